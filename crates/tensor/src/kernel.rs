@@ -1,0 +1,210 @@
+use crate::threads;
+
+/// A loop that is compiled once for each instruction set.
+///
+/// Implement [`run`](Kernel::run) as plain scalar code with `#[inline(always)]`, and call it through
+/// [`vectorized`]: the compiler then vectorises one copy for AVX-512, one for AVX2 and one for the baseline,
+/// and the best that the machine has is chosen at run time.
+/// Products and sums are never contracted to a fused multiply-add, so all copies give the same bits.
+pub trait Kernel: Sized {
+    /// What the loop gives.
+    type Output;
+
+    /// The loop. Mark the implementation `#[inline(always)]`.
+    fn run(self) -> Self::Output;
+}
+
+/// A loop over output elements that can be cut in two, so that threads may share it.
+#[expect(clippy::len_without_is_empty, reason = "a kernel is not a collection")]
+pub trait Divisible: Kernel<Output = ()> + Send {
+    /// The number of output elements.
+    fn len(&self) -> usize;
+
+    /// The elements before `middle`, and those from it on.
+    fn split_at(self, middle: usize) -> (Self, Self);
+}
+
+/// Slices of equal length that are cut together: `&[T]`, `&mut [T]` and tuples of them.
+#[expect(clippy::len_without_is_empty, reason = "parts are not a collection")]
+pub trait Parts: Send + Sized {
+    /// The length of each slice.
+    fn len(&self) -> usize;
+
+    /// The elements before `middle`, and those from it on.
+    fn split_at(self, middle: usize) -> (Self, Self);
+}
+
+/// A loop over parts, element by element.
+pub trait Sweep<P>: Copy + Send {
+    /// The loop. Mark the implementation `#[inline(always)]`.
+    fn sweep(self, parts: P);
+}
+
+/// A sweep over parts: a [`Divisible`] kernel.
+///
+/// ```
+/// use downhill_tensor::{Over, Sweep, parallel};
+///
+/// #[derive(Clone, Copy)]
+/// struct Square;
+///
+/// impl Sweep<(&[f32], &mut [f32])> for Square {
+///     #[inline(always)]
+///     fn sweep(self, (x, y): (&[f32], &mut [f32])) {
+///         for (y, &x) in y.iter_mut().zip(x) {
+///             *y = x * x;
+///         }
+///     }
+/// }
+///
+/// let x = [1.0, 2.0, 3.0];
+/// let mut y = [0.0; 3];
+/// parallel(Over(Square, (&x[..], &mut y[..])), 1024);
+/// assert_eq!(y, [1.0, 4.0, 9.0]);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Over<S, P>(pub S, pub P);
+
+impl<P, S: Sweep<P>> Kernel for Over<S, P> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        self.0.sweep(self.1);
+    }
+}
+
+impl<P: Parts, S: Sweep<P>> Divisible for Over<S, P> {
+    fn len(&self) -> usize {
+        self.1.len()
+    }
+
+    fn split_at(self, middle: usize) -> (Self, Self) {
+        let (left, right) = self.1.split_at(middle);
+        (Self(self.0, left), Self(self.0, right))
+    }
+}
+
+impl<T: Sync> Parts for &[T] {
+    fn len(&self) -> usize {
+        <[T]>::len(self)
+    }
+
+    fn split_at(self, middle: usize) -> (Self, Self) {
+        <[T]>::split_at(self, middle)
+    }
+}
+
+impl<T: Send> Parts for &mut [T] {
+    fn len(&self) -> usize {
+        <[T]>::len(self)
+    }
+
+    fn split_at(self, middle: usize) -> (Self, Self) {
+        self.split_at_mut(middle)
+    }
+}
+
+macro_rules! tuple_of_parts {
+    ($($part:ident)*) => {
+        impl<$($part: Parts),*> Parts for ($($part,)*) {
+            fn len(&self) -> usize {
+                self.0.len()
+            }
+
+            #[expect(non_snake_case, reason = "each part bears the name of its type")]
+            fn split_at(self, middle: usize) -> (Self, Self) {
+                let ($($part,)*) = self;
+                $(let $part = $part.split_at(middle);)*
+                (($($part.0,)*), ($($part.1,)*))
+            }
+        }
+    };
+}
+
+tuple_of_parts!(A);
+tuple_of_parts!(A B);
+tuple_of_parts!(A B C);
+tuple_of_parts!(A B C D);
+tuple_of_parts!(A B C D E);
+
+/// Runs `kernel` with the widest vectors that this machine has.
+#[inline]
+pub fn vectorized<K: Kernel>(kernel: K) -> K::Output {
+    #[cfg(target_arch = "x86_64")]
+    {
+        match instructions() {
+            // SAFETY: the processor has said that it knows these instructions.
+            Instructions::Avx512 => return unsafe { run_avx512(kernel) },
+            // SAFETY: as above.
+            Instructions::Avx2 => return unsafe { run_avx2(kernel) },
+            Instructions::Portable => {}
+        }
+    }
+    kernel.run()
+}
+
+/// Runs `kernel`, shared among the current threads where each gets at least `grain` elements.
+pub fn parallel<K: Divisible>(kernel: K, grain: usize) {
+    let pieces = threads::current().min(kernel.len() / grain.max(1));
+    divide(kernel, pieces);
+}
+
+/// Pieces begin at multiples of this, so that each is aligned as the whole is.
+const ALIGNMENT: usize = 64;
+
+fn divide<K: Divisible>(kernel: K, pieces: usize) {
+    if pieces < 2 {
+        return vectorized(kernel);
+    }
+    let left = pieces / 2;
+    let middle = (kernel.len() * left / pieces).next_multiple_of(ALIGNMENT).min(kernel.len());
+    let (a, b) = kernel.split_at(middle);
+    threads::join(|| divide(a, left), || divide(b, pieces - left));
+}
+
+/// The instruction sets that kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Instructions {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+/// The best instruction set that this machine has.
+#[inline]
+pub(crate) fn instructions() -> Instructions {
+    #[cfg(target_arch = "x86_64")]
+    {
+        // The standard library asks the processor once and keeps the answer.
+        if is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512bw")
+        {
+            return Instructions::Avx512;
+        }
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            return Instructions::Avx2;
+        }
+    }
+    Instructions::Portable
+}
+
+/// # Safety
+/// The processor must know the instructions named below.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+unsafe fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run()
+}
+
+/// # Safety
+/// The processor must know the instructions named below.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run()
+}

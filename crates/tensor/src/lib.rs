@@ -1,0 +1,25 @@
+//! Numbers, shapes and fast loops: the ground floor of the `downhill` crates.
+#![doc = include_str!("../README.md")]
+
+mod batch;
+pub mod ceiling;
+pub mod elementwise;
+mod error;
+mod init;
+mod kernel;
+pub mod math;
+pub mod product;
+pub mod random;
+pub mod reduce;
+pub mod rows;
+mod scalar;
+mod shape;
+pub mod threads;
+
+pub use batch::{Batch, BatchMut};
+pub use error::ShapeError;
+pub use init::{Fans, Gain, Init};
+pub use kernel::{Divisible, Kernel, Over, Parts, Sweep, parallel, vectorized};
+pub use random::{Seed, Stream};
+pub use scalar::{PerScalar, Scalar};
+pub use shape::Shape;

@@ -1,0 +1,270 @@
+//! Matrix products, in the forms that a layer's forward and backward pass need.
+//!
+//! One function covers all four transpose cases: hand it `x.view()` or `x.t()`.
+//! Which code runs depends on the shapes and on the machine:
+//!
+//! * a register-tiled kernel for AVX2 or AVX-512 that reads its operands where they lie;
+//! * loops of their own for a batch of one (matrix-vector and rank-one products), which are bound by memory;
+//! * [`matrixmultiply`] elsewhere: it is the portable path, and the reference in the tests.
+//!
+//! Every element of a result is one sum in one order, whatever part of the matrix a thread computes.
+//! So the bits do not depend on the number of threads.
+
+use ndarray::{ArrayView2, ArrayViewMut2, Axis};
+
+use crate::{Scalar, threads};
+
+mod portable;
+#[cfg(target_arch = "x86_64")]
+mod tile;
+mod vector;
+
+pub(crate) use portable::Portable;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use tile::{Tiled, multiply_add_chains, register_width};
+
+/// What a product is added to.
+#[derive(Clone, Copy, Debug)]
+pub enum Start<'a, T> {
+    /// Nothing: what `c` held before is overwritten unread.
+    Zero,
+    /// One row, added to every row of the product, as a bias is; `c` is overwritten unread.
+    Row(&'a [T]),
+    /// What `c` holds.
+    Existing,
+}
+
+/// c ← start + a·b.
+///
+/// # Shapes
+/// `a` is (m, k), `b` is (k, n), `c` is (m, n), a [`Start::Row`] has n elements.
+/// An empty inner axis gives the start alone.
+///
+/// ```
+/// use downhill_tensor::product::{Start, product};
+/// use ndarray::{Array2, array};
+/// let x = array![[1.0, 2.0], [3.0, 4.0]];
+/// let w = array![[1.0, 0.0, 2.0], [0.0, 1.0, 1.0]];
+/// let mut y = Array2::zeros((2, 3));
+/// product(x.view(), w.view(), Start::Row(&[10.0, 20.0, 30.0]), y.view_mut());
+/// assert_eq!(y, array![[11.0, 22.0, 34.0], [13.0, 24.0, 40.0]]);
+/// ```
+///
+/// # Panics
+/// Where the shapes do not fit.
+pub fn product<T: Scalar>(
+    a: ArrayView2<'_, T>,
+    b: ArrayView2<'_, T>,
+    start: Start<'_, T>,
+    c: ArrayViewMut2<'_, T>,
+) {
+    let ((m, k), (k_of_b, n)) = (a.dim(), b.dim());
+    assert_eq!(k, k_of_b, "the inner axes of a product must be equal");
+    assert_eq!(c.dim(), (m, n), "the result of a product has the rows of a and the columns of b");
+    if let Start::Row(row) = start {
+        assert_eq!(row.len(), n, "a row added to a product has its number of columns");
+    }
+    let job = Job { a, b, start, c };
+    if m == 0 || n == 0 {
+        return;
+    }
+    if k == 0 {
+        return job.write_start();
+    }
+    // Chosen by the whole problem, before it is cut, so that the choice does not depend on threads.
+    let run = if m == 1 || n == 1 || k == 1 { vector::run } else { run_matrix };
+    let pieces = threads::current().min(m.saturating_mul(n).saturating_mul(k) / GRAIN);
+    job.divide(pieces, run);
+}
+
+/// Below this many multiply-adds a thread, a fork costs more than it saves.
+const GRAIN: usize = 256 * 1024;
+
+/// Threads share columns, or else rows, in multiples of this many: whole tiles of every kernel.
+const CUT: usize = 48;
+
+/// One product and where it goes.
+struct Job<'a, T> {
+    a: ArrayView2<'a, T>,
+    b: ArrayView2<'a, T>,
+    start: Start<'a, T>,
+    c: ArrayViewMut2<'a, T>,
+}
+
+impl<T: Scalar> Job<'_, T> {
+    fn divide(self, pieces: usize, run: fn(Job<'_, T>)) {
+        let (m, n) = self.c.dim();
+        // Columns first: then each thread reads a part of b, and only a is read by all.
+        let axis = if n >= 2 * CUT { Axis(1) } else { Axis(0) };
+        let length = self.c.len_of(axis);
+        if pieces < 2 || m.max(n) < 2 * CUT {
+            return run(self);
+        }
+        let left = pieces / 2;
+        let middle = (length * left / pieces).next_multiple_of(CUT).min(length);
+        let (c0, c1) = self.c.split_at(axis, middle);
+        let (first, second) = if axis == Axis(1) {
+            let (b0, b1) = self.b.split_at(Axis(1), middle);
+            let (start0, start1) = match self.start {
+                Start::Row(row) => (Start::Row(&row[..middle]), Start::Row(&row[middle..])),
+                other => (other, other),
+            };
+            (Job { a: self.a, b: b0, start: start0, c: c0 }, Job { a: self.a, b: b1, start: start1, c: c1 })
+        } else {
+            let (a0, a1) = self.a.split_at(Axis(0), middle);
+            let start = self.start;
+            (Job { a: a0, b: self.b, start, c: c0 }, Job { a: a1, b: self.b, start, c: c1 })
+        };
+        threads::join(|| first.divide(left, run), || second.divide(pieces - left, run));
+    }
+
+    fn write_start(mut self) {
+        match self.start {
+            Start::Zero => self.c.fill(T::ZERO),
+            Start::Row(row) => {
+                for mut c in self.c.rows_mut() {
+                    c.iter_mut().zip(row).for_each(|(c, &row)| *c = row);
+                }
+            }
+            Start::Existing => {}
+        }
+    }
+
+    /// cᵀ ← start + bᵀ·aᵀ: the same numbers, with rows and columns exchanged.
+    fn transposed(&mut self) -> Job<'_, T> {
+        Job { a: self.b.t(), b: self.a.t(), start: self.start, c: self.c.view_mut().reversed_axes() }
+    }
+}
+
+fn run_matrix<T: Scalar>(#[cfg_attr(not(target_arch = "x86_64"), expect(unused_mut))] mut job: Job<'_, T>) {
+    #[cfg(target_arch = "x86_64")]
+    if tile::run(&mut job) {
+        return;
+    }
+    portable::run(job);
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array2, Axis, s};
+
+    use super::*;
+    use crate::Seed;
+    use crate::threads::Threads;
+
+    /// Σ_p a[i, p] · b[p, j], in f64.
+    fn naive<T: Scalar>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>) -> Array2<f64> {
+        Array2::from_shape_fn((a.nrows(), b.ncols()), |(i, j)| {
+            a.row(i).iter().zip(b.column(j)).map(|(a, b)| a.to_f64() * b.to_f64()).sum()
+        })
+    }
+
+    fn random<T: Scalar>(rows: usize, columns: usize, key: u64) -> Array2<T> {
+        let mut stream = Seed(11).stream(key);
+        Array2::from_shape_simple_fn((rows, columns), || T::of(2.0 * stream.uniform() - 1.0))
+    }
+
+    /// All four transpose cases and all starts, with rows that do not lie side by side.
+    fn check<T: Scalar>(m: usize, k: usize, n: usize) {
+        let tolerance = 4.0 * T::EPSILON.to_f64() * (k as f64 + 4.0);
+        let pad = 3;
+        let (a, a_t) = (random::<T>(m, k + pad, 1), random::<T>(k, m + pad, 2));
+        let (b, b_t) = (random::<T>(k, n + pad, 3), random::<T>(n, k + pad, 4));
+        let a_forms = [a.slice(s![.., ..k]), a_t.slice(s![.., ..m]).reversed_axes()];
+        let b_forms = [b.slice(s![.., ..n]), b_t.slice(s![.., ..k]).reversed_axes()];
+        let row = random::<T>(1, n, 5);
+        let row = row.as_slice().unwrap();
+        let old = random::<T>(m, n, 6);
+        for a in &a_forms {
+            for b in &b_forms {
+                let expected = naive(a.view(), b.view());
+                for (start, plus) in [
+                    (Start::Zero, Array2::zeros((m, n))),
+                    (Start::Row(row), Array2::from_shape_fn((m, n), |(_, j)| row[j].to_f64())),
+                    (Start::Existing, old.mapv(T::to_f64)),
+                ] {
+                    for transposed in [false, true] {
+                        let mut buffer = Array2::from_elem((m.max(n), m.max(n) + pad), T::NAN);
+                        let mut c = if transposed {
+                            buffer.slice_mut(s![..n, ..m]).reversed_axes()
+                        } else {
+                            buffer.slice_mut(s![..m, ..n])
+                        };
+                        if let Start::Existing = start {
+                            c.assign(&old);
+                        }
+                        product(a.view(), b.view(), start, c.view_mut());
+                        for ((c, expected), plus) in c.iter().zip(&expected).zip(&plus) {
+                            let error = (c.to_f64() - expected - plus).abs();
+                            assert!(error <= tolerance, "{m}x{k}x{n} {start:?} {transposed}: {c} {expected} {plus}");
+                        }
+                        let untouched = buffer.iter().filter(|x| x.is_nan()).count();
+                        assert_eq!(untouched, buffer.len() - m * n, "{m}x{k}x{n} wrote outside its result");
+                    }
+                }
+            }
+        }
+    }
+
+    fn sizes() -> impl Iterator<Item = (usize, usize, usize)> {
+        let edges = [0, 1, 2, 3, 5, 6, 7, 8, 9, 15, 16, 17, 23, 24, 25, 31, 33, 47, 48, 49];
+        let mut stream = Seed(3).stream(0);
+        let mut one = move |limit: usize| (stream.uniform() * limit as f64) as usize;
+        let small = edges.into_iter().flat_map(move |m| edges.into_iter().map(move |n| (m, 1 + (m + n) % 7, n)));
+        small.chain((0..150).map(move |_| (one(131), one(131), one(131)))).chain([
+            (1, 300, 70),
+            (70, 300, 1),
+            (40, 1, 40),
+            (250, 513, 50),
+            (7, 257, 100),
+            (100, 256, 48),
+        ])
+    }
+
+    #[test]
+    fn equals_the_naive_sum_in_f32() {
+        sizes().for_each(|(m, k, n)| check::<f32>(m, k, n));
+    }
+
+    #[test]
+    fn equals_the_naive_sum_in_f64() {
+        sizes().for_each(|(m, k, n)| check::<f64>(m, k, n));
+    }
+
+    #[test]
+    fn reversed_rows_are_read_backwards() {
+        let (mut a, b) = (random::<f64>(9, 11, 1), random::<f64>(11, 30, 2));
+        a.invert_axis(Axis(0));
+        let mut c = Array2::from_elem((9, 30), f64::NAN);
+        product(a.view(), b.view(), Start::Zero, c.view_mut());
+        assert!((&c - &naive(a.view(), b.view())).iter().all(|error| error.abs() < 1e-14));
+    }
+
+    #[test]
+    fn not_a_number_and_infinity_go_through() {
+        let a = Array2::from_elem((8, 20), 0.0f32);
+        let mut b = Array2::from_elem((20, 50), 1.0f32);
+        b[[3, 7]] = f32::INFINITY;
+        let mut c = Array2::zeros((8, 50));
+        product(a.view(), b.view(), Start::Zero, c.view_mut());
+        assert!(c.column(7).iter().all(|c| c.is_nan()), "0 times infinity is not a number");
+        assert_eq!(c.iter().filter(|c| c.is_nan()).count(), 8, "only that column");
+    }
+
+    #[test]
+    fn bits_do_not_depend_on_threads() {
+        for (m, k, n) in [(128, 784, 256), (784, 128, 256), (300, 700, 90), (1, 3000, 1000), (500, 500, 10)] {
+            let (a, b) = (random::<f32>(m, k, 1), random::<f32>(k, n, 2));
+            let on = |threads| {
+                let mut c = Array2::from_elem((m, n), f32::NAN);
+                let pool = Threads::new(threads).unwrap();
+                pool.run(|| product(a.view(), b.view(), Start::Zero, c.view_mut()));
+                c.mapv(f32::to_bits)
+            };
+            let one = on(1);
+            for threads in 2..=5 {
+                assert_eq!(on(threads), one, "{m}x{k}x{n} on {threads} threads");
+            }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Products with one row, one column or an inner axis of one: no element is used twice, so memory is the limit.
+
+use ndarray::{ArrayView1, ArrayView2, ArrayViewMut2, Axis};
+
+use crate::{Kernel, Scalar, vectorized};
+
+use super::{Job, Start, portable};
+
+pub(super) fn run<T: Scalar>(mut job: Job<'_, T>) {
+    let ((m, k), n) = (job.a.dim(), job.b.ncols());
+    if k == 1 {
+        return outer(job);
+    }
+    if m == 1 {
+        return row(job);
+    }
+    debug_assert_eq!(n, 1);
+    if let Start::Row(bias) = job.start {
+        // One bias for the whole column: as a column it is no row of the transposed product.
+        job.c.fill(bias[0]);
+        job.start = Start::Existing;
+    }
+    row(job.transposed());
+}
+
+/// c (1, n) ← start + a (1, k) · b (k, n).
+fn row<T: Scalar>(mut job: Job<'_, T>) {
+    let unit_rows = job.b.strides()[1] == 1 || job.b.ncols() == 1;
+    let unit_columns = job.b.strides()[0] == 1 || job.b.nrows() == 1;
+    let a = job.a.row(0);
+    let mut c = job.c.row_mut(0);
+    let (Some(a), Some(slice), true) = (a.as_slice(), c.as_slice_mut(), unit_rows || unit_columns) else {
+        return portable::run(job);
+    };
+    match job.start {
+        Start::Zero => slice.fill(T::ZERO),
+        Start::Row(row) => slice.copy_from_slice(row),
+        Start::Existing => {}
+    }
+    if unit_rows {
+        vectorized(Combine { a, b: job.b, c: slice });
+    } else {
+        vectorized(Dots { a, b: job.b.reversed_axes(), c: slice });
+    }
+}
+
+/// c ← c + Σ_p a[p] · b[p, :], four rows of b at a time, so that c is read and written a quarter as often.
+struct Combine<'a, T> {
+    a: &'a [T],
+    b: ArrayView2<'a, T>,
+    c: &'a mut [T],
+}
+
+impl<T: Scalar> Kernel for Combine<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { a, b, c } = self;
+        let line = |p: usize| contiguous(b.index_axis_move(Axis(0), p));
+        let whole = a.len() / 4 * 4;
+        for p in (0..whole).step_by(4) {
+            let (b0, b1, b2, b3) = (line(p), line(p + 1), line(p + 2), line(p + 3));
+            let n = c.len();
+            let (b0, b1, b2, b3) = (&b0[..n], &b1[..n], &b2[..n], &b3[..n]);
+            for j in 0..n {
+                c[j] += (a[p] * b0[j] + a[p + 1] * b1[j]) + (a[p + 2] * b2[j] + a[p + 3] * b3[j]);
+            }
+        }
+        for (p, &a) in a.iter().enumerate().skip(whole) {
+            for (c, &b) in c.iter_mut().zip(line(p)) {
+                *c += a * b;
+            }
+        }
+    }
+}
+
+/// c[j] ← c[j] + a · b[j, :], in sixteen lanes and a fixed tree over them.
+struct Dots<'a, T> {
+    a: &'a [T],
+    /// (n, k), rows contiguous.
+    b: ArrayView2<'a, T>,
+    c: &'a mut [T],
+}
+
+const LANES: usize = 32;
+
+impl<T: Scalar> Kernel for Dots<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { a, b, c } = self;
+        for (j, c) in c.iter_mut().enumerate() {
+            let b = contiguous(b.index_axis_move(Axis(0), j));
+            let mut lanes = [T::ZERO; LANES];
+            let (a_blocks, a_rest) = a.as_chunks::<LANES>();
+            let (b_blocks, b_rest) = b.as_chunks::<LANES>();
+            for (a, b) in a_blocks.iter().zip(b_blocks) {
+                for lane in 0..LANES {
+                    lanes[lane] += a[lane] * b[lane];
+                }
+            }
+            for (lane, (&a, &b)) in lanes.iter_mut().zip(a_rest.iter().zip(b_rest)) {
+                *lane += a * b;
+            }
+            let mut width = LANES / 2;
+            while width > 0 {
+                for lane in 0..width {
+                    lanes[lane] += lanes[lane + width];
+                }
+                width /= 2;
+            }
+            *c += lanes[0];
+        }
+    }
+}
+
+/// c (m, n) ← start + a (m, 1) · b (1, n): the weight gradient of a batch of one.
+fn outer<T: Scalar>(job: Job<'_, T>) {
+    let Job { a, b, start, c } = job;
+    let (a, b) = (a.index_axis_move(Axis(1), 0), b.index_axis_move(Axis(0), 0));
+    let by_rows = c.strides()[1] == 1 || c.ncols() == 1;
+    match start {
+        Start::Row(_) => portable::run(Job { a: a.insert_axis(Axis(1)), b: b.insert_axis(Axis(0)), start, c }),
+        _ if by_rows => outer_by_rows(a, b, start, c),
+        _ => outer_by_rows(b, a, start, c.reversed_axes()),
+    }
+}
+
+fn outer_by_rows<T: Scalar>(
+    a: ArrayView1<'_, T>,
+    b: ArrayView1<'_, T>,
+    start: Start<'_, T>,
+    mut c: ArrayViewMut2<'_, T>,
+) {
+    for (&a, mut c) in a.iter().zip(c.rows_mut()) {
+        match (b.as_slice(), c.as_slice_mut(), start) {
+            (Some(b), Some(c), Start::Existing) => vectorized(Axpy { a, b, c }),
+            (Some(b), Some(c), _) => vectorized(Scale { a, b, c }),
+            (_, _, Start::Existing) => c.iter_mut().zip(b).for_each(|(c, &b)| *c += a * b),
+            _ => c.iter_mut().zip(b).for_each(|(c, &b)| *c = a * b),
+        }
+    }
+}
+
+/// c ← a·b for a number a.
+struct Scale<'a, T> {
+    a: T,
+    b: &'a [T],
+    c: &'a mut [T],
+}
+
+impl<T: Scalar> Kernel for Scale<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (c, &b) in self.c.iter_mut().zip(self.b) {
+            *c = self.a * b;
+        }
+    }
+}
+
+/// c ← c + a·b for a number a.
+struct Axpy<'a, T> {
+    a: T,
+    b: &'a [T],
+    c: &'a mut [T],
+}
+
+impl<T: Scalar> Kernel for Axpy<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (c, &b) in self.c.iter_mut().zip(self.b) {
+            *c += self.a * b;
+        }
+    }
+}
+
+/// A row whose stride is one (an axis of length one has no stride to speak of).
+#[inline(always)]
+fn contiguous<T>(row: ArrayView1<'_, T>) -> &[T] {
+    match row.to_slice() {
+        Some(slice) => slice,
+        None => unreachable!("the caller chose this loop because rows are contiguous"),
+    }
+}

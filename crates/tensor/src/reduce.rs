@@ -1,0 +1,500 @@
+//! Sums and extremes, in an order that the length alone decides.
+//!
+//! Neither threads nor instruction sets change a bit of these results.
+//! A sum of at most 4096 numbers begins in 32 *lanes*: lane i adds xᵢ, xᵢ₊₃₂, xᵢ₊₆₄, ... to 0 while 32 numbers are left.
+//! Twice the upper half of the lanes is added to the lower half.
+//! The 8 lanes take 8 numbers at a time while 8 are left and are joined like those before, until one is left,
+//! to which the last numbers are added in turn.
+//! A longer slice is cut in two at the multiple of 4096 at or after its middle, and the sums of both are added.
+//! So rounding errors grow with the logarithm of a large length and not with the length.
+//!
+//! Inside a [`Kernel`] of your own use [`lanes`], whose functions inline.
+
+use std::ops::Range;
+
+use ndarray::ArrayView2;
+
+use crate::{Divisible, Kernel, Scalar, parallel, threads, vectorized};
+
+const LANES: usize = 32;
+
+/// The longest slice that is summed without being cut in two.
+const BLOCK: usize = 4096;
+
+/// Below this many numbers a thread, a fork costs more than it saves.
+const GRAIN: usize = 64 * 1024;
+
+/// Holds nothing, at any length: the second slice of loops that need one only.
+pub(crate) const NOTHING: &[()] = &[(); usize::MAX];
+
+/// Σ xᵢ; 0 for an empty slice.
+///
+/// ```
+/// use downhill_tensor::reduce::sum;
+/// assert_eq!(sum(&[1.0, 2.0, 3.5]), 6.5);
+/// ```
+#[must_use]
+pub fn sum<T: Scalar>(x: &[T]) -> T {
+    map_sum(x, |x| x)
+}
+
+/// Σ f(xᵢ), summed in the precision that `f` gives.
+///
+/// ```
+/// use downhill_tensor::reduce::map_sum;
+/// assert_eq!(map_sum(&[1.0f32, -2.0, 3.0], f32::abs), 6.0);
+/// ```
+#[must_use]
+pub fn map_sum<T: Scalar, S: Scalar>(x: &[T], f: impl Fn(T) -> S + Copy + Send + Sync) -> S {
+    fold(x, &NOTHING[..x.len()], S::ZERO, move |x, ()| f(x), |sum, x| sum + x)
+}
+
+/// Σ f(aᵢ, bᵢ), summed in the precision that `f` gives.
+///
+/// # Panics
+/// Where the lengths differ.
+#[must_use]
+pub fn zip_sum<T: Scalar, S: Scalar>(a: &[T], b: &[T], f: impl Fn(T, T) -> S + Copy + Send + Sync) -> S {
+    assert_eq!(a.len(), b.len(), "zip_sum needs slices of equal length");
+    fold(a, b, S::ZERO, f, |sum, x| sum + x)
+}
+
+/// Σ aᵢbᵢ, multiplied and summed as `f64`.
+///
+/// Where `f32` is enough, [`zip_sum`]`(a, b, |a, b| a * b)` is faster.
+///
+/// # Panics
+/// Where the lengths differ.
+#[must_use]
+pub fn dot<T: Scalar>(a: &[T], b: &[T]) -> f64 {
+    zip_sum(a, b, |a, b| a.to_f64() * b.to_f64())
+}
+
+/// Σ xᵢ², as `f64`, so that squares of `f32` neither overflow nor vanish.
+#[must_use]
+pub fn sum_of_squares<T: Scalar>(x: &[T]) -> f64 {
+    map_sum(x, |x| x.to_f64() * x.to_f64())
+}
+
+/// The Euclidean norm √(Σ xᵢ²), which overflows or vanishes only where its value does.
+///
+/// ```
+/// use downhill_tensor::reduce::norm;
+/// assert!((norm(&[3e200, 4e200]) / 5e200 - 1.0).abs() < 1e-15);
+/// ```
+#[must_use]
+pub fn norm<T: Scalar>(x: &[T]) -> f64 {
+    /// Squares whose sum is larger have lost nothing to underflow that matters.
+    const SAFE: f64 = 1e-280;
+    let squares = sum_of_squares(x);
+    if squares > SAFE && squares < f64::INFINITY {
+        return squares.sqrt();
+    }
+    let largest = norm_max(x);
+    if largest == 0.0 || !largest.is_finite() {
+        return largest;
+    }
+    let relative = map_sum(x, |x| {
+        let x = x.to_f64() / largest;
+        x * x
+    });
+    largest * relative.sqrt()
+}
+
+/// The largest magnitude, max |xᵢ|; not a number where any is not, 0 for an empty slice.
+#[must_use]
+pub fn norm_max<T: Scalar>(x: &[T]) -> f64 {
+    fold(x, &NOTHING[..x.len()], T::ZERO, |x, ()| x.abs(), larger).to_f64()
+}
+
+/// The largest number; not a number where any is not, `None` for an empty slice.
+///
+/// ```
+/// use downhill_tensor::reduce::max;
+/// assert_eq!(max(&[1.0, 4.0, -2.0]), Some(4.0));
+/// assert!(max(&[1.0, f64::NAN, 2.0]).unwrap().is_nan());
+/// ```
+#[must_use]
+pub fn max<T: Scalar>(x: &[T]) -> Option<T> {
+    Some(fold(x, &NOTHING[..x.len()], *x.first()?, |x, ()| x, larger))
+}
+
+/// The smallest number; not a number where any is not, `None` for an empty slice.
+#[must_use]
+pub fn min<T: Scalar>(x: &[T]) -> Option<T> {
+    Some(fold(x, &NOTHING[..x.len()], *x.first()?, |x, ()| x, smaller))
+}
+
+/// Where the largest number stands, the first of equals; the first that is not a number where there is one.
+///
+/// `None` for an empty slice.
+///
+/// ```
+/// use downhill_tensor::reduce::argmax;
+/// assert_eq!(argmax(&[1.0, 4.0, 4.0]), Some(1));
+/// ```
+#[must_use]
+pub fn argmax<T: Scalar>(x: &[T]) -> Option<usize> {
+    let largest = max(x)?;
+    if largest.is_nan() { x.iter().position(|x| x.is_nan()) } else { x.iter().position(|&x| x == largest) }
+}
+
+/// Whether every number is finite.
+///
+/// ```
+/// use downhill_tensor::reduce::all_finite;
+/// assert!(all_finite(&[1.0, f32::MAX]));
+/// assert!(!all_finite(&[1.0, f32::INFINITY]));
+/// ```
+#[must_use]
+pub fn all_finite<T: Scalar>(x: &[T]) -> bool {
+    // x·0 is 0 for finite x and otherwise not a number.
+    map_sum(x, |x| x * T::ZERO) == T::ZERO
+}
+
+/// yⱼ = Σᵢ xᵢⱼ: the sum of each column of x, row after row from 0 on.
+///
+/// # Panics
+/// Where `y` has not one element for each column.
+///
+/// ```
+/// use downhill_tensor::reduce::column_sums;
+/// use ndarray::array;
+/// let mut y = [0.0; 3];
+/// column_sums(array![[1.0, 2.0, 3.0], [10.0, 20.0, 30.0]].view(), &mut y);
+/// assert_eq!(y, [11.0, 22.0, 33.0]);
+/// ```
+pub fn column_sums<T: Scalar>(x: ArrayView2<'_, T>, y: &mut [T]) {
+    // x: (rows, columns)
+    let (rows, columns) = x.dim();
+    assert_eq!(columns, y.len(), "column_sums needs one result for each column");
+    if let Some(data) = x.to_slice() {
+        return parallel(ColumnSums { data, columns, first: 0, y }, GRAIN / rows.max(1));
+    }
+    y.fill(T::ZERO);
+    for row in x.rows() {
+        for (y, &x) in y.iter_mut().zip(row) {
+            *y += x;
+        }
+    }
+}
+
+struct ColumnSums<'a, T> {
+    /// The whole matrix.
+    data: &'a [T],
+    columns: usize,
+    /// The column that `y` begins with.
+    first: usize,
+    y: &'a mut [T],
+}
+
+impl<T: Scalar> Kernel for ColumnSums<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        // A strip of columns stays in registers while the rows go by.
+        let mut first = self.first;
+        let (strips, rest) = self.y.as_chunks_mut::<LANES>();
+        for strip in strips {
+            let mut sums = [T::ZERO; LANES];
+            for row in self.data.chunks_exact(self.columns) {
+                for (sum, &x) in sums.iter_mut().zip(&row[first..first + LANES]) {
+                    *sum += x;
+                }
+            }
+            *strip = sums;
+            first += LANES;
+        }
+        rest.fill(T::ZERO);
+        if !rest.is_empty() {
+            for row in self.data.chunks_exact(self.columns) {
+                for (sum, &x) in rest.iter_mut().zip(&row[first..]) {
+                    *sum += x;
+                }
+            }
+        }
+    }
+}
+
+impl<T: Scalar> Divisible for ColumnSums<'_, T> {
+    fn len(&self) -> usize {
+        self.y.len()
+    }
+
+    fn split_at(self, middle: usize) -> (Self, Self) {
+        let (left, right) = self.y.split_at_mut(middle);
+        (Self { y: left, ..self }, Self { y: right, first: self.first + middle, ..self })
+    }
+}
+
+/// The larger; not a number where either is not.
+#[inline(always)]
+fn larger<T: Scalar>(a: T, b: T) -> T {
+    if (b > a) | b.is_nan() { b } else { a }
+}
+
+/// The smaller; not a number where either is not.
+#[inline(always)]
+fn smaller<T: Scalar>(a: T, b: T) -> T {
+    if (b < a) | b.is_nan() { b } else { a }
+}
+
+/// Joins term(aᵢ, bᵢ) by `join`, which must leave `start` joined to anything as it is.
+fn fold<A, B, S, F, J>(a: &[A], b: &[B], start: S, term: F, join: J) -> S
+where
+    A: Copy + Sync,
+    B: Copy + Sync,
+    S: Scalar,
+    F: Fn(A, B) -> S + Copy + Send + Sync,
+    J: Fn(S, S) -> S + Copy + Send + Sync,
+{
+    let block = |range: Range<usize>| vectorized(Block { a: &a[range.clone()], b: &b[range], start, term, join });
+    tree(0..a.len(), &block, &join)
+}
+
+fn tree<S: Scalar>(
+    range: Range<usize>,
+    block: &(impl Fn(Range<usize>) -> S + Sync),
+    join: &(impl Fn(S, S) -> S + Sync),
+) -> S {
+    if range.len() <= BLOCK {
+        return block(range);
+    }
+    let middle = range.start + (range.len() / 2).next_multiple_of(BLOCK);
+    let (left, right) = (range.start..middle, middle..range.end);
+    let (left, right) = if range.len() >= 2 * GRAIN {
+        threads::join(|| tree(left, block, join), || tree(right, block, join))
+    } else {
+        (tree(left, block, join), tree(right, block, join))
+    };
+    join(left, right)
+}
+
+struct Block<'a, A, B, S, F, J> {
+    a: &'a [A],
+    b: &'a [B],
+    start: S,
+    term: F,
+    join: J,
+}
+
+impl<A: Copy, B: Copy, S: Scalar, F: Fn(A, B) -> S, J: Fn(S, S) -> S> Kernel for Block<'_, A, B, S, F, J> {
+    type Output = S;
+
+    #[inline(always)]
+    fn run(self) -> S {
+        lanes::fold(self.a, self.b, self.start, self.term, self.join)
+    }
+}
+
+/// The same for use inside a [`Kernel`]: these inline, do not fork, and run any length in 32 lanes.
+pub mod lanes {
+    use std::array::from_fn;
+    use std::hint::black_box;
+
+    use super::{LANES, NOTHING};
+    use crate::Scalar;
+
+    /// Σ f(xᵢ).
+    #[inline(always)]
+    #[must_use]
+    pub fn map_sum<T: Scalar, S: Scalar>(x: &[T], f: impl Fn(T) -> S) -> S {
+        fold(x, &NOTHING[..x.len()], S::ZERO, |x, ()| f(x), |sum, x| sum + x)
+    }
+
+    /// Σ f(aᵢ, bᵢ) over the shorter length.
+    #[inline(always)]
+    #[must_use]
+    pub fn zip_sum<T: Scalar, S: Scalar>(a: &[T], b: &[T], f: impl Fn(T, T) -> S) -> S {
+        fold(a, b, S::ZERO, f, |sum, x| sum + x)
+    }
+
+    /// The largest number, −∞ for an empty slice; what is not a number is passed over.
+    #[inline(always)]
+    #[must_use]
+    pub fn max<T: Scalar>(x: &[T]) -> T {
+        fold(x, &NOTHING[..x.len()], -T::INFINITY, |x, ()| x, T::max)
+    }
+
+    #[inline(always)]
+    pub(super) fn fold<A: Copy, B: Copy, S: Scalar>(
+        a: &[A],
+        b: &[B],
+        start: S,
+        term: impl Fn(A, B) -> S,
+        join: impl Fn(S, S) -> S,
+    ) -> S {
+        let len = a.len().min(b.len());
+        let (a, a_rest) = a[..len].as_chunks::<LANES>();
+        let (b, b_rest) = b[..len].as_chunks::<LANES>();
+        let mut eight = [start; 8];
+        if !a.is_empty() {
+            let mut lanes = [start; LANES];
+            for (a, b) in a.iter().zip(b) {
+                for i in 0..LANES {
+                    lanes[i] = join(lanes[i], term(a[i], b[i]));
+                }
+            }
+            // By way of memory: else the narrow steps below decide how the compiler packs the loop above.
+            let lanes = black_box(lanes);
+            let sixteen: [S; 16] = from_fn(|i| join(lanes[i], lanes[i + 16]));
+            eight = from_fn(|i| join(sixteen[i], sixteen[i + 8]));
+        }
+        let (a, a_rest) = a_rest.as_chunks::<8>();
+        let (b, b_rest) = b_rest.as_chunks::<8>();
+        for (a, b) in a.iter().zip(b) {
+            for i in 0..8 {
+                eight[i] = join(eight[i], term(a[i], b[i]));
+            }
+        }
+        let four: [S; 4] = from_fn(|i| join(eight[i], eight[i + 4]));
+        let one = join(join(four[0], four[2]), join(four[1], four[3]));
+        a_rest.iter().zip(b_rest).fold(one, |one, (&a, &b)| join(one, term(a, b)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Seed;
+    use crate::threads::Threads;
+    use ndarray::{Array2, s};
+
+    /// The order that the head of this file describes, step by step.
+    fn plain_sum<T: Scalar>(x: &[T]) -> T {
+        if x.len() > BLOCK {
+            let (left, right) = x.split_at((x.len() / 2).next_multiple_of(BLOCK));
+            return plain_sum(left) + plain_sum(right);
+        }
+        let mut lanes = vec![T::ZERO; 32];
+        let mut rest = x;
+        while rest.len() >= 32 {
+            for i in 0..32 {
+                lanes[i] += rest[i];
+            }
+            rest = &rest[32..];
+        }
+        while lanes.len() > 8 {
+            lanes = halved(lanes);
+        }
+        while rest.len() >= 8 {
+            for i in 0..8 {
+                lanes[i] += rest[i];
+            }
+            rest = &rest[8..];
+        }
+        while lanes.len() > 1 {
+            lanes = halved(lanes);
+        }
+        rest.iter().fold(lanes[0], |sum, &x| sum + x)
+    }
+
+    fn halved<T: Scalar>(lanes: Vec<T>) -> Vec<T> {
+        let (low, high) = lanes.split_at(lanes.len() / 2);
+        low.iter().zip(high).map(|(&a, &b)| a + b).collect()
+    }
+
+    fn lengths() -> impl Iterator<Item = usize> {
+        (0..=130).chain([BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 7, 4 * GRAIN + 123])
+    }
+
+    fn numbers<T: Scalar>(len: usize) -> Vec<T> {
+        let mut stream = Seed(1).stream(len as u64);
+        (0..len).map(|_| T::of(2.0 * stream.uniform() - 1.0)).collect()
+    }
+
+    fn check_order<T: Scalar>() {
+        for len in lengths() {
+            let (x, y) = (numbers::<T>(len), numbers::<T>(len).into_iter().rev().collect::<Vec<_>>());
+            let products: Vec<f64> = x.iter().zip(&y).map(|(a, b)| a.to_f64() * b.to_f64()).collect();
+            let squares: Vec<f64> = x.iter().map(|x| x.to_f64() * x.to_f64()).collect();
+            let all = || (sum(&x), dot(&x, &y), sum_of_squares(&x));
+            assert_eq!(all(), (plain_sum(&x), plain_sum(&products), plain_sum(&squares)), "{len}");
+            for count in [2, 3] {
+                assert_eq!(Threads::new(count).unwrap().run(all), all(), "{len} numbers on {count} threads");
+            }
+            let block = || Block { a: &x, b: &NOTHING[..len], start: T::ZERO, term: |x, ()| x, join: |a, b| a + b };
+            assert_eq!(block().run(), vectorized(block()), "{len}");
+        }
+    }
+
+    #[test]
+    fn sums_keep_to_their_order_on_any_threads_and_instructions() {
+        check_order::<f32>();
+        check_order::<f64>();
+    }
+
+    #[test]
+    fn lanes_end_with_the_shorter_slice() {
+        assert_eq!(lanes::zip_sum(&[1.0; 40], &[2.0; 70], |a, b| a * b), 80.0);
+        assert_eq!(lanes::map_sum(&[1.0f32; 41], f64::from), 41.0);
+        assert_eq!((lanes::max(&[1.0, f64::NAN, 3.0]), lanes::max::<f32>(&[])), (3.0, f32::NEG_INFINITY));
+    }
+
+    #[test]
+    fn a_long_sum_keeps_its_digits() {
+        // One after the other, these lose the fourth digit.
+        let x = vec![0.1f32; 10_000_000];
+        assert!((f64::from(sum(&x)) / (1e7 * f64::from(0.1f32)) - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn norms_overflow_only_where_their_value_does() {
+        for scale in [1e-310, 1e-200, 1e-3, 1.0, 1e160, 1e307] {
+            assert!((norm(&[3.0 * scale, -4.0 * scale]) / (5.0 * scale) - 1.0).abs() < 1e-12, "{scale}");
+        }
+        assert_eq!(norm(&[f32::MAX; 4]), 2.0 * f64::from(f32::MAX));
+        assert_eq!(norm(&[f32::from_bits(1); 4]), 2.0 * f64::from(f32::from_bits(1)));
+        assert_eq!(norm::<f64>(&[]), 0.0);
+        assert_eq!(norm(&[0.0; 40]), 0.0);
+        assert_eq!(norm(&[1.0, f64::NEG_INFINITY]), f64::INFINITY);
+        assert!(norm(&[f64::INFINITY, f64::NAN, 1.0]).is_nan());
+    }
+
+    #[test]
+    fn extremes_stand_at_every_place_of_every_length() {
+        for len in lengths().filter(|&len| len > 0) {
+            let x = numbers::<f32>(len);
+            for place in (0..len).step_by(1 + len / 97) {
+                let mut y = x.clone();
+                y[place] = 2.0;
+                assert_eq!((max(&y), argmax(&y), norm_max(&y)), (Some(2.0), Some(place), 2.0));
+                y[place] = -2.0;
+                assert_eq!((min(&y), norm_max(&y)), (Some(-2.0), 2.0));
+                assert!(all_finite(&y));
+                for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                    y[place] = wrong;
+                    assert!(!all_finite(&y));
+                }
+                y[place] = f32::NAN;
+                assert!(max(&y).unwrap().is_nan() && min(&y).unwrap().is_nan() && norm_max(&y).is_nan());
+                assert_eq!(argmax(&y), Some(place));
+            }
+        }
+        assert_eq!((max::<f64>(&[]), min::<f64>(&[]), argmax::<f64>(&[])), (None, None, None));
+        assert_eq!(argmax(&[1.0, f64::NAN, 3.0, f64::NAN]), Some(1));
+        assert_eq!(argmax(&[f64::NEG_INFINITY; 3]), Some(0));
+        assert_eq!(max(&[f64::NEG_INFINITY; 40]), Some(f64::NEG_INFINITY));
+        assert!(all_finite::<f64>(&[]) && all_finite(&[f32::MAX; 100]));
+    }
+
+    #[test]
+    fn columns_are_summed_row_after_row() {
+        for (rows, columns) in [(0, 3), (1, 1), (3, 0), (5, 31), (7, 32), (4, 33), (40, 130), (129, 1000)] {
+            let x = Array2::from_shape_vec((rows, columns), numbers::<f32>(rows * columns)).unwrap();
+            let plain: Vec<f32> = x.columns().into_iter().map(|column| column.iter().fold(0.0, |a, b| a + b)).collect();
+            let check = |x: ArrayView2<'_, f32>, expected: &[f32]| {
+                let mut y = vec![f32::NAN; expected.len()];
+                column_sums(x, &mut y);
+                assert_eq!(y, expected, "{rows}x{columns}");
+            };
+            check(x.view(), &plain);
+            Threads::new(3).unwrap().run(|| check(x.view(), &plain));
+            // The same numbers in another layout, and every second column.
+            check(x.t().as_standard_layout().t(), &plain);
+            let half: Vec<f32> = plain.iter().copied().step_by(2).collect();
+            check(x.slice(s![.., ..;2]), &half);
+        }
+    }
+}

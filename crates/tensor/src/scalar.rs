@@ -1,0 +1,193 @@
+use std::fmt::{Debug, Display, LowerExp};
+use std::iter::Sum;
+use std::ops::{AddAssign, DivAssign, MulAssign, Neg, SubAssign};
+
+use ndarray::{LinalgScalar, ScalarOperand};
+
+use crate::{math, product};
+
+mod sealed {
+    use super::product;
+
+    /// What products need to know of a scalar; nobody else can name it.
+    #[cfg(target_arch = "x86_64")]
+    pub trait Sealed: product::Portable + product::Tiled {}
+    #[cfg(not(target_arch = "x86_64"))]
+    pub trait Sealed: product::Portable {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+}
+
+/// `f32` or `f64`: the numbers that everything is computed in.
+///
+/// The functions `exp`, `tanh`, ... are branch-free and inline, so that a loop over them is vectorised
+/// (see [`vectorized`](crate::vectorized)); their accuracy stands in [`math`](crate::math).
+pub trait Scalar:
+    sealed::Sealed
+    + LinalgScalar
+    + ScalarOperand
+    + Neg<Output = Self>
+    + AddAssign
+    + SubAssign
+    + MulAssign
+    + DivAssign
+    + Sum
+    + PartialOrd
+    + Default
+    + Debug
+    + Display
+    + LowerExp
+    + Send
+    + Sync
+{
+    /// 0.
+    const ZERO: Self;
+    /// 1.
+    const ONE: Self;
+    /// The distance from 1 to the next larger number.
+    const EPSILON: Self;
+    /// The largest finite number.
+    const MAX: Self;
+    /// Positive infinity.
+    const INFINITY: Self;
+    /// Not a number.
+    const NAN: Self;
+    /// `"f32"` or `"f64"`.
+    const NAME: &'static str;
+
+    /// The nearest number to `x`.
+    fn of(x: f64) -> Self;
+    /// The same number as an `f64`, exactly.
+    fn to_f64(self) -> f64;
+
+    /// |x|.
+    fn abs(self) -> Self;
+    /// √x, correctly rounded.
+    fn sqrt(self) -> Self;
+    /// The larger of the two; not a number where `self` is not.
+    fn max(self, other: Self) -> Self;
+    /// The smaller of the two; not a number where `self` is not.
+    fn min(self, other: Self) -> Self;
+    /// The magnitude of `self` with the sign of `sign`.
+    fn copysign(self, sign: Self) -> Self;
+    /// Whether this is neither infinite nor not-a-number.
+    fn is_finite(self) -> bool;
+    /// Whether this is not a number.
+    fn is_nan(self) -> bool;
+
+    /// eˣ.
+    fn exp(self) -> Self;
+    /// eˣ − 1, accurate near 0.
+    fn exp_m1(self) -> Self;
+    /// ln x.
+    fn ln(self) -> Self;
+    /// ln(1 + x), accurate near 0.
+    fn ln_1p(self) -> Self;
+    /// The hyperbolic tangent.
+    fn tanh(self) -> Self;
+    /// 1 / (1 + e⁻ˣ), without overflow.
+    fn sigmoid(self) -> Self;
+    /// ln(1 + eˣ), without overflow.
+    fn softplus(self) -> Self;
+    /// The error function 2/√π ∫₀ˣ exp(−t²) dt.
+    fn erf(self) -> Self;
+    /// The sine.
+    fn sin(self) -> Self;
+    /// The cosine.
+    fn cos(self) -> Self;
+
+    /// Calls the method of `per` that belongs to this scalar.
+    #[doc(hidden)]
+    fn pick<P: PerScalar>(per: P, argument: P::With<Self>) -> P::Output;
+}
+
+/// One call for each precision: how code behind a dyn-compatible face gets back to a generic scalar.
+#[doc(hidden)]
+pub trait PerScalar {
+    /// What the call is given.
+    type With<T: Scalar>;
+    /// What it gives.
+    type Output;
+    /// The call for `f32`.
+    fn f32(self, argument: Self::With<f32>) -> Self::Output;
+    /// The call for `f64`.
+    fn f64(self, argument: Self::With<f64>) -> Self::Output;
+}
+
+macro_rules! scalar {
+    ($float:ident) => {
+        impl Scalar for $float {
+            const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
+            const EPSILON: Self = $float::EPSILON;
+            const MAX: Self = $float::MAX;
+            const INFINITY: Self = $float::INFINITY;
+            const NAN: Self = $float::NAN;
+            const NAME: &'static str = stringify!($float);
+
+            #[inline(always)]
+            fn of(x: f64) -> Self {
+                x as $float
+            }
+
+            #[inline(always)]
+            fn to_f64(self) -> f64 {
+                f64::from(self)
+            }
+
+            #[inline(always)]
+            fn abs(self) -> Self {
+                $float::abs(self)
+            }
+
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                $float::sqrt(self)
+            }
+
+            // A comparison and a choice is one vector instruction; `f64::max` is three.
+            #[inline(always)]
+            fn max(self, other: Self) -> Self {
+                if other > self { other } else { self }
+            }
+
+            #[inline(always)]
+            fn min(self, other: Self) -> Self {
+                if other < self { other } else { self }
+            }
+
+            #[inline(always)]
+            fn copysign(self, sign: Self) -> Self {
+                $float::copysign(self, sign)
+            }
+
+            #[inline(always)]
+            fn is_finite(self) -> bool {
+                $float::is_finite(self)
+            }
+
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                $float::is_nan(self)
+            }
+
+            scalar!(@math $float: exp exp_m1 ln ln_1p tanh sigmoid softplus erf sin cos);
+
+            #[inline(always)]
+            fn pick<P: PerScalar>(per: P, argument: P::With<Self>) -> P::Output {
+                per.$float(argument)
+            }
+        }
+    };
+    (@math $float:ident: $($name:ident)*) => {
+        $(
+            #[inline(always)]
+            fn $name(self) -> Self {
+                math::$float::$name(self)
+            }
+        )*
+    };
+}
+
+scalar!(f32);
+scalar!(f64);
