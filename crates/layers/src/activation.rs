@@ -1,0 +1,159 @@
+use std::fmt::Debug;
+
+use downhill_tensor::{Over, Scalar, Shape, ShapeError, Sweep, elementwise::GRAIN, parallel};
+
+use crate::{Backward, Forward, Layer, Signature, sole};
+
+/// A scalar function with its local derivative.
+///
+/// Every activation is a [`Layer`]; the chain rule dx = dy · f'(x) is written once, for all of them.
+/// Write `value` and `slope` as plain scalar code without branches and mark them `#[inline(always)]`:
+/// the loops over them are then vectorised for whatever machine the program meets.
+///
+/// ```
+/// use downhill_layers::{Activation, Layer};
+/// use downhill_tensor::{Scalar, Seed};
+/// use ndarray::array;
+///
+/// /// y = x / (1 + x²)
+/// #[derive(Clone, Debug)]
+/// struct Bump;
+///
+/// impl Activation for Bump {
+///     fn name(&self) -> &'static str {
+///         "Bump"
+///     }
+///     #[inline(always)]
+///     fn value<T: Scalar>(&self, x: T) -> T {
+///         x / (T::ONE + x * x)
+///     }
+///     #[inline(always)]
+///     fn slope<T: Scalar>(&self, x: T, _y: T) -> T {
+///         let square = x * x;
+///         (T::ONE - square) / ((T::ONE + square) * (T::ONE + square))
+///     }
+/// }
+///
+/// let mut bump = Bump.bind::<f64>([2], Seed(0))?;
+/// assert_eq!(bump.forward(array![[1.0, 0.0]].view())?, array![[0.5, 0.0]]);
+/// assert_eq!(bump.backward(array![[3.0, 3.0]].view())?, array![[0.0, 3.0]]);
+/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// ```
+pub trait Activation: Debug + Send + Sync {
+    /// The name that summaries and errors use, as `Relu`.
+    fn name(&self) -> &'static str;
+
+    /// f(x).
+    fn value<T: Scalar>(&self, x: T) -> T;
+
+    /// dy/dx at x, where y = f(x), from whichever of the two is cheaper.
+    /// States the value taken at a kink.
+    fn slope<T: Scalar>(&self, x: T, y: T) -> T;
+
+    /// Whether [`slope`](Activation::slope) reads x.
+    /// Where it does not, the layer runs over its input's buffer, and x may be anything.
+    fn slope_reads_x(&self) -> bool {
+        true
+    }
+
+    /// Checks the activation's settings.
+    ///
+    /// # Errors
+    /// [`ShapeError::Setting`] where one lies outside its range.
+    fn check(&self) -> Result<(), ShapeError> {
+        Ok(())
+    }
+}
+
+impl<A: Activation> Layer for A {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+        self.check()?;
+        let signature = Signature::new(self.name(), sole(self.name(), inputs)?);
+        Ok(if self.slope_reads_x() { signature } else { signature.in_place() })
+    }
+
+    fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+        let y = pass.y.slice();
+        match pass.x.get(0) {
+            Some(x) => parallel(Over(Value(self), (x.slice(), y)), GRAIN),
+            None => parallel(Over(ValueInPlace(self), (y,)), GRAIN),
+        }
+    }
+
+    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+        // dx = dy · f'(x)
+        let y = pass.y.slice();
+        let dy = pass.dy.slice();
+        let Some(dx) = pass.dx.get(0) else { return };
+        let dx = dx.slice();
+        match pass.x.get(0) {
+            Some(x) if self.slope_reads_x() => {
+                parallel(Over(Chain(self), (x.slice(), y, dy, dx)), GRAIN);
+            }
+            // The slope does not read x, so y may stand in its place.
+            _ if dy.is_empty() => parallel(Over(ChainInPlace(self), (y, dx)), GRAIN),
+            _ => parallel(Over(Chain(self), (y, y, dy, dx)), GRAIN),
+        }
+    }
+}
+
+struct Value<'a, A>(&'a A);
+
+struct ValueInPlace<'a, A>(&'a A);
+
+struct Chain<'a, A>(&'a A);
+
+struct ChainInPlace<'a, A>(&'a A);
+
+macro_rules! copy {
+    ($($sweep:ident)*) => {
+        $(
+            impl<A> Clone for $sweep<'_, A> {
+                fn clone(&self) -> Self {
+                    *self
+                }
+            }
+
+            impl<A> Copy for $sweep<'_, A> {}
+        )*
+    };
+}
+
+// Derived, these would ask the activation itself to be `Copy`.
+copy!(Value ValueInPlace Chain ChainInPlace);
+
+impl<A: Activation, T: Scalar> Sweep<(&[T], &mut [T])> for Value<'_, A> {
+    #[inline(always)]
+    fn sweep(self, (x, y): (&[T], &mut [T])) {
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = self.0.value(x);
+        }
+    }
+}
+
+impl<A: Activation, T: Scalar> Sweep<(&mut [T],)> for ValueInPlace<'_, A> {
+    #[inline(always)]
+    fn sweep(self, (y,): (&mut [T],)) {
+        for y in y {
+            *y = self.0.value(*y);
+        }
+    }
+}
+
+impl<A: Activation, T: Scalar> Sweep<(&[T], &[T], &[T], &mut [T])> for Chain<'_, A> {
+    #[inline(always)]
+    fn sweep(self, (x, y, dy, dx): (&[T], &[T], &[T], &mut [T])) {
+        for (dx, ((&x, &y), &dy)) in dx.iter_mut().zip(x.iter().zip(y).zip(dy)) {
+            *dx = dy * self.0.slope(x, y);
+        }
+    }
+}
+
+impl<A: Activation, T: Scalar> Sweep<(&[T], &mut [T])> for ChainInPlace<'_, A> {
+    #[inline(always)]
+    fn sweep(self, (y, dx): (&[T], &mut [T])) {
+        for (dx, &y) in dx.iter_mut().zip(y) {
+            *dx *= self.0.slope(y, y);
+        }
+    }
+}

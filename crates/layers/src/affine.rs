@@ -1,0 +1,128 @@
+use downhill_tensor::product::{Start, product};
+use downhill_tensor::{Init, Scalar, Shape, ShapeError, reduce};
+
+use crate::{Backward, Forward, Layer, Parameter, Signature, sole};
+
+/// An affine map of vectors: y = x W + b.
+///
+/// The local derivatives are dy/dx = Wᵀ, dy/dW = xᵀ and dy/db = 1, so that
+///
+/// ```text
+/// dJ/dW = xᵀ dy        dJ/db = Σ_batch dy        dJ/dx = dy Wᵀ
+/// ```
+///
+/// Other frameworks call it `Linear` or `Dense`.
+///
+/// # Shapes
+/// x is (batch, in), W is (in, out), b is (out), y is (batch, out).
+/// W lies (in, out) in memory, because the products of training then need no copy in another order;
+/// files and `parameter("0.weight")` show it as (out, in), as PyTorch does.
+///
+/// # Start
+/// Weight and bias start uniformly in ±1/√in, as in PyTorch. Keras and Flux start with Glorot's uniform weights
+/// and a bias of zero: [`with_init`](Affine::with_init) and [`with_bias_init`](Affine::with_bias_init).
+///
+/// ```
+/// use downhill_layers::{Affine, Layer};
+/// use downhill_tensor::Seed;
+/// use ndarray::array;
+///
+/// let mut affine = Affine::new(2).bind::<f64>([3], Seed(1))?;
+/// affine.set("weight", &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])?; // (in, out)
+/// affine.set("bias", &[0.5, -0.5])?;
+/// let y = affine.forward(array![[1.0, 0.0, 2.0]].view())?;
+/// assert_eq!(y, array![[11.5, 13.5]]);
+/// let dx = affine.backward(array![[1.0, -1.0]].view())?;
+/// assert_eq!(dx, array![[-1.0, -1.0, -1.0]]); // dy Wᵀ
+/// assert_eq!(affine.gradient("weight")?, [1.0, -1.0, 0.0, 0.0, 2.0, -2.0]); // xᵀ dy
+/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Affine {
+    outputs: usize,
+    bias: bool,
+    init: Init,
+    bias_init: Init,
+}
+
+impl Affine {
+    /// An affine map to vectors of `outputs` numbers, with a bias.
+    #[must_use]
+    pub fn new(outputs: usize) -> Self {
+        Self { outputs, bias: true, init: Init::FanInUniform, bias_init: Init::FanInUniform }
+    }
+
+    /// Without a bias: the linear map y = x W.
+    #[must_use]
+    pub fn without_bias(mut self) -> Self {
+        self.bias = false;
+        self
+    }
+
+    /// Starts the weight as `init` says.
+    #[must_use]
+    pub fn with_init(mut self, init: Init) -> Self {
+        self.init = init;
+        self
+    }
+
+    /// Starts the bias as `init` says.
+    #[must_use]
+    pub fn with_bias_init(mut self, init: Init) -> Self {
+        self.bias_init = init;
+        self
+    }
+}
+
+impl Layer for Affine {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+        let x = sole("Affine", inputs)?;
+        let &[features] = x.axes() else {
+            return Err(ShapeError::Rank {
+                by: "Affine",
+                expected: "a vector per example",
+                got: x,
+                hint: "put Flatten before it",
+            });
+        };
+        if features == 0 || self.outputs == 0 {
+            return Err(ShapeError::Setting {
+                by: "Affine",
+                reason: format!("a map from {features} to {} numbers has no weights; both must be at least 1", self.outputs),
+            });
+        }
+        let weight = Parameter::new("weight", [features, self.outputs], self.init);
+        let signature = Signature::new("Affine", [self.outputs])
+            .parameter(weight.fans(features, self.outputs).transposed())
+            .backward_without_y();
+        Ok(if self.bias {
+            let bias = Parameter::new("bias", [self.outputs], self.bias_init);
+            signature.parameter(bias.fans(features, self.outputs))
+        } else {
+            signature
+        })
+    }
+
+    fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+        // y = x W + b
+        let (x, w) = (pass.x[0].matrix(), pass.params.matrix(0)); // (batch, in), (in, out)
+        let b = if self.bias { Start::Row(pass.params.vector(1)) } else { Start::Zero };
+        product(x, w, b, pass.y.matrix());
+    }
+
+    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+        let (x, w) = (pass.x[0].matrix(), pass.params.matrix(0));
+        let dy = pass.dy.matrix(); // (batch, out)
+        // dJ/dW = xᵀ dy
+        product(x.t(), dy, Start::Zero, pass.dparams.matrix(0));
+        // dJ/db = Σ_batch dy
+        if self.bias {
+            reduce::column_sums(dy, pass.dparams.vector(1));
+        }
+        // dJ/dx = dy Wᵀ
+        if let Some(dx) = pass.dx.get(0) {
+            product(dy, w.t(), Start::Zero, dx.matrix());
+        }
+    }
+}

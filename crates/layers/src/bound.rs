@@ -1,0 +1,236 @@
+use downhill_tensor::{Batch, BatchMut, Scalar, Seed, Shape, ShapeError};
+use ndarray::{Array2, ArrayView2};
+
+use crate::{Backward, Forward, Inputs, InputsMut, Layer, Mode, Params, ParamsMut, Signature, Streams};
+
+/// One layer with parameters and buffers of its own, for inputs of fixed shapes:
+/// for learning, for tests, and for those who need no network.
+///
+/// Made by [`Layer::bind`]; an example stands at [`Affine`](crate::Affine).
+/// Unlike a network it allocates its results, and it copies its inputs to have them for the way back.
+#[derive(Clone, Debug)]
+pub struct Bound<L, T> {
+    layer: L,
+    signature: Signature,
+    inputs: Vec<Shape>,
+    seed: Seed,
+    mode: Mode,
+    theta: Vec<T>,
+    gradient: Vec<T>,
+    statistics: Vec<T>,
+    examples: usize,
+    x: Vec<Vec<T>>,
+    y: Vec<T>,
+    saved: Vec<T>,
+}
+
+impl<L: Layer, T: Scalar> Bound<L, T> {
+    /// Binds a layer to inputs of these shapes, with parameters started from `seed`.
+    ///
+    /// # Errors
+    /// As for [`Layer::signature`].
+    pub fn new(layer: L, inputs: &[Shape], seed: Seed) -> Result<Self, ShapeError> {
+        let signature = layer.signature(inputs)?;
+        let mut theta = vec![T::ZERO; signature.parameters_len()];
+        signature.start(&mut theta, seed);
+        let mut statistics = vec![T::ZERO; signature.statistics_len()];
+        signature.start_statistics(&mut statistics, seed);
+        let gradient = vec![T::ZERO; theta.len()];
+        Ok(Self {
+            layer,
+            signature,
+            inputs: inputs.to_vec(),
+            seed,
+            mode: Mode::Training { step: 0 },
+            theta,
+            gradient,
+            statistics,
+            examples: 0,
+            x: Vec::new(),
+            y: Vec::new(),
+            saved: Vec::new(),
+        })
+    }
+
+    /// What the layer makes of its inputs.
+    #[must_use]
+    pub fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    /// Sets the mode of the passes to come; a bound layer starts in training step 0.
+    pub fn set_mode(&mut self, mode: Mode) {
+        self.mode = mode;
+    }
+
+    /// All parameters, in one flat vector θ.
+    #[must_use]
+    pub fn parameters(&self) -> &[T] {
+        &self.theta
+    }
+
+    /// All parameters, to be changed.
+    #[must_use]
+    pub fn parameters_mut(&mut self) -> &mut [T] {
+        &mut self.theta
+    }
+
+    /// dJ/dθ of the last way back.
+    #[must_use]
+    pub fn gradients(&self) -> &[T] {
+        &self.gradient
+    }
+
+    /// The parameter of this name, row-major as it lies in memory.
+    ///
+    /// # Errors
+    /// Where the layer has no such parameter.
+    pub fn parameter(&self, name: &str) -> Result<&[T], ShapeError> {
+        Ok(Params::new(&self.theta, self.signature.parameters()).vector(self.find(name)?))
+    }
+
+    /// dJ/d(parameter of this name) of the last way back, row-major as it lies in memory.
+    ///
+    /// # Errors
+    /// Where the layer has no such parameter.
+    pub fn gradient(&self, name: &str) -> Result<&[T], ShapeError> {
+        Ok(Params::new(&self.gradient, self.signature.parameters()).vector(self.find(name)?))
+    }
+
+    /// Sets the parameter of this name, row-major as it lies in memory.
+    ///
+    /// # Errors
+    /// Where the layer has no such parameter, or it has another number of elements.
+    pub fn set(&mut self, name: &str, values: &[T]) -> Result<(), ShapeError> {
+        let index = self.find(name)?;
+        let mut params = ParamsMut::new(&mut self.theta, self.signature.parameters());
+        let parameter = params.vector(index);
+        if parameter.len() != values.len() {
+            return Err(ShapeError::Length {
+                what: format!("the parameter `{name}`").into(),
+                expected: parameter.len(),
+                got: values.len(),
+            });
+        }
+        parameter.copy_from_slice(values);
+        Ok(())
+    }
+
+    fn find(&self, name: &str) -> Result<usize, ShapeError> {
+        let parameters = self.signature.parameters();
+        parameters.iter().position(|parameter| parameter.name == name).ok_or_else(|| ShapeError::Setting {
+            by: self.signature.name(),
+            reason: format!(
+                "there is no parameter `{name}`; it has {:?}",
+                parameters.iter().map(|parameter| parameter.name.as_ref()).collect::<Vec<_>>()
+            ),
+        })
+    }
+
+    /// y = f(x; θ), for x and y of (batch, features), examples flattened to rows.
+    ///
+    /// # Errors
+    /// Where x has another number of columns than the bound shape has numbers, or the layer has several inputs.
+    pub fn forward(&mut self, x: ArrayView2<'_, T>) -> Result<Array2<T>, ShapeError> {
+        self.forward_all(&[x])
+    }
+
+    /// The same for a layer with several inputs.
+    ///
+    /// # Errors
+    /// Where the number of inputs, of their columns or of their rows does not fit.
+    pub fn forward_all(&mut self, x: &[ArrayView2<'_, T>]) -> Result<Array2<T>, ShapeError> {
+        if x.len() != self.inputs.len() {
+            return Err(ShapeError::Inputs {
+                by: self.signature.name(),
+                expected: "as many inputs as it was bound to",
+                got: x.len(),
+            });
+        }
+        self.examples = x.first().map_or(0, |x| x.nrows());
+        for (x, shape) in x.iter().zip(&self.inputs) {
+            expect_columns(x, self.examples, *shape)?;
+        }
+        self.x = x.iter().map(|x| x.iter().copied().collect()).collect();
+        let output = self.signature.output();
+        self.y = vec![T::ZERO; self.examples * output.len()];
+        self.saved = vec![T::ZERO; self.signature.saved_len(self.examples)];
+        let mut scratch = vec![T::ZERO; self.signature.scratch_len(self.examples)];
+        let mut pass = Forward {
+            x: inputs(&self.x, self.examples, &self.inputs)?,
+            params: Params::new(&self.theta, self.signature.parameters()),
+            y: BatchMut::new(&mut self.y, self.examples, self.signature.output())?,
+            saved: &mut self.saved,
+            scratch: &mut scratch,
+            statistics: Params::new(&self.statistics, self.signature.statistics()),
+            mode: self.mode,
+            random: Streams::new(self.seed, self.mode.step(), 0),
+        };
+        self.layer.forward(&mut pass);
+        Ok(Batch::new(&self.y, self.examples, self.signature.output())?.matrix().to_owned())
+    }
+
+    /// The chain rule at this layer: from dJ/dy to dJ/dx, after a forward pass. dJ/dθ is then in
+    /// [`gradient`](Bound::gradient).
+    ///
+    /// # Errors
+    /// Where dy has not the shape of the last y, or the layer has several inputs.
+    pub fn backward(&mut self, dy: ArrayView2<'_, T>) -> Result<Array2<T>, ShapeError> {
+        let mut all = self.backward_all(dy)?;
+        match all.len() {
+            1 => Ok(all.remove(0)),
+            got => Err(ShapeError::Inputs { by: self.signature.name(), expected: "exactly one input", got }),
+        }
+    }
+
+    /// The same for a layer with several inputs: dJ/dx for each.
+    ///
+    /// # Errors
+    /// Where dy has not the shape of the last y.
+    pub fn backward_all(&mut self, dy: ArrayView2<'_, T>) -> Result<Vec<Array2<T>>, ShapeError> {
+        let (output, examples) = (self.signature.output(), self.examples);
+        expect_columns(&dy, examples, output)?;
+        let dy: Vec<T> = dy.iter().copied().collect();
+        let mut scratch = vec![T::ZERO; self.signature.scratch_len(examples)];
+        let mut dx: Vec<Vec<T>> = self.inputs.iter().map(|shape| vec![T::NAN; examples * shape.len()]).collect();
+        let mut wanted = InputsMut::none();
+        for (index, (dx, shape)) in dx.iter_mut().zip(&self.inputs).enumerate() {
+            wanted.set(index, BatchMut::new(dx, examples, *shape)?);
+        }
+        let mut pass = Backward {
+            x: inputs(&self.x, examples, &self.inputs)?,
+            params: Params::new(&self.theta, self.signature.parameters()),
+            y: Batch::new(&self.y, examples, output)?,
+            saved: &self.saved,
+            scratch: &mut scratch,
+            dy: Batch::new(&dy, examples, output)?,
+            dx: wanted,
+            dparams: ParamsMut::new(&mut self.gradient, self.signature.parameters()),
+        };
+        self.layer.backward(&mut pass);
+        dx.iter()
+            .zip(&self.inputs)
+            .map(|(dx, shape)| Ok(Batch::new(dx, examples, *shape)?.matrix().to_owned()))
+            .collect()
+    }
+}
+
+fn inputs<'a, T>(x: &'a [Vec<T>], examples: usize, shapes: &[Shape]) -> Result<Inputs<'a, T>, ShapeError> {
+    let mut inputs = Inputs::none();
+    for (index, (x, shape)) in x.iter().zip(shapes).enumerate() {
+        inputs.set(index, Batch::new(x, examples, *shape)?);
+    }
+    Ok(inputs)
+}
+
+fn expect_columns<T>(x: &ArrayView2<'_, T>, examples: usize, shape: Shape) -> Result<(), ShapeError> {
+    let (rows, columns) = x.dim();
+    if columns != shape.len() {
+        let what = format!("a row of the matrix, for examples of shape {shape},");
+        return Err(ShapeError::Length { what: what.into(), expected: shape.len(), got: columns });
+    }
+    if rows != examples {
+        return Err(ShapeError::Length { what: "the batch axis".into(), expected: examples, got: rows });
+    }
+    Ok(())
+}

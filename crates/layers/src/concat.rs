@@ -1,0 +1,88 @@
+use downhill_tensor::{Scalar, Shape, ShapeError};
+
+use crate::{Backward, Forward, Layer, MAX_INPUTS, Signature};
+
+/// Puts its inputs side by side along one axis of the example.
+///
+/// dy/dxᵢ = 1 for the stretch of y that xᵢ became.
+///
+/// # Shapes
+/// Inputs (batch, ..., nᵢ, ...) that agree on all other axes give (batch, ..., Σ nᵢ, ...).
+/// The axis is counted without the batch: 0 is the features of a vector, and the channels of an image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Concat {
+    axis: usize,
+}
+
+impl Concat {
+    /// Along this axis of the example.
+    #[must_use]
+    pub fn new(axis: usize) -> Self {
+        Self { axis }
+    }
+
+    /// How many numbers of one example lie side by side in a block: the axis itself and all within it.
+    fn block(self, shape: Shape) -> usize {
+        shape.axes()[self.axis..].iter().product()
+    }
+}
+
+impl Layer for Concat {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+        let [first, others @ ..] = inputs else {
+            return Err(ShapeError::Inputs { by: "Concat", expected: "at least one input", got: 0 });
+        };
+        if inputs.len() > MAX_INPUTS {
+            return Err(ShapeError::Inputs { by: "Concat", expected: "at most eight inputs", got: inputs.len() });
+        }
+        let axis = self.axis;
+        if axis >= first.rank() {
+            return Err(ShapeError::Setting {
+                by: "Concat",
+                reason: format!("there is no axis {axis} in examples of shape {first}; axes are counted from 0"),
+            });
+        }
+        let mut axes = first.axes().to_vec();
+        for other in others {
+            let agree = other.rank() == first.rank()
+                && (0..first.rank()).all(|other_axis| other_axis == axis || other[other_axis] == first[other_axis]);
+            if !agree {
+                let what = format!("the inputs of Concat, apart from axis {axis},");
+                return Err(ShapeError::Mismatch { what: what.into(), expected: *first, got: *other });
+            }
+            axes[axis] += other[axis];
+        }
+        let output = Shape::new(&axes).ok_or_else(|| ShapeError::Setting {
+            by: "Concat",
+            reason: format!("the joined shape {axes:?} has too many elements"),
+        })?;
+        Ok(Signature::new("Concat", output).backward_without_x().backward_without_y())
+    }
+
+    fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+        let whole = self.block(pass.y.shape());
+        let mut offset = 0;
+        for x in pass.x.iter() {
+            let part = self.block(x.shape());
+            for (y, x) in pass.y.slice().chunks_exact_mut(whole).zip(x.slice().chunks_exact(part)) {
+                y[offset..offset + part].copy_from_slice(x);
+            }
+            offset += part;
+        }
+    }
+
+    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+        let whole = self.block(pass.dy.shape());
+        let mut offset = 0;
+        for (index, x) in pass.x.iter().enumerate() {
+            let part = self.block(x.shape());
+            if let Some(dx) = pass.dx.get(index) {
+                for (dy, dx) in pass.dy.slice().chunks_exact(whole).zip(dx.slice().chunks_exact_mut(part)) {
+                    dx.copy_from_slice(&dy[offset..offset + part]);
+                }
+            }
+            offset += part;
+        }
+    }
+}

@@ -1,0 +1,84 @@
+use std::any::Any;
+
+use downhill_tensor::{Scalar, Shape, ShapeError};
+
+use crate::erased::ErasedLayer;
+use crate::{
+    Add, Affine, Backward, Concat, Dropout, Elu, Flatten, Forward, Gelu, Identity, Layer, LeakyRelu, LogSoftmax,
+    ParamsMut, Relu, Reshape, Selu, Sigmoid, Signature, Silu, Softmax, Softplus, Tanh,
+};
+
+macro_rules! description {
+    ($($Layer:ident),* $(,)?) => {
+        /// Any layer of this crate, as data: what files hold, and what lists of layers are made of.
+        ///
+        /// It is itself a layer. With the feature `serde` it is written with its name:
+        /// `{"type": "Affine", "outputs": 256, ...}`.
+        #[derive(Clone, Debug, PartialEq)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+        #[cfg_attr(feature = "serde", serde(tag = "type"))]
+        #[non_exhaustive]
+        pub enum Description {
+            $(
+                #[doc = concat!("See [`", stringify!($Layer), "`](crate::", stringify!($Layer), ").")]
+                $Layer($Layer),
+            )*
+        }
+
+        impl Description {
+            /// The names of all layers of this crate.
+            pub const NAMES: &'static [&'static str] = &[$(stringify!($Layer)),*];
+
+            /// The description of a layer whose type has been forgotten, if it is one of this crate.
+            #[must_use]
+            pub fn of(layer: &dyn Any) -> Option<Self> {
+                if let Some(description) = layer.downcast_ref::<Self>() {
+                    return Some(description.clone());
+                }
+                $(
+                    if let Some(layer) = layer.downcast_ref::<$Layer>() {
+                        return Some(Self::$Layer(layer.clone()));
+                    }
+                )*
+                None
+            }
+
+            fn layer(&self) -> &dyn ErasedLayer {
+                match self {
+                    $(Self::$Layer(layer) => layer,)*
+                }
+            }
+        }
+
+        $(
+            impl From<$Layer> for Description {
+                fn from(layer: $Layer) -> Self {
+                    Self::$Layer(layer)
+                }
+            }
+        )*
+    };
+}
+
+description!(
+    Add, Affine, Concat, Dropout, Elu, Flatten, Gelu, Identity, LeakyRelu, LogSoftmax, Relu, Reshape, Selu, Sigmoid,
+    Silu, Softmax, Softplus, Tanh,
+);
+
+impl Layer for Description {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+        self.layer().signature(inputs)
+    }
+
+    fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+        self.layer().forward(pass);
+    }
+
+    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+        self.layer().backward(pass);
+    }
+
+    fn absorb<T: Scalar>(&self, saved: &[T], examples: usize, statistics: &mut ParamsMut<'_, T>) {
+        self.layer().absorb(saved, examples, statistics);
+    }
+}

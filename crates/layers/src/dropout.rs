@@ -1,0 +1,76 @@
+use downhill_tensor::{Scalar, Shape, ShapeError, elementwise};
+
+use crate::{Backward, Forward, Layer, Mode, Signature, sole};
+
+/// Drops each number with probability p in training: y = x m, with m = 0 or 1/(1 − p), drawn anew each step.
+///
+/// dy/dx = m. The numbers that stay are scaled, so that their mean is kept and prediction changes nothing
+/// (inverted dropout, as in PyTorch). Random numbers are keyed by (seed, step, layer, example):
+/// the same step drops the same numbers, whatever the number of threads.
+///
+/// # Shapes
+/// y has the shape of x.
+///
+/// # Errors
+/// p outside [0, 1] is an error when the network is built. p = 1 gives zeros.
+///
+/// Source: Srivastava et al. 2014.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Dropout {
+    probability: f64,
+}
+
+impl Dropout {
+    /// Drops each number with this probability.
+    #[must_use]
+    pub fn new(probability: f64) -> Self {
+        Self { probability }
+    }
+
+    /// 1/(1 − p), and 0 where nothing is ever kept.
+    fn scale(self) -> f64 {
+        if self.probability < 1.0 { 1.0 / (1.0 - self.probability) } else { 0.0 }
+    }
+}
+
+impl Layer for Dropout {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+        let x = sole("Dropout", inputs)?;
+        if !(0.0..=1.0).contains(&self.probability) {
+            return Err(ShapeError::Setting {
+                by: "Dropout",
+                reason: format!("the probability must lie in [0, 1], but is {}", self.probability),
+            });
+        }
+        // Keeps the mask m.
+        Ok(Signature::new("Dropout", x).saves(x.len(), 0).in_place().backward_without_y())
+    }
+
+    fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+        pass.copy_unless_in_place();
+        let Mode::Training { .. } = pass.mode else {
+            pass.saved.fill(T::ONE);
+            return;
+        };
+        let features = pass.y.shape().len().max(1);
+        let keep = T::of(self.scale());
+        // A number is dropped where 32 random bits, as a fraction of 2³², lie below p.
+        let threshold = (self.probability * 4_294_967_296.0) as u64;
+        for (example, mask) in pass.saved.chunks_exact_mut(features).enumerate() {
+            let mut stream = pass.random.example(example);
+            for m in mask {
+                *m = if u64::from(stream.bits()) < threshold { T::ZERO } else { keep };
+            }
+        }
+        elementwise::update(pass.saved, pass.y.slice(), |m, y| if m == T::ZERO { T::ZERO } else { m * y });
+    }
+
+    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+        // dx = dy m
+        pass.copy_unless_in_place();
+        if let Some(dx) = pass.dx.get(0) {
+            elementwise::update(pass.saved, dx.slice(), |m, dx| m * dx);
+        }
+    }
+}

@@ -1,0 +1,28 @@
+use downhill_tensor::{Scalar, Shape, ShapeError};
+
+use crate::{Backward, Forward, Layer, Signature, sole};
+
+/// Makes a vector of each example: the same numbers, in the same order, with one axis.
+///
+/// dy/dx = 1. The memory plan lets y lie where x does, so that this costs nothing.
+///
+/// # Shapes
+/// x is (batch, ...), y is (batch, features).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Flatten;
+
+impl Layer for Flatten {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+        let x = sole("Flatten", inputs)?;
+        Ok(Signature::new("Flatten", [x.len()]).in_place().backward_without_y())
+    }
+
+    fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+        pass.copy_unless_in_place();
+    }
+
+    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+        pass.copy_unless_in_place();
+    }
+}

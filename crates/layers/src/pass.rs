@@ -1,0 +1,310 @@
+use std::ops::Index;
+
+use downhill_tensor::{Batch, BatchMut, Scalar, Seed, Stream};
+use ndarray::{ArrayView2, ArrayViewMut2};
+
+use crate::Parameter;
+
+/// The most inputs that one layer can take.
+pub const MAX_INPUTS: usize = 8;
+
+/// Whether a pass belongs to a training step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A pass of training step `step`: dropout drops, statistics are those of the batch.
+    Training {
+        /// Which step; random streams are keyed by it.
+        step: u64,
+    },
+    /// A pass that only predicts: nothing is random, statistics are the running ones.
+    Evaluation,
+}
+
+impl Mode {
+    /// Whether this is a training pass.
+    #[must_use]
+    pub fn is_training(self) -> bool {
+        matches!(self, Self::Training { .. })
+    }
+
+    /// The step of a training pass, and 0 for one that only predicts.
+    #[must_use]
+    pub fn step(self) -> u64 {
+        match self {
+            Self::Training { step } => step,
+            Self::Evaluation => 0,
+        }
+    }
+}
+
+/// The random streams of one layer in one step: one for each example.
+#[derive(Clone, Copy, Debug)]
+pub struct Streams(Seed);
+
+impl Streams {
+    /// The streams of the layer `layer` in step `step` of a run with this seed.
+    #[must_use]
+    pub fn new(seed: Seed, step: u64, layer: u64) -> Self {
+        Self(seed.derive(step).derive(layer))
+    }
+
+    /// The stream of one example of the batch.
+    #[must_use]
+    pub fn example(self, index: usize) -> Stream {
+        self.0.stream(index as u64)
+    }
+}
+
+/// What a layer is handed on the way forward.
+#[derive(Debug)]
+pub struct Forward<'a, T> {
+    /// The inputs.
+    pub x: Inputs<'a, T>,
+    /// The layer's stretch of θ.
+    pub params: Params<'a, T>,
+    /// The output, to be overwritten.
+    pub y: BatchMut<'a, T>,
+    /// What is kept for the way back, to be overwritten. Empty where no way back will follow.
+    pub saved: &'a mut [T],
+    /// Room to work in.
+    pub scratch: &'a mut [T],
+    /// The running statistics, to be read only.
+    pub statistics: Params<'a, T>,
+    /// Whether this is a training step.
+    pub mode: Mode,
+    /// Random streams, one for each example.
+    pub random: Streams,
+}
+
+/// What a layer is handed on the way back.
+#[derive(Debug)]
+pub struct Backward<'a, T> {
+    /// The inputs of the way forward; empty batches where the signature says that they are not read.
+    pub x: Inputs<'a, T>,
+    /// The layer's stretch of θ.
+    pub params: Params<'a, T>,
+    /// The output of the way forward; empty where the signature says that it is not read.
+    pub y: Batch<'a, T>,
+    /// What the way forward kept.
+    pub saved: &'a [T],
+    /// Room to work in.
+    pub scratch: &'a mut [T],
+    /// dJ/dy.
+    pub dy: Batch<'a, T>,
+    /// dJ/dx, to be overwritten, for those inputs that ask.
+    pub dx: InputsMut<'a, T>,
+    /// dJ/dθ, to be overwritten.
+    pub dparams: ParamsMut<'a, T>,
+}
+
+/// The inputs of a layer, in order: `inputs[0]` is the first.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a, T> {
+    batches: [Option<Batch<'a, T>>; MAX_INPUTS],
+}
+
+impl<'a, T> Inputs<'a, T> {
+    /// No inputs.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { batches: [const { None }; MAX_INPUTS] }
+    }
+
+    /// How many inputs there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// One input.
+    #[must_use]
+    pub fn one(x: Batch<'a, T>) -> Self {
+        let mut inputs = Self::none();
+        inputs.set(0, x);
+        inputs
+    }
+
+    /// Sets input `index`.
+    ///
+    /// # Panics
+    /// Where `index` is not smaller than [`MAX_INPUTS`].
+    pub fn set(&mut self, index: usize, x: Batch<'a, T>) {
+        self.batches[index] = Some(x);
+    }
+
+    /// Input `index`, if there is one.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<Batch<'a, T>>
+    where
+        T: Copy,
+    {
+        self.batches.get(index).copied().flatten()
+    }
+
+    /// All inputs, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Batch<'a, T>> {
+        self.batches.iter().flatten()
+    }
+}
+
+impl<'a, T> From<Batch<'a, T>> for Inputs<'a, T> {
+    fn from(x: Batch<'a, T>) -> Self {
+        Self::one(x)
+    }
+}
+
+impl<'a, T> Index<usize> for Inputs<'a, T> {
+    type Output = Batch<'a, T>;
+
+    fn index(&self, index: usize) -> &Batch<'a, T> {
+        match self.batches.get(index) {
+            Some(Some(batch)) => batch,
+            _ => panic!("the layer has no input {index} here; its signature has not asked for it"),
+        }
+    }
+}
+
+/// The gradients with respect to the inputs: those that are asked for.
+#[derive(Debug)]
+pub struct InputsMut<'a, T> {
+    batches: [Option<BatchMut<'a, T>>; MAX_INPUTS],
+}
+
+impl<'a, T> InputsMut<'a, T> {
+    /// None is asked for.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { batches: [const { None }; MAX_INPUTS] }
+    }
+
+    /// That of the first input is asked for.
+    #[must_use]
+    pub fn one(dx: BatchMut<'a, T>) -> Self {
+        let mut inputs = Self::none();
+        inputs.set(0, dx);
+        inputs
+    }
+
+    /// Asks for the gradient of input `index`.
+    ///
+    /// # Panics
+    /// Where `index` is not smaller than [`MAX_INPUTS`].
+    pub fn set(&mut self, index: usize, dx: BatchMut<'a, T>) {
+        self.batches[index] = Some(dx);
+    }
+
+    /// The gradient of input `index`, to be overwritten, if it is asked for.
+    pub fn get(&mut self, index: usize) -> Option<&mut BatchMut<'a, T>> {
+        self.batches.get_mut(index).and_then(Option::as_mut)
+    }
+
+    /// Those that are asked for, each with the index of its input.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut BatchMut<'a, T>)> {
+        self.batches.iter_mut().enumerate().filter_map(|(index, dx)| dx.as_mut().map(|dx| (index, dx)))
+    }
+}
+
+/// A stretch of a flat vector, seen as the parameters that a signature names.
+#[derive(Clone, Copy, Debug)]
+pub struct Params<'a, T> {
+    flat: &'a [T],
+    named: &'a [Parameter],
+}
+
+/// A stretch of a flat vector to be overwritten, seen as the parameters that a signature names.
+#[derive(Debug)]
+pub struct ParamsMut<'a, T> {
+    flat: &'a mut [T],
+    named: &'a [Parameter],
+}
+
+/// Where parameter `index` lies in its layer's stretch.
+fn range(named: &[Parameter], index: usize) -> std::ops::Range<usize> {
+    let start = named[..index].iter().map(|parameter| parameter.shape.len()).sum();
+    start..start + named[index].shape.len()
+}
+
+/// (rows, columns) of parameter `index`: its last axis, and all before it flattened.
+fn matrix(named: &[Parameter], index: usize) -> (usize, usize) {
+    let shape = named[index].shape;
+    let columns = shape.axes().last().copied().unwrap_or(1);
+    (shape.axes().split_last().map_or(1, |(_, rows)| rows.iter().product()), columns)
+}
+
+const FITS: &str = "a stretch of parameters holds as many numbers as its signature says";
+
+impl<'a, T> Params<'a, T> {
+    /// Sees `flat` as these parameters, one after the other.
+    ///
+    /// # Panics
+    /// Where the lengths differ.
+    #[must_use]
+    pub fn new(flat: &'a [T], named: &'a [Parameter]) -> Self {
+        debug_assert_eq!(flat.len(), named.iter().map(|p| p.shape.len()).sum::<usize>(), "{FITS}");
+        Self { flat, named }
+    }
+
+    /// Parameter `index` as a flat vector.
+    #[must_use]
+    pub fn vector(&self, index: usize) -> &'a [T] {
+        &self.flat[range(self.named, index)]
+    }
+
+    /// Parameter `index` as a matrix of its last axis and all before it.
+    #[must_use]
+    pub fn matrix(&self, index: usize) -> ArrayView2<'a, T> {
+        match ArrayView2::from_shape(matrix(self.named, index), self.vector(index)) {
+            Ok(view) => view,
+            Err(error) => unreachable!("{FITS}: {error}"),
+        }
+    }
+}
+
+impl<'a, T> ParamsMut<'a, T> {
+    /// Sees `flat` as these parameters, one after the other.
+    ///
+    /// # Panics
+    /// Where the lengths differ.
+    #[must_use]
+    pub fn new(flat: &'a mut [T], named: &'a [Parameter]) -> Self {
+        debug_assert_eq!(flat.len(), named.iter().map(|p| p.shape.len()).sum::<usize>(), "{FITS}");
+        Self { flat, named }
+    }
+
+    /// Parameter `index` as a flat vector.
+    #[must_use]
+    pub fn vector(&mut self, index: usize) -> &mut [T] {
+        &mut self.flat[range(self.named, index)]
+    }
+
+    /// Parameter `index` as a matrix of its last axis and all before it.
+    #[must_use]
+    pub fn matrix(&mut self, index: usize) -> ArrayViewMut2<'_, T> {
+        let shape = matrix(self.named, index);
+        match ArrayViewMut2::from_shape(shape, self.vector(index)) {
+            Ok(view) => view,
+            Err(error) => unreachable!("{FITS}: {error}"),
+        }
+    }
+}
+
+impl<T: Scalar> Forward<'_, T> {
+    /// Where the plan has put x into y's buffer there is nothing to copy; elsewhere y ← x.
+    pub(crate) fn copy_unless_in_place(&mut self) {
+        if let Some(x) = self.x.get(0) {
+            self.y.slice().copy_from_slice(x.slice());
+        }
+    }
+}
+
+impl<T: Scalar> Backward<'_, T> {
+    /// Where the plan has put dy into dx's buffer there is nothing to copy; elsewhere dx ← dy.
+    pub(crate) fn copy_unless_in_place(&mut self) {
+        let dy = self.dy.slice();
+        if let Some(dx) = self.dx.get(0)
+            && !dy.is_empty()
+        {
+            dx.slice().copy_from_slice(dy);
+        }
+    }
+}

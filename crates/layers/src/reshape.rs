@@ -1,0 +1,49 @@
+use downhill_tensor::{Scalar, Shape, ShapeError};
+
+use crate::{Backward, Forward, Layer, Signature, sole};
+
+/// Gives each example another shape: the same numbers, in the same order.
+///
+/// dy/dx = 1. The memory plan lets y lie where x does, so that this costs nothing.
+///
+/// # Shapes
+/// x is (batch, ...), y is (batch, shape), with as many numbers per example.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Reshape {
+    shape: Shape,
+}
+
+impl Reshape {
+    /// To examples of this shape.
+    #[must_use]
+    pub fn new(shape: impl Into<Shape>) -> Self {
+        Self { shape: shape.into() }
+    }
+}
+
+impl Layer for Reshape {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+        let x = sole("Reshape", inputs)?;
+        if x.len() != self.shape.len() {
+            return Err(ShapeError::Setting {
+                by: "Reshape",
+                reason: format!(
+                    "an example of shape {x} has {} numbers, but the shape {} has {}",
+                    x.len(),
+                    self.shape,
+                    self.shape.len()
+                ),
+            });
+        }
+        Ok(Signature::new("Reshape", self.shape).in_place().backward_without_y())
+    }
+
+    fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+        pass.copy_unless_in_place();
+    }
+
+    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+        pass.copy_unless_in_place();
+    }
+}

@@ -1,0 +1,240 @@
+use std::borrow::Cow;
+
+use downhill_tensor::{Fans, Init, Scalar, Seed, Shape, ShapeError};
+
+/// What a layer makes of its inputs: everything that is needed to plan memory and to start parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Signature {
+    name: &'static str,
+    output: Shape,
+    parameters: Vec<Parameter>,
+    statistics: Vec<Parameter>,
+    saved: Room,
+    scratch: Room,
+    backward_needs_x: bool,
+    backward_needs_y: bool,
+    in_place: bool,
+}
+
+/// Some numbers for each example, and some for the whole batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Room {
+    per_example: usize,
+    per_batch: usize,
+}
+
+impl Room {
+    fn len(self, examples: usize) -> usize {
+        self.per_example * examples + self.per_batch
+    }
+}
+
+impl Signature {
+    /// A layer of this name with this output, no parameters, nothing saved;
+    /// its backward pass may read x and y.
+    #[must_use]
+    pub fn new(name: &'static str, output: impl Into<Shape>) -> Self {
+        Self {
+            name,
+            output: output.into(),
+            parameters: Vec::new(),
+            statistics: Vec::new(),
+            saved: Room::default(),
+            scratch: Room::default(),
+            backward_needs_x: true,
+            backward_needs_y: true,
+            in_place: false,
+        }
+    }
+
+    /// One more parameter, learnt by gradient descent.
+    #[must_use]
+    pub fn parameter(mut self, parameter: Parameter) -> Self {
+        self.parameters.push(parameter);
+        self
+    }
+
+    /// One more running statistic, changed by [`Layer::absorb`](crate::Layer::absorb) alone.
+    #[must_use]
+    pub fn statistic(mut self, statistic: Parameter) -> Self {
+        self.statistics.push(statistic);
+        self
+    }
+
+    /// Keeps this many numbers for each example, and this many for the batch, from forward to backward.
+    #[must_use]
+    pub fn saves(mut self, per_example: usize, per_batch: usize) -> Self {
+        self.saved = Room { per_example, per_batch };
+        self
+    }
+
+    /// Wants this many numbers for each example, and this many for the batch, of room to work in.
+    /// What is there is unspecified, and nothing in it survives the pass.
+    #[must_use]
+    pub fn scratch(mut self, per_example: usize, per_batch: usize) -> Self {
+        self.scratch = Room { per_example, per_batch };
+        self
+    }
+
+    /// The backward pass does not read x, so its buffer is free once forward is done with it.
+    #[must_use]
+    pub fn backward_without_x(mut self) -> Self {
+        self.backward_needs_x = false;
+        self
+    }
+
+    /// The backward pass does not read y.
+    #[must_use]
+    pub fn backward_without_y(mut self) -> Self {
+        self.backward_needs_y = false;
+        self
+    }
+
+    /// The passes may run over their input's buffer.
+    ///
+    /// Then `forward` may find no x, but its numbers in y; and `backward` may find dy empty, but its numbers in
+    /// `dx[0]`. Only for layers of one input, with an output of the same length, whose backward does not read x.
+    #[must_use]
+    pub fn in_place(mut self) -> Self {
+        self.in_place = true;
+        self.backward_without_x()
+    }
+
+    /// The layer's name, as `Affine`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The shape of one example of y.
+    #[must_use]
+    pub fn output(&self) -> Shape {
+        self.output
+    }
+
+    /// The parameters, in the order in which they lie in θ.
+    #[must_use]
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    /// The running statistics.
+    #[must_use]
+    pub fn statistics(&self) -> &[Parameter] {
+        &self.statistics
+    }
+
+    /// How many numbers the parameters hold.
+    #[must_use]
+    pub fn parameters_len(&self) -> usize {
+        total(&self.parameters)
+    }
+
+    /// How many numbers the running statistics hold.
+    #[must_use]
+    pub fn statistics_len(&self) -> usize {
+        total(&self.statistics)
+    }
+
+    /// Overwrites the layer's stretch of θ with what its parameters start from.
+    pub fn start<T: Scalar>(&self, theta: &mut [T], seed: Seed) {
+        start(&self.parameters, theta, seed);
+    }
+
+    /// Overwrites the layer's running statistics with what they start from.
+    pub fn start_statistics<T: Scalar>(&self, statistics: &mut [T], seed: Seed) {
+        start(&self.statistics, statistics, seed);
+    }
+
+    /// How many numbers a batch of `examples` keeps for backward.
+    #[must_use]
+    pub fn saved_len(&self, examples: usize) -> usize {
+        self.saved.len(examples)
+    }
+
+    /// How much room a batch of `examples` needs to work in.
+    #[must_use]
+    pub fn scratch_len(&self, examples: usize) -> usize {
+        self.scratch.len(examples)
+    }
+
+    /// Whether the backward pass reads x.
+    #[must_use]
+    pub fn needs_x(&self) -> bool {
+        self.backward_needs_x
+    }
+
+    /// Whether the backward pass reads y.
+    #[must_use]
+    pub fn needs_y(&self) -> bool {
+        self.backward_needs_y
+    }
+
+    /// Whether the passes may run over their input's buffer.
+    #[must_use]
+    pub fn runs_in_place(&self) -> bool {
+        self.in_place
+    }
+}
+
+/// One parameter of a layer: its name, its shape in memory, and how it starts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// Its name within the layer, as `weight`.
+    pub name: Cow<'static, str>,
+    /// Its shape in memory, row-major.
+    pub shape: Shape,
+    /// How it starts.
+    pub init: Init,
+    /// How many inputs each output is a sum over, and the other way round; by meaning, not by axis.
+    pub fans: Fans,
+    /// Whether other frameworks name and save it with its two axes swapped.
+    pub transposed: bool,
+}
+
+impl Parameter {
+    /// A parameter of this name and shape that starts as `init` says.
+    #[must_use]
+    pub fn new(name: impl Into<Cow<'static, str>>, shape: impl Into<Shape>, init: Init) -> Self {
+        let shape = shape.into();
+        let fans = Fans { fan_in: shape.len(), fan_out: shape.len() };
+        Self { name: name.into(), shape, init, fans, transposed: false }
+    }
+
+    /// Sets the fans that initialisers scale by.
+    #[must_use]
+    pub fn fans(mut self, fan_in: usize, fan_out: usize) -> Self {
+        self.fans = Fans { fan_in, fan_out };
+        self
+    }
+
+    /// Says that the matrix lies (in, out) in memory where other frameworks have (out, in).
+    #[must_use]
+    pub fn transposed(mut self) -> Self {
+        self.transposed = true;
+        self
+    }
+}
+
+fn total(parameters: &[Parameter]) -> usize {
+    parameters.iter().map(|parameter| parameter.shape.len()).sum()
+}
+
+fn start<T: Scalar>(parameters: &[Parameter], mut flat: &mut [T], seed: Seed) {
+    for (key, parameter) in parameters.iter().enumerate() {
+        let (values, rest) = flat.split_at_mut(parameter.shape.len());
+        parameter.init.fill(values, parameter.shape, parameter.fans, &mut seed.stream(key as u64));
+        flat = rest;
+    }
+}
+
+/// The only input of a layer that takes exactly one.
+///
+/// # Errors
+/// [`ShapeError::Inputs`] for any other number of inputs.
+pub fn sole(layer: &'static str, inputs: &[Shape]) -> Result<Shape, ShapeError> {
+    match inputs {
+        [input] => Ok(*input),
+        _ => Err(ShapeError::Inputs { by: layer, expected: "exactly one input", got: inputs.len() }),
+    }
+}

@@ -1,0 +1,70 @@
+use downhill_tensor::{Scalar, Shape, ShapeError, rows};
+
+use crate::{Backward, Forward, Layer, Signature, sole};
+
+/// Probabilities from scores: yᵢ = exp(xᵢ) / Σⱼ exp(xⱼ), over the last axis.
+///
+/// dyᵢ/dxⱼ = yᵢ (δᵢⱼ − yⱼ), so that dxᵢ = yᵢ (dyᵢ − Σⱼ dyⱼ yⱼ).
+///
+/// A network that is trained with softmax cross-entropy ends without this layer: the loss takes the scores.
+///
+/// # Shapes
+/// y has the shape of x.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Softmax;
+
+/// Logarithms of probabilities from scores: yᵢ = xᵢ − ln Σⱼ exp(xⱼ), over the last axis.
+///
+/// dyᵢ/dxⱼ = δᵢⱼ − exp(yⱼ), so that dxᵢ = dyᵢ − exp(yᵢ) Σⱼ dyⱼ.
+///
+/// # Shapes
+/// y has the shape of x.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct LogSoftmax;
+
+/// The length of the last axis.
+fn classes(shape: Shape) -> usize {
+    shape.axes().last().copied().unwrap_or(1)
+}
+
+impl Layer for Softmax {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+        Ok(Signature::new("Softmax", sole("Softmax", inputs)?).in_place())
+    }
+
+    fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+        pass.copy_unless_in_place();
+        let classes = classes(pass.y.shape());
+        rows::softmax_in_place(pass.y.slice(), classes);
+    }
+
+    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+        pass.copy_unless_in_place();
+        let classes = classes(pass.y.shape());
+        if let Some(dx) = pass.dx.get(0) {
+            rows::softmax_backward_in_place(pass.y.slice(), dx.slice(), classes);
+        }
+    }
+}
+
+impl Layer for LogSoftmax {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+        Ok(Signature::new("LogSoftmax", sole("LogSoftmax", inputs)?).in_place())
+    }
+
+    fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+        pass.copy_unless_in_place();
+        let classes = classes(pass.y.shape());
+        rows::log_softmax_in_place(pass.y.slice(), classes);
+    }
+
+    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+        pass.copy_unless_in_place();
+        let classes = classes(pass.y.shape());
+        if let Some(dx) = pass.dx.get(0) {
+            rows::log_softmax_backward_in_place(pass.y.slice(), dx.slice(), classes);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+use downhill_tensor::Scalar;
+
+use crate::pointwise::{TINY, find};
+use crate::reduction::reduction_setting;
+use crate::{PointwiseLoss, Reduction, TargetError};
+
+/// The cross-entropy of yes-or-no questions, each answered by a probability:
+/// $\ell = -t \ln y - (1 - t) \ln(1 - y)$, with both logarithms clamped to at least −100.
+///
+/// $d\ell/dy = (y - t) / \max(y(1 - y), 10^{-12})$.
+/// [`BinaryCrossEntropyWithLogits`](crate::BinaryCrossEntropyWithLogits) is the same behind a sigmoid,
+/// without the loss of accuracy near 0 and 1.
+///
+/// # Shapes
+/// Predictions of any shape, and one target for each number.
+///
+/// # Errors
+/// Where a prediction or a target lies outside 0 to 1, or there are more or fewer targets than predictions.
+/// A prediction that is not a number gives a loss that is not a number (PyTorch: an error).
+///
+/// # Source
+/// As PyTorch's `BCELoss`, the clamps included: a wrong answer of full confidence costs 100.
+///
+/// ```
+/// use downhill_losses::{BinaryCrossEntropy, Loss, Target};
+/// use downhill_tensor::Batch;
+///
+/// let y = Batch::new(&[0.5, 0.0], 2, [1])?;
+/// assert_eq!(BinaryCrossEntropy::new().value(y, Target::Values(&[1.0, 1.0]))?, (2.0_f64.ln() + 100.0) / 2.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
+pub struct BinaryCrossEntropy {
+    reduction: Reduction,
+}
+
+impl BinaryCrossEntropy {
+    /// The mean over the batch and all features.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    reduction_setting!();
+}
+
+impl PointwiseLoss for BinaryCrossEntropy {
+    #[inline(always)]
+    fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
+        let (one, least) = (T::ONE, T::of(-100.0));
+        let term = (target - one) * (-y).ln_1p().max(least) - target * y.ln().max(least);
+        (term, (y - target) / (y * (one - y)).max(T::of(TINY)))
+    }
+
+    fn reduced(&self) -> Reduction {
+        self.reduction
+    }
+
+    fn check<T: Scalar>(&self, y: &[T], target: &[T]) -> Result<(), TargetError> {
+        let outside = |x: T| (x < T::ZERO) | (x > T::ONE);
+        if let Some(at) = find(y, outside) {
+            return Err(TargetError::setting::<Self>(format!(
+                "the prediction {} lies outside 0 to 1; put Sigmoid before this loss, \
+                 or use BinaryCrossEntropyWithLogits",
+                y[at]
+            )));
+        }
+        match find(target, outside) {
+            None => Ok(()),
+            Some(at) => Err(TargetError::setting::<Self>(format!("the target {} lies outside 0 to 1", target[at]))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Target;
+    use crate::testing::{check_pointwise, error, slope, term};
+
+    #[test]
+    fn gradient() {
+        check_pointwise(&BinaryCrossEntropy::new(), 11, |draw, count| {
+            (draw.numbers(count, 0.1, 0.9), draw.numbers(count, 0.0, 1.0))
+        });
+    }
+
+    #[test]
+    fn at_the_ends_the_logarithm_is_clamped() {
+        let loss = BinaryCrossEntropy::new();
+        let steepest = 1.0 / TINY;
+        assert_eq!((term(&loss, 0.0, 1.0), slope(&loss, 0.0, 1.0)), (100.0, -steepest));
+        assert_eq!((term(&loss, 1.0, 0.0), slope(&loss, 1.0, 0.0)), (100.0, steepest));
+        assert_eq!((term(&loss, 1.0, 1.0), slope(&loss, 1.0, 1.0)), (0.0, 0.0));
+        assert!(term(&loss, f64::NAN, 1.0).is_nan());
+    }
+
+    #[test]
+    fn what_is_no_probability_is_an_error() {
+        let mut y = [0.5; 100];
+        y[70] = 1.5;
+        assert_eq!(
+            error(&BinaryCrossEntropy::new(), (100, [1].into()), &y, Target::Values(&[0.0; 100])),
+            "BinaryCrossEntropy: the prediction 1.5 lies outside 0 to 1; put Sigmoid before this loss, \
+             or use BinaryCrossEntropyWithLogits"
+        );
+        assert_eq!(
+            error(&BinaryCrossEntropy::new(), (1, [1].into()), &[0.5], Target::Values(&[-1.0])),
+            "BinaryCrossEntropy: the target -1 lies outside 0 to 1"
+        );
+    }
+}

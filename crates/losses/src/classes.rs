@@ -1,0 +1,156 @@
+//! What the losses over classes share: where the classes lie, their weights, the check of indices.
+
+use downhill_tensor::{Batch, Scalar};
+
+use crate::target::name;
+use crate::{Target, TargetError};
+
+/// Where the classes lie in a prediction that has several positions, as a sequence or an image.
+///
+/// A prediction with a single axis has one position, and its classes lie along that axis either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum ClassAxis {
+    /// (batch, classes, positions...), as PyTorch's losses and convolutions have it.
+    #[default]
+    First,
+    /// (batch, positions..., classes), as recurrent and attention layers have it.
+    Last,
+}
+
+/// Predictions seen as (outer, classes, inner), row-major: one position for each outer and inner index.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    pub(crate) outer: usize,
+    pub(crate) classes: usize,
+    pub(crate) inner: usize,
+    examples: usize,
+}
+
+impl Layout {
+    pub(crate) fn new<L, T>(y: Batch<'_, T>, axis: ClassAxis) -> Result<Self, TargetError> {
+        let (shape, examples) = (y.shape(), y.examples());
+        let (outer, classes, inner) = match (shape.axes(), axis) {
+            ([], _) => {
+                let expected = "predictions with an axis of classes";
+                return Err(TargetError::Prediction { loss: name::<L>(), expected, got: shape });
+            }
+            (&[classes, ref positions @ ..], ClassAxis::First) => (examples, classes, positions.iter().product()),
+            (&[ref positions @ .., classes], ClassAxis::Last) => {
+                (examples * positions.iter().product::<usize>(), classes, 1)
+            }
+        };
+        Ok(Self { outer, classes, inner, examples })
+    }
+
+    pub(crate) fn positions(self) -> usize {
+        self.outer * self.inner
+    }
+
+    /// The numbers of one outer index.
+    pub(crate) fn width(self) -> usize {
+        self.classes * self.inner
+    }
+
+    /// The outer indices before `middle`, and those from it on.
+    pub(crate) fn cut(self, middle: usize) -> (Self, Self) {
+        (Self { outer: middle, ..self }, Self { outer: self.outer - middle, ..self })
+    }
+
+    /// Checks that there is one class for each position, in range unless it is the ignored one.
+    pub(crate) fn check_classes(self, target: &[u32], ignored: Option<u32>) -> Result<(), TargetError> {
+        TargetError::check_count(self.positions(), target.len())?;
+        match target.iter().position(|&class| class as usize >= self.classes && Some(class) != ignored) {
+            None => Ok(()),
+            Some(position) => Err(TargetError::Class {
+                example: position * self.examples / target.len(),
+                class: target[position],
+                classes: self.classes,
+            }),
+        }
+    }
+
+    /// Checks that there is one finite weight ≥ 0 for each class, where there are weights.
+    pub(crate) fn check_weights<L>(self, weights: Option<&[f64]>) -> Result<(), TargetError> {
+        let Some(weights) = weights else { return Ok(()) };
+        if weights.len() != self.classes {
+            return Err(TargetError::setting::<L>(format!(
+                "there are {} weights, but the predictions have {} classes; give one weight for each class",
+                weights.len(),
+                self.classes
+            )));
+        }
+        match weights.iter().position(|&weight| !(weight >= 0.0 && weight.is_finite())) {
+            None => Ok(()),
+            Some(class) => Err(TargetError::setting::<L>(format!(
+                "the weight of class {class} is {}, but weights must be finite and at least 0",
+                weights[class]
+            ))),
+        }
+    }
+}
+
+/// Checks that predictions are a vector of classes and targets one class for each, with a weight for each class.
+pub(crate) fn check_one_class<L, T>(
+    y: Batch<'_, T>,
+    target: Target<'_, T>,
+    weights: Option<&[f64]>,
+) -> Result<(), TargetError> {
+    if y.shape().rank() != 1 {
+        let expected = "a vector with one number for each class";
+        return Err(TargetError::Prediction { loss: name::<L>(), expected, got: y.shape() });
+    }
+    let layout = Layout::new::<L, T>(y, ClassAxis::First)?;
+    layout.check_weights::<L>(weights)?;
+    layout.check_classes(target.classes::<L>("one class for each example, but was given numbers")?, None)
+}
+
+/// The summed weight of all targets that count: what a mean over them is divided by.
+pub(crate) fn counted_weight(target: &[u32], weights: Option<&[f64]>, ignored: Option<u32>) -> f64 {
+    let counted = target.iter().filter(|&&class| Some(class) != ignored);
+    match weights {
+        None => counted.count() as f64,
+        Some(weights) => counted.map(|&class| weights[class as usize]).sum(),
+    }
+}
+
+/// The weight of a class: 1 where there are no weights.
+#[inline(always)]
+pub(crate) fn weight<T: Scalar>(weights: Option<&[f64]>, class: usize) -> T {
+    weights.map_or(T::ONE, |weights| T::of(weights[class]))
+}
+
+/// -q ln p, and 0 for q = 0 even where ln p is infinite.
+#[inline(always)]
+pub(crate) fn part<T: Scalar>(q: T, surprise: T) -> T {
+    if q == T::ZERO { T::ZERO } else { q * surprise }
+}
+
+/// The builder methods of a loss over classes.
+macro_rules! class_settings {
+    () => {
+        /// Weighs the terms of each class; all weights are 1 unless this is called.
+        #[must_use]
+        pub fn class_weights(mut self, weights: impl Into<Vec<f64>>) -> Self {
+            self.class_weights = Some(weights.into());
+            self
+        }
+
+        /// Leaves out the positions whose target is this index, which need not be a class; none unless this is called.
+        #[must_use]
+        pub fn ignored_index(mut self, index: u32) -> Self {
+            self.ignored_index = Some(index);
+            self
+        }
+
+        /// Sets where the classes lie in predictions of several positions; `ClassAxis::First` unless this is called.
+        #[must_use]
+        pub fn class_axis(mut self, axis: $crate::ClassAxis) -> Self {
+            self.class_axis = axis;
+            self
+        }
+    };
+}
+
+pub(crate) use class_settings;

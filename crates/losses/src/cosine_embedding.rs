@@ -1,0 +1,144 @@
+use downhill_tensor::reduce::lanes;
+use downhill_tensor::{Batch, Scalar, Shape};
+
+use crate::examples::{ExampleLoss, by_example, part_length};
+use crate::hinge::ramp;
+use crate::hinge_embedding::check_signs;
+use crate::pointwise::TINY;
+use crate::reduction::reduction_setting;
+use crate::{Reduction, Target, TargetError, loss_from_evaluate};
+
+/// Turns alike embeddings towards each other and others apart:
+/// $\ell = 1 - \cos(a, b)$ for a pair that is alike ($t = 1$), $\max(0, \cos(a, b) - m)$ for one that is not ($t = -1$).
+///
+/// With $A = |a|^2 + \varepsilon$, $B = |b|^2 + \varepsilon$ and $\varepsilon = 10^{-12}$,
+/// $$ \cos(a, b) = \frac{a \cdot b}{\sqrt{A B}}, \qquad
+///    \frac{\partial \cos}{\partial a} = \frac{b}{\sqrt{A B}} - \cos(a, b) \frac{a}{A}. $$
+///
+/// # Shapes
+/// The two embeddings lie one after the other along the first axis of an example: of (batch, 2f) the first f numbers
+/// are $a$, the others $b$. There is one target, −1 or 1, for each example.
+///
+/// # Errors
+/// Where the first axis can't be halved, a target is neither −1 nor 1 (PyTorch then adds 0),
+/// or there is not one target for each example.
+///
+/// # Source
+/// As PyTorch's `CosineEmbeddingLoss`.
+///
+/// ```
+/// use downhill_losses::{CosineEmbedding, Loss, Target};
+/// use downhill_tensor::Batch;
+///
+/// // Orthogonal, and then opposite.
+/// let y = Batch::new(&[2.0, 0.0, 0.0, 3.0, 1.0, 0.0, -1.0, 0.0], 2, [4])?;
+/// let value: f64 = CosineEmbedding::default().value(y, Target::Values(&[1.0, 1.0]))?;
+/// assert!((value - 1.5).abs() < 1e-9);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
+pub struct CosineEmbedding {
+    margin: f64,
+    reduction: Reduction,
+}
+
+impl CosineEmbedding {
+    /// The cosine of pairs that are not alike should be at most `margin`, from −1 to 1; PyTorch's default is 0.
+    #[must_use]
+    pub fn new(margin: f64) -> Self {
+        Self { margin, reduction: Reduction::Mean }
+    }
+
+    reduction_setting!();
+
+    fn evaluate<T: Scalar>(
+        &self,
+        y: Batch<'_, T>,
+        target: Target<'_, T>,
+        dy: Option<&mut [T]>,
+    ) -> Result<T, TargetError> {
+        if !(-1.0..=1.0).contains(&self.margin) {
+            let reason = format!("the margin is {}, but must lie between -1 and 1, as a cosine does", self.margin);
+            return Err(TargetError::setting::<Self>(reason));
+        }
+        part_length::<Self>(y.shape(), 2, "two embeddings, one after the other along the first axis")?;
+        check_signs::<Self, T>(target.values::<Self>("one sign for each pair, but was given the indices of classes")?)?;
+        by_example(self, y, (target, 1), dy, self.reduction.divisor(y.examples() as f64, y.examples()))
+    }
+}
+
+loss_from_evaluate!(CosineEmbedding);
+
+impl ExampleLoss for CosineEmbedding {
+    #[inline(always)]
+    fn example<T: Scalar>(&self, _shape: Shape, y: &[T], target: Target<'_, T>, dy: Option<&mut [T]>, scale: T) -> T {
+        let Target::Values(&[t]) = target else { return T::NAN };
+        let (a, b) = y.split_at(y.len() / 2);
+        let dot = |a, b| lanes::zip_sum(a, b, |a, b| a * b);
+        let epsilon = T::of(TINY);
+        let (aa, bb) = (dot(a, a) + epsilon, dot(b, b) + epsilon);
+        let norms = (aa * bb).sqrt();
+        let cosine = dot(a, b) / norms;
+        let (term, slope) = if t > T::ZERO { (T::ONE - cosine, -T::ONE) } else { ramp(cosine - T::of(self.margin)) };
+        if let Some(dy) = dy {
+            let slope = slope * scale;
+            let (da, db) = dy.split_at_mut(a.len());
+            for ((da, db), (&a, &b)) in da.iter_mut().zip(db).zip(a.iter().zip(b)) {
+                *da = slope * (b / norms - cosine * a / aa);
+                *db = slope * (a / norms - cosine * b / bb);
+            }
+        }
+        term
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Draw, check, error, evaluate};
+
+    #[test]
+    fn gradient() {
+        let mut draw = Draw::new(28);
+        for (examples, shape) in [(1, [2].into()), (5, [4].into()), (3, [34].into()), (2, Shape::from([2, 3]))] {
+            let y = draw.numbers(examples * shape.len(), 0.1, 1.0);
+            let target = draw.either(examples, -1.0, 1.0);
+            // All cosines are positive, and clear of this margin.
+            for loss in [CosineEmbedding::default(), CosineEmbedding::new(-0.5).reduction(Reduction::Sum)] {
+                check(&loss, (examples, shape), &y, Target::Values(&target));
+            }
+        }
+    }
+
+    #[test]
+    fn of_a_vector_of_zeros_the_cosine_is_0() {
+        let at = |t| {
+            let y = [0.0, 0.0, 0.0, 1.0];
+            evaluate::<f64>(&CosineEmbedding::default(), (1, [4].into()), &y, Target::Values(&[t])).unwrap()
+        };
+        let (value, dy) = at(1.0);
+        assert_eq!((value, dy[0], &dy[2..]), (1.0, 0.0, &[0.0, 0.0][..]));
+        assert!((dy[1] / -1e6 - 1.0).abs() < 1e-8);
+        // At the kink.
+        assert_eq!(at(-1.0), (0.0, vec![0.0; 4]));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_an_error() {
+        assert_eq!(
+            error(&CosineEmbedding::default(), (1, [3].into()), &[0.0; 3], Target::Values(&[1.0])),
+            "CosineEmbedding takes two embeddings, one after the other along the first axis, \
+             but the predictions have the shape 3"
+        );
+        assert_eq!(
+            error(&CosineEmbedding::new(2.0), (1, [2].into()), &[0.0; 2], Target::Values(&[1.0])),
+            "CosineEmbedding: the margin is 2, but must lie between -1 and 1, as a cosine does"
+        );
+        assert_eq!(
+            error(&CosineEmbedding::default(), (1, [2].into()), &[0.0; 2], Target::Values(&[1.0; 2])),
+            "the predictions need 1 targets, but there are 2"
+        );
+    }
+}

@@ -1,0 +1,100 @@
+use downhill_tensor::Scalar;
+
+use crate::reduction::reduction_setting;
+use crate::{PointwiseLoss, Reduction};
+
+/// The hinge loss of two classes, −1 and 1: $\ell = \max(0, 1 - t y)$, or its square.
+///
+/// $d\ell/dy = -t$ where $t y < 1$, else 0; of the square, $-2t(1 - t y)$ where $t y < 1$, else 0.
+///
+/// # Shapes
+/// Predictions of any shape, and one target, −1 or 1, for each number.
+///
+/// # Errors
+/// Where there are more or fewer targets than predictions.
+///
+/// # Source
+/// Cortes and Vapnik, "Support-vector networks" (1995); as Keras's `Hinge` and `SquaredHinge` with targets −1 and 1.
+/// PyTorch has it for several classes, as [`MultiMargin`](crate::MultiMargin).
+///
+/// ```
+/// use downhill_losses::{Hinge, Loss, Target};
+/// use downhill_tensor::Batch;
+///
+/// let y = Batch::new(&[0.5, 3.0], 2, [1])?;
+/// assert_eq!(Hinge::new().value(y, Target::Values(&[1.0, -1.0]))?, (0.5 + 4.0) / 2.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
+pub struct Hinge {
+    squared: bool,
+    reduction: Reduction,
+}
+
+impl Hinge {
+    /// The mean over the batch and all features.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Squares each term, which removes the kink.
+    #[must_use]
+    pub fn squared(mut self) -> Self {
+        self.squared = true;
+        self
+    }
+
+    reduction_setting!();
+}
+
+impl PointwiseLoss for Hinge {
+    #[inline(always)]
+    fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
+        let (short, slope) = ramp(T::ONE - target * y);
+        if self.squared { (short * short, -(short + short) * target) } else { (short, -slope * target) }
+    }
+
+    fn reduced(&self) -> Reduction {
+        self.reduction
+    }
+}
+
+/// max(0, z) and its slope, which is 0 at the kink; not a number stays one.
+#[inline(always)]
+pub(crate) fn ramp<T: Scalar>(z: T) -> (T, T) {
+    if z > T::ZERO {
+        (z, T::ONE)
+    } else if z <= T::ZERO {
+        (T::ZERO, T::ZERO)
+    } else {
+        (z, z)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{check_pointwise, slope, term};
+
+    #[test]
+    fn gradient() {
+        for loss in [Hinge::new(), Hinge::new().squared()] {
+            check_pointwise(&loss, 15, |draw, count| {
+                // Margins away from the kink at 1.
+                let margin = draw.either(count, 0.5, 1.5);
+                let target = draw.either(count, -1.0, 1.0);
+                (margin.iter().zip(&target).map(|(margin, t)| margin * t).collect(), target)
+            });
+        }
+    }
+
+    #[test]
+    fn at_the_kink_the_slope_is_0() {
+        assert_eq!((term(&Hinge::new(), -1.0, -1.0), slope(&Hinge::new(), -1.0, -1.0)), (0.0, 0.0));
+        assert!(term(&Hinge::new(), f64::NAN, 1.0).is_nan());
+        assert!(slope(&Hinge::new(), f64::NAN, 1.0).is_nan());
+    }
+}

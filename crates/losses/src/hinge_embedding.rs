@@ -1,0 +1,110 @@
+use downhill_tensor::Scalar;
+
+use crate::hinge::ramp;
+use crate::pointwise::find;
+use crate::reduction::reduction_setting;
+use crate::{PointwiseLoss, Reduction, TargetError};
+
+/// Draws alike pairs together and pushes others apart, by their predicted distance:
+/// $\ell = y$ for a pair that is alike ($t = 1$), $\max(0, m - y)$ for one that is not ($t = -1$).
+///
+/// $d\ell/dy = 1$ for alike pairs, −1 for others nearer than the margin $m$, else 0.
+///
+/// # Shapes
+/// Predictions of any shape, and one target, −1 or 1, for each number.
+///
+/// # Errors
+/// Where a target is neither −1 nor 1 (PyTorch then adds both terms),
+/// or there are more or fewer targets than predictions.
+///
+/// # Source
+/// Hadsell, Chopra and LeCun, "Dimensionality reduction by learning an invariant mapping" (2006), without the squares;
+/// as PyTorch's `HingeEmbeddingLoss`.
+///
+/// ```
+/// use downhill_losses::{HingeEmbedding, Loss, Target};
+/// use downhill_tensor::Batch;
+///
+/// let y = Batch::new(&[0.3, 0.4], 2, [1])?;
+/// assert_eq!(HingeEmbedding::default().value(y, Target::Values(&[1.0, -1.0]))?, (0.3 + 0.6) / 2.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
+pub struct HingeEmbedding {
+    margin: f64,
+    reduction: Reduction,
+}
+
+impl Default for HingeEmbedding {
+    /// A margin of 1.
+    fn default() -> Self {
+        Self::new(1.0)
+    }
+}
+
+impl HingeEmbedding {
+    /// Pairs that are not alike should be `margin` apart.
+    #[must_use]
+    pub fn new(margin: f64) -> Self {
+        Self { margin, reduction: Reduction::Mean }
+    }
+
+    reduction_setting!();
+}
+
+impl PointwiseLoss for HingeEmbedding {
+    #[inline(always)]
+    fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
+        let (short, slope) = ramp(T::of(self.margin) - y);
+        if target > T::ZERO { (y, T::ONE) } else { (short, -slope) }
+    }
+
+    fn reduced(&self) -> Reduction {
+        self.reduction
+    }
+
+    fn check<T: Scalar>(&self, _y: &[T], target: &[T]) -> Result<(), TargetError> {
+        check_signs::<Self, T>(target)
+    }
+}
+
+/// Checks that all targets are −1 or 1.
+pub(crate) fn check_signs<L, T: Scalar>(target: &[T]) -> Result<(), TargetError> {
+    match find(target, |t| (t != T::ONE) & (t != -T::ONE)) {
+        None => Ok(()),
+        Some(at) => Err(TargetError::setting::<L>(format!("target {at} is {}, but must be -1 or 1", target[at]))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Target;
+    use crate::testing::{check_pointwise, error, slope, term};
+
+    #[test]
+    fn gradient() {
+        for margin in [1.0, 0.3] {
+            check_pointwise(&HingeEmbedding::new(margin), 16, |draw, count| {
+                (draw.either(count, 0.5 * margin, 1.5 * margin), draw.either(count, -1.0, 1.0))
+            });
+        }
+    }
+
+    #[test]
+    fn at_the_kink_the_slope_is_0() {
+        let loss = HingeEmbedding::new(2.0);
+        assert_eq!((term(&loss, 2.0, -1.0), slope(&loss, 2.0, -1.0)), (0.0, 0.0));
+        assert!(term(&loss, f64::NAN, -1.0).is_nan());
+    }
+
+    #[test]
+    fn a_target_that_is_no_sign_is_an_error() {
+        assert_eq!(
+            error(&HingeEmbedding::default(), (2, [1].into()), &[0.0; 2], Target::Values(&[1.0, 0.0])),
+            "HingeEmbedding: target 1 is 0, but must be -1 or 1"
+        );
+    }
+}

@@ -1,0 +1,106 @@
+use downhill_tensor::Scalar;
+
+use crate::reduction::reduction_setting;
+use crate::{PointwiseLoss, Reduction, TargetError};
+
+/// Squared where the difference $d = y - t$ is small, absolute where it is large:
+/// $\ell = \tfrac12 d^2$ for $|d| \le \delta$, else $\delta(|d| - \tfrac12\delta)$.
+///
+/// $d\ell/dy = d$ clamped to $[-\delta, \delta]$; the slope has no jump.
+///
+/// # Shapes
+/// Predictions of any shape, and one target for each number.
+///
+/// # Errors
+/// Where δ is not positive, or there are more or fewer targets than predictions.
+///
+/// # Source
+/// Huber, "Robust estimation of a location parameter" (1964); as PyTorch's `HuberLoss`.
+/// It is δ times [`SmoothL1`](crate::SmoothL1) with β = δ.
+///
+/// ```
+/// use downhill_losses::{Huber, Loss, Target};
+/// use downhill_tensor::Batch;
+///
+/// let y = Batch::new(&[0.5, 3.0], 2, [1])?;
+/// assert_eq!(Huber::new(1.0).value(y, Target::Values(&[0.0, 0.0]))?, (0.125 + 2.5) / 2.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
+pub struct Huber {
+    delta: f64,
+    reduction: Reduction,
+}
+
+impl Default for Huber {
+    /// δ = 1.
+    fn default() -> Self {
+        Self::new(1.0)
+    }
+}
+
+impl Huber {
+    /// Squared up to a difference of `delta`, absolute from there on.
+    #[must_use]
+    pub fn new(delta: f64) -> Self {
+        Self { delta, reduction: Reduction::Mean }
+    }
+
+    reduction_setting!();
+}
+
+impl PointwiseLoss for Huber {
+    #[inline(always)]
+    fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
+        let delta = T::of(self.delta);
+        let d = y - target;
+        let size = d.abs();
+        let term = if size > delta { delta * (size - T::of(0.5) * delta) } else { T::of(0.5) * d * d };
+        (term, d.max(-delta).min(delta))
+    }
+
+    fn reduced(&self) -> Reduction {
+        self.reduction
+    }
+
+    fn check<T: Scalar>(&self, _y: &[T], _target: &[T]) -> Result<(), TargetError> {
+        if self.delta > 0.0 {
+            return Ok(());
+        }
+        Err(TargetError::setting::<Self>(format!("delta is {}, but must be greater than 0", self.delta)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Target;
+    use crate::testing::{check_pointwise, error, off_joints, slope, term};
+
+    #[test]
+    fn gradient() {
+        for delta in [0.1, 1.0, 10.0] {
+            check_pointwise(&Huber::new(delta), 3, |draw, count| off_joints(draw, count, delta));
+        }
+    }
+
+    #[test]
+    fn the_pieces_meet() {
+        let huber = Huber::new(2.0);
+        assert_eq!((term(&huber, 2.0, 0.0), slope(&huber, 2.0, 0.0)), (2.0, 2.0));
+        assert_eq!((term(&huber, 0.0, 3.0), slope(&huber, 0.0, 3.0)), (4.0, -2.0));
+        assert!(slope(&huber, f64::NAN, 0.0).is_nan());
+    }
+
+    #[test]
+    fn a_delta_that_is_not_positive_is_an_error() {
+        for delta in [0.0, -1.0, f64::NAN] {
+            assert_eq!(
+                error(&Huber::new(delta), (1, [1].into()), &[0.0], Target::Values(&[0.0])),
+                format!("Huber: delta is {delta}, but must be greater than 0")
+            );
+        }
+    }
+}

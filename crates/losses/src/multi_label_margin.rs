@@ -1,0 +1,139 @@
+use downhill_tensor::reduce::lanes;
+use downhill_tensor::{Batch, Scalar, Shape};
+
+use crate::examples::{ExampleLoss, by_example};
+use crate::hinge::ramp;
+use crate::pointwise::find;
+use crate::reduction::reduction_setting;
+use crate::{Reduction, Target, TargetError, loss_from_evaluate};
+
+/// The hinge loss of several right classes: the score of each should exceed every wrong one's by 1.
+///
+/// With the right classes $R$ and $C$ classes in all,
+/// $$ \ell = \frac1C \sum_{r \in R} \sum_{w \notin R} z_{rw}, \qquad z_{rw} = \max(0, 1 - y_r + y_w). $$
+/// Each pair with $z_{rw} > 0$ adds $-1/C$ to $\partial \ell / \partial y_r$ and $1/C$ to $\partial \ell / \partial y_w$.
+///
+/// # Shapes
+/// Predictions (batch, classes, ...), and one target for each number: 1 where the class is right, 0 where it is not.
+///
+/// # Errors
+/// Where a target is neither 0 nor 1, or there are more or fewer targets than predictions.
+///
+/// # Source
+/// As PyTorch's `MultiLabelMarginLoss`, which takes a list of the right classes ended by −1 in place of zeros and ones.
+///
+/// ```
+/// use downhill_losses::{Loss, MultiLabelMargin, Target};
+/// use downhill_tensor::Batch;
+///
+/// let y = Batch::new(&[0.5, 0.75, -2.0], 1, [3])?;
+/// let value = MultiLabelMargin::new().value(y, Target::Values(&[0.0, 1.0, 0.0]))?;
+/// assert_eq!(value, 0.75 / 3.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
+pub struct MultiLabelMargin {
+    reduction: Reduction,
+}
+
+impl MultiLabelMargin {
+    /// The mean over the batch.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    reduction_setting!();
+
+    fn evaluate<T: Scalar>(
+        &self,
+        y: Batch<'_, T>,
+        target: Target<'_, T>,
+        dy: Option<&mut [T]>,
+    ) -> Result<T, TargetError> {
+        let values = target.one_for_each::<Self>(y)?;
+        if let Some(at) = find(values, |t| (t != T::ZERO) & (t != T::ONE)) {
+            let reason = format!("target {at} is {}, but must be 1 for a right class and 0 for any other", values[at]);
+            return Err(TargetError::setting::<Self>(reason));
+        }
+        let divisor = self.reduction.divisor(y.examples() as f64, y.examples());
+        by_example(self, y, (target, y.shape().len()), dy, divisor)
+    }
+}
+
+loss_from_evaluate!(MultiLabelMargin);
+
+impl ExampleLoss for MultiLabelMargin {
+    #[inline(always)]
+    fn example<T: Scalar>(
+        &self,
+        _shape: Shape,
+        y: &[T],
+        target: Target<'_, T>,
+        mut dy: Option<&mut [T]>,
+        scale: T,
+    ) -> T {
+        let Target::Values(target) = target else { return T::NAN };
+        let each = T::ONE / T::of(y.len() as f64);
+        if let Some(dy) = dy.as_deref_mut() {
+            dy.fill(T::ZERO);
+        }
+        let mut sum = T::ZERO;
+        for (right, (&y_right, &is_right)) in y.iter().zip(target).enumerate() {
+            if is_right == T::ZERO {
+                continue;
+            }
+            let at = |y: T, t: T| {
+                if t == T::ZERO { ramp(T::ONE - y_right + y) } else { (T::ZERO, T::ZERO) }
+            };
+            sum += lanes::zip_sum(y, target, |y, t| at(y, t).0);
+            if let Some(dy) = dy.as_deref_mut() {
+                for (dy, (&y, &t)) in dy.iter_mut().zip(y.iter().zip(target)) {
+                    *dy += at(y, t).1 * each * scale;
+                }
+                dy[right] -= lanes::zip_sum(y, target, |y, t| at(y, t).1) * each * scale;
+            }
+        }
+        each * sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Draw, check, error, evaluate, shapes};
+
+    #[test]
+    fn gradient() {
+        let mut draw = Draw::new(25);
+        for (examples, shape) in shapes() {
+            let count = examples * shape.len();
+            // Scores whose differences never come to 1.
+            let y: Vec<f64> = (0..count).map(|_| draw.below(20) as f64 * 0.15).collect();
+            let target = draw.either(count, 0.0, 1.0);
+            for reduction in [Reduction::Mean, Reduction::Sum] {
+                let loss = MultiLabelMargin::new().reduction(reduction);
+                check(&loss, (examples, shape), &y, Target::Values(&target));
+            }
+        }
+    }
+
+    #[test]
+    fn without_right_or_without_wrong_classes_it_is_0() {
+        for target in [[0.0; 3], [1.0; 3]] {
+            let at =
+                evaluate::<f64>(&MultiLabelMargin::new(), (1, [3].into()), &[1.0, 2.0, 3.0], Target::Values(&target));
+            assert_eq!(at.unwrap(), (0.0, vec![0.0; 3]));
+        }
+    }
+
+    #[test]
+    fn a_target_that_is_neither_0_nor_1_is_an_error() {
+        assert_eq!(
+            error(&MultiLabelMargin::new(), (1, [2].into()), &[0.0; 2], Target::Values(&[1.0, 2.0])),
+            "MultiLabelMargin: target 1 is 2, but must be 1 for a right class and 0 for any other"
+        );
+    }
+}

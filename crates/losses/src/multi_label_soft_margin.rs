@@ -1,0 +1,128 @@
+use downhill_tensor::{Batch, Scalar};
+
+use crate::classes::Layout;
+use crate::pointwise::{AxisWeights, Term, logistic, reduce};
+use crate::reduction::reduction_setting;
+use crate::{ClassAxis, Reduction, Target, TargetError, loss_from_evaluate};
+
+/// The cross-entropy of several yes-or-no labels, averaged over the labels of an example.
+///
+/// With the class weights $w$, 1 by default, and $C$ classes, an example adds
+/// $$ \ell = -\frac1C \sum_c w_c \big[t_c \ln \sigma(y_c) + (1 - t_c) \ln(1 - \sigma(y_c))\big], \qquad
+///    \frac{\partial \ell}{\partial y_c} = \frac{w_c}{C} (\sigma(y_c) - t_c). $$
+/// Without weights its mean is that of
+/// [`BinaryCrossEntropyWithLogits`](crate::BinaryCrossEntropyWithLogits); its sum is smaller by $C$.
+///
+/// # Shapes
+/// Predictions (batch, classes) or (batch, classes, positions...), and one target for each number;
+/// with [`ClassAxis::Last`] predictions are (batch, positions..., classes).
+///
+/// # Errors
+/// Where there are more or fewer targets than predictions, there is not one weight for each class,
+/// or one is negative or not finite.
+///
+/// # Source
+/// As PyTorch's `MultiLabelSoftMarginLoss` on (batch, classes).
+///
+/// ```
+/// use downhill_losses::{Loss, MultiLabelSoftMargin, Target};
+/// use downhill_tensor::Batch;
+///
+/// let y = Batch::new(&[0.0, 1e4], 1, [2])?;
+/// let value = MultiLabelSoftMargin::new().value(y, Target::Values(&[1.0, 0.0]))?;
+/// assert_eq!(value, (2.0_f64.ln() + 1e4) / 2.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
+pub struct MultiLabelSoftMargin {
+    class_weights: Option<Vec<f64>>,
+    class_axis: ClassAxis,
+    reduction: Reduction,
+}
+
+impl MultiLabelSoftMargin {
+    /// The mean over the batch and the classes, without weights.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Weighs the terms of each class; all weights are 1 unless this is called.
+    #[must_use]
+    pub fn class_weights(mut self, weights: impl Into<Vec<f64>>) -> Self {
+        self.class_weights = Some(weights.into());
+        self
+    }
+
+    /// Sets where the classes lie in predictions of several positions; `ClassAxis::First` unless this is called.
+    #[must_use]
+    pub fn class_axis(mut self, axis: ClassAxis) -> Self {
+        self.class_axis = axis;
+        self
+    }
+
+    reduction_setting!();
+
+    fn evaluate<T: Scalar>(
+        &self,
+        y: Batch<'_, T>,
+        target: Target<'_, T>,
+        dy: Option<&mut [T]>,
+    ) -> Result<T, TargetError> {
+        let layout = Layout::new::<Self, T>(y, self.class_axis)?;
+        let target = target.one_for_each::<Self>(y)?;
+        TargetError::check_gradient(y, dy.as_deref())?;
+        let weights = AxisWeights::new::<Self, T>(self.class_weights.as_deref(), y, self.class_axis)?;
+        // A term is the mean over the classes of one position.
+        let divisor = self.reduction.divisor(layout.positions() as f64, y.examples()) * layout.classes as f64;
+        Ok(reduce(Entropy, weights, y.slice(), target, dy, divisor))
+    }
+}
+
+loss_from_evaluate!(MultiLabelSoftMargin);
+
+/// The entropy of one answer, times the weight.
+#[derive(Clone, Copy)]
+struct Entropy;
+
+impl Term for Entropy {
+    #[inline(always)]
+    fn at<T: Scalar>(self, y: T, target: T, weight: T) -> (T, T) {
+        let (if_no, if_yes, sigmoid) = logistic(y);
+        (weight * (target * if_yes + (T::ONE - target) * if_no), weight * (sigmoid - target))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Draw, check, evaluate, shapes};
+
+    #[test]
+    fn gradient() {
+        let mut draw = Draw::new(26);
+        for (examples, shape) in shapes() {
+            let count = examples * shape.len();
+            let (y, target) = (draw.numbers(count, -4.0, 4.0), draw.either(count, 0.0, 1.0));
+            check(&MultiLabelSoftMargin::new(), (examples, shape), &y, Target::Values(&target));
+            for (axis, classes) in [(ClassAxis::First, shape[0]), (ClassAxis::Last, shape[shape.rank() - 1])] {
+                let weights = draw.numbers(classes, 0.2, 3.0);
+                let loss = MultiLabelSoftMargin::new().class_weights(weights).class_axis(axis);
+                check(&loss, (examples, shape), &y, Target::Values(&target));
+            }
+        }
+    }
+
+    #[test]
+    fn the_sum_is_over_means_of_classes() {
+        let at = |reduction| {
+            let loss = MultiLabelSoftMargin::new().reduction(reduction);
+            evaluate::<f64>(&loss, (6, [2].into()), &[0.0; 12], Target::Values(&[1.0; 12])).unwrap().0
+        };
+        assert!((at(Reduction::Mean) - 2.0_f64.ln()).abs() < 1e-15);
+        assert!((at(Reduction::Sum) - 6.0 * 2.0_f64.ln()).abs() < 1e-14);
+        assert!((at(Reduction::BatchMean) - 2.0_f64.ln()).abs() < 1e-15);
+    }
+}

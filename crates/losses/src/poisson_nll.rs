@@ -1,0 +1,139 @@
+use std::f64::consts::PI;
+
+use downhill_tensor::Scalar;
+
+use crate::reduction::reduction_setting;
+use crate::{PointwiseLoss, Reduction, TargetError};
+
+/// The negative log-likelihood of counts under a Poisson distribution whose log-rate is predicted:
+/// $\ell = e^y - t\,y$.
+///
+/// $d\ell/dy = e^y - t$. The term $\ln t!$, which does not depend on the prediction, is left out
+/// unless [`full`](PoissonNll::full) adds Stirling's approximation of it.
+///
+/// # Shapes
+/// Predictions of any shape, and one target for each number.
+///
+/// # Errors
+/// Where ε is not positive, or there are more or fewer targets than predictions.
+///
+/// # Source
+/// As PyTorch's `PoissonNLLLoss`. Keras's `Poisson` is [`rates`](PoissonNll::rates) with ε = 1e-7.
+///
+/// ```
+/// use downhill_losses::{Loss, PoissonNll, Target};
+/// use downhill_tensor::Batch;
+///
+/// let y = Batch::new(&[0.0], 1, [1])?;
+/// assert_eq!(PoissonNll::new().value(y, Target::Values(&[3.0]))?, 1.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
+pub struct PoissonNll {
+    rates: bool,
+    full: bool,
+    epsilon: f64,
+    reduction: Reduction,
+}
+
+impl Default for PoissonNll {
+    fn default() -> Self {
+        Self { rates: false, full: false, epsilon: 1e-8, reduction: Reduction::Mean }
+    }
+}
+
+impl PoissonNll {
+    /// From log-rates, without the constant term.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes predictions as rates: $\ell = y - t \ln(y + \varepsilon)$ and $d\ell/dy = 1 - t / (y + \varepsilon)$.
+    #[must_use]
+    pub fn rates(mut self) -> Self {
+        self.rates = true;
+        self
+    }
+
+    /// Adds $t \ln t - t + \tfrac12 \ln(2\pi t)$ where $t > 1$.
+    #[must_use]
+    pub fn full(mut self) -> Self {
+        self.full = true;
+        self
+    }
+
+    /// Sets ε, which keeps the logarithm of a rate finite; 1e-8 unless this is called.
+    #[must_use]
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.epsilon = epsilon;
+        self
+    }
+
+    reduction_setting!();
+}
+
+impl PointwiseLoss for PoissonNll {
+    #[inline(always)]
+    fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
+        let (term, slope) = if self.rates {
+            let rate = y + T::of(self.epsilon);
+            (y - target * rate.ln(), T::ONE - target / rate)
+        } else {
+            let rate = y.exp();
+            (rate - target * y, rate - target)
+        };
+        if !self.full {
+            return (term, slope);
+        }
+        let stirling = target * target.ln() - target + T::of(0.5) * (T::of(2.0 * PI) * target).ln();
+        (if target > T::ONE { term + stirling } else { term }, slope)
+    }
+
+    fn reduced(&self) -> Reduction {
+        self.reduction
+    }
+
+    fn check<T: Scalar>(&self, _y: &[T], _target: &[T]) -> Result<(), TargetError> {
+        if self.epsilon > 0.0 {
+            return Ok(());
+        }
+        Err(TargetError::setting::<Self>(format!("epsilon is {}, but must be greater than 0", self.epsilon)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Target;
+    use crate::testing::{check_pointwise, error, term};
+
+    #[test]
+    fn gradient() {
+        check_pointwise(&PoissonNll::new().full(), 13, |draw, count| {
+            (draw.numbers(count, -2.0, 2.0), draw.numbers(count, 0.0, 5.0))
+        });
+        check_pointwise(&PoissonNll::new().rates().epsilon(0.1), 13, |draw, count| {
+            (draw.numbers(count, 0.2, 4.0), draw.numbers(count, 0.0, 5.0))
+        });
+    }
+
+    #[test]
+    fn of_the_full_term_only_counts_above_1_have_it() {
+        let full = PoissonNll::new().full();
+        assert_eq!(term(&full, 0.5, 0.0), 0.5_f64.exp());
+        assert_eq!(term(&full, 0.5, 1.0), 0.5_f64.exp() - 0.5);
+        let stirling = 9.0 * 9.0_f64.ln() - 9.0 + 0.5 * (18.0 * PI).ln();
+        assert!((term(&full, 0.5, 9.0) - (0.5_f64.exp() - 4.5 + stirling)).abs() < 1e-14);
+    }
+
+    #[test]
+    fn an_epsilon_that_is_not_positive_is_an_error() {
+        assert_eq!(
+            error(&PoissonNll::new().epsilon(0.0), (1, [1].into()), &[0.0], Target::Values(&[0.0])),
+            "PoissonNll: epsilon is 0, but must be greater than 0"
+        );
+    }
+}

@@ -1,0 +1,40 @@
+/// How the terms of a loss become one number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum Reduction {
+    /// Their sum divided by their number: for a loss of single numbers, the mean over the batch and all features.
+    /// Of no terms at all it is not a number, as in PyTorch.
+    #[default]
+    Mean,
+    /// Their sum; 0 where there are none.
+    Sum,
+    /// Their sum divided by the number of examples, however many terms an example has.
+    /// PyTorch offers it as `batchmean`, for the Kullback-Leibler divergence alone.
+    BatchMean,
+}
+
+impl Reduction {
+    /// What the sum of the terms is divided by.
+    pub(crate) fn divisor(self, terms: f64, examples: usize) -> f64 {
+        match self {
+            Self::Mean => terms,
+            Self::Sum => 1.0,
+            Self::BatchMean => examples as f64,
+        }
+    }
+}
+
+/// The builder method that sets the field `reduction`.
+macro_rules! reduction_setting {
+    () => {
+        /// Sets how the terms become one number; the mean unless this is called.
+        #[must_use]
+        pub fn reduction(mut self, reduction: $crate::Reduction) -> Self {
+            self.reduction = reduction;
+            self
+        }
+    };
+}
+
+pub(crate) use reduction_setting;

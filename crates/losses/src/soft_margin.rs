@@ -1,0 +1,77 @@
+use downhill_tensor::Scalar;
+
+use crate::pointwise::logistic;
+use crate::reduction::reduction_setting;
+use crate::{PointwiseLoss, Reduction};
+
+/// The logistic loss of two classes, −1 and 1: $\ell = \ln(1 + e^{-t y})$.
+///
+/// $d\ell/dy = -t\,\sigma(-t y)$. It does not overflow, however wrong the prediction.
+/// With targets 0 and 1 it is [`BinaryCrossEntropyWithLogits`](crate::BinaryCrossEntropyWithLogits).
+///
+/// # Shapes
+/// Predictions of any shape, and one target, −1 or 1, for each number.
+///
+/// # Errors
+/// Where there are more or fewer targets than predictions.
+///
+/// # Source
+/// As PyTorch's `SoftMarginLoss`.
+///
+/// ```
+/// use downhill_losses::{Loss, SoftMargin, Target};
+/// use downhill_tensor::Batch;
+///
+/// let y = Batch::new(&[0.0, 1e4], 2, [1])?;
+/// assert_eq!(SoftMargin::new().value(y, Target::Values(&[1.0, -1.0]))?, (2.0_f64.ln() + 1e4) / 2.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
+pub struct SoftMargin {
+    reduction: Reduction,
+}
+
+impl SoftMargin {
+    /// The mean over the batch and all features.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    reduction_setting!();
+}
+
+impl PointwiseLoss for SoftMargin {
+    #[inline(always)]
+    fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
+        let against = -target * y;
+        let (term, _, sigmoid) = logistic(against);
+        (term, -target * sigmoid)
+    }
+
+    fn reduced(&self) -> Reduction {
+        self.reduction
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{check_pointwise, slope, term};
+
+    #[test]
+    fn gradient() {
+        check_pointwise(&SoftMargin::new(), 14, |draw, count| {
+            (draw.numbers(count, -4.0, 4.0), draw.either(count, -1.0, 1.0))
+        });
+    }
+
+    #[test]
+    fn large_margins_are_exact() {
+        let loss = SoftMargin::new();
+        assert_eq!((term(&loss, 1e4, -1.0), slope(&loss, 1e4, -1.0)), (1e4, 1.0));
+        assert_eq!((term(&loss, 1e4, 1.0), slope(&loss, 1e4, 1.0)), (0.0, 0.0));
+    }
+}

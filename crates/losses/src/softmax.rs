@@ -1,0 +1,224 @@
+//! The softmax of many positions at once, as far as a loss needs it.
+
+use downhill_tensor::Scalar;
+use downhill_tensor::reduce::lanes;
+
+use crate::classes::Layout;
+
+/// The most positions that go through each step together.
+pub(crate) const GROUP: usize = 64;
+
+/// About how many numbers a group of whole rows may have, so that they stay in the nearest cache.
+const TILE: usize = 1024;
+
+/// Positions side by side: rows whose classes lie one after another, or a stretch of a panel,
+/// where the numbers of one class lie one after another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Group {
+    pub(crate) classes: usize,
+    /// The index of the first position.
+    pub(crate) position: usize,
+    pub(crate) count: usize,
+    /// Where the first position has its first class.
+    place: usize,
+    from_position_to_position: usize,
+    from_class_to_class: usize,
+}
+
+impl Group {
+    /// Where the number of a class stands.
+    #[inline(always)]
+    pub(crate) fn place(&self, position: usize, class: usize) -> usize {
+        self.place + position * self.from_position_to_position + class * self.from_class_to_class
+    }
+
+    fn is_rows(&self) -> bool {
+        self.from_class_to_class == 1
+    }
+
+    /// Calls `visit(position, class, place)` for every number, in the order of their places.
+    #[inline(always)]
+    pub(crate) fn each(&self, mut visit: impl FnMut(usize, usize, usize)) {
+        if self.is_rows() {
+            for p in 0..self.count {
+                for c in 0..self.classes {
+                    visit(p, c, self.place(p, c));
+                }
+            }
+        } else {
+            for c in 0..self.classes {
+                for p in 0..self.count {
+                    visit(p, c, self.place(p, c));
+                }
+            }
+        }
+    }
+
+    /// Multiplies the numbers of each position by its factor.
+    #[inline(always)]
+    pub(crate) fn scale<T: Scalar>(&self, e: &mut [T], factors: &[T; GROUP]) {
+        if self.is_rows() {
+            let rows = e[self.place..self.place + self.count * self.classes].chunks_exact_mut(self.classes);
+            for (row, &factor) in rows.zip(factors) {
+                for e in row {
+                    *e *= factor;
+                }
+            }
+        } else {
+            for c in 0..self.classes {
+                for (e, &factor) in e[self.place(0, c)..][..self.count].iter_mut().zip(factors) {
+                    *e *= factor;
+                }
+            }
+        }
+    }
+}
+
+/// All positions of predictions, group by group.
+#[derive(Debug)]
+pub(crate) struct Groups {
+    layout: Layout,
+    next: usize,
+}
+
+impl Groups {
+    pub(crate) fn new(layout: Layout) -> Self {
+        Self { layout, next: 0 }
+    }
+}
+
+impl Iterator for Groups {
+    type Item = Group;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Group> {
+        let Layout { classes, inner, .. } = self.layout;
+        let position = self.next;
+        let left = self.layout.positions().checked_sub(position).filter(|&left| left > 0)?;
+        let group = if inner == 1 {
+            let count = (TILE / classes.max(1)).clamp(1, GROUP).min(left);
+            let place = position * classes;
+            Group { classes, position, count, place, from_position_to_position: classes, from_class_to_class: 1 }
+        } else {
+            let (outer, at) = (position / inner, position % inner);
+            let count = GROUP.min(inner - at);
+            let place = outer * classes * inner + at;
+            Group { classes, position, count, place, from_position_to_position: 1, from_class_to_class: inner }
+        };
+        self.next += group.count;
+        Some(group)
+    }
+}
+
+/// What the softmax of a group's positions is made of.
+#[derive(Debug)]
+pub(crate) struct Softmax<T> {
+    largest: [T; GROUP],
+    /// Σ e^(y - largest)
+    pub(crate) sum: [T; GROUP],
+    log_sum: [T; GROUP],
+}
+
+impl<T: Scalar> Softmax<T> {
+    /// Also fills the group's places of `e` with e^(y - largest), where it is given.
+    #[inline(always)]
+    pub(crate) fn new(group: Group, y: &[T], e: Option<&mut [T]>) -> Self {
+        let mut softmax = Self { largest: [-T::INFINITY; GROUP], sum: [T::ZERO; GROUP], log_sum: [T::ZERO; GROUP] };
+        if group.is_rows() {
+            let here = group.place..group.place + group.count * group.classes;
+            match e {
+                Some(e) => softmax.rows(group.classes, &y[here.clone()], &mut e[here]),
+                None if here.len() <= TILE => {
+                    let mut scratch = [T::ZERO; TILE];
+                    softmax.rows(group.classes, &y[here.clone()], &mut scratch[..here.len()]);
+                }
+                None => softmax.long_row(&y[here]),
+            }
+        } else {
+            softmax.panel(group, y, e);
+        }
+        for (log_sum, &sum) in softmax.log_sum[..group.count].iter_mut().zip(&softmax.sum) {
+            *log_sum = sum.ln();
+        }
+        softmax
+    }
+
+    /// -ln p of a class whose logit is `y`.
+    #[inline(always)]
+    pub(crate) fn surprise(&self, position: usize, y: T) -> T {
+        self.log_sum[position] - (y - self.largest[position])
+    }
+
+    #[inline(always)]
+    fn rows(&mut self, classes: usize, y: &[T], e: &mut [T]) {
+        for ((y, e), largest) in y.chunks_exact(classes).zip(e.chunks_exact_mut(classes)).zip(&mut self.largest) {
+            *largest = max(y);
+            for (e, &y) in e.iter_mut().zip(y) {
+                *e = y - *largest;
+            }
+        }
+        // One loop over all rows, however short they are.
+        for e in &mut *e {
+            *e = e.exp();
+        }
+        for (e, total) in e.chunks_exact(classes).zip(&mut self.sum) {
+            *total = sum(e);
+        }
+    }
+
+    /// A row that is too long for the scratch.
+    #[inline(always)]
+    fn long_row(&mut self, y: &[T]) {
+        let largest = max(y);
+        self.largest[0] = largest;
+        self.sum[0] = lanes::map_sum(y, |y| (y - largest).exp());
+    }
+
+    #[inline(always)]
+    fn panel(&mut self, group: Group, y: &[T], mut e: Option<&mut [T]>) {
+        let of_class = |class| group.place(0, class)..group.place(0, class) + group.count;
+        for class in 0..group.classes {
+            for (largest, &y) in self.largest.iter_mut().zip(&y[of_class(class)]) {
+                *largest = largest.max(y);
+            }
+        }
+        // All lanes, used or not: a loop of known length is vectorised best.
+        let mut lanes = [T::ZERO; GROUP];
+        for class in 0..group.classes {
+            lanes[..group.count].copy_from_slice(&y[of_class(class)]);
+            for (lane, &largest) in lanes.iter_mut().zip(&self.largest) {
+                *lane = (*lane - largest).exp();
+            }
+            for (sum, &lane) in self.sum.iter_mut().zip(&lanes) {
+                *sum += lane;
+            }
+            if let Some(e) = e.as_deref_mut() {
+                e[of_class(class)].copy_from_slice(&lanes[..group.count]);
+            }
+        }
+    }
+}
+
+/// Rows that are shorter are added up one number after another: lanes would mostly be empty.
+const SHORT: usize = 32;
+
+#[inline(always)]
+fn max<T: Scalar>(row: &[T]) -> T {
+    if row.len() < SHORT { row.iter().fold(-T::INFINITY, |largest, &x| largest.max(x)) } else { lanes::max(row) }
+}
+
+#[inline(always)]
+fn sum<T: Scalar>(row: &[T]) -> T {
+    if row.len() < SHORT { row.iter().fold(T::ZERO, |sum, &x| sum + x) } else { lanes::map_sum(row, |x| x) }
+}
+
+/// The largest of `y`, and the sum of e^(y - largest), which `e` is filled with where it is given.
+#[inline(always)]
+pub(crate) fn exponentials<T: Scalar>(y: &[T], e: Option<&mut [T]>) -> (T, T) {
+    let largest = max(y);
+    let Some(e) = e else { return (largest, lanes::map_sum(y, |y| (y - largest).exp())) };
+    for (e, &y) in e.iter_mut().zip(y) {
+        *e = (y - largest).exp();
+    }
+    (largest, lanes::map_sum(e, |e| e))
+}

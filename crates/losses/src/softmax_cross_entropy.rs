@@ -1,0 +1,432 @@
+use downhill_tensor::reduce::lanes;
+use downhill_tensor::{Batch, Kernel, Scalar};
+
+use crate::classes::{Layout, class_settings, counted_weight, part, weight};
+use crate::reduction::reduction_setting;
+use crate::softmax::{GROUP, Group, Groups, Softmax};
+use crate::sums::{Rows, cut_optional, total};
+use crate::{ClassAxis, Reduction, Target, TargetError, loss_from_evaluate};
+
+/// The cross-entropy between target classes and the softmax of predicted logits.
+///
+/// With $p = \operatorname{softmax}(y)$ and a distribution $q$ over the classes as the target, one position adds
+/// $$ \ell = -\sum_c q_c \ln p_c = \sum_c q_c \Big(\ln \sum_k e^{y_k} - y_c\Big), \qquad
+///    \frac{\partial \ell}{\partial y_c} = p_c \sum_k q_k - q_c. $$
+/// For the index $t$ of a class, $q_c = w_c\,[(1 - \varepsilon)\,\delta_{ct} + \varepsilon / C]$, and for
+/// probabilities $t_c$, $q_c = w_c\,[(1 - \varepsilon)\,t_c + \varepsilon / C]$,
+/// where $w$ are the class weights (1 by default) and ε is the label smoothing (0 by default).
+///
+/// The mean is taken over all positions. For classes as targets it is a weighted one:
+/// the sum is divided by $\sum w_t$ over the targets that are not ignored.
+///
+/// # Shapes
+/// Predictions (batch, classes) with one class, or one probability for each class, for each example.
+/// Predictions (batch, classes, positions...) with one class for each position, or as many probabilities as
+/// predictions in the same order; with [`ClassAxis::Last`] predictions are (batch, positions..., classes).
+///
+/// # Errors
+/// Where a class does not exist, targets are too many or too few, there is not one weight for each class,
+/// a weight is negative or not finite, or the smoothing lies outside 0 to 1.
+///
+/// # Edge cases
+/// Large logits are exact: the largest is subtracted first. A logit of −∞ is a class that can't be;
+/// where its target is 0 it adds nothing, also with probabilities as targets (PyTorch gives NaN there).
+/// A logit of +∞ gives NaN. The mean of no positions, or of ignored ones alone, is NaN with a gradient of 0.
+/// An ignored index has no meaning for probabilities, and no effect. Probabilities are not checked to sum to 1.
+///
+/// # Source
+/// As PyTorch's `CrossEntropyLoss`. Keras's `CategoricalCrossentropy` wants probabilities unless told otherwise;
+/// burn keeps ignored targets in the divisor.
+///
+/// ```
+/// use downhill_losses::{Loss, SoftmaxCrossEntropy, Target};
+/// use downhill_tensor::{Batch, BatchMut};
+///
+/// let logits = [0.0_f64, 0.0, 3.0_f64.ln(), 0.0];
+/// let mut dy = [0.0; 4];
+/// let value = SoftmaxCrossEntropy::new().value_and_gradient(
+///     Batch::new(&logits, 2, [2])?,
+///     Target::Classes(&[1, 1]),
+///     BatchMut::new(&mut dy, 2, [2])?,
+/// )?;
+/// assert!((value - (2.0_f64.ln() + 4.0_f64.ln()) / 2.0).abs() < 1e-12);
+/// assert!((dy[3] - -0.375).abs() < 1e-12); // (p - 1) / batch, with p = 1/4
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
+pub struct SoftmaxCrossEntropy {
+    class_weights: Option<Vec<f64>>,
+    label_smoothing: f64,
+    ignored_index: Option<u32>,
+    class_axis: ClassAxis,
+    reduction: Reduction,
+}
+
+impl SoftmaxCrossEntropy {
+    /// The mean over all positions, without weights or smoothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Moves this share of every target's weight to all classes evenly; 0 unless this is called.
+    #[must_use]
+    pub fn label_smoothing(mut self, smoothing: f64) -> Self {
+        self.label_smoothing = smoothing;
+        self
+    }
+
+    class_settings!();
+    reduction_setting!();
+
+    fn evaluate<T: Scalar>(
+        &self,
+        y: Batch<'_, T>,
+        target: Target<'_, T>,
+        dy: Option<&mut [T]>,
+    ) -> Result<T, TargetError> {
+        let layout = Layout::new::<Self, T>(y, self.class_axis)?;
+        let weights = self.class_weights.as_deref();
+        layout.check_weights::<Self>(weights)?;
+        TargetError::check_gradient(y, dy.as_deref())?;
+        let smoothing = self.label_smoothing;
+        if !(0.0..=1.0).contains(&smoothing) {
+            return Err(TargetError::setting::<Self>(format!(
+                "the label smoothing is {smoothing}, but must lie between 0 and 1"
+            )));
+        }
+        let terms = match target {
+            Target::Classes(classes) => {
+                layout.check_classes(classes, self.ignored_index)?;
+                counted_weight(classes, weights, self.ignored_index)
+            }
+            Target::Values(probabilities) => {
+                TargetError::check_count(y.slice().len(), probabilities.len())?;
+                layout.positions() as f64
+            }
+        };
+        let divisor = self.reduction.divisor(terms, y.examples());
+        let rule = Rule {
+            hit: T::of(1.0 - smoothing),
+            base: T::of(smoothing / layout.classes as f64),
+            weights,
+            all: T::of(weights.map_or(layout.classes as f64, |weights| weights.iter().sum())),
+            ignored: self.ignored_index,
+            scale: T::of(1.0 / divisor),
+        };
+        Ok(T::of(total(Positions { layout, rule, y: y.slice(), target, dy }) / divisor))
+    }
+}
+
+loss_from_evaluate!(SoftmaxCrossEntropy);
+
+/// How one position is judged: its target distribution is q_c = w_c (hit t_c + base).
+#[derive(Clone, Copy)]
+struct Rule<'a, T> {
+    hit: T,
+    base: T,
+    weights: Option<&'a [f64]>,
+    /// The weights of all classes together.
+    all: T,
+    ignored: Option<u32>,
+    /// What the gradient of the sum is multiplied by.
+    scale: T,
+}
+
+impl<T: Scalar> Rule<'_, T> {
+    #[inline(always)]
+    fn weight(&self, class: usize) -> T {
+        weight(self.weights, class)
+    }
+}
+
+struct Positions<'a, T> {
+    layout: Layout,
+    rule: Rule<'a, T>,
+    y: &'a [T],
+    target: Target<'a, T>,
+    dy: Option<&'a mut [T]>,
+}
+
+impl<T: Scalar> Rows for Positions<'_, T> {
+    fn rows(&self) -> usize {
+        self.layout.outer
+    }
+
+    fn width(&self) -> usize {
+        self.layout.width()
+    }
+
+    fn cut(self, middle: usize) -> (Self, Self) {
+        let Self { layout, rule, .. } = self;
+        let (y0, y1) = self.y.split_at(middle * layout.width());
+        let (dy0, dy1) = cut_optional(self.dy, middle * layout.width());
+        let per_row = match self.target {
+            Target::Classes(_) => layout.inner,
+            Target::Values(_) => layout.width(),
+        };
+        let (target0, target1) = self.target.split_at(middle * per_row);
+        let (layout0, layout1) = layout.cut(middle);
+        (
+            Self { layout: layout0, rule, y: y0, target: target0, dy: dy0 },
+            Self { layout: layout1, rule, y: y1, target: target1, dy: dy1 },
+        )
+    }
+}
+
+impl<T: Scalar> Kernel for Positions<'_, T> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run(mut self) -> f64 {
+        let Self { rule, y, .. } = self;
+        let mut total = 0.0;
+        for group in Groups::new(self.layout) {
+            let mut dy = self.dy.as_deref_mut();
+            let softmax = Softmax::new(group, y, dy.as_deref_mut());
+            total += match self.target {
+                Target::Classes(classes) => {
+                    let classes = &classes[group.position..group.position + group.count];
+                    rule.judge_classes(group, &softmax, y, classes, dy)
+                }
+                Target::Values(values) => rule.judge_probabilities(group, &softmax, y, values, dy),
+            };
+        }
+        total
+    }
+}
+
+impl<T: Scalar> Rule<'_, T> {
+    #[inline(always)]
+    fn judge_classes(&self, group: Group, softmax: &Softmax<T>, y: &[T], classes: &[u32], dy: Option<&mut [T]>) -> f64 {
+        // The weight and the logit of each position's class.
+        let mut hits = [T::ZERO; GROUP];
+        let mut logits = [T::ZERO; GROUP];
+        for (p, &class) in classes.iter().enumerate() {
+            if Some(class) != self.ignored {
+                hits[p] = self.hit * self.weight(class as usize);
+                logits[p] = y[group.place(p, class as usize)];
+            }
+        }
+        let mut terms = [T::ZERO; GROUP];
+        let mut factors = [T::ZERO; GROUP];
+        for p in 0..group.count.min(GROUP) {
+            terms[p] = part(hits[p], softmax.surprise(p, logits[p]));
+            factors[p] = (hits[p] + self.base * self.all) * self.scale / softmax.sum[p];
+        }
+        let mut total = lanes::map_sum(&terms[..group.count], |term| term).to_f64();
+        let smoothed = self.base != T::ZERO;
+        if smoothed {
+            group.each(|p, c, place| {
+                if Some(classes[p]) != self.ignored {
+                    total += part(self.base * self.weight(c), softmax.surprise(p, y[place])).to_f64();
+                }
+            });
+        }
+        let Some(dy) = dy else { return total };
+        if smoothed {
+            group.each(|p, c, place| dy[place] = dy[place] * factors[p] - self.base * self.scale * self.weight(c));
+        } else {
+            group.scale(dy, &factors);
+        }
+        for (p, &class) in classes.iter().enumerate() {
+            if Some(class) == self.ignored {
+                for c in 0..group.classes {
+                    dy[group.place(p, c)] = T::ZERO;
+                }
+            } else {
+                dy[group.place(p, class as usize)] -= hits[p] * self.scale;
+            }
+        }
+        total
+    }
+
+    #[inline(always)]
+    fn judge_probabilities(
+        &self,
+        group: Group,
+        softmax: &Softmax<T>,
+        y: &[T],
+        target: &[T],
+        dy: Option<&mut [T]>,
+    ) -> f64 {
+        let q = |c, target| self.weight(c) * (self.hit * target + self.base);
+        let mut all = [0.0; GROUP];
+        let mut total = 0.0;
+        group.each(|p, c, place| {
+            let q = q(c, target[place]);
+            all[p] += q.to_f64();
+            total += part(q, softmax.surprise(p, y[place])).to_f64();
+        });
+        let Some(dy) = dy else { return total };
+        let mut factors = [T::ZERO; GROUP];
+        for (factor, (&all, &sum)) in factors.iter_mut().zip(all.iter().zip(&softmax.sum)) {
+            *factor = T::of(all) * self.scale / sum;
+        }
+        group.each(|p, c, place| dy[place] = dy[place] * factors[p] - q(c, target[place]) * self.scale);
+        total
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use downhill_tensor::BatchMut;
+
+    use super::*;
+    use crate::Loss;
+    use crate::testing::{Draw, check, error, evaluate, shapes};
+
+    fn losses(draw: &mut Draw, classes: usize) -> Vec<SoftmaxCrossEntropy> {
+        let plain = SoftmaxCrossEntropy::new();
+        let weighted = plain.clone().class_weights(draw.numbers(classes, 0.2, 2.0));
+        vec![
+            plain.clone(),
+            plain.clone().reduction(Reduction::Sum),
+            plain.label_smoothing(0.1),
+            weighted.clone().reduction(Reduction::BatchMean),
+            weighted.label_smoothing(0.3),
+        ]
+    }
+
+    #[test]
+    fn gradient() {
+        let mut draw = Draw::new(6);
+        for (examples, shape) in shapes() {
+            for (axis, classes) in [(ClassAxis::First, shape[0]), (ClassAxis::Last, shape[shape.rank() - 1])] {
+                let count = examples * shape.len();
+                let y = draw.numbers(count, -3.0, 3.0);
+                let targets = draw.classes(count / classes, classes);
+                let probabilities = draw.numbers(count, 0.0, 1.0);
+                for loss in losses(&mut draw, classes) {
+                    let loss = loss.class_axis(axis);
+                    check(&loss, (examples, shape), &y, Target::Classes(&targets));
+                    check(&loss, (examples, shape), &y, Target::Values(&probabilities));
+                    let loss = loss.ignored_index(targets[0]);
+                    if targets.iter().any(|&class| class != targets[0]) {
+                        check(&loss, (examples, shape), &y, Target::Classes(&targets));
+                    }
+                }
+            }
+        }
+    }
+
+    /// A class is the distribution that has all its weight there.
+    #[test]
+    fn classes_and_one_hot_probabilities_agree() {
+        let mut draw = Draw::new(7);
+        let classes = 5;
+        for positions in [1, 3, 40] {
+            let batch = (3, [classes, positions].into());
+            let y = draw.numbers(3 * classes * positions, -3.0, 3.0);
+            let targets = draw.classes(3 * positions, classes);
+            let mut hot = vec![0.0; y.len()];
+            for (i, &class) in targets.iter().enumerate() {
+                hot[(i / positions * classes + class as usize) * positions + i % positions] = 1.0;
+            }
+            let loss = SoftmaxCrossEntropy::new().label_smoothing(0.2);
+            let (a, da) = evaluate::<f64>(&loss, batch, &y, Target::Classes(&targets)).unwrap();
+            let (b, db) = evaluate::<f64>(&loss, batch, &y, Target::Values(&hot)).unwrap();
+            assert!((a - b).abs() < 1e-14, "{a} {b}");
+            assert!(da.iter().zip(&db).all(|(a, b)| (a - b).abs() < 1e-15));
+        }
+    }
+
+    /// The same numbers with the classes on the first axis and on the last.
+    #[test]
+    fn both_axes_give_the_same() {
+        let mut draw = Draw::new(8);
+        let (examples, classes, positions) = (2, 6, 21);
+        let first = draw.numbers(examples * classes * positions, -3.0, 3.0);
+        let targets = draw.classes(examples * positions, classes);
+        let swap = |from: &[f64]| -> Vec<f64> {
+            (0..from.len())
+                .map(|i| {
+                    let (example, rest) = (i / (classes * positions), i % (classes * positions));
+                    from[example * classes * positions + rest % classes * positions + rest / classes]
+                })
+                .collect()
+        };
+        for loss in losses(&mut draw, classes) {
+            let loss = loss.ignored_index(3);
+            let (a, da) =
+                evaluate::<f64>(&loss, (examples, [classes, positions].into()), &first, Target::Classes(&targets))
+                    .unwrap();
+            let loss = loss.class_axis(ClassAxis::Last);
+            let batch = (examples, [positions, classes].into());
+            let (b, db) = evaluate::<f64>(&loss, batch, &swap(&first), Target::Classes(&targets)).unwrap();
+            assert!((a - b).abs() < 1e-13 * a, "{a} {b}");
+            assert!(swap(&da).iter().zip(&db).all(|(a, b)| (a - b).abs() < 1e-14));
+        }
+    }
+
+    #[test]
+    fn extreme_logits() {
+        let loss = SoftmaxCrossEntropy::new();
+        let of = |y: [f64; 2], class| evaluate::<f64>(&loss, (1, [2].into()), &y, Target::Classes(&[class])).unwrap();
+        assert_eq!(of([1e4, -1e4], 1), (20000.0, vec![1.0, -1.0]));
+        assert_eq!(of([1e4, -1e4], 0), (0.0, vec![0.0, 0.0]));
+        let infinity = f64::INFINITY;
+        assert_eq!(of([0.0, -infinity], 0), (0.0, vec![0.0, 0.0]));
+        assert_eq!(of([0.0, -infinity], 1).0, infinity);
+        assert!(of([0.0, infinity], 1).0.is_nan());
+        assert!(of([-infinity, -infinity], 1).0.is_nan());
+        assert!(of([0.0, f64::NAN], 0).0.is_nan());
+        let hot = evaluate::<f64>(&loss, (1, [2].into()), &[0.0, -infinity], Target::Values(&[1.0, 0.0])).unwrap();
+        assert_eq!(hot, (0.0, vec![0.0, 0.0]));
+    }
+
+    #[test]
+    fn ignored_positions_count_for_nothing() {
+        let mut draw = Draw::new(9);
+        let y = draw.numbers(12, -3.0, 3.0);
+        let loss = SoftmaxCrossEntropy::new().class_weights([1.0, 2.0, 3.0]).ignored_index(99);
+        let batch = (4, [3].into());
+        let (value, dy) = evaluate::<f64>(&loss, batch, &y, Target::Classes(&[99, 1, 2, 99])).unwrap();
+        let (middle, dy_middle) = evaluate::<f64>(&loss, (2, [3].into()), &y[3..9], Target::Classes(&[1, 2])).unwrap();
+        assert_eq!(value, middle);
+        assert_eq!(dy, [vec![0.0; 3], dy_middle, vec![0.0; 3]].concat());
+        let (value, dy) = evaluate::<f64>(&loss, batch, &y, Target::Classes(&[99; 4])).unwrap();
+        assert!(value.is_nan());
+        assert_eq!(dy, [0.0; 12]);
+        let sum = loss.reduction(Reduction::Sum);
+        assert_eq!(evaluate::<f64>(&sum, batch, &y, Target::Classes(&[99; 4])).unwrap().0, 0.0);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_an_error() {
+        let loss = SoftmaxCrossEntropy::new();
+        let y = [0.0; 12];
+        assert_eq!(
+            error(&loss, (2, [3, 2].into()), &y, Target::Classes(&[0, 1, 3, 0])),
+            "example 1 has the class 3, but the predictions have 3 classes, counted from 0"
+        );
+        assert_eq!(
+            error(&loss, (2, [3, 2].into()), &y, Target::Classes(&[0, 1])),
+            "the predictions need 4 targets, but there are 2"
+        );
+        assert_eq!(
+            error(&loss, (2, [6].into()), &y, Target::Values(&[0.5; 2])),
+            "the predictions need 12 targets, but there are 2"
+        );
+        assert_eq!(
+            error(&loss, (12, [].into()), &y, Target::Classes(&[0; 12])),
+            "SoftmaxCrossEntropy takes predictions with an axis of classes, but the predictions have the shape scalar"
+        );
+        assert_eq!(
+            error(&loss.label_smoothing(1.5), (2, [6].into()), &y, Target::Classes(&[0, 1])),
+            "SoftmaxCrossEntropy: the label smoothing is 1.5, but must lie between 0 and 1"
+        );
+        let mut dy = [0.0; 3];
+        let result = SoftmaxCrossEntropy::new().value_and_gradient(
+            Batch::new(&y, 2, [6]).unwrap(),
+            Target::Classes(&[0, 1]),
+            BatchMut::new(&mut dy, 1, [3]).unwrap(),
+        );
+        assert_eq!(
+            result.unwrap_err().to_string(),
+            "the gradient has 12 numbers, one for each predicted number, but there is room for 3"
+        );
+    }
+}

@@ -1,0 +1,182 @@
+use std::error::Error;
+use std::fmt;
+
+use downhill_tensor::{Batch, Shape};
+
+/// What predictions are compared with: numbers, or the index of the right class for each example.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Target<'a, T> {
+    /// One number for each predicted number, example after example.
+    Values(&'a [T]),
+    /// One class for each example (or for each position of each example), counted from 0.
+    Classes(&'a [u32]),
+}
+
+impl<'a, T> Target<'a, T> {
+    /// The indices, where it is classes.
+    pub(crate) fn classes<L>(self, expected: &'static str) -> Result<&'a [u32], TargetError> {
+        match self {
+            Self::Classes(classes) => Ok(classes),
+            Self::Values(_) => Err(TargetError::Kind { loss: name::<L>(), expected }),
+        }
+    }
+
+    /// The numbers, where it is numbers.
+    pub(crate) fn values<L>(self, expected: &'static str) -> Result<&'a [T], TargetError> {
+        match self {
+            Self::Values(values) => Ok(values),
+            Self::Classes(_) => Err(TargetError::Kind { loss: name::<L>(), expected }),
+        }
+    }
+
+    /// The numbers, where there is one for each predicted number.
+    pub(crate) fn one_for_each<L>(self, y: Batch<'_, T>) -> Result<&'a [T], TargetError> {
+        let expected = "one number for each predicted number, but was given the indices of classes";
+        let values = self.values::<L>(expected)?;
+        TargetError::check_count(y.slice().len(), values.len())?;
+        Ok(values)
+    }
+}
+
+impl<T> Target<'_, T> {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Values(values) => values.len(),
+            Self::Classes(classes) => classes.len(),
+        }
+    }
+
+    /// How many each of `examples` examples has.
+    pub(crate) fn for_each(&self, examples: usize) -> Result<usize, TargetError> {
+        let each = self.len().checked_div(examples).unwrap_or(0);
+        TargetError::check_count(examples * each, self.len())?;
+        Ok(each)
+    }
+
+    /// Those before `middle`, and those from it on.
+    pub(crate) fn split_at(self, middle: usize) -> (Self, Self) {
+        match self {
+            Self::Values(values) => {
+                let (a, b) = values.split_at(middle);
+                (Self::Values(a), Self::Values(b))
+            }
+            Self::Classes(classes) => {
+                let (a, b) = classes.split_at(middle);
+                (Self::Classes(a), Self::Classes(b))
+            }
+        }
+    }
+
+    /// The `count` targets of one example.
+    #[inline(always)]
+    pub(crate) fn example(self, index: usize, count: usize) -> Self {
+        match self {
+            Self::Values(values) => Self::Values(&values[index * count..(index + 1) * count]),
+            Self::Classes(classes) => Self::Classes(&classes[index * count..(index + 1) * count]),
+        }
+    }
+}
+
+/// The name of a loss, without its path and type parameters.
+pub(crate) fn name<L>() -> &'static str {
+    let path = std::any::type_name::<L>();
+    let path = path.split('<').next().unwrap_or(path);
+    path.rsplit("::").next().unwrap_or(path)
+}
+
+/// Why targets do not fit predictions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TargetError {
+    /// There are more or fewer targets than predictions.
+    Count {
+        /// How many there should be.
+        expected: usize,
+        /// How many there are.
+        got: usize,
+    },
+    /// There is less or more room for the gradient than there are predictions.
+    Gradient {
+        /// How many numbers the gradient has.
+        expected: usize,
+        /// How many there is room for.
+        got: usize,
+    },
+    /// The loss compares with numbers but was given classes, or the other way round.
+    Kind {
+        /// The loss, as `MeanSquaredError`.
+        loss: &'static str,
+        /// What it compares with, as `one number for each predicted number`.
+        expected: &'static str,
+    },
+    /// A class index is not smaller than the number of classes.
+    Class {
+        /// The example it belongs to.
+        example: usize,
+        /// The index.
+        class: u32,
+        /// How many classes the predictions have.
+        classes: usize,
+    },
+    /// The predictions have a shape that this loss can't take.
+    Prediction {
+        /// The loss.
+        loss: &'static str,
+        /// What it takes.
+        expected: &'static str,
+        /// The shape of one prediction.
+        got: Shape,
+    },
+    /// A setting of the loss does not fit the predictions, or a target lies outside its range.
+    Setting {
+        /// The loss.
+        loss: &'static str,
+        /// The whole sentence.
+        reason: String,
+    },
+}
+
+impl TargetError {
+    /// A setting of `L`, or a number given to it, outside its range.
+    pub(crate) fn setting<L>(reason: impl Into<String>) -> Self {
+        Self::Setting { loss: name::<L>(), reason: reason.into() }
+    }
+
+    pub(crate) fn check_count(expected: usize, got: usize) -> Result<(), Self> {
+        if expected == got { Ok(()) } else { Err(Self::Count { expected, got }) }
+    }
+
+    pub(crate) fn check_gradient<T>(y: Batch<'_, T>, dy: Option<&[T]>) -> Result<(), Self> {
+        let expected = y.slice().len();
+        match dy.map_or(expected, <[T]>::len) {
+            got if got == expected => Ok(()),
+            got => Err(Self::Gradient { expected, got }),
+        }
+    }
+}
+
+impl fmt::Display for TargetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count { expected, got } => {
+                write!(f, "the predictions need {expected} targets, but there are {got}")
+            }
+            Self::Gradient { expected, got } => write!(
+                f,
+                "the gradient has {expected} numbers, one for each predicted number, but there is room for {got}"
+            ),
+            Self::Kind { loss, expected } => write!(f, "{loss} compares with {expected}"),
+            Self::Class { example, class, classes } => write!(
+                f,
+                "example {example} has the class {class}, but the predictions have {classes} classes, counted from 0"
+            ),
+            Self::Prediction { loss, expected, got } => {
+                write!(f, "{loss} takes {expected}, but the predictions have the shape {got}")
+            }
+            Self::Setting { loss, reason } => write!(f, "{loss}: {reason}"),
+        }
+    }
+}
+
+impl Error for TargetError {}
