@@ -1,0 +1,139 @@
+use downhill_tensor::{Scalar, elementwise};
+
+use crate::error::{positive, require};
+use crate::reduce::norm;
+use crate::{Link, SettingError, Step};
+
+/// What is added to a norm before it divides, as in PyTorch.
+const MARGIN: f64 = 1e-6;
+
+/// ‖g‖ over the whole vector, accumulated in f64; squares neither overflow nor vanish.
+///
+/// ```
+/// assert_eq!(downhill_optim::gradient_norm(&[3e30_f32, 4e30]) as f32, 5e30);
+/// ```
+#[must_use]
+pub fn gradient_norm<T: Scalar>(gradient: &[T]) -> f64 {
+    norm(gradient)
+}
+
+/// Scales the gradient so that its norm is at most `max_norm`; returns the norm before that.
+///
+/// ```text
+/// g ← g · min(1, max_norm / (‖g‖ + 1e-6))
+/// ```
+///
+/// One norm over all parameters, as PyTorch's `clip_grad_norm_`; Keras's `clipnorm` and burn clip each parameter alone.
+/// A norm that is not finite leaves the gradient as it is (PyTorch turns it into zeros and NaN):
+/// look at the returned norm, and take no step where it is not finite.
+///
+/// ```
+/// let mut gradient = [3.0, 4.0];
+/// assert_eq!(downhill_optim::clip_norm(&mut gradient, 1.0), 5.0);
+/// assert!((gradient[1] - 0.8_f64).abs() < 1e-6);
+/// ```
+#[must_use = "where the norm is not finite, nothing was clipped and no step should be taken"]
+pub fn clip_norm<T: Scalar>(gradient: &mut [T], max_norm: f64) -> f64 {
+    let norm = norm(gradient);
+    let factor = norm_factor(norm, max_norm);
+    if norm.is_finite() && factor < 1.0 {
+        let factor = T::of(factor);
+        elementwise::map_in_place(gradient, |g| g * factor);
+    }
+    norm
+}
+
+/// Clamps every entry to [−`limit`, `limit`]; NaN stays NaN.
+///
+/// ```
+/// let mut gradient = [3.0_f32, -0.5, -7.0];
+/// downhill_optim::clip_value(&mut gradient, 1.0);
+/// assert_eq!(gradient, [1.0, -0.5, -1.0]);
+/// ```
+pub fn clip_value<T: Scalar>(gradient: &mut [T], limit: f64) {
+    let limit = T::of(limit);
+    elementwise::map_in_place(gradient, |g| g.max(-limit).min(limit));
+}
+
+fn norm_factor(norm: f64, max_norm: f64) -> f64 {
+    (max_norm / (norm + MARGIN)).min(1.0)
+}
+
+/// As a link: [`clip_norm`] in front of a rule, at the price of one more read of the gradient.
+///
+/// Where the norm is not finite the whole step is left out: neither θ nor the optimizer's memory changes, and
+/// [`Stepper::skipped`](crate::Stepper::skipped) counts it.
+/// The norm is that of the gradient given to `step`, so put this link first.
+///
+/// ```
+/// use downhill_optim::{Adam, ClipNorm, Optimizer};
+/// let mut optimizer = Adam::new(1e-3).after(ClipNorm::new(1.0));
+/// let mut theta = [1.0_f32, 2.0];
+/// optimizer.step(&mut theta, &[f32::NAN, 1.0]);
+/// assert_eq!(theta, [1.0, 2.0]);
+/// assert_eq!(optimizer.skipped(), 1);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClipNorm {
+    max_norm: f64,
+}
+
+impl ClipNorm {
+    /// No norm above this.
+    #[must_use]
+    pub fn new(max_norm: f64) -> Self {
+        Self { max_norm }
+    }
+}
+
+impl<T: Scalar> Link<T> for ClipNorm {
+    type Slots = [T; 0];
+    type Scalars = T;
+
+    const WANTS_NORM: bool = true;
+
+    fn scalars(&self, step: &Step) -> T {
+        T::of(norm_factor(step.gradient_norm, self.max_norm))
+    }
+
+    #[inline(always)]
+    fn apply(factor: &T, _theta: T, direction: T, _slots: &mut [T; 0]) -> T {
+        direction * *factor
+    }
+
+    fn check(&self) -> Result<(), SettingError> {
+        positive("the largest norm of a gradient", self.max_norm)
+    }
+}
+
+/// As a link: [`clip_value`] wherever it stands in a rule.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClipValue {
+    limit: f64,
+}
+
+impl ClipValue {
+    /// No entry outside [−`limit`, `limit`].
+    #[must_use]
+    pub fn new(limit: f64) -> Self {
+        Self { limit }
+    }
+}
+
+impl<T: Scalar> Link<T> for ClipValue {
+    type Slots = [T; 0];
+    type Scalars = T;
+
+    fn scalars(&self, _step: &Step) -> T {
+        T::of(self.limit)
+    }
+
+    #[inline(always)]
+    fn apply(limit: &T, _theta: T, direction: T, _slots: &mut [T; 0]) -> T {
+        direction.max(-*limit).min(*limit)
+    }
+
+    fn check(&self) -> Result<(), SettingError> {
+        require(self.limit > 0.0, "the largest entry of a gradient", self.limit, "greater than 0")
+    }
+}

@@ -1,0 +1,71 @@
+use std::error::Error;
+use std::fmt;
+
+/// A setting of an optimizer, a schedule or a method that makes no sense.
+///
+/// Builders never fail; `check` finds what they were given, and who runs the optimizer calls it at the door.
+///
+/// ```
+/// use downhill_optim::{Adam, Optimizer};
+/// let error = Adam::<f64>::new(1e-3).betas(0.9, 1.0).check().unwrap_err();
+/// assert_eq!(error.to_string(), "beta2 is 1, but it must be at least 0 and less than 1");
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct SettingError {
+    setting: &'static str,
+    value: f64,
+    requirement: &'static str,
+}
+
+impl SettingError {
+    /// `setting` has this value, but it "must be" what `requirement` says.
+    #[must_use]
+    pub fn new(setting: &'static str, value: f64, requirement: &'static str) -> Self {
+        Self { setting, value, requirement }
+    }
+
+    /// The name of the setting.
+    #[must_use]
+    pub fn setting(&self) -> &'static str {
+        self.setting
+    }
+
+    /// The value that was refused.
+    #[must_use]
+    pub fn value(&self) -> f64 {
+        self.value
+    }
+}
+
+impl fmt::Display for SettingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is {}, but it must be {}", self.setting, self.value, self.requirement)
+    }
+}
+
+impl Error for SettingError {}
+
+/// Whether `value` is finite and greater than 0.
+pub(crate) fn positive(setting: &'static str, value: f64) -> Result<(), SettingError> {
+    require(value.is_finite() && value > 0.0, setting, value, "finite and greater than 0")
+}
+
+/// Whether `value` is finite and not negative.
+pub(crate) fn not_negative(setting: &'static str, value: f64) -> Result<(), SettingError> {
+    require(value.is_finite() && value >= 0.0, setting, value, "finite and at least 0")
+}
+
+/// Whether `value` may be the decay rate of an average: in [0, 1).
+pub(crate) fn decay_rate(setting: &'static str, value: f64) -> Result<(), SettingError> {
+    require((0.0..1.0).contains(&value), setting, value, "at least 0 and less than 1")
+}
+
+/// An error unless `holds`.
+pub(crate) fn require(
+    holds: bool,
+    setting: &'static str,
+    value: f64,
+    requirement: &'static str,
+) -> Result<(), SettingError> {
+    if holds { Ok(()) } else { Err(SettingError::new(setting, value, requirement)) }
+}

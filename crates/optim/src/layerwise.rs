@@ -1,0 +1,123 @@
+use std::fmt::Debug;
+
+use downhill_tensor::Scalar;
+
+use crate::fused::{descend, initialise, views};
+use crate::group::Layout;
+use crate::reduce::sweep;
+use crate::{Link, Pass, Rule, SettingError, Slots, Step};
+
+/// A rule with a trust ratio between two chains of links: each parameter's step is scaled by the ratio of its norm to
+/// that of its direction.
+///
+/// ```text
+/// d ← Before(g)        q ← trust(‖θ‖, ‖d‖)   for each parameter        θ ← θ − After(q d)
+/// ```
+///
+/// Two passes over memory. [`Lamb`](crate::Lamb) and [`Lars`](crate::Lars) are made of it.
+/// Group parameters that should not be scaled (biases, gains of normalisations) with
+/// [`Group::as_vector`](crate::Group::as_vector), or let [`exempt_vectors`](Layerwise::exempt_vectors) find them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Layerwise<B, A> {
+    /// The chain up to the ratio.
+    pub before: B,
+    /// How the ratio is computed.
+    pub trust: Trust,
+    /// The chain behind it.
+    pub after: A,
+    /// Whether parameters that are no matrices have the ratio 1.
+    pub exempts_vectors: bool,
+}
+
+/// q = η‖θ‖/(‖d‖ + ε), and 1 where either norm is 0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trust {
+    /// η.
+    pub coefficient: f64,
+    /// ε.
+    pub epsilon: f64,
+}
+
+impl Trust {
+    fn ratio(self, theta_norm: f64, direction_norm: f64) -> f64 {
+        if theta_norm == 0.0 || direction_norm == 0.0 {
+            1.0
+        } else {
+            self.coefficient * theta_norm / (direction_norm + self.epsilon)
+        }
+    }
+}
+
+impl<B, A> Layerwise<B, A> {
+    /// Parameters that are no matrices have the ratio 1, as is usual for biases and gains.
+    #[must_use]
+    pub fn exempt_vectors(mut self) -> Self {
+        self.exempts_vectors = true;
+        self
+    }
+}
+
+impl<T: Scalar, B: Link<T>, A: Link<T>> Rule<T> for Layerwise<B, A> {
+    fn slots(&self, layout: &Layout) -> Vec<(&'static str, usize)> {
+        let mut names = self.before.names();
+        names.resize(B::Slots::COUNT, "slot");
+        names.extend(self.after.names());
+        names.resize(B::Slots::COUNT + A::Slots::COUNT, "slot");
+        names.into_iter().map(|name| (name, layout.len())).collect()
+    }
+
+    fn step(&mut self, pass: &mut Pass<'_, T>) -> bool {
+        pass.scratch.resize(pass.theta.len(), T::ZERO);
+        let whole = pass.at(0, 0.0);
+        self.before.advance(&whole);
+        self.after.advance(&whole);
+        for part in pass.layout.parts() {
+            let step = pass.at(part.treatment, 0.0);
+            let range = part.range.clone();
+            let theta = &mut pass.theta[range.clone()];
+            let directions = &mut pass.scratch[range.clone()];
+            let (before, after) = pass.slots.split_at_mut(B::Slots::COUNT);
+            if pass.number == 1 {
+                initialise(&self.before, &step, theta, views::<B::Slots, T>(before, range.clone()));
+                initialise(&self.after, &step, theta, views::<A::Slots, T>(after, range.clone()));
+            }
+            let scalars = self.before.scalars(&step);
+            let slots = (views::<B::Slots, T>(before, range.clone()), [&mut *directions]);
+            let gradient = &pass.gradient[range.clone()];
+            let squares = sweep(theta, gradient, slots, move |theta, g, (slots, out): &mut (B::Slots, [T; 1])| {
+                let direction = B::apply(&scalars, theta, g, slots);
+                *out = [direction];
+                [theta.to_f64() * theta.to_f64(), direction.to_f64() * direction.to_f64()]
+            });
+            let [theta_norm, direction_norm] = squares.map(f64::sqrt);
+            let exempt = self.exempts_vectors && part.shape.rank() < 2;
+            let trust = if exempt { 1.0 } else { self.trust.ratio(theta_norm, direction_norm) };
+            let (scalars, trust) = (self.after.scalars(&Step { trust, ..step }), T::of(trust));
+            let slots = views::<A::Slots, T>(after, range);
+            descend(theta, directions, slots, move |theta, d, slots| A::apply(&scalars, theta, trust * d, slots));
+        }
+        true
+    }
+
+    fn check(&self) -> Result<(), SettingError> {
+        self.before.check()?;
+        crate::error::positive("the trust coefficient", self.trust.coefficient)?;
+        crate::error::not_negative("epsilon", self.trust.epsilon)?;
+        self.after.check()
+    }
+
+    fn momentum(&self) -> Option<f64> {
+        self.before.momentum().or(self.after.momentum())
+    }
+
+    fn set_momentum(&mut self, momentum: f64) {
+        self.before.set_momentum(momentum);
+        self.after.set_momentum(momentum);
+    }
+
+    fn numbers(&mut self) -> Vec<(&'static str, &mut f64)> {
+        let mut numbers = self.before.numbers();
+        numbers.extend(self.after.numbers());
+        numbers
+    }
+}

@@ -1,0 +1,38 @@
+//! Optimizers on flat vectors.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod average;
+mod clip;
+mod error;
+mod fused;
+mod group;
+mod layerwise;
+mod link;
+mod links;
+mod lookahead;
+pub mod minimize;
+mod objective;
+mod optimizer;
+mod range_test;
+mod reduce;
+mod rules;
+pub mod schedule;
+mod segment;
+mod stepper;
+pub mod test_functions;
+
+pub use average::{Ema, Swa};
+pub use clip::{ClipNorm, ClipValue, clip_norm, clip_value, gradient_norm};
+pub use error::SettingError;
+pub use group::{Group, Layout, Part};
+pub use layerwise::{Layerwise, Trust};
+pub use link::{Link, Slots, Step};
+pub use links::*;
+pub use lookahead::Lookahead;
+pub use objective::{EvaluationError, Objective};
+pub use optimizer::{Optimizer, OptimizerState, RestoreError};
+pub use range_test::{RangeCurve, RangeTest};
+pub use rules::*;
+pub use segment::Segment;
+pub use stepper::{Chain, Pass, Rule, Stepper};

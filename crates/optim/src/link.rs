@@ -1,0 +1,356 @@
+use std::fmt::Debug;
+
+use downhill_tensor::Scalar;
+
+use crate::SettingError;
+
+/// One element-wise part of an update rule.
+///
+/// A rule is a chain of links: the gradient goes in as the direction, each link turns the direction into another,
+/// and the chain ends with θ ← θ − direction.
+/// A tuple of links is a link, so a chain is a type, and all of it compiles to one vectorised loop
+/// (see [`Chain`](crate::Chain)).
+///
+/// # A link of one's own
+/// Momentum that forgets a velocity which points uphill:
+///
+/// ```
+/// use downhill_optim::{Chain, Link, Optimizer, ScaleByRate, Step, Stepper};
+/// use downhill_tensor::Scalar;
+///
+/// #[derive(Clone, Debug)]
+/// struct CautiousMomentum {
+///     decay: f64,
+/// }
+///
+/// impl<T: Scalar> Link<T> for CautiousMomentum {
+///     type Slots = [T; 1];
+///     type Scalars = T;
+///
+///     fn names(&self) -> Vec<&'static str> {
+///         vec!["cautious.velocity"]
+///     }
+///
+///     fn scalars(&self, _step: &Step) -> T {
+///         T::of(self.decay)
+///     }
+///
+///     #[inline(always)]
+///     fn apply(decay: &T, _theta: T, direction: T, [velocity]: &mut [T; 1]) -> T {
+///         let kept = if *velocity * direction > T::ZERO { *velocity } else { T::ZERO };
+///         *velocity = *decay * kept + direction;
+///         *velocity
+///     }
+/// }
+///
+/// let mut optimizer = Stepper::of(Chain((CautiousMomentum { decay: 0.9 }, ScaleByRate)), 0.1);
+/// let mut theta = [3.0_f64];
+/// for _ in 0..200 {
+///     let gradient = [2.0 * theta[0]];
+///     optimizer.step(&mut theta, &gradient);
+/// }
+/// assert!(theta[0].abs() < 1e-6);
+/// ```
+pub trait Link<T: Scalar>: Clone + Debug + Send + 'static {
+    /// What the link remembers of each element between steps: `[T; 0]`, `[T; 1]`, ...
+    type Slots: Slots<T>;
+
+    /// The numbers of one step that all elements share, such as bias corrections.
+    type Scalars: Copy + Debug + Send;
+
+    /// Whether [`Step::gradient_norm`] is wanted; it costs a pass over the gradient.
+    const WANTS_NORM: bool = false;
+
+    /// The names of the slots, as `momentum.velocity`, in their order: a saved state has them.
+    fn names(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    /// Called once a step, before the scalars of any group are asked for.
+    fn advance(&mut self, step: &Step) {
+        let _ = step;
+    }
+
+    /// The scalars of this step, computed in f64 and rounded once.
+    fn scalars(&self, step: &Step) -> Self::Scalars;
+
+    /// The new direction, from one element of θ, the direction so far, and this link's memory of the element.
+    /// Mark the implementation `#[inline(always)]`.
+    fn apply(scalars: &Self::Scalars, theta: T, direction: T, slots: &mut Self::Slots) -> T;
+
+    /// The slots before the first step; 0 unless the link says otherwise.
+    fn initial(&self, theta: T, step: &Step) -> Self::Slots {
+        let _ = (theta, step);
+        Self::Slots::zero()
+    }
+
+    /// Whether the objective should be evaluated elsewhere than at θ: see [`evaluate_at`](Link::evaluate_at).
+    const MOVES_EVALUATION: bool = false;
+
+    /// Where the objective should be evaluated, if not at θ.
+    fn evaluate_at(&self, theta: T, slots: &Self::Slots) -> T {
+        let _ = slots;
+        theta
+    }
+
+    /// Whether the settings make sense.
+    ///
+    /// # Errors
+    /// Where one does not.
+    fn check(&self) -> Result<(), SettingError> {
+        Ok(())
+    }
+
+    /// The momentum (or Adam's β₁), where there is one.
+    fn momentum(&self) -> Option<f64> {
+        None
+    }
+
+    /// Sets the momentum (or Adam's β₁) of the steps to come, where there is one.
+    fn set_momentum(&mut self, momentum: f64) {
+        let _ = momentum;
+    }
+
+    /// Numbers outside the slots that a later step depends on, with their names.
+    fn numbers(&mut self) -> Vec<(&'static str, &mut f64)> {
+        Vec::new()
+    }
+}
+
+/// Where a step stands: what a link's scalars may depend on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Step {
+    /// The number of this step, from 1.
+    pub number: u64,
+    /// The learning rate, with the group's factor in it.
+    pub learning_rate: f64,
+    /// The weight decay of the group, where it has its own.
+    pub weight_decay: Option<f64>,
+    /// The norm of the whole gradient, where a link of the chain wants it; otherwise 0.
+    pub gradient_norm: f64,
+    /// The trust ratio of this segment, in the second half of a [`Layerwise`](crate::Layerwise) rule; otherwise 1.
+    pub trust: f64,
+}
+
+impl Step {
+    /// The weight decay to use: the group's own, or else this.
+    #[must_use]
+    pub fn decay(&self, default: f64) -> f64 {
+        self.weight_decay.unwrap_or(default)
+    }
+
+    /// βᵗ for this step's number t.
+    #[must_use]
+    pub fn power(&self, beta: f64) -> f64 {
+        beta.powf(self.number as f64)
+    }
+}
+
+mod sealed {
+    use super::Slots;
+    pub trait Sealed<T> {}
+    impl<T, const N: usize> Sealed<T> for [T; N] {}
+    impl<T, A: Slots<T>, B: Slots<T>> Sealed<T> for (A, B) {}
+}
+
+/// What a link remembers of one element: an array of numbers, or, for a chain, its links' slots in pairs.
+pub trait Slots<T>: sealed::Sealed<T> + Copy {
+    /// How many numbers.
+    const COUNT: usize;
+
+    /// The vectors that the numbers of all elements lie in.
+    #[doc(hidden)]
+    type Views<'a>: Send
+    where
+        T: 'a;
+
+    #[doc(hidden)]
+    fn zero() -> Self;
+    /// Takes as many numbers as there are slots.
+    #[doc(hidden)]
+    fn collect(numbers: &mut impl Iterator<Item = T>) -> Self;
+    /// Takes as many vectors as there are slots.
+    #[doc(hidden)]
+    fn views<'a>(vectors: &mut impl Iterator<Item = &'a mut [T]>) -> Self::Views<'a>;
+    /// The first `len` elements: what lets the compiler drop the loop's bounds checks.
+    #[doc(hidden)]
+    fn trim(views: Self::Views<'_>, len: usize) -> Self::Views<'_>;
+    #[doc(hidden)]
+    fn split_at(views: Self::Views<'_>, middle: usize) -> (Self::Views<'_>, Self::Views<'_>);
+    #[doc(hidden)]
+    fn load(views: &Self::Views<'_>, index: usize) -> Self;
+    #[doc(hidden)]
+    fn store(self, views: &mut Self::Views<'_>, index: usize);
+}
+
+impl<T: Scalar, const N: usize> Slots<T> for [T; N] {
+    const COUNT: usize = N;
+
+    type Views<'a> = [&'a mut [T]; N];
+
+    fn zero() -> Self {
+        [T::ZERO; N]
+    }
+
+    fn collect(numbers: &mut impl Iterator<Item = T>) -> Self {
+        std::array::from_fn(|_| numbers.next().unwrap_or_default())
+    }
+
+    #[inline(always)]
+    fn views<'a>(vectors: &mut impl Iterator<Item = &'a mut [T]>) -> Self::Views<'a> {
+        std::array::from_fn(|_| vectors.next().unwrap_or_default())
+    }
+
+    #[inline(always)]
+    fn trim(views: Self::Views<'_>, len: usize) -> Self::Views<'_> {
+        views.map(|view| &mut view[..len])
+    }
+
+    #[inline(always)]
+    fn split_at(views: Self::Views<'_>, middle: usize) -> (Self::Views<'_>, Self::Views<'_>) {
+        let mut right: [&mut [T]; N] = std::array::from_fn(|_| Default::default());
+        let mut right_slots = right.iter_mut();
+        let left = views.map(|view| {
+            let (left, rest) = view.split_at_mut(middle);
+            if let Some(slot) = right_slots.next() {
+                *slot = rest;
+            }
+            left
+        });
+        (left, right)
+    }
+
+    #[inline(always)]
+    fn load(views: &Self::Views<'_>, index: usize) -> Self {
+        std::array::from_fn(|slot| views[slot][index])
+    }
+
+    #[inline(always)]
+    fn store(self, views: &mut Self::Views<'_>, index: usize) {
+        for (view, value) in views.iter_mut().zip(self) {
+            view[index] = value;
+        }
+    }
+}
+
+impl<T: Scalar, A: Slots<T>, B: Slots<T>> Slots<T> for (A, B) {
+    const COUNT: usize = A::COUNT + B::COUNT;
+
+    type Views<'a> = (A::Views<'a>, B::Views<'a>);
+
+    fn zero() -> Self {
+        (A::zero(), B::zero())
+    }
+
+    fn collect(numbers: &mut impl Iterator<Item = T>) -> Self {
+        (A::collect(numbers), B::collect(numbers))
+    }
+
+    #[inline(always)]
+    fn views<'a>(vectors: &mut impl Iterator<Item = &'a mut [T]>) -> Self::Views<'a> {
+        (A::views(vectors), B::views(vectors))
+    }
+
+    #[inline(always)]
+    fn trim(views: Self::Views<'_>, len: usize) -> Self::Views<'_> {
+        (A::trim(views.0, len), B::trim(views.1, len))
+    }
+
+    #[inline(always)]
+    fn split_at(views: Self::Views<'_>, middle: usize) -> (Self::Views<'_>, Self::Views<'_>) {
+        let (a_left, a_right) = A::split_at(views.0, middle);
+        let (b_left, b_right) = B::split_at(views.1, middle);
+        ((a_left, b_left), (a_right, b_right))
+    }
+
+    #[inline(always)]
+    fn load(views: &Self::Views<'_>, index: usize) -> Self {
+        (A::load(&views.0, index), B::load(&views.1, index))
+    }
+
+    #[inline(always)]
+    fn store(self, views: &mut Self::Views<'_>, index: usize) {
+        self.0.store(&mut views.0, index);
+        self.1.store(&mut views.1, index);
+    }
+}
+
+/// Tuples of links, applied from left to right.
+macro_rules! tuple {
+    ([$head:ident $head_index:tt] $([$tail:ident $tail_index:tt])+; $slots:ty; $pattern:tt) => {
+        impl<T: Scalar, $head: Link<T>, $($tail: Link<T>),+> Link<T> for ($head, $($tail),+) {
+            type Slots = $slots;
+            type Scalars = ($head::Scalars, $($tail::Scalars),+);
+
+            const WANTS_NORM: bool = $head::WANTS_NORM $(|| $tail::WANTS_NORM)+;
+
+            fn names(&self) -> Vec<&'static str> {
+                let mut names = self.$head_index.names();
+                $(names.extend(self.$tail_index.names());)+
+                names
+            }
+
+            fn advance(&mut self, step: &Step) {
+                self.$head_index.advance(step);
+                $(self.$tail_index.advance(step);)+
+            }
+
+            fn scalars(&self, step: &Step) -> Self::Scalars {
+                (self.$head_index.scalars(step), $(self.$tail_index.scalars(step)),+)
+            }
+
+            #[inline(always)]
+            #[expect(non_snake_case, reason = "a link's slots carry the name of its type")]
+            fn apply(scalars: &Self::Scalars, theta: T, direction: T, slots: &mut Self::Slots) -> T {
+                let $pattern = slots;
+                let direction = $head::apply(&scalars.$head_index, theta, direction, $head);
+                $(let direction = $tail::apply(&scalars.$tail_index, theta, direction, $tail);)+
+                direction
+            }
+
+            #[expect(non_snake_case, reason = "a link's slots carry the name of its type")]
+            fn initial(&self, theta: T, step: &Step) -> Self::Slots {
+                let $head = self.$head_index.initial(theta, step);
+                $(let $tail = self.$tail_index.initial(theta, step);)+
+                $pattern
+            }
+
+            const MOVES_EVALUATION: bool = $head::MOVES_EVALUATION $(|| $tail::MOVES_EVALUATION)+;
+
+            #[expect(non_snake_case, reason = "a link's slots carry the name of its type")]
+            fn evaluate_at(&self, theta: T, slots: &Self::Slots) -> T {
+                let $pattern = slots;
+                let theta = self.$head_index.evaluate_at(theta, $head);
+                $(let theta = self.$tail_index.evaluate_at(theta, $tail);)+
+                theta
+            }
+
+            fn check(&self) -> Result<(), SettingError> {
+                self.$head_index.check()?;
+                $(self.$tail_index.check()?;)+
+                Ok(())
+            }
+
+            fn momentum(&self) -> Option<f64> {
+                self.$head_index.momentum()$(.or(self.$tail_index.momentum()))+
+            }
+
+            fn set_momentum(&mut self, momentum: f64) {
+                self.$head_index.set_momentum(momentum);
+                $(self.$tail_index.set_momentum(momentum);)+
+            }
+
+            fn numbers(&mut self) -> Vec<(&'static str, &mut f64)> {
+                let mut numbers = self.$head_index.numbers();
+                $(numbers.extend(self.$tail_index.numbers());)+
+                numbers
+            }
+        }
+    };
+}
+
+tuple!([A 0] [B 1]; (A::Slots, B::Slots); (A, B));
+tuple!([A 0] [B 1] [C 2]; (A::Slots, (B::Slots, C::Slots)); (A, (B, C)));
+tuple!([A 0] [B 1] [C 2] [D 3]; (A::Slots, (B::Slots, (C::Slots, D::Slots))); (A, (B, (C, D))));
+tuple!([A 0] [B 1] [C 2] [D 3] [E 4]; (A::Slots, (B::Slots, (C::Slots, (D::Slots, E::Slots)))); (A, (B, (C, (D, E)))));

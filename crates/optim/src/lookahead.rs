@@ -1,0 +1,117 @@
+use downhill_tensor::{Scalar, elementwise};
+
+use crate::error::require;
+use crate::{Optimizer, OptimizerState, RestoreError, Segment, SettingError};
+
+/// Look-ahead (Zhang et al. 2019) around any optimizer: every k steps, back part of the way.
+///
+/// ```text
+/// every k steps:   φ ← φ + α(θ − φ),   θ ← φ                    (φ starts at θ)
+/// ```
+///
+/// Defaults: k = 5, α = 0.5, as the paper's and optax's. It costs one more vector, and a pass every k steps.
+///
+/// ```
+/// use downhill_optim::{Adam, Lookahead, Optimizer};
+/// let mut optimizer = Lookahead::new(Adam::new(0.1));
+/// let mut theta = [1.0_f64];
+/// for _ in 0..5 {
+///     optimizer.step(&mut theta, &[1.0]);
+/// }
+/// assert!((theta[0] - 0.75).abs() < 1e-6);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Lookahead<O, T> {
+    inner: O,
+    every: u64,
+    alpha: f64,
+    slow: Vec<T>,
+    number: u64,
+}
+
+impl<O: Optimizer<T>, T: Scalar> Lookahead<O, T> {
+    /// Around this optimizer, with k = 5 and α = 0.5.
+    #[must_use]
+    pub fn new(inner: O) -> Self {
+        Self { inner, every: 5, alpha: 0.5, slow: Vec::new(), number: 0 }
+    }
+
+    /// The number k of steps between two looks back.
+    #[must_use]
+    pub fn every(mut self, steps: u64) -> Self {
+        self.every = steps;
+        self
+    }
+
+    /// The share α of the way that is kept.
+    #[must_use]
+    pub fn alpha(mut self, alpha: f64) -> Self {
+        self.alpha = alpha;
+        self
+    }
+}
+
+const SLOW: &str = "lookahead.slow";
+const NUMBER: &str = "lookahead.step";
+
+impl<O: Optimizer<T>, T: Scalar> Optimizer<T> for Lookahead<O, T> {
+    fn check(&self) -> Result<(), SettingError> {
+        require(self.every > 0, "the number of steps between looks back", 0.0, "at least 1")?;
+        require(self.alpha > 0.0 && self.alpha <= 1.0, "alpha", self.alpha, "greater than 0 and at most 1")?;
+        self.inner.check()
+    }
+
+    fn bind(&mut self, segments: &[Segment]) {
+        self.inner.bind(segments);
+    }
+
+    fn step(&mut self, theta: &mut [T], gradient: &[T]) {
+        if self.number == 0 {
+            self.slow.clear();
+            self.slow.extend_from_slice(theta);
+        }
+        self.inner.step(theta, gradient);
+        self.number += 1;
+        if self.number.is_multiple_of(self.every.max(1)) {
+            let alpha = T::of(self.alpha);
+            elementwise::update(theta, &mut self.slow, |fast, slow| slow + alpha * (fast - slow));
+            theta.copy_from_slice(&self.slow);
+        }
+    }
+
+    fn learning_rate(&self) -> f64 {
+        self.inner.learning_rate()
+    }
+
+    fn set_learning_rate(&mut self, learning_rate: f64) {
+        self.inner.set_learning_rate(learning_rate);
+    }
+
+    fn current_momentum(&self) -> Option<f64> {
+        self.inner.current_momentum()
+    }
+
+    fn set_momentum(&mut self, momentum: f64) {
+        self.inner.set_momentum(momentum);
+    }
+
+    fn evaluation_point(&self, theta: &[T], point: &mut [T]) -> bool {
+        self.inner.evaluation_point(theta, point)
+    }
+
+    fn state(&self) -> OptimizerState<T> {
+        let mut state = self.inner.state();
+        state.slots.push((SLOW.into(), self.slow.clone()));
+        state.counters.push((NUMBER.into(), self.number));
+        state
+    }
+
+    fn restore(&mut self, state: &OptimizerState<T>) -> Result<(), RestoreError> {
+        let mut inner = state.clone();
+        let slow = inner.take_slot_of_any_length(SLOW)?;
+        let number = inner.take_counter(NUMBER)?;
+        self.inner.restore(&inner)?;
+        (self.slow, self.number) = (slow, number);
+        Ok(())
+    }
+}

@@ -1,0 +1,185 @@
+use super::*;
+use crate::reduce::dot;
+use downhill_tensor::elementwise;
+
+/// Nonlinear conjugate gradients: steepest descent that keeps part of its last direction.
+///
+/// ```text
+/// d = −g + β d
+/// β of Polak & Ribière (1969), with Powell's max(β, 0):  g₊ᵀy / ‖g‖²          y = g₊ − g
+/// β of Fletcher & Reeves (1964):                         ‖g₊‖² / ‖g‖²
+/// β of Hestenes & Stiefel (1952), with max(β, 0):        g₊ᵀy / dᵀy
+/// β of Dai & Yuan (1999):                                ‖g₊‖² / dᵀy
+/// β of Hager & Zhang (2005):                             (y − 2d ‖y‖²/dᵀy)ᵀ g₊ / dᵀy, bounded from below
+/// ```
+///
+/// Defaults: Polak & Ribière, Moré & Thuente's line search with c₂ = 0.1.
+/// Four vectors of memory beside the point and its gradient.
+///
+/// ```
+/// use downhill_optim::minimize::{ConjugateGradient, minimize};
+/// use downhill_optim::test_functions::rosenbrock;
+/// let function = rosenbrock();
+/// let outcome = minimize(&function, function.start()).method(ConjugateGradient::new()).run()?;
+/// assert!(outcome.converged());
+/// # Ok::<(), downhill_optim::SettingError>(())
+/// ```
+pub type ConjugateGradient<T, S = MoreThuente> = Directional<Conjugate, S, T>;
+
+impl<T: Scalar> ConjugateGradient<T> {
+    /// Polak & Ribière's.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::of(Conjugate { rule: Rule::PolakRibiere, beta: 0.0 }, MoreThuente::new().c2(0.1))
+    }
+}
+
+impl<T: Scalar> Default for ConjugateGradient<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: Scalar, S> ConjugateGradient<T, S> {
+    fn rule(mut self, rule: Rule) -> Self {
+        self.direction.rule = rule;
+        self
+    }
+
+    /// Fletcher & Reeves' β.
+    #[must_use]
+    pub fn fletcher_reeves(self) -> Self {
+        self.rule(Rule::FletcherReeves)
+    }
+
+    /// Hestenes & Stiefel's β.
+    #[must_use]
+    pub fn hestenes_stiefel(self) -> Self {
+        self.rule(Rule::HestenesStiefel)
+    }
+
+    /// Dai & Yuan's β.
+    #[must_use]
+    pub fn dai_yuan(self) -> Self {
+        self.rule(Rule::DaiYuan)
+    }
+
+    /// Hager & Zhang's β.
+    #[must_use]
+    pub fn hager_zhang(self) -> Self {
+        self.rule(Rule::HagerZhang)
+    }
+}
+
+/// The directions of [`ConjugateGradient`].
+#[derive(Clone, Debug)]
+pub struct Conjugate {
+    rule: Rule,
+    beta: f64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Rule {
+    PolakRibiere,
+    FletcherReeves,
+    HestenesStiefel,
+    DaiYuan,
+    HagerZhang,
+}
+
+impl<T: Scalar> Direction<T> for Conjugate {
+    const IS_SCALED: bool = false;
+
+    fn check(&self) -> Result<(), SettingError> {
+        Ok(())
+    }
+
+    fn begin(&mut self, _len: usize) {
+        self.beta = 0.0;
+    }
+
+    fn forget(&mut self) {
+        self.beta = 0.0;
+    }
+
+    fn is_steepest(&self) -> bool {
+        self.beta == 0.0
+    }
+
+    fn point(&mut self, gradient: &[T], direction: &mut [T]) {
+        if self.beta == 0.0 {
+            return elementwise::map(gradient, direction, |g| -g);
+        }
+        let beta = T::of(self.beta);
+        elementwise::update(gradient, direction, |g, d| beta * d - g);
+    }
+
+    fn learn(&mut self, step: &Taken<'_, T>) {
+        let (before, after, d) = (step.gradient_before, step.gradient, step.direction);
+        let (square_before, square) = (dot(before, before), dot(after, after));
+        // gᵀy, dᵀy and ‖y‖² without a vector for y.
+        let after_y = square - dot(after, before);
+        let d_y = dot(d, after) - dot(d, before);
+        let beta = match self.rule {
+            Rule::PolakRibiere => (after_y / square_before).max(0.0),
+            Rule::FletcherReeves => square / square_before,
+            Rule::HestenesStiefel => (after_y / d_y).max(0.0),
+            Rule::DaiYuan => square / d_y,
+            Rule::HagerZhang => {
+                let y_y = square - 2.0 * dot(after, before) + square_before;
+                let beta = (after_y - 2.0 * y_y / d_y * dot(d, after)) / d_y;
+                beta.max(-1.0 / (dot(d, d).sqrt() * square_before.sqrt().min(0.01)))
+            }
+        };
+        self.beta = if beta.is_finite() { beta } else { 0.0 };
+    }
+}
+
+/// Steepest descent with a line search.
+///
+/// ```text
+/// d = −g
+/// ```
+///
+/// Default: Armijo's backtracking. Without a line search it is [`GradientDescent`](crate::GradientDescent).
+pub type SteepestDescent<T, S = Armijo> = Directional<Steepest, S, T>;
+
+impl<T: Scalar> SteepestDescent<T> {
+    /// With Armijo's backtracking.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::of(Steepest, Armijo::new())
+    }
+}
+
+impl<T: Scalar> Default for SteepestDescent<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The directions of [`SteepestDescent`].
+#[derive(Clone, Copy, Debug)]
+pub struct Steepest;
+
+impl<T: Scalar> Direction<T> for Steepest {
+    const IS_SCALED: bool = false;
+
+    fn check(&self) -> Result<(), SettingError> {
+        Ok(())
+    }
+
+    fn begin(&mut self, _len: usize) {}
+
+    fn forget(&mut self) {}
+
+    fn is_steepest(&self) -> bool {
+        true
+    }
+
+    fn point(&mut self, gradient: &[T], direction: &mut [T]) {
+        elementwise::map(gradient, direction, |g| -g);
+    }
+
+    fn learn(&mut self, _step: &Taken<'_, T>) {}
+}

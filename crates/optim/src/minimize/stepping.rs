@@ -1,0 +1,29 @@
+use super::*;
+
+/// The steps of any [`Optimizer`] as a method: no line search, one evaluation an iteration.
+#[derive(Clone, Debug)]
+pub struct Stepping<O> {
+    optimizer: O,
+}
+
+impl<O> Stepping<O> {
+    /// Steps by this optimizer.
+    #[must_use]
+    pub fn new(optimizer: O) -> Self {
+        Self { optimizer }
+    }
+}
+
+impl<T: Scalar, O: Optimizer<T>> Method<T> for Stepping<O> {
+    fn check(&self) -> Result<(), SettingError> {
+        self.optimizer.check()
+    }
+
+    fn begin(&mut self, _len: usize) {}
+
+    fn iterate(&mut self, at: &mut Iterate<T>, evaluator: &mut Evaluator<'_, T>) -> Result<(), Reason> {
+        self.optimizer.step(&mut at.x, &at.gradient);
+        at.value = evaluator.evaluate(&at.x, &mut at.gradient)?;
+        Ok(())
+    }
+}

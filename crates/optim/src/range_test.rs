@@ -1,0 +1,134 @@
+use downhill_tensor::Scalar;
+
+use crate::error::{positive, require};
+use crate::{EvaluationError, Optimizer, SettingError};
+
+/// A learning-rate range test (Smith 2017): the rate grows exponentially from step to step until the loss runs away.
+///
+/// ```
+/// use downhill_optim::{RangeTest, Sgd};
+/// let mut theta = [1.0_f64, 1.0];
+/// let test = RangeTest::new(1e-4, 10.0, 100);
+/// let found = test.run(&mut Sgd::new(1.0), &mut theta, |theta, gradient| {
+///     gradient.copy_from_slice(&[theta[0], 100.0 * theta[1]]);
+///     Ok(0.5 * (theta[0] * theta[0] + 100.0 * theta[1] * theta[1]))
+/// })?;
+/// // Beyond 2/100 the second coordinate diverges.
+/// assert!(found.steepest().is_some_and(|rate| rate < 0.02));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct RangeTest {
+    lowest: f64,
+    highest: f64,
+    steps: u64,
+    smoothing: f64,
+    runaway: f64,
+}
+
+/// What a [`RangeTest`] saw.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct RangeCurve {
+    /// The rate of each step.
+    pub rates: Vec<f64>,
+    /// The loss before each step.
+    pub losses: Vec<f64>,
+    /// The same, as an exponential average without bias.
+    pub smoothed: Vec<f64>,
+}
+
+impl RangeTest {
+    /// From the rate `lowest` to `highest` in at most `steps` steps.
+    ///
+    /// Losses are smoothed with the weight 0.98, and the test ends where they are 4 times their least, as in fastai.
+    #[must_use]
+    pub fn new(lowest: f64, highest: f64, steps: u64) -> Self {
+        Self { lowest, highest, steps, smoothing: 0.98, runaway: 4.0 }
+    }
+
+    /// The weight of the past in the smoothed loss; 0 for an objective without noise.
+    #[must_use]
+    pub fn smoothing(mut self, weight: f64) -> Self {
+        self.smoothing = weight;
+        self
+    }
+
+    /// The test ends where the smoothed loss is more than this times its least.
+    #[must_use]
+    pub fn runaway(mut self, factor: f64) -> Self {
+        self.runaway = factor;
+        self
+    }
+
+    /// Whether the settings make sense.
+    ///
+    /// # Errors
+    /// Where one does not.
+    pub fn check(&self) -> Result<(), SettingError> {
+        positive("the lowest rate", self.lowest)?;
+        positive("the highest rate", self.highest)?;
+        require(self.highest > self.lowest, "the highest rate", self.highest, "greater than the lowest")?;
+        require(self.steps > 1, "the number of steps", self.steps as f64, "at least 2")?;
+        require((0.0..1.0).contains(&self.smoothing), "the smoothing", self.smoothing, "at least 0 and less than 1")?;
+        require(self.runaway > 1.0, "the factor of a runaway loss", self.runaway, "greater than 1")
+    }
+
+    /// The rate of this step, from 0.
+    #[must_use]
+    pub fn rate(&self, step: u64) -> f64 {
+        let fraction = step as f64 / (self.steps.max(2) - 1) as f64;
+        self.lowest * (self.highest / self.lowest).powf(fraction)
+    }
+
+    /// Steps `theta` with growing rates; the objective is called once a step, so it may draw a new batch each time.
+    /// Afterwards `theta` and the optimizer are spent: go on from copies made before.
+    ///
+    /// # Errors
+    /// Where the objective can't be evaluated. Settings are not looked at: see [`check`](RangeTest::check).
+    pub fn run<T: Scalar>(
+        &self,
+        optimizer: &mut impl Optimizer<T>,
+        theta: &mut [T],
+        mut objective: impl FnMut(&[T], &mut [T]) -> Result<T, EvaluationError>,
+    ) -> Result<RangeCurve, EvaluationError> {
+        let mut gradient = vec![T::ZERO; theta.len()];
+        let mut curve = RangeCurve::default();
+        let (mut average, mut least) = (0.0, f64::INFINITY);
+        for step in 0..self.steps {
+            let loss = objective(theta, &mut gradient)?.to_f64();
+            average = self.smoothing * average + (1.0 - self.smoothing) * loss;
+            let smoothed = average / (1.0 - self.smoothing.powf(step as f64 + 1.0));
+            curve.rates.push(self.rate(step));
+            curve.losses.push(loss);
+            curve.smoothed.push(smoothed);
+            // Written so that NaN ends the test too.
+            let sane = smoothed.is_finite() && (smoothed <= self.runaway * least || least == f64::INFINITY);
+            if !sane {
+                break;
+            }
+            least = least.min(smoothed);
+            optimizer.set_learning_rate(self.rate(step));
+            optimizer.step(theta, &gradient);
+        }
+        Ok(curve)
+    }
+}
+
+impl RangeCurve {
+    /// The rate at which the smoothed loss falls most steeply, over the logarithm of the rate: a good one to train with.
+    #[must_use]
+    pub fn steepest(&self) -> Option<f64> {
+        let slopes = self.smoothed.windows(2).map(|pair| pair[1] - pair[0]);
+        let (index, slope) = slopes.enumerate().min_by(|a, b| a.1.total_cmp(&b.1))?;
+        (slope < 0.0).then(|| self.rates.get(index).copied()).flatten()
+    }
+
+    /// A tenth of the rate at which the smoothed loss is least, another usual choice.
+    #[must_use]
+    pub fn tenth_of_least(&self) -> Option<f64> {
+        let (index, _) = self.smoothed.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1))?;
+        self.rates.get(index).map(|rate| rate / 10.0)
+    }
+}

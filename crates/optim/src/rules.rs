@@ -1,0 +1,58 @@
+//! The named optimizers: compositions of links, and a few rules that look at whole parameters.
+
+use downhill_tensor::Scalar;
+
+mod adadelta;
+mod adafactor;
+mod adagrad;
+mod adam;
+mod adamax;
+mod adamw;
+mod adan;
+mod ams_grad;
+mod asgd;
+mod d_adapt_adam;
+mod gradient_descent;
+mod lamb;
+mod lars;
+mod lion;
+mod muon;
+mod n_adam;
+mod prodigy;
+mod r_adam;
+mod rms_prop;
+mod rprop;
+mod schedule_free;
+mod sgd;
+mod sophia;
+
+pub use adadelta::{Adadelta, ScaleByAdadelta};
+pub use adafactor::{Adafactor, AdafactorRule};
+pub use adagrad::{Adagrad, ScaleByAdagrad};
+pub use adam::{Adam, AdamScalars, ScaleByAdam};
+pub use adamax::{Adamax, ScaleByAdamax};
+pub use adamw::AdamW;
+pub use adan::{Adan, AdanScalars, AdanW, ScaleByAdan};
+pub use ams_grad::{AmsGrad, ScaleByAmsGrad};
+pub use asgd::{Asgd, AveragedDescent};
+pub use d_adapt_adam::{DAdaptAdam, DAdaptAdamRule};
+pub use gradient_descent::GradientDescent;
+pub use lamb::Lamb;
+pub use lars::Lars;
+pub use lion::{Lion, ScaleByLion};
+pub use muon::{Muon, MuonRule};
+pub use n_adam::{NAdam, NAdamScalars, NAdamW, ScaleByNAdam};
+pub use prodigy::{Prodigy, ProdigyRule};
+pub use r_adam::{RAdam, RAdamScalars, RAdamW, ScaleByRAdam};
+pub use rms_prop::{CenteredRmsProp, RmsProp, RmsPropMomentum, RmsScalars, ScaleByCenteredRms, ScaleByRms};
+pub use rprop::{ResilientDescent, Rprop};
+pub use schedule_free::{ScaleBySecondMoment, ScheduleFree, ScheduleFreeAdamW, ScheduleFreeSgd};
+pub use sgd::Sgd;
+pub use sophia::{ScaleBySophia, SophiaG};
+
+/// −1, 0 or 1; 0 for 0, and not a number where `x` is not.
+#[inline(always)]
+fn sign<T: Scalar>(x: T) -> T {
+    let below = if x < T::ZERO { -T::ONE } else { x };
+    if x > T::ZERO { T::ONE } else { below }
+}

@@ -1,0 +1,204 @@
+use downhill_tensor::Scalar;
+
+use super::muon::next;
+use crate::error::{not_negative, require};
+use crate::fused::descend;
+use crate::group::{Layout, Part};
+use crate::reduce::dot;
+use crate::{Pass, Rule, SettingError, Stepper};
+
+/// Adafactor (Shazeer & Stern 2018): Adam's second moment of a matrix from the means of its rows and columns alone,
+/// and steps in proportion to the parameter.
+///
+/// ```text
+/// w = t^τ                          ρ = min(γ, 1/√t)                  α = max(ε₂, RMS(θ)) ρ
+/// θ ← θ(1 − γλ)
+/// matrices:  R ← R + w(mean of g² over columns − R)                  C ← C + w(mean of g² over rows − C)
+///            V = R C/max(mean of R, ε₁)
+/// vectors:   V ← V + w(g² − V)
+/// U = g/√max(V, ε₁²)               θ ← θ − α U/max(1, RMS(U)/d)
+/// ```
+///
+/// Defaults: τ = −0.8, ε₁ the machine epsilon, ε₂ = 1e-3, d = 1, λ = 0, as `torch.optim.Adafactor` (PyTorch 2.15; its
+/// learning rate is 1e-2), which differs from the paper in means instead of sums and in where ε₁ stands.
+/// A matrix of more than two axes is one for each index of the leading axes.
+/// Memory: rows + columns numbers for a matrix.
+///
+/// ```
+/// use downhill_optim::{Adafactor, Optimizer, Segment};
+/// let mut optimizer = Adafactor::new(1e-2);
+/// optimizer.bind(&[Segment { name: "w".into(), range: 0..6, shape: [2, 3].into(), transposed: false }]);
+/// let mut theta = [0.5_f32; 6];
+/// optimizer.step(&mut theta, &[0.1, -0.2, 0.3, 0.4, 0.5, 0.6]);
+/// ```
+pub type Adafactor<T> = Stepper<AdafactorRule, T>;
+
+/// The rule of [`Adafactor`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdafactorRule {
+    decay: f64,
+    epsilon1: Option<f64>,
+    epsilon2: f64,
+    threshold: f64,
+    weight_decay: f64,
+}
+
+impl<T: Scalar> Adafactor<T> {
+    /// Steps of at most the share γ of each parameter's root mean square; usually 1e-2.
+    #[must_use]
+    pub fn new(learning_rate: f64) -> Self {
+        let rule = AdafactorRule { decay: -0.8, epsilon1: None, epsilon2: 1e-3, threshold: 1.0, weight_decay: 0.0 };
+        Self::of(rule, learning_rate)
+    }
+
+    /// The power τ of the step number in the weight of a new square; negative.
+    #[must_use]
+    pub fn decay(mut self, power: f64) -> Self {
+        self.rule_mut().decay = power;
+        self
+    }
+
+    /// ε₁, below which second moments do not count, and ε₂, the smallest root mean square of a parameter.
+    #[must_use]
+    pub fn epsilons(mut self, epsilon1: f64, epsilon2: f64) -> Self {
+        let rule = self.rule_mut();
+        (rule.epsilon1, rule.epsilon2) = (Some(epsilon1), epsilon2);
+        self
+    }
+
+    /// The largest root mean square d of an update.
+    #[must_use]
+    pub fn threshold(mut self, threshold: f64) -> Self {
+        self.rule_mut().threshold = threshold;
+        self
+    }
+
+    /// The decoupled weight decay λ.
+    #[must_use]
+    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
+        self.rule_mut().weight_decay = weight_decay;
+        self
+    }
+}
+
+/// A parameter as matrices: how many, and their rows and columns.
+fn matrices(part: &Part) -> Option<(usize, usize, usize)> {
+    match part.shape.axes() {
+        [leading @ .., rows, columns] if !part.range.is_empty() => Some((leading.iter().product(), *rows, *columns)),
+        _ => None,
+    }
+}
+
+impl AdafactorRule {
+    /// Moves the means of g² on and writes U, without its scale; one matrix.
+    #[expect(clippy::too_many_arguments, reason = "each is one letter of the equation")]
+    fn factored<T: Scalar>(
+        gradient: &[T],
+        update: &mut [T],
+        row_means: &mut [T],
+        column_means: &mut [T],
+        column_sums: &mut [T],
+        weight: T,
+        epsilon: T,
+    ) {
+        let columns = column_means.len();
+        column_sums.fill(T::ZERO);
+        for (gradient, mean) in gradient.chunks_exact(columns).zip(row_means.iter_mut()) {
+            let square = T::of(dot(gradient, gradient) / columns as f64);
+            *mean += weight * (square - *mean);
+            descend(column_sums, gradient, [], |_, g, []: &mut [T; 0]| -(g * g));
+        }
+        let over_rows = T::ONE / T::of(row_means.len() as f64);
+        descend(column_means, column_sums, [], |mean, sum, []: &mut [T; 0]| weight * (mean - sum * over_rows));
+        let mean = T::of(row_means.iter().map(|mean| mean.to_f64()).sum::<f64>() / row_means.len() as f64);
+        let over_mean = T::ONE / mean.max(epsilon);
+        let rows = gradient.chunks_exact(columns).zip(update.chunks_exact_mut(columns));
+        for ((gradient, update), &row) in rows.zip(row_means.iter()) {
+            let row = row * over_mean;
+            let slots = [&mut *column_means];
+            update.fill(T::ZERO);
+            descend(update, gradient, slots, |_, g, [column]: &mut [T; 1]| {
+                -(g / (row * *column).max(epsilon * epsilon).sqrt())
+            });
+        }
+    }
+}
+
+impl<T: Scalar> Rule<T> for AdafactorRule {
+    fn slots(&self, layout: &Layout) -> Vec<(&'static str, usize)> {
+        let (mut rows, mut columns, mut vectors) = (0, 0, 0);
+        for part in layout.parts() {
+            match matrices(part) {
+                Some((count, height, width)) => {
+                    rows += count * height;
+                    columns += count * width;
+                }
+                None => vectors += part.range.len(),
+            }
+        }
+        vec![("adafactor.rows", rows), ("adafactor.columns", columns), ("adafactor.v", vectors)]
+    }
+
+    fn step(&mut self, pass: &mut Pass<'_, T>) -> bool {
+        let weight = T::of((pass.number as f64).powf(self.decay));
+        let epsilon = T::of(self.epsilon1.unwrap_or(T::EPSILON.to_f64()));
+        let longest = pass.layout.parts().iter().map(|part| part.range.len()).max().unwrap_or(0);
+        let widest = pass.layout.parts().iter().filter_map(matrices).map(|(_, _, columns)| columns).max().unwrap_or(0);
+        pass.scratch.resize(longest + widest, T::ZERO);
+        let (updates, sums) = pass.scratch.split_at_mut(longest);
+        let [row_means, column_means, v] = pass.slots else { return true };
+        let (mut row, mut column, mut vector) = (0, 0, 0);
+        for part in pass.layout.parts() {
+            let step = {
+                let treatment = &pass.layout.treatments()[part.treatment];
+                (pass.learning_rate * treatment.rate_factor, treatment.weight_decay.unwrap_or(self.weight_decay))
+            };
+            let (rate, decay) = step;
+            let theta = &mut pass.theta[part.range.clone()];
+            let gradient = &pass.gradient[part.range.clone()];
+            let update = &mut updates[..theta.len()];
+            match matrices(part) {
+                Some((count, rows, columns)) => {
+                    let row_means = &mut row_means[next(&mut row, count * rows)];
+                    let column_means = &mut column_means[next(&mut column, count * columns)];
+                    for index in 0..count {
+                        let range = index * rows * columns..(index + 1) * rows * columns;
+                        Self::factored(
+                            &gradient[range.clone()],
+                            &mut update[range],
+                            &mut row_means[index * rows..(index + 1) * rows],
+                            &mut column_means[index * columns..(index + 1) * columns],
+                            &mut sums[..columns],
+                            weight,
+                            epsilon,
+                        );
+                    }
+                }
+                None => {
+                    let slots = [&mut v[next(&mut vector, theta.len())]];
+                    update.fill(T::ZERO);
+                    descend(update, gradient, slots, move |_, g, [v]: &mut [T; 1]| {
+                        *v += weight * (g * g - *v);
+                        -(g / v.max(epsilon * epsilon).sqrt())
+                    });
+                }
+            }
+            let len = theta.len() as f64;
+            let rms = (dot(theta, theta) / len).sqrt();
+            let alpha = rms.max(self.epsilon2) * rate.min(1.0 / (pass.number as f64).sqrt());
+            let size = (dot(update, update) / len).sqrt();
+            let alpha = T::of(alpha / (size / self.threshold).max(1.0));
+            let keep = T::of(1.0 - rate * decay);
+            descend(theta, update, [], move |theta, u, []: &mut [T; 0]| alpha * u + (theta - keep * theta));
+        }
+        true
+    }
+
+    fn check(&self) -> Result<(), SettingError> {
+        require(self.decay <= 0.0, "the power of the step number", self.decay, "at most 0")?;
+        not_negative("epsilon1", self.epsilon1.unwrap_or(0.0))?;
+        not_negative("epsilon2", self.epsilon2)?;
+        require(self.threshold >= 1.0, "the largest update", self.threshold, "at least 1")?;
+        not_negative("the weight decay", self.weight_decay)
+    }
+}

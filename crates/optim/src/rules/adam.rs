@@ -1,0 +1,167 @@
+use downhill_tensor::Scalar;
+
+use crate::error::{decay_rate, not_negative};
+use crate::{Chain, CoupledDecay, Link, ScaleByRate, SettingError, Step, Stepper};
+
+/// Adam (Kingma & Ba 2015): the averaged gradient over the root of its averaged square.
+///
+/// ```text
+/// g ← g + λθ
+/// m ← β₁ m + (1 − β₁) g                v ← β₂ v + (1 − β₂) g²
+/// θ ← θ − γ m/(1 − β₁ᵗ) / ( √(v/(1 − β₂ᵗ)) + ε )
+/// ```
+///
+/// Defaults: β = (0.9, 0.999), ε = 1e-8, λ = 0, as `torch.optim.Adam` (PyTorch 2.15), whose numbers it gives.
+/// ε stands outside the corrected root; Keras and scikit-learn leave it uncorrected, and burn's default is 1e-5,
+/// Keras's 1e-7.
+/// The weight decay is coupled; [`AdamW`](crate::AdamW) decouples it.
+///
+/// ```
+/// use downhill_optim::{Adam, Optimizer};
+/// let mut optimizer = Adam::new(1e-3);
+/// let mut theta = [1.0_f64];
+/// optimizer.step(&mut theta, &[250.0]);
+/// // Whatever the size of the gradient, the first step is γ.
+/// assert!((theta[0] - 0.999).abs() < 1e-9);
+/// ```
+pub type Adam<T> = Stepper<Chain<(CoupledDecay, ScaleByAdam, ScaleByRate)>, T>;
+
+impl<T: Scalar> Adam<T> {
+    /// Steps of about γ for each parameter; usually 1e-3.
+    #[must_use]
+    pub fn new(learning_rate: f64) -> Self {
+        Self::of(Chain((CoupledDecay::new(0.0), ScaleByAdam::new(), ScaleByRate)), learning_rate)
+    }
+
+    /// The decay rates β₁ and β₂, in [0, 1).
+    #[must_use]
+    pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
+        let link = &mut self.rule_mut().0.1;
+        (link.beta1, link.beta2) = (beta1, beta2);
+        self
+    }
+
+    /// ε, which bounds the step where gradients vanish.
+    #[must_use]
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.rule_mut().0.1.epsilon = epsilon;
+        self
+    }
+
+    /// The coupled weight decay λ.
+    #[must_use]
+    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
+        self.rule_mut().0.0.weight_decay = weight_decay;
+        self
+    }
+}
+
+/// The link of [`Adam`]: d ← m̂/(√v̂ + ε).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ScaleByAdam {
+    pub(crate) beta1: f64,
+    pub(crate) beta2: f64,
+    pub(crate) epsilon: f64,
+}
+
+impl ScaleByAdam {
+    /// β = (0.9, 0.999), ε = 1e-8.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
+    }
+
+    /// The decay rates β₁ and β₂, in [0, 1).
+    #[must_use]
+    pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
+        (self.beta1, self.beta2) = (beta1, beta2);
+        self
+    }
+
+    /// ε, which bounds the step where gradients vanish.
+    #[must_use]
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.epsilon = epsilon;
+        self
+    }
+}
+
+impl Default for ScaleByAdam {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The scalars of [`ScaleByAdam`] and its relatives.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamScalars<T> {
+    pub(crate) beta1: T,
+    pub(crate) weight1: T,
+    pub(crate) beta2: T,
+    pub(crate) weight2: T,
+    /// 1/(1 − β₁ᵗ).
+    pub(crate) correction1: T,
+    /// 1/√(1 − β₂ᵗ).
+    pub(crate) correction2: T,
+    pub(crate) epsilon: T,
+}
+
+impl ScaleByAdam {
+    pub(crate) fn of_step<T: Scalar>(&self, step: &Step) -> AdamScalars<T> {
+        AdamScalars {
+            beta1: T::of(self.beta1),
+            weight1: T::of(1.0 - self.beta1),
+            beta2: T::of(self.beta2),
+            weight2: T::of(1.0 - self.beta2),
+            correction1: T::of(1.0 / (1.0 - step.power(self.beta1))),
+            correction2: T::of(1.0 / (1.0 - step.power(self.beta2)).sqrt()),
+            epsilon: T::of(self.epsilon),
+        }
+    }
+
+    pub(crate) fn check_settings(&self) -> Result<(), SettingError> {
+        decay_rate("beta1", self.beta1)?;
+        decay_rate("beta2", self.beta2)?;
+        not_negative("epsilon", self.epsilon)
+    }
+}
+
+impl<T: Scalar> AdamScalars<T> {
+    /// The averages of g and g², moved on.
+    #[inline(always)]
+    pub(crate) fn average(&self, g: T, m: &mut T, v: &mut T) {
+        *m = self.beta1 * *m + self.weight1 * g;
+        *v = self.beta2 * *v + self.weight2 * g * g;
+    }
+}
+
+impl<T: Scalar> Link<T> for ScaleByAdam {
+    type Slots = [T; 2];
+    type Scalars = AdamScalars<T>;
+
+    fn names(&self) -> Vec<&'static str> {
+        vec!["adam.m", "adam.v"]
+    }
+
+    fn scalars(&self, step: &Step) -> AdamScalars<T> {
+        self.of_step(step)
+    }
+
+    #[inline(always)]
+    fn apply(s: &AdamScalars<T>, _theta: T, g: T, [m, v]: &mut [T; 2]) -> T {
+        s.average(g, m, v);
+        *m * s.correction1 / (v.sqrt() * s.correction2 + s.epsilon)
+    }
+
+    fn check(&self) -> Result<(), SettingError> {
+        self.check_settings()
+    }
+
+    fn momentum(&self) -> Option<f64> {
+        Some(self.beta1)
+    }
+
+    fn set_momentum(&mut self, momentum: f64) {
+        self.beta1 = momentum;
+    }
+}

@@ -1,0 +1,90 @@
+use downhill_tensor::Scalar;
+
+use super::adam::{AdamScalars, ScaleByAdam};
+use crate::{Chain, CoupledDecay, Link, ScaleByRate, SettingError, Step, Stepper};
+
+/// Adamax (Kingma & Ba 2015): Adam with the largest recent gradient in place of the root mean square.
+///
+/// ```text
+/// g ← g + λθ
+/// m ← β₁ m + (1 − β₁) g        u ← max(β₂ u, |g| + ε)
+/// θ ← θ − γ/(1 − β₁ᵗ) · m/u
+/// ```
+///
+/// Defaults: β = (0.9, 0.999), ε = 1e-8, λ = 0, as `torch.optim.Adamax` (PyTorch 2.15; its learning rate is 2e-3).
+///
+/// ```
+/// use downhill_optim::{Adamax, Optimizer};
+/// let mut theta = [1.0_f64];
+/// Adamax::new(2e-3).step(&mut theta, &[250.0]);
+/// assert!((theta[0] - 0.998).abs() < 1e-9);
+/// ```
+pub type Adamax<T> = Stepper<Chain<(CoupledDecay, ScaleByAdamax, ScaleByRate)>, T>;
+
+impl<T: Scalar> Adamax<T> {
+    /// Steps of at most about γ for each parameter; usually 2e-3.
+    #[must_use]
+    pub fn new(learning_rate: f64) -> Self {
+        Self::of(Chain((CoupledDecay::new(0.0), ScaleByAdamax::default(), ScaleByRate)), learning_rate)
+    }
+
+    /// The decay rates β₁ and β₂, in [0, 1).
+    #[must_use]
+    pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
+        let adam = &mut self.rule_mut().0.1.adam;
+        (adam.beta1, adam.beta2) = (beta1, beta2);
+        self
+    }
+
+    /// ε, which bounds the step where gradients vanish.
+    #[must_use]
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.rule_mut().0.1.adam.epsilon = epsilon;
+        self
+    }
+
+    /// The coupled weight decay λ.
+    #[must_use]
+    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
+        self.rule_mut().0.0.weight_decay = weight_decay;
+        self
+    }
+}
+
+/// The link of [`Adamax`].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ScaleByAdamax {
+    adam: ScaleByAdam,
+}
+
+impl<T: Scalar> Link<T> for ScaleByAdamax {
+    type Slots = [T; 2];
+    type Scalars = AdamScalars<T>;
+
+    fn names(&self) -> Vec<&'static str> {
+        vec!["adamax.m", "adamax.u"]
+    }
+
+    fn scalars(&self, step: &Step) -> AdamScalars<T> {
+        self.adam.of_step(step)
+    }
+
+    #[inline(always)]
+    fn apply(s: &AdamScalars<T>, _theta: T, g: T, [m, u]: &mut [T; 2]) -> T {
+        *m = s.beta1 * *m + s.weight1 * g;
+        *u = (g.abs() + s.epsilon).max(s.beta2 * *u);
+        s.correction1 * *m / *u
+    }
+
+    fn check(&self) -> Result<(), SettingError> {
+        self.adam.check_settings()
+    }
+
+    fn momentum(&self) -> Option<f64> {
+        Some(self.adam.beta1)
+    }
+
+    fn set_momentum(&mut self, momentum: f64) {
+        self.adam.beta1 = momentum;
+    }
+}

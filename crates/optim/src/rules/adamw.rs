@@ -1,0 +1,51 @@
+use downhill_tensor::Scalar;
+
+use crate::{Chain, DecoupledDecay, ScaleByAdam, ScaleByRate, Stepper};
+
+/// Adam with decoupled weight decay (Loshchilov & Hutter 2019).
+///
+/// ```text
+/// m ← β₁ m + (1 − β₁) g                v ← β₂ v + (1 − β₂) g²
+/// θ ← θ (1 − γλ) − γ m/(1 − β₁ᵗ) / ( √(v/(1 − β₂ᵗ)) + ε )
+/// ```
+///
+/// Defaults: β = (0.9, 0.999), ε = 1e-8, λ = 0.01, as `torch.optim.AdamW` (PyTorch 2.15), whose numbers it gives.
+/// The decay is scaled by the scheduled learning rate, as in PyTorch; the paper scales it by the schedule alone.
+///
+/// ```
+/// use downhill_optim::{AdamW, Optimizer};
+/// let mut optimizer = AdamW::new(1e-3).weight_decay(0.05).no_decay_on_biases();
+/// let mut theta = [1.0_f32, 2.0];
+/// optimizer.step(&mut theta, &[0.1, -0.1]);
+/// ```
+pub type AdamW<T> = Stepper<Chain<(ScaleByAdam, ScaleByRate, DecoupledDecay)>, T>;
+
+impl<T: Scalar> AdamW<T> {
+    /// Steps of about γ for each parameter; usually 1e-3.
+    #[must_use]
+    pub fn new(learning_rate: f64) -> Self {
+        Self::of(Chain((ScaleByAdam::new(), ScaleByRate, DecoupledDecay::new(0.01))), learning_rate)
+    }
+
+    /// The decay rates β₁ and β₂, in [0, 1).
+    #[must_use]
+    pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
+        let link = &mut self.rule_mut().0.0;
+        (link.beta1, link.beta2) = (beta1, beta2);
+        self
+    }
+
+    /// ε, which bounds the step where gradients vanish.
+    #[must_use]
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.rule_mut().0.0.epsilon = epsilon;
+        self
+    }
+
+    /// The decoupled weight decay λ.
+    #[must_use]
+    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
+        self.rule_mut().0.2.weight_decay = weight_decay;
+        self
+    }
+}

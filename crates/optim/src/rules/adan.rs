@@ -1,0 +1,140 @@
+use downhill_tensor::Scalar;
+
+use crate::error::{decay_rate, not_negative};
+use crate::{Chain, DecoupledDecay, Link, ProximalDecay, ScaleByRate, SettingError, Step, Stepper};
+
+/// Adan (Xie et al. 2022, arXiv 2208.06677): Nesterov's momentum from the differences of gradients.
+///
+/// ```text
+/// δ = g − g_prev                                               (δ = 0 at the first step)
+/// m ← β₁ m + (1 − β₁) g        d ← β₂ d + (1 − β₂) δ           n ← β₃ n + (1 − β₃)(g + β₂ δ)²
+/// u = [ m/(1 − β₁ᵗ) + β₂ d/(1 − β₂ᵗ) ] / ( √(n/(1 − β₃ᵗ)) + ε )
+/// θ ← (θ − γ u)/(1 + γλ)       decoupled:  θ ← θ(1 − γλ) − γ u
+/// ```
+///
+/// Defaults: β = (0.98, 0.92, 0.99), ε = 1e-8, λ = 0, as the authors' code (its learning rate is 1e-3).
+/// The β are decay rates; the paper writes 1 − β.
+///
+/// ```
+/// use downhill_optim::{Adan, Optimizer};
+/// let mut optimizer = Adan::new(1e-3).weight_decay(0.02);
+/// let mut theta = [1.0_f32];
+/// optimizer.step(&mut theta, &[1.0]);
+/// ```
+pub type Adan<T> = Stepper<Chain<(ScaleByAdan, ScaleByRate, ProximalDecay)>, T>;
+
+/// [`Adan`] with the decoupled decay of AdamW; `no_prox` in the authors' code.
+pub type AdanW<T> = Stepper<Chain<(ScaleByAdan, ScaleByRate, DecoupledDecay)>, T>;
+
+impl<T: Scalar> Adan<T> {
+    /// Steps of about γ for each parameter; usually 1e-3.
+    #[must_use]
+    pub fn new(learning_rate: f64) -> Self {
+        Self::of(Chain((ScaleByAdan::new(), ScaleByRate, ProximalDecay::new(0.0))), learning_rate)
+    }
+
+    /// The decay rates β₁, β₂ and β₃, in [0, 1).
+    #[must_use]
+    pub fn betas(mut self, beta1: f64, beta2: f64, beta3: f64) -> Self {
+        self.rule_mut().0.0.betas = [beta1, beta2, beta3];
+        self
+    }
+
+    /// ε, which bounds the step where gradients vanish.
+    #[must_use]
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.rule_mut().0.0.epsilon = epsilon;
+        self
+    }
+
+    /// The weight decay λ.
+    #[must_use]
+    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
+        self.rule_mut().0.2.weight_decay = weight_decay;
+        self
+    }
+
+    /// Decouples the weight decay, as [`AdamW`](crate::AdamW) does.
+    #[must_use]
+    pub fn decoupled(self) -> AdanW<T> {
+        self.map(|Chain((scale, rate, decay))| Chain((scale, rate, DecoupledDecay::new(decay.weight_decay))))
+    }
+}
+
+/// The link of [`Adan`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ScaleByAdan {
+    betas: [f64; 3],
+    epsilon: f64,
+}
+
+impl ScaleByAdan {
+    /// β = (0.98, 0.92, 0.99), ε = 1e-8.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { betas: [0.98, 0.92, 0.99], epsilon: 1e-8 }
+    }
+}
+
+impl Default for ScaleByAdan {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The scalars of [`ScaleByAdan`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdanScalars<T> {
+    betas: [T; 3],
+    weights: [T; 3],
+    /// 1/(1 − β₁ᵗ), β₂/(1 − β₂ᵗ), 1/√(1 − β₃ᵗ).
+    corrections: [T; 3],
+    epsilon: T,
+    first: bool,
+}
+
+impl<T: Scalar> Link<T> for ScaleByAdan {
+    type Slots = [T; 4];
+    type Scalars = AdanScalars<T>;
+
+    fn names(&self) -> Vec<&'static str> {
+        vec!["adan.m", "adan.d", "adan.n", "adan.gradient"]
+    }
+
+    fn scalars(&self, step: &Step) -> AdanScalars<T> {
+        let [c1, c2, c3] = self.betas.map(|beta| 1.0 - step.power(beta));
+        AdanScalars {
+            betas: self.betas.map(T::of),
+            weights: self.betas.map(|beta| T::of(1.0 - beta)),
+            corrections: [1.0 / c1, self.betas[1] / c2, 1.0 / c3.sqrt()].map(T::of),
+            epsilon: T::of(self.epsilon),
+            first: step.number == 1,
+        }
+    }
+
+    #[inline(always)]
+    fn apply(s: &AdanScalars<T>, _theta: T, g: T, [m, d, n, previous]: &mut [T; 4]) -> T {
+        let delta = if s.first { T::ZERO } else { g - *previous };
+        *previous = g;
+        let ahead = g + s.betas[1] * delta;
+        *m = s.betas[0] * *m + s.weights[0] * g;
+        *d = s.betas[1] * *d + s.weights[1] * delta;
+        *n = s.betas[2] * *n + s.weights[2] * ahead * ahead;
+        (s.corrections[0] * *m + s.corrections[1] * *d) / (n.sqrt() * s.corrections[2] + s.epsilon)
+    }
+
+    fn check(&self) -> Result<(), SettingError> {
+        decay_rate("beta1", self.betas[0])?;
+        decay_rate("beta2", self.betas[1])?;
+        decay_rate("beta3", self.betas[2])?;
+        not_negative("epsilon", self.epsilon)
+    }
+
+    fn momentum(&self) -> Option<f64> {
+        Some(self.betas[0])
+    }
+
+    fn set_momentum(&mut self, momentum: f64) {
+        self.betas[0] = momentum;
+    }
+}

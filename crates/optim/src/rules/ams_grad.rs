@@ -1,0 +1,91 @@
+use downhill_tensor::Scalar;
+
+use super::adam::{AdamScalars, ScaleByAdam};
+use crate::{Chain, CoupledDecay, Link, ScaleByRate, SettingError, Step, Stepper};
+
+/// AMSGrad (Reddi et al. 2018): Adam whose denominator never shrinks.
+///
+/// ```text
+/// m, v as Adam;   x ← max(x, v)
+/// θ ← θ − γ m/(1 − β₁ᵗ) / ( √x/√(1 − β₂ᵗ) + ε )
+/// ```
+///
+/// Defaults as [`Adam`](crate::Adam)'s; the numbers of `torch.optim.Adam` with `amsgrad=True` (PyTorch 2.15).
+/// The maximum is taken before the correction, which the paper doesn't have.
+///
+/// ```
+/// use downhill_optim::{AmsGrad, Optimizer};
+/// let mut theta = [1.0_f64];
+/// AmsGrad::new(1e-3).step(&mut theta, &[250.0]);
+/// assert!((theta[0] - 0.999).abs() < 1e-9);
+/// ```
+pub type AmsGrad<T> = Stepper<Chain<(CoupledDecay, ScaleByAmsGrad, ScaleByRate)>, T>;
+
+impl<T: Scalar> AmsGrad<T> {
+    /// Steps of at most about γ for each parameter; usually 1e-3.
+    #[must_use]
+    pub fn new(learning_rate: f64) -> Self {
+        Self::of(Chain((CoupledDecay::new(0.0), ScaleByAmsGrad::default(), ScaleByRate)), learning_rate)
+    }
+
+    /// The decay rates β₁ and β₂, in [0, 1).
+    #[must_use]
+    pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
+        let adam = &mut self.rule_mut().0.1.adam;
+        (adam.beta1, adam.beta2) = (beta1, beta2);
+        self
+    }
+
+    /// ε, which bounds the step where gradients vanish.
+    #[must_use]
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.rule_mut().0.1.adam.epsilon = epsilon;
+        self
+    }
+
+    /// The coupled weight decay λ.
+    #[must_use]
+    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
+        self.rule_mut().0.0.weight_decay = weight_decay;
+        self
+    }
+}
+
+/// The link of [`AmsGrad`].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ScaleByAmsGrad {
+    adam: ScaleByAdam,
+}
+
+impl<T: Scalar> Link<T> for ScaleByAmsGrad {
+    type Slots = [T; 3];
+    type Scalars = AdamScalars<T>;
+
+    fn names(&self) -> Vec<&'static str> {
+        vec!["adam.m", "adam.v", "adam.largest_v"]
+    }
+
+    fn scalars(&self, step: &Step) -> AdamScalars<T> {
+        self.adam.of_step(step)
+    }
+
+    #[inline(always)]
+    fn apply(s: &AdamScalars<T>, _theta: T, g: T, [m, v, largest]: &mut [T; 3]) -> T {
+        s.average(g, m, v);
+        // In this order, so that a `v` that is not a number shows.
+        *largest = v.max(*largest);
+        *m * s.correction1 / (largest.sqrt() * s.correction2 + s.epsilon)
+    }
+
+    fn check(&self) -> Result<(), SettingError> {
+        self.adam.check_settings()
+    }
+
+    fn momentum(&self) -> Option<f64> {
+        Some(self.adam.beta1)
+    }
+
+    fn set_momentum(&mut self, momentum: f64) {
+        self.adam.beta1 = momentum;
+    }
+}

@@ -1,0 +1,25 @@
+use downhill_tensor::Scalar;
+
+use crate::{Chain, ScaleByRate, Stepper};
+
+/// Plain gradient descent (Cauchy 1847). It keeps nothing between steps.
+///
+/// ```text
+/// θ ← θ − γ g
+/// ```
+///
+/// ```
+/// use downhill_optim::{GradientDescent, Optimizer};
+/// let mut theta = [1.0_f32];
+/// GradientDescent::new(0.1).step(&mut theta, &[2.0]);
+/// assert_eq!(theta, [0.8]);
+/// ```
+pub type GradientDescent<T> = Stepper<Chain<ScaleByRate>, T>;
+
+impl<T: Scalar> GradientDescent<T> {
+    /// Steps of γ times the gradient.
+    #[must_use]
+    pub fn new(learning_rate: f64) -> Self {
+        Self::of(Chain(ScaleByRate), learning_rate)
+    }
+}

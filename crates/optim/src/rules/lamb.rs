@@ -1,0 +1,66 @@
+use downhill_tensor::Scalar;
+
+use crate::{AddDecay, Layerwise, ScaleByAdam, ScaleByRate, Stepper, Trust};
+
+/// LAMB (You et al. 2020, arXiv 1904.00962): Adam's steps, each parameter's as long as its norm says.
+///
+/// ```text
+/// m, v as Adam;   r = [ m/(1 − β₁ᵗ) ] / ( √(v/(1 − β₂ᵗ)) + ε ) + λθ
+/// q = ‖θ‖/‖r‖   for each parameter, 1 where a norm is 0
+/// θ ← θ − γ q r
+/// ```
+///
+/// Defaults: β = (0.9, 0.999), ε = 1e-6, λ = 0, as optax's; the paper's φ is the identity.
+/// NVIDIA's version first clips the norm of the whole gradient to 1: use [`clip_norm`](crate::clip_norm).
+/// Biases and gains are usually exempt from both λ and q: [`exempt_vectors`](Lamb::exempt_vectors).
+///
+/// ```
+/// use downhill_optim::{Lamb, Optimizer};
+/// let mut optimizer = Lamb::new(1e-2).weight_decay(0.01).exempt_vectors();
+/// let mut theta = [1.0_f32, 2.0];
+/// optimizer.step(&mut theta, &[0.1, 0.2]);
+/// ```
+pub type Lamb<T> = Stepper<Layerwise<(ScaleByAdam, AddDecay), ScaleByRate>, T>;
+
+impl<T: Scalar> Lamb<T> {
+    /// Steps of the share γ of each parameter's norm.
+    #[must_use]
+    pub fn new(learning_rate: f64) -> Self {
+        let rule = Layerwise {
+            before: (ScaleByAdam::new().epsilon(1e-6), AddDecay::new(0.0)),
+            trust: Trust { coefficient: 1.0, epsilon: 0.0 },
+            after: ScaleByRate,
+            exempts_vectors: false,
+        };
+        Self::of(rule, learning_rate)
+    }
+
+    /// The decay rates β₁ and β₂, in [0, 1).
+    #[must_use]
+    pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
+        let adam = &mut self.rule_mut().before.0;
+        (adam.beta1, adam.beta2) = (beta1, beta2);
+        self
+    }
+
+    /// ε, which bounds Adam's step where gradients vanish.
+    #[must_use]
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.rule_mut().before.0.epsilon = epsilon;
+        self
+    }
+
+    /// The decoupled weight decay λ.
+    #[must_use]
+    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
+        self.rule_mut().before.1.weight_decay = weight_decay;
+        self
+    }
+
+    /// Parameters that are no matrices get neither decay nor trust ratio.
+    #[must_use]
+    pub fn exempt_vectors(mut self) -> Self {
+        self.rule_mut().exempts_vectors = true;
+        self.no_decay_on_biases()
+    }
+}

@@ -1,0 +1,80 @@
+use downhill_tensor::Scalar;
+
+use crate::{CoupledDecay, Layerwise, Momentum, ScaleByRate, Stepper, Trust};
+
+/// LARS (You et al. 2017, arXiv 1708.03888): momentum, with each parameter's gradient as long as its norm says.
+///
+/// ```text
+/// u = g + λθ
+/// q = η‖θ‖/(‖u‖ + ε)   for each parameter, 1 where a norm is 0
+/// b ← μ b + γ q u
+/// θ ← θ − b                                                    (Nesterov: θ ← θ − (γ q u + μ b))
+/// ```
+///
+/// Defaults: η = 0.001, μ = 0.9, ε = 0, λ = 0, as optax's form. The paper divides by ‖g‖ + λ‖θ‖ instead of ‖u‖.
+/// In both the learning rate stands inside the momentum.
+/// Biases and gains are usually exempt from both λ and q: [`exempt_vectors`](Lars::exempt_vectors).
+///
+/// ```
+/// use downhill_optim::{Lars, Optimizer};
+/// let mut optimizer = Lars::new(0.1).weight_decay(1e-4);
+/// let mut theta = [1.0_f32, 2.0];
+/// optimizer.step(&mut theta, &[0.1, 0.2]);
+/// ```
+pub type Lars<T> = Stepper<Layerwise<CoupledDecay, (ScaleByRate, Momentum)>, T>;
+
+impl<T: Scalar> Lars<T> {
+    /// Steps of the share γη of each parameter's norm.
+    #[must_use]
+    pub fn new(learning_rate: f64) -> Self {
+        let rule = Layerwise {
+            before: CoupledDecay::new(0.0),
+            trust: Trust { coefficient: 1e-3, epsilon: 0.0 },
+            after: (ScaleByRate, Momentum::new(0.9)),
+            exempts_vectors: false,
+        };
+        Self::of(rule, learning_rate)
+    }
+
+    /// The trust coefficient η.
+    #[must_use]
+    pub fn trust(mut self, coefficient: f64) -> Self {
+        self.rule_mut().trust.coefficient = coefficient;
+        self
+    }
+
+    /// ε in the trust ratio.
+    #[must_use]
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.rule_mut().trust.epsilon = epsilon;
+        self
+    }
+
+    /// The momentum μ, in [0, 1).
+    #[must_use]
+    pub fn momentum(mut self, momentum: f64) -> Self {
+        self.rule_mut().after.1.momentum = momentum;
+        self
+    }
+
+    /// Nesterov's form.
+    #[must_use]
+    pub fn nesterov(mut self) -> Self {
+        self.rule_mut().after.1.nesterov = true;
+        self
+    }
+
+    /// The coupled weight decay λ.
+    #[must_use]
+    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
+        self.rule_mut().before.weight_decay = weight_decay;
+        self
+    }
+
+    /// Parameters that are no matrices get neither decay nor trust ratio.
+    #[must_use]
+    pub fn exempt_vectors(mut self) -> Self {
+        self.rule_mut().exempts_vectors = true;
+        self.no_decay_on_biases()
+    }
+}

@@ -1,0 +1,101 @@
+use downhill_tensor::Scalar;
+
+use super::sign;
+use crate::error::decay_rate;
+use crate::{AddDecay, Chain, Link, ScaleByRate, SettingError, Step, Stepper};
+
+/// Lion (Chen et al. 2023, arXiv 2302.06675): the sign of an averaged gradient.
+///
+/// ```text
+/// c = sign(β₁ m + (1 − β₁) g)          m ← β₂ m + (1 − β₂) g           (sign(0) = 0)
+/// θ ← θ − γ(c + λθ)
+/// ```
+///
+/// Defaults: β = (0.9, 0.99), λ = 0, as the paper's; optax's λ is 1e-3.
+/// Take a learning rate 3 to 10 times smaller than AdamW's, and a decay as many times larger.
+///
+/// ```
+/// use downhill_optim::{Lion, Optimizer};
+/// let mut theta = [1.0_f64, 1.0];
+/// Lion::new(1e-4).step(&mut theta, &[250.0, 0.0]);
+/// assert_eq!(theta, [0.9999, 1.0]);
+/// ```
+pub type Lion<T> = Stepper<Chain<(ScaleByLion, AddDecay, ScaleByRate)>, T>;
+
+impl<T: Scalar> Lion<T> {
+    /// Steps of γ for each parameter; usually 1e-4.
+    #[must_use]
+    pub fn new(learning_rate: f64) -> Self {
+        Self::of(Chain((ScaleByLion::new(), AddDecay::new(0.0), ScaleByRate)), learning_rate)
+    }
+
+    /// The decay rates β₁ (of the step) and β₂ (of the average), in [0, 1).
+    #[must_use]
+    pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
+        let lion = &mut self.rule_mut().0.0;
+        (lion.beta1, lion.beta2) = (beta1, beta2);
+        self
+    }
+
+    /// The decoupled weight decay λ.
+    #[must_use]
+    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
+        self.rule_mut().0.1.weight_decay = weight_decay;
+        self
+    }
+}
+
+/// The link of [`Lion`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ScaleByLion {
+    beta1: f64,
+    beta2: f64,
+}
+
+impl ScaleByLion {
+    /// β = (0.9, 0.99).
+    #[must_use]
+    pub fn new() -> Self {
+        Self { beta1: 0.9, beta2: 0.99 }
+    }
+}
+
+impl Default for ScaleByLion {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: Scalar> Link<T> for ScaleByLion {
+    type Slots = [T; 1];
+    /// β₁, 1 − β₁, β₂, 1 − β₂.
+    type Scalars = [T; 4];
+
+    fn names(&self) -> Vec<&'static str> {
+        vec!["lion.m"]
+    }
+
+    fn scalars(&self, _step: &Step) -> [T; 4] {
+        [self.beta1, 1.0 - self.beta1, self.beta2, 1.0 - self.beta2].map(T::of)
+    }
+
+    #[inline(always)]
+    fn apply(&[beta1, weight1, beta2, weight2]: &[T; 4], _theta: T, g: T, [m]: &mut [T; 1]) -> T {
+        let direction = sign(beta1 * *m + weight1 * g);
+        *m = beta2 * *m + weight2 * g;
+        direction
+    }
+
+    fn check(&self) -> Result<(), SettingError> {
+        decay_rate("beta1", self.beta1)?;
+        decay_rate("beta2", self.beta2)
+    }
+
+    fn momentum(&self) -> Option<f64> {
+        Some(self.beta1)
+    }
+
+    fn set_momentum(&mut self, momentum: f64) {
+        self.beta1 = momentum;
+    }
+}

@@ -1,0 +1,156 @@
+use downhill_tensor::Scalar;
+
+use super::adam::ScaleByAdam;
+use crate::error::not_negative;
+use crate::{Chain, CoupledDecay, DecoupledDecay, Link, ScaleByRate, SettingError, Step, Stepper};
+
+/// NAdam (Dozat 2016): Adam with Nesterov's look ahead and a momentum that warms up.
+///
+/// ```text
+/// g ← g + λθ
+/// μₜ = β₁(1 − ½·0.96^(tψ))            Π ← Π μₜ                         (Π starts at 1)
+/// m ← β₁ m + (1 − β₁) g               v ← β₂ v + (1 − β₂) g²           D = √(v/(1 − β₂ᵗ)) + ε
+/// θ ← θ − γ [ (1 − μₜ)/(1 − Π) · g + μₜ₊₁/(1 − Π μₜ₊₁) · m ] / D
+/// ```
+///
+/// Defaults: β = (0.9, 0.999), ε = 1e-8, ψ = 4e-3, λ = 0, coupled, as `torch.optim.NAdam` (PyTorch 2.15; its learning
+/// rate is 2e-3). Π is kept in f64; PyTorch keeps it in f32, so that its runs in f32 differ by 3e-6.
+/// optax's `nadam` is another rule, without the schedule of μ.
+///
+/// ```
+/// use downhill_optim::{NAdam, Optimizer};
+/// let mut optimizer = NAdam::new(2e-3).weight_decay(0.01).decoupled();
+/// let mut theta = [1.0_f32];
+/// optimizer.step(&mut theta, &[1.0]);
+/// ```
+pub type NAdam<T> = Stepper<Chain<(CoupledDecay, ScaleByNAdam, ScaleByRate)>, T>;
+
+/// [`NAdam`] with decoupled weight decay.
+pub type NAdamW<T> = Stepper<Chain<(ScaleByNAdam, ScaleByRate, DecoupledDecay)>, T>;
+
+impl<T: Scalar> NAdam<T> {
+    /// Steps of about γ for each parameter; usually 2e-3.
+    #[must_use]
+    pub fn new(learning_rate: f64) -> Self {
+        Self::of(Chain((CoupledDecay::new(0.0), ScaleByNAdam::new(), ScaleByRate)), learning_rate)
+    }
+
+    /// The decay rates β₁ and β₂, in [0, 1).
+    #[must_use]
+    pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
+        let adam = &mut self.rule_mut().0.1.adam;
+        (adam.beta1, adam.beta2) = (beta1, beta2);
+        self
+    }
+
+    /// ε, which bounds the step where gradients vanish.
+    #[must_use]
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.rule_mut().0.1.adam.epsilon = epsilon;
+        self
+    }
+
+    /// The momentum decay ψ.
+    #[must_use]
+    pub fn momentum_decay(mut self, decay: f64) -> Self {
+        self.rule_mut().0.1.momentum_decay = decay;
+        self
+    }
+
+    /// The coupled weight decay λ.
+    #[must_use]
+    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
+        self.rule_mut().0.0.weight_decay = weight_decay;
+        self
+    }
+
+    /// Decouples the weight decay, as [`AdamW`](crate::AdamW) does.
+    #[must_use]
+    pub fn decoupled(self) -> NAdamW<T> {
+        self.map(|Chain((decay, scale, rate))| Chain((scale, rate, DecoupledDecay::new(decay.weight_decay))))
+    }
+}
+
+/// The link of [`NAdam`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ScaleByNAdam {
+    adam: ScaleByAdam,
+    momentum_decay: f64,
+    /// Π, of all steps so far.
+    product: f64,
+}
+
+impl ScaleByNAdam {
+    /// β = (0.9, 0.999), ε = 1e-8, ψ = 4e-3.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { adam: ScaleByAdam::new(), momentum_decay: 4e-3, product: 1.0 }
+    }
+
+    /// μ at step t.
+    fn mu(&self, number: f64) -> f64 {
+        self.adam.beta1 * (1.0 - 0.5 * 0.96_f64.powf(number * self.momentum_decay))
+    }
+}
+
+impl Default for ScaleByNAdam {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The scalars of [`ScaleByNAdam`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NAdamScalars<T> {
+    adam: super::adam::AdamScalars<T>,
+    /// (1 − μₜ)/(1 − Π).
+    of_gradient: T,
+    /// μₜ₊₁/(1 − Π μₜ₊₁).
+    of_average: T,
+}
+
+impl<T: Scalar> Link<T> for ScaleByNAdam {
+    type Slots = [T; 2];
+    type Scalars = NAdamScalars<T>;
+
+    fn names(&self) -> Vec<&'static str> {
+        vec!["adam.m", "adam.v"]
+    }
+
+    fn advance(&mut self, step: &Step) {
+        self.product *= self.mu(step.number as f64);
+    }
+
+    fn scalars(&self, step: &Step) -> NAdamScalars<T> {
+        let number = step.number as f64;
+        let next = self.mu(number + 1.0);
+        NAdamScalars {
+            adam: self.adam.of_step(step),
+            of_gradient: T::of((1.0 - self.mu(number)) / (1.0 - self.product)),
+            of_average: T::of(next / (1.0 - self.product * next)),
+        }
+    }
+
+    #[inline(always)]
+    fn apply(s: &NAdamScalars<T>, _theta: T, g: T, [m, v]: &mut [T; 2]) -> T {
+        s.adam.average(g, m, v);
+        (s.of_gradient * g + s.of_average * *m) / (v.sqrt() * s.adam.correction2 + s.adam.epsilon)
+    }
+
+    fn numbers(&mut self) -> Vec<(&'static str, &mut f64)> {
+        vec![("nadam.product", &mut self.product)]
+    }
+
+    fn check(&self) -> Result<(), SettingError> {
+        not_negative("the momentum decay", self.momentum_decay)?;
+        self.adam.check_settings()
+    }
+
+    fn momentum(&self) -> Option<f64> {
+        Some(self.adam.beta1)
+    }
+
+    fn set_momentum(&mut self, momentum: f64) {
+        self.adam.beta1 = momentum;
+    }
+}

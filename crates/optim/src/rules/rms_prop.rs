@@ -1,0 +1,176 @@
+use downhill_tensor::Scalar;
+
+use crate::error::{decay_rate, not_negative};
+use crate::{Chain, CoupledDecay, Link, Momentum, ScaleByRate, SettingError, Step, Stepper};
+
+/// RMSprop (Tieleman & Hinton 2012): the gradient over the root of its averaged square.
+///
+/// ```text
+/// g ← g + λθ
+/// v ← α v + (1 − α) g²              D = √v + ε
+/// centered:  a ← α a + (1 − α) g    D = √max(v − a², 0) + ε
+/// θ ← θ − γ g/D                     with momentum:  b ← μ b + g/D,  θ ← θ − γ b
+/// ```
+///
+/// Defaults: α = 0.99, ε = 1e-8, λ = 0, not centered, no momentum, as `torch.optim.RMSprop` (PyTorch 2.15; its
+/// learning rate is 1e-2).
+/// In TensorFlow ε stands inside the root, and the learning rate inside the momentum.
+/// Where rounding makes v − a² negative, PyTorch gives NaN.
+///
+/// [`centered`](RmsProp::centered) and [`momentum`](RmsProp::momentum) come last: they make another chain, so that neither
+/// costs anything where it isn't used.
+///
+/// ```
+/// use downhill_optim::{Optimizer, RmsProp};
+/// let mut optimizer = RmsProp::new(1e-2).centered().momentum(0.9);
+/// let mut theta = [1.0_f32, -1.0];
+/// optimizer.step(&mut theta, &[0.5, -0.5]);
+/// ```
+pub type RmsProp<T> = Stepper<Chain<(CoupledDecay, ScaleByRms, ScaleByRate)>, T>;
+
+/// [`RmsProp`] that divides by the root of the variance.
+pub type CenteredRmsProp<T> = Stepper<Chain<(CoupledDecay, ScaleByCenteredRms, ScaleByRate)>, T>;
+
+/// [`RmsProp`] with momentum; `S` is the link that scales.
+pub type RmsPropMomentum<T, S = ScaleByRms> = Stepper<Chain<(CoupledDecay, S, Momentum, ScaleByRate)>, T>;
+
+impl<T: Scalar> RmsProp<T> {
+    /// Steps of about γ for each parameter; usually 1e-2.
+    #[must_use]
+    pub fn new(learning_rate: f64) -> Self {
+        Self::of(Chain((CoupledDecay::new(0.0), ScaleByRms::new(), ScaleByRate)), learning_rate)
+    }
+
+    /// The decay rate α.
+    #[must_use]
+    pub fn alpha(mut self, alpha: f64) -> Self {
+        self.rule_mut().0.1.alpha = alpha;
+        self
+    }
+
+    /// ε, which bounds the step where gradients vanish.
+    #[must_use]
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.rule_mut().0.1.epsilon = epsilon;
+        self
+    }
+
+    /// The coupled weight decay λ.
+    #[must_use]
+    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
+        self.rule_mut().0.0.weight_decay = weight_decay;
+        self
+    }
+
+    /// Divides by the root of the variance instead.
+    #[must_use]
+    pub fn centered(self) -> CenteredRmsProp<T> {
+        self.map(|Chain((decay, scale, rate))| Chain((decay, ScaleByCenteredRms(scale), rate)))
+    }
+
+    /// Adds up the scaled gradients in a velocity.
+    #[must_use]
+    pub fn momentum(self, momentum: f64) -> RmsPropMomentum<T> {
+        self.map(|Chain((decay, scale, rate))| Chain((decay, scale, Momentum::new(momentum), rate)))
+    }
+}
+
+impl<T: Scalar> CenteredRmsProp<T> {
+    /// Adds up the scaled gradients in a velocity.
+    #[must_use]
+    pub fn momentum(self, momentum: f64) -> RmsPropMomentum<T, ScaleByCenteredRms> {
+        self.map(|Chain((decay, scale, rate))| Chain((decay, scale, Momentum::new(momentum), rate)))
+    }
+}
+
+/// The link of [`RmsProp`]: d ← d/(√v + ε).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ScaleByRms {
+    alpha: f64,
+    epsilon: f64,
+}
+
+impl ScaleByRms {
+    /// α = 0.99, ε = 1e-8.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { alpha: 0.99, epsilon: 1e-8 }
+    }
+}
+
+impl Default for ScaleByRms {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The link of centered [`RmsProp`]: d ← d/(√(v − a²) + ε).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ScaleByCenteredRms(ScaleByRms);
+
+/// The scalars of [`ScaleByRms`] and [`ScaleByCenteredRms`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RmsScalars<T> {
+    alpha: T,
+    weight: T,
+    epsilon: T,
+}
+
+impl ScaleByRms {
+    fn of_step<T: Scalar>(&self) -> RmsScalars<T> {
+        RmsScalars { alpha: T::of(self.alpha), weight: T::of(1.0 - self.alpha), epsilon: T::of(self.epsilon) }
+    }
+
+    fn check_settings(&self) -> Result<(), SettingError> {
+        decay_rate("alpha", self.alpha)?;
+        not_negative("epsilon", self.epsilon)
+    }
+}
+
+impl<T: Scalar> Link<T> for ScaleByRms {
+    type Slots = [T; 1];
+    type Scalars = RmsScalars<T>;
+
+    fn names(&self) -> Vec<&'static str> {
+        vec!["rms.v"]
+    }
+
+    fn scalars(&self, _step: &Step) -> RmsScalars<T> {
+        self.of_step()
+    }
+
+    #[inline(always)]
+    fn apply(s: &RmsScalars<T>, _theta: T, g: T, [v]: &mut [T; 1]) -> T {
+        *v = s.alpha * *v + s.weight * g * g;
+        g / (v.sqrt() + s.epsilon)
+    }
+
+    fn check(&self) -> Result<(), SettingError> {
+        self.check_settings()
+    }
+}
+
+impl<T: Scalar> Link<T> for ScaleByCenteredRms {
+    type Slots = [T; 2];
+    type Scalars = RmsScalars<T>;
+
+    fn names(&self) -> Vec<&'static str> {
+        vec!["rms.v", "rms.mean"]
+    }
+
+    fn scalars(&self, _step: &Step) -> RmsScalars<T> {
+        self.0.of_step()
+    }
+
+    #[inline(always)]
+    fn apply(s: &RmsScalars<T>, _theta: T, g: T, [v, mean]: &mut [T; 2]) -> T {
+        *v = s.alpha * *v + s.weight * g * g;
+        *mean = s.alpha * *mean + s.weight * g;
+        let variance = (*v - *mean * *mean).max(T::ZERO);
+        g / (variance.sqrt() + s.epsilon)
+    }
+
+    fn check(&self) -> Result<(), SettingError> {
+        self.0.check_settings()
+    }
+}

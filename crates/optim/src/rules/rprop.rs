@@ -1,0 +1,103 @@
+use downhill_tensor::Scalar;
+
+use super::sign;
+use crate::error::{positive, require};
+use crate::{Chain, Link, SettingError, Step, Stepper};
+
+/// Resilient propagation (Riedmiller & Braun 1993): a step size for each parameter, from the gradient's signs alone.
+/// It wants the gradient of the whole data set.
+///
+/// ```text
+/// σ = sign(g ⊙ p)                      s ← clip(s · (η⁺ if σ > 0, η⁻ if σ < 0, 1), lo, hi)
+/// where σ < 0: g ← 0                   θ ← θ − sign(g) ⊙ s                  p ← g
+/// ```
+///
+/// s starts at the learning rate, which plays no part afterwards; p starts at 0.
+/// Defaults: η = (0.5, 1.2), steps within (1e-6, 50), as `torch.optim.Rprop` (PyTorch 2.15; its learning rate is 1e-2).
+///
+/// ```
+/// use downhill_optim::{Optimizer, Rprop};
+/// let mut theta = [1.0_f64];
+/// Rprop::new(0.1).step(&mut theta, &[1e-30]);
+/// assert_eq!(theta, [0.9]);
+/// ```
+pub type Rprop<T> = Stepper<Chain<ResilientDescent>, T>;
+
+impl<T: Scalar> Rprop<T> {
+    /// A first step of γ for each parameter; usually 1e-2.
+    #[must_use]
+    pub fn new(learning_rate: f64) -> Self {
+        Self::of(Chain(ResilientDescent::new()), learning_rate)
+    }
+
+    /// The factors η⁻ after a change of sign, and η⁺ without one.
+    #[must_use]
+    pub fn factors(mut self, shrink: f64, grow: f64) -> Self {
+        self.rule_mut().0.factors = (shrink, grow);
+        self
+    }
+
+    /// The smallest and the largest step.
+    #[must_use]
+    pub fn step_limits(mut self, smallest: f64, largest: f64) -> Self {
+        self.rule_mut().0.limits = (smallest, largest);
+        self
+    }
+}
+
+/// The link of [`Rprop`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ResilientDescent {
+    factors: (f64, f64),
+    limits: (f64, f64),
+}
+
+impl ResilientDescent {
+    /// η = (0.5, 1.2), steps within (1e-6, 50).
+    #[must_use]
+    pub fn new() -> Self {
+        Self { factors: (0.5, 1.2), limits: (1e-6, 50.0) }
+    }
+}
+
+impl Default for ResilientDescent {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: Scalar> Link<T> for ResilientDescent {
+    type Slots = [T; 2];
+    /// η⁻, η⁺, the smallest and the largest step.
+    type Scalars = [T; 4];
+
+    fn names(&self) -> Vec<&'static str> {
+        vec!["rprop.step", "rprop.gradient"]
+    }
+
+    fn scalars(&self, _step: &Step) -> [T; 4] {
+        [self.factors.0, self.factors.1, self.limits.0, self.limits.1].map(T::of)
+    }
+
+    #[inline(always)]
+    fn apply(&[shrink, grow, low, high]: &[T; 4], _theta: T, g: T, [step, previous]: &mut [T; 2]) -> T {
+        let agreement = g * *previous;
+        let factor = if agreement > T::ZERO { grow } else { T::ONE };
+        let factor = if agreement < T::ZERO { shrink } else { factor };
+        *step = (*step * factor).max(low).min(high);
+        *previous = if agreement < T::ZERO { T::ZERO } else { g };
+        sign(*previous) * *step
+    }
+
+    fn initial(&self, _theta: T, step: &Step) -> [T; 2] {
+        [T::of(step.learning_rate), T::ZERO]
+    }
+
+    fn check(&self) -> Result<(), SettingError> {
+        let (shrink, grow) = self.factors;
+        require(shrink > 0.0 && shrink < 1.0, "the shrinking factor", shrink, "between 0 and 1")?;
+        require(grow > 1.0 && grow.is_finite(), "the growing factor", grow, "finite and greater than 1")?;
+        positive("the smallest step", self.limits.0)?;
+        require(self.limits.1 >= self.limits.0, "the largest step", self.limits.1, "at least the smallest")
+    }
+}

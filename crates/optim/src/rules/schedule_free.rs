@@ -1,0 +1,260 @@
+use downhill_tensor::Scalar;
+
+use crate::error::{decay_rate, not_negative, require};
+use crate::{AddDecay, Chain, CoupledDecay, Link, SettingError, Step, Stepper};
+
+/// Schedule-free gradient descent (Defazio et al. 2024, arXiv 2405.15682): the average of the points is part of the rule,
+/// and no schedule is needed.
+///
+/// ```text
+/// γₜ = γ min(1, t/W)        L ← max(L, γₜ)        w = tʳ Lᵖ        S ← S + w        c = w/S
+/// G = g + λy
+/// y ← y + c(z − y) + γₜ(β(1 − c) − 1) G            z ← z − γₜ G
+/// ```
+///
+/// θ holds y, where gradients are taken; z starts at θ.
+/// The weights to judge and to keep are x = y + (1 − 1/β)(z − y): take them from
+/// [`evaluation_point`](crate::Optimizer::evaluation_point), and recompute statistics of batch normalisation there.
+/// Defaults: β = 0.9, λ = 0, W = 0, r = 0, p = 2, as the authors' code (its learning rate is 1).
+///
+/// ```
+/// use downhill_optim::{Optimizer, ScheduleFreeSgd};
+/// let mut optimizer = ScheduleFreeSgd::new(0.5);
+/// let (mut y, mut x) = ([1.0_f64], [0.0]);
+/// for _ in 0..100 {
+///     let gradient = [y[0]];
+///     optimizer.step(&mut y, &gradient);
+/// }
+/// assert!(optimizer.evaluation_point(&y, &mut x));
+/// assert!(x[0].abs() < 0.05);
+/// ```
+pub type ScheduleFreeSgd<T> = Stepper<Chain<(CoupledDecay, ScheduleFree)>, T>;
+
+/// Schedule-free AdamW (Defazio et al. 2024): as [`ScheduleFreeSgd`], on gradients over the root of their averaged square.
+///
+/// ```text
+/// v ← β₂ v + (1 − β₂) g²                G = g/( √(v/(1 − β₂ᵗ)) + ε ) + λy
+/// ```
+///
+/// Defaults: β = (0.9, 0.999), ε = 1e-8, λ = 0, W = 0, r = 0, p = 2, as the authors' code (its learning rate is 2.5e-3).
+///
+/// ```
+/// use downhill_optim::{Optimizer, ScheduleFreeAdamW};
+/// let mut optimizer = ScheduleFreeAdamW::new(2.5e-3).warmup(100);
+/// let (mut y, mut x) = ([1.0_f32, 2.0], [0.0; 2]);
+/// optimizer.step(&mut y, &[0.1, 0.2]);
+/// assert!(optimizer.evaluation_point(&y, &mut x));
+/// ```
+pub type ScheduleFreeAdamW<T> = Stepper<Chain<(ScaleBySecondMoment, AddDecay, ScheduleFree)>, T>;
+
+impl<T: Scalar> ScheduleFreeSgd<T> {
+    /// Steps of γ times the gradient; usually 1 or more, because points are averaged.
+    #[must_use]
+    pub fn new(learning_rate: f64) -> Self {
+        Self::of(Chain((CoupledDecay::new(0.0), ScheduleFree::new())), learning_rate)
+    }
+
+    /// The interpolation β between average and iterate, in (0, 1).
+    #[must_use]
+    pub fn beta(mut self, beta: f64) -> Self {
+        self.rule_mut().0.1.beta = beta;
+        self
+    }
+
+    /// The steps W over which the rate grows to γ.
+    #[must_use]
+    pub fn warmup(mut self, steps: u64) -> Self {
+        self.rule_mut().0.1.warmup = steps;
+        self
+    }
+
+    /// The powers r of the step number and p of the rate in the weights of the average.
+    #[must_use]
+    pub fn weights(mut self, r: f64, p: f64) -> Self {
+        let free = &mut self.rule_mut().0.1;
+        (free.step_power, free.rate_power) = (r, p);
+        self
+    }
+
+    /// The weight decay λ, taken at y.
+    #[must_use]
+    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
+        self.rule_mut().0.0.weight_decay = weight_decay;
+        self
+    }
+}
+
+impl<T: Scalar> ScheduleFreeAdamW<T> {
+    /// Steps of about γ for each parameter; usually 2.5e-3.
+    #[must_use]
+    pub fn new(learning_rate: f64) -> Self {
+        Self::of(Chain((ScaleBySecondMoment::new(), AddDecay::new(0.0), ScheduleFree::new())), learning_rate)
+    }
+
+    /// The interpolation β₁, in (0, 1), and the decay rate β₂, in [0, 1).
+    #[must_use]
+    pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
+        let links = &mut self.rule_mut().0;
+        (links.2.beta, links.0.beta) = (beta1, beta2);
+        self
+    }
+
+    /// ε, which bounds the step where gradients vanish.
+    #[must_use]
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.rule_mut().0.0.epsilon = epsilon;
+        self
+    }
+
+    /// The steps W over which the rate grows to γ.
+    #[must_use]
+    pub fn warmup(mut self, steps: u64) -> Self {
+        self.rule_mut().0.2.warmup = steps;
+        self
+    }
+
+    /// The powers r of the step number and p of the rate in the weights of the average.
+    #[must_use]
+    pub fn weights(mut self, r: f64, p: f64) -> Self {
+        let free = &mut self.rule_mut().0.2;
+        (free.step_power, free.rate_power) = (r, p);
+        self
+    }
+
+    /// The weight decay λ, taken at y.
+    #[must_use]
+    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
+        self.rule_mut().0.1.weight_decay = weight_decay;
+        self
+    }
+}
+
+/// The link that averages in [`ScheduleFreeSgd`] and [`ScheduleFreeAdamW`]; it stands last, in place of the rate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ScheduleFree {
+    beta: f64,
+    warmup: u64,
+    step_power: f64,
+    rate_power: f64,
+    /// L.
+    largest_rate: f64,
+    /// S.
+    weight_sum: f64,
+    /// c of the present step.
+    share: f64,
+}
+
+impl ScheduleFree {
+    /// β = 0.9, W = 0, r = 0, p = 2.
+    #[must_use]
+    pub fn new() -> Self {
+        let (largest_rate, weight_sum, share) = (0.0, 0.0, 0.0);
+        Self { beta: 0.9, warmup: 0, step_power: 0.0, rate_power: 2.0, largest_rate, weight_sum, share }
+    }
+
+    fn rate(&self, step: &Step) -> f64 {
+        step.learning_rate * super::super::schedule::progress(step.number, self.warmup)
+    }
+}
+
+impl Default for ScheduleFree {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: Scalar> Link<T> for ScheduleFree {
+    type Slots = [T; 1];
+    /// c, γₜ(β(1 − c) − 1), γₜ.
+    type Scalars = [T; 3];
+
+    const MOVES_EVALUATION: bool = true;
+
+    fn names(&self) -> Vec<&'static str> {
+        vec!["schedule_free.z"]
+    }
+
+    fn advance(&mut self, step: &Step) {
+        self.largest_rate = self.largest_rate.max(self.rate(step));
+        let weight = (step.number as f64).powf(self.step_power) * self.largest_rate.powf(self.rate_power);
+        self.weight_sum += weight;
+        self.share = if self.weight_sum == 0.0 { 0.0 } else { weight / self.weight_sum };
+    }
+
+    fn scalars(&self, step: &Step) -> [T; 3] {
+        let rate = self.rate(step);
+        [self.share, rate * (self.beta * (1.0 - self.share) - 1.0), rate].map(T::of)
+    }
+
+    #[inline(always)]
+    fn apply(&[share, of_gradient, rate]: &[T; 3], y: T, g: T, [z]: &mut [T; 1]) -> T {
+        let direction = share * (y - *z) - of_gradient * g;
+        *z -= rate * g;
+        direction
+    }
+
+    fn initial(&self, theta: T, _step: &Step) -> [T; 1] {
+        [theta]
+    }
+
+    fn evaluate_at(&self, y: T, &[z]: &[T; 1]) -> T {
+        y + T::of(1.0 - 1.0 / self.beta) * (z - y)
+    }
+
+    fn check(&self) -> Result<(), SettingError> {
+        require(self.beta > 0.0 && self.beta < 1.0, "beta", self.beta, "between 0 and 1")?;
+        not_negative("the power of the step number", self.step_power)?;
+        not_negative("the power of the rate", self.rate_power)
+    }
+
+    fn numbers(&mut self) -> Vec<(&'static str, &mut f64)> {
+        vec![("schedule_free.largest_rate", &mut self.largest_rate), ("schedule_free.weight_sum", &mut self.weight_sum)]
+    }
+}
+
+/// d ← d/( √(v/(1 − βᵗ)) + ε ): Adam's scaling without its momentum.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ScaleBySecondMoment {
+    beta: f64,
+    epsilon: f64,
+}
+
+impl ScaleBySecondMoment {
+    /// β = 0.999, ε = 1e-8.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { beta: 0.999, epsilon: 1e-8 }
+    }
+}
+
+impl Default for ScaleBySecondMoment {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: Scalar> Link<T> for ScaleBySecondMoment {
+    type Slots = [T; 1];
+    /// β, 1 − β, 1/√(1 − βᵗ), ε.
+    type Scalars = [T; 4];
+
+    fn names(&self) -> Vec<&'static str> {
+        vec!["second_moment.v"]
+    }
+
+    fn scalars(&self, step: &Step) -> [T; 4] {
+        let correction = 1.0 / (1.0 - step.power(self.beta)).sqrt();
+        [self.beta, 1.0 - self.beta, correction, self.epsilon].map(T::of)
+    }
+
+    #[inline(always)]
+    fn apply(&[beta, weight, correction, epsilon]: &[T; 4], _theta: T, g: T, [v]: &mut [T; 1]) -> T {
+        *v = beta * *v + weight * g * g;
+        g / (v.sqrt() * correction + epsilon)
+    }
+
+    fn check(&self) -> Result<(), SettingError> {
+        decay_rate("beta2", self.beta)?;
+        not_negative("epsilon", self.epsilon)
+    }
+}

@@ -1,0 +1,62 @@
+use downhill_tensor::Scalar;
+
+use crate::{Chain, CoupledDecay, Momentum, ScaleByRate, Stepper};
+
+/// Gradient descent with momentum, dampening, Nesterov's form and coupled weight decay.
+///
+/// ```text
+/// g ← g + λθ
+/// v ← μ v + (1 − τ) g        (the first step: v ← g)
+/// θ ← θ − γ v                (Nesterov: θ ← θ − γ (g + μ v))
+/// ```
+///
+/// Defaults: μ = 0, τ = 0, λ = 0, as `torch.optim.SGD` (PyTorch 2.15), whose numbers it gives.
+/// The velocity holds no learning rate; Keras, Optimisers.jl and Sutskever et al. 2013 keep the rate inside,
+/// so paths differ once it changes.
+/// Without momentum [`GradientDescent`](crate::GradientDescent) does the same and keeps no velocity.
+///
+/// ```
+/// use downhill_optim::{Optimizer, Sgd};
+/// let mut optimizer = Sgd::new(0.1).momentum(0.9).nesterov().weight_decay(1e-4);
+/// optimizer.check()?;
+/// let mut theta = [1.0_f32, -1.0];
+/// optimizer.step(&mut theta, &[0.5, 0.5]);
+/// # Ok::<(), downhill_optim::SettingError>(())
+/// ```
+pub type Sgd<T> = Stepper<Chain<(CoupledDecay, Momentum, ScaleByRate)>, T>;
+
+impl<T: Scalar> Sgd<T> {
+    /// Steps of γ times the velocity, without momentum until it is set.
+    #[must_use]
+    pub fn new(learning_rate: f64) -> Self {
+        Self::of(Chain((CoupledDecay::new(0.0), Momentum::new(0.0), ScaleByRate)), learning_rate)
+    }
+
+    /// The momentum μ, in [0, 1); usually 0.9.
+    #[must_use]
+    pub fn momentum(mut self, momentum: f64) -> Self {
+        self.rule_mut().0.1.momentum = momentum;
+        self
+    }
+
+    /// The dampening τ.
+    #[must_use]
+    pub fn dampening(mut self, dampening: f64) -> Self {
+        self.rule_mut().0.1.dampening = dampening;
+        self
+    }
+
+    /// Nesterov's form; it needs momentum, and no dampening.
+    #[must_use]
+    pub fn nesterov(mut self) -> Self {
+        self.rule_mut().0.1.nesterov = true;
+        self
+    }
+
+    /// The coupled weight decay λ.
+    #[must_use]
+    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
+        self.rule_mut().0.0.weight_decay = weight_decay;
+        self
+    }
+}

@@ -1,0 +1,137 @@
+use downhill_tensor::{Scalar, elementwise};
+
+use crate::error::{decay_rate, positive};
+use crate::{Chain, DecoupledDecay, Link, ScaleByRate, SettingError, Step, Stepper};
+
+/// Sophia-G (Liu et al. 2023, arXiv 2305.14342): the averaged gradient over a diagonal estimate of the Hessian, clipped.
+///
+/// ```text
+/// every k steps:   h ← β₂ h + (1 − β₂) ĝ²
+/// m ← β₁ m + (1 − β₁) g
+/// θ ← θ(1 − γλ) − γ sign(m) min( |m|/(ρ B h + 1e-15), 1 )
+/// ```
+///
+/// Defaults: β = (0.965, 0.99), ρ = 0.04, λ = 0.1, B = 1, as the authors' code (its learning rate is 1e-4).
+/// B is the number of samples (tokens) in a batch, because the estimator of the Hessian is B ĝ².
+/// ĝ is the gradient of the mean loss on labels drawn from the model's own softmax: a second backward pass, about every
+/// k = 10 steps, given to [`update_hessian`](SophiaG::update_hessian).
+///
+/// ```
+/// use downhill_optim::{Optimizer, SophiaG};
+/// let mut optimizer = SophiaG::new(1e-4).batch_size(32.0);
+/// let mut theta = [1.0_f64, 2.0];
+/// for step in 0..100 {
+///     optimizer.step(&mut theta, &[0.1, -0.2]);
+///     if step % 10 == 0 {
+///         optimizer.update_hessian(&[0.3, 0.1]);
+///     }
+/// }
+/// ```
+pub type SophiaG<T> = Stepper<Chain<(ScaleBySophia, ScaleByRate, DecoupledDecay)>, T>;
+
+impl<T: Scalar> SophiaG<T> {
+    /// Steps of at most γ for each parameter; usually 1e-4.
+    #[must_use]
+    pub fn new(learning_rate: f64) -> Self {
+        Self::of(Chain((ScaleBySophia::new(), ScaleByRate, DecoupledDecay::new(0.1))), learning_rate)
+    }
+
+    /// The decay rates β₁ of the gradient and β₂ of the Hessian, in [0, 1).
+    #[must_use]
+    pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
+        let sophia = &mut self.rule_mut().0.0;
+        (sophia.beta1, sophia.beta2) = (beta1, beta2);
+        self
+    }
+
+    /// ρ: a smaller one clips more.
+    #[must_use]
+    pub fn rho(mut self, rho: f64) -> Self {
+        self.rule_mut().0.0.rho = rho;
+        self
+    }
+
+    /// The number B of samples in a batch.
+    #[must_use]
+    pub fn batch_size(mut self, samples: f64) -> Self {
+        self.rule_mut().0.0.batch_size = samples;
+        self
+    }
+
+    /// The decoupled weight decay λ.
+    #[must_use]
+    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
+        self.rule_mut().0.2.weight_decay = weight_decay;
+        self
+    }
+
+    /// Takes ĝ, the gradient on labels drawn from the model, into the estimate of the Hessian.
+    ///
+    /// # Panics
+    /// Where it isn't as long as θ.
+    pub fn update_hessian(&mut self, sampled_gradient: &[T]) {
+        let beta = self.rule().0.0.beta2;
+        let (beta, weight) = (T::of(beta), T::of(1.0 - beta));
+        self.prepare(sampled_gradient.len());
+        let hessian = &mut self.slots_mut()[1];
+        elementwise::update(sampled_gradient, hessian, |g, h| beta * h + weight * g * g);
+    }
+}
+
+/// The link of [`SophiaG`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ScaleBySophia {
+    beta1: f64,
+    beta2: f64,
+    rho: f64,
+    batch_size: f64,
+}
+
+impl ScaleBySophia {
+    /// β = (0.965, 0.99), ρ = 0.04, B = 1.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { beta1: 0.965, beta2: 0.99, rho: 0.04, batch_size: 1.0 }
+    }
+}
+
+impl Default for ScaleBySophia {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: Scalar> Link<T> for ScaleBySophia {
+    type Slots = [T; 2];
+    /// β₁, 1 − β₁, ρB, 1e-15.
+    type Scalars = [T; 4];
+
+    fn names(&self) -> Vec<&'static str> {
+        vec!["sophia.m", "sophia.hessian"]
+    }
+
+    fn scalars(&self, _step: &Step) -> [T; 4] {
+        [self.beta1, 1.0 - self.beta1, self.rho * self.batch_size, 1e-15].map(T::of)
+    }
+
+    #[inline(always)]
+    fn apply(&[beta1, weight1, scale, epsilon]: &[T; 4], _theta: T, g: T, [m, hessian]: &mut [T; 2]) -> T {
+        *m = beta1 * *m + weight1 * g;
+        (*m / (scale * *hessian + epsilon)).max(-T::ONE).min(T::ONE)
+    }
+
+    fn check(&self) -> Result<(), SettingError> {
+        decay_rate("beta1", self.beta1)?;
+        decay_rate("beta2", self.beta2)?;
+        positive("rho", self.rho)?;
+        positive("the batch size", self.batch_size)
+    }
+
+    fn momentum(&self) -> Option<f64> {
+        Some(self.beta1)
+    }
+
+    fn set_momentum(&mut self, momentum: f64) {
+        self.beta1 = momentum;
+    }
+}

@@ -1,0 +1,55 @@
+use super::{Schedule, half_cosine};
+use crate::SettingError;
+use crate::error::{not_negative, require};
+
+/// Down along half a cosine (Loshchilov & Hutter 2017); `CosineAnnealingLR` in PyTorch.
+///
+/// ```text
+/// rate(t) = m + (b − m)(1 + cos(π t/T))/2
+/// ```
+///
+/// After T the rate rises again, with the period 2T, as in PyTorch; optax's stays at its floor:
+/// see [`held`](Cosine::held).
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Cosine {
+    steps: u64,
+    floor: f64,
+    held: bool,
+}
+
+impl Cosine {
+    /// From the base rate to 0 over T steps.
+    #[must_use]
+    pub fn new(steps: u64) -> Self {
+        Self { steps, floor: 0.0, held: false }
+    }
+
+    /// The lowest rate m.
+    #[must_use]
+    pub fn floor(mut self, floor: f64) -> Self {
+        self.floor = floor;
+        self
+    }
+
+    /// Keeps the lowest rate after T.
+    #[must_use]
+    pub fn held(mut self) -> Self {
+        self.held = true;
+        self
+    }
+}
+
+impl Schedule for Cosine {
+    fn rate(&self, base: f64, step: u64) -> f64 {
+        let period = self.steps.max(1);
+        // The phase is reduced in whole numbers, where it loses nothing.
+        let step = if self.held { step.min(period) } else { step % period.saturating_mul(2) };
+        half_cosine(base, self.floor, step as f64 / period as f64)
+    }
+
+    fn check(&self) -> Result<(), SettingError> {
+        require(self.steps > 0, "the number of steps of a cosine", 0.0, "at least 1")?;
+        not_negative("the lowest rate of a cosine", self.floor)
+    }
+}

@@ -1,0 +1,42 @@
+use super::Schedule;
+use crate::SettingError;
+use crate::error::positive;
+
+/// The rate is multiplied by γ at each milestone; `MultiStepLR` in PyTorch.
+///
+/// ```text
+/// rate(t) = b γ^#{milestones ≤ t}
+/// ```
+/// A milestone that stands twice counts twice.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct MultiStep {
+    milestones: Vec<u64>,
+    factor: f64,
+}
+
+impl MultiStep {
+    /// At these steps, by the factor γ = 0.1.
+    #[must_use]
+    pub fn new(milestones: impl Into<Vec<u64>>) -> Self {
+        Self { milestones: milestones.into(), factor: 0.1 }
+    }
+
+    /// The factor γ.
+    #[must_use]
+    pub fn factor(mut self, factor: f64) -> Self {
+        self.factor = factor;
+        self
+    }
+}
+
+impl Schedule for MultiStep {
+    fn rate(&self, base: f64, step: u64) -> f64 {
+        let passed = self.milestones.iter().filter(|&&milestone| milestone <= step).count();
+        base * self.factor.powf(passed as f64)
+    }
+
+    fn check(&self) -> Result<(), SettingError> {
+        positive("the decay factor", self.factor)
+    }
+}

@@ -1,0 +1,120 @@
+use super::{Schedule, half_cosine};
+use crate::SettingError;
+use crate::error::{decay_rate, positive, require};
+
+/// Up to the base rate, then down far below where it began, with the momentum running opposite (Smith 2017);
+/// `OneCycleLR` in PyTorch, with the base rate as its `max_lr`.
+///
+/// ```text
+/// start = b/div   →   b   over steps 0 … pN−1,      b   →   start/final_div   over pN−1 … N−1
+/// three phases:   start → b,  end pN−1;   b → start,  end 2pN−2;   start → start/final_div,  end N−1
+/// ```
+///
+/// Between two rates a and e at the fraction x of a phase: e + (a−e)(1 + cos πx)/2, or a + (e−a)x.
+/// The ends of phases are real numbers, not rounded.
+/// Defaults, as PyTorch's: p = 0.3, div = 25, final_div = 1e4, cosine, two phases, momentum 0.95 → 0.85 → 0.95.
+/// After step N − 1 the last rate is kept; PyTorch raises an error.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct OneCycle {
+    steps: u64,
+    rise: f64,
+    start_divisor: f64,
+    final_divisor: f64,
+    linear: bool,
+    three_phases: bool,
+    momentum: (f64, f64),
+}
+
+impl OneCycle {
+    /// A cycle of N steps.
+    #[must_use]
+    pub fn new(steps: u64) -> Self {
+        Self {
+            steps,
+            rise: 0.3,
+            start_divisor: 25.0,
+            final_divisor: 1e4,
+            linear: false,
+            three_phases: false,
+            momentum: (0.85, 0.95),
+        }
+    }
+
+    /// The share p of the steps in which the rate rises.
+    #[must_use]
+    pub fn rise(mut self, share: f64) -> Self {
+        self.rise = share;
+        self
+    }
+
+    /// What the base rate is divided by at the start, and that again at the end.
+    #[must_use]
+    pub fn divisors(mut self, start: f64, last: f64) -> Self {
+        (self.start_divisor, self.final_divisor) = (start, last);
+        self
+    }
+
+    /// Straight lines instead of cosines.
+    #[must_use]
+    pub fn linear(mut self) -> Self {
+        self.linear = true;
+        self
+    }
+
+    /// Down to the first rate as long as it went up, then on to the last.
+    #[must_use]
+    pub fn three_phases(mut self) -> Self {
+        self.three_phases = true;
+        self
+    }
+
+    /// The lowest momentum, at the highest rate, and the highest.
+    #[must_use]
+    pub fn momentum_between(mut self, lowest: f64, highest: f64) -> Self {
+        self.momentum = (lowest, highest);
+        self
+    }
+
+    /// The value at `step` of a cycle through start, peak, (start,) end.
+    fn at(&self, step: u64, start: f64, peak: f64, end: f64) -> f64 {
+        let last = self.steps.max(1) as f64 - 1.0;
+        let top = self.rise * self.steps as f64 - 1.0;
+        let phases: &[(f64, f64, f64)] = if self.three_phases {
+            &[(top, start, peak), (2.0 * top, peak, start), (last, start, end)]
+        } else {
+            &[(top, start, peak), (last, peak, end)]
+        };
+        let step = (step as f64).min(last);
+        let mut begin = 0.0;
+        for &(finish, from, to) in phases {
+            if step <= finish {
+                let fraction = if finish > begin { (step - begin) / (finish - begin) } else { 1.0 };
+                return if self.linear { from + (to - from) * fraction } else { half_cosine(from, to, fraction) };
+            }
+            begin = finish;
+        }
+        end
+    }
+}
+
+impl Schedule for OneCycle {
+    fn rate(&self, base: f64, step: u64) -> f64 {
+        let start = base / self.start_divisor;
+        self.at(step, start, base, start / self.final_divisor)
+    }
+
+    fn momentum(&self, step: u64) -> Option<f64> {
+        let (lowest, highest) = self.momentum;
+        Some(self.at(step, highest, lowest, highest))
+    }
+
+    fn check(&self) -> Result<(), SettingError> {
+        require(self.steps > 0, "the number of steps of a cycle", 0.0, "at least 1")?;
+        require((0.0..=1.0).contains(&self.rise), "the rising share of a cycle", self.rise, "between 0 and 1")?;
+        positive("the first divisor of a cycle", self.start_divisor)?;
+        positive("the last divisor of a cycle", self.final_divisor)?;
+        decay_rate("the lowest momentum of a cycle", self.momentum.0)?;
+        decay_rate("the highest momentum of a cycle", self.momentum.1)
+    }
+}

@@ -1,0 +1,176 @@
+use crate::SettingError;
+use crate::error::{not_negative, require};
+
+/// Reduces the learning rate when a measure stops improving; `ReduceLROnPlateau` in PyTorch.
+///
+/// ```text
+/// better:  v < best (1 − threshold)          →  best ← v, bad ← 0;   otherwise  bad ← bad + 1
+/// cooling: cooldown ← cooldown − 1, bad ← 0
+/// bad > patience:  rate ← max(rate · factor, floor);  cooling starts again, bad ← 0
+/// ```
+///
+/// Defaults, as PyTorch's: factor 0.1, patience 10, threshold 1e-4 (relative), cooldown 0, floor 0;
+/// a change of at most 1e-8 is left out.
+/// It fires when the bad measurements are **more** than the patience; Keras fires at as many, with an absolute threshold.
+/// NaN is never better.
+/// A relative threshold works the wrong way round for negative measures; take an absolute one there.
+///
+/// ```
+/// use downhill_optim::schedule::ReduceOnPlateau;
+/// let mut plateau = ReduceOnPlateau::new().patience(1);
+/// let rates: Vec<f64> = [5.0, 5.0, 5.0, 5.0].map(|loss| plateau.observe(loss, 0.1)).to_vec();
+/// assert_eq!(rates, [0.1, 0.1, 0.1 * 0.1, 0.1]);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct ReduceOnPlateau {
+    factor: f64,
+    patience: u64,
+    threshold: Threshold,
+    cooldown: u64,
+    floor: f64,
+    smallest_change: f64,
+    larger_is_better: bool,
+    best: Option<f64>,
+    bad: u64,
+    cooling: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+enum Threshold {
+    Relative(f64),
+    Absolute(f64),
+}
+
+impl Default for ReduceOnPlateau {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ReduceOnPlateau {
+    /// For a measure that should fall, with PyTorch's defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            factor: 0.1,
+            patience: 10,
+            threshold: Threshold::Relative(1e-4),
+            cooldown: 0,
+            floor: 0.0,
+            smallest_change: 1e-8,
+            larger_is_better: false,
+            best: None,
+            bad: 0,
+            cooling: 0,
+        }
+    }
+
+    /// What the rate is multiplied by.
+    #[must_use]
+    pub fn factor(mut self, factor: f64) -> Self {
+        self.factor = factor;
+        self
+    }
+
+    /// How many bad measurements are borne.
+    #[must_use]
+    pub fn patience(mut self, patience: u64) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Better means better by this share of the best.
+    #[must_use]
+    pub fn relative_threshold(mut self, threshold: f64) -> Self {
+        self.threshold = Threshold::Relative(threshold);
+        self
+    }
+
+    /// Better means better by this much.
+    #[must_use]
+    pub fn absolute_threshold(mut self, threshold: f64) -> Self {
+        self.threshold = Threshold::Absolute(threshold);
+        self
+    }
+
+    /// How many measurements after a reduction are not counted as bad.
+    #[must_use]
+    pub fn cooldown(mut self, cooldown: u64) -> Self {
+        self.cooldown = cooldown;
+        self
+    }
+
+    /// The lowest rate.
+    #[must_use]
+    pub fn floor(mut self, floor: f64) -> Self {
+        self.floor = floor;
+        self
+    }
+
+    /// A change of at most this is left out.
+    #[must_use]
+    pub fn smallest_change(mut self, change: f64) -> Self {
+        self.smallest_change = change;
+        self
+    }
+
+    /// For a measure that should rise, such as an accuracy.
+    #[must_use]
+    pub fn larger_is_better(mut self) -> Self {
+        self.larger_is_better = true;
+        self
+    }
+
+    /// The best measurement so far.
+    #[must_use]
+    pub fn best(&self) -> Option<f64> {
+        self.best
+    }
+
+    /// Whether the settings make sense.
+    ///
+    /// # Errors
+    /// Where one does not.
+    pub fn check(&self) -> Result<(), SettingError> {
+        let shrinks = self.factor > 0.0 && self.factor < 1.0;
+        require(shrinks, "the factor on a plateau", self.factor, "between 0 and 1")?;
+        let (Threshold::Relative(threshold) | Threshold::Absolute(threshold)) = self.threshold;
+        not_negative("the threshold of a plateau", threshold)?;
+        not_negative("the lowest rate on a plateau", self.floor)?;
+        not_negative("the smallest change on a plateau", self.smallest_change)
+    }
+
+    /// Takes a measurement and the present rate; returns the rate to go on with.
+    pub fn observe(&mut self, value: f64, rate: f64) -> f64 {
+        if self.is_better(value) {
+            self.best = Some(value);
+            self.bad = 0;
+        } else {
+            self.bad += 1;
+        }
+        if self.cooling > 0 {
+            self.cooling -= 1;
+            self.bad = 0;
+        }
+        if self.bad <= self.patience {
+            return rate;
+        }
+        self.cooling = self.cooldown;
+        self.bad = 0;
+        let reduced = (rate * self.factor).max(self.floor);
+        if rate - reduced > self.smallest_change { reduced } else { rate }
+    }
+
+    fn is_better(&self, value: f64) -> bool {
+        let worst = if self.larger_is_better { f64::NEG_INFINITY } else { f64::INFINITY };
+        let best = self.best.unwrap_or(worst);
+        match (self.threshold, self.larger_is_better) {
+            (Threshold::Relative(threshold), false) => value < best * (1.0 - threshold),
+            (Threshold::Relative(threshold), true) => value > best * (1.0 + threshold),
+            (Threshold::Absolute(threshold), false) => value < best - threshold,
+            (Threshold::Absolute(threshold), true) => value > best + threshold,
+        }
+    }
+}

@@ -1,0 +1,41 @@
+use super::Schedule;
+use crate::SettingError;
+use crate::error::{positive, require};
+
+/// The rate is multiplied by γ every S steps; `StepLR` in PyTorch.
+///
+/// ```text
+/// rate(t) = b γ^⌊t/S⌋
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct StepDecay {
+    every: u64,
+    factor: f64,
+}
+
+impl StepDecay {
+    /// Every S steps, by the factor γ = 0.1.
+    #[must_use]
+    pub fn new(every: u64) -> Self {
+        Self { every, factor: 0.1 }
+    }
+
+    /// The factor γ.
+    #[must_use]
+    pub fn factor(mut self, factor: f64) -> Self {
+        self.factor = factor;
+        self
+    }
+}
+
+impl Schedule for StepDecay {
+    fn rate(&self, base: f64, step: u64) -> f64 {
+        base * self.factor.powf((step / self.every.max(1)) as f64)
+    }
+
+    fn check(&self) -> Result<(), SettingError> {
+        require(self.every > 0, "the number of steps between decays", 0.0, "at least 1")?;
+        positive("the decay factor", self.factor)
+    }
+}

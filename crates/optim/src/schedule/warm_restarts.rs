@@ -1,0 +1,60 @@
+use super::{Schedule, half_cosine};
+use crate::SettingError;
+use crate::error::{not_negative, require};
+
+/// Cosine decays that start again, each longer than the last (Loshchilov & Hutter 2017);
+/// `CosineAnnealingWarmRestarts` in PyTorch.
+///
+/// ```text
+/// rate = m + (b − m)(1 + cos(π u/Tᵢ))/2,   u steps after the last restart;   Tᵢ₊₁ = k Tᵢ
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct WarmRestarts {
+    first: u64,
+    growth: u64,
+    floor: f64,
+}
+
+impl WarmRestarts {
+    /// The first decay lasts T₀ steps; all are equally long (k = 1) and go down to 0.
+    #[must_use]
+    pub fn new(first: u64) -> Self {
+        Self { first, growth: 1, floor: 0.0 }
+    }
+
+    /// How much longer each decay is than the one before: k.
+    #[must_use]
+    pub fn growth(mut self, growth: u64) -> Self {
+        self.growth = growth;
+        self
+    }
+
+    /// The lowest rate m.
+    #[must_use]
+    pub fn floor(mut self, floor: f64) -> Self {
+        self.floor = floor;
+        self
+    }
+}
+
+impl Schedule for WarmRestarts {
+    fn rate(&self, base: f64, step: u64) -> f64 {
+        let mut period = self.first.max(1);
+        let mut since = step;
+        if self.growth < 2 {
+            since %= period;
+        }
+        while since >= period {
+            since -= period;
+            period = period.saturating_mul(self.growth);
+        }
+        half_cosine(base, self.floor, since as f64 / period as f64)
+    }
+
+    fn check(&self) -> Result<(), SettingError> {
+        require(self.first > 0, "the number of steps to the first restart", 0.0, "at least 1")?;
+        require(self.growth > 0, "the growth of the decays", 0.0, "at least 1")?;
+        not_negative("the lowest rate of a cosine", self.floor)
+    }
+}
