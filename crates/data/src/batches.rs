@@ -1,0 +1,279 @@
+use downhill_tensor::{Batch, Scalar, Seed};
+
+use crate::dataset::{batch, gather_into};
+use crate::permutation::{Purpose, permute};
+use crate::{DataError, Dataset, Targets, TargetsView};
+
+/// Mini-batches of a data set, epoch after epoch.
+///
+/// The order of an epoch depends on the seed and the epoch's number alone, so training that is
+/// resumed at an epoch sees what it would have seen, on every machine.
+/// Examples of a shuffled batch are gathered into buffers that all batches share:
+/// nothing is allocated after construction. Sequential batches are views of the data set.
+///
+/// ```
+/// use downhill_data::{Batches, Dataset};
+/// use downhill_tensor::Seed;
+///
+/// let data = Dataset::new((0..10).map(f64::from).collect(), [1], vec![0; 10])?;
+/// let mut batches = Batches::shuffled(&data, 4, Seed(1))?;
+/// for epoch in 0..2 {
+///     batches.start_epoch(epoch);
+///     let mut seen = 0;
+///     while let Some(batch) = batches.next_batch() {
+///         seen += batch.inputs.examples();
+///     }
+///     assert_eq!(seen, 10);
+/// }
+/// # Ok::<(), downhill_data::DataError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Batches<'a, T> {
+    dataset: &'a Dataset<T>,
+    size: usize,
+    shuffle: Option<Seed>,
+    /// How many examples an epoch goes through.
+    end: usize,
+    /// The examples in the order of this epoch.
+    order: Vec<usize>,
+    next: usize,
+    inputs: Vec<T>,
+    values: Vec<T>,
+    labels: Vec<u32>,
+}
+
+/// Some examples of a data set, borrowed until the next batch is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct MiniBatch<'a, T> {
+    /// The inputs.
+    pub inputs: Batch<'a, T>,
+    /// Their targets.
+    pub targets: TargetsView<'a, T>,
+    /// Where these examples stand in the data set.
+    pub indices: &'a [usize],
+}
+
+impl<'a, T: Scalar> Batches<'a, T> {
+    /// Batches of `size` examples in the order of the data set; the last one may be smaller.
+    ///
+    /// A size beyond the number of examples gives one batch of them all.
+    ///
+    /// # Errors
+    /// Where `size` is 0.
+    pub fn sequential(dataset: &'a Dataset<T>, size: usize) -> Result<Self, DataError> {
+        Self::new(dataset, size, None)
+    }
+
+    /// Batches of `size` examples in an order drawn anew for every epoch; the last one may be smaller.
+    ///
+    /// A size beyond the number of examples gives one batch of them all.
+    ///
+    /// # Errors
+    /// Where `size` is 0.
+    pub fn shuffled(dataset: &'a Dataset<T>, size: usize, seed: Seed) -> Result<Self, DataError> {
+        Self::new(dataset, size, Some(seed))
+    }
+
+    fn new(dataset: &'a Dataset<T>, size: usize, shuffle: Option<Seed>) -> Result<Self, DataError> {
+        if size == 0 {
+            return Err(DataError::EmptyBatch);
+        }
+        let size = size.min(dataset.len());
+        let gathered = if shuffle.is_some() { size } else { 0 };
+        let (values, labels) = match dataset.all_targets() {
+            Targets::Values { shape, .. } => (gathered * shape.len(), 0),
+            Targets::Classes { shape, .. } => (0, gathered * shape.len()),
+        };
+        let mut batches = Self {
+            dataset,
+            size,
+            shuffle,
+            end: dataset.len(),
+            order: (0..dataset.len()).collect(),
+            next: 0,
+            inputs: Vec::with_capacity(gathered * dataset.input_shape().len()),
+            values: Vec::with_capacity(values),
+            labels: Vec::with_capacity(labels),
+        };
+        batches.start_epoch(0);
+        Ok(batches)
+    }
+
+    /// The same batches without the last one of an epoch where it is smaller than the others.
+    ///
+    /// Other examples are left out in every shuffled epoch, the same ones in every sequential one.
+    #[must_use]
+    pub fn drop_last(mut self) -> Self {
+        self.end -= self.end % self.size;
+        self
+    }
+
+    /// The number of batches in an epoch.
+    #[must_use]
+    pub fn batches_per_epoch(&self) -> usize {
+        self.end.div_ceil(self.size)
+    }
+
+    /// Starts an epoch, whatever was drawn before; the first is there when the batches are made.
+    pub fn start_epoch(&mut self, epoch: u64) {
+        self.next = 0;
+        if let Some(seed) = self.shuffle {
+            permute(&mut self.order, &mut seed.derive(Purpose::Batches as u64).stream(epoch));
+        }
+    }
+
+    /// The next batch of the epoch, or `None` at its end.
+    pub fn next_batch(&mut self) -> Option<MiniBatch<'_, T>> {
+        let (start, end) = (self.next, (self.next + self.size).min(self.end));
+        let indices = self.order.get(start..end).filter(|indices| !indices.is_empty())?;
+        self.next = end;
+        let input_shape = self.dataset.input_shape();
+        let targets = self.dataset.all_targets();
+        if self.shuffle.is_none() {
+            let rows = |each: usize| start * each..end * each;
+            let inputs = self.dataset.inputs().slice().get(rows(input_shape.len()))?;
+            let targets = match targets {
+                Targets::Values { values, shape } => {
+                    TargetsView::Values(batch(values.get(rows(shape.len()))?, indices.len(), *shape))
+                }
+                Targets::Classes { labels, shape, .. } => TargetsView::Classes(labels.get(rows(shape.len()))?),
+            };
+            return Some(MiniBatch { inputs: batch(inputs, indices.len(), input_shape), targets, indices });
+        }
+        self.inputs.clear();
+        gather_into(self.dataset.inputs().slice(), input_shape.len(), indices, &mut self.inputs);
+        let targets = match targets {
+            Targets::Values { values, shape } => {
+                self.values.clear();
+                gather_into(values, shape.len(), indices, &mut self.values);
+                TargetsView::Values(batch(&self.values, indices.len(), *shape))
+            }
+            Targets::Classes { labels, shape, .. } => {
+                self.labels.clear();
+                gather_into(labels, shape.len(), indices, &mut self.labels);
+                TargetsView::Classes(&self.labels)
+            }
+        };
+        Some(MiniBatch { inputs: batch(&self.inputs, indices.len(), input_shape), targets, indices })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array3, array};
+
+    fn numbered(examples: usize) -> Dataset<f64> {
+        let inputs = Array3::from_shape_fn((examples, 2, 3), |(i, j, k)| (10 * i + 3 * j + k) as f64);
+        Dataset::from_array(inputs, (0..examples as u32).collect::<Vec<_>>()).unwrap()
+    }
+
+    /// The examples of an epoch in their order, after a check that each batch holds what it says.
+    fn epoch(batches: &mut Batches<'_, f64>, number: u64) -> Vec<usize> {
+        batches.start_epoch(number);
+        let mut seen = Vec::new();
+        let mut count = 0;
+        while let Some(batch) = batches.next_batch() {
+            count += 1;
+            assert_eq!(batch.inputs.examples(), batch.indices.len());
+            let TargetsView::Classes(labels) = batch.targets else { unreachable!() };
+            for (place, &index) in batch.indices.iter().enumerate() {
+                let expected: Vec<f64> = (0..6).map(|x| (10 * index + x) as f64).collect();
+                assert_eq!(batch.inputs.example(place), expected);
+                assert_eq!(labels[place] as usize, index);
+            }
+            seen.extend_from_slice(batch.indices);
+        }
+        assert!(batches.next_batch().is_none());
+        assert_eq!(count, batches.batches_per_epoch());
+        seen
+    }
+
+    #[test]
+    fn every_example_comes_once_an_epoch() {
+        for (examples, size) in [(1, 1), (10, 3), (10, 5), (10, 10), (10, 99), (50, 1), (7, usize::MAX)] {
+            let data = numbered(examples);
+            for mut batches in
+                [Batches::shuffled(&data, size, Seed(1)).unwrap(), Batches::sequential(&data, size).unwrap()]
+            {
+                for number in 0..3 {
+                    let mut seen = epoch(&mut batches, number);
+                    seen.sort_unstable();
+                    assert_eq!(seen, (0..examples).collect::<Vec<_>>());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_epoch_depends_on_seed_and_number_alone() {
+        let data = numbered(8);
+        let mut one = Batches::shuffled(&data, 3, Seed(1)).unwrap();
+        let epochs: Vec<_> = (0..5).map(|number| epoch(&mut one, number)).collect();
+        let mut other = Batches::shuffled(&data, 8, Seed(1)).unwrap();
+        assert_eq!(epoch(&mut other, 4), epochs[4]);
+        assert_eq!(epoch(&mut other, 1), epochs[1]);
+        assert_eq!(Batches::shuffled(&data, 8, Seed(1)).unwrap().next_batch().unwrap().indices, epochs[0]);
+        assert_ne!(epochs[0], epochs[1]);
+        assert_ne!(epoch(&mut Batches::shuffled(&data, 3, Seed(2)).unwrap(), 0), epochs[0]);
+        assert_eq!(epochs[0], [0, 1, 7, 4, 5, 3, 2, 6]);
+        assert_eq!(epochs[1], [3, 5, 4, 2, 0, 7, 6, 1]);
+    }
+
+    #[test]
+    fn an_epoch_can_start_in_the_midst_of_another() {
+        let data = numbered(9);
+        let mut batches = Batches::shuffled(&data, 2, Seed(1)).unwrap();
+        let whole = epoch(&mut batches, 7);
+        batches.start_epoch(6);
+        let _ = batches.next_batch();
+        assert_eq!(epoch(&mut batches, 7), whole);
+    }
+
+    #[test]
+    fn the_last_small_batch_can_be_dropped() {
+        let data = numbered(10);
+        let mut batches = Batches::shuffled(&data, 4, Seed(3)).unwrap().drop_last();
+        assert_eq!(batches.batches_per_epoch(), 2);
+        assert_eq!(epoch(&mut batches, 0).len(), 8);
+        let mut even = Batches::sequential(&data, 5).unwrap().drop_last();
+        assert_eq!(epoch(&mut even, 0).len(), 10);
+    }
+
+    #[test]
+    fn sequential_batches_are_views_of_the_data_set() {
+        let data = numbered(5);
+        let mut batches = Batches::sequential(&data, 2).unwrap();
+        assert_eq!(batches.inputs.capacity() + batches.labels.capacity(), 0);
+        let first = batches.next_batch().unwrap();
+        assert!(std::ptr::eq(first.inputs.slice().as_ptr(), data.inputs().slice().as_ptr()));
+    }
+
+    #[test]
+    fn shuffled_batches_share_their_buffers() {
+        let data = Dataset::from_array(
+            numbered(11).inputs().matrix().to_owned(),
+            array![[1.0, 2.0]].broadcast((11, 2)).unwrap().to_owned(),
+        )
+        .unwrap();
+        let mut batches = Batches::shuffled(&data, 4, Seed(3)).unwrap();
+        let place = (batches.inputs.as_ptr(), batches.values.as_ptr(), batches.order.as_ptr());
+        for number in 0..3 {
+            batches.start_epoch(number);
+            while let Some(batch) = batches.next_batch() {
+                let TargetsView::Values(targets) = batch.targets else { unreachable!() };
+                assert_eq!(targets.examples(), batch.inputs.examples());
+                assert_eq!((batch.inputs.slice().as_ptr(), targets.slice().as_ptr()), (place.0, place.1));
+            }
+            assert_eq!(batches.order.as_ptr(), place.2);
+        }
+    }
+
+    #[test]
+    fn an_empty_batch_is_refused() {
+        let data = numbered(2);
+        let error = Batches::shuffled(&data, 0, Seed(1)).unwrap_err();
+        assert_eq!(error.to_string(), "a batch of 0 examples holds nothing to learn from; its size must be 1 or more");
+        assert!(Batches::sequential(&data, 0).is_err());
+    }
+}

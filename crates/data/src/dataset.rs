@@ -1,0 +1,610 @@
+use downhill_tensor::{Batch, Scalar, Shape};
+use ndarray::{Array, ArrayViewMut2, Dimension};
+
+use crate::{DataError, Scaler, one_hot};
+
+/// What a model should predict for each example of a [`Dataset`].
+///
+/// `Vec<u32>` converts to classes (as many as the largest label asks for), an `ndarray` array to values
+/// (its first axis is the examples; a vector is one value for each).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Targets<T> {
+    /// Numbers.
+    Values {
+        /// The numbers, example after example.
+        values: Vec<T>,
+        /// The shape of one example's numbers.
+        shape: Shape,
+    },
+    /// Classes, counted from 0.
+    Classes {
+        /// The classes, example after example.
+        labels: Vec<u32>,
+        /// The shape of one example's labels: a scalar, or `[steps]` where every step has its own.
+        shape: Shape,
+        /// How many classes there are.
+        classes: usize,
+        /// The name of each class; empty where they have none.
+        names: Vec<String>,
+    },
+}
+
+impl<T> Targets<T> {
+    /// Numbers, `shape` for each example.
+    #[must_use]
+    pub fn values(values: Vec<T>, shape: impl Into<Shape>) -> Self {
+        Self::Values { values, shape: shape.into() }
+    }
+
+    /// One of `classes` classes for each example.
+    #[must_use]
+    pub fn classes(labels: Vec<u32>, classes: usize) -> Self {
+        Self::Classes { labels, shape: Shape::from([]), classes, names: Vec::new() }
+    }
+
+    /// One class for each example, from as many classes as there are names.
+    #[must_use]
+    pub fn named_classes<S: Into<String>>(labels: Vec<u32>, names: impl IntoIterator<Item = S>) -> Self {
+        let names: Vec<String> = names.into_iter().map(Into::into).collect();
+        Self::Classes { labels, shape: Shape::from([]), classes: names.len(), names }
+    }
+
+    /// The shape of one example's target.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        match self {
+            Self::Values { shape, .. } | Self::Classes { shape, .. } => *shape,
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Values { values, .. } => values.len(),
+            Self::Classes { labels, .. } => labels.len(),
+        }
+    }
+
+    /// What the targets are, for an error.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Values { .. } => "numbers as targets",
+            Self::Classes { shape, .. } if shape.len() == 1 => "one class per example",
+            Self::Classes { .. } => "several classes per example",
+        }
+    }
+}
+
+impl<T> From<Vec<u32>> for Targets<T> {
+    fn from(labels: Vec<u32>) -> Self {
+        let classes = labels.iter().max().map_or(0, |&largest| (largest as usize).saturating_add(1));
+        Self::classes(labels, classes)
+    }
+}
+
+/// An array of more than seven axes becomes targets that no data set accepts.
+impl<T: Scalar, D: Dimension> From<Array<T, D>> for Targets<T> {
+    fn from(array: Array<T, D>) -> Self {
+        let shape = example_shape(array.shape()).unwrap_or(Shape::from([0]));
+        Self::Values { values: into_vec(array), shape }
+    }
+}
+
+/// The targets of a data set or of a batch, borrowed.
+#[derive(Clone, Copy, Debug)]
+pub enum TargetsView<'a, T> {
+    /// Numbers, example after example.
+    Values(Batch<'a, T>),
+    /// Classes, counted from 0, example after example.
+    Classes(&'a [u32]),
+}
+
+/// Examples with their targets.
+///
+/// The inputs are one contiguous vector, example after example; there is at least one example,
+/// every number is finite and every label is smaller than the number of classes.
+///
+/// ```
+/// use downhill_data::Dataset;
+/// use ndarray::array;
+///
+/// let xor = Dataset::from_array(array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], vec![0, 1, 1, 0])?;
+/// assert_eq!((xor.len(), xor.input_shape().axes(), xor.classes()), (4, &[2][..], Some(2)));
+///
+/// let error = Dataset::from_array(array![[0.0], [f64::NAN]], vec![0, 1]).unwrap_err();
+/// assert!(error.to_string().starts_with("example 1 has NaN as its input 0"));
+/// # Ok::<(), downhill_data::DataError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset<T> {
+    inputs: Vec<T>,
+    examples: usize,
+    shape: Shape,
+    targets: Targets<T>,
+    feature_names: Vec<String>,
+}
+
+#[expect(clippy::len_without_is_empty, reason = "a data set has at least one example")]
+impl<T: Scalar> Dataset<T> {
+    /// The data set of `inputs`, example after example, each of `shape`.
+    ///
+    /// # Errors
+    /// Where there are no examples, counts do not agree, a number is not finite or a label too large.
+    pub fn new(inputs: Vec<T>, shape: impl Into<Shape>, targets: impl Into<Targets<T>>) -> Result<Self, DataError> {
+        Self::build(inputs, shape.into(), targets.into(), Vec::new())
+    }
+
+    /// The data set of `inputs`, example after example, one number for each name.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub fn with_names<S: Into<String>>(
+        inputs: Vec<T>,
+        feature_names: impl IntoIterator<Item = S>,
+        targets: impl Into<Targets<T>>,
+    ) -> Result<Self, DataError> {
+        let names: Vec<String> = feature_names.into_iter().map(Into::into).collect();
+        Self::build(inputs, Shape::from([names.len()]), targets.into(), names)
+    }
+
+    /// The data set whose examples lie along the first axis of `inputs`; a vector is one feature for each.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new), and where the array has no axis or more than seven.
+    pub fn from_array<D: Dimension>(inputs: Array<T, D>, targets: impl Into<Targets<T>>) -> Result<Self, DataError> {
+        let shape = example_shape(inputs.shape()).ok_or_else(|| DataError::Axes { axes: inputs.shape().to_vec() })?;
+        Self::build(into_vec(inputs), shape, targets.into(), Vec::new())
+    }
+
+    fn build(inputs: Vec<T>, shape: Shape, targets: Targets<T>, feature_names: Vec<String>) -> Result<Self, DataError> {
+        if inputs.is_empty() {
+            return Err(DataError::Empty { what: "the data set", unit: "example" });
+        }
+        if inputs.len().checked_rem(shape.len()) != Some(0) {
+            return Err(DataError::InputLength { length: inputs.len(), shape });
+        }
+        let examples = inputs.len() / shape.len();
+        if examples.checked_mul(targets.shape().len()) != Some(targets.len()) {
+            return Err(DataError::TargetLength {
+                examples,
+                shape: targets.shape(),
+                expected: examples.saturating_mul(targets.shape().len()),
+                got: targets.len(),
+            });
+        }
+        check_finite("input", &inputs, shape, &feature_names)?;
+        match &targets {
+            Targets::Values { values, shape } => check_finite("target", values, *shape, &[])?,
+            Targets::Classes { labels, classes, names, .. } => {
+                check_names("classes", *classes, names)?;
+                check_labels(labels, *classes)?;
+            }
+        }
+        let dataset = Self { inputs, examples, shape, targets, feature_names: Vec::new() };
+        dataset.with_feature_names(feature_names)
+    }
+
+    /// The same examples with a name for each number of an input; no names take them away.
+    ///
+    /// # Errors
+    /// Where there are more or fewer names than numbers.
+    pub fn with_feature_names<S: Into<String>>(
+        mut self,
+        names: impl IntoIterator<Item = S>,
+    ) -> Result<Self, DataError> {
+        self.feature_names = names.into_iter().map(Into::into).collect();
+        check_names("features", self.shape.len(), &self.feature_names)?;
+        Ok(self)
+    }
+
+    /// The number of examples, which is never 0.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.examples
+    }
+
+    /// The shape of one example's input.
+    #[must_use]
+    pub fn input_shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// The shape of one example's target: a scalar for one class per example.
+    #[must_use]
+    pub fn target_shape(&self) -> Shape {
+        self.targets.shape()
+    }
+
+    /// The number of classes, or `None` where targets are numbers.
+    #[must_use]
+    pub fn classes(&self) -> Option<usize> {
+        match &self.targets {
+            Targets::Classes { classes, .. } => Some(*classes),
+            Targets::Values { .. } => None,
+        }
+    }
+
+    /// The name of each class; empty where they have none.
+    #[must_use]
+    pub fn class_names(&self) -> &[String] {
+        match &self.targets {
+            Targets::Classes { names, .. } => names,
+            Targets::Values { .. } => &[],
+        }
+    }
+
+    /// The name of each number of an input; empty where they have none.
+    #[must_use]
+    pub fn feature_names(&self) -> &[String] {
+        &self.feature_names
+    }
+
+    /// The inputs: `.matrix()`, `.images()` and `.sequences()` see them as `ndarray` views.
+    #[must_use]
+    pub fn inputs(&self) -> Batch<'_, T> {
+        batch(&self.inputs, self.examples, self.shape)
+    }
+
+    /// The targets, borrowed.
+    #[must_use]
+    pub fn targets(&self) -> TargetsView<'_, T> {
+        match &self.targets {
+            Targets::Values { values, shape } => TargetsView::Values(batch(values, self.examples, *shape)),
+            Targets::Classes { labels, .. } => TargetsView::Classes(labels),
+        }
+    }
+
+    pub(crate) fn all_targets(&self) -> &Targets<T> {
+        &self.targets
+    }
+
+    /// Inputs and targets, to be taken on by something else.
+    #[must_use]
+    pub fn into_parts(self) -> (Vec<T>, Targets<T>) {
+        (self.inputs, self.targets)
+    }
+
+    /// The examples at `indices`, in that order; one may be taken several times.
+    ///
+    /// # Errors
+    /// Where there are no indices, or one lies beyond the last example.
+    pub fn select(&self, indices: &[usize]) -> Result<Self, DataError> {
+        if indices.is_empty() {
+            return Err(DataError::Empty { what: "the selection", unit: "example" });
+        }
+        if let Some(&index) = indices.iter().find(|&&index| index >= self.examples) {
+            return Err(DataError::Index { index, examples: self.examples });
+        }
+        Ok(self.gather(indices))
+    }
+
+    /// The examples at `indices`, which are in range and not none.
+    pub(crate) fn gather(&self, indices: &[usize]) -> Self {
+        let targets = match &self.targets {
+            Targets::Values { values, shape } => {
+                Targets::Values { values: gathered(values, shape.len(), indices), shape: *shape }
+            }
+            Targets::Classes { labels, shape, classes, names } => Targets::Classes {
+                labels: gathered(labels, shape.len(), indices),
+                shape: *shape,
+                classes: *classes,
+                names: names.clone(),
+            },
+        };
+        Self {
+            inputs: gathered(&self.inputs, self.shape.len(), indices),
+            examples: indices.len(),
+            shape: self.shape,
+            targets,
+            feature_names: self.feature_names.clone(),
+        }
+    }
+
+    /// The same numbers with inputs of another shape, as `[1, 28, 28]` instead of `[784]`.
+    ///
+    /// # Errors
+    /// Where the shapes do not hold equally many numbers.
+    pub fn reshape(mut self, shape: impl Into<Shape>) -> Result<Self, DataError> {
+        let shape = shape.into();
+        if shape.len() != self.shape.len() {
+            return Err(DataError::Reshape { from: self.shape, to: shape });
+        }
+        self.shape = shape;
+        Ok(self)
+    }
+
+    /// The same examples with `function` of every number of the inputs.
+    ///
+    /// # Errors
+    /// Where it gives a number that is not finite.
+    pub fn map_inputs(mut self, mut function: impl FnMut(T) -> T) -> Result<Self, DataError> {
+        for x in &mut self.inputs {
+            *x = function(*x);
+        }
+        check_finite("input", &self.inputs, self.shape, &self.feature_names)?;
+        Ok(self)
+    }
+
+    /// The same examples with scaled inputs.
+    ///
+    /// # Errors
+    /// Where the scaler was fitted to another number of features.
+    pub fn scale_inputs(mut self, scaler: &impl Scaler) -> Result<Self, DataError> {
+        scaler.transform(matrix_mut(&mut self.inputs, self.examples, self.shape))?;
+        check_finite("input", &self.inputs, self.shape, &self.feature_names)?;
+        Ok(self)
+    }
+
+    /// The same examples with scaled targets.
+    ///
+    /// # Errors
+    /// Where the scaler was fitted to another number of values, or the targets are classes.
+    pub fn scale_targets(mut self, scaler: &impl Scaler) -> Result<Self, DataError> {
+        let kind = self.targets.kind();
+        let Targets::Values { values, shape } = &mut self.targets else {
+            let operation = "scaling targets";
+            return Err(DataError::TargetKind { operation, needed: "numbers as targets", got: kind });
+        };
+        scaler.transform(matrix_mut(values, self.examples, *shape))?;
+        check_finite("target", values, *shape, &[])?;
+        Ok(self)
+    }
+
+    /// The same examples with the class of each as a row that is 1 at its class and 0 elsewhere.
+    ///
+    /// # Errors
+    /// Where there is not one class for each example.
+    pub fn one_hot_targets(mut self) -> Result<Self, DataError> {
+        let (labels, classes) = self.sole_labels("one-hot encoding")?;
+        self.targets = one_hot(labels, classes)?.into();
+        Ok(self)
+    }
+
+    /// The class of each example and the number of classes.
+    pub(crate) fn sole_labels(&self, operation: &'static str) -> Result<(&[u32], usize), DataError> {
+        match &self.targets {
+            Targets::Classes { labels, shape, classes, .. } if shape.len() == 1 => Ok((labels, *classes)),
+            other => Err(DataError::TargetKind { operation, needed: "one class per example", got: other.kind() }),
+        }
+    }
+}
+
+/// The shape of one example of an array with these axes; a vector holds one number for each.
+fn example_shape(axes: &[usize]) -> Option<Shape> {
+    match axes {
+        [] => None,
+        [_] => Some(Shape::from([1])),
+        [_, rest @ ..] => Shape::new(rest).filter(|shape| shape.len() > 0),
+    }
+}
+
+/// The numbers in logical order, without a copy where they lie so already.
+fn into_vec<T: Scalar, D: Dimension>(array: Array<T, D>) -> Vec<T> {
+    if !array.is_standard_layout() {
+        return array.iter().copied().collect();
+    }
+    let length = array.len();
+    let (mut data, offset) = array.into_raw_vec_and_offset();
+    data.drain(..offset.unwrap_or(0));
+    data.truncate(length);
+    data
+}
+
+/// Appends the runs of `each` numbers that `indices` name, which lie within `source`.
+pub(crate) fn gather_into<E: Copy>(source: &[E], each: usize, indices: &[usize], out: &mut Vec<E>) {
+    for &index in indices {
+        out.extend_from_slice(source.get(index * each..(index + 1) * each).unwrap_or_default());
+    }
+}
+
+fn gathered<E: Copy>(source: &[E], each: usize, indices: &[usize]) -> Vec<E> {
+    let mut out = Vec::with_capacity(indices.len() * each);
+    gather_into(source, each, indices, &mut out);
+    out
+}
+
+/// Whoever calls has as many numbers as examples and shape say.
+pub(crate) fn batch<T>(data: &[T], examples: usize, shape: Shape) -> Batch<'_, T> {
+    match Batch::new(data, examples, shape) {
+        Ok(batch) => batch,
+        Err(error) => unreachable!("a data set holds as many numbers as its shapes say: {error}"),
+    }
+}
+
+fn matrix_mut<T>(data: &mut [T], examples: usize, shape: Shape) -> ArrayViewMut2<'_, T> {
+    match ArrayViewMut2::from_shape((examples, shape.len()), data) {
+        Ok(matrix) => matrix,
+        Err(error) => unreachable!("a data set holds as many numbers as its shapes say: {error}"),
+    }
+}
+
+fn check_finite<T: Scalar>(what: &str, numbers: &[T], shape: Shape, names: &[String]) -> Result<(), DataError> {
+    let Some(place) = numbers.iter().position(|x| !x.is_finite()) else { return Ok(()) };
+    let (example, index) = (place / shape.len(), place % shape.len());
+    let name = names.get(index).map_or_else(String::new, |name| format!(" (`{name}`)"));
+    let value = numbers.get(place).map_or(f64::NAN, |x| x.to_f64());
+    Err(DataError::NonFinite { example, what: format!("{what} {index}{name}"), value })
+}
+
+fn check_names(what: &'static str, expected: usize, names: &[String]) -> Result<(), DataError> {
+    if names.is_empty() || names.len() == expected {
+        return Ok(());
+    }
+    Err(DataError::Names { what, expected, got: names.len() })
+}
+
+pub(crate) fn check_labels(labels: &[u32], classes: usize) -> Result<(), DataError> {
+    match labels.iter().enumerate().find(|&(_, &label)| label as usize >= classes) {
+        Some((index, &label)) => Err(DataError::Label { index, label, classes }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use downhill_tensor::Seed;
+    use ndarray::{Array1, Array2, Array3, ArrayD, Axis, IxDyn, ShapeBuilder, array};
+
+    fn message<V: std::fmt::Debug>(result: Result<V, DataError>) -> String {
+        result.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn arrays_and_vectors_give_the_same_set() {
+        let inputs = array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]];
+        let from_vec = Dataset::new(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [3], vec![0, 2]).unwrap();
+        assert_eq!(Dataset::from_array(inputs.clone(), vec![0, 2]).unwrap(), from_vec);
+        let mut column_major = Array2::zeros((2, 3).f());
+        column_major.assign(&inputs);
+        assert!(!column_major.is_standard_layout());
+        assert_eq!(Dataset::from_array(column_major, vec![0, 2]).unwrap(), from_vec);
+        assert_eq!(from_vec.inputs().matrix(), inputs);
+        assert_eq!((from_vec.len(), from_vec.classes()), (2, Some(3)));
+    }
+
+    #[test]
+    fn a_sliced_array_keeps_only_its_slice() {
+        let mut inputs = Array2::from_shape_fn((6, 2), |(i, j)| (2 * i + j) as f32);
+        inputs.slice_axis_inplace(Axis(0), (2..4).into());
+        let set = Dataset::from_array(inputs, vec![0, 0]).unwrap();
+        assert_eq!(set.inputs().slice(), [4.0, 5.0, 6.0, 7.0]);
+    }
+
+    #[test]
+    fn a_vector_is_one_number_for_each_example() {
+        let set = Dataset::from_array(array![1.0, 2.0], array![3.0, 4.0]).unwrap();
+        assert_eq!((set.input_shape(), set.target_shape()), (Shape::from([1]), Shape::from([1])));
+        let TargetsView::Values(targets) = set.targets() else { unreachable!() };
+        assert_eq!(targets.matrix(), array![[3.0], [4.0]]);
+        assert_eq!(set.classes(), None);
+        assert!(set.class_names().is_empty());
+    }
+
+    #[test]
+    fn images_keep_their_axes() {
+        let set = Dataset::from_array(Array3::<f32>::zeros((5, 4, 3)), vec![0; 5]).unwrap();
+        assert_eq!(set.input_shape(), Shape::from([4, 3]));
+        let set = set.reshape([1, 4, 3]).unwrap();
+        assert_eq!(set.inputs().images().dim(), (5, 1, 4, 3));
+        assert_eq!(
+            message(set.reshape([13])),
+            "examples of shape 1x4x3 hold 12 numbers and can't be reshaped to 13, which holds 13"
+        );
+    }
+
+    #[test]
+    fn axes_without_examples_are_refused() {
+        let targets = || Targets::<f32>::classes(vec![0], 1);
+        assert!(message(Dataset::from_array(ndarray::arr0(1.0f32), targets())).contains("shape []"));
+        assert!(message(Dataset::from_array(ArrayD::<f32>::zeros(IxDyn(&[1; 8])), targets())).contains("at most six"));
+        assert!(message(Dataset::from_array(Array2::<f32>::zeros((1, 0)), targets())).contains("none of length 0"));
+        let deep = ArrayD::<f32>::zeros(IxDyn(&[1; 8]));
+        assert!(Dataset::from_array(Array1::<f32>::zeros(1), deep).is_err());
+    }
+
+    #[test]
+    fn counts_must_agree() {
+        assert_eq!(
+            message(Dataset::<f32>::new(vec![], [3], vec![])),
+            "the data set is empty, but at least one example is needed"
+        );
+        assert_eq!(
+            message(Dataset::new(vec![0.0f32; 7], [2, 3], vec![0])),
+            "7 numbers are not a whole number of examples of shape 2x3, which hold 6 each"
+        );
+        assert_eq!(
+            message(Dataset::new(vec![0.0f32; 7], [0], vec![0])),
+            "7 numbers are not a whole number of examples of shape 0, which hold 0 each"
+        );
+        assert_eq!(
+            message(Dataset::new(vec![0.0; 6], [3], Targets::values(vec![0.0; 5], [2]))),
+            "5 targets were given, but 2 examples with targets of shape 2 ask for 4"
+        );
+        assert_eq!(
+            message(Dataset::new(vec![0.0; 2], [1], Targets::values(vec![], [usize::MAX]))),
+            format!("0 targets were given, but 2 examples with targets of shape {0} ask for {0}", usize::MAX)
+        );
+    }
+
+    #[test]
+    fn numbers_must_be_finite_and_labels_in_range() {
+        let names = ["height", "weight"];
+        assert_eq!(
+            message(Dataset::with_names(vec![1.0, 2.0, 3.0, f64::NEG_INFINITY], names, vec![0, 0])),
+            "example 1 has -inf as its input 1 (`weight`); every number must be finite: \
+             leave the example out or fill the gap"
+        );
+        assert!(
+            message(Dataset::from_array(array![1.0], array![f64::NAN]))
+                .starts_with("example 0 has NaN as its target 0;")
+        );
+        assert_eq!(
+            message(Dataset::new(vec![0.0; 2], [1], Targets::classes(vec![1, 3], 3))),
+            "label 1 is 3, but there are 3 classes, counted from 0"
+        );
+        assert!(Dataset::new(vec![0.0; 2], [1], vec![0, u32::MAX]).is_ok() || usize::BITS == 32);
+    }
+
+    #[test]
+    fn names_must_be_as_many_as_the_named() {
+        let set = Dataset::new(vec![0.0; 4], [2], Targets::named_classes(vec![0, 1], ["no", "yes"])).unwrap();
+        assert_eq!(set.class_names(), ["no", "yes"]);
+        assert_eq!(message(set.with_feature_names(["one"])), "2 features need as many names, but 1 were given");
+        let targets = Targets::Classes { labels: vec![0], shape: Shape::from([]), classes: 2, names: vec!["a".into()] };
+        assert_eq!(message(Dataset::new(vec![0.0], [1], targets)), "2 classes need as many names, but 1 were given");
+    }
+
+    #[test]
+    fn a_selection_keeps_order_and_repetition() {
+        let set = Dataset::with_names(vec![0.0, 1.0, 2.0], ["x"], Targets::values(vec![0.0, 10.0, 20.0], [1])).unwrap();
+        let chosen = set.select(&[2, 0, 2]).unwrap();
+        assert_eq!(chosen.into_parts(), (vec![2.0, 0.0, 2.0], Targets::values(vec![20.0, 0.0, 20.0], [1])));
+        assert_eq!(
+            message(set.select(&[0, 3])),
+            "example 3 was asked for, but the data set has 3 examples, counted from 0"
+        );
+        assert_eq!(message(set.select(&[])), "the selection is empty, but at least one example is needed");
+    }
+
+    #[test]
+    fn selections_of_random_shapes_hold_the_right_examples() {
+        let mut stream = Seed(4).stream(0);
+        let mut up_to = |n: usize| 1 + (stream.uniform() * n as f64) as usize;
+        for _ in 0..200 {
+            let (examples, rows, columns, steps) = (up_to(9), up_to(4), up_to(4), up_to(3));
+            let inputs =
+                ArrayD::from_shape_fn(IxDyn(&[examples, rows, columns]), |i| (100 * i[0] + 10 * i[1] + i[2]) as f32);
+            let labels: Vec<u32> = (0..examples * steps).map(|i| i as u32).collect();
+            let targets =
+                Targets::Classes { labels, shape: Shape::from([steps]), classes: examples * steps, names: vec![] };
+            let set = Dataset::from_array(inputs.clone(), targets).unwrap();
+            let indices: Vec<usize> = (0..up_to(12)).map(|_| up_to(examples) - 1).collect();
+            let chosen = set.select(&indices).unwrap();
+            let TargetsView::Classes(labels) = chosen.targets() else { unreachable!() };
+            for (place, &index) in indices.iter().enumerate() {
+                let example = inputs.index_axis(Axis(0), index);
+                assert!(chosen.inputs().example(place).iter().eq(example.iter()));
+                assert_eq!(labels[place * steps] as usize, index * steps);
+            }
+        }
+    }
+
+    #[test]
+    fn mapping_changes_inputs_alone() {
+        let set = Dataset::from_array(array![1.0, 4.0], vec![0, 1]).unwrap();
+        let mapped = set.clone().map_inputs(f64::sqrt).unwrap();
+        assert_eq!(mapped.inputs().slice(), [1.0, 2.0]);
+        assert!(message(set.map_inputs(|x| 1.0 / (x - 1.0))).starts_with("example 0 has inf as its input 0;"));
+    }
+
+    #[test]
+    fn classes_become_one_hot_rows() {
+        let set = Dataset::from_array(array![1.0, 4.0], vec![2, 0]).unwrap().one_hot_targets().unwrap();
+        let TargetsView::Values(targets) = set.targets() else { unreachable!() };
+        assert_eq!(targets.matrix(), array![[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]);
+        assert_eq!(
+            message(set.one_hot_targets()),
+            "one-hot encoding needs one class per example, but the data set has numbers as targets"
+        );
+    }
+}

@@ -1,0 +1,44 @@
+//! Data sets and what is done to them before a model sees them.
+#![cfg_attr(feature = "csv", doc = include_str!("../README.md"))]
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
+mod batches;
+mod dataset;
+#[cfg(feature = "digits")]
+mod digits;
+mod error;
+#[cfg(feature = "idx")]
+pub mod idx;
+mod min_max_scaler;
+#[cfg(feature = "idx")]
+mod mnist;
+pub mod npy;
+mod one_hot;
+mod permutation;
+mod raw_array;
+mod scaler;
+#[cfg(feature = "csv")]
+mod schema;
+mod split;
+mod standard_scaler;
+#[cfg(feature = "csv")]
+mod table;
+
+pub use batches::{Batches, MiniBatch};
+pub use dataset::{Dataset, Targets, TargetsView};
+#[cfg(feature = "digits")]
+pub use digits::digits;
+pub use error::DataError;
+pub use min_max_scaler::MinMaxScaler;
+#[cfg(feature = "idx")]
+pub use mnist::mnist;
+pub use one_hot::{OneHot, one_hot};
+pub use raw_array::{Elements, RawArray};
+pub use scaler::Scaler;
+#[cfg(feature = "csv")]
+pub use schema::{Columns, Missing, Schema};
+pub use split::{Fold, Folds};
+pub use standard_scaler::StandardScaler;
+#[cfg(feature = "csv")]
+pub use table::{Table, TableOptions};

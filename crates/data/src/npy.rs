@@ -1,0 +1,316 @@
+//! NumPy's NPY format, versions 1 to 3: a Python dictionary that describes the array, then its elements.
+//!
+//! Element types are u8, i8, i16, i32, i64, f32 and f64 in either byte order; arrays in Fortran order are re-ordered.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use crate::DataError;
+use crate::raw_array::{ElementType, Layout, RawArray, read_header};
+
+const FORMAT: &str = "NPY";
+
+/// NumPy refuses longer headers too, unless told that the file can be trusted.
+const LONGEST_HEADER: usize = 10_000;
+
+/// Reads one array, which must be all there is.
+///
+/// # Errors
+/// Where the reader fails, the data are cut short, followed by others or no NPY at all,
+/// or the elements are of another type than those above.
+/// Memory is used for what is there, not for what a header promises.
+pub fn read(mut reader: impl Read) -> Result<RawArray, DataError> {
+    let mut start = [0; 8];
+    read_header(&mut reader, &mut start, FORMAT)?;
+    let [0x93, b'N', b'U', b'M', b'P', b'Y', version, _] = start else {
+        return Err(DataError::Magic { format: FORMAT, found: format!("the bytes {start:02x?}") });
+    };
+    let mut length = [0; 4];
+    match version {
+        1 => {
+            let [low, high, ..] = &mut length;
+            let mut two = [0; 2];
+            read_header(&mut reader, &mut two, FORMAT)?;
+            [*low, *high] = two;
+        }
+        2 | 3 => read_header(&mut reader, &mut length, FORMAT)?,
+        _ => return Err(refused(format!("is of version {version}, but only 1 to 3 exist"))),
+    }
+    let length = u32::from_le_bytes(length) as usize;
+    if length > LONGEST_HEADER {
+        return Err(refused(format!("claims {length} bytes for itself, but at most {LONGEST_HEADER} are read")));
+    }
+    let mut header = vec![0; length];
+    read_header(&mut reader, &mut header, FORMAT)?;
+    let text = str::from_utf8(&header).map_err(|_| refused("is not text".into()))?;
+    layout(text)?.read(reader)
+}
+
+/// Reads the one array of a file.
+///
+/// # Errors
+/// As [`read`]; the error names the file.
+pub fn read_path(path: impl AsRef<Path>) -> Result<RawArray, DataError> {
+    let path = path.as_ref();
+    let read_file = || read(BufReader::new(File::open(path)?));
+    read_file().map_err(|error| error.in_file(path))
+}
+
+fn refused(reason: String) -> DataError {
+    DataError::Header { format: FORMAT, reason }
+}
+
+/// Reads `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`, the keys in any order.
+fn layout(header: &str) -> Result<Layout, DataError> {
+    let mut text = Text { rest: header };
+    let (mut descr, mut fortran_order, mut shape) = (None, None, None);
+    text.expect("{")?;
+    while !text.take("}") {
+        let key = text.string()?;
+        text.expect(":")?;
+        match key {
+            "descr" => descr = Some(text.element()?),
+            "fortran_order" => fortran_order = Some(text.boolean()?),
+            "shape" => shape = Some(text.tuple()?),
+            _ => return Err(refused(format!("has an unknown key `{key}`"))),
+        }
+        if !text.take(",") {
+            text.expect("}")?;
+            break;
+        }
+    }
+    if !text.rest.trim().is_empty() {
+        return Err(text.unexpected("its end"));
+    }
+    let missing = |key| move || refused(format!("has no key `{key}`"));
+    let (element, big_endian) = descr.ok_or_else(missing("descr"))?;
+    let first_axis_fastest = fortran_order.ok_or_else(missing("fortran_order"))?;
+    let shape = shape.ok_or_else(missing("shape"))?;
+    Ok(Layout { format: FORMAT, element, big_endian, first_axis_fastest, shape })
+}
+
+/// What is left of a header.
+struct Text<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Text<'a> {
+    /// Whether `token` comes next; it is then passed over.
+    fn take(&mut self, token: &str) -> bool {
+        let rest = self.rest.trim_start();
+        match rest.strip_prefix(token) {
+            Some(rest) => {
+                self.rest = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn expect(&mut self, token: &str) -> Result<(), DataError> {
+        if self.take(token) { Ok(()) } else { Err(self.unexpected(&format!("`{token}`"))) }
+    }
+
+    fn unexpected(&self, wanted: &str) -> DataError {
+        let found: String = self.rest.trim_start().chars().take(20).collect();
+        refused(format!("should go on with {wanted}, but goes on with `{}`", found.trim_end()))
+    }
+
+    fn string(&mut self) -> Result<&'a str, DataError> {
+        let quote = if self.take("'") {
+            '\''
+        } else if self.take("\"") {
+            '"'
+        } else {
+            return Err(self.unexpected("a string"));
+        };
+        let (string, rest) = self.rest.split_once(quote).ok_or_else(|| self.unexpected("a closing quote"))?;
+        self.rest = rest;
+        Ok(string)
+    }
+
+    fn boolean(&mut self) -> Result<bool, DataError> {
+        if self.take("True") {
+            return Ok(true);
+        }
+        if self.take("False") { Ok(false) } else { Err(self.unexpected("`True` or `False`")) }
+    }
+
+    fn tuple(&mut self) -> Result<Vec<usize>, DataError> {
+        let mut axes = Vec::new();
+        self.expect("(")?;
+        while !self.take(")") {
+            let rest = self.rest.trim_start();
+            let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+            let (digits, rest) = rest.split_at(end);
+            axes.push(digits.parse().map_err(|_| self.unexpected("the length of an axis"))?);
+            self.rest = rest;
+            // Python 2 wrote long integers so.
+            self.take("L");
+            if !self.take(",") {
+                self.expect(")")?;
+                break;
+            }
+        }
+        Ok(axes)
+    }
+
+    /// The element type, and whether its bytes come largest first.
+    fn element(&mut self) -> Result<(ElementType, bool), DataError> {
+        let unsupported = |found: &str| {
+            refused(format!(
+                "speaks of elements of type {found}, but only u1, i1, i2, i4, i8, f4 and f8 are read; \
+                 save the array with `.astype` one of these"
+            ))
+        };
+        if !self.rest.trim_start().starts_with(['\'', '"']) {
+            return Err(unsupported("with named fields"));
+        }
+        let descr = self.string()?;
+        let mut letters = descr.chars();
+        let order = letters.next();
+        let element = match letters.as_str() {
+            "u1" => ElementType::U8,
+            "i1" => ElementType::I8,
+            "i2" => ElementType::I16,
+            "i4" => ElementType::I32,
+            "i8" => ElementType::I64,
+            "f4" => ElementType::F32,
+            "f8" => ElementType::F64,
+            _ => return Err(unsupported(&format!("`{descr}`"))),
+        };
+        match order {
+            Some('<' | '|') => Ok((element, false)),
+            Some('>') => Ok((element, true)),
+            _ => Err(unsupported(&format!("`{descr}`"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Elements;
+    use downhill_tensor::Seed;
+    use ndarray::array;
+
+    /// A file of version 1 as NumPy writes it.
+    fn file(header: &str, data: &[u8]) -> Vec<u8> {
+        let mut padded = header.as_bytes().to_vec();
+        padded.resize((11 + header.len()).next_multiple_of(64) - 11, b' ');
+        padded.push(b'\n');
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((padded.len() as u16).to_le_bytes());
+        bytes.extend(padded);
+        bytes.extend(data);
+        bytes
+    }
+
+    fn of(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+        file(&format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}"), data)
+    }
+
+    fn message(bytes: &[u8]) -> String {
+        read(bytes).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_numpy_writes_is_read() {
+        // python3 -c "import numpy, sys; numpy.save(sys.stdout.buffer, numpy.array([[1, 2, 3], [4, 5, 6]], '<f4', order='F'))"
+        let mut bytes = b"\x93NUMPY\x01\x00v\x00{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }".to_vec();
+        bytes.resize(127, b' ');
+        bytes.extend(b"\n\x00\x00\x80?\x00\x00\x80@\x00\x00\x00@\x00\x00\xa0@\x00\x00@@\x00\x00\xc0@");
+        let matrix = read(&bytes[..]).unwrap();
+        assert_eq!(matrix.to_array::<f64>(), array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]].into_dyn());
+        for length in 0..bytes.len() {
+            let error = read(&bytes[..length]).unwrap_err();
+            assert!(error.to_string().contains("cut short"), "{length}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_element_type_is_read_in_both_byte_orders() {
+        let cases = [
+            ("|u1", vec![7, 255], Elements::U8(vec![7, 255])),
+            ("|i1", vec![7, 255], Elements::I8(vec![7, -1])),
+            ("<i2", vec![2, 1, 254, 255], Elements::I16(vec![258, -2])),
+            (">i2", vec![1, 2, 255, 254], Elements::I16(vec![258, -2])),
+            ("<i4", [5i32, -6].iter().flat_map(|x| x.to_le_bytes()).collect(), Elements::I32(vec![5, -6])),
+            (">i8", [5i64, -6].iter().flat_map(|x| x.to_be_bytes()).collect(), Elements::I64(vec![5, -6])),
+            ("<i8", [5i64, -6].iter().flat_map(|x| x.to_le_bytes()).collect(), Elements::I64(vec![5, -6])),
+            (">f4", [1.5f32, -0.1].iter().flat_map(|x| x.to_be_bytes()).collect(), Elements::F32(vec![1.5, -0.1])),
+            ("<f8", [1.5f64, -0.1].iter().flat_map(|x| x.to_le_bytes()).collect(), Elements::F64(vec![1.5, -0.1])),
+        ];
+        for (descr, data, expected) in cases {
+            let array = read(&of(descr, "(2,)", &data)[..]).unwrap();
+            assert_eq!((array.shape(), array.elements()), (&[2][..], &expected), "{descr}");
+        }
+    }
+
+    #[test]
+    fn headers_may_be_written_otherwise() {
+        let text = "{\"shape\":(1L,2L),\"descr\":\"|u1\",\"fortran_order\":False}\n";
+        for version in [2u8, 3] {
+            let mut bytes = vec![0x93, b'N', b'U', b'M', b'P', b'Y', version, 0];
+            bytes.extend((text.len() as u32).to_le_bytes());
+            bytes.extend(text.as_bytes());
+            bytes.extend([8, 9]);
+            assert_eq!(read(&bytes[..]).unwrap().shape(), [1, 2]);
+        }
+        assert_eq!(read(&of("|u1", "()", &[3])[..]).unwrap().to_labels().unwrap(), [3]);
+        assert_eq!(read(&of("|u1", "(0, 5)", &[])[..]).unwrap().shape(), [0, 5]);
+    }
+
+    #[test]
+    fn hostile_headers_are_errors_without_large_allocations() {
+        let cases = [
+            (of("<f4", "(4000000000000000000, 4000000000000000000)", &[]), "which no memory can hold"),
+            (of("|u1", "(0, 9223372036854775807, 2)", &[]), "which no memory can hold"),
+            (of("<f8", "(1000000000000000,)", &[0; 9]), "speaks of 8000000000000000 bytes of data, but only 9 follow"),
+            (
+                of("<f4", "(99999999999999999999999,)", &[]),
+                "should go on with the length of an axis, but goes on with `999",
+            ),
+            (of("<f4", "(-1,)", &[]), "should go on with the length of an axis, but goes on with `-1,)"),
+            (of("<f4", "(1 2)", &[]), "should go on with `)`, but goes on with `2)"),
+            (of("<f4", "3", &[]), "should go on with `(`, but goes on with `3, }`"),
+            (of("<f4", "(1,)", &[0; 5]), "speaks of 4 bytes of data, but more follow"),
+            (of("<c8", "(1,)", &[0; 8]), "elements of type `<c8`, but only u1, i1, i2, i4, i8, f4 and f8 are read"),
+            (of("=f4", "(1,)", &[0; 4]), "elements of type `=f4`"),
+            (of("é", "(1,)", &[0; 4]), "elements of type `é`"),
+            (of("", "(1,)", &[0; 4]), "elements of type ``"),
+            (file("{'descr': [('x', '<f4')], 'shape': (1,)}", &[]), "elements of type with named fields"),
+            (file("{'descr': '<f4', 'shape': (1,)}", &[0; 4]), "has no key `fortran_order`"),
+            (file("{'fortran_order': maybe}", &[]), "should go on with `True` or `False`, but goes on with `maybe}`"),
+            (file("{'colour': 3}", &[]), "has an unknown key `colour`"),
+            (file("{'descr", &[]), "should go on with a closing quote"),
+            (file("{} and more", &[]), "should go on with its end, but goes on with `and more`"),
+            (file("", &[]), "should go on with `{`, but goes on with ``"),
+            (b"\x93NUMPY\x04\x00".to_vec(), "is of version 4, but only 1 to 3 exist"),
+            (b"\x93NUMPY\x02\x00\xff\xff\xff\xff".to_vec(), "claims 4294967295 bytes for itself"),
+            (b"\x93NUMPY\x01\x00\x02\x00\xff\xfe".to_vec(), "the NPY header is not text"),
+            (b"PK\x03\x04\x14\x00\x00\x00".to_vec(), "this is not NPY data: it starts with the bytes [50, 4b,"),
+        ];
+        for (bytes, expected) in cases {
+            let message = message(&bytes);
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn damaged_files_never_panic() {
+        let mut stream = Seed(5).stream(0);
+        let whole = of("<f4", "(2, 3)", &[1; 24]);
+        for _ in 0..5000 {
+            let mut bytes = whole.clone();
+            for _ in 0..1 + (stream.uniform() * 3.0) as usize {
+                let place = (stream.uniform() * bytes.len() as f64) as usize;
+                bytes[place] = (stream.uniform() * 256.0) as u8;
+            }
+            if let Ok(array) = read(&bytes[..]) {
+                let _ = (array.to_array::<f32>(), array.to_labels());
+            }
+        }
+    }
+}

@@ -1,0 +1,320 @@
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use downhill_tensor::{Scalar, Seed};
+
+use crate::permutation::{Purpose, permute};
+use crate::{DataError, Dataset};
+
+/// The two parts of one round of cross-validation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fold<T> {
+    /// All examples but those of this fold.
+    pub train: Dataset<T>,
+    /// The examples of this fold.
+    pub validation: Dataset<T>,
+}
+
+/// The rounds of a cross-validation, made one at a time.
+#[derive(Clone, Debug)]
+pub struct Folds<'a, T> {
+    dataset: &'a Dataset<T>,
+    folds: Vec<Vec<usize>>,
+    rest: Range<usize>,
+}
+
+impl<T: Scalar> Dataset<T> {
+    /// Two random parts: the first holds `fraction` of the examples, rounded to the nearest count
+    /// but at least one and at most all but one; the second holds the others.
+    ///
+    /// Both are in random order, which depends on `seed` and on the number of examples alone.
+    ///
+    /// ```
+    /// use downhill_data::Dataset;
+    /// use downhill_tensor::Seed;
+    /// let all = Dataset::new((0..10).map(f64::from).collect(), [1], vec![0; 10])?;
+    /// let (train, test) = all.split(0.8, Seed(1))?;
+    /// assert_eq!((train.len(), test.len()), (8, 2));
+    /// # Ok::<(), downhill_data::DataError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Where the fraction does not lie between 0 and 1, or there are fewer than two examples.
+    pub fn split(&self, fraction: f64, seed: Seed) -> Result<(Self, Self), DataError> {
+        check_fraction(fraction)?;
+        self.check_enough(2)?;
+        let order = self.random_order(seed, Purpose::Split);
+        let (first, second) = order.split_at(share(fraction, order.len()));
+        Ok((self.gather(first), self.gather(second)))
+    }
+
+    /// Two random parts in which every class keeps its share: the first holds `fraction` of each class,
+    /// rounded to the nearest count but at least one example and at most all but one; the second the others.
+    ///
+    /// The parts may differ in size from those of [`split`](Self::split) by what rounding adds up to.
+    ///
+    /// # Errors
+    /// As for [`split`](Self::split); where there is not one class for each example;
+    /// and where a class that occurs has a single example.
+    pub fn stratified_split(&self, fraction: f64, seed: Seed) -> Result<(Self, Self), DataError> {
+        check_fraction(fraction)?;
+        let mut wanted = self.class_counts("a stratified split", 2)?;
+        for count in wanted.values_mut() {
+            *count = share(fraction, *count);
+        }
+        let (labels, _) = self.sole_labels("a stratified split")?;
+        let (first, second): (Vec<usize>, Vec<usize>) =
+            self.random_order(seed, Purpose::Split).into_iter().partition(|&index| {
+                match labels.get(index).and_then(|label| wanted.get_mut(label)) {
+                    Some(left) if *left > 0 => {
+                        *left -= 1;
+                        true
+                    }
+                    _ => false,
+                }
+            });
+        Ok((self.gather(&first), self.gather(&second)))
+    }
+
+    /// The rounds of a `count`-fold cross-validation: each example is in one validation part.
+    ///
+    /// Folds are random and their sizes differ by one at most.
+    ///
+    /// # Errors
+    /// Where there are fewer than two folds, or fewer examples than folds.
+    pub fn k_folds(&self, count: usize, seed: Seed) -> Result<Folds<'_, T>, DataError> {
+        check_folds(count)?;
+        self.check_enough(count)?;
+        let order = self.random_order(seed, Purpose::Folds);
+        let folds = (0..count).map(|fold| order.iter().copied().skip(fold).step_by(count).collect()).collect();
+        Ok(Folds { dataset: self, folds, rest: 0..count })
+    }
+
+    /// The rounds of a `count`-fold cross-validation in which every class keeps its share.
+    ///
+    /// The examples of a class, and those of all classes, are spread over the folds so that counts differ by one at most.
+    ///
+    /// # Errors
+    /// As for [`k_folds`](Self::k_folds); where there is not one class for each example;
+    /// and where a class that occurs has fewer examples than there are folds.
+    pub fn stratified_k_folds(&self, count: usize, seed: Seed) -> Result<Folds<'_, T>, DataError> {
+        check_folds(count)?;
+        // Each class is dealt to the folds in turn, starting where the class before it ends.
+        let mut turns = self.class_counts("a stratified cross-validation", count)?;
+        let mut dealt = 0;
+        for turn in turns.values_mut() {
+            dealt += std::mem::replace(turn, dealt);
+        }
+        let (labels, _) = self.sole_labels("a stratified cross-validation")?;
+        let mut folds = vec![Vec::new(); count];
+        for index in self.random_order(seed, Purpose::Folds) {
+            if let Some(turn) = labels.get(index).and_then(|label| turns.get_mut(label)) {
+                folds.get_mut(*turn % count).into_iter().for_each(|fold| fold.push(index));
+                *turn += 1;
+            }
+        }
+        Ok(Folds { dataset: self, folds, rest: 0..count })
+    }
+
+    fn random_order(&self, seed: Seed, purpose: Purpose) -> Vec<usize> {
+        let mut order = vec![0; self.len()];
+        permute(&mut order, &mut seed.stream(purpose as u64));
+        order
+    }
+
+    fn check_enough(&self, needed: usize) -> Result<(), DataError> {
+        if self.len() < needed {
+            return Err(DataError::TooFew { what: "the data set".into(), examples: self.len(), needed });
+        }
+        Ok(())
+    }
+
+    /// How many examples each class has, of those that occur; each must have as many as needed.
+    fn class_counts(&self, operation: &'static str, needed: usize) -> Result<BTreeMap<u32, usize>, DataError> {
+        let mut counts = BTreeMap::new();
+        for &label in self.sole_labels(operation)?.0 {
+            *counts.entry(label).or_insert(0) += 1;
+        }
+        for (&label, &examples) in &counts {
+            if examples < needed {
+                let name = self.class_names().get(label as usize);
+                let name = name.map_or_else(String::new, |name| format!(" (`{name}`)"));
+                return Err(DataError::TooFew { what: format!("class {label}{name}"), examples, needed });
+            }
+        }
+        Ok(counts)
+    }
+}
+
+impl<T: Scalar> Iterator for Folds<'_, T> {
+    type Item = Fold<T>;
+
+    fn next(&mut self) -> Option<Fold<T>> {
+        let current = self.rest.next()?;
+        let others = self.folds.iter().enumerate().filter(|&(fold, _)| fold != current);
+        let train: Vec<usize> = others.flat_map(|(_, indices)| indices).copied().collect();
+        let validation = self.folds.get(current)?;
+        Some(Fold { train: self.dataset.gather(&train), validation: self.dataset.gather(validation) })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.rest.size_hint()
+    }
+}
+
+impl<T: Scalar> ExactSizeIterator for Folds<'_, T> {}
+
+/// `fraction` of `examples`, which are two or more, with at least one on either side.
+fn share(fraction: f64, examples: usize) -> usize {
+    ((examples as f64 * fraction).round() as usize).clamp(1, examples - 1)
+}
+
+fn check_fraction(fraction: f64) -> Result<(), DataError> {
+    if fraction > 0.0 && fraction < 1.0 { Ok(()) } else { Err(DataError::Fraction { fraction }) }
+}
+
+fn check_folds(folds: usize) -> Result<(), DataError> {
+    if folds >= 2 { Ok(()) } else { Err(DataError::FoldCount { folds }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Targets, TargetsView};
+    use ndarray::array;
+
+    /// Example i has the input i, and `counts[c]` examples have the class c.
+    fn set(counts: &[usize]) -> Dataset<f64> {
+        let labels: Vec<u32> =
+            counts.iter().enumerate().flat_map(|(class, &count)| std::iter::repeat_n(class as u32, count)).collect();
+        Dataset::new((0..labels.len()).map(|i| i as f64).collect(), [1], labels).unwrap()
+    }
+
+    fn indices(set: &Dataset<f64>) -> Vec<usize> {
+        set.inputs().slice().iter().map(|&x| x as usize).collect()
+    }
+
+    fn counts(set: &Dataset<f64>) -> Vec<usize> {
+        let mut counts = vec![0; set.classes().unwrap()];
+        let TargetsView::Classes(labels) = set.targets() else { unreachable!() };
+        labels.iter().for_each(|&label| counts[label as usize] += 1);
+        counts
+    }
+
+    fn is_partition(parts: &[&Dataset<f64>], whole: &Dataset<f64>) -> bool {
+        let mut all: Vec<usize> = parts.iter().flat_map(|part| indices(part)).collect();
+        all.sort_unstable();
+        all == (0..whole.len()).collect::<Vec<_>>()
+    }
+
+    fn message<V>(result: Result<V, DataError>) -> String {
+        match result {
+            Ok(_) => "no error".into(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_split_is_a_partition_of_the_documented_sizes() {
+        for (examples, fraction, expected) in
+            [(10, 0.8, 8), (10, 0.25, 3), (2, 0.5, 1), (3, 0.999, 2), (5, 1e-9, 1), (1000, 0.7, 700)]
+        {
+            let whole = set(&[examples]);
+            let (first, second) = whole.split(fraction, Seed(5)).unwrap();
+            assert_eq!(first.len(), expected);
+            assert!(is_partition(&[&first, &second], &whole));
+        }
+    }
+
+    #[test]
+    fn a_split_is_fixed_by_its_seed() {
+        let whole = set(&[20]);
+        assert_eq!(whole.split(0.5, Seed(3)).unwrap(), whole.split(0.5, Seed(3)).unwrap());
+        assert_ne!(whole.split(0.5, Seed(3)).unwrap(), whole.split(0.5, Seed(4)).unwrap());
+        assert_eq!(indices(&whole.split(0.25, Seed(3)).unwrap().0), [3, 14, 11, 4, 1]);
+    }
+
+    #[test]
+    fn every_class_keeps_its_share() {
+        let whole = set(&[50, 30, 7, 0, 2]);
+        for (fraction, expected) in [(0.5, [25, 15, 4, 0, 1]), (0.9, [45, 27, 6, 0, 1]), (0.01, [1, 1, 1, 0, 1])] {
+            let (first, second) = whole.stratified_split(fraction, Seed(6)).unwrap();
+            assert_eq!(counts(&first), expected);
+            assert!(is_partition(&[&first, &second], &whole));
+            // Classes are mixed, not one after the other.
+            assert!(!indices(&second).is_sorted());
+        }
+    }
+
+    #[test]
+    fn folds_partition_the_examples_evenly() {
+        for (examples, folds) in [(10, 2), (10, 3), (10, 10), (101, 7)] {
+            let whole = set(&[examples]);
+            let rounds = whole.k_folds(folds, Seed(1)).unwrap();
+            assert_eq!(rounds.len(), folds);
+            let rounds: Vec<_> = rounds.collect();
+            let validation: Vec<_> = rounds.iter().map(|round| &round.validation).collect();
+            assert!(is_partition(&validation, &whole));
+            assert!(
+                validation.iter().all(|part| part.len() == examples / folds || part.len() == examples.div_ceil(folds))
+            );
+            assert!(rounds.iter().all(|round| is_partition(&[&round.train, &round.validation], &whole)));
+        }
+    }
+
+    #[test]
+    fn stratified_folds_hold_each_class_evenly() {
+        let whole = set(&[11, 0, 5, 7]);
+        let rounds: Vec<_> = whole.stratified_k_folds(4, Seed(2)).unwrap().collect();
+        for round in &rounds {
+            assert!(is_partition(&[&round.train, &round.validation], &whole));
+            assert!([5, 6].contains(&round.validation.len()));
+            // Classes are mixed, not one after the other.
+            assert!(!indices(&round.validation).is_sorted());
+            for (class, count) in counts(&round.validation).into_iter().enumerate() {
+                let all = counts(&whole)[class];
+                assert!(count == all / 4 || count == all.div_ceil(4), "class {class}: {count} of {all}");
+            }
+        }
+        let labels = Targets::<f64>::named_classes(vec![0, 0, 1], ["often", "rarely"]);
+        let lonely = Dataset::from_array(array![1.0, 2.0, 3.0], labels).unwrap();
+        assert_eq!(
+            message(lonely.stratified_k_folds(2, Seed(1))),
+            "class 1 (`rarely`) has 1 of the 2 examples that it needs for every part to get one"
+        );
+    }
+
+    #[test]
+    fn what_can_not_be_split_is_refused() {
+        let whole = set(&[3, 2]);
+        for fraction in [0.0, 1.0, -0.5, 1.5, f64::NAN] {
+            let expected =
+                format!("the fraction of a split must lie between 0 and 1, both excluded, but is {fraction}");
+            assert_eq!(message(whole.split(fraction, Seed(1))), expected);
+            assert_eq!(message(whole.stratified_split(fraction, Seed(1))), expected);
+        }
+        assert_eq!(
+            message(set(&[1]).split(0.5, Seed(1))),
+            "the data set has 1 of the 2 examples that it needs for every part to get one"
+        );
+        assert!(message(set(&[4, 1]).stratified_split(0.5, Seed(1))).starts_with("class 1 has 1 of the 2 examples"));
+        assert_eq!(
+            message(whole.k_folds(1, Seed(1))),
+            "a cross-validation needs 2 folds or more, so that there is something to train and to validate on, not 1"
+        );
+        assert!(message(whole.k_folds(6, Seed(1))).starts_with("the data set has 5 of the 6 examples"));
+        let numbers = Dataset::from_array(array![1.0, 2.0], array![1.0, 2.0]).unwrap();
+        assert_eq!(
+            message(numbers.stratified_split(0.5, Seed(1))),
+            "a stratified split needs one class per example, but the data set has numbers as targets"
+        );
+        assert!(message(numbers.stratified_k_folds(2, Seed(1))).starts_with("a stratified cross-validation needs"));
+    }
+
+    #[test]
+    fn splits_and_folds_of_one_seed_differ() {
+        let whole = set(&[100]);
+        let fold = whole.k_folds(2, Seed(9)).unwrap().next().unwrap();
+        assert_ne!(whole.split(0.5, Seed(9)).unwrap().0, fold.train);
+    }
+}
