@@ -1,0 +1,198 @@
+use std::fmt::Debug;
+
+use downhill_layers::{Add, Concat, Layer};
+use downhill_tensor::ShapeError;
+
+use crate::{Graph, Node};
+
+/// Anything that can be wired into a graph: one layer, a chain, a residual block, a user's own.
+///
+/// A block is a wiring and not a layer with hidden buffers, so that memory is planned once for the whole network.
+///
+/// ```
+/// use downhill_layers::{Affine, Tanh};
+/// use downhill_network::{Block, Graph, Network, Node};
+/// use downhill_tensor::{Seed, ShapeError};
+///
+/// /// A highway: the input goes to every one of `depth` layers.
+/// #[derive(Debug)]
+/// struct Highway {
+///     depth: usize,
+/// }
+///
+/// impl Block for Highway {
+///     fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
+///         let features = graph.shape(x).len();
+///         let mut y = x;
+///         for _ in 0..self.depth {
+///             y = graph.apply(Affine::new(features), &[y])?;
+///             y = graph.apply(Tanh, &[y])?;
+///             y = graph.apply(downhill_layers::Add, &[x, y])?;
+///         }
+///         Ok(y)
+///     }
+/// }
+///
+/// let network = Network::<f32>::build([8], Highway { depth: 3 }, Seed(0))?;
+/// assert_eq!(network.parameters().len(), 3 * (8 * 8 + 8));
+/// # Ok::<(), ShapeError>(())
+/// ```
+pub trait Block: Debug {
+    /// Adds the block's layers to the graph, from `x` on, and gives the node of its output.
+    ///
+    /// # Errors
+    /// Where a layer does not take what it is given.
+    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError>;
+}
+
+impl<L: Layer + Clone + 'static> Block for L {
+    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
+        graph.place(self.clone(), &[x])
+    }
+}
+
+impl Block for Box<dyn Block> {
+    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
+        (**self).wire(graph, x)
+    }
+}
+
+/// A chain of blocks, each taking what the one before it makes; the first is named `0`.
+///
+/// [`sequential!`](crate::sequential) lists the blocks; [`then`](Sequential::then) adds one where a loop decides.
+#[derive(Debug, Default)]
+pub struct Sequential {
+    blocks: Vec<Box<dyn Block>>,
+}
+
+impl Sequential {
+    /// A chain of nothing: y = x.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The chain with one more block at its end.
+    #[must_use]
+    pub fn then(mut self, block: impl Block + 'static) -> Self {
+        self.blocks.push(Box::new(block));
+        self
+    }
+}
+
+impl Block for Sequential {
+    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
+        let mut y = x;
+        for (index, block) in self.blocks.iter().enumerate() {
+            y = graph.scoped(index.to_string(), |graph| block.wire(graph, y))?;
+        }
+        Ok(y)
+    }
+}
+
+/// A chain of blocks, in the order in which they run.
+///
+/// ```
+/// use downhill_layers::{Affine, Dropout, Relu};
+/// use downhill_network::{Network, Residual, sequential};
+/// use downhill_tensor::Seed;
+///
+/// let mlp = sequential![Affine::new(32), Relu, Residual(sequential![Affine::new(32), Relu]), Affine::new(10)];
+/// let network = Network::<f32>::build([64], mlp, Seed(7))?;
+/// assert_eq!(network.output_shape(), [10].into());
+/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// ```
+#[macro_export]
+macro_rules! sequential {
+    ($($block:expr),* $(,)?) => {
+        $crate::Sequential::new()$(.then($block))*
+    };
+}
+
+/// A block and a way around it: y = x + f(x).
+///
+/// dJ/dx = dJ/dy + f'(x)ᵀ dJ/dy: the gradient reaches x unchanged, whatever f does.
+/// f must keep the shape.
+///
+/// Source: He et al. 2015 (arXiv 1512.03385).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Residual<B>(pub B);
+
+impl<B: Block> Block for Residual<B> {
+    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
+        let y = self.0.wire(graph, x)?;
+        graph.scoped("add", |graph| graph.place(Add, &[x, y]))
+    }
+}
+
+/// Several blocks that all take the same input; their outputs are summed or put side by side.
+///
+/// [`branches!`](crate::branches) lists the blocks, which are named `0`, `1`, ...
+#[derive(Debug)]
+pub struct Branches {
+    blocks: Vec<Box<dyn Block>>,
+    merge: Merge,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Merge {
+    Sum,
+    Concat { axis: usize },
+}
+
+impl Branches {
+    /// No branches yet; their outputs will be summed.
+    #[must_use]
+    pub fn sum() -> Self {
+        Self { blocks: Vec::new(), merge: Merge::Sum }
+    }
+
+    /// No branches yet; their outputs will be put side by side along this axis of the example.
+    #[must_use]
+    pub fn concat(axis: usize) -> Self {
+        Self { blocks: Vec::new(), merge: Merge::Concat { axis } }
+    }
+
+    /// The same with one more branch.
+    #[must_use]
+    pub fn with(mut self, block: impl Block + 'static) -> Self {
+        self.blocks.push(Box::new(block));
+        self
+    }
+}
+
+impl Block for Branches {
+    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
+        let mut outputs = Vec::new();
+        for (index, block) in self.blocks.iter().enumerate() {
+            outputs.push(graph.scoped(index.to_string(), |graph| block.wire(graph, x))?);
+        }
+        match self.merge {
+            Merge::Sum => graph.scoped("sum", |graph| graph.place(Add, &outputs)),
+            Merge::Concat { axis } => graph.scoped("concat", |graph| graph.place(Concat::new(axis), &outputs)),
+        }
+    }
+}
+
+/// Several blocks that all take the same input: `branches![sum; f, g]` gives f(x) + g(x), and
+/// `branches![concat 0; f, g]` puts the two side by side along axis 0 of the example.
+///
+/// ```
+/// use downhill_layers::{Affine, Relu, Tanh};
+/// use downhill_network::{Network, branches, sequential};
+/// use downhill_tensor::Seed;
+///
+/// let two = branches![concat 0; sequential![Affine::new(8), Relu], sequential![Affine::new(4), Tanh]];
+/// let network = Network::<f32>::build([5], sequential![two, Affine::new(1)], Seed(0))?;
+/// assert_eq!(network.parameter("1.weight")?.shape(), [1, 12]);
+/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// ```
+#[macro_export]
+macro_rules! branches {
+    (sum; $($block:expr),+ $(,)?) => {
+        $crate::Branches::sum()$(.with($block))+
+    };
+    (concat $axis:expr; $($block:expr),+ $(,)?) => {
+        $crate::Branches::concat($axis)$(.with($block))+
+    };
+}

@@ -1,0 +1,114 @@
+use std::error::Error;
+use std::fmt;
+
+use downhill_layers::Description;
+use downhill_tensor::{Scalar, Seed, Shape, ShapeError};
+
+use crate::{Graph, Network, Node};
+
+/// The wiring of a network as data, without its numbers: what a file holds beside θ.
+///
+/// ```
+/// use downhill_layers::{Affine, Relu};
+/// use downhill_network::{Network, sequential};
+/// use downhill_tensor::Seed;
+///
+/// let network = Network::<f32>::build([4], sequential![Affine::new(8), Relu, Affine::new(3)], Seed(1))?;
+/// let description = network.description()?;
+/// let again: Network<f32> = description.build(Seed(1))?;
+/// assert_eq!(again.parameters(), network.parameters());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct NetworkDescription {
+    /// The shape of one example of each input; these are the nodes 0, 1, ...
+    pub inputs: Vec<Shape>,
+    /// The layers, in the order in which they run; each makes the next node.
+    pub steps: Vec<StepDescription>,
+    /// The node that is the prediction.
+    pub output: usize,
+}
+
+/// One layer at its place.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct StepDescription {
+    /// The dotted name, as `2.0`.
+    pub name: String,
+    /// The layer.
+    pub layer: Description,
+    /// The nodes it reads.
+    pub inputs: Vec<usize>,
+}
+
+/// Why a network can't be written as a description.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DescriptionError {
+    /// A layer is not one of the library's own.
+    Unknown {
+        /// Its place.
+        place: String,
+        /// Its name.
+        layer: &'static str,
+    },
+}
+
+impl fmt::Display for DescriptionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown { place, layer } => write!(
+                f,
+                "layer `{place}` ({layer}) is not one of downhill-layers, so it can't be described as data; \
+                 rebuild the network in code and load its parameters"
+            ),
+        }
+    }
+}
+
+impl Error for DescriptionError {}
+
+impl<T: Scalar> Network<T> {
+    /// The wiring of this network as data.
+    ///
+    /// # Errors
+    /// Where a layer is a user's own.
+    pub fn description(&self) -> Result<NetworkDescription, DescriptionError> {
+        let program = self.program();
+        let mut number = vec![0; program.nodes.len()];
+        let made = program.inputs.iter().copied().chain(program.steps.iter().map(|step| step.output));
+        made.enumerate().for_each(|(index, node)| number[node] = index);
+        let steps = program.steps.iter().map(|step| {
+            let layer = Description::of(step.layer.as_any()).ok_or_else(|| DescriptionError::Unknown {
+                place: step.name.clone(),
+                layer: step.signature.name(),
+            })?;
+            let inputs = step.inputs.iter().map(|&node| number[node]).collect();
+            Ok(StepDescription { name: step.name.clone(), layer, inputs })
+        });
+        Ok(NetworkDescription {
+            inputs: self.input_shapes(),
+            steps: steps.collect::<Result<_, _>>()?,
+            output: number[program.output],
+        })
+    }
+}
+
+impl NetworkDescription {
+    /// Builds the network, with parameters started from `seed`.
+    ///
+    /// # Errors
+    /// Where the description does not fit together: it may come from a file.
+    pub fn build<T: Scalar>(&self, seed: Seed) -> Result<Network<T>, ShapeError> {
+        let mut graph = Graph::new();
+        for &input in &self.inputs {
+            graph.input(input);
+        }
+        for step in &self.steps {
+            let inputs: Vec<Node> = step.inputs.iter().map(|&node| Node(node)).collect();
+            graph.scoped(&step.name, |graph| graph.place(step.layer.clone(), &inputs))?;
+        }
+        Network::from_graph(&graph, Node(self.output), seed)
+    }
+}

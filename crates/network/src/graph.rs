@@ -1,0 +1,183 @@
+use std::sync::Arc;
+
+use downhill_layers::{ErasedLayer, Layer, MAX_INPUTS, Signature};
+use downhill_tensor::{Shape, ShapeError};
+
+/// Layers and how they are wired: a directed acyclic graph, in the order in which it runs.
+///
+/// [`Network::build`](crate::Network::build) wires a chain for you; a graph is the form for several inputs,
+/// shared nodes and skips.
+///
+/// ```
+/// use downhill_layers::{Affine, Concat, Relu};
+/// use downhill_network::{Graph, Network};
+/// use downhill_tensor::Seed;
+///
+/// let mut graph = Graph::new();
+/// let image = graph.input([64]);
+/// let age = graph.input([1]);
+/// let hidden = graph.apply(Affine::new(16), &[image])?;
+/// let hidden = graph.apply(Relu, &[hidden])?;
+/// let both = graph.apply(Concat::new(0), &[hidden, age])?;
+/// let score = graph.apply(Affine::new(1), &[both])?;
+/// let network = Network::<f32>::from_graph(&graph, score, Seed(1))?;
+/// assert_eq!(network.parameter("3.weight")?.shape(), [1, 17]); // (out, in)
+/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    nodes: Vec<Shape>,
+    inputs: Vec<usize>,
+    steps: Vec<Step>,
+    scopes: Vec<Scope>,
+    /// How many layers have been applied outside of any scope.
+    applied: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Scope {
+    name: String,
+    applied: usize,
+}
+
+/// A value in a [`Graph`]: an input, or the output of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Node(pub(crate) usize);
+
+/// One layer at its place.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    /// The dotted name, as `2.0`.
+    pub(crate) name: String,
+    pub(crate) layer: Arc<dyn ErasedLayer>,
+    pub(crate) signature: Signature,
+    /// The nodes it reads.
+    pub(crate) inputs: Vec<usize>,
+    /// The node it writes.
+    pub(crate) output: usize,
+}
+
+impl Graph {
+    /// A graph without nodes.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A further input of the whole network, of this per-example shape.
+    pub fn input(&mut self, shape: impl Into<Shape>) -> Node {
+        let node = self.node(shape.into());
+        self.inputs.push(node.0);
+        node
+    }
+
+    /// Applies a layer to nodes; its name is the next number of the current scope.
+    ///
+    /// # Errors
+    /// Where the layer does not take inputs of these shapes: the error names the layer's place and the shapes.
+    pub fn apply(&mut self, layer: impl Layer + 'static, inputs: &[Node]) -> Result<Node, ShapeError> {
+        let applied = self.scopes.last_mut().map_or(&mut self.applied, |scope| &mut scope.applied);
+        let name = applied.to_string();
+        *applied += 1;
+        self.scoped(name, |graph| graph.place(layer, inputs))
+    }
+
+    /// Wires under a further part of dotted names: what is placed within is called `name`, or `name.` and so on.
+    ///
+    /// # Errors
+    /// Those of `wire`.
+    pub fn scoped<R>(
+        &mut self,
+        name: impl Into<String>,
+        wire: impl FnOnce(&mut Self) -> Result<R, ShapeError>,
+    ) -> Result<R, ShapeError> {
+        self.scopes.push(Scope { name: name.into(), applied: 0 });
+        let result = wire(self);
+        self.scopes.pop();
+        result
+    }
+
+    /// Applies a layer under the name of the current scope itself.
+    pub(crate) fn place(&mut self, layer: impl Layer + 'static, inputs: &[Node]) -> Result<Node, ShapeError> {
+        self.place_erased(Arc::new(layer), inputs)
+    }
+
+    pub(crate) fn place_erased(
+        &mut self,
+        layer: Arc<dyn ErasedLayer>,
+        inputs: &[Node],
+    ) -> Result<Node, ShapeError> {
+        let parts: Vec<&str> = self.scopes.iter().map(|scope| scope.name.as_str()).collect();
+        let name = parts.join(".");
+        let fail = |reason: String| ShapeError::Setting { by: "the graph", reason }.at(&name);
+        if self.steps.iter().any(|step| step.name == name) {
+            return Err(fail("there is another layer of this name; wire this one in a scope of its own".into()));
+        }
+        if let Some(node) = inputs.iter().find(|node| node.0 >= self.nodes.len()) {
+            return Err(fail(format!("node {} belongs to another graph", node.0)));
+        }
+        if inputs.len() > MAX_INPUTS {
+            return Err(fail(format!("a layer has at most {MAX_INPUTS} inputs, but this one has {}", inputs.len())));
+        }
+        let shapes: Vec<Shape> = inputs.iter().map(|&node| self.shape(node)).collect();
+        let signature = layer.signature(&shapes).map_err(|error| error.at(&name))?;
+        let output = self.node(signature.output()).0;
+        let inputs = inputs.iter().map(|node| node.0).collect();
+        self.steps.push(Step { name, layer, signature, inputs, output });
+        Ok(Node(output))
+    }
+
+    /// The per-example shape of a node.
+    ///
+    /// # Panics
+    /// Where the node belongs to another graph.
+    #[must_use]
+    pub fn shape(&self, node: Node) -> Shape {
+        self.nodes[node.0]
+    }
+
+    fn node(&mut self, shape: Shape) -> Node {
+        self.nodes.push(shape);
+        Node(self.nodes.len() - 1)
+    }
+
+    /// What must run, in order, to have `output`; whatever it does not depend on is left out.
+    pub(crate) fn program(&self, output: Node) -> Result<Program, ShapeError> {
+        let fail = |reason: String| ShapeError::Setting { by: "the graph", reason };
+        if output.0 >= self.nodes.len() {
+            return Err(fail(format!("the output, node {}, belongs to another graph", output.0)));
+        }
+        let mut wanted = vec![false; self.nodes.len()];
+        wanted[output.0] = true;
+        for step in self.steps.iter().rev() {
+            if wanted[step.output] {
+                step.inputs.iter().for_each(|&input| wanted[input] = true);
+            }
+        }
+        let steps: Vec<Step> = self.steps.iter().filter(|step| wanted[step.output]).cloned().collect();
+        if steps.is_empty() {
+            return Err(fail("a network has at least one layer, but this one has none".into()));
+        }
+        Ok(Program { nodes: self.nodes.clone(), inputs: self.inputs.clone(), steps, output: output.0 })
+    }
+}
+
+/// A graph made ready to run.
+#[derive(Clone, Debug)]
+pub(crate) struct Program {
+    /// The per-example shape of every node.
+    pub(crate) nodes: Vec<Shape>,
+    /// The nodes that the caller provides.
+    pub(crate) inputs: Vec<usize>,
+    /// The layers, in the order in which they run forward.
+    pub(crate) steps: Vec<Step>,
+    /// The node that is the prediction.
+    pub(crate) output: usize,
+}
+
+impl Program {
+    /// Which of the caller's inputs this node is, if it is one.
+    pub(crate) fn input_index(&self, node: usize) -> Option<usize> {
+        self.inputs.iter().position(|&input| input == node)
+    }
+}

@@ -1,0 +1,22 @@
+//! Wiring layers into networks.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod block;
+mod description;
+mod graph;
+mod memory;
+mod network;
+mod objective;
+mod passes;
+mod summary;
+mod workspace;
+
+pub use block::{Block, Branches, Residual, Sequential};
+pub use description::{DescriptionError, NetworkDescription, StepDescription};
+pub use graph::{Graph, Node};
+pub use memory::Purpose;
+pub use network::Network;
+pub use objective::{NetworkObjective, PassError};
+pub use summary::Summary;
+pub use workspace::Workspace;

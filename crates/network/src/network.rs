@@ -1,0 +1,445 @@
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use downhill_layers::{Inputs, Mode, Parameter};
+use downhill_optim::Segment;
+use downhill_tensor::{Batch, Scalar, Seed, Shape, ShapeError};
+use ndarray::{Array2, ArrayView, ArrayView1, ArrayViewD, ArrayViewMutD, Dimension, IxDyn};
+
+use crate::graph::{Program, Step};
+use crate::passes::{Model, Stretch};
+use crate::{Block, Graph, Node, Purpose, Summary, Workspace};
+
+/// A network: layers and their wiring, and all parameters in one flat vector θ.
+///
+/// The passes take θ as an argument and never change it; an optimizer does, through
+/// [`parameters_mut`](Network::parameters_mut). Workspaces are separate, so one network serves many threads.
+///
+/// ```
+/// use downhill_layers::{Affine, Tanh};
+/// use downhill_network::{Network, sequential};
+/// use downhill_tensor::Seed;
+/// use ndarray::array;
+///
+/// let network = Network::<f32>::build([2], sequential![Affine::new(8), Tanh, Affine::new(1)], Seed(1))?;
+/// let y = network.predict(array![[0.0, 1.0], [1.0, 1.0], [0.5, 0.5]].view())?;
+/// assert_eq!(y.dim(), (3, 1));
+/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// ```
+pub struct Network<T> {
+    program: Arc<Program>,
+    stretches: Arc<[Stretch]>,
+    segments: Arc<[Segment]>,
+    statistic_segments: Arc<[Segment]>,
+    theta: Vec<T>,
+    statistics: Vec<T>,
+    seed: Seed,
+    /// Workspaces of earlier predictions, to be used again.
+    idle: Mutex<Vec<Workspace<T>>>,
+}
+
+impl<T: Scalar> Network<T> {
+    /// Builds a network of one input from a block: one layer, a chain, a user's own.
+    ///
+    /// `input` is the shape of one example. All other sizes are inferred. Parameters start from `seed`,
+    /// each from a stream of its own, so that the same description and seed give the same numbers.
+    ///
+    /// # Errors
+    /// Where layers do not fit: the error names the place, the layer and the shapes.
+    pub fn build(input: impl Into<Shape>, block: impl Block, seed: Seed) -> Result<Self, ShapeError> {
+        let mut graph = Graph::new();
+        let x = graph.input(input);
+        let y = block.wire(&mut graph, x)?;
+        Self::from_graph(&graph, y, seed)
+    }
+
+    /// Builds the network that computes `output`. Layers that it does not depend on are left out.
+    ///
+    /// # Errors
+    /// Where `output` belongs to another graph or depends on no layer.
+    pub fn from_graph(graph: &Graph, output: Node, seed: Seed) -> Result<Self, ShapeError> {
+        let program = graph.program(output)?;
+        let mut stretches = Vec::new();
+        let (mut segments, mut statistic_segments) = (Vec::new(), Vec::new());
+        let (mut theta, mut statistics) = (Vec::new(), Vec::new());
+        for (index, step) in program.steps.iter().enumerate() {
+            let signature = &step.signature;
+            let start = (theta.len(), statistics.len());
+            theta.resize(start.0 + signature.parameters_len(), T::ZERO);
+            statistics.resize(start.1 + signature.statistics_len(), T::ZERO);
+            let stretch = Stretch { parameters: start.0..theta.len(), statistics: start.1..statistics.len() };
+            let seed = seed.derive(index as u64);
+            signature.start(&mut theta[stretch.parameters.clone()], seed);
+            signature.start_statistics(&mut statistics[stretch.statistics.clone()], seed);
+            segments.extend(name(step, signature.parameters(), start.0));
+            statistic_segments.extend(name(step, signature.statistics(), start.1));
+            stretches.push(stretch);
+        }
+        Ok(Self {
+            program: Arc::new(program),
+            stretches: stretches.into(),
+            segments: segments.into(),
+            statistic_segments: statistic_segments.into(),
+            theta,
+            statistics,
+            seed,
+            idle: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// The same network with its numbers in another precision.
+    #[must_use]
+    pub fn cast<U: Scalar>(&self) -> Network<U> {
+        let cast = |numbers: &[T]| numbers.iter().map(|x| U::of(x.to_f64())).collect();
+        Network {
+            program: Arc::clone(&self.program),
+            stretches: Arc::clone(&self.stretches),
+            segments: Arc::clone(&self.segments),
+            statistic_segments: Arc::clone(&self.statistic_segments),
+            theta: cast(&self.theta),
+            statistics: cast(&self.statistics),
+            seed: self.seed,
+            idle: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// θ: all parameters, in one flat vector.
+    #[must_use]
+    pub fn parameters(&self) -> &[T] {
+        &self.theta
+    }
+
+    /// θ, to be changed; in training this is the optimizer's to do.
+    #[must_use]
+    pub fn parameters_mut(&mut self) -> &mut [T] {
+        &mut self.theta
+    }
+
+    /// The running statistics of layers that keep any, in one flat vector.
+    #[must_use]
+    pub fn statistics(&self) -> &[T] {
+        &self.statistics
+    }
+
+    /// The running statistics, to be restored from a file.
+    #[must_use]
+    pub fn statistics_mut(&mut self) -> &mut [T] {
+        &mut self.statistics
+    }
+
+    /// How θ is divided: the name, place and shape of every parameter.
+    #[must_use]
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// How the running statistics are divided.
+    #[must_use]
+    pub fn statistic_segments(&self) -> &[Segment] {
+        &self.statistic_segments
+    }
+
+    /// The parameter of this name, as `0.weight`, in the shape that other frameworks give it:
+    /// an affine layer's weight is (out, in).
+    ///
+    /// # Errors
+    /// Where there is no such parameter; the error lists those that there are.
+    pub fn parameter(&self, name: &str) -> Result<ArrayViewD<'_, T>, ShapeError> {
+        let segment = self.segment(name)?;
+        view(ArrayView::from_shape(IxDyn(segment.shape.axes()), &self.theta[segment.range.clone()]))
+            .map(|view| if segment.transposed { view.reversed_axes() } else { view })
+    }
+
+    /// The same, to be changed.
+    ///
+    /// # Errors
+    /// Where there is no such parameter.
+    pub fn parameter_mut(&mut self, name: &str) -> Result<ArrayViewMutD<'_, T>, ShapeError> {
+        let segment = self.segment(name)?.clone();
+        let flat = &mut self.theta[segment.range];
+        view(ArrayViewMutD::from_shape(IxDyn(segment.shape.axes()), flat))
+            .map(|view| if segment.transposed { view.reversed_axes() } else { view })
+    }
+
+    fn segment(&self, name: &str) -> Result<&Segment, ShapeError> {
+        self.segments.iter().find(|segment| segment.name == name).ok_or_else(|| ShapeError::Setting {
+            by: "the network",
+            reason: format!(
+                "there is no parameter `{name}`; there are {}",
+                self.segments.iter().map(|segment| format!("`{}`", segment.name)).collect::<Vec<_>>().join(", ")
+            ),
+        })
+    }
+
+    /// The shape of one example of each input.
+    #[must_use]
+    pub fn input_shapes(&self) -> Vec<Shape> {
+        self.program.inputs.iter().map(|&input| self.program.nodes[input]).collect()
+    }
+
+    /// The shape of one prediction.
+    #[must_use]
+    pub fn output_shape(&self) -> Shape {
+        self.program.nodes[self.program.output]
+    }
+
+    /// The seed that the parameters started from, and that random layers draw from.
+    #[must_use]
+    pub fn seed(&self) -> Seed {
+        self.seed
+    }
+
+    /// A table of the layers, their output shapes and parameters.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        Summary::new(&self.program)
+    }
+
+    pub(crate) fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// Buffers for passes through this network.
+    #[must_use]
+    pub fn workspace(&self, purpose: Purpose) -> Workspace<T> {
+        Workspace::new(&self.program, self.theta.len(), purpose)
+    }
+
+    /// y = f(x; θ): one pass forward over the layers.
+    ///
+    /// The prediction lies in the workspace until its next pass.
+    ///
+    /// # Errors
+    /// Where x does not fit the network, or θ has another length than the network's parameters.
+    pub fn forward<'w>(
+        &self,
+        theta: &[T],
+        x: impl Into<Inputs<'w, T>>,
+        workspace: &'w mut Workspace<T>,
+        mode: Mode,
+    ) -> Result<Batch<'w, T>, ShapeError> {
+        self.forward_observed(theta, x, workspace, mode, |_, _| {})
+    }
+
+    /// The same, showing every layer's name and output as it runs: to see what happens inside.
+    ///
+    /// # Errors
+    /// As for [`forward`](Network::forward).
+    pub fn forward_observed<'w>(
+        &self,
+        theta: &[T],
+        x: impl Into<Inputs<'w, T>>,
+        workspace: &'w mut Workspace<T>,
+        mode: Mode,
+        mut observe: impl FnMut(&str, Batch<'_, T>),
+    ) -> Result<Batch<'w, T>, ShapeError> {
+        self.run_forward(theta, &x.into(), workspace, mode, &mut observe)?;
+        Ok(workspace.prediction())
+    }
+
+    pub(crate) fn run_forward(
+        &self,
+        theta: &[T],
+        x: &Inputs<'_, T>,
+        workspace: &mut Workspace<T>,
+        mode: Mode,
+        mut observe: impl FnMut(&str, Batch<'_, T>),
+    ) -> Result<(), ShapeError> {
+        let examples = self.check(theta, x)?;
+        workspace.reserve(&self.program, examples);
+        self.model(theta).forward(x, workspace, mode, |step, y| observe(&step.name, y));
+        Ok(())
+    }
+
+    /// The chain rule, from dJ/dy in the workspace's [`loss_slots`](Workspace::loss_slots) back to dJ/dθ in its
+    /// [`gradient`](Workspace::gradient), after a forward pass with the same θ and x.
+    ///
+    /// # Errors
+    /// Where x or θ does not fit, or the workspace is only for prediction.
+    pub fn backward<'x>(
+        &self,
+        theta: &[T],
+        x: impl Into<Inputs<'x, T>>,
+        workspace: &mut Workspace<T>,
+    ) -> Result<(), ShapeError> {
+        let x = x.into();
+        let examples = self.check(theta, &x)?;
+        if workspace.purpose() == Purpose::Prediction {
+            return Err(ShapeError::Setting {
+                by: "the workspace",
+                reason: "it is for prediction only; make one with Purpose::Training to go back".into(),
+            });
+        }
+        if examples != workspace.examples {
+            return Err(ShapeError::Length {
+                what: "the batch of the backward pass, after the forward pass,".into(),
+                expected: workspace.examples,
+                got: examples,
+            });
+        }
+        self.model(theta).backward(&x, workspace);
+        Ok(())
+    }
+
+    /// Takes what the last training pass has seen into the running statistics of the layers that keep any.
+    pub fn absorb_statistics(&mut self, workspace: &Workspace<T>) {
+        let mut statistics = std::mem::take(&mut self.statistics);
+        self.model(&self.theta).absorb(workspace, &mut statistics);
+        self.statistics = statistics;
+    }
+
+    /// What the network makes of a batch: (batch, ...) in, (batch, outputs) out, examples flattened to rows.
+    ///
+    /// Buffers are kept behind the scenes and used again. For several inputs, or to have no allocation at all,
+    /// see [`forward`](Network::forward).
+    ///
+    /// # Errors
+    /// Where x does not fit the network.
+    pub fn predict<D: Dimension>(&self, x: ArrayView<'_, T, D>) -> Result<Array2<T>, ShapeError> {
+        let examples = x.shape().first().copied().unwrap_or(1);
+        let shape = self.sole_input()?;
+        let contiguous = x.as_standard_layout();
+        let data = contiguous.as_slice().unwrap_or_default();
+        let batch = Batch::new(data, examples, shape)?;
+        let mut workspace = self.borrow_workspace();
+        let y = self.forward(&self.theta, batch, &mut workspace, Mode::Evaluation)?.matrix().to_owned();
+        self.return_workspace(workspace);
+        Ok(y)
+    }
+
+    /// The class with the largest output, for each example of a batch.
+    ///
+    /// # Errors
+    /// Where x does not fit the network.
+    pub fn classify<D: Dimension>(&self, x: ArrayView<'_, T, D>) -> Result<Vec<u32>, ShapeError> {
+        let scores = self.predict(x)?;
+        Ok(scores.rows().into_iter().map(largest).collect())
+    }
+
+    fn sole_input(&self) -> Result<Shape, ShapeError> {
+        match self.program.inputs[..] {
+            [input] => Ok(self.program.nodes[input]),
+            _ => Err(ShapeError::Inputs {
+                by: "the network",
+                expected: "all its inputs at once; use forward",
+                got: 1,
+            }),
+        }
+    }
+
+    fn borrow_workspace(&self) -> Workspace<T> {
+        let idle = self.idle.lock().ok().and_then(|mut idle| idle.pop());
+        idle.unwrap_or_else(|| self.workspace(Purpose::Prediction))
+    }
+
+    fn return_workspace(&self, workspace: Workspace<T>) {
+        if let Ok(mut idle) = self.idle.lock() {
+            idle.push(workspace);
+        }
+    }
+
+    fn model<'a>(&'a self, theta: &'a [T]) -> Model<'a, T> {
+        Model {
+            program: &self.program,
+            stretches: &self.stretches,
+            theta,
+            statistics: &self.statistics,
+            seed: self.seed,
+        }
+    }
+
+    /// The door: the size of the batch, if everything fits.
+    fn check(&self, theta: &[T], x: &Inputs<'_, T>) -> Result<usize, ShapeError> {
+        if theta.len() != self.theta.len() {
+            return Err(ShapeError::Length {
+                what: "the parameter vector".into(),
+                expected: self.theta.len(),
+                got: theta.len(),
+            });
+        }
+        let inputs = &self.program.inputs;
+        if x.count() != inputs.len() {
+            return Err(ShapeError::Inputs {
+                by: "the network",
+                expected: "as many inputs as its graph has",
+                got: x.count(),
+            });
+        }
+        let examples = x[0].examples();
+        for (x, &input) in x.iter().zip(inputs) {
+            let shape = self.program.nodes[input];
+            if x.shape().len() != shape.len() {
+                return Err(ShapeError::Mismatch {
+                    what: "an example and the network's input".into(),
+                    expected: shape,
+                    got: x.shape(),
+                });
+            }
+            if x.examples() != examples {
+                return Err(ShapeError::Length {
+                    what: "the batch of a further input".into(),
+                    expected: examples,
+                    got: x.examples(),
+                });
+            }
+        }
+        Ok(examples)
+    }
+}
+
+/// The first of the largest.
+fn largest<T: Scalar>(row: ArrayView1<'_, T>) -> u32 {
+    let mut best = 0;
+    for (index, score) in row.iter().enumerate() {
+        if *score > row[best] {
+            best = index;
+        }
+    }
+    best as u32
+}
+
+fn name<'a>(
+    step: &'a Step,
+    parameters: &'a [Parameter],
+    start: usize,
+) -> impl Iterator<Item = Segment> + 'a {
+    parameters.iter().scan(start, |start, parameter| {
+        let range = *start..*start + parameter.shape.len();
+        *start = range.end;
+        let name = if step.name.is_empty() {
+            parameter.name.to_string()
+        } else {
+            format!("{}.{}", step.name, parameter.name)
+        };
+        Some(Segment { name, range, shape: parameter.shape, transposed: parameter.transposed })
+    })
+}
+
+fn view<V>(view: Result<V, ndarray::ShapeError>) -> Result<V, ShapeError> {
+    view.map_err(|error| ShapeError::Setting { by: "the network", reason: error.to_string() })
+}
+
+impl<T: Clone> Clone for Network<T> {
+    fn clone(&self) -> Self {
+        Self {
+            program: Arc::clone(&self.program),
+            stretches: Arc::clone(&self.stretches),
+            segments: Arc::clone(&self.segments),
+            statistic_segments: Arc::clone(&self.statistic_segments),
+            theta: self.theta.clone(),
+            statistics: self.statistics.clone(),
+            seed: self.seed,
+            idle: Mutex::new(Vec::new()),
+        }
+    }
+}
+
+impl<T> fmt::Debug for Network<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Network")
+            .field("scalar", &std::any::type_name::<T>())
+            .field("layers", &self.program.steps.len())
+            .field("parameters", &self.theta.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,144 @@
+use std::error::Error;
+use std::fmt;
+
+use downhill_layers::{Inputs, Mode};
+use downhill_losses::{Loss, Target, TargetError};
+use downhill_optim::{EvaluationError, Objective};
+use downhill_tensor::{Scalar, ShapeError};
+
+use crate::{Network, Purpose, Workspace};
+
+/// Why a pass with a loss could not be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PassError {
+    /// The inputs do not fit the network.
+    Shape(ShapeError),
+    /// The targets do not fit the predictions.
+    Target(TargetError),
+}
+
+impl fmt::Display for PassError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shape(error) => error.fmt(f),
+            Self::Target(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for PassError {}
+
+impl From<ShapeError> for PassError {
+    fn from(error: ShapeError) -> Self {
+        Self::Shape(error)
+    }
+}
+
+impl From<TargetError> for PassError {
+    fn from(error: TargetError) -> Self {
+        Self::Target(error)
+    }
+}
+
+impl<T: Scalar> Network<T> {
+    /// J(θ) for one batch: forward, then the loss.
+    ///
+    /// # Errors
+    /// Where inputs or targets do not fit.
+    pub fn value<'x>(
+        &self,
+        theta: &[T],
+        x: impl Into<Inputs<'x, T>>,
+        target: Target<'_, T>,
+        loss: &impl Loss,
+        workspace: &'x mut Workspace<T>,
+        mode: Mode,
+    ) -> Result<T, PassError> {
+        let y = self.forward(theta, x, workspace, mode)?;
+        Ok(loss.value(y, target)?)
+    }
+
+    /// J(θ) for one batch, and dJ/dθ in the workspace: forward, the loss, backward.
+    ///
+    /// # Errors
+    /// Where inputs or targets do not fit, or the workspace is only for prediction.
+    pub fn value_and_gradient<'x>(
+        &self,
+        theta: &[T],
+        x: impl Into<Inputs<'x, T>>,
+        target: Target<'_, T>,
+        loss: &impl Loss,
+        workspace: &mut Workspace<T>,
+        mode: Mode,
+    ) -> Result<T, PassError> {
+        let x = x.into();
+        self.run_forward(theta, &x, workspace, mode, |_, _| {})?;
+        let value = match workspace.loss_slots() {
+            Some((y, dy)) => loss.value_and_gradient(y, target, dy)?,
+            None => loss.value(workspace.prediction(), target)?,
+        };
+        self.backward(theta, x, workspace)?;
+        Ok(value)
+    }
+}
+
+/// A network with a loss over some data, as the function J(θ) that it is: any minimiser takes it.
+///
+/// ```
+/// use downhill_layers::Affine;
+/// use downhill_losses::{MeanSquaredError, Target};
+/// use downhill_network::{Network, NetworkObjective};
+/// use downhill_optim::Objective;
+/// use downhill_tensor::{Batch, Seed};
+///
+/// let network = Network::<f64>::build([1], Affine::new(1), Seed(3))?;
+/// let x = Batch::new(&[1.0, 2.0], 2, [1])?;
+/// let mut objective = NetworkObjective::new(&network, x, Target::Values(&[3.0, 5.0]), MeanSquaredError::new());
+/// let mut gradient = [0.0; 2];
+/// let value = objective.value_and_gradient(&[2.0, 1.0], &mut gradient)?; // y = 2x + 1 fits exactly
+/// assert_eq!((value, gradient), (0.0, [0.0, 0.0]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct NetworkObjective<'a, T, L> {
+    network: &'a Network<T>,
+    x: Inputs<'a, T>,
+    target: Target<'a, T>,
+    loss: L,
+    mode: Mode,
+    workspace: Workspace<T>,
+}
+
+impl<'a, T: Scalar, L: Loss> NetworkObjective<'a, T, L> {
+    /// J(θ) = loss(network(x; θ), target), over all of the data at once.
+    pub fn new(network: &'a Network<T>, x: impl Into<Inputs<'a, T>>, target: Target<'a, T>, loss: L) -> Self {
+        let workspace = network.workspace(Purpose::Training);
+        Self { network, x: x.into(), target, loss, mode: Mode::Training { step: 0 }, workspace }
+    }
+
+    /// Sets the mode of the passes: by default all are training passes of step 0, so that what is random in them
+    /// is the same each time.
+    #[must_use]
+    pub fn with_mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+}
+
+impl<T: Scalar, L: Loss> Objective<T> for NetworkObjective<'_, T, L> {
+    fn value_and_gradient(&mut self, theta: &[T], gradient: &mut [T]) -> Result<T, EvaluationError> {
+        let Self { network, x, target, loss, mode, workspace } = self;
+        let value = network
+            .value_and_gradient(theta, *x, *target, loss, workspace, *mode)
+            .map_err(EvaluationError::because)?;
+        gradient.copy_from_slice(workspace.gradient());
+        Ok(value)
+    }
+
+    fn value(&mut self, theta: &[T]) -> Result<T, EvaluationError> {
+        let Self { network, x, target, loss, mode, workspace } = self;
+        network.run_forward(theta, x, workspace, *mode, |_, _| {}).map_err(EvaluationError::because)?;
+        loss.value(workspace.prediction(), *target).map_err(EvaluationError::because)
+    }
+}

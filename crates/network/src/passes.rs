@@ -1,0 +1,156 @@
+//! The forward loop and the backward loop: the only ones there are.
+
+use std::mem::take;
+
+use downhill_layers::{Backward, Forward, Inputs, InputsMut, MAX_INPUTS, Mode, Params, ParamsMut, Streams};
+use downhill_tensor::{Batch, Scalar, Seed, elementwise};
+
+use crate::Workspace;
+use crate::graph::{Program, Step};
+use crate::memory::Target;
+use crate::workspace::{batch, batch_mut, inputs};
+
+/// Where a step's numbers lie in θ and among the running statistics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stretch {
+    pub(crate) parameters: std::ops::Range<usize>,
+    pub(crate) statistics: std::ops::Range<usize>,
+}
+
+/// A model as a pass sees it: nothing in it changes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Model<'a, T> {
+    pub(crate) program: &'a Program,
+    pub(crate) stretches: &'a [Stretch],
+    pub(crate) theta: &'a [T],
+    pub(crate) statistics: &'a [T],
+    pub(crate) seed: Seed,
+}
+
+impl<'a, T: Scalar> Model<'a, T> {
+    fn params(&self, index: usize) -> Params<'a, T> {
+        let step = &self.program.steps[index];
+        Params::new(&self.theta[self.stretches[index].parameters.clone()], step.signature.parameters())
+    }
+
+    /// x --forward--> y₁ --forward--> ... yₙ
+    ///
+    /// `observe` is shown every layer's output.
+    pub(crate) fn forward(
+        &self,
+        x: &Inputs<'_, T>,
+        workspace: &mut Workspace<T>,
+        mode: Mode,
+        mut observe: impl FnMut(&Step, Batch<'_, T>),
+    ) {
+        let Workspace { memory, buffers, scratch, examples, .. } = workspace;
+        let examples = *examples;
+        for (index, step) in self.program.steps.iter().enumerate() {
+            let plan = &memory.steps[index];
+            let Some(place) = memory.values[step.output] else { continue };
+            // Taken out, so that the other buffers can be read while this one is written.
+            let mut y = take(&mut buffers[place]);
+            let mut saved = plan.saved.map(|saved| take(&mut buffers[saved])).unwrap_or_default();
+            let x = if plan.forward_in_place {
+                Inputs::none()
+            } else {
+                inputs(self.program, memory, buffers, x, &step.inputs, examples)
+            };
+            step.layer.forward(&mut Forward {
+                x,
+                params: self.params(index),
+                y: batch_mut(&mut y, examples, step.signature.output()),
+                saved: &mut saved[..step.signature.saved_len(examples)],
+                scratch: &mut scratch[..step.signature.scratch_len(examples)],
+                statistics: Params::new(
+                    &self.statistics[self.stretches[index].statistics.clone()],
+                    step.signature.statistics(),
+                ),
+                mode,
+                random: Streams::new(self.seed, mode.step(), index as u64),
+            });
+            observe(step, batch(&y, examples, step.signature.output()));
+            buffers[place] = y;
+            if let Some(place) = plan.saved {
+                buffers[place] = saved;
+            }
+        }
+    }
+
+    /// dJ/dyₙ --backward--> ... dJ/dy₁, and dJ/dθ on the way: this loop is backpropagation.
+    pub(crate) fn backward(&self, x: &Inputs<'_, T>, workspace: &mut Workspace<T>) {
+        let Workspace { memory, buffers, scratch, gradient, examples, .. } = workspace;
+        let examples = *examples;
+        for (index, step) in self.program.steps.iter().enumerate().rev() {
+            let plan = &memory.steps[index];
+            let Some(dy) = memory.gradients[step.output].filter(|_| plan.goes_back) else { continue };
+            let output = step.signature.output();
+            // Taken out, so that the other buffers can be read while these are written.
+            let mut written: [Vec<T>; MAX_INPUTS] = Default::default();
+            for (written, target) in written.iter_mut().zip(&plan.targets) {
+                *written = target.buffer().map(|buffer| take(&mut buffers[buffer])).unwrap_or_default();
+            }
+            let mut dx = InputsMut::none();
+            for (input, (written, target)) in written.iter_mut().zip(&plan.targets).enumerate() {
+                if *target != Target::Nowhere {
+                    dx.set(input, batch_mut(written, examples, self.program.nodes[step.inputs[input]]));
+                }
+            }
+            let value = |wanted: bool, node: usize| match memory.values[node] {
+                Some(buffer) if wanted => batch(&buffers[buffer], examples, self.program.nodes[node]),
+                _ => Batch::gone(examples, self.program.nodes[node]),
+            };
+            let x = if step.signature.needs_x() {
+                inputs(self.program, memory, buffers, x, &step.inputs, examples)
+            } else {
+                let mut gone = Inputs::none();
+                for (input, &node) in step.inputs.iter().enumerate() {
+                    gone.set(input, value(false, node));
+                }
+                gone
+            };
+            step.layer.backward(&mut Backward {
+                x,
+                params: self.params(index),
+                y: value(step.signature.needs_y(), step.output),
+                saved: plan.saved.map_or(&[], |saved| &buffers[saved][..step.signature.saved_len(examples)]),
+                scratch: &mut scratch[..step.signature.scratch_len(examples)],
+                dy: if plan.backward_in_place {
+                    Batch::gone(examples, output)
+                } else {
+                    batch(&buffers[dy], examples, output)
+                },
+                dx,
+                dparams: ParamsMut::new(
+                    &mut gradient[self.stretches[index].parameters.clone()],
+                    step.signature.parameters(),
+                ),
+            });
+            for (written, target) in written.iter_mut().zip(&plan.targets) {
+                if let Some(buffer) = target.buffer() {
+                    buffers[buffer] = take(written);
+                }
+            }
+            // Where several layers read one value, its gradient is the sum of what they say.
+            for (target, &node) in plan.targets.iter().zip(&step.inputs) {
+                if let Target::Further { buffer, sum } = *target {
+                    let further = take(&mut buffers[buffer]);
+                    let length = examples * self.program.nodes[node].len();
+                    elementwise::add(&further[..length], &mut buffers[sum][..length]);
+                    buffers[buffer] = further;
+                }
+            }
+        }
+    }
+
+    /// Takes what the last training pass has saved into the running statistics: the one place where they change.
+    pub(crate) fn absorb(&self, workspace: &Workspace<T>, statistics: &mut [T]) {
+        for (index, step) in self.program.steps.iter().enumerate() {
+            let stretch = self.stretches[index].statistics.clone();
+            let Some(saved) = workspace.memory.steps[index].saved.filter(|_| !stretch.is_empty()) else { continue };
+            let saved = &workspace.buffers[saved][..step.signature.saved_len(workspace.examples)];
+            let mut statistics = ParamsMut::new(&mut statistics[stretch], step.signature.statistics());
+            step.layer.absorb(saved, workspace.examples, &mut statistics);
+        }
+    }
+}

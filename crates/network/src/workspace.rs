@@ -1,0 +1,155 @@
+use downhill_layers::Inputs;
+use downhill_tensor::{Batch, BatchMut, Scalar, Shape};
+
+use crate::Purpose;
+use crate::graph::Program;
+use crate::memory::{Memory, Tenant};
+
+/// Whatever a pass needs and the model is not: activations, what layers keep, gradients, room to work in.
+///
+/// Made by [`Network::workspace`](crate::Network::workspace) and used again for every step: it grows to the largest
+/// batch it has seen, and after that a step asks the heap for nothing.
+#[derive(Clone, Debug)]
+pub struct Workspace<T> {
+    pub(crate) memory: Memory,
+    pub(crate) buffers: Vec<Vec<T>>,
+    pub(crate) scratch: Vec<T>,
+    /// dJ/dθ.
+    pub(crate) gradient: Vec<T>,
+    /// The batch that the last pass was for.
+    pub(crate) examples: usize,
+    /// The largest batch that there is room for.
+    capacity: usize,
+    output: (usize, Shape),
+    input_shapes: Vec<(usize, Shape)>,
+}
+
+impl<T: Scalar> Workspace<T> {
+    pub(crate) fn new(program: &Program, parameters: usize, purpose: Purpose) -> Self {
+        let memory = Memory::plan(program, purpose);
+        let gradient = if purpose == Purpose::Prediction { 0 } else { parameters };
+        Self {
+            buffers: memory.buffers.iter().map(|_| Vec::new()).collect(),
+            memory,
+            scratch: Vec::new(),
+            gradient: vec![T::ZERO; gradient],
+            examples: 0,
+            capacity: 0,
+            output: (program.output, program.nodes[program.output]),
+            input_shapes: program.inputs.iter().map(|&input| (input, program.nodes[input])).collect(),
+        }
+    }
+
+    /// What the workspace is for.
+    #[must_use]
+    pub fn purpose(&self) -> Purpose {
+        self.memory.purpose
+    }
+
+    /// The bytes that the buffers hold, the gradient included.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let numbers: usize = self.buffers.iter().chain([&self.scratch, &self.gradient]).map(Vec::len).sum();
+        numbers * size_of::<T>()
+    }
+
+    /// Makes room for a batch of this size.
+    pub(crate) fn reserve(&mut self, program: &Program, examples: usize) {
+        self.examples = examples;
+        if examples <= self.capacity {
+            return;
+        }
+        for (buffer, tenants) in self.buffers.iter_mut().zip(&self.memory.buffers) {
+            let lengths = tenants.iter().map(|tenant| match *tenant {
+                Tenant::Node(node) => program.nodes[node].len() * examples,
+                Tenant::Saved(step) => program.steps[step].signature.saved_len(examples),
+            });
+            buffer.resize(lengths.max().unwrap_or(0), T::ZERO);
+        }
+        let scratch = program.steps.iter().map(|step| step.signature.scratch_len(examples));
+        self.scratch.resize(scratch.max().unwrap_or(0), T::ZERO);
+        self.capacity = examples;
+    }
+
+    /// The prediction of the last forward pass.
+    ///
+    /// Empty before the first.
+    #[must_use]
+    pub fn prediction(&self) -> Batch<'_, T> {
+        let (node, shape) = self.output;
+        self.memory.values[node].map_or(Batch::gone(0, shape), |buffer| self.batch(buffer, shape))
+    }
+
+    /// dJ/dθ, as the last backward pass has left it.
+    #[must_use]
+    pub fn gradient(&self) -> &[T] {
+        &self.gradient
+    }
+
+    /// dJ/dθ, to be clipped or summed with others.
+    #[must_use]
+    pub fn gradient_mut(&mut self) -> &mut [T] {
+        &mut self.gradient
+    }
+
+    /// dJ/dx for the network's input `index`, after a backward pass, if the workspace is for that purpose.
+    #[must_use]
+    pub fn input_gradient(&self, index: usize) -> Option<Batch<'_, T>> {
+        let &(node, shape) = self.input_shapes.get(index)?;
+        Some(self.batch(self.memory.gradients[node]?, shape))
+    }
+
+    /// The prediction, and where its gradient goes: what a loss is handed between forward and backward.
+    ///
+    /// `None` for a workspace that is only for prediction.
+    #[must_use]
+    pub fn loss_slots(&mut self) -> Option<(Batch<'_, T>, BatchMut<'_, T>)> {
+        let (node, shape) = self.output;
+        let (value, gradient) = (self.memory.values[node]?, self.memory.gradients[node]?);
+        let length = self.examples * shape.len();
+        let [y, dy] = self.buffers.get_disjoint_mut([value, gradient]).ok()?;
+        let y = Batch::new(&y[..length], self.examples, shape).ok()?;
+        Some((y, BatchMut::new(&mut dy[..length], self.examples, shape).ok()?))
+    }
+
+    fn batch(&self, buffer: usize, shape: Shape) -> Batch<'_, T> {
+        batch(&self.buffers[buffer], self.examples, shape)
+    }
+}
+
+/// The part of a buffer that this batch uses. The memory plan has made every buffer long enough.
+pub(crate) fn batch<T>(buffer: &[T], examples: usize, shape: Shape) -> Batch<'_, T> {
+    match Batch::new(&buffer[..examples * shape.len()], examples, shape) {
+        Ok(batch) => batch,
+        Err(error) => unreachable!("{error}"),
+    }
+}
+
+/// The same, to be written.
+pub(crate) fn batch_mut<T>(buffer: &mut [T], examples: usize, shape: Shape) -> BatchMut<'_, T> {
+    match BatchMut::new(&mut buffer[..examples * shape.len()], examples, shape) {
+        Ok(batch) => batch,
+        Err(error) => unreachable!("{error}"),
+    }
+}
+
+/// The inputs of a step: the caller's own, or what earlier steps have left in the buffers.
+pub(crate) fn inputs<'a, T: Scalar>(
+    program: &Program,
+    memory: &Memory,
+    buffers: &'a [Vec<T>],
+    x: &Inputs<'a, T>,
+    nodes: &[usize],
+    examples: usize,
+) -> Inputs<'a, T> {
+    let mut inputs = Inputs::none();
+    for (index, &node) in nodes.iter().enumerate() {
+        let value = match (memory.values[node], program.input_index(node)) {
+            (Some(buffer), _) => batch(&buffers[buffer], examples, program.nodes[node]),
+            (None, Some(input)) => x[input],
+            (None, None) => Batch::gone(examples, program.nodes[node]),
+        };
+        inputs.set(index, value);
+    }
+    inputs
+}

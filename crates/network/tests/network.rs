@@ -1,0 +1,334 @@
+//! Wiring, shapes, names, and passes of whole networks.
+
+use downhill_layers::{
+    Add, Affine, Concat, Dropout, Flatten, Gelu, Inputs, Mode, Relu, Reshape, Sigmoid, Softmax, Tanh,
+};
+use downhill_losses::{MeanSquaredError, SoftmaxCrossEntropy, Target};
+use downhill_network::{
+    Block, Graph, Network, NetworkDescription, Purpose, Residual, Sequential, branches, sequential,
+};
+use downhill_tensor::{Batch, Seed, Shape};
+use ndarray::{Array2, Array4, array};
+
+fn build(input: impl Into<Shape>, block: impl Block) -> Network<f64> {
+    Network::build(input, block, Seed(1)).unwrap()
+}
+
+#[test]
+fn sizes_are_inferred_and_named_as_in_a_state_dict() {
+    let inner = sequential![Affine::new(8), Relu];
+    let network = build([4], sequential![Affine::new(8), Relu, Residual(inner), Affine::new(3)]);
+    let names: Vec<&str> = network.segments().iter().map(|segment| segment.name.as_str()).collect();
+    assert_eq!(names, ["0.weight", "0.bias", "2.0.weight", "2.0.bias", "3.weight", "3.bias"]);
+    assert_eq!(network.parameter("0.weight").unwrap().shape(), [8, 4], "(out, in), whatever lies in memory");
+    assert_eq!(network.parameters().len(), 8 * 4 + 8 + 8 * 8 + 8 + 3 * 8 + 3);
+    let last = network.segments().last().unwrap();
+    assert_eq!(last.range.end, network.parameters().len());
+}
+
+#[test]
+fn a_parameter_can_be_set_in_its_usual_shape() {
+    let mut network = build([2], Affine::new(1));
+    network.parameter_mut("weight").unwrap().assign(&array![[2.0, 3.0]].into_dyn());
+    network.parameter_mut("bias").unwrap().fill(0.5);
+    assert_eq!(network.predict(array![[1.0, 10.0]].view()).unwrap(), array![[32.5]]);
+    let error = network.parameter("0.weight").unwrap_err().to_string();
+    assert_eq!(error, "the network: there is no parameter `0.weight`; there are `weight`, `bias`");
+}
+
+#[test]
+fn a_layer_that_does_not_fit_is_named_with_both_shapes() {
+    let error = |input: Shape, block: Sequential| {
+        Network::<f32>::build(input, block, Seed(1)).unwrap_err().to_string()
+    };
+    assert_eq!(
+        error([3, 28, 28].into(), sequential![Relu, Affine::new(10)]),
+        "layer `1`: Affine takes a vector per example, but was given the shape 3x28x28; put Flatten before it"
+    );
+    assert_eq!(
+        error([4].into(), sequential![Tanh, Residual(sequential![Affine::new(5)])]),
+        "layer `1.add`: the inputs of Add must have equal shapes, but one is 4 and the other is 5"
+    );
+    assert_eq!(
+        error([6].into(), sequential![Reshape::new([2, 2])]),
+        "layer `0`: Reshape: an example of shape 6 has 6 numbers, but the shape 2x2 has 4"
+    );
+    assert_eq!(
+        error([6].into(), sequential![Affine::new(2), Dropout::new(1.5)]),
+        "layer `1`: Dropout: the probability must lie in [0, 1], but is 1.5"
+    );
+    assert_eq!(error([6].into(), sequential![]), "the graph: a network has at least one layer, but this one has none");
+    assert!(error([0].into(), sequential![Affine::new(2)]).contains("must be at least 1"));
+}
+
+#[test]
+fn nodes_of_another_graph_and_repeated_names_are_refused() {
+    let mut other = Graph::new();
+    let foreign = (0..5).map(|_| other.input([2])).last().unwrap();
+    let mut graph = Graph::new();
+    let x = graph.input([2]);
+    assert!(graph.apply(Tanh, &[foreign]).unwrap_err().to_string().contains("another graph"));
+    graph.scoped("a", |graph| Relu.wire(graph, x)).unwrap();
+    let error = graph.scoped("a", |graph| Relu.wire(graph, x)).unwrap_err();
+    assert!(error.to_string().starts_with("layer `a`: the graph: there is another layer of this name"), "{error}");
+    assert!(graph.apply(Add, &[x; 9]).is_err());
+}
+
+#[test]
+fn what_the_output_does_not_need_is_left_out() {
+    let mut graph = Graph::new();
+    let x = graph.input([3]);
+    let _unused = graph.apply(Affine::new(100), &[x]).unwrap();
+    let y = graph.apply(Affine::new(2), &[x]).unwrap();
+    let network = Network::<f32>::from_graph(&graph, y, Seed(1)).unwrap();
+    assert_eq!(network.parameters().len(), 8);
+    assert_eq!(network.segments()[0].name, "1.weight");
+}
+
+#[test]
+fn the_same_seed_starts_the_same_network_in_either_precision() {
+    let block = || sequential![Affine::new(5), Tanh, Affine::new(2)];
+    let single = Network::<f32>::build([3], block(), Seed(9)).unwrap();
+    let double = Network::<f64>::build([3], block(), Seed(9)).unwrap();
+    assert_eq!(double.cast::<f32>().parameters(), single.parameters());
+    assert_ne!(Network::<f32>::build([3], block(), Seed(10)).unwrap().parameters(), single.parameters());
+}
+
+/// A network with every kind of wiring, computed once by hand from its parameters.
+#[test]
+fn the_forward_pass_is_the_composition_of_its_layers() {
+    let network = build(
+        [3],
+        sequential![
+            Affine::new(4),
+            Tanh,
+            Residual(sequential![Affine::new(4), Sigmoid]),
+            branches![concat 0; Affine::new(2), Tanh]
+        ],
+    );
+    let x = array![[0.1, -0.4, 0.9], [1.0, 0.0, -1.0]];
+    let affine = |x: &Array2<f64>, name: &str| {
+        let weight = network.parameter(&format!("{name}.weight")).unwrap();
+        let weight = weight.into_dimensionality::<ndarray::Ix2>().unwrap();
+        let bias = network.parameter(&format!("{name}.bias")).unwrap();
+        x.dot(&weight.t()) + &bias.into_dimensionality::<ndarray::Ix1>().unwrap()
+    };
+    let hidden = affine(&x, "0").mapv(f64::tanh);
+    let hidden = &hidden + &affine(&hidden, "2.0").mapv(|x| 1.0 / (1.0 + (-x).exp()));
+    let expected =
+        ndarray::concatenate![ndarray::Axis(1), affine(&hidden, "3.0"), hidden.mapv(f64::tanh)];
+    let y = network.predict(x.view()).unwrap();
+    assert!((&y - &expected).iter().all(|error| error.abs() < 1e-14), "{y} {expected}");
+}
+
+#[test]
+fn all_purposes_agree_and_a_workspace_serves_batches_of_any_size() {
+    let network = build(
+        [6],
+        sequential![Flatten, Affine::new(9), Gelu::Erf, Residual(sequential![Relu, Tanh]), Affine::new(4), Softmax],
+    );
+    let data: Vec<f64> = (0..60).map(|i| f64::from(i).sin()).collect();
+    let mut training = network.workspace(Purpose::TrainingWithInputGradient);
+    let mut predicting = network.workspace(Purpose::Prediction);
+    for examples in [3, 10, 1, 7] {
+        let x = Batch::new(&data[..6 * examples], examples, [6]).unwrap();
+        let theta = network.parameters();
+        let a = network.forward(theta, x, &mut training, Mode::Evaluation).unwrap().slice().to_vec();
+        let b = network.forward(theta, x, &mut predicting, Mode::Evaluation).unwrap().slice().to_vec();
+        assert_eq!(a, b);
+        assert_eq!(a.len(), 4 * examples);
+    }
+}
+
+#[test]
+fn several_inputs_are_checked_one_by_one() {
+    let mut graph = Graph::new();
+    let (a, b) = (graph.input([2]), graph.input([3]));
+    let both = graph.apply(Concat::new(0), &[a, b]).unwrap();
+    let y = graph.apply(Affine::new(1), &[both]).unwrap();
+    let network = Network::<f64>::from_graph(&graph, y, Seed(1)).unwrap();
+    let mut workspace = network.workspace(Purpose::Training);
+    let (a, b) = ([1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0, 9.0, 10.0]);
+    let mut inputs = Inputs::one(Batch::new(&a, 2, [2]).unwrap());
+    let error = network.forward(network.parameters(), inputs, &mut workspace, Mode::Evaluation).unwrap_err();
+    assert!(error.to_string().contains("as many inputs as its graph has"), "{error}");
+    inputs.set(1, Batch::new(&b, 2, [3]).unwrap());
+    assert!(network.forward(network.parameters(), inputs, &mut workspace, Mode::Evaluation).is_ok());
+    inputs.set(1, Batch::new(&b[..3], 1, [3]).unwrap());
+    assert!(network.forward(network.parameters(), inputs, &mut workspace, Mode::Evaluation).is_err());
+    assert!(network.predict(array![[1.0, 2.0]].view()).is_err());
+}
+
+#[test]
+fn what_does_not_fit_is_an_error_and_changes_nothing() {
+    let network = build([3], sequential![Affine::new(2)]);
+    let error = network.predict(array![[1.0, 2.0]].view()).unwrap_err();
+    assert_eq!(error.to_string(), "a batch of 1 examples of shape 3 should hold 3 elements, but holds 2");
+    let mut workspace = network.workspace(Purpose::Training);
+    let x = Batch::new(&[1.0, 2.0, 3.0], 1, [3]).unwrap();
+    let short = &network.parameters()[1..];
+    assert!(network.forward(short, x, &mut workspace, Mode::Evaluation).is_err());
+    let loss = SoftmaxCrossEntropy::new();
+    let mode = Mode::Training { step: 0 };
+    let error = network
+        .value_and_gradient(network.parameters(), x, Target::Classes(&[2]), &loss, &mut workspace, mode)
+        .unwrap_err();
+    assert!(error.to_string().contains("class 2"), "{error}");
+    let mut predicting = network.workspace(Purpose::Prediction);
+    let error = network
+        .value_and_gradient(network.parameters(), x, Target::Classes(&[1]), &loss, &mut predicting, mode)
+        .unwrap_err();
+    assert!(error.to_string().contains("prediction only"), "{error}");
+    let error = network.backward(network.parameters(), Batch::new(&[0.0; 6], 2, [3]).unwrap(), &mut workspace);
+    assert!(error.is_err(), "another batch than that of the forward pass");
+}
+
+#[test]
+fn an_empty_batch_gives_an_empty_prediction() {
+    let network = build([3], sequential![Affine::new(2), Relu]);
+    assert_eq!(network.predict(Array2::<f64>::zeros((0, 3)).view()).unwrap().dim(), (0, 2));
+}
+
+#[test]
+fn images_may_come_with_all_their_axes_and_in_any_memory_order() {
+    let network = build([2, 3, 4], sequential![Flatten, Affine::new(2)]);
+    let images = Array4::from_shape_fn((5, 2, 3, 4), |(a, b, c, d)| (a + 2 * b + 3 * c + 5 * d) as f64);
+    let flat = images.to_shape((5, 24)).unwrap().to_owned();
+    let expected = network.predict(flat.view()).unwrap();
+    assert_eq!(network.predict(images.view()).unwrap(), expected);
+    let mut reversed = images.clone();
+    reversed.invert_axis(ndarray::Axis(0));
+    reversed.invert_axis(ndarray::Axis(0));
+    let columns_first = Array2::from_shape_vec((24, 5), flat.t().iter().copied().collect()).unwrap();
+    assert_eq!(network.predict(columns_first.t()).unwrap(), expected);
+}
+
+#[test]
+fn dropout_drops_in_training_alone_and_the_same_in_the_same_step() {
+    let network = build([50], sequential![Affine::new(50), Dropout::new(0.5)]);
+    let mut workspace = network.workspace(Purpose::Training);
+    let data = vec![1.0; 100];
+    let x = Batch::new(&data, 2, [50]).unwrap();
+    let mut zeros = |mode| {
+        let y = network.forward(network.parameters(), x, &mut workspace, mode).unwrap();
+        y.slice().iter().map(|y| *y == 0.0).collect::<Vec<bool>>()
+    };
+    let first = zeros(Mode::Training { step: 3 });
+    assert_eq!(zeros(Mode::Training { step: 3 }), first);
+    assert_ne!(zeros(Mode::Training { step: 4 }), first);
+    assert_ne!(first[..50], first[50..], "each example has a stream of its own");
+    assert!(zeros(Mode::Evaluation).iter().all(|zero| !zero));
+    let dropped = first.iter().filter(|zero| **zero).count();
+    assert!((30..=70).contains(&dropped), "{dropped}");
+}
+
+#[test]
+fn one_network_serves_many_threads() {
+    let network = build([4], sequential![Affine::new(16), Tanh, Affine::new(2)]);
+    let x = array![[0.1, 0.2, 0.3, 0.4]];
+    let expected = network.predict(x.view()).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..50).for_each(|_| assert_eq!(network.predict(x.view()).unwrap(), expected)));
+        }
+    });
+}
+
+#[test]
+fn buffers_are_shared_where_values_do_not_meet() {
+    let deep = (0..30).fold(Sequential::new(), |chain, _| chain.then(Affine::new(64)).then(Tanh));
+    let network = build([64], deep);
+    let data = vec![0.5; 64 * 10];
+    let x = Batch::new(&data, 10, [64]).unwrap();
+    let mut bytes = |purpose| {
+        let mut workspace = network.workspace(purpose);
+        network.forward(network.parameters(), x, &mut workspace, Mode::Evaluation).unwrap();
+        (workspace.bytes() - size_of_val(workspace.gradient())) / (64 * 10 * 8)
+    };
+    assert_eq!(bytes(Purpose::Prediction), 2, "two buffers, in turn");
+    // Each Tanh runs over its affine layer's output, which is kept; two more hold the gradient on its way back.
+    assert_eq!(bytes(Purpose::Training), 30 + 2);
+}
+
+#[test]
+fn a_residual_over_everything_keeps_what_it_needs() {
+    // x is read by the first layer and by the sum, so nothing may run over it.
+    let network = build([5], sequential![Tanh, Residual(sequential![Tanh, Affine::new(5), Relu]), Affine::new(1)]);
+    let data: Vec<f64> = (0..15).map(|i| f64::from(i).cos()).collect();
+    let x = Batch::new(&data, 3, [5]).unwrap();
+    let target = [0.1, 0.2, 0.3];
+    let mut workspace = network.workspace(Purpose::TrainingWithInputGradient);
+    let mut value = |data: &[f64]| {
+        let x = Batch::new(data, 3, [5]).unwrap();
+        let mode = Mode::Evaluation;
+        let mut workspace = network.workspace(Purpose::Prediction);
+        network
+            .value(network.parameters(), x, Target::Values(&target), &MeanSquaredError::new(), &mut workspace, mode)
+            .unwrap()
+    };
+    network
+        .value_and_gradient(
+            network.parameters(),
+            x,
+            Target::Values(&target),
+            &MeanSquaredError::new(),
+            &mut workspace,
+            Mode::Evaluation,
+        )
+        .unwrap();
+    let dx = workspace.input_gradient(0).unwrap().slice().to_vec();
+    for i in 0..15 {
+        let (mut above, mut below) = (data.clone(), data.clone());
+        above[i] += 1e-5;
+        below[i] -= 1e-5;
+        let numeric = (value(&above) - value(&below)) / 2e-5;
+        assert!((dx[i] - numeric).abs() < 1e-9, "dx[{i}]: {} {numeric}", dx[i]);
+    }
+    assert!(network.workspace(Purpose::Training).input_gradient(0).is_none());
+}
+
+#[test]
+fn the_summary_is_a_table() {
+    let network = build([4], sequential![Affine::new(8), Relu, Affine::new(3)]);
+    let expected = "\
+place  layer   output  parameters
+       input        4
+0      Affine       8          40
+1      Relu         8           0
+2      Affine       3          27
+       in all                  67";
+    assert_eq!(network.summary().to_string(), expected);
+    assert_eq!(network.summary().parameters(), network.parameters().len());
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn a_description_survives_json() {
+    let network = build(
+        [2, 3],
+        sequential![Flatten, Affine::new(4), Residual(sequential![Affine::new(4), Gelu::Tanh]), Dropout::new(0.1)],
+    );
+    let json = serde_json::to_string_pretty(&network.description().unwrap()).unwrap();
+    assert!(json.contains("\"type\": \"Affine\""), "{json}");
+    let again: NetworkDescription = serde_json::from_str(&json).unwrap();
+    let rebuilt = again.build::<f64>(Seed(1)).unwrap();
+    assert_eq!(rebuilt.parameters(), network.parameters());
+    let x = array![[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]];
+    assert_eq!(rebuilt.predict(x.view()).unwrap(), network.predict(x.view()).unwrap());
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn a_hostile_description_is_an_error() {
+    for json in [
+        r#"{"inputs":[[2]],"steps":[],"output":0}"#,
+        r#"{"inputs":[[2]],"steps":[{"name":"0","layer":{"type":"Relu"},"inputs":[7]}],"output":1}"#,
+        r#"{"inputs":[[2]],"steps":[{"name":"0","layer":{"type":"Relu"},"inputs":[]}],"output":1}"#,
+        r#"{"inputs":[[2]],"steps":[{"name":"0","layer":{"type":"Relu"},"inputs":[0]}],"output":99}"#,
+        r#"{"inputs":[[2]],"steps":[{"name":"0","layer":{"type":"Relu"},"inputs":[1]}],"output":1}"#,
+        r#"{"inputs":[[2]],"steps":[{"name":"0","layer":{"type":"Dropout","probability":-1.0},"inputs":[0]}],"output":1}"#,
+    ] {
+        let description: NetworkDescription = serde_json::from_str(json).unwrap();
+        assert!(description.build::<f32>(Seed(0)).is_err(), "{json}");
+    }
+}
