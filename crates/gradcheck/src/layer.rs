@@ -1,0 +1,205 @@
+use downhill_layers::{Backward, Forward, Inputs, InputsMut, Layer, MAX_INPUTS, Mode, Params, ParamsMut, Streams};
+use downhill_tensor::{Batch, BatchMut, Seed, Shape};
+
+use crate::{GradcheckError, Report, differentiate};
+
+/// How a layer is to be checked.
+#[derive(Clone, Debug)]
+pub struct LayerCheck {
+    /// The batch size.
+    pub examples: usize,
+    /// The seed of the inputs, the parameters and the layer's own random streams, which stay the same throughout.
+    pub seed: Seed,
+    /// Inputs are drawn with this magnitude at least, to keep away from kinks at 0.
+    pub margin: f64,
+    /// Whether the passes are training passes.
+    pub mode: Mode,
+}
+
+impl Default for LayerCheck {
+    fn default() -> Self {
+        Self { examples: 3, seed: Seed(0), margin: 0.05, mode: Mode::Training { step: 0 } }
+    }
+}
+
+/// Compares a layer's explicit derivatives with finite differences of its forward pass, in f64.
+///
+/// For a random dJ/dy = w, J(x, θ) = Σ w·y is differentiated with respect to every input and parameter.
+/// All outputs start as not-a-number, so that one which is not overwritten is found.
+/// A layer that can run in place is also run in place, and must give the same bits.
+///
+/// ```
+/// use downhill_gradcheck::{LayerCheck, TOLERANCE, check_layer};
+/// use downhill_layers::Affine;
+/// let report = check_layer(&Affine::new(3), &[[4].into()], &LayerCheck::default())?;
+/// assert!(report.passes(TOLERANCE), "{report}");
+/// # Ok::<(), downhill_gradcheck::GradcheckError>(())
+/// ```
+///
+/// # Errors
+/// Where the layer does not take inputs of these shapes.
+pub fn check_layer(layer: &impl Layer, inputs: &[Shape], check: &LayerCheck) -> Result<Report, GradcheckError> {
+    if inputs.len() > MAX_INPUTS {
+        return Err(GradcheckError::TooManyInputs { got: inputs.len() });
+    }
+    let signature = layer.signature(inputs)?;
+    let examples = check.examples;
+    let mut stream = check.seed.stream(0);
+    let mut draw = |length: usize| -> Vec<f64> {
+        // Uniform in ±[margin, margin + 1.5].
+        let mut number = || (2.0 * stream.uniform() - 1.0) * 1.5;
+        (0..length).map(|_| number()).map(|x| x + check.margin.copysign(x)).collect()
+    };
+    let x: Vec<Vec<f64>> = inputs.iter().map(|shape| draw(examples * shape.len())).collect();
+    let theta = draw(signature.parameters_len());
+    let mut statistics = vec![0.0; signature.statistics_len()];
+    signature.start_statistics(&mut statistics, check.seed);
+    let dy = draw(examples * signature.output().len());
+    let random = Streams::new(check.seed, check.mode.step(), 0);
+
+    let forward = |x: &[Vec<f64>], theta: &[f64]| -> Result<(Vec<f64>, Vec<f64>), GradcheckError> {
+        let mut y = vec![f64::NAN; examples * signature.output().len()];
+        let mut saved = vec![f64::NAN; signature.saved_len(examples)];
+        let mut scratch = vec![f64::NAN; signature.scratch_len(examples)];
+        layer.forward(&mut Forward {
+            x: batches(x, inputs, examples)?,
+            params: Params::new(theta, signature.parameters()),
+            y: BatchMut::new(&mut y, examples, signature.output())?,
+            saved: &mut saved,
+            scratch: &mut scratch,
+            statistics: Params::new(&statistics, signature.statistics()),
+            mode: check.mode,
+            random,
+        });
+        Ok((y, saved))
+    };
+    let (y, saved) = forward(&x, &theta)?;
+    let mut report = Report::new(signature.name());
+    if let Some(index) = y.iter().position(|y| y.is_nan()) {
+        report.fail(format!("y[{index}]: not overwritten, or not a number"));
+        return Ok(report);
+    }
+
+    let backward = |in_place: bool| -> Result<(Vec<Vec<f64>>, Vec<f64>), GradcheckError> {
+        let mut dx: Vec<Vec<f64>> = inputs.iter().map(|shape| vec![f64::NAN; examples * shape.len()]).collect();
+        if in_place {
+            dx[0].copy_from_slice(&dy);
+        }
+        let mut dtheta = vec![f64::NAN; theta.len()];
+        let mut scratch = vec![f64::NAN; signature.scratch_len(examples)];
+        let mut wanted = InputsMut::none();
+        for (index, (dx, shape)) in dx.iter_mut().zip(inputs).enumerate() {
+            wanted.set(index, BatchMut::new(dx, examples, *shape)?);
+        }
+        // What the signature says is not read is not there.
+        let mut seen = batches(&x, inputs, examples)?;
+        if !signature.needs_x() {
+            inputs.iter().enumerate().for_each(|(index, shape)| seen.set(index, Batch::gone(examples, *shape)));
+        }
+        let output = signature.output();
+        layer.backward(&mut Backward {
+            x: seen,
+            params: Params::new(&theta, signature.parameters()),
+            y: if signature.needs_y() { Batch::new(&y, examples, output)? } else { Batch::gone(examples, output) },
+            saved: &saved,
+            scratch: &mut scratch,
+            dy: if in_place { Batch::gone(examples, output) } else { Batch::new(&dy, examples, output)? },
+            dx: wanted,
+            dparams: ParamsMut::new(&mut dtheta, signature.parameters()),
+        });
+        Ok((dx, dtheta))
+    };
+    let (dx, dtheta) = backward(false)?;
+
+    let objective = |y: &[f64]| y.iter().zip(&dy).map(|(y, w)| y * w).sum::<f64>();
+    let value = |x: &[Vec<f64>], theta: &[f64]| forward(x, theta).map_or(f64::NAN, |(y, _)| objective(&y));
+    for (index, explicit) in dx.iter().enumerate() {
+        let mut moved = x.clone();
+        let numeric = differentiate(&x[index], |x| {
+            moved[index].copy_from_slice(x);
+            value(&moved, &theta)
+        });
+        report.compare(&format!("dJ/dx{index}"), explicit, &numeric);
+    }
+    let numeric = differentiate(&theta, |theta| value(&x, theta));
+    report.compare("dJ/dtheta", &dtheta, &numeric);
+
+    if signature.runs_in_place() && inputs[0].len() == signature.output().len() {
+        let mut over = x[0].clone();
+        let mut saved = vec![f64::NAN; signature.saved_len(examples)];
+        let mut scratch = vec![f64::NAN; signature.scratch_len(examples)];
+        layer.forward(&mut Forward {
+            x: Inputs::none(),
+            params: Params::new(&theta, signature.parameters()),
+            y: BatchMut::new(&mut over, examples, signature.output())?,
+            saved: &mut saved,
+            scratch: &mut scratch,
+            statistics: Params::new(&statistics, signature.statistics()),
+            mode: check.mode,
+            random,
+        });
+        if over != y {
+            report.fail("y: differs when the layer runs in place".into());
+        }
+        if backward(true)?.0 != dx {
+            report.fail("dJ/dx: differs when the layer runs in place".into());
+        }
+    }
+    Ok(report)
+}
+
+fn batches<'a>(x: &'a [Vec<f64>], shapes: &[Shape], examples: usize) -> Result<Inputs<'a, f64>, GradcheckError> {
+    let mut inputs = Inputs::none();
+    for (index, (x, shape)) in x.iter().zip(shapes).enumerate() {
+        inputs.set(index, Batch::new(x, examples, *shape)?);
+    }
+    Ok(inputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use downhill_layers::{Signature, sole};
+    use downhill_tensor::{Scalar, ShapeError, elementwise};
+
+    use super::*;
+    use crate::TOLERANCE;
+
+    /// y = x², with a derivative that is wrong in one of three ways.
+    #[derive(Debug)]
+    enum Wrong {
+        Factor,
+        NotOverwritten,
+        LastIsMissing,
+    }
+
+    impl Layer for Wrong {
+        fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+            Ok(Signature::new("Wrong", sole("Wrong", inputs)?))
+        }
+
+        fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+            elementwise::map(pass.x[0].slice(), pass.y.slice(), |x| x * x);
+        }
+
+        fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+            let factor = match self {
+                Self::Factor => T::of(2.000_001),
+                Self::NotOverwritten => return,
+                Self::LastIsMissing => T::of(2.0),
+            };
+            let Some(dx) = pass.dx.get(0) else { return };
+            elementwise::zip_map(pass.x[0].slice(), pass.dy.slice(), dx.slice(), |x, dy| factor * x * dy);
+            if let (Self::LastIsMissing, Some(last)) = (self, dx.slice().last_mut()) {
+                *last = T::ZERO;
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_derivatives_are_found() {
+        for wrong in [Wrong::Factor, Wrong::NotOverwritten, Wrong::LastIsMissing] {
+            let report = check_layer(&wrong, &[[3].into()], &LayerCheck::default()).unwrap();
+            assert!(!report.passes(TOLERANCE), "{wrong:?}: {report}");
+        }
+    }
+}

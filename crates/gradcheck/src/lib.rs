@@ -1,0 +1,16 @@
+//! Finite-difference checks of explicit derivatives.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod difference;
+mod layer;
+mod loss;
+mod network;
+mod report;
+pub mod suite;
+
+pub use difference::differentiate;
+pub use layer::{LayerCheck, check_layer};
+pub use loss::check_loss;
+pub use network::{check_network, check_objective};
+pub use report::{GradcheckError, Report, TOLERANCE};

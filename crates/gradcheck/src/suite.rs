@@ -1,0 +1,144 @@
+//! The checks of the library's own layers, blocks and losses: one entry for each.
+//!
+//! `cargo xtask gradcheck` runs them and prints a line for each.
+
+use downhill_tensor::{Seed, Stream};
+
+use crate::{GradcheckError, Report};
+
+mod blocks;
+mod layers;
+mod losses;
+
+/// A layer, block or loss of the library, and how it is checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    check: fn(&mut Stream) -> Result<Report, GradcheckError>,
+}
+
+/// What an [`Entry`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A layer alone.
+    Layer,
+    /// A wiring of layers.
+    Block,
+    /// A loss.
+    Loss,
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Layer => "layer",
+            Self::Block => "block",
+            Self::Loss => "loss",
+        })
+    }
+}
+
+impl Entry {
+    /// Checks as many random shapes and settings; the first have a batch of one and axes of length one.
+    ///
+    /// # Errors
+    /// Where a check could not be made at all.
+    pub fn run(&self, shapes: u64) -> Result<Report, GradcheckError> {
+        let mut report = Report::new(self.name);
+        for shape in 0..shapes {
+            report.merge(&(self.check)(&mut Seed(shape).stream(0))?);
+        }
+        Ok(report)
+    }
+}
+
+/// All entries: layers first, then blocks, then losses, each in alphabetical order.
+#[must_use]
+pub fn entries() -> Vec<Entry> {
+    [layers::ENTRIES, blocks::ENTRIES, losses::ENTRIES].concat()
+}
+
+/// A size from 1 to `most`.
+fn size(stream: &mut Stream, most: usize) -> usize {
+    1 + (stream.uniform() * most as f64) as usize
+}
+
+/// One of several things.
+fn choose<C: Copy>(stream: &mut Stream, among: &[C]) -> C {
+    among[size(stream, among.len()) - 1]
+}
+
+/// A number between two others.
+fn between(stream: &mut Stream, low: f64, high: f64) -> f64 {
+    low + (high - low) * stream.uniform()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::TOLERANCE;
+
+    /// The types for which a crate's sources implement a trait, outside their tests.
+    fn implementors(source: &Path, traits: &[&str]) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        for file in fs::read_dir(source).unwrap() {
+            let path = file.unwrap().path();
+            if path.is_dir() {
+                found.append(&mut implementors(&path, traits));
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            for line in code.lines() {
+                for implemented in traits {
+                    let Some(rest) = line.trim().strip_prefix(implemented) else { continue };
+                    let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                    found.insert(name);
+                }
+            }
+        }
+        found
+    }
+
+    fn listed(kind: Kind) -> BTreeSet<String> {
+        entries().iter().filter(|entry| entry.kind == kind).map(|entry| entry.name.to_owned()).collect()
+    }
+
+    #[test]
+    fn every_layer_has_an_entry() {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../layers/src");
+        let mut layers = implementors(&source, &["impl Layer for ", "impl Activation for ", "activation!("]);
+        layers.remove("Description"); // stands for all of them
+        layers.retain(|name| !name.is_empty() && !name.starts_with('$'));
+        layers.extend(downhill_layers::Description::NAMES.iter().map(|&name| name.to_owned()));
+        assert_eq!(layers, listed(Kind::Layer));
+        assert_eq!(layers.len(), downhill_layers::Description::NAMES.len());
+    }
+
+    #[test]
+    fn every_loss_has_an_entry() {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../losses/src");
+        let traits = ["impl Loss for ", "loss_from_evaluate!(", "impl PointwiseLoss for "];
+        let mut losses = implementors(&source, &traits);
+        losses.retain(|name| !name.is_empty());
+        assert!(losses.len() >= 5, "{losses:?}");
+        let listed = listed(Kind::Loss);
+        let missing: Vec<_> = losses.difference(&listed).collect();
+        assert!(missing.is_empty(), "without a gradient check: {missing:?}");
+    }
+
+    #[test]
+    fn every_entry_passes() {
+        for entry in entries() {
+            let report = entry.run(12).unwrap();
+            assert!(report.passes(TOLERANCE), "{report}");
+        }
+    }
+}

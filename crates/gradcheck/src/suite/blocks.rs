@@ -1,0 +1,46 @@
+use downhill_layers::{Affine, Dropout, Flatten, Gelu, LogSoftmax, Relu, Sigmoid, Softmax, Tanh};
+use downhill_losses::{MeanSquaredError, Target};
+use downhill_network::{Block, Network, Residual, branches, sequential};
+use downhill_tensor::{Batch, Seed, Shape, Stream};
+
+use super::{Entry, Kind, between, size};
+use crate::{GradcheckError, Report, check_network};
+
+macro_rules! blocks {
+    ($($name:ident: $check:expr),* $(,)?) => {
+        pub(super) const ENTRIES: &[Entry] =
+            &[$(Entry { name: stringify!($name), kind: Kind::Block, check: $check }),*];
+    };
+}
+
+blocks! {
+    BranchesConcat: |s| {
+        let (a, b, c) = (size(s, 4), size(s, 4), size(s, 3));
+        let branches = branches![concat 0; sequential![Affine::new(a), Tanh], Affine::new(b), Tanh];
+        check(sequential![branches, Affine::new(c), Softmax], size(s, 4), s)
+    },
+    BranchesSum: |s| {
+        let width = size(s, 4);
+        let branches = branches![sum; sequential![Affine::new(width), Gelu::Erf], Affine::new(width), Affine::new(width)];
+        check(sequential![Affine::new(3), branches, Sigmoid], size(s, 4), s)
+    },
+    Residual: |s| {
+        let width = size(s, 5);
+        let inner = Residual(sequential![Affine::new(width), Tanh, Dropout::new(0.3)]);
+        check(sequential![Affine::new(width), inner, Residual(Tanh), Affine::new(2), LogSoftmax], size(s, 4), s)
+    },
+    Sequential: |s| {
+        let hidden = size(s, 6);
+        check(sequential![Affine::new(hidden), Relu, Affine::new(hidden), Tanh, Dropout::new(0.5), Flatten], size(s, 6), s)
+    },
+}
+
+/// The gradient of a whole network built from the block, for random data.
+fn check(block: impl Block, features: usize, s: &mut Stream) -> Result<Report, GradcheckError> {
+    let network = Network::<f64>::build(Shape::from([features]), block, Seed(s.bits().into()))?;
+    let examples = size(s, 3);
+    let x: Vec<f64> = (0..examples * features).map(|_| between(s, -2.0, 2.0)).collect();
+    let target: Vec<f64> = (0..examples * network.output_shape().len()).map(|_| between(s, -1.0, 1.0)).collect();
+    let x = Batch::new(&x, examples, [features])?;
+    check_network(&network, x, Target::Values(&target), &MeanSquaredError::new())
+}

@@ -1,0 +1,230 @@
+use downhill_losses::{
+    BinaryCrossEntropy, BinaryCrossEntropyWithLogits, BinaryFocal, ClassAxis, CosineEmbedding, Ctc, Dice, GaussianNll,
+    Hinge, HingeEmbedding, Huber, KlDivergence, LogCosh, Loss, MarginRanking, MeanAbsoluteError, MeanSquaredError,
+    MultiLabelMargin, MultiLabelSoftMargin, MultiMargin, NegativeLogLikelihood, PoissonNll, Quantile, Reduction,
+    SmoothL1, SoftMargin, SoftmaxCrossEntropy, SoftmaxFocal, Target, TripletMargin,
+};
+use downhill_tensor::{Batch, Shape, Stream};
+
+use super::{Entry, Kind, between, choose, size};
+use crate::{GradcheckError, Report, check_loss};
+
+macro_rules! losses {
+    ($($name:ident: $check:expr),* $(,)?) => {
+        pub(super) const ENTRIES: &[Entry] = &[$(Entry {
+            name: stringify!($name),
+            kind: Kind::Loss,
+            check: |s| {
+                let check: fn(&'static str, &mut Stream) -> Result<Report, GradcheckError> = $check;
+                check(stringify!($name), s)
+            },
+        }),*];
+    };
+}
+
+/// How predictions or targets are drawn.
+#[derive(Clone, Copy)]
+enum Draw {
+    Between(f64, f64),
+    /// −1 or 1.
+    Sign,
+    /// 0 or 1.
+    Bit,
+}
+
+const SCORES: Draw = Draw::Between(-3.0, 3.0);
+const PROBABILITIES: Draw = Draw::Between(0.05, 0.95);
+
+losses! {
+    BinaryCrossEntropy: |name, s| {
+        let loss = BinaryCrossEntropy::new().reduction(reduction(s));
+        pairs(name, &loss, PROBABILITIES, Draw::Between(0.0, 1.0), s)
+    },
+    BinaryCrossEntropyWithLogits: |name, s| {
+        let weights: Vec<f64> = (0..4).map(|_| between(s, 0.3, 3.0)).collect();
+        let loss = BinaryCrossEntropyWithLogits::new().reduction(reduction(s)).positive_weights(weights);
+        values(name, &loss, ([4].into(), SCORES), (1, Draw::Between(0.0, 1.0)), s)
+    },
+    BinaryFocal: |name, s| {
+        let loss = BinaryFocal::new(choose(s, &[0.0, 0.5, 2.0])).alpha(choose(s, &[None, Some(0.25)]));
+        pairs(name, &loss, SCORES, Draw::Between(0.0, 1.0), s)
+    },
+    CosineEmbedding: |name, s| {
+        let loss = CosineEmbedding::new(between(s, -0.5, 0.5)).reduction(reduction(s));
+        let width = size(s, 5);
+        values(name, &loss, ([2 * width].into(), SCORES), (2 * width, Draw::Sign), s)
+    },
+    Ctc: |name, s| {
+        let (examples, time, classes, labels) = (size(s, 3), 4 + size(s, 4), 1 + size(s, 3), size(s, 2));
+        let y = draw(s, examples * time * classes, Draw::Between(-3.0, -0.1));
+        let target: Vec<u32> = (0..examples * labels).map(|_| size(s, classes - 1) as u32).collect();
+        let loss = Ctc::new().reduction(reduction(s));
+        check_loss(name, &loss, Batch::new(&y, examples, [time, classes])?, Target::Classes(&target))
+    },
+    Dice: |name, s| {
+        let loss = Dice::new().smoothing(between(s, 0.1, 1.0));
+        let loss = if choose(s, &[true, false]) { loss } else { loss.squared() };
+        let shape = [size(s, 3), size(s, 4)].into();
+        values(name, &loss, (shape, PROBABILITIES), (1, Draw::Between(0.0, 1.0)), s)
+    },
+    GaussianNll: |name, s| {
+        let loss = GaussianNll::new().reduction(reduction(s));
+        let width = size(s, 4);
+        values(name, &loss, ([2 * width].into(), Draw::Between(0.3, 3.0)), (2, SCORES), s)
+    },
+    Hinge: |name, s| {
+        let loss = if choose(s, &[true, false]) { Hinge::new() } else { Hinge::new().squared() };
+        pairs(name, &loss, SCORES, Draw::Sign, s)
+    },
+    HingeEmbedding: |name, s| {
+        let loss = HingeEmbedding::new(between(s, 0.5, 2.0));
+        pairs(name, &loss, Draw::Between(0.0, 3.0), Draw::Sign, s)
+    },
+    Huber: |name, s| {
+        let loss = Huber::new(between(s, 0.3, 2.0)).reduction(reduction(s));
+        pairs(name, &loss, SCORES, SCORES, s)
+    },
+    KlDivergence: |name, s| {
+        let loss = KlDivergence::new().reduction(reduction(s));
+        if choose(s, &[true, false]) {
+            pairs(name, &loss, Draw::Between(-3.0, 0.0), Draw::Between(0.0, 1.0), s)
+        } else {
+            pairs(name, &loss.log_target(), Draw::Between(-3.0, 0.0), Draw::Between(-3.0, 0.0), s)
+        }
+    },
+    LogCosh: |name, s| pairs(name, &LogCosh::new().reduction(reduction(s)), SCORES, SCORES, s),
+    MarginRanking: |name, s| {
+        let loss = MarginRanking::new(between(s, 0.0, 1.0)).reduction(reduction(s));
+        let width = size(s, 4);
+        values(name, &loss, ([2 * width].into(), SCORES), (2, Draw::Sign), s)
+    },
+    MeanAbsoluteError: |name, s| {
+        pairs(name, &MeanAbsoluteError::new().reduction(reduction(s)), SCORES, SCORES, s)
+    },
+    MeanSquaredError: |name, s| pairs(name, &MeanSquaredError::new().reduction(reduction(s)), SCORES, SCORES, s),
+    MultiLabelMargin: |name, s| {
+        pairs(name, &MultiLabelMargin::new().reduction(reduction(s)), SCORES, Draw::Bit, s)
+    },
+    MultiLabelSoftMargin: |name, s| {
+        let loss = MultiLabelSoftMargin::new().reduction(reduction(s));
+        pairs(name, &loss, SCORES, Draw::Between(0.0, 1.0), s)
+    },
+    MultiMargin: |name, s| {
+        let loss = MultiMargin::new(between(s, 0.3, 1.5));
+        let loss = if choose(s, &[true, false]) { loss } else { loss.squared() };
+        let classes = size(s, 6);
+        of_class(name, &loss, [classes].into(), (classes, 1), s)
+    },
+    NegativeLogLikelihood: |name, s| {
+        positions(name, |axis, weights| NegativeLogLikelihood::new().class_axis(axis).class_weights(weights), s)
+    },
+    PoissonNll: |name, s| {
+        let loss = PoissonNll::new().reduction(reduction(s));
+        let loss = if choose(s, &[true, false]) { loss } else { loss.full() };
+        if choose(s, &[true, false]) {
+            pairs(name, &loss, SCORES, Draw::Between(0.0, 5.0), s)
+        } else {
+            pairs(name, &loss.rates(), Draw::Between(0.3, 3.0), Draw::Between(0.0, 5.0), s)
+        }
+    },
+    Quantile: |name, s| {
+        let loss = Quantile::new(between(s, 0.1, 0.9)).reduction(reduction(s));
+        pairs(name, &loss, SCORES, SCORES, s)
+    },
+    SmoothL1: |name, s| {
+        let loss = SmoothL1::new(between(s, 0.3, 2.0)).reduction(reduction(s));
+        pairs(name, &loss, SCORES, SCORES, s)
+    },
+    SoftMargin: |name, s| pairs(name, &SoftMargin::new().reduction(reduction(s)), SCORES, Draw::Sign, s),
+    SoftmaxCrossEntropy: |name, s| {
+        let smoothing = choose(s, &[0.0, 0.1, 0.3]);
+        if choose(s, &[true, false]) {
+            return positions(
+                name,
+                |axis, weights| {
+                    SoftmaxCrossEntropy::new().label_smoothing(smoothing).class_axis(axis).class_weights(weights)
+                },
+                s,
+            );
+        }
+        let loss = SoftmaxCrossEntropy::new().label_smoothing(smoothing).reduction(reduction(s));
+        pairs(name, &loss, SCORES, Draw::Between(0.0, 1.0), s)
+    },
+    SoftmaxFocal: |name, s| {
+        let loss = SoftmaxFocal::new(choose(s, &[0.0, 0.5, 2.0])).reduction(reduction(s));
+        let classes = size(s, 6);
+        of_class(name, &loss, [classes].into(), (classes, 1), s)
+    },
+    TripletMargin: |name, s| {
+        let loss = TripletMargin::new(between(s, 0.3, 2.0)).power(choose(s, &[2.0, 3.0]));
+        let loss = if choose(s, &[true, false]) { loss } else { loss.swap() };
+        let (examples, width) = (size(s, 4), size(s, 4));
+        let y = draw(s, examples * 3 * width, SCORES);
+        check_loss(name, &loss, Batch::new(&y, examples, [3 * width])?, Target::Values(&[]))
+    },
+}
+
+fn reduction(s: &mut Stream) -> Reduction {
+    choose(s, &[Reduction::Mean, Reduction::Sum, Reduction::BatchMean])
+}
+
+fn draw(s: &mut Stream, length: usize, draw: Draw) -> Vec<f64> {
+    let one = |_| match draw {
+        Draw::Between(low, high) => between(s, low, high),
+        Draw::Sign => choose(s, &[-1.0, 1.0]),
+        Draw::Bit => choose(s, &[0.0, 1.0]),
+    };
+    (0..length).map(one).collect()
+}
+
+/// A loss that compares each number with its own target.
+fn pairs(name: &str, loss: &impl Loss, y: Draw, target: Draw, s: &mut Stream) -> Result<Report, GradcheckError> {
+    let outputs = size(s, 6);
+    values(name, loss, ([outputs].into(), y), (1, target), s)
+}
+
+/// A loss with one target for so many predicted numbers.
+fn values(
+    name: &str,
+    loss: &impl Loss,
+    (shape, of_y): (Shape, Draw),
+    (share, of_target): (usize, Draw),
+    s: &mut Stream,
+) -> Result<Report, GradcheckError> {
+    let examples = size(s, 4);
+    let y = draw(s, examples * shape.len(), of_y);
+    let target = draw(s, y.len() / share, of_target);
+    check_loss(name, loss, Batch::new(&y, examples, shape)?, Target::Values(&target))
+}
+
+/// A loss with one class for each of so many positions.
+fn of_class(
+    name: &str,
+    loss: &impl Loss,
+    shape: Shape,
+    (classes, positions): (usize, usize),
+    s: &mut Stream,
+) -> Result<Report, GradcheckError> {
+    let examples = size(s, 4);
+    let y = draw(s, examples * shape.len(), SCORES);
+    let target: Vec<u32> = (0..examples * positions).map(|_| size(s, classes) as u32 - 1).collect();
+    check_loss(name, loss, Batch::new(&y, examples, shape)?, Target::Classes(&target))
+}
+
+/// A loss against classes, for whole examples or for positions of them, with weights for the classes.
+fn positions<L: Loss>(
+    name: &str,
+    loss: impl Fn(ClassAxis, Vec<f64>) -> L,
+    s: &mut Stream,
+) -> Result<Report, GradcheckError> {
+    let (classes, positions) = (size(s, 5), size(s, 3));
+    let weights: Vec<f64> = (0..classes).map(|_| between(s, 0.3, 2.0)).collect();
+    let (axis, shape) = choose(
+        s,
+        &[
+            (ClassAxis::First, Shape::from([classes, positions])),
+            (ClassAxis::Last, Shape::from([positions, classes])),
+        ],
+    );
+    of_class(name, &loss(axis, weights), shape, (classes, positions), s)
+}
