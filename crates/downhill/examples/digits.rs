@@ -1,0 +1,33 @@
+//! Learns to read handwritten digits: 1,797 images of 8x8 pixels that are built into the library.
+//!
+//! `cargo run --release --example digits` trains on four fifths of them and is judged on the rest.
+
+use downhill::data::digits;
+use downhill::optim::schedule::OneCycle;
+use downhill::prelude::*;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let (train, test) = digits::<f32>()?.stratified_split(0.8, Seed(1))?;
+
+    let mlp = sequential![Affine::new(128), Relu, Dropout::new(0.2), Affine::new(64), Relu, Affine::new(10)];
+    let mut network = Network::build([64], mlp, Seed(7))?;
+    println!("{}\n", network.summary());
+
+    let (epochs, batch_size) = (30, 32);
+    let steps = epochs * train.len().div_ceil(batch_size) as u64;
+    let history = Trainer::new(SoftmaxCrossEntropy::new(), AdamW::new(4e-3))
+        .epochs(epochs)
+        .batch_size(batch_size)
+        .schedule(OneCycle::new(steps))
+        .validate(&test)
+        .metric(Accuracy::new())
+        .progress(Progress::Auto)
+        .stop_on_interrupt()
+        .fit(&mut network, &train)?;
+    println!("\n{} after {} steps in {:.2} s", history.reason, history.steps, history.seconds);
+
+    let mut metrics: [Box<dyn Metric<f32>>; 1] = [Box::new(Accuracy::new())];
+    let judged = evaluate(&network, &SoftmaxCrossEntropy::new(), &test, &mut metrics)?;
+    println!("test accuracy: {:.4}", judged.metric("accuracy").unwrap_or(f64::NAN));
+    Ok(())
+}

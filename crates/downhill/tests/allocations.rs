@@ -1,0 +1,61 @@
+//! A training step after the first asks the heap for nothing.
+
+use allocation_counter::measure;
+use downhill::data::digits;
+use downhill::prelude::*;
+
+/// The allocations of one more step: forward, the loss, backward, the update.
+fn of_a_step(mlp: Sequential, mut optimizer: impl Optimizer<f32>, examples: usize) -> u64 {
+    let mut network = Network::<f32>::build([64], mlp, Seed(1)).unwrap();
+    let data = digits::<f32>().unwrap();
+    let mut batches = Batches::shuffled(&data, examples, Seed(2)).unwrap();
+    let mut workspace = network.workspace(Purpose::Training);
+    let loss = SoftmaxCrossEntropy::new();
+    optimizer.bind(network.segments());
+    let mut step = |number: u64| {
+        let batch = batches.next_batch().unwrap();
+        let downhill::data::TargetsView::Classes(labels) = batch.targets else { unreachable!() };
+        let (theta, mode) = (network.parameters(), Mode::Training { step: number });
+        network
+            .value_and_gradient(theta, batch.inputs, Target::Classes(labels), &loss, &mut workspace, mode)
+            .unwrap();
+        optimizer.step(network.parameters_mut(), workspace.gradient());
+    };
+    step(0);
+    measure(|| (1..5).for_each(&mut step)).count_total
+}
+
+fn mlp() -> Sequential {
+    sequential![
+        Affine::new(96),
+        Relu,
+        Residual(sequential![Affine::new(96), Gelu::Erf, Dropout::new(0.1)]),
+        branches![concat 0; Affine::new(7), sequential![Affine::new(9), Tanh]],
+        Affine::new(10)
+    ]
+}
+
+/// Whether products have kernels of their own here; `matrixmultiply` allocates its packing buffers.
+fn own_kernels() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+#[test]
+fn of_a_batch_allocates_nothing_but_packing_buffers() {
+    let (momentum, adamw) = (Sgd::new(0.01).momentum(0.9), AdamW::new(1e-3));
+    let counts = [of_a_step(mlp(), momentum, 32), of_a_step(mlp(), adamw, 100)];
+    if own_kernels() {
+        assert_eq!(counts, [0, 0]);
+    } else {
+        // Four steps, at most three products for each of six affine layers, two buffers for each product.
+        assert!(counts.iter().all(|&count| count <= 4 * 3 * 6 * 2), "{counts:?}");
+    }
+}
+
+#[test]
+fn of_a_batch_of_one_allocates_nothing() {
+    assert_eq!(of_a_step(mlp(), Adam::new(1e-3), 1), 0);
+}

@@ -1,0 +1,72 @@
+use downhill_network::Network;
+use downhill_tensor::Scalar;
+
+use crate::EpochRecord;
+
+/// What a callback wants to happen next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Train on.
+    Continue,
+    /// End the run here.
+    Stop,
+}
+
+/// What has just happened in a step.
+#[derive(Debug)]
+pub struct StepEnd<'a, T> {
+    /// The step, counted from 0 over the whole run.
+    pub step: u64,
+    /// The epoch, counted from 1.
+    pub epoch: u64,
+    /// The loss of the batch, before the parameters moved.
+    pub loss: f64,
+    /// The learning rate of the step.
+    pub learning_rate: f64,
+    /// dJ/dθ, after clipping.
+    pub gradient: &'a [T],
+    /// The network, after the step.
+    pub network: &'a Network<T>,
+}
+
+/// What has just happened in an epoch.
+#[derive(Debug)]
+pub struct EpochEnd<'a, T> {
+    /// The epoch's row of the history.
+    pub record: &'a EpochRecord,
+    /// The network, after the epoch.
+    pub network: &'a Network<T>,
+}
+
+/// Watches a training run, and may end it. It can't change the network: only the optimizer does.
+pub trait Callback<T: Scalar>: Send {
+    /// After every step.
+    fn on_step(&mut self, end: &StepEnd<'_, T>) -> Control {
+        let _ = end;
+        Control::Continue
+    }
+
+    /// After every epoch, validation included.
+    fn on_epoch(&mut self, end: &EpochEnd<'_, T>) -> Control {
+        let _ = end;
+        Control::Continue
+    }
+}
+
+/// A closure that is called after every epoch.
+pub(crate) struct OnEpoch<F>(pub(crate) F);
+
+impl<T: Scalar, F: FnMut(&EpochEnd<'_, T>) -> Control + Send> Callback<T> for OnEpoch<F> {
+    fn on_epoch(&mut self, end: &EpochEnd<'_, T>) -> Control {
+        (self.0)(end)
+    }
+}
+
+/// A closure that is called after every step.
+pub(crate) struct OnStep<F>(pub(crate) F);
+
+impl<T: Scalar, F: FnMut(&StepEnd<'_, T>) -> Control + Send> Callback<T> for OnStep<F> {
+    fn on_step(&mut self, end: &StepEnd<'_, T>) -> Control {
+        (self.0)(end)
+    }
+}

@@ -1,0 +1,167 @@
+use crate::{EpochRecord, TrainError};
+
+/// Which number of an epoch decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Monitor {
+    /// The loss on the validation data, or on the training data where there are none.
+    Loss,
+    /// The validation metric of this name.
+    Metric(String),
+}
+
+/// Ends a run that no longer improves, and gives the network the parameters of its best epoch.
+///
+/// An epoch improves where its number is better than the best by more than `min_delta`.
+/// Training ends once more than `patience` epochs in a row have not improved.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct EarlyStopping {
+    monitor: Monitor,
+    patience: u64,
+    min_delta: f64,
+}
+
+impl Default for EarlyStopping {
+    fn default() -> Self {
+        Self { monitor: Monitor::Loss, patience: 10, min_delta: 0.0 }
+    }
+}
+
+impl EarlyStopping {
+    /// Watches the validation loss with a patience of ten epochs.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Watches the validation metric of this name, as `accuracy`.
+    #[must_use]
+    pub fn on_metric(mut self, name: impl Into<String>) -> Self {
+        self.monitor = Monitor::Metric(name.into());
+        self
+    }
+
+    /// How many epochs in a row may fail to improve.
+    #[must_use]
+    pub fn patience(mut self, epochs: u64) -> Self {
+        self.patience = epochs;
+        self
+    }
+
+    /// By how much an epoch must be better.
+    #[must_use]
+    pub fn min_delta(mut self, delta: f64) -> Self {
+        self.min_delta = delta;
+        self
+    }
+}
+
+/// The best epoch so far, and its parameters.
+#[derive(Debug)]
+pub(crate) struct Best<T> {
+    rule: EarlyStopping,
+    larger_is_better: bool,
+    value: Option<f64>,
+    bad: u64,
+    pub(crate) epoch: u64,
+    pub(crate) theta: Vec<T>,
+    pub(crate) statistics: Vec<T>,
+}
+
+impl<T: Copy> Best<T> {
+    /// `metrics` are the names of the validation metrics, each with whether larger is better.
+    pub(crate) fn new(rule: &EarlyStopping, metrics: &[(String, bool)]) -> Result<Self, TrainError> {
+        let larger_is_better = match &rule.monitor {
+            Monitor::Loss => false,
+            Monitor::Metric(name) => match metrics.iter().find(|(known, _)| known == name) {
+                Some((_, larger_is_better)) => *larger_is_better,
+                None => {
+                    let known: Vec<&str> = metrics.iter().map(|(known, _)| known.as_str()).collect();
+                    return Err(TrainError::Setting(format!(
+                        "early stopping watches the metric `{name}`, but the validation metrics are {known:?}; \
+                         add it with `metric`, and give validation data with `validate`"
+                    )));
+                }
+            },
+        };
+        if !(rule.min_delta >= 0.0 && rule.min_delta.is_finite()) {
+            return Err(TrainError::Setting(format!(
+                "early stopping's min_delta must be 0 or more, but is {}",
+                rule.min_delta
+            )));
+        }
+        let rule = rule.clone();
+        Ok(Self { rule, larger_is_better, value: None, bad: 0, epoch: 0, theta: Vec::new(), statistics: Vec::new() })
+    }
+
+    /// Takes an epoch into account; whether training should end.
+    pub(crate) fn observe(&mut self, record: &EpochRecord, theta: &[T], statistics: &[T]) -> bool {
+        let value = match &self.rule.monitor {
+            Monitor::Loss => record.validation_loss.unwrap_or(record.training_loss),
+            Monitor::Metric(name) => record.metric(name).unwrap_or(f64::NAN),
+        };
+        let sign = if self.larger_is_better { -1.0 } else { 1.0 };
+        // Not-a-number is never better; anything is better than nothing.
+        let improves = match self.value {
+            None => !value.is_nan(),
+            Some(best) => sign * value < sign * best - self.rule.min_delta,
+        };
+        if improves {
+            self.value = Some(value);
+            self.bad = 0;
+            self.epoch = record.epoch;
+            copy(theta, &mut self.theta);
+            copy(statistics, &mut self.statistics);
+        } else {
+            self.bad += 1;
+        }
+        self.bad > self.rule.patience
+    }
+}
+
+pub(crate) fn copy<T: Copy>(from: &[T], to: &mut Vec<T>) {
+    to.clear();
+    to.extend_from_slice(from);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(epoch: u64, loss: f64, accuracy: f64) -> EpochRecord {
+        EpochRecord {
+            epoch,
+            validation_loss: Some(loss),
+            metrics: vec![("accuracy".into(), accuracy)],
+            ..EpochRecord::default()
+        }
+    }
+
+    #[test]
+    fn stops_after_more_bad_epochs_than_patience_and_keeps_the_best() {
+        let mut best = Best::new(&EarlyStopping::new().patience(1), &[]).unwrap();
+        assert!(!best.observe(&record(1, 1.0, 0.0), &[1.0], &[]));
+        assert!(!best.observe(&record(2, 0.5, 0.0), &[2.0], &[]));
+        assert!(!best.observe(&record(3, 0.5, 0.0), &[3.0], &[]), "equal is not better");
+        assert!(best.observe(&record(4, f64::NAN, 0.0), &[4.0], &[]));
+        assert_eq!((best.epoch, best.theta), (2, vec![2.0]));
+    }
+
+    #[test]
+    fn a_metric_knows_its_direction() {
+        let rule = EarlyStopping::new().on_metric("accuracy").patience(0).min_delta(0.01);
+        let mut best = Best::new(&rule, &[("accuracy".into(), true)]).unwrap();
+        assert!(!best.observe(&record(1, 1.0, 0.5), &[1.0], &[]));
+        assert!(!best.observe(&record(2, 2.0, 0.6), &[2.0], &[]));
+        assert!(best.observe(&record(3, 0.0, 0.605), &[3.0], &[]), "less than min_delta");
+        assert_eq!(best.epoch, 2);
+    }
+
+    #[test]
+    fn an_unknown_metric_is_an_error_that_lists_the_known() {
+        let rule = EarlyStopping::new().on_metric("f1");
+        let error = Best::<f32>::new(&rule, &[("accuracy".into(), true)]).unwrap_err().to_string();
+        assert!(error.contains("`f1`") && error.contains("accuracy"), "{error}");
+    }
+}

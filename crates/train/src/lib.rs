@@ -1,0 +1,24 @@
+//! The training loop, and what watches it.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod callback;
+mod early_stopping;
+mod error;
+mod evaluation;
+mod history;
+pub mod metrics;
+mod progress;
+mod rates;
+mod stop;
+mod trainer;
+
+pub use callback::{Callback, Control, EpochEnd, StepEnd};
+pub use early_stopping::{EarlyStopping, Monitor};
+pub use error::{Divergence, Place, TrainError};
+pub use evaluation::{Evaluation, evaluate};
+pub use history::{EpochRecord, History, StopReason};
+pub use metrics::Metric;
+pub use progress::Progress;
+pub use stop::StopHandle;
+pub use trainer::Trainer;

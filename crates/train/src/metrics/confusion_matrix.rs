@@ -1,0 +1,278 @@
+use std::fmt;
+
+use downhill_losses::{Target, TargetError};
+use downhill_tensor::{Batch, Scalar};
+
+use super::{Metric, classes};
+
+/// How often each class was taken for which: rows are true classes, columns predicted ones.
+///
+/// As a metric its value is the accuracy; its methods give the rest, and printing it gives a table.
+///
+/// ```
+/// use downhill_losses::Target;
+/// use downhill_tensor::Batch;
+/// use downhill_train::metrics::{ConfusionMatrix, Metric};
+///
+/// let mut confusion = ConfusionMatrix::new();
+/// let y = Batch::new(&[2.0, 1.0, 0.0, 3.0, 5.0, 1.0], 3, [2])?; // predicts 0, 1, 0
+/// confusion.update(y, Target::Classes(&[0, 1, 1]))?;
+/// assert_eq!(confusion.count(1, 0), 1);
+/// assert_eq!(confusion.recall(1), 0.5);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct ConfusionMatrix {
+    /// One row per true class.
+    counts: Vec<Vec<u64>>,
+    /// Examples whose prediction was not a number, by true class.
+    nothing: Vec<u64>,
+}
+
+impl ConfusionMatrix {
+    /// A matrix of no examples; it grows to the classes it meets.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The number of classes met so far.
+    #[must_use]
+    pub fn classes(&self) -> usize {
+        self.counts.len()
+    }
+
+    /// How many examples of class `truth` were taken for class `predicted`.
+    #[must_use]
+    pub fn count(&self, truth: usize, predicted: usize) -> u64 {
+        self.counts.get(truth).and_then(|row| row.get(predicted)).copied().unwrap_or(0)
+    }
+
+    fn truths(&self, class: usize) -> u64 {
+        (0..self.classes()).map(|predicted| self.count(class, predicted)).sum::<u64>()
+            + self.nothing.get(class).copied().unwrap_or(0)
+    }
+
+    fn predictions(&self, class: usize) -> u64 {
+        (0..self.classes()).map(|truth| self.count(truth, class)).sum()
+    }
+
+    fn examples(&self) -> u64 {
+        (0..self.classes()).map(|class| self.truths(class)).sum()
+    }
+
+    /// The share of all examples that were predicted right.
+    #[must_use]
+    pub fn accuracy(&self) -> f64 {
+        let right: u64 = (0..self.classes()).map(|class| self.count(class, class)).sum();
+        right as f64 / self.examples() as f64
+    }
+
+    /// Of the examples that were taken for `class`, the share that were of it; 0 where there were none.
+    #[must_use]
+    pub fn precision(&self, class: usize) -> f64 {
+        share(self.count(class, class), self.predictions(class))
+    }
+
+    /// Of the examples of `class`, the share that were taken for it; 0 where there were none.
+    #[must_use]
+    pub fn recall(&self, class: usize) -> f64 {
+        share(self.count(class, class), self.truths(class))
+    }
+
+    /// The harmonic mean of precision and recall: 2 pr / (p + r); 0 where both are 0.
+    #[must_use]
+    pub fn f1(&self, class: usize) -> f64 {
+        share(2 * self.count(class, class), self.predictions(class) + self.truths(class))
+    }
+
+    fn average(&self, average: Average, of: impl Fn(usize) -> f64) -> f64 {
+        let classes = 0..self.classes();
+        match average {
+            Average::Macro => {
+                // Classes that never occur say nothing.
+                let met: Vec<usize> =
+                    classes.filter(|&class| self.truths(class) + self.predictions(class) > 0).collect();
+                met.iter().map(|&class| of(class)).sum::<f64>() / met.len() as f64
+            }
+            Average::Weighted => {
+                classes.map(|class| of(class) * self.truths(class) as f64).sum::<f64>() / self.examples() as f64
+            }
+            Average::Class(class) => of(class),
+        }
+    }
+
+    fn grow(&mut self, classes: usize) {
+        let classes = classes.max(self.classes());
+        self.counts.resize_with(classes, Vec::new);
+        self.counts.iter_mut().for_each(|row| row.resize(classes, 0));
+        self.nothing.resize(classes, 0);
+    }
+}
+
+fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+impl<T: Scalar> Metric<T> for ConfusionMatrix {
+    fn name(&self) -> String {
+        "accuracy".into()
+    }
+
+    fn larger_is_better(&self) -> bool {
+        true
+    }
+
+    fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    fn update(&mut self, y: Batch<'_, T>, target: Target<'_, T>) -> Result<(), TargetError> {
+        let pairs = classes("ConfusionMatrix", y, target)?;
+        self.grow(y.shape().len().max(2));
+        for (predicted, truth) in pairs {
+            match predicted {
+                Some(predicted) => self.counts[truth][predicted] += 1,
+                None => self.nothing[truth] += 1,
+            }
+        }
+        Ok(())
+    }
+
+    fn value(&self) -> f64 {
+        self.accuracy()
+    }
+}
+
+impl fmt::Display for ConfusionMatrix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let largest = self.counts.iter().flatten().max().copied().unwrap_or(0);
+        let width = largest.to_string().len().max(self.classes().to_string().len()) + 1;
+        write!(f, "{:>8}", "true\\pred")?;
+        for class in 0..self.classes() {
+            write!(f, "{class:>width$}")?;
+        }
+        for (class, row) in self.counts.iter().enumerate() {
+            write!(f, "\n{class:>9}")?;
+            for count in row {
+                write!(f, "{count:>width$}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How the numbers of several classes become one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Average {
+    /// The mean over the classes, each counting the same.
+    #[default]
+    Macro,
+    /// The mean over the classes, each counting as often as it occurs.
+    Weighted,
+    /// The number of this class alone, as 1 for the positive class of two.
+    Class(usize),
+}
+
+macro_rules! from_confusion {
+    ($(#[$doc:meta])* $Name:ident, $name:literal, $of:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default)]
+        pub struct $Name {
+            average: Average,
+            confusion: ConfusionMatrix,
+        }
+
+        impl $Name {
+            /// Over no examples yet, with this average over the classes.
+            #[must_use]
+            pub fn new(average: Average) -> Self {
+                Self { average, confusion: ConfusionMatrix::new() }
+            }
+        }
+
+        impl<T: Scalar> Metric<T> for $Name {
+            fn name(&self) -> String {
+                match self.average {
+                    Average::Macro => $name.into(),
+                    Average::Weighted => concat!("weighted ", $name).into(),
+                    Average::Class(class) => format!(concat!($name, " of class {}"), class),
+                }
+            }
+
+            fn larger_is_better(&self) -> bool {
+                true
+            }
+
+            fn reset(&mut self) {
+                self.confusion = ConfusionMatrix::new();
+            }
+
+            fn update(&mut self, y: Batch<'_, T>, target: Target<'_, T>) -> Result<(), TargetError> {
+                self.confusion.update(y, target)
+            }
+
+            fn value(&self) -> f64 {
+                self.confusion.average(self.average, |class| self.confusion.$of(class))
+            }
+        }
+    };
+}
+
+from_confusion!(
+    /// Of the examples that were taken for a class, the share that were of it.
+    Precision, "precision", precision
+);
+
+from_confusion!(
+    /// Of the examples of a class, the share that were taken for it.
+    Recall, "recall", recall
+);
+
+from_confusion!(
+    /// The harmonic mean of precision and recall, class by class.
+    F1, "f1", f1
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Six examples of three classes: truth 0 0 1 1 2 2, predicted 0 1 1 1 0 2.
+    fn example() -> (Vec<f64>, [u32; 6]) {
+        let predicted = [0, 1, 1, 1, 0, 2];
+        let y = predicted.iter().flat_map(|&p| (0..3).map(move |class| f64::from(u8::from(class == p)))).collect();
+        (y, [0, 0, 1, 1, 2, 2])
+    }
+
+    #[test]
+    fn precision_recall_and_f1_by_class() {
+        let (y, labels) = example();
+        let mut confusion = ConfusionMatrix::new();
+        confusion.update(Batch::new(&y, 6, [3]).unwrap(), Target::Classes(&labels)).unwrap();
+        assert_eq!(confusion.accuracy(), 4.0 / 6.0);
+        assert_eq!([0, 1, 2].map(|class| confusion.precision(class)), [0.5, 2.0 / 3.0, 1.0]);
+        assert_eq!([0, 1, 2].map(|class| confusion.recall(class)), [0.5, 1.0, 0.5]);
+        let f1 = [0, 1, 2].map(|class| confusion.f1(class));
+        assert!((f1[1] - 0.8).abs() < 1e-15 && (f1[2] - 2.0 / 3.0).abs() < 1e-15, "{f1:?}");
+        assert_eq!(
+            confusion.to_string(),
+            "true\\pred 0 1 2\n        0 1 1 0\n        1 0 2 0\n        2 1 0 1"
+        );
+    }
+
+    #[test]
+    fn averages_are_means_over_classes() {
+        let (y, labels) = example();
+        let value = |mut metric: F1| {
+            metric.update(Batch::new(&y, 6, [3]).unwrap(), Target::Classes(&labels)).unwrap();
+            Metric::<f64>::value(&metric)
+        };
+        let expected = (0.5 + 0.8 + 2.0 / 3.0) / 3.0;
+        assert!((value(F1::new(Average::Macro)) - expected).abs() < 1e-15);
+        assert!((value(F1::new(Average::Weighted)) - expected).abs() < 1e-15, "classes are equally frequent");
+        assert_eq!(value(F1::new(Average::Class(0))), 0.5);
+    }
+}

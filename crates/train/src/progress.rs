@@ -1,0 +1,146 @@
+use std::io::{IsTerminal, stderr};
+
+use crate::EpochRecord;
+
+/// What a run shows while it goes on.
+///
+/// Tables go to the standard output, a bar to the standard error, so that the output stays clean in a pipe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Progress {
+    /// Nothing.
+    #[default]
+    Quiet,
+    /// A table with a line for each epoch.
+    Lines,
+    /// A table, and on a terminal a bar for the epoch that is under way.
+    Auto,
+}
+
+/// Shows a run.
+#[derive(Debug)]
+pub(crate) struct Display {
+    progress: Progress,
+    epochs: u64,
+    #[cfg(feature = "progress")]
+    bar: Option<indicatif::ProgressBar>,
+}
+
+impl Display {
+    pub(crate) fn new(progress: Progress, epochs: u64, steps: u64) -> Self {
+        let bar = progress == Progress::Auto && stderr().is_terminal();
+        #[cfg(not(feature = "progress"))]
+        let _ = (bar, steps);
+        Self {
+            progress,
+            epochs,
+            #[cfg(feature = "progress")]
+            bar: bar.then(|| new_bar(steps)),
+        }
+    }
+
+    pub(crate) fn start_epoch(&self, epoch: u64) {
+        #[cfg(feature = "progress")]
+        if let Some(bar) = &self.bar {
+            bar.reset();
+            bar.set_prefix(format!("epoch {epoch}/{}", self.epochs));
+        }
+        #[cfg(not(feature = "progress"))]
+        let _ = epoch;
+    }
+
+    pub(crate) fn step(&self, loss: f64) {
+        #[cfg(feature = "progress")]
+        if let Some(bar) = &self.bar {
+            bar.inc(1);
+            // Text is made only as often as it is drawn.
+            if bar.position() % 16 == 0 {
+                bar.set_message(format!("loss {loss:.4}"));
+            }
+        }
+        #[cfg(not(feature = "progress"))]
+        let _ = loss;
+    }
+
+    pub(crate) fn end_epoch(&self, record: &EpochRecord) {
+        if self.progress == Progress::Quiet {
+            return;
+        }
+        if record.epoch == 1 {
+            self.line(&header(record));
+        }
+        self.line(&row(record, self.epochs));
+    }
+
+    pub(crate) fn finish(&self) {
+        #[cfg(feature = "progress")]
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn line(&self, line: &str) {
+        #[cfg(feature = "progress")]
+        if let Some(bar) = &self.bar {
+            bar.suspend(|| println!("{line}"));
+            return;
+        }
+        println!("{line}");
+    }
+}
+
+#[cfg(feature = "progress")]
+fn new_bar(steps: u64) -> indicatif::ProgressBar {
+    let bar = indicatif::ProgressBar::new(steps);
+    // The template is a constant and known to be well formed; if it were not, the default style would do.
+    if let Ok(style) = indicatif::ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} {per_sec} {msg}") {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar
+}
+
+/// The width of a column of numbers under this title.
+fn width(title: &str) -> usize {
+    title.len().max(10)
+}
+
+fn header(record: &EpochRecord) -> String {
+    let mut line = format!("{:>9}  {:>10}", "epoch", "loss");
+    if record.validation_loss.is_some() {
+        line += &format!("  {:>10}", "validation");
+    }
+    for (name, _) in &record.metrics {
+        line += &format!("  {name:>width$}", width = width(name));
+    }
+    line + &format!("  {:>10}  {:>8}", "rate", "seconds")
+}
+
+fn row(record: &EpochRecord, epochs: u64) -> String {
+    let mut line = format!("{:>9}  {:>10.5}", format!("{}/{epochs}", record.epoch), record.training_loss);
+    if let Some(loss) = record.validation_loss {
+        line += &format!("  {loss:>10.5}");
+    }
+    for (name, value) in &record.metrics {
+        line += &format!("  {value:>width$.4}", width = width(name));
+    }
+    line + &format!("  {:>10.3e}  {:>8.3}", record.learning_rate, record.seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_stand_under_their_titles() {
+        let record = EpochRecord {
+            epoch: 3,
+            training_loss: 0.25,
+            validation_loss: Some(0.5),
+            metrics: vec![("top-5 accuracy".into(), 0.75)],
+            learning_rate: 1e-3,
+            seconds: 0.5,
+        };
+        assert_eq!(header(&record), "    epoch        loss  validation  top-5 accuracy        rate   seconds");
+        assert_eq!(row(&record, 20), "     3/20     0.25000     0.50000          0.7500    1.000e-3     0.500");
+    }
+}

@@ -1,0 +1,47 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Asks a training run to end after its current step, from any thread.
+#[derive(Clone, Debug, Default)]
+pub struct StopHandle(Arc<AtomicBool>);
+
+impl StopHandle {
+    /// A handle that has not been pulled.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks the run to end.
+    pub fn stop(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the run has been asked to end.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A handle that Ctrl-C pulls. A second Ctrl-C ends the program at once.
+#[cfg(feature = "signals")]
+pub(crate) fn on_interrupt() -> Result<StopHandle, crate::TrainError> {
+    use std::sync::OnceLock;
+
+    // A process has one handler; all trainers share it.
+    static HANDLE: OnceLock<Result<StopHandle, String>> = OnceLock::new();
+    let handle = HANDLE.get_or_init(|| {
+        let handle = StopHandle::new();
+        let pulled = handle.clone();
+        ctrlc::set_handler(move || {
+            if pulled.is_stopped() {
+                std::process::exit(130);
+            }
+            pulled.stop();
+        })
+        .map_err(|error| error.to_string())?;
+        Ok(handle)
+    });
+    handle.clone().map_err(crate::TrainError::Signal)
+}
