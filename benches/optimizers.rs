@@ -1,0 +1,32 @@
+//! One update of ten million parameters: memory is the limit.
+#![forbid(unsafe_code)]
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use downhill::prelude::*;
+use downhill_benches::{Work, measure};
+
+const PARAMETERS: usize = 10_000_000;
+
+/// `bytes` a parameter: θ read and written, the gradient read, each slot read and written.
+fn rule(
+    group: &mut criterion::BenchmarkGroup<'_, criterion::measurement::WallTime>,
+    name: &str,
+    bytes: usize,
+    mut optimizer: impl Optimizer<f32>,
+) {
+    let mut theta = vec![0.5f32; PARAMETERS];
+    let gradient: Vec<f32> = (0..PARAMETERS).map(|i| (i % 1000) as f32 * 1e-3 - 0.5).collect();
+    measure(group, name, Work::Bytes(bytes * PARAMETERS), move || optimizer.step(&mut theta, &gradient));
+}
+
+fn optimizers(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("optimizer");
+    rule(&mut group, "GradientDescent, 10M parameters", 12, GradientDescent::new(1e-9));
+    rule(&mut group, "Sgd with momentum, 10M parameters", 20, Sgd::new(1e-9).momentum(0.9));
+    rule(&mut group, "Adam, 10M parameters", 28, Adam::new(1e-9));
+    rule(&mut group, "AdamW, 10M parameters", 28, AdamW::new(1e-9));
+    group.finish();
+}
+
+criterion_group! { name = benches; config = downhill_benches::criterion(); targets = optimizers }
+criterion_main!(benches);

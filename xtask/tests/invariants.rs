@@ -1,0 +1,146 @@
+//! What the workspace's own text shows of its invariants; `docs/architecture.md` states them all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag};
+use serde_json::Value;
+
+/// The floor of each crate: it stands only on floors below its own.
+const FLOORS: [(&str, u8); 9] = [
+    ("downhill-tensor", 1),
+    ("downhill-layers", 2),
+    ("downhill-losses", 2),
+    ("downhill-optim", 2),
+    ("downhill-data", 2),
+    ("downhill-network", 3),
+    ("downhill-gradcheck", 4),
+    ("downhill-train", 4),
+    ("downhill", 6),
+];
+
+fn root() -> PathBuf {
+    let xtask = std::env::var_os("CARGO_MANIFEST_DIR").expect("Cargo sets it");
+    Path::new(&xtask).with_file_name("")
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The packages of the workspace, as Cargo tells them.
+fn packages() -> Vec<Value> {
+    let cargo = std::env::var_os("CARGO").expect("Cargo sets it");
+    let arguments = ["metadata", "--format-version", "1", "--no-deps"];
+    let output = Command::new(cargo).args(arguments).current_dir(root()).output().unwrap();
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    metadata["packages"].as_array().unwrap().clone()
+}
+
+/// The folder of a package, from the root.
+fn folder(package: &Value) -> String {
+    let manifest = Path::new(package["manifest_path"].as_str().unwrap());
+    manifest.parent().unwrap().strip_prefix(root()).unwrap().display().to_string()
+}
+
+/// The Rust sources below a folder, as paths from the root.
+fn sources(folder: &str) -> Vec<String> {
+    let mut sources = Vec::new();
+    for entry in fs::read_dir(root().join(folder)).unwrap() {
+        let entry = entry.unwrap();
+        let path = format!("{folder}/{}", entry.file_name().display());
+        if entry.file_type().unwrap().is_dir() {
+            sources.extend(self::sources(&path));
+        } else if path.ends_with(".rs") {
+            sources.push(path);
+        }
+    }
+    sources
+}
+
+/// The lines whose code, up to a comment, holds the word.
+fn lines_with<'a>(source: &'a str, word: &str) -> Vec<&'a str> {
+    let is_in = |line: &&str| {
+        let code = line.split("//").next().unwrap_or_default();
+        code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|found| found == word)
+    };
+    source.lines().filter(is_in).collect()
+}
+
+#[test]
+fn unsafe_code_lives_in_tensor_alone() {
+    let mut count = 0;
+    for package in packages() {
+        let folder = folder(&package);
+        if folder == "crates/tensor" {
+            continue;
+        }
+        for target in package["targets"].as_array().unwrap() {
+            if matches!(target["kind"][0].as_str(), Some("lib" | "bin")) {
+                let path = Path::new(target["src_path"].as_str().unwrap());
+                let source = fs::read_to_string(path).unwrap();
+                assert!(source.contains("#![forbid(unsafe_code)]"), "{} does not forbid it", path.display());
+            }
+        }
+        // An attribute covers its own target only; examples, tests and benchmarks are targets too.
+        for path in sources(&folder) {
+            // Written apart, since this source is searched as well.
+            let found = lines_with(&read(&path), concat!("un", "safe")).join("\n");
+            assert!(found.is_empty(), "{path} holds what only crates/tensor may:\n{found}");
+            count += 1;
+        }
+    }
+    assert!(count > 50, "only {count} sources were found");
+}
+
+#[test]
+fn a_word_in_a_comment_or_in_another_word_is_not_code() {
+    let source = "a { word }\nb // word\npassword(words)\n#![forbid(word_code)]\nword fn c() {}";
+    assert_eq!(lines_with(source, "word"), ["a { word }", "word fn c() {}"]);
+}
+
+#[test]
+fn each_crate_shows_itself_alone_in_its_readme_which_is_its_documentation() {
+    for package in packages().iter().map(folder).filter(|folder| folder.starts_with("crates/")) {
+        let readme = read(&format!("{package}/README.md"));
+        let has_example = Parser::new(&readme).any(|event| match event {
+            Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(language))) => ["", "rust"].contains(&&*language),
+            _ => false,
+        });
+        assert!(has_example, "{package}/README.md shows no Rust");
+        let documented = read(&format!("{package}/src/lib.rs")).contains(r#"doc = include_str!("../README.md")"#);
+        assert!(documented, "{package}/src/lib.rs does not include the README as its documentation");
+    }
+}
+
+#[test]
+fn each_crate_stands_on_floors_below_its_own() {
+    let floors = BTreeMap::from(FLOORS);
+    for package in packages().iter().filter(|package| folder(package).starts_with("crates/")) {
+        let name = package["name"].as_str().unwrap();
+        let floor = floors.get(name).unwrap_or_else(|| panic!("{name} has no floor in this test"));
+        for dependency in package["dependencies"].as_array().unwrap() {
+            // What only the tests need may stand higher.
+            let below = dependency["name"].as_str().filter(|_| dependency["kind"].is_null());
+            if let Some((below, its_floor)) = below.and_then(|below| Some((below, floors.get(below)?))) {
+                assert!(its_floor < floor, "{name} on floor {floor} depends on {below} on floor {its_floor}");
+            }
+        }
+    }
+}
+
+#[test]
+fn each_outside_dependency_has_its_reason() {
+    let reasons = read("docs/architecture.md");
+    let packages = packages();
+    let dependencies = packages.iter().flat_map(|package| package["dependencies"].as_array().unwrap());
+    // One of the workspace has a path instead of a source.
+    let outside = dependencies.filter(|dependency| dependency["source"].is_string());
+    let names: BTreeSet<_> = outside.map(|dependency| dependency["name"].as_str().unwrap()).collect();
+    assert!(names.contains("ndarray"));
+    for name in names {
+        assert!(reasons.contains(&format!("`{name}`")), "docs/architecture.md does not say why `{name}`");
+    }
+}
