@@ -17,9 +17,7 @@ fn layer(group: &mut criterion::BenchmarkGroup<'_, criterion::measurement::WallT
     let work = Work::Bytes(EXAMPLES * FEATURES * size_of::<f32>() * 5);
     measure(group, name, work, move || {
         let x = Batch::new(&data, EXAMPLES, [FEATURES]).expect("the batch fits");
-        network
-            .forward(network.parameters(), x, &mut workspace, Mode::Training { step: 0 })
-            .expect("the batch fits");
+        network.forward(network.parameters(), x, &mut workspace, Mode::Training { step: 0 }).expect("the batch fits");
         let (y, mut dy) = workspace.loss_slots().expect("the workspace is for training");
         dy.slice().copy_from_slice(y.slice());
         network.backward(network.parameters(), x, &mut workspace).expect("the batch fits");

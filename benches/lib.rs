@@ -120,10 +120,7 @@ impl<O> std::fmt::Debug for Step<O> {
 pub fn criterion() -> criterion::Criterion {
     let criterion = criterion::Criterion::default().without_plots();
     let criterion = if std::env::var_os("DOWNHILL_BENCH_QUICK").is_some() {
-        criterion
-            .sample_size(10)
-            .warm_up_time(Duration::from_millis(100))
-            .measurement_time(Duration::from_millis(300))
+        criterion.sample_size(10).warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_millis(300))
     } else {
         criterion.sample_size(30).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3))
     };

@@ -8,9 +8,15 @@ use downhill_benches::{Work, measure};
 
 fn products(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("product");
-    for (examples, inputs, outputs) in
-        [(1, 784, 256), (32, 784, 256), (128, 784, 256), (1024, 784, 256), (128, 256, 128), (128, 128, 10), (256, 2048, 2048)]
-    {
+    for (examples, inputs, outputs) in [
+        (1, 784, 256),
+        (32, 784, 256),
+        (128, 784, 256),
+        (1024, 784, 256),
+        (128, 256, 128),
+        (128, 128, 10),
+        (256, 2048, 2048),
+    ] {
         let x = Array2::from_elem((examples, inputs), 0.5f32);
         let w = Array2::from_elem((inputs, outputs), 0.25f32);
         let dy = Array2::from_elem((examples, outputs), 0.1f32);

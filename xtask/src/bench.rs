@@ -121,7 +121,8 @@ fn read(folder: &Path, start: SystemTime) -> Result<Vec<Measurement>> {
         });
     }
     // In the order of the suites, each as criterion names its parts.
-    let place = |name: &str| ["ceiling", "product", "layer", "step", "optimizer"].iter().position(|s| name.starts_with(s));
+    let place =
+        |name: &str| ["ceiling", "product", "layer", "step", "optimizer"].iter().position(|s| name.starts_with(s));
     measured.sort_by(|a, b| (place(&a.name), &a.name, a.threads).cmp(&(place(&b.name), &b.name, b.threads)));
     Ok(measured)
 }

@@ -9,13 +9,22 @@ use downhill::prelude::*;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (train, test) = digits::<f32>()?.stratified_split(0.8, Seed(1))?;
 
-    let mlp = sequential![Affine::new(128), Relu, Dropout::new(0.2), Affine::new(64), Relu, Affine::new(10)];
+    let mlp = sequential![
+        Affine::new(256),
+        Relu,
+        Dropout::new(0.4),
+        Affine::new(128),
+        Relu,
+        Dropout::new(0.4),
+        Affine::new(10)
+    ];
     let mut network = Network::build([64], mlp, Seed(7))?;
     println!("{}\n", network.summary());
 
-    let (epochs, batch_size) = (30, 32);
+    let (epochs, batch_size) = (60, 32);
     let steps = epochs * train.len().div_ceil(batch_size) as u64;
-    let history = Trainer::new(SoftmaxCrossEntropy::new(), AdamW::new(4e-3))
+    let loss = SoftmaxCrossEntropy::new().label_smoothing(0.05);
+    let history = Trainer::new(loss, AdamW::new(3e-3).weight_decay(0.05))
         .epochs(epochs)
         .batch_size(batch_size)
         .schedule(OneCycle::new(steps))

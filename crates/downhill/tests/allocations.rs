@@ -16,9 +16,7 @@ fn of_a_step(mlp: Sequential, mut optimizer: impl Optimizer<f32>, examples: usiz
         let batch = batches.next_batch().unwrap();
         let downhill::data::TargetsView::Classes(labels) = batch.targets else { unreachable!() };
         let (theta, mode) = (network.parameters(), Mode::Training { step: number });
-        network
-            .value_and_gradient(theta, batch.inputs, Target::Classes(labels), &loss, &mut workspace, mode)
-            .unwrap();
+        network.value_and_gradient(theta, batch.inputs, Target::Classes(labels), &loss, &mut workspace, mode).unwrap();
         optimizer.step(network.parameters_mut(), workspace.gradient());
     };
     step(0);

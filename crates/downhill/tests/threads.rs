@@ -26,10 +26,7 @@ fn same_on_all(mlp: fn() -> Sequential, batch_size: usize) {
 
 #[test]
 fn the_digits_network() {
-    same_on_all(
-        || sequential![Affine::new(128), Relu, Dropout::new(0.2), Affine::new(64), Relu, Affine::new(10)],
-        32,
-    );
+    same_on_all(|| sequential![Affine::new(128), Relu, Dropout::new(0.2), Affine::new(64), Relu, Affine::new(10)], 32);
 }
 
 /// Large enough that products, activations and the optimizer's pass are all split.

@@ -7,6 +7,7 @@ mod layer;
 mod loss;
 mod network;
 mod report;
+#[cfg(any(test, feature = "suite"))]
 pub mod suite;
 
 pub use difference::differentiate;

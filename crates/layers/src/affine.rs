@@ -89,9 +89,14 @@ impl Layer for Affine {
         if features == 0 || self.outputs == 0 {
             return Err(ShapeError::Setting {
                 by: "Affine",
-                reason: format!("a map from {features} to {} numbers has no weights; both must be at least 1", self.outputs),
+                reason: format!(
+                    "a map from {features} to {} numbers has no weights; both must be at least 1",
+                    self.outputs
+                ),
             });
         }
+        self.init.check()?;
+        self.bias_init.check()?;
         let weight = Parameter::new("weight", [features, self.outputs], self.init);
         let signature = Signature::new("Affine", [self.outputs])
             .parameter(weight.fans(features, self.outputs).transposed())

@@ -94,20 +94,13 @@ impl PointwiseLoss for BinaryFocal {
 
     fn check<T: Scalar>(&self, _y: &[T], _target: &[T]) -> Result<(), TargetError> {
         check_gamma::<Self>(self.gamma)?;
-        match self.alpha {
-            Some(alpha) if !(0.0..=1.0).contains(&alpha) => {
-                Err(TargetError::setting::<Self>(format!("alpha is {alpha}, but must lie between 0 and 1")))
-            }
-            _ => Ok(()),
-        }
+        let Some(alpha) = self.alpha else { return Ok(()) };
+        TargetError::check_setting::<Self>("alpha", alpha, (0.0..=1.0).contains(&alpha), "from 0 to 1")
     }
 }
 
 pub(crate) fn check_gamma<L>(gamma: f64) -> Result<(), TargetError> {
-    if gamma >= 0.0 && gamma.is_finite() {
-        return Ok(());
-    }
-    Err(TargetError::setting::<L>(format!("gamma is {gamma}, but must be finite and at least 0")))
+    TargetError::check_setting::<L>("gamma", gamma, gamma >= 0.0, "finite and at least 0")
 }
 
 #[cfg(test)]
@@ -153,6 +146,6 @@ mod tests {
     fn settings_outside_their_ranges_are_errors() {
         let error = |loss| error(&loss, (1, [1].into()), &[0.0], Target::Values(&[0.0]));
         assert_eq!(error(BinaryFocal::new(-1.0)), "BinaryFocal: gamma is -1, but must be finite and at least 0");
-        assert_eq!(error(BinaryFocal::new(2.0).alpha(1.5)), "BinaryFocal: alpha is 1.5, but must lie between 0 and 1");
+        assert_eq!(error(BinaryFocal::new(2.0).alpha(1.5)), "BinaryFocal: alpha is 1.5, but must be from 0 to 1");
     }
 }

@@ -32,15 +32,16 @@ impl Layout {
     pub(crate) fn new<L, T>(y: Batch<'_, T>, axis: ClassAxis) -> Result<Self, TargetError> {
         let (shape, examples) = (y.shape(), y.examples());
         let (outer, classes, inner) = match (shape.axes(), axis) {
-            ([], _) => {
-                let expected = "predictions with an axis of classes";
-                return Err(TargetError::Prediction { loss: name::<L>(), expected, got: shape });
-            }
+            ([], _) => (examples, 0, 1),
             (&[classes, ref positions @ ..], ClassAxis::First) => (examples, classes, positions.iter().product()),
             (&[ref positions @ .., classes], ClassAxis::Last) => {
                 (examples * positions.iter().product::<usize>(), classes, 1)
             }
         };
+        if classes == 0 {
+            let expected = "predictions with an axis of at least one class";
+            return Err(TargetError::Prediction { loss: name::<L>(), expected, got: shape });
+        }
         Ok(Self { outer, classes, inner, examples })
     }
 

@@ -59,10 +59,8 @@ impl CosineEmbedding {
         target: Target<'_, T>,
         dy: Option<&mut [T]>,
     ) -> Result<T, TargetError> {
-        if !(-1.0..=1.0).contains(&self.margin) {
-            let reason = format!("the margin is {}, but must lie between -1 and 1, as a cosine does", self.margin);
-            return Err(TargetError::setting::<Self>(reason));
-        }
+        let margin = self.margin;
+        TargetError::check_setting::<Self>("the margin", margin, (-1.0..=1.0).contains(&margin), "from -1 to 1")?;
         part_length::<Self>(y.shape(), 2, "two embeddings, one after the other along the first axis")?;
         check_signs::<Self, T>(target.values::<Self>("one sign for each pair, but was given the indices of classes")?)?;
         by_example(self, y, (target, 1), dy, self.reduction.divisor(y.examples() as f64, y.examples()))
@@ -134,7 +132,7 @@ mod tests {
         );
         assert_eq!(
             error(&CosineEmbedding::new(2.0), (1, [2].into()), &[0.0; 2], Target::Values(&[1.0])),
-            "CosineEmbedding: the margin is 2, but must lie between -1 and 1, as a cosine does"
+            "CosineEmbedding: the margin is 2, but must be from -1 to 1"
         );
         assert_eq!(
             error(&CosineEmbedding::default(), (1, [2].into()), &[0.0; 2], Target::Values(&[1.0; 2])),

@@ -144,24 +144,16 @@ thread_local! {
 
 impl ExampleLoss for Ctc {
     #[inline(always)]
-    fn example<T: Scalar>(
-        &self,
-        shape: Shape,
-        y: &[T],
-        target: Target<'_, T>,
-        mut dy: Option<&mut [T]>,
-        scale: T,
-    ) -> T {
+    fn example<T: Scalar>(&self, shape: Shape, y: &[T], target: Target<'_, T>, dy: Option<&mut [T]>, scale: T) -> T {
         let Target::Classes(row) = target else { return T::NAN };
         let (steps, labels) = self.split(row, shape[0]);
         let classes = shape[1];
         let y = &y[..steps * classes];
-        let path = Path { labels, blank: self.blank as usize };
         let share = match self.reduction {
             Reduction::Mean => 1.0 / labels.len().max(1) as f64,
             Reduction::Sum | Reduction::BatchMean => 1.0,
         };
-        let states = path.states();
+        let states = 2 * labels.len() + 1;
         // Two more than there are states, so that every state has two to its left, or two to its right.
         let width = states + 2;
         let mut table = TABLE.take();
@@ -172,15 +164,15 @@ impl ExampleLoss for Ctc {
         let (ahead, rest) = rest.split_at_mut(width);
         let (now, emitted) = rest.split_at_mut(width);
 
-        path.allow_skips(skip);
-        path.forward(y, classes, (skip, emitted), forward);
-        let log_likelihood = path.last(&forward[steps * width..]);
+        allow_skips(labels, skip);
+        let path = Path { y, classes, labels, blank: self.blank as usize, states, skip };
+        path.forward(emitted, forward);
+        let log_likelihood = path.log_likelihood(forward);
         let impossible = log_likelihood == NEVER;
-        if let Some(dy) = dy.as_deref_mut() {
+        if let Some(dy) = dy {
             dy.fill(T::ZERO);
             if !impossible {
-                let factor = T::of(share) * scale;
-                path.backward(y, classes, (skip, emitted), (forward, ahead, now), log_likelihood, factor, dy);
+                path.backward(emitted, forward, (ahead, now), T::of(share) * scale, dy);
             } else if !self.zero_infinity {
                 dy[..y.len()].fill(T::NAN);
             }
@@ -193,36 +185,34 @@ impl ExampleLoss for Ctc {
 /// The logarithm of 0.
 const NEVER: f64 = f64::NEG_INFINITY;
 
-/// The labels with a blank before, between and after them: the states that a path walks through.
-struct Path<'a> {
-    labels: &'a [u32],
-    blank: usize,
+/// Makes 0 what is `NEVER` for a state that can be reached from two states before it:
+/// over a blank from another label, to the first label from before the path began, to the end from the last label.
+fn allow_skips(labels: &[u32], skip: &mut [f64]) {
+    for (label, skip) in skip.iter_mut().skip(1).step_by(2).enumerate() {
+        if label == 0 || label >= labels.len() || labels[label] != labels[label - 1] {
+            *skip = 0.0;
+        }
+    }
 }
 
-impl Path<'_> {
-    fn states(&self) -> usize {
-        2 * self.labels.len() + 1
-    }
+/// The labels with a blank before, between and after them are the states that a path walks through.
+struct Path<'a, T> {
+    y: &'a [T],
+    classes: usize,
+    labels: &'a [u32],
+    blank: usize,
+    states: usize,
+    skip: &'a [f64],
+}
 
+impl<T: Scalar> Path<'_, T> {
     fn class(&self, state: usize) -> usize {
-        if state % 2 == 0 { self.blank } else { self.labels[state / 2] as usize }
-    }
-
-    /// Makes 0 what is `NEVER` for a state that can't be reached from two states before it.
-    /// That goes over a blank, from another label; to the first label, from before the path began;
-    /// and to the end, from the last label.
-    fn allow_skips(&self, skip: &mut [f64]) {
-        for state in (1..=self.states()).step_by(2) {
-            let label = state / 2;
-            if label == 0 || label == self.labels.len() || self.labels[label] != self.labels[label - 1] {
-                skip[state] = 0.0;
-            }
-        }
+        if state.is_multiple_of(2) { self.blank } else { self.labels[state / 2] as usize }
     }
 
     /// The log-probabilities of all states at one step.
     #[inline(always)]
-    fn emit<T: Scalar>(&self, y: &[T], emitted: &mut [f64]) {
+    fn emit(&self, y: &[T], emitted: &mut [f64]) {
         for (state, emitted) in emitted.iter_mut().enumerate() {
             *emitted = y[self.class(state)].to_f64();
         }
@@ -231,45 +221,45 @@ impl Path<'_> {
     /// Fills row t + 1 of `table` with the log-likelihoods of all ways to each state at step t.
     /// State s has column s + 2, and column 1 of row 0 is where every path begins.
     #[inline(always)]
-    fn forward<T: Scalar>(&self, y: &[T], classes: usize, (skip, emitted): (&[f64], &mut [f64]), table: &mut [f64]) {
-        let width = self.states() + 2;
+    fn forward(&self, emitted: &mut [f64], table: &mut [f64]) {
+        let width = self.states + 2;
         table[1] = 0.0;
-        for (t, y) in y.chunks_exact(classes).enumerate() {
+        for (t, y) in self.y.chunks_exact(self.classes).enumerate() {
             self.emit(y, emitted);
             let (before, now) = table[t * width..(t + 2) * width].split_at_mut(width);
-            let ways = before[2..].iter().zip(&before[1..]).zip(before.iter().zip(skip));
+            let ways = before[2..].iter().zip(&before[1..]).zip(before.iter().zip(self.skip));
             for ((now, ((&stay, &step), (&over, &skip))), &emitted) in now[2..].iter_mut().zip(ways).zip(&*emitted) {
                 *now = log_sum_exp(stay, step, over + skip) + emitted;
             }
         }
     }
 
-    /// The log-likelihood of all paths that end in the last label or the blank after it.
-    fn last(&self, row: &[f64]) -> f64 {
-        let states = self.states();
-        log_sum_exp(row[states + 1], row[states], NEVER)
+    /// That of all paths which end in the last label or the blank after it.
+    fn log_likelihood(&self, table: &[f64]) -> f64 {
+        match table {
+            [.., label, blank] => log_sum_exp(*label, *blank, NEVER),
+            _ => NEVER,
+        }
     }
 
     /// Subtracts from `dy` the share of the likelihood that runs through each class at each step, times `factor`.
     ///
     /// `ahead` holds the log-likelihoods of all ways on from each state, its own step included.
     #[inline(always)]
-    fn backward<'t, T: Scalar>(
+    fn backward<'t>(
         &self,
-        y: &[T],
-        classes: usize,
-        (skip, emitted): (&[f64], &mut [f64]),
-        (forward, mut ahead, mut now): (&[f64], &'t mut [f64], &'t mut [f64]),
-        log_likelihood: f64,
+        emitted: &mut [f64],
+        forward: &[f64],
+        (mut ahead, mut now): (&'t mut [f64], &'t mut [f64]),
         factor: T,
         dy: &mut [T],
     ) {
-        let states = self.states();
+        let (states, log_likelihood) = (self.states, self.log_likelihood(forward));
         // After the last step every path is at its end.
         ahead[states] = 0.0;
-        let rows = forward.chunks_exact(states + 2).skip(1);
-        for ((y, dy), forward) in y.chunks_exact(classes).zip(dy.chunks_exact_mut(classes)).zip(rows).rev() {
-            let ways = ahead.iter().zip(&ahead[1..]).zip(ahead[2..].iter().zip(&skip[2..]));
+        let steps = self.y.chunks_exact(self.classes).zip(dy.chunks_exact_mut(self.classes));
+        for ((y, dy), forward) in steps.zip(forward.chunks_exact(states + 2).skip(1)).rev() {
+            let ways = ahead.iter().zip(&ahead[1..]).zip(ahead[2..].iter().zip(&self.skip[2..]));
             for (now, ((&stay, &step), (&over, &skip))) in now[..states].iter_mut().zip(ways) {
                 *now = log_sum_exp(stay, step, over + skip);
             }

@@ -18,7 +18,7 @@ use crate::{Reduction, Target, TargetError, loss_from_evaluate};
 /// Predictions (batch, positions) have one channel.
 ///
 /// # Errors
-/// Where the smoothing is negative, or there are more or fewer targets than predictions.
+/// Where the smoothing is negative or not finite, or there are more or fewer targets than predictions.
 /// Without smoothing, two empty masks give NaN.
 ///
 /// # Source
@@ -78,10 +78,8 @@ impl Dice {
         target: Target<'_, T>,
         dy: Option<&mut [T]>,
     ) -> Result<T, TargetError> {
-        if !(self.smoothing >= 0.0) {
-            let reason = format!("the smoothing is {}, but must be at least 0", self.smoothing);
-            return Err(TargetError::setting::<Self>(reason));
-        }
+        let smoothing = self.smoothing;
+        TargetError::check_setting::<Self>("the smoothing", smoothing, smoothing >= 0.0, "finite and at least 0")?;
         target.one_for_each::<Self>(y)?;
         let divisor = self.reduction.divisor((y.examples() * channels(y.shape())) as f64, y.examples());
         by_example(self, y, (target, y.shape().len()), dy, divisor)
@@ -170,7 +168,7 @@ mod tests {
     fn a_negative_smoothing_is_an_error() {
         assert_eq!(
             error(&Dice::new().smoothing(-1.0), (1, [1].into()), &[0.0], Target::Values(&[0.0])),
-            "Dice: the smoothing is -1, but must be at least 0"
+            "Dice: the smoothing is -1, but must be finite and at least 0"
         );
     }
 }

@@ -21,7 +21,7 @@ use crate::{Reduction, Target, TargetError, loss_from_evaluate};
 /// are means, the others variances. There is one target for each mean: (batch, f).
 ///
 /// # Errors
-/// Where the first axis can't be halved, a variance is negative, ε is not positive,
+/// Where the first axis can't be halved, a variance is negative, ε is not finite and positive,
 /// or there are not half as many targets as predictions.
 ///
 /// # Source
@@ -81,10 +81,8 @@ impl GaussianNll {
         target: Target<'_, T>,
         dy: Option<&mut [T]>,
     ) -> Result<T, TargetError> {
-        if !(self.epsilon > 0.0) {
-            let reason = format!("epsilon is {}, but must be greater than 0", self.epsilon);
-            return Err(TargetError::setting::<Self>(reason));
-        }
+        let epsilon = self.epsilon;
+        TargetError::check_setting::<Self>("epsilon", epsilon, epsilon > 0.0, "finite and greater than 0")?;
         let expected = "means and variances, one after the other along the first axis";
         let means = part_length::<Self>(y.shape(), 2, expected)?;
         target.values::<Self>("one number for each mean, but was given the indices of classes")?;
@@ -159,7 +157,7 @@ mod tests {
         );
         assert_eq!(
             error(&loss.epsilon(0.0), (1, [2].into()), &[0.0; 2], Target::Values(&[0.0])),
-            "GaussianNll: epsilon is 0, but must be greater than 0"
+            "GaussianNll: epsilon is 0, but must be finite and greater than 0"
         );
     }
 }

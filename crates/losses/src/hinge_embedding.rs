@@ -14,7 +14,7 @@ use crate::{PointwiseLoss, Reduction, TargetError};
 /// Predictions of any shape, and one target, −1 or 1, for each number.
 ///
 /// # Errors
-/// Where a target is neither −1 nor 1 (PyTorch then adds both terms),
+/// Where a target is neither −1 nor 1 (PyTorch then adds both terms), the margin is not finite,
 /// or there are more or fewer targets than predictions.
 ///
 /// # Source
@@ -66,6 +66,7 @@ impl PointwiseLoss for HingeEmbedding {
     }
 
     fn check<T: Scalar>(&self, _y: &[T], target: &[T]) -> Result<(), TargetError> {
+        TargetError::check_setting::<Self>("the margin", self.margin, true, "finite")?;
         check_signs::<Self, T>(target)
     }
 }
@@ -101,10 +102,14 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_is_no_sign_is_an_error() {
+    fn what_does_not_fit_is_an_error() {
         assert_eq!(
             error(&HingeEmbedding::default(), (2, [1].into()), &[0.0; 2], Target::Values(&[1.0, 0.0])),
             "HingeEmbedding: target 1 is 0, but must be -1 or 1"
+        );
+        assert_eq!(
+            error(&HingeEmbedding::new(f64::NAN), (1, [1].into()), &[0.0], Target::Values(&[1.0])),
+            "HingeEmbedding: the margin is NaN, but must be finite"
         );
     }
 }

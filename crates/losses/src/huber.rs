@@ -12,7 +12,7 @@ use crate::{PointwiseLoss, Reduction, TargetError};
 /// Predictions of any shape, and one target for each number.
 ///
 /// # Errors
-/// Where δ is not positive, or there are more or fewer targets than predictions.
+/// Where δ is not finite and positive, or there are more or fewer targets than predictions.
 ///
 /// # Source
 /// Huber, "Robust estimation of a location parameter" (1964); as PyTorch's `HuberLoss`.
@@ -66,10 +66,7 @@ impl PointwiseLoss for Huber {
     }
 
     fn check<T: Scalar>(&self, _y: &[T], _target: &[T]) -> Result<(), TargetError> {
-        if self.delta > 0.0 {
-            return Ok(());
-        }
-        Err(TargetError::setting::<Self>(format!("delta is {}, but must be greater than 0", self.delta)))
+        TargetError::check_setting::<Self>("delta", self.delta, self.delta > 0.0, "finite and greater than 0")
     }
 }
 
@@ -96,10 +93,10 @@ mod tests {
 
     #[test]
     fn a_delta_that_is_not_positive_is_an_error() {
-        for delta in [0.0, -1.0, f64::NAN] {
+        for delta in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert_eq!(
                 error(&Huber::new(delta), (1, [1].into()), &[0.0], Target::Values(&[0.0])),
-                format!("Huber: delta is {delta}, but must be greater than 0")
+                format!("Huber: delta is {delta}, but must be finite and greater than 0")
             );
         }
     }

@@ -16,7 +16,7 @@ use crate::{Reduction, Target, TargetError, loss_from_evaluate};
 /// are $a$, the others $b$. There is one target, −1 or 1, for each pair: (batch, f).
 ///
 /// # Errors
-/// Where the first axis can't be halved, a target is neither −1 nor 1,
+/// Where the first axis can't be halved, a target is neither −1 nor 1, the margin is not finite,
 /// or there are not half as many targets as predictions.
 ///
 /// # Source
@@ -53,6 +53,7 @@ impl MarginRanking {
         target: Target<'_, T>,
         dy: Option<&mut [T]>,
     ) -> Result<T, TargetError> {
+        TargetError::check_setting::<Self>("the margin", self.margin, true, "finite")?;
         let pairs = part_length::<Self>(y.shape(), 2, "two predictions, one after the other along the first axis")?;
         check_signs::<Self, T>(target.values::<Self>("one sign for each pair, but was given the indices of classes")?)?;
         let divisor = self.reduction.divisor((y.examples() * pairs) as f64, y.examples());
@@ -118,6 +119,10 @@ mod tests {
         assert_eq!(
             error(&loss, (1, [2].into()), &[0.0; 2], Target::Values(&[0.0])),
             "MarginRanking: target 0 is 0, but must be -1 or 1"
+        );
+        assert_eq!(
+            error(&MarginRanking::new(f64::NAN), (1, [2].into()), &[0.0; 2], Target::Values(&[1.0])),
+            "MarginRanking: the margin is NaN, but must be finite"
         );
     }
 }

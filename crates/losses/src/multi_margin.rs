@@ -21,7 +21,7 @@ use crate::{Reduction, Target, TargetError, loss_from_evaluate};
 ///
 /// # Errors
 /// Where a class does not exist, targets are too many or too few, there is not one weight for each class,
-/// or a weight is negative or not finite.
+/// a weight is negative or not finite, or the margin is not finite.
 ///
 /// # Source
 /// Weston and Watkins, "Support vector machines for multi-class pattern recognition" (1999), divided by $C$;
@@ -81,6 +81,7 @@ impl MultiMargin {
         target: Target<'_, T>,
         dy: Option<&mut [T]>,
     ) -> Result<T, TargetError> {
+        TargetError::check_setting::<Self>("the margin", self.margin, true, "finite")?;
         check_one_class::<Self, T>(y, target, self.class_weights.as_deref())?;
         let divisor = self.reduction.divisor(y.examples() as f64, y.examples());
         by_example(self, y, (target, 1), dy, divisor)
@@ -148,6 +149,10 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_an_error() {
+        assert_eq!(
+            error(&MultiMargin::new(f64::INFINITY), (1, [2].into()), &[0.0; 2], Target::Classes(&[0])),
+            "MultiMargin: the margin is inf, but must be finite"
+        );
         assert_eq!(
             error(&MultiMargin::default(), (2, [2].into()), &[0.0; 4], Target::Classes(&[0, 5])),
             "example 1 has the class 5, but the predictions have 2 classes, counted from 0"

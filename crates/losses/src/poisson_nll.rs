@@ -15,7 +15,7 @@ use crate::{PointwiseLoss, Reduction, TargetError};
 /// Predictions of any shape, and one target for each number.
 ///
 /// # Errors
-/// Where ε is not positive, or there are more or fewer targets than predictions.
+/// Where ε is not finite and positive, or there are more or fewer targets than predictions.
 ///
 /// # Source
 /// As PyTorch's `PoissonNLLLoss`. Keras's `Poisson` is [`rates`](PoissonNll::rates) with ε = 1e-7.
@@ -97,10 +97,7 @@ impl PointwiseLoss for PoissonNll {
     }
 
     fn check<T: Scalar>(&self, _y: &[T], _target: &[T]) -> Result<(), TargetError> {
-        if self.epsilon > 0.0 {
-            return Ok(());
-        }
-        Err(TargetError::setting::<Self>(format!("epsilon is {}, but must be greater than 0", self.epsilon)))
+        TargetError::check_setting::<Self>("epsilon", self.epsilon, self.epsilon > 0.0, "finite and greater than 0")
     }
 }
 
@@ -133,7 +130,7 @@ mod tests {
     fn an_epsilon_that_is_not_positive_is_an_error() {
         assert_eq!(
             error(&PoissonNll::new().epsilon(0.0), (1, [1].into()), &[0.0], Target::Values(&[0.0])),
-            "PoissonNll: epsilon is 0, but must be greater than 0"
+            "PoissonNll: epsilon is 0, but must be finite and greater than 0"
         );
     }
 }

@@ -65,10 +65,8 @@ impl PointwiseLoss for Quantile {
     }
 
     fn check<T: Scalar>(&self, _y: &[T], _target: &[T]) -> Result<(), TargetError> {
-        if self.q > 0.0 && self.q < 1.0 {
-            return Ok(());
-        }
-        Err(TargetError::setting::<Self>(format!("the quantile is {}, but must lie between 0 and 1", self.q)))
+        let fits = self.q > 0.0 && self.q < 1.0;
+        TargetError::check_setting::<Self>("the quantile", self.q, fits, "between 0 and 1")
     }
 }
 
@@ -96,7 +94,7 @@ mod tests {
         for q in [0.0, 1.0, f64::NAN] {
             assert_eq!(
                 error(&Quantile::new(q), (1, [1].into()), &[0.0], Target::Values(&[0.0])),
-                format!("Quantile: the quantile is {q}, but must lie between 0 and 1")
+                format!("Quantile: the quantile is {q}, but must be between 0 and 1")
             );
         }
     }

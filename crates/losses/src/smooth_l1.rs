@@ -13,7 +13,7 @@ use crate::{PointwiseLoss, Reduction, TargetError};
 /// Predictions of any shape, and one target for each number.
 ///
 /// # Errors
-/// Where β is negative, or there are more or fewer targets than predictions.
+/// Where β is negative or not finite, or there are more or fewer targets than predictions.
 ///
 /// # Source
 /// Girshick, "Fast R-CNN" (2015), with β = 1; as PyTorch's `SmoothL1Loss`.
@@ -68,10 +68,7 @@ impl PointwiseLoss for SmoothL1 {
     }
 
     fn check<T: Scalar>(&self, _y: &[T], _target: &[T]) -> Result<(), TargetError> {
-        if self.beta >= 0.0 {
-            return Ok(());
-        }
-        Err(TargetError::setting::<Self>(format!("beta is {}, but must be at least 0", self.beta)))
+        TargetError::check_setting::<Self>("beta", self.beta, self.beta >= 0.0, "finite and at least 0")
     }
 }
 
@@ -106,7 +103,7 @@ mod tests {
     fn a_negative_beta_is_an_error() {
         assert_eq!(
             error(&SmoothL1::new(-1.0), (1, [1].into()), &[0.0], Target::Values(&[0.0])),
-            "SmoothL1: beta is -1, but must be at least 0"
+            "SmoothL1: beta is -1, but must be finite and at least 0"
         );
     }
 }

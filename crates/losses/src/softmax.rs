@@ -13,7 +13,7 @@ const TILE: usize = 1024;
 
 /// Positions side by side: rows whose classes lie one after another, or a stretch of a panel,
 /// where the numbers of one class lie one after another.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Group {
     pub(crate) classes: usize,
     /// The index of the first position.
@@ -75,7 +75,6 @@ impl Group {
 }
 
 /// All positions of predictions, group by group.
-#[derive(Debug)]
 pub(crate) struct Groups {
     layout: Layout,
     next: usize,
@@ -111,7 +110,6 @@ impl Iterator for Groups {
 }
 
 /// What the softmax of a group's positions is made of.
-#[derive(Debug)]
 pub(crate) struct Softmax<T> {
     largest: [T; GROUP],
     /// Σ e^(y - largest)
@@ -182,18 +180,17 @@ impl<T: Scalar> Softmax<T> {
                 *largest = largest.max(y);
             }
         }
-        // All lanes, used or not: a loop of known length is vectorised best.
-        let mut lanes = [T::ZERO; GROUP];
+        let mut scratch = [T::ZERO; GROUP];
         for class in 0..group.classes {
-            lanes[..group.count].copy_from_slice(&y[of_class(class)]);
-            for (lane, &largest) in lanes.iter_mut().zip(&self.largest) {
-                *lane = (*lane - largest).exp();
+            let e = match e.as_deref_mut() {
+                Some(e) => &mut e[of_class(class)],
+                None => &mut scratch[..group.count],
+            };
+            for (e, (&y, &largest)) in e.iter_mut().zip(y[of_class(class)].iter().zip(&self.largest)) {
+                *e = (y - largest).exp();
             }
-            for (sum, &lane) in self.sum.iter_mut().zip(&lanes) {
-                *sum += lane;
-            }
-            if let Some(e) = e.as_deref_mut() {
-                e[of_class(class)].copy_from_slice(&lanes[..group.count]);
+            for (sum, &e) in self.sum.iter_mut().zip(&*e) {
+                *sum += e;
             }
         }
     }

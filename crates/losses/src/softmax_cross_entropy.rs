@@ -92,11 +92,8 @@ impl SoftmaxCrossEntropy {
         layout.check_weights::<Self>(weights)?;
         TargetError::check_gradient(y, dy.as_deref())?;
         let smoothing = self.label_smoothing;
-        if !(0.0..=1.0).contains(&smoothing) {
-            return Err(TargetError::setting::<Self>(format!(
-                "the label smoothing is {smoothing}, but must lie between 0 and 1"
-            )));
-        }
+        let fits = (0.0..=1.0).contains(&smoothing);
+        TargetError::check_setting::<Self>("the label smoothing", smoothing, fits, "from 0 to 1")?;
         let terms = match target {
             Target::Classes(classes) => {
                 layout.check_classes(classes, self.ignored_index)?;
@@ -377,6 +374,26 @@ mod tests {
         assert_eq!(hot, (0.0, vec![0.0, 0.0]));
     }
 
+    /// The helper compares the value alone with that beside the gradient.
+    #[test]
+    fn rows_that_outgrow_a_tile() {
+        let mut draw = Draw::new(37);
+        for classes in [31, 32, 100, 1024, 1025, 3000] {
+            let (y, targets) = (draw.numbers(3 * classes, -3.0, 3.0), draw.classes(3, classes));
+            let batch = (3, [classes].into());
+            let loss = SoftmaxCrossEntropy::new();
+            let (value, dy) = evaluate::<f64>(&loss, batch, &y, Target::Classes(&targets)).unwrap();
+            let mut expected = 0.0;
+            for (row, &class) in y.chunks(classes).zip(&targets) {
+                expected += row.iter().map(|y| y.exp()).sum::<f64>().ln() - row[class as usize];
+            }
+            assert!((value - expected / 3.0).abs() < 1e-13 * value, "{classes} classes");
+            assert!(dy.iter().sum::<f64>().abs() < 1e-14);
+            let rough = evaluate::<f32>(&loss, batch, &y, Target::Classes(&targets)).unwrap().0;
+            assert!((f64::from(rough) - value).abs() < 1e-6 * value);
+        }
+    }
+
     #[test]
     fn ignored_positions_count_for_nothing() {
         let mut draw = Draw::new(9);
@@ -412,11 +429,17 @@ mod tests {
         );
         assert_eq!(
             error(&loss, (12, [].into()), &y, Target::Classes(&[0; 12])),
-            "SoftmaxCrossEntropy takes predictions with an axis of classes, but the predictions have the shape scalar"
+            "SoftmaxCrossEntropy takes predictions with an axis of at least one class, \
+             but the predictions have the shape scalar"
+        );
+        assert_eq!(
+            error(&loss, (1, [0].into()), &[], Target::Values(&[])),
+            "SoftmaxCrossEntropy takes predictions with an axis of at least one class, \
+             but the predictions have the shape 0"
         );
         assert_eq!(
             error(&loss.label_smoothing(1.5), (2, [6].into()), &y, Target::Classes(&[0, 1])),
-            "SoftmaxCrossEntropy: the label smoothing is 1.5, but must lie between 0 and 1"
+            "SoftmaxCrossEntropy: the label smoothing is 1.5, but must be from 0 to 1"
         );
         let mut dy = [0.0; 3];
         let result = SoftmaxCrossEntropy::new().value_and_gradient(

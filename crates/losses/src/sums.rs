@@ -38,3 +38,55 @@ fn total_by<R: Rows>(rows: R, grain: usize) -> f64 {
 pub(crate) fn cut_optional<T>(slice: Option<&mut [T]>, middle: usize) -> (Option<&mut [T]>, Option<&mut [T]>) {
     slice.map(|slice| slice.split_at_mut(middle)).unzip()
 }
+
+#[cfg(test)]
+mod tests {
+    use downhill_tensor::threads::Threads;
+    use downhill_tensor::{Batch, BatchMut, Shape};
+
+    use crate::testing::Draw;
+    use crate::{
+        BinaryCrossEntropyWithLogits, ClassAxis, CosineEmbedding, Loss, MeanSquaredError, SoftmaxCrossEntropy, Target,
+    };
+
+    /// Value and gradient on one thread and on three are the same bits.
+    fn any_number_of_threads(
+        loss: &(impl Loss + Clone),
+        examples: usize,
+        shape: impl Into<Shape>,
+        target: Target<'_, f32>,
+    ) {
+        let shape = shape.into();
+        let y: Vec<f32> = Draw::new(38).numbers(examples * shape.len(), -2.0, 2.0).iter().map(|&y| y as f32).collect();
+        let on = |threads: Threads| {
+            threads.run(|| {
+                let mut dy = vec![f32::NAN; y.len()];
+                let y = Batch::new(&y, examples, shape).unwrap();
+                let value =
+                    loss.value_and_gradient(y, target, BatchMut::new(&mut dy, examples, shape).unwrap()).unwrap();
+                (value.to_bits(), dy.iter().map(|dy| dy.to_bits()).collect::<Vec<_>>())
+            })
+        };
+        assert_eq!(on(Threads::one()), on(Threads::new(3).unwrap()), "{loss:?}");
+    }
+
+    #[test]
+    fn the_number_of_threads_does_not_show() {
+        let mut draw = Draw::new(39);
+        let values: Vec<f32> = draw.either(200_000, 0.0, 1.0).iter().map(|&t| t as f32).collect();
+        let values = Target::Values(&values);
+        any_number_of_threads(&MeanSquaredError::new(), 50_000, [4], values);
+        let weighted = BinaryCrossEntropyWithLogits::new().positive_weights([1.0, 2.0, 3.0, 4.0, 5.0]);
+        any_number_of_threads(&weighted, 40_000, [5], values);
+        any_number_of_threads(&weighted, 20, [5, 2000], values);
+        any_number_of_threads(&SoftmaxCrossEntropy::new(), 20_000, [10], values);
+        let classes = draw.classes(20_000, 10);
+        let classes = Target::Classes(&classes);
+        let loss = SoftmaxCrossEntropy::new().label_smoothing(0.1);
+        any_number_of_threads(&loss, 20_000, [10], classes);
+        any_number_of_threads(&loss, 40, [10, 500], classes);
+        any_number_of_threads(&loss.class_axis(ClassAxis::Last), 40, [500, 10], classes);
+        let signs = vec![1.0; 20_000];
+        any_number_of_threads(&CosineEmbedding::default(), 20_000, [10], Target::Values(&signs));
+    }
+}

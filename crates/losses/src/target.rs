@@ -143,6 +143,14 @@ impl TargetError {
         Self::Setting { loss: name::<L>(), reason: reason.into() }
     }
 
+    /// Checks that the setting `what` is finite and `fits`; if not, it must be `range`.
+    pub(crate) fn check_setting<L>(what: &str, value: f64, fits: bool, range: &str) -> Result<(), Self> {
+        if fits && value.is_finite() {
+            return Ok(());
+        }
+        Err(Self::setting::<L>(format!("{what} is {value}, but must be {range}")))
+    }
+
     pub(crate) fn check_count(expected: usize, got: usize) -> Result<(), Self> {
         if expected == got { Ok(()) } else { Err(Self::Count { expected, got }) }
     }

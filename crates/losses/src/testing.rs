@@ -33,16 +33,6 @@ impl Draw {
     pub(crate) fn classes(&mut self, count: usize, classes: usize) -> Vec<u32> {
         (0..count).map(|_| self.below(classes) as u32).collect()
     }
-
-    /// Distributions over `classes`, `count` of them.
-    pub(crate) fn probabilities(&mut self, count: usize, classes: usize) -> Vec<f64> {
-        let mut all = self.numbers(count * classes, 0.01, 1.0);
-        for row in all.chunks_mut(classes) {
-            let sum: f64 = row.iter().sum();
-            row.iter_mut().for_each(|p| *p /= sum);
-        }
-        all
-    }
 }
 
 /// Numbers of examples and shapes with every kind of edge: one example, axes of length 1,

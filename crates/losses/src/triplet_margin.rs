@@ -91,19 +91,10 @@ impl TripletMargin {
         _target: Target<'_, T>,
         dy: Option<&mut [T]>,
     ) -> Result<T, TargetError> {
-        let outside = |what, value, range| {
-            Err(TargetError::setting::<Self>(format!("the {what} is {value}, but must be {range}")))
-        };
         let Self { margin, power, epsilon, .. } = *self;
-        if !(margin > 0.0) {
-            return outside("margin", margin, "greater than 0");
-        }
-        if !(power >= 1.0 && power.is_finite()) {
-            return outside("power of the norm", power, "finite and at least 1");
-        }
-        if !(epsilon >= 0.0) {
-            return outside("epsilon", epsilon, "at least 0");
-        }
+        TargetError::check_setting::<Self>("the margin", margin, margin > 0.0, "finite and greater than 0")?;
+        TargetError::check_setting::<Self>("the power of the norm", power, power >= 1.0, "finite and at least 1")?;
+        TargetError::check_setting::<Self>("epsilon", epsilon, epsilon >= 0.0, "finite and at least 0")?;
         part_length::<Self>(y.shape(), 3, "three embeddings, one after the other along the first axis")?;
         let none = Target::Values(&[]);
         by_example(self, y, (none, 0), dy, self.reduction.divisor(y.examples() as f64, y.examples()))
@@ -214,14 +205,17 @@ mod tests {
             "TripletMargin takes three embeddings, one after the other along the first axis, \
              but the predictions have the shape 4"
         );
-        assert_eq!(at(TripletMargin::new(-1.0), 3), "TripletMargin: the margin is -1, but must be greater than 0");
+        assert_eq!(
+            at(TripletMargin::new(-1.0), 3),
+            "TripletMargin: the margin is -1, but must be finite and greater than 0"
+        );
         assert_eq!(
             at(TripletMargin::default().power(0.5), 3),
             "TripletMargin: the power of the norm is 0.5, but must be finite and at least 1"
         );
         assert_eq!(
             at(TripletMargin::default().epsilon(-1.0), 3),
-            "TripletMargin: the epsilon is -1, but must be at least 0"
+            "TripletMargin: epsilon is -1, but must be finite and at least 0"
         );
     }
 }

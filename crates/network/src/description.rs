@@ -80,10 +80,8 @@ impl<T: Scalar> Network<T> {
         let made = program.inputs.iter().copied().chain(program.steps.iter().map(|step| step.output));
         made.enumerate().for_each(|(index, node)| number[node] = index);
         let steps = program.steps.iter().map(|step| {
-            let layer = Description::of(step.layer.as_any()).ok_or_else(|| DescriptionError::Unknown {
-                place: step.name.clone(),
-                layer: step.signature.name(),
-            })?;
+            let layer = Description::of(step.layer.as_any())
+                .ok_or_else(|| DescriptionError::Unknown { place: step.name.clone(), layer: step.signature.name() })?;
             let inputs = step.inputs.iter().map(|&node| number[node]).collect();
             Ok(StepDescription { name: step.name.clone(), layer, inputs })
         });

@@ -102,11 +102,7 @@ impl Graph {
         self.place_erased(Arc::new(layer), inputs)
     }
 
-    pub(crate) fn place_erased(
-        &mut self,
-        layer: Arc<dyn ErasedLayer>,
-        inputs: &[Node],
-    ) -> Result<Node, ShapeError> {
+    pub(crate) fn place_erased(&mut self, layer: Arc<dyn ErasedLayer>, inputs: &[Node]) -> Result<Node, ShapeError> {
         let parts: Vec<&str> = self.scopes.iter().map(|scope| scope.name.as_str()).collect();
         let name = parts.join(".");
         let fail = |reason: String| ShapeError::Setting { by: "the graph", reason }.at(&name);

@@ -117,9 +117,10 @@ impl Memory {
             // The value lives until its last reader, on the way back where that reader needs it there.
             let mut last = s;
             for &reader in &consumers[step.output] {
-                let reads_again = program.steps.get(reader).is_some_and(|reader| {
-                    purpose.goes_back() && reader.signature.needs_x() && wanted[reader.output]
-                });
+                let reads_again = program
+                    .steps
+                    .get(reader)
+                    .is_some_and(|reader| purpose.goes_back() && reader.signature.needs_x() && wanted[reader.output]);
                 last = last.max(if reads_again { back(reader) } else { reader });
             }
             if goes_back && signature.needs_y() {
@@ -225,8 +226,7 @@ fn wanted_gradients(program: &Program, purpose: Purpose) -> Vec<bool> {
         program.inputs.iter().for_each(|&input| wanted[input] = true);
     }
     for step in &program.steps {
-        wanted[step.output] =
-            !step.signature.parameters().is_empty() || step.inputs.iter().any(|&input| wanted[input]);
+        wanted[step.output] = !step.signature.parameters().is_empty() || step.inputs.iter().any(|&input| wanted[input]);
     }
     wanted
 }

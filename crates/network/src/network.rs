@@ -319,11 +319,7 @@ impl<T: Scalar> Network<T> {
     fn sole_input(&self) -> Result<Shape, ShapeError> {
         match self.program.inputs[..] {
             [input] => Ok(self.program.nodes[input]),
-            _ => Err(ShapeError::Inputs {
-                by: "the network",
-                expected: "all its inputs at once; use forward",
-                got: 1,
-            }),
+            _ => Err(ShapeError::Inputs { by: "the network", expected: "all its inputs at once; use forward", got: 1 }),
         }
     }
 
@@ -398,19 +394,12 @@ fn largest<T: Scalar>(row: ArrayView1<'_, T>) -> u32 {
     best as u32
 }
 
-fn name<'a>(
-    step: &'a Step,
-    parameters: &'a [Parameter],
-    start: usize,
-) -> impl Iterator<Item = Segment> + 'a {
+fn name<'a>(step: &'a Step, parameters: &'a [Parameter], start: usize) -> impl Iterator<Item = Segment> + 'a {
     parameters.iter().scan(start, |start, parameter| {
         let range = *start..*start + parameter.shape.len();
         *start = range.end;
-        let name = if step.name.is_empty() {
-            parameter.name.to_string()
-        } else {
-            format!("{}.{}", step.name, parameter.name)
-        };
+        let name =
+            if step.name.is_empty() { parameter.name.to_string() } else { format!("{}.{}", step.name, parameter.name) };
         Some(Segment { name, range, shape: parameter.shape, transposed: parameter.transposed })
     })
 }

@@ -129,9 +129,8 @@ impl<'a, T: Scalar, L: Loss> NetworkObjective<'a, T, L> {
 impl<T: Scalar, L: Loss> Objective<T> for NetworkObjective<'_, T, L> {
     fn value_and_gradient(&mut self, theta: &[T], gradient: &mut [T]) -> Result<T, EvaluationError> {
         let Self { network, x, target, loss, mode, workspace } = self;
-        let value = network
-            .value_and_gradient(theta, *x, *target, loss, workspace, *mode)
-            .map_err(EvaluationError::because)?;
+        let value =
+            network.value_and_gradient(theta, *x, *target, loss, workspace, *mode).map_err(EvaluationError::because)?;
         gradient.copy_from_slice(workspace.gradient());
         Ok(value)
     }

@@ -38,9 +38,7 @@ fn a_parameter_can_be_set_in_its_usual_shape() {
 
 #[test]
 fn a_layer_that_does_not_fit_is_named_with_both_shapes() {
-    let error = |input: Shape, block: Sequential| {
-        Network::<f32>::build(input, block, Seed(1)).unwrap_err().to_string()
-    };
+    let error = |input: Shape, block: Sequential| Network::<f32>::build(input, block, Seed(1)).unwrap_err().to_string();
     assert_eq!(
         error([3, 28, 28].into(), sequential![Relu, Affine::new(10)]),
         "layer `1`: Affine takes a vector per example, but was given the shape 3x28x28; put Flatten before it"
@@ -115,8 +113,7 @@ fn the_forward_pass_is_the_composition_of_its_layers() {
     };
     let hidden = affine(&x, "0").mapv(f64::tanh);
     let hidden = &hidden + &affine(&hidden, "2.0").mapv(|x| 1.0 / (1.0 + (-x).exp()));
-    let expected =
-        ndarray::concatenate![ndarray::Axis(1), affine(&hidden, "3.0"), hidden.mapv(f64::tanh)];
+    let expected = ndarray::concatenate![ndarray::Axis(1), affine(&hidden, "3.0"), hidden.mapv(f64::tanh)];
     let y = network.predict(x.view()).unwrap();
     assert!((&y - &expected).iter().all(|error| error.abs() < 1e-14), "{y} {expected}");
 }
@@ -240,7 +237,7 @@ fn buffers_are_shared_where_values_do_not_meet() {
     let network = build([64], deep);
     let data = vec![0.5; 64 * 10];
     let x = Batch::new(&data, 10, [64]).unwrap();
-    let mut bytes = |purpose| {
+    let bytes = |purpose| {
         let mut workspace = network.workspace(purpose);
         network.forward(network.parameters(), x, &mut workspace, Mode::Evaluation).unwrap();
         (workspace.bytes() - size_of_val(workspace.gradient())) / (64 * 10 * 8)
@@ -258,7 +255,7 @@ fn a_residual_over_everything_keeps_what_it_needs() {
     let x = Batch::new(&data, 3, [5]).unwrap();
     let target = [0.1, 0.2, 0.3];
     let mut workspace = network.workspace(Purpose::TrainingWithInputGradient);
-    let mut value = |data: &[f64]| {
+    let value = |data: &[f64]| {
         let x = Batch::new(data, 3, [5]).unwrap();
         let mode = Mode::Evaluation;
         let mut workspace = network.workspace(Purpose::Prediction);

@@ -4,7 +4,7 @@ use downhill_tensor::Scalar;
 
 use crate::fused::{descend, initialise, views};
 use crate::group::Layout;
-use crate::reduce::sweep;
+use crate::reduce::dot;
 use crate::{Link, Pass, Rule, SettingError, Slots, Step};
 
 /// A rule with a trust ratio between two chains of links: each parameter's step is scaled by the ratio of its norm to
@@ -14,7 +14,7 @@ use crate::{Link, Pass, Rule, SettingError, Slots, Step};
 /// d ← Before(g)        q ← trust(‖θ‖, ‖d‖)   for each parameter        θ ← θ − After(q d)
 /// ```
 ///
-/// Two passes over memory. [`Lamb`](crate::Lamb) and [`Lars`](crate::Lars) are made of it.
+/// Two passes over memory, and the norms between them. [`Lamb`](crate::Lamb) and [`Lars`](crate::Lars) are made of it.
 /// Group parameters that should not be scaled (biases, gains of normalisations) with
 /// [`Group::as_vector`](crate::Group::as_vector), or let [`exempt_vectors`](Layerwise::exempt_vectors) find them.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -84,12 +84,12 @@ impl<T: Scalar, B: Link<T>, A: Link<T>> Rule<T> for Layerwise<B, A> {
             let scalars = self.before.scalars(&step);
             let slots = (views::<B::Slots, T>(before, range.clone()), [&mut *directions]);
             let gradient = &pass.gradient[range.clone()];
-            let squares = sweep(theta, gradient, slots, move |theta, g, (slots, out): &mut (B::Slots, [T; 1])| {
-                let direction = B::apply(&scalars, theta, g, slots);
-                *out = [direction];
-                [theta.to_f64() * theta.to_f64(), direction.to_f64() * direction.to_f64()]
+            // This loop leaves θ as it is.
+            descend(theta, gradient, slots, move |theta, g, (slots, out): &mut (B::Slots, [T; 1])| {
+                *out = [B::apply(&scalars, theta, g, slots)];
+                T::ZERO
             });
-            let [theta_norm, direction_norm] = squares.map(f64::sqrt);
+            let [theta_norm, direction_norm] = [&*theta, &*directions].map(|x| dot(x, x).sqrt());
             let exempt = self.exempts_vectors && part.shape.rank() < 2;
             let trust = if exempt { 1.0 } else { self.trust.ratio(theta_norm, direction_norm) };
             let (scalars, trust) = (self.after.scalars(&Step { trust, ..step }), T::of(trust));

@@ -1,6 +1,7 @@
 use downhill_tensor::{Scalar, elementwise};
 
 use crate::error::require;
+use crate::stepper::PARAMETERS;
 use crate::{Optimizer, OptimizerState, RestoreError, Segment, SettingError};
 
 /// Look-ahead (Zhang et al. 2019) around any optimizer: every k steps, back part of the way.
@@ -110,6 +111,11 @@ impl<O: Optimizer<T>, T: Scalar> Optimizer<T> for Lookahead<O, T> {
         let mut inner = state.clone();
         let slow = inner.take_slot_of_any_length(SLOW)?;
         let number = inner.take_counter(NUMBER)?;
+        // Before its first step the slow vector is empty; afterwards it is as long as θ.
+        let len = inner.counters.iter().find(|(name, _)| name == PARAMETERS).map(|&(_, len)| len as usize);
+        if let Some(expected) = len.filter(|&len| number > 0 && slow.len() != len) {
+            return Err(RestoreError::Length { name: SLOW.into(), expected, got: slow.len() });
+        }
         self.inner.restore(&inner)?;
         (self.slow, self.number) = (slow, number);
         Ok(())

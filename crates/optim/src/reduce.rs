@@ -12,6 +12,9 @@ const BLOCK: usize = 4096;
 /// Below this many elements a fork costs more than it saves.
 const GRAIN: usize = 16 * BLOCK;
 
+/// The elements whose terms are kept before they are added.
+const TILE: usize = 16 * LANES;
+
 /// Independent partial sums of a leaf, so that it is vectorised.
 const LANES: usize = 16;
 
@@ -57,27 +60,35 @@ impl<T: Scalar, S: Slots<T>, F: Fn(T, T, &mut S) -> [f64; R], const R: usize> Ke
     #[inline(always)]
     fn run(self) -> [f64; R] {
         let len = self.a.len();
-        let (a, b) = (self.a, &self.b[..len]);
+        let (mut a, mut b) = (self.a, &self.b[..len]);
         let mut views = S::trim(self.slots, len);
         let mut lanes = [[0.0; LANES]; R];
-        let mut element = |a: T, b: T, index: usize, lane: usize| {
-            let mut slots = S::load(&views, index);
-            let terms = (self.f)(a, b, &mut slots);
-            slots.store(&mut views, index);
-            for (lanes, term) in lanes.iter_mut().zip(terms) {
-                lanes[lane] += term;
+        // The terms of a tile first, then their sums: either loop is vectorised, both together are not.
+        while !a.is_empty() {
+            let size = a.len().min(TILE);
+            let (tile_a, tile_b);
+            (tile_a, a) = a.split_at(size);
+            (tile_b, b) = b.split_at(size);
+            let (tile, rest) = S::split_at(views, size);
+            views = rest;
+            let mut tile = S::trim(tile, size);
+            let tile_b = &tile_b[..size];
+            let mut terms = [[0.0; TILE]; R];
+            for index in 0..size {
+                let mut slots = S::load(&tile, index);
+                let of_element = (self.f)(tile_a[index], tile_b[index], &mut slots);
+                slots.store(&mut tile, index);
+                for (terms, term) in terms.iter_mut().zip(of_element) {
+                    terms[index] = term;
+                }
             }
-        };
-        let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-        let mut index = 0;
-        for (a, b) in a.iter().zip(b) {
-            for lane in 0..LANES {
-                element(a[lane], b[lane], index + lane, lane);
+            for (lanes, terms) in lanes.iter_mut().zip(&terms) {
+                for terms in terms.as_chunks::<LANES>().0 {
+                    for (lane, term) in lanes.iter_mut().zip(terms) {
+                        *lane += term;
+                    }
+                }
             }
-            index += LANES;
-        }
-        for (lane, (&a, &b)) in a_rest.iter().zip(b_rest).enumerate() {
-            element(a, b, index + lane, lane);
         }
         lanes.map(|mut lanes| {
             let mut width = LANES / 2;

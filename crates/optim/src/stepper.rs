@@ -283,7 +283,7 @@ const LEARNING_RATE: &str = "learning_rate";
 const MOMENTUM: &str = "momentum";
 const STEP: &str = "step";
 const SKIPPED: &str = "skipped";
-const PARAMETERS: &str = "parameters";
+pub(crate) const PARAMETERS: &str = "parameters";
 
 impl<R: Rule<T>, T: Scalar> Stepper<R, T> {
     /// The names of the slots and their lengths; a name that stands twice gets a number.

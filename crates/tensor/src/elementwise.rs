@@ -1,4 +1,8 @@
 //! Loops over elements, vectorised and shared among threads.
+//!
+//! A loop is vectorised where the compiler inlines its closure, which it does for short ones.
+//! A closure with an elementary function in it may be left as a call, some fifty times slower:
+//! write such a loop as a [`Sweep`] with an `#[inline(always)]` body instead, as activations are.
 
 use crate::{Over, Scalar, Sweep, parallel};
 

@@ -52,12 +52,7 @@ pub enum Start<'a, T> {
 ///
 /// # Panics
 /// Where the shapes do not fit.
-pub fn product<T: Scalar>(
-    a: ArrayView2<'_, T>,
-    b: ArrayView2<'_, T>,
-    start: Start<'_, T>,
-    c: ArrayViewMut2<'_, T>,
-) {
+pub fn product<T: Scalar>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, start: Start<'_, T>, c: ArrayViewMut2<'_, T>) {
     let ((m, k), (k_of_b, n)) = (a.dim(), b.dim());
     assert_eq!(k, k_of_b, "the inner axes of a product must be equal");
     assert_eq!(c.dim(), (m, n), "the result of a product has the rows of a and the columns of b");

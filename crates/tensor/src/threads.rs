@@ -127,11 +127,24 @@ pub fn current() -> usize {
 
 /// Runs both, side by side where there are threads for it.
 pub fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
+    let (mut a, mut b) = (Some(a), Some(b));
+    let (mut of_a, mut of_b) = (None, None);
+    join_erased(&mut || of_a = a.take().map(|a| a()), &mut || of_b = b.take().map(|b| b()));
+    match (of_a, of_b) {
+        (Some(of_a), Some(of_b)) => (of_a, of_b),
+        _ => unreachable!("both have run"),
+    }
+}
+
+/// The pool's own machinery is compiled once, here, and not for every loop that may fork.
+fn join_erased(a: &mut (dyn FnMut() + Send), b: &mut (dyn FnMut() + Send)) {
     #[cfg(feature = "threads")]
     if current() > 1 {
-        return rayon::join(a, b);
+        rayon::join(a, b);
+        return;
     }
-    (a(), b())
+    a();
+    b();
 }
 
 #[cfg(test)]

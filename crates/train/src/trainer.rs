@@ -414,9 +414,8 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
             copy(network.statistics(), &mut good.1);
             let end = EpochEnd { record: &record, network };
             let stop = self.callbacks.iter_mut().any(|callback| callback.on_epoch(&end) == Control::Stop);
-            let exhausted = best
-                .as_mut()
-                .is_some_and(|best| best.observe(&record, network.parameters(), network.statistics()));
+            let exhausted =
+                best.as_mut().is_some_and(|best| best.observe(&record, network.parameters(), network.statistics()));
             history.epochs.push(record);
             if stop || exhausted {
                 history.reason = if stop { StopReason::Callback } else { StopReason::EarlyStopping };

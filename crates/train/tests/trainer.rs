@@ -18,7 +18,11 @@ use ndarray::{Array2, array};
 
 /// y = 2a − 3b + 1, on a grid.
 fn line() -> Dataset<f64> {
-    let x = Array2::from_shape_fn((64, 2), |(i, j)| if j == 0 { (i / 8) as f64 / 4.0 - 1.0 } else { (i % 8) as f64 / 4.0 - 1.0 });
+    let x =
+        Array2::from_shape_fn(
+            (64, 2),
+            |(i, j)| if j == 0 { (i / 8) as f64 / 4.0 - 1.0 } else { (i % 8) as f64 / 4.0 - 1.0 },
+        );
     let y = Array2::from_shape_fn((64, 1), |(i, _)| 2.0 * x[[i, 0]] - 3.0 * x[[i, 1]] + 1.0);
     Dataset::from_array(x, y).unwrap()
 }
@@ -277,8 +281,7 @@ fn data_that_do_not_fit_are_errors_before_the_first_step() {
     let many = Array2::from_elem((100, 2), 0.5);
     let labels: Vec<u32> = (0..100).map(|i| if i == 99 { 1 } else { 0 }).collect();
     let out_of_range = Dataset::from_array(many, labels).unwrap();
-    let error =
-        Trainer::new(SoftmaxCrossEntropy::new(), Sgd::new(0.1)).fit(&mut network, &out_of_range).unwrap_err();
+    let error = Trainer::new(SoftmaxCrossEntropy::new(), Sgd::new(0.1)).fit(&mut network, &out_of_range).unwrap_err();
     assert!(error.to_string().contains("class 1"), "{error}");
     assert_eq!(network.parameters(), before);
 }

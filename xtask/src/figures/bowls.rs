@@ -2,12 +2,12 @@
 
 use downhill::optim::minimize::{Outcome, Reason, minimize};
 use downhill::optim::{GradientDescent, Optimizer, Sgd};
-use plotters::style::text_anchor::{HPos, VPos};
+use plotters::style::text_anchor::HPos;
 
+use super::Files;
 use super::contour::{Window, contour};
 use super::plot::{Area, Axis, BLUE, FAINT, GREEN, GREY, INK, ORANGE, PURPLE, Plot, figure};
 use super::table::{count, digits, table};
-use super::Files;
 use crate::Result;
 
 pub(super) fn add(files: &mut Files) -> Result {
@@ -38,24 +38,24 @@ fn curve(f: impl Fn(f64) -> f64, from: f64, to: f64) -> impl Iterator<Item = (f6
 
 /// Secants that turn into the tangent.
 fn slope() -> Result<String> {
-    figure(330, |area| {
+    figure(340, |area| {
         let x = Axis::new("x", -0.2, 6.2, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-        let y = Axis::new("f(x)", -0.5, 11.0, [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
+        let y = Axis::new("f(x)", -2.0, 11.0, [-2.0, 0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
         let mut plot = Plot::new(area, "", x, y)?;
-        plot.line(curve(bowl, -0.1, 6.1), INK, 4)?;
-        for (h, color) in [(3.0, PURPLE), (2.0, GREEN), (1.0, BLUE)] {
+        plot.line(curve(bowl, -0.2, 6.2), INK, 2.0)?;
+        for (h, end, color) in [(3.0, 5.0, PURPLE), (2.0, 3.95, GREEN), (1.0, 2.95, BLUE)] {
             let slope = (bowl(1.0 + h) - bowl(1.0)) / h;
             let through = |x: f64| (x, bowl(1.0) + slope * (x - 1.0));
-            plot.line([through(0.2), through(1.0 + h + 0.9)], color, 3)?;
-            plot.dots([through(1.0 + h)], color, 8)?;
+            plot.line([through(0.35), through(end)], color, 1.6)?;
+            plot.dots([through(1.0 + h)], color, 4.0)?;
             let words = format!("h = {h}: slope {slope}").replace('-', "−");
-            plot.label(through(1.0 + h + 1.0), &words, color, HPos::Left, VPos::Center)?;
+            plot.label((end + 0.08, through(end).1), &words, color, HPos::Left)?;
         }
         let tangent = |x: f64| (x, bowl(1.0) - 4.0 * (x - 1.0));
-        plot.line([tangent(-0.1), tangent(2.35)], ORANGE, 5)?;
-        plot.label((0.05, 10.3), "the tangent: slope −4", ORANGE, HPos::Left, VPos::Center)?;
-        plot.dots([(1.0, bowl(1.0))], INK, 9)?;
-        plot.label((1.15, 5.6), "x = 1", INK, HPos::Left, VPos::Center)
+        plot.line([tangent(-0.2), tangent(2.7)], ORANGE, 2.6)?;
+        plot.label((0.35, 8.6), "the tangent: slope −4", ORANGE, HPos::Left)?;
+        plot.dots([(1.0, bowl(1.0))], INK, 4.5)?;
+        plot.label((1.12, 5.6), "x = 1", INK, HPos::Left)
     })
 }
 
@@ -71,12 +71,12 @@ fn rates() -> Result<String> {
         for (panel, (rate, title, color)) in area.split_evenly((2, 2)).iter().zip(runs) {
             let x = Axis::new("x", -2.4, 8.4, [-2.0, 0.0, 2.0, 4.0, 6.0, 8.0]);
             let mut plot = Plot::new(panel, title, x, Axis::new("f(x)", 0.0, 28.0, [0.0, 10.0, 20.0]))?;
-            plot.line(curve(bowl, -2.1, 8.1), GREY, 3)?;
+            plot.line(curve(bowl, -2.4, 8.4), GREY, 1.5)?;
             let steps = walk(bowl_objective, [1.0], GradientDescent::new(rate), 10)?.path;
             let path: Vec<_> = steps.iter().map(|x| (x[0], bowl(x[0]))).collect();
-            plot.line(path.iter().copied(), color, 3)?;
-            plot.dots(path.iter().copied(), color, 8)?;
-            plot.dots([path[0]], INK, 9)?;
+            plot.line(path.iter().copied(), color, 1.6)?;
+            plot.dots(path.iter().copied(), color, 4.0)?;
+            plot.dots([path[0]], INK, 4.5)?;
         }
         Ok(())
     })
@@ -122,20 +122,25 @@ fn valley_objective(x: &[f64], gradient: &mut [f64]) -> f64 {
 const VALLEY_START: [f64; 2] = [10.0, 1.0];
 
 /// A path on the valley's contours, at the same scale along both axes.
-fn valley_panel(area: &Area<'_>, title: &str, optimizer: impl Optimizer<f64>, color: plotters::style::RGBColor) -> Result {
+fn valley_panel(
+    area: &Area<'_>,
+    title: &str,
+    optimizer: impl Optimizer<f64>,
+    color: plotters::style::RGBColor,
+) -> Result {
     let window = Window { x: (-1.0, 11.0), y: (-1.4, 1.4) };
     let x = Axis::new("x", window.x.0, window.x.1, [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
     let mut plot = Plot::new(area, title, x, Axis::new("y", window.y.0, window.y.1, [-1.0, 0.0, 1.0]))?;
     for level in [0.2, 1.5, 5.0, 12.0, 22.0, 35.0, 50.0] {
         for line in contour(window, level, valley) {
-            plot.line(line, FAINT, 3)?;
+            plot.line(line, FAINT, 1.2)?;
         }
     }
     let path = walk(valley_objective, VALLEY_START, optimizer, 40)?.path;
     let path: Vec<_> = path.iter().map(|at| (at[0], at[1])).collect();
-    plot.line(path.iter().copied(), color, 3)?;
-    plot.dots(path.iter().copied(), color, 6)?;
-    plot.dots([path[0]], INK, 8)
+    plot.line(path.iter().copied(), color, 1.6)?;
+    plot.dots(path.iter().copied(), color, 3.0)?;
+    plot.dots([path[0]], INK, 4.0)
 }
 
 fn zigzag() -> Result<String> {

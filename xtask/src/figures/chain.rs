@@ -8,7 +8,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::Files;
-use super::plot::{Area, Axis, BLUE, GREEN, GREY, INK, ORANGE, Plot, figure, text};
+use super::plot::{Area, Axis, BLUE, GREEN, GREY, INK, ORANGE, Plot, figure, px, text};
 use super::table::{power, table};
 use crate::{Result, workspace};
 
@@ -84,62 +84,68 @@ fn pair(x: [f64; 2]) -> String {
     format!("({}, {})", number(x[0], 3), number(x[1], 3))
 }
 
-/// Where things stand in the diagram, in pixels as drawn.
-const FORWARD: i32 = 190;
-const BACKWARD: i32 = 300;
+/// Where the two rows of the diagram are, in pixels as shown.
+const FORWARD: f64 = 95.0;
+const BACKWARD: f64 = 150.0;
 
 /// The example's numbers on their way forward and back.
 fn diagram() -> Result<String> {
     let there = forward(&THETA);
     let back = backward(&THETA, &there);
     figure(270, |area| {
-        let stations = [(330, "affine", "z = x W + b"), (760, "sigmoid", "y = σ(z)"), (1170, "loss", "J = ½ ‖y − t‖²")];
+        let stations =
+            [(161.0, "affine", "z = x W + b"), (378.0, "sigmoid", "y = σ(z)"), (595.0, "loss", "J = ½ ‖y − t‖²")];
         for (x, name, equation) in stations {
-            area.draw(&Rectangle::new([(x - 115, 130), (x + 115, 360)], RGBColor(244, 246, 248).filled()))?;
-            area.draw(&Rectangle::new([(x - 115, 130), (x + 115, 360)], GREY.stroke_width(2)))?;
-            words(area, (x, 225), name, 15, INK, HPos::Center)?;
-            words(area, (x, 265), equation, 13, GREY, HPos::Center)?;
+            let corners = [at(x - 52.0, 65.0), at(x + 52.0, 180.0)];
+            area.draw(&Rectangle::new(corners, RGBColor(244, 246, 248).filled()))?;
+            area.draw(&Rectangle::new(corners, GREY.stroke_width(px(1.0))))?;
+            words(area, (x, 112.0), name, 15.0, INK, HPos::Center)?;
+            words(area, (x, 132.0), equation, 12.5, GREY, HPos::Center)?;
         }
-        let ends = [(20, 215), (445, 645), (875, 1055), (1285, 1480)];
-        let [dx, dz, dy] = [back.dx, back.dz, back.dy].map(pair);
-        let forward = [format!("x = ({}, {})", X[0], X[1]).replace('-', "−"), pair(there.z), pair(there.y), format!("{:.4}", there.loss)];
-        let backward = [dx, dz, dy, "1".to_owned()];
-        let symbols = [("x", "∂J/∂x"), ("z", "∂J/∂z"), ("y", "∂J/∂y"), ("J", "∂J/∂J")];
-        for (((from, to), (value, slope)), (there, back)) in ends.into_iter().zip(symbols).zip(forward.iter().zip(&backward)) {
-            let middle = (from + to) / 2;
+        let x = format!("x = ({}, {})", X[0], X[1]).replace('-', "−");
+        let passages = [
+            (12.0, 105.0, x, "∂J/∂x", pair(back.dx)),
+            (217.0, 322.0, format!("z = {}", pair(there.z)), "∂J/∂z", pair(back.dz)),
+            (434.0, 539.0, format!("y = {}", pair(there.y)), "∂J/∂y", pair(back.dy)),
+            (651.0, 738.0, format!("J = {:.4}", there.loss), "∂J/∂J", "1".to_owned()),
+        ];
+        for (from, to, there, symbol, back) in passages {
+            let middle = (from + to) / 2.0;
             arrow(area, (from, FORWARD), (to, FORWARD), BLUE)?;
-            let there = if value == "x" { there.clone() } else { format!("{value} = {there}") };
-            words(area, (middle, FORWARD - 24), &there, 11, BLUE, HPos::Center)?;
+            words(area, (middle, FORWARD - 12.0), &there, 11.5, BLUE, HPos::Center)?;
             arrow(area, (to, BACKWARD), (from, BACKWARD), ORANGE)?;
-            words(area, (middle, BACKWARD + 28), slope, 11, ORANGE, HPos::Center)?;
-            words(area, (middle, BACKWARD + 58), back, 11, ORANGE, HPos::Center)?;
+            words(area, (middle, BACKWARD + 14.0), symbol, 11.5, ORANGE, HPos::Center)?;
+            words(area, (middle, BACKWARD + 30.0), &back, 11.5, ORANGE, HPos::Center)?;
         }
-        arrow(area, (330, 70), (330, 128), BLUE)?;
-        words(area, (330, 45), "W, b", 13, BLUE, HPos::Center)?;
-        arrow(area, (330, 362), (330, 420), ORANGE)?;
-        let [w11, w12, w21, w22, b1, b2] = back.dtheta.map(|slope| number(slope, 3));
+        words(area, (161.0, 22.0), "W, b", 13.0, BLUE, HPos::Center)?;
+        arrow(area, (161.0, 34.0), (161.0, 63.0), BLUE)?;
+        words(area, (595.0, 22.0), "t = (1, 0)", 13.0, BLUE, HPos::Center)?;
+        arrow(area, (595.0, 34.0), (595.0, 63.0), BLUE)?;
+        arrow(area, (161.0, 182.0), (161.0, 212.0), ORANGE)?;
+        let [w11, w12, w21, w22, ..] = back.dtheta.map(|slope| number(slope, 3));
         let weight = format!("∂J/∂W = xᵀ ∂J/∂z = ({w11}, {w12}; {w21}, {w22})");
-        words(area, (200, 450), &weight, 11, ORANGE, HPos::Left)?;
-        words(area, (200, 484), &format!("∂J/∂b = ∂J/∂z = ({b1}, {b2})"), 11, ORANGE, HPos::Left)?;
-        words(area, (1170, 70), "t = (1, 0)", 13, BLUE, HPos::Center)?;
-        arrow(area, (1170, 92), (1170, 128), BLUE)?;
-        words(area, (1480, 45), "forward", 13, BLUE, HPos::Right)?;
-        words(area, (1480, 450), "backward", 13, ORANGE, HPos::Right)
+        words(area, (109.0, 228.0), &weight, 11.5, ORANGE, HPos::Left)?;
+        words(area, (109.0, 246.0), &format!("∂J/∂b = ∂J/∂z = {}", pair(back.dz)), 11.5, ORANGE, HPos::Left)?;
+        words(area, (738.0, 22.0), "forward", 13.0, BLUE, HPos::Right)?;
+        words(area, (738.0, 246.0), "backward", 13.0, ORANGE, HPos::Right)
     })
 }
 
-fn words(area: &Area<'_>, at: (i32, i32), words: &str, size: u32, color: RGBColor, across: HPos) -> Result {
-    area.draw(&Text::new(words.to_owned(), at, text(size, color, across, VPos::Center)))?;
+fn at(x: f64, y: f64) -> (i32, i32) {
+    (px(x) as i32, px(y) as i32)
+}
+
+fn words(area: &Area<'_>, (x, y): (f64, f64), words: &str, size: f64, color: RGBColor, across: HPos) -> Result {
+    area.draw(&Text::new(words.to_owned(), at(x, y), text(size, color, across, VPos::Center)))?;
     Ok(())
 }
 
-fn arrow(area: &Area<'_>, from: (i32, i32), to: (i32, i32), color: RGBColor) -> Result {
-    area.draw(&PathElement::new([from, to], color.stroke_width(4)))?;
-    let (dx, dy) = ((to.0 - from.0).signum(), (to.1 - from.1).signum());
-    let head = [(0, 0), (-16, 9), (-16, -9)].map(|(along, across)| {
-        (to.0 + along * dx - across * dy, to.1 + along * dy + across * dx)
-    });
-    area.draw(&Polygon::new(head, color.filled()))?;
+fn arrow(area: &Area<'_>, from: (f64, f64), to: (f64, f64), color: RGBColor) -> Result {
+    let towards = |from: f64, to: f64| if from == to { 0.0 } else { (to - from).signum() };
+    let (dx, dy) = (towards(from.0, to.0), towards(from.1, to.1));
+    let back = |along: f64, across: f64| at(to.0 - along * dx - across * dy, to.1 - along * dy + across * dx);
+    area.draw(&PathElement::new([at(from.0, from.1), back(4.0, 0.0)], color.stroke_width(px(1.8))))?;
+    area.draw(&Polygon::new([back(0.0, 0.0), back(8.0, 4.5), back(8.0, -4.5)], color.filled()))?;
     Ok(())
 }
 
@@ -156,16 +162,16 @@ fn differences() -> Result<String> {
     let steps = || (0..=56).map(|quarter| 10f64.powf(-f64::from(quarter) / 4.0));
     let one_sided = steps().map(|h| (h, error((at(THETA[0] + h) - at(THETA[0])) / h)));
     let central = steps().map(|h| (h, error((at(THETA[0] + h) - at(THETA[0] - h)) / (2.0 * h))));
-    let extrapolated = differentiate(&[THETA[0]], |w| at(w[0]))[0].ok_or("the loss is smooth")?;
+    let extrapolated = error(differentiate(&[THETA[0]], |w| at(w[0]))[0].ok_or("the loss is smooth")?);
     figure(380, |area| {
         let x = Axis::decades("step h", -14, 0, 2);
         let mut plot = Plot::new(area, "", x, Axis::decades("error of ∂J/∂W₁₁", -16, 0, 4))?;
-        plot.line(one_sided, BLUE, 4)?;
-        plot.line(central, ORANGE, 4)?;
-        plot.dashes([(1e-14, error(extrapolated)), (1.0, error(extrapolated))], GREEN)?;
-        plot.label((2e-6, 3e-5), "one-sided", BLUE, HPos::Center, VPos::Bottom)?;
-        plot.label((3e-4, 3e-12), "central", ORANGE, HPos::Center, VPos::Top)?;
-        plot.label((1.5e-14, error(extrapolated) * 0.6), "extrapolated, as downhill-gradcheck does", GREEN, HPos::Left, VPos::Top)
+        plot.line(one_sided, BLUE, 2.0)?;
+        plot.line(central, ORANGE, 2.0)?;
+        plot.line([(1e-14, extrapolated), (1.0, extrapolated)], GREEN, 1.6)?;
+        plot.label((1e-4, 3e-5), "one-sided", BLUE, HPos::Right)?;
+        plot.label((1e-3, 1e-11), "central", ORANGE, HPos::Left)?;
+        plot.label((1.5e-14, extrapolated / 6.0), "extrapolated, as downhill-gradcheck does", GREEN, HPos::Left)
     })
 }
 
@@ -177,7 +183,8 @@ fn backward_loop() -> Result<String> {
     let start = lines.iter().position(|line| line.starts_with("    pub(crate) fn backward("));
     let start = start.ok_or_else(|| format!("{path} has no function `backward`"))?;
     let end = lines[start..].iter().position(|line| *line == "    }").ok_or("the function `backward` has no end")?;
-    let body: Vec<&str> = lines[start..=start + end].iter().map(|line| line.strip_prefix("    ").unwrap_or(line)).collect();
+    let body: Vec<&str> =
+        lines[start..=start + end].iter().map(|line| line.strip_prefix("    ").unwrap_or(line)).collect();
     Ok(format!("```rust,ignore\n{}\n```\n", body.join("\n")))
 }
 

@@ -18,9 +18,8 @@ type Edge = (usize, usize, bool);
 /// The lines in `window` where `f` is `level`, by marching squares.
 pub(super) fn contour(window: Window, level: f64, f: impl Fn(f64, f64) -> f64) -> Vec<Vec<(f64, f64)>> {
     let at = |(from, to): (f64, f64), index: usize| from + (to - from) * index as f64 / CELLS as f64;
-    let values: Vec<Vec<f64>> = (0..=CELLS)
-        .map(|i| (0..=CELLS).map(|j| f(at(window.x, i), at(window.y, j)) - level).collect())
-        .collect();
+    let values: Vec<Vec<f64>> =
+        (0..=CELLS).map(|i| (0..=CELLS).map(|j| f(at(window.x, i), at(window.y, j)) - level).collect()).collect();
     // Each edge that the line crosses joins at most two cells, so lines can be followed from edge to edge.
     let mut neighbours: BTreeMap<Edge, Vec<Edge>> = BTreeMap::new();
     for i in 0..CELLS {

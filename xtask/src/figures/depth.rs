@@ -1,18 +1,19 @@
 //! Gradients on their way through a deep network.
 
 use downhill::data::{Dataset, TargetsView, digits as handwritten};
-use downhill::layers::{Affine, Mode, Relu, Sigmoid, Tanh};
+use downhill::layers::{Affine, Mode, Relu, Sigmoid};
 use downhill::losses::{SoftmaxCrossEntropy, Target};
-use downhill::network::{Network, Purpose, Sequential};
+use downhill::network::{Network, Purpose, Residual, Sequential, sequential};
 use downhill::optim::{Sgd, gradient_norm};
 use downhill::tensor::{Gain, Init, Seed};
 use downhill::train::metrics::Accuracy;
 use downhill::train::{TrainError, Trainer};
-use plotters::style::RGBColor;
+use plotters::element::{PathElement, Text};
 use plotters::style::text_anchor::{HPos, VPos};
+use plotters::style::{Color, RGBColor};
 
 use super::Files;
-use super::plot::{Axis, BLUE, GREEN, GREY, ORANGE, PURPLE, Plot, figure};
+use super::plot::{Axis, BLUE, GREEN, INK, ORANGE, PURPLE, Plot, figure, px, text};
 use super::table::{digits, power, table};
 use crate::Result;
 
@@ -25,64 +26,69 @@ pub(super) fn add(files: &mut Files) -> Result {
     let mut rows = Vec::new();
     let mut lines = Vec::new();
     for kind in KINDS {
-        let norms = kind.norms(&train)?;
-        let accuracy = kind.accuracy(&train, &test)?;
-        rows.push([
-            kind.name.to_owned(),
-            power(norms[0], 1),
-            power(norms[DEPTH - 1], 1),
-            accuracy,
-        ]);
-        lines.push((kind, norms));
+        let signals = kind.signals(&train)?;
+        let gradient = |layer: usize| power(signals.backward[layer - 1], 1);
+        rows.push([kind.name.to_owned(), gradient(1), gradient(DEPTH), kind.accuracy(&train, &test)?]);
+        lines.push((kind, signals));
     }
-    let header = ["", "‖∂J/∂W‖ of layer 1", "of layer 20", "test accuracy after 10 epochs"];
+    let header = ["", "‖∂J/∂b‖ of layer 1", "of layer 20", "test accuracy after 10 epochs"];
     files.insert("depth.md".into(), table(header, rows));
     files.insert("depth.svg".into(), draw(&lines)?);
     Ok(())
 }
 
-/// An activation with a start of its weights.
+/// A hidden layer: an activation with a start of its weights.
 #[derive(Clone, Copy)]
 struct Kind {
     name: &'static str,
     color: RGBColor,
     block: fn() -> Sequential,
+    /// How the name of its output ends.
+    output: &'static str,
 }
 
 fn affine(outputs: usize, init: Init) -> Affine {
     Affine::new(outputs).with_init(init).with_bias_init(Init::Zeros)
 }
 
+fn relu(init: Init) -> Sequential {
+    sequential![affine(WIDTH, init), Relu]
+}
+
+fn sigmoid() -> Sequential {
+    sequential![affine(WIDTH, Init::XavierNormal { gain: Gain::Linear }), Sigmoid]
+}
+
 const KINDS: [Kind; 5] = [
+    Kind { name: "sigmoid, Xavier", color: ORANGE, block: sigmoid, output: ".1" },
+    Kind { name: "ReLU, U(±1/√in)", color: BLUE, block: || relu(Init::FanInUniform), output: ".1" },
     Kind {
-        name: "ReLU, Kaiming with twice its gain",
+        name: "ReLU, twice Kaiming",
         color: PURPLE,
-        block: || {
-            let init = Init::KaimingNormal { gain: Gain::Custom(2.0 * Gain::Relu.value()) };
-            Sequential::new().then(affine(WIDTH, init)).then(Relu)
-        },
+        block: || relu(Init::KaimingNormal { gain: Gain::Custom(2.0 * Gain::Relu.value()) }),
+        output: ".1",
     },
     Kind {
         name: "ReLU, Kaiming",
         color: GREEN,
-        block: || Sequential::new().then(affine(WIDTH, Init::KaimingNormal { gain: Gain::Relu })).then(Relu),
+        block: || relu(Init::KaimingNormal { gain: Gain::Relu }),
+        output: ".1",
     },
     Kind {
-        name: "tanh, Xavier",
-        color: GREY,
-        block: || Sequential::new().then(affine(WIDTH, Init::XavierNormal { gain: Gain::Linear })).then(Tanh),
-    },
-    Kind {
-        name: "ReLU, U(±1/√in)",
-        color: BLUE,
-        block: || Sequential::new().then(affine(WIDTH, Init::FanInUniform)).then(Relu),
-    },
-    Kind {
-        name: "sigmoid, Xavier",
-        color: ORANGE,
-        block: || Sequential::new().then(affine(WIDTH, Init::XavierNormal { gain: Gain::Linear })).then(Sigmoid),
+        name: "sigmoid, Xavier, with a way around",
+        color: INK,
+        block: || sequential![Residual(sigmoid())],
+        output: ".add",
     },
 ];
+
+/// What arrives at each hidden layer from either end, before the first step.
+struct Signals {
+    /// The root mean square of its output.
+    forward: Vec<f64>,
+    /// ‖dJ/db‖ of its bias: the length of the sum of dJ/dz over the batch.
+    backward: Vec<f64>,
+}
 
 impl Kind {
     fn network(&self, seed: u64) -> Result<Network<f64>> {
@@ -91,54 +97,94 @@ impl Kind {
         Ok(Network::build([64], hidden.then(affine(10, init)), Seed(seed))?)
     }
 
-    /// ‖dJ/dW‖ of each hidden layer before the first step: the geometric mean over ten seeds.
-    fn norms(&self, data: &Dataset<f64>) -> Result<Vec<f64>> {
+    /// The geometric means over ten seeds.
+    fn signals(&self, data: &Dataset<f64>) -> Result<Signals> {
         const SEEDS: u64 = 10;
         let TargetsView::Classes(labels) = data.targets() else { return Err("digits have classes".into()) };
-        let mut logarithms = vec![0.0; DEPTH];
+        let (x, mode) = (data.inputs(), Mode::Training { step: 0 });
+        let (mut forward, mut backward) = (vec![0.0; DEPTH], vec![0.0; DEPTH]);
         for seed in 0..SEEDS {
             let network = self.network(seed)?;
+            let theta = network.parameters();
             let mut workspace = network.workspace(Purpose::Training);
-            let loss = SoftmaxCrossEntropy::new();
-            let (theta, x, mode) = (network.parameters(), data.inputs(), Mode::Training { step: 0 });
-            network.value_and_gradient(theta, x, Target::Classes(labels), &loss, &mut workspace, mode)?;
-            let weights = network.segments().iter().filter(|segment| segment.name.ends_with("weight"));
-            for (sum, segment) in logarithms.iter_mut().zip(weights) {
-                *sum += gradient_norm(&workspace.gradient()[segment.range.clone()]).ln() / SEEDS as f64;
+            let mut layers = forward.iter_mut();
+            network.forward_observed(theta, x, &mut workspace, mode, |name, y| {
+                if name.ends_with(self.output)
+                    && let Some(sum) = layers.next()
+                {
+                    *sum += (gradient_norm(y.slice()) / (y.slice().len() as f64).sqrt()).ln();
+                }
+            })?;
+            network.value_and_gradient(
+                theta,
+                x,
+                Target::Classes(labels),
+                &SoftmaxCrossEntropy::new(),
+                &mut workspace,
+                mode,
+            )?;
+            let biases = network.segments().iter().filter(|segment| segment.name.ends_with("bias"));
+            for (sum, bias) in backward.iter_mut().zip(biases) {
+                *sum += gradient_norm(&workspace.gradient()[bias.range.clone()]).ln();
             }
         }
-        Ok(logarithms.into_iter().map(f64::exp).collect())
+        let mean = |sums: Vec<f64>| sums.into_iter().map(|sum| (sum / SEEDS as f64).exp()).collect();
+        Ok(Signals { forward: mean(forward), backward: mean(backward) })
     }
 
+    /// The best of three learning rates.
     fn accuracy(&self, train: &Dataset<f64>, test: &Dataset<f64>) -> Result<String> {
-        let mut network = self.network(0)?;
-        let trained = Trainer::new(SoftmaxCrossEntropy::new(), Sgd::new(0.02).momentum(0.9))
-            .epochs(10)
-            .seed(Seed(1))
-            .validate(test)
-            .metric(Accuracy::new())
-            .fit(&mut network, train);
-        match trained {
-            Ok(history) => {
-                let last = history.epochs.last().and_then(|epoch| epoch.metric("accuracy"));
-                Ok(format!("{}%", digits(100.0 * last.ok_or("there is an accuracy")?, 2)))
+        let mut best: Option<f64> = None;
+        for rate in [0.003, 0.01, 0.03] {
+            let mut network = self.network(0)?;
+            let trained = Trainer::new(SoftmaxCrossEntropy::new(), Sgd::new(rate).momentum(0.9))
+                .epochs(10)
+                .seed(Seed(1))
+                .validate(test)
+                .metric(Accuracy::new())
+                .fit(&mut network, train);
+            match trained {
+                Ok(history) => {
+                    let last = history.epochs.last().and_then(|epoch| epoch.metric("accuracy"));
+                    best = if last > best { last } else { best };
+                }
+                Err(TrainError::Diverged(_)) => {}
+                Err(error) => return Err(error.into()),
             }
-            Err(TrainError::Diverged(_)) => Ok("diverged".to_owned()),
-            Err(error) => Err(error.into()),
         }
+        Ok(best.map_or("diverged".to_owned(), |accuracy| format!("{}%", digits(100.0 * accuracy, 2))))
     }
 }
 
-fn draw(lines: &[(Kind, Vec<f64>)]) -> Result<String> {
+fn draw(lines: &[(Kind, Signals)]) -> Result<String> {
     figure(420, |area| {
-        let x = Axis::new("hidden layer, from the input on", 0.5, 20.5, [1.0, 5.0, 10.0, 15.0, 20.0]);
-        let mut plot = Plot::new(area, "", x, Axis::decades("‖∂J/∂W‖", -16, 8, 4))?;
-        for (kind, norms) in lines {
-            let points = || norms.iter().enumerate().map(|(layer, &norm)| (layer as f64 + 1.0, norm));
-            plot.line(points(), kind.color, 4)?;
-            plot.dots(points(), kind.color, 6)?;
-            plot.label((1.0, norms[0] * 3.0), kind.name, kind.color, HPos::Left, VPos::Bottom)?;
+        let (above, legend) = area.split_vertically(px(360.0));
+        let panels = above.split_evenly((1, 2));
+        let layer = || Axis::new("hidden layer", 0.0, 21.0, [1.0, 5.0, 10.0, 15.0, 20.0]);
+        let forward = Axis::decades("size of the output y", -10, 8, 2);
+        let mut plot = Plot::new(&panels[0], "forward →", layer(), forward)?;
+        for (kind, signals) in lines {
+            plot.line(numbered(&signals.forward), kind.color, 1.6)?;
+            plot.dots(numbered(&signals.forward), kind.color, 2.5)?;
+        }
+        let backward = Axis::decades("‖∂J/∂b‖", -14, 8, 2);
+        let mut plot = Plot::new(&panels[1], "← backward", layer(), backward)?;
+        for (kind, signals) in lines {
+            plot.line(numbered(&signals.backward), kind.color, 1.6)?;
+            plot.dots(numbered(&signals.backward), kind.color, 2.5)?;
+        }
+        for (index, (kind, _)) in lines.iter().enumerate() {
+            let (column, row) = (index % 3, index / 3);
+            let (x, y) = (px([70.0, 250.0, 440.0][column]) as i32, px([16.0, 38.0][row]) as i32);
+            let line = [(x, y), (x + px(22.0) as i32, y)];
+            legend.draw(&PathElement::new(line, kind.color.stroke_width(px(2.0))))?;
+            let style = text(13.0, kind.color, HPos::Left, VPos::Center);
+            legend.draw(&Text::new(kind.name, (x + px(28.0) as i32, y), style))?;
         }
         Ok(())
     })
+}
+
+fn numbered(values: &[f64]) -> impl Iterator<Item = (f64, f64)> {
+    values.iter().enumerate().map(|(layer, &value)| (layer as f64 + 1.0, value))
 }

@@ -9,7 +9,7 @@ use downhill::optim::schedule::OneCycle;
 use downhill::tensor::Seed;
 use downhill::train::metrics::Accuracy;
 use downhill::train::{Control, Metric, Trainer, evaluate};
-use plotters::style::text_anchor::{HPos, VPos};
+use plotters::style::text_anchor::HPos;
 
 use super::Files;
 use super::plot::{Axis, BLUE, ORANGE, Plot, figure};
@@ -25,7 +25,7 @@ struct Epoch {
 pub(super) fn add(files: &mut Files) -> Result {
     let epochs = run()?;
     files.insert("digits-curve.svg".into(), draw(&epochs)?);
-    let rows = [1, 2, 5, 10, 20, 30].into_iter().filter_map(|number: u64| {
+    let rows = [1, 2, 5, 10, 20, 40, 60].into_iter().filter_map(|number: u64| {
         let epoch = epochs.get(number as usize - 1)?;
         let per_cent = |share: f64| format!("{}%", digits(100.0 * share, 3));
         Some([
@@ -43,12 +43,13 @@ pub(super) fn add(files: &mut Files) -> Result {
 
 fn run() -> Result<Vec<Epoch>> {
     let (train, test) = handwritten::<f64>()?.stratified_split(0.8, Seed(1))?;
-    let mlp = sequential![Affine::new(128), Relu, Dropout::new(0.2), Affine::new(64), Relu, Affine::new(10)];
+    let (first, second) = (Affine::new(256), Affine::new(128));
+    let mlp = sequential![first, Relu, Dropout::new(0.4), second, Relu, Dropout::new(0.4), Affine::new(10)];
     let mut network = Network::build([64], mlp, Seed(7))?;
-    let (epochs, batch_size) = (30, 32);
+    let (epochs, batch_size) = (60, 32);
     let steps = epochs * train.len().div_ceil(batch_size) as u64;
     let mut seen = Vec::new();
-    Trainer::new(SoftmaxCrossEntropy::new(), AdamW::new(4e-3))
+    Trainer::new(SoftmaxCrossEntropy::new().label_smoothing(0.05), AdamW::new(3e-3).weight_decay(0.05))
         .epochs(epochs)
         .batch_size(batch_size)
         .schedule(OneCycle::new(steps))
@@ -73,20 +74,20 @@ fn run() -> Result<Vec<Epoch>> {
 fn draw(epochs: &[Epoch]) -> Result<String> {
     figure(330, |area| {
         let panels = area.split_evenly((1, 2));
-        let across = || Axis::new("epoch", 0.5, 30.5, [1.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0]);
+        let across = || Axis::new("epoch", 0.0, 61.0, [1.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0]);
         let points = |value: fn(&Epoch) -> f64| {
             epochs.iter().enumerate().map(move |(epoch, seen)| (epoch as f64 + 1.0, value(seen)))
         };
         let mut plot = Plot::new(&panels[0], "loss", across(), Axis::decades("", -4, 1, 1))?;
-        plot.line(points(|epoch| epoch.training.0), BLUE, 5)?;
-        plot.line(points(|epoch| epoch.test.0), ORANGE, 5)?;
-        plot.label((22.0, 2.2e-3), "training", BLUE, HPos::Right, VPos::Center)?;
-        plot.label((22.0, 0.16), "test", ORANGE, HPos::Center, VPos::Center)?;
+        plot.line(points(|epoch| epoch.training.0), BLUE, 2.4)?;
+        plot.line(points(|epoch| epoch.test.0), ORANGE, 2.4)?;
+        plot.label((44.0, 2.2e-2), "training", BLUE, HPos::Right)?;
+        plot.label((44.0, 0.16), "test", ORANGE, HPos::Center)?;
         let y = Axis::new("", 84.0, 100.4, [85.0, 90.0, 95.0, 100.0]);
         let mut plot = Plot::new(&panels[1], "accuracy in %", across(), y)?;
-        plot.line(points(|epoch| 100.0 * epoch.training.1), BLUE, 5)?;
-        plot.line(points(|epoch| 100.0 * epoch.test.1), ORANGE, 5)?;
+        plot.line(points(|epoch| 100.0 * epoch.training.1), BLUE, 2.4)?;
+        plot.line(points(|epoch| 100.0 * epoch.test.1), ORANGE, 2.4)?;
         let last = epochs.last().map_or(f64::NAN, |epoch| 100.0 * epoch.test.1);
-        plot.label((30.0, last - 1.2), &format!("test: {}%", digits(last, 3)), ORANGE, HPos::Right, VPos::Top)
+        plot.label((60.0, last - 1.2), &format!("test: {}%", digits(last, 3)), ORANGE, HPos::Right)
     })
 }

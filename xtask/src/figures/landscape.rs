@@ -3,11 +3,11 @@
 use downhill::optim::test_functions::{TestFunction, rosenbrock};
 use downhill::optim::{Adam, GradientDescent, Optimizer, Sgd};
 use plotters::style::RGBColor;
-use plotters::style::text_anchor::{HPos, VPos};
+use plotters::style::text_anchor::HPos;
 
 use super::Files;
 use super::contour::{Window, contour};
-use super::plot::{Axis, BLUE, FAINT, GREEN, INK, ORANGE, Plot, figure};
+use super::plot::{Axis, BLUE, FAINT, GREEN, INK, ORANGE, Plot, figure, px};
 use super::table::{count, digits, power, table};
 use crate::Result;
 
@@ -39,7 +39,7 @@ struct Run {
 impl Run {
     /// The shortest of the walks with the rates 1, 2 and 5 times powers of ten.
     fn best(name: &'static str, color: RGBColor, optimizer: fn(f64) -> Box<dyn Optimizer<f64>>) -> Result<Self> {
-        let rates = (-4..=0).flat_map(|exponent| [1.0, 2.0, 5.0].map(|digit| digit * 10f64.powi(exponent)));
+        let rates = (-4..=-1).flat_map(|exponent| [1.0, 2.0, 5.0].map(|digit| digit * 10f64.powi(exponent)));
         let runs = rates.filter_map(|rate| {
             let (path, values) = walk(&rosenbrock(), optimizer(rate))?;
             Some(Self { name, color, rate, path, values })
@@ -75,29 +75,29 @@ fn draw(runs: &[Run]) -> Result<String> {
     const SHOWN: usize = 300;
     let function = rosenbrock();
     figure(780, |area| {
-        let (above, below) = area.split_vertically(960);
+        let (above, below) = area.split_vertically(px(480.0));
         let window = Window { x: (-1.75, 1.75), y: (-0.75, 2.0) };
         let x = Axis::new("x", window.x.0, window.x.1, [-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5]);
         let y = Axis::new("y", window.y.0, window.y.1, [-0.5, 0.0, 0.5, 1.0, 1.5, 2.0]);
         let mut plot = Plot::new(&above, "", x, y)?;
         for level in [0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0] {
             for line in contour(window, level, |x, y| function.evaluate(&[x, y], &mut [0.0; 2])) {
-                plot.line(line, FAINT, 3)?;
+                plot.line(line, FAINT, 1.2)?;
             }
         }
         for (run, at) in runs.iter().zip([(-1.6, 1.75), (-0.6, 0.9), (0.1, -0.45)]) {
             let path = || run.path.iter().copied().take(SHOWN + 1);
-            plot.line(path(), run.color, 3)?;
-            plot.dots(path().step_by(10), run.color, 6)?;
-            plot.label(at, run.name, run.color, HPos::Left, VPos::Center)?;
+            plot.line(path(), run.color, 1.6)?;
+            plot.dots(path().step_by(10), run.color, 3.0)?;
+            plot.label(at, run.name, run.color, HPos::Left)?;
         }
-        plot.dots([run_start(runs), (1.0, 1.0)], INK, 9)?;
+        plot.dots([run_start(runs), (1.0, 1.0)], INK, 4.5)?;
 
         let x = Axis::decades("steps", 0, 4, 1);
         let mut plot = Plot::new(&below, "", x, Axis::decades("f", -4, 2, 2))?;
         for run in runs {
             let points = run.values.iter().enumerate().skip(1).filter(|(step, _)| is_shown(*step));
-            plot.line(points.map(|(step, &value)| (step as f64, value)), run.color, 4)?;
+            plot.line(points.map(|(step, &value)| (step as f64, value)), run.color, 2.0)?;
         }
         Ok(())
     })

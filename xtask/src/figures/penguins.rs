@@ -10,11 +10,11 @@ use downhill::optim::schedule::{Constant, Cosine, Schedule};
 use downhill::tensor::Seed;
 use downhill::train::{Control, Trainer};
 use plotters::style::RGBColor;
-use plotters::style::text_anchor::{HPos, VPos};
+use plotters::style::text_anchor::HPos;
 
 use super::Files;
 use super::contour::{Window, contour};
-use super::plot::{Area, Axis, BLUE, FAINT, GREEN, INK, ORANGE, Plot, SKY, figure};
+use super::plot::{Area, Axis, BLUE, FAINT, GREEN, INK, ORANGE, Plot, SKY, figure, px};
 use super::table::{count, digits, power, table};
 use crate::{Result, workspace};
 
@@ -63,8 +63,7 @@ impl Penguins {
         let x = data.inputs().slice();
         let slope = x.iter().zip(&masses).map(|(x, t)| x * t).sum::<f64>() / n;
         let intercept = masses.iter().sum::<f64>() / n;
-        let mut penguins =
-            Self { flippers, masses, mean, deviation, data, best: (slope, intercept), least: f64::NAN };
+        let mut penguins = Self { flippers, masses, mean, deviation, data, best: (slope, intercept), least: f64::NAN };
         penguins.least = penguins.loss(slope, intercept);
         Ok(penguins)
     }
@@ -83,13 +82,12 @@ impl Penguins {
             // Many penguins have the same two numbers.
             dots.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
             dots.dedup();
-            plot.dots(dots, SKY, 6)?;
+            plot.dots(dots, SKY, 3.0)?;
             let (slope, intercept) = self.best;
             let line = |x: f64| (x, intercept + slope * (x - self.mean) / self.deviation);
-            plot.line([line(170.0), line(233.0)], ORANGE, 5)?;
-            let at = line(200.0);
-            let words = format!("mass = {} + {} · standardised flipper", digits(intercept, 3), digits(slope, 3));
-            plot.label((at.0 - 1.5, at.1 + 1.75), &words, ORANGE, HPos::Right, VPos::Center)
+            plot.line([line(170.0), line(233.0)], ORANGE, 2.5)?;
+            let words = format!("mass = {} + {} · standardised flipper", digits(intercept, 3), digits(slope, 2));
+            plot.label((172.0, 5.8), &words, ORANGE, HPos::Left)
         })
     }
 
@@ -135,12 +133,7 @@ impl Penguins {
                 Reason::IterationLimit => format!("not in 100,000 (J = {})", digits(outcome.value, 3)),
                 other => return Err(format!("penguins in {name}: {other}").into()),
             };
-            rows.push([
-                name.to_owned(),
-                power(2.0 / most, 2),
-                count((most / least).round() as u64),
-                end,
-            ]);
+            rows.push([name.to_owned(), power(2.0 / most, 2), count((most / least).round() as u64), end]);
         }
         Ok(table(["flippers in", "limit 2/L", "κ = L/μ", "steps to within 1% of the least J"], rows))
     }
@@ -179,42 +172,45 @@ impl Penguins {
         let all = self.masses.len();
         let falling = Cosine::new(EPOCHS * self.steps_per_epoch(4) as u64);
         let runs = [
-            (all, self.train(all, EPOCHS, Constant)?, BLUE, "the whole gradient"),
-            (4, self.train(4, EPOCHS, Constant)?, ORANGE, "batches of 4"),
-            (4, self.train(4, EPOCHS, falling)?, GREEN, "batches of 4, the rate falling to 0"),
+            (all, self.train(all, EPOCHS, Constant)?, BLUE),
+            (4, self.train(4, EPOCHS, Constant)?, ORANGE),
+            (4, self.train(4, EPOCHS, falling)?, GREEN),
         ];
         figure(640, |area| {
-            let (above, below) = area.split_vertically(640);
+            let (above, below) = area.split_vertically(px(320.0));
             self.plane(&above, &runs)?;
             let x = Axis::new("passes over the data", 0.0, EPOCHS as f64, [0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0]);
             let y = Axis::decades("above the least J, in %", -4, 5, 2);
             let mut plot = Plot::new(&below, "", x, y)?;
-            for (batch, path, color, _) in &runs {
+            for (batch, path, color) in &runs {
                 let each = self.steps_per_epoch(*batch);
                 let line = path.iter().enumerate().step_by(each.div_ceil(4));
-                plot.line(line.map(|(step, &at)| (step as f64 / each as f64, self.excess(at))), *color, 3)?;
+                plot.line(line.map(|(step, &at)| (step as f64 / each as f64, self.excess(at))), *color, 1.6)?;
             }
-            Ok(())
+            plot.label((9.0, 1.5e3), "the whole gradient", BLUE, HPos::Left)?;
+            plot.label((29.6, 120.0), "batches of 4", ORANGE, HPos::Right)?;
+            plot.label((25.4, 6e-4), "batches of 4, the rate falling to 0", GREEN, HPos::Right)
         })
     }
 
     /// The first steps in the plane of slope and intercept.
-    fn plane(&self, area: &Area<'_>, runs: &[(usize, Vec<(f64, f64)>, RGBColor, &str)]) -> Result {
+    fn plane(&self, area: &Area<'_>, runs: &[(usize, Vec<(f64, f64)>, RGBColor)]) -> Result {
         let window = Window { x: (-0.25, 5.0), y: (-0.45, 1.55) };
         let x = Axis::new("intercept b", window.x.0, window.x.1, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
         let mut plot = Plot::new(area, "", x, Axis::new("slope w", window.y.0, window.y.1, [0.0, 0.5, 1.0, 1.5]))?;
         for level in [0.05, 0.4, 1.2, 2.5, 4.5, 7.0, 10.0, 13.5, 17.5] {
             for line in contour(window, self.least + level, |b, w| self.loss(w, b)) {
-                plot.line(line, FAINT, 3)?;
+                plot.line(line, FAINT, 1.2)?;
             }
         }
-        for ((_, path, color, name), (at, across)) in runs[..2].iter().zip([((0.7, 0.02), HPos::Left), ((1.5, 0.75), HPos::Right)]) {
+        for (_, path, color) in &runs[..2] {
             let path: Vec<_> = path.iter().take(90).map(|&(w, b)| (b, w)).collect();
-            plot.line(path.iter().copied(), *color, 3)?;
-            plot.dots(path.iter().copied(), *color, 5)?;
-            plot.label(at, name, *color, across, VPos::Center)?;
+            plot.line(path.iter().copied(), *color, 1.6)?;
+            plot.dots(path.iter().copied(), *color, 2.5)?;
         }
-        plot.dots([(0.0, 0.0), (self.best.1, self.best.0)], INK, 8)
+        plot.label((1.0, 0.02), "the whole gradient", BLUE, HPos::Left)?;
+        plot.label((1.35, 1.25), "batches of 4", ORANGE, HPos::Right)?;
+        plot.dots([(0.0, 0.0), (self.best.1, self.best.0)], INK, 4.0)
     }
 
     /// What the size of a batch does to noise and to work.
@@ -235,7 +231,13 @@ impl Penguins {
             let hover = half.iter().map(|&at| self.excess(at)).sum::<f64>() / half.len() as f64;
             let end = falling.last().map_or(f64::NAN, |&at| self.excess(at));
             let name = if batch == self.masses.len() { format!("{batch}: all") } else { batch.to_string() };
-            rows.push([name, count(each as u64), near, format!("{}%", digits(hover, 2)), format!("{}%", digits(end, 1))]);
+            rows.push([
+                name,
+                count(each as u64),
+                near,
+                format!("{}%", digits(hover, 2)),
+                format!("{}%", digits(end, 1)),
+            ]);
         }
         let header = [
             "batch",

@@ -6,52 +6,54 @@ use std::ops::Range;
 
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
-use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use super::table::superscript;
 use crate::Result;
 
-// Okabe and Ito's colours, which people with any colour vision tell apart.
+// After Okabe and Ito's colours, which people with any colour vision tell apart.
 pub(super) const BLUE: RGBColor = RGBColor(0, 114, 178);
 pub(super) const ORANGE: RGBColor = RGBColor(213, 94, 0);
 pub(super) const GREEN: RGBColor = RGBColor(0, 138, 101);
 pub(super) const PURPLE: RGBColor = RGBColor(170, 80, 140);
-pub(super) const SKY: RGBColor = RGBColor(120, 180, 220);
+pub(super) const SKY: RGBColor = RGBColor(126, 184, 222);
 pub(super) const INK: RGBColor = RGBColor(38, 50, 56);
 pub(super) const GREY: RGBColor = RGBColor(112, 124, 132);
-pub(super) const FAINT: RGBColor = RGBColor(226, 230, 234);
+pub(super) const FAINT: RGBColor = RGBColor(208, 214, 220);
+const FAINTER: RGBColor = RGBColor(232, 235, 238);
 
 /// A whole figure, or a part of one.
 pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-type Plane = Cartesian2d<Axis, Axis>;
-
 /// The backend rounds to whole pixels, so figures are drawn this much larger than they are shown.
-const SCALE: u32 = 2;
+const SCALE: f64 = 5.0;
 
 /// The width of all figures: that of the guide's text.
 const WIDTH: u32 = 750;
 
+/// A length in pixels as shown, in those that are drawn.
+pub(super) fn px(shown: f64) -> u32 {
+    (SCALE * shown).round() as u32
+}
+
 /// Draws a figure of this height on white, which is readable in dark themes too.
 pub(super) fn figure(height: u32, draw: impl FnOnce(&Area<'_>) -> Result) -> Result<String> {
     let mut svg = String::new();
-    let drawn = (SCALE * WIDTH, SCALE * height);
+    let drawn = (px(WIDTH.into()), px(height.into()));
     {
         let area = SVGBackend::with_string(&mut svg, drawn).into_drawing_area();
         area.fill(&WHITE)?;
         draw(&area)?;
         area.present()?;
     }
-    let shown = |(width, height): (u32, u32)| format!(r#"<svg width="{width}" height="{height}""#);
-    Ok(svg.replacen(&shown(drawn), &shown((WIDTH, height)), 1))
+    let sized = |(width, height): (u32, u32)| format!(r#"<svg width="{width}" height="{height}""#);
+    Ok(svg.replacen(&sized(drawn), &sized((WIDTH, height)), 1))
 }
 
-/// Text of this many pixels as shown.
-pub(super) fn text(pixels: u32, color: RGBColor, across: HPos, down: VPos) -> TextStyle<'static> {
+pub(super) fn text(size: f64, color: RGBColor, across: HPos, down: VPos) -> TextStyle<'static> {
     // The backend writes a size as 1/1.24 of what it is given.
-    let size = f64::from(SCALE * pixels) * 1.24;
-    ("sans-serif", size).into_font().color(&color).pos(Pos::new(across, down))
+    ("sans-serif", f64::from(px(size)) * 1.24).into_font().color(&color).pos(Pos::new(across, down))
 }
 
 /// One axis of a plot.
@@ -72,7 +74,7 @@ impl Axis {
 
     /// Powers of ten from 10^`low` to 10^`high`, with a label every so many.
     pub(super) fn decades(name: &'static str, low: i32, high: i32, every: usize) -> Self {
-        let ticks = (low..=high).step_by(every).map(|exponent| 10f64.powi(exponent)).collect();
+        let ticks = (low..=high).step_by(every).map(f64::from).collect();
         Self { name, low: low.into(), high: high.into(), ticks, decades: true }
     }
 
@@ -81,54 +83,42 @@ impl Axis {
         let place = if self.decades { number.log10() } else { number };
         (place - self.low) / (self.high - self.low)
     }
-
-    fn contains(&self, number: f64) -> bool {
-        (0.0..=1.0).contains(&self.part(number))
-    }
 }
 
+/// Plotters sees every axis as the interval from 0 to 1, in which lines can be cut at its ends.
 impl Ranged for Axis {
     type FormatOption = NoDefaultFormatting;
     type ValueType = f64;
 
-    fn map(&self, number: &f64, (from, to): (i32, i32)) -> i32 {
-        from + (f64::from(to - from) * self.part(*number)).round() as i32
+    fn map(&self, part: &f64, (from, to): (i32, i32)) -> i32 {
+        from + (f64::from(to - from) * part).round() as i32
     }
 
     fn key_points<Hint: KeyPointHint>(&self, _hint: Hint) -> Vec<f64> {
-        self.ticks.clone()
+        self.ticks.iter().map(|tick| (tick - self.low) / (self.high - self.low)).collect()
     }
 
     fn range(&self) -> Range<f64> {
-        self.low..self.high
+        0.0..1.0
     }
 }
 
 impl ValueFormatter<f64> for Axis {
-    fn format_ext(&self, tick: &f64) -> String {
-        let exponent = tick.log10().round() as i32;
-        if self.decades && !(0..=1).contains(&exponent) {
-            format!("10{}", superscript(exponent))
-        } else {
-            format!("{tick}").replace('-', "−")
+    fn format_ext(&self, part: &f64) -> String {
+        let tick = self.low + part * (self.high - self.low);
+        let tick = (tick * 1e6).round() / 1e6;
+        match tick as i32 {
+            0 if self.decades => "1".to_owned(),
+            1 if self.decades => "10".to_owned(),
+            exponent if self.decades => format!("10{}", superscript(exponent)),
+            _ => format!("{tick}").replace('-', "−"),
         }
     }
 }
 
-pub(super) fn superscript(number: i32) -> String {
-    let raised = |c| match c {
-        '-' => '⁻',
-        '1' => '¹',
-        '2' => '²',
-        '3' => '³',
-        digit => char::from_u32('⁰' as u32 + (digit as u32 - '0' as u32)).unwrap_or(digit),
-    };
-    number.to_string().chars().map(raised).collect()
-}
-
 /// A plane with two axes to draw on.
 pub(super) struct Plot<'a> {
-    chart: ChartContext<'a, SVGBackend<'a>, Plane>,
+    chart: ChartContext<'a, SVGBackend<'a>, Cartesian2d<Axis, Axis>>,
     x: Axis,
     y: Axis,
 }
@@ -136,56 +126,125 @@ pub(super) struct Plot<'a> {
 impl<'a> Plot<'a> {
     pub(super) fn new(area: &Area<'a>, title: &str, x: Axis, y: Axis) -> Result<Self> {
         let mut builder = ChartBuilder::on(area);
-        builder.margin_top(16).margin_right(36).margin_left(8).margin_bottom(8);
-        builder.x_label_area_size(if x.name.is_empty() { 44 } else { 84 });
-        builder.y_label_area_size(if y.name.is_empty() { 70 } else { 116 });
+        builder.margin_top(px(10.0)).margin_right(px(18.0)).margin_left(px(4.0)).margin_bottom(px(4.0));
+        builder.x_label_area_size(px(if x.name.is_empty() { 22.0 } else { 42.0 }));
+        builder.y_label_area_size(px(if y.name.is_empty() { 36.0 } else { 58.0 }));
         if !title.is_empty() {
-            builder.caption(title, text(14, INK, HPos::Left, VPos::Top));
+            builder.caption(title, text(14.0, INK, HPos::Left, VPos::Top));
         }
         let mut chart = builder.build_cartesian_2d(x.clone(), y.clone())?;
         chart
             .configure_mesh()
-            .bold_line_style(FAINT)
+            .bold_line_style(FAINTER.stroke_width(px(0.8)))
             .light_line_style(TRANSPARENT)
-            .axis_style(ShapeStyle::from(&GREY).stroke_width(2))
-            .set_all_tick_mark_size(8)
-            .label_style(text(12, GREY, HPos::Left, VPos::Top))
-            .axis_desc_style(text(13, INK, HPos::Left, VPos::Top))
+            .axis_style(GREY.stroke_width(px(1.0)))
+            .set_all_tick_mark_size(px(4.0))
+            .label_style(text(12.0, GREY, HPos::Left, VPos::Top))
+            .axis_desc_style(text(13.0, INK, HPos::Left, VPos::Top))
             .x_desc(x.name)
             .y_desc(y.name)
             .draw()?;
         Ok(Self { chart, x, y })
     }
 
-    /// The points up to the first that lies outside.
-    fn inside(&self, points: impl IntoIterator<Item = (f64, f64)>) -> Vec<(f64, f64)> {
-        points.into_iter().take_while(|&(x, y)| self.x.contains(x) && self.y.contains(y)).collect()
+    fn parts(&self, (x, y): (f64, f64)) -> (f64, f64) {
+        (self.x.part(x), self.y.part(y))
     }
 
-    /// A line through these points.
-    pub(super) fn line(&mut self, points: impl IntoIterator<Item = (f64, f64)>, color: RGBColor, width: u32) -> Result {
-        let points = self.inside(points);
-        self.chart.draw_series([PathElement::new(points, color.stroke_width(width))])?;
+    /// A line through these points, as far as it is inside.
+    pub(super) fn line(&mut self, points: impl IntoIterator<Item = (f64, f64)>, color: RGBColor, width: f64) -> Result {
+        let points: Vec<_> = points.into_iter().map(|point| self.parts(point)).collect();
+        for piece in inside(&points) {
+            self.chart.draw_series([PathElement::new(piece, color.stroke_width(px(width)))])?;
+        }
         Ok(())
     }
 
-    /// A line of dashes through these points.
-    pub(super) fn dashes(&mut self, points: impl IntoIterator<Item = (f64, f64)>, color: RGBColor) -> Result {
-        let points = self.inside(points);
-        self.chart.draw_series([DashedPathElement::new(points.into_iter(), 12, 8, color.stroke_width(3))])?;
-        Ok(())
-    }
-
-    /// A dot at each of these points.
-    pub(super) fn dots(&mut self, points: impl IntoIterator<Item = (f64, f64)>, color: RGBColor, radius: u32) -> Result {
-        let points = self.inside(points);
-        self.chart.draw_series(points.into_iter().map(|point| Circle::new(point, radius, color.filled())))?;
+    /// A dot at each of these points that is inside.
+    pub(super) fn dots(
+        &mut self,
+        points: impl IntoIterator<Item = (f64, f64)>,
+        color: RGBColor,
+        radius: f64,
+    ) -> Result {
+        let unit = 0.0..=1.0;
+        let points: Vec<_> = points.into_iter().map(|point| self.parts(point)).collect();
+        let dots = points.into_iter().filter(|(x, y)| unit.contains(x) && unit.contains(y));
+        self.chart.draw_series(dots.map(|point| Circle::new(point, px(radius), color.filled())))?;
         Ok(())
     }
 
     /// Text beside a point, in the colour of what it names.
-    pub(super) fn label(&mut self, at: (f64, f64), words: &str, color: RGBColor, across: HPos, down: VPos) -> Result {
-        self.chart.draw_series([Text::new(words.to_owned(), at, text(13, color, across, down))])?;
+    pub(super) fn label(&mut self, at: (f64, f64), words: &str, color: RGBColor, across: HPos) -> Result {
+        let style = text(13.0, color, across, VPos::Center);
+        self.chart.draw_series([Text::new(words.to_owned(), self.parts(at), style)])?;
         Ok(())
+    }
+}
+
+/// The pieces of a line that lie in the unit square.
+fn inside(points: &[(f64, f64)]) -> Vec<Vec<(f64, f64)>> {
+    let mut pieces: Vec<Vec<(f64, f64)>> = Vec::new();
+    for pair in points.windows(2) {
+        let Some((from, to)) = cut(pair[0], pair[1]) else { continue };
+        match pieces.last_mut() {
+            Some(piece) if piece.last() == Some(&from) => piece.push(to),
+            _ => pieces.push(vec![from, to]),
+        }
+    }
+    pieces
+}
+
+/// The part of a segment that lies in the unit square (Liang and Barsky 1984).
+fn cut(a: (f64, f64), b: (f64, f64)) -> Option<((f64, f64), (f64, f64))> {
+    let (dx, dy) = (b.0 - a.0, b.1 - a.1);
+    if !(dx.is_finite() && dy.is_finite()) {
+        return None;
+    }
+    let (mut from, mut to) = (0.0f64, 1.0f64);
+    for (step, room) in [(-dx, a.0), (dx, 1.0 - a.0), (-dy, a.1), (dy, 1.0 - a.1)] {
+        if step == 0.0 && room < 0.0 {
+            return None;
+        }
+        if step < 0.0 {
+            from = from.max(room / step);
+        } else if step > 0.0 {
+            to = to.min(room / step);
+        }
+    }
+    let at = |part: f64| match part {
+        0.0 => a,
+        1.0 => b,
+        _ => (a.0 + part * dx, a.1 + part * dy),
+    };
+    (from < to).then(|| (at(from), at(to)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_cut_at_the_ends_of_the_axes() {
+        let line = [(-1.0, 0.5), (0.5, 0.5), (0.5, 3.0), (0.75, 3.0), (0.75, 0.0)];
+        let pieces = inside(&line);
+        assert_eq!(pieces, [vec![(0.0, 0.5), (0.5, 0.5), (0.5, 1.0)], vec![(0.75, 1.0), (0.75, 0.0)]]);
+        assert!(inside(&[(f64::NAN, 0.0), (1.0, f64::INFINITY), (2.0, 2.0), (3.0, 1.5)]).is_empty());
+    }
+
+    #[test]
+    fn ticks_are_written_for_people() {
+        let axis = Axis::new("", -2.0, 2.0, [-1.5, 0.0, 1.0]);
+        assert_eq!(axis.key_points(3).iter().map(|part| axis.format_ext(part)).collect::<Vec<_>>(), ["−1.5", "0", "1"]);
+        let axis = Axis::decades("", -2, 3, 1);
+        let labels: Vec<_> = axis.key_points(6).iter().map(|part| axis.format_ext(part)).collect();
+        assert_eq!(labels, ["10⁻²", "10⁻¹", "1", "10", "10²", "10³"]);
+        assert!((axis.part(100.0) - 0.8).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_figure_says_how_large_it_is() {
+        let svg = figure(100, |_| Ok(())).unwrap();
+        assert!(svg.starts_with(r#"<svg width="750" height="100" viewBox="0 0 3750 500""#), "{svg}");
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn power(number: f64, count: usize) -> String {
     let scientific = format!("{number:.*e}", count - 1);
     match scientific.split_once('e') {
         Some((digits, exponent)) => {
-            let raised = exponent.parse().map_or_else(|_| exponent.to_owned(), super::plot::superscript);
+            let raised = exponent.parse().map_or_else(|_| exponent.to_owned(), superscript);
             signed(&format!("{digits} · 10{raised}"))
         }
         None => scientific,
@@ -38,6 +38,18 @@ pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();
     let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
     groups.join(",")
+}
+
+/// An exponent, as in 10⁻³.
+pub(super) fn superscript(number: i32) -> String {
+    let raised = |c| match c {
+        '-' => '⁻',
+        '1' => '¹',
+        '2' => '²',
+        '3' => '³',
+        digit => char::from_u32('⁰' as u32 + (digit as u32 - '0' as u32)).unwrap_or(digit),
+    };
+    number.to_string().chars().map(raised).collect()
 }
 
 fn signed(number: &str) -> String {

@@ -66,7 +66,6 @@ fn any(s: &mut Stream) -> Shape {
 fn check(layer: &impl Layer, inputs: &[Shape], s: &mut Stream) -> Result<Report, GradcheckError> {
     let examples = size(s, 4);
     let step = s.bits().into();
-    let check =
-        LayerCheck { examples, seed: Seed(step), mode: Mode::Training { step }, ..LayerCheck::default() };
+    let check = LayerCheck { examples, seed: Seed(step), mode: Mode::Training { step }, ..LayerCheck::default() };
     check_layer(layer, inputs, &check)
 }

@@ -221,10 +221,7 @@ fn positions<L: Loss>(
     let weights: Vec<f64> = (0..classes).map(|_| between(s, 0.3, 2.0)).collect();
     let (axis, shape) = choose(
         s,
-        &[
-            (ClassAxis::First, Shape::from([classes, positions])),
-            (ClassAxis::Last, Shape::from([positions, classes])),
-        ],
+        &[(ClassAxis::First, Shape::from([classes, positions])), (ClassAxis::Last, Shape::from([positions, classes]))],
     );
     of_class(name, &loss(axis, weights), shape, (classes, positions), s)
 }

@@ -1,6 +1,9 @@
 use super::*;
+use crate::Segment;
 
 /// The steps of any [`Optimizer`] as a method: no line search, one evaluation an iteration.
+///
+/// The optimizer is bound to x as one vector, a segment of the name `x`: what it was bound to before is forgotten.
 #[derive(Clone, Debug)]
 pub struct Stepping<O> {
     optimizer: O,
@@ -19,7 +22,10 @@ impl<T: Scalar, O: Optimizer<T>> Method<T> for Stepping<O> {
         self.optimizer.check()
     }
 
-    fn begin(&mut self, _len: usize) {}
+    fn begin(&mut self, len: usize) {
+        let x = Segment { name: "x".into(), range: 0..len, shape: [len].into(), transposed: false };
+        self.optimizer.bind(&[x]);
+    }
 
     fn iterate(&mut self, at: &mut Iterate<T>, evaluator: &mut Evaluator<'_, T>) -> Result<(), Reason> {
         self.optimizer.step(&mut at.x, &at.gradient);

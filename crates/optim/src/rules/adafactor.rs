@@ -91,7 +91,6 @@ fn matrices(part: &Part) -> Option<(usize, usize, usize)> {
 
 impl AdafactorRule {
     /// Moves the means of g² on and writes U, without its scale; one matrix.
-    #[expect(clippy::too_many_arguments, reason = "each is one letter of the equation")]
     fn factored<T: Scalar>(
         gradient: &[T],
         update: &mut [T],

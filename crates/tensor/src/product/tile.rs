@@ -28,6 +28,9 @@ trait Lanes: Copy {
     /// self + a·b, rounded once.
     unsafe fn multiply_add(self, a: Self, b: Self) -> Self;
 
+    /// [`Strip::pack`], compiled for this vector's instructions.
+    unsafe fn pack(strip: &Strip<Self::Number>, width: usize);
+
     /// [`Strip::tile`], compiled for this vector's instructions.
     unsafe fn tile<const R: usize, const C: usize, const KEEP: bool>(
         strip: &Strip<Self::Number>,
@@ -72,6 +75,11 @@ macro_rules! lanes {
             unsafe fn multiply_add(self, a: Self, b: Self) -> Self {
                 // SAFETY: as above.
                 unsafe { $fma(a, b, self) }
+            }
+            #[target_feature(enable = $features)]
+            unsafe fn pack(strip: &Strip<$float>, width: usize) {
+                // SAFETY: as above.
+                unsafe { strip.pack(width) }
             }
             // Not inlined: there are a dozen of these for each vector, each used in several places.
             #[target_feature(enable = $features)]
@@ -262,11 +270,14 @@ pub(super) fn run<T: Scalar>(job: &mut Job<'_, T>) -> bool {
 }
 
 /// The inner sum is cut into blocks of this many terms, so that a panel of b stays in the nearest cache.
-const BLOCK_K: usize = 256;
+const BLOCK_K: usize = 400;
 /// Rows are cut into blocks of this many, so that a block of a stays in the second cache.
 const BLOCK_M: usize = 240;
 /// The largest panel in bytes: `BLOCK_K` rows of three 64-byte vectors.
 const PANEL: usize = BLOCK_K * 3 * 64;
+
+/// A panel is transposed in squares of this many rows and columns.
+const SQUARE: usize = 4;
 
 #[repr(align(64))]
 struct Panel(MaybeUninit<[u8; PANEL]>);
@@ -351,7 +362,7 @@ impl<T: Scalar> Strip<T> {
                 V::tile::<R, C, true>(self, 0, self.b, self.b_row);
                 self.rows_from::<V, R, C>(R, self.panel, width as isize);
             } else {
-                self.pack(width);
+                V::pack(self, width);
                 self.rows_from::<V, R, C>(0, self.panel, width as isize);
             }
         }
@@ -483,15 +494,27 @@ impl<T: Scalar> Strip<T> {
     /// Copies b's rows to the panel, zeros beyond its last column.
     ///
     /// # Safety
-    /// The panel has room for k rows of `width`.
+    /// The panel has room for k rows of `width`, a multiple of [`SQUARE`].
+    #[inline(always)]
     unsafe fn pack(&self, width: usize) {
-        /// Rows of the panel that are filled together: a cache line of each column of b.
-        const LINE: usize = 8;
-        let mut p0 = 0;
-        while p0 < self.k {
-            let rows = (self.k - p0).min(LINE);
-            for j in 0..width {
-                for p in p0..p0 + rows {
+        for j0 in (0..width).step_by(SQUARE) {
+            let whole = if self.b_row == 1 && j0 + SQUARE <= self.columns { self.k / SQUARE * SQUARE } else { 0 };
+            for p0 in (0..whole).step_by(SQUARE) {
+                // SAFETY: whole rows and whole columns from here on; each column of b is contiguous.
+                unsafe {
+                    let mut square = [[T::ZERO; SQUARE]; SQUARE];
+                    for (j, column) in square.iter_mut().enumerate() {
+                        *column =
+                            self.b.offset(p0 as isize + (j0 + j) as isize * self.b_column).cast::<[T; SQUARE]>().read();
+                    }
+                    for p in 0..SQUARE {
+                        let row = square.map(|column| column[p]);
+                        self.panel.add((p0 + p) * width + j0).cast::<[T; SQUARE]>().write(row);
+                    }
+                }
+            }
+            for p in whole..self.k {
+                for j in j0..j0 + SQUARE {
                     // SAFETY: p < k; elements of b are read only where j < columns.
                     unsafe {
                         let value = if j < self.columns {
@@ -503,7 +526,6 @@ impl<T: Scalar> Strip<T> {
                     }
                 }
             }
-            p0 += rows;
         }
     }
 }
@@ -536,7 +558,8 @@ unsafe fn chains<V: Lanes>(rounds: usize) -> V::Number {
     unsafe {
         // Known only at run time: with numbers that it knows, the compiler finds the fixed point and skips the loop.
         let numbers = std::hint::black_box([V::Number::of(0.999), V::Number::of(1e-3), V::Number::ONE]);
-        let [a, b, one] = [V::splat(&raw const numbers[0]), V::splat(&raw const numbers[1]), V::splat(&raw const numbers[2])];
+        let [a, b, one] =
+            [V::splat(&raw const numbers[0]), V::splat(&raw const numbers[1]), V::splat(&raw const numbers[2])];
         let mut chains = [one; crate::ceiling::CHAINS];
         for _ in 0..rounds {
             for chain in &mut chains {

@@ -2,6 +2,7 @@
 
 use ndarray::{ArrayView1, ArrayView2, ArrayViewMut2, Axis};
 
+use crate::reduce::lanes;
 use crate::{Kernel, Scalar, vectorized};
 
 use super::{Job, Start, portable};
@@ -75,7 +76,7 @@ impl<T: Scalar> Kernel for Combine<'_, T> {
     }
 }
 
-/// c[j] ← c[j] + a · b[j, :], in sixteen lanes and a fixed tree over them.
+/// c[j] ← c[j] + a · b[j, :], each in the order of [`reduce`](crate::reduce).
 struct Dots<'a, T> {
     a: &'a [T],
     /// (n, k), rows contiguous.
@@ -83,35 +84,14 @@ struct Dots<'a, T> {
     c: &'a mut [T],
 }
 
-const LANES: usize = 32;
-
 impl<T: Scalar> Kernel for Dots<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
-        let Self { a, b, c } = self;
-        for (j, c) in c.iter_mut().enumerate() {
-            let b = contiguous(b.index_axis_move(Axis(0), j));
-            let mut lanes = [T::ZERO; LANES];
-            let (a_blocks, a_rest) = a.as_chunks::<LANES>();
-            let (b_blocks, b_rest) = b.as_chunks::<LANES>();
-            for (a, b) in a_blocks.iter().zip(b_blocks) {
-                for lane in 0..LANES {
-                    lanes[lane] += a[lane] * b[lane];
-                }
-            }
-            for (lane, (&a, &b)) in lanes.iter_mut().zip(a_rest.iter().zip(b_rest)) {
-                *lane += a * b;
-            }
-            let mut width = LANES / 2;
-            while width > 0 {
-                for lane in 0..width {
-                    lanes[lane] += lanes[lane + width];
-                }
-                width /= 2;
-            }
-            *c += lanes[0];
+        for (j, c) in self.c.iter_mut().enumerate() {
+            let b = contiguous(self.b.index_axis_move(Axis(0), j));
+            *c += lanes::zip_sum(self.a, b, |a, b| a * b);
         }
     }
 }

@@ -87,9 +87,10 @@ impl<T: Scalar> Metric<T> for TopKAccuracy {
                     got: y.shape(),
                 });
             };
-            let better = row.iter().enumerate().filter(|&(class, &other)| {
-                other > score || (other == score && class < truth) || other.is_nan()
-            });
+            let better = row
+                .iter()
+                .enumerate()
+                .filter(|&(class, &other)| other > score || (other == score && class < truth) || other.is_nan());
             self.right += u64::from(!score.is_nan() && better.count() < self.k);
             self.examples += 1;
         }

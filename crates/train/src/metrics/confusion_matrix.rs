@@ -257,10 +257,7 @@ mod tests {
         assert_eq!([0, 1, 2].map(|class| confusion.recall(class)), [0.5, 1.0, 0.5]);
         let f1 = [0, 1, 2].map(|class| confusion.f1(class));
         assert!((f1[1] - 0.8).abs() < 1e-15 && (f1[2] - 2.0 / 3.0).abs() < 1e-15, "{f1:?}");
-        assert_eq!(
-            confusion.to_string(),
-            "true\\pred 0 1 2\n        0 1 1 0\n        1 0 2 0\n        2 1 0 1"
-        );
+        assert_eq!(confusion.to_string(), "true\\pred 0 1 2\n        0 1 1 0\n        1 0 2 0\n        2 1 0 1");
     }
 
     #[test]
