@@ -109,7 +109,7 @@ fn the_forward_pass_is_the_composition_of_its_layers() {
         let weight = network.parameter(&format!("{name}.weight")).unwrap();
         let weight = weight.into_dimensionality::<ndarray::Ix2>().unwrap();
         let bias = network.parameter(&format!("{name}.bias")).unwrap();
-        x.dot(&weight.t()) + &bias.into_dimensionality::<ndarray::Ix1>().unwrap()
+        x.dot(&weight.t()) + bias.into_dimensionality::<ndarray::Ix1>().unwrap()
     };
     let hidden = affine(&x, "0").mapv(f64::tanh);
     let hidden = &hidden + &affine(&hidden, "2.0").mapv(|x| 1.0 / (1.0 + (-x).exp()));
