@@ -94,7 +94,8 @@ fn spirals(points: usize, seed: Seed) -> Result<Dataset<f32>, Box<dyn Error>> {
         row[0] = (radius * angle.cos() + noise()) as f32;
         row[1] = (radius * angle.sin() + noise()) as f32;
     }
-    Ok(Dataset::from_array(place, (0..points).map(|index| (index % 2) as u32).collect::<Vec<_>>())?)
+    let which: Vec<u32> = (0..points).map(|index| (index % 2) as u32).collect();
+    Ok(Dataset::from_array(place, which)?)
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -114,16 +115,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("\n{}\n", network.summary());
     Trainer::new(SoftmaxCrossEntropy::new(), Adam::new(0.01)).epochs(60).batch_size(32).fit(&mut network, &train)?;
 
+    // The plane from −1.1 to 1.1 both ways, row by row from the top, as (places, 2).
     let (columns, rows) = (64, 32);
-    let grid = Array2::from_shape_fn((rows * columns, 2), |(cell, axis)| {
-        let (row, column) = (cell / columns, cell % columns);
-        if axis == 0 {
-            column as f32 / (columns - 1) as f32 * 2.2 - 1.1
-        } else {
-            1.1 - row as f32 / (rows - 1) as f32 * 2.2
-        }
+    let along = |cell: usize, cells: usize| 2.2 * (cell as f32 / (cells - 1) as f32) - 1.1;
+    let plane = Array2::from_shape_fn((rows * columns, 2), |(place, axis)| match axis {
+        0 => along(place % columns, columns),
+        _ => -along(place / columns, rows),
     });
-    for line in network.classify(grid.view())?.chunks(columns) {
+    for line in network.classify(plane.view())?.chunks(columns) {
         println!("{}", line.iter().map(|&class| if class == 0 { '.' } else { '#' }).collect::<String>());
     }
     let mut metrics: [Box<dyn Metric<f32>>; 1] = [Box::new(Accuracy::new())];

@@ -23,7 +23,11 @@ impl Block for Trunk {
     fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
         let width = self.width;
         let residual = Residual(sequential![Affine::new(width), Tanh, Affine::new(width)]);
-        let branches = branches![concat 0; sequential![Affine::new(width / 2), Tanh], sequential![Affine::new(width / 2), Gelu::Erf]];
+        let branches = branches![
+            concat 0;
+            sequential![Affine::new(width / 2), Tanh],
+            sequential![Affine::new(width / 2), Gelu::Erf],
+        ];
         sequential![residual, branches].wire(graph, x)
     }
 }
@@ -105,7 +109,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         for (place, mark) in [(truth, b'o'), (predicted, b'x')] {
             line[(30.0 * (1.0 + place.clamp(-1.0, 1.0))).round() as usize] = mark;
         }
-        println!("{time:.1}   {truth:>6.3}   {predicted:>6.3}  {}", String::from_utf8_lossy(&line));
+        println!("{time:.1}   {truth:>6.3}   {predicted:>6.3}  {}", String::from_utf8_lossy(line.trim_ascii_end()));
     }
     Ok(())
 }

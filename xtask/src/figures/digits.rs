@@ -78,7 +78,7 @@ fn draw(epochs: &[Epoch]) -> Result<String> {
         let points = |value: fn(&Epoch) -> f64| {
             epochs.iter().enumerate().map(move |(epoch, seen)| (epoch as f64 + 1.0, value(seen)))
         };
-        let mut plot = Plot::new(&panels[0], "loss", across(), Axis::decades("", -4, 1, 1))?;
+        let mut plot = Plot::new(&panels[0], "loss", across(), Axis::decades("", -2, 1, 1))?;
         plot.line(points(|epoch| epoch.training.0), BLUE, 2.4)?;
         plot.line(points(|epoch| epoch.test.0), ORANGE, 2.4)?;
         plot.label((44.0, 2.2e-2), "training", BLUE, HPos::Right)?;

@@ -109,5 +109,5 @@ fn run_start(runs: &[Run]) -> (f64, f64) {
 
 /// Along an axis of decades, later steps lie closer together.
 fn is_shown(step: usize) -> bool {
-    step % (step / 100).max(1) == 0
+    step.is_multiple_of((step / 100).max(1))
 }

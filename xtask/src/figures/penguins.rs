@@ -45,6 +45,9 @@ struct Penguins {
 /// The learning rate of all runs on standardised flippers.
 const RATE: f64 = 0.1;
 
+/// A batch size, the path that it takes, and its colour.
+type BatchRun = (usize, Vec<(f64, f64)>, RGBColor);
+
 impl Penguins {
     fn read() -> Result<Self> {
         let table = Table::read_path(workspace::root().join("crates/downhill/examples/data/penguins.csv"))?;
@@ -194,7 +197,7 @@ impl Penguins {
     }
 
     /// The first steps in the plane of slope and intercept.
-    fn plane(&self, area: &Area<'_>, runs: &[(usize, Vec<(f64, f64)>, RGBColor)]) -> Result {
+    fn plane(&self, area: &Area<'_>, runs: &[BatchRun]) -> Result {
         let window = Window { x: (-0.25, 5.0), y: (-0.45, 1.55) };
         let x = Axis::new("intercept b", window.x.0, window.x.1, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
         let mut plot = Plot::new(area, "", x, Axis::new("slope w", window.y.0, window.y.1, [0.0, 0.5, 1.0, 1.5]))?;
