@@ -5,7 +5,7 @@ use std::time::Instant;
 use clap::ValueEnum;
 
 use crate::workspace::Workspace;
-use crate::{Result, command, docs, golden};
+use crate::{Result, command, docs, figures, golden};
 
 /// Runs what CI runs, cheapest first, and says how long each step took.
 #[derive(Debug, clap::Args)]
@@ -36,6 +36,8 @@ enum Step {
     Gradcheck,
     /// A network learns to read handwritten digits.
     Digits,
+    /// The guide's figures and tables are what the code makes today.
+    Figures,
     /// The guide and the reference, with their equations and links.
     Docs,
     /// The benchmarks build.
@@ -92,6 +94,7 @@ impl Step {
             }
             Self::Gradcheck => cargo("xtask gradcheck"),
             Self::Digits => cargo("run --release --quiet -p downhill --example digits"),
+            Self::Figures => figures::run(&figures::Arguments { check: true }),
             Self::Docs => docs::run(&docs::Arguments::default()),
             Self::Benches => cargo("build -p downhill-benches --benches"),
             // Here a work in progress may be checked; what CI packages is what was committed.

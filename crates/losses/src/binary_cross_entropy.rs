@@ -5,9 +5,9 @@ use crate::reduction::reduction_setting;
 use crate::{PointwiseLoss, Reduction, TargetError};
 
 /// The cross-entropy of yes-or-no questions, each answered by a probability:
-/// $\ell = -t \ln y - (1 - t) \ln(1 - y)$, with both logarithms clamped to at least −100.
+/// $`\ell = -t \ln y - (1 - t) \ln(1 - y)`$, with both logarithms clamped to at least −100.
 ///
-/// $d\ell/dy = (y - t) / \max(y(1 - y), 10^{-12})$.
+/// $`d\ell/dy = (y - t) / \max(y(1 - y), 10^{-12})`$.
 /// [`BinaryCrossEntropyWithLogits`](crate::BinaryCrossEntropyWithLogits) is the same behind a sigmoid,
 /// without the loss of accuracy near 0 and 1.
 ///

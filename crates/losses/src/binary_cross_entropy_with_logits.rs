@@ -6,9 +6,12 @@ use crate::{ClassAxis, Reduction, Target, TargetError, loss_from_evaluate};
 
 /// The cross-entropy of yes-or-no questions, each answered by one logit.
 ///
-/// With $\sigma(y) = 1/(1 + e^{-y})$, a target $t$ from 0 to 1 and a weight $w$ of the positive answers (1 by default)
-/// $$ \ell = -w\,t \ln \sigma(y) - (1 - t) \ln(1 - \sigma(y)), \qquad
-///    \frac{d\ell}{dy} = (w\,t + 1 - t)\,\sigma(y) - w\,t. $$
+/// With $`\sigma(y) = 1/(1 + e^{-y})`$, a target $`t`$ from 0 to 1 and a weight $`w`$ of the positive answers
+/// (1 by default)
+/// ```math
+/// \ell = -w\,t \ln \sigma(y) - (1 - t) \ln(1 - \sigma(y)), \qquad
+/// \frac{d\ell}{dy} = (w\,t + 1 - t)\,\sigma(y) - w\,t.
+/// ```
 /// The logarithm is taken of neither σ nor 1 − σ, so a logit of ±10⁴ is exact.
 ///
 /// # Shapes

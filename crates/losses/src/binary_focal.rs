@@ -6,12 +6,14 @@ use crate::{PointwiseLoss, Reduction, TargetError};
 
 /// The binary cross-entropy of logits with the terms of easy examples turned down.
 ///
-/// With $p = \sigma(y)$, the probability $s = p\,t + (1 - p)(1 - t)$ given to the truth and
-/// $\alpha_t = \alpha t + (1 - \alpha)(1 - t)$,
-/// $$ \ell = \alpha_t (1 - s)^\gamma H, \qquad
-///    \frac{d\ell}{dy} = \alpha_t (1 - s)^\gamma
-///    \Big[(p - t) - \gamma\,(2t - 1)\,\frac{p(1 - p)}{1 - s} H\Big], $$
-/// where $H = -t \ln p - (1 - t) \ln(1 - p)$ is the cross-entropy.
+/// With $`p = \sigma(y)`$, the probability $`s = p\,t + (1 - p)(1 - t)`$ given to the truth and
+/// $`\alpha_t = \alpha t + (1 - \alpha)(1 - t)`$,
+/// ```math
+/// \ell = \alpha_t (1 - s)^\gamma H, \qquad
+/// \frac{d\ell}{dy} = \alpha_t (1 - s)^\gamma
+/// \Big[(p - t) - \gamma\,(2t - 1)\,\frac{p(1 - p)}{1 - s} H\Big],
+/// ```
+/// where $`H = -t \ln p - (1 - t) \ln(1 - p)`$ is the cross-entropy.
 /// With γ = 0 and no α it is [`BinaryCrossEntropyWithLogits`](crate::BinaryCrossEntropyWithLogits).
 ///
 /// # Shapes

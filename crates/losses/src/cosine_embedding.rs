@@ -9,15 +9,18 @@ use crate::reduction::reduction_setting;
 use crate::{Reduction, Target, TargetError, loss_from_evaluate};
 
 /// Turns alike embeddings towards each other and others apart:
-/// $\ell = 1 - \cos(a, b)$ for a pair that is alike ($t = 1$), $\max(0, \cos(a, b) - m)$ for one that is not ($t = -1$).
+/// $`\ell = 1 - \cos(a, b)`$ for a pair that is alike ($`t = 1`$),
+/// $`\max(0, \cos(a, b) - m)`$ for one that is not ($`t = -1`$).
 ///
-/// With $A = |a|^2 + \varepsilon$, $B = |b|^2 + \varepsilon$ and $\varepsilon = 10^{-12}$,
-/// $$ \cos(a, b) = \frac{a \cdot b}{\sqrt{A B}}, \qquad
-///    \frac{\partial \cos}{\partial a} = \frac{b}{\sqrt{A B}} - \cos(a, b) \frac{a}{A}. $$
+/// With $`A = |a|^2 + \varepsilon`$, $`B = |b|^2 + \varepsilon`$ and $`\varepsilon = 10^{-12}`$,
+/// ```math
+/// \cos(a, b) = \frac{a \cdot b}{\sqrt{A B}}, \qquad
+/// \frac{\partial \cos}{\partial a} = \frac{b}{\sqrt{A B}} - \cos(a, b) \frac{a}{A}.
+/// ```
 ///
 /// # Shapes
 /// The two embeddings lie one after the other along the first axis of an example: of (batch, 2f) the first f numbers
-/// are $a$, the others $b$. There is one target, −1 or 1, for each example.
+/// are $`a`$, the others $`b`$. There is one target, −1 or 1, for each example.
 ///
 /// # Errors
 /// Where the first axis can't be halved, a target is neither −1 nor 1 (PyTorch then adds 0),

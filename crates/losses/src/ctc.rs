@@ -11,11 +11,13 @@ use crate::{Reduction, Target, TargetError, loss_from_evaluate};
 /// whichever way it is spread over the time steps.
 ///
 /// A path says one class at each step; it spells the labels that are left when repeats are merged and then blanks
-/// dropped. With the predicted log-probabilities $y_{tc}$,
-/// $$ \ell = -\ln \sum_{\pi \text{ spells the labels}} \ \prod_t e^{y_{t \pi_t}}, \qquad
-///    \frac{\partial \ell}{\partial y_{tc}} = -\gamma_{tc}, $$
-/// where $\gamma_{tc}$ is the share of the likelihood that runs through class $c$ at step $t$. The sum over paths is taken
-/// by the forward and backward recursions over the labels with a blank before, between and after them.
+/// dropped. With the predicted log-probabilities $`y_{tc}`$,
+/// ```math
+/// \ell = -\ln \sum_{\pi \text{ spells the labels}} \ \prod_t e^{y_{t \pi_t}}, \qquad
+/// \frac{\partial \ell}{\partial y_{tc}} = -\gamma_{tc},
+/// ```
+/// where $`\gamma_{tc}`$ is the share of the likelihood that runs through class $`c`$ at step $`t`$.
+/// The sum over paths is taken by the forward and backward recursions over the labels with a blank before, between and after them.
 ///
 /// The mean divides each example's term by the number of its labels (at least 1), and then by the number of examples.
 ///
@@ -35,7 +37,7 @@ use crate::{Reduction, Target, TargetError, loss_from_evaluate};
 ///
 /// # Source
 /// Graves et al., "Connectionist temporal classification" (2006); as PyTorch's `CTCLoss`, except that PyTorch's
-/// gradient is $e^{y_{tc}} - \gamma_{tc}$: it takes for granted that a log-softmax comes before, behind which
+/// gradient is $`e^{y_{tc}} - \gamma_{tc}`$: it takes for granted that a log-softmax comes before, behind which
 /// both are the same. This one is the derivative itself.
 ///
 /// Sums are taken in f64 in either precision. The recursions keep their table in memory that belongs to the thread:

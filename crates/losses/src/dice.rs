@@ -6,12 +6,15 @@ use crate::reduction::reduction_setting;
 use crate::{Reduction, Target, TargetError, loss_from_evaluate};
 
 /// One minus the soft Dice coefficient, the overlap of two masks: for every channel of every example
-/// $$ \ell = 1 - \frac{2 \sum_i y_i t_i + s}{\sum_i y_i + \sum_i t_i + s}, \qquad
-///    \frac{\partial \ell}{\partial y_i} = -\frac{2 t_i}{D} + \frac{N}{D^2}, $$
-/// with the fraction's numerator $N$ and denominator $D$.
-/// [`squared`](Dice::squared) takes $\sum_i y_i^2 + \sum_i t_i^2$ in $D$; the last term of the slope is then $2 y_i N/D^2$.
+/// ```math
+/// \ell = 1 - \frac{2 \sum_i y_i t_i + s}{\sum_i y_i + \sum_i t_i + s}, \qquad
+/// \frac{\partial \ell}{\partial y_i} = -\frac{2 t_i}{D} + \frac{N}{D^2},
+/// ```
+/// with the fraction's numerator $`N`$ and denominator $`D`$.
+/// [`squared`](Dice::squared) takes $`\sum_i y_i^2 + \sum_i t_i^2`$ in $`D`$;
+/// the last term of the slope is then $`2 y_i N/D^2`$.
 ///
-/// The smoothing $s$ makes two empty masks a perfect match. The mean is over the batch and the channels.
+/// The smoothing $`s`$ makes two empty masks a perfect match. The mean is over the batch and the channels.
 ///
 /// # Shapes
 /// Predicted probabilities (batch, channels, positions...), and one target from 0 to 1 for each number.

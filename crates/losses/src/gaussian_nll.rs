@@ -8,12 +8,14 @@ use crate::reduction::reduction_setting;
 use crate::{Reduction, Target, TargetError, loss_from_evaluate};
 
 /// The negative log-likelihood of numbers under normal distributions whose means and variances are predicted:
-/// $\ell = \tfrac12 \big[\ln v + (\mu - t)^2 / v\big]$, with the variance $v$ clamped to at least ε.
+/// $`\ell = \tfrac12 \big[\ln v + (\mu - t)^2 / v\big]`$, with the variance $`v`$ clamped to at least ε.
 ///
-/// $$ \frac{\partial \ell}{\partial \mu} = \frac{\mu - t}{v}, \qquad
-///    \frac{\partial \ell}{\partial v} = \frac12 \Big[\frac1v - \frac{(\mu - t)^2}{v^2}\Big]. $$
+/// ```math
+/// \frac{\partial \ell}{\partial \mu} = \frac{\mu - t}{v}, \qquad
+/// \frac{\partial \ell}{\partial v} = \frac12 \Big[\frac1v - \frac{(\mu - t)^2}{v^2}\Big].
+/// ```
 /// The slope passes the clamp as if it weren't there, so that a variance that became too small can grow again.
-/// The term $\tfrac12 \ln 2\pi$, which does not depend on the prediction, is left out
+/// The term $`\tfrac12 \ln 2\pi`$, which does not depend on the prediction, is left out
 /// unless [`full`](GaussianNll::full) is called.
 ///
 /// # Shapes
@@ -59,7 +61,7 @@ impl GaussianNll {
         Self::default()
     }
 
-    /// Adds the constant $\tfrac12 \ln 2\pi$.
+    /// Adds the constant $`\tfrac12 \ln 2\pi`$.
     #[must_use]
     pub fn full(mut self) -> Self {
         self.full = true;

@@ -3,9 +3,9 @@ use downhill_tensor::Scalar;
 use crate::reduction::reduction_setting;
 use crate::{PointwiseLoss, Reduction};
 
-/// The hinge loss of two classes, −1 and 1: $\ell = \max(0, 1 - t y)$, or its square.
+/// The hinge loss of two classes, −1 and 1: $`\ell = \max(0, 1 - t y)`$, or its square.
 ///
-/// $d\ell/dy = -t$ where $t y < 1$, else 0; of the square, $-2t(1 - t y)$ where $t y < 1$, else 0.
+/// $`d\ell/dy = -t`$ where $`t y < 1`$, else 0; of the square, $`-2t(1 - t y)`$ where $`t y < 1`$, else 0.
 ///
 /// # Shapes
 /// Predictions of any shape, and one target, −1 or 1, for each number.

@@ -6,9 +6,9 @@ use crate::reduction::reduction_setting;
 use crate::{PointwiseLoss, Reduction, TargetError};
 
 /// Draws alike pairs together and pushes others apart, by their predicted distance:
-/// $\ell = y$ for a pair that is alike ($t = 1$), $\max(0, m - y)$ for one that is not ($t = -1$).
+/// $`\ell = y`$ for a pair that is alike ($`t = 1`$), $`\max(0, m - y)`$ for one that is not ($`t = -1`$).
 ///
-/// $d\ell/dy = 1$ for alike pairs, −1 for others nearer than the margin $m$, else 0.
+/// $`d\ell/dy = 1`$ for alike pairs, −1 for others nearer than the margin $`m`$, else 0.
 ///
 /// # Shapes
 /// Predictions of any shape, and one target, −1 or 1, for each number.

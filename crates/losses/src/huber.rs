@@ -3,10 +3,10 @@ use downhill_tensor::Scalar;
 use crate::reduction::reduction_setting;
 use crate::{PointwiseLoss, Reduction, TargetError};
 
-/// Squared where the difference $d = y - t$ is small, absolute where it is large:
-/// $\ell = \tfrac12 d^2$ for $|d| \le \delta$, else $\delta(|d| - \tfrac12\delta)$.
+/// Squared where the difference $`d = y - t`$ is small, absolute where it is large:
+/// $`\ell = \tfrac12 d^2`$ for $`|d| \le \delta`$, else $`\delta(|d| - \tfrac12\delta)`$.
 ///
-/// $d\ell/dy = d$ clamped to $[-\delta, \delta]$; the slope has no jump.
+/// $`d\ell/dy = d`$ clamped to $`[-\delta, \delta]`$; the slope has no jump.
 ///
 /// # Shapes
 /// Predictions of any shape, and one target for each number.

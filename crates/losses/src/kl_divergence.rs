@@ -3,10 +3,10 @@ use downhill_tensor::Scalar;
 use crate::reduction::reduction_setting;
 use crate::{PointwiseLoss, Reduction};
 
-/// The Kullback-Leibler divergence of predicted log-probabilities $y$ from target probabilities $t$:
-/// each number adds $\ell = t (\ln t - y)$.
+/// The Kullback-Leibler divergence of predicted log-probabilities $`y`$ from target probabilities $`t`$:
+/// each number adds $`\ell = t (\ln t - y)`$.
 ///
-/// $d\ell/dy = -t$. A target of 0 adds nothing, even where $y$ is −∞ (PyTorch gives NaN there).
+/// $`d\ell/dy = -t`$. A target of 0 adds nothing, even where $`y`$ is −∞ (PyTorch gives NaN there).
 ///
 /// **The divergence itself is `Reduction::BatchMean`**: the sum over all outcomes, averaged over the batch.
 /// The default, the mean over all numbers, is PyTorch's and is smaller by the number of outcomes.
@@ -46,7 +46,7 @@ impl KlDivergence {
         Self::default()
     }
 
-    /// Takes targets as log-probabilities: $\ell = e^t (t - y)$.
+    /// Takes targets as log-probabilities: $`\ell = e^t (t - y)`$.
     #[must_use]
     pub fn log_target(mut self) -> Self {
         self.log_target = true;

@@ -3,10 +3,10 @@ use downhill_tensor::Scalar;
 use crate::reduction::reduction_setting;
 use crate::{PointwiseLoss, Reduction};
 
-/// The logarithm of the hyperbolic cosine of the difference: $\ell = \ln\cosh(y - t)$.
+/// The logarithm of the hyperbolic cosine of the difference: $`\ell = \ln\cosh(y - t)`$.
 ///
-/// About half the square of small differences and $|y - t| - \ln 2$ of large ones, smooth everywhere.
-/// $d\ell/dy = \tanh(y - t)$.
+/// About half the square of small differences and $`|y - t| - \ln 2`$ of large ones, smooth everywhere.
+/// $`d\ell/dy = \tanh(y - t)`$.
 ///
 /// # Shapes
 /// Predictions of any shape, and one target for each number.

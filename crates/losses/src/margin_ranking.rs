@@ -6,14 +6,14 @@ use crate::hinge_embedding::check_signs;
 use crate::reduction::reduction_setting;
 use crate::{Reduction, Target, TargetError, loss_from_evaluate};
 
-/// Ranks two predictions: the first should be the larger where $t = 1$, the second where $t = -1$:
-/// $\ell = \max(0, m - t\,(a - b))$.
+/// Ranks two predictions: the first should be the larger where $`t = 1`$, the second where $`t = -1`$:
+/// $`\ell = \max(0, m - t\,(a - b))`$.
 ///
-/// $\partial \ell / \partial a = -t$ and $\partial \ell / \partial b = t$ where $\ell > 0$, else both are 0.
+/// $`\partial \ell / \partial a = -t`$ and $`\partial \ell / \partial b = t`$ where $`\ell > 0`$, else both are 0.
 ///
 /// # Shapes
 /// The two predictions lie one after the other along the first axis of an example: of (batch, 2f) the first f numbers
-/// are $a$, the others $b$. There is one target, −1 or 1, for each pair: (batch, f).
+/// are $`a`$, the others $`b`$. There is one target, −1 or 1, for each pair: (batch, f).
 ///
 /// # Errors
 /// Where the first axis can't be halved, a target is neither −1 nor 1, the margin is not finite,

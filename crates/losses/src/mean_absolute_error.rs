@@ -4,9 +4,9 @@ use crate::pointwise::sign;
 use crate::reduction::reduction_setting;
 use crate::{PointwiseLoss, Reduction};
 
-/// The mean of the absolute differences: $J = \frac1n \sum_i |y_i - t_i|$.
+/// The mean of the absolute differences: $`J = \frac1n \sum_i |y_i - t_i|`$.
 ///
-/// $\partial J/\partial y_i = \frac1n \operatorname{sign}(y_i - t_i)$, and 0 where the two are equal.
+/// $`\partial J/\partial y_i = \frac1n \operatorname{sign}(y_i - t_i)`$, and 0 where the two are equal.
 ///
 /// # Shapes
 /// Predictions of any shape, and one target for each number.

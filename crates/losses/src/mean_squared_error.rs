@@ -3,9 +3,9 @@ use downhill_tensor::Scalar;
 use crate::reduction::reduction_setting;
 use crate::{PointwiseLoss, Reduction};
 
-/// The mean of the squared differences: $J = \frac1n \sum_i (y_i - t_i)^2$, without a factor ½.
+/// The mean of the squared differences: $`J = \frac1n \sum_i (y_i - t_i)^2`$, without a factor ½.
 ///
-/// $\partial J/\partial y_i = \frac2n (y_i - t_i)$.
+/// $`\partial J/\partial y_i = \frac2n (y_i - t_i)`$.
 /// `n` counts all numbers: the examples times the features.
 ///
 /// # Shapes

@@ -9,9 +9,12 @@ use crate::{Reduction, Target, TargetError, loss_from_evaluate};
 
 /// The hinge loss of several right classes: the score of each should exceed every wrong one's by 1.
 ///
-/// With the right classes $R$ and $C$ classes in all,
-/// $$ \ell = \frac1C \sum_{r \in R} \sum_{w \notin R} z_{rw}, \qquad z_{rw} = \max(0, 1 - y_r + y_w). $$
-/// Each pair with $z_{rw} > 0$ adds $-1/C$ to $\partial \ell / \partial y_r$ and $1/C$ to $\partial \ell / \partial y_w$.
+/// With the right classes $`R`$ and $`C`$ classes in all,
+/// ```math
+/// \ell = \frac1C \sum_{r \in R} \sum_{w \notin R} z_{rw}, \qquad z_{rw} = \max(0, 1 - y_r + y_w).
+/// ```
+/// Each pair with $`z_{rw} > 0`$ adds $`-1/C`$ to $`\partial \ell / \partial y_r`$
+/// and $`1/C`$ to $`\partial \ell / \partial y_w`$.
 ///
 /// # Shapes
 /// Predictions (batch, classes, ...), and one target for each number: 1 where the class is right, 0 where it is not.

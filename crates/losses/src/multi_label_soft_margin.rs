@@ -7,11 +7,13 @@ use crate::{ClassAxis, Reduction, Target, TargetError, loss_from_evaluate};
 
 /// The cross-entropy of several yes-or-no labels, averaged over the labels of an example.
 ///
-/// With the class weights $w$, 1 by default, and $C$ classes, an example adds
-/// $$ \ell = -\frac1C \sum_c w_c \big[t_c \ln \sigma(y_c) + (1 - t_c) \ln(1 - \sigma(y_c))\big], \qquad
-///    \frac{\partial \ell}{\partial y_c} = \frac{w_c}{C} (\sigma(y_c) - t_c). $$
+/// With the class weights $`w`$, 1 by default, and $`C`$ classes, an example adds
+/// ```math
+/// \ell = -\frac1C \sum_c w_c \big[t_c \ln \sigma(y_c) + (1 - t_c) \ln(1 - \sigma(y_c))\big], \qquad
+/// \frac{\partial \ell}{\partial y_c} = \frac{w_c}{C} (\sigma(y_c) - t_c).
+/// ```
 /// Without weights its mean is that of
-/// [`BinaryCrossEntropyWithLogits`](crate::BinaryCrossEntropyWithLogits); its sum is smaller by $C$.
+/// [`BinaryCrossEntropyWithLogits`](crate::BinaryCrossEntropyWithLogits); its sum is smaller by $`C`$.
 ///
 /// # Shapes
 /// Predictions (batch, classes) or (batch, classes, positions...), and one target for each number;

@@ -9,11 +9,13 @@ use crate::{Reduction, Target, TargetError, loss_from_evaluate};
 
 /// The hinge loss of several classes: the score of the right one should exceed every other by a margin.
 ///
-/// With the shortfalls $z_c = \max(0, m - y_t + y_c)$, $C$ classes and the class weights $w$, 1 by default,
-/// $$ \ell = \frac{w_t}{C} \sum_{c \ne t} z_c, \qquad
-///    \frac{\partial \ell}{\partial y_c} = \frac{w_t}{C} [z_c > 0] \ (c \ne t), \qquad
-///    \frac{\partial \ell}{\partial y_t} = -\sum_{c \ne t} \frac{\partial \ell}{\partial y_c}. $$
-/// [`squared`](MultiMargin::squared) takes $z_c^2$, with the slope $2 z_c$.
+/// With the shortfalls $`z_c = \max(0, m - y_t + y_c)`$, $`C`$ classes and the class weights $`w`$, 1 by default,
+/// ```math
+/// \ell = \frac{w_t}{C} \sum_{c \ne t} z_c, \qquad
+/// \frac{\partial \ell}{\partial y_c} = \frac{w_t}{C} [z_c > 0] \ (c \ne t), \qquad
+/// \frac{\partial \ell}{\partial y_t} = -\sum_{c \ne t} \frac{\partial \ell}{\partial y_c}.
+/// ```
+/// [`squared`](MultiMargin::squared) takes $`z_c^2`$, with the slope $`2 z_c`$.
 /// The mean divides by the number of examples, weights or not.
 ///
 /// # Shapes
@@ -24,7 +26,7 @@ use crate::{Reduction, Target, TargetError, loss_from_evaluate};
 /// a weight is negative or not finite, or the margin is not finite.
 ///
 /// # Source
-/// Weston and Watkins, "Support vector machines for multi-class pattern recognition" (1999), divided by $C$;
+/// Weston and Watkins, "Support vector machines for multi-class pattern recognition" (1999), divided by $`C`$;
 /// as PyTorch's `MultiMarginLoss`.
 ///
 /// ```

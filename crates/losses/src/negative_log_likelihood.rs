@@ -4,10 +4,10 @@ use crate::classes::{Layout, class_settings, counted_weight, part, weight};
 use crate::reduction::reduction_setting;
 use crate::{ClassAxis, Reduction, Target, TargetError, loss_from_evaluate};
 
-/// The negative log-likelihood of target classes under predicted log-probabilities: $\ell = -w_t\,y_t$.
+/// The negative log-likelihood of target classes under predicted log-probabilities: $`\ell = -w_t\,y_t`$.
 ///
-/// $\partial \ell / \partial y_c = -w_t\,\delta_{ct}$, with the class weights $w$, 1 by default.
-/// The mean divides the sum by $\sum w_t$ over the targets that are not ignored.
+/// $`\partial \ell / \partial y_c = -w_t\,\delta_{ct}`$, with the class weights $`w`$, 1 by default.
+/// The mean divides the sum by $`\sum w_t`$ over the targets that are not ignored.
 /// Behind a log-softmax it is [`SoftmaxCrossEntropy`](crate::SoftmaxCrossEntropy), in two steps for one.
 ///
 /// # Shapes

@@ -6,9 +6,9 @@ use crate::reduction::reduction_setting;
 use crate::{PointwiseLoss, Reduction, TargetError};
 
 /// The negative log-likelihood of counts under a Poisson distribution whose log-rate is predicted:
-/// $\ell = e^y - t\,y$.
+/// $`\ell = e^y - t\,y`$.
 ///
-/// $d\ell/dy = e^y - t$. The term $\ln t!$, which does not depend on the prediction, is left out
+/// $`d\ell/dy = e^y - t`$. The term $`\ln t!`$, which does not depend on the prediction, is left out
 /// unless [`full`](PoissonNll::full) adds Stirling's approximation of it.
 ///
 /// # Shapes
@@ -51,14 +51,14 @@ impl PoissonNll {
         Self::default()
     }
 
-    /// Takes predictions as rates: $\ell = y - t \ln(y + \varepsilon)$ and $d\ell/dy = 1 - t / (y + \varepsilon)$.
+    /// Takes predictions as rates: $`\ell = y - t \ln(y + \varepsilon)`$ and $`d\ell/dy = 1 - t / (y + \varepsilon)`$.
     #[must_use]
     pub fn rates(mut self) -> Self {
         self.rates = true;
         self
     }
 
-    /// Adds $t \ln t - t + \tfrac12 \ln(2\pi t)$ where $t > 1$.
+    /// Adds $`t \ln t - t + \tfrac12 \ln(2\pi t)`$ where $`t > 1`$.
     #[must_use]
     pub fn full(mut self) -> Self {
         self.full = true;

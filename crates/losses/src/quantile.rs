@@ -3,10 +3,10 @@ use downhill_tensor::Scalar;
 use crate::reduction::reduction_setting;
 use crate::{PointwiseLoss, Reduction, TargetError};
 
-/// The pinball loss, whose minimiser is the $q$-quantile of the targets:
-/// $\ell = q\,(t - y)$ where $y < t$, $(1 - q)(y - t)$ where $y > t$.
+/// The pinball loss, whose minimiser is the $`q`$-quantile of the targets:
+/// $`\ell = q\,(t - y)`$ where $`y < t`$, $`(1 - q)(y - t)`$ where $`y > t`$.
 ///
-/// $d\ell/dy = -q$ where $y < t$, $1 - q$ where $y > t$, and 0 where they are equal.
+/// $`d\ell/dy = -q`$ where $`y < t`$, $`1 - q`$ where $`y > t`$, and 0 where they are equal.
 /// With q = ½ it is half the absolute error.
 ///
 /// # Shapes

@@ -4,10 +4,10 @@ use crate::pointwise::sign;
 use crate::reduction::reduction_setting;
 use crate::{PointwiseLoss, Reduction, TargetError};
 
-/// Absolute where the difference $d = y - t$ is large, squared where it is small:
-/// $\ell = \tfrac{1}{2\beta} d^2$ for $|d| < \beta$, else $|d| - \tfrac12\beta$.
+/// Absolute where the difference $`d = y - t`$ is large, squared where it is small:
+/// $`\ell = \tfrac{1}{2\beta} d^2`$ for $`|d| < \beta`$, else $`|d| - \tfrac12\beta`$.
 ///
-/// $d\ell/dy = d/\beta$ clamped to $[-1, 1]$. With β = 0 it is the absolute error, whose slope at 0 is 0.
+/// $`d\ell/dy = d/\beta`$ clamped to $`[-1, 1]`$. With β = 0 it is the absolute error, whose slope at 0 is 0.
 ///
 /// # Shapes
 /// Predictions of any shape, and one target for each number.

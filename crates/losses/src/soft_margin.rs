@@ -4,9 +4,9 @@ use crate::pointwise::logistic;
 use crate::reduction::reduction_setting;
 use crate::{PointwiseLoss, Reduction};
 
-/// The logistic loss of two classes, −1 and 1: $\ell = \ln(1 + e^{-t y})$.
+/// The logistic loss of two classes, −1 and 1: $`\ell = \ln(1 + e^{-t y})`$.
 ///
-/// $d\ell/dy = -t\,\sigma(-t y)$. It does not overflow, however wrong the prediction.
+/// $`d\ell/dy = -t\,\sigma(-t y)`$. It does not overflow, however wrong the prediction.
 /// With targets 0 and 1 it is [`BinaryCrossEntropyWithLogits`](crate::BinaryCrossEntropyWithLogits).
 ///
 /// # Shapes

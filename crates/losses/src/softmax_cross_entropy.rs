@@ -9,15 +9,17 @@ use crate::{ClassAxis, Reduction, Target, TargetError, loss_from_evaluate};
 
 /// The cross-entropy between target classes and the softmax of predicted logits.
 ///
-/// With $p = \operatorname{softmax}(y)$ and a distribution $q$ over the classes as the target, one position adds
-/// $$ \ell = -\sum_c q_c \ln p_c = \sum_c q_c \Big(\ln \sum_k e^{y_k} - y_c\Big), \qquad
-///    \frac{\partial \ell}{\partial y_c} = p_c \sum_k q_k - q_c. $$
-/// For the index $t$ of a class, $q_c = w_c\,[(1 - \varepsilon)\,\delta_{ct} + \varepsilon / C]$, and for
-/// probabilities $t_c$, $q_c = w_c\,[(1 - \varepsilon)\,t_c + \varepsilon / C]$,
-/// where $w$ are the class weights (1 by default) and ε is the label smoothing (0 by default).
+/// With $`p = \operatorname{softmax}(y)`$ and a distribution $`q`$ over the classes as the target, one position adds
+/// ```math
+/// \ell = -\sum_c q_c \ln p_c = \sum_c q_c \Big(\ln \sum_k e^{y_k} - y_c\Big), \qquad
+/// \frac{\partial \ell}{\partial y_c} = p_c \sum_k q_k - q_c.
+/// ```
+/// For the index $`t`$ of a class, $`q_c = w_c\,[(1 - \varepsilon)\,\delta_{ct} + \varepsilon / C]`$, and for
+/// probabilities $`t_c`$, $`q_c = w_c\,[(1 - \varepsilon)\,t_c + \varepsilon / C]`$,
+/// where $`w`$ are the class weights (1 by default) and ε is the label smoothing (0 by default).
 ///
 /// The mean is taken over all positions. For classes as targets it is a weighted one:
-/// the sum is divided by $\sum w_t$ over the targets that are not ignored.
+/// the sum is divided by $`\sum w_t`$ over the targets that are not ignored.
 ///
 /// # Shapes
 /// Predictions (batch, classes) with one class, or one probability for each class, for each example.

@@ -10,10 +10,12 @@ use crate::{Reduction, Target, TargetError, loss_from_evaluate};
 
 /// The softmax cross-entropy with the terms of easy examples turned down.
 ///
-/// With $p = \operatorname{softmax}(y)$ and the class $t$ as the target,
-/// $$ \ell = -\alpha_t (1 - p_t)^\gamma \ln p_t, \qquad
-///    \frac{\partial \ell}{\partial y_c} = \alpha_t (1 - p_t)^\gamma
-///    \Big[1 - \gamma \frac{p_t \ln p_t}{1 - p_t}\Big] (p_c - \delta_{ct}), $$
+/// With $`p = \operatorname{softmax}(y)`$ and the class $`t`$ as the target,
+/// ```math
+/// \ell = -\alpha_t (1 - p_t)^\gamma \ln p_t, \qquad
+/// \frac{\partial \ell}{\partial y_c} = \alpha_t (1 - p_t)^\gamma
+/// \Big[1 - \gamma \frac{p_t \ln p_t}{1 - p_t}\Big] (p_c - \delta_{ct}),
+/// ```
 /// where the class weights α are 1 by default. With γ = 0 it is
 /// [`SoftmaxCrossEntropy`](crate::SoftmaxCrossEntropy), except that the mean divides by the number of examples
 /// and not by their weight.

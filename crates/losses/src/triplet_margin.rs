@@ -7,18 +7,20 @@ use crate::pointwise::{power, sign};
 use crate::reduction::reduction_setting;
 use crate::{Reduction, Target, TargetError, loss_from_evaluate};
 
-/// Pulls an embedding $a$ towards one of its own kind, $p$, and away from one of another, $n$:
-/// $\ell = \max(0, m + d(a, p) - d(a, n))$.
+/// Pulls an embedding $`a`$ towards one of its own kind, $`p`$, and away from one of another, $`n`$:
+/// $`\ell = \max(0, m + d(a, p) - d(a, n))`$.
 ///
-/// The distance is $d(u, v) = \lVert u - v + \varepsilon \rVert_q$, with the norm's power $q = 2$ by default, and
-/// $$ \frac{\partial d}{\partial u_i} = -\frac{\partial d}{\partial v_i}
-///    = \operatorname{sign}(\delta_i) \Big(\frac{|\delta_i|}{d}\Big)^{q-1}, \qquad \delta = u - v + \varepsilon, $$
-/// which is 0 where $d = 0$. With [`swap`](TripletMargin::swap) the negative's distance is the smaller of
-/// $d(a, n)$ and $d(p, n)$.
+/// The distance is $`d(u, v) = \lVert u - v + \varepsilon \rVert_q`$, with the norm's power $`q = 2`$ by default, and
+/// ```math
+/// \frac{\partial d}{\partial u_i} = -\frac{\partial d}{\partial v_i}
+/// = \operatorname{sign}(\delta_i) \Big(\frac{|\delta_i|}{d}\Big)^{q-1}, \qquad \delta = u - v + \varepsilon,
+/// ```
+/// which is 0 where $`d = 0`$. With [`swap`](TripletMargin::swap) the negative's distance is the smaller of
+/// $`d(a, n)`$ and $`d(p, n)`$.
 ///
 /// # Shapes
 /// The three embeddings lie one after the other along the first axis of an example: of (batch, 3f) the first f numbers
-/// are $a$, the next $p$, the last $n$. They are compared with one another, so targets are not looked at:
+/// are $`a`$, the next $`p`$, the last $`n`$. They are compared with one another, so targets are not looked at:
 /// `Target::Values(&[])` will do.
 ///
 /// # Errors

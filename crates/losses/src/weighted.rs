@@ -3,10 +3,10 @@ use downhill_tensor::{Batch, BatchMut, Scalar};
 use crate::reduction::reduction_setting;
 use crate::{Loss, Reduction, Target, TargetError};
 
-/// A loss whose examples have weights of their own: $J = \sum_i w_i \ell_i / \sum_i w_i$.
+/// A loss whose examples have weights of their own: $`J = \sum_i w_i \ell_i / \sum_i w_i`$.
 ///
-/// The term $\ell_i$ is what the loss makes of example $i$ alone, as a batch of one,
-/// and $\partial J / \partial y_i = w_i / \sum_j w_j \cdot \partial \ell_i / \partial y_i$.
+/// The term $`\ell_i`$ is what the loss makes of example $`i`$ alone, as a batch of one,
+/// and $`\partial J / \partial y_i = w_i / \sum_j w_j \cdot \partial \ell_i / \partial y_i`$.
 /// An example of weight 0 is left out: not even not-a-number in it shows.
 ///
 /// The weights belong to the examples of one batch, so a training loop makes one of these for each batch,

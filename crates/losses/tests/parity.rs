@@ -1,4 +1,5 @@
 //! Every loss against the values and gradients that PyTorch computed: `xtask/golden/losses.py` made the fixtures.
+//! On the way, that no loss allocates, and that each reads its settings as it writes them.
 
 use downhill_losses::{
     BinaryCrossEntropy, BinaryCrossEntropyWithLogits, BinaryFocal, CosineEmbedding, Ctc, Dice, GaussianNll, Hinge,
@@ -8,8 +9,8 @@ use downhill_losses::{
 };
 use downhill_tensor::{Batch, BatchMut, Scalar, Shape};
 use safetensors::SafeTensors;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// How far a norm may differ, relative to the norm.
 fn tolerance<T: Scalar>() -> f64 {
@@ -81,13 +82,17 @@ fn behind_log_softmax<T: Scalar>(loss: &dyn Fn(&[T], &mut [T]) -> T, shape: Shap
     value
 }
 
-fn parity<L: Loss + DeserializeOwned>(name: &str) {
+fn parity<L: Loss + Serialize + DeserializeOwned>(name: &str) {
     let fixture = Fixture::read(name);
     compare::<L, f64>(&fixture, 0, plain);
     compare::<L, f32>(&fixture, 1, plain);
 }
 
-fn compare<L: Loss + DeserializeOwned, T: Scalar>(fixture: &Fixture, precision: usize, evaluate: Evaluate<T>) {
+fn compare<L: Loss + Serialize + DeserializeOwned, T: Scalar>(
+    fixture: &Fixture,
+    precision: usize,
+    evaluate: Evaluate<T>,
+) {
     let of = |x: &[f64]| x.iter().map(|&x| T::of(x)).collect::<Vec<T>>();
     let (mut y, mut values, mut classes) = (&fixture.y[..], &fixture.values[..], &fixture.classes[..]);
     let mut gradients = &fixture.gradient[precision][..];
@@ -107,9 +112,16 @@ fn compare<L: Loss + DeserializeOwned, T: Scalar>(fixture: &Fixture, precision: 
             let y = Batch::new(y, case.examples, case.shape).unwrap();
             case.loss.value_and_gradient(y, target, BatchMut::new(dy, case.examples, case.shape).unwrap()).unwrap()
         };
-        let found = evaluate(&loss, case.shape, &of(take(&mut y, count)), &mut dy);
+        let y = of(take(&mut y, count));
+        let found = evaluate(&loss, case.shape, &y, &mut dy);
         close::<T>(&[found], &[value], &format!("the value of {case:?}"));
         close::<T>(&dy, take(&mut gradients, count), &format!("the gradient of {case:?}"));
+
+        let again = allocation_counter::measure(|| _ = loss(&y, &mut dy));
+        assert_eq!(again.count_total, 0, "{case:?} asks the heap for memory");
+        let written = serde_json::to_string(&case.loss).unwrap();
+        let read: L = serde_json::from_str(&written).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{:?}", case.loss), "{written}");
     }
     assert!(y.is_empty() && values.is_empty() && classes.is_empty() && gradients.is_empty());
 }

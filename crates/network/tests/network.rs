@@ -4,9 +4,9 @@ use downhill_layers::{
     Add, Affine, Concat, Dropout, Flatten, Gelu, Inputs, Mode, Relu, Reshape, Sigmoid, Softmax, Tanh,
 };
 use downhill_losses::{MeanSquaredError, SoftmaxCrossEntropy, Target};
-use downhill_network::{
-    Block, Graph, Network, NetworkDescription, Purpose, Residual, Sequential, branches, sequential,
-};
+#[cfg(feature = "serde")]
+use downhill_network::NetworkDescription;
+use downhill_network::{Block, Graph, Network, Purpose, Residual, Sequential, branches, sequential};
 use downhill_tensor::{Batch, Seed, Shape};
 use ndarray::{Array2, Array4, array};
 
