@@ -1,0 +1,180 @@
+//! What layers make of known numbers, at their edges too; their derivatives are checked by `downhill-gradcheck`.
+
+use downhill_layers::{
+    Activation, Add, Affine, Concat, Description, Dropout, Elu, Flatten, Gelu, Identity, Layer, LeakyRelu, LogSoftmax,
+    Mode, Relu, Reshape, Selu, Sigmoid, Silu, Softmax, Softplus, Tanh,
+};
+#[cfg(feature = "serde")]
+use downhill_tensor::Gain;
+use downhill_tensor::{Init, Scalar, Seed, Shape};
+use ndarray::{Array2, array};
+
+fn near(a: f64, b: f64) -> bool {
+    (a - b).abs() <= 1e-15 * b.abs().max(1.0)
+}
+
+#[test]
+fn activations_have_their_known_values() {
+    // x, then f(x) to more digits than an f64 has.
+    assert!(near(Gelu::Erf.value(1.0), 0.841_344_746_068_542_9));
+    assert!(near(Gelu::Tanh.value(1.0), 0.841_191_990_608_276_6));
+    assert!(near(Silu.value(1.0), 0.731_058_578_630_004_9));
+    assert!(near(Sigmoid.value(-2.0), 0.119_202_922_022_117_6));
+    assert!(near(Softplus.value(0.0), 0.693_147_180_559_945_3));
+    assert!(near(Tanh.value(0.5), 0.462_117_157_260_009_76));
+    assert!(near(Elu::default().value(-1.0), -0.632_120_558_828_557_7));
+    assert!(near(Selu.value(-1.0), -1.111_330_737_812_562_8));
+    assert!(near(Selu.value(1.0), 1.050_700_987_355_480_5));
+    assert_eq!(LeakyRelu::default().value(-2.0), -0.02);
+    assert_eq!((Relu.value(-1.0), Relu.value(2.0), Identity.value(-3.0)), (0.0, 2.0, -3.0));
+}
+
+#[test]
+fn slopes_at_a_kink_are_those_of_pytorch() {
+    assert_eq!(Relu.slope(0.0, 0.0), 0.0);
+    assert_eq!(LeakyRelu::default().slope(0.0, 0.0), 0.01);
+    assert_eq!(Elu { alpha: 2.0 }.slope(0.0, 0.0), 2.0);
+}
+
+fn at_the_edges<T: Scalar>(activation: &impl Activation, left: f64, right: f64) {
+    let name = activation.name();
+    assert_eq!(activation.value(-T::INFINITY).to_f64(), left, "{name}");
+    assert_eq!(activation.value(T::INFINITY).to_f64(), right, "{name}");
+    assert!(activation.value(T::NAN).is_nan(), "{name}");
+    for x in [-1e4, -1e3, 1e3, 1e4] {
+        let y = activation.value(T::of(x));
+        assert!(y.is_finite() && activation.slope(T::of(x), y).is_finite(), "{name} at {x}");
+    }
+}
+
+#[test]
+fn infinities_have_their_limits_and_not_a_number_goes_through() {
+    fn all<T: Scalar>() {
+        let far = f64::INFINITY;
+        at_the_edges::<T>(&Relu, 0.0, far);
+        at_the_edges::<T>(&Tanh, -1.0, 1.0);
+        at_the_edges::<T>(&Sigmoid, 0.0, 1.0);
+        at_the_edges::<T>(&Softplus, 0.0, far);
+        at_the_edges::<T>(&Silu, 0.0, far);
+        at_the_edges::<T>(&Elu::default(), -1.0, far);
+        at_the_edges::<T>(&LeakyRelu::default(), -far, far);
+        at_the_edges::<T>(&Identity, -far, far);
+    }
+    all::<f32>();
+    all::<f64>();
+}
+
+#[test]
+fn softmax_makes_probabilities_even_of_large_scores() {
+    let x = array![[1e4, 1e4], [0.0, f64::NEG_INFINITY]];
+    let mut softmax = Softmax.bind::<f64>([2], Seed(0)).unwrap();
+    assert_eq!(softmax.forward(x.view()).unwrap(), array![[0.5, 0.5], [1.0, 0.0]]);
+    let mut log = LogSoftmax.bind::<f64>([2], Seed(0)).unwrap();
+    let y = log.forward(x.view()).unwrap();
+    assert!(near(y[[0, 0]], -std::f64::consts::LN_2) && y[[1, 1]] == f64::NEG_INFINITY);
+}
+
+#[test]
+fn dropout_keeps_the_mean_and_drops_its_share() {
+    let x = Array2::from_elem((50, 200), 1.0);
+    let mut dropout = Dropout::new(0.3).bind::<f64>([200], Seed(5)).unwrap();
+    let y = dropout.forward(x.view()).unwrap();
+    let dropped = y.iter().filter(|y| **y == 0.0).count() as f64 / 1e4;
+    assert!((dropped - 0.3).abs() < 0.02, "{dropped}");
+    assert!(y.iter().all(|&y| y == 0.0 || near(y, 1.0 / 0.7)));
+    assert!((y.mean().unwrap() - 1.0).abs() < 0.03);
+    dropout.set_mode(Mode::Evaluation);
+    assert_eq!(dropout.forward(x.view()).unwrap(), x);
+    let mut all = Dropout::new(1.0).bind::<f64>([2], Seed(5)).unwrap();
+    assert_eq!(all.forward(array![[1.0, f64::NAN]].view()).unwrap(), array![[0.0, 0.0]], "p = 1 gives zeros");
+}
+
+#[test]
+fn concat_puts_blocks_side_by_side_along_any_axis() {
+    let shapes = [Shape::from([2, 1]), Shape::from([2, 3])];
+    let mut concat = downhill_layers::Bound::<_, f64>::new(Concat::new(1), &shapes, Seed(0)).unwrap();
+    let (a, b) = (array![[1.0, 2.0]], array![[3.0, 4.0, 5.0, 6.0, 7.0, 8.0]]);
+    let y = concat.forward_all(&[a.view(), b.view()]).unwrap();
+    assert_eq!(y, array![[1.0, 3.0, 4.0, 5.0, 2.0, 6.0, 7.0, 8.0]]);
+    assert_eq!(concat.backward_all(y.view()).unwrap(), [a, b], "the way back takes them apart");
+}
+
+#[test]
+fn what_does_not_fit_is_an_error_with_both_shapes() {
+    let text = |layer: &dyn Fn() -> Result<(), downhill_tensor::ShapeError>| layer().unwrap_err().to_string();
+    assert_eq!(
+        text(&|| Affine::new(3).bind::<f32>([2, 2], Seed(0)).map(drop)),
+        "Affine takes a vector per example, but was given the shape 2x2; put Flatten before it"
+    );
+    assert!(text(&|| Affine::new(0).bind::<f32>([2], Seed(0)).map(drop)).contains("must be at least 1"));
+    assert!(text(&|| Dropout::new(f64::NAN).bind::<f32>([2], Seed(0)).map(drop)).contains("but is NaN"));
+    assert!(text(&|| Elu { alpha: f64::INFINITY }.bind::<f32>([2], Seed(0)).map(drop)).contains("finite"));
+    assert!(text(&|| Add.signature(&[[2].into(), [3].into()]).map(drop)).contains("one is 2 and the other is 3"));
+    assert!(text(&|| Add.signature(&[]).map(drop)).contains("at least one input"));
+    assert!(text(&|| Concat::new(1).signature(&[[2].into()]).map(drop)).contains("no axis 1"));
+    assert!(
+        text(&|| Concat::new(0).signature(&[[2, 3].into(), [2, 4].into()]).map(drop)).contains("apart from axis 0")
+    );
+    assert!(text(&|| Relu.signature(&[[2].into(), [2].into()]).map(drop)).contains("exactly one input"));
+    let bad = Init::Normal { mean: 0.0, std: -1.0 };
+    assert!(Affine::new(3).with_init(bad).bind::<f32>([2], Seed(0)).is_err());
+}
+
+#[test]
+fn a_bound_layer_checks_what_it_is_given() {
+    let mut affine = Affine::new(2).bind::<f64>([3], Seed(1)).unwrap();
+    let error = affine.forward(array![[1.0, 2.0]].view()).unwrap_err().to_string();
+    assert!(error.contains("should hold 3 elements, but holds 2"), "{error}");
+    affine.forward(array![[1.0, 2.0, 3.0]].view()).unwrap();
+    assert!(affine.backward(array![[1.0, 2.0], [1.0, 2.0]].view()).is_err(), "another batch");
+    assert!(affine.set("bias", &[1.0]).is_err());
+    let error = affine.gradient("weights").unwrap_err().to_string();
+    assert_eq!(error, r#"Affine: there is no parameter `weights`; it has ["weight", "bias"]"#);
+}
+
+#[test]
+fn an_affine_layer_starts_as_in_pytorch_and_may_do_without_its_bias() {
+    let affine = Affine::new(100).bind::<f64>([64], Seed(1)).unwrap();
+    let largest = affine.parameters().iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
+    assert!(largest <= 0.125 && largest > 0.124, "U(±1/√64): {largest}");
+    assert_eq!(Affine::new(100).without_bias().bind::<f64>([64], Seed(1)).unwrap().parameters().len(), 6400);
+}
+
+#[test]
+fn flatten_and_reshape_keep_the_order() {
+    let x = array![[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]];
+    assert_eq!(Flatten.bind::<f64>([2, 3], Seed(0)).unwrap().forward(x.view()).unwrap(), x);
+    let mut reshape = Reshape::new([3, 2]).bind::<f64>([6], Seed(0)).unwrap();
+    assert_eq!(reshape.forward(x.view()).unwrap(), x);
+    assert_eq!(reshape.signature().output(), Shape::from([3, 2]));
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn every_description_survives_json() {
+    let all: Vec<Description> = vec![
+        Add.into(),
+        Affine::new(3).without_bias().with_init(Init::Orthogonal { gain: Gain::Relu }).into(),
+        Concat::new(1).into(),
+        Dropout::new(0.25).into(),
+        Elu { alpha: 0.5 }.into(),
+        Flatten.into(),
+        Gelu::Tanh.into(),
+        Identity.into(),
+        LeakyRelu::default().into(),
+        LogSoftmax.into(),
+        Relu.into(),
+        Reshape::new([2, 3]).into(),
+        Selu.into(),
+        Sigmoid.into(),
+        Silu.into(),
+        Softmax.into(),
+        Softplus.into(),
+        Tanh.into(),
+    ];
+    assert_eq!(all.len(), Description::NAMES.len(), "a layer is missing here");
+    for description in all {
+        let json = serde_json::to_string(&description).unwrap();
+        assert_eq!(serde_json::from_str::<Description>(&json).unwrap(), description, "{json}");
+    }
+}
