@@ -3,7 +3,7 @@
 use ndarray::{ArrayView1, ArrayView2, ArrayViewMut2, Axis};
 
 use crate::reduce::lanes;
-use crate::{Kernel, Scalar, vectorized};
+use crate::{Kernel, Scalar, elementwise, vectorized};
 
 use super::{Job, Start, portable};
 
@@ -116,46 +116,10 @@ fn outer_by_rows<T: Scalar>(
 ) {
     for (&a, mut c) in a.iter().zip(c.rows_mut()) {
         match (b.as_slice(), c.as_slice_mut(), start) {
-            (Some(b), Some(c), Start::Existing) => vectorized(Axpy { a, b, c }),
-            (Some(b), Some(c), _) => vectorized(Scale { a, b, c }),
+            (Some(b), Some(c), Start::Existing) => elementwise::update(b, c, |b, c| c + a * b),
+            (Some(b), Some(c), _) => elementwise::map(b, c, |b| a * b),
             (_, _, Start::Existing) => c.iter_mut().zip(b).for_each(|(c, &b)| *c += a * b),
             _ => c.iter_mut().zip(b).for_each(|(c, &b)| *c = a * b),
-        }
-    }
-}
-
-/// c ← a·b for a number a.
-struct Scale<'a, T> {
-    a: T,
-    b: &'a [T],
-    c: &'a mut [T],
-}
-
-impl<T: Scalar> Kernel for Scale<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        for (c, &b) in self.c.iter_mut().zip(self.b) {
-            *c = self.a * b;
-        }
-    }
-}
-
-/// c ← c + a·b for a number a.
-struct Axpy<'a, T> {
-    a: T,
-    b: &'a [T],
-    c: &'a mut [T],
-}
-
-impl<T: Scalar> Kernel for Axpy<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        for (c, &b) in self.c.iter_mut().zip(self.b) {
-            *c += self.a * b;
         }
     }
 }
