@@ -59,7 +59,7 @@ pub trait Activation: Debug + Send + Sync {
     /// Checks the activation's settings.
     ///
     /// # Errors
-    /// [`ShapeError::Setting`] where one lies outside its range.
+    /// A [`ShapeError`] where one lies outside its range.
     fn check(&self) -> Result<(), ShapeError> {
         Ok(())
     }

@@ -28,6 +28,7 @@ pub trait ErasedLayer: Debug + Send + Sync {
     fn as_any(&self) -> &dyn Any;
 }
 
+#[doc(hidden)]
 impl<L: Layer + 'static> ErasedLayer for L {
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         Layer::signature(self, inputs)

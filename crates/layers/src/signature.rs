@@ -231,7 +231,7 @@ fn start<T: Scalar>(parameters: &[Parameter], mut flat: &mut [T], seed: Seed) {
 /// The only input of a layer that takes exactly one.
 ///
 /// # Errors
-/// [`ShapeError::Inputs`] for any other number of inputs.
+/// A [`ShapeError`] for any other number of inputs.
 pub fn sole(layer: &'static str, inputs: &[Shape]) -> Result<Shape, ShapeError> {
     match inputs {
         [input] => Ok(*input),
