@@ -251,8 +251,8 @@ impl<T: Scalar> Network<T> {
         Ok(())
     }
 
-    /// The chain rule, from dJ/dy in the workspace's [`loss_slots`](Workspace::loss_slots) back to dJ/dθ in its
-    /// [`gradient`](Workspace::gradient), after a forward pass with the same θ and x.
+    /// The chain rule, from dJ/dy in the workspace's `loss_slots` back to dJ/dθ in its
+    /// `gradient`, after a forward pass with the same θ and x.
     ///
     /// # Errors
     /// Where x or θ does not fit, or the workspace is only for prediction.
