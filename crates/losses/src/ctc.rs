@@ -17,7 +17,8 @@ use crate::{Reduction, Target, TargetError, loss_from_evaluate};
 /// \frac{\partial \ell}{\partial y_{tc}} = -\gamma_{tc},
 /// ```
 /// where $`\gamma_{tc}`$ is the share of the likelihood that runs through class $`c`$ at step $`t`$.
-/// The sum over paths is taken by the forward and backward recursions over the labels with a blank before, between and after them.
+/// The sum over paths is taken by the forward and backward recursions over the labels with a blank before, between
+/// and after them.
 ///
 /// The mean divides each example's term by the number of its labels (at least 1), and then by the number of examples.
 ///

@@ -1,5 +1,7 @@
 //! The softmax of many positions at once, as far as a loss needs it.
 
+use std::ops::Range;
+
 use downhill_tensor::Scalar;
 use downhill_tensor::reduce::lanes;
 
@@ -36,6 +38,14 @@ impl Group {
         self.from_class_to_class == 1
     }
 
+    /// Where the rows stand, if the classes of a position lie one after another.
+    #[inline(always)]
+    pub(crate) fn rows(&self) -> Option<impl Iterator<Item = Range<usize>> + Clone + use<>> {
+        let Self { classes, count, place, .. } = *self;
+        let row = move |p| place + p * classes..place + (p + 1) * classes;
+        self.is_rows().then(|| (0..count).map(row))
+    }
+
     /// Calls `visit(position, class, place)` for every number, in the order of their places.
     #[inline(always)]
     pub(crate) fn each(&self, mut visit: impl FnMut(usize, usize, usize)) {
@@ -57,10 +67,9 @@ impl Group {
     /// Multiplies the numbers of each position by its factor.
     #[inline(always)]
     pub(crate) fn scale<T: Scalar>(&self, e: &mut [T], factors: &[T; GROUP]) {
-        if self.is_rows() {
-            let rows = e[self.place..self.place + self.count * self.classes].chunks_exact_mut(self.classes);
+        if let Some(rows) = self.rows() {
             for (row, &factor) in rows.zip(factors) {
-                for e in row {
+                for e in &mut e[row] {
                     *e *= factor;
                 }
             }
@@ -207,6 +216,12 @@ fn max<T: Scalar>(row: &[T]) -> T {
 #[inline(always)]
 fn sum<T: Scalar>(row: &[T]) -> T {
     if row.len() < SHORT { row.iter().fold(T::ZERO, |sum, &x| sum + x) } else { lanes::map_sum(row, |x| x) }
+}
+
+/// Σ f(aᵢ, bᵢ)
+#[inline(always)]
+pub(crate) fn zip_sum<T: Scalar>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> T {
+    if a.len() < SHORT { a.iter().zip(b).fold(T::ZERO, |sum, (&a, &b)| sum + f(a, b)) } else { lanes::zip_sum(a, b, f) }
 }
 
 /// The largest of `y`, and the sum of e^(y - largest), which `e` is filled with where it is given.

@@ -3,7 +3,7 @@ use downhill_tensor::{Batch, Kernel, Scalar};
 
 use crate::classes::{Layout, class_settings, counted_weight, part, weight};
 use crate::reduction::reduction_setting;
-use crate::softmax::{GROUP, Group, Groups, Softmax};
+use crate::softmax::{GROUP, Group, Groups, Softmax, zip_sum};
 use crate::sums::{Rows, cut_optional, total};
 use crate::{ClassAxis, Reduction, Target, TargetError, loss_from_evaluate};
 
@@ -251,20 +251,40 @@ impl<T: Scalar> Rule<'_, T> {
         target: &[T],
         dy: Option<&mut [T]>,
     ) -> f64 {
-        let q = |c, target| self.weight(c) * (self.hit * target + self.base);
-        let mut all = [0.0; GROUP];
-        let mut total = 0.0;
-        group.each(|p, c, place| {
-            let q = q(c, target[place]);
-            all[p] += q.to_f64();
-            total += part(q, softmax.surprise(p, y[place])).to_f64();
-        });
-        let Some(dy) = dy else { return total };
+        let mut all = [T::ZERO; GROUP];
         let mut factors = [T::ZERO; GROUP];
-        for (factor, (&all, &sum)) in factors.iter_mut().zip(all.iter().zip(&softmax.sum)) {
-            *factor = T::of(all) * self.scale / sum;
+        let mut total = 0.0;
+        // Rows without weights are what most have, and may be vectorised along the classes.
+        let plain = group.rows().filter(|_| self.weights.is_none());
+        let q = |target| self.hit * target + self.base;
+        if let Some(rows) = plain.clone() {
+            for (p, row) in rows.enumerate() {
+                all[p] = zip_sum(&target[row.clone()], &y[row.clone()], |target, _| q(target));
+                let term = |target, y| part(q(target), softmax.surprise(p, y));
+                total += zip_sum(&target[row.clone()], &y[row], term).to_f64();
+            }
+        } else {
+            group.each(|p, c, place| {
+                let q = self.weight(c) * q(target[place]);
+                all[p] += q;
+                total += part(q, softmax.surprise(p, y[place])).to_f64();
+            });
         }
-        group.each(|p, c, place| dy[place] = dy[place] * factors[p] - q(c, target[place]) * self.scale);
+        let Some(dy) = dy else { return total };
+        for (factor, (&all, &sum)) in factors.iter_mut().zip(all.iter().zip(&softmax.sum)) {
+            *factor = all * self.scale / sum;
+        }
+        if let Some(rows) = plain {
+            for (row, factor) in rows.zip(factors) {
+                for (dy, &target) in dy[row.clone()].iter_mut().zip(&target[row]) {
+                    *dy = *dy * factor - q(target) * self.scale;
+                }
+            }
+        } else {
+            group.each(|p, c, place| {
+                dy[place] = dy[place] * factors[p] - self.weight(c) * q(target[place]) * self.scale
+            });
+        }
         total
     }
 }
