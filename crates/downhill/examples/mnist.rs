@@ -9,7 +9,9 @@ use downhill::optim::schedule::OneCycle;
 use downhill::prelude::*;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let (train, test) = mnist::<f32>(concat!(env!("CARGO_MANIFEST_DIR"), "/../../data/mnist"))?;
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../data/mnist");
+    // As a sentence, for whoever has not fetched the images yet.
+    let (train, test) = mnist::<f32>(folder).map_err(|error| error.to_string())?;
 
     let mlp = sequential![Affine::new(256), Relu, Affine::new(128), Relu, Affine::new(10)];
     let mut network = Network::build([784], mlp, Seed(7))?;
