@@ -7,7 +7,7 @@ use plotters::style::text_anchor::HPos;
 use super::Files;
 use super::contour::{Window, contour};
 use super::plot::{Area, Axis, BLUE, FAINT, GREEN, GREY, INK, ORANGE, PURPLE, Plot, figure};
-use super::table::{count, digits, table};
+use super::table::{count, table};
 use crate::Result;
 
 pub(super) fn add(files: &mut Files) -> Result {
@@ -43,7 +43,7 @@ fn slope() -> Result<String> {
         let y = Axis::new("f(x)", -2.0, 11.0, [-2.0, 0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
         let mut plot = Plot::new(area, "", x, y)?;
         plot.line(curve(bowl, -0.2, 6.2), INK, 2.0)?;
-        for (h, end, color) in [(3.0, 5.0, PURPLE), (2.0, 3.95, GREEN), (1.0, 2.95, BLUE)] {
+        for (h, end, color) in [(3.0, 5.0, PURPLE), (2.0, 3.75, GREEN), (1.0, 3.1, BLUE)] {
             let slope = (bowl(1.0 + h) - bowl(1.0)) / h;
             let through = |x: f64| (x, bowl(1.0) + slope * (x - 1.0));
             plot.line([through(0.35), through(end)], color, 1.6)?;
@@ -103,7 +103,9 @@ fn rates_table() -> Result<String> {
             Reason::Diverged => "diverged: no longer a finite number",
             other => return Err(format!("the bowl with the rate {rate}: {other}").into()),
         };
-        rows.push([digits(rate, 3), digits(1.0 - 2.0 * rate, 3), end.to_owned(), steps]);
+        // Two decimals are all that there are.
+        let factor = format!("{:.2}", 1.0 - 2.0 * rate).replace('-', "−");
+        rows.push([rate.to_string(), factor, end.to_owned(), steps]);
     }
     Ok(table(["γ", "error × (1 − 2γ) a step", "what happened", "steps"], rows))
 }

@@ -9,7 +9,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 
 use super::Files;
 use super::plot::{Area, Axis, BLUE, GREEN, GREY, INK, ORANGE, Plot, figure, px, text};
-use super::table::{power, table};
+use super::table::{digits, table};
 use crate::{Result, workspace};
 
 pub(super) fn add(files: &mut Files) -> Result {
@@ -70,14 +70,14 @@ fn comparison() -> String {
             format!("∂J/∂{}", NAMES[index]),
             number(explicit[index], 9),
             number(numeric, 9),
-            power((explicit[index] - numeric).abs(), 1),
+            digits((explicit[index] - numeric).abs(), 1),
         ]
     });
     table(["", "by the chain rule", "by finite differences", "apart"], rows)
 }
 
-fn number(x: f64, digits: usize) -> String {
-    format!("{x:.digits$}").replace('-', "−")
+fn number(x: f64, after: usize) -> String {
+    format!("{x:.after$}").replace('-', "−")
 }
 
 fn pair(x: [f64; 2]) -> String {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// How many cells the plane is cut into along each axis.
-const CELLS: usize = 120;
+const CELLS: usize = 240;
 
 /// A rectangle of the plane: from and to along each axis.
 #[derive(Clone, Copy, Debug)]

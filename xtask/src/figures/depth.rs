@@ -14,7 +14,7 @@ use plotters::style::{Color, RGBColor};
 
 use super::Files;
 use super::plot::{Axis, BLUE, GREEN, INK, ORANGE, PURPLE, Plot, figure, px, text};
-use super::table::{digits, power, table};
+use super::table::{digits, table};
 use crate::Result;
 
 /// Hidden layers, each this wide.
@@ -27,7 +27,7 @@ pub(super) fn add(files: &mut Files) -> Result {
     let mut lines = Vec::new();
     for kind in KINDS {
         let signals = kind.signals(&train)?;
-        let gradient = |layer: usize| power(signals.backward[layer - 1], 1);
+        let gradient = |layer: usize| digits(signals.backward[layer - 1], 1);
         rows.push([kind.name.to_owned(), gradient(1), gradient(DEPTH), kind.accuracy(&train, &test)?]);
         lines.push((kind, signals));
     }

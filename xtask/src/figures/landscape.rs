@@ -8,7 +8,7 @@ use plotters::style::text_anchor::HPos;
 use super::Files;
 use super::contour::{Window, contour};
 use super::plot::{Axis, BLUE, FAINT, GREEN, INK, ORANGE, Plot, figure, px};
-use super::table::{count, digits, power, table};
+use super::table::{count, digits, table};
 use crate::Result;
 
 pub(super) fn add(files: &mut Files) -> Result {
@@ -19,7 +19,7 @@ pub(super) fn add(files: &mut Files) -> Result {
     ];
     files.insert("landscape.svg".into(), draw(&runs)?);
     let rows = runs.iter().map(|run| {
-        let after = |step: usize| run.values.get(step).map_or("arrived".to_owned(), |&value| power(value, 2));
+        let after = |step: usize| run.values.get(step).map_or("arrived".to_owned(), |&value| digits(value, 2));
         [run.name.to_owned(), digits(run.rate, 1), after(100), after(300), count(run.values.len() as u64 - 1)]
     });
     let header = ["", "γ", "f after 100 steps", "after 300", "steps until f < 10⁻⁴"];
@@ -85,29 +85,22 @@ fn draw(runs: &[Run]) -> Result<String> {
                 plot.line(line, FAINT, 1.2)?;
             }
         }
-        for (run, at) in runs.iter().zip([(-1.6, 1.75), (-0.6, 0.9), (0.1, -0.45)]) {
+        for (run, at) in runs.iter().zip([(-1.68, 0.6), (-0.24, -0.42), (-0.62, 1.5)]) {
             let path = || run.path.iter().copied().take(SHOWN + 1);
             plot.line(path(), run.color, 1.6)?;
             plot.dots(path().step_by(10), run.color, 3.0)?;
             plot.label(at, run.name, run.color, HPos::Left)?;
         }
-        plot.dots([run_start(runs), (1.0, 1.0)], INK, 4.5)?;
+        plot.dots([(-1.2, 1.0), (1.0, 1.0)], INK, 4.5)?;
+        plot.label((-1.25, 1.0), "start", INK, HPos::Right)?;
+        plot.label((1.1, 0.82), "lowest point", INK, HPos::Left)?;
 
         let x = Axis::decades("steps", 0, 4, 1);
         let mut plot = Plot::new(&below, "", x, Axis::decades("f", -4, 2, 2))?;
         for run in runs {
-            let points = run.values.iter().enumerate().skip(1).filter(|(step, _)| is_shown(*step));
+            let points = run.values.iter().enumerate().skip(1);
             plot.line(points.map(|(step, &value)| (step as f64, value)), run.color, 2.0)?;
         }
         Ok(())
     })
-}
-
-fn run_start(runs: &[Run]) -> (f64, f64) {
-    runs.first().and_then(|run| run.path.first().copied()).unwrap_or_default()
-}
-
-/// Along an axis of decades, later steps lie closer together.
-fn is_shown(step: usize) -> bool {
-    step.is_multiple_of((step / 100).max(1))
 }

@@ -15,7 +15,7 @@ use plotters::style::text_anchor::HPos;
 use super::Files;
 use super::contour::{Window, contour};
 use super::plot::{Area, Axis, BLUE, FAINT, GREEN, INK, ORANGE, Plot, SKY, figure, px};
-use super::table::{count, digits, power, table};
+use super::table::{count, digits, table};
 use crate::{Result, workspace};
 
 pub(super) fn add(files: &mut Files) -> Result {
@@ -136,9 +136,9 @@ impl Penguins {
                 Reason::IterationLimit => format!("not in 100,000 (J = {})", digits(outcome.value, 3)),
                 other => return Err(format!("penguins in {name}: {other}").into()),
             };
-            rows.push([name.to_owned(), power(2.0 / most, 2), count((most / least).round() as u64), end]);
+            rows.push([name.to_owned(), digits(2.0 / most, 2), count((most / least).round() as u64), end]);
         }
-        Ok(table(["flippers in", "limit 2/L", "κ = L/μ", "steps to within 1% of the least J"], rows))
+        Ok(table(["flippers in", "limit 2/L", "κ = L/ℓ", "steps to within 1% of the least J"], rows))
     }
 
     /// θ after each step from 0.

@@ -155,7 +155,7 @@ impl<'a> Plot<'a> {
     pub(super) fn line(&mut self, points: impl IntoIterator<Item = (f64, f64)>, color: RGBColor, width: f64) -> Result {
         let points: Vec<_> = points.into_iter().map(|point| self.parts(point)).collect();
         for piece in inside(&points) {
-            self.chart.draw_series([PathElement::new(piece, color.stroke_width(px(width)))])?;
+            self.chart.draw_series([PathElement::new(simplified(&piece), color.stroke_width(px(width)))])?;
         }
         Ok(())
     }
@@ -220,6 +220,30 @@ fn cut(a: (f64, f64), b: (f64, f64)) -> Option<((f64, f64), (f64, f64))> {
     (from < to).then(|| (at(from), at(to)))
 }
 
+/// The line with as few of its points as an eye needs (Douglas and Peucker 1973).
+fn simplified(line: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    /// A tenth of a pixel in a plot of 700.
+    const UNSEEN: f64 = 0.1 / 700.0;
+    let (Some(&first), Some(&last)) = (line.first(), line.last()) else { return Vec::new() };
+    let (dx, dy) = (last.0 - first.0, last.1 - first.1);
+    let length = dx.hypot(dy);
+    let off = |point: &(f64, f64)| {
+        let (x, y) = (point.0 - first.0, point.1 - first.1);
+        // A closed line has no direction.
+        if length == 0.0 { x.hypot(y) } else { (x * dy - y * dx).abs() / length }
+    };
+    let farthest = (1..line.len().max(2) - 1).max_by(|&a, &b| off(&line[a]).total_cmp(&off(&line[b])));
+    match farthest {
+        Some(middle) if off(&line[middle]) > UNSEEN => {
+            let mut simple = simplified(&line[..=middle]);
+            simple.pop();
+            simple.extend(simplified(&line[middle..]));
+            simple
+        }
+        _ => vec![first, last],
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,6 +254,19 @@ mod tests {
         let pieces = inside(&line);
         assert_eq!(pieces, [vec![(0.0, 0.5), (0.5, 0.5), (0.5, 1.0)], vec![(0.75, 1.0), (0.75, 0.0)]]);
         assert!(inside(&[(f64::NAN, 0.0), (1.0, f64::INFINITY), (2.0, 2.0), (3.0, 1.5)]).is_empty());
+    }
+
+    #[test]
+    fn a_line_keeps_its_corners() {
+        let straight: Vec<_> = (0..=100).map(|i| (f64::from(i) / 100.0, 0.5)).collect();
+        assert_eq!(simplified(&straight), [(0.0, 0.5), (1.0, 0.5)]);
+        let corner: Vec<_> = straight.iter().map(|&(x, _)| (x, (x - 0.3).max(0.0))).collect();
+        assert_eq!(simplified(&corner), [(0.0, 0.0), (0.3, 0.0), (1.0, 0.7)]);
+        let circle: Vec<_> = (0..=1000).map(|i| (f64::from(i) * 0.006_283).sin_cos()).collect();
+        let simple = simplified(&circle);
+        assert!(simple.len() < 300);
+        let sag = |pair: &[(f64, f64)]| 1.0 - (pair[0].0 + pair[1].0).hypot(pair[0].1 + pair[1].1) / 2.0;
+        assert!(simple.windows(2).all(|pair| sag(pair) < 4e-4));
     }
 
     #[test]

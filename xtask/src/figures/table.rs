@@ -1,36 +1,33 @@
 //! Tables and numbers as Markdown, for the chapters to include.
 
-/// A table whose first column is text and whose others are numbers.
+/// A table, with columns of numbers to the right.
 pub(super) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
-    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-    let rule: String = (0..N).map(|column| if column == 0 { "---|" } else { "---:|" }).collect();
-    let mut table = line(&header.map(str::to_owned)) + "|" + &rule + "\n";
-    rows.into_iter().for_each(|row| table += &line(&row));
+    let rows: Vec<_> = rows.into_iter().collect();
+    let is_number = |cell: &String| cell.starts_with(|c: char| c.is_ascii_digit() || c == '−');
+    let rule = (0..N).map(|column| if rows.iter().all(|row| is_number(&row[column])) { "---:" } else { "---" });
+    let line = |cells: &[&str]| format!("| {} |\n", cells.join(" | "));
+    let mut table = line(&header) + &line(&rule.collect::<Vec<_>>());
+    for row in &rows {
+        table += &line(&row.each_ref().map(String::as_str));
+    }
     table
 }
 
-/// A number with so many digits that count: 0.0123, 12.3, 1,230.
+/// A number with so many digits that count: 0.0123, 12.3, 1.23 · 10⁻⁵.
 pub(super) fn digits(number: f64, count: usize) -> String {
-    if number == 0.0 || !number.is_finite() {
-        return number.to_string();
-    }
-    // Rounded first: 0.99996 has one digit more before the point than it seems.
-    let rounded: f64 = format!("{number:.*e}", count - 1).parse().unwrap_or(number);
-    let before = rounded.abs().log10().floor() as i32 + 1;
-    let after = (count as i32 - before).max(0) as usize;
-    signed(&format!("{rounded:.after$}"))
-}
-
-/// A number as a power of ten: 1.2 · 10⁻⁵.
-pub(super) fn power(number: f64, count: usize) -> String {
     let scientific = format!("{number:.*e}", count - 1);
-    match scientific.split_once('e') {
-        Some((digits, exponent)) => {
-            let raised = exponent.parse().map_or_else(|_| exponent.to_owned(), superscript);
-            signed(&format!("{digits} · 10{raised}"))
-        }
-        None => scientific,
-    }
+    // Rounded first: 0.99996 has one digit more before the point than it seems.
+    let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
+    let Ok(exponent) = exponent.parse::<i32>() else { return scientific };
+    let plain = if number == 0.0 {
+        "0".to_owned()
+    } else if (-4..5).contains(&exponent) {
+        let after = (count as i32 - 1 - exponent).max(0) as usize;
+        format!("{:.after$}", scientific.parse().unwrap_or(number))
+    } else {
+        format!("{mantissa} · 10{}", superscript(exponent))
+    };
+    plain.replace('-', "−")
 }
 
 /// A count with its thousands apart: 12,345.
@@ -52,10 +49,6 @@ pub(super) fn superscript(number: i32) -> String {
     number.to_string().chars().map(raised).collect()
 }
 
-fn signed(number: &str) -> String {
-    number.replace('-', "−")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,14 +59,16 @@ mod tests {
         assert_eq!(digits(-12.345, 3), "−12.3");
         assert_eq!(digits(0.999_96, 3), "1.00");
         assert_eq!(digits(98_765.0, 3), "98800");
-        assert_eq!(power(0.000_012_34, 2), "1.2 · 10⁻⁵");
+        assert_eq!(digits(0.000_012_34, 2), "1.2 · 10⁻⁵");
+        assert_eq!(digits(-250_000.0, 1), "−2 · 10⁵");
+        assert_eq!(digits(0.0, 3), "0");
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(count(123), "123");
     }
 
     #[test]
     fn a_table_is_markdown() {
-        let rows = [["a", "1"], ["b", "2"]].map(|row| row.map(str::to_owned));
-        assert_eq!(table(["name", "count"], rows), "| name | count |\n|---|---:|\n| a | 1 |\n| b | 2 |\n");
+        let rows = [["a", "1"], ["b", "−2"]].map(|row| row.map(str::to_owned));
+        assert_eq!(table(["name", "count"], rows), "| name | count |\n| --- | ---: |\n| a | 1 |\n| b | −2 |\n");
     }
 }
