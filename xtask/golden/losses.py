@@ -5,24 +5,17 @@ One file for each loss. Its cases lie one after another in flat tensors: `y` and
 how many targets of which kind, and with which settings, spelled as the Rust type is serialised.
 """
 
-import hashlib
 import json
 import math
-import pathlib
 import warnings
 
 import numpy
 import torch
 import torch.nn.functional as F
-from safetensors.numpy import save
 
-SCRIPT = pathlib.Path(__file__).resolve()
-FIXTURES = SCRIPT.parents[2] / "crates/losses/tests/fixtures"
-ORIGIN = {
-    "script": "xtask/golden/losses.py",
-    "script_sha256": hashlib.sha256(SCRIPT.read_bytes()).hexdigest(),
-    "torch": torch.__version__.split("+")[0],
-}
+from support.golden import ROOT, Draw, origin, write_fixture
+
+FIXTURES = ROOT / "crates/losses/tests/fixtures"
 
 # (examples, shape of one example); small, for the files are committed
 VECTORS = [(1, [1]), (1, [3]), (5, [1]), (2, [7]), (3, [5]), (2, [17])]
@@ -32,32 +25,12 @@ CLASSES = [(1, [2]), (4, [3]), (2, [10]), (1, [17]), (3, [5])]
 POSITIONS = [(2, [3, 1]), (2, [3, 4]), (1, [4, 2, 3]), (1, [2, 18])]
 
 
-class Draw:
-    """Random numbers that f32 holds exactly."""
-
-    def __init__(self, seed):
-        self.generator = numpy.random.Generator(numpy.random.PCG64(seed))
-
-    def numbers(self, shape, low, high):
-        return torch.tensor(self.generator.uniform(low, high, shape).astype(numpy.float32)).double()
-
-    def either(self, shape, a, b):
-        return torch.where(torch.tensor(self.generator.random(shape) < 0.5), float(a), float(b)).double()
-
-    def classes(self, shape, classes):
-        return torch.tensor(self.generator.integers(0, classes, shape))
-
-    def weights(self, count):
-        """Eighths, from 1/8 to 2."""
-        return (self.generator.integers(1, 17, count) / 8).tolist()
-
-
 class Golden:
     """The cases of one loss."""
 
     def __init__(self, name):
         self.name = name
-        self.draw = Draw(sum(name.encode()))
+        self.draw = Draw(name)
         self.cases = []
         self.flat = {key: [] for key in ["y", "values", "classes"]}
         for precision in ["f64", "f32"]:
@@ -94,14 +67,8 @@ class Golden:
             kind = kinds.get(key, "float64" if key.endswith("f64") else "float32")
             tensors[key] = numpy.concatenate(parts or [numpy.zeros(0)]).astype(kind)
         assert len(self.cases) >= 20, f"{self.name} has {len(self.cases)} cases"
-        metadata = ORIGIN | {"cases": json.dumps(self.cases, separators=(",", ":"))}
-        # The same bytes in every run: the library writes its header in no particular order.
-        file = save(tensors, metadata)
-        end = 8 + int.from_bytes(file[:8], "little")
-        header = json.dumps(json.loads(file[8:end]), sort_keys=True, separators=(",", ":")).encode()
-        header += b" " * (-len(header) % 8)
-        path = FIXTURES / f"{self.name}.safetensors"
-        path.write_bytes(len(header).to_bytes(8, "little") + header + file[end:])
+        metadata = origin(__file__) | {"cases": json.dumps(self.cases, separators=(",", ":"))}
+        write_fixture(FIXTURES / f"{self.name}.safetensors", tensors, metadata)
 
 
 def reduced(terms, reduction, examples):

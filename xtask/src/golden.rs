@@ -1,10 +1,10 @@
 //! `cargo xtask golden`: numbers that other frameworks computed, for the tests to compare with.
 //!
 //! Each script `xtask/golden/NAME.py` writes fixtures `crates/*/tests/fixtures/*.safetensors`, whose headers name
-//! the script and the SHA-256 of its text.
+//! the script, what it reads from `xtask/golden/support`, and the SHA-256 of their texts.
 //! So a script that was changed without being run shows, with no Python at hand.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -93,7 +93,7 @@ fn check(root: &Path, wanted: &BTreeSet<String>) -> Result {
             Ok(origin) if !wanted.contains(&origin.script) => continue,
             Ok(origin) => {
                 unseen.remove(&origin.script);
-                origin.is_current(&fs::read(root.join(&origin.script))?, &pins)
+                origin.is_current(root, &pins)
             }
         };
         match verdict {
@@ -123,16 +123,20 @@ fn fixtures(root: &Path) -> Result<Vec<PathBuf>> {
 /// Who wrote a fixture.
 struct Origin {
     script: String,
-    sha256: String,
+    /// The files that decided what was written, with their sums: the script and what it reads.
+    sources: BTreeMap<String, String>,
     /// All that the fixture says of itself; the version of a framework under the framework's name.
     metadata: Value,
 }
 
 impl Origin {
     /// Whether the script and the pinned versions of what it used are still the same.
-    fn is_current(&self, script: &[u8], pins: &str) -> std::result::Result<(), String> {
-        if sha256(script) != self.sha256 {
-            return Err(format!("stale, since {} has changed; run `cargo xtask golden`", self.script));
+    fn is_current(&self, root: &Path, pins: &str) -> std::result::Result<(), String> {
+        for (source, sum) in &self.sources {
+            let text = fs::read(root.join(source)).map_err(|error| format!("{source} can't be read: {error}"))?;
+            if sha256(&text) != *sum {
+                return Err(format!("stale, since {source} has changed; run `cargo xtask golden`"));
+            }
         }
         for (framework, pinned) in pins.lines().filter_map(|line| line.split_once("==")) {
             match self.metadata[framework].as_str() {
@@ -159,7 +163,13 @@ fn origin(path: &Path) -> Result<Origin> {
         Some(value) => Ok(value.to_owned()),
         None => Err(format!("its header has no `{key}` under `__metadata__`")),
     };
-    Ok(Origin { script: entry("script")?, sha256: entry("script_sha256")?, metadata })
+    let script = entry("script")?;
+    let mut sources: BTreeMap<String, String> = match metadata["support"].as_str() {
+        Some(support) => serde_json::from_str(support)?,
+        None => BTreeMap::new(),
+    };
+    sources.insert(script.clone(), entry("script_sha256")?);
+    Ok(Origin { script, sources, metadata })
 }
 
 /// The SHA-256 of `bytes` in hexadecimal.

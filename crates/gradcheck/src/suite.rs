@@ -58,7 +58,9 @@ impl Entry {
 /// All entries: layers first, then blocks, then losses, each in alphabetical order.
 #[must_use]
 pub fn entries() -> Vec<Entry> {
-    [layers::ENTRIES, blocks::ENTRIES, losses::ENTRIES].concat()
+    let mut layers = layers::ENTRIES.concat();
+    layers.sort_by_key(|entry| entry.name);
+    [&layers, blocks::ENTRIES, losses::ENTRIES].concat()
 }
 
 /// A size from 1 to `most`.

@@ -116,6 +116,24 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
         Ok(())
     }
 
+    /// The running statistics, in one flat vector.
+    #[must_use]
+    pub fn statistics(&self) -> &[T] {
+        &self.statistics
+    }
+
+    /// The running statistics, to be changed.
+    #[must_use]
+    pub fn statistics_mut(&mut self) -> &mut [T] {
+        &mut self.statistics
+    }
+
+    /// Takes what the last forward pass has saved into the running statistics.
+    pub fn absorb_statistics(&mut self) {
+        let mut statistics = ParamsMut::new(&mut self.statistics, self.signature.statistics());
+        self.layer.absorb(&self.saved, self.examples, &mut statistics);
+    }
+
     fn find(&self, name: &str) -> Result<usize, ShapeError> {
         let parameters = self.signature.parameters();
         parameters.iter().position(|parameter| parameter.name == name).ok_or_else(|| ShapeError::Setting {
@@ -138,7 +156,8 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
     /// The same for a layer with several inputs.
     ///
     /// # Errors
-    /// Where the number of inputs, of their columns or of their rows does not fit.
+    /// Where the number of inputs, of their columns or of their rows does not fit, or the layer's signature does not
+    /// [`admit`](Signature::admit) them.
     pub fn forward_all(&mut self, x: &[ArrayView2<'_, T>]) -> Result<Array2<T>, ShapeError> {
         if x.len() != self.inputs.len() {
             return Err(ShapeError::Inputs {
@@ -152,6 +171,7 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
             expect_columns(x, self.examples, *shape)?;
         }
         self.x = x.iter().map(|x| x.iter().copied().collect()).collect();
+        self.signature.admit(&inputs(&self.x, self.examples, &self.inputs)?, self.examples, self.mode)?;
         let output = self.signature.output();
         self.y = vec![T::ZERO; self.examples * output.len()];
         self.saved = vec![T::ZERO; self.signature.saved_len(self.examples)];

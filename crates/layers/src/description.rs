@@ -3,10 +3,7 @@ use std::any::Any;
 use downhill_tensor::{Scalar, Shape, ShapeError};
 
 use crate::erased::ErasedLayer;
-use crate::{
-    Add, Affine, Backward, Concat, Dropout, Elu, Flatten, Forward, Gelu, Identity, Layer, LeakyRelu, LogSoftmax,
-    ParamsMut, Relu, Reshape, Selu, Sigmoid, Signature, Silu, Softmax, Softplus, Tanh,
-};
+use crate::*;
 
 macro_rules! description {
     ($($Layer:ident),* $(,)?) => {
@@ -60,10 +57,27 @@ macro_rules! description {
     };
 }
 
-description!(
-    Add, Affine, Concat, Dropout, Elu, Flatten, Gelu, Identity, LeakyRelu, LogSoftmax, Relu, Reshape, Selu, Sigmoid,
-    Silu, Softmax, Softplus, Tanh,
-);
+// One line for each layer, so that a change shows as one.
+description! {
+    Add,
+    Affine,
+    Concat,
+    Dropout,
+    Elu,
+    Flatten,
+    Gelu,
+    Identity,
+    LeakyRelu,
+    LogSoftmax,
+    Relu,
+    Reshape,
+    Selu,
+    Sigmoid,
+    Silu,
+    Softmax,
+    Softplus,
+    Tanh,
+}
 
 impl Layer for Description {
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {

@@ -4,16 +4,14 @@
 
 mod activation;
 mod activations;
-mod add;
 mod affine;
 mod bound;
-mod concat;
 mod description;
 mod dropout;
 mod erased;
-mod flatten;
+mod merge;
 mod pass;
-mod reshape;
+mod shape;
 mod signature;
 mod softmax;
 
@@ -23,18 +21,16 @@ use downhill_tensor::{Scalar, Seed, Shape, ShapeError};
 
 pub use activation::Activation;
 pub use activations::{Elu, Gelu, Identity, LeakyRelu, Relu, Selu, Sigmoid, Silu, Softplus, Tanh};
-pub use add::Add;
 pub use affine::Affine;
 pub use bound::Bound;
-pub use concat::Concat;
 pub use description::Description;
 pub use dropout::Dropout;
 #[doc(hidden)]
 pub use erased::ErasedLayer;
-pub use flatten::Flatten;
+pub use merge::{Add, Concat};
 pub use pass::{Backward, Forward, Inputs, InputsMut, MAX_INPUTS, Mode, Params, ParamsMut, Streams};
-pub use reshape::Reshape;
-pub use signature::{Parameter, Signature, sole};
+pub use shape::{Flatten, Reshape};
+pub use signature::{Parameter, Signature, WholeNumbers, sole};
 pub use softmax::{LogSoftmax, Softmax};
 
 /// A differentiable function y = f(x; θ) and its chain rule, written once for every precision.

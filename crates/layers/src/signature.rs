@@ -2,6 +2,8 @@ use std::borrow::Cow;
 
 use downhill_tensor::{Fans, Init, Scalar, Seed, Shape, ShapeError};
 
+use crate::{Inputs, MAX_INPUTS, Mode};
+
 /// What a layer makes of its inputs: everything that is needed to plan memory and to start parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Signature {
@@ -14,6 +16,17 @@ pub struct Signature {
     backward_needs_x: bool,
     backward_needs_y: bool,
     in_place: bool,
+    whole_numbers: [Option<WholeNumbers>; MAX_INPUTS],
+    least_examples: usize,
+}
+
+/// The whole numbers that an input may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WholeNumbers {
+    /// The smallest.
+    pub least: usize,
+    /// The largest.
+    pub most: usize,
 }
 
 /// Some numbers for each example, and some for the whole batch.
@@ -44,6 +57,8 @@ impl Signature {
             backward_needs_x: true,
             backward_needs_y: true,
             in_place: false,
+            whole_numbers: [None; MAX_INPUTS],
+            least_examples: 0,
         }
     }
 
@@ -98,6 +113,66 @@ impl Signature {
     pub fn in_place(mut self) -> Self {
         self.in_place = true;
         self.backward_without_x()
+    }
+
+    /// Input `index` holds whole numbers from `least` to `most`, both included: places in a table, or lengths.
+    ///
+    /// [`admit`](Signature::admit) checks them before a pass, so that the pass may rely on it.
+    /// They have no derivative: `backward` overwrites that input's dJ/dx with zeros, where it is asked for.
+    ///
+    /// # Panics
+    /// Where `index` is not smaller than [`MAX_INPUTS`].
+    #[must_use]
+    pub fn whole_numbers(mut self, index: usize, least: usize, most: usize) -> Self {
+        self.whole_numbers[index] = Some(WholeNumbers { least, most });
+        self
+    }
+
+    /// A training pass needs at least so many examples, or none at all: statistics of one number are not defined.
+    #[must_use]
+    pub fn least_examples(mut self, examples: usize) -> Self {
+        self.least_examples = examples;
+        self
+    }
+
+    /// Whether there is anything that [`admit`](Signature::admit) would refuse.
+    #[must_use]
+    pub fn is_choosy(&self) -> bool {
+        self.least_examples > 0 || self.whole_numbers.iter().any(Option::is_some)
+    }
+
+    /// Checks at the door what a pass relies on and a shape does not tell: whole numbers, and enough examples.
+    /// Inputs that are not there are not looked at.
+    ///
+    /// # Errors
+    /// A [`ShapeError`] with the first number that is not allowed, or the number of examples.
+    pub fn admit<T: Scalar>(&self, x: &Inputs<'_, T>, examples: usize, mode: Mode) -> Result<(), ShapeError> {
+        let refuse = |reason| Err(ShapeError::Setting { by: self.name, reason });
+        if mode.is_training() && examples > 0 && examples < self.least_examples {
+            return refuse(format!(
+                "a training pass needs at least {} examples here, because the statistics of one value per channel \
+                 are not defined, but the batch has {examples}",
+                self.least_examples
+            ));
+        }
+        for (index, whole) in self.whole_numbers.iter().enumerate() {
+            let (Some(whole), Some(x)) = (whole, x.get(index)) else { continue };
+            let allowed = |x: f64| x >= whole.least as f64 && x <= whole.most as f64 && x.fract() == 0.0;
+            let numbers = x.slice().iter().map(|x| x.to_f64());
+            if let Some((place, got)) = numbers.enumerate().find(|&(_, x)| !allowed(x)) {
+                return refuse(format!(
+                    "number {place} of input {index} is {got}, but only whole numbers from {} to {} are allowed there",
+                    whole.least, whole.most
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The whole numbers that input `index` holds, if it must hold such.
+    #[must_use]
+    pub fn whole_numbers_of(&self, index: usize) -> Option<WholeNumbers> {
+        self.whole_numbers.get(index).copied().flatten()
     }
 
     /// The layer's name, as `Affine`.

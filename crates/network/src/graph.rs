@@ -117,6 +117,16 @@ impl Graph {
         }
         let shapes: Vec<Shape> = inputs.iter().map(|&node| self.shape(node)).collect();
         let signature = layer.signature(&shapes).map_err(|error| error.at(&name))?;
+        // What is checked at the door must come through the door.
+        for (index, node) in inputs.iter().enumerate() {
+            if signature.whole_numbers_of(index).is_some() && !self.inputs.contains(&node.0) {
+                return Err(fail(format!(
+                    "input {index} of {} holds whole numbers, so it must be an input of the whole network, not the \
+                     output of another layer",
+                    signature.name()
+                )));
+            }
+        }
         let output = self.node(signature.output()).0;
         let inputs = inputs.iter().map(|node| node.0).collect();
         self.steps.push(Step { name, layer, signature, inputs, output });
@@ -154,7 +164,8 @@ impl Graph {
         if steps.is_empty() {
             return Err(fail("a network has at least one layer, but this one has none".into()));
         }
-        Ok(Program { nodes: self.nodes.clone(), inputs: self.inputs.clone(), steps, output: output.0 })
+        let choosy = (0..steps.len()).filter(|&step| steps[step].signature.is_choosy()).collect();
+        Ok(Program { nodes: self.nodes.clone(), inputs: self.inputs.clone(), steps, choosy, output: output.0 })
     }
 }
 
@@ -167,6 +178,8 @@ pub(crate) struct Program {
     pub(crate) inputs: Vec<usize>,
     /// The layers, in the order in which they run forward.
     pub(crate) steps: Vec<Step>,
+    /// The steps whose layers look at a batch before they take it.
+    pub(crate) choosy: Vec<usize>,
     /// The node that is the prediction.
     pub(crate) output: usize,
 }

@@ -141,7 +141,12 @@ impl Memory {
                 Some(stays.len() - 1)
             };
             let saved = (signature.saved_len(1) > 0).then(|| {
-                let to = if goes_back { back(s) } else { s };
+                let to = match goes_back {
+                    // Running statistics may be taken from it when all is done.
+                    _ if purpose.goes_back() && !signature.statistics().is_empty() => end,
+                    true => back(s),
+                    false => s,
+                };
                 stays.push(Stay { tenant: Tenant::Saved(s), size: signature.saved_len(1), from: s, to });
                 stays.len() - 1
             });

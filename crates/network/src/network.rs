@@ -246,6 +246,7 @@ impl<T: Scalar> Network<T> {
         mut observe: impl FnMut(&str, Batch<'_, T>),
     ) -> Result<(), ShapeError> {
         let examples = self.check(theta, x)?;
+        self.admit(x, examples, mode)?;
         workspace.reserve(&self.program, examples);
         self.model(theta).forward(x, workspace, mode, |step, y| observe(&step.name, y));
         Ok(())
@@ -342,6 +343,21 @@ impl<T: Scalar> Network<T> {
             statistics: &self.statistics,
             seed: self.seed,
         }
+    }
+
+    /// What the door checks beside shapes: whether each layer admits the batch.
+    fn admit(&self, x: &Inputs<'_, T>, examples: usize, mode: Mode) -> Result<(), ShapeError> {
+        for &step in &self.program.choosy {
+            let step = &self.program.steps[step];
+            let mut seen = Inputs::none();
+            for (index, &node) in step.inputs.iter().enumerate() {
+                if let Some(x) = self.program.input_index(node).and_then(|input| x.get(input)) {
+                    seen.set(index, x);
+                }
+            }
+            step.signature.admit(&seen, examples, mode).map_err(|error| error.at(&step.name))?;
+        }
+        Ok(())
     }
 
     /// The door: the size of the batch, if everything fits.

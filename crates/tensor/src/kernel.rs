@@ -1,4 +1,4 @@
-use crate::threads;
+use crate::{elementwise, threads};
 
 /// A loop that is compiled once for each instruction set.
 ///
@@ -24,7 +24,7 @@ pub trait Divisible: Kernel<Output = ()> + Send {
     fn split_at(self, middle: usize) -> (Self, Self);
 }
 
-/// Slices of equal length that are cut together: `&[T]`, `&mut [T]` and tuples of them.
+/// Slices of equal length that are cut together: `&[T]`, `&mut [T]`, [`Runs`], [`RunsMut`] and tuples of them.
 #[expect(clippy::len_without_is_empty, reason = "parts are not a collection")]
 pub trait Parts: Send + Sized {
     /// The length of each slice.
@@ -105,6 +105,71 @@ impl<T: Send> Parts for &mut [T] {
     }
 }
 
+/// A slice of whole runs of equal length, such as the examples of a batch: it counts and is cut by runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Runs<'a, T> {
+    data: &'a [T],
+    length: usize,
+}
+
+/// A slice of whole runs of equal length, to be written.
+#[derive(Debug)]
+pub struct RunsMut<'a, T> {
+    data: &'a mut [T],
+    length: usize,
+}
+
+impl<'a, T> Runs<'a, T> {
+    /// Runs of `length` elements; what is left over at the end belongs to none.
+    #[must_use]
+    pub fn new(data: &'a [T], length: usize) -> Self {
+        Self { data, length }
+    }
+
+    /// The runs, one after the other.
+    #[inline(always)]
+    pub fn iter(self) -> impl Iterator<Item = &'a [T]> {
+        self.data.chunks_exact(self.length.max(1))
+    }
+}
+
+impl<'a, T> RunsMut<'a, T> {
+    /// Runs of `length` elements; what is left over at the end belongs to none.
+    #[must_use]
+    pub fn new(data: &'a mut [T], length: usize) -> Self {
+        Self { data, length }
+    }
+
+    /// The runs, one after the other.
+    #[inline(always)]
+    pub fn iter_mut(self) -> impl Iterator<Item = &'a mut [T]> {
+        self.data.chunks_exact_mut(self.length.max(1))
+    }
+}
+
+impl<T: Sync> Parts for Runs<'_, T> {
+    fn len(&self) -> usize {
+        self.data.len() / self.length.max(1)
+    }
+
+    fn split_at(self, middle: usize) -> (Self, Self) {
+        let (left, right) = self.data.split_at(middle * self.length.max(1));
+        (Self { data: left, ..self }, Self { data: right, ..self })
+    }
+}
+
+impl<T: Send> Parts for RunsMut<'_, T> {
+    fn len(&self) -> usize {
+        self.data.len() / self.length.max(1)
+    }
+
+    fn split_at(self, middle: usize) -> (Self, Self) {
+        let length = self.length;
+        let (left, right) = self.data.split_at_mut(middle * length.max(1));
+        (Self { data: left, length }, Self { data: right, length })
+    }
+}
+
 macro_rules! tuple_of_parts {
     ($($part:ident)*) => {
         impl<$($part: Parts),*> Parts for ($($part,)*) {
@@ -127,6 +192,9 @@ tuple_of_parts!(A B);
 tuple_of_parts!(A B C);
 tuple_of_parts!(A B C D);
 tuple_of_parts!(A B C D E);
+tuple_of_parts!(A B C D E F);
+tuple_of_parts!(A B C D E F G);
+tuple_of_parts!(A B C D E F G H);
 
 /// Runs `kernel` with the widest vectors that this machine has.
 #[inline]
@@ -147,20 +215,27 @@ pub fn vectorized<K: Kernel>(kernel: K) -> K::Output {
 /// Runs `kernel`, shared among the current threads where each gets at least `grain` elements.
 pub fn parallel<K: Divisible>(kernel: K, grain: usize) {
     let pieces = threads::current().min(kernel.len() / grain.max(1));
-    divide(kernel, pieces);
+    divide(kernel, pieces, ALIGNMENT);
 }
 
-/// Pieces begin at multiples of this, so that each is aligned as the whole is.
+/// Runs `kernel`, whose elements are whole runs of numbers, shared among the current threads where the
+/// whole `work`, counted in simple operations on a number, is large enough for a fork to pay.
+pub fn parallel_runs<K: Divisible>(kernel: K, work: usize) {
+    let pieces = threads::current().min(kernel.len()).min(work / elementwise::GRAIN);
+    divide(kernel, pieces, 1);
+}
+
+/// Pieces begin at multiples of this many elements, so that each is aligned as the whole is.
 const ALIGNMENT: usize = 64;
 
-fn divide<K: Divisible>(kernel: K, pieces: usize) {
+fn divide<K: Divisible>(kernel: K, pieces: usize, alignment: usize) {
     if pieces < 2 {
         return vectorized(kernel);
     }
     let left = pieces / 2;
-    let middle = (kernel.len() * left / pieces).next_multiple_of(ALIGNMENT).min(kernel.len());
+    let middle = (kernel.len() * left / pieces).next_multiple_of(alignment).min(kernel.len());
     let (a, b) = kernel.split_at(middle);
-    threads::join(|| divide(a, left), || divide(b, pieces - left));
+    threads::join(|| divide(a, left, alignment), || divide(b, pieces - left, alignment));
 }
 
 /// The instruction sets that kernels are compiled for.

@@ -59,7 +59,7 @@ pub fn product<T: Scalar>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, start: Sta
     if let Start::Row(row) = start {
         assert_eq!(row.len(), n, "a row added to a product has its number of columns");
     }
-    let job = Job { a, b, start, c };
+    let mut job = Job { a, b, start, c };
     if m == 0 || n == 0 {
         return;
     }
@@ -113,7 +113,7 @@ impl<T: Scalar> Job<'_, T> {
         threads::join(|| first.divide(left, run), || second.divide(pieces - left, run));
     }
 
-    fn write_start(mut self) {
+    fn write_start(&mut self) {
         match self.start {
             Start::Zero => self.c.fill(T::ZERO),
             Start::Row(row) => {

@@ -97,14 +97,17 @@ impl<T: Scalar> Kernel for Dots<'_, T> {
 }
 
 /// c (m, n) ← start + a (m, 1) · b (1, n): the weight gradient of a batch of one.
-fn outer<T: Scalar>(job: Job<'_, T>) {
+fn outer<T: Scalar>(mut job: Job<'_, T>) {
+    if let Start::Row(_) = job.start {
+        job.write_start();
+        job.start = Start::Existing;
+    }
     let Job { a, b, start, c } = job;
     let (a, b) = (a.index_axis_move(Axis(1), 0), b.index_axis_move(Axis(0), 0));
-    let by_rows = c.strides()[1] == 1 || c.ncols() == 1;
-    match start {
-        Start::Row(_) => portable::run(Job { a: a.insert_axis(Axis(1)), b: b.insert_axis(Axis(0)), start, c }),
-        _ if by_rows => outer_by_rows(a, b, start, c),
-        _ => outer_by_rows(b, a, start, c.reversed_axes()),
+    if c.strides()[1] == 1 || c.ncols() == 1 {
+        outer_by_rows(a, b, start, c);
+    } else {
+        outer_by_rows(b, a, start, c.reversed_axes());
     }
 }
 

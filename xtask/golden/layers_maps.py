@@ -1,0 +1,42 @@
+"""Affine maps and dropout as PyTorch computes them."""
+
+import torch
+import torch.nn.functional as F
+
+from support.layers import Golden
+
+START = {"init": "FanInUniform", "bias_init": "FanInUniform"}
+
+
+def affine():
+    golden = Golden(__file__, "Affine")
+    draw = golden.draw
+    sizes = [(1, 1, 1), (1, 3, 2), (4, 1, 5), (3, 7, 1), (2, 16, 16), (5, 17, 9), (1, 40, 12), (2, 3, 50), (7, 8, 6), (17, 5, 4)]
+    for examples, inputs, outputs in sizes:
+        for bias in [True, False]:
+            theta = [draw.numbers([inputs, outputs], -1, 1)] + ([draw.numbers([outputs], -1, 1)] if bias else [])
+            golden.case(
+                {"outputs": outputs, "bias": bias} | START,
+                [draw.numbers([examples, inputs])],
+                lambda x, theta, kept: F.linear(x[0], theta[0].T, *theta[1:]),
+                theta,
+            )
+    golden.write()
+
+
+def dropout():
+    """Where nothing is left to chance: no number is dropped, or all are."""
+    golden = Golden(__file__, "Dropout")
+    for examples, shape in [(1, [1]), (2, [5]), (1, [2, 3]), (3, [2, 2, 2]), (2, [17])]:
+        for probability, training in [(0.0, True), (1.0, True), (0.3, False), (1.0, False)]:
+            golden.case(
+                {"probability": probability},
+                [golden.draw.numbers([examples, *shape])],
+                lambda x, theta, kept: F.dropout(x[0], probability, training) * 1,
+                training=training,
+            )
+    golden.write()
+
+
+affine()
+dropout()
