@@ -43,7 +43,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
 /// The scripts of this name, or all, as paths from the root.
 fn scripts(root: &Path, name: Option<&str>) -> Result<BTreeSet<String>> {
     let mut scripts = BTreeSet::new();
-    for path in workspace::files(&root.join("xtask/golden"), "py")? {
+    let folder = root.join("xtask/golden");
+    for path in workspace::files(&folder, "py")? {
+        if path.parent() != Some(&folder) {
+            continue; // what the scripts share
+        }
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         if name.is_none_or(|name| name == stem) {
             scripts.insert(script(&stem));
