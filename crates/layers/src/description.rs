@@ -69,6 +69,7 @@ description! {
     Identity,
     LeakyRelu,
     LogSoftmax,
+    MultiHeadAttention,
     Relu,
     Reshape,
     Selu,

@@ -5,6 +5,7 @@
 mod activation;
 mod activations;
 mod affine;
+mod attention;
 mod bound;
 mod description;
 mod dropout;
@@ -22,6 +23,7 @@ use downhill_tensor::{Scalar, Seed, Shape, ShapeError};
 pub use activation::Activation;
 pub use activations::{Elu, Gelu, Identity, LeakyRelu, Relu, Selu, Sigmoid, Silu, Softplus, Tanh};
 pub use affine::Affine;
+pub use attention::MultiHeadAttention;
 pub use bound::Bound;
 pub use description::Description;
 pub use dropout::Dropout;

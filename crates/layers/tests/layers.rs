@@ -2,7 +2,7 @@
 
 use downhill_layers::{
     Activation, Add, Affine, Concat, Description, Dropout, Elu, Flatten, Gelu, Identity, Layer, LeakyRelu, LogSoftmax,
-    Mode, Relu, Reshape, Selu, Sigmoid, Silu, Softmax, Softplus, Tanh,
+    Mode, MultiHeadAttention, Relu, Reshape, Selu, Sigmoid, Silu, Softmax, Softplus, Tanh,
 };
 #[cfg(feature = "serde")]
 use downhill_tensor::Gain;
@@ -188,6 +188,7 @@ fn every_description_survives_json() {
         Identity.into(),
         LeakyRelu::default().into(),
         LogSoftmax.into(),
+        MultiHeadAttention::new(4).causal().with_lengths().with_rotary_positions(100.0).into(),
         Relu.into(),
         Reshape::new([2, 3]).into(),
         Selu.into(),
