@@ -107,10 +107,13 @@ fn what_does_not_fit_is_an_error_with_both_shapes() {
         "Affine takes vectors along the last axis of an example, but was given the shape scalar; put Reshape::new([1]) \
          before it to see a number as a vector of one"
     );
-    assert_eq!(
-        text(&|| Affine::new(usize::MAX).bind::<f32>([2, 3], Seed(0)).map(drop)),
-        format!("Affine: {} numbers in the place of each 3 of 2x3 are too many elements", usize::MAX)
-    );
+    for input in [Shape::from([3]), [2, 1].into()] {
+        let message = text(&|| Affine::new(usize::MAX).bind::<f32>(input, Seed(0)).map(drop));
+        assert_eq!(
+            message,
+            format!("Affine: a map from {input} to vectors of {} numbers has too many elements", usize::MAX)
+        );
+    }
     assert!(text(&|| Affine::new(2).bind::<f32>([3, 0], Seed(0)).map(drop)).contains("a map from 0 to 2 numbers"));
     assert!(text(&|| Affine::new(0).bind::<f32>([2], Seed(0)).map(drop)).contains("must be at least 1"));
     assert!(text(&|| Dropout::new(f64::NAN).bind::<f32>([2], Seed(0)).map(drop)).contains("but is NaN"));
