@@ -4,8 +4,8 @@ use super::muon::next;
 use crate::error::{not_negative, require};
 use crate::fused::descend;
 use crate::group::{Layout, Part};
-use crate::reduce::dot;
 use crate::{Pass, Rule, SettingError, Stepper};
+use downhill_tensor::reduce::dot;
 
 /// Adafactor (Shazeer & Stern 2018): Adam's second moment of a matrix from the means of its rows and columns alone,
 /// and steps in proportion to the parameter.

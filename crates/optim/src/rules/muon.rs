@@ -8,8 +8,8 @@ use super::adam::ScaleByAdam;
 use crate::error::{decay_rate, not_negative, positive, require};
 use crate::fused::{descend, views};
 use crate::group::{Layout, Part};
-use crate::reduce::norm;
 use crate::{DecoupledDecay, Link, Pass, Rule, ScaleByRate, SettingError, Stepper};
+use downhill_tensor::reduce::norm;
 
 /// Muon (Jordan et al. 2024): momentum whose matrices are made orthogonal. What is no matrix is stepped by AdamW.
 ///
