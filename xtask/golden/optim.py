@@ -361,8 +361,8 @@ NUMPY = {
     "schedule_free_adamw_all": in_numpy(schedule_free, adam=True, lr=0.01, beta1=0.95, beta2=0.98, eps=1e-6, decay=0.1, warmup=20),
     "prodigy": in_numpy(prodigy),
     "prodigy_all": in_numpy(prodigy, lr=0.5, b2=0.99, b3=0.98, decay=0.02, d0=1e-4, coef=0.8, growth=1.5, correct=True, safeguard=True),
-    "d_adapt_adam": in_numpy(d_adapt_adam),
-    "d_adapt_adam_all": in_numpy(d_adapt_adam, lr=0.5, b2=0.99, decay=0.02, d0=1e-4, growth=1.2, correct=True),
+    "d_adapt_adam": in_numpy(d_adapt_adam, lr=0.05),
+    "d_adapt_adam_all": in_numpy(d_adapt_adam, lr=0.1, b2=0.99, decay=0.02, d0=1e-4, growth=1.2, correct=True),
     "lookahead": lookahead(0.01, k=6, alpha=0.6),
     "muon": in_numpy(muon),
     "muon_plain": in_numpy(muon, nesterov=False, adjust="match_rms_adamw", momentum=0.9, adam_lr=1e-3),
@@ -392,9 +392,9 @@ AUTHORS = {
         p, lr=0.5, betas=(0.9, 0.99), beta3=0.98, weight_decay=0.02, d0=1e-4, d_coef=0.8, growth_rate=1.5,
         use_bias_correction=True, safeguard_warmup=True,
     ),
-    "d_adapt_adam": lambda p: dadaptation.DAdaptAdam(p, lr=1.0, decouple=True),
+    "d_adapt_adam": lambda p: dadaptation.DAdaptAdam(p, lr=0.05, decouple=True),
     "d_adapt_adam_all": lambda p: dadaptation.DAdaptAdam(
-        p, lr=0.5, betas=(0.9, 0.99), weight_decay=0.02, decouple=True, d0=1e-4, growth_rate=1.2,
+        p, lr=0.1, betas=(0.9, 0.99), weight_decay=0.02, decouple=True, d0=1e-4, growth_rate=1.2,
         use_bias_correction=True,
     ),
 }
@@ -433,7 +433,7 @@ def optimizers():
             kept = []
             for number, gradient in enumerate(GRADIENTS.astype(dtype), 1):
                 theta = step(gradient)
-                assert theta.dtype == dtype, (name, theta.dtype)
+                assert theta.dtype == dtype and numpy.isfinite(theta).all(), name
                 if number in CHECKPOINTS:
                     kept.append(theta.copy())
             tensors[f"{name}.{suffix}"] = numpy.stack(kept)
