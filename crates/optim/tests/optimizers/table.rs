@@ -179,7 +179,7 @@ delegate!([T: Scalar] Sophia<T>, inner);
 /// The matrix and the vector of the recorded gradients.
 pub(crate) fn segments() -> Vec<Segment> {
     vec![
-        Segment { name: "weight".into(), range: 0..12, shape: [4, 3].into(), transposed: false },
-        Segment { name: "bias".into(), range: 12..15, shape: [3].into(), transposed: false },
+        Segment { name: "weight".into(), range: 0..12, shape: [4, 3].into(), transposed: false, frozen: false },
+        Segment { name: "bias".into(), range: 12..15, shape: [3].into(), transposed: false, frozen: false },
     ]
 }
