@@ -368,7 +368,7 @@ impl<T: Scalar> Strip<T> {
         }
     }
 
-    /// All rows from `row` on, in tiles of R and then of fewer.
+    /// All rows from `row` on, in tiles of R, then of four and of fewer.
     ///
     /// # Safety
     /// As for [`tile`](Self::tile).
@@ -380,9 +380,14 @@ impl<T: Scalar> Strip<T> {
     ) {
         // SAFETY: each tile's rows lie within `rows`.
         unsafe {
-            while row + R <= self.rows {
+            // Tiles of two rows have too few sums to keep both multipliers busy: two of four are faster than six and two.
+            while row + R <= self.rows && self.rows - row != R + 2 {
                 V::tile::<R, C, false>(self, row, b, b_row);
                 row += R;
+            }
+            while row + 4 <= self.rows {
+                V::tile::<4, C, false>(self, row, b, b_row);
+                row += 4;
             }
             while row + 2 <= self.rows {
                 V::tile::<2, C, false>(self, row, b, b_row);
