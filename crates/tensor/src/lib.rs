@@ -3,6 +3,7 @@
 
 mod batch;
 pub mod ceiling;
+pub mod convolution;
 pub mod elementwise;
 mod error;
 mod init;
