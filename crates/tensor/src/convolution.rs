@@ -9,7 +9,12 @@
 
 use crate::{Scalar, reduce};
 
+#[cfg(target_arch = "x86_64")]
+mod direct;
 mod portable;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use direct::Direct;
 
 /// The convolution of images of one size: how many channels, and what each axis does.
 ///
@@ -101,6 +106,10 @@ impl Convolution {
     /// How much room the passes need to work in, whatever the number of examples.
     #[must_use]
     pub fn scratch_len(&self) -> usize {
+        #[cfg(target_arch = "x86_64")]
+        if direct::available() {
+            return direct::scratch_len(self);
+        }
         portable::scratch_len(self)
     }
 
@@ -114,6 +123,10 @@ impl Convolution {
     /// [`scratch_len`](Self::scratch_len); so do the others.
     pub fn forward<T: Scalar>(&self, x: &[T], weight: &[T], bias: Option<&[T]>, y: &mut [T], scratch: &mut [T]) {
         self.check(x, weight, bias.map(|bias| (bias, self.outputs)), y);
+        #[cfg(target_arch = "x86_64")]
+        if direct::available() {
+            return direct::forward(self, x, weight, bias, y, scratch);
+        }
         portable::forward(self, x, weight, bias, y, scratch);
     }
 
@@ -131,6 +144,10 @@ impl Convolution {
         scratch: &mut [T],
     ) {
         self.check(dx, weight, bias.map(|bias| (bias, self.channels)), dy);
+        #[cfg(target_arch = "x86_64")]
+        if direct::available() {
+            return direct::input_gradient(self, dy, weight, bias, dx, scratch);
+        }
         portable::input_gradient(self, dy, weight, bias, dx, scratch);
     }
 
@@ -147,6 +164,10 @@ impl Convolution {
         scratch: &mut [T],
     ) {
         self.check(x, dweight, dbias.as_deref().map(|bias| (bias, self.outputs)), dy);
+        #[cfg(target_arch = "x86_64")]
+        if direct::available() {
+            return direct::weight_gradient(self, x, dy, dweight, dbias, scratch);
+        }
         portable::weight_gradient(self, x, dy, dweight, scratch);
         if let Some(dbias) = dbias {
             reduce::channel_sums(dy, dbias, self.output_plane());

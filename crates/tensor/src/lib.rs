@@ -8,6 +8,8 @@ pub mod elementwise;
 mod error;
 mod init;
 mod kernel;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
 pub mod math;
 pub mod product;
 pub mod random;
