@@ -6,6 +6,7 @@ mod activation;
 mod activations;
 mod affine;
 mod bound;
+mod convolution;
 mod description;
 mod dropout;
 mod erased;
@@ -23,6 +24,7 @@ pub use activation::Activation;
 pub use activations::{Elu, Gelu, Identity, LeakyRelu, Relu, Selu, Sigmoid, Silu, Softplus, Tanh};
 pub use affine::Affine;
 pub use bound::Bound;
+pub use convolution::{Conv1d, Conv2d, ConvTranspose2d, Padding, Pair};
 pub use description::Description;
 pub use dropout::Dropout;
 #[doc(hidden)]

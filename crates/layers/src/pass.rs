@@ -271,6 +271,12 @@ impl<'a, T> ParamsMut<'a, T> {
         Self { flat, named }
     }
 
+    /// All parameters, one after the other as they lie in θ: for a layer that writes two at once.
+    #[must_use]
+    pub fn flat(&mut self) -> &mut [T] {
+        self.flat
+    }
+
     /// Parameter `index` as a flat vector.
     #[must_use]
     pub fn vector(&mut self, index: usize) -> &mut [T] {

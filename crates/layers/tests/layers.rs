@@ -152,10 +152,15 @@ fn flatten_and_reshape_keep_the_order() {
 #[cfg(feature = "serde")]
 #[test]
 fn every_description_survives_json() {
+    use downhill_layers::{Conv1d, Conv2d, ConvTranspose2d, Padding};
+
     let all: Vec<Description> = vec![
         Add.into(),
         Affine::new(3).without_bias().with_init(Init::Orthogonal { gain: Gain::Relu }).into(),
         Concat::new(1).into(),
+        Conv1d::new(3, 2).into(),
+        Conv2d::new(3, [2, 1]).with_padding(Padding::Same).into(),
+        ConvTranspose2d::new(3, 2).with_stride([1, 2]).into(),
         Dropout::new(0.25).into(),
         Elu { alpha: 0.5 }.into(),
         Flatten.into(),

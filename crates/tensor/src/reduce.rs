@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use ndarray::ArrayView2;
 
-use crate::{Divisible, Kernel, Scalar, parallel, threads, vectorized};
+use crate::{Divisible, Kernel, Scalar, parallel, parallel_runs, threads, vectorized};
 
 const LANES: usize = 32;
 
@@ -176,6 +176,64 @@ pub fn column_sums<T: Scalar>(x: ArrayView2<'_, T>, y: &mut [T]) {
         for (y, &x) in y.iter_mut().zip(row) {
             *y += x;
         }
+    }
+}
+
+/// y_c = Σ x over the examples and the pixels of channel c: each plane is summed as elsewhere here, and the planes
+/// of a channel are added in the order of the examples.
+///
+/// # Shapes
+/// x: (examples, channels, `plane` numbers); y: (channels)
+///
+/// # Panics
+/// Where x does not hold whole examples.
+///
+/// ```
+/// use downhill_tensor::reduce::channel_sums;
+/// let mut y = [0.0; 2];
+/// channel_sums(&[1.0, 2.0, 10.0, 20.0, 3.0, 4.0, 30.0, 40.0], &mut y, 2);
+/// assert_eq!(y, [10.0, 100.0]);
+/// ```
+pub fn channel_sums<T: Scalar>(x: &[T], y: &mut [T], plane: usize) {
+    let example = y.len() * plane;
+    let whole = x.len().checked_rem(example).map_or(x.is_empty(), |rest| rest == 0);
+    assert!(whole, "{} numbers are no whole examples of {} channels of {plane}", x.len(), y.len());
+    parallel_runs(ChannelSums { x, example, plane, first: 0, y }, x.len());
+}
+
+struct ChannelSums<'a, T> {
+    /// The whole batch.
+    x: &'a [T],
+    example: usize,
+    plane: usize,
+    /// The channel that `y` begins with.
+    first: usize,
+    y: &'a mut [T],
+}
+
+impl<T: Scalar> Kernel for ChannelSums<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        self.y.fill(T::ZERO);
+        for example in self.x.chunks_exact(self.example.max(1)) {
+            let planes = example[self.first * self.plane..].chunks_exact(self.plane);
+            for (y, plane) in self.y.iter_mut().zip(planes) {
+                *y += lanes::map_sum(plane, |x| x);
+            }
+        }
+    }
+}
+
+impl<T: Scalar> Divisible for ChannelSums<'_, T> {
+    fn len(&self) -> usize {
+        self.y.len()
+    }
+
+    fn split_at(self, middle: usize) -> (Self, Self) {
+        let (left, right) = self.y.split_at_mut(middle);
+        (Self { y: left, ..self }, Self { y: right, first: self.first + middle, ..self })
     }
 }
 

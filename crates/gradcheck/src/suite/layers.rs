@@ -5,10 +5,11 @@ use super::{Entry, size};
 use crate::{GradcheckError, LayerCheck, Report, check_layer};
 
 mod activations;
+mod convolution;
 mod maps;
 mod shape;
 
-pub(super) const ENTRIES: &[&[Entry]] = &[activations::ENTRIES, maps::ENTRIES, shape::ENTRIES];
+pub(super) const ENTRIES: &[&[Entry]] = &[activations::ENTRIES, convolution::ENTRIES, maps::ENTRIES, shape::ENTRIES];
 
 /// Declares `ENTRIES`: a layer's name, and how it is checked with what a stream draws.
 macro_rules! layers {
