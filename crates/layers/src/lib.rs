@@ -10,6 +10,7 @@ mod description;
 mod dropout;
 mod erased;
 mod merge;
+mod normalisation;
 mod pass;
 mod shape;
 mod signature;
@@ -28,6 +29,7 @@ pub use dropout::Dropout;
 #[doc(hidden)]
 pub use erased::ErasedLayer;
 pub use merge::{Add, Concat};
+pub use normalisation::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm};
 pub use pass::{Backward, Forward, Inputs, InputsMut, MAX_INPUTS, Mode, Params, ParamsMut, Streams};
 pub use shape::{Flatten, Reshape};
 pub use signature::{Parameter, Signature, WholeNumbers, sole};

@@ -8,6 +8,7 @@ mod error;
 mod init;
 mod kernel;
 pub mod math;
+pub mod normalise;
 pub mod product;
 pub mod random;
 pub mod reduce;
