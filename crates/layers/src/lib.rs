@@ -8,6 +8,7 @@ mod affine;
 mod bound;
 mod description;
 mod dropout;
+mod embedding;
 mod erased;
 mod merge;
 mod normalisation;
@@ -26,6 +27,7 @@ pub use affine::Affine;
 pub use bound::Bound;
 pub use description::Description;
 pub use dropout::Dropout;
+pub use embedding::{Embedding, LearntPositions, RotaryPositions, SinusoidalPositions};
 #[doc(hidden)]
 pub use erased::ErasedLayer;
 pub use merge::{Add, Concat};

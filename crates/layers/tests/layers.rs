@@ -1,9 +1,9 @@
 //! What layers make of known numbers, at their edges too; their derivatives are checked by `downhill-gradcheck`.
 
 use downhill_layers::{
-    Activation, Add, Affine, BatchNorm, Concat, Description, Dropout, Elu, Flatten, Gelu, GroupNorm, Identity,
-    InstanceNorm, Layer, LayerNorm, LeakyRelu, LogSoftmax, Mode, Relu, Reshape, RmsNorm, Selu, Sigmoid, Silu, Softmax,
-    Softplus, Tanh,
+    Activation, Add, Affine, BatchNorm, Concat, Description, Dropout, Elu, Embedding, Flatten, Gelu, GroupNorm,
+    Identity, InstanceNorm, Layer, LayerNorm, LeakyRelu, LearntPositions, LogSoftmax, Mode, Relu, Reshape, RmsNorm,
+    RotaryPositions, Selu, Sigmoid, Silu, SinusoidalPositions, Softmax, Softplus, Tanh,
 };
 #[cfg(feature = "serde")]
 use downhill_tensor::Gain;
@@ -160,6 +160,7 @@ fn every_description_survives_json() {
         Concat::new(1).into(),
         Dropout::new(0.25).into(),
         Elu { alpha: 0.5 }.into(),
+        Embedding::new(7, 3).with_padding(0).into(),
         Flatten.into(),
         Gelu::Tanh.into(),
         GroupNorm::new(2).into(),
@@ -167,13 +168,16 @@ fn every_description_survives_json() {
         InstanceNorm::new().with_affine().into(),
         LayerNorm::new().with_axes(2).into(),
         LeakyRelu::default().into(),
+        LearntPositions::new().into(),
         LogSoftmax.into(),
         Relu.into(),
         Reshape::new([2, 3]).into(),
         RmsNorm::new().into(),
+        RotaryPositions::new().interleaved().into(),
         Selu.into(),
         Sigmoid.into(),
         Silu.into(),
+        SinusoidalPositions::new().into(),
         Softmax.into(),
         Softplus.into(),
         Tanh.into(),

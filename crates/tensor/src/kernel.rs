@@ -165,6 +165,13 @@ impl<'a, T> RunsMut<'a, T> {
         Self { data, length }
     }
 
+    /// All numbers.
+    #[inline(always)]
+    #[must_use]
+    pub fn into_slice(self) -> &'a mut [T] {
+        self.data
+    }
+
     /// The runs, one after the other.
     #[inline(always)]
     pub fn iter_mut(self) -> impl Iterator<Item = &'a mut [T]> {

@@ -5,11 +5,13 @@ use super::{Entry, size};
 use crate::{GradcheckError, LayerCheck, Report, check_layer};
 
 mod activations;
+mod embedding;
 mod maps;
 mod normalisation;
 mod shape;
 
-pub(super) const ENTRIES: &[&[Entry]] = &[activations::ENTRIES, maps::ENTRIES, normalisation::ENTRIES, shape::ENTRIES];
+pub(super) const ENTRIES: &[&[Entry]] =
+    &[activations::ENTRIES, embedding::ENTRIES, maps::ENTRIES, normalisation::ENTRIES, shape::ENTRIES];
 
 /// Declares `ENTRIES`: a layer's name, and how it is checked with what a stream draws.
 macro_rules! layers {
