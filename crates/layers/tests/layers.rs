@@ -1,8 +1,9 @@
 //! What layers make of known numbers, at their edges too; their derivatives are checked by `downhill-gradcheck`.
 
 use downhill_layers::{
-    Activation, Add, Affine, Concat, Description, Dropout, Elu, Flatten, Gelu, Identity, Layer, LeakyRelu, LogSoftmax,
-    Mode, Relu, Reshape, Selu, Sigmoid, Silu, Softmax, Softplus, Tanh,
+    Activation, Add, Affine, BatchNorm, Concat, Description, Dropout, Elu, Embedding, Flatten, Gelu, GroupNorm,
+    Identity, InstanceNorm, Layer, LayerNorm, LeakyRelu, LearntPositions, LogSoftmax, Mode, Relu, Reshape, RmsNorm,
+    RotaryPositions, Selu, Sigmoid, Silu, SinusoidalPositions, Softmax, Softplus, Tanh,
 };
 #[cfg(feature = "serde")]
 use downhill_tensor::Gain;
@@ -157,22 +158,31 @@ fn every_description_survives_json() {
     let all: Vec<Description> = vec![
         Add.into(),
         Affine::new(3).without_bias().with_init(Init::Orthogonal { gain: Gain::Relu }).into(),
+        BatchNorm::new().with_cumulative_average().into(),
         Concat::new(1).into(),
         Conv1d::new(3, 2).into(),
         Conv2d::new(3, [2, 1]).with_padding(Padding::Same).into(),
         ConvTranspose2d::new(3, 2).with_stride([1, 2]).into(),
         Dropout::new(0.25).into(),
         Elu { alpha: 0.5 }.into(),
+        Embedding::new(7, 3).with_padding(0).into(),
         Flatten.into(),
         Gelu::Tanh.into(),
+        GroupNorm::new(2).into(),
         Identity.into(),
+        InstanceNorm::new().with_affine().into(),
+        LayerNorm::new().with_axes(2).into(),
         LeakyRelu::default().into(),
+        LearntPositions::new().into(),
         LogSoftmax.into(),
         Relu.into(),
         Reshape::new([2, 3]).into(),
+        RmsNorm::new().into(),
+        RotaryPositions::new().interleaved().into(),
         Selu.into(),
         Sigmoid.into(),
         Silu.into(),
+        SinusoidalPositions::new().into(),
         Softmax.into(),
         Softplus.into(),
         Tanh.into(),

@@ -11,6 +11,7 @@ mod kernel;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
 pub mod math;
+pub mod normalise;
 pub mod product;
 pub mod random;
 pub mod reduce;

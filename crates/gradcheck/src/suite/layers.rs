@@ -6,10 +6,14 @@ use crate::{GradcheckError, LayerCheck, Report, check_layer};
 
 mod activations;
 mod convolution;
+mod embedding;
 mod maps;
+mod normalisation;
 mod shape;
 
 pub(super) const ENTRIES: &[&[Entry]] = &[activations::ENTRIES, convolution::ENTRIES, maps::ENTRIES, shape::ENTRIES];
+pub(super) const ENTRIES: &[&[Entry]] =
+    &[activations::ENTRIES, embedding::ENTRIES, maps::ENTRIES, normalisation::ENTRIES, shape::ENTRIES];
 
 /// Declares `ENTRIES`: a layer's name, and how it is checked with what a stream draws.
 macro_rules! layers {
