@@ -59,16 +59,23 @@ macro_rules! description {
 
 // One line for each layer, so that a change shows as one.
 description! {
+    AdaptiveAveragePool1d,
+    AdaptiveAveragePool2d,
     Add,
     Affine,
+    AveragePool1d,
+    AveragePool2d,
     Concat,
     Dropout,
     Elu,
     Flatten,
     Gelu,
+    GlobalAveragePool,
     Identity,
     LeakyRelu,
     LogSoftmax,
+    MaxPool1d,
+    MaxPool2d,
     Relu,
     Reshape,
     Selu,

@@ -10,7 +10,9 @@ mod description;
 mod dropout;
 mod erased;
 mod merge;
+mod pair;
 mod pass;
+mod pooling;
 mod shape;
 mod signature;
 mod softmax;
@@ -28,7 +30,11 @@ pub use dropout::Dropout;
 #[doc(hidden)]
 pub use erased::ErasedLayer;
 pub use merge::{Add, Concat};
+pub use pair::Pair;
 pub use pass::{Backward, Forward, Inputs, InputsMut, MAX_INPUTS, Mode, Params, ParamsMut, Streams};
+pub use pooling::{
+    AdaptiveAveragePool1d, AdaptiveAveragePool2d, AveragePool1d, AveragePool2d, GlobalAveragePool, MaxPool1d, MaxPool2d,
+};
 pub use shape::{Flatten, Reshape};
 pub use signature::{Parameter, Signature, WholeNumbers, sole};
 pub use softmax::{LogSoftmax, Softmax};
