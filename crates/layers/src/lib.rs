@@ -13,7 +13,9 @@ mod embedding;
 mod erased;
 mod merge;
 mod normalisation;
+mod pair;
 mod pass;
+mod pooling;
 mod shape;
 mod signature;
 mod softmax;
@@ -34,7 +36,11 @@ pub use embedding::{Embedding, LearntPositions, RotaryPositions, SinusoidalPosit
 pub use erased::ErasedLayer;
 pub use merge::{Add, Concat};
 pub use normalisation::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm};
+pub use pair::Pair;
 pub use pass::{Backward, Forward, Inputs, InputsMut, MAX_INPUTS, Mode, Params, ParamsMut, Streams};
+pub use pooling::{
+    AdaptiveAveragePool1d, AdaptiveAveragePool2d, AveragePool1d, AveragePool2d, GlobalAveragePool, MaxPool1d, MaxPool2d,
+};
 pub use shape::{Flatten, Reshape};
 pub use signature::{Parameter, Signature, WholeNumbers, sole};
 pub use softmax::{LogSoftmax, Softmax};

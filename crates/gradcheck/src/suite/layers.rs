@@ -14,6 +14,8 @@ mod shape;
 pub(super) const ENTRIES: &[&[Entry]] = &[activations::ENTRIES, convolution::ENTRIES, maps::ENTRIES, shape::ENTRIES];
 pub(super) const ENTRIES: &[&[Entry]] =
     &[activations::ENTRIES, embedding::ENTRIES, maps::ENTRIES, normalisation::ENTRIES, shape::ENTRIES];
+mod pooling;
+pub(super) const ENTRIES: &[&[Entry]] = &[activations::ENTRIES, maps::ENTRIES, pooling::ENTRIES, shape::ENTRIES];
 
 /// Declares `ENTRIES`: a layer's name, and how it is checked with what a stream draws.
 macro_rules! layers {
