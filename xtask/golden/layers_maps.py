@@ -14,14 +14,22 @@ def affine():
     sizes = [(1, 1, 1), (1, 3, 2), (4, 1, 5), (3, 7, 1), (2, 16, 16), (5, 17, 9), (1, 40, 12), (2, 3, 50), (7, 8, 6), (17, 5, 4)]
     for examples, inputs, outputs in sizes:
         for bias in [True, False]:
-            theta = [draw.numbers([inputs, outputs], -1, 1)] + ([draw.numbers([outputs], -1, 1)] if bias else [])
-            golden.case(
-                {"outputs": outputs, "bias": bias} | START,
-                [draw.numbers([examples, inputs])],
-                lambda x, theta, kept: F.linear(x[0], theta[0].T, *theta[1:]),
-                theta,
-            )
+            affine_case(golden, [examples, inputs], outputs, bias)
+    # Every vector along the last axis is mapped.
+    for axes in [[1, 1, 1], [2, 3, 4], [1, 7, 5], [3, 1, 6], [2, 2, 3, 5], [1, 2, 1, 2, 3]]:
+        affine_case(golden, axes, draw.size(1, 6), len(axes) != 4)
     golden.write()
+
+
+def affine_case(golden, axes, outputs, bias):
+    draw = golden.draw
+    theta = [draw.numbers([axes[-1], outputs], -1, 1)] + ([draw.numbers([outputs], -1, 1)] if bias else [])
+    golden.case(
+        {"outputs": outputs, "bias": bias} | START,
+        [draw.numbers(axes)],
+        lambda x, theta, kept: F.linear(x[0], theta[0].T, *theta[1:]),
+        theta,
+    )
 
 
 def dropout():

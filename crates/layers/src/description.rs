@@ -85,6 +85,7 @@ description! {
     LogSoftmax,
     MaxPool1d,
     MaxPool2d,
+    MultiHeadAttention,
     Relu,
     Reshape,
     RmsNorm,

@@ -5,6 +5,7 @@
 mod activation;
 mod activations;
 mod affine;
+mod attention;
 mod bound;
 mod convolution;
 mod description;
@@ -27,6 +28,7 @@ use downhill_tensor::{Scalar, Seed, Shape, ShapeError};
 pub use activation::Activation;
 pub use activations::{Elu, Gelu, Identity, LeakyRelu, Relu, Selu, Sigmoid, Silu, Softplus, Tanh};
 pub use affine::Affine;
+pub use attention::MultiHeadAttention;
 pub use bound::Bound;
 pub use convolution::{Conv1d, Conv2d, ConvTranspose2d, Padding, Pair};
 pub use description::Description;

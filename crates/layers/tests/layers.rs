@@ -4,6 +4,8 @@ use downhill_layers::{
     Activation, Add, Affine, BatchNorm, Concat, Description, Dropout, Elu, Embedding, Flatten, Gelu, GroupNorm,
     Identity, InstanceNorm, Layer, LayerNorm, LeakyRelu, LearntPositions, LogSoftmax, Mode, Relu, Reshape, RmsNorm,
     RotaryPositions, Selu, Sigmoid, Silu, SinusoidalPositions, Softmax, Softplus, Tanh,
+    Activation, Add, Affine, Concat, Description, Dropout, Elu, Flatten, Gelu, Identity, Layer, LeakyRelu, LogSoftmax,
+    Mode, MultiHeadAttention, Relu, Reshape, Selu, Sigmoid, Silu, Softmax, Softplus, Tanh,
 };
 #[cfg(feature = "serde")]
 use downhill_tensor::Gain;
@@ -104,9 +106,15 @@ fn concat_puts_blocks_side_by_side_along_any_axis() {
 fn what_does_not_fit_is_an_error_with_both_shapes() {
     let text = |layer: &dyn Fn() -> Result<(), downhill_tensor::ShapeError>| layer().unwrap_err().to_string();
     assert_eq!(
-        text(&|| Affine::new(3).bind::<f32>([2, 2], Seed(0)).map(drop)),
-        "Affine takes a vector per example, but was given the shape 2x2; put Flatten before it"
+        text(&|| Affine::new(3).bind::<f32>([], Seed(0)).map(drop)),
+        "Affine takes vectors along the last axis of an example, but was given the shape scalar; put Reshape::new([1]) \
+         before it to see a number as a vector of one"
     );
+    assert_eq!(
+        text(&|| Affine::new(usize::MAX).bind::<f32>([2, 3], Seed(0)).map(drop)),
+        format!("Affine: {} numbers in the place of each 3 of 2x3 are too many elements", usize::MAX)
+    );
+    assert!(text(&|| Affine::new(2).bind::<f32>([3, 0], Seed(0)).map(drop)).contains("a map from 0 to 2 numbers"));
     assert!(text(&|| Affine::new(0).bind::<f32>([2], Seed(0)).map(drop)).contains("must be at least 1"));
     assert!(text(&|| Dropout::new(f64::NAN).bind::<f32>([2], Seed(0)).map(drop)).contains("but is NaN"));
     assert!(text(&|| Elu { alpha: f64::INFINITY }.bind::<f32>([2], Seed(0)).map(drop)).contains("finite"));
@@ -139,6 +147,25 @@ fn an_affine_layer_starts_as_in_pytorch_and_may_do_without_its_bias() {
     let largest = affine.parameters().iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
     assert!(largest <= 0.125 && largest > 0.124, "U(±1/√64): {largest}");
     assert_eq!(Affine::new(100).without_bias().bind::<f64>([64], Seed(1)).unwrap().parameters().len(), 6400);
+}
+
+#[test]
+fn an_affine_layer_maps_every_vector_along_the_last_axis() {
+    let x = array![[1.0, 0.0, 0.0, 1.0, 2.0, -1.0]]; // (1, 3, 2)
+    let mut affine = Affine::new(1).bind::<f64>([3, 2], Seed(0)).unwrap();
+    assert_eq!(affine.signature().output(), Shape::from([3, 1]));
+    affine.set("weight", &[2.0, 5.0]).unwrap();
+    affine.set("bias", &[0.5]).unwrap();
+    assert_eq!(affine.forward(x.view()).unwrap(), array![[2.5, 5.5, -0.5]]);
+    let dx = affine.backward(array![[1.0, 0.0, -1.0]].view()).unwrap();
+    assert_eq!(dx, array![[2.0, 5.0, 0.0, 0.0, -2.0, -5.0]]);
+    assert_eq!(affine.gradient("weight").unwrap(), [-1.0, 1.0], "one sum over all rows");
+    assert_eq!(affine.gradient("bias").unwrap(), [0.0]);
+    // No steps at all are no rows.
+    let mut affine = Affine::new(4).bind::<f64>([0, 2], Seed(0)).unwrap();
+    assert_eq!(affine.forward(Array2::zeros((2, 0)).view()).unwrap().dim(), (2, 0));
+    assert_eq!(affine.backward(Array2::zeros((2, 0)).view()).unwrap().dim(), (2, 0));
+    assert!(affine.gradients().iter().all(|&g| g == 0.0));
 }
 
 #[test]
@@ -175,6 +202,7 @@ fn every_description_survives_json() {
         LeakyRelu::default().into(),
         LearntPositions::new().into(),
         LogSoftmax.into(),
+        MultiHeadAttention::new(4).causal().with_lengths().with_rotary_positions(100.0).into(),
         Relu.into(),
         Reshape::new([2, 3]).into(),
         RmsNorm::new().into(),

@@ -42,8 +42,9 @@ fn a_parameter_can_be_set_in_its_usual_shape() {
 fn a_layer_that_does_not_fit_is_named_with_both_shapes() {
     let error = |input: Shape, block: Sequential| Network::<f32>::build(input, block, Seed(1)).unwrap_err().to_string();
     assert_eq!(
-        error([3, 28, 28].into(), sequential![Relu, Affine::new(10)]),
-        "layer `1`: Affine takes a vector per example, but was given the shape 3x28x28; put Flatten before it"
+        error([].into(), sequential![Relu, Affine::new(10)]),
+        "layer `1`: Affine takes vectors along the last axis of an example, but was given the shape scalar; \
+         put Reshape::new([1]) before it to see a number as a vector of one"
     );
     assert_eq!(
         error([4].into(), sequential![Tanh, Residual(sequential![Affine::new(5)])]),

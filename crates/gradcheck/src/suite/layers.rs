@@ -7,6 +7,7 @@ use crate::{GradcheckError, LayerCheck, Report, check_layer};
 mod activations;
 mod convolution;
 mod embedding;
+mod attention;
 mod maps;
 mod normalisation;
 mod shape;
@@ -16,6 +17,7 @@ pub(super) const ENTRIES: &[&[Entry]] =
     &[activations::ENTRIES, embedding::ENTRIES, maps::ENTRIES, normalisation::ENTRIES, shape::ENTRIES];
 mod pooling;
 pub(super) const ENTRIES: &[&[Entry]] = &[activations::ENTRIES, maps::ENTRIES, pooling::ENTRIES, shape::ENTRIES];
+pub(super) const ENTRIES: &[&[Entry]] = &[activations::ENTRIES, attention::ENTRIES, maps::ENTRIES, shape::ENTRIES];
 
 /// Declares `ENTRIES`: a layer's name, and how it is checked with what a stream draws.
 macro_rules! layers {

@@ -148,9 +148,11 @@ pub(super) fn run<T: Scalar>(job: &mut Job<'_, T>) -> bool {
     if instructions == Instructions::Portable {
         return false;
     }
-    if job.c.strides()[1] != 1 {
+    // An axis of length one has no stride to speak of.
+    let unit = |axis: usize| job.c.strides()[axis] == 1 || job.c.shape()[axis] == 1;
+    if !unit(1) {
         // Rows of the transposed result may be contiguous; but its start row would be a column.
-        let transposable = job.c.strides()[0] == 1 && !matches!(job.start, Start::Row(_));
+        let transposable = unit(0) && !matches!(job.start, Start::Row(_));
         return transposable && run(&mut job.transposed());
     }
     let ((m, k), n) = (job.a.dim(), job.b.ncols());

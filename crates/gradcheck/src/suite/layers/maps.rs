@@ -7,7 +7,7 @@ layers! {
     Affine: |s| {
         let affine = Affine::new(size(s, 9));
         let affine = if choose(s, &[true, false]) { affine } else { affine.without_bias() };
-        check(&affine, &[[size(s, 9)].into()], s)
+        check(&affine, &[any(s)], s)
     },
     Dropout: |s| check(&Dropout::new(choose(s, &[0.0, 0.3, 0.5, 0.9, 1.0])), &[any(s)], s),
 }
