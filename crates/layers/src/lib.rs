@@ -30,7 +30,7 @@ pub use activations::{Elu, Gelu, Identity, LeakyRelu, Relu, Selu, Sigmoid, Silu,
 pub use affine::Affine;
 pub use attention::MultiHeadAttention;
 pub use bound::Bound;
-pub use convolution::{Conv1d, Conv2d, ConvTranspose2d, Padding, Pair};
+pub use convolution::{Conv1d, Conv2d, ConvTranspose2d, Padding};
 pub use description::Description;
 pub use dropout::Dropout;
 pub use embedding::{Embedding, LearntPositions, RotaryPositions, SinusoidalPositions};

@@ -5,6 +5,8 @@
 /// assert_eq!(Pair::from(3), Pair::from([3, 3]));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(transparent))]
 pub struct Pair<N = usize>(pub [N; 2]);
 
 macro_rules! pair_from {

@@ -2,10 +2,8 @@
 
 use downhill_layers::{
     Activation, Add, Affine, BatchNorm, Concat, Description, Dropout, Elu, Embedding, Flatten, Gelu, GroupNorm,
-    Identity, InstanceNorm, Layer, LayerNorm, LeakyRelu, LearntPositions, LogSoftmax, Mode, Relu, Reshape, RmsNorm,
-    RotaryPositions, Selu, Sigmoid, Silu, SinusoidalPositions, Softmax, Softplus, Tanh,
-    Activation, Add, Affine, Concat, Description, Dropout, Elu, Flatten, Gelu, Identity, Layer, LeakyRelu, LogSoftmax,
-    Mode, MultiHeadAttention, Relu, Reshape, Selu, Sigmoid, Silu, Softmax, Softplus, Tanh,
+    Identity, InstanceNorm, Layer, LayerNorm, LeakyRelu, LearntPositions, LogSoftmax, Mode, MultiHeadAttention, Relu,
+    Reshape, RmsNorm, RotaryPositions, Selu, Sigmoid, Silu, SinusoidalPositions, Softmax, Softplus, Tanh,
 };
 #[cfg(feature = "serde")]
 use downhill_tensor::Gain;

@@ -5,19 +5,24 @@ use super::{Entry, size};
 use crate::{GradcheckError, LayerCheck, Report, check_layer};
 
 mod activations;
+mod attention;
 mod convolution;
 mod embedding;
-mod attention;
 mod maps;
 mod normalisation;
+mod pooling;
 mod shape;
 
-pub(super) const ENTRIES: &[&[Entry]] = &[activations::ENTRIES, convolution::ENTRIES, maps::ENTRIES, shape::ENTRIES];
-pub(super) const ENTRIES: &[&[Entry]] =
-    &[activations::ENTRIES, embedding::ENTRIES, maps::ENTRIES, normalisation::ENTRIES, shape::ENTRIES];
-mod pooling;
-pub(super) const ENTRIES: &[&[Entry]] = &[activations::ENTRIES, maps::ENTRIES, pooling::ENTRIES, shape::ENTRIES];
-pub(super) const ENTRIES: &[&[Entry]] = &[activations::ENTRIES, attention::ENTRIES, maps::ENTRIES, shape::ENTRIES];
+pub(super) const ENTRIES: &[&[Entry]] = &[
+    activations::ENTRIES,
+    attention::ENTRIES,
+    convolution::ENTRIES,
+    embedding::ENTRIES,
+    maps::ENTRIES,
+    normalisation::ENTRIES,
+    pooling::ENTRIES,
+    shape::ENTRIES,
+];
 
 /// Declares `ENTRIES`: a layer's name, and how it is checked with what a stream draws.
 macro_rules! layers {

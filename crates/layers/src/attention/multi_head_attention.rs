@@ -545,7 +545,7 @@ impl<T: Scalar> Ahead<'_, T> {
             let columns = sizes.columns(head);
             for rows in sizes.blocks() {
                 let visible = sizes.visible(rows.end - 1, there);
-                let block = rows.len() * keys;
+                let block = ExactSizeIterator::len(&rows) * keys;
                 let (scores, spare) = room.split_at_mut(block);
                 let (p, log_sums) = if sizes.keeps_weights() {
                     (&mut kept[rows.start * keys..][..block], &mut [][..])
@@ -554,7 +554,7 @@ impl<T: Scalar> Ahead<'_, T> {
                 };
                 // S = Q Kᵀ
                 let (q, k) = (part(q, rows.clone(), columns.clone()), part(k, 0..visible, columns.clone()));
-                product(q, k.t(), Start::Zero, part(matrix_mut(p, keys), 0..rows.len(), 0..visible));
+                product(q, k.t(), Start::Zero, part(matrix_mut(p, keys), 0..ExactSizeIterator::len(&rows), 0..visible));
                 // P = softmax(S/√d)
                 vectorized(Softmax { sizes, there, visible, first: rows.start, p, log_sums });
                 let weights = match &mut dropped {
@@ -574,7 +574,7 @@ impl<T: Scalar> Ahead<'_, T> {
                     None => &*p,
                 };
                 // C = P V
-                let weights = part(matrix(weights, keys), 0..rows.len(), 0..visible);
+                let weights = part(matrix(weights, keys), 0..ExactSizeIterator::len(&rows), 0..visible);
                 let v = part(v, 0..visible, columns.clone());
                 product(weights, v, Start::Zero, part(context.view_mut(), rows, columns.clone()));
             }
@@ -598,7 +598,7 @@ impl<T: Scalar> Back<'_, T> {
             let mut start = Start::Zero;
             for rows in sizes.blocks().rev() {
                 let visible = sizes.visible(rows.end - 1, there);
-                let block = rows.len() * keys;
+                let block = ExactSizeIterator::len(&rows) * keys;
                 let (dp, spare) = room.split_at_mut(block);
                 let q = part(q, rows.clone(), columns.clone());
                 let [k, v] = [k, v].map(|all| part(all, 0..visible, columns.clone()));
@@ -606,11 +606,21 @@ impl<T: Scalar> Back<'_, T> {
                 let seen = |all| ArrayViewMut2::split_at(part(all, 0..keys, columns.clone()), Axis(0), visible);
                 let [(dk, mut dk_beyond), (dv, mut dv_beyond)] = [dk.view_mut(), dv.view_mut()].map(seen);
                 // dP = dC Vᵀ
-                product(dc.view(), v.t(), Start::Zero, part(matrix_mut(dp, keys), 0..rows.len(), 0..visible));
+                product(
+                    dc.view(),
+                    v.t(),
+                    Start::Zero,
+                    part(matrix_mut(dp, keys), 0..ExactSizeIterator::len(&rows), 0..visible),
+                );
                 // P as it is, and as the product took it.
                 let (p, weights) = if !sizes.keeps_weights() {
                     let p = &mut spare[..block];
-                    product(q, k.t(), Start::Zero, part(matrix_mut(p, keys), 0..rows.len(), 0..visible));
+                    product(
+                        q,
+                        k.t(),
+                        Start::Zero,
+                        part(matrix_mut(p, keys), 0..ExactSizeIterator::len(&rows), 0..visible),
+                    );
                     vectorized(Again { sizes, there, visible, first: rows.start, log_sums: &kept[rows.clone()], p });
                     (&*p, &*p)
                 } else if sizes.drops {
@@ -622,11 +632,11 @@ impl<T: Scalar> Back<'_, T> {
                     (p, p)
                 };
                 // dV = Pᵀ dC
-                let weights = part(matrix(weights, keys), 0..rows.len(), 0..visible);
+                let weights = part(matrix(weights, keys), 0..ExactSizeIterator::len(&rows), 0..visible);
                 product(weights.t(), dc.view(), start, dv);
                 // dS/√d, in the place of dP
                 vectorized(ScoreGradient { scale: sizes.scale(), visible, keys, p, dp });
-                let ds = part(matrix(dp, keys), 0..rows.len(), 0..visible);
+                let ds = part(matrix(dp, keys), 0..ExactSizeIterator::len(&rows), 0..visible);
                 // dQ = dS K/√d, in the place of dC        dK = dSᵀ Q/√d
                 product(ds, k, Start::Zero, dc);
                 product(ds.t(), q, start, dk);
