@@ -5,6 +5,8 @@ use downhill_layers::{
     Mode, Relu, Reshape, Selu, Sigmoid, Silu, Softmax, Softplus, Tanh,
 };
 #[cfg(feature = "serde")]
+use downhill_layers::{Gru, Lstm, Rnn};
+#[cfg(feature = "serde")]
 use downhill_tensor::Gain;
 use downhill_tensor::{Init, Scalar, Seed, Shape};
 use ndarray::{Array2, array};
@@ -160,11 +162,14 @@ fn every_description_survives_json() {
         Elu { alpha: 0.5 }.into(),
         Flatten.into(),
         Gelu::Tanh.into(),
+        Gru::new(2).with_lengths().into(),
         Identity.into(),
         LeakyRelu::default().into(),
         LogSoftmax.into(),
+        Lstm::new(3).with_layers(2).with_dropout(0.5).bidirectional().into(),
         Relu.into(),
         Reshape::new([2, 3]).into(),
+        Rnn::new(2).with_relu().without_bias().last_state().into(),
         Selu.into(),
         Sigmoid.into(),
         Silu.into(),

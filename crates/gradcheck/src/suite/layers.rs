@@ -6,9 +6,10 @@ use crate::{GradcheckError, LayerCheck, Report, check_layer};
 
 mod activations;
 mod maps;
+mod recurrent;
 mod shape;
 
-pub(super) const ENTRIES: &[&[Entry]] = &[activations::ENTRIES, maps::ENTRIES, shape::ENTRIES];
+pub(super) const ENTRIES: &[&[Entry]] = &[activations::ENTRIES, maps::ENTRIES, recurrent::ENTRIES, shape::ENTRIES];
 
 /// Declares `ENTRIES`: a layer's name, and how it is checked with what a stream draws.
 macro_rules! layers {
