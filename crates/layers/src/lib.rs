@@ -17,6 +17,7 @@ mod normalisation;
 mod pair;
 mod pass;
 mod pooling;
+mod recurrent;
 mod shape;
 mod signature;
 mod softmax;
@@ -43,6 +44,7 @@ pub use pass::{Backward, Forward, Inputs, InputsMut, MAX_INPUTS, Mode, Params, P
 pub use pooling::{
     AdaptiveAveragePool1d, AdaptiveAveragePool2d, AveragePool1d, AveragePool2d, GlobalAveragePool, MaxPool1d, MaxPool2d,
 };
+pub use recurrent::{Cell, CellGradient, Gru, GruCell, Lstm, LstmCell, Recurrent, Rnn, RnnCell};
 pub use shape::{Flatten, Reshape};
 pub use signature::{Parameter, Signature, WholeNumbers, sole};
 pub use softmax::{LogSoftmax, Softmax};

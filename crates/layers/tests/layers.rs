@@ -6,6 +6,8 @@ use downhill_layers::{
     Reshape, RmsNorm, RotaryPositions, Selu, Sigmoid, Silu, SinusoidalPositions, Softmax, Softplus, Tanh,
 };
 #[cfg(feature = "serde")]
+use downhill_layers::{Gru, Lstm, Rnn};
+#[cfg(feature = "serde")]
 use downhill_tensor::Gain;
 use downhill_tensor::{Init, Scalar, Seed, Shape};
 use ndarray::{Array2, array};
@@ -194,6 +196,7 @@ fn every_description_survives_json() {
         Flatten.into(),
         Gelu::Tanh.into(),
         GroupNorm::new(2).into(),
+        Gru::new(2).with_lengths().into(),
         Identity.into(),
         InstanceNorm::new().with_affine().into(),
         LayerNorm::new().with_axes(2).into(),
@@ -205,6 +208,8 @@ fn every_description_survives_json() {
         Reshape::new([2, 3]).into(),
         RmsNorm::new().into(),
         RotaryPositions::new().interleaved().into(),
+        Lstm::new(3).with_layers(2).with_dropout(0.5).bidirectional().into(),
+        Rnn::new(2).with_relu().without_bias().last_state().into(),
         Selu.into(),
         Sigmoid.into(),
         Silu.into(),

@@ -11,6 +11,7 @@ mod embedding;
 mod maps;
 mod normalisation;
 mod pooling;
+mod recurrent;
 mod shape;
 
 pub(super) const ENTRIES: &[&[Entry]] = &[
@@ -21,6 +22,7 @@ pub(super) const ENTRIES: &[&[Entry]] = &[
     maps::ENTRIES,
     normalisation::ENTRIES,
     pooling::ENTRIES,
+    recurrent::ENTRIES,
     shape::ENTRIES,
 ];
 
