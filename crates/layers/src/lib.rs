@@ -9,10 +9,14 @@ mod bound;
 mod description;
 mod dropout;
 mod erased;
+mod glu;
 mod merge;
 mod pair;
 mod pass;
 mod pooling;
+mod prelu;
+mod resize;
+mod rrelu;
 mod shape;
 mod signature;
 mod softmax;
@@ -22,22 +26,29 @@ use std::fmt::Debug;
 use downhill_tensor::{Scalar, Seed, Shape, ShapeError};
 
 pub use activation::Activation;
-pub use activations::{Elu, Gelu, Identity, LeakyRelu, Relu, Selu, Sigmoid, Silu, Softplus, Tanh};
+pub use activations::{
+    Celu, Elu, Gelu, Hardshrink, Hardsigmoid, Hardswish, Hardtanh, Identity, LeakyRelu, LogSigmoid, Mish, Relu, Relu6,
+    Selu, Sigmoid, Silu, Softplus, Softshrink, Softsign, Tanh, Tanhshrink, Threshold,
+};
 pub use affine::Affine;
 pub use bound::Bound;
 pub use description::Description;
 pub use dropout::Dropout;
 #[doc(hidden)]
 pub use erased::ErasedLayer;
+pub use glu::Glu;
 pub use merge::{Add, Concat};
 pub use pair::Pair;
 pub use pass::{Backward, Forward, Inputs, InputsMut, MAX_INPUTS, Mode, Params, ParamsMut, Streams};
 pub use pooling::{
     AdaptiveAveragePool1d, AdaptiveAveragePool2d, AveragePool1d, AveragePool2d, GlobalAveragePool, MaxPool1d, MaxPool2d,
 };
+pub use prelu::PRelu;
+pub use resize::{Interpolation, Pad, PadMode, Upsample};
+pub use rrelu::RRelu;
 pub use shape::{Flatten, Reshape};
 pub use signature::{Parameter, Signature, WholeNumbers, sole};
-pub use softmax::{LogSoftmax, Softmax};
+pub use softmax::{LogSoftmax, Softmax, Softmin};
 
 /// A differentiable function y = f(x; θ) and its chain rule, written once for every precision.
 ///

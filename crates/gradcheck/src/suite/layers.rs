@@ -7,9 +7,11 @@ use crate::{GradcheckError, LayerCheck, Report, check_layer};
 mod activations;
 mod maps;
 mod pooling;
+mod resize;
 mod shape;
 
-pub(super) const ENTRIES: &[&[Entry]] = &[activations::ENTRIES, maps::ENTRIES, pooling::ENTRIES, shape::ENTRIES];
+pub(super) const ENTRIES: &[&[Entry]] =
+    &[activations::ENTRIES, maps::ENTRIES, pooling::ENTRIES, resize::ENTRIES, shape::ENTRIES];
 
 /// Declares `ENTRIES`: a layer's name, and how it is checked with what a stream draws.
 macro_rules! layers {
