@@ -12,12 +12,16 @@ mod description;
 mod dropout;
 mod embedding;
 mod erased;
+mod glu;
 mod merge;
 mod normalisation;
 mod pair;
 mod pass;
 mod pooling;
 mod recurrent;
+mod prelu;
+mod resize;
+mod rrelu;
 mod shape;
 mod signature;
 mod softmax;
@@ -27,7 +31,10 @@ use std::fmt::Debug;
 use downhill_tensor::{Scalar, Seed, Shape, ShapeError};
 
 pub use activation::Activation;
-pub use activations::{Elu, Gelu, Identity, LeakyRelu, Relu, Selu, Sigmoid, Silu, Softplus, Tanh};
+pub use activations::{
+    Celu, Elu, Gelu, Hardshrink, Hardsigmoid, Hardswish, Hardtanh, Identity, LeakyRelu, LogSigmoid, Mish, Relu, Relu6,
+    Selu, Sigmoid, Silu, Softplus, Softshrink, Softsign, Tanh, Tanhshrink, Threshold,
+};
 pub use affine::Affine;
 pub use attention::MultiHeadAttention;
 pub use bound::Bound;
@@ -37,6 +44,7 @@ pub use dropout::Dropout;
 pub use embedding::{Embedding, LearntPositions, RotaryPositions, SinusoidalPositions};
 #[doc(hidden)]
 pub use erased::ErasedLayer;
+pub use glu::Glu;
 pub use merge::{Add, Concat};
 pub use normalisation::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm};
 pub use pair::Pair;
@@ -45,9 +53,12 @@ pub use pooling::{
     AdaptiveAveragePool1d, AdaptiveAveragePool2d, AveragePool1d, AveragePool2d, GlobalAveragePool, MaxPool1d, MaxPool2d,
 };
 pub use recurrent::{Cell, CellGradient, Gru, GruCell, Lstm, LstmCell, Recurrent, Rnn, RnnCell};
+pub use prelu::PRelu;
+pub use resize::{Interpolation, Pad, PadMode, Upsample};
+pub use rrelu::RRelu;
 pub use shape::{Flatten, Reshape};
 pub use signature::{Parameter, Signature, WholeNumbers, sole};
-pub use softmax::{LogSoftmax, Softmax};
+pub use softmax::{LogSoftmax, Softmax, Softmin};
 
 /// A differentiable function y = f(x; θ) and its chain rule, written once for every precision.
 ///

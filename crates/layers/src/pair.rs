@@ -28,3 +28,9 @@ macro_rules! pair_from {
 }
 
 pair_from!(usize f64);
+
+impl From<usize> for Pair<f64> {
+    fn from(both: usize) -> Self {
+        Self::from(both as f64)
+    }
+}

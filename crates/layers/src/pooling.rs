@@ -24,8 +24,8 @@ fn sequence(layer: &'static str, inputs: &[Shape]) -> Result<[usize; 2], ShapeEr
     x.axes().try_into().map_err(|_| ShapeError::Rank { by: layer, expected, got: x, hint })
 }
 
-/// (channels, rows, columns) of the only input of a pooling layer in two dimensions.
-fn image(layer: &'static str, inputs: &[Shape]) -> Result<[usize; 3], ShapeError> {
+/// (channels, rows, columns) of the only input of a layer of images.
+pub(crate) fn image(layer: &'static str, inputs: &[Shape]) -> Result<[usize; 3], ShapeError> {
     let x = sole(layer, inputs)?;
     let expected = "an image per example, channels x rows x columns";
     let hint = "put Reshape before it, to [1, rows, columns] where there is one channel";

@@ -12,6 +12,7 @@ mod maps;
 mod normalisation;
 mod pooling;
 mod recurrent;
+mod resize;
 mod shape;
 
 pub(super) const ENTRIES: &[&[Entry]] = &[
@@ -23,6 +24,7 @@ pub(super) const ENTRIES: &[&[Entry]] = &[
     normalisation::ENTRIES,
     pooling::ENTRIES,
     recurrent::ENTRIES,
+    resize::ENTRIES,
     shape::ENTRIES,
 ];
 
