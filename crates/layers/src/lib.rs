@@ -5,6 +5,7 @@
 mod activation;
 mod activations;
 mod affine;
+mod bilinear;
 mod bound;
 mod description;
 mod dropout;
@@ -13,9 +14,11 @@ mod erased;
 mod merge;
 mod normalisation;
 mod pass;
+mod scale;
 mod shape;
 mod signature;
 mod softmax;
+mod spatial_dropout;
 
 use std::fmt::Debug;
 
@@ -24,18 +27,21 @@ use downhill_tensor::{Scalar, Seed, Shape, ShapeError};
 pub use activation::Activation;
 pub use activations::{Elu, Gelu, Identity, LeakyRelu, Relu, Selu, Sigmoid, Silu, Softplus, Tanh};
 pub use affine::Affine;
+pub use bilinear::Bilinear;
 pub use bound::Bound;
 pub use description::Description;
 pub use dropout::Dropout;
 pub use embedding::{Embedding, LearntPositions, RotaryPositions, SinusoidalPositions};
 #[doc(hidden)]
 pub use erased::ErasedLayer;
-pub use merge::{Add, Concat};
+pub use merge::{Add, Concat, Mean, Multiply, Sum};
 pub use normalisation::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm};
 pub use pass::{Backward, Forward, Inputs, InputsMut, MAX_INPUTS, Mode, Params, ParamsMut, Streams};
-pub use shape::{Flatten, Reshape};
+pub use scale::Scale;
+pub use shape::{Flatten, Permute, Reshape, Slice};
 pub use signature::{Parameter, Signature, WholeNumbers, sole};
 pub use softmax::{LogSoftmax, Softmax};
+pub use spatial_dropout::SpatialDropout;
 
 /// A differentiable function y = f(x; θ) and its chain rule, written once for every precision.
 ///

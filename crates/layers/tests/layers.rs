@@ -1,9 +1,10 @@
 //! What layers make of known numbers, at their edges too; their derivatives are checked by `downhill-gradcheck`.
 
 use downhill_layers::{
-    Activation, Add, Affine, BatchNorm, Concat, Description, Dropout, Elu, Embedding, Flatten, Gelu, GroupNorm,
-    Identity, InstanceNorm, Layer, LayerNorm, LeakyRelu, LearntPositions, LogSoftmax, Mode, Relu, Reshape, RmsNorm,
-    RotaryPositions, Selu, Sigmoid, Silu, SinusoidalPositions, Softmax, Softplus, Tanh,
+    Activation, Add, Affine, BatchNorm, Bilinear, Concat, Description, Dropout, Elu, Embedding, Flatten, Gelu,
+    GroupNorm, Identity, InstanceNorm, Layer, LayerNorm, LeakyRelu, LearntPositions, LogSoftmax, Mean, Mode, Multiply,
+    Permute, Relu, Reshape, RmsNorm, RotaryPositions, Scale, Selu, Sigmoid, Silu, SinusoidalPositions, Slice, Softmax,
+    Softplus, SpatialDropout, Sum, Tanh,
 };
 #[cfg(feature = "serde")]
 use downhill_tensor::Gain;
@@ -157,6 +158,7 @@ fn every_description_survives_json() {
         Add.into(),
         Affine::new(3).without_bias().with_init(Init::Orthogonal { gain: Gain::Relu }).into(),
         BatchNorm::new().with_cumulative_average().into(),
+        Bilinear::new(3).without_bias().into(),
         Concat::new(1).into(),
         Dropout::new(0.25).into(),
         Elu { alpha: 0.5 }.into(),
@@ -170,16 +172,23 @@ fn every_description_survives_json() {
         LeakyRelu::default().into(),
         LearntPositions::new().into(),
         LogSoftmax.into(),
+        Mean::new(1).keep_axis().into(),
+        Multiply.into(),
+        Permute::new([1, 0]).into(),
         Relu.into(),
         Reshape::new([2, 3]).into(),
         RmsNorm::new().into(),
         RotaryPositions::new().interleaved().into(),
+        Scale::new(0.5).into(),
         Selu.into(),
         Sigmoid.into(),
         Silu.into(),
         SinusoidalPositions::new().into(),
+        Slice::new(0, 1..3).into(),
         Softmax.into(),
         Softplus.into(),
+        SpatialDropout::new(0.5).into(),
+        Sum::new(0).into(),
         Tanh.into(),
     ];
     assert_eq!(all.len(), Description::NAMES.len(), "a layer is missing here");

@@ -9,6 +9,7 @@ mod init;
 mod kernel;
 pub mod math;
 pub mod normalise;
+pub mod permute;
 pub mod product;
 pub mod random;
 pub mod reduce;
