@@ -6,6 +6,7 @@ mod activation;
 mod activations;
 mod affine;
 mod attention;
+mod bilinear;
 mod bound;
 mod convolution;
 mod description;
@@ -22,9 +23,11 @@ mod recurrent;
 mod prelu;
 mod resize;
 mod rrelu;
+mod scale;
 mod shape;
 mod signature;
 mod softmax;
+mod spatial_dropout;
 
 use std::fmt::Debug;
 
@@ -37,6 +40,7 @@ pub use activations::{
 };
 pub use affine::Affine;
 pub use attention::MultiHeadAttention;
+pub use bilinear::Bilinear;
 pub use bound::Bound;
 pub use convolution::{Conv1d, Conv2d, ConvTranspose2d, Padding};
 pub use description::Description;
@@ -46,6 +50,7 @@ pub use embedding::{Embedding, LearntPositions, RotaryPositions, SinusoidalPosit
 pub use erased::ErasedLayer;
 pub use glu::Glu;
 pub use merge::{Add, Concat};
+pub use merge::{Add, Concat, Mean, Multiply, Sum};
 pub use normalisation::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm};
 pub use pair::Pair;
 pub use pass::{Backward, Forward, Inputs, InputsMut, MAX_INPUTS, Mode, Params, ParamsMut, Streams};
@@ -59,6 +64,10 @@ pub use rrelu::RRelu;
 pub use shape::{Flatten, Reshape};
 pub use signature::{Parameter, Signature, WholeNumbers, sole};
 pub use softmax::{LogSoftmax, Softmax, Softmin};
+pub use scale::Scale;
+pub use shape::{Flatten, Permute, Reshape, Slice};
+pub use softmax::{LogSoftmax, Softmax};
+pub use spatial_dropout::SpatialDropout;
 
 /// A differentiable function y = f(x; θ) and its chain rule, written once for every precision.
 ///

@@ -12,6 +12,7 @@ mod kernel;
 mod lanes;
 pub mod math;
 pub mod normalise;
+pub mod permute;
 pub mod product;
 pub mod random;
 pub mod reduce;
