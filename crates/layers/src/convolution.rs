@@ -13,24 +13,6 @@ pub use conv_transpose2d::ConvTranspose2d;
 pub use conv1d::Conv1d;
 pub use conv2d::Conv2d;
 
-/// A number for each axis of an image, the height's first; made from one number, it is for both.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(transparent))]
-pub struct Pair(pub [usize; 2]);
-
-impl From<usize> for Pair {
-    fn from(both: usize) -> Self {
-        Self([both; 2])
-    }
-}
-
-impl From<[usize; 2]> for Pair {
-    fn from(each: [usize; 2]) -> Self {
-        Self(each)
-    }
-}
-
 /// The zeros that a convolution sees around its input. `S` holds the number for each side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

@@ -283,6 +283,12 @@ impl<'a, T> ParamsMut<'a, T> {
         &mut self.flat[range(self.named, index)]
     }
 
+    /// The first parameter as a flat vector, and all others as another: both can be written at once.
+    #[must_use]
+    pub fn split_first(&mut self) -> (&mut [T], &mut [T]) {
+        self.flat.split_at_mut(self.named.first().map_or(0, |first| first.shape.len()))
+    }
+
     /// Parameter `index` as a matrix of its last axis and all before it.
     #[must_use]
     pub fn matrix(&mut self, index: usize) -> ArrayViewMut2<'_, T> {

@@ -11,6 +11,8 @@ mod kernel;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
 pub mod math;
+pub mod normalise;
+pub mod permute;
 pub mod product;
 pub mod random;
 pub mod reduce;

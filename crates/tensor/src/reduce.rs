@@ -538,6 +538,19 @@ mod tests {
     }
 
     #[test]
+    fn norms_keep_their_digits_at_both_ends_of_the_range() {
+        for scale in [1e-310, 1e-200, 1e-3, 1.0, 1e160, 1e307] {
+            let got = norm(&[3.0 * scale, 4.0 * scale]);
+            assert!((got / (5.0 * scale) - 1.0).abs() < 1e-12, "{scale}: {got}");
+        }
+        assert_eq!(norm(&[3e30_f32, 4e30]), norm(&[3e30_f32 as f64, 4e30_f32 as f64]));
+        assert_eq!(norm::<f64>(&[]), 0.0);
+        assert!(norm(&[1.0, f64::NAN]).is_nan());
+        assert!(norm(&[1.0, f64::INFINITY, f64::NAN]).is_nan());
+        assert_eq!(norm(&[1.0, f64::NEG_INFINITY]), f64::INFINITY);
+    }
+
+    #[test]
     fn columns_are_summed_row_after_row() {
         for (rows, columns) in [(0, 3), (1, 1), (3, 0), (5, 31), (7, 32), (4, 33), (40, 130), (129, 1000)] {
             let x = Array2::from_shape_vec((rows, columns), numbers::<f32>(rows * columns)).unwrap();

@@ -1,8 +1,8 @@
 use downhill_tensor::convolution::Convolution;
 use downhill_tensor::{Fans, Init, Scalar, Shape, ShapeError};
 
-use super::{Along, Padding, Pair, Weights};
-use crate::{Backward, Forward, Layer, Signature, sole};
+use super::{Along, Padding, Weights};
+use crate::{Backward, Forward, Layer, Pair, Signature, sole};
 
 /// A convolution of images: each output pixel is a weighted sum of the input's pixels around it.
 ///

@@ -1,8 +1,8 @@
 use downhill_tensor::convolution::Convolution;
 use downhill_tensor::{Fans, Init, Scalar, Shape, ShapeError, reduce};
 
-use super::{Along, Pair, Weights};
-use crate::{Backward, Forward, Layer, Signature, sole};
+use super::{Along, Weights};
+use crate::{Backward, Forward, Layer, Pair, Signature, sole};
 
 /// A transposed convolution: each input pixel paints the kernel, times its value, into a larger image.
 ///

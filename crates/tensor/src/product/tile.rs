@@ -148,9 +148,11 @@ pub(super) fn run<T: Scalar>(job: &mut Job<'_, T>) -> bool {
     if instructions == Instructions::Portable {
         return false;
     }
-    if job.c.strides()[1] != 1 {
+    // An axis of length one has no stride to speak of.
+    let unit = |axis: usize| job.c.strides()[axis] == 1 || job.c.shape()[axis] == 1;
+    if !unit(1) {
         // Rows of the transposed result may be contiguous; but its start row would be a column.
-        let transposable = job.c.strides()[0] == 1 && !matches!(job.start, Start::Row(_));
+        let transposable = unit(0) && !matches!(job.start, Start::Row(_));
         return transposable && run(&mut job.transposed());
     }
     let ((m, k), n) = (job.a.dim(), job.b.ncols());
@@ -282,7 +284,7 @@ impl<T: Scalar> Strip<T> {
         }
     }
 
-    /// All rows from `row` on, in tiles of R and then of fewer.
+    /// All rows from `row` on, in tiles of R, then of four and of fewer.
     ///
     /// # Safety
     /// As for [`tile`](Self::tile).
@@ -294,9 +296,14 @@ impl<T: Scalar> Strip<T> {
     ) {
         // SAFETY: each tile's rows lie within `rows`.
         unsafe {
-            while row + R <= self.rows {
+            // Tiles of two rows have too few sums to keep both multipliers busy: two of four are faster than six and two.
+            while row + R <= self.rows && self.rows - row != R + 2 {
                 V::tile::<R, C, false>(self, row, b, b_row);
                 row += R;
+            }
+            while row + 4 <= self.rows {
+                V::tile::<4, C, false>(self, row, b, b_row);
+                row += 4;
             }
             while row + 2 <= self.rows {
                 V::tile::<2, C, false>(self, row, b, b_row);
