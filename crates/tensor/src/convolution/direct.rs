@@ -82,20 +82,26 @@ pub(super) fn scratch_len(of: &Convolution) -> usize {
     let weigh = [4, 8, 16].map(|lanes| weigh::scratch_len(of, lanes));
     let slide = [slide::scratch_len(of, false), slide::scratch_len(of, true)];
     let most = slide.into_iter().chain(weigh).fold(0, usize::max);
-    most.saturating_add(table_len::<f32>(of))
+    most.saturating_add(distances(of))
 }
 
-/// How many numbers take the room of the distances of all taps, wherever the scratch begins.
-fn table_len<T>(of: &Convolution) -> usize {
-    (of.taps().saturating_add(1)).saturating_mul(size_of::<usize>().div_ceil(size_of::<T>()))
+/// How many distances there are: for each source that meets in an output, or a gradient, those of all taps.
+fn distances(of: &Convolution) -> usize {
+    of.channels.max(of.outputs) / of.groups * of.taps()
 }
 
-/// Cuts room for the distances of all taps off the scratch.
-fn table<'a, T: Scalar>(of: &Convolution, scratch: &'a mut [T]) -> (&'a mut [usize], &'a mut [T]) {
-    let (table, rest) = scratch.split_at_mut(table_len::<T>(of));
-    // SAFETY: `f32` and `f64`, which are all scalars, and `usize` have no padding, and any bits are a number.
-    let (_, table, _) = unsafe { table.align_to_mut::<usize>() };
-    (&mut table[..of.taps()], rest)
+/// Cuts room for the distances off the scratch.
+fn table<'a, T: Scalar>(of: &Convolution, scratch: &'a mut [T]) -> (&'a mut [u32], &'a mut [T]) {
+    // A scalar is at least as large as a distance, and aligned for one.
+    let (table, rest) = scratch.split_at_mut(distances(of));
+    // SAFETY: neither `f32`, `f64`, which are all the scalars, nor `u32` has padding, and any bits are a number.
+    let (_, table, _) = unsafe { table.align_to_mut::<u32>() };
+    (table, rest)
+}
+
+/// A distance within the planes, whose numbers a `u32` can count.
+fn distance(distance: usize) -> u32 {
+    u32::try_from(distance).unwrap_or(u32::MAX)
 }
 
 pub(super) use slide::{forward, input_gradient};
@@ -143,6 +149,12 @@ impl Line {
         let before = before.max().unwrap_or(0);
         let end = phases.map(|phase| line.skipped(phase) + line.phase(phase).count).max().unwrap_or(0);
         Self { before, length: before + end, ..line }
+    }
+
+    /// The first number of the source that lies in a plane, and its place there.
+    fn meets(&self, plane: usize) -> [usize; 2] {
+        let first = (plane + self.split - self.before % self.split) % self.split;
+        [first, (first + self.before) / self.split]
     }
 
     fn source(&self) -> usize {
@@ -244,27 +256,29 @@ impl Layout {
     #[inline(always)]
     unsafe fn put<V: Lanes>(&self, image: &[V::Number], planes: &mut [V::Number]) {
         let [height, width] = self.lines;
-        let rows = image.chunks_exact(width.source());
-        for (row, source) in rows.enumerate() {
-            let (channel, row) = (row / height.source(), row % height.source() + height.before);
-            let (plane_y, place_y) = (row % height.split, row / height.split);
-            if place_y >= height.length {
-                continue;
-            }
-            for plane_x in 0..width.split {
-                let first = (plane_x + width.split - width.before % width.split) % width.split;
-                let place_x = (first + width.before) / width.split;
-                let Some(source) = source.get(first..).filter(|_| place_x < width.length) else { continue };
-                let plane = plane_y * width.split + plane_x;
-                let start = channel * self.channel() + plane * self.plane() + place_y * width.length;
-                let target = &mut planes[start + place_x..start + width.length];
-                if width.split == 1 {
-                    let count = source.len().min(target.len());
-                    // SAFETY: the function's promise.
-                    unsafe { copy::<V>(&source[..count], &mut target[..count]) };
-                } else {
-                    for (target, source) in target.iter_mut().zip(source.iter().step_by(width.split)) {
-                        *target = *source;
+        let channels = image.chunks_exact(height.source() * width.source());
+        for (image, planes) in channels.zip(planes.chunks_exact_mut(self.channel())) {
+            for plane_y in 0..height.split {
+                for plane_x in 0..width.split {
+                    let plane = &mut planes[(plane_y * width.split + plane_x) * self.plane()..][..self.plane()];
+                    let ([first_y, place_y], [first_x, place_x]) = (height.meets(plane_y), width.meets(plane_x));
+                    let count = width.source().saturating_sub(first_x).div_ceil(width.split);
+                    let count = count.min(width.length.saturating_sub(place_x));
+                    if count == 0 {
+                        continue;
+                    }
+                    let rows = image.chunks_exact(width.source()).skip(first_y).step_by(height.split);
+                    let targets = plane.chunks_exact_mut(width.length).skip(place_y);
+                    for (row, target) in rows.zip(targets) {
+                        let (row, target) = (&row[first_x..], &mut target[place_x..place_x + count]);
+                        if width.split == 1 {
+                            // SAFETY: the function's promise.
+                            unsafe { copy::<V>(&row[..count], target) };
+                        } else {
+                            for (target, source) in target.iter_mut().zip(row.iter().step_by(width.split)) {
+                                *target = *source;
+                            }
+                        }
                     }
                 }
             }

@@ -2,21 +2,29 @@
 
 use super::*;
 
-/// The most results that are computed together.
-const MOST: [usize; 2] = [4, 8];
+/// The most channels of a result that are computed together.
+const MOST: usize = 8;
+
+/// How many channels are computed together where so many are `left` in the group: with a few vectors of each they
+/// fill the registers, 32 of AVX-512 and 16 elsewhere, and no block is much smaller than the others.
+fn block(left: usize, wide: bool) -> usize {
+    left.div_ceil(left.div_ceil(if wide { MOST } else { 6 }))
+}
 
 /// A part of a source that is this large in bytes stays in the second cache while all results are computed from it.
 const STRIP: usize = 128 * 1024;
 
 /// What all pieces of a pass have in common.
 #[derive(Clone, Copy, Debug)]
-pub struct Pass<'a, T> {
+pub(super) struct Pass<'a, T> {
     layout: Layout,
     groups: usize,
     /// The channels of the result.
     results: usize,
-    /// For each pair of phases the distances of its taps.
-    table: &'a [usize],
+    /// Whether registers are those of AVX-512.
+    wide: bool,
+    /// For each pair of phases the distances of its taps, for each source of a group.
+    table: &'a [u32],
     /// For each pair of phases the weights in the order in which they are used.
     weights: &'a [T],
     bias: Option<&'a [T]>,
@@ -46,7 +54,7 @@ fn layout(of: &Convolution, backward: bool) -> Layout {
 fn buffer_len(layout: &Layout) -> usize {
     let [height, width] = layout.lines;
     let rows = (0..height.phases()).map(|phase| height.phase(phase).count).max().unwrap_or(0);
-    rows.saturating_mul(width.length).saturating_add(SLACK).saturating_mul(MOST[1])
+    rows.saturating_mul(width.length).saturating_add(SLACK).saturating_mul(MOST)
 }
 
 fn room_len(layout: &Layout) -> usize {
@@ -101,15 +109,17 @@ fn run<T: Scalar>(
     }
     let (table, scratch) = super::table(of, scratch);
     let (weights, room) = scratch.split_at_mut(weight.len());
-    let most = MOST[usize::from(instructions() == Instructions::Avx512)];
+    let wide = instructions() == Instructions::Avx512;
     let (group, sources, kernel) = (results / of.groups, layout.channels / of.groups, of.taps());
-    let (mut tap, mut next) = (0, 0);
+    let (mut term, mut next) = (0, 0);
     for phases in layout.phases() {
-        for (distance, _) in layout.taps(phases) {
-            table[tap] = distance;
-            tap += 1;
+        for source in 0..sources {
+            for (distance, _) in layout.taps(phases) {
+                table[term] = super::distance(source * layout.channel() + distance);
+                term += 1;
+            }
         }
-        for (result, rows) in blocks(0..results, group, most) {
+        for (result, rows) in blocks(0..results, group, wide) {
             for source in 0..sources {
                 for (_, number) in layout.taps(phases) {
                     for row in result..result + rows {
@@ -120,20 +130,20 @@ fn run<T: Scalar>(
             }
         }
     }
-    let pass = Pass { layout, groups: of.groups, results, table, weights, bias };
+    let pass = Pass { layout, groups: of.groups, results, wide, table, weights, bias };
     let task = Task { pass, x, y, channels: 0..results, room };
     let work = x.len() / layout.source() * weight.len() * of.output_plane();
     task.divide(super::pieces(work));
 }
 
-/// The channels of a range, a few at a time, and never from two groups: the first of them and their number.
-fn blocks(channels: Range<usize>, group: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+/// The channels of a range that ends where one of these blocks does, a few at a time, and never from two groups:
+/// the first of each block and their number.
+fn blocks(channels: Range<usize>, group: usize, wide: bool) -> impl Iterator<Item = (usize, usize)> {
     let mut next = channels.start;
     std::iter::from_fn(move || {
-        let left = (channels.end - next).min(group - next % group);
-        let rows = (1 << left.checked_ilog2()?).min(most);
-        next += rows;
-        Some((next - rows, rows))
+        let first = next;
+        next += block(group - first % group, wide);
+        (first < channels.end).then_some((first, next - first))
     })
 }
 
@@ -142,11 +152,12 @@ impl<T: Scalar> Task<'_, T> {
         let Self { pass, x, y, channels, room } = self;
         let left = pieces / 2;
         let examples = x.len() / pass.layout.source();
-        let group = pass.results / pass.groups;
-        // One example is cut between its channels: between groups, or where a block of them ends.
-        let unit = if channels.len() > group { group } else { MOST[1] };
-        let cut = channels.start + (channels.len() * left / pieces.max(1)).next_multiple_of(unit);
-        if pieces < 2 || (examples < 2 && (cut == channels.start || cut >= channels.end)) {
+        // One example is cut between its channels, where a block of them ends.
+        let target = channels.start + channels.len() * left / pieces.max(1);
+        let mut ends =
+            blocks(channels.clone(), pass.results / pass.groups, pass.wide).map(|(first, rows)| first + rows);
+        let cut = ends.find(|&end| end >= target).unwrap_or(channels.end);
+        if pieces < 2 || (examples < 2 && cut == channels.end) {
             return Task { pass, x, y, channels, room }.run_best();
         }
         let (room0, room1) = room.split_at_mut(room_len(&pass.layout) * left);
@@ -190,11 +201,10 @@ impl<T: Scalar> Task<'_, T> {
             unsafe { layout.put::<V>(x, planes) };
             let (mut table, mut weights) = (pass.table, pass.weights);
             for phases in layout.phases() {
-                let taps = height.taps(phases[0]) * width.taps(phases[1]);
-                let sum = taps * (layout.channels / pass.groups);
+                let terms = height.taps(phases[0]) * width.taps(phases[1]) * (layout.channels / pass.groups);
                 let (distances, of_phase);
-                (distances, table) = table.split_at(taps);
-                (of_phase, weights) = weights.split_at(sum * pass.results);
+                (distances, table) = table.split_at(terms);
+                (of_phase, weights) = weights.split_at(terms * pass.results);
                 let part = Part {
                     pass,
                     phases: [height.phase(phases[0]), width.phase(phases[1])],
@@ -212,7 +222,7 @@ impl<T: Scalar> Task<'_, T> {
 struct Part<'a, T> {
     pass: Pass<'a, T>,
     phases: [Phase; 2],
-    distances: &'a [usize],
+    distances: &'a [u32],
     weights: &'a [T],
     planes: &'a [T],
 }
@@ -248,36 +258,40 @@ impl<T: Scalar> Part<'_, T> {
         let (stretch, pitch) =
             if by_rows { (rows.count * columns.count, columns.count) } else { (line * V::N, width.length) };
         let bytes = sources * V::N * size_of::<T>();
-        let strip = if in_place { (STRIP / bytes).max(24).next_multiple_of(6) } else { walk.vectors };
+        let strip = if in_place { (STRIP / bytes).next_multiple_of(120) } else { walk.vectors };
         for first in (0..walk.vectors).step_by(strip) {
             let count = strip.min(walk.vectors - first);
-            for (channel, block) in blocks(channels.clone(), group, MOST[usize::from(WIDE)]) {
+            for (channel, block) in blocks(channels.clone(), group, pass.wide) {
                 let results = &mut y[(channel - channels.start) * result..][..block * result];
                 let of_group = channel / group * sources * layout.channel();
                 let target = if in_place { &mut *results } else { &mut buffer[..block * stretch] };
                 let band = Band {
                     source: self.planes[of_group..].as_ptr(),
-                    sources,
-                    source_step: layout.channel(),
                     distances,
-                    weights: self.weights[channel * sources * distances.len()..].as_ptr(),
+                    weights: self.weights[channel * distances.len()..].as_ptr(),
                     bias: pass.bias.map(|bias| bias[channel..channel + block].as_ptr()),
                     target: target.as_mut_ptr(),
                     target_step: target.len() / block,
                     count,
                 };
                 let places = walk.from(first);
-                // SAFETY: `source` has `sources` channels of planes, in each of which the distances lead from
-                // any vector of the walk to numbers of the plane, or to a vector's length beyond it, where
-                // the next plane is, or the slack. `target` has `block` stretches that hold the walk's vectors.
+                // SAFETY: from any vector of the walk a distance leads to a number of the group's planes, or to a
+                // vector's length beyond them, where the next plane is, or the slack.
+                // `target` has `block` stretches that hold the walk's vectors.
                 unsafe {
                     match (block, WIDE) {
-                        (8, true) => band.run::<V, 8, 3, 2>(places),
-                        (4, true) => band.run::<V, 4, 6, 3>(places),
-                        (2, true) => band.run::<V, 2, 8, 4>(places),
-                        (4, false) => band.run::<V, 4, 3, 2>(places),
-                        (2, false) => band.run::<V, 2, 6, 3>(places),
-                        _ => band.run::<V, 1, 8, 4>(places),
+                        (8, true) => band.run::<V, 8, 3>(places),
+                        (7, true) => band.run::<V, 7, 3>(places),
+                        (6, true) => band.run::<V, 6, 3>(places),
+                        (5, true) => band.run::<V, 5, 4>(places),
+                        (4, true) => band.run::<V, 4, 5>(places),
+                        (3, true) => band.run::<V, 3, 6>(places),
+                        (6, false) => band.run::<V, 6, 2>(places),
+                        (5, false) => band.run::<V, 5, 2>(places),
+                        (4, false) => band.run::<V, 4, 2>(places),
+                        (3, false) => band.run::<V, 3, 3>(places),
+                        (2, _) => band.run::<V, 2, 4>(places),
+                        _ => band.run::<V, 1, 8>(places),
                     }
                 }
                 if !in_place {
@@ -363,10 +377,7 @@ impl Places {
 struct Band<'a, T> {
     /// The first plane of the group.
     source: *const T,
-    sources: usize,
-    /// From one source to the next.
-    source_step: usize,
-    distances: &'a [usize],
+    distances: &'a [u32],
     /// In the order in which they are used.
     weights: *const T,
     bias: Option<*const T>,
@@ -379,25 +390,15 @@ struct Band<'a, T> {
 }
 
 impl<T: Scalar> Band<'_, T> {
-    /// `R` channels, `C` vectors at a time, and `D` for the rest.
+    /// `R` channels, `C` vectors at a time; where fewer are left, the last again.
     ///
     /// # Safety
     /// The processor has the instructions of `V`; pointers, distances and places reach only what the band may use.
     #[inline(always)]
-    unsafe fn run<V: Lanes<Number = T>, const R: usize, const C: usize, const D: usize>(&self, mut places: Places) {
-        let mut left = self.count;
-        while left > 0 {
-            // Rather twice D than C and one vector left over.
+    unsafe fn run<V: Lanes<Number = T>, const R: usize, const C: usize>(&self, mut places: Places) {
+        for _ in 0..self.count.div_ceil(C) {
             // SAFETY: the function's promise.
-            unsafe {
-                if left == C || left >= C + D {
-                    self.tile::<V, R, C>(&mut places);
-                    left -= C;
-                } else {
-                    self.tile::<V, R, D>(&mut places);
-                    left -= D.min(left);
-                }
-            }
+            unsafe { self.tile::<V, R, C>(&mut places) };
         }
     }
 
@@ -408,7 +409,7 @@ impl<T: Scalar> Band<'_, T> {
         // SAFETY: the function's promise.
         unsafe {
             let places = [(); C].map(|()| places.next::<V>());
-            let mut source = places.map(|[source, _]| self.source.add(source));
+            let source = places.map(|[source, _]| self.source.add(source));
             let mut weights = self.weights;
             let mut sums = [[V::zero(); C]; R];
             if let Some(bias) = self.bias {
@@ -416,19 +417,15 @@ impl<T: Scalar> Band<'_, T> {
                     *sums = [V::splat(bias.add(r)); C];
                 }
             }
-            for _ in 0..self.sources {
-                for &distance in self.distances {
-                    let x = source.map(|source| V::load(source.add(distance)));
-                    for (r, sums) in sums.iter_mut().enumerate() {
-                        let weight = V::splat(weights.add(r));
-                        for (sum, &x) in sums.iter_mut().zip(&x) {
-                            *sum = sum.multiply_add(weight, x);
-                        }
+            for &distance in self.distances {
+                let x = source.map(|source| V::load(source.add(distance as usize)));
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    let weight = V::splat(weights.add(r));
+                    for (sum, &x) in sums.iter_mut().zip(&x) {
+                        *sum = sum.multiply_add(weight, x);
                     }
-                    weights = weights.add(R);
                 }
-                // The last step leads out of the planes, and nothing is read there.
-                source = source.map(|source| source.wrapping_add(self.source_step));
+                weights = weights.add(R);
             }
             for (r, sums) in sums.iter().enumerate() {
                 for (sum, [_, target]) in sums.iter().zip(places) {

@@ -20,10 +20,11 @@ const ROW: usize = 2 * STRETCH;
 
 /// What all pieces of a pass have in common.
 #[derive(Clone, Copy, Debug)]
-pub struct Pass<'a, T> {
+pub(super) struct Pass<'a, T> {
     of: Convolution,
     layout: Layout,
-    distances: &'a [usize],
+    /// From a pixel's place to what the terms of an output's sum meet.
+    distances: &'a [u32],
     x: &'a [T],
     dy: &'a [T],
     turning: Turning,
@@ -111,7 +112,9 @@ pub(in super::super) fn weight_gradient<T: Scalar>(
     };
     let (layout, turning) = (layout(of), Turning::new(of, lanes));
     let (table, scratch) = super::table(of, scratch);
-    table.iter_mut().zip(layout.taps([0, 0])).for_each(|(table, (distance, _))| *table = distance);
+    let channels = (0..of.channels / of.groups).map(|channel| channel * layout.channel());
+    let terms = channels.flat_map(|channel| layout.taps([0, 0]).map(move |(distance, _)| channel + distance));
+    table.iter_mut().zip(terms).for_each(|(table, distance)| *table = super::distance(distance));
     let examples = x.len() / layout.source();
     let shards = (SUMS / turning.total).min(examples).max(1);
     let length = sums_len(of, turning);
@@ -236,7 +239,7 @@ impl<T: Scalar> Part<'_, T> {
         let channels = of.channels / of.groups;
         let group = self.outputs.start / (of.outputs / of.groups);
         let planes = &planes[group * channels * layout.channel()..];
-        let terms = Terms { distances, step: layout.channel(), count: of.group_sum() };
+        let terms = &distances[..of.group_sum()];
         // SAFETY: the function's promise; a term's distance leads from any pixel's place to a number of a plane.
         unsafe {
             if self.outputs.len() > V::N {
@@ -261,13 +264,13 @@ impl<T: Scalar> Part<'_, T> {
     ) {
         let Pass { of, layout, distances, .. } = self.pass;
         let (channels, outputs) = (of.channels / of.groups, of.outputs / of.groups);
+        let terms = &distances[..of.taps()];
         for channel in 0..channels {
             let of_lane = |lane: usize| ((self.outputs.start + lane) / outputs * channels + channel) * layout.channel();
             turn(planes, of_lane, self.outputs.len(), layout.channel(), V::N, turned);
-            let terms = Terms { distances, step: 0, count: distances.len() };
             // SAFETY: the function's promise; as within a group, but that a number has become a vector.
             unsafe {
-                self.stretches::<V, R, D, 1, false>(turned, terms, channel * distances.len(), channel == 0, turned_dy);
+                self.stretches::<V, R, D, 1, false>(turned, terms, channel * terms.len(), channel == 0, turned_dy);
             }
         }
     }
@@ -281,7 +284,7 @@ impl<T: Scalar> Part<'_, T> {
     unsafe fn stretches<V: Lanes<Number = T>, const R: usize, const D: usize, const C: usize, const SPLAT: bool>(
         &mut self,
         planes: &[T],
-        terms: Terms<'_>,
+        terms: &[u32],
         first: usize,
         bias: bool,
         turned_dy: &mut [T],
@@ -312,62 +315,20 @@ impl<T: Scalar> Part<'_, T> {
                     if bias {
                         tile.bias::<V, C>(sums.add(of.group_sum() * C * V::N));
                     }
-                    let (mut next, mut done) = (terms.first(), 0);
-                    while done < terms.count {
-                        let left = terms.count - done;
-                        let sums = sums.add((first + done) * C * V::N);
-                        if left > D {
-                            tile.run::<V, R, C, SPLAT>(next.take::<R>(step), sums, left);
+                    let mut done = 0;
+                    while done < terms.len() {
+                        let (left, sums) = (&terms[done..], sums.add((first + done) * C * V::N));
+                        if left.len() > D {
+                            tile.run::<V, R, C, SPLAT>(left, sums);
                             done += R;
                         } else {
-                            tile.run::<V, D, C, SPLAT>(next.take::<D>(step), sums, left);
+                            tile.run::<V, D, C, SPLAT>(left, sums);
                             done += D;
                         }
                     }
                 }
             }
         }
-    }
-}
-
-/// The terms of an output's sum: for each channel of the group all taps.
-#[derive(Clone, Copy)]
-struct Terms<'a> {
-    distances: &'a [usize],
-    /// From one channel to the next.
-    step: usize,
-    count: usize,
-}
-
-struct Next<'a> {
-    terms: Terms<'a>,
-    channel: usize,
-    tap: usize,
-    left: usize,
-}
-
-impl<'a> Terms<'a> {
-    fn first(self) -> Next<'a> {
-        Next { terms: self, channel: 0, tap: 0, left: self.count }
-    }
-}
-
-impl Next<'_> {
-    /// The distances of the next terms; after the last one it stays there.
-    #[inline(always)]
-    fn take<const R: usize>(&mut self, scale: usize) -> [usize; R] {
-        [(); R].map(|()| {
-            let distance = (self.channel + self.terms.distances[self.tap]) * scale;
-            if self.left > 1 {
-                self.left -= 1;
-                self.tap += 1;
-                if self.tap == self.terms.distances.len() {
-                    self.tap = 0;
-                    self.channel += self.terms.step;
-                }
-            }
-            distance
-        })
     }
 }
 
@@ -383,27 +344,28 @@ struct Tile<T> {
 }
 
 impl<T: Scalar> Tile<T> {
-    /// Adds x·dy for `R` terms, of which those beyond `left` are the last one again, and `C` vectors of outputs.
+    /// Adds x·dy for the next `R` terms, the last again where fewer are left, and `C` vectors of outputs.
     ///
     /// # Safety
     /// The processor has the instructions of `V`; what the distances lead to can be read, and `sums` written.
     #[inline(always)]
     unsafe fn run<V: Lanes<Number = T>, const R: usize, const C: usize, const SPLAT: bool>(
         &self,
-        distances: [usize; R],
+        left: &[u32],
         sums: *mut T,
-        left: usize,
     ) {
         // SAFETY: the function's promise.
         unsafe {
-            let row_of = |r: usize| sums.add(r.min(left - 1) * C * V::N);
+            let term = |r: usize| r.min(left.len() - 1);
+            let row_of = |r: usize| sums.add(term(r) * C * V::N);
             let mut totals = [[V::zero(); C]; R];
             for (r, totals) in totals.iter_mut().enumerate() {
                 for (c, total) in totals.iter_mut().enumerate() {
                     *total = V::load(row_of(r).add(c * V::N));
                 }
             }
-            let mut x = distances.map(|distance| self.x.add(distance));
+            let step = if SPLAT { 1 } else { V::N };
+            let mut x: [_; R] = std::array::from_fn(|r| self.x.add(*left.get_unchecked(term(r)) as usize * step));
             let mut dy = self.dy;
             for _ in 0..self.rows {
                 for column in 0..self.columns {
@@ -478,10 +440,13 @@ fn turn<T: Scalar>(
         });
         let whole = if first + SIDE <= lanes { count / SIDE * SIDE } else { 0 };
         for place in (0..whole).step_by(SIDE) {
-            let square = rows.map(|row| [row[place], row[place + 1], row[place + 2], row[place + 3]]);
-            for i in 0..SIDE {
-                let line = square.map(|row| row[i]);
-                target[(place + i) * width + first..][..SIDE].copy_from_slice(&line);
+            // SAFETY: each row has `count` numbers, and `target` as many lines of `width`.
+            unsafe {
+                let square = rows.map(|row| row.as_ptr().add(place).cast::<[T; SIDE]>().read());
+                for i in 0..SIDE {
+                    let line = square.map(|row| row[i]);
+                    target.as_mut_ptr().add((place + i) * width + first).cast::<[T; SIDE]>().write(line);
+                }
             }
         }
         for place in whole..count {
