@@ -1,4 +1,4 @@
-"""Affine maps and dropout as PyTorch computes them."""
+"""Affine and bilinear maps, factors and dropout as PyTorch computes them."""
 
 import torch
 import torch.nn.functional as F
@@ -46,5 +46,52 @@ def dropout():
     golden.write()
 
 
+def spatial_dropout():
+    """Where nothing is left to chance."""
+    golden = Golden(__file__, "SpatialDropout")
+    for examples, shape in [(1, [1]), (2, [5]), (1, [2, 3]), (3, [2, 2, 2]), (2, [3, 4])]:
+        for probability, training in [(0.0, True), (1.0, True), (0.3, False), (1.0, False)]:
+            golden.case(
+                {"probability": probability},
+                [golden.draw.numbers([examples, *shape])],
+                # One channel after another, for PyTorch has no name for it where a channel is one number.
+                lambda x, theta, kept: F.dropout1d(x[0].flatten(2) if x[0].dim() > 2 else x[0].unsqueeze(2), probability, training).reshape(x[0].shape) * 1,
+                training=training,
+            )
+    golden.write()
+
+
+def bilinear():
+    golden = Golden(__file__, "Bilinear")
+    draw = golden.draw
+    sizes = [(1, 1, 1, 1), (1, 3, 2, 4), (4, 1, 5, 2), (3, 4, 1, 1), (2, 5, 6, 3), (5, 2, 2, 2), (1, 7, 3, 2), (2, 3, 9, 1), (6, 2, 3, 1), (2, 1, 1, 7)]
+    for examples, first, second, outputs in sizes:
+        for bias in [True, False]:
+            theta = [draw.numbers([outputs, first, second], -1, 1)] + ([draw.numbers([outputs], -1, 1)] if bias else [])
+            golden.case(
+                {"outputs": outputs, "bias": bias} | START,
+                [draw.numbers([examples, first]), draw.numbers([examples, second])],
+                lambda x, theta, kept: F.bilinear(*x, *theta),
+                theta,
+            )
+    golden.write()
+
+
+# Between these the sum that is the factor's derivative is no small difference.
+SCALED = (-1.625, 1.125)
+
+
+def scale():
+    golden = Golden(__file__, "Scale")
+    draw = golden.draw
+    for examples in range(1, 5):
+        for shape in [[1], [2], [1, 3], [1, 1, 2], [2, 1]]:
+            golden.case({"start": 0.5}, [draw.numbers([examples, *shape], *SCALED)], lambda x, theta, kept: theta[0] * x[0], [draw.numbers([], 0.5, 2)])
+    golden.write()
+
+
 affine()
 dropout()
+spatial_dropout()
+bilinear()
+scale()

@@ -17,10 +17,7 @@ pub use downhill_network::{branches, sequential};
 /// What most programs need: `use downhill::prelude::*`.
 pub mod prelude {
     pub use crate::data::{Batches, Dataset, MinMaxScaler, Scaler, StandardScaler, Targets};
-    pub use crate::layers::{
-        Activation, Add, Affine, Backward, Concat, Dropout, Elu, Flatten, Forward, Gelu, Identity, Layer, LeakyRelu,
-        LogSoftmax, Mode, Relu, Reshape, Selu, Sigmoid, Signature, Silu, Softmax, Softplus, Tanh,
-    };
+    pub use crate::layers::*;
     pub use crate::losses::{
         BinaryCrossEntropyWithLogits, Huber, Loss, MeanAbsoluteError, MeanSquaredError, SoftmaxCrossEntropy, Target,
     };

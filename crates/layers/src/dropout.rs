@@ -1,4 +1,4 @@
-use downhill_tensor::{Scalar, Shape, ShapeError, elementwise};
+use downhill_tensor::{Scalar, Shape, ShapeError, Stream, elementwise};
 
 use crate::{Backward, Forward, Layer, Mode, Signature, sole};
 
@@ -32,17 +32,37 @@ impl Dropout {
     fn scale(self) -> f64 {
         if self.probability < 1.0 { 1.0 / (1.0 - self.probability) } else { 0.0 }
     }
+
+    /// Overwrites the mask m with 0 where a number is dropped and 1/(1 − p) elsewhere.
+    pub(crate) fn draw<T: Scalar>(self, mask: &mut [T], stream: &mut Stream) {
+        let keep = T::of(self.scale());
+        // A number is dropped where 32 random bits, as a fraction of 2³², lie below p.
+        let threshold = (self.probability * 4_294_967_296.0) as u64;
+        for m in mask {
+            *m = if u64::from(stream.bits()) < threshold { T::ZERO } else { keep };
+        }
+    }
+
+    /// Refuses a probability outside [0, 1], in the name of the layer that drops.
+    pub(crate) fn check(self, by: &'static str) -> Result<(), ShapeError> {
+        if (0.0..=1.0).contains(&self.probability) {
+            return Ok(());
+        }
+        let reason = format!("the probability must lie in [0, 1], but is {}", self.probability);
+        Err(ShapeError::Setting { by, reason })
+    }
+}
+
+/// m y, and 0 where m is 0 even if y is infinite or not a number.
+#[inline(always)]
+pub(crate) fn masked<T: Scalar>(m: T, y: T) -> T {
+    if m == T::ZERO { T::ZERO } else { m * y }
 }
 
 impl Layer for Dropout {
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("Dropout", inputs)?;
-        if !(0.0..=1.0).contains(&self.probability) {
-            return Err(ShapeError::Setting {
-                by: "Dropout",
-                reason: format!("the probability must lie in [0, 1], but is {}", self.probability),
-            });
-        }
+        self.check("Dropout")?;
         // Keeps the mask m.
         Ok(Signature::new("Dropout", x).saves(x.len(), 0).in_place().backward_without_y())
     }
@@ -54,16 +74,10 @@ impl Layer for Dropout {
             return;
         };
         let features = pass.y.shape().len().max(1);
-        let keep = T::of(self.scale());
-        // A number is dropped where 32 random bits, as a fraction of 2³², lie below p.
-        let threshold = (self.probability * 4_294_967_296.0) as u64;
         for (example, mask) in pass.saved.chunks_exact_mut(features).enumerate() {
-            let mut stream = pass.random.example(example);
-            for m in mask {
-                *m = if u64::from(stream.bits()) < threshold { T::ZERO } else { keep };
-            }
+            self.draw(mask, &mut pass.random.example(example));
         }
-        elementwise::update(pass.saved, pass.y.slice(), |m, y| if m == T::ZERO { T::ZERO } else { m * y });
+        elementwise::update(pass.saved, pass.y.slice(), masked);
     }
 
     fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {

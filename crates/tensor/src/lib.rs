@@ -3,11 +3,16 @@
 
 mod batch;
 pub mod ceiling;
+pub mod convolution;
 pub mod elementwise;
 mod error;
 mod init;
 mod kernel;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
 pub mod math;
+pub mod normalise;
+pub mod permute;
 pub mod product;
 pub mod random;
 pub mod reduce;

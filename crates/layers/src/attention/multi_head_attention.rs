@@ -3,7 +3,7 @@ use std::ops::Range;
 use downhill_tensor::product::{Start, product};
 use downhill_tensor::reduce::column_sums;
 use downhill_tensor::{
-    Batch, Divisible, Gain, Init, Kernel, Parts, Runs, RunsMut, Scalar, Shape, ShapeError, parallel_runs, prefetch,
+    Batch, Divisible, Gain, Init, Kernel, Runs, RunsMut, Scalar, Shape, ShapeError, parallel_runs, prefetch,
     vectorized,
 };
 use ndarray::{ArrayBase, ArrayView2, ArrayViewMut2, Axis, Ix2, RawData, Slice};
@@ -489,7 +489,7 @@ struct Attend<'a, T, P> {
     parts: P,
 }
 
-impl<T: Scalar, P: Parts> Divisible for Attend<'_, T, P>
+impl<T: Scalar, P: downhill_tensor::Parts> Divisible for Attend<'_, T, P>
 where
     Self: Kernel<Output = ()>,
 {

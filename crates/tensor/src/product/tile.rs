@@ -10,25 +10,16 @@ use std::mem::MaybeUninit;
 
 use crate::Scalar;
 use crate::kernel::{Instructions, instructions};
+use crate::lanes::Lanes;
 
 use super::{Job, Start};
 
-/// A vector register of `N` numbers.
-trait Lanes: Copy {
-    type Number: Scalar;
-    const N: usize;
-
+/// What is compiled once for each kind of register.
+trait Compiled: Lanes {
+    /// [`Strip::pack`], compiled for this vector's instructions.
+    ///
     /// # Safety
     /// Here and below: the processor knows the instructions, and what a pointer names can be read or written.
-    unsafe fn zero() -> Self;
-    unsafe fn splat(x: *const Self::Number) -> Self;
-    unsafe fn load(x: *const Self::Number) -> Self;
-    unsafe fn store(self, y: *mut Self::Number);
-    unsafe fn add(self, other: Self) -> Self;
-    /// self + a·b, rounded once.
-    unsafe fn multiply_add(self, a: Self, b: Self) -> Self;
-
-    /// [`Strip::pack`], compiled for this vector's instructions.
     unsafe fn pack(strip: &Strip<Self::Number>, width: usize);
 
     /// [`Strip::tile`], compiled for this vector's instructions.
@@ -40,45 +31,12 @@ trait Lanes: Copy {
     );
 }
 
-macro_rules! lanes {
-    ($vector:ident, $features:literal, $float:ident, $n:literal, $zero:ident, $splat:ident, $load:ident, $store:ident, $add:ident, $fma:ident) => {
-        impl Lanes for $vector {
-            type Number = $float;
-            const N: usize = $n;
-
-            #[inline(always)]
-            unsafe fn zero() -> Self {
-                // SAFETY: the caller's promise, here and in all the methods below.
-                unsafe { $zero() }
-            }
-            #[inline(always)]
-            unsafe fn splat(x: *const $float) -> Self {
-                // SAFETY: as above.
-                unsafe { $splat(*x) }
-            }
-            #[inline(always)]
-            unsafe fn load(x: *const $float) -> Self {
-                // SAFETY: as above.
-                unsafe { $load(x) }
-            }
-            #[inline(always)]
-            unsafe fn store(self, y: *mut $float) {
-                // SAFETY: as above.
-                unsafe { $store(y, self) }
-            }
-            #[inline(always)]
-            unsafe fn add(self, other: Self) -> Self {
-                // SAFETY: as above.
-                unsafe { $add(self, other) }
-            }
-            #[inline(always)]
-            unsafe fn multiply_add(self, a: Self, b: Self) -> Self {
-                // SAFETY: as above.
-                unsafe { $fma(a, b, self) }
-            }
+macro_rules! compiled {
+    ($vector:ident, $features:literal, $float:ident) => {
+        impl Compiled for $vector {
             #[target_feature(enable = $features)]
             unsafe fn pack(strip: &Strip<$float>, width: usize) {
-                // SAFETY: as above.
+                // SAFETY: the caller's promise, here and below.
                 unsafe { strip.pack(width) }
             }
             // Not inlined: there are a dozen of these for each vector, each used in several places.
@@ -96,54 +54,10 @@ macro_rules! lanes {
     };
 }
 
-lanes!(
-    __m256,
-    "avx2,fma",
-    f32,
-    8,
-    _mm256_setzero_ps,
-    _mm256_set1_ps,
-    _mm256_loadu_ps,
-    _mm256_storeu_ps,
-    _mm256_add_ps,
-    _mm256_fmadd_ps
-);
-lanes!(
-    __m256d,
-    "avx2,fma",
-    f64,
-    4,
-    _mm256_setzero_pd,
-    _mm256_set1_pd,
-    _mm256_loadu_pd,
-    _mm256_storeu_pd,
-    _mm256_add_pd,
-    _mm256_fmadd_pd
-);
-lanes!(
-    __m512,
-    "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma",
-    f32,
-    16,
-    _mm512_setzero_ps,
-    _mm512_set1_ps,
-    _mm512_loadu_ps,
-    _mm512_storeu_ps,
-    _mm512_add_ps,
-    _mm512_fmadd_ps
-);
-lanes!(
-    __m512d,
-    "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma",
-    f64,
-    8,
-    _mm512_setzero_pd,
-    _mm512_set1_pd,
-    _mm512_loadu_pd,
-    _mm512_storeu_pd,
-    _mm512_add_pd,
-    _mm512_fmadd_pd
-);
+compiled!(__m256, "avx2,fma", f32);
+compiled!(__m256d, "avx2,fma", f64);
+compiled!(__m512, "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma", f32);
+compiled!(__m512d, "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma", f64);
 
 /// Which registers belong to a scalar.
 pub trait Tiled: Sized {
@@ -341,7 +255,7 @@ struct Panel(MaybeUninit<[u8; PANEL]>);
 /// # Safety
 /// The processor knows the instructions of `V`, and the task's pointers and strides reach only what may be
 /// read (a, b, a start row) or written (c).
-unsafe fn multiply<V: Lanes, const R: usize, const C: usize>(task: &Task<V::Number>) {
+unsafe fn multiply<V: Compiled, const R: usize, const C: usize>(task: &Task<V::Number>) {
     let width = C * V::N;
     let mut panel = Panel(MaybeUninit::uninit());
     let panel: *mut V::Number = panel.0.as_mut_ptr().cast();
@@ -406,7 +320,7 @@ struct Strip<T> {
 impl<T: Scalar> Strip<T> {
     /// # Safety
     /// As for [`multiply`]; `columns` is at most `C` vectors.
-    unsafe fn compute<V: Lanes<Number = T>, const R: usize, const C: usize>(&self) {
+    unsafe fn compute<V: Compiled<Number = T>, const R: usize, const C: usize>(&self) {
         let width = C * V::N;
         let in_place = self.columns == width && self.b_column == 1;
         // SAFETY: rows advance by whole tiles within `rows`; the panel has room for k rows of this width.
@@ -424,11 +338,11 @@ impl<T: Scalar> Strip<T> {
         }
     }
 
-    /// All rows from `row` on, in tiles of R and then of fewer.
+    /// All rows from `row` on, in tiles of R, then of four and of fewer.
     ///
     /// # Safety
     /// As for [`tile`](Self::tile).
-    unsafe fn rows_from<V: Lanes<Number = T>, const R: usize, const C: usize>(
+    unsafe fn rows_from<V: Compiled<Number = T>, const R: usize, const C: usize>(
         &self,
         mut row: usize,
         b: *const T,
@@ -436,12 +350,12 @@ impl<T: Scalar> Strip<T> {
     ) {
         // SAFETY: each tile's rows lie within `rows`.
         unsafe {
-            while row + R <= self.rows {
+            // Tiles of two rows have too few sums to keep both multipliers busy: two of four are faster than six and two.
+            while row + R <= self.rows && self.rows - row != R + 2 {
                 V::tile::<R, C, false>(self, row, b, b_row);
                 row += R;
             }
-            // Two rows alone would keep half of the multipliers waiting.
-            while R > 4 && row + 4 <= self.rows {
+            while row + 4 <= self.rows {
                 V::tile::<4, C, false>(self, row, b, b_row);
                 row += 4;
             }
@@ -461,7 +375,7 @@ impl<T: Scalar> Strip<T> {
     /// # Safety
     /// Rows `row..row + R` exist; each of the k rows of `b` holds `C` vectors.
     #[inline(always)]
-    unsafe fn tile<V: Lanes<Number = T>, const R: usize, const C: usize, const KEEP: bool>(
+    unsafe fn tile<V: Compiled<Number = T>, const R: usize, const C: usize, const KEEP: bool>(
         &self,
         row: usize,
         b: *const T,
@@ -511,7 +425,7 @@ impl<T: Scalar> Strip<T> {
     /// # Safety
     /// `c` (and a start row) holds `C` vectors.
     #[inline(always)]
-    unsafe fn write<V: Lanes<Number = T>, const C: usize>(&self, sums: &[V; C], c: *mut T) {
+    unsafe fn write<V: Compiled<Number = T>, const C: usize>(&self, sums: &[V; C], c: *mut T) {
         for (vector, &sum) in sums.iter().enumerate() {
             // SAFETY: the function's promise.
             unsafe {
@@ -531,7 +445,11 @@ impl<T: Scalar> Strip<T> {
     /// # Safety
     /// Each row of `c` (and a start row) holds `columns` elements.
     #[inline(always)]
-    unsafe fn write_part<V: Lanes<Number = T>, const R: usize, const C: usize>(&self, sums: &[[V; C]; R], c: *mut T) {
+    unsafe fn write_part<V: Compiled<Number = T>, const R: usize, const C: usize>(
+        &self,
+        sums: &[[V; C]; R],
+        c: *mut T,
+    ) {
         let mut buffer = [T::ZERO; 48];
         for (r, sums) in sums.iter().enumerate() {
             // SAFETY: the buffer holds three vectors of the largest kind; c and the start row hold `columns` elements.
@@ -608,7 +526,7 @@ pub(crate) fn multiply_add_chains<T: Scalar>(rounds: usize) -> Option<T> {
 /// # Safety
 /// The processor knows the instructions of `V`.
 #[inline(always)]
-unsafe fn chains<V: Lanes>(rounds: usize) -> V::Number {
+unsafe fn chains<V: Compiled>(rounds: usize) -> V::Number {
     // SAFETY: the function's promise; the buffer holds the largest register.
     unsafe {
         // Known only at run time: with numbers that it knows, the compiler finds the fixed point and skips the loop.

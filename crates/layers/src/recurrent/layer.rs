@@ -1,0 +1,557 @@
+use std::mem;
+use std::ops::Range;
+
+use downhill_tensor::product::{Start, product};
+use downhill_tensor::{Init, Scalar, Shape, ShapeError, parallel_runs, reduce};
+use ndarray::{ArrayBase, ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3, Axis, Ix3, RawData, Slice};
+
+use super::Cell;
+use super::time::{BackThroughTime, ThroughTime, Way};
+use crate::dropout::masked;
+use crate::{Backward, Dropout, Forward, Inputs, Layer, Mode, Parameter, Signature, Streams};
+
+/// What [`Rnn`](crate::Rnn), [`Lstm`](crate::Lstm), [`Gru`](crate::Gru) and layers with a [`Cell`] of your own have
+/// in common: the way through time and back, and all settings.
+///
+/// A layer reads a sequence from the first step to the last and makes h(t) of x(t) and h(t−1), starting from a state
+/// of 0. [`with_layers`](Recurrent::with_layers) puts more of them on top, each of which reads what the one below
+/// gives. [`bidirectional`](Recurrent::bidirectional) ones have a second direction, with weights of its own, which
+/// reads from the last step to the first; both outputs lie side by side.
+///
+/// The backward pass is full back-propagation through time: the chain rule is followed to the first step.
+/// At each step dJ/dh is the sum of what comes from the output at that step and from the step after.
+///
+/// # Shapes
+/// x is (batch, steps, in), y is (batch, steps, directions·hidden).
+/// With [`last_state`](Recurrent::last_state), y is (batch, directions·hidden): h of the top layer after the last step
+/// that each direction has read.
+///
+/// With [`with_lengths`](Recurrent::with_lengths) there is a second input of shape (batch, 1): how many of its steps
+/// each example has, a whole number from 1 to `steps`. What lies beyond is not read, y is 0 there,
+/// the state is the one after the last step that there is, and the direction from the end begins with that step.
+/// This is what `pack_padded_sequence` and `pad_packed_sequence` do in PyTorch, but examples may come in any order.
+///
+/// # Parameters
+/// Of layer l, with `_reverse` at the end of the name for the second direction:
+///
+/// | name | shape in memory | |
+/// |---|---|---|
+/// | `weight_ih_l0` | (in, gates·hidden) | of the step's input; of h of all directions below for l ≥ 1 |
+/// | `weight_hh_l0` | (hidden, gates·hidden) | of the last h |
+/// | `bias_ih_l0`, `bias_hh_l0` | (gates·hidden) | added to the one and the other product |
+///
+/// Files show the weights as (gates·hidden, in), as PyTorch does. All start uniformly in ±1/√hidden.
+///
+/// # Errors
+/// An input that is no sequence, sizes of 0, a dropout probability outside [0, 1], sizes whose products overflow,
+/// and a second input that is missing, or there unasked.
+///
+/// # Where frameworks differ
+/// PyTorch's default order of axes is (steps, batch, in); this is its `batch_first`.
+/// Keras gives the last state unless asked for sequences, has one layer at a time, and reads masks instead of lengths.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Recurrent<C, const GATES: usize, const STATE: usize, const KEPT: usize> {
+    hidden: usize,
+    layers: usize,
+    bidirectional: bool,
+    bias: bool,
+    dropout: f64,
+    lengths: bool,
+    last_state: bool,
+    #[cfg_attr(feature = "serde", serde(flatten))]
+    pub(super) cell: C,
+}
+
+impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const KEPT: usize>
+    Recurrent<C, GATES, STATE, KEPT>
+{
+    /// One layer of `hidden` units in one direction, with biases; the output is the whole sequence.
+    #[must_use]
+    pub fn new(hidden: usize) -> Self
+    where
+        C: Default,
+    {
+        Self::with_cell(C::default(), hidden)
+    }
+
+    /// The same with this cell.
+    #[must_use]
+    pub fn with_cell(cell: C, hidden: usize) -> Self {
+        const {
+            assert!(STATE >= 1, "the state of a cell begins with h");
+            assert!(KEPT >= GATES, "a cell keeps at least as many numbers as it has gates");
+        }
+        Self {
+            hidden,
+            layers: 1,
+            bidirectional: false,
+            bias: true,
+            dropout: 0.0,
+            lengths: false,
+            last_state: false,
+            cell,
+        }
+    }
+
+    /// So many layers on top of each other.
+    #[must_use]
+    pub fn with_layers(mut self, layers: usize) -> Self {
+        self.layers = layers;
+        self
+    }
+
+    /// A second direction, from the last step to the first.
+    #[must_use]
+    pub fn bidirectional(mut self) -> Self {
+        self.bidirectional = true;
+        self
+    }
+
+    /// Without biases.
+    #[must_use]
+    pub fn without_bias(mut self) -> Self {
+        self.bias = false;
+        self
+    }
+
+    /// [`Dropout`] with this probability between layers; none before the first and none after the last.
+    #[must_use]
+    pub fn with_dropout(mut self, probability: f64) -> Self {
+        self.dropout = probability;
+        self
+    }
+
+    /// A second input tells how many steps each example has.
+    #[must_use]
+    pub fn with_lengths(mut self) -> Self {
+        self.lengths = true;
+        self
+    }
+
+    /// The output is the last state instead of the sequence.
+    #[must_use]
+    pub fn last_state(mut self) -> Self {
+        self.last_state = true;
+        self
+    }
+
+    fn directions(&self) -> usize {
+        if self.bidirectional { 2 } else { 1 }
+    }
+
+    /// The numbers that a layer gives at each step.
+    fn width(&self) -> usize {
+        self.directions() * self.hidden
+    }
+
+    /// The numbers that a layer reads at each step.
+    fn inputs(&self, layer: usize, features: usize) -> usize {
+        if layer == 0 { features } else { self.width() }
+    }
+
+    /// The largest of these over all layers.
+    fn widest_input(&self, features: usize) -> usize {
+        features.max(self.inputs(self.layers - 1, features))
+    }
+
+    fn drops(&self) -> bool {
+        self.layers > 1 && self.dropout > 0.0
+    }
+
+    /// Where the parameters of one direction of one layer begin: two weights, then two biases if there are any.
+    fn parameters_from(&self, layer: usize, direction: usize) -> usize {
+        (layer * self.directions() + direction) * if self.bias { 4 } else { 2 }
+    }
+
+    /// What one layer keeps of each step of each example: for each direction what its cell keeps, and h; and the mask.
+    fn kept(&self) -> usize {
+        self.width() * (KEPT + 1) + if self.drops() { self.width() } else { 0 }
+    }
+
+    fn sizes<T: Scalar>(&self, x: &Inputs<'_, T>) -> Sizes {
+        let (all_steps, features) = (x[0].shape()[0], x[0].shape()[1]);
+        let longest = |lengths: &[T]| lengths.iter().fold(0, |longest, length| longest.max(length.to_f64() as usize));
+        // What no example has is not computed.
+        let steps = if self.lengths { longest(x[1].slice()) } else { all_steps };
+        Sizes { examples: x[0].examples(), all_steps, steps, features }
+    }
+
+    fn way<'a, T: Scalar>(&self, x: &Inputs<'a, T>, direction: usize) -> Way<'a, T> {
+        Way { reverse: direction == 1, lengths: self.lengths.then(|| x[1].slice()) }
+    }
+
+    /// Within what a layer keeps: where a direction's cells keep their numbers, and its h right after them.
+    fn places(&self, sizes: Sizes, direction: usize) -> (Range<usize>, Range<usize>) {
+        let unit = sizes.rows() * self.hidden;
+        let start = direction * (KEPT + 1) * unit;
+        let end = start + KEPT * unit;
+        (start..end, end..end + unit)
+    }
+
+    /// What comes after the directions: the mask between this layer and the next, (examples, steps, width).
+    fn mask_place(&self, sizes: Sizes) -> Range<usize> {
+        let (_, last) = self.places(sizes, self.directions() - 1);
+        last.end..last.end + if self.drops() { sizes.rows() * self.width() } else { 0 }
+    }
+
+    /// x ← the whole layer's input, (steps, examples, features).
+    fn read_input<T: Scalar>(&self, inputs: &Inputs<'_, T>, sizes: Sizes, x: &mut [T]) {
+        let x = &mut x[..sizes.rows() * sizes.features];
+        let mut steps = three_mut(x, (sizes.steps, sizes.examples, sizes.features));
+        let all = inputs[0].sequences().permuted_axes([1, 0, 2]);
+        copy_rows(all.split_at(Axis(0), sizes.steps).0, steps.view_mut());
+        // What lies beyond an example's end meets derivatives of 0; but 0 times infinity is not a number.
+        let way = self.way(inputs, 0);
+        for (step, mut x) in steps.outer_iter_mut().enumerate() {
+            for (example, mut x) in x.outer_iter_mut().enumerate() {
+                if way.is_past_the_end(example, step) {
+                    x.fill(T::ZERO);
+                }
+            }
+        }
+    }
+
+    /// x ← what the layer that has kept these numbers gives to the next, (steps, examples, width).
+    fn read_below<T: Scalar>(&self, kept: &[T], sizes: Sizes, x: &mut [T]) {
+        let x = &mut x[..sizes.rows() * self.width()];
+        for direction in 0..self.directions() {
+            let (_, h) = self.places(sizes, direction);
+            let h = three(&kept[h], (sizes.steps, sizes.examples, self.hidden));
+            let to = three_mut(x, (sizes.steps, sizes.examples, self.width()));
+            copy_rows(h, columns(to, direction, self.hidden));
+        }
+        self.mask(kept, sizes, x);
+    }
+
+    /// Of how many steps the output tells.
+    fn outputs(&self, sizes: Sizes) -> usize {
+        if self.last_state { 1 } else { sizes.all_steps }
+    }
+
+    /// y ← h of one direction of the top layer: (steps, examples, hidden), or one step in place of all.
+    fn write_output<T: Scalar>(&self, h: &[T], direction: usize, sizes: Sizes, y: &mut [T]) {
+        let steps = sizes.steps.min(self.outputs(sizes));
+        let y = three_mut(y, (sizes.examples, self.outputs(sizes), self.width()));
+        let y = columns(y.permuted_axes([1, 0, 2]), direction, self.hidden);
+        let (y, mut beyond) = y.split_at(Axis(0), steps);
+        copy_rows(three(h, (steps, sizes.examples, self.hidden)), y);
+        beyond.fill(T::ZERO);
+    }
+
+    /// Draws anew which numbers are dropped between this layer and the next; none in a pass that only predicts.
+    fn draw_mask<T: Scalar>(&self, layer: usize, mode: Mode, random: Streams, kept: &mut [T], sizes: Sizes) {
+        if !self.drops() {
+            return;
+        }
+        let masks = kept[self.mask_place(sizes)].chunks_exact_mut(sizes.steps.max(1) * self.width());
+        for (example, mask) in masks.enumerate() {
+            if mode.is_training() {
+                // One stream for each layer of each example.
+                let mut stream = random.example(example * self.layers + layer);
+                Dropout::new(self.dropout).draw(mask, &mut stream);
+            } else {
+                mask.fill(T::ONE);
+            }
+        }
+    }
+
+    /// x ← m x, where numbers are dropped between layers.
+    fn mask<T: Scalar>(&self, kept: &[T], sizes: Sizes, x: &mut [T]) {
+        if !self.drops() {
+            return;
+        }
+        let mask = three(&kept[self.mask_place(sizes)], (sizes.examples, sizes.steps, self.width()));
+        for (example, mask) in mask.outer_iter().enumerate() {
+            for (step, mask) in mask.outer_iter().enumerate() {
+                let row = (step * sizes.examples + example) * self.width();
+                for (x, &m) in x[row..].iter_mut().zip(mask) {
+                    *x = masked(m, *x);
+                }
+            }
+        }
+    }
+}
+
+/// The sizes of one pass.
+#[derive(Clone, Copy)]
+struct Sizes {
+    examples: usize,
+    /// Those that x has.
+    all_steps: usize,
+    /// Those of the longest example.
+    steps: usize,
+    features: usize,
+}
+
+impl Sizes {
+    /// The rows of a matrix that holds all steps of all examples.
+    fn rows(self) -> usize {
+        self.steps * self.examples
+    }
+}
+
+impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const KEPT: usize> Layer
+    for Recurrent<C, GATES, STATE, KEPT>
+{
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+        let x = match (inputs, self.lengths) {
+            (&[x], false) => x,
+            (&[x, lengths], true) => {
+                if lengths != Shape::from([1]) {
+                    let what = format!("the second input of {}, one length for each example,", C::NAME);
+                    return Err(ShapeError::Mismatch { what: what.into(), expected: [1].into(), got: lengths });
+                }
+                x
+            }
+            (_, lengths) => {
+                let expected = if lengths { "two inputs, a sequence and its length" } else { "exactly one input" };
+                return Err(ShapeError::Inputs { by: C::NAME, expected, got: inputs.len() });
+            }
+        };
+        let &[steps, features] = x.axes() else {
+            return Err(ShapeError::Rank {
+                by: C::NAME,
+                expected: "a sequence of vectors per example, (steps, features)",
+                got: x,
+                hint: "put Reshape before it",
+            });
+        };
+        let refuse = |reason| Err(ShapeError::Setting { by: C::NAME, reason });
+        let (hidden, layers, directions) = (self.hidden, self.layers, self.directions());
+        if steps == 0 || features == 0 || hidden == 0 || layers == 0 {
+            return refuse(format!(
+                "{layers} layers of {hidden} units over {steps} steps of {features} numbers compute nothing;                  all four must be at least 1"
+            ));
+        }
+        Dropout::new(self.dropout).check(C::NAME)?;
+        // No count below is larger than this.
+        let largest = [layers, directions, 16 * KEPT, hidden.max(features), hidden.max(steps)];
+        if Shape::new(&largest).is_none() {
+            return refuse(format!(
+                "{layers} layers of {hidden} units over {steps} steps of {features} numbers are more than can be                  counted"
+            ));
+        }
+
+        let output: Shape = if self.last_state { [self.width()].into() } else { [steps, self.width()].into() };
+        let widest = self.widest_input(features);
+        let forward = steps * (widest + self.kept()) + (GATES + STATE) * hidden;
+        let gradients = if C::APART { 2 * GATES } else { GATES };
+        let backward = steps * (3 * widest.max(self.width()) + gradients * hidden) + STATE * hidden;
+        let mut signature = Signature::new(C::NAME, output)
+            .saves(layers * steps * self.kept(), 0)
+            .scratch(forward.max(backward), GATES * hidden * hidden)
+            .backward_without_y();
+        if self.lengths {
+            signature = signature.whole_numbers(1, 1, steps);
+        }
+        let limit = 1.0 / (hidden as f64).sqrt();
+        let init = Init::Uniform { low: -limit, high: limit };
+        let gates = GATES * hidden;
+        for layer in 0..layers {
+            for suffix in ["", "_reverse"].into_iter().take(directions) {
+                let inputs = self.inputs(layer, features);
+                for (name, inputs) in [("weight_ih", inputs), ("weight_hh", hidden)] {
+                    let weight = Parameter::new(format!("{name}_l{layer}{suffix}"), [inputs, gates], init);
+                    signature = signature.parameter(weight.fans(inputs, gates).transposed());
+                }
+                for name in ["bias_ih", "bias_hh"].into_iter().filter(|_| self.bias) {
+                    let bias = Parameter::new(format!("{name}_l{layer}{suffix}"), [gates], init);
+                    signature = signature.parameter(bias.fans(hidden, gates));
+                }
+            }
+        }
+        Ok(signature)
+    }
+
+    fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+        let sizes = self.sizes(&pass.x);
+        let Sizes { examples, steps, features, .. } = sizes;
+        let (rows, hidden, gates) = (sizes.rows(), self.hidden, GATES * self.hidden);
+        let mut room = &mut *pass.scratch;
+        let x = take(&mut room, rows * self.widest_input(features));
+        let from_h = take(&mut room, examples * gates);
+        let state = take(&mut room, STATE * examples * hidden);
+        let length = examples * sizes.all_steps * self.kept();
+        self.read_input(&pass.x, sizes, x);
+        for layer in 0..self.layers {
+            // Where nothing is kept for the way back, all layers use the same room.
+            let kept = match pass.saved.get_mut(layer * length..(layer + 1) * length) {
+                Some(saved) => saved,
+                None => &mut room[..length],
+            };
+            for direction in 0..self.directions() {
+                let first = self.parameters_from(layer, direction);
+                let bias = |index| if self.bias { Start::Row(pass.params.vector(first + index)) } else { Start::Zero };
+                let (cells, h) = self.places(sizes, direction);
+                let (cells, h) = kept[cells.start..h.end].split_at_mut(cells.len());
+                // x W + b, of all steps at once.
+                let inputs = two(x, (rows, self.inputs(layer, features)));
+                let (from_x, _) = two_mut(cells, (rows, KEPT * hidden)).split_at(Axis(1), gates);
+                product(inputs, pass.params.matrix(first), bias(2), from_x);
+                let time = ThroughTime {
+                    cell: &self.cell,
+                    way: self.way(&pass.x, direction),
+                    w: pass.params.matrix(first + 1),
+                    b: bias(3),
+                    kept: three_mut(cells, (steps, examples, KEPT * hidden)),
+                    h: three_mut(h, (steps, examples, hidden)),
+                    from_h: two_mut(from_h, (examples, gates)),
+                    state: three_mut(state, (STATE, examples, hidden)),
+                };
+                parallel_runs(time, rows * hidden * gates);
+                if layer + 1 == self.layers {
+                    let h = if self.last_state { &*state } else { h };
+                    self.write_output(h, direction, sizes, pass.y.slice());
+                }
+            }
+            if layer + 1 < self.layers {
+                self.draw_mask(layer, pass.mode, pass.random, kept, sizes);
+                self.read_below(kept, sizes, x);
+            }
+        }
+    }
+
+    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+        let sizes = self.sizes(&pass.x);
+        let Sizes { examples, steps, features, .. } = sizes;
+        let (rows, hidden, gates) = (sizes.rows(), self.hidden, GATES * self.hidden);
+        let widest = self.widest_input(features);
+        let mut room = &mut *pass.scratch;
+        let x = take(&mut room, rows * widest);
+        let mut dy = take(&mut room, rows * widest.max(self.width()));
+        let mut dx = take(&mut room, rows * widest.max(self.width()));
+        let du = take(&mut room, rows * gates);
+        let dv = take(&mut room, if C::APART { rows * gates } else { 0 });
+        let dstate = take(&mut room, STATE * examples * hidden);
+        let w_t = take(&mut room, gates * hidden);
+        let length = examples * sizes.all_steps * self.kept();
+        let outputs = self.outputs(sizes);
+        if !self.last_state {
+            let from = three(pass.dy.slice(), (examples, outputs, self.width())).permuted_axes([1, 0, 2]);
+            let to = three_mut(dy, (steps, examples, self.width()));
+            copy_rows(from.split_at(Axis(0), steps).0, to);
+        }
+        for layer in (0..self.layers).rev() {
+            let kept = &pass.saved[layer * length..][..length];
+            let inputs = self.inputs(layer, features);
+            if layer == 0 {
+                self.read_input(&pass.x, sizes, x);
+            } else {
+                self.read_below(&pass.saved[(layer - 1) * length..][..length], sizes, x);
+            }
+            let x = two(x, (rows, inputs));
+            for direction in 0..self.directions() {
+                let first = self.parameters_from(layer, direction);
+                let (cells, h) = self.places(sizes, direction);
+                // Nothing comes from after the last step but dJ/d(last state), where that is the output.
+                dstate.fill(T::ZERO);
+                let last_only = self.last_state && layer + 1 == self.layers;
+                if last_only {
+                    let from = three(pass.dy.slice(), (1, examples, self.width()));
+                    let to = three_mut(dstate, (1, examples, hidden));
+                    copy_rows(columns(from, direction, hidden), to);
+                }
+                let w = pass.params.matrix(first + 1);
+                two_mut(w_t, (gates, hidden)).assign(&w.t());
+                let dy = three(dy, (steps, examples, self.width()));
+                let time = BackThroughTime {
+                    cell: &self.cell,
+                    way: self.way(&pass.x, direction),
+                    w_t: two(w_t, (gates, hidden)),
+                    kept: three(&kept[cells], (steps, examples, KEPT * hidden)),
+                    dy: (!last_only).then(|| columns(dy, direction, hidden)),
+                    du: three_mut(du, (steps, examples, gates)),
+                    dv: C::APART.then(|| three_mut(dv, (steps, examples, gates))),
+                    dstate: three_mut(dstate, (STATE, examples, hidden)),
+                };
+                parallel_runs(time, rows * hidden * gates);
+
+                // dW_ih = Σₜ x(t)ᵀ du(t)    dW_hh = Σₜ h(t−1)ᵀ dv(t)    db_ih = Σₜ du(t)    db_hh = Σₜ dv(t)
+                let du = two(du, (rows, gates));
+                let dv = if C::APART { two(dv, (rows, gates)) } else { du };
+                product(x.t(), du, Start::Zero, pass.dparams.matrix(first));
+                let h = two(&kept[h], (rows, hidden));
+                // Every step but the last beside the step after it, in the order of reading.
+                let one = examples.min(rows);
+                let (before, after) = if direction == 0 {
+                    (h.split_at(Axis(0), rows - one).0, dv.split_at(Axis(0), one).1)
+                } else {
+                    (h.split_at(Axis(0), one).1, dv.split_at(Axis(0), rows - one).0)
+                };
+                product(before.t(), after, Start::Zero, pass.dparams.matrix(first + 1));
+                if self.bias {
+                    reduce::column_sums(du, pass.dparams.vector(first + 2));
+                    reduce::column_sums(dv, pass.dparams.vector(first + 3));
+                }
+                // dx = du W_ihᵀ, of both directions together
+                if layer > 0 || pass.dx.get(0).is_some() {
+                    let start = if direction == 0 { Start::Zero } else { Start::Existing };
+                    product(du, pass.params.matrix(first).t(), start, two_mut(dx, (rows, inputs)));
+                }
+            }
+            if layer > 0 {
+                self.mask(&pass.saved[(layer - 1) * length..][..length], sizes, &mut dx[..rows * inputs]);
+                mem::swap(&mut dy, &mut dx);
+            }
+        }
+        if let Some(to) = pass.dx.get(0) {
+            let (to, mut beyond) = to.sequences().permuted_axes([1, 0, 2]).split_at(Axis(0), steps);
+            copy_rows(three(dx, (steps, examples, features)), to);
+            beyond.fill(T::ZERO);
+        }
+        if let Some(lengths) = pass.dx.get(1) {
+            lengths.slice().fill(T::ZERO);
+        }
+    }
+}
+
+/// The first `count` numbers of the room, which are then no longer part of it.
+fn take<'a, T>(room: &mut &'a mut [T], count: usize) -> &'a mut [T] {
+    let (taken, rest) = mem::take(room).split_at_mut(count);
+    *room = rest;
+    taken
+}
+
+// The beginning of a slice as a contiguous array.
+
+fn two<T>(numbers: &[T], (rows, columns): (usize, usize)) -> ArrayView2<'_, T> {
+    fits(ArrayView2::from_shape((rows, columns), &numbers[..rows * columns]))
+}
+
+fn two_mut<T>(numbers: &mut [T], (rows, columns): (usize, usize)) -> ArrayViewMut2<'_, T> {
+    fits(ArrayViewMut2::from_shape((rows, columns), &mut numbers[..rows * columns]))
+}
+
+fn three<T>(numbers: &[T], (a, b, c): (usize, usize, usize)) -> ArrayView3<'_, T> {
+    fits(ArrayView3::from_shape((a, b, c), &numbers[..a * b * c]))
+}
+
+fn three_mut<T>(numbers: &mut [T], (a, b, c): (usize, usize, usize)) -> ArrayViewMut3<'_, T> {
+    fits(ArrayViewMut3::from_shape((a, b, c), &mut numbers[..a * b * c]))
+}
+
+fn fits<V>(view: Result<V, ndarray::ShapeError>) -> V {
+    match view {
+        Ok(view) => view,
+        Err(error) => unreachable!("the slice was cut to the array's length: {error}"),
+    }
+}
+
+/// The columns of one direction, where those of all lie side by side.
+fn columns<S: RawData>(mut rows: ArrayBase<S, Ix3>, direction: usize, hidden: usize) -> ArrayBase<S, Ix3> {
+    rows.slice_axis_inplace(Axis(2), Slice::from(direction * hidden..(direction + 1) * hidden));
+    rows
+}
+
+/// to ← from; the first two axes may lie in any order, but each row is contiguous.
+fn copy_rows<T: Copy>(from: ArrayView3<'_, T>, mut to: ArrayViewMut3<'_, T>) {
+    for (from, mut to) in from.outer_iter().zip(to.outer_iter_mut()) {
+        for (from, mut to) in from.outer_iter().zip(to.outer_iter_mut()) {
+            match (from.to_slice(), to.as_slice_mut()) {
+                (Some(from), Some(to)) => to.copy_from_slice(from),
+                _ => unreachable!("the last axis is contiguous"),
+            }
+        }
+    }
+}

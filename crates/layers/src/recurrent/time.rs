@@ -1,0 +1,313 @@
+//! The loops over time of one direction of one layer.
+
+use std::array::from_fn;
+
+use downhill_tensor::product::{Start, product};
+use downhill_tensor::{Divisible, Kernel, Scalar};
+use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3, Axis};
+
+use super::Cell;
+
+/// Hidden units that are computed together.
+const LANES: usize = 16;
+
+/// Threads share examples in groups of this many. None is left with one example of several, because a product with one
+/// row adds up in another order.
+const GROUP: usize = 8;
+
+/// The way through the steps.
+#[derive(Clone, Copy)]
+pub(super) struct Way<'a, T> {
+    /// From the last step to the first.
+    pub(super) reverse: bool,
+    /// How many steps each example has, where not all have all.
+    pub(super) lengths: Option<&'a [T]>,
+}
+
+impl<T: Scalar> Way<'_, T> {
+    /// The step that comes after `passed` others.
+    fn step(self, passed: usize, steps: usize) -> usize {
+        if self.reverse { steps - 1 - passed } else { passed }
+    }
+
+    /// Whether this example has no such step.
+    pub(super) fn is_past_the_end(self, example: usize, step: usize) -> bool {
+        self.lengths.is_some_and(|lengths| step as f64 >= lengths[example].to_f64())
+    }
+
+    fn split_at(self, example: usize) -> (Self, Self) {
+        let (first, second) = self.lengths.map(|lengths| lengths.split_at(example)).unzip();
+        (Self { lengths: first, ..self }, Self { lengths: second, ..self })
+    }
+}
+
+/// Step by step: state ← cell(x W + b, h W + b, state). An example that is past its end keeps its state and gives 0.
+pub(super) struct ThroughTime<'a, C, T, const GATES: usize, const STATE: usize, const KEPT: usize> {
+    pub(super) cell: &'a C,
+    pub(super) way: Way<'a, T>,
+    /// (hidden, GATES·hidden)
+    pub(super) w: ArrayView2<'a, T>,
+    /// The bias of h W.
+    pub(super) b: Start<'a, T>,
+    /// (steps, examples, KEPT·hidden): the first GATES·hidden numbers of a row hold x W + b at entry.
+    pub(super) kept: ArrayViewMut3<'a, T>,
+    /// (steps, examples, hidden)
+    pub(super) h: ArrayViewMut3<'a, T>,
+    /// (examples, GATES·hidden), to work in.
+    pub(super) from_h: ArrayViewMut2<'a, T>,
+    /// (STATE, examples, hidden): the state after the last step at exit.
+    pub(super) state: ArrayViewMut3<'a, T>,
+}
+
+impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: usize, const KEPT: usize> Kernel
+    for ThroughTime<'_, C, T, GATES, STATE, KEPT>
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn run(mut self) {
+        let (steps, examples, hidden) = self.h.dim();
+        self.state.fill(T::ZERO);
+        for passed in 0..steps {
+            let step = self.way.step(passed, steps);
+            // h W + b. At first h is 0, and the sum needs no terms.
+            let terms = if passed == 0 { 0 } else { hidden };
+            let (last, _) = self.state.index_axis(Axis(0), 0).split_at(Axis(1), terms);
+            product(last, self.w.split_at(Axis(0), terms).0, self.b, self.from_h.view_mut());
+            let from_h = contiguous(self.from_h.view());
+            let kept = contiguous_mut(self.kept.index_axis_mut(Axis(0), step));
+            let h = contiguous_mut(self.h.index_axis_mut(Axis(0), step));
+            let mut state = planes::<T, STATE>(&mut self.state);
+            for example in 0..examples {
+                let row = example * hidden;
+                if self.way.is_past_the_end(example, step) {
+                    h[row..row + hidden].fill(T::ZERO);
+                    continue;
+                }
+                let from_h = &from_h[GATES * row..][..GATES * hidden];
+                let kept = &mut kept[KEPT * row..][..KEPT * hidden];
+                for unit in (0..hidden).step_by(LANES) {
+                    let width = LANES.min(hidden - unit);
+                    let x: [_; GATES] = from_fn(|gate| load(&kept[gate * hidden + unit..][..width]));
+                    let v: [_; GATES] = from_fn(|gate| load(&from_h[gate * hidden + unit..][..width]));
+                    let before: [_; STATE] = from_fn(|plane| load(&state[plane][row + unit..][..width]));
+                    let (mut after, mut keep) = ([[T::ZERO; LANES]; STATE], [[T::ZERO; LANES]; KEPT]);
+                    for lane in 0..LANES {
+                        let made = self.cell.forward(pick(&x, lane), pick(&v, lane), pick(&before, lane));
+                        put(made.0, &mut after, lane);
+                        put(made.1, &mut keep, lane);
+                    }
+                    for (keep, kept) in keep.iter().zip(kept.chunks_exact_mut(hidden)) {
+                        store(keep, &mut kept[unit..][..width]);
+                    }
+                    for (after, state) in after.iter().zip(&mut state) {
+                        store(after, &mut state[row + unit..][..width]);
+                    }
+                    store(&after[0], &mut h[row + unit..][..width]);
+                }
+            }
+        }
+    }
+}
+
+impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: usize, const KEPT: usize> Divisible
+    for ThroughTime<'_, C, T, GATES, STATE, KEPT>
+{
+    fn len(&self) -> usize {
+        groups(self.h.len_of(Axis(1)))
+    }
+
+    fn split_at(self, group: usize) -> (Self, Self) {
+        let example = group * GROUP;
+        let Self { cell, w, b, .. } = self;
+        let way = self.way.split_at(example);
+        let kept = self.kept.split_at(Axis(1), example);
+        let h = self.h.split_at(Axis(1), example);
+        let from_h = self.from_h.split_at(Axis(0), example);
+        let state = self.state.split_at(Axis(1), example);
+        (
+            Self { cell, w, b, way: way.0, kept: kept.0, h: h.0, from_h: from_h.0, state: state.0 },
+            Self { cell, w, b, way: way.1, kept: kept.1, h: h.1, from_h: from_h.1, state: state.1 },
+        )
+    }
+}
+
+/// Back through the steps, in the order opposite to [`ThroughTime`]:
+///
+/// ```text
+/// dJ/dh(t) = dJ/dy(t) + what the step after has left in `dstate`
+/// dJ/d(x W + b), dJ/d(h W + b), dJ/d(state before) = cell backward
+/// dJ/dh(t−1) += dJ/d(h W + b) Wᵀ
+/// ```
+///
+/// An example that is past its end hands on what it is given.
+pub(super) struct BackThroughTime<'a, C, T, const GATES: usize, const STATE: usize, const KEPT: usize> {
+    pub(super) cell: &'a C,
+    pub(super) way: Way<'a, T>,
+    /// Wᵀ: (GATES·hidden, hidden)
+    pub(super) w_t: ArrayView2<'a, T>,
+    /// (steps, examples, KEPT·hidden)
+    pub(super) kept: ArrayView3<'a, T>,
+    /// (steps, examples, hidden), where the output is the whole sequence.
+    pub(super) dy: Option<ArrayView3<'a, T>>,
+    /// dJ/d(x W + b): (steps, examples, GATES·hidden)
+    pub(super) du: ArrayViewMut3<'a, T>,
+    /// dJ/d(h W + b), where it differs: (steps, examples, GATES·hidden)
+    pub(super) dv: Option<ArrayViewMut3<'a, T>>,
+    /// dJ/d(state): (STATE, examples, hidden), after the last step at entry.
+    pub(super) dstate: ArrayViewMut3<'a, T>,
+}
+
+impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: usize, const KEPT: usize> Kernel
+    for BackThroughTime<'_, C, T, GATES, STATE, KEPT>
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn run(mut self) {
+        let (steps, examples, _) = self.kept.dim();
+        let hidden = self.w_t.ncols();
+        for passed in (0..steps).rev() {
+            let step = self.way.step(passed, steps);
+            let kept = contiguous(self.kept.index_axis(Axis(0), step));
+            let dy = self.dy.as_ref().map(|dy| dy.index_axis(Axis(0), step));
+            let du = contiguous_mut(self.du.index_axis_mut(Axis(0), step));
+            let mut dv = self.dv.as_mut().map(|dv| contiguous_mut(dv.index_axis_mut(Axis(0), step)));
+            let mut dstate = planes::<T, STATE>(&mut self.dstate);
+            for example in 0..examples {
+                let row = example * hidden;
+                let gates = GATES * row..GATES * (row + hidden);
+                let du = &mut du[gates.clone()];
+                let mut dv = dv.as_mut().map(|dv| &mut dv[gates]);
+                if self.way.is_past_the_end(example, step) {
+                    du.fill(T::ZERO);
+                    dv.into_iter().for_each(|dv| dv.fill(T::ZERO));
+                    continue;
+                }
+                let kept = &kept[KEPT * row..][..KEPT * hidden];
+                let dy = dy.as_ref().map(|dy| contiguous(dy.split_at(Axis(0), example).1.split_at(Axis(0), 1).0));
+                for unit in (0..hidden).step_by(LANES) {
+                    let width = LANES.min(hidden - unit);
+                    let keep: [_; KEPT] = from_fn(|slot| load(&kept[slot * hidden + unit..][..width]));
+                    let mut after: [_; STATE] = from_fn(|plane| load(&dstate[plane][row + unit..][..width]));
+                    if let Some(dy) = dy {
+                        let dy = load(&dy[unit..][..width]);
+                        (0..LANES).for_each(|lane| after[0][lane] += dy[lane]);
+                    }
+                    let mut before = [[T::ZERO; LANES]; STATE];
+                    let (mut from_x, mut from_h) = ([[T::ZERO; LANES]; GATES], [[T::ZERO; LANES]; GATES]);
+                    for lane in 0..LANES {
+                        let gradient = self.cell.backward(pick(&keep, lane), pick(&after, lane));
+                        put(gradient.from_x, &mut from_x, lane);
+                        if C::APART {
+                            put(gradient.from_h, &mut from_h, lane);
+                        }
+                        put(gradient.state, &mut before, lane);
+                    }
+                    for (from_x, du) in from_x.iter().zip(du.chunks_exact_mut(hidden)) {
+                        store(from_x, &mut du[unit..][..width]);
+                    }
+                    if let Some(dv) = &mut dv {
+                        for (from_h, dv) in from_h.iter().zip(dv.chunks_exact_mut(hidden)) {
+                            store(from_h, &mut dv[unit..][..width]);
+                        }
+                    }
+                    for (before, dstate) in before.iter().zip(&mut dstate) {
+                        store(before, &mut dstate[row + unit..][..width]);
+                    }
+                }
+            }
+            // Before the first step h is 0, whatever the weights.
+            if passed > 0 {
+                let dv = self.dv.as_ref().unwrap_or(&self.du).index_axis(Axis(0), step);
+                product(dv, self.w_t, Start::Existing, self.dstate.index_axis_mut(Axis(0), 0));
+            }
+        }
+    }
+}
+
+impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: usize, const KEPT: usize> Divisible
+    for BackThroughTime<'_, C, T, GATES, STATE, KEPT>
+{
+    fn len(&self) -> usize {
+        groups(self.kept.len_of(Axis(1)))
+    }
+
+    fn split_at(self, group: usize) -> (Self, Self) {
+        let example = group * GROUP;
+        let Self { cell, w_t, .. } = self;
+        let way = self.way.split_at(example);
+        let kept = self.kept.split_at(Axis(1), example);
+        let dy = self.dy.map(|dy| dy.split_at(Axis(1), example)).unzip();
+        let du = self.du.split_at(Axis(1), example);
+        let dv = self.dv.map(|dv| dv.split_at(Axis(1), example)).unzip();
+        let dstate = self.dstate.split_at(Axis(1), example);
+        (
+            Self { cell, w_t, way: way.0, kept: kept.0, dy: dy.0, du: du.0, dv: dv.0, dstate: dstate.0 },
+            Self { cell, w_t, way: way.1, kept: kept.1, dy: dy.1, du: du.1, dv: dv.1, dstate: dstate.1 },
+        )
+    }
+}
+
+/// Into how many groups examples are cut; the last takes what is left over.
+fn groups(examples: usize) -> usize {
+    (examples / GROUP).max(1)
+}
+
+/// The numbers of a matrix whose rows lie one after another.
+#[inline(always)]
+fn contiguous<T>(matrix: ArrayView2<'_, T>) -> &[T] {
+    match matrix.to_slice() {
+        Some(numbers) => numbers,
+        None => unreachable!("{CONTIGUOUS}"),
+    }
+}
+
+#[inline(always)]
+fn contiguous_mut<T>(matrix: ArrayViewMut2<'_, T>) -> &mut [T] {
+    match matrix.into_slice() {
+        Some(numbers) => numbers,
+        None => unreachable!("{CONTIGUOUS}"),
+    }
+}
+
+const CONTIGUOUS: &str = "some rows of a contiguous matrix are contiguous";
+
+/// The matrices of a state, one after another.
+#[inline(always)]
+fn planes<'a, T, const N: usize>(state: &'a mut ArrayViewMut3<'_, T>) -> [&'a mut [T]; N] {
+    let mut planes = state.outer_iter_mut();
+    from_fn(|_| planes.next().map_or(&mut [][..], contiguous_mut))
+}
+
+/// Up to [`LANES`] numbers, and zeros after them.
+#[inline(always)]
+fn load<T: Scalar>(from: &[T]) -> [T; LANES] {
+    let mut lanes = [T::ZERO; LANES];
+    match from.first_chunk() {
+        Some(whole) => lanes = *whole,
+        None => lanes[..from.len()].copy_from_slice(from),
+    }
+    lanes
+}
+
+/// As many of the numbers as there is room for.
+#[inline(always)]
+fn store<T: Scalar>(lanes: &[T; LANES], to: &mut [T]) {
+    match to.first_chunk_mut() {
+        Some(whole) => *whole = *lanes,
+        None => to.copy_from_slice(&lanes[..to.len()]),
+    }
+}
+
+#[inline(always)]
+fn pick<T: Scalar, const N: usize>(from: &[[T; LANES]; N], lane: usize) -> [T; N] {
+    from_fn(|index| from[index][lane])
+}
+
+#[inline(always)]
+fn put<T: Scalar, const N: usize>(numbers: [T; N], to: &mut [[T; LANES]; N], lane: usize) {
+    for (number, to) in numbers.into_iter().zip(to) {
+        to[lane] = number;
+    }
+}
