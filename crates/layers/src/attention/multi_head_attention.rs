@@ -3,8 +3,7 @@ use std::ops::Range;
 use downhill_tensor::product::{Start, product};
 use downhill_tensor::reduce::column_sums;
 use downhill_tensor::{
-    Batch, Divisible, Gain, Init, Kernel, Runs, RunsMut, Scalar, Shape, ShapeError, parallel_runs, prefetch,
-    vectorized,
+    Batch, Divisible, Gain, Init, Kernel, Runs, RunsMut, Scalar, Shape, ShapeError, parallel_runs, prefetch, vectorized,
 };
 use ndarray::{ArrayBase, ArrayView2, ArrayViewMut2, Axis, Ix2, RawData, Slice};
 
