@@ -247,27 +247,45 @@ pub fn vectorized<K: Kernel>(kernel: K) -> K::Output {
 /// Runs `kernel`, shared among the current threads where each gets at least `grain` elements.
 pub fn parallel<K: Divisible>(kernel: K, grain: usize) {
     let pieces = threads::current().min(kernel.len() / grain.max(1));
-    divide(kernel, pieces, ALIGNMENT);
+    share(kernel, pieces, ALIGNMENT);
 }
 
 /// Runs `kernel`, whose elements are whole runs of numbers, shared among the current threads where the
 /// whole `work`, counted in simple operations on a number, is large enough for a fork to pay.
 pub fn parallel_runs<K: Divisible>(kernel: K, work: usize) {
     let pieces = threads::current().min(kernel.len()).min(work / elementwise::GRAIN);
-    divide(kernel, pieces, 1);
+    share(kernel, pieces, 1);
 }
 
 /// Pieces begin at multiples of this many elements, so that each is aligned as the whole is.
 const ALIGNMENT: usize = 64;
 
-fn divide<K: Divisible>(kernel: K, pieces: usize, alignment: usize) {
+fn share<K: Divisible>(kernel: K, pieces: usize, alignment: usize) {
     if pieces < 2 {
         return vectorized(kernel);
     }
     let left = pieces / 2;
     let middle = (kernel.len() * left / pieces).next_multiple_of(alignment).min(kernel.len());
     let (a, b) = kernel.split_at(middle);
-    threads::join(|| divide(a, left, alignment), || divide(b, pieces - left, alignment));
+    threads::fork(
+        &mut Share { kernel: Some(a), pieces: left, alignment },
+        &mut Share { kernel: Some(b), pieces: pieces - left, alignment },
+    );
+}
+
+/// A kernel that is taken once, by whichever thread runs it.
+struct Share<K> {
+    kernel: Option<K>,
+    pieces: usize,
+    alignment: usize,
+}
+
+impl<K: Divisible> threads::Task for Share<K> {
+    fn run(&mut self) {
+        if let Some(kernel) = self.kernel.take() {
+            share(kernel, self.pieces, self.alignment);
+        }
+    }
 }
 
 /// Asks for numbers to be brought near the processor while something else is computed.

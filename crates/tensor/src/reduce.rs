@@ -348,7 +348,6 @@ impl<A: Copy, B: Copy, S: Scalar, F: Fn(A, B) -> S, J: Fn(S, S) -> S> Kernel for
 
 /// The same for use inside a [`Kernel`]: these inline, do not fork, and run any length in 32 lanes.
 pub mod lanes {
-    use std::array::from_fn;
     use std::hint::black_box;
 
     use super::{LANES, NOTHING};
@@ -396,8 +395,9 @@ pub mod lanes {
             }
             // By way of memory: else the narrow steps below decide how the compiler packs the loop above.
             let lanes = black_box(lanes);
-            let sixteen: [S; 16] = from_fn(|i| join(lanes[i], lanes[i + 16]));
-            eight = from_fn(|i| join(sixteen[i], sixteen[i + 8]));
+            for i in 0..8 {
+                eight[i] = join(join(lanes[i], lanes[i + 16]), join(lanes[i + 8], lanes[i + 24]));
+            }
         }
         let (a, a_rest) = a_rest.as_chunks::<8>();
         let (b, b_rest) = b_rest.as_chunks::<8>();
@@ -406,9 +406,14 @@ pub mod lanes {
                 eight[i] = join(eight[i], term(a[i], b[i]));
             }
         }
-        let four: [S; 4] = from_fn(|i| join(eight[i], eight[i + 4]));
-        let one = join(join(four[0], four[2]), join(four[1], four[3]));
-        a_rest.iter().zip(b_rest).fold(one, |one, (&a, &b)| join(one, term(a, b)))
+        for i in 0..4 {
+            eight[i] = join(eight[i], eight[i + 4]);
+        }
+        let mut one = join(join(eight[0], eight[2]), join(eight[1], eight[3]));
+        for (&a, &b) in a_rest.iter().zip(b_rest) {
+            one = join(one, term(a, b));
+        }
+        one
     }
 }
 

@@ -129,22 +129,35 @@ pub fn current() -> usize {
 pub fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
     let (mut a, mut b) = (Some(a), Some(b));
     let (mut of_a, mut of_b) = (None, None);
-    join_erased(&mut || of_a = a.take().map(|a| a()), &mut || of_b = b.take().map(|b| b()));
+    fork(&mut || of_a = a.take().map(|a| a()), &mut || of_b = b.take().map(|b| b()));
     match (of_a, of_b) {
         (Some(of_a), Some(of_b)) => (of_a, of_b),
         _ => unreachable!("both have run"),
     }
 }
 
+/// Something to do, behind a face that is the same for all.
+pub(crate) trait Task: Send {
+    fn run(&mut self);
+}
+
+impl<F: FnMut() + Send> Task for F {
+    fn run(&mut self) {
+        self();
+    }
+}
+
+/// Does both, side by side where there are threads for it.
+///
 /// The pool's own machinery is compiled once, here, and not for every loop that may fork.
-fn join_erased(a: &mut (dyn FnMut() + Send), b: &mut (dyn FnMut() + Send)) {
+pub(crate) fn fork(a: &mut dyn Task, b: &mut dyn Task) {
     #[cfg(feature = "threads")]
     if current() > 1 {
-        rayon::join(a, b);
+        rayon::join(|| a.run(), || b.run());
         return;
     }
-    a();
-    b();
+    a.run();
+    b.run();
 }
 
 #[cfg(test)]
