@@ -270,7 +270,7 @@ activation!(
     Hardswish, |x| {
         // At −∞ the product −∞ · 0 is no number, but its limit is 0.
         let gate = (x + T::of(3.0)).max(T::ZERO).min(T::of(6.0));
-        if gate == T::ZERO { T::ZERO } else { x * gate / T::of(6.0) }
+        if gate == T::ZERO { T::ZERO } else { x * (gate / T::of(6.0)) }
     },
     slope |x, _| {
         let between = if x < T::of(3.0) { x / T::of(3.0) + T::of(0.5) } else { T::ONE };

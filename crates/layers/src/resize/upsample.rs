@@ -27,8 +27,9 @@ pub enum Interpolation {
 /// # Errors
 /// Factors that are not positive and finite, and axes of 0.
 ///
-/// The numbers are PyTorch's: s is 1/f where a factor is named, not the size of x over that of y, and `Nearest` is the
-/// one that agrees with OpenCV, not `nearest-exact`. TensorFlow's `Resize` has the middle of pixels in both.
+/// The numbers are PyTorch's: s is 1/f where a factor is named, not the size of x over that of y, and `Nearest` is its
+/// `nearest`, which agrees with OpenCV, and not its `nearest-exact`, which looks from the middle of pixels as
+/// `tf.image.resize` does.
 ///
 /// ```
 /// use downhill_layers::{Interpolation, Layer, Upsample};
