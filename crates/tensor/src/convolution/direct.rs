@@ -301,28 +301,27 @@ impl Layout {
     #[inline(always)]
     unsafe fn put<V: Lanes>(&self, image: &[V::Number], planes: &mut [V::Number]) {
         let [height, width] = self.lines;
-        let channels = image.chunks_exact(height.source() * width.source());
-        for (image, planes) in channels.zip(planes.chunks_exact_mut(self.channel())) {
-            for plane_y in 0..height.split {
-                for plane_x in 0..width.split {
-                    let plane = &mut planes[(plane_y * width.split + plane_x) * self.plane()..][..self.plane()];
-                    let ([first_y, place_y], [first_x, place_x]) = (height.meets(plane_y), width.meets(plane_x));
-                    let count = width.source().saturating_sub(first_x).div_ceil(width.split);
-                    let count = count.min(width.length.saturating_sub(place_x));
-                    if count == 0 {
-                        continue;
-                    }
-                    let rows = image.chunks_exact(width.source()).skip(first_y).step_by(height.split);
-                    let targets = plane.chunks_exact_mut(width.length).skip(place_y);
-                    for (row, target) in rows.zip(targets) {
-                        let (row, target) = (&row[first_x..], &mut target[place_x..place_x + count]);
-                        if width.split == 1 {
-                            // SAFETY: the function's promise.
-                            unsafe { copy::<V>(&row[..count], target) };
-                        } else {
-                            for (target, source) in target.iter_mut().zip(row.iter().step_by(width.split)) {
-                                *target = *source;
-                            }
+        let (columns, length, split) = (width.source(), width.length, width.split);
+        let images = image.chunks_exact(height.source() * columns);
+        for (image, planes) in images.zip(planes.chunks_exact_mut(self.channel())) {
+            for (plane, target) in planes.chunks_exact_mut(self.plane()).enumerate() {
+                let [first_y, place_y] = height.meets(plane / split);
+                let [first_x, place_x] = width.meets(plane % split);
+                let count = columns.saturating_sub(first_x).div_ceil(split).min(length.saturating_sub(place_x));
+                let rows = height.source().saturating_sub(first_y).div_ceil(height.split);
+                let rows = rows.min(height.length.saturating_sub(place_y));
+                if count == 0 {
+                    continue;
+                }
+                for row in 0..rows {
+                    let source = &image[(first_y + row * height.split) * columns..][..columns][first_x..];
+                    let target = &mut target[(place_y + row) * length + place_x..][..count];
+                    if split == 1 {
+                        // SAFETY: the function's promise.
+                        unsafe { copy::<V>(&source[..count], target) };
+                    } else {
+                        for (target, source) in target.iter_mut().zip(source.iter().step_by(split)) {
+                            *target = *source;
                         }
                     }
                 }
@@ -343,14 +342,23 @@ unsafe fn copy<V: Lanes>(source: &[V::Number], target: &mut [V::Number]) {
     // SAFETY: both hold `count` numbers, and every place below is such that a whole vector, or four, fit.
     unsafe {
         if count >= V::N {
-            for place in (0..count - V::N).step_by(V::N).chain([count - V::N]) {
+            let last = count - V::N;
+            let mut place = 0;
+            while place < last {
                 V::load(source.add(place)).store(target.add(place));
+                place += V::N;
             }
+            V::load(source.add(last)).store(target.add(last));
         } else if count >= 4 {
-            for place in (0..count - 4).step_by(4).chain([count - 4]) {
-                let four = source.add(place).cast::<[V::Number; 4]>().read();
-                target.add(place).cast::<[V::Number; 4]>().write(four);
+            let four = |place: usize| {
+                target.add(place).cast::<[V::Number; 4]>().write(source.add(place).cast::<[V::Number; 4]>().read());
+            };
+            let mut place = 0;
+            while place < count - 4 {
+                four(place);
+                place += 4;
             }
+            four(count - 4);
         } else {
             for place in 0..count {
                 *target.add(place) = *source.add(place);

@@ -8,8 +8,11 @@ mod along;
 /// The most channels of a result that are computed together where pixels lie along the vectors.
 const MOST: usize = 8;
 
-/// Terms of an output's sum below which pixels lie along the vectors: then it costs too much to turn the results.
-const FEW: usize = 32;
+/// With fewer terms than this, channels never lie along the vectors: it would cost too much to turn the results.
+const FEW: usize = 96;
+
+/// With as many terms as this they always do, where there are enough of them.
+const MANY: usize = 256;
 
 /// How channels of the result are computed together.
 #[derive(Clone, Copy, Debug)]
@@ -119,9 +122,8 @@ pub(in super::super) fn forward<T: Scalar>(
     y: &mut [T],
     scratch: &mut [T],
 ) {
-    let group = of.channels / of.groups;
-    let place = |result: usize, source: usize| result * group + source;
-    run(of, layout(of, false), of.outputs, x, (weight, &place), bias, y, scratch);
+    let strides = [of.group_sum(), of.taps()];
+    run(of, layout(of, false), of.outputs, x, (weight, strides), bias, y, scratch);
 }
 
 pub(in super::super) fn input_gradient<T: Scalar>(
@@ -132,19 +134,18 @@ pub(in super::super) fn input_gradient<T: Scalar>(
     dx: &mut [T],
     scratch: &mut [T],
 ) {
-    let (group, outputs) = (of.channels / of.groups, of.outputs / of.groups);
-    let place = |result: usize, source: usize| (result / group * outputs + source) * group + result % group;
-    run(of, layout(of, true), of.channels, dy, (weight, &place), bias, dx, scratch);
+    let strides = [of.taps(), of.group_sum()];
+    run(of, layout(of, true), of.channels, dy, (weight, strides), bias, dx, scratch);
 }
 
-/// `place` gives the kernel that belongs to a channel of the result and a source within its group.
+/// The kernels of a group lie one channel of the result, and one source, from the next by the strides.
 #[expect(clippy::too_many_arguments, reason = "the passes above differ in all of them")]
 fn run<T: Scalar>(
     of: &Convolution,
     layout: Layout,
     results: usize,
     x: &[T],
-    (weight, place): (&[T], &dyn Fn(usize, usize) -> usize),
+    (weight, [next_channel, next_source]): (&[T], [usize; 2]),
     bias: Option<&[T]>,
     y: &mut [T],
     scratch: &mut [T],
@@ -155,9 +156,10 @@ fn run<T: Scalar>(
     let (table, scratch) = super::table(of, scratch);
     let wide = instructions() == Instructions::Avx512;
     let lanes = if wide { 64 } else { 32 } / size_of::<T>();
-    let (group, sources, kernel) = (results / of.groups, layout.channels / of.groups, of.taps());
-    let parts = layout.phases().count().max(1);
-    let across = group >= lanes && sources * kernel / parts >= FEW;
+    let (group, sources) = (results / of.groups, layout.channels / of.groups);
+    let terms = sources * of.taps() / layout.phases().count().max(1);
+    let wasteful = layout.phases().any(|phases| along::Walk::new(&layout, phases, lanes).wastes());
+    let across = group >= lanes && terms >= if wasteful { FEW } else { MANY };
     let blocks = Blocks { group, across, lanes, wide };
     let (mut term, mut next) = (0, 0);
     for phases in layout.phases() {
@@ -168,20 +170,21 @@ fn run<T: Scalar>(
             }
         }
         for (first, count) in blocks.of(0..results) {
-            let channels = first..first + count;
-            let mut push = |of_channel: &dyn Fn(usize) -> T| {
-                let row = &mut scratch[next..][..blocks.weights(count)];
-                row.fill(T::ZERO);
-                row.iter_mut().zip(channels.clone()).for_each(|(weight, channel)| *weight = of_channel(channel));
-                next += row.len();
-            };
-            if across {
-                push(&|channel| bias.map_or(T::ZERO, |bias| bias[channel]));
+            let offsets =
+                (0..sources).flat_map(|source| layout.taps(phases).map(move |(_, tap)| source * next_source + tap));
+            let width = blocks.weights(count);
+            let length = blocks.rows(sources * layout.taps(phases).count()) * width;
+            let block = &mut scratch[next..][..length];
+            next += length;
+            block.fill(T::ZERO);
+            let mut rows = block.chunks_exact_mut(width).map(|row| &mut row[..count]);
+            if across && let (Some(row), Some(bias)) = (rows.next(), bias) {
+                row.copy_from_slice(&bias[first..first + count]);
             }
-            for source in 0..sources {
-                for (_, number) in layout.taps(phases) {
-                    push(&|channel| weight[place(channel, source) * kernel + number]);
-                }
+            let kernels = &weight[first / group * (weight.len() / of.groups) + first % group * next_channel..];
+            for (row, offset) in rows.zip(offsets) {
+                let kernels = kernels[offset..].iter().step_by(next_channel);
+                row.iter_mut().zip(kernels).for_each(|(row, &weight)| *row = weight);
             }
         }
     }
@@ -251,6 +254,7 @@ impl<T: Scalar> Task<'_, T> {
                 (of_phase, weights) = weights.split_at(pass.blocks.start(pass.groups * pass.blocks.group, terms));
                 let part = Part {
                     pass,
+                    numbers: phases,
                     phases: [height.phase(phases[0]), width.phase(phases[1])],
                     distances,
                     weights: of_phase,
@@ -258,7 +262,7 @@ impl<T: Scalar> Task<'_, T> {
                 };
                 unsafe {
                     match (pass.blocks.across, WIDE) {
-                        (true, true) => part.across::<V, 10>(channels.clone(), y, buffer),
+                        (true, true) => part.across::<V, { across::PIXELS }>(channels.clone(), y, buffer),
                         (true, false) => part.across::<V, 6>(channels.clone(), y, buffer),
                         (false, _) => part.along::<V, WIDE>(channels.clone(), y, buffer),
                     }
@@ -271,6 +275,8 @@ impl<T: Scalar> Task<'_, T> {
 /// The results of one example that read the same taps.
 struct Part<'a, T> {
     pass: Pass<'a, T>,
+    /// Which phases of the height and the width these are.
+    numbers: [usize; 2],
     phases: [Phase; 2],
     distances: &'a [u32],
     weights: &'a [T],

@@ -6,19 +6,22 @@
 use super::*;
 
 /// Pixels that go through all terms while they are in the near caches.
-const CHUNK: usize = 240;
+const CHUNK: usize = 120;
 
 /// Terms whose weights stay in the nearest cache while the pixels of a chunk go by.
-const TERMS: usize = 192;
+const TERMS: usize = 160;
 
-/// Results of a chunk: two vectors of channels of the largest kind for each pixel.
-pub(super) const BUFFER: usize = CHUNK * 2 * SLACK;
+/// The most pixels that are computed together.
+pub(super) const PIXELS: usize = 10;
+
+/// Results of a chunk, and of the last pixel again: two vectors of channels of the largest kind for each pixel.
+pub(super) const BUFFER: usize = (CHUNK + PIXELS) * 2 * SLACK;
 
 /// Where the pixels of a chunk lie.
 struct Chunk {
     count: usize,
-    /// In the source's plane.
-    source: [u32; CHUNK],
+    /// In the source's plane; after the last one comes itself again.
+    source: [u32; CHUNK + PIXELS],
     /// In the result's.
     result: [u32; CHUNK],
 }
@@ -38,7 +41,7 @@ impl<T: Scalar> Part<'_, T> {
         let sources = pass.layout.channels / pass.groups * pass.layout.channel();
         let result = height.result() * width.result();
         let pixels = rows.count * columns.count;
-        let mut chunk = Chunk { count: 0, source: [0; CHUNK], result: [0; CHUNK] };
+        let mut chunk = Chunk { count: 0, source: [0; CHUNK + PIXELS], result: [0; CHUNK] };
         // Parts of nearly equal length, and one that is empty where there are no terms.
         let parts = distances.len().div_ceil(TERMS).max(1);
         for first in (0..pixels).step_by(CHUNK) {
@@ -53,6 +56,8 @@ impl<T: Scalar> Part<'_, T> {
                     (row, column) = (row + 1, 0);
                 }
             }
+            let last = chunk.source[chunk.count - 1];
+            chunk.source[chunk.count..][..PIXELS].fill(last);
             for (channel, count) in pass.blocks.of(channels.clone()) {
                 let lanes = pass.blocks.weights(count);
                 let weights = &self.weights[pass.blocks.start(channel, distances.len())..];
@@ -69,7 +74,7 @@ impl<T: Scalar> Part<'_, T> {
                     };
                     // SAFETY: from a pixel's place a distance leads to a number of the group's planes. There is
                     // a row of `lanes` weights for each distance, and as much room in the buffer for each pixel.
-                    unsafe { if lanes > V::N { tiles.run::<V, R, 2>() } else { tiles.run::<V, 10, 1>() } }
+                    unsafe { if lanes > V::N { tiles.run::<V, R, 2>() } else { tiles.run::<V, PIXELS, 1>() } }
                 }
                 let results = &mut y[(channel - channels.start) * result..][..count * result];
                 if rows.step == 1 && columns.step == 1 {
@@ -108,11 +113,10 @@ impl<T: Scalar> Tiles<'_, T> {
     #[inline(always)]
     unsafe fn run<V: Lanes<Number = T>, const R: usize, const C: usize>(&self) {
         for first in (0..self.chunk.count).step_by(R) {
-            // SAFETY: the function's promise; `pixel` stays within the chunk.
+            // SAFETY: the function's promise; chunk and buffer hold `PIXELS` more than there are.
             unsafe {
-                let pixel = |r: usize| (first + r).min(self.chunk.count - 1);
-                let row_of = |r: usize| self.buffer.add(pixel(r) * C * V::N);
-                let place = |r: usize| *self.chunk.source.get_unchecked(pixel(r)) as usize;
+                let row_of = |r: usize| self.buffer.add((first + r) * C * V::N);
+                let place = |r: usize| *self.chunk.source.get_unchecked(first + r) as usize;
                 let x: [_; R] = std::array::from_fn(|r| self.planes.add(place(r)));
                 let mut sums = [[V::zero(); C]; R];
                 for (r, sums) in sums.iter_mut().enumerate() {

@@ -7,6 +7,9 @@ use super::*;
 /// A part of a source that is this large in bytes stays in the second cache while all results are computed from it.
 const STRIP: usize = 128 * 1024;
 
+/// The most vectors of a strip.
+const VECTORS: usize = 240;
+
 /// A block's results of the largest phase.
 pub(super) fn buffer_len(layout: &Layout) -> usize {
     let [height, width] = layout.lines;
@@ -29,62 +32,53 @@ impl<T: Scalar> Part<'_, T> {
         let [height, width] = layout.lines;
         let (group, sources) = (pass.blocks.group, layout.channels / pass.groups);
         let result = height.result() * width.result();
-        // Vectors within rows, the last of a row overlapping the one before; or, where rows are short,
-        // along the plane as one line, borders between rows included.
-        let line = ((rows.count - 1) * width.length + columns.count).div_ceil(V::N);
-        let per_row = columns.count.div_ceil(V::N);
-        let by_rows = columns.count >= V::N && per_row * rows.count <= line + line / 8;
-        let walk = if by_rows {
-            let last = columns.count - V::N;
-            Walk { per_row, last, source_row: width.length, result_row: columns.count, vectors: per_row * rows.count }
-        } else {
-            Walk { per_row: line, last: line * V::N, source_row: 0, result_row: 0, vectors: line }
-        };
-        let in_place = by_rows && rows.step == 1 && columns.step == 1;
-        // In the buffer, a channel's results have a stretch of their own.
-        let (stretch, pitch) =
-            if by_rows { (rows.count * columns.count, columns.count) } else { (line * V::N, width.length) };
-        let bytes = sources * V::N * size_of::<T>();
-        let strip = if in_place { (STRIP / bytes).next_multiple_of(120) } else { walk.vectors };
-        for first in (0..walk.vectors).step_by(strip) {
-            let count = strip.min(walk.vectors - first);
+        let walk = Walk::new(&layout, self.numbers, V::N);
+        let in_place = walk.by_rows && rows.step == 1 && columns.step == 1;
+        // Several strips of a buffer are filled before it is put back; elsewhere all channels share a strip.
+        let strip = if in_place { (STRIP / (sources * V::N * size_of::<T>())).clamp(24, VECTORS) } else { VECTORS };
+        let strips = walk.vectors.div_ceil(strip);
+        let (outer, inner) = if in_place || strips == 1 { (strips, 1) } else { (1, strips) };
+        let mut places = Places { index: usize::MAX, count: 0, places: [[0; 2]; VECTORS + MOST] };
+        for outer in 0..outer {
             for (channel, block) in pass.blocks.of(channels.clone()) {
                 let results = &mut y[(channel - channels.start) * result..][..block * result];
                 let of_group = channel / group * sources * layout.channel();
-                let target = if in_place { &mut *results } else { &mut buffer[..block * stretch] };
-                let band = Band {
-                    source: self.planes[of_group..].as_ptr(),
-                    distances,
-                    weights: self.weights[pass.blocks.start(channel, distances.len())..].as_ptr(),
-                    bias: pass.bias.map(|bias| bias[channel..channel + block].as_ptr()),
-                    target: target.as_mut_ptr(),
-                    target_step: target.len() / block,
-                    count,
-                };
-                let places = walk.from(first);
-                // SAFETY: from any vector of the walk a distance leads to a number of the group's planes, or to a
-                // vector's length beyond them, where the next plane is, or the slack.
-                // `target` has `block` stretches that hold the walk's vectors.
-                unsafe {
-                    match (block, WIDE) {
-                        (8, true) => band.run::<V, 8, 3>(places),
-                        (7, true) => band.run::<V, 7, 3>(places),
-                        (6, true) => band.run::<V, 6, 3>(places),
-                        (5, true) => band.run::<V, 5, 4>(places),
-                        (4, true) => band.run::<V, 4, 5>(places),
-                        (3, true) => band.run::<V, 3, 6>(places),
-                        (6, false) => band.run::<V, 6, 2>(places),
-                        (5, false) => band.run::<V, 5, 2>(places),
-                        (4, false) => band.run::<V, 4, 2>(places),
-                        (3, false) => band.run::<V, 3, 3>(places),
-                        (2, _) => band.run::<V, 2, 4>(places),
-                        _ => band.run::<V, 1, 8>(places),
+                for inner in 0..inner {
+                    places.fill(&walk, outer + inner, strip, V::N);
+                    let target = if in_place { &mut *results } else { &mut buffer[..block * walk.stretch] };
+                    let band = Band {
+                        source: self.planes[of_group..].as_ptr(),
+                        distances,
+                        weights: self.weights[pass.blocks.start(channel, distances.len())..].as_ptr(),
+                        bias: pass.bias.map(|bias| bias[channel..channel + block].as_ptr()),
+                        target_step: target.len() / block,
+                        target: target.as_mut_ptr(),
+                        places: &places,
+                    };
+                    // SAFETY: from any vector of the walk a distance leads to a number of the group's planes, or to a
+                    // vector's length beyond them, where the next plane is, or the slack.
+                    // `target` has `block` stretches that hold the walk's vectors.
+                    unsafe {
+                        match (block, WIDE) {
+                            (8, true) => band.run::<V, 8, 3>(),
+                            (7, true) => band.run::<V, 7, 3>(),
+                            (6, true) => band.run::<V, 6, 3>(),
+                            (5, true) => band.run::<V, 5, 4>(),
+                            (4, true) => band.run::<V, 4, 5>(),
+                            (3, true) => band.run::<V, 3, 6>(),
+                            (6, false) => band.run::<V, 6, 2>(),
+                            (5, false) => band.run::<V, 5, 2>(),
+                            (4, false) => band.run::<V, 4, 2>(),
+                            (3, false) => band.run::<V, 3, 3>(),
+                            (2, _) => band.run::<V, 2, 4>(),
+                            _ => band.run::<V, 1, 8>(),
+                        }
                     }
                 }
                 if !in_place {
-                    for (results, buffer) in results.chunks_exact_mut(result).zip(buffer.chunks_exact(stretch)) {
+                    for (results, buffer) in results.chunks_exact_mut(result).zip(buffer.chunks_exact(walk.stretch)) {
                         // SAFETY: the function's promise.
-                        unsafe { self.put_back::<V>(buffer, pitch, results, width.result()) };
+                        unsafe { self.put_back::<V>(buffer, walk.pitch, results, width.result()) };
                     }
                 }
             }
@@ -113,50 +107,84 @@ impl<T: Scalar> Part<'_, T> {
     }
 }
 
-/// The vectors of a result: where each lies in the source plane, and where in the result.
-#[derive(Clone, Copy)]
-struct Walk {
+/// The vectors of a result: within rows, the last of a row overlapping the one before; or, where that takes many more,
+/// along the plane as one line, borders between rows included.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Walk {
+    by_rows: bool,
+    vectors: usize,
     per_row: usize,
     /// Where the last vector of a row begins.
     last: usize,
+    /// From one row to the next in the source's plane.
     source_row: usize,
-    result_row: usize,
-    vectors: usize,
-}
-
-#[derive(Clone, Copy)]
-struct Places {
-    walk: Walk,
-    vector: usize,
-    source: usize,
-    result: usize,
-    left: usize,
+    /// From one row to the next in the result, or its buffer.
+    pitch: usize,
+    /// What one channel takes in a buffer.
+    stretch: usize,
+    pixels: usize,
+    lanes: usize,
 }
 
 impl Walk {
-    fn from(self, first: usize) -> Places {
-        let row = first / self.per_row;
-        let (source, result) = (row * self.source_row, row * self.result_row);
-        Places { walk: self, vector: first % self.per_row, source, result, left: self.vectors - first }
+    pub(super) fn new(layout: &Layout, phases: [usize; 2], lanes: usize) -> Self {
+        let [rows, columns] = [0, 1].map(|axis| layout.lines[axis].phase(phases[axis]).count);
+        let length = layout.lines[1].length;
+        let (pixels, source_row) = (rows * columns, length);
+        let line = ((rows - 1) * length + columns).div_ceil(lanes);
+        let per_row = columns.div_ceil(lanes);
+        if columns >= lanes && per_row * rows <= line + line / 8 {
+            let (vectors, last) = (per_row * rows, columns - lanes);
+            Self { by_rows: true, vectors, per_row, last, source_row, pitch: columns, stretch: pixels, pixels, lanes }
+        } else {
+            let (last, stretch) = ((line - 1) * lanes, line * lanes);
+            Self {
+                by_rows: false,
+                vectors: line,
+                per_row: line,
+                last,
+                source_row,
+                pitch: length,
+                stretch,
+                pixels,
+                lanes,
+            }
+        }
+    }
+
+    /// Whether more than every ninth number of the vectors is no result, or one that another vector has.
+    pub(super) fn wastes(&self) -> bool {
+        self.vectors * self.lanes * 8 > self.pixels * 9
     }
 }
 
+/// Where the vectors of a strip lie.
+struct Places {
+    /// Which strip it is.
+    index: usize,
+    count: usize,
+    /// In the source's plane, and in the result or its buffer; after the last one comes itself again.
+    places: [[u32; 2]; VECTORS + MOST],
+}
+
 impl Places {
-    /// The places of the next vector; after the last one it stays there.
-    #[inline(always)]
-    fn next<V: Lanes>(&mut self) -> [usize; 2] {
-        let column = (self.vector * V::N).min(self.walk.last);
-        let places = [self.source + column, self.result + column];
-        if self.left > 1 {
-            self.left -= 1;
-            self.vector += 1;
-            if self.vector == self.walk.per_row {
-                self.vector = 0;
-                self.source += self.walk.source_row;
-                self.result += self.walk.result_row;
+    fn fill(&mut self, walk: &Walk, index: usize, strip: usize, lanes: usize) {
+        if self.index == index {
+            return;
+        }
+        let first = index * strip;
+        (self.index, self.count) = (index, strip.min(walk.vectors - first));
+        let (mut row, mut vector) = (first / walk.per_row, first % walk.per_row);
+        let (places, after) = self.places.split_at_mut(self.count);
+        for place in places.iter_mut() {
+            let column = (vector * lanes).min(walk.last);
+            *place = [row * walk.source_row + column, row * walk.pitch + column].map(distance);
+            vector += 1;
+            if vector == walk.per_row {
+                (row, vector) = (row + 1, 0);
             }
         }
-        places
+        after[..MOST].fill(places[self.count - 1]);
     }
 }
 
@@ -172,8 +200,7 @@ struct Band<'a, T> {
     target: *mut T,
     /// From one channel to the next.
     target_step: usize,
-    /// The number of vectors.
-    count: usize,
+    places: &'a Places,
 }
 
 impl<T: Scalar> Band<'_, T> {
@@ -182,21 +209,21 @@ impl<T: Scalar> Band<'_, T> {
     /// # Safety
     /// The processor has the instructions of `V`; pointers, distances and places reach only what the band may use.
     #[inline(always)]
-    unsafe fn run<V: Lanes<Number = T>, const R: usize, const C: usize>(&self, mut places: Places) {
-        for _ in 0..self.count.div_ceil(C) {
+    unsafe fn run<V: Lanes<Number = T>, const R: usize, const C: usize>(&self) {
+        for first in (0..self.places.count).step_by(C) {
             // SAFETY: the function's promise.
-            unsafe { self.tile::<V, R, C>(&mut places) };
+            unsafe { self.tile::<V, R, C>(first) };
         }
     }
 
     /// # Safety
-    /// As above.
+    /// As above; `first` is a vector of the strip.
     #[inline(always)]
-    unsafe fn tile<V: Lanes<Number = T>, const R: usize, const C: usize>(&self, places: &mut Places) {
+    unsafe fn tile<V: Lanes<Number = T>, const R: usize, const C: usize>(&self, first: usize) {
         // SAFETY: the function's promise.
         unsafe {
-            let places = [(); C].map(|()| places.next::<V>());
-            let source = places.map(|[source, _]| self.source.add(source));
+            let places: [_; C] = std::array::from_fn(|c| *self.places.places.get_unchecked(first + c));
+            let source = places.map(|[source, _]| self.source.add(source as usize));
             let mut weights = self.weights;
             let mut sums = [[V::zero(); C]; R];
             if let Some(bias) = self.bias {
@@ -215,8 +242,8 @@ impl<T: Scalar> Band<'_, T> {
                 weights = weights.add(R);
             }
             for (r, sums) in sums.iter().enumerate() {
-                for (sum, [_, target]) in sums.iter().zip(places) {
-                    sum.store(self.target.add(r * self.target_step + target));
+                for (sum, [_, result]) in sums.iter().zip(places) {
+                    sum.store(self.target.add(r * self.target_step + result as usize));
                 }
             }
         }
