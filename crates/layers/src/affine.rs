@@ -104,11 +104,12 @@ impl Layer for Affine {
         }
         self.init.check()?;
         self.bias_init.check()?;
-        let output = Shape::new(&[before, &[self.outputs]].concat()).ok_or_else(|| ShapeError::Setting {
+        let sizes = Shape::new(&[before, &[self.outputs]].concat()).zip(Shape::new(&[features, self.outputs]));
+        let (output, weight) = sizes.ok_or_else(|| ShapeError::Setting {
             by: "Affine",
-            reason: format!("{} numbers in the place of each {features} of {x} are too many elements", self.outputs),
+            reason: format!("a map from {x} to vectors of {} numbers has too many elements", self.outputs),
         })?;
-        let weight = Parameter::new("weight", [features, self.outputs], self.init);
+        let weight = Parameter::new("weight", weight, self.init);
         let signature = Signature::new("Affine", output)
             .parameter(weight.fans(features, self.outputs).transposed())
             .backward_without_y();

@@ -1,6 +1,6 @@
 use downhill_tensor::{Scalar, Shape, ShapeError, Stream, elementwise};
 
-use crate::{Backward, Forward, Layer, Mode, Signature, Streams, sole};
+use crate::{Backward, Forward, Layer, Mode, Signature, sole};
 
 /// Drops each number with probability p in training: y = x m, with m = 0 or 1/(1 − p), drawn anew each step.
 ///
@@ -27,28 +27,10 @@ impl Dropout {
     pub fn new(probability: f64) -> Self {
         Self { probability }
     }
-}
 
-/// Checks a probability of dropping.
-pub(crate) fn check(by: &'static str, probability: f64) -> Result<(), ShapeError> {
-    if (0.0..=1.0).contains(&probability) {
-        return Ok(());
-    }
-    let reason = format!("the probability must lie in [0, 1], but is {probability}");
-    Err(ShapeError::Setting { by, reason })
-}
-
-/// Overwrites the mask, of which each example has so many numbers, with 0 or 1/(1 − p).
-pub(crate) fn draw<T: Scalar>(probability: f64, mask: &mut [T], per_example: usize, random: Streams) {
-    // Where nothing is ever kept, nothing is scaled.
-    let keep = T::of(if probability < 1.0 { 1.0 / (1.0 - probability) } else { 0.0 });
-    // A number is dropped where 32 random bits, as a fraction of 2³², lie below p.
-    let threshold = (probability * 4_294_967_296.0) as u64;
-    for (example, mask) in mask.chunks_exact_mut(per_example.max(1)).enumerate() {
-        let mut stream = random.example(example);
-        for m in mask {
-            *m = if u64::from(stream.bits()) < threshold { T::ZERO } else { keep };
-        }
+    /// 1/(1 − p), and 0 where nothing is ever kept.
+    fn scale(self) -> f64 {
+        if self.probability < 1.0 { 1.0 / (1.0 - self.probability) } else { 0.0 }
     }
 
     /// Overwrites the mask m with 0 where a number is dropped and 1/(1 − p) elsewhere.
@@ -81,7 +63,6 @@ impl Layer for Dropout {
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("Dropout", inputs)?;
         self.check("Dropout")?;
-        check("Dropout", self.probability)?;
         // Keeps the mask m.
         Ok(Signature::new("Dropout", x).saves(x.len(), 0).in_place().backward_without_y())
     }
@@ -97,8 +78,6 @@ impl Layer for Dropout {
             self.draw(mask, &mut pass.random.example(example));
         }
         elementwise::update(pass.saved, pass.y.slice(), masked);
-        draw(self.probability, pass.saved, pass.y.shape().len(), pass.random);
-        elementwise::update(pass.saved, pass.y.slice(), |m, y| if m == T::ZERO { T::ZERO } else { m * y });
     }
 
     fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {

@@ -19,8 +19,8 @@ mod normalisation;
 mod pair;
 mod pass;
 mod pooling;
-mod recurrent;
 mod prelu;
+mod recurrent;
 mod resize;
 mod rrelu;
 mod scale;
@@ -49,7 +49,6 @@ pub use embedding::{Embedding, LearntPositions, RotaryPositions, SinusoidalPosit
 #[doc(hidden)]
 pub use erased::ErasedLayer;
 pub use glu::Glu;
-pub use merge::{Add, Concat};
 pub use merge::{Add, Concat, Mean, Multiply, Sum};
 pub use normalisation::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm};
 pub use pair::Pair;
@@ -57,16 +56,14 @@ pub use pass::{Backward, Forward, Inputs, InputsMut, MAX_INPUTS, Mode, Params, P
 pub use pooling::{
     AdaptiveAveragePool1d, AdaptiveAveragePool2d, AveragePool1d, AveragePool2d, GlobalAveragePool, MaxPool1d, MaxPool2d,
 };
-pub use recurrent::{Cell, CellGradient, Gru, GruCell, Lstm, LstmCell, Recurrent, Rnn, RnnCell};
 pub use prelu::PRelu;
+pub use recurrent::{Cell, CellGradient, Gru, GruCell, Lstm, LstmCell, Recurrent, Rnn, RnnCell};
 pub use resize::{Interpolation, Pad, PadMode, Upsample};
 pub use rrelu::RRelu;
-pub use shape::{Flatten, Reshape};
-pub use signature::{Parameter, Signature, WholeNumbers, sole};
-pub use softmax::{LogSoftmax, Softmax, Softmin};
 pub use scale::Scale;
 pub use shape::{Flatten, Permute, Reshape, Slice};
-pub use softmax::{LogSoftmax, Softmax};
+pub use signature::{Parameter, Signature, WholeNumbers, sole};
+pub use softmax::{LogSoftmax, Softmax, Softmin};
 pub use spatial_dropout::SpatialDropout;
 
 /// A differentiable function y = f(x; θ) and its chain rule, written once for every precision.

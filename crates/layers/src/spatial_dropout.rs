@@ -1,7 +1,6 @@
 use downhill_tensor::{Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs};
 
-use crate::dropout::{check, draw};
-use crate::{Backward, Forward, Layer, Signature, sole};
+use crate::{Backward, Dropout, Forward, Layer, Signature, sole};
 
 /// Drops whole channels with probability p in training: y = x m, with one m = 0 or 1/(1 − p) for each channel of each
 /// example, drawn anew each step.
@@ -48,7 +47,7 @@ impl SpatialDropout {
 impl Layer for SpatialDropout {
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("SpatialDropout", inputs)?;
-        check("SpatialDropout", self.probability)?;
+        Dropout::new(self.probability).check("SpatialDropout")?;
         let Some(&channels) = x.axes().first() else {
             return Err(ShapeError::Rank {
                 by: "SpatialDropout",
@@ -68,7 +67,10 @@ impl Layer for SpatialDropout {
             return;
         }
         let shape = pass.y.shape();
-        draw(self.probability, pass.saved, shape[0], pass.random);
+        let channels = Dropout::new(self.probability);
+        for (example, mask) in pass.saved.chunks_exact_mut(shape[0].max(1)).enumerate() {
+            channels.draw(mask, &mut pass.random.example(example));
+        }
         mask(pass.saved, pass.y.slice(), shape);
     }
 

@@ -24,7 +24,7 @@ pub mod threads;
 pub use batch::{Batch, BatchMut};
 pub use error::ShapeError;
 pub use init::{Fans, Gain, Init};
-pub use kernel::{Divisible, Kernel, Over, Parts, Runs, RunsMut, Sweep, parallel, parallel_runs, vectorized};
+pub use kernel::{Divisible, Kernel, Over, Parts, Runs, RunsMut, Sweep, parallel, parallel_runs, prefetch, vectorized};
 pub use random::{Seed, Stream};
 pub use scalar::{PerScalar, Scalar};
 pub use shape::Shape;

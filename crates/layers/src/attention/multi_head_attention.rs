@@ -1,9 +1,9 @@
 use std::ops::Range;
 
 use downhill_tensor::product::{Start, product};
-use downhill_tensor::reduce::{column_sums, lanes};
+use downhill_tensor::reduce::column_sums;
 use downhill_tensor::{
-    Batch, Divisible, Gain, Init, Kernel, Parts, Runs, RunsMut, Scalar, Shape, ShapeError, parallel_runs, vectorized,
+    Batch, Divisible, Gain, Init, Kernel, Runs, RunsMut, Scalar, Shape, ShapeError, parallel_runs, prefetch, vectorized,
 };
 use ndarray::{ArrayBase, ArrayView2, ArrayViewMut2, Axis, Ix2, RawData, Slice};
 
@@ -55,9 +55,10 @@ const NAME: &str = "MultiHeadAttention";
 /// when a pass starts.
 ///
 /// # Memory
-/// The weights P are kept for the way back, `heads · steps · other steps` numbers for each example, where they are few
-/// (TODO) or drop out; elsewhere one number for each row is, and backward computes P again.
-/// Neither pass holds the scores of more than one block of queries at a time.
+/// Where there are at most 512 keys, or weights are dropped, P is kept for the way back: `heads · queries · keys` numbers
+/// for each example. Computing it again would take a twentieth longer. Where there are more, one number for each query
+/// and head is kept, and backward computes P again, so that memory grows with the number of steps and not with its
+/// square. Neither way holds more than a block of scores beside it.
 ///
 /// # Start
 /// As in PyTorch: Glorot's uniform numbers for `in_proj_weight`, uniform in ±1/√width for `out_proj.weight`, and zeros
@@ -286,8 +287,8 @@ impl Layer for MultiHeadAttention {
         // C = softmax(Q Kᵀ/√d) V
         let drops = self.dropout > 0.0 && pass.mode.is_training();
         *factor = T::of(if drops && self.dropout < 1.0 { 1.0 / (1.0 - self.dropout) } else { 1.0 });
-        let drop = drops.then(|| Drop { threshold: (self.dropout * 4_294_967_296.0) as u64, random: pass.random });
-        let heads = Heads { sizes, lengths, factor: *factor };
+        let drop = drops.then_some(Drop { threshold: (self.dropout * 4_294_967_296.0) as u64, random: pass.random });
+        let heads = Heads { sizes, lengths, factor: *factor, drop };
         let [q_length, kv_length, context_length, kept_length] = sizes.saved();
         let parts = (
             Runs::new(q, q_length),
@@ -296,7 +297,7 @@ impl Layer for MultiHeadAttention {
             RunsMut::new(kept, kept_length),
             RunsMut::new(room, sizes.room()),
         );
-        parallel_runs(Attend { way: Ahead { heads, drop }, first: 0, parts }, sizes.work(examples));
+        parallel_runs(Attend { heads, first: 0, parts }, sizes.work(examples));
 
         // y = C Wo + bo
         product(matrix(context, width), pass.params.matrix(self.out_weight()), b_out, pass.y.rows());
@@ -332,8 +333,8 @@ impl Layer for MultiHeadAttention {
             RunsMut::new(dkv, kv_length),
             RunsMut::new(room, sizes.room()),
         );
-        let heads = Heads { sizes, lengths, factor };
-        parallel_runs(Attend { way: Back { heads }, first: 0, parts }, 2 * sizes.work(examples));
+        let heads = Heads { sizes, lengths, factor, drop: None };
+        parallel_runs(Attend { heads, first: 0, parts }, 2 * sizes.work(examples));
         self.turn(sizes, turns, dq, dkv, Turn::Backward);
 
         // dWq = xᵀ dQ        d(Wk Wv) = mᵀ (dK dV)        db = Σ_rows of each
@@ -376,14 +377,20 @@ struct Sizes {
     drops: bool,
 }
 
-/// P is kept for the way back where a row has at most so many weights.
-const KEEP: usize = 128;
+/// P is kept for the way back where a query has at most so many weights.
+const KEEP: usize = 512;
 
-/// So many scores are computed at a time: they stay in the nearest caches.
-const BLOCK: usize = 16 * 1024;
+/// About so many scores are computed at a time, so that they stay in the second cache.
+const BLOCK: usize = 64 * 1024;
 
 /// Queries are taken in multiples of this many: whole tiles of every product kernel.
-const TILE: usize = 24;
+const TILE: usize = 48;
+
+/// Scores of this many queries side by side are worked on at once, where there are so many.
+const WIDE: usize = 32;
+
+/// Elsewhere of this many.
+const STRIP: usize = 8;
 
 impl Sizes {
     fn new(layer: &MultiHeadAttention, x: Shape, memory: Shape) -> Self {
@@ -397,16 +404,19 @@ impl Sizes {
         self.drops || self.keys <= KEEP
     }
 
-    /// How many numbers one example keeps: Q, (K V), C, and P or the logarithm of the sum of each of its rows.
+    /// How many numbers one head of one example keeps beside Q, K, V and C: P, or ln Σ exp of the scores of each query.
+    fn kept(self) -> usize {
+        if self.keeps_weights() { self.queries.next_multiple_of(STRIP) * self.keys } else { self.queries }
+    }
+
+    /// How many numbers one example keeps: Q, (K V), C, and the above.
     fn saved(self) -> [usize; 4] {
-        let row = if self.keeps_weights() { self.keys } else { 1 };
-        let rows = self.heads * self.queries;
-        [self.queries * self.width, 2 * self.keys * self.width, self.queries * self.width, rows * row]
+        [self.queries * self.width, 2 * self.keys * self.width, self.queries * self.width, self.heads * self.kept()]
     }
 
     /// How many queries are seen to at a time.
     fn block(self) -> usize {
-        (BLOCK / self.keys).next_multiple_of(TILE).clamp(TILE, self.queries.max(TILE)).min(self.queries)
+        (BLOCK / self.keys).max(1).next_multiple_of(TILE).min(self.queries)
     }
 
     fn blocks(self) -> impl DoubleEndedIterator<Item = Range<usize>> {
@@ -417,12 +427,22 @@ impl Sizes {
     /// The room for one example: a block of dP, and one of weights that are not kept as products need them.
     fn room(self) -> usize {
         let blocks = if self.drops || !self.keeps_weights() { 2 } else { 1 };
-        blocks * self.block() * self.keys
+        blocks * self.block().next_multiple_of(STRIP) * self.keys
     }
 
-    /// How many keys a query attends to, where `there` are there.
-    fn visible(self, query: usize, there: usize) -> usize {
-        if self.causal { there.min(query + 1) } else { there }
+    /// How many keys some queries attend to, where `there` are there.
+    fn visible(self, queries: &Range<usize>, there: usize) -> usize {
+        if self.causal { there.min(queries.end) } else { there }
+    }
+
+    /// Gives a weight of 0 to the keys that come after a query.
+    fn mask<T: Scalar>(self, queries: &Range<usize>, scores: &mut [T]) {
+        if self.causal {
+            let rows = scores.chunks_exact_mut(queries.len().next_multiple_of(STRIP)).skip(queries.start);
+            for (before, row) in rows.enumerate() {
+                row[..before].fill(-T::INFINITY);
+            }
+        }
     }
 
     /// Where a head lies in the rows of Q, K or V.
@@ -449,6 +469,8 @@ struct Heads<'a, T> {
     lengths: &'a [T],
     /// What weights that are not dropped are multiplied by.
     factor: T,
+    /// Which are dropped, on the way forward.
+    drop: Option<Drop>,
 }
 
 /// Which weights are dropped.
@@ -459,25 +481,14 @@ struct Drop {
     random: Streams,
 }
 
-/// Some examples, the `first` of which has this number in its batch, on one of two ways.
-struct Attend<W, P> {
-    way: W,
+/// Some examples, the `first` of which has this number in its batch, on the way that the parts belong to.
+struct Attend<'a, T, P> {
+    heads: Heads<'a, T>,
     first: usize,
     parts: P,
 }
 
-#[derive(Clone, Copy)]
-struct Ahead<'a, T> {
-    heads: Heads<'a, T>,
-    drop: Option<Drop>,
-}
-
-#[derive(Clone, Copy)]
-struct Back<'a, T> {
-    heads: Heads<'a, T>,
-}
-
-impl<W: Copy + Send, P: Parts> Divisible for Attend<W, P>
+impl<T: Scalar, P: downhill_tensor::Parts> Divisible for Attend<'_, T, P>
 where
     Self: Kernel<Output = ()>,
 {
@@ -486,9 +497,9 @@ where
     }
 
     fn split_at(self, middle: usize) -> (Self, Self) {
-        let Self { way, first, parts } = self;
+        let Self { heads, first, parts } = self;
         let (left, right) = parts.split_at(middle);
-        (Self { way, first, parts: left }, Self { way, first: first + middle, parts: right })
+        (Self { heads, first, parts: left }, Self { heads, first: first + middle, parts: right })
     }
 }
 
@@ -498,7 +509,7 @@ type AheadParts<'a, T> = (Runs<'a, T>, Runs<'a, T>, RunsMut<'a, T>, RunsMut<'a, 
 /// Q, (K V), what is kept, dC and then dQ, (dK dV), room.
 type BackParts<'a, T> = (Runs<'a, T>, Runs<'a, T>, Runs<'a, T>, RunsMut<'a, T>, RunsMut<'a, T>, RunsMut<'a, T>);
 
-impl<T: Scalar> Kernel for Attend<Ahead<'_, T>, AheadParts<'_, T>> {
+impl<T: Scalar> Kernel for Attend<'_, T, AheadParts<'_, T>> {
     type Output = ();
 
     fn run(self) {
@@ -507,12 +518,12 @@ impl<T: Scalar> Kernel for Attend<Ahead<'_, T>, AheadParts<'_, T>> {
         let Some(room) = room.iter_mut().next() else { return };
         let examples = q.iter().zip(kv.iter()).zip(context.iter_mut()).zip(kept.iter_mut());
         for (index, (((q, kv), context), kept)) in examples.enumerate() {
-            self.way.example(self.first + index, q, kv, context, kept, room);
+            self.heads.ahead(self.first + index, q, kv, context, kept, room);
         }
     }
 }
 
-impl<T: Scalar> Kernel for Attend<Back<'_, T>, BackParts<'_, T>> {
+impl<T: Scalar> Kernel for Attend<'_, T, BackParts<'_, T>> {
     type Output = ();
 
     fn run(self) {
@@ -520,126 +531,116 @@ impl<T: Scalar> Kernel for Attend<Back<'_, T>, BackParts<'_, T>> {
         let Some(room) = room.iter_mut().next() else { return };
         let examples = q.iter().zip(kv.iter()).zip(kept.iter()).zip(dq.iter_mut().zip(dkv.iter_mut()));
         for (index, (((q, kv), kept), (dq, dkv))) in examples.enumerate() {
-            self.way.example(self.first + index, q, kv, kept, dq, dkv, room);
+            self.heads.back(self.first + index, q, kv, kept, dq, dkv, room);
         }
     }
 }
+
+// Scores, and all that is made of them, lie transposed: (keys, queries). A sum over keys then adds whole vectors,
+// however few keys there are. Rows are as long as a multiple of STRIP; what is beyond the last query is never read
+// but to be worked on together with the rest.
 
 impl<T: Scalar> Heads<'_, T> {
     /// How many keys of an example are there.
     fn there(&self, example: usize) -> usize {
-        self.lengths.get(example).map_or(self.sizes.keys, |length| (length.to_f64() as usize).clamp(1, self.sizes.keys))
+        let keys = self.sizes.keys;
+        self.lengths.get(example).map_or(keys, |length| (length.to_f64() as usize).clamp(1, keys))
     }
-}
 
-impl<T: Scalar> Ahead<'_, T> {
     /// C = softmax(Q Kᵀ/√d) V, for all heads of one example.
-    fn example(&self, example: usize, q: &[T], kv: &[T], context: &mut [T], kept: &mut [T], room: &mut [T]) {
-        let Heads { sizes, factor, .. } = self.heads;
+    fn ahead(&self, example: usize, q: &[T], kv: &[T], context: &mut [T], kept: &mut [T], room: &mut [T]) {
+        let &Heads { sizes, factor, .. } = self;
         let Sizes { keys, width, .. } = sizes;
-        let there = self.heads.there(example);
+        let there = self.there(example);
+        [q, kv].into_iter().for_each(prefetch);
         let (q, (k, v)) = (matrix(q, width), matrix(kv, 2 * width).split_at(Axis(1), width));
         let mut context = matrix_mut(context, width);
-        let mut dropped = self.drop.map(|drop| (drop.threshold, drop.random.example(example)));
-        for (head, kept) in kept.chunks_exact_mut(sizes.saved()[3] / sizes.heads).enumerate() {
+        let mut dropping = self.drop.map(|drop| (drop.threshold, drop.random.example(example)));
+        for (head, kept) in kept.chunks_exact_mut(sizes.kept()).enumerate() {
             let columns = sizes.columns(head);
-            for rows in sizes.blocks() {
-                let visible = sizes.visible(rows.end - 1, there);
-                let block = ExactSizeIterator::len(&rows) * keys;
-                let (scores, spare) = room.split_at_mut(block);
+            for queries in sizes.blocks() {
+                let (row, visible) = (queries.len().next_multiple_of(STRIP), sizes.visible(&queries, there));
+                let (scores, spare) = room.split_at_mut(row * keys);
                 let (p, log_sums) = if sizes.keeps_weights() {
-                    (&mut kept[rows.start * keys..][..block], &mut [][..])
+                    (&mut kept[queries.start * keys..][..row * visible], &mut [][..])
                 } else {
-                    (scores, &mut kept[rows.clone()])
+                    (&mut scores[..row * visible], &mut kept[queries.clone()])
                 };
-                // S = Q Kᵀ
-                let (q, k) = (part(q, rows.clone(), columns.clone()), part(k, 0..visible, columns.clone()));
-                product(q, k.t(), Start::Zero, part(matrix_mut(p, keys), 0..ExactSizeIterator::len(&rows), 0..visible));
+                let q = part(q, queries.clone(), columns.clone());
+                let [k, v] = [k, v].map(|all| part(all, 0..visible, columns.clone()));
+                // Sᵀ = K Qᵀ
+                product(k, q.t(), Start::Zero, part(matrix_mut(p, row), 0..visible, 0..queries.len()));
+                sizes.mask(&queries, p);
                 // P = softmax(S/√d)
-                vectorized(Softmax { sizes, there, visible, first: rows.start, p, log_sums });
-                let weights = match &mut dropped {
+                vectorized(Softmax { scale: sizes.scale(), row, p, log_sums });
+                let weights = match &mut dropping {
                     Some((threshold, stream)) => {
-                        for (row, (p, w)) in p.chunks_exact_mut(keys).zip(spare.chunks_exact_mut(keys)).enumerate() {
-                            let seen = sizes.visible(rows.start + row, there);
-                            w[seen..visible].fill(T::ZERO);
-                            for (p, w) in p[..seen].iter_mut().zip(w) {
-                                let drop = u64::from(stream.bits()) < *threshold;
-                                *w = if drop { T::ZERO } else { factor * *p };
-                                // Backward knows a dropped weight by its sign.
-                                *p = if drop { -*p } else { *p };
-                            }
+                        for (p, weight) in p.iter_mut().zip(&mut *spare) {
+                            let drop = u64::from(stream.bits()) < *threshold;
+                            *weight = if drop { T::ZERO } else { factor * *p };
+                            // Backward knows a dropped weight by its sign.
+                            *p = if drop { -*p } else { *p };
                         }
-                        &spare[..block]
+                        &spare[..row * visible]
                     }
                     None => &*p,
                 };
                 // C = P V
-                let weights = part(matrix(weights, keys), 0..ExactSizeIterator::len(&rows), 0..visible);
-                let v = part(v, 0..visible, columns.clone());
-                product(weights, v, Start::Zero, part(context.view_mut(), rows, columns.clone()));
+                let weights = part(matrix(weights, row), 0..visible, 0..queries.len());
+                product(weights.t(), v, Start::Zero, part(context.view_mut(), queries, columns.clone()));
             }
         }
     }
-}
 
-impl<T: Scalar> Back<'_, T> {
     /// From dC, in `dq`, to dQ in its place and (dK dV), for all heads of one example.
     #[expect(clippy::too_many_arguments, reason = "one for each matrix")]
-    fn example(&self, example: usize, q: &[T], kv: &[T], kept: &[T], dq: &mut [T], dkv: &mut [T], room: &mut [T]) {
-        let Heads { sizes, factor, .. } = self.heads;
+    fn back(&self, example: usize, q: &[T], kv: &[T], kept: &[T], dq: &mut [T], dkv: &mut [T], room: &mut [T]) {
+        let &Heads { sizes, factor, .. } = self;
         let Sizes { keys, width, .. } = sizes;
-        let there = self.heads.there(example);
+        let there = self.there(example);
+        [q, kv, kept, dq].into_iter().for_each(prefetch);
         let (q, (k, v)) = (matrix(q, width), matrix(kv, 2 * width).split_at(Axis(1), width));
         let mut dq = matrix_mut(dq, width);
         let (mut dk, mut dv) = matrix_mut(dkv, 2 * width).split_at(Axis(1), width);
-        for (head, kept) in kept.chunks_exact(sizes.saved()[3] / sizes.heads).enumerate() {
+        for (head, kept) in kept.chunks_exact(sizes.kept()).enumerate() {
             let columns = sizes.columns(head);
             // The last block sees the most keys, so it comes first: the others add to what it begins.
             let mut start = Start::Zero;
-            for rows in sizes.blocks().rev() {
-                let visible = sizes.visible(rows.end - 1, there);
-                let block = ExactSizeIterator::len(&rows) * keys;
-                let (dp, spare) = room.split_at_mut(block);
-                let q = part(q, rows.clone(), columns.clone());
+            for queries in sizes.blocks().rev() {
+                let (row, visible) = (queries.len().next_multiple_of(STRIP), sizes.visible(&queries, there));
+                let (dp, spare) = room.split_at_mut(row * keys);
+                let dp = &mut dp[..row * visible];
+                let seen = |all| part(all, 0..visible, 0..queries.len());
+                let q = part(q, queries.clone(), columns.clone());
                 let [k, v] = [k, v].map(|all| part(all, 0..visible, columns.clone()));
-                let dc = part(dq.view_mut(), rows.clone(), columns.clone());
-                let seen = |all| ArrayViewMut2::split_at(part(all, 0..keys, columns.clone()), Axis(0), visible);
-                let [(dk, mut dk_beyond), (dv, mut dv_beyond)] = [dk.view_mut(), dv.view_mut()].map(seen);
-                // dP = dC Vᵀ
-                product(
-                    dc.view(),
-                    v.t(),
-                    Start::Zero,
-                    part(matrix_mut(dp, keys), 0..ExactSizeIterator::len(&rows), 0..visible),
-                );
+                let dc = part(dq.view_mut(), queries.clone(), columns.clone());
+                let [(dk, mut dk_beyond), (dv, mut dv_beyond)] = [&mut dk, &mut dv]
+                    .map(|all| part(all.view_mut(), 0..keys, columns.clone()).split_at(Axis(0), visible));
+                // dPᵀ = V dCᵀ
+                product(v, dc.t(), Start::Zero, part(matrix_mut(dp, row), 0..visible, 0..queries.len()));
                 // P as it is, and as the product took it.
                 let (p, weights) = if !sizes.keeps_weights() {
-                    let p = &mut spare[..block];
-                    product(
-                        q,
-                        k.t(),
-                        Start::Zero,
-                        part(matrix_mut(p, keys), 0..ExactSizeIterator::len(&rows), 0..visible),
-                    );
-                    vectorized(Again { sizes, there, visible, first: rows.start, log_sums: &kept[rows.clone()], p });
+                    let p = &mut spare[..row * visible];
+                    product(k, q.t(), Start::Zero, part(matrix_mut(p, row), 0..visible, 0..queries.len()));
+                    sizes.mask(&queries, p);
+                    vectorized(Again { scale: sizes.scale(), row, log_sums: &kept[queries.clone()], p });
                     (&*p, &*p)
                 } else if sizes.drops {
-                    let (p, weights) = (&kept[rows.start * keys..][..block], &mut spare[..block]);
-                    vectorized(Dropped { factor, visible, keys, p, weights, dp });
+                    let (p, weights) = (&kept[queries.start * keys..][..row * visible], &mut spare[..row * visible]);
+                    vectorized(Dropped { factor, p, weights, dp });
                     (p, &*weights)
                 } else {
-                    let p = &kept[rows.start * keys..][..block];
+                    let p = &kept[queries.start * keys..][..row * visible];
                     (p, p)
                 };
                 // dV = Pᵀ dC
-                let weights = part(matrix(weights, keys), 0..ExactSizeIterator::len(&rows), 0..visible);
-                product(weights.t(), dc.view(), start, dv);
+                product(seen(matrix(weights, row)), dc.view(), start, dv);
                 // dS/√d, in the place of dP
-                vectorized(ScoreGradient { scale: sizes.scale(), visible, keys, p, dp });
-                let ds = part(matrix(dp, keys), 0..ExactSizeIterator::len(&rows), 0..visible);
+                vectorized(ScoreGradient { scale: sizes.scale(), row, p, dp });
+                let ds = seen(matrix(dp, row));
                 // dQ = dS K/√d, in the place of dC        dK = dSᵀ Q/√d
-                product(ds, k, Start::Zero, dc);
-                product(ds.t(), q, start, dk);
+                product(ds.t(), k, Start::Zero, dc);
+                product(ds, q, start, dk);
                 if let Start::Zero = start {
                     dk_beyond.fill(T::ZERO);
                     dv_beyond.fill(T::ZERO);
@@ -650,17 +651,14 @@ impl<T: Scalar> Back<'_, T> {
     }
 }
 
-/// The weights of a block of queries from their scores, in place; what no query of the block sees is left alone.
+/// P = softmax(S/√d) over the keys, in place.
 struct Softmax<'a, T> {
-    sizes: Sizes,
-    /// How many keys are there.
-    there: usize,
-    /// How many keys the last query sees.
-    visible: usize,
-    /// The first query.
-    first: usize,
+    scale: T,
+    /// The length of a row.
+    row: usize,
+    /// (keys, queries)
     p: &'a mut [T],
-    /// ln Σ exp of each row, where it is wanted.
+    /// ln Σ exp of the scores of each query, where it is wanted.
     log_sums: &'a mut [T],
 }
 
@@ -668,33 +666,50 @@ impl<T: Scalar> Kernel for Softmax<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
-        let scale: T = self.sizes.scale();
-        for (i, p) in self.p.chunks_exact_mut(self.sizes.keys).enumerate() {
-            let p = &mut p[..self.visible];
-            p[self.sizes.visible(self.first + i, self.there)..].fill(-T::INFINITY);
-            let largest = lanes::max(p);
-            for p in p.iter_mut() {
-                *p = ((*p - largest) * scale).exp();
-            }
-            let sum = lanes::map_sum(p, |p| p);
-            let inverse = T::ONE / sum;
-            for p in p.iter_mut() {
-                *p *= inverse;
-            }
-            if let Some(log_sum) = self.log_sums.get_mut(i) {
-                *log_sum = largest * scale + sum.ln();
-            }
+    fn run(mut self) {
+        let wide = self.row / WIDE * WIDE;
+        for first in (0..wide).step_by(WIDE) {
+            self.strip::<WIDE>(first);
+        }
+        for first in (wide..self.row).step_by(STRIP) {
+            self.strip::<STRIP>(first);
         }
     }
 }
 
-/// The same weights again, from scores and the logarithms of the sums.
+impl<T: Scalar> Softmax<'_, T> {
+    #[inline(always)]
+    fn strip<const N: usize>(&mut self, first: usize) {
+        let Self { scale, row, p, log_sums } = self;
+        let mut largest = [-T::INFINITY; N];
+        for p in strips::<_, N>(p, *row, first) {
+            for i in 0..N {
+                largest[i] = p[i].max(largest[i]);
+            }
+        }
+        let mut sums = [T::ZERO; N];
+        for p in strips_mut::<_, N>(p, *row, first) {
+            for i in 0..N {
+                p[i] = ((p[i] - largest[i]) * *scale).exp();
+                sums[i] += p[i];
+            }
+        }
+        let inverse = sums.map(|sum| T::ONE / sum);
+        for p in strips_mut::<_, N>(p, *row, first) {
+            for i in 0..N {
+                p[i] *= inverse[i];
+            }
+        }
+        for (log_sum, (largest, sum)) in log_sums.iter_mut().skip(first).zip(largest.into_iter().zip(sums)) {
+            *log_sum = largest * *scale + sum.ln();
+        }
+    }
+}
+
+/// The same weights again, from scores and from ln Σ exp of the scores of each query.
 struct Again<'a, T> {
-    sizes: Sizes,
-    there: usize,
-    visible: usize,
-    first: usize,
+    scale: T,
+    row: usize,
     log_sums: &'a [T],
     p: &'a mut [T],
 }
@@ -704,12 +719,9 @@ impl<T: Scalar> Kernel for Again<'_, T> {
 
     #[inline(always)]
     fn run(self) {
-        let scale: T = self.sizes.scale();
-        for (i, (p, &log_sum)) in self.p.chunks_exact_mut(self.sizes.keys).zip(self.log_sums).enumerate() {
-            let p = &mut p[..self.visible];
-            p[self.sizes.visible(self.first + i, self.there)..].fill(-T::INFINITY);
-            for p in p {
-                *p = (*p * scale - log_sum).exp();
+        for p in self.p.chunks_exact_mut(self.row) {
+            for (p, &log_sum) in p.iter_mut().zip(self.log_sums) {
+                *p = (*p * self.scale - log_sum).exp();
             }
         }
     }
@@ -718,8 +730,6 @@ impl<T: Scalar> Kernel for Again<'_, T> {
 /// Takes dropped weights out of P and of dP; their signs tell which they are.
 struct Dropped<'a, T> {
     factor: T,
-    visible: usize,
-    keys: usize,
     p: &'a [T],
     weights: &'a mut [T],
     dp: &'a mut [T],
@@ -730,14 +740,10 @@ impl<T: Scalar> Kernel for Dropped<'_, T> {
 
     #[inline(always)]
     fn run(self) {
-        let (factor, keys) = (self.factor, self.keys);
-        let rows = self.weights.chunks_exact_mut(keys).zip(self.dp.chunks_exact_mut(keys));
-        for (p, (weights, dp)) in self.p.chunks_exact(keys).zip(rows) {
-            for ((&p, weight), dp) in p[..self.visible].iter().zip(weights).zip(dp) {
-                let dropped = T::ONE.copysign(p) < T::ZERO;
-                *weight = if dropped { T::ZERO } else { factor * p };
-                *dp = if dropped { T::ZERO } else { factor * *dp };
-            }
+        for ((&p, weight), dp) in self.p.iter().zip(self.weights).zip(self.dp) {
+            let dropped = T::ONE.copysign(p) < T::ZERO;
+            *weight = if dropped { T::ZERO } else { self.factor * p };
+            *dp = if dropped { T::ZERO } else { self.factor * *dp };
         }
     }
 }
@@ -745,8 +751,7 @@ impl<T: Scalar> Kernel for Dropped<'_, T> {
 /// dS/√d = P ∘ (dP − Σ_keys P ∘ dP)/√d, in the place of dP.
 struct ScoreGradient<'a, T> {
     scale: T,
-    visible: usize,
-    keys: usize,
+    row: usize,
     p: &'a [T],
     dp: &'a mut [T],
 }
@@ -755,17 +760,45 @@ impl<T: Scalar> Kernel for ScoreGradient<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
-        let Self { scale, visible, keys, .. } = self;
-        for (p, dp) in self.p.chunks_exact(keys).zip(self.dp.chunks_exact_mut(keys)) {
-            let (p, dp) = (&p[..visible], &mut dp[..visible]);
-            // Where weights are dropped, their signs tell which.
-            let sum = lanes::zip_sum(p, dp, |p, dp| p.abs() * dp);
-            for (&p, dp) in p.iter().zip(dp) {
-                *dp = p.abs() * (*dp - sum) * scale;
+    fn run(mut self) {
+        let wide = self.row / WIDE * WIDE;
+        for first in (0..wide).step_by(WIDE) {
+            self.strip::<WIDE>(first);
+        }
+        for first in (wide..self.row).step_by(STRIP) {
+            self.strip::<STRIP>(first);
+        }
+    }
+}
+
+impl<T: Scalar> ScoreGradient<'_, T> {
+    #[inline(always)]
+    fn strip<const N: usize>(&mut self, first: usize) {
+        let Self { scale, row, p, dp } = self;
+        let mut sums = [T::ZERO; N];
+        for (p, dp) in strips::<_, N>(p, *row, first).zip(strips::<_, N>(dp, *row, first)) {
+            for i in 0..N {
+                // Where weights are dropped, their signs tell which.
+                sums[i] += p[i].abs() * dp[i];
+            }
+        }
+        for (p, dp) in strips::<_, N>(p, *row, first).zip(strips_mut::<_, N>(dp, *row, first)) {
+            for i in 0..N {
+                dp[i] = p[i].abs() * (dp[i] - sums[i]) * *scale;
             }
         }
     }
+}
+
+/// N numbers of every row, the `first` and those after it.
+#[inline(always)]
+fn strips<T, const N: usize>(rows: &[T], row: usize, first: usize) -> impl Iterator<Item = &[T; N]> {
+    rows.chunks_exact(row).filter_map(move |row| row[first..].first_chunk())
+}
+
+#[inline(always)]
+fn strips_mut<T, const N: usize>(rows: &mut [T], row: usize, first: usize) -> impl Iterator<Item = &mut [T; N]> {
+    rows.chunks_exact_mut(row).filter_map(move |row| row[first..].first_chunk_mut())
 }
 
 /// (rows, columns)

@@ -167,8 +167,8 @@ impl Layer for MaxPool2d {
 /// Up to here `f32` holds every whole number.
 const LARGEST_KERNEL: usize = 1 << 24;
 
-/// Which place of its kernel each window has chosen is saved: a quarter of x or less, where windows do not overlap,
-/// and then the way back reads neither x nor y.
+/// Which place of its kernel each window has chosen is saved: as many numbers as y has, for which the way back reads
+/// neither x nor y, and looks for nothing.
 fn signature(layer: &'static str, output: impl Into<Shape>, kernel: usize) -> Result<Signature, ShapeError> {
     if kernel > LARGEST_KERNEL {
         let reason = format!("a window may hold 2^24 numbers at most, but holds {kernel}");
@@ -266,18 +266,23 @@ impl Largest {
         }
     }
 
+    // Plain loops: over an iterator that makes the windows first, the compiler gives up on vectors.
     #[inline(always)]
-    fn pairs<T: Scalar>(self, x: &[T], y: &mut [T], mut chosen: Option<&mut [T]>) {
+    fn pairs<T: Scalar>(self, x: &[T], y: &mut [T], chosen: Option<&mut [T]>) {
         let (width, across) = (self.across.input(), self.across.count());
-        for (row, (x, y)) in x.chunks_exact(2 * width).zip(y.chunks_exact_mut(across)).enumerate() {
-            let (above, below) = x.split_at(width);
-            let windows = above.as_chunks().0.iter().zip(below.as_chunks().0);
-            let windows = windows.map(|(&[a, b], &[c, d])| first_largest([a, b, c, d]));
-            match &mut chosen {
-                None => y.iter_mut().zip(windows).for_each(|(y, (largest, _))| *y = largest),
-                Some(chosen) => {
-                    let slots = y.iter_mut().zip(&mut chosen[row * across..][..across]);
-                    slots.zip(windows).for_each(|((y, chosen), window)| (*y, *chosen) = window);
+        let rows = x.chunks_exact(2 * width).zip(y.chunks_exact_mut(across));
+        if let Some(chosen) = chosen {
+            for ((x, y), chosen) in rows.zip(chosen.chunks_exact_mut(across)) {
+                let (above, below) = two_rows(x);
+                for ((y, chosen), (&[a, b], &[c, d])) in y.iter_mut().zip(chosen).zip(above.iter().zip(below)) {
+                    (*y, *chosen) = first_largest([a, b, c, d]);
+                }
+            }
+        } else {
+            for (x, y) in rows {
+                let (above, below) = two_rows(x);
+                for (y, (&[a, b], &[c, d])) in y.iter_mut().zip(above.iter().zip(below)) {
+                    *y = first_largest([a, b, c, d]).0;
                 }
             }
         }
@@ -338,13 +343,19 @@ impl Largest {
     }
 }
 
+/// The pairs of one row, and those of the row below.
+#[inline(always)]
+fn two_rows<T>(x: &[T]) -> (&[[T; 2]], &[[T; 2]]) {
+    let (above, below) = x.split_at(x.len() / 2);
+    (above.as_chunks().0, below.as_chunks().0)
+}
+
 /// The largest of a window of two by two, and its place: the first of equals, the last that is not a number.
 #[inline(always)]
-fn first_largest<T: Scalar>(window: [T; 4]) -> (T, T) {
-    let (mut largest, mut place) = (window[0], T::ZERO);
-    for (k, x) in [1.0, 2.0, 3.0].into_iter().zip([window[1], window[2], window[3]]) {
+fn first_largest<T: Scalar>([a, b, c, d]: [T; 4]) -> (T, T) {
+    let larger = |(largest, place): (T, T), (x, k): (T, f64)| {
         let wins = (x > largest) | x.is_nan();
-        (largest, place) = (if wins { x } else { largest }, if wins { T::of(k) } else { place });
-    }
-    (largest, place)
+        (if wins { x } else { largest }, if wins { T::of(k) } else { place })
+    };
+    larger(larger(larger((a, T::ZERO), (b, 1.0)), (c, 2.0)), (d, 3.0))
 }

@@ -61,6 +61,15 @@ compiled!(__m512d, "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma", f64);
 
 /// Which registers belong to a scalar.
 pub trait Tiled: Sized {
+    /// The rows and columns of a square that [`transpose`](Self::transpose) takes.
+    const SQUARE: usize;
+
+    /// Copies a square, its rows to columns; rows begin `from_row` and `to_row` numbers apart.
+    ///
+    /// # Safety
+    /// The processor has AVX2; SQUARE rows of as many numbers can be read and written.
+    unsafe fn transpose(from: *const Self, from_row: isize, to: *mut Self, to_row: usize);
+
     /// c ← start + a·b on a machine with AVX2 and FMA.
     ///
     /// # Safety
@@ -87,8 +96,17 @@ pub trait Tiled: Sized {
 }
 
 macro_rules! tiled {
-    ($float:ident, $avx2:ident, $avx512:ident) => {
+    ($float:ident, $avx2:ident, $avx512:ident, $square:literal, $transpose:ident) => {
         impl Tiled for $float {
+            const SQUARE: usize = $square;
+
+            #[inline]
+            #[target_feature(enable = "avx2")]
+            unsafe fn transpose(from: *const Self, from_row: isize, to: *mut Self, to_row: usize) {
+                // SAFETY: the caller's promise.
+                unsafe { $transpose(from, from_row, to, to_row) }
+            }
+
             unsafe fn multiply_avx2(task: &Task<Self>) {
                 // SAFETY: the caller's promise. Twelve accumulators, two vectors of b, one of a: 15 of 16 registers.
                 unsafe { multiply::<$avx2, 6, 2>(task) }
@@ -114,8 +132,47 @@ macro_rules! tiled {
     };
 }
 
-tiled!(f32, __m256, __m512);
-tiled!(f64, __m256d, __m512d);
+tiled!(f32, __m256, __m512, 8, transpose_8);
+tiled!(f64, __m256d, __m512d, 4, transpose_4);
+
+/// # Safety
+/// As for [`Tiled::transpose`].
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn transpose_8(from: *const f32, from_row: isize, to: *mut f32, to_row: usize) {
+    // SAFETY: the caller's promise: eight rows of eight numbers, there and here.
+    unsafe {
+        let row = |i: isize| _mm256_loadu_ps(from.offset(i * from_row));
+        // Pairs of rows, then fours, then halves change places.
+        let pairs = |a, b| (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+        let ((a0, a1), (a2, a3)) = (pairs(row(0), row(1)), pairs(row(2), row(3)));
+        let ((a4, a5), (a6, a7)) = (pairs(row(4), row(5)), pairs(row(6), row(7)));
+        let fours = |a, b| (_mm256_shuffle_ps::<0b01_00_01_00>(a, b), _mm256_shuffle_ps::<0b11_10_11_10>(a, b));
+        let ((b0, b1), (b2, b3)) = (fours(a0, a2), fours(a1, a3));
+        let ((b4, b5), (b6, b7)) = (fours(a4, a6), fours(a5, a7));
+        for (i, (low, high)) in [(b0, b4), (b1, b5), (b2, b6), (b3, b7)].into_iter().enumerate() {
+            _mm256_storeu_ps(to.add(i * to_row), _mm256_permute2f128_ps::<0x20>(low, high));
+            _mm256_storeu_ps(to.add((i + 4) * to_row), _mm256_permute2f128_ps::<0x31>(low, high));
+        }
+    }
+}
+
+/// # Safety
+/// As for [`Tiled::transpose`].
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn transpose_4(from: *const f64, from_row: isize, to: *mut f64, to_row: usize) {
+    // SAFETY: the caller's promise: four rows of four numbers, there and here.
+    unsafe {
+        let row = |i: isize| _mm256_loadu_pd(from.offset(i * from_row));
+        let pairs = |a, b| (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
+        let ((a0, a1), (a2, a3)) = (pairs(row(0), row(1)), pairs(row(2), row(3)));
+        for (i, (low, high)) in [(a0, a2), (a1, a3)].into_iter().enumerate() {
+            _mm256_storeu_pd(to.add(i * to_row), _mm256_permute2f128_pd::<0x20>(low, high));
+            _mm256_storeu_pd(to.add((i + 2) * to_row), _mm256_permute2f128_pd::<0x31>(low, high));
+        }
+    }
+}
 
 /// A product as pointers and strides; the columns of c are contiguous.
 #[derive(Debug)]
@@ -191,9 +248,6 @@ const BLOCK_K: usize = 400;
 const BLOCK_M: usize = 240;
 /// The largest panel in bytes: `BLOCK_K` rows of three 64-byte vectors.
 const PANEL: usize = BLOCK_K * 3 * 64;
-
-/// A panel is transposed in squares of this many rows and columns.
-const SQUARE: usize = 4;
 
 #[repr(align(64))]
 struct Panel(MaybeUninit<[u8; PANEL]>);
@@ -419,27 +473,21 @@ impl<T: Scalar> Strip<T> {
     /// Copies b's rows to the panel, zeros beyond its last column.
     ///
     /// # Safety
-    /// The panel has room for k rows of `width`, a multiple of [`SQUARE`].
+    /// The panel has room for k rows of `width`, a multiple of [`Tiled::SQUARE`].
     #[inline(always)]
     unsafe fn pack(&self, width: usize) {
-        for j0 in (0..width).step_by(SQUARE) {
-            let whole = if self.b_row == 1 && j0 + SQUARE <= self.columns { self.k / SQUARE * SQUARE } else { 0 };
-            for p0 in (0..whole).step_by(SQUARE) {
-                // SAFETY: whole rows and whole columns from here on; each column of b is contiguous.
+        let square = T::SQUARE;
+        for j0 in (0..width).step_by(square) {
+            let whole = if self.b_row == 1 && j0 + square <= self.columns { self.k / square * square } else { 0 };
+            for p0 in (0..whole).step_by(square) {
+                // SAFETY: whole rows and whole columns; each column of b is contiguous.
                 unsafe {
-                    let mut square = [[T::ZERO; SQUARE]; SQUARE];
-                    for (j, column) in square.iter_mut().enumerate() {
-                        *column =
-                            self.b.offset(p0 as isize + (j0 + j) as isize * self.b_column).cast::<[T; SQUARE]>().read();
-                    }
-                    for p in 0..SQUARE {
-                        let row = square.map(|column| column[p]);
-                        self.panel.add((p0 + p) * width + j0).cast::<[T; SQUARE]>().write(row);
-                    }
+                    let b = self.b.offset(p0 as isize + j0 as isize * self.b_column);
+                    T::transpose(b, self.b_column, self.panel.add(p0 * width + j0), width);
                 }
             }
             for p in whole..self.k {
-                for j in j0..j0 + SQUARE {
+                for j in j0..j0 + square {
                     // SAFETY: p < k; elements of b are read only where j < columns.
                     unsafe {
                         let value = if j < self.columns {
