@@ -8,6 +8,7 @@
 //! that it meets. Backward it is the result that falls into s·s parts, and each has taps of its own.
 //! Dilation changes nothing but the distances, and groups nothing but which planes are read.
 
+use std::arch::x86_64::*;
 use std::ops::Range;
 
 use super::{Axis, Convolution};
@@ -36,10 +37,16 @@ pub trait Direct: Sized {
     unsafe fn slide_avx512(task: slide::Task<'_, Self>);
     unsafe fn weigh_avx2(task: weigh::Task<'_, Self>);
     unsafe fn weigh_avx512(task: weigh::Task<'_, Self>);
+
+    /// Turns a square of numbers: row i of the target is column i of the source. It takes AVX.
+    unsafe fn square(source: [*const Self; SIDE], target: [*mut Self; SIDE]);
 }
 
+/// The side of a square that is turned in registers.
+const SIDE: usize = 4;
+
 macro_rules! direct {
-    ($float:ident, $avx2:ty, $avx512:ty) => {
+    ($float:ident, $avx2:ty, $avx512:ty, $square:ident) => {
         impl Direct for $float {
             #[target_feature(enable = "avx2,fma")]
             unsafe fn slide_avx2(task: slide::Task<'_, Self>) {
@@ -64,12 +71,50 @@ macro_rules! direct {
                 // SAFETY: as above.
                 unsafe { task.run::<$avx512, 12, 6>() }
             }
+
+            #[inline(always)]
+            unsafe fn square(source: [*const Self; SIDE], target: [*mut Self; SIDE]) {
+                // SAFETY: as above, and the pointers lead to four numbers each.
+                unsafe { $square(source, target) }
+            }
         }
     };
 }
 
-direct!(f32, std::arch::x86_64::__m256, std::arch::x86_64::__m512);
-direct!(f64, std::arch::x86_64::__m256d, std::arch::x86_64::__m512d);
+direct!(f32, __m256, __m512, square_f32);
+direct!(f64, __m256d, __m512d, square_f64);
+
+/// # Safety
+/// The processor has AVX, and the pointers lead to four numbers each.
+#[inline(always)]
+unsafe fn square_f32(source: [*const f32; SIDE], target: [*mut f32; SIDE]) {
+    // SAFETY: the function's promise.
+    unsafe {
+        let [a, b, c, d] = source.map(|row| _mm_loadu_ps(row));
+        let (ab_low, ab_high) = (_mm_unpacklo_ps(a, b), _mm_unpackhi_ps(a, b));
+        let (cd_low, cd_high) = (_mm_unpacklo_ps(c, d), _mm_unpackhi_ps(c, d));
+        _mm_storeu_ps(target[0], _mm_movelh_ps(ab_low, cd_low));
+        _mm_storeu_ps(target[1], _mm_movehl_ps(cd_low, ab_low));
+        _mm_storeu_ps(target[2], _mm_movelh_ps(ab_high, cd_high));
+        _mm_storeu_ps(target[3], _mm_movehl_ps(cd_high, ab_high));
+    }
+}
+
+/// # Safety
+/// As above.
+#[inline(always)]
+unsafe fn square_f64(source: [*const f64; SIDE], target: [*mut f64; SIDE]) {
+    // SAFETY: the function's promise.
+    unsafe {
+        let [a, b, c, d] = source.map(|row| _mm256_loadu_pd(row));
+        let (ab_even, ab_odd) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
+        let (cd_even, cd_odd) = (_mm256_unpacklo_pd(c, d), _mm256_unpackhi_pd(c, d));
+        _mm256_storeu_pd(target[0], _mm256_permute2f128_pd::<0x20>(ab_even, cd_even));
+        _mm256_storeu_pd(target[1], _mm256_permute2f128_pd::<0x20>(ab_odd, cd_odd));
+        _mm256_storeu_pd(target[2], _mm256_permute2f128_pd::<0x31>(ab_even, cd_even));
+        _mm256_storeu_pd(target[3], _mm256_permute2f128_pd::<0x31>(ab_odd, cd_odd));
+    }
+}
 
 /// Whether this machine has the instructions.
 pub(super) fn available() -> bool {
@@ -256,28 +301,27 @@ impl Layout {
     #[inline(always)]
     unsafe fn put<V: Lanes>(&self, image: &[V::Number], planes: &mut [V::Number]) {
         let [height, width] = self.lines;
-        let channels = image.chunks_exact(height.source() * width.source());
-        for (image, planes) in channels.zip(planes.chunks_exact_mut(self.channel())) {
-            for plane_y in 0..height.split {
-                for plane_x in 0..width.split {
-                    let plane = &mut planes[(plane_y * width.split + plane_x) * self.plane()..][..self.plane()];
-                    let ([first_y, place_y], [first_x, place_x]) = (height.meets(plane_y), width.meets(plane_x));
-                    let count = width.source().saturating_sub(first_x).div_ceil(width.split);
-                    let count = count.min(width.length.saturating_sub(place_x));
-                    if count == 0 {
-                        continue;
-                    }
-                    let rows = image.chunks_exact(width.source()).skip(first_y).step_by(height.split);
-                    let targets = plane.chunks_exact_mut(width.length).skip(place_y);
-                    for (row, target) in rows.zip(targets) {
-                        let (row, target) = (&row[first_x..], &mut target[place_x..place_x + count]);
-                        if width.split == 1 {
-                            // SAFETY: the function's promise.
-                            unsafe { copy::<V>(&row[..count], target) };
-                        } else {
-                            for (target, source) in target.iter_mut().zip(row.iter().step_by(width.split)) {
-                                *target = *source;
-                            }
+        let (columns, length, split) = (width.source(), width.length, width.split);
+        let images = image.chunks_exact(height.source() * columns);
+        for (image, planes) in images.zip(planes.chunks_exact_mut(self.channel())) {
+            for (plane, target) in planes.chunks_exact_mut(self.plane()).enumerate() {
+                let [first_y, place_y] = height.meets(plane / split);
+                let [first_x, place_x] = width.meets(plane % split);
+                let count = columns.saturating_sub(first_x).div_ceil(split).min(length.saturating_sub(place_x));
+                let rows = height.source().saturating_sub(first_y).div_ceil(height.split);
+                let rows = rows.min(height.length.saturating_sub(place_y));
+                if count == 0 {
+                    continue;
+                }
+                for row in 0..rows {
+                    let source = &image[(first_y + row * height.split) * columns..][..columns][first_x..];
+                    let target = &mut target[(place_y + row) * length + place_x..][..count];
+                    if split == 1 {
+                        // SAFETY: the function's promise.
+                        unsafe { copy::<V>(&source[..count], target) };
+                    } else {
+                        for (target, source) in target.iter_mut().zip(source.iter().step_by(split)) {
+                            *target = *source;
                         }
                     }
                 }
@@ -298,14 +342,23 @@ unsafe fn copy<V: Lanes>(source: &[V::Number], target: &mut [V::Number]) {
     // SAFETY: both hold `count` numbers, and every place below is such that a whole vector, or four, fit.
     unsafe {
         if count >= V::N {
-            for place in (0..count - V::N).step_by(V::N).chain([count - V::N]) {
+            let last = count - V::N;
+            let mut place = 0;
+            while place < last {
                 V::load(source.add(place)).store(target.add(place));
+                place += V::N;
             }
+            V::load(source.add(last)).store(target.add(last));
         } else if count >= 4 {
-            for place in (0..count - 4).step_by(4).chain([count - 4]) {
-                let four = source.add(place).cast::<[V::Number; 4]>().read();
-                target.add(place).cast::<[V::Number; 4]>().write(four);
+            let four = |place: usize| {
+                target.add(place).cast::<[V::Number; 4]>().write(source.add(place).cast::<[V::Number; 4]>().read());
+            };
+            let mut place = 0;
+            while place < count - 4 {
+                four(place);
+                place += 4;
             }
+            four(count - 4);
         } else {
             for place in 0..count {
                 *target.add(place) = *source.add(place);

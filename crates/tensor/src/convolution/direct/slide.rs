@@ -2,31 +2,77 @@
 
 use super::*;
 
-/// The most channels of a result that are computed together.
+mod across;
+mod along;
+
+/// The most channels of a result that are computed together where pixels lie along the vectors.
 const MOST: usize = 8;
 
-/// How many channels are computed together where so many are `left` in the group: with a few vectors of each they
-/// fill the registers, 32 of AVX-512 and 16 elsewhere, and no block is much smaller than the others.
-fn block(left: usize, wide: bool) -> usize {
-    left.div_ceil(left.div_ceil(if wide { MOST } else { 6 }))
+/// With fewer terms than this, channels never lie along the vectors: it would cost too much to turn the results.
+const FEW: usize = 96;
+
+/// With as many terms as this they always do, where there are enough of them.
+const MANY: usize = 256;
+
+/// How channels of the result are computed together.
+#[derive(Clone, Copy, Debug)]
+struct Blocks {
+    /// The channels of a group.
+    group: usize,
+    /// Whether channels lie along the vectors, and not pixels.
+    across: bool,
+    /// The numbers in a register.
+    lanes: usize,
+    /// Whether registers are those of AVX-512.
+    wide: bool,
 }
 
-/// A part of a source that is this large in bytes stays in the second cache while all results are computed from it.
-const STRIP: usize = 128 * 1024;
+impl Blocks {
+    /// The channels of a range that ends where a block does, a few at a time, and never from two groups:
+    /// the first of each block and their number.
+    fn of(self, channels: Range<usize>) -> impl Iterator<Item = (usize, usize)> {
+        let mut next = channels.start;
+        std::iter::from_fn(move || {
+            let first = next;
+            let left = self.group - first % self.group;
+            next += if self.across {
+                left.min(2 * self.lanes)
+            } else {
+                // As many as fill the registers with a few vectors each, and no block much smaller than the others.
+                left.div_ceil(left.div_ceil(if self.wide { MOST } else { 6 }))
+            };
+            (first < channels.end).then_some((first, next - first))
+        })
+    }
+
+    /// The weights of so many channels for one term, with zeros where a vector has no channel.
+    fn weights(self, channels: usize) -> usize {
+        if self.across { channels.next_multiple_of(self.lanes) } else { channels }
+    }
+
+    /// The rows of a block's weights: one for each term, after one for the bias where channels lie along the vectors.
+    fn rows(self, terms: usize) -> usize {
+        terms + usize::from(self.across)
+    }
+
+    /// Where the weights of the block that begins with a channel do.
+    fn start(self, channel: usize, terms: usize) -> usize {
+        let (group, within) = (channel / self.group, channel % self.group);
+        (group * self.weights(self.group) + within) * self.rows(terms)
+    }
+}
 
 /// What all pieces of a pass have in common.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pass<'a, T> {
     layout: Layout,
     groups: usize,
-    /// The channels of the result.
-    results: usize,
-    /// Whether registers are those of AVX-512.
-    wide: bool,
+    blocks: Blocks,
     /// For each pair of phases the distances of its taps, for each source of a group.
     table: &'a [u32],
     /// For each pair of phases the weights in the order in which they are used.
     weights: &'a [T],
+    /// Where channels lie along the vectors, it is among the weights.
     bias: Option<&'a [T]>,
 }
 
@@ -50,11 +96,9 @@ fn layout(of: &Convolution, backward: bool) -> Layout {
     }
 }
 
-/// The largest number of results of any phase, a few at a time, before they are put where they belong.
+/// Room for results before they are put where they belong.
 fn buffer_len(layout: &Layout) -> usize {
-    let [height, width] = layout.lines;
-    let rows = (0..height.phases()).map(|phase| height.phase(phase).count).max().unwrap_or(0);
-    rows.saturating_mul(width.length).saturating_add(SLACK).saturating_mul(MOST)
+    along::buffer_len(layout).max(across::BUFFER)
 }
 
 fn room_len(layout: &Layout) -> usize {
@@ -62,8 +106,12 @@ fn room_len(layout: &Layout) -> usize {
 }
 
 pub(super) fn scratch_len(of: &Convolution, backward: bool) -> usize {
-    let weights = of.outputs * of.group_sum();
-    room_len(&layout(of, backward)).saturating_mul(WORKERS).saturating_add(weights)
+    let layout = layout(of, backward);
+    let (results, sources) = if backward { (of.channels, of.outputs) } else { (of.outputs, of.channels) };
+    let lanes = (results / of.groups).saturating_add(SLACK).saturating_mul(of.groups);
+    let phases = layout.lines[0].phases().saturating_mul(layout.lines[1].phases());
+    let rows = (sources / of.groups).saturating_mul(of.taps()).saturating_add(phases);
+    room_len(&layout).saturating_mul(WORKERS).saturating_add(lanes.saturating_mul(rows))
 }
 
 pub(in super::super) fn forward<T: Scalar>(
@@ -74,9 +122,8 @@ pub(in super::super) fn forward<T: Scalar>(
     y: &mut [T],
     scratch: &mut [T],
 ) {
-    let group = of.channels / of.groups;
-    let place = |result: usize, source: usize| result * group + source;
-    run(of, layout(of, false), of.outputs, x, (weight, &place), bias, y, scratch);
+    let strides = [of.group_sum(), of.taps()];
+    run(of, layout(of, false), of.outputs, x, (weight, strides), bias, y, scratch);
 }
 
 pub(in super::super) fn input_gradient<T: Scalar>(
@@ -87,19 +134,18 @@ pub(in super::super) fn input_gradient<T: Scalar>(
     dx: &mut [T],
     scratch: &mut [T],
 ) {
-    let (group, outputs) = (of.channels / of.groups, of.outputs / of.groups);
-    let place = |result: usize, source: usize| (result / group * outputs + source) * group + result % group;
-    run(of, layout(of, true), of.channels, dy, (weight, &place), bias, dx, scratch);
+    let strides = [of.taps(), of.group_sum()];
+    run(of, layout(of, true), of.channels, dy, (weight, strides), bias, dx, scratch);
 }
 
-/// `place` gives the kernel that belongs to a channel of the result and a source within its group.
+/// The kernels of a group lie one channel of the result, and one source, from the next by the strides.
 #[expect(clippy::too_many_arguments, reason = "the passes above differ in all of them")]
 fn run<T: Scalar>(
     of: &Convolution,
     layout: Layout,
     results: usize,
     x: &[T],
-    (weight, place): (&[T], &dyn Fn(usize, usize) -> usize),
+    (weight, [next_channel, next_source]): (&[T], [usize; 2]),
     bias: Option<&[T]>,
     y: &mut [T],
     scratch: &mut [T],
@@ -108,9 +154,13 @@ fn run<T: Scalar>(
         return;
     }
     let (table, scratch) = super::table(of, scratch);
-    let (weights, room) = scratch.split_at_mut(weight.len());
     let wide = instructions() == Instructions::Avx512;
-    let (group, sources, kernel) = (results / of.groups, layout.channels / of.groups, of.taps());
+    let lanes = if wide { 64 } else { 32 } / size_of::<T>();
+    let (group, sources) = (results / of.groups, layout.channels / of.groups);
+    let terms = sources * of.taps() / layout.phases().count().max(1);
+    let wasteful = layout.phases().any(|phases| along::Walk::new(&layout, phases, lanes).wastes());
+    let across = group >= lanes && terms >= if wasteful { FEW } else { MANY };
+    let blocks = Blocks { group, across, lanes, wide };
     let (mut term, mut next) = (0, 0);
     for phases in layout.phases() {
         for source in 0..sources {
@@ -119,32 +169,30 @@ fn run<T: Scalar>(
                 term += 1;
             }
         }
-        for (result, rows) in blocks(0..results, group, wide) {
-            for source in 0..sources {
-                for (_, number) in layout.taps(phases) {
-                    for row in result..result + rows {
-                        weights[next] = weight[place(row, source) * kernel + number];
-                        next += 1;
-                    }
-                }
+        for (first, count) in blocks.of(0..results) {
+            let offsets =
+                (0..sources).flat_map(|source| layout.taps(phases).map(move |(_, tap)| source * next_source + tap));
+            let width = blocks.weights(count);
+            let length = blocks.rows(sources * layout.taps(phases).count()) * width;
+            let block = &mut scratch[next..][..length];
+            next += length;
+            block.fill(T::ZERO);
+            let mut rows = block.chunks_exact_mut(width).map(|row| &mut row[..count]);
+            if across && let (Some(row), Some(bias)) = (rows.next(), bias) {
+                row.copy_from_slice(&bias[first..first + count]);
+            }
+            let kernels = &weight[first / group * (weight.len() / of.groups) + first % group * next_channel..];
+            for (row, offset) in rows.zip(offsets) {
+                let kernels = kernels[offset..].iter().step_by(next_channel);
+                row.iter_mut().zip(kernels).for_each(|(row, &weight)| *row = weight);
             }
         }
     }
-    let pass = Pass { layout, groups: of.groups, results, wide, table, weights, bias };
+    let (weights, room) = scratch.split_at_mut(next);
+    let pass = Pass { layout, groups: of.groups, blocks, table, weights, bias };
     let task = Task { pass, x, y, channels: 0..results, room };
     let work = x.len() / layout.source() * weight.len() * of.output_plane();
     task.divide(super::pieces(work));
-}
-
-/// The channels of a range that ends where one of these blocks does, a few at a time, and never from two groups:
-/// the first of each block and their number.
-fn blocks(channels: Range<usize>, group: usize, wide: bool) -> impl Iterator<Item = (usize, usize)> {
-    let mut next = channels.start;
-    std::iter::from_fn(move || {
-        let first = next;
-        next += block(group - first % group, wide);
-        (first < channels.end).then_some((first, next - first))
-    })
 }
 
 impl<T: Scalar> Task<'_, T> {
@@ -154,8 +202,7 @@ impl<T: Scalar> Task<'_, T> {
         let examples = x.len() / pass.layout.source();
         // One example is cut between its channels, where a block of them ends.
         let target = channels.start + channels.len() * left / pieces.max(1);
-        let mut ends =
-            blocks(channels.clone(), pass.results / pass.groups, pass.wide).map(|(first, rows)| first + rows);
+        let mut ends = pass.blocks.of(channels.clone()).map(|(first, count)| first + count);
         let cut = ends.find(|&end| end >= target).unwrap_or(channels.end);
         if pieces < 2 || (examples < 2 && cut == channels.end) {
             return Task { pass, x, y, channels, room }.run_best();
@@ -204,15 +251,22 @@ impl<T: Scalar> Task<'_, T> {
                 let terms = height.taps(phases[0]) * width.taps(phases[1]) * (layout.channels / pass.groups);
                 let (distances, of_phase);
                 (distances, table) = table.split_at(terms);
-                (of_phase, weights) = weights.split_at(terms * pass.results);
+                (of_phase, weights) = weights.split_at(pass.blocks.start(pass.groups * pass.blocks.group, terms));
                 let part = Part {
                     pass,
+                    numbers: phases,
                     phases: [height.phase(phases[0]), width.phase(phases[1])],
                     distances,
                     weights: of_phase,
                     planes,
                 };
-                unsafe { part.run::<V, WIDE>(channels.clone(), y, buffer) };
+                unsafe {
+                    match (pass.blocks.across, WIDE) {
+                        (true, true) => part.across::<V, { across::PIXELS }>(channels.clone(), y, buffer),
+                        (true, false) => part.across::<V, 6>(channels.clone(), y, buffer),
+                        (false, _) => part.along::<V, WIDE>(channels.clone(), y, buffer),
+                    }
+                }
             }
         }
     }
@@ -221,217 +275,10 @@ impl<T: Scalar> Task<'_, T> {
 /// The results of one example that read the same taps.
 struct Part<'a, T> {
     pass: Pass<'a, T>,
+    /// Which phases of the height and the width these are.
+    numbers: [usize; 2],
     phases: [Phase; 2],
     distances: &'a [u32],
     weights: &'a [T],
     planes: &'a [T],
-}
-
-impl<T: Scalar> Part<'_, T> {
-    /// # Safety
-    /// The processor has the instructions of `V`.
-    #[inline(always)]
-    unsafe fn run<V: Lanes<Number = T>, const WIDE: bool>(
-        &self,
-        channels: Range<usize>,
-        y: &mut [T],
-        buffer: &mut [T],
-    ) {
-        let Self { pass, phases: [rows, columns], distances, .. } = *self;
-        let layout = pass.layout;
-        let [height, width] = layout.lines;
-        let (group, sources) = (pass.results / pass.groups, layout.channels / pass.groups);
-        let result = height.result() * width.result();
-        // Vectors within rows, the last of a row overlapping the one before; or, where rows are short,
-        // along the plane as one line, borders between rows included.
-        let line = ((rows.count - 1) * width.length + columns.count).div_ceil(V::N);
-        let per_row = columns.count.div_ceil(V::N);
-        let by_rows = columns.count >= V::N && per_row * rows.count <= line + line / 8;
-        let walk = if by_rows {
-            let last = columns.count - V::N;
-            Walk { per_row, last, source_row: width.length, result_row: columns.count, vectors: per_row * rows.count }
-        } else {
-            Walk { per_row: line, last: line * V::N, source_row: 0, result_row: 0, vectors: line }
-        };
-        let in_place = by_rows && rows.step == 1 && columns.step == 1;
-        // In the buffer, a channel's results have a stretch of their own.
-        let (stretch, pitch) =
-            if by_rows { (rows.count * columns.count, columns.count) } else { (line * V::N, width.length) };
-        let bytes = sources * V::N * size_of::<T>();
-        let strip = if in_place { (STRIP / bytes).next_multiple_of(120) } else { walk.vectors };
-        for first in (0..walk.vectors).step_by(strip) {
-            let count = strip.min(walk.vectors - first);
-            for (channel, block) in blocks(channels.clone(), group, pass.wide) {
-                let results = &mut y[(channel - channels.start) * result..][..block * result];
-                let of_group = channel / group * sources * layout.channel();
-                let target = if in_place { &mut *results } else { &mut buffer[..block * stretch] };
-                let band = Band {
-                    source: self.planes[of_group..].as_ptr(),
-                    distances,
-                    weights: self.weights[channel * distances.len()..].as_ptr(),
-                    bias: pass.bias.map(|bias| bias[channel..channel + block].as_ptr()),
-                    target: target.as_mut_ptr(),
-                    target_step: target.len() / block,
-                    count,
-                };
-                let places = walk.from(first);
-                // SAFETY: from any vector of the walk a distance leads to a number of the group's planes, or to a
-                // vector's length beyond them, where the next plane is, or the slack.
-                // `target` has `block` stretches that hold the walk's vectors.
-                unsafe {
-                    match (block, WIDE) {
-                        (8, true) => band.run::<V, 8, 3>(places),
-                        (7, true) => band.run::<V, 7, 3>(places),
-                        (6, true) => band.run::<V, 6, 3>(places),
-                        (5, true) => band.run::<V, 5, 4>(places),
-                        (4, true) => band.run::<V, 4, 5>(places),
-                        (3, true) => band.run::<V, 3, 6>(places),
-                        (6, false) => band.run::<V, 6, 2>(places),
-                        (5, false) => band.run::<V, 5, 2>(places),
-                        (4, false) => band.run::<V, 4, 2>(places),
-                        (3, false) => band.run::<V, 3, 3>(places),
-                        (2, _) => band.run::<V, 2, 4>(places),
-                        _ => band.run::<V, 1, 8>(places),
-                    }
-                }
-                if !in_place {
-                    for (results, buffer) in results.chunks_exact_mut(result).zip(buffer.chunks_exact(stretch)) {
-                        // SAFETY: the function's promise.
-                        unsafe { self.put_back::<V>(buffer, pitch, results, width.result()) };
-                    }
-                }
-            }
-        }
-    }
-
-    /// Copies one channel's results from the buffer, whose rows are `pitch` apart, to where they belong.
-    ///
-    /// # Safety
-    /// The processor has the instructions of `V`.
-    #[inline(always)]
-    unsafe fn put_back<V: Lanes<Number = T>>(&self, buffer: &[T], pitch: usize, results: &mut [T], width: usize) {
-        let [rows, columns] = self.phases;
-        for row in 0..rows.count {
-            let buffer = &buffer[row * pitch..][..columns.count];
-            let target = &mut results[(rows.first + row * rows.step) * width..][..width][columns.first..];
-            if columns.step == 1 {
-                // SAFETY: the function's promise.
-                unsafe { copy::<V>(buffer, &mut target[..columns.count]) };
-            } else {
-                for (target, buffer) in target.iter_mut().step_by(columns.step).zip(buffer) {
-                    *target = *buffer;
-                }
-            }
-        }
-    }
-}
-
-/// The vectors of a result: where each lies in the source plane, and where in the result.
-#[derive(Clone, Copy)]
-struct Walk {
-    per_row: usize,
-    /// Where the last vector of a row begins.
-    last: usize,
-    source_row: usize,
-    result_row: usize,
-    vectors: usize,
-}
-
-#[derive(Clone, Copy)]
-struct Places {
-    walk: Walk,
-    vector: usize,
-    source: usize,
-    result: usize,
-    left: usize,
-}
-
-impl Walk {
-    fn from(self, first: usize) -> Places {
-        let row = first / self.per_row;
-        let (source, result) = (row * self.source_row, row * self.result_row);
-        Places { walk: self, vector: first % self.per_row, source, result, left: self.vectors - first }
-    }
-}
-
-impl Places {
-    /// The places of the next vector; after the last one it stays there.
-    #[inline(always)]
-    fn next<V: Lanes>(&mut self) -> [usize; 2] {
-        let column = (self.vector * V::N).min(self.walk.last);
-        let places = [self.source + column, self.result + column];
-        if self.left > 1 {
-            self.left -= 1;
-            self.vector += 1;
-            if self.vector == self.walk.per_row {
-                self.vector = 0;
-                self.source += self.walk.source_row;
-                self.result += self.walk.result_row;
-            }
-        }
-        places
-    }
-}
-
-/// A few channels of the result, along some vectors.
-struct Band<'a, T> {
-    /// The first plane of the group.
-    source: *const T,
-    distances: &'a [u32],
-    /// In the order in which they are used.
-    weights: *const T,
-    bias: Option<*const T>,
-    /// The first channel.
-    target: *mut T,
-    /// From one channel to the next.
-    target_step: usize,
-    /// The number of vectors.
-    count: usize,
-}
-
-impl<T: Scalar> Band<'_, T> {
-    /// `R` channels, `C` vectors at a time; where fewer are left, the last again.
-    ///
-    /// # Safety
-    /// The processor has the instructions of `V`; pointers, distances and places reach only what the band may use.
-    #[inline(always)]
-    unsafe fn run<V: Lanes<Number = T>, const R: usize, const C: usize>(&self, mut places: Places) {
-        for _ in 0..self.count.div_ceil(C) {
-            // SAFETY: the function's promise.
-            unsafe { self.tile::<V, R, C>(&mut places) };
-        }
-    }
-
-    /// # Safety
-    /// As above.
-    #[inline(always)]
-    unsafe fn tile<V: Lanes<Number = T>, const R: usize, const C: usize>(&self, places: &mut Places) {
-        // SAFETY: the function's promise.
-        unsafe {
-            let places = [(); C].map(|()| places.next::<V>());
-            let source = places.map(|[source, _]| self.source.add(source));
-            let mut weights = self.weights;
-            let mut sums = [[V::zero(); C]; R];
-            if let Some(bias) = self.bias {
-                for (r, sums) in sums.iter_mut().enumerate() {
-                    *sums = [V::splat(bias.add(r)); C];
-                }
-            }
-            for &distance in self.distances {
-                let x = source.map(|source| V::load(source.add(distance as usize)));
-                for (r, sums) in sums.iter_mut().enumerate() {
-                    let weight = V::splat(weights.add(r));
-                    for (sum, &x) in sums.iter_mut().zip(&x) {
-                        *sum = sum.multiply_add(weight, x);
-                    }
-                }
-                weights = weights.add(R);
-            }
-            for (r, sums) in sums.iter().enumerate() {
-                for (sum, [_, target]) in sums.iter().zip(places) {
-                    sum.store(self.target.add(r * self.target_step + target));
-                }
-            }
-        }
-    }
 }

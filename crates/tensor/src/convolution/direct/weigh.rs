@@ -431,7 +431,6 @@ fn turn<T: Scalar>(
     width: usize,
     target: &mut [T],
 ) {
-    const SIDE: usize = 4;
     let target = &mut target[..count * width];
     for first in (0..width).step_by(SIDE) {
         let rows: [&[T]; SIDE] = std::array::from_fn(|lane| match first + lane < lanes {
@@ -440,13 +439,11 @@ fn turn<T: Scalar>(
         });
         let whole = if first + SIDE <= lanes { count / SIDE * SIDE } else { 0 };
         for place in (0..whole).step_by(SIDE) {
-            // SAFETY: each row has `count` numbers, and `target` as many lines of `width`.
+            // SAFETY: each row has `count` numbers, and the target as many lines of `width`.
             unsafe {
-                let square = rows.map(|row| row.as_ptr().add(place).cast::<[T; SIDE]>().read());
-                for i in 0..SIDE {
-                    let line = square.map(|row| row[i]);
-                    target.as_mut_ptr().add((place + i) * width + first).cast::<[T; SIDE]>().write(line);
-                }
+                let from = rows.map(|row| row.as_ptr().add(place));
+                let to = target.as_mut_ptr().add(place * width + first);
+                T::square(from, std::array::from_fn(|i| to.add(i * width)));
             }
         }
         for place in whole..count {
