@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use downhill::optim::{Chain, CoupledDecay, DecoupledDecay, Momentum, ScaleByAdam, ScaleByRate, Stepper};
 use downhill::prelude::*;
 use downhill_benches::{Work, measure};
 
@@ -25,6 +26,11 @@ fn optimizers(criterion: &mut Criterion) {
     rule(&mut group, "Sgd with momentum, 10M parameters", 20, Sgd::new(1e-9).momentum(0.9));
     rule(&mut group, "Adam, 10M parameters", 28, Adam::new(1e-9));
     rule(&mut group, "AdamW, 10M parameters", 28, AdamW::new(1e-9));
+    // The same work as the two named rules above, put together from links; one link more costs no further pass.
+    let momentum = Chain((Momentum::new(0.9), ScaleByRate, DecoupledDecay::new(0.1)));
+    rule(&mut group, "chain like Sgd with momentum, and a decay, 10M parameters", 20, Stepper::of(momentum, 1e-9));
+    let adam = Chain((CoupledDecay::new(0.1), ScaleByAdam::new(), ScaleByRate, DecoupledDecay::new(0.1)));
+    rule(&mut group, "chain like AdamW, and a coupled decay, 10M parameters", 28, Stepper::of(adam, 1e-9));
     group.finish();
 }
 

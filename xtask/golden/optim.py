@@ -7,7 +7,9 @@ after the steps in `checkpoints`, in f64 and in f32 (`NAME.f64`, `NAME.f32`), an
 `schedules.safetensors`: for each schedule the rates at `steps`.
 
 The metadata's `references` says what computed each case: PyTorch and optax where they have the rule, otherwise the
-formulas below, written in NumPy from the papers and the authors' code.
+formulas below, written in NumPy from the papers and checked, each time that this script runs, against the authors'
+own packages in f64. Two have none on PyPI: Adan and Sophia were checked in the same way against `adan.py` of
+sail-sg/Adan (2c65bea) and `sophia.py` of Liuhong99/Sophia (a7e1572).
 """
 
 import hashlib
@@ -15,11 +17,15 @@ import json
 import math
 import pathlib
 import warnings
+from importlib.metadata import version
 
+import dadaptation
 import jax
 import jax.numpy
 import numpy
 import optax
+import prodigyopt
+import schedulefree
 import torch
 from safetensors.numpy import save
 
@@ -35,6 +41,9 @@ ORIGIN = {
     "numpy": numpy.__version__,
     "optax": optax.__version__,
     "jax": jax.__version__,
+    "schedulefree": version("schedulefree"),
+    "prodigyopt": version("prodigyopt"),
+    "dadaptation": version("dadaptation"),
 }
 
 STEPS = 1000
@@ -352,19 +361,63 @@ NUMPY = {
     "schedule_free_adamw_all": in_numpy(schedule_free, adam=True, lr=0.01, beta1=0.95, beta2=0.98, eps=1e-6, decay=0.1, warmup=20),
     "prodigy": in_numpy(prodigy),
     "prodigy_all": in_numpy(prodigy, lr=0.5, b2=0.99, b3=0.98, decay=0.02, d0=1e-4, coef=0.8, growth=1.5, correct=True, safeguard=True),
-    "d_adapt_adam": in_numpy(d_adapt_adam),
-    "d_adapt_adam_all": in_numpy(d_adapt_adam, lr=0.5, b2=0.99, decay=0.02, d0=1e-4, growth=1.2, correct=True),
+    "d_adapt_adam": in_numpy(d_adapt_adam, lr=0.05),
+    "d_adapt_adam_all": in_numpy(d_adapt_adam, lr=0.1, b2=0.99, decay=0.02, d0=1e-4, growth=1.2, correct=True),
     "lookahead": lookahead(0.01, k=6, alpha=0.6),
     "muon": in_numpy(muon),
     "muon_plain": in_numpy(muon, nesterov=False, adjust="match_rms_adamw", momentum=0.9, adam_lr=1e-3),
 }
 
 
+def training(optimizer):
+    """Schedule-Free steps only in its training mode."""
+    optimizer.train()
+    return optimizer
+
+
+# What each package gives for the case of the same name.
+AUTHORS = {
+    "schedule_free_sgd": lambda p: training(schedulefree.SGDScheduleFree(p, lr=0.05)),
+    "schedule_free_sgd_all": lambda p: training(
+        schedulefree.SGDScheduleFree(
+            p, lr=0.05, momentum=0.8, weight_decay=0.02, warmup_steps=20, r=0.5, weight_lr_power=1.0
+        )
+    ),
+    "schedule_free_adamw": lambda p: training(schedulefree.AdamWScheduleFree(p, lr=0.01)),
+    "schedule_free_adamw_all": lambda p: training(
+        schedulefree.AdamWScheduleFree(p, lr=0.01, betas=(0.95, 0.98), eps=1e-6, weight_decay=0.1, warmup_steps=20)
+    ),
+    "prodigy": lambda p: prodigyopt.Prodigy(p),
+    "prodigy_all": lambda p: prodigyopt.Prodigy(
+        p, lr=0.5, betas=(0.9, 0.99), beta3=0.98, weight_decay=0.02, d0=1e-4, d_coef=0.8, growth_rate=1.5,
+        use_bias_correction=True, safeguard_warmup=True,
+    ),
+    "d_adapt_adam": lambda p: dadaptation.DAdaptAdam(p, lr=0.05, decouple=True),
+    "d_adapt_adam_all": lambda p: dadaptation.DAdaptAdam(
+        p, lr=0.1, betas=(0.9, 0.99), weight_decay=0.02, decouple=True, d0=1e-4, growth_rate=1.2,
+        use_bias_correction=True,
+    ),
+}
+
+
+def check_against_authors():
+    """The packages keep sums in the precision of the parameters, so only f64 tells the formulas apart."""
+    for name, make in AUTHORS.items():
+        theta = START.astype(numpy.float64)
+        ours, theirs = NUMPY[name](theta), in_torch(make)(theta)
+        for gradient in GRADIENTS.astype(numpy.float64):
+            a, b = ours(gradient), theirs(gradient)
+            off = numpy.linalg.norm(a - b) / numpy.linalg.norm(b)
+            assert off < 1e-12, f"{name} is off by {off} from the authors' package"
+
+
 def optimizers():
     cases = {name: (in_torch(make), "PyTorch") for name, make in TORCH.items()}
     cases[SCHEDULED[0]] = (in_torch(SCHEDULED[1], SCHEDULED[2]), "PyTorch")
     cases |= {name: (in_optax(transformation), "optax") for name, transformation in OPTAX.items()}
-    cases |= {name: (begin, "NumPy, from the formulas in xtask/golden/optim.py") for name, begin in NUMPY.items()}
+    for name, begin in NUMPY.items():
+        checked = ", checked against the authors' package" if name in AUTHORS else ""
+        cases[name] = (begin, f"NumPy, from the formulas in xtask/golden/optim.py{checked}")
     tensors = {
         "start": START,
         "gradients": GRADIENTS,
@@ -380,7 +433,7 @@ def optimizers():
             kept = []
             for number, gradient in enumerate(GRADIENTS.astype(dtype), 1):
                 theta = step(gradient)
-                assert theta.dtype == dtype, (name, theta.dtype)
+                assert theta.dtype == dtype and numpy.isfinite(theta).all(), name
                 if number in CHECKPOINTS:
                     kept.append(theta.copy())
             tensors[f"{name}.{suffix}"] = numpy.stack(kept)
@@ -507,5 +560,6 @@ def write(name, tensors, references):
 
 
 if __name__ == "__main__":
+    check_against_authors()
     optimizers()
     schedules()

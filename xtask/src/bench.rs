@@ -44,12 +44,31 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     let measured = read(&workspace.target.join("criterion"), start)?;
     let ceilings = Ceilings::of(&measured)?;
     print(&measured, &ceilings);
+    let memory = if arguments.filter.is_some() { Vec::new() } else { memory(&workspace)? };
     if let Some(path) = &arguments.json {
-        let lines: Vec<Value> = measured.iter().map(|measurement| measurement.json(&ceilings)).collect();
+        let times = measured.iter().map(|measurement| measurement.json(&ceilings));
+        let lines: Vec<Value> = times.chain(memory).collect();
         fs::write(path, serde_json::to_string_pretty(&lines)? + "\n")?;
         println!("\nwritten to {}", path.display());
     }
     Ok(())
+}
+
+/// What the suite `memory` prints: how much is asked for at once, beside the most that may be.
+fn memory(workspace: &Workspace) -> Result<Vec<Value>> {
+    let mut bench = command::cargo();
+    bench.args(["bench", "--quiet", "-p", "downhill-benches", "--bench", "memory"]).current_dir(&workspace.root);
+    let printed = command::output(&mut bench, "")?;
+    let lines = printed.lines().map(serde_json::from_str).collect::<std::result::Result<Vec<Value>, _>>()?;
+    println!();
+    for line in &lines {
+        let text = |key: &str| line[key].as_str().unwrap_or_default();
+        println!("memory: {} asks for {} of at most {} {}", text("name"), line["asked"], line["limit"], text("unit"));
+        if line["asked"].as_f64() > line["limit"].as_f64() {
+            return Err(format!("{} asks for more memory than it may", line["name"]).into());
+        }
+    }
+    Ok(lines)
 }
 
 /// One line: what was measured, and how much work it was.

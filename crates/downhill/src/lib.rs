@@ -17,15 +17,15 @@ pub use downhill_network::{branches, sequential};
 /// What most programs need: `use downhill::prelude::*`.
 pub mod prelude {
     pub use crate::data::{Batches, Dataset, MinMaxScaler, Scaler, StandardScaler, Targets};
-    pub use crate::layers::{
-        Activation, Add, Affine, Backward, Concat, Dropout, Elu, Flatten, Forward, Gelu, Identity, Layer, LeakyRelu,
-        LogSoftmax, Mode, Relu, Reshape, Selu, Sigmoid, Signature, Silu, Softmax, Softplus, Tanh,
-    };
+    pub use crate::layers::*;
     pub use crate::losses::{
         BinaryCrossEntropyWithLogits, Huber, Loss, MeanAbsoluteError, MeanSquaredError, SoftmaxCrossEntropy, Target,
     };
-    pub use crate::network::{Block, Branches, Graph, Network, NetworkObjective, Node, Purpose, Residual, Sequential};
-    pub use crate::optim::{Adam, AdamW, GradientDescent, Objective, Optimizer, Sgd};
+    pub use crate::network::{
+        Block, Branches, Frozen, Gated, Graph, Named, Network, NetworkObjective, Node, Purpose, Repeat, Residual,
+        Sequential, Shared,
+    };
+    pub use crate::optim::{Adam, AdamW, GradientDescent, Objective, Optimizer, Penalty, Sgd};
     pub use crate::tensor::threads::Threads;
     pub use crate::tensor::{Batch, Init, Scalar, Seed, Shape, ShapeError};
     pub use crate::train::metrics::{self, Accuracy};

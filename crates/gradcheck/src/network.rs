@@ -8,6 +8,7 @@ use crate::{GradcheckError, Report, differentiate};
 
 /// Compares dJ/dθ and dJ/dx of a whole network with a loss with finite differences of J, in f64.
 ///
+/// Where parameters are frozen the derivative must be 0.
 /// A network of another precision is checked as `network.cast::<f64>()`. With many parameters this takes long:
 /// every one costs six passes.
 ///
@@ -30,7 +31,11 @@ pub fn check_network(
         network.value(theta, x, target, loss, &mut predicting, mode).unwrap_or(f64::NAN)
     };
     let mut report = Report::new("network");
-    report.compare("dJ/dtheta", &explicit, &differentiate(theta, |theta| value(theta, x.into())));
+    let mut numeric = differentiate(theta, |theta| value(theta, x.into()));
+    for frozen in network.segments().iter().filter(|segment| segment.frozen) {
+        numeric[frozen.range.clone()].fill(Some(0.0));
+    }
+    report.compare("dJ/dtheta", &explicit, &numeric);
     let numeric_x = differentiate(x.slice(), |moved| {
         Batch::new(moved, x.examples(), x.shape()).map_or(f64::NAN, |x| value(theta, x.into()))
     });

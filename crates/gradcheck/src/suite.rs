@@ -137,6 +137,20 @@ mod tests {
     }
 
     #[test]
+    fn every_block_has_an_entry() {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../network/src");
+        let text = fs::read_to_string(source.join("block.rs")).unwrap();
+        let code = text.lines().filter(|line| line.starts_with("impl"));
+        let blocks = code
+            .filter_map(|line| line.split_once(" Block for "))
+            .map(|(_, block)| block.chars().take_while(|c| c.is_alphanumeric()).collect::<String>());
+        let listed = listed(Kind::Block);
+        for block in blocks.filter(|block| !["L", "Box"].contains(&block.as_str())) {
+            assert!(listed.iter().any(|entry| entry.starts_with(&block)), "{block} has no gradient check");
+        }
+    }
+
+    #[test]
     fn every_entry_passes() {
         for entry in entries() {
             let report = entry.run(12).unwrap();

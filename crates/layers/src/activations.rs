@@ -4,14 +4,40 @@ use downhill_tensor::{Scalar, ShapeError};
 
 use crate::Activation;
 
-/// Declares an activation without settings from one row of the table.
+/// Declares an activation from one row of the table: its settings if it has any, each with its default;
+/// its value and its slope, in which a setting's name stands for it in the precision of x;
+/// and which settings it fails with, beyond those that are not finite.
 macro_rules! activation {
-    ($(#[$doc:meta])* $Name:ident, |$x:pat_param| $value:expr, slope |$sx:pat_param, $sy:pat_param| $slope:expr, reads x: $reads:literal) => {
+    ($(#[$doc:meta])* $Name:ident, $($row:tt)*) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         pub struct $Name;
 
+        activation!(@implement $Name {}, $($row)*);
+    };
+    ($(#[$doc:meta])* $Name:ident { $($(#[$about:meta])* $setting:ident: $default:literal),+ }, $($row:tt)*) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+        pub struct $Name {
+            $($(#[$about])* pub $setting: f64),+
+        }
+
+        impl Default for $Name {
+            fn default() -> Self {
+                Self { $($setting: $default),+ }
+            }
+        }
+
+        activation!(@implement $Name { $($setting),+ }, $($row)*);
+    };
+    (
+        @implement $Name:ident { $($setting:ident),* }, |$x:pat_param| $value:expr,
+        slope |$sx:pat_param, $sy:pat_param| $slope:expr, reads x: $reads:literal
+        $(, fails: $fails:expr, with $sentence:literal)?
+    ) => {
+        #[allow(unused_variables, reason = "a value and its slope need not both read every setting")]
         impl Activation for $Name {
             fn name(&self) -> &'static str {
                 stringify!($Name)
@@ -19,16 +45,31 @@ macro_rules! activation {
 
             #[inline(always)]
             fn value<T: Scalar>(&self, $x: T) -> T {
+                let &Self { $($setting),* } = self;
+                $(let $setting = T::of($setting);)*
                 $value
             }
 
             #[inline(always)]
             fn slope<T: Scalar>(&self, $sx: T, $sy: T) -> T {
+                let &Self { $($setting),* } = self;
+                $(let $setting = T::of($setting);)*
                 $slope
             }
 
             fn slope_reads_x(&self) -> bool {
                 $reads
+            }
+
+            fn check(&self) -> Result<(), ShapeError> {
+                let &Self { $($setting),* } = self;
+                $(finite(stringify!($Name), stringify!($setting), $setting)?;)*
+                $(
+                    if $fails {
+                        return Err(ShapeError::Setting { by: stringify!($Name), reason: format!($sentence) });
+                    }
+                )?
+                Ok(())
             }
         }
     };
@@ -60,12 +101,20 @@ activation!(
 );
 
 activation!(
-    /// y = ln(1 + eˣ), dy/dx = 1 / (1 + e⁻ˣ).
+    /// A smooth rectifier: y = ln(1 + e^(βx)) / β; β is 1 by default.
+    ///
+    /// dy/dx = 1 / (1 + e^(−βx)) = 1 − e^(−βy).
     ///
     /// Computed without overflow: large x gives x itself.
     ///
-    /// Source: Dugas et al. 2001. PyTorch has a threshold of 20 above which y is x; here the formula holds throughout.
-    Softplus, |x| x.softplus(), slope |x, _| x.sigmoid(), reads x: true
+    /// Source: Dugas et al. 2001. PyTorch has a threshold of βx = 20 above which y is x; here the formula holds
+    /// throughout.
+    Softplus {
+        /// How sharply it bends, β.
+        beta: 1.0
+    },
+    |x| (beta * x).softplus() / beta, slope |_, y| -(-beta * y).exp_m1(), reads x: false,
+    fails: beta == 0.0, with "beta divides, and must not be {beta}"
 );
 
 activation!(
@@ -102,81 +151,272 @@ activation!(
 const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
 const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
 
-/// A rectifier that leaks: y = x where x > 0, αx elsewhere; α is 0.01 by default, as in PyTorch (Keras: 0.3).
-///
-/// dy/dx is 1 where x > 0 and α elsewhere, at the kink too.
-///
-/// Source: Maas et al. 2013.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct LeakyRelu {
-    /// The slope α where x ≤ 0.
-    pub negative_slope: f64,
-}
+activation!(
+    /// A rectifier that leaks: y = x where x > 0, αx elsewhere; α is 0.01 by default, as in PyTorch (Keras: 0.3).
+    ///
+    /// dy/dx is 1 where x > 0 and α elsewhere, at the kink too.
+    ///
+    /// Source: Maas et al. 2013.
+    LeakyRelu {
+        /// The slope α where x ≤ 0.
+        negative_slope: 0.01
+    },
+    |x| if x > T::ZERO { x } else { negative_slope * x },
+    slope |x, _| if x > T::ZERO { T::ONE } else { negative_slope }, reads x: true
+);
 
-impl Default for LeakyRelu {
-    fn default() -> Self {
-        Self { negative_slope: 0.01 }
-    }
-}
+activation!(
+    /// The exponential linear unit: y = x where x > 0, α (eˣ − 1) elsewhere; α is 1 by default.
+    ///
+    /// dy/dx is 1 where x > 0 and α eˣ elsewhere (α at 0).
+    ///
+    /// Source: Clevert et al. 2015 (arXiv 1511.07289).
+    Elu {
+        /// The limit −α far to the left.
+        alpha: 1.0
+    },
+    |x| if x > T::ZERO { x } else { alpha * x.exp_m1() },
+    slope |x, _| if x > T::ZERO { T::ONE } else { alpha * x.exp() }, reads x: true
+);
 
-impl Activation for LeakyRelu {
-    fn name(&self) -> &'static str {
-        "LeakyRelu"
-    }
+activation!(
+    /// The exponential linear unit whose slope has no jump: y = x where x > 0, α (e^(x/α) − 1) elsewhere; α is 1 by
+    /// default.
+    ///
+    /// dy/dx is 1 where x > 0 and e^(x/α) elsewhere, which is 1 at 0.
+    ///
+    /// Source: Barron 2017 (arXiv 1704.07483).
+    ///
+    /// ```
+    /// use downhill_layers::{Activation, Celu};
+    /// let celu = Celu { alpha: 2.0 };
+    /// assert_eq!([f64::NEG_INFINITY, 0.0, 3.0].map(|x| celu.value(x)), [-2.0, 0.0, 3.0]);
+    /// ```
+    Celu {
+        /// The limit −α far to the left.
+        alpha: 1.0
+    },
+    |x| if x > T::ZERO { x } else { alpha * (x / alpha).exp_m1() },
+    slope |x, _| if x > T::ZERO { T::ONE } else { (x / alpha).exp() }, reads x: true,
+    fails: alpha == 0.0, with "alpha divides, and must not be {alpha}"
+);
 
-    #[inline(always)]
-    fn value<T: Scalar>(&self, x: T) -> T {
-        if x > T::ZERO { x } else { T::of(self.negative_slope) * x }
-    }
+activation!(
+    /// The rectified linear unit with a ceiling: y = min(max(x, 0), 6).
+    ///
+    /// dy/dx is 1 where 0 < x < 6 and 0 elsewhere, at both kinks too. Not-a-number goes through.
+    ///
+    /// Source: Krizhevsky 2010, "Convolutional deep belief networks on CIFAR-10".
+    ///
+    /// ```
+    /// use downhill_layers::{Activation, Relu6};
+    /// assert_eq!([-1.0, 3.0, 7.0].map(|x| Relu6.value(x)), [0.0, 3.0, 6.0]);
+    /// ```
+    Relu6, |x| x.max(T::ZERO).min(T::of(6.0)),
+    slope |_, y| if (y <= T::ZERO) | (y >= T::of(6.0)) { T::ZERO } else { T::ONE }, reads x: false
+);
 
-    #[inline(always)]
-    fn slope<T: Scalar>(&self, x: T, _y: T) -> T {
-        if x > T::ZERO { T::ONE } else { T::of(self.negative_slope) }
-    }
+activation!(
+    /// The identity between two bounds: y = min(max(x, min), max); the bounds are −1 and 1 by default.
+    ///
+    /// dy/dx is 1 where min < x < max and 0 elsewhere, at both kinks too. Not-a-number goes through.
+    ///
+    /// Source: Collobert 2004, "Large scale machine learning".
+    ///
+    /// ```
+    /// use downhill_layers::{Activation, Hardtanh};
+    /// let clip = Hardtanh { min: 0.0, max: 2.0 };
+    /// assert_eq!([-1.0, 1.5, 7.0].map(|x| clip.value(x)), [0.0, 1.5, 2.0]);
+    /// ```
+    Hardtanh {
+        /// The smallest y.
+        min: -1.0,
+        /// The largest y.
+        max: 1.0
+    },
+    |x| x.max(min).min(max),
+    slope |_, y| if (y <= min) | (y >= max) { T::ZERO } else { T::ONE }, reads x: false,
+    fails: min > max, with "min may not lie above max, but they are {min} and {max}"
+);
 
-    fn check(&self) -> Result<(), ShapeError> {
-        finite("LeakyRelu", "slope", self.negative_slope)
-    }
-}
+activation!(
+    /// A logistic function of straight lines: y = min(max(x + 3, 0), 6) / 6.
+    ///
+    /// dy/dx is 1/6 where 0 < y < 1, that is −3 < x < 3, and 0 elsewhere, at both kinks too.
+    ///
+    /// This is PyTorch's form, and Keras's since its third version; ONNX has min(max(0.2 x + 0.5, 0), 1).
+    ///
+    /// Source: Howard et al. 2019 (arXiv 1905.02244).
+    ///
+    /// ```
+    /// use downhill_layers::{Activation, Hardsigmoid};
+    /// assert_eq!([-4.0, 0.0, 1.5, 4.0].map(|x| Hardsigmoid.value(x)), [0.0, 0.5, 0.75, 1.0]);
+    /// ```
+    Hardsigmoid, |x| (x + T::of(3.0)).max(T::ZERO).min(T::of(6.0)) / T::of(6.0),
+    slope |_, y| if (y > T::ZERO) & (y < T::ONE) { T::of(1.0 / 6.0) } else { T::ZERO }, reads x: false
+);
 
-/// The exponential linear unit: y = x where x > 0, α (eˣ − 1) elsewhere; α is 1 by default.
-///
-/// dy/dx is 1 where x > 0 and α eˣ elsewhere (α at 0).
-///
-/// Source: Clevert et al. 2015 (arXiv 1511.07289).
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Elu {
-    /// The limit −α far to the left.
-    pub alpha: f64,
-}
+activation!(
+    /// A swish of straight lines: y = x min(max(x + 3, 0), 6) / 6.
+    ///
+    /// dy/dx is 0 where x ≤ −3, x/3 + 1/2 between, and 1 where x ≥ 3.
+    ///
+    /// Source: Howard et al. 2019 (arXiv 1905.02244).
+    ///
+    /// ```
+    /// use downhill_layers::{Activation, Hardswish};
+    /// assert_eq!([-4.0, 0.0, 1.0, 4.0].map(|x| Hardswish.value(6.0 * x)), [0.0, 0.0, 6.0, 24.0]);
+    /// ```
+    Hardswish, |x| {
+        // At −∞ the product −∞ · 0 is no number, but its limit is 0.
+        let gate = (x + T::of(3.0)).max(T::ZERO).min(T::of(6.0));
+        if gate == T::ZERO { T::ZERO } else { x * gate / T::of(6.0) }
+    },
+    slope |x, _| {
+        let between = if x < T::of(3.0) { x / T::of(3.0) + T::of(0.5) } else { T::ONE };
+        if x <= T::of(-3.0) { T::ZERO } else { between }
+    }, reads x: true
+);
 
-impl Default for Elu {
-    fn default() -> Self {
-        Self { alpha: 1.0 }
-    }
-}
+activation!(
+    /// Sets small numbers to zero: y = 0 where −λ ≤ x ≤ λ, x elsewhere; λ is 0.5 by default.
+    ///
+    /// dy/dx is 0 where −λ ≤ x ≤ λ and 1 elsewhere.
+    ///
+    /// Source: Donoho and Johnstone 1994, "Ideal spatial adaptation by wavelet shrinkage".
+    ///
+    /// ```
+    /// use downhill_layers::{Activation, Hardshrink};
+    /// let shrink = Hardshrink::default();
+    /// assert_eq!([-2.0, 0.5, 0.75].map(|x| shrink.value(x)), [-2.0, 0.0, 0.75]);
+    /// ```
+    Hardshrink {
+        /// The largest magnitude λ that becomes zero.
+        lambda: 0.5
+    },
+    |x| if (x >= -lambda) & (x <= lambda) { T::ZERO } else { x },
+    slope |_, y| if y == T::ZERO { T::ZERO } else { T::ONE }, reads x: false,
+    fails: lambda < 0.0, with "lambda may not be negative, but is {lambda}"
+);
 
-impl Activation for Elu {
-    fn name(&self) -> &'static str {
-        "Elu"
-    }
+activation!(
+    /// Draws numbers towards zero: y = x − λ where x > λ, x + λ where x < −λ, 0 between; λ is 0.5 by default.
+    ///
+    /// dy/dx is 0 where −λ ≤ x ≤ λ and 1 elsewhere.
+    ///
+    /// Source: Donoho 1995, "De-noising by soft-thresholding".
+    ///
+    /// ```
+    /// use downhill_layers::{Activation, Softshrink};
+    /// let shrink = Softshrink::default();
+    /// assert_eq!([-2.0, 0.5, 0.75].map(|x| shrink.value(x)), [-1.5, 0.0, 0.25]);
+    /// ```
+    Softshrink {
+        /// How far λ numbers are drawn.
+        lambda: 0.5
+    },
+    |x| x - x.max(-lambda).min(lambda),
+    slope |_, y| if y == T::ZERO { T::ZERO } else { T::ONE }, reads x: false,
+    fails: lambda < 0.0, with "lambda may not be negative, but is {lambda}"
+);
 
-    #[inline(always)]
-    fn value<T: Scalar>(&self, x: T) -> T {
-        if x > T::ZERO { x } else { T::of(self.alpha) * x.exp_m1() }
-    }
+activation!(
+    /// What the hyperbolic tangent takes away: y = x − tanh x, dy/dx = tanh² x.
+    ///
+    /// ```
+    /// use downhill_layers::{Activation, Tanhshrink};
+    /// assert_eq!([0.0, 100.0].map(|x| Tanhshrink.value(x)), [0.0, 99.0]);
+    /// ```
+    Tanhshrink, |x| x - x.tanh(),
+    slope |x, _| {
+        let t = x.tanh();
+        t * t
+    }, reads x: true
+);
 
-    #[inline(always)]
-    fn slope<T: Scalar>(&self, x: T, _y: T) -> T {
-        if x > T::ZERO { T::ONE } else { T::of(self.alpha) * x.exp() }
-    }
+activation!(
+    /// Sets what is not above a threshold to a value: y = x where x > threshold, value elsewhere.
+    ///
+    /// dy/dx is 1 where x > threshold and 0 elsewhere, at the jump too. Not-a-number goes through.
+    ///
+    /// Both settings are 0 by default, which is [`Relu`]; PyTorch has no default.
+    ///
+    /// ```
+    /// use downhill_layers::{Activation, Threshold};
+    /// let threshold = Threshold { threshold: 1.0, value: -9.0 };
+    /// assert_eq!([0.0, 1.0, 2.0].map(|x| threshold.value(x)), [-9.0, -9.0, 2.0]);
+    /// ```
+    Threshold {
+        /// What x must exceed to stay.
+        threshold: 0.0,
+        /// What takes the place of the others.
+        value: 0.0
+    },
+    |x| if x <= threshold { value } else { x },
+    slope |x, _| if x <= threshold { T::ZERO } else { T::ONE }, reads x: true
+);
 
-    fn check(&self) -> Result<(), ShapeError> {
-        finite("Elu", "alpha", self.alpha)
-    }
-}
+activation!(
+    /// A sigmoid without exponentials: y = x / (1 + |x|), dy/dx = 1 / (1 + |x|)².
+    ///
+    /// At ±∞ it is ±1, its limit, where PyTorch gives not-a-number.
+    ///
+    /// Source: Turian, Bergstra and Bengio 2009, "Quadratic features and deep architectures for chunking".
+    ///
+    /// ```
+    /// use downhill_layers::{Activation, Softsign};
+    /// assert_eq!([-1.0, 0.0, 3.0].map(|x| Softsign.value(x)), [-0.5, 0.0, 0.75]);
+    /// ```
+    Softsign, |x| {
+        let y = x / (T::ONE + x.abs());
+        if x.abs() > T::MAX { T::ONE.copysign(x) } else { y }
+    },
+    slope |x, _| {
+        let root = T::ONE / (T::ONE + x.abs());
+        root * root
+    }, reads x: true
+);
+
+activation!(
+    /// The logarithm of the logistic function: y = −ln(1 + e⁻ˣ), dy/dx = 1 / (1 + eˣ) = 1 − eʸ.
+    ///
+    /// Computed without overflow: far to the left y is x itself.
+    ///
+    /// ```
+    /// use downhill_layers::{Activation, LogSigmoid};
+    /// assert_eq!([-1e3, 1e3].map(|x| LogSigmoid.value(x)), [-1e3, 0.0]);
+    /// ```
+    LogSigmoid, |x| -(-x).softplus(), slope |_, y| -y.exp_m1(), reads x: false
+);
+
+activation!(
+    /// A smooth and self-gated unit: y = x tanh(ln(1 + eˣ)).
+    ///
+    /// With n = eˣ (eˣ + 2), y = x n / (n + 2) and dy/dx = (n + 4 x eˣ (eˣ + 1) / (n + 2)) / (n + 2).
+    ///
+    /// Source: Misra 2019 (arXiv 1908.08681).
+    ///
+    /// ```
+    /// use downhill_layers::{Activation, Mish};
+    /// assert_eq!([0.0, 50.0].map(|x| Mish.value(x)), [0.0, 50.0]);
+    /// ```
+    Mish, |x| {
+        let e = x.min(T::of(FAR_RIGHT)).exp();
+        let n = e * (e + T::of(2.0));
+        // At −∞ the product −∞ · 0 is no number, but its limit is 0.
+        x.max(T::of(FAR_LEFT)) * (n / (n + T::of(2.0)))
+    },
+    slope |x, _| {
+        let x = x.max(T::of(FAR_LEFT)).min(T::of(FAR_RIGHT));
+        let e = x.exp();
+        let n = e * (e + T::of(2.0));
+        let bend = T::of(4.0) * x * e * (e + T::ONE) / (n + T::of(2.0));
+        (n + bend) / (n + T::of(2.0))
+    }, reads x: true
+);
+
+/// Right of this, tanh(ln(1 + eˣ)) is 1 in either precision.
+const FAR_RIGHT: f64 = 20.0;
 
 /// The Gaussian error linear unit: y = x Φ(x), with Φ the normal distribution's cumulative function.
 ///
@@ -244,5 +484,5 @@ fn finite(layer: &'static str, setting: &str, value: f64) -> Result<(), ShapeErr
     if value.is_finite() {
         return Ok(());
     }
-    Err(ShapeError::Setting { by: layer, reason: format!("the {setting} must be a finite number, but is {value}") })
+    Err(ShapeError::Setting { by: layer, reason: format!("{setting} must be a finite number, but is {value}") })
 }

@@ -8,15 +8,22 @@ use crate::{Backward, Forward, Layer, Parameter, Signature, sole};
 /// The local derivatives are dy/dx = Wᵀ, dy/dW = xᵀ and dy/db = 1, so that
 ///
 /// ```text
-/// dJ/dW = xᵀ dy        dJ/db = Σ_batch dy        dJ/dx = dy Wᵀ
+/// dJ/dW = xᵀ dy        dJ/db = Σ_rows dy        dJ/dx = dy Wᵀ
 /// ```
+///
+/// Where an example is more than a vector, every vector along its last axis is mapped, as PyTorch's `Linear` does:
+/// each step of a sequence, each row of an image. All of them are the rows of one product.
+/// Put [`Flatten`](crate::Flatten) before it to map a whole example as one vector.
 ///
 /// Other frameworks call it `Linear` or `Dense`.
 ///
 /// # Shapes
-/// x is (batch, in), W is (in, out), b is (out), y is (batch, out).
+/// x is (batch, ..., in), W is (in, out), b is (out), y is (batch, ..., out).
 /// W lies (in, out) in memory, because the products of training then need no copy in another order;
 /// files and `parameter("0.weight")` show it as (out, in), as PyTorch does.
+///
+/// # Errors
+/// Examples without an axis, and maps from or to vectors of nothing, are errors when the network is built.
 ///
 /// # Start
 /// Weight and bias start uniformly in ±1/√in, as in PyTorch. Keras and Flux start with Glorot's uniform weights
@@ -78,12 +85,12 @@ impl Affine {
 impl Layer for Affine {
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("Affine", inputs)?;
-        let &[features] = x.axes() else {
+        let Some((&features, before)) = x.axes().split_last() else {
             return Err(ShapeError::Rank {
                 by: "Affine",
-                expected: "a vector per example",
+                expected: "vectors along the last axis of an example",
                 got: x,
-                hint: "put Flatten before it",
+                hint: "put Reshape::new([1]) before it to see a number as a vector of one",
             });
         };
         if features == 0 || self.outputs == 0 {
@@ -97,8 +104,13 @@ impl Layer for Affine {
         }
         self.init.check()?;
         self.bias_init.check()?;
-        let weight = Parameter::new("weight", [features, self.outputs], self.init);
-        let signature = Signature::new("Affine", [self.outputs])
+        let sizes = Shape::new(&[before, &[self.outputs]].concat()).zip(Shape::new(&[features, self.outputs]));
+        let (output, weight) = sizes.ok_or_else(|| ShapeError::Setting {
+            by: "Affine",
+            reason: format!("a map from {x} to vectors of {} numbers has too many elements", self.outputs),
+        })?;
+        let weight = Parameter::new("weight", weight, self.init);
+        let signature = Signature::new("Affine", output)
             .parameter(weight.fans(features, self.outputs).transposed())
             .backward_without_y();
         Ok(if self.bias {
@@ -111,23 +123,23 @@ impl Layer for Affine {
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
         // y = x W + b
-        let (x, w) = (pass.x[0].matrix(), pass.params.matrix(0)); // (batch, in), (in, out)
+        let (x, w) = (pass.x[0].rows(), pass.params.matrix(0)); // (rows, in), (in, out)
         let b = if self.bias { Start::Row(pass.params.vector(1)) } else { Start::Zero };
-        product(x, w, b, pass.y.matrix());
+        product(x, w, b, pass.y.rows());
     }
 
     fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
-        let (x, w) = (pass.x[0].matrix(), pass.params.matrix(0));
-        let dy = pass.dy.matrix(); // (batch, out)
+        let (x, w) = (pass.x[0].rows(), pass.params.matrix(0));
+        let dy = pass.dy.rows(); // (rows, out)
         // dJ/dW = xᵀ dy
         product(x.t(), dy, Start::Zero, pass.dparams.matrix(0));
-        // dJ/db = Σ_batch dy
+        // dJ/db = Σ_rows dy
         if self.bias {
             reduce::column_sums(dy, pass.dparams.vector(1));
         }
         // dJ/dx = dy Wᵀ
         if let Some(dx) = pass.dx.get(0) {
-            product(dy, w.t(), Start::Zero, dx.matrix());
+            product(dy, w.t(), Start::Zero, dx.rows());
         }
     }
 }

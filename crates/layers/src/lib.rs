@@ -5,35 +5,66 @@
 mod activation;
 mod activations;
 mod affine;
+mod attention;
+mod bilinear;
 mod bound;
+mod convolution;
 mod description;
 mod dropout;
+mod embedding;
 mod erased;
+mod glu;
 mod merge;
+mod normalisation;
+mod pair;
 mod pass;
+mod pooling;
+mod prelu;
 mod recurrent;
+mod resize;
+mod rrelu;
+mod scale;
 mod shape;
 mod signature;
 mod softmax;
+mod spatial_dropout;
 
 use std::fmt::Debug;
 
 use downhill_tensor::{Scalar, Seed, Shape, ShapeError};
 
 pub use activation::Activation;
-pub use activations::{Elu, Gelu, Identity, LeakyRelu, Relu, Selu, Sigmoid, Silu, Softplus, Tanh};
+pub use activations::{
+    Celu, Elu, Gelu, Hardshrink, Hardsigmoid, Hardswish, Hardtanh, Identity, LeakyRelu, LogSigmoid, Mish, Relu, Relu6,
+    Selu, Sigmoid, Silu, Softplus, Softshrink, Softsign, Tanh, Tanhshrink, Threshold,
+};
 pub use affine::Affine;
+pub use attention::MultiHeadAttention;
+pub use bilinear::Bilinear;
 pub use bound::Bound;
+pub use convolution::{Conv1d, Conv2d, ConvTranspose2d, Padding};
 pub use description::Description;
 pub use dropout::Dropout;
+pub use embedding::{Embedding, LearntPositions, RotaryPositions, SinusoidalPositions};
 #[doc(hidden)]
 pub use erased::ErasedLayer;
-pub use merge::{Add, Concat};
+pub use glu::Glu;
+pub use merge::{Add, Concat, Mean, Multiply, Sum};
+pub use normalisation::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm};
+pub use pair::Pair;
 pub use pass::{Backward, Forward, Inputs, InputsMut, MAX_INPUTS, Mode, Params, ParamsMut, Streams};
+pub use pooling::{
+    AdaptiveAveragePool1d, AdaptiveAveragePool2d, AveragePool1d, AveragePool2d, GlobalAveragePool, MaxPool1d, MaxPool2d,
+};
+pub use prelu::PRelu;
 pub use recurrent::{Cell, CellGradient, Gru, GruCell, Lstm, LstmCell, Recurrent, Rnn, RnnCell};
-pub use shape::{Flatten, Reshape};
+pub use resize::{Interpolation, Pad, PadMode, Upsample};
+pub use rrelu::RRelu;
+pub use scale::Scale;
+pub use shape::{Flatten, Permute, Reshape, Slice};
 pub use signature::{Parameter, Signature, WholeNumbers, sole};
-pub use softmax::{LogSoftmax, Softmax};
+pub use softmax::{LogSoftmax, Softmax, Softmin};
+pub use spatial_dropout::SpatialDropout;
 
 /// A differentiable function y = f(x; θ) and its chain rule, written once for every precision.
 ///

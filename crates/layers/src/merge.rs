@@ -1,7 +1,32 @@
-//! Layers that make one value of several.
+//! Layers that make one value of several: of several inputs, or of all along an axis.
 
 mod add;
 mod concat;
+mod mean;
+mod multiply;
+mod over_axis;
+mod sum;
+
+use downhill_tensor::{Shape, ShapeError};
+
+use crate::MAX_INPUTS;
 
 pub use add::Add;
 pub use concat::Concat;
+pub use mean::Mean;
+pub use multiply::Multiply;
+pub use sum::Sum;
+
+/// The shape that all inputs have.
+fn alike(by: &'static str, what: &'static str, inputs: &[Shape]) -> Result<Shape, ShapeError> {
+    let [first, others @ ..] = inputs else {
+        return Err(ShapeError::Inputs { by, expected: "at least one input", got: 0 });
+    };
+    if inputs.len() > MAX_INPUTS {
+        return Err(ShapeError::Inputs { by, expected: "at most eight inputs", got: inputs.len() });
+    }
+    match others.iter().find(|other| *other != first) {
+        Some(other) => Err(ShapeError::Mismatch { what: what.into(), expected: *first, got: *other }),
+        None => Ok(*first),
+    }
+}

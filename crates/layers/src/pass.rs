@@ -271,10 +271,22 @@ impl<'a, T> ParamsMut<'a, T> {
         Self { flat, named }
     }
 
+    /// All parameters, one after the other as they lie in θ: for a layer that writes two at once.
+    #[must_use]
+    pub fn flat(&mut self) -> &mut [T] {
+        self.flat
+    }
+
     /// Parameter `index` as a flat vector.
     #[must_use]
     pub fn vector(&mut self, index: usize) -> &mut [T] {
         &mut self.flat[range(self.named, index)]
+    }
+
+    /// The first parameter as a flat vector, and all others as another: both can be written at once.
+    #[must_use]
+    pub fn split_first(&mut self) -> (&mut [T], &mut [T]) {
+        self.flat.split_at_mut(self.named.first().map_or(0, |first| first.shape.len()))
     }
 
     /// Parameter `index` as a matrix of its last axis and all before it.

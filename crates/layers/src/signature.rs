@@ -265,6 +265,8 @@ pub struct Parameter {
     pub fans: Fans,
     /// Whether other frameworks name and save it with its two axes swapped.
     pub transposed: bool,
+    /// The row that starts at 0, whatever `init` says: the padding of a table.
+    pub zero_row: Option<usize>,
 }
 
 impl Parameter {
@@ -273,7 +275,7 @@ impl Parameter {
     pub fn new(name: impl Into<Cow<'static, str>>, shape: impl Into<Shape>, init: Init) -> Self {
         let shape = shape.into();
         let fans = Fans { fan_in: shape.len(), fan_out: shape.len() };
-        Self { name: name.into(), shape, init, fans, transposed: false }
+        Self { name: name.into(), shape, init, fans, transposed: false, zero_row: None }
     }
 
     /// Sets the fans that initialisers scale by.
@@ -289,6 +291,13 @@ impl Parameter {
         self.transposed = true;
         self
     }
+
+    /// Starts this row of the matrix at 0.
+    #[must_use]
+    pub fn with_zero_row(mut self, row: usize) -> Self {
+        self.zero_row = Some(row);
+        self
+    }
 }
 
 fn total(parameters: &[Parameter]) -> usize {
@@ -299,6 +308,10 @@ fn start<T: Scalar>(parameters: &[Parameter], mut flat: &mut [T], seed: Seed) {
     for (key, parameter) in parameters.iter().enumerate() {
         let (values, rest) = flat.split_at_mut(parameter.shape.len());
         parameter.init.fill(values, parameter.shape, parameter.fans, &mut seed.stream(key as u64));
+        let width = parameter.shape.axes().last().copied().unwrap_or(1);
+        if let Some(row) = parameter.zero_row.and_then(|row| values.chunks_mut(width.max(1)).nth(row)) {
+            row.fill(T::ZERO);
+        }
         flat = rest;
     }
 }

@@ -1,4 +1,4 @@
-use downhill_tensor::{Scalar, Shape, ShapeError, rows};
+use downhill_tensor::{Scalar, Shape, ShapeError, elementwise, rows};
 
 use crate::{Backward, Forward, Layer, Signature, sole};
 
@@ -13,6 +13,27 @@ use crate::{Backward, Forward, Layer, Signature, sole};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Softmax;
+
+/// Probabilities from costs: yᵢ = exp(−xᵢ) / Σⱼ exp(−xⱼ), over the last axis. The smallest has the largest share.
+///
+/// dyᵢ/dxⱼ = −yᵢ (δᵢⱼ − yⱼ), so that dxᵢ = −yᵢ (dyᵢ − Σⱼ dyⱼ yⱼ).
+///
+/// # Shapes
+/// y has the shape of x.
+///
+/// ```
+/// use downhill_layers::{Layer, Softmin};
+/// use downhill_tensor::Seed;
+/// use ndarray::array;
+///
+/// let mut softmin = Softmin.bind::<f64>([3], Seed(0))?;
+/// assert_eq!(softmin.forward(array![[2.0, 2.0, 1e9]].view())?, array![[0.5, 0.5, 0.0]]);
+/// assert_eq!(softmin.backward(array![[4.0, 0.0, 0.0]].view())?, array![[-1.0, 1.0, 0.0]]);
+/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Softmin;
 
 /// Logarithms of probabilities from scores: yᵢ = xᵢ − ln Σⱼ exp(xⱼ), over the last axis.
 ///
@@ -45,6 +66,28 @@ impl Layer for Softmax {
         let classes = classes(pass.y.shape());
         if let Some(dx) = pass.dx.get(0) {
             rows::softmax_backward_in_place(pass.y.slice(), dx.slice(), classes);
+        }
+    }
+}
+
+impl Layer for Softmin {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+        Ok(Signature::new("Softmin", sole("Softmin", inputs)?).in_place())
+    }
+
+    fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+        pass.copy_unless_in_place();
+        let classes = classes(pass.y.shape());
+        elementwise::map_in_place(pass.y.slice(), |x| -x);
+        rows::softmax_in_place(pass.y.slice(), classes);
+    }
+
+    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+        pass.copy_unless_in_place();
+        let classes = classes(pass.y.shape());
+        if let Some(dx) = pass.dx.get(0) {
+            rows::softmax_backward_in_place(pass.y.slice(), dx.slice(), classes);
+            elementwise::map_in_place(dx.slice(), |dx| -dx);
         }
     }
 }

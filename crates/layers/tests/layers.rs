@@ -1,11 +1,12 @@
 //! What layers make of known numbers, at their edges too; their derivatives are checked by `downhill-gradcheck`.
 
 use downhill_layers::{
-    Activation, Add, Affine, Concat, Description, Dropout, Elu, Flatten, Gelu, Identity, Layer, LeakyRelu, LogSoftmax,
-    Mode, Relu, Reshape, Selu, Sigmoid, Silu, Softmax, Softplus, Tanh,
+    Activation, Add, Affine, BatchNorm, Bilinear, Celu, Concat, Description, Dropout, Elu, Embedding, Flatten, Gelu,
+    GroupNorm, Hardshrink, Hardsigmoid, Hardswish, Hardtanh, Identity, InstanceNorm, Layer, LayerNorm, LeakyRelu,
+    LearntPositions, LogSigmoid, LogSoftmax, Mean, Mish, Mode, MultiHeadAttention, Multiply, Permute, Relu, Relu6,
+    Reshape, RmsNorm, RotaryPositions, Scale, Selu, Sigmoid, Silu, SinusoidalPositions, Slice, Softmax, Softmin,
+    Softplus, Softshrink, Softsign, SpatialDropout, Sum, Tanh, Tanhshrink, Threshold,
 };
-#[cfg(feature = "serde")]
-use downhill_layers::{Gru, Lstm, Rnn};
 #[cfg(feature = "serde")]
 use downhill_tensor::Gain;
 use downhill_tensor::{Init, Scalar, Seed, Shape};
@@ -22,12 +23,20 @@ fn activations_have_their_known_values() {
     assert!(near(Gelu::Tanh.value(1.0), 0.841_191_990_608_276_6));
     assert!(near(Silu.value(1.0), 0.731_058_578_630_004_9));
     assert!(near(Sigmoid.value(-2.0), 0.119_202_922_022_117_6));
-    assert!(near(Softplus.value(0.0), std::f64::consts::LN_2));
+    assert!(near(Softplus::default().value(0.0), std::f64::consts::LN_2));
     assert!(near(Tanh.value(0.5), 0.462_117_157_260_009_76));
     assert!(near(Elu::default().value(-1.0), -0.632_120_558_828_557_7));
     assert!(near(Selu.value(-1.0), -1.111_330_737_812_562_8));
     assert!(near(Selu.value(1.0), 1.050_700_987_355_480_5));
     assert_eq!(LeakyRelu::default().value(-2.0), -0.02);
+    assert!(near(Softplus { beta: 2.0 }.value(0.5), 0.656_630_843_759_111_4));
+    assert!(near(Celu { alpha: 2.0 }.value(-1.0), -0.786_938_680_574_733_3));
+    assert!(near(LogSigmoid.value(3.0), -0.048_587_351_573_742_06));
+    assert!(near(Mish.value(-1.0), -0.303_401_461_374_108_95));
+    assert!(near(Mish.value(1.0), 0.865_098_388_267_310_3));
+    assert!(near(Hardswish.value(-1.0), -1.0 / 3.0) && near(Hardsigmoid.value(-1.0), 1.0 / 3.0));
+    assert!(near(Tanhshrink.value(-1.0), -0.238_405_844_044_235_15) && Softsign.value(-3.0) == -0.75);
+    assert_eq!((Softshrink::default().value(-2.0), Hardshrink::default().value(-2.0)), (-1.5, -2.0));
     assert_eq!((Relu.value(-1.0), Relu.value(2.0), Identity.value(-3.0)), (0.0, 2.0, -3.0));
 }
 
@@ -36,6 +45,20 @@ fn slopes_at_a_kink_are_those_of_pytorch() {
     assert_eq!(Relu.slope(0.0, 0.0), 0.0);
     assert_eq!(LeakyRelu::default().slope(0.0, 0.0), 0.01);
     assert_eq!(Elu { alpha: 2.0 }.slope(0.0, 0.0), 2.0);
+    fn slopes<const N: usize>(activation: impl Activation, at: [f64; N]) -> [f64; N] {
+        at.map(|x| activation.slope(x, activation.value(x)))
+    }
+    assert_eq!(slopes(Celu { alpha: 2.0 }, [0.0]), [1.0]);
+    assert_eq!(slopes(Relu6, [0.0, 6.0, f64::NAN]), [0.0, 0.0, 1.0]);
+    assert_eq!(slopes(Hardtanh { min: -2.0, max: 0.5 }, [-2.0, 0.5, f64::NAN]), [0.0, 0.0, 1.0]);
+    assert_eq!(slopes(Hardtanh { min: 1.0, max: 1.0 }, [0.0, 1.0, 2.0]), [0.0; 3]);
+    assert_eq!(slopes(Hardsigmoid, [-3.0, 3.0, f64::NAN]), [0.0; 3]);
+    assert_eq!(slopes(Hardswish, [-3.0, 3.0, f64::NAN]), [0.0, 1.0, 1.0]);
+    assert_eq!(slopes(Hardshrink::default(), [-0.5, 0.5, 0.0, f64::NAN]), [0.0, 0.0, 0.0, 1.0]);
+    assert_eq!(slopes(Softshrink::default(), [-0.5, 0.5, 0.0, f64::NAN]), [0.0, 0.0, 0.0, 1.0]);
+    assert_eq!(slopes(Hardshrink { lambda: 0.0 }, [-1e-9, 0.0, 1e-9]), [1.0, 0.0, 1.0]);
+    assert_eq!(slopes(Threshold { threshold: 1.0, value: 7.0 }, [1.0, 2.0, f64::NAN]), [0.0, 1.0, 1.0]);
+    assert_eq!(slopes(Softsign, [0.0, -f64::INFINITY]), [1.0, 0.0]);
 }
 
 fn at_the_edges<T: Scalar>(activation: &impl Activation, left: f64, right: f64) {
@@ -56,11 +79,24 @@ fn infinities_have_their_limits_and_not_a_number_goes_through() {
         at_the_edges::<T>(&Relu, 0.0, far);
         at_the_edges::<T>(&Tanh, -1.0, 1.0);
         at_the_edges::<T>(&Sigmoid, 0.0, 1.0);
-        at_the_edges::<T>(&Softplus, 0.0, far);
+        at_the_edges::<T>(&Softplus::default(), 0.0, far);
         at_the_edges::<T>(&Silu, 0.0, far);
         at_the_edges::<T>(&Elu::default(), -1.0, far);
         at_the_edges::<T>(&LeakyRelu::default(), -far, far);
         at_the_edges::<T>(&Identity, -far, far);
+        at_the_edges::<T>(&Celu { alpha: 2.0 }, -2.0, far);
+        at_the_edges::<T>(&Relu6, 0.0, 6.0);
+        at_the_edges::<T>(&Hardtanh { min: -2.0, max: 0.5 }, -2.0, 0.5);
+        at_the_edges::<T>(&Hardsigmoid, 0.0, 1.0);
+        at_the_edges::<T>(&Hardswish, 0.0, far);
+        at_the_edges::<T>(&Hardshrink::default(), -far, far);
+        at_the_edges::<T>(&Softshrink::default(), -far, far);
+        at_the_edges::<T>(&Tanhshrink, -far, far);
+        at_the_edges::<T>(&Threshold { threshold: 1.0, value: -3.0 }, -3.0, far);
+        at_the_edges::<T>(&Softsign, -1.0, 1.0);
+        at_the_edges::<T>(&LogSigmoid, -far, 0.0);
+        at_the_edges::<T>(&Mish, 0.0, far);
+        at_the_edges::<T>(&Softplus { beta: 0.25 }, 0.0, far);
     }
     all::<f32>();
     all::<f64>();
@@ -71,6 +107,8 @@ fn softmax_makes_probabilities_even_of_large_scores() {
     let x = array![[1e4, 1e4], [0.0, f64::NEG_INFINITY]];
     let mut softmax = Softmax.bind::<f64>([2], Seed(0)).unwrap();
     assert_eq!(softmax.forward(x.view()).unwrap(), array![[0.5, 0.5], [1.0, 0.0]]);
+    let mut softmin = Softmin.bind::<f64>([2], Seed(0)).unwrap();
+    assert_eq!(softmin.forward((-&x).view()).unwrap(), array![[0.5, 0.5], [1.0, 0.0]]);
     let mut log = LogSoftmax.bind::<f64>([2], Seed(0)).unwrap();
     let y = log.forward(x.view()).unwrap();
     assert!(near(y[[0, 0]], -std::f64::consts::LN_2) && y[[1, 1]] == f64::NEG_INFINITY);
@@ -105,12 +143,34 @@ fn concat_puts_blocks_side_by_side_along_any_axis() {
 fn what_does_not_fit_is_an_error_with_both_shapes() {
     let text = |layer: &dyn Fn() -> Result<(), downhill_tensor::ShapeError>| layer().unwrap_err().to_string();
     assert_eq!(
-        text(&|| Affine::new(3).bind::<f32>([2, 2], Seed(0)).map(drop)),
-        "Affine takes a vector per example, but was given the shape 2x2; put Flatten before it"
+        text(&|| Affine::new(3).bind::<f32>([], Seed(0)).map(drop)),
+        "Affine takes vectors along the last axis of an example, but was given the shape scalar; put Reshape::new([1]) \
+         before it to see a number as a vector of one"
     );
+    for input in [Shape::from([3]), [2, 1].into()] {
+        let message = text(&|| Affine::new(usize::MAX).bind::<f32>(input, Seed(0)).map(drop));
+        assert_eq!(
+            message,
+            format!("Affine: a map from {input} to vectors of {} numbers has too many elements", usize::MAX)
+        );
+    }
+    assert!(text(&|| Affine::new(2).bind::<f32>([3, 0], Seed(0)).map(drop)).contains("a map from 0 to 2 numbers"));
     assert!(text(&|| Affine::new(0).bind::<f32>([2], Seed(0)).map(drop)).contains("must be at least 1"));
     assert!(text(&|| Dropout::new(f64::NAN).bind::<f32>([2], Seed(0)).map(drop)).contains("but is NaN"));
     assert!(text(&|| Elu { alpha: f64::INFINITY }.bind::<f32>([2], Seed(0)).map(drop)).contains("finite"));
+    assert_eq!(
+        text(&|| Hardtanh { min: 1.0, max: -1.0 }.bind::<f32>([2], Seed(0)).map(drop)),
+        "Hardtanh: min may not lie above max, but they are 1 and -1"
+    );
+    assert!(text(&|| Celu { alpha: 0.0 }.bind::<f32>([2], Seed(0)).map(drop)).contains("must not be 0"));
+    assert!(text(&|| Softplus { beta: 0.0 }.bind::<f32>([2], Seed(0)).map(drop)).contains("must not be 0"));
+    assert!(
+        text(&|| Softplus { beta: f64::NAN }.bind::<f32>([2], Seed(0)).map(drop)).contains("beta must be a finite")
+    );
+    assert!(text(&|| Hardshrink { lambda: -1.0 }.bind::<f32>([2], Seed(0)).map(drop)).contains("negative, but is -1"));
+    assert!(text(&|| Softshrink { lambda: -1.0 }.bind::<f32>([2], Seed(0)).map(drop)).contains("negative, but is -1"));
+    let threshold = Threshold { threshold: 0.0, value: f64::NEG_INFINITY };
+    assert!(text(&|| threshold.bind::<f32>([2], Seed(0)).map(drop)).contains("value must be a finite number"));
     assert!(text(&|| Add.signature(&[[2].into(), [3].into()]).map(drop)).contains("one is 2 and the other is 3"));
     assert!(text(&|| Add.signature(&[]).map(drop)).contains("at least one input"));
     assert!(text(&|| Concat::new(1).signature(&[[2].into()]).map(drop)).contains("no axis 1"));
@@ -143,6 +203,25 @@ fn an_affine_layer_starts_as_in_pytorch_and_may_do_without_its_bias() {
 }
 
 #[test]
+fn an_affine_layer_maps_every_vector_along_the_last_axis() {
+    let x = array![[1.0, 0.0, 0.0, 1.0, 2.0, -1.0]]; // (1, 3, 2)
+    let mut affine = Affine::new(1).bind::<f64>([3, 2], Seed(0)).unwrap();
+    assert_eq!(affine.signature().output(), Shape::from([3, 1]));
+    affine.set("weight", &[2.0, 5.0]).unwrap();
+    affine.set("bias", &[0.5]).unwrap();
+    assert_eq!(affine.forward(x.view()).unwrap(), array![[2.5, 5.5, -0.5]]);
+    let dx = affine.backward(array![[1.0, 0.0, -1.0]].view()).unwrap();
+    assert_eq!(dx, array![[2.0, 5.0, 0.0, 0.0, -2.0, -5.0]]);
+    assert_eq!(affine.gradient("weight").unwrap(), [-1.0, 1.0], "one sum over all rows");
+    assert_eq!(affine.gradient("bias").unwrap(), [0.0]);
+    // No steps at all are no rows.
+    let mut affine = Affine::new(4).bind::<f64>([0, 2], Seed(0)).unwrap();
+    assert_eq!(affine.forward(Array2::zeros((2, 0)).view()).unwrap().dim(), (2, 0));
+    assert_eq!(affine.backward(Array2::zeros((2, 0)).view()).unwrap().dim(), (2, 0));
+    assert!(affine.gradients().iter().all(|&g| g == 0.0));
+}
+
+#[test]
 fn flatten_and_reshape_keep_the_order() {
     let x = array![[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]];
     assert_eq!(Flatten.bind::<f64>([2, 3], Seed(0)).unwrap().forward(x.view()).unwrap(), x);
@@ -154,28 +233,77 @@ fn flatten_and_reshape_keep_the_order() {
 #[cfg(feature = "serde")]
 #[test]
 fn every_description_survives_json() {
+    use downhill_layers::{Conv1d, Conv2d, ConvTranspose2d, Padding};
+
+    use downhill_layers::*;
     let all: Vec<Description> = vec![
+        AdaptiveAveragePool1d::new(3).into(),
+        AdaptiveAveragePool2d::new([3, 1]).into(),
         Add.into(),
         Affine::new(3).without_bias().with_init(Init::Orthogonal { gain: Gain::Relu }).into(),
+        BatchNorm::new().with_cumulative_average().into(),
+        AveragePool1d::new(3).with_padding(1).into(),
+        AveragePool2d::new(3).without_counting_padding().into(),
+        Celu::default().into(),
+        Bilinear::new(3).without_bias().into(),
         Concat::new(1).into(),
+        Conv1d::new(3, 2).into(),
+        Conv2d::new(3, [2, 1]).with_padding(Padding::Same).into(),
+        ConvTranspose2d::new(3, 2).with_stride([1, 2]).into(),
         Dropout::new(0.25).into(),
         Elu { alpha: 0.5 }.into(),
+        Embedding::new(7, 3).with_padding(0).into(),
         Flatten.into(),
         Gelu::Tanh.into(),
+        GroupNorm::new(2).into(),
         Gru::new(2).with_lengths().into(),
+        GlobalAveragePool.into(),
+        Glu::new().with_axis(1).into(),
+        Hardshrink { lambda: 0.25 }.into(),
+        Hardsigmoid.into(),
+        Hardswish.into(),
+        Hardtanh::default().into(),
         Identity.into(),
+        InstanceNorm::new().with_affine().into(),
+        LayerNorm::new().with_axes(2).into(),
         LeakyRelu::default().into(),
+        LearntPositions::new().into(),
         LogSoftmax.into(),
-        Lstm::new(3).with_layers(2).with_dropout(0.5).bidirectional().into(),
+        MultiHeadAttention::new(4).causal().with_lengths().with_rotary_positions(100.0).into(),
+        LogSigmoid.into(),
+        MaxPool1d::new(3).with_dilation(2).into(),
+        MaxPool2d::new(3).with_stride([1, 2]).into(),
+        Mish.into(),
+        PRelu::new().per_channel().into(),
+        Pad::new([1, 2]).with_mode(PadMode::Reflect).into(),
+        RRelu::default().into(),
+        Mean::new(1).keep_axis().into(),
+        Multiply.into(),
+        Permute::new([1, 0]).into(),
         Relu.into(),
+        Relu6.into(),
         Reshape::new([2, 3]).into(),
+        RmsNorm::new().into(),
+        RotaryPositions::new().interleaved().into(),
+        Lstm::new(3).with_layers(2).with_dropout(0.5).bidirectional().into(),
         Rnn::new(2).with_relu().without_bias().last_state().into(),
+        Scale::new(0.5).into(),
         Selu.into(),
         Sigmoid.into(),
         Silu.into(),
+        SinusoidalPositions::new().into(),
+        Slice::new(0, 1..3).into(),
         Softmax.into(),
-        Softplus.into(),
+        Softmin.into(),
+        Softplus { beta: 2.0 }.into(),
+        Softshrink::default().into(),
+        Softsign.into(),
+        SpatialDropout::new(0.5).into(),
+        Sum::new(0).into(),
         Tanh.into(),
+        Tanhshrink.into(),
+        Threshold { threshold: 1.0, value: -1.0 }.into(),
+        Upsample::new([2.0, 1.5]).into(),
     ];
     assert_eq!(all.len(), Description::NAMES.len(), "a layer is missing here");
     for description in all {

@@ -1,6 +1,8 @@
 use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use downhill_layers::{Add, Concat, Layer};
+use downhill_layers::{Add, Concat, Layer, Multiply};
 use downhill_tensor::ShapeError;
 
 use crate::{Graph, Node};
@@ -84,7 +86,7 @@ impl Block for Sequential {
     fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
         let mut y = x;
         for (index, block) in self.blocks.iter().enumerate() {
-            y = graph.scoped(index.to_string(), |graph| block.wire(graph, y))?;
+            y = graph.numbered(index, |graph| block.wire(graph, y))?;
         }
         Ok(y)
     }
@@ -122,6 +124,155 @@ impl<B: Block> Block for Residual<B> {
     fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
         let y = self.0.wire(graph, x)?;
         graph.scoped("add", |graph| graph.place(Add, &[x, y]))
+    }
+}
+
+/// A block and a gate that lets it through: y = f(x) ⊙ g(x), with the gate mostly ending in a sigmoid.
+///
+/// dJ/df = g ⊙ dJ/dy and dJ/dg = f ⊙ dJ/dy.
+/// The names are `value` and `gate`. Source: Dauphin et al. 2016 (arXiv 1612.08083).
+///
+/// ```
+/// use downhill_layers::{Affine, Sigmoid};
+/// use downhill_network::{Gated, Network, sequential};
+/// use downhill_tensor::Seed;
+///
+/// let gated = Gated { value: Affine::new(4), gate: sequential![Affine::new(4), Sigmoid] };
+/// let network = Network::<f32>::build([3], gated, Seed(0))?;
+/// assert_eq!(network.parameter("gate.0.weight")?.shape(), [4, 3]);
+/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gated<V, G> {
+    /// What is let through, f.
+    pub value: V,
+    /// How much of it, g.
+    pub gate: G,
+}
+
+impl<V: Block, G: Block> Block for Gated<V, G> {
+    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
+        let value = graph.scoped("value", |graph| self.value.wire(graph, x))?;
+        let gate = graph.scoped("gate", |graph| self.gate.wire(graph, x))?;
+        graph.scoped("multiply", |graph| graph.place(Multiply, &[value, gate]))
+    }
+}
+
+/// The same block a number of times, one after the other, each with parameters of its own; the first is named `0`.
+///
+/// ```
+/// use downhill_layers::{Affine, Relu};
+/// use downhill_network::{Network, Repeat, sequential};
+/// use downhill_tensor::Seed;
+///
+/// let network = Network::<f32>::build([16], Repeat { times: 3, block: sequential![Affine::new(16), Relu] }, Seed(0))?;
+/// assert_eq!(network.parameter("2.0.bias")?.shape(), [16]);
+/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Repeat<B> {
+    /// How often.
+    pub times: usize,
+    /// What.
+    pub block: B,
+}
+
+impl<B: Block> Block for Repeat<B> {
+    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
+        (0..self.times).try_fold(x, |x, index| graph.numbered(index, |graph| self.block.wire(graph, x)))
+    }
+}
+
+/// A block under a name of one's own: in a chain it stands in the place of the number.
+///
+/// ```
+/// use downhill_layers::{Affine, Relu};
+/// use downhill_network::{Named, Network, sequential};
+/// use downhill_tensor::Seed;
+///
+/// let chain = sequential![Named("encoder", sequential![Affine::new(8), Relu]), Named("head", Affine::new(2))];
+/// let network = Network::<f32>::build([4], chain, Seed(0))?;
+/// assert_eq!(network.parameter("encoder.0.weight")?.shape(), [8, 4]);
+/// assert_eq!(network.parameter("head.bias")?.shape(), [2]);
+/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Named<B>(pub &'static str, pub B);
+
+impl<B: Block> Block for Named<B> {
+    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
+        graph.named(self.0, |graph| self.1.wire(graph, x))
+    }
+}
+
+/// A block whose parameters no training changes: dJ/dθ is 0 there, and optimizers leave them out.
+/// The gradient still goes through it, to what lies before.
+///
+/// ```
+/// use downhill_layers::{Affine, Relu};
+/// use downhill_network::{Frozen, Network, sequential};
+/// use downhill_tensor::Seed;
+///
+/// let network = Network::<f32>::build([4], sequential![Frozen(Affine::new(8)), Relu, Affine::new(2)], Seed(0))?;
+/// assert!(network.segments()[0].frozen && !network.segments()[2].frozen);
+/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Frozen<B>(pub B);
+
+impl<B: Block> Block for Frozen<B> {
+    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
+        graph.frozen(|graph| self.0.wire(graph, x))
+    }
+}
+
+/// A block whose parameters are the same wherever it, or a clone of it, is wired.
+///
+/// dJ/dθ is the sum of what each of the places says.
+/// The first place gives the parameters their names, and decides whether they are frozen.
+/// Where the shapes of the inputs ask for other parameters at another place, wiring fails.
+///
+/// ```
+/// use downhill_layers::{Affine, Concat, Tanh};
+/// use downhill_network::{Block, Graph, Network, Shared, sequential};
+/// use downhill_tensor::Seed;
+///
+/// // Two images are seen with the same eyes.
+/// let eyes = Shared::new(sequential![Affine::new(16), Tanh]);
+/// let mut graph = Graph::new();
+/// let (left, right) = (graph.input([64]), graph.input([64]));
+/// let left = graph.scoped("left", |graph| eyes.wire(graph, left))?;
+/// let right = graph.scoped("right", |graph| eyes.wire(graph, right))?;
+/// let both = graph.apply(Concat::new(0), &[left, right])?;
+/// let score = graph.apply(Affine::new(1), &[both])?;
+/// let network = Network::<f32>::from_graph(&graph, score, Seed(0))?;
+/// assert_eq!(network.parameters().len(), (64 * 16 + 16) + (32 + 1));
+/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// ```
+#[derive(Debug)]
+pub struct Shared<B> {
+    block: Arc<B>,
+    key: usize,
+}
+
+impl<B> Clone for Shared<B> {
+    fn clone(&self) -> Self {
+        Self { block: Arc::clone(&self.block), key: self.key }
+    }
+}
+
+impl<B> Shared<B> {
+    /// A block with parameters that its clones share.
+    #[must_use]
+    pub fn new(block: B) -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        Self { block: Arc::new(block), key: NEXT.fetch_add(1, Ordering::Relaxed) }
+    }
+}
+
+impl<B: Block> Block for Shared<B> {
+    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
+        graph.sharing(self.key, |graph| self.block.wire(graph, x))
     }
 }
 
@@ -165,7 +316,7 @@ impl Block for Branches {
     fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
         let mut outputs = Vec::new();
         for (index, block) in self.blocks.iter().enumerate() {
-            outputs.push(graph.scoped(index.to_string(), |graph| block.wire(graph, x))?);
+            outputs.push(graph.numbered(index, |graph| block.wire(graph, x))?);
         }
         match self.merge {
             Merge::Sum => graph.scoped("sum", |graph| graph.place(Add, &outputs)),

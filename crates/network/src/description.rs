@@ -40,6 +40,12 @@ pub struct StepDescription {
     pub layer: Description,
     /// The nodes it reads.
     pub inputs: Vec<usize>,
+    /// Whether its parameters stay as they are.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "std::ops::Not::not"))]
+    pub frozen: bool,
+    /// The earlier step whose parameters it shares.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub shares: Option<usize>,
 }
 
 /// Why a network can't be written as a description.
@@ -79,11 +85,12 @@ impl<T: Scalar> Network<T> {
         let mut number = vec![0; program.nodes.len()];
         let made = program.inputs.iter().copied().chain(program.steps.iter().map(|step| step.output));
         made.enumerate().for_each(|(index, node)| number[node] = index);
-        let steps = program.steps.iter().map(|step| {
+        let steps = program.steps.iter().enumerate().map(|(index, step)| {
             let layer = Description::of(step.layer.as_any())
                 .ok_or_else(|| DescriptionError::Unknown { place: step.name.clone(), layer: step.signature.name() })?;
             let inputs = step.inputs.iter().map(|&node| number[node]).collect();
-            Ok(StepDescription { name: step.name.clone(), layer, inputs })
+            let shares = Some(program.owner(index)).filter(|&owner| owner != index);
+            Ok(StepDescription { name: step.name.clone(), layer, inputs, frozen: step.frozen, shares })
         });
         Ok(NetworkDescription {
             inputs: self.input_shapes(),
@@ -103,9 +110,26 @@ impl NetworkDescription {
         for &input in &self.inputs {
             graph.input(input);
         }
-        for step in &self.steps {
+        for (index, step) in self.steps.iter().enumerate() {
             let inputs: Vec<Node> = step.inputs.iter().map(|&node| Node(node)).collect();
-            graph.scoped(&step.name, |graph| graph.place(step.layer.clone(), &inputs))?;
+            if let Some(owner) = step.shares
+                && (owner >= index || self.steps[owner].shares.is_some())
+            {
+                let reason = format!(
+                    "layer `{}` shares the parameters of step {owner}, but only an earlier step that shares none itself \
+                     can lend them",
+                    step.name
+                );
+                return Err(ShapeError::Setting { by: "the description", reason });
+            }
+            let place = |graph: &mut Graph| graph.place(step.layer.clone(), &inputs);
+            let place = |graph: &mut Graph| if step.frozen { graph.frozen(place) } else { place(graph) };
+            let lends = self.steps.iter().any(|other| other.shares == Some(index));
+            let owner = step.shares.or(lends.then_some(index));
+            graph.scoped(&step.name, |graph| match owner {
+                Some(owner) => graph.sharing(owner, place),
+                None => place(graph),
+            })?;
         }
         Network::from_graph(&graph, Node(self.output), seed)
     }

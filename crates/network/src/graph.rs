@@ -32,12 +32,25 @@ pub struct Graph {
     scopes: Vec<Scope>,
     /// How many layers have been applied outside of any scope.
     applied: usize,
+    /// Whether what is placed now is frozen.
+    frozen: bool,
+    /// Whose parameters what is placed now shares.
+    sharing: Option<Sharing>,
 }
 
 #[derive(Clone, Debug)]
 struct Scope {
     name: String,
+    /// Whether the name is a number that a chain has given, so that a name of one's own takes its place.
+    numbered: bool,
     applied: usize,
+}
+
+/// A wiring whose layers share parameters with those of every other wiring of this key, in order.
+#[derive(Clone, Copy, Debug)]
+struct Sharing {
+    key: usize,
+    placed: usize,
 }
 
 /// A value in a [`Graph`]: an input, or the output of a layer.
@@ -55,6 +68,17 @@ pub(crate) struct Step {
     pub(crate) inputs: Vec<usize>,
     /// The node it writes.
     pub(crate) output: usize,
+    /// Whether its parameters stay as they are.
+    pub(crate) frozen: bool,
+    /// Steps with an equal mark share their parameters.
+    pub(crate) shared: Option<SharedMark>,
+}
+
+/// The layer at this place of a shared wiring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SharedMark {
+    key: usize,
+    place: usize,
 }
 
 impl Graph {
@@ -91,9 +115,71 @@ impl Graph {
         name: impl Into<String>,
         wire: impl FnOnce(&mut Self) -> Result<R, ShapeError>,
     ) -> Result<R, ShapeError> {
-        self.scopes.push(Scope { name: name.into(), applied: 0 });
+        self.within(Scope { name: name.into(), numbered: false, applied: 0 }, wire)
+    }
+
+    /// The same for the part of a chain that has no name but its number.
+    pub(crate) fn numbered<R>(
+        &mut self,
+        number: usize,
+        wire: impl FnOnce(&mut Self) -> Result<R, ShapeError>,
+    ) -> Result<R, ShapeError> {
+        self.within(Scope { name: number.to_string(), numbered: true, applied: 0 }, wire)
+    }
+
+    /// Wires under this name, which stands in the place of the number that a chain has given, if there is one.
+    ///
+    /// # Errors
+    /// Those of `wire`.
+    pub fn named<R>(
+        &mut self,
+        name: &str,
+        wire: impl FnOnce(&mut Self) -> Result<R, ShapeError>,
+    ) -> Result<R, ShapeError> {
+        let number = match self.scopes.last_mut() {
+            Some(scope) if scope.numbered && scope.applied == 0 => {
+                scope.numbered = false;
+                std::mem::replace(&mut scope.name, name.to_owned())
+            }
+            _ => return self.scoped(name, wire),
+        };
+        let result = wire(self);
+        if let Some(scope) = self.scopes.last_mut() {
+            (scope.name, scope.numbered) = (number, true);
+        }
+        result
+    }
+
+    fn within<R>(&mut self, scope: Scope, wire: impl FnOnce(&mut Self) -> R) -> R {
+        self.scopes.push(scope);
         let result = wire(self);
         self.scopes.pop();
+        result
+    }
+
+    /// Wires layers whose parameters no training changes: dJ/dθ is 0 there, and optimizers leave them out.
+    ///
+    /// # Errors
+    /// Those of `wire`.
+    pub fn frozen<R>(&mut self, wire: impl FnOnce(&mut Self) -> Result<R, ShapeError>) -> Result<R, ShapeError> {
+        let before = std::mem::replace(&mut self.frozen, true);
+        let result = wire(self);
+        self.frozen = before;
+        result
+    }
+
+    /// Wires layers that share their parameters with those of every other wiring under this key, layer by layer.
+    ///
+    /// # Errors
+    /// Those of `wire`, and where layers that share would need parameters of different shapes.
+    pub(crate) fn sharing<R>(
+        &mut self,
+        key: usize,
+        wire: impl FnOnce(&mut Self) -> Result<R, ShapeError>,
+    ) -> Result<R, ShapeError> {
+        let before = self.sharing.replace(Sharing { key, placed: 0 });
+        let result = wire(self);
+        self.sharing = before;
         result
     }
 
@@ -127,9 +213,25 @@ impl Graph {
                 )));
             }
         }
+        let shared = self.sharing.as_mut().map(|sharing| {
+            sharing.placed += 1;
+            SharedMark { key: sharing.key, place: sharing.placed }
+        });
+        let owner = self.steps.iter().find(|step| shared.is_some() && step.shared == shared);
+        if let Some(owner) = owner
+            && (owner.signature.parameters() != signature.parameters()
+                || owner.signature.statistics() != signature.statistics())
+        {
+            return Err(fail(format!(
+                "it shares the parameters of layer `{}`, but for inputs of these shapes they would be others",
+                owner.name
+            )));
+        }
+        // Who is wired first decides for all who share.
+        let frozen = owner.map_or(self.frozen, |owner| owner.frozen);
         let output = self.node(signature.output()).0;
         let inputs = inputs.iter().map(|node| node.0).collect();
-        self.steps.push(Step { name, layer, signature, inputs, output });
+        self.steps.push(Step { name, layer, signature, inputs, output, frozen, shared });
         Ok(Node(output))
     }
 
@@ -185,6 +287,13 @@ pub(crate) struct Program {
 }
 
 impl Program {
+    /// The step whose parameters this one uses: the first of those that share them, mostly itself.
+    pub(crate) fn owner(&self, step: usize) -> usize {
+        let shared = self.steps[step].shared;
+        let first = || self.steps.iter().position(|step| step.shared == shared);
+        shared.and_then(|_| first()).unwrap_or(step)
+    }
+
     /// Which of the caller's inputs this node is, if it is one.
     pub(crate) fn input_index(&self, node: usize) -> Option<usize> {
         self.inputs.iter().position(|&input| input == node)

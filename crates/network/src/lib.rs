@@ -12,7 +12,7 @@ mod passes;
 mod summary;
 mod workspace;
 
-pub use block::{Block, Branches, Residual, Sequential};
+pub use block::{Block, Branches, Frozen, Gated, Named, Repeat, Residual, Sequential, Shared};
 pub use description::{DescriptionError, NetworkDescription, StepDescription};
 pub use graph::{Graph, Node};
 pub use memory::Purpose;

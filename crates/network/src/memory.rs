@@ -46,6 +46,19 @@ pub(crate) struct StepMemory {
     pub(crate) saved: Option<usize>,
     /// For each input: where its gradient goes.
     pub(crate) targets: Vec<Target>,
+    /// What becomes of dJ/dθ.
+    pub(crate) parameters: Derivative,
+}
+
+/// What becomes of a step's derivative with respect to its parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Derivative {
+    /// It is the gradient, or the first part of it.
+    Alone,
+    /// It is added to what the layers after this one have said of the same parameters.
+    Further,
+    /// The parameters are frozen.
+    Unwanted,
 }
 
 /// Where a step writes the gradient of one of its inputs.
@@ -156,6 +169,13 @@ impl Memory {
                 goes_back,
                 saved,
                 targets: vec![Target::Nowhere; step.inputs.len()],
+                parameters: match step.shared {
+                    _ if step.frozen => Derivative::Unwanted,
+                    Some(_) if program.steps[s + 1..].iter().any(|later| later.shared == step.shared) => {
+                        Derivative::Further
+                    }
+                    _ => Derivative::Alone,
+                },
             });
         }
 
@@ -231,7 +251,8 @@ fn wanted_gradients(program: &Program, purpose: Purpose) -> Vec<bool> {
         program.inputs.iter().for_each(|&input| wanted[input] = true);
     }
     for step in &program.steps {
-        wanted[step.output] = !step.signature.parameters().is_empty() || step.inputs.iter().any(|&input| wanted[input]);
+        let learns = !step.frozen && !step.signature.parameters().is_empty();
+        wanted[step.output] = learns || step.inputs.iter().any(|&input| wanted[input]);
     }
     wanted
 }

@@ -63,6 +63,11 @@ impl<T: Scalar> Network<T> {
         let (mut segments, mut statistic_segments) = (Vec::new(), Vec::new());
         let (mut theta, mut statistics) = (Vec::new(), Vec::new());
         for (index, step) in program.steps.iter().enumerate() {
+            let owner = program.owner(index);
+            if owner < index {
+                stretches.push(Stretch::clone(&stretches[owner]));
+                continue;
+            }
             let signature = &step.signature;
             let start = (theta.len(), statistics.len());
             theta.resize(start.0 + signature.parameters_len(), T::ZERO);
@@ -416,7 +421,7 @@ fn name<'a>(step: &'a Step, parameters: &'a [Parameter], start: usize) -> impl I
         *start = range.end;
         let name =
             if step.name.is_empty() { parameter.name.to_string() } else { format!("{}.{}", step.name, parameter.name) };
-        Some(Segment { name, range, shape: parameter.shape, transposed: parameter.transposed })
+        Some(Segment { name, range, shape: parameter.shape, transposed: parameter.transposed, frozen: step.frozen })
     })
 }
 

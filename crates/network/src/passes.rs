@@ -7,7 +7,7 @@ use downhill_tensor::{Batch, Scalar, Seed, elementwise};
 
 use crate::Workspace;
 use crate::graph::{Program, Step};
-use crate::memory::Target;
+use crate::memory::{Derivative, Target};
 use crate::workspace::{batch, batch_mut, inputs};
 
 /// Where a step's numbers lie in θ and among the running statistics.
@@ -79,12 +79,13 @@ impl<'a, T: Scalar> Model<'a, T> {
 
     /// dJ/dyₙ --backward--> ... dJ/dy₁, and dJ/dθ on the way: this loop is backpropagation.
     pub(crate) fn backward(&self, x: &Inputs<'_, T>, workspace: &mut Workspace<T>) {
-        let Workspace { memory, buffers, scratch, gradient, examples, .. } = workspace;
+        let Workspace { memory, buffers, scratch, gradient, spare, examples, .. } = workspace;
         let examples = *examples;
         for (index, step) in self.program.steps.iter().enumerate().rev() {
             let plan = &memory.steps[index];
             let Some(dy) = memory.gradients[step.output].filter(|_| plan.goes_back) else { continue };
             let output = step.signature.output();
+            let stretch = self.stretches[index].parameters.clone();
             // Taken out, so that the other buffers can be read while these are written.
             let mut written: [Vec<T>; MAX_INPUTS] = Default::default();
             for (written, target) in written.iter_mut().zip(&plan.targets) {
@@ -122,10 +123,17 @@ impl<'a, T: Scalar> Model<'a, T> {
                 },
                 dx,
                 dparams: ParamsMut::new(
-                    &mut gradient[self.stretches[index].parameters.clone()],
+                    match plan.parameters {
+                        Derivative::Alone => &mut gradient[stretch.clone()],
+                        Derivative::Further | Derivative::Unwanted => &mut spare[..stretch.len()],
+                    },
                     step.signature.parameters(),
                 ),
             });
+            // Where several layers share parameters, their gradient is the sum of what they say.
+            if plan.parameters == Derivative::Further {
+                elementwise::add(&spare[..stretch.len()], &mut gradient[stretch]);
+            }
             for (written, target) in written.iter_mut().zip(&plan.targets) {
                 if let Some(buffer) = target.buffer() {
                     buffers[buffer] = take(written);

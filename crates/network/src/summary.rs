@@ -21,11 +21,12 @@ struct Row {
 
 impl Summary {
     pub(crate) fn new(program: &Program) -> Self {
-        let rows = program.steps.iter().map(|step| Row {
+        let rows = program.steps.iter().enumerate().map(|(index, step)| Row {
             name: step.name.clone(),
             layer: step.signature.name(),
             output: step.signature.output(),
-            parameters: step.signature.parameters_len(),
+            // Shared parameters count once.
+            parameters: if program.owner(index) == index { step.signature.parameters_len() } else { 0 },
         });
         Self { inputs: program.inputs.iter().map(|&input| program.nodes[input]).collect(), rows: rows.collect() }
     }

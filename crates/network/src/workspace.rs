@@ -3,7 +3,7 @@ use downhill_tensor::{Batch, BatchMut, Scalar, Shape};
 
 use crate::Purpose;
 use crate::graph::Program;
-use crate::memory::{Memory, Tenant};
+use crate::memory::{Derivative, Memory, Tenant};
 
 /// Whatever a pass needs and the model is not: activations, what layers keep, gradients, room to work in.
 ///
@@ -16,6 +16,8 @@ pub struct Workspace<T> {
     pub(crate) scratch: Vec<T>,
     /// dJ/dθ.
     pub(crate) gradient: Vec<T>,
+    /// Where derivatives go that are added to others, or that nobody wants.
+    pub(crate) spare: Vec<T>,
     /// The batch that the last pass was for.
     pub(crate) examples: usize,
     /// The largest batch that there is room for.
@@ -28,8 +30,11 @@ impl<T: Scalar> Workspace<T> {
     pub(crate) fn new(program: &Program, parameters: usize, purpose: Purpose) -> Self {
         let memory = Memory::plan(program, purpose);
         let gradient = if purpose == Purpose::Prediction { 0 } else { parameters };
+        let apart = |step: &usize| memory.steps[*step].parameters != Derivative::Alone;
+        let spare = (0..program.steps.len()).filter(apart).map(|step| program.steps[step].signature.parameters_len());
         Self {
             buffers: memory.buffers.iter().map(|_| Vec::new()).collect(),
+            spare: vec![T::ZERO; spare.max().unwrap_or(0)],
             memory,
             scratch: Vec::new(),
             gradient: vec![T::ZERO; gradient],
@@ -49,7 +54,8 @@ impl<T: Scalar> Workspace<T> {
     /// The bytes that the buffers hold, the gradient included.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let numbers: usize = self.buffers.iter().chain([&self.scratch, &self.gradient]).map(Vec::len).sum();
+        let numbers: usize =
+            self.buffers.iter().chain([&self.scratch, &self.gradient, &self.spare]).map(Vec::len).sum();
         numbers * size_of::<T>()
     }
 

@@ -1,13 +1,15 @@
 //! Wiring, shapes, names, and passes of whole networks.
 
 use downhill_layers::{
-    Add, Affine, Concat, Dropout, Flatten, Gelu, Inputs, Mode, Relu, Reshape, Sigmoid, Softmax, Tanh,
+    Add, Affine, Backward, Concat, Dropout, Flatten, Forward, Gelu, Inputs, Layer, Mode, Relu, Reshape, Sigmoid,
+    Signature, Softmax, Tanh, sole,
 };
 use downhill_losses::{MeanSquaredError, SoftmaxCrossEntropy, Target};
+use downhill_network::{Block, Frozen, Graph, Network, Purpose, Residual, Sequential, Shared, branches, sequential};
 #[cfg(feature = "serde")]
-use downhill_network::NetworkDescription;
-use downhill_network::{Block, Graph, Network, Purpose, Residual, Sequential, branches, sequential};
-use downhill_tensor::{Batch, Seed, Shape};
+use downhill_network::{Named, NetworkDescription};
+use downhill_optim::{Optimizer, Sgd};
+use downhill_tensor::{Batch, Scalar, Seed, Shape, ShapeError};
 use ndarray::{Array2, Array4, array};
 
 fn build(input: impl Into<Shape>, block: impl Block) -> Network<f64> {
@@ -40,8 +42,9 @@ fn a_parameter_can_be_set_in_its_usual_shape() {
 fn a_layer_that_does_not_fit_is_named_with_both_shapes() {
     let error = |input: Shape, block: Sequential| Network::<f32>::build(input, block, Seed(1)).unwrap_err().to_string();
     assert_eq!(
-        error([3, 28, 28].into(), sequential![Relu, Affine::new(10)]),
-        "layer `1`: Affine takes a vector per example, but was given the shape 3x28x28; put Flatten before it"
+        error([].into(), sequential![Relu, Affine::new(10)]),
+        "layer `1`: Affine takes vectors along the last axis of an example, but was given the shape scalar; \
+         put Reshape::new([1]) before it to see a number as a vector of one"
     );
     assert_eq!(
         error([4].into(), sequential![Tanh, Residual(sequential![Affine::new(5)])]),
@@ -285,6 +288,105 @@ fn a_residual_over_everything_keeps_what_it_needs() {
 }
 
 #[test]
+fn shared_layers_have_one_set_of_parameters_whose_gradients_add_up() {
+    let shared = Shared::new(Affine::new(3));
+    let twice = build([3], sequential![shared.clone(), Tanh, shared]);
+    assert_eq!(twice.parameters().len(), 12);
+    assert_eq!(twice.summary().parameters(), 12);
+    // The same chain with parameters apart, set to the same numbers: its gradients are the two terms.
+    let mut apart = build([3], sequential![Affine::new(3), Tanh, Affine::new(3)]);
+    let both = [twice.parameters(), twice.parameters()].concat();
+    apart.parameters_mut().copy_from_slice(&both);
+    let x: Vec<f64> = (0..6).map(|i| f64::from(i) * 0.3 - 1.0).collect();
+    let x = Batch::new(&x, 2, [3]).unwrap();
+    let target = [0.5; 6];
+    let gradient = |network: &Network<f64>| {
+        let mut workspace = network.workspace(Purpose::Training);
+        for step in 0..2 {
+            // The second time over what the first has left.
+            let mode = Mode::Training { step };
+            let (theta, loss) = (network.parameters(), MeanSquaredError::new());
+            network.value_and_gradient(theta, x, Target::Values(&target), &loss, &mut workspace, mode).unwrap();
+        }
+        workspace.gradient().to_vec()
+    };
+    let (sum, terms) = (gradient(&twice), gradient(&apart));
+    for (index, sum) in sum.iter().enumerate() {
+        assert!((sum - (terms[index] + terms[index + 12])).abs() < 1e-15);
+    }
+}
+
+#[test]
+fn layers_that_share_must_agree_on_their_shapes() {
+    let shared = Shared::new(Affine::new(3));
+    let error = Network::<f64>::build([5], sequential![shared.clone(), shared], Seed(0)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "at layer `1`: the graph: it shares the parameters of layer `0`, but for inputs of these shapes they would be \
+         others"
+    );
+}
+
+#[test]
+fn frozen_layers_have_no_gradient_and_what_lies_before_them_is_not_asked_for() {
+    let network = build([4], sequential![Frozen(Affine::new(5)), Tanh, Frozen(Affine::new(5)), Affine::new(2)]);
+    let mut workspace = network.workspace(Purpose::Training);
+    let (x, mode) = (Batch::new(&[1.0; 8], 2, [4]).unwrap(), Mode::Training { step: 0 });
+    let (theta, loss) = (network.parameters(), MeanSquaredError::new());
+    network.value_and_gradient(theta, x, Target::Values(&[0.0; 4]), &loss, &mut workspace, mode).unwrap();
+    let frozen = 4 * 5 + 5 + 5 * 5 + 5;
+    assert!(workspace.gradient()[..frozen].iter().all(|&g| g == 0.0));
+    assert!(workspace.gradient()[frozen..].iter().all(|&g| g != 0.0));
+
+    let mut optimizer = Sgd::new(0.1).weight_decay(0.5);
+    optimizer.bind(network.segments());
+    let mut theta = network.parameters().to_vec();
+    optimizer.step(&mut theta, workspace.gradient());
+    assert_eq!(theta[..frozen], network.parameters()[..frozen]);
+    assert!(theta[frozen..].iter().zip(&network.parameters()[frozen..]).all(|(a, b)| a != b));
+}
+
+#[test]
+fn whole_numbers_are_checked_at_the_door_and_must_come_through_it() {
+    /// y = x, for whole numbers from 1 to 3.
+    #[derive(Clone, Debug)]
+    struct Dice;
+    impl Layer for Dice {
+        fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+            Ok(Signature::new("Dice", sole("Dice", inputs)?).whole_numbers(0, 1, 3).least_examples(2))
+        }
+        fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+            pass.y.slice().copy_from_slice(pass.x[0].slice());
+        }
+        fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+            if let Some(dx) = pass.dx.get(0) {
+                dx.slice().fill(T::ZERO);
+            }
+        }
+    }
+    let network = build([2], sequential![Dice, Affine::new(1)]);
+    let forward = |x: &[f64], mode: Mode| {
+        let mut workspace = network.workspace(Purpose::Training);
+        let x = Batch::new(x, x.len() / 2, [2]).unwrap();
+        network.forward(network.parameters(), x, &mut workspace, mode).map(|_| ()).map_err(|error| error.to_string())
+    };
+    let training = Mode::Training { step: 0 };
+    forward(&[1.0, 3.0, 2.0, 1.0], training).unwrap();
+    forward(&[1.0, 3.0], Mode::Evaluation).unwrap();
+    forward(&[], training).unwrap();
+    for wrong in [0.0, 4.0, 1.5, -1.0, f64::NAN, f64::INFINITY] {
+        let error = forward(&[1.0, 3.0, wrong, 1.0], training).unwrap_err();
+        assert!(
+            error.contains("at layer `0`") && error.contains(&format!("number 2 of input 0 is {wrong}")),
+            "{error}"
+        );
+    }
+    assert!(forward(&[1.0, 3.0], training).unwrap_err().contains("at least 2 examples"));
+    let error = Network::<f64>::build([2], sequential![Tanh, Dice], Seed(0)).unwrap_err();
+    assert!(error.to_string().contains("must be an input of the whole network"), "{error}");
+}
+
+#[test]
 fn the_summary_is_a_table() {
     let network = build([4], sequential![Affine::new(8), Relu, Affine::new(3)]);
     let expected = "\
@@ -315,6 +417,19 @@ fn a_description_survives_json() {
 }
 
 #[cfg(feature = "serde")]
+#[test]
+fn a_description_keeps_what_is_shared_and_what_is_frozen() {
+    let shared = Shared::new(Affine::new(4));
+    let network = build([4], sequential![shared.clone(), Frozen(Affine::new(4)), Named("last", shared)]);
+    let written = serde_json::to_string(&network.description().unwrap()).unwrap();
+    let again: Network<f64> = serde_json::from_str::<NetworkDescription>(&written).unwrap().build(Seed(0)).unwrap();
+    assert_eq!(again.segments(), network.segments());
+    assert_eq!(again.parameters().len(), 2 * 20);
+    let circular = written.replace(r#""shares":0"#, r#""shares":2"#);
+    let error = serde_json::from_str::<NetworkDescription>(&circular).unwrap().build::<f64>(Seed(0)).unwrap_err();
+    assert!(error.to_string().contains("only an earlier step"), "{error}");
+}
+
 #[test]
 fn a_hostile_description_is_an_error() {
     for json in [

@@ -1,8 +1,8 @@
 use downhill_tensor::{Scalar, elementwise};
 
 use crate::error::{positive, require};
-use crate::reduce::norm;
 use crate::{Link, SettingError, Step};
+use downhill_tensor::reduce::norm;
 
 /// What is added to a norm before it divides, as in PyTorch.
 const MARGIN: f64 = 1e-6;

@@ -170,7 +170,7 @@ impl Layout {
     }
 
     fn push(&mut self, range: Range<usize>, segment: Option<&Segment>, treatment: Treatment) {
-        if range.is_empty() || treatment.frozen {
+        if range.is_empty() || treatment.frozen || segment.is_some_and(|segment| segment.frozen) {
             return;
         }
         // A segment whose shape doesn't fill its range is a plain vector.
@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     fn segment(name: &str, range: Range<usize>, axes: &[usize]) -> Segment {
-        Segment { name: name.into(), range, shape: Shape::new(axes).unwrap(), transposed: false }
+        Segment { name: name.into(), range, shape: Shape::new(axes).unwrap(), transposed: false, frozen: false }
     }
 
     #[test]

@@ -4,8 +4,8 @@ use downhill_tensor::Scalar;
 
 use crate::fused::{descend, initialise, views};
 use crate::group::Layout;
-use crate::reduce::dot;
 use crate::{Link, Pass, Rule, SettingError, Slots, Step};
+use downhill_tensor::reduce::dot;
 
 /// A rule with a trust ratio between two chains of links: each parameter's step is scaled by the ratio of its norm to
 /// that of its direction.

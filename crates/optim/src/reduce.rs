@@ -103,67 +103,19 @@ impl<T: Scalar, S: Slots<T>, F: Fn(T, T, &mut S) -> [f64; R], const R: usize> Ke
     }
 }
 
-/// Σ f(aᵢ, bᵢ).
-pub(crate) fn sum<T: Scalar>(a: &[T], b: &[T], f: impl Fn(T, T) -> f64 + Copy + Send) -> f64 {
-    let [sum] = sweep(a, b, [], move |a, b, []: &mut [T; 0]| [f(a, b)]);
-    sum
-}
-
-/// ⟨a, b⟩.
-pub(crate) fn dot<T: Scalar>(a: &[T], b: &[T]) -> f64 {
-    sum(a, b, |a, b| a.to_f64() * b.to_f64())
-}
-
-/// ‖x‖∞; not a number where an entry is not.
-pub(crate) fn norm_max<T: Scalar>(x: &[T]) -> f64 {
-    let largest = x.iter().fold(T::ZERO, |largest, &x| if x.abs() > largest { x.abs() } else { largest }).to_f64();
-    // A comparison with NaN is false, but a sum of zeros and NaN is NaN.
-    largest + x.iter().map(|&x| if x.is_nan() { f64::NAN } else { 0.0 }).sum::<f64>()
-}
-
-/// ‖x‖, whatever the range of the numbers: squares that overflow or vanish are taken again at a better scale.
-pub(crate) fn norm<T: Scalar>(x: &[T]) -> f64 {
-    let squares = dot(x, x);
-    // Below this, squares of some entries may have lost digits; f32 squared never comes near either end.
-    if (1e-280..f64::INFINITY).contains(&squares) || squares.is_nan() {
-        return squares.sqrt();
-    }
-    let largest = norm_max(x);
-    if largest == 0.0 || !largest.is_finite() {
-        return largest;
-    }
-    // Multiply by a power of two, in two steps, because its reciprocal may itself be out of range.
-    let scale = largest.log2().floor() as i32;
-    let (half, rest) = (2f64.powi(-(scale / 2)), 2f64.powi(-(scale - scale / 2)));
-    let squares = sum(x, x, |x, _| (x.to_f64() * half * rest).powi(2));
-    squares.sqrt() / half / rest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use downhill_tensor::threads::Threads;
 
     #[test]
-    fn norms_keep_their_digits_at_both_ends_of_the_range() {
-        for scale in [1e-310, 1e-200, 1e-3, 1.0, 1e160, 1e307] {
-            let got = norm(&[3.0 * scale, 4.0 * scale]);
-            assert!((got / (5.0 * scale) - 1.0).abs() < 1e-12, "{scale}: {got}");
-        }
-        assert_eq!(norm(&[3e30_f32, 4e30]), norm(&[3e30_f32 as f64, 4e30_f32 as f64]));
-        assert_eq!(norm::<f64>(&[]), 0.0);
-        assert!(norm(&[1.0, f64::NAN]).is_nan());
-        assert!(norm(&[1.0, f64::INFINITY, f64::NAN]).is_nan());
-        assert_eq!(norm(&[1.0, f64::NEG_INFINITY]), f64::INFINITY);
-    }
-
-    #[test]
     fn sums_do_not_depend_on_threads() {
         for len in [0, 1, 17, BLOCK, BLOCK + 1, 5 * GRAIN + 3] {
             let x: Vec<f32> = (0..len).map(|i| ((i * 7919) % 1013) as f32 * 0.37 - 100.0).collect();
             let plain: f64 = x.iter().map(|&x| f64::from(x).powi(2)).sum();
-            let one = dot(&x, &x);
-            let three = Threads::new(3).unwrap().run(|| dot(&x, &x));
+            let squares = || sweep(&x, &x, [], |a: f32, b: f32, []: &mut [f32; 0]| [f64::from(a) * f64::from(b)])[0];
+            let one = squares();
+            let three = Threads::new(3).unwrap().run(squares);
             assert_eq!(one.to_bits(), three.to_bits());
             assert!((one - plain).abs() <= 1e-12 * plain);
         }

@@ -15,4 +15,7 @@ pub struct Segment {
     /// Whether other frameworks name and save it with its two axes swapped, as an affine layer's weight:
     /// (in, out) in memory, (out, in) by convention.
     pub transposed: bool,
+    /// Whether no optimizer steps it.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub frozen: bool,
 }

@@ -5,8 +5,8 @@ use downhill_tensor::Scalar;
 use crate::error::positive;
 use crate::fused::{descend, initialise, views};
 use crate::group::{Groups, Layout};
-use crate::reduce::norm;
 use crate::{Group, Link, Optimizer, OptimizerState, RestoreError, Segment, SettingError, Slots, Step};
+use downhill_tensor::reduce::norm;
 
 /// What one update rule does with θ, a gradient and its memory; [`Stepper`] does everything else.
 ///

@@ -38,6 +38,12 @@ fn axis(shape: Shape, index: usize) -> usize {
     shape.axes().get(index).copied().unwrap_or(1)
 }
 
+/// (rows, features); a scalar is a row of one.
+fn rows(examples: usize, shape: Shape) -> (usize, usize) {
+    let (features, before) = shape.axes().split_last().map_or((1, &[][..]), |(&last, before)| (last, before));
+    (examples * before.iter().product::<usize>(), features)
+}
+
 impl<'a, T> Batch<'a, T> {
     /// Reads `data` as `examples` examples of `shape`.
     ///
@@ -85,6 +91,12 @@ impl<'a, T> Batch<'a, T> {
     #[must_use]
     pub fn matrix(&self) -> ArrayView2<'a, T> {
         view(ArrayView2::from_shape((self.examples, self.shape.len()), self.data))
+    }
+
+    /// As (rows, features): the last axis of the shape, and all before it flattened together with the examples.
+    #[must_use]
+    pub fn rows(&self) -> ArrayView2<'a, T> {
+        view(ArrayView2::from_shape(rows(self.examples, self.shape), self.data))
     }
 
     /// As (examples, steps, features): the first axis of the shape, then the rest flattened.
@@ -155,6 +167,12 @@ impl<'a, T> BatchMut<'a, T> {
         view(ArrayViewMut2::from_shape((self.examples, self.shape.len()), self.data))
     }
 
+    /// As (rows, features): the last axis of the shape, and all before it flattened together with the examples.
+    #[must_use]
+    pub fn rows(&mut self) -> ArrayViewMut2<'_, T> {
+        view(ArrayViewMut2::from_shape(rows(self.examples, self.shape), self.data))
+    }
+
     /// As (examples, steps, features): the first axis of the shape, then the rest flattened.
     #[must_use]
     pub fn sequences(&mut self) -> ArrayViewMut3<'_, T> {
@@ -188,6 +206,7 @@ mod tests {
         let data: Vec<f32> = (0..48).map(|i| i as f32).collect();
         let batch = Batch::new(&data, 2, [2, 3, 4]).unwrap();
         assert_eq!(batch.matrix()[[1, 5]], 29.0);
+        assert_eq!(batch.rows()[[7, 1]], 29.0);
         assert_eq!(batch.sequences()[[1, 0, 5]], 29.0);
         assert_eq!(batch.images()[[1, 0, 1, 1]], 29.0);
         assert_eq!(batch.example(1)[5], 29.0);
@@ -199,6 +218,8 @@ mod tests {
         let batch = Batch::new(&data, 2, [2]).unwrap();
         assert_eq!(batch.images().dim(), (2, 2, 1, 1));
         assert_eq!(batch.sequences().dim(), (2, 2, 1));
+        assert_eq!(batch.rows().dim(), (2, 2));
+        assert_eq!(Batch::new(&data, 4, []).unwrap().rows().dim(), (4, 1));
     }
 
     #[test]

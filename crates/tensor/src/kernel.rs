@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use crate::{elementwise, threads};
 
 /// A loop that is compiled once for each instruction set.
@@ -25,6 +27,8 @@ pub trait Divisible: Kernel<Output = ()> + Send {
 }
 
 /// Slices of equal length that are cut together: `&[T]`, `&mut [T]`, [`Runs`], [`RunsMut`] and tuples of them.
+///
+/// A `Range` among them tells each piece where it lies in the whole; an `Option` may be absent, but not come first.
 #[expect(clippy::len_without_is_empty, reason = "parts are not a collection")]
 pub trait Parts: Send + Sized {
     /// The length of each slice.
@@ -105,6 +109,27 @@ impl<T: Send> Parts for &mut [T] {
     }
 }
 
+impl Parts for Range<usize> {
+    fn len(&self) -> usize {
+        ExactSizeIterator::len(self)
+    }
+
+    fn split_at(self, middle: usize) -> (Self, Self) {
+        let middle = self.start + middle;
+        (self.start..middle, middle..self.end)
+    }
+}
+
+impl<P: Parts> Parts for Option<P> {
+    fn len(&self) -> usize {
+        self.as_ref().map_or(0, P::len)
+    }
+
+    fn split_at(self, middle: usize) -> (Self, Self) {
+        self.map(|part| part.split_at(middle)).unzip()
+    }
+}
+
 /// A slice of whole runs of equal length, such as the examples of a batch: it counts and is cut by runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Runs<'a, T> {
@@ -138,6 +163,13 @@ impl<'a, T> RunsMut<'a, T> {
     #[must_use]
     pub fn new(data: &'a mut [T], length: usize) -> Self {
         Self { data, length }
+    }
+
+    /// All numbers.
+    #[inline(always)]
+    #[must_use]
+    pub fn into_slice(self) -> &'a mut [T] {
+        self.data
     }
 
     /// The runs, one after the other.
@@ -236,6 +268,22 @@ fn divide<K: Divisible>(kernel: K, pieces: usize, alignment: usize) {
     let middle = (kernel.len() * left / pieces).next_multiple_of(alignment).min(kernel.len());
     let (a, b) = kernel.split_at(middle);
     threads::join(|| divide(a, left, alignment), || divide(b, pieces - left, alignment));
+}
+
+/// Asks for numbers to be brought near the processor while something else is computed.
+///
+/// It changes nothing but time: worth it where what comes next would read them in an order that the processor does
+/// not foresee.
+#[inline]
+pub fn prefetch<T>(numbers: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in numbers.chunks((64 / size_of::<T>().max(1)).max(1)) {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: a prefetch reads nothing that a program can see, and never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = numbers;
 }
 
 /// The instruction sets that kernels are compiled for.

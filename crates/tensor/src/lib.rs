@@ -3,11 +3,16 @@
 
 mod batch;
 pub mod ceiling;
+pub mod convolution;
 pub mod elementwise;
 mod error;
 mod init;
 mod kernel;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
 pub mod math;
+pub mod normalise;
+pub mod permute;
 pub mod product;
 pub mod random;
 pub mod reduce;
@@ -19,7 +24,7 @@ pub mod threads;
 pub use batch::{Batch, BatchMut};
 pub use error::ShapeError;
 pub use init::{Fans, Gain, Init};
-pub use kernel::{Divisible, Kernel, Over, Parts, Runs, RunsMut, Sweep, parallel, parallel_runs, vectorized};
+pub use kernel::{Divisible, Kernel, Over, Parts, Runs, RunsMut, Sweep, parallel, parallel_runs, prefetch, vectorized};
 pub use random::{Seed, Stream};
 pub use scalar::{PerScalar, Scalar};
 pub use shape::Shape;

@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use ndarray::ArrayView2;
 
-use crate::{Divisible, Kernel, Scalar, parallel, threads, vectorized};
+use crate::{Divisible, Kernel, Scalar, parallel, parallel_runs, threads, vectorized};
 
 const LANES: usize = 32;
 
@@ -176,6 +176,64 @@ pub fn column_sums<T: Scalar>(x: ArrayView2<'_, T>, y: &mut [T]) {
         for (y, &x) in y.iter_mut().zip(row) {
             *y += x;
         }
+    }
+}
+
+/// y_c = Σ x over the examples and the pixels of channel c: each plane is summed as elsewhere here, and the planes
+/// of a channel are added in the order of the examples.
+///
+/// # Shapes
+/// x: (examples, channels, `plane` numbers); y: (channels)
+///
+/// # Panics
+/// Where x does not hold whole examples.
+///
+/// ```
+/// use downhill_tensor::reduce::channel_sums;
+/// let mut y = [0.0; 2];
+/// channel_sums(&[1.0, 2.0, 10.0, 20.0, 3.0, 4.0, 30.0, 40.0], &mut y, 2);
+/// assert_eq!(y, [10.0, 100.0]);
+/// ```
+pub fn channel_sums<T: Scalar>(x: &[T], y: &mut [T], plane: usize) {
+    let example = y.len() * plane;
+    let whole = x.len().checked_rem(example).map_or(x.is_empty(), |rest| rest == 0);
+    assert!(whole, "{} numbers are no whole examples of {} channels of {plane}", x.len(), y.len());
+    parallel_runs(ChannelSums { x, example, plane, first: 0, y }, x.len());
+}
+
+struct ChannelSums<'a, T> {
+    /// The whole batch.
+    x: &'a [T],
+    example: usize,
+    plane: usize,
+    /// The channel that `y` begins with.
+    first: usize,
+    y: &'a mut [T],
+}
+
+impl<T: Scalar> Kernel for ChannelSums<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        self.y.fill(T::ZERO);
+        for example in self.x.chunks_exact(self.example.max(1)) {
+            let planes = example[self.first * self.plane..].chunks_exact(self.plane);
+            for (y, plane) in self.y.iter_mut().zip(planes) {
+                *y += lanes::map_sum(plane, |x| x);
+            }
+        }
+    }
+}
+
+impl<T: Scalar> Divisible for ChannelSums<'_, T> {
+    fn len(&self) -> usize {
+        self.y.len()
+    }
+
+    fn split_at(self, middle: usize) -> (Self, Self) {
+        let (left, right) = self.y.split_at_mut(middle);
+        (Self { y: left, ..self }, Self { y: right, first: self.first + middle, ..self })
     }
 }
 
@@ -477,6 +535,19 @@ mod tests {
         assert_eq!(argmax(&[f64::NEG_INFINITY; 3]), Some(0));
         assert_eq!(max(&[f64::NEG_INFINITY; 40]), Some(f64::NEG_INFINITY));
         assert!(all_finite::<f64>(&[]) && all_finite(&[f32::MAX; 100]));
+    }
+
+    #[test]
+    fn norms_keep_their_digits_at_both_ends_of_the_range() {
+        for scale in [1e-310, 1e-200, 1e-3, 1.0, 1e160, 1e307] {
+            let got = norm(&[3.0 * scale, 4.0 * scale]);
+            assert!((got / (5.0 * scale) - 1.0).abs() < 1e-12, "{scale}: {got}");
+        }
+        assert_eq!(norm(&[3e30_f32, 4e30]), norm(&[3e30_f32 as f64, 4e30_f32 as f64]));
+        assert_eq!(norm::<f64>(&[]), 0.0);
+        assert!(norm(&[1.0, f64::NAN]).is_nan());
+        assert!(norm(&[1.0, f64::INFINITY, f64::NAN]).is_nan());
+        assert_eq!(norm(&[1.0, f64::NEG_INFINITY]), f64::INFINITY);
     }
 
     #[test]

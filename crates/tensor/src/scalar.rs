@@ -4,14 +4,18 @@ use std::ops::{AddAssign, DivAssign, MulAssign, Neg, SubAssign};
 
 use ndarray::{LinalgScalar, ScalarOperand};
 
+#[cfg(target_arch = "x86_64")]
+use crate::convolution;
 use crate::{math, product};
 
 mod sealed {
+    #[cfg(target_arch = "x86_64")]
+    use super::convolution;
     use super::product;
 
-    /// What products need to know of a scalar; nobody else can name it.
+    /// What products and convolutions need to know of a scalar; nobody else can name it.
     #[cfg(target_arch = "x86_64")]
-    pub trait Sealed: product::Portable + product::Tiled {}
+    pub trait Sealed: product::Portable + product::Tiled + convolution::Direct {}
     #[cfg(not(target_arch = "x86_64"))]
     pub trait Sealed: product::Portable {}
     impl Sealed for f32 {}

@@ -5,7 +5,7 @@ use downhill_layers::Mode;
 use downhill_losses::Loss;
 use downhill_network::{Network, Purpose, Workspace};
 use downhill_optim::schedule::{ReduceOnPlateau, Schedule};
-use downhill_optim::{Optimizer, clip_norm, clip_value};
+use downhill_optim::{Optimizer, Penalty, clip_norm, clip_value};
 use downhill_tensor::threads::Threads;
 use downhill_tensor::{Batch, Scalar, Seed};
 
@@ -53,6 +53,7 @@ pub struct Trainer<'a, T: Scalar, L, O> {
     seed: Seed,
     rates: Rates,
     clipping: Option<Clipping>,
+    penalty: Option<Penalty>,
     validation: Option<&'a Dataset<T>>,
     metrics: Vec<Box<dyn Metric<T>>>,
     early_stopping: Option<EarlyStopping>,
@@ -95,6 +96,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
             seed: Seed(0),
             rates: Rates::Constant,
             clipping: None,
+            penalty: None,
             validation: None,
             metrics: Vec::new(),
             early_stopping: None,
@@ -167,6 +169,13 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
     #[must_use]
     pub fn clip_value(mut self, limit: f64) -> Self {
         self.clipping = Some(Clipping::Value(limit));
+        self
+    }
+
+    /// Adds a penalty on the parameters to the loss of every step.
+    #[must_use]
+    pub fn penalty(mut self, penalty: Penalty) -> Self {
+        self.penalty = Some(penalty);
         self
     }
 
@@ -275,6 +284,9 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
             self.watch_interrupts = false;
         }
         self.optimizer.bind(network.segments());
+        if let Some(penalty) = &mut self.penalty {
+            penalty.bind(network.segments());
+        }
         let threads = match &self.threads {
             Some(threads) => threads.clone(),
             None => self.choose_threads(network)?,
@@ -285,6 +297,9 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
     fn check(&self) -> Result<(), TrainError> {
         self.optimizer.check()?;
         self.rates.check()?;
+        if let Some(penalty) = &self.penalty {
+            penalty.check()?;
+        }
         if self.epochs == 0 {
             return Err(TrainError::Setting("the number of epochs is 0, but at least 1 is needed".into()));
         }
@@ -361,7 +376,10 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
                 // Forward, the loss, backward: J(θ) and g = dJ/dθ.
                 let (x, target, mode) = (batch.inputs, target(batch.targets), Mode::Training { step });
                 let theta = network.parameters();
-                let loss = network.value_and_gradient(theta, x, target, &self.loss, &mut workspace, mode)?.to_f64();
+                let mut loss = network.value_and_gradient(theta, x, target, &self.loss, &mut workspace, mode)?.to_f64();
+                if let Some(penalty) = &self.penalty {
+                    loss += penalty.add(theta, workspace.gradient_mut());
+                }
                 let clipped = self.clip(workspace.gradient_mut());
                 if !(loss.is_finite() && clipped) {
                     let place = find_divergence(network, x, workspace.gradient(), &mut judging)?;

@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex};
 
 use downhill_data::{Dataset, digits};
 use downhill_layers::{Affine, Dropout, Relu, Tanh};
-use downhill_losses::{MeanSquaredError, SoftmaxCrossEntropy};
-use downhill_network::{Network, sequential};
+use downhill_losses::{MeanSquaredError, SoftmaxCrossEntropy, Target};
+use downhill_network::{Network, NetworkObjective, sequential};
+use downhill_optim::minimize::minimize;
 use downhill_optim::schedule::{Exponential, Linear, OneCycle, ReduceOnPlateau};
-use downhill_optim::{Adam, GradientDescent, Sgd};
+use downhill_optim::{Adam, GradientDescent, Penalty, Sgd};
 use downhill_tensor::Seed;
 use downhill_tensor::threads::Threads;
 use downhill_train::metrics::{Accuracy, ConfusionMatrix, F1, MeanAbsoluteError, RSquared};
@@ -45,6 +46,33 @@ fn an_affine_map_finds_the_line_that_the_data_lie_on() {
     let mut metrics: [Box<dyn Metric<f64>>; 2] = [Box::new(MeanAbsoluteError::new()), Box::new(RSquared::new())];
     let judged = evaluate(&network, &MeanSquaredError::new(), &data, &mut metrics).unwrap();
     assert!(judged.metric("mae").unwrap() < 1e-6 && judged.metric("r2").unwrap() > 1.0 - 1e-12);
+}
+
+#[test]
+fn a_penalty_is_a_term_of_the_objective() {
+    let (mut network, data) = (linear(), line());
+    let penalty = Penalty::elastic(0.1, 0.5).except_biases();
+    let history = Trainer::new(MeanSquaredError::new(), GradientDescent::new(0.2))
+        .epochs(300)
+        .batch_size(64)
+        .penalty(penalty.clone())
+        .fit(&mut network, &data)
+        .unwrap();
+
+    let mut bound = penalty;
+    bound.bind(network.segments());
+    let downhill_data::TargetsView::Values(targets) = data.targets() else { unreachable!() };
+    let targets = Target::Values(targets.slice());
+    let objective = NetworkObjective::new(&network, data.inputs(), targets, MeanSquaredError::new());
+    let outcome = minimize(bound.on(objective), [0.0; 3]).gradient_tolerance(1e-10).run().unwrap();
+    for (trained, least) in network.parameters().iter().zip(&outcome.x) {
+        assert!((trained - least).abs() < 1e-8, "{:?}, not {:?}", network.parameters(), outcome.x);
+    }
+    assert!((history.epochs.last().unwrap().training_loss - outcome.value).abs() < 1e-8);
+    assert!(outcome.x[0].abs() < 1.7, "the slope of 2 is pulled towards 0: {:?}", outcome.x);
+
+    let mut refused = Trainer::new(MeanSquaredError::new(), GradientDescent::new(0.2)).penalty(Penalty::l1(-1.0));
+    assert!(refused.fit(&mut network, &data).unwrap_err().to_string().contains("L1 penalty is -1"));
 }
 
 #[test]

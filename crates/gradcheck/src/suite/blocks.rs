@@ -1,6 +1,6 @@
 use downhill_layers::{Affine, Dropout, Flatten, Gelu, LogSoftmax, Relu, Sigmoid, Softmax, Tanh};
 use downhill_losses::{MeanSquaredError, Target};
-use downhill_network::{Block, Network, Residual, branches, sequential};
+use downhill_network::{Block, Frozen, Gated, Named, Network, Repeat, Residual, Shared, branches, sequential};
 use downhill_tensor::{Batch, Seed, Shape, Stream};
 
 use super::{Entry, Kind, between, size};
@@ -24,6 +24,26 @@ blocks! {
         let branches = branches![sum; sequential![Affine::new(width), Gelu::Erf], Affine::new(width), Affine::new(width)];
         check(sequential![Affine::new(3), branches, Sigmoid], size(s, 4), s)
     },
+    Frozen: |s| {
+        let (a, b) = (size(s, 5), size(s, 4));
+        let frozen = Frozen(sequential![Affine::new(a), Tanh]);
+        check(sequential![Affine::new(a), frozen, Affine::new(b), Frozen(Affine::new(2))], size(s, 4), s)
+    },
+    Gated: |s| {
+        let width = size(s, 5);
+        let gated = Gated { value: Affine::new(width), gate: sequential![Affine::new(width), Sigmoid] };
+        check(sequential![gated, Affine::new(2)], size(s, 4), s)
+    },
+    Named: |s| {
+        let hidden = size(s, 5);
+        let chain = sequential![Named("body", sequential![Affine::new(hidden), Tanh]), Named("head", Affine::new(2))];
+        check(chain, size(s, 5), s)
+    },
+    Repeat: |s| {
+        let (width, times) = (size(s, 5), size(s, 4) - 1);
+        let block = sequential![Affine::new(width), Tanh];
+        check(sequential![Affine::new(width), Repeat { times, block }], size(s, 4), s)
+    },
     Residual: |s| {
         let width = size(s, 5);
         let inner = Residual(sequential![Affine::new(width), Tanh, Dropout::new(0.3)]);
@@ -32,6 +52,12 @@ blocks! {
     Sequential: |s| {
         let hidden = size(s, 6);
         check(sequential![Affine::new(hidden), Relu, Affine::new(hidden), Tanh, Dropout::new(0.5), Flatten], size(s, 6), s)
+    },
+    Shared: |s| {
+        let (width, inner) = (size(s, 5), size(s, 4));
+        let shared = Shared::new(sequential![Affine::new(inner), Tanh, Affine::new(width)]);
+        let branches = branches![sum; shared.clone(), sequential![Tanh, shared.clone()]];
+        check(sequential![Affine::new(width), shared, branches, Affine::new(2)], size(s, 4), s)
     },
 }
 

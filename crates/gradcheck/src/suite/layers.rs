@@ -5,11 +5,28 @@ use super::{Entry, size};
 use crate::{GradcheckError, LayerCheck, Report, check_layer};
 
 mod activations;
+mod attention;
+mod convolution;
+mod embedding;
 mod maps;
+mod normalisation;
+mod pooling;
 mod recurrent;
+mod resize;
 mod shape;
 
-pub(super) const ENTRIES: &[&[Entry]] = &[activations::ENTRIES, maps::ENTRIES, recurrent::ENTRIES, shape::ENTRIES];
+pub(super) const ENTRIES: &[&[Entry]] = &[
+    activations::ENTRIES,
+    attention::ENTRIES,
+    convolution::ENTRIES,
+    embedding::ENTRIES,
+    maps::ENTRIES,
+    normalisation::ENTRIES,
+    pooling::ENTRIES,
+    recurrent::ENTRIES,
+    resize::ENTRIES,
+    shape::ENTRIES,
+];
 
 /// Declares `ENTRIES`: a layer's name, and how it is checked with what a stream draws.
 macro_rules! layers {

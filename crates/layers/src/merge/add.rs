@@ -1,6 +1,7 @@
 use downhill_tensor::{Scalar, Shape, ShapeError, elementwise};
 
-use crate::{Backward, Forward, Layer, MAX_INPUTS, Signature};
+use super::alike;
+use crate::{Backward, Forward, Layer, Signature};
 
 /// The sum of its inputs: y = x₁ + x₂ + ...
 ///
@@ -15,16 +16,8 @@ pub struct Add;
 
 impl Layer for Add {
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        let [first, others @ ..] = inputs else {
-            return Err(ShapeError::Inputs { by: "Add", expected: "at least one input", got: 0 });
-        };
-        if inputs.len() > MAX_INPUTS {
-            return Err(ShapeError::Inputs { by: "Add", expected: "at most eight inputs", got: inputs.len() });
-        }
-        if let Some(other) = others.iter().find(|other| *other != first) {
-            return Err(ShapeError::Mismatch { what: "the inputs of Add".into(), expected: *first, got: *other });
-        }
-        Ok(Signature::new("Add", *first).backward_without_x().backward_without_y())
+        let shape = alike("Add", "the inputs of Add", inputs)?;
+        Ok(Signature::new("Add", shape).backward_without_x().backward_without_y())
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {

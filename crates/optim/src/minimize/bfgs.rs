@@ -1,6 +1,6 @@
 use super::*;
-use crate::reduce::dot;
 use downhill_tensor::elementwise;
+use downhill_tensor::reduce::dot;
 
 /// The BFGS method (Broyden, Fletcher, Goldfarb & Shanno 1970), with the inverse Hessian as a full matrix:
 /// n² numbers of memory.

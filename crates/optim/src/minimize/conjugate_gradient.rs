@@ -1,6 +1,6 @@
 use super::*;
-use crate::reduce::dot;
 use downhill_tensor::elementwise;
+use downhill_tensor::reduce::dot;
 
 /// Nonlinear conjugate gradients: steepest descent that keeps part of its last direction.
 ///

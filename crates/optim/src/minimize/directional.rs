@@ -1,8 +1,8 @@
 use std::cell::Cell;
 
 use super::*;
-use crate::reduce::{dot, norm};
 use downhill_tensor::elementwise;
+use downhill_tensor::reduce::{dot, norm};
 
 /// How a method chooses its directions from the gradients it has seen.
 pub trait Direction<T: Scalar>: Debug {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::reduce::norm_max;
+use downhill_tensor::reduce::norm_max;
 
 /// Evaluates the objective: it counts, keeps to the limits, and remembers the best point.
 pub struct Evaluator<'a, T: Scalar> {

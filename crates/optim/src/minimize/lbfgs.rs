@@ -1,6 +1,6 @@
 use super::*;
-use crate::reduce::dot;
 use downhill_tensor::elementwise;
+use downhill_tensor::reduce::dot;
 
 /// The limited-memory BFGS method (Nocedal 1980; Liu & Nocedal 1989): a quasi-Newton method in (2m + 6) vectors of memory.
 ///

@@ -23,7 +23,7 @@ impl<T: Scalar, O: Optimizer<T>> Method<T> for Stepping<O> {
     }
 
     fn begin(&mut self, len: usize) {
-        let x = Segment { name: "x".into(), range: 0..len, shape: [len].into(), transposed: false };
+        let x = Segment { name: "x".into(), range: 0..len, shape: [len].into(), transposed: false, frozen: false };
         self.optimizer.bind(&[x]);
     }
 

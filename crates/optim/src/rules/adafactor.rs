@@ -4,8 +4,8 @@ use super::muon::next;
 use crate::error::{not_negative, require};
 use crate::fused::descend;
 use crate::group::{Layout, Part};
-use crate::reduce::dot;
 use crate::{Pass, Rule, SettingError, Stepper};
+use downhill_tensor::reduce::dot;
 
 /// Adafactor (Shazeer & Stern 2018): Adam's second moment of a matrix from the means of its rows and columns alone,
 /// and steps in proportion to the parameter.
@@ -27,7 +27,7 @@ use crate::{Pass, Rule, SettingError, Stepper};
 /// ```
 /// use downhill_optim::{Adafactor, Optimizer, Segment};
 /// let mut optimizer = Adafactor::new(1e-2);
-/// optimizer.bind(&[Segment { name: "w".into(), range: 0..6, shape: [2, 3].into(), transposed: false }]);
+/// optimizer.bind(&[Segment { name: "w".into(), range: 0..6, shape: [2, 3].into(), transposed: false, frozen: false }]);
 /// let mut theta = [0.5_f32; 6];
 /// optimizer.step(&mut theta, &[0.1, -0.2, 0.3, 0.4, 0.5, 0.6]);
 /// ```

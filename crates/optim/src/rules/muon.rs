@@ -8,8 +8,8 @@ use super::adam::ScaleByAdam;
 use crate::error::{decay_rate, not_negative, positive, require};
 use crate::fused::{descend, views};
 use crate::group::{Layout, Part};
-use crate::reduce::norm;
 use crate::{DecoupledDecay, Link, Pass, Rule, ScaleByRate, SettingError, Stepper};
+use downhill_tensor::reduce::norm;
 
 /// Muon (Jordan et al. 2024): momentum whose matrices are made orthogonal. What is no matrix is stepped by AdamW.
 ///
@@ -41,6 +41,7 @@ use crate::{DecoupledDecay, Link, Pass, Rule, ScaleByRate, SettingError, Stepper
 ///     range: start..start + 6,
 ///     shape: [2, 3].into(),
 ///     transposed: true,
+///     frozen: false,
 /// };
 /// optimizer.bind(&[weight("body.weight", 0), weight("head.weight", 6)]);
 /// optimizer.step(&mut [0.5_f32; 12], &[0.1; 12]);
@@ -295,7 +296,7 @@ mod tests {
         let transpose = |x: &[f64]| -> Vec<f64> { (0..12).map(|i| x[(i % 4) * 3 + i / 4]).collect() };
         let step = |theta: &[f64], gradient: &[f64], shape: [usize; 2], transposed: bool| {
             let mut muon = Muon::new(0.1);
-            muon.bind(&[Segment { name: "w".into(), range: 0..12, shape: shape.into(), transposed }]);
+            muon.bind(&[Segment { name: "w".into(), range: 0..12, shape: shape.into(), transposed, frozen: false }]);
             let mut theta = theta.to_vec();
             muon.step(&mut theta, gradient);
             theta

@@ -116,8 +116,14 @@ fn numbers_that_are_not_finite_survive_json() {
 fn bits_do_not_depend_on_the_number_of_threads() {
     let len = 3 * 65_536 + 17;
     let segments = [
-        Segment { name: "a".into(), range: 0..512 * 300, shape: [512, 300].into(), transposed: true },
-        Segment { name: "b".into(), range: 512 * 300..len, shape: [len - 512 * 300].into(), transposed: false },
+        Segment { name: "a".into(), range: 0..512 * 300, shape: [512, 300].into(), transposed: true, frozen: false },
+        Segment {
+            name: "b".into(),
+            range: 512 * 300..len,
+            shape: [len - 512 * 300].into(),
+            transposed: false,
+            frozen: false,
+        },
     ];
     for (name, make) in table::<f32>() {
         if name.contains("muon") {
@@ -139,7 +145,7 @@ fn bits_do_not_depend_on_the_number_of_threads() {
 fn groups_have_their_own_rate_and_decay_and_frozen_ones_do_not_move() {
     let segment = |name: &str, range: std::ops::Range<usize>, rank: usize| {
         let shape = if rank == 2 { [1, range.len()].into() } else { [range.len()].into() };
-        Segment { name: name.into(), shape, range, transposed: false }
+        Segment { name: name.into(), shape, range, transposed: false, frozen: false }
     };
     let segments = [
         segment("0.weight", 0..4, 2),

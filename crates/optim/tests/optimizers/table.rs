@@ -74,10 +74,14 @@ pub(crate) fn table<T: Scalar>() -> Vec<(&'static str, Make<T>)> {
             prodigy.set_learning_rate(0.5);
             plain(prodigy.coefficient(0.8).growth(1.5).bias_correction().safeguard_warmup())
         }),
-        ("d_adapt_adam", || plain(DAdaptAdam::new())),
+        ("d_adapt_adam", || {
+            let mut adam = DAdaptAdam::new();
+            adam.set_learning_rate(0.05);
+            plain(adam)
+        }),
         ("d_adapt_adam_all", || {
             let mut adam = DAdaptAdam::new().betas(0.9, 0.99).weight_decay(0.02).initial_distance(1e-4);
-            adam.set_learning_rate(0.5);
+            adam.set_learning_rate(0.1);
             plain(adam.growth(1.2).bias_correction())
         }),
         ("lookahead", || plain(Lookahead::new(GradientDescent::new(0.01)).every(6).alpha(0.6))),
@@ -175,7 +179,7 @@ delegate!([T: Scalar] Sophia<T>, inner);
 /// The matrix and the vector of the recorded gradients.
 pub(crate) fn segments() -> Vec<Segment> {
     vec![
-        Segment { name: "weight".into(), range: 0..12, shape: [4, 3].into(), transposed: false },
-        Segment { name: "bias".into(), range: 12..15, shape: [3].into(), transposed: false },
+        Segment { name: "weight".into(), range: 0..12, shape: [4, 3].into(), transposed: false, frozen: false },
+        Segment { name: "bias".into(), range: 12..15, shape: [3].into(), transposed: false, frozen: false },
     ]
 }

@@ -10,25 +10,16 @@ use std::mem::MaybeUninit;
 
 use crate::Scalar;
 use crate::kernel::{Instructions, instructions};
+use crate::lanes::Lanes;
 
 use super::{Job, Start};
 
-/// A vector register of `N` numbers.
-trait Lanes: Copy {
-    type Number: Scalar;
-    const N: usize;
-
+/// What is compiled once for each kind of register.
+trait Compiled: Lanes {
+    /// [`Strip::pack`], compiled for this vector's instructions.
+    ///
     /// # Safety
     /// Here and below: the processor knows the instructions, and what a pointer names can be read or written.
-    unsafe fn zero() -> Self;
-    unsafe fn splat(x: *const Self::Number) -> Self;
-    unsafe fn load(x: *const Self::Number) -> Self;
-    unsafe fn store(self, y: *mut Self::Number);
-    unsafe fn add(self, other: Self) -> Self;
-    /// self + a·b, rounded once.
-    unsafe fn multiply_add(self, a: Self, b: Self) -> Self;
-
-    /// [`Strip::pack`], compiled for this vector's instructions.
     unsafe fn pack(strip: &Strip<Self::Number>, width: usize);
 
     /// [`Strip::tile`], compiled for this vector's instructions.
@@ -40,45 +31,12 @@ trait Lanes: Copy {
     );
 }
 
-macro_rules! lanes {
-    ($vector:ident, $features:literal, $float:ident, $n:literal, $zero:ident, $splat:ident, $load:ident, $store:ident, $add:ident, $fma:ident) => {
-        impl Lanes for $vector {
-            type Number = $float;
-            const N: usize = $n;
-
-            #[inline(always)]
-            unsafe fn zero() -> Self {
-                // SAFETY: the caller's promise, here and in all the methods below.
-                unsafe { $zero() }
-            }
-            #[inline(always)]
-            unsafe fn splat(x: *const $float) -> Self {
-                // SAFETY: as above.
-                unsafe { $splat(*x) }
-            }
-            #[inline(always)]
-            unsafe fn load(x: *const $float) -> Self {
-                // SAFETY: as above.
-                unsafe { $load(x) }
-            }
-            #[inline(always)]
-            unsafe fn store(self, y: *mut $float) {
-                // SAFETY: as above.
-                unsafe { $store(y, self) }
-            }
-            #[inline(always)]
-            unsafe fn add(self, other: Self) -> Self {
-                // SAFETY: as above.
-                unsafe { $add(self, other) }
-            }
-            #[inline(always)]
-            unsafe fn multiply_add(self, a: Self, b: Self) -> Self {
-                // SAFETY: as above.
-                unsafe { $fma(a, b, self) }
-            }
+macro_rules! compiled {
+    ($vector:ident, $features:literal, $float:ident) => {
+        impl Compiled for $vector {
             #[target_feature(enable = $features)]
             unsafe fn pack(strip: &Strip<$float>, width: usize) {
-                // SAFETY: as above.
+                // SAFETY: the caller's promise, here and below.
                 unsafe { strip.pack(width) }
             }
             // Not inlined: there are a dozen of these for each vector, each used in several places.
@@ -96,57 +54,22 @@ macro_rules! lanes {
     };
 }
 
-lanes!(
-    __m256,
-    "avx2,fma",
-    f32,
-    8,
-    _mm256_setzero_ps,
-    _mm256_set1_ps,
-    _mm256_loadu_ps,
-    _mm256_storeu_ps,
-    _mm256_add_ps,
-    _mm256_fmadd_ps
-);
-lanes!(
-    __m256d,
-    "avx2,fma",
-    f64,
-    4,
-    _mm256_setzero_pd,
-    _mm256_set1_pd,
-    _mm256_loadu_pd,
-    _mm256_storeu_pd,
-    _mm256_add_pd,
-    _mm256_fmadd_pd
-);
-lanes!(
-    __m512,
-    "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma",
-    f32,
-    16,
-    _mm512_setzero_ps,
-    _mm512_set1_ps,
-    _mm512_loadu_ps,
-    _mm512_storeu_ps,
-    _mm512_add_ps,
-    _mm512_fmadd_ps
-);
-lanes!(
-    __m512d,
-    "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma",
-    f64,
-    8,
-    _mm512_setzero_pd,
-    _mm512_set1_pd,
-    _mm512_loadu_pd,
-    _mm512_storeu_pd,
-    _mm512_add_pd,
-    _mm512_fmadd_pd
-);
+compiled!(__m256, "avx2,fma", f32);
+compiled!(__m256d, "avx2,fma", f64);
+compiled!(__m512, "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma", f32);
+compiled!(__m512d, "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma", f64);
 
 /// Which registers belong to a scalar.
 pub trait Tiled: Sized {
+    /// The rows and columns of a square that [`transpose`](Self::transpose) takes.
+    const SQUARE: usize;
+
+    /// Copies a square, its rows to columns; rows begin `from_row` and `to_row` numbers apart.
+    ///
+    /// # Safety
+    /// The processor has AVX2; SQUARE rows of as many numbers can be read and written.
+    unsafe fn transpose(from: *const Self, from_row: isize, to: *mut Self, to_row: usize);
+
     /// c ← start + a·b on a machine with AVX2 and FMA.
     ///
     /// # Safety
@@ -173,8 +96,17 @@ pub trait Tiled: Sized {
 }
 
 macro_rules! tiled {
-    ($float:ident, $avx2:ident, $avx512:ident) => {
+    ($float:ident, $avx2:ident, $avx512:ident, $square:literal, $transpose:ident) => {
         impl Tiled for $float {
+            const SQUARE: usize = $square;
+
+            #[inline]
+            #[target_feature(enable = "avx2")]
+            unsafe fn transpose(from: *const Self, from_row: isize, to: *mut Self, to_row: usize) {
+                // SAFETY: the caller's promise.
+                unsafe { $transpose(from, from_row, to, to_row) }
+            }
+
             unsafe fn multiply_avx2(task: &Task<Self>) {
                 // SAFETY: the caller's promise. Twelve accumulators, two vectors of b, one of a: 15 of 16 registers.
                 unsafe { multiply::<$avx2, 6, 2>(task) }
@@ -200,8 +132,47 @@ macro_rules! tiled {
     };
 }
 
-tiled!(f32, __m256, __m512);
-tiled!(f64, __m256d, __m512d);
+tiled!(f32, __m256, __m512, 8, transpose_8);
+tiled!(f64, __m256d, __m512d, 4, transpose_4);
+
+/// # Safety
+/// As for [`Tiled::transpose`].
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn transpose_8(from: *const f32, from_row: isize, to: *mut f32, to_row: usize) {
+    // SAFETY: the caller's promise: eight rows of eight numbers, there and here.
+    unsafe {
+        let row = |i: isize| _mm256_loadu_ps(from.offset(i * from_row));
+        // Pairs of rows, then fours, then halves change places.
+        let pairs = |a, b| (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+        let ((a0, a1), (a2, a3)) = (pairs(row(0), row(1)), pairs(row(2), row(3)));
+        let ((a4, a5), (a6, a7)) = (pairs(row(4), row(5)), pairs(row(6), row(7)));
+        let fours = |a, b| (_mm256_shuffle_ps::<0b01_00_01_00>(a, b), _mm256_shuffle_ps::<0b11_10_11_10>(a, b));
+        let ((b0, b1), (b2, b3)) = (fours(a0, a2), fours(a1, a3));
+        let ((b4, b5), (b6, b7)) = (fours(a4, a6), fours(a5, a7));
+        for (i, (low, high)) in [(b0, b4), (b1, b5), (b2, b6), (b3, b7)].into_iter().enumerate() {
+            _mm256_storeu_ps(to.add(i * to_row), _mm256_permute2f128_ps::<0x20>(low, high));
+            _mm256_storeu_ps(to.add((i + 4) * to_row), _mm256_permute2f128_ps::<0x31>(low, high));
+        }
+    }
+}
+
+/// # Safety
+/// As for [`Tiled::transpose`].
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn transpose_4(from: *const f64, from_row: isize, to: *mut f64, to_row: usize) {
+    // SAFETY: the caller's promise: four rows of four numbers, there and here.
+    unsafe {
+        let row = |i: isize| _mm256_loadu_pd(from.offset(i * from_row));
+        let pairs = |a, b| (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
+        let ((a0, a1), (a2, a3)) = (pairs(row(0), row(1)), pairs(row(2), row(3)));
+        for (i, (low, high)) in [(a0, a2), (a1, a3)].into_iter().enumerate() {
+            _mm256_storeu_pd(to.add(i * to_row), _mm256_permute2f128_pd::<0x20>(low, high));
+            _mm256_storeu_pd(to.add((i + 2) * to_row), _mm256_permute2f128_pd::<0x31>(low, high));
+        }
+    }
+}
 
 /// A product as pointers and strides; the columns of c are contiguous.
 #[derive(Debug)]
@@ -234,9 +205,11 @@ pub(super) fn run<T: Scalar>(job: &mut Job<'_, T>) -> bool {
     if instructions == Instructions::Portable {
         return false;
     }
-    if job.c.strides()[1] != 1 {
+    // An axis of length one has no stride to speak of.
+    let unit = |axis: usize| job.c.strides()[axis] == 1 || job.c.shape()[axis] == 1;
+    if !unit(1) {
         // Rows of the transposed result may be contiguous; but its start row would be a column.
-        let transposable = job.c.strides()[0] == 1 && !matches!(job.start, Start::Row(_));
+        let transposable = unit(0) && !matches!(job.start, Start::Row(_));
         return transposable && run(&mut job.transposed());
     }
     let ((m, k), n) = (job.a.dim(), job.b.ncols());
@@ -276,16 +249,13 @@ const BLOCK_M: usize = 240;
 /// The largest panel in bytes: `BLOCK_K` rows of three 64-byte vectors.
 const PANEL: usize = BLOCK_K * 3 * 64;
 
-/// A panel is transposed in squares of this many rows and columns.
-const SQUARE: usize = 4;
-
 #[repr(align(64))]
 struct Panel(MaybeUninit<[u8; PANEL]>);
 
 /// # Safety
 /// The processor knows the instructions of `V`, and the task's pointers and strides reach only what may be
 /// read (a, b, a start row) or written (c).
-unsafe fn multiply<V: Lanes, const R: usize, const C: usize>(task: &Task<V::Number>) {
+unsafe fn multiply<V: Compiled, const R: usize, const C: usize>(task: &Task<V::Number>) {
     let width = C * V::N;
     let mut panel = Panel(MaybeUninit::uninit());
     let panel: *mut V::Number = panel.0.as_mut_ptr().cast();
@@ -350,7 +320,7 @@ struct Strip<T> {
 impl<T: Scalar> Strip<T> {
     /// # Safety
     /// As for [`multiply`]; `columns` is at most `C` vectors.
-    unsafe fn compute<V: Lanes<Number = T>, const R: usize, const C: usize>(&self) {
+    unsafe fn compute<V: Compiled<Number = T>, const R: usize, const C: usize>(&self) {
         let width = C * V::N;
         let in_place = self.columns == width && self.b_column == 1;
         // SAFETY: rows advance by whole tiles within `rows`; the panel has room for k rows of this width.
@@ -368,11 +338,11 @@ impl<T: Scalar> Strip<T> {
         }
     }
 
-    /// All rows from `row` on, in tiles of R and then of fewer.
+    /// All rows from `row` on, in tiles of R, then of four and of fewer.
     ///
     /// # Safety
     /// As for [`tile`](Self::tile).
-    unsafe fn rows_from<V: Lanes<Number = T>, const R: usize, const C: usize>(
+    unsafe fn rows_from<V: Compiled<Number = T>, const R: usize, const C: usize>(
         &self,
         mut row: usize,
         b: *const T,
@@ -380,9 +350,14 @@ impl<T: Scalar> Strip<T> {
     ) {
         // SAFETY: each tile's rows lie within `rows`.
         unsafe {
-            while row + R <= self.rows {
+            // Tiles of two rows have too few sums to keep both multipliers busy: two of four are faster than six and two.
+            while row + R <= self.rows && self.rows - row != R + 2 {
                 V::tile::<R, C, false>(self, row, b, b_row);
                 row += R;
+            }
+            while row + 4 <= self.rows {
+                V::tile::<4, C, false>(self, row, b, b_row);
+                row += 4;
             }
             while row + 2 <= self.rows {
                 V::tile::<2, C, false>(self, row, b, b_row);
@@ -400,7 +375,7 @@ impl<T: Scalar> Strip<T> {
     /// # Safety
     /// Rows `row..row + R` exist; each of the k rows of `b` holds `C` vectors.
     #[inline(always)]
-    unsafe fn tile<V: Lanes<Number = T>, const R: usize, const C: usize, const KEEP: bool>(
+    unsafe fn tile<V: Compiled<Number = T>, const R: usize, const C: usize, const KEEP: bool>(
         &self,
         row: usize,
         b: *const T,
@@ -450,7 +425,7 @@ impl<T: Scalar> Strip<T> {
     /// # Safety
     /// `c` (and a start row) holds `C` vectors.
     #[inline(always)]
-    unsafe fn write<V: Lanes<Number = T>, const C: usize>(&self, sums: &[V; C], c: *mut T) {
+    unsafe fn write<V: Compiled<Number = T>, const C: usize>(&self, sums: &[V; C], c: *mut T) {
         for (vector, &sum) in sums.iter().enumerate() {
             // SAFETY: the function's promise.
             unsafe {
@@ -470,7 +445,11 @@ impl<T: Scalar> Strip<T> {
     /// # Safety
     /// Each row of `c` (and a start row) holds `columns` elements.
     #[inline(always)]
-    unsafe fn write_part<V: Lanes<Number = T>, const R: usize, const C: usize>(&self, sums: &[[V; C]; R], c: *mut T) {
+    unsafe fn write_part<V: Compiled<Number = T>, const R: usize, const C: usize>(
+        &self,
+        sums: &[[V; C]; R],
+        c: *mut T,
+    ) {
         let mut buffer = [T::ZERO; 48];
         for (r, sums) in sums.iter().enumerate() {
             // SAFETY: the buffer holds three vectors of the largest kind; c and the start row hold `columns` elements.
@@ -494,27 +473,21 @@ impl<T: Scalar> Strip<T> {
     /// Copies b's rows to the panel, zeros beyond its last column.
     ///
     /// # Safety
-    /// The panel has room for k rows of `width`, a multiple of [`SQUARE`].
+    /// The panel has room for k rows of `width`, a multiple of [`Tiled::SQUARE`].
     #[inline(always)]
     unsafe fn pack(&self, width: usize) {
-        for j0 in (0..width).step_by(SQUARE) {
-            let whole = if self.b_row == 1 && j0 + SQUARE <= self.columns { self.k / SQUARE * SQUARE } else { 0 };
-            for p0 in (0..whole).step_by(SQUARE) {
-                // SAFETY: whole rows and whole columns from here on; each column of b is contiguous.
+        let square = T::SQUARE;
+        for j0 in (0..width).step_by(square) {
+            let whole = if self.b_row == 1 && j0 + square <= self.columns { self.k / square * square } else { 0 };
+            for p0 in (0..whole).step_by(square) {
+                // SAFETY: whole rows and whole columns; each column of b is contiguous.
                 unsafe {
-                    let mut square = [[T::ZERO; SQUARE]; SQUARE];
-                    for (j, column) in square.iter_mut().enumerate() {
-                        *column =
-                            self.b.offset(p0 as isize + (j0 + j) as isize * self.b_column).cast::<[T; SQUARE]>().read();
-                    }
-                    for p in 0..SQUARE {
-                        let row = square.map(|column| column[p]);
-                        self.panel.add((p0 + p) * width + j0).cast::<[T; SQUARE]>().write(row);
-                    }
+                    let b = self.b.offset(p0 as isize + j0 as isize * self.b_column);
+                    T::transpose(b, self.b_column, self.panel.add(p0 * width + j0), width);
                 }
             }
             for p in whole..self.k {
-                for j in j0..j0 + SQUARE {
+                for j in j0..j0 + square {
                     // SAFETY: p < k; elements of b are read only where j < columns.
                     unsafe {
                         let value = if j < self.columns {
@@ -553,7 +526,7 @@ pub(crate) fn multiply_add_chains<T: Scalar>(rounds: usize) -> Option<T> {
 /// # Safety
 /// The processor knows the instructions of `V`.
 #[inline(always)]
-unsafe fn chains<V: Lanes>(rounds: usize) -> V::Number {
+unsafe fn chains<V: Compiled>(rounds: usize) -> V::Number {
     // SAFETY: the function's promise; the buffer holds the largest register.
     unsafe {
         // Known only at run time: with numbers that it knows, the compiler finds the fixed point and skips the loop.

@@ -5,7 +5,7 @@ use ndarray::{ArrayView1, ArrayView2, ArrayViewMut2, Axis};
 use crate::reduce::lanes;
 use crate::{Kernel, Scalar, elementwise, vectorized};
 
-use super::{Job, Start, portable};
+use super::{Job, Start, run_matrix};
 
 pub(super) fn run<T: Scalar>(mut job: Job<'_, T>) {
     let ((m, k), n) = (job.a.dim(), job.b.ncols());
@@ -31,7 +31,7 @@ fn row<T: Scalar>(mut job: Job<'_, T>) {
     let a = job.a.row(0);
     let mut c = job.c.row_mut(0);
     let (Some(a), Some(slice), true) = (a.as_slice(), c.as_slice_mut(), unit_rows || unit_columns) else {
-        return portable::run(job);
+        return run_matrix(job);
     };
     match job.start {
         Start::Zero => slice.fill(T::ZERO),

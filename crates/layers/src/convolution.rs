@@ -1,0 +1,246 @@
+//! Layers that slide one small weight over signals and images.
+
+use downhill_tensor::convolution::{Axis, Convolution};
+use downhill_tensor::{Fans, Init, Scalar, Shape, ShapeError};
+
+use crate::{Backward, Forward, Parameter, Signature};
+
+mod conv1d;
+mod conv2d;
+mod conv_transpose2d;
+
+pub use conv_transpose2d::ConvTranspose2d;
+pub use conv1d::Conv1d;
+pub use conv2d::Conv2d;
+
+/// The zeros that a convolution sees around its input. `S` holds the number for each side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Padding<S> {
+    /// So many on each side: (before, after), of each axis where there are two.
+    Sides(S),
+    /// As many as make the output as long as the input, which takes a stride of 1.
+    ///
+    /// Where their number along an axis is odd, which it is for kernels of even length, the one more is after the
+    /// input, as in PyTorch's and Keras's `"same"`.
+    Same,
+}
+
+/// As many zeros on either side.
+impl From<usize> for Padding<[usize; 2]> {
+    fn from(either: usize) -> Self {
+        Self::Sides([either; 2])
+    }
+}
+
+/// Zeros (before, after).
+impl From<[usize; 2]> for Padding<[usize; 2]> {
+    fn from(sides: [usize; 2]) -> Self {
+        Self::Sides(sides)
+    }
+}
+
+/// As many zeros on all four sides.
+impl From<usize> for Padding<[[usize; 2]; 2]> {
+    fn from(all: usize) -> Self {
+        Self::Sides([[all; 2]; 2])
+    }
+}
+
+/// Zeros (above and below, left and right), as PyTorch's `padding` has them.
+impl From<[usize; 2]> for Padding<[[usize; 2]; 2]> {
+    fn from([height, width]: [usize; 2]) -> Self {
+        Self::Sides([[height; 2], [width; 2]])
+    }
+}
+
+/// Zeros ((above, below), (left, right)).
+impl From<[[usize; 2]; 2]> for Padding<[[usize; 2]; 2]> {
+    fn from(sides: [[usize; 2]; 2]) -> Self {
+        Self::Sides(sides)
+    }
+}
+
+/// What a convolution does along one axis.
+#[derive(Clone, Copy)]
+struct Along {
+    kernel: usize,
+    stride: usize,
+    dilation: usize,
+    /// `None` for "same".
+    padding: Option<[usize; 2]>,
+}
+
+/// An axis that is not there.
+const ABSENT: Axis = Axis { input: 1, output: 1, kernel: 1, stride: 1, dilation: 1, padding: 0 };
+
+impl Along {
+    /// The axis of a convolution of `input` numbers.
+    fn convolution(self, by: &'static str, input: usize) -> Result<Axis, ShapeError> {
+        let Self { kernel, stride, dilation, .. } = self;
+        let span = self.span(by)?;
+        let padding = match self.padding {
+            Some(padding) => padding,
+            None if stride == 1 => [(span - 1) / 2, (span - 1).div_ceil(2)],
+            None => {
+                return refuse(by, format!("padding \"same\" needs a stride of 1, but the stride is {stride}"));
+            }
+        };
+        let padded = input.checked_add(padding[0]).and_then(|sum| sum.checked_add(padding[1]));
+        let padded = padded.ok_or_else(|| too_large(by))?;
+        let Some(rest) = padded.checked_sub(span) else {
+            return refuse(
+                by,
+                format!(
+                    "a kernel of {kernel} with dilation {dilation} spans {span} numbers, but an input of {input} with \
+                     padding {} and {} has only {padded}; take a smaller kernel or more padding",
+                    padding[0], padding[1]
+                ),
+            );
+        };
+        Ok(Axis { input, output: rest / stride + 1, kernel, stride, dilation, padding: padding[0] })
+    }
+
+    /// The axis of the convolution whose transpose makes an output from `input` numbers:
+    /// (input − 1)·stride + span + `more` − padding.
+    fn transposed(self, by: &'static str, input: usize, more: usize) -> Result<Axis, ShapeError> {
+        let Self { kernel, stride, dilation, .. } = self;
+        let span = self.span(by)?;
+        if more >= stride && more >= dilation {
+            return refuse(
+                by,
+                format!(
+                    "the output padding {more} must be smaller than the stride {stride} or the dilation {dilation}"
+                ),
+            );
+        }
+        let [before, after] = self.padding.unwrap_or_default();
+        let whole = input.saturating_sub(1).checked_mul(stride).and_then(|reach| reach.checked_add(span));
+        let (whole, cut) = match (whole.and_then(|whole| whole.checked_add(more)), before.checked_add(after)) {
+            (Some(whole), Some(cut)) => (whole, cut),
+            _ => return Err(too_large(by)),
+        };
+        if cut >= whole {
+            return refuse(
+                by,
+                format!("of {whole} numbers the padding {before} and {after} leaves none; take less padding"),
+            );
+        }
+        Ok(Axis { input: whole - cut, output: input, kernel, stride, dilation, padding: before })
+    }
+
+    /// From the first tap to the last.
+    fn span(self, by: &'static str) -> Result<usize, ShapeError> {
+        let Self { kernel, stride, dilation, .. } = self;
+        if kernel == 0 || stride == 0 || dilation == 0 {
+            return refuse(
+                by,
+                format!("kernel {kernel}, stride {stride} and dilation {dilation} must all be at least 1"),
+            );
+        }
+        let span = (kernel - 1).checked_mul(dilation).and_then(|taps| taps.checked_add(1));
+        span.ok_or_else(|| too_large(by))
+    }
+}
+
+/// How a convolution starts, and whether it has a bias.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+struct Weights {
+    bias: bool,
+    init: Init,
+    bias_init: Init,
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self { bias: true, init: Init::FanInUniform, bias_init: Init::FanInUniform }
+    }
+}
+
+impl Weights {
+    /// Weight and bias of a layer with this output. `weight` has the shape in which it lies,
+    /// `fans` are PyTorch's: those of the convolution, the transposed one for a transposed layer.
+    fn signature(
+        &self,
+        by: &'static str,
+        output: Shape,
+        weight: Shape,
+        fans: Fans,
+        scratch: usize,
+    ) -> Result<Signature, ShapeError> {
+        self.init.check()?;
+        self.bias_init.check()?;
+        let parameter = |name, shape: Shape, init| Parameter::new(name, shape, init).fans(fans.fan_in, fans.fan_out);
+        let signature = Signature::new(by, output)
+            .parameter(parameter("weight", weight, self.init))
+            .scratch(0, scratch)
+            .backward_without_y();
+        let channels = output.axes().first().copied().unwrap_or(1);
+        Ok(if self.bias {
+            signature.parameter(parameter("bias", [channels].into(), self.bias_init))
+        } else {
+            signature
+        })
+    }
+}
+
+/// Checks the channels before a convolution is made of them.
+fn convolution(
+    by: &'static str,
+    [channels, outputs, groups]: [usize; 3],
+    axes: [Axis; 2],
+) -> Result<Convolution, ShapeError> {
+    if channels == 0 || outputs == 0 || groups == 0 {
+        return refuse(
+            by,
+            format!("{channels} channels, {outputs} outputs and {groups} groups are not all at least 1"),
+        );
+    }
+    if channels % groups > 0 || outputs % groups > 0 {
+        return refuse(
+            by,
+            format!("{groups} groups must divide both the {channels} input channels and the {outputs} outputs"),
+        );
+    }
+    if axes.iter().any(|axis| axis.input == 0 || axis.output == 0) {
+        return refuse(by, "an axis of the input is empty, but must hold at least one number".into());
+    }
+    Convolution::new(channels, outputs, groups, axes).ok_or_else(|| too_large(by))
+}
+
+fn refuse<T>(by: &'static str, reason: String) -> Result<T, ShapeError> {
+    Err(ShapeError::Setting { by, reason })
+}
+
+fn too_large(by: &'static str) -> ShapeError {
+    ShapeError::Setting { by, reason: "the sizes are larger than can be counted; take smaller ones".into() }
+}
+
+fn shape(by: &'static str, axes: &[usize]) -> Result<Shape, ShapeError> {
+    Shape::new(axes).ok_or_else(|| too_large(by))
+}
+
+/// A pass finds again what the signature has found.
+fn known(convolution: Result<Convolution, ShapeError>) -> Convolution {
+    match convolution {
+        Ok(convolution) => convolution,
+        Err(error) => unreachable!("the signature has checked the sizes: {error}"),
+    }
+}
+
+/// y = w ⋆ x + b.
+fn forward<T: Scalar>(convolution: &Convolution, bias: bool, pass: &mut Forward<'_, T>) {
+    let (weight, bias) = (pass.params.vector(0), bias.then(|| pass.params.vector(1)));
+    convolution.forward(pass.x[0].slice(), weight, bias, pass.y.slice(), pass.scratch);
+}
+
+/// dJ/dw, dJ/db, and dJ/dx where it is asked for.
+fn backward<T: Scalar>(convolution: &Convolution, bias: bool, pass: &mut Backward<'_, T>) {
+    let (x, dy) = (pass.x[0].slice(), pass.dy.slice());
+    let (dweight, rest) = pass.dparams.flat().split_at_mut(pass.params.vector(0).len());
+    convolution.weight_gradient(x, dy, dweight, bias.then_some(rest), pass.scratch);
+    if let Some(dx) = pass.dx.get(0) {
+        convolution.input_gradient(dy, pass.params.vector(0), None, dx.slice(), pass.scratch);
+    }
+}

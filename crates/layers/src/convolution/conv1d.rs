@@ -1,0 +1,166 @@
+use downhill_tensor::convolution::Convolution;
+use downhill_tensor::{Fans, Init, Scalar, Shape, ShapeError};
+
+use super::{ABSENT, Along, Padding, Weights};
+use crate::{Backward, Forward, Layer, Signature, sole};
+
+/// A convolution of signals: each output is a weighted sum of the inputs around it.
+///
+/// With stride s, dilation d and p zeros before the first number,
+///
+/// ```text
+/// y[o, i] = b[o] + Σ_c Σ_u w[o, c, u] · x[c, i·s + u·d − p]
+/// ```
+///
+/// where x is 0 outside the signal, and c runs over the channels of o's group.
+/// The local derivatives are the numbers that y is linear in:
+///
+/// ```text
+/// dJ/dw[o, c, u] = Σ_batch Σ_i dy[o, i] · x[c, i·s + u·d − p]
+/// dJ/db[o]       = Σ_batch Σ_i dy[o, i]
+/// dJ/dx[c, k]    = Σ dy[o, i] · w[o, c, u]   over i·s + u·d − p = k
+/// ```
+///
+/// For a *causal* convolution, whose output sees no later input, put all the padding before the signal:
+/// `[dilation * (kernel - 1), 0]`.
+///
+/// # Shapes
+/// x is (batch, channels, length), w is (outputs, channels / groups, kernel), b is (outputs),
+/// y is (batch, outputs, length') with length' = ⌊(length + padding − dilation·(kernel − 1) − 1) / stride⌋ + 1.
+/// Keras has the channels last; this is PyTorch's order.
+///
+/// # Start
+/// Weight and bias start uniformly in ±1/√n for the n = channels/groups · kernel terms of a sum, as in PyTorch.
+/// Keras starts with Glorot's uniform weights and a bias of zero.
+///
+/// # Errors
+/// Where x is no signal of channels, the groups do not divide the channels, the kernel is larger than the padded
+/// signal, padding "same" meets a stride, or a size is zero.
+///
+/// # Source
+/// Waibel, Hanazawa, Hinton, Shikano and Lang 1989, "Phoneme recognition using time-delay neural networks".
+///
+/// ```
+/// use downhill_layers::{Conv1d, Layer};
+/// use downhill_tensor::Seed;
+/// use ndarray::array;
+///
+/// let mut differences = Conv1d::new(1, 2).without_bias().bind::<f64>([1, 4], Seed(1))?;
+/// differences.set("weight", &[-1.0, 1.0])?;
+/// let y = differences.forward(array![[1.0, 4.0, 9.0, 16.0]].view())?;
+/// assert_eq!(y, array![[3.0, 5.0, 7.0]]);
+/// let dx = differences.backward(array![[1.0, 1.0, 1.0]].view())?;
+/// assert_eq!(dx, array![[-1.0, 0.0, 0.0, 1.0]]);
+/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Conv1d {
+    outputs: usize,
+    kernel: usize,
+    stride: usize,
+    padding: Padding<[usize; 2]>,
+    dilation: usize,
+    groups: usize,
+    #[cfg_attr(feature = "serde", serde(flatten))]
+    weights: Weights,
+}
+
+impl Conv1d {
+    /// A convolution to `outputs` channels with a kernel of this length: stride 1, no padding, with a bias.
+    #[must_use]
+    pub fn new(outputs: usize, kernel: usize) -> Self {
+        let padding = Padding::from(0);
+        Self { outputs, kernel, stride: 1, padding, dilation: 1, groups: 1, weights: Weights::default() }
+    }
+
+    /// Takes only every so many places: the distance from one output to the next.
+    #[must_use]
+    pub fn with_stride(mut self, stride: usize) -> Self {
+        self.stride = stride;
+        self
+    }
+
+    /// Adds zeros around the signal: a number for either side, `[before, after]`, or [`Padding::Same`].
+    #[must_use]
+    pub fn with_padding(mut self, padding: impl Into<Padding<[usize; 2]>>) -> Self {
+        self.padding = padding.into();
+        self
+    }
+
+    /// Spreads the kernel: the distance from one of its taps to the next.
+    #[must_use]
+    pub fn with_dilation(mut self, dilation: usize) -> Self {
+        self.dilation = dilation;
+        self
+    }
+
+    /// Cuts channels and outputs into so many groups that do not meet; as many as channels for a depthwise one.
+    #[must_use]
+    pub fn with_groups(mut self, groups: usize) -> Self {
+        self.groups = groups;
+        self
+    }
+
+    /// Without a bias, as before a normalisation.
+    #[must_use]
+    pub fn without_bias(mut self) -> Self {
+        self.weights.bias = false;
+        self
+    }
+
+    /// Starts the weight as `init` says.
+    #[must_use]
+    pub fn with_init(mut self, init: Init) -> Self {
+        self.weights.init = init;
+        self
+    }
+
+    /// Starts the bias as `init` says.
+    #[must_use]
+    pub fn with_bias_init(mut self, init: Init) -> Self {
+        self.weights.bias_init = init;
+        self
+    }
+
+    fn convolution(&self, x: Shape) -> Result<Convolution, ShapeError> {
+        let &[channels, length] = x.axes() else {
+            return Err(ShapeError::Rank {
+                by: "Conv1d",
+                expected: "a signal of (channels, length) per example",
+                got: x,
+                hint: "put Reshape before it",
+            });
+        };
+        let along = Along {
+            kernel: self.kernel,
+            stride: self.stride,
+            dilation: self.dilation,
+            padding: match self.padding {
+                Padding::Sides(sides) => Some(sides),
+                Padding::Same => None,
+            },
+        };
+        let axes = [ABSENT, along.convolution("Conv1d", length)?];
+        super::convolution("Conv1d", [channels, self.outputs, self.groups], axes)
+    }
+}
+
+impl Layer for Conv1d {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+        let x = sole("Conv1d", inputs)?;
+        let convolution = self.convolution(x)?;
+        let output = super::shape("Conv1d", &[self.outputs, convolution.axes()[1].output])?;
+        let weight = super::shape("Conv1d", &[self.outputs, x[0] / self.groups, self.kernel])?;
+        let fans = Fans { fan_in: weight.len() / weight[0], fan_out: weight.len() / weight[1] };
+        self.weights.signature("Conv1d", output, weight, fans, convolution.scratch_len())
+    }
+
+    fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+        super::forward(&super::known(self.convolution(pass.x[0].shape())), self.weights.bias, pass);
+    }
+
+    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+        super::backward(&super::known(self.convolution(pass.x[0].shape())), self.weights.bias, pass);
+    }
+}

@@ -1,0 +1,180 @@
+use downhill_tensor::convolution::Convolution;
+use downhill_tensor::{Fans, Init, Scalar, Shape, ShapeError};
+
+use super::{Along, Padding, Weights};
+use crate::{Backward, Forward, Layer, Pair, Signature, sole};
+
+/// A convolution of images: each output pixel is a weighted sum of the input's pixels around it.
+///
+/// With stride s, dilation d and p zeros before the first row and column,
+///
+/// ```text
+/// y[o, i, j] = b[o] + Σ_c Σ_u Σ_v w[o, c, u, v] · x[c, i·s + u·d − p, j·s + v·d − p]
+/// ```
+///
+/// where x is 0 outside the image, and c runs over the channels of o's group.
+/// The local derivatives are the numbers that y is linear in:
+///
+/// ```text
+/// dJ/dw[o, c, u, v] = Σ_batch Σ_i Σ_j dy[o, i, j] · x[c, i·s + u·d − p, j·s + v·d − p]
+/// dJ/db[o]          = Σ_batch Σ_i Σ_j dy[o, i, j]
+/// dJ/dx[c, k, l]    = Σ dy[o, i, j] · w[o, c, u, v]   over i·s + u·d − p = k, j·s + v·d − p = l
+/// ```
+///
+/// As in every framework the kernel is not flipped, which mathematics calls a cross-correlation.
+/// With as many groups as channels each channel has kernels of its own: a *depthwise* convolution.
+///
+/// # Shapes
+/// x is (batch, channels, height, width), w is (outputs, channels / groups, kernel height, kernel width),
+/// b is (outputs), y is (batch, outputs, height', width'), where each axis becomes
+/// ⌊(length + padding − dilation·(kernel − 1) − 1) / stride⌋ + 1.
+/// Keras has the channels last; this is PyTorch's order.
+///
+/// # Start
+/// Weight and bias start uniformly in ±1/√n for the n = channels/groups · kernel height · kernel width terms of a sum,
+/// as in PyTorch. Keras starts with Glorot's uniform weights and a bias of zero.
+///
+/// # Errors
+/// Where x is no image, the groups do not divide the channels, the kernel is larger than the padded image,
+/// padding "same" meets a stride, or a size is zero.
+///
+/// # Source
+/// LeCun, Bottou, Bengio and Haffner 1998, "Gradient-based learning applied to document recognition".
+///
+/// ```
+/// use downhill_layers::{Conv2d, Layer};
+/// use downhill_tensor::Seed;
+/// use ndarray::array;
+///
+/// // Each output is the sum of a pixel and its neighbours to the right and below.
+/// let mut conv = Conv2d::new(1, 2).without_bias().bind::<f64>([1, 2, 3], Seed(1))?;
+/// conv.set("weight", &[1.0, 1.0, 1.0, 0.0])?;
+/// let y = conv.forward(array![[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]].view())?; // 1 x 2 x 3
+/// assert_eq!(y, array![[7.0, 10.0]]); // 1 x 1 x 2
+/// let dx = conv.backward(array![[1.0, 10.0]].view())?;
+/// assert_eq!(dx, array![[1.0, 11.0, 10.0, 1.0, 10.0, 0.0]]);
+/// assert_eq!(conv.gradient("weight")?, [21.0, 32.0, 54.0, 65.0]);
+/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Conv2d {
+    outputs: usize,
+    kernel: Pair,
+    stride: Pair,
+    padding: Padding<[[usize; 2]; 2]>,
+    dilation: Pair,
+    groups: usize,
+    #[cfg_attr(feature = "serde", serde(flatten))]
+    weights: Weights,
+}
+
+impl Conv2d {
+    /// A convolution to `outputs` channels with a kernel of this (height, width), or of one size for both:
+    /// stride 1, no padding, with a bias.
+    #[must_use]
+    pub fn new(outputs: usize, kernel: impl Into<Pair>) -> Self {
+        Self {
+            outputs,
+            kernel: kernel.into(),
+            stride: Pair([1; 2]),
+            padding: Padding::from(0),
+            dilation: Pair([1; 2]),
+            groups: 1,
+            weights: Weights::default(),
+        }
+    }
+
+    /// Takes only every so many pixels: the distance from one output to the next.
+    #[must_use]
+    pub fn with_stride(mut self, stride: impl Into<Pair>) -> Self {
+        self.stride = stride.into();
+        self
+    }
+
+    /// Adds zeros around the image: a number for all sides, `[height, width]`, `[[above, below], [left, right]]`,
+    /// or [`Padding::Same`].
+    #[must_use]
+    pub fn with_padding(mut self, padding: impl Into<Padding<[[usize; 2]; 2]>>) -> Self {
+        self.padding = padding.into();
+        self
+    }
+
+    /// Spreads the kernel: the distance from one of its taps to the next.
+    #[must_use]
+    pub fn with_dilation(mut self, dilation: impl Into<Pair>) -> Self {
+        self.dilation = dilation.into();
+        self
+    }
+
+    /// Cuts channels and outputs into so many groups that do not meet; as many as channels for a depthwise one.
+    #[must_use]
+    pub fn with_groups(mut self, groups: usize) -> Self {
+        self.groups = groups;
+        self
+    }
+
+    /// Without a bias, as before a normalisation.
+    #[must_use]
+    pub fn without_bias(mut self) -> Self {
+        self.weights.bias = false;
+        self
+    }
+
+    /// Starts the weight as `init` says.
+    #[must_use]
+    pub fn with_init(mut self, init: Init) -> Self {
+        self.weights.init = init;
+        self
+    }
+
+    /// Starts the bias as `init` says.
+    #[must_use]
+    pub fn with_bias_init(mut self, init: Init) -> Self {
+        self.weights.bias_init = init;
+        self
+    }
+
+    fn convolution(&self, x: Shape) -> Result<Convolution, ShapeError> {
+        let &[channels, height, width] = x.axes() else {
+            return Err(ShapeError::Rank {
+                by: "Conv2d",
+                expected: "an image of (channels, height, width) per example",
+                got: x,
+                hint: "put Reshape before it",
+            });
+        };
+        let along = |axis: usize| Along {
+            kernel: self.kernel.0[axis],
+            stride: self.stride.0[axis],
+            dilation: self.dilation.0[axis],
+            padding: match self.padding {
+                Padding::Sides(sides) => Some(sides[axis]),
+                Padding::Same => None,
+            },
+        };
+        let axes = [along(0).convolution("Conv2d", height)?, along(1).convolution("Conv2d", width)?];
+        super::convolution("Conv2d", [channels, self.outputs, self.groups], axes)
+    }
+}
+
+impl Layer for Conv2d {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+        let x = sole("Conv2d", inputs)?;
+        let convolution = self.convolution(x)?;
+        let [height, width] = convolution.axes();
+        let output = super::shape("Conv2d", &[self.outputs, height.output, width.output])?;
+        let weight = [self.outputs, x[0] / self.groups, height.kernel, width.kernel];
+        let weight = super::shape("Conv2d", &weight)?;
+        let fans = Fans { fan_in: weight.len() / weight[0], fan_out: weight.len() / weight[1] };
+        self.weights.signature("Conv2d", output, weight, fans, convolution.scratch_len())
+    }
+
+    fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+        super::forward(&super::known(self.convolution(pass.x[0].shape())), self.weights.bias, pass);
+    }
+
+    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+        super::backward(&super::known(self.convolution(pass.x[0].shape())), self.weights.bias, pass);
+    }
+}

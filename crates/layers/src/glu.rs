@@ -1,0 +1,122 @@
+use downhill_tensor::{Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs};
+
+use crate::{Backward, Forward, Layer, Signature, sole};
+
+/// The gated linear unit: y = a σ(b), where a and b are the halves of x along one axis.
+///
+/// With s = σ(b), dy/da = s and dy/db = a s (1 − s).
+///
+/// # Shapes
+/// x is (batch, ..., 2n, ...), y is (batch, ..., n, ...). The axis is the last one, unless another is named.
+///
+/// # Errors
+/// An axis that is not there, or whose length is odd.
+///
+/// Source: Dauphin et al. 2017 (arXiv 1612.08083).
+///
+/// ```
+/// use downhill_layers::{Glu, Layer};
+/// use downhill_tensor::Seed;
+/// use ndarray::array;
+///
+/// let mut glu = Glu::new().bind::<f64>([4], Seed(0))?;
+/// assert_eq!(glu.forward(array![[3.0, 5.0, 0.0, 100.0]].view())?, array![[1.5, 5.0]]);
+/// assert_eq!(glu.backward(array![[1.0, 0.0]].view())?, array![[0.5, 0.0, 0.75, 0.0]]);
+/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Glu {
+    axis: Option<usize>,
+}
+
+impl Glu {
+    /// Halves the last axis, as in PyTorch.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Halves this axis of the example: 0 is the features of a vector, and the channels of an image.
+    #[must_use]
+    pub fn with_axis(mut self, axis: usize) -> Self {
+        self.axis = Some(axis);
+        self
+    }
+
+    fn axis(self, shape: Shape) -> usize {
+        self.axis.unwrap_or(shape.rank().saturating_sub(1))
+    }
+
+    /// How many numbers lie in each half, side by side.
+    fn half(self, x: Shape) -> usize {
+        x.axes()[self.axis(x)..].iter().product::<usize>() / 2
+    }
+}
+
+impl Layer for Glu {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+        let x = sole("Glu", inputs)?;
+        let refuse = |reason| ShapeError::Setting { by: "Glu", reason };
+        let (axis, mut axes) = (self.axis(x), x.axes().to_vec());
+        let Some(length) = axes.get_mut(axis) else {
+            return Err(refuse(format!("there is no axis {axis} in examples of shape {x}; axes are counted from 0")));
+        };
+        if !length.is_multiple_of(2) {
+            return Err(refuse(format!("axis {axis} of {x} can't be halved; give it an even length")));
+        }
+        *length /= 2;
+        let output = Shape::new(&axes).ok_or_else(|| refuse(format!("the shape {axes:?} has too many elements")))?;
+        Ok(Signature::new("Glu", output).backward_without_y())
+    }
+
+    fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+        let (x, y) = (pass.x[0], pass.y.slice());
+        let half = self.half(x.shape());
+        parallel_runs(Over(Gate, (Runs::new(x.slice(), 2 * half), RunsMut::new(y, half))), x.slice().len());
+    }
+
+    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+        let (x, dy) = (pass.x[0], pass.dy.slice());
+        let half = self.half(x.shape());
+        let Some(dx) = pass.dx.get(0) else { return };
+        let (x, dx) = (x.slice(), dx.slice());
+        let work = x.len();
+        parallel_runs(
+            Over(GateBackward, (Runs::new(x, 2 * half), Runs::new(dy, half), RunsMut::new(dx, 2 * half))),
+            work,
+        );
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Gate;
+
+#[derive(Clone, Copy)]
+struct GateBackward;
+
+impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>)> for Gate {
+    #[inline(always)]
+    fn sweep(self, (x, y): (Runs<'_, T>, RunsMut<'_, T>)) {
+        for (x, y) in x.iter().zip(y.iter_mut()) {
+            let (a, b) = x.split_at(y.len());
+            for (y, (&a, &b)) in y.iter_mut().zip(a.iter().zip(b)) {
+                *y = a * b.sigmoid();
+            }
+        }
+    }
+}
+
+impl<T: Scalar> Sweep<(Runs<'_, T>, Runs<'_, T>, RunsMut<'_, T>)> for GateBackward {
+    #[inline(always)]
+    fn sweep(self, (x, dy, dx): (Runs<'_, T>, Runs<'_, T>, RunsMut<'_, T>)) {
+        for ((x, dy), dx) in x.iter().zip(dy.iter()).zip(dx.iter_mut()) {
+            let ((a, b), (da, db)) = (x.split_at(dy.len()), dx.split_at_mut(dy.len()));
+            for ((da, db), ((&a, &b), &dy)) in da.iter_mut().zip(db).zip(a.iter().zip(b).zip(dy)) {
+                let s = b.sigmoid();
+                *da = dy * s;
+                *db = dy * a * (s * (T::ONE - s));
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Layers that give numbers a mean of 0 and a variance of 1, or a mean square of 1.
+
+mod batch_norm;
+mod group_norm;
+mod instance_norm;
+mod layer_norm;
+mod rms_norm;
+
+use downhill_tensor::normalise::Groups;
+use downhill_tensor::{Init, Scalar, Shape, ShapeError};
+
+use crate::{Backward, Forward, Parameter, Signature};
+
+pub use batch_norm::BatchNorm;
+pub use group_norm::GroupNorm;
+pub use instance_norm::InstanceNorm;
+pub use layer_norm::LayerNorm;
+pub use rms_norm::RmsNorm;
+
+/// Checks what all normalisations ask of an ε and of an example.
+fn check(by: &'static str, epsilon: f64, x: Shape) -> Result<(), ShapeError> {
+    let refuse = |reason| Err(ShapeError::Setting { by, reason });
+    if !(epsilon >= 0.0 && epsilon.is_finite()) {
+        return refuse(format!("ε must be a finite number that is not negative, but is {epsilon}"));
+    }
+    if x.len() == 0 {
+        return refuse(format!("an example of shape {x} holds nothing to normalise; each axis must be at least 1"));
+    }
+    Ok(())
+}
+
+/// Adds the parameters that scale and shift what has been normalised: weight and bias.
+fn affine(signature: Signature, shape: Shape, weight: bool, bias: bool) -> Signature {
+    let signature = if weight { signature.parameter(Parameter::new("weight", shape, Init::Ones)) } else { signature };
+    if bias { signature.parameter(Parameter::new("bias", shape, Init::Zeros)) } else { signature }
+}
+
+/// The shape of the last `axes` axes.
+fn last_axes(by: &'static str, x: Shape, axes: usize) -> Result<Shape, ShapeError> {
+    let last = x.rank().checked_sub(axes).filter(|_| axes > 0).and_then(|first| Shape::new(&x.axes()[first..]));
+    last.ok_or_else(|| ShapeError::Setting {
+        by,
+        reason: format!(
+            "it was told to normalise the last {axes} axes, but an example of shape {x} has {}; at least 1 is needed",
+            x.rank()
+        ),
+    })
+}
+
+/// The passes of all normalisations within an example; the moments are in `saved`.
+trait WithinExample {
+    /// Whether there is a weight, and whether there is a bias.
+    fn affine(&self) -> (bool, bool);
+
+    /// The sizes, and ε.
+    fn sizes<T: Scalar>(&self, x: Shape) -> Groups;
+
+    fn normalise<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+        let (weight, bias) = self.affine();
+        let (weight, bias) = (weight.then(|| pass.params.vector(0)), bias.then(|| pass.params.vector(1)));
+        let x = pass.x[0];
+        self.sizes::<T>(x.shape()).forward(x.slice(), weight, bias, pass.saved, pass.y.slice());
+    }
+
+    fn go_back<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+        let (x, dy) = (pass.x[0].slice(), pass.dy.slice());
+        let sizes = self.sizes::<T>(pass.x[0].shape());
+        let (weight, bias) = self.affine();
+        if weight {
+            let (dweight, dbias) = pass.dparams.split_first();
+            sizes.backward_affine(x, dy, pass.saved, dweight, bias.then_some(dbias));
+        }
+        if let Some(dx) = pass.dx.get(0) {
+            sizes.backward(x, dy, weight.then(|| pass.params.vector(0)), pass.saved, dx.slice());
+        }
+    }
+}

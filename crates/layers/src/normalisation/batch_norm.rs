@@ -1,0 +1,220 @@
+use downhill_tensor::normalise::Channels;
+use downhill_tensor::{Init, Scalar, Shape, ShapeError};
+
+use super::{affine, check};
+use crate::{Backward, Forward, Layer, Parameter, ParamsMut, Signature, sole};
+
+/// Normalises each channel by its mean and variance over the batch: y = (x − μ) / √(σ² + ε) · weight + bias.
+///
+/// In training μ and σ² are those of the batch, over its n examples and all places of the channel; in evaluation they
+/// are the running ones. With x̂ = (x − μ) r, r = 1/√(σ² + ε), and sums over the n numbers of a channel:
+///
+/// ```text
+/// dJ/dweight = Σ dy x̂        dJ/dbias = Σ dy
+/// dJ/dx = r weight (dy − Σ dy / n − x̂ Σ dy x̂ / n)        in evaluation: r weight dy
+/// ```
+///
+/// # Running statistics
+/// After a training pass `running_mean` ← (1 − m) `running_mean` + m μ, and `running_var` likewise with the
+/// *unbiased* variance σ² n/(n − 1); they start at 0 and 1. The momentum m is the weight of the new value, 0.1 by
+/// default; [`with_cumulative_average`](BatchNorm::with_cumulative_average) weighs all batches alike.
+/// An empty batch changes nothing.
+///
+/// # Shapes
+/// x and y are (batch, channels), (batch, channels, length) or (batch, channels, height, width): the channels are
+/// the first axis of an example. weight, bias and the statistics are (channels).
+///
+/// # Errors
+/// An example without axes or with an empty one, an ε that is negative or not finite, and a momentum outside [0, 1]
+/// are errors when the network is built. A training pass over one value per channel is refused when it begins.
+///
+/// # Elsewhere
+/// All this is PyTorch's `BatchNorm1d`, `2d` and `3d`. Keras has its momentum 0.99 on the old value, a biased running
+/// variance and ε = 1e-3; ONNX has 0.9 on the old value.
+///
+/// Source: Ioffe and Szegedy 2015 (arXiv 1502.03167).
+///
+/// ```
+/// use downhill_layers::{BatchNorm, Layer, Mode};
+/// use downhill_tensor::Seed;
+/// use ndarray::array;
+///
+/// let mut norm = BatchNorm::new().with_epsilon(0.0).bind::<f64>([1], Seed(1))?;
+/// assert_eq!(norm.forward(array![[1.0], [3.0]].view())?, array![[-1.0], [1.0]]);
+/// norm.absorb_statistics();
+/// assert_eq!(norm.statistics(), [0.2, 1.1, 1.0]); // mean, variance (2 in this batch), number of batches
+/// norm.set_mode(Mode::Evaluation);
+/// assert_eq!(norm.forward(array![[0.2]].view())?, array![[0.0]]);
+/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct BatchNorm {
+    epsilon: f64,
+    momentum: Option<f64>,
+    affine: bool,
+}
+
+impl Default for BatchNorm {
+    fn default() -> Self {
+        Self { epsilon: 1e-5, momentum: Some(0.1), affine: true }
+    }
+}
+
+impl BatchNorm {
+    /// With ε = 1e-5, a momentum of 0.1, a weight and a bias.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With this ε.
+    #[must_use]
+    pub fn with_epsilon(mut self, epsilon: f64) -> Self {
+        self.epsilon = epsilon;
+        self
+    }
+
+    /// With this weight of the new value in the running statistics.
+    #[must_use]
+    pub fn with_momentum(mut self, momentum: f64) -> Self {
+        self.momentum = Some(momentum);
+        self
+    }
+
+    /// With running statistics that are the averages over all batches: `momentum=None` in PyTorch.
+    #[must_use]
+    pub fn with_cumulative_average(mut self) -> Self {
+        self.momentum = None;
+        self
+    }
+
+    /// Without a weight and a bias.
+    #[must_use]
+    pub fn without_affine(mut self) -> Self {
+        self.affine = false;
+        self
+    }
+
+    fn channels(x: Shape) -> Channels {
+        Channels { channels: x[0], plane: x.axes()[1..].iter().product() }
+    }
+}
+
+/// r = 1/√(σ² + ε)
+fn over_deviation<T: Scalar>(variance: T, epsilon: f64) -> T {
+    T::ONE / (variance + T::of(epsilon)).sqrt()
+}
+
+impl Layer for BatchNorm {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+        let x = sole("BatchNorm", inputs)?;
+        if x.rank() == 0 {
+            return Err(ShapeError::Rank {
+                by: "BatchNorm",
+                expected: "examples whose first axis is the channels",
+                got: x,
+                hint: "",
+            });
+        }
+        check("BatchNorm", self.epsilon, x)?;
+        if let Some(momentum) = self.momentum.filter(|momentum| !(0.0..=1.0).contains(momentum)) {
+            return Err(ShapeError::Setting {
+                by: "BatchNorm",
+                reason: format!(
+                    "the momentum is the weight of the new value and must lie in [0, 1], but is {momentum}"
+                ),
+            });
+        }
+        let Channels { channels, plane } = Self::channels(x);
+        let statistic = |name: &'static str, init| Parameter::new(name, [channels], init);
+        // Keeps the mean and the variance of each channel, and how many numbers they are of (0 in evaluation).
+        let signature = Signature::new("BatchNorm", x)
+            .statistic(statistic("running_mean", Init::Zeros))
+            .statistic(statistic("running_var", Init::Ones))
+            .statistic(Parameter::new("num_batches_tracked", [], Init::Zeros))
+            .saves(0, 2 * channels + 1)
+            .scratch(0, 3 * channels)
+            .least_examples(if plane == 1 { 2 } else { 0 })
+            .backward_without_y();
+        Ok(affine(signature, [channels].into(), self.affine, self.affine))
+    }
+
+    fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+        let x = pass.x[0];
+        let sizes @ Channels { channels, plane } = Self::channels(x.shape());
+        let (mean, rest) = pass.saved.split_at_mut(channels);
+        let (variance, count) = rest.split_at_mut(channels);
+        if pass.mode.is_training() {
+            sizes.moments(x.slice(), mean, variance);
+            count.fill(T::of((x.examples() * plane) as f64));
+        } else {
+            mean.copy_from_slice(pass.statistics.vector(0));
+            variance.copy_from_slice(pass.statistics.vector(1));
+            count.fill(T::ZERO);
+        }
+        // y = (x − μ) (r weight) + bias
+        let (scale, shift) = pass.scratch.split_at_mut(channels);
+        let shift = &mut shift[..channels];
+        for (scale, &variance) in scale.iter_mut().zip(&*variance) {
+            *scale = over_deviation(variance, self.epsilon);
+        }
+        if self.affine {
+            scale.iter_mut().zip(pass.params.vector(0)).for_each(|(scale, &weight)| *scale *= weight);
+            shift.copy_from_slice(pass.params.vector(1));
+        } else {
+            shift.fill(T::ZERO);
+        }
+        sizes.scale(x.slice(), mean, scale, shift, pass.y.slice());
+    }
+
+    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+        let (x, dy) = (pass.x[0].slice(), pass.dy.slice());
+        let sizes @ Channels { channels, .. } = Self::channels(pass.x[0].shape());
+        let (mean, rest) = pass.saved.split_at(channels);
+        let (variance, count) = rest.split_at(channels);
+        let (scale, rest) = pass.scratch.split_at_mut(channels);
+        let (along, sum) = rest.split_at_mut(channels);
+        for (scale, &variance) in scale.iter_mut().zip(variance) {
+            *scale = over_deviation(variance, self.epsilon);
+        }
+        sizes.sums(x, dy, mean, along, sum);
+        if self.affine {
+            let (dweight, dbias) = pass.dparams.split_first();
+            for ((dweight, &along), &r) in dweight.iter_mut().zip(&*along).zip(&*scale) {
+                *dweight = along * r;
+            }
+            dbias.copy_from_slice(sum);
+        }
+        let Some(dx) = pass.dx.get(0) else { return };
+        // The running statistics of an evaluation pass do not depend on x.
+        let share = if count[0] > T::ZERO { T::ONE / count[0] } else { T::ZERO };
+        for ((along, sum), &r) in along.iter_mut().zip(&mut *sum).zip(&*scale) {
+            *along *= r * r * share;
+            *sum *= share;
+        }
+        if self.affine {
+            scale.iter_mut().zip(pass.params.vector(0)).for_each(|(scale, &weight)| *scale *= weight);
+        }
+        sizes.backward(x, dy, mean, scale, sum, along, dx.slice());
+    }
+
+    fn absorb<T: Scalar>(&self, saved: &[T], _examples: usize, statistics: &mut ParamsMut<'_, T>) {
+        let [moments @ .., count] = saved else { return };
+        let count = count.to_f64();
+        if count == 0.0 {
+            return;
+        }
+        let (mean, variance) = moments.split_at(moments.len() / 2);
+        let batches = &mut statistics.vector(2)[0];
+        *batches += T::ONE;
+        let momentum = self.momentum.map_or(T::ONE / *batches, T::of);
+        let unbiased = T::of(count / (count - 1.0).max(1.0));
+        for (running, &mean) in statistics.vector(0).iter_mut().zip(mean) {
+            *running = (T::ONE - momentum) * *running + momentum * mean;
+        }
+        for (running, &variance) in statistics.vector(1).iter_mut().zip(variance) {
+            *running = (T::ONE - momentum) * *running + momentum * (variance * unbiased);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+use downhill_tensor::normalise::Groups;
+use downhill_tensor::{Scalar, Shape, ShapeError};
+
+use super::{WithinExample, affine, check};
+use crate::{Backward, Forward, Layer, Signature, sole};
+
+/// Normalises each channel of each example: y = (x − μ) / √(σ² + ε), then · weight + bias where wanted.
+///
+/// μ and σ² are the mean and the (biased) variance over the places of the channel. With x̂ = (x − μ) r,
+/// r = 1/√(σ² + ε), g = dy · weight, and means over the channel:
+///
+/// ```text
+/// dJ/dweight = Σ dy x̂        dJ/dbias = Σ dy        (over the batch and the places of a channel)
+/// dJ/dx = r (g − mean(g) − x̂ mean(g x̂))
+/// ```
+///
+/// Training and evaluation are the same: there are no running statistics.
+///
+/// # Shapes
+/// x and y are (batch, channels, ...); weight and bias, where there are any, are (channels).
+///
+/// # Errors
+/// Fewer than two numbers in a channel, which would all become 0, and an ε that is negative or not finite.
+///
+/// # Elsewhere
+/// As PyTorch's `InstanceNorm1d`, `2d` and `3d`: no weight and bias unless [`with_affine`](InstanceNorm::with_affine)
+/// asks for them. Its `track_running_stats` is not offered.
+///
+/// Source: Ulyanov, Vedaldi and Lempitsky 2016 (arXiv 1607.08022).
+///
+/// ```
+/// use downhill_layers::{InstanceNorm, Layer};
+/// use downhill_tensor::Seed;
+/// use ndarray::array;
+///
+/// let mut norm = InstanceNorm::new().with_epsilon(0.0).bind::<f64>([2, 2], Seed(1))?;
+/// assert_eq!(norm.forward(array![[1.0, 3.0, -8.0, 8.0]].view())?, array![[-1.0, 1.0, -1.0, 1.0]]);
+/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct InstanceNorm {
+    epsilon: f64,
+    affine: bool,
+}
+
+impl Default for InstanceNorm {
+    fn default() -> Self {
+        Self { epsilon: 1e-5, affine: false }
+    }
+}
+
+impl InstanceNorm {
+    /// With ε = 1e-5, without a weight and a bias.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With this ε.
+    #[must_use]
+    pub fn with_epsilon(mut self, epsilon: f64) -> Self {
+        self.epsilon = epsilon;
+        self
+    }
+
+    /// With a weight and a bias.
+    #[must_use]
+    pub fn with_affine(mut self) -> Self {
+        self.affine = true;
+        self
+    }
+}
+
+impl WithinExample for InstanceNorm {
+    fn affine(&self) -> (bool, bool) {
+        (self.affine, self.affine)
+    }
+
+    fn sizes<T: Scalar>(&self, x: Shape) -> Groups {
+        Groups { groups: x[0], channels: 1, plane: x.len() / x[0], epsilon: self.epsilon, centred: true }
+    }
+}
+
+impl Layer for InstanceNorm {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+        let x = sole("InstanceNorm", inputs)?;
+        check("InstanceNorm", self.epsilon, x)?;
+        let &[channels, ref places @ ..] = x.axes() else {
+            return Err(ShapeError::Rank {
+                by: "InstanceNorm",
+                expected: "examples of channels and at least one axis more",
+                got: x,
+                hint: "",
+            });
+        };
+        if places.iter().product::<usize>() < 2 {
+            return Err(ShapeError::Setting {
+                by: "InstanceNorm",
+                reason: format!(
+                    "a channel of an example of shape {x} is one number, which would always become 0; \
+                     take LayerNorm or GroupNorm for vectors"
+                ),
+            });
+        }
+        // Keeps the mean and 1/√(σ² + ε) of each channel.
+        let signature = Signature::new("InstanceNorm", x).saves(2 * channels, 0).backward_without_y();
+        Ok(affine(signature, [channels].into(), self.affine, self.affine))
+    }
+
+    fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+        self.normalise(pass);
+    }
+
+    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+        self.go_back(pass);
+    }
+}

@@ -1,0 +1,181 @@
+use downhill_tensor::{Scalar, Shape, ShapeError};
+
+use super::average::{self, Layout};
+use super::window::{Window, setters};
+use super::{image, sequence};
+use crate::{Backward, Forward, Layer, Pair, Signature};
+
+/// The mean of each window along a sequence: yᵢ = (1/n) Σₖ x[s i + k − p], k < kernel.
+///
+/// dyᵢ/dx = 1/n for each number of the window, so that dJ/dx spreads dy evenly over it.
+/// n is the kernel, of which no more counts than reaches the end of the padding; padding is zeros.
+/// [`without_counting_padding`](AveragePool1d::without_counting_padding) makes n what a window holds of the input.
+///
+/// # Shapes
+/// x is (batch, channels, length), y is (batch, channels, windows) with windows = ⌊(length + 2p − kernel) / s⌋ + 1,
+/// rounded up with [`with_ceil_mode`](AveragePool1d::with_ceil_mode) where the last window still begins before the end.
+///
+/// # Errors
+/// A kernel or stride of 0, a padding of more than half the kernel, a window longer than the padded input.
+///
+/// Padding counts by default as in PyTorch; in Keras and ONNX it does not.
+///
+/// ```
+/// use downhill_layers::{AveragePool1d, Layer};
+/// use downhill_tensor::Seed;
+/// use ndarray::array;
+///
+/// let mut pool = AveragePool1d::new(2).bind::<f64>([1, 4], Seed(0))?;
+/// assert_eq!(pool.forward(array![[1.0, 3.0, 5.0, 6.0]].view())?, array![[2.0, 5.5]]);
+/// assert_eq!(pool.backward(array![[1.0, 2.0]].view())?, array![[0.5, 0.5, 1.0, 1.0]]);
+/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct AveragePool1d {
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    ceil_mode: bool,
+    count_include_pad: bool,
+}
+
+/// The mean of each window of an image: yᵢⱼ = (1/n) Σₖₗ x[s i + k − p, s' j + l − p'], k, l < kernel.
+///
+/// dyᵢⱼ/dx = 1/n for each number of the window, so that dJ/dx spreads dy evenly over it.
+/// n is the kernel's area, of which no more counts than reaches the end of the padding; padding is zeros.
+/// [`without_counting_padding`](AveragePool2d::without_counting_padding) makes n what a window holds of the input.
+///
+/// # Shapes
+/// x is (batch, channels, rows, columns), y is (batch, channels, windows down, windows across), each as for
+/// [`AveragePool1d`].
+///
+/// # Errors
+/// Those of [`AveragePool1d`].
+///
+/// Padding counts by default as in PyTorch; in Keras and ONNX it does not.
+///
+/// ```
+/// use downhill_layers::{AveragePool2d, Layer};
+/// use downhill_tensor::Seed;
+/// use ndarray::array;
+///
+/// let mut pool = AveragePool2d::new(2).bind::<f64>([1, 2, 2], Seed(0))?;
+/// assert_eq!(pool.forward(array![[1.0, 2.0, 3.0, 6.0]].view())?, array![[3.0]]);
+/// assert_eq!(pool.backward(array![[4.0]].view())?, array![[1.0, 1.0, 1.0, 1.0]]);
+/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct AveragePool2d {
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    padding: [usize; 2],
+    ceil_mode: bool,
+    count_include_pad: bool,
+}
+
+impl AveragePool1d {
+    /// Windows of `kernel` numbers, side by side.
+    #[must_use]
+    pub fn new(kernel: usize) -> Self {
+        Self { kernel, stride: kernel, padding: 0, ceil_mode: false, count_include_pad: true }
+    }
+
+    setters! {
+        1:
+        /// The distance s from one window to the next.
+        with_stride(stride);
+        /// How many zeros p stand before and behind the sequence.
+        with_padding(padding);
+    }
+
+    /// Divides by how many numbers of the input a window holds.
+    #[must_use]
+    pub fn without_counting_padding(mut self) -> Self {
+        self.count_include_pad = false;
+        self
+    }
+
+    fn windows(&self) -> [Window; 2] {
+        let Self { kernel, stride, padding, ceil_mode, .. } = *self;
+        [Window::ONE, Window { kernel, stride, padding, dilation: 1, ceil_mode }]
+    }
+
+    fn layouts(&self) -> [Layout; 2] {
+        self.windows().map(|window| Layout::Sliding { window, counts_padding: self.count_include_pad })
+    }
+}
+
+impl AveragePool2d {
+    /// Windows of `kernel` rows and columns, side by side.
+    #[must_use]
+    pub fn new(kernel: impl Into<Pair>) -> Self {
+        let Pair(kernel) = kernel.into();
+        Self { kernel, stride: kernel, padding: [0; 2], ceil_mode: false, count_include_pad: true }
+    }
+
+    setters! {
+        2:
+        /// The distance s from one window to the next.
+        with_stride(stride);
+        /// How many rows and columns of zeros p stand before and behind the image.
+        with_padding(padding);
+    }
+
+    /// Divides by how many numbers of the input a window holds.
+    #[must_use]
+    pub fn without_counting_padding(mut self) -> Self {
+        self.count_include_pad = false;
+        self
+    }
+
+    fn windows(&self) -> [Window; 2] {
+        let Self { kernel, stride, padding, ceil_mode, .. } = *self;
+        [0, 1].map(|axis| Window {
+            kernel: kernel[axis],
+            stride: stride[axis],
+            padding: padding[axis],
+            dilation: 1,
+            ceil_mode,
+        })
+    }
+
+    fn layouts(&self) -> [Layout; 2] {
+        self.windows().map(|window| Layout::Sliding { window, counts_padding: self.count_include_pad })
+    }
+}
+
+impl Layer for AveragePool1d {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+        let [channels, length] = sequence("AveragePool1d", inputs)?;
+        let [_, window] = self.windows();
+        let output = [channels, window.count("AveragePool1d", length)?];
+        Ok(Signature::new("AveragePool1d", output).backward_without_x().backward_without_y())
+    }
+
+    fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+        average::forward(self.layouts(), pass);
+    }
+
+    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+        average::backward(self.layouts(), pass);
+    }
+}
+
+impl Layer for AveragePool2d {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+        let [channels, rows, columns] = image("AveragePool2d", inputs)?;
+        let [down, across] = self.windows();
+        let output = [channels, down.count("AveragePool2d", rows)?, across.count("AveragePool2d", columns)?];
+        Ok(Signature::new("AveragePool2d", output).backward_without_x().backward_without_y())
+    }
+
+    fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+        average::forward(self.layouts(), pass);
+    }
+
+    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+        average::backward(self.layouts(), pass);
+    }
+}

@@ -1,0 +1,59 @@
+use downhill_tensor::{Scalar, Shape, ShapeError};
+
+use super::average::{self, EVEN};
+use crate::{Backward, Forward, Layer, Signature, sole};
+
+/// The mean of each channel: y = (1/n) Σ x over all axes behind the first.
+///
+/// dy/dx = 1/n, so that dJ/dx spreads dy evenly over the channel.
+///
+/// # Shapes
+/// x is (batch, channels, ...), y is (batch, channels).
+///
+/// # Errors
+/// Examples with fewer than two axes, or without a number to average over.
+///
+/// PyTorch has no layer of this name: it is `AdaptiveAvgPool2d(1)` and `Flatten`.
+///
+/// Source: Lin et al. 2013 (arXiv 1312.4400).
+///
+/// ```
+/// use downhill_layers::{GlobalAveragePool, Layer};
+/// use downhill_tensor::Seed;
+/// use ndarray::array;
+///
+/// let mut pool = GlobalAveragePool.bind::<f64>([2, 1, 2], Seed(0))?;
+/// assert_eq!(pool.forward(array![[1.0, 3.0, 5.0, 6.0]].view())?, array![[2.0, 5.5]]);
+/// assert_eq!(pool.backward(array![[1.0, 2.0]].view())?, array![[0.5, 0.5, 1.0, 1.0]]);
+/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct GlobalAveragePool;
+
+impl Layer for GlobalAveragePool {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+        let x = sole("GlobalAveragePool", inputs)?;
+        if x.rank() < 2 {
+            return Err(ShapeError::Rank {
+                by: "GlobalAveragePool",
+                expected: "channels and at least one axis behind them per example",
+                got: x,
+                hint: "a vector has nothing to average over",
+            });
+        }
+        if x.axes()[1..].contains(&0) {
+            let reason = format!("the channels of examples of shape {x} are empty, and nothing has no mean");
+            return Err(ShapeError::Setting { by: "GlobalAveragePool", reason });
+        }
+        Ok(Signature::new("GlobalAveragePool", [x[0]]).backward_without_x().backward_without_y())
+    }
+
+    fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+        average::forward(EVEN, pass);
+    }
+
+    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+        average::backward(EVEN, pass);
+    }
+}

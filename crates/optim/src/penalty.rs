@@ -1,0 +1,202 @@
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use downhill_tensor::{Scalar, elementwise, reduce};
+
+use crate::error::not_negative;
+use crate::{EvaluationError, Objective, Segment, SettingError};
+
+/// A term of the objective that grows with the parameters: it pulls them towards 0.
+///
+/// ```text
+/// R(θ) = λ₁ Σ |θᵢ| + λ₂/2 Σ θᵢ²        dR/dθᵢ = λ₁ sign(θᵢ) + λ₂ θᵢ,  with sign(0) = 0
+/// ```
+///
+/// λ₂ alone is what PyTorch calls `weight_decay` of SGD. Keras's `L2(λ)` and scikit-learn's `alpha` leave out the ½,
+/// or divide by the number of examples; `ElasticNet` of scikit-learn has λ₁ = alpha · l1_ratio and
+/// λ₂ = alpha · (1 − l1_ratio).
+/// Unlike a rule's decoupled weight decay, a penalty is part of the value that is minimised.
+///
+/// It holds for all of θ unless [`except`](Penalty::except) spares some, which needs the segments' names:
+/// the trainer [`bind`](Penalty::bind)s them, and so does whoever writes a loop of their own.
+/// Frozen segments are spared.
+///
+/// ```
+/// use downhill_optim::Penalty;
+/// use downhill_optim::minimize::minimize;
+///
+/// // (x − 1)² + |x| is least at ½.
+/// let parabola = |x: &[f64], g: &mut [f64]| {
+///     g[0] = 2.0 * (x[0] - 1.0);
+///     (x[0] - 1.0).powi(2)
+/// };
+/// let outcome = minimize(Penalty::l1(1.0).on(parabola), [3.0]).run()?;
+/// assert!((outcome.x[0] - 0.5).abs() < 1e-6);
+/// # Ok::<(), downhill_optim::SettingError>(())
+/// ```
+///
+/// Source: Hoerl & Kennard 1970 (ridge), Tibshirani 1996 (lasso), Zou & Hastie 2005 (elastic net).
+#[derive(Clone)]
+pub struct Penalty {
+    l1: f64,
+    l2: f64,
+    except: Option<Predicate>,
+    /// What is penalised; all where it is not bound.
+    ranges: Option<Vec<Range<usize>>>,
+}
+
+type Predicate = Arc<dyn Fn(&Segment) -> bool + Send + Sync>;
+
+impl Penalty {
+    /// λ₁ Σ |θᵢ|: it makes parameters vanish.
+    #[must_use]
+    pub fn l1(lambda: f64) -> Self {
+        Self::elastic(lambda, 0.0)
+    }
+
+    /// λ₂/2 Σ θᵢ²: it keeps parameters small.
+    #[must_use]
+    pub fn l2(lambda: f64) -> Self {
+        Self::elastic(0.0, lambda)
+    }
+
+    /// λ₁ Σ |θᵢ| + λ₂/2 Σ θᵢ²: both.
+    #[must_use]
+    pub fn elastic(l1: f64, l2: f64) -> Self {
+        Self { l1, l2, except: None, ranges: None }
+    }
+
+    /// Spares the parameters for whose segment `spared` is true.
+    #[must_use]
+    pub fn except(mut self, spared: impl Fn(&Segment) -> bool + Send + Sync + 'static) -> Self {
+        self.except = Some(Arc::new(spared));
+        self
+    }
+
+    /// Spares what is not a matrix: biases, and the gains of normalisations. Usual practice.
+    #[must_use]
+    pub fn except_biases(self) -> Self {
+        self.except(|segment| segment.shape.rank() < 2)
+    }
+
+    /// Whether the settings make sense.
+    ///
+    /// # Errors
+    /// Where λ₁ or λ₂ is negative or not finite.
+    pub fn check(&self) -> Result<(), SettingError> {
+        not_negative("the weight of the L1 penalty", self.l1)?;
+        not_negative("the weight of the L2 penalty", self.l2)
+    }
+
+    /// Says how θ is divided.
+    pub fn bind(&mut self, segments: &[Segment]) {
+        let spared = |segment: &Segment| segment.frozen || self.except.as_ref().is_some_and(|except| except(segment));
+        self.ranges = Some(segments.iter().filter(|s| !spared(s)).map(|segment| segment.range.clone()).collect());
+    }
+
+    /// R(θ).
+    #[must_use]
+    pub fn value<T: Scalar>(&self, theta: &[T]) -> f64 {
+        self.parts(theta.len())
+            .map(|range| {
+                let theta = &theta[range];
+                let magnitudes = if self.l1 > 0.0 { reduce::map_sum(theta, |x| x.abs().to_f64()) } else { 0.0 };
+                let squares = if self.l2 > 0.0 { reduce::sum_of_squares(theta) } else { 0.0 };
+                self.l1 * magnitudes + 0.5 * self.l2 * squares
+            })
+            .sum()
+    }
+
+    /// R(θ); also adds dR/dθ to `gradient`.
+    ///
+    /// # Panics
+    /// Where the lengths differ.
+    pub fn add<T: Scalar>(&self, theta: &[T], gradient: &mut [T]) -> f64 {
+        assert_eq!(theta.len(), gradient.len(), "a gradient has an entry for each parameter");
+        let (l1, l2) = (T::of(self.l1), T::of(self.l2));
+        for range in self.parts(theta.len()) {
+            elementwise::update(&theta[range.clone()], &mut gradient[range], |theta, gradient| {
+                let pull = if theta == T::ZERO { T::ZERO } else { l1.copysign(theta) };
+                gradient + (pull + l2 * theta)
+            });
+        }
+        self.value(theta)
+    }
+
+    fn parts(&self, len: usize) -> impl Iterator<Item = Range<usize>> {
+        let all = self.ranges.is_none().then_some(0..len);
+        all.into_iter().chain(self.ranges.iter().flatten().cloned())
+    }
+
+    /// The sum of an objective and this penalty: an objective itself.
+    pub fn on<O>(self, objective: O) -> Penalized<O> {
+        Penalized { objective, penalty: self }
+    }
+}
+
+impl fmt::Debug for Penalty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Penalty").field("l1", &self.l1).field("l2", &self.l2).finish_non_exhaustive()
+    }
+}
+
+/// An objective with a penalty on its parameters: f(θ) + R(θ). Made by [`Penalty::on`].
+#[derive(Clone, Debug)]
+pub struct Penalized<O> {
+    objective: O,
+    penalty: Penalty,
+}
+
+impl<T: Scalar, O: Objective<T>> Objective<T> for Penalized<O> {
+    fn value_and_gradient(&mut self, x: &[T], gradient: &mut [T]) -> Result<T, EvaluationError> {
+        let value = self.objective.value_and_gradient(x, gradient)?;
+        Ok(value + T::of(self.penalty.add(x, gradient)))
+    }
+
+    fn value(&mut self, x: &[T]) -> Result<T, EvaluationError> {
+        Ok(self.objective.value(x)? + T::of(self.penalty.value(x)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use downhill_tensor::Shape;
+
+    use super::*;
+
+    fn segment(name: &str, range: Range<usize>, axes: &[usize], frozen: bool) -> Segment {
+        Segment { name: name.into(), range, shape: Shape::new(axes).unwrap(), transposed: false, frozen }
+    }
+
+    #[test]
+    fn value_and_gradient_are_those_of_the_formula() {
+        let penalty = Penalty::elastic(0.5, 2.0);
+        let theta = [3.0, -1.0, 0.0];
+        let mut gradient = [10.0, 10.0, 10.0];
+        let value = penalty.add(&theta, &mut gradient);
+        assert_eq!(value, 0.5 * 4.0 + 10.0);
+        assert_eq!(penalty.value(&theta), value);
+        assert_eq!(gradient, [16.5, 7.5, 10.0]);
+    }
+
+    #[test]
+    fn what_is_spared_or_frozen_is_not_penalised() {
+        let mut penalty = Penalty::l2(1.0).except_biases();
+        penalty.bind(&[
+            segment("0.weight", 0..2, &[1, 2], false),
+            segment("0.bias", 2..4, &[2], false),
+            segment("1.weight", 4..6, &[2, 1], true),
+        ]);
+        let mut gradient = [0.0; 6];
+        assert_eq!(penalty.add(&[1.0; 6], &mut gradient), 1.0);
+        assert_eq!(gradient, [1.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_negative_weight_is_refused() {
+        let error = Penalty::l1(-1.0).check().unwrap_err();
+        assert_eq!(error.to_string(), "the weight of the L1 penalty is -1, but it must be finite and at least 0");
+        assert!(Penalty::l2(f64::NAN).check().is_err());
+    }
+}

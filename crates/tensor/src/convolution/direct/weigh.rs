@@ -1,0 +1,458 @@
+//! The gradient of the weight, and of the bias.
+//!
+//! It is a sum over all pixels of all examples. Outputs lie along the vectors: for a stretch of pixels dy is turned to
+//! (pixels, outputs), and each of its vectors is multiplied by the numbers that some taps meet.
+//! Where groups are narrower than a vector, each lane has a group, or a part of it, of its own: then the source's
+//! planes are turned as well.
+//!
+//! The examples are cut into shards, whose sums are added in order. How many there are depends on the sizes alone.
+
+use super::*;
+
+/// So many sums are there to be shared among threads, if need be by cutting the batch into shards.
+const SUMS: usize = WORKERS;
+
+/// Pixels whose dy is turned at a time, so that it stays in the nearest cache.
+const STRETCH: usize = 256;
+
+/// The longest part of a row that is turned at a time.
+const ROW: usize = 2 * STRETCH;
+
+/// What all pieces of a pass have in common.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pass<'a, T> {
+    of: Convolution,
+    layout: Layout,
+    /// From a pixel's place to what the terms of an output's sum meet.
+    distances: &'a [u32],
+    x: &'a [T],
+    dy: &'a [T],
+    turning: Turning,
+    shards: usize,
+}
+
+/// How outputs lie along vectors.
+#[derive(Clone, Copy, Debug)]
+struct Turning {
+    /// Whether the lanes of a vector belong to several groups.
+    across: bool,
+    /// The lanes of a block of outputs: two vectors, or one that goes across groups.
+    width: usize,
+    /// The blocks of one group, or of all where they go across.
+    blocks: usize,
+    /// Of everything.
+    total: usize,
+}
+
+impl Turning {
+    fn new(of: &Convolution, lanes: usize) -> Self {
+        let group = of.outputs / of.groups;
+        let across = of.groups > 1 && group < lanes;
+        let width = if across { lanes } else { 2 * lanes };
+        let blocks = if across { of.outputs } else { group }.div_ceil(width);
+        Self { across, width, blocks, total: if across { blocks } else { blocks * of.groups } }
+    }
+
+    /// The outputs of a block.
+    fn outputs(&self, of: &Convolution, block: usize) -> Range<usize> {
+        let group = if self.across { of.outputs } else { of.outputs / of.groups };
+        let start = block / self.blocks * group;
+        let first = start + block % self.blocks * self.width;
+        first..(first + self.width).min(start + group)
+    }
+}
+
+/// Some shards of some blocks.
+#[derive(Debug)]
+pub struct Task<'a, T> {
+    pass: Pass<'a, T>,
+    shards: Range<usize>,
+    blocks: Range<usize>,
+    /// For each shard and block a row of the block's outputs for each term, and one for the bias.
+    sums: &'a mut [T],
+    room: &'a mut [T],
+}
+
+/// The numbers of a block's sums.
+fn sums_len(of: &Convolution, turning: Turning) -> usize {
+    of.group_sum().saturating_add(1).saturating_mul(turning.width)
+}
+
+fn layout(of: &Convolution) -> Layout {
+    Layout { lines: of.axes.map(Line::forward), channels: of.channels }
+}
+
+/// Planes, those of one channel for each lane where they are turned, and dy turned.
+fn room_lens(layout: &Layout, turning: Turning) -> [usize; 3] {
+    let turned = if turning.across { layout.channel().saturating_mul(turning.width) } else { 0 };
+    [layout.len(), turned, ROW * turning.width]
+}
+
+fn room_len(layout: &Layout, turning: Turning) -> usize {
+    room_lens(layout, turning).into_iter().fold(0, usize::saturating_add)
+}
+
+pub(super) fn scratch_len(of: &Convolution, lanes: usize) -> usize {
+    let turning = Turning::new(of, lanes);
+    let sums = sums_len(of, turning).saturating_mul(turning.total.max(SUMS));
+    room_len(&layout(of), turning).saturating_mul(WORKERS).saturating_add(sums)
+}
+
+pub(in super::super) fn weight_gradient<T: Scalar>(
+    of: &Convolution,
+    x: &[T],
+    dy: &[T],
+    dweight: &mut [T],
+    mut dbias: Option<&mut [T]>,
+    scratch: &mut [T],
+) {
+    let lanes = match instructions() {
+        Instructions::Avx512 => 64 / size_of::<T>(),
+        _ => 32 / size_of::<T>(),
+    };
+    let (layout, turning) = (layout(of), Turning::new(of, lanes));
+    let (table, scratch) = super::table(of, scratch);
+    let channels = (0..of.channels / of.groups).map(|channel| channel * layout.channel());
+    let terms = channels.flat_map(|channel| layout.taps([0, 0]).map(move |(distance, _)| channel + distance));
+    table.iter_mut().zip(terms).for_each(|(table, distance)| *table = super::distance(distance));
+    let examples = x.len() / layout.source();
+    let shards = (SUMS / turning.total).min(examples).max(1);
+    let length = sums_len(of, turning);
+    let (sums, room) = scratch.split_at_mut(length * turning.total * shards);
+    let pass = Pass { of: *of, layout, distances: table, x, dy, turning, shards };
+    let task = Task { pass, shards: 0..shards, blocks: 0..turning.total, sums, room };
+    task.divide(super::pieces(examples * dweight.len() * of.output_plane()));
+    // The first shard takes in the others, in order.
+    let (total, others) = sums.split_at_mut(length * turning.total);
+    for other in others.chunks_exact(total.len()) {
+        crate::elementwise::add(other, total);
+    }
+    let terms = of.group_sum();
+    for (block, sums) in total.chunks_exact(length).enumerate() {
+        let outputs = turning.outputs(of, block);
+        let width = padded(outputs.len(), lanes);
+        for (term, sums) in sums.chunks_exact(width).take(terms + 1).enumerate() {
+            for (output, &sum) in outputs.clone().zip(sums) {
+                if term < terms {
+                    dweight[output * terms + term] = sum;
+                } else if let Some(dbias) = &mut dbias {
+                    dbias[output] = sum;
+                }
+            }
+        }
+    }
+}
+
+/// So many outputs and what fills their last vector.
+fn padded(outputs: usize, lanes: usize) -> usize {
+    outputs.next_multiple_of(lanes)
+}
+
+impl<T: Scalar> Task<'_, T> {
+    fn divide(self, pieces: usize) {
+        let Self { pass, shards, blocks, sums, room } = self;
+        let left = pieces / 2;
+        let by_shards = shards.len() > 1;
+        let count = if by_shards { shards.len() } else { blocks.len() };
+        let middle = count * left / pieces.max(1);
+        if pieces < 2 || middle == 0 {
+            return Task { pass, shards, blocks, sums, room }.run_best();
+        }
+        let (room0, room1) = room.split_at_mut(room_len(&pass.layout, pass.turning) * left);
+        let (sums0, sums1) = sums.split_at_mut(sums.len() / count * middle);
+        let cut = |range: &Range<usize>| (range.start..range.start + middle, range.start + middle..range.end);
+        let ((shards0, shards1), (blocks0, blocks1)) =
+            if by_shards { (cut(&shards), (blocks.clone(), blocks)) } else { ((shards.clone(), shards), cut(&blocks)) };
+        threads::join(
+            || Task { pass, shards: shards0, blocks: blocks0, sums: sums0, room: room0 }.divide(left),
+            || Task { pass, shards: shards1, blocks: blocks1, sums: sums1, room: room1 }.divide(pieces - left),
+        );
+    }
+
+    fn run_best(self) {
+        // SAFETY: the processor has the instructions; without any, this path is not taken.
+        unsafe {
+            match instructions() {
+                Instructions::Avx512 => T::weigh_avx512(self),
+                _ => T::weigh_avx2(self),
+            }
+        }
+    }
+
+    /// `R` taps at a time, and `D` for the rest.
+    ///
+    /// # Safety
+    /// The processor has the instructions of `V`.
+    #[inline(always)]
+    pub(super) unsafe fn run<V: Lanes<Number = T>, const R: usize, const D: usize>(self) {
+        let Self { pass, shards, blocks, sums, room } = self;
+        let Pass { of, layout, turning, x, dy, .. } = pass;
+        let [planes, turned, _] = room_lens(&layout, turning);
+        let (planes, room) = room[..room_len(&layout, turning)].split_at_mut(planes);
+        let (turned, turned_dy) = room.split_at_mut(turned);
+        planes.fill(T::ZERO);
+        sums.fill(T::ZERO);
+        let length = sums_len(&of, turning);
+        let examples = x.len() / layout.source();
+        for (shard, sums) in shards.zip(sums.chunks_exact_mut(length * blocks.len())) {
+            for example in examples * shard / pass.shards..examples * (shard + 1) / pass.shards {
+                let x = &x[example * layout.source()..][..layout.source()];
+                let dy = &dy[example * of.output_len()..][..of.output_len()];
+                // SAFETY: the function's promise, here and below.
+                unsafe { layout.put::<V>(x, planes) };
+                for (block, sums) in blocks.clone().zip(sums.chunks_exact_mut(length)) {
+                    let outputs = turning.outputs(&of, block);
+                    let mut part = Part { pass, dy, outputs, sums };
+                    unsafe {
+                        if turning.across {
+                            part.across::<V, R, D>(planes, turned, turned_dy);
+                        } else {
+                            part.within::<V, R, D>(planes, turned_dy);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What one example adds to the sums of one block of outputs.
+struct Part<'a, T> {
+    pass: Pass<'a, T>,
+    dy: &'a [T],
+    outputs: Range<usize>,
+    sums: &'a mut [T],
+}
+
+impl<T: Scalar> Part<'_, T> {
+    /// All outputs are of one group.
+    ///
+    /// # Safety
+    /// The processor has the instructions of `V`.
+    #[inline(always)]
+    unsafe fn within<V: Lanes<Number = T>, const R: usize, const D: usize>(
+        &mut self,
+        planes: &[T],
+        turned_dy: &mut [T],
+    ) {
+        let Pass { of, layout, distances, .. } = self.pass;
+        let channels = of.channels / of.groups;
+        let group = self.outputs.start / (of.outputs / of.groups);
+        let planes = &planes[group * channels * layout.channel()..];
+        let terms = &distances[..of.group_sum()];
+        // SAFETY: the function's promise; a term's distance leads from any pixel's place to a number of a plane.
+        unsafe {
+            if self.outputs.len() > V::N {
+                self.stretches::<V, R, D, 2, true>(planes, terms, 0, true, turned_dy);
+            } else {
+                self.stretches::<V, R, D, 1, true>(planes, terms, 0, true, turned_dy);
+            }
+        }
+    }
+
+    /// Each output has planes of its own, which become the lanes of one: those of the first channel of its group,
+    /// then of the second, and so on.
+    ///
+    /// # Safety
+    /// The processor has the instructions of `V`.
+    #[inline(always)]
+    unsafe fn across<V: Lanes<Number = T>, const R: usize, const D: usize>(
+        &mut self,
+        planes: &[T],
+        turned: &mut [T],
+        turned_dy: &mut [T],
+    ) {
+        let Pass { of, layout, distances, .. } = self.pass;
+        let (channels, outputs) = (of.channels / of.groups, of.outputs / of.groups);
+        let terms = &distances[..of.taps()];
+        for channel in 0..channels {
+            let of_lane = |lane: usize| ((self.outputs.start + lane) / outputs * channels + channel) * layout.channel();
+            turn(planes, of_lane, self.outputs.len(), layout.channel(), V::N, turned);
+            // SAFETY: the function's promise; as within a group, but that a number has become a vector.
+            unsafe {
+                self.stretches::<V, R, D, 1, false>(turned, terms, channel * terms.len(), channel == 0, turned_dy);
+            }
+        }
+    }
+
+    /// Goes through the pixels, a stretch at a time. The terms' sums begin with row `first`.
+    ///
+    /// # Safety
+    /// The processor has the instructions of `V`; the distances of the terms lead from any pixel's place to a number
+    /// of the planes, or with `SPLAT` false to a vector of them.
+    #[inline(always)]
+    unsafe fn stretches<V: Lanes<Number = T>, const R: usize, const D: usize, const C: usize, const SPLAT: bool>(
+        &mut self,
+        planes: &[T],
+        terms: &[u32],
+        first: usize,
+        bias: bool,
+        turned_dy: &mut [T],
+    ) {
+        let Pass { of, layout, .. } = self.pass;
+        let [height, width] = of.axes.map(|axis| axis.output);
+        let plane = of.output_plane();
+        let columns = width.min(ROW);
+        let rows = (STRETCH / columns).max(1);
+        let step = if SPLAT { 1 } else { V::N };
+        for row in (0..height).step_by(rows) {
+            for column in (0..width).step_by(columns) {
+                // Several rows only where they are whole: either way one stretch.
+                let (rows, columns) = (rows.min(height - row), columns.min(width - column));
+                let dy = &self.dy[row * width + column..];
+                let of_lane = |lane: usize| (self.outputs.start + lane) * plane;
+                turn(dy, of_lane, self.outputs.len(), rows * columns, C * V::N, turned_dy);
+                let tile = Tile {
+                    x: planes[(row * layout.lines[1].length + column) * step..].as_ptr(),
+                    x_row: layout.lines[1].length * step,
+                    dy: turned_dy.as_ptr(),
+                    rows,
+                    columns,
+                };
+                let sums = self.sums.as_mut_ptr();
+                // SAFETY: the function's promise; the sums have a row for each term and one for the bias.
+                unsafe {
+                    if bias {
+                        tile.bias::<V, C>(sums.add(of.group_sum() * C * V::N));
+                    }
+                    let mut done = 0;
+                    while done < terms.len() {
+                        let (left, sums) = (&terms[done..], sums.add((first + done) * C * V::N));
+                        if left.len() > D {
+                            tile.run::<V, R, C, SPLAT>(left, sums);
+                            done += R;
+                        } else {
+                            tile.run::<V, D, C, SPLAT>(left, sums);
+                            done += D;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A stretch of pixels.
+struct Tile<T> {
+    /// Where the first pixel lies in the first plane.
+    x: *const T,
+    x_row: usize,
+    /// (pixels, outputs)
+    dy: *const T,
+    rows: usize,
+    columns: usize,
+}
+
+impl<T: Scalar> Tile<T> {
+    /// Adds x·dy for the next `R` terms, the last again where fewer are left, and `C` vectors of outputs.
+    ///
+    /// # Safety
+    /// The processor has the instructions of `V`; what the distances lead to can be read, and `sums` written.
+    #[inline(always)]
+    unsafe fn run<V: Lanes<Number = T>, const R: usize, const C: usize, const SPLAT: bool>(
+        &self,
+        left: &[u32],
+        sums: *mut T,
+    ) {
+        // SAFETY: the function's promise.
+        unsafe {
+            let term = |r: usize| r.min(left.len() - 1);
+            let row_of = |r: usize| sums.add(term(r) * C * V::N);
+            let mut totals = [[V::zero(); C]; R];
+            for (r, totals) in totals.iter_mut().enumerate() {
+                for (c, total) in totals.iter_mut().enumerate() {
+                    *total = V::load(row_of(r).add(c * V::N));
+                }
+            }
+            let step = if SPLAT { 1 } else { V::N };
+            let mut x: [_; R] = std::array::from_fn(|r| self.x.add(*left.get_unchecked(term(r)) as usize * step));
+            let mut dy = self.dy;
+            for _ in 0..self.rows {
+                for column in 0..self.columns {
+                    let mut line = [V::zero(); C];
+                    for (c, line) in line.iter_mut().enumerate() {
+                        *line = V::load(dy.add(c * V::N));
+                    }
+                    for (x, totals) in x.iter().zip(&mut totals) {
+                        let x = if SPLAT { V::splat(x.add(column)) } else { V::load(x.add(column * V::N)) };
+                        for (total, &dy) in totals.iter_mut().zip(&line) {
+                            *total = total.multiply_add(x, dy);
+                        }
+                    }
+                    dy = dy.add(C * V::N);
+                }
+                // After the last row nothing is read there.
+                x = x.map(|x| x.wrapping_add(self.x_row));
+            }
+            for (r, totals) in totals.iter().enumerate() {
+                for (c, total) in totals.iter().enumerate() {
+                    total.store(row_of(r).add(c * V::N));
+                }
+            }
+        }
+    }
+
+    /// Adds dy, four pixels side by side, so that no sum waits for the one before.
+    ///
+    /// # Safety
+    /// The processor has the instructions of `V`; `sums` can be written.
+    #[inline(always)]
+    unsafe fn bias<V: Lanes<Number = T>, const C: usize>(&self, sums: *mut T) {
+        let pixels = self.rows * self.columns;
+        let whole = pixels / 4 * 4;
+        // SAFETY: the function's promise.
+        unsafe {
+            for c in 0..C {
+                let (dy, sum) = (self.dy.add(c * V::N), sums.add(c * V::N));
+                let at = |pixel: usize| V::load(dy.add(pixel * C * V::N));
+                let mut totals = [V::zero(); 4];
+                for pixel in (0..whole).step_by(4) {
+                    for (i, total) in totals.iter_mut().enumerate() {
+                        *total = total.add(at(pixel + i));
+                    }
+                }
+                let mut total = totals[0].add(totals[1]).add(totals[2].add(totals[3]));
+                for pixel in whole..pixels {
+                    total = total.add(at(pixel));
+                }
+                V::load(sum).add(total).store(sum);
+            }
+        }
+    }
+}
+
+/// Turns `lanes` rows of `count` numbers to (count, width), with zeros where there are fewer lanes.
+#[inline(always)]
+fn turn<T: Scalar>(
+    source: &[T],
+    of_lane: impl Fn(usize) -> usize,
+    lanes: usize,
+    count: usize,
+    width: usize,
+    target: &mut [T],
+) {
+    const SIDE: usize = 4;
+    let target = &mut target[..count * width];
+    for first in (0..width).step_by(SIDE) {
+        let rows: [&[T]; SIDE] = std::array::from_fn(|lane| match first + lane < lanes {
+            true => &source[of_lane(first + lane)..][..count],
+            false => &[],
+        });
+        let whole = if first + SIDE <= lanes { count / SIDE * SIDE } else { 0 };
+        for place in (0..whole).step_by(SIDE) {
+            // SAFETY: each row has `count` numbers, and `target` as many lines of `width`.
+            unsafe {
+                let square = rows.map(|row| row.as_ptr().add(place).cast::<[T; SIDE]>().read());
+                for i in 0..SIDE {
+                    let line = square.map(|row| row[i]);
+                    target.as_mut_ptr().add((place + i) * width + first).cast::<[T; SIDE]>().write(line);
+                }
+            }
+        }
+        for place in whole..count {
+            for (lane, row) in rows.iter().enumerate() {
+                target[place * width + first + lane] = row.get(place).copied().unwrap_or(T::ZERO);
+            }
+        }
+    }
+}
