@@ -481,8 +481,14 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
                 };
                 product(before.t(), after, Start::Zero, pass.dparams.matrix(first + 1));
                 if self.bias {
-                    reduce::column_sums(du, pass.dparams.vector(first + 2));
-                    reduce::column_sums(dv, pass.dparams.vector(first + 3));
+                    // In the room of Wᵀ, which is done with.
+                    let db = &mut w_t[..gates];
+                    reduce::column_sums(du, db);
+                    pass.dparams.vector(first + 2).copy_from_slice(db);
+                    if C::APART {
+                        reduce::column_sums(dv, db);
+                    }
+                    pass.dparams.vector(first + 3).copy_from_slice(db);
                 }
                 // dx = du W_ihᵀ, of both directions together
                 if layer > 0 || pass.dx.get(0).is_some() {

@@ -67,6 +67,8 @@ impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: us
     #[inline(always)]
     fn run(mut self) {
         let (steps, examples, hidden) = self.h.dim();
+        let (mut x, mut v) = ([[T::ZERO; LANES]; GATES], [[T::ZERO; LANES]; GATES]);
+        let (mut s, mut k) = ([[T::ZERO; LANES]; STATE], [[T::ZERO; LANES]; KEPT]);
         self.state.fill(T::ZERO);
         for passed in 0..steps {
             let step = self.way.step(passed, steps);
@@ -88,22 +90,21 @@ impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: us
                 let kept = &mut kept[KEPT * row..][..KEPT * hidden];
                 for unit in (0..hidden).step_by(LANES) {
                     let width = LANES.min(hidden - unit);
-                    let x: [_; GATES] = from_fn(|gate| load(&kept[gate * hidden + unit..][..width]));
-                    let v: [_; GATES] = from_fn(|gate| load(&from_h[gate * hidden + unit..][..width]));
-                    let before: [_; STATE] = from_fn(|plane| load(&state[plane][row + unit..][..width]));
-                    let (mut after, mut keep) = ([[T::ZERO; LANES]; STATE], [[T::ZERO; LANES]; KEPT]);
+                    load(kept, hidden, unit, width, &mut x);
+                    load(from_h, hidden, unit, width, &mut v);
+                    for (state, lanes) in state.iter().zip(&mut s) {
+                        load_lanes(&state[row + unit..][..width], lanes);
+                    }
                     for lane in 0..LANES {
-                        let made = self.cell.forward(pick(&x, lane), pick(&v, lane), pick(&before, lane));
-                        put(made.0, &mut after, lane);
-                        put(made.1, &mut keep, lane);
+                        let (state, keep) = self.cell.forward(pick(&x, lane), pick(&v, lane), pick(&s, lane));
+                        put(state, &mut s, lane);
+                        put(keep, &mut k, lane);
                     }
-                    for (keep, kept) in keep.iter().zip(kept.chunks_exact_mut(hidden)) {
-                        store(keep, &mut kept[unit..][..width]);
+                    store(&k, hidden, unit, width, kept);
+                    for (lanes, state) in s.iter().zip(&mut state) {
+                        store_lanes(lanes, &mut state[row + unit..][..width]);
                     }
-                    for (after, state) in after.iter().zip(&mut state) {
-                        store(after, &mut state[row + unit..][..width]);
-                    }
-                    store(&after[0], &mut h[row + unit..][..width]);
+                    store_lanes(&s[0], &mut h[row + unit..][..width]);
                 }
             }
         }
@@ -167,6 +168,8 @@ impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: us
     fn run(mut self) {
         let (steps, examples, _) = self.kept.dim();
         let hidden = self.w_t.ncols();
+        let (mut x, mut v) = ([[T::ZERO; LANES]; GATES], [[T::ZERO; LANES]; GATES]);
+        let (mut ds, mut k, mut dh) = ([[T::ZERO; LANES]; STATE], [[T::ZERO; LANES]; KEPT], [T::ZERO; LANES]);
         for passed in (0..steps).rev() {
             let step = self.way.step(passed, steps);
             let kept = contiguous(self.kept.index_axis(Axis(0), step));
@@ -188,32 +191,30 @@ impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: us
                 let dy = dy.as_ref().map(|dy| contiguous(dy.split_at(Axis(0), example).1.split_at(Axis(0), 1).0));
                 for unit in (0..hidden).step_by(LANES) {
                     let width = LANES.min(hidden - unit);
-                    let keep: [_; KEPT] = from_fn(|slot| load(&kept[slot * hidden + unit..][..width]));
-                    let mut after: [_; STATE] = from_fn(|plane| load(&dstate[plane][row + unit..][..width]));
+                    load(kept, hidden, unit, width, &mut k);
+                    for (dstate, lanes) in dstate.iter().zip(&mut ds) {
+                        load_lanes(&dstate[row + unit..][..width], lanes);
+                    }
                     if let Some(dy) = dy {
-                        let dy = load(&dy[unit..][..width]);
-                        (0..LANES).for_each(|lane| after[0][lane] += dy[lane]);
+                        load_lanes(&dy[unit..][..width], &mut dh);
+                        for (dstate, dy) in ds[0].iter_mut().zip(dh) {
+                            *dstate += dy;
+                        }
                     }
-                    let mut before = [[T::ZERO; LANES]; STATE];
-                    let (mut from_x, mut from_h) = ([[T::ZERO; LANES]; GATES], [[T::ZERO; LANES]; GATES]);
                     for lane in 0..LANES {
-                        let gradient = self.cell.backward(pick(&keep, lane), pick(&after, lane));
-                        put(gradient.from_x, &mut from_x, lane);
+                        let gradient = self.cell.backward(pick(&k, lane), pick(&ds, lane));
+                        put(gradient.from_x, &mut x, lane);
                         if C::APART {
-                            put(gradient.from_h, &mut from_h, lane);
+                            put(gradient.from_h, &mut v, lane);
                         }
-                        put(gradient.state, &mut before, lane);
+                        put(gradient.state, &mut ds, lane);
                     }
-                    for (from_x, du) in from_x.iter().zip(du.chunks_exact_mut(hidden)) {
-                        store(from_x, &mut du[unit..][..width]);
-                    }
+                    store(&x, hidden, unit, width, du);
                     if let Some(dv) = &mut dv {
-                        for (from_h, dv) in from_h.iter().zip(dv.chunks_exact_mut(hidden)) {
-                            store(from_h, &mut dv[unit..][..width]);
-                        }
+                        store(&v, hidden, unit, width, dv);
                     }
-                    for (before, dstate) in before.iter().zip(&mut dstate) {
-                        store(before, &mut dstate[row + unit..][..width]);
+                    for (lanes, dstate) in ds.iter().zip(&mut dstate) {
+                        store_lanes(lanes, &mut dstate[row + unit..][..width]);
                     }
                 }
             }
@@ -280,23 +281,42 @@ fn planes<'a, T, const N: usize>(state: &'a mut ArrayViewMut3<'_, T>) -> [&'a mu
     from_fn(|_| planes.next().map_or(&mut [][..], contiguous_mut))
 }
 
-/// Up to [`LANES`] numbers, and zeros after them.
+/// Reads `width` numbers from `unit` on of each of N vectors that lie one after another; what the lanes beyond hold is
+/// computed with and thrown away.
 #[inline(always)]
-fn load<T: Scalar>(from: &[T]) -> [T; LANES] {
-    let mut lanes = [T::ZERO; LANES];
-    match from.first_chunk() {
-        Some(whole) => lanes = *whole,
-        None => lanes[..from.len()].copy_from_slice(from),
+fn load<T: Scalar, const N: usize>(
+    from: &[T],
+    hidden: usize,
+    unit: usize,
+    width: usize,
+    lanes: &mut [[T; LANES]; N],
+) {
+    for (from, lanes) in from.chunks_exact(hidden).zip(lanes) {
+        load_lanes(&from[unit..][..width], lanes);
     }
-    lanes
 }
 
-/// As many of the numbers as there is room for.
+/// The way back of [`load`].
 #[inline(always)]
-fn store<T: Scalar>(lanes: &[T; LANES], to: &mut [T]) {
+fn store<T: Scalar, const N: usize>(lanes: &[[T; LANES]; N], hidden: usize, unit: usize, width: usize, to: &mut [T]) {
+    for (lanes, to) in lanes.iter().zip(to.chunks_exact_mut(hidden)) {
+        store_lanes(lanes, &mut to[unit..][..width]);
+    }
+}
+
+#[inline(always)]
+fn load_lanes<T: Scalar>(from: &[T], lanes: &mut [T; LANES]) {
+    match from.first_chunk() {
+        Some(whole) => *lanes = *whole,
+        None => lanes.iter_mut().zip(from).for_each(|(lane, &x)| *lane = x),
+    }
+}
+
+#[inline(always)]
+fn store_lanes<T: Scalar>(lanes: &[T; LANES], to: &mut [T]) {
     match to.first_chunk_mut() {
         Some(whole) => *whole = *lanes,
-        None => to.copy_from_slice(&lanes[..to.len()]),
+        None => to.iter_mut().zip(lanes).for_each(|(x, &lane)| *x = lane),
     }
 }
 
