@@ -21,8 +21,11 @@ pub mod prelude {
     pub use crate::losses::{
         BinaryCrossEntropyWithLogits, Huber, Loss, MeanAbsoluteError, MeanSquaredError, SoftmaxCrossEntropy, Target,
     };
-    pub use crate::network::{Block, Branches, Graph, Network, NetworkObjective, Node, Purpose, Residual, Sequential};
-    pub use crate::optim::{Adam, AdamW, GradientDescent, Objective, Optimizer, Sgd};
+    pub use crate::network::{
+        Block, Branches, Frozen, Gated, Graph, Named, Network, NetworkObjective, Node, Purpose, Repeat, Residual,
+        Sequential, Shared,
+    };
+    pub use crate::optim::{Adam, AdamW, GradientDescent, Objective, Optimizer, Penalty, Sgd};
     pub use crate::tensor::threads::Threads;
     pub use crate::tensor::{Batch, Init, Scalar, Seed, Shape, ShapeError};
     pub use crate::train::metrics::{self, Accuracy};

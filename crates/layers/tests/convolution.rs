@@ -188,7 +188,9 @@ fn what_does_not_fit_is_refused_in_a_sentence() {
         refusal(&larger.clone().with_output_padding(2), [1, 5, 5])
             .contains("the output padding 2 must be smaller than the stride 2 or the dilation 1")
     );
-    assert!(refusal(&larger.clone().with_padding(2), [1, 1, 5]).contains("of 3 numbers the padding 2 and 2 leaves none"));
+    assert!(
+        refusal(&larger.clone().with_padding(2), [1, 1, 5]).contains("of 3 numbers the padding 2 and 2 leaves none")
+    );
     assert!(refusal(&larger.clone().with_groups(3), [1, 5, 5]).contains("3 groups must divide"));
     assert!(refusal(&larger.clone().with_stride(usize::MAX), [1, 5, 5]).contains("larger than can be counted"));
     assert!(refusal(&larger, [1, 0, 5]).contains("empty"));

@@ -2,7 +2,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use downhill_layers::{Add, Concat, Layer};
+use downhill_layers::{Add, Concat, Layer, Multiply};
 use downhill_tensor::ShapeError;
 
 use crate::{Graph, Node};
@@ -124,6 +124,37 @@ impl<B: Block> Block for Residual<B> {
     fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
         let y = self.0.wire(graph, x)?;
         graph.scoped("add", |graph| graph.place(Add, &[x, y]))
+    }
+}
+
+/// A block and a gate that lets it through: y = f(x) ⊙ g(x), with the gate mostly ending in a sigmoid.
+///
+/// dJ/df = g ⊙ dJ/dy and dJ/dg = f ⊙ dJ/dy.
+/// The names are `value` and `gate`. Source: Dauphin et al. 2016 (arXiv 1612.08083).
+///
+/// ```
+/// use downhill_layers::{Affine, Sigmoid};
+/// use downhill_network::{Gated, Network, sequential};
+/// use downhill_tensor::Seed;
+///
+/// let gated = Gated { value: Affine::new(4), gate: sequential![Affine::new(4), Sigmoid] };
+/// let network = Network::<f32>::build([3], gated, Seed(0))?;
+/// assert_eq!(network.parameter("gate.0.weight")?.shape(), [4, 3]);
+/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gated<V, G> {
+    /// What is let through, f.
+    pub value: V,
+    /// How much of it, g.
+    pub gate: G,
+}
+
+impl<V: Block, G: Block> Block for Gated<V, G> {
+    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
+        let value = graph.scoped("value", |graph| self.value.wire(graph, x))?;
+        let gate = graph.scoped("gate", |graph| self.gate.wire(graph, x))?;
+        graph.scoped("multiply", |graph| graph.place(Multiply, &[value, gate]))
     }
 }
 

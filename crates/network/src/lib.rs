@@ -13,7 +13,7 @@ mod summary;
 mod transformer;
 mod workspace;
 
-pub use block::{Block, Branches, Frozen, Named, Repeat, Residual, Sequential, Shared};
+pub use block::{Block, Branches, Frozen, Gated, Named, Repeat, Residual, Sequential, Shared};
 pub use description::{DescriptionError, NetworkDescription, StepDescription};
 pub use graph::{Graph, Node};
 pub use memory::Purpose;

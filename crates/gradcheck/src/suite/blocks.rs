@@ -1,6 +1,6 @@
 use downhill_layers::{Affine, Dropout, Flatten, Gelu, LogSoftmax, Relu, Sigmoid, Softmax, Tanh};
 use downhill_losses::{MeanSquaredError, Target};
-use downhill_network::{Block, Frozen, Named, Network, Repeat, Residual, Shared, branches, sequential};
+use downhill_network::{Block, Frozen, Gated, Named, Network, Repeat, Residual, Shared, branches, sequential};
 use downhill_tensor::{Batch, Seed, Shape, Stream};
 
 use super::{Entry, Kind, between, size};
@@ -28,6 +28,11 @@ blocks! {
         let (a, b) = (size(s, 5), size(s, 4));
         let frozen = Frozen(sequential![Affine::new(a), Tanh]);
         check(sequential![Affine::new(a), frozen, Affine::new(b), Frozen(Affine::new(2))], size(s, 4), s)
+    },
+    Gated: |s| {
+        let width = size(s, 5);
+        let gated = Gated { value: Affine::new(width), gate: sequential![Affine::new(width), Sigmoid] };
+        check(sequential![gated, Affine::new(2)], size(s, 4), s)
     },
     Named: |s| {
         let hidden = size(s, 5);
