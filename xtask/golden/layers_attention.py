@@ -6,14 +6,16 @@ import torch.nn.functional as F
 from support.layers import Golden
 
 
-def rotated(x, heads, base):
-    """Rotary positions of the paper, on (batch, steps, width): neighbours are a pair, turned as a complex number."""
+def rotated(x, heads, base, interleaved):
+    """Rotary positions on (batch, steps, width): two numbers of a head are a pair, turned as a complex number."""
     batch, steps, width = x.shape
     half = width // heads // 2
-    pairs = torch.view_as_complex(x.reshape(batch, steps, heads, half, 2))
+    x = x.reshape(batch, steps, heads, 2 * half)
+    pairs = torch.complex(*((x[..., 0::2], x[..., 1::2]) if interleaved else (x[..., :half], x[..., half:])))
     angles = torch.outer(torch.arange(steps).double(), base ** (-torch.arange(half).double() / half))
     turned = pairs * torch.polar(torch.ones_like(angles), angles).to(pairs.dtype)[:, None, :]
-    return torch.view_as_real(turned).reshape(batch, steps, width)
+    parts = [turned.real, turned.imag]
+    return (torch.stack(parts, -1) if interleaved else torch.cat(parts, -1)).reshape(batch, steps, width)
 
 
 def mask_of_lengths(lengths, steps):
@@ -33,14 +35,15 @@ def pytorch(x, memory, theta, heads, bias, causal, lengths, dropout, training):
     return y.transpose(0, 1)
 
 
-def by_hand(x, memory, theta, heads, bias, causal, lengths, base):
+def by_hand(x, memory, theta, heads, bias, causal, lengths, base, interleaved):
     """With rotary positions, which PyTorch's own function does not know."""
     in_weight, in_bias, out_weight, out_bias = theta if bias else (theta[0], None, theta[1], None)
     (batch, steps, width), others = x.shape, memory.shape[1]
     weights = in_weight.T.chunk(3)
     biases = [None] * 3 if in_bias is None else in_bias.chunk(3)
     q, k, v = [F.linear(of, weight, bias) for of, weight, bias in zip([x, memory, memory], weights, biases)]
-    q, k, v = [of.reshape(batch, -1, heads, width // heads).transpose(1, 2) for of in [rotated(q, heads, base), rotated(k, heads, base), v]]
+    turned = [rotated(of, heads, base, interleaved) for of in [q, k]]
+    q, k, v = [of.reshape(batch, -1, heads, width // heads).transpose(1, 2) for of in [*turned, v]]
     mask = torch.ones(batch, 1, steps, others, dtype=torch.bool)
     if causal:
         mask = mask.tril()
@@ -48,6 +51,10 @@ def by_hand(x, memory, theta, heads, bias, causal, lengths, base):
         mask = mask & ~mask_of_lengths(lengths, others)[:, None, None, :]
     context = F.scaled_dot_product_attention(q, k, v, mask)
     return F.linear(context.transpose(1, 2).reshape(batch, steps, width), out_weight.T, out_bias)
+
+
+def rotary(base=10000.0, interleaved=False):
+    return {"base": base, "interleaved": interleaved}
 
 
 def multi_head_attention():
@@ -70,7 +77,7 @@ def multi_head_attention():
             lengths = x[-1] if padded else None
             memory = x[1] if others is not None else x[0]
             if rotary is not None:
-                return by_hand(x[0], memory, theta, heads, bias, causal, lengths, rotary)
+                return by_hand(x[0], memory, theta, heads, bias, causal, lengths, **rotary)
             return pytorch(x[0], memory, theta, heads, bias, causal, lengths, dropout, training)
 
         golden.case(
@@ -101,9 +108,9 @@ def multi_head_attention():
     # Dropout where nothing is left to chance.
     case(2, 3, 2, 2, dropout=1.0)
     case(2, 3, 2, 2, dropout=0.4, training=False)
-    case(1, 4, 4, 2, rotary=10000.0)
-    case(1, 5, 4, 1, rotary=100.0, causal=True, padded=True)
-    case(2, 3, 2, 1, others=6, rotary=10000.0, bias=False)
+    case(1, 4, 4, 2, rotary=rotary())
+    case(1, 5, 4, 1, rotary=rotary(100.0, True), causal=True, padded=True)
+    case(2, 3, 2, 1, others=6, rotary=rotary(), bias=False)
     case(1, 9, 2, 1, others=17, causal=True)
     case(3, 1, 2, 2, padded=True, others=6)
     case(1, 33, 2, 1, causal=True, bias=False)

@@ -29,7 +29,7 @@ impl Dropout {
     }
 
     /// 1/(1 − p), and 0 where nothing is ever kept.
-    fn scale(self) -> f64 {
+    pub(crate) fn scale(self) -> f64 {
         if self.probability < 1.0 { 1.0 / (1.0 - self.probability) } else { 0.0 }
     }
 

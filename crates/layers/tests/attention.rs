@@ -1,6 +1,6 @@
 //! Attention at its edges: masks, dropout, long sequences, threads, and every way in which it does not fit.
 
-use downhill_layers::{Bound, Layer, Mode, MultiHeadAttention};
+use downhill_layers::{Bound, Layer, Mode, MultiHeadAttention, RotaryPositions};
 use downhill_tensor::threads::Threads;
 use downhill_tensor::{Seed, Shape};
 use ndarray::{Array2, array, s};
@@ -152,7 +152,7 @@ fn rotary_positions_are_what_tells_the_order_of_the_keys() {
     };
     let [y, other] = both(layer.clone());
     close("y", y.as_slice().unwrap(), other.as_slice().unwrap());
-    let [y, other] = both(layer.with_rotary_positions(10.0));
+    let [y, other] = both(layer.with_rotary_positions(RotaryPositions::new().with_base(10.0)));
     assert!((y - other).iter().any(|difference| difference.abs() > 1e-3));
 }
 
@@ -162,7 +162,10 @@ fn bits_do_not_depend_on_threads() {
         (MultiHeadAttention::new(4), vec![Shape::from([40, 32])]),
         (MultiHeadAttention::new(4).causal().with_dropout(0.2), vec![[40, 32].into()]),
         (MultiHeadAttention::new(2).with_lengths(), vec![[40, 32].into(), [1].into()]),
-        (MultiHeadAttention::new(2).with_rotary_positions(1e4), vec![[150, 32].into(), [600, 32].into()]),
+        (
+            MultiHeadAttention::new(2).with_rotary_positions(RotaryPositions::new()),
+            vec![[150, 32].into(), [600, 32].into()],
+        ),
     ];
     for (layer, shapes) in settings {
         let examples = 7;
@@ -244,8 +247,11 @@ fn what_does_not_fit_is_an_error_with_its_values() {
     assert!(text(MultiHeadAttention::new(0), &[sequence]).contains("into 0 heads"));
     assert!(text(plain.clone().with_dropout(1.5), &[sequence]).contains("must lie in [0, 1], but is 1.5"));
     assert!(text(plain.clone().with_dropout(f64::NAN), &[sequence]).contains("but is NaN"));
-    assert!(text(plain.clone().with_rotary_positions(-1.0), &[sequence]).contains("positive and finite, but is -1"));
-    assert!(text(MultiHeadAttention::new(4).with_rotary_positions(10.0), &[sequence]).contains("but 1, the size of"));
+    let turned = |layer: &MultiHeadAttention, base| {
+        text(layer.clone().with_rotary_positions(RotaryPositions::new().with_base(base)), &[sequence])
+    };
+    assert!(turned(&plain, -1.0).contains("a finite number above 0, but is -1"));
+    assert!(turned(&MultiHeadAttention::new(4), 10.0).contains("must be even, but it is 1"));
     assert!(
         text(plain.clone().with_lengths(), &[sequence, [5].into()])
             .contains("one number for each example, must have equal shapes, but one is 1 and the other is 5")

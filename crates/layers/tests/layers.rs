@@ -269,7 +269,11 @@ fn every_description_survives_json() {
         LeakyRelu::default().into(),
         LearntPositions::new().into(),
         LogSoftmax.into(),
-        MultiHeadAttention::new(4).causal().with_lengths().with_rotary_positions(100.0).into(),
+        MultiHeadAttention::new(4)
+            .causal()
+            .with_lengths()
+            .with_rotary_positions(RotaryPositions::new().interleaved())
+            .into(),
         LogSigmoid.into(),
         MaxPool1d::new(3).with_dilation(2).into(),
         MaxPool2d::new(3).with_stride([1, 2]).into(),

@@ -10,6 +10,7 @@ mod network;
 mod objective;
 mod passes;
 mod summary;
+mod transformer;
 mod workspace;
 
 pub use block::{Block, Branches, Frozen, Gated, Named, Repeat, Residual, Sequential, Shared};
@@ -19,4 +20,5 @@ pub use memory::Purpose;
 pub use network::Network;
 pub use objective::{NetworkObjective, PassError};
 pub use summary::Summary;
+pub use transformer::TransformerEncoderBlock;
 pub use workspace::Workspace;

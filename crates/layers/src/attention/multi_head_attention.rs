@@ -3,12 +3,12 @@ use std::ops::Range;
 use downhill_tensor::product::{Start, product};
 use downhill_tensor::reduce::column_sums;
 use downhill_tensor::{
-    Batch, Divisible, Gain, Init, Kernel, Runs, RunsMut, Scalar, Shape, ShapeError, parallel_runs, prefetch, vectorized,
+    Batch, Divisible, Gain, Init, Kernel, Runs, RunsMut, Scalar, Shape, ShapeError, elementwise, parallel_runs,
+    prefetch, vectorized,
 };
 use ndarray::{ArrayBase, ArrayView2, ArrayViewMut2, Axis, Ix2, RawData, Slice};
 
-use super::rotary::{self, Turn};
-use crate::{Backward, Forward, Inputs, Layer, Parameter, Signature, Streams};
+use crate::{Backward, Dropout, Forward, Inputs, Layer, Parameter, RotaryPositions, Signature, Streams};
 
 const NAME: &str = "MultiHeadAttention";
 
@@ -95,7 +95,7 @@ pub struct MultiHeadAttention {
     causal: bool,
     lengths: bool,
     dropout: f64,
-    rotary: Option<f64>,
+    rotary: Option<RotaryPositions>,
 }
 
 impl MultiHeadAttention {
@@ -135,13 +135,10 @@ impl MultiHeadAttention {
         self
     }
 
-    /// Rotary positions: the pair of numbers 2i and 2i + 1 of each head of Q and K is turned by the angle
-    /// position · base^(−2i/d), so that scores depend on how far apart two positions are. The usual base is 10000.
-    ///
-    /// Pairs are neighbours, as in the paper; some others turn the numbers i and i + d/2 as a pair.
+    /// Turns the heads of Q and K by their [`RotaryPositions`], so that scores depend on how far apart two steps are.
     #[must_use]
-    pub fn with_rotary_positions(mut self, base: f64) -> Self {
-        self.rotary = Some(base);
+    pub fn with_rotary_positions(mut self, positions: RotaryPositions) -> Self {
+        self.rotary = Some(positions);
         self
     }
 
@@ -178,20 +175,9 @@ impl MultiHeadAttention {
         if heads == 0 || !width.is_multiple_of(heads) {
             return fail(format!("the width {width} can't be cut into {heads} heads of equal size"));
         }
-        if !(0.0..=1.0).contains(&self.dropout) {
-            return fail(format!("the dropout probability must lie in [0, 1], but is {}", self.dropout));
-        }
-        if let Some(base) = self.rotary {
-            let head = width / heads;
-            if !head.is_multiple_of(2) {
-                return fail(format!(
-                    "rotary positions turn pairs of numbers, but {head}, the size of a head, is odd (width {width}, \
-                     {heads} heads)"
-                ));
-            }
-            if !(base > 0.0 && base.is_finite()) {
-                return fail(format!("the base of rotary positions must be positive and finite, but is {base}"));
-            }
+        Dropout::new(self.dropout).check(NAME)?;
+        if let Some(rotary) = self.rotary {
+            rotary.check(NAME, width / heads)?;
         }
         let steps = x[0].saturating_add(memory[0]);
         let largest = [&[8, steps, width][..], &[3, width, width], &[2, heads, x[0], memory[0]]];
@@ -206,18 +192,18 @@ impl MultiHeadAttention {
         if self.bias { 2 } else { 1 }
     }
 
-    /// How many numbers the turns of rotary positions are.
-    fn turns(&self, sizes: Sizes) -> usize {
+    /// How many numbers the table of rotary positions holds.
+    fn table(&self, sizes: Sizes) -> usize {
         if self.rotary.is_some() { sizes.queries.max(sizes.keys) * sizes.head } else { 0 }
     }
 
     /// Turns queries (examples · queries, width) and keys, the first half of rows (examples · keys, 2 width).
-    fn turn<T: Scalar>(&self, sizes: Sizes, turns: &mut [T], q: &mut [T], kv: &mut [T], way: Turn) {
-        let Some(base) = self.rotary else { return };
+    fn turn<T: Scalar>(&self, sizes: Sizes, table: &mut [T], q: &mut [T], kv: &mut [T], back: bool) {
+        let Some(rotary) = self.rotary else { return };
         let Sizes { queries, keys, width, head, .. } = sizes;
-        rotary::fill(turns, head, base);
-        rotary::turn(q, width, width, &turns[..queries * head], head, way);
-        rotary::turn(kv, 2 * width, width, &turns[..keys * head], head, way);
+        rotary.fill(table, head);
+        rotary.turn(table, head, q, [queries, width, width], back);
+        rotary.turn(table, head, kv, [keys, 2 * width, width], back);
     }
 }
 
@@ -258,7 +244,7 @@ impl Layer for MultiHeadAttention {
         let saved = sizes.saved();
         Ok(signature
             .saves(saved.iter().sum(), 1)
-            .scratch(saved[0] + saved[1] + sizes.room(), self.turns(sizes))
+            .scratch(saved[0] + saved[1] + sizes.room(), self.table(sizes))
             .backward_without_y())
     }
 
@@ -270,7 +256,7 @@ impl Layer for MultiHeadAttention {
         let (kv, rest) = rest.split_at_mut(kv);
         let (context, rest) = rest.split_at_mut(context);
         let Some((factor, kept)) = rest.split_last_mut() else { return };
-        let (turns, room) = pass.scratch.split_at_mut(self.turns(sizes));
+        let (table, room) = pass.scratch.split_at_mut(self.table(sizes));
 
         // Q = x Wq + bq        (K V) = m (Wk Wv) + (bk bv)
         let (w_q, w_kv) = pass.params.matrix(0).split_at(Axis(1), width);
@@ -282,12 +268,12 @@ impl Layer for MultiHeadAttention {
         };
         product(x.rows(), w_q, b_q, matrix_mut(q, width));
         product(memory.rows(), w_kv, b_kv, matrix_mut(kv, 2 * width));
-        self.turn(sizes, turns, q, kv, Turn::Forward);
+        self.turn(sizes, table, q, kv, false);
 
         // C = softmax(Q Kᵀ/√d) V
-        let drops = self.dropout > 0.0 && pass.mode.is_training();
-        *factor = T::of(if drops && self.dropout < 1.0 { 1.0 / (1.0 - self.dropout) } else { 1.0 });
-        let drop = drops.then_some(Drop { threshold: (self.dropout * 4_294_967_296.0) as u64, random: pass.random });
+        let dropout = Some(Dropout::new(self.dropout)).filter(|_| sizes.drops && pass.mode.is_training());
+        *factor = dropout.map_or(T::ONE, |dropout| T::of(dropout.scale()));
+        let drop = dropout.map(|dropout| (dropout, pass.random));
         let heads = Heads { sizes, lengths, factor: *factor, drop };
         let [q_length, kv_length, context_length, kept_length] = sizes.saved();
         let parts = (
@@ -311,7 +297,7 @@ impl Layer for MultiHeadAttention {
         let (kv, rest) = rest.split_at(kv);
         let (context, rest) = rest.split_at(context);
         let Some((&factor, kept)) = rest.split_last() else { return };
-        let (turns, rest) = pass.scratch.split_at_mut(self.turns(sizes));
+        let (table, rest) = pass.scratch.split_at_mut(self.table(sizes));
         let (dq, rest) = rest.split_at_mut(q.len());
         let (dkv, room) = rest.split_at_mut(kv.len());
 
@@ -335,7 +321,7 @@ impl Layer for MultiHeadAttention {
         );
         let heads = Heads { sizes, lengths, factor, drop: None };
         parallel_runs(Attend { heads, first: 0, parts }, 2 * sizes.work(examples));
-        self.turn(sizes, turns, dq, dkv, Turn::Backward);
+        self.turn(sizes, table, dq, dkv, true);
 
         // dWq = xᵀ dQ        d(Wk Wv) = mᵀ (dK dV)        db = Σ_rows of each
         let (dq, dkv) = (matrix(dq, width), matrix(dkv, 2 * width));
@@ -469,16 +455,8 @@ struct Heads<'a, T> {
     lengths: &'a [T],
     /// What weights that are not dropped are multiplied by.
     factor: T,
-    /// Which are dropped, on the way forward.
-    drop: Option<Drop>,
-}
-
-/// Which weights are dropped.
-#[derive(Clone, Copy)]
-struct Drop {
-    /// A weight is dropped where 32 random bits lie below.
-    threshold: u64,
-    random: Streams,
+    /// How they are dropped, on the way forward.
+    drop: Option<(Dropout, Streams)>,
 }
 
 /// Some examples, the `first` of which has this number in its batch, on the way that the parts belong to.
@@ -549,13 +527,13 @@ impl<T: Scalar> Heads<'_, T> {
 
     /// C = softmax(Q Kᵀ/√d) V, for all heads of one example.
     fn ahead(&self, example: usize, q: &[T], kv: &[T], context: &mut [T], kept: &mut [T], room: &mut [T]) {
-        let &Heads { sizes, factor, .. } = self;
+        let sizes = self.sizes;
         let Sizes { keys, width, .. } = sizes;
         let there = self.there(example);
         [q, kv].into_iter().for_each(prefetch);
         let (q, (k, v)) = (matrix(q, width), matrix(kv, 2 * width).split_at(Axis(1), width));
         let mut context = matrix_mut(context, width);
-        let mut dropping = self.drop.map(|drop| (drop.threshold, drop.random.example(example)));
+        let mut drop = self.drop.map(|(dropout, random)| (dropout, random.example(example)));
         for (head, kept) in kept.chunks_exact_mut(sizes.kept()).enumerate() {
             let columns = sizes.columns(head);
             for queries in sizes.blocks() {
@@ -573,15 +551,14 @@ impl<T: Scalar> Heads<'_, T> {
                 sizes.mask(&queries, p);
                 // P = softmax(S/√d)
                 vectorized(Softmax { scale: sizes.scale(), row, p, log_sums });
-                let weights = match &mut dropping {
-                    Some((threshold, stream)) => {
-                        for (p, weight) in p.iter_mut().zip(&mut *spare) {
-                            let drop = u64::from(stream.bits()) < *threshold;
-                            *weight = if drop { T::ZERO } else { factor * *p };
-                            // Backward knows a dropped weight by its sign.
-                            *p = if drop { -*p } else { *p };
-                        }
-                        &spare[..row * visible]
+                let weights = match &mut drop {
+                    Some((dropout, stream)) => {
+                        let weights = &mut spare[..row * visible];
+                        dropout.draw(weights, stream);
+                        elementwise::update(p, weights, |p, m| p * m);
+                        // Backward knows a dropped weight by its sign.
+                        elementwise::update(weights, p, |w, p| if w == T::ZERO { -p } else { p });
+                        &*weights
                     }
                     None => &*p,
                 };

@@ -73,12 +73,41 @@ impl RotaryPositions {
         self
     }
 
-    /// Turns all pairs of `y`, forward or back, by the angles whose cosines and sines are in `table`.
-    fn turn<T: Scalar>(self, table: &[T], y: &mut [T], shape: Shape, back: bool) {
-        let width = shape[shape.rank() - 1];
+    /// Refuses a width that has no pairs, and a base that has no powers.
+    pub(crate) fn check(self, by: &'static str, width: usize) -> Result<(), ShapeError> {
+        if width % 2 == 1 {
+            let reason = format!("features turn in pairs, so that their number must be even, but it is {width}");
+            return Err(ShapeError::Setting { by, reason });
+        }
+        check_base(by, self.base)
+    }
+
+    /// Overwrites the cosines and then the sines of each step.
+    ///
+    /// # Shapes
+    /// table: (steps, width)
+    pub(crate) fn fill<T: Scalar>(self, table: &mut [T], width: usize) {
+        let steps = table.len() / width.max(1);
+        let sweep = Table { log_base: self.base.ln(), width };
+        parallel_runs(Over(sweep, (0..steps, RunsMut::new(table, width))), 16 * steps * width);
+    }
+
+    /// Turns all pairs of y, forward or back, by the angles whose cosines and sines are in `table`:
+    /// those of the first `turned` numbers of each step.
+    ///
+    /// # Shapes
+    /// y: (batch, steps, row); table: (at least as many steps, width)
+    pub(crate) fn turn<T: Scalar>(
+        self,
+        table: &[T],
+        width: usize,
+        y: &mut [T],
+        [steps, row, turned]: [usize; 3],
+        back: bool,
+    ) {
         let work = 2 * y.len();
-        let turn = Turn { table, width, row: shape.len() / shape[0].max(1), interleaved: self.interleaved, back };
-        parallel_runs(Over(turn, (RunsMut::new(y, shape.len()),)), work);
+        let turn = Turn { table, width, row, turned, interleaved: self.interleaved, back };
+        parallel_runs(Over(turn, (RunsMut::new(y, steps * row),)), work);
     }
 }
 
@@ -93,33 +122,31 @@ impl Layer for RotaryPositions {
                 hint: "",
             });
         };
-        if width % 2 == 1 {
-            return Err(ShapeError::Setting {
-                by: "RotaryPositions",
-                reason: format!("features turn in pairs, so that their number must be even, but it is {width}"),
-            });
-        }
-        check_base("RotaryPositions", self.base)?;
+        self.check("RotaryPositions", width)?;
         // Keeps the cosines and the sines.
         Ok(Signature::new("RotaryPositions", x).saves(0, steps * width).in_place().backward_without_y())
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
         pass.copy_unless_in_place();
-        let shape = pass.y.shape();
-        let (steps, width) = (shape[0], shape[shape.rank() - 1]);
-        let table = Table { log_base: self.base.ln(), width };
-        parallel_runs(Over(table, (0..steps, RunsMut::new(pass.saved, width))), 16 * steps * width);
-        self.turn(pass.saved, pass.y.slice(), shape, false);
+        let (width, sizes) = sizes(pass.y.shape());
+        self.fill(pass.saved, width);
+        self.turn(pass.saved, width, pass.y.slice(), sizes, false);
     }
 
     fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
         pass.copy_unless_in_place();
-        let shape = pass.y.shape();
+        let (width, sizes) = sizes(pass.y.shape());
         if let Some(dx) = pass.dx.get(0) {
-            self.turn(pass.saved, dx.slice(), shape, true);
+            self.turn(pass.saved, width, dx.slice(), sizes, true);
         }
     }
+}
+
+/// The width of a head; and the number of steps, and twice the numbers of one step, of all heads: all are turned.
+fn sizes(shape: Shape) -> (usize, [usize; 3]) {
+    let row = shape.len() / shape[0].max(1);
+    (shape[shape.rank() - 1], [shape[0], row, row])
 }
 
 #[derive(Clone, Copy)]
@@ -149,6 +176,8 @@ struct Turn<'a, T> {
     width: usize,
     /// The numbers of one step, of all heads.
     row: usize,
+    /// How many of them are turned.
+    turned: usize,
     interleaved: bool,
     back: bool,
 }
@@ -156,13 +185,13 @@ struct Turn<'a, T> {
 impl<T: Scalar> Sweep<(RunsMut<'_, T>,)> for Turn<'_, T> {
     #[inline(always)]
     fn sweep(self, (examples,): (RunsMut<'_, T>,)) {
-        let Self { table, width, row, interleaved, back } = self;
+        let Self { table, width, row, turned, interleaved, back } = self;
         let sign = if back { -T::ONE } else { T::ONE };
         for example in examples.iter_mut() {
             for (step, angles) in example.chunks_exact_mut(row).zip(table.chunks_exact(width)) {
                 let (cosines, sines) = angles.split_at(width / 2);
                 let angles = || cosines.iter().zip(sines).map(|(&cosine, &sine)| (cosine, sign * sine));
-                for head in step.chunks_exact_mut(width) {
+                for head in step[..turned].chunks_exact_mut(width) {
                     if interleaved {
                         for (pair, (cosine, sine)) in head.as_chunks_mut::<2>().0.iter_mut().zip(angles()) {
                             let [a, b] = *pair;

@@ -1,4 +1,4 @@
-use downhill_layers::MultiHeadAttention;
+use downhill_layers::{MultiHeadAttention, RotaryPositions};
 use downhill_tensor::Shape;
 
 use super::{check, layers};
@@ -29,7 +29,8 @@ layers! {
             layer = layer.with_dropout(choose(s, &[0.3, 0.7, 1.0]));
         }
         if rotary && head % 2 == 0 {
-            layer = layer.with_rotary_positions(choose(s, &[10.0, 10_000.0]));
+            let positions = RotaryPositions::new().with_base(choose(s, &[10.0, 10_000.0]));
+            layer = layer.with_rotary_positions(choose(s, &[positions, positions.interleaved()]));
         }
         check(&layer, &inputs, s)
     },
