@@ -284,13 +284,7 @@ fn planes<'a, T, const N: usize>(state: &'a mut ArrayViewMut3<'_, T>) -> [&'a mu
 /// Reads `width` numbers from `unit` on of each of N vectors that lie one after another; what the lanes beyond hold is
 /// computed with and thrown away.
 #[inline(always)]
-fn load<T: Scalar, const N: usize>(
-    from: &[T],
-    hidden: usize,
-    unit: usize,
-    width: usize,
-    lanes: &mut [[T; LANES]; N],
-) {
+fn load<T: Scalar, const N: usize>(from: &[T], hidden: usize, unit: usize, width: usize, lanes: &mut [[T; LANES]; N]) {
     for (from, lanes) in from.chunks_exact(hidden).zip(lanes) {
         load_lanes(&from[unit..][..width], lanes);
     }
