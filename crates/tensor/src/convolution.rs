@@ -107,7 +107,7 @@ impl Convolution {
     #[must_use]
     pub fn scratch_len(&self) -> usize {
         #[cfg(target_arch = "x86_64")]
-        if direct::available() {
+        if direct::takes(&self.flattened()) {
             return direct::scratch_len(&self.flattened());
         }
         portable::scratch_len(self)
@@ -124,7 +124,7 @@ impl Convolution {
     pub fn forward<T: Scalar>(&self, x: &[T], weight: &[T], bias: Option<&[T]>, y: &mut [T], scratch: &mut [T]) {
         self.check(x, weight, bias.map(|bias| (bias, self.outputs)), y);
         #[cfg(target_arch = "x86_64")]
-        if direct::available() {
+        if direct::takes(&self.flattened()) {
             return direct::forward(&self.flattened(), x, weight, bias, y, scratch);
         }
         portable::forward(self, x, weight, bias, y, scratch);
@@ -145,7 +145,7 @@ impl Convolution {
     ) {
         self.check(dx, weight, bias.map(|bias| (bias, self.channels)), dy);
         #[cfg(target_arch = "x86_64")]
-        if direct::available() {
+        if direct::takes(&self.flattened()) {
             return direct::input_gradient(&self.flattened(), dy, weight, bias, dx, scratch);
         }
         portable::input_gradient(self, dy, weight, bias, dx, scratch);
@@ -165,7 +165,7 @@ impl Convolution {
     ) {
         self.check(x, dweight, dbias.as_deref().map(|bias| (bias, self.outputs)), dy);
         #[cfg(target_arch = "x86_64")]
-        if direct::available() {
+        if direct::takes(&self.flattened()) {
             return direct::weight_gradient(&self.flattened(), x, dy, dweight, dbias, scratch);
         }
         portable::weight_gradient(self, x, dy, dweight, scratch);
@@ -324,7 +324,7 @@ mod tests {
             let nan = |len: usize| vec![T::NAN; len];
             let mut results = [nan(self.dy.len()), nan(self.x.len()), nan(self.weight.len()), nan(self.of.outputs)];
             let [y, dx, dweight, dbias] = &mut results;
-            let mut scratch = nan(self.of.scratch_len());
+            let mut scratch = nan(self.of.scratch_len().max(portable::scratch_len(&self.of)));
             (passes.forward)(&self.of, &self.x, &self.weight, biased.then_some(&self.bias), y, &mut scratch);
             scratch.fill(T::NAN);
             let bias = biased.then_some(&self.input_bias[..]);
@@ -378,10 +378,29 @@ mod tests {
         }
     }
 
+    fn portable<T: Scalar>() -> Passes<T> {
+        Passes {
+            forward: portable::forward,
+            input_gradient: portable::input_gradient,
+            weight_gradient: |of, x, dy, dweight, dbias, scratch| {
+                portable::weight_gradient(of, x, dy, dweight, scratch);
+                reduce::channel_sums(dy, dbias.unwrap(), of.output_plane());
+            },
+        }
+    }
+
+    /// Every way of computing against plain loops.
     fn check<T: Scalar>(of: Convolution, examples: usize, key: u64) {
         let problem = Problem::<T>::new(of, examples, key);
         let naive = problem.naive();
         problem.check(&chosen(), &naive);
+        problem.check(&portable(), &naive);
+        #[cfg(target_arch = "x86_64")]
+        if direct::takes(&of) {
+            direct::pretend::ON.set(true);
+            problem.check(&chosen(), &naive);
+            direct::pretend::ON.set(false);
+        }
     }
 
     fn axis(input: usize, kernel: usize, stride: usize, dilation: usize, padding: [usize; 2]) -> Option<Axis> {
@@ -429,11 +448,22 @@ mod tests {
 
     #[test]
     fn equals_plain_loops_at_the_sizes_of_networks() {
-        for (key, of) in
-            [plain(1, 16, 28, 3), plain(16, 32, 14, 3), plain(32, 40, 7, 3), plain(3, 8, 33, 7)].iter().enumerate()
-        {
-            check::<f32>(*of, 5, key as u64);
-            check::<f64>(*of, 2, key as u64);
+        let twice = axis(20, 3, 2, 1, [1; 2]).unwrap();
+        let long = axis(700, 9, 1, 1, [4; 2]).unwrap();
+        let sizes = [
+            plain(1, 16, 28, 3),
+            plain(16, 32, 14, 3),
+            plain(32, 40, 7, 3),
+            plain(3, 8, 33, 7),
+            plain(40, 24, 9, 1),
+            Convolution::new(40, 64, 1, [twice; 2]).unwrap(),
+            Convolution::new(48, 96, 2, [twice; 2]).unwrap(),
+            Convolution::new(32, 34, 1, [plain(1, 1, 1, 1).axes[0], long]).unwrap(),
+            Convolution::new(2, 5, 1, [long, plain(1, 1, 9, 3).axes[1]]).unwrap(),
+        ];
+        for (key, of) in sizes.into_iter().enumerate() {
+            check::<f32>(of, 3, key as u64);
+            check::<f64>(of, 2, key as u64);
         }
     }
 

@@ -116,9 +116,26 @@ unsafe fn square_f64(source: [*const f64; SIDE], target: [*mut f64; SIDE]) {
     }
 }
 
-/// Whether this machine has the instructions.
-pub(super) fn available() -> bool {
-    instructions() != Instructions::Portable
+/// Whether this machine has the instructions, and a `u32` can count the numbers of all planes.
+pub(super) fn takes(of: &Convolution) -> bool {
+    let planes = [false, true].map(|backward| layout(of, backward).len());
+    let results = [of.input_plane(), of.output_plane()];
+    let countable = planes.into_iter().chain(results).all(|len| u32::try_from(len).is_ok());
+    countable && chosen() != Instructions::Portable
+}
+
+/// The instructions to compute with.
+fn chosen() -> Instructions {
+    #[cfg(test)]
+    if pretend::ON.get() {
+        return Instructions::Avx512;
+    }
+    instructions()
+}
+
+/// The numbers in a register.
+fn lanes<T>() -> usize {
+    if chosen() == Instructions::Avx512 { 64 / size_of::<T>() } else { 32 / size_of::<T>() }
 }
 
 /// Room for all three passes, in either precision.
@@ -144,9 +161,9 @@ fn table<'a, T: Scalar>(of: &Convolution, scratch: &'a mut [T]) -> (&'a mut [u32
     (table, rest)
 }
 
-/// A distance within the planes, whose numbers a `u32` can count.
+/// A distance within planes whose numbers a `u32` can count.
 fn distance(distance: usize) -> u32 {
-    u32::try_from(distance).unwrap_or(u32::MAX)
+    distance as u32
 }
 
 pub(super) use slide::{forward, input_gradient};
@@ -240,6 +257,15 @@ impl Line {
 
     fn taps(&self, phase: usize) -> usize {
         (0..self.axis.kernel).filter(|&tap| self.tap(phase, tap).is_some()).count()
+    }
+}
+
+/// How the source of a pass lies: dy on the way backward.
+fn layout(of: &Convolution, backward: bool) -> Layout {
+    if backward {
+        Layout { lines: of.axes.map(Line::backward), channels: of.outputs }
+    } else {
+        Layout { lines: of.axes.map(Line::forward), channels: of.channels }
     }
 }
 
@@ -370,4 +396,56 @@ unsafe fn copy<V: Lanes>(source: &[V::Number], target: &mut [V::Number]) {
 /// How many pieces a job of so many multiply-adds is cut into.
 fn pieces(work: usize) -> usize {
     threads::current().min(WORKERS).min(work / GRAIN)
+}
+
+/// The registers of AVX-512 as plain numbers, so that a machine without them tests the code that is made for them.
+#[cfg(test)]
+pub(super) mod pretend {
+    use std::cell::Cell;
+
+    use super::{Lanes, Scalar};
+
+    thread_local! {
+        /// Whether this thread does so.
+        pub(in super::super) static ON: Cell<bool> = const { Cell::new(false) };
+    }
+
+    #[derive(Clone, Copy)]
+    pub(super) struct Wide<T>([T; 16]);
+
+    impl<T: Scalar> Wide<T> {
+        fn each(f: impl Fn(usize) -> T) -> Self {
+            Self(std::array::from_fn(|lane| if lane < Self::N { f(lane) } else { T::ZERO }))
+        }
+    }
+
+    // SAFETY, below: what a pointer names can be read or written, as the trait says.
+    impl<T: Scalar> Lanes for Wide<T> {
+        type Number = T;
+        const N: usize = 64 / size_of::<T>();
+
+        unsafe fn zero() -> Self {
+            Self([T::ZERO; 16])
+        }
+        unsafe fn splat(x: *const T) -> Self {
+            // SAFETY: see above.
+            Self::each(|_| unsafe { *x })
+        }
+        unsafe fn load(x: *const T) -> Self {
+            // SAFETY: see above.
+            Self::each(|lane| unsafe { *x.add(lane) })
+        }
+        unsafe fn store(self, y: *mut T) {
+            for lane in 0..Self::N {
+                // SAFETY: see above.
+                unsafe { *y.add(lane) = self.0[lane] };
+            }
+        }
+        unsafe fn add(self, other: Self) -> Self {
+            Self::each(|lane| self.0[lane] + other.0[lane])
+        }
+        unsafe fn multiply_add(self, a: Self, b: Self) -> Self {
+            Self::each(|lane| self.0[lane] + a.0[lane] * b.0[lane])
+        }
+    }
 }

@@ -11,7 +11,7 @@ const MOST: usize = 8;
 /// With fewer terms than this, channels never lie along the vectors: it would cost too much to turn the results.
 const FEW: usize = 96;
 
-/// With as many terms as this they always do, where there are enough of them.
+/// With as many terms as this they do unless vectors would be much emptier.
 const MANY: usize = 256;
 
 /// How channels of the result are computed together.
@@ -88,14 +88,6 @@ pub struct Task<'a, T> {
     room: &'a mut [T],
 }
 
-fn layout(of: &Convolution, backward: bool) -> Layout {
-    if backward {
-        Layout { lines: of.axes.map(Line::backward), channels: of.outputs }
-    } else {
-        Layout { lines: of.axes.map(Line::forward), channels: of.channels }
-    }
-}
-
 /// Room for results before they are put where they belong.
 fn buffer_len(layout: &Layout) -> usize {
     along::buffer_len(layout).max(across::BUFFER)
@@ -154,13 +146,16 @@ fn run<T: Scalar>(
         return;
     }
     let (table, scratch) = super::table(of, scratch);
-    let wide = instructions() == Instructions::Avx512;
-    let lanes = if wide { 64 } else { 32 } / size_of::<T>();
+    let (wide, lanes) = (chosen() == Instructions::Avx512, super::lanes::<T>());
     let (group, sources) = (results / of.groups, layout.channels / of.groups);
     let terms = sources * of.taps() / layout.phases().count().max(1);
-    let wasteful = layout.phases().any(|phases| along::Walk::new(&layout, phases, lanes).wastes());
-    let across = group >= lanes && terms >= if wasteful { FEW } else { MANY };
-    let blocks = Blocks { group, across, lanes, wide };
+    let blocks = Blocks { group, across: true, lanes, wide };
+    // The numbers that vectors hold for each that is a result: beside results, those of lanes that have none.
+    let waste_across = blocks.weights(group) as f64 / group as f64;
+    let waste_along = layout.phases().next().map_or(1.0, |phases| along::Walk::new(&layout, phases, lanes).waste());
+    let across =
+        (terms >= FEW && 1.1 * waste_across < waste_along) || (terms >= MANY && waste_across < 1.1 * waste_along);
+    let blocks = Blocks { across, ..blocks };
     let (mut term, mut next) = (0, 0);
     for phases in layout.phases() {
         for source in 0..sources {
@@ -224,6 +219,11 @@ impl<T: Scalar> Task<'_, T> {
     }
 
     fn run_best(self) {
+        #[cfg(test)]
+        if pretend::ON.get() {
+            // SAFETY: it takes no instructions.
+            return unsafe { self.run::<pretend::Wide<T>, true>() };
+        }
         // SAFETY: the processor has the instructions; without any, this path is not taken.
         unsafe {
             match instructions() {
@@ -244,7 +244,7 @@ impl<T: Scalar> Task<'_, T> {
         let [height, width] = layout.lines;
         let result = channels.len() * height.result() * width.result();
         for (x, y) in x.chunks_exact(layout.source()).zip(y.chunks_exact_mut(result)) {
-            // SAFETY: the function's promise, here and below.
+            // SAFETY: the function's promise.
             unsafe { layout.put::<V>(x, planes) };
             let (mut table, mut weights) = (pass.table, pass.weights);
             for phases in layout.phases() {
@@ -260,6 +260,7 @@ impl<T: Scalar> Task<'_, T> {
                     weights: of_phase,
                     planes,
                 };
+                // SAFETY: as above.
                 unsafe {
                     match (pass.blocks.across, WIDE) {
                         (true, true) => part.across::<V, { across::PIXELS }>(channels.clone(), y, buffer),

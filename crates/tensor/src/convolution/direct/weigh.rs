@@ -78,10 +78,6 @@ fn sums_len(of: &Convolution, turning: Turning) -> usize {
     of.group_sum().saturating_add(1).saturating_mul(turning.width)
 }
 
-fn layout(of: &Convolution) -> Layout {
-    Layout { lines: of.axes.map(Line::forward), channels: of.channels }
-}
-
 /// Planes, those of one channel for each lane where they are turned, and dy turned.
 fn room_lens(layout: &Layout, turning: Turning) -> [usize; 3] {
     let turned = if turning.across { layout.channel().saturating_mul(turning.width) } else { 0 };
@@ -95,7 +91,7 @@ fn room_len(layout: &Layout, turning: Turning) -> usize {
 pub(super) fn scratch_len(of: &Convolution, lanes: usize) -> usize {
     let turning = Turning::new(of, lanes);
     let sums = sums_len(of, turning).saturating_mul(turning.total.max(SUMS));
-    room_len(&layout(of), turning).saturating_mul(WORKERS).saturating_add(sums)
+    room_len(&layout(of, false), turning).saturating_mul(WORKERS).saturating_add(sums)
 }
 
 pub(in super::super) fn weight_gradient<T: Scalar>(
@@ -106,11 +102,8 @@ pub(in super::super) fn weight_gradient<T: Scalar>(
     mut dbias: Option<&mut [T]>,
     scratch: &mut [T],
 ) {
-    let lanes = match instructions() {
-        Instructions::Avx512 => 64 / size_of::<T>(),
-        _ => 32 / size_of::<T>(),
-    };
-    let (layout, turning) = (layout(of), Turning::new(of, lanes));
+    let lanes = super::lanes::<T>();
+    let (layout, turning) = (layout(of, false), Turning::new(of, lanes));
     let (table, scratch) = super::table(of, scratch);
     let channels = (0..of.channels / of.groups).map(|channel| channel * layout.channel());
     let terms = channels.flat_map(|channel| layout.taps([0, 0]).map(move |(distance, _)| channel + distance));
@@ -170,6 +163,11 @@ impl<T: Scalar> Task<'_, T> {
     }
 
     fn run_best(self) {
+        #[cfg(test)]
+        if pretend::ON.get() {
+            // SAFETY: it takes no instructions.
+            return unsafe { self.run::<pretend::Wide<T>, 12, 6>() };
+        }
         // SAFETY: the processor has the instructions; without any, this path is not taken.
         unsafe {
             match instructions() {
@@ -198,11 +196,12 @@ impl<T: Scalar> Task<'_, T> {
             for example in examples * shard / pass.shards..examples * (shard + 1) / pass.shards {
                 let x = &x[example * layout.source()..][..layout.source()];
                 let dy = &dy[example * of.output_len()..][..of.output_len()];
-                // SAFETY: the function's promise, here and below.
+                // SAFETY: the function's promise.
                 unsafe { layout.put::<V>(x, planes) };
                 for (block, sums) in blocks.clone().zip(sums.chunks_exact_mut(length)) {
                     let outputs = turning.outputs(&of, block);
                     let mut part = Part { pass, dy, outputs, sums };
+                    // SAFETY: as above.
                     unsafe {
                         if turning.across {
                             part.across::<V, R, D>(planes, turned, turned_dy);

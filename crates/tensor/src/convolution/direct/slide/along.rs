@@ -152,9 +152,9 @@ impl Walk {
         }
     }
 
-    /// Whether more than every ninth number of the vectors is no result, or one that another vector has.
-    pub(super) fn wastes(&self) -> bool {
-        self.vectors * self.lanes * 8 > self.pixels * 9
+    /// The numbers of all vectors for each result: some are no result, or one that another vector has.
+    pub(super) fn waste(&self) -> f64 {
+        (self.vectors * self.lanes) as f64 / self.pixels as f64
     }
 }
 
