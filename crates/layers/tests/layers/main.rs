@@ -1,0 +1,15 @@
+//! What layers make of known numbers, of their edges and of what does not fit, and of the numbers of PyTorch.
+//! One program for all of them, so that each layer's loops are compiled once.
+
+mod attention;
+mod convolution;
+mod embedding;
+mod gates;
+mod known_values;
+mod normalisation;
+#[cfg(feature = "serde")]
+mod parity;
+mod pooling;
+mod recurrent;
+mod resize;
+mod shape;
