@@ -29,17 +29,43 @@ const GRAIN: usize = 256 * 1024;
 /// Numbers that may be read, and are not used, beyond the last plane: the largest register holds so many.
 const SLACK: usize = 16;
 
-/// The code for either instruction set.
-pub trait Direct: Sized {
+/// A loop over registers.
+pub trait Loop<T> {
     /// # Safety
-    /// Here and below: the processor has the instructions.
-    unsafe fn slide_avx2(task: slide::Task<'_, Self>);
-    unsafe fn slide_avx512(task: slide::Task<'_, Self>);
-    unsafe fn weigh_avx2(task: weigh::Task<'_, Self>);
-    unsafe fn weigh_avx512(task: weigh::Task<'_, Self>);
+    /// The processor has the instructions of `V`, and what the loop's pointers and distances name can be read, or
+    /// written.
+    unsafe fn run<V: Lanes<Number = T>>(&self);
+}
 
-    /// Turns a square of numbers: row i of the target is column i of the source. It takes AVX.
+/// What is compiled for the registers of a scalar.
+pub trait Direct: Sized {
+    /// Runs a loop with the widest registers that this machine has.
+    ///
+    /// # Safety
+    /// There are any, and what the loop's pointers and distances name can be read, or written.
+    unsafe fn run(registers: &impl Loop<Self>);
+
+    /// Turns a square of numbers: row i of the target is column i of the source.
+    ///
+    /// # Safety
+    /// The pointers lead to four numbers each.
     unsafe fn square(source: [*const Self; SIDE], target: [*mut Self; SIDE]);
+}
+
+/// # Safety
+/// As for [`Loop::run`].
+#[target_feature(enable = "avx2,fma")]
+unsafe fn run_avx2<V: Lanes>(registers: &impl Loop<V::Number>) {
+    // SAFETY: the caller's promise.
+    unsafe { registers.run::<V>() }
+}
+
+/// # Safety
+/// As for [`Loop::run`].
+#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+unsafe fn run_avx512<V: Lanes>(registers: &impl Loop<V::Number>) {
+    // SAFETY: the caller's promise.
+    unsafe { registers.run::<V>() }
 }
 
 /// The side of a square that is turned in registers.
@@ -48,33 +74,24 @@ const SIDE: usize = 4;
 macro_rules! direct {
     ($float:ident, $avx2:ty, $avx512:ty, $square:ident) => {
         impl Direct for $float {
-            #[target_feature(enable = "avx2,fma")]
-            unsafe fn slide_avx2(task: slide::Task<'_, Self>) {
-                // SAFETY: the caller's promise, here and below.
-                unsafe { task.run::<$avx2, false>() }
-            }
-
-            #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
-            unsafe fn slide_avx512(task: slide::Task<'_, Self>) {
-                // SAFETY: as above.
-                unsafe { task.run::<$avx512, true>() }
-            }
-
-            #[target_feature(enable = "avx2,fma")]
-            unsafe fn weigh_avx2(task: weigh::Task<'_, Self>) {
-                // SAFETY: as above.
-                unsafe { task.run::<$avx2, 6, 3>() }
-            }
-
-            #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
-            unsafe fn weigh_avx512(task: weigh::Task<'_, Self>) {
-                // SAFETY: as above.
-                unsafe { task.run::<$avx512, 12, 6>() }
+            unsafe fn run(registers: &impl Loop<Self>) {
+                #[cfg(test)]
+                if pretend::ON.get() {
+                    // SAFETY: the caller's promise, here and below; these registers take no instructions.
+                    return unsafe { registers.run::<pretend::Wide<Self>>() };
+                }
+                // SAFETY: the processor has just said which instructions it has.
+                unsafe {
+                    match chosen() {
+                        Instructions::Avx512 => run_avx512::<$avx512>(registers),
+                        _ => run_avx2::<$avx2>(registers),
+                    }
+                }
             }
 
             #[inline(always)]
             unsafe fn square(source: [*const Self; SIDE], target: [*mut Self; SIDE]) {
-                // SAFETY: as above, and the pointers lead to four numbers each.
+                // SAFETY: as above.
                 unsafe { $square(source, target) }
             }
         }
@@ -85,7 +102,7 @@ direct!(f32, __m256, __m512, square_f32);
 direct!(f64, __m256d, __m512d, square_f64);
 
 /// # Safety
-/// The processor has AVX, and the pointers lead to four numbers each.
+/// The pointers lead to four numbers each.
 #[inline(always)]
 unsafe fn square_f32(source: [*const f32; SIDE], target: [*mut f32; SIDE]) {
     // SAFETY: the function's promise.
@@ -104,15 +121,15 @@ unsafe fn square_f32(source: [*const f32; SIDE], target: [*mut f32; SIDE]) {
 /// As above.
 #[inline(always)]
 unsafe fn square_f64(source: [*const f64; SIDE], target: [*mut f64; SIDE]) {
-    // SAFETY: the function's promise.
-    unsafe {
-        let [a, b, c, d] = source.map(|row| _mm256_loadu_pd(row));
-        let (ab_even, ab_odd) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
-        let (cd_even, cd_odd) = (_mm256_unpacklo_pd(c, d), _mm256_unpackhi_pd(c, d));
-        _mm256_storeu_pd(target[0], _mm256_permute2f128_pd::<0x20>(ab_even, cd_even));
-        _mm256_storeu_pd(target[1], _mm256_permute2f128_pd::<0x20>(ab_odd, cd_odd));
-        _mm256_storeu_pd(target[2], _mm256_permute2f128_pd::<0x31>(ab_even, cd_even));
-        _mm256_storeu_pd(target[3], _mm256_permute2f128_pd::<0x31>(ab_odd, cd_odd));
+    for i in [0, 2] {
+        for j in [0, 2] {
+            // SAFETY: the function's promise.
+            unsafe {
+                let (a, b) = (_mm_loadu_pd(source[i].add(j)), _mm_loadu_pd(source[i + 1].add(j)));
+                _mm_storeu_pd(target[j].add(i), _mm_unpacklo_pd(a, b));
+                _mm_storeu_pd(target[j + 1].add(i), _mm_unpackhi_pd(a, b));
+            }
+        }
     }
 }
 
@@ -321,11 +338,7 @@ impl Layout {
     }
 
     /// Copies an image into the planes, whose borders are zero already.
-    ///
-    /// # Safety
-    /// The processor has the instructions of `V`.
-    #[inline(always)]
-    unsafe fn put<V: Lanes>(&self, image: &[V::Number], planes: &mut [V::Number]) {
+    fn put<T: Scalar>(&self, image: &[T], planes: &mut [T]) {
         let [height, width] = self.lines;
         let (columns, length, split) = (width.source(), width.length, width.split);
         let images = image.chunks_exact(height.source() * columns);
@@ -343,8 +356,7 @@ impl Layout {
                     let source = &image[(first_y + row * height.split) * columns..][..columns][first_x..];
                     let target = &mut target[(place_y + row) * length + place_x..][..count];
                     if split == 1 {
-                        // SAFETY: the function's promise.
-                        unsafe { copy::<V>(&source[..count], target) };
+                        copy(&source[..count], target);
                     } else {
                         for (target, source) in target.iter_mut().zip(source.iter().step_by(split)) {
                             *target = *source;
@@ -356,40 +368,23 @@ impl Layout {
     }
 }
 
-/// Copies a short row, as whole vectors that overlap at the end: a call for so few numbers would cost more.
-///
-/// # Safety
-/// The processor has the instructions of `V`.
+/// Copies a short row, as a few arrays that overlap at the end: a call for so few numbers would cost more.
 #[inline(always)]
-unsafe fn copy<V: Lanes>(source: &[V::Number], target: &mut [V::Number]) {
-    let count = source.len();
-    assert_eq!(count, target.len(), "a copy is as long as what is copied");
-    let (source, target) = (source.as_ptr(), target.as_mut_ptr());
-    // SAFETY: both hold `count` numbers, and every place below is such that a whole vector, or four, fit.
-    unsafe {
-        if count >= V::N {
-            let last = count - V::N;
-            let mut place = 0;
-            while place < last {
-                V::load(source.add(place)).store(target.add(place));
-                place += V::N;
-            }
-            V::load(source.add(last)).store(target.add(last));
-        } else if count >= 4 {
-            let four = |place: usize| {
-                target.add(place).cast::<[V::Number; 4]>().write(source.add(place).cast::<[V::Number; 4]>().read());
-            };
-            let mut place = 0;
-            while place < count - 4 {
-                four(place);
-                place += 4;
-            }
-            four(count - 4);
-        } else {
-            for place in 0..count {
-                *target.add(place) = *source.add(place);
-            }
-        }
+fn copy<T: Scalar>(source: &[T], target: &mut [T]) {
+    match source.len() {
+        8.. => copy_arrays::<T, 8>(source, target),
+        4.. => copy_arrays::<T, 4>(source, target),
+        _ => source.iter().zip(target).for_each(|(source, target)| *target = *source),
+    }
+}
+
+#[inline(always)]
+fn copy_arrays<T: Scalar, const N: usize>(source: &[T], target: &mut [T]) {
+    for (source, target) in source.as_chunks::<N>().0.iter().zip(target.as_chunks_mut::<N>().0) {
+        *target = *source;
+    }
+    if let (Some(source), Some(target)) = (source.last_chunk::<N>(), target.last_chunk_mut::<N>()) {
+        *target = *source;
     }
 }
 

@@ -6,7 +6,7 @@ mod across;
 mod along;
 
 /// The most channels of a result that are computed together where pixels lie along the vectors.
-const MOST: usize = 8;
+const MOST: usize = 6;
 
 /// With fewer terms than this, channels never lie along the vectors: it would cost too much to turn the results.
 const FEW: usize = 96;
@@ -23,8 +23,6 @@ struct Blocks {
     across: bool,
     /// The numbers in a register.
     lanes: usize,
-    /// Whether registers are those of AVX-512.
-    wide: bool,
 }
 
 impl Blocks {
@@ -38,8 +36,11 @@ impl Blocks {
             next += if self.across {
                 left.min(2 * self.lanes)
             } else {
-                // As many as fill the registers with a few vectors each, and no block much smaller than the others.
-                left.div_ceil(left.div_ceil(if self.wide { MOST } else { 6 }))
+                // No block is much smaller than the others.
+                match left.div_ceil(left.div_ceil(MOST)) {
+                    3 => 2,
+                    count => count,
+                }
             };
             (first < channels.end).then_some((first, next - first))
         })
@@ -78,7 +79,7 @@ pub(super) struct Pass<'a, T> {
 
 /// Some examples and some channels of the result.
 #[derive(Debug)]
-pub struct Task<'a, T> {
+pub(super) struct Task<'a, T> {
     pass: Pass<'a, T>,
     x: &'a [T],
     /// For each example those channels.
@@ -146,10 +147,10 @@ fn run<T: Scalar>(
         return;
     }
     let (table, scratch) = super::table(of, scratch);
-    let (wide, lanes) = (chosen() == Instructions::Avx512, super::lanes::<T>());
+    let lanes = super::lanes::<T>();
     let (group, sources) = (results / of.groups, layout.channels / of.groups);
     let terms = sources * of.taps() / layout.phases().count().max(1);
-    let blocks = Blocks { group, across: true, lanes, wide };
+    let blocks = Blocks { group, across: true, lanes };
     // The numbers that vectors hold for each that is a result: beside results, those of lanes that have none.
     let waste_across = blocks.weights(group) as f64 / group as f64;
     let waste_along = layout.phases().next().map_or(1.0, |phases| along::Walk::new(&layout, phases, lanes).waste());
@@ -200,7 +201,7 @@ impl<T: Scalar> Task<'_, T> {
         let mut ends = pass.blocks.of(channels.clone()).map(|(first, count)| first + count);
         let cut = ends.find(|&end| end >= target).unwrap_or(channels.end);
         if pieces < 2 || (examples < 2 && cut == channels.end) {
-            return Task { pass, x, y, channels, room }.run_best();
+            return Task { pass, x, y, channels, room }.run();
         }
         let (room0, room1) = room.split_at_mut(room_len(&pass.layout) * left);
         let (x0, x1, y_middle, channels0, channels1) = if examples < 2 {
@@ -218,25 +219,7 @@ impl<T: Scalar> Task<'_, T> {
         );
     }
 
-    fn run_best(self) {
-        #[cfg(test)]
-        if pretend::ON.get() {
-            // SAFETY: it takes no instructions.
-            return unsafe { self.run::<pretend::Wide<T>, true>() };
-        }
-        // SAFETY: the processor has the instructions; without any, this path is not taken.
-        unsafe {
-            match instructions() {
-                Instructions::Avx512 => T::slide_avx512(self),
-                _ => T::slide_avx2(self),
-            }
-        }
-    }
-
-    /// # Safety
-    /// The processor has the instructions of `V`.
-    #[inline(always)]
-    pub(super) unsafe fn run<V: Lanes<Number = T>, const WIDE: bool>(self) {
+    fn run(self) {
         let Self { pass, x, y, channels, room } = self;
         let layout = pass.layout;
         let (planes, buffer) = room[..room_len(&layout)].split_at_mut(layout.len());
@@ -244,8 +227,7 @@ impl<T: Scalar> Task<'_, T> {
         let [height, width] = layout.lines;
         let result = channels.len() * height.result() * width.result();
         for (x, y) in x.chunks_exact(layout.source()).zip(y.chunks_exact_mut(result)) {
-            // SAFETY: the function's promise.
-            unsafe { layout.put::<V>(x, planes) };
+            layout.put(x, planes);
             let (mut table, mut weights) = (pass.table, pass.weights);
             for phases in layout.phases() {
                 let terms = height.taps(phases[0]) * width.taps(phases[1]) * (layout.channels / pass.groups);
@@ -260,13 +242,10 @@ impl<T: Scalar> Task<'_, T> {
                     weights: of_phase,
                     planes,
                 };
-                // SAFETY: as above.
-                unsafe {
-                    match (pass.blocks.across, WIDE) {
-                        (true, true) => part.across::<V, { across::PIXELS }>(channels.clone(), y, buffer),
-                        (true, false) => part.across::<V, 6>(channels.clone(), y, buffer),
-                        (false, _) => part.along::<V, WIDE>(channels.clone(), y, buffer),
-                    }
+                if pass.blocks.across {
+                    part.across(channels.clone(), y, buffer);
+                } else {
+                    part.along(channels.clone(), y, buffer);
                 }
             }
         }

@@ -64,7 +64,7 @@ impl Turning {
 
 /// Some shards of some blocks.
 #[derive(Debug)]
-pub struct Task<'a, T> {
+pub(super) struct Task<'a, T> {
     pass: Pass<'a, T>,
     shards: Range<usize>,
     blocks: Range<usize>,
@@ -149,7 +149,7 @@ impl<T: Scalar> Task<'_, T> {
         let count = if by_shards { shards.len() } else { blocks.len() };
         let middle = count * left / pieces.max(1);
         if pieces < 2 || middle == 0 {
-            return Task { pass, shards, blocks, sums, room }.run_best();
+            return Task { pass, shards, blocks, sums, room }.run();
         }
         let (room0, room1) = room.split_at_mut(room_len(&pass.layout, pass.turning) * left);
         let (sums0, sums1) = sums.split_at_mut(sums.len() / count * middle);
@@ -162,27 +162,7 @@ impl<T: Scalar> Task<'_, T> {
         );
     }
 
-    fn run_best(self) {
-        #[cfg(test)]
-        if pretend::ON.get() {
-            // SAFETY: it takes no instructions.
-            return unsafe { self.run::<pretend::Wide<T>, 12, 6>() };
-        }
-        // SAFETY: the processor has the instructions; without any, this path is not taken.
-        unsafe {
-            match instructions() {
-                Instructions::Avx512 => T::weigh_avx512(self),
-                _ => T::weigh_avx2(self),
-            }
-        }
-    }
-
-    /// `R` taps at a time, and `D` for the rest.
-    ///
-    /// # Safety
-    /// The processor has the instructions of `V`.
-    #[inline(always)]
-    pub(super) unsafe fn run<V: Lanes<Number = T>, const R: usize, const D: usize>(self) {
+    fn run(self) {
         let Self { pass, shards, blocks, sums, room } = self;
         let Pass { of, layout, turning, x, dy, .. } = pass;
         let [planes, turned, _] = room_lens(&layout, turning);
@@ -196,18 +176,14 @@ impl<T: Scalar> Task<'_, T> {
             for example in examples * shard / pass.shards..examples * (shard + 1) / pass.shards {
                 let x = &x[example * layout.source()..][..layout.source()];
                 let dy = &dy[example * of.output_len()..][..of.output_len()];
-                // SAFETY: the function's promise.
-                unsafe { layout.put::<V>(x, planes) };
+                layout.put(x, planes);
                 for (block, sums) in blocks.clone().zip(sums.chunks_exact_mut(length)) {
                     let outputs = turning.outputs(&of, block);
                     let mut part = Part { pass, dy, outputs, sums };
-                    // SAFETY: as above.
-                    unsafe {
-                        if turning.across {
-                            part.across::<V, R, D>(planes, turned, turned_dy);
-                        } else {
-                            part.within::<V, R, D>(planes, turned_dy);
-                        }
+                    if turning.across {
+                        part.across(planes, turned, turned_dy);
+                    } else {
+                        part.within(planes, turned_dy);
                     }
                 }
             }
@@ -225,114 +201,72 @@ struct Part<'a, T> {
 
 impl<T: Scalar> Part<'_, T> {
     /// All outputs are of one group.
-    ///
-    /// # Safety
-    /// The processor has the instructions of `V`.
-    #[inline(always)]
-    unsafe fn within<V: Lanes<Number = T>, const R: usize, const D: usize>(
-        &mut self,
-        planes: &[T],
-        turned_dy: &mut [T],
-    ) {
+    fn within(&mut self, planes: &[T], turned_dy: &mut [T]) {
         let Pass { of, layout, distances, .. } = self.pass;
         let channels = of.channels / of.groups;
         let group = self.outputs.start / (of.outputs / of.groups);
         let planes = &planes[group * channels * layout.channel()..];
-        let terms = &distances[..of.group_sum()];
-        // SAFETY: the function's promise; a term's distance leads from any pixel's place to a number of a plane.
-        unsafe {
-            if self.outputs.len() > V::N {
-                self.stretches::<V, R, D, 2, true>(planes, terms, 0, true, turned_dy);
-            } else {
-                self.stretches::<V, R, D, 1, true>(planes, terms, 0, true, turned_dy);
-            }
-        }
+        self.stretches(planes, &distances[..of.group_sum()], 0, turned_dy);
     }
 
     /// Each output has planes of its own, which become the lanes of one: those of the first channel of its group,
     /// then of the second, and so on.
-    ///
-    /// # Safety
-    /// The processor has the instructions of `V`.
-    #[inline(always)]
-    unsafe fn across<V: Lanes<Number = T>, const R: usize, const D: usize>(
-        &mut self,
-        planes: &[T],
-        turned: &mut [T],
-        turned_dy: &mut [T],
-    ) {
-        let Pass { of, layout, distances, .. } = self.pass;
+    fn across(&mut self, planes: &[T], turned: &mut [T], turned_dy: &mut [T]) {
+        let Pass { of, layout, distances, turning, .. } = self.pass;
         let (channels, outputs) = (of.channels / of.groups, of.outputs / of.groups);
         let terms = &distances[..of.taps()];
         for channel in 0..channels {
             let of_lane = |lane: usize| ((self.outputs.start + lane) / outputs * channels + channel) * layout.channel();
-            turn(planes, of_lane, self.outputs.len(), layout.channel(), V::N, turned);
-            // SAFETY: the function's promise; as within a group, but that a number has become a vector.
-            unsafe {
-                self.stretches::<V, R, D, 1, false>(turned, terms, channel * terms.len(), channel == 0, turned_dy);
-            }
+            turn(planes, of_lane, self.outputs.len(), layout.channel(), turning.width, turned);
+            self.stretches(turned, terms, channel * terms.len(), turned_dy);
         }
     }
 
     /// Goes through the pixels, a stretch at a time. The terms' sums begin with row `first`.
-    ///
-    /// # Safety
-    /// The processor has the instructions of `V`; the distances of the terms lead from any pixel's place to a number
-    /// of the planes, or with `SPLAT` false to a vector of them.
-    #[inline(always)]
-    unsafe fn stretches<V: Lanes<Number = T>, const R: usize, const D: usize, const C: usize, const SPLAT: bool>(
-        &mut self,
-        planes: &[T],
-        terms: &[u32],
-        first: usize,
-        bias: bool,
-        turned_dy: &mut [T],
-    ) {
-        let Pass { of, layout, .. } = self.pass;
+    fn stretches(&mut self, planes: &[T], terms: &[u32], first: usize, turned_dy: &mut [T]) {
+        let Pass { of, layout, turning, .. } = self.pass;
         let [height, width] = of.axes.map(|axis| axis.output);
         let plane = of.output_plane();
         let columns = width.min(ROW);
         let rows = (STRETCH / columns).max(1);
-        let step = if SPLAT { 1 } else { V::N };
+        // A number of the planes has become a vector where they are turned.
+        let step = if turning.across { turning.width } else { 1 };
+        let lanes = padded(self.outputs.len(), super::lanes::<T>());
         for row in (0..height).step_by(rows) {
             for column in (0..width).step_by(columns) {
                 // Several rows only where they are whole: either way one stretch.
                 let (rows, columns) = (rows.min(height - row), columns.min(width - column));
                 let dy = &self.dy[row * width + column..];
                 let of_lane = |lane: usize| (self.outputs.start + lane) * plane;
-                turn(dy, of_lane, self.outputs.len(), rows * columns, C * V::N, turned_dy);
-                let tile = Tile {
+                turn(dy, of_lane, self.outputs.len(), rows * columns, lanes, turned_dy);
+                let (of_terms, of_bias) = self.sums.split_at_mut(of.group_sum() * lanes);
+                let stretch = Stretch {
+                    lanes,
+                    across: turning.across,
                     x: planes[(row * layout.lines[1].length + column) * step..].as_ptr(),
                     x_row: layout.lines[1].length * step,
                     dy: turned_dy.as_ptr(),
                     rows,
                     columns,
+                    terms,
+                    sums: of_terms[first * lanes..].as_mut_ptr(),
+                    // Once for all channels.
+                    bias: (first == 0).then_some(of_bias.as_mut_ptr()),
                 };
-                let sums = self.sums.as_mut_ptr();
-                // SAFETY: the function's promise; the sums have a row for each term and one for the bias.
-                unsafe {
-                    if bias {
-                        tile.bias::<V, C>(sums.add(of.group_sum() * C * V::N));
-                    }
-                    let mut done = 0;
-                    while done < terms.len() {
-                        let (left, sums) = (&terms[done..], sums.add((first + done) * C * V::N));
-                        if left.len() > D {
-                            tile.run::<V, R, C, SPLAT>(left, sums);
-                            done += R;
-                        } else {
-                            tile.run::<V, D, C, SPLAT>(left, sums);
-                            done += D;
-                        }
-                    }
-                }
+                // SAFETY: this path is taken where there are registers. The distances of the terms lead from any
+                // pixel's place to a number of the planes, or to a vector of the turned ones. The sums have a row for
+                // each term and one for the bias.
+                unsafe { T::run(&stretch) };
             }
         }
     }
 }
 
 /// A stretch of pixels.
-struct Tile<T> {
+struct Stretch<'a, T> {
+    /// The outputs of a block, in one vector or two.
+    lanes: usize,
+    across: bool,
     /// Where the first pixel lies in the first plane.
     x: *const T,
     x_row: usize,
@@ -340,23 +274,63 @@ struct Tile<T> {
     dy: *const T,
     rows: usize,
     columns: usize,
+    terms: &'a [u32],
+    /// (terms, outputs)
+    sums: *mut T,
+    bias: Option<*mut T>,
 }
 
-impl<T: Scalar> Tile<T> {
-    /// Adds x·dy for the next `R` terms, the last again where fewer are left, and `C` vectors of outputs.
+impl<T: Scalar> Loop<T> for Stretch<'_, T> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes<Number = T>>(&self) {
+        // SAFETY: the trait's promise.
+        unsafe {
+            match (self.across, self.lanes > V::N) {
+                (true, _) => self.terms::<V, 1, false>(),
+                (false, false) => self.terms::<V, 1, true>(),
+                (false, true) => self.terms::<V, 2, true>(),
+            }
+        }
+    }
+}
+
+impl<T: Scalar> Stretch<'_, T> {
+    /// As many terms at a time as the registers hold with `C` vectors of outputs, and half of them for the rest.
     ///
     /// # Safety
-    /// The processor has the instructions of `V`; what the distances lead to can be read, and `sums` written.
+    /// As for [`Loop::run`], here and below.
     #[inline(always)]
-    unsafe fn run<V: Lanes<Number = T>, const R: usize, const C: usize, const SPLAT: bool>(
+    unsafe fn terms<V: Lanes<Number = T>, const C: usize, const SPLAT: bool>(&self) {
+        let wide = V::N * size_of::<T>() == 64;
+        let mut done = 0;
+        while done < self.terms.len() {
+            let left = self.terms.len() - done;
+            // SAFETY: the function's promise.
+            unsafe {
+                done += match (wide, left) {
+                    (true, 7..) => self.tile::<V, 12, C, SPLAT>(done),
+                    (true, _) => self.tile::<V, 6, C, SPLAT>(done),
+                    (false, 4..) => self.tile::<V, 6, C, SPLAT>(done),
+                    (false, _) => self.tile::<V, 3, C, SPLAT>(done),
+                }
+            }
+        }
+        if let Some(bias) = self.bias {
+            // SAFETY: the function's promise.
+            unsafe { self.bias::<V, C>(bias) };
+        }
+    }
+
+    /// Adds x·dy for `R` terms from `first` on, the last again where fewer are left, and `C` vectors of outputs.
+    #[inline(always)]
+    unsafe fn tile<V: Lanes<Number = T>, const R: usize, const C: usize, const SPLAT: bool>(
         &self,
-        left: &[u32],
-        sums: *mut T,
-    ) {
+        first: usize,
+    ) -> usize {
         // SAFETY: the function's promise.
         unsafe {
-            let term = |r: usize| r.min(left.len() - 1);
-            let row_of = |r: usize| sums.add(term(r) * C * V::N);
+            let term = |r: usize| (first + r).min(self.terms.len() - 1);
+            let row_of = |r: usize| self.sums.add(term(r) * C * V::N);
             let mut totals = [[V::zero(); C]; R];
             for (r, totals) in totals.iter_mut().enumerate() {
                 for (c, total) in totals.iter_mut().enumerate() {
@@ -364,7 +338,7 @@ impl<T: Scalar> Tile<T> {
                 }
             }
             let step = if SPLAT { 1 } else { V::N };
-            let mut x: [_; R] = std::array::from_fn(|r| self.x.add(*left.get_unchecked(term(r)) as usize * step));
+            let mut x: [_; R] = std::array::from_fn(|r| self.x.add(*self.terms.get_unchecked(term(r)) as usize * step));
             let mut dy = self.dy;
             for _ in 0..self.rows {
                 for column in 0..self.columns {
@@ -389,12 +363,10 @@ impl<T: Scalar> Tile<T> {
                 }
             }
         }
+        R
     }
 
     /// Adds dy, four pixels side by side, so that no sum waits for the one before.
-    ///
-    /// # Safety
-    /// The processor has the instructions of `V`; `sums` can be written.
     #[inline(always)]
     unsafe fn bias<V: Lanes<Number = T>, const C: usize>(&self, sums: *mut T) {
         let pixels = self.rows * self.columns;
@@ -421,7 +393,6 @@ impl<T: Scalar> Tile<T> {
 }
 
 /// Turns `lanes` rows of `count` numbers to (count, width), with zeros where there are fewer lanes.
-#[inline(always)]
 fn turn<T: Scalar>(
     source: &[T],
     of_lane: impl Fn(usize) -> usize,

@@ -12,7 +12,7 @@ const CHUNK: usize = 120;
 const TERMS: usize = 160;
 
 /// The most pixels that are computed together.
-pub(super) const PIXELS: usize = 10;
+const PIXELS: usize = 10;
 
 /// Results of a chunk, and of the last pixel again: two vectors of channels of the largest kind for each pixel.
 pub(super) const BUFFER: usize = (CHUNK + PIXELS) * 2 * SLACK;
@@ -27,15 +27,7 @@ struct Chunk {
 }
 
 impl<T: Scalar> Part<'_, T> {
-    /// # Safety
-    /// The processor has the instructions of `V`.
-    #[inline(always)]
-    pub(super) unsafe fn across<V: Lanes<Number = T>, const R: usize>(
-        &self,
-        channels: Range<usize>,
-        y: &mut [T],
-        buffer: &mut [T],
-    ) {
+    pub(super) fn across(&self, channels: Range<usize>, y: &mut [T], buffer: &mut [T]) {
         let Self { pass, phases: [rows, columns], distances, .. } = *self;
         let [height, width] = pass.layout.lines;
         let sources = pass.layout.channels / pass.groups * pass.layout.channel();
@@ -65,6 +57,7 @@ impl<T: Scalar> Part<'_, T> {
                 for part in 0..parts {
                     let terms = distances.len() * part / parts..distances.len() * (part + 1) / parts;
                     let tiles = Tiles {
+                        lanes,
                         planes: planes.as_ptr(),
                         weights: weights[pass.blocks.rows(terms.start) * lanes..].as_ptr(),
                         distances: &distances[terms],
@@ -72,14 +65,14 @@ impl<T: Scalar> Part<'_, T> {
                         buffer: buffer.as_mut_ptr(),
                         chunk: &chunk,
                     };
-                    // SAFETY: from a pixel's place a distance leads to a number of the group's planes. There is
-                    // a row of `lanes` weights for each distance, and as much room in the buffer for each pixel.
-                    unsafe { if lanes > V::N { tiles.run::<V, R, 2>() } else { tiles.run::<V, PIXELS, 1>() } }
+                    // SAFETY: this path is taken where there are registers. From a pixel's place a distance leads to a
+                    // number of the group's planes. There is a row of `lanes` weights for each distance, and as much
+                    // room in the buffer for each pixel.
+                    unsafe { T::run(&tiles) };
                 }
                 let results = &mut y[(channel - channels.start) * result..][..count * result];
                 if rows.step == 1 && columns.step == 1 {
-                    // SAFETY: the processor has AVX, which is part of either instruction set.
-                    unsafe { turn_back(&buffer[..chunk.count * lanes], lanes, results, result, first) };
+                    turn_back(&buffer[..chunk.count * lanes], lanes, results, result, first);
                 } else {
                     for (lane, results) in results.chunks_exact_mut(result).enumerate() {
                         let line = buffer[lane..].iter().step_by(lanes);
@@ -95,6 +88,8 @@ impl<T: Scalar> Part<'_, T> {
 
 /// The results of a chunk, for a block of channels and some terms.
 struct Tiles<'a, T> {
+    /// The channels, in one vector or two.
+    lanes: usize,
     /// The group's planes.
     planes: *const T,
     weights: *const T,
@@ -105,13 +100,28 @@ struct Tiles<'a, T> {
     chunk: &'a Chunk,
 }
 
+impl<T: Scalar> Loop<T> for Tiles<'_, T> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes<Number = T>>(&self) {
+        let wide = V::N * size_of::<T>() == 64;
+        // SAFETY: the trait's promise.
+        unsafe {
+            match (self.lanes > V::N, wide) {
+                (true, true) => self.tiles::<V, PIXELS, 2>(),
+                (true, false) => self.tiles::<V, 6, 2>(),
+                (false, _) => self.tiles::<V, PIXELS, 1>(),
+            }
+        }
+    }
+}
+
 impl<T: Scalar> Tiles<'_, T> {
     /// `R` pixels at a time, the last again where fewer are left, and `C` vectors of channels.
     ///
     /// # Safety
-    /// The processor has the instructions of `V`, and the pointers reach what the chunk and the distances say.
+    /// As for [`Loop::run`].
     #[inline(always)]
-    unsafe fn run<V: Lanes<Number = T>, const R: usize, const C: usize>(&self) {
+    unsafe fn tiles<V: Lanes<Number = T>, const R: usize, const C: usize>(&self) {
         for first in (0..self.chunk.count).step_by(R) {
             // SAFETY: the function's promise; chunk and buffer hold `PIXELS` more than there are.
             unsafe {
@@ -150,11 +160,7 @@ impl<T: Scalar> Tiles<'_, T> {
 }
 
 /// Turns (pixels, lanes) to rows of pixels: one for each `stretch` of the target, from place `first` on.
-///
-/// # Safety
-/// The processor has AVX.
-#[inline(always)]
-unsafe fn turn_back<T: Scalar>(source: &[T], lanes: usize, target: &mut [T], stretch: usize, first: usize) {
+fn turn_back<T: Scalar>(source: &[T], lanes: usize, target: &mut [T], stretch: usize, first: usize) {
     let count = source.len() / lanes;
     assert!(first + count <= stretch, "a row of the target holds what is turned");
     let whole = [target.len() / stretch / SIDE * SIDE, count / SIDE * SIDE];

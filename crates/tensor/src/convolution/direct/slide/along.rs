@@ -10,6 +10,9 @@ const STRIP: usize = 128 * 1024;
 /// The most vectors of a strip.
 const VECTORS: usize = 240;
 
+/// The most vectors that are computed together.
+const REPEATS: usize = 8;
+
 /// A block's results of the largest phase.
 pub(super) fn buffer_len(layout: &Layout) -> usize {
     let [height, width] = layout.lines;
@@ -18,35 +21,29 @@ pub(super) fn buffer_len(layout: &Layout) -> usize {
 }
 
 impl<T: Scalar> Part<'_, T> {
-    /// # Safety
-    /// The processor has the instructions of `V`.
-    #[inline(always)]
-    pub(super) unsafe fn along<V: Lanes<Number = T>, const WIDE: bool>(
-        &self,
-        channels: Range<usize>,
-        y: &mut [T],
-        buffer: &mut [T],
-    ) {
+    pub(super) fn along(&self, channels: Range<usize>, y: &mut [T], buffer: &mut [T]) {
         let Self { pass, phases: [rows, columns], distances, .. } = *self;
         let layout = pass.layout;
         let [height, width] = layout.lines;
         let (group, sources) = (pass.blocks.group, layout.channels / pass.groups);
         let result = height.result() * width.result();
-        let walk = Walk::new(&layout, self.numbers, V::N);
+        let lanes = pass.blocks.lanes;
+        let walk = Walk::new(&layout, self.numbers, lanes);
         let in_place = walk.by_rows && rows.step == 1 && columns.step == 1;
         // Several strips of a buffer are filled before it is put back; elsewhere all channels share a strip.
-        let strip = if in_place { (STRIP / (sources * V::N * size_of::<T>())).clamp(24, VECTORS) } else { VECTORS };
+        let strip = if in_place { (STRIP / (sources * lanes * size_of::<T>())).clamp(24, VECTORS) } else { VECTORS };
         let strips = walk.vectors.div_ceil(strip);
         let (outer, inner) = if in_place || strips == 1 { (strips, 1) } else { (1, strips) };
-        let mut places = Places { index: usize::MAX, count: 0, places: [[0; 2]; VECTORS + MOST] };
+        let mut places = Places { index: usize::MAX, count: 0, places: [[0; 2]; VECTORS + REPEATS] };
         for outer in 0..outer {
             for (channel, block) in pass.blocks.of(channels.clone()) {
                 let results = &mut y[(channel - channels.start) * result..][..block * result];
                 let of_group = channel / group * sources * layout.channel();
                 for inner in 0..inner {
-                    places.fill(&walk, outer + inner, strip, V::N);
+                    places.fill(&walk, outer + inner, strip, lanes);
                     let target = if in_place { &mut *results } else { &mut buffer[..block * walk.stretch] };
                     let band = Band {
+                        channels: block,
                         source: self.planes[of_group..].as_ptr(),
                         distances,
                         weights: self.weights[pass.blocks.start(channel, distances.len())..].as_ptr(),
@@ -55,30 +52,14 @@ impl<T: Scalar> Part<'_, T> {
                         target: target.as_mut_ptr(),
                         places: &places,
                     };
-                    // SAFETY: from any vector of the walk a distance leads to a number of the group's planes, or to a
-                    // vector's length beyond them, where the next plane is, or the slack.
-                    // `target` has `block` stretches that hold the walk's vectors.
-                    unsafe {
-                        match (block, WIDE) {
-                            (8, true) => band.run::<V, 8, 3>(),
-                            (7, true) => band.run::<V, 7, 3>(),
-                            (6, true) => band.run::<V, 6, 3>(),
-                            (5, true) => band.run::<V, 5, 4>(),
-                            (4, true) => band.run::<V, 4, 5>(),
-                            (3, true) => band.run::<V, 3, 6>(),
-                            (6, false) => band.run::<V, 6, 2>(),
-                            (5, false) => band.run::<V, 5, 2>(),
-                            (4, false) => band.run::<V, 4, 2>(),
-                            (3, false) => band.run::<V, 3, 3>(),
-                            (2, _) => band.run::<V, 2, 4>(),
-                            _ => band.run::<V, 1, 8>(),
-                        }
-                    }
+                    // SAFETY: this path is taken where there are registers. From any vector of the walk a distance leads
+                    // to a number of the group's planes, or to a vector's length beyond them, where the next plane is,
+                    // or the slack. `target` has as many stretches as channels, which hold the walk's vectors.
+                    unsafe { T::run(&band) };
                 }
                 if !in_place {
                     for (results, buffer) in results.chunks_exact_mut(result).zip(buffer.chunks_exact(walk.stretch)) {
-                        // SAFETY: the function's promise.
-                        unsafe { self.put_back::<V>(buffer, walk.pitch, results, width.result()) };
+                        self.put_back(buffer, walk.pitch, results, width.result());
                     }
                 }
             }
@@ -86,18 +67,13 @@ impl<T: Scalar> Part<'_, T> {
     }
 
     /// Copies one channel's results from the buffer, whose rows are `pitch` apart, to where they belong.
-    ///
-    /// # Safety
-    /// The processor has the instructions of `V`.
-    #[inline(always)]
-    unsafe fn put_back<V: Lanes<Number = T>>(&self, buffer: &[T], pitch: usize, results: &mut [T], width: usize) {
+    fn put_back(&self, buffer: &[T], pitch: usize, results: &mut [T], width: usize) {
         let [rows, columns] = self.phases;
         for row in 0..rows.count {
             let buffer = &buffer[row * pitch..][..columns.count];
             let target = &mut results[(rows.first + row * rows.step) * width..][..width][columns.first..];
             if columns.step == 1 {
-                // SAFETY: the function's promise.
-                unsafe { copy::<V>(buffer, &mut target[..columns.count]) };
+                copy(buffer, &mut target[..columns.count]);
             } else {
                 for (target, buffer) in target.iter_mut().step_by(columns.step).zip(buffer) {
                     *target = *buffer;
@@ -164,7 +140,7 @@ struct Places {
     index: usize,
     count: usize,
     /// In the source's plane, and in the result or its buffer; after the last one comes itself again.
-    places: [[u32; 2]; VECTORS + MOST],
+    places: [[u32; 2]; VECTORS + REPEATS],
 }
 
 impl Places {
@@ -184,12 +160,13 @@ impl Places {
                 (row, vector) = (row + 1, 0);
             }
         }
-        after[..MOST].fill(places[self.count - 1]);
+        after[..REPEATS].fill(places[self.count - 1]);
     }
 }
 
 /// A few channels of the result, along some vectors.
 struct Band<'a, T> {
+    channels: usize,
     /// The first plane of the group.
     source: *const T,
     distances: &'a [u32],
@@ -203,13 +180,35 @@ struct Band<'a, T> {
     places: &'a Places,
 }
 
+impl<T: Scalar> Loop<T> for Band<'_, T> {
+    // As many vectors as the registers hold: 12 of 16 sums, or 24 of 32.
+    #[inline(always)]
+    unsafe fn run<V: Lanes<Number = T>>(&self) {
+        let wide = V::N * size_of::<T>() == 64;
+        // SAFETY: the trait's promise.
+        unsafe {
+            match (self.channels, wide) {
+                (6, true) => self.tiles::<V, 6, 4>(),
+                (5, true) => self.tiles::<V, 5, 4>(),
+                (4, true) => self.tiles::<V, 4, 5>(),
+                (2, true) => self.tiles::<V, 2, 8>(),
+                (6, false) => self.tiles::<V, 6, 2>(),
+                (5, false) => self.tiles::<V, 5, 2>(),
+                (4, false) => self.tiles::<V, 4, 2>(),
+                (2, false) => self.tiles::<V, 2, 4>(),
+                _ => self.tiles::<V, 1, 8>(),
+            }
+        }
+    }
+}
+
 impl<T: Scalar> Band<'_, T> {
     /// `R` channels, `C` vectors at a time; where fewer are left, the last again.
     ///
     /// # Safety
-    /// The processor has the instructions of `V`; pointers, distances and places reach only what the band may use.
+    /// As for [`Loop::run`].
     #[inline(always)]
-    unsafe fn run<V: Lanes<Number = T>, const R: usize, const C: usize>(&self) {
+    unsafe fn tiles<V: Lanes<Number = T>, const R: usize, const C: usize>(&self) {
         for first in (0..self.places.count).step_by(C) {
             // SAFETY: the function's promise.
             unsafe { self.tile::<V, R, C>(first) };
