@@ -50,15 +50,29 @@ impl Groups {
         self.groups * self.group()
     }
 
+    /// Checks the lengths: whole examples, two moments for each group, and vectors with a number for each channel.
+    fn expect<T>(self, x: &[T], same: &[&[T]], moments: &[T], vectors: &[Option<&[T]>]) {
+        assert!(same.iter().all(|same| same.len() == x.len()), "a normalisation has as many results as arguments");
+        let examples = x.len() / self.example().max(1);
+        assert_eq!(x.len(), examples * self.example(), "a batch holds whole examples");
+        assert_eq!(moments.len(), 2 * examples * self.groups, "each group has a mean and a deviation");
+        let channels = self.groups * self.channels;
+        assert!(
+            vectors.iter().flatten().all(|vector| vector.len() == channels),
+            "there is one number for each channel"
+        );
+    }
+
     /// y = (x − μ) r · weight + bias, with r = 1/√(σ² + ε); keeps μ and r of each group in `moments`.
     ///
     /// # Shapes
     /// x, y: (examples, groups, channels, plane); weight, bias: (groups, channels); moments: (examples, groups, 2)
     ///
     /// # Panics
-    /// Where a length does not fit.
+    /// Where a length does not fit, or there is a bias without a weight.
     pub fn forward<T: Scalar>(self, x: &[T], weight: Option<&[T]>, bias: Option<&[T]>, moments: &mut [T], y: &mut [T]) {
-        assert_eq!(x.len(), y.len(), "a normalisation has as many results as arguments");
+        self.expect(x, &[y], moments, &[weight, bias]);
+        assert!(weight.is_some() || bias.is_none(), "a bias comes with a weight");
         let (example, work) = (self.example(), 4 * x.len());
         let parts = (Runs::new(x, example), RunsMut::new(moments, 2 * self.groups), RunsMut::new(y, example));
         parallel_runs(Over(Forward { groups: self, weight, bias }, parts), work);
@@ -73,7 +87,7 @@ impl Groups {
     /// # Panics
     /// Where a length does not fit.
     pub fn backward<T: Scalar>(self, x: &[T], dy: &[T], weight: Option<&[T]>, moments: &[T], dx: &mut [T]) {
-        assert!(x.len() == dy.len() && x.len() == dx.len(), "a normalisation has as many results as arguments");
+        self.expect(x, &[dy, dx], moments, &[weight]);
         let (example, work) = (self.example(), 4 * x.len());
         let (x, dy, dx) = (Runs::new(x, example), Runs::new(dy, example), RunsMut::new(dx, example));
         let parts = (x, dy, Runs::new(moments, 2 * self.groups), dx);
@@ -95,9 +109,8 @@ impl Groups {
         dweight: &mut [T],
         dbias: Option<&mut [T]>,
     ) {
-        assert_eq!(x.len(), dy.len(), "a normalisation has as many results as arguments");
+        self.expect(x, &[dy], moments, &[Some(&*dweight), dbias.as_deref()]);
         let channels = self.groups * self.channels;
-        assert_eq!(channels, dweight.len(), "each channel has a weight");
         let parts = (0..channels, dweight, dbias);
         by_channel(Over(AffineGradients { groups: self, x, dy, moments }, parts), x.len(), channels, self.plane);
     }
@@ -147,8 +160,7 @@ impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>, RunsMut<'_, T>)> for Forward
                                 *y = (x - mean) * r * w;
                             }
                         }
-                        (None, bias) => {
-                            debug_assert!(bias.is_none(), "a bias comes with a weight");
+                        (None, _) => {
                             for (y, &x) in y.iter_mut().zip(x) {
                                 *y = (x - mean) * r;
                             }

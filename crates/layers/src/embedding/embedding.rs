@@ -97,7 +97,10 @@ impl Layer for Embedding {
             return refuse(format!("examples of shape {x} can't have one axis of {width} more"));
         };
         let weight = Parameter::new("weight", [vocabulary, width], init).fans(vocabulary, width);
-        let weight = padding.map_or(weight.clone(), |row| weight.with_zero_row(row));
+        let weight = match padding {
+            Some(row) => weight.with_zero_row(row),
+            None => weight,
+        };
         Ok(Signature::new("Embedding", output)
             .parameter(weight)
             .whole_numbers(0, 0, vocabulary - 1)

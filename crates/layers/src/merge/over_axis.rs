@@ -14,7 +14,9 @@ pub(super) fn signature(by: &'static str, inputs: &[Shape], axis: usize, keep: b
         None => return refuse(format!("there is no axis {axis} in examples of shape {x}; axes are counted from 0")),
         Some(0) => return refuse(format!("axis {axis} of an example of shape {x} holds nothing")),
         Some(_) if keep => axes[axis] = 1,
-        Some(_) => drop(axes.remove(axis)),
+        Some(_) => {
+            axes.remove(axis);
+        }
     }
     let Some(output) = Shape::new(&axes) else { unreachable!("a part of a shape is a shape") };
     Ok(Signature::new(by, output).backward_without_y().backward_without_x())
