@@ -2,40 +2,48 @@
 #![forbid(unsafe_code)]
 
 use std::hint::black_box;
+use std::time::Instant;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use downhill::prelude::*;
 use downhill::tensor::{ceiling, elementwise, threads};
 use downhill_benches::{Work, measure};
 
 const ROUNDS: usize = 20_000;
 
 /// One loop on each of the current threads.
-fn on_all(threads: usize) {
+fn on_all<T: Scalar>(threads: usize) {
     if threads < 2 {
-        black_box(ceiling::multiply_add::<f32>(ROUNDS));
+        black_box(ceiling::multiply_add::<T>(ROUNDS));
         return;
     }
-    threads::join(|| on_all(threads / 2), || on_all(threads - threads / 2));
+    threads::join(|| on_all::<T>(threads / 2), || on_all::<T>(threads - threads / 2));
 }
 
-fn ceilings(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("ceiling");
-    let operations = ceiling::multiply_add_operations::<f32>(ROUNDS);
+fn multiply_add<T: Scalar>(group: &mut BenchmarkGroup<'_, WallTime>, precision: &str) {
+    let operations = ceiling::multiply_add_operations::<T>(ROUNDS);
     for threads in downhill_benches::threads() {
         // The work grows with the threads, so each number of them is a benchmark of its own.
         let count = threads.count();
-        group.throughput(criterion::Throughput::Elements((operations * count) as u64));
-        let name = format!("multiply-add f32/{count} thread{}", if count == 1 { "" } else { "s" });
+        group.throughput(Throughput::Elements((operations * count) as u64));
+        let name = format!("multiply-add {precision}/{count} thread{}", if count == 1 { "" } else { "s" });
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|iterations| {
                 threads.run(|| {
-                    let start = std::time::Instant::now();
-                    (0..iterations).for_each(|_| on_all(threads::current()));
+                    let start = Instant::now();
+                    (0..iterations).for_each(|_| on_all::<T>(threads::current()));
                     start.elapsed()
                 })
             });
         });
     }
+}
+
+fn ceilings(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("ceiling");
+    multiply_add::<f32>(&mut group, "f32");
+    multiply_add::<f64>(&mut group, "f64");
     let length = 10_000_000;
     let (b, mut a) = (vec![1.0f32; length], vec![1.0f32; length]);
     measure(&mut group, "a += s b, 10M f32", Work::Bytes(12 * length), || {

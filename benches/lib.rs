@@ -4,10 +4,17 @@
 //! traffic as bytes. `cargo xtask bench` divides by the time and compares with the machine's own ceilings.
 #![forbid(unsafe_code)]
 
+#[path = "peers/common.rs"]
+mod common;
+mod workload;
+
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkGroup, Throughput, measurement::WallTime};
 use downhill::prelude::*;
+
+pub use common::{Variant, serve};
+pub use workload::{Call, Workload};
 
 /// The threads that are measured: one, and all that the machine has.
 ///
@@ -29,15 +36,45 @@ pub enum Work {
 }
 
 /// Measures `call` once for each number of threads, inside their pool, as a training loop runs.
-pub fn measure(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, work: Work, mut call: impl FnMut() + Send) {
+pub fn measure(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, work: Work, call: impl FnMut() + Send) {
+    let mut call = Some(call);
+    measure_started(group, name, work, || call.take());
+}
+
+/// Measures the workloads of a suite; those that a filter leaves out are not even set up.
+pub fn measure_workloads(group: &mut BenchmarkGroup<'_, WallTime>, suite: &str) {
+    for workload in Workload::of_suite(suite) {
+        if !workload.is_possible() {
+            continue;
+        }
+        measure_started(group, workload.name(), workload.work(), || {
+            let mut call = workload.start()?;
+            Some(move || {
+                std::hint::black_box(call());
+            })
+        });
+    }
+}
+
+/// `start` is called before the first measurement, and only if there is one.
+fn measure_started<C: FnMut() + Send>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    work: Work,
+    mut start: impl FnMut() -> Option<C>,
+) {
     group.throughput(match work {
         Work::Operations(operations) => Throughput::Elements(operations as u64),
         Work::Bytes(bytes) => Throughput::Bytes(bytes as u64),
     });
+    let mut started = None;
     for threads in threads() {
         let count = threads.count();
-        let call = &mut call;
         group.bench_function(format!("{name}/{count} thread{}", if count == 1 { "" } else { "s" }), |bencher| {
+            if started.is_none() {
+                started = start();
+            }
+            let call = started.as_mut().expect("what is measured can be started");
             bencher.iter_custom(|iterations| {
                 threads.run(|| {
                     let start = Instant::now();
@@ -49,78 +86,16 @@ pub fn measure(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, work: Work,
     }
 }
 
-/// A training step of `network` on random data: forward, loss, backward, update.
-pub struct Step<O> {
-    network: Network<f32>,
-    workspace: downhill::network::Workspace<f32>,
-    optimizer: O,
-    x: Vec<f32>,
-    labels: Vec<u32>,
-    examples: usize,
-    steps: u64,
-}
-
-impl<O: Optimizer<f32>> Step<O> {
-    /// A step of batches of this size.
-    ///
-    /// # Panics
-    /// Where the network does not fit together.
-    #[must_use]
-    pub fn new(inputs: usize, block: impl Block, mut optimizer: O, examples: usize) -> Self {
-        let network = Network::<f32>::build([inputs], block, Seed(1)).expect("the layers fit");
-        optimizer.bind(network.segments());
-        let mut stream = Seed(2).stream(0);
-        let classes = network.output_shape().len() as u32;
-        Self {
-            workspace: network.workspace(Purpose::Training),
-            x: (0..examples * inputs).map(|_| stream.uniform() as f32).collect(),
-            labels: (0..examples).map(|_| stream.bits() % classes).collect(),
-            network,
-            optimizer,
-            examples,
-            steps: 0,
-        }
-    }
-
-    /// One step.
-    ///
-    /// # Panics
-    /// Where the batch does not fit the network.
-    pub fn take(&mut self) {
-        let Self { network, workspace, optimizer, x, labels, examples, steps } = self;
-        let inputs = x.len() / *examples;
-        let x = Batch::new(x, *examples, [inputs]).expect("the batch fits");
-        let mode = Mode::Training { step: *steps };
-        let loss = SoftmaxCrossEntropy::new();
-        network
-            .value_and_gradient(network.parameters(), x, Target::Classes(labels), &loss, workspace, mode)
-            .expect("the batch fits");
-        optimizer.step(network.parameters_mut(), workspace.gradient());
-        *steps += 1;
-    }
-
-    /// The floating-point operations of the products of one step: forward, and back to every parameter.
-    /// The first layer's gradient with respect to its input is not computed, and not counted.
-    #[must_use]
-    pub fn operations(&self) -> usize {
-        let weights = self.network.segments().iter().filter(|segment| segment.shape.rank() == 2);
-        weights.enumerate().map(|(i, weight)| weight.shape.len() * if i == 0 { 4 } else { 6 }).sum::<usize>()
-            * self.examples
-    }
-}
-
-impl<O> std::fmt::Debug for Step<O> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Step").field("network", &self.network).field("examples", &self.examples).finish_non_exhaustive()
-    }
-}
-
 /// How long each benchmark is measured: long enough to trust, unless `DOWNHILL_BENCH_QUICK` is set.
 #[must_use]
 pub fn criterion() -> criterion::Criterion {
     let criterion = criterion::Criterion::default().without_plots();
     let criterion = if std::env::var_os("DOWNHILL_BENCH_QUICK").is_some() {
-        criterion.sample_size(10).warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_millis(300))
+        criterion
+            .sample_size(10)
+            .nresamples(2_000)
+            .warm_up_time(Duration::from_millis(50))
+            .measurement_time(Duration::from_millis(200))
     } else {
         criterion.sample_size(30).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3))
     };

@@ -23,8 +23,7 @@ fn rule(
 fn optimizers(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("optimizer");
     rule(&mut group, "GradientDescent, 10M parameters", 12, GradientDescent::new(1e-9));
-    rule(&mut group, "Sgd with momentum, 10M parameters", 20, Sgd::new(1e-9).momentum(0.9));
-    rule(&mut group, "Adam, 10M parameters", 28, Adam::new(1e-9));
+    downhill_benches::measure_workloads(&mut group, "optimizer");
     rule(&mut group, "AdamW, 10M parameters", 28, AdamW::new(1e-9));
     // The same work as the two named rules above, put together from links; one link more costs no further pass.
     let momentum = Chain((Momentum::new(0.9), ScaleByRate, DecoupledDecay::new(0.1)));

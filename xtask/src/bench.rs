@@ -1,57 +1,133 @@
-//! `cargo xtask bench`: runs the criterion suites, and sets what they measured beside what the machine can do.
+//! `cargo xtask bench`: runs the criterion suites, sets what they measured beside what the machine can do, beside an
+//! earlier run, and beside other libraries.
+
+mod contest;
+mod measurement;
+mod report;
+mod table;
+mod verdict;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use crate::workspace::{Workspace, files};
+use self::contest::{Contest, Rounds};
+use self::measurement::{Ceilings, Measurement, SUITES};
+use self::verdict::Change;
+use crate::workspace::Workspace;
 use crate::{Result, command};
 
-/// Measures products, layers, training steps and optimizers, and compares them with the machine's own ceilings.
+/// Measures products, layers, training steps, predictions and optimizers, and says how near they come to what the
+/// machine can do.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Measures in under a minute, less exactly.
     #[arg(long)]
     quick: bool,
-    /// Writes the table as JSON too: a name, values and units for each line.
-    #[arg(long, value_name = "FILE")]
-    json: Option<std::path::PathBuf>,
-    /// Only benchmarks whose name matches this regular expression.
+    /// Only benchmarks whose name (as `step/784-256-128-10, Adam, batch 32`) matches this regular expression.
     #[arg(long, value_name = "REGEX")]
     filter: Option<String>,
+    /// Measures everything this many times, and counts what differs between them as uncertainty.
+    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
+    /// Keeps the run under this name, to compare later ones with it.
+    #[arg(long, value_name = "NAME")]
+    save: Option<String>,
+    /// Says of each line whether it is faster or slower than in the run of this name, or within noise.
+    #[arg(long, value_name = "NAME")]
+    against: Option<String>,
+    /// Has the same work done by other libraries too, in turn; `cargo xtask peers` installs them.
+    #[arg(long)]
+    peers: bool,
+    /// Writes the run as JSON too: a name, values and units for each line.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
-/// The suites, in the order in which they run; the ceilings are the first.
-const SUITES: [&str; 5] = ["ceilings", "products", "layers", "steps", "optimizers"];
+/// All that is known after a run.
+#[derive(Debug)]
+struct Run {
+    machine: Machine,
+    ceilings: Ceilings,
+    measured: Vec<Measurement>,
+    /// How much memory is asked for, as the suite `memory` says it.
+    memory: Vec<Value>,
+    comparison: Option<Comparison>,
+    contests: Vec<Contest>,
+}
+
+/// What changed since the run of this name.
+#[derive(Debug)]
+struct Comparison {
+    name: String,
+    changes: Vec<Change>,
+}
 
 pub(crate) fn run(arguments: &Arguments) -> Result {
     let workspace = Workspace::load()?;
-    let start = SystemTime::now();
-    for suite in SUITES {
-        let mut bench = command::cargo();
-        bench.args(["bench", "--quiet", "-p", "downhill-benches", "--bench", suite, "--"]).current_dir(&workspace.root);
-        if arguments.quick {
-            bench.env("DOWNHILL_BENCH_QUICK", "1");
-        }
-        if let (Some(filter), true) = (&arguments.filter, suite != "ceilings") {
-            bench.arg(filter);
-        }
-        // Criterion's own report goes to the error stream's side: the table below is what the task shows.
-        command::run(bench.arg("--noplot").stdout(std::process::Stdio::null()))?;
-    }
-    let measured = read(&workspace.target.join("criterion"), start)?;
+    let machine = Machine::here(&workspace.root);
+    let folder = workspace.target.join("bench");
+    // What can't be compared with is said before anything is measured.
+    let before = match &arguments.against {
+        Some(name) => Some((name, Saved::read(&saved(&folder, name)?, &machine)?)),
+        None => None,
+    };
+    let keep = arguments.save.as_ref().map(|name| saved(&folder, name)).transpose()?;
+
+    let rounds = (0..arguments.rounds).map(|_| measure(arguments, &workspace)).collect::<Result<_>>()?;
+    let measured = measurement::merge(rounds);
     let ceilings = Ceilings::of(&measured)?;
-    print(&measured, &ceilings);
-    let memory = if arguments.filter.is_some() { Vec::new() } else { memory(&workspace)? };
-    if let Some(path) = &arguments.json {
-        let times = measured.iter().map(|measurement| measurement.json(&ceilings));
-        let lines: Vec<Value> = times.chain(memory).collect();
-        fs::write(path, serde_json::to_string_pretty(&lines)? + "\n")?;
-        println!("\nwritten to {}", path.display());
+    println!("{}\n\n{}", machine.description, table::measured(&measured, &ceilings));
+    println!("\nThe share is of the machine's own multiply-add rate, or of its memory bandwidth, in the same run.");
+    let comparison = before.map(|(name, before)| Comparison {
+        name: name.clone(),
+        changes: verdict::compare(&before.measured, &measured, [&before.ceilings, &ceilings]),
+    });
+    if let Some(comparison) = &comparison {
+        println!("\n{}", table::changes(&comparison.changes, &comparison.name));
     }
-    Ok(())
+    let memory = if arguments.filter.is_some() { Vec::new() } else { memory(&workspace)? };
+    let contests = if arguments.peers {
+        let rounds = match arguments.quick {
+            true => Rounds { count: 5, seconds: 0.05 },
+            false => Rounds { count: 9, seconds: 0.25 },
+        };
+        println!();
+        contest::run(&workspace, arguments.filter.as_deref(), rounds)?
+    } else {
+        Vec::new()
+    };
+    let run = Run { machine, ceilings, measured, memory, comparison, contests };
+
+    println!();
+    for path in [keep, arguments.json.clone()].into_iter().flatten() {
+        write(&path, &(serde_json::to_string_pretty(&run.json())? + "\n"))?;
+    }
+    write(&folder.join("report.html"), &report::html(&run))
+}
+
+/// All suites once.
+fn measure(arguments: &Arguments, workspace: &Workspace) -> Result<Vec<Measurement>> {
+    let start = SystemTime::now();
+    let mut bench = command::cargo();
+    bench.args(["bench", "--quiet", "-p", "downhill-benches"]).current_dir(&workspace.root);
+    for (_, suite) in SUITES {
+        bench.args(["--bench", suite]);
+    }
+    if arguments.quick {
+        bench.env("DOWNHILL_BENCH_QUICK", "1");
+    }
+    bench.arg("--");
+    if let Some(filter) = &arguments.filter {
+        // Without the ceilings there would be nothing to compare with.
+        bench.arg(format!("^ceiling/|{filter}"));
+    }
+    // Criterion's own report is left out: the table below is what the task shows.
+    command::run(bench.arg("--noplot").stdout(Stdio::null()))?;
+    measurement::read(&workspace.target.join("criterion"), start)
 }
 
 /// What the suite `memory` prints: how much is asked for at once, beside the most that may be.
@@ -71,124 +147,179 @@ fn memory(workspace: &Workspace) -> Result<Vec<Value>> {
     Ok(lines)
 }
 
-/// One line: what was measured, and how much work it was.
-#[derive(Debug)]
-struct Measurement {
-    name: String,
-    threads: usize,
-    /// Seconds a call: the median, and how far it may be off.
-    seconds: f64,
-    deviation: f64,
-    work: Work,
+fn write(path: &Path, text: &str) -> Result {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(path, text).map_err(|error| format!("{} can't be written: {error}", path.display()))?;
+    println!("written to {}", path.display());
+    Ok(())
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Work {
-    Operations(f64),
-    Bytes(f64),
+/// `1 thread`, `2 threads`.
+fn threads(count: usize) -> String {
+    format!("{count} thread{}", if count == 1 { "" } else { "s" })
 }
 
-impl Measurement {
-    /// Work a second, in its unit.
-    fn rate(&self) -> f64 {
-        match self.work {
-            Work::Operations(work) | Work::Bytes(work) => work / self.seconds,
+impl Run {
+    fn json(&self) -> Value {
+        let mut lines: Vec<Value> = self.measured.iter().map(|line| line.json(&self.ceilings)).collect();
+        for change in self.comparison.iter().flat_map(|comparison| &comparison.changes) {
+            let same = |line: &&mut Value| {
+                line["name"] == json!(change.after.name) && line["threads"] == json!(change.after.threads)
+            };
+            if let Some(line) = lines.iter_mut().find(same) {
+                line["speed"] = json!({ "value": change.ratio, "unit": "times the earlier run's" });
+                line["verdict"] = json!(change.verdict.to_string());
+            }
         }
-    }
-
-    fn unit(&self) -> &'static str {
-        match self.work {
-            Work::Operations(_) => "GFLOP/s",
-            Work::Bytes(_) => "GB/s",
-        }
-    }
-
-    fn json(&self, ceilings: &Ceilings) -> Value {
         json!({
-            "name": self.name,
-            "threads": self.threads,
-            "time": { "value": self.seconds * 1e6, "deviation": self.deviation * 1e6, "unit": "µs" },
-            "rate": { "value": self.rate() / 1e9, "unit": self.unit() },
-            "share": { "value": self.rate() / ceilings.of_kind(self), "unit": "of the ceiling" },
+            "machine": self.machine.description,
+            "commit": self.machine.commit,
+            "compiler": self.machine.compiler,
+            "against": self.comparison.as_ref().map(|comparison| &comparison.name),
+            "measured": lines,
+            "memory": self.memory,
+            "peers": self.contests.iter().map(Contest::json).collect::<Vec<_>>(),
         })
     }
 }
 
-/// What criterion has written since `start`.
-fn read(folder: &Path, start: SystemTime) -> Result<Vec<Measurement>> {
-    let mut measured = Vec::new();
-    for path in files(folder, "json")? {
-        let fresh = fs::metadata(&path)?.modified()? >= start;
-        if !fresh || !path.ends_with("new/benchmark.json") {
-            continue;
-        }
-        let about: Value = serde_json::from_str(&fs::read_to_string(&path)?)?;
-        let estimates: Value = serde_json::from_str(&fs::read_to_string(path.with_file_name("estimates.json"))?)?;
-        let number = |value: &Value| value.as_f64().ok_or_else(|| format!("{} holds no number", path.display()));
-        let text = about["full_id"].as_str().ok_or_else(|| format!("{} has no name", path.display()))?;
-        let (name, threads) = text.rsplit_once('/').ok_or_else(|| format!("`{text}` names no number of threads"))?;
-        let work = &about["throughput"];
-        measured.push(Measurement {
-            name: name.to_owned(),
-            threads: threads.split(' ').next().and_then(|count| count.parse().ok()).unwrap_or(1),
-            seconds: number(&estimates["median"]["point_estimate"])? * 1e-9,
-            deviation: number(&estimates["median"]["standard_error"])? * 1e-9,
-            work: match work["Elements"].as_f64() {
-                Some(operations) => Work::Operations(operations),
-                None => Work::Bytes(number(&work["Bytes"])?),
-            },
-        });
+/// Where the run of this name is kept.
+fn saved(folder: &Path, name: &str) -> Result<PathBuf> {
+    let plain = |letter: char| letter.is_alphanumeric() || "-_.".contains(letter);
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
+        return Err(format!("`{name}` can't name a run; use letters, digits, `-`, `_` and `.`").into());
     }
-    // In the order of the suites, each as criterion names its parts.
-    let place =
-        |name: &str| ["ceiling", "product", "layer", "step", "optimizer"].iter().position(|s| name.starts_with(s));
-    measured.sort_by(|a, b| (place(&a.name), &a.name, a.threads).cmp(&(place(&b.name), &b.name, b.threads)));
-    Ok(measured)
+    Ok(folder.join("saved").join(format!("{name}.json")))
 }
 
-/// The best that this machine did in the same run, by number of threads.
+/// An earlier run, as far as a later one is compared with it.
 #[derive(Debug)]
-struct Ceilings {
-    operations: Vec<(usize, f64)>,
-    bytes: Vec<(usize, f64)>,
+struct Saved {
+    measured: Vec<Measurement>,
+    ceilings: Ceilings,
 }
 
-impl Ceilings {
-    fn of(measured: &[Measurement]) -> Result<Self> {
-        let rates = |kind: fn(&Work) -> bool| -> Vec<(usize, f64)> {
-            let ceilings = measured.iter().filter(|m| m.name.starts_with("ceiling") && kind(&m.work));
-            ceilings.map(|m| (m.threads, m.rate())).collect()
-        };
-        let operations = rates(|work| matches!(work, Work::Operations(_)));
-        let bytes = rates(|work| matches!(work, Work::Bytes(_)));
-        if operations.is_empty() || bytes.is_empty() {
-            return Err("the machine's ceilings were not measured".into());
+impl Saved {
+    fn read(path: &Path, machine: &Machine) -> Result<Self> {
+        let text = fs::read_to_string(path)
+            .map_err(|error| format!("{} can't be read ({error}); `--save` writes such a run", path.display()))?;
+        Self::parse(&text, machine).map_err(|error| format!("{}: {error}", path.display()).into())
+    }
+
+    fn parse(text: &str, machine: &Machine) -> Result<Self> {
+        let run: Value = serde_json::from_str(text)?;
+        if run["machine"].as_str() != Some(&machine.description) {
+            return Err(format!(
+                "that run was made on {}, and this is {}: the verdict would be on the machines",
+                run["machine"], machine.description
+            )
+            .into());
         }
-        Ok(Self { operations, bytes })
-    }
-
-    fn of_kind(&self, measurement: &Measurement) -> f64 {
-        let rates = match measurement.work {
-            Work::Operations(_) => &self.operations,
-            Work::Bytes(_) => &self.bytes,
-        };
-        rates.iter().find(|(threads, _)| *threads == measurement.threads).map_or(f64::NAN, |(_, rate)| *rate)
+        let lines = run["measured"].as_array().ok_or("it holds no measurements")?;
+        let read = |line| Measurement::from_json(line).ok_or_else(|| format!("this is no measurement: {line}"));
+        let measured = lines.iter().map(read).collect::<std::result::Result<Vec<_>, _>>()?;
+        Ok(Self { ceilings: Ceilings::of(&measured)?, measured })
     }
 }
 
-fn print(measured: &[Measurement], ceilings: &Ceilings) {
-    println!("{:<55} {:>7} {:>14} {:>16} {:>8}", "name", "threads", "time", "rate", "share");
-    for measurement in measured {
-        let share = 100.0 * measurement.rate() / ceilings.of_kind(measurement);
-        println!(
-            "{:<55} {:>7} {:>11.2} µs {:>8.1} {:<7} {:>6.0} %",
-            measurement.name,
-            measurement.threads,
-            measurement.seconds * 1e6,
-            measurement.rate() / 1e9,
-            measurement.unit(),
-            share
-        );
+/// Where and of what a run was made.
+#[derive(Debug)]
+struct Machine {
+    description: String,
+    commit: String,
+    compiler: String,
+}
+
+impl Machine {
+    fn here(root: &Path) -> Self {
+        let first_line = |command: &mut Command| {
+            let output = command.current_dir(root).stderr(Stdio::null()).output().ok()?;
+            let text = String::from_utf8(output.stdout).ok()?;
+            output.status.success().then(|| text.lines().next().unwrap_or_default().to_owned())
+        };
+        let unknown = || "unknown".to_owned();
+        let commit = first_line(Command::new("git").args(["describe", "--always", "--dirty", "--exclude", "*"]));
+        Self {
+            description: description(),
+            commit: commit.unwrap_or_else(unknown),
+            compiler: first_line(Command::new("rustc").arg("--version")).unwrap_or_else(unknown),
+        }
     }
-    println!("\nThe share is of the machine's own multiply-add rate, or of its memory bandwidth, in the same run.");
+}
+
+/// The processor, what of it is used, and how many threads there are.
+fn description() -> String {
+    let model = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("model name"))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    });
+    let model = model.unwrap_or_else(|| std::env::consts::ARCH.to_owned());
+    let count = std::thread::available_parallelism().map_or(1, Into::into);
+    format!("{model}, {}, {}", instruction_set(), threads(count))
+}
+
+/// The widest instruction set that the library's kernels find here.
+fn instruction_set() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::arch::is_x86_feature_detected!("avx512f") {
+            return "AVX-512";
+        }
+        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+            return "AVX2";
+        }
+    }
+    std::env::consts::ARCH
+}
+
+#[cfg(test)]
+mod tests {
+    use super::measurement::tests::measurement;
+    use super::*;
+
+    fn machine(description: &str) -> Machine {
+        Machine { description: description.into(), commit: "c".into(), compiler: "r".into() }
+    }
+
+    fn a_run() -> Run {
+        let measured =
+            vec![measurement("ceiling/multiply-add f32", 1, [1.0; 3]), measurement("step/a", 1, [2.0, 3.0, 4.0])];
+        let ceilings = Ceilings::of(&measured).unwrap();
+        let changes = verdict::compare(&measured, &measured, [&ceilings, &ceilings]);
+        Run {
+            machine: machine("here"),
+            ceilings,
+            measured,
+            memory: Vec::new(),
+            comparison: Some(Comparison { name: "before".into(), changes }),
+            contests: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_saved_run_is_read_again() {
+        let json = a_run().json();
+        assert_eq!(json["measured"][1]["verdict"], "within noise");
+        assert_eq!(json["measured"][0]["verdict"], Value::Null);
+        let saved = Saved::parse(&json.to_string(), &machine("here")).unwrap();
+        assert_eq!((saved.measured.len(), saved.measured[1].name.as_str()), (2, "step/a"));
+    }
+
+    #[test]
+    fn machines_are_not_compared() {
+        let error = Saved::parse(&a_run().json().to_string(), &machine("there")).unwrap_err().to_string();
+        assert!(error.contains("\"here\"") && error.contains("there"), "{error}");
+        let error = Saved::parse("{}", &machine("there")).unwrap_err().to_string();
+        assert!(error.contains("null"), "{error}");
+    }
+
+    #[test]
+    fn a_name_can_not_leave_the_folder() {
+        assert!(saved(Path::new("bench"), "before-1.2").unwrap().ends_with("saved/before-1.2.json"));
+        for name in ["", "../x", ".x", "a/b"] {
+            saved(Path::new("bench"), name).unwrap_err();
+        }
+    }
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::workspace::{self, Workspace};
-use crate::{Result, command};
+use crate::{Result, command, python};
 
 /// The pinned frameworks, a line `name==version` for each.
 const REQUIREMENTS: &str = "xtask/golden/requirements.txt";
@@ -32,7 +32,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     let root = workspace::root();
     let scripts = scripts(&root, arguments.name.as_deref())?;
     if !arguments.check {
-        let python = environment(&Workspace::load()?)?;
+        let folder = Workspace::load()?.target.join("golden-venv");
+        let python = python::environment(&root.join(REQUIREMENTS), &folder)?;
         for script in &scripts {
             command::run(Command::new(&python).arg(script).current_dir(&root))?;
         }
@@ -62,23 +63,6 @@ fn scripts(root: &Path, name: Option<&str>) -> Result<BTreeSet<String>> {
 /// How a fixture names its script.
 fn script(name: &str) -> String {
     format!("xtask/golden/{name}.py")
-}
-
-/// The Python of a virtual environment with the pinned frameworks, made where it is missing or its pins have changed.
-fn environment(workspace: &Workspace) -> Result<PathBuf> {
-    let requirements = workspace.root.join(REQUIREMENTS);
-    let folder = workspace.target.join("golden-venv");
-    let python = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
-    let installed = folder.join("installed.txt");
-    let pins = fs::read_to_string(&requirements)?;
-    if fs::read_to_string(&installed).is_ok_and(|installed| installed == pins) {
-        return Ok(python);
-    }
-    let base = if cfg!(windows) { "python" } else { "python3" };
-    command::run(Command::new(base).args(["-m", "venv", "--clear"]).arg(&folder))?;
-    command::run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(requirements))?;
-    fs::write(installed, pins)?;
-    Ok(python)
 }
 
 /// Prints a line for each fixture of the wanted scripts; fails where one is stale or a script has none.

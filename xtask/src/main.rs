@@ -11,6 +11,8 @@ mod golden;
 mod gradcheck;
 mod minimize;
 mod npm;
+mod peers;
+mod python;
 mod workspace;
 
 use std::error::Error;
@@ -39,6 +41,7 @@ enum Task {
     Golden(golden::Arguments),
     Gradcheck(gradcheck::Arguments),
     Minimize(minimize::Arguments),
+    Peers(peers::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Some(Task::Golden(arguments)) => golden::run(&arguments),
         Some(Task::Gradcheck(arguments)) => gradcheck::run(&arguments),
         Some(Task::Minimize(arguments)) => minimize::run(&arguments),
+        Some(Task::Peers(arguments)) => peers::run(&arguments),
         None => Arguments::command().print_help().map_err(Into::into),
     };
     match done {

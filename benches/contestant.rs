@@ -1,0 +1,40 @@
+//! Our side of `cargo xtask bench --peers`: `contestant WORKLOAD THREADS` answers as `peers/common.py` tells, and
+//! `contestant --list [REGEX]` names the workloads.
+#![forbid(unsafe_code)]
+
+use std::error::Error;
+
+use downhill::prelude::*;
+use downhill_benches::{Variant, Workload, serve};
+use regex::Regex;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--list"] => list(""),
+        ["--list", filter] => list(filter),
+        [id, threads] => contend(id, &Threads::new(threads.parse()?)?),
+        _ => Err("usage: contestant WORKLOAD THREADS | contestant --list [REGEX]".into()),
+    }
+}
+
+fn list(filter: &str) -> Result<(), Box<dyn Error>> {
+    let filter = Regex::new(filter)?;
+    for id in Workload::all().iter().map(Workload::id).filter(|id| filter.is_match(id)) {
+        println!("{id}");
+    }
+    Ok(())
+}
+
+fn contend(id: &str, threads: &Threads) -> Result<(), Box<dyn Error>> {
+    let workload = Workload::all().into_iter().find(|workload| workload.id() == id);
+    let workload = workload.ok_or_else(|| format!("there is no workload {id}"))?;
+    let variant = threads.run(|| workload.values()).zip(workload.start());
+    let variant = variant.map(|(values, mut call)| {
+        let call = Box::new(move || {
+            std::hint::black_box(call());
+        });
+        Variant { peer: "downhill", values, call }
+    });
+    serve(concat!("downhill ", env!("CARGO_PKG_VERSION")), variant.into_iter().collect(), |call| threads.run(call))
+}

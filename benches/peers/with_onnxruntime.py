@@ -1,0 +1,46 @@
+"""ONNX Runtime: inference alone, with and without bound buffers."""
+
+from common import *  # noqa: F403
+
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+
+def session():
+    nodes, tensors, value = [], [], "x"
+    layers = mlp_parameters()
+    for index, (weight, bias) in enumerate(layers):
+        last = index + 1 == len(layers)
+        tensors += [numpy_helper.from_array(weight, f"w{index}"), numpy_helper.from_array(bias, f"b{index}")]
+        output = "y" if last else f"a{index}"
+        nodes.append(helper.make_node("Gemm", [value, f"w{index}", f"b{index}"], [output], transB=1))
+        if not last:
+            value = f"h{index}"
+            nodes.append(helper.make_node("Relu", [output], [value]))
+    widths = WORKLOAD["widths"]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [BATCH, widths[0]])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [BATCH, widths[-1]])
+    graph = helper.make_graph(nodes, "mlp", [x], [y], tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = THREADS
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def variants():
+    if SUITE != "inference" or MODEL != "mlp":
+        return []
+    run = session()
+    x, _ = data(WORKLOAD["widths"][-1:])
+    y = run.run(None, {"x": x})[0]
+    binding = run.io_binding()
+    binding.bind_ortvalue_input("x", onnxruntime.OrtValue.ortvalue_from_numpy(x))
+    binding.bind_ortvalue_output("y", onnxruntime.OrtValue.ortvalue_from_numpy(np.empty_like(y)))
+    return [
+        Variant("ONNX Runtime", lambda: run.run(None, {"x": x}), [mean_square(y)]),
+        Variant("ONNX Runtime, bound", lambda: run.run_with_iobinding(binding), [mean_square(y)]),
+    ]
+
+
+serve(f"ONNX Runtime {onnxruntime.__version__}", variants())

@@ -1,0 +1,325 @@
+//! The same work done by other libraries, in rounds that alternate between them.
+//!
+//! Each side is a process of its own that has set everything up and waits: a round asks one after the other to repeat
+//! the work for a while. `benches/peers/common.py` tells the dialogue.
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::measurement::{Time, median};
+use super::table::{significant, time, width};
+use crate::workspace::Workspace;
+use crate::{Result, command, peers};
+
+/// What our side calls itself.
+const OURS: &str = "downhill";
+
+/// So long a side is left alone before its turn, for the threads of the one before wait busily for a while.
+const REST: Duration = Duration::from_millis(100);
+
+/// How closely the numbers of two libraries agree that do the same work, relatively.
+fn tolerance(workload: &str) -> f64 {
+    if workload.contains("f64") { 1e-9 } else { 1e-4 }
+}
+
+/// One workload on so many threads, by all who can do it; the fastest first.
+#[derive(Clone, Debug)]
+pub(super) struct Contest {
+    pub(super) name: String,
+    pub(super) threads: usize,
+    pub(super) entries: Vec<Entry>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    /// `PyTorch fused`
+    pub(super) peer: String,
+    /// `PyTorch 2.15.0`
+    pub(super) library: String,
+    pub(super) time: Time,
+    /// The losses of the first steps, or what else shows that the work is the same.
+    values: Vec<f64>,
+    /// Whether they are those of the first entry.
+    pub(super) agrees: bool,
+}
+
+impl Entry {
+    pub(super) fn is_ours(&self) -> bool {
+        self.peer == OURS
+    }
+}
+
+impl Contest {
+    /// The fastest of the others that does the same work, and how many times as fast we are.
+    pub(super) fn best_peer(&self) -> Option<(&Entry, f64)> {
+        let ours = self.entries.iter().find(|entry| entry.is_ours())?;
+        let best = self.entries.iter().find(|entry| !entry.is_ours() && entry.agrees)?;
+        Some((best, best.time.median / ours.time.median))
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let entry = |entry: &Entry| {
+            let time = entry.time;
+            json!({
+                "peer": entry.peer,
+                "library": entry.library,
+                "time": {
+                    "value": time.median * 1e6, "lower": time.lower * 1e6, "upper": time.upper * 1e6, "unit": "µs",
+                },
+                "values": entry.values,
+                "agrees": entry.agrees,
+            })
+        };
+        let best = self.best_peer().map(
+            |(best, ratio)| json!({ "peer": best.peer, "speed": { "value": ratio, "unit": "times the best peer's" } }),
+        );
+        json!({
+            "name": self.name,
+            "threads": self.threads,
+            "entries": self.entries.iter().map(entry).collect::<Vec<_>>(),
+            "best": best,
+        })
+    }
+}
+
+/// How the sides are measured.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rounds {
+    pub(super) count: usize,
+    pub(super) seconds: f64,
+}
+
+/// Runs every workload that matches `filter`, on one thread and on all, and prints each as it ends.
+pub(super) fn run(workspace: &Workspace, filter: Option<&str>, rounds: Rounds) -> Result<Vec<Contest>> {
+    command::run(
+        command::cargo()
+            .args(["build", "--quiet", "--profile", "bench", "-p", "downhill-benches", "--bin", "contestant"])
+            .current_dir(&workspace.root),
+    )?;
+    let ours = workspace.target.join("release").join(format!("contestant{}", std::env::consts::EXE_SUFFIX));
+    let listed = command::output(Command::new(&ours).arg("--list").args(filter), "")?;
+    let sides = sides(workspace, &ours);
+    let all = std::thread::available_parallelism().map_or(1, Into::into);
+    let mut contests = Vec::new();
+    for name in listed.lines() {
+        for threads in if all > 1 { vec![1, all] } else { vec![1] } {
+            if let Some(contest) = contest(&sides, name, threads, rounds)? {
+                println!("{}\n", table(&contest));
+                contests.push(contest);
+            }
+        }
+    }
+    println!("{}", summary(&contests));
+    Ok(contests)
+}
+
+/// Who takes part: the name of a side, and how it is called.
+fn sides(workspace: &Workspace, ours: &Path) -> Vec<(&'static str, Vec<PathBuf>)> {
+    let mut sides = vec![(OURS, vec![ours.to_owned()])];
+    let scripts = workspace.root.join("benches/peers");
+    let python = peers::python(workspace);
+    let rust = peers::rust(workspace);
+    for (name, script) in peers::SCRIPTS {
+        sides.push((name, vec![python.clone(), scripts.join(script)]));
+    }
+    for name in peers::CRATES {
+        sides.push((name, vec![rust.clone(), name.into()]));
+    }
+    sides.retain(|(name, call)| {
+        let there = call[0].exists();
+        if !there {
+            println!("{name} is missing; `cargo xtask peers` installs it");
+        }
+        there
+    });
+    println!();
+    sides
+}
+
+fn contest(sides: &[(&str, Vec<PathBuf>)], name: &str, threads: usize, rounds: Rounds) -> Result<Option<Contest>> {
+    let mut started = Vec::new();
+    for (side, call) in sides {
+        match Side::start(call, name, threads) {
+            Ok(side) => started.push(side),
+            Err(error) => println!("{side} can't do {name}: {error}"),
+        }
+    }
+    let mut turns: Vec<(usize, usize)> = Vec::new();
+    for (index, side) in started.iter().enumerate() {
+        turns.extend((0..side.variants.len()).map(|variant| (index, variant)));
+    }
+    let mut times = vec![Vec::new(); turns.len()];
+    for round in 0..rounds.count {
+        // Each round begins with another, so that nobody always runs after the same one.
+        for turn in (0..turns.len()).map(|turn| (turn + round) % turns.len()) {
+            let (side, variant) = turns[turn];
+            std::thread::sleep(REST);
+            times[turn].push(started[side].repeat(variant, rounds.seconds)?);
+        }
+    }
+    let mut entries: Vec<Entry> = Vec::new();
+    for (&(side, variant), times) in turns.iter().zip(&times) {
+        let variant = &started[side].variants[variant];
+        let text = |key: &str| variant[key].as_str().unwrap_or("?").to_owned();
+        let values: Vec<f64> = variant["values"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
+        let agrees = entries.first().is_none_or(|first| agree(&first.values, &values, tolerance(name)));
+        entries.push(Entry { peer: text("peer"), library: text("library"), time: interval(times), values, agrees });
+    }
+    entries.sort_by(|a, b| a.time.median.total_cmp(&b.time.median));
+    Ok((!entries.is_empty()).then(|| Contest { name: name.to_owned(), threads, entries }))
+}
+
+/// Whether both did the same work.
+fn agree(a: &[f64], b: &[f64], tolerance: f64) -> bool {
+    let near = |(a, b): (&f64, &f64)| (a - b).abs() <= tolerance * a.abs().max(b.abs());
+    !a.is_empty() && a.len() == b.len() && a.iter().zip(b).all(near)
+}
+
+/// The median of the rounds, and the interval between two of their ordered times that holds it with at least 93 %:
+/// for five to eight rounds the whole range, from nine on (96 %) without the extremes.
+fn interval(times: &[f64]) -> Time {
+    let mut sorted = times.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let left_out = usize::from(sorted.len() >= 9);
+    let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
+    Time {
+        median: median(sorted.iter().copied()),
+        lower: at(left_out),
+        upper: at((sorted.len() - 1).saturating_sub(left_out)),
+    }
+}
+
+/// A process that waits to be asked.
+struct Side {
+    process: Child,
+    requests: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    variants: Vec<Value>,
+}
+
+impl Side {
+    fn start(call: &[PathBuf], name: &str, threads: usize) -> Result<Self> {
+        let mut command = Command::new(&call[0]);
+        command.args(&call[1..]).args([name, &threads.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        for variable in ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"] {
+            command.env(variable, threads.to_string());
+        }
+        let mut process = command.spawn()?;
+        let (requests, answers) = process.stdin.take().zip(process.stdout.take()).ok_or("it has no pipes")?;
+        let mut side = Self { process, requests, answers: BufReader::new(answers), variants: Vec::new() };
+        let told: Value = serde_json::from_str(&side.answer()?)?;
+        side.variants = told["variants"].as_array().cloned().ok_or("it does not say what it can do")?;
+        Ok(side)
+    }
+
+    /// The seconds of one call.
+    fn repeat(&mut self, variant: usize, seconds: f64) -> Result<f64> {
+        writeln!(self.requests, "{variant} {seconds}")?;
+        self.requests.flush()?;
+        let answer = self.answer()?;
+        answer.trim().parse().map_err(|_| format!("`{}` is no time", answer.trim()).into())
+    }
+
+    fn answer(&mut self) -> Result<String> {
+        let mut line = String::new();
+        match self.answers.read_line(&mut line)? {
+            0 => Err("it ended early; what it wrote above says why".into()),
+            _ => Ok(line),
+        }
+    }
+}
+
+impl Drop for Side {
+    fn drop(&mut self) {
+        // Whoever still waits for a request has nothing left to do.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn table(contest: &Contest) -> String {
+    let mut text = format!("{}, {}", contest.name, super::threads(contest.threads));
+    let width = width(contest.entries.iter().map(|entry| entry.peer.as_str()));
+    let ours = contest.entries.iter().find(|entry| entry.is_ours());
+    for entry in &contest.entries {
+        let ratio =
+            ours.map_or_else(String::new, |ours| format!("{:>8} ×", significant(entry.time.median / ours.time.median)));
+        let values: Vec<String> = entry.values.iter().map(|value| format!("{value:.6}")).collect();
+        let _ = write!(
+            text,
+            "\n  {:<width$} {:>10} {ratio}  {:<22} {}{}",
+            entry.peer,
+            time(entry.time.median),
+            entry.library,
+            if entry.agrees { "same work: " } else { "OTHER WORK: " },
+            values.join(" "),
+        );
+    }
+    text
+}
+
+/// Ours beside the best of the others, a line for each workload.
+fn summary(contests: &[Contest]) -> String {
+    let label = |contest: &Contest| format!("{}, {}", contest.name, super::threads(contest.threads));
+    let labels: Vec<String> = contests.iter().map(label).collect();
+    let width = width(labels.iter().map(String::as_str));
+    let mut text = format!("{:<width$} {:>10} {:>10}  speed  best peer", "", "downhill", "best peer");
+    for (contest, label) in contests.iter().zip(&labels) {
+        let _ = match contest.best_peer() {
+            Some((best, ratio)) => {
+                let ours = time(best.time.median / ratio);
+                write!(text, "\n{label:<width$} {ours:>10} {:>10} {ratio:>6.2}  {}", time(best.time.median), best.peer)
+            }
+            None => write!(text, "\n{label:<width$} nothing to compare"),
+        };
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(peer: &str, seconds: f64, agrees: bool) -> Entry {
+        let time = Time { median: seconds, lower: seconds, upper: seconds };
+        Entry { peer: peer.into(), library: "x".into(), time, values: vec![1.0], agrees }
+    }
+
+    #[test]
+    fn the_best_peer_does_the_same_work() {
+        let entries = vec![entry("cheat", 1.0, false), entry(OURS, 2.0, true), entry("fair", 3.0, true)];
+        let contest = Contest { name: "step/a".into(), threads: 1, entries };
+        let (best, ratio) = contest.best_peer().unwrap();
+        assert_eq!((best.peer.as_str(), ratio), ("fair", 1.5));
+        assert_eq!(contest.json()["best"]["speed"]["value"], 1.5);
+        assert!(summary(&[contest.clone()]).ends_with("2.00 s     3.00 s   1.50  fair"), "{}", summary(&[contest]));
+    }
+
+    #[test]
+    fn without_us_there_is_no_ratio() {
+        let contest = Contest { name: "step/a".into(), threads: 2, entries: vec![entry("fair", 3.0, true)] };
+        assert!(contest.best_peer().is_none());
+        assert_eq!(contest.json()["best"], Value::Null);
+    }
+
+    #[test]
+    fn values_agree_relatively_and_all_of_them() {
+        assert!(agree(&[1000.0, 1.0], &[1000.05, 1.0], 1e-4));
+        assert!(!agree(&[1000.0, 1.0], &[1000.0, 1.001], 1e-4));
+        assert!(!agree(&[1.0], &[1.0, 2.0], 1e-4));
+        assert!(!agree(&[], &[], 1e-4));
+        assert!(!agree(&[f64::NAN], &[f64::NAN], 1e-4));
+    }
+
+    #[test]
+    fn an_interval_leaves_the_extremes_out_where_enough_remains() {
+        let nine: Vec<f64> = (1..=9).map(f64::from).collect();
+        assert_eq!(interval(&nine), Time { median: 5.0, lower: 2.0, upper: 8.0 });
+        assert_eq!(interval(&nine[..5]), Time { median: 3.0, lower: 1.0, upper: 5.0 });
+    }
+}

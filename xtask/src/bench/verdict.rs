@@ -1,0 +1,120 @@
+//! Whether two runs differ by more than noise.
+//!
+//! A line is called faster or slower only if
+//! * the intervals of the two medians have no point in common, and
+//! * the medians differ by more than [`LEAST`], and by more than the machine's own ceiling of that kind has moved
+//!   from one run to the other.
+
+use std::fmt;
+
+use super::measurement::{Ceilings, Measurement, Time};
+
+/// The least ratio of two medians that is called a change.
+pub(super) const LEAST: f64 = 1.03;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Faster,
+    Slower,
+    WithinNoise,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Faster => "faster",
+            Self::Slower => "slower",
+            Self::WithinNoise => "within noise",
+        })
+    }
+}
+
+impl Verdict {
+    /// `drift` is how far the machine itself has moved, as a factor of at least 1.
+    fn of(before: &Time, after: &Time, drift: f64) -> Self {
+        let least = LEAST.max(drift);
+        let ratio = speed(before, after);
+        if after.upper < before.lower && ratio > least {
+            Self::Faster
+        } else if after.lower > before.upper && ratio < 1.0 / least {
+            Self::Slower
+        } else {
+            Self::WithinNoise
+        }
+    }
+}
+
+/// How many times as fast `after` is.
+fn speed(before: &Time, after: &Time) -> f64 {
+    before.median / after.median
+}
+
+/// One line of both runs.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    pub(super) before: Time,
+    pub(super) after: Measurement,
+    /// How many times as fast it is now.
+    pub(super) ratio: f64,
+    pub(super) verdict: Verdict,
+}
+
+/// The lines that both runs have; of the ceilings none, for they are the machine's and not the code's.
+pub(super) fn compare(before: &[Measurement], after: &[Measurement], ceilings: [&Ceilings; 2]) -> Vec<Change> {
+    let pair = |after: &Measurement| {
+        let before = before.iter().find(|line| (&line.name, line.threads) == (&after.name, after.threads))?;
+        let drift = ceilings[1].drift(ceilings[0], after);
+        Some(Change {
+            before: before.time,
+            ratio: speed(&before.time, &after.time),
+            verdict: Verdict::of(&before.time, &after.time, drift),
+            after: after.clone(),
+        })
+    };
+    after.iter().filter(|line| line.suite() != "ceiling").filter_map(pair).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::measurement::tests::measurement;
+    use super::*;
+
+    fn verdict([lower, median, upper]: [f64; 3], drift: f64) -> Verdict {
+        Verdict::of(&Time { median: 100.0, lower: 98.0, upper: 101.0 }, &Time { median, lower, upper }, drift)
+    }
+
+    #[test]
+    fn a_change_is_beyond_the_intervals_and_the_least_effect() {
+        assert_eq!(verdict([89.0, 90.0, 91.0], 1.0), Verdict::Faster);
+        assert_eq!(verdict([109.0, 110.0, 111.0], 1.0), Verdict::Slower);
+    }
+
+    #[test]
+    fn intervals_that_touch_are_noise_however_far_apart_the_medians() {
+        assert_eq!(verdict([70.0, 80.0, 98.0], 1.0), Verdict::WithinNoise);
+        assert_eq!(verdict([101.0, 150.0, 160.0], 1.0), Verdict::WithinNoise);
+    }
+
+    #[test]
+    fn a_small_effect_is_noise_however_narrow_the_intervals() {
+        assert_eq!(verdict([97.4, 97.5, 97.6], 1.0), Verdict::WithinNoise);
+        assert_eq!(verdict([102.4, 102.5, 102.6], 1.0), Verdict::WithinNoise);
+    }
+
+    #[test]
+    fn an_effect_no_larger_than_the_machine_s_own_drift_is_noise() {
+        assert_eq!(verdict([109.0, 110.0, 111.0], 1.2), Verdict::WithinNoise);
+        assert_eq!(verdict([129.0, 130.0, 131.0], 1.2), Verdict::Slower);
+    }
+
+    #[test]
+    fn lines_are_paired_by_name_and_threads_and_ceilings_left_out() {
+        let ceiling = |time| measurement("ceiling/multiply-add f32", 1, [time; 3]);
+        let before = [ceiling(1.0), measurement("step/a", 1, [2.0; 3]), measurement("step/a", 2, [9.0; 3])];
+        let after = [ceiling(1.1), measurement("step/a", 1, [1.0; 3]), measurement("step/new", 1, [1.0; 3])];
+        let ceilings = [Ceilings::of(&before).unwrap(), Ceilings::of(&after).unwrap()];
+        let changes = compare(&before, &after, [&ceilings[0], &ceilings[1]]);
+        let [change] = changes.as_slice() else { panic!("{changes:?}") };
+        assert_eq!((change.after.name.as_str(), change.ratio, change.verdict), ("step/a", 2.0, Verdict::Faster));
+    }
+}
