@@ -120,11 +120,12 @@ impl Workload {
     }
 
     fn optimizer<T: Scalar>(&self, aim: Aim) -> Option<Box<dyn Optimizer<T>>> {
+        let name = self.entry.settings["optimizer"].as_str()?;
         let rate = match aim {
             Aim::Timing => STILL,
             Aim::Comparing => self.entry.rate(),
         };
-        match self.entry.settings["optimizer"].as_str()? {
+        match name {
             "momentum" => Some(Box::new(Sgd::new(rate).momentum(0.9))),
             "adam" => Some(Box::new(Adam::new(rate))),
             "descent" => Some(Box::new(GradientDescent::new(rate))),
@@ -134,17 +135,43 @@ impl Workload {
 
     /// The model that the file names, and the shape of its input; `None` where the library has no such layers.
     fn block(&self, aim: Aim) -> Option<(Shape, Sequential)> {
+        let input = Shape::new(&self.entry.numbers("input"))?;
         match self.entry.text("model") {
             "mlp" => Some(self.mlp(aim)),
+            "convolutions" => Some((input, self.convolutions())),
+            "lstm" => {
+                let lstm = Lstm::new(self.entry.number("hidden")).last_state();
+                Some((input, sequential![lstm, Affine::new(self.entry.numbers("widths")[0])]))
+            }
+            "transformer" => {
+                let block = TransformerEncoderBlock::new(self.entry.number("heads"), self.entry.number("hidden"));
+                let block = block.norm_first().with_activation(Gelu::Erf).with_dropout(0.0);
+                Some((input, Sequential::new().then(Named("block", block))))
+            }
             _ => None,
         }
+    }
+
+    fn convolutions(&self) -> Sequential {
+        let mut chain = Sequential::new();
+        for channels in self.entry.numbers("channels") {
+            chain = chain.then(Conv2d::new(channels, 3).with_padding(1)).then(Relu).then(MaxPool2d::new(2));
+        }
+        chain = chain.then(Flatten);
+        for (index, width) in self.entry.numbers("widths").into_iter().enumerate() {
+            chain = if index == 0 { chain } else { chain.then(Relu) };
+            chain = chain.then(Affine::new(width));
+        }
+        chain
     }
 
     /// The network of the workload, its parameters as [`start`] says.
     fn network<T: Scalar>(&self, aim: Aim) -> Option<Network<T>> {
         let (input, block) = self.block(aim)?;
         let mut network = Network::build(input, block, Seed(1)).expect("the layers fit");
-        let names: Vec<String> = network.segments().iter().map(|segment| segment.name.clone()).collect();
+        let mut names: Vec<String> = network.segments().iter().map(|segment| segment.name.clone()).collect();
+        // A transformer block counts its normalisations last, wherever they stand.
+        names.sort_by_key(|name| name.contains("norm"));
         for (key, name) in names.iter().enumerate() {
             let mut parameter = network.parameter_mut(name).expect("the segment is the network's own");
             // The gains of a normalisation are the only weights of one axis.
@@ -337,7 +364,7 @@ mod tests {
     #[test]
     fn losses_fall() {
         for workload in Workload::of_suite("step") {
-            let small = workload.entry.examples * workload.entry.number("operations") < 100_000_000;
+            let small = workload.entry.examples * workload.entry.number("operations") < 3_000_000;
             let (true, Some(values)) = (small, workload.values()) else { continue };
             assert!(values.iter().all(|value| value.is_finite()), "{}: {values:?}", workload.entry.name);
             assert!(values.is_sorted_by(|a, b| a > b), "{}: {values:?}", workload.entry.name);

@@ -23,7 +23,7 @@ pub mod prelude {
     };
     pub use crate::network::{
         Block, Branches, Frozen, Gated, Graph, Named, Network, NetworkObjective, Node, Purpose, Repeat, Residual,
-        Sequential, Shared,
+        Sequential, Shared, TransformerEncoderBlock,
     };
     pub use crate::optim::{Adam, AdamW, GradientDescent, Objective, Optimizer, Penalty, Sgd};
     pub use crate::tensor::threads::Threads;

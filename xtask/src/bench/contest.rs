@@ -297,7 +297,8 @@ mod tests {
         let (best, ratio) = contest.best_peer().unwrap();
         assert_eq!((best.peer.as_str(), ratio), ("fair", 1.5));
         assert_eq!(contest.json()["best"]["speed"]["value"], 1.5);
-        assert!(summary(&[contest.clone()]).ends_with("2.00 s     3.00 s   1.50  fair"), "{}", summary(&[contest]));
+        let one = summary(std::slice::from_ref(&contest));
+        assert!(one.ends_with("2.00 s     3.00 s   1.50  fair"), "{one}");
     }
 
     #[test]

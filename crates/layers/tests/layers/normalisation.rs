@@ -80,7 +80,7 @@ fn an_empty_batch_gives_an_empty_output_and_no_gradient() {
 #[test]
 fn constants_and_single_numbers_become_zero() {
     let x = array![[7.0, 7.0, 7.0, 7.0], [-1e6, -1e6, -1e6, -1e6]];
-    let zeros = Array2::zeros((2, 4));
+    let zeros = Array2::<f64>::zeros((2, 4));
     assert_eq!(bound(LayerNorm::new(), [4]).forward(x.view()).unwrap(), zeros);
     assert_eq!(bound(GroupNorm::new(2), [4]).forward(x.view()).unwrap(), zeros);
     assert_eq!(bound(InstanceNorm::new(), [2, 2]).forward(x.view()).unwrap(), zeros);
