@@ -322,7 +322,7 @@ fn layers_that_share_must_agree_on_their_shapes() {
     let error = Network::<f64>::build([5], sequential![shared.clone(), shared], Seed(0)).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "at layer `1`: the graph: it shares the parameters of layer `0`, but for inputs of these shapes they would be \
+        "layer `1`: the graph: it shares the parameters of layer `0`, but for inputs of these shapes they would be \
          others"
     );
 }
@@ -377,7 +377,7 @@ fn whole_numbers_are_checked_at_the_door_and_must_come_through_it() {
     for wrong in [0.0, 4.0, 1.5, -1.0, f64::NAN, f64::INFINITY] {
         let error = forward(&[1.0, 3.0, wrong, 1.0], training).unwrap_err();
         assert!(
-            error.contains("at layer `0`") && error.contains(&format!("number 2 of input 0 is {wrong}")),
+            error.contains("layer `0`") && error.contains(&format!("number 2 of input 0 is {wrong}")),
             "{error}"
         );
     }

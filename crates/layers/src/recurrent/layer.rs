@@ -321,7 +321,8 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
         let (hidden, layers, directions) = (self.hidden, self.layers, self.directions());
         if steps == 0 || features == 0 || hidden == 0 || layers == 0 {
             return refuse(format!(
-                "{layers} layers of {hidden} units over {steps} steps of {features} numbers compute nothing; all four must be at least 1"
+                "{layers} layers of {hidden} units over {steps} steps of {features} numbers compute nothing; \
+                 all four must be at least 1"
             ));
         }
         Dropout::new(self.dropout).check(C::NAME)?;
@@ -329,7 +330,8 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
         let largest = [layers, directions, 16 * KEPT, hidden.max(features), hidden.max(steps)];
         if Shape::new(&largest).is_none() {
             return refuse(format!(
-                "{layers} layers of {hidden} units over {steps} steps of {features} numbers are more than can be                  counted"
+                "{layers} layers of {hidden} units over {steps} steps of {features} numbers are more than can be \
+                 counted"
             ));
         }
 
