@@ -376,10 +376,7 @@ fn whole_numbers_are_checked_at_the_door_and_must_come_through_it() {
     forward(&[], training).unwrap();
     for wrong in [0.0, 4.0, 1.5, -1.0, f64::NAN, f64::INFINITY] {
         let error = forward(&[1.0, 3.0, wrong, 1.0], training).unwrap_err();
-        assert!(
-            error.contains("layer `0`") && error.contains(&format!("number 2 of input 0 is {wrong}")),
-            "{error}"
-        );
+        assert!(error.contains("layer `0`") && error.contains(&format!("number 2 of input 0 is {wrong}")), "{error}");
     }
     assert!(forward(&[1.0, 3.0], training).unwrap_err().contains("at least 2 examples"));
     let error = Network::<f64>::build([2], sequential![Tanh, Dice], Seed(0)).unwrap_err();
