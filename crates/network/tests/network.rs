@@ -427,6 +427,7 @@ fn a_description_keeps_what_is_shared_and_what_is_frozen() {
     assert!(error.to_string().contains("only an earlier step"), "{error}");
 }
 
+#[cfg(feature = "serde")]
 #[test]
 fn a_hostile_description_is_an_error() {
     for json in [
