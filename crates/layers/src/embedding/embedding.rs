@@ -4,7 +4,7 @@ use downhill_tensor::{Init, Over, Runs, RunsMut, Scalar, Shape, ShapeError, Swee
 
 use crate::{Backward, Forward, Layer, Parameter, Signature, sole};
 
-/// Looks up a vector for each whole number: yᵢ = W[xᵢ], a row of a learnt table.
+/// Looks up a vector for each whole number: `yᵢ = W[xᵢ]`, a row of a learnt table.
 ///
 /// It is the affine map of one-hot vectors without the product. dy/dW is 1 for the row that was looked up, so that
 ///
