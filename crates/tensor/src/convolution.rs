@@ -397,9 +397,9 @@ mod tests {
         problem.check(&portable(), &naive);
         #[cfg(target_arch = "x86_64")]
         if direct::takes(&of) {
-            direct::pretend::ON.set(true);
+            crate::lanes::pretend::ON.set(true);
             problem.check(&chosen(), &naive);
-            direct::pretend::ON.set(false);
+            crate::lanes::pretend::ON.set(false);
         }
     }
 

@@ -213,6 +213,10 @@ mod tests {
             (250, 513, 50),
             (7, 257, 100),
             (100, 256, 48),
+            // Rows of a are copied.
+            (270, 70, 64),
+            (535, 401, 70),
+            (50, 512, 65),
         ])
     }
 
@@ -224,6 +228,16 @@ mod tests {
     #[test]
     fn equals_the_naive_sum_in_f64() {
         sizes().for_each(|(m, k, n)| check::<f64>(m, k, n));
+    }
+
+    /// On a machine without AVX-512: with plain numbers for its registers.
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn tiles_of_wide_registers_equal_the_naive_sum() {
+        crate::lanes::pretend::ON.set(true);
+        sizes().step_by(2).for_each(|(m, k, n)| check::<f32>(m, k, n));
+        sizes().step_by(2).for_each(|(m, k, n)| check::<f64>(m, k, n));
+        crate::lanes::pretend::ON.set(false);
     }
 
     #[test]

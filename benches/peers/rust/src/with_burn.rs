@@ -4,7 +4,8 @@ use std::hint::black_box;
 
 use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
-use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer, MomentumConfig, SgdConfig};
+use burn::optim::momentum::MomentumConfig;
+use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 
 use crate::common::{Entry, INPUT, STILL, TARGET, Variant, fill, mean_square, parameter};

@@ -15,6 +15,8 @@ use super::{Axis, Convolution};
 use crate::Scalar;
 use crate::kernel::{Instructions, instructions};
 use crate::lanes::Lanes;
+#[cfg(test)]
+use crate::lanes::pretend;
 use crate::threads;
 
 mod slide;
@@ -391,56 +393,4 @@ fn copy_arrays<T: Scalar, const N: usize>(source: &[T], target: &mut [T]) {
 /// How many pieces a job of so many multiply-adds is cut into.
 fn pieces(work: usize) -> usize {
     threads::current().min(WORKERS).min(work / GRAIN)
-}
-
-/// The registers of AVX-512 as plain numbers, so that a machine without them tests the code that is made for them.
-#[cfg(test)]
-pub(super) mod pretend {
-    use std::cell::Cell;
-
-    use super::{Lanes, Scalar};
-
-    thread_local! {
-        /// Whether this thread does so.
-        pub(in super::super) static ON: Cell<bool> = const { Cell::new(false) };
-    }
-
-    #[derive(Clone, Copy)]
-    pub(super) struct Wide<T>([T; 16]);
-
-    impl<T: Scalar> Wide<T> {
-        fn each(f: impl Fn(usize) -> T) -> Self {
-            Self(std::array::from_fn(|lane| if lane < Self::N { f(lane) } else { T::ZERO }))
-        }
-    }
-
-    // SAFETY, below: what a pointer names can be read or written, as the trait says.
-    impl<T: Scalar> Lanes for Wide<T> {
-        type Number = T;
-        const N: usize = 64 / size_of::<T>();
-
-        unsafe fn zero() -> Self {
-            Self([T::ZERO; 16])
-        }
-        unsafe fn splat(x: *const T) -> Self {
-            // SAFETY: see above.
-            Self::each(|_| unsafe { *x })
-        }
-        unsafe fn load(x: *const T) -> Self {
-            // SAFETY: see above.
-            Self::each(|lane| unsafe { *x.add(lane) })
-        }
-        unsafe fn store(self, y: *mut T) {
-            for lane in 0..Self::N {
-                // SAFETY: see above.
-                unsafe { *y.add(lane) = self.0[lane] };
-            }
-        }
-        unsafe fn add(self, other: Self) -> Self {
-            Self::each(|lane| self.0[lane] + other.0[lane])
-        }
-        unsafe fn multiply_add(self, a: Self, b: Self) -> Self {
-            Self::each(|lane| self.0[lane] + a.0[lane] * b.0[lane])
-        }
-    }
 }

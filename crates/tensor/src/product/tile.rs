@@ -2,7 +2,7 @@
 //!
 //! Each step of the inner sum loads one short row of b and multiplies it by one element of each row of a.
 //! The operands are read where they lie, except that b's panel (a block of its rows, a tile wide) is kept
-//! in a contiguous buffer on the stack, filled while the first rows of the result are computed:
+//! in a contiguous buffer, filled while the first rows of the result are computed:
 //! rows of b whose distance is a power of two would otherwise share a few sets of the cache.
 
 use std::arch::x86_64::*;
@@ -11,6 +11,8 @@ use std::mem::MaybeUninit;
 use crate::Scalar;
 use crate::kernel::{Instructions, instructions};
 use crate::lanes::Lanes;
+#[cfg(test)]
+use crate::lanes::pretend;
 
 use super::{Job, Start};
 
@@ -20,14 +22,27 @@ trait Compiled: Lanes {
     ///
     /// # Safety
     /// Here and below: the processor knows the instructions, and what a pointer names can be read or written.
-    unsafe fn pack(strip: &Strip<Self::Number>, width: usize);
+    unsafe fn pack<const R: usize>(strip: &Strip<'_, Self::Number, R>, width: usize);
+
+    /// [`Rows::copy_columns`], compiled for this vector's instructions.
+    unsafe fn copy_columns<const R: usize>(rows: &Rows<Self::Number, R>, room: *mut Self::Number, panel: usize);
+
+    /// [`Strip::write_part`], compiled for this vector's instructions.
+    unsafe fn write_part<const R: usize>(
+        strip: &Strip<'_, Self::Number, R>,
+        sums: *const Self::Number,
+        size: (usize, usize),
+        c: *mut Self::Number,
+    );
 
     /// [`Strip::tile`], compiled for this vector's instructions.
-    unsafe fn tile<const R: usize, const C: usize, const KEEP: bool>(
-        strip: &Strip<Self::Number>,
-        row: usize,
+    unsafe fn tile<const R: usize, const H: usize, const C: usize, const KEEP: bool>(
+        strip: &Strip<'_, Self::Number, R>,
+        a: *const Self::Number,
+        a_column: isize,
         b: *const Self::Number,
         b_row: isize,
+        c: *mut Self::Number,
     );
 }
 
@@ -35,20 +50,37 @@ macro_rules! compiled {
     ($vector:ident, $features:literal, $float:ident) => {
         impl Compiled for $vector {
             #[target_feature(enable = $features)]
-            unsafe fn pack(strip: &Strip<$float>, width: usize) {
+            unsafe fn pack<const R: usize>(strip: &Strip<'_, $float, R>, width: usize) {
                 // SAFETY: the caller's promise, here and below.
-                unsafe { strip.pack(width) }
+                unsafe { strip.pack::<Self>(width) }
+            }
+            #[target_feature(enable = $features)]
+            unsafe fn copy_columns<const R: usize>(rows: &Rows<$float, R>, room: *mut $float, panel: usize) {
+                // SAFETY: as above.
+                unsafe { rows.copy_columns::<Self>(room, panel) }
+            }
+            #[target_feature(enable = $features)]
+            unsafe fn write_part<const R: usize>(
+                strip: &Strip<'_, $float, R>,
+                sums: *const $float,
+                size: (usize, usize),
+                c: *mut $float,
+            ) {
+                // SAFETY: as above.
+                unsafe { strip.write_part::<Self>(sums, size, c) }
             }
             // Not inlined: there are a dozen of these for each vector, each used in several places.
             #[target_feature(enable = $features)]
-            unsafe fn tile<const R: usize, const C: usize, const KEEP: bool>(
-                strip: &Strip<$float>,
-                row: usize,
+            unsafe fn tile<const R: usize, const H: usize, const C: usize, const KEEP: bool>(
+                strip: &Strip<'_, $float, R>,
+                a: *const $float,
+                a_column: isize,
                 b: *const $float,
                 b_row: isize,
+                c: *mut $float,
             ) {
                 // SAFETY: as above.
-                unsafe { strip.tile::<Self, R, C, KEEP>(row, b, b_row) }
+                unsafe { strip.tile::<Self, H, C, KEEP>(a, a_column, b, b_row, c) }
             }
         }
     };
@@ -58,6 +90,34 @@ compiled!(__m256, "avx2,fma", f32);
 compiled!(__m256d, "avx2,fma", f64);
 compiled!(__m512, "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma", f32);
 compiled!(__m512d, "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma", f64);
+
+#[cfg(test)]
+impl<T: Scalar> Compiled for pretend::Wide<T> {
+    // SAFETY, below: the caller's promise.
+    unsafe fn pack<const R: usize>(strip: &Strip<'_, T, R>, width: usize) {
+        // SAFETY: see above.
+        unsafe { strip.pack::<Self>(width) }
+    }
+    unsafe fn copy_columns<const R: usize>(rows: &Rows<T, R>, room: *mut T, panel: usize) {
+        // SAFETY: see above.
+        unsafe { rows.copy_columns::<Self>(room, panel) }
+    }
+    unsafe fn write_part<const R: usize>(strip: &Strip<'_, T, R>, sums: *const T, size: (usize, usize), c: *mut T) {
+        // SAFETY: see above.
+        unsafe { strip.write_part::<Self>(sums, size, c) }
+    }
+    unsafe fn tile<const R: usize, const H: usize, const C: usize, const KEEP: bool>(
+        strip: &Strip<'_, T, R>,
+        a: *const T,
+        a_column: isize,
+        b: *const T,
+        b_row: isize,
+        c: *mut T,
+    ) {
+        // SAFETY: see above.
+        unsafe { strip.tile::<Self, H, C, KEEP>(a, a_column, b, b_row, c) }
+    }
+}
 
 /// Which registers belong to a scalar.
 pub trait Tiled: Sized {
@@ -234,6 +294,11 @@ pub(super) fn run<T: Scalar>(job: &mut Job<'_, T>) -> bool {
     // SAFETY: the processor has the instructions; pointers, sizes and strides are the views' own,
     // and the door has checked that the sizes agree.
     unsafe {
+        #[cfg(test)]
+        if pretend::ON.get() {
+            multiply::<pretend::Wide<T>, 8, 3>(&task);
+            return true;
+        }
         match instructions {
             Instructions::Avx512 => T::multiply_avx512(&task),
             _ => T::multiply_avx2(&task),
@@ -244,39 +309,33 @@ pub(super) fn run<T: Scalar>(job: &mut Job<'_, T>) -> bool {
 
 /// The inner sum is cut into blocks of this many terms, so that a panel of b stays in the nearest cache.
 const BLOCK_K: usize = 400;
-/// Rows are cut into blocks of this many, so that a block of a stays in the second cache.
-const BLOCK_M: usize = 240;
-/// The largest panel in bytes: `BLOCK_K` rows of three 64-byte vectors.
-const PANEL: usize = BLOCK_K * 3 * 64;
-
-#[repr(align(64))]
-struct Panel(MaybeUninit<[u8; PANEL]>);
+/// Rows are cut into blocks of this many, whole tiles of six and of eight, so that a block of a stays in the second
+/// cache.
+const BLOCK_M: usize = 264;
 
 /// # Safety
 /// The processor knows the instructions of `V`, and the task's pointers and strides reach only what may be
 /// read (a, b, a start row) or written (c).
 unsafe fn multiply<V: Compiled, const R: usize, const C: usize>(task: &Task<V::Number>) {
     let width = C * V::N;
-    let mut panel = Panel(MaybeUninit::uninit());
-    let panel: *mut V::Number = panel.0.as_mut_ptr().cast();
-    let blocks = task.k.div_ceil(BLOCK_K);
-    for block in 0..blocks {
-        // Blocks of nearly equal length: a short last one would pay the write of c for little work.
-        let (k0, k1) = (task.k * block / blocks, task.k * (block + 1) / blocks);
-        let start = if block == 0 { task.start } else { First::Existing };
-        for i0 in (0..task.m).step_by(BLOCK_M) {
-            let i1 = (i0 + BLOCK_M).min(task.m);
-            for j0 in (0..task.n).step_by(width) {
-                let columns = (task.n - j0).min(width);
-                // SAFETY: k0 < k, i0 < m and j0 < n, so these elements exist; the strip's sizes stay within the task's.
-                unsafe {
+    let (panel, room) = room();
+    let (panel, room): (*mut V::Number, *mut V::Number) = (panel.cast(), room.cast());
+    for (k0, k1) in blocks(task.k, BLOCK_K, 1) {
+        let start = if k0 == 0 { task.start } else { First::Existing };
+        for (i0, i1) in blocks(task.m, BLOCK_M, R) {
+            // SAFETY: k0 < k, i0 < m and j0 < n, so these elements exist; the strip's sizes stay within the task's.
+            unsafe {
+                let rows = Rows::<_, R>::new(
+                    (i1 - i0, k1 - k0),
+                    task.a.offset(i0 as isize * task.a_row + k0 as isize * task.a_column),
+                    (task.a_row, task.a_column),
+                );
+                let rows = if rows.is_worth_copying(task.n) { rows.copied::<V>(room) } else { rows };
+                for j0 in (0..task.n).step_by(width) {
+                    let columns = (task.n - j0).min(width);
                     let strip = Strip {
-                        rows: i1 - i0,
+                        rows: &rows,
                         columns,
-                        k: k1 - k0,
-                        a: task.a.offset(i0 as isize * task.a_row + k0 as isize * task.a_column),
-                        a_row: task.a_row,
-                        a_column: task.a_column,
                         b: task.b.offset(k0 as isize * task.b_row + j0 as isize * task.b_column),
                         b_row: task.b_row,
                         b_column: task.b_column,
@@ -289,9 +348,9 @@ unsafe fn multiply<V: Compiled, const R: usize, const C: usize>(task: &Task<V::N
                         panel,
                     };
                     match columns.div_ceil(V::N) {
-                        1 => strip.compute::<V, R, 1>(),
-                        2 => strip.compute::<V, R, 2>(),
-                        _ => strip.compute::<V, R, C>(),
+                        1 => strip.compute::<V, 1>(),
+                        2 => strip.compute::<V, 2>(),
+                        _ => strip.compute::<V, C>(),
                     }
                 }
             }
@@ -299,14 +358,143 @@ unsafe fn multiply<V: Compiled, const R: usize, const C: usize>(task: &Task<V::N
     }
 }
 
-/// Some rows of c, one tile wide.
-struct Strip<T> {
-    rows: usize,
-    columns: usize,
+/// Cuts `0..length` into blocks of nearly equal length, at most `most`: a short last one would pay all that a block
+/// costs for little work. All but the last are multiples of `multiple`.
+fn blocks(length: usize, most: usize, multiple: usize) -> impl Iterator<Item = (usize, usize)> {
+    // A small product can't afford divisions.
+    let block = if length <= most { length } else { length.div_ceil(length.div_ceil(most)).next_multiple_of(multiple) };
+    (0..length).step_by(block).map(move |start| (start, (start + block).min(length)))
+}
+
+/// Some rows of a, or a copy of them: tiles of R rows, and what is left.
+#[derive(Clone, Copy)]
+struct Rows<T, const R: usize> {
+    count: usize,
+    /// How many tiles have R rows.
+    whole: usize,
     k: usize,
-    a: *const T,
-    a_row: isize,
-    a_column: isize,
+    first: *const T,
+    row: isize,
+    column: isize,
+    /// How far it is from one tile to the next.
+    tile: isize,
+    /// The rows that are left, and the distance of their columns.
+    rest: *const T,
+    rest_column: isize,
+}
+
+impl<T: Scalar, const R: usize> Rows<T, R> {
+    /// Those of a matrix with these strides.
+    ///
+    /// # Safety
+    /// The matrix has so many rows and columns.
+    unsafe fn new((count, k): (usize, usize), first: *const T, (row, column): (isize, isize)) -> Self {
+        // Tiles of two rows have too few sums to keep both multipliers busy: two of four are faster than six and two.
+        let whole = if count % R == 2 { (count / R).saturating_sub(1) } else { count / R };
+        let tile = R as isize * row;
+        let rest = first.wrapping_offset(whole as isize * tile);
+        Self { count, whole, k, first, row, column, tile, rest, rest_column: column }
+    }
+
+    /// Whether tile after tile would read a from far apart: lines of the cache of which a tile uses a part, each on
+    /// a page of its own, or rows that share a few sets of the cache.
+    fn is_worth_copying(&self, columns: usize) -> bool {
+        let used_again = columns >= 64 && self.count >= 4 * R;
+        let by_columns = self.row == 1 && self.k >= 64;
+        let colliding = self.column == 1 && self.row * size_of::<T>() as isize % 2048 == 0 && self.k >= 64;
+        used_again && (by_columns || colliding)
+    }
+
+    /// Copies the rows: where columns are contiguous, into panels of R rows, and else row by row.
+    ///
+    /// # Safety
+    /// The rows can be read, and `room` can hold them.
+    unsafe fn copied<V: Compiled<Number = T>>(self, room: *mut T) -> Self {
+        // SAFETY: whole rows or columns are read, and written without overlap; a panel ends in a gap of one vector.
+        unsafe {
+            if self.row != 1 {
+                // An odd number of 64-byte lines, so that rows spread over all sets of the cache.
+                let line = 64 / size_of::<T>();
+                let distance = self.k.next_multiple_of(line) | line;
+                for row in 0..self.count {
+                    let from = self.first.offset(row as isize * self.row);
+                    from.copy_to_nonoverlapping(room.add(row * distance), self.k);
+                }
+                return Self::new((self.count, self.k), room, (distance as isize, 1));
+            }
+            let panel = self.k * R + V::N;
+            V::copy_columns::<R>(&self, room, panel);
+            let (rest, left) = (room.add(self.whole * panel), self.count - self.whole * R);
+            for p in 0..self.k {
+                let from = self.rest.offset(p as isize * self.column);
+                from.copy_to_nonoverlapping(rest.add(p * left), left);
+            }
+            let (column, rest_column) = (R as isize, left as isize);
+            Self { first: room, column, tile: panel as isize, rest, rest_column, ..self }
+        }
+    }
+
+    /// # Safety
+    /// As for [`copied`](Self::copied).
+    #[inline(always)]
+    unsafe fn copy_columns<V: Compiled<Number = T>>(&self, room: *mut T, panel: usize) {
+        for p in 0..self.k {
+            for tile in 0..self.whole {
+                for lane in (0..R).step_by(V::N) {
+                    let row = tile * R + lane;
+                    // SAFETY: row < count; no number beyond the last row is read.
+                    unsafe {
+                        let from = self.first.offset(p as isize * self.column).add(row);
+                        let to = room.add(tile * panel + p * R + lane);
+                        if row + V::N <= self.count {
+                            V::load(from).store(to);
+                        } else {
+                            V::load_first(from, self.count - row).store(to);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Where copies go: a panel of b, and rows of a.
+///
+/// Each thread has its own, which it asks for once and keeps. Nothing in it outlives a product.
+struct Room {
+    panel: *mut Line,
+    rows: *mut Line,
+    _lines: Vec<MaybeUninit<Line>>,
+}
+
+#[repr(align(64))]
+struct Line(#[expect(dead_code, reason = "lines are written through pointers")] [u8; 64]);
+
+impl Room {
+    /// Lines for `BLOCK_K` rows of three 64-byte vectors.
+    const PANEL: usize = BLOCK_K * 3;
+    /// Lines for `BLOCK_M` rows of `BLOCK_K` numbers of the larger kind, and for gaps between them.
+    const ROWS: usize = (BLOCK_M * (BLOCK_K + 16) + 64) / 8;
+
+    fn new() -> Self {
+        let mut lines: Vec<MaybeUninit<Line>> = Vec::with_capacity(Self::PANEL + Self::ROWS);
+        let panel: *mut Line = lines.as_mut_ptr().cast();
+        // Within the capacity.
+        Self { panel, rows: panel.wrapping_add(Self::PANEL), _lines: lines }
+    }
+}
+
+/// Room for a panel of b and for rows of a: this thread's. A product never begins within another on one thread, so that
+/// nobody else uses it.
+fn room() -> (*mut Line, *mut Line) {
+    thread_local!(static ROOM: Room = Room::new());
+    ROOM.with(|room| (room.panel, room.rows))
+}
+
+/// Some rows of c, one tile wide.
+struct Strip<'a, T, const R: usize> {
+    rows: &'a Rows<T, R>,
+    columns: usize,
     b: *const T,
     b_row: isize,
     b_column: isize,
@@ -317,77 +505,86 @@ struct Strip<T> {
     panel: *mut T,
 }
 
-impl<T: Scalar> Strip<T> {
+impl<T: Scalar, const R: usize> Strip<'_, T, R> {
     /// # Safety
     /// As for [`multiply`]; `columns` is at most `C` vectors.
-    unsafe fn compute<V: Compiled<Number = T>, const R: usize, const C: usize>(&self) {
+    unsafe fn compute<V: Compiled<Number = T>, const C: usize>(&self) {
         let width = C * V::N;
         let in_place = self.columns == width && self.b_column == 1;
         // SAFETY: rows advance by whole tiles within `rows`; the panel has room for k rows of this width.
         unsafe {
-            if in_place && self.rows <= R {
-                // Too few rows to use a copy of b.
-                self.rows_from::<V, R, C>(0, self.b, self.b_row);
+            if in_place && (self.rows.whole <= 1 || self.rows.k <= 16) {
+                // Too few rows to use a copy of b, or too short a panel to need one.
+                self.tiles_from::<V, C>(0, self.b, self.b_row);
             } else if in_place {
-                V::tile::<R, C, true>(self, 0, self.b, self.b_row);
-                self.rows_from::<V, R, C>(R, self.panel, width as isize);
+                V::tile::<R, R, C, true>(self, self.rows.first, self.rows.column, self.b, self.b_row, self.c);
+                self.tiles_from::<V, C>(1, self.panel, width as isize);
             } else {
                 V::pack(self, width);
-                self.rows_from::<V, R, C>(0, self.panel, width as isize);
+                self.tiles_from::<V, C>(0, self.panel, width as isize);
             }
         }
     }
 
-    /// All rows from `row` on, in tiles of R, then of four and of fewer.
+    /// All rows from a tile on, in tiles of R, then of four and of fewer.
     ///
     /// # Safety
     /// As for [`tile`](Self::tile).
-    unsafe fn rows_from<V: Compiled<Number = T>, const R: usize, const C: usize>(
-        &self,
-        mut row: usize,
-        b: *const T,
-        b_row: isize,
-    ) {
-        // SAFETY: each tile's rows lie within `rows`.
+    unsafe fn tiles_from<V: Compiled<Number = T>, const C: usize>(&self, tile: usize, b: *const T, b_row: isize) {
+        let Rows { count, whole, first, row, column, tile: distance, rest, rest_column, .. } = *self.rows;
+        // SAFETY: each tile's rows lie within those of a and c; what is computed beyond the last is not used.
         unsafe {
-            // Tiles of two rows have too few sums to keep both multipliers busy: two of four are faster than six and two.
-            while row + R <= self.rows && self.rows - row != R + 2 {
-                V::tile::<R, C, false>(self, row, b, b_row);
-                row += R;
+            let mut a = first.offset(tile as isize * distance);
+            let mut c = self.c.offset((tile * R) as isize * self.c_row);
+            for _ in tile..whole {
+                self.any_tile::<V, R, C>(a, column, b, b_row, c);
+                a = a.wrapping_offset(distance);
+                c = c.wrapping_offset(R as isize * self.c_row);
             }
-            while row + 4 <= self.rows {
-                V::tile::<4, C, false>(self, row, b, b_row);
-                row += 4;
+            let mut a = rest;
+            let mut left = count - whole * R;
+            while left >= 4 {
+                self.any_tile::<V, 4, C>(a, rest_column, b, b_row, c);
+                a = a.wrapping_offset(4 * row);
+                c = c.wrapping_offset(4 * self.c_row);
+                left -= 4;
             }
-            while row + 2 <= self.rows {
-                V::tile::<2, C, false>(self, row, b, b_row);
-                row += 2;
+            if left >= 2 {
+                self.any_tile::<V, 2, C>(a, rest_column, b, b_row, c);
+                a = a.wrapping_offset(2 * row);
+                c = c.wrapping_offset(2 * self.c_row);
+                left -= 2;
             }
-            if row < self.rows {
-                V::tile::<1, C, false>(self, row, b, b_row);
+            if left == 1 {
+                self.any_tile::<V, 1, C>(a, rest_column, b, b_row, c);
             }
         }
     }
 
-    /// `R` rows times `C` vectors of c, kept in registers over the inner sum; with `KEEP`, b's rows are copied
+    /// `H` rows times `C` vectors of c, kept in registers over the inner sum; with `KEEP`, b's rows are copied
     /// to the panel on the way.
     ///
     /// # Safety
-    /// Rows `row..row + R` exist; each of the k rows of `b` holds `C` vectors.
+    /// From `a` and from `c` on there are H rows; each of the k rows of `b` holds `C` vectors.
     #[inline(always)]
-    unsafe fn tile<V: Compiled<Number = T>, const R: usize, const C: usize, const KEEP: bool>(
+    unsafe fn tile<V: Compiled<Number = T>, const H: usize, const C: usize, const KEEP: bool>(
         &self,
-        row: usize,
-        b: *const T,
+        mut a: *const T,
+        a_column: isize,
+        mut b: *const T,
         b_row: isize,
+        c: *mut T,
     ) {
         // SAFETY: by the function's promise every pointer below stays within its matrix or the panel.
         unsafe {
-            let mut sums = [[V::zero(); C]; R];
-            let mut a = self.a.offset(row as isize * self.a_row);
-            let mut b = b;
+            let mut sums = [[V::zero(); C]; H];
+            if self.rows.k > 64 {
+                for r in 0..H {
+                    _mm_prefetch::<_MM_HINT_T0>(c.wrapping_offset(r as isize * self.c_row).cast());
+                }
+            }
             let mut panel = self.panel;
-            for _ in 0..self.k {
+            for _ in 0..self.rows.k {
                 let mut line = [V::zero(); C];
                 for (vector, line) in line.iter_mut().enumerate() {
                     *line = V::load(b.add(vector * V::N));
@@ -396,12 +593,12 @@ impl<T: Scalar> Strip<T> {
                     }
                 }
                 for (r, sums) in sums.iter_mut().enumerate() {
-                    let x = V::splat(a.offset(r as isize * self.a_row));
+                    let x = V::splat(a.offset(r as isize * self.rows.row));
                     for (sum, &line) in sums.iter_mut().zip(&line) {
                         *sum = sum.multiply_add(x, line);
                     }
                 }
-                a = a.offset(self.a_column);
+                a = a.offset(a_column);
                 b = b.offset(b_row);
                 if KEEP {
                     // Rows of b far apart are found by no hardware prefetcher.
@@ -409,13 +606,8 @@ impl<T: Scalar> Strip<T> {
                     panel = panel.add(C * V::N);
                 }
             }
-            let c = self.c.offset(row as isize * self.c_row);
-            if self.columns == C * V::N {
-                for (r, sums) in sums.iter().enumerate() {
-                    self.write(sums, c.offset(r as isize * self.c_row));
-                }
-            } else {
-                self.write_part(&sums, c);
+            for (r, sums) in sums.iter().enumerate() {
+                self.write(sums, c.offset(r as isize * self.c_row));
             }
         }
     }
@@ -440,31 +632,51 @@ impl<T: Scalar> Strip<T> {
         }
     }
 
-    /// The rows of a tile that is wider than what is left of c, by way of a buffer.
+    /// [`tile`](Self::tile), also where it is wider than what is left of c: then it goes by way of a buffer.
     ///
     /// # Safety
-    /// Each row of `c` (and a start row) holds `columns` elements.
+    /// As for [`tile`](Self::tile), but that rows of `c` and a start row hold `columns` elements.
     #[inline(always)]
-    unsafe fn write_part<V: Compiled<Number = T>, const R: usize, const C: usize>(
+    unsafe fn any_tile<V: Compiled<Number = T>, const H: usize, const C: usize>(
         &self,
-        sums: &[[V; C]; R],
+        a: *const T,
+        a_column: isize,
+        b: *const T,
+        b_row: isize,
         c: *mut T,
     ) {
-        let mut buffer = [T::ZERO; 48];
-        for (r, sums) in sums.iter().enumerate() {
-            // SAFETY: the buffer holds three vectors of the largest kind; c and the start row hold `columns` elements.
-            unsafe {
-                for (vector, sum) in sums.iter().enumerate() {
-                    sum.store(buffer.as_mut_ptr().add(vector * V::N));
-                }
-                let c = c.offset(r as isize * self.c_row);
-                for (j, &sum) in buffer.iter().enumerate().take(self.columns) {
-                    let c = c.add(j);
-                    *c = match self.start {
+        // SAFETY: the function's promise; the buffer holds eight rows of three vectors of the largest kind.
+        unsafe {
+            if self.columns == C * V::N {
+                return V::tile::<R, H, C, false>(self, a, a_column, b, b_row, c);
+            }
+            let mut buffer = MaybeUninit::<[T; 8 * 48]>::uninit();
+            let sums = buffer.as_mut_ptr().cast();
+            let whole = Strip { columns: C * V::N, c_row: (C * V::N) as isize, start: First::Zero, ..*self };
+            V::tile::<R, H, C, false>(&whole, a, a_column, b, b_row, sums);
+            V::write_part(self, sums, (H, C), c);
+        }
+    }
+
+    /// Adds the first of the columns of `sums` to the start.
+    ///
+    /// # Safety
+    /// Each row of `c` (and a start row) holds `columns` elements, and each of `sums` holds so many vectors.
+    #[inline(always)]
+    unsafe fn write_part<V: Compiled<Number = T>>(&self, sums: *const T, (rows, vectors): (usize, usize), c: *mut T) {
+        for r in 0..rows {
+            for vector in 0..vectors {
+                let (first, count) = (vector * V::N, self.columns - vector * V::N);
+                // SAFETY: the function's promise.
+                unsafe {
+                    let sum = V::load(sums.add(r * vectors * V::N + first));
+                    let c = c.offset(r as isize * self.c_row).add(first);
+                    let sum = match self.start {
                         First::Zero => sum,
-                        First::Row(row) => sum + *row.add(j),
-                        First::Existing => sum + *c,
+                        First::Row(row) => sum.add(V::load_first(row.add(first), count)),
+                        First::Existing => sum.add(V::load_first(c, count)),
                     };
+                    sum.store_first(c, count);
                 }
             }
         }
@@ -475,10 +687,22 @@ impl<T: Scalar> Strip<T> {
     /// # Safety
     /// The panel has room for k rows of `width`, a multiple of [`Tiled::SQUARE`].
     #[inline(always)]
-    unsafe fn pack(&self, width: usize) {
+    unsafe fn pack<V: Compiled<Number = T>>(&self, width: usize) {
+        if self.b_column == 1 {
+            for p in 0..self.rows.k {
+                for j in (0..width).step_by(V::N) {
+                    // SAFETY: p < k, and no element of b is read beyond its last column.
+                    unsafe {
+                        let b = self.b.offset(p as isize * self.b_row).wrapping_add(j);
+                        V::load_first(b, self.columns.saturating_sub(j)).store(self.panel.add(p * width + j));
+                    }
+                }
+            }
+            return;
+        }
         let square = T::SQUARE;
         for j0 in (0..width).step_by(square) {
-            let whole = if self.b_row == 1 && j0 + square <= self.columns { self.k / square * square } else { 0 };
+            let whole = if self.b_row == 1 && j0 + square <= self.columns { self.rows.k / square * square } else { 0 };
             for p0 in (0..whole).step_by(square) {
                 // SAFETY: whole rows and whole columns; each column of b is contiguous.
                 unsafe {
@@ -486,7 +710,7 @@ impl<T: Scalar> Strip<T> {
                     T::transpose(b, self.b_column, self.panel.add(p0 * width + j0), width);
                 }
             }
-            for p in whole..self.k {
+            for p in whole..self.rows.k {
                 for j in j0..j0 + square {
                     // SAFETY: p < k; elements of b are read only where j < columns.
                     unsafe {
