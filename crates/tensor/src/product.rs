@@ -89,8 +89,8 @@ struct Job<'a, T> {
 impl<T: Scalar> Job<'_, T> {
     fn divide(self, pieces: usize, run: fn(Job<'_, T>)) {
         let (m, n) = self.c.dim();
-        // Columns first: then each thread reads a part of b, and only a is read by all.
-        let axis = if n >= 2 * CUT { Axis(1) } else { Axis(0) };
+        // Along the longer side: what both threads read is the smaller operand.
+        let axis = if n >= 2 * CUT && n >= m { Axis(1) } else { Axis(0) };
         let length = self.c.len_of(axis);
         if pieces < 2 || m.max(n) < 2 * CUT {
             return run(self);

@@ -309,6 +309,8 @@ pub(super) fn run<T: Scalar>(job: &mut Job<'_, T>) -> bool {
 
 /// The inner sum is cut into blocks of this many terms, so that a panel of b stays in the nearest cache.
 const BLOCK_K: usize = 400;
+/// So many rows of b are asked for in advance: memory answers after some hundred cycles, and a row takes six.
+const AHEAD: isize = 24;
 /// Rows are cut into blocks of this many, whole tiles of six and of eight, so that a block of a stays in the second
 /// cache.
 const BLOCK_M: usize = 264;
@@ -569,7 +571,7 @@ impl<T: Scalar, const R: usize> Strip<'_, T, R> {
     #[inline(always)]
     unsafe fn tile<V: Compiled<Number = T>, const H: usize, const C: usize, const KEEP: bool>(
         &self,
-        mut a: *const T,
+        a: *const T,
         a_column: isize,
         mut b: *const T,
         b_row: isize,
@@ -584,6 +586,9 @@ impl<T: Scalar, const R: usize> Strip<'_, T, R> {
                 }
             }
             let mut panel = self.panel;
+            // One register for each row and one that they share: fewer additions than a pointer for each.
+            let lines: [_; H] = std::array::from_fn(|r| a.offset(r as isize * self.rows.row));
+            let mut passed = 0;
             for _ in 0..self.rows.k {
                 let mut line = [V::zero(); C];
                 for (vector, line) in line.iter_mut().enumerate() {
@@ -593,16 +598,18 @@ impl<T: Scalar, const R: usize> Strip<'_, T, R> {
                     }
                 }
                 for (r, sums) in sums.iter_mut().enumerate() {
-                    let x = V::splat(a.offset(r as isize * self.rows.row));
+                    let x = V::splat(lines[r].offset(passed));
                     for (sum, &line) in sums.iter_mut().zip(&line) {
                         *sum = sum.multiply_add(x, line);
                     }
                 }
-                a = a.offset(a_column);
+                passed += a_column;
                 b = b.offset(b_row);
                 if KEEP {
-                    // Rows of b far apart are found by no hardware prefetcher.
-                    _mm_prefetch::<_MM_HINT_T0>(b.wrapping_offset(8 * b_row).cast());
+                    // Rows of b far apart are found by no hardware prefetcher; they may lie across two lines.
+                    let ahead = b.wrapping_offset(AHEAD * b_row);
+                    _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
+                    _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(C * V::N - 1).cast());
                     panel = panel.add(C * V::N);
                 }
             }
