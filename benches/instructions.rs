@@ -70,7 +70,9 @@ const PARAMETERS: usize = 200_000;
 #[bench::layer_tanh(layer(Tanh))]
 #[bench::layer_gelu(layer(Gelu::Erf))]
 #[bench::loss_softmax_cross_entropy_batch_32(softmax_cross_entropy())]
-#[bench::optimizer_momentum(listed(workload("optimizer/Sgd with momentum, 10M parameters").with_parameters(PARAMETERS)))]
+#[bench::optimizer_momentum(
+    listed(workload("optimizer/Sgd with momentum, 10M parameters").with_parameters(PARAMETERS))
+)]
 #[bench::optimizer_adam(listed(workload("optimizer/Adam, 10M parameters").with_parameters(PARAMETERS)))]
 #[bench::step_784_256_128_10_batch_1(listed(workload("step/784-256-128-10, momentum, batch 1")))]
 #[bench::step_784_256_128_10_batch_32(listed(workload("step/784-256-128-10, momentum, batch 32")))]
