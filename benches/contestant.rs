@@ -27,8 +27,7 @@ fn list(filter: &str) -> Result<(), Box<dyn Error>> {
 }
 
 fn contend(id: &str, threads: &Threads) -> Result<(), Box<dyn Error>> {
-    let workload = Workload::all().into_iter().find(|workload| workload.id() == id);
-    let workload = workload.ok_or_else(|| format!("there is no workload {id}"))?;
+    let workload = Workload::named(id).ok_or_else(|| format!("there is no workload {id}"))?;
     let variant = threads.run(|| workload.values()).zip(workload.start());
     let variant = variant.map(|(values, mut call)| {
         let call = Box::new(move || {

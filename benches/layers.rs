@@ -4,24 +4,12 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use downhill::layers::Softmax;
 use downhill::prelude::*;
-use downhill_benches::{Work, measure};
+use downhill_benches::{LAYER, Work, measure};
 
-/// Forward and backward of one layer alone, on 128 examples of 256 numbers.
 fn layer(group: &mut criterion::BenchmarkGroup<'_, criterion::measurement::WallTime>, name: &str, block: impl Block) {
-    const EXAMPLES: usize = 128;
-    const FEATURES: usize = 256;
-    let network = Network::<f32>::build([FEATURES], block, Seed(1)).expect("the layer fits");
-    let mut workspace = network.workspace(Purpose::TrainingWithInputGradient);
-    let data: Vec<f32> = (0..EXAMPLES * FEATURES).map(|i| (i as f32).sin()).collect();
     // x is read and y written; dy is read and dx written, beside x or y.
-    let work = Work::Bytes(EXAMPLES * FEATURES * size_of::<f32>() * 5);
-    measure(group, name, work, move || {
-        let x = Batch::new(&data, EXAMPLES, [FEATURES]).expect("the batch fits");
-        network.forward(network.parameters(), x, &mut workspace, Mode::Training { step: 0 }).expect("the batch fits");
-        let (y, mut dy) = workspace.loss_slots().expect("the workspace is for training");
-        dy.slice().copy_from_slice(y.slice());
-        network.backward(network.parameters(), x, &mut workspace).expect("the batch fits");
-    });
+    let work = Work::Bytes(LAYER.iter().product::<usize>() * size_of::<f32>() * 5);
+    measure(group, name, work, downhill_benches::layer(block));
 }
 
 fn layers(criterion: &mut Criterion) {

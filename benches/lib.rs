@@ -86,6 +86,27 @@ fn measure_started<C: FnMut() + Send>(
     }
 }
 
+/// The examples and features that layers alone are measured on.
+pub const LAYER: [usize; 2] = [128, 256];
+
+/// Forward and backward of one layer alone.
+///
+/// # Panics
+/// Where the layer does not take [`LAYER`].
+pub fn layer(block: impl Block) -> impl FnMut() + Send {
+    let [examples, features] = LAYER;
+    let network = Network::<f32>::build([features], block, Seed(1)).expect("the layer fits");
+    let mut workspace = network.workspace(Purpose::TrainingWithInputGradient);
+    let data: Vec<f32> = (0..examples * features).map(|i| (i as f32).sin()).collect();
+    move || {
+        let x = Batch::new(&data, examples, [features]).expect("the batch fits");
+        network.forward(network.parameters(), x, &mut workspace, Mode::Training { step: 0 }).expect("the batch fits");
+        let (y, mut dy) = workspace.loss_slots().expect("the workspace is for training");
+        dy.slice().copy_from_slice(y.slice());
+        network.backward(network.parameters(), x, &mut workspace).expect("the batch fits");
+    }
+}
+
 /// How long each benchmark is measured: long enough to trust, unless `DOWNHILL_BENCH_QUICK` is set.
 #[must_use]
 pub fn criterion() -> criterion::Criterion {

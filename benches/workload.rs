@@ -55,6 +55,26 @@ impl Workload {
         Self::all().into_iter().filter(|workload| workload.entry.suite == suite).collect()
     }
 
+    /// The one that tables and files call `suite/name`.
+    #[must_use]
+    pub fn named(id: &str) -> Option<Self> {
+        Self::all().into_iter().find(|workload| workload.id() == id)
+    }
+
+    /// The same work on so many examples, under the old name.
+    #[must_use]
+    pub fn with_examples(mut self, examples: usize) -> Self {
+        self.entry.examples = examples;
+        self
+    }
+
+    /// The same update of so many parameters, under the old name.
+    #[must_use]
+    pub fn with_parameters(mut self, parameters: usize) -> Self {
+        self.entry.settings["parameters"] = parameters.into();
+        self
+    }
+
     /// `suite/name`, as tables and files call it.
     #[must_use]
     pub fn id(&self) -> String {

@@ -4,6 +4,7 @@
 mod bench;
 mod ci;
 mod command;
+mod counts;
 mod data;
 mod docs;
 mod figures;
@@ -35,6 +36,7 @@ struct Arguments {
 enum Task {
     Bench(bench::Arguments),
     Ci(ci::Arguments),
+    Counts(counts::Arguments),
     Data(data::Arguments),
     Docs(docs::Arguments),
     Figures(figures::Arguments),
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Some(Task::Bench(arguments)) => bench::run(&arguments),
         Some(Task::Ci(arguments)) => ci::run(&arguments),
+        Some(Task::Counts(arguments)) => counts::run(&arguments),
         Some(Task::Data(arguments)) => data::run(&arguments),
         Some(Task::Docs(arguments)) => docs::run(&arguments),
         Some(Task::Figures(arguments)) => figures::run(&arguments),
