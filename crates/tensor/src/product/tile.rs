@@ -441,6 +441,11 @@ impl<T: Scalar, const R: usize> Rows<T, R> {
     #[inline(always)]
     unsafe fn copy_columns<V: Compiled<Number = T>>(&self, room: *mut T, panel: usize) {
         for p in 0..self.k {
+            for line in (0..self.count).step_by(64 / size_of::<T>()) {
+                let ahead = self.first.wrapping_offset((p + 6) as isize * self.column).wrapping_add(line);
+                // SAFETY: a prefetch reads nothing that a program can see, and never faults.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead.cast()) };
+            }
             for tile in 0..self.whole {
                 for lane in (0..R).step_by(V::N) {
                     let row = tile * R + lane;
