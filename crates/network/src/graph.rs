@@ -266,6 +266,10 @@ impl Graph {
         if steps.is_empty() {
             return Err(fail("a network has at least one layer, but this one has none".into()));
         }
+        if !(1..=MAX_INPUTS).contains(&self.inputs.len()) {
+            let inputs = self.inputs.len();
+            return Err(fail(format!("a network has from 1 to {MAX_INPUTS} inputs, but this one has {inputs}")));
+        }
         let choosy = (0..steps.len()).filter(|&step| steps[step].signature.is_choosy()).collect();
         Ok(Program { nodes: self.nodes.clone(), inputs: self.inputs.clone(), steps, choosy, output: output.0 })
     }
