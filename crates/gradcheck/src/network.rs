@@ -1,7 +1,7 @@
 use downhill_layers::{Inputs, Mode};
 use downhill_losses::{Loss, Target};
 use downhill_network::{Network, Purpose};
-use downhill_optim::Objective;
+use downhill_optim::{Objective, Segment};
 use downhill_tensor::Batch;
 
 use crate::{GradcheckError, Report, differentiate};
@@ -32,9 +32,7 @@ pub fn check_network<'x>(
     };
     let mut report = Report::new("network");
     let mut numeric = differentiate(theta, |theta| value(theta, x));
-    for frozen in network.segments().iter().filter(|segment| segment.frozen) {
-        numeric[frozen.range.clone()].fill(Some(0.0));
-    }
+    freeze(network.segments(), &mut numeric);
     report.compare("dJ/dtheta", &explicit, &numeric);
     for (index, input) in x.iter().enumerate().filter(|&(index, _)| !network.holds_whole_numbers(index)) {
         let numeric = differentiate(input.slice(), |moved| {
@@ -51,7 +49,16 @@ pub fn check_network<'x>(
     Ok(report)
 }
 
+/// What is frozen has a derivative of 0, whatever the function does there.
+fn freeze(segments: &[Segment], numeric: &mut [Option<f64>]) {
+    for frozen in segments.iter().filter(|segment| segment.frozen) {
+        numeric[frozen.range.clone()].fill(Some(0.0));
+    }
+}
+
 /// Compares the gradient of any objective with finite differences of its value, in f64.
+///
+/// Where the objective's [`segments`](Objective::segments) are frozen the derivative must be 0.
 ///
 /// ```
 /// use downhill_gradcheck::{TOLERANCE, check_objective};
@@ -70,7 +77,8 @@ pub fn check_objective(name: &str, objective: &mut impl Objective<f64>, x: &[f64
     let mut report = Report::new(name);
     let mut explicit = vec![f64::NAN; x.len()];
     objective.value_and_gradient(x, &mut explicit)?;
-    let numeric = differentiate(x, |x| objective.value(x).unwrap_or(f64::NAN));
+    let mut numeric = differentiate(x, |x| objective.value(x).unwrap_or(f64::NAN));
+    freeze(objective.segments(), &mut numeric);
     report.compare("gradient", &explicit, &numeric);
     Ok(report)
 }
@@ -79,9 +87,10 @@ pub fn check_objective(name: &str, objective: &mut impl Objective<f64>, x: &[f64
 mod tests {
     use super::*;
     use crate::TOLERANCE;
-    use downhill_layers::{Affine, Concat, Embedding, Flatten, Lstm};
+    use downhill_layers::{Affine, Concat, Embedding, Flatten, Lstm, Tanh};
     use downhill_losses::SoftmaxCrossEntropy;
-    use downhill_network::{Graph, sequential};
+    use downhill_network::{Graph, NetworkObjective, sequential};
+    use downhill_optim::Penalty;
     use downhill_tensor::Seed;
 
     #[test]
@@ -112,5 +121,32 @@ mod tests {
         let report = check_network(&network, x, Target::Classes(&[0, 1]), &SoftmaxCrossEntropy::new()).unwrap();
         assert!(report.passes(TOLERANCE), "{report}");
         assert_eq!((report.derivatives, report.kinks), (network.parameters().len(), 0));
+    }
+
+    #[test]
+    fn frozen_parameters_of_an_objective_of_several_inputs_must_have_no_derivative() {
+        let mut graph = Graph::new();
+        let (a, b) = (graph.input([2]), graph.input([3]));
+        let both = graph.apply(Concat::new(0), &[a, b]).unwrap();
+        let hidden = graph.frozen(|graph| graph.apply(Affine::new(4), &[both])).unwrap();
+        let hidden = graph.apply(Tanh, &[hidden]).unwrap();
+        let scores = graph.apply(Affine::new(2), &[hidden]).unwrap();
+        let network = Network::<f64>::from_graph(&graph, scores, Seed(1)).unwrap();
+        let numbers: Vec<f64> = (0..9).map(|i| f64::from(i).cos()).collect();
+        let mut x = Inputs::one(Batch::new(&numbers[..6], 3, [2]).unwrap());
+        x.set(1, Batch::new(&numbers, 3, [3]).unwrap());
+
+        let objective = || NetworkObjective::new(&network, x, Target::Classes(&[0, 1, 1]), SoftmaxCrossEntropy::new());
+        let report = check_objective("frozen", &mut objective(), network.parameters()).unwrap();
+        assert!(report.passes(TOLERANCE), "{report}");
+        assert_eq!(report.derivatives, network.parameters().len());
+
+        // A penalty that knows of no segments pulls at the frozen ones too; that is found.
+        let mut penalty = Penalty::l2(0.1);
+        let report = check_objective("loose", &mut penalty.clone().on(objective()), network.parameters()).unwrap();
+        assert!(!report.passes(TOLERANCE), "{report}");
+        penalty.bind(network.segments());
+        let report = check_objective("bound", &mut penalty.on(objective()), network.parameters()).unwrap();
+        assert!(report.passes(TOLERANCE), "{report}");
     }
 }
