@@ -6,7 +6,7 @@ use downhill_optim::Segment;
 use downhill_tensor::{Batch, Scalar, Seed, Shape, ShapeError};
 use ndarray::{Array2, ArrayView, ArrayView1, ArrayViewD, ArrayViewMutD, Dimension, IxDyn};
 
-use crate::graph::{Program, Step};
+use crate::graph::{Program, Step, at};
 use crate::passes::{Model, Stretch};
 use crate::{Block, Graph, Node, Purpose, Summary, Workspace};
 
@@ -238,6 +238,7 @@ impl<T: Scalar> Network<T> {
     }
 
     /// The same, showing every layer's name and output as it runs: to see what happens inside.
+    /// The name of a layer that stands bare, in no chain, is empty.
     ///
     /// # Errors
     /// As for [`forward`](Network::forward).
@@ -412,7 +413,7 @@ impl<T: Scalar> Network<T> {
                     seen.set(index, x);
                 }
             }
-            step.signature.admit(&seen, examples, mode).map_err(|error| error.at(&step.name))?;
+            step.signature.admit(&seen, examples, mode).map_err(|error| at(&step.name, error))?;
         }
         Ok(())
     }

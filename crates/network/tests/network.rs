@@ -1,8 +1,8 @@
 //! Wiring, shapes, names, and passes of whole networks.
 
 use downhill_layers::{
-    Add, Affine, Backward, Concat, Dropout, Flatten, Forward, Gelu, Inputs, Layer, Mode, Relu, Reshape, Sigmoid,
-    Signature, Softmax, Tanh, sole,
+    Add, Affine, Backward, Concat, Dropout, Embedding, Flatten, Forward, Gelu, Inputs, Layer, Mode, Relu, Reshape,
+    Sigmoid, Signature, Softmax, Tanh, sole,
 };
 use downhill_losses::{MeanSquaredError, SoftmaxCrossEntropy, Target};
 use downhill_network::{Block, Frozen, Graph, Network, Purpose, Residual, Sequential, Shared, branches, sequential};
@@ -73,6 +73,54 @@ fn nodes_of_another_graph_and_repeated_names_are_refused() {
     let error = graph.scoped("a", |graph| Relu.wire(graph, x)).unwrap_err();
     assert!(error.to_string().starts_with("layer `a`: the graph: there is another layer of this name"), "{error}");
     assert!(graph.apply(Add, &[x; 9]).is_err());
+}
+
+#[test]
+fn a_layer_that_stands_bare_is_called_by_its_kind() {
+    let dropout = Network::<f64>::build([4], Dropout::new(1.5), Seed(0)).unwrap_err();
+    assert_eq!(dropout.to_string(), "Dropout: the probability must lie in [0, 1], but is 1.5");
+    let flat = Network::<f64>::build([], Residual(Affine::new(2)), Seed(0)).unwrap_err();
+    assert!(flat.to_string().starts_with("Affine takes vectors along the last axis"), "{flat}");
+
+    let mut graph = Graph::new();
+    let x = graph.input([5]);
+    let shared = Shared::new(Affine::new(3));
+    let y = shared.wire(&mut graph, x).unwrap();
+    assert_eq!(
+        Relu.wire(&mut graph, y).unwrap_err().to_string(),
+        "the graph: there is another layer without a name; wire this one in a scope of its own"
+    );
+    assert_eq!(
+        graph.scoped("b", |graph| shared.wire(graph, y)).unwrap_err().to_string(),
+        "layer `b`: the graph: it shares the parameters of the layer Affine, but for inputs of these shapes they \
+         would be others"
+    );
+
+    let network = Network::<f64>::build([2], Embedding::new(3, 1), Seed(0)).unwrap();
+    let error = network.predict(array![[1.0, 7.0]].view()).unwrap_err().to_string();
+    assert!(error.starts_with("Embedding: number 1 of input 0 is 7, but only whole numbers"), "{error}");
+
+    /// y = x.
+    #[derive(Clone, Debug)]
+    struct Mine;
+    impl Layer for Mine {
+        fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+            Ok(Signature::new("Mine", sole("Mine", inputs)?))
+        }
+        fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+            pass.y.slice().copy_from_slice(pass.x[0].slice());
+        }
+        fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+            if let Some(dx) = pass.dx.get(0) {
+                dx.slice().copy_from_slice(pass.dy.slice());
+            }
+        }
+    }
+    let description = |network: Network<f64>| network.description().unwrap_err().to_string();
+    let bare = description(Network::build([2], Mine, Seed(0)).unwrap());
+    assert!(bare.starts_with("the layer Mine is not one of downhill-layers, so it can't be described"), "{bare}");
+    let named = description(Network::build([2], sequential![Relu, Mine], Seed(0)).unwrap());
+    assert!(named.starts_with("layer `1` (Mine) is not one of downhill-layers, so it can't be described"), "{named}");
 }
 
 #[test]
