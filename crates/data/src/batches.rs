@@ -1,6 +1,6 @@
 use downhill_tensor::{Batch, Scalar, Seed};
 
-use crate::dataset::{batch, gather_into};
+use crate::input::{Input, batch, gather_into};
 use crate::permutation::{Purpose, permute};
 use crate::{DataError, Dataset, Targets, TargetsView};
 
@@ -37,7 +37,8 @@ pub struct Batches<'a, T> {
     /// The examples in the order of this epoch.
     order: Vec<usize>,
     next: usize,
-    inputs: Vec<T>,
+    input: Input<T>,
+    further: Vec<Input<T>>,
     values: Vec<T>,
     labels: Vec<u32>,
 }
@@ -45,12 +46,23 @@ pub struct Batches<'a, T> {
 /// Some examples of a data set, borrowed until the next batch is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct MiniBatch<'a, T> {
-    /// The inputs.
+    /// The inputs; where examples have several, the first.
     pub inputs: Batch<'a, T>,
     /// Their targets.
     pub targets: TargetsView<'a, T>,
     /// Where these examples stand in the data set.
     pub indices: &'a [usize],
+    further: &'a [Input<T>],
+    /// Where the examples begin in each of the further inputs.
+    start: usize,
+}
+
+impl<'a, T: Copy> MiniBatch<'a, T> {
+    /// The first input, and those that [`Dataset::with_input`] has added.
+    pub fn all_inputs(&self) -> impl Iterator<Item = Batch<'a, T>> + use<'a, T> {
+        let Self { inputs, further, start, .. } = *self;
+        std::iter::once(inputs).chain(further.iter().map(move |input| input.rows(start, inputs.examples())))
+    }
 }
 
 impl<'a, T: Scalar> Batches<'a, T> {
@@ -84,6 +96,7 @@ impl<'a, T: Scalar> Batches<'a, T> {
             Targets::Values { shape, .. } => (gathered * shape.len(), 0),
             Targets::Classes { shape, .. } => (0, gathered * shape.len()),
         };
+        let (input, further) = dataset.split_inputs();
         let mut batches = Self {
             dataset,
             size,
@@ -91,7 +104,8 @@ impl<'a, T: Scalar> Batches<'a, T> {
             end: dataset.len(),
             order: (0..dataset.len()).collect(),
             next: 0,
-            inputs: Vec::with_capacity(gathered * dataset.input_shape().len()),
+            input: input.room(gathered),
+            further: further.iter().map(|input| input.room(gathered)).collect(),
             values: Vec::with_capacity(values),
             labels: Vec::with_capacity(labels),
         };
@@ -127,26 +141,28 @@ impl<'a, T: Scalar> Batches<'a, T> {
         let (start, end) = (self.next, (self.next + self.size).min(self.end));
         let indices = self.order.get(start..end).filter(|indices| !indices.is_empty())?;
         self.next = end;
-        let input_shape = self.dataset.input_shape();
+        let count = indices.len();
+        let (input, further) = self.dataset.split_inputs();
         let targets = self.dataset.all_targets();
         if self.shuffle.is_none() {
             let rows = |each: usize| start * each..end * each;
-            let inputs = self.dataset.inputs().slice().get(rows(input_shape.len()))?;
             let targets = match targets {
                 Targets::Values { values, shape } => {
-                    TargetsView::Values(batch(values.get(rows(shape.len()))?, indices.len(), *shape))
+                    TargetsView::Values(batch(values.get(rows(shape.len()))?, count, *shape))
                 }
                 Targets::Classes { labels, shape, .. } => TargetsView::Classes(labels.get(rows(shape.len()))?),
             };
-            return Some(MiniBatch { inputs: batch(inputs, indices.len(), input_shape), targets, indices });
+            return Some(MiniBatch { inputs: input.rows(start, count), targets, indices, further, start });
         }
-        self.inputs.clear();
-        gather_into(self.dataset.inputs().slice(), input_shape.len(), indices, &mut self.inputs);
+        input.gather_into(indices, &mut self.input);
+        for (from, to) in further.iter().zip(&mut self.further) {
+            from.gather_into(indices, to);
+        }
         let targets = match targets {
             Targets::Values { values, shape } => {
                 self.values.clear();
                 gather_into(values, shape.len(), indices, &mut self.values);
-                TargetsView::Values(batch(&self.values, indices.len(), *shape))
+                TargetsView::Values(batch(&self.values, count, *shape))
             }
             Targets::Classes { labels, shape, .. } => {
                 self.labels.clear();
@@ -154,7 +170,7 @@ impl<'a, T: Scalar> Batches<'a, T> {
                 TargetsView::Classes(&self.labels)
             }
         };
-        Some(MiniBatch { inputs: batch(&self.inputs, indices.len(), input_shape), targets, indices })
+        Some(MiniBatch { inputs: self.input.rows(0, count), targets, indices, further: &self.further, start: 0 })
     }
 }
 
@@ -244,7 +260,7 @@ mod tests {
     fn sequential_batches_are_views_of_the_data_set() {
         let data = numbered(5);
         let mut batches = Batches::sequential(&data, 2).unwrap();
-        assert_eq!(batches.inputs.capacity() + batches.labels.capacity(), 0);
+        assert_eq!(batches.input.values.capacity() + batches.labels.capacity(), 0);
         let first = batches.next_batch().unwrap();
         assert!(std::ptr::eq(first.inputs.slice().as_ptr(), data.inputs().slice().as_ptr()));
     }
@@ -257,7 +273,7 @@ mod tests {
         )
         .unwrap();
         let mut batches = Batches::shuffled(&data, 4, Seed(3)).unwrap();
-        let place = (batches.inputs.as_ptr(), batches.values.as_ptr(), batches.order.as_ptr());
+        let place = (batches.input.values.as_ptr(), batches.values.as_ptr(), batches.order.as_ptr());
         for number in 0..3 {
             batches.start_epoch(number);
             while let Some(batch) = batches.next_batch() {
@@ -266,6 +282,29 @@ mod tests {
                 assert_eq!((batch.inputs.slice().as_ptr(), targets.slice().as_ptr()), (place.0, place.1));
             }
             assert_eq!(batches.order.as_ptr(), place.2);
+        }
+    }
+
+    #[test]
+    fn further_inputs_come_with_their_examples_and_in_buffers_of_their_own() {
+        let further: Vec<f64> = (0..22).map(f64::from).collect();
+        let data = numbered(11).with_input(further, [2]).unwrap();
+        for (mut batches, shuffled) in
+            [(Batches::shuffled(&data, 4, Seed(3)).unwrap(), true), (Batches::sequential(&data, 4).unwrap(), false)]
+        {
+            let place = batches.further.first().unwrap().values.as_ptr();
+            for number in 0..2 {
+                batches.start_epoch(number);
+                while let Some(batch) = batches.next_batch() {
+                    let [first, second] = batch.all_inputs().collect::<Vec<_>>()[..] else { unreachable!() };
+                    assert!(std::ptr::eq(first.slice(), batch.inputs.slice()));
+                    assert_eq!(second.examples(), batch.indices.len());
+                    for (row, &index) in batch.indices.iter().enumerate() {
+                        assert_eq!(second.example(row), [2.0 * index as f64, 2.0 * index as f64 + 1.0]);
+                    }
+                    assert_eq!(std::ptr::eq(second.slice().as_ptr(), place), shuffled);
+                }
+            }
         }
     }
 

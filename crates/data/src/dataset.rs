@@ -1,6 +1,7 @@
 use downhill_tensor::{Batch, Scalar, Shape};
 use ndarray::{Array, ArrayViewMut2, Dimension};
 
+use crate::input::{Input, batch, gathered};
 use crate::{DataError, Scaler, one_hot};
 
 /// What a model should predict for each example of a [`Dataset`].
@@ -102,6 +103,7 @@ pub enum TargetsView<'a, T> {
 ///
 /// The inputs are one contiguous vector, example after example; there is at least one example,
 /// every number is finite and every label is smaller than the number of classes.
+/// A model of several inputs finds the further ones beside the first: see [`with_input`](Self::with_input).
 ///
 /// ```
 /// use downhill_data::Dataset;
@@ -116,9 +118,10 @@ pub enum TargetsView<'a, T> {
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset<T> {
-    inputs: Vec<T>,
+    input: Input<T>,
+    /// Those after the first, each with as many examples.
+    further: Vec<Input<T>>,
     examples: usize,
-    shape: Shape,
     targets: Targets<T>,
     feature_names: Vec<String>,
 }
@@ -159,10 +162,7 @@ impl<T: Scalar> Dataset<T> {
         if inputs.is_empty() {
             return Err(DataError::Empty { what: "the data set", unit: "example" });
         }
-        if inputs.len().checked_rem(shape.len()) != Some(0) {
-            return Err(DataError::InputLength { length: inputs.len(), shape });
-        }
-        let examples = inputs.len() / shape.len();
+        let examples = count_examples(inputs.len(), shape)?;
         if examples.checked_mul(targets.shape().len()) != Some(targets.len()) {
             return Err(DataError::TargetLength {
                 examples,
@@ -179,8 +179,42 @@ impl<T: Scalar> Dataset<T> {
                 check_labels(labels, *classes)?;
             }
         }
-        let dataset = Self { inputs, examples, shape, targets, feature_names: Vec::new() };
+        let input = Input { values: inputs, shape };
+        let dataset = Self { input, further: Vec::new(), examples, targets, feature_names: Vec::new() };
         dataset.with_feature_names(feature_names)
+    }
+
+    /// The same examples with one more input for each, as a model of several inputs takes it: `values`, example after
+    /// example, each of `shape`.
+    ///
+    /// Whatever picks and orders examples (batches, splits, folds, selections) keeps all inputs of an example together.
+    /// What changes numbers, as [`scale_inputs`](Self::scale_inputs) does, changes the first input alone.
+    ///
+    /// A layer `with_lengths` reads sequences of different lengths so, padded to the longest:
+    ///
+    /// ```
+    /// use downhill_data::Dataset;
+    /// use ndarray::array;
+    ///
+    /// let sequences = array![[1.0, 2.0, 3.0], [4.0, 0.0, 0.0], [5.0, 6.0, 0.0]];
+    /// let data = Dataset::from_array(sequences, vec![0, 1, 1])?.reshape([3, 1])?.with_input(vec![3.0, 1.0, 2.0], [1])?;
+    /// let last = data.select(&[2])?;
+    /// let inputs: Vec<&[f64]> = last.all_inputs().map(|input| input.slice()).collect();
+    /// assert_eq!(inputs, [&[5.0, 6.0, 0.0][..], &[2.0]]);
+    /// # Ok::<(), downhill_data::DataError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Where there are more or fewer examples than in the data set, or a number is not finite.
+    pub fn with_input(mut self, values: Vec<T>, shape: impl Into<Shape>) -> Result<Self, DataError> {
+        let (shape, input) = (shape.into(), 1 + self.further.len());
+        let got = count_examples(values.len(), shape)?;
+        if got != self.examples {
+            return Err(DataError::InputExamples { input, expected: self.examples, got });
+        }
+        check_finite(&format!("input {input}, number"), &values, shape, &[])?;
+        self.further.push(Input { values, shape });
+        Ok(self)
     }
 
     /// The same examples with a name for each number of an input; no names take them away.
@@ -192,7 +226,7 @@ impl<T: Scalar> Dataset<T> {
         names: impl IntoIterator<Item = S>,
     ) -> Result<Self, DataError> {
         self.feature_names = names.into_iter().map(Into::into).collect();
-        check_names("features", self.shape.len(), &self.feature_names)?;
+        check_names("features", self.input.shape.len(), &self.feature_names)?;
         Ok(self)
     }
 
@@ -202,10 +236,10 @@ impl<T: Scalar> Dataset<T> {
         self.examples
     }
 
-    /// The shape of one example's input.
+    /// The shape of one example's first input.
     #[must_use]
     pub fn input_shape(&self) -> Shape {
-        self.shape
+        self.input.shape
     }
 
     /// The shape of one example's target: a scalar for one class per example.
@@ -239,9 +273,20 @@ impl<T: Scalar> Dataset<T> {
     }
 
     /// The inputs: `.matrix()`, `.images()` and `.sequences()` see them as `ndarray` views.
+    /// Where examples have several, the first.
     #[must_use]
     pub fn inputs(&self) -> Batch<'_, T> {
-        batch(&self.inputs, self.examples, self.shape)
+        self.input.rows(0, self.examples)
+    }
+
+    /// The first input, and those that [`with_input`](Self::with_input) has added.
+    pub fn all_inputs(&self) -> impl Iterator<Item = Batch<'_, T>> {
+        std::iter::once(&self.input).chain(&self.further).map(|input| input.rows(0, self.examples))
+    }
+
+    /// The first input, and the further ones.
+    pub(crate) fn split_inputs(&self) -> (&Input<T>, &[Input<T>]) {
+        (&self.input, &self.further)
     }
 
     /// The targets, borrowed.
@@ -257,10 +302,10 @@ impl<T: Scalar> Dataset<T> {
         &self.targets
     }
 
-    /// Inputs and targets, to be taken on by something else.
+    /// Inputs and targets, to be taken on by something else. Where examples have several inputs, the first.
     #[must_use]
     pub fn into_parts(self) -> (Vec<T>, Targets<T>) {
-        (self.inputs, self.targets)
+        (self.input.values, self.targets)
     }
 
     /// The examples at `indices`, in that order; one may be taken several times.
@@ -291,46 +336,46 @@ impl<T: Scalar> Dataset<T> {
             },
         };
         Self {
-            inputs: gathered(&self.inputs, self.shape.len(), indices),
+            input: self.input.gathered(indices),
+            further: self.further.iter().map(|input| input.gathered(indices)).collect(),
             examples: indices.len(),
-            shape: self.shape,
             targets,
             feature_names: self.feature_names.clone(),
         }
     }
 
-    /// The same numbers with inputs of another shape, as `[1, 28, 28]` instead of `[784]`.
+    /// The same numbers with first inputs of another shape, as `[1, 28, 28]` instead of `[784]`.
     ///
     /// # Errors
     /// Where the shapes do not hold equally many numbers.
     pub fn reshape(mut self, shape: impl Into<Shape>) -> Result<Self, DataError> {
         let shape = shape.into();
-        if shape.len() != self.shape.len() {
-            return Err(DataError::Reshape { from: self.shape, to: shape });
+        if shape.len() != self.input.shape.len() {
+            return Err(DataError::Reshape { from: self.input.shape, to: shape });
         }
-        self.shape = shape;
+        self.input.shape = shape;
         Ok(self)
     }
 
-    /// The same examples with `function` of every number of the inputs.
+    /// The same examples with `function` of every number of the first inputs.
     ///
     /// # Errors
     /// Where it gives a number that is not finite.
     pub fn map_inputs(mut self, mut function: impl FnMut(T) -> T) -> Result<Self, DataError> {
-        for x in &mut self.inputs {
+        for x in &mut self.input.values {
             *x = function(*x);
         }
-        check_finite("input", &self.inputs, self.shape, &self.feature_names)?;
+        self.check_input()?;
         Ok(self)
     }
 
-    /// The same examples with scaled inputs.
+    /// The same examples with scaled first inputs.
     ///
     /// # Errors
     /// Where the scaler was fitted to another number of features.
     pub fn scale_inputs(mut self, scaler: &impl Scaler) -> Result<Self, DataError> {
-        scaler.transform(matrix_mut(&mut self.inputs, self.examples, self.shape))?;
-        check_finite("input", &self.inputs, self.shape, &self.feature_names)?;
+        scaler.transform(matrix_mut(&mut self.input.values, self.examples, self.input.shape))?;
+        self.check_input()?;
         Ok(self)
     }
 
@@ -359,12 +404,24 @@ impl<T: Scalar> Dataset<T> {
         Ok(self)
     }
 
+    fn check_input(&self) -> Result<(), DataError> {
+        check_finite("input", &self.input.values, self.input.shape, &self.feature_names)
+    }
+
     /// The class of each example and the number of classes.
     pub(crate) fn sole_labels(&self, operation: &'static str) -> Result<(&[u32], usize), DataError> {
         match &self.targets {
             Targets::Classes { labels, shape, classes, .. } if shape.len() == 1 => Ok((labels, *classes)),
             other => Err(DataError::TargetKind { operation, needed: "one class per example", got: other.kind() }),
         }
+    }
+}
+
+/// How many examples of this shape so many numbers are.
+fn count_examples(length: usize, shape: Shape) -> Result<usize, DataError> {
+    match length.checked_rem(shape.len()) {
+        Some(0) => Ok(length / shape.len()),
+        _ => Err(DataError::InputLength { length, shape }),
     }
 }
 
@@ -387,27 +444,6 @@ fn into_vec<T: Scalar, D: Dimension>(array: Array<T, D>) -> Vec<T> {
     data.drain(..offset.unwrap_or(0));
     data.truncate(length);
     data
-}
-
-/// Appends the runs of `each` numbers that `indices` name, which lie within `source`.
-pub(crate) fn gather_into<E: Copy>(source: &[E], each: usize, indices: &[usize], out: &mut Vec<E>) {
-    for &index in indices {
-        out.extend_from_slice(source.get(index * each..(index + 1) * each).unwrap_or_default());
-    }
-}
-
-fn gathered<E: Copy>(source: &[E], each: usize, indices: &[usize]) -> Vec<E> {
-    let mut out = Vec::with_capacity(indices.len() * each);
-    gather_into(source, each, indices, &mut out);
-    out
-}
-
-/// Whoever calls has as many numbers as examples and shape say.
-pub(crate) fn batch<T>(data: &[T], examples: usize, shape: Shape) -> Batch<'_, T> {
-    match Batch::new(data, examples, shape) {
-        Ok(batch) => batch,
-        Err(error) => unreachable!("a data set holds as many numbers as its shapes say: {error}"),
-    }
 }
 
 fn matrix_mut<T>(data: &mut [T], examples: usize, shape: Shape) -> ArrayViewMut2<'_, T> {
@@ -587,6 +623,33 @@ mod tests {
                 assert_eq!(labels[place * steps] as usize, index * steps);
             }
         }
+    }
+
+    #[test]
+    fn further_inputs_stay_with_their_examples_and_as_they_are() {
+        let set = Dataset::from_array(array![1.0, 4.0, 9.0], vec![0, 1, 1]).unwrap();
+        let set = set.with_input(vec![10.0, 11.0, 40.0, 41.0, 90.0, 91.0], [2]).unwrap();
+        let set = set.with_input(vec![100.0, 400.0, 900.0], []).unwrap();
+        let chosen = set.select(&[2, 0, 2]).unwrap().map_inputs(f64::sqrt).unwrap().one_hot_targets().unwrap();
+        let inputs: Vec<_> = chosen.all_inputs().map(|input| (input.shape(), input.slice().to_vec())).collect();
+        let expected: [(Shape, Vec<f64>); 3] = [
+            ([1].into(), vec![3.0, 1.0, 3.0]),
+            ([2].into(), vec![90.0, 91.0, 10.0, 11.0, 90.0, 91.0]),
+            ([].into(), vec![900.0, 100.0, 900.0]),
+        ];
+        assert_eq!(inputs, expected);
+        assert_eq!(set.all_inputs().next().unwrap().slice(), set.inputs().slice());
+
+        assert_eq!(
+            message(set.clone().with_input(vec![1.0, 2.0], [1])),
+            "input 3 has 2 examples, but the data set has 3; every input needs one row for each example"
+        );
+        assert!(message(set.clone().with_input(vec![1.0; 5], [2])).starts_with("5 numbers are not a whole number of"));
+        assert!(message(set.clone().with_input(vec![], [0])).starts_with("0 numbers are not a whole number of"));
+        assert!(
+            message(set.with_input(vec![1.0, 2.0, 3.0, f64::NAN, 5.0, 6.0], [2]))
+                .starts_with("example 1 has NaN as its input 3, number 1; every number must be finite")
+        );
     }
 
     #[test]

@@ -26,6 +26,18 @@ pub enum DataError {
         /// The shape of one example.
         shape: Shape,
     },
+    /// A further input has another number of examples than the data set.
+    #[error(
+        "input {input} has {got} examples, but the data set has {expected}; every input needs one row for each example"
+    )]
+    InputExamples {
+        /// Which input, the first of all being 0.
+        input: usize,
+        /// How many examples the data set has.
+        expected: usize,
+        /// How many this input has.
+        got: usize,
+    },
     /// There are more or fewer targets than the inputs need.
     #[error("{got} targets were given, but {examples} examples with targets of shape {shape} ask for {expected}")]
     TargetLength {

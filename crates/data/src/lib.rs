@@ -10,6 +10,7 @@ mod digits;
 mod error;
 #[cfg(feature = "idx")]
 pub mod idx;
+mod input;
 mod min_max_scaler;
 #[cfg(feature = "idx")]
 mod mnist;

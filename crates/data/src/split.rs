@@ -285,6 +285,20 @@ mod tests {
     }
 
     #[test]
+    fn further_inputs_are_split_and_folded_with_the_first() {
+        let whole = set(&[12, 8]).with_input((0..20).map(|i| f64::from(100 * i)).collect(), [1]).unwrap();
+        let together = |part: &Dataset<f64>| {
+            let [first, second] = part.all_inputs().collect::<Vec<_>>()[..] else { return false };
+            first.slice().iter().zip(second.slice()).all(|(first, second)| 100.0 * first == *second)
+        };
+        let (a, b) = whole.split(0.3, Seed(1)).unwrap();
+        let (c, d) = whole.stratified_split(0.3, Seed(1)).unwrap();
+        assert!([a, b, c, d].iter().all(together));
+        let folds = whole.k_folds(3, Seed(1)).unwrap().chain(whole.stratified_k_folds(3, Seed(1)).unwrap());
+        assert!(folds.into_iter().all(|fold| together(&fold.train) && together(&fold.validation)));
+    }
+
+    #[test]
     fn what_can_not_be_split_is_refused() {
         let whole = set(&[3, 2]);
         for fraction in [0.0, 1.0, -0.5, 1.5, f64::NAN] {

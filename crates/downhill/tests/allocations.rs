@@ -1,22 +1,32 @@
 //! A training step after the first asks the heap for nothing.
 
 use allocation_counter::measure;
-use downhill::data::digits;
+use downhill::data::{TargetsView, digits};
 use downhill::prelude::*;
 
 /// The allocations of one more step: forward, the loss, backward, the update.
-fn of_a_step(mlp: Sequential, mut optimizer: impl Optimizer<f32>, examples: usize) -> u64 {
-    let mut network = Network::<f32>::build([64], mlp, Seed(1)).unwrap();
-    let data = digits::<f32>().unwrap();
-    let mut batches = Batches::shuffled(&data, examples, Seed(2)).unwrap();
+fn of_a_step(mlp: Sequential, optimizer: impl Optimizer<f32>, examples: usize) -> u64 {
+    let network = Network::<f32>::build([64], mlp, Seed(1)).unwrap();
+    of_a_step_with(network, &digits().unwrap(), optimizer, examples)
+}
+
+fn of_a_step_with(
+    mut network: Network<f32>,
+    data: &Dataset<f32>,
+    mut optimizer: impl Optimizer<f32>,
+    examples: usize,
+) -> u64 {
+    let mut batches = Batches::shuffled(data, examples, Seed(2)).unwrap();
     let mut workspace = network.workspace(Purpose::Training);
     let loss = SoftmaxCrossEntropy::new();
     optimizer.bind(network.segments());
     let mut step = |number: u64| {
         let batch = batches.next_batch().unwrap();
-        let downhill::data::TargetsView::Classes(labels) = batch.targets else { unreachable!() };
+        let TargetsView::Classes(labels) = batch.targets else { unreachable!() };
+        let mut x = Inputs::none();
+        batch.all_inputs().enumerate().for_each(|(index, input)| x.set(index, input));
         let (theta, mode) = (network.parameters(), Mode::Training { step: number });
-        network.value_and_gradient(theta, batch.inputs, Target::Classes(labels), &loss, &mut workspace, mode).unwrap();
+        network.value_and_gradient(theta, x, Target::Classes(labels), &loss, &mut workspace, mode).unwrap();
         optimizer.step(network.parameters_mut(), workspace.gradient());
     };
     step(0);
@@ -56,4 +66,18 @@ fn of_a_batch_allocates_nothing_but_packing_buffers() {
 #[test]
 fn of_a_batch_of_one_allocates_nothing() {
     assert_eq!(of_a_step(mlp(), Adam::new(1e-3), 1), 0);
+}
+
+#[test]
+fn of_padded_sequences_and_their_lengths_allocates_nothing_but_packing_buffers() {
+    let mut graph = Graph::new();
+    let (sequence, length) = (graph.input([8, 8]), graph.input([1]));
+    let state = graph.apply(Gru::new(12).with_lengths().last_state(), &[sequence, length]).unwrap();
+    let scores = graph.apply(Affine::new(10), &[state]).unwrap();
+    let network = Network::<f32>::from_graph(&graph, scores, Seed(1)).unwrap();
+    let data = digits::<f32>().unwrap().reshape([8, 8]).unwrap();
+    let lengths = (0..data.len()).map(|example| (1 + example % 8) as f32).collect();
+    let data = data.with_input(lengths, [1]).unwrap();
+    let count = of_a_step_with(network, &data, Adam::new(1e-3), 32);
+    assert!(count == 0 || !own_kernels(), "{count}");
 }

@@ -1,49 +1,64 @@
 use downhill_layers::{Inputs, Mode};
 use downhill_losses::{Loss, Target};
 use downhill_network::{Network, Purpose};
-use downhill_optim::Objective;
+use downhill_optim::{Objective, Segment};
 use downhill_tensor::Batch;
 
 use crate::{GradcheckError, Report, differentiate};
 
 /// Compares dJ/dθ and dJ/dx of a whole network with a loss with finite differences of J, in f64.
 ///
-/// Where parameters are frozen the derivative must be 0.
+/// Where parameters are frozen the derivative must be 0. Inputs that hold whole numbers, as places in a table or
+/// lengths, have no derivative and are left out.
 /// A network of another precision is checked as `network.cast::<f64>()`. With many parameters this takes long:
 /// every one costs six passes.
 ///
 /// # Errors
 /// Where inputs or targets do not fit.
-pub fn check_network(
+pub fn check_network<'x>(
     network: &Network<f64>,
-    x: Batch<'_, f64>,
+    x: impl Into<Inputs<'x, f64>>,
     target: Target<'_, f64>,
     loss: &impl Loss,
 ) -> Result<Report, GradcheckError> {
-    let mode = Mode::Training { step: 0 };
+    let (x, mode) = (x.into(), Mode::Training { step: 0 });
     let mut workspace = network.workspace(Purpose::TrainingWithInputGradient);
     let theta = network.parameters();
     network.value_and_gradient(theta, x, target, loss, &mut workspace, mode)?;
     let explicit = workspace.gradient().to_vec();
-    let explicit_x = workspace.input_gradient(0).map(|dx| dx.slice().to_vec()).unwrap_or_default();
     let mut predicting = network.workspace(Purpose::Prediction);
     let mut value = |theta: &[f64], x: Inputs<'_, f64>| {
         network.value(theta, x, target, loss, &mut predicting, mode).unwrap_or(f64::NAN)
     };
     let mut report = Report::new("network");
-    let mut numeric = differentiate(theta, |theta| value(theta, x.into()));
-    for frozen in network.segments().iter().filter(|segment| segment.frozen) {
-        numeric[frozen.range.clone()].fill(Some(0.0));
-    }
+    let mut numeric = differentiate(theta, |theta| value(theta, x));
+    freeze(network.segments(), &mut numeric);
     report.compare("dJ/dtheta", &explicit, &numeric);
-    let numeric_x = differentiate(x.slice(), |moved| {
-        Batch::new(moved, x.examples(), x.shape()).map_or(f64::NAN, |x| value(theta, x.into()))
-    });
-    report.compare("dJ/dx", &explicit_x, &numeric_x);
+    for (index, input) in x.iter().enumerate().filter(|&(index, _)| !network.holds_whole_numbers(index)) {
+        let numeric = differentiate(input.slice(), |moved| {
+            let Ok(moved) = Batch::new(moved, input.examples(), input.shape()) else { return f64::NAN };
+            let mut x = x;
+            x.set(index, moved);
+            value(theta, x)
+        });
+        // What the output does not depend on has no gradient of its own.
+        let nothing = || vec![0.0; numeric.len()];
+        let explicit = workspace.input_gradient(index).map_or_else(nothing, |dx| dx.slice().to_vec());
+        report.compare(&format!("dJ/dx{index}"), &explicit, &numeric);
+    }
     Ok(report)
 }
 
+/// What is frozen has a derivative of 0, whatever the function does there.
+fn freeze(segments: &[Segment], numeric: &mut [Option<f64>]) {
+    for frozen in segments.iter().filter(|segment| segment.frozen) {
+        numeric[frozen.range.clone()].fill(Some(0.0));
+    }
+}
+
 /// Compares the gradient of any objective with finite differences of its value, in f64.
+///
+/// Where the objective's [`segments`](Objective::segments) are frozen the derivative must be 0.
 ///
 /// ```
 /// use downhill_gradcheck::{TOLERANCE, check_objective};
@@ -62,7 +77,76 @@ pub fn check_objective(name: &str, objective: &mut impl Objective<f64>, x: &[f64
     let mut report = Report::new(name);
     let mut explicit = vec![f64::NAN; x.len()];
     objective.value_and_gradient(x, &mut explicit)?;
-    let numeric = differentiate(x, |x| objective.value(x).unwrap_or(f64::NAN));
+    let mut numeric = differentiate(x, |x| objective.value(x).unwrap_or(f64::NAN));
+    freeze(objective.segments(), &mut numeric);
     report.compare("gradient", &explicit, &numeric);
     Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TOLERANCE;
+    use downhill_layers::{Affine, Concat, Embedding, Flatten, Lstm, Tanh};
+    use downhill_losses::SoftmaxCrossEntropy;
+    use downhill_network::{Graph, NetworkObjective, sequential};
+    use downhill_optim::Penalty;
+    use downhill_tensor::Seed;
+
+    #[test]
+    fn all_inputs_are_varied_but_whole_numbers() {
+        let mut graph = Graph::new();
+        let (sequence, length, age) = (graph.input([4, 2]), graph.input([1]), graph.input([3]));
+        let lstm = Lstm::new(3).bidirectional().last_state().with_lengths();
+        let state = graph.apply(lstm, &[sequence, length]).unwrap();
+        let both = graph.apply(Concat::new(0), &[state, age]).unwrap();
+        let scores = graph.apply(Affine::new(2), &[both]).unwrap();
+        let network = Network::<f64>::from_graph(&graph, scores, Seed(1)).unwrap();
+        assert_eq!([0, 1, 2, 3].map(|input| network.holds_whole_numbers(input)), [false, true, false, false]);
+
+        let numbers: Vec<f64> = (0..24).map(|i| f64::from(i).sin()).collect();
+        let mut x = Inputs::one(Batch::new(&numbers, 3, [4, 2]).unwrap());
+        x.set(1, Batch::new(&[4.0, 1.0, 2.0], 3, [1]).unwrap());
+        x.set(2, Batch::new(&numbers[..9], 3, [3]).unwrap());
+        let report = check_network(&network, x, Target::Classes(&[0, 1, 1]), &SoftmaxCrossEntropy::new()).unwrap();
+        assert!(report.passes(TOLERANCE), "{report}");
+        assert_eq!((report.derivatives, report.kinks), (network.parameters().len() + 24 + 9, 0));
+    }
+
+    #[test]
+    fn places_in_a_table_are_no_kinks() {
+        let chain = sequential![Embedding::new(5, 3), Flatten, Affine::new(2)];
+        let network = Network::<f64>::build([4], chain, Seed(1)).unwrap();
+        let x = Batch::new(&[0.0, 4.0, 2.0, 2.0, 1.0, 3.0, 0.0, 0.0], 2, [4]).unwrap();
+        let report = check_network(&network, x, Target::Classes(&[0, 1]), &SoftmaxCrossEntropy::new()).unwrap();
+        assert!(report.passes(TOLERANCE), "{report}");
+        assert_eq!((report.derivatives, report.kinks), (network.parameters().len(), 0));
+    }
+
+    #[test]
+    fn frozen_parameters_of_an_objective_of_several_inputs_must_have_no_derivative() {
+        let mut graph = Graph::new();
+        let (a, b) = (graph.input([2]), graph.input([3]));
+        let both = graph.apply(Concat::new(0), &[a, b]).unwrap();
+        let hidden = graph.frozen(|graph| graph.apply(Affine::new(4), &[both])).unwrap();
+        let hidden = graph.apply(Tanh, &[hidden]).unwrap();
+        let scores = graph.apply(Affine::new(2), &[hidden]).unwrap();
+        let network = Network::<f64>::from_graph(&graph, scores, Seed(1)).unwrap();
+        let numbers: Vec<f64> = (0..9).map(|i| f64::from(i).cos()).collect();
+        let mut x = Inputs::one(Batch::new(&numbers[..6], 3, [2]).unwrap());
+        x.set(1, Batch::new(&numbers, 3, [3]).unwrap());
+
+        let objective = || NetworkObjective::new(&network, x, Target::Classes(&[0, 1, 1]), SoftmaxCrossEntropy::new());
+        let report = check_objective("frozen", &mut objective(), network.parameters()).unwrap();
+        assert!(report.passes(TOLERANCE), "{report}");
+        assert_eq!(report.derivatives, network.parameters().len());
+
+        // A penalty that knows of no segments pulls at the frozen ones too; that is found.
+        let mut penalty = Penalty::l2(0.1);
+        let report = check_objective("loose", &mut penalty.clone().on(objective()), network.parameters()).unwrap();
+        assert!(!report.passes(TOLERANCE), "{report}");
+        penalty.bind(network.segments());
+        let report = check_objective("bound", &mut penalty.on(objective()), network.parameters()).unwrap();
+        assert!(report.passes(TOLERANCE), "{report}");
+    }
 }

@@ -54,7 +54,7 @@ pub struct StepDescription {
 pub enum DescriptionError {
     /// A layer is not one of the library's own.
     Unknown {
-        /// Its place.
+        /// Its place; empty where it stands bare.
         place: String,
         /// Its name.
         layer: &'static str,
@@ -63,13 +63,16 @@ pub enum DescriptionError {
 
 impl fmt::Display for DescriptionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unknown { place, layer } => write!(
-                f,
-                "layer `{place}` ({layer}) is not one of downhill-layers, so it can't be described as data; \
-                 rebuild the network in code and load its parameters"
-            ),
+        let Self::Unknown { place, layer } = self;
+        if place.is_empty() {
+            write!(f, "the layer {layer}")?
+        } else {
+            write!(f, "layer `{place}` ({layer})")?
         }
+        f.write_str(
+            " is not one of downhill-layers, so it can't be described as data; rebuild the network in code and load \
+             its parameters",
+        )
     }
 }
 
@@ -116,8 +119,8 @@ impl NetworkDescription {
                 && (owner >= index || self.steps[owner].shares.is_some())
             {
                 let reason = format!(
-                    "layer `{}` shares the parameters of step {owner}, but only an earlier step that shares none itself \
-                     can lend them",
+                    "step {index} (`{}`) shares the parameters of step {owner}, but only an earlier step that shares \
+                     none itself can lend them",
                     step.name
                 );
                 return Err(ShapeError::Setting { by: "the description", reason });

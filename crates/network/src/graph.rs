@@ -74,6 +74,22 @@ pub(crate) struct Step {
     pub(crate) shared: Option<SharedMark>,
 }
 
+impl Step {
+    /// What a message calls the layer: by its name, or by its kind where it stands bare and has none.
+    pub(crate) fn title(&self) -> String {
+        match self.name.as_str() {
+            "" => format!("the layer {}", self.signature.name()),
+            name => format!("layer `{name}`"),
+        }
+    }
+}
+
+/// The error, said to have happened at the layer of this name.
+/// One that stands bare has none; there the error itself says of which kind the layer is.
+pub(crate) fn at(name: &str, error: ShapeError) -> ShapeError {
+    if name.is_empty() { error } else { error.at(name) }
+}
+
 /// The layer at this place of a shared wiring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SharedMark {
@@ -191,9 +207,10 @@ impl Graph {
     pub(crate) fn place_erased(&mut self, layer: Arc<dyn ErasedLayer>, inputs: &[Node]) -> Result<Node, ShapeError> {
         let parts: Vec<&str> = self.scopes.iter().map(|scope| scope.name.as_str()).collect();
         let name = parts.join(".");
-        let fail = |reason: String| ShapeError::Setting { by: "the graph", reason }.at(&name);
+        let fail = |reason: String| at(&name, ShapeError::Setting { by: "the graph", reason });
         if self.steps.iter().any(|step| step.name == name) {
-            return Err(fail("there is another layer of this name; wire this one in a scope of its own".into()));
+            let like_it = if name.is_empty() { "without a name" } else { "of this name" };
+            return Err(fail(format!("there is another layer {like_it}; wire this one in a scope of its own")));
         }
         if let Some(node) = inputs.iter().find(|node| node.0 >= self.nodes.len()) {
             return Err(fail(format!("node {} belongs to another graph", node.0)));
@@ -202,7 +219,7 @@ impl Graph {
             return Err(fail(format!("a layer has at most {MAX_INPUTS} inputs, but this one has {}", inputs.len())));
         }
         let shapes: Vec<Shape> = inputs.iter().map(|&node| self.shape(node)).collect();
-        let signature = layer.signature(&shapes).map_err(|error| error.at(&name))?;
+        let signature = layer.signature(&shapes).map_err(|error| at(&name, error))?;
         // What is checked at the door must come through the door.
         for (index, node) in inputs.iter().enumerate() {
             if signature.whole_numbers_of(index).is_some() && !self.inputs.contains(&node.0) {
@@ -223,8 +240,8 @@ impl Graph {
                 || owner.signature.statistics() != signature.statistics())
         {
             return Err(fail(format!(
-                "it shares the parameters of layer `{}`, but for inputs of these shapes they would be others",
-                owner.name
+                "it shares the parameters of {}, but for inputs of these shapes they would be others",
+                owner.title()
             )));
         }
         // Who is wired first decides for all who share.
@@ -265,6 +282,10 @@ impl Graph {
         let steps: Vec<Step> = self.steps.iter().filter(|step| wanted[step.output]).cloned().collect();
         if steps.is_empty() {
             return Err(fail("a network has at least one layer, but this one has none".into()));
+        }
+        if !(1..=MAX_INPUTS).contains(&self.inputs.len()) {
+            let inputs = self.inputs.len();
+            return Err(fail(format!("a network has from 1 to {MAX_INPUTS} inputs, but this one has {inputs}")));
         }
         let choosy = (0..steps.len()).filter(|&step| steps[step].signature.is_choosy()).collect();
         Ok(Program { nodes: self.nodes.clone(), inputs: self.inputs.clone(), steps, choosy, output: output.0 })

@@ -6,7 +6,7 @@ use downhill_optim::Segment;
 use downhill_tensor::{Batch, Scalar, Seed, Shape, ShapeError};
 use ndarray::{Array2, ArrayView, ArrayView1, ArrayViewD, ArrayViewMutD, Dimension, IxDyn};
 
-use crate::graph::{Program, Step};
+use crate::graph::{Program, Step, at};
 use crate::passes::{Model, Stretch};
 use crate::{Block, Graph, Node, Purpose, Summary, Workspace};
 
@@ -182,6 +182,17 @@ impl<T: Scalar> Network<T> {
         self.program.inputs.iter().map(|&input| self.program.nodes[input]).collect()
     }
 
+    /// Whether input `index` holds whole numbers, as places in a table or lengths: then it has no derivative.
+    #[must_use]
+    pub fn holds_whole_numbers(&self, index: usize) -> bool {
+        let input = self.program.inputs.get(index);
+        let mut choosy = self.program.choosy.iter().map(|&step| &self.program.steps[step]);
+        choosy.any(|step| {
+            let whole = |place| step.signature.whole_numbers_of(place).is_some();
+            step.inputs.iter().enumerate().any(|(place, node)| Some(node) == input && whole(place))
+        })
+    }
+
     /// The shape of one prediction.
     #[must_use]
     pub fn output_shape(&self) -> Shape {
@@ -227,6 +238,7 @@ impl<T: Scalar> Network<T> {
     }
 
     /// The same, showing every layer's name and output as it runs: to see what happens inside.
+    /// The name of a layer that stands bare, in no chain, is empty.
     ///
     /// # Errors
     /// As for [`forward`](Network::forward).
@@ -255,6 +267,16 @@ impl<T: Scalar> Network<T> {
         workspace.reserve(&self.program, examples);
         self.model(theta).forward(x, workspace, mode, |step, y| observe(&step.name, y));
         Ok(())
+    }
+
+    /// Checks what a forward pass would check before it runs: that x fits the network, and that each layer takes it.
+    ///
+    /// # Errors
+    /// As for [`forward`](Network::forward).
+    pub fn check_inputs<'x>(&self, x: impl Into<Inputs<'x, T>>, mode: Mode) -> Result<(), ShapeError> {
+        let x = x.into();
+        let examples = self.check(&self.theta, &x)?;
+        self.admit(&x, examples, mode)
     }
 
     /// The chain rule, from dJ/dy in the workspace's `loss_slots` back to dJ/dθ in its
@@ -296,19 +318,49 @@ impl<T: Scalar> Network<T> {
 
     /// What the network makes of a batch: (batch, ...) in, (batch, outputs) out, examples flattened to rows.
     ///
-    /// Buffers are kept behind the scenes and used again. For several inputs, or to have no allocation at all,
-    /// see [`forward`](Network::forward).
+    /// Buffers are kept behind the scenes and used again. For several inputs see
+    /// [`predict_inputs`](Network::predict_inputs); to have no allocation at all, [`forward`](Network::forward).
     ///
     /// # Errors
     /// Where x does not fit the network.
     pub fn predict<D: Dimension>(&self, x: ArrayView<'_, T, D>) -> Result<Array2<T>, ShapeError> {
-        let examples = x.shape().first().copied().unwrap_or(1);
-        let shape = self.sole_input()?;
-        let contiguous = x.as_standard_layout();
-        let data = contiguous.as_slice().unwrap_or_default();
-        let batch = Batch::new(data, examples, shape)?;
+        self.predict_inputs(&[x.into_dyn()])
+    }
+
+    /// The same for a network of several inputs, in the order in which its graph has them.
+    ///
+    /// ```
+    /// use downhill_layers::{Affine, Gru};
+    /// use downhill_network::{Graph, Network};
+    /// use downhill_tensor::Seed;
+    /// use ndarray::array;
+    ///
+    /// let mut graph = Graph::new();
+    /// let (sequence, length) = (graph.input([3, 1]), graph.input([1]));
+    /// let state = graph.apply(Gru::new(4).with_lengths().last_state(), &[sequence, length])?;
+    /// let score = graph.apply(Affine::new(2), &[state])?;
+    /// let network = Network::<f32>::from_graph(&graph, score, Seed(1))?;
+    ///
+    /// // The second example has one step, so what stands beyond it makes no difference.
+    /// let (x, lengths) = (array![[0.1, 0.2, 0.3], [0.4, 9.0, 9.0]], array![3.0, 1.0]);
+    /// let y = network.predict_inputs(&[x.view().into_dyn(), lengths.view().into_dyn()])?;
+    /// let alone = network.predict_inputs(&[array![[0.4, 0.0, 0.0]].view().into_dyn(), array![1.0].view().into_dyn()])?;
+    /// assert_eq!(y.row(1), alone.row(0));
+    /// # Ok::<(), downhill_tensor::ShapeError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Where there are more or fewer inputs than the network has, or they do not fit it or each other.
+    pub fn predict_inputs(&self, inputs: &[ArrayViewD<'_, T>]) -> Result<Array2<T>, ShapeError> {
+        self.check_count(inputs.len())?;
+        let contiguous: Vec<_> = inputs.iter().map(|input| input.as_standard_layout()).collect();
+        let mut x = Inputs::none();
+        for (index, (input, shape)) in contiguous.iter().zip(self.input_shapes()).enumerate() {
+            let examples = input.shape().first().copied().unwrap_or(1);
+            x.set(index, Batch::new(input.as_slice().unwrap_or_default(), examples, shape)?);
+        }
         let mut workspace = self.borrow_workspace();
-        let y = self.forward(&self.theta, batch, &mut workspace, Mode::Evaluation)?.matrix().to_owned();
+        let y = self.forward(&self.theta, x, &mut workspace, Mode::Evaluation)?.matrix().to_owned();
         self.return_workspace(workspace);
         Ok(y)
     }
@@ -318,15 +370,16 @@ impl<T: Scalar> Network<T> {
     /// # Errors
     /// Where x does not fit the network.
     pub fn classify<D: Dimension>(&self, x: ArrayView<'_, T, D>) -> Result<Vec<u32>, ShapeError> {
-        let scores = self.predict(x)?;
-        Ok(scores.rows().into_iter().map(largest).collect())
+        self.classify_inputs(&[x.into_dyn()])
     }
 
-    fn sole_input(&self) -> Result<Shape, ShapeError> {
-        match self.program.inputs[..] {
-            [input] => Ok(self.program.nodes[input]),
-            _ => Err(ShapeError::Inputs { by: "the network", expected: "all its inputs at once; use forward", got: 1 }),
-        }
+    /// The same for a network of several inputs, in the order in which its graph has them.
+    ///
+    /// # Errors
+    /// As for [`predict_inputs`](Network::predict_inputs).
+    pub fn classify_inputs(&self, inputs: &[ArrayViewD<'_, T>]) -> Result<Vec<u32>, ShapeError> {
+        let scores = self.predict_inputs(inputs)?;
+        Ok(scores.rows().into_iter().map(largest).collect())
     }
 
     fn borrow_workspace(&self) -> Workspace<T> {
@@ -360,9 +413,19 @@ impl<T: Scalar> Network<T> {
                     seen.set(index, x);
                 }
             }
-            step.signature.admit(&seen, examples, mode).map_err(|error| error.at(&step.name))?;
+            step.signature.admit(&seen, examples, mode).map_err(|error| at(&step.name, error))?;
         }
         Ok(())
+    }
+
+    fn check_count(&self, got: usize) -> Result<(), ShapeError> {
+        match self.program.inputs.len() {
+            expected if got == expected => Ok(()),
+            expected => Err(ShapeError::Setting {
+                by: "the network",
+                reason: format!("the number of its inputs is {expected}, but it was given {got}"),
+            }),
+        }
     }
 
     /// The door: the size of the batch, if everything fits.
@@ -375,13 +438,9 @@ impl<T: Scalar> Network<T> {
             });
         }
         let inputs = &self.program.inputs;
-        if x.count() != inputs.len() {
-            return Err(ShapeError::Inputs {
-                by: "the network",
-                expected: "as many inputs as its graph has",
-                got: x.count(),
-            });
-        }
+        // An input that is left out between others is not there either.
+        let leading = (0..inputs.len()).take_while(|&index| x.get(index).is_some()).count();
+        self.check_count(if leading < inputs.len() { leading } else { x.count() })?;
         let examples = x[0].examples();
         for (x, &input) in x.iter().zip(inputs) {
             let shape = self.program.nodes[input];

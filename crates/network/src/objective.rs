@@ -3,7 +3,7 @@ use std::fmt;
 
 use downhill_layers::{Inputs, Mode};
 use downhill_losses::{Loss, Target, TargetError};
-use downhill_optim::{EvaluationError, Objective};
+use downhill_optim::{EvaluationError, Objective, Segment};
 use downhill_tensor::{Scalar, ShapeError};
 
 use crate::{Network, Purpose, Workspace};
@@ -139,5 +139,9 @@ impl<T: Scalar, L: Loss> Objective<T> for NetworkObjective<'_, T, L> {
         let Self { network, x, target, loss, mode, workspace } = self;
         network.run_forward(theta, x, workspace, *mode, |_, _| {}).map_err(EvaluationError::because)?;
         loss.value(workspace.prediction(), *target).map_err(EvaluationError::because)
+    }
+
+    fn segments(&self) -> &[Segment] {
+        self.network.segments()
     }
 }

@@ -1,8 +1,8 @@
 //! Wiring, shapes, names, and passes of whole networks.
 
 use downhill_layers::{
-    Add, Affine, Backward, Concat, Dropout, Flatten, Forward, Gelu, Inputs, Layer, Mode, Relu, Reshape, Sigmoid,
-    Signature, Softmax, Tanh, sole,
+    Add, Affine, Backward, Concat, Dropout, Embedding, Flatten, Forward, Gelu, Inputs, Layer, Mode, Relu, Reshape,
+    Sigmoid, Signature, Softmax, Tanh, sole,
 };
 use downhill_losses::{MeanSquaredError, SoftmaxCrossEntropy, Target};
 use downhill_network::{Block, Frozen, Graph, Network, Purpose, Residual, Sequential, Shared, branches, sequential};
@@ -73,6 +73,54 @@ fn nodes_of_another_graph_and_repeated_names_are_refused() {
     let error = graph.scoped("a", |graph| Relu.wire(graph, x)).unwrap_err();
     assert!(error.to_string().starts_with("layer `a`: the graph: there is another layer of this name"), "{error}");
     assert!(graph.apply(Add, &[x; 9]).is_err());
+}
+
+#[test]
+fn a_layer_that_stands_bare_is_called_by_its_kind() {
+    let dropout = Network::<f64>::build([4], Dropout::new(1.5), Seed(0)).unwrap_err();
+    assert_eq!(dropout.to_string(), "Dropout: the probability must lie in [0, 1], but is 1.5");
+    let flat = Network::<f64>::build([], Residual(Affine::new(2)), Seed(0)).unwrap_err();
+    assert!(flat.to_string().starts_with("Affine takes vectors along the last axis"), "{flat}");
+
+    let mut graph = Graph::new();
+    let x = graph.input([5]);
+    let shared = Shared::new(Affine::new(3));
+    let y = shared.wire(&mut graph, x).unwrap();
+    assert_eq!(
+        Relu.wire(&mut graph, y).unwrap_err().to_string(),
+        "the graph: there is another layer without a name; wire this one in a scope of its own"
+    );
+    assert_eq!(
+        graph.scoped("b", |graph| shared.wire(graph, y)).unwrap_err().to_string(),
+        "layer `b`: the graph: it shares the parameters of the layer Affine, but for inputs of these shapes they \
+         would be others"
+    );
+
+    let network = Network::<f64>::build([2], Embedding::new(3, 1), Seed(0)).unwrap();
+    let error = network.predict(array![[1.0, 7.0]].view()).unwrap_err().to_string();
+    assert!(error.starts_with("Embedding: number 1 of input 0 is 7, but only whole numbers"), "{error}");
+
+    /// y = x.
+    #[derive(Clone, Debug)]
+    struct Mine;
+    impl Layer for Mine {
+        fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+            Ok(Signature::new("Mine", sole("Mine", inputs)?))
+        }
+        fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+            pass.y.slice().copy_from_slice(pass.x[0].slice());
+        }
+        fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+            if let Some(dx) = pass.dx.get(0) {
+                dx.slice().copy_from_slice(pass.dy.slice());
+            }
+        }
+    }
+    let description = |network: Network<f64>| network.description().unwrap_err().to_string();
+    let bare = description(Network::build([2], Mine, Seed(0)).unwrap());
+    assert!(bare.starts_with("the layer Mine is not one of downhill-layers, so it can't be described"), "{bare}");
+    let named = description(Network::build([2], sequential![Relu, Mine], Seed(0)).unwrap());
+    assert!(named.starts_with("layer `1` (Mine) is not one of downhill-layers, so it can't be described"), "{named}");
 }
 
 #[test]
@@ -151,12 +199,52 @@ fn several_inputs_are_checked_one_by_one() {
     let (a, b) = ([1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0, 9.0, 10.0]);
     let mut inputs = Inputs::one(Batch::new(&a, 2, [2]).unwrap());
     let error = network.forward(network.parameters(), inputs, &mut workspace, Mode::Evaluation).unwrap_err();
-    assert!(error.to_string().contains("as many inputs as its graph has"), "{error}");
+    let too_few = "the network: the number of its inputs is 2, but it was given 1";
+    assert_eq!(error.to_string(), too_few);
     inputs.set(1, Batch::new(&b, 2, [3]).unwrap());
     assert!(network.forward(network.parameters(), inputs, &mut workspace, Mode::Evaluation).is_ok());
     inputs.set(1, Batch::new(&b[..3], 1, [3]).unwrap());
     assert!(network.forward(network.parameters(), inputs, &mut workspace, Mode::Evaluation).is_err());
-    assert!(network.predict(array![[1.0, 2.0]].view()).is_err());
+    assert_eq!(network.predict(array![[1.0, 2.0]].view()).unwrap_err().to_string(), too_few);
+    // One that is left out is missed, however many come after it.
+    let mut gap = Inputs::none();
+    (1..3).for_each(|index| gap.set(index, Batch::new(&b, 2, [3]).unwrap()));
+    let error = network.check_inputs(gap, Mode::Evaluation).unwrap_err();
+    assert_eq!(error.to_string(), "the network: the number of its inputs is 2, but it was given 0");
+}
+
+#[test]
+fn several_inputs_are_predicted_from_as_one_is() {
+    let mut graph = Graph::new();
+    let (a, b) = (graph.input([2]), graph.input([3]));
+    let both = graph.apply(Concat::new(0), &[a, b]).unwrap();
+    let y = graph.apply(Affine::new(4), &[both]).unwrap();
+    let network = Network::<f64>::from_graph(&graph, y, Seed(1)).unwrap();
+    let chain = build([5], sequential![Concat::new(0), Affine::new(4)]);
+    let mut same = chain.clone();
+    same.parameters_mut().copy_from_slice(network.parameters());
+    let x = Array2::from_shape_fn((6, 5), |(i, j)| ((5 * i + j) as f64).sin());
+    let (a, b) = x.view().split_at(ndarray::Axis(1), 2);
+    assert!(!a.is_standard_layout());
+    let inputs = [a.into_dyn(), b.into_dyn()];
+    assert_eq!(network.predict_inputs(&inputs).unwrap(), same.predict(x.view()).unwrap());
+    assert_eq!(network.classify_inputs(&inputs).unwrap(), same.classify(x.view()).unwrap());
+
+    let error = |inputs: &[ndarray::ArrayViewD<'_, f64>]| network.predict_inputs(inputs).unwrap_err().to_string();
+    assert_eq!(error(&inputs[..1]), "the network: the number of its inputs is 2, but it was given 1");
+    assert_eq!(error(&[]), "the network: the number of its inputs is 2, but it was given 0");
+    assert_eq!(error(&vec![inputs[0].clone(); 9]), "the network: the number of its inputs is 2, but it was given 9");
+    let fewer = inputs[1].slice_axis(ndarray::Axis(0), (..4).into());
+    assert_eq!(error(&[inputs[0].clone(), fewer]), "the batch of a further input should hold 6 elements, but holds 4");
+}
+
+#[test]
+fn a_network_of_more_inputs_than_a_pass_can_be_given_is_refused() {
+    let mut graph = Graph::new();
+    let inputs: Vec<_> = (0..9).map(|_| graph.input([2])).collect();
+    let y = graph.apply(Affine::new(1), &inputs[..1]).unwrap();
+    let error = Network::<f64>::from_graph(&graph, y, Seed(1)).unwrap_err();
+    assert_eq!(error.to_string(), "the graph: a network has from 1 to 8 inputs, but this one has 9");
 }
 
 #[test]

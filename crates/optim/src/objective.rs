@@ -3,6 +3,8 @@ use std::fmt;
 
 use downhill_tensor::Scalar;
 
+use crate::Segment;
+
 /// A differentiable function of a vector.
 pub trait Objective<T: Scalar> {
     /// f(x); also overwrites all of `gradient` with ∇f(x).
@@ -18,6 +20,11 @@ pub trait Objective<T: Scalar> {
     fn value(&mut self, x: &[T]) -> Result<T, EvaluationError> {
         let mut gradient = vec![T::ZERO; x.len()];
         self.value_and_gradient(x, &mut gradient)
+    }
+
+    /// How x is divided, where that is known. The gradient is 0 in a segment that is frozen, whatever f does there.
+    fn segments(&self) -> &[Segment] {
+        &[]
     }
 }
 

@@ -157,6 +157,10 @@ impl<T: Scalar, O: Objective<T>> Objective<T> for Penalized<O> {
     fn value(&mut self, x: &[T]) -> Result<T, EvaluationError> {
         Ok(self.objective.value(x)? + T::of(self.penalty.value(x)))
     }
+
+    fn segments(&self) -> &[Segment] {
+        self.objective.segments()
+    }
 }
 
 #[cfg(test)]

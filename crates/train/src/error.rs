@@ -70,7 +70,7 @@ pub struct Divergence {
 pub enum Place {
     /// A parameter, as `2.weight`: the step before has moved it too far.
     Parameter(String),
-    /// The output of a layer, as `2`: the parameters are finite but too large.
+    /// The output of a layer, as `2`, or empty for one that stands bare: the parameters are finite but too large.
     Output(String),
     /// The gradient of a parameter, as `2.weight`, while the loss is still finite.
     Gradient(String),
@@ -86,6 +86,9 @@ impl fmt::Display for Divergence {
         write!(f, "training diverged at step {step} (epoch {epoch}): the loss is {loss}; ")?;
         match place {
             Place::Parameter(name) => write!(f, "the parameter `{name}` is no longer finite")?,
+            Place::Output(name) if name.is_empty() => {
+                f.write_str("the layer without a name is the first whose output is not finite")?;
+            }
             Place::Output(name) => write!(f, "layer `{name}` is the first whose output is not finite")?,
             Place::Gradient(name) => write!(f, "the gradient of `{name}` is not finite")?,
             Place::Loss => f.write_str("all layers are finite, the loss alone is not")?,

@@ -1,8 +1,8 @@
-use downhill_data::{Batches, Dataset, TargetsView};
-use downhill_layers::Mode;
+use downhill_data::{Batches, Dataset, MiniBatch, TargetsView};
+use downhill_layers::{Inputs, MAX_INPUTS, Mode};
 use downhill_losses::{Loss, Target};
 use downhill_network::{Network, Purpose, Workspace};
-use downhill_tensor::Scalar;
+use downhill_tensor::{Scalar, ShapeError};
 
 use crate::{Metric, TrainError};
 
@@ -52,7 +52,7 @@ pub(crate) fn evaluate_with<T: Scalar>(
     let mut mean = Mean::default();
     while let Some(batch) = batches.next_batch() {
         let target = target(batch.targets);
-        let y = network.forward(network.parameters(), batch.inputs, workspace, Mode::Evaluation)?;
+        let y = network.forward(network.parameters(), inputs(&batch)?, workspace, Mode::Evaluation)?;
         mean.add(loss.value(y, target)?.to_f64(), y.examples());
         for metric in metrics.iter_mut() {
             metric.update(y, target)?;
@@ -78,6 +78,19 @@ impl Mean {
     pub(crate) fn value(self) -> f64 {
         self.sum / self.examples as f64
     }
+}
+
+/// What the data hold, as a network takes it.
+pub(crate) fn inputs<'a, T: Scalar>(batch: &MiniBatch<'a, T>) -> Result<Inputs<'a, T>, ShapeError> {
+    let mut inputs = Inputs::none();
+    for (index, input) in batch.all_inputs().enumerate() {
+        if index == MAX_INPUTS {
+            let (expected, got) = ("at most eight inputs", batch.all_inputs().count());
+            return Err(ShapeError::Inputs { by: "a network", expected, got });
+        }
+        inputs.set(index, input);
+    }
+    Ok(inputs)
 }
 
 /// What the data hold, as a loss takes it.

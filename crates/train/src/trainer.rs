@@ -1,7 +1,7 @@
 use std::time::Instant;
 
 use downhill_data::{Batches, Dataset};
-use downhill_layers::Mode;
+use downhill_layers::{Inputs, Mode};
 use downhill_losses::Loss;
 use downhill_network::{Network, Purpose, Workspace};
 use downhill_optim::schedule::{ReduceOnPlateau, Schedule};
@@ -12,7 +12,7 @@ use downhill_tensor::{Batch, Scalar, Seed};
 use crate::callback::{OnEpoch, OnStep};
 use crate::early_stopping::{Best, copy};
 use crate::error::{Divergence, Place};
-use crate::evaluation::{Mean, evaluate_with, target};
+use crate::evaluation::{Mean, evaluate_with, inputs, target};
 use crate::progress::Display;
 use crate::rates::Rates;
 use crate::{
@@ -268,6 +268,39 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
     ///
     /// The optimizer keeps what it remembers: a second call trains on.
     ///
+    /// A network of several inputs takes those of the data set in their order. So padded sequences are trained on,
+    /// whose lengths are the second input:
+    ///
+    /// ```
+    /// use downhill_data::Dataset;
+    /// use downhill_layers::{Affine, Lstm};
+    /// use downhill_losses::SoftmaxCrossEntropy;
+    /// use downhill_network::{Graph, Network};
+    /// use downhill_optim::Adam;
+    /// use downhill_tensor::Seed;
+    /// use downhill_train::Trainer;
+    /// use ndarray::array;
+    ///
+    /// let mut graph = Graph::new();
+    /// let (sequence, length) = (graph.input([4, 1]), graph.input([1]));
+    /// let state = graph.apply(Lstm::new(8).with_lengths().last_state(), &[sequence, length])?;
+    /// let scores = graph.apply(Affine::new(2), &[state])?;
+    /// let mut network = Network::<f32>::from_graph(&graph, scores, Seed(1))?;
+    ///
+    /// // Does the sequence rise? What stands beyond its end, a 9 here, is not read.
+    /// let sequences = array![[1., 2., 9., 9.], [1., 2., 1., 9.], [3., 2., 9., 9.], [0., 1., 2., 3.], [3., 2., 1., 9.]];
+    /// let lengths = vec![2.0, 3.0, 2.0, 4.0, 3.0];
+    /// let data = Dataset::from_array(sequences, vec![1, 0, 0, 1, 0])?.reshape([4, 1])?.with_input(lengths, [1])?;
+    /// let history = Trainer::new(SoftmaxCrossEntropy::new(), Adam::new(0.05)).epochs(100).fit(&mut network, &data)?;
+    /// assert!(history.epochs[99].training_loss < 0.1);
+    ///
+    /// // The first two again, with other padding.
+    /// let (sequences, lengths) = (array![[1., 2., 0., 0.], [1., 2., 1., 0.]], array![2.0, 3.0]);
+    /// let classes = network.classify_inputs(&[sequences.view().into_dyn(), lengths.view().into_dyn()])?;
+    /// assert_eq!(classes, [1, 0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Where settings make no sense or the data do not fit, before the first step; and where the loss leaves the
     /// finite numbers: the error names the step, the place and the likely cause, and the network holds the
@@ -311,14 +344,17 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         if limit > 0.0 { Ok(()) } else { Err(TrainError::Setting(format!("{name} must be above 0, but is {limit}"))) }
     }
 
-    /// Before anything is changed: one forward pass shows that inputs fit, and the loss is shown all targets.
+    /// Before anything is changed: the network looks at all inputs, and the loss is shown all targets beside the
+    /// predictions of one forward pass.
     fn check_data(&self, network: &Network<T>, data: &Dataset<T>) -> Result<(), TrainError> {
         let mut workspace = network.workspace(Purpose::Prediction);
         let mut batches = Batches::sequential(data, self.batch_size)?;
         let mut prediction = Vec::new();
         while let Some(batch) = batches.next_batch() {
+            let x = inputs(&batch)?;
+            network.check_inputs(x, Mode::Evaluation)?;
             if prediction.is_empty() {
-                let y = network.forward(network.parameters(), batch.inputs, &mut workspace, Mode::Evaluation)?;
+                let y = network.forward(network.parameters(), x, &mut workspace, Mode::Evaluation)?;
                 prediction.extend_from_slice(y.slice());
             }
             let (examples, shape) = (batch.inputs.examples(), network.output_shape());
@@ -374,7 +410,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
                 let step = history.steps;
                 self.rates.before_step(&mut self.optimizer, base_rate, step, epoch);
                 // Forward, the loss, backward: J(θ) and g = dJ/dθ.
-                let (x, target, mode) = (batch.inputs, target(batch.targets), Mode::Training { step });
+                let (x, target, mode) = (inputs(&batch)?, target(batch.targets), Mode::Training { step });
                 let theta = network.parameters();
                 let mut loss = network.value_and_gradient(theta, x, target, &self.loss, &mut workspace, mode)?.to_f64();
                 if let Some(penalty) = &self.penalty {
@@ -455,7 +491,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
 /// What is no longer finite: a parameter, or else the first layer whose output isn't, or else a gradient.
 fn find_divergence<T: Scalar>(
     network: &Network<T>,
-    x: Batch<'_, T>,
+    x: Inputs<'_, T>,
     gradient: &[T],
     workspace: &mut Workspace<T>,
 ) -> Result<Place, TrainError> {
