@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::ops::Range;
 
 use downhill_tensor::{Fans, Init, Scalar, Seed, Shape, ShapeError};
 
@@ -265,8 +266,8 @@ pub struct Parameter {
     pub fans: Fans,
     /// Whether other frameworks name and save it with its two axes swapped.
     pub transposed: bool,
-    /// The row that starts at 0, whatever `init` says: the padding of a table.
-    pub zero_row: Option<usize>,
+    /// Numbers that start from a constant, whatever `init` says: the padding of a table, or a gate's bias.
+    pub constant: Option<(Range<usize>, f64)>,
 }
 
 impl Parameter {
@@ -275,7 +276,7 @@ impl Parameter {
     pub fn new(name: impl Into<Cow<'static, str>>, shape: impl Into<Shape>, init: Init) -> Self {
         let shape = shape.into();
         let fans = Fans { fan_in: shape.len(), fan_out: shape.len() };
-        Self { name: name.into(), shape, init, fans, transposed: false, zero_row: None }
+        Self { name: name.into(), shape, init, fans, transposed: false, constant: None }
     }
 
     /// Sets the fans that initialisers scale by.
@@ -292,10 +293,10 @@ impl Parameter {
         self
     }
 
-    /// Starts this row of the matrix at 0.
+    /// Starts the numbers of this range, counted in memory order, from this value.
     #[must_use]
-    pub fn with_zero_row(mut self, row: usize) -> Self {
-        self.zero_row = Some(row);
+    pub fn with_constant(mut self, range: Range<usize>, value: f64) -> Self {
+        self.constant = Some((range, value));
         self
     }
 }
@@ -308,9 +309,10 @@ fn start<T: Scalar>(parameters: &[Parameter], mut flat: &mut [T], seed: Seed) {
     for (key, parameter) in parameters.iter().enumerate() {
         let (values, rest) = flat.split_at_mut(parameter.shape.len());
         parameter.init.fill(values, parameter.shape, parameter.fans, &mut seed.stream(key as u64));
-        let width = parameter.shape.axes().last().copied().unwrap_or(1);
-        if let Some(row) = parameter.zero_row.and_then(|row| values.chunks_mut(width.max(1)).nth(row)) {
-            row.fill(T::ZERO);
+        if let Some((range, value)) = &parameter.constant
+            && let Some(numbers) = values.get_mut(range.clone())
+        {
+            numbers.fill(T::of(*value));
         }
         flat = rest;
     }

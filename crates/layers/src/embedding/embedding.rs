@@ -98,7 +98,7 @@ impl Layer for Embedding {
         };
         let weight = Parameter::new("weight", [vocabulary, width], init).fans(vocabulary, width);
         let weight = match padding {
-            Some(row) => weight.with_zero_row(row),
+            Some(row) => weight.with_constant(row * width..(row + 1) * width, 0.0),
             None => weight,
         };
         Ok(Signature::new("Embedding", output)

@@ -60,6 +60,11 @@ pub trait Cell<const GATES: usize, const STATE: usize, const KEPT: usize>: Debug
     /// Where the cell only ever adds the two they are equal, and one array holds both.
     const APART: bool = false;
 
+    /// The gate whose part of `bias_ih` starts from a constant, and the constant: it goes beyond how all weights start.
+    fn constant_bias(&self) -> Option<(usize, f64)> {
+        None
+    }
+
     /// The state after the step, and what `backward` needs.
     fn forward<T: Scalar>(&self, from_x: [T; GATES], from_h: [T; GATES], state: [T; STATE]) -> ([T; STATE], [T; KEPT]);
 

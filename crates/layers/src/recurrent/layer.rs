@@ -326,6 +326,15 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
             ));
         }
         Dropout::new(self.dropout).check(C::NAME)?;
+        let constant = self.cell.constant_bias();
+        if let Some((_, value)) = constant {
+            Init::Constant(value).check()?;
+            if !self.bias {
+                return refuse(format!(
+                    "a gate's bias is to start from {value}, but there are no biases; leave out `without_bias`"
+                ));
+            }
+        }
         // No count below is larger than this.
         let largest = [layers, directions, 16 * KEPT, hidden.max(features), hidden.max(steps)];
         if Shape::new(&largest).is_none() {
@@ -358,8 +367,13 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
                     signature = signature.parameter(weight.fans(inputs, gates).transposed());
                 }
                 for name in ["bias_ih", "bias_hh"].into_iter().filter(|_| self.bias) {
-                    let bias = Parameter::new(format!("{name}_l{layer}{suffix}"), [gates], init);
-                    signature = signature.parameter(bias.fans(hidden, gates));
+                    let bias = Parameter::new(format!("{name}_l{layer}{suffix}"), [gates], init).fans(hidden, gates);
+                    signature = signature.parameter(match constant {
+                        Some((gate, value)) if name == "bias_ih" => {
+                            bias.with_constant(gate * hidden..(gate + 1) * hidden, value)
+                        }
+                        _ => bias,
+                    });
                 }
             }
         }

@@ -46,13 +46,54 @@ use super::{Cell, CellGradient, Recurrent};
 /// ```
 pub type Lstm = Recurrent<LstmCell, 4, 2, 6>;
 
+impl Lstm {
+    /// The forget gate's part of `bias_ih` starts from `value`, in all layers and directions, instead of uniformly in
+    /// ±1/√hidden as all else does.
+    ///
+    /// f = σ(a_f) is about ½ in a network that has just started, so that a memory has faded to a thousandth after ten
+    /// steps. With 1, the usual choice, f starts from about 0.73, and long spans are learnt more easily.
+    ///
+    /// The sum of both biases counts, and `bias_hh` starts as ever. Keras does this with 1 by default
+    /// (`unit_forget_bias`), PyTorch not.
+    ///
+    /// Source: Gers, Schmidhuber and Cummins 2000; Jozefowicz, Zaremba and Sutskever 2015.
+    ///
+    /// ```
+    /// use downhill_layers::{Layer, Lstm};
+    /// use downhill_tensor::Seed;
+    ///
+    /// let lstm = Lstm::new(2).with_forget_bias(1.0).bind::<f64>([5, 3], Seed(1))?;
+    /// let bias = lstm.parameter("bias_ih_l0")?; // the gates i, f, g, o
+    /// assert_eq!(bias[2..4], [1.0, 1.0]);
+    /// # Ok::<(), downhill_tensor::ShapeError>(())
+    /// ```
+    ///
+    /// A value that is not finite, and a layer [`without_bias`](Recurrent::without_bias), are errors of the signature.
+    #[must_use]
+    pub fn with_forget_bias(mut self, value: f64) -> Self {
+        self.cell.forget_bias = Some(value);
+        self
+    }
+}
+
 /// The cell of an [`Lstm`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct LstmCell;
+pub struct LstmCell {
+    /// What the forget gate's bias starts from, where not as all else does.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    forget_bias: Option<f64>,
+}
+
+/// The place of the forget gate among the four.
+const FORGET: usize = 1;
 
 impl Cell<4, 2, 6> for LstmCell {
     const NAME: &'static str = "Lstm";
+
+    fn constant_bias(&self) -> Option<(usize, f64)> {
+        self.forget_bias.map(|value| (FORGET, value))
+    }
 
     #[inline(always)]
     fn forward<T: Scalar>(&self, x: [T; 4], h: [T; 4], [_, c]: [T; 2]) -> ([T; 2], [T; 6]) {

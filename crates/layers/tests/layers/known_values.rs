@@ -287,7 +287,7 @@ fn every_description_survives_json() {
         Reshape::new([2, 3]).into(),
         RmsNorm::new().into(),
         RotaryPositions::new().interleaved().into(),
-        Lstm::new(3).with_layers(2).with_dropout(0.5).bidirectional().into(),
+        Lstm::new(3).with_layers(2).with_dropout(0.5).bidirectional().with_forget_bias(1.0).into(),
         Rnn::new(2).with_relu().without_bias().last_state().into(),
         Scale::new(0.5).into(),
         Selu.into(),

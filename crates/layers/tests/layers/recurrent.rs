@@ -379,6 +379,49 @@ fn large_numbers_saturate_the_gates_and_stay_finite() {
 }
 
 #[test]
+fn a_forget_bias_is_where_the_forget_gates_start_and_nothing_else_changes() {
+    let hidden = 3;
+    let start = |layer: Lstm| {
+        let signature = layer.signature(&[[5, 2].into()]).unwrap();
+        let mut theta = vec![f32::NAN; signature.parameters_len()];
+        signature.start(&mut theta, Seed(4));
+        (signature, theta)
+    };
+    let layer = || Lstm::new(hidden).with_layers(2).bidirectional();
+    let ((signature, plain), (_, biased)) = (start(layer()), start(layer().with_forget_bias(1.5)));
+    let (mut place, mut gates) = (0, 0);
+    for parameter in signature.parameters() {
+        let forget = if parameter.name.starts_with("bias_ih") { hidden..2 * hidden } else { 0..0 };
+        gates += forget.len();
+        for index in 0..parameter.shape.len() {
+            let expected = if forget.contains(&index) { 1.5 } else { plain[place + index] };
+            assert_eq!(biased[place + index].to_bits(), expected.to_bits(), "{}[{index}]", parameter.name);
+        }
+        place += parameter.shape.len();
+    }
+    assert_eq!(gates, 2 * 2 * hidden);
+
+    let error = |layer: Lstm| layer.signature(&[[5, 2].into()]).unwrap_err().to_string();
+    assert_eq!(
+        error(Lstm::new(2).with_forget_bias(1.0).without_bias()),
+        "Lstm: a gate's bias is to start from 1, but there are no biases; leave out `without_bias`"
+    );
+    assert!(error(Lstm::new(2).with_forget_bias(f64::NAN)).contains("NaN is not finite"));
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn a_forget_bias_is_written_only_where_there_is_one() {
+    let plain = serde_json::to_string(&Lstm::new(3)).unwrap();
+    assert!(!plain.contains("forget_bias"), "{plain}");
+    assert_eq!(serde_json::from_str::<Lstm>(&plain).unwrap(), Lstm::new(3));
+    let biased = Lstm::new(3).with_forget_bias(1.0);
+    let json = serde_json::to_string(&biased).unwrap();
+    assert!(json.contains("\"forget_bias\":1.0"), "{json}");
+    assert_eq!(serde_json::from_str::<Lstm>(&json).unwrap(), biased);
+}
+
+#[test]
 fn what_does_not_fit_is_told_in_a_sentence() {
     let text = |layer: &dyn Fn() -> Result<Signature, downhill_tensor::ShapeError>| layer().unwrap_err().to_string();
     assert_eq!(
