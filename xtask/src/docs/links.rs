@@ -10,6 +10,8 @@ use crate::{Result, workspace};
 struct Page {
     anchors: BTreeSet<String>,
     links: Vec<String>,
+    /// Where the page sends its reader on to, with the anchor, as rustdoc's do that stand at a private module's path.
+    onward: Option<String>,
 }
 
 /// Follows every relative link of every page below `site`; gives their number, or fails with those that lead nowhere.
@@ -38,7 +40,12 @@ impl Page {
         let links = values(html, "", "href").chain(values(html, "img", "src"));
         // A scheme, as in `https:`, leads out of the site.
         let inside = |link: &String| !link.split(['/', '?', '#']).next().unwrap_or_default().contains(':');
-        Self { anchors: values(html, "", "id").collect(), links: links.filter(inside).collect() }
+        Self {
+            anchors: values(html, "", "id").collect(),
+            links: links.filter(inside).collect(),
+            onward: values(html, "meta http-equiv=\"refresh\"", "content")
+                .find_map(|content| content.split_once("URL=").map(|(_, address)| address.to_owned())),
+        }
     }
 }
 
@@ -58,6 +65,11 @@ fn leads_somewhere(link: &str, from: &Path, pages: &BTreeMap<PathBuf, Page>) -> 
     let target = if target.is_dir() { target.join("index.html") } else { target };
     match pages.get(&target) {
         // rustdoc encodes some names where it gives them, too.
+        Some(Page { onward: Some(onward), .. }) if !onward.contains('#') => {
+            // Once: two pages that send their readers to each other lead nowhere.
+            let first = pages.get(from).is_none_or(|page| page.onward.is_none());
+            first && leads_somewhere(&format!("{onward}#{anchor}"), &target, pages)
+        }
         Some(page) => {
             [anchor, &decoded(anchor)].iter().any(|name| page.anchors.contains(*name))
                 || anchor.is_empty()
@@ -119,6 +131,10 @@ mod tests {
             site.path().join("api/index.html"),
             r#"<h2 class="a" id="f(x)">f</h2> <a href="../index.html#top">"#,
         )?;
+        fs::write(
+            site.path().join("moved.html"),
+            r#"<meta http-equiv="refresh" content="0;URL=api/index.html"> <a href="api/index.html">"#,
+        )?;
         fs::write(site.path().join("style.css"), "")?;
         check(site.path())
     }
@@ -126,13 +142,22 @@ mod tests {
     #[test]
     fn links_that_lead_somewhere_are_counted() {
         let links = r##"<a href="#top"> <a href="api/index.html"> <a href="api/?search=x"> <a href="api/#f(x)">
-            <a href="api/index.html#f%28x%29"> <a href="./api/../style.css"> <a href="https://example.org/none#none">"##;
-        assert_eq!(site(links).unwrap(), 6 + 1);
+            <a href="api/index.html#f%28x%29"> <a href="moved.html"> <a href="moved.html#f(x)">
+            <a href="./api/../style.css"> <a href="https://example.org/none#none">"##;
+        assert_eq!(site(links).unwrap(), 8 + 2);
     }
 
     #[test]
     fn links_that_lead_nowhere_are_named() {
-        for link in ["#none", "none.html", "api/none.html", "api/index.html#none", "style.css#none", "../none.html"] {
+        for link in [
+            "#none",
+            "none.html",
+            "api/none.html",
+            "api/index.html#none",
+            "moved.html#none",
+            "style.css#none",
+            "../none.html",
+        ] {
             for tag in [format!(r#"<a href="{link}">"#), format!(r#"<img alt="" src="{link}">"#)] {
                 let error = site(&tag).unwrap_err().to_string();
                 assert!(error.ends_with(&format!("\nindex.html: {link}")), "{error}");
