@@ -47,19 +47,19 @@ trait Compiled: Lanes {
 }
 
 macro_rules! compiled {
-    ($vector:ident, $features:literal, $float:ident) => {
-        impl Compiled for $vector {
-            #[target_feature(enable = $features)]
+    ([$($head:tt)*] $float:ident $(, $features:literal)?) => {
+        $($head)* {
+            $(#[target_feature(enable = $features)])?
             unsafe fn pack<const R: usize>(strip: &Strip<'_, $float, R>, width: usize) {
                 // SAFETY: the caller's promise, here and below.
                 unsafe { strip.pack::<Self>(width) }
             }
-            #[target_feature(enable = $features)]
+            $(#[target_feature(enable = $features)])?
             unsafe fn copy_columns<const R: usize>(rows: &Rows<$float, R>, room: *mut $float, panel: usize) {
                 // SAFETY: as above.
                 unsafe { rows.copy_columns::<Self>(room, panel) }
             }
-            #[target_feature(enable = $features)]
+            $(#[target_feature(enable = $features)])?
             unsafe fn write_part<const R: usize>(
                 strip: &Strip<'_, $float, R>,
                 sums: *const $float,
@@ -70,7 +70,7 @@ macro_rules! compiled {
                 unsafe { strip.write_part::<Self>(sums, size, c) }
             }
             // Not inlined: there are a dozen of these for each vector, each used in several places.
-            #[target_feature(enable = $features)]
+            $(#[target_feature(enable = $features)])?
             unsafe fn tile<const R: usize, const H: usize, const C: usize, const KEEP: bool>(
                 strip: &Strip<'_, $float, R>,
                 a: *const $float,
@@ -86,38 +86,12 @@ macro_rules! compiled {
     };
 }
 
-compiled!(__m256, "avx2,fma", f32);
-compiled!(__m256d, "avx2,fma", f64);
-compiled!(__m512, "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma", f32);
-compiled!(__m512d, "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma", f64);
-
+compiled!([impl Compiled for __m256] f32, "avx2,fma");
+compiled!([impl Compiled for __m256d] f64, "avx2,fma");
+compiled!([impl Compiled for __m512] f32, "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma");
+compiled!([impl Compiled for __m512d] f64, "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma");
 #[cfg(test)]
-impl<T: Scalar> Compiled for pretend::Wide<T> {
-    // SAFETY, below: the caller's promise.
-    unsafe fn pack<const R: usize>(strip: &Strip<'_, T, R>, width: usize) {
-        // SAFETY: see above.
-        unsafe { strip.pack::<Self>(width) }
-    }
-    unsafe fn copy_columns<const R: usize>(rows: &Rows<T, R>, room: *mut T, panel: usize) {
-        // SAFETY: see above.
-        unsafe { rows.copy_columns::<Self>(room, panel) }
-    }
-    unsafe fn write_part<const R: usize>(strip: &Strip<'_, T, R>, sums: *const T, size: (usize, usize), c: *mut T) {
-        // SAFETY: see above.
-        unsafe { strip.write_part::<Self>(sums, size, c) }
-    }
-    unsafe fn tile<const R: usize, const H: usize, const C: usize, const KEEP: bool>(
-        strip: &Strip<'_, T, R>,
-        a: *const T,
-        a_column: isize,
-        b: *const T,
-        b_row: isize,
-        c: *mut T,
-    ) {
-        // SAFETY: see above.
-        unsafe { strip.tile::<Self, H, C, KEEP>(a, a_column, b, b_row, c) }
-    }
-}
+compiled!([impl<T: Scalar> Compiled for pretend::Wide<T>] T);
 
 /// Which registers belong to a scalar.
 pub trait Tiled: Sized {
