@@ -1,6 +1,7 @@
 //! `cargo xtask ci`: everything that must pass before a change is merged.
 
-use std::time::Instant;
+use std::fs;
+use std::time::{Instant, SystemTime};
 
 use clap::ValueEnum;
 
@@ -97,9 +98,25 @@ impl Step {
             Self::Figures => figures::run(&figures::Arguments { check: true }),
             Self::Docs => docs::run(&docs::Arguments::default()),
             Self::Benches => cargo("build -p downhill-benches --benches"),
-            // Here a work in progress may be checked; what CI packages is what was committed.
-            Self::Package if std::env::var_os("CI").is_none() => cargo("package --quiet --allow-dirty"),
-            Self::Package => cargo("package --quiet"),
+            Self::Package => package(workspace),
         }
     }
+}
+
+/// Packages every crate and builds it from its package.
+///
+/// Cargo unpacks the packages that others depend on into its home, in a folder named after the target directory, and
+/// looks no further where that folder already holds a crate of this name and version: an earlier checkout at the same
+/// path would be built in place of this one. So each run has a target directory of its own.
+fn package(workspace: &Workspace) -> Result {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_nanos();
+    let target = workspace.target.join(format!("package-{now}"));
+    let mut package = command::cargo();
+    package.args(["package", "--quiet", "--target-dir"]).arg(&target).current_dir(&workspace.root);
+    // Here a work in progress may be checked; what CI packages is what was committed.
+    if std::env::var_os("CI").is_none() {
+        package.arg("--allow-dirty");
+    }
+    command::run(&mut package)?;
+    Ok(fs::remove_dir_all(target)?)
 }
