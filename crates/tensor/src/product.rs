@@ -75,8 +75,12 @@ pub fn product<T: Scalar>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, start: Sta
 /// Below this many multiply-adds a thread, a fork costs more than it saves.
 const GRAIN: usize = 256 * 1024;
 
-/// Threads share columns, or else rows, in multiples of this many: whole tiles of every kernel.
-const CUT: usize = 48;
+/// Threads share columns in multiples of this many, whole vectors of every kernel.
+const COLUMNS: usize = 16;
+/// Or rows: whole tiles of the widest kernel.
+const ROWS: usize = 8;
+/// A side shorter than this is not cut.
+const SHORT: usize = 96;
 
 /// One product and where it goes.
 struct Job<'a, T> {
@@ -89,14 +93,13 @@ struct Job<'a, T> {
 impl<T: Scalar> Job<'_, T> {
     fn divide(self, pieces: usize, run: fn(Job<'_, T>)) {
         let (m, n) = self.c.dim();
-        // Along the longer side: what both threads read is the smaller operand.
-        let axis = if n >= 2 * CUT && n >= m { Axis(1) } else { Axis(0) };
-        let length = self.c.len_of(axis);
-        if pieces < 2 || m.max(n) < 2 * CUT {
+        // The longer side: what both threads read is the smaller operand.
+        let (axis, cut) = if n >= m { (Axis(1), COLUMNS) } else { (Axis(0), ROWS) };
+        if pieces < 2 || m.max(n) < SHORT {
             return run(self);
         }
         let left = pieces / 2;
-        let middle = (length * left / pieces).next_multiple_of(CUT).min(length);
+        let middle = (self.c.len_of(axis) * left / pieces).next_multiple_of(cut);
         let (c0, c1) = self.c.split_at(axis, middle);
         let (first, second) = if axis == Axis(1) {
             let (b0, b1) = self.b.split_at(Axis(1), middle);

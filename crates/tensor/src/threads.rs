@@ -109,7 +109,7 @@ impl Threads {
     pub fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         #[cfg(feature = "threads")]
         if let Some(pool) = &self.pool {
-            return pool.install(work);
+            return pool.install(|| awake::run(work));
         }
         work()
     }
@@ -153,11 +153,126 @@ impl<F: FnMut() + Send> Task for F {
 pub(crate) fn fork(a: &mut dyn Task, b: &mut dyn Task) {
     #[cfg(feature = "threads")]
     if current() > 1 {
-        rayon::join(|| a.run(), || b.run());
-        return;
+        return awake::fork(a, b);
     }
     a.run();
     b.run();
+}
+
+/// Threads that stay awake between forks.
+///
+/// A thread that finds nothing to do goes to sleep after some microseconds, and to wake it takes longer than a small
+/// product: 20 to 50 µs where the machine is a virtual one. So each of the pool's threads is given something to do for
+/// as long as a [`Threads::run`] lasts: to look for work.
+#[cfg(feature = "threads")]
+mod awake {
+    use std::cell::Cell;
+    use std::hint::spin_loop;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread::{sleep, yield_now};
+    use std::time::Duration;
+
+    use rayon::Yield;
+
+    use super::Task;
+
+    thread_local! {
+        /// Whether this thread is within a task or waits already: who waits on top of a task would never end it.
+        static BUSY: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// This thread's flag, set until this is dropped.
+    struct Busy {
+        before: bool,
+    }
+
+    impl Busy {
+        fn new() -> Self {
+            Self { before: BUSY.replace(true) }
+        }
+    }
+
+    impl Drop for Busy {
+        fn drop(&mut self) {
+            BUSY.set(self.before);
+        }
+    }
+
+    /// Sets its flag when it is dropped, also on the way out of a panic.
+    struct Flag<'a>(&'a AtomicBool);
+
+    impl Drop for Flag<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+
+    /// Does the work, within the pool, while its other threads stay awake.
+    pub(super) fn run<R>(work: impl FnOnce() -> R) -> R {
+        let busy = Busy::new();
+        if busy.before {
+            return work();
+        }
+        let over = Arc::new(AtomicBool::new(false));
+        for _ in 1..rayon::current_num_threads() {
+            let over = Arc::clone(&over);
+            rayon::spawn(move || look_for_work(&over));
+        }
+        let _over = Flag(&over);
+        work()
+    }
+
+    fn look_for_work(over: &AtomicBool) {
+        let busy = Busy::new();
+        let mut idle = Idle::default();
+        while !busy.before && !over.load(Ordering::Acquire) {
+            idle.pause();
+        }
+    }
+
+    /// Both tasks; the second on whichever thread is free first.
+    pub(super) fn fork(a: &mut dyn Task, b: &mut dyn Task) {
+        let (taken, done) = (AtomicBool::new(false), AtomicBool::new(false));
+        rayon::join(
+            || {
+                a.run();
+                // The pool's own wait would put this thread to sleep.
+                let mut idle = Idle::default();
+                while taken.load(Ordering::Acquire) && !done.load(Ordering::Acquire) {
+                    idle.pause();
+                }
+            },
+            || {
+                let _busy = Busy::new();
+                let _done = Flag(&done);
+                taken.store(true, Ordering::Release);
+                b.run();
+            },
+        );
+    }
+
+    /// How long there has been nothing to do.
+    #[derive(Default)]
+    struct Idle {
+        rounds: u32,
+    }
+
+    impl Idle {
+        /// Does a piece of the pool's work, or else pauses: the longer there was none, the longer.
+        fn pause(&mut self) {
+            if rayon::yield_now() == Some(Yield::Executed) {
+                self.rounds = 0;
+                return;
+            }
+            self.rounds = self.rounds.saturating_add(1);
+            match self.rounds {
+                0..200 => spin_loop(),
+                200..5_000 => yield_now(),
+                _ => sleep(Duration::from_micros(50)),
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -175,5 +290,73 @@ mod tests {
         assert_eq!(current(), 1);
         assert_eq!(Threads::new(3).unwrap().run(current), 3);
         assert_eq!(Threads::one().run(current), 1);
+    }
+
+    /// The sum of a range, by a tree of forks.
+    #[cfg(feature = "threads")]
+    fn sum(from: u64, to: u64) -> u64 {
+        if to - from < 10 {
+            return (from..to).sum();
+        }
+        let middle = u64::midpoint(from, to);
+        let (a, b) = join(|| sum(from, middle), || sum(middle, to));
+        a + b
+    }
+
+    #[cfg(feature = "threads")]
+    #[test]
+    fn forks_within_forks_and_runs_within_runs_come_to_an_end() {
+        for threads in [2, 3, 5] {
+            let pool = Threads::new(threads).unwrap();
+            for _ in 0..50 {
+                let within = pool.run(|| join(|| pool.run(|| sum(0, 1000)), || pool.run(|| sum(1000, 2000))));
+                assert_eq!(within.0 + within.1, 1999 * 1000);
+            }
+        }
+    }
+
+    /// A run that is over must not wait for another that has taken one of the pool's threads.
+    #[cfg(feature = "threads")]
+    #[test]
+    fn two_callers_share_a_pool() {
+        use std::sync::mpsc::channel;
+        let pool = Threads::new(2).unwrap();
+        let (said, heard) = channel();
+        let (stop, stopped) = channel();
+        let long = std::thread::spawn({
+            let pool = pool.clone();
+            move || {
+                pool.run(move || {
+                    said.send(()).unwrap();
+                    stopped.recv().unwrap();
+                    sum(0, 1000)
+                })
+            }
+        });
+        heard.recv().unwrap();
+        for _ in 0..20 {
+            assert_eq!(pool.run(|| sum(0, 1000)), 499_500);
+        }
+        stop.send(()).unwrap();
+        assert_eq!(long.join().unwrap(), 499_500);
+    }
+
+    #[cfg(feature = "threads")]
+    #[test]
+    fn a_panic_in_either_half_comes_out() {
+        use std::panic::{AssertUnwindSafe, catch_unwind};
+        let pool = Threads::new(2).unwrap();
+        for half in [0, 1] {
+            let fork = || {
+                let fail = |when: usize| {
+                    if half == when {
+                        std::panic::resume_unwind(Box::new("as planned"));
+                    }
+                };
+                pool.run(|| join(|| fail(0), || fail(1)))
+            };
+            assert!(catch_unwind(AssertUnwindSafe(fork)).is_err());
+        }
+        assert_eq!(pool.run(|| sum(0, 1000)), 499_500);
     }
 }

@@ -35,6 +35,9 @@ trait Compiled: Lanes {
         c: *mut Self::Number,
     );
 
+    /// [`row`], compiled for this vector's instructions.
+    unsafe fn row<const C: usize>(task: &Task<Self::Number>);
+
     /// [`Strip::tile`], compiled for this vector's instructions.
     unsafe fn tile<const R: usize, const H: usize, const C: usize, const KEEP: bool>(
         strip: &Strip<'_, Self::Number, R>,
@@ -68,6 +71,11 @@ macro_rules! compiled {
             ) {
                 // SAFETY: as above.
                 unsafe { strip.write_part::<Self>(sums, size, c) }
+            }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn row<const C: usize>(task: &Task<$float>) {
+                // SAFETY: as above.
+                unsafe { row::<Self, C>(task) }
             }
             // Not inlined: there are a dozen of these for each vector, each used in several places.
             $(#[target_feature(enable = $features)])?
@@ -143,12 +151,12 @@ macro_rules! tiled {
 
             unsafe fn multiply_avx2(task: &Task<Self>) {
                 // SAFETY: the caller's promise. Twelve accumulators, two vectors of b, one of a: 15 of 16 registers.
-                unsafe { multiply::<$avx2, 6, 2>(task) }
+                unsafe { multiply::<$avx2, 6, 2, 12>(task) }
             }
 
             unsafe fn multiply_avx512(task: &Task<Self>) {
                 // SAFETY: the caller's promise. 24 accumulators, three vectors of b, one of a: 28 of 32 registers.
-                unsafe { multiply::<$avx512, 8, 3>(task) }
+                unsafe { multiply::<$avx512, 8, 3, 16>(task) }
             }
 
             #[target_feature(enable = "avx2,fma")]
@@ -270,7 +278,7 @@ pub(super) fn run<T: Scalar>(job: &mut Job<'_, T>) -> bool {
     unsafe {
         #[cfg(test)]
         if pretend::ON.get() {
-            multiply::<pretend::Wide<T>, 8, 3>(&task);
+            multiply::<pretend::Wide<T>, 8, 3, 16>(&task);
             return true;
         }
         match instructions {
@@ -292,7 +300,11 @@ const BLOCK_M: usize = 264;
 /// # Safety
 /// The processor knows the instructions of `V`, and the task's pointers and strides reach only what may be
 /// read (a, b, a start row) or written (c).
-unsafe fn multiply<V: Compiled, const R: usize, const C: usize>(task: &Task<V::Number>) {
+unsafe fn multiply<V: Compiled, const R: usize, const C: usize, const ROW: usize>(task: &Task<V::Number>) {
+    if task.m == 1 && task.b_column == 1 {
+        // SAFETY: the caller's promise.
+        return unsafe { V::row::<ROW>(task) };
+    }
     let width = C * V::N;
     let (panel, room) = room();
     let (panel, room): (*mut V::Number, *mut V::Number) = (panel.cast(), room.cast());
@@ -331,6 +343,72 @@ unsafe fn multiply<V: Compiled, const R: usize, const C: usize>(task: &Task<V::N
                 }
             }
         }
+    }
+}
+
+/// The product of one row: no element of b is used twice, so that there is nothing to keep but c's row, as many of its
+/// vectors at a time as registers hold. b is read once, and row by row.
+///
+/// # Safety
+/// As for [`multiply`]; the task's a has one row, and rows of its b are contiguous.
+#[inline(always)]
+unsafe fn row<V: Compiled, const C: usize>(task: &Task<V::Number>) {
+    let mut from = 0;
+    while from < task.n {
+        let columns = task.n - from;
+        // SAFETY: from < n.
+        unsafe {
+            from += match columns / V::N {
+                vectors if vectors >= C => row_of::<V, C>(task, from, columns),
+                4.. => row_of::<V, 4>(task, from, columns),
+                _ => row_of::<V, 1>(task, from, columns),
+            };
+        }
+    }
+}
+
+/// So many rows of b are asked for in advance where one row is all that a has: they may lie far apart.
+const ROWS_AHEAD: isize = 8;
+
+/// `C` vectors of the row from column `from` on, or what there is of one; gives how many columns those are.
+///
+/// # Safety
+/// As for [`row`]; there are `columns` from `from` on, and no fewer than `C` vectors if `C` is more than one.
+#[inline(always)]
+unsafe fn row_of<V: Compiled, const C: usize>(task: &Task<V::Number>, from: usize, columns: usize) -> usize {
+    // SAFETY: all columns lie within n, and p < k.
+    unsafe {
+        let count = columns.min(C * V::N);
+        let load = |numbers: *const V::Number| -> [V; C] {
+            std::array::from_fn(|vector| match C {
+                1 => V::load_first(numbers, count),
+                _ => V::load(numbers.add(vector * V::N)),
+            })
+        };
+        let c = task.c.add(from);
+        let mut sums = match task.start {
+            First::Zero => [V::zero(); C],
+            First::Row(row) => load(row.add(from)),
+            First::Existing => load(c),
+        };
+        let mut b = task.b.add(from);
+        for p in 0..task.k {
+            let x = V::splat(task.a.offset(p as isize * task.a_column));
+            for (vector, (sum, line)) in sums.iter_mut().zip(load(b)).enumerate() {
+                _mm_prefetch::<_MM_HINT_T0>(
+                    b.wrapping_offset(ROWS_AHEAD * task.b_row).wrapping_add(vector * V::N).cast(),
+                );
+                *sum = sum.multiply_add(x, line);
+            }
+            b = b.wrapping_offset(task.b_row);
+        }
+        for (vector, sum) in sums.into_iter().enumerate() {
+            match C {
+                1 => sum.store_first(c, count),
+                _ => sum.store(c.add(vector * V::N)),
+            }
+        }
+        count
     }
 }
 

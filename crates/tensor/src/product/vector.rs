@@ -28,6 +28,10 @@ pub(super) fn run<T: Scalar>(mut job: Job<'_, T>) {
 fn row<T: Scalar>(mut job: Job<'_, T>) {
     let unit_rows = job.b.strides()[1] == 1 || job.b.ncols() == 1;
     let unit_columns = job.b.strides()[0] == 1 || job.b.nrows() == 1;
+    #[cfg(target_arch = "x86_64")]
+    if unit_rows && super::tile::run(&mut job) {
+        return;
+    }
     let a = job.a.row(0);
     let mut c = job.c.row_mut(0);
     let (Some(a), Some(slice), true) = (a.as_slice(), c.as_slice_mut(), unit_rows || unit_columns) else {
