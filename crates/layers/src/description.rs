@@ -40,6 +40,9 @@ macro_rules! description {
                 None
             }
 
+            // Inlined, and so is its only caller that is not generic: the code of all layers is then compiled where a
+            // network is built from a description, and not for programs that name their layers.
+            #[cfg_attr(not(feature = "descriptions"), inline)]
             fn layer(&self) -> &dyn ErasedLayer {
                 match self {
                     $(Self::$Layer(layer) => layer,)*
@@ -129,6 +132,7 @@ description! {
 }
 
 impl Layer for Description {
+    #[cfg_attr(not(feature = "descriptions"), inline)]
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         self.layer().signature(inputs)
     }

@@ -1,4 +1,6 @@
-use downhill_tensor::{Scalar, Shape, ShapeError, Stream, elementwise};
+use std::ops::Range;
+
+use downhill_tensor::{Over, Scalar, Seed, Shape, ShapeError, Sweep, elementwise, parallel};
 
 use crate::{Backward, Forward, Layer, Mode, Signature, sole};
 
@@ -33,14 +35,13 @@ impl Dropout {
         if self.probability < 1.0 { 1.0 / (1.0 - self.probability) } else { 0.0 }
     }
 
-    /// Overwrites the mask m with 0 where a number is dropped and 1/(1 − p) elsewhere.
-    pub(crate) fn draw<T: Scalar>(self, mask: &mut [T], stream: &mut Stream) {
-        let keep = T::of(self.scale());
+    /// Overwrites the mask m with 0 where a number is dropped and 1/(1 − p) elsewhere, by the seed's random bits
+    /// from place `first` on.
+    pub(crate) fn draw<T: Scalar>(self, mask: &mut [T], seed: Seed, first: usize) {
         // A number is dropped where 32 random bits, as a fraction of 2³², lie below p.
         let threshold = (self.probability * 4_294_967_296.0) as u64;
-        for m in mask {
-            *m = if u64::from(stream.bits()) < threshold { T::ZERO } else { keep };
-        }
+        let draw = Draw { seed, threshold, keep: T::of(self.scale()) };
+        parallel(Over(draw, (first..first + mask.len(), mask)), elementwise::GRAIN);
     }
 
     /// Refuses a probability outside [0, 1], in the name of the layer that drops.
@@ -50,6 +51,23 @@ impl Dropout {
         }
         let reason = format!("the probability must lie in [0, 1], but is {}", self.probability);
         Err(ShapeError::Setting { by, reason })
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Draw<T> {
+    seed: Seed,
+    threshold: u64,
+    keep: T,
+}
+
+impl<T: Scalar> Sweep<(Range<usize>, &mut [T])> for Draw<T> {
+    #[inline(always)]
+    fn sweep(self, (places, mask): (Range<usize>, &mut [T])) {
+        for (place, m) in places.zip(mask) {
+            let dropped = u64::from(self.seed.bits_at(place as u64)) < self.threshold;
+            *m = if dropped { T::ZERO } else { self.keep };
+        }
     }
 }
 
@@ -73,10 +91,7 @@ impl Layer for Dropout {
             pass.saved.fill(T::ONE);
             return;
         };
-        let features = pass.y.shape().len().max(1);
-        for (example, mask) in pass.saved.chunks_exact_mut(features).enumerate() {
-            self.draw(mask, &mut pass.random.example(example));
-        }
+        self.draw(pass.saved, pass.random.seed(), 0);
         elementwise::update(pass.saved, pass.y.slice(), masked);
     }
 

@@ -48,6 +48,12 @@ impl Streams {
         Self(seed.derive(step).derive(layer))
     }
 
+    /// What the layer draws from by place, for the batch as a whole.
+    #[must_use]
+    pub fn seed(self) -> Seed {
+        self.0
+    }
+
     /// The stream of one example of the batch.
     #[must_use]
     pub fn example(self, index: usize) -> Stream {

@@ -67,10 +67,7 @@ impl Layer for SpatialDropout {
             return;
         }
         let shape = pass.y.shape();
-        let channels = Dropout::new(self.probability);
-        for (example, mask) in pass.saved.chunks_exact_mut(shape[0].max(1)).enumerate() {
-            channels.draw(mask, &mut pass.random.example(example));
-        }
+        Dropout::new(self.probability).draw(pass.saved, pass.random.seed(), 0);
         mask(pass.saved, pass.y.slice(), shape);
     }
 

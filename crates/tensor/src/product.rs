@@ -66,6 +66,9 @@ pub fn product<T: Scalar>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, start: Sta
     if k == 0 {
         return job.write_start();
     }
+    if m > 1 && m.saturating_mul(n) <= FEW && k >= 2 * TALL {
+        return tall(job);
+    }
     // Chosen by the whole problem, before it is cut, so that the choice does not depend on threads.
     let run = if m == 1 || n == 1 || k == 1 { vector::run } else { run_matrix };
     let pieces = threads::current().min(m.saturating_mul(n).saturating_mul(k) / GRAIN);
@@ -74,6 +77,31 @@ pub fn product<T: Scalar>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, start: Sta
 
 /// Below this many multiply-adds a thread, a fork costs more than it saves.
 const GRAIN: usize = 256 * 1024;
+
+/// Of a result with so few elements, such as the weight gradient of a narrow layer, threads can't share the elements.
+const FEW: usize = 1024;
+/// Then they share the terms of its sums, if each has so many: whole blocks of the tiled kernel.
+const TALL: usize = 4000;
+
+/// A product with few elements and long sums: a tree of parts of the sums, the same for any number of threads.
+fn tall<T: Scalar>(job: Job<'_, T>) {
+    let Job { a, b, start, mut c } = job;
+    if a.ncols() < 2 * TALL {
+        return run_matrix(Job { a, b, start, c });
+    }
+    let middle = (a.ncols() / 2).next_multiple_of(TALL / 10);
+    let ((a0, a1), (b0, b1)) = (a.split_at(Axis(1), middle), b.split_at(Axis(0), middle));
+    let mut numbers = [T::ZERO; FEW];
+    let mut rest = match ArrayViewMut2::from_shape(c.dim(), &mut numbers[..c.len()]) {
+        Ok(rest) => rest,
+        Err(error) => unreachable!("there are as many numbers as elements: {error}"),
+    };
+    threads::join(
+        || tall(Job { a: a0, b: b0, start, c: c.view_mut() }),
+        || tall(Job { a: a1, b: b1, start: Start::Zero, c: rest.view_mut() }),
+    );
+    c += &rest;
+}
 
 /// Threads share columns in multiples of this many, whole vectors of every kernel.
 const COLUMNS: usize = 16;
@@ -220,6 +248,8 @@ mod tests {
             (270, 70, 64),
             (535, 401, 70),
             (50, 512, 65),
+            // Long sums of few elements.
+            (5, 17_001, 3),
         ])
     }
 
@@ -263,9 +293,31 @@ mod tests {
         assert_eq!(c.iter().filter(|c| c.is_nan()).count(), 8, "only that column");
     }
 
+    /// Where the machine has kernels of our own: an example's prediction is the same alone and among others.
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn a_row_alone_gives_the_bits_that_it_gives_among_others() {
+        if tile::register_width::<f32>().is_none() {
+            return;
+        }
+        for (k, n) in [(5, 3), (128, 10), (784, 256), (30, 1), (900, 1), (1000, 70)] {
+            let (a, b, bias) = (random::<f32>(13, k, 1), random::<f32>(k, n, 2), random::<f32>(1, n, 3));
+            let bias = Start::Row(bias.as_slice().unwrap());
+            let mut all = Array2::zeros((13, n));
+            product(a.view(), b.view(), bias, all.view_mut());
+            for i in 0..13 {
+                let mut one = Array2::zeros((1, n));
+                product(a.slice(s![i..=i, ..]), b.view(), bias, one.view_mut());
+                assert_eq!(one.row(0), all.row(i), "{k} to {n}");
+            }
+        }
+    }
+
     #[test]
     fn bits_do_not_depend_on_threads() {
-        for (m, k, n) in [(128, 784, 256), (784, 128, 256), (300, 700, 90), (1, 3000, 1000), (500, 500, 10)] {
+        for (m, k, n) in
+            [(128, 784, 256), (784, 128, 256), (300, 700, 90), (1, 3000, 1000), (500, 500, 10), (16, 20_001, 5)]
+        {
             let (a, b) = (random::<f32>(m, k, 1), random::<f32>(k, n, 2));
             let on = |threads| {
                 let mut c = Array2::from_elem((m, n), f32::NAN);

@@ -19,7 +19,16 @@ impl Seed {
     /// Another seed, for the part of the program that `key` names.
     #[must_use]
     pub fn derive(self, key: u64) -> Self {
-        Self(mix(self.0.wrapping_add(mix(key.wrapping_add(0x9e37_79b9_7f4a_7c15)))))
+        Self(mix(self.0.wrapping_add(mix(key.wrapping_add(GOLDEN)))))
+    }
+
+    /// 32 random bits for each place, to be had in any order: SplitMix64's own sequence of numbers, their upper halves.
+    ///
+    /// A loop over places is vectorised, which one over a [`stream`](Self::stream) can't be.
+    #[inline(always)]
+    #[must_use]
+    pub fn bits_at(self, place: u64) -> u32 {
+        (mix(self.0.wrapping_add(place.wrapping_add(1).wrapping_mul(GOLDEN))) >> 32) as u32
     }
 
     /// The stream of random numbers that belongs to `key`.
@@ -30,7 +39,11 @@ impl Seed {
     }
 }
 
+/// 2⁶⁴ over the golden ratio, by which SplitMix64 counts.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// The finaliser of SplitMix64 (Steele, Lea and Flood 2014): a bijection that spreads every bit.
+#[inline(always)]
 fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -81,6 +94,15 @@ mod tests {
     }
 
     const STREAM_7_3: [u32; 3] = [2_054_447_029, 806_513_610, 1_829_410_409];
+
+    /// The first numbers of SplitMix64 from 1234567, as published with it.
+    #[test]
+    fn places_hold_the_numbers_of_splitmix() {
+        let published: [u64; 3] = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
+        for (place, number) in published.into_iter().enumerate() {
+            assert_eq!(Seed(1_234_567).bits_at(place as u64), (number >> 32) as u32);
+        }
+    }
 
     #[test]
     fn keys_give_different_streams() {

@@ -154,6 +154,9 @@ pub fn all_finite<T: Scalar>(x: &[T]) -> bool {
 
 /// yⱼ = Σᵢ xᵢⱼ: the sum of each column of x, row after row from 0 on.
 ///
+/// Of a contiguous x with at most 16 columns, 32 numbers are added at a time, as many rows as they hold; and where x has
+/// at most 32 columns and at least 8192 rows, it is cut in two at the multiple of 4096 rows at or after its middle.
+///
 /// # Panics
 /// Where `y` has not one element for each column.
 ///
@@ -165,11 +168,9 @@ pub fn all_finite<T: Scalar>(x: &[T]) -> bool {
 /// assert_eq!(y, [11.0, 22.0, 33.0]);
 /// ```
 pub fn column_sums<T: Scalar>(x: ArrayView2<'_, T>, y: &mut [T]) {
-    // x: (rows, columns)
-    let (rows, columns) = x.dim();
-    assert_eq!(columns, y.len(), "column_sums needs one result for each column");
+    assert_eq!(x.ncols(), y.len(), "column_sums needs one result for each column");
     if let Some(data) = x.to_slice() {
-        return parallel(ColumnSums { data, columns, first: 0, y }, GRAIN / rows.max(1));
+        return contiguous_column_sums(data, y);
     }
     y.fill(T::ZERO);
     for row in x.rows() {
@@ -177,6 +178,20 @@ pub fn column_sums<T: Scalar>(x: ArrayView2<'_, T>, y: &mut [T]) {
             *y += x;
         }
     }
+}
+
+fn contiguous_column_sums<T: Scalar>(data: &[T], y: &mut [T]) {
+    let columns = y.len();
+    let rows = data.len().checked_div(columns).unwrap_or(0);
+    if columns > LANES || rows < 2 * BLOCK {
+        return parallel(ColumnSums { data, columns, first: 0, y }, GRAIN / rows.max(1));
+    }
+    // Too few columns for threads to share: a tree of blocks of rows.
+    let (top, bottom) = data.split_at((rows / 2).next_multiple_of(BLOCK) * columns);
+    let mut rest = [T::ZERO; LANES];
+    let rest = &mut rest[..columns];
+    threads::join(|| contiguous_column_sums(top, y), || contiguous_column_sums(bottom, rest));
+    y.iter_mut().zip(rest).for_each(|(y, rest)| *y += *rest);
 }
 
 /// y_c = Σ x over the examples and the pixels of channel c: each plane is summed as elsewhere here, and the planes
@@ -264,12 +279,25 @@ impl<T: Scalar> Kernel for ColumnSums<'_, T> {
             *strip = sums;
             first += LANES;
         }
-        rest.fill(T::ZERO);
-        if !rest.is_empty() {
-            for row in self.data.chunks_exact(self.columns) {
-                for (sum, &x) in rest.iter_mut().zip(&row[first..]) {
-                    *sum += x;
-                }
+        if rest.is_empty() {
+            return;
+        }
+        // Of few columns in all, several rows at a time.
+        let together = if rest.len() == self.columns { (LANES / self.columns).max(1) } else { 1 };
+        let mut sums = [T::ZERO; LANES];
+        let sums = &mut sums[..together * rest.len()];
+        let groups = self.data.chunks_exact(together * self.columns);
+        let left = groups.remainder().chunks_exact(self.columns);
+        for rows in groups {
+            for (sum, &x) in sums.iter_mut().zip(&rows[first..]) {
+                *sum += x;
+            }
+        }
+        let (row, others) = sums.split_at(rest.len());
+        rest.copy_from_slice(row);
+        for row in others.chunks_exact(rest.len()).chain(left.map(|row| &row[first..])) {
+            for (sum, &x) in rest.iter_mut().zip(row) {
+                *sum += x;
             }
         }
     }
@@ -553,6 +581,26 @@ mod tests {
         assert!(norm(&[1.0, f64::NAN]).is_nan());
         assert!(norm(&[1.0, f64::INFINITY, f64::NAN]).is_nan());
         assert_eq!(norm(&[1.0, f64::NEG_INFINITY]), f64::INFINITY);
+    }
+
+    #[test]
+    fn a_few_long_columns_are_summed_in_parts() {
+        for (rows, columns) in [(20_001, 4), (9_000, 10), (8_193, 32), (17, 3), (50, 1)] {
+            let x = Array2::from_shape_vec((rows, columns), numbers::<f64>(rows * columns)).unwrap();
+            let sums = || {
+                let mut y = vec![f64::NAN; columns];
+                column_sums(x.view(), &mut y);
+                y
+            };
+            let alone = sums();
+            for (sum, column) in alone.iter().zip(x.columns()) {
+                let size: f64 = column.iter().map(|x| x.abs()).sum();
+                assert!((sum - column.iter().sum::<f64>()).abs() <= 1e-13 * size, "{rows}x{columns}");
+            }
+            for threads in [2, 3] {
+                assert_eq!(Threads::new(threads).unwrap().run(sums), alone, "{rows}x{columns}");
+            }
+        }
     }
 
     #[test]

@@ -533,7 +533,8 @@ impl<T: Scalar> Heads<'_, T> {
         [q, kv].into_iter().for_each(prefetch);
         let (q, (k, v)) = (matrix(q, width), matrix(kv, 2 * width).split_at(Axis(1), width));
         let mut context = matrix_mut(context, width);
-        let mut drop = self.drop.map(|(dropout, random)| (dropout, random.example(example)));
+        let drop = self.drop.map(|(dropout, random)| (dropout, random.seed().derive(example as u64)));
+        let mut drawn = 0;
         for (head, kept) in kept.chunks_exact_mut(sizes.kept()).enumerate() {
             let columns = sizes.columns(head);
             for queries in sizes.blocks() {
@@ -551,10 +552,11 @@ impl<T: Scalar> Heads<'_, T> {
                 sizes.mask(&queries, p);
                 // P = softmax(S/√d)
                 vectorized(Softmax { scale: sizes.scale(), row, p, log_sums });
-                let weights = match &mut drop {
-                    Some((dropout, stream)) => {
+                let weights = match drop {
+                    Some((dropout, seed)) => {
                         let weights = &mut spare[..row * visible];
-                        dropout.draw(weights, stream);
+                        dropout.draw(weights, seed, drawn);
+                        drawn += weights.len();
                         elementwise::update(p, weights, |p, m| p * m);
                         // Backward knows a dropped weight by its sign.
                         elementwise::update(weights, p, |w, p| if w == T::ZERO { -p } else { p });

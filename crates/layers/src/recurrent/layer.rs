@@ -244,15 +244,11 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
         if !self.drops() {
             return;
         }
-        let masks = kept[self.mask_place(sizes)].chunks_exact_mut(sizes.steps.max(1) * self.width());
-        for (example, mask) in masks.enumerate() {
-            if mode.is_training() {
-                // One stream for each layer of each example.
-                let mut stream = random.example(example * self.layers + layer);
-                Dropout::new(self.dropout).draw(mask, &mut stream);
-            } else {
-                mask.fill(T::ONE);
-            }
+        let mask = &mut kept[self.mask_place(sizes)];
+        if mode.is_training() {
+            Dropout::new(self.dropout).draw(mask, random.seed().derive(layer as u64), 0);
+        } else {
+            mask.fill(T::ONE);
         }
     }
 

@@ -301,15 +301,20 @@ const BLOCK_M: usize = 264;
 /// The processor knows the instructions of `V`, and the task's pointers and strides reach only what may be
 /// read (a, b, a start row) or written (c).
 unsafe fn multiply<V: Compiled, const R: usize, const C: usize, const ROW: usize>(task: &Task<V::Number>) {
-    if task.m == 1 && task.b_column == 1 {
-        // SAFETY: the caller's promise.
-        return unsafe { V::row::<ROW>(task) };
-    }
     let width = C * V::N;
     let (panel, room) = room();
     let (panel, room): (*mut V::Number, *mut V::Number) = (panel.cast(), room.cast());
     for (k0, k1) in blocks(task.k, BLOCK_K, 1) {
         let start = if k0 == 0 { task.start } else { First::Existing };
+        if task.m == 1 && task.b_column == 1 {
+            // SAFETY: k0 < k, so that these elements exist; the caller's promise.
+            unsafe {
+                let a = task.a.offset(k0 as isize * task.a_column);
+                let b = task.b.offset(k0 as isize * task.b_row);
+                V::row::<ROW>(&Task { k: k1 - k0, a, b, start, ..*task });
+            }
+            continue;
+        }
         for (i0, i1) in blocks(task.m, BLOCK_M, R) {
             // SAFETY: k0 < k, i0 < m and j0 < n, so these elements exist; the strip's sizes stay within the task's.
             unsafe {
@@ -386,11 +391,7 @@ unsafe fn row_of<V: Compiled, const C: usize>(task: &Task<V::Number>, from: usiz
             })
         };
         let c = task.c.add(from);
-        let mut sums = match task.start {
-            First::Zero => [V::zero(); C],
-            First::Row(row) => load(row.add(from)),
-            First::Existing => load(c),
-        };
+        let mut sums = [V::zero(); C];
         let mut b = task.b.add(from);
         for p in 0..task.k {
             let x = V::splat(task.a.offset(p as isize * task.a_column));
@@ -402,10 +403,16 @@ unsafe fn row_of<V: Compiled, const C: usize>(task: &Task<V::Number>, from: usiz
             }
             b = b.wrapping_offset(task.b_row);
         }
-        for (vector, sum) in sums.into_iter().enumerate() {
+        // As in a tile, so that a batch of one gives the bits that its example gives in a larger batch.
+        let start = match task.start {
+            First::Zero => [V::zero(); C],
+            First::Row(row) => load(row.add(from)),
+            First::Existing => load(c),
+        };
+        for (vector, (sum, start)) in sums.into_iter().zip(start).enumerate() {
             match C {
-                1 => sum.store_first(c, count),
-                _ => sum.store(c.add(vector * V::N)),
+                1 => sum.add(start).store_first(c, count),
+                _ => sum.add(start).store(c.add(vector * V::N)),
             }
         }
         count

@@ -29,7 +29,7 @@ fn row<T: Scalar>(mut job: Job<'_, T>) {
     let unit_rows = job.b.strides()[1] == 1 || job.b.ncols() == 1;
     let unit_columns = job.b.strides()[0] == 1 || job.b.nrows() == 1;
     #[cfg(target_arch = "x86_64")]
-    if unit_rows && super::tile::run(&mut job) {
+    if unit_rows && job.b.ncols() > 1 && super::tile::run(&mut job) {
         return;
     }
     let a = job.a.row(0);
@@ -42,7 +42,7 @@ fn row<T: Scalar>(mut job: Job<'_, T>) {
         Start::Row(row) => slice.copy_from_slice(row),
         Start::Existing => {}
     }
-    if unit_rows {
+    if unit_rows && !unit_columns {
         vectorized(Combine { a, b: job.b, c: slice });
     } else {
         vectorized(Dots { a, b: job.b.reversed_axes(), c: slice });
