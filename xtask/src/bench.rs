@@ -113,7 +113,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
 fn measure(arguments: &Arguments, workspace: &Workspace) -> Result<Vec<Measurement>> {
     let start = SystemTime::now();
     let mut bench = command::cargo();
-    bench.args(["bench", "--quiet", "-p", "downhill-benches"]).current_dir(&workspace.root);
+    // Not quiet: the first run compiles for minutes, and should be seen to do so.
+    bench.args(["bench", "-p", "downhill-benches"]).current_dir(&workspace.root);
     for (_, suite) in SUITES {
         bench.args(["--bench", suite]);
     }
