@@ -14,7 +14,7 @@
 
 use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 
-use crate::{Scalar, threads};
+use crate::{Scalar, elementwise, threads};
 
 mod portable;
 #[cfg(target_arch = "x86_64")]
@@ -73,7 +73,9 @@ pub fn product<T: Scalar>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, start: Sta
     }
     // Chosen by the whole problem, before it is cut, so that the choice does not depend on threads.
     let run = if m == 1 || n == 1 || k == 1 { vector::run } else { run_matrix };
-    let pieces = threads::current().min(m.saturating_mul(n).saturating_mul(k) / GRAIN);
+    // An outer product is a pass over memory, and is shared as those are.
+    let grain = if k == 1 { elementwise::GRAIN } else { GRAIN };
+    let pieces = threads::current().min(m.saturating_mul(n).saturating_mul(k) / grain);
     job.divide(pieces, run);
 }
 
@@ -339,9 +341,15 @@ mod tests {
 
     #[test]
     fn bits_do_not_depend_on_threads() {
-        for (m, k, n) in
-            [(128, 784, 256), (784, 128, 256), (300, 700, 90), (1, 3000, 1000), (500, 500, 10), (16, 20_001, 5)]
-        {
+        for (m, k, n) in [
+            (128, 784, 256),
+            (784, 128, 256),
+            (300, 700, 90),
+            (1, 3000, 1000),
+            (500, 500, 10),
+            (16, 20_001, 5),
+            (784, 1, 256),
+        ] {
             let (a, b) = (random::<f32>(m, k, 1), random::<f32>(k, n, 2));
             let on = |threads| {
                 let mut c = Array2::from_elem((m, n), f32::NAN);
