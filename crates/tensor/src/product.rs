@@ -68,11 +68,11 @@ pub fn product<T: Scalar>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, start: Sta
     if k == 0 {
         return job.write_start();
     }
-    if m > 1 && m.saturating_mul(n) <= FEW && k >= 2 * TALL {
-        return tall(job);
-    }
     // Chosen by the whole problem, before it is cut, so that the choice does not depend on threads.
     let run = if m == 1 || n == 1 || k == 1 { vector::run } else { run_matrix };
+    if m > 1 && m.saturating_mul(n) <= FEW && k >= 2 * TALL {
+        return tall(job, run);
+    }
     // An outer product is a pass over memory, and is shared as those are.
     let grain = if k == 1 { elementwise::GRAIN } else { GRAIN };
     let pieces = threads::current().min(m.saturating_mul(n).saturating_mul(k) / grain);
@@ -84,16 +84,16 @@ const GRAIN: usize = 256 * 1024;
 
 /// Of a result with so few elements, such as the weight gradient of a narrow layer, threads can't share the elements.
 const FEW: usize = 1024;
-/// Then they share the terms of its sums, if each has so many: whole blocks of the tiled kernel.
+/// Then they share the terms of its sums, if each has so many.
 const TALL: usize = 4000;
 
 /// A product with few elements and long sums: a tree of parts of the sums, the same for any number of threads.
-fn tall<T: Scalar>(job: Job<'_, T>) {
-    let Job { a, b, start, mut c } = job;
-    if a.ncols() < 2 * TALL {
-        return run_matrix(Job { a, b, start, c });
+fn tall<T: Scalar>(job: Job<'_, T>, run: fn(Job<'_, T>)) {
+    if job.a.ncols() < 2 * TALL {
+        return run(job);
     }
-    let middle = (a.ncols() / 2).next_multiple_of(TALL / 10);
+    let Job { a, b, start, mut c } = job;
+    let middle = a.ncols() / 2;
     let ((a0, a1), (b0, b1)) = (a.split_at(Axis(1), middle), b.split_at(Axis(0), middle));
     let mut numbers = [T::ZERO; FEW];
     let mut rest = match ArrayViewMut2::from_shape(c.dim(), &mut numbers[..c.len()]) {
@@ -101,8 +101,8 @@ fn tall<T: Scalar>(job: Job<'_, T>) {
         Err(error) => unreachable!("there are as many numbers as elements: {error}"),
     };
     threads::join(
-        || tall(Job { a: a0, b: b0, start, c: c.view_mut() }),
-        || tall(Job { a: a1, b: b1, start: Start::Zero, c: rest.view_mut() }),
+        || tall(Job { a: a0, b: b0, start, c: c.view_mut() }, run),
+        || tall(Job { a: a1, b: b1, start: Start::Zero, c: rest.view_mut() }, run),
     );
     c += &rest;
 }
@@ -254,6 +254,7 @@ mod tests {
             (50, 512, 65),
             // Long sums of few elements.
             (5, 17_001, 3),
+            (4, 9_001, 1),
         ])
     }
 

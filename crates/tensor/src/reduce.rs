@@ -283,7 +283,7 @@ impl<T: Scalar> Kernel for ColumnSums<'_, T> {
             return;
         }
         // Of few columns in all, several rows at a time.
-        let together = if rest.len() == self.columns { (LANES / self.columns).max(1) } else { 1 };
+        let together = if rest.len() == self.columns { LANES / self.columns } else { 1 };
         let mut sums = [T::ZERO; LANES];
         let sums = &mut sums[..together * rest.len()];
         let groups = self.data.chunks_exact(together * self.columns);

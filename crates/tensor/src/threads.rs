@@ -106,6 +106,9 @@ impl Threads {
     }
 
     /// Runs `work` where it may split over these threads, and waits for it.
+    ///
+    /// The other threads look for something to do all the while, and after some milliseconds without any every 50 µs:
+    /// one long run for a whole loop is faster than a short one for each step.
     pub fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         #[cfg(feature = "threads")]
         if let Some(pool) = &self.pool {
@@ -225,8 +228,11 @@ mod awake {
 
     fn look_for_work(over: &AtomicBool) {
         let busy = Busy::new();
+        if busy.before {
+            return;
+        }
         let mut idle = Idle::default();
-        while !busy.before && !over.load(Ordering::Acquire) {
+        while !over.load(Ordering::Acquire) {
             idle.pause();
         }
     }
