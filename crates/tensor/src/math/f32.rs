@@ -16,8 +16,6 @@ const LN: [f32; 4] = [0.6666666, 0.40000334, 0.2853731, 0.23582155];
 const SIN: [f32; 3] = [0.16666655, -0.008332178, 1.9517231e-4];
 /// (cos √x − 1 + x/2)/x²; relative error 2^-30.9 for 0 ≤ x ≤ 0.617.
 const COS: [f32; 3] = [0.041666646, -0.0013887367, 2.4438381e-5];
-/// (√x − tanh √x)/√x³; relative error 2^-27.7 for 0 ≤ x ≤ 0.3025.
-const TANH: [f32; 5] = [0.33333316, -0.13332586, 0.053852305, -0.021071669, 0.0062742257];
 /// −ln(1 − erf x)/x − 1; relative error 2^-27.0 for 0 ≤ x ≤ 3.95.
 #[expect(clippy::approx_constant, reason = "a coefficient may lie near 2/π")]
 const ERF: [[f32; 5]; 2] = [
