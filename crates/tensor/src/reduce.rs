@@ -284,22 +284,34 @@ impl<T: Scalar> Kernel for ColumnSums<'_, T> {
         }
         // Of few columns in all, several rows at a time.
         let together = if rest.len() == self.columns { LANES / self.columns } else { 1 };
-        let mut sums = [T::ZERO; LANES];
-        let sums = &mut sums[..together * rest.len()];
-        let groups = self.data.chunks_exact(together * self.columns);
-        let left = groups.remainder().chunks_exact(self.columns);
-        for rows in groups {
-            for (sum, &x) in sums.iter_mut().zip(&rows[first..]) {
+        let group = together * self.columns;
+        // All lanes at once, while there are numbers for them: nobody reads the sums of those beyond the strip.
+        let whole = (self.data.len() + group).saturating_sub(group.max(first + LANES)) / group;
+        let mut lanes = [T::ZERO; LANES];
+        for index in 0..whole {
+            for (sum, &x) in lanes.iter_mut().zip(&self.data[index * group + first..][..LANES]) {
                 *sum += x;
             }
         }
+        // Copied as a whole: of an array that is cut, the compiler would keep every number in a register of its own.
+        let mut sums = lanes;
+        let sums = &mut sums[..together * rest.len()];
+        let groups = self.data[whole * group..].chunks_exact(group);
+        let left = groups.remainder().chunks_exact(self.columns);
+        groups.for_each(|rows| add_to(sums, &rows[first..]));
         let (row, others) = sums.split_at(rest.len());
         rest.copy_from_slice(row);
-        for row in others.chunks_exact(rest.len()).chain(left.map(|row| &row[first..])) {
-            for (sum, &x) in rest.iter_mut().zip(row) {
-                *sum += x;
-            }
+        if self.data.len() >= group {
+            others.chunks_exact(rest.len()).for_each(|row| add_to(rest, row));
         }
+        left.for_each(|row| add_to(rest, &row[first..]));
+    }
+}
+
+#[inline(always)]
+fn add_to<T: Scalar>(sums: &mut [T], row: &[T]) {
+    for (sum, &x) in sums.iter_mut().zip(row) {
+        *sum += x;
     }
 }
 
