@@ -3,7 +3,7 @@
 use std::array::from_fn;
 
 use downhill_tensor::product::{Start, product};
-use downhill_tensor::{Divisible, Kernel, Scalar};
+use downhill_tensor::{Divisible, Kernel, Scalar, prefetch};
 use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3, Axis};
 
 use super::Cell;
@@ -87,7 +87,8 @@ impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: us
                     continue;
                 }
                 let from_h = &from_h[GATES * row..][..GATES * hidden];
-                let kept = &mut kept[KEPT * row..][..KEPT * hidden];
+                let (kept, next) = kept[KEPT * row..].split_at_mut(KEPT * hidden);
+                prefetch(&next[..next.len().min(KEPT * hidden)]);
                 for unit in (0..hidden).step_by(LANES) {
                     let width = LANES.min(hidden - unit);
                     load(kept, hidden, unit, width, &mut x);
@@ -187,7 +188,8 @@ impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: us
                     dv.into_iter().for_each(|dv| dv.fill(T::ZERO));
                     continue;
                 }
-                let kept = &kept[KEPT * row..][..KEPT * hidden];
+                let (kept, next) = kept[KEPT * row..].split_at(KEPT * hidden);
+                prefetch(&next[..next.len().min(KEPT * hidden)]);
                 let dy = dy.as_ref().map(|dy| contiguous(dy.split_at(Axis(0), example).1.split_at(Axis(0), 1).0));
                 for unit in (0..hidden).step_by(LANES) {
                     let width = LANES.min(hidden - unit);
