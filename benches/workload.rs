@@ -8,8 +8,8 @@ use downhill::layers::Dropout;
 use downhill::losses::{Loss, TargetError};
 use downhill::ndarray::Array2;
 use downhill::prelude::*;
-use downhill::tensor::BatchMut;
 use downhill::tensor::product::{Start, product};
+use downhill::tensor::{BatchMut, Buffer};
 
 /// Something set up and ready to be repeated; gives a number that depends on what it did: J, for a step.
 pub type Call = Box<dyn FnMut() -> f64 + Send>;
@@ -265,8 +265,8 @@ impl Workload {
     /// One update of θ by a gradient that stays.
     fn update<T: Scalar>(&self, aim: Aim) -> Call {
         let mut optimizer = self.optimizer::<T>(aim).expect("the workload is an optimizer's");
-        let mut theta: Vec<T> = data(INPUT, self.entry.number("parameters"));
-        let gradient: Vec<T> = data(TARGET, theta.len());
+        let mut theta = Buffer::from(data(INPUT, self.entry.number("parameters")));
+        let gradient = Buffer::from(data::<T>(TARGET, theta.len()));
         Box::new(move || {
             optimizer.step(&mut theta, &gradient);
             aim.number(&theta)

@@ -1,6 +1,6 @@
 use std::fmt::Debug;
 
-use downhill_tensor::{Over, Scalar, Shape, ShapeError, Sweep, elementwise::GRAIN, parallel, vectorized};
+use downhill_tensor::{Over, Scalar, Shape, ShapeError, Sweep, elementwise::GRAIN, parallel};
 
 use crate::{Backward, Forward, Layer, Signature, sole};
 
@@ -122,9 +122,6 @@ macro_rules! copy {
 // Derived, these would ask the activation itself to be `Copy`.
 copy!(Value ValueInPlace Chain ChainInPlace);
 
-/// Numbers that are copied out of the way at a time, well within the nearest cache.
-const CHUNK: usize = 512;
-
 impl<A: Activation, T: Scalar> Sweep<(&[T], &mut [T])> for Value<'_, A> {
     #[inline(always)]
     fn sweep(self, (x, y): (&[T], &mut [T])) {
@@ -134,16 +131,11 @@ impl<A: Activation, T: Scalar> Sweep<(&[T], &mut [T])> for Value<'_, A> {
     }
 }
 
-// The loops over a buffer in place copy it out of the way, chunk by chunk, and call those above: it costs next to
-// nothing to run, and it halves what there is to compile for each activation.
-
 impl<A: Activation, T: Scalar> Sweep<(&mut [T],)> for ValueInPlace<'_, A> {
+    #[inline(always)]
     fn sweep(self, (y,): (&mut [T],)) {
-        let mut x = [T::ZERO; CHUNK];
-        for y in y.chunks_mut(CHUNK) {
-            let x = &mut x[..y.len()];
-            x.copy_from_slice(y);
-            vectorized(Over(Value(self.0), (&*x, y)));
+        for y in y {
+            *y = self.0.value(*y);
         }
     }
 }
@@ -158,12 +150,11 @@ impl<A: Activation, T: Scalar> Sweep<(&[T], &[T], &[T], &mut [T])> for Chain<'_,
 }
 
 impl<A: Activation, T: Scalar> Sweep<(&[T], &mut [T])> for ChainInPlace<'_, A> {
+    #[inline(always)]
     fn sweep(self, (y, dx): (&[T], &mut [T])) {
-        let mut dy = [T::ZERO; CHUNK];
-        for (y, dx) in y.chunks(CHUNK).zip(dx.chunks_mut(CHUNK)) {
-            let dy = &mut dy[..y.len()];
-            dy.copy_from_slice(dx);
-            vectorized(Over(Chain(self.0), (y, y, &*dy, dx)));
+        for (dx, &y) in dx.iter_mut().zip(y) {
+            // The slope does not read x, so y may stand in its place.
+            *dx *= self.0.slope(y, y);
         }
     }
 }

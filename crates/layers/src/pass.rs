@@ -1,6 +1,6 @@
 use std::ops::Index;
 
-use downhill_tensor::{Batch, BatchMut, Scalar, Seed, Stream};
+use downhill_tensor::{Batch, BatchMut, Scalar, Seed, Stream, view};
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 use crate::Parameter;
@@ -23,12 +23,14 @@ pub enum Mode {
 impl Mode {
     /// Whether this is a training pass.
     #[must_use]
+    #[inline]
     pub fn is_training(self) -> bool {
         matches!(self, Self::Training { .. })
     }
 
     /// The step of a training pass, and 0 for one that only predicts.
     #[must_use]
+    #[inline]
     pub fn step(self) -> u64 {
         match self {
             Self::Training { step } => step,
@@ -39,25 +41,31 @@ impl Mode {
 
 /// The random streams of one layer in one step: one for each example.
 #[derive(Clone, Copy, Debug)]
-pub struct Streams(Seed);
+pub struct Streams {
+    run: Seed,
+    step: u64,
+    layer: u64,
+}
 
 impl Streams {
     /// The streams of the layer `layer` in step `step` of a run with this seed.
     #[must_use]
+    #[inline]
     pub fn new(seed: Seed, step: u64, layer: u64) -> Self {
-        Self(seed.derive(step).derive(layer))
+        Self { run: seed, step, layer }
     }
 
     /// What the layer draws from by place, for the batch as a whole.
     #[must_use]
+    #[inline]
     pub fn seed(self) -> Seed {
-        self.0
+        self.run.derive(self.step).derive(self.layer)
     }
 
     /// The stream of one example of the batch.
     #[must_use]
     pub fn example(self, index: usize) -> Stream {
-        self.0.stream(index as u64)
+        self.seed().stream(index as u64)
     }
 }
 
@@ -106,14 +114,17 @@ pub struct Backward<'a, T> {
 /// The inputs of a layer, in order: `inputs[0]` is the first.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a, T> {
-    batches: [Option<Batch<'a, T>>; MAX_INPUTS],
+    first: Option<Batch<'a, T>>,
+    /// Most layers have no more than one, so that room for the others is not even cleared until one is set.
+    others: Option<[Option<Batch<'a, T>>; MAX_INPUTS - 1]>,
 }
 
 impl<'a, T> Inputs<'a, T> {
     /// No inputs.
     #[must_use]
+    #[inline]
     pub fn none() -> Self {
-        Self { batches: [const { None }; MAX_INPUTS] }
+        Self { first: None, others: None }
     }
 
     /// How many inputs there are.
@@ -124,6 +135,7 @@ impl<'a, T> Inputs<'a, T> {
 
     /// One input.
     #[must_use]
+    #[inline]
     pub fn one(x: Batch<'a, T>) -> Self {
         let mut inputs = Self::none();
         inputs.set(0, x);
@@ -134,22 +146,31 @@ impl<'a, T> Inputs<'a, T> {
     ///
     /// # Panics
     /// Where `index` is not smaller than [`MAX_INPUTS`].
+    #[inline]
     pub fn set(&mut self, index: usize, x: Batch<'a, T>) {
-        self.batches[index] = Some(x);
+        match index.checked_sub(1) {
+            None => self.first = Some(x),
+            Some(index) => self.others.get_or_insert([const { None }; MAX_INPUTS - 1])[index] = Some(x),
+        }
     }
 
     /// Input `index`, if there is one.
     #[must_use]
+    #[inline]
     pub fn get(&self, index: usize) -> Option<Batch<'a, T>>
     where
         T: Copy,
     {
-        self.batches.get(index).copied().flatten()
+        match (index.checked_sub(1), &self.others) {
+            (None, _) => self.first,
+            (Some(index), Some(others)) => others.get(index).copied().flatten(),
+            _ => None,
+        }
     }
 
     /// All inputs, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Batch<'a, T>> {
-        self.batches.iter().flatten()
+        self.first.iter().chain(self.others.iter().flatten().flatten())
     }
 }
 
@@ -162,10 +183,16 @@ impl<'a, T> From<Batch<'a, T>> for Inputs<'a, T> {
 impl<'a, T> Index<usize> for Inputs<'a, T> {
     type Output = Batch<'a, T>;
 
+    #[inline]
     fn index(&self, index: usize) -> &Batch<'a, T> {
-        match self.batches.get(index) {
-            Some(Some(batch)) => batch,
-            _ => panic!("the layer has no input {index} here; its signature has not asked for it"),
+        let batch = match (index.checked_sub(1), &self.others) {
+            (None, _) => self.first.as_ref(),
+            (Some(index), Some(others)) => others.get(index).and_then(Option::as_ref),
+            _ => None,
+        };
+        match batch {
+            Some(batch) => batch,
+            None => panic!("the layer has no input {index} here; its signature has not asked for it"),
         }
     }
 }
@@ -173,18 +200,21 @@ impl<'a, T> Index<usize> for Inputs<'a, T> {
 /// The gradients with respect to the inputs: those that are asked for.
 #[derive(Debug)]
 pub struct InputsMut<'a, T> {
-    batches: [Option<BatchMut<'a, T>>; MAX_INPUTS],
+    first: Option<BatchMut<'a, T>>,
+    others: Option<[Option<BatchMut<'a, T>>; MAX_INPUTS - 1]>,
 }
 
 impl<'a, T> InputsMut<'a, T> {
     /// None is asked for.
     #[must_use]
+    #[inline]
     pub fn none() -> Self {
-        Self { batches: [const { None }; MAX_INPUTS] }
+        Self { first: None, others: None }
     }
 
     /// That of the first input is asked for.
     #[must_use]
+    #[inline]
     pub fn one(dx: BatchMut<'a, T>) -> Self {
         let mut inputs = Self::none();
         inputs.set(0, dx);
@@ -195,18 +225,29 @@ impl<'a, T> InputsMut<'a, T> {
     ///
     /// # Panics
     /// Where `index` is not smaller than [`MAX_INPUTS`].
+    #[inline]
     pub fn set(&mut self, index: usize, dx: BatchMut<'a, T>) {
-        self.batches[index] = Some(dx);
+        match index.checked_sub(1) {
+            None => self.first = Some(dx),
+            Some(index) => self.others.get_or_insert([const { None }; MAX_INPUTS - 1])[index] = Some(dx),
+        }
     }
 
     /// The gradient of input `index`, to be overwritten, if it is asked for.
+    #[inline]
     pub fn get(&mut self, index: usize) -> Option<&mut BatchMut<'a, T>> {
-        self.batches.get_mut(index).and_then(Option::as_mut)
+        match (index.checked_sub(1), &mut self.others) {
+            (None, _) => self.first.as_mut(),
+            (Some(index), Some(others)) => others.get_mut(index).and_then(Option::as_mut),
+            _ => None,
+        }
     }
 
     /// Those that are asked for, each with the index of its input.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut BatchMut<'a, T>)> {
-        self.batches.iter_mut().enumerate().filter_map(|(index, dx)| dx.as_mut().map(|dx| (index, dx)))
+        let others = self.others.iter_mut().flatten().zip(1..);
+        let others = others.filter_map(|(dx, index)| dx.as_mut().map(|dx| (index, dx)));
+        self.first.iter_mut().map(|dx| (0, dx)).chain(others)
     }
 }
 
@@ -225,12 +266,14 @@ pub struct ParamsMut<'a, T> {
 }
 
 /// Where parameter `index` lies in its layer's stretch.
+#[inline]
 fn range(named: &[Parameter], index: usize) -> std::ops::Range<usize> {
     let start = named[..index].iter().map(|parameter| parameter.shape.len()).sum();
     start..start + named[index].shape.len()
 }
 
 /// (rows, columns) of parameter `index`: its last axis, and all before it flattened.
+#[inline]
 fn matrix(named: &[Parameter], index: usize) -> (usize, usize) {
     let shape = named[index].shape;
     let columns = shape.axes().last().copied().unwrap_or(1);
@@ -245,6 +288,7 @@ impl<'a, T> Params<'a, T> {
     /// # Panics
     /// Where the lengths differ.
     #[must_use]
+    #[inline]
     pub fn new(flat: &'a [T], named: &'a [Parameter]) -> Self {
         debug_assert_eq!(flat.len(), named.iter().map(|p| p.shape.len()).sum::<usize>(), "{FITS}");
         Self { flat, named }
@@ -252,17 +296,16 @@ impl<'a, T> Params<'a, T> {
 
     /// Parameter `index` as a flat vector.
     #[must_use]
+    #[inline]
     pub fn vector(&self, index: usize) -> &'a [T] {
         &self.flat[range(self.named, index)]
     }
 
     /// Parameter `index` as a matrix of its last axis and all before it.
     #[must_use]
+    #[inline]
     pub fn matrix(&self, index: usize) -> ArrayView2<'a, T> {
-        match ArrayView2::from_shape(matrix(self.named, index), self.vector(index)) {
-            Ok(view) => view,
-            Err(error) => unreachable!("{FITS}: {error}"),
-        }
+        view::matrix(self.vector(index), matrix(self.named, index))
     }
 }
 
@@ -272,6 +315,7 @@ impl<'a, T> ParamsMut<'a, T> {
     /// # Panics
     /// Where the lengths differ.
     #[must_use]
+    #[inline]
     pub fn new(flat: &'a mut [T], named: &'a [Parameter]) -> Self {
         debug_assert_eq!(flat.len(), named.iter().map(|p| p.shape.len()).sum::<usize>(), "{FITS}");
         Self { flat, named }
@@ -279,30 +323,31 @@ impl<'a, T> ParamsMut<'a, T> {
 
     /// All parameters, one after the other as they lie in θ: for a layer that writes two at once.
     #[must_use]
+    #[inline]
     pub fn flat(&mut self) -> &mut [T] {
         self.flat
     }
 
     /// Parameter `index` as a flat vector.
     #[must_use]
+    #[inline]
     pub fn vector(&mut self, index: usize) -> &mut [T] {
         &mut self.flat[range(self.named, index)]
     }
 
     /// The first parameter as a flat vector, and all others as another: both can be written at once.
     #[must_use]
+    #[inline]
     pub fn split_first(&mut self) -> (&mut [T], &mut [T]) {
         self.flat.split_at_mut(self.named.first().map_or(0, |first| first.shape.len()))
     }
 
     /// Parameter `index` as a matrix of its last axis and all before it.
     #[must_use]
+    #[inline]
     pub fn matrix(&mut self, index: usize) -> ArrayViewMut2<'_, T> {
         let shape = matrix(self.named, index);
-        match ArrayViewMut2::from_shape(shape, self.vector(index)) {
-            Ok(view) => view,
-            Err(error) => unreachable!("{FITS}: {error}"),
-        }
+        view::matrix_mut(self.vector(index), shape)
     }
 }
 

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 
 use downhill_layers::{Inputs, Mode, Parameter};
 use downhill_optim::Segment;
-use downhill_tensor::{Batch, Scalar, Seed, Shape, ShapeError};
+use downhill_tensor::{Batch, Buffer, Scalar, Seed, Shape, ShapeError};
 use ndarray::{Array2, ArrayView, ArrayView1, ArrayViewD, ArrayViewMutD, Dimension, IxDyn};
 
 use crate::graph::{Program, Step, at};
@@ -31,7 +31,7 @@ pub struct Network<T> {
     stretches: Arc<[Stretch]>,
     segments: Arc<[Segment]>,
     statistic_segments: Arc<[Segment]>,
-    theta: Vec<T>,
+    theta: Buffer<T>,
     statistics: Vec<T>,
     seed: Seed,
     /// Workspaces of earlier predictions, to be used again.
@@ -85,7 +85,7 @@ impl<T: Scalar> Network<T> {
             stretches: stretches.into(),
             segments: segments.into(),
             statistic_segments: statistic_segments.into(),
-            theta,
+            theta: theta.into(),
             statistics,
             seed,
             idle: Mutex::new(Vec::new()),
@@ -95,13 +95,13 @@ impl<T: Scalar> Network<T> {
     /// The same network with its numbers in another precision.
     #[must_use]
     pub fn cast<U: Scalar>(&self) -> Network<U> {
-        let cast = |numbers: &[T]| numbers.iter().map(|x| U::of(x.to_f64())).collect();
+        let cast = |numbers: &[T]| -> Vec<U> { numbers.iter().map(|x| U::of(x.to_f64())).collect() };
         Network {
             program: Arc::clone(&self.program),
             stretches: Arc::clone(&self.stretches),
             segments: Arc::clone(&self.segments),
             statistic_segments: Arc::clone(&self.statistic_segments),
-            theta: cast(&self.theta),
+            theta: cast(&self.theta).into(),
             statistics: cast(&self.statistics),
             seed: self.seed,
             idle: Mutex::new(Vec::new()),

@@ -2,13 +2,13 @@
 
 use std::mem::take;
 
-use downhill_layers::{Backward, Forward, Inputs, InputsMut, MAX_INPUTS, Mode, Params, ParamsMut, Streams};
+use downhill_layers::{Backward, Forward, Inputs, InputsMut, Mode, Params, ParamsMut, Streams};
 use downhill_tensor::{Batch, Scalar, Seed, elementwise};
 
 use crate::Workspace;
 use crate::graph::{Program, Step};
 use crate::memory::{Derivative, Target};
-use crate::workspace::{batch, batch_mut, inputs};
+use crate::workspace::{batch, batch_mut, set_inputs};
 
 /// Where a step's numbers lie in θ and among the running statistics.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,13 +51,8 @@ impl<'a, T: Scalar> Model<'a, T> {
             // Taken out, so that the other buffers can be read while this one is written.
             let mut y = take(&mut buffers[place]);
             let mut saved = plan.saved.map(|saved| take(&mut buffers[saved])).unwrap_or_default();
-            let x = if plan.forward_in_place {
-                Inputs::none()
-            } else {
-                inputs(self.program, memory, buffers, x, &step.inputs, examples)
-            };
-            step.layer.forward(&mut Forward {
-                x,
+            let mut pass = Forward {
+                x: Inputs::none(),
                 params: self.params(index),
                 y: batch_mut(&mut y, examples, step.signature.output()),
                 saved: &mut saved[..step.signature.saved_len(examples)],
@@ -68,7 +63,11 @@ impl<'a, T: Scalar> Model<'a, T> {
                 ),
                 mode,
                 random: Streams::new(self.seed, mode.step(), index as u64),
-            });
+            };
+            if !plan.forward_in_place {
+                set_inputs(&mut pass.x, x, self.program, memory, buffers, &step.inputs, examples);
+            }
+            step.layer.forward(&mut pass);
             observe(step, batch(&y, examples, step.signature.output()));
             buffers[place] = y;
             if let Some(place) = plan.saved {
@@ -79,7 +78,7 @@ impl<'a, T: Scalar> Model<'a, T> {
 
     /// dJ/dyₙ --backward--> ... dJ/dy₁, and dJ/dθ on the way: this loop is backpropagation.
     pub(crate) fn backward(&self, x: &Inputs<'_, T>, workspace: &mut Workspace<T>) {
-        let Workspace { memory, buffers, scratch, gradient, spare, examples, .. } = workspace;
+        let Workspace { memory, buffers, scratch, gradient, spare, written, examples, .. } = workspace;
         let examples = *examples;
         for (index, step) in self.program.steps.iter().enumerate().rev() {
             let plan = &memory.steps[index];
@@ -87,31 +86,15 @@ impl<'a, T: Scalar> Model<'a, T> {
             let output = step.signature.output();
             let stretch = self.stretches[index].parameters.clone();
             // Taken out, so that the other buffers can be read while these are written.
-            let mut written: [Vec<T>; MAX_INPUTS] = Default::default();
-            for (written, target) in written.iter_mut().zip(&plan.targets) {
-                *written = target.buffer().map(|buffer| take(&mut buffers[buffer])).unwrap_or_default();
-            }
-            let mut dx = InputsMut::none();
-            for (input, (written, target)) in written.iter_mut().zip(&plan.targets).enumerate() {
-                if *target != Target::Nowhere {
-                    dx.set(input, batch_mut(written, examples, self.program.nodes[step.inputs[input]]));
-                }
+            for target in &plan.targets {
+                written.push(target.buffer().map(|buffer| take(&mut buffers[buffer])).unwrap_or_default());
             }
             let value = |wanted: bool, node: usize| match memory.values[node] {
                 Some(buffer) if wanted => batch(&buffers[buffer], examples, self.program.nodes[node]),
                 _ => Batch::gone(examples, self.program.nodes[node]),
             };
-            let x = if step.signature.needs_x() {
-                inputs(self.program, memory, buffers, x, &step.inputs, examples)
-            } else {
-                let mut gone = Inputs::none();
-                for (input, &node) in step.inputs.iter().enumerate() {
-                    gone.set(input, value(false, node));
-                }
-                gone
-            };
-            step.layer.backward(&mut Backward {
-                x,
+            let mut pass = Backward {
+                x: Inputs::none(),
                 params: self.params(index),
                 y: value(step.signature.needs_y(), step.output),
                 saved: plan.saved.map_or(&[], |saved| &buffers[saved][..step.signature.saved_len(examples)]),
@@ -121,7 +104,7 @@ impl<'a, T: Scalar> Model<'a, T> {
                 } else {
                     batch(&buffers[dy], examples, output)
                 },
-                dx,
+                dx: InputsMut::none(),
                 dparams: ParamsMut::new(
                     match plan.parameters {
                         Derivative::Alone => &mut gradient[stretch.clone()],
@@ -129,14 +112,27 @@ impl<'a, T: Scalar> Model<'a, T> {
                     },
                     step.signature.parameters(),
                 ),
-            });
+            };
+            if step.signature.needs_x() {
+                set_inputs(&mut pass.x, x, self.program, memory, buffers, &step.inputs, examples);
+            } else {
+                for (input, &node) in step.inputs.iter().enumerate() {
+                    pass.x.set(input, value(false, node));
+                }
+            }
+            for (input, (written, target)) in written.iter_mut().zip(&plan.targets).enumerate() {
+                if *target != Target::Nowhere {
+                    pass.dx.set(input, batch_mut(written, examples, self.program.nodes[step.inputs[input]]));
+                }
+            }
+            step.layer.backward(&mut pass);
             // Where several layers share parameters, their gradient is the sum of what they say.
             if plan.parameters == Derivative::Further {
                 elementwise::add(&spare[..stretch.len()], &mut gradient[stretch]);
             }
-            for (written, target) in written.iter_mut().zip(&plan.targets) {
+            for (written, target) in written.drain(..).zip(&plan.targets) {
                 if let Some(buffer) = target.buffer() {
-                    buffers[buffer] = take(written);
+                    buffers[buffer] = written;
                 }
             }
             // Where several layers read one value, its gradient is the sum of what they say.

@@ -1,5 +1,5 @@
-use downhill_layers::Inputs;
-use downhill_tensor::{Batch, BatchMut, Scalar, Shape};
+use downhill_layers::{Inputs, MAX_INPUTS};
+use downhill_tensor::{Batch, BatchMut, Buffer, Scalar, Shape};
 
 use crate::Purpose;
 use crate::graph::Program;
@@ -12,12 +12,14 @@ use crate::memory::{Derivative, Memory, Tenant};
 #[derive(Clone, Debug)]
 pub struct Workspace<T> {
     pub(crate) memory: Memory,
-    pub(crate) buffers: Vec<Vec<T>>,
-    pub(crate) scratch: Vec<T>,
+    pub(crate) buffers: Vec<Buffer<T>>,
+    pub(crate) scratch: Buffer<T>,
     /// dJ/dθ.
-    pub(crate) gradient: Vec<T>,
+    pub(crate) gradient: Buffer<T>,
     /// Where derivatives go that are added to others, or that nobody wants.
-    pub(crate) spare: Vec<T>,
+    pub(crate) spare: Buffer<T>,
+    /// Where the buffers are that a step of the way back writes; none of them between steps.
+    pub(crate) written: Vec<Buffer<T>>,
     /// The batch that the last pass was for.
     pub(crate) examples: usize,
     /// The largest batch that there is room for.
@@ -33,11 +35,12 @@ impl<T: Scalar> Workspace<T> {
         let apart = |step: &usize| memory.steps[*step].parameters != Derivative::Alone;
         let spare = (0..program.steps.len()).filter(apart).map(|step| program.steps[step].signature.parameters_len());
         Self {
-            buffers: memory.buffers.iter().map(|_| Vec::new()).collect(),
-            spare: vec![T::ZERO; spare.max().unwrap_or(0)],
+            buffers: memory.buffers.iter().map(|_| Buffer::default()).collect(),
+            spare: Buffer::filled(spare.max().unwrap_or(0), T::ZERO),
+            written: Vec::with_capacity(MAX_INPUTS),
             memory,
-            scratch: Vec::new(),
-            gradient: vec![T::ZERO; gradient],
+            scratch: Buffer::default(),
+            gradient: Buffer::filled(gradient, T::ZERO),
             examples: 0,
             capacity: 0,
             output: (program.output, program.nodes[program.output]),
@@ -55,7 +58,7 @@ impl<T: Scalar> Workspace<T> {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let numbers: usize =
-            self.buffers.iter().chain([&self.scratch, &self.gradient, &self.spare]).map(Vec::len).sum();
+            self.buffers.iter().chain([&self.scratch, &self.gradient, &self.spare]).map(|buffer| buffer.len()).sum();
         numbers * size_of::<T>()
     }
 
@@ -118,12 +121,14 @@ impl<T: Scalar> Workspace<T> {
         Some((y, BatchMut::new(&mut dy[..length], self.examples, shape).ok()?))
     }
 
+    #[inline]
     fn batch(&self, buffer: usize, shape: Shape) -> Batch<'_, T> {
         batch(&self.buffers[buffer], self.examples, shape)
     }
 }
 
 /// The part of a buffer that this batch uses. The memory plan has made every buffer long enough.
+#[inline]
 pub(crate) fn batch<T>(buffer: &[T], examples: usize, shape: Shape) -> Batch<'_, T> {
     match Batch::new(&buffer[..examples * shape.len()], examples, shape) {
         Ok(batch) => batch,
@@ -132,6 +137,7 @@ pub(crate) fn batch<T>(buffer: &[T], examples: usize, shape: Shape) -> Batch<'_,
 }
 
 /// The same, to be written.
+#[inline]
 pub(crate) fn batch_mut<T>(buffer: &mut [T], examples: usize, shape: Shape) -> BatchMut<'_, T> {
     match BatchMut::new(&mut buffer[..examples * shape.len()], examples, shape) {
         Ok(batch) => batch,
@@ -139,16 +145,16 @@ pub(crate) fn batch_mut<T>(buffer: &mut [T], examples: usize, shape: Shape) -> B
     }
 }
 
-/// The inputs of a step: the caller's own, or what earlier steps have left in the buffers.
-pub(crate) fn inputs<'a, T: Scalar>(
+/// Sets the inputs of a step: the caller's own, or what earlier steps have left in the buffers.
+pub(crate) fn set_inputs<'a, T: Scalar>(
+    inputs: &mut Inputs<'a, T>,
+    x: &Inputs<'a, T>,
     program: &Program,
     memory: &Memory,
-    buffers: &'a [Vec<T>],
-    x: &Inputs<'a, T>,
+    buffers: &'a [Buffer<T>],
     nodes: &[usize],
     examples: usize,
-) -> Inputs<'a, T> {
-    let mut inputs = Inputs::none();
+) {
     for (index, &node) in nodes.iter().enumerate() {
         let value = match (memory.values[node], program.input_index(node)) {
             (Some(buffer), _) => batch(&buffers[buffer], examples, program.nodes[node]),
@@ -157,5 +163,4 @@ pub(crate) fn inputs<'a, T: Scalar>(
         };
         inputs.set(index, value);
     }
-    inputs
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use downhill_tensor::{Divisible, Kernel, Scalar, elementwise, parallel};
+use downhill_tensor::{Buffer, Divisible, Kernel, Scalar, elementwise, parallel};
 
 use crate::{Link, Slots, Step};
 
@@ -19,7 +19,7 @@ pub(crate) fn descend<T: Scalar, S: Slots<T>>(
 
 /// The elements of all slots in this range.
 #[inline(always)]
-pub(crate) fn views<S: Slots<T>, T: Scalar>(slots: &mut [Vec<T>], range: Range<usize>) -> S::Views<'_> {
+pub(crate) fn views<S: Slots<T>, T: Scalar>(slots: &mut [Buffer<T>], range: Range<usize>) -> S::Views<'_> {
     S::views(&mut slots.iter_mut().map(move |slot| &mut slot[range.clone()]))
 }
 

@@ -1,6 +1,6 @@
 use std::fmt::Debug;
 
-use downhill_tensor::Scalar;
+use downhill_tensor::{Buffer, Scalar};
 
 use crate::error::positive;
 use crate::fused::{descend, initialise, views};
@@ -41,7 +41,7 @@ pub trait Rule<T: Scalar>: Clone + Debug + Send + 'static {
     }
 
     /// Overwrites `point` with where the objective should be evaluated, if that is not at θ; whether it did.
-    fn evaluation_point(&self, theta: &[T], slots: &[Vec<T>], point: &mut [T]) -> bool {
+    fn evaluation_point(&self, theta: &[T], slots: &[Buffer<T>], point: &mut [T]) -> bool {
         let _ = (theta, slots, point);
         false
     }
@@ -55,9 +55,9 @@ pub struct Pass<'a, T> {
     /// The gradient of the objective at θ.
     pub gradient: &'a [T],
     /// The vectors that the rule asked for, 0 before the first step.
-    pub slots: &'a mut [Vec<T>],
+    pub slots: &'a mut [Buffer<T>],
     /// As long as θ; holds anything.
-    pub scratch: &'a mut Vec<T>,
+    pub scratch: &'a mut Buffer<T>,
     /// How θ is divided.
     pub layout: &'a Layout,
     /// The number of this step, from 1.
@@ -89,8 +89,8 @@ pub struct Stepper<R, T> {
     learning_rate: f64,
     groups: Groups,
     layout: Option<Layout>,
-    slots: Vec<Vec<T>>,
-    scratch: Vec<T>,
+    slots: Vec<Buffer<T>>,
+    scratch: Buffer<T>,
     number: u64,
     skipped: u64,
 }
@@ -105,7 +105,7 @@ impl<R: Rule<T>, T: Scalar> Stepper<R, T> {
             groups: Groups::default(),
             layout: None,
             slots: Vec::new(),
-            scratch: Vec::new(),
+            scratch: Buffer::default(),
             number: 0,
             skipped: 0,
         }
@@ -144,11 +144,11 @@ impl<R: Rule<T>, T: Scalar> Stepper<R, T> {
         &mut self.rule
     }
 
-    pub(crate) fn slots(&self) -> &[Vec<T>] {
+    pub(crate) fn slots(&self) -> &[Buffer<T>] {
         &self.slots
     }
 
-    pub(crate) fn slots_mut(&mut self) -> &mut [Vec<T>] {
+    pub(crate) fn slots_mut(&mut self) -> &mut [Buffer<T>] {
         &mut self.slots
     }
 
@@ -169,7 +169,7 @@ impl<R: Rule<T>, T: Scalar> Stepper<R, T> {
         let kept = wanted.len() == self.slots.len()
             && wanted.iter().zip(&self.slots).all(|((_, len), slot)| slot.len() == *len);
         if !kept {
-            self.slots = wanted.iter().map(|&(_, len)| vec![T::ZERO; len]).collect();
+            self.slots = wanted.iter().map(|&(_, len)| Buffer::filled(len, T::ZERO)).collect();
             self.number = 0;
         }
         self.layout = Some(layout);
@@ -238,7 +238,7 @@ impl<R: Rule<T>, T: Scalar> Optimizer<T> for Stepper<R, T> {
         scalars.extend(self.rule.momentum().map(|momentum| (MOMENTUM.into(), momentum)));
         let len = self.layout.as_ref().map_or(0, Layout::len);
         OptimizerState {
-            slots: names.into_iter().zip(&self.slots).map(|((name, _), slot)| (name, slot.clone())).collect(),
+            slots: names.into_iter().zip(&self.slots).map(|((name, _), slot)| (name, slot.to_vec())).collect(),
             scalars,
             counters: vec![(STEP.into(), self.number), (SKIPPED.into(), self.skipped), (PARAMETERS.into(), len as u64)],
         }
@@ -259,7 +259,8 @@ impl<R: Rule<T>, T: Scalar> Optimizer<T> for Stepper<R, T> {
         };
         let mut slots = Vec::new();
         for (name, slot_len) in layout.as_ref().map(|layout| self.names(layout)).unwrap_or_default() {
-            let slot = if len == 0 { vec![T::ZERO; slot_len] } else { state.take_slot(&name, slot_len)? };
+            let slot =
+                if len == 0 { Buffer::filled(slot_len, T::ZERO) } else { state.take_slot(&name, slot_len)?.into() };
             slots.push(slot);
         }
         let mut rule = self.rule.clone();
@@ -362,7 +363,7 @@ impl<T: Scalar, L: Link<T>> Rule<T> for Chain<L> {
         self.0.numbers()
     }
 
-    fn evaluation_point(&self, theta: &[T], slots: &[Vec<T>], point: &mut [T]) -> bool {
+    fn evaluation_point(&self, theta: &[T], slots: &[Buffer<T>], point: &mut [T]) -> bool {
         if !L::MOVES_EVALUATION {
             return false;
         }

@@ -1,6 +1,6 @@
 use ndarray::{ArrayView2, ArrayView3, ArrayView4, ArrayViewMut2, ArrayViewMut3, ArrayViewMut4};
 
-use crate::{Shape, ShapeError};
+use crate::{Shape, ShapeError, view};
 
 /// A read-only batch: `examples` examples of one `shape`, row-major and contiguous, example axis first.
 #[derive(Clone, Copy, Debug)]
@@ -18,27 +18,36 @@ pub struct BatchMut<'a, T> {
     shape: Shape,
 }
 
+#[inline]
 fn fits(length: usize, examples: usize, shape: Shape) -> Result<(), ShapeError> {
     match examples.checked_mul(shape.len()) {
         Some(expected) if expected == length => Ok(()),
-        expected => Err(ShapeError::Length {
-            what: format!("a batch of {examples} examples of shape {shape}").into(),
-            expected: expected.unwrap_or(usize::MAX),
-            got: length,
-        }),
+        expected => Err(misfit(length, expected, examples, shape)),
+    }
+}
+
+#[cold]
+fn misfit(got: usize, expected: Option<usize>, examples: usize, shape: Shape) -> ShapeError {
+    ShapeError::Length {
+        what: format!("a batch of {examples} examples of shape {shape}").into(),
+        expected: expected.unwrap_or(usize::MAX),
+        got,
     }
 }
 
 /// Where an axis is absent its length is 1, so that a vector is seen as one channel of height 1.
+#[inline]
 fn rest(shape: Shape, from: usize) -> usize {
     shape.axes().get(from..).map_or(1, |axes| axes.iter().product())
 }
 
+#[inline]
 fn axis(shape: Shape, index: usize) -> usize {
     shape.axes().get(index).copied().unwrap_or(1)
 }
 
 /// (rows, features); a scalar is a row of one.
+#[inline]
 fn rows(examples: usize, shape: Shape) -> (usize, usize) {
     let (features, before) = shape.axes().split_last().map_or((1, &[][..]), |(&last, before)| (last, before));
     (examples * before.iter().product::<usize>(), features)
@@ -49,6 +58,7 @@ impl<'a, T> Batch<'a, T> {
     ///
     /// # Errors
     /// [`ShapeError::Length`] where `data` does not hold `examples * shape.len()` numbers.
+    #[inline]
     pub fn new(data: &'a [T], examples: usize, shape: impl Into<Shape>) -> Result<Self, ShapeError> {
         let shape = shape.into();
         fits(data.len(), examples, shape)?;
@@ -64,24 +74,28 @@ impl<'a, T> Batch<'a, T> {
 
     /// The number of examples.
     #[must_use]
+    #[inline]
     pub fn examples(&self) -> usize {
         self.examples
     }
 
     /// The shape of one example.
     #[must_use]
+    #[inline]
     pub fn shape(&self) -> Shape {
         self.shape
     }
 
     /// All numbers, example after example.
     #[must_use]
+    #[inline]
     pub fn slice(&self) -> &'a [T] {
         self.data
     }
 
     /// The numbers of one example.
     #[must_use]
+    #[inline]
     pub fn example(&self, index: usize) -> &'a [T] {
         let length = self.shape.len();
         &self.data[index * length..(index + 1) * length]
@@ -89,27 +103,31 @@ impl<'a, T> Batch<'a, T> {
 
     /// As (examples, features): every example flattened to a row.
     #[must_use]
+    #[inline]
     pub fn matrix(&self) -> ArrayView2<'a, T> {
-        view(ArrayView2::from_shape((self.examples, self.shape.len()), self.data))
+        view::matrix(self.data, (self.examples, self.shape.len()))
     }
 
     /// As (rows, features): the last axis of the shape, and all before it flattened together with the examples.
     #[must_use]
+    #[inline]
     pub fn rows(&self) -> ArrayView2<'a, T> {
-        view(ArrayView2::from_shape(rows(self.examples, self.shape), self.data))
+        view::matrix(self.data, rows(self.examples, self.shape))
     }
 
     /// As (examples, steps, features): the first axis of the shape, then the rest flattened.
     #[must_use]
+    #[inline]
     pub fn sequences(&self) -> ArrayView3<'a, T> {
-        view(ArrayView3::from_shape((self.examples, axis(self.shape, 0), rest(self.shape, 1)), self.data))
+        fitting(ArrayView3::from_shape((self.examples, axis(self.shape, 0), rest(self.shape, 1)), self.data))
     }
 
     /// As (examples, channels, height, width); axes beyond the third are flattened into the width.
     #[must_use]
+    #[inline]
     pub fn images(&self) -> ArrayView4<'a, T> {
         let shape = self.shape;
-        view(ArrayView4::from_shape((self.examples, axis(shape, 0), axis(shape, 1), rest(shape, 2)), self.data))
+        fitting(ArrayView4::from_shape((self.examples, axis(shape, 0), axis(shape, 1), rest(shape, 2)), self.data))
     }
 }
 
@@ -118,6 +136,7 @@ impl<'a, T> BatchMut<'a, T> {
     ///
     /// # Errors
     /// [`ShapeError::Length`] where `data` does not hold `examples * shape.len()` numbers.
+    #[inline]
     pub fn new(data: &'a mut [T], examples: usize, shape: impl Into<Shape>) -> Result<Self, ShapeError> {
         let shape = shape.into();
         fits(data.len(), examples, shape)?;
@@ -126,12 +145,14 @@ impl<'a, T> BatchMut<'a, T> {
 
     /// The number of examples.
     #[must_use]
+    #[inline]
     pub fn examples(&self) -> usize {
         self.examples
     }
 
     /// The shape of one example.
     #[must_use]
+    #[inline]
     pub fn shape(&self) -> Shape {
         self.shape
     }
@@ -150,12 +171,14 @@ impl<'a, T> BatchMut<'a, T> {
 
     /// All numbers, example after example.
     #[must_use]
+    #[inline]
     pub fn slice(&mut self) -> &mut [T] {
         self.data
     }
 
     /// The numbers of one example.
     #[must_use]
+    #[inline]
     pub fn example(&mut self, index: usize) -> &mut [T] {
         let length = self.shape.len();
         &mut self.data[index * length..(index + 1) * length]
@@ -163,34 +186,39 @@ impl<'a, T> BatchMut<'a, T> {
 
     /// As (examples, features): every example flattened to a row.
     #[must_use]
+    #[inline]
     pub fn matrix(&mut self) -> ArrayViewMut2<'_, T> {
-        view(ArrayViewMut2::from_shape((self.examples, self.shape.len()), self.data))
+        view::matrix_mut(self.data, (self.examples, self.shape.len()))
     }
 
     /// As (rows, features): the last axis of the shape, and all before it flattened together with the examples.
     #[must_use]
+    #[inline]
     pub fn rows(&mut self) -> ArrayViewMut2<'_, T> {
-        view(ArrayViewMut2::from_shape(rows(self.examples, self.shape), self.data))
+        view::matrix_mut(self.data, rows(self.examples, self.shape))
     }
 
     /// As (examples, steps, features): the first axis of the shape, then the rest flattened.
     #[must_use]
+    #[inline]
     pub fn sequences(&mut self) -> ArrayViewMut3<'_, T> {
         let axes = (self.examples, axis(self.shape, 0), rest(self.shape, 1));
-        view(ArrayViewMut3::from_shape(axes, self.data))
+        fitting(ArrayViewMut3::from_shape(axes, self.data))
     }
 
     /// As (examples, channels, height, width); axes beyond the third are flattened into the width.
     #[must_use]
+    #[inline]
     pub fn images(&mut self) -> ArrayViewMut4<'_, T> {
         let shape = self.shape;
         let axes = (self.examples, axis(shape, 0), axis(shape, 1), rest(shape, 2));
-        view(ArrayViewMut4::from_shape(axes, self.data))
+        fitting(ArrayViewMut4::from_shape(axes, self.data))
     }
 }
 
 /// A constructor has proved that the length is the product of the axes.
-fn view<V>(view: Result<V, ndarray::ShapeError>) -> V {
+#[inline]
+fn fitting<V>(view: Result<V, ndarray::ShapeError>) -> V {
     match view {
         Ok(view) => view,
         Err(error) => unreachable!("a batch holds as many numbers as its shape says: {error}"),

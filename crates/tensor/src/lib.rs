@@ -2,6 +2,7 @@
 #![doc = include_str!("../README.md")]
 
 mod batch;
+mod buffer;
 pub mod ceiling;
 pub mod convolution;
 pub mod elementwise;
@@ -20,8 +21,10 @@ pub mod rows;
 mod scalar;
 mod shape;
 pub mod threads;
+pub mod view;
 
 pub use batch::{Batch, BatchMut};
+pub use buffer::Buffer;
 pub use error::ShapeError;
 pub use init::{Fans, Gain, Init};
 pub use kernel::{Divisible, Kernel, Over, Parts, Runs, RunsMut, Sweep, parallel, parallel_runs, prefetch, vectorized};

@@ -75,8 +75,10 @@ pub fn product<T: Scalar>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, start: Sta
     }
     // An outer product is a pass over memory, and is shared as those are.
     let grain = if k == 1 { elementwise::GRAIN } else { GRAIN };
-    let pieces = threads::current().min(m.saturating_mul(n).saturating_mul(k) / grain);
-    job.divide(pieces, run);
+    match threads::current() {
+        1 => run(job),
+        threads => job.divide(threads.min(m.saturating_mul(n).saturating_mul(k) / grain), run),
+    }
 }
 
 /// Below this many multiply-adds a thread, a fork costs more than it saves.

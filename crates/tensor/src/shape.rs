@@ -36,12 +36,14 @@ impl Shape {
 
     /// The axes, outermost first.
     #[must_use]
+    #[inline]
     pub fn axes(&self) -> &[usize] {
         &self.axes[..self.rank]
     }
 
     /// The number of axes.
     #[must_use]
+    #[inline]
     pub fn rank(&self) -> usize {
         self.rank
     }
@@ -49,6 +51,7 @@ impl Shape {
     /// The number of elements: the product of the axes, 1 for a rank of zero.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a shape is not a collection")]
+    #[inline]
     pub fn len(&self) -> usize {
         self.axes.iter().product()
     }
@@ -67,6 +70,7 @@ impl<const RANK: usize> From<[usize; RANK]> for Shape {
 impl Index<usize> for Shape {
     type Output = usize;
 
+    #[inline]
     fn index(&self, axis: usize) -> &usize {
         &self.axes()[axis]
     }

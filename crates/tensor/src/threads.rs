@@ -120,6 +120,7 @@ impl Threads {
 
 /// How many threads share the work at this point: 1 outside [`Threads::run`].
 #[must_use]
+#[inline]
 pub fn current() -> usize {
     #[cfg(feature = "threads")]
     if rayon::current_thread_index().is_some() {

@@ -67,7 +67,7 @@ impl<T: Scalar> Asgd<T> {
     /// The averaged parameters; empty before the first step.
     #[must_use]
     pub fn average(&self) -> &[T] {
-        self.slots().first().map_or(&[], Vec::as_slice)
+        self.slots().first().map_or(&[], |average| average)
     }
 }
 

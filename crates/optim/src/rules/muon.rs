@@ -1,7 +1,7 @@
 use std::ops::Range;
 
 use downhill_tensor::product::{Start, product};
-use downhill_tensor::{Scalar, elementwise};
+use downhill_tensor::{Buffer, Scalar, elementwise};
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 use super::adam::ScaleByAdam;
@@ -254,7 +254,7 @@ fn adam_w<T: Scalar, L: Link<T>>(
     step: &crate::Step,
     theta: &mut [T],
     gradient: &[T],
-    slots: &mut [Vec<T>],
+    slots: &mut [Buffer<T>],
     range: Range<usize>,
 ) {
     let scalars = links.scalars(step);

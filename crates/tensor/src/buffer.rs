@@ -1,0 +1,215 @@
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+
+/// The bytes of a line of the cache, and of the widest register.
+const LINE: usize = 64;
+/// The bytes of a huge page.
+const HUGE: usize = 2 << 20;
+
+/// Numbers that begin at a line of the cache: where parameters, gradients, activations and an optimizer's memory lie.
+///
+/// A `Vec` begins wherever the allocator likes, mostly 16 bytes beyond a line, and then every second load of half a
+/// line, or each of a whole one, touches two. Here none does.
+/// From 4 MiB on the system is asked for huge pages, so that reading on does not stop at every 4 KiB to look up where
+/// the next page lies.
+///
+/// It is a slice for whoever borrows it. It grows by [`resize`](Buffer::resize) alone, and then moves.
+///
+/// ```
+/// use downhill_tensor::Buffer;
+/// let mut velocity = Buffer::filled(3, 0.0);
+/// velocity[1] = 0.5;
+/// assert_eq!(*velocity, [0.0, 0.5, 0.0]);
+/// velocity.resize(4, 1.0);
+/// assert_eq!(*velocity, [0.0, 0.5, 0.0, 1.0]);
+/// ```
+pub struct Buffer<T> {
+    first: NonNull<T>,
+    len: usize,
+}
+
+impl<T: Clone> Buffer<T> {
+    /// So many times this value.
+    ///
+    /// # Panics
+    /// Where there are more than can be counted in bytes.
+    #[must_use]
+    pub fn filled(len: usize, value: T) -> Self {
+        Self::from_fn(len, |_| value.clone())
+    }
+
+    /// What `number` gives for each index.
+    ///
+    /// # Panics
+    /// As for [`filled`](Buffer::filled).
+    #[must_use]
+    pub fn from_fn(len: usize, mut number: impl FnMut(usize) -> T) -> Self {
+        let first = allocate(layout::<T>(len)).cast();
+        for index in 0..len {
+            // SAFETY: there is room for `len` numbers. Where `number` panics they are not given back, which is safe.
+            unsafe { first.add(index).write(number(index)) };
+        }
+        Self { first, len }
+    }
+
+    /// Cuts it to a length, or adds as many times `value` as it lacks.
+    ///
+    /// # Panics
+    /// As for [`filled`](Buffer::filled).
+    pub fn resize(&mut self, len: usize, value: T) {
+        if len != self.len {
+            *self = Self::from_fn(len, |index| self.get(index).unwrap_or(&value).clone());
+        }
+    }
+}
+
+/// How so many numbers lie: from a line on, or from a huge page on where there are so many.
+fn layout<T>(len: usize) -> Layout {
+    let bytes = Layout::array::<T>(len).ok();
+    let layout = bytes.and_then(|bytes| bytes.align_to(if bytes.size() < 2 * HUGE { LINE } else { HUGE }).ok());
+    layout.expect("a buffer holds fewer numbers than memory can")
+}
+
+fn allocate(layout: Layout) -> NonNull<u8> {
+    if layout.size() == 0 {
+        return NonNull::<Line>::dangling().cast();
+    }
+    // SAFETY: the size is not zero.
+    let Some(first) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
+    if layout.align() == HUGE {
+        ask_for_huge_pages(first, layout.size() / HUGE * HUGE);
+    }
+    first
+}
+
+#[repr(align(64))]
+struct Line;
+
+/// Where this can't be had, everything works as well, on small pages.
+#[cfg(target_os = "linux")]
+fn ask_for_huge_pages(first: NonNull<u8>, bytes: usize) {
+    use std::ffi::{c_int, c_void};
+    // The standard library links it already.
+    unsafe extern "C" {
+        fn madvise(first: *mut c_void, bytes: usize, advice: c_int) -> c_int;
+    }
+    const MADV_HUGEPAGE: c_int = 14;
+    // SAFETY: these are whole pages of memory that was just allocated; the advice changes nothing in them.
+    unsafe { madvise(first.as_ptr().cast(), bytes, MADV_HUGEPAGE) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn ask_for_huge_pages(_first: NonNull<u8>, _bytes: usize) {}
+
+impl<T> Drop for Buffer<T> {
+    fn drop(&mut self) {
+        let layout = layout::<T>(self.len);
+        // SAFETY: all numbers were written and are used no more; what was allocated, was so with this layout.
+        unsafe {
+            std::ptr::drop_in_place::<[T]>(&raw mut **self);
+            if layout.size() > 0 {
+                dealloc(self.first.as_ptr().cast(), layout);
+            }
+        }
+    }
+}
+
+// SAFETY: it owns its numbers, as a `Vec` does.
+unsafe impl<T: Send> Send for Buffer<T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for Buffer<T> {}
+
+impl<T> Deref for Buffer<T> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        // SAFETY: all `len` numbers were written when it was made; of none, the pointer may dangle.
+        unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.len) }
+    }
+}
+
+impl<T> DerefMut for Buffer<T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: as above, and nobody else borrows it.
+        unsafe { std::slice::from_raw_parts_mut(self.first.as_ptr(), self.len) }
+    }
+}
+
+impl<T> Default for Buffer<T> {
+    /// No numbers.
+    fn default() -> Self {
+        Self { first: NonNull::<Line>::dangling().cast(), len: 0 }
+    }
+}
+
+impl<T: Clone> From<&[T]> for Buffer<T> {
+    fn from(numbers: &[T]) -> Self {
+        Self::from_fn(numbers.len(), |index| numbers[index].clone())
+    }
+}
+
+impl<T: Clone> From<Vec<T>> for Buffer<T> {
+    fn from(numbers: Vec<T>) -> Self {
+        Self::from(&*numbers)
+    }
+}
+
+impl<T: Clone> Clone for Buffer<T> {
+    fn clone(&self) -> Self {
+        Self::from(&**self)
+    }
+}
+
+impl<T: PartialEq> PartialEq for Buffer<T> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Buffer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_begin_at_a_line_and_stay_what_they_are() {
+        for len in (0..200).chain([1 << 16, (2 * HUGE / 4) - 1, 2 * HUGE / 4, 2 * HUGE / 4 + 1, 3_000_001]) {
+            let mut buffer = Buffer::from_fn(len, |index| index as f32);
+            assert_eq!(buffer.as_ptr().addr() % if 4 * len < 2 * HUGE { LINE } else { HUGE }, 0, "{len}");
+            assert!(buffer.iter().enumerate().all(|(index, &number)| number == index as f32), "{len}");
+            let copy = buffer.clone();
+            buffer.iter_mut().for_each(|number| *number += 1.0);
+            assert_eq!(copy.len(), len);
+            assert!(copy.iter().zip(&*buffer).all(|(copy, number)| copy + 1.0 == *number));
+        }
+    }
+
+    #[test]
+    fn another_length_keeps_what_fits() {
+        let mut buffer = Buffer::<f64>::default();
+        assert!(buffer.is_empty());
+        for len in [3, 3, 500, 0, 1, 1_000_000, 2] {
+            let before = buffer.to_vec();
+            buffer.resize(len, 7.0);
+            let kept = before.len().min(len);
+            assert_eq!(buffer[..kept], before[..kept]);
+            assert!(buffer[kept..].iter().all(|&number| number == 7.0));
+            assert_eq!(buffer.len(), len);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "fewer numbers than memory can")]
+    fn more_than_can_be_counted_is_refused() {
+        let _ = Buffer::filled(usize::MAX / 4, 0.0);
+    }
+}
