@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: runs the criterion suites, sets what they measured beside what the machine can do, beside an
 //! earlier run, and beside other libraries.
 
+mod building;
 mod contest;
 mod measurement;
 mod report;
@@ -14,6 +15,7 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
+use self::building::Build;
 use self::contest::{Contest, Rounds};
 use self::measurement::{Ceilings, Measurement, SUITES};
 use self::verdict::Change;
@@ -42,6 +44,10 @@ pub(crate) struct Arguments {
     /// Has the same work done by other libraries too, in turn; `cargo xtask peers` installs them.
     #[arg(long)]
     peers: bool,
+    /// Builds a program that trains a small network too, from nothing; with `--peers` those of other Rust libraries as
+    /// well, which takes minutes.
+    #[arg(long)]
+    build: bool,
     /// Writes the run as JSON too: a name, values and units for each line.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -57,6 +63,7 @@ struct Run {
     memory: Vec<Value>,
     comparison: Option<Comparison>,
     contests: Vec<Contest>,
+    builds: Vec<Build>,
 }
 
 /// What changed since the run of this name.
@@ -100,7 +107,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     } else {
         Vec::new()
     };
-    let run = Run { machine, ceilings, measured, memory, comparison, contests };
+    let builds = if arguments.build { building::run(&workspace, arguments.peers)? } else { Vec::new() };
+    if !builds.is_empty() {
+        println!("\n{}", building::table(&builds));
+    }
+    let run = Run { machine, ceilings, measured, memory, comparison, contests, builds };
 
     println!();
     for path in [keep, arguments.json.clone()].into_iter().flatten() {
@@ -182,6 +193,7 @@ impl Run {
             "measured": lines,
             "memory": self.memory,
             "peers": self.contests.iter().map(Contest::json).collect::<Vec<_>>(),
+            "builds": self.builds.iter().map(Build::json).collect::<Vec<_>>(),
         })
     }
 }
@@ -296,6 +308,7 @@ mod tests {
             memory: Vec::new(),
             comparison: Some(Comparison { name: "before".into(), changes }),
             contests: Vec::new(),
+            builds: Vec::new(),
         }
     }
 

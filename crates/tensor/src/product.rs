@@ -73,8 +73,12 @@ pub fn product<T: Scalar>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, start: Sta
     if m > 1 && m.saturating_mul(n) <= FEW && k >= 2 * TALL {
         return tall(job, run);
     }
-    // An outer product is a pass over memory, and is shared as those are.
-    let grain = if k == 1 { elementwise::GRAIN } else { GRAIN };
+    // An outer product is a pass over memory, and is shared as those are; a product of one row nearly so.
+    let grain = match (m, k) {
+        (_, 1) => elementwise::GRAIN,
+        (1, _) => ROW_GRAIN,
+        _ => GRAIN,
+    };
     match threads::current() {
         1 => run(job),
         threads => job.divide(threads.min(m.saturating_mul(n).saturating_mul(k) / grain), run),
@@ -83,6 +87,8 @@ pub fn product<T: Scalar>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, start: Sta
 
 /// Below this many multiply-adds a thread, a fork costs more than it saves.
 const GRAIN: usize = 256 * 1024;
+/// The same where a has one row, and every number of b is read for one multiply-add.
+const ROW_GRAIN: usize = 64 * 1024;
 
 /// Of a result with so few elements, such as the weight gradient of a narrow layer, threads can't share the elements.
 const FEW: usize = 1024;

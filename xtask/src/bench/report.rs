@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::building::Build;
 use super::contest::Contest;
 use super::measurement::{Measurement, SUITES};
 use super::table::{count, significant, time};
@@ -50,6 +51,9 @@ pub(super) fn html(run: &Run) -> String {
     if !run.contests.is_empty() {
         contests(&mut page, &run.contests);
     }
+    if !run.builds.is_empty() {
+        builds(&mut page, &run.builds);
+    }
     for (suite, title) in SUITES {
         let lines: Vec<&Measurement> = run.measured.iter().filter(|line| line.suite() == suite).collect();
         if !lines.is_empty() {
@@ -57,6 +61,15 @@ pub(super) fn html(run: &Run) -> String {
         }
     }
     page
+}
+
+fn builds(page: &mut String, builds: &[Build]) {
+    open_table(page, "Release builds from nothing", &["", "seconds", "stripped, MB"]);
+    for build in builds {
+        let (name, seconds) = (escape(&build.name), significant(build.seconds));
+        let _ = writeln!(page, "<tr><td>{name}<td>{seconds}<td>{}", build.megabytes());
+    }
+    close_table(page);
 }
 
 fn table(page: &mut String, title: &str, lines: &[&Measurement], run: &Run) {
@@ -220,11 +233,12 @@ mod tests {
             ceilings,
             measured,
             memory: Vec::new(),
+            builds: vec![Build { name: "a <b>".into(), seconds: 31.0, bytes: None }],
             comparison: Some(Comparison { name: "before".into(), changes }),
             contests: Vec::new(),
         };
         let page = html(&run);
-        for part in ["a &quot;machine&quot;", "a &lt; b", "50 % <svg", "Against before", "1.50", "faster"] {
+        for part in ["a &quot;machine&quot;", "a &lt; b", "50 % <svg", "Against before", "1.50", "faster", "a &lt;b&gt;<td>31.0<td>–"] {
             assert!(page.contains(part), "{part} is missing in {page}");
         }
         for part in ["<script", "http", "src=", "@import"] {

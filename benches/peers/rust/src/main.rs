@@ -4,7 +4,9 @@
 
 #[path = "../../common.rs"]
 mod common;
+#[cfg(feature = "burn")]
 mod with_burn;
+#[cfg(feature = "candle")]
 mod with_candle;
 
 use std::error::Error;
@@ -17,7 +19,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let entry = common::Entry::all().into_iter().find(|entry| entry.id() == *id);
     let entry = entry.ok_or_else(|| format!("there is no workload {id}"))?;
     let (version, variant) = match library.as_str() {
+        #[cfg(feature = "candle")]
         "candle" => ("candle 0.11.1", with_candle::variant(&entry)?),
+        #[cfg(feature = "burn")]
         "burn" => ("burn 0.22.1", with_burn::variant(&entry)),
         _ => return Err(format!("there is no library {library} here").into()),
     };

@@ -16,6 +16,12 @@ use crate::lanes::pretend;
 
 use super::{Job, Start};
 
+mod row;
+mod rows;
+
+use self::row::row;
+use self::rows::{Rows, room};
+
 /// What is compiled once for each kind of register.
 trait Compiled: Lanes {
     /// [`Strip::pack`], compiled for this vector's instructions.
@@ -351,210 +357,12 @@ unsafe fn multiply<V: Compiled, const R: usize, const C: usize, const ROW: usize
     }
 }
 
-/// The product of one row: no element of b is used twice, so that there is nothing to keep but c's row, as many of its
-/// vectors at a time as registers hold. b is read once, and row by row.
-///
-/// # Safety
-/// As for [`multiply`]; the task's a has one row, and rows of its b are contiguous.
-#[inline(always)]
-unsafe fn row<V: Compiled, const C: usize>(task: &Task<V::Number>) {
-    let mut from = 0;
-    while from < task.n {
-        let columns = task.n - from;
-        // SAFETY: from < n.
-        unsafe {
-            from += match columns / V::N {
-                vectors if vectors >= C => row_of::<V, C>(task, from, columns),
-                4.. => row_of::<V, 4>(task, from, columns),
-                _ => row_of::<V, 1>(task, from, columns),
-            };
-        }
-    }
-}
-
-/// So many rows of b are asked for in advance where one row is all that a has: they may lie far apart.
-const ROWS_AHEAD: isize = 8;
-
-/// `C` vectors of the row from column `from` on, or what there is of one; gives how many columns those are.
-///
-/// # Safety
-/// As for [`row`]; there are `columns` from `from` on, and no fewer than `C` vectors if `C` is more than one.
-#[inline(always)]
-unsafe fn row_of<V: Compiled, const C: usize>(task: &Task<V::Number>, from: usize, columns: usize) -> usize {
-    // SAFETY: all columns lie within n, and p < k.
-    unsafe {
-        let count = columns.min(C * V::N);
-        let load = |numbers: *const V::Number| -> [V; C] {
-            std::array::from_fn(|vector| match C {
-                1 => V::load_first(numbers, count),
-                _ => V::load(numbers.add(vector * V::N)),
-            })
-        };
-        let c = task.c.add(from);
-        let mut sums = [V::zero(); C];
-        let mut b = task.b.add(from);
-        for p in 0..task.k {
-            let x = V::splat(task.a.offset(p as isize * task.a_column));
-            for (vector, (sum, line)) in sums.iter_mut().zip(load(b)).enumerate() {
-                _mm_prefetch::<_MM_HINT_T0>(
-                    b.wrapping_offset(ROWS_AHEAD * task.b_row).wrapping_add(vector * V::N).cast(),
-                );
-                *sum = sum.multiply_add(x, line);
-            }
-            b = b.wrapping_offset(task.b_row);
-        }
-        // As in a tile, so that a batch of one gives the bits that its example gives in a larger batch.
-        let start = match task.start {
-            First::Zero => [V::zero(); C],
-            First::Row(row) => load(row.add(from)),
-            First::Existing => load(c),
-        };
-        for (vector, (sum, start)) in sums.into_iter().zip(start).enumerate() {
-            match C {
-                1 => sum.add(start).store_first(c, count),
-                _ => sum.add(start).store(c.add(vector * V::N)),
-            }
-        }
-        count
-    }
-}
-
 /// Cuts `0..length` into blocks of nearly equal length, at most `most`: a short last one would pay all that a block
 /// costs for little work. All but the last are multiples of `multiple`.
 fn blocks(length: usize, most: usize, multiple: usize) -> impl Iterator<Item = (usize, usize)> {
     // A small product can't afford divisions.
     let block = if length <= most { length } else { length.div_ceil(length.div_ceil(most)).next_multiple_of(multiple) };
     (0..length).step_by(block).map(move |start| (start, (start + block).min(length)))
-}
-
-/// Some rows of a, or a copy of them: tiles of R rows, and what is left.
-#[derive(Clone, Copy)]
-struct Rows<T, const R: usize> {
-    count: usize,
-    /// How many tiles have R rows.
-    whole: usize,
-    k: usize,
-    first: *const T,
-    row: isize,
-    column: isize,
-    /// How far it is from one tile to the next.
-    tile: isize,
-    /// The rows that are left, and the distance of their columns.
-    rest: *const T,
-    rest_column: isize,
-}
-
-impl<T: Scalar, const R: usize> Rows<T, R> {
-    /// Those of a matrix with these strides.
-    ///
-    /// # Safety
-    /// The matrix has so many rows and columns.
-    unsafe fn new((count, k): (usize, usize), first: *const T, (row, column): (isize, isize)) -> Self {
-        // Tiles of two rows have too few sums to keep both multipliers busy: two of four are faster than six and two.
-        let whole = if count % R == 2 { (count / R).saturating_sub(1) } else { count / R };
-        let tile = R as isize * row;
-        let rest = first.wrapping_offset(whole as isize * tile);
-        Self { count, whole, k, first, row, column, tile, rest, rest_column: column }
-    }
-
-    /// Whether tile after tile would read a from far apart: lines of the cache of which a tile uses a part, each on
-    /// a page of its own, or rows that share a few sets of the cache.
-    fn is_worth_copying(&self, columns: usize) -> bool {
-        let used_again = columns >= 64 && self.count >= 4 * R;
-        let by_columns = self.row == 1 && self.k >= 64;
-        let colliding = self.column == 1 && self.row * size_of::<T>() as isize % 2048 == 0 && self.k >= 64;
-        used_again && (by_columns || colliding)
-    }
-
-    /// Copies the rows: where columns are contiguous, into panels of R rows, and else row by row.
-    ///
-    /// # Safety
-    /// The rows can be read, and `room` can hold them.
-    unsafe fn copied<V: Compiled<Number = T>>(self, room: *mut T) -> Self {
-        // SAFETY: whole rows or columns are read, and written without overlap; a panel ends in a gap of one vector.
-        unsafe {
-            if self.row != 1 {
-                // An odd number of 64-byte lines, so that rows spread over all sets of the cache.
-                let line = 64 / size_of::<T>();
-                let distance = self.k.next_multiple_of(line) | line;
-                for row in 0..self.count {
-                    let from = self.first.offset(row as isize * self.row);
-                    from.copy_to_nonoverlapping(room.add(row * distance), self.k);
-                }
-                return Self::new((self.count, self.k), room, (distance as isize, 1));
-            }
-            let panel = self.k * R + V::N;
-            V::copy_columns::<R>(&self, room, panel);
-            let (rest, left) = (room.add(self.whole * panel), self.count - self.whole * R);
-            for p in 0..self.k {
-                let from = self.rest.offset(p as isize * self.column);
-                from.copy_to_nonoverlapping(rest.add(p * left), left);
-            }
-            let (column, rest_column) = (R as isize, left as isize);
-            Self { first: room, column, tile: panel as isize, rest, rest_column, ..self }
-        }
-    }
-
-    /// # Safety
-    /// As for [`copied`](Self::copied).
-    #[inline(always)]
-    unsafe fn copy_columns<V: Compiled<Number = T>>(&self, room: *mut T, panel: usize) {
-        for p in 0..self.k {
-            for line in (0..self.count).step_by(64 / size_of::<T>()) {
-                let ahead = self.first.wrapping_offset((p + 6) as isize * self.column).wrapping_add(line);
-                // SAFETY: a prefetch reads nothing that a program can see, and never faults.
-                unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead.cast()) };
-            }
-            for tile in 0..self.whole {
-                for lane in (0..R).step_by(V::N) {
-                    let row = tile * R + lane;
-                    // SAFETY: row < count; no number beyond the last row is read.
-                    unsafe {
-                        let from = self.first.offset(p as isize * self.column).add(row);
-                        let to = room.add(tile * panel + p * R + lane);
-                        if row + V::N <= self.count {
-                            V::load(from).store(to);
-                        } else {
-                            V::load_first(from, self.count - row).store(to);
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Where copies go: a panel of b, and rows of a.
-///
-/// Each thread has its own, which it asks for once and keeps. Nothing in it outlives a product.
-struct Room {
-    panel: *mut Line,
-    rows: *mut Line,
-    _lines: Vec<MaybeUninit<Line>>,
-}
-
-#[repr(align(64))]
-struct Line(#[expect(dead_code, reason = "lines are written through pointers")] [u8; 64]);
-
-impl Room {
-    /// Lines for `BLOCK_K` rows of three 64-byte vectors.
-    const PANEL: usize = BLOCK_K * 3;
-    /// Lines for `BLOCK_M` rows of `BLOCK_K` numbers of the larger kind, and for gaps between them.
-    const ROWS: usize = (BLOCK_M * (BLOCK_K + 16) + 64) / 8;
-
-    fn new() -> Self {
-        let mut lines: Vec<MaybeUninit<Line>> = Vec::with_capacity(Self::PANEL + Self::ROWS);
-        let panel: *mut Line = lines.as_mut_ptr().cast();
-        // Within the capacity.
-        Self { panel, rows: panel.wrapping_add(Self::PANEL), _lines: lines }
-    }
-}
-
-/// Room for a panel of b and for rows of a: this thread's. A product never begins within another on one thread, so that
-/// nobody else uses it.
-fn room() -> (*mut Line, *mut Line) {
-    thread_local!(static ROOM: Room = Room::new());
-    ROOM.with(|room| (room.panel, room.rows))
 }
 
 /// Some rows of c, one tile wide.
