@@ -64,7 +64,7 @@ impl Layer for RadialBasis {
 /// A line with waves on it: y = x + sin² x, dy/dx = 1 + sin 2x (Ziyin et al. 2020).
 ///
 /// A scalar function needs no loops: the library writes them, and vectorises them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Snake;
 
 impl Activation for Snake {

@@ -16,7 +16,7 @@ use crate::{Backward, Forward, Layer, Signature, sole};
 /// use ndarray::array;
 ///
 /// /// y = x / (1 + x²)
-/// #[derive(Clone, Debug)]
+/// #[derive(Clone, Copy, Debug)]
 /// struct Bump;
 ///
 /// impl Activation for Bump {
@@ -39,7 +39,7 @@ use crate::{Backward, Forward, Layer, Signature, sole};
 /// assert_eq!(bump.backward(array![[3.0, 3.0]].view())?, array![[0.0, 3.0]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
-pub trait Activation: Debug + Send + Sync {
+pub trait Activation: Copy + Debug + Send + Sync {
     /// The name that summaries and errors use, as `Relu`.
     fn name(&self) -> &'static str;
 
@@ -75,8 +75,8 @@ impl<A: Activation> Layer for A {
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
         let y = pass.y.slice();
         match pass.x.get(0) {
-            Some(x) => parallel(Over(Value(self), (x.slice(), y)), GRAIN),
-            None => parallel(Over(ValueInPlace(self), (y,)), GRAIN),
+            Some(x) => parallel(Over(Value(*self), (x.slice(), y)), GRAIN),
+            None => parallel(Over(ValueInPlace(*self), (y,)), GRAIN),
         }
     }
 
@@ -88,41 +88,31 @@ impl<A: Activation> Layer for A {
         let dx = dx.slice();
         match pass.x.get(0) {
             Some(x) if self.slope_reads_x() => {
-                parallel(Over(Chain(self), (x.slice(), y, dy, dx)), GRAIN);
+                parallel(Over(Chain(*self), (x.slice(), y, dy, dx)), GRAIN);
             }
             // The slope does not read x, so y may stand in its place.
-            _ if dy.is_empty() => parallel(Over(ChainInPlace(self), (y, dx)), GRAIN),
-            _ => parallel(Over(Chain(self), (y, y, dy, dx)), GRAIN),
+            _ if dy.is_empty() => parallel(Over(ChainInPlace(*self), (y, dx)), GRAIN),
+            _ => parallel(Over(Chain(*self), (y, y, dy, dx)), GRAIN),
         }
     }
 }
 
-struct Value<'a, A>(&'a A);
+// They hold the activation itself, so that its settings stay in registers and a choice between two formulas is made once
+// and not for each number.
 
-struct ValueInPlace<'a, A>(&'a A);
+#[derive(Clone, Copy)]
+struct Value<A>(A);
 
-struct Chain<'a, A>(&'a A);
+#[derive(Clone, Copy)]
+struct ValueInPlace<A>(A);
 
-struct ChainInPlace<'a, A>(&'a A);
+#[derive(Clone, Copy)]
+struct Chain<A>(A);
 
-macro_rules! copy {
-    ($($sweep:ident)*) => {
-        $(
-            impl<A> Clone for $sweep<'_, A> {
-                fn clone(&self) -> Self {
-                    *self
-                }
-            }
+#[derive(Clone, Copy)]
+struct ChainInPlace<A>(A);
 
-            impl<A> Copy for $sweep<'_, A> {}
-        )*
-    };
-}
-
-// Derived, these would ask the activation itself to be `Copy`.
-copy!(Value ValueInPlace Chain ChainInPlace);
-
-impl<A: Activation, T: Scalar> Sweep<(&[T], &mut [T])> for Value<'_, A> {
+impl<A: Activation, T: Scalar> Sweep<(&[T], &mut [T])> for Value<A> {
     #[inline(always)]
     fn sweep(self, (x, y): (&[T], &mut [T])) {
         for (y, &x) in y.iter_mut().zip(x) {
@@ -131,7 +121,7 @@ impl<A: Activation, T: Scalar> Sweep<(&[T], &mut [T])> for Value<'_, A> {
     }
 }
 
-impl<A: Activation, T: Scalar> Sweep<(&mut [T],)> for ValueInPlace<'_, A> {
+impl<A: Activation, T: Scalar> Sweep<(&mut [T],)> for ValueInPlace<A> {
     #[inline(always)]
     fn sweep(self, (y,): (&mut [T],)) {
         for y in y {
@@ -140,7 +130,7 @@ impl<A: Activation, T: Scalar> Sweep<(&mut [T],)> for ValueInPlace<'_, A> {
     }
 }
 
-impl<A: Activation, T: Scalar> Sweep<(&[T], &[T], &[T], &mut [T])> for Chain<'_, A> {
+impl<A: Activation, T: Scalar> Sweep<(&[T], &[T], &[T], &mut [T])> for Chain<A> {
     #[inline(always)]
     fn sweep(self, (x, y, dy, dx): (&[T], &[T], &[T], &mut [T])) {
         for (dx, ((&x, &y), &dy)) in dx.iter_mut().zip(x.iter().zip(y).zip(dy)) {
@@ -149,7 +139,7 @@ impl<A: Activation, T: Scalar> Sweep<(&[T], &[T], &[T], &mut [T])> for Chain<'_,
     }
 }
 
-impl<A: Activation, T: Scalar> Sweep<(&[T], &mut [T])> for ChainInPlace<'_, A> {
+impl<A: Activation, T: Scalar> Sweep<(&[T], &mut [T])> for ChainInPlace<A> {
     #[inline(always)]
     fn sweep(self, (y, dx): (&[T], &mut [T])) {
         for (dx, &y) in dx.iter_mut().zip(y) {
