@@ -238,7 +238,15 @@ mod tests {
             contests: Vec::new(),
         };
         let page = html(&run);
-        for part in ["a &quot;machine&quot;", "a &lt; b", "50 % <svg", "Against before", "1.50", "faster", "a &lt;b&gt;<td>31.0<td>–"] {
+        for part in [
+            "a &quot;machine&quot;",
+            "a &lt; b",
+            "50 % <svg",
+            "Against before",
+            "1.50",
+            "faster",
+            "a &lt;b&gt;<td>31.0<td>–",
+        ] {
             assert!(page.contains(part), "{part} is missing in {page}");
         }
         for part in ["<script", "http", "src=", "@import"] {
