@@ -111,20 +111,65 @@ pub struct Backward<'a, T> {
     pub dparams: ParamsMut<'a, T>,
 }
 
+/// Up to [`MAX_INPUTS`] of something, some of which may be missing.
+///
+/// Most layers have one input, so that room for the others is not even cleared until one of them is set.
+#[derive(Clone, Copy, Debug)]
+struct Few<B> {
+    first: Option<B>,
+    others: Option<[Option<B>; MAX_INPUTS - 1]>,
+}
+
+impl<B> Few<B> {
+    #[inline]
+    fn none() -> Self {
+        Self { first: None, others: None }
+    }
+
+    #[inline]
+    fn set(&mut self, index: usize, item: B) {
+        match index.checked_sub(1) {
+            None => self.first = Some(item),
+            Some(index) => self.others.get_or_insert([const { None }; MAX_INPUTS - 1])[index] = Some(item),
+        }
+    }
+
+    #[inline]
+    fn get(&self, index: usize) -> Option<&B> {
+        match index.checked_sub(1) {
+            None => self.first.as_ref(),
+            Some(index) => self.others.as_ref()?.get(index)?.as_ref(),
+        }
+    }
+
+    #[inline]
+    fn get_mut(&mut self, index: usize) -> Option<&mut B> {
+        match index.checked_sub(1) {
+            None => self.first.as_mut(),
+            Some(index) => self.others.as_mut()?.get_mut(index)?.as_mut(),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &B> {
+        self.first.iter().chain(self.others.iter().flatten().flatten())
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut B)> {
+        let all = std::iter::once(&mut self.first).chain(self.others.iter_mut().flatten());
+        all.enumerate().filter_map(|(index, item)| Some((index, item.as_mut()?)))
+    }
+}
+
 /// The inputs of a layer, in order: `inputs[0]` is the first.
 #[derive(Clone, Copy, Debug)]
-pub struct Inputs<'a, T> {
-    first: Option<Batch<'a, T>>,
-    /// Most layers have no more than one, so that room for the others is not even cleared until one is set.
-    others: Option<[Option<Batch<'a, T>>; MAX_INPUTS - 1]>,
-}
+pub struct Inputs<'a, T>(Few<Batch<'a, T>>);
 
 impl<'a, T> Inputs<'a, T> {
     /// No inputs.
-    #[must_use]
     #[inline]
+    #[must_use]
     pub fn none() -> Self {
-        Self { first: None, others: None }
+        Self(Few::none())
     }
 
     /// How many inputs there are.
@@ -134,8 +179,8 @@ impl<'a, T> Inputs<'a, T> {
     }
 
     /// One input.
-    #[must_use]
     #[inline]
+    #[must_use]
     pub fn one(x: Batch<'a, T>) -> Self {
         let mut inputs = Self::none();
         inputs.set(0, x);
@@ -148,29 +193,22 @@ impl<'a, T> Inputs<'a, T> {
     /// Where `index` is not smaller than [`MAX_INPUTS`].
     #[inline]
     pub fn set(&mut self, index: usize, x: Batch<'a, T>) {
-        match index.checked_sub(1) {
-            None => self.first = Some(x),
-            Some(index) => self.others.get_or_insert([const { None }; MAX_INPUTS - 1])[index] = Some(x),
-        }
+        self.0.set(index, x);
     }
 
     /// Input `index`, if there is one.
-    #[must_use]
     #[inline]
+    #[must_use]
     pub fn get(&self, index: usize) -> Option<Batch<'a, T>>
     where
         T: Copy,
     {
-        match (index.checked_sub(1), &self.others) {
-            (None, _) => self.first,
-            (Some(index), Some(others)) => others.get(index).copied().flatten(),
-            _ => None,
-        }
+        self.0.get(index).copied()
     }
 
     /// All inputs, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Batch<'a, T>> {
-        self.first.iter().chain(self.others.iter().flatten().flatten())
+        self.0.iter()
     }
 }
 
@@ -185,12 +223,7 @@ impl<'a, T> Index<usize> for Inputs<'a, T> {
 
     #[inline]
     fn index(&self, index: usize) -> &Batch<'a, T> {
-        let batch = match (index.checked_sub(1), &self.others) {
-            (None, _) => self.first.as_ref(),
-            (Some(index), Some(others)) => others.get(index).and_then(Option::as_ref),
-            _ => None,
-        };
-        match batch {
+        match self.0.get(index) {
             Some(batch) => batch,
             None => panic!("the layer has no input {index} here; its signature has not asked for it"),
         }
@@ -199,22 +232,19 @@ impl<'a, T> Index<usize> for Inputs<'a, T> {
 
 /// The gradients with respect to the inputs: those that are asked for.
 #[derive(Debug)]
-pub struct InputsMut<'a, T> {
-    first: Option<BatchMut<'a, T>>,
-    others: Option<[Option<BatchMut<'a, T>>; MAX_INPUTS - 1]>,
-}
+pub struct InputsMut<'a, T>(Few<BatchMut<'a, T>>);
 
 impl<'a, T> InputsMut<'a, T> {
     /// None is asked for.
-    #[must_use]
     #[inline]
+    #[must_use]
     pub fn none() -> Self {
-        Self { first: None, others: None }
+        Self(Few::none())
     }
 
     /// That of the first input is asked for.
-    #[must_use]
     #[inline]
+    #[must_use]
     pub fn one(dx: BatchMut<'a, T>) -> Self {
         let mut inputs = Self::none();
         inputs.set(0, dx);
@@ -227,27 +257,18 @@ impl<'a, T> InputsMut<'a, T> {
     /// Where `index` is not smaller than [`MAX_INPUTS`].
     #[inline]
     pub fn set(&mut self, index: usize, dx: BatchMut<'a, T>) {
-        match index.checked_sub(1) {
-            None => self.first = Some(dx),
-            Some(index) => self.others.get_or_insert([const { None }; MAX_INPUTS - 1])[index] = Some(dx),
-        }
+        self.0.set(index, dx);
     }
 
     /// The gradient of input `index`, to be overwritten, if it is asked for.
     #[inline]
     pub fn get(&mut self, index: usize) -> Option<&mut BatchMut<'a, T>> {
-        match (index.checked_sub(1), &mut self.others) {
-            (None, _) => self.first.as_mut(),
-            (Some(index), Some(others)) => others.get_mut(index).and_then(Option::as_mut),
-            _ => None,
-        }
+        self.0.get_mut(index)
     }
 
     /// Those that are asked for, each with the index of its input.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut BatchMut<'a, T>)> {
-        let others = self.others.iter_mut().flatten().zip(1..);
-        let others = others.filter_map(|(dx, index)| dx.as_mut().map(|dx| (index, dx)));
-        self.first.iter_mut().map(|dx| (0, dx)).chain(others)
+        self.0.iter_mut()
     }
 }
 

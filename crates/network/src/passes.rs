@@ -86,6 +86,7 @@ impl<'a, T: Scalar> Model<'a, T> {
             let output = step.signature.output();
             let stretch = self.stretches[index].parameters.clone();
             // Taken out, so that the other buffers can be read while these are written.
+            written.clear();
             for target in &plan.targets {
                 written.push(target.buffer().map(|buffer| take(&mut buffers[buffer])).unwrap_or_default());
             }
