@@ -67,6 +67,7 @@ impl<T: Clone> Buffer<T> {
 
 /// How so many numbers lie: from a line on, or from a huge page on where there are so many.
 fn layout<T>(len: usize) -> Layout {
+    const { assert!(align_of::<T>() <= LINE, "a buffer of none dangles at a line, which must be aligned enough") };
     let bytes = Layout::array::<T>(len).ok();
     let layout = bytes.and_then(|bytes| bytes.align_to(if bytes.size() < 2 * HUGE { LINE } else { HUGE }).ok());
     layout.expect("a buffer holds fewer numbers than memory can")
@@ -142,7 +143,7 @@ impl<T> DerefMut for Buffer<T> {
 impl<T> Default for Buffer<T> {
     /// No numbers.
     fn default() -> Self {
-        Self { first: NonNull::<Line>::dangling().cast(), len: 0 }
+        Self { first: allocate(layout::<T>(0)).cast(), len: 0 }
     }
 }
 
