@@ -94,6 +94,22 @@ macro_rules! elementary {
             exp_near_0(r) * power(half) * power(n.wrapping_sub(half))
         }
 
+        /// e⁻|ˣ|.
+        #[inline(always)]
+        fn exp_of_negative(x: $float) -> $float {
+            // A choice and not a maximum of −|x|, so that NaN goes through.
+            let a = x.abs();
+            let a = if a > -EXP_RANGE[0] { -EXP_RANGE[0] } else { a };
+            // 2ⁿ may be too small for a normal number: first so much more, then taken back.
+            let (n, r, _) = reduce(-a, BIAS + MORE);
+            exp_near_0(r) * power(n) * LESS
+        }
+
+        /// More than the bits by which e⁻ˣ can lie below the normal numbers.
+        const MORE: $float = (FRACTION + 3) as $float;
+        /// 2 to the −[`MORE`].
+        const LESS: $float = 1.0 / (1u64 << (FRACTION + 3)) as $float;
+
         /// eˣ − 1, accurate near 0.
         #[inline(always)]
         pub fn exp_m1(x: $float) -> $float {
@@ -166,17 +182,32 @@ macro_rules! elementary {
         pub fn tanh(x: $float) -> $float {
             let a = x.abs();
             let a = if a > TANH_ONE { TANH_ONE } else { a };
-            // tanh a = e/(e + 2) with e = e²ᵃ − 1 = (2ⁿ − 1) + 2ⁿ·(eʳ − 1), which loses no digits near 0.
-            let (n, r, _) = reduce(a + a, BIAS);
-            let t = power(n);
-            let e = (t - 1.0) + t * (r + r * r * polynomial(r, EXP));
-            (e / (e + 2.0)).copysign(x)
+            // a = n·ln(2)/2 + r. One part of ln 2 is enough: the larger n is, the less a digit of r matters.
+            let shifted = a * (2.0 * std::$float::consts::LOG2_E) + (ROUND + BIAS);
+            let n = shifted - (ROUND + BIAS);
+            let r = a - n * (0.5 * std::$float::consts::LN_2);
+            let t = power(shifted.to_bits());
+            // tanh a = e/(e + 1) with 2e = e²ᵃ − 1 = (2ⁿ − 1) + 2ⁿ·(e²ʳ − 1), which loses no digits near 0.
+            let e = (t * 0.5 - 0.5) + t * (r + r * r * polynomial(r, HALF_EXP_OF_TWICE));
+            (e / (e + 1.0)).copysign(x)
         }
+
+        /// (e²ˣ − 1 − 2x)/2x².
+        const HALF_EXP_OF_TWICE: [$float; EXP.len()] = {
+            let mut c = EXP;
+            let (mut i, mut power) = (0, 2.0);
+            while i < c.len() {
+                c[i] *= power;
+                power *= 2.0;
+                i += 1;
+            }
+            c
+        };
 
         /// 1 / (1 + e⁻ˣ), without overflow and with all digits for very negative x.
         #[inline(always)]
         pub fn sigmoid(x: $float) -> $float {
-            let z = exp(-x.abs());
+            let z = exp_of_negative(x);
             // σ(−a) = z/(1 + z) = z − z·z/(1 + z) and σ(a) = 1 − z/(1 + z) lose less than the quotients themselves.
             let whole = if x < 0.0 { z } else { 1.0 };
             whole - whole * (z / (1.0 + z))
@@ -185,7 +216,7 @@ macro_rules! elementary {
         /// ln(1 + eˣ), without overflow and with all digits for very negative x.
         #[inline(always)]
         pub fn softplus(x: $float) -> $float {
-            let z = exp(-x.abs());
+            let z = exp_of_negative(x);
             // ln(1 + z) = n·ln 2 + ln(1 + f), for z from 0 to 1.
             let (n, f) = if z > std::$float::consts::SQRT_2 - 1.0 { (1.0, 0.5 * (z - 1.0)) } else { (0.0, z) };
             let y = logarithm(n, f, f / (2.0 + f), -0.0);

@@ -6,7 +6,8 @@
 //! rows of b whose distance is a power of two would otherwise share a few sets of the cache.
 
 use std::arch::x86_64::*;
-use std::mem::MaybeUninit;
+
+use ndarray::{ArrayViewMut2, Axis, ShapeBuilder};
 
 use crate::Scalar;
 use crate::kernel::{Instructions, instructions};
@@ -32,14 +33,6 @@ trait Compiled: Lanes {
 
     /// [`Rows::copy_columns`], compiled for this vector's instructions.
     unsafe fn copy_columns<const R: usize>(rows: &Rows<Self::Number, R>, room: *mut Self::Number, panel: usize);
-
-    /// [`Strip::write_part`], compiled for this vector's instructions.
-    unsafe fn write_part<const R: usize>(
-        strip: &Strip<'_, Self::Number, R>,
-        sums: *const Self::Number,
-        size: (usize, usize),
-        c: *mut Self::Number,
-    );
 
     /// [`row`], compiled for this vector's instructions.
     unsafe fn row<const C: usize>(task: &Task<Self::Number>);
@@ -67,16 +60,6 @@ macro_rules! compiled {
             unsafe fn copy_columns<const R: usize>(rows: &Rows<$float, R>, room: *mut $float, panel: usize) {
                 // SAFETY: as above.
                 unsafe { rows.copy_columns::<Self>(room, panel) }
-            }
-            $(#[target_feature(enable = $features)])?
-            unsafe fn write_part<const R: usize>(
-                strip: &Strip<'_, $float, R>,
-                sums: *const $float,
-                size: (usize, usize),
-                c: *mut $float,
-            ) {
-                // SAFETY: as above.
-                unsafe { strip.write_part::<Self>(sums, size, c) }
             }
             $(#[target_feature(enable = $features)])?
             unsafe fn row<const C: usize>(task: &Task<$float>) {
@@ -249,10 +232,7 @@ enum First<T> {
 
 /// Computes the job and says so, or leaves it alone where this machine or the strides are not made for it.
 pub(super) fn run<T: Scalar>(job: &mut Job<'_, T>) -> bool {
-    let instructions = instructions();
-    if instructions == Instructions::Portable {
-        return false;
-    }
+    let Some(lanes) = register_width::<T>() else { return false };
     // An axis of length one has no stride to speak of.
     let unit = |axis: usize| job.c.strides()[axis] == 1 || job.c.shape()[axis] == 1;
     if !unit(1) {
@@ -261,6 +241,12 @@ pub(super) fn run<T: Scalar>(job: &mut Job<'_, T>) -> bool {
         return transposable && run(&mut job.transposed());
     }
     let ((m, k), n) = (job.a.dim(), job.b.ncols());
+    // Rows so short that they leave much of a register empty are computed as columns, where that reads rows of b.
+    let fills_more = 4 * n <= 3 * lanes && m > n && (4 * n <= lanes || m >= 2 * lanes);
+    if fills_more && k >= 32 && job.a.strides()[0] == 1 && !matches!(job.start, Start::Row(_)) {
+        run_narrow(job);
+        return true;
+    }
     let task = Task {
         m,
         n,
@@ -287,12 +273,39 @@ pub(super) fn run<T: Scalar>(job: &mut Job<'_, T>) -> bool {
             multiply::<pretend::Wide<T>, 8, 3, 16>(&task);
             return true;
         }
-        match instructions {
-            Instructions::Avx512 => T::multiply_avx512(&task),
+        match instructions() {
+            // Where n columns fill no more than half of a register, two of half the size are computed in its time.
+            Instructions::Avx512 if m == 1 || 2 * n > lanes => T::multiply_avx512(&task),
             _ => T::multiply_avx2(&task),
         }
     }
     true
+}
+
+/// c ← start + a·b by way of cᵀ, for fewer columns of c than a register holds.
+fn run_narrow<T: Scalar>(job: &mut Job<'_, T>) {
+    // Two tiles of the widest kind of register.
+    const WIDTH: usize = 96;
+    let mut numbers = [T::ZERO; 16 * WIDTH];
+    let (n, existing) = (job.b.ncols(), matches!(job.start, Start::Existing));
+    for (a, mut c) in job.a.axis_chunks_iter(Axis(0), WIDTH).zip(job.c.axis_chunks_iter_mut(Axis(0), WIDTH)) {
+        let shape = (n, a.nrows()).strides((WIDTH, 1));
+        let transposed = match ArrayViewMut2::from_shape(shape, &mut numbers) {
+            Ok(transposed) => transposed,
+            Err(error) => unreachable!("there is room for the columns: {error}"),
+        };
+        run(&mut Job { a: job.b.t(), b: a.t(), start: Start::Zero, c: transposed });
+        let (c_row, c) = (c.strides()[0], c.as_mut_ptr());
+        for (j, column) in numbers.chunks_exact(WIDTH).take(n).enumerate() {
+            for (i, &sum) in column[..a.nrows()].iter().enumerate() {
+                // SAFETY: c has so many rows and columns; its columns are contiguous.
+                unsafe {
+                    let c = c.offset(i as isize * c_row).add(j);
+                    *c = if existing { *c + sum } else { sum };
+                }
+            }
+        }
+    }
 }
 
 /// The inner sum is cut into blocks of this many terms, so that a panel of b stays in the nearest cache.
@@ -411,26 +424,26 @@ impl<T: Scalar, const R: usize> Strip<'_, T, R> {
             let mut a = first.offset(tile as isize * distance);
             let mut c = self.c.offset((tile * R) as isize * self.c_row);
             for _ in tile..whole {
-                self.any_tile::<V, R, C>(a, column, b, b_row, c);
+                V::tile::<R, R, C, false>(self, a, column, b, b_row, c);
                 a = a.wrapping_offset(distance);
                 c = c.wrapping_offset(R as isize * self.c_row);
             }
             let mut a = rest;
             let mut left = count - whole * R;
             while left >= 4 {
-                self.any_tile::<V, 4, C>(a, rest_column, b, b_row, c);
+                V::tile::<R, 4, C, false>(self, a, rest_column, b, b_row, c);
                 a = a.wrapping_offset(4 * row);
                 c = c.wrapping_offset(4 * self.c_row);
                 left -= 4;
             }
             if left >= 2 {
-                self.any_tile::<V, 2, C>(a, rest_column, b, b_row, c);
+                V::tile::<R, 2, C, false>(self, a, rest_column, b, b_row, c);
                 a = a.wrapping_offset(2 * row);
                 c = c.wrapping_offset(2 * self.c_row);
                 left -= 2;
             }
             if left == 1 {
-                self.any_tile::<V, 1, C>(a, rest_column, b, b_row, c);
+                V::tile::<R, 1, C, false>(self, a, rest_column, b, b_row, c);
             }
         }
     }
@@ -439,7 +452,8 @@ impl<T: Scalar, const R: usize> Strip<'_, T, R> {
     /// to the panel on the way.
     ///
     /// # Safety
-    /// From `a` and from `c` on there are H rows; each of the k rows of `b` holds `C` vectors.
+    /// From `a` and from `c` on there are H rows; each of the k rows of `b` holds `C` vectors, each row of `c` (and a
+    /// start row) `columns` numbers.
     #[inline(always)]
     unsafe fn tile<V: Compiled<Number = T>, const H: usize, const C: usize, const KEEP: bool>(
         &self,
@@ -491,72 +505,26 @@ impl<T: Scalar, const R: usize> Strip<'_, T, R> {
         }
     }
 
-    /// One full row of a tile.
+    /// One row of a tile, of which c may lack the last columns.
     ///
     /// # Safety
-    /// `c` (and a start row) holds `C` vectors.
+    /// `c` (and a start row) holds `C` vectors, or as many columns as there are.
     #[inline(always)]
     unsafe fn write<V: Compiled<Number = T>, const C: usize>(&self, sums: &[V; C], c: *mut T) {
         for (vector, &sum) in sums.iter().enumerate() {
+            let first = vector * V::N;
+            // Strips have as few vectors as hold their columns, so that only the last may reach beyond.
+            let count = if vector + 1 == C { self.columns - first } else { V::N };
             // SAFETY: the function's promise.
             unsafe {
-                let c = c.add(vector * V::N);
+                let c = c.add(first);
+                let load = |from: *const T| if count < V::N { V::load_first(from, count) } else { V::load(from) };
                 let sum = match self.start {
                     First::Zero => sum,
-                    First::Row(row) => sum.add(V::load(row.add(vector * V::N))),
-                    First::Existing => sum.add(V::load(c)),
+                    First::Row(row) => sum.add(load(row.add(first))),
+                    First::Existing => sum.add(load(c)),
                 };
-                sum.store(c);
-            }
-        }
-    }
-
-    /// [`tile`](Self::tile), also where it is wider than what is left of c: then it goes by way of a buffer.
-    ///
-    /// # Safety
-    /// As for [`tile`](Self::tile), but that rows of `c` and a start row hold `columns` elements.
-    #[inline(always)]
-    unsafe fn any_tile<V: Compiled<Number = T>, const H: usize, const C: usize>(
-        &self,
-        a: *const T,
-        a_column: isize,
-        b: *const T,
-        b_row: isize,
-        c: *mut T,
-    ) {
-        // SAFETY: the function's promise; the buffer holds eight rows of three vectors of the largest kind.
-        unsafe {
-            if self.columns == C * V::N {
-                return V::tile::<R, H, C, false>(self, a, a_column, b, b_row, c);
-            }
-            let mut buffer = MaybeUninit::<[T; 8 * 48]>::uninit();
-            let sums = buffer.as_mut_ptr().cast();
-            let whole = Strip { columns: C * V::N, c_row: (C * V::N) as isize, start: First::Zero, ..*self };
-            V::tile::<R, H, C, false>(&whole, a, a_column, b, b_row, sums);
-            V::write_part(self, sums, (H, C), c);
-        }
-    }
-
-    /// Adds the first of the columns of `sums` to the start.
-    ///
-    /// # Safety
-    /// Each row of `c` (and a start row) holds `columns` elements, and each of `sums` holds so many vectors.
-    #[inline(always)]
-    unsafe fn write_part<V: Compiled<Number = T>>(&self, sums: *const T, (rows, vectors): (usize, usize), c: *mut T) {
-        for r in 0..rows {
-            for vector in 0..vectors {
-                let (first, count) = (vector * V::N, self.columns - vector * V::N);
-                // SAFETY: the function's promise.
-                unsafe {
-                    let sum = V::load(sums.add(r * vectors * V::N + first));
-                    let c = c.offset(r as isize * self.c_row).add(first);
-                    let sum = match self.start {
-                        First::Zero => sum,
-                        First::Row(row) => sum.add(V::load_first(row.add(first), count)),
-                        First::Existing => sum.add(V::load_first(c, count)),
-                    };
-                    sum.store_first(c, count);
-                }
+                if count < V::N { sum.store_first(c, count) } else { sum.store(c) }
             }
         }
     }
