@@ -22,6 +22,8 @@ fn train(block: impl Block, shape: &[usize], batch_size: usize, threads: usize) 
 }
 
 fn same_on_all<B: Block>(block: fn() -> B, shape: &[usize], batch_size: usize) {
+    let network = Network::<f32>::build(Shape::new(shape).unwrap(), block(), Seed(7)).unwrap();
+    assert!(network.is_worth_sharing(batch_size), "too small to show anything");
     let one = train(block(), shape, batch_size, 1);
     for threads in [2, 3, 4, 8] {
         assert!(train(block(), shape, batch_size, threads) == one, "{threads} threads differ from one");
@@ -31,7 +33,7 @@ fn same_on_all<B: Block>(block: fn() -> B, shape: &[usize], batch_size: usize) {
 #[test]
 fn the_digits_network() {
     let mlp = || sequential![Affine::new(128), Relu, Dropout::new(0.2), Affine::new(64), Relu, Affine::new(10)];
-    same_on_all(mlp, &[64], 32);
+    same_on_all(mlp, &[64], 128);
 }
 
 /// Large enough that products, activations and the optimizer's pass are all split.

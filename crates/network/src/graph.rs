@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use downhill_layers::{ErasedLayer, Layer, MAX_INPUTS, Signature};
+use downhill_layers::{ErasedLayer, Layer, MAX_INPUTS, Parameter, Signature};
 use downhill_tensor::{Shape, ShapeError};
 
 /// Layers and how they are wired: a directed acyclic graph, in the order in which it runs.
@@ -266,6 +266,21 @@ impl Graph {
         Node(self.nodes.len() - 1)
     }
 
+    /// About how many multiply-adds the layer takes for one example.
+    fn work(&self, step: &Step) -> usize {
+        let signature = &step.signature;
+        let inputs = step.inputs.iter().map(|&node| self.nodes[node].len()).max().unwrap_or(0);
+        let output = signature.output().len();
+        // A table is only looked up.
+        let looks_up = (0..step.inputs.len()).any(|input| signature.whole_numbers_of(input).is_some());
+        let weights = signature.parameters().iter().filter(|weight| weight.shape.rank() > 1 && !looks_up);
+        // Every output is a sum over as many numbers as go in, and every input goes into as many as come out.
+        let products = weights
+            .map(|Parameter { fans, .. }| output.saturating_mul(fans.fan_in).max(inputs.saturating_mul(fans.fan_out)));
+        // A function of one number takes as long as some multiply-adds.
+        products.fold(8 * inputs.max(output), usize::saturating_add)
+    }
+
     /// What must run, in order, to have `output`; whatever it does not depend on is left out.
     pub(crate) fn program(&self, output: Node) -> Result<Program, ShapeError> {
         let fail = |reason: String| ShapeError::Setting { by: "the graph", reason };
@@ -288,7 +303,8 @@ impl Graph {
             return Err(fail(format!("a network has from 1 to {MAX_INPUTS} inputs, but this one has {inputs}")));
         }
         let choosy = (0..steps.len()).filter(|&step| steps[step].signature.is_choosy()).collect();
-        Ok(Program { nodes: self.nodes.clone(), inputs: self.inputs.clone(), steps, choosy, output: output.0 })
+        let work = steps.iter().map(|step| self.work(step)).fold(0, usize::saturating_add);
+        Ok(Program { nodes: self.nodes.clone(), inputs: self.inputs.clone(), steps, choosy, output: output.0, work })
     }
 }
 
@@ -305,6 +321,8 @@ pub(crate) struct Program {
     pub(crate) choosy: Vec<usize>,
     /// The node that is the prediction.
     pub(crate) output: usize,
+    /// About how many multiply-adds a forward pass takes for one example.
+    pub(crate) work: usize,
 }
 
 impl Program {

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 
 use downhill_layers::{Inputs, Mode, Parameter};
 use downhill_optim::Segment;
-use downhill_tensor::{Batch, Buffer, Scalar, Seed, Shape, ShapeError};
+use downhill_tensor::{Batch, Buffer, Scalar, Seed, Shape, ShapeError, threads};
 use ndarray::{Array2, ArrayView, ArrayView1, ArrayViewD, ArrayViewMutD, Dimension, IxDyn};
 
 use crate::graph::{Program, Step, at};
@@ -265,7 +265,12 @@ impl<T: Scalar> Network<T> {
         let examples = self.check(theta, x)?;
         self.admit(x, examples, mode)?;
         workspace.reserve(&self.program, examples);
-        self.model(theta).forward(x, workspace, mode, |step, y| observe(&step.name, y));
+        let mut pass = || self.model(theta).forward(x, workspace, mode, |step, y| observe(&step.name, y));
+        if mode.is_training() {
+            self.in_step(examples, pass)
+        } else {
+            pass()
+        }
         Ok(())
     }
 
@@ -305,8 +310,23 @@ impl<T: Scalar> Network<T> {
                 got: examples,
             });
         }
-        self.model(theta).backward(&x, workspace);
+        self.in_step(examples, || self.model(theta).backward(&x, workspace));
         Ok(())
+    }
+
+    /// Whether a training step on so many examples is large enough for threads to share it.
+    ///
+    /// Below, its passes use the calling thread alone: what one thread has written the others would have to fetch, which
+    /// takes longer than to compute it. A prediction changes no parameters, and is shared from smaller sizes on.
+    #[must_use]
+    pub fn is_worth_sharing(&self, examples: usize) -> bool {
+        /// Multiply-adds of a forward pass, of about 120 µs for a whole step on one thread.
+        const SMALL: usize = 2_000_000;
+        self.program.work.saturating_mul(examples) >= SMALL
+    }
+
+    fn in_step(&self, examples: usize, pass: impl FnOnce()) {
+        if self.is_worth_sharing(examples) { pass() } else { threads::alone(pass) }
     }
 
     /// Takes what the last training pass has seen into the running statistics of the layers that keep any.

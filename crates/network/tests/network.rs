@@ -1,15 +1,15 @@
 //! Wiring, shapes, names, and passes of whole networks.
 
 use downhill_layers::{
-    Add, Affine, Backward, Concat, Dropout, Embedding, Flatten, Forward, Gelu, Inputs, Layer, Mode, Relu, Reshape,
-    Sigmoid, Signature, Softmax, Tanh, sole,
+    Add, Affine, Backward, Concat, Conv2d, Dropout, Embedding, Flatten, Forward, Gelu, Inputs, Layer, Mode, Relu,
+    Reshape, Sigmoid, Signature, Softmax, Tanh, sole,
 };
 use downhill_losses::{MeanSquaredError, SoftmaxCrossEntropy, Target};
 use downhill_network::{Block, Frozen, Graph, Network, Purpose, Residual, Sequential, Shared, branches, sequential};
 #[cfg(feature = "serde")]
 use downhill_network::{Named, NetworkDescription};
 use downhill_optim::{Optimizer, Sgd};
-use downhill_tensor::{Batch, Scalar, Seed, Shape, ShapeError};
+use downhill_tensor::{Batch, Scalar, Seed, Shape, ShapeError, threads};
 use ndarray::{Array2, Array4, array};
 
 fn build(input: impl Into<Shape>, block: impl Block) -> Network<f64> {
@@ -320,6 +320,47 @@ fn one_network_serves_many_threads() {
             scope.spawn(|| (0..50).for_each(|_| assert_eq!(network.predict(x.view()).unwrap(), expected)));
         }
     });
+}
+
+#[test]
+fn a_small_step_stays_on_its_thread_and_a_prediction_need_not() {
+    /// As many as threads may share its work.
+    #[derive(Clone, Debug)]
+    struct Count;
+    impl Layer for Count {
+        fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+            Ok(Signature::new("Count", sole("Count", inputs)?))
+        }
+        fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+            pass.y.slice().fill(T::of(threads::current() as f64));
+        }
+        fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+            if let Some(dx) = pass.dx.get(0) {
+                dx.slice().fill(T::of(threads::current() as f64));
+            }
+        }
+    }
+    let network = build([100], sequential![Affine::new(200), Count]);
+    // 20,000 multiply-adds for each example, and some for the loops beside.
+    assert!(!network.is_worth_sharing(50) && network.is_worth_sharing(100));
+    for (examples, in_training) in [(50, 1.0), (100, 2.0)] {
+        let x = vec![0.0; examples * 100];
+        let x = Batch::new(&x, examples, [100]).unwrap();
+        let mut workspace = network.workspace(Purpose::Training);
+        threads::Threads::new(2).unwrap().run(|| {
+            for (mode, seen) in [(Mode::Evaluation, 2.0), (Mode::Training { step: 0 }, in_training)] {
+                let y = network.forward(network.parameters(), x, &mut workspace, mode).unwrap();
+                assert_eq!(y.slice()[0], seen, "{examples} examples, {mode:?}");
+            }
+            network.backward(network.parameters(), x, &mut workspace).unwrap();
+        });
+        let biases = &workspace.gradient()[100 * 200..];
+        assert_eq!(biases[0], in_training * examples as f64);
+    }
+    let images = |layer: Conv2d| build([3, 32, 32], sequential![layer]);
+    assert!(!images(Conv2d::new(4, 3)).is_worth_sharing(1) && images(Conv2d::new(128, 3)).is_worth_sharing(1));
+    // A table is looked up, however long it is.
+    assert!(!build([8], sequential![Embedding::new(100_000, 4)]).is_worth_sharing(100));
 }
 
 #[test]

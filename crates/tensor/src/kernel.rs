@@ -246,14 +246,14 @@ pub fn vectorized<K: Kernel>(kernel: K) -> K::Output {
 
 /// Runs `kernel`, shared among the current threads where each gets at least `grain` elements.
 pub fn parallel<K: Divisible>(kernel: K, grain: usize) {
-    let pieces = threads::current().min(kernel.len() / grain.max(1));
+    let pieces = threads::for_pass(kernel.len()).min(kernel.len() / grain.max(1));
     share(kernel, pieces, ALIGNMENT);
 }
 
 /// Runs `kernel`, whose elements are whole runs of numbers, shared among the current threads where the
 /// whole `work`, counted in simple operations on a number, is large enough for a fork to pay.
 pub fn parallel_runs<K: Divisible>(kernel: K, work: usize) {
-    let pieces = threads::current().min(kernel.len()).min(work / elementwise::GRAIN);
+    let pieces = threads::for_pass(work).min(kernel.len()).min(work / elementwise::GRAIN);
     share(kernel, pieces, 1);
 }
 

@@ -361,7 +361,7 @@ fn tree<S: Scalar>(
     }
     let middle = range.start + (range.len() / 2).next_multiple_of(BLOCK);
     let (left, right) = (range.start..middle, middle..range.end);
-    let (left, right) = if range.len() >= 2 * GRAIN {
+    let (left, right) = if range.len() >= 2 * GRAIN && threads::for_pass(range.len()) > 1 {
         threads::join(|| tree(left, block, join), || tree(right, block, join))
     } else {
         (tree(left, block, join), tree(right, block, join))

@@ -3,6 +3,8 @@
 //! Nothing forks outside [`Threads::run`]: a loop enters the pool once, and everything within it may split.
 //! Work is split over output elements, never over a sum, so results are the same bits for any number of threads.
 
+#[cfg(feature = "threads")]
+use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 #[cfg(feature = "threads")]
@@ -123,11 +125,68 @@ impl Threads {
 #[inline]
 pub fn current() -> usize {
     #[cfg(feature = "threads")]
-    if rayon::current_thread_index().is_some() {
+    if ALONE.get() != Alone::Now && rayon::current_thread_index().is_some() {
         return rayon::current_num_threads();
     }
     1
 }
+
+/// Whether this thread works [`alone`].
+#[cfg(feature = "threads")]
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Alone {
+    Now,
+    /// It did, and has not forked since.
+    Before,
+    No,
+}
+
+#[cfg(feature = "threads")]
+thread_local!(static ALONE: Cell<Alone> = const { Cell::new(Alone::No) });
+
+/// Runs `work` on this thread, whatever threads there are: for work so small that it takes longer to share it, because
+/// what one thread has written the others must fetch.
+///
+/// What it leaves lies near this thread's processor. So until the next fork, passes over no more than half a million
+/// numbers are not shared either, as that of an optimizer over a gradient.
+pub fn alone<R>(work: impl FnOnce() -> R) -> R {
+    #[cfg(feature = "threads")]
+    {
+        /// Ends it also on the way out of a panic.
+        struct End(Alone);
+
+        impl Drop for End {
+            fn drop(&mut self) {
+                ALONE.set(self.0);
+            }
+        }
+
+        let _end = End(match ALONE.replace(Alone::Now) {
+            Alone::Now => Alone::Now,
+            Alone::Before | Alone::No => Alone::Before,
+        });
+        work()
+    }
+    #[cfg(not(feature = "threads"))]
+    work()
+}
+
+/// How many threads may share a pass over so many numbers.
+#[must_use]
+#[inline]
+pub fn for_pass(numbers: usize) -> usize {
+    #[cfg(feature = "threads")]
+    if numbers <= NEAR && ALONE.get() == Alone::Before {
+        return 1;
+    }
+    #[cfg(not(feature = "threads"))]
+    let _ = numbers;
+    current()
+}
+
+/// More numbers than this lie in memory that is equally far from all processors.
+#[cfg(feature = "threads")]
+const NEAR: usize = 512 * 1024;
 
 /// Runs both, side by side where there are threads for it.
 pub fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
@@ -157,6 +216,7 @@ impl<F: FnMut() + Send> Task for F {
 pub(crate) fn fork(a: &mut dyn Task, b: &mut dyn Task) {
     #[cfg(feature = "threads")]
     if current() > 1 {
+        ALONE.set(Alone::No);
         return awake::fork(a, b);
     }
     a.run();
@@ -297,6 +357,21 @@ mod tests {
         assert_eq!(current(), 1);
         assert_eq!(Threads::new(3).unwrap().run(current), 3);
         assert_eq!(Threads::one().run(current), 1);
+    }
+
+    #[cfg(feature = "threads")]
+    #[test]
+    fn work_alone_does_not_fork_and_what_it_left_is_not_shared_until_a_fork() {
+        Threads::new(2).unwrap().run(|| {
+            assert_eq!((alone(current), current()), (1, 2));
+            assert_eq!(alone(|| alone(current) + current()), 2);
+            assert_eq!((for_pass(1000), for_pass(10_000_000)), (1, 2));
+            join(|| (), || ());
+            assert_eq!(for_pass(1000), 2);
+            let panics = std::panic::catch_unwind(|| alone(|| std::panic::resume_unwind(Box::new("as planned"))));
+            assert!(panics.is_err());
+            assert_eq!(current(), 2);
+        });
     }
 
     /// The sum of a range, by a tree of forks.

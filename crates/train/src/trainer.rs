@@ -364,11 +364,9 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         Ok(())
     }
 
-    /// A step of about six operations for each parameter and example must be worth a fork in every layer.
+    /// All, where a step is worth sharing.
     fn choose_threads(&self, network: &Network<T>) -> Result<Threads, TrainError> {
-        const WORTH_FORKING: usize = 20_000_000;
-        let operations = network.parameters().len().saturating_mul(6).saturating_mul(self.batch_size);
-        Ok(if operations < WORTH_FORKING { Threads::one() } else { Threads::all()? })
+        Ok(if network.is_worth_sharing(self.batch_size) { Threads::all()? } else { Threads::one() })
     }
 
     /// Clips the gradient as asked; `false` where its norm is not finite, so that no step may be taken.
