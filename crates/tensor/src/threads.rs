@@ -22,7 +22,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Threads {
     #[cfg(feature = "threads")]
-    pool: Option<Arc<rayon::ThreadPool>>,
+    pool: Option<Arc<rayon_core::ThreadPool>>,
 }
 
 /// Why threads could not be started.
@@ -77,7 +77,7 @@ impl Threads {
 
     #[cfg(feature = "threads")]
     fn start(count: usize) -> Result<Self, ThreadsError> {
-        let pool = rayon::ThreadPoolBuilder::new()
+        let pool = rayon_core::ThreadPoolBuilder::new()
             .num_threads(count)
             .thread_name(|index| format!("downhill-{index}"))
             .build()
@@ -125,8 +125,8 @@ impl Threads {
 #[inline]
 pub fn current() -> usize {
     #[cfg(feature = "threads")]
-    if ALONE.get() != Alone::Now && rayon::current_thread_index().is_some() {
-        return rayon::current_num_threads();
+    if ALONE.get() != Alone::Now && rayon_core::current_thread_index().is_some() {
+        return rayon_core::current_num_threads();
     }
     1
 }
@@ -237,7 +237,7 @@ mod awake {
     use std::thread::{sleep, yield_now};
     use std::time::Duration;
 
-    use rayon::Yield;
+    use rayon_core::Yield;
 
     use super::Task;
 
@@ -279,9 +279,9 @@ mod awake {
             return work();
         }
         let over = Arc::new(AtomicBool::new(false));
-        for _ in 1..rayon::current_num_threads() {
+        for _ in 1..rayon_core::current_num_threads() {
             let over = Arc::clone(&over);
-            rayon::spawn(move || look_for_work(&over));
+            rayon_core::spawn(move || look_for_work(&over));
         }
         let _over = Flag(&over);
         work()
@@ -301,7 +301,7 @@ mod awake {
     /// Both tasks; the second on whichever thread is free first.
     pub(super) fn fork(a: &mut dyn Task, b: &mut dyn Task) {
         let (taken, done) = (AtomicBool::new(false), AtomicBool::new(false));
-        rayon::join(
+        rayon_core::join(
             || {
                 a.run();
                 // The pool's own wait would put this thread to sleep.
@@ -328,7 +328,7 @@ mod awake {
     impl Idle {
         /// Does a piece of the pool's work, or else pauses: the longer there was none, the longer.
         fn pause(&mut self) {
-            if rayon::yield_now() == Some(Yield::Executed) {
+            if rayon_core::yield_now() == Some(Yield::Executed) {
                 self.rounds = 0;
                 return;
             }

@@ -231,6 +231,7 @@ enum First<T> {
 }
 
 /// Computes the job and says so, or leaves it alone where this machine or the strides are not made for it.
+#[inline(never)]
 pub(super) fn run<T: Scalar>(job: &mut Job<'_, T>) -> bool {
     let Some(lanes) = register_width::<T>() else { return false };
     // An axis of length one has no stride to speak of.
@@ -296,12 +297,12 @@ fn run_narrow<T: Scalar>(job: &mut Job<'_, T>) {
         };
         run(&mut Job { a: job.b.t(), b: a.t(), start: Start::Zero, c: transposed });
         let (c_row, c) = (c.strides()[0], c.as_mut_ptr());
-        for (j, column) in numbers.chunks_exact(WIDTH).take(n).enumerate() {
-            for (i, &sum) in column[..a.nrows()].iter().enumerate() {
-                // SAFETY: c has so many rows and columns; its columns are contiguous.
+        for i in 0..a.nrows() {
+            for j in 0..n {
+                // SAFETY: c has so many rows and columns, and its columns are contiguous; j < 16 and i < WIDTH.
                 unsafe {
-                    let c = c.offset(i as isize * c_row).add(j);
-                    *c = if existing { *c + sum } else { sum };
+                    let (sum, c) = (numbers.as_ptr().add(j * WIDTH + i), c.offset(i as isize * c_row).add(j));
+                    *c = if existing { *c + *sum } else { *sum };
                 }
             }
         }
