@@ -1,4 +1,6 @@
 use std::ops::Range;
+#[cfg(target_arch = "x86_64")]
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::{elementwise, threads};
 
@@ -306,12 +308,13 @@ pub fn prefetch<T>(numbers: &[T]) {
 
 /// The instruction sets that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
 pub(crate) enum Instructions {
-    Portable,
+    Portable = 1,
     #[cfg(target_arch = "x86_64")]
-    Avx2,
+    Avx2 = 2,
     #[cfg(target_arch = "x86_64")]
-    Avx512,
+    Avx512 = 3,
 }
 
 /// The best instruction set that this machine has.
@@ -319,17 +322,35 @@ pub(crate) enum Instructions {
 pub(crate) fn instructions() -> Instructions {
     #[cfg(target_arch = "x86_64")]
     {
-        // The standard library asks the processor once and keeps the answer.
-        if is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512vl")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512bw")
-        {
-            return Instructions::Avx512;
+        // One number to look at, where the standard library would look at one for each feature.
+        static KNOWN: AtomicU8 = AtomicU8::new(0);
+        match KNOWN.load(Ordering::Relaxed) {
+            3 => Instructions::Avx512,
+            2 => Instructions::Avx2,
+            1 => Instructions::Portable,
+            _ => {
+                let best = ask_processor();
+                KNOWN.store(best as u8, Ordering::Relaxed);
+                best
+            }
         }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            return Instructions::Avx2;
-        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    Instructions::Portable
+}
+
+#[cfg(target_arch = "x86_64")]
+#[cold]
+fn ask_processor() -> Instructions {
+    if is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512bw")
+    {
+        return Instructions::Avx512;
+    }
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        return Instructions::Avx2;
     }
     Instructions::Portable
 }

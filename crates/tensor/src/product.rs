@@ -69,7 +69,8 @@ pub fn product<T: Scalar>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, start: Sta
         return job.write_start();
     }
     // Chosen by the whole problem, before it is cut, so that the choice does not depend on threads.
-    let run = if m == 1 || n == 1 || k == 1 { vector::run } else { run_matrix };
+    // Rows of an outer product that fill a few registers are no pass over memory.
+    let run = if m == 1 || n == 1 || (k == 1 && n > 64) { vector::run } else { run_matrix };
     if m > 1 && m.saturating_mul(n) <= FEW && k >= 2 * TALL {
         return tall(job, run);
     }

@@ -40,10 +40,11 @@ impl<T: Scalar, const R: usize> Rows<T, R> {
     /// Whether tile after tile would read a from far apart: lines of the cache of which a tile uses a part, each on
     /// a page of its own, or rows that share a few sets of the cache.
     pub(super) fn is_worth_copying(&self, columns: usize) -> bool {
-        let used_again = columns >= 64 && self.count >= 4 * R;
-        let by_columns = self.row == 1 && self.k >= 64;
-        let colliding = self.column == 1 && self.row * size_of::<T>() as isize % 2048 == 0 && self.k >= 64;
-        used_again && (by_columns || colliding)
+        let many = self.count >= 4 * R && self.k >= 64;
+        let by_columns = self.row == 1 && columns >= 64;
+        // Those that miss the first cache are still in the second, so that their copy must be used more often.
+        let colliding = self.column == 1 && self.row * size_of::<T>() as isize % 2048 == 0 && columns >= 256;
+        many && (by_columns || colliding)
     }
 
     /// Copies the rows: where columns are contiguous, into panels of R rows, and else row by row.
