@@ -266,46 +266,51 @@ impl<T: Scalar> Kernel for ColumnSums<'_, T> {
 
     #[inline(always)]
     fn run(self) {
-        // A strip of columns stays in registers while the rows go by.
         let mut first = self.first;
-        let (strips, rest) = self.y.as_chunks_mut::<LANES>();
+        let (strips, rest) = self.y.as_chunks_mut();
         for strip in strips {
-            let mut sums = [T::ZERO; LANES];
-            for row in self.data.chunks_exact(self.columns) {
-                for (sum, &x) in sums.iter_mut().zip(&row[first..first + LANES]) {
-                    *sum += x;
-                }
-            }
-            *strip = sums;
+            *strip = strip_sums(self.data, self.columns, first);
             first += LANES;
         }
-        if rest.is_empty() {
-            return;
+        if !rest.is_empty() {
+            narrow_strip_sums(self.data, self.columns, first, rest);
         }
-        // Of few columns in all, several rows at a time.
-        let together = if rest.len() == self.columns { LANES / self.columns } else { 1 };
-        let group = together * self.columns;
-        // All lanes at once, while there are numbers for them: nobody reads the sums of those beyond the strip.
-        let whole = (self.data.len() + group).saturating_sub(group.max(first + LANES)) / group;
-        let mut lanes = [T::ZERO; LANES];
-        for index in 0..whole {
-            for (sum, &x) in lanes.iter_mut().zip(&self.data[index * group + first..][..LANES]) {
-                *sum += x;
-            }
-        }
-        // Copied as a whole: of an array that is cut, the compiler would keep every number in a register of its own.
-        let mut sums = lanes;
-        let sums = &mut sums[..together * rest.len()];
-        let groups = self.data[whole * group..].chunks_exact(group);
-        let left = groups.remainder().chunks_exact(self.columns);
-        groups.for_each(|rows| add_to(sums, &rows[first..]));
-        let (row, others) = sums.split_at(rest.len());
-        rest.copy_from_slice(row);
-        if self.data.len() >= group {
-            others.chunks_exact(rest.len()).for_each(|row| add_to(rest, row));
-        }
-        left.for_each(|row| add_to(rest, &row[first..]));
     }
+}
+
+/// The sums of `LANES` columns from `first` on, which stay in registers while the rows go by.
+#[inline(always)]
+fn strip_sums<T: Scalar>(data: &[T], columns: usize, first: usize) -> [T; LANES] {
+    let mut sums = [T::ZERO; LANES];
+    for row in data.chunks_exact(columns) {
+        add_to(&mut sums, &row[first..first + LANES]);
+    }
+    sums
+}
+
+/// The sums of fewer columns, the last; of all that there are, several rows at a time.
+#[inline(always)]
+fn narrow_strip_sums<T: Scalar>(data: &[T], columns: usize, first: usize, strip: &mut [T]) {
+    let together = if strip.len() == columns { LANES / columns } else { 1 };
+    let group = together * columns;
+    // All lanes at once, while there are numbers for them: nobody reads the sums of those beyond the strip.
+    let whole = (data.len() + group).saturating_sub(group.max(first + LANES)) / group;
+    let mut lanes = [T::ZERO; LANES];
+    for index in 0..whole {
+        add_to(&mut lanes, &data[index * group + first..][..LANES]);
+    }
+    // Copied as a whole: of an array that is cut, the compiler would keep every number in a register of its own.
+    let mut sums = lanes;
+    let sums = &mut sums[..together * strip.len()];
+    let groups = data[whole * group..].chunks_exact(group);
+    let left = groups.remainder().chunks_exact(columns);
+    groups.for_each(|rows| add_to(sums, &rows[first..]));
+    let (row, others) = sums.split_at(strip.len());
+    strip.copy_from_slice(row);
+    if data.len() >= group {
+        others.chunks_exact(strip.len()).for_each(|row| add_to(strip, row));
+    }
+    left.for_each(|row| add_to(strip, &row[first..]));
 }
 
 #[inline(always)]
