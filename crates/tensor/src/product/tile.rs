@@ -500,32 +500,36 @@ impl<T: Scalar, const R: usize> Strip<'_, T, R> {
                     panel = panel.add(C * V::N);
                 }
             }
+            let whole = self.columns >= C * V::N;
             for (r, sums) in sums.iter().enumerate() {
-                self.write(sums, c.offset(r as isize * self.c_row));
+                let c = c.offset(r as isize * self.c_row);
+                if whole { self.write::<V, C, true>(sums, c) } else { self.write::<V, C, false>(sums, c) }
             }
         }
     }
 
-    /// One row of a tile, of which c may lack the last columns.
+    /// One row of a tile, of which c has all columns if `WHOLE`.
     ///
     /// # Safety
     /// `c` (and a start row) holds `C` vectors, or as many columns as there are.
     #[inline(always)]
-    unsafe fn write<V: Compiled<Number = T>, const C: usize>(&self, sums: &[V; C], c: *mut T) {
+    unsafe fn write<V: Compiled<Number = T>, const C: usize, const WHOLE: bool>(&self, sums: &[V; C], c: *mut T) {
         for (vector, &sum) in sums.iter().enumerate() {
             let first = vector * V::N;
             // Strips have as few vectors as hold their columns, so that only the last may reach beyond.
-            let count = if vector + 1 == C { self.columns - first } else { V::N };
+            let full = WHOLE || vector + 1 < C;
             // SAFETY: the function's promise.
             unsafe {
                 let c = c.add(first);
-                let load = |from: *const T| if count < V::N { V::load_first(from, count) } else { V::load(from) };
+                let load = |from: *const T| {
+                    if full { V::load(from) } else { V::load_first(from, self.columns - first) }
+                };
                 let sum = match self.start {
                     First::Zero => sum,
                     First::Row(row) => sum.add(load(row.add(first))),
                     First::Existing => sum.add(load(c)),
                 };
-                if count < V::N { sum.store_first(c, count) } else { sum.store(c) }
+                if full { sum.store(c) } else { sum.store_first(c, self.columns - first) }
             }
         }
     }
