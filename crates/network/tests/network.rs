@@ -343,12 +343,15 @@ fn a_small_step_stays_on_its_thread_and_a_prediction_need_not() {
     let network = build([100], sequential![Affine::new(200), Count]);
     // 20,000 multiply-adds for each example, and some for the loops beside.
     assert!(!network.is_worth_sharing(50) && network.is_worth_sharing(100));
-    for (examples, in_training) in [(50, 1.0), (100, 2.0)] {
+    // Without the feature there is only one.
+    let two = threads::Threads::new(2).unwrap();
+    let all = two.count() as f64;
+    for (examples, in_training) in [(50, 1.0), (100, all)] {
         let x = vec![0.0; examples * 100];
         let x = Batch::new(&x, examples, [100]).unwrap();
         let mut workspace = network.workspace(Purpose::Training);
-        threads::Threads::new(2).unwrap().run(|| {
-            for (mode, seen) in [(Mode::Evaluation, 2.0), (Mode::Training { step: 0 }, in_training)] {
+        two.run(|| {
+            for (mode, seen) in [(Mode::Evaluation, all), (Mode::Training { step: 0 }, in_training)] {
                 let y = network.forward(network.parameters(), x, &mut workspace, mode).unwrap();
                 assert_eq!(y.slice()[0], seen, "{examples} examples, {mode:?}");
             }
