@@ -248,14 +248,12 @@ pub fn vectorized<K: Kernel>(kernel: K) -> K::Output {
 
 /// Runs `kernel`, shared among the current threads where each gets at least `grain` elements.
 pub fn parallel<K: Divisible>(kernel: K, grain: usize) {
-    match kernel.len() / grain.max(1) {
+    let pieces = match kernel.len() / grain.max(1) {
         // A small loop doesn't even ask.
-        0 | 1 => vectorized(kernel),
-        pieces => {
-            let pieces = pieces.min(threads::for_pass(kernel.len()));
-            share(kernel, pieces, ALIGNMENT);
-        }
-    }
+        0 | 1 => 1,
+        pieces => pieces.min(threads::for_pass(kernel.len())),
+    };
+    share(kernel, pieces, ALIGNMENT);
 }
 
 /// Runs `kernel`, whose elements are whole runs of numbers, shared among the current threads where the
