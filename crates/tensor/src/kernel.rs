@@ -1,6 +1,6 @@
 use std::ops::Range;
 #[cfg(target_arch = "x86_64")]
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::OnceLock;
 
 use crate::{elementwise, threads};
 
@@ -312,13 +312,12 @@ pub fn prefetch<T>(numbers: &[T]) {
 
 /// The instruction sets that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
 pub(crate) enum Instructions {
-    Portable = 1,
+    Portable,
     #[cfg(target_arch = "x86_64")]
-    Avx2 = 2,
+    Avx2,
     #[cfg(target_arch = "x86_64")]
-    Avx512 = 3,
+    Avx512,
 }
 
 /// The best instruction set that this machine has.
@@ -326,18 +325,9 @@ pub(crate) enum Instructions {
 pub(crate) fn instructions() -> Instructions {
     #[cfg(target_arch = "x86_64")]
     {
-        // One number to look at, where the standard library would look at one for each feature.
-        static KNOWN: AtomicU8 = AtomicU8::new(0);
-        match KNOWN.load(Ordering::Relaxed) {
-            3 => Instructions::Avx512,
-            2 => Instructions::Avx2,
-            1 => Instructions::Portable,
-            _ => {
-                let best = ask_processor();
-                KNOWN.store(best as u8, Ordering::Relaxed);
-                best
-            }
-        }
+        // One thing to look at, where the standard library would look at one for each feature.
+        static BEST: OnceLock<Instructions> = OnceLock::new();
+        *BEST.get_or_init(ask_processor)
     }
     #[cfg(not(target_arch = "x86_64"))]
     Instructions::Portable
