@@ -5,6 +5,7 @@
 
 mod cell;
 mod gru;
+mod lanes;
 mod layer;
 mod lstm;
 mod rnn;

@@ -65,20 +65,16 @@ impl Walk {
 impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>)> for Walk {
     #[inline(always)]
     fn sweep(self, (x, y): (Runs<'_, T>, RunsMut<'_, T>)) {
-        let last = self.rank - 1;
-        let (length, stride) = (self.lengths[last], self.strides[last]);
+        // The last two axes are a matrix; where there is but one, a matrix of one row.
+        let outer = self.rank.saturating_sub(2);
+        let (rows, row) = if self.rank > 1 { (self.lengths[outer], self.strides[outer]) } else { (1, 0) };
+        let (columns, column) = (self.lengths[self.rank - 1], self.strides[self.rank - 1]);
         for (x, y) in x.iter().zip(y.iter_mut()) {
             let (mut place, mut start) = ([0; MAX_RANK], 0);
-            for y in y.chunks_exact_mut(length) {
-                if stride == 1 {
-                    y.copy_from_slice(&x[start..start + length]);
-                } else {
-                    for (y, x) in y.iter_mut().zip(x[start..].iter().step_by(stride)) {
-                        *y = *x;
-                    }
-                }
-                // The next place, the last axis but one turning fastest.
-                for axis in (0..last).rev() {
+            for y in y.chunks_exact_mut(rows * columns) {
+                copy_matrix(&x[start..], (row, column), y, columns);
+                // The next place, the last axis before the matrix turning fastest.
+                for axis in (0..outer).rev() {
                     place[axis] += 1;
                     start += self.strides[axis];
                     if place[axis] < self.lengths[axis] {
@@ -88,6 +84,33 @@ impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>)> for Walk {
                     place[axis] = 0;
                 }
             }
+        }
+    }
+}
+
+/// y, rows of so many columns, from x, where rows and columns lie so far apart.
+#[inline(always)]
+fn copy_matrix<T: Scalar>(x: &[T], (row, column): (usize, usize), y: &mut [T], columns: usize) {
+    // Of each line of the cache that is read all is used at once, and a square's rows of y stay near.
+    const SQUARE: usize = 16;
+    if row == 1 && column != 1 {
+        let rows = y.len() / columns;
+        for first_row in (0..rows).step_by(SQUARE) {
+            let count = SQUARE.min(rows - first_row);
+            for c in 0..columns {
+                let from = &x[first_row + c * column..][..count];
+                let to = y[first_row * columns + c..].iter_mut().step_by(columns);
+                to.zip(from).for_each(|(y, &x)| *y = x);
+            }
+        }
+        return;
+    }
+    for (r, y) in y.chunks_exact_mut(columns).enumerate() {
+        let x = &x[r * row..];
+        if column == 1 {
+            y.copy_from_slice(&x[..columns]);
+        } else {
+            y.iter_mut().zip(x.iter().step_by(column)).for_each(|(y, &x)| *y = x);
         }
     }
 }

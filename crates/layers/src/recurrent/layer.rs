@@ -1,6 +1,7 @@
 use std::mem;
 use std::ops::Range;
 
+use downhill_tensor::permute::permute;
 use downhill_tensor::product::{Start, product};
 use downhill_tensor::{Init, Scalar, Shape, ShapeError, parallel_runs, reduce};
 use ndarray::{ArrayBase, ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3, Axis, Ix3, RawData, Slice};
@@ -464,8 +465,7 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
                     let to = three_mut(dstate, (1, examples, hidden));
                     copy_rows(columns(from, direction, hidden), to);
                 }
-                let w = pass.params.matrix(first + 1);
-                two_mut(w_t, (gates, hidden)).assign(&w.t());
+                permute(pass.params.vector(first + 1), [hidden, gates].into(), &[1, 0], &mut w_t[..gates * hidden]);
                 let dy = three(dy, (steps, examples, self.width()));
                 let time = BackThroughTime {
                     cell: &self.cell,

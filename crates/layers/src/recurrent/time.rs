@@ -7,9 +7,7 @@ use downhill_tensor::{Divisible, Kernel, Scalar, prefetch};
 use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3, Axis};
 
 use super::Cell;
-
-/// Hidden units that are computed together.
-const LANES: usize = 16;
+use super::lanes::{LANES, Lanes, vectors, vectors_mut};
 
 /// Threads share examples in groups of this many. None is left with one example of several, because a product with one
 /// row adds up in another order.
@@ -67,8 +65,8 @@ impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: us
     #[inline(always)]
     fn run(mut self) {
         let (steps, examples, hidden) = self.h.dim();
-        let (mut x, mut v) = ([[T::ZERO; LANES]; GATES], [[T::ZERO; LANES]; GATES]);
-        let (mut s, mut k) = ([[T::ZERO; LANES]; STATE], [[T::ZERO; LANES]; KEPT]);
+        let (mut x, mut v) = (Lanes::<T, GATES>::zero(), Lanes::<T, GATES>::zero());
+        let (mut s, mut k) = (Lanes::<T, STATE>::zero(), Lanes::<T, KEPT>::zero());
         self.state.fill(T::ZERO);
         for passed in 0..steps {
             let step = self.way.step(passed, steps);
@@ -86,26 +84,25 @@ impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: us
                     h[row..row + hidden].fill(T::ZERO);
                     continue;
                 }
-                let from_h = &from_h[GATES * row..][..GATES * hidden];
+                let from_h: [_; GATES] = vectors(&from_h[GATES * row..], hidden);
                 let (kept, next) = kept[KEPT * row..].split_at_mut(KEPT * hidden);
+                let mut kept: [_; KEPT] = vectors_mut(kept, hidden);
+                let mut state = state.each_mut().map(|state| &mut state[row..][..hidden]);
+                let h = &mut h[row..][..hidden];
                 prefetch(&next[..next.len().min(KEPT * hidden)]);
                 for unit in (0..hidden).step_by(LANES) {
-                    let width = LANES.min(hidden - unit);
-                    load(kept, hidden, unit, width, &mut x);
-                    load(from_h, hidden, unit, width, &mut v);
-                    for (state, lanes) in state.iter().zip(&mut s) {
-                        load_lanes(&state[row + unit..][..width], lanes);
-                    }
+                    let whole = hidden - unit >= LANES;
+                    x.load(&kept, unit, whole);
+                    v.load(&from_h, unit, whole);
+                    s.load(&state, unit, whole);
                     for lane in 0..LANES {
-                        let (state, keep) = self.cell.forward(pick(&x, lane), pick(&v, lane), pick(&s, lane));
-                        put(state, &mut s, lane);
-                        put(keep, &mut k, lane);
+                        let (state, keep) = self.cell.forward(x.pick(lane), v.pick(lane), s.pick(lane));
+                        s.put(lane, state);
+                        k.put(lane, keep);
                     }
-                    store(&k, hidden, unit, width, kept);
-                    for (lanes, state) in s.iter().zip(&mut state) {
-                        store_lanes(lanes, &mut state[row + unit..][..width]);
-                    }
-                    store_lanes(&s[0], &mut h[row + unit..][..width]);
+                    k.store(&mut kept, unit, whole);
+                    s.store(&mut state, unit, whole);
+                    s.store(&mut [h], unit, whole);
                 }
             }
         }
@@ -169,8 +166,8 @@ impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: us
     fn run(mut self) {
         let (steps, examples, _) = self.kept.dim();
         let hidden = self.w_t.ncols();
-        let (mut x, mut v) = ([[T::ZERO; LANES]; GATES], [[T::ZERO; LANES]; GATES]);
-        let (mut ds, mut k, mut dh) = ([[T::ZERO; LANES]; STATE], [[T::ZERO; LANES]; KEPT], [T::ZERO; LANES]);
+        let (mut x, mut v) = (Lanes::<T, GATES>::zero(), Lanes::<T, GATES>::zero());
+        let (mut ds, mut k, mut dh) = (Lanes::<T, STATE>::zero(), Lanes::<T, KEPT>::zero(), Lanes::<T, 1>::zero());
         for passed in (0..steps).rev() {
             let step = self.way.step(passed, steps);
             let kept = contiguous(self.kept.index_axis(Axis(0), step));
@@ -182,7 +179,7 @@ impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: us
                 let row = example * hidden;
                 let gates = GATES * row..GATES * (row + hidden);
                 let du = &mut du[gates.clone()];
-                let mut dv = dv.as_mut().map(|dv| &mut dv[gates]);
+                let dv = dv.as_mut().map(|dv| &mut dv[gates]);
                 if self.way.is_past_the_end(example, step) {
                     du.fill(T::ZERO);
                     dv.into_iter().for_each(|dv| dv.fill(T::ZERO));
@@ -191,33 +188,31 @@ impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: us
                 let (kept, next) = kept[KEPT * row..].split_at(KEPT * hidden);
                 prefetch(&next[..next.len().min(KEPT * hidden)]);
                 let dy = dy.as_ref().map(|dy| contiguous(dy.split_at(Axis(0), example).1.split_at(Axis(0), 1).0));
+                let kept: [_; KEPT] = vectors(kept, hidden);
+                let mut du: [_; GATES] = vectors_mut(du, hidden);
+                let mut dv: Option<[_; GATES]> = dv.map(|dv| vectors_mut(dv, hidden));
+                let mut dstate = dstate.each_mut().map(|dstate| &mut dstate[row..][..hidden]);
                 for unit in (0..hidden).step_by(LANES) {
-                    let width = LANES.min(hidden - unit);
-                    load(kept, hidden, unit, width, &mut k);
-                    for (dstate, lanes) in dstate.iter().zip(&mut ds) {
-                        load_lanes(&dstate[row + unit..][..width], lanes);
-                    }
+                    let whole = hidden - unit >= LANES;
+                    k.load(&kept, unit, whole);
+                    ds.load(&dstate, unit, whole);
                     if let Some(dy) = dy {
-                        load_lanes(&dy[unit..][..width], &mut dh);
-                        for (dstate, dy) in ds[0].iter_mut().zip(dh) {
-                            *dstate += dy;
-                        }
+                        dh.load(&[dy], unit, whole);
+                        ds.add(&dh);
                     }
                     for lane in 0..LANES {
-                        let gradient = self.cell.backward(pick(&k, lane), pick(&ds, lane));
-                        put(gradient.from_x, &mut x, lane);
+                        let gradient = self.cell.backward(k.pick(lane), ds.pick(lane));
+                        x.put(lane, gradient.from_x);
                         if C::APART {
-                            put(gradient.from_h, &mut v, lane);
+                            v.put(lane, gradient.from_h);
                         }
-                        put(gradient.state, &mut ds, lane);
+                        ds.put(lane, gradient.state);
                     }
-                    store(&x, hidden, unit, width, du);
+                    x.store(&mut du, unit, whole);
                     if let Some(dv) = &mut dv {
-                        store(&v, hidden, unit, width, dv);
+                        v.store(dv, unit, whole);
                     }
-                    for (lanes, dstate) in ds.iter().zip(&mut dstate) {
-                        store_lanes(lanes, &mut dstate[row + unit..][..width]);
-                    }
+                    ds.store(&mut dstate, unit, whole);
                 }
             }
             // Before the first step h is 0, whatever the weights.
@@ -281,49 +276,4 @@ const CONTIGUOUS: &str = "some rows of a contiguous matrix are contiguous";
 fn planes<'a, T, const N: usize>(state: &'a mut ArrayViewMut3<'_, T>) -> [&'a mut [T]; N] {
     let mut planes = state.outer_iter_mut();
     from_fn(|_| planes.next().map_or(&mut [][..], contiguous_mut))
-}
-
-/// Reads `width` numbers from `unit` on of each of N vectors that lie one after another; what the lanes beyond hold is
-/// computed with and thrown away.
-#[inline(always)]
-fn load<T: Scalar, const N: usize>(from: &[T], hidden: usize, unit: usize, width: usize, lanes: &mut [[T; LANES]; N]) {
-    for (from, lanes) in from.chunks_exact(hidden).zip(lanes) {
-        load_lanes(&from[unit..][..width], lanes);
-    }
-}
-
-/// The way back of [`load`].
-#[inline(always)]
-fn store<T: Scalar, const N: usize>(lanes: &[[T; LANES]; N], hidden: usize, unit: usize, width: usize, to: &mut [T]) {
-    for (lanes, to) in lanes.iter().zip(to.chunks_exact_mut(hidden)) {
-        store_lanes(lanes, &mut to[unit..][..width]);
-    }
-}
-
-#[inline(always)]
-fn load_lanes<T: Scalar>(from: &[T], lanes: &mut [T; LANES]) {
-    match from.first_chunk() {
-        Some(whole) => *lanes = *whole,
-        None => lanes.iter_mut().zip(from).for_each(|(lane, &x)| *lane = x),
-    }
-}
-
-#[inline(always)]
-fn store_lanes<T: Scalar>(lanes: &[T; LANES], to: &mut [T]) {
-    match to.first_chunk_mut() {
-        Some(whole) => *whole = *lanes,
-        None => to.iter_mut().zip(lanes).for_each(|(x, &lane)| *x = lane),
-    }
-}
-
-#[inline(always)]
-fn pick<T: Scalar, const N: usize>(from: &[[T; LANES]; N], lane: usize) -> [T; N] {
-    from_fn(|index| from[index][lane])
-}
-
-#[inline(always)]
-fn put<T: Scalar, const N: usize>(numbers: [T; N], to: &mut [[T; LANES]; N], lane: usize) {
-    for (number, to) in numbers.into_iter().zip(to) {
-        to[lane] = number;
-    }
 }

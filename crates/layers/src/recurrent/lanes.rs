@@ -1,0 +1,92 @@
+//! Numbers of several hidden units at once, as the loops over time compute them.
+
+use std::array::from_fn;
+use std::mem;
+use std::ops::Deref;
+
+use downhill_tensor::Scalar;
+
+/// Hidden units that are computed together.
+pub(super) const LANES: usize = 16;
+
+/// N numbers for each of [`LANES`] units; each row begins at a line of the cache, so that none is read from two.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(super) struct Lanes<T, const N: usize>([[T; LANES]; N]);
+
+impl<T: Scalar, const N: usize> Lanes<T, N> {
+    #[inline(always)]
+    pub(super) fn zero() -> Self {
+        Self([[T::ZERO; LANES]; N])
+    }
+
+    /// Reads the units from `unit` on: of each vector as many numbers as there are lanes where that many are there,
+    /// which is what `whole` says, else those that there are.
+    /// What the lanes beyond hold is computed with and thrown away.
+    #[inline(always)]
+    pub(super) fn load(&mut self, vectors: &[impl Deref<Target = [T]>], unit: usize, whole: bool) {
+        let pairs = vectors.iter().zip(&mut self.0);
+        if whole {
+            pairs.for_each(|(vector, lanes)| lanes.copy_from_slice(&vector[unit..unit + LANES]));
+        } else {
+            pairs.for_each(|(vector, lanes)| copy_part(&vector[unit..], lanes));
+        }
+    }
+
+    /// The way back of [`load`](Lanes::load), to as many vectors as are named.
+    #[inline(always)]
+    pub(super) fn store(&self, vectors: &mut [&mut [T]], unit: usize, whole: bool) {
+        let pairs = self.0.iter().zip(vectors);
+        if whole {
+            pairs.for_each(|(lanes, vector)| vector[unit..unit + LANES].copy_from_slice(lanes));
+        } else {
+            pairs.for_each(|(lanes, vector)| copy_part(lanes, &mut vector[unit..]));
+        }
+    }
+
+    /// The numbers of one unit.
+    #[inline(always)]
+    pub(super) fn pick(&self, lane: usize) -> [T; N] {
+        from_fn(|index| self.0[index][lane])
+    }
+
+    /// The way back of [`pick`](Lanes::pick).
+    #[inline(always)]
+    pub(super) fn put(&mut self, lane: usize, numbers: [T; N]) {
+        for (number, lanes) in numbers.into_iter().zip(&mut self.0) {
+            lanes[lane] = number;
+        }
+    }
+
+    /// Adds to the first number of each unit.
+    #[inline(always)]
+    pub(super) fn add(&mut self, first: &Lanes<T, 1>) {
+        for (sum, &x) in self.0[0].iter_mut().zip(&first.0[0]) {
+            *sum += x;
+        }
+    }
+}
+
+/// What is seldom needed is kept out of the loop: where the compiler may choose between a copy of a few bytes and one
+/// of sixteen numbers, it calls the system's for both.
+#[cold]
+#[inline(never)]
+fn copy_part<T: Scalar>(from: &[T], to: &mut [T]) {
+    to.iter_mut().zip(from).for_each(|(to, &x)| *to = x);
+}
+
+/// N vectors of `length` numbers that lie one after another.
+#[inline(always)]
+pub(super) fn vectors<T, const N: usize>(numbers: &[T], length: usize) -> [&[T]; N] {
+    from_fn(|index| &numbers[index * length..][..length])
+}
+
+/// The same, to be written.
+#[inline(always)]
+pub(super) fn vectors_mut<T, const N: usize>(mut numbers: &mut [T], length: usize) -> [&mut [T]; N] {
+    from_fn(|_| {
+        let (vector, rest) = mem::take(&mut numbers).split_at_mut(length);
+        numbers = rest;
+        vector
+    })
+}
