@@ -311,8 +311,9 @@ fn run_narrow<T: Scalar>(job: &mut Job<'_, T>) {
 
 /// The inner sum is cut into blocks of this many terms, so that a panel of b stays in the nearest cache.
 const BLOCK_K: usize = 400;
-/// So many rows of b are asked for in advance: memory answers after some hundred cycles, and a row takes six.
-const AHEAD: isize = 24;
+/// So many rows of b are asked for in advance: memory answers after some hundred cycles, and a row takes up to 24.
+/// With twice as many, rows that share a few sets of the nearest cache drive each other out before they are read.
+const AHEAD: isize = 12;
 /// Rows are cut into blocks of this many, whole tiles of six and of eight, so that a block of a stays in the second
 /// cache.
 const BLOCK_M: usize = 264;
