@@ -155,6 +155,11 @@ mod sealed {
 }
 
 /// What a link remembers of one element: an array of numbers, or, for a chain, its links' slots in pairs.
+///
+/// A subnormal number (below 1.2e-38 in f32) is remembered as 0.
+/// Where gradients have become 0 for good, as those of a unit that no example activates, averages decay until they are
+/// subnormal, and would stay so for ever: 0.9 times four of the smallest units rounds to four units.
+/// Every later step would then take up to three times as long.
 pub trait Slots<T>: sealed::Sealed<T> + Copy {
     /// How many numbers.
     const COUNT: usize;
@@ -229,7 +234,7 @@ impl<T: Scalar, const N: usize> Slots<T> for [T; N] {
     #[inline(always)]
     fn store(self, views: &mut Self::Views<'_>, index: usize) {
         for (view, value) in views.iter_mut().zip(self) {
-            view[index] = value;
+            view[index] = value.flush_subnormal();
         }
     }
 }

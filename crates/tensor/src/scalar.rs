@@ -52,6 +52,8 @@ pub trait Scalar:
     const EPSILON: Self;
     /// The largest finite number.
     const MAX: Self;
+    /// The smallest positive number that is not subnormal.
+    const MIN_POSITIVE: Self;
     /// Positive infinity.
     const INFINITY: Self;
     /// Not a number.
@@ -74,6 +76,12 @@ pub trait Scalar:
     fn min(self, other: Self) -> Self;
     /// The magnitude of `self` with the sign of `sign`.
     fn copysign(self, sign: Self) -> Self;
+    /// The number itself, or 0 where it is subnormal, nearer to 0 than any normal number: many processors take several
+    /// times as long for sums and products of such numbers.
+    #[inline(always)]
+    fn flush_subnormal(self) -> Self {
+        if self.abs() < Self::MIN_POSITIVE { Self::ZERO } else { self }
+    }
     /// Whether this is neither infinite nor not-a-number.
     fn is_finite(self) -> bool;
     /// Whether this is not a number.
@@ -125,6 +133,7 @@ macro_rules! scalar {
             const ONE: Self = 1.0;
             const EPSILON: Self = $float::EPSILON;
             const MAX: Self = $float::MAX;
+            const MIN_POSITIVE: Self = $float::MIN_POSITIVE;
             const INFINITY: Self = $float::INFINITY;
             const NAN: Self = $float::NAN;
             const NAME: &'static str = stringify!($float);

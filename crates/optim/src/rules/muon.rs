@@ -206,7 +206,7 @@ impl<T: Scalar> Rule<T> for MuonRule {
             if let Some((rows, columns)) = matrix(part) {
                 let velocity = &mut velocity[0][next(&mut of_matrices, theta.len())];
                 let (momentum, weight) = (T::of(self.momentum), T::of(1.0 - self.momentum));
-                elementwise::update(gradient, velocity, |g, v| momentum * v + weight * g);
+                elementwise::update(gradient, velocity, |g, v| (momentum * v + weight * g).flush_subnormal());
                 let size = rows.min(columns);
                 let needed = 2 * (rows * columns + size * size);
                 if pass.scratch.len() < needed {

@@ -50,6 +50,26 @@ fn a_resumed_run_equals_an_unbroken_one_bit_for_bit() {
     resumes_exactly::<f64>();
 }
 
+/// Half of the gradient dies after a few steps: what is remembered of it decays to 0 and not to subnormal numbers,
+/// which would slow down every step from then on.
+#[test]
+fn no_memory_is_subnormal() {
+    for (name, make) in table::<f32>() {
+        let mut optimizer = make();
+        optimizer.bind(&segments());
+        let mut theta: Vec<f32> = numbers(15, 1000);
+        run(&mut *optimizer, &mut theta, 0..4);
+        for step in 0..3000 {
+            let mut gradient: Vec<f32> = numbers(15, step);
+            gradient.iter_mut().step_by(2).for_each(|g| *g = 0.0);
+            optimizer.step_with(&mut theta, &gradient);
+        }
+        for (slot, numbers) in optimizer.state().slots {
+            assert!(!numbers.iter().any(|x| x.is_subnormal()), "{slot} of {name}: {numbers:?}");
+        }
+    }
+}
+
 #[test]
 fn states_of_other_optimizers_are_refused() {
     let table = table::<f64>();
