@@ -140,8 +140,20 @@ mod tests {
 
     #[test]
     fn every_order_is_that_of_ndarray() {
-        let shapes: [&[usize]; 9] =
-            [&[], &[5], &[2, 3], &[1, 4], &[2, 3, 4], &[3, 1, 2], &[2, 1, 3, 2], &[2, 3, 1, 2, 2], &[2, 1, 3, 2, 1, 2]];
+        let shapes: [&[usize]; 11] = [
+            &[],
+            &[5],
+            &[2, 3],
+            &[1, 4],
+            &[2, 3, 4],
+            &[3, 1, 2],
+            &[2, 1, 3, 2],
+            &[2, 3, 1, 2, 2],
+            &[2, 1, 3, 2, 1, 2],
+            // More than a square, and what is left beside it.
+            &[37, 18],
+            &[17, 2, 35],
+        ];
         for axes in shapes {
             let shape = Shape::new(axes).unwrap();
             let examples = 3;
