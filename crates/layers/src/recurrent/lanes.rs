@@ -20,11 +20,11 @@ impl<T: Scalar, const N: usize> Lanes<T, N> {
         Self([[T::ZERO; LANES]; N])
     }
 
-    /// Reads the units from `unit` on: of each vector as many numbers as there are lanes where that many are there,
-    /// which is what `whole` says, else those that there are.
+    /// Reads the units from `unit` on, of vectors of equal length: as many as there are lanes, or those that there are.
     /// What the lanes beyond hold is computed with and thrown away.
     #[inline(always)]
-    pub(super) fn load(&mut self, vectors: &[impl Deref<Target = [T]>], unit: usize, whole: bool) {
+    pub(super) fn load(&mut self, vectors: &[impl Deref<Target = [T]>], unit: usize) {
+        let whole = vectors.iter().all(|vector| vector.len() - unit >= LANES);
         let pairs = vectors.iter().zip(&mut self.0);
         if whole {
             pairs.for_each(|(vector, lanes)| lanes.copy_from_slice(&vector[unit..unit + LANES]));
@@ -35,7 +35,8 @@ impl<T: Scalar, const N: usize> Lanes<T, N> {
 
     /// The way back of [`load`](Lanes::load), to as many vectors as are named.
     #[inline(always)]
-    pub(super) fn store(&self, vectors: &mut [&mut [T]], unit: usize, whole: bool) {
+    pub(super) fn store(&self, vectors: &mut [&mut [T]], unit: usize) {
+        let whole = vectors.iter().all(|vector| vector.len() - unit >= LANES);
         let pairs = self.0.iter().zip(vectors);
         if whole {
             pairs.for_each(|(lanes, vector)| vector[unit..unit + LANES].copy_from_slice(lanes));

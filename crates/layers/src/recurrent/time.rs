@@ -91,18 +91,17 @@ impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: us
                 let h = &mut h[row..][..hidden];
                 prefetch(&next[..next.len().min(KEPT * hidden)]);
                 for unit in (0..hidden).step_by(LANES) {
-                    let whole = hidden - unit >= LANES;
-                    x.load(&kept, unit, whole);
-                    v.load(&from_h, unit, whole);
-                    s.load(&state, unit, whole);
+                    x.load(&kept, unit);
+                    v.load(&from_h, unit);
+                    s.load(&state, unit);
                     for lane in 0..LANES {
                         let (state, keep) = self.cell.forward(x.pick(lane), v.pick(lane), s.pick(lane));
                         s.put(lane, state);
                         k.put(lane, keep);
                     }
-                    k.store(&mut kept, unit, whole);
-                    s.store(&mut state, unit, whole);
-                    s.store(&mut [h], unit, whole);
+                    k.store(&mut kept, unit);
+                    s.store(&mut state, unit);
+                    s.store(&mut [h], unit);
                 }
             }
         }
@@ -193,11 +192,10 @@ impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: us
                 let mut dv: Option<[_; GATES]> = dv.map(|dv| vectors_mut(dv, hidden));
                 let mut dstate = dstate.each_mut().map(|dstate| &mut dstate[row..][..hidden]);
                 for unit in (0..hidden).step_by(LANES) {
-                    let whole = hidden - unit >= LANES;
-                    k.load(&kept, unit, whole);
-                    ds.load(&dstate, unit, whole);
+                    k.load(&kept, unit);
+                    ds.load(&dstate, unit);
                     if let Some(dy) = dy {
-                        dh.load(&[dy], unit, whole);
+                        dh.load(&[dy], unit);
                         ds.add(&dh);
                     }
                     for lane in 0..LANES {
@@ -208,11 +206,11 @@ impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: us
                         }
                         ds.put(lane, gradient.state);
                     }
-                    x.store(&mut du, unit, whole);
+                    x.store(&mut du, unit);
                     if let Some(dv) = &mut dv {
-                        v.store(dv, unit, whole);
+                        v.store(dv, unit);
                     }
-                    ds.store(&mut dstate, unit, whole);
+                    ds.store(&mut dstate, unit);
                 }
             }
             // Before the first step h is 0, whatever the weights.
