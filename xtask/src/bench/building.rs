@@ -39,6 +39,12 @@ const CORE: [&str; 5] = ["tensor", "layers", "losses", "optim", "network"];
 pub(super) fn run(workspace: &Workspace, peers: bool) -> Result<Vec<Build>> {
     let mut plans = vec![
         Plan {
+            name: "downhill, a program that trains a network".into(),
+            folder: workspace.root.clone(),
+            arguments: ["-p", "downhill-program"].map(Into::into).into(),
+            program: Some("downhill-program".into()),
+        },
+        Plan {
             name: "downhill, example `digits` with its data".into(),
             folder: workspace.root.clone(),
             arguments: ["-p", "downhill", "--example", "digits"].map(Into::into).into(),
