@@ -20,28 +20,37 @@ impl<T: Scalar, const N: usize> Lanes<T, N> {
         Self([[T::ZERO; LANES]; N])
     }
 
-    /// Reads the units from `unit` on, of vectors of equal length: as many as there are lanes, or those that there are.
+    /// The units from `unit` on, of vectors of equal length: as many as there are lanes, or those that there are.
     /// What the lanes beyond hold is computed with and thrown away.
     #[inline(always)]
-    pub(super) fn load(&mut self, vectors: &[impl Deref<Target = [T]>], unit: usize) {
-        let whole = vectors.iter().all(|vector| vector.len() - unit >= LANES);
-        let pairs = vectors.iter().zip(&mut self.0);
-        if whole {
-            pairs.for_each(|(vector, lanes)| lanes.copy_from_slice(&vector[unit..unit + LANES]));
-        } else {
-            pairs.for_each(|(vector, lanes)| copy_part(&vector[unit..], lanes));
-        }
+    pub(super) fn load(vectors: &[impl Deref<Target = [T]>], unit: usize) -> Self {
+        Self(from_fn(|index| {
+            let rest = &vectors[index][unit..];
+            let mut spare;
+            *match rest.first_chunk() {
+                Some(lanes) => lanes,
+                None => {
+                    spare = [T::ZERO; LANES];
+                    copy_part(rest, &mut spare);
+                    &spare
+                }
+            }
+        }))
     }
 
     /// The way back of [`load`](Lanes::load), to as many vectors as are named.
     #[inline(always)]
     pub(super) fn store(&self, vectors: &mut [&mut [T]], unit: usize) {
-        let whole = vectors.iter().all(|vector| vector.len() - unit >= LANES);
-        let pairs = self.0.iter().zip(vectors);
-        if whole {
-            pairs.for_each(|(lanes, vector)| vector[unit..unit + LANES].copy_from_slice(lanes));
-        } else {
-            pairs.for_each(|(lanes, vector)| copy_part(lanes, &mut vector[unit..]));
+        for (lanes, vector) in self.0.iter().zip(vectors) {
+            let rest = &mut vector[unit..];
+            let spare;
+            match rest.first_chunk_mut() {
+                Some(to) => *to = *lanes,
+                None => {
+                    spare = *lanes;
+                    copy_part(&spare, rest);
+                }
+            }
         }
     }
 
@@ -68,8 +77,8 @@ impl<T: Scalar, const N: usize> Lanes<T, N> {
     }
 }
 
-/// What is seldom needed is kept out of the loop: where the compiler may choose between a copy of a few bytes and one
-/// of sixteen numbers, it calls the system's for both.
+/// What is seldom needed is kept out of the loop, and is never told where lanes lie: what a call may have seen can't
+/// stay in registers, and lanes that go by way of memory cost half as much again.
 #[cold]
 #[inline(never)]
 fn copy_part<T: Scalar>(from: &[T], to: &mut [T]) {

@@ -65,8 +65,6 @@ impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: us
     #[inline(always)]
     fn run(mut self) {
         let (steps, examples, hidden) = self.h.dim();
-        let (mut x, mut v) = (Lanes::<T, GATES>::zero(), Lanes::<T, GATES>::zero());
-        let (mut s, mut k) = (Lanes::<T, STATE>::zero(), Lanes::<T, KEPT>::zero());
         self.state.fill(T::ZERO);
         for passed in 0..steps {
             let step = self.way.step(passed, steps);
@@ -91,9 +89,10 @@ impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: us
                 let h = &mut h[row..][..hidden];
                 prefetch(&next[..next.len().min(KEPT * hidden)]);
                 for unit in (0..hidden).step_by(LANES) {
-                    x.load(&kept, unit);
-                    v.load(&from_h, unit);
-                    s.load(&state, unit);
+                    let x = Lanes::<T, GATES>::load(&kept, unit);
+                    let v = Lanes::<T, GATES>::load(&from_h, unit);
+                    let mut s = Lanes::<T, STATE>::load(&state, unit);
+                    let mut k = Lanes::<T, KEPT>::zero();
                     for lane in 0..LANES {
                         let (state, keep) = self.cell.forward(x.pick(lane), v.pick(lane), s.pick(lane));
                         s.put(lane, state);
@@ -165,8 +164,6 @@ impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: us
     fn run(mut self) {
         let (steps, examples, _) = self.kept.dim();
         let hidden = self.w_t.ncols();
-        let (mut x, mut v) = (Lanes::<T, GATES>::zero(), Lanes::<T, GATES>::zero());
-        let (mut ds, mut k, mut dh) = (Lanes::<T, STATE>::zero(), Lanes::<T, KEPT>::zero(), Lanes::<T, 1>::zero());
         for passed in (0..steps).rev() {
             let step = self.way.step(passed, steps);
             let kept = contiguous(self.kept.index_axis(Axis(0), step));
@@ -192,11 +189,11 @@ impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: us
                 let mut dv: Option<[_; GATES]> = dv.map(|dv| vectors_mut(dv, hidden));
                 let mut dstate = dstate.each_mut().map(|dstate| &mut dstate[row..][..hidden]);
                 for unit in (0..hidden).step_by(LANES) {
-                    k.load(&kept, unit);
-                    ds.load(&dstate, unit);
+                    let k = Lanes::<T, KEPT>::load(&kept, unit);
+                    let mut ds = Lanes::<T, STATE>::load(&dstate, unit);
+                    let (mut x, mut v) = (Lanes::<T, GATES>::zero(), Lanes::<T, GATES>::zero());
                     if let Some(dy) = dy {
-                        dh.load(&[dy], unit);
-                        ds.add(&dh);
+                        ds.add(&Lanes::load(&[dy], unit));
                     }
                     for lane in 0..LANES {
                         let gradient = self.cell.backward(k.pick(lane), ds.pick(lane));
