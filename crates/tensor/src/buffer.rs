@@ -75,7 +75,7 @@ fn layout<T>(len: usize) -> Layout {
 
 fn allocate(layout: Layout) -> NonNull<u8> {
     if layout.size() == 0 {
-        return NonNull::<Line>::dangling().cast();
+        return nowhere().cast();
     }
     // SAFETY: the size is not zero.
     let Some(first) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
@@ -83,6 +83,12 @@ fn allocate(layout: Layout) -> NonNull<u8> {
         ask_for_huge_pages(first, layout.size() / HUGE * HUGE);
     }
     first
+}
+
+/// Where a buffer of none begins.
+#[inline]
+fn nowhere() -> NonNull<Line> {
+    NonNull::dangling()
 }
 
 #[repr(align(64))]
@@ -105,7 +111,12 @@ fn ask_for_huge_pages(first: NonNull<u8>, bytes: usize) {
 fn ask_for_huge_pages(_first: NonNull<u8>, _bytes: usize) {}
 
 impl<T> Drop for Buffer<T> {
+    #[inline]
     fn drop(&mut self) {
+        // Each step of a pass leaves buffers of none where it has taken those that it writes.
+        if self.len == 0 {
+            return;
+        }
         let layout = layout::<T>(self.len);
         // SAFETY: all numbers were written and are used no more; what was allocated, was so with this layout.
         unsafe {
@@ -142,8 +153,9 @@ impl<T> DerefMut for Buffer<T> {
 
 impl<T> Default for Buffer<T> {
     /// No numbers.
+    #[inline]
     fn default() -> Self {
-        Self { first: allocate(layout::<T>(0)).cast(), len: 0 }
+        Self { first: nowhere().cast(), len: 0 }
     }
 }
 

@@ -81,7 +81,7 @@ pub fn product<T: Scalar>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, start: Sta
         _ => GRAIN,
     };
     match threads::current() {
-        1 => run(job),
+        1 => run(&mut job),
         threads => job.divide(threads.min(m.saturating_mul(n).saturating_mul(k) / grain), run),
     }
 }
@@ -97,9 +97,9 @@ const FEW: usize = 1024;
 const TALL: usize = 4000;
 
 /// A product with few elements and long sums: a tree of parts of the sums, the same for any number of threads.
-fn tall<T: Scalar>(job: Job<'_, T>, run: fn(Job<'_, T>)) {
+fn tall<T: Scalar>(mut job: Job<'_, T>, run: fn(&mut Job<'_, T>)) {
     if job.a.ncols() < 2 * TALL {
-        return run(job);
+        return run(&mut job);
     }
     let Job { a, b, start, mut c } = job;
     let middle = a.ncols() / 2;
@@ -132,12 +132,12 @@ struct Job<'a, T> {
 }
 
 impl<T: Scalar> Job<'_, T> {
-    fn divide(self, pieces: usize, run: fn(Job<'_, T>)) {
+    fn divide(mut self, pieces: usize, run: fn(&mut Job<'_, T>)) {
         let (m, n) = self.c.dim();
         // The longer side: what both threads read is the smaller operand.
         let (axis, cut) = if n >= m { (Axis(1), COLUMNS) } else { (Axis(0), ROWS) };
         if pieces < 2 || m.max(n) < SHORT {
-            return run(self);
+            return run(&mut self);
         }
         let left = pieces / 2;
         let middle = (self.c.len_of(axis) * left / pieces).next_multiple_of(cut);
@@ -175,9 +175,9 @@ impl<T: Scalar> Job<'_, T> {
     }
 }
 
-fn run_matrix<T: Scalar>(#[cfg_attr(not(target_arch = "x86_64"), expect(unused_mut))] mut job: Job<'_, T>) {
+fn run_matrix<T: Scalar>(job: &mut Job<'_, T>) {
     #[cfg(target_arch = "x86_64")]
-    if tile::run(&mut job) {
+    if tile::run(job) {
         return;
     }
     portable::run(job);

@@ -18,6 +18,8 @@ const MAX_RANK: usize = 6;
 pub struct Shape {
     axes: [usize; MAX_RANK],
     rank: usize,
+    /// Kept, since a pass asks for it at every turn.
+    len: usize,
 }
 
 impl Shape {
@@ -28,10 +30,10 @@ impl Shape {
         if axes.len() > MAX_RANK {
             return None;
         }
-        axes.iter().try_fold(1usize, |product, &axis| product.checked_mul(axis))?;
+        let len = axes.iter().try_fold(1usize, |product, &axis| product.checked_mul(axis))?;
         let mut all = [1; MAX_RANK];
         all[..axes.len()].copy_from_slice(axes);
-        Some(Self { axes: all, rank: axes.len() })
+        Some(Self { axes: all, rank: axes.len(), len })
     }
 
     /// The axes, outermost first.
@@ -53,7 +55,7 @@ impl Shape {
     #[expect(clippy::len_without_is_empty, reason = "a shape is not a collection")]
     #[inline]
     pub fn len(&self) -> usize {
-        self.axes.iter().product()
+        self.len
     }
 }
 
@@ -63,7 +65,7 @@ impl<const RANK: usize> From<[usize; RANK]> for Shape {
         const { assert!(RANK <= MAX_RANK, "a Shape has at most six axes") };
         let mut all = [1; MAX_RANK];
         all[..RANK].copy_from_slice(&axes);
-        Self { axes: all, rank: RANK }
+        Self { axes: all, rank: RANK, len: axes.iter().product() }
     }
 }
 

@@ -51,7 +51,7 @@ macro_rules! portable {
 portable!(f32, sgemm);
 portable!(f64, dgemm);
 
-pub(super) fn run<T: Scalar>(mut job: Job<'_, T>) {
+pub(super) fn run<T: Scalar>(job: &mut Job<'_, T>) {
     let beta = if let Start::Existing = job.start { T::ONE } else { T::ZERO };
     let ((m, k), n) = (job.a.dim(), job.b.ncols());
     // SAFETY: the views' own sizes and strides; the door has checked that the sizes agree.

@@ -377,7 +377,12 @@ unsafe fn multiply<V: Compiled, const R: usize, const C: usize, const ROW: usize
 fn blocks(length: usize, most: usize, multiple: usize) -> impl Iterator<Item = (usize, usize)> {
     // A small product can't afford divisions.
     let block = if length <= most { length } else { length.div_ceil(length.div_ceil(most)).next_multiple_of(multiple) };
-    (0..length).step_by(block).map(move |start| (start, (start + block).min(length)))
+    let mut end = 0;
+    std::iter::from_fn(move || {
+        let start = end;
+        end = (start + block).min(length);
+        (start < length).then_some((start, end))
+    })
 }
 
 /// Some rows of c, one tile wide.

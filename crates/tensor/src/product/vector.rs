@@ -7,7 +7,7 @@ use crate::{Kernel, Scalar, elementwise, vectorized};
 
 use super::{Job, Start, run_matrix};
 
-pub(super) fn run<T: Scalar>(mut job: Job<'_, T>) {
+pub(super) fn run<T: Scalar>(job: &mut Job<'_, T>) {
     let ((m, k), n) = (job.a.dim(), job.b.ncols());
     if k == 1 {
         return outer(job);
@@ -21,15 +21,15 @@ pub(super) fn run<T: Scalar>(mut job: Job<'_, T>) {
         job.c.fill(bias[0]);
         job.start = Start::Existing;
     }
-    row(job.transposed());
+    row(&mut job.transposed());
 }
 
 /// c (1, n) ← start + a (1, k) · b (k, n).
-fn row<T: Scalar>(mut job: Job<'_, T>) {
+fn row<T: Scalar>(job: &mut Job<'_, T>) {
     let unit_rows = job.b.strides()[1] == 1 || job.b.ncols() == 1;
     let unit_columns = job.b.strides()[0] == 1 || job.b.nrows() == 1;
     #[cfg(target_arch = "x86_64")]
-    if unit_rows && job.b.ncols() > 1 && super::tile::run(&mut job) {
+    if unit_rows && job.b.ncols() > 1 && super::tile::run(job) {
         return;
     }
     let a = job.a.row(0);
@@ -101,13 +101,13 @@ impl<T: Scalar> Kernel for Dots<'_, T> {
 }
 
 /// c (m, n) ← start + a (m, 1) · b (1, n): the weight gradient of a batch of one.
-fn outer<T: Scalar>(mut job: Job<'_, T>) {
+fn outer<T: Scalar>(job: &mut Job<'_, T>) {
     if let Start::Row(_) = job.start {
         job.write_start();
         job.start = Start::Existing;
     }
-    let Job { a, b, start, c } = job;
-    let (a, b) = (a.index_axis_move(Axis(1), 0), b.index_axis_move(Axis(0), 0));
+    let (start, c) = (job.start, job.c.view_mut());
+    let (a, b) = (job.a.index_axis(Axis(1), 0), job.b.index_axis(Axis(0), 0));
     if c.strides()[1] == 1 || c.ncols() == 1 {
         outer_by_rows(a, b, start, c);
     } else {
