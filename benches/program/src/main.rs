@@ -3,6 +3,8 @@
 //! It depends on the library as `cargo add downhill` does, so that the time of its build and its size are what an
 //! application pays: `cargo xtask bench --build`.
 
+#![forbid(unsafe_code)]
+
 use std::error::Error;
 use std::f32::consts::PI;
 

@@ -297,7 +297,7 @@ mod tests {
         let (a, b) = (positive(m, k, 1), positive(k, n, 2));
         let (mut fast, mut reference) = (Array2::zeros((m, n)), Array2::zeros((m, n)));
         product(a.view(), b.view(), Start::Zero, fast.view_mut());
-        portable::run(Job { a: a.view(), b: b.view(), start: Start::Zero, c: reference.view_mut() });
+        portable::run(&mut Job { a: a.view(), b: b.view(), start: Start::Zero, c: reference.view_mut() });
         let units = fast.iter().zip(&reference).map(|(fast, reference)| {
             let unit = T::EPSILON.to_f64() * reference.to_f64().log2().floor().exp2();
             (fast.to_f64() - reference.to_f64()).abs() / unit
