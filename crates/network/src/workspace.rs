@@ -156,10 +156,12 @@ pub(crate) fn set_inputs<'a, T: Scalar>(
     examples: usize,
 ) {
     for (index, &node) in nodes.iter().enumerate() {
-        let value = match (memory.values[node], program.input_index(node)) {
-            (Some(buffer), _) => batch(&buffers[buffer], examples, program.nodes[node]),
-            (None, Some(input)) => x[input],
-            (None, None) => Batch::gone(examples, program.nodes[node]),
+        let value = match memory.values[node] {
+            Some(buffer) => batch(&buffers[buffer], examples, program.nodes[node]),
+            None => match program.input_index(node) {
+                Some(input) => x[input],
+                None => Batch::gone(examples, program.nodes[node]),
+            },
         };
         inputs.set(index, value);
     }
