@@ -25,9 +25,10 @@ mod split;
 mod standard_scaler;
 #[cfg(feature = "csv")]
 mod table;
+mod targets;
 
 pub use batches::{Batches, MiniBatch};
-pub use dataset::{Dataset, Targets, TargetsView};
+pub use dataset::Dataset;
 #[cfg(feature = "digits")]
 pub use digits::digits;
 pub use error::DataError;
@@ -43,3 +44,4 @@ pub use split::{Fold, Folds};
 pub use standard_scaler::StandardScaler;
 #[cfg(feature = "csv")]
 pub use table::{Table, TableOptions};
+pub use targets::{Targets, TargetsView};

@@ -1,0 +1,305 @@
+//! The heads of some examples, one after the other: forward and back.
+
+use std::ops::Range;
+
+use downhill_tensor::product::{Start, product};
+use downhill_tensor::{Divisible, Kernel, Runs, RunsMut, Scalar, Shape, elementwise, prefetch, vectorized};
+use ndarray::{ArrayBase, ArrayView2, ArrayViewMut2, Axis, Ix2, RawData, Slice};
+
+use crate::{Dropout, Streams};
+
+use super::MultiHeadAttention;
+use super::scores::{Again, Dropped, STRIP, ScoreGradient, Softmax};
+
+/// How large everything is in one pass.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    pub(super) queries: usize,
+    pub(super) keys: usize,
+    pub(super) width: usize,
+    pub(super) heads: usize,
+    /// The size of a head, d.
+    pub(super) head: usize,
+    pub(super) causal: bool,
+    pub(super) drops: bool,
+}
+
+/// P is kept for the way back where a query has at most so many weights.
+const KEEP: usize = 512;
+
+/// About so many scores are computed at a time, so that they stay in the second cache.
+const BLOCK: usize = 64 * 1024;
+
+/// Queries are taken in multiples of this many: whole tiles of every product kernel.
+const TILE: usize = 48;
+
+impl Sizes {
+    pub(super) fn new(layer: &MultiHeadAttention, x: Shape, memory: Shape) -> Self {
+        let &MultiHeadAttention { heads, causal, dropout, .. } = layer;
+        let width = x[1];
+        Self { queries: x[0], keys: memory[0], width, heads, head: width / heads, causal, drops: dropout > 0.0 }
+    }
+
+    /// Whether P is kept for the way back; else it is computed again.
+    fn keeps_weights(self) -> bool {
+        self.drops || self.keys <= KEEP
+    }
+
+    /// How many numbers one head of one example keeps beside Q, K, V and C: P, or ln Σ exp of the scores of each query.
+    fn kept(self) -> usize {
+        if self.keeps_weights() { self.queries.next_multiple_of(STRIP) * self.keys } else { self.queries }
+    }
+
+    /// How many numbers one example keeps: Q, (K V), C, and the above.
+    pub(super) fn saved(self) -> [usize; 4] {
+        [self.queries * self.width, 2 * self.keys * self.width, self.queries * self.width, self.heads * self.kept()]
+    }
+
+    /// How many queries are seen to at a time.
+    fn block(self) -> usize {
+        (BLOCK / self.keys).max(1).next_multiple_of(TILE).min(self.queries)
+    }
+
+    fn blocks(self) -> impl DoubleEndedIterator<Item = Range<usize>> {
+        let block = self.block();
+        (0..self.queries.div_ceil(block)).map(move |index| index * block..((index + 1) * block).min(self.queries))
+    }
+
+    /// The room for one example: a block of dP, and one of weights that are not kept as products need them.
+    pub(super) fn room(self) -> usize {
+        let blocks = if self.drops || !self.keeps_weights() { 2 } else { 1 };
+        blocks * self.block().next_multiple_of(STRIP) * self.keys
+    }
+
+    /// How many keys some queries attend to, where `there` are there.
+    fn visible(self, queries: &Range<usize>, there: usize) -> usize {
+        if self.causal { there.min(queries.end) } else { there }
+    }
+
+    /// Gives a weight of 0 to the keys that come after a query.
+    fn mask<T: Scalar>(self, queries: &Range<usize>, scores: &mut [T]) {
+        if self.causal {
+            let rows = scores.chunks_exact_mut(queries.len().next_multiple_of(STRIP)).skip(queries.start);
+            for (before, row) in rows.enumerate() {
+                row[..before].fill(-T::INFINITY);
+            }
+        }
+    }
+
+    /// Where a head lies in the rows of Q, K or V.
+    fn columns(self, head: usize) -> Range<usize> {
+        head * self.head..(head + 1) * self.head
+    }
+
+    /// 1/√d
+    fn scale<T: Scalar>(self) -> T {
+        T::of(1.0 / (self.head as f64).sqrt())
+    }
+
+    /// Simple operations on the way forward.
+    pub(super) fn work(self, examples: usize) -> usize {
+        examples.saturating_mul(self.queries * self.keys).saturating_mul(2 * self.width)
+    }
+}
+
+/// What all heads of all examples need to know.
+#[derive(Clone, Copy)]
+pub(super) struct Heads<'a, T> {
+    pub(super) sizes: Sizes,
+    /// Empty where all keys are there.
+    pub(super) lengths: &'a [T],
+    /// What weights that are not dropped are multiplied by.
+    pub(super) factor: T,
+    /// How they are dropped, on the way forward.
+    pub(super) drop: Option<(Dropout, Streams)>,
+}
+
+/// Some examples, the `first` of which has this number in its batch, on the way that the parts belong to.
+pub(super) struct Attend<'a, T, P> {
+    pub(super) heads: Heads<'a, T>,
+    pub(super) first: usize,
+    pub(super) parts: P,
+}
+
+impl<T: Scalar, P: downhill_tensor::Parts> Divisible for Attend<'_, T, P>
+where
+    Self: Kernel<Output = ()>,
+{
+    fn len(&self) -> usize {
+        self.parts.len()
+    }
+
+    fn split_at(self, middle: usize) -> (Self, Self) {
+        let Self { heads, first, parts } = self;
+        let (left, right) = parts.split_at(middle);
+        (Self { heads, first, parts: left }, Self { heads, first: first + middle, parts: right })
+    }
+}
+
+/// Q, (K V), C, what is kept, room.
+type AheadParts<'a, T> = (Runs<'a, T>, Runs<'a, T>, RunsMut<'a, T>, RunsMut<'a, T>, RunsMut<'a, T>);
+
+/// Q, (K V), what is kept, dC and then dQ, (dK dV), room.
+type BackParts<'a, T> = (Runs<'a, T>, Runs<'a, T>, Runs<'a, T>, RunsMut<'a, T>, RunsMut<'a, T>, RunsMut<'a, T>);
+
+impl<T: Scalar> Kernel for Attend<'_, T, AheadParts<'_, T>> {
+    type Output = ();
+
+    fn run(self) {
+        let (q, kv, context, kept, room) = self.parts;
+        // One after the other, examples share the room of the first, which stays in the cache.
+        let Some(room) = room.iter_mut().next() else { return };
+        let examples = q.iter().zip(kv.iter()).zip(context.iter_mut()).zip(kept.iter_mut());
+        for (index, (((q, kv), context), kept)) in examples.enumerate() {
+            self.heads.ahead(self.first + index, q, kv, context, kept, room);
+        }
+    }
+}
+
+impl<T: Scalar> Kernel for Attend<'_, T, BackParts<'_, T>> {
+    type Output = ();
+
+    fn run(self) {
+        let (q, kv, kept, dq, dkv, room) = self.parts;
+        let Some(room) = room.iter_mut().next() else { return };
+        let examples = q.iter().zip(kv.iter()).zip(kept.iter()).zip(dq.iter_mut().zip(dkv.iter_mut()));
+        for (index, (((q, kv), kept), (dq, dkv))) in examples.enumerate() {
+            self.heads.back(self.first + index, q, kv, kept, dq, dkv, room);
+        }
+    }
+}
+
+impl<T: Scalar> Heads<'_, T> {
+    /// How many keys of an example are there.
+    fn there(&self, example: usize) -> usize {
+        let keys = self.sizes.keys;
+        self.lengths.get(example).map_or(keys, |length| (length.to_f64() as usize).clamp(1, keys))
+    }
+
+    /// C = softmax(Q Kᵀ/√d) V, for all heads of one example.
+    fn ahead(&self, example: usize, q: &[T], kv: &[T], context: &mut [T], kept: &mut [T], room: &mut [T]) {
+        let sizes = self.sizes;
+        let Sizes { keys, width, .. } = sizes;
+        let there = self.there(example);
+        [q, kv].into_iter().for_each(prefetch);
+        let (q, (k, v)) = (matrix(q, width), matrix(kv, 2 * width).split_at(Axis(1), width));
+        let mut context = matrix_mut(context, width);
+        let drop = self.drop.map(|(dropout, random)| (dropout, random.seed().derive(example as u64)));
+        let mut drawn = 0;
+        for (head, kept) in kept.chunks_exact_mut(sizes.kept()).enumerate() {
+            let columns = sizes.columns(head);
+            for queries in sizes.blocks() {
+                let (row, visible) = (queries.len().next_multiple_of(STRIP), sizes.visible(&queries, there));
+                let (scores, spare) = room.split_at_mut(row * keys);
+                let (p, log_sums) = if sizes.keeps_weights() {
+                    (&mut kept[queries.start * keys..][..row * visible], &mut [][..])
+                } else {
+                    (&mut scores[..row * visible], &mut kept[queries.clone()])
+                };
+                let q = part(q, queries.clone(), columns.clone());
+                let [k, v] = [k, v].map(|all| part(all, 0..visible, columns.clone()));
+                // Sᵀ = K Qᵀ
+                product(k, q.t(), Start::Zero, part(matrix_mut(p, row), 0..visible, 0..queries.len()));
+                sizes.mask(&queries, p);
+                // P = softmax(S/√d)
+                vectorized(Softmax { scale: sizes.scale(), row, p, log_sums });
+                let weights = match drop {
+                    Some((dropout, seed)) => {
+                        let weights = &mut spare[..row * visible];
+                        dropout.draw(weights, seed, drawn);
+                        drawn += weights.len();
+                        elementwise::update(p, weights, |p, m| p * m);
+                        // Backward knows a dropped weight by its sign.
+                        elementwise::update(weights, p, |w, p| if w == T::ZERO { -p } else { p });
+                        &*weights
+                    }
+                    None => &*p,
+                };
+                // C = P V
+                let weights = part(matrix(weights, row), 0..visible, 0..queries.len());
+                product(weights.t(), v, Start::Zero, part(context.view_mut(), queries, columns.clone()));
+            }
+        }
+    }
+
+    /// From dC, in `dq`, to dQ in its place and (dK dV), for all heads of one example.
+    #[expect(clippy::too_many_arguments, reason = "one for each matrix")]
+    fn back(&self, example: usize, q: &[T], kv: &[T], kept: &[T], dq: &mut [T], dkv: &mut [T], room: &mut [T]) {
+        let &Heads { sizes, factor, .. } = self;
+        let Sizes { keys, width, .. } = sizes;
+        let there = self.there(example);
+        [q, kv, kept, dq].into_iter().for_each(prefetch);
+        let (q, (k, v)) = (matrix(q, width), matrix(kv, 2 * width).split_at(Axis(1), width));
+        let mut dq = matrix_mut(dq, width);
+        let (mut dk, mut dv) = matrix_mut(dkv, 2 * width).split_at(Axis(1), width);
+        for (head, kept) in kept.chunks_exact(sizes.kept()).enumerate() {
+            let columns = sizes.columns(head);
+            // The last block sees the most keys, so it comes first: the others add to what it begins.
+            let mut start = Start::Zero;
+            for queries in sizes.blocks().rev() {
+                let (row, visible) = (queries.len().next_multiple_of(STRIP), sizes.visible(&queries, there));
+                let (dp, spare) = room.split_at_mut(row * keys);
+                let dp = &mut dp[..row * visible];
+                let seen = |all| part(all, 0..visible, 0..queries.len());
+                let q = part(q, queries.clone(), columns.clone());
+                let [k, v] = [k, v].map(|all| part(all, 0..visible, columns.clone()));
+                let dc = part(dq.view_mut(), queries.clone(), columns.clone());
+                let [(dk, mut dk_beyond), (dv, mut dv_beyond)] = [&mut dk, &mut dv]
+                    .map(|all| part(all.view_mut(), 0..keys, columns.clone()).split_at(Axis(0), visible));
+                // dPᵀ = V dCᵀ
+                product(v, dc.t(), Start::Zero, part(matrix_mut(dp, row), 0..visible, 0..queries.len()));
+                // P as it is, and as the product took it.
+                let (p, weights) = if !sizes.keeps_weights() {
+                    let p = &mut spare[..row * visible];
+                    product(k, q.t(), Start::Zero, part(matrix_mut(p, row), 0..visible, 0..queries.len()));
+                    sizes.mask(&queries, p);
+                    vectorized(Again { scale: sizes.scale(), row, log_sums: &kept[queries.clone()], p });
+                    (&*p, &*p)
+                } else if sizes.drops {
+                    let (p, weights) = (&kept[queries.start * keys..][..row * visible], &mut spare[..row * visible]);
+                    vectorized(Dropped { factor, p, weights, dp });
+                    (p, &*weights)
+                } else {
+                    let p = &kept[queries.start * keys..][..row * visible];
+                    (p, p)
+                };
+                // dV = Pᵀ dC
+                product(seen(matrix(weights, row)), dc.view(), start, dv);
+                // dS/√d, in the place of dP
+                vectorized(ScoreGradient { scale: sizes.scale(), row, p, dp });
+                let ds = seen(matrix(dp, row));
+                // dQ = dS K/√d, in the place of dC        dK = dSᵀ Q/√d
+                product(ds.t(), k, Start::Zero, dc);
+                product(ds, q, start, dk);
+                if let Start::Zero = start {
+                    dk_beyond.fill(T::ZERO);
+                    dv_beyond.fill(T::ZERO);
+                    start = Start::Existing;
+                }
+            }
+        }
+    }
+}
+
+/// (rows, columns)
+pub(super) fn matrix<T>(data: &[T], columns: usize) -> ArrayView2<'_, T> {
+    match ArrayView2::from_shape((data.len() / columns, columns), data) {
+        Ok(view) => view,
+        Err(error) => unreachable!("the signature has counted these numbers: {error}"),
+    }
+}
+
+/// (rows, columns), to be written
+pub(super) fn matrix_mut<T>(data: &mut [T], columns: usize) -> ArrayViewMut2<'_, T> {
+    match ArrayViewMut2::from_shape((data.len() / columns, columns), data) {
+        Ok(view) => view,
+        Err(error) => unreachable!("the signature has counted these numbers: {error}"),
+    }
+}
+
+/// Some rows and columns of a matrix.
+fn part<S: RawData>(mut all: ArrayBase<S, Ix2>, rows: Range<usize>, columns: Range<usize>) -> ArrayBase<S, Ix2> {
+    all.slice_axis_inplace(Axis(0), Slice::from(rows));
+    all.slice_axis_inplace(Axis(1), Slice::from(columns));
+    all
+}

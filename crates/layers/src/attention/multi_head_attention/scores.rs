@@ -1,0 +1,163 @@
+//! What scores become, and their gradients.
+//!
+//! Scores, and all that is made of them, lie transposed: (keys, queries). A sum over keys then adds whole vectors,
+//! however few keys there are. Rows are as long as a multiple of STRIP; what is beyond the last query is never read
+//! but to be worked on together with the rest.
+
+use downhill_tensor::{Kernel, Scalar};
+
+/// Scores of this many queries side by side are worked on at once, where there are so many.
+const WIDE: usize = 32;
+
+/// Elsewhere of this many.
+pub(super) const STRIP: usize = 8;
+
+/// P = softmax(S/√d) over the keys, in place.
+pub(super) struct Softmax<'a, T> {
+    pub(super) scale: T,
+    /// The length of a row.
+    pub(super) row: usize,
+    /// (keys, queries)
+    pub(super) p: &'a mut [T],
+    /// ln Σ exp of the scores of each query, where it is wanted.
+    pub(super) log_sums: &'a mut [T],
+}
+
+impl<T: Scalar> Kernel for Softmax<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(mut self) {
+        let wide = self.row / WIDE * WIDE;
+        for first in (0..wide).step_by(WIDE) {
+            self.strip::<WIDE>(first);
+        }
+        for first in (wide..self.row).step_by(STRIP) {
+            self.strip::<STRIP>(first);
+        }
+    }
+}
+
+impl<T: Scalar> Softmax<'_, T> {
+    #[inline(always)]
+    fn strip<const N: usize>(&mut self, first: usize) {
+        let Self { scale, row, p, log_sums } = self;
+        let mut largest = [-T::INFINITY; N];
+        for p in strips::<_, N>(p, *row, first) {
+            for i in 0..N {
+                largest[i] = p[i].max(largest[i]);
+            }
+        }
+        let mut sums = [T::ZERO; N];
+        for p in strips_mut::<_, N>(p, *row, first) {
+            for i in 0..N {
+                p[i] = ((p[i] - largest[i]) * *scale).exp();
+                sums[i] += p[i];
+            }
+        }
+        let inverse = sums.map(|sum| T::ONE / sum);
+        for p in strips_mut::<_, N>(p, *row, first) {
+            for i in 0..N {
+                p[i] *= inverse[i];
+            }
+        }
+        for (log_sum, (largest, sum)) in log_sums.iter_mut().skip(first).zip(largest.into_iter().zip(sums)) {
+            *log_sum = largest * *scale + sum.ln();
+        }
+    }
+}
+
+/// The same weights again, from scores and from ln Σ exp of the scores of each query.
+pub(super) struct Again<'a, T> {
+    pub(super) scale: T,
+    pub(super) row: usize,
+    pub(super) log_sums: &'a [T],
+    pub(super) p: &'a mut [T],
+}
+
+impl<T: Scalar> Kernel for Again<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for p in self.p.chunks_exact_mut(self.row) {
+            for (p, &log_sum) in p.iter_mut().zip(self.log_sums) {
+                *p = (*p * self.scale - log_sum).exp();
+            }
+        }
+    }
+}
+
+/// Takes dropped weights out of P and of dP; their signs tell which they are.
+pub(super) struct Dropped<'a, T> {
+    pub(super) factor: T,
+    pub(super) p: &'a [T],
+    pub(super) weights: &'a mut [T],
+    pub(super) dp: &'a mut [T],
+}
+
+impl<T: Scalar> Kernel for Dropped<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for ((&p, weight), dp) in self.p.iter().zip(self.weights).zip(self.dp) {
+            let dropped = T::ONE.copysign(p) < T::ZERO;
+            *weight = if dropped { T::ZERO } else { self.factor * p };
+            *dp = if dropped { T::ZERO } else { self.factor * *dp };
+        }
+    }
+}
+
+/// dS/√d = P ∘ (dP − Σ_keys P ∘ dP)/√d, in the place of dP.
+pub(super) struct ScoreGradient<'a, T> {
+    pub(super) scale: T,
+    pub(super) row: usize,
+    pub(super) p: &'a [T],
+    pub(super) dp: &'a mut [T],
+}
+
+impl<T: Scalar> Kernel for ScoreGradient<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(mut self) {
+        let wide = self.row / WIDE * WIDE;
+        for first in (0..wide).step_by(WIDE) {
+            self.strip::<WIDE>(first);
+        }
+        for first in (wide..self.row).step_by(STRIP) {
+            self.strip::<STRIP>(first);
+        }
+    }
+}
+
+impl<T: Scalar> ScoreGradient<'_, T> {
+    #[inline(always)]
+    fn strip<const N: usize>(&mut self, first: usize) {
+        let Self { scale, row, p, dp } = self;
+        let mut sums = [T::ZERO; N];
+        for (p, dp) in strips::<_, N>(p, *row, first).zip(strips::<_, N>(dp, *row, first)) {
+            for i in 0..N {
+                // Where weights are dropped, their signs tell which.
+                sums[i] += p[i].abs() * dp[i];
+            }
+        }
+        for (p, dp) in strips::<_, N>(p, *row, first).zip(strips_mut::<_, N>(dp, *row, first)) {
+            for i in 0..N {
+                dp[i] = p[i].abs() * (dp[i] - sums[i]) * *scale;
+            }
+        }
+    }
+}
+
+/// N numbers of every row, the `first` and those after it.
+#[inline(always)]
+fn strips<T, const N: usize>(rows: &[T], row: usize, first: usize) -> impl Iterator<Item = &[T; N]> {
+    rows.chunks_exact(row).filter_map(move |row| row[first..].first_chunk())
+}
+
+#[inline(always)]
+fn strips_mut<T, const N: usize>(rows: &mut [T], row: usize, first: usize) -> impl Iterator<Item = &mut [T; N]> {
+    rows.chunks_exact_mut(row).filter_map(move |row| row[first..].first_chunk_mut())
+}
