@@ -1,7 +1,7 @@
 use downhill_tensor::{Batch, Scalar, Shape};
 use ndarray::{Array, Dimension};
 
-/// What a model should predict for each example of a [`Dataset`].
+/// What a model should predict for each example of a [`Dataset`](crate::Dataset).
 ///
 /// `Vec<u32>` converts to classes (as many as the largest label asks for), an `ndarray` array to values
 /// (its first axis is the examples; a vector is one value for each).
