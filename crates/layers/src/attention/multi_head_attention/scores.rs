@@ -12,6 +12,24 @@ const WIDE: usize = 32;
 /// Elsewhere of this many.
 pub(super) const STRIP: usize = 8;
 
+/// What is done to all keys of some queries side by side.
+trait ByStrips {
+    /// To those of N queries, from `first` on.
+    fn strip<const N: usize>(&mut self, first: usize);
+
+    /// To those of all queries, of which a row holds so many.
+    #[inline(always)]
+    fn all_strips(&mut self, row: usize) {
+        let wide = row / WIDE * WIDE;
+        for first in (0..wide).step_by(WIDE) {
+            self.strip::<WIDE>(first);
+        }
+        for first in (wide..row).step_by(STRIP) {
+            self.strip::<STRIP>(first);
+        }
+    }
+}
+
 /// P = softmax(S/√d) over the keys, in place.
 pub(super) struct Softmax<'a, T> {
     pub(super) scale: T,
@@ -28,17 +46,11 @@ impl<T: Scalar> Kernel for Softmax<'_, T> {
 
     #[inline(always)]
     fn run(mut self) {
-        let wide = self.row / WIDE * WIDE;
-        for first in (0..wide).step_by(WIDE) {
-            self.strip::<WIDE>(first);
-        }
-        for first in (wide..self.row).step_by(STRIP) {
-            self.strip::<STRIP>(first);
-        }
+        self.all_strips(self.row);
     }
 }
 
-impl<T: Scalar> Softmax<'_, T> {
+impl<T: Scalar> ByStrips for Softmax<'_, T> {
     #[inline(always)]
     fn strip<const N: usize>(&mut self, first: usize) {
         let Self { scale, row, p, log_sums } = self;
@@ -122,17 +134,11 @@ impl<T: Scalar> Kernel for ScoreGradient<'_, T> {
 
     #[inline(always)]
     fn run(mut self) {
-        let wide = self.row / WIDE * WIDE;
-        for first in (0..wide).step_by(WIDE) {
-            self.strip::<WIDE>(first);
-        }
-        for first in (wide..self.row).step_by(STRIP) {
-            self.strip::<STRIP>(first);
-        }
+        self.all_strips(self.row);
     }
 }
 
-impl<T: Scalar> ScoreGradient<'_, T> {
+impl<T: Scalar> ByStrips for ScoreGradient<'_, T> {
     #[inline(always)]
     fn strip<const N: usize>(&mut self, first: usize) {
         let Self { scale, row, p, dp } = self;
