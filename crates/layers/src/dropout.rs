@@ -86,13 +86,16 @@ impl Layer for Dropout {
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
-        pass.copy_unless_in_place();
         let Mode::Training { .. } = pass.mode else {
             pass.saved.fill(T::ONE);
-            return;
+            return pass.copy_unless_in_place();
         };
         self.draw(pass.saved, pass.random.seed(), 0);
-        elementwise::update(pass.saved, pass.y.slice(), masked);
+        match pass.x.get(0) {
+            Some(x) => elementwise::zip_map(pass.saved, x.slice(), pass.y.slice(), masked),
+            // In place, x lies in y.
+            None => elementwise::update(pass.saved, pass.y.slice(), masked),
+        }
     }
 
     fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {

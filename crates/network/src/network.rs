@@ -295,8 +295,16 @@ impl<T: Scalar> Network<T> {
         x: impl Into<Inputs<'x, T>>,
         workspace: &mut Workspace<T>,
     ) -> Result<(), ShapeError> {
-        let x = x.into();
-        let examples = self.check(theta, &x)?;
+        self.run_backward(theta, &x.into(), workspace)
+    }
+
+    pub(crate) fn run_backward(
+        &self,
+        theta: &[T],
+        x: &Inputs<'_, T>,
+        workspace: &mut Workspace<T>,
+    ) -> Result<(), ShapeError> {
+        let examples = self.check(theta, x)?;
         if workspace.purpose() == Purpose::Prediction {
             return Err(ShapeError::Setting {
                 by: "the workspace",
@@ -310,7 +318,7 @@ impl<T: Scalar> Network<T> {
                 got: examples,
             });
         }
-        self.in_step(examples, || self.model(theta).backward(&x, workspace));
+        self.in_step(examples, || self.model(theta).backward(x, workspace));
         Ok(())
     }
 

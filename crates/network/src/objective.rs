@@ -78,7 +78,7 @@ impl<T: Scalar> Network<T> {
             Some((y, dy)) => loss.value_and_gradient(y, target, dy)?,
             None => loss.value(workspace.prediction(), target)?,
         };
-        self.backward(theta, x, workspace)?;
+        self.run_backward(theta, &x, workspace)?;
         Ok(value)
     }
 }

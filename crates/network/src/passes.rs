@@ -1,9 +1,9 @@
 //! The forward loop and the backward loop: the only ones there are.
 
-use std::mem::take;
+use std::mem::{swap, take};
 
 use downhill_layers::{Backward, Forward, Inputs, InputsMut, Mode, Params, ParamsMut, Streams};
-use downhill_tensor::{Batch, Scalar, Seed, elementwise};
+use downhill_tensor::{Batch, Buffer, Scalar, Seed, elementwise};
 
 use crate::Workspace;
 use crate::graph::{Program, Step};
@@ -43,18 +43,20 @@ impl<'a, T: Scalar> Model<'a, T> {
         mode: Mode,
         mut observe: impl FnMut(&Step, Batch<'_, T>),
     ) {
-        let Workspace { memory, buffers, scratch, examples, .. } = workspace;
+        let Workspace { memory, buffers, scratch, taken, examples, .. } = workspace;
         let examples = *examples;
         for (index, step) in self.program.steps.iter().enumerate() {
             let plan = &memory.steps[index];
             let Some(place) = memory.values[step.output] else { continue };
-            // Taken out, so that the other buffers can be read while this one is written.
-            let mut y = take(&mut buffers[place]);
-            let mut saved = plan.saved.map(|saved| take(&mut buffers[saved])).unwrap_or_default();
+            let [y, saved, ..] = taken;
+            swap(y, &mut buffers[place]);
+            if let Some(place) = plan.saved {
+                swap(saved, &mut buffers[place]);
+            }
             let mut pass = Forward {
                 x: Inputs::none(),
                 params: self.params(index),
-                y: batch_mut(&mut y, examples, step.signature.output()),
+                y: batch_mut(y, examples, step.signature.output()),
                 saved: &mut saved[..step.signature.saved_len(examples)],
                 scratch: &mut scratch[..step.signature.scratch_len(examples)],
                 statistics: Params::new(
@@ -68,28 +70,24 @@ impl<'a, T: Scalar> Model<'a, T> {
                 set_inputs(&mut pass.x, x, self.program, memory, buffers, &step.inputs, examples);
             }
             step.layer.forward(&mut pass);
-            observe(step, batch(&y, examples, step.signature.output()));
-            buffers[place] = y;
+            observe(step, batch(y, examples, step.signature.output()));
+            swap(y, &mut buffers[place]);
             if let Some(place) = plan.saved {
-                buffers[place] = saved;
+                swap(saved, &mut buffers[place]);
             }
         }
     }
 
     /// dJ/dyₙ --backward--> ... dJ/dy₁, and dJ/dθ on the way: this loop is backpropagation.
     pub(crate) fn backward(&self, x: &Inputs<'_, T>, workspace: &mut Workspace<T>) {
-        let Workspace { memory, buffers, scratch, gradient, spare, written, examples, .. } = workspace;
+        let Workspace { memory, buffers, scratch, gradient, spare, taken, examples, .. } = workspace;
         let examples = *examples;
         for (index, step) in self.program.steps.iter().enumerate().rev() {
             let plan = &memory.steps[index];
             let Some(dy) = memory.gradients[step.output].filter(|_| plan.goes_back) else { continue };
             let output = step.signature.output();
             let stretch = self.stretches[index].parameters.clone();
-            // Taken out, so that the other buffers can be read while these are written.
-            written.clear();
-            for target in &plan.targets {
-                written.push(target.buffer().map(|buffer| take(&mut buffers[buffer])).unwrap_or_default());
-            }
+            exchange(taken, &plan.targets, buffers);
             let value = |wanted: bool, node: usize| match memory.values[node] {
                 Some(buffer) if wanted => batch(&buffers[buffer], examples, self.program.nodes[node]),
                 _ => Batch::gone(examples, self.program.nodes[node]),
@@ -121,7 +119,7 @@ impl<'a, T: Scalar> Model<'a, T> {
                     pass.x.set(input, value(false, node));
                 }
             }
-            for (input, (written, target)) in written.iter_mut().zip(&plan.targets).enumerate() {
+            for (input, (written, target)) in taken.iter_mut().zip(&plan.targets).enumerate() {
                 if *target != Target::Nowhere {
                     pass.dx.set(input, batch_mut(written, examples, self.program.nodes[step.inputs[input]]));
                 }
@@ -131,11 +129,7 @@ impl<'a, T: Scalar> Model<'a, T> {
             if plan.parameters == Derivative::Further {
                 elementwise::add(&spare[..stretch.len()], &mut gradient[stretch]);
             }
-            for (written, target) in written.drain(..).zip(&plan.targets) {
-                if let Some(buffer) = target.buffer() {
-                    buffers[buffer] = written;
-                }
-            }
+            exchange(taken, &plan.targets, buffers);
             // Where several layers read one value, its gradient is the sum of what they say.
             for (target, &node) in plan.targets.iter().zip(&step.inputs) {
                 if let Target::Further { buffer, sum } = *target {
@@ -156,6 +150,15 @@ impl<'a, T: Scalar> Model<'a, T> {
             let saved = &workspace.buffers[saved][..step.signature.saved_len(workspace.examples)];
             let mut statistics = ParamsMut::new(&mut statistics[stretch], step.signature.statistics());
             step.layer.absorb(saved, workspace.examples, &mut statistics);
+        }
+    }
+}
+
+/// Takes the buffers out that a step of the way back writes, or puts them back.
+fn exchange<T>(taken: &mut [Buffer<T>], targets: &[Target], buffers: &mut [Buffer<T>]) {
+    for (taken, target) in taken.iter_mut().zip(targets) {
+        if let Some(buffer) = target.buffer() {
+            swap(taken, &mut buffers[buffer]);
         }
     }
 }

@@ -18,8 +18,8 @@ pub struct Workspace<T> {
     pub(crate) gradient: Buffer<T>,
     /// Where derivatives go that are added to others, or that nobody wants.
     pub(crate) spare: Buffer<T>,
-    /// Where the buffers are that a step of the way back writes; none of them between steps.
-    pub(crate) written: Vec<Buffer<T>>,
+    /// Where the buffers are that a step writes, so that the others can be read meanwhile; between steps they are back.
+    pub(crate) taken: [Buffer<T>; MAX_INPUTS],
     /// The batch that the last pass was for.
     pub(crate) examples: usize,
     /// The largest batch that there is room for.
@@ -37,7 +37,7 @@ impl<T: Scalar> Workspace<T> {
         Self {
             buffers: memory.buffers.iter().map(|_| Buffer::default()).collect(),
             spare: Buffer::filled(spare.max().unwrap_or(0), T::ZERO),
-            written: Vec::with_capacity(MAX_INPUTS),
+            taken: [(); MAX_INPUTS].map(|()| Buffer::default()),
             memory,
             scratch: Buffer::default(),
             gradient: Buffer::filled(gradient, T::ZERO),

@@ -245,7 +245,12 @@ pub(super) fn run<T: Scalar>(job: &mut Job<'_, T>) -> bool {
     // Rows so short that they leave much of a register empty are computed as columns, where that reads rows of b.
     let fills_more = 4 * n <= 3 * lanes && m > n && (4 * n <= lanes || m >= 2 * lanes);
     if fills_more && k >= 32 && job.a.strides()[0] == 1 && !matches!(job.start, Start::Row(_)) {
-        run_narrow(job);
+        // Room for few rows is cleared sooner: one tile, or two of the widest kind of register.
+        if m <= 16 {
+            run_narrow::<T, 16>(job)
+        } else {
+            run_narrow::<T, 96>(job)
+        }
         return true;
     }
     let task = Task {
@@ -283,15 +288,14 @@ pub(super) fn run<T: Scalar>(job: &mut Job<'_, T>) -> bool {
     true
 }
 
-/// c ← start + a·b by way of cᵀ, for fewer columns of c than a register holds.
-fn run_narrow<T: Scalar>(job: &mut Job<'_, T>) {
-    // Two tiles of the widest kind of register.
-    const WIDTH: usize = 96;
-    let mut numbers = [T::ZERO; 16 * WIDTH];
+/// c ← start + a·b by way of cᵀ, for fewer columns of c than a register holds: so many rows of it at a time.
+fn run_narrow<T: Scalar, const WIDTH: usize>(job: &mut Job<'_, T>) {
+    let mut numbers = [[T::ZERO; WIDTH]; 16];
+    let numbers = numbers.as_flattened_mut();
     let (n, existing) = (job.b.ncols(), matches!(job.start, Start::Existing));
     for (a, mut c) in job.a.axis_chunks_iter(Axis(0), WIDTH).zip(job.c.axis_chunks_iter_mut(Axis(0), WIDTH)) {
         let shape = (n, a.nrows()).strides((WIDTH, 1));
-        let transposed = match ArrayViewMut2::from_shape(shape, &mut numbers) {
+        let transposed = match ArrayViewMut2::from_shape(shape, &mut *numbers) {
             Ok(transposed) => transposed,
             Err(error) => unreachable!("there is room for the columns: {error}"),
         };
@@ -322,52 +326,65 @@ const BLOCK_M: usize = 264;
 /// The processor knows the instructions of `V`, and the task's pointers and strides reach only what may be
 /// read (a, b, a start row) or written (c).
 unsafe fn multiply<V: Compiled, const R: usize, const C: usize, const ROW: usize>(task: &Task<V::Number>) {
+    let one_row = task.m == 1 && task.b_column == 1;
+    if !one_row && task.k <= BLOCK_K && task.m <= BLOCK_M {
+        // SAFETY: the caller's promise.
+        return unsafe { multiply_block::<V, R, C>(task) };
+    }
+    for (k0, k1) in blocks(task.k, BLOCK_K, 1) {
+        let start = if k0 == 0 { task.start } else { First::Existing };
+        for (i0, i1) in blocks(task.m, BLOCK_M, R) {
+            // SAFETY: k0 < k and i0 < m, so that these elements exist; the caller's promise.
+            unsafe {
+                let block = Task {
+                    m: i1 - i0,
+                    k: k1 - k0,
+                    a: task.a.offset(i0 as isize * task.a_row + k0 as isize * task.a_column),
+                    b: task.b.offset(k0 as isize * task.b_row),
+                    c: task.c.offset(i0 as isize * task.c_row),
+                    start,
+                    ..*task
+                };
+                if one_row { V::row::<ROW>(&block) } else { multiply_block::<V, R, C>(&block) }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As for [`multiply`]; the task has at most `BLOCK_M` rows and sums of at most `BLOCK_K` terms.
+unsafe fn multiply_block<V: Compiled, const R: usize, const C: usize>(task: &Task<V::Number>) {
     let width = C * V::N;
     let (panel, room) = room();
     let (panel, room): (*mut V::Number, *mut V::Number) = (panel.cast(), room.cast());
-    for (k0, k1) in blocks(task.k, BLOCK_K, 1) {
-        let start = if k0 == 0 { task.start } else { First::Existing };
-        if task.m == 1 && task.b_column == 1 {
-            // SAFETY: k0 < k, so that these elements exist; the caller's promise.
-            unsafe {
-                let a = task.a.offset(k0 as isize * task.a_column);
-                let b = task.b.offset(k0 as isize * task.b_row);
-                V::row::<ROW>(&Task { k: k1 - k0, a, b, start, ..*task });
+    // SAFETY: j0 < n, so that these elements exist; the strip's sizes stay within the task's.
+    unsafe {
+        let rows = Rows::<_, R>::new((task.m, task.k), task.a, (task.a_row, task.a_column));
+        let rows = if rows.is_worth_copying(task.n) { rows.copied::<V>(room) } else { rows };
+        let mut j0 = 0;
+        // A small product can't afford divisions, as a stepped range has them.
+        while j0 < task.n {
+            let columns = (task.n - j0).min(width);
+            let strip = Strip {
+                rows: &rows,
+                columns,
+                b: task.b.offset(j0 as isize * task.b_column),
+                b_row: task.b_row,
+                b_column: task.b_column,
+                c: task.c.add(j0),
+                c_row: task.c_row,
+                start: match task.start {
+                    First::Row(row) => First::Row(row.add(j0)),
+                    other => other,
+                },
+                panel,
+            };
+            match columns.div_ceil(V::N) {
+                1 => strip.compute::<V, 1>(),
+                2 => strip.compute::<V, 2>(),
+                _ => strip.compute::<V, C>(),
             }
-            continue;
-        }
-        for (i0, i1) in blocks(task.m, BLOCK_M, R) {
-            // SAFETY: k0 < k, i0 < m and j0 < n, so these elements exist; the strip's sizes stay within the task's.
-            unsafe {
-                let rows = Rows::<_, R>::new(
-                    (i1 - i0, k1 - k0),
-                    task.a.offset(i0 as isize * task.a_row + k0 as isize * task.a_column),
-                    (task.a_row, task.a_column),
-                );
-                let rows = if rows.is_worth_copying(task.n) { rows.copied::<V>(room) } else { rows };
-                for j0 in (0..task.n).step_by(width) {
-                    let columns = (task.n - j0).min(width);
-                    let strip = Strip {
-                        rows: &rows,
-                        columns,
-                        b: task.b.offset(k0 as isize * task.b_row + j0 as isize * task.b_column),
-                        b_row: task.b_row,
-                        b_column: task.b_column,
-                        c: task.c.offset(i0 as isize * task.c_row + j0 as isize),
-                        c_row: task.c_row,
-                        start: match start {
-                            First::Row(row) => First::Row(row.add(j0)),
-                            other => other,
-                        },
-                        panel,
-                    };
-                    match columns.div_ceil(V::N) {
-                        1 => strip.compute::<V, 1>(),
-                        2 => strip.compute::<V, 2>(),
-                        _ => strip.compute::<V, C>(),
-                    }
-                }
-            }
+            j0 += width;
         }
     }
 }
@@ -375,14 +392,8 @@ unsafe fn multiply<V: Compiled, const R: usize, const C: usize, const ROW: usize
 /// Cuts `0..length` into blocks of nearly equal length, at most `most`: a short last one would pay all that a block
 /// costs for little work. All but the last are multiples of `multiple`.
 fn blocks(length: usize, most: usize, multiple: usize) -> impl Iterator<Item = (usize, usize)> {
-    // A small product can't afford divisions.
     let block = if length <= most { length } else { length.div_ceil(length.div_ceil(most)).next_multiple_of(multiple) };
-    let mut end = 0;
-    std::iter::from_fn(move || {
-        let start = end;
-        end = (start + block).min(length);
-        (start < length).then_some((start, end))
-    })
+    (0..length).step_by(block.max(1)).map(move |start| (start, (start + block).min(length)))
 }
 
 /// Some rows of c, one tile wide.
