@@ -48,6 +48,7 @@ impl<'a, T: Scalar> Model<'a, T> {
         for (index, step) in self.program.steps.iter().enumerate() {
             let plan = &memory.steps[index];
             let Some(place) = memory.values[step.output] else { continue };
+            // What is written is taken out, so that the other buffers can be read.
             let [y, saved, ..] = taken;
             swap(y, &mut buffers[place]);
             if let Some(place) = plan.saved {
@@ -87,6 +88,7 @@ impl<'a, T: Scalar> Model<'a, T> {
             let Some(dy) = memory.gradients[step.output].filter(|_| plan.goes_back) else { continue };
             let output = step.signature.output();
             let stretch = self.stretches[index].parameters.clone();
+            // What is written is taken out, so that the other buffers can be read; below it goes back.
             exchange(taken, &plan.targets, buffers);
             let value = |wanted: bool, node: usize| match memory.values[node] {
                 Some(buffer) if wanted => batch(&buffers[buffer], examples, self.program.nodes[node]),
