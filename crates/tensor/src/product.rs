@@ -250,7 +250,12 @@ mod tests {
         let mut stream = Seed(3).stream(0);
         let mut one = move |limit: usize| (stream.uniform() * limit as f64) as usize;
         let small = edges.into_iter().flat_map(move |m| edges.into_iter().map(move |n| (m, 1 + (m + n) % 7, n)));
-        small.chain((0..150).map(move |_| (one(131), one(131), one(131)))).chain([
+        // Every size up to 130 along each axis, the others at random.
+        let along_an_axis = (0..=130).flat_map(move |size| {
+            let (a, b) = (one(131), one(131));
+            [(size, a, b), (a, size, b), (a, b, size)]
+        });
+        small.chain(along_an_axis).chain([
             (1, 300, 70),
             (70, 300, 1),
             (40, 1, 40),

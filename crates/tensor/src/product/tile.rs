@@ -245,7 +245,7 @@ pub(super) fn run<T: Scalar>(job: &mut Job<'_, T>) -> bool {
     // Rows so short that they leave much of a register empty are computed as columns, where that reads rows of b.
     let fills_more = 4 * n <= 3 * lanes && m > n && (4 * n <= lanes || m >= 2 * lanes);
     if fills_more && k >= 32 && job.a.strides()[0] == 1 && !matches!(job.start, Start::Row(_)) {
-        // Room for few rows is cleared sooner: one tile, or two of the widest kind of register.
+        // One of the widest registers, or two whole tiles of them; the smaller room is cleared sooner.
         if m <= 16 {
             run_narrow::<T, 16>(job)
         } else {
