@@ -203,7 +203,17 @@ mod tests {
         Array2::from_shape_simple_fn((rows, columns), || T::of(2.0 * stream.uniform() - 1.0))
     }
 
-    /// All four transpose cases and all starts, with rows that do not lie side by side.
+    /// What machines without kernels of our own compute, on any machine.
+    fn portable_product<T: Scalar>(
+        a: ArrayView2<'_, T>,
+        b: ArrayView2<'_, T>,
+        start: Start<'_, T>,
+        c: ArrayViewMut2<'_, T>,
+    ) {
+        portable::run(&mut Job { a, b, start, c });
+    }
+
+    /// All four transpose cases and all starts, with rows that do not lie side by side, and the portable way too.
     fn check<T: Scalar>(m: usize, k: usize, n: usize) {
         let tolerance = 4.0 * T::EPSILON.to_f64() * (k as f64 + 4.0);
         let pad = 3;
@@ -222,7 +232,8 @@ mod tests {
                     (Start::Row(row), Array2::from_shape_fn((m, n), |(_, j)| row[j].to_f64())),
                     (Start::Existing, old.mapv(T::to_f64)),
                 ] {
-                    for transposed in [false, true] {
+                    let ways = [product::<T>, portable_product::<T>];
+                    for (way, transposed) in ways.into_iter().flat_map(|way| [(way, false), (way, true)]) {
                         let mut buffer = Array2::from_elem((m.max(n), m.max(n) + pad), T::NAN);
                         let mut c = if transposed {
                             buffer.slice_mut(s![..n, ..m]).reversed_axes()
@@ -232,7 +243,7 @@ mod tests {
                         if let Start::Existing = start {
                             c.assign(&old);
                         }
-                        product(a.view(), b.view(), start, c.view_mut());
+                        way(a.view(), b.view(), start, c.view_mut());
                         for ((c, expected), plus) in c.iter().zip(&expected).zip(&plus) {
                             let error = (c.to_f64() - expected - plus).abs();
                             assert!(error <= tolerance, "{m}x{k}x{n} {start:?} {transposed}: {c} {expected} {plus}");
