@@ -5,11 +5,11 @@ use std::hint::black_box;
 use crate::Work;
 use crate::common::{Entry, INPUT, STILL, TARGET, fill, mean_square, parameter as start};
 use downhill::layers::Dropout;
-use downhill::losses::{Loss, TargetError};
+use downhill::losses::{Loss, TargetError, Total};
 use downhill::ndarray::Array2;
 use downhill::prelude::*;
+use downhill::tensor::Buffer;
 use downhill::tensor::product::{Start, product};
-use downhill::tensor::{BatchMut, Buffer};
 
 /// Something set up and ready to be repeated; gives a number that depends on what it did: J, for a step.
 pub type Call = Box<dyn FnMut() -> f64 + Send>;
@@ -327,22 +327,15 @@ enum Criterion {
 }
 
 impl Loss for Criterion {
-    fn value<T: Scalar>(&self, y: Batch<'_, T>, target: Target<'_, T>) -> Result<T, TargetError> {
-        match self {
-            Self::SoftmaxCrossEntropy => SoftmaxCrossEntropy::new().value(y, target),
-            Self::MeanSquaredError => MeanSquaredError::new().value(y, target),
-        }
-    }
-
-    fn value_and_gradient<T: Scalar>(
+    fn evaluate<T: Scalar>(
         &self,
         y: Batch<'_, T>,
         target: Target<'_, T>,
-        dy: BatchMut<'_, T>,
-    ) -> Result<T, TargetError> {
+        dy: Option<&mut [T]>,
+    ) -> Result<Total, TargetError> {
         match self {
-            Self::SoftmaxCrossEntropy => SoftmaxCrossEntropy::new().value_and_gradient(y, target, dy),
-            Self::MeanSquaredError => MeanSquaredError::new().value_and_gradient(y, target, dy),
+            Self::SoftmaxCrossEntropy => SoftmaxCrossEntropy::new().evaluate(y, target, dy),
+            Self::MeanSquaredError => MeanSquaredError::new().evaluate(y, target, dy),
         }
     }
 }

@@ -1,8 +1,8 @@
 use downhill_tensor::{Batch, Scalar, Seed};
 
-use crate::input::{Input, batch, gather_into};
+use crate::input::{Input, gather_into};
 use crate::permutation::{Purpose, permute};
-use crate::{DataError, Dataset, Targets, TargetsView};
+use crate::{DataError, Dataset, Target, Targets};
 
 /// Mini-batches of a data set, epoch after epoch.
 ///
@@ -39,6 +39,7 @@ pub struct Batches<'a, T> {
     next: usize,
     input: Input<T>,
     further: Vec<Input<T>>,
+    weights: Option<Input<T>>,
     values: Vec<T>,
     labels: Vec<u32>,
 }
@@ -49,7 +50,9 @@ pub struct MiniBatch<'a, T> {
     /// The inputs; where examples have several, the first.
     pub inputs: Batch<'a, T>,
     /// Their targets.
-    pub targets: TargetsView<'a, T>,
+    pub targets: Target<'a, T>,
+    /// The weight of each example, or of each of its targets, if the data set has weights.
+    pub weights: Option<&'a [T]>,
     /// Where these examples stand in the data set.
     pub indices: &'a [usize],
     further: &'a [Input<T>],
@@ -106,6 +109,7 @@ impl<'a, T: Scalar> Batches<'a, T> {
             next: 0,
             input: input.room(gathered),
             further: further.iter().map(|input| input.room(gathered)).collect(),
+            weights: dataset.all_weights().map(|weights| weights.room(gathered)),
             values: Vec::with_capacity(values),
             labels: Vec::with_capacity(labels),
         };
@@ -147,30 +151,40 @@ impl<'a, T: Scalar> Batches<'a, T> {
         if self.shuffle.is_none() {
             let rows = |each: usize| start * each..end * each;
             let targets = match targets {
-                Targets::Values { values, shape } => {
-                    TargetsView::Values(batch(values.get(rows(shape.len()))?, count, *shape))
-                }
-                Targets::Classes { labels, shape, .. } => TargetsView::Classes(labels.get(rows(shape.len()))?),
+                Targets::Values { values, shape } => Target::Values(values.get(rows(shape.len()))?),
+                Targets::Classes { labels, shape, .. } => Target::Classes(labels.get(rows(shape.len()))?),
             };
-            return Some(MiniBatch { inputs: input.rows(start, count), targets, indices, further, start });
+            let weights = self.dataset.all_weights().map(|weights| weights.rows(start, count).slice());
+            return Some(MiniBatch { inputs: input.rows(start, count), targets, weights, indices, further, start });
         }
         input.gather_into(indices, &mut self.input);
         for (from, to) in further.iter().zip(&mut self.further) {
+            from.gather_into(indices, to);
+        }
+        if let (Some(from), Some(to)) = (self.dataset.all_weights(), &mut self.weights) {
             from.gather_into(indices, to);
         }
         let targets = match targets {
             Targets::Values { values, shape } => {
                 self.values.clear();
                 gather_into(values, shape.len(), indices, &mut self.values);
-                TargetsView::Values(batch(&self.values, count, *shape))
+                Target::Values(&self.values)
             }
             Targets::Classes { labels, shape, .. } => {
                 self.labels.clear();
                 gather_into(labels, shape.len(), indices, &mut self.labels);
-                TargetsView::Classes(&self.labels)
+                Target::Classes(&self.labels)
             }
         };
-        Some(MiniBatch { inputs: self.input.rows(0, count), targets, indices, further: &self.further, start: 0 })
+        let weights = self.weights.as_ref().map(|weights| &weights.values[..]);
+        Some(MiniBatch {
+            inputs: self.input.rows(0, count),
+            targets,
+            weights,
+            indices,
+            further: &self.further,
+            start: 0,
+        })
     }
 }
 
@@ -192,7 +206,7 @@ mod tests {
         while let Some(batch) = batches.next_batch() {
             count += 1;
             assert_eq!(batch.inputs.examples(), batch.indices.len());
-            let TargetsView::Classes(labels) = batch.targets else { unreachable!() };
+            let Target::Classes(labels) = batch.targets else { unreachable!() };
             for (place, &index) in batch.indices.iter().enumerate() {
                 let expected: Vec<f64> = (0..6).map(|x| (10 * index + x) as f64).collect();
                 assert_eq!(batch.inputs.example(place), expected);
@@ -277,9 +291,9 @@ mod tests {
         for number in 0..3 {
             batches.start_epoch(number);
             while let Some(batch) = batches.next_batch() {
-                let TargetsView::Values(targets) = batch.targets else { unreachable!() };
-                assert_eq!(targets.examples(), batch.inputs.examples());
-                assert_eq!((batch.inputs.slice().as_ptr(), targets.slice().as_ptr()), (place.0, place.1));
+                let Target::Values(targets) = batch.targets else { unreachable!() };
+                assert_eq!(targets.len(), 2 * batch.inputs.examples());
+                assert_eq!((batch.inputs.slice().as_ptr(), targets.as_ptr()), (place.0, place.1));
             }
             assert_eq!(batches.order.as_ptr(), place.2);
         }

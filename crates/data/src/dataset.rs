@@ -2,8 +2,8 @@ use downhill_tensor::{Batch, Scalar, Shape};
 use ndarray::{Array, ArrayViewMut2, Dimension};
 
 use crate::input::{Input, batch, gathered};
-use crate::targets::{Targets, TargetsView, example_shape, into_vec};
-use crate::{DataError, Scaler, one_hot};
+use crate::targets::{Targets, example_shape, into_vec};
+use crate::{DataError, Scaler, Target, one_hot};
 
 /// Examples with their targets.
 ///
@@ -29,6 +29,8 @@ pub struct Dataset<T> {
     further: Vec<Input<T>>,
     examples: usize,
     targets: Targets<T>,
+    /// One weight for each example, or one for each of its targets.
+    weights: Option<Input<T>>,
     feature_names: Vec<String>,
 }
 
@@ -86,7 +88,7 @@ impl<T: Scalar> Dataset<T> {
             }
         }
         let input = Input { values: inputs, shape };
-        let dataset = Self { input, further: Vec::new(), examples, targets, feature_names: Vec::new() };
+        let dataset = Self { input, further: Vec::new(), examples, targets, weights: None, feature_names: Vec::new() };
         dataset.with_feature_names(feature_names)
     }
 
@@ -120,6 +122,43 @@ impl<T: Scalar> Dataset<T> {
         }
         check_finite(&format!("input {input}, number"), &values, shape, &[])?;
         self.further.push(Input { values, shape });
+        Ok(self)
+    }
+
+    /// The same examples with weights, which losses and metrics take into account: either one for each example, or one
+    /// for each target of each example. A weight of 0 leaves its example or target out, so that weights of 0 and 1 are
+    /// a mask.
+    ///
+    /// ```
+    /// use downhill_data::Dataset;
+    /// use ndarray::array;
+    ///
+    /// let data = Dataset::from_array(array![[0.0], [1.0]], array![[1.0, 0.0], [2.0, 3.0]])?;
+    /// let weighted = data.clone().with_weights(vec![1.0, 0.5])?; // one for each example
+    /// assert_eq!(weighted.weights().map(|w| w.slice().to_vec()), Some(vec![1.0, 0.5]));
+    /// let masked = data.with_weights(vec![1.0, 0.0, 1.0, 1.0])?; // one for each target
+    /// assert_eq!(masked.weights().map(|w| w.shape().len()), Some(2));
+    /// # Ok::<(), downhill_data::DataError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns an error if there is neither one weight for each example nor one for each target, a weight is negative
+    /// or not finite, or all are 0.
+    pub fn with_weights(mut self, weights: Vec<T>) -> Result<Self, DataError> {
+        let shape = match weights.len() {
+            got if got == self.examples => Shape::from([]),
+            got if got == self.targets.len() => self.targets.shape(),
+            got => {
+                return Err(DataError::WeightCount { examples: self.examples, targets: self.targets.len(), got });
+            }
+        };
+        if let Some(place) = weights.iter().position(|&weight| !(weight >= T::ZERO && weight.is_finite())) {
+            return Err(DataError::Weight { example: place / shape.len(), weight: weights[place].to_f64() });
+        }
+        if weights.iter().all(|&weight| weight == T::ZERO) {
+            return Err(DataError::NoWeight);
+        }
+        self.weights = Some(Input { values: weights, shape });
         Ok(self)
     }
 
@@ -197,11 +236,30 @@ impl<T: Scalar> Dataset<T> {
 
     /// The targets, borrowed.
     #[must_use]
-    pub fn targets(&self) -> TargetsView<'_, T> {
+    pub fn targets(&self) -> Target<'_, T> {
         match &self.targets {
-            Targets::Values { values, shape } => TargetsView::Values(batch(values, self.examples, *shape)),
-            Targets::Classes { labels, .. } => TargetsView::Classes(labels),
+            Targets::Values { values, .. } => Target::Values(values),
+            Targets::Classes { labels, .. } => Target::Classes(labels),
         }
+    }
+
+    /// The targets as a batch of numbers, such as a scaler is fitted to; `None` if they are classes.
+    #[must_use]
+    pub fn target_values(&self) -> Option<Batch<'_, T>> {
+        match &self.targets {
+            Targets::Values { values, shape } => Some(batch(values, self.examples, *shape)),
+            Targets::Classes { .. } => None,
+        }
+    }
+
+    /// The weights of the examples or of their targets, if there are any; see [`with_weights`](Self::with_weights).
+    #[must_use]
+    pub fn weights(&self) -> Option<Batch<'_, T>> {
+        self.weights.as_ref().map(|weights| weights.rows(0, self.examples))
+    }
+
+    pub(crate) fn all_weights(&self) -> Option<&Input<T>> {
+        self.weights.as_ref()
     }
 
     pub(crate) fn all_targets(&self) -> &Targets<T> {
@@ -246,6 +304,7 @@ impl<T: Scalar> Dataset<T> {
             further: self.further.iter().map(|input| input.gathered(indices)).collect(),
             examples: indices.len(),
             targets,
+            weights: self.weights.as_ref().map(|weights| weights.gathered(indices)),
             feature_names: self.feature_names.clone(),
         }
     }
@@ -395,7 +454,7 @@ mod tests {
     fn a_vector_is_one_number_for_each_example() {
         let set = Dataset::from_array(array![1.0, 2.0], array![3.0, 4.0]).unwrap();
         assert_eq!((set.input_shape(), set.target_shape()), (Shape::from([1]), Shape::from([1])));
-        let TargetsView::Values(targets) = set.targets() else { unreachable!() };
+        let targets = set.target_values().unwrap();
         assert_eq!(targets.matrix(), array![[3.0], [4.0]]);
         assert_eq!(set.classes(), None);
         assert!(set.class_names().is_empty());
@@ -501,7 +560,7 @@ mod tests {
             let set = Dataset::from_array(inputs.clone(), targets).unwrap();
             let indices: Vec<usize> = (0..up_to(12)).map(|_| up_to(examples) - 1).collect();
             let chosen = set.select(&indices).unwrap();
-            let TargetsView::Classes(labels) = chosen.targets() else { unreachable!() };
+            let Target::Classes(labels) = chosen.targets() else { unreachable!() };
             for (place, &index) in indices.iter().enumerate() {
                 let example = inputs.index_axis(Axis(0), index);
                 assert!(chosen.inputs().example(place).iter().eq(example.iter()));
@@ -548,7 +607,7 @@ mod tests {
     #[test]
     fn classes_become_one_hot_rows() {
         let set = Dataset::from_array(array![1.0, 4.0], vec![2, 0]).unwrap().one_hot_targets().unwrap();
-        let TargetsView::Values(targets) = set.targets() else { unreachable!() };
+        let targets = set.target_values().unwrap();
         assert_eq!(targets.matrix(), array![[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]);
         assert_eq!(
             message(set.one_hot_targets()),

@@ -34,7 +34,7 @@ pub fn digits<T: Scalar>() -> Result<Dataset<T>, DataError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::TargetsView;
+    use crate::Target;
 
     #[test]
     fn the_digits_are_those_of_the_source() {
@@ -47,7 +47,7 @@ mod tests {
         assert!(digits.inputs().example(0).iter().zip(zero).all(|(&x, pixel)| x * 16.0 == f64::from(pixel)));
         let ink: f64 = digits.inputs().slice().iter().sum();
         assert_eq!(ink * 16.0, 561_718.0);
-        let TargetsView::Classes(labels) = digits.targets() else { unreachable!() };
+        let Target::Classes(labels) = digits.targets() else { unreachable!() };
         let count = |class| labels.iter().filter(|&&label| label == class).count();
         assert_eq!(
             [178, 182, 177, 183, 181, 182, 181, 179, 174, 180],

@@ -50,6 +50,30 @@ pub enum DataError {
         /// How many there are.
         got: usize,
     },
+    /// There is neither one weight for each example nor one for each target.
+    #[error(
+        "{got} weights were given, but there are {examples} examples with {targets} targets together; \
+         give one weight for each example or one for each target"
+    )]
+    WeightCount {
+        /// How many examples there are.
+        examples: usize,
+        /// How many targets all examples have together.
+        targets: usize,
+        /// How many weights there are.
+        got: usize,
+    },
+    /// A weight is negative or not finite.
+    #[error("example {example} has the weight {weight}, but weights must be finite and at least 0")]
+    Weight {
+        /// The example.
+        example: usize,
+        /// Its weight, or that of one of its targets.
+        weight: f64,
+    },
+    /// All weights are 0.
+    #[error("all weights are 0, so that no example counts; give at least one a weight above 0")]
+    NoWeight,
     /// The axes of an array can't be an example axis and a [`Shape`].
     #[error(
         "an array of shape {axes:?} can't be split into examples: \

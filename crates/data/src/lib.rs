@@ -31,6 +31,7 @@ pub use batches::{Batches, MiniBatch};
 pub use dataset::Dataset;
 #[cfg(feature = "digits")]
 pub use digits::digits;
+pub use downhill_tensor::Target;
 pub use error::DataError;
 pub use min_max_scaler::MinMaxScaler;
 #[cfg(feature = "idx")]
@@ -44,4 +45,4 @@ pub use split::{Fold, Folds};
 pub use standard_scaler::StandardScaler;
 #[cfg(feature = "csv")]
 pub use table::{Table, TableOptions};
-pub use targets::{Targets, TargetsView};
+pub use targets::Targets;

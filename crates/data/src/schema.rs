@@ -374,7 +374,7 @@ fn number<T: Scalar>(column: &str, line: Option<u64>, cell: &str) -> Result<T, D
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::TargetsView;
+    use crate::Target;
     use ndarray::array;
 
     const FLOWERS: &str = "colour,height,class\nred,1.5,b\nblue,,a\nred,2.5,\nNA,5,a\n";
@@ -392,7 +392,7 @@ mod tests {
     }
 
     fn labels(set: &Dataset<f64>) -> Vec<u32> {
-        let TargetsView::Classes(labels) = set.targets() else { unreachable!() };
+        let Target::Classes(labels) = set.targets() else { unreachable!() };
         labels.to_vec()
     }
 

@@ -180,7 +180,7 @@ fn check_folds(folds: usize) -> Result<(), DataError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Targets, TargetsView};
+    use crate::{Target, Targets};
     use ndarray::array;
 
     /// Example i has the input i, and `counts[c]` examples have the class c.
@@ -196,7 +196,7 @@ mod tests {
 
     fn counts(set: &Dataset<f64>) -> Vec<usize> {
         let mut counts = vec![0; set.classes().unwrap()];
-        let TargetsView::Classes(labels) = set.targets() else { unreachable!() };
+        let Target::Classes(labels) = set.targets() else { unreachable!() };
         labels.iter().for_each(|&label| counts[label as usize] += 1);
         counts
     }

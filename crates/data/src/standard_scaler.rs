@@ -99,7 +99,7 @@ impl Scaler for StandardScaler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Dataset, Targets, TargetsView};
+    use crate::{Dataset, Targets};
     use downhill_tensor::Seed;
     use ndarray::{Array2, Axis, array};
 
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn targets_are_scaled_and_predictions_taken_back() {
         let set = Dataset::from_array(array![[1.0], [2.0]], array![100.0, 300.0]).unwrap();
-        let TargetsView::Values(targets) = set.targets() else { unreachable!() };
+        let targets = set.target_values().unwrap();
         let scaler = StandardScaler::fit(targets.matrix()).unwrap();
         let scaled = set.clone().scale_targets(&scaler).unwrap();
         assert_eq!(scaled.into_parts().1, Targets::values(vec![-1.0, 1.0], [1]));

@@ -1,4 +1,4 @@
-use downhill_tensor::{Batch, Scalar, Shape};
+use downhill_tensor::{Scalar, Shape};
 use ndarray::{Array, Dimension};
 
 /// What a model should predict for each example of a [`Dataset`](crate::Dataset).
@@ -85,15 +85,6 @@ impl<T: Scalar, D: Dimension> From<Array<T, D>> for Targets<T> {
         let shape = example_shape(array.shape()).unwrap_or(Shape::from([0]));
         Self::Values { values: into_vec(array), shape }
     }
-}
-
-/// The targets of a data set or of a batch, borrowed.
-#[derive(Clone, Copy, Debug)]
-pub enum TargetsView<'a, T> {
-    /// Numbers, example after example.
-    Values(Batch<'a, T>),
-    /// Classes, counted from 0, example after example.
-    Classes(&'a [u32]),
 }
 
 /// The shape of one example of an array with these axes; a vector holds one number for each.

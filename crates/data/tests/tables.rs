@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use downhill_data::{Columns, Dataset, Missing, Scaler, StandardScaler, Table, TargetsView};
+use downhill_data::{Columns, Dataset, Missing, Scaler, StandardScaler, Table, Target};
 use downhill_tensor::Seed;
 
 fn table(name: &str) -> Table {
@@ -12,7 +12,7 @@ fn table(name: &str) -> Table {
 }
 
 fn class_counts(set: &Dataset<f64>) -> Vec<usize> {
-    let TargetsView::Classes(labels) = set.targets() else { panic!("the targets are classes") };
+    let Target::Classes(labels) = set.targets() else { panic!("the targets are classes") };
     let mut counts = vec![0; set.classes().unwrap()];
     labels.iter().for_each(|&label| counts[label as usize] += 1);
     counts

@@ -6,7 +6,7 @@
 
 use std::error::Error;
 
-use downhill::data::{Columns, Missing, Schema, Table, TargetsView};
+use downhill::data::{Columns, Missing, Schema, Table};
 use downhill::losses::MeanSquaredError;
 use downhill::ndarray::{ArrayView2, Axis, aview1};
 use downhill::network::NetworkDescription;
@@ -118,10 +118,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The targets, in grams as long as nobody has scaled them.
+/// The targets, in grams until they are scaled.
 fn masses(penguins: &Dataset<f32>) -> Result<Batch<'_, f32>, &'static str> {
-    match penguins.targets() {
-        TargetsView::Values(masses) => Ok(masses),
-        TargetsView::Classes(_) => Err("the mass of a penguin is a number"),
-    }
+    penguins.target_values().ok_or("the mass of a penguin is a number")
 }

@@ -1,7 +1,7 @@
 //! A training step after the first asks the heap for nothing.
 
 use allocation_counter::measure;
-use downhill::data::{TargetsView, digits};
+use downhill::data::{Target, digits};
 use downhill::prelude::*;
 
 /// The allocations of one more step: forward, the loss, backward, the update.
@@ -22,7 +22,7 @@ fn of_a_step_with(
     optimizer.bind(network.segments());
     let mut step = |number: u64| {
         let batch = batches.next_batch().unwrap();
-        let TargetsView::Classes(labels) = batch.targets else { unreachable!() };
+        let Target::Classes(labels) = batch.targets else { unreachable!() };
         let mut x = Inputs::none();
         batch.all_inputs().enumerate().for_each(|(index, input)| x.set(index, input));
         let (theta, mode) = (network.parameters(), Mode::Training { step: number });

@@ -2,7 +2,7 @@ use downhill_tensor::{Batch, Scalar};
 
 use crate::pointwise::{AxisWeights, Term, logistic, reduce};
 use crate::reduction::reduction_setting;
-use crate::{ClassAxis, Reduction, Target, TargetError, loss_from_evaluate};
+use crate::{ClassAxis, Loss, Reduction, Target, TargetError, Total, target};
 
 /// The cross-entropy of yes-or-no questions, each answered by one logit.
 ///
@@ -67,22 +67,22 @@ impl BinaryCrossEntropyWithLogits {
     }
 
     reduction_setting!();
+}
 
+impl Loss for BinaryCrossEntropyWithLogits {
     fn evaluate<T: Scalar>(
         &self,
         y: Batch<'_, T>,
         target: Target<'_, T>,
         dy: Option<&mut [T]>,
-    ) -> Result<T, TargetError> {
-        let target = target.one_for_each::<Self>(y)?;
+    ) -> Result<Total, TargetError> {
+        let target = target::one_for_each::<Self, T>(y, target)?;
         TargetError::check_gradient(y, dy.as_deref())?;
         let weights = AxisWeights::new::<Self, T>(self.positive_weights.as_deref(), y, self.class_axis)?;
-        let divisor = self.reduction.divisor(target.len() as f64, y.examples());
-        Ok(reduce(Entropy, weights, y.slice(), target, dy, divisor))
+        let whole = self.reduction.of(target.len() as f64, y.examples());
+        Ok(reduce(Entropy, weights, y.slice(), target, dy, whole))
     }
 }
-
-loss_from_evaluate!(BinaryCrossEntropyWithLogits);
 
 /// The entropy of one answer whose positive part has the weight.
 #[derive(Clone, Copy)]

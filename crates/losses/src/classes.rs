@@ -2,7 +2,7 @@
 
 use downhill_tensor::{Batch, Scalar};
 
-use crate::target::name;
+use crate::target::{self, name};
 use crate::{Target, TargetError};
 
 /// Where the classes lie in a prediction that has several positions, as a sequence or an image.
@@ -104,7 +104,7 @@ pub(crate) fn check_one_class<L, T>(
     }
     let layout = Layout::new::<L, T>(y, ClassAxis::First)?;
     layout.check_weights::<L>(weights)?;
-    layout.check_classes(target.classes::<L>("one class for each example, but was given numbers")?, None)
+    layout.check_classes(target::classes::<L, T>(target, "one class for each example, but was given numbers")?, None)
 }
 
 /// The summed weight of all targets that count: what a mean over them is divided by.

@@ -6,7 +6,7 @@ use crate::hinge::ramp;
 use crate::hinge_embedding::check_signs;
 use crate::pointwise::TINY;
 use crate::reduction::reduction_setting;
-use crate::{Reduction, Target, TargetError, loss_from_evaluate};
+use crate::{Loss, Reduction, Target, TargetError, Total, target};
 
 /// Turns alike embeddings towards each other and others apart:
 /// $`\ell = 1 - \cos(a, b)`$ for a pair that is alike ($`t = 1`$),
@@ -55,22 +55,25 @@ impl CosineEmbedding {
     }
 
     reduction_setting!();
+}
 
+impl Loss for CosineEmbedding {
     fn evaluate<T: Scalar>(
         &self,
         y: Batch<'_, T>,
         target: Target<'_, T>,
         dy: Option<&mut [T]>,
-    ) -> Result<T, TargetError> {
+    ) -> Result<Total, TargetError> {
         let margin = self.margin;
         TargetError::check_setting::<Self>("the margin", margin, (-1.0..=1.0).contains(&margin), "from -1 to 1")?;
         part_length::<Self>(y.shape(), 2, "two embeddings, one after the other along the first axis")?;
-        check_signs::<Self, T>(target.values::<Self>("one sign for each pair, but was given the indices of classes")?)?;
-        by_example(self, y, (target, 1), dy, self.reduction.divisor(y.examples() as f64, y.examples()))
+        check_signs::<Self, T>(target::values::<Self, T>(
+            target,
+            "one sign for each pair, but was given the indices of classes",
+        )?)?;
+        by_example(self, y, (target, 1), dy, self.reduction.of(y.examples() as f64, y.examples()))
     }
 }
-
-loss_from_evaluate!(CosineEmbedding);
 
 impl ExampleLoss for CosineEmbedding {
     #[inline(always)]

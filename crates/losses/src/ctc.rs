@@ -4,8 +4,8 @@ use downhill_tensor::{Batch, Scalar, Shape};
 
 use crate::examples::{ExampleLoss, by_example};
 use crate::reduction::reduction_setting;
-use crate::target::name;
-use crate::{Reduction, Target, TargetError, loss_from_evaluate};
+use crate::target::{self, name};
+use crate::{Loss, Reduction, Target, TargetError, Total};
 
 /// Connectionist temporal classification: the negative log-likelihood of a sequence of labels,
 /// whichever way it is spread over the time steps.
@@ -94,12 +94,24 @@ impl Ctc {
 
     reduction_setting!();
 
+    /// How many steps count, and the labels, which end where the blanks begin.
+    fn split<'a>(&self, row: &'a [u32], steps: usize) -> (usize, &'a [u32]) {
+        let (length, labels) = match row {
+            [length, labels @ ..] if self.lengths_first => (*length as usize, labels),
+            labels => (steps, labels),
+        };
+        let end = labels.iter().position(|&label| label == self.blank).unwrap_or(labels.len());
+        (length, &labels[..end])
+    }
+}
+
+impl Loss for Ctc {
     fn evaluate<T: Scalar>(
         &self,
         y: Batch<'_, T>,
         target: Target<'_, T>,
         dy: Option<&mut [T]>,
-    ) -> Result<T, TargetError> {
+    ) -> Result<Total, TargetError> {
         let (shape, examples) = (y.shape(), y.examples());
         let &[steps, classes] = shape.axes() else {
             let expected = "log-probabilities with the axes time and classes";
@@ -109,8 +121,8 @@ impl Ctc {
             let reason = format!("the blank is class {}, but there are {classes} classes, from 0", self.blank);
             return Err(TargetError::setting::<Self>(reason));
         }
-        let labels = target.classes::<Self>("the labels of each example, but was given numbers")?;
-        let row = target.for_each(examples)?.max(usize::from(self.lengths_first));
+        let labels = target::classes::<Self, T>(target, "the labels of each example, but was given numbers")?;
+        let row = target::for_each(target, examples)?.max(usize::from(self.lengths_first));
         TargetError::check_count(examples * row, labels.len())?;
         for (example, row) in labels.chunks(row.max(1)).enumerate() {
             let (length, labels) = self.split(row, steps);
@@ -123,22 +135,10 @@ impl Ctc {
                 return Err(TargetError::Class { example, class, classes });
             }
         }
-        let divisor = self.reduction.divisor(examples as f64, examples);
-        by_example(self, y, (target, row), dy, divisor)
-    }
-
-    /// How many steps count, and the labels, which end where the blanks begin.
-    fn split<'a>(&self, row: &'a [u32], steps: usize) -> (usize, &'a [u32]) {
-        let (length, labels) = match row {
-            [length, labels @ ..] if self.lengths_first => (*length as usize, labels),
-            labels => (steps, labels),
-        };
-        let end = labels.iter().position(|&label| label == self.blank).unwrap_or(labels.len());
-        (length, &labels[..end])
+        let whole = self.reduction.of(examples as f64, examples);
+        by_example(self, y, (target, row), dy, whole)
     }
 }
-
-loss_from_evaluate!(Ctc);
 
 thread_local! {
     /// The rows of the recursions, kept from call to call.

@@ -3,7 +3,7 @@ use downhill_tensor::{Batch, Scalar, Shape};
 
 use crate::examples::{ExampleLoss, by_example};
 use crate::reduction::reduction_setting;
-use crate::{Reduction, Target, TargetError, loss_from_evaluate};
+use crate::{Loss, Reduction, Target, TargetError, Total, target};
 
 /// One minus the soft Dice coefficient, the overlap of two masks: for every channel of every example
 /// ```math
@@ -74,18 +74,20 @@ impl Dice {
     }
 
     reduction_setting!();
+}
 
+impl Loss for Dice {
     fn evaluate<T: Scalar>(
         &self,
         y: Batch<'_, T>,
         target: Target<'_, T>,
         dy: Option<&mut [T]>,
-    ) -> Result<T, TargetError> {
+    ) -> Result<Total, TargetError> {
         let smoothing = self.smoothing;
         TargetError::check_setting::<Self>("the smoothing", smoothing, smoothing >= 0.0, "finite and at least 0")?;
-        target.one_for_each::<Self>(y)?;
-        let divisor = self.reduction.divisor((y.examples() * channels(y.shape())) as f64, y.examples());
-        by_example(self, y, (target, y.shape().len()), dy, divisor)
+        target::one_for_each::<Self, T>(y, target)?;
+        let whole = self.reduction.of((y.examples() * channels(y.shape())) as f64, y.examples());
+        by_example(self, y, (target, y.shape().len()), dy, whole)
     }
 }
 
@@ -95,8 +97,6 @@ fn channels(shape: Shape) -> usize {
         _ => 1,
     }
 }
-
-loss_from_evaluate!(Dice);
 
 impl ExampleLoss for Dice {
     #[inline(always)]

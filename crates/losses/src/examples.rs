@@ -4,8 +4,8 @@ use downhill_tensor::reduce::lanes;
 use downhill_tensor::{Batch, Kernel, Scalar, Shape};
 
 use crate::sums::{Rows, cut_optional, total};
-use crate::target::name;
-use crate::{Target, TargetError};
+use crate::target::{self, name};
+use crate::{Target, TargetError, Total};
 
 /// A loss whose terms compare one example with the targets of that example.
 pub(crate) trait ExampleLoss: Sync {
@@ -15,7 +15,7 @@ pub(crate) trait ExampleLoss: Sync {
     fn example<T: Scalar>(&self, shape: Shape, y: &[T], target: Target<'_, T>, dy: Option<&mut [T]>, scale: T) -> T;
 }
 
-/// The sum of all examples' terms divided by `divisor`; also overwrites `dy` with its gradient where it is given.
+/// The sum of all examples' terms, in a total of their weight and divisor; also overwrites `dy` with its gradient where it is given.
 ///
 /// Every example has `targets` targets.
 pub(crate) fn by_example<L: ExampleLoss, T: Scalar>(
@@ -23,14 +23,14 @@ pub(crate) fn by_example<L: ExampleLoss, T: Scalar>(
     y: Batch<'_, T>,
     (target, targets): (Target<'_, T>, usize),
     dy: Option<&mut [T]>,
-    divisor: f64,
-) -> Result<T, TargetError> {
+    whole: Total,
+) -> Result<Total, TargetError> {
     TargetError::check_gradient(y, dy.as_deref())?;
     TargetError::check_count(y.examples() * targets, target.len())?;
-    let scale = T::of(1.0 / divisor);
+    let scale = T::of(whole.scale());
     let (count, shape) = (y.examples(), y.shape());
     let terms = Examples { loss, count, shape, y: y.slice(), target, targets, dy, scale };
-    Ok(T::of(total(terms) / divisor))
+    Ok(whole.with_sum(total(terms)))
 }
 
 struct Examples<'a, L, T> {
@@ -54,7 +54,7 @@ impl<L: ExampleLoss, T: Scalar> Kernel for Examples<'_, L, T> {
         for example in 0..self.count {
             let here = example * width..(example + 1) * width;
             let dy = self.dy.as_deref_mut().map(|dy| &mut dy[here.clone()]);
-            let target = self.target.example(example, self.targets);
+            let target = target::of_example(self.target, example, self.targets);
             total += self.loss.example(self.shape, &self.y[here], target, dy, self.scale).to_f64();
         }
         total
@@ -73,7 +73,7 @@ impl<L: ExampleLoss, T: Scalar> Rows for Examples<'_, L, T> {
     fn cut(self, middle: usize) -> (Self, Self) {
         let Self { loss, count, shape, targets, scale, .. } = self;
         let (y0, y1) = self.y.split_at(middle * shape.len());
-        let (target0, target1) = self.target.split_at(middle * targets);
+        let (target0, target1) = target::split_at(self.target, middle * targets);
         let (dy0, dy1) = cut_optional(self.dy, middle * shape.len());
         (
             Self { loss, count: middle, shape, y: y0, target: target0, targets, dy: dy0, scale },

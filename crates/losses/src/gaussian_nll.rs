@@ -5,7 +5,7 @@ use downhill_tensor::{Batch, Scalar, Shape};
 use crate::examples::{ExampleLoss, by_example, pairs, part_length};
 use crate::pointwise::find;
 use crate::reduction::reduction_setting;
-use crate::{Reduction, Target, TargetError, loss_from_evaluate};
+use crate::{Loss, Reduction, Target, TargetError, Total, target};
 
 /// The negative log-likelihood of numbers under normal distributions whose means and variances are predicted:
 /// $`\ell = \tfrac12 \big[\ln v + (\mu - t)^2 / v\big]`$, with the variance $`v`$ clamped to at least ε.
@@ -76,18 +76,20 @@ impl GaussianNll {
     }
 
     reduction_setting!();
+}
 
+impl Loss for GaussianNll {
     fn evaluate<T: Scalar>(
         &self,
         y: Batch<'_, T>,
         target: Target<'_, T>,
         dy: Option<&mut [T]>,
-    ) -> Result<T, TargetError> {
+    ) -> Result<Total, TargetError> {
         let epsilon = self.epsilon;
         TargetError::check_setting::<Self>("epsilon", epsilon, epsilon > 0.0, "finite and greater than 0")?;
         let expected = "means and variances, one after the other along the first axis";
         let means = part_length::<Self>(y.shape(), 2, expected)?;
-        target.values::<Self>("one number for each mean, but was given the indices of classes")?;
+        target::values::<Self, T>(target, "one number for each mean, but was given the indices of classes")?;
         for example in 0..y.examples() {
             let variances = &y.example(example)[means..];
             if let Some(at) = find(variances, |v| v < T::ZERO) {
@@ -97,12 +99,10 @@ impl GaussianNll {
                 )));
             }
         }
-        let divisor = self.reduction.divisor((y.examples() * means) as f64, y.examples());
-        by_example(self, y, (target, means), dy, divisor)
+        let whole = self.reduction.of((y.examples() * means) as f64, y.examples());
+        by_example(self, y, (target, means), dy, whole)
     }
 }
-
-loss_from_evaluate!(GaussianNll);
 
 impl ExampleLoss for GaussianNll {
     #[inline(always)]

@@ -4,7 +4,7 @@ use crate::examples::{ExampleLoss, by_example, pairs, part_length};
 use crate::hinge::ramp;
 use crate::hinge_embedding::check_signs;
 use crate::reduction::reduction_setting;
-use crate::{Reduction, Target, TargetError, loss_from_evaluate};
+use crate::{Loss, Reduction, Target, TargetError, Total, target};
 
 /// Ranks two predictions: the first should be the larger where $`t = 1`$, the second where $`t = -1`$:
 /// $`\ell = \max(0, m - t\,(a - b))`$.
@@ -46,22 +46,25 @@ impl MarginRanking {
     }
 
     reduction_setting!();
+}
 
+impl Loss for MarginRanking {
     fn evaluate<T: Scalar>(
         &self,
         y: Batch<'_, T>,
         target: Target<'_, T>,
         dy: Option<&mut [T]>,
-    ) -> Result<T, TargetError> {
+    ) -> Result<Total, TargetError> {
         TargetError::check_setting::<Self>("the margin", self.margin, true, "finite")?;
         let pairs = part_length::<Self>(y.shape(), 2, "two predictions, one after the other along the first axis")?;
-        check_signs::<Self, T>(target.values::<Self>("one sign for each pair, but was given the indices of classes")?)?;
-        let divisor = self.reduction.divisor((y.examples() * pairs) as f64, y.examples());
-        by_example(self, y, (target, pairs), dy, divisor)
+        check_signs::<Self, T>(target::values::<Self, T>(
+            target,
+            "one sign for each pair, but was given the indices of classes",
+        )?)?;
+        let whole = self.reduction.of((y.examples() * pairs) as f64, y.examples());
+        by_example(self, y, (target, pairs), dy, whole)
     }
 }
-
-loss_from_evaluate!(MarginRanking);
 
 impl ExampleLoss for MarginRanking {
     #[inline(always)]

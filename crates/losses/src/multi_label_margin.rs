@@ -5,7 +5,7 @@ use crate::examples::{ExampleLoss, by_example};
 use crate::hinge::ramp;
 use crate::pointwise::find;
 use crate::reduction::reduction_setting;
-use crate::{Reduction, Target, TargetError, loss_from_evaluate};
+use crate::{Loss, Reduction, Target, TargetError, Total, target};
 
 /// The hinge loss of several right classes: the score of each should exceed every wrong one's by 1.
 ///
@@ -49,24 +49,24 @@ impl MultiLabelMargin {
     }
 
     reduction_setting!();
+}
 
+impl Loss for MultiLabelMargin {
     fn evaluate<T: Scalar>(
         &self,
         y: Batch<'_, T>,
         target: Target<'_, T>,
         dy: Option<&mut [T]>,
-    ) -> Result<T, TargetError> {
-        let values = target.one_for_each::<Self>(y)?;
+    ) -> Result<Total, TargetError> {
+        let values = target::one_for_each::<Self, T>(y, target)?;
         if let Some(at) = find(values, |t| (t != T::ZERO) & (t != T::ONE)) {
             let reason = format!("target {at} is {}, but must be 1 for a right class and 0 for any other", values[at]);
             return Err(TargetError::setting::<Self>(reason));
         }
-        let divisor = self.reduction.divisor(y.examples() as f64, y.examples());
-        by_example(self, y, (target, y.shape().len()), dy, divisor)
+        let whole = self.reduction.of(y.examples() as f64, y.examples());
+        by_example(self, y, (target, y.shape().len()), dy, whole)
     }
 }
-
-loss_from_evaluate!(MultiLabelMargin);
 
 impl ExampleLoss for MultiLabelMargin {
     #[inline(always)]

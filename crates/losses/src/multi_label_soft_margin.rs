@@ -3,7 +3,7 @@ use downhill_tensor::{Batch, Scalar};
 use crate::classes::Layout;
 use crate::pointwise::{AxisWeights, Term, logistic, reduce};
 use crate::reduction::reduction_setting;
-use crate::{ClassAxis, Reduction, Target, TargetError, loss_from_evaluate};
+use crate::{ClassAxis, Loss, Reduction, Target, TargetError, Total, target};
 
 /// The cross-entropy of several yes-or-no labels, averaged over the labels of an example.
 ///
@@ -66,33 +66,38 @@ impl MultiLabelSoftMargin {
     }
 
     reduction_setting!();
+}
 
+impl Loss for MultiLabelSoftMargin {
     fn evaluate<T: Scalar>(
         &self,
         y: Batch<'_, T>,
         target: Target<'_, T>,
         dy: Option<&mut [T]>,
-    ) -> Result<T, TargetError> {
+    ) -> Result<Total, TargetError> {
         let layout = Layout::new::<Self, T>(y, self.class_axis)?;
-        let target = target.one_for_each::<Self>(y)?;
+        let target = target::one_for_each::<Self, T>(y, target)?;
         TargetError::check_gradient(y, dy.as_deref())?;
         let weights = AxisWeights::new::<Self, T>(self.class_weights.as_deref(), y, self.class_axis)?;
         // A term is the mean over the classes of one position.
-        let divisor = self.reduction.divisor(layout.positions() as f64, y.examples()) * layout.classes as f64;
-        Ok(reduce(Entropy, weights, y.slice(), target, dy, divisor))
+        let entropy = Entropy { share: 1.0 / layout.classes as f64 };
+        let whole = self.reduction.of(layout.positions() as f64, y.examples());
+        Ok(reduce(entropy, weights, y.slice(), target, dy, whole))
     }
 }
 
-loss_from_evaluate!(MultiLabelSoftMargin);
-
 /// The entropy of one answer, times the weight.
 #[derive(Clone, Copy)]
-struct Entropy;
+struct Entropy {
+    /// What one class adds to the mean over all classes of a position.
+    share: f64,
+}
 
 impl Term for Entropy {
     #[inline(always)]
     fn at<T: Scalar>(self, y: T, target: T, weight: T) -> (T, T) {
         let (if_no, if_yes, sigmoid) = logistic(y);
+        let weight = weight * T::of(self.share);
         (weight * (target * if_yes + (T::ONE - target) * if_no), weight * (sigmoid - target))
     }
 }

@@ -5,7 +5,7 @@ use crate::classes::{check_one_class, weight};
 use crate::examples::{ExampleLoss, by_example};
 use crate::hinge::ramp;
 use crate::reduction::reduction_setting;
-use crate::{Reduction, Target, TargetError, loss_from_evaluate};
+use crate::{Loss, Reduction, Target, TargetError, Total};
 
 /// The hinge loss of several classes: the score of the right one should exceed every other by a margin.
 ///
@@ -76,21 +76,21 @@ impl MultiMargin {
     }
 
     reduction_setting!();
+}
 
+impl Loss for MultiMargin {
     fn evaluate<T: Scalar>(
         &self,
         y: Batch<'_, T>,
         target: Target<'_, T>,
         dy: Option<&mut [T]>,
-    ) -> Result<T, TargetError> {
+    ) -> Result<Total, TargetError> {
         TargetError::check_setting::<Self>("the margin", self.margin, true, "finite")?;
         check_one_class::<Self, T>(y, target, self.class_weights.as_deref())?;
-        let divisor = self.reduction.divisor(y.examples() as f64, y.examples());
-        by_example(self, y, (target, 1), dy, divisor)
+        let whole = self.reduction.of(y.examples() as f64, y.examples());
+        by_example(self, y, (target, 1), dy, whole)
     }
 }
-
-loss_from_evaluate!(MultiMargin);
 
 impl ExampleLoss for MultiMargin {
     #[inline(always)]

@@ -2,7 +2,7 @@ use downhill_tensor::{Batch, Scalar};
 
 use crate::classes::{Layout, class_settings, counted_weight, part, weight};
 use crate::reduction::reduction_setting;
-use crate::{ClassAxis, Reduction, Target, TargetError, loss_from_evaluate};
+use crate::{ClassAxis, Loss, Reduction, Target, TargetError, Total, target};
 
 /// The negative log-likelihood of target classes under predicted log-probabilities: $`\ell = -w_t\,y_t`$.
 ///
@@ -52,22 +52,24 @@ impl NegativeLogLikelihood {
 
     class_settings!();
     reduction_setting!();
+}
 
+impl Loss for NegativeLogLikelihood {
     fn evaluate<T: Scalar>(
         &self,
         y: Batch<'_, T>,
         target: Target<'_, T>,
         mut dy: Option<&mut [T]>,
-    ) -> Result<T, TargetError> {
+    ) -> Result<Total, TargetError> {
         let layout = Layout::new::<Self, T>(y, self.class_axis)?;
         let weights = self.class_weights.as_deref();
         layout.check_weights::<Self>(weights)?;
         TargetError::check_gradient(y, dy.as_deref())?;
-        let target = target.classes::<Self>("one class for each position, but was given numbers")?;
+        let target = target::classes::<Self, T>(target, "one class for each position, but was given numbers")?;
         layout.check_classes(target, self.ignored_index)?;
 
-        let divisor = self.reduction.divisor(counted_weight(target, weights, self.ignored_index), y.examples());
-        let scale = T::of(1.0 / divisor);
+        let whole = self.reduction.of(counted_weight(target, weights, self.ignored_index), y.examples());
+        let scale = T::of(whole.scale());
         if let Some(dy) = dy.as_deref_mut() {
             dy.fill(T::ZERO);
         }
@@ -84,11 +86,9 @@ impl NegativeLogLikelihood {
                 dy[at] = -weight * scale;
             }
         }
-        Ok(T::of(total / divisor))
+        Ok(whole.with_sum(total))
     }
 }
-
-loss_from_evaluate!(NegativeLogLikelihood);
 
 #[cfg(test)]
 mod tests {

@@ -1,11 +1,12 @@
 use std::fmt::Debug;
 
 use downhill_tensor::reduce::lanes;
-use downhill_tensor::{Batch, BatchMut, Kernel, Scalar};
+use downhill_tensor::{Batch, Kernel, Scalar};
 
 use crate::classes::Layout;
 use crate::sums::{Rows, cut_optional, total};
-use crate::{ClassAxis, Loss, Reduction, Target, TargetError};
+use crate::target::one_for_each;
+use crate::{ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetError, Total};
 
 /// A loss whose terms compare one predicted number with one target each: J = mean over all numbers of ℓ(yᵢ, tᵢ).
 ///
@@ -45,6 +46,11 @@ pub trait PointwiseLoss: Copy + Debug + Send + Sync {
         Reduction::Mean
     }
 
+    /// What the loss takes predicted numbers to be; it does not say unless overridden.
+    fn outputs(&self) -> Option<Outputs> {
+        None
+    }
+
     /// Whether the settings, the predictions and the targets lie in their ranges; checks nothing unless overridden.
     ///
     /// # Errors
@@ -56,31 +62,22 @@ pub trait PointwiseLoss: Copy + Debug + Send + Sync {
 }
 
 impl<L: PointwiseLoss> Loss for L {
-    fn value<T: Scalar>(&self, y: Batch<'_, T>, target: Target<'_, T>) -> Result<T, TargetError> {
-        pointwise(self, y, target, None)
-    }
-
-    fn value_and_gradient<T: Scalar>(
+    fn evaluate<T: Scalar>(
         &self,
         y: Batch<'_, T>,
         target: Target<'_, T>,
-        mut dy: BatchMut<'_, T>,
-    ) -> Result<T, TargetError> {
-        pointwise(self, y, target, Some(dy.slice()))
+        dy: Option<&mut [T]>,
+    ) -> Result<Total, TargetError> {
+        let target = one_for_each::<L, T>(y, target)?;
+        TargetError::check_gradient(y, dy.as_deref())?;
+        self.check(y.slice(), target)?;
+        let whole = self.reduced().of(target.len() as f64, y.examples());
+        Ok(reduce(Unweighted(*self), None, y.slice(), target, dy, whole))
     }
-}
 
-fn pointwise<L: PointwiseLoss, T: Scalar>(
-    loss: &L,
-    y: Batch<'_, T>,
-    target: Target<'_, T>,
-    dy: Option<&mut [T]>,
-) -> Result<T, TargetError> {
-    let target = target.one_for_each::<L>(y)?;
-    TargetError::check_gradient(y, dy.as_deref())?;
-    loss.check(y.slice(), target)?;
-    let divisor = loss.reduced().divisor(target.len() as f64, y.examples());
-    Ok(reduce(Unweighted(*loss), None, y.slice(), target, dy, divisor))
+    fn meaning(&self) -> Meaning {
+        self.outputs().map_or_else(Meaning::default, Meaning::of)
+    }
 }
 
 /// What one number adds to a loss whose classes may have weights.
@@ -139,17 +136,17 @@ impl<'a> AxisWeights<'a> {
     }
 }
 
-/// The sum of all terms divided by `divisor`; also overwrites `dy` with its gradient where it is given.
+/// The sum of all terms, in a total of their weight and divisor; also overwrites `dy` with its gradient where it is given.
 pub(crate) fn reduce<L: Term, T: Scalar>(
     loss: L,
     weights: Option<AxisWeights<'_>>,
     y: &[T],
     target: &[T],
     dy: Option<&mut [T]>,
-    divisor: f64,
-) -> T {
-    let terms = Terms { loss, weights, y, target, dy, scale: T::of(1.0 / divisor) };
-    T::of(total(terms) / divisor)
+    whole: Total,
+) -> Total {
+    let terms = Terms { loss, weights, y, target, dy, scale: T::of(whole.scale()) };
+    whole.with_sum(total(terms))
 }
 
 /// PyTorch's 1e-12, which it keeps in single precision whatever it computes in.

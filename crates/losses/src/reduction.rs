@@ -1,3 +1,5 @@
+use crate::Total;
+
 /// How the terms of a loss become one number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -15,12 +17,12 @@ pub enum Reduction {
 }
 
 impl Reduction {
-    /// What the sum of the terms is divided by.
-    pub(crate) fn divisor(self, terms: f64, examples: usize) -> f64 {
+    /// What terms of this summed weight become, before they are summed.
+    pub(crate) fn of(self, weight: f64, examples: usize) -> Total {
         match self {
-            Self::Mean => terms,
-            Self::Sum => 1.0,
-            Self::BatchMean => examples as f64,
+            Self::Mean => Total::mean(0.0, weight),
+            Self::Sum => Total::sum(0.0, weight),
+            Self::BatchMean => Total::mean(0.0, weight).divided_by(examples as f64),
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::classes::{Layout, class_settings, counted_weight, part, weight};
 use crate::reduction::reduction_setting;
 use crate::softmax::{GROUP, Group, Groups, Softmax, zip_sum};
 use crate::sums::{Rows, cut_optional, total};
-use crate::{ClassAxis, Reduction, Target, TargetError, loss_from_evaluate};
+use crate::{ClassAxis, Loss, Reduction, Target, TargetError, Total, target};
 
 /// The cross-entropy between target classes and the softmax of predicted logits.
 ///
@@ -82,13 +82,15 @@ impl SoftmaxCrossEntropy {
 
     class_settings!();
     reduction_setting!();
+}
 
+impl Loss for SoftmaxCrossEntropy {
     fn evaluate<T: Scalar>(
         &self,
         y: Batch<'_, T>,
         target: Target<'_, T>,
         dy: Option<&mut [T]>,
-    ) -> Result<T, TargetError> {
+    ) -> Result<Total, TargetError> {
         let layout = Layout::new::<Self, T>(y, self.class_axis)?;
         let weights = self.class_weights.as_deref();
         layout.check_weights::<Self>(weights)?;
@@ -106,20 +108,18 @@ impl SoftmaxCrossEntropy {
                 layout.positions() as f64
             }
         };
-        let divisor = self.reduction.divisor(terms, y.examples());
+        let whole = self.reduction.of(terms, y.examples());
         let rule = Rule {
             hit: T::of(1.0 - smoothing),
             base: T::of(smoothing / layout.classes as f64),
             weights,
             all: T::of(weights.map_or(layout.classes as f64, |weights| weights.iter().sum())),
             ignored: self.ignored_index,
-            scale: T::of(1.0 / divisor),
+            scale: T::of(whole.scale()),
         };
-        Ok(T::of(total(Positions { layout, rule, y: y.slice(), target, dy }) / divisor))
+        Ok(whole.with_sum(total(Positions { layout, rule, y: y.slice(), target, dy })))
     }
 }
-
-loss_from_evaluate!(SoftmaxCrossEntropy);
 
 /// How one position is judged: its target distribution is q_c = w_c (hit t_c + base).
 #[derive(Clone, Copy)]
@@ -166,7 +166,7 @@ impl<T: Scalar> Rows for Positions<'_, T> {
             Target::Classes(_) => layout.inner,
             Target::Values(_) => layout.width(),
         };
-        let (target0, target1) = self.target.split_at(middle * per_row);
+        let (target0, target1) = target::split_at(self.target, middle * per_row);
         let (layout0, layout1) = layout.cut(middle);
         (
             Self { layout: layout0, rule, y: y0, target: target0, dy: dy0 },

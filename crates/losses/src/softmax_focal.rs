@@ -6,7 +6,7 @@ use crate::examples::{ExampleLoss, by_example};
 use crate::pointwise::power;
 use crate::reduction::reduction_setting;
 use crate::softmax::exponentials;
-use crate::{Reduction, Target, TargetError, loss_from_evaluate};
+use crate::{Loss, Reduction, Target, TargetError, Total};
 
 /// The softmax cross-entropy with the terms of easy examples turned down.
 ///
@@ -71,21 +71,21 @@ impl SoftmaxFocal {
     }
 
     reduction_setting!();
+}
 
+impl Loss for SoftmaxFocal {
     fn evaluate<T: Scalar>(
         &self,
         y: Batch<'_, T>,
         target: Target<'_, T>,
         dy: Option<&mut [T]>,
-    ) -> Result<T, TargetError> {
+    ) -> Result<Total, TargetError> {
         check_gamma::<Self>(self.gamma)?;
         check_one_class::<Self, T>(y, target, self.class_weights.as_deref())?;
-        let divisor = self.reduction.divisor(y.examples() as f64, y.examples());
-        by_example(self, y, (target, 1), dy, divisor)
+        let whole = self.reduction.of(y.examples() as f64, y.examples());
+        by_example(self, y, (target, 1), dy, whole)
     }
 }
-
-loss_from_evaluate!(SoftmaxFocal);
 
 impl ExampleLoss for SoftmaxFocal {
     #[inline(always)]

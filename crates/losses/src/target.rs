@@ -1,85 +1,65 @@
 use std::error::Error;
 use std::fmt;
 
-use downhill_tensor::{Batch, Shape};
+use downhill_tensor::{Batch, Shape, Target};
 
-/// What predictions are compared with: numbers, or the index of the right class for each example.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Target<'a, T> {
-    /// One number for each predicted number, example after example.
-    Values(&'a [T]),
-    /// One class for each example (or for each position of each example), counted from 0.
-    Classes(&'a [u32]),
-}
-
-impl<'a, T> Target<'a, T> {
-    /// The indices, where it is classes.
-    pub(crate) fn classes<L>(self, expected: &'static str) -> Result<&'a [u32], TargetError> {
-        match self {
-            Self::Classes(classes) => Ok(classes),
-            Self::Values(_) => Err(TargetError::Kind { loss: name::<L>(), expected }),
-        }
-    }
-
-    /// The numbers, where it is numbers.
-    pub(crate) fn values<L>(self, expected: &'static str) -> Result<&'a [T], TargetError> {
-        match self {
-            Self::Values(values) => Ok(values),
-            Self::Classes(_) => Err(TargetError::Kind { loss: name::<L>(), expected }),
-        }
-    }
-
-    /// The numbers, where there is one for each predicted number.
-    pub(crate) fn one_for_each<L>(self, y: Batch<'_, T>) -> Result<&'a [T], TargetError> {
-        let expected = "one number for each predicted number, but was given the indices of classes";
-        let values = self.values::<L>(expected)?;
-        TargetError::check_count(y.slice().len(), values.len())?;
-        Ok(values)
+/// The indices of the target, if it is classes.
+pub(crate) fn classes<'a, L, T>(target: Target<'a, T>, expected: &'static str) -> Result<&'a [u32], TargetError> {
+    match target {
+        Target::Classes(classes) => Ok(classes),
+        Target::Values(_) => Err(TargetError::Kind { loss: name::<L>(), expected }),
     }
 }
 
-impl<T> Target<'_, T> {
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::Values(values) => values.len(),
-            Self::Classes(classes) => classes.len(),
+/// The numbers of the target, if it is numbers.
+pub(crate) fn values<'a, L, T>(target: Target<'a, T>, expected: &'static str) -> Result<&'a [T], TargetError> {
+    match target {
+        Target::Values(values) => Ok(values),
+        Target::Classes(_) => Err(TargetError::Kind { loss: name::<L>(), expected }),
+    }
+}
+
+/// The numbers of the target, if there is one for each predicted number.
+pub(crate) fn one_for_each<'a, L, T>(y: Batch<'_, T>, target: Target<'a, T>) -> Result<&'a [T], TargetError> {
+    let expected = "one number for each predicted number, but was given the indices of classes";
+    let values = values::<L, T>(target, expected)?;
+    TargetError::check_count(y.slice().len(), values.len())?;
+    Ok(values)
+}
+
+/// The number of targets that each of `examples` examples has.
+pub(crate) fn for_each<T>(target: Target<'_, T>, examples: usize) -> Result<usize, TargetError> {
+    let each = target.len().checked_div(examples).unwrap_or(0);
+    TargetError::check_count(examples * each, target.len())?;
+    Ok(each)
+}
+
+/// The targets before `middle`, and those from it on.
+pub(crate) fn split_at<T>(target: Target<'_, T>, middle: usize) -> (Target<'_, T>, Target<'_, T>) {
+    match target {
+        Target::Values(values) => {
+            let (a, b) = values.split_at(middle);
+            (Target::Values(a), Target::Values(b))
+        }
+        Target::Classes(classes) => {
+            let (a, b) = classes.split_at(middle);
+            (Target::Classes(a), Target::Classes(b))
         }
     }
+}
 
-    /// How many each of `examples` examples has.
-    pub(crate) fn for_each(&self, examples: usize) -> Result<usize, TargetError> {
-        let each = self.len().checked_div(examples).unwrap_or(0);
-        TargetError::check_count(examples * each, self.len())?;
-        Ok(each)
-    }
-
-    /// Those before `middle`, and those from it on.
-    pub(crate) fn split_at(self, middle: usize) -> (Self, Self) {
-        match self {
-            Self::Values(values) => {
-                let (a, b) = values.split_at(middle);
-                (Self::Values(a), Self::Values(b))
-            }
-            Self::Classes(classes) => {
-                let (a, b) = classes.split_at(middle);
-                (Self::Classes(a), Self::Classes(b))
-            }
-        }
-    }
-
-    /// The `count` targets of one example.
-    #[inline(always)]
-    pub(crate) fn example(self, index: usize, count: usize) -> Self {
-        match self {
-            Self::Values(values) => Self::Values(&values[index * count..(index + 1) * count]),
-            Self::Classes(classes) => Self::Classes(&classes[index * count..(index + 1) * count]),
-        }
+/// The `count` targets of one example.
+#[inline(always)]
+pub(crate) fn of_example<T>(target: Target<'_, T>, index: usize, count: usize) -> Target<'_, T> {
+    let here = index * count..(index + 1) * count;
+    match target {
+        Target::Values(values) => Target::Values(&values[here]),
+        Target::Classes(classes) => Target::Classes(&classes[here]),
     }
 }
 
 /// The name of a loss, without its path and type parameters.
-pub(crate) fn name<L>() -> &'static str {
+pub(crate) fn name<L: ?Sized>() -> &'static str {
     let path = std::any::type_name::<L>();
     let path = path.split('<').next().unwrap_or(path);
     path.rsplit("::").next().unwrap_or(path)
@@ -139,12 +119,12 @@ pub enum TargetError {
 
 impl TargetError {
     /// A setting of `L`, or a number given to it, outside its range.
-    pub(crate) fn setting<L>(reason: impl Into<String>) -> Self {
+    pub(crate) fn setting<L: ?Sized>(reason: impl Into<String>) -> Self {
         Self::Setting { loss: name::<L>(), reason: reason.into() }
     }
 
     /// Checks that the setting `what` is finite and `fits`; if not, it must be `range`.
-    pub(crate) fn check_setting<L>(what: &str, value: f64, fits: bool, range: &str) -> Result<(), Self> {
+    pub(crate) fn check_setting<L: ?Sized>(what: &str, value: f64, fits: bool, range: &str) -> Result<(), Self> {
         if fits && value.is_finite() {
             return Ok(());
         }

@@ -5,7 +5,7 @@ use crate::examples::{ExampleLoss, by_example, part_length};
 use crate::hinge::ramp;
 use crate::pointwise::{power, sign};
 use crate::reduction::reduction_setting;
-use crate::{Reduction, Target, TargetError, loss_from_evaluate};
+use crate::{Loss, Reduction, Target, TargetError, Total};
 
 /// Pulls an embedding $`a`$ towards one of its own kind, $`p`$, and away from one of another, $`n`$:
 /// $`\ell = \max(0, m + d(a, p) - d(a, n))`$.
@@ -87,21 +87,6 @@ impl TripletMargin {
 
     reduction_setting!();
 
-    fn evaluate<T: Scalar>(
-        &self,
-        y: Batch<'_, T>,
-        _target: Target<'_, T>,
-        dy: Option<&mut [T]>,
-    ) -> Result<T, TargetError> {
-        let Self { margin, power, epsilon, .. } = *self;
-        TargetError::check_setting::<Self>("the margin", margin, margin > 0.0, "finite and greater than 0")?;
-        TargetError::check_setting::<Self>("the power of the norm", power, power >= 1.0, "finite and at least 1")?;
-        TargetError::check_setting::<Self>("epsilon", epsilon, epsilon >= 0.0, "finite and at least 0")?;
-        part_length::<Self>(y.shape(), 3, "three embeddings, one after the other along the first axis")?;
-        let none = Target::Values(&[]);
-        by_example(self, y, (none, 0), dy, self.reduction.divisor(y.examples() as f64, y.examples()))
-    }
-
     /// ‖u − v + ε‖
     #[inline(always)]
     fn distance<T: Scalar>(&self, u: &[T], v: &[T]) -> T {
@@ -133,7 +118,22 @@ impl TripletMargin {
     }
 }
 
-loss_from_evaluate!(TripletMargin);
+impl Loss for TripletMargin {
+    fn evaluate<T: Scalar>(
+        &self,
+        y: Batch<'_, T>,
+        _target: Target<'_, T>,
+        dy: Option<&mut [T]>,
+    ) -> Result<Total, TargetError> {
+        let Self { margin, power, epsilon, .. } = *self;
+        TargetError::check_setting::<Self>("the margin", margin, margin > 0.0, "finite and greater than 0")?;
+        TargetError::check_setting::<Self>("the power of the norm", power, power >= 1.0, "finite and at least 1")?;
+        TargetError::check_setting::<Self>("epsilon", epsilon, epsilon >= 0.0, "finite and at least 0")?;
+        part_length::<Self>(y.shape(), 3, "three embeddings, one after the other along the first axis")?;
+        let none = Target::Values(&[]);
+        by_example(self, y, (none, 0), dy, self.reduction.of(y.examples() as f64, y.examples()))
+    }
+}
 
 impl ExampleLoss for TripletMargin {
     #[inline(always)]

@@ -1,22 +1,18 @@
-use downhill_tensor::{Batch, BatchMut, Scalar};
+use downhill_tensor::{Batch, Scalar};
 
 use crate::reduction::reduction_setting;
-use crate::{Loss, Reduction, Target, TargetError};
+use crate::{Loss, Meaning, Reduction, Target, TargetError, Total, target};
 
-/// A loss whose examples have weights of their own: $`J = \sum_i w_i \ell_i / \sum_i w_i`$.
+/// A loss with a weight for each example: $`J = \sum_i w_i s_i / \sum_i w_i d_i`$.
 ///
-/// The term $`\ell_i`$ is what the loss makes of example $`i`$ alone, as a batch of one,
-/// and $`\partial J / \partial y_i = w_i / \sum_j w_j \cdot \partial \ell_i / \partial y_i`$.
-/// An example of weight 0 is left out: not even not-a-number in it shows.
+/// The sum $`s_i`$ and the divisor $`d_i`$ are what the loss makes of example $`i`$ alone, as a batch of one: for most
+/// losses the mean $`\sum_i w_i \ell_i / \sum_i w_i`$. An example of weight 0 is left out and not read.
 ///
 /// The weights belong to the examples of one batch, so a training loop makes one of these for each batch,
 /// from the loss and the batch's weights; it copies neither.
 ///
 /// With `Reduction::BatchMean` the weighted terms are divided by the number of examples, as Keras does with sample
 /// weights; `Reduction::Sum` does not divide them.
-///
-/// Class weights take part in a mean over one example on both sides, and vanish: give the inner loss
-/// `Reduction::Sum` where it has them.
 ///
 /// ```
 /// use downhill_losses::{Loss, MeanSquaredError, Target, Weighted};
@@ -47,59 +43,89 @@ impl<'a, L: Loss, W: Scalar> Weighted<'a, L, W> {
     }
 
     reduction_setting!();
+}
 
+impl<L: Loss, W: Scalar> Loss for Weighted<'_, L, W> {
     fn evaluate<T: Scalar>(
         &self,
         y: Batch<'_, T>,
         target: Target<'_, T>,
-        mut dy: Option<&mut [T]>,
-    ) -> Result<T, TargetError> {
-        let Self { loss, weights, reduction } = *self;
-        TargetError::check_gradient(y, dy.as_deref())?;
-        if weights.len() != y.examples() {
-            return Err(TargetError::setting::<Self>(format!(
-                "there are {} weights, but the batch has {} examples; give one weight for each example",
-                weights.len(),
-                y.examples()
-            )));
-        }
-        if let Some(example) = weights.iter().position(|&w| !(w >= W::ZERO && w.is_finite())) {
-            return Err(TargetError::setting::<Self>(format!(
-                "the weight of example {example} is {}, but weights must be finite and at least 0",
-                weights[example]
-            )));
-        }
-        let targets = target.for_each(y.examples())?;
-        let divisor = reduction.divisor(weights.iter().map(|w| w.to_f64()).sum(), y.examples());
-        let width = y.shape().len();
-        let mut total = 0.0;
-        for (example, weight) in weights.iter().map(|w| w.to_f64()).enumerate() {
-            let dy = dy.as_deref_mut().map(|dy| &mut dy[example * width..(example + 1) * width]);
-            if weight == 0.0 {
-                if let Some(dy) = dy {
-                    dy.fill(T::ZERO);
-                }
-                continue;
-            }
-            let scale = T::of(weight / divisor);
-            total += weight * of_one(loss, y, (target, targets), example, dy.map(|dy| (dy, scale)))?.to_f64();
-        }
-        Ok(T::of(total / divisor))
+        dy: Option<&mut [T]>,
+    ) -> Result<Total, TargetError> {
+        by_example_as(self.loss, y, target, self.weights, dy, |whole| match self.reduction {
+            Reduction::Mean => whole,
+            Reduction::Sum => whole.undivided(),
+            Reduction::BatchMean => whole.divided_by(y.examples() as f64),
+        })
+    }
+
+    fn meaning(&self) -> Meaning {
+        self.loss.meaning()
     }
 }
 
-impl<L: Loss, W: Scalar> Loss for Weighted<'_, L, W> {
-    fn value<T: Scalar>(&self, y: Batch<'_, T>, target: Target<'_, T>) -> Result<T, TargetError> {
-        self.evaluate(y, target, None)
-    }
+/// The weighted loss from the loss of each example alone; see [`Loss::evaluate_weighted`].
+pub(crate) fn by_example<L: Loss + ?Sized, T: Scalar, W: Scalar>(
+    loss: &L,
+    y: Batch<'_, T>,
+    target: Target<'_, T>,
+    weights: &[W],
+    dy: Option<&mut [T]>,
+) -> Result<Total, TargetError> {
+    by_example_as(loss, y, target, weights, dy, |whole| whole)
+}
 
-    fn value_and_gradient<T: Scalar>(
-        &self,
-        y: Batch<'_, T>,
-        target: Target<'_, T>,
-        mut dy: BatchMut<'_, T>,
-    ) -> Result<T, TargetError> {
-        self.evaluate(y, target, Some(dy.slice()))
+fn by_example_as<L: Loss + ?Sized, T: Scalar, W: Scalar>(
+    loss: &L,
+    y: Batch<'_, T>,
+    target: Target<'_, T>,
+    weights: &[W],
+    mut dy: Option<&mut [T]>,
+    reduce: impl FnOnce(Total) -> Total,
+) -> Result<Total, TargetError> {
+    TargetError::check_gradient(y, dy.as_deref())?;
+    if weights.len() != y.examples() {
+        return Err(TargetError::setting::<L>(format!(
+            "there are {} weights, but the batch has {} examples; give one weight for each example",
+            weights.len(),
+            y.examples()
+        )));
+    }
+    check_weights::<L, W>(weights)?;
+    let (width, targets) = (y.shape().len(), target::for_each(target, y.examples())?);
+    let mut whole = Total::default();
+    for (example, weight) in weights.iter().map(|w| w.to_f64()).enumerate() {
+        let mut dy = dy.as_deref_mut().map(|dy| &mut dy[example * width..(example + 1) * width]);
+        let total = if weight == 0.0 {
+            Total::default()
+        } else {
+            of_one(loss, y, (target, targets), example, dy.as_deref_mut())?
+        };
+        if let Some(dy) = dy {
+            // dy is the gradient of sum / divisor: what counts is that of the sum.
+            let factor = T::of(weight * total.divisor());
+            dy.iter_mut().for_each(|dy| *dy = if total.is_empty() { T::ZERO } else { *dy * factor });
+        }
+        if weight > 0.0 {
+            whole += total.weighing(weight);
+        }
+    }
+    let whole = reduce(whole);
+    if let Some(dy) = dy {
+        let scale = T::of(whole.scale());
+        dy.iter_mut().for_each(|dy| *dy *= scale);
+    }
+    Ok(whole)
+}
+
+/// Checks that all weights are finite and at least 0.
+pub(crate) fn check_weights<L: ?Sized, W: Scalar>(weights: &[W]) -> Result<(), TargetError> {
+    match weights.iter().position(|&w| !(w >= W::ZERO && w.is_finite())) {
+        None => Ok(()),
+        Some(place) => Err(TargetError::setting::<L>(format!(
+            "weight {place} is {}, but weights must be finite and at least 0",
+            weights[place]
+        ))),
     }
 }
 
@@ -131,32 +157,25 @@ pub fn per_example<L: Loss, T: Scalar>(
             reason: format!("there is room for {} values, but the batch has {} examples", values.len(), y.examples()),
         });
     }
-    let targets = target.for_each(y.examples())?;
+    let targets = target::for_each(target, y.examples())?;
     for (example, value) in values.iter_mut().enumerate() {
-        *value = of_one(loss, y, (target, targets), example, None)?;
+        *value = T::of(of_one(loss, y, (target, targets), example, None)?.value());
     }
     Ok(())
 }
 
-/// The loss of one example; also overwrites `dy` with its gradient times a factor, where they are given.
-fn of_one<L: Loss, T: Scalar>(
+/// The total of one example; also overwrites `dy` with its gradient, if it is given.
+fn of_one<L: Loss + ?Sized, T: Scalar>(
     loss: &L,
     y: Batch<'_, T>,
     (target, targets): (Target<'_, T>, usize),
     example: usize,
-    dy: Option<(&mut [T], T)>,
-) -> Result<T, TargetError> {
+    dy: Option<&mut [T]>,
+) -> Result<Total, TargetError> {
     let shape = y.shape();
-    let evaluate = || -> Result<T, TargetError> {
-        let fits = |_| TargetError::Gradient { expected: shape.len(), got: 0 };
-        let y = Batch::new(y.example(example), 1, shape).map_err(fits)?;
-        let target = target.example(example, targets);
-        let Some((dy, factor)) = dy else { return loss.value(y, target) };
-        let value = loss.value_and_gradient(y, target, BatchMut::new(&mut *dy, 1, shape).map_err(fits)?)?;
-        dy.iter_mut().for_each(|dy| *dy *= factor);
-        Ok(value)
-    };
-    evaluate().map_err(|error| match error {
+    let one = Batch::new(y.example(example), 1, shape);
+    let one = one.map_err(|_| TargetError::Gradient { expected: shape.len(), got: 0 })?;
+    loss.evaluate(one, target::of_example(target, example, targets), dy).map_err(|error| match error {
         // The loss saw this example alone.
         TargetError::Class { class, classes, .. } => TargetError::Class { example, class, classes },
         other => other,
@@ -211,11 +230,11 @@ mod tests {
         let loss = SoftmaxCrossEntropy::new();
         assert_eq!(
             error(&Weighted::new(&loss, &[1.0]), batch, &[0.0; 4], Target::Classes(&[0, 1])),
-            "Weighted: there are 1 weights, but the batch has 2 examples; give one weight for each example"
+            "SoftmaxCrossEntropy: there are 1 weights, but the batch has 2 examples; give one weight for each example"
         );
         assert_eq!(
             error(&Weighted::new(&loss, &[1.0, -1.0]), batch, &[0.0; 4], Target::Classes(&[0, 1])),
-            "Weighted: the weight of example 1 is -1, but weights must be finite and at least 0"
+            "SoftmaxCrossEntropy: weight 1 is -1, but weights must be finite and at least 0"
         );
         assert_eq!(
             error(&Weighted::new(&loss, &[1.0, 1.0]), batch, &[0.0; 4], Target::Classes(&[0, 7])),

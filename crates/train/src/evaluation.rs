@@ -1,6 +1,6 @@
-use downhill_data::{Batches, Dataset, MiniBatch, TargetsView};
+use downhill_data::{Batches, Dataset, MiniBatch};
 use downhill_layers::{Inputs, MAX_INPUTS, Mode};
-use downhill_losses::{Loss, Target};
+use downhill_losses::Loss;
 use downhill_network::{Network, Purpose, Workspace};
 use downhill_tensor::{Scalar, ShapeError};
 
@@ -51,7 +51,7 @@ pub(crate) fn evaluate_with<T: Scalar>(
     let mut batches = Batches::sequential(data, BATCH)?;
     let mut mean = Mean::default();
     while let Some(batch) = batches.next_batch() {
-        let target = target(batch.targets);
+        let target = batch.targets;
         let y = network.forward(network.parameters(), inputs(&batch)?, workspace, Mode::Evaluation)?;
         mean.add(loss.value(y, target)?.to_f64(), y.examples());
         for metric in metrics.iter_mut() {
@@ -91,12 +91,4 @@ pub(crate) fn inputs<'a, T: Scalar>(batch: &MiniBatch<'a, T>) -> Result<Inputs<'
         inputs.set(index, input);
     }
     Ok(inputs)
-}
-
-/// What the data hold, as a loss takes it.
-pub(crate) fn target<'a, T: Scalar>(targets: TargetsView<'a, T>) -> Target<'a, T> {
-    match targets {
-        TargetsView::Values(values) => Target::Values(values.slice()),
-        TargetsView::Classes(labels) => Target::Classes(labels),
-    }
 }

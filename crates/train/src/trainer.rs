@@ -12,7 +12,7 @@ use downhill_tensor::{Batch, Scalar, Seed};
 use crate::callback::{OnEpoch, OnStep};
 use crate::early_stopping::{Best, copy};
 use crate::error::{Divergence, Place};
-use crate::evaluation::{Mean, evaluate_with, inputs, target};
+use crate::evaluation::{Mean, evaluate_with, inputs};
 use crate::progress::Display;
 use crate::rates::Rates;
 use crate::{
@@ -359,7 +359,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
             }
             let (examples, shape) = (batch.inputs.examples(), network.output_shape());
             let y = Batch::new(&prediction[..examples * shape.len()], examples, shape)?;
-            self.loss.value(y, target(batch.targets))?;
+            self.loss.value(y, batch.targets)?;
         }
         Ok(())
     }
@@ -408,7 +408,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
                 let step = history.steps;
                 self.rates.before_step(&mut self.optimizer, base_rate, step, epoch);
                 // Forward, the loss, backward: J(θ) and g = dJ/dθ.
-                let (x, target, mode) = (inputs(&batch)?, target(batch.targets), Mode::Training { step });
+                let (x, target, mode) = (inputs(&batch)?, batch.targets, Mode::Training { step });
                 let theta = network.parameters();
                 let mut loss = network.value_and_gradient(theta, x, target, &self.loss, &mut workspace, mode)?.to_f64();
                 if let Some(penalty) = &self.penalty {

@@ -1,6 +1,6 @@
 //! Networks of several inputs, as padded sequences of different lengths need them, through the trainer.
 
-use downhill_data::{Batches, DataError, Dataset, TargetsView};
+use downhill_data::{Batches, DataError, Dataset};
 use downhill_layers::{Affine, Concat, Gru, Inputs, Lstm, Mode};
 use downhill_losses::{MeanSquaredError, SoftmaxCrossEntropy, Target};
 use downhill_network::{Graph, Network, Purpose, sequential};
@@ -58,7 +58,7 @@ fn what_lies_beyond_the_end_is_not_read_and_a_network_that_knows_the_end_learns(
 
     let inputs: Vec<ArrayD<f32>> = test.all_inputs().map(|input| input.matrix().to_owned().into_dyn()).collect();
     let views: Vec<_> = inputs.iter().map(|input| input.view()).collect();
-    let TargetsView::Classes(classes) = test.targets() else { unreachable!() };
+    let Target::Classes(classes) = test.targets() else { unreachable!() };
     let right = network.classify_inputs(&views).unwrap().iter().zip(classes).filter(|(a, b)| a == b).count();
     assert!((right as f64 / test.len() as f64 - reached).abs() < 1e-12);
 
@@ -66,7 +66,7 @@ fn what_lies_beyond_the_end_is_not_read_and_a_network_that_knows_the_end_learns(
     let blind = sequential![Gru::new(8).last_state(), Affine::new(2)];
     let mut network = Network::build([STEPS, 1], blind, Seed(1)).unwrap();
     let without_lengths = |data: &Dataset<f32>| {
-        let TargetsView::Classes(classes) = data.targets() else { unreachable!() };
+        let Target::Classes(classes) = data.targets() else { unreachable!() };
         Dataset::new(data.inputs().slice().to_vec(), [STEPS, 1], classes.to_vec()).unwrap()
     };
     let reached = accuracy(&mut network, &without_lengths(&train), &without_lengths(&test));

@@ -61,9 +61,7 @@ fn a_penalty_is_a_term_of_the_objective() {
 
     let mut bound = penalty;
     bound.bind(network.segments());
-    let downhill_data::TargetsView::Values(targets) = data.targets() else { unreachable!() };
-    let targets = Target::Values(targets.slice());
-    let objective = NetworkObjective::new(&network, data.inputs(), targets, MeanSquaredError::new());
+    let objective = NetworkObjective::new(&network, data.inputs(), data.targets(), MeanSquaredError::new());
     let outcome = minimize(bound.on(objective), [0.0; 3]).gradient_tolerance(1e-10).run().unwrap();
     for (trained, least) in network.parameters().iter().zip(&outcome.x) {
         assert!((trained - least).abs() < 1e-8, "{:?}, not {:?}", network.parameters(), outcome.x);
@@ -85,9 +83,9 @@ fn one_whole_batch_and_plain_descent_follow_the_formula() {
         .fit(&mut network, &data)
         .unwrap();
     // dJ/dw = 2/n Σ (wx + b − y) x, by hand.
-    let downhill_data::TargetsView::Values(targets) = data.targets() else { unreachable!() };
+    let Target::Values(targets) = data.targets() else { unreachable!() };
     let mut gradient = [0.0; 3];
-    for (x, y) in data.inputs().matrix().rows().into_iter().zip(targets.slice()) {
+    for (x, y) in data.inputs().matrix().rows().into_iter().zip(targets) {
         let error = start[0] * x[0] + start[1] * x[1] + start[2] - y;
         let terms = [error * x[0], error * x[1], error];
         gradient.iter_mut().zip(terms).for_each(|(sum, term)| *sum += 2.0 * term / 64.0);

@@ -1,6 +1,6 @@
 //! Gradients on their way through a deep network.
 
-use downhill::data::{Dataset, TargetsView, digits as handwritten};
+use downhill::data::{Dataset, digits as handwritten};
 use downhill::layers::{Affine, Mode, Relu, Sigmoid};
 use downhill::losses::{SoftmaxCrossEntropy, Target};
 use downhill::network::{Network, Purpose, Residual, Sequential, sequential};
@@ -100,7 +100,7 @@ impl Kind {
     /// The geometric means over ten seeds.
     fn signals(&self, data: &Dataset<f64>) -> Result<Signals> {
         const SEEDS: u64 = 10;
-        let TargetsView::Classes(labels) = data.targets() else { return Err("digits have classes".into()) };
+        let Target::Classes(labels) = data.targets() else { return Err("digits have classes".into()) };
         let (x, mode) = (data.inputs(), Mode::Training { step: 0 });
         let (mut forward, mut backward) = (vec![0.0; DEPTH], vec![0.0; DEPTH]);
         for seed in 0..SEEDS {
