@@ -31,18 +31,15 @@ impl Model {
     }
 
     fn to_json(&self) -> Result<String, Box<dyn Error>> {
-        let network = (self.network.description()?, self.network.parameters());
+        let network = (self.network.description()?, self.network.state());
         Ok(serde_json::to_string(&(&self.schema, &self.input_scaler, &self.mass_scaler, network))?)
     }
 
     fn from_json(json: &str) -> Result<Self, Box<dyn Error>> {
-        type Saved = (Schema, StandardScaler, StandardScaler, (NetworkDescription, Vec<f32>));
-        let (schema, input_scaler, mass_scaler, (description, parameters)): Saved = serde_json::from_str(json)?;
-        let mut network = description.build(Seed(0))?;
-        if network.parameters().len() != parameters.len() {
-            return Err("the parameters belong to another network".into());
-        }
-        network.parameters_mut().copy_from_slice(&parameters);
+        type Saved = (Schema, StandardScaler, StandardScaler, (NetworkDescription, NetworkState<f32>));
+        let (schema, input_scaler, mass_scaler, (description, state)): Saved = serde_json::from_str(json)?;
+        let mut network = description.build()?;
+        network.restore(&state)?;
         Ok(Self { schema, input_scaler, mass_scaler, network })
     }
 }

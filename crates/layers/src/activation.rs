@@ -1,6 +1,6 @@
 use std::fmt::Debug;
 
-use downhill_tensor::{Over, Scalar, Shape, ShapeError, Sweep, elementwise::GRAIN, parallel};
+use downhill_tensor::{Outputs, Over, Scalar, Shape, ShapeError, Sweep, elementwise::GRAIN, parallel};
 
 use crate::{Backward, Forward, Layer, Signature, sole};
 
@@ -56,6 +56,12 @@ pub trait Activation: Copy + Debug + Send + Sync {
         true
     }
 
+    /// What f makes of a network's outputs if it comes last, such as the probabilities of a sigmoid; `None` if it only
+    /// shapes them.
+    fn outputs(&self) -> Option<Outputs> {
+        None
+    }
+
     /// Checks the activation's settings.
     ///
     /// # Errors
@@ -68,7 +74,10 @@ pub trait Activation: Copy + Debug + Send + Sync {
 impl<A: Activation> Layer for A {
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         self.check()?;
-        let signature = Signature::new(self.name(), sole(self.name(), inputs)?);
+        let mut signature = Signature::new(self.name(), sole(self.name(), inputs)?);
+        if let Some(outputs) = self.outputs() {
+            signature = signature.outputs(outputs);
+        }
         Ok(if self.slope_reads_x() { signature } else { signature.in_place() })
     }
 

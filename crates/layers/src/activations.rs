@@ -1,6 +1,6 @@
 //! The table of activations: each with its value, its slope, and the slope taken at a kink.
 
-use downhill_tensor::{Scalar, ShapeError};
+use downhill_tensor::{Outputs, Scalar, ShapeError};
 
 use crate::Activation;
 
@@ -35,6 +35,7 @@ macro_rules! activation {
     (
         @implement $Name:ident { $($setting:ident),* }, |$x:pat_param| $value:expr,
         slope |$sx:pat_param, $sy:pat_param| $slope:expr, reads x: $reads:literal
+        $(, outputs: $outputs:ident)?
         $(, fails: $fails:expr, with $sentence:literal)?
     ) => {
         #[allow(unused_variables, reason = "a value and its slope need not both read every setting")]
@@ -60,6 +61,12 @@ macro_rules! activation {
             fn slope_reads_x(&self) -> bool {
                 $reads
             }
+
+            $(
+                fn outputs(&self) -> Option<Outputs> {
+                    Some(Outputs::$outputs)
+                }
+            )?
 
             fn check(&self) -> Result<(), ShapeError> {
                 let &Self { $($setting),* } = self;
@@ -97,7 +104,7 @@ activation!(
 
 activation!(
     /// The logistic function: y = 1 / (1 + e⁻ˣ), dy/dx = y (1 − y).
-    Sigmoid, |x| x.sigmoid(), slope |_, y| y * (T::ONE - y), reads x: false
+    Sigmoid, |x| x.sigmoid(), slope |_, y| y * (T::ONE - y), reads x: false, outputs: Probabilities
 );
 
 activation!(
@@ -253,7 +260,8 @@ activation!(
     /// assert_eq!([-4.0, 0.0, 1.5, 4.0].map(|x| Hardsigmoid.value(x)), [0.0, 0.5, 0.75, 1.0]);
     /// ```
     Hardsigmoid, |x| (x + T::of(3.0)).max(T::ZERO).min(T::of(6.0)) / T::of(6.0),
-    slope |_, y| if (y > T::ZERO) & (y < T::ONE) { T::of(1.0 / 6.0) } else { T::ZERO }, reads x: false
+    slope |_, y| if (y > T::ZERO) & (y < T::ONE) { T::of(1.0 / 6.0) } else { T::ZERO }, reads x: false,
+    outputs: Probabilities
 );
 
 activation!(
@@ -386,7 +394,7 @@ activation!(
     /// use downhill_layers::{Activation, LogSigmoid};
     /// assert_eq!([-1e3, 1e3].map(|x| LogSigmoid.value(x)), [-1e3, 0.0]);
     /// ```
-    LogSigmoid, |x| -(-x).softplus(), slope |_, y| -y.exp_m1(), reads x: false
+    LogSigmoid, |x| -(-x).softplus(), slope |_, y| -y.exp_m1(), reads x: false, outputs: LogProbabilities
 );
 
 activation!(

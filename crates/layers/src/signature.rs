@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use downhill_tensor::{Fans, Init, Scalar, Seed, Shape, ShapeError};
+use downhill_tensor::{Fans, Init, Outputs, Scalar, Seed, Shape, ShapeError};
 
 use crate::{Inputs, MAX_INPUTS, Mode};
 
@@ -19,6 +19,7 @@ pub struct Signature {
     in_place: bool,
     whole_numbers: [Option<WholeNumbers>; MAX_INPUTS],
     least_examples: usize,
+    outputs: Option<Outputs>,
 }
 
 /// The whole numbers that an input may hold.
@@ -60,6 +61,7 @@ impl Signature {
             in_place: false,
             whole_numbers: [None; MAX_INPUTS],
             least_examples: 0,
+            outputs: None,
         }
     }
 
@@ -134,6 +136,19 @@ impl Signature {
     pub fn least_examples(mut self, examples: usize) -> Self {
         self.least_examples = examples;
         self
+    }
+
+    /// Says what the layer's outputs mean if it is a network's last, such as the probabilities of a softmax.
+    #[must_use]
+    pub fn outputs(mut self, outputs: Outputs) -> Self {
+        self.outputs = Some(outputs);
+        self
+    }
+
+    /// What the layer's outputs mean if it is a network's last; `None` if that depends on what they are trained for.
+    #[must_use]
+    pub fn meaning_of_outputs(&self) -> Option<Outputs> {
+        self.outputs
     }
 
     /// Whether there is anything that [`admit`](Signature::admit) would refuse.

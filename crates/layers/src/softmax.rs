@@ -1,4 +1,4 @@
-use downhill_tensor::{Scalar, Shape, ShapeError, elementwise, rows};
+use downhill_tensor::{Outputs, Scalar, Shape, ShapeError, elementwise, rows};
 
 use crate::{Backward, Forward, Layer, Signature, sole};
 
@@ -52,7 +52,7 @@ fn classes(shape: Shape) -> usize {
 
 impl Layer for Softmax {
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        Ok(Signature::new("Softmax", sole("Softmax", inputs)?).in_place())
+        Ok(Signature::new("Softmax", sole("Softmax", inputs)?).outputs(Outputs::ClassProbabilities).in_place())
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
@@ -72,7 +72,7 @@ impl Layer for Softmax {
 
 impl Layer for Softmin {
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        Ok(Signature::new("Softmin", sole("Softmin", inputs)?).in_place())
+        Ok(Signature::new("Softmin", sole("Softmin", inputs)?).outputs(Outputs::ClassProbabilities).in_place())
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
@@ -94,7 +94,7 @@ impl Layer for Softmin {
 
 impl Layer for LogSoftmax {
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        Ok(Signature::new("LogSoftmax", sole("LogSoftmax", inputs)?).in_place())
+        Ok(Signature::new("LogSoftmax", sole("LogSoftmax", inputs)?).outputs(Outputs::ClassLogProbabilities).in_place())
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {

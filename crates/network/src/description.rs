@@ -15,7 +15,7 @@ use crate::{Graph, Network, Node};
 ///
 /// let network = Network::<f32>::build([4], sequential![Affine::new(8), Relu, Affine::new(3)], Seed(1))?;
 /// let description = network.description()?;
-/// let again: Network<f32> = description.build(Seed(1))?;
+/// let again: Network<f32> = description.build()?;
 /// assert_eq!(again.parameters(), network.parameters());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -28,6 +28,8 @@ pub struct NetworkDescription {
     pub steps: Vec<StepDescription>,
     /// The node that is the prediction.
     pub output: usize,
+    /// What the parameters started from, and what random layers draw from.
+    pub seed: Seed,
 }
 
 /// One layer at its place.
@@ -99,16 +101,17 @@ impl<T: Scalar> Network<T> {
             inputs: self.input_shapes(),
             steps: steps.collect::<Result<_, _>>()?,
             output: number[program.output],
+            seed: self.seed(),
         })
     }
 }
 
 impl NetworkDescription {
-    /// Builds the network, with parameters started from `seed`.
+    /// Builds the network, with parameters started from the seed. [`Network::restore`] gives it those that it had.
     ///
     /// # Errors
-    /// Where the description does not fit together: it may come from a file.
-    pub fn build<T: Scalar>(&self, seed: Seed) -> Result<Network<T>, ShapeError> {
+    /// Returns an error if the description does not fit together: it may come from a file.
+    pub fn build<T: Scalar>(&self) -> Result<Network<T>, ShapeError> {
         let mut graph = Graph::new();
         for &input in &self.inputs {
             graph.input(input);
@@ -134,6 +137,6 @@ impl NetworkDescription {
                 None => place(graph),
             })?;
         }
-        Network::from_graph(&graph, Node(self.output), seed)
+        Network::from_graph(&graph, Node(self.output), self.seed)
     }
 }

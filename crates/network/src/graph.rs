@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use downhill_layers::{ErasedLayer, Layer, MAX_INPUTS, Parameter, Signature};
-use downhill_tensor::{Shape, ShapeError};
+use downhill_tensor::{Outputs, Shape, ShapeError};
 
 /// Layers and how they are wired: a directed acyclic graph, in the order in which it runs.
 ///
@@ -326,6 +326,11 @@ pub(crate) struct Program {
 }
 
 impl Program {
+    /// What the last layer says of its outputs.
+    pub(crate) fn meaning(&self) -> Option<Outputs> {
+        self.steps.iter().find(|step| step.output == self.output)?.signature.meaning_of_outputs()
+    }
+
     /// The step whose parameters this one uses: the first of those that share them, mostly itself.
     pub(crate) fn owner(&self, step: usize) -> usize {
         let shared = self.steps[step].shared;

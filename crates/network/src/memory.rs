@@ -12,11 +12,18 @@ pub enum Purpose {
     Training,
     /// Forward and backward, dJ/dθ and dJ/dx.
     TrainingWithInputGradient,
+    /// Forward and backward, dJ/dx alone: for saliency, adversarial examples, or a loss that goes on in another model.
+    InputGradient,
 }
 
 impl Purpose {
     fn goes_back(self) -> bool {
         self != Self::Prediction
+    }
+
+    /// Whether dJ/dθ is computed.
+    pub(crate) fn learns(self) -> bool {
+        matches!(self, Self::Training | Self::TrainingWithInputGradient)
     }
 }
 
@@ -170,7 +177,7 @@ impl Memory {
                 saved,
                 targets: vec![Target::Nowhere; step.inputs.len()],
                 parameters: match step.shared {
-                    _ if step.frozen => Derivative::Unwanted,
+                    _ if step.frozen || !purpose.learns() => Derivative::Unwanted,
                     Some(_) if program.steps[s + 1..].iter().any(|later| later.shared == step.shared) => {
                         Derivative::Further
                     }
@@ -247,11 +254,11 @@ impl Memory {
 /// Which nodes' gradients lead to a parameter (or to an input whose gradient is asked for).
 fn wanted_gradients(program: &Program, purpose: Purpose) -> Vec<bool> {
     let mut wanted = vec![false; program.nodes.len()];
-    if purpose == Purpose::TrainingWithInputGradient {
+    if matches!(purpose, Purpose::TrainingWithInputGradient | Purpose::InputGradient) {
         program.inputs.iter().for_each(|&input| wanted[input] = true);
     }
     for step in &program.steps {
-        let learns = !step.frozen && !step.signature.parameters().is_empty();
+        let learns = purpose.learns() && !step.frozen && !step.signature.parameters().is_empty();
         wanted[step.output] = learns || step.inputs.iter().any(|&input| wanted[input]);
     }
     wanted

@@ -4,10 +4,12 @@ use std::sync::{Arc, Mutex};
 use downhill_layers::{Inputs, Mode, Parameter};
 use downhill_optim::Segment;
 use downhill_tensor::{Batch, Buffer, Scalar, Seed, Shape, ShapeError, threads};
-use ndarray::{Array2, ArrayView, ArrayView1, ArrayViewD, ArrayViewMutD, Dimension, IxDyn};
+use ndarray::{ArrayView, ArrayViewD, ArrayViewMutD, IxDyn};
 
 use crate::graph::{Program, Step, at};
 use crate::passes::{Model, Stretch};
+use crate::predict::Reading;
+use crate::step::{Counted, Ready};
 use crate::{Block, Graph, Node, Purpose, Summary, Workspace};
 
 /// A network: layers and their wiring, and all parameters in one flat vector θ.
@@ -34,8 +36,9 @@ pub struct Network<T> {
     theta: Buffer<T>,
     statistics: Vec<T>,
     seed: Seed,
+    pub(crate) reading: Reading,
     /// Workspaces of earlier predictions, to be used again.
-    idle: Mutex<Vec<Workspace<T>>>,
+    pub(crate) idle: Mutex<Vec<Workspace<T>>>,
 }
 
 impl<T: Scalar> Network<T> {
@@ -88,6 +91,7 @@ impl<T: Scalar> Network<T> {
             theta: theta.into(),
             statistics,
             seed,
+            reading: Reading::default(),
             idle: Mutex::new(Vec::new()),
         })
     }
@@ -104,6 +108,7 @@ impl<T: Scalar> Network<T> {
             theta: cast(&self.theta).into(),
             statistics: cast(&self.statistics),
             seed: self.seed,
+            reading: self.reading.clone(),
             idle: Mutex::new(Vec::new()),
         }
     }
@@ -203,6 +208,10 @@ impl<T: Scalar> Network<T> {
     #[must_use]
     pub fn seed(&self) -> Seed {
         self.seed
+    }
+
+    pub(crate) fn set_seed(&mut self, seed: Seed) {
+        self.seed = seed;
     }
 
     /// A table of the layers, their output shapes and parameters.
@@ -319,6 +328,7 @@ impl<T: Scalar> Network<T> {
             });
         }
         self.in_step(examples, || self.model(theta).backward(x, workspace));
+        workspace.ready = Ready::Gradient(Counted::Something);
         Ok(())
     }
 
@@ -342,83 +352,6 @@ impl<T: Scalar> Network<T> {
         let mut statistics = std::mem::take(&mut self.statistics);
         self.model(&self.theta).absorb(workspace, &mut statistics);
         self.statistics = statistics;
-    }
-
-    /// What the network makes of a batch: (batch, ...) in, (batch, outputs) out, examples flattened to rows.
-    ///
-    /// Buffers are kept behind the scenes and used again. For several inputs see
-    /// [`predict_inputs`](Network::predict_inputs); to have no allocation at all, [`forward`](Network::forward).
-    ///
-    /// # Errors
-    /// Where x does not fit the network.
-    pub fn predict<D: Dimension>(&self, x: ArrayView<'_, T, D>) -> Result<Array2<T>, ShapeError> {
-        self.predict_inputs(&[x.into_dyn()])
-    }
-
-    /// The same for a network of several inputs, in the order in which its graph has them.
-    ///
-    /// ```
-    /// use downhill_layers::{Affine, Gru};
-    /// use downhill_network::{Graph, Network};
-    /// use downhill_tensor::Seed;
-    /// use ndarray::array;
-    ///
-    /// let mut graph = Graph::new();
-    /// let (sequence, length) = (graph.input([3, 1]), graph.input([1]));
-    /// let state = graph.apply(Gru::new(4).with_lengths().last_state(), &[sequence, length])?;
-    /// let score = graph.apply(Affine::new(2), &[state])?;
-    /// let network = Network::<f32>::from_graph(&graph, score, Seed(1))?;
-    ///
-    /// // The second example has one step, so what stands beyond it makes no difference.
-    /// let (x, lengths) = (array![[0.1, 0.2, 0.3], [0.4, 9.0, 9.0]], array![3.0, 1.0]);
-    /// let y = network.predict_inputs(&[x.view().into_dyn(), lengths.view().into_dyn()])?;
-    /// let alone = network.predict_inputs(&[array![[0.4, 0.0, 0.0]].view().into_dyn(), array![1.0].view().into_dyn()])?;
-    /// assert_eq!(y.row(1), alone.row(0));
-    /// # Ok::<(), downhill_tensor::ShapeError>(())
-    /// ```
-    ///
-    /// # Errors
-    /// Where there are more or fewer inputs than the network has, or they do not fit it or each other.
-    pub fn predict_inputs(&self, inputs: &[ArrayViewD<'_, T>]) -> Result<Array2<T>, ShapeError> {
-        self.check_count(inputs.len())?;
-        let contiguous: Vec<_> = inputs.iter().map(|input| input.as_standard_layout()).collect();
-        let mut x = Inputs::none();
-        for (index, (input, shape)) in contiguous.iter().zip(self.input_shapes()).enumerate() {
-            let examples = input.shape().first().copied().unwrap_or(1);
-            x.set(index, Batch::new(input.as_slice().unwrap_or_default(), examples, shape)?);
-        }
-        let mut workspace = self.borrow_workspace();
-        let y = self.forward(&self.theta, x, &mut workspace, Mode::Evaluation)?.matrix().to_owned();
-        self.return_workspace(workspace);
-        Ok(y)
-    }
-
-    /// The class with the largest output, for each example of a batch.
-    ///
-    /// # Errors
-    /// Where x does not fit the network.
-    pub fn classify<D: Dimension>(&self, x: ArrayView<'_, T, D>) -> Result<Vec<u32>, ShapeError> {
-        self.classify_inputs(&[x.into_dyn()])
-    }
-
-    /// The same for a network of several inputs, in the order in which its graph has them.
-    ///
-    /// # Errors
-    /// As for [`predict_inputs`](Network::predict_inputs).
-    pub fn classify_inputs(&self, inputs: &[ArrayViewD<'_, T>]) -> Result<Vec<u32>, ShapeError> {
-        let scores = self.predict_inputs(inputs)?;
-        Ok(scores.rows().into_iter().map(largest).collect())
-    }
-
-    fn borrow_workspace(&self) -> Workspace<T> {
-        let idle = self.idle.lock().ok().and_then(|mut idle| idle.pop());
-        idle.unwrap_or_else(|| self.workspace(Purpose::Prediction))
-    }
-
-    fn return_workspace(&self, workspace: Workspace<T>) {
-        if let Ok(mut idle) = self.idle.lock() {
-            idle.push(workspace);
-        }
     }
 
     fn model<'a>(&'a self, theta: &'a [T]) -> Model<'a, T> {
@@ -446,7 +379,7 @@ impl<T: Scalar> Network<T> {
         Ok(())
     }
 
-    fn check_count(&self, got: usize) -> Result<(), ShapeError> {
+    pub(crate) fn check_count(&self, got: usize) -> Result<(), ShapeError> {
         match self.program.inputs.len() {
             expected if got == expected => Ok(()),
             expected => Err(ShapeError::Setting {
@@ -491,17 +424,6 @@ impl<T: Scalar> Network<T> {
     }
 }
 
-/// The first of the largest.
-fn largest<T: Scalar>(row: ArrayView1<'_, T>) -> u32 {
-    let mut best = 0;
-    for (index, score) in row.iter().enumerate() {
-        if *score > row[best] {
-            best = index;
-        }
-    }
-    best as u32
-}
-
 fn name<'a>(step: &'a Step, parameters: &'a [Parameter], start: usize) -> impl Iterator<Item = Segment> + 'a {
     parameters.iter().scan(start, |start, parameter| {
         let range = *start..*start + parameter.shape.len();
@@ -526,6 +448,7 @@ impl<T: Clone> Clone for Network<T> {
             theta: self.theta.clone(),
             statistics: self.statistics.clone(),
             seed: self.seed,
+            reading: self.reading.clone(),
             idle: Mutex::new(Vec::new()),
         }
     }

@@ -2,10 +2,11 @@ use std::error::Error;
 use std::fmt;
 
 use downhill_layers::{Inputs, Mode};
-use downhill_losses::{Loss, Target, TargetError};
+use downhill_losses::{Loss, Target, TargetError, Total};
 use downhill_optim::{EvaluationError, Objective, Segment};
-use downhill_tensor::{Scalar, ShapeError};
+use downhill_tensor::{Batch, Scalar, ShapeError};
 
+use crate::step::{Counted, Ready};
 use crate::{Network, Purpose, Workspace};
 
 /// Why a pass with a loss could not be made.
@@ -72,14 +73,44 @@ impl<T: Scalar> Network<T> {
         workspace: &mut Workspace<T>,
         mode: Mode,
     ) -> Result<T, PassError> {
-        let x = x.into();
-        self.run_forward(theta, &x, workspace, mode, |_, _| {})?;
-        let value = match workspace.loss_slots() {
-            Some((y, dy)) => loss.value_and_gradient(y, target, dy)?,
-            None => loss.value(workspace.prediction(), target)?,
+        Ok(T::of(self.total_and_gradient(theta, &x.into(), target, None, loss, workspace, mode)?.value()))
+    }
+
+    /// J(θ) as a sum and a divisor, and dJ/dθ in the workspace.
+    #[expect(clippy::too_many_arguments, reason = "the doors before this one have fewer")]
+    pub(crate) fn total_and_gradient(
+        &self,
+        theta: &[T],
+        x: &Inputs<'_, T>,
+        target: Target<'_, T>,
+        weights: Option<&[T]>,
+        loss: &impl Loss,
+        workspace: &mut Workspace<T>,
+        mode: Mode,
+    ) -> Result<Total, PassError> {
+        self.run_forward(theta, x, workspace, mode, |_, _| {})?;
+        let total = match workspace.loss_slots() {
+            Some((y, mut dy)) => evaluate(loss, y, target, weights, Some(dy.slice()))?,
+            None => evaluate(loss, workspace.prediction(), target, weights, None)?,
         };
-        self.run_backward(theta, &x, workspace)?;
-        Ok(value)
+        self.run_backward(theta, x, workspace)?;
+        if total.is_empty() {
+            workspace.ready = Ready::Gradient(Counted::Nothing);
+        }
+        Ok(total)
+    }
+}
+
+fn evaluate<T: Scalar>(
+    loss: &impl Loss,
+    y: Batch<'_, T>,
+    target: Target<'_, T>,
+    weights: Option<&[T]>,
+    dy: Option<&mut [T]>,
+) -> Result<Total, TargetError> {
+    match weights {
+        Some(weights) => loss.evaluate_weighted(y, target, weights, dy),
+        None => loss.evaluate(y, target, dy),
     }
 }
 
@@ -107,6 +138,7 @@ pub struct NetworkObjective<'a, T, L> {
     target: Target<'a, T>,
     loss: L,
     mode: Mode,
+    weights: Option<&'a [T]>,
     workspace: Workspace<T>,
 }
 
@@ -114,7 +146,14 @@ impl<'a, T: Scalar, L: Loss> NetworkObjective<'a, T, L> {
     /// J(θ) = loss(network(x; θ), target), over all of the data at once.
     pub fn new(network: &'a Network<T>, x: impl Into<Inputs<'a, T>>, target: Target<'a, T>, loss: L) -> Self {
         let workspace = network.workspace(Purpose::Training);
-        Self { network, x: x.into(), target, loss, mode: Mode::Training { step: 0 }, workspace }
+        Self { network, x: x.into(), target, loss, mode: Mode::Training { step: 0 }, weights: None, workspace }
+    }
+
+    /// Gives each example or target a weight: see [`Loss::evaluate_weighted`].
+    #[must_use]
+    pub fn weights(mut self, weights: &'a [T]) -> Self {
+        self.weights = Some(weights);
+        self
     }
 
     /// Sets the mode of the passes: by default all are training passes of step 0, so that what is random in them
@@ -128,17 +167,19 @@ impl<'a, T: Scalar, L: Loss> NetworkObjective<'a, T, L> {
 
 impl<T: Scalar, L: Loss> Objective<T> for NetworkObjective<'_, T, L> {
     fn value_and_gradient(&mut self, theta: &[T], gradient: &mut [T]) -> Result<T, EvaluationError> {
-        let Self { network, x, target, loss, mode, workspace } = self;
-        let value =
-            network.value_and_gradient(theta, *x, *target, loss, workspace, *mode).map_err(EvaluationError::because)?;
+        let Self { network, x, target, loss, mode, weights, workspace } = self;
+        let total = network.total_and_gradient(theta, x, *target, *weights, loss, workspace, *mode);
+        let total = total.map_err(EvaluationError::because)?;
         gradient.copy_from_slice(workspace.gradient());
-        Ok(value)
+        Ok(T::of(total.value()))
     }
 
     fn value(&mut self, theta: &[T]) -> Result<T, EvaluationError> {
-        let Self { network, x, target, loss, mode, workspace } = self;
+        let Self { network, x, target, loss, mode, weights, workspace } = self;
         network.run_forward(theta, x, workspace, *mode, |_, _| {}).map_err(EvaluationError::because)?;
-        loss.value(workspace.prediction(), *target).map_err(EvaluationError::because)
+        let total =
+            evaluate(loss, workspace.prediction(), *target, *weights, None).map_err(EvaluationError::because)?;
+        Ok(T::of(total.value()))
     }
 
     fn segments(&self) -> &[Segment] {

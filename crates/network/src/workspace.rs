@@ -4,6 +4,7 @@ use downhill_tensor::{Batch, BatchMut, Buffer, Scalar, Shape};
 use crate::Purpose;
 use crate::graph::Program;
 use crate::memory::{Derivative, Memory, Tenant};
+use crate::step::Ready;
 
 /// Whatever a pass needs and the model is not: activations, what layers keep, gradients, room to work in.
 ///
@@ -20,6 +21,10 @@ pub struct Workspace<T> {
     pub(crate) spare: Buffer<T>,
     /// Where the buffers are that a step writes, so that the others can be read meanwhile; between steps they are back.
     pub(crate) taken: [Buffer<T>; MAX_INPUTS],
+    /// The gradients of micro-batches, each times its divisor, if any are accumulated.
+    pub(crate) accumulated: Buffer<T>,
+    /// What there is to step against.
+    pub(crate) ready: Ready,
     /// The batch that the last pass was for.
     pub(crate) examples: usize,
     /// The largest batch that there is room for.
@@ -31,7 +36,7 @@ pub struct Workspace<T> {
 impl<T: Scalar> Workspace<T> {
     pub(crate) fn new(program: &Program, parameters: usize, purpose: Purpose) -> Self {
         let memory = Memory::plan(program, purpose);
-        let gradient = if purpose == Purpose::Prediction { 0 } else { parameters };
+        let gradient = if purpose.learns() { parameters } else { 0 };
         let apart = |step: &usize| memory.steps[*step].parameters != Derivative::Alone;
         let spare = (0..program.steps.len()).filter(apart).map(|step| program.steps[step].signature.parameters_len());
         Self {
@@ -41,6 +46,8 @@ impl<T: Scalar> Workspace<T> {
             memory,
             scratch: Buffer::default(),
             gradient: Buffer::filled(gradient, T::ZERO),
+            accumulated: Buffer::default(),
+            ready: Ready::Nothing,
             examples: 0,
             capacity: 0,
             output: (program.output, program.nodes[program.output]),
@@ -57,8 +64,12 @@ impl<T: Scalar> Workspace<T> {
     /// The bytes that the buffers hold, the gradient included.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let numbers: usize =
-            self.buffers.iter().chain([&self.scratch, &self.gradient, &self.spare]).map(|buffer| buffer.len()).sum();
+        let numbers: usize = self
+            .buffers
+            .iter()
+            .chain([&self.scratch, &self.gradient, &self.accumulated, &self.spare])
+            .map(|buffer| buffer.len())
+            .sum();
         numbers * size_of::<T>()
     }
 

@@ -539,7 +539,7 @@ fn a_description_survives_json() {
     let json = serde_json::to_string_pretty(&network.description().unwrap()).unwrap();
     assert!(json.contains("\"type\": \"Affine\""), "{json}");
     let again: NetworkDescription = serde_json::from_str(&json).unwrap();
-    let rebuilt = again.build::<f64>(Seed(1)).unwrap();
+    let rebuilt = again.build::<f64>().unwrap();
     assert_eq!(rebuilt.parameters(), network.parameters());
     let x = array![[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]];
     assert_eq!(rebuilt.predict(x.view()).unwrap(), network.predict(x.view()).unwrap());
@@ -551,11 +551,11 @@ fn a_description_keeps_what_is_shared_and_what_is_frozen() {
     let shared = Shared::new(Affine::new(4));
     let network = build([4], sequential![shared.clone(), Frozen(Affine::new(4)), Named("last", shared)]);
     let written = serde_json::to_string(&network.description().unwrap()).unwrap();
-    let again: Network<f64> = serde_json::from_str::<NetworkDescription>(&written).unwrap().build(Seed(0)).unwrap();
+    let again: Network<f64> = serde_json::from_str::<NetworkDescription>(&written).unwrap().build().unwrap();
     assert_eq!(again.segments(), network.segments());
     assert_eq!(again.parameters().len(), 2 * 20);
     let circular = written.replace(r#""shares":0"#, r#""shares":2"#);
-    let error = serde_json::from_str::<NetworkDescription>(&circular).unwrap().build::<f64>(Seed(0)).unwrap_err();
+    let error = serde_json::from_str::<NetworkDescription>(&circular).unwrap().build::<f64>().unwrap_err();
     assert!(error.to_string().contains("only an earlier step"), "{error}");
 }
 
@@ -563,14 +563,14 @@ fn a_description_keeps_what_is_shared_and_what_is_frozen() {
 #[test]
 fn a_hostile_description_is_an_error() {
     for json in [
-        r#"{"inputs":[[2]],"steps":[],"output":0}"#,
-        r#"{"inputs":[[2]],"steps":[{"name":"0","layer":{"type":"Relu"},"inputs":[7]}],"output":1}"#,
-        r#"{"inputs":[[2]],"steps":[{"name":"0","layer":{"type":"Relu"},"inputs":[]}],"output":1}"#,
-        r#"{"inputs":[[2]],"steps":[{"name":"0","layer":{"type":"Relu"},"inputs":[0]}],"output":99}"#,
-        r#"{"inputs":[[2]],"steps":[{"name":"0","layer":{"type":"Relu"},"inputs":[1]}],"output":1}"#,
-        r#"{"inputs":[[2]],"steps":[{"name":"0","layer":{"type":"Dropout","probability":-1.0},"inputs":[0]}],"output":1}"#,
+        r#"{"inputs":[[2]],"steps":[],"output":0,"seed":0}"#,
+        r#"{"inputs":[[2]],"steps":[{"name":"0","layer":{"type":"Relu"},"inputs":[7]}],"output":1,"seed":0}"#,
+        r#"{"inputs":[[2]],"steps":[{"name":"0","layer":{"type":"Relu"},"inputs":[]}],"output":1,"seed":0}"#,
+        r#"{"inputs":[[2]],"steps":[{"name":"0","layer":{"type":"Relu"},"inputs":[0]}],"output":99,"seed":0}"#,
+        r#"{"inputs":[[2]],"steps":[{"name":"0","layer":{"type":"Relu"},"inputs":[1]}],"output":1,"seed":0}"#,
+        r#"{"inputs":[[2]],"steps":[{"name":"0","layer":{"type":"Dropout","probability":-1.0},"inputs":[0]}],"output":1,"seed":0}"#,
     ] {
         let description: NetworkDescription = serde_json::from_str(json).unwrap();
-        assert!(description.build::<f32>(Seed(0)).is_err(), "{json}");
+        assert!(description.build::<f32>().is_err(), "{json}");
     }
 }

@@ -7,6 +7,8 @@ pub mod ceiling;
 pub mod convolution;
 pub mod elementwise;
 mod error;
+#[cfg(feature = "serde")]
+pub mod exact;
 mod init;
 mod kernel;
 #[cfg(target_arch = "x86_64")]

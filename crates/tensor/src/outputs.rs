@@ -23,9 +23,27 @@ pub enum Outputs {
     Logits,
     /// Independent yes-or-no answers as probabilities: yes above ½.
     Probabilities,
+    /// The logarithms of such probabilities.
+    LogProbabilities,
 }
 
 impl Outputs {
+    /// What the outputs are, as a plural noun for messages.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Numbers => "numbers in the targets' units",
+            Self::ClassScores => "scores of classes",
+            Self::ClassLogits => "logits of classes",
+            Self::ClassLogProbabilities => "logarithms of the probabilities of classes",
+            Self::ClassProbabilities => "probabilities of classes",
+            Self::Scores => "scores of independent answers",
+            Self::Logits => "logits of independent answers",
+            Self::Probabilities => "probabilities of independent answers",
+            Self::LogProbabilities => "logarithms of the probabilities of independent answers",
+        }
+    }
+
     /// Whether one of several classes is right, rather than each output answering a question of its own.
     #[must_use]
     pub fn is_one_of_several(self) -> bool {
@@ -39,7 +57,7 @@ impl Outputs {
         match self {
             Self::Scores | Self::Logits | Self::ClassScores | Self::ClassLogits => 0.0,
             Self::Numbers | Self::Probabilities | Self::ClassProbabilities => 0.5,
-            Self::ClassLogProbabilities => -std::f64::consts::LN_2,
+            Self::ClassLogProbabilities | Self::LogProbabilities => -std::f64::consts::LN_2,
         }
     }
 }

@@ -1,0 +1,414 @@
+//! The doors for answers: arrays, vectors and single examples in; numbers, probabilities, classes and names out.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use downhill_layers::{Inputs, Mode};
+use downhill_losses::{ClassAxis, Loss, Meaning};
+use downhill_tensor::{Batch, Outputs, Scalar, Shape, ShapeError};
+use ndarray::{Array2, ArrayView, ArrayViewD, Dimension};
+
+use crate::{Network, Purpose, Workspace};
+
+/// How a network's outputs are read: what training has told it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reading {
+    pub(crate) meaning: Meaning,
+    pub(crate) class_names: Arc<[String]>,
+}
+
+/// Why a network has no answer.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum PredictError {
+    /// The inputs do not fit the network.
+    Shape(ShapeError),
+    /// An output is not a number, so no class is the right one.
+    NotANumber {
+        /// The example, counted from 0.
+        example: usize,
+        /// Which of its outputs.
+        output: usize,
+    },
+    /// The outputs mean something else than what was asked for.
+    Meaning {
+        /// What was asked for, such as `a class`.
+        wanted: &'static str,
+        /// What the outputs are, and what to do.
+        reason: String,
+    },
+}
+
+impl fmt::Display for PredictError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shape(error) => error.fmt(f),
+            Self::NotANumber { example, output } => write!(
+                f,
+                "output {output} of example {example} is not a number, so it belongs to no class; look for numbers that \
+                 are not finite among the inputs and the parameters"
+            ),
+            Self::Meaning { wanted, reason } => write!(f, "the network's outputs don't give {wanted}: {reason}"),
+        }
+    }
+}
+
+impl Error for PredictError {}
+
+impl From<ShapeError> for PredictError {
+    fn from(error: ShapeError) -> Self {
+        Self::Shape(error)
+    }
+}
+
+impl<T: Scalar> Network<T> {
+    /// How the outputs are read: what the last layer makes them, or else what the loss took them for that the network
+    /// was trained with. Unknown outputs are read as logits.
+    #[must_use]
+    pub fn meaning(&self) -> Meaning {
+        self.meaning_with(self.reading.meaning)
+    }
+
+    /// How the outputs are read next to this loss: as the last layer says, or else as the loss does.
+    #[must_use]
+    pub fn meaning_by(&self, loss: &impl Loss) -> Meaning {
+        self.meaning_with(loss.meaning())
+    }
+
+    fn meaning_with(&self, mut meaning: Meaning) -> Meaning {
+        meaning.outputs = self.program().meaning().or(meaning.outputs);
+        meaning
+    }
+
+    /// Says how outputs are to be read. A trainer does so with its loss's [`meaning`](Loss::meaning).
+    pub fn set_meaning(&mut self, meaning: Meaning) {
+        self.reading.meaning = meaning;
+    }
+
+    /// The names of the classes; empty if they have none.
+    #[must_use]
+    pub fn class_names(&self) -> &[String] {
+        &self.reading.class_names
+    }
+
+    /// Names the classes. A trainer does so if its data have names.
+    pub fn set_class_names<S: Into<String>>(&mut self, names: impl IntoIterator<Item = S>) {
+        self.reading.class_names = names.into_iter().map(Into::into).collect();
+    }
+
+    /// What the network makes of a batch: (batch, ...) in, (batch, outputs) out, examples flattened to rows.
+    ///
+    /// Buffers are kept behind the scenes and used again. For several inputs see
+    /// [`predict_inputs`](Network::predict_inputs); to have no allocation at all, [`forward`](Network::forward).
+    ///
+    /// # Errors
+    /// Returns an error if x does not fit the network.
+    pub fn predict<D: Dimension>(&self, x: ArrayView<'_, T, D>) -> Result<Array2<T>, ShapeError> {
+        self.predict_inputs(&[x.into_dyn()])
+    }
+
+    /// The same for a network of several inputs, in the order in which its graph has them.
+    ///
+    /// ```
+    /// use downhill_layers::{Affine, Gru};
+    /// use downhill_network::{Graph, Network};
+    /// use downhill_tensor::Seed;
+    /// use ndarray::array;
+    ///
+    /// let mut graph = Graph::new();
+    /// let (sequence, length) = (graph.input([3, 1]), graph.input([1]));
+    /// let state = graph.apply(Gru::new(4).with_lengths().last_state(), &[sequence, length])?;
+    /// let score = graph.apply(Affine::new(2), &[state])?;
+    /// let network = Network::<f32>::from_graph(&graph, score, Seed(1))?;
+    ///
+    /// // The second example has one step, so what stands beyond it makes no difference.
+    /// let (x, lengths) = (array![[0.1, 0.2, 0.3], [0.4, 9.0, 9.0]], array![3.0, 1.0]);
+    /// let y = network.predict_inputs(&[x.view().into_dyn(), lengths.view().into_dyn()])?;
+    /// let alone = network.predict_inputs(&[array![[0.4, 0.0, 0.0]].view().into_dyn(), array![1.0].view().into_dyn()])?;
+    /// assert_eq!(y.row(1), alone.row(0));
+    /// # Ok::<(), downhill_tensor::ShapeError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns an error if there are more or fewer inputs than the network has, or they do not fit it or each other.
+    pub fn predict_inputs(&self, inputs: &[ArrayViewD<'_, T>]) -> Result<Array2<T>, ShapeError> {
+        self.with_prediction(inputs, |y| y.matrix().to_owned())
+    }
+
+    /// The prediction for one example of a network of one input: a vector in, a vector out.
+    ///
+    /// ```
+    /// use downhill_layers::{Affine, Tanh};
+    /// use downhill_network::{Network, sequential};
+    /// use downhill_tensor::Seed;
+    ///
+    /// let network = Network::<f32>::build([2], sequential![Affine::new(8), Tanh, Affine::new(3)], Seed(1))?;
+    /// assert_eq!(network.predict_one(&[0.5, -1.0])?.len(), 3);
+    /// assert!(network.classify_one(&[0.5, -1.0])? < 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns an error if x does not fit the network.
+    pub fn predict_one(&self, x: &[T]) -> Result<Vec<T>, ShapeError> {
+        self.with_one(x, |y| y.slice().to_vec())
+    }
+
+    /// Overwrites `y` with the prediction for one example of a network of one input. After the first call nothing is
+    /// allocated.
+    ///
+    /// # Errors
+    /// Returns an error if x does not fit the network, or y its output.
+    pub fn predict_into(&self, x: &[T], y: &mut [T]) -> Result<(), ShapeError> {
+        let (expected, got) = (self.output_shape().len(), y.len());
+        if got != expected {
+            return Err(ShapeError::Length { what: "the prediction".into(), expected, got });
+        }
+        self.with_one(x, |prediction| y.copy_from_slice(prediction.slice()))
+    }
+
+    /// The class of one example of a network of one input; see [`classify`](Network::classify).
+    ///
+    /// # Errors
+    /// As for [`classify`](Network::classify).
+    pub fn classify_one(&self, x: &[T]) -> Result<u32, PredictError> {
+        let reader = self.classes("a class")?;
+        if reader.positions() != 1 {
+            let reason = format!("one example has {} positions with a class each; use `classify`", reader.positions());
+            return Err(PredictError::Meaning { wanted: "one class", reason });
+        }
+        self.with_one(x, |y| reader.class(y.slice(), 0, 0))?
+    }
+
+    /// The class of each example of a batch, or of each of its positions: that with the largest output, the first of
+    /// several. A single output is read as the answer to a yes-or-no question: class 1 above 0, or above ½ if it is a
+    /// probability, as [`meaning`](Network::meaning) says.
+    ///
+    /// ```
+    /// use downhill_layers::{Affine, Sigmoid};
+    /// use downhill_network::{Network, sequential};
+    /// use downhill_tensor::Seed;
+    /// use ndarray::array;
+    ///
+    /// let mut network = Network::<f32>::build([1], sequential![Affine::new(1), Sigmoid], Seed(1))?;
+    /// network.parameters_mut().copy_from_slice(&[1.0, 0.0]); // y = σ(x)
+    /// assert_eq!(network.classify(array![[-2.0], [-0.1], [0.1]].view())?, [0, 0, 1]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns an error if x does not fit the network, an output is not a number, or the outputs are the answers to
+    /// several independent questions, for which [`answers`](Network::answers) is made.
+    pub fn classify<D: Dimension>(&self, x: ArrayView<'_, T, D>) -> Result<Vec<u32>, PredictError> {
+        self.classify_inputs(&[x.into_dyn()])
+    }
+
+    /// The same for a network of several inputs, in the order in which its graph has them.
+    ///
+    /// # Errors
+    /// As for [`classify`](Network::classify).
+    pub fn classify_inputs(&self, inputs: &[ArrayViewD<'_, T>]) -> Result<Vec<u32>, PredictError> {
+        let reader = self.classes("a class for each example")?;
+        self.with_prediction(inputs, |y| {
+            let places = (0..y.examples()).flat_map(|example| (0..reader.positions()).map(move |p| (example, p)));
+            places.map(|(example, position)| reader.class(y.example(example), example, position)).collect()
+        })?
+    }
+
+    /// The name of each example's class, if the classes have names: those of the data that the network was trained on.
+    ///
+    /// # Errors
+    /// As for [`classify`](Network::classify), and returns an error if a class has no name.
+    pub fn classify_names<D: Dimension>(&self, x: ArrayView<'_, T, D>) -> Result<Vec<&str>, PredictError> {
+        let names = self.class_names();
+        let name = |class: u32| {
+            names.get(class as usize).map(String::as_str).ok_or_else(|| PredictError::Meaning {
+                wanted: "the names of classes",
+                reason: format!(
+                    "there are {} names, but class {class} was predicted; name all classes with `set_class_names`",
+                    names.len()
+                ),
+            })
+        };
+        self.classify(x)?.into_iter().map(name).collect()
+    }
+
+    /// The answer to each of several independent yes-or-no questions, for each example of a batch.
+    ///
+    /// # Errors
+    /// Returns an error if x does not fit the network, an output is not a number, or the outputs are the scores of
+    /// several classes of which one is right, for which [`classify`](Network::classify) is made.
+    pub fn answers<D: Dimension>(&self, x: ArrayView<'_, T, D>) -> Result<Array2<bool>, PredictError> {
+        let outputs = self.meaning().outputs.unwrap_or(Outputs::Logits);
+        if outputs.is_one_of_several() && self.output_shape().len() > 1 {
+            let reason = "they say which one of several classes is right; use `classify`".into();
+            return Err(PredictError::Meaning { wanted: "independent answers", reason });
+        }
+        let y = self.predict(x)?;
+        if let Some(((example, output), _)) = y.indexed_iter().find(|(_, y)| y.is_nan()) {
+            return Err(PredictError::NotANumber { example, output });
+        }
+        Ok(y.mapv(|y| y.to_f64() > outputs.threshold()))
+    }
+
+    /// The probability of each class, or of yes for each independent question, for each example of a batch: what a
+    /// softmax or a sigmoid makes of logits, an exponential of logarithms, and probabilities as they are.
+    ///
+    /// ```
+    /// use downhill_layers::Affine;
+    /// use downhill_losses::{Loss, SoftmaxCrossEntropy};
+    /// use downhill_network::Network;
+    /// use downhill_tensor::Seed;
+    /// use ndarray::array;
+    ///
+    /// let mut network = Network::<f64>::build([1], Affine::new(3), Seed(1))?;
+    /// network.parameters_mut().copy_from_slice(&[0.0, 0.0, 0.0, 0.0, 0.0, 2.0_f64.ln()]);
+    /// network.set_meaning(SoftmaxCrossEntropy::new().meaning()); // as training with this loss does
+    /// let p = network.probabilities(array![[1.0]].view())?;
+    /// assert!((p[[0, 2]] - 0.5).abs() < 1e-15 && (p.sum() - 1.0).abs() < 1e-15);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns an error if x does not fit the network, or the outputs are not known to be probabilities, their
+    /// logarithms, or logits.
+    pub fn probabilities<D: Dimension>(&self, x: ArrayView<'_, T, D>) -> Result<Array2<T>, PredictError> {
+        let meaning = self.meaning();
+        let wanted = "probabilities";
+        let Some(outputs) = meaning.outputs else {
+            let reason = "neither the last layer nor a loss has said what they are; train the network, or say so with \
+                          `set_meaning`";
+            return Err(PredictError::Meaning { wanted, reason: reason.into() });
+        };
+        let mut y = self.predict(x)?;
+        match outputs {
+            Outputs::ClassLogits => {
+                let reader = Classes::new(self.output_shape(), meaning)?;
+                for mut row in y.rows_mut() {
+                    // The rows of an owned array lie one number after another.
+                    reader.softmax(row.as_slice_mut().unwrap_or_default());
+                }
+            }
+            Outputs::Logits => y.mapv_inplace(Scalar::sigmoid),
+            Outputs::ClassLogProbabilities | Outputs::LogProbabilities => y.mapv_inplace(Scalar::exp),
+            Outputs::ClassProbabilities | Outputs::Probabilities => {}
+            other => {
+                return Err(PredictError::Meaning { wanted, reason: format!("they are {}", other.name()) });
+            }
+        }
+        Ok(y)
+    }
+
+    fn classes(&self, wanted: &'static str) -> Result<Classes, PredictError> {
+        let meaning = self.meaning();
+        let reader = Classes::new(self.output_shape(), meaning)?;
+        match meaning.outputs {
+            Some(outputs) if reader.count > 1 && !outputs.is_one_of_several() && outputs != Outputs::Numbers => {
+                let reason = format!(
+                    "its {} outputs are {}, each the answer to a question of its own; use `answers`",
+                    reader.count,
+                    outputs.name()
+                );
+                Err(PredictError::Meaning { wanted, reason })
+            }
+            _ => Ok(reader),
+        }
+    }
+
+    /// Shows `read` the prediction for inputs given as arrays.
+    fn with_prediction<R>(
+        &self,
+        inputs: &[ArrayViewD<'_, T>],
+        read: impl FnOnce(Batch<'_, T>) -> R,
+    ) -> Result<R, ShapeError> {
+        self.check_count(inputs.len())?;
+        let contiguous: Vec<_> = inputs.iter().map(|input| input.as_standard_layout()).collect();
+        let mut x = Inputs::none();
+        for (index, (input, shape)) in contiguous.iter().zip(self.input_shapes()).enumerate() {
+            let examples = input.shape().first().copied().unwrap_or(1);
+            x.set(index, Batch::new(input.as_slice().unwrap_or_default(), examples, shape)?);
+        }
+        self.with_kept_workspace(x, read)
+    }
+
+    /// Shows `read` the prediction for one example.
+    fn with_one<R>(&self, x: &[T], read: impl FnOnce(Batch<'_, T>) -> R) -> Result<R, ShapeError> {
+        self.check_count(1)?;
+        let shape = self.program().nodes[self.program().inputs[0]];
+        self.with_kept_workspace(Batch::new(x, 1, shape)?.into(), read)
+    }
+
+    /// Predicts in a workspace that is kept for the next prediction, also after an error.
+    fn with_kept_workspace<R>(&self, x: Inputs<'_, T>, read: impl FnOnce(Batch<'_, T>) -> R) -> Result<R, ShapeError> {
+        let kept = self.idle.lock().ok().and_then(|mut idle| idle.pop());
+        let mut workspace: Workspace<T> = kept.unwrap_or_else(|| self.workspace(Purpose::Prediction));
+        let answer = self.forward(self.parameters(), x, &mut workspace, Mode::Evaluation).map(read);
+        if let Ok(mut idle) = self.idle.lock() {
+            idle.push(workspace);
+        }
+        answer
+    }
+}
+
+/// Where the scores of classes lie in one prediction, and how a class is read from them.
+#[derive(Clone, Copy, Debug)]
+struct Classes {
+    count: usize,
+    outer: usize,
+    inner: usize,
+    threshold: f64,
+}
+
+impl Classes {
+    fn new(shape: Shape, meaning: Meaning) -> Result<Self, PredictError> {
+        let (outer, count, inner) = match (shape.axes(), meaning.class_axis) {
+            ([], _) => (1, 1, 1),
+            (&[count, ref positions @ ..], ClassAxis::First) => (1, count, positions.iter().product()),
+            (&[ref positions @ .., count], ClassAxis::Last) => (positions.iter().product(), count, 1),
+        };
+        if count == 0 {
+            let reason = format!("their shape is {shape}, which has no class");
+            return Err(PredictError::Meaning { wanted: "a class", reason });
+        }
+        let threshold = meaning.outputs.unwrap_or(Outputs::Logits).threshold();
+        Ok(Self { count, outer, inner, threshold })
+    }
+
+    fn positions(&self) -> usize {
+        self.outer * self.inner
+    }
+
+    /// Where the number of a class stands.
+    fn place(&self, position: usize, class: usize) -> usize {
+        (position / self.inner * self.count + class) * self.inner + position % self.inner
+    }
+
+    /// The class at a position of the prediction `y` of one example.
+    fn class<T: Scalar>(&self, y: &[T], example: usize, position: usize) -> Result<u32, PredictError> {
+        let score = |class| y[self.place(position, class)];
+        if let Some(class) = (0..self.count).find(|&class| score(class).is_nan()) {
+            return Err(PredictError::NotANumber { example, output: self.place(position, class) });
+        }
+        if self.count == 1 {
+            return Ok(u32::from(score(0).to_f64() > self.threshold));
+        }
+        let largest = (1..self.count).fold(0, |best, class| if score(class) > score(best) { class } else { best });
+        Ok(largest as u32)
+    }
+
+    /// Makes probabilities of the logits of each position.
+    fn softmax<T: Scalar>(&self, y: &mut [T]) {
+        for position in 0..self.positions() {
+            let largest =
+                (0..self.count).fold(-T::INFINITY, |largest, class| largest.max(y[self.place(position, class)]));
+            let mut sum = T::ZERO;
+            for class in 0..self.count {
+                let y = &mut y[self.place(position, class)];
+                *y = (*y - largest).exp();
+                sum += *y;
+            }
+            (0..self.count).for_each(|class| y[self.place(position, class)] /= sum);
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! A training step of a hand-written loop.
+
+use downhill_layers::{Inputs, Mode};
+use downhill_losses::{Loss, Target, Total};
+use downhill_optim::Optimizer;
+use downhill_tensor::{Scalar, ShapeError, elementwise};
+
+use crate::{Network, PassError, Workspace};
+
+/// Gradients of several micro-batches, waiting for one step.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) enum Ready {
+    /// No backward pass since the last step.
+    #[default]
+    Nothing,
+    /// dJ/dθ of one batch.
+    Gradient(Counted),
+    /// The sum of dJ/dθ over micro-batches, each times its divisor.
+    Sum(Total),
+}
+
+/// Whether a batch has anything to learn from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counted {
+    Something,
+    Nothing,
+}
+
+impl<T: Scalar> Network<T> {
+    /// One step of `optimizer` against the gradient that is in the workspace: θ ← θ − step(g). Also takes what the
+    /// training pass has seen into the running statistics.
+    ///
+    /// The optimizer learns first how θ is divided, so that frozen parameters stay as they are and groups get their
+    /// treatment. A loop is then:
+    ///
+    /// ```
+    /// use downhill_layers::{Affine, Mode, Tanh};
+    /// use downhill_losses::{MeanSquaredError, Target};
+    /// use downhill_network::{Network, Purpose, sequential};
+    /// use downhill_optim::Adam;
+    /// use downhill_tensor::{Batch, Seed};
+    ///
+    /// let mut network = Network::<f64>::build([1], sequential![Affine::new(8), Tanh, Affine::new(1)], Seed(1))?;
+    /// let (mut optimizer, mut workspace) = (Adam::new(0.05), network.workspace(Purpose::Training));
+    /// let (x, target) = (Batch::new(&[-1.0, 0.0, 1.0], 3, [1])?, Target::Values(&[1.0, 0.0, 1.0]));
+    /// let mut last = f64::INFINITY;
+    /// for step in 0..300 {
+    ///     last = network.backpropagate(x, target, &MeanSquaredError::new(), &mut workspace, Mode::Training { step })?.value();
+    ///     network.step(&mut optimizer, &mut workspace)?;
+    /// }
+    /// assert!(last < 1e-3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// Gradients of several micro-batches that [`accumulate`](Network::accumulate) has summed become one step of their
+    /// mean. A gradient from a batch in which no target counts moves nothing.
+    ///
+    /// # Errors
+    /// Returns an error if there was no backward pass since the last step, if the workspace belongs to another network,
+    /// or if a setting of the optimizer lies outside its range; nothing is then changed.
+    pub fn step<O: Optimizer<T> + ?Sized>(
+        &mut self,
+        optimizer: &mut O,
+        workspace: &mut Workspace<T>,
+    ) -> Result<(), ShapeError> {
+        let refuse = |reason: String| ShapeError::Setting { by: "Network::step", reason };
+        if workspace.gradient().len() != self.parameters().len() {
+            return Err(ShapeError::Length {
+                what: "the workspace's gradient".into(),
+                expected: self.parameters().len(),
+                got: workspace.gradient().len(),
+            });
+        }
+        let counts = match workspace.ready {
+            Ready::Nothing => {
+                let reason = "there is no gradient to step against; make a backward pass before each step";
+                return Err(refuse(reason.into()));
+            }
+            Ready::Gradient(counted) => counted == Counted::Something,
+            Ready::Sum(total) => !total.is_empty(),
+        };
+        optimizer.check().map_err(|error| refuse(error.to_string()))?;
+        if counts {
+            if let Ready::Sum(total) = workspace.ready {
+                let scale = T::of(if total.is_sum() { 1.0 } else { total.scale() });
+                let Workspace { gradient, accumulated, .. } = workspace;
+                elementwise::map(accumulated, gradient, |g| g * scale);
+            }
+            optimizer.bind(self.segments());
+            optimizer.step(self.parameters_mut(), workspace.gradient());
+            if matches!(workspace.ready, Ready::Gradient(_)) {
+                self.absorb_statistics(workspace);
+            }
+        }
+        workspace.ready = Ready::Nothing;
+        Ok(())
+    }
+
+    /// J(θ) for one batch as a sum of terms and its divisor, and dJ/dθ in the workspace, at the network's own
+    /// parameters: forward, the loss, backward.
+    ///
+    /// # Errors
+    /// Returns an error if inputs or targets do not fit, or the workspace is only for prediction.
+    pub fn backpropagate<'x>(
+        &self,
+        x: impl Into<Inputs<'x, T>>,
+        target: Target<'_, T>,
+        loss: &impl Loss,
+        workspace: &mut Workspace<T>,
+        mode: Mode,
+    ) -> Result<Total, PassError> {
+        self.backpropagate_weighted(x, target, None, loss, workspace, mode)
+    }
+
+    /// The same with a weight for each example or target, if there are any: see [`Loss::evaluate_weighted`].
+    ///
+    /// # Errors
+    /// As for [`backpropagate`](Network::backpropagate), and returns an error if the weights do not fit.
+    pub fn backpropagate_weighted<'x>(
+        &self,
+        x: impl Into<Inputs<'x, T>>,
+        target: Target<'_, T>,
+        weights: Option<&[T]>,
+        loss: &impl Loss,
+        workspace: &mut Workspace<T>,
+        mode: Mode,
+    ) -> Result<Total, PassError> {
+        self.total_and_gradient(self.parameters(), &x.into(), target, weights, loss, workspace, mode)
+    }
+
+    /// The same for a micro-batch: its gradient is added to those since the last [`step`](Network::step), which then
+    /// uses the gradient of them all, as of one large batch, within rounding. Running statistics take each micro-batch
+    /// in by itself.
+    ///
+    /// # Errors
+    /// As for [`backpropagate`](Network::backpropagate).
+    pub fn accumulate<'x>(
+        &mut self,
+        x: impl Into<Inputs<'x, T>>,
+        target: Target<'_, T>,
+        loss: &impl Loss,
+        workspace: &mut Workspace<T>,
+        mode: Mode,
+    ) -> Result<Total, PassError> {
+        self.accumulate_weighted(x, target, None, loss, workspace, mode)
+    }
+
+    /// The same with a weight for each example or target, if there are any.
+    ///
+    /// # Errors
+    /// As for [`backpropagate_weighted`](Network::backpropagate_weighted).
+    pub fn accumulate_weighted<'x>(
+        &mut self,
+        x: impl Into<Inputs<'x, T>>,
+        target: Target<'_, T>,
+        weights: Option<&[T]>,
+        loss: &impl Loss,
+        workspace: &mut Workspace<T>,
+        mode: Mode,
+    ) -> Result<Total, PassError> {
+        let mut whole = match workspace.ready {
+            Ready::Sum(whole) => whole,
+            Ready::Nothing | Ready::Gradient(_) => Total::default(),
+        };
+        let total = self.total_and_gradient(self.parameters(), &x.into(), target, weights, loss, workspace, mode)?;
+        let first = whole == Total::default();
+        if first {
+            workspace.accumulated.resize(workspace.gradient.len(), T::ZERO);
+            workspace.accumulated.fill(T::ZERO);
+        }
+        if !total.is_empty() {
+            let factor = T::of(total.divisor());
+            let Workspace { gradient, accumulated, .. } = workspace;
+            elementwise::update(gradient, accumulated, |g, sum| sum + factor * g);
+            self.absorb_statistics(workspace);
+        }
+        whole += total;
+        workspace.ready = Ready::Sum(whole);
+        Ok(total)
+    }
+}
