@@ -1,3 +1,6 @@
+use downhill_network::Network;
+use downhill_tensor::Scalar;
+
 use crate::{EpochRecord, TrainError};
 
 /// Which number of an epoch decides.
@@ -69,7 +72,17 @@ pub(crate) struct Best<T> {
     pub(crate) statistics: Vec<T>,
 }
 
-impl<T: Copy> Best<T> {
+impl<T: Scalar> Best<T> {
+    /// Whether these are parameters of a network like this one.
+    pub(crate) fn fits(&self, network: &Network<T>) -> bool {
+        self.theta.len() == network.parameters().len() && self.statistics.len() == network.statistics().len()
+    }
+
+    /// Gives a run that goes on the whole patience again.
+    pub(crate) fn go_on(&mut self) {
+        self.bad = 0;
+    }
+
     /// `metrics` are the names of the validation metrics, each with whether larger is better.
     pub(crate) fn new(rule: &EarlyStopping, metrics: &[(String, bool)]) -> Result<Self, TrainError> {
         let larger_is_better = match &rule.monitor {

@@ -8,6 +8,8 @@ use downhill_tensor::ShapeError;
 use downhill_tensor::threads::ThreadsError;
 
 /// Why a network could not be trained or evaluated.
+///
+/// Every error prints as a whole sentence; none repeats in `source` what it has printed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
@@ -15,15 +17,42 @@ pub enum TrainError {
     #[error(transparent)]
     Data(#[from] DataError),
     /// The inputs do not fit the network.
-    #[error("the data do not fit the network: {0}")]
-    Shape(#[from] ShapeError),
+    #[error("{set} do not fit the network: {error}")]
+    Shape {
+        /// Which data, such as `the validation data`.
+        set: &'static str,
+        /// What does not fit.
+        error: ShapeError,
+    },
     /// The targets do not fit the network's predictions or the loss.
-    #[error("the targets do not fit the network or the loss: {0}")]
-    Target(#[from] TargetError),
-    /// A setting of the optimizer or the schedule makes no sense.
+    #[error("the targets of {set} do not fit the network or the loss: {error}")]
+    Target {
+        /// Which data, such as `the validation data`.
+        set: &'static str,
+        /// What does not fit.
+        error: TargetError,
+    },
+    /// A metric can't judge the data.
+    #[error("the metric `{metric}` can't judge these targets: {error}")]
+    Metric {
+        /// The metric's name.
+        metric: String,
+        /// What does not fit.
+        error: TargetError,
+    },
+    /// All targets are ignored or weigh nothing.
+    #[error(
+        "no target of {set} counts: all are ignored or have a weight of 0, so there is nothing to learn or to judge by; \
+         look at the loss's ignored index and class weights, and at the weights of the data"
+    )]
+    NothingCounts {
+        /// Which data, such as `the training data`.
+        set: &'static str,
+    },
+    /// A setting of the optimizer or the schedule is not valid.
     #[error(transparent)]
     Optimizer(#[from] SettingError),
-    /// A setting of the trainer makes no sense.
+    /// A setting of the trainer is not valid.
     #[error("{0}")]
     Setting(String),
     /// Numbers became infinite or no numbers at all. The network holds the parameters of the last good epoch.
@@ -40,11 +69,35 @@ pub enum TrainError {
     Pass(PassError),
 }
 
+impl TrainError {
+    /// The same error, said of these data.
+    pub(crate) fn of(self, set: &'static str) -> Self {
+        match self {
+            Self::Shape { error, .. } => Self::Shape { set, error },
+            Self::Target { error, .. } => Self::Target { set, error },
+            Self::NothingCounts { .. } => Self::NothingCounts { set },
+            other => other,
+        }
+    }
+}
+
+impl From<ShapeError> for TrainError {
+    fn from(error: ShapeError) -> Self {
+        Self::Shape { set: "the data", error }
+    }
+}
+
+impl From<TargetError> for TrainError {
+    fn from(error: TargetError) -> Self {
+        Self::Target { set: "the data", error }
+    }
+}
+
 impl From<PassError> for TrainError {
     fn from(error: PassError) -> Self {
         match error {
-            PassError::Shape(error) => Self::Shape(error),
-            PassError::Target(error) => Self::Target(error),
+            PassError::Shape(error) => error.into(),
+            PassError::Target(error) => error.into(),
             other => Self::Pass(other),
         }
     }
@@ -52,6 +105,7 @@ impl From<PassError> for TrainError {
 
 /// Where and why training left the finite numbers.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Divergence {
     /// The step, counted from 0 over the whole run.
     pub step: u64,
@@ -59,30 +113,72 @@ pub struct Divergence {
     pub epoch: u64,
     /// The loss of that step.
     pub loss: f64,
-    /// What was found first: a parameter or a layer's output.
+    /// What was found first: a parameter, a layer's output, a gradient, or the loss.
     pub place: Place,
-    /// The learning rate of the step before, the most likely cause.
+    /// The learning rate of the step before.
     pub learning_rate: f64,
+    /// What is to blame, as far as can be told.
+    pub cause: Cause,
+}
+
+impl From<Divergence> for TrainError {
+    fn from(divergence: Divergence) -> Self {
+        Self::Diverged(Box::new(divergence))
+    }
 }
 
 /// What was the first to be infinite or not a number.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Place {
-    /// A parameter, as `2.weight`: the step before has moved it too far.
+    /// A parameter, such as `2.weight`: the step before has moved it too far.
     Parameter(String),
-    /// The output of a layer, as `2`, or empty for one that stands bare: the parameters are finite but too large.
+    /// The output of a layer, such as `2`, or empty for one outside any chain: the parameters are finite but too large.
     Output(String),
-    /// The gradient of a parameter, as `2.weight`, while the loss is still finite.
+    /// The gradient of a parameter, such as `2.weight`, while the loss is still finite.
     Gradient(String),
     /// The loss itself: predictions are finite, but too far from their targets.
     Loss,
+}
+
+/// What made the numbers leave the finite ones.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The steps: at the last good parameters the same batch has a finite loss and gradient.
+    LearningRate,
+    /// An example whose loss or gradient is not finite at the last good parameters either: no step is to blame.
+    Example {
+        /// The example, by its place in the data set.
+        example: usize,
+        /// The largest magnitude among its inputs.
+        input: f64,
+        /// The largest magnitude among its targets, if they are numbers.
+        target: Option<f64>,
+        /// Its weight, if the data have weights.
+        weight: Option<f64>,
+    },
+    /// The batch as a whole is not finite at the last good parameters, although each of its examples is.
+    Batch,
+    /// The parameters were not finite before the first step.
+    Start {
+        /// The name of the first of them.
+        parameter: String,
+    },
 }
 
 impl std::error::Error for Divergence {}
 
 impl fmt::Display for Divergence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { step, epoch, loss, place, learning_rate } = self;
+        let Self { step, epoch, loss, place, learning_rate, cause } = self;
+        if let Cause::Start { parameter } = cause {
+            return write!(
+                f,
+                "training can't start: the parameter `{parameter}` is not finite before the first step; start the \
+                 network anew, or look at what has set its parameters"
+            );
+        }
         write!(f, "training diverged at step {step} (epoch {epoch}): the loss is {loss}; ")?;
         match place {
             Place::Parameter(name) => write!(f, "the parameter `{name}` is no longer finite")?,
@@ -93,10 +189,33 @@ impl fmt::Display for Divergence {
             Place::Gradient(name) => write!(f, "the gradient of `{name}` is not finite")?,
             Place::Loss => f.write_str("all layers are finite, the loss alone is not")?,
         }
-        write!(
-            f,
-            ". The learning rate of {learning_rate:e} is most likely too large: try a tenth of it, scale the inputs, \
-             or clip the gradient. The network holds the parameters of the last good epoch"
-        )
+        f.write_str(". ")?;
+        match cause {
+            Cause::LearningRate => write!(
+                f,
+                "The learning rate of {learning_rate:e} is most likely too large: try a tenth of it, scale the inputs, \
+                 or clip the gradient"
+            )?,
+            Cause::Example { example, input, target, weight } => {
+                write!(
+                    f,
+                    "Example {example} of the training data is to blame, not the learning rate: its loss or gradient is \
+                     not finite at the last good parameters either. Its largest input is {input:e}"
+                )?;
+                if let Some(target) = target {
+                    write!(f, ", its largest target {target:e}")?;
+                }
+                if let Some(weight) = weight {
+                    write!(f, ", its weight {weight:e}")?;
+                }
+                f.write_str("; scale the data, or leave it out")?;
+            }
+            Cause::Batch => f.write_str(
+                "The batch is to blame, not the learning rate: its loss or gradient is not finite at the last good \
+                 parameters either; scale inputs and targets",
+            )?,
+            Cause::Start { .. } => {}
+        }
+        f.write_str(". The network holds the parameters of the last good epoch")
     }
 }

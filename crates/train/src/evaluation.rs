@@ -1,16 +1,17 @@
 use downhill_data::{Batches, Dataset, MiniBatch};
 use downhill_layers::{Inputs, MAX_INPUTS, Mode};
-use downhill_losses::Loss;
+use downhill_losses::{Loss, TargetError, Total};
 use downhill_network::{Network, Purpose, Workspace};
-use downhill_tensor::{Scalar, ShapeError};
+use downhill_tensor::{Batch, Scalar, ShapeError};
 
+use crate::metrics::Accuracy;
 use crate::{Metric, TrainError};
 
-/// The mean loss and the metrics of a network on some data.
+/// The loss and the metrics of a network on some data.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Evaluation {
-    /// The mean loss over the examples.
+    /// The loss over all the data at once.
     pub loss: f64,
     /// The metrics, by name.
     pub metrics: Vec<(String, f64)>,
@@ -24,60 +25,94 @@ impl Evaluation {
     }
 }
 
-/// How many examples are evaluated at once.
+/// The number of examples that are evaluated at once.
 const BATCH: usize = 256;
 
-/// The mean loss and the metrics of `network` on `data`. Metrics start anew.
+/// No metrics, for an evaluation of the loss alone.
+pub const NO_METRICS: [Accuracy; 0] = [];
+
+/// Computes the loss and the metrics of `network` on `data`. Metrics start anew.
+///
+/// The loss is what it is over all the data at once, also with class weights, ignored targets, weights of examples, or
+/// a sum: the sums and divisors of batches are added up, not their values.
+///
+/// ```
+/// use downhill_data::Dataset;
+/// use downhill_layers::Affine;
+/// use downhill_losses::SoftmaxCrossEntropy;
+/// use downhill_network::Network;
+/// use downhill_tensor::Seed;
+/// use downhill_train::metrics::{Accuracy, ConfusionMatrix};
+/// use downhill_train::{NO_METRICS, evaluate};
+/// use ndarray::array;
+///
+/// let data = Dataset::from_array(array![[0.0], [1.0], [2.0]], vec![0, 1, 1])?;
+/// let network = Network::<f64>::build([1], Affine::new(2), Seed(1))?;
+/// let loss = SoftmaxCrossEntropy::new();
+/// assert!(evaluate(&network, &loss, &data, NO_METRICS)?.loss > 0.0);
+/// assert!(evaluate(&network, &loss, &data, [Accuracy::new()])?.metric("accuracy").is_some());
+/// let mut confusion = ConfusionMatrix::new();
+/// evaluate(&network, &loss, &data, [&mut confusion])?;
+/// println!("{confusion}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
-/// Where the data do not fit the network or the loss.
-pub fn evaluate<T: Scalar>(
+/// Returns an error if the data do not fit the network, the loss or a metric, or if no target counts.
+pub fn evaluate<T: Scalar, M: Metric<T>>(
     network: &Network<T>,
     loss: &impl Loss,
     data: &Dataset<T>,
-    metrics: &mut [Box<dyn Metric<T>>],
+    metrics: impl IntoIterator<Item = M>,
 ) -> Result<Evaluation, TrainError> {
-    evaluate_with(network, loss, data, metrics, &mut network.workspace(Purpose::Prediction))
+    let mut metrics: Vec<M> = metrics.into_iter().collect();
+    evaluate_with(network, loss, data, &mut metrics, &mut network.workspace(Purpose::Prediction))
 }
 
-pub(crate) fn evaluate_with<T: Scalar>(
+pub(crate) fn evaluate_with<T: Scalar, M: Metric<T>>(
     network: &Network<T>,
     loss: &impl Loss,
     data: &Dataset<T>,
-    metrics: &mut [Box<dyn Metric<T>>],
+    metrics: &mut [M],
     workspace: &mut Workspace<T>,
 ) -> Result<Evaluation, TrainError> {
-    metrics.iter_mut().for_each(|metric| metric.reset());
+    let meaning = network.meaning_by(loss);
+    metrics.iter_mut().for_each(|metric| metric.start(meaning));
     let mut batches = Batches::sequential(data, BATCH)?;
-    let mut mean = Mean::default();
+    let mut total = Total::default();
     while let Some(batch) = batches.next_batch() {
-        let target = batch.targets;
         let y = network.forward(network.parameters(), inputs(&batch)?, workspace, Mode::Evaluation)?;
-        mean.add(loss.value(y, target)?.to_f64(), y.examples());
+        total += judge(loss, y, &batch)?;
         for metric in metrics.iter_mut() {
-            metric.update(y, target)?;
+            update(metric, y, &batch)?;
         }
     }
+    if total.is_empty() {
+        return Err(TrainError::NothingCounts { set: "the data" });
+    }
     let metrics = metrics.iter().map(|metric| (metric.name(), metric.value())).collect();
-    Ok(Evaluation { loss: mean.value(), metrics })
+    Ok(Evaluation { loss: total.value(), metrics })
 }
 
-/// A mean over examples, from means over batches.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Mean {
-    sum: f64,
-    examples: usize,
+/// The loss of predictions for a batch.
+pub(crate) fn judge<T: Scalar>(
+    loss: &impl Loss,
+    y: Batch<'_, T>,
+    batch: &MiniBatch<'_, T>,
+) -> Result<Total, TargetError> {
+    match batch.weights {
+        Some(weights) => loss.evaluate_weighted(y, batch.targets, weights, None),
+        None => loss.evaluate(y, batch.targets, None),
+    }
 }
 
-impl Mean {
-    pub(crate) fn add(&mut self, mean: f64, examples: usize) {
-        self.sum += mean * examples as f64;
-        self.examples += examples;
-    }
-
-    pub(crate) fn value(self) -> f64 {
-        self.sum / self.examples as f64
-    }
+/// Takes predictions for a batch into account.
+pub(crate) fn update<T: Scalar>(
+    metric: &mut impl Metric<T>,
+    y: Batch<'_, T>,
+    batch: &MiniBatch<'_, T>,
+) -> Result<(), TrainError> {
+    metric.update(y, batch.targets, batch.weights).map_err(|error| TrainError::Metric { metric: metric.name(), error })
 }
 
 /// What the data hold, as a network takes it.

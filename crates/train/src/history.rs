@@ -8,12 +8,21 @@ pub struct History {
     pub epochs: Vec<EpochRecord>,
     /// Why the run ended.
     pub reason: StopReason,
-    /// The epoch whose parameters the network holds now, counted from 1.
-    pub kept_epoch: u64,
+    /// The epoch whose parameters the network holds now, counted from 1: the best, or the last. `None` if the run ended
+    /// within an epoch and none is known to be the best.
+    pub kept_epoch: Option<u64>,
     /// The steps that were taken.
     pub steps: u64,
     /// The time that the run took.
     pub seconds: f64,
+}
+
+impl History {
+    /// The record of the epoch whose parameters the network holds, if it is of this run.
+    #[must_use]
+    pub fn kept(&self) -> Option<&EpochRecord> {
+        self.epochs.iter().find(|record| Some(record.epoch) == self.kept_epoch)
+    }
 }
 
 /// One epoch of a run.
@@ -22,11 +31,11 @@ pub struct History {
 pub struct EpochRecord {
     /// Which epoch, counted from 1.
     pub epoch: u64,
-    /// The mean loss over the training examples, each taken before the step it led to.
+    /// The loss over the training examples, each taken before the step it led to.
     pub training_loss: f64,
-    /// The mean loss over the validation examples, after the epoch.
+    /// The loss over all validation examples at once, after the epoch.
     pub validation_loss: Option<f64>,
-    /// The metrics on the validation examples.
+    /// The metrics on the validation examples, or on the training examples without validation data.
     pub metrics: Vec<(String, f64)>,
     /// The learning rate of the epoch's last step.
     pub learning_rate: f64,
@@ -118,7 +127,7 @@ mod tests {
             learning_rate: 0.1,
             seconds: 0.25,
         };
-        History { epochs: vec![epoch(1, 1.0), epoch(2, 0.5)], kept_epoch: 2, steps: 8, ..History::default() }
+        History { epochs: vec![epoch(1, 1.0), epoch(2, 0.5)], kept_epoch: Some(2), steps: 8, ..History::default() }
     }
 
     #[cfg(feature = "csv")]

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod callback;
+mod divergence;
 mod early_stopping;
 mod error;
 mod evaluation;
@@ -15,8 +16,8 @@ mod trainer;
 
 pub use callback::{Callback, Control, EpochEnd, StepEnd};
 pub use early_stopping::{EarlyStopping, Monitor};
-pub use error::{Divergence, Place, TrainError};
-pub use evaluation::{Evaluation, evaluate};
+pub use error::{Cause, Divergence, Place, TrainError};
+pub use evaluation::{Evaluation, NO_METRICS, evaluate};
 pub use history::{EpochRecord, History, StopReason};
 pub use metrics::Metric;
 pub use progress::Progress;

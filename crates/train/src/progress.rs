@@ -21,13 +21,14 @@ pub enum Progress {
 #[derive(Debug)]
 pub(crate) struct Display {
     progress: Progress,
-    epochs: u64,
+    /// The first epoch and the last, counted from 1.
+    epochs: (u64, u64),
     #[cfg(feature = "progress")]
     bar: Option<indicatif::ProgressBar>,
 }
 
 impl Display {
-    pub(crate) fn new(progress: Progress, epochs: u64, steps: u64) -> Self {
+    pub(crate) fn new(progress: Progress, epochs: (u64, u64), steps: u64) -> Self {
         let bar = progress == Progress::Auto && stderr().is_terminal();
         #[cfg(not(feature = "progress"))]
         let _ = (bar, steps);
@@ -43,7 +44,7 @@ impl Display {
         #[cfg(feature = "progress")]
         if let Some(bar) = &self.bar {
             bar.reset();
-            bar.set_prefix(format!("epoch {epoch}/{}", self.epochs));
+            bar.set_prefix(format!("epoch {epoch}/{}", self.epochs.1));
         }
         #[cfg(not(feature = "progress"))]
         let _ = epoch;
@@ -66,10 +67,10 @@ impl Display {
         if self.progress == Progress::Quiet {
             return;
         }
-        if record.epoch == 1 {
+        if record.epoch == self.epochs.0 {
             self.line(&header(record));
         }
-        self.line(&row(record, self.epochs));
+        self.line(&row(record, self.epochs.1));
     }
 
     pub(crate) fn finish(&self) {

@@ -16,24 +16,27 @@ pub(crate) enum Rates {
 }
 
 impl Rates {
-    pub(crate) fn check(&self) -> Result<(), SettingError> {
+    pub(crate) fn check<T: Scalar>(&self, optimizer: &impl Optimizer<T>) -> Result<(), SettingError> {
         match self {
             Self::Constant => Ok(()),
-            Self::PerStep(schedule) | Self::PerEpoch(schedule) => schedule.check(),
+            Self::PerStep(schedule) | Self::PerEpoch(schedule) => optimizer.check_schedule(&**schedule),
             Self::Plateau(plateau) => plateau.check(),
         }
     }
 
+    /// Forgets what a run before has shown.
+    pub(crate) fn reset(&mut self) {
+        if let Self::Plateau(plateau) = self {
+            plateau.reset();
+        }
+    }
+
     /// Sets the rate of the step to come. `epoch` counts from 0.
-    pub(crate) fn before_step<T: Scalar>(&self, optimizer: &mut impl Optimizer<T>, base: f64, step: u64, epoch: u64) {
-        let (schedule, time) = match self {
-            Self::PerStep(schedule) => (schedule, step),
-            Self::PerEpoch(schedule) => (schedule, epoch),
-            Self::Constant | Self::Plateau(_) => return,
-        };
-        optimizer.set_learning_rate(schedule.rate(base, time));
-        if let Some(momentum) = schedule.momentum(time) {
-            optimizer.set_momentum(momentum);
+    pub(crate) fn before_step<T: Scalar>(&self, optimizer: &mut impl Optimizer<T>, step: u64, epoch: u64) {
+        match self {
+            Self::PerStep(schedule) => optimizer.follow(&**schedule, step),
+            Self::PerEpoch(schedule) => optimizer.follow(&**schedule, epoch),
+            Self::Constant | Self::Plateau(_) => {}
         }
     }
 

@@ -1,18 +1,19 @@
 use std::time::Instant;
 
 use downhill_data::{Batches, Dataset};
-use downhill_layers::{Inputs, Mode};
-use downhill_losses::Loss;
-use downhill_network::{Network, Purpose, Workspace};
+use downhill_layers::Mode;
+use downhill_losses::{Loss, Total};
+use downhill_network::{Network, Purpose};
 use downhill_optim::schedule::{ReduceOnPlateau, Schedule};
 use downhill_optim::{Optimizer, Penalty, clip_norm, clip_value};
 use downhill_tensor::threads::Threads;
 use downhill_tensor::{Batch, Scalar, Seed};
 
 use crate::callback::{OnEpoch, OnStep};
+use crate::divergence::{find_cause, find_place, find_segment};
 use crate::early_stopping::{Best, copy};
-use crate::error::{Divergence, Place};
-use crate::evaluation::{Mean, evaluate_with, inputs};
+use crate::error::{Cause, Divergence, Place};
+use crate::evaluation::{evaluate_with, inputs, judge, update};
 use crate::progress::Display;
 use crate::rates::Rates;
 use crate::{
@@ -63,6 +64,8 @@ pub struct Trainer<'a, T: Scalar, L, O> {
     watch_interrupts: bool,
     progress: Progress,
     threads: Option<Threads>,
+    clock: Clock,
+    best: Option<Best<T>>,
 }
 
 impl<T: Scalar, L: Loss, O: Optimizer<T>> std::fmt::Debug for Trainer<'_, T, L, O> {
@@ -106,6 +109,8 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
             watch_interrupts: false,
             progress: Progress::Quiet,
             threads: None,
+            clock: Clock::default(),
+            best: None,
         }
     }
 
@@ -186,7 +191,8 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         self
     }
 
-    /// One more metric on the validation data.
+    /// Adds a metric, which judges the validation data after every epoch; without validation data the training data, at
+    /// the price of a forward pass over them.
     #[must_use]
     pub fn metric(mut self, metric: impl Metric<T> + 'static) -> Self {
         self.metrics.push(Box::new(metric));
@@ -264,9 +270,15 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         &mut self.optimizer
     }
 
-    /// Trains `network` on `data`.
+    /// Trains `network` on `data`, anew: the optimizer forgets earlier runs, the schedule begins at its base, plateau and
+    /// early stopping have seen nothing, and epochs and steps are counted from the start. The same call on an equal
+    /// network gives the same bits, so one trainer serves all folds of a cross-validation.
     ///
-    /// The optimizer keeps what it remembers: a second call trains on.
+    /// The network is trained on from the parameters that it has. To go on with the optimizer's memory too, see
+    /// [`resume`](Trainer::resume).
+    ///
+    /// While training, the network learns from the loss what its outputs mean, and from the data the names of its
+    /// classes: see [`Network::classify`].
     ///
     /// A network of several inputs takes those of the data set in their order. So padded sequences are trained on,
     /// whose lengths are the second input:
@@ -301,24 +313,71 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
+    /// A batch in which no target counts, since all are ignored or weigh nothing, is passed over: it moves nothing, and
+    /// is no step.
+    ///
     /// # Errors
-    /// Where settings make no sense or the data do not fit, before the first step; and where the loss leaves the
-    /// finite numbers: the error names the step, the place and the likely cause, and the network holds the
-    /// parameters of the last good epoch.
+    /// Returns an error before the first step if a setting is not valid, or if the training or the validation data do
+    /// not fit the network, the loss or a metric; the network is then unchanged. Returns an error if the loss leaves the
+    /// finite numbers: it names the step, the place and the likely cause, and the network holds the parameters of the
+    /// last good epoch.
     pub fn fit(&mut self, network: &mut Network<T>, data: &Dataset<T>) -> Result<History, TrainError> {
-        self.check()?;
-        self.check_data(network, data)?;
-        if let Some(validation) = self.validation {
-            self.check_data(network, validation)?;
+        self.check(network, data)?;
+        self.optimizer.reset();
+        self.rates.reset();
+        (self.clock, self.best) = (Clock::default(), None);
+        self.start(network, data)
+    }
+
+    /// Trains on from where the last call ended: the optimizer keeps what it remembers, the schedule and plateau go on,
+    /// epochs and steps are counted on (so that each epoch has an order of its own), and early stopping keeps the best
+    /// so far. An epoch that was not completed is begun again.
+    ///
+    /// ```
+    /// use downhill_data::Dataset;
+    /// use downhill_layers::Affine;
+    /// use downhill_losses::MeanSquaredError;
+    /// use downhill_network::Network;
+    /// use downhill_optim::Adam;
+    /// use downhill_tensor::Seed;
+    /// use downhill_train::Trainer;
+    /// use ndarray::array;
+    ///
+    /// let data = Dataset::from_array(array![[0.0], [1.0], [2.0], [3.0]], array![1.0, 3.0, 5.0, 7.0])?;
+    /// let build = || Network::<f64>::build([1], Affine::new(1), Seed(1));
+    /// let trainer = || Trainer::new(MeanSquaredError::new(), Adam::new(0.01)).batch_size(2);
+    /// let (mut whole, mut parts) = (build()?, build()?);
+    /// trainer().epochs(6).fit(&mut whole, &data)?;
+    /// let mut twice = trainer().epochs(3);
+    /// twice.fit(&mut parts, &data)?;
+    /// twice.resume(&mut parts, &data)?;
+    /// assert_eq!(parts.parameters(), whole.parameters());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`fit`](Trainer::fit).
+    pub fn resume(&mut self, network: &mut Network<T>, data: &Dataset<T>) -> Result<History, TrainError> {
+        self.check(network, data)?;
+        self.best = self.best.take().filter(|best| best.fits(network));
+        if let Some(best) = &mut self.best {
+            best.go_on();
         }
+        self.start(network, data)
+    }
+
+    fn start(&mut self, network: &mut Network<T>, data: &Dataset<T>) -> Result<History, TrainError> {
         #[cfg(feature = "signals")]
         if self.watch_interrupts {
             self.stops.push(crate::stop::on_interrupt()?);
             self.watch_interrupts = false;
         }
-        self.optimizer.bind(network.segments());
         if let Some(penalty) = &mut self.penalty {
             penalty.bind(network.segments());
+        }
+        network.set_meaning(self.loss.meaning());
+        if !data.class_names().is_empty() {
+            network.set_class_names(data.class_names());
         }
         let threads = match &self.threads {
             Some(threads) => threads.clone(),
@@ -327,11 +386,25 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         threads.run(|| self.run(network, data))
     }
 
-    fn check(&self) -> Result<(), TrainError> {
+    /// The door: whatever `fit` would refuse is refused here, before anything is changed.
+    fn check(&mut self, network: &Network<T>, data: &Dataset<T>) -> Result<(), TrainError> {
+        self.check_settings()?;
+        let judged = self.validation.unwrap_or(data);
+        self.check_data(network, data, Set::Training).map_err(|error| error.of("the training data"))?;
+        if let Some(validation) = self.validation {
+            self.check_data(network, validation, Set::Validation).map_err(|error| error.of("the validation data"))?;
+        }
+        self.check_metrics(network, judged)
+    }
+
+    fn check_settings(&self) -> Result<(), TrainError> {
         self.optimizer.check()?;
-        self.rates.check()?;
+        self.rates.check(&self.optimizer)?;
         if let Some(penalty) = &self.penalty {
             penalty.check()?;
+        }
+        if let Some(rule) = &self.early_stopping {
+            Best::<T>::new(rule, &self.metric_directions())?;
         }
         if self.epochs == 0 {
             return Err(TrainError::Setting("the number of epochs is 0, but at least 1 is needed".into()));
@@ -344,32 +417,58 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         if limit > 0.0 { Ok(()) } else { Err(TrainError::Setting(format!("{name} must be above 0, but is {limit}"))) }
     }
 
-    /// Before anything is changed: the network looks at all inputs, and the loss is shown all targets beside the
-    /// predictions of one forward pass.
-    fn check_data(&self, network: &Network<T>, data: &Dataset<T>) -> Result<(), TrainError> {
-        let mut workspace = network.workspace(Purpose::Prediction);
+    /// The network looks at all inputs, and the loss is shown all targets next to the predictions of one forward pass.
+    fn check_data(&self, network: &Network<T>, data: &Dataset<T>, set: Set) -> Result<(), TrainError> {
         let mut batches = Batches::sequential(data, self.batch_size)?;
-        let mut prediction = Vec::new();
+        let mode = match set {
+            Set::Training => Mode::Training { step: self.clock.steps },
+            Set::Validation => Mode::Evaluation,
+        };
+        if set == Set::Training && self.drop_last {
+            batches = batches.drop_last();
+        }
+        let prediction = self.predict_once(network, data)?;
+        let mut total = Total::default();
         while let Some(batch) = batches.next_batch() {
-            let x = inputs(&batch)?;
-            network.check_inputs(x, Mode::Evaluation)?;
-            if prediction.is_empty() {
-                let y = network.forward(network.parameters(), x, &mut workspace, Mode::Evaluation)?;
-                prediction.extend_from_slice(y.slice());
+            network.check_inputs(inputs(&batch)?, mode)?;
+            total += judge(&self.loss, rows(&prediction, network, batch.inputs.examples())?, &batch)?;
+        }
+        if total.is_empty() { Err(TrainError::NothingCounts { set: "the data" }) } else { Ok(()) }
+    }
+
+    /// The metrics are shown all targets that they will judge.
+    fn check_metrics(&mut self, network: &Network<T>, judged: &Dataset<T>) -> Result<(), TrainError> {
+        if self.metrics.is_empty() {
+            return Ok(());
+        }
+        let meaning = network.meaning_by(&self.loss);
+        let prediction = self.predict_once(network, judged)?;
+        let mut batches = Batches::sequential(judged, self.batch_size)?;
+        self.metrics.iter_mut().for_each(|metric| metric.start(meaning));
+        while let Some(batch) = batches.next_batch() {
+            let y = rows(&prediction, network, batch.inputs.examples())?;
+            for metric in &mut self.metrics {
+                update(metric, y, &batch)?;
             }
-            let (examples, shape) = (batch.inputs.examples(), network.output_shape());
-            let y = Batch::new(&prediction[..examples * shape.len()], examples, shape)?;
-            self.loss.value(y, batch.targets)?;
         }
         Ok(())
     }
 
-    /// All, where a step is worth sharing.
+    /// The predictions for the first batch, which is as large as any.
+    fn predict_once(&self, network: &Network<T>, data: &Dataset<T>) -> Result<Vec<T>, TrainError> {
+        let mut workspace = network.workspace(Purpose::Prediction);
+        let mut batches = Batches::sequential(data, self.batch_size)?;
+        let Some(batch) = batches.next_batch() else { return Ok(Vec::new()) };
+        let y = network.forward(network.parameters(), inputs(&batch)?, &mut workspace, Mode::Evaluation)?;
+        Ok(y.slice().to_vec())
+    }
+
+    /// All, if a step is worth sharing.
     fn choose_threads(&self, network: &Network<T>) -> Result<Threads, TrainError> {
         Ok(if network.is_worth_sharing(self.batch_size) { Threads::all()? } else { Threads::one() })
     }
 
-    /// Clips the gradient as asked; `false` where its norm is not finite, so that no step may be taken.
+    /// Clips the gradient as asked; `false` if its norm is not finite, so that no step may be taken.
     fn clip(&self, gradient: &mut [T]) -> bool {
         match self.clipping {
             Some(Clipping::Norm(limit)) => clip_norm(gradient, limit).is_finite(),
@@ -381,6 +480,10 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         }
     }
 
+    fn metric_directions(&self) -> Vec<(String, bool)> {
+        self.metrics.iter().map(|metric| (metric.name(), metric.larger_is_better())).collect()
+    }
+
     /// The training loop: the only one there is.
     fn run(&mut self, network: &mut Network<T>, data: &Dataset<T>) -> Result<History, TrainError> {
         let start = Instant::now();
@@ -388,56 +491,55 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         if self.drop_last {
             batches = batches.drop_last();
         }
-        let display = Display::new(self.progress, self.epochs, batches.batches_per_epoch() as u64);
+        let (first, end) = (self.clock.epochs, self.clock.epochs.saturating_add(self.epochs));
+        let display = Display::new(self.progress, (first + 1, end), batches.batches_per_epoch() as u64);
         let mut workspace = network.workspace(Purpose::Training);
         let mut judging = network.workspace(Purpose::Prediction);
-        let metrics: Vec<(String, bool)> = self.validation.map_or_else(Vec::new, |_| {
-            self.metrics.iter().map(|metric| (metric.name(), metric.larger_is_better())).collect()
-        });
-        let mut best = self.early_stopping.as_ref().map(|rule| Best::new(rule, &metrics)).transpose()?;
+        let mut best = self.best.take();
+        if let (None, Some(rule)) = (&best, &self.early_stopping) {
+            best = Some(Best::new(rule, &self.metric_directions())?);
+        }
         let mut good = (network.parameters().to_vec(), network.statistics().to_vec());
-        let base_rate = self.optimizer.learning_rate();
         let mut history = History::default();
 
-        'run: for epoch in 0..self.epochs {
+        'run: for epoch in first..end {
             let epoch_start = Instant::now();
-            let mut training_loss = Mean::default();
+            let mut seen = TrainingLoss::default();
             display.start_epoch(epoch + 1);
             batches.start_epoch(epoch);
             while let Some(batch) = batches.next_batch() {
-                let step = history.steps;
-                self.rates.before_step(&mut self.optimizer, base_rate, step, epoch);
+                let step = self.clock.steps;
+                self.rates.before_step(&mut self.optimizer, step, epoch);
                 // Forward, the loss, backward: J(θ) and g = dJ/dθ.
-                let (x, target, mode) = (inputs(&batch)?, batch.targets, Mode::Training { step });
-                let theta = network.parameters();
-                let mut loss = network.value_and_gradient(theta, x, target, &self.loss, &mut workspace, mode)?.to_f64();
-                if let Some(penalty) = &self.penalty {
-                    loss += penalty.add(theta, workspace.gradient_mut());
+                let (x, mode) = (inputs(&batch)?, Mode::Training { step });
+                let (targets, weights) = (batch.targets, batch.weights);
+                let total = network.backpropagate_weighted(x, targets, weights, &self.loss, &mut workspace, mode)?;
+                if total.is_empty() {
+                    continue;
                 }
+                let penalty = match &self.penalty {
+                    Some(penalty) => penalty.add(network.parameters(), workspace.gradient_mut()),
+                    None => 0.0,
+                };
+                let loss = total.value() + penalty;
                 let clipped = self.clip(workspace.gradient_mut());
+                let learning_rate = self.optimizer.learning_rate();
                 if !(loss.is_finite() && clipped) {
-                    let place = find_divergence(network, x, workspace.gradient(), &mut judging)?;
-                    network.parameters_mut().copy_from_slice(&good.0);
-                    network.statistics_mut().copy_from_slice(&good.1);
-                    let learning_rate = self.optimizer.learning_rate();
-                    let divergence = Divergence { step, epoch: epoch + 1, loss, place, learning_rate };
-                    return Err(TrainError::Diverged(Box::new(divergence)));
+                    let place = find_place(network, x, workspace.gradient(), &mut judging)?;
+                    put_back(network, &good);
+                    let cause = find_cause(network, &self.loss, &batch, mode)?;
+                    let epoch = epoch + 1;
+                    return Err(Divergence { step, epoch, loss, place, learning_rate, cause }.into());
                 }
                 // θ ← θ − step(g)
-                self.optimizer.step(network.parameters_mut(), workspace.gradient());
-                network.absorb_statistics(&workspace);
-                training_loss.add(loss, batch.inputs.examples());
+                network.step(&mut self.optimizer, &mut workspace)?;
+                seen.add(total, penalty);
                 history.steps += 1;
+                self.clock.steps += 1;
                 display.step(loss);
-                let end = StepEnd {
-                    step,
-                    epoch: epoch + 1,
-                    loss,
-                    learning_rate: self.optimizer.learning_rate(),
-                    gradient: workspace.gradient(),
-                    network,
-                };
-                if self.callbacks.iter_mut().any(|callback| callback.on_step(&end) == Control::Stop) {
+                let gradient = workspace.gradient();
+                let end = StepEnd { step, epoch: epoch + 1, loss, learning_rate, gradient, network };
+                if tell(&mut self.callbacks, |callback| callback.on_step(&end)) == Control::Stop {
                     history.reason = StopReason::Callback;
                     break 'run;
                 }
@@ -447,25 +549,38 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
                 }
             }
 
+            if let Some(name) = find_segment(network, network.parameters()) {
+                put_back(network, &good);
+                return Err(Divergence {
+                    step: self.clock.steps.saturating_sub(1),
+                    epoch: epoch + 1,
+                    loss: seen.value(),
+                    place: Place::Parameter(name),
+                    learning_rate: self.optimizer.learning_rate(),
+                    cause: Cause::LearningRate,
+                }
+                .into());
+            }
             let judged = match self.validation {
                 Some(data) => Some(evaluate_with(network, &self.loss, data, &mut self.metrics, &mut judging)?),
-                None => None,
+                None if self.metrics.is_empty() => None,
+                None => Some(evaluate_with(network, &self.loss, data, &mut self.metrics, &mut judging)?),
             };
             let record = EpochRecord {
                 epoch: epoch + 1,
-                training_loss: training_loss.value(),
-                validation_loss: judged.as_ref().map(|judged| judged.loss),
+                training_loss: seen.value(),
+                validation_loss: judged.as_ref().filter(|_| self.validation.is_some()).map(|judged| judged.loss),
                 metrics: judged.map(|judged| judged.metrics).unwrap_or_default(),
                 learning_rate: self.optimizer.learning_rate(),
                 seconds: epoch_start.elapsed().as_secs_f64(),
             };
             display.end_epoch(&record);
             self.rates.after_epoch(&mut self.optimizer, record.validation_loss.unwrap_or(record.training_loss));
-            history.kept_epoch = epoch + 1;
+            self.clock.epochs = epoch + 1;
             copy(network.parameters(), &mut good.0);
             copy(network.statistics(), &mut good.1);
             let end = EpochEnd { record: &record, network };
-            let stop = self.callbacks.iter_mut().any(|callback| callback.on_epoch(&end) == Control::Stop);
+            let stop = tell(&mut self.callbacks, |callback| callback.on_epoch(&end)) == Control::Stop;
             let exhausted =
                 best.as_mut().is_some_and(|best| best.observe(&record, network.parameters(), network.statistics()));
             history.epochs.push(record);
@@ -476,40 +591,75 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         }
 
         display.finish();
-        if let Some(best) = best.filter(|best| best.epoch > 0) {
+        // After a stop within an epoch the network holds the parameters of none, unless there is a best one.
+        let complete = network.parameters() == good.0;
+        history.kept_epoch = history.epochs.last().map(|record| record.epoch).filter(|_| complete);
+        if let Some(best) = best.as_ref().filter(|best| best.epoch > 0) {
             network.parameters_mut().copy_from_slice(&best.theta);
             network.statistics_mut().copy_from_slice(&best.statistics);
-            history.kept_epoch = best.epoch;
+            history.kept_epoch = Some(best.epoch);
         }
+        self.best = best;
         history.seconds = start.elapsed().as_secs_f64();
         Ok(history)
     }
 }
 
-/// What is no longer finite: a parameter, or else the first layer whose output isn't, or else a gradient.
-fn find_divergence<T: Scalar>(
-    network: &Network<T>,
-    x: Inputs<'_, T>,
-    gradient: &[T],
-    workspace: &mut Workspace<T>,
-) -> Result<Place, TrainError> {
-    let theta = network.parameters();
-    let finite = |numbers: &[T]| numbers.iter().all(|x| x.is_finite());
-    let segment_of = |flat: &[T]| {
-        let mut segments = network.segments().iter();
-        segments.find(|segment| !finite(&flat[segment.range.clone()])).map(|segment| segment.name.clone())
-    };
-    if let Some(name) = segment_of(theta) {
-        return Ok(Place::Parameter(name));
+/// What is checked at the door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Set {
+    Training,
+    Validation,
+}
+
+/// How far training has come since the last call of `fit`.
+#[derive(Clone, Copy, Debug, Default)]
+struct Clock {
+    /// Completed epochs.
+    epochs: u64,
+    /// Completed steps.
+    steps: u64,
+}
+
+/// The training loss of an epoch: the total of its batches, and the mean penalty of its steps.
+#[derive(Clone, Copy, Debug, Default)]
+struct TrainingLoss {
+    total: Total,
+    penalties: f64,
+    steps: u64,
+}
+
+impl TrainingLoss {
+    fn add(&mut self, total: Total, penalty: f64) {
+        self.total += total;
+        self.penalties += penalty;
+        self.steps += 1;
     }
-    let mut first = None;
-    network.forward_observed(theta, x, workspace, Mode::Evaluation, |name, y| {
-        if first.is_none() && !finite(y.slice()) {
-            first = Some(name.to_owned());
-        }
-    })?;
-    Ok(match first {
-        Some(name) => Place::Output(name),
-        None => segment_of(gradient).map_or(Place::Loss, Place::Gradient),
+
+    fn value(&self) -> f64 {
+        self.total.value() + self.penalties / self.steps as f64
+    }
+}
+
+/// Tells every callback, also after one that wants to stop.
+fn tell<'a, T>(
+    callbacks: &mut [Box<dyn Callback<T> + 'a>],
+    mut event: impl FnMut(&mut (dyn Callback<T> + 'a)) -> Control,
+) -> Control {
+    callbacks.iter_mut().fold(Control::Continue, |control, callback| match event(&mut **callback) {
+        Control::Stop => Control::Stop,
+        Control::Continue => control,
     })
+}
+
+/// The first predictions of a batch, for so many examples.
+fn rows<'p, T: Scalar>(prediction: &'p [T], network: &Network<T>, examples: usize) -> Result<Batch<'p, T>, TrainError> {
+    let shape = network.output_shape();
+    Ok(Batch::new(&prediction[..examples * shape.len()], examples, shape)?)
+}
+
+/// Gives the network the parameters and statistics of the last good epoch.
+fn put_back<T: Scalar>(network: &mut Network<T>, good: &(Vec<T>, Vec<T>)) {
+    network.parameters_mut().copy_from_slice(&good.0);
+    network.statistics_mut().copy_from_slice(&good.1);
 }

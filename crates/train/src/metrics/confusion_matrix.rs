@@ -1,9 +1,9 @@
 use std::fmt;
 
-use downhill_losses::{Target, TargetError};
+use downhill_losses::{Meaning, Target, TargetError};
 use downhill_tensor::{Batch, Scalar};
 
-use super::{Metric, classes};
+use super::{Metric, Reading};
 
 /// How often each class was taken for which: rows are true classes, columns predicted ones.
 ///
@@ -16,18 +16,18 @@ use super::{Metric, classes};
 ///
 /// let mut confusion = ConfusionMatrix::new();
 /// let y = Batch::new(&[2.0, 1.0, 0.0, 3.0, 5.0, 1.0], 3, [2])?; // predicts 0, 1, 0
-/// confusion.update(y, Target::Classes(&[0, 1, 1]))?;
-/// assert_eq!(confusion.count(1, 0), 1);
+/// confusion.update(y, Target::Classes(&[0, 1, 1]), None)?;
+/// assert_eq!(confusion.count(1, 0), 1.0);
 /// assert_eq!(confusion.recall(1), 0.5);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConfusionMatrix {
-    /// One row per true class.
-    counts: Vec<Vec<u64>>,
-    /// Examples whose prediction was not a number, by true class.
-    nothing: Vec<u64>,
+    meaning: Meaning,
+    /// The weight of the examples, one row for each true class.
+    counts: Vec<Vec<f64>>,
+    /// The weight of examples whose prediction was not a number, by true class.
+    nothing: Vec<f64>,
 }
 
 impl ConfusionMatrix {
@@ -43,48 +43,47 @@ impl ConfusionMatrix {
         self.counts.len()
     }
 
-    /// How many examples of class `truth` were taken for class `predicted`.
+    /// The number of examples of class `truth` that were taken for class `predicted`: their summed weight.
     #[must_use]
-    pub fn count(&self, truth: usize, predicted: usize) -> u64 {
-        self.counts.get(truth).and_then(|row| row.get(predicted)).copied().unwrap_or(0)
+    pub fn count(&self, truth: usize, predicted: usize) -> f64 {
+        self.counts.get(truth).and_then(|row| row.get(predicted)).copied().unwrap_or(0.0)
     }
 
-    fn truths(&self, class: usize) -> u64 {
-        (0..self.classes()).map(|predicted| self.count(class, predicted)).sum::<u64>()
-            + self.nothing.get(class).copied().unwrap_or(0)
+    fn truths(&self, class: usize) -> f64 {
+        (0..self.classes()).map(|predicted| self.count(class, predicted)).sum::<f64>()
+            + self.nothing.get(class).copied().unwrap_or(0.0)
     }
 
-    fn predictions(&self, class: usize) -> u64 {
+    fn predictions(&self, class: usize) -> f64 {
         (0..self.classes()).map(|truth| self.count(truth, class)).sum()
     }
 
-    fn examples(&self) -> u64 {
+    fn examples(&self) -> f64 {
         (0..self.classes()).map(|class| self.truths(class)).sum()
     }
 
     /// The share of all examples that were predicted right.
     #[must_use]
     pub fn accuracy(&self) -> f64 {
-        let right: u64 = (0..self.classes()).map(|class| self.count(class, class)).sum();
-        right as f64 / self.examples() as f64
+        (0..self.classes()).map(|class| self.count(class, class)).sum::<f64>() / self.examples()
     }
 
-    /// Of the examples that were taken for `class`, the share that were of it; 0 where there were none.
+    /// Of the examples that were taken for `class`, the share that were of it; 0 if there were none.
     #[must_use]
     pub fn precision(&self, class: usize) -> f64 {
         share(self.count(class, class), self.predictions(class))
     }
 
-    /// Of the examples of `class`, the share that were taken for it; 0 where there were none.
+    /// Of the examples of `class`, the share that were taken for it; 0 if there were none.
     #[must_use]
     pub fn recall(&self, class: usize) -> f64 {
         share(self.count(class, class), self.truths(class))
     }
 
-    /// The harmonic mean of precision and recall: 2 pr / (p + r); 0 where both are 0.
+    /// The harmonic mean of precision and recall: 2 pr / (p + r); 0 if both are 0.
     #[must_use]
     pub fn f1(&self, class: usize) -> f64 {
-        share(2 * self.count(class, class), self.predictions(class) + self.truths(class))
+        share(2.0 * self.count(class, class), self.predictions(class) + self.truths(class))
     }
 
     fn average(&self, average: Average, of: impl Fn(usize) -> f64) -> f64 {
@@ -93,12 +92,10 @@ impl ConfusionMatrix {
             Average::Macro => {
                 // Classes that never occur say nothing.
                 let met: Vec<usize> =
-                    classes.filter(|&class| self.truths(class) + self.predictions(class) > 0).collect();
+                    classes.filter(|&class| self.truths(class) + self.predictions(class) > 0.0).collect();
                 met.iter().map(|&class| of(class)).sum::<f64>() / met.len() as f64
             }
-            Average::Weighted => {
-                classes.map(|class| of(class) * self.truths(class) as f64).sum::<f64>() / self.examples() as f64
-            }
+            Average::Weighted => classes.map(|class| of(class) * self.truths(class)).sum::<f64>() / self.examples(),
             Average::Class(class) => of(class),
         }
     }
@@ -106,13 +103,13 @@ impl ConfusionMatrix {
     fn grow(&mut self, classes: usize) {
         let classes = classes.max(self.classes());
         self.counts.resize_with(classes, Vec::new);
-        self.counts.iter_mut().for_each(|row| row.resize(classes, 0));
-        self.nothing.resize(classes, 0);
+        self.counts.iter_mut().for_each(|row| row.resize(classes, 0.0));
+        self.nothing.resize(classes, 0.0);
     }
 }
 
-fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+fn share(part: f64, whole: f64) -> f64 {
+    if whole == 0.0 { 0.0 } else { part / whole }
 }
 
 impl<T: Scalar> Metric<T> for ConfusionMatrix {
@@ -124,17 +121,26 @@ impl<T: Scalar> Metric<T> for ConfusionMatrix {
         true
     }
 
-    fn reset(&mut self) {
-        *self = Self::default();
+    fn start(&mut self, meaning: Meaning) {
+        *self = Self { meaning, ..Self::default() };
     }
 
-    fn update(&mut self, y: Batch<'_, T>, target: Target<'_, T>) -> Result<(), TargetError> {
-        let pairs = classes("ConfusionMatrix", y, target)?;
-        self.grow(y.shape().len().max(2));
-        for (predicted, truth) in pairs {
-            match predicted {
-                Some(predicted) => self.counts[truth][predicted] += 1,
-                None => self.nothing[truth] += 1,
+    fn update(&mut self, y: Batch<'_, T>, target: Target<'_, T>, weights: Option<&[T]>) -> Result<(), TargetError> {
+        let reading = Reading::new("ConfusionMatrix", self.meaning, y, target, weights)?;
+        if let Some(answers) = reading.answers().filter(|&answers| answers > 1) {
+            return Err(TargetError::Setting {
+                loss: "ConfusionMatrix",
+                reason: format!(
+                    "each example has {answers} independent answers, but a confusion is between classes of which one is \
+                     right; judge several answers by their accuracy, or each alone"
+                ),
+            });
+        }
+        self.grow(reading.classes());
+        for judged in reading.judged() {
+            match judged.predicted {
+                Some(predicted) => self.counts[judged.truth][predicted] += judged.weight,
+                None => self.nothing[judged.truth] += judged.weight,
             }
         }
         Ok(())
@@ -147,16 +153,17 @@ impl<T: Scalar> Metric<T> for ConfusionMatrix {
 
 impl fmt::Display for ConfusionMatrix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let largest = self.counts.iter().flatten().max().copied().unwrap_or(0);
-        let width = largest.to_string().len().max(self.classes().to_string().len()) + 1;
+        let text = |count: f64| if count.fract() == 0.0 { format!("{count}") } else { format!("{count:.2}") };
+        let widest = self.counts.iter().flatten().map(|&count| text(count).len()).max().unwrap_or(1);
+        let width = widest.max(self.classes().to_string().len()) + 1;
         write!(f, "{:>8}", "true\\pred")?;
         for class in 0..self.classes() {
             write!(f, "{class:>width$}")?;
         }
         for (class, row) in self.counts.iter().enumerate() {
             write!(f, "\n{class:>9}")?;
-            for count in row {
-                write!(f, "{count:>width$}")?;
+            for &count in row {
+                write!(f, "{:>width$}", text(count))?;
             }
         }
         Ok(())
@@ -206,12 +213,17 @@ macro_rules! from_confusion {
                 true
             }
 
-            fn reset(&mut self) {
-                self.confusion = ConfusionMatrix::new();
+            fn start(&mut self, meaning: Meaning) {
+                Metric::<T>::start(&mut self.confusion, meaning);
             }
 
-            fn update(&mut self, y: Batch<'_, T>, target: Target<'_, T>) -> Result<(), TargetError> {
-                self.confusion.update(y, target)
+            fn update(
+                &mut self,
+                y: Batch<'_, T>,
+                target: Target<'_, T>,
+                weights: Option<&[T]>,
+            ) -> Result<(), TargetError> {
+                self.confusion.update(y, target, weights)
             }
 
             fn value(&self) -> f64 {
@@ -251,7 +263,7 @@ mod tests {
     fn precision_recall_and_f1_by_class() {
         let (y, labels) = example();
         let mut confusion = ConfusionMatrix::new();
-        confusion.update(Batch::new(&y, 6, [3]).unwrap(), Target::Classes(&labels)).unwrap();
+        confusion.update(Batch::new(&y, 6, [3]).unwrap(), Target::Classes(&labels), None).unwrap();
         assert_eq!(confusion.accuracy(), 4.0 / 6.0);
         assert_eq!([0, 1, 2].map(|class| confusion.precision(class)), [0.5, 2.0 / 3.0, 1.0]);
         assert_eq!([0, 1, 2].map(|class| confusion.recall(class)), [0.5, 1.0, 0.5]);
@@ -264,7 +276,7 @@ mod tests {
     fn averages_are_means_over_classes() {
         let (y, labels) = example();
         let value = |mut metric: F1| {
-            metric.update(Batch::new(&y, 6, [3]).unwrap(), Target::Classes(&labels)).unwrap();
+            metric.update(Batch::new(&y, 6, [3]).unwrap(), Target::Classes(&labels), None).unwrap();
             Metric::<f64>::value(&metric)
         };
         let expected = (0.5 + 0.8 + 2.0 / 3.0) / 3.0;

@@ -1,28 +1,57 @@
-use downhill_losses::{Target, TargetError};
-use downhill_tensor::{Batch, Scalar};
+use downhill_losses::{Meaning, Target, TargetError};
+use downhill_tensor::{Batch, Outputs, Scalar};
 
-use super::Metric;
+use super::{Metric, Sum};
 
-/// Pairs of predicted and true numbers.
+/// Triples of a predicted number, the true one, and their weight; those of weight 0 are left out.
 fn pairs<'a, T: Scalar>(
     metric: &'static str,
+    meaning: Meaning,
     y: Batch<'a, T>,
     target: Target<'a, T>,
-) -> Result<impl Iterator<Item = (f64, f64)> + 'a, TargetError> {
+    weights: Option<&'a [T]>,
+) -> Result<impl Iterator<Item = (f64, f64, f64)> + 'a, TargetError> {
+    match meaning.outputs {
+        None | Some(Outputs::Numbers | Outputs::Probabilities | Outputs::ClassProbabilities) => {}
+        Some(outputs) => {
+            return Err(TargetError::Setting {
+                loss: metric,
+                reason: format!("it compares numbers with numbers, but the network's outputs are {}", outputs.name()),
+            });
+        }
+    }
     let Target::Values(values) = target else {
         return Err(TargetError::Kind { loss: metric, expected: "one number for each predicted number" });
     };
-    if values.len() != y.slice().len() {
-        return Err(TargetError::Count { expected: y.slice().len(), got: values.len() });
+    let numbers = y.slice().len();
+    if values.len() != numbers {
+        return Err(TargetError::Count { expected: numbers, got: values.len() });
     }
-    Ok(y.slice().iter().zip(values).map(|(y, target)| (y.to_f64(), target.to_f64())))
+    let examples = y.examples();
+    if let Some(weights) = weights
+        && weights.len() != examples
+        && weights.len() != numbers
+    {
+        return Err(TargetError::Setting {
+            loss: metric,
+            reason: format!(
+                "there are {} weights, but {examples} examples with {numbers} numbers; give one weight for each of either",
+                weights.len()
+            ),
+        });
+    }
+    let each = numbers.checked_div(weights.map_or(1, |weights| weights.len())).unwrap_or(1).max(1);
+    let weight = move |place: usize| weights.map_or(1.0, |weights| weights[place / each].to_f64());
+    let pairs = y.slice().iter().zip(values).enumerate();
+    Ok(pairs.map(move |(place, (y, target))| (y.to_f64(), target.to_f64(), weight(place))).filter(|&(_, _, w)| w > 0.0))
 }
 
 /// The mean of |y − t|, in the unit of the target.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MeanAbsoluteError {
-    sum: f64,
-    count: u64,
+    meaning: Meaning,
+    sum: Sum,
+    weight: Sum,
 }
 
 impl MeanAbsoluteError {
@@ -42,28 +71,29 @@ impl<T: Scalar> Metric<T> for MeanAbsoluteError {
         false
     }
 
-    fn reset(&mut self) {
-        *self = Self::default();
+    fn start(&mut self, meaning: Meaning) {
+        *self = Self { meaning, ..Self::default() };
     }
 
-    fn update(&mut self, y: Batch<'_, T>, target: Target<'_, T>) -> Result<(), TargetError> {
-        for (y, t) in pairs("MeanAbsoluteError", y, target)? {
-            self.sum += (y - t).abs();
-            self.count += 1;
+    fn update(&mut self, y: Batch<'_, T>, target: Target<'_, T>, weights: Option<&[T]>) -> Result<(), TargetError> {
+        for (y, t, weight) in pairs("MeanAbsoluteError", self.meaning, y, target, weights)? {
+            self.sum.add(weight * (y - t).abs());
+            self.weight.add(weight);
         }
         Ok(())
     }
 
     fn value(&self) -> f64 {
-        self.sum / self.count as f64
+        self.sum.value() / self.weight.value()
     }
 }
 
 /// √ of the mean of (y − t)², in the unit of the target.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RootMeanSquaredError {
-    sum: f64,
-    count: u64,
+    meaning: Meaning,
+    sum: Sum,
+    weight: Sum,
 }
 
 impl RootMeanSquaredError {
@@ -83,20 +113,20 @@ impl<T: Scalar> Metric<T> for RootMeanSquaredError {
         false
     }
 
-    fn reset(&mut self) {
-        *self = Self::default();
+    fn start(&mut self, meaning: Meaning) {
+        *self = Self { meaning, ..Self::default() };
     }
 
-    fn update(&mut self, y: Batch<'_, T>, target: Target<'_, T>) -> Result<(), TargetError> {
-        for (y, t) in pairs("RootMeanSquaredError", y, target)? {
-            self.sum += (y - t) * (y - t);
-            self.count += 1;
+    fn update(&mut self, y: Batch<'_, T>, target: Target<'_, T>, weights: Option<&[T]>) -> Result<(), TargetError> {
+        for (y, t, weight) in pairs("RootMeanSquaredError", self.meaning, y, target, weights)? {
+            self.sum.add(weight * (y - t) * (y - t));
+            self.weight.add(weight);
         }
         Ok(())
     }
 
     fn value(&self) -> f64 {
-        (self.sum / self.count as f64).sqrt()
+        (self.sum.value() / self.weight.value()).sqrt()
     }
 }
 
@@ -106,11 +136,12 @@ impl<T: Scalar> Metric<T> for RootMeanSquaredError {
 /// 0 elsewhere, as in scikit-learn. Several outputs are taken together.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RSquared {
-    residual: f64,
-    /// The mean of the targets so far, and the sum of squares around it (Welford 1962).
+    meaning: Meaning,
+    residual: Sum,
+    /// The mean of the targets so far, and the sum of squares around it (Welford 1962, West 1979).
     mean: f64,
-    around_mean: f64,
-    count: u64,
+    around_mean: Sum,
+    weight: f64,
 }
 
 impl RSquared {
@@ -130,28 +161,29 @@ impl<T: Scalar> Metric<T> for RSquared {
         true
     }
 
-    fn reset(&mut self) {
-        *self = Self::default();
+    fn start(&mut self, meaning: Meaning) {
+        *self = Self { meaning, ..Self::default() };
     }
 
-    fn update(&mut self, y: Batch<'_, T>, target: Target<'_, T>) -> Result<(), TargetError> {
-        for (y, t) in pairs("RSquared", y, target)? {
-            self.residual += (y - t) * (y - t);
-            self.count += 1;
+    fn update(&mut self, y: Batch<'_, T>, target: Target<'_, T>, weights: Option<&[T]>) -> Result<(), TargetError> {
+        for (y, t, weight) in pairs("RSquared", self.meaning, y, target, weights)? {
+            self.residual.add(weight * (y - t) * (y - t));
+            self.weight += weight;
             let before = t - self.mean;
-            self.mean += before / self.count as f64;
-            self.around_mean += before * (t - self.mean);
+            self.mean += before * weight / self.weight;
+            self.around_mean.add(weight * before * (t - self.mean));
         }
         Ok(())
     }
 
     fn value(&self) -> f64 {
-        if self.count == 0 {
+        let (residual, around_mean) = (self.residual.value(), self.around_mean.value());
+        if self.weight == 0.0 || residual.is_nan() {
             f64::NAN
-        } else if self.around_mean > 0.0 {
-            1.0 - self.residual / self.around_mean
+        } else if around_mean > 0.0 {
+            1.0 - residual / around_mean
         } else {
-            f64::from(u8::from(self.residual == 0.0))
+            f64::from(u8::from(residual == 0.0))
         }
     }
 }
@@ -165,7 +197,7 @@ mod tests {
         let half = y.len() / 2;
         for range in [0..half, half..y.len()] {
             let batch = Batch::new(&y[range.clone()], range.len(), [1]).unwrap();
-            metric.update(batch, Target::Values(&t[range])).unwrap();
+            metric.update(batch, Target::Values(&t[range]), None).unwrap();
         }
         metric.value()
     }
@@ -185,8 +217,27 @@ mod tests {
     }
 
     #[test]
+    fn weights_count_as_repetitions_do() {
+        let (y, t) = ([1.0, 2.0, 3.0], [1.5, 0.0, f64::NAN]);
+        let mut weighted = RSquared::new();
+        let batch = Batch::new(&y, 3, [1]).unwrap();
+        weighted.update(batch, Target::Values(&t), Some(&[1.0, 3.0, 0.0])).unwrap();
+        let repeated = value(RSquared::new(), &[1.0, 2.0, 2.0, 2.0], &[1.5, 0.0, 0.0, 0.0]);
+        assert!((Metric::<f64>::value(&weighted) - repeated).abs() < 1e-12);
+    }
+
+    #[test]
+    fn logits_are_no_numbers() {
+        let mut metric = RootMeanSquaredError::new();
+        Metric::<f64>::start(&mut metric, Meaning::of(Outputs::Logits));
+        let y = Batch::new(&[1.0], 1, [1]).unwrap();
+        let error = metric.update(y, Target::Values(&[0.0]), None).unwrap_err().to_string();
+        assert!(error.contains("logits of independent answers"), "{error}");
+    }
+
+    #[test]
     fn classes_are_no_numbers() {
         let y = Batch::new(&[1.0], 1, [1]).unwrap();
-        assert!(MeanAbsoluteError::new().update(y, Target::Classes(&[0])).is_err());
+        assert!(MeanAbsoluteError::new().update(y, Target::Classes(&[0]), None).is_err());
     }
 }

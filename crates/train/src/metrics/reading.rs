@@ -1,0 +1,253 @@
+//! How predictions and targets are read as classes or as independent answers: one truth for all metrics.
+
+use downhill_losses::{ClassAxis, Meaning, Target, TargetError};
+use downhill_tensor::{Batch, Outputs, Scalar};
+
+/// What was predicted at one place, what is right there, and how much it counts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Judged {
+    /// `None` if an output is not a number: that is no class, and never right.
+    pub(crate) predicted: Option<usize>,
+    pub(crate) truth: usize,
+    pub(crate) weight: f64,
+}
+
+/// Predictions and targets of a batch, known to fit each other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading<'a, T> {
+    y: &'a [T],
+    target: Target<'a, T>,
+    weights: Option<&'a [T]>,
+    ignored: Option<u32>,
+    outputs: Option<Outputs>,
+    /// How many classes a position has; 1 for a yes-or-no question.
+    count: usize,
+    inner: usize,
+    positions: usize,
+    examples: usize,
+}
+
+impl<'a, T: Scalar> Reading<'a, T> {
+    /// Reads a batch as `meaning` says: several outputs as scores of classes of which one is right, unless they are
+    /// known to be independent answers; a single output as the answer to a yes-or-no question.
+    pub(crate) fn new(
+        metric: &'static str,
+        meaning: Meaning,
+        y: Batch<'a, T>,
+        target: Target<'a, T>,
+        weights: Option<&'a [T]>,
+    ) -> Result<Self, TargetError> {
+        let (shape, examples) = (y.shape(), y.examples());
+        let independent = matches!(
+            meaning.outputs,
+            Some(Outputs::Scores | Outputs::Logits | Outputs::Probabilities | Outputs::LogProbabilities)
+        );
+        let (outer, count, inner) = match (shape.axes(), meaning.class_axis) {
+            _ if independent => (examples * shape.len(), 1, 1),
+            ([], _) => (examples, 1, 1),
+            (&[count, ref positions @ ..], ClassAxis::First) => (examples, count, positions.iter().product()),
+            (&[ref positions @ .., count], ClassAxis::Last) => {
+                (examples * positions.iter().product::<usize>(), count, 1)
+            }
+        };
+        if count == 0 || shape.len() == 0 {
+            return Err(TargetError::Prediction { loss: metric, expected: "at least one output", got: shape });
+        }
+        let positions = outer * inner;
+        let ignored = meaning.ignored_index;
+        let outputs = meaning.outputs;
+        let reading = Self { y: y.slice(), target, weights, ignored, outputs, count, inner, positions, examples };
+        reading.check(metric)?;
+        Ok(reading)
+    }
+
+    fn check(&self, metric: &'static str) -> Result<(), TargetError> {
+        let classes = self.count.max(2);
+        let expected = match self.target {
+            Target::Classes(_) => self.positions,
+            Target::Values(_) => self.y.len(),
+        };
+        if self.target.len() != expected {
+            return Err(TargetError::Count { expected, got: self.target.len() });
+        }
+        if let Some(weights) = self.weights
+            && weights.len() != self.examples
+            && weights.len() != self.positions
+        {
+            return Err(TargetError::Setting {
+                loss: metric,
+                reason: format!(
+                    "there are {} weights, but {} examples with {} positions; give one weight for each of either",
+                    weights.len(),
+                    self.examples,
+                    self.positions
+                ),
+            });
+        }
+        match self.target {
+            Target::Classes(labels) => {
+                let bad = |&(_, &label): &(usize, &u32)| label as usize >= classes && Some(label) != self.ignored;
+                match labels.iter().enumerate().find(bad) {
+                    None => Ok(()),
+                    Some((position, &class)) => {
+                        let example = position / (self.positions / self.examples).max(1);
+                        Err(TargetError::Class { example, class, classes })
+                    }
+                }
+            }
+            Target::Values(values) if self.count == 1 => {
+                // A loss of probabilities allows targets between 0 and 1; its own check refuses all others.
+                let soft = matches!(self.outputs, Some(Outputs::Logits | Outputs::Probabilities));
+                let signs = self.outputs == Some(Outputs::Scores);
+                let fits = |t: f64| t == 0.0 || t == 1.0 || (signs && t == -1.0) || (soft && 0.0 < t && t < 1.0);
+                match values.iter().position(|t| !fits(t.to_f64())) {
+                    None => Ok(()),
+                    Some(place) => Err(TargetError::Setting {
+                        loss: metric,
+                        reason: format!(
+                            "target {place} is {}, which is no class: a single output is judged by targets of 0 and 1; \
+                             for numbers, use a metric such as the root mean squared error",
+                            values[place]
+                        ),
+                    }),
+                }
+            }
+            Target::Values(values) => {
+                for position in 0..self.positions {
+                    let shares = (0..self.count).map(|class| values[self.place(position, class)].to_f64());
+                    let fits = shares.clone().all(|t| (0.0..=1.0).contains(&t));
+                    let sum: f64 = shares.sum();
+                    if !(fits && (sum - 1.0).abs() < 1e-3) {
+                        return Err(TargetError::Setting {
+                            loss: metric,
+                            reason: format!(
+                                "the {} targets at position {position} are not the probabilities of classes of which \
+                                 one is right: they sum to {sum}, or are not from 0 to 1. If each is an answer of its \
+                                 own, train with a loss that says so, such as BinaryCrossEntropyWithLogits, or `start` \
+                                 the metric with its meaning; for numbers, use a metric such as the root mean squared \
+                                 error",
+                                self.count
+                            ),
+                        });
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The number of classes; 2 for a yes-or-no question.
+    pub(crate) fn classes(&self) -> usize {
+        self.count.max(2)
+    }
+
+    /// The number of independent answers that each example has, if these are what is judged.
+    pub(crate) fn answers(&self) -> Option<usize> {
+        (self.count == 1).then(|| self.positions / self.examples.max(1))
+    }
+
+    fn place(&self, position: usize, class: usize) -> usize {
+        (position / self.inner * self.count + class) * self.inner + position % self.inner
+    }
+
+    fn score(&self, position: usize, class: usize) -> T {
+        self.y[self.place(position, class)]
+    }
+
+    fn weight(&self, position: usize) -> f64 {
+        match self.weights {
+            None => 1.0,
+            Some(weights) if weights.len() == self.positions => weights[position].to_f64(),
+            Some(weights) => weights[position / (self.positions / self.examples).max(1)].to_f64(),
+        }
+    }
+
+    fn truth(&self, position: usize) -> Option<usize> {
+        match self.target {
+            Target::Classes(labels) => {
+                Some(labels[position]).filter(|&label| Some(label) != self.ignored).map(|l| l as usize)
+            }
+            Target::Values(values) if self.count == 1 => {
+                let threshold = if self.outputs == Some(Outputs::Scores) { 0.0 } else { 0.5 };
+                Some(usize::from(values[position].to_f64() > threshold))
+            }
+            Target::Values(values) => largest((0..self.count).map(|class| values[self.place(position, class)])),
+        }
+    }
+
+    /// Which class a position has by its scores.
+    fn predicted(&self, position: usize) -> Option<usize> {
+        if self.count > 1 {
+            return largest((0..self.count).map(|class| self.score(position, class)));
+        }
+        let (y, outputs) = (self.score(position, 0), self.outputs.unwrap_or(Outputs::Logits));
+        (!y.is_nan()).then(|| usize::from(y.to_f64() > outputs.threshold()))
+    }
+
+    /// The positions that count: neither ignored nor of weight 0.
+    fn counted(&self) -> impl Iterator<Item = (usize, usize, f64)> + '_ {
+        (0..self.positions).filter_map(|position| {
+            let weight = self.weight(position);
+            let truth = self.truth(position).filter(|_| weight > 0.0)?;
+            Some((position, truth, weight))
+        })
+    }
+
+    /// All positions that count, judged.
+    pub(crate) fn judged(&self) -> impl Iterator<Item = Judged> + '_ {
+        self.counted().map(|(position, truth, weight)| Judged { predicted: self.predicted(position), truth, weight })
+    }
+
+    /// All positions that count: the true class, how many other classes score higher, or as high with a lower index,
+    /// and the weight; `None` if a score is not a number.
+    pub(crate) fn ranks(&self) -> impl Iterator<Item = (Option<usize>, f64)> + '_ {
+        self.counted().map(|(position, truth, weight)| {
+            let score = self.score(position, truth.min(self.count - 1));
+            let better = (0..self.count).filter(|&class| {
+                let other = self.score(position, class);
+                other > score || (other == score && class < truth) || other.is_nan()
+            });
+            ((!score.is_nan()).then(|| better.count()), weight)
+        })
+    }
+
+    /// All independent answers that count: the place, the score, the true class and the weight.
+    pub(crate) fn answered(&self, mut visit: impl FnMut(usize, f64, usize, f64)) {
+        for (position, truth, weight) in self.counted() {
+            visit(position, self.score(position, 0).to_f64(), truth, weight);
+        }
+    }
+
+    /// All positions that count: how likely each class is by the outputs, in a unit that is
+    /// the same for all examples, with the true class and the weight.
+    pub(crate) fn likelihoods(&self, mut visit: impl FnMut(&[f64], usize, f64)) {
+        let mut scores = vec![0.0; self.count];
+        for (position, truth, weight) in self.counted() {
+            for (class, score) in scores.iter_mut().enumerate() {
+                *score = self.score(position, class).to_f64();
+            }
+            if self.count > 1 && matches!(self.outputs, None | Some(Outputs::ClassLogits)) {
+                // Classes of different examples compare by their probabilities, not by their logits.
+                let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                scores.iter_mut().for_each(|score| *score = (*score - largest).exp());
+                let sum: f64 = scores.iter().sum();
+                scores.iter_mut().for_each(|score| *score /= sum);
+            }
+            visit(&scores, truth, weight);
+        }
+    }
+}
+
+/// The index of the largest number, the first of several; `None` if one is not a number.
+fn largest<T: Scalar>(row: impl Iterator<Item = T>) -> Option<usize> {
+    let mut best: Option<(usize, T)> = None;
+    for (index, value) in row.enumerate() {
+        if value.is_nan() {
+            return None;
+        }
+        if best.is_none_or(|(_, largest)| value > largest) {
+            best = Some((index, value));
+        }
+    }
+    best.map(|(index, _)| index)
+}
