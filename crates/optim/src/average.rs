@@ -1,6 +1,7 @@
-use downhill_tensor::{Scalar, elementwise};
+use downhill_tensor::Scalar;
 
 use crate::error::decay_rate;
+use crate::loops;
 use crate::{OptimizerState, RestoreError, SettingError};
 
 /// An exponential moving average of weights: smoother, and often better, than the last ones.
@@ -32,18 +33,15 @@ impl<T: Scalar> Ema<T> {
         Self { decay, mean: Mean::default() }
     }
 
-    /// Whether the decay rate makes sense.
+    /// Checks the decay rate.
     ///
     /// # Errors
-    /// Where it does not.
+    /// Returns an error if it is not at least 0 and less than 1.
     pub fn check(&self) -> Result<(), SettingError> {
         decay_rate("the decay of an average", self.decay)
     }
 
-    /// Takes the weights after a step.
-    ///
-    /// # Panics
-    /// Where their number is not that of the update before.
+    /// Takes the weights after a step. If their number is not that of the update before, the average starts anew.
     pub fn update(&mut self, theta: &[T]) {
         self.mean.update(theta, 1.0 - self.decay);
     }
@@ -52,6 +50,11 @@ impl<T: Scalar> Ema<T> {
     #[must_use]
     pub fn weights(&self) -> &[T] {
         &self.mean.weights
+    }
+
+    /// Forgets all weights.
+    pub fn reset(&mut self) {
+        self.mean = Mean::default();
     }
 
     /// All that a later update depends on.
@@ -63,7 +66,7 @@ impl<T: Scalar> Ema<T> {
     /// Goes on from `state`.
     ///
     /// # Errors
-    /// Where it is not an average's.
+    /// Returns an error if it is not an average's, or is damaged.
     pub fn restore(&mut self, state: &OptimizerState<T>) -> Result<(), RestoreError> {
         self.mean.restore(state)
     }
@@ -97,10 +100,8 @@ impl<T: Scalar> Swa<T> {
         Self { mean: Mean::default() }
     }
 
-    /// Takes the weights at the end of a cycle.
-    ///
-    /// # Panics
-    /// Where their number is not that of the update before.
+    /// Takes the weights at the end of a cycle. If their number is not that of the update before, the average starts
+    /// anew.
     pub fn update(&mut self, theta: &[T]) {
         self.mean.update(theta, 1.0 / (self.mean.count + 1) as f64);
     }
@@ -109,6 +110,11 @@ impl<T: Scalar> Swa<T> {
     #[must_use]
     pub fn weights(&self) -> &[T] {
         &self.mean.weights
+    }
+
+    /// Forgets all weights.
+    pub fn reset(&mut self) {
+        self.mean = Mean::default();
     }
 
     /// All that a later update depends on.
@@ -120,7 +126,7 @@ impl<T: Scalar> Swa<T> {
     /// Goes on from `state`.
     ///
     /// # Errors
-    /// Where it is not an average's.
+    /// Returns an error if it is not an average's, or is damaged.
     pub fn restore(&mut self, state: &OptimizerState<T>) -> Result<(), RestoreError> {
         self.mean.restore(state)
     }
@@ -135,33 +141,38 @@ impl<T: Scalar> Default for Swa<T> {
 #[derive(Clone, Debug, PartialEq)]
 struct Mean<T> {
     weights: Vec<T>,
+    /// What rounding has lost of each weight, for the next update.
+    lost: Vec<T>,
     count: u64,
 }
 
 impl<T> Default for Mean<T> {
     fn default() -> Self {
-        Self { weights: Vec::new(), count: 0 }
+        Self { weights: Vec::new(), lost: Vec::new(), count: 0 }
     }
 }
 
 const WEIGHTS: &str = "average.weights";
+const LOST: &str = "average.lost";
 const COUNT: &str = "average.count";
 
 impl<T: Scalar> Mean<T> {
     fn update(&mut self, theta: &[T], share: f64) {
-        if self.count == 0 {
+        if self.count == 0 || self.weights.len() != theta.len() {
+            self.count = 0;
             self.weights.clear();
             self.weights.extend_from_slice(theta);
+            self.lost.clear();
+            self.lost.resize(theta.len(), T::ZERO);
         } else {
-            let share = T::of(share);
-            elementwise::update(theta, &mut self.weights, |theta, mean| mean + share * (theta - mean));
+            loops::approach_exactly(&mut self.weights, &mut self.lost, theta, T::of(share));
         }
         self.count += 1;
     }
 
     fn state(&self) -> OptimizerState<T> {
         OptimizerState {
-            slots: vec![(WEIGHTS.into(), self.weights.clone())],
+            slots: vec![(WEIGHTS.into(), self.weights.clone()), (LOST.into(), self.lost.clone())],
             counters: vec![(COUNT.into(), self.count)],
             ..OptimizerState::default()
         }
@@ -169,7 +180,9 @@ impl<T: Scalar> Mean<T> {
 
     fn restore(&mut self, state: &OptimizerState<T>) -> Result<(), RestoreError> {
         let mut state = state.clone();
-        let restored = Self { weights: state.take_slot_of_any_length(WEIGHTS)?, count: state.take_counter(COUNT)? };
+        let weights = state.take_slot_of_any_length(WEIGHTS)?;
+        let lost = state.take_slot(LOST, weights.len())?;
+        let restored = Self { weights, lost, count: state.take_counter(COUNT)? };
         state.finish()?;
         *self = restored;
         Ok(())

@@ -1,8 +1,8 @@
-use downhill_tensor::{Scalar, elementwise};
+use downhill_tensor::Scalar;
 
 use crate::error::{positive, require};
+use crate::loops;
 use crate::{Link, SettingError, Step};
-use downhill_tensor::reduce::norm;
 
 /// What is added to a norm before it divides, as in PyTorch.
 const MARGIN: f64 = 1e-6;
@@ -14,7 +14,7 @@ const MARGIN: f64 = 1e-6;
 /// ```
 #[must_use]
 pub fn gradient_norm<T: Scalar>(gradient: &[T]) -> f64 {
-    norm(gradient)
+    loops::norm(gradient)
 }
 
 /// Scales the gradient so that its norm is at most `max_norm`; returns the norm before that.
@@ -24,6 +24,7 @@ pub fn gradient_norm<T: Scalar>(gradient: &[T]) -> f64 {
 /// ```
 ///
 /// One norm over all parameters, as PyTorch's `clip_grad_norm_`; Keras's `clipnorm` and burn clip each parameter alone.
+/// The 1e-6, as in PyTorch, has the units of the gradient: choose a `max_norm` well above it.
 /// A norm that is not finite leaves the gradient as it is (PyTorch turns it into zeros and NaN):
 /// look at the returned norm, and take no step where it is not finite.
 ///
@@ -32,13 +33,11 @@ pub fn gradient_norm<T: Scalar>(gradient: &[T]) -> f64 {
 /// assert_eq!(downhill_optim::clip_norm(&mut gradient, 1.0), 5.0);
 /// assert!((gradient[1] - 0.8_f64).abs() < 1e-6);
 /// ```
-#[must_use = "where the norm is not finite, nothing was clipped and no step should be taken"]
+#[must_use = "if the norm is not finite, nothing was clipped and no step should be taken"]
 pub fn clip_norm<T: Scalar>(gradient: &mut [T], max_norm: f64) -> f64 {
-    let norm = norm(gradient);
-    let factor = norm_factor(norm, max_norm);
-    if norm.is_finite() && factor < 1.0 {
-        let factor = T::of(factor);
-        elementwise::map_in_place(gradient, |g| g * factor);
+    let norm = gradient_norm(gradient);
+    if norm.is_finite() && exceeds(norm, max_norm) {
+        loops::scale(gradient, loops::quotient(max_norm, norm + MARGIN));
     }
     norm
 }
@@ -51,12 +50,12 @@ pub fn clip_norm<T: Scalar>(gradient: &mut [T], max_norm: f64) -> f64 {
 /// assert_eq!(gradient, [1.0, -0.5, -1.0]);
 /// ```
 pub fn clip_value<T: Scalar>(gradient: &mut [T], limit: f64) {
-    let limit = T::of(limit);
-    elementwise::map_in_place(gradient, |g| g.max(-limit).min(limit));
+    loops::clamp(gradient, T::of(limit));
 }
 
-fn norm_factor(norm: f64, max_norm: f64) -> f64 {
-    (max_norm / (norm + MARGIN)).min(1.0)
+/// Whether a gradient of this norm is scaled.
+fn exceeds(norm: f64, max_norm: f64) -> bool {
+    max_norm / (norm + MARGIN) < 1.0
 }
 
 /// As a link: [`clip_norm`] in front of a rule, at the price of one more read of the gradient.
@@ -88,17 +87,19 @@ impl ClipNorm {
 
 impl<T: Scalar> Link<T> for ClipNorm {
     type Slots = [T; 0];
-    type Scalars = T;
+    /// Two factors, because their product may be smaller than a normal number.
+    type Scalars = [T; 2];
 
     const WANTS_NORM: bool = true;
 
-    fn scalars(&self, step: &Step) -> T {
-        T::of(norm_factor(step.gradient_norm, self.max_norm))
+    fn scalars(&self, step: &Step) -> [T; 2] {
+        let norm = step.gradient_norm;
+        if exceeds(norm, self.max_norm) { loops::quotient(self.max_norm, norm + MARGIN) } else { [T::ONE; 2] }
     }
 
     #[inline(always)]
-    fn apply(factor: &T, _theta: T, direction: T, _slots: &mut [T; 0]) -> T {
-        direction * *factor
+    fn apply(&[a, b]: &[T; 2], _theta: T, direction: T, _slots: &mut [T; 0]) -> T {
+        direction * a * b
     }
 
     fn check(&self) -> Result<(), SettingError> {

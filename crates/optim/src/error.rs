@@ -1,7 +1,7 @@
 use std::error::Error;
 use std::fmt;
 
-/// A setting of an optimizer, a schedule or a method that makes no sense.
+/// A setting of an optimizer, a schedule or a method that is not valid.
 ///
 /// Builders never fail; `check` finds what they were given, and who runs the optimizer calls it at the door.
 ///
@@ -34,6 +34,12 @@ impl SettingError {
     #[must_use]
     pub fn value(&self) -> f64 {
         self.value
+    }
+
+    /// What the value "must be".
+    #[must_use]
+    pub fn requirement(&self) -> &'static str {
+        self.requirement
     }
 }
 

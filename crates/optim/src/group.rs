@@ -12,7 +12,8 @@ type Predicate = Arc<dyn Fn(&Segment) -> bool + Send + Sync>;
 /// Parameters that are treated in their own way: another learning rate, another weight decay, or no steps at all.
 ///
 /// A parameter belongs to the first group whose predicate holds for its segment, and to none where none holds.
-/// Segments are named when the optimizer is bound; a network's trainer does that.
+/// Segments are named when the optimizer is bound ([`Optimizer::bind`](crate::Optimizer::bind)); a network's trainer does
+/// that. An optimizer that is not bound knows of no segment, and so has no groups.
 ///
 /// ```
 /// use downhill_optim::{Adam, Group};
@@ -207,6 +208,13 @@ impl Layout {
 
     pub(crate) fn runs(&self) -> &[Run] {
         &self.runs
+    }
+
+    /// What is not stepped.
+    pub(crate) fn frozen(&self) -> impl Iterator<Item = Range<usize>> {
+        let ends = std::iter::once(0).chain(self.runs.iter().map(|run| run.range.end));
+        let starts = self.runs.iter().map(|run| run.range.start).chain([self.len]);
+        ends.zip(starts).map(|(end, start)| end..start)
     }
 
     pub(crate) fn treatments(&self) -> &[Treatment] {

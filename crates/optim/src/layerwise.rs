@@ -4,8 +4,9 @@ use downhill_tensor::Scalar;
 
 use crate::fused::{descend, initialise, views};
 use crate::group::Layout;
+use crate::loops::quotient;
 use crate::{Link, Pass, Rule, SettingError, Slots, Step};
-use downhill_tensor::reduce::dot;
+use downhill_tensor::reduce::norm;
 
 /// A rule with a trust ratio between two chains of links: each parameter's step is scaled by the ratio of its norm to
 /// that of its direction.
@@ -39,11 +40,12 @@ pub struct Trust {
 }
 
 impl Trust {
-    fn ratio(self, theta_norm: f64, direction_norm: f64) -> f64 {
+    /// q as a quotient.
+    fn ratio(self, theta_norm: f64, direction_norm: f64) -> (f64, f64) {
         if theta_norm == 0.0 || direction_norm == 0.0 {
-            1.0
+            (1.0, 1.0)
         } else {
-            self.coefficient * theta_norm / (direction_norm + self.epsilon)
+            (self.coefficient * theta_norm, direction_norm + self.epsilon)
         }
     }
 }
@@ -89,12 +91,13 @@ impl<T: Scalar, B: Link<T>, A: Link<T>> Rule<T> for Layerwise<B, A> {
                 *out = [B::apply(&scalars, theta, g, slots)];
                 T::ZERO
             });
-            let [theta_norm, direction_norm] = [&*theta, &*directions].map(|x| dot(x, x).sqrt());
+            let [theta_norm, direction_norm] = [&*theta, &*directions].map(norm);
             let exempt = self.exempts_vectors && part.shape.rank() < 2;
-            let trust = if exempt { 1.0 } else { self.trust.ratio(theta_norm, direction_norm) };
-            let (scalars, trust) = (self.after.scalars(&Step { trust, ..step }), T::of(trust));
+            let (above, below) = if exempt { (1.0, 1.0) } else { self.trust.ratio(theta_norm, direction_norm) };
+            let scalars = self.after.scalars(&Step { trust: above / below, ..step });
+            let [a, b]: [T; 2] = quotient(above, below);
             let slots = views::<A::Slots, T>(after, range);
-            descend(theta, directions, slots, move |theta, d, slots| A::apply(&scalars, theta, trust * d, slots));
+            descend(theta, directions, slots, move |theta, d, slots| A::apply(&scalars, theta, a * d * b, slots));
         }
         true
     }

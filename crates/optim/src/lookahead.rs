@@ -1,6 +1,7 @@
-use downhill_tensor::{Scalar, elementwise};
+use downhill_tensor::Scalar;
 
 use crate::error::require;
+use crate::loops;
 use crate::stepper::PARAMETERS;
 use crate::{Optimizer, OptimizerState, RestoreError, Segment, SettingError};
 
@@ -28,13 +29,14 @@ pub struct Lookahead<O, T> {
     alpha: f64,
     slow: Vec<T>,
     number: u64,
+    segments: Option<Vec<Segment>>,
 }
 
 impl<O: Optimizer<T>, T: Scalar> Lookahead<O, T> {
     /// Around this optimizer, with k = 5 and α = 0.5.
     #[must_use]
     pub fn new(inner: O) -> Self {
-        Self { inner, every: 5, alpha: 0.5, slow: Vec::new(), number: 0 }
+        Self { inner, every: 5, alpha: 0.5, slow: Vec::new(), number: 0, segments: None }
     }
 
     /// The number k of steps between two looks back.
@@ -64,20 +66,40 @@ impl<O: Optimizer<T>, T: Scalar> Optimizer<T> for Lookahead<O, T> {
 
     fn bind(&mut self, segments: &[Segment]) {
         self.inner.bind(segments);
+        if self.segments.as_deref() != Some(segments) {
+            if self.segments.is_some() {
+                self.number = 0;
+            }
+            self.segments = Some(segments.to_vec());
+        }
     }
 
     fn step(&mut self, theta: &mut [T], gradient: &[T]) {
-        if self.number == 0 {
+        if self.number == 0 || self.slow.len() != theta.len() {
+            self.number = 0;
             self.slow.clear();
             self.slow.extend_from_slice(theta);
         }
         self.inner.step(theta, gradient);
         self.number += 1;
         if self.number.is_multiple_of(self.every.max(1)) {
-            let alpha = T::of(self.alpha);
-            elementwise::update(theta, &mut self.slow, |fast, slow| slow + alpha * (fast - slow));
+            loops::approach(&mut self.slow, theta, T::of(self.alpha));
             theta.copy_from_slice(&self.slow);
         }
+    }
+
+    fn reset(&mut self) {
+        self.inner.reset();
+        self.slow.clear();
+        self.number = 0;
+    }
+
+    fn base_learning_rate(&self) -> f64 {
+        self.inner.base_learning_rate()
+    }
+
+    fn set_base_learning_rate(&mut self, learning_rate: f64) {
+        self.inner.set_base_learning_rate(learning_rate);
     }
 
     fn learning_rate(&self) -> f64 {

@@ -38,7 +38,7 @@ impl<T: Scalar, F: FnMut(&[T], &mut [T]) -> T> Objective<T> for F {
 /// Why an objective can't be evaluated.
 #[derive(Debug)]
 pub struct EvaluationError {
-    reason: String,
+    reason: Option<String>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -46,19 +46,20 @@ impl EvaluationError {
     /// An evaluation that failed for this reason.
     #[must_use]
     pub fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), source: None }
+        Self { reason: Some(reason.into()), source: None }
     }
 
-    /// An evaluation that failed because of another error.
+    /// An evaluation that failed because of another error: its source, which its own message does not repeat.
     #[must_use]
     pub fn because(source: impl Error + Send + Sync + 'static) -> Self {
-        Self { reason: source.to_string(), source: Some(Box::new(source)) }
+        Self { reason: None, source: Some(Box::new(source)) }
     }
 }
 
 impl fmt::Display for EvaluationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the objective could not be evaluated: {}", self.reason)
+        f.write_str("the objective could not be evaluated")?;
+        self.reason.iter().try_for_each(|reason| write!(f, ": {reason}"))
     }
 }
 

@@ -3,46 +3,113 @@ use std::fmt::{self, Debug};
 
 use downhill_tensor::Scalar;
 
+use crate::schedule::Schedule;
 use crate::{Segment, SettingError};
 
 /// θ ← θ − step(g), in one pass over memory.
+///
+/// A `Box<dyn Optimizer<T>>` and a `&mut` of an optimizer are optimizers too, so one that is chosen at run time goes
+/// wherever a named one does.
+///
+/// # Base and schedule
+/// An optimizer has a *base* learning rate, the one that it was built with, and the rate of its next step, which a
+/// schedule moves. Schedules start from the base, so they never start from what an earlier schedule has left:
+///
+/// ```
+/// use downhill_optim::schedule::Cosine;
+/// use downhill_optim::{Optimizer, Sgd};
+/// let mut optimizer = Sgd::new(0.1).momentum(0.9);
+/// let mut theta = [1.0_f64, -2.0];
+/// for run in 0..2 {
+///     for step in 0..10 {
+///         optimizer.follow(&Cosine::new(10), step);
+///         let gradient = theta;
+///         optimizer.step(&mut theta, &gradient);
+///     }
+///     assert!(optimizer.learning_rate() < 0.01 && optimizer.base_learning_rate() == 0.1);
+///     // Without this the next run goes on with the velocity of this one.
+///     optimizer.reset();
+/// }
+/// ```
 pub trait Optimizer<T: Scalar>: Debug + Send {
-    /// Whether the settings make sense; who runs an optimizer asks before the first step.
+    /// Checks the settings. Whoever runs an optimizer calls this before the first step.
     ///
     /// # Errors
-    /// Where a setting does not.
+    /// Returns an error if a setting is not valid.
     fn check(&self) -> Result<(), SettingError> {
         Ok(())
     }
 
-    /// Says how θ is divided, before the first step. Without it, θ is one segment.
+    /// Says how θ is divided. Without it θ is one segment: groups are empty, and nothing is frozen.
+    ///
+    /// A call with the segments of the call before changes nothing, costs a comparison and allocates nothing, so it may
+    /// stand before every step.
+    /// With other segments the optimizer starts anew: it forgets what it remembers of the steps so far.
+    /// Memory of a θ that was not divided, as after [`restore`](Optimizer::restore), is kept if it fits.
     fn bind(&mut self, segments: &[Segment]) {
         let _ = segments;
     }
 
     /// One step against the gradient.
     ///
+    /// If θ is not as long as at the step before, the optimizer starts anew.
+    ///
     /// # Panics
-    /// Where the two lengths differ from each other or from those of the step before.
+    /// If the gradient is not as long as θ.
     fn step(&mut self, theta: &mut [T], gradient: &[T]);
+
+    /// Forgets all steps: what is remembered of them, their number, and what schedules have set.
+    /// The next run repeats the first bit for bit. The base settings and the segments stay.
+    fn reset(&mut self);
+
+    /// The learning rate that schedules start from: the one that the optimizer was built with, or the last given to
+    /// [`set_base_learning_rate`](Optimizer::set_base_learning_rate).
+    fn base_learning_rate(&self) -> f64;
+
+    /// Sets the base learning rate, and that of the next steps.
+    fn set_base_learning_rate(&mut self, learning_rate: f64);
 
     /// The learning rate of the next step.
     fn learning_rate(&self) -> f64;
 
-    /// Sets the learning rate of the steps to come; schedules call this.
+    /// Sets the learning rate of the next steps, and leaves the base as it is; schedules call this.
     fn set_learning_rate(&mut self, learning_rate: f64);
 
-    /// The momentum (or Adam's β₁), where there is one.
+    /// The momentum (or Adam's β₁), if there is one.
     fn current_momentum(&self) -> Option<f64> {
         None
     }
 
-    /// Sets the momentum (or Adam's β₁) of the steps to come, where there is one; one-cycle schedules call this.
+    /// Sets the momentum (or Adam's β₁) of the next steps, if there is one; one-cycle schedules call this.
+    /// [`reset`](Optimizer::reset) puts back the one that the optimizer was built with.
     fn set_momentum(&mut self, momentum: f64) {
         let _ = momentum;
     }
 
-    /// Overwrites `point` with where the objective should be evaluated, if that is not at θ; whether it did.
+    /// Sets the learning rate and the momentum of the next step by a schedule, after `step` completed steps.
+    fn follow(&mut self, schedule: &dyn Schedule, step: u64) {
+        self.set_learning_rate(schedule.rate(self.base_learning_rate(), step));
+        if let Some(momentum) = schedule.momentum(step) {
+            self.set_momentum(momentum);
+        }
+    }
+
+    /// Checks whether the optimizer can follow a schedule.
+    ///
+    /// # Errors
+    /// Returns an error if a setting of the schedule is not valid, or if it moves the momentum of an optimizer that has
+    /// none. PyTorch's `OneCycleLR` raises an error there too, but for `RMSprop`, which always keeps room for a velocity.
+    fn check_schedule(&self, schedule: &dyn Schedule) -> Result<(), SettingError> {
+        schedule.check()?;
+        match schedule.momentum(0) {
+            Some(momentum) if self.current_momentum().is_none() => {
+                Err(SettingError::new("the momentum that the schedule sets", momentum, NO_MOMENTUM))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Overwrites `point` with where the objective should be evaluated, if that is not at θ; returns whether it did.
     ///
     /// Schedule-free rules and averages of weights step one vector and are judged at another.
     /// `false` leaves `point` as it was.
@@ -51,15 +118,88 @@ pub trait Optimizer<T: Scalar>: Debug + Send {
         false
     }
 
-    /// All that a later step depends on, as named flat slots: an exact resume.
+    /// All that a later step depends on, as named flat slots: an exact resume. The base settings are in it.
     fn state(&self) -> OptimizerState<T>;
 
     /// Goes on from `state` exactly as the optimizer that gave it would have.
     ///
     /// # Errors
-    /// Where the slots are not this optimizer's.
+    /// Returns an error if the state is another optimizer's, is for a θ of another length, or holds numbers that no
+    /// run saves. Then the optimizer is as it was.
     fn restore(&mut self, state: &OptimizerState<T>) -> Result<(), RestoreError>;
 }
+
+const NO_MOMENTUM: &str = "left alone, because this optimizer has no momentum: build it with one, as with \
+    `RmsProp::momentum`, or take `OneCycle::without_momentum`";
+
+/// An optimizer behind a pointer is an optimizer.
+macro_rules! forward {
+    ($($pointer:ty),+) => {$(
+        impl<T: Scalar, O: Optimizer<T> + ?Sized> Optimizer<T> for $pointer {
+            fn check(&self) -> Result<(), SettingError> {
+                (**self).check()
+            }
+
+            fn bind(&mut self, segments: &[Segment]) {
+                (**self).bind(segments);
+            }
+
+            fn step(&mut self, theta: &mut [T], gradient: &[T]) {
+                (**self).step(theta, gradient);
+            }
+
+            fn reset(&mut self) {
+                (**self).reset();
+            }
+
+            fn base_learning_rate(&self) -> f64 {
+                (**self).base_learning_rate()
+            }
+
+            fn set_base_learning_rate(&mut self, learning_rate: f64) {
+                (**self).set_base_learning_rate(learning_rate);
+            }
+
+            fn learning_rate(&self) -> f64 {
+                (**self).learning_rate()
+            }
+
+            fn set_learning_rate(&mut self, learning_rate: f64) {
+                (**self).set_learning_rate(learning_rate);
+            }
+
+            fn current_momentum(&self) -> Option<f64> {
+                (**self).current_momentum()
+            }
+
+            fn set_momentum(&mut self, momentum: f64) {
+                (**self).set_momentum(momentum);
+            }
+
+            fn follow(&mut self, schedule: &dyn Schedule, step: u64) {
+                (**self).follow(schedule, step);
+            }
+
+            fn check_schedule(&self, schedule: &dyn Schedule) -> Result<(), SettingError> {
+                (**self).check_schedule(schedule)
+            }
+
+            fn evaluation_point(&self, theta: &[T], point: &mut [T]) -> bool {
+                (**self).evaluation_point(theta, point)
+            }
+
+            fn state(&self) -> OptimizerState<T> {
+                (**self).state()
+            }
+
+            fn restore(&mut self, state: &OptimizerState<T>) -> Result<(), RestoreError> {
+                (**self).restore(state)
+            }
+        }
+    )+};
+}
+
+forward!(Box<O>, &mut O);
 
 /// What an optimizer remembers between steps.
 ///
@@ -107,17 +247,21 @@ impl<T> OptimizerState<T> {
     /// Takes the number of this name out.
     ///
     /// # Errors
-    /// Where there is none.
+    /// Returns an error if there is none, or it is not finite.
     pub fn take_scalar(&mut self, name: &str) -> Result<f64, RestoreError> {
-        take(&mut self.scalars, name)
+        let value = take(&mut self.scalars, name)?;
+        if value.is_finite() { Ok(value) } else { Err(RestoreError::out_of_range(name, value, "finite")) }
     }
 
     /// Takes the counter of this name out.
     ///
     /// # Errors
-    /// Where there is none.
+    /// Returns an error if there is none, or it is more than any run counts to (2⁵³).
     pub fn take_counter(&mut self, name: &str) -> Result<u64, RestoreError> {
-        take(&mut self.counters, name)
+        /// Up to here a step's number is exact in f64, which corrections of averages are computed in.
+        const LARGEST: u64 = 1 << 53;
+        let count = take(&mut self.counters, name)?;
+        if count <= LARGEST { Ok(count) } else { Err(RestoreError::out_of_range(name, count as f64, "at most 2^53")) }
     }
 
     /// Says that all has been taken out.
@@ -136,7 +280,8 @@ impl<T> OptimizerState<T> {
 }
 
 fn take<V>(entries: &mut Vec<(String, V)>, name: &str) -> Result<V, RestoreError> {
-    let position = entries.iter().position(|(entry, _)| entry == name);
+    // The last: what stands around another optimizer adds its own entries behind the other's.
+    let position = entries.iter().rposition(|(entry, _)| entry == name);
     let position = position.ok_or_else(|| RestoreError::Missing { name: name.into() })?;
     Ok(entries.remove(position).1)
 }
@@ -145,7 +290,7 @@ fn take<V>(entries: &mut Vec<(String, V)>, name: &str) -> Result<V, RestoreError
 mod exact;
 
 /// Why an optimizer can't go on from a state.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum RestoreError {
     /// A slot, scalar or counter that the optimizer needs is not there.
@@ -167,6 +312,27 @@ pub enum RestoreError {
         /// How long it is.
         got: usize,
     },
+    /// A scalar or a counter has a value that no run saves.
+    OutOfRange {
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: f64,
+        /// What it "must be".
+        requirement: &'static str,
+    },
+}
+
+impl RestoreError {
+    pub(crate) fn out_of_range(name: impl Into<String>, value: f64, requirement: &'static str) -> Self {
+        Self::OutOfRange { name: name.into(), value, requirement }
+    }
+}
+
+impl From<SettingError> for RestoreError {
+    fn from(error: SettingError) -> Self {
+        Self::out_of_range(error.setting(), error.value(), error.requirement())
+    }
 }
 
 impl fmt::Display for RestoreError {
@@ -183,6 +349,11 @@ impl fmt::Display for RestoreError {
             Self::Length { name, expected, got } => {
                 write!(f, "the saved `{name}` has {got} numbers, but this optimizer needs {expected}")
             }
+            Self::OutOfRange { name, value, requirement } => write!(
+                f,
+                "the saved `{name}` is {value}, but it must be {requirement}; the state is damaged, or that of a run \
+                 that had diverged"
+            ),
         }
     }
 }

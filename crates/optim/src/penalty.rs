@@ -2,9 +2,10 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use downhill_tensor::{Scalar, elementwise, reduce};
+use downhill_tensor::{Scalar, reduce};
 
 use crate::error::not_negative;
+use crate::loops;
 use crate::{EvaluationError, Objective, Segment, SettingError};
 
 /// A term of the objective that grows with the parameters: it pulls them towards 0.
@@ -116,10 +117,7 @@ impl Penalty {
         assert_eq!(theta.len(), gradient.len(), "a gradient has an entry for each parameter");
         let (l1, l2) = (T::of(self.l1), T::of(self.l2));
         for range in self.parts(theta.len()) {
-            elementwise::update(&theta[range.clone()], &mut gradient[range], |theta, gradient| {
-                let pull = if theta == T::ZERO { T::ZERO } else { l1.copysign(theta) };
-                gradient + (pull + l2 * theta)
-            });
+            loops::pull(&theta[range.clone()], &mut gradient[range], l1, l2);
         }
         self.value(theta)
     }

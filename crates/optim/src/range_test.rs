@@ -42,7 +42,8 @@ pub struct RangeCurve {
 impl RangeTest {
     /// From the rate `lowest` to `highest` in at most `steps` steps.
     ///
-    /// Losses are smoothed with the weight 0.98, and the test ends where they are 4 times their least, as in fastai.
+    /// Losses are smoothed with the weight 0.98, and the test ends where they are 4 times their least, as in fastai;
+    /// above a least loss m < 0, where they are m + 3|m|.
     #[must_use]
     pub fn new(lowest: f64, highest: f64, steps: u64) -> Self {
         Self { lowest, highest, steps, smoothing: 0.98, runaway: 4.0 }
@@ -55,17 +56,18 @@ impl RangeTest {
         self
     }
 
-    /// The test ends where the smoothed loss is more than this times its least.
+    /// The test ends where the smoothed loss is more than this times its least, or, above a least loss m < 0, more than
+    /// m + (factor − 1)|m|.
     #[must_use]
     pub fn runaway(mut self, factor: f64) -> Self {
         self.runaway = factor;
         self
     }
 
-    /// Whether the settings make sense.
+    /// Checks the settings.
     ///
     /// # Errors
-    /// Where one does not.
+    /// Returns an error if one is not valid.
     pub fn check(&self) -> Result<(), SettingError> {
         positive("the lowest rate", self.lowest)?;
         positive("the highest rate", self.highest)?;
@@ -83,13 +85,25 @@ impl RangeTest {
     }
 
     /// Steps `theta` with growing rates; the objective is called once a step, so it may draw a new batch each time.
-    /// Afterwards `theta` and the optimizer are spent: go on from copies made before.
+    /// Afterwards `theta` is spent: go on from a copy made before. The optimizer is [reset](Optimizer::reset) at the end.
     ///
     /// # Errors
-    /// Where the objective can't be evaluated. Settings are not looked at: see [`check`](RangeTest::check).
+    /// Returns an error if the objective can't be evaluated. Settings are not looked at: see
+    /// [`check`](RangeTest::check).
     pub fn run<T: Scalar>(
         &self,
-        optimizer: &mut impl Optimizer<T>,
+        optimizer: &mut (impl Optimizer<T> + ?Sized),
+        theta: &mut [T],
+        objective: impl FnMut(&[T], &mut [T]) -> Result<T, EvaluationError>,
+    ) -> Result<RangeCurve, EvaluationError> {
+        let curve = self.climb(optimizer, theta, objective);
+        optimizer.reset();
+        curve
+    }
+
+    fn climb<T: Scalar>(
+        &self,
+        optimizer: &mut (impl Optimizer<T> + ?Sized),
         theta: &mut [T],
         mut objective: impl FnMut(&[T], &mut [T]) -> Result<T, EvaluationError>,
     ) -> Result<RangeCurve, EvaluationError> {
@@ -104,7 +118,8 @@ impl RangeTest {
             curve.losses.push(loss);
             curve.smoothed.push(smoothed);
             // Written so that NaN ends the test too.
-            let sane = smoothed.is_finite() && (smoothed <= self.runaway * least || least == f64::INFINITY);
+            let limit = least * (1.0 + (self.runaway - 1.0).copysign(least));
+            let sane = smoothed.is_finite() && smoothed <= limit;
             if !sane {
                 break;
             }

@@ -2,7 +2,9 @@
 //!
 //! Every schedule but [`ReduceOnPlateau`] is a closed form: it accumulates no rounding, and a resumed run needs only
 //! the number of its step.
-//! A schedule maps a base rate b, the optimizer's own, and the number t of completed steps to the rate of the next step.
+//! A schedule maps a base rate b and the number t of completed steps to the rate of the next step.
+//! The base is the rate that the optimizer was built with; [`Optimizer::follow`](crate::Optimizer::follow) keeps it apart
+//! from the scheduled one.
 //!
 //! ```
 //! use downhill_optim::schedule::{Cosine, Linear, Schedule};
@@ -15,6 +17,7 @@
 
 use std::f64::consts::PI;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use crate::SettingError;
 
@@ -53,17 +56,17 @@ pub trait Schedule: Debug + Send + Sync {
     /// The rate after `step` completed steps (0 before the first), from the base rate.
     fn rate(&self, base: f64, step: u64) -> f64;
 
-    /// The momentum after `step` completed steps, where the schedule sets one.
+    /// The momentum after `step` completed steps, if the schedule sets one. It sets one at all steps or at none.
     fn momentum(&self, step: u64) -> Option<f64> {
         let _ = step;
         None
     }
 
-    /// Whether the settings make sense; who runs a schedule asks before the first step.
-    /// A schedule with senseless settings gives senseless rates, but never panics.
+    /// Checks the settings. Whoever runs a schedule calls this before the first step.
+    /// A schedule whose settings are not valid gives rates of no use, but never panics.
     ///
     /// # Errors
-    /// Where a setting does not.
+    /// Returns an error if a setting is not valid.
     fn check(&self) -> Result<(), SettingError> {
         Ok(())
     }
@@ -85,19 +88,26 @@ pub trait Schedule: Debug + Send + Sync {
     }
 }
 
-impl<S: Schedule + ?Sized> Schedule for Box<S> {
-    fn rate(&self, base: f64, step: u64) -> f64 {
-        (**self).rate(base, step)
-    }
+/// A schedule behind a pointer is a schedule: one may be chosen at run time, or shared.
+macro_rules! forward {
+    ($($pointer:ty),+) => {$(
+        impl<S: Schedule + ?Sized> Schedule for $pointer {
+            fn rate(&self, base: f64, step: u64) -> f64 {
+                (**self).rate(base, step)
+            }
 
-    fn momentum(&self, step: u64) -> Option<f64> {
-        (**self).momentum(step)
-    }
+            fn momentum(&self, step: u64) -> Option<f64> {
+                (**self).momentum(step)
+            }
 
-    fn check(&self) -> Result<(), SettingError> {
-        (**self).check()
-    }
+            fn check(&self) -> Result<(), SettingError> {
+                (**self).check()
+            }
+        }
+    )+};
 }
+
+forward!(Box<S>, &S, Arc<S>);
 
 /// min(t, T)/T, and 1 where T is 0.
 pub(crate) fn progress(step: u64, steps: u64) -> f64 {

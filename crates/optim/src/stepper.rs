@@ -2,7 +2,7 @@ use std::fmt::Debug;
 
 use downhill_tensor::{Buffer, Scalar};
 
-use crate::error::positive;
+use crate::error::{not_negative, positive};
 use crate::fused::{descend, initialise, views};
 use crate::group::{Groups, Layout};
 use crate::{Group, Link, Optimizer, OptimizerState, RestoreError, Segment, SettingError, Slots, Step};
@@ -12,6 +12,9 @@ use downhill_tensor::reduce::norm;
 ///
 /// An element-wise rule is a [`Chain`] of links and needs no implementation of this trait.
 /// Implement it for rules that look at whole parameters at once.
+///
+/// What a rule remembers of the steps so far is in the slots and in itself: a rule starts anew as the clone that was
+/// made of it before the first step, with the slots 0.
 pub trait Rule<T: Scalar>: Clone + Debug + Send + 'static {
     /// The vectors that the rule keeps between steps, with their lengths.
     fn slots(&self, layout: &Layout) -> Vec<(&'static str, usize)>;
@@ -19,10 +22,10 @@ pub trait Rule<T: Scalar>: Clone + Debug + Send + 'static {
     /// One step. `false` where it was left out: then nothing may have changed.
     fn step(&mut self, pass: &mut Pass<'_, T>) -> bool;
 
-    /// Whether the settings make sense.
+    /// Checks the settings.
     ///
     /// # Errors
-    /// Where one does not.
+    /// Returns an error if one is not valid.
     fn check(&self) -> Result<(), SettingError>;
 
     /// The momentum (or Adam's β₁), where there is one.
@@ -87,12 +90,23 @@ impl<T> Pass<'_, T> {
 pub struct Stepper<R, T> {
     rule: R,
     learning_rate: f64,
+    /// The settings as they were given, before any schedule or step.
+    base: Base<R>,
     groups: Groups,
+    /// What θ was last said to consist of.
+    segments: Option<Vec<Segment>>,
     layout: Option<Layout>,
-    slots: Vec<Buffer<T>>,
+    /// The rule's memory, once there is some.
+    slots: Option<Vec<Buffer<T>>>,
     scratch: Buffer<T>,
     number: u64,
     skipped: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Base<R> {
+    rule: R,
+    learning_rate: f64,
 }
 
 impl<R: Rule<T>, T: Scalar> Stepper<R, T> {
@@ -100,11 +114,13 @@ impl<R: Rule<T>, T: Scalar> Stepper<R, T> {
     #[must_use]
     pub fn of(rule: R, learning_rate: f64) -> Self {
         Self {
+            base: Base { rule: rule.clone(), learning_rate },
             rule,
             learning_rate,
             groups: Groups::default(),
+            segments: None,
             layout: None,
-            slots: Vec::new(),
+            slots: None,
             scratch: Buffer::default(),
             number: 0,
             skipped: 0,
@@ -115,6 +131,9 @@ impl<R: Rule<T>, T: Scalar> Stepper<R, T> {
     #[must_use]
     pub fn group(mut self, group: Group) -> Self {
         self.groups.push(group);
+        if let Some(len) = self.layout.as_ref().map(Layout::len) {
+            self.lay_out(len);
+        }
         self
     }
 
@@ -136,67 +155,98 @@ impl<R: Rule<T>, T: Scalar> Stepper<R, T> {
         self.skipped
     }
 
-    pub(crate) fn rule(&self) -> &R {
+    /// The rule as it is now, with what it remembers.
+    pub(crate) fn any_rule(&self) -> &R {
         &self.rule
     }
 
-    pub(crate) fn rule_mut(&mut self) -> &mut R {
-        &mut self.rule
+    /// The same with another setting.
+    pub(crate) fn change(mut self, mut change: impl FnMut(&mut R)) -> Self {
+        change(&mut self.base.rule);
+        change(&mut self.rule);
+        self
     }
 
     pub(crate) fn slots(&self) -> &[Buffer<T>] {
-        &self.slots
+        self.slots.as_deref().unwrap_or_default()
     }
 
-    pub(crate) fn slots_mut(&mut self) -> &mut [Buffer<T>] {
-        &mut self.slots
-    }
-
-    /// Makes room for a θ of this length, where nobody has yet.
-    pub(crate) fn prepare(&mut self, len: usize) {
-        if self.layout.is_none() {
-            self.lay_out(Layout::whole(len));
+    /// The rule's memory of a θ of this length: that of the steps so far, or 0.
+    pub(crate) fn prepare(&mut self, len: usize) -> &mut [Buffer<T>] {
+        if self.layout.as_ref().is_none_or(|layout| layout.len() != len) {
+            self.lay_out(len);
         }
+        let Self { rule, layout, slots, .. } = self;
+        slots.get_or_insert_with(|| {
+            let lengths = layout.as_ref().map(|layout| rule.slots(layout)).unwrap_or_default();
+            lengths.into_iter().map(|(_, len)| Buffer::filled(len, T::ZERO)).collect()
+        })
     }
 
     /// Another rule with the same settings, before the first step.
     pub(crate) fn map<S: Rule<T>>(self, change: impl FnOnce(R) -> S) -> Stepper<S, T> {
-        Stepper { groups: self.groups, ..Stepper::of(change(self.rule), self.learning_rate) }
+        let Self { base, groups, segments, layout, .. } = self;
+        Stepper { groups, segments, layout, ..Stepper::of(change(base.rule), base.learning_rate) }
     }
 
-    fn lay_out(&mut self, layout: Layout) {
-        let wanted = self.rule.slots(&layout);
-        let kept = wanted.len() == self.slots.len()
-            && wanted.iter().zip(&self.slots).all(|((_, len), slot)| slot.len() == *len);
-        if !kept {
-            self.slots = wanted.iter().map(|&(_, len)| Buffer::filled(len, T::ZERO)).collect();
-            self.number = 0;
+    /// Divides a θ of this length. What is remembered of the steps so far is forgotten if it does not fit.
+    fn lay_out(&mut self, len: usize) {
+        let layout = Layout::new(len, self.segments.as_deref().unwrap_or_default(), &self.groups);
+        let fits = self.slots.as_ref().is_some_and(|slots| {
+            let lengths = self.rule.slots(&layout).into_iter().map(|(_, len)| len);
+            self.layout.as_ref().is_some_and(|old| old.len() == len) && lengths.eq(slots.iter().map(|slot| slot.len()))
+        });
+        if !fits {
+            self.forget();
         }
         self.layout = Some(layout);
+    }
+
+    /// Starts anew, with the learning rate and the momentum that are set for the next step.
+    fn forget(&mut self) {
+        let momentum = self.rule.momentum();
+        self.rule.clone_from(&self.base.rule);
+        schedule_momentum(&mut self.rule, momentum);
+        (self.slots, self.number, self.skipped) = (None, 0, 0);
+    }
+}
+
+/// Sets the momentum where it is another: in a chain with two velocities it would become that of both.
+fn schedule_momentum<R: Rule<T>, T: Scalar>(rule: &mut R, momentum: Option<f64>) {
+    if let Some(momentum) = momentum.filter(|_| momentum != rule.momentum()) {
+        rule.set_momentum(momentum);
     }
 }
 
 impl<R: Rule<T>, T: Scalar> Optimizer<T> for Stepper<R, T> {
     fn check(&self) -> Result<(), SettingError> {
-        positive("the learning rate", self.learning_rate)?;
+        positive("the learning rate", self.base.learning_rate)?;
+        // A schedule may end at 0.
+        not_negative("the scheduled learning rate", self.learning_rate)?;
         self.groups.check()?;
+        self.base.rule.check()?;
         self.rule.check()
     }
 
     fn bind(&mut self, segments: &[Segment]) {
-        let len = segments.iter().map(|segment| segment.range.end).max().unwrap_or(0);
-        self.lay_out(Layout::new(len, segments, &self.groups));
+        if self.segments.as_deref() == Some(segments) {
+            return;
+        }
+        if self.segments.is_some() {
+            self.forget();
+        }
+        self.segments = Some(segments.to_vec());
+        self.lay_out(segments.iter().map(|segment| segment.range.end).max().unwrap_or(0));
     }
 
     fn step(&mut self, theta: &mut [T], gradient: &[T]) {
         assert_eq!(theta.len(), gradient.len(), "the gradient must be as long as θ");
         self.prepare(theta.len());
-        let Some(layout) = &self.layout else { return };
-        assert_eq!(theta.len(), layout.len(), "θ must be as long as the segments that the optimizer was bound to");
+        let (Some(layout), Some(slots)) = (&self.layout, &mut self.slots) else { return };
         let mut pass = Pass {
             theta,
             gradient,
-            slots: &mut self.slots,
+            slots,
             scratch: &mut self.scratch,
             layout,
             number: self.number + 1,
@@ -207,6 +257,23 @@ impl<R: Rule<T>, T: Scalar> Optimizer<T> for Stepper<R, T> {
         } else {
             self.skipped += 1;
         }
+    }
+
+    fn reset(&mut self) {
+        self.rule.clone_from(&self.base.rule);
+        self.learning_rate = self.base.learning_rate;
+        self.forget();
+        if self.segments.is_none() {
+            self.layout = None;
+        }
+    }
+
+    fn base_learning_rate(&self) -> f64 {
+        self.base.learning_rate
+    }
+
+    fn set_base_learning_rate(&mut self, learning_rate: f64) {
+        (self.base.learning_rate, self.learning_rate) = (learning_rate, learning_rate);
     }
 
     fn learning_rate(&self) -> f64 {
@@ -226,19 +293,30 @@ impl<R: Rule<T>, T: Scalar> Optimizer<T> for Stepper<R, T> {
     }
 
     fn evaluation_point(&self, theta: &[T], point: &mut [T]) -> bool {
-        self.number > 0 && self.rule.evaluation_point(theta, &self.slots, point)
+        let Some(layout) = self.layout.as_ref().filter(|_| self.number > 0) else { return false };
+        if [theta.len(), point.len()] != [layout.len(); 2] || !self.rule.evaluation_point(theta, self.slots(), point) {
+            return false;
+        }
+        // What is not stepped is evaluated where it is.
+        for range in layout.frozen() {
+            point[range.clone()].copy_from_slice(&theta[range]);
+        }
+        true
     }
 
     fn state(&self) -> OptimizerState<T> {
-        let names = self.layout.as_ref().map(|layout| self.names(layout)).unwrap_or_default();
+        let laid_out = self.layout.as_ref().zip(self.slots.as_ref());
+        let named = laid_out.map(|(layout, slots)| self.names(layout).into_iter().zip(slots)).into_iter().flatten();
         let mut rule = self.rule.clone();
         let numbers = rule.numbers();
         let mut scalars: Vec<_> = numbers.into_iter().map(|(name, number)| (name.to_owned(), *number)).collect();
         scalars.push((LEARNING_RATE.into(), self.learning_rate));
-        scalars.extend(self.rule.momentum().map(|momentum| (MOMENTUM.into(), momentum)));
-        let len = self.layout.as_ref().map_or(0, Layout::len);
+        scalars.push((BASE_LEARNING_RATE.into(), self.base.learning_rate));
+        let momenta = [(MOMENTUM, self.rule.momentum()), (BASE_MOMENTUM, self.base.rule.momentum())];
+        scalars.extend(momenta.into_iter().filter_map(|(name, momentum)| Some((name.into(), momentum?))));
+        let len = laid_out.map_or(0, |(layout, _)| layout.len());
         OptimizerState {
-            slots: names.into_iter().zip(&self.slots).map(|((name, _), slot)| (name, slot.to_vec())).collect(),
+            slots: named.map(|((name, _), slot)| (name, slot.to_vec())).collect(),
             scalars,
             counters: vec![(STEP.into(), self.number), (SKIPPED.into(), self.skipped), (PARAMETERS.into(), len as u64)],
         }
@@ -246,42 +324,56 @@ impl<R: Rule<T>, T: Scalar> Optimizer<T> for Stepper<R, T> {
 
     fn restore(&mut self, state: &OptimizerState<T>) -> Result<(), RestoreError> {
         let mut state = state.clone();
-        let len = usize::try_from(state.take_counter(PARAMETERS)?).unwrap_or(usize::MAX);
-        // Saved before the first step: there is nothing to lay out yet.
+        let len = state.take_counter(PARAMETERS)?;
+        let len = usize::try_from(len)
+            .map_err(|_| RestoreError::out_of_range(PARAMETERS, len as f64, "a length that fits into memory"))?;
+        // Saved before the first step: there is no memory yet.
         let layout = match &self.layout {
-            Some(layout) if len == 0 => Some(layout.clone()),
+            _ if len == 0 => None,
             Some(layout) if len != layout.len() => {
                 return Err(RestoreError::Length { name: "θ".into(), expected: layout.len(), got: len });
             }
             Some(layout) => Some(layout.clone()),
-            None if len == 0 => None,
             None => Some(Layout::whole(len)),
         };
-        let mut slots = Vec::new();
-        for (name, slot_len) in layout.as_ref().map(|layout| self.names(layout)).unwrap_or_default() {
-            let slot =
-                if len == 0 { Buffer::filled(slot_len, T::ZERO) } else { state.take_slot(&name, slot_len)?.into() };
-            slots.push(slot);
-        }
-        let mut rule = self.rule.clone();
+        let mut take = |(name, len): (String, usize)| state.take_slot(&name, len).map(Buffer::from);
+        let slots = layout.as_ref().map(|layout| self.names(layout).into_iter().map(&mut take).collect());
+        let slots = slots.transpose()?;
+        let mut base = self.base.clone();
+        let mut rule = base.rule.clone();
         for (name, number) in rule.numbers() {
             *number = state.take_scalar(name)?;
         }
-        let learning_rate = state.take_scalar(LEARNING_RATE)?;
-        if rule.momentum().is_some() {
-            rule.set_momentum(state.take_scalar(MOMENTUM)?);
+        // Settings that were not valid before are for `check` to find: the state is not to blame.
+        let has_valid_settings = self.base.rule.check().is_ok();
+        for (name, rule) in [(MOMENTUM, &mut rule), (BASE_MOMENTUM, &mut base.rule)] {
+            if rule.momentum().is_some() {
+                schedule_momentum(rule, Some(state.take_scalar(name)?));
+            }
+            if has_valid_settings {
+                let invalid =
+                    |error: SettingError| RestoreError::out_of_range(name, error.value(), error.requirement());
+                rule.check().map_err(invalid)?;
+            }
         }
+        let learning_rate = state.take_scalar(LEARNING_RATE)?;
+        not_negative(LEARNING_RATE, learning_rate)?;
+        base.learning_rate = state.take_scalar(BASE_LEARNING_RATE)?;
+        positive(BASE_LEARNING_RATE, base.learning_rate)?;
         let number = state.take_counter(STEP)?;
         let skipped = state.take_counter(SKIPPED)?;
         state.finish()?;
-        let (groups, scratch) = (std::mem::take(&mut self.groups), std::mem::take(&mut self.scratch));
-        *self = Self { rule, learning_rate, groups, layout, slots, scratch, number, skipped };
+        (self.rule, self.learning_rate, self.base) = (rule, learning_rate, base);
+        (self.slots, self.number, self.skipped) = (slots, number, skipped);
+        self.layout = layout.or(self.layout.take());
         Ok(())
     }
 }
 
 const LEARNING_RATE: &str = "learning_rate";
+const BASE_LEARNING_RATE: &str = "base_learning_rate";
 const MOMENTUM: &str = "momentum";
+const BASE_MOMENTUM: &str = "base_momentum";
 const STEP: &str = "step";
 const SKIPPED: &str = "skipped";
 pub(crate) const PARAMETERS: &str = "parameters";

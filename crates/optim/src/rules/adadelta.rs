@@ -1,7 +1,8 @@
 use downhill_tensor::Scalar;
 
 use crate::error::{not_negative, require};
-use crate::{Chain, CoupledDecay, Link, ScaleByRate, SettingError, Step, Stepper};
+use crate::precompiled::precompile;
+use crate::{Chain, CoupledDecay, Link, Precompiled, ScaleByRate, SettingError, Step, Stepper};
 
 /// Adadelta (Zeiler 2012): steps in the units of θ, from the ratio of two averages.
 ///
@@ -20,34 +21,32 @@ use crate::{Chain, CoupledDecay, Link, ScaleByRate, SettingError, Step, Stepper}
 /// Adadelta::new(1.0).step(&mut theta, &[1.0]);
 /// assert!(theta[0] < 1.0);
 /// ```
-pub type Adadelta<T> = Stepper<Chain<(CoupledDecay, ScaleByAdadelta, ScaleByRate)>, T>;
+pub type Adadelta<T> = Stepper<Precompiled<Chain<(CoupledDecay, ScaleByAdadelta, ScaleByRate)>>, T>;
+precompile!(Chain<(CoupledDecay, ScaleByAdadelta, ScaleByRate)>);
 
 impl<T: Scalar> Adadelta<T> {
     /// γ times Adadelta's own step; usually 1.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
-        Self::of(Chain((CoupledDecay::new(0.0), ScaleByAdadelta::new(), ScaleByRate)), learning_rate)
+        Self::named(Chain((CoupledDecay::new(0.0), ScaleByAdadelta::new(), ScaleByRate)), learning_rate)
     }
 
     /// The decay rate ρ of both averages, in [0, 1].
     #[must_use]
-    pub fn rho(mut self, rho: f64) -> Self {
-        self.rule_mut().0.1.rho = rho;
-        self
+    pub fn rho(self, rho: f64) -> Self {
+        self.with(|rule| rule.0.1.rho = rho)
     }
 
     /// ε, which starts the steps.
     #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.rule_mut().0.1.epsilon = epsilon;
-        self
+    pub fn epsilon(self, epsilon: f64) -> Self {
+        self.with(|rule| rule.0.1.epsilon = epsilon)
     }
 
     /// The coupled weight decay λ.
     #[must_use]
-    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
-        self.rule_mut().0.0.weight_decay = weight_decay;
-        self
+    pub fn weight_decay(self, weight_decay: f64) -> Self {
+        self.with(|rule| rule.0.0.weight_decay = weight_decay)
     }
 }
 

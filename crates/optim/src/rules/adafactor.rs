@@ -4,8 +4,9 @@ use super::muon::next;
 use crate::error::{not_negative, require};
 use crate::fused::descend;
 use crate::group::{Layout, Part};
-use crate::{Pass, Rule, SettingError, Stepper};
-use downhill_tensor::reduce::dot;
+use crate::precompiled::precompile;
+use crate::{Pass, Precompiled, Rule, SettingError, Stepper};
+use downhill_tensor::reduce::{dot, norm, sum_of_squares};
 
 /// Adafactor (Shazeer & Stern 2018): Adam's second moment of a matrix from the means of its rows and columns alone,
 /// and steps in proportion to the parameter.
@@ -31,7 +32,8 @@ use downhill_tensor::reduce::dot;
 /// let mut theta = [0.5_f32; 6];
 /// optimizer.step(&mut theta, &[0.1, -0.2, 0.3, 0.4, 0.5, 0.6]);
 /// ```
-pub type Adafactor<T> = Stepper<AdafactorRule, T>;
+pub type Adafactor<T> = Stepper<Precompiled<AdafactorRule>, T>;
+precompile!(AdafactorRule);
 
 /// The rule of [`Adafactor`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,36 +50,31 @@ impl<T: Scalar> Adafactor<T> {
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         let rule = AdafactorRule { decay: -0.8, epsilon1: None, epsilon2: 1e-3, threshold: 1.0, weight_decay: 0.0 };
-        Self::of(rule, learning_rate)
+        Self::named(rule, learning_rate)
     }
 
     /// The power τ of the step number in the weight of a new square; negative.
     #[must_use]
-    pub fn decay(mut self, power: f64) -> Self {
-        self.rule_mut().decay = power;
-        self
+    pub fn decay(self, power: f64) -> Self {
+        self.with(|rule| rule.decay = power)
     }
 
     /// ε₁, below which second moments do not count, and ε₂, the smallest root mean square of a parameter.
     #[must_use]
-    pub fn epsilons(mut self, epsilon1: f64, epsilon2: f64) -> Self {
-        let rule = self.rule_mut();
-        (rule.epsilon1, rule.epsilon2) = (Some(epsilon1), epsilon2);
-        self
+    pub fn epsilons(self, epsilon1: f64, epsilon2: f64) -> Self {
+        self.with(|rule| (rule.epsilon1, rule.epsilon2) = (Some(epsilon1), epsilon2))
     }
 
     /// The largest root mean square d of an update.
     #[must_use]
-    pub fn threshold(mut self, threshold: f64) -> Self {
-        self.rule_mut().threshold = threshold;
-        self
+    pub fn threshold(self, threshold: f64) -> Self {
+        self.with(|rule| rule.threshold = threshold)
     }
 
     /// The decoupled weight decay λ.
     #[must_use]
-    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
-        self.rule_mut().weight_decay = weight_decay;
-        self
+    pub fn weight_decay(self, weight_decay: f64) -> Self {
+        self.with(|rule| rule.weight_decay = weight_decay)
     }
 }
 
@@ -89,6 +86,16 @@ fn matrices(part: &Part) -> Option<(usize, usize, usize)> {
     }
 }
 
+/// The rows whose squares are added up before they join the sum of a column: an embedding has rows by the ten thousand,
+/// and a sum of one after the other loses as many units of its last digit.
+const BLOCK: usize = 256;
+
+/// √(Σ xᵢ²/n), also where the squares leave the range of numbers.
+fn root_mean_square<T: Scalar>(x: &[T]) -> f64 {
+    let (squares, len) = (sum_of_squares(x), x.len() as f64);
+    if squares.is_normal() { (squares / len).sqrt() } else { norm(x) / len.sqrt() }
+}
+
 impl AdafactorRule {
     /// Moves the means of g² on and writes U, without its scale; one matrix.
     fn factored<T: Scalar>(
@@ -96,16 +103,20 @@ impl AdafactorRule {
         update: &mut [T],
         row_means: &mut [T],
         column_means: &mut [T],
-        column_sums: &mut [T],
+        [column_sums, block]: [&mut [T]; 2],
         weight: T,
         epsilon: T,
     ) {
         let columns = column_means.len();
         column_sums.fill(T::ZERO);
-        for (gradient, mean) in gradient.chunks_exact(columns).zip(row_means.iter_mut()) {
-            let square = T::of(dot(gradient, gradient) / columns as f64);
-            *mean += weight * (square - *mean);
-            descend(column_sums, gradient, [], |_, g, []: &mut [T; 0]| -(g * g));
+        for (gradients, means) in gradient.chunks(BLOCK * columns).zip(row_means.chunks_mut(BLOCK)) {
+            block.fill(T::ZERO);
+            for (gradient, mean) in gradients.chunks_exact(columns).zip(means) {
+                let square = T::of(dot(gradient, gradient) / columns as f64);
+                *mean += weight * (square - *mean);
+                descend(block, gradient, [], |_, g, []: &mut [T; 0]| -(g * g));
+            }
+            descend(column_sums, block, [], |_, sum, []: &mut [T; 0]| -sum);
         }
         let over_rows = T::ONE / T::of(row_means.len() as f64);
         descend(column_means, column_sums, [], |mean, sum, []: &mut [T; 0]| weight * (mean - sum * over_rows));
@@ -143,8 +154,9 @@ impl<T: Scalar> Rule<T> for AdafactorRule {
         let epsilon = T::of(self.epsilon1.unwrap_or(T::EPSILON.to_f64()));
         let longest = pass.layout.parts().iter().map(|part| part.range.len()).max().unwrap_or(0);
         let widest = pass.layout.parts().iter().filter_map(matrices).map(|(_, _, columns)| columns).max().unwrap_or(0);
-        pass.scratch.resize(longest + widest, T::ZERO);
+        pass.scratch.resize(longest + 2 * widest, T::ZERO);
         let (updates, sums) = pass.scratch.split_at_mut(longest);
+        let (sums, block) = sums.split_at_mut(widest);
         let [row_means, column_means, v] = pass.slots else { return true };
         let (mut row, mut column, mut vector) = (0, 0, 0);
         for part in pass.layout.parts() {
@@ -167,7 +179,7 @@ impl<T: Scalar> Rule<T> for AdafactorRule {
                             &mut update[range],
                             &mut row_means[index * rows..(index + 1) * rows],
                             &mut column_means[index * columns..(index + 1) * columns],
-                            &mut sums[..columns],
+                            [&mut sums[..columns], &mut block[..columns]],
                             weight,
                             epsilon,
                         );
@@ -182,11 +194,8 @@ impl<T: Scalar> Rule<T> for AdafactorRule {
                     });
                 }
             }
-            let len = theta.len() as f64;
-            let rms = (dot(theta, theta) / len).sqrt();
-            let alpha = rms.max(self.epsilon2) * rate.min(1.0 / (pass.number as f64).sqrt());
-            let size = (dot(update, update) / len).sqrt();
-            let alpha = T::of(alpha / (size / self.threshold).max(1.0));
+            let alpha = root_mean_square(theta).max(self.epsilon2) * rate.min(1.0 / (pass.number as f64).sqrt());
+            let alpha = T::of(alpha / (root_mean_square(update) / self.threshold).max(1.0));
             let keep = T::of(1.0 - rate * decay);
             descend(theta, update, [], move |theta, u, []: &mut [T; 0]| alpha * u + (theta - keep * theta));
         }

@@ -1,7 +1,8 @@
 use downhill_tensor::Scalar;
 
 use crate::error::not_negative;
-use crate::{Chain, CoupledDecay, Link, ScaleByRate, SettingError, Step, Stepper};
+use crate::precompiled::precompile;
+use crate::{Chain, CoupledDecay, Link, Precompiled, ScaleByRate, SettingError, Step, Stepper};
 
 /// Adagrad (Duchi et al. 2011): the gradient over the root of the sum of all its squares.
 ///
@@ -20,41 +21,38 @@ use crate::{Chain, CoupledDecay, Link, ScaleByRate, SettingError, Step, Stepper}
 /// Adagrad::new(0.1).step(&mut theta, &[5.0]);
 /// assert!((theta[0] - 0.9).abs() < 1e-9);
 /// ```
-pub type Adagrad<T> = Stepper<Chain<(CoupledDecay, ScaleByAdagrad, ScaleByRate)>, T>;
+pub type Adagrad<T> = Stepper<Precompiled<Chain<(CoupledDecay, ScaleByAdagrad, ScaleByRate)>>, T>;
+precompile!(Chain<(CoupledDecay, ScaleByAdagrad, ScaleByRate)>);
 
 impl<T: Scalar> Adagrad<T> {
     /// Steps of γ that shrink as squares of gradients add up; usually 1e-2.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
-        Self::of(Chain((CoupledDecay::new(0.0), ScaleByAdagrad::new(), ScaleByRate)), learning_rate)
+        Self::named(Chain((CoupledDecay::new(0.0), ScaleByAdagrad::new(), ScaleByRate)), learning_rate)
     }
 
     /// The decay η of the learning rate.
     #[must_use]
-    pub fn rate_decay(mut self, decay: f64) -> Self {
-        self.rule_mut().0.1.rate_decay = decay;
-        self
+    pub fn rate_decay(self, decay: f64) -> Self {
+        self.with(|rule| rule.0.1.rate_decay = decay)
     }
 
     /// What the sum of squares starts at: s₀.
     #[must_use]
-    pub fn initial_sum(mut self, sum: f64) -> Self {
-        self.rule_mut().0.1.initial = sum;
-        self
+    pub fn initial_sum(self, sum: f64) -> Self {
+        self.with(|rule| rule.0.1.initial = sum)
     }
 
     /// ε, which bounds the step where gradients vanish.
     #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.rule_mut().0.1.epsilon = epsilon;
-        self
+    pub fn epsilon(self, epsilon: f64) -> Self {
+        self.with(|rule| rule.0.1.epsilon = epsilon)
     }
 
     /// The coupled weight decay λ.
     #[must_use]
-    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
-        self.rule_mut().0.0.weight_decay = weight_decay;
-        self
+    pub fn weight_decay(self, weight_decay: f64) -> Self {
+        self.with(|rule| rule.0.0.weight_decay = weight_decay)
     }
 }
 

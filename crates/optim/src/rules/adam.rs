@@ -1,7 +1,8 @@
 use downhill_tensor::Scalar;
 
 use crate::error::{decay_rate, not_negative};
-use crate::{Chain, CoupledDecay, Link, ScaleByRate, SettingError, Step, Stepper};
+use crate::precompiled::precompile;
+use crate::{Chain, CoupledDecay, Link, Precompiled, ScaleByRate, SettingError, Step, Stepper};
 
 /// Adam (Kingma & Ba 2015): the averaged gradient over the root of its averaged square.
 ///
@@ -24,35 +25,35 @@ use crate::{Chain, CoupledDecay, Link, ScaleByRate, SettingError, Step, Stepper}
 /// // Whatever the size of the gradient, the first step is γ.
 /// assert!((theta[0] - 0.999).abs() < 1e-9);
 /// ```
-pub type Adam<T> = Stepper<Chain<(CoupledDecay, ScaleByAdam, ScaleByRate)>, T>;
+pub type Adam<T> = Stepper<Precompiled<Chain<(CoupledDecay, ScaleByAdam, ScaleByRate)>>, T>;
+precompile!(Chain<(CoupledDecay, ScaleByAdam, ScaleByRate)>);
 
 impl<T: Scalar> Adam<T> {
     /// Steps of about γ for each parameter; usually 1e-3.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
-        Self::of(Chain((CoupledDecay::new(0.0), ScaleByAdam::new(), ScaleByRate)), learning_rate)
+        Self::named(Chain((CoupledDecay::new(0.0), ScaleByAdam::new(), ScaleByRate)), learning_rate)
     }
 
     /// The decay rates β₁ and β₂, in [0, 1).
     #[must_use]
-    pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        let link = &mut self.rule_mut().0.1;
-        (link.beta1, link.beta2) = (beta1, beta2);
-        self
+    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
+        self.with(|rule| {
+            let link = &mut rule.0.1;
+            (link.beta1, link.beta2) = (beta1, beta2);
+        })
     }
 
     /// ε, which bounds the step where gradients vanish.
     #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.rule_mut().0.1.epsilon = epsilon;
-        self
+    pub fn epsilon(self, epsilon: f64) -> Self {
+        self.with(|rule| rule.0.1.epsilon = epsilon)
     }
 
     /// The coupled weight decay λ.
     #[must_use]
-    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
-        self.rule_mut().0.0.weight_decay = weight_decay;
-        self
+    pub fn weight_decay(self, weight_decay: f64) -> Self {
+        self.with(|rule| rule.0.0.weight_decay = weight_decay)
     }
 }
 

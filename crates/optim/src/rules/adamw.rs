@@ -1,6 +1,7 @@
 use downhill_tensor::Scalar;
 
-use crate::{Chain, DecoupledDecay, ScaleByAdam, ScaleByRate, Stepper};
+use crate::precompiled::precompile;
+use crate::{Chain, DecoupledDecay, Precompiled, ScaleByAdam, ScaleByRate, Stepper};
 
 /// Adam with decoupled weight decay (Loshchilov & Hutter 2019).
 ///
@@ -18,34 +19,34 @@ use crate::{Chain, DecoupledDecay, ScaleByAdam, ScaleByRate, Stepper};
 /// let mut theta = [1.0_f32, 2.0];
 /// optimizer.step(&mut theta, &[0.1, -0.1]);
 /// ```
-pub type AdamW<T> = Stepper<Chain<(ScaleByAdam, ScaleByRate, DecoupledDecay)>, T>;
+pub type AdamW<T> = Stepper<Precompiled<Chain<(ScaleByAdam, ScaleByRate, DecoupledDecay)>>, T>;
+precompile!(Chain<(ScaleByAdam, ScaleByRate, DecoupledDecay)>);
 
 impl<T: Scalar> AdamW<T> {
     /// Steps of about γ for each parameter; usually 1e-3.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
-        Self::of(Chain((ScaleByAdam::new(), ScaleByRate, DecoupledDecay::new(0.01))), learning_rate)
+        Self::named(Chain((ScaleByAdam::new(), ScaleByRate, DecoupledDecay::new(0.01))), learning_rate)
     }
 
     /// The decay rates β₁ and β₂, in [0, 1).
     #[must_use]
-    pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        let link = &mut self.rule_mut().0.0;
-        (link.beta1, link.beta2) = (beta1, beta2);
-        self
+    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
+        self.with(|rule| {
+            let link = &mut rule.0.0;
+            (link.beta1, link.beta2) = (beta1, beta2);
+        })
     }
 
     /// ε, which bounds the step where gradients vanish.
     #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.rule_mut().0.0.epsilon = epsilon;
-        self
+    pub fn epsilon(self, epsilon: f64) -> Self {
+        self.with(|rule| rule.0.0.epsilon = epsilon)
     }
 
     /// The decoupled weight decay λ.
     #[must_use]
-    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
-        self.rule_mut().0.2.weight_decay = weight_decay;
-        self
+    pub fn weight_decay(self, weight_decay: f64) -> Self {
+        self.with(|rule| rule.0.2.weight_decay = weight_decay)
     }
 }

@@ -1,7 +1,8 @@
 use downhill_tensor::Scalar;
 
 use crate::error::{decay_rate, not_negative};
-use crate::{Chain, DecoupledDecay, Link, ProximalDecay, ScaleByRate, SettingError, Step, Stepper};
+use crate::precompiled::precompile;
+use crate::{Chain, DecoupledDecay, Link, Precompiled, ProximalDecay, ScaleByRate, SettingError, Step, Stepper};
 
 /// Adan (Xie et al. 2022, arXiv 2208.06677): Nesterov's momentum from the differences of gradients.
 ///
@@ -21,43 +22,42 @@ use crate::{Chain, DecoupledDecay, Link, ProximalDecay, ScaleByRate, SettingErro
 /// let mut theta = [1.0_f32];
 /// optimizer.step(&mut theta, &[1.0]);
 /// ```
-pub type Adan<T> = Stepper<Chain<(ScaleByAdan, ScaleByRate, ProximalDecay)>, T>;
+pub type Adan<T> = Stepper<Precompiled<Chain<(ScaleByAdan, ScaleByRate, ProximalDecay)>>, T>;
+precompile!(Chain<(ScaleByAdan, ScaleByRate, ProximalDecay)>);
 
 /// [`Adan`] with the decoupled decay of AdamW; `no_prox` in the authors' code.
-pub type AdanW<T> = Stepper<Chain<(ScaleByAdan, ScaleByRate, DecoupledDecay)>, T>;
+pub type AdanW<T> = Stepper<Precompiled<Chain<(ScaleByAdan, ScaleByRate, DecoupledDecay)>>, T>;
+precompile!(Chain<(ScaleByAdan, ScaleByRate, DecoupledDecay)>);
 
 impl<T: Scalar> Adan<T> {
     /// Steps of about γ for each parameter; usually 1e-3.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
-        Self::of(Chain((ScaleByAdan::new(), ScaleByRate, ProximalDecay::new(0.0))), learning_rate)
+        Self::named(Chain((ScaleByAdan::new(), ScaleByRate, ProximalDecay::new(0.0))), learning_rate)
     }
 
     /// The decay rates β₁, β₂ and β₃, in [0, 1).
     #[must_use]
-    pub fn betas(mut self, beta1: f64, beta2: f64, beta3: f64) -> Self {
-        self.rule_mut().0.0.betas = [beta1, beta2, beta3];
-        self
+    pub fn betas(self, beta1: f64, beta2: f64, beta3: f64) -> Self {
+        self.with(|rule| rule.0.0.betas = [beta1, beta2, beta3])
     }
 
     /// ε, which bounds the step where gradients vanish.
     #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.rule_mut().0.0.epsilon = epsilon;
-        self
+    pub fn epsilon(self, epsilon: f64) -> Self {
+        self.with(|rule| rule.0.0.epsilon = epsilon)
     }
 
     /// The weight decay λ.
     #[must_use]
-    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
-        self.rule_mut().0.2.weight_decay = weight_decay;
-        self
+    pub fn weight_decay(self, weight_decay: f64) -> Self {
+        self.with(|rule| rule.0.2.weight_decay = weight_decay)
     }
 
     /// Decouples the weight decay, as [`AdamW`](crate::AdamW) does.
     #[must_use]
     pub fn decoupled(self) -> AdanW<T> {
-        self.map(|Chain((scale, rate, decay))| Chain((scale, rate, DecoupledDecay::new(decay.weight_decay))))
+        self.renamed(|Chain((scale, rate, decay))| Chain((scale, rate, DecoupledDecay::new(decay.weight_decay))))
     }
 }
 

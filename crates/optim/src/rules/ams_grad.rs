@@ -1,7 +1,8 @@
 use downhill_tensor::Scalar;
 
 use super::adam::{AdamScalars, ScaleByAdam};
-use crate::{Chain, CoupledDecay, Link, ScaleByRate, SettingError, Step, Stepper};
+use crate::precompiled::precompile;
+use crate::{Chain, CoupledDecay, Link, Precompiled, ScaleByRate, SettingError, Step, Stepper};
 
 /// AMSGrad (Reddi et al. 2018): Adam whose denominator never shrinks.
 ///
@@ -19,35 +20,35 @@ use crate::{Chain, CoupledDecay, Link, ScaleByRate, SettingError, Step, Stepper}
 /// AmsGrad::new(1e-3).step(&mut theta, &[250.0]);
 /// assert!((theta[0] - 0.999).abs() < 1e-9);
 /// ```
-pub type AmsGrad<T> = Stepper<Chain<(CoupledDecay, ScaleByAmsGrad, ScaleByRate)>, T>;
+pub type AmsGrad<T> = Stepper<Precompiled<Chain<(CoupledDecay, ScaleByAmsGrad, ScaleByRate)>>, T>;
+precompile!(Chain<(CoupledDecay, ScaleByAmsGrad, ScaleByRate)>);
 
 impl<T: Scalar> AmsGrad<T> {
     /// Steps of at most about γ for each parameter; usually 1e-3.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
-        Self::of(Chain((CoupledDecay::new(0.0), ScaleByAmsGrad::default(), ScaleByRate)), learning_rate)
+        Self::named(Chain((CoupledDecay::new(0.0), ScaleByAmsGrad::default(), ScaleByRate)), learning_rate)
     }
 
     /// The decay rates β₁ and β₂, in [0, 1).
     #[must_use]
-    pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        let adam = &mut self.rule_mut().0.1.adam;
-        (adam.beta1, adam.beta2) = (beta1, beta2);
-        self
+    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
+        self.with(|rule| {
+            let adam = &mut rule.0.1.adam;
+            (adam.beta1, adam.beta2) = (beta1, beta2);
+        })
     }
 
     /// ε, which bounds the step where gradients vanish.
     #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.rule_mut().0.1.adam.epsilon = epsilon;
-        self
+    pub fn epsilon(self, epsilon: f64) -> Self {
+        self.with(|rule| rule.0.1.adam.epsilon = epsilon)
     }
 
     /// The coupled weight decay λ.
     #[must_use]
-    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
-        self.rule_mut().0.0.weight_decay = weight_decay;
-        self
+    pub fn weight_decay(self, weight_decay: f64) -> Self {
+        self.with(|rule| rule.0.0.weight_decay = weight_decay)
     }
 }
 

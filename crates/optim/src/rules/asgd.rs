@@ -1,7 +1,8 @@
 use downhill_tensor::Scalar;
 
 use crate::error::{not_negative, positive};
-use crate::{Chain, CoupledDecay, Link, SettingError, Step, Stepper};
+use crate::precompiled::precompile;
+use crate::{Chain, CoupledDecay, Link, Precompiled, SettingError, Step, Stepper};
 
 /// Averaged stochastic gradient descent (Polyak & Juditsky 1992).
 ///
@@ -27,41 +28,38 @@ use crate::{Chain, CoupledDecay, Link, SettingError, Step, Stepper};
 /// }
 /// assert!(optimizer.average()[0].abs() < theta[0].abs());
 /// ```
-pub type Asgd<T> = Stepper<Chain<(CoupledDecay, AveragedDescent)>, T>;
+pub type Asgd<T> = Stepper<Precompiled<Chain<(CoupledDecay, AveragedDescent)>>, T>;
+precompile!(Chain<(CoupledDecay, AveragedDescent)>);
 
 impl<T: Scalar> Asgd<T> {
     /// Steps of η times the gradient, from γ on; usually 1e-2.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
-        Self::of(Chain((CoupledDecay::new(0.0), AveragedDescent::new())), learning_rate)
+        Self::named(Chain((CoupledDecay::new(0.0), AveragedDescent::new())), learning_rate)
     }
 
     /// Λ, which decays both θ and the rate.
     #[must_use]
-    pub fn lambda(mut self, lambda: f64) -> Self {
-        self.rule_mut().0.1.lambda = lambda;
-        self
+    pub fn lambda(self, lambda: f64) -> Self {
+        self.with(|rule| rule.0.1.lambda = lambda)
     }
 
     /// The power α of the rate's decay.
     #[must_use]
-    pub fn alpha(mut self, alpha: f64) -> Self {
-        self.rule_mut().0.1.alpha = alpha;
-        self
+    pub fn alpha(self, alpha: f64) -> Self {
+        self.with(|rule| rule.0.1.alpha = alpha)
     }
 
     /// The step t₀ after which points are averaged.
     #[must_use]
-    pub fn start(mut self, step: f64) -> Self {
-        self.rule_mut().0.1.start = step;
-        self
+    pub fn start(self, step: f64) -> Self {
+        self.with(|rule| rule.0.1.start = step)
     }
 
     /// The coupled weight decay λ.
     #[must_use]
-    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
-        self.rule_mut().0.0.weight_decay = weight_decay;
-        self
+    pub fn weight_decay(self, weight_decay: f64) -> Self {
+        self.with(|rule| rule.0.0.weight_decay = weight_decay)
     }
 
     /// The averaged parameters; empty before the first step.

@@ -4,8 +4,9 @@ use super::prodigy::corrected_rate;
 use crate::error::{decay_rate, not_negative, positive, require};
 use crate::fused::{descend, views};
 use crate::group::Layout;
+use crate::precompiled::precompile;
 use crate::reduce::sweep;
-use crate::{Pass, Rule, SettingError, Stepper};
+use crate::{Pass, Precompiled, Rule, SettingError, Stepper};
 
 /// Adam with D-Adaptation (Defazio & Mishchenko 2023, arXiv 2301.07733): it estimates its learning rate from below.
 /// Leave the learning rate at 1, schedules included. [`Prodigy`](crate::Prodigy) is its successor.
@@ -31,7 +32,8 @@ use crate::{Pass, Rule, SettingError, Stepper};
 /// }
 /// assert!((theta[0] - 1.0).abs() < 0.1);
 /// ```
-pub type DAdaptAdam<T> = Stepper<DAdaptAdamRule, T>;
+pub type DAdaptAdam<T> = Stepper<Precompiled<DAdaptAdamRule>, T>;
+precompile!(DAdaptAdamRule);
 
 /// The rule of [`DAdaptAdam`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,50 +62,43 @@ impl<T: Scalar> DAdaptAdam<T> {
             d: 1e-6,
             numerator: 0.0,
         };
-        Self::of(rule, 1.0)
+        Self::named(rule, 1.0)
     }
 
     /// The decay rates β₁ and β₂, in [0, 1).
     #[must_use]
-    pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        let rule = self.rule_mut();
-        (rule.beta1, rule.beta2) = (beta1, beta2);
-        self
+    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
+        self.with(|rule| (rule.beta1, rule.beta2) = (beta1, beta2))
     }
 
     /// ε, which bounds the step where gradients vanish.
     #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.rule_mut().epsilon = epsilon;
-        self
+    pub fn epsilon(self, epsilon: f64) -> Self {
+        self.with(|rule| rule.epsilon = epsilon)
     }
 
     /// The decoupled weight decay λ.
     #[must_use]
-    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
-        self.rule_mut().weight_decay = weight_decay;
-        self
+    pub fn weight_decay(self, weight_decay: f64) -> Self {
+        self.with(|rule| rule.weight_decay = weight_decay)
     }
 
     /// The first estimate d₀ of the distance.
     #[must_use]
-    pub fn initial_distance(mut self, d0: f64) -> Self {
-        self.rule_mut().d = d0;
-        self
+    pub fn initial_distance(self, d0: f64) -> Self {
+        self.with(|rule| rule.d = d0)
     }
 
     /// The largest factor by which the estimate grows in one step.
     #[must_use]
-    pub fn growth(mut self, growth: f64) -> Self {
-        self.rule_mut().growth = growth;
-        self
+    pub fn growth(self, growth: f64) -> Self {
+        self.with(|rule| rule.growth = growth)
     }
 
     /// Corrects the averages' bias, as Adam does.
     #[must_use]
-    pub fn bias_correction(mut self) -> Self {
-        self.rule_mut().corrects_bias = true;
-        self
+    pub fn bias_correction(self) -> Self {
+        self.with(|rule| rule.corrects_bias = true)
     }
 
     /// The present estimate d of the distance to the solution.
@@ -173,6 +168,14 @@ impl<T: Scalar> Rule<T> for DAdaptAdamRule {
         not_negative("the weight decay", self.weight_decay)?;
         positive("the distance", self.d)?;
         require(self.growth >= 1.0, "the growth of the distance", self.growth, "at least 1")
+    }
+
+    fn momentum(&self) -> Option<f64> {
+        Some(self.beta1)
+    }
+
+    fn set_momentum(&mut self, momentum: f64) {
+        self.beta1 = momentum;
     }
 
     fn numbers(&mut self) -> Vec<(&'static str, &mut f64)> {

@@ -1,6 +1,7 @@
 use downhill_tensor::Scalar;
 
-use crate::{Chain, ScaleByRate, Stepper};
+use crate::precompiled::precompile;
+use crate::{Chain, Precompiled, ScaleByRate, Stepper};
 
 /// Plain gradient descent (Cauchy 1847). It keeps nothing between steps.
 ///
@@ -14,12 +15,13 @@ use crate::{Chain, ScaleByRate, Stepper};
 /// GradientDescent::new(0.1).step(&mut theta, &[2.0]);
 /// assert_eq!(theta, [0.8]);
 /// ```
-pub type GradientDescent<T> = Stepper<Chain<ScaleByRate>, T>;
+pub type GradientDescent<T> = Stepper<Precompiled<Chain<ScaleByRate>>, T>;
+precompile!(Chain<ScaleByRate>);
 
 impl<T: Scalar> GradientDescent<T> {
     /// Steps of γ times the gradient.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
-        Self::of(Chain(ScaleByRate), learning_rate)
+        Self::named(Chain(ScaleByRate), learning_rate)
     }
 }

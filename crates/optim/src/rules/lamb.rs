@@ -1,6 +1,7 @@
 use downhill_tensor::Scalar;
 
-use crate::{AddDecay, Layerwise, ScaleByAdam, ScaleByRate, Stepper, Trust};
+use crate::precompiled::precompile;
+use crate::{AddDecay, Layerwise, Precompiled, ScaleByAdam, ScaleByRate, Stepper, Trust};
 
 /// LAMB (You et al. 2020, arXiv 1904.00962): Adam's steps, each parameter's as long as its norm says.
 ///
@@ -20,7 +21,8 @@ use crate::{AddDecay, Layerwise, ScaleByAdam, ScaleByRate, Stepper, Trust};
 /// let mut theta = [1.0_f32, 2.0];
 /// optimizer.step(&mut theta, &[0.1, 0.2]);
 /// ```
-pub type Lamb<T> = Stepper<Layerwise<(ScaleByAdam, AddDecay), ScaleByRate>, T>;
+pub type Lamb<T> = Stepper<Precompiled<Layerwise<(ScaleByAdam, AddDecay), ScaleByRate>>, T>;
+precompile!(Layerwise<(ScaleByAdam, AddDecay), ScaleByRate>);
 
 impl<T: Scalar> Lamb<T> {
     /// Steps of the share γ of each parameter's norm.
@@ -32,35 +34,33 @@ impl<T: Scalar> Lamb<T> {
             after: ScaleByRate,
             exempts_vectors: false,
         };
-        Self::of(rule, learning_rate)
+        Self::named(rule, learning_rate)
     }
 
     /// The decay rates β₁ and β₂, in [0, 1).
     #[must_use]
-    pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        let adam = &mut self.rule_mut().before.0;
-        (adam.beta1, adam.beta2) = (beta1, beta2);
-        self
+    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
+        self.with(|rule| {
+            let adam = &mut rule.before.0;
+            (adam.beta1, adam.beta2) = (beta1, beta2);
+        })
     }
 
     /// ε, which bounds Adam's step where gradients vanish.
     #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.rule_mut().before.0.epsilon = epsilon;
-        self
+    pub fn epsilon(self, epsilon: f64) -> Self {
+        self.with(|rule| rule.before.0.epsilon = epsilon)
     }
 
     /// The decoupled weight decay λ.
     #[must_use]
-    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
-        self.rule_mut().before.1.weight_decay = weight_decay;
-        self
+    pub fn weight_decay(self, weight_decay: f64) -> Self {
+        self.with(|rule| rule.before.1.weight_decay = weight_decay)
     }
 
     /// Parameters that are no matrices get neither decay nor trust ratio.
     #[must_use]
-    pub fn exempt_vectors(mut self) -> Self {
-        self.rule_mut().exempts_vectors = true;
-        self.no_decay_on_biases()
+    pub fn exempt_vectors(self) -> Self {
+        self.with(|rule| rule.exempts_vectors = true).no_decay_on_biases()
     }
 }

@@ -1,6 +1,7 @@
 use downhill_tensor::Scalar;
 
-use crate::{CoupledDecay, Layerwise, Momentum, ScaleByRate, Stepper, Trust};
+use crate::precompiled::precompile;
+use crate::{CoupledDecay, Layerwise, Momentum, Precompiled, ScaleByRate, Stepper, Trust};
 
 /// LARS (You et al. 2017, arXiv 1708.03888): momentum, with each parameter's gradient as long as its norm says.
 ///
@@ -21,7 +22,8 @@ use crate::{CoupledDecay, Layerwise, Momentum, ScaleByRate, Stepper, Trust};
 /// let mut theta = [1.0_f32, 2.0];
 /// optimizer.step(&mut theta, &[0.1, 0.2]);
 /// ```
-pub type Lars<T> = Stepper<Layerwise<CoupledDecay, (ScaleByRate, Momentum)>, T>;
+pub type Lars<T> = Stepper<Precompiled<Layerwise<CoupledDecay, (ScaleByRate, Momentum)>>, T>;
+precompile!(Layerwise<CoupledDecay, (ScaleByRate, Momentum)>);
 
 impl<T: Scalar> Lars<T> {
     /// Steps of the share γη of each parameter's norm.
@@ -33,48 +35,42 @@ impl<T: Scalar> Lars<T> {
             after: (ScaleByRate, Momentum::new(0.9)),
             exempts_vectors: false,
         };
-        Self::of(rule, learning_rate)
+        Self::named(rule, learning_rate)
     }
 
     /// The trust coefficient η.
     #[must_use]
-    pub fn trust(mut self, coefficient: f64) -> Self {
-        self.rule_mut().trust.coefficient = coefficient;
-        self
+    pub fn trust(self, coefficient: f64) -> Self {
+        self.with(|rule| rule.trust.coefficient = coefficient)
     }
 
     /// ε in the trust ratio.
     #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.rule_mut().trust.epsilon = epsilon;
-        self
+    pub fn epsilon(self, epsilon: f64) -> Self {
+        self.with(|rule| rule.trust.epsilon = epsilon)
     }
 
     /// The momentum μ, in [0, 1).
     #[must_use]
-    pub fn momentum(mut self, momentum: f64) -> Self {
-        self.rule_mut().after.1.momentum = momentum;
-        self
+    pub fn momentum(self, momentum: f64) -> Self {
+        self.with(|rule| rule.after.1.momentum = momentum)
     }
 
     /// Nesterov's form.
     #[must_use]
-    pub fn nesterov(mut self) -> Self {
-        self.rule_mut().after.1.nesterov = true;
-        self
+    pub fn nesterov(self) -> Self {
+        self.with(|rule| rule.after.1.nesterov = true)
     }
 
     /// The coupled weight decay λ.
     #[must_use]
-    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
-        self.rule_mut().before.weight_decay = weight_decay;
-        self
+    pub fn weight_decay(self, weight_decay: f64) -> Self {
+        self.with(|rule| rule.before.weight_decay = weight_decay)
     }
 
     /// Parameters that are no matrices get neither decay nor trust ratio.
     #[must_use]
-    pub fn exempt_vectors(mut self) -> Self {
-        self.rule_mut().exempts_vectors = true;
-        self.no_decay_on_biases()
+    pub fn exempt_vectors(self) -> Self {
+        self.with(|rule| rule.exempts_vectors = true).no_decay_on_biases()
     }
 }

@@ -2,7 +2,8 @@ use downhill_tensor::Scalar;
 
 use super::sign;
 use crate::error::decay_rate;
-use crate::{AddDecay, Chain, Link, ScaleByRate, SettingError, Step, Stepper};
+use crate::precompiled::precompile;
+use crate::{AddDecay, Chain, Link, Precompiled, ScaleByRate, SettingError, Step, Stepper};
 
 /// Lion (Chen et al. 2023, arXiv 2302.06675): the sign of an averaged gradient.
 ///
@@ -20,28 +21,29 @@ use crate::{AddDecay, Chain, Link, ScaleByRate, SettingError, Step, Stepper};
 /// Lion::new(1e-4).step(&mut theta, &[250.0, 0.0]);
 /// assert_eq!(theta, [0.9999, 1.0]);
 /// ```
-pub type Lion<T> = Stepper<Chain<(ScaleByLion, AddDecay, ScaleByRate)>, T>;
+pub type Lion<T> = Stepper<Precompiled<Chain<(ScaleByLion, AddDecay, ScaleByRate)>>, T>;
+precompile!(Chain<(ScaleByLion, AddDecay, ScaleByRate)>);
 
 impl<T: Scalar> Lion<T> {
     /// Steps of γ for each parameter; usually 1e-4.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
-        Self::of(Chain((ScaleByLion::new(), AddDecay::new(0.0), ScaleByRate)), learning_rate)
+        Self::named(Chain((ScaleByLion::new(), AddDecay::new(0.0), ScaleByRate)), learning_rate)
     }
 
     /// The decay rates β₁ (of the step) and β₂ (of the average), in [0, 1).
     #[must_use]
-    pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        let lion = &mut self.rule_mut().0.0;
-        (lion.beta1, lion.beta2) = (beta1, beta2);
-        self
+    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
+        self.with(|rule| {
+            let lion = &mut rule.0.0;
+            (lion.beta1, lion.beta2) = (beta1, beta2);
+        })
     }
 
     /// The decoupled weight decay λ.
     #[must_use]
-    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
-        self.rule_mut().0.1.weight_decay = weight_decay;
-        self
+    pub fn weight_decay(self, weight_decay: f64) -> Self {
+        self.with(|rule| rule.0.1.weight_decay = weight_decay)
     }
 }
 

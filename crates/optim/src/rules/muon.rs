@@ -8,7 +8,9 @@ use super::adam::ScaleByAdam;
 use crate::error::{decay_rate, not_negative, positive, require};
 use crate::fused::{descend, views};
 use crate::group::{Layout, Part};
-use crate::{DecoupledDecay, Link, Pass, Rule, ScaleByRate, SettingError, Stepper};
+use crate::loops::quotient;
+use crate::precompiled::precompile;
+use crate::{DecoupledDecay, Link, Pass, Precompiled, Rule, ScaleByRate, SettingError, Stepper};
 use downhill_tensor::reduce::norm;
 
 /// Muon (Jordan et al. 2024): momentum whose matrices are made orthogonal. What is no matrix is stepped by AdamW.
@@ -46,7 +48,8 @@ use downhill_tensor::reduce::norm;
 /// optimizer.bind(&[weight("body.weight", 0), weight("head.weight", 6)]);
 /// optimizer.step(&mut [0.5_f32; 12], &[0.1; 12]);
 /// ```
-pub type Muon<T> = Stepper<MuonRule, T>;
+pub type Muon<T> = Stepper<Precompiled<MuonRule>, T>;
+precompile!(MuonRule);
 
 /// The rule of [`Muon`].
 #[derive(Clone, Debug, PartialEq)]
@@ -78,57 +81,53 @@ impl<T: Scalar> Muon<T> {
             adam: ScaleByAdam::new(),
             adam_rate_factor: 1.0,
         };
-        Self::of(rule, learning_rate)
+        Self::named(rule, learning_rate)
     }
 
     /// The momentum μ, in [0, 1).
     #[must_use]
-    pub fn momentum(mut self, momentum: f64) -> Self {
-        self.rule_mut().momentum = momentum;
-        self
+    pub fn momentum(self, momentum: f64) -> Self {
+        self.with(|rule| rule.momentum = momentum)
     }
 
     /// Without Nesterov's look ahead.
     #[must_use]
-    pub fn without_nesterov(mut self) -> Self {
-        self.rule_mut().nesterov = false;
-        self
+    pub fn without_nesterov(self) -> Self {
+        self.with(|rule| rule.nesterov = false)
     }
 
     /// The decoupled weight decay λ, of matrices and of the rest.
     #[must_use]
-    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
-        self.rule_mut().weight_decay = weight_decay;
-        self
+    pub fn weight_decay(self, weight_decay: f64) -> Self {
+        self.with(|rule| rule.weight_decay = weight_decay)
     }
 
     /// The coefficients (a, b, c) of each step of the iteration, and so their number.
     #[must_use]
-    pub fn coefficients(mut self, coefficients: impl Into<Vec<[f64; 3]>>) -> Self {
-        self.rule_mut().coefficients = coefficients.into();
-        self
+    pub fn coefficients(self, coefficients: impl Into<Vec<[f64; 3]>>) -> Self {
+        let coefficients = coefficients.into();
+        self.with(|rule| rule.coefficients.clone_from(&coefficients))
     }
 
     /// Steps as large as AdamW's in root mean square.
     #[must_use]
-    pub fn match_rms_adamw(mut self) -> Self {
-        self.rule_mut().matches_adamw = true;
-        self
+    pub fn match_rms_adamw(self) -> Self {
+        self.with(|rule| rule.matches_adamw = true)
     }
 
     /// The learning rate of AdamW, as a factor on γ; 1 unless set.
     #[must_use]
-    pub fn adam_rate_factor(mut self, factor: f64) -> Self {
-        self.rule_mut().adam_rate_factor = factor;
-        self
+    pub fn adam_rate_factor(self, factor: f64) -> Self {
+        self.with(|rule| rule.adam_rate_factor = factor)
     }
 
     /// The decay rates of AdamW.
     #[must_use]
-    pub fn adam_betas(mut self, beta1: f64, beta2: f64) -> Self {
-        let adam = &mut self.rule_mut().adam;
-        (adam.beta1, adam.beta2) = (beta1, beta2);
-        self
+    pub fn adam_betas(self, beta1: f64, beta2: f64) -> Self {
+        self.with(|rule| {
+            let adam = &mut rule.adam;
+            (adam.beta1, adam.beta2) = (beta1, beta2);
+        })
     }
 }
 
@@ -161,8 +160,8 @@ impl MuonRule {
         let (next_x, rest) = rest.split_at_mut(rows * columns);
         let (gram, polynomial) = rest.split_at_mut(size * size);
         let polynomial = &mut polynomial[..size * size];
-        let scale = T::of(1.0 / norm(x).max(self.epsilon));
-        elementwise::map_in_place(x, |x| x * scale);
+        let [a, b]: [T; 2] = quotient(1.0, norm(x).max(self.epsilon));
+        elementwise::map_in_place(x, |x| x * a * b);
         for &coefficients in &self.coefficients {
             let [a, b, c] = coefficients.map(T::of);
             // The smaller of XXᵀ and XᵀX does the same: p(XXᵀ)X = X p(XᵀX).

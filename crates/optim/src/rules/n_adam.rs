@@ -2,7 +2,8 @@ use downhill_tensor::Scalar;
 
 use super::adam::ScaleByAdam;
 use crate::error::not_negative;
-use crate::{Chain, CoupledDecay, DecoupledDecay, Link, ScaleByRate, SettingError, Step, Stepper};
+use crate::precompiled::precompile;
+use crate::{Chain, CoupledDecay, DecoupledDecay, Link, Precompiled, ScaleByRate, SettingError, Step, Stepper};
 
 /// NAdam (Dozat 2016): Adam with Nesterov's look ahead and a momentum that warms up.
 ///
@@ -23,51 +24,51 @@ use crate::{Chain, CoupledDecay, DecoupledDecay, Link, ScaleByRate, SettingError
 /// let mut theta = [1.0_f32];
 /// optimizer.step(&mut theta, &[1.0]);
 /// ```
-pub type NAdam<T> = Stepper<Chain<(CoupledDecay, ScaleByNAdam, ScaleByRate)>, T>;
+pub type NAdam<T> = Stepper<Precompiled<Chain<(CoupledDecay, ScaleByNAdam, ScaleByRate)>>, T>;
+precompile!(Chain<(CoupledDecay, ScaleByNAdam, ScaleByRate)>);
 
 /// [`NAdam`] with decoupled weight decay.
-pub type NAdamW<T> = Stepper<Chain<(ScaleByNAdam, ScaleByRate, DecoupledDecay)>, T>;
+pub type NAdamW<T> = Stepper<Precompiled<Chain<(ScaleByNAdam, ScaleByRate, DecoupledDecay)>>, T>;
+precompile!(Chain<(ScaleByNAdam, ScaleByRate, DecoupledDecay)>);
 
 impl<T: Scalar> NAdam<T> {
     /// Steps of about γ for each parameter; usually 2e-3.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
-        Self::of(Chain((CoupledDecay::new(0.0), ScaleByNAdam::new(), ScaleByRate)), learning_rate)
+        Self::named(Chain((CoupledDecay::new(0.0), ScaleByNAdam::new(), ScaleByRate)), learning_rate)
     }
 
     /// The decay rates β₁ and β₂, in [0, 1).
     #[must_use]
-    pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        let adam = &mut self.rule_mut().0.1.adam;
-        (adam.beta1, adam.beta2) = (beta1, beta2);
-        self
+    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
+        self.with(|rule| {
+            let adam = &mut rule.0.1.adam;
+            (adam.beta1, adam.beta2) = (beta1, beta2);
+        })
     }
 
     /// ε, which bounds the step where gradients vanish.
     #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.rule_mut().0.1.adam.epsilon = epsilon;
-        self
+    pub fn epsilon(self, epsilon: f64) -> Self {
+        self.with(|rule| rule.0.1.adam.epsilon = epsilon)
     }
 
     /// The momentum decay ψ.
     #[must_use]
-    pub fn momentum_decay(mut self, decay: f64) -> Self {
-        self.rule_mut().0.1.momentum_decay = decay;
-        self
+    pub fn momentum_decay(self, decay: f64) -> Self {
+        self.with(|rule| rule.0.1.momentum_decay = decay)
     }
 
     /// The coupled weight decay λ.
     #[must_use]
-    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
-        self.rule_mut().0.0.weight_decay = weight_decay;
-        self
+    pub fn weight_decay(self, weight_decay: f64) -> Self {
+        self.with(|rule| rule.0.0.weight_decay = weight_decay)
     }
 
     /// Decouples the weight decay, as [`AdamW`](crate::AdamW) does.
     #[must_use]
     pub fn decoupled(self) -> NAdamW<T> {
-        self.map(|Chain((decay, scale, rate))| Chain((scale, rate, DecoupledDecay::new(decay.weight_decay))))
+        self.renamed(|Chain((decay, scale, rate))| Chain((scale, rate, DecoupledDecay::new(decay.weight_decay))))
     }
 }
 

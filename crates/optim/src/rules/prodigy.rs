@@ -3,8 +3,9 @@ use downhill_tensor::Scalar;
 use crate::error::{decay_rate, not_negative, positive, require};
 use crate::fused::{descend, views};
 use crate::group::Layout;
+use crate::precompiled::precompile;
 use crate::reduce::sweep;
-use crate::{Pass, Rule, SettingError, Stepper};
+use crate::{Pass, Precompiled, Rule, SettingError, Stepper};
 
 /// Prodigy (Mishchenko & Defazio 2023, arXiv 2306.06101): Adam that estimates its learning rate from the distance to
 /// the solution. It has no learning rate to tune: leave it at 1, schedules included.
@@ -31,7 +32,8 @@ use crate::{Pass, Rule, SettingError, Stepper};
 /// }
 /// assert!((theta[0] - 1.0).abs() < 0.1);
 /// ```
-pub type Prodigy<T> = Stepper<ProdigyRule, T>;
+pub type Prodigy<T> = Stepper<Precompiled<ProdigyRule>, T>;
+precompile!(ProdigyRule);
 
 /// The rule of [`Prodigy`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,72 +72,61 @@ impl<T: Scalar> Prodigy<T> {
             d_max: 1e-6,
             numerator: 0.0,
         };
-        Self::of(rule, 1.0)
+        Self::named(rule, 1.0)
     }
 
     /// The decay rates β₁ and β₂, in [0, 1).
     #[must_use]
-    pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        let rule = self.rule_mut();
-        (rule.beta1, rule.beta2) = (beta1, beta2);
-        self
+    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
+        self.with(|rule| (rule.beta1, rule.beta2) = (beta1, beta2))
     }
 
     /// The decay rate β₃ of the distance's estimate; √β₂ unless set.
     #[must_use]
-    pub fn beta3(mut self, beta3: f64) -> Self {
-        self.rule_mut().beta3 = Some(beta3);
-        self
+    pub fn beta3(self, beta3: f64) -> Self {
+        self.with(|rule| rule.beta3 = Some(beta3))
     }
 
     /// ε, which bounds the step where gradients vanish.
     #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.rule_mut().epsilon = epsilon;
-        self
+    pub fn epsilon(self, epsilon: f64) -> Self {
+        self.with(|rule| rule.epsilon = epsilon)
     }
 
     /// The decoupled weight decay λ.
     #[must_use]
-    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
-        self.rule_mut().weight_decay = weight_decay;
-        self
+    pub fn weight_decay(self, weight_decay: f64) -> Self {
+        self.with(|rule| rule.weight_decay = weight_decay)
     }
 
     /// The first estimate d₀ of the distance.
     #[must_use]
-    pub fn initial_distance(mut self, d0: f64) -> Self {
-        let rule = self.rule_mut();
-        (rule.d0, rule.d, rule.d_max) = (d0, d0, d0);
-        self
+    pub fn initial_distance(self, d0: f64) -> Self {
+        self.with(|rule| (rule.d0, rule.d, rule.d_max) = (d0, d0, d0))
     }
 
     /// The factor c on the estimate.
     #[must_use]
-    pub fn coefficient(mut self, coefficient: f64) -> Self {
-        self.rule_mut().coefficient = coefficient;
-        self
+    pub fn coefficient(self, coefficient: f64) -> Self {
+        self.with(|rule| rule.coefficient = coefficient)
     }
 
     /// The largest factor by which the estimate grows in one step.
     #[must_use]
-    pub fn growth(mut self, growth: f64) -> Self {
-        self.rule_mut().growth = growth;
-        self
+    pub fn growth(self, growth: f64) -> Self {
+        self.with(|rule| rule.growth = growth)
     }
 
     /// Corrects the averages' bias, as Adam does.
     #[must_use]
-    pub fn bias_correction(mut self) -> Self {
-        self.rule_mut().corrects_bias = true;
-        self
+    pub fn bias_correction(self) -> Self {
+        self.with(|rule| rule.corrects_bias = true)
     }
 
     /// Keeps a warm-up of the rate out of the denominator of the estimate.
     #[must_use]
-    pub fn safeguard_warmup(mut self) -> Self {
-        self.rule_mut().safeguards_warmup = true;
-        self
+    pub fn safeguard_warmup(self) -> Self {
+        self.with(|rule| rule.safeguards_warmup = true)
     }
 
     /// The present estimate d of the distance to the solution.
@@ -223,6 +214,14 @@ impl<T: Scalar> Rule<T> for ProdigyRule {
         positive("the initial distance", self.d0)?;
         positive("the coefficient of the distance", self.coefficient)?;
         require(self.growth >= 1.0, "the growth of the distance", self.growth, "at least 1")
+    }
+
+    fn momentum(&self) -> Option<f64> {
+        Some(self.beta1)
+    }
+
+    fn set_momentum(&mut self, momentum: f64) {
+        self.beta1 = momentum;
     }
 
     fn numbers(&mut self) -> Vec<(&'static str, &mut f64)> {

@@ -1,7 +1,8 @@
 use downhill_tensor::Scalar;
 
 use super::adam::{AdamScalars, ScaleByAdam};
-use crate::{Chain, CoupledDecay, DecoupledDecay, Link, ScaleByRate, SettingError, Step, Stepper};
+use crate::precompiled::precompile;
+use crate::{Chain, CoupledDecay, DecoupledDecay, Link, Precompiled, ScaleByRate, SettingError, Step, Stepper};
 
 /// RAdam (Liu et al. 2020): Adam that scales only once its second moment can be trusted.
 ///
@@ -21,44 +22,45 @@ use crate::{Chain, CoupledDecay, DecoupledDecay, Link, ScaleByRate, SettingError
 /// RAdam::new(1e-3).step(&mut theta, &[2.0]);
 /// assert!((theta[0] - 0.998).abs() < 1e-12);
 /// ```
-pub type RAdam<T> = Stepper<Chain<(CoupledDecay, ScaleByRAdam, ScaleByRate)>, T>;
+pub type RAdam<T> = Stepper<Precompiled<Chain<(CoupledDecay, ScaleByRAdam, ScaleByRate)>>, T>;
+precompile!(Chain<(CoupledDecay, ScaleByRAdam, ScaleByRate)>);
 
 /// [`RAdam`] with decoupled weight decay.
-pub type RAdamW<T> = Stepper<Chain<(ScaleByRAdam, ScaleByRate, DecoupledDecay)>, T>;
+pub type RAdamW<T> = Stepper<Precompiled<Chain<(ScaleByRAdam, ScaleByRate, DecoupledDecay)>>, T>;
+precompile!(Chain<(ScaleByRAdam, ScaleByRate, DecoupledDecay)>);
 
 impl<T: Scalar> RAdam<T> {
     /// Steps of about γ for each parameter, once the second moment is trusted; usually 1e-3.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
-        Self::of(Chain((CoupledDecay::new(0.0), ScaleByRAdam::default(), ScaleByRate)), learning_rate)
+        Self::named(Chain((CoupledDecay::new(0.0), ScaleByRAdam::default(), ScaleByRate)), learning_rate)
     }
 
     /// The decay rates β₁ and β₂, in [0, 1).
     #[must_use]
-    pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        let adam = &mut self.rule_mut().0.1.adam;
-        (adam.beta1, adam.beta2) = (beta1, beta2);
-        self
+    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
+        self.with(|rule| {
+            let adam = &mut rule.0.1.adam;
+            (adam.beta1, adam.beta2) = (beta1, beta2);
+        })
     }
 
     /// ε, which bounds the step where gradients vanish.
     #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.rule_mut().0.1.adam.epsilon = epsilon;
-        self
+    pub fn epsilon(self, epsilon: f64) -> Self {
+        self.with(|rule| rule.0.1.adam.epsilon = epsilon)
     }
 
     /// The coupled weight decay λ.
     #[must_use]
-    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
-        self.rule_mut().0.0.weight_decay = weight_decay;
-        self
+    pub fn weight_decay(self, weight_decay: f64) -> Self {
+        self.with(|rule| rule.0.0.weight_decay = weight_decay)
     }
 
     /// Decouples the weight decay, as [`AdamW`](crate::AdamW) does.
     #[must_use]
     pub fn decoupled(self) -> RAdamW<T> {
-        self.map(|Chain((decay, scale, rate))| Chain((scale, rate, DecoupledDecay::new(decay.weight_decay))))
+        self.renamed(|Chain((decay, scale, rate))| Chain((scale, rate, DecoupledDecay::new(decay.weight_decay))))
     }
 }
 

@@ -1,7 +1,8 @@
 use downhill_tensor::Scalar;
 
 use crate::error::{decay_rate, not_negative};
-use crate::{Chain, CoupledDecay, Link, Momentum, ScaleByRate, SettingError, Step, Stepper};
+use crate::precompiled::precompile;
+use crate::{Chain, CoupledDecay, Link, Momentum, Precompiled, ScaleByRate, SettingError, Step, Stepper};
 
 /// RMSprop (Tieleman & Hinton 2012): the gradient over the root of its averaged square.
 ///
@@ -26,52 +27,53 @@ use crate::{Chain, CoupledDecay, Link, Momentum, ScaleByRate, SettingError, Step
 /// let mut theta = [1.0_f32, -1.0];
 /// optimizer.step(&mut theta, &[0.5, -0.5]);
 /// ```
-pub type RmsProp<T> = Stepper<Chain<(CoupledDecay, ScaleByRms, ScaleByRate)>, T>;
+pub type RmsProp<T> = Stepper<Precompiled<Chain<(CoupledDecay, ScaleByRms, ScaleByRate)>>, T>;
+precompile!(Chain<(CoupledDecay, ScaleByRms, ScaleByRate)>);
 
 /// [`RmsProp`] that divides by the root of the variance.
-pub type CenteredRmsProp<T> = Stepper<Chain<(CoupledDecay, ScaleByCenteredRms, ScaleByRate)>, T>;
+pub type CenteredRmsProp<T> = Stepper<Precompiled<Chain<(CoupledDecay, ScaleByCenteredRms, ScaleByRate)>>, T>;
+precompile!(Chain<(CoupledDecay, ScaleByCenteredRms, ScaleByRate)>);
 
 /// [`RmsProp`] with momentum; `S` is the link that scales.
-pub type RmsPropMomentum<T, S = ScaleByRms> = Stepper<Chain<(CoupledDecay, S, Momentum, ScaleByRate)>, T>;
+pub type RmsPropMomentum<T, S = ScaleByRms> = Stepper<Precompiled<Chain<(CoupledDecay, S, Momentum, ScaleByRate)>>, T>;
+precompile!(Chain<(CoupledDecay, ScaleByRms, Momentum, ScaleByRate)>);
+precompile!(Chain<(CoupledDecay, ScaleByCenteredRms, Momentum, ScaleByRate)>);
 
 impl<T: Scalar> RmsProp<T> {
     /// Steps of about γ for each parameter; usually 1e-2.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
-        Self::of(Chain((CoupledDecay::new(0.0), ScaleByRms::new(), ScaleByRate)), learning_rate)
+        Self::named(Chain((CoupledDecay::new(0.0), ScaleByRms::new(), ScaleByRate)), learning_rate)
     }
 
     /// The decay rate α.
     #[must_use]
-    pub fn alpha(mut self, alpha: f64) -> Self {
-        self.rule_mut().0.1.alpha = alpha;
-        self
+    pub fn alpha(self, alpha: f64) -> Self {
+        self.with(|rule| rule.0.1.alpha = alpha)
     }
 
     /// ε, which bounds the step where gradients vanish.
     #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.rule_mut().0.1.epsilon = epsilon;
-        self
+    pub fn epsilon(self, epsilon: f64) -> Self {
+        self.with(|rule| rule.0.1.epsilon = epsilon)
     }
 
     /// The coupled weight decay λ.
     #[must_use]
-    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
-        self.rule_mut().0.0.weight_decay = weight_decay;
-        self
+    pub fn weight_decay(self, weight_decay: f64) -> Self {
+        self.with(|rule| rule.0.0.weight_decay = weight_decay)
     }
 
     /// Divides by the root of the variance instead.
     #[must_use]
     pub fn centered(self) -> CenteredRmsProp<T> {
-        self.map(|Chain((decay, scale, rate))| Chain((decay, ScaleByCenteredRms(scale), rate)))
+        self.renamed(|Chain((decay, scale, rate))| Chain((decay, ScaleByCenteredRms(scale), rate)))
     }
 
     /// Adds up the scaled gradients in a velocity.
     #[must_use]
     pub fn momentum(self, momentum: f64) -> RmsPropMomentum<T> {
-        self.map(|Chain((decay, scale, rate))| Chain((decay, scale, Momentum::new(momentum), rate)))
+        self.renamed(|Chain((decay, scale, rate))| Chain((decay, scale, Momentum::new(momentum), rate)))
     }
 }
 
@@ -79,7 +81,7 @@ impl<T: Scalar> CenteredRmsProp<T> {
     /// Adds up the scaled gradients in a velocity.
     #[must_use]
     pub fn momentum(self, momentum: f64) -> RmsPropMomentum<T, ScaleByCenteredRms> {
-        self.map(|Chain((decay, scale, rate))| Chain((decay, scale, Momentum::new(momentum), rate)))
+        self.renamed(|Chain((decay, scale, rate))| Chain((decay, scale, Momentum::new(momentum), rate)))
     }
 }
 

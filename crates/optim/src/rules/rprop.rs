@@ -2,7 +2,8 @@ use downhill_tensor::Scalar;
 
 use super::sign;
 use crate::error::{positive, require};
-use crate::{Chain, Link, SettingError, Step, Stepper};
+use crate::precompiled::precompile;
+use crate::{Chain, Link, Precompiled, SettingError, Step, Stepper};
 
 /// Resilient propagation (Riedmiller & Braun 1993): a step size for each parameter, from the gradient's signs alone.
 /// It wants the gradient of the whole data set.
@@ -21,27 +22,26 @@ use crate::{Chain, Link, SettingError, Step, Stepper};
 /// Rprop::new(0.1).step(&mut theta, &[1e-30]);
 /// assert_eq!(theta, [0.9]);
 /// ```
-pub type Rprop<T> = Stepper<Chain<ResilientDescent>, T>;
+pub type Rprop<T> = Stepper<Precompiled<Chain<ResilientDescent>>, T>;
+precompile!(Chain<ResilientDescent>);
 
 impl<T: Scalar> Rprop<T> {
     /// A first step of γ for each parameter; usually 1e-2.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
-        Self::of(Chain(ResilientDescent::new()), learning_rate)
+        Self::named(Chain(ResilientDescent::new()), learning_rate)
     }
 
     /// The factors η⁻ after a change of sign, and η⁺ without one.
     #[must_use]
-    pub fn factors(mut self, shrink: f64, grow: f64) -> Self {
-        self.rule_mut().0.factors = (shrink, grow);
-        self
+    pub fn factors(self, shrink: f64, grow: f64) -> Self {
+        self.with(|rule| rule.0.factors = (shrink, grow))
     }
 
     /// The smallest and the largest step.
     #[must_use]
-    pub fn step_limits(mut self, smallest: f64, largest: f64) -> Self {
-        self.rule_mut().0.limits = (smallest, largest);
-        self
+    pub fn step_limits(self, smallest: f64, largest: f64) -> Self {
+        self.with(|rule| rule.0.limits = (smallest, largest))
     }
 }
 

@@ -1,7 +1,8 @@
 use downhill_tensor::Scalar;
 
 use crate::error::{decay_rate, not_negative, require};
-use crate::{AddDecay, Chain, CoupledDecay, Link, SettingError, Step, Stepper};
+use crate::precompiled::precompile;
+use crate::{AddDecay, Chain, CoupledDecay, Link, Precompiled, SettingError, Step, Stepper};
 
 /// Schedule-free gradient descent (Defazio et al. 2024, arXiv 2405.15682): the average of the points is part of the rule,
 /// and no schedule is needed.
@@ -28,7 +29,8 @@ use crate::{AddDecay, Chain, CoupledDecay, Link, SettingError, Step, Stepper};
 /// assert!(optimizer.evaluation_point(&y, &mut x));
 /// assert!(x[0].abs() < 0.05);
 /// ```
-pub type ScheduleFreeSgd<T> = Stepper<Chain<(CoupledDecay, ScheduleFree)>, T>;
+pub type ScheduleFreeSgd<T> = Stepper<Precompiled<Chain<(CoupledDecay, ScheduleFree)>>, T>;
+precompile!(Chain<(CoupledDecay, ScheduleFree)>);
 
 /// Schedule-free AdamW (Defazio et al. 2024): as [`ScheduleFreeSgd`], on gradients over the root of their averaged square.
 ///
@@ -45,42 +47,41 @@ pub type ScheduleFreeSgd<T> = Stepper<Chain<(CoupledDecay, ScheduleFree)>, T>;
 /// optimizer.step(&mut y, &[0.1, 0.2]);
 /// assert!(optimizer.evaluation_point(&y, &mut x));
 /// ```
-pub type ScheduleFreeAdamW<T> = Stepper<Chain<(ScaleBySecondMoment, AddDecay, ScheduleFree)>, T>;
+pub type ScheduleFreeAdamW<T> = Stepper<Precompiled<Chain<(ScaleBySecondMoment, AddDecay, ScheduleFree)>>, T>;
+precompile!(Chain<(ScaleBySecondMoment, AddDecay, ScheduleFree)>);
 
 impl<T: Scalar> ScheduleFreeSgd<T> {
     /// Steps of γ times the gradient; usually 1 or more, because points are averaged.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
-        Self::of(Chain((CoupledDecay::new(0.0), ScheduleFree::new())), learning_rate)
+        Self::named(Chain((CoupledDecay::new(0.0), ScheduleFree::new())), learning_rate)
     }
 
     /// The interpolation β between average and iterate, in (0, 1).
     #[must_use]
-    pub fn beta(mut self, beta: f64) -> Self {
-        self.rule_mut().0.1.beta = beta;
-        self
+    pub fn beta(self, beta: f64) -> Self {
+        self.with(|rule| rule.0.1.beta = beta)
     }
 
     /// The steps W over which the rate grows to γ.
     #[must_use]
-    pub fn warmup(mut self, steps: u64) -> Self {
-        self.rule_mut().0.1.warmup = steps;
-        self
+    pub fn warmup(self, steps: u64) -> Self {
+        self.with(|rule| rule.0.1.warmup = steps)
     }
 
     /// The powers r of the step number and p of the rate in the weights of the average.
     #[must_use]
-    pub fn weights(mut self, r: f64, p: f64) -> Self {
-        let free = &mut self.rule_mut().0.1;
-        (free.step_power, free.rate_power) = (r, p);
-        self
+    pub fn weights(self, r: f64, p: f64) -> Self {
+        self.with(|rule| {
+            let free = &mut rule.0.1;
+            (free.step_power, free.rate_power) = (r, p);
+        })
     }
 
     /// The weight decay λ, taken at y.
     #[must_use]
-    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
-        self.rule_mut().0.0.weight_decay = weight_decay;
-        self
+    pub fn weight_decay(self, weight_decay: f64) -> Self {
+        self.with(|rule| rule.0.0.weight_decay = weight_decay)
     }
 }
 
@@ -88,44 +89,43 @@ impl<T: Scalar> ScheduleFreeAdamW<T> {
     /// Steps of about γ for each parameter; usually 2.5e-3.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
-        Self::of(Chain((ScaleBySecondMoment::new(), AddDecay::new(0.0), ScheduleFree::new())), learning_rate)
+        Self::named(Chain((ScaleBySecondMoment::new(), AddDecay::new(0.0), ScheduleFree::new())), learning_rate)
     }
 
     /// The interpolation β₁, in (0, 1), and the decay rate β₂, in [0, 1).
     #[must_use]
-    pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        let links = &mut self.rule_mut().0;
-        (links.2.beta, links.0.beta) = (beta1, beta2);
-        self
+    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
+        self.with(|rule| {
+            let links = &mut rule.0;
+            (links.2.beta, links.0.beta) = (beta1, beta2);
+        })
     }
 
     /// ε, which bounds the step where gradients vanish.
     #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.rule_mut().0.0.epsilon = epsilon;
-        self
+    pub fn epsilon(self, epsilon: f64) -> Self {
+        self.with(|rule| rule.0.0.epsilon = epsilon)
     }
 
     /// The steps W over which the rate grows to γ.
     #[must_use]
-    pub fn warmup(mut self, steps: u64) -> Self {
-        self.rule_mut().0.2.warmup = steps;
-        self
+    pub fn warmup(self, steps: u64) -> Self {
+        self.with(|rule| rule.0.2.warmup = steps)
     }
 
     /// The powers r of the step number and p of the rate in the weights of the average.
     #[must_use]
-    pub fn weights(mut self, r: f64, p: f64) -> Self {
-        let free = &mut self.rule_mut().0.2;
-        (free.step_power, free.rate_power) = (r, p);
-        self
+    pub fn weights(self, r: f64, p: f64) -> Self {
+        self.with(|rule| {
+            let free = &mut rule.0.2;
+            (free.step_power, free.rate_power) = (r, p);
+        })
     }
 
     /// The weight decay λ, taken at y.
     #[must_use]
-    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
-        self.rule_mut().0.1.weight_decay = weight_decay;
-        self
+    pub fn weight_decay(self, weight_decay: f64) -> Self {
+        self.with(|rule| rule.0.1.weight_decay = weight_decay)
     }
 }
 

@@ -1,6 +1,7 @@
 use downhill_tensor::Scalar;
 
-use crate::{Chain, CoupledDecay, Momentum, ScaleByRate, Stepper};
+use crate::precompiled::precompile;
+use crate::{Chain, CoupledDecay, Momentum, Precompiled, ScaleByRate, Stepper};
 
 /// Gradient descent with momentum, dampening, Nesterov's form and coupled weight decay.
 ///
@@ -23,40 +24,37 @@ use crate::{Chain, CoupledDecay, Momentum, ScaleByRate, Stepper};
 /// optimizer.step(&mut theta, &[0.5, 0.5]);
 /// # Ok::<(), downhill_optim::SettingError>(())
 /// ```
-pub type Sgd<T> = Stepper<Chain<(CoupledDecay, Momentum, ScaleByRate)>, T>;
+pub type Sgd<T> = Stepper<Precompiled<Chain<(CoupledDecay, Momentum, ScaleByRate)>>, T>;
+precompile!(Chain<(CoupledDecay, Momentum, ScaleByRate)>);
 
 impl<T: Scalar> Sgd<T> {
     /// Steps of γ times the velocity, without momentum until it is set.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
-        Self::of(Chain((CoupledDecay::new(0.0), Momentum::new(0.0), ScaleByRate)), learning_rate)
+        Self::named(Chain((CoupledDecay::new(0.0), Momentum::new(0.0), ScaleByRate)), learning_rate)
     }
 
     /// The momentum μ, in [0, 1); usually 0.9.
     #[must_use]
-    pub fn momentum(mut self, momentum: f64) -> Self {
-        self.rule_mut().0.1.momentum = momentum;
-        self
+    pub fn momentum(self, momentum: f64) -> Self {
+        self.with(|rule| rule.0.1.momentum = momentum)
     }
 
     /// The dampening τ.
     #[must_use]
-    pub fn dampening(mut self, dampening: f64) -> Self {
-        self.rule_mut().0.1.dampening = dampening;
-        self
+    pub fn dampening(self, dampening: f64) -> Self {
+        self.with(|rule| rule.0.1.dampening = dampening)
     }
 
     /// Nesterov's form; it needs momentum, and no dampening.
     #[must_use]
-    pub fn nesterov(mut self) -> Self {
-        self.rule_mut().0.1.nesterov = true;
-        self
+    pub fn nesterov(self) -> Self {
+        self.with(|rule| rule.0.1.nesterov = true)
     }
 
     /// The coupled weight decay λ.
     #[must_use]
-    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
-        self.rule_mut().0.0.weight_decay = weight_decay;
-        self
+    pub fn weight_decay(self, weight_decay: f64) -> Self {
+        self.with(|rule| rule.0.0.weight_decay = weight_decay)
     }
 }

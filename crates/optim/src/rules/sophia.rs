@@ -1,7 +1,8 @@
 use downhill_tensor::{Scalar, elementwise};
 
 use crate::error::{decay_rate, positive};
-use crate::{Chain, DecoupledDecay, Link, ScaleByRate, SettingError, Step, Stepper};
+use crate::precompiled::precompile;
+use crate::{Chain, DecoupledDecay, Link, Precompiled, ScaleByRate, SettingError, Step, Stepper};
 
 /// Sophia-G (Liu et al. 2023, arXiv 2305.14342): the averaged gradient over a diagonal estimate of the Hessian, clipped.
 ///
@@ -27,54 +28,51 @@ use crate::{Chain, DecoupledDecay, Link, ScaleByRate, SettingError, Step, Steppe
 ///     }
 /// }
 /// ```
-pub type SophiaG<T> = Stepper<Chain<(ScaleBySophia, ScaleByRate, DecoupledDecay)>, T>;
+pub type SophiaG<T> = Stepper<Precompiled<Chain<(ScaleBySophia, ScaleByRate, DecoupledDecay)>>, T>;
+precompile!(Chain<(ScaleBySophia, ScaleByRate, DecoupledDecay)>);
 
 impl<T: Scalar> SophiaG<T> {
     /// Steps of at most γ for each parameter; usually 1e-4.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
-        Self::of(Chain((ScaleBySophia::new(), ScaleByRate, DecoupledDecay::new(0.1))), learning_rate)
+        Self::named(Chain((ScaleBySophia::new(), ScaleByRate, DecoupledDecay::new(0.1))), learning_rate)
     }
 
     /// The decay rates β₁ of the gradient and β₂ of the Hessian, in [0, 1).
     #[must_use]
-    pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        let sophia = &mut self.rule_mut().0.0;
-        (sophia.beta1, sophia.beta2) = (beta1, beta2);
-        self
+    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
+        self.with(|rule| {
+            let sophia = &mut rule.0.0;
+            (sophia.beta1, sophia.beta2) = (beta1, beta2);
+        })
     }
 
     /// ρ: a smaller one clips more.
     #[must_use]
-    pub fn rho(mut self, rho: f64) -> Self {
-        self.rule_mut().0.0.rho = rho;
-        self
+    pub fn rho(self, rho: f64) -> Self {
+        self.with(|rule| rule.0.0.rho = rho)
     }
 
     /// The number B of samples in a batch.
     #[must_use]
-    pub fn batch_size(mut self, samples: f64) -> Self {
-        self.rule_mut().0.0.batch_size = samples;
-        self
+    pub fn batch_size(self, samples: f64) -> Self {
+        self.with(|rule| rule.0.0.batch_size = samples)
     }
 
     /// The decoupled weight decay λ.
     #[must_use]
-    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
-        self.rule_mut().0.2.weight_decay = weight_decay;
-        self
+    pub fn weight_decay(self, weight_decay: f64) -> Self {
+        self.with(|rule| rule.0.2.weight_decay = weight_decay)
     }
 
     /// Takes ĝ, the gradient on labels drawn from the model, into the estimate of the Hessian.
-    ///
-    /// # Panics
-    /// Where it isn't as long as θ.
+    /// If it is not as long as θ, the optimizer starts anew, as with a θ of another length.
     pub fn update_hessian(&mut self, sampled_gradient: &[T]) {
         let beta = self.rule().0.0.beta2;
         let (beta, weight) = (T::of(beta), T::of(1.0 - beta));
-        self.prepare(sampled_gradient.len());
-        let hessian = &mut self.slots_mut()[1];
-        elementwise::update(sampled_gradient, hessian, |g, h| beta * h + weight * g * g);
+        if let [_, hessian] = self.prepare(sampled_gradient.len()) {
+            elementwise::update(sampled_gradient, hessian, |g, h| beta * h + weight * g * g);
+        }
     }
 }
 

@@ -14,6 +14,11 @@ use crate::error::{decay_rate, positive, require};
 /// The ends of phases are real numbers, not rounded.
 /// Defaults, as PyTorch's: p = 0.3, div = 25, final_div = 1e4, cosine, two phases, momentum 0.95 → 0.85 → 0.95.
 /// After step N − 1 the last rate is kept; PyTorch raises an error.
+///
+/// As in PyTorch the momentum of a rule that has one is moved even if it is 0, as [`Sgd`](crate::Sgd)'s is at first, and a
+/// rule without one is refused ([`Optimizer::check_schedule`](crate::Optimizer::check_schedule)).
+/// [`RmsProp`](crate::RmsProp) is such a rule until it is given a momentum: it keeps no room for a velocity, where
+/// PyTorch's `RMSprop` makes some at the first step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct OneCycle {
@@ -23,7 +28,7 @@ pub struct OneCycle {
     final_divisor: f64,
     linear: bool,
     three_phases: bool,
-    momentum: (f64, f64),
+    momentum: Option<(f64, f64)>,
 }
 
 impl OneCycle {
@@ -37,7 +42,7 @@ impl OneCycle {
             final_divisor: 1e4,
             linear: false,
             three_phases: false,
-            momentum: (0.85, 0.95),
+            momentum: Some((0.85, 0.95)),
         }
     }
 
@@ -72,7 +77,14 @@ impl OneCycle {
     /// The lowest momentum, at the highest rate, and the highest.
     #[must_use]
     pub fn momentum_between(mut self, lowest: f64, highest: f64) -> Self {
-        self.momentum = (lowest, highest);
+        self.momentum = Some((lowest, highest));
+        self
+    }
+
+    /// Leaves the momentum as it is; `cycle_momentum=False` in PyTorch.
+    #[must_use]
+    pub fn without_momentum(mut self) -> Self {
+        self.momentum = None;
         self
     }
 
@@ -105,8 +117,7 @@ impl Schedule for OneCycle {
     }
 
     fn momentum(&self, step: u64) -> Option<f64> {
-        let (lowest, highest) = self.momentum;
-        Some(self.at(step, highest, lowest, highest))
+        self.momentum.map(|(lowest, highest)| self.at(step, highest, lowest, highest))
     }
 
     fn check(&self) -> Result<(), SettingError> {
@@ -114,7 +125,8 @@ impl Schedule for OneCycle {
         require((0.0..=1.0).contains(&self.rise), "the rising share of a cycle", self.rise, "between 0 and 1")?;
         positive("the first divisor of a cycle", self.start_divisor)?;
         positive("the last divisor of a cycle", self.final_divisor)?;
-        decay_rate("the lowest momentum of a cycle", self.momentum.0)?;
-        decay_rate("the highest momentum of a cycle", self.momentum.1)
+        let (lowest, highest) = self.momentum.unwrap_or_default();
+        decay_rate("the lowest momentum of a cycle", lowest)?;
+        decay_rate("the highest momentum of a cycle", highest)
     }
 }

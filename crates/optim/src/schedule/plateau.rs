@@ -4,7 +4,7 @@ use crate::error::{not_negative, require};
 /// Reduces the learning rate when a measure stops improving; `ReduceLROnPlateau` in PyTorch.
 ///
 /// ```text
-/// better:  v < best (1 − threshold)          →  best ← v, bad ← 0;   otherwise  bad ← bad + 1
+/// better:  v < best − threshold |best|       →  best ← v, bad ← 0;   otherwise  bad ← bad + 1
 /// cooling: cooldown ← cooldown − 1, bad ← 0
 /// bad > patience:  rate ← max(rate · factor, floor);  cooling starts again, bad ← 0
 /// ```
@@ -13,7 +13,8 @@ use crate::error::{not_negative, require};
 /// a change of at most 1e-8 is left out.
 /// It fires when the bad measurements are **more** than the patience; Keras fires at as many, with an absolute threshold.
 /// NaN is never better.
-/// A relative threshold works the wrong way round for negative measures; take an absolute one there.
+/// The relative threshold is a share of the size of the best, whatever its sign; in PyTorch, whose best (1 − threshold) is
+/// *above* a negative best, a likelihood that stalls below 0 never fires.
 ///
 /// ```
 /// use downhill_optim::schedule::ReduceOnPlateau;
@@ -81,7 +82,7 @@ impl ReduceOnPlateau {
         self
     }
 
-    /// Better means better by this share of the best.
+    /// Better means better by this share of the best's magnitude.
     #[must_use]
     pub fn relative_threshold(mut self, threshold: f64) -> Self {
         self.threshold = Threshold::Relative(threshold);
@@ -129,10 +130,15 @@ impl ReduceOnPlateau {
         self.best
     }
 
-    /// Whether the settings make sense.
+    /// Forgets all measurements: the next run starts as the first did. The settings stay.
+    pub fn reset(&mut self) {
+        (self.best, self.bad, self.cooling) = (None, 0, 0);
+    }
+
+    /// Checks the settings.
     ///
     /// # Errors
-    /// Where one does not.
+    /// Returns an error if one is not valid.
     pub fn check(&self) -> Result<(), SettingError> {
         let shrinks = self.factor > 0.0 && self.factor < 1.0;
         require(shrinks, "the factor on a plateau", self.factor, "between 0 and 1")?;
@@ -148,7 +154,7 @@ impl ReduceOnPlateau {
             self.best = Some(value);
             self.bad = 0;
         } else {
-            self.bad += 1;
+            self.bad = self.bad.saturating_add(1);
         }
         if self.cooling > 0 {
             self.cooling -= 1;
@@ -167,8 +173,8 @@ impl ReduceOnPlateau {
         let worst = if self.larger_is_better { f64::NEG_INFINITY } else { f64::INFINITY };
         let best = self.best.unwrap_or(worst);
         match (self.threshold, self.larger_is_better) {
-            (Threshold::Relative(threshold), false) => value < best * (1.0 - threshold),
-            (Threshold::Relative(threshold), true) => value > best * (1.0 + threshold),
+            (Threshold::Relative(threshold), false) => value < best * (1.0 - threshold.copysign(best)),
+            (Threshold::Relative(threshold), true) => value > best * (1.0 + threshold.copysign(best)),
             (Threshold::Absolute(threshold), false) => value < best - threshold,
             (Threshold::Absolute(threshold), true) => value > best + threshold,
         }

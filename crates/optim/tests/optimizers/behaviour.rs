@@ -7,16 +7,16 @@ use downhill_tensor::{Scalar, Seed};
 
 use crate::table::{Step, segments, table};
 
-fn numbers<T: Scalar>(len: usize, key: u64) -> Vec<T> {
+pub(crate) fn numbers<T: Scalar>(len: usize, key: u64) -> Vec<T> {
     let mut stream = Seed(23).stream(key);
     (0..len).map(|_| T::of(stream.uniform() * 2.0 - 0.9)).collect()
 }
 
-fn bits<T: Scalar>(theta: &[T]) -> Vec<u64> {
+pub(crate) fn bits<T: Scalar>(theta: &[T]) -> Vec<u64> {
     theta.iter().map(|x| x.to_f64().to_bits()).collect()
 }
 
-fn run<T: Scalar>(optimizer: &mut dyn Step<T>, theta: &mut [T], steps: std::ops::Range<u64>) {
+pub(crate) fn run<T: Scalar>(optimizer: &mut dyn Step<T>, theta: &mut [T], steps: std::ops::Range<u64>) {
     for step in steps {
         optimizer.step_with(theta, &numbers(theta.len(), step));
     }
@@ -93,7 +93,9 @@ fn states_of_other_optimizers_are_refused() {
             let mut optimizer = make();
             optimizer.bind(&segments());
             let own = signature(&states.iter().find(|(state, _)| *state == name).unwrap().1);
-            let fits = own == signature(state);
+            // Nesterov's form does not take a momentum of 0.
+            let lacks_momentum = name.ends_with("nesterov") && state.scalars.contains(&("momentum".into(), 0.0));
+            let fits = own == signature(state) && !lacks_momentum;
             assert_eq!(optimizer.restore(state).is_ok(), fits, "{name} from {other}");
         }
     }

@@ -71,17 +71,17 @@ pub(crate) fn table<T: Scalar>() -> Vec<(&'static str, Make<T>)> {
         ("prodigy", || plain(Prodigy::new())),
         ("prodigy_all", || {
             let mut prodigy = Prodigy::new().betas(0.9, 0.99).beta3(0.98).weight_decay(0.02).initial_distance(1e-4);
-            prodigy.set_learning_rate(0.5);
+            prodigy.set_base_learning_rate(0.5);
             plain(prodigy.coefficient(0.8).growth(1.5).bias_correction().safeguard_warmup())
         }),
         ("d_adapt_adam", || {
             let mut adam = DAdaptAdam::new();
-            adam.set_learning_rate(0.05);
+            adam.set_base_learning_rate(0.05);
             plain(adam)
         }),
         ("d_adapt_adam_all", || {
             let mut adam = DAdaptAdam::new().betas(0.9, 0.99).weight_decay(0.02).initial_distance(1e-4);
-            adam.set_learning_rate(0.1);
+            adam.set_base_learning_rate(0.1);
             plain(adam.growth(1.2).bias_correction())
         }),
         ("lookahead", || plain(Lookahead::new(GradientDescent::new(0.01)).every(6).alpha(0.6))),
@@ -146,6 +146,15 @@ macro_rules! delegate {
             }
             fn step(&mut self, theta: &mut [T], gradient: &[T]) {
                 self.$field.step(theta, gradient);
+            }
+            fn reset(&mut self) {
+                self.$field.reset();
+            }
+            fn base_learning_rate(&self) -> f64 {
+                self.$field.base_learning_rate()
+            }
+            fn set_base_learning_rate(&mut self, learning_rate: f64) {
+                self.$field.set_base_learning_rate(learning_rate);
             }
             fn learning_rate(&self) -> f64 {
                 self.$field.learning_rate()

@@ -1,0 +1,162 @@
+//! Saved states that are damaged, or are others': errors, and the optimizer as it was.
+
+use downhill_optim::{Ema, Lookahead, Optimizer, OptimizerState, RestoreError, Sgd, Swa};
+use downhill_tensor::Scalar;
+
+use crate::behaviour::{numbers, run};
+use crate::table::{segments, table};
+
+/// Every state that differs from `state` in one place.
+fn damaged<T: Scalar>(state: &OptimizerState<T>) -> Vec<(String, OptimizerState<T>)> {
+    let mut all = Vec::new();
+    let mut add = |what: String, change: &dyn Fn(&mut OptimizerState<T>)| {
+        let mut changed = state.clone();
+        change(&mut changed);
+        all.push((what, changed));
+    };
+    for (index, (name, slot)) in state.slots.iter().enumerate() {
+        add(format!("{name} with one more"), &|state| state.slots[index].1.push(T::ONE));
+        if !slot.is_empty() {
+            add(format!("{name} with one less"), &|state| state.slots[index].1.truncate(slot.len() - 1));
+        }
+        add(format!("no {name}"), &|state| drop(state.slots.remove(index)));
+        add(format!("{name} twice"), &|state| state.slots.push(state.slots[index].clone()));
+    }
+    for (index, (name, _)) in state.scalars.iter().enumerate() {
+        for wrong in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            add(format!("{name} = {wrong}"), &|state| state.scalars[index].1 = wrong);
+        }
+        add(format!("no {name}"), &|state| drop(state.scalars.remove(index)));
+    }
+    for name in ["learning_rate", "base_learning_rate", "momentum", "base_momentum"] {
+        if let Some(index) = state.scalars.iter().position(|(scalar, _)| scalar == name) {
+            add(format!("{name} = -1"), &|state| state.scalars[index].1 = -1.0);
+        }
+    }
+    for (index, (name, _)) in state.counters.iter().enumerate() {
+        add(format!("{name} = u64::MAX"), &|state| state.counters[index].1 = u64::MAX);
+        add(format!("no {name}"), &|state| drop(state.counters.remove(index)));
+    }
+    if !state.slots.is_empty() {
+        for len in [1, 14, 16, 1 << 53] {
+            if let Some(index) = state.counters.iter().position(|(name, _)| name == "parameters") {
+                add(format!("for {len} parameters"), &|state| state.counters[index].1 = len);
+            }
+        }
+    }
+    all
+}
+
+fn damage_is_an_error<T: Scalar>() {
+    for (name, make) in table::<T>() {
+        for is_bound in [true, false] {
+            let mut optimizer = make();
+            if is_bound {
+                optimizer.bind(&segments());
+            }
+            run(&mut *optimizer, &mut numbers::<T>(15, 1), 0..7);
+            let state = optimizer.state();
+            for (what, damaged) in damaged(&state) {
+                let error = optimizer.restore(&damaged).expect_err(&format!("{name} takes {what}"));
+                assert!(error.to_string().starts_with("the saved "), "{error}");
+                assert_eq!(optimizer.state(), state, "{name} was changed by {what}");
+                let mut new = make();
+                assert!(new.restore(&damaged).is_err(), "a new {name} takes {what}");
+            }
+            optimizer.restore(&state).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_damaged_state_is_an_error_and_changes_nothing() {
+    damage_is_an_error::<f32>();
+    damage_is_an_error::<f64>();
+}
+
+#[test]
+fn a_state_of_another_size_is_an_error() {
+    for (name, make) in table::<f64>() {
+        let (mut small, mut large) = (make(), make());
+        run(&mut *small, &mut numbers(3, 1), 0..7);
+        run(&mut *large, &mut numbers(4, 1), 0..7);
+        let state = small.state();
+        assert!(small.restore(&large.state()).is_err(), "{name}");
+        assert!(large.restore(&state).is_err(), "{name}");
+        assert_eq!(small.state(), state, "{name}");
+        // One that has not stepped yet has no size.
+        let mut new = make();
+        new.restore(&state).unwrap();
+        assert_eq!(new.state(), state, "{name}");
+        // What was saved before the first step starts anew.
+        small.restore(&make().state()).unwrap();
+        assert_eq!(small.state(), make().state(), "{name}");
+    }
+}
+
+#[test]
+fn the_errors_say_what_is_wrong() {
+    let mut optimizer = Sgd::<f64>::new(0.1);
+    let mut change = |index: usize, value: f64| {
+        let mut state = optimizer.state();
+        state.scalars[index].1 = value;
+        optimizer.restore(&state).unwrap_err().to_string()
+    };
+    let tail = "; the state is damaged, or that of a run that had diverged";
+    assert_eq!(change(0, f64::NAN), format!("the saved `learning_rate` is NaN, but it must be finite{tail}"));
+    let error = change(1, 0.0);
+    assert_eq!(error, format!("the saved `base_learning_rate` is 0, but it must be finite and greater than 0{tail}"));
+    let error = change(2, 1.5);
+    assert_eq!(error, format!("the saved `momentum` is 1.5, but it must be at least 0 and less than 1{tail}"));
+    let mut state = optimizer.state();
+    state.counters[0].1 = u64::MAX;
+    let error = optimizer.restore(&state).unwrap_err().to_string();
+    assert_eq!(error, format!("the saved `step` is 18446744073709552000, but it must be at most 2^53{tail}"));
+}
+
+#[test]
+fn settings_that_are_wrong_are_not_blamed_on_the_state() {
+    let mut optimizer = Sgd::<f64>::new(0.1).momentum(2.0);
+    optimizer.restore(&Sgd::new(0.1).momentum(0.9).state()).unwrap();
+    assert_eq!(optimizer.current_momentum(), Some(0.9));
+}
+
+#[test]
+fn damaged_averages_are_refused() {
+    let mut ema = Ema::new(0.9);
+    let mut swa = Swa::new();
+    for weight in [1.0_f32, 2.0] {
+        ema.update(&[weight, 1.0]);
+        swa.update(&[weight, 1.0]);
+    }
+    let state = swa.state();
+    for (what, damaged) in damaged(&state) {
+        assert!(ema.restore(&damaged).is_err() && swa.restore(&damaged).is_err(), "{what}");
+    }
+    assert_eq!(swa.state(), state);
+    ema.restore(&state).unwrap();
+    assert_eq!(ema.state(), state);
+}
+
+#[test]
+fn one_lookahead_around_another_resumes_exactly() {
+    let make = || Lookahead::new(Lookahead::new(Sgd::<f64>::new(0.1)).every(2)).every(3);
+    let mut unbroken = make();
+    let mut theta = [1.0, -2.0];
+    let go = |optimizer: &mut dyn Optimizer<f64>, theta: &mut [f64; 2], steps: u64| {
+        for _ in 0..steps {
+            let gradient = *theta;
+            optimizer.step(theta, &gradient);
+        }
+    };
+    go(&mut unbroken, &mut theta, 5);
+    let (mut resumed, mut other) = (make(), theta);
+    resumed.restore(&unbroken.state()).unwrap();
+    go(&mut unbroken, &mut theta, 5);
+    go(&mut resumed, &mut other, 5);
+    assert_eq!((theta, unbroken.state()), (other, resumed.state()));
+    let mut short = make().state();
+    short.counters.iter_mut().for_each(|(_, count)| *count = 3);
+    let length = RestoreError::Length { name: "lookahead.slow".into(), expected: 3, got: 0 };
+    assert_eq!(make().restore(&short), Err(length));
+}
