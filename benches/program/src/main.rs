@@ -36,8 +36,7 @@ fn train(progress: Progress) -> Result<f64, Box<dyn Error>> {
         .progress(progress)
         .early_stopping(EarlyStopping::new().patience(5))
         .fit(&mut network, &train)?;
-    let mut metrics: [Box<dyn Metric<f32>>; 1] = [Box::new(Accuracy::new())];
-    let judged = evaluate(&network, &SoftmaxCrossEntropy::new(), &test, &mut metrics)?;
+    let judged = evaluate(&network, &SoftmaxCrossEntropy::new(), &test, [Accuracy::new()])?;
     Ok(judged.metric("accuracy").unwrap_or(f64::NAN))
 }
 

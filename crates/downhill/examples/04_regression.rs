@@ -73,7 +73,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .validate(&validation)
         .early_stopping(EarlyStopping::new().patience(20))
         .fit(&mut network, &train)?;
-    println!("after {} epochs {}; epoch {} is kept", history.epochs.len(), history.reason, history.kept_epoch);
+    println!("after {} epochs {}; epoch {} is kept", history.epochs.len(), history.reason, history.kept_epoch.unwrap_or(0));
 
     // Judged in grams, on penguins that nothing was learnt from.
     let model = Model { schema, input_scaler, mass_scaler, network };

@@ -125,8 +125,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for line in network.classify(plane.view())?.chunks(columns) {
         println!("{}", line.iter().map(|&class| if class == 0 { '.' } else { '#' }).collect::<String>());
     }
-    let mut metrics: [Box<dyn Metric<f32>>; 1] = [Box::new(Accuracy::new())];
-    let judged = evaluate(&network, &SoftmaxCrossEntropy::new(), &test, &mut metrics)?;
+    let judged = evaluate(&network, &SoftmaxCrossEntropy::new(), &test, [Accuracy::new()])?;
     println!("\ntest accuracy: {:.4}", judged.metric("accuracy").unwrap_or(f64::NAN));
     Ok(())
 }

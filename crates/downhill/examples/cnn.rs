@@ -43,8 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .fit(&mut network, &train)?;
     println!("\n{} after {} steps in {:.2} s", history.reason, history.steps, history.seconds);
 
-    let mut metrics: [Box<dyn Metric<f32>>; 1] = [Box::new(Accuracy::new())];
-    let judged = evaluate(&network, &SoftmaxCrossEntropy::new(), &test, &mut metrics)?;
+    let judged = evaluate(&network, &SoftmaxCrossEntropy::new(), &test, [Accuracy::new()])?;
     println!("test accuracy: {:.4}", judged.metric("accuracy").unwrap_or(f64::NAN));
     Ok(())
 }

@@ -139,7 +139,7 @@ fn inputs_that_do_not_fit_are_errors_before_the_first_step() {
     let mut fit = |data: &Dataset<f64>| {
         let mut trainer = Trainer::new(SoftmaxCrossEntropy::new(), Sgd::new(0.1)).batch_size(4);
         let error = trainer.fit(&mut network, data).unwrap_err();
-        assert!(matches!(error, TrainError::Shape(_)), "{error}");
+        assert!(matches!(error, TrainError::Shape { .. }), "{error}");
         assert_eq!(network.parameters(), before);
         error.to_string()
     };

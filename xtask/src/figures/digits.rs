@@ -55,8 +55,7 @@ fn run() -> Result<Vec<Epoch>> {
         .schedule(OneCycle::new(steps))
         .on_epoch(|end| {
             let judge = |data| {
-                let mut metrics: [Box<dyn Metric<f64>>; 1] = [Box::new(Accuracy::new())];
-                evaluate(end.network, &SoftmaxCrossEntropy::new(), data, &mut metrics)
+                evaluate(end.network, &SoftmaxCrossEntropy::new(), data, [Accuracy::new()])
             };
             if let (Ok(on_train), Ok(on_test)) = (judge(&train), judge(&test)) {
                 let accuracy = |judged: &downhill::train::Evaluation| judged.metric("accuracy").unwrap_or(f64::NAN);

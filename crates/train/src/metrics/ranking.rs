@@ -197,15 +197,30 @@ mod tests {
         metric.value()
     }
 
-    // The expected values are scikit-learn 1.7's.
+    // The expected values are those of scikit-learn 1.9.1.
     #[test]
     fn as_scikit_learn_with_ties() {
         let y = [0.1, 0.4, 0.4, 0.8, 0.8, 0.3, 0.4];
         let t = Target::Classes(&[0, 0, 1, 1, 0, 1, 1]);
         let logits = Meaning::of(Outputs::Logits);
-        assert!((of(RocAuc::new(), logits, &y, 1, t) - 0.625).abs() < 1e-15);
-        let expected = 0.25 * 0.5 + 0.5 * (3.0 / 5.0) + 0.25 * (4.0 / 6.0);
-        assert!((of(AveragePrecision::new(), logits, &y, 1, t) - expected).abs() < 1e-15);
+        assert!((of(RocAuc::new(), logits, &y, 1, t) - 0.5416666666666667).abs() < 1e-15);
+        assert!((of(AveragePrecision::new(), logits, &y, 1, t) - 0.5916666666666667).abs() < 1e-15);
+
+        let (batch, weights) = (Batch::new(&y, 7, [1]).unwrap(), [1.0, 2.0, 3.0, 0.5, 1.0, 2.0, 4.0]);
+        let (mut auc, mut precision) = (RocAuc::new(), AveragePrecision::new());
+        auc.update(batch, t, Some(&weights)).unwrap();
+        precision.update(batch, t, Some(&weights)).unwrap();
+        assert!((Metric::<f64>::value(&auc) - 0.4671052631578947).abs() < 1e-15);
+        assert!((Metric::<f64>::value(&precision) - 0.7038596491228071).abs() < 1e-15);
+    }
+
+    #[test]
+    fn several_classes_as_scikit_learn_each_against_the_rest() {
+        let y = [1.0, 2.0, 0.5, 0.2, 0.1, 0.4, 2.0, 1.0, 1.0, 0.0, 1.0, 3.0, 1.0, 1.0, 1.0, 0.3, 2.0, 0.1];
+        let t = Target::Classes(&[1, 0, 0, 2, 1, 2]);
+        let logits = Meaning::of(Outputs::ClassLogits);
+        assert!((of(RocAuc::new(), logits, &y, 3, t) - 0.7083333333333334).abs() < 1e-15);
+        assert!((of(AveragePrecision::new(), logits, &y, 3, t) - 0.6944444444444443).abs() < 1e-15);
     }
 
     #[test]
