@@ -36,10 +36,10 @@ pub fn read(mut reader: impl Read) -> Result<RawArray, DataError> {
     }
     read_plain(MultiGzDecoder::new(whole)).map_err(|error| match error {
         // What a decoder finds wrong is of these kinds; a failing disk is not.
-        DataError::Io { source }
-            if matches!(source.kind(), ErrorKind::InvalidInput | ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
+        DataError::Io { cause }
+            if matches!(cause.kind(), ErrorKind::InvalidInput | ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
         {
-            DataError::Gzip { source }
+            DataError::Gzip { cause }
         }
         other => other,
     })
