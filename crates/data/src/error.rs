@@ -376,7 +376,7 @@ pub enum DataError {
         /// Where the number stands.
         index: usize,
         /// The number.
-        value: f64,
+        value: String,
     },
     /// A file that a data set consists of is not there.
     #[error("`{}` is not there; {hint}", path.display())]

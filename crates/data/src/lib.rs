@@ -12,6 +12,8 @@ mod dataset;
 #[cfg(feature = "digits")]
 mod digits;
 mod error;
+#[cfg(feature = "serde")]
+mod exact;
 #[cfg(feature = "idx")]
 pub mod idx;
 mod input;

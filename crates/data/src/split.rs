@@ -370,6 +370,9 @@ mod tests {
             "a cross-validation needs 2 folds or more, so that there is something to train and to validate on, not 1"
         );
         assert!(message(whole.k_folds(6, Seed(1))).starts_with("the data set has 5 of the 6 examples"));
+        let many = format!("the data set has 5 of the {} examples", usize::MAX);
+        assert!(message(whole.k_folds(usize::MAX, Seed(1))).starts_with(&many));
+        assert!(message(whole.stratified_k_folds(usize::MAX, Seed(1))).starts_with("class 0 has 3 of the"));
         let numbers = Dataset::from_array(array![1.0, 2.0], array![1.0, 2.0]).unwrap();
         assert_eq!(
             message(numbers.stratified_split(0.5, Seed(1))),
