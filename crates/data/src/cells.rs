@@ -146,12 +146,10 @@ impl<'a> Reader<'a> {
             let end = self.rest.iter().position(ends).unwrap_or(self.rest.len());
             self.push(end, cell, out)?;
         }
-        let trimmed = out.get(start..).unwrap_or_default().trim();
-        if start + trimmed.len() < out.len() {
-            let trimmed = trimmed.to_owned();
-            out.truncate(start);
-            out.push_str(&trimmed);
-        }
+        out.truncate(out.trim_end().len().max(start));
+        let text = out.get(start..).unwrap_or_default();
+        let leading = text.len() - text.trim_start().len();
+        out.drain(start..start + leading);
         Ok(())
     }
 

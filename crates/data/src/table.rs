@@ -305,6 +305,8 @@ mod tests {
         assert_eq!(column(&odd, "size"), ["3", "two\nlines"]);
         let tabs = TableOptions::new().delimiter(b'\t').read("a\tb\tc\n\t \"x\ty\" \t\n".as_bytes()).unwrap();
         assert_eq!(["a", "b", "c"].map(|name| column(&tabs, name)[0]), ["", "x\ty", ""]);
+        let wide = table("a,b\n\u{a0} x\u{2003},\" \ny z\u{a0}\"\n");
+        assert_eq!(["a", "b"].map(|name| column(&wide, name)[0]), ["x", "y z"]);
         let spaces = TableOptions::new().delimiter(b' ').read("a b\n 1\n".as_bytes()).unwrap();
         assert_eq!(["a", "b"].map(|name| column(&spaces, name)[0]), ["", "1"]);
     }
