@@ -171,7 +171,7 @@ impl<'a> Reader<'a> {
         Err(DataError::NotText { line, cell, byte })
     }
 
-    /// Skips spaces, which a delimiter is not.
+    /// Skips spaces and tabs that are not the delimiter.
     fn skip_space(&mut self) {
         while let [b' ' | b'\t', rest @ ..] = self.rest
             && !self.rest.starts_with(&[self.delimiter])
