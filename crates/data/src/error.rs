@@ -6,7 +6,8 @@ use downhill_tensor::Shape;
 /// Why data can't be read, built or prepared.
 ///
 /// Every variant carries the values it speaks of and prints as a sentence that says what to do.
-/// Examples, features and classes are counted from 0, lines of a file from 1.
+/// Examples, features, classes and cells are counted from 0, lines of a file from 1.
+/// A message says all that its cause says, so that `source()` is always `None`: the cause is a field of the variant.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
@@ -182,6 +183,14 @@ pub enum DataError {
         /// The whole sentence.
         reason: String,
     },
+    /// An index lies beyond the last row of a table.
+    #[error("row {index} was asked for, but the table has {rows} rows, counted from 0")]
+    RowIndex {
+        /// The index.
+        index: usize,
+        /// How many rows there are.
+        rows: usize,
+    },
     /// A category that was not there when the encoding was learnt.
     #[error("`{value}` is none of the known categories ({})", listed(known))]
     UnknownCategory {
@@ -214,19 +223,31 @@ pub enum DataError {
         /// How many rows the table has.
         rows: usize,
     },
+    /// A rule for missing or unseen values that a column can't follow.
+    #[error("column `{column}` {reason}")]
+    Rule {
+        /// The column.
+        column: String,
+        /// The rest of the sentence.
+        reason: String,
+    },
     /// A cell is empty or holds a marker of a missing value.
-    #[error(
-        "the value of column `{column}` is missing{}; \
-         leave such rows out with `Missing::Drop` or fill the gaps with `Missing::Fill`", on(*line)
-    )]
+    #[error("the value of column `{column}` is missing{}{}; {advice}", on(*line), shown(text))]
     MissingValue {
-        /// The line of the file, where the row came from one.
+        /// The line of the file, if the row came from one.
         line: Option<u64>,
         /// The column.
         column: String,
+        /// What the cell holds.
+        text: String,
+        /// What to do.
+        advice: &'static str,
     },
     /// A column has not one value from which the missing ones could be filled.
-    #[error("column `{column}` has no value at all, so its gaps can't be filled; leave the column out")]
+    #[error(
+        "column `{column}` has no value at all, so its gaps can't be filled with one of its own; \
+         fill them with `Missing::Constant`, or leave the column out"
+    )]
     NothingToFill {
         /// The column.
         column: String,
@@ -237,7 +258,7 @@ pub enum DataError {
          correct it, list it as a marker of missing values, or read the column as categorical", on(*line)
     )]
     NotNumber {
-        /// The line of the file, where the row came from one.
+        /// The line of the file, if the row came from one.
         line: Option<u64>,
         /// The column.
         column: String,
@@ -247,14 +268,14 @@ pub enum DataError {
         kind: &'static str,
     },
     /// A cell can't be encoded.
-    #[error("column `{column}`{}: {source}", on(*line))]
+    #[error("column `{column}`{}: {cause}", on(*line))]
     Cell {
-        /// The line of the file, where the row came from one.
+        /// The line of the file, if the row came from one.
         line: Option<u64>,
         /// The column.
         column: String,
         /// What is wrong with it.
-        source: Box<DataError>,
+        cause: Box<DataError>,
     },
     /// A row has more or fewer cells than the first.
     #[error("line {line} holds {got} instead of {expected} cells; check its delimiters and quotes")]
@@ -262,17 +283,64 @@ pub enum DataError {
         /// The line of the file.
         line: u64,
         /// How many cells it should have.
-        expected: u64,
+        expected: usize,
         /// How many it has.
-        got: u64,
+        got: usize,
     },
-    /// A cell is not text in UTF-8.
-    #[error("cell {cell} of line {line} is not UTF-8; save the file in that encoding")]
-    NotUtf8 {
+    /// A cell begins with a quote, and the file ends before another.
+    #[error(
+        "the quote that opens cell {cell} of line {line} (`\"{text}`) is never closed; \
+         close it, or if it is part of the text, put the cell in quotes and write the quote twice"
+    )]
+    OpenQuote {
         /// The line of the file.
         line: u64,
-        /// The cell, counted from 0.
+        /// The cell.
         cell: usize,
+        /// How the text after the quote begins.
+        text: String,
+    },
+    /// A quoted cell goes on after its closing quote.
+    #[error(
+        "cell {cell} of line {line} is quoted, but `{text}` follows its closing quote{}; \
+         close quotes that were left open, and write a quote within quotes twice", closing(*line, *closed)
+    )]
+    AfterQuote {
+        /// The line of the file that the cell begins on.
+        line: u64,
+        /// The cell.
+        cell: usize,
+        /// The line with the closing quote.
+        closed: u64,
+        /// How the text after the closing quote begins.
+        text: String,
+    },
+    /// A table of one column has a blank line between its rows.
+    #[error(
+        "line {line} is blank, which in a table of one column is either an empty cell or nothing; \
+         write `\"\"` for an empty cell, or take the line out"
+    )]
+    BlankLine {
+        /// The line of the file.
+        line: u64,
+    },
+    /// A cell is not text in UTF-8.
+    #[error("cell {cell} of line {line} {}; save the file as text in UTF-8", not_text(*byte))]
+    NotText {
+        /// The line of the file.
+        line: u64,
+        /// The cell.
+        cell: usize,
+        /// The first byte that can't be there.
+        byte: u8,
+    },
+    /// A character that can't separate the cells of a table.
+    #[error(
+        "the byte {delimiter:#04x} can't separate cells; take an ASCII character that is not a quote or a line break"
+    )]
+    Delimiter {
+        /// The character.
+        delimiter: u8,
     },
     /// A file does not start as its format does.
     #[error("this is not {format} data: it starts with {found}")]
@@ -321,10 +389,10 @@ pub enum DataError {
         expected: usize,
     },
     /// Compressed data are damaged.
-    #[error("the gzip data are damaged: {source}; fetch the file anew")]
+    #[error("the gzip data are damaged: {cause}; fetch the file anew")]
     Gzip {
         /// What the decoder says.
-        source: io::Error,
+        cause: io::Error,
     },
     /// Numbers of a file can't be labels.
     #[error("element {index} is {value}, but labels are whole numbers from 0 to {}", u32::MAX)]
@@ -332,7 +400,7 @@ pub enum DataError {
         /// Where the number stands.
         index: usize,
         /// The number.
-        value: f64,
+        value: String,
     },
     /// A file that a data set consists of is not there.
     #[error("`{}` is not there; {hint}", path.display())]
@@ -343,19 +411,18 @@ pub enum DataError {
         hint: &'static str,
     },
     /// The system can't read.
-    #[error("reading failed: {source}")]
+    #[error("reading failed: {cause}")]
     Io {
         /// What the system says.
-        #[from]
-        source: io::Error,
+        cause: io::Error,
     },
     /// One of the above, in a file.
-    #[error("`{}`: {source}", path.display())]
+    #[error("`{}`: {cause}", path.display())]
     File {
         /// The file.
         path: PathBuf,
         /// What went wrong there.
-        source: Box<DataError>,
+        cause: Box<DataError>,
     },
 }
 
@@ -363,7 +430,13 @@ impl DataError {
     /// The same error, said to have happened in the file `path`.
     #[must_use]
     pub fn in_file(self, path: impl Into<PathBuf>) -> Self {
-        Self::File { path: path.into(), source: Box::new(self) }
+        Self::File { path: path.into(), cause: Box::new(self) }
+    }
+}
+
+impl From<io::Error> for DataError {
+    fn from(cause: io::Error) -> Self {
+        Self::Io { cause }
     }
 }
 
@@ -381,9 +454,47 @@ fn on(line: Option<u64>) -> String {
     line.map_or_else(String::new, |line| format!(" on line {line}"))
 }
 
+/// What a cell holds, if it holds anything.
+fn shown(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!(" (`{text}`)") }
+}
+
+fn closing(line: u64, closed: u64) -> String {
+    if line == closed { String::new() } else { format!(" on line {closed}") }
+}
+
+fn not_text(byte: u8) -> String {
+    match byte {
+        0 => "holds a NUL byte, as binary files and UTF-16 do".into(),
+        _ => format!("is not UTF-8 (the byte {byte:#04x} can't be there)"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::error::Error;
+
+    #[test]
+    fn a_message_says_its_cause_once() {
+        let system = || io::Error::other("the disk is on fire");
+        let category = DataError::UnknownCategory { value: "x".into(), known: vec!["y".into()] };
+        let errors = [
+            DataError::from(system()),
+            DataError::Gzip { cause: system() },
+            DataError::from(system()).in_file("digits.gz"),
+            DataError::Cell { line: Some(3), column: "island".into(), cause: Box::new(category) },
+        ];
+        for (error, cause) in errors.into_iter().zip(["on fire", "on fire", "on fire", "`x` is none of"]) {
+            let mut chain = error.to_string();
+            let mut source = error.source();
+            while let Some(error) = source {
+                chain += &format!(": {error}");
+                source = error.source();
+            }
+            assert_eq!(chain.matches(cause).count(), 1, "{chain}");
+        }
+    }
 
     #[test]
     fn long_lists_are_cut() {

@@ -25,7 +25,8 @@ const FORMAT: &str = "IDX";
 /// ```
 ///
 /// # Errors
-/// Where the reader fails, or the data are cut short, damaged, followed by others or no IDX at all.
+/// Returns an error if the reader fails, or the data are cut short, damaged, followed by others or no IDX at all.
+/// A gzip file may have several members, which are read as one.
 /// Memory is used for what is there, not for what a header promises.
 pub fn read(mut reader: impl Read) -> Result<RawArray, DataError> {
     let mut start = [0; 2];
@@ -36,10 +37,10 @@ pub fn read(mut reader: impl Read) -> Result<RawArray, DataError> {
     }
     read_plain(MultiGzDecoder::new(whole)).map_err(|error| match error {
         // What a decoder finds wrong is of these kinds; a failing disk is not.
-        DataError::Io { source }
-            if matches!(source.kind(), ErrorKind::InvalidInput | ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
+        DataError::Io { cause }
+            if matches!(cause.kind(), ErrorKind::InvalidInput | ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
         {
-            DataError::Gzip { source }
+            DataError::Gzip { cause }
         }
         other => other,
     })
@@ -197,9 +198,24 @@ mod tests {
             }
         }
         assert!(noticed > 6 * whole.len(), "{noticed} of {}", 8 * whole.len());
-        let mut followed = whole.clone();
-        followed.extend(b"rubbish");
-        assert!(read(&followed[..]).is_err());
+    }
+
+    #[test]
+    fn gzip_members_are_read_as_one_and_nothing_may_follow_them() {
+        let plain = file(0x08, &[6], &[1, 2, 3, 4, 5, 6]);
+        let expected = read(&plain[..]).unwrap();
+        for cut in [0, 3, 9, plain.len()] {
+            let (first, second) = plain.split_at(cut);
+            assert_eq!(read(&[gzip(first), gzip(second)].concat()[..]).unwrap(), expected);
+        }
+        assert!(message(&[gzip(&plain), gzip(&[7])].concat()).contains("but more follow"));
+        for byte in [0, b'r', 0x1f] {
+            for length in 1..30 {
+                let followed = [gzip(&plain), vec![byte; length]].concat();
+                let message = message(&followed);
+                assert!(message.starts_with("the gzip data are damaged: "), "{length} times {byte}: {message}");
+            }
+        }
     }
 
     #[test]

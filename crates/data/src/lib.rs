@@ -4,10 +4,16 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod batches;
+#[cfg(feature = "csv")]
+mod cells;
+#[cfg(feature = "csv")]
+mod column;
 mod dataset;
 #[cfg(feature = "digits")]
 mod digits;
 mod error;
+#[cfg(feature = "serde")]
+mod exact;
 #[cfg(feature = "idx")]
 pub mod idx;
 mod input;
@@ -28,6 +34,8 @@ mod table;
 mod targets;
 
 pub use batches::{Batches, MiniBatch};
+#[cfg(feature = "csv")]
+pub use column::{Column, Missing, Unseen};
 pub use dataset::Dataset;
 #[cfg(feature = "digits")]
 pub use digits::digits;
@@ -40,7 +48,7 @@ pub use one_hot::{OneHot, one_hot};
 pub use raw_array::{Elements, RawArray};
 pub use scaler::Scaler;
 #[cfg(feature = "csv")]
-pub use schema::{Columns, Missing, Schema};
+pub use schema::{Columns, DroppedRow, Schema};
 pub use split::{Fold, Folds};
 pub use standard_scaler::StandardScaler;
 #[cfg(feature = "csv")]

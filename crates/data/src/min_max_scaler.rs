@@ -4,8 +4,9 @@ use ndarray::ArrayView2;
 use crate::scaler::check_rows;
 use crate::{DataError, Scaler};
 
-/// Maps each feature's range to [low, high], [0, 1] by default: x′ = low + (high − low) (x − min) / (max − min).
+/// Maps each feature's range to [low, high], [0, 1] by default: x′ = low (1 − u) + high u, u = (x − min) / (max − min).
 ///
+/// The ends are exact, there and back: min becomes low and max becomes high.
 /// Values beyond the fitted range land beyond [low, high]; they are not cut off.
 /// A constant feature has the range 1, and so becomes `low`, not NaN, as in scikit-learn.
 ///
@@ -22,7 +23,9 @@ use crate::{DataError, Scaler};
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MinMaxScaler {
+    #[cfg_attr(feature = "serde", serde(with = "crate::exact"))]
     low: f64,
+    #[cfg_attr(feature = "serde", serde(with = "crate::exact"))]
     high: f64,
     features: Vec<Feature>,
 }
@@ -30,8 +33,10 @@ pub struct MinMaxScaler {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Feature {
+    #[cfg_attr(feature = "serde", serde(with = "crate::exact"))]
     min: f64,
-    range: f64,
+    #[cfg_attr(feature = "serde", serde(with = "crate::exact"))]
+    max: f64,
 }
 
 impl MinMaxScaler {
@@ -71,7 +76,7 @@ impl MinMaxScaler {
 
     /// The range of each feature, 1 where it is constant.
     pub fn ranges(&self) -> impl ExactSizeIterator<Item = f64> {
-        self.features.iter().map(|feature| feature.range)
+        self.features.iter().map(Feature::range)
     }
 }
 
@@ -81,13 +86,30 @@ impl Feature {
         for x in column {
             (min, max) = (min.min(x.to_f64()), max.max(x.to_f64()));
         }
-        let range = max - min;
-        if !range.is_finite() {
+        if !(max - min).is_finite() {
             let reason = format!("feature {index} has a range that overflows; divide the column by a constant first");
             return Err(DataError::Scaler { reason });
         }
-        Ok(Self { min, range: if range == 0.0 { 1.0 } else { range } })
+        Ok(Self { min, max })
     }
+
+    fn range(&self) -> f64 {
+        if self.max > self.min { self.max - self.min } else { 1.0 }
+    }
+
+    fn scale(&self, low: f64, high: f64, x: f64) -> f64 {
+        between(low, high, (x - self.min) / self.range())
+    }
+
+    fn unscale(&self, low: f64, high: f64, x: f64) -> f64 {
+        let unit = (x - low) / (high - low);
+        if self.max > self.min { between(self.min, self.max, unit) } else { self.min + unit }
+    }
+}
+
+/// From `start` at 0 to `end` at 1, both exactly.
+fn between(start: f64, end: f64, unit: f64) -> f64 {
+    start * (1.0 - unit) + end * unit
 }
 
 impl Scaler for MinMaxScaler {
@@ -96,13 +118,11 @@ impl Scaler for MinMaxScaler {
     }
 
     fn scale(&self, feature: usize, x: f64) -> f64 {
-        let unit = |feature: &Feature| (x - feature.min) / feature.range;
-        self.features.get(feature).map_or(f64::NAN, |feature| self.low + (self.high - self.low) * unit(feature))
+        self.features.get(feature).map_or(f64::NAN, |feature| feature.scale(self.low, self.high, x))
     }
 
     fn unscale(&self, feature: usize, x: f64) -> f64 {
-        let unit = (x - self.low) / (self.high - self.low);
-        self.features.get(feature).map_or(f64::NAN, |feature| feature.min + feature.range * unit)
+        self.features.get(feature).map_or(f64::NAN, |feature| feature.unscale(self.low, self.high, x))
     }
 }
 

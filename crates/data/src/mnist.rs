@@ -20,22 +20,28 @@ use crate::{DataError, Dataset, Elements, RawArray, Targets, idx};
 /// ```
 ///
 /// # Errors
-/// Where a file is missing, damaged, or does not belong to the others.
+/// Returns an error if a file is missing, damaged, or does not belong to the others.
 pub fn mnist<T: Scalar>(folder: impl AsRef<Path>) -> Result<(Dataset<T>, Dataset<T>), DataError> {
     let folder = folder.as_ref();
-    let (train_pixels, train_labels) = part(folder, "train")?;
-    let (test_pixels, test_labels) = part(folder, "t10k")?;
+    let (train_pixels, train_labels) = part(folder, TRAIN)?;
+    let (test_pixels, test_labels) = part(folder, TEST)?;
     let classes = train_labels.iter().chain(&test_labels).max().map_or(0, |&label| label as usize + 1);
-    let dataset = |pixels: ArrayD<T>, labels| {
-        let images = Dataset::from_array(pixels, Targets::classes(labels, classes))?;
-        let pixels = images.input_shape().len();
-        images.reshape([pixels])?.map_inputs(|x| x / T::of(255.0))
+    let dataset = |name: &str, pixels: ArrayD<T>, labels| {
+        let images = || {
+            let images = Dataset::from_array(pixels, Targets::classes(labels, classes))?;
+            let pixels = images.input_shape().len();
+            images.reshape([pixels])?.map_inputs(|x| x / T::of(255.0))
+        };
+        images().map_err(|error: DataError| error.in_file(folder.join(format!("{name}-*"))))
     };
-    let datasets = || Ok((dataset(train_pixels, train_labels)?, dataset(test_pixels, test_labels)?));
-    datasets().map_err(|error: DataError| error.in_file(folder))
+    Ok((dataset(TRAIN, train_pixels, train_labels)?, dataset(TEST, test_pixels, test_labels)?))
 }
 
-/// The images and the labels of `train` or `t10k`.
+/// How the names of the files begin.
+const TRAIN: &str = "train";
+const TEST: &str = "t10k";
+
+/// The images and the labels of one part.
 fn part<T: Scalar>(folder: &Path, name: &str) -> Result<(ArrayD<T>, Vec<u32>), DataError> {
     let (path, images) = read(folder, &format!("{name}-images-idx3-ubyte"))?;
     if !matches!(images.elements(), Elements::U8(_)) {
@@ -123,7 +129,7 @@ mod tests {
         fs::write(folder.path().join("t10k-labels-idx1-ubyte"), idx_bytes(&[2], &[1, 1])).unwrap();
         let message = mnist::<f32>(folder.path()).unwrap_err().to_string();
         assert!(
-            message.contains("`: 2 targets were given, but 1 examples with targets of shape scalar ask for 1"),
+            message.contains("t10k-*`: 2 targets were given, but 1 examples with targets of shape scalar ask for 1"),
             "{message}"
         );
         let mut shorts = idx_bytes(&[1, 1, 1], &[0, 1]);

@@ -249,6 +249,20 @@ mod tests {
     }
 
     #[test]
+    fn fortran_order_is_turned_round_in_both_byte_orders() {
+        let numbers = [1i16, 4, 2, 5, 3, 6];
+        for (descr, data) in
+            [("<i2", numbers.map(i16::to_le_bytes).concat()), (">i2", numbers.map(i16::to_be_bytes).concat())]
+        {
+            let header = format!("{{'descr': '{descr}', 'fortran_order': True, 'shape': (2, 3), }}");
+            let array = read(&file(&header, &data)[..]).unwrap();
+            assert_eq!(array.elements(), &Elements::I16(vec![1, 2, 3, 4, 5, 6]));
+            let followed = read(&file(&header, &[data, vec![0]].concat())[..]).unwrap_err().to_string();
+            assert!(followed.contains("speaks of 12 bytes of data, but more follow"), "{followed}");
+        }
+    }
+
+    #[test]
     fn headers_may_be_written_otherwise() {
         let text = "{\"shape\":(1L,2L),\"descr\":\"|u1\",\"fortran_order\":False}\n";
         for version in [2u8, 3] {
@@ -278,6 +292,20 @@ mod tests {
             (of("<f4", "(1,)", &[0; 5]), "speaks of 4 bytes of data, but more follow"),
             (of("<c8", "(1,)", &[0; 8]), "elements of type `<c8`, but only u1, i1, i2, i4, i8, f4 and f8 are read"),
             (of("=f4", "(1,)", &[0; 4]), "elements of type `=f4`"),
+            (
+                of("|O", "(1,)", b"\x80\x04K\x01."),
+                "elements of type `|O`, but only u1, i1, i2, i4, i8, f4 and f8 are read",
+            ),
+            (of("|b1", "(1,)", &[1]), "elements of type `|b1`"),
+            (of("<U5", "(1,)", &[0; 20]), "elements of type `<U5`"),
+            (of("|S3", "(1,)", b"abc"), "elements of type `|S3`"),
+            (of("<f2", "(1,)", &[0; 2]), "elements of type `<f2`"),
+            (of("<M8[ns]", "(1,)", &[0; 8]), "elements of type `<M8[ns]`"),
+            (of("<f4", "(4611686018427387904,)", &[]), "which no memory can hold"),
+            (
+                of("|u1", "(4611686018427387904,)", &[1]),
+                "speaks of 4611686018427387904 bytes of data, but only 1 follow",
+            ),
             (of("é", "(1,)", &[0; 4]), "elements of type `é`"),
             (of("", "(1,)", &[0; 4]), "elements of type ``"),
             (file("{'descr': [('x', '<f4')], 'shape': (1,)}", &[]), "elements of type with named fields"),

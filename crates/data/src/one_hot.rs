@@ -50,9 +50,17 @@ pub fn one_hot<T: Scalar>(labels: &[u32], classes: usize) -> Result<Array2<T>, D
 /// # Ok::<(), downhill_data::DataError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(transparent))]
 pub struct OneHot {
     categories: Vec<String>,
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for OneHot {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let categories = Vec::<String>::deserialize(deserializer)?;
+        Self::with_categories(categories).map_err(serde::de::Error::custom)
+    }
 }
 
 impl OneHot {
@@ -108,10 +116,15 @@ impl OneHot {
     /// # Errors
     /// Where the category is unknown.
     pub fn index(&self, value: &str) -> Result<usize, DataError> {
-        self.categories
-            .iter()
-            .position(|category| category == value)
-            .ok_or_else(|| DataError::UnknownCategory { value: value.to_owned(), known: self.categories.clone() })
+        self.position(value).ok_or_else(|| self.unknown(value))
+    }
+
+    pub(crate) fn position(&self, value: &str) -> Option<usize> {
+        self.categories.iter().position(|category| category == value)
+    }
+
+    pub(crate) fn unknown(&self, value: &str) -> DataError {
+        DataError::UnknownCategory { value: value.to_owned(), known: self.categories.clone() }
     }
 
     /// The row of a category.

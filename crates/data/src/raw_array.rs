@@ -68,14 +68,17 @@ impl RawArray {
     /// The elements as labels, which are classes counted from 0.
     ///
     /// # Errors
-    /// Where one is negative, not whole or beyond `u32`.
+    /// Returns an error if one is negative, not whole or beyond `u32`.
     #[expect(clippy::unnecessary_cast, reason = "one body for all element types, `f64` among them")]
     pub fn to_labels(&self) -> Result<Vec<u32>, DataError> {
-        let label = |(index, value): (usize, f64)| {
-            let label = value as u32;
-            if f64::from(label) == value { Ok(label) } else { Err(DataError::NotLabel { index, value }) }
-        };
-        with_elements!(&self.elements, vec => vec.iter().map(|&x| x as f64).enumerate().map(label).collect())
+        // Numbers beyond 2⁵³ are rounded here, but not to labels.
+        let label = |x: f64| Some(x as u32).filter(|&label| f64::from(label) == x);
+        with_elements!(&self.elements, vec => {
+            let labels = vec.iter().enumerate().map(|(index, &x)| {
+                label(x as f64).ok_or_else(|| DataError::NotLabel { index, value: x.to_string() })
+            });
+            labels.collect()
+        })
     }
 }
 
@@ -195,5 +198,13 @@ mod tests {
         assert!(message(Elements::F64(vec![0.5, 1.0])).starts_with("element 0 is 0.5"));
         assert!(message(Elements::F64(vec![1.0, f64::NAN])).starts_with("element 1 is NaN"));
         assert!(message(Elements::I64(vec![1, 4_294_967_296])).starts_with("element 1 is 4294967296"));
+        assert!(message(Elements::I64(vec![i64::MIN, 1])).starts_with("element 0 is -9223372036854775808"));
+    }
+
+    #[test]
+    fn whole_numbers_become_the_nearest_ones() {
+        let array = RawArray { shape: vec![2], elements: Elements::I64(vec![9_007_199_254_740_993, 16_777_217]) };
+        assert_eq!(array.to_array::<f64>(), ndarray::array![9_007_199_254_740_992.0, 16_777_217.0].into_dyn());
+        assert_eq!(array.to_array::<f32>(), ndarray::array![9_007_199_254_740_992.0, 16_777_216.0].into_dyn());
     }
 }

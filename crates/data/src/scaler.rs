@@ -8,7 +8,7 @@ use crate::DataError;
 /// An invertible change of units, learnt for each feature.
 ///
 /// Fit it to the training examples alone and apply it to all that the model will see.
-/// A scaler of one's own is the three required methods.
+/// To write another scaler, implement the three required methods.
 pub trait Scaler: Debug {
     /// How many features the scaler was fitted to.
     fn features(&self) -> usize;
@@ -19,13 +19,13 @@ pub trait Scaler: Debug {
     /// The inverse of [`scale`](Self::scale).
     fn unscale(&self, feature: usize, x: f64) -> f64;
 
-    /// Scales rows in place.
+    /// Scales rows in place. What is infinite or not a number is so afterwards.
     ///
     /// # Shapes
     /// `rows`: (examples, features).
     ///
     /// # Errors
-    /// Where there are more or fewer columns than features.
+    /// Returns an error if there are more or fewer columns than features.
     fn transform<T: Scalar>(&self, rows: ArrayViewMut2<'_, T>) -> Result<(), DataError> {
         each(self.features(), rows, |feature, x| self.scale(feature, x))
     }
@@ -36,7 +36,7 @@ pub trait Scaler: Debug {
     /// `rows`: (examples, features).
     ///
     /// # Errors
-    /// Where there are more or fewer columns than features.
+    /// Returns an error if there are more or fewer columns than features.
     fn inverse<T: Scalar>(&self, rows: ArrayViewMut2<'_, T>) -> Result<(), DataError> {
         each(self.features(), rows, |feature, x| self.unscale(feature, x))
     }

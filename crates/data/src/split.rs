@@ -6,19 +6,20 @@ use downhill_tensor::{Scalar, Seed};
 use crate::permutation::{Purpose, permute};
 use crate::{DataError, Dataset};
 
-/// The two parts of one round of cross-validation.
+/// The two parts of one round of cross-validation, of a [`Dataset`] or of a `Table`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Fold<T> {
+pub struct Fold<D> {
     /// All examples but those of this fold.
-    pub train: Dataset<T>,
+    pub train: D,
     /// The examples of this fold.
-    pub validation: Dataset<T>,
+    pub validation: D,
 }
 
 /// The rounds of a cross-validation, made one at a time.
 #[derive(Clone, Debug)]
-pub struct Folds<'a, T> {
-    dataset: &'a Dataset<T>,
+pub struct Folds<'a, D> {
+    whole: &'a D,
+    gather: fn(&D, &[usize]) -> D,
     folds: Vec<Vec<usize>>,
     rest: Range<usize>,
 }
@@ -39,13 +40,10 @@ impl<T: Scalar> Dataset<T> {
     /// ```
     ///
     /// # Errors
-    /// Where the fraction does not lie between 0 and 1, or there are fewer than two examples.
+    /// Returns an error if the fraction does not lie between 0 and 1, or there are fewer than two examples.
     pub fn split(&self, fraction: f64, seed: Seed) -> Result<(Self, Self), DataError> {
-        check_fraction(fraction)?;
-        self.check_enough(2)?;
-        let order = self.random_order(seed, Purpose::Split);
-        let (first, second) = order.split_at(share(fraction, order.len()));
-        Ok((self.gather(first), self.gather(second)))
+        let (first, second) = halves(WHOLE, self.len(), fraction, seed)?;
+        Ok((self.gather(&first), self.gather(&second)))
     }
 
     /// Two random parts in which every class keeps its share: the first holds `fraction` of each class,
@@ -54,25 +52,13 @@ impl<T: Scalar> Dataset<T> {
     /// The parts may differ in size from those of [`split`](Self::split) by what rounding adds up to.
     ///
     /// # Errors
-    /// As for [`split`](Self::split); where there is not one class for each example;
-    /// and where a class that occurs has a single example.
+    /// As for [`split`](Self::split); and if there is not one class for each example,
+    /// or a class that occurs has a single example.
     pub fn stratified_split(&self, fraction: f64, seed: Seed) -> Result<(Self, Self), DataError> {
         check_fraction(fraction)?;
-        let mut wanted = self.class_counts("a stratified split", 2)?;
-        for count in wanted.values_mut() {
-            *count = share(fraction, *count);
-        }
         let (labels, _) = self.sole_labels("a stratified split")?;
-        let (first, second): (Vec<usize>, Vec<usize>) =
-            self.random_order(seed, Purpose::Split).into_iter().partition(|&index| {
-                match labels.get(index).and_then(|label| wanted.get_mut(label)) {
-                    Some(left) if *left > 0 => {
-                        *left -= 1;
-                        true
-                    }
-                    _ => false,
-                }
-            });
+        let strata = Strata { labels, name: &|label| self.named_class(label) };
+        let (first, second) = stratified_halves(strata, fraction, seed)?;
         Ok((self.gather(&first), self.gather(&second)))
     }
 
@@ -81,13 +67,9 @@ impl<T: Scalar> Dataset<T> {
     /// Folds are random and their sizes differ by one at most.
     ///
     /// # Errors
-    /// Where there are fewer than two folds, or fewer examples than folds.
-    pub fn k_folds(&self, count: usize, seed: Seed) -> Result<Folds<'_, T>, DataError> {
-        check_folds(count)?;
-        self.check_enough(count)?;
-        let order = self.random_order(seed, Purpose::Folds);
-        let folds = (0..count).map(|fold| order.iter().copied().skip(fold).step_by(count).collect()).collect();
-        Ok(Folds { dataset: self, folds, rest: 0..count })
+    /// Returns an error if there are fewer than two folds, or fewer examples than folds.
+    pub fn k_folds(&self, count: usize, seed: Seed) -> Result<Folds<'_, Self>, DataError> {
+        Ok(Folds::new(self, Self::gather, folds(WHOLE, self.len(), count, seed)?))
     }
 
     /// The rounds of a `count`-fold cross-validation in which every class keeps its share.
@@ -95,66 +77,41 @@ impl<T: Scalar> Dataset<T> {
     /// The examples of a class, and those of all classes, are spread over the folds so that counts differ by one at most.
     ///
     /// # Errors
-    /// As for [`k_folds`](Self::k_folds); where there is not one class for each example;
-    /// and where a class that occurs has fewer examples than there are folds.
-    pub fn stratified_k_folds(&self, count: usize, seed: Seed) -> Result<Folds<'_, T>, DataError> {
+    /// As for [`k_folds`](Self::k_folds); and if there is not one class for each example,
+    /// or a class that occurs has fewer examples than there are folds.
+    pub fn stratified_k_folds(&self, count: usize, seed: Seed) -> Result<Folds<'_, Self>, DataError> {
         check_folds(count)?;
-        // Each class is dealt to the folds in turn, starting where the class before it ends.
-        let mut turns = self.class_counts("a stratified cross-validation", count)?;
-        let mut dealt = 0;
-        for turn in turns.values_mut() {
-            dealt += std::mem::replace(turn, dealt);
-        }
         let (labels, _) = self.sole_labels("a stratified cross-validation")?;
-        let mut folds = vec![Vec::new(); count];
-        for index in self.random_order(seed, Purpose::Folds) {
-            if let Some(turn) = labels.get(index).and_then(|label| turns.get_mut(label)) {
-                folds.get_mut(*turn % count).into_iter().for_each(|fold| fold.push(index));
-                *turn += 1;
-            }
-        }
-        Ok(Folds { dataset: self, folds, rest: 0..count })
+        let strata = Strata { labels, name: &|label| self.named_class(label) };
+        Ok(Folds::new(self, Self::gather, stratified_folds(strata, count, seed)?))
     }
 
-    fn random_order(&self, seed: Seed, purpose: Purpose) -> Vec<usize> {
-        let mut order = vec![0; self.len()];
-        permute(&mut order, &mut seed.stream(purpose as u64));
-        order
-    }
-
-    fn check_enough(&self, needed: usize) -> Result<(), DataError> {
-        if self.len() < needed {
-            return Err(DataError::TooFew { what: "the data set".into(), examples: self.len(), needed });
-        }
-        Ok(())
-    }
-
-    /// How many examples each class has, of those that occur; each must have as many as needed.
-    fn class_counts(&self, operation: &'static str, needed: usize) -> Result<BTreeMap<u32, usize>, DataError> {
-        let mut counts = BTreeMap::new();
-        for &label in self.sole_labels(operation)?.0 {
-            *counts.entry(label).or_insert(0) += 1;
-        }
-        for (&label, &examples) in &counts {
-            if examples < needed {
-                let name = self.class_names().get(label as usize);
-                let name = name.map_or_else(String::new, |name| format!(" (`{name}`)"));
-                return Err(DataError::TooFew { what: format!("class {label}{name}"), examples, needed });
-            }
-        }
-        Ok(counts)
+    fn named_class(&self, label: u32) -> String {
+        let name = self.class_names().get(label as usize);
+        format!("class {label}{}", name.map_or_else(String::new, |name| format!(" (`{name}`)")))
     }
 }
 
-impl<T: Scalar> Iterator for Folds<'_, T> {
-    type Item = Fold<T>;
+/// What a data set is called in an error.
+const WHOLE: &str = "the data set";
 
-    fn next(&mut self) -> Option<Fold<T>> {
+impl<'a, D> Folds<'a, D> {
+    /// Each fold as the indices of its examples in `whole`; `gather` makes a part of indices.
+    pub(crate) fn new(whole: &'a D, gather: fn(&D, &[usize]) -> D, folds: Vec<Vec<usize>>) -> Self {
+        let rest = 0..folds.len();
+        Self { whole, gather, folds, rest }
+    }
+}
+
+impl<D> Iterator for Folds<'_, D> {
+    type Item = Fold<D>;
+
+    fn next(&mut self) -> Option<Fold<D>> {
         let current = self.rest.next()?;
         let others = self.folds.iter().enumerate().filter(|&(fold, _)| fold != current);
         let train: Vec<usize> = others.flat_map(|(_, indices)| indices).copied().collect();
         let validation = self.folds.get(current)?;
-        Some(Fold { train: self.dataset.gather(&train), validation: self.dataset.gather(validation) })
+        Some(Fold { train: (self.gather)(self.whole, &train), validation: (self.gather)(self.whole, validation) })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -162,11 +119,107 @@ impl<T: Scalar> Iterator for Folds<'_, T> {
     }
 }
 
-impl<T: Scalar> ExactSizeIterator for Folds<'_, T> {}
+impl<D> ExactSizeIterator for Folds<'_, D> {}
+
+/// The class of each example, and what a class is called in an error.
+#[derive(Clone, Copy)]
+pub(crate) struct Strata<'a> {
+    pub(crate) labels: &'a [u32],
+    pub(crate) name: &'a dyn Fn(u32) -> String,
+}
+
+impl Strata<'_> {
+    /// How many examples each class has, of those that occur; each must have as many as needed.
+    fn counts(&self, needed: usize) -> Result<BTreeMap<u32, usize>, DataError> {
+        let mut counts = BTreeMap::new();
+        for &label in self.labels {
+            *counts.entry(label).or_insert(0) += 1;
+        }
+        match counts.iter().find(|&(_, &examples)| examples < needed) {
+            Some((&label, &examples)) => Err(DataError::TooFew { what: (self.name)(label), examples, needed }),
+            None => Ok(counts),
+        }
+    }
+}
+
+/// The two parts of a random split of `examples`, of which an error speaks as `what`.
+pub(crate) fn halves(
+    what: &str,
+    examples: usize,
+    fraction: f64,
+    seed: Seed,
+) -> Result<(Vec<usize>, Vec<usize>), DataError> {
+    check_fraction(fraction)?;
+    check_enough(what, examples, 2)?;
+    let mut first = random_order(examples, seed, Purpose::Split);
+    let second = first.split_off(share(fraction, examples));
+    Ok((first, second))
+}
+
+/// The two parts of a random split in which every class keeps its share.
+pub(crate) fn stratified_halves(
+    strata: Strata<'_>,
+    fraction: f64,
+    seed: Seed,
+) -> Result<(Vec<usize>, Vec<usize>), DataError> {
+    check_fraction(fraction)?;
+    let mut wanted = strata.counts(2)?;
+    for count in wanted.values_mut() {
+        *count = share(fraction, *count);
+    }
+    let order = random_order(strata.labels.len(), seed, Purpose::Split);
+    Ok(order.into_iter().partition(|&index| match strata.labels.get(index).and_then(|label| wanted.get_mut(label)) {
+        Some(left) if *left > 0 => {
+            *left -= 1;
+            true
+        }
+        _ => false,
+    }))
+}
+
+/// The random folds of `examples`, of which an error speaks as `what`.
+pub(crate) fn folds(what: &str, examples: usize, count: usize, seed: Seed) -> Result<Vec<Vec<usize>>, DataError> {
+    check_folds(count)?;
+    check_enough(what, examples, count)?;
+    let order = random_order(examples, seed, Purpose::Folds);
+    Ok((0..count).map(|fold| order.iter().copied().skip(fold).step_by(count).collect()).collect())
+}
+
+/// The random folds in which every class keeps its share.
+pub(crate) fn stratified_folds(strata: Strata<'_>, count: usize, seed: Seed) -> Result<Vec<Vec<usize>>, DataError> {
+    check_folds(count)?;
+    // Each class is dealt to the folds in turn, starting where the class before it ends.
+    let mut turns = strata.counts(count)?;
+    let mut dealt = 0;
+    for turn in turns.values_mut() {
+        dealt += std::mem::replace(turn, dealt);
+    }
+    let mut folds = vec![Vec::new(); count];
+    for index in random_order(strata.labels.len(), seed, Purpose::Folds) {
+        if let Some(turn) = strata.labels.get(index).and_then(|label| turns.get_mut(label)) {
+            folds.get_mut(*turn % count).into_iter().for_each(|fold| fold.push(index));
+            *turn += 1;
+        }
+    }
+    Ok(folds)
+}
+
+fn random_order(examples: usize, seed: Seed, purpose: Purpose) -> Vec<usize> {
+    let mut order = vec![0; examples];
+    permute(&mut order, &mut seed.stream(purpose as u64));
+    order
+}
 
 /// `fraction` of `examples`, which are two or more, with at least one on either side.
 fn share(fraction: f64, examples: usize) -> usize {
     ((examples as f64 * fraction).round() as usize).clamp(1, examples - 1)
+}
+
+fn check_enough(what: &str, examples: usize, needed: usize) -> Result<(), DataError> {
+    if examples < needed {
+        return Err(DataError::TooFew { what: what.into(), examples, needed });
+    }
+    Ok(())
 }
 
 fn check_fraction(fraction: f64) -> Result<(), DataError> {
@@ -317,6 +370,9 @@ mod tests {
             "a cross-validation needs 2 folds or more, so that there is something to train and to validate on, not 1"
         );
         assert!(message(whole.k_folds(6, Seed(1))).starts_with("the data set has 5 of the 6 examples"));
+        let many = format!("the data set has 5 of the {} examples", usize::MAX);
+        assert!(message(whole.k_folds(usize::MAX, Seed(1))).starts_with(&many));
+        assert!(message(whole.stratified_k_folds(usize::MAX, Seed(1))).starts_with("class 0 has 3 of the"));
         let numbers = Dataset::from_array(array![1.0, 2.0], array![1.0, 2.0]).unwrap();
         assert_eq!(
             message(numbers.stratified_split(0.5, Seed(1))),

@@ -32,7 +32,9 @@ pub struct StandardScaler {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Feature {
+    #[cfg_attr(feature = "serde", serde(with = "crate::exact"))]
     mean: f64,
+    #[cfg_attr(feature = "serde", serde(with = "crate::exact"))]
     scale: f64,
 }
 

@@ -1,13 +1,16 @@
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
-use csv::{ErrorKind, ReaderBuilder, StringRecord, Trim};
+use downhill_tensor::Seed;
 
-use crate::DataError;
+use crate::cells::{Cells, Row};
+use crate::split::{self, Folds, Strata};
+use crate::{DataError, OneHot};
 
-/// How a table is read: with commas and a header, unless told otherwise.
+/// How a table is read: with commas and a header unless set otherwise.
 ///
 /// ```
 /// use downhill_data::TableOptions;
@@ -34,14 +37,14 @@ impl TableOptions {
         Self { delimiter: b',', header: true }
     }
 
-    /// Another character between cells, as `b';'` or `b'\t'`.
+    /// Sets the character between cells, such as `b';'` or `b'\t'`.
     #[must_use]
     pub fn delimiter(mut self, delimiter: u8) -> Self {
         self.delimiter = delimiter;
         self
     }
 
-    /// The first row is data: columns are named by their places, `0`, `1`, ...
+    /// Reads the first row as data: columns are named by their places, `0`, `1`, ...
     #[must_use]
     pub fn without_header(mut self) -> Self {
         self.header = false;
@@ -51,26 +54,19 @@ impl TableOptions {
     /// Reads a table.
     ///
     /// # Errors
-    /// Where there is no row, rows have different numbers of cells, two columns have one name,
-    /// text is not UTF-8, or the reader fails.
+    /// Returns an error if there is no row, rows have different numbers of cells, two columns have the same name,
+    /// a quote is never closed or has text after it, a cell holds a NUL byte or is not UTF-8,
+    /// the delimiter is not an ASCII character or is a quote or a line break, or the reader fails.
     pub fn read(&self, mut reader: impl Read) -> Result<Table, DataError> {
         let mut bytes = Vec::new();
         reader.read_to_end(&mut bytes)?;
-        let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-        let mut lines = Lines { text, offset: 0, line: 1 };
-        let mut reader =
-            ReaderBuilder::new().delimiter(self.delimiter).has_headers(false).trim(Trim::All).from_reader(text);
-        let mut rows = Vec::new();
-        for cells in reader.records() {
-            let cells = cells.map_err(|error| lines.explain(error))?;
-            rows.push(Row { line: lines.at(cells.position()), cells });
-        }
-        let width = rows.first().map_or(0, |row| row.cells.len());
-        let names: Vec<String> = if self.header && !rows.is_empty() {
-            rows.remove(0).cells.iter().map(str::to_owned).collect()
-        } else {
-            (0..width).map(|place| place.to_string()).collect()
+        let cells = Cells::read(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes), self.delimiter)?;
+        let header = cells.rows().next().filter(|_| self.header);
+        let names: Vec<String> = match &header {
+            Some(header) => header.cells().map(str::to_owned).collect(),
+            None => (0..cells.width()).map(|place| place.to_string()).collect(),
         };
+        let rows: Vec<usize> = (usize::from(header.is_some())..cells.len()).collect();
         if rows.is_empty() {
             return Err(DataError::Empty { what: "the table", unit: "row" });
         }
@@ -80,7 +76,7 @@ impl TableOptions {
                 return Err(DataError::Duplicate { what: "column", name: name.clone() });
             }
         }
-        Ok(Table { names, places, rows })
+        Ok(Table { sheet: Arc::new(Sheet { names, places, cells }), rows })
     }
 
     /// Reads the table of a file.
@@ -96,27 +92,43 @@ impl TableOptions {
 
 /// Rows of text in named columns.
 ///
-/// Cells are separated and quoted as RFC 4180 says; space around a cell, empty lines and
-/// a byte-order mark are passed over. [`Columns`](crate::Columns) make a data set of a table.
+/// Cells are separated and quoted as RFC 4180 says, and nothing is passed over that could be data:
+///
+/// * A line ends with `\n`, `\r\n` or `\r`. Lines that are empty or hold only spaces are skipped;
+///   in a table of one column, where such a line may be an empty cell, one between two rows is an error.
+/// * Every row has as many cells as the first. A delimiter at the end of a line begins one more, empty cell.
+/// * White space around a cell is removed, and so is a byte-order mark at the start of the file.
+/// * A cell that begins with a quote ends with one; two quotes within it are one, and it may hold delimiters and
+///   line breaks. A quote within a cell that doesn't begin with one is a character like any other, as in `6" nails`.
+/// * One column may have an empty name, such as the row numbers that pandas writes; no two have the same.
+///
+/// [`Columns`](crate::Columns) make a data set of a table. To keep what is learnt of a table (categories, what fills
+/// a gap) apart from what it is judged on, split the table first:
+///
+/// ```
+/// use downhill_data::{Columns, Dataset, Missing, Table};
+/// use downhill_tensor::Seed;
+///
+/// let table = Table::read("size,price\n1,10\n2,20\n,30\n4,40\n5,50\n".as_bytes())?;
+/// let (train, test) = table.split(0.6, Seed(1))?;
+/// let schema = Columns::for_values(["price"]).numeric(["size"]).missing(Missing::Mean).fit(&train)?;
+/// let (train, test): (Dataset<f64>, Dataset<f64>) = (schema.dataset(&train)?, schema.dataset(&test)?);
+/// assert_eq!((train.len(), test.len()), (3, 2));
+/// # Ok::<(), downhill_data::DataError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Table {
+    /// What was read, shared by all tables that are parts of it.
+    sheet: Arc<Sheet>,
+    /// Which of its rows this table has.
+    rows: Vec<usize>,
+}
+
+#[derive(Debug)]
+struct Sheet {
     names: Vec<String>,
     places: HashMap<String, usize>,
-    rows: Vec<Row>,
-}
-
-/// One row and the line of the file that it starts on.
-#[derive(Clone, Debug)]
-pub(crate) struct Row {
-    pub(crate) line: u64,
-    cells: StringRecord,
-}
-
-impl Row {
-    /// The cell in the column of this place; as many as the table has names.
-    pub(crate) fn cell(&self, place: usize) -> &str {
-        self.cells.get(place).unwrap_or_default()
-    }
+    cells: Cells,
 }
 
 #[expect(clippy::len_without_is_empty, reason = "a table has at least one row")]
@@ -140,7 +152,7 @@ impl Table {
     /// The names of the columns.
     #[must_use]
     pub fn names(&self) -> &[String] {
-        &self.names
+        &self.sheet.names
     }
 
     /// The number of rows, which is never 0; a header is none.
@@ -152,68 +164,112 @@ impl Table {
     /// The cells of a column, from the first row to the last.
     ///
     /// # Errors
-    /// Where there is no such column.
+    /// Returns an error if there is no such column.
     pub fn column(&self, name: &str) -> Result<impl ExactSizeIterator<Item = &str>, DataError> {
         let place = self.place(name)?;
-        Ok(self.rows.iter().map(move |row| row.cell(place)))
+        Ok(self.rows().map(move |row| row.cell(place)))
     }
 
-    pub(crate) fn rows(&self) -> &[Row] {
-        &self.rows
+    /// The line of the file that each row starts on, counted from 1.
+    pub fn lines(&self) -> impl ExactSizeIterator<Item = u64> {
+        self.rows().map(|row| row.line())
     }
 
-    /// Where columns stand.
+    /// The rows at `indices`, in that order; one may be taken several times. No text is copied.
+    ///
+    /// # Errors
+    /// Returns an error if there are no indices, or one lies beyond the last row.
+    pub fn select(&self, indices: &[usize]) -> Result<Self, DataError> {
+        if indices.is_empty() {
+            return Err(DataError::Empty { what: "the selection", unit: "row" });
+        }
+        match indices.iter().find(|&&index| index >= self.len()) {
+            Some(&index) => Err(DataError::RowIndex { index, rows: self.len() }),
+            None => Ok(self.gather(indices)),
+        }
+    }
+
+    /// Splits the rows as [`Dataset::split`](crate::Dataset::split) splits examples, into the same parts for the
+    /// same seed.
+    ///
+    /// # Errors
+    /// Returns an error if the fraction does not lie between 0 and 1, or there are fewer than two rows.
+    pub fn split(&self, fraction: f64, seed: Seed) -> Result<(Self, Self), DataError> {
+        let (first, second) = split::halves("the table", self.len(), fraction, seed)?;
+        Ok((self.gather(&first), self.gather(&second)))
+    }
+
+    /// Splits the rows so that every value of a column keeps its share, as
+    /// [`Dataset::stratified_split`](crate::Dataset::stratified_split) does with classes.
+    ///
+    /// # Errors
+    /// As for [`split`](Self::split), and if there is no such column or one of its values stands in a single row.
+    pub fn stratified_split(&self, column: &str, fraction: f64, seed: Seed) -> Result<(Self, Self), DataError> {
+        let (first, second) = self.stratified(column, |strata| split::stratified_halves(strata, fraction, seed))?;
+        Ok((self.gather(&first), self.gather(&second)))
+    }
+
+    /// The rounds of a `count`-fold cross-validation, as [`Dataset::k_folds`](crate::Dataset::k_folds) makes them.
+    ///
+    /// # Errors
+    /// Returns an error if there are fewer than two folds, or fewer rows than folds.
+    pub fn k_folds(&self, count: usize, seed: Seed) -> Result<Folds<'_, Self>, DataError> {
+        Ok(Folds::new(self, Self::gather, split::folds("the table", self.len(), count, seed)?))
+    }
+
+    /// The rounds of a `count`-fold cross-validation in which every value of a column keeps its share, as
+    /// [`Dataset::stratified_k_folds`](crate::Dataset::stratified_k_folds) makes them for classes.
+    ///
+    /// # Errors
+    /// As for [`k_folds`](Self::k_folds), and if there is no such column or one of its values stands in fewer rows
+    /// than there are folds.
+    pub fn stratified_k_folds(&self, column: &str, count: usize, seed: Seed) -> Result<Folds<'_, Self>, DataError> {
+        let folds = self.stratified(column, |strata| split::stratified_folds(strata, count, seed))?;
+        Ok(Folds::new(self, Self::gather, folds))
+    }
+
+    /// Hands the values of a column on as classes, in the order that a [`Schema`](crate::Schema) gives them.
+    fn stratified<R>(
+        &self,
+        column: &str,
+        split: impl FnOnce(Strata<'_>) -> Result<R, DataError>,
+    ) -> Result<R, DataError> {
+        let values = OneHot::fit(self.column(column)?)?;
+        let places: HashMap<&str, u32> = values.categories().iter().map(String::as_str).zip(0..).collect();
+        let labels: Vec<u32> = self.column(column)?.filter_map(|cell| places.get(cell).copied()).collect();
+        let value = |label: u32| values.categories().get(label as usize).map_or("", String::as_str);
+        split(Strata { labels: &labels, name: &|label| format!("the value `{}` of column `{column}`", value(label)) })
+    }
+
+    /// The rows at `indices`, which are in range and not none.
+    pub(crate) fn gather(&self, indices: &[usize]) -> Self {
+        let rows = indices.iter().filter_map(|&index| self.rows.get(index).copied()).collect();
+        Self { sheet: Arc::clone(&self.sheet), rows }
+    }
+
+    pub(crate) fn rows(&self) -> impl ExactSizeIterator<Item = Row<'_>> {
+        self.rows.iter().map(|&row| self.sheet.cells.row(row))
+    }
+
+    /// The places of columns in a row.
     pub(crate) fn places<'n>(&self, columns: impl IntoIterator<Item = &'n str>) -> Result<Vec<usize>, DataError> {
         columns.into_iter().map(|column| self.place(column)).collect()
     }
 
-    /// Where a column stands.
+    /// The place of a column in a row.
     pub(crate) fn place(&self, column: &str) -> Result<usize, DataError> {
-        self.places
+        let Sheet { names, places, .. } = &*self.sheet;
+        places
             .get(column)
             .copied()
-            .ok_or_else(|| DataError::NoColumn { column: column.to_owned(), available: self.names.clone() })
-    }
-}
-
-/// Counts lines as an editor does; the CSV reader's own count is wrong after empty lines and `\r\n`.
-struct Lines<'a> {
-    text: &'a [u8],
-    offset: usize,
-    line: u64,
-}
-
-impl Lines<'_> {
-    /// The line of the first cell at or after a position, which lies behind earlier ones.
-    fn at(&mut self, position: Option<&csv::Position>) -> u64 {
-        let target = position.map_or(self.offset, |position| position.byte() as usize);
-        while let [byte, rest @ ..] = self.text.get(self.offset..).unwrap_or_default() {
-            if self.offset >= target && !matches!(byte, b'\r' | b'\n') {
-                break;
-            }
-            let ends_line = *byte == b'\n' || (*byte == b'\r' && rest.first() != Some(&b'\n'));
-            self.line += u64::from(ends_line);
-            self.offset += 1;
-        }
-        self.line
-    }
-
-    fn explain(&mut self, error: csv::Error) -> DataError {
-        match error.into_kind() {
-            ErrorKind::Io(source) => source.into(),
-            ErrorKind::Utf8 { pos, err } => DataError::NotUtf8 { line: self.at(pos.as_ref()), cell: err.field() },
-            ErrorKind::UnequalLengths { pos, expected_len: expected, len: got } => {
-                DataError::RaggedRow { line: self.at(pos.as_ref()), expected, got }
-            }
-            other => io::Error::other(format!("{other:?}")).into(),
-        }
+            .ok_or_else(|| DataError::NoColumn { column: column.to_owned(), available: names.clone() })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use downhill_tensor::Seed;
+    use crate::{Columns, Dataset, Fold};
 
     fn table(text: &str) -> Table {
         Table::read(text.as_bytes()).unwrap()
@@ -224,7 +280,11 @@ mod tests {
     }
 
     fn lines(table: &Table) -> Vec<u64> {
-        table.rows.iter().map(|row| row.line).collect()
+        table.lines().collect()
+    }
+
+    fn column<'t>(table: &'t Table, name: &str) -> Vec<&'t str> {
+        table.column(name).unwrap().collect()
     }
 
     #[test]
@@ -233,15 +293,53 @@ mod tests {
         assert_eq!(lines(&table("a,b\r\n1,2\r\n3,4\r\n")), [2, 3]);
         assert_eq!(lines(&table("a,b\r1,2\r3,4\r")), [2, 3]);
         assert_eq!(lines(&table("\n\r\na,b\n\n1,\"x\n\ny\"\n\n3,4\n")), [5, 9]);
+        assert_eq!(lines(&table("a,b\r\n1,\"x\r\n\r\ny\rz\"\r\n3,4")), [2, 6]);
         assert_eq!(lines(&table("\u{feff}a,b\n1,2\n")), [2]);
     }
 
     #[test]
     fn quotes_spaces_and_byte_order_marks_are_understood() {
-        let table = table("\u{feff}\"name\", size \n\"Smith, \"\"J.\"\"\",  3\n");
-        assert_eq!(table.names(), ["name", "size"]);
-        assert_eq!(table.column("name").unwrap().collect::<Vec<_>>(), ["Smith, \"J.\""]);
-        assert_eq!(table.column("size").unwrap().collect::<Vec<_>>(), ["3"]);
+        let odd = table("\u{feff}\"name\", size \n \"Smith, \"\"J.\"\"\" ,  3\n\"\",\"two\nlines\"\n");
+        assert_eq!(odd.names(), ["name", "size"]);
+        assert_eq!(column(&odd, "name"), ["Smith, \"J.\"", ""]);
+        assert_eq!(column(&odd, "size"), ["3", "two\nlines"]);
+        let tabs = TableOptions::new().delimiter(b'\t').read("a\tb\tc\n\t \"x\ty\" \t\n".as_bytes()).unwrap();
+        assert_eq!(["a", "b", "c"].map(|name| column(&tabs, name)[0]), ["", "x\ty", ""]);
+        let wide = table("a,b\n\u{a0} x\u{2003},\" \ny z\u{a0}\"\n");
+        assert_eq!(["a", "b"].map(|name| column(&wide, name)[0]), ["x", "y z"]);
+        let spaces = TableOptions::new().delimiter(b' ').read("a b\n 1\n".as_bytes()).unwrap();
+        assert_eq!(["a", "b"].map(|name| column(&spaces, name)[0]), ["", "1"]);
+    }
+
+    #[test]
+    fn a_quote_within_an_unquoted_cell_is_a_character() {
+        let nails = table("what,n\n6\" nails,1\n5' 6\",2\n");
+        assert_eq!(column(&nails, "what"), ["6\" nails", "5' 6\""]);
+    }
+
+    #[test]
+    fn a_quote_that_is_never_closed_is_an_error() {
+        assert_eq!(
+            message(b"a,b\n1,2\n3,\"four\n5,6\n7,8\n"),
+            "the quote that opens cell 1 of line 3 (`\"four`) is never closed; \
+             close it, or if it is part of the text, put the cell in quotes and write the quote twice"
+        );
+        assert!(message(b"a,b\n1,2\n3,4\n\"").starts_with("the quote that opens cell 0 of line 4 (`\"`)"));
+        assert!(message(b"\"a,b\n1,2\n").starts_with("the quote that opens cell 0 of line 1"));
+        assert!(message(b"a,b\n\r\n\"x\ny\",\"\"\"z\"\"\n\n").starts_with("the quote that opens cell 1 of line 4"));
+    }
+
+    #[test]
+    fn text_after_a_closing_quote_is_an_error() {
+        assert_eq!(
+            message(b"a,b\n1,\"x\n2,y\n3,\"z\"\n"),
+            "cell 1 of line 2 is quoted, but `z\"` follows its closing quote on line 4; \
+             close quotes that were left open, and write a quote within quotes twice"
+        );
+        assert!(
+            message(b"a,b\n\"x\" y,2\n")
+                .starts_with("cell 0 of line 2 is quoted, but `y,2` follows its closing quote;")
+        );
     }
 
     #[test]
@@ -252,13 +350,43 @@ mod tests {
         );
         assert!(message(b"a,b\n1,2,3\n").starts_with("line 2 holds 3 instead of 2 cells"));
         assert!(message(b"a;b\n1;2,3\n").starts_with("line 2 holds 2 instead of 1 cells"));
+        assert!(message(b"a,b\n1,2,\n").starts_with("line 2 holds 3 instead of 2 cells"));
+        assert!(message(b"a,b,\n1,2\n").starts_with("line 2 holds 2 instead of 3 cells"));
     }
 
     #[test]
-    fn other_encodings_are_errors() {
-        assert_eq!(message(b"a,b\n1,2\n3,caf\xe9\n"), "cell 1 of line 3 is not UTF-8; save the file in that encoding");
-        // UTF-16.
-        assert!(Table::read(&b"\xff\xfea\0,\0b\0\n\0"[..]).is_err());
+    fn a_delimiter_at_the_end_of_all_lines_is_a_column_without_a_name() {
+        let trailing = table("a,b,\n1,2,\n3,4,\n");
+        assert_eq!((trailing.names(), column(&trailing, "")), (&["a", "b", ""].map(String::from)[..], vec!["", ""]));
+        assert_eq!(column(&table(",a\n0,x\n1,y\n"), ""), ["0", "1"]);
+        assert!(message(b"a,,\n1,,\n").starts_with("the column `` stands more than once"));
+    }
+
+    #[test]
+    fn blank_lines_are_skipped_unless_they_may_be_cells() {
+        assert_eq!(column(&table("\n \t\na,b\n\n  \r\n1,2\n\n\n"), "a"), ["1"]);
+        assert_eq!(column(&table("\na\n1\n\"\"\n2\n\n"), "a"), ["1", "", "2"]);
+        assert_eq!(
+            message(b"a\n1\n\n2\n"),
+            "line 3 is blank, which in a table of one column is either an empty cell or nothing; \
+             write `\"\"` for an empty cell, or take the line out"
+        );
+    }
+
+    #[test]
+    fn other_encodings_and_binary_files_are_errors() {
+        assert_eq!(
+            message(b"a,b\n1,2\n3,caf\xe9\n"),
+            "cell 1 of line 3 is not UTF-8 (the byte 0xe9 can't be there); save the file as text in UTF-8"
+        );
+        assert!(message(b"a,b\n1,\"2\n\n\xff\"\n").starts_with("cell 1 of line 4 is not UTF-8 (the byte 0xff"));
+        let utf16 = b"\xff\xfea\0,\0b\0\n\0";
+        assert!(message(utf16).starts_with("cell 0 of line 1 is not UTF-8"));
+        assert_eq!(
+            message(&utf16[2..]),
+            "cell 0 of line 1 holds a NUL byte, as binary files and UTF-16 do; save the file as text in UTF-8"
+        );
+        assert!(message(b"a,b\n1,2\n3,4\0\n").starts_with("cell 1 of line 3 holds a NUL byte"));
     }
 
     #[test]
@@ -285,16 +413,62 @@ mod tests {
     }
 
     #[test]
-    fn odd_delimiters_and_broken_quotes_never_panic() {
+    fn only_ascii_characters_that_mean_nothing_else_separate_cells() {
         for delimiter in 0..=255 {
-            let _ = TableOptions::new().delimiter(delimiter).read("a,b\n\"1,2\n3\",\"4".as_bytes());
+            let text = [b"a".as_slice(), &[delimiter], b"b\n1", &[delimiter], b"2\n"].concat();
+            let read = TableOptions::new().delimiter(delimiter).read(&text[..]);
+            if delimiter.is_ascii() && !b"\"\n\r\0ab12".contains(&delimiter) {
+                assert_eq!(column(&read.unwrap(), "b"), ["2"], "{delimiter}");
+            } else if let Err(error) = read {
+                let refused = format!("the byte {delimiter:#04x} can't separate cells");
+                assert!(error.to_string().starts_with(&refused) || b"ab12".contains(&delimiter), "{error}");
+            }
+        }
+    }
+
+    /// Cells by the textbook: a character at a time, for text without spaces that is known to be right.
+    fn naive(text: &str) -> Vec<Vec<String>> {
+        let (mut rows, mut quoted) = (vec![vec![String::new()]], false);
+        let mut letters = text.chars().peekable();
+        while let Some(letter) = letters.next() {
+            let (row, cell) = (rows.len() - 1, rows.last().unwrap().len() - 1);
+            match letter {
+                '"' if quoted && letters.peek() == Some(&'"') => rows[row][cell].push(letters.next().unwrap()),
+                '"' => quoted = !quoted,
+                ',' if !quoted => rows[row].push(String::new()),
+                '\n' if !quoted => rows.push(vec![String::new()]),
+                _ => rows[row][cell].push(letter),
+            }
+        }
+        rows.pop();
+        rows
+    }
+
+    #[test]
+    fn every_cell_that_is_written_is_read_again() {
+        let mut stream = Seed(7).stream(0);
+        let mut below = |n: usize| (stream.uniform() * n as f64) as usize;
+        let letters = ["a", "1", ",", "\"\"", "\n", "é", ";"];
+        for _ in 0..500 {
+            let width = 2 + below(3);
+            let mut text = (0..width).map(|place| format!("c{place}")).collect::<Vec<_>>().join(",") + "\n";
+            for _ in 0..1 + below(4) {
+                let cells = (0..width).map(|_| {
+                    let inner: String = (0..below(6)).map(|_| letters[below(letters.len())]).collect();
+                    format!("\"x{inner}x\"")
+                });
+                text += &(cells.collect::<Vec<_>>().join(",") + "\n");
+            }
+            let table = table(&text);
+            let read: Vec<Vec<String>> = table.rows().map(|row| row.cells().map(str::to_owned).collect()).collect();
+            assert_eq!(read, naive(&text)[1..], "{text}");
         }
     }
 
     #[test]
     fn random_text_never_panics() {
         let mut stream = Seed(6).stream(0);
-        let letters = b"ab1,;\"\r\n \xc3\xa9\xff";
+        let letters = b"ab1,;\"\r\n \xc3\xa9\xff\0";
         for _ in 0..3000 {
             let length = (stream.uniform() * 30.0) as usize;
             let text: Vec<u8> =
@@ -304,5 +478,84 @@ mod tests {
                 assert!(lines.is_sorted() && lines[0] >= 2, "{}", text.escape_ascii());
             }
         }
+    }
+
+    /// 40 rows, numbered, of three kinds.
+    fn numbered() -> Table {
+        let rows: String = (0..40).map(|i| format!("{i},{}\n", ["10", "9", "9", "x"][i % 4])).collect();
+        table(&format!("i,kind\n{rows}"))
+    }
+
+    fn data(table: &Table) -> Dataset<f64> {
+        Columns::for_class("kind").numeric(["i"]).fit(table).unwrap().dataset(table).unwrap()
+    }
+
+    fn numbers(table: &Table) -> Vec<f64> {
+        column(table, "i").into_iter().map(|cell| cell.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_table_is_split_as_its_data_set_is() {
+        let whole = numbered();
+        let set = data(&whole);
+        let same = |(a, b): (Table, Table), (c, d): (Dataset<f64>, Dataset<f64>)| {
+            assert_eq!((numbers(&a), numbers(&b)), (c.inputs().slice().to_vec(), d.inputs().slice().to_vec()));
+            let mut all: Vec<u64> = a.lines().chain(b.lines()).collect();
+            all.sort_unstable();
+            assert_eq!(all, whole.lines().collect::<Vec<_>>());
+        };
+        let parts = |fold: Fold<Table>| (fold.train, fold.validation);
+        let sets = |fold: Fold<Dataset<f64>>| (fold.train, fold.validation);
+        same(whole.split(0.3, Seed(1)).unwrap(), set.split(0.3, Seed(1)).unwrap());
+        same(whole.stratified_split("kind", 0.7, Seed(1)).unwrap(), set.stratified_split(0.7, Seed(1)).unwrap());
+        for (fold, expected) in whole.k_folds(3, Seed(2)).unwrap().zip(set.k_folds(3, Seed(2)).unwrap()) {
+            same(parts(fold), sets(expected));
+        }
+        let folds = whole.stratified_k_folds("kind", 3, Seed(2)).unwrap();
+        assert_eq!(folds.len(), 3);
+        for (fold, expected) in folds.zip(set.stratified_k_folds(3, Seed(2)).unwrap()) {
+            same(parts(fold), sets(expected));
+        }
+    }
+
+    #[test]
+    fn parts_of_parts_name_the_lines_of_the_file() {
+        let (first, _) = numbered().split(0.5, Seed(3)).unwrap();
+        let part = first.select(&[4, 0, 4]).unwrap();
+        let expected: Vec<u64> = numbers(&part).iter().map(|&i| i as u64 + 2).collect();
+        assert_eq!(lines(&part), expected);
+        assert_eq!(expected[0], expected[2]);
+        let bad = numbered().select(&[1, 3]).unwrap();
+        let error = Columns::for_values(["i"]).numeric(["kind"]).fit(&bad).unwrap_err().to_string();
+        assert!(error.starts_with("column `kind` holds `x` on line 5, which is not a finite f64;"), "{error}");
+    }
+
+    #[test]
+    fn what_can_not_be_split_is_refused() {
+        let whole = table("i,kind\n1,a\n2,a\n3,b\n");
+        fn message<V>(result: Result<V, DataError>) -> String {
+            result.err().unwrap().to_string()
+        }
+        for fraction in [0.0, 1.0, -0.5, 1.5, f64::NAN, f64::INFINITY] {
+            let expected =
+                format!("the fraction of a split must lie between 0 and 1, both excluded, but is {fraction}");
+            assert_eq!(message(whole.split(fraction, Seed(1))), expected);
+            assert_eq!(message(whole.stratified_split("i", fraction, Seed(1))), expected);
+        }
+        for folds in [0, 1] {
+            assert!(message(whole.k_folds(folds, Seed(1))).contains("needs 2 folds or more"));
+            assert!(message(whole.stratified_k_folds("i", folds, Seed(1))).contains("needs 2 folds or more"));
+        }
+        let expected = format!("the table has 3 of the {} examples", usize::MAX);
+        assert!(message(whole.k_folds(usize::MAX, Seed(1))).starts_with(&expected));
+        assert_eq!(
+            message(whole.stratified_split("kind", 0.5, Seed(1))),
+            "the value `b` of column `kind` has 1 of the 2 examples that it needs for every part to get one"
+        );
+        assert!(message(whole.stratified_k_folds("kind", usize::MAX, Seed(1))).starts_with("the value `a` of column"));
+        assert!(message(whole.stratified_split("size", 0.5, Seed(1))).starts_with("there is no column `size`"));
+        assert_eq!(message(whole.select(&[0, 3])), "row 3 was asked for, but the table has 3 rows, counted from 0");
+        assert_eq!(message(whole.select(&[])), "the selection is empty, but at least one row is needed");
+        assert!(message(whole.select(&[0]).unwrap().split(0.5, Seed(1))).starts_with("the table has 1 of the 2"));
     }
 }

@@ -6,10 +6,10 @@
 
 use std::error::Error;
 
-use downhill::data::{Columns, Missing, Schema, Table};
+use downhill::data::{Column, Columns, Missing, Schema, Table};
 use downhill::losses::MeanSquaredError;
 use downhill::ndarray::{ArrayView2, Axis, aview1};
-use downhill::network::NetworkDescription;
+use downhill::network::{NetworkDescription, NetworkState};
 use downhill::prelude::*;
 
 /// All that a prediction needs: what a cell means, the units that the network was trained in, and the network.
@@ -45,22 +45,29 @@ impl Model {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // From text to numbers. Two of the 344 penguins were never weighed and are left out; the sex of nine others is not
-    // known, and becomes the most frequent one. Only that, and which categories there are, is learnt from all rows.
+    // 70 % to train on, 15 % to know when to stop, 15 % to be judged on. The table is split before anything is learnt
+    // of it: what fills a gap, which categories there are, and the units that the network works in.
     let table = Table::read_path(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/penguins.csv"))?;
-    let schema = Columns::for_values(["body_mass_g"])
-        .numeric(["bill_length_mm", "bill_depth_mm", "flipper_length_mm"])
-        .categorical(["species", "island", "sex"])
-        .missing(Missing::Fill)
-        .fit(&table)?;
-    let penguins: Dataset<f32> = schema.dataset(&table)?;
-    println!("{} penguins, each as {} numbers:", penguins.len(), penguins.input_shape());
-    println!("{}\n", penguins.feature_names().join(", "));
-
-    // 70 % to train on, 15 % to know when to stop, 15 % to be judged on. The units in which the network works, mean 0
-    // and standard deviation 1, are learnt from the first part alone.
-    let (train, rest) = penguins.split(0.7, Seed(1))?;
+    let (train, rest) = table.split(0.7, Seed(1))?;
     let (validation, test) = rest.split(0.5, Seed(2))?;
+
+    // From text to numbers. A penguin that was never weighed is left out. The sex of some others is not known: it
+    // becomes the most frequent one, and a number of its own says that it was a guess.
+    let schema = Columns::for_values([Column::new("body_mass_g").missing(Missing::Drop)])
+        .numeric(["bill_length_mm", "bill_depth_mm", "flipper_length_mm"])
+        .categorical(["species", "island"])
+        .categorical([Column::new("sex").missing(Missing::MostFrequent).with_indicator()])
+        .missing(Missing::Fill)
+        .fit(&train)?;
+    for row in schema.dropped(&table)? {
+        println!("left out: {row}");
+    }
+    let dataset = |part: &Table| schema.dataset::<f32>(part);
+    let (train, validation, test) = (dataset(&train)?, dataset(&validation)?, dataset(&test)?);
+    println!("{} penguins to train on, each as {} numbers:", train.len(), train.input_shape());
+    println!("{}\n", train.feature_names().join(", "));
+
+    // Mean 0 and standard deviation 1 suit a network.
     let input_scaler = StandardScaler::fit(train.inputs().matrix())?;
     let mass_scaler = StandardScaler::fit(masses(&train)?.matrix())?;
     let scaled = |part: Dataset<f32>| part.scale_inputs(&input_scaler)?.scale_targets(&mass_scaler);
@@ -73,7 +80,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         .validate(&validation)
         .early_stopping(EarlyStopping::new().patience(20))
         .fit(&mut network, &train)?;
-    println!("after {} epochs {}; epoch {} is kept", history.epochs.len(), history.reason, history.kept_epoch.unwrap_or(0));
+    println!(
+        "after {} epochs {}; epoch {} is kept",
+        history.epochs.len(),
+        history.reason,
+        history.kept_epoch.unwrap_or(0)
+    );
 
     // Judged in grams, on penguins that nothing was learnt from.
     let model = Model { schema, input_scaler, mass_scaler, network };
@@ -86,7 +98,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("R² (0 is always saying the mean)", Box::new(metrics::RSquared::new())),
     ];
     for (name, mut metric) in judges {
-        metric.update(y, Target::Values(truth))?;
+        metric.update(y, Target::Values(truth), None)?;
         println!("  {name:<34} {:>7.2}", metric.value());
     }
     println!("\n  predicted     true");

@@ -13,7 +13,8 @@ use downhill_tensor::Seed;
 use downhill_tensor::threads::Threads;
 use downhill_train::metrics::{Accuracy, ConfusionMatrix, F1, MeanAbsoluteError, RSquared};
 use downhill_train::{
-    Control, EarlyStopping, EpochRecord, Metric, NO_METRICS, Place, StopHandle, StopReason, TrainError, Trainer, evaluate,
+    Control, EarlyStopping, EpochRecord, Metric, NO_METRICS, Place, StopHandle, StopReason, TrainError, Trainer,
+    evaluate,
 };
 use ndarray::{Array2, array};
 

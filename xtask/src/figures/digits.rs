@@ -54,9 +54,7 @@ fn run() -> Result<Vec<Epoch>> {
         .batch_size(batch_size)
         .schedule(OneCycle::new(steps))
         .on_epoch(|end| {
-            let judge = |data| {
-                evaluate(end.network, &SoftmaxCrossEntropy::new(), data, [Accuracy::new()])
-            };
+            let judge = |data| evaluate(end.network, &SoftmaxCrossEntropy::new(), data, [Accuracy::new()]);
             if let (Ok(on_train), Ok(on_test)) = (judge(&train), judge(&test)) {
                 let accuracy = |judged: &downhill::train::Evaluation| judged.metric("accuracy").unwrap_or(f64::NAN);
                 seen.push(Epoch {

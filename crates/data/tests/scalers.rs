@@ -1,0 +1,111 @@
+//! What every scaler promises.
+
+use downhill_data::{DataError, MinMaxScaler, Scaler, StandardScaler};
+use downhill_tensor::Seed;
+use ndarray::{Array2, array};
+
+/// Columns of very different sizes, the third of them constant.
+fn columns(seed: u64) -> Array2<f64> {
+    let mut stream = Seed(seed).stream(0);
+    let sizes = [1e-12, 3.0, 0.0, 1e9];
+    Array2::from_shape_fn((17, 4), |(_, j)| 10.0 * sizes[j] + sizes[j] * (stream.uniform() - 0.5) - 0.7)
+}
+
+fn goes_there_and_back(scaler: &impl Scaler, original: &Array2<f64>) {
+    let mut rows = original.clone();
+    scaler.transform(rows.view_mut()).unwrap();
+    assert!(rows.iter().all(|x| x.is_finite()));
+    scaler.inverse(rows.view_mut()).unwrap();
+    for (column, expected) in rows.columns().into_iter().zip(original.columns()) {
+        let largest = expected.iter().fold(0.0, |largest: f64, x| largest.max(x.abs()));
+        for (x, expected) in column.iter().zip(expected) {
+            assert!((x - expected).abs() <= 4.0 * f64::EPSILON * largest, "{x} for {expected}");
+        }
+    }
+}
+
+#[test]
+fn what_is_scaled_comes_back_to_a_few_units_in_the_last_place() {
+    for seed in 0..20 {
+        let rows = columns(seed);
+        goes_there_and_back(&StandardScaler::fit(rows.view()).unwrap(), &rows);
+        goes_there_and_back(&MinMaxScaler::fit(rows.view()).unwrap(), &rows);
+        goes_there_and_back(&MinMaxScaler::fit_to(-0.3, 1.7, rows.view()).unwrap(), &rows);
+    }
+}
+
+#[test]
+fn the_ends_of_a_range_are_exact_there_and_back() {
+    let mut stream = Seed(5).stream(0);
+    for power in -30..30 {
+        let mut number = || (stream.uniform() - 0.5) * 10f64.powi(power);
+        let (a, b, c, d) = (number(), number(), number(), number());
+        let (low, high, min, max) = (a.min(b), a.max(b), c.min(d), c.max(d));
+        let scaler = MinMaxScaler::fit_to(low, high, array![[min], [max]].view()).unwrap();
+        assert_eq!((scaler.scale(0, min), scaler.scale(0, max)), (low, high));
+        assert_eq!((scaler.unscale(0, low), scaler.unscale(0, high)), (min, max));
+    }
+    // The range itself is rounded here.
+    let scaler = MinMaxScaler::fit(array![[-1e16], [1.0]].view()).unwrap();
+    assert_eq!(scaler.unscale(0, scaler.scale(0, 1.0)), 1.0);
+}
+
+#[test]
+fn a_constant_column_has_the_scale_1() {
+    let rows = array![[5.5, 1e300], [5.5, 1e300]];
+    let (standard, range) = (StandardScaler::fit(rows.view()).unwrap(), MinMaxScaler::fit(rows.view()).unwrap());
+    assert!(standard.scales().chain(range.ranges()).all(|scale| scale == 1.0));
+    assert_eq!((standard.scale(0, 7.5), standard.unscale(0, 2.0)), (2.0, 7.5));
+    assert_eq!((range.scale(0, 7.5), range.unscale(0, 2.0)), (2.0, 7.5));
+    // As is a column of a single row.
+    assert_eq!(StandardScaler::fit(array![[3.0f32]].view()).unwrap().scales().next(), Some(1.0));
+}
+
+#[test]
+fn what_is_not_finite_is_refused_when_fitting_and_kept_when_scaling() {
+    for odd in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let rows = array![[1.0, 2.0], [3.0, odd]];
+        for error in [StandardScaler::fit(rows.view()).map(|_| ()), MinMaxScaler::fit(rows.view()).map(|_| ())] {
+            assert!(matches!(error, Err(DataError::NonFinite { example: 1, .. })), "{error:?}");
+        }
+        let scaler = StandardScaler::fit(array![[1.0, 2.0], [3.0, 4.0]].view()).unwrap();
+        let mut later = rows.clone();
+        scaler.transform(later.view_mut()).unwrap();
+        assert_eq!((later[[1, 0]], later[[1, 1]].is_finite()), (1.0, false));
+    }
+}
+
+#[test]
+fn no_rows_and_other_columns_are_errors() {
+    let none = Array2::<f32>::zeros((0, 3));
+    assert!(matches!(StandardScaler::fit(none.view()), Err(DataError::Empty { .. })));
+    assert!(matches!(MinMaxScaler::fit(none.view()), Err(DataError::Empty { .. })));
+    let scaler = MinMaxScaler::fit(array![[1.0, 2.0]].view()).unwrap();
+    for columns in [0, 1, 3] {
+        let mut rows = Array2::<f64>::ones((2, columns));
+        for error in [scaler.transform(rows.view_mut()), scaler.inverse(rows.view_mut())] {
+            assert!(matches!(error, Err(DataError::FeatureCount { expected: 2, got }) if got == columns), "{error:?}");
+        }
+        assert!(rows.iter().all(|&x| x == 1.0));
+    }
+    // No rows to scale are not an error: there is nothing to do.
+    scaler.transform(Array2::<f64>::zeros((0, 2)).view_mut()).unwrap();
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn scalers_survive_a_file_to_the_last_bit() {
+    for seed in 0..200 {
+        let rows = columns(seed);
+        let standard = StandardScaler::fit(rows.view()).unwrap();
+        let json = serde_json::to_string(&standard).unwrap();
+        assert_eq!(serde_json::from_str::<StandardScaler>(&json).unwrap(), standard);
+        let range = MinMaxScaler::fit_to(-0.1, 0.3, rows.view()).unwrap();
+        let json = serde_json::to_string(&range).unwrap();
+        assert_eq!(serde_json::from_str::<MinMaxScaler>(&json).unwrap(), range);
+        for (good, bad) in [("\"low\":\"-0.1\"", "\"low\":\"NaN\""), ("\"low\":\"-0.1\"", "\"low\":\"x\"")] {
+            assert!(json.contains(good), "{json}");
+            assert!(serde_json::from_str::<MinMaxScaler>(&json.replace(good, bad)).is_err());
+        }
+    }
+}

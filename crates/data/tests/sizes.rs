@@ -1,0 +1,67 @@
+//! Sizes and fractions that no caller should ask for are errors, not panics or huge allocations.
+
+use downhill_data::{Batches, Dataset, Targets, one_hot};
+use downhill_tensor::{Seed, Stream};
+
+const SIZES: [usize; 9] = [0, 1, 2, 3, 7, usize::MAX / 3, usize::MAX / 2, usize::MAX - 1, usize::MAX];
+const FRACTIONS: [f64; 10] = [f64::NAN, f64::INFINITY, -1.0, 0.0, -0.0, 5e-324, 0.5, 1.0 - f64::EPSILON, 1.0, 1e300];
+
+fn any<T: Copy>(from: &[T], stream: &mut Stream) -> T {
+    from[(stream.uniform() * from.len() as f64) as usize]
+}
+
+fn small(stream: &mut Stream) -> usize {
+    (stream.uniform() * 9.0) as usize
+}
+
+fn targets(stream: &mut Stream) -> Targets<f32> {
+    if stream.uniform() < 0.3 {
+        return Targets::values(vec![1.0; small(stream)], [any(&SIZES, stream)]);
+    }
+    let labels = (0..small(stream)).map(|_| any(&[0, 0, 1, 1, 2, u32::MAX], stream)).collect();
+    // Classes whose rows might just fit in memory are left out.
+    Targets::classes(labels, any(&[0, 1, 2, 3, usize::MAX / 2, usize::MAX], stream))
+}
+
+#[test]
+fn random_calls_with_odd_sizes_never_panic() {
+    let mut stream = Seed(1).stream(0);
+    let mut built = 0;
+    for _ in 0..100_000 {
+        let stream = &mut stream;
+        let inputs = vec![0.5; small(stream)];
+        let Ok(data) = Dataset::new(inputs, [any(&SIZES, stream)], targets(stream)) else { continue };
+        built += 1;
+        let (fraction, folds, seed) = (any(&FRACTIONS, stream), any(&SIZES, stream), Seed(any(&[0, u64::MAX], stream)));
+        for parts in [data.split(fraction, seed), data.stratified_split(fraction, seed)] {
+            assert!(parts.is_err() || parts.is_ok_and(|(a, b)| a.len() + b.len() == data.len()));
+        }
+        for rounds in [data.k_folds(folds, seed), data.stratified_k_folds(folds, seed)].into_iter().flatten() {
+            assert!(folds <= data.len() && rounds.len() == folds);
+            assert_eq!(rounds.map(|fold| fold.validation.len()).sum::<usize>(), data.len());
+        }
+        let indices = [any(&SIZES, stream), any(&SIZES, stream)];
+        assert_eq!(data.select(&indices).is_ok(), indices.iter().all(|&index| index < data.len()));
+        let size = any(&SIZES, stream);
+        for batches in [Batches::sequential(&data, size), Batches::shuffled(&data, size, seed)] {
+            let Ok(batches) = batches else {
+                assert_eq!(size, 0);
+                continue;
+            };
+            for mut batches in [batches.clone(), batches.drop_last()] {
+                batches.start_epoch(any(&[0, u64::MAX], stream));
+                let expected = batches.batches_per_epoch();
+                let mut count = 0;
+                while let Some(batch) = batches.next_batch() {
+                    assert!(batch.inputs.examples() <= size);
+                    count += 1;
+                }
+                assert_eq!(count, expected);
+            }
+        }
+        let _ = (data.clone().one_hot_targets(), data.clone().with_input(vec![1.0; 3], [any(&SIZES, stream)]));
+        let _ = data.reshape([any(&SIZES, stream)]);
+        let _ = one_hot::<f32>(&[0, 1], any(&[0, 1, 2, usize::MAX / 2, usize::MAX], stream));
+    }
+    assert!(built > 500, "{built}");
+}
