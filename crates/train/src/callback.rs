@@ -53,6 +53,28 @@ pub trait Callback<T: Scalar>: Send {
     }
 }
 
+/// A watcher that is lent, so that what it has seen can be read after the run.
+impl<T: Scalar, C: Callback<T> + ?Sized> Callback<T> for &mut C {
+    fn on_step(&mut self, end: &StepEnd<'_, T>) -> Control {
+        (**self).on_step(end)
+    }
+
+    fn on_epoch(&mut self, end: &EpochEnd<'_, T>) -> Control {
+        (**self).on_epoch(end)
+    }
+}
+
+/// A watcher that is chosen at run time.
+impl<T: Scalar, C: Callback<T> + ?Sized> Callback<T> for Box<C> {
+    fn on_step(&mut self, end: &StepEnd<'_, T>) -> Control {
+        (**self).on_step(end)
+    }
+
+    fn on_epoch(&mut self, end: &EpochEnd<'_, T>) -> Control {
+        (**self).on_epoch(end)
+    }
+}
+
 /// A closure that is called after every epoch.
 pub(crate) struct OnEpoch<F>(pub(crate) F);
 

@@ -43,13 +43,16 @@ pub(crate) fn find_place<T: Scalar>(
     })
 }
 
-/// What is to blame, told by the same batch at the last good parameters, which `network` holds again.
+/// What is to blame, told by the same batch at the parameters that the run began with, which `network` holds again.
 pub(crate) fn find_cause<T: Scalar>(
     network: &Network<T>,
     loss: &impl Loss,
     batch: &MiniBatch<'_, T>,
     mode: Mode,
 ) -> Result<Cause, TrainError> {
+    if let Some(parameter) = find_segment(network, network.parameters()) {
+        return Ok(Cause::Start { parameter });
+    }
     let mut workspace = network.workspace(Purpose::Training);
     let mut is_finite = |x: Inputs<'_, T>, target: Target<'_, T>, weights: Option<&[T]>, mode: Mode| {
         let total = network.backpropagate_weighted(x, target, weights, loss, &mut workspace, mode)?;

@@ -145,9 +145,9 @@ pub enum Place {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Cause {
-    /// The steps: at the last good parameters the same batch has a finite loss and gradient.
+    /// The steps: at the parameters that the run began with the same batch has a finite loss and gradient.
     LearningRate,
-    /// An example whose loss or gradient is not finite at the last good parameters either: no step is to blame.
+    /// An example whose loss or gradient was not finite when the run began either: no step is to blame.
     Example {
         /// The example, by its place in the data set.
         example: usize,
@@ -158,7 +158,7 @@ pub enum Cause {
         /// Its weight, if the data have weights.
         weight: Option<f64>,
     },
-    /// The batch as a whole is not finite at the last good parameters, although each of its examples is.
+    /// The batch as a whole was not finite when the run began either, although each of its examples is.
     Batch,
     /// The parameters were not finite before the first step.
     Start {
@@ -199,8 +199,8 @@ impl fmt::Display for Divergence {
             Cause::Example { example, input, target, weight } => {
                 write!(
                     f,
-                    "Example {example} of the training data is to blame, not the learning rate: its loss or gradient is \
-                     not finite at the last good parameters either. Its largest input is {input:e}"
+                    "Example {example} of the training data is to blame, not the learning rate: its loss or gradient was \
+                     not finite when the run began either. Its largest input is {input:e}"
                 )?;
                 if let Some(target) = target {
                     write!(f, ", its largest target {target:e}")?;
@@ -211,8 +211,8 @@ impl fmt::Display for Divergence {
                 f.write_str("; scale the data, or leave it out")?;
             }
             Cause::Batch => f.write_str(
-                "The batch is to blame, not the learning rate: its loss or gradient is not finite at the last good \
-                 parameters either; scale inputs and targets",
+                "The batch is to blame, not the learning rate: its loss or gradient was not finite when the run began \
+                 either; scale inputs and targets",
             )?,
             Cause::Start { .. } => {}
         }

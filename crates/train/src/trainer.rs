@@ -499,7 +499,8 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         if let (None, Some(rule)) = (&best, &self.early_stopping) {
             best = Some(Best::new(rule, &self.metric_directions())?);
         }
-        let mut good = (network.parameters().to_vec(), network.statistics().to_vec());
+        let begin = (network.parameters().to_vec(), network.statistics().to_vec());
+        let mut good = begin.clone();
         let mut history = History::default();
 
         'run: for epoch in first..end {
@@ -526,8 +527,10 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
                 let learning_rate = self.optimizer.learning_rate();
                 if !(loss.is_finite() && clipped) {
                     let place = find_place(network, x, workspace.gradient(), &mut judging)?;
+                    put_back(network, &begin);
+                    let cause = find_cause(network, &self.loss, &batch, mode);
                     put_back(network, &good);
-                    let cause = find_cause(network, &self.loss, &batch, mode)?;
+                    let cause = cause?;
                     let epoch = epoch + 1;
                     return Err(Divergence { step, epoch, loss, place, learning_rate, cause }.into());
                 }
@@ -658,8 +661,8 @@ fn rows<'p, T: Scalar>(prediction: &'p [T], network: &Network<T>, examples: usiz
     Ok(Batch::new(&prediction[..examples * shape.len()], examples, shape)?)
 }
 
-/// Gives the network the parameters and statistics of the last good epoch.
-fn put_back<T: Scalar>(network: &mut Network<T>, good: &(Vec<T>, Vec<T>)) {
-    network.parameters_mut().copy_from_slice(&good.0);
-    network.statistics_mut().copy_from_slice(&good.1);
+/// Gives the network back the parameters and statistics that it had.
+fn put_back<T: Scalar>(network: &mut Network<T>, before: &(Vec<T>, Vec<T>)) {
+    network.parameters_mut().copy_from_slice(&before.0);
+    network.statistics_mut().copy_from_slice(&before.1);
 }
