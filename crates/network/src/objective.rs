@@ -131,6 +131,11 @@ impl<T: Scalar, L: Loss> Objective<T> for NetworkObjective<'_, T, L> {
         let Self { network, x, target, loss, mode, workspace } = self;
         let value =
             network.value_and_gradient(theta, *x, *target, loss, workspace, *mode).map_err(EvaluationError::because)?;
+        let got = gradient.len();
+        if got != workspace.gradient().len() {
+            let (what, expected) = ("the gradient".into(), workspace.gradient().len());
+            return Err(EvaluationError::because(ShapeError::Length { what, expected, got }));
+        }
         gradient.copy_from_slice(workspace.gradient());
         Ok(value)
     }

@@ -425,7 +425,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
                 }
                 // θ ← θ − step(g)
                 self.optimizer.step(network.parameters_mut(), workspace.gradient());
-                network.absorb_statistics(&workspace);
+                network.absorb_statistics(&workspace)?;
                 training_loss.add(loss, batch.inputs.examples());
                 history.steps += 1;
                 display.step(loss);
