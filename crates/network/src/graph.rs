@@ -1,7 +1,9 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use downhill_layers::{ErasedLayer, Layer, MAX_INPUTS, Parameter, Signature};
+use downhill_layers::erased::ErasedLayer;
+use downhill_layers::{Layer, MAX_INPUTS, Parameter, Signature};
 use downhill_tensor::{Shape, ShapeError};
 
 /// Layers and how they are wired: a directed acyclic graph, in the order in which it runs.
@@ -32,6 +34,8 @@ pub struct Graph {
     nodes: Vec<Shape>,
     inputs: Vec<usize>,
     steps: Vec<Step>,
+    /// The names of the steps.
+    names: HashSet<String>,
     scopes: Vec<Scope>,
     /// How many layers have been applied outside of any scope.
     applied: usize,
@@ -55,6 +59,9 @@ struct Sharing {
     key: usize,
     placed: usize,
 }
+
+/// The most layers of a graph, and the most times that a block is repeated: more are a slip.
+pub(crate) const MOST_LAYERS: usize = 1 << 16;
 
 /// A value in a [`Graph`]: an input, or the output of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +126,7 @@ impl Graph {
             nodes: Vec::new(),
             inputs: Vec::new(),
             steps: Vec::new(),
+            names: HashSet::new(),
             scopes: Vec::new(),
             applied: 0,
             frozen: false,
@@ -230,7 +238,10 @@ impl Graph {
         let parts: Vec<&str> = self.scopes.iter().map(|scope| scope.name.as_str()).collect();
         let name = parts.join(".");
         let fail = |reason: String| at(&name, ShapeError::Setting { by: "the graph", reason });
-        if self.steps.iter().any(|step| step.name == name) {
+        if self.steps.len() == MOST_LAYERS {
+            return Err(fail(format!("it has {MOST_LAYERS} layers, which are the most there can be")));
+        }
+        if self.names.contains(&name) {
             let like_it = if name.is_empty() { "without a name" } else { "of this name" };
             return Err(fail(format!("there is another layer {like_it}; wire this one in a scope of its own")));
         }
@@ -270,6 +281,7 @@ impl Graph {
         // Who is wired first decides for all who share.
         let frozen = owner.map_or(self.frozen, |owner| owner.frozen);
         let output = self.node(signature.output());
+        self.names.insert(name.clone());
         let inputs = inputs.iter().map(|node| node.index).collect();
         self.steps.push(Step { name, layer, signature, inputs, output: output.index, frozen, shared });
         Ok(output)
