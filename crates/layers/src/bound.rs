@@ -1,7 +1,7 @@
-use downhill_tensor::{Batch, BatchMut, Scalar, Seed, Shape, ShapeError};
+use downhill_tensor::{Batch, BatchMut, Buffer, Scalar, Seed, Shape, ShapeError};
 use ndarray::{Array2, ArrayView2};
 
-use crate::{Backward, Forward, Inputs, InputsMut, Layer, Mode, Params, ParamsMut, Signature, Streams};
+use crate::{Backward, Forward, Inputs, InputsMut, Layer, MAX_INPUTS, Mode, Params, ParamsMut, Signature, Streams};
 
 /// One layer with parameters and buffers of its own, for inputs of fixed shapes:
 /// for learning, for tests, and for those who need no network.
@@ -15,27 +15,34 @@ pub struct Bound<L, T> {
     inputs: Vec<Shape>,
     seed: Seed,
     mode: Mode,
-    theta: Vec<T>,
-    gradient: Vec<T>,
-    statistics: Vec<T>,
+    theta: Buffer<T>,
+    gradient: Buffer<T>,
+    statistics: Buffer<T>,
+    /// The size of the batch of the last forward pass, which the following are of.
     examples: usize,
     x: Vec<Vec<T>>,
-    y: Vec<T>,
-    saved: Vec<T>,
+    y: Buffer<T>,
+    saved: Buffer<T>,
 }
 
 impl<L: Layer, T: Scalar> Bound<L, T> {
     /// Binds a layer to inputs of these shapes, with parameters started from `seed`.
     ///
     /// # Errors
-    /// As for [`Layer::signature`].
+    /// Returns the errors of [`Layer::signature`], and an error if there is not enough memory for the parameters.
     pub fn new(layer: L, inputs: &[Shape], seed: Seed) -> Result<Self, ShapeError> {
         let signature = layer.signature(inputs)?;
-        let mut theta = vec![T::ZERO; signature.parameters_len()];
+        signature.check(inputs)?;
+        inputs.iter().try_for_each(|input| input.check("an input of a bound layer"))?;
+        if inputs.len() > MAX_INPUTS {
+            let (by, got) = (signature.name(), inputs.len());
+            return Err(ShapeError::Inputs { by, expected: "at most eight inputs", got });
+        }
+        let mut theta = zeros("the parameters of a bound layer", signature.parameters_len())?;
         signature.start(&mut theta, seed);
-        let mut statistics = vec![T::ZERO; signature.statistics_len()];
+        let mut statistics = zeros("the running statistics of a bound layer", signature.statistics_len())?;
         signature.start_statistics(&mut statistics, seed);
-        let gradient = vec![T::ZERO; theta.len()];
+        let gradient = zeros("the gradient of a bound layer", theta.len())?;
         Ok(Self {
             layer,
             signature,
@@ -47,8 +54,8 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
             statistics,
             examples: 0,
             x: Vec::new(),
-            y: Vec::new(),
-            saved: Vec::new(),
+            y: Buffer::default(),
+            saved: Buffer::default(),
         })
     }
 
@@ -130,6 +137,9 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
 
     /// Takes what the last forward pass has saved into the running statistics.
     pub fn absorb_statistics(&mut self) {
+        if self.examples == 0 {
+            return;
+        }
         let mut statistics = ParamsMut::new(&mut self.statistics, self.signature.statistics());
         self.layer.absorb(&self.saved, self.examples, &mut statistics);
     }
@@ -148,7 +158,8 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
     /// y = f(x; θ), for x and y of (batch, features), examples flattened to rows.
     ///
     /// # Errors
-    /// Where x has another number of columns than the bound shape has numbers, or the layer has several inputs.
+    /// Returns an error if x has another number of columns than the bound shape has numbers, or the layer has several
+    /// inputs.
     pub fn forward(&mut self, x: ArrayView2<'_, T>) -> Result<Array2<T>, ShapeError> {
         self.forward_all(&[x])
     }
@@ -166,16 +177,20 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
                 got: x.len(),
             });
         }
-        self.examples = x.first().map_or(0, |x| x.nrows());
+        let examples = x.first().map_or(0, |x| x.nrows());
         for (x, shape) in x.iter().zip(&self.inputs) {
-            expect_columns(x, self.examples, *shape)?;
+            expect_columns(x, examples, *shape)?;
         }
-        self.x = x.iter().map(|x| x.iter().copied().collect()).collect();
-        self.signature.admit(&inputs(&self.x, self.examples, &self.inputs)?, self.examples, self.mode)?;
+        let x: Vec<Vec<T>> = x.iter().map(|x| x.iter().copied().collect()).collect();
+        self.signature.admit(&inputs(&x, examples, &self.inputs)?, examples, self.mode)?;
         let output = self.signature.output();
-        self.y = vec![T::ZERO; self.examples * output.len()];
-        self.saved = vec![T::ZERO; self.signature.saved_len(self.examples)];
-        let mut scratch = vec![T::ZERO; self.signature.scratch_len(self.examples)];
+        let y = zeros("the output of a bound layer", output.len().saturating_mul(examples))?;
+        let saved = zeros("what a bound layer keeps", self.signature.saved_len(examples))?;
+        let mut scratch = zeros("the scratch space of a bound layer", self.signature.scratch_len(examples))?;
+        (self.examples, self.x, self.y, self.saved) = (examples, x, y, saved);
+        if examples == 0 {
+            return Ok(Array2::zeros((0, output.len())));
+        }
         let mut pass = Forward {
             x: inputs(&self.x, self.examples, &self.inputs)?,
             params: Params::new(&self.theta, self.signature.parameters()),
@@ -210,8 +225,12 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
     pub fn backward_all(&mut self, dy: ArrayView2<'_, T>) -> Result<Vec<Array2<T>>, ShapeError> {
         let (output, examples) = (self.signature.output(), self.examples);
         expect_columns(&dy, examples, output)?;
+        if examples == 0 {
+            self.gradient.fill(T::ZERO);
+            return Ok(self.inputs.iter().map(|shape| Array2::zeros((0, shape.len()))).collect());
+        }
         let dy: Vec<T> = dy.iter().copied().collect();
-        let mut scratch = vec![T::ZERO; self.signature.scratch_len(examples)];
+        let mut scratch = zeros("the scratch space of a bound layer", self.signature.scratch_len(examples))?;
         let mut dx: Vec<Vec<T>> = self.inputs.iter().map(|shape| vec![T::NAN; examples * shape.len()]).collect();
         let mut wanted = InputsMut::none();
         for (index, (dx, shape)) in dx.iter_mut().zip(&self.inputs).enumerate() {
@@ -233,6 +252,10 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
             .map(|(dx, shape)| Ok(Batch::new(dx, examples, *shape)?.matrix().to_owned()))
             .collect()
     }
+}
+
+fn zeros<T: Scalar>(what: &'static str, len: usize) -> Result<Buffer<T>, ShapeError> {
+    Buffer::try_from_fn(what, len, |_| T::ZERO)
 }
 
 fn inputs<'a, T>(x: &'a [Vec<T>], examples: usize, shapes: &[Shape]) -> Result<Inputs<'a, T>, ShapeError> {

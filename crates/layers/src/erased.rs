@@ -10,7 +10,7 @@ use crate::{Backward, Forward, Layer, ParamsMut, Signature};
 
 /// Any layer, its type forgotten. Implemented for every [`Layer`]; nobody implements it by hand.
 pub trait ErasedLayer: Debug + Send + Sync {
-    /// See [`Layer::signature`].
+    /// See [`Layer::signature`]; [checked](Signature::check).
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError>;
     /// See [`Layer::forward`].
     fn forward_f32(&self, pass: &mut Forward<'_, f32>);
@@ -31,7 +31,9 @@ pub trait ErasedLayer: Debug + Send + Sync {
 #[doc(hidden)]
 impl<L: Layer + 'static> ErasedLayer for L {
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        Layer::signature(self, inputs)
+        let signature = Layer::signature(self, inputs)?;
+        signature.check(inputs)?;
+        Ok(signature)
     }
 
     fn forward_f32(&self, pass: &mut Forward<'_, f32>) {

@@ -12,7 +12,8 @@ mod convolution;
 mod description;
 mod dropout;
 mod embedding;
-mod erased;
+#[doc(hidden)]
+pub mod erased;
 mod glu;
 mod merge;
 mod normalisation;
@@ -46,8 +47,6 @@ pub use convolution::{Conv1d, Conv2d, ConvTranspose2d, Padding};
 pub use description::Description;
 pub use dropout::Dropout;
 pub use embedding::{Embedding, LearntPositions, RotaryPositions, SinusoidalPositions};
-#[doc(hidden)]
-pub use erased::ErasedLayer;
 pub use glu::Glu;
 pub use merge::{Add, Concat, Mean, Multiply, Sum};
 pub use normalisation::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm};

@@ -10,6 +10,7 @@ mod sum;
 use downhill_tensor::{Shape, ShapeError};
 
 use crate::MAX_INPUTS;
+use crate::signature::countable;
 
 pub use add::Add;
 pub use concat::Concat;
@@ -25,6 +26,7 @@ fn alike(by: &'static str, what: &'static str, inputs: &[Shape]) -> Result<Shape
     if inputs.len() > MAX_INPUTS {
         return Err(ShapeError::Inputs { by, expected: "at most eight inputs", got: inputs.len() });
     }
+    countable(by, *first)?;
     match others.iter().find(|other| *other != first) {
         Some(other) => Err(ShapeError::Mismatch { what: what.into(), expected: *first, got: *other }),
         None => Ok(*first),

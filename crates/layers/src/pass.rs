@@ -304,10 +304,8 @@ fn matrix(named: &[Parameter], index: usize) -> (usize, usize) {
 const FITS: &str = "a stretch of parameters holds as many numbers as its signature says";
 
 impl<'a, T> Params<'a, T> {
-    /// Sees `flat` as these parameters, one after the other.
-    ///
-    /// # Panics
-    /// Where the lengths differ.
+    /// Sees `flat` as these parameters, one after the other. The lengths must be equal, which only builds with debug
+    /// assertions check.
     #[must_use]
     #[inline]
     pub fn new(flat: &'a [T], named: &'a [Parameter]) -> Self {
@@ -331,10 +329,8 @@ impl<'a, T> Params<'a, T> {
 }
 
 impl<'a, T> ParamsMut<'a, T> {
-    /// Sees `flat` as these parameters, one after the other.
-    ///
-    /// # Panics
-    /// Where the lengths differ.
+    /// Sees `flat` as these parameters, one after the other. The lengths must be equal, which only builds with debug
+    /// assertions check.
     #[must_use]
     #[inline]
     pub fn new(flat: &'a mut [T], named: &'a [Parameter]) -> Self {

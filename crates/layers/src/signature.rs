@@ -40,7 +40,7 @@ struct Room {
 
 impl Room {
     fn len(self, examples: usize) -> usize {
-        self.per_example * examples + self.per_batch
+        self.per_example.saturating_mul(examples).saturating_add(self.per_batch)
     }
 }
 
@@ -185,6 +185,33 @@ impl Signature {
         Ok(())
     }
 
+    /// Checks what every network and bound layer relies on, for the inputs that the signature was made for.
+    ///
+    /// # Errors
+    /// Returns [`ShapeError::TooLarge`] if the output or a parameter is too large, [`ShapeError::Memory`] if the
+    /// numbers of one example can't be counted, and [`ShapeError::Setting`] if a layer that has not one input as long
+    /// as its output claims to run in place.
+    pub fn check(&self, inputs: &[Shape]) -> Result<(), ShapeError> {
+        let too_large = |shape: &Shape, what: String| match shape.check("a shape") {
+            Ok(()) => Ok(()),
+            Err(_) => Err(ShapeError::TooLarge { what: what.into(), shape: *shape }),
+        };
+        too_large(&self.output, format!("the output of {}", self.name))?;
+        for parameter in self.parameters.iter().chain(&self.statistics) {
+            too_large(&parameter.shape, format!("the parameter `{}` of {}", parameter.name, self.name))?;
+        }
+        let lengths = [self.parameters_len(), self.statistics_len(), self.saved_len(1), self.scratch_len(1)];
+        if lengths.contains(&usize::MAX) {
+            return Err(ShapeError::Memory { what: self.name.into(), bytes: usize::MAX });
+        }
+        if self.in_place && !matches!(inputs, [x] if x.len() == self.output.len()) {
+            let reason = "it says that it runs in place, which only a layer of one input can that is as long as its \
+                          output";
+            return Err(ShapeError::Setting { by: self.name, reason: reason.into() });
+        }
+        Ok(())
+    }
+
     /// The whole numbers that input `index` holds, if it must hold such.
     #[must_use]
     pub fn whole_numbers_of(&self, index: usize) -> Option<WholeNumbers> {
@@ -215,7 +242,7 @@ impl Signature {
         &self.statistics
     }
 
-    /// How many numbers the parameters hold.
+    /// How many numbers the parameters hold; `usize::MAX` if they can't be counted.
     #[must_use]
     pub fn parameters_len(&self) -> usize {
         total(&self.parameters)
@@ -237,13 +264,13 @@ impl Signature {
         start(&self.statistics, statistics, seed);
     }
 
-    /// How many numbers a batch of `examples` keeps for backward.
+    /// How many numbers a batch of `examples` keeps for backward; `usize::MAX` if they can't be counted.
     #[must_use]
     pub fn saved_len(&self, examples: usize) -> usize {
         self.saved.len(examples)
     }
 
-    /// How much room a batch of `examples` needs to work in.
+    /// How much scratch space a batch of `examples` needs; `usize::MAX` if it can't be counted.
     #[must_use]
     pub fn scratch_len(&self, examples: usize) -> usize {
         self.scratch.len(examples)
@@ -317,7 +344,7 @@ impl Parameter {
 }
 
 fn total(parameters: &[Parameter]) -> usize {
-    parameters.iter().map(|parameter| parameter.shape.len()).sum()
+    parameters.iter().fold(0, |total, parameter| total.saturating_add(parameter.shape.len()))
 }
 
 fn start<T: Scalar>(parameters: &[Parameter], mut flat: &mut [T], seed: Seed) {
@@ -336,10 +363,19 @@ fn start<T: Scalar>(parameters: &[Parameter], mut flat: &mut [T], seed: Seed) {
 /// The only input of a layer that takes exactly one.
 ///
 /// # Errors
-/// A [`ShapeError`] for any other number of inputs.
+/// Returns [`ShapeError::Inputs`] for any other number of inputs, and [`ShapeError::TooLarge`] if the shape is too
+/// large. So sizes that are worked out of it alone don't overflow.
 pub fn sole(layer: &'static str, inputs: &[Shape]) -> Result<Shape, ShapeError> {
     match inputs {
-        [input] => Ok(*input),
+        [input] => countable(layer, *input),
         _ => Err(ShapeError::Inputs { by: layer, expected: "exactly one input", got: inputs.len() }),
+    }
+}
+
+/// The shape, if it is not too large.
+pub(crate) fn countable(layer: &'static str, input: Shape) -> Result<Shape, ShapeError> {
+    match input.check("an input") {
+        Ok(()) => Ok(input),
+        Err(_) => Err(ShapeError::TooLarge { what: format!("an input of {layer}").into(), shape: input }),
     }
 }

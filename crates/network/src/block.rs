@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use downhill_layers::{Add, Concat, Layer, Multiply};
 use downhill_tensor::ShapeError;
 
+use crate::graph::MOST_LAYERS;
 use crate::{Graph, Node};
 
 /// Anything that can be wired into a graph: one layer, a chain, a residual block, a user's own.
@@ -179,6 +180,10 @@ pub struct Repeat<B> {
 
 impl<B: Block> Block for Repeat<B> {
     fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
+        if self.times > MOST_LAYERS {
+            let reason = format!("it is to repeat its block {} times, but at most {MOST_LAYERS} can be", self.times);
+            return Err(ShapeError::Setting { by: "Repeat", reason });
+        }
         (0..self.times).try_fold(x, |x, index| graph.numbered(index, |graph| self.block.wire(graph, x)))
     }
 }

@@ -117,7 +117,7 @@ impl NetworkDescription {
             graph.input(input);
         }
         for (index, step) in self.steps.iter().enumerate() {
-            let inputs: Vec<Node> = step.inputs.iter().map(|&node| Node(node)).collect();
+            let inputs: Vec<Node> = step.inputs.iter().map(|&node| graph.nth(node)).collect();
             if let Some(owner) = step.shares
                 && (owner >= index || self.steps[owner].shares.is_some())
             {
@@ -137,6 +137,6 @@ impl NetworkDescription {
                 None => place(graph),
             })?;
         }
-        Network::from_graph(&graph, Node(self.output), self.seed)
+        Network::from_graph(&graph, graph.nth(self.output), self.seed)
     }
 }

@@ -1,6 +1,9 @@
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use downhill_layers::{ErasedLayer, Layer, MAX_INPUTS, Parameter, Signature};
+use downhill_layers::erased::ErasedLayer;
+use downhill_layers::{Layer, MAX_INPUTS, Parameter, Signature};
 use downhill_tensor::{Outputs, Shape, ShapeError};
 
 /// Layers and how they are wired: a directed acyclic graph, in the order in which it runs.
@@ -24,11 +27,15 @@ use downhill_tensor::{Outputs, Shape, ShapeError};
 /// assert_eq!(network.parameter("3.weight")?.shape(), [1, 17]); // (out, in)
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Graph {
+    /// Which graph it is, so that nodes of another one are known; a clone goes on with the same nodes.
+    id: usize,
     nodes: Vec<Shape>,
     inputs: Vec<usize>,
     steps: Vec<Step>,
+    /// The names of the steps.
+    names: HashSet<String>,
     scopes: Vec<Scope>,
     /// How many layers have been applied outside of any scope.
     applied: usize,
@@ -53,9 +60,15 @@ struct Sharing {
     placed: usize,
 }
 
+/// The most layers of a graph, and the most times that a block is repeated: more are a slip.
+pub(crate) const MOST_LAYERS: usize = 1 << 16;
+
 /// A value in a [`Graph`]: an input, or the output of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Node(pub(crate) usize);
+pub struct Node {
+    graph: usize,
+    index: usize,
+}
 
 /// One layer at its place.
 #[derive(Clone, Debug)]
@@ -97,17 +110,34 @@ pub(crate) struct SharedMark {
     place: usize,
 }
 
+impl Default for Graph {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Graph {
     /// A graph without nodes.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        static GRAPHS: AtomicUsize = AtomicUsize::new(0);
+        Self {
+            id: GRAPHS.fetch_add(1, Ordering::Relaxed),
+            nodes: Vec::new(),
+            inputs: Vec::new(),
+            steps: Vec::new(),
+            names: HashSet::new(),
+            scopes: Vec::new(),
+            applied: 0,
+            frozen: false,
+            sharing: None,
+        }
     }
 
     /// A further input of the whole network, of this per-example shape.
     pub fn input(&mut self, shape: impl Into<Shape>) -> Node {
         let node = self.node(shape.into());
-        self.inputs.push(node.0);
+        self.inputs.push(node.index);
         node
     }
 
@@ -208,21 +238,25 @@ impl Graph {
         let parts: Vec<&str> = self.scopes.iter().map(|scope| scope.name.as_str()).collect();
         let name = parts.join(".");
         let fail = |reason: String| at(&name, ShapeError::Setting { by: "the graph", reason });
-        if self.steps.iter().any(|step| step.name == name) {
+        if self.steps.len() == MOST_LAYERS {
+            return Err(fail(format!("it has {MOST_LAYERS} layers, which are the most there can be")));
+        }
+        if self.names.contains(&name) {
             let like_it = if name.is_empty() { "without a name" } else { "of this name" };
             return Err(fail(format!("there is another layer {like_it}; wire this one in a scope of its own")));
         }
-        if let Some(node) = inputs.iter().find(|node| node.0 >= self.nodes.len()) {
-            return Err(fail(format!("node {} belongs to another graph", node.0)));
+        if let Some(node) = inputs.iter().find(|&&node| !self.has(node)) {
+            return Err(fail(format!("node {} belongs to another graph", node.index)));
         }
         if inputs.len() > MAX_INPUTS {
             return Err(fail(format!("a layer has at most {MAX_INPUTS} inputs, but this one has {}", inputs.len())));
         }
         let shapes: Vec<Shape> = inputs.iter().map(|&node| self.shape(node)).collect();
+        shapes.iter().try_for_each(|shape| shape.check("an input of the layer")).map_err(|error| at(&name, error))?;
         let signature = layer.signature(&shapes).map_err(|error| at(&name, error))?;
         // What is checked at the door must come through the door.
         for (index, node) in inputs.iter().enumerate() {
-            if signature.whole_numbers_of(index).is_some() && !self.inputs.contains(&node.0) {
+            if signature.whole_numbers_of(index).is_some() && !self.inputs.contains(&node.index) {
                 return Err(fail(format!(
                     "input {index} of {} holds whole numbers, so it must be an input of the whole network, not the \
                      output of another layer",
@@ -246,24 +280,35 @@ impl Graph {
         }
         // Who is wired first decides for all who share.
         let frozen = owner.map_or(self.frozen, |owner| owner.frozen);
-        let output = self.node(signature.output()).0;
-        let inputs = inputs.iter().map(|node| node.0).collect();
-        self.steps.push(Step { name, layer, signature, inputs, output, frozen, shared });
-        Ok(Node(output))
+        let output = self.node(signature.output());
+        self.names.insert(name.clone());
+        let inputs = inputs.iter().map(|node| node.index).collect();
+        self.steps.push(Step { name, layer, signature, inputs, output: output.index, frozen, shared });
+        Ok(output)
     }
 
     /// The per-example shape of a node.
     ///
     /// # Panics
-    /// Where the node belongs to another graph.
+    /// Panics if the node belongs to another graph.
     #[must_use]
     pub fn shape(&self, node: Node) -> Shape {
-        self.nodes[node.0]
+        assert!(self.has(node), "node {} belongs to another graph", node.index);
+        self.nodes[node.index]
+    }
+
+    fn has(&self, node: Node) -> bool {
+        node.graph == self.id && node.index < self.nodes.len()
+    }
+
+    /// The node of this index, which an error tells from those there are where it is used.
+    pub(crate) fn nth(&self, index: usize) -> Node {
+        Node { graph: self.id, index }
     }
 
     fn node(&mut self, shape: Shape) -> Node {
         self.nodes.push(shape);
-        Node(self.nodes.len() - 1)
+        self.nth(self.nodes.len() - 1)
     }
 
     /// About how many multiply-adds the layer takes for one example.
@@ -278,17 +323,17 @@ impl Graph {
         let products = weights
             .map(|Parameter { fans, .. }| output.saturating_mul(fans.fan_in).max(inputs.saturating_mul(fans.fan_out)));
         // A function of one number takes as long as some multiply-adds.
-        products.fold(8 * inputs.max(output), usize::saturating_add)
+        products.fold(inputs.max(output).saturating_mul(8), usize::saturating_add)
     }
 
     /// What must run, in order, to have `output`; whatever it does not depend on is left out.
     pub(crate) fn program(&self, output: Node) -> Result<Program, ShapeError> {
         let fail = |reason: String| ShapeError::Setting { by: "the graph", reason };
-        if output.0 >= self.nodes.len() {
-            return Err(fail(format!("the output, node {}, belongs to another graph", output.0)));
+        if !self.has(output) {
+            return Err(fail(format!("the output, node {}, belongs to another graph", output.index)));
         }
         let mut wanted = vec![false; self.nodes.len()];
-        wanted[output.0] = true;
+        wanted[output.index] = true;
         for step in self.steps.iter().rev() {
             if wanted[step.output] {
                 step.inputs.iter().for_each(|&input| wanted[input] = true);
@@ -302,9 +347,17 @@ impl Graph {
             let inputs = self.inputs.len();
             return Err(fail(format!("a network has from 1 to {MAX_INPUTS} inputs, but this one has {inputs}")));
         }
+        self.inputs.iter().try_for_each(|&input| self.nodes[input].check("an input of the network"))?;
         let choosy = (0..steps.len()).filter(|&step| steps[step].signature.is_choosy()).collect();
         let work = steps.iter().map(|step| self.work(step)).fold(0, usize::saturating_add);
-        Ok(Program { nodes: self.nodes.clone(), inputs: self.inputs.clone(), steps, choosy, output: output.0, work })
+        Ok(Program {
+            nodes: self.nodes.clone(),
+            inputs: self.inputs.clone(),
+            steps,
+            choosy,
+            output: output.index,
+            work,
+        })
     }
 }
 

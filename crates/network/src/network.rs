@@ -59,12 +59,13 @@ impl<T: Scalar> Network<T> {
     /// Builds the network that computes `output`. Layers that it does not depend on are left out.
     ///
     /// # Errors
-    /// Where `output` belongs to another graph or depends on no layer.
+    /// Returns an error if `output` belongs to another graph or depends on no layer, or if there is not enough memory
+    /// for the parameters.
     pub fn from_graph(graph: &Graph, output: Node, seed: Seed) -> Result<Self, ShapeError> {
         let program = graph.program(output)?;
         let mut stretches = Vec::new();
         let (mut segments, mut statistic_segments) = (Vec::new(), Vec::new());
-        let (mut theta, mut statistics) = (Vec::new(), Vec::new());
+        let (mut parameters_len, mut statistics_len) = (0usize, 0usize);
         for (index, step) in program.steps.iter().enumerate() {
             let owner = program.owner(index);
             if owner < index {
@@ -72,24 +73,30 @@ impl<T: Scalar> Network<T> {
                 continue;
             }
             let signature = &step.signature;
-            let start = (theta.len(), statistics.len());
-            theta.resize(start.0 + signature.parameters_len(), T::ZERO);
-            statistics.resize(start.1 + signature.statistics_len(), T::ZERO);
-            let stretch = Stretch { parameters: start.0..theta.len(), statistics: start.1..statistics.len() };
-            let seed = seed.derive(index as u64);
+            let start = (parameters_len, statistics_len);
+            parameters_len = parameters_len.saturating_add(signature.parameters_len());
+            statistics_len = statistics_len.saturating_add(signature.statistics_len());
+            stretches.push(Stretch { parameters: start.0..parameters_len, statistics: start.1..statistics_len });
+        }
+        let mut theta = Buffer::try_from_fn("the parameters of the network", parameters_len, |_| T::ZERO)?;
+        let mut statistics = Buffer::try_from_fn("the running statistics of the network", statistics_len, |_| T::ZERO)?;
+        for (index, (step, stretch)) in program.steps.iter().zip(&stretches).enumerate() {
+            if program.owner(index) < index {
+                continue;
+            }
+            let (signature, seed) = (&step.signature, seed.derive(index as u64));
             signature.start(&mut theta[stretch.parameters.clone()], seed);
             signature.start_statistics(&mut statistics[stretch.statistics.clone()], seed);
-            segments.extend(name(step, signature.parameters(), start.0));
-            statistic_segments.extend(name(step, signature.statistics(), start.1));
-            stretches.push(stretch);
+            segments.extend(name(step, signature.parameters(), stretch.parameters.start));
+            statistic_segments.extend(name(step, signature.statistics(), stretch.statistics.start));
         }
         Ok(Self {
             program: Arc::new(program),
             stretches: stretches.into(),
             segments: segments.into(),
             statistic_segments: statistic_segments.into(),
-            theta: theta.into(),
-            statistics,
+            theta,
+            statistics: statistics.to_vec(),
             seed,
             reading: Reading::default(),
             idle: Mutex::new(Vec::new()),
@@ -227,7 +234,7 @@ impl<T: Scalar> Network<T> {
     /// Buffers for passes through this network.
     #[must_use]
     pub fn workspace(&self, purpose: Purpose) -> Workspace<T> {
-        Workspace::new(&self.program, self.theta.len(), purpose)
+        Workspace::new(Arc::clone(&self.program), self.theta.len(), purpose)
     }
 
     /// y = f(x; θ): one pass forward over the layers.
@@ -272,8 +279,11 @@ impl<T: Scalar> Network<T> {
         mut observe: impl FnMut(&str, Batch<'_, T>),
     ) -> Result<(), ShapeError> {
         let examples = self.check(theta, x)?;
+        self.check_workspace(workspace)?;
+        let own = self.in_own_shapes(x);
+        let x = own.as_ref().unwrap_or(x);
         self.admit(x, examples, mode)?;
-        workspace.reserve(&self.program, examples);
+        workspace.reserve(&self.program, examples)?;
         let mut pass = || self.model(theta).forward(x, workspace, mode, |step, y| observe(&step.name, y));
         if mode.is_training() {
             self.in_step(examples, pass)
@@ -314,11 +324,11 @@ impl<T: Scalar> Network<T> {
         workspace: &mut Workspace<T>,
     ) -> Result<(), ShapeError> {
         let examples = self.check(theta, x)?;
+        self.check_workspace(workspace)?;
+        let own = self.in_own_shapes(x);
+        let x = own.as_ref().unwrap_or(x);
         if workspace.purpose() == Purpose::Prediction {
-            return Err(ShapeError::Setting {
-                by: "the workspace",
-                reason: "it is for prediction only; make one with Purpose::Training to go back".into(),
-            });
+            return Err(prediction_only());
         }
         if examples != workspace.examples {
             return Err(ShapeError::Length {
@@ -348,10 +358,18 @@ impl<T: Scalar> Network<T> {
     }
 
     /// Takes what the last training pass has seen into the running statistics of the layers that keep any.
-    pub fn absorb_statistics(&mut self, workspace: &Workspace<T>) {
+    ///
+    /// # Errors
+    /// Returns an error if the workspace was made by another network, or is only for prediction.
+    pub fn absorb_statistics(&mut self, workspace: &Workspace<T>) -> Result<(), ShapeError> {
+        self.check_workspace(workspace)?;
+        if workspace.purpose() == Purpose::Prediction {
+            return Err(prediction_only());
+        }
         let mut statistics = std::mem::take(&mut self.statistics);
         self.model(&self.theta).absorb(workspace, &mut statistics);
         self.statistics = statistics;
+        Ok(())
     }
 
     fn model<'a>(&'a self, theta: &'a [T]) -> Model<'a, T> {
@@ -377,6 +395,29 @@ impl<T: Scalar> Network<T> {
             step.signature.admit(&seen, examples, mode).map_err(|error| at(&step.name, error))?;
         }
         Ok(())
+    }
+
+    /// A workspace is planned for the layers of the network that has made it.
+    pub(crate) fn check_workspace(&self, workspace: &Workspace<T>) -> Result<(), ShapeError> {
+        if workspace.is_for(&self.program) {
+            return Ok(());
+        }
+        let reason = "it was made by another network; make one with the `workspace` of this one".into();
+        Err(ShapeError::Setting { by: "the workspace", reason })
+    }
+
+    /// The inputs in the network's own shapes, if they lack axes of 1 or have more of them.
+    #[inline]
+    fn in_own_shapes<'x>(&self, x: &Inputs<'x, T>) -> Option<Inputs<'x, T>> {
+        let shapes = self.program.inputs.iter().map(|&input| self.program.nodes[input]);
+        if x.iter().zip(shapes.clone()).all(|(x, shape)| x.shape() == shape) {
+            return None;
+        }
+        let mut own = Inputs::none();
+        for (index, (x, shape)) in x.iter().zip(shapes).enumerate() {
+            own.set(index, x.reshaped(shape).ok()?);
+        }
+        Some(own)
     }
 
     pub(crate) fn check_count(&self, got: usize) -> Result<(), ShapeError> {
@@ -405,13 +446,7 @@ impl<T: Scalar> Network<T> {
         let examples = x[0].examples();
         for (x, &input) in x.iter().zip(inputs) {
             let shape = self.program.nodes[input];
-            if x.shape().len() != shape.len() {
-                return Err(ShapeError::Mismatch {
-                    what: "an example and the network's input".into(),
-                    expected: shape,
-                    got: x.shape(),
-                });
-            }
+            check_shape(shape, x.shape())?;
             if x.examples() != examples {
                 return Err(ShapeError::Length {
                     what: "the batch of a further input".into(),
@@ -422,6 +457,34 @@ impl<T: Scalar> Network<T> {
         }
         Ok(examples)
     }
+}
+
+fn prediction_only() -> ShapeError {
+    let reason = "it is for prediction only; make one with Purpose::Training to go back".into();
+    ShapeError::Setting { by: "the workspace", reason }
+}
+
+/// The one rule for examples that are given to a network: their shape is that of its input, but that axes of 1 may be
+/// missing or more.
+fn check_shape(expected: Shape, got: Shape) -> Result<(), ShapeError> {
+    if got == expected || got.reads_as(expected) {
+        return Ok(());
+    }
+    Err(ShapeError::Mismatch { what: "an example and the network's input".into(), expected, got })
+}
+
+/// The array, in standard layout, as a batch for an input of this shape: its first axis is that of the examples.
+pub(crate) fn batch_of<'a, T, S: ndarray::Data<Elem = T>>(
+    array: &'a ndarray::ArrayBase<S, IxDyn>,
+    shape: Shape,
+) -> Result<Batch<'a, T>, ShapeError> {
+    let (examples, axes) = array.shape().split_first().map_or((1, &[][..]), |(examples, axes)| (*examples, axes));
+    let got = Shape::new(axes).ok_or_else(|| ShapeError::Setting {
+        by: "the network",
+        reason: format!("it takes examples of shape {shape}, but was given an array of the axes {:?}", array.shape()),
+    })?;
+    check_shape(shape, got)?;
+    Batch::new(array.as_slice().unwrap_or_default(), examples, shape)
 }
 
 fn name<'a>(step: &'a Step, parameters: &'a [Parameter], start: usize) -> impl Iterator<Item = Segment> + 'a {

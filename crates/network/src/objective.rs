@@ -170,6 +170,11 @@ impl<T: Scalar, L: Loss> Objective<T> for NetworkObjective<'_, T, L> {
         let Self { network, x, target, loss, mode, weights, workspace } = self;
         let total = network.total_and_gradient(theta, x, *target, *weights, loss, workspace, *mode);
         let total = total.map_err(EvaluationError::because)?;
+        let got = gradient.len();
+        if got != workspace.gradient().len() {
+            let (what, expected) = ("the gradient".into(), workspace.gradient().len());
+            return Err(EvaluationError::because(ShapeError::Length { what, expected, got }));
+        }
         gradient.copy_from_slice(workspace.gradient());
         Ok(T::of(total.value()))
     }

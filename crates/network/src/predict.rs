@@ -9,6 +9,7 @@ use downhill_losses::{ClassAxis, Loss, Meaning};
 use downhill_tensor::{Batch, Outputs, Scalar, Shape, ShapeError};
 use ndarray::{Array2, ArrayView, ArrayViewD, Dimension};
 
+use crate::network::batch_of;
 use crate::{Network, Purpose, Workspace};
 
 /// How a network's outputs are read: what training has told it.
@@ -326,8 +327,7 @@ impl<T: Scalar> Network<T> {
         let contiguous: Vec<_> = inputs.iter().map(|input| input.as_standard_layout()).collect();
         let mut x = Inputs::none();
         for (index, (input, shape)) in contiguous.iter().zip(self.input_shapes()).enumerate() {
-            let examples = input.shape().first().copied().unwrap_or(1);
-            x.set(index, Batch::new(input.as_slice().unwrap_or_default(), examples, shape)?);
+            x.set(index, batch_of(input, shape)?);
         }
         self.with_kept_workspace(x, read)
     }

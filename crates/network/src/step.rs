@@ -64,12 +64,10 @@ impl<T: Scalar> Network<T> {
         workspace: &mut Workspace<T>,
     ) -> Result<(), ShapeError> {
         let refuse = |reason: String| ShapeError::Setting { by: "Network::step", reason };
-        if workspace.gradient().len() != self.parameters().len() {
-            return Err(ShapeError::Length {
-                what: "the workspace's gradient".into(),
-                expected: self.parameters().len(),
-                got: workspace.gradient().len(),
-            });
+        self.check_workspace(workspace)?;
+        if !workspace.purpose().learns() {
+            let reason = "the workspace holds no dJ/dθ; make one with Purpose::Training";
+            return Err(refuse(reason.into()));
         }
         let counts = match workspace.ready {
             Ready::Nothing => {
@@ -89,7 +87,7 @@ impl<T: Scalar> Network<T> {
             optimizer.bind(self.segments());
             optimizer.step(self.parameters_mut(), workspace.gradient());
             if matches!(workspace.ready, Ready::Gradient(_)) {
-                self.absorb_statistics(workspace);
+                self.absorb_statistics(workspace)?;
             }
         }
         workspace.ready = Ready::Nothing;
@@ -172,7 +170,7 @@ impl<T: Scalar> Network<T> {
             let factor = T::of(total.divisor());
             let Workspace { gradient, accumulated, .. } = workspace;
             elementwise::update(gradient, accumulated, |g, sum| sum + factor * g);
-            self.absorb_statistics(workspace);
+            self.absorb_statistics(workspace)?;
         }
         whole += total;
         workspace.ready = Ready::Sum(whole);

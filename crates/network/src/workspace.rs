@@ -1,5 +1,7 @@
+use std::sync::Arc;
+
 use downhill_layers::{Inputs, MAX_INPUTS};
-use downhill_tensor::{Batch, BatchMut, Buffer, Scalar, Shape};
+use downhill_tensor::{Batch, BatchMut, Buffer, Scalar, Shape, ShapeError};
 
 use crate::Purpose;
 use crate::graph::Program;
@@ -12,6 +14,8 @@ use crate::step::Ready;
 /// batch it has seen, and after that a step asks the heap for nothing.
 #[derive(Clone, Debug)]
 pub struct Workspace<T> {
+    /// That of the network that has made it.
+    program: Arc<Program>,
     pub(crate) memory: Memory,
     pub(crate) buffers: Vec<Buffer<T>>,
     pub(crate) scratch: Buffer<T>,
@@ -34,8 +38,8 @@ pub struct Workspace<T> {
 }
 
 impl<T: Scalar> Workspace<T> {
-    pub(crate) fn new(program: &Program, parameters: usize, purpose: Purpose) -> Self {
-        let memory = Memory::plan(program, purpose);
+    pub(crate) fn new(program: Arc<Program>, parameters: usize, purpose: Purpose) -> Self {
+        let memory = Memory::plan(&program, purpose);
         let gradient = if purpose.learns() { parameters } else { 0 };
         let apart = |step: &usize| memory.steps[*step].parameters != Derivative::Alone;
         let spare = (0..program.steps.len()).filter(apart).map(|step| program.steps[step].signature.parameters_len());
@@ -52,7 +56,12 @@ impl<T: Scalar> Workspace<T> {
             capacity: 0,
             output: (program.output, program.nodes[program.output]),
             input_shapes: program.inputs.iter().map(|&input| (input, program.nodes[input])).collect(),
+            program,
         }
+    }
+
+    pub(crate) fn is_for(&self, program: &Arc<Program>) -> bool {
+        Arc::ptr_eq(&self.program, program)
     }
 
     /// What the workspace is for.
@@ -73,22 +82,23 @@ impl<T: Scalar> Workspace<T> {
         numbers * size_of::<T>()
     }
 
-    /// Makes room for a batch of this size.
-    pub(crate) fn reserve(&mut self, program: &Program, examples: usize) {
-        self.examples = examples;
+    /// Makes room for a batch of this size; the workspace stays as it is if there is not enough memory.
+    pub(crate) fn reserve(&mut self, program: &Program, examples: usize) -> Result<(), ShapeError> {
         if examples <= self.capacity {
-            return;
+            self.examples = examples;
+            return Ok(());
         }
         for (buffer, tenants) in self.buffers.iter_mut().zip(&self.memory.buffers) {
             let lengths = tenants.iter().map(|tenant| match *tenant {
-                Tenant::Node(node) => program.nodes[node].len() * examples,
+                Tenant::Node(node) => program.nodes[node].len().saturating_mul(examples),
                 Tenant::Saved(step) => program.steps[step].signature.saved_len(examples),
             });
-            buffer.resize(lengths.max().unwrap_or(0), T::ZERO);
+            buffer.try_resize("a batch in the workspace", lengths.max().unwrap_or(0), T::ZERO)?;
         }
         let scratch = program.steps.iter().map(|step| step.signature.scratch_len(examples));
-        self.scratch.resize(scratch.max().unwrap_or(0), T::ZERO);
-        self.capacity = examples;
+        self.scratch.try_resize("the scratch space of the workspace", scratch.max().unwrap_or(0), T::ZERO)?;
+        (self.examples, self.capacity) = (examples, examples);
+        Ok(())
     }
 
     /// The prediction of the last forward pass.

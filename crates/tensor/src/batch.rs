@@ -1,4 +1,4 @@
-use ndarray::{ArrayView2, ArrayView3, ArrayView4, ArrayViewMut2, ArrayViewMut3, ArrayViewMut4};
+use ndarray::{ArrayView2, ArrayView3, ArrayView4, ArrayViewD, ArrayViewMut2, ArrayViewMut3, ArrayViewMut4};
 
 use crate::{Shape, ShapeError, view};
 
@@ -20,17 +20,29 @@ pub struct BatchMut<'a, T> {
 
 #[inline]
 fn fits(length: usize, examples: usize, shape: Shape) -> Result<(), ShapeError> {
+    // Of no numbers the axes are looked at too, since views have them.
     match examples.checked_mul(shape.len()) {
-        Some(expected) if expected == length => Ok(()),
+        Some(expected) if expected == length && (length > 0 || countable(examples, shape)) => Ok(()),
         expected => Err(misfit(length, expected, examples, shape)),
     }
 }
 
+/// Whether a batch that may hold no numbers can be seen with its axes.
+#[cold]
+fn countable(examples: usize, shape: Shape) -> bool {
+    let mut axes = std::iter::once(&examples).chain(shape.axes());
+    let all = axes.try_fold(1usize, |product, &axis| product.checked_mul(axis.max(1)));
+    shape.check("an example").is_ok() && all.is_some_and(|all| isize::try_from(all).is_ok())
+}
+
 #[cold]
 fn misfit(got: usize, expected: Option<usize>, examples: usize, shape: Shape) -> ShapeError {
+    if let Err(error) = shape.check("an example of the batch") {
+        return error;
+    }
     ShapeError::Length {
         what: format!("a batch of {examples} examples of shape {shape}").into(),
-        expected: expected.unwrap_or(usize::MAX),
+        expected: expected.filter(|&expected| expected != got).unwrap_or(usize::MAX),
         got,
     }
 }
@@ -57,7 +69,8 @@ impl<'a, T> Batch<'a, T> {
     /// Reads `data` as `examples` examples of `shape`.
     ///
     /// # Errors
-    /// [`ShapeError::Length`] where `data` does not hold `examples * shape.len()` numbers.
+    /// Returns [`ShapeError::Length`] if `data` does not hold `examples * shape.len()` numbers, and
+    /// [`ShapeError::TooLarge`] if the shape is [too large](Shape).
     #[inline]
     pub fn new(data: &'a [T], examples: usize, shape: impl Into<Shape>) -> Result<Self, ShapeError> {
         let shape = shape.into();
@@ -94,11 +107,29 @@ impl<'a, T> Batch<'a, T> {
     }
 
     /// The numbers of one example.
+    ///
+    /// # Panics
+    /// Panics if there is no example of this index.
     #[must_use]
     #[inline]
     pub fn example(&self, index: usize) -> &'a [T] {
         let length = self.shape.len();
         &self.data[index * length..(index + 1) * length]
+    }
+
+    /// The same numbers as examples of another shape, which has equally many.
+    ///
+    /// # Errors
+    /// As for [`new`](Batch::new).
+    pub fn reshaped(&self, shape: impl Into<Shape>) -> Result<Self, ShapeError> {
+        Self::new(self.data, self.examples, shape)
+    }
+
+    /// As an array of all axes, (examples, ...): what the `predict` of a network takes, whatever its input's shape.
+    #[must_use]
+    pub fn array(&self) -> ArrayViewD<'a, T> {
+        let axes: Vec<usize> = std::iter::once(self.examples).chain(self.shape.axes().iter().copied()).collect();
+        fitting(ArrayViewD::from_shape(axes, self.data))
     }
 
     /// As (examples, features): every example flattened to a row.
@@ -135,7 +166,8 @@ impl<'a, T> BatchMut<'a, T> {
     /// Sees `data` as `examples` examples of `shape`.
     ///
     /// # Errors
-    /// [`ShapeError::Length`] where `data` does not hold `examples * shape.len()` numbers.
+    /// Returns [`ShapeError::Length`] if `data` does not hold `examples * shape.len()` numbers, and
+    /// [`ShapeError::TooLarge`] if the shape is [too large](Shape).
     #[inline]
     pub fn new(data: &'a mut [T], examples: usize, shape: impl Into<Shape>) -> Result<Self, ShapeError> {
         let shape = shape.into();
@@ -177,6 +209,9 @@ impl<'a, T> BatchMut<'a, T> {
     }
 
     /// The numbers of one example.
+    ///
+    /// # Panics
+    /// Panics if there is no example of this index.
     #[must_use]
     #[inline]
     pub fn example(&mut self, index: usize) -> &mut [T] {
@@ -237,6 +272,9 @@ mod tests {
         assert_eq!(batch.rows()[[7, 1]], 29.0);
         assert_eq!(batch.sequences()[[1, 0, 5]], 29.0);
         assert_eq!(batch.images()[[1, 0, 1, 1]], 29.0);
+        assert_eq!(batch.array()[[1, 0, 1, 1]], 29.0);
+        assert_eq!(batch.reshaped([6, 4]).unwrap().sequences()[[1, 1, 1]], 29.0);
+        assert!(batch.reshaped([5]).is_err());
         assert_eq!(batch.example(1)[5], 29.0);
     }
 
@@ -255,5 +293,24 @@ mod tests {
         let error = Batch::new(&[1.0; 5], 2, [3]).unwrap_err();
         assert_eq!(error.to_string(), "a batch of 2 examples of shape 3 should hold 6 elements, but holds 5");
         assert!(Batch::<f32>::new(&[], usize::MAX, [3]).is_err());
+    }
+
+    #[test]
+    fn batches_of_no_numbers_have_axes_that_can_be_counted() {
+        for (examples, shape) in [(0, Shape::from([3, 4])), (5, [0].into()), (5, [2, 0, 3].into()), (0, [0].into())] {
+            let batch = Batch::<f32>::new(&[], examples, shape).unwrap();
+            assert!(batch.matrix().is_empty() && batch.rows().is_empty() && batch.sequences().is_empty());
+            assert!(batch.images().is_empty() && batch.array().is_empty());
+        }
+        let refused = [
+            (usize::MAX, Shape::from([3, 0])),
+            (0, [usize::MAX, 2].into()),
+            (1, [1 << 62, 0].into()),
+            (1 << 62, [0, 3].into()),
+        ];
+        for (examples, shape) in refused {
+            assert!(Batch::<f32>::new(&[], examples, shape).is_err(), "{examples} {shape}");
+            assert!(BatchMut::<f32>::new(&mut [], examples, shape).is_err(), "{examples} {shape}");
+        }
     }
 }

@@ -3,6 +3,8 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
+use crate::ShapeError;
+
 /// The bytes of a line of the cache, and of the widest register.
 const LINE: usize = 64;
 /// The bytes of a huge page.
@@ -33,8 +35,11 @@ pub struct Buffer<T> {
 impl<T: Clone> Buffer<T> {
     /// So many times this value.
     ///
+    /// As for a `Vec`, the program ends if the system does not give the memory.
+    /// [`try_from_fn`](Buffer::try_from_fn) returns an error instead.
+    ///
     /// # Panics
-    /// Where there are more than can be counted in bytes.
+    /// Panics if there are more than can be counted in bytes.
     #[must_use]
     pub fn filled(len: usize, value: T) -> Self {
         Self::from_fn(len, |_| value.clone())
@@ -46,12 +51,32 @@ impl<T: Clone> Buffer<T> {
     /// As for [`filled`](Buffer::filled).
     #[must_use]
     pub fn from_fn(len: usize, mut number: impl FnMut(usize) -> T) -> Self {
-        let first = allocate(layout::<T>(len)).cast();
+        match Self::of(len, &mut number) {
+            Some(buffer) => buffer,
+            None => handle_alloc_error(layout::<T>(len).expect("a buffer holds fewer numbers than memory can")),
+        }
+    }
+
+    /// What `number` gives for each index, if there is memory for it: for lengths that a user chooses.
+    ///
+    /// # Errors
+    /// Returns [`ShapeError::Memory`], which names `what` the numbers are, if the system does not give it.
+    pub fn try_from_fn(what: &'static str, len: usize, mut number: impl FnMut(usize) -> T) -> Result<Self, ShapeError> {
+        Self::of(len, &mut number).ok_or_else(|| ShapeError::Memory {
+            what: what.into(),
+            bytes: len.checked_mul(size_of::<T>()).unwrap_or(usize::MAX),
+        })
+    }
+
+    /// `None` if there is no memory for it.
+    #[inline]
+    fn of(len: usize, number: &mut impl FnMut(usize) -> T) -> Option<Self> {
+        let first = allocate(layout::<T>(len)?)?.cast();
         for index in 0..len {
             // SAFETY: there is room for `len` numbers. Where `number` panics they are not given back, which is safe.
             unsafe { first.add(index).write(number(index)) };
         }
-        Self { first, len }
+        Some(Self { first, len })
     }
 
     /// Cuts it to a length, or adds as many times `value` as it lacks.
@@ -63,26 +88,37 @@ impl<T: Clone> Buffer<T> {
             *self = Self::from_fn(len, |index| self.get(index).unwrap_or(&value).clone());
         }
     }
+
+    /// The same, if there is memory for it; it stays as it is if there is not.
+    ///
+    /// # Errors
+    /// As for [`try_from_fn`](Buffer::try_from_fn).
+    pub fn try_resize(&mut self, what: &'static str, len: usize, value: T) -> Result<(), ShapeError> {
+        if len != self.len {
+            *self = Self::try_from_fn(what, len, |index| self.get(index).unwrap_or(&value).clone())?;
+        }
+        Ok(())
+    }
 }
 
-/// How so many numbers lie: from a line on, or from a huge page on where there are so many.
-fn layout<T>(len: usize) -> Layout {
+/// How so many numbers lie, if they can be counted: from a line on, or from a huge page on where there are so many.
+fn layout<T>(len: usize) -> Option<Layout> {
     const { assert!(align_of::<T>() <= LINE, "a buffer of none dangles at a line, which must be aligned enough") };
     let bytes = Layout::array::<T>(len).ok();
-    let layout = bytes.and_then(|bytes| bytes.align_to(if bytes.size() < 2 * HUGE { LINE } else { HUGE }).ok());
-    layout.expect("a buffer holds fewer numbers than memory can")
+    bytes.and_then(|bytes| bytes.align_to(if bytes.size() < 2 * HUGE { LINE } else { HUGE }).ok())
 }
 
-fn allocate(layout: Layout) -> NonNull<u8> {
+/// `None` if the system does not give it.
+fn allocate(layout: Layout) -> Option<NonNull<u8>> {
     if layout.size() == 0 {
-        return nowhere().cast();
+        return Some(nowhere().cast());
     }
     // SAFETY: the size is not zero.
-    let Some(first) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
+    let first = NonNull::new(unsafe { alloc(layout) })?;
     if layout.align() == HUGE {
         ask_for_huge_pages(first, layout.size() / HUGE * HUGE);
     }
-    first
+    Some(first)
 }
 
 /// Where a buffer of none begins.
@@ -117,7 +153,7 @@ impl<T> Drop for Buffer<T> {
         if self.len == 0 {
             return;
         }
-        let layout = layout::<T>(self.len);
+        let Some(layout) = layout::<T>(self.len) else { return };
         // SAFETY: all numbers were written and are used no more; what was allocated, was so with this layout.
         unsafe {
             std::ptr::drop_in_place::<[T]>(&raw mut **self);
@@ -224,5 +260,18 @@ mod tests {
     #[should_panic(expected = "fewer numbers than memory can")]
     fn more_than_can_be_counted_is_refused() {
         let _ = Buffer::filled(usize::MAX / 4, 0.0);
+    }
+
+    #[test]
+    fn memory_that_there_is_not_is_an_error_and_nothing_is_lost() {
+        let mut buffer = Buffer::filled(3, 1.0f64);
+        // More than can be counted, more than a layout holds, and more than can be addressed.
+        for (len, bytes) in [(usize::MAX, usize::MAX), (1 << 60, 1 << 63), (1 << 50, 1 << 53)] {
+            let error = buffer.try_resize("the test", len, 0.0).unwrap_err();
+            assert_eq!(error, ShapeError::Memory { what: "the test".into(), bytes });
+            assert_eq!(*buffer, [1.0; 3]);
+        }
+        buffer.try_resize("the test", 4, 2.0).unwrap();
+        assert_eq!(*buffer, [1.0, 1.0, 1.0, 2.0]);
     }
 }

@@ -1,6 +1,8 @@
 //! How many threads share the work.
 //!
 //! Nothing forks outside [`Threads::run`]: a loop enters the pool once, and everything within it may split.
+//! A caller's own rayon pool is left alone: there nothing forks, and a [`Threads::run`] waits for its threads without
+//! taking up other work of that pool. So a caller may hold a lock meanwhile.
 //! Work is split over output elements, never over a sum, so results are the same bits for any number of threads.
 
 #[cfg(feature = "threads")]
@@ -9,6 +11,9 @@ use std::error::Error;
 use std::fmt;
 #[cfg(feature = "threads")]
 use std::sync::Arc;
+
+/// The most threads that [`Threads::new`] starts.
+const MOST: usize = 4096;
 
 /// The threads that a computation may use.
 ///
@@ -66,11 +71,14 @@ impl Threads {
     /// Without the feature `threads` the calling thread does all the work, whatever the count.
     ///
     /// # Errors
-    /// Where `count` is zero or the system refuses to start the threads.
+    /// Returns an error if `count` is zero or above 4096, or the system refuses to start the threads.
     pub fn new(count: usize) -> Result<Self, ThreadsError> {
         match count {
             0 => Err(ThreadsError { reason: "the number of threads is 0, but at least 1 is needed".into() }),
             1 => Ok(Self::one()),
+            _ if count > MOST => {
+                Err(ThreadsError { reason: format!("the number of threads is {count}, but at most {MOST} can be had") })
+            }
             _ => Self::start(count),
         }
     }
@@ -80,6 +88,7 @@ impl Threads {
         let pool = rayon_core::ThreadPoolBuilder::new()
             .num_threads(count)
             .thread_name(|index| format!("downhill-{index}"))
+            .start_handler(move |_| OURS.set(count))
             .build()
             .map_err(|error| ThreadsError { reason: format!("{count} threads could not be started: {error}") })?;
         Ok(Self { pool: Some(Arc::new(pool)) })
@@ -93,9 +102,9 @@ impl Threads {
     /// As many threads as the machine offers to this process.
     ///
     /// # Errors
-    /// Where the system refuses to start them.
+    /// Returns an error if the system refuses to start them.
     pub fn all() -> Result<Self, ThreadsError> {
-        Self::new(std::thread::available_parallelism().map_or(1, Into::into))
+        Self::new(std::thread::available_parallelism().map_or(1, |count| count.get().min(MOST)))
     }
 
     /// How many threads there are.
@@ -111,12 +120,44 @@ impl Threads {
     ///
     /// The other threads look for something to do all the while, and after some milliseconds without any every 50 µs:
     /// one long run for a whole loop is faster than a short one for each step.
+    ///
+    /// A run within a run of the same threads goes on where it is; within one of other threads these do the work.
     pub fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         #[cfg(feature = "threads")]
         if let Some(pool) = &self.pool {
-            return pool.install(|| awake::run(work));
+            let enter = || pool.install(|| awake::run(work));
+            return if in_foreign_pool() { apart(enter) } else { enter() };
         }
         work()
+    }
+}
+
+/// Whether this thread belongs to a rayon pool that [`Threads`] has not started.
+#[cfg(feature = "threads")]
+fn in_foreign_pool() -> bool {
+    OURS.get() == 1 && rayon_core::current_thread_index().is_some()
+}
+
+/// Does this on a thread that belongs to no pool, and waits for it.
+///
+/// A thread of a pool that waits for another pool takes up any work of its own pool meanwhile: it would come to hold
+/// the caller's locks twice.
+#[cfg(feature = "threads")]
+fn apart<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    let (mut work, mut result) = (Some(work), None);
+    let mut once = || result = work.take().map(|work| work());
+    let started = std::thread::scope(|scope| {
+        std::thread::Builder::new().spawn_scoped(scope, &mut once).map(std::thread::ScopedJoinHandle::join)
+    });
+    match started {
+        Ok(Ok(())) => {}
+        Ok(Err(panic)) => std::panic::resume_unwind(panic),
+        // The system has no thread left.
+        Err(_) => once(),
+    }
+    match result {
+        Some(result) => result,
+        None => unreachable!("it has run"),
     }
 }
 
@@ -125,10 +166,16 @@ impl Threads {
 #[inline]
 pub fn current() -> usize {
     #[cfg(feature = "threads")]
-    if ALONE.get() != Alone::Now && rayon_core::current_thread_index().is_some() {
-        return rayon_core::current_num_threads();
+    if ALONE.get() != Alone::Now {
+        return OURS.get();
     }
     1
+}
+
+#[cfg(feature = "threads")]
+thread_local! {
+    /// How many threads the pool has that this thread belongs to, if [`Threads`] has started it; or else 1.
+    static OURS: Cell<usize> = const { Cell::new(1) };
 }
 
 /// Whether this thread works [`alone`].
@@ -189,6 +236,9 @@ pub fn for_pass(numbers: usize) -> usize {
 const NEAR: usize = 512 * 1024;
 
 /// Runs both, side by side where there are threads for it.
+///
+/// A thread that waits for its other half may take up any other work of the same [`Threads::run`]: hold no lock
+/// meanwhile that such work takes too.
 pub fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
     let (mut a, mut b) = (Some(a), Some(b));
     let (mut of_a, mut of_b) = (None, None);
@@ -351,6 +401,13 @@ mod tests {
         assert!(Threads::new(0).unwrap_err().to_string().contains("at least 1"));
     }
 
+    #[test]
+    fn more_threads_than_can_be_had_are_refused_at_once() {
+        for count in [MOST + 1, 65_536, usize::MAX] {
+            assert!(Threads::new(count).unwrap_err().to_string().contains("at most 4096"));
+        }
+    }
+
     #[cfg(feature = "threads")]
     #[test]
     fn work_sees_the_threads_it_runs_on() {
@@ -423,6 +480,73 @@ mod tests {
         assert_eq!(long.join().unwrap(), 499_500);
     }
 
+    /// Does this within a rayon pool that is the caller's own.
+    #[cfg(feature = "threads")]
+    fn in_own_pool<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
+        rayon_core::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
+    }
+
+    #[cfg(feature = "threads")]
+    #[test]
+    fn a_callers_own_pool_is_left_alone() {
+        let two = Threads::new(2).unwrap();
+        in_own_pool(3, || {
+            assert_eq!((current(), for_pass(10_000_000)), (1, 1));
+            let before = rayon_core::current_thread_index();
+            join(
+                || assert_eq!(rayon_core::current_thread_index(), before),
+                || assert_eq!(rayon_core::current_thread_index(), before),
+            );
+            // Where it is asked to, it forks on threads of its own.
+            assert_eq!(two.run(|| (current(), sum(0, 1000))), (2, 499_500));
+            assert_eq!(current(), 1);
+            // What runs on these is the caller's again within the caller's pool.
+            assert_eq!(two.run(|| in_own_pool(2, current)), 1);
+        });
+    }
+
+    /// A thread of the caller's pool that waited by taking up other tasks would take a lock that it holds.
+    #[cfg(feature = "threads")]
+    #[test]
+    fn a_lock_around_a_run_within_a_callers_own_pool_is_let_go_again() {
+        use std::sync::{Arc, Mutex, mpsc::channel};
+        use std::time::Duration;
+
+        fn tasks(count: usize, task: &(impl Fn() + Sync)) {
+            if count == 1 {
+                return task();
+            }
+            rayon_core::join(|| tasks(count / 2, task), || tasks(count - count / 2, task));
+        }
+        let (done, wait) = channel();
+        std::thread::spawn(move || {
+            let lock = Arc::new(Mutex::new(Threads::new(2).unwrap()));
+            in_own_pool(4, || {
+                tasks(200, &|| {
+                    let threads = lock.lock().unwrap();
+                    assert_eq!(sum(0, 1000), 499_500);
+                    assert_eq!(threads.run(|| sum(0, 1000)), 499_500);
+                });
+            });
+            done.send(()).unwrap();
+        });
+        assert_eq!(wait.recv_timeout(Duration::from_secs(60)), Ok(()), "it hangs");
+    }
+
+    #[cfg(feature = "threads")]
+    #[test]
+    fn runs_of_different_threads_within_each_other_come_to_an_end() {
+        let (two, three) = (Threads::new(2).unwrap(), Threads::new(3).unwrap());
+        for _ in 0..20 {
+            let counts =
+                two.run(|| (current(), three.run(|| (current(), two.run(current))), Threads::one().run(current)));
+            assert_eq!(counts, (2, (3, 2), 2));
+            let deep = || two.run(|| sum(0, 1000));
+            let both = two.run(|| join(|| three.run(deep), || three.run(deep)));
+            assert_eq!(both, (499_500, 499_500));
+        }
+    }
+
     #[cfg(feature = "threads")]
     #[test]
     fn a_panic_in_either_half_comes_out() {
@@ -440,5 +564,9 @@ mod tests {
             assert!(catch_unwind(AssertUnwindSafe(fork)).is_err());
         }
         assert_eq!(pool.run(|| sum(0, 1000)), 499_500);
+        // Also where it comes from another thread.
+        let fail = || pool.run(|| std::panic::resume_unwind(Box::new("as planned")));
+        let panic = in_own_pool(1, || catch_unwind(AssertUnwindSafe(fail))).unwrap_err();
+        assert_eq!(panic.downcast_ref(), Some(&"as planned"));
     }
 }

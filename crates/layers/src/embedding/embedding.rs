@@ -96,7 +96,10 @@ impl Layer for Embedding {
         let Some(output) = Shape::new(&[x.axes(), &[width]].concat()) else {
             return refuse(format!("examples of shape {x} can't have one axis of {width} more"));
         };
-        let weight = Parameter::new("weight", [vocabulary, width], init).fans(vocabulary, width);
+        let Some(weight) = Shape::new(&[vocabulary, width]) else {
+            return refuse(format!("a table of {vocabulary} vectors of {width} numbers is too large"));
+        };
+        let weight = Parameter::new("weight", weight, init).fans(vocabulary, width);
         let weight = match padding {
             Some(row) => weight.with_constant(row * width..(row + 1) * width, 0.0),
             None => weight,

@@ -1,5 +1,6 @@
 use downhill_tensor::{Scalar, Shape, ShapeError};
 
+use crate::signature::countable;
 use crate::{Backward, Forward, Layer, MAX_INPUTS, Signature};
 
 /// Puts its inputs side by side along one axis of the example.
@@ -43,15 +44,16 @@ impl Layer for Concat {
                 reason: format!("there is no axis {axis} in examples of shape {first}; axes are counted from 0"),
             });
         }
-        let mut axes = first.axes().to_vec();
+        let mut axes = countable("Concat", *first)?.axes().to_vec();
         for other in others {
+            countable("Concat", *other)?;
             let agree = other.rank() == first.rank()
                 && (0..first.rank()).all(|other_axis| other_axis == axis || other[other_axis] == first[other_axis]);
             if !agree {
                 let what = format!("the inputs of Concat, apart from axis {axis},");
                 return Err(ShapeError::Mismatch { what: what.into(), expected: *first, got: *other });
             }
-            axes[axis] += other[axis];
+            axes[axis] = axes[axis].saturating_add(other[axis]);
         }
         let output = Shape::new(&axes).ok_or_else(|| ShapeError::Setting {
             by: "Concat",
@@ -65,7 +67,7 @@ impl Layer for Concat {
         let mut offset = 0;
         for x in pass.x.iter() {
             let part = self.block(x.shape());
-            for (y, x) in pass.y.slice().chunks_exact_mut(whole).zip(x.slice().chunks_exact(part)) {
+            for (y, x) in pass.y.slice().chunks_exact_mut(whole.max(1)).zip(x.slice().chunks_exact(part.max(1))) {
                 y[offset..offset + part].copy_from_slice(x);
             }
             offset += part;
@@ -78,7 +80,8 @@ impl Layer for Concat {
         for (index, x) in pass.x.iter().enumerate() {
             let part = self.block(x.shape());
             if let Some(dx) = pass.dx.get(index) {
-                for (dy, dx) in pass.dy.slice().chunks_exact(whole).zip(dx.slice().chunks_exact_mut(part)) {
+                for (dy, dx) in pass.dy.slice().chunks_exact(whole.max(1)).zip(dx.slice().chunks_exact_mut(part.max(1)))
+                {
                     dx.copy_from_slice(&dy[offset..offset + part]);
                 }
             }

@@ -22,6 +22,9 @@ pub(super) struct Windows {
     count: usize,
 }
 
+/// The longest kernel along one axis: a window of two axes has a size that can be counted.
+const LARGEST_KERNEL: usize = 1 << (usize::BITS / 2 - 1);
+
 impl Window {
     /// The window of an axis that is not pooled over.
     pub(super) const ONE: Self = Self { kernel: 1, stride: 1, padding: 0, dilation: 1, ceil_mode: false };
@@ -37,6 +40,9 @@ impl Window {
             return refuse(format!(
                 "the kernel, the stride and the dilation must be at least 1, but are {kernel}, {stride} and {dilation}"
             ));
+        }
+        if kernel > LARGEST_KERNEL {
+            return refuse(format!("a kernel may be {LARGEST_KERNEL} long at most, but is {kernel}"));
         }
         if padding > kernel / 2 {
             return refuse(format!(
@@ -60,7 +66,9 @@ impl Window {
             count -= 1;
         }
         let windows = self.over(input, count);
-        if let Some(empty) = (0..count).find(|&index| windows.taps(index).is_empty()) {
+        // Only a window that begins in the padding before the input can miss it, by a dilation longer than the input.
+        let missing = if dilation > input { count.min(padding.div_ceil(stride)) } else { 0 };
+        if let Some(empty) = (0..missing).find(|&index| windows.taps(index).is_empty()) {
             return refuse(format!(
                 "window {empty} over an axis of {input} would hold nothing but padding (kernel {kernel}, stride \
                  {stride}, padding {padding}, dilation {dilation}); take a smaller dilation or padding"

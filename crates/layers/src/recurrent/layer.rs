@@ -288,6 +288,9 @@ impl Sizes {
     }
 }
 
+/// The most layers on top of each other; each has parameters by name.
+const MOST_LAYERS: usize = 1024;
+
 impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const KEPT: usize> Layer
     for Recurrent<C, GATES, STATE, KEPT>
 {
@@ -339,6 +342,10 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
                 "{layers} layers of {hidden} units over {steps} steps of {features} numbers are more than can be \
                  counted"
             ));
+        }
+
+        if layers > MOST_LAYERS {
+            return refuse(format!("it has {layers} layers on top of each other, but may have {MOST_LAYERS} at most"));
         }
 
         let output: Shape = if self.last_state { [self.width()].into() } else { [steps, self.width()].into() };

@@ -135,8 +135,14 @@ unsafe fn square_f64(source: [*const f64; SIDE], target: [*mut f64; SIDE]) {
     }
 }
 
-/// Whether this machine has the instructions, and a `u32` can count the numbers of all planes.
+/// Whether this machine has the instructions, and a `u32` can count the numbers of all planes, whose kernels and strides
+/// are no longer than anyone's.
 pub(super) fn takes(of: &Convolution) -> bool {
+    /// To lay the planes out, each tap of an axis is looked at for each phase.
+    const LOOKS: usize = 1 << 20;
+    if of.axes.iter().any(|axis| axis.kernel.saturating_mul(axis.stride) > LOOKS) {
+        return false;
+    }
     let planes = [false, true].map(|backward| layout(of, backward).len());
     let results = [of.input_plane(), of.output_plane()];
     let countable = planes.into_iter().chain(results).all(|len| u32::try_from(len).is_ok());
