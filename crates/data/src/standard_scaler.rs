@@ -115,6 +115,15 @@ mod tests {
     }
 
     #[test]
+    fn a_million_rows_cost_no_accuracy() {
+        // One running f32 sum would be per cents off.
+        let rows = Array2::from_shape_fn((1_000_000, 1), |(i, _)| 66_743.0 + (i % 2) as f32);
+        let scaler = StandardScaler::fit(rows.view()).unwrap();
+        assert!((scaler.means().next().unwrap() - 66_743.5).abs() < 1e-9);
+        assert!((scaler.scales().next().unwrap() - 0.5).abs() < 1e-9);
+    }
+
+    #[test]
     fn random_columns_are_standardised_and_restored() {
         let mut stream = Seed(8).stream(0);
         for _ in 0..50 {

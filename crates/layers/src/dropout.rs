@@ -102,7 +102,7 @@ impl Layer for Dropout {
         // dx = dy m
         pass.copy_unless_in_place();
         if let Some(dx) = pass.dx.get(0) {
-            elementwise::update(pass.saved, dx.slice(), |m, dx| m * dx);
+            elementwise::update(pass.saved, dx.slice(), masked);
         }
     }
 }

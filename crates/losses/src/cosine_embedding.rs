@@ -1,4 +1,4 @@
-use downhill_tensor::reduce::lanes;
+use downhill_tensor::reduce::{lanes, unit_scale};
 use downhill_tensor::{Batch, Scalar, Shape};
 
 use crate::examples::{ExampleLoss, by_example, part_length};
@@ -79,22 +79,53 @@ impl ExampleLoss for CosineEmbedding {
     #[inline(always)]
     fn example<T: Scalar>(&self, _shape: Shape, y: &[T], target: Target<'_, T>, dy: Option<&mut [T]>, scale: T) -> T {
         let Target::Values(&[t]) = target else { return T::NAN };
-        let (a, b) = y.split_at(y.len() / 2);
-        let dot = |a, b| lanes::zip_sum(a, b, |a, b| a * b);
-        let epsilon = T::of(TINY);
-        let (aa, bb) = (dot(a, a) + epsilon, dot(b, b) + epsilon);
+        let (a, mut dy) = (y.split_at(y.len() / 2), dy);
+        match self.pair(a, t, dy.as_deref_mut(), scale, (T::ONE, T::ONE)) {
+            Some(term) => term,
+            None => self.large_pair(a, t, dy, scale),
+        }
+    }
+}
+
+impl CosineEmbedding {
+    /// The term of one pair of embeddings, of which the lengths are taken after they were multiplied by powers of two;
+    /// `None` if their product overflows.
+    #[inline(always)]
+    fn pair<T: Scalar>(
+        &self,
+        (a, b): (&[T], &[T]),
+        t: T,
+        dy: Option<&mut [T]>,
+        scale: T,
+        (unit_a, unit_b): (T, T),
+    ) -> Option<T> {
+        let square = |x, unit| lanes::map_sum(x, |x: T| (x * unit) * (x * unit)) + T::of(TINY) * unit * unit;
+        let (aa, bb) = (square(a, unit_a), square(b, unit_b));
         let norms = (aa * bb).sqrt();
-        let cosine = dot(a, b) / norms;
+        if !norms.is_finite() && unit_a == T::ONE && unit_b == T::ONE {
+            return None;
+        }
+        let cosine = lanes::zip_sum(a, b, |a, b| (a * unit_a) * (b * unit_b)) / norms;
         let (term, slope) = if t > T::ZERO { (T::ONE - cosine, -T::ONE) } else { ramp(cosine - T::of(self.margin)) };
         if let Some(dy) = dy {
             let slope = slope * scale;
             let (da, db) = dy.split_at_mut(a.len());
             for ((da, db), (&a, &b)) in da.iter_mut().zip(db).zip(a.iter().zip(b)) {
-                *da = slope * (b / norms - cosine * a / aa);
-                *db = slope * (a / norms - cosine * b / bb);
+                let (a, b) = (a * unit_a, b * unit_b);
+                *da = slope * (b / norms - cosine * a / aa) * unit_a;
+                *db = slope * (a / norms - cosine * b / bb) * unit_b;
             }
         }
-        term
+        Some(term)
+    }
+
+    /// The same where squares overflow, or what is not finite.
+    #[cold]
+    #[inline(never)]
+    fn large_pair<T: Scalar>(&self, (a, b): (&[T], &[T]), t: T, dy: Option<&mut [T]>, scale: T) -> T {
+        // Never upwards: ε would overflow.
+        let unit = |x: &[T]| unit_scale(lanes::norm_max(x)).min(T::of(0.5));
+        self.pair((a, b), t, dy, scale, (unit(a), unit(b))).unwrap_or(T::NAN)
     }
 }
 
@@ -113,6 +144,34 @@ mod tests {
             for loss in [CosineEmbedding::default(), CosineEmbedding::new(-0.5).reduction(Reduction::Sum)] {
                 check(&loss, (examples, shape), &y, Target::Values(&target));
             }
+        }
+    }
+
+    #[test]
+    fn the_length_of_embeddings_does_not_matter_even_if_its_square_overflows() {
+        let plain = Draw::new(31).numbers(12, -1.0, 1.0);
+        for (left, right) in [(1.0, 1e10), (1e10, 1e10), (1e-3, 1e25), (1e20, 1e20), (1e37, 1e37), (1e37, 1e-5)] {
+            let scaled = |i: usize, x: f64| f64::from((x * if i < 6 { left } else { right }) as f32);
+            let y: Vec<f64> = plain.iter().enumerate().map(|(i, &x)| scaled(i, x)).collect();
+            for (loss, t) in [(CosineEmbedding::default(), 1.0), (CosineEmbedding::new(-0.9), -1.0)] {
+                let at = (1, Shape::from([12]));
+                let (value, dy) = evaluate::<f32>(&loss, at, &y, Target::Values(&[t])).unwrap();
+                let (exact, exact_dy) = evaluate::<f64>(&loss, at, &y, Target::Values(&[t])).unwrap();
+                assert!((f64::from(value) - exact).abs() < 1e-6, "{left} and {right}: {value} for {exact}");
+                for (i, (dy, exact)) in dy.iter().zip(exact_dy).enumerate() {
+                    let length = if i < 6 { left } else { right };
+                    assert!((f64::from(*dy) - exact).abs() < 1e-6 / length, "{left} and {right}: {dy} for {exact}");
+                }
+            }
+        }
+        // Equal vectors are as alike as can be.
+        let (value, dy) =
+            evaluate::<f32>(&CosineEmbedding::default(), (1, [2].into()), &[1e10; 2], Target::Values(&[1.0])).unwrap();
+        assert_eq!((value, dy), (0.0, vec![0.0; 2]));
+        for bad in [f64::NAN, f64::INFINITY] {
+            let at = (1, Shape::from([4]));
+            let y = [bad, 1.0, 1e30, 1.0];
+            assert!(evaluate::<f32>(&CosineEmbedding::default(), at, &y, Target::Values(&[1.0])).unwrap().0.is_nan());
         }
     }
 

@@ -1,4 +1,4 @@
-use downhill_tensor::reduce::lanes;
+use downhill_tensor::reduce::{lanes, unit_scale};
 use downhill_tensor::{Batch, Scalar, Shape};
 
 use crate::examples::{ExampleLoss, by_example, part_length};
@@ -90,14 +90,45 @@ impl TripletMargin {
     /// ‖u − v + ε‖
     #[inline(always)]
     fn distance<T: Scalar>(&self, u: &[T], v: &[T]) -> T {
+        let sum = self.powers(u, v, T::ONE);
+        // Smaller powers have lost digits to underflow.
+        let exact = (sum >= T::MIN_POSITIVE / T::EPSILON) & (sum <= T::MAX);
+        if exact { self.root(sum) } else { self.extreme_distance(u, v) }
+    }
+
+    /// The same where powers overflow or vanish, of differences times a power of two.
+    #[cold]
+    #[inline(never)]
+    fn extreme_distance<T: Scalar>(&self, u: &[T], v: &[T]) -> T {
+        let epsilon = T::of(self.epsilon);
+        let largest = u.iter().zip(v).fold(T::ZERO, |largest, (&u, &v)| largest.max((u - v + epsilon).abs()));
+        let unit = unit_scale(largest);
+        self.root(self.powers(u, v, unit)) / unit
+    }
+
+    /// Σ (unit |u − v + ε|)^q
+    #[inline(always)]
+    fn powers<T: Scalar>(&self, u: &[T], v: &[T], unit: T) -> T {
         let (epsilon, q) = (T::of(self.epsilon), T::of(self.power));
-        let size = |u: T, v: T| (u - v + epsilon).abs();
+        let size = |u: T, v: T| (u - v + epsilon).abs() * unit;
         if self.power == 2.0 {
-            lanes::zip_sum(u, v, |u, v| size(u, v) * size(u, v)).sqrt()
+            lanes::zip_sum(u, v, |u, v| size(u, v) * size(u, v))
         } else if self.power == 1.0 {
             lanes::zip_sum(u, v, size)
         } else {
-            power(lanes::zip_sum(u, v, |u, v| power(size(u, v), q)), T::ONE / q)
+            lanes::zip_sum(u, v, |u, v| power(size(u, v), q))
+        }
+    }
+
+    /// The q-th root of a sum of powers.
+    #[inline(always)]
+    fn root<T: Scalar>(&self, sum: T) -> T {
+        if self.power == 2.0 {
+            sum.sqrt()
+        } else if self.power == 1.0 {
+            sum
+        } else {
+            power(sum, T::ONE / T::of(self.power))
         }
     }
 
@@ -180,6 +211,25 @@ mod tests {
                 let loss = TripletMargin::new(40.0).power(power);
                 check(&loss, (examples, shape), &y, Target::Values(&[]));
                 check(&loss.swap().reduction(Reduction::Sum), (examples, shape), &y, Target::Values(&[]));
+            }
+        }
+    }
+
+    #[test]
+    fn distances_whose_powers_leave_the_precision_are_right() {
+        let plain = Draw::new(32).numbers(12, -1.0, 1.0);
+        for unit in [1e-30, 1e-25, 1e10, 1e20, 1e37] {
+            let y: Vec<f64> = plain.iter().map(|&y| f64::from((y * unit) as f32)).collect();
+            for power in [1.0, 1.5, 2.0, 3.0] {
+                // The margin keeps the term above 0.
+                let loss = TripletMargin::new(4.0 * unit).power(power).epsilon(0.0);
+                let at = (1, Shape::from([12]));
+                let (value, dy) = evaluate::<f32>(&loss, at, &y, Target::Values(&[])).unwrap();
+                let (exact, exact_dy) = evaluate::<f64>(&loss, at, &y, Target::Values(&[])).unwrap();
+                assert!((f64::from(value) - exact).abs() < 1e-5 * unit, "{unit}, {power}: {value} for {exact}");
+                for (dy, exact) in dy.iter().zip(exact_dy) {
+                    assert!((f64::from(*dy) - exact).abs() < 1e-4, "{unit}, {power}: {dy} for {exact}");
+                }
             }
         }
     }

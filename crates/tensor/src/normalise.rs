@@ -6,18 +6,22 @@
 //!
 //! A variance is the mean square of what is left when the mean is subtracted, so it keeps its digits where the mean
 //! is large. All sums have an order that shapes alone decide; threads share examples, or channels.
+//! If the mean is far larger than the deviation, or squares overflow or vanish, the moments are computed again with
+//! more care: numbers that are all equal become exactly 0, and the precision's whole range can be normalised.
 
 use std::ops::Range;
 
+use crate::reduce::{IN_TURN, in_blocks};
 use crate::{Divisible, Scalar, elementwise, parallel, parallel_runs};
 
+mod careful;
 mod channels;
 mod groups;
 
 pub use channels::Channels;
 pub use groups::Groups;
 
-/// So many columns of a matrix are summed at once: their sums stay in registers while the rows go by.
+/// This many columns of a matrix are summed at once: their sums stay in registers while the rows go by.
 const STRIP: usize = 32;
 
 /// Shares channels among threads.
@@ -46,29 +50,64 @@ fn strip_sums<T: Scalar, const N: usize>(
     strip: Range<usize>,
     term: impl Fn(usize, usize, T, T) -> [T; N],
 ) -> [[T; STRIP]; N] {
-    let mut sums = [[T::ZERO; STRIP]; N];
-    let rows = a.chunks_exact(columns).zip(b.chunks_exact(columns)).enumerate();
-    if strip.len() == STRIP {
-        for (i, (a, b)) in rows {
-            let (a, b) = (&a[strip.start..strip.start + STRIP], &b[strip.start..strip.start + STRIP]);
-            for j in 0..STRIP {
-                let terms = term(i, j, a[j], b[j]);
-                for n in 0..N {
-                    sums[n][j] += terms[n];
+    in_blocks(a.len() / columns, IN_TURN, |rows| {
+        let mut sums = [[T::ZERO; STRIP]; N];
+        let numbers = rows.start * columns..rows.end * columns;
+        let rows = rows.zip(a[numbers.clone()].chunks_exact(columns).zip(b[numbers].chunks_exact(columns)));
+        if strip.len() == STRIP {
+            for (i, (a, b)) in rows {
+                let (a, b) = (&a[strip.start..strip.start + STRIP], &b[strip.start..strip.start + STRIP]);
+                for j in 0..STRIP {
+                    let terms = term(i, j, a[j], b[j]);
+                    for n in 0..N {
+                        sums[n][j] += terms[n];
+                    }
+                }
+            }
+        } else {
+            for (i, (a, b)) in rows {
+                for (j, (&a, &b)) in a[strip.clone()].iter().zip(&b[strip.clone()]).enumerate() {
+                    let terms = term(i, j, a, b);
+                    for n in 0..N {
+                        sums[n][j] += terms[n];
+                    }
                 }
             }
         }
-    } else {
-        for (i, (a, b)) in rows {
-            for (j, (&a, &b)) in a[strip.clone()].iter().zip(&b[strip.clone()]).enumerate() {
-                let terms = term(i, j, a, b);
-                for n in 0..N {
-                    sums[n][j] += terms[n];
-                }
+        sums
+    })
+}
+
+/// For one channel of two batches, Σ over the examples of the terms that `term` makes of the example's number and of
+/// the channel's planes.
+#[inline(always)]
+fn plane_sums<T: Scalar, const N: usize>(
+    a: &[T],
+    b: &[T],
+    (channel, channels, plane): (usize, usize, usize),
+    term: impl Fn(usize, &[T], &[T]) -> [T; N],
+) -> [T; N] {
+    let example = channels * plane;
+    let sums = in_blocks(a.len() / example, IN_TURN, |examples| {
+        let mut sums = [[T::ZERO]; N];
+        let numbers = examples.start * example..examples.end * example;
+        let (a, b) =
+            (planes(&a[numbers.clone()], channel, channels, plane), planes(&b[numbers], channel, channels, plane));
+        for (example, (a, b)) in examples.zip(a.zip(b)) {
+            let terms = term(example, a, b);
+            for n in 0..N {
+                sums[n][0] += terms[n];
             }
         }
-    }
-    sums
+        sums
+    });
+    sums.map(|[sum]| sum)
+}
+
+/// r = 1/√(σ² + ε)
+#[inline(always)]
+fn over_deviation<T: Scalar>(variance: T, epsilon: T) -> T {
+    T::ONE / (variance + epsilon).sqrt()
 }
 
 #[cfg(test)]
@@ -185,13 +224,13 @@ mod tests {
             let vectors: Vec<Vec<T>> = (2..5).map(|key| numbers(all, key)).collect();
             let run = || {
                 let nan = |count: usize| vec![T::NAN; count];
-                let [mut mean, mut variance, mut along, mut sum] = [nan(all), nan(all), nan(all), nan(all)];
+                let [mut mean, mut variance, mut r, mut along, mut sum] = [0; 5].map(|_| nan(all));
                 let (mut y, mut dx) = (nan(count), nan(count));
-                channels.moments(&x, &mut mean, &mut variance);
+                channels.moments(&x, 0.1, &mut mean, &mut variance, &mut r);
                 channels.scale(&x, &mean, &vectors[0], &vectors[1], &mut y);
                 channels.sums(&x, &dy, &mean, &mut along, &mut sum);
                 channels.backward(&x, &dy, &mean, &vectors[0], &vectors[1], &vectors[2], &mut dx);
-                [mean, variance, along, sum, y, dx]
+                [mean, variance, r, along, sum, y, dx]
             };
             let found = run();
             assert_eq!(Threads::new(3).unwrap().run(run), found, "on threads");
@@ -205,15 +244,17 @@ mod tests {
             let number = (examples * plane).max(1) as f64;
             let mean = each(&|c| sum(c, &|i| x[i]) / number);
             let off = |i: usize| x[i] - mean[of(i)];
+            let variance = each(&|c| sum(c, &|i| off(i) * off(i)) / number);
             let expected = [
                 mean.clone(),
-                each(&|c| sum(c, &|i| off(i) * off(i)) / number),
+                variance.clone(),
+                variance.iter().map(|variance| 1.0 / (variance + 0.1).sqrt()).collect(),
                 each(&|c| sum(c, &|i| dy[i] * off(i))),
                 each(&|c| sum(c, &|i| dy[i])),
                 (0..count).map(|i| off(i) * scale[of(i)] + shift[of(i)]).collect(),
                 (0..count).map(|i| scale[of(i)] * (dy[i] - shift[of(i)] - off(i) * slope[of(i)])).collect(),
             ];
-            let names = ["mean", "variance", "along", "sum", "y", "dx"];
+            let names = ["mean", "variance", "r", "along", "sum", "y", "dx"];
             for ((name, found), expected) in names.iter().zip(&found).zip(&expected) {
                 close(&format!("{name} of {channels:?}"), found, expected);
             }
@@ -229,18 +270,138 @@ mod tests {
     #[test]
     fn a_large_mean_takes_no_digits_from_the_variance() {
         let x: Vec<f32> = (0..64).map(|i| 1e4 + (i % 2) as f32).collect();
-        let (mut mean, mut variance) = ([0.0], [0.0]);
+        let [mut mean, mut variance, mut r] = [[0.0]; 3];
         for plane in [1, 64] {
-            Channels { channels: 1, plane }.moments(&x, &mut mean, &mut variance);
-            assert_eq!((mean, variance), ([10_000.5], [0.25]));
+            Channels { channels: 1, plane }.moments(&x, 0.0, &mut mean, &mut variance, &mut r);
+            assert_eq!((mean, variance, r), ([10_000.5], [0.25], [2.0]));
+        }
+    }
+
+    /// y, the moments, dx, dweight and dbias of `Groups` with one group, and the same of `Channels` with one channel.
+    fn both_ways<T: Scalar>(x: &[T], dy: &[T], plane: usize, epsilon: f64) -> [[Vec<T>; 5]; 2] {
+        let count = x.len();
+        let nan = || vec![T::NAN; count];
+        let [mut y, mut dx, mut dw, mut db] = [0; 4].map(|_| nan());
+        let mut moments = vec![T::NAN; 2];
+        let groups = Groups { groups: 1, channels: count / plane, plane, epsilon, centred: true };
+        groups.forward(x, None, None, &mut moments, &mut y);
+        groups.backward(x, dy, None, &moments, &mut dx);
+        dw.truncate(count / plane);
+        db.truncate(count / plane);
+        groups.backward_affine(x, dy, &moments, &mut dw, Some(&mut db));
+        let [dw, db] = [dw, db].map(|each| vec![T::of(wide(&each).iter().sum())]);
+        let within = [y, moments, dx, dw, db];
+
+        let channels = Channels { channels: 1, plane };
+        let [mut mean, mut variance, mut r, mut along, mut sum] = [[T::NAN]; 5];
+        let (mut y, mut dx) = (nan(), nan());
+        channels.moments(x, epsilon, &mut mean, &mut variance, &mut r);
+        channels.scale(x, &mean, &r, &[T::ZERO], &mut y);
+        channels.sums(x, dy, &mean, &mut along, &mut sum);
+        let number = T::of(count as f64);
+        let (share, slope) = (sum[0] / number, along[0] * r[0] / number * r[0]);
+        channels.backward(x, dy, &mean, &r, &[share], &[slope], &mut dx);
+        [within, [y, vec![mean[0], r[0]], dx, vec![along[0] * r[0]], vec![sum[0]]]]
+    }
+
+    #[test]
+    fn numbers_that_are_all_equal_become_zeros_however_many_and_large() {
+        for constant in [3.0, 1234.567, 66_743.0, 101_325.02, 1_000_000.3, -1e8, 1e-25, 1e20, 3e38, 0.0] {
+            for count in [1, 2, 3, 5, 7, 63, 1000, 4096, 65_536, 200_000] {
+                for plane in [1, 7, 64].into_iter().filter(|&plane| count % plane == 0) {
+                    let (x, dy) = (vec![constant as f32; count], vec![1.0f32; count]);
+                    for [y, moments, dx, dw, _] in both_ways(&x, &dy, plane, 1e-5) {
+                        let what = format!("{count} times {constant} in planes of {plane}");
+                        assert!(y.iter().all(|&y| y == 0.0), "{what}: {}", y[0]);
+                        assert_eq!(moments[0], constant as f32, "{what}");
+                        assert_eq!(moments[1], 1.0 / 1e-5f32.sqrt(), "{what}");
+                        assert!(dx.iter().chain(&dw).all(|&dx| dx.abs() < 1e-2), "{what}: {}", dx[0]);
+                    }
+                }
+            }
+        }
+    }
+
+    fn largest_error<T: Scalar>(found: &[T], expected: &[f64]) -> f64 {
+        wide(found).iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+    }
+
+    #[test]
+    fn errors_grow_neither_with_the_count_nor_with_the_mean() {
+        // A rounded mean is up to half a unit in its last place off: that much of a deviation is lost in f32.
+        for ratio in [0.0, 1.0, 31.0, 33.0, 1e3, 66_743.0, 1e5] {
+            for count in [2, 3, 8, 130, 5_000, 16_384, if ratio == 66_743.0 { 1_000_000 } else { 131_072 }] {
+                let mut stream = Seed(4).stream(count as u64);
+                let x: Vec<f32> =
+                    (0..count).map(|_| (ratio + 12f64.sqrt() * (stream.uniform() - 0.5)) as f32).collect();
+                // The sum of these does not cancel.
+                let dy: Vec<f32> = (0..count).map(|_| (0.1 + stream.uniform()) as f32).collect();
+                let exact = both_ways(&wide(&x), &wide(&dy), 1, 1e-5);
+                for plane in [1, 8, 4096].into_iter().filter(|&plane| count % plane == 0) {
+                    for (found, exact) in both_ways(&x, &dy, plane, 1e-5).iter().zip(&exact) {
+                        let limit = 4e-6 + 1e-7 * ratio;
+                        // dx is what is left of r dy.
+                        for (name, index, size) in [("y", 0, 1.0), ("dx", 2, exact[1][1])] {
+                            let error = largest_error(&found[index], &exact[index]) / size;
+                            let what = format!("{name} of {count} numbers, mean {ratio}, in planes of {plane}");
+                            assert!(error <= limit, "{what}: {error:e}");
+                        }
+                        let close = |what: &str, found: f32, exact: f64, limit: f64| {
+                            let error = (f64::from(found) - exact).abs();
+                            assert!(error <= limit, "{what} of {count}, {ratio}, {plane}: {found} for {exact}");
+                        };
+                        close("mean", found[1][0], exact[1][0], 1e-6 * (1.0 + ratio));
+                        close("r", found[1][1], exact[1][1], 3e-6 * exact[1][1]);
+                        close("dbias", found[4][0], exact[4][0], 1e-6 * exact[4][0]);
+                        close("dweight", found[3][0], exact[3][0], limit * exact[4][0]);
+                    }
+                }
+            }
         }
     }
 
     #[test]
-    fn constants_become_zeros() {
-        let (mut moments, mut y) = ([f64::NAN; 2], [f64::NAN; 5]);
-        let row = Groups { groups: 1, channels: 5, plane: 1, epsilon: 1e-5, centred: true };
-        row.forward(&[3.0; 5], None, None, &mut moments, &mut y);
-        assert_eq!(y, [0.0; 5]);
+    fn numbers_are_normalised_in_the_whole_range_of_the_precision() {
+        let plain: Vec<f32> = numbers(384, 5);
+        let dy: Vec<f32> = numbers(384, 6);
+        // Without ε nothing but the size of dx knows the units.
+        for power in [-120, -83, -60, -20, 20, 62, 66, 100, 110] {
+            let unit = 2f32.powi(power);
+            let x: Vec<f32> = plain.iter().map(|x| x * unit).collect();
+            for plane in [1, 64] {
+                let ways = both_ways(&x, &dy, plane, 0.0).into_iter().zip(both_ways(&plain, &dy, plane, 0.0));
+                for (found, expected) in ways {
+                    assert!(largest_error(&found[0], &wide(&expected[0])) < 1e-6, "2^{power}");
+                    assert!((found[1][1] * unit / expected[1][1] - 1.0).abs() < 1e-6, "2^{power}");
+                    let dx: Vec<f32> = found[2].iter().map(|dx| dx * unit).collect();
+                    assert!(largest_error(&dx, &wide(&expected[2])) < 1e-5, "dx at 2^{power}");
+                    let size = expected[4][0].abs().max(1.0);
+                    assert!((found[3][0] - expected[3][0]).abs() < 1e-3 * size, "dweight at 2^{power}");
+                }
+            }
+            let rms = Groups { groups: 1, channels: 384, plane: 1, epsilon: 0.0, centred: false };
+            let run = |x: &[f32]| {
+                let (mut moments, mut y) = ([f32::NAN; 2], vec![f32::NAN; 384]);
+                rms.forward(x, None, None, &mut moments, &mut y);
+                y
+            };
+            assert!(largest_error(&run(&x), &wide(&run(&plain))) < 1e-6, "mean square at 2^{power}");
+        }
+        // Where ε is far larger than the variance, it is all that counts.
+        let tiny: Vec<f32> = plain.iter().map(|x| x * 1e-30).collect();
+        for [_, moments, ..] in both_ways(&tiny, &dy, 1, 1e-5) {
+            assert_eq!(moments[1], 1.0 / 1e-5f32.sqrt());
+        }
+    }
+
+    #[test]
+    fn what_is_not_finite_shows() {
+        for bad in [f32::NAN, f32::INFINITY] {
+            let mut x: Vec<f32> = numbers(64, 7);
+            x[9] = bad;
+            for [y, ..] in both_ways(&x, &vec![1.0; 64], 1, 1e-5) {
+                assert!(y.iter().any(|y| y.is_nan()));
+            }
+        }
     }
 }

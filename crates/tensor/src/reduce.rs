@@ -21,6 +21,9 @@ const LANES: usize = 32;
 /// The longest slice that is summed without being cut in two.
 const BLOCK: usize = 4096;
 
+/// At most this many numbers are added to one sum in turn: more are added in blocks, see [`in_blocks`].
+pub(crate) const IN_TURN: usize = BLOCK / LANES;
+
 /// Below this many numbers a thread, a fork costs more than it saves.
 const GRAIN: usize = 64 * 1024;
 
@@ -152,9 +155,10 @@ pub fn all_finite<T: Scalar>(x: &[T]) -> bool {
     map_sum(x, |x| x * T::ZERO) == T::ZERO
 }
 
-/// yⱼ = Σᵢ xᵢⱼ: the sum of each column of x, row after row from 0 on.
+/// yⱼ = Σᵢ xᵢⱼ: the sum of each column of x, row after row from 0 on, in blocks of 128 rows.
 ///
-/// Of a contiguous x with at most 16 columns, 32 numbers are added at a time, as many rows as they hold; and where x has
+/// The sums of blocks are added with what rounding takes from them, so that errors do not grow with the number of rows.
+/// Of a contiguous x with at most 16 columns, 32 numbers are added at a time, as many rows as they hold; and if x has
 /// at most 32 columns and at least 8192 rows, it is cut in two at the multiple of 4096 rows at or after its middle.
 ///
 /// # Panics
@@ -172,11 +176,17 @@ pub fn column_sums<T: Scalar>(x: ArrayView2<'_, T>, y: &mut [T]) {
     if let Some(data) = x.to_slice() {
         return contiguous_column_sums(data, y);
     }
-    y.fill(T::ZERO);
-    for row in x.rows() {
-        for (y, &x) in y.iter_mut().zip(row) {
-            *y += x;
-        }
+    for (strip, y) in y.chunks_mut(LANES).enumerate() {
+        let [sums] = in_blocks(x.nrows(), IN_TURN, |rows| {
+            let mut sums = [T::ZERO; LANES];
+            for row in rows {
+                for (j, sum) in sums[..y.len()].iter_mut().enumerate() {
+                    *sum += x[[row, strip * LANES + j]];
+                }
+            }
+            [sums]
+        });
+        y.copy_from_slice(&sums[..y.len()]);
     }
 }
 
@@ -195,7 +205,7 @@ fn contiguous_column_sums<T: Scalar>(data: &[T], y: &mut [T]) {
 }
 
 /// y_c = Σ x over the examples and the pixels of channel c: each plane is summed as elsewhere here, and the planes
-/// of a channel are added in the order of the examples.
+/// of a channel are added in the order of the examples, in blocks of 128.
 ///
 /// # Shapes
 /// x: (examples, channels, `plane` numbers); y: (channels)
@@ -231,12 +241,23 @@ impl<T: Scalar> Kernel for ChannelSums<'_, T> {
 
     #[inline(always)]
     fn run(self) {
-        self.y.fill(T::ZERO);
-        for example in self.x.chunks_exact(self.example.max(1)) {
-            let planes = example[self.first * self.plane..].chunks_exact(self.plane);
-            for (y, plane) in self.y.iter_mut().zip(planes) {
-                *y += lanes::map_sum(plane, |x| x);
-            }
+        let Self { x, example, plane, first, y } = self;
+        if x.is_empty() {
+            return y.fill(T::ZERO);
+        }
+        for (strip, y) in y.chunks_mut(LANES).enumerate() {
+            let start = (first + strip * LANES) * plane;
+            let [sums] = in_blocks(x.len() / example, IN_TURN, |examples| {
+                let mut sums = [T::ZERO; LANES];
+                for x in x[examples.start * example..examples.end * example].chunks_exact(example) {
+                    let planes = x[start..start + y.len() * plane].chunks_exact(plane);
+                    for (sum, plane) in sums.iter_mut().zip(planes) {
+                        *sum += lanes::map_sum(plane, |x| x);
+                    }
+                }
+                [sums]
+            });
+            y.copy_from_slice(&sums[..y.len()]);
         }
     }
 }
@@ -273,25 +294,41 @@ impl<T: Scalar> Kernel for ColumnSums<'_, T> {
             first += LANES;
         }
         if !rest.is_empty() {
-            narrow_strip_sums(self.data, self.columns, first, rest);
+            let columns = self.columns;
+            let [sums] = in_blocks(self.data.len() / columns, IN_TURN * together(rest.len(), columns), |rows| {
+                let mut sums = [T::ZERO; LANES];
+                let data = &self.data[rows.start * columns..rows.end * columns];
+                narrow_strip_sums(data, columns, first, &mut sums[..rest.len()]);
+                [sums]
+            });
+            rest.copy_from_slice(&sums[..rest.len()]);
         }
     }
+}
+
+/// How many rows are added at once of a strip that is narrower than the lanes: several if it is all there is.
+#[inline(always)]
+fn together(strip: usize, columns: usize) -> usize {
+    if strip == columns { LANES / columns } else { 1 }
 }
 
 /// The sums of `LANES` columns from `first` on, which stay in registers while the rows go by.
 #[inline(always)]
 fn strip_sums<T: Scalar>(data: &[T], columns: usize, first: usize) -> [T; LANES] {
-    let mut sums = [T::ZERO; LANES];
-    for row in data.chunks_exact(columns) {
-        add_to(&mut sums, &row[first..first + LANES]);
-    }
+    let [sums] = in_blocks(data.len() / columns, IN_TURN, |rows| {
+        let mut sums = [T::ZERO; LANES];
+        for row in data[rows.start * columns..rows.end * columns].chunks_exact(columns) {
+            add_to(&mut sums, &row[first..first + LANES]);
+        }
+        [sums]
+    });
     sums
 }
 
 /// The sums of fewer columns, the last; of all that there are, several rows at a time.
 #[inline(always)]
 fn narrow_strip_sums<T: Scalar>(data: &[T], columns: usize, first: usize, strip: &mut [T]) {
-    let together = if strip.len() == columns { LANES / columns } else { 1 };
+    let together = together(strip.len(), columns);
     let group = together * columns;
     // All lanes at once, while there are numbers for them: nobody reads the sums of those beyond the strip.
     let whole = (data.len() + group).saturating_sub(group.max(first + LANES)) / group;
@@ -329,6 +366,91 @@ impl<T: Scalar> Divisible for ColumnSums<'_, T> {
         let (left, right) = self.y.split_at_mut(middle);
         (Self { y: left, ..self }, Self { y: right, first: self.first + middle, ..self })
     }
+}
+
+/// Sums that are long in coming: what rounding takes from them is summed too, and given back at the end.
+///
+/// So the error does not grow with their number (Neumaier 1974, with Knuth's two-sum).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Totals<T, const L: usize, const N: usize> {
+    sums: [[T; L]; N],
+    lost: [[T; L]; N],
+}
+
+impl<T: Scalar, const L: usize, const N: usize> Totals<T, L, N> {
+    pub(crate) const ZERO: Self = Self { sums: [[T::ZERO; L]; N], lost: [[T::ZERO; L]; N] };
+
+    #[inline(always)]
+    pub(crate) fn add(&mut self, terms: [[T; L]; N]) {
+        for n in 0..N {
+            for i in 0..L {
+                let (before, term) = (self.sums[n][i], terms[n][i]);
+                let sum = before + term;
+                let added = sum - before;
+                self.lost[n][i] += (before - (sum - added)) + (term - added);
+                self.sums[n][i] = sum;
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn value(mut self) -> [[T; L]; N] {
+        for n in 0..N {
+            for i in 0..L {
+                let whole = self.sums[n][i] + self.lost[n][i];
+                // Of an infinite sum nothing is lost, but the difference of infinities is not a number.
+                self.sums[n][i] = if self.lost[n][i].is_nan() { self.sums[n][i] } else { whole };
+            }
+        }
+        self.sums
+    }
+}
+
+/// Sums of `count` terms, of which `block` adds up at most `size` at a time: the error is that of one block, however
+/// many there are.
+///
+/// Use it inside a [`Kernel`], where it inlines.
+#[inline(always)]
+pub fn in_blocks<T: Scalar, const L: usize, const N: usize>(
+    count: usize,
+    size: usize,
+    mut block: impl FnMut(Range<usize>) -> [[T; L]; N],
+) -> [[T; L]; N] {
+    let mut totals = Totals::ZERO;
+    let mut start = 0;
+    loop {
+        let end = count.min(start + size);
+        let sums = block(start..end);
+        if count <= size {
+            return sums;
+        }
+        totals.add(sums);
+        if end == count {
+            return totals.value();
+        }
+        start = end;
+    }
+}
+
+/// The power of two that takes a number of this magnitude to one from 1 to 2; 1 if that is 0 or not finite.
+///
+/// Numbers are scaled by it without rounding, so that sums of their squares neither overflow nor vanish.
+/// Those at the ends of the range are taken as far towards 1 as a normal number takes them.
+///
+/// ```
+/// use downhill_tensor::reduce::unit_scale;
+/// assert_eq!([6.0, -1.5, 0.1].map(unit_scale), [0.25, 1.0, 16.0]);
+/// assert_eq!([0.0, f64::NAN, f64::INFINITY].map(unit_scale), [1.0; 3]);
+/// ```
+#[must_use]
+pub fn unit_scale<T: Scalar>(magnitude: T) -> T {
+    const EXPONENT: u64 = 0x7ff << 52;
+    let magnitude = magnitude.abs();
+    if magnitude == T::ZERO || !magnitude.is_finite() {
+        return T::ONE;
+    }
+    let power = T::of(f64::from_bits(magnitude.to_f64().to_bits() & EXPONENT));
+    T::ONE / power.max(T::MIN_POSITIVE).min(T::ONE / T::MIN_POSITIVE)
 }
 
 /// The larger; not a number where either is not.
@@ -391,25 +513,39 @@ impl<A: Copy, B: Copy, S: Scalar, F: Fn(A, B) -> S, J: Fn(S, S) -> S> Kernel for
     }
 }
 
-/// The same for use inside a [`Kernel`]: these inline, do not fork, and run any length in 32 lanes.
+/// The same for use inside a [`Kernel`]: these inline and do not fork. Sums of more than 4096 numbers are made
+/// of those of as many at a time, by [`in_blocks`].
 pub mod lanes {
     use std::hint::black_box;
 
-    use super::{LANES, NOTHING};
+    use super::{BLOCK, LANES, NOTHING, in_blocks};
     use crate::Scalar;
 
     /// Σ f(xᵢ).
     #[inline(always)]
     #[must_use]
     pub fn map_sum<T: Scalar, S: Scalar>(x: &[T], f: impl Fn(T) -> S) -> S {
-        fold(x, &NOTHING[..x.len()], S::ZERO, |x, ()| f(x), |sum, x| sum + x)
+        let [[sum]] = in_blocks(x.len(), BLOCK, |range| {
+            [[fold(&x[range.clone()], &NOTHING[range], S::ZERO, |x, ()| f(x), |sum, x| sum + x)]]
+        });
+        sum
     }
 
     /// Σ f(aᵢ, bᵢ) over the shorter length.
     #[inline(always)]
     #[must_use]
     pub fn zip_sum<T: Scalar, S: Scalar>(a: &[T], b: &[T], f: impl Fn(T, T) -> S) -> S {
-        fold(a, b, S::ZERO, f, |sum, x| sum + x)
+        let [[sum]] = in_blocks(a.len().min(b.len()), BLOCK, |range| {
+            [[fold(&a[range.clone()], &b[range], S::ZERO, &f, |sum, x| sum + x)]]
+        });
+        sum
+    }
+
+    /// The largest magnitude, 0 for an empty slice; what is not a number is passed over.
+    #[inline(always)]
+    #[must_use]
+    pub fn norm_max<T: Scalar>(x: &[T]) -> T {
+        fold(x, &NOTHING[..x.len()], T::ZERO, |x, ()| x.abs(), T::max)
     }
 
     /// The largest number, −∞ for an empty slice; what is not a number is passed over.
@@ -545,6 +681,63 @@ mod tests {
         // One after the other, these lose the fourth digit.
         let x = vec![0.1f32; 10_000_000];
         assert!((f64::from(sum(&x)) / (1e7 * f64::from(0.1f32)) - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn no_sum_loses_more_digits_the_longer_it_is() {
+        // One after the other, a million of these are 1 % off.
+        let of = |i: usize| 0.1 + 1e-3 * (i % 7) as f32;
+        let close = |what: &str, found: f32, exact: f64| {
+            let error = (f64::from(found) / exact - 1.0).abs();
+            assert!(error < 1e-6, "{what}: {found} for {exact}, {error:e}");
+        };
+        let exact = |count: usize| (0..count).map(|i| f64::from(of(i))).sum::<f64>();
+        for count in [1, 31, 127, 128, 129, 4096, 4097, 100_000, 1_000_000] {
+            let x: Vec<f32> = (0..count).map(of).collect();
+            let ones = vec![1.0; count];
+            close("sum", sum(&x), exact(count));
+            close("zip_sum", zip_sum(&x, &ones, |x, y| x * y), exact(count));
+            close("lanes", lanes::map_sum(&x, |x| x), exact(count));
+            close("lanes of two", lanes::zip_sum(&x, &ones, |x, y| x * y), exact(count));
+            for columns in [1, 3, 17, 32, 33, 70].into_iter().filter(|&columns| columns <= count) {
+                let rows = count / columns;
+                let x = Array2::from_shape_fn((rows, columns), |(row, _)| of(row));
+                let mut y = vec![f32::NAN; columns];
+                column_sums(x.view(), &mut y);
+                y.iter().for_each(|&y| close("column", y, exact(rows)));
+                let apart = ndarray::concatenate![ndarray::Axis(1), x, x];
+                column_sums(apart.slice(s![.., ..columns]), &mut y);
+                y.iter().for_each(|&y| close("column of a part", y, exact(rows)));
+            }
+            for plane in [1, 2, 49].into_iter().filter(|&plane| 3 * plane <= count) {
+                let examples = count / (3 * plane);
+                let x: Vec<f32> = (0..examples).flat_map(|example| vec![of(example); 3 * plane]).collect();
+                let mut y = [f32::NAN; 3];
+                channel_sums(&x, &mut y, plane);
+                y.iter().for_each(|&y| close("channel", y, plane as f64 * exact(examples)));
+            }
+        }
+    }
+
+    #[test]
+    fn infinite_sums_of_blocks_are_infinite() {
+        let mut x = vec![1.0f32; 20_000];
+        x[9_000] = f32::INFINITY;
+        assert_eq!(lanes::map_sum(&x, |x| x), f32::INFINITY);
+        assert_eq!(lanes::map_sum(&vec![f32::MAX; 20_000], |x| x), f32::INFINITY);
+        x[3] = f32::NEG_INFINITY;
+        assert!(lanes::map_sum(&x, |x| x).is_nan());
+    }
+
+    #[test]
+    fn a_scale_is_a_power_of_two_that_leads_to_one() {
+        for x in [1.0, 1.999, 1e-30, 3e38, f32::MIN_POSITIVE, 1e20, -7.0] {
+            let scale = unit_scale(x);
+            assert_eq!(scale.to_bits() & 0x007f_ffff, 0, "{x}");
+            assert!((1.0..4.0).contains(&(x * scale).abs()), "{x}");
+        }
+        assert_eq!(unit_scale(f32::from_bits(1)), 1.0 / f32::MIN_POSITIVE);
+        assert_eq!(unit_scale(5e-324) * f64::MIN_POSITIVE, 1.0);
     }
 
     #[test]

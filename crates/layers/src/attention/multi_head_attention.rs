@@ -1,5 +1,5 @@
 use downhill_tensor::product::{Start, product};
-use downhill_tensor::reduce::column_sums;
+use downhill_tensor::reduce::{all_finite, column_sums};
 use downhill_tensor::{Batch, Gain, Init, Runs, RunsMut, Scalar, Shape, ShapeError, parallel_runs};
 use ndarray::Axis;
 
@@ -8,7 +8,7 @@ use crate::{Backward, Dropout, Forward, Inputs, Layer, Parameter, RotaryPosition
 mod heads;
 mod scores;
 
-use self::heads::{Attend, Heads, Sizes, matrix, matrix_mut};
+use self::heads::{Attend, Heads, Masks, Sizes, is_finite, matrix, matrix_mut};
 
 const NAME: &str = "MultiHeadAttention";
 
@@ -41,7 +41,11 @@ const NAME: &str = "MultiHeadAttention";
 /// * [`with_lengths`](Self::with_lengths): a further, last input tells how many positions of the memory are there;
 ///   the rest is padding that no query attends to. At least one is there, so that no row is masked throughout.
 ///
-/// What is masked has the weight 0, and a derivative of 0.
+/// What is masked is not read, forward or back, even if it is not a number, and has a derivative of 0.
+///
+/// In self-attention a step of the padding is still a query, as in PyTorch: y there is what it sees of the steps that
+/// are there. If dJ/dy is 0 there, as a loss that knows of the padding makes it, no derivative depends on what the padding
+/// holds.
 ///
 /// # Shapes
 /// x is (batch, steps, width), m is (batch, other steps, width), lengths are (batch, 1), y has the shape of x.
@@ -148,12 +152,49 @@ impl MultiHeadAttention {
         (usize::from(cross), self.lengths.then(|| inputs.saturating_sub(1)))
     }
 
-    /// What a pass sees: the sizes, the queries, the memory, and the lengths (none where all keys are there).
-    fn see<'a, T: Scalar>(&self, inputs: &Inputs<'a, T>) -> (Sizes, Batch<'a, T>, Batch<'a, T>, &'a [T]) {
+    /// What a pass sees: the sizes, the queries, the memory, and what of it is there.
+    fn see<'a, T: Scalar>(&self, inputs: &Inputs<'a, T>) -> (Sizes, Batch<'a, T>, Batch<'a, T>, Masks<'a, T>) {
         let (memory, lengths) = self.places(inputs.count());
         let (x, memory) = (inputs[0], inputs[memory]);
         let lengths = lengths.map_or(&[][..], |lengths| inputs[lengths].slice());
-        (Sizes::new(self, x.shape(), memory.shape()), x, memory, lengths)
+        let spoilt = Some(memory).filter(|memory| self.masks() && !all_finite(memory.slice()));
+        let sizes = Sizes::new(self, x.shape(), memory.shape());
+        (sizes, x, memory, Masks { sizes, lengths, spoilt })
+    }
+
+    fn masks(&self) -> bool {
+        self.causal || self.lengths
+    }
+
+    /// Takes those queries out of what is kept that are not there and see what is not finite, so that a dJ/dy of 0 gives
+    /// derivatives of 0 there.
+    fn forget<T: Scalar>(
+        masks: Masks<'_, T>,
+        crosses: bool,
+        examples: usize,
+        q: &mut [T],
+        context: &mut [T],
+        kept: &mut [T],
+    ) {
+        let Sizes { queries, width, .. } = masks.sizes;
+        let [.., kept_length] = masks.sizes.saved();
+        for example in 0..examples {
+            // Those that see what is spoilt; in self-attention, the padding.
+            let clear = masks.clear(example);
+            let first = if crosses && clear == masks.length(example) { queries } else { clear.min(queries) };
+            for query in first..queries {
+                let row = (example * queries + query) * width..(example * queries + query + 1) * width;
+                if is_finite(&context[row.clone()]) {
+                    continue;
+                }
+                q[row.clone()].fill(T::ZERO);
+                context[row].fill(T::ZERO);
+                let kept = &mut kept[example * kept_length..][..kept_length];
+                for head in kept.chunks_exact_mut(kept_length / masks.sizes.heads) {
+                    masks.sizes.forget(query, clear.max(1), head);
+                }
+            }
+        }
     }
 
     fn check(&self, x: Shape, memory: Shape) -> Result<(), ShapeError> {
@@ -195,6 +236,11 @@ impl MultiHeadAttention {
     /// How many numbers the table of rotary positions holds.
     fn table(&self, sizes: Sizes) -> usize {
         if self.rotary.is_some() { sizes.queries.max(sizes.keys) * sizes.head } else { 0 }
+    }
+
+    /// How many numbers of an example's memory are copied if some that are masked are not finite.
+    fn copied(&self, sizes: Sizes) -> usize {
+        if self.masks() { sizes.keys * sizes.width } else { 0 }
     }
 
     /// Turns queries (examples · queries, width) and keys, the first half of rows (examples · keys, 2 width).
@@ -244,12 +290,12 @@ impl Layer for MultiHeadAttention {
         let saved = sizes.saved();
         Ok(signature
             .saves(saved.iter().sum(), 1)
-            .scratch(saved[0] + saved[1] + sizes.room(), self.table(sizes))
+            .scratch(saved[0] + saved[1] + sizes.room() + self.copied(sizes), self.table(sizes))
             .backward_without_y())
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
-        let (sizes, x, memory, lengths) = self.see(&pass.x);
+        let (sizes, x, memory, masks) = self.see(&pass.x);
         let (examples, width) = (x.examples(), sizes.width);
         let [q, kv, context, _] = sizes.saved().map(|length| length * examples);
         let (q, rest) = pass.saved.split_at_mut(q);
@@ -274,7 +320,7 @@ impl Layer for MultiHeadAttention {
         let dropout = Some(Dropout::new(self.dropout)).filter(|_| sizes.drops && pass.mode.is_training());
         *factor = dropout.map_or(T::ONE, |dropout| T::of(dropout.scale()));
         let drop = dropout.map(|dropout| (dropout, pass.random));
-        let heads = Heads { sizes, lengths, factor: *factor, drop };
+        let heads = Heads { sizes, masks, factor: *factor, drop };
         let [q_length, kv_length, context_length, kept_length] = sizes.saved();
         let parts = (
             Runs::new(q, q_length),
@@ -287,10 +333,14 @@ impl Layer for MultiHeadAttention {
 
         // y = C Wo + bo
         product(matrix(context, width), pass.params.matrix(self.out_weight()), b_out, pass.y.rows());
+        if self.masks() {
+            let crosses = self.places(pass.x.count()).0 > 0;
+            Self::forget(masks, crosses, examples, q, context, kept);
+        }
     }
 
     fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
-        let (sizes, x, memory, lengths) = self.see(&pass.x);
+        let (sizes, x, memory, masks) = self.see(&pass.x);
         let (examples, width) = (x.examples(), sizes.width);
         let [q, kv, context, _] = sizes.saved().map(|length| length * examples);
         let (q, rest) = pass.saved.split_at(q);
@@ -299,7 +349,8 @@ impl Layer for MultiHeadAttention {
         let Some((&factor, kept)) = rest.split_last() else { return };
         let (table, rest) = pass.scratch.split_at_mut(self.table(sizes));
         let (dq, rest) = rest.split_at_mut(q.len());
-        let (dkv, room) = rest.split_at_mut(kv.len());
+        let (dkv, rest) = rest.split_at_mut(kv.len());
+        let (copy, room) = rest.split_at_mut(examples * self.copied(sizes));
 
         // dC = dy Woᵀ        dWo = Cᵀ dy        dbo = Σ_rows dy
         let (dy, out) = (pass.dy.rows(), self.out_weight());
@@ -319,15 +370,28 @@ impl Layer for MultiHeadAttention {
             RunsMut::new(dkv, kv_length),
             RunsMut::new(room, sizes.room()),
         );
-        let heads = Heads { sizes, lengths, factor, drop: None };
+        let heads = Heads { sizes, masks, factor, drop: None };
         parallel_runs(Attend { heads, first: 0, parts }, 2 * sizes.work(examples));
         self.turn(sizes, table, dq, dkv, true);
 
         // dWq = xᵀ dQ        d(Wk Wv) = mᵀ (dK dV)        db = Σ_rows of each
         let (dq, dkv) = (matrix(dq, width), matrix(dkv, 2 * width));
         let (dw_q, dw_kv) = pass.dparams.matrix(0).split_at(Axis(1), width);
-        product(x.rows().t(), dq, Start::Zero, dw_q);
-        product(memory.rows().t(), dkv, Start::Zero, dw_kv);
+        let (mut x_rows, mut memory_rows) = (x.rows(), memory.rows());
+        if masks.spoilt.is_some() {
+            // The derivatives of what is masked are 0; but 0 times infinity is not a number.
+            copy.copy_from_slice(memory.slice());
+            for (example, copy) in copy.chunks_exact_mut(sizes.keys * width).enumerate() {
+                let beyond = copy.chunks_exact_mut(width).skip(masks.clear(example));
+                beyond.filter(|row| !is_finite(row)).for_each(|row| row.fill(T::ZERO));
+            }
+            memory_rows = matrix(copy, width);
+            if self.places(pass.x.count()).0 == 0 {
+                x_rows = memory_rows;
+            }
+        }
+        product(x_rows.t(), dq, Start::Zero, dw_q);
+        product(memory_rows.t(), dkv, Start::Zero, dw_kv);
         if self.bias {
             let (db_q, db_kv) = pass.dparams.vector(1).split_at_mut(width);
             column_sums(dq, db_q);

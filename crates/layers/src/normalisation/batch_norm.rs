@@ -101,9 +101,15 @@ impl BatchNorm {
     }
 }
 
-/// r = 1/√(σ² + ε)
-fn over_deviation<T: Scalar>(variance: T, epsilon: f64) -> T {
-    T::ONE / (variance + T::of(epsilon)).sqrt()
+/// running ← (1 − share) running + share · new, so that what does not change stays as it is.
+///
+/// In `f64`, and by the difference: weights that are rounded on their own don't sum to 1, and over 10⁶ batches an
+/// average would drift by per cents.
+fn move_towards<T: Scalar>(running: &mut [T], share: f64, new: impl Iterator<Item = f64>) {
+    for (running, new) in running.iter_mut().zip(new) {
+        let old = running.to_f64();
+        *running = T::of(if share == 1.0 { new } else { old + share * (new - old) });
+    }
 }
 
 impl Layer for BatchNorm {
@@ -128,12 +134,12 @@ impl Layer for BatchNorm {
         }
         let Channels { channels, plane } = Self::channels(x);
         let statistic = |name: &'static str, init| Parameter::new(name, [channels], init);
-        // Keeps the mean and the variance of each channel, and how many numbers they are of (0 in evaluation).
+        // Keeps μ, σ² and r = 1/√(σ² + ε) of each channel, and how many numbers they are of (0 in evaluation).
         let signature = Signature::new("BatchNorm", x)
             .statistic(statistic("running_mean", Init::Zeros))
             .statistic(statistic("running_var", Init::Ones))
             .statistic(Parameter::new("num_batches_tracked", [], Init::Zeros))
-            .saves(0, 2 * channels + 1)
+            .saves(0, 3 * channels + 1)
             .scratch(0, 3 * channels)
             .least_examples(if plane == 1 { 2 } else { 0 })
             .backward_without_y();
@@ -144,21 +150,23 @@ impl Layer for BatchNorm {
         let x = pass.x[0];
         let sizes @ Channels { channels, plane } = Self::channels(x.shape());
         let (mean, rest) = pass.saved.split_at_mut(channels);
-        let (variance, count) = rest.split_at_mut(channels);
+        let (variance, rest) = rest.split_at_mut(channels);
+        let (r, count) = rest.split_at_mut(channels);
         if pass.mode.is_training() {
-            sizes.moments(x.slice(), mean, variance);
+            sizes.moments(x.slice(), self.epsilon, mean, variance, r);
             count.fill(T::of((x.examples() * plane) as f64));
         } else {
             mean.copy_from_slice(pass.statistics.vector(0));
             variance.copy_from_slice(pass.statistics.vector(1));
+            for (r, &variance) in r.iter_mut().zip(&*variance) {
+                *r = T::ONE / (variance + T::of(self.epsilon)).sqrt();
+            }
             count.fill(T::ZERO);
         }
         // y = (x − μ) (r weight) + bias
         let (scale, shift) = pass.scratch.split_at_mut(channels);
         let shift = &mut shift[..channels];
-        for (scale, &variance) in scale.iter_mut().zip(&*variance) {
-            *scale = over_deviation(variance, self.epsilon);
-        }
+        scale.copy_from_slice(r);
         if self.affine {
             scale.iter_mut().zip(pass.params.vector(0)).for_each(|(scale, &weight)| *scale *= weight);
             shift.copy_from_slice(pass.params.vector(1));
@@ -172,16 +180,14 @@ impl Layer for BatchNorm {
         let (x, dy) = (pass.x[0].slice(), pass.dy.slice());
         let sizes @ Channels { channels, .. } = Self::channels(pass.x[0].shape());
         let (mean, rest) = pass.saved.split_at(channels);
-        let (variance, count) = rest.split_at(channels);
+        let (_, rest) = rest.split_at(channels);
+        let (r, count) = rest.split_at(channels);
         let (scale, rest) = pass.scratch.split_at_mut(channels);
         let (along, sum) = rest.split_at_mut(channels);
-        for (scale, &variance) in scale.iter_mut().zip(variance) {
-            *scale = over_deviation(variance, self.epsilon);
-        }
         sizes.sums(x, dy, mean, along, sum);
         if self.affine {
             let (dweight, dbias) = pass.dparams.split_first();
-            for ((dweight, &along), &r) in dweight.iter_mut().zip(&*along).zip(&*scale) {
+            for ((dweight, &along), &r) in dweight.iter_mut().zip(&*along).zip(r) {
                 *dweight = along * r;
             }
             dbias.copy_from_slice(sum);
@@ -189,10 +195,12 @@ impl Layer for BatchNorm {
         let Some(dx) = pass.dx.get(0) else { return };
         // The running statistics of an evaluation pass do not depend on x.
         let share = if count[0] > T::ZERO { T::ONE / count[0] } else { T::ZERO };
-        for ((along, sum), &r) in along.iter_mut().zip(&mut *sum).zip(&*scale) {
-            *along *= r * r * share;
+        for ((along, sum), &r) in along.iter_mut().zip(&mut *sum).zip(r) {
+            // One r after the other: their square may leave the precision's range.
+            *along = *along * r * share * r;
             *sum *= share;
         }
+        scale.copy_from_slice(r);
         if self.affine {
             scale.iter_mut().zip(pass.params.vector(0)).for_each(|(scale, &weight)| *scale *= weight);
         }
@@ -205,16 +213,13 @@ impl Layer for BatchNorm {
         if count == 0.0 {
             return;
         }
-        let (mean, variance) = moments.split_at(moments.len() / 2);
+        let (mean, rest) = moments.split_at(moments.len() / 3);
+        let variance = &rest[..mean.len()];
         let batches = &mut statistics.vector(2)[0];
         *batches += T::ONE;
-        let momentum = self.momentum.map_or(T::ONE / *batches, T::of);
-        let unbiased = T::of(count / (count - 1.0).max(1.0));
-        for (running, &mean) in statistics.vector(0).iter_mut().zip(mean) {
-            *running = (T::ONE - momentum) * *running + momentum * mean;
-        }
-        for (running, &variance) in statistics.vector(1).iter_mut().zip(variance) {
-            *running = (T::ONE - momentum) * *running + momentum * (variance * unbiased);
-        }
+        let share = self.momentum.unwrap_or(1.0 / batches.to_f64());
+        let unbiased = count / (count - 1.0).max(1.0);
+        move_towards(statistics.vector(0), share, mean.iter().map(|mean| mean.to_f64()));
+        move_towards(statistics.vector(1), share, variance.iter().map(|variance| variance.to_f64() * unbiased));
     }
 }

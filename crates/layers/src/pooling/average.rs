@@ -124,6 +124,13 @@ pub(super) fn backward<T: Scalar>(layouts: [Layout; 2], pass: &mut Backward<'_, 
     parallel_runs(Over(Spread(mean), (Runs::new(dy, outputs), RunsMut::new(dx, inputs))), work);
 }
 
+/// The sum of a window's numbers in one row, in lanes if they are many.
+#[inline(always)]
+fn of_row<T: Scalar>(row: &[T]) -> T {
+    const MANY: usize = 32;
+    if row.len() < MANY { row.iter().fold(T::ZERO, |sum, &x| sum + x) } else { lanes::map_sum(row, |x| x) }
+}
+
 /// The way back of a mean.
 #[derive(Clone, Copy)]
 struct Spread(Mean);
@@ -180,7 +187,7 @@ impl Mean {
                 let sum = if columns.len() == width {
                     lanes::map_sum(x, |x| x)
                 } else {
-                    x.chunks_exact(width).flat_map(|row| &row[columns.clone()]).fold(T::ZERO, |sum, &x| sum + x)
+                    x.chunks_exact(width).fold(T::ZERO, |sum, row| sum + of_row(&row[columns.clone()]))
                 };
                 *y = sum / T::of((height * length) as f64);
             }

@@ -16,7 +16,8 @@ use crate::{Backward, Forward, Layer, Pair, Signature};
 /// rounded up with [`with_ceil_mode`](AveragePool1d::with_ceil_mode) where the last window still begins before the end.
 ///
 /// # Errors
-/// A kernel or stride of 0, a padding of more than half the kernel, a window longer than the padded input.
+/// A kernel or stride of 0, a padding of more than half the kernel, a window longer than the padded input; with
+/// [`with_ceil_mode`](AveragePool1d::with_ceil_mode), one that is longer by a stride or more.
 ///
 /// Padding counts by default as in PyTorch; in Keras and ONNX it does not.
 ///

@@ -16,8 +16,9 @@ use crate::{Backward, Forward, Layer, Pair, Signature};
 /// [`with_ceil_mode`](MaxPool1d::with_ceil_mode) where the last window still begins before the end.
 ///
 /// # Errors
-/// A kernel, stride or dilation of 0, a padding of more than half the kernel, a window that is longer than the padded
-/// input or that holds nothing but padding.
+/// A kernel, stride or dilation of 0, a padding of more than half the kernel, a window that holds nothing but padding,
+/// or one that is longer than the padded input; with [`with_ceil_mode`](MaxPool1d::with_ceil_mode), longer by a stride
+/// or more.
 ///
 /// The stride is the kernel by default, as in PyTorch and Keras; in ONNX it is 1.
 ///

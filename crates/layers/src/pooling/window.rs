@@ -54,13 +54,15 @@ impl Window {
         let (Some(extent), Some(padded)) = (extent, padded) else {
             return refuse(format!("a kernel of {kernel} with a dilation of {dilation} is too large"));
         };
-        let Some(room) = padded.checked_sub(extent) else {
+        // A window may hang over the end by less than a stride.
+        let over = if ceil_mode { stride - 1 } else { 0 };
+        let Some(room) = padded.saturating_add(over).checked_sub(extent) else {
             return refuse(format!(
                 "a window spans {extent} (kernel {kernel}, dilation {dilation}), but an axis of {input} with a padding \
                  of {padding} on both sides has only {padded}; take a smaller kernel"
             ));
         };
-        let mut count = 1 + if ceil_mode { room.div_ceil(stride) } else { room / stride };
+        let mut count = 1 + room / stride;
         // A window that would begin in the padding behind the input is left out.
         if ceil_mode && (count - 1).saturating_mul(stride) >= input + padding {
             count -= 1;

@@ -77,6 +77,109 @@ fn padding_is_never_read_and_has_no_gradient() {
     }
 }
 
+/// y at what is there, all derivatives, and dJ/dx: for zeros in place of what is masked, and for what is not finite.
+fn nothing_masked_is_read(layer: &MultiHeadAttention, shapes: &[Shape], masked: impl Fn(usize, usize) -> bool) {
+    let (examples, queries, width) = (3, shapes[0][0], shapes[0][1]);
+    let lengths = Array2::from_shape_fn((examples, 1), |(example, _)| [2.0, shapes[0][0] as f64 - 1.0, 1.0][example]);
+    let crosses = shapes.len() > 1 && shapes[1].rank() == 2;
+    let run = |fill: f64| {
+        let mut inputs: Vec<Array2<f64>> = shapes.iter().map(|shape| random(examples, shape.len(), 1)).collect();
+        let memory = usize::from(crosses);
+        for ((example, place), x) in inputs[memory].indexed_iter_mut() {
+            if masked(example, place / width) {
+                *x = fill;
+            }
+        }
+        if shapes.last().is_some_and(|shape| shape.rank() == 1) {
+            *inputs.last_mut().unwrap() = lengths.clone();
+        }
+        let mut dy = random(examples, queries * width, 2);
+        if !crosses {
+            for ((example, place), dy) in dy.indexed_iter_mut() {
+                if masked(example, place / width) {
+                    *dy = 0.0;
+                }
+            }
+        }
+        let mut attention = bind(layer.clone(), shapes);
+        let views: Vec<_> = inputs.iter().map(|x| x.view()).collect();
+        let mut y = attention.forward_all(&views).unwrap();
+        let dx = attention.backward_all(dy.view()).unwrap();
+        for ((example, place), y) in y.indexed_iter_mut() {
+            if !crosses && masked(example, place / width) {
+                *y = 0.0;
+            }
+        }
+        for ((example, place), dx) in dx[memory].indexed_iter() {
+            assert!(!masked(example, place / width) || *dx == 0.0, "{layer:?} with {fill}: {dx}");
+        }
+        (y, dx, attention.gradients().to_vec())
+    };
+    let expected = run(0.0);
+    assert!(expected.2.iter().all(|g| g.is_finite()));
+    for fill in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300] {
+        assert!(run(fill) == expected, "{layer:?} of {shapes:?} with {fill}");
+    }
+}
+
+#[test]
+fn what_is_masked_is_not_read_even_if_it_is_not_finite() {
+    // Weights that are kept, that are dropped, and that are computed again.
+    for steps in [9, 60, 530] {
+        let of_lengths = |example: usize, step: usize| step >= [2, steps - 1, 1][example];
+        let layer = || MultiHeadAttention::new(2).with_lengths();
+        let turned = layer().with_rotary_positions(RotaryPositions::new());
+        for layer in [layer(), layer().causal(), layer().with_dropout(0.3), turned, layer().without_bias()] {
+            let sequence = Shape::from([steps, 4]);
+            nothing_masked_is_read(&layer, &[sequence, [1].into()], of_lengths);
+            nothing_masked_is_read(&layer, &[sequence, sequence, [1].into()], of_lengths);
+        }
+    }
+}
+
+#[test]
+fn the_future_is_not_read_even_if_it_is_not_finite() {
+    for steps in [3, 9, 60, 530] {
+        let y = |fill: f64, first: usize| {
+            let mut x = random(1, 4 * steps, 0);
+            x.slice_mut(s![.., 4 * first..]).fill(fill);
+            let mut dy = random(1, 4 * steps, 1);
+            dy.slice_mut(s![.., 4 * first..]).fill(0.0);
+            let mut attention = bind(MultiHeadAttention::new(2).causal(), &[[steps, 4].into()]);
+            let y = attention.forward(x.view()).unwrap();
+            let dx = attention.backward(dy.view()).unwrap();
+            assert!(dx.slice(s![.., 4 * first..]).iter().all(|&dx| dx == 0.0));
+            assert!(fill.is_finite() || y.slice(s![.., 4 * first..]).iter().all(|y| y.is_nan()), "nothing is hidden");
+            [
+                y.slice(s![.., ..4 * first]).iter().copied().collect(),
+                dx.into_iter().collect(),
+                attention.gradients().to_vec(),
+            ]
+        };
+        for first in [1, 2, steps - 1] {
+            let expected: [Vec<f64>; 3] = y(0.0, first);
+            for fill in [f64::NAN, f64::INFINITY] {
+                for (found, expected) in y(fill, first).iter().zip(&expected) {
+                    close("the start", found, expected);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_there_and_not_a_number_shows() {
+    let mut x = random(1, 12, 0);
+    x[[0, 5]] = f64::NAN;
+    for layer in [MultiHeadAttention::new(2), MultiHeadAttention::new(2).causal()] {
+        let mut attention = bind(layer, &[[3, 4].into()]);
+        let y = attention.forward(x.view()).unwrap();
+        assert!(y.iter().skip(4).all(|y| y.is_nan()), "{y}");
+        attention.backward(y.view()).unwrap();
+        assert!(attention.gradients().iter().any(|g| g.is_nan()));
+    }
+}
+
 #[test]
 fn what_is_masked_may_as_well_not_be_there() {
     // The long memory is longer than what weights are kept for, so they are computed again.

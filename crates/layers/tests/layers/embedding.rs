@@ -36,6 +36,14 @@ fn the_padding_row_is_looked_up_and_gets_no_gradient() {
 }
 
 #[test]
+fn what_the_padding_row_is_given_is_not_read() {
+    let mut embedding = bound(Embedding::new(2, 1).with_padding(0), [3]);
+    embedding.forward(array![[0.0, 1.0, 1.0]].view()).unwrap();
+    let dx = embedding.backward(array![[f64::NAN, 2.0, 3.0]].view()).unwrap();
+    assert_eq!((dx, embedding.gradient("weight").unwrap()), (array![[0.0, 0.0, 0.0]], &[0.0, 5.0][..]));
+}
+
+#[test]
 fn a_number_that_is_not_in_the_table_is_refused_at_the_door() {
     let mut embedding = bound(Embedding::new(4, 2), [2]);
     for wrong in [4.0, -1.0, 0.5, f64::NAN, f64::INFINITY] {

@@ -3,7 +3,7 @@
 use downhill_layers::{
     Activation, Add, Affine, Celu, Concat, Dropout, Elu, Flatten, Gelu, Hardshrink, Hardsigmoid, Hardswish, Hardtanh,
     Identity, Layer, LeakyRelu, LogSigmoid, LogSoftmax, Mish, Mode, Relu, Relu6, Reshape, Selu, Sigmoid, Silu, Softmax,
-    Softmin, Softplus, Softshrink, Softsign, Tanh, Tanhshrink, Threshold,
+    Softmin, Softplus, Softshrink, Softsign, SpatialDropout, Tanh, Tanhshrink, Threshold,
 };
 #[cfg(feature = "serde")]
 use downhill_tensor::Gain;
@@ -110,6 +110,20 @@ fn softmax_makes_probabilities_even_of_large_scores() {
     let mut log = LogSoftmax.bind::<f64>([2], Seed(0)).unwrap();
     let y = log.forward(x.view()).unwrap();
     assert!(near(y[[0, 0]], -std::f64::consts::LN_2) && y[[1, 1]] == f64::NEG_INFINITY);
+}
+
+#[test]
+fn what_is_dropped_is_not_read_forward_or_back() {
+    fn check(layer: impl Layer) {
+        let mut layer = layer.bind::<f64>([50, 4], Seed(5)).unwrap();
+        let y = layer.forward(Array2::ones((1, 200)).view()).unwrap();
+        let poisoned = y.mapv(|y| if y == 0.0 { f64::NAN } else { 1.0 });
+        assert!(poisoned.iter().any(|x| x.is_nan()));
+        assert_eq!(layer.forward(poisoned.view()).unwrap(), y);
+        assert_eq!(layer.backward(poisoned.view()).unwrap(), y);
+    }
+    check(Dropout::new(0.3));
+    check(SpatialDropout::new(0.3));
 }
 
 #[test]

@@ -24,6 +24,114 @@ fn running_statistics_keep_the_unbiased_variance() {
 }
 
 #[test]
+fn running_statistics_are_right_after_a_million_batches() {
+    // Each batch of two has the mean `mean` and the unbiased variance 0.5.
+    let after = |norm: BatchNorm, batches: u32, mean: &dyn Fn(u32) -> f32| {
+        let mut norm = norm.bind::<f32>([1], Seed(1)).unwrap();
+        for batch in 0..batches {
+            let mean = mean(batch);
+            norm.forward(array![[mean - 0.5], [mean + 0.5]].view()).unwrap();
+            norm.absorb_statistics();
+        }
+        [norm.statistics()[0], norm.statistics()[1]].map(f64::from)
+    };
+    let close = |found: [f64; 2], mean: f64, tolerance: f64| {
+        assert!((found[0] / mean - 1.0).abs() < tolerance && (found[1] - 0.5).abs() < tolerance, "{found:?}");
+    };
+    let cumulative = || BatchNorm::new().with_cumulative_average();
+    close(after(cumulative(), 1_000_000, &|_| 2.5), 2.5, 1e-7);
+    close(after(cumulative(), 1_000_000, &|batch| if batch % 2 == 0 { 2.0 } else { 3.0 }), 2.5, 1e-4);
+    close(after(BatchNorm::new(), 100_000, &|_| 2.5), 2.5, 1e-6);
+    close(after(BatchNorm::new().with_momentum(1e-3), 100_000, &|_| 2.5), 2.5, 1e-4);
+}
+
+#[test]
+fn columns_are_normalised_as_exactly_as_images() {
+    // A mean of 66743 deviations over 16384 examples: one running f32 sum was two deviations off.
+    let count = 16_384;
+    let x: Vec<f32> = (0..count).map(|i| (66_743.0 + (f64::from(i) * 0.7).sin() * 1.41) as f32).collect();
+    let wide = |x: f32| f64::from(x);
+    let mean = x.iter().map(|&x| wide(x)).sum::<f64>() / f64::from(count);
+    let variance = x.iter().map(|&x| (wide(x) - mean).powi(2)).sum::<f64>() / f64::from(count);
+    for shape in [Shape::from([1]), [1, 8, 8].into()] {
+        let mut norm = BatchNorm::new().bind::<f32>(shape, Seed(1)).unwrap();
+        let batch = Array2::from_shape_vec((x.len() / shape.len(), shape.len()), x.clone()).unwrap();
+        let y = norm.forward(batch.view()).unwrap();
+        for (&y, &x) in y.iter().zip(&x) {
+            let expected = (wide(x) - mean) / (variance + 1e-5).sqrt();
+            // The mean is rounded to 2⁻⁷.
+            assert!((wide(y) - expected).abs() < 0.005, "{shape}: {y} for {expected}");
+        }
+        norm.absorb_statistics();
+        assert!((wide(norm.statistics()[0]) / (0.1 * mean) - 1.0).abs() < 1e-6);
+        let unbiased = variance * f64::from(count) / f64::from(count - 1);
+        assert!((wide(norm.statistics()[1]) - (0.9 + 0.1 * unbiased)).abs() < 1e-5);
+    }
+}
+
+/// y and dx of a layer in f32 and in f64, of the same numbers.
+fn both_precisions(layer: &(impl Layer + Clone), shape: Shape, x: &Array2<f32>) -> [Vec<f64>; 4] {
+    let mut narrow = layer.clone().bind::<f32>(shape, Seed(1)).unwrap();
+    let mut wide = layer.clone().bind::<f64>(shape, Seed(1)).unwrap();
+    let dy = x.mapv(|x| if x.is_sign_positive() { 0.5 } else { 1.0 });
+    let y = narrow.forward(x.view()).unwrap().mapv(f64::from);
+    let dx = narrow.backward(dy.view()).unwrap().mapv(f64::from);
+    let exact_y = wide.forward(x.mapv(f64::from).view()).unwrap();
+    let exact_dx = wide.backward(dy.mapv(f64::from).view()).unwrap();
+    [y, dx, exact_y, exact_dx].map(|each| each.into_raw_vec_and_offset().0)
+}
+
+#[test]
+fn numbers_whose_squares_leave_the_precision_are_normalised() {
+    fn check(layer: impl Layer + Clone, shape: impl Into<Shape>) {
+        let shape = shape.into();
+        let mut stream = Seed(6).stream(0);
+        let plain = Array2::from_shape_simple_fn((8, shape.len()), || (2.0 * stream.uniform() - 0.8) as f32);
+        for unit in [1e-25f32, 1e-18, 1.0, 1e18, 1e20, 1e30, 1e36] {
+            let [y, dx, exact_y, exact_dx] = both_precisions(&layer, shape, &plain.mapv(|x| x * unit));
+            let close = |what: &str, found: &[f64], exact: &[f64], size: f64| {
+                for (found, exact) in found.iter().zip(exact) {
+                    assert!((found - exact).abs() <= 1e-5 * size, "{what} of {layer:?} at {unit}: {found} for {exact}");
+                }
+            };
+            close("y", &y, &exact_y, 1.0);
+            close("dx", &dx, &exact_dx, 1.0 / f64::from(unit));
+        }
+    }
+    for epsilon in [0.0, 1e-5] {
+        check(BatchNorm::new().with_epsilon(epsilon), [3]);
+        check(BatchNorm::new().with_epsilon(epsilon), [3, 4, 4]);
+        check(LayerNorm::new().with_epsilon(epsilon), [5, 6]);
+        check(GroupNorm::new(2).with_epsilon(epsilon), [4, 3]);
+        check(GroupNorm::new(2).with_epsilon(epsilon), [8]);
+        check(InstanceNorm::new().with_affine().with_epsilon(epsilon), [3, 7]);
+        check(RmsNorm::new().with_epsilon(epsilon), [9]);
+    }
+    check(RmsNorm::new(), [9]);
+}
+
+#[test]
+fn a_constant_becomes_the_bias_exactly() {
+    fn check(layer: impl Layer, shape: impl Into<Shape>, examples: usize) {
+        let shape = shape.into();
+        let mut norm = layer.bind::<f32>(shape, Seed(1)).unwrap();
+        for constant in [1234.567f32, 66_743.0, 101_325.02, 1_000_000.3] {
+            let y = norm.forward(Array2::from_elem((examples, shape.len()), constant).view()).unwrap();
+            assert!(y.iter().all(|&y| y == 0.0), "{constant}: {}", y[[0, 0]]);
+        }
+    }
+    for examples in [3, 7, 4096, 66_743] {
+        check(BatchNorm::new(), [1], examples);
+        check(BatchNorm::new(), [2, 3], examples);
+    }
+    check(BatchNorm::new(), [33], 4096);
+    check(LayerNorm::new(), [7], 2);
+    check(LayerNorm::new(), [16_384], 1);
+    check(GroupNorm::new(2), [6, 7], 2);
+    check(InstanceNorm::new(), [2, 49], 2);
+}
+
+#[test]
 fn a_cumulative_average_weighs_all_batches_alike() {
     let mut norm = bound(BatchNorm::new().with_cumulative_average(), [1, 2]);
     for x in [[1.0, 3.0], [5.0, 5.0], [0.0, 4.0]] {

@@ -78,6 +78,29 @@ fn averages_count_padding_unless_told_not_to() {
 }
 
 #[test]
+fn a_window_that_hangs_over_the_end_is_averaged_as_in_pytorch() {
+    // torch.nn.functional.avg_pool1d(x, 5, 5, ceil_mode=True): what lies beyond the padding does not count.
+    let (y, dx) = passes(AveragePool1d::new(5).with_ceil_mode(), [1, 3], &[1.0, 2.0, 6.0]);
+    assert_eq!((y, dx), (vec![3.0], vec![1.0 / 3.0; 3]));
+    let (y, _) = passes(AveragePool1d::new(7).with_padding(1).with_ceil_mode(), [1, 3], &[1.0, 2.0, 6.0]);
+    assert_eq!(y, [9.0 / 5.0]);
+    let (y, _) = passes(AveragePool2d::new([3, 1]).with_ceil_mode(), [1, 2, 2], &[1.0, 2.0, 3.0, 6.0]);
+    assert_eq!(y, [2.0, 4.0]);
+}
+
+#[test]
+fn averages_of_many_numbers_keep_their_digits() {
+    let (rows, columns) = (1000, 1001);
+    let x: Vec<f32> = (0..rows * columns).map(|i| 0.1 + 1e-3 * (i % 7) as f32).collect();
+    let x = Array2::from_shape_vec((1, x.len()), x).unwrap();
+    let mut pool = AveragePool2d::new([rows, columns - 1]).bind::<f32>([1, rows, columns], Seed(0)).unwrap();
+    let y = pool.forward(x.view()).unwrap()[[0, 0]];
+    let held = x.iter().enumerate().filter(|(i, _)| i % columns < columns - 1).map(|(_, &x)| f64::from(x));
+    let exact = held.sum::<f64>() / (rows * (columns - 1)) as f64;
+    assert!((f64::from(y) / exact - 1.0).abs() < 1e-5, "{y} for {exact}");
+}
+
+#[test]
 fn averages_let_infinities_and_what_is_not_a_number_through() {
     for pool in [AveragePool2d::new(2), AveragePool2d::new(2).with_stride([2, 3])] {
         assert_eq!(passes(pool.clone(), [1, 2, 2], &[1.0, FAR, 2.0, 3.0]).0, [FAR]);
@@ -246,12 +269,20 @@ fn a_window_of_padding_alone_is_an_error() {
 
 #[test]
 fn the_number_of_windows_is_that_of_pytorch() {
-    let windows = |pool: MaxPool1d, length: usize| pool.signature(&[[1, length].into()]).unwrap().output()[1];
+    fn windows(pool: impl Layer, length: usize) -> usize {
+        pool.signature(&[[1, length].into()]).unwrap().output()[1]
+    }
     assert_eq!(windows(MaxPool1d::new(2), 5), 2);
     assert_eq!(windows(MaxPool1d::new(2).with_ceil_mode(), 5), 3);
     // The third would begin behind the input.
     assert_eq!(windows(MaxPool1d::new(2).with_stride(4).with_ceil_mode(), 5), 2);
     assert_eq!(windows(MaxPool1d::new(1).with_stride(3).with_ceil_mode(), 3), 1);
+    // A kernel may be longer than the axis by less than a stride.
+    assert_eq!(windows(AveragePool1d::new(5).with_ceil_mode(), 3), 1);
+    assert_eq!(windows(MaxPool1d::new(5).with_ceil_mode(), 3), 1);
+    assert_eq!(windows(AveragePool1d::new(7).with_stride(3).with_ceil_mode(), 5), 1);
+    assert!(AveragePool1d::new(7).with_stride(2).with_ceil_mode().signature(&[[1, 5].into()]).is_err());
+    assert!(AveragePool1d::new(5).signature(&[[1, 3].into()]).is_err());
     assert_eq!(windows(MaxPool1d::new(2).with_stride(usize::MAX).with_ceil_mode(), 5), 1);
     let y = MaxPool2d::new([2, 3]).bind::<f64>([1, 2, 3], Seed(0)).unwrap();
     assert_eq!(y.signature().output(), Shape::from([1, 1, 1]));

@@ -27,11 +27,13 @@ struct Problem<T> {
     examples: usize,
     x: Vec<T>,
     lengths: Option<Vec<T>>,
+    /// dJ/dy at the steps that an example does not have, if it is not any number.
+    beyond: Option<T>,
 }
 
 impl<T: Scalar> Problem<T> {
     fn new(examples: usize, steps: usize, features: usize) -> Self {
-        Self { steps, features, examples, x: numbers(examples * steps * features, 1), lengths: None }
+        Self { steps, features, examples, x: numbers(examples * steps * features, 1), lengths: None, beyond: None }
     }
 
     /// Lengths of which the longest is less than all steps, in no order.
@@ -79,7 +81,12 @@ impl<T: Scalar> Problem<T> {
     fn run_at(&self, layer: &impl Layer, signature: &Signature, theta: &[T]) -> Passes<T> {
         let mut saved = vec![T::NAN; signature.saved_len(self.examples)];
         let y = self.forward(layer, signature, theta, &mut saved);
-        let dy = numbers(y.len(), 2);
+        let mut dy = numbers(y.len(), 2);
+        if let (Some(beyond), &[steps, width]) = (self.beyond, signature.output().axes()) {
+            for (dy, length) in dy.chunks_mut(steps * width).zip(self.lengths.iter().flatten()) {
+                dy[length.to_f64() as usize * width..].fill(beyond);
+            }
+        }
         let (mut dx, mut dlengths) = (vec![T::NAN; self.x.len()], vec![T::NAN; self.examples]);
         let mut dtheta = vec![T::NAN; theta.len()];
         let mut scratch = vec![T::NAN; signature.scratch_len(self.examples)];
@@ -287,6 +294,38 @@ fn what_lies_beyond_the_end_does_not_exist<
     if !last_state {
         assert!(whole.y[width..whole.y.len() / 2].iter().all(|&y| y == 0.0), "0 beyond the end");
     }
+}
+
+#[test]
+fn nothing_beyond_the_end_is_read_forward_or_back() {
+    fn check(layer: &impl Layer) {
+        let run = |fill: f64| {
+            let mut problem = Problem::<f64>::new(9, 6, 3).with_lengths();
+            problem.beyond = Some(fill);
+            let lengths = problem.lengths.clone().unwrap();
+            let past = |example: usize| (3 * lengths[example] as usize)..18;
+            for (example, x) in problem.x.chunks_mut(18).enumerate() {
+                x[past(example)].fill(fill);
+            }
+            let passes = problem.run(layer);
+            for (example, dx) in passes.dx.chunks(18).enumerate() {
+                assert!(dx[past(example)].iter().all(|&dx| dx == 0.0), "{layer:?} with {fill}");
+            }
+            [passes.y, passes.dx, passes.dtheta].map(|numbers| bits(&numbers))
+        };
+        let expected = run(0.0);
+        for fill in [f64::NAN, f64::INFINITY, 1e300] {
+            assert!(run(fill) == expected, "{layer:?} with {fill}");
+        }
+    }
+    check(&Rnn::new(3).with_lengths());
+    check(&Rnn::new(3).bidirectional().with_layers(2).with_dropout(0.4).with_lengths());
+    check(&Lstm::new(17).with_lengths());
+    check(&Lstm::new(4).bidirectional().with_layers(2).with_lengths());
+    check(&Lstm::new(4).bidirectional().last_state().with_lengths());
+    check(&Gru::new(3).with_layers(2).with_dropout(0.4).with_lengths());
+    check(&Gru::new(3).bidirectional().with_lengths());
+    check(&Gru::new(3).bidirectional().with_layers(3).last_state().with_lengths());
 }
 
 #[test]

@@ -5,16 +5,17 @@ use std::ops::Range;
 use crate::reduce::lanes;
 use crate::{Over, Runs, RunsMut, Scalar, Sweep, parallel_runs};
 
-use super::{STRIP, by_channel, planes, strip_sums};
+use super::careful::{Careful, are_exact};
+use super::{STRIP, by_channel, over_deviation, plane_sums, strip_sums};
 
 /// Examples of (channels, plane); all numbers of one channel, across the batch, share a mean and a variance.
 ///
 /// ```
 /// use downhill_tensor::normalise::Channels;
 /// let features = Channels { channels: 2, plane: 1 };
-/// let (mut mean, mut variance) = ([0.0; 2], [0.0; 2]);
-/// features.moments(&[1.0, 5.0, 3.0, 5.0], &mut mean, &mut variance);
-/// assert_eq!((mean, variance), ([2.0, 5.0], [1.0, 0.0]));
+/// let [mut mean, mut variance, mut r] = [[0.0; 2]; 3];
+/// features.moments(&[1.0, 5.0, 3.0, 5.0], 0.25, &mut mean, &mut variance, &mut r);
+/// assert_eq!((mean, variance, r[1]), ([2.0, 5.0], [1.0, 0.0], 2.0));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Channels {
@@ -25,17 +26,20 @@ pub struct Channels {
 }
 
 impl Channels {
-    /// μ = mean(x) and σ² = mean((x − μ)²) of each channel; 0 where there are no examples.
+    /// μ = mean(x), σ² = mean((x − μ)²) and r = 1/√(σ² + ε) of each channel; μ and σ² are 0 if there are no examples.
+    ///
+    /// r is right even if σ² is too large or too small for the precision.
     ///
     /// # Shapes
-    /// x: (examples, channels, plane); mean, variance: (channels)
+    /// x: (examples, channels, plane); mean, variance, r: (channels)
     ///
     /// # Panics
     /// Where a length does not fit.
-    pub fn moments<T: Scalar>(self, x: &[T], mean: &mut [T], variance: &mut [T]) {
-        self.expect(&[mean, variance]);
-        let parts = (0..self.channels, mean, variance);
-        by_channel(Over(Moments { channels: self, x }, parts), x.len(), self.channels, self.plane);
+    pub fn moments<T: Scalar>(self, x: &[T], epsilon: f64, mean: &mut [T], variance: &mut [T], r: &mut [T]) {
+        self.expect(&[mean, variance, r]);
+        let (moments, parts) =
+            (Moments { channels: self, x, epsilon: T::of(epsilon) }, (0..self.channels, mean, variance, r));
+        by_channel(Over(moments, parts), x.len(), self.channels, self.plane);
     }
 
     /// y = (x − mean) scale + shift.
@@ -92,15 +96,19 @@ impl Channels {
 struct Moments<'a, T> {
     channels: Channels,
     x: &'a [T],
+    epsilon: T,
 }
 
-impl<T: Scalar> Sweep<(Range<usize>, &mut [T], &mut [T])> for Moments<'_, T> {
+type MomentParts<'a, T> = (Range<usize>, &'a mut [T], &'a mut [T], &'a mut [T]);
+
+impl<T: Scalar> Sweep<MomentParts<'_, T>> for Moments<'_, T> {
     #[inline(always)]
-    fn sweep(self, (own, mean, variance): (Range<usize>, &mut [T], &mut [T])) {
-        let Self { channels: Channels { channels, plane }, x } = self;
+    fn sweep(self, (own, mean, variance, r): MomentParts<'_, T>) {
+        let Self { channels: Channels { channels, plane }, x, epsilon } = self;
+        let first = own.start;
         let count = T::of((x.len() / channels.max(1)).max(1) as f64);
         if plane == 1 {
-            let strips = own.clone().step_by(STRIP);
+            let strips = own.step_by(STRIP);
             for (first, (mean, variance)) in strips.zip(mean.chunks_mut(STRIP).zip(variance.chunks_mut(STRIP))) {
                 let strip = first..first + mean.len();
                 let [mut means] = strip_sums(x, x, channels, strip.clone(), |_, _, x, _| [x]);
@@ -110,17 +118,22 @@ impl<T: Scalar> Sweep<(Range<usize>, &mut [T], &mut [T])> for Moments<'_, T> {
                 variance.iter_mut().zip(squares).for_each(|(variance, square)| *variance = square / count);
             }
         } else {
-            for (channel, (mean, variance)) in own.zip(mean.iter_mut().zip(variance)) {
-                let mut sum = T::ZERO;
-                for x in planes(x, channel, channels, plane) {
-                    sum += lanes::map_sum(x, |x| x);
-                }
+            for (channel, (mean, variance)) in own.zip(mean.iter_mut().zip(&mut *variance)) {
+                let place = (channel, channels, plane);
+                let [sum] = plane_sums(x, x, place, |_, x, _| [lanes::map_sum(x, |x| x)]);
                 let centre = sum / count;
-                let mut squares = T::ZERO;
-                for x in planes(x, channel, channels, plane) {
-                    squares += lanes::map_sum(x, |x| (x - centre) * (x - centre));
-                }
-                (*mean, *variance) = (centre, squares / count);
+                let squares = plane_sums(x, x, place, |_, x, _| [lanes::map_sum(x, |x| (x - centre) * (x - centre))]);
+                (*mean, *variance) = (centre, squares[0] / count);
+            }
+        }
+        for (r, &variance) in r.iter_mut().zip(&*variance) {
+            *r = over_deviation(variance, epsilon);
+        }
+        for (index, ((mean, variance), r)) in mean.iter_mut().zip(variance).zip(r).enumerate() {
+            if !are_exact(*mean, *variance, epsilon) {
+                let (first, length, stride) = ((first + index) * plane, plane, channels * plane);
+                let channel = Careful { x, first, length, stride, centred: true, epsilon };
+                [*mean, *variance, *r] = channel.moments();
             }
         }
     }
@@ -181,11 +194,9 @@ impl<T: Scalar> Sweep<(Range<usize>, &mut [T], &mut [T])> for Sums<'_, T> {
         } else {
             for (channel, (along, sum)) in own.zip(along.iter_mut().zip(sum)) {
                 let mean = mean[channel];
-                (*along, *sum) = (T::ZERO, T::ZERO);
-                for (x, dy) in planes(x, channel, channels, plane).zip(planes(dy, channel, channels, plane)) {
-                    *along += lanes::zip_sum(dy, x, |dy, x| dy * (x - mean));
-                    *sum += lanes::map_sum(dy, |dy| dy);
-                }
+                [*along, *sum] = plane_sums(x, dy, (channel, channels, plane), |_, x, dy| {
+                    [lanes::zip_sum(dy, x, |dy, x| dy * (x - mean)), lanes::map_sum(dy, |dy| dy)]
+                });
             }
         }
     }

@@ -5,7 +5,8 @@ use std::ops::Range;
 use crate::reduce::lanes;
 use crate::{Over, Runs, RunsMut, Scalar, Sweep, parallel_runs};
 
-use super::{STRIP, by_channel, planes, strip_sums};
+use super::careful::{Careful, are_exact};
+use super::{STRIP, by_channel, over_deviation, plane_sums, strip_sums};
 
 /// Examples of (groups, channels, plane); all numbers of one group of one example share a mean and a variance.
 ///
@@ -124,9 +125,13 @@ impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>, RunsMut<'_, T>)> for Forward
         for ((x, moments), y) in x.iter().zip(moments.iter_mut()).zip(y.iter_mut()) {
             let groups = x.chunks_exact(length).zip(moments.chunks_exact_mut(2)).zip(y.chunks_exact_mut(length));
             for (group, ((x, moments), y)) in groups.enumerate() {
-                let mean = if centred { lanes::map_sum(x, |x| x) / count } else { T::ZERO };
+                let mut mean = if centred { lanes::map_sum(x, |x| x) / count } else { T::ZERO };
                 let variance = lanes::map_sum(x, |x| (x - mean) * (x - mean)) / count;
-                let r = T::ONE / (variance + epsilon).sqrt();
+                let mut r = over_deviation(variance, epsilon);
+                if !are_exact(mean, variance, epsilon) {
+                    let all = Careful { x, first: 0, length, stride: length, centred, epsilon };
+                    [mean, _, r] = all.moments();
+                }
                 moments.copy_from_slice(&[mean, r]);
                 let own = group * channels..(group + 1) * channels;
                 let (weight, bias) = (self.weight.map(|w| &w[own.clone()]), self.bias.map(|b| &b[own]));
@@ -193,19 +198,18 @@ impl<T: Scalar> Sweep<BackwardParts<'_, T>> for Backward<'_, T> {
                         }
                         None => dx.copy_from_slice(dy),
                     }
-                    let along = lanes::zip_sum(dx, x, |g, x| g * (x - mean)) * r * r / count;
+                    let along = lanes::zip_sum(dx, x, |g, x| g * (x - mean)) * r / count * r;
                     let sum = if centred { lanes::map_sum(dx, |g| g) / count } else { T::ZERO };
                     for (dx, &x) in dx.iter_mut().zip(x) {
                         *dx = r * (*dx - sum - (x - mean) * along);
                     }
                 } else {
                     let of = |channel: usize| weight.map_or(T::ONE, |w| w[channel]);
-                    let (mut along, mut sum) = (T::ZERO, T::ZERO);
-                    for (channel, (x, dy)) in x.chunks_exact(plane).zip(dy.chunks_exact(plane)).enumerate() {
-                        along += of(channel) * lanes::zip_sum(dy, x, |dy, x| dy * (x - mean));
-                        sum += of(channel) * lanes::map_sum(dy, |dy| dy);
-                    }
-                    along = along * r * r / count;
+                    let [mut along, mut sum] = plane_sums(x, dy, (0, 1, plane), |channel, x, dy| {
+                        let along = lanes::zip_sum(dy, x, |dy, x| dy * (x - mean));
+                        [of(channel) * along, of(channel) * lanes::map_sum(dy, |dy| dy)]
+                    });
+                    along = along * r / count * r;
                     sum = if centred { sum / count } else { T::ZERO };
                     let planes = x.chunks_exact(plane).zip(dy.chunks_exact(plane)).zip(dx.chunks_exact_mut(plane));
                     for (channel, ((x, dy), dx)) in planes.enumerate() {
@@ -235,7 +239,7 @@ impl<T: Scalar> Sweep<AffineParts<'_, T>> for AffineGradients<'_, T> {
     fn sweep(self, (own, dweight, mut dbias): AffineParts<'_, T>) {
         let Self { groups: Groups { groups, channels, plane, .. }, x, dy, moments } = self;
         let all = groups * channels;
-        let mut write = |first: usize, sums: &[[T; STRIP]; 2], count: usize| {
+        let mut write = |first: usize, sums: [&[T]; 2], count: usize| {
             let place = first - own.start..first - own.start + count;
             dweight[place.clone()].copy_from_slice(&sums[0][..count]);
             if let Some(dbias) = dbias.as_deref_mut() {
@@ -255,16 +259,14 @@ impl<T: Scalar> Sweep<AffineParts<'_, T>> for AffineGradients<'_, T> {
                     let (mean, r) = moments(example);
                     [dy * ((x - mean) * r), dy]
                 });
-                write(first, &sums, strip.len());
+                write(first, sums.each_ref().map(|sums| &sums[..]), strip.len());
                 first = strip.end;
             } else {
-                let mut sums = [[T::ZERO; STRIP]; 2];
-                for (example, (x, dy)) in planes(x, first, all, plane).zip(planes(dy, first, all, plane)).enumerate() {
+                let sums = plane_sums(x, dy, (first, all, plane), |example, x, dy| {
                     let (mean, r) = moments(example);
-                    sums[0][0] += r * lanes::zip_sum(dy, x, |dy, x| dy * (x - mean));
-                    sums[1][0] += lanes::map_sum(dy, |dy| dy);
-                }
-                write(first, &sums, 1);
+                    [r * lanes::zip_sum(dy, x, |dy, x| dy * (x - mean)), lanes::map_sum(dy, |dy| dy)]
+                });
+                write(first, sums.each_ref().map(std::slice::from_ref), 1);
                 first += 1;
             }
         }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use downhill_tensor::product::{Start, product};
-use downhill_tensor::{Divisible, Kernel, Runs, RunsMut, Scalar, Shape, elementwise, prefetch, vectorized};
+use downhill_tensor::{Batch, Divisible, Kernel, Runs, RunsMut, Scalar, Shape, elementwise, prefetch, vectorized};
 use ndarray::{ArrayBase, ArrayView2, ArrayViewMut2, Axis, Ix2, RawData, Slice};
 
 use crate::{Dropout, Streams};
@@ -86,6 +86,20 @@ impl Sizes {
         }
     }
 
+    /// Gives a query no weights in what one head of an example keeps, where `there` keys are there.
+    pub(super) fn forget<T: Scalar>(self, query: usize, there: usize, kept: &mut [T]) {
+        if !self.keeps_weights() {
+            // P = exp(S/√d − ∞) = 0
+            kept[query] = T::INFINITY;
+            return;
+        }
+        let start = query - query % self.block();
+        let queries = start..(start + self.block()).min(self.queries);
+        let row = queries.len().next_multiple_of(STRIP);
+        let p = &mut kept[start * self.keys..][..row * self.visible(&queries, there)];
+        p.chunks_exact_mut(row).for_each(|p| p[query - start] = T::ZERO);
+    }
+
     /// Where a head lies in the rows of Q, K or V.
     fn columns(self, head: usize) -> Range<usize> {
         head * self.head..(head + 1) * self.head
@@ -102,12 +116,44 @@ impl Sizes {
     }
 }
 
+/// Which positions of the memory are there.
+#[derive(Clone, Copy)]
+pub(super) struct Masks<'a, T> {
+    pub(super) sizes: Sizes,
+    /// Empty where all keys are there.
+    pub(super) lengths: &'a [T],
+    /// The memory, where some of it is not finite but may be masked.
+    pub(super) spoilt: Option<Batch<'a, T>>,
+}
+
+impl<T: Scalar> Masks<'_, T> {
+    /// How many keys of an example are there.
+    pub(super) fn length(&self, example: usize) -> usize {
+        let keys = self.sizes.keys;
+        self.lengths.get(example).map_or(keys, |length| (length.to_f64() as usize).clamp(1, keys))
+    }
+
+    /// How many keys the queries of an example attend to that attend to none that is not finite.
+    ///
+    /// A weight of 0 would not keep such a key from others that come before it; those that see it are not finite.
+    pub(super) fn clear(&self, example: usize) -> usize {
+        let length = self.length(example);
+        let Some(memory) = self.spoilt.filter(|_| self.sizes.causal) else { return length };
+        let Sizes { keys, width, .. } = self.sizes;
+        let mut rows = memory.slice()[example * keys * width..].chunks_exact(width).take(length);
+        rows.position(|row| !is_finite(row)).unwrap_or(length)
+    }
+}
+
+pub(super) fn is_finite<T: Scalar>(row: &[T]) -> bool {
+    row.iter().all(|x| x.is_finite())
+}
+
 /// What all heads of all examples need to know.
 #[derive(Clone, Copy)]
 pub(super) struct Heads<'a, T> {
     pub(super) sizes: Sizes,
-    /// Empty where all keys are there.
-    pub(super) lengths: &'a [T],
+    pub(super) masks: Masks<'a, T>,
     /// What weights that are not dropped are multiplied by.
     pub(super) factor: T,
     /// How they are dropped, on the way forward.
@@ -170,17 +216,12 @@ impl<T: Scalar> Kernel for Attend<'_, T, BackParts<'_, T>> {
 }
 
 impl<T: Scalar> Heads<'_, T> {
-    /// How many keys of an example are there.
-    fn there(&self, example: usize) -> usize {
-        let keys = self.sizes.keys;
-        self.lengths.get(example).map_or(keys, |length| (length.to_f64() as usize).clamp(1, keys))
-    }
-
     /// C = softmax(Q Kᵀ/√d) V, for all heads of one example.
     fn ahead(&self, example: usize, q: &[T], kv: &[T], context: &mut [T], kept: &mut [T], room: &mut [T]) {
         let sizes = self.sizes;
         let Sizes { keys, width, .. } = sizes;
-        let there = self.there(example);
+        let clear = self.masks.clear(example);
+        let there = clear.max(1);
         [q, kv].into_iter().for_each(prefetch);
         let (q, (k, v)) = (matrix(q, width), matrix(kv, 2 * width).split_at(Axis(1), width));
         let mut context = matrix_mut(context, width);
@@ -220,6 +261,9 @@ impl<T: Scalar> Heads<'_, T> {
                 product(weights.t(), v, Start::Zero, part(context.view_mut(), queries, columns.clone()));
             }
         }
+        if clear < self.masks.length(example) {
+            context.split_at(Axis(0), clear.min(sizes.queries)).1.fill(T::NAN);
+        }
     }
 
     /// From dC, in `dq`, to dQ in its place and (dK dV), for all heads of one example.
@@ -227,7 +271,7 @@ impl<T: Scalar> Heads<'_, T> {
     fn back(&self, example: usize, q: &[T], kv: &[T], kept: &[T], dq: &mut [T], dkv: &mut [T], room: &mut [T]) {
         let &Heads { sizes, factor, .. } = self;
         let Sizes { keys, width, .. } = sizes;
-        let there = self.there(example);
+        let there = self.masks.clear(example).max(1);
         [q, kv, kept, dq].into_iter().for_each(prefetch);
         let (q, (k, v)) = (matrix(q, width), matrix(kv, 2 * width).split_at(Axis(1), width));
         let mut dq = matrix_mut(dq, width);

@@ -4,6 +4,7 @@
 //! however few keys there are. Rows are as long as a multiple of STRIP; what is beyond the last query is never read
 //! but to be worked on together with the rest.
 
+use downhill_tensor::reduce::in_blocks;
 use downhill_tensor::{Kernel, Scalar};
 
 /// Scores of this many queries side by side are worked on at once, where there are so many.
@@ -11,6 +12,9 @@ const WIDE: usize = 32;
 
 /// Elsewhere of this many.
 pub(super) const STRIP: usize = 8;
+
+/// The terms of this many keys are added in turn, and the sums of such blocks with care.
+const IN_TURN: usize = 128;
 
 /// What is done to all keys of some queries side by side.
 trait ByStrips {
@@ -60,13 +64,16 @@ impl<T: Scalar> ByStrips for Softmax<'_, T> {
                 largest[i] = p[i].max(largest[i]);
             }
         }
-        let mut sums = [T::ZERO; N];
-        for p in strips_mut::<_, N>(p, *row, first) {
-            for i in 0..N {
-                p[i] = ((p[i] - largest[i]) * *scale).exp();
-                sums[i] += p[i];
+        let [sums] = in_blocks(p.len() / *row, IN_TURN, |keys| {
+            let mut sums = [T::ZERO; N];
+            for p in strips_mut::<_, N>(&mut p[keys.start * *row..keys.end * *row], *row, first) {
+                for i in 0..N {
+                    p[i] = ((p[i] - largest[i]) * *scale).exp();
+                    sums[i] += p[i];
+                }
             }
-        }
+            [sums]
+        });
         let inverse = sums.map(|sum| T::ONE / sum);
         for p in strips_mut::<_, N>(p, *row, first) {
             for i in 0..N {
@@ -142,13 +149,19 @@ impl<T: Scalar> ByStrips for ScoreGradient<'_, T> {
     #[inline(always)]
     fn strip<const N: usize>(&mut self, first: usize) {
         let Self { scale, row, p, dp } = self;
-        let mut sums = [T::ZERO; N];
-        for (p, dp) in strips::<_, N>(p, *row, first).zip(strips::<_, N>(dp, *row, first)) {
-            for i in 0..N {
-                // Where weights are dropped, their signs tell which.
-                sums[i] += p[i].abs() * dp[i];
+        let [sums] = in_blocks(p.len() / *row, IN_TURN, |keys| {
+            let mut sums = [T::ZERO; N];
+            let numbers = keys.start * *row..keys.end * *row;
+            for (p, dp) in
+                strips::<_, N>(&p[numbers.clone()], *row, first).zip(strips::<_, N>(&dp[numbers], *row, first))
+            {
+                for i in 0..N {
+                    // Where weights are dropped, their signs tell which.
+                    sums[i] += p[i].abs() * dp[i];
+                }
             }
-        }
+            [sums]
+        });
         for (p, dp) in strips::<_, N>(p, *row, first).zip(strips_mut::<_, N>(dp, *row, first)) {
             for i in 0..N {
                 dp[i] = p[i].abs() * (dp[i] - sums[i]) * *scale;
