@@ -29,5 +29,5 @@ pub use error::ShapeError;
 pub use init::{Fans, Gain, Init};
 pub use kernel::{Divisible, Kernel, Over, Parts, Runs, RunsMut, Sweep, parallel, parallel_runs, prefetch, vectorized};
 pub use random::{Seed, Stream};
-pub use scalar::{PerScalar, Scalar};
+pub use scalar::{Family, PerScalar, Scalar};
 pub use shape::Shape;

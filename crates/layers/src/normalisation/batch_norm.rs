@@ -107,6 +107,8 @@ fn over_deviation<T: Scalar>(variance: T, epsilon: f64) -> T {
 }
 
 impl Layer for BatchNorm {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("BatchNorm", inputs)?;
         if x.rank() == 0 {
