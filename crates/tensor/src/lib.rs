@@ -31,3 +31,11 @@ pub use kernel::{Divisible, Kernel, Over, Parts, Runs, RunsMut, Sweep, parallel,
 pub use random::{Seed, Stream};
 pub use scalar::{Family, PerScalar, Scalar};
 pub use shape::Shape;
+
+/// Whether this library was compiled with optimisation.
+///
+/// Without it, as in a development build by Cargo's defaults, loops take about a hundred times as long.
+#[must_use]
+pub const fn is_optimized() -> bool {
+    cfg!(optimized)
+}
