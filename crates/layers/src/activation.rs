@@ -69,6 +69,12 @@ pub trait Activation: Copy + Debug + Send + Sync {
     fn check(&self) -> Result<(), ShapeError> {
         Ok(())
     }
+
+    passes! {
+        #[doc(hidden)]
+        #[inline]
+        [self] [&self]
+    }
 }
 
 impl<A: Activation> Layer for A {
@@ -103,6 +109,11 @@ impl<A: Activation> Layer for A {
             _ if dy.is_empty() => parallel(Over(ChainInPlace(*self), (y, dx)), GRAIN),
             _ => parallel(Over(Chain(*self), (y, y, dy, dx)), GRAIN),
         }
+    }
+
+    passes! {
+        #[inline]
+        [self] [&self] Activation
     }
 }
 

@@ -40,6 +40,8 @@ macro_rules! activation {
     ) => {
         #[allow(unused_variables, reason = "a value and its slope need not both read every setting")]
         impl Activation for $Name {
+            compiled!();
+
             fn name(&self) -> &'static str {
                 stringify!($Name)
             }
@@ -453,6 +455,8 @@ const GELU_INNER: f64 = 0.797_884_560_802_865_4;
 const GELU_CUBE: f64 = 0.044_715;
 
 impl Activation for Gelu {
+    compiled!();
+
     fn name(&self) -> &'static str {
         "Gelu"
     }

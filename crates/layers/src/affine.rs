@@ -83,6 +83,8 @@ impl Affine {
 }
 
 impl Layer for Affine {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("Affine", inputs)?;
         let Some((&features, before)) = x.axes().split_last() else {

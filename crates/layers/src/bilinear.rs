@@ -90,6 +90,8 @@ fn matrix_mut<T>(numbers: &mut [T], rows: usize, columns: usize) -> ArrayViewMut
 }
 
 impl Layer for Bilinear {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let &[u, v] = inputs else {
             return Err(ShapeError::Inputs { by: "Bilinear", expected: "exactly two inputs", got: inputs.len() });

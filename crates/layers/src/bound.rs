@@ -1,6 +1,7 @@
 use downhill_tensor::{Batch, BatchMut, Buffer, Scalar, Seed, Shape, ShapeError};
 use ndarray::{Array2, ArrayView2};
 
+use crate::erased;
 use crate::{Backward, Forward, Inputs, InputsMut, Layer, MAX_INPUTS, Mode, Params, ParamsMut, Signature, Streams};
 
 /// One layer with parameters and buffers of its own, for inputs of fixed shapes:
@@ -141,7 +142,7 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
             return;
         }
         let mut statistics = ParamsMut::new(&mut self.statistics, self.signature.statistics());
-        self.layer.absorb(&self.saved, self.examples, &mut statistics);
+        erased::absorb(&self.layer, &self.saved, self.examples, &mut statistics);
     }
 
     fn find(&self, name: &str) -> Result<usize, ShapeError> {
@@ -201,7 +202,7 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
             mode: self.mode,
             random: Streams::new(self.seed, self.mode.step(), 0),
         };
-        self.layer.forward(&mut pass);
+        erased::forward(&self.layer, &mut pass);
         Ok(Batch::new(&self.y, self.examples, self.signature.output())?.matrix().to_owned())
     }
 
@@ -246,7 +247,7 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
             dx: wanted,
             dparams: ParamsMut::new(&mut self.gradient, self.signature.parameters()),
         };
-        self.layer.backward(&mut pass);
+        erased::backward(&self.layer, &mut pass);
         dx.iter()
             .zip(&self.inputs)
             .map(|(dx, shape)| Ok(Batch::new(dx, examples, *shape)?.matrix().to_owned()))

@@ -40,9 +40,9 @@ macro_rules! description {
                 None
             }
 
-            // Inlined, and so is its only caller that is not generic: the code of all layers is then compiled where a
-            // network is built from a description, and not for programs that name their layers.
-            #[cfg_attr(not(feature = "descriptions"), inline)]
+            // Inlined, and so are its callers that are not generic, where the layers are not compiled here: their code is
+            // then compiled by programs that build networks from descriptions, and not by those that name their layers.
+            #[cfg_attr(not(any(debug_assertions, feature = "serde")), inline)]
             fn layer(&self) -> &dyn ErasedLayer {
                 match self {
                     $(Self::$Layer(layer) => layer,)*
@@ -132,7 +132,9 @@ description! {
 }
 
 impl Layer for Description {
-    #[cfg_attr(not(feature = "descriptions"), inline)]
+    compiled!();
+
+    #[cfg_attr(not(any(debug_assertions, feature = "serde")), inline)]
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         self.layer().signature(inputs)
     }

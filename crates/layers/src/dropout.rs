@@ -78,6 +78,8 @@ pub(crate) fn masked<T: Scalar>(m: T, y: T) -> T {
 }
 
 impl Layer for Dropout {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("Dropout", inputs)?;
         self.check("Dropout")?;

@@ -8,6 +8,76 @@ use downhill_tensor::{PerScalar, Scalar, Shape, ShapeError};
 
 use crate::{Backward, Forward, Layer, ParamsMut, Signature};
 
+/// The passes of a layer as methods that are not generic, one for each precision.
+///
+/// Generic code is compiled by the program that names the precision, with that program's optimisation; these are compiled
+/// where they are written. `[self] [&self]` says what the layer is called and how it is handed over; a trait after it, that it
+/// has the same methods and is asked for them.
+macro_rules! passes {
+    ($(#[$attribute:meta])* [$layer:ident] [$($receiver:tt)*]) => {
+        passes!(@f32 forward_f32: forward, backward_f32: backward, absorb_f32: absorb,
+            [$(#[$attribute])*] [$layer] [$($receiver)*] $crate::Layer);
+        passes!(@f64 forward_f64: forward, backward_f64: backward, absorb_f64: absorb,
+            [$(#[$attribute])*] [$layer] [$($receiver)*] $crate::Layer);
+    };
+    ($(#[$attribute:meta])* [$layer:ident] [$($receiver:tt)*] $to:ident) => {
+        passes!(@f32 forward_f32: forward_f32, backward_f32: backward_f32, absorb_f32: absorb_f32,
+            [$(#[$attribute])*] [$layer] [$($receiver)*] $to);
+        passes!(@f64 forward_f64: forward_f64, backward_f64: backward_f64, absorb_f64: absorb_f64,
+            [$(#[$attribute])*] [$layer] [$($receiver)*] $to);
+    };
+    (
+        @$float:ident $forward:ident: $generic_forward:ident, $backward:ident: $generic_backward:ident,
+        $absorb:ident: $generic_absorb:ident, [$($attribute:tt)*] [$layer:ident] [$($receiver:tt)*] $($to:tt)*
+    ) => {
+        $($attribute)*
+        fn $forward($($receiver)*, pass: &mut $crate::Forward<'_, $float>)
+        where
+            Self: Sized,
+        {
+            $($to)*::$generic_forward($layer, pass);
+        }
+
+        $($attribute)*
+        fn $backward($($receiver)*, pass: &mut $crate::Backward<'_, $float>)
+        where
+            Self: Sized,
+        {
+            $($to)*::$generic_backward($layer, pass);
+        }
+
+        $($attribute)*
+        fn $absorb(
+            $($receiver)*,
+            saved: &[$float],
+            examples: usize,
+            statistics: &mut $crate::ParamsMut<'_, $float>,
+        ) where
+            Self: Sized,
+        {
+            $($to)*::$generic_absorb($layer, saved, examples, statistics);
+        }
+    };
+}
+
+/// Compiles the passes of this layer, activation or cell here: a program whose own code is not optimised runs them as
+/// fast as this crate was built, and one that reads descriptions does not compile all layers anew.
+///
+/// A release build of a program that names its layers compiles those alone: compiling all of them takes longer than all
+/// else that a small program needs.
+macro_rules! compiled {
+    () => {
+        compiled!([self] [&self]);
+    };
+    ([$layer:ident] [$($receiver:tt)*]) => {
+        passes! {
+            #[cfg(any(debug_assertions, feature = "serde"))]
+            #[inline(never)]
+            [$layer] [$($receiver)*]
+        }
+    };
+}
+
 /// Any layer, its type forgotten. Implemented for every [`Layer`]; nobody implements it by hand.
 pub trait ErasedLayer: Debug + Send + Sync {
     /// See [`Layer::signature`]; [checked](Signature::check).
@@ -25,11 +95,13 @@ pub trait ErasedLayer: Debug + Send + Sync {
     /// See [`Layer::absorb`].
     fn absorb_f64(&self, saved: &[f64], examples: usize, statistics: &mut ParamsMut<'_, f64>);
     /// The layer itself, to find its type again.
-    fn as_any(&self) -> &dyn Any;
+    fn as_any(&self) -> &dyn Any
+    where
+        Self: 'static;
 }
 
 #[doc(hidden)]
-impl<L: Layer + 'static> ErasedLayer for L {
+impl<L: Layer> ErasedLayer for L {
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let signature = Layer::signature(self, inputs)?;
         signature.check(inputs)?;
@@ -37,30 +109,33 @@ impl<L: Layer + 'static> ErasedLayer for L {
     }
 
     fn forward_f32(&self, pass: &mut Forward<'_, f32>) {
-        self.forward(pass);
+        Layer::forward_f32(self, pass);
     }
 
     fn forward_f64(&self, pass: &mut Forward<'_, f64>) {
-        self.forward(pass);
+        Layer::forward_f64(self, pass);
     }
 
     fn backward_f32(&self, pass: &mut Backward<'_, f32>) {
-        self.backward(pass);
+        Layer::backward_f32(self, pass);
     }
 
     fn backward_f64(&self, pass: &mut Backward<'_, f64>) {
-        self.backward(pass);
+        Layer::backward_f64(self, pass);
     }
 
     fn absorb_f32(&self, saved: &[f32], examples: usize, statistics: &mut ParamsMut<'_, f32>) {
-        self.absorb(saved, examples, statistics);
+        Layer::absorb_f32(self, saved, examples, statistics);
     }
 
     fn absorb_f64(&self, saved: &[f64], examples: usize, statistics: &mut ParamsMut<'_, f64>) {
-        self.absorb(saved, examples, statistics);
+        Layer::absorb_f64(self, saved, examples, statistics);
     }
 
-    fn as_any(&self) -> &dyn Any {
+    fn as_any(&self) -> &dyn Any
+    where
+        Self: 'static,
+    {
         self
     }
 }
@@ -68,25 +143,45 @@ impl<L: Layer + 'static> ErasedLayer for L {
 impl dyn ErasedLayer + '_ {
     /// See [`Layer::forward`].
     pub fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
-        T::pick(CallForward(self, PhantomData), pass);
+        forward(self, pass);
     }
 
     /// See [`Layer::backward`].
     pub fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
-        T::pick(CallBackward(self, PhantomData), pass);
+        backward(self, pass);
     }
 
     /// See [`Layer::absorb`].
     pub fn absorb<T: Scalar>(&self, saved: &[T], examples: usize, statistics: &mut ParamsMut<'_, T>) {
-        T::pick(CallAbsorb(self, examples, PhantomData), (saved, statistics));
+        absorb(self, saved, examples, statistics);
     }
 }
 
-struct CallForward<'l, 'p, 'b>(&'l dyn ErasedLayer, PhantomData<&'p mut &'b ()>);
-struct CallBackward<'l, 'p, 'b>(&'l dyn ErasedLayer, PhantomData<&'p mut &'b ()>);
-struct CallAbsorb<'l, 'p, 'b>(&'l dyn ErasedLayer, usize, PhantomData<&'p mut &'b ()>);
+/// [`Layer::forward`], as the layer's own crate has compiled it if it has.
+pub(crate) fn forward<L: ErasedLayer + ?Sized, T: Scalar>(layer: &L, pass: &mut Forward<'_, T>) {
+    T::pick(CallForward(layer, PhantomData), pass);
+}
 
-impl<'p, 'b: 'p> PerScalar for CallForward<'_, 'p, 'b> {
+/// The same for [`Layer::backward`].
+pub(crate) fn backward<L: ErasedLayer + ?Sized, T: Scalar>(layer: &L, pass: &mut Backward<'_, T>) {
+    T::pick(CallBackward(layer, PhantomData), pass);
+}
+
+/// The same for [`Layer::absorb`].
+pub(crate) fn absorb<L: ErasedLayer + ?Sized, T: Scalar>(
+    layer: &L,
+    saved: &[T],
+    examples: usize,
+    statistics: &mut ParamsMut<'_, T>,
+) {
+    T::pick(CallAbsorb(layer, examples, PhantomData), (saved, statistics));
+}
+
+struct CallForward<'l, 'p, 'b, L: ?Sized>(&'l L, PhantomData<&'p mut &'b ()>);
+struct CallBackward<'l, 'p, 'b, L: ?Sized>(&'l L, PhantomData<&'p mut &'b ()>);
+struct CallAbsorb<'l, 'p, 'b, L: ?Sized>(&'l L, usize, PhantomData<&'p mut &'b ()>);
+
+impl<'p, 'b: 'p, L: ErasedLayer + ?Sized> PerScalar for CallForward<'_, 'p, 'b, L> {
     type With<T: Scalar> = &'p mut Forward<'b, T>;
     type Output = ();
 
@@ -99,7 +194,7 @@ impl<'p, 'b: 'p> PerScalar for CallForward<'_, 'p, 'b> {
     }
 }
 
-impl<'p, 'b: 'p> PerScalar for CallBackward<'_, 'p, 'b> {
+impl<'p, 'b: 'p, L: ErasedLayer + ?Sized> PerScalar for CallBackward<'_, 'p, 'b, L> {
     type With<T: Scalar> = &'p mut Backward<'b, T>;
     type Output = ();
 
@@ -112,7 +207,7 @@ impl<'p, 'b: 'p> PerScalar for CallBackward<'_, 'p, 'b> {
     }
 }
 
-impl<'p, 'b: 'p> PerScalar for CallAbsorb<'_, 'p, 'b> {
+impl<'p, 'b: 'p, L: ErasedLayer + ?Sized> PerScalar for CallAbsorb<'_, 'p, 'b, L> {
     type With<T: Scalar> = (&'p [T], &'p mut ParamsMut<'b, T>);
     type Output = ();
 

@@ -55,6 +55,8 @@ impl Glu {
 }
 
 impl Layer for Glu {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("Glu", inputs)?;
         let refuse = |reason| ShapeError::Setting { by: "Glu", reason };

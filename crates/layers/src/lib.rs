@@ -2,6 +2,10 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+#[macro_use]
+#[doc(hidden)]
+pub mod erased;
+
 mod activation;
 mod activations;
 mod affine;
@@ -12,8 +16,6 @@ mod convolution;
 mod description;
 mod dropout;
 mod embedding;
-#[doc(hidden)]
-pub mod erased;
 mod glu;
 mod merge;
 mod normalisation;
@@ -115,6 +117,12 @@ pub trait Layer: Debug + Send + Sync {
     /// Takes what a training pass has saved into the running statistics. Few layers have any.
     fn absorb<T: Scalar>(&self, saved: &[T], examples: usize, statistics: &mut ParamsMut<'_, T>) {
         let _ = (saved, examples, statistics);
+    }
+
+    passes! {
+        #[doc(hidden)]
+        #[inline]
+        [self] [&self]
     }
 
     /// This layer alone, with parameters and buffers of its own, for inputs of one shape.

@@ -54,6 +54,8 @@ impl PRelu {
 }
 
 impl Layer for PRelu {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("PRelu", inputs)?;
         let slopes = match x.axes() {

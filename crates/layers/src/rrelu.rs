@@ -51,6 +51,8 @@ impl Default for RRelu {
 }
 
 impl Layer for RRelu {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("RRelu", inputs)?;
         let Self { lower, upper } = self;

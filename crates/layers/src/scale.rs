@@ -43,6 +43,8 @@ impl Scale {
 }
 
 impl Layer for Scale {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("Scale", inputs)?;
         let start = Init::Constant(self.start);

@@ -51,6 +51,8 @@ fn classes(shape: Shape) -> usize {
 }
 
 impl Layer for Softmax {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         Ok(Signature::new("Softmax", sole("Softmax", inputs)?).outputs(Outputs::ClassProbabilities).in_place())
     }
@@ -71,6 +73,8 @@ impl Layer for Softmax {
 }
 
 impl Layer for Softmin {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         Ok(Signature::new("Softmin", sole("Softmin", inputs)?).outputs(Outputs::ClassProbabilities).in_place())
     }
@@ -93,6 +97,8 @@ impl Layer for Softmin {
 }
 
 impl Layer for LogSoftmax {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         Ok(Signature::new("LogSoftmax", sole("LogSoftmax", inputs)?).outputs(Outputs::ClassLogProbabilities).in_place())
     }

@@ -45,6 +45,8 @@ impl SpatialDropout {
 }
 
 impl Layer for SpatialDropout {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("SpatialDropout", inputs)?;
         Dropout::new(self.probability).check("SpatialDropout")?;

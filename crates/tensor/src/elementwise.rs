@@ -41,12 +41,14 @@ pub fn update<T: Scalar, F: Fn(T, T) -> T + Copy + Send>(x: &[T], y: &mut [T], f
     parallel(Over(Update(f), (x, y)), GRAIN);
 }
 
-/// yᵢ ← yᵢ + xᵢ.
-///
-/// # Panics
-/// Where the lengths differ.
-pub fn add<T: Scalar>(x: &[T], y: &mut [T]) {
-    update(x, y, |x, y| y + x);
+crate::compiled! {
+    /// yᵢ ← yᵢ + xᵢ.
+    ///
+    /// # Panics
+    /// Where the lengths differ.
+    pub fn add<T: Scalar>(x: &[T], y: &mut [T]) {
+        update(x, y, |x, y| y + x);
+    }
 }
 
 #[derive(Clone, Copy)]

@@ -34,6 +34,14 @@ pub use init::{Fans, Gain, Init};
 pub use kernel::{Divisible, Kernel, Over, Parts, Runs, RunsMut, Sweep, parallel, parallel_runs, prefetch, vectorized};
 pub use outputs::Outputs;
 pub use random::{Seed, Stream};
-pub use scalar::{PerScalar, Scalar};
+pub use scalar::{Family, PerScalar, Scalar};
 pub use shape::Shape;
 pub use target::Target;
+
+/// Whether this library was compiled with optimisation.
+///
+/// Without it, as in a development build by Cargo's defaults, loops take about a hundred times as long.
+#[must_use]
+pub const fn is_optimized() -> bool {
+    cfg!(optimized)
+}

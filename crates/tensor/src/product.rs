@@ -36,53 +36,55 @@ pub enum Start<'a, T> {
     Existing,
 }
 
-/// c ← start + a·b.
-///
-/// # Shapes
-/// `a` is (m, k), `b` is (k, n), `c` is (m, n), a [`Start::Row`] has n elements.
-/// An empty inner axis gives the start alone.
-///
-/// ```
-/// use downhill_tensor::product::{Start, product};
-/// use ndarray::{Array2, array};
-/// let x = array![[1.0, 2.0], [3.0, 4.0]];
-/// let w = array![[1.0, 0.0, 2.0], [0.0, 1.0, 1.0]];
-/// let mut y = Array2::zeros((2, 3));
-/// product(x.view(), w.view(), Start::Row(&[10.0, 20.0, 30.0]), y.view_mut());
-/// assert_eq!(y, array![[11.0, 22.0, 34.0], [13.0, 24.0, 40.0]]);
-/// ```
-///
-/// # Panics
-/// Where the shapes do not fit.
-pub fn product<T: Scalar>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, start: Start<'_, T>, c: ArrayViewMut2<'_, T>) {
-    let ((m, k), (k_of_b, n)) = (a.dim(), b.dim());
-    assert_eq!(k, k_of_b, "the inner axes of a product must be equal");
-    assert_eq!(c.dim(), (m, n), "the result of a product has the rows of a and the columns of b");
-    if let Start::Row(row) = start {
-        assert_eq!(row.len(), n, "a row added to a product has its number of columns");
-    }
-    let mut job = Job { a, b, start, c };
-    if m == 0 || n == 0 {
-        return;
-    }
-    if k == 0 {
-        return job.write_start();
-    }
-    // Chosen by the whole problem, before it is cut, so that the choice does not depend on threads.
-    // Rows of an outer product that fill a few registers are no pass over memory.
-    let run = if m == 1 || n == 1 || (k == 1 && n > 64) { vector::run } else { run_matrix };
-    if m > 1 && m.saturating_mul(n) <= FEW && k >= 2 * TALL {
-        return tall(job, run);
-    }
-    // An outer product is a pass over memory, and is shared as those are; a product of one row nearly so.
-    let grain = match (m, k) {
-        (_, 1) => elementwise::GRAIN,
-        (1, _) => ROW_GRAIN,
-        _ => GRAIN,
-    };
-    match threads::current() {
-        1 => run(&mut job),
-        threads => job.divide(threads.min(m.saturating_mul(n).saturating_mul(k) / grain), run),
+crate::compiled! {
+    /// c ← start + a·b.
+    ///
+    /// # Shapes
+    /// `a` is (m, k), `b` is (k, n), `c` is (m, n), a [`Start::Row`] has n elements.
+    /// An empty inner axis gives the start alone.
+    ///
+    /// ```
+    /// use downhill_tensor::product::{Start, product};
+    /// use ndarray::{Array2, array};
+    /// let x = array![[1.0, 2.0], [3.0, 4.0]];
+    /// let w = array![[1.0, 0.0, 2.0], [0.0, 1.0, 1.0]];
+    /// let mut y = Array2::zeros((2, 3));
+    /// product(x.view(), w.view(), Start::Row(&[10.0, 20.0, 30.0]), y.view_mut());
+    /// assert_eq!(y, array![[11.0, 22.0, 34.0], [13.0, 24.0, 40.0]]);
+    /// ```
+    ///
+    /// # Panics
+    /// Where the shapes do not fit.
+    pub fn product<T: Scalar>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, start: Start<'_, T>, c: ArrayViewMut2<'_, T>) {
+        let ((m, k), (k_of_b, n)) = (a.dim(), b.dim());
+        assert_eq!(k, k_of_b, "the inner axes of a product must be equal");
+        assert_eq!(c.dim(), (m, n), "the result of a product has the rows of a and the columns of b");
+        if let Start::Row(row) = start {
+            assert_eq!(row.len(), n, "a row added to a product has its number of columns");
+        }
+        let mut job = Job { a, b, start, c };
+        if m == 0 || n == 0 {
+            return;
+        }
+        if k == 0 {
+            return job.write_start();
+        }
+        // Chosen by the whole problem, before it is cut, so that the choice does not depend on threads.
+        // Rows of an outer product that fill a few registers are no pass over memory.
+        let run = if m == 1 || n == 1 || (k == 1 && n > 64) { vector::run } else { run_matrix };
+        if m > 1 && m.saturating_mul(n) <= FEW && k >= 2 * TALL {
+            return tall(job, run);
+        }
+        // An outer product is a pass over memory, and is shared as those are; a product of one row nearly so.
+        let grain = match (m, k) {
+            (_, 1) => elementwise::GRAIN,
+            (1, _) => ROW_GRAIN,
+            _ => GRAIN,
+        };
+        match threads::current() {
+            1 => run(&mut job),
+            threads => job.divide(threads.min(m.saturating_mul(n).saturating_mul(k) / grain), run),
+        }
     }
 }
 

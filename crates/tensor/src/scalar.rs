@@ -111,6 +111,10 @@ pub trait Scalar:
     /// Calls the method of `per` that belongs to this scalar.
     #[doc(hidden)]
     fn pick<P: PerScalar>(per: P, argument: P::With<Self>) -> P::Output;
+
+    /// The one of two, for `f32` and for `f64`, that belongs to this scalar.
+    #[doc(hidden)]
+    fn choose<F: Family>(pair: (F::Of<f32>, F::Of<f64>)) -> F::Of<Self>;
 }
 
 /// One call for each precision: how code behind a dyn-compatible face gets back to a generic scalar.
@@ -126,8 +130,62 @@ pub trait PerScalar {
     fn f64(self, argument: Self::With<f64>) -> Self::Output;
 }
 
+/// A type for each precision.
+#[doc(hidden)]
+pub trait Family {
+    /// The type.
+    type Of<T: Scalar>;
+}
+
+/// Compiles generic functions where they are written, once for each precision.
+///
+/// Generic code is compiled by the program that names the precision: if that is not optimised, as in development builds,
+/// its loops take a hundred times as long. So a development build calls a copy that was compiled, and optimised, with
+/// this crate. A release build compiles the precisions and functions that are used, and may inline them.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! compiled {
+    ($(
+        $(#[$attribute:meta])*
+        $visibility:vis fn $name:ident<$T:ident: Scalar>($($argument:ident: $Type:ty),* $(,)?) $(-> $Output:ty)? $body:block
+    )*) => {$(
+        $(#[$attribute])*
+        $visibility fn $name<$T: $crate::Scalar>($($argument: $Type),*) $(-> $Output)? {
+            #[inline(always)]
+            fn generic<$T: $crate::Scalar>($($argument: $Type),*) $(-> $Output)? $body
+
+            #[cfg(debug_assertions)]
+            {
+                struct Functions;
+                impl $crate::Family for Functions {
+                    type Of<$T: $crate::Scalar> = fn($($Type),*) $(-> $Output)?;
+                }
+                let f32 = {
+                    type $T = f32;
+                    #[inline(never)]
+                    fn copy($($argument: $Type),*) $(-> $Output)? {
+                        generic($($argument),*)
+                    }
+                    copy
+                };
+                let f64 = {
+                    type $T = f64;
+                    #[inline(never)]
+                    fn copy($($argument: $Type),*) $(-> $Output)? {
+                        generic($($argument),*)
+                    }
+                    copy
+                };
+                $T::choose::<Functions>((f32, f64))($($argument),*)
+            }
+            #[cfg(not(debug_assertions))]
+            generic($($argument),*)
+        }
+    )*};
+}
+
 macro_rules! scalar {
-    ($float:ident) => {
+    ($float:ident, $place:tt) => {
         impl Scalar for $float {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -190,6 +248,11 @@ macro_rules! scalar {
             fn pick<P: PerScalar>(per: P, argument: P::With<Self>) -> P::Output {
                 per.$float(argument)
             }
+
+            #[inline(always)]
+            fn choose<F: Family>(pair: (F::Of<f32>, F::Of<f64>)) -> F::Of<Self> {
+                pair.$place
+            }
         }
     };
     (@math $float:ident: $($name:ident)*) => {
@@ -202,5 +265,5 @@ macro_rules! scalar {
     };
 }
 
-scalar!(f32);
-scalar!(f64);
+scalar!(f32, 0);
+scalar!(f64, 1);

@@ -1,10 +1,14 @@
 use std::io::{IsTerminal, stderr};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use downhill_tensor::is_optimized;
 
 use crate::EpochRecord;
 
 /// What a run shows while it goes on.
 ///
 /// Tables go to the standard output, a bar to the standard error, so that the output stays clean in a pipe.
+/// If the library was built without optimisation, the first run that shows anything says so on the standard error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Progress {
@@ -29,6 +33,9 @@ pub(crate) struct Display {
 
 impl Display {
     pub(crate) fn new(progress: Progress, epochs: (u64, u64), steps: u64) -> Self {
+        if let Some(warning) = warning(progress, is_optimized(), &WARNED) {
+            eprintln!("{warning}");
+        }
         let bar = progress == Progress::Auto && stderr().is_terminal();
         #[cfg(not(feature = "progress"))]
         let _ = (bar, steps);
@@ -90,6 +97,18 @@ impl Display {
     }
 }
 
+/// Whether this process has been told that the library is not optimised.
+static WARNED: AtomicBool = AtomicBool::new(false);
+
+/// What the first run that shows anything says of a library without optimisation.
+fn warning(progress: Progress, optimized: bool, warned: &AtomicBool) -> Option<&'static str> {
+    let due = progress != Progress::Quiet && !optimized && !warned.swap(true, Ordering::Relaxed);
+    due.then_some(
+        "downhill was built without optimisation, so training takes about a hundred times as long as it could: add \
+         `[profile.dev.package.\"*\"]` and, on the next line, `opt-level = 3` to Cargo.toml, or build with `--release`.",
+    )
+}
+
 #[cfg(feature = "progress")]
 fn new_bar(steps: u64) -> indicatif::ProgressBar {
     let bar = indicatif::ProgressBar::new(steps);
@@ -130,6 +149,15 @@ fn row(record: &EpochRecord, epochs: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_library_without_optimisation_is_told_once_and_only_where_progress_is_shown() {
+        let warned = AtomicBool::new(false);
+        assert_eq!(warning(Progress::Lines, true, &warned), None);
+        assert_eq!(warning(Progress::Quiet, false, &warned), None);
+        assert!(warning(Progress::Lines, false, &warned).is_some_and(|text| text.contains("opt-level = 3")));
+        assert_eq!(warning(Progress::Auto, false, &warned), None);
+    }
 
     #[test]
     fn columns_stand_under_their_titles() {

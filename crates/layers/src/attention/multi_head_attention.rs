@@ -254,6 +254,8 @@ impl MultiHeadAttention {
 }
 
 impl Layer for MultiHeadAttention {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let (memory, lengths) = self.places(inputs.len());
         if !(1..=2).contains(&inputs.len().saturating_sub(usize::from(self.lengths))) {

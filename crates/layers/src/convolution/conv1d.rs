@@ -147,6 +147,8 @@ impl Conv1d {
 }
 
 impl Layer for Conv1d {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("Conv1d", inputs)?;
         let convolution = self.convolution(x)?;

@@ -159,6 +159,8 @@ impl Conv2d {
 }
 
 impl Layer for Conv2d {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("Conv2d", inputs)?;
         let convolution = self.convolution(x)?;

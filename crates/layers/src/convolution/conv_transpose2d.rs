@@ -170,6 +170,8 @@ impl ConvTranspose2d {
 }
 
 impl Layer for ConvTranspose2d {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("ConvTranspose2d", inputs)?;
         let convolution = self.convolution(x)?;

@@ -77,6 +77,8 @@ impl Embedding {
 const MOST_ROWS: usize = 1 << 24;
 
 impl Layer for Embedding {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("Embedding", inputs)?;
         let refuse = |reason| Err(ShapeError::Setting { by: "Embedding", reason });

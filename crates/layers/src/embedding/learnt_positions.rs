@@ -59,6 +59,8 @@ impl LearntPositions {
 }
 
 impl Layer for LearntPositions {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("LearntPositions", inputs)?;
         if x.rank() != 2 {

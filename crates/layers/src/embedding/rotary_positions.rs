@@ -112,6 +112,8 @@ impl RotaryPositions {
 }
 
 impl Layer for RotaryPositions {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("RotaryPositions", inputs)?;
         let (&[steps, width] | &[steps, _, width]) = x.axes() else {

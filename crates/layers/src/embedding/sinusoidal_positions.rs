@@ -64,6 +64,8 @@ impl SinusoidalPositions {
 }
 
 impl Layer for SinusoidalPositions {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("SinusoidalPositions", inputs)?;
         if x.rank() != 2 {

@@ -15,6 +15,8 @@ use crate::{Backward, Forward, Layer, Signature};
 pub struct Add;
 
 impl Layer for Add {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let shape = alike("Add", "the inputs of Add", inputs)?;
         Ok(Signature::new("Add", shape).backward_without_x().backward_without_y())

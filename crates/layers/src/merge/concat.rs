@@ -30,6 +30,8 @@ impl Concat {
 }
 
 impl Layer for Concat {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let [first, others @ ..] = inputs else {
             return Err(ShapeError::Inputs { by: "Concat", expected: "at least one input", got: 0 });

@@ -46,6 +46,8 @@ impl Mean {
 }
 
 impl Layer for Mean {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         over_axis::signature("Mean", inputs, self.axis, self.keep)
     }

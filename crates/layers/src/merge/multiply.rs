@@ -29,6 +29,8 @@ use crate::{Backward, Forward, Layer, Signature};
 pub struct Multiply;
 
 impl Layer for Multiply {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         Ok(Signature::new("Multiply", alike("Multiply", "the inputs of Multiply", inputs)?).backward_without_y())
     }

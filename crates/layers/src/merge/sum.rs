@@ -46,6 +46,8 @@ impl Sum {
 }
 
 impl Layer for Sum {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         over_axis::signature("Sum", inputs, self.axis, self.keep)
     }

@@ -113,6 +113,8 @@ fn move_towards<T: Scalar>(running: &mut [T], share: f64, new: impl Iterator<Ite
 }
 
 impl Layer for BatchNorm {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("BatchNorm", inputs)?;
         if x.rank() == 0 {

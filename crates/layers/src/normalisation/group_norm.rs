@@ -81,6 +81,8 @@ impl WithinExample for GroupNorm {
 }
 
 impl Layer for GroupNorm {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("GroupNorm", inputs)?;
         let Some(&channels) = x.axes().first() else {

@@ -83,6 +83,8 @@ impl WithinExample for InstanceNorm {
 }
 
 impl Layer for InstanceNorm {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("InstanceNorm", inputs)?;
         check("InstanceNorm", self.epsilon, x)?;

@@ -101,6 +101,8 @@ impl WithinExample for LayerNorm {
 }
 
 impl Layer for LayerNorm {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("LayerNorm", inputs)?;
         check("LayerNorm", self.epsilon, x)?;

@@ -94,6 +94,8 @@ impl WithinExample for RmsNorm {
 }
 
 impl Layer for RmsNorm {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("RmsNorm", inputs)?;
         check("RmsNorm", self.epsilon.unwrap_or_default(), x)?;

@@ -87,6 +87,8 @@ fn check(layer: &'static str, input: usize, output: usize) -> Result<usize, Shap
 }
 
 impl Layer for AdaptiveAveragePool1d {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let [channels, length] = sequence("AdaptiveAveragePool1d", inputs)?;
         let length = check("AdaptiveAveragePool1d", length, self.output)?;
@@ -103,6 +105,8 @@ impl Layer for AdaptiveAveragePool1d {
 }
 
 impl Layer for AdaptiveAveragePool2d {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let [channels, rows, columns] = image("AdaptiveAveragePool2d", inputs)?;
         let down = check("AdaptiveAveragePool2d", rows, self.output[0])?;

@@ -148,6 +148,8 @@ impl AveragePool2d {
 }
 
 impl Layer for AveragePool1d {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let [channels, length] = sequence("AveragePool1d", inputs)?;
         let [_, window] = self.windows();
@@ -165,6 +167,8 @@ impl Layer for AveragePool1d {
 }
 
 impl Layer for AveragePool2d {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let [channels, rows, columns] = image("AveragePool2d", inputs)?;
         let [down, across] = self.windows();

@@ -32,6 +32,8 @@ use crate::{Backward, Forward, Layer, Signature, sole};
 pub struct GlobalAveragePool;
 
 impl Layer for GlobalAveragePool {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("GlobalAveragePool", inputs)?;
         if x.rank() < 2 {

@@ -132,6 +132,8 @@ impl MaxPool2d {
 }
 
 impl Layer for MaxPool1d {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let [channels, length] = sequence("MaxPool1d", inputs)?;
         let [_, window] = self.windows();
@@ -149,6 +151,8 @@ impl Layer for MaxPool1d {
 }
 
 impl Layer for MaxPool2d {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let [channels, rows, columns] = image("MaxPool2d", inputs)?;
         let [down, across] = self.windows();

@@ -2,6 +2,8 @@ use std::fmt::Debug;
 
 use downhill_tensor::Scalar;
 
+use super::Recurrent;
+
 /// One step of a recurrent layer, for one hidden unit: what [`Recurrent`](crate::Recurrent) repeats over units, examples,
 /// steps, directions and layers.
 ///
@@ -70,6 +72,12 @@ pub trait Cell<const GATES: usize, const STATE: usize, const KEPT: usize>: Debug
 
     /// The chain rule at this step: from dJ/d(state after) to dJ/d(all that `forward` was given).
     fn backward<T: Scalar>(&self, kept: [T; KEPT], state: [T; STATE]) -> CellGradient<T, GATES, STATE>;
+
+    passes! {
+        #[doc(hidden)]
+        #[inline]
+        [layer] [layer: &Recurrent<Self, GATES, STATE, KEPT>]
+    }
 }
 
 /// What a [`Cell`] makes of dJ/d(state after the step).

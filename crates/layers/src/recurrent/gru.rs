@@ -49,6 +49,8 @@ pub type Gru = Recurrent<GruCell, 3, 1, 5>;
 pub struct GruCell;
 
 impl Cell<3, 1, 5> for GruCell {
+    compiled!([layer] [layer: &Recurrent<Self, 3, 1, 5>]);
+
     const NAME: &'static str = "Gru";
     // n scales what comes from h by r.
     const APART: bool = true;

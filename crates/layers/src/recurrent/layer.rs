@@ -529,6 +529,11 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
             lengths.slice().fill(T::ZERO);
         }
     }
+
+    passes! {
+        #[inline]
+        [self] [&self] C
+    }
 }
 
 /// The first `count` numbers of the room, which are then no longer part of it.

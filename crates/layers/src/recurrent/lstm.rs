@@ -89,6 +89,8 @@ pub struct LstmCell {
 const FORGET: usize = 1;
 
 impl Cell<4, 2, 6> for LstmCell {
+    compiled!([layer] [layer: &Recurrent<Self, 4, 2, 6>]);
+
     const NAME: &'static str = "Lstm";
 
     fn constant_bias(&self) -> Option<(usize, f64)> {

@@ -65,6 +65,8 @@ impl Rnn {
 }
 
 impl Cell<1, 1, 1> for RnnCell {
+    compiled!([layer] [layer: &Recurrent<Self, 1, 1, 1>]);
+
     const NAME: &'static str = "Rnn";
 
     #[inline(always)]

@@ -105,6 +105,8 @@ impl Pad {
 }
 
 impl Layer for Pad {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("Pad", inputs)?;
         let mut axes = x.axes().to_vec();

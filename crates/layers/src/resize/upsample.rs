@@ -114,6 +114,8 @@ impl Upsample {
 }
 
 impl Layer for Upsample {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let [channels, rows, columns] = image("Upsample", inputs)?;
         let axes = [channels, self.length(0, rows)?, self.length(1, columns)?];

@@ -13,6 +13,8 @@ use crate::{Backward, Forward, Layer, Signature, sole};
 pub struct Flatten;
 
 impl Layer for Flatten {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("Flatten", inputs)?;
         Ok(Signature::new("Flatten", [x.len()]).in_place().backward_without_y())

@@ -66,6 +66,8 @@ const MAX_RANK: usize = 6;
 const SAME: [usize; MAX_RANK] = [0, 1, 2, 3, 4, 5];
 
 impl Layer for Permute {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("Permute", inputs)?;
         let permuted = self.full(x.rank()).and_then(|order| {

@@ -23,6 +23,8 @@ impl Reshape {
 }
 
 impl Layer for Reshape {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("Reshape", inputs)?;
         if x.len() != self.shape.len() {

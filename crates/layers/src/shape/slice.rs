@@ -48,6 +48,8 @@ impl Slice {
 }
 
 impl Layer for Slice {
+    compiled!();
+
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("Slice", inputs)?;
         let refuse = |reason| Err(ShapeError::Setting { by: "Slice", reason });

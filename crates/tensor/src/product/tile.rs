@@ -491,30 +491,31 @@ impl<T: Scalar, const R: usize> Strip<'_, T, R> {
             }
             let mut panel = self.panel;
             // One register for each row and one that they share: fewer additions than a pointer for each.
+            // Offsets wrap because a development build checks all others, which would take as long as the sum.
             let lines: [_; H] = std::array::from_fn(|r| a.offset(r as isize * self.rows.row));
             let mut passed = 0;
             for _ in 0..self.rows.k {
                 let mut line = [V::zero(); C];
                 for (vector, line) in line.iter_mut().enumerate() {
-                    *line = V::load(b.add(vector * V::N));
+                    *line = V::load(b.wrapping_add(vector * V::N));
                     if KEEP {
-                        line.store(panel.add(vector * V::N));
+                        line.store(panel.wrapping_add(vector * V::N));
                     }
                 }
                 for (r, sums) in sums.iter_mut().enumerate() {
-                    let x = V::splat(lines[r].offset(passed));
+                    let x = V::splat(lines[r].wrapping_offset(passed));
                     for (sum, &line) in sums.iter_mut().zip(&line) {
                         *sum = sum.multiply_add(x, line);
                     }
                 }
                 passed += a_column;
-                b = b.offset(b_row);
+                b = b.wrapping_offset(b_row);
                 if KEEP {
                     // Rows of b far apart are found by no hardware prefetcher; they may lie across two lines.
                     let ahead = b.wrapping_offset(AHEAD * b_row);
                     _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
                     _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(C * V::N - 1).cast());
-                    panel = panel.add(C * V::N);
+                    panel = panel.wrapping_add(C * V::N);
                 }
             }
             let whole = self.columns >= C * V::N;

@@ -40,14 +40,14 @@ unsafe fn row_of<V: Compiled, const C: usize>(task: &Task<V::Number>, from: usiz
         let load = |numbers: *const V::Number| -> [V; C] {
             std::array::from_fn(|vector| match C {
                 1 => V::load_first(numbers, count),
-                _ => V::load(numbers.add(vector * V::N)),
+                _ => V::load(numbers.wrapping_add(vector * V::N)),
             })
         };
         let c = task.c.add(from);
         let mut sums = [V::zero(); C];
         let mut b = task.b.add(from);
         for p in 0..task.k {
-            let x = V::splat(task.a.offset(p as isize * task.a_column));
+            let x = V::splat(task.a.wrapping_offset(p as isize * task.a_column));
             for (vector, (sum, line)) in sums.iter_mut().zip(load(b)).enumerate() {
                 _mm_prefetch::<_MM_HINT_T0>(
                     b.wrapping_offset(ROWS_AHEAD * task.b_row).wrapping_add(vector * V::N).cast(),
