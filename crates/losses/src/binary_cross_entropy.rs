@@ -1,8 +1,9 @@
 use downhill_tensor::Scalar;
 
-use crate::pointwise::{TINY, find};
+use crate::domain::{check_answers, check_probabilities};
+use crate::pointwise::TINY;
 use crate::reduction::reduction_setting;
-use crate::{PointwiseLoss, Reduction, TargetError};
+use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 
 /// The cross-entropy of yes-or-no questions, each answered by a probability:
 /// $`\ell = -t \ln y - (1 - t) \ln(1 - y)`$, with both logarithms clamped to at least −100.
@@ -12,10 +13,11 @@ use crate::{PointwiseLoss, Reduction, TargetError};
 /// without the loss of accuracy near 0 and 1.
 ///
 /// # Shapes
-/// Predictions of any shape, and one target for each number.
+/// Predictions of any shape, and one target from 0 to 1, or one class, 0 or 1, for each number.
 ///
 /// # Errors
-/// Where a prediction or a target lies outside 0 to 1, or there are more or fewer targets than predictions.
+/// Returns an error if a prediction or a target lies outside 0 to 1, a class is neither 0 nor 1, or there are more or
+/// fewer targets than predictions.
 /// A prediction that is not a number gives a loss that is not a number (PyTorch: an error).
 ///
 /// # Source
@@ -58,19 +60,18 @@ impl PointwiseLoss for BinaryCrossEntropy {
         self.reduction
     }
 
+    fn outputs(&self) -> Option<Outputs> {
+        Some(Outputs::Probabilities)
+    }
+
+    fn class_values(&self) -> Option<[f64; 2]> {
+        Some([0.0, 1.0])
+    }
+
     fn check<T: Scalar>(&self, y: &[T], target: &[T]) -> Result<(), TargetError> {
-        let outside = |x: T| (x < T::ZERO) | (x > T::ONE);
-        if let Some(at) = find(y, outside) {
-            return Err(TargetError::setting::<Self>(format!(
-                "the prediction {} lies outside 0 to 1; put Sigmoid before this loss, \
-                 or use BinaryCrossEntropyWithLogits",
-                y[at]
-            )));
-        }
-        match find(target, outside) {
-            None => Ok(()),
-            Some(at) => Err(TargetError::setting::<Self>(format!("the target {} lies outside 0 to 1", target[at]))),
-        }
+        let advice = "put Sigmoid before this loss, or use BinaryCrossEntropyWithLogits";
+        check_probabilities::<Self, T>(y, advice)?;
+        check_answers::<Self, T>(target)
     }
 }
 
@@ -103,12 +104,13 @@ mod tests {
         y[70] = 1.5;
         assert_eq!(
             error(&BinaryCrossEntropy::new(), (100, [1].into()), &y, Target::Values(&[0.0; 100])),
-            "BinaryCrossEntropy: the prediction 1.5 lies outside 0 to 1; put Sigmoid before this loss, \
-             or use BinaryCrossEntropyWithLogits"
+            "BinaryCrossEntropy takes predictions from 0 to 1, but prediction 0 of example 70 is 1.5; \
+             put Sigmoid before this loss, or use BinaryCrossEntropyWithLogits"
         );
         assert_eq!(
             error(&BinaryCrossEntropy::new(), (1, [1].into()), &[0.5], Target::Values(&[-1.0])),
-            "BinaryCrossEntropy: the target -1 lies outside 0 to 1"
+            "BinaryCrossEntropy takes targets from 0 to 1, but target 0 of example 0 is -1; \
+             write 0 for no and 1 for yes, and divide what has another scale, as pixels from 0 to 255"
         );
     }
 }

@@ -1,8 +1,10 @@
 use downhill_tensor::{Batch, Scalar};
 
-use crate::pointwise::{AxisWeights, Term, logistic, reduce};
+use crate::domain::check_answers;
+use crate::pointwise::{AxisWeights, Numbers, Term, logistic, terms};
 use crate::reduction::reduction_setting;
-use crate::{ClassAxis, Loss, Reduction, Target, TargetError, Total, target};
+use crate::weights::Mask;
+use crate::{ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetError, Total};
 
 /// The cross-entropy of yes-or-no questions, each answered by one logit.
 ///
@@ -15,13 +17,14 @@ use crate::{ClassAxis, Loss, Reduction, Target, TargetError, Total, target};
 /// The logarithm is taken of neither σ nor 1 − σ, so a logit of ±10⁴ is exact.
 ///
 /// # Shapes
-/// Predictions of any shape, and one target for each number.
+/// Predictions of any shape, and one target from 0 to 1, or one class, 0 or 1, for each number.
 /// Positive weights are one for each class: predictions are then (batch, classes, positions...),
 /// or (batch, positions..., classes) with [`ClassAxis::Last`].
+/// A mask has one weight for each example, for each position or for each number.
 ///
 /// # Errors
-/// Where there are more or fewer targets than predictions, there is not one positive weight for each class,
-/// or one is negative or not finite. Targets are not checked to lie between 0 and 1.
+/// Returns an error if there are more or fewer targets than predictions, a target lies outside 0 to 1, a class is
+/// neither 0 nor 1, there is not one positive weight for each class, or one is negative or not finite.
 ///
 /// # Source
 /// As PyTorch's `BCEWithLogitsLoss`, whose `pos_weight` this is
@@ -69,6 +72,21 @@ impl BinaryCrossEntropyWithLogits {
     reduction_setting!();
 }
 
+impl BinaryCrossEntropyWithLogits {
+    fn evaluate_masked<T: Scalar>(
+        &self,
+        y: Batch<'_, T>,
+        target: Target<'_, T>,
+        mask: Option<Mask<'_, T>>,
+        dy: Option<&mut [T]>,
+    ) -> Result<Total, TargetError> {
+        let positive = AxisWeights::new::<Self, T>(self.positive_weights.as_deref(), y, self.class_axis)?;
+        let check = |_: &[T], target: &[T]| check_answers::<Self, T>(target);
+        let numbers = Numbers::new::<Self>(y, target, Some([0.0, 1.0]), mask, check)?.positive_weights(positive);
+        numbers.reduce(Entropy, dy, terms(self.reduction, y, mask))
+    }
+}
+
 impl Loss for BinaryCrossEntropyWithLogits {
     fn evaluate<T: Scalar>(
         &self,
@@ -76,11 +94,22 @@ impl Loss for BinaryCrossEntropyWithLogits {
         target: Target<'_, T>,
         dy: Option<&mut [T]>,
     ) -> Result<Total, TargetError> {
-        let target = target::one_for_each::<Self, T>(y, target)?;
-        TargetError::check_gradient(y, dy.as_deref())?;
-        let weights = AxisWeights::new::<Self, T>(self.positive_weights.as_deref(), y, self.class_axis)?;
-        let whole = self.reduction.of(target.len() as f64, y.examples());
-        Ok(reduce(Entropy, weights, y.slice(), target, dy, whole))
+        self.evaluate_masked(y, target, None, dy)
+    }
+
+    fn evaluate_weighted<T: Scalar>(
+        &self,
+        y: Batch<'_, T>,
+        target: Target<'_, T>,
+        weights: &[T],
+        dy: Option<&mut [T]>,
+    ) -> Result<Total, TargetError> {
+        let mask = Mask::of_positions::<Self>(weights, y, self.class_axis)?;
+        self.evaluate_masked(y, target, Some(mask), dy)
+    }
+
+    fn meaning(&self) -> Meaning {
+        Meaning::of(Outputs::Logits).class_axis(self.class_axis)
     }
 }
 
@@ -143,6 +172,43 @@ mod tests {
         assert_eq!(term(&loss, 1e4, 1.0), 0.0);
         assert_eq!((slope(&loss, 1e4, 0.0), slope(&loss, -1e4, 1.0)), (1.0, -1.0));
         assert!(term(&loss, f64::NAN, 1.0).is_nan());
+    }
+
+    #[test]
+    fn classes_are_the_targets_0_and_1() {
+        let mut draw = Draw::new(40);
+        for (examples, shape) in shapes() {
+            let (y, classes) =
+                (draw.numbers(examples * shape.len(), -4.0, 4.0), draw.classes(examples * shape.len(), 2));
+            let values: Vec<f64> = classes.iter().map(|&class| f64::from(class)).collect();
+            for loss in [
+                BinaryCrossEntropyWithLogits::new(),
+                BinaryCrossEntropyWithLogits::new().positive_weights(draw.numbers(shape[0], 0.2, 3.0)),
+            ] {
+                let of = |target| evaluate::<f64>(&loss, (examples, shape), &y, target).unwrap();
+                assert_eq!(of(Target::Classes(&classes)), of(Target::Values(&values)));
+            }
+        }
+    }
+
+    #[test]
+    fn targets_that_are_no_answers_are_errors() {
+        let at =
+            |target: Target<'_, f64>| error(&BinaryCrossEntropyWithLogits::new(), (4, [1].into()), &[0.0; 4], target);
+        for t in [255.0, 2.0, -1.0, f64::NAN] {
+            assert_eq!(
+                at(Target::Values(&[0.0, 1.0, 0.5, t])),
+                format!(
+                    "BinaryCrossEntropyWithLogits takes targets from 0 to 1, but target 0 of example 3 is {t}; \
+                     write 0 for no and 1 for yes, and divide what has another scale, as pixels from 0 to 255"
+                )
+            );
+        }
+        assert_eq!(
+            at(Target::Classes(&[0, 1, 2, 0])),
+            "BinaryCrossEntropyWithLogits takes the classes 0 and 1, but target 0 of example 2 is 2; \
+             use SoftmaxCrossEntropy and one output for each class if there are more"
+        );
     }
 
     #[test]

@@ -1,8 +1,9 @@
 use downhill_tensor::Scalar;
 
+use crate::domain::check_answers;
 use crate::pointwise::{logistic, power};
 use crate::reduction::reduction_setting;
-use crate::{PointwiseLoss, Reduction, TargetError};
+use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 
 /// The binary cross-entropy of logits with the terms of easy examples turned down.
 ///
@@ -17,10 +18,11 @@ use crate::{PointwiseLoss, Reduction, TargetError};
 /// With γ = 0 and no α it is [`BinaryCrossEntropyWithLogits`](crate::BinaryCrossEntropyWithLogits).
 ///
 /// # Shapes
-/// Predictions of any shape, and one target from 0 to 1 for each number.
+/// Predictions of any shape, and one target from 0 to 1, or one class, 0 or 1, for each number.
 ///
 /// # Errors
-/// Where γ is negative or α lies outside 0 to 1, or there are more or fewer targets than predictions.
+/// Returns an error if γ is negative, α or a target lies outside 0 to 1, a class is neither 0 nor 1,
+/// or there are more or fewer targets than predictions.
 ///
 /// # Source
 /// Lin et al., "Focal loss for dense object detection" (2017); as torchvision's `sigmoid_focal_loss`,
@@ -94,10 +96,20 @@ impl PointwiseLoss for BinaryFocal {
         self.reduction
     }
 
-    fn check<T: Scalar>(&self, _y: &[T], _target: &[T]) -> Result<(), TargetError> {
+    fn outputs(&self) -> Option<Outputs> {
+        Some(Outputs::Logits)
+    }
+
+    fn class_values(&self) -> Option<[f64; 2]> {
+        Some([0.0, 1.0])
+    }
+
+    fn check<T: Scalar>(&self, _y: &[T], target: &[T]) -> Result<(), TargetError> {
         check_gamma::<Self>(self.gamma)?;
-        let Some(alpha) = self.alpha else { return Ok(()) };
-        TargetError::check_setting::<Self>("alpha", alpha, (0.0..=1.0).contains(&alpha), "from 0 to 1")
+        if let Some(alpha) = self.alpha {
+            TargetError::check_setting::<Self>("alpha", alpha, (0.0..=1.0).contains(&alpha), "from 0 to 1")?;
+        }
+        check_answers::<Self, T>(target)
     }
 }
 

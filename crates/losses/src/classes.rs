@@ -3,7 +3,8 @@
 use downhill_tensor::{Batch, Scalar};
 
 use crate::target::{self, name};
-use crate::{Target, TargetError};
+use crate::weights::PositionWeights;
+use crate::{Reduction, Target, TargetError, Total};
 
 /// Where the classes lie in a prediction that has several positions, as a sequence or an image.
 ///
@@ -59,10 +60,11 @@ impl Layout {
         (Self { outer: middle, ..self }, Self { outer: self.outer - middle, ..self })
     }
 
-    /// Checks that there is one class for each position, in range unless it is the ignored one.
-    pub(crate) fn check_classes(self, target: &[u32], ignored: Option<u32>) -> Result<(), TargetError> {
+    /// Checks that there is one class for each position, in range if the position counts.
+    pub(crate) fn check_classes(self, target: &[u32], counts: impl Fn(usize) -> bool) -> Result<(), TargetError> {
         TargetError::check_count(self.positions(), target.len())?;
-        match target.iter().position(|&class| class as usize >= self.classes && Some(class) != ignored) {
+        let out_of_range = |(position, &class): (usize, &u32)| class as usize >= self.classes && counts(position);
+        match target.iter().enumerate().position(out_of_range) {
             None => Ok(()),
             Some(position) => Err(TargetError::Class {
                 example: position * self.examples / target.len(),
@@ -70,6 +72,17 @@ impl Layout {
                 classes: self.classes,
             }),
         }
+    }
+
+    /// What terms of this summed weight become, before they are summed.
+    pub(crate) fn whole<T: Scalar>(
+        self,
+        reduction: Reduction,
+        weight: f64,
+        mask: Option<PositionWeights<'_, T>>,
+    ) -> Total {
+        let examples = mask.map_or(self.examples as f64, |mask| mask.examples(self.examples));
+        reduction.of(weight, examples)
     }
 
     /// Checks that there is one finite weight ≥ 0 for each class, where there are weights.
@@ -93,27 +106,21 @@ impl Layout {
 }
 
 /// Checks that predictions are a vector of classes and targets one class for each, with a weight for each class.
+/// Gives the summed weight of the targets.
 pub(crate) fn check_one_class<L, T>(
     y: Batch<'_, T>,
     target: Target<'_, T>,
     weights: Option<&[f64]>,
-) -> Result<(), TargetError> {
+) -> Result<f64, TargetError> {
     if y.shape().rank() != 1 {
         let expected = "a vector with one number for each class";
         return Err(TargetError::Prediction { loss: name::<L>(), expected, got: y.shape() });
     }
     let layout = Layout::new::<L, T>(y, ClassAxis::First)?;
     layout.check_weights::<L>(weights)?;
-    layout.check_classes(target::classes::<L, T>(target, "one class for each example, but was given numbers")?, None)
-}
-
-/// The summed weight of all targets that count: what a mean over them is divided by.
-pub(crate) fn counted_weight(target: &[u32], weights: Option<&[f64]>, ignored: Option<u32>) -> f64 {
-    let counted = target.iter().filter(|&&class| Some(class) != ignored);
-    match weights {
-        None => counted.count() as f64,
-        Some(weights) => counted.map(|&class| weights[class as usize]).sum(),
-    }
+    let classes = target::classes::<L, T>(target, "one class for each example, but was given numbers")?;
+    layout.check_classes(classes, |_| true)?;
+    Ok(weights.map_or(classes.len() as f64, |weights| classes.iter().map(|&class| weights[class as usize]).sum()))
 }
 
 /// The weight of a class: 1 where there are no weights.

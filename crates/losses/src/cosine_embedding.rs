@@ -1,9 +1,9 @@
 use downhill_tensor::reduce::{lanes, unit_scale};
 use downhill_tensor::{Batch, Scalar, Shape};
 
-use crate::examples::{ExampleLoss, by_example, part_length};
+use crate::domain::{SIGNS_OF_PAIRS, check_signs};
+use crate::examples::{ExampleLoss, by_example, part_length, terms};
 use crate::hinge::ramp;
-use crate::hinge_embedding::check_signs;
 use crate::pointwise::TINY;
 use crate::reduction::reduction_setting;
 use crate::{Loss, Reduction, Target, TargetError, Total, target};
@@ -23,7 +23,7 @@ use crate::{Loss, Reduction, Target, TargetError, Total, target};
 /// are $`a`$, the others $`b`$. There is one target, −1 or 1, for each example.
 ///
 /// # Errors
-/// Where the first axis can't be halved, a target is neither −1 nor 1 (PyTorch then adds 0),
+/// Returns an error if the first axis can't be halved, a target is neither −1 nor 1 (PyTorch then adds 0),
 /// or there is not one target for each example.
 ///
 /// # Source
@@ -67,11 +67,10 @@ impl Loss for CosineEmbedding {
         let margin = self.margin;
         TargetError::check_setting::<Self>("the margin", margin, (-1.0..=1.0).contains(&margin), "from -1 to 1")?;
         part_length::<Self>(y.shape(), 2, "two embeddings, one after the other along the first axis")?;
-        check_signs::<Self, T>(target::values::<Self, T>(
-            target,
-            "one sign for each pair, but was given the indices of classes",
-        )?)?;
-        by_example(self, y, (target, 1), dy, self.reduction.of(y.examples() as f64, y.examples()))
+        let expected = "one sign for each pair, but was given the indices of classes";
+        let signs = target::values::<Self, T>(target, expected)?;
+        check_signs::<Self, T>(signs, SIGNS_OF_PAIRS).map_err(|error| error.located(1))?;
+        by_example(self, y, (target, 1), dy, self.reduction.of_terms(terms(y, 1), y.examples()))
     }
 }
 

@@ -2,7 +2,8 @@ use std::cell::Cell;
 
 use downhill_tensor::{Batch, Scalar, Shape};
 
-use crate::examples::{ExampleLoss, by_example};
+use crate::domain::{LOG_PROBABILITIES, above_log_1, find};
+use crate::examples::{ExampleLoss, by_example, terms};
 use crate::reduction::reduction_setting;
 use crate::target::{self, name};
 use crate::{Loss, Reduction, Target, TargetError, Total};
@@ -29,8 +30,9 @@ use crate::{Loss, Reduction, Target, TargetError, Total};
 /// (batch, 1 + labels).
 ///
 /// # Errors
-/// Where the predictions are not (time, classes), targets can't be divided evenly among the examples,
-/// a label or the blank is not a class, or a number of time steps exceeds those there are.
+/// Returns an error if the predictions are not (time, classes) or one that counts is above 0 by more than rounding,
+/// targets can't be divided evenly among the examples, a label or the blank is not a class, or a number of time steps
+/// exceeds those there are.
 ///
 /// # Edge cases
 /// Labels that need more steps than there are can't be spelled: the value is +∞ and the gradient NaN,
@@ -135,7 +137,15 @@ impl Loss for Ctc {
                 return Err(TargetError::Class { example, class, classes });
             }
         }
-        let whole = self.reduction.of(examples as f64, examples);
+        // All at once, and only if that fails the steps that count.
+        if find(y.slice(), above_log_1).is_some() {
+            for example in 0..examples {
+                let (length, _) = self.split(&labels[example * row..(example + 1) * row], steps);
+                let counted = &y.example(example)[..length * classes];
+                LOG_PROBABILITIES.check::<Self, T>(counted, above_log_1).map_err(|error| error.of_example(example))?;
+            }
+        }
+        let whole = self.reduction.of_terms(terms(y, 1), examples);
         by_example(self, y, (target, row), dy, whole)
     }
 }

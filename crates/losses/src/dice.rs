@@ -1,9 +1,10 @@
 use downhill_tensor::reduce::lanes;
 use downhill_tensor::{Batch, Scalar, Shape};
 
-use crate::examples::{ExampleLoss, by_example};
+use crate::domain::{check_answers, check_probabilities};
+use crate::examples::{ExampleLoss, by_example, terms};
 use crate::reduction::reduction_setting;
-use crate::{Loss, Reduction, Target, TargetError, Total, target};
+use crate::{Loss, Meaning, Outputs, Reduction, Target, TargetError, Total, target};
 
 /// One minus the soft Dice coefficient, the overlap of two masks: for every channel of every example
 /// ```math
@@ -21,8 +22,8 @@ use crate::{Loss, Reduction, Target, TargetError, Total, target};
 /// Predictions (batch, positions) have one channel.
 ///
 /// # Errors
-/// Where the smoothing is negative or not finite, or there are more or fewer targets than predictions.
-/// Without smoothing, two empty masks give NaN.
+/// Returns an error if the smoothing is negative or not finite, a prediction or a target lies outside 0 to 1,
+/// or there are more or fewer targets than predictions. Without smoothing, two empty masks give NaN.
 ///
 /// # Source
 /// Milletari, Navab and Ahmadi, "V-Net" (2016), which squares; as MONAI's `DiceLoss`, its smoothing of 1e-5 included.
@@ -85,9 +86,16 @@ impl Loss for Dice {
     ) -> Result<Total, TargetError> {
         let smoothing = self.smoothing;
         TargetError::check_setting::<Self>("the smoothing", smoothing, smoothing >= 0.0, "finite and at least 0")?;
-        target::one_for_each::<Self, T>(y, target)?;
-        let whole = self.reduction.of((y.examples() * channels(y.shape())) as f64, y.examples());
+        let values = target::one_for_each::<Self, T>(y, target)?;
+        check_answers::<Self, T>(values)
+            .and_then(|()| check_probabilities::<Self, T>(y.slice(), "put Sigmoid or Softmax before this loss"))
+            .map_err(|error| error.located(y.shape().len()))?;
+        let whole = self.reduction.of_terms(terms(y, channels(y.shape())), y.examples());
         by_example(self, y, (target, y.shape().len()), dy, whole)
+    }
+
+    fn meaning(&self) -> Meaning {
+        Meaning::of(Outputs::Probabilities)
     }
 }
 
@@ -165,6 +173,21 @@ mod tests {
         let loss = Dice::new().smoothing(0.0);
         assert_eq!(evaluate::<f64>(&loss, (1, [2, 2].into()), &y, target).unwrap().0, 0.5);
         assert!((evaluate::<f64>(&loss, (1, [4].into()), &y, target).unwrap().0 - 1.0 / 3.0).abs() < 1e-15);
+    }
+
+    #[test]
+    fn what_is_no_mask_is_an_error() {
+        let at = |y, t| error(&Dice::new(), (1, [2].into()), &[0.5, y], Target::Values(&[0.0, t]));
+        assert_eq!(
+            at(1.5, 1.0),
+            "Dice takes predictions from 0 to 1, but prediction 1 of example 0 is 1.5; \
+             put Sigmoid or Softmax before this loss"
+        );
+        assert_eq!(
+            at(0.5, 255.0),
+            "Dice takes targets from 0 to 1, but target 1 of example 0 is 255; \
+             write 0 for no and 1 for yes, and divide what has another scale, as pixels from 0 to 255"
+        );
     }
 
     #[test]

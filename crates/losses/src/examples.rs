@@ -119,6 +119,11 @@ pub(crate) fn pairs<T: Scalar>(
     total
 }
 
+/// How many terms examples of `each` terms have: none if they have no numbers, of which nothing can be learnt.
+pub(crate) fn terms<T: Scalar>(y: Batch<'_, T>, each: usize) -> usize {
+    if y.slice().is_empty() { 0 } else { y.examples() * each }
+}
+
 /// The numbers of an example of `parts` predictions that lie one after another along its first axis.
 pub(crate) fn part_length<L>(shape: Shape, parts: usize, expected: &'static str) -> Result<usize, TargetError> {
     match shape.axes() {

@@ -2,8 +2,8 @@ use std::f64::consts::PI;
 
 use downhill_tensor::{Batch, Scalar, Shape};
 
+use crate::domain::{Domain, check_finite};
 use crate::examples::{ExampleLoss, by_example, pairs, part_length};
-use crate::pointwise::find;
 use crate::reduction::reduction_setting;
 use crate::{Loss, Reduction, Target, TargetError, Total, target};
 
@@ -23,8 +23,8 @@ use crate::{Loss, Reduction, Target, TargetError, Total, target};
 /// are means, the others variances. There is one target for each mean: (batch, f).
 ///
 /// # Errors
-/// Where the first axis can't be halved, a variance is negative, ε is not finite and positive,
-/// or there are not half as many targets as predictions.
+/// Returns an error if the first axis can't be halved, a variance is negative, a target is not finite,
+/// ε is not finite and positive, or there are not half as many targets as predictions.
 ///
 /// # Source
 /// Nix and Weigend, "Estimating the mean and variance of the target probability distribution" (1994);
@@ -78,6 +78,9 @@ impl GaussianNll {
     reduction_setting!();
 }
 
+const VARIANCES: Domain =
+    Domain { what: "prediction", takes: "variances of at least 0", advice: "put Softplus before this loss" };
+
 impl Loss for GaussianNll {
     fn evaluate<T: Scalar>(
         &self,
@@ -89,17 +92,16 @@ impl Loss for GaussianNll {
         TargetError::check_setting::<Self>("epsilon", epsilon, epsilon > 0.0, "finite and greater than 0")?;
         let expected = "means and variances, one after the other along the first axis";
         let means = part_length::<Self>(y.shape(), 2, expected)?;
-        target::values::<Self, T>(target, "one number for each mean, but was given the indices of classes")?;
+        let expected = "one number for each mean, but was given the indices of classes";
+        let values = target::values::<Self, T>(target, expected)?;
+        check_finite::<Self, T>(values).map_err(|error| error.located(means))?;
         for example in 0..y.examples() {
             let variances = &y.example(example)[means..];
-            if let Some(at) = find(variances, |v| v < T::ZERO) {
-                return Err(TargetError::setting::<Self>(format!(
-                    "the variance {} of example {example} is negative; put Softplus before this loss",
-                    variances[at]
-                )));
-            }
+            VARIANCES
+                .check::<Self, T>(variances, |v| v < T::ZERO)
+                .map_err(|error| error.from(means).of_example(example))?;
         }
-        let whole = self.reduction.of((y.examples() * means) as f64, y.examples());
+        let whole = self.reduction.of_terms(y.examples() * means, y.examples());
         by_example(self, y, (target, means), dy, whole)
     }
 }
@@ -150,7 +152,7 @@ mod tests {
         let loss = GaussianNll::new();
         assert_eq!(
             error(&loss, (2, [2].into()), &[0.0, 1.0, 0.0, -1.0], Target::Values(&[0.0; 2])),
-            "GaussianNll: the variance -1 of example 1 is negative; put Softplus before this loss"
+            "GaussianNll takes variances of at least 0, but prediction 1 of example 1 is -1; put Softplus before this loss"
         );
         assert_eq!(
             error(&loss, (1, [1].into()), &[0.0], Target::Values(&[0.0])),

@@ -1,17 +1,19 @@
 use downhill_tensor::Scalar;
 
+use crate::domain::{SIGNS_OF_CLASSES, check_signs};
 use crate::reduction::reduction_setting;
-use crate::{PointwiseLoss, Reduction};
+use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 
 /// The hinge loss of two classes, −1 and 1: $`\ell = \max(0, 1 - t y)`$, or its square.
 ///
 /// $`d\ell/dy = -t`$ where $`t y < 1`$, else 0; of the square, $`-2t(1 - t y)`$ where $`t y < 1`$, else 0.
 ///
 /// # Shapes
-/// Predictions of any shape, and one target, −1 or 1, for each number.
+/// Predictions of any shape, and one target for each number: −1 or 1, or the class 0, which means −1, or 1.
 ///
 /// # Errors
-/// Where there are more or fewer targets than predictions.
+/// Returns an error if there are more or fewer targets than predictions, a target is neither −1 nor 1,
+/// or a class is neither 0 nor 1.
 ///
 /// # Source
 /// Cortes and Vapnik, "Support-vector networks" (1995); as Keras's `Hinge` and `SquaredHinge` with targets −1 and 1.
@@ -59,6 +61,18 @@ impl PointwiseLoss for Hinge {
 
     fn reduced(&self) -> Reduction {
         self.reduction
+    }
+
+    fn outputs(&self) -> Option<Outputs> {
+        Some(Outputs::Scores)
+    }
+
+    fn class_values(&self) -> Option<[f64; 2]> {
+        Some([-1.0, 1.0])
+    }
+
+    fn check<T: Scalar>(&self, _y: &[T], target: &[T]) -> Result<(), TargetError> {
+        check_signs::<Self, T>(target, SIGNS_OF_CLASSES)
     }
 }
 

@@ -1,7 +1,7 @@
 use downhill_tensor::Scalar;
 
+use crate::domain::{SIGNS_OF_PAIRS, check_signs};
 use crate::hinge::ramp;
-use crate::pointwise::find;
 use crate::reduction::reduction_setting;
 use crate::{PointwiseLoss, Reduction, TargetError};
 
@@ -14,8 +14,8 @@ use crate::{PointwiseLoss, Reduction, TargetError};
 /// Predictions of any shape, and one target, −1 or 1, for each number.
 ///
 /// # Errors
-/// Where a target is neither −1 nor 1 (PyTorch then adds both terms), the margin is not finite,
-/// or there are more or fewer targets than predictions.
+/// Returns an error if a target is neither −1 nor 1 (PyTorch then adds both terms), the margin is not finite,
+/// or there are more or fewer targets than predictions. A negative prediction is no distance, but is taken as it is.
 ///
 /// # Source
 /// Hadsell, Chopra and LeCun, "Dimensionality reduction by learning an invariant mapping" (2006), without the squares;
@@ -67,15 +67,7 @@ impl PointwiseLoss for HingeEmbedding {
 
     fn check<T: Scalar>(&self, _y: &[T], target: &[T]) -> Result<(), TargetError> {
         TargetError::check_setting::<Self>("the margin", self.margin, true, "finite")?;
-        check_signs::<Self, T>(target)
-    }
-}
-
-/// Checks that all targets are −1 or 1.
-pub(crate) fn check_signs<L, T: Scalar>(target: &[T]) -> Result<(), TargetError> {
-    match find(target, |t| (t != T::ONE) & (t != -T::ONE)) {
-        None => Ok(()),
-        Some(at) => Err(TargetError::setting::<L>(format!("target {at} is {}, but must be -1 or 1", target[at]))),
+        check_signs::<Self, T>(target, SIGNS_OF_PAIRS)
     }
 }
 
@@ -105,7 +97,8 @@ mod tests {
     fn what_does_not_fit_is_an_error() {
         assert_eq!(
             error(&HingeEmbedding::default(), (2, [1].into()), &[0.0; 2], Target::Values(&[1.0, 0.0])),
-            "HingeEmbedding: target 1 is 0, but must be -1 or 1"
+            "HingeEmbedding takes targets that are -1 or 1, but target 0 of example 1 is 0; \
+             write 1 for one kind of pair and -1 for the other"
         );
         assert_eq!(
             error(&HingeEmbedding::new(f64::NAN), (1, [1].into()), &[0.0], Target::Values(&[1.0])),

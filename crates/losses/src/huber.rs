@@ -1,7 +1,8 @@
 use downhill_tensor::Scalar;
 
+use crate::domain::check_finite;
 use crate::reduction::reduction_setting;
-use crate::{PointwiseLoss, Reduction, TargetError};
+use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 
 /// Squared where the difference $`d = y - t`$ is small, absolute where it is large:
 /// $`\ell = \tfrac12 d^2`$ for $`|d| \le \delta`$, else $`\delta(|d| - \tfrac12\delta)`$.
@@ -12,7 +13,8 @@ use crate::{PointwiseLoss, Reduction, TargetError};
 /// Predictions of any shape, and one target for each number.
 ///
 /// # Errors
-/// Where δ is not finite and positive, or there are more or fewer targets than predictions.
+/// Returns an error if δ is not finite and positive, there are more or fewer targets than predictions,
+/// or a target is not finite.
 ///
 /// # Source
 /// Huber, "Robust estimation of a location parameter" (1964); as PyTorch's `HuberLoss`.
@@ -65,8 +67,13 @@ impl PointwiseLoss for Huber {
         self.reduction
     }
 
-    fn check<T: Scalar>(&self, _y: &[T], _target: &[T]) -> Result<(), TargetError> {
-        TargetError::check_setting::<Self>("delta", self.delta, self.delta > 0.0, "finite and greater than 0")
+    fn outputs(&self) -> Option<Outputs> {
+        Some(Outputs::Numbers)
+    }
+
+    fn check<T: Scalar>(&self, _y: &[T], target: &[T]) -> Result<(), TargetError> {
+        TargetError::check_setting::<Self>("delta", self.delta, self.delta > 0.0, "finite and greater than 0")?;
+        check_finite::<Self, T>(target)
     }
 }
 

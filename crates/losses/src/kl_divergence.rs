@@ -1,7 +1,8 @@
 use downhill_tensor::Scalar;
 
+use crate::domain::{Domain, LOG_PROBABILITIES, above_log_1};
 use crate::reduction::reduction_setting;
-use crate::{PointwiseLoss, Reduction};
+use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 
 /// The Kullback-Leibler divergence of predicted log-probabilities $`y`$ from target probabilities $`t`$:
 /// each number adds $`\ell = t (\ln t - y)`$.
@@ -15,7 +16,8 @@ use crate::{PointwiseLoss, Reduction};
 /// Predictions of any shape, and one target for each number.
 ///
 /// # Errors
-/// Where there are more or fewer targets than predictions. A negative probability gives NaN.
+/// Returns an error if there are more or fewer targets than predictions, a prediction is above 0 and so no logarithm of
+/// a probability, or a target is no probability. Rounding by up to 1e-3 passes; nothing is checked to sum to 1.
 ///
 /// # Source
 /// Kullback and Leibler, "On information and sufficiency" (1951); as PyTorch's `KLDivLoss`.
@@ -66,12 +68,33 @@ impl PointwiseLoss for KlDivergence {
     fn reduced(&self) -> Reduction {
         self.reduction
     }
+
+    fn outputs(&self) -> Option<Outputs> {
+        Some(Outputs::ClassLogProbabilities)
+    }
+
+    fn check<T: Scalar>(&self, y: &[T], target: &[T]) -> Result<(), TargetError> {
+        LOG_PROBABILITIES.check::<Self, T>(y, above_log_1)?;
+        let mut domain = Domain {
+            what: "target",
+            takes: "targets that are probabilities, from 0 to 1",
+            advice: "call `log_target` if they are logarithms",
+        };
+        if !self.log_target {
+            // As generous to rounding as the logarithm is.
+            return domain.check::<Self, T>(target, |t| !((t >= T::ZERO) & (t <= T::of(1.001))));
+        }
+        domain.takes = "targets that are logarithms of probabilities, at most 0";
+        domain.advice = "leave out `log_target` if they are probabilities";
+        domain.check::<Self, T>(target, |t| above_log_1(t) | t.is_nan())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{check_pointwise, slope, term};
+    use crate::Target;
+    use crate::testing::{check_pointwise, error, slope, term};
 
     #[test]
     fn gradient() {
@@ -91,6 +114,29 @@ mod tests {
         assert_eq!(term(&KlDivergence::new().log_target(), -1.0, minus_infinity), 0.0);
         assert_eq!(term(&KlDivergence::new(), minus_infinity, 0.5), f64::INFINITY);
         assert!(term(&KlDivergence::new(), f64::NAN, 0.5).is_nan());
-        assert!(term(&KlDivergence::new(), -1.0, -0.5).is_nan());
+    }
+
+    #[test]
+    fn what_is_no_probability_is_an_error() {
+        let at = |loss: KlDivergence, y, t| error(&loss, (1, [1].into()), &[y], Target::Values(&[t]));
+        assert_eq!(
+            at(KlDivergence::new(), 0.7, 0.5),
+            "KlDivergence takes logarithms of probabilities, which are at most 0, \
+             but prediction 0 of example 0 is 0.7; put LogSoftmax before this loss"
+        );
+        for t in [-0.5, 1.5, f64::NAN] {
+            assert_eq!(
+                at(KlDivergence::new(), -1.0, t),
+                format!(
+                    "KlDivergence takes targets that are probabilities, from 0 to 1, \
+                     but target 0 of example 0 is {t}; call `log_target` if they are logarithms"
+                )
+            );
+        }
+        assert_eq!(
+            at(KlDivergence::new().log_target(), -1.0, 0.5),
+            "KlDivergence takes targets that are logarithms of probabilities, at most 0, \
+             but target 0 of example 0 is 0.5; leave out `log_target` if they are probabilities"
+        );
     }
 }

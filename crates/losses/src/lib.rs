@@ -14,6 +14,8 @@ mod classes;
 mod cosine_embedding;
 mod ctc;
 mod dice;
+mod domain;
+mod dyn_loss;
 mod examples;
 mod from_fn;
 mod gaussian_nll;
@@ -29,11 +31,15 @@ mod meaning;
 mod multi_label_margin;
 mod multi_label_soft_margin;
 mod multi_margin;
+mod multi_task;
 mod negative_log_likelihood;
 mod pointwise;
 mod poisson_nll;
+#[cfg(test)]
+mod properties;
 mod quantile;
 mod reduction;
+mod scratch;
 mod smooth_l1;
 mod soft_margin;
 mod softmax;
@@ -46,6 +52,7 @@ mod testing;
 mod total;
 mod triplet_margin;
 mod weighted;
+mod weights;
 
 pub use binary_cross_entropy::BinaryCrossEntropy;
 pub use binary_cross_entropy_with_logits::BinaryCrossEntropyWithLogits;
@@ -54,6 +61,9 @@ pub use classes::ClassAxis;
 pub use cosine_embedding::CosineEmbedding;
 pub use ctc::Ctc;
 pub use dice::Dice;
+#[doc(hidden)]
+pub use dyn_loss::Call;
+pub use dyn_loss::DynLoss;
 pub use from_fn::{FromFn, from_fn};
 pub use gaussian_nll::GaussianNll;
 pub use hinge::Hinge;
@@ -68,6 +78,7 @@ pub use meaning::Meaning;
 pub use multi_label_margin::MultiLabelMargin;
 pub use multi_label_soft_margin::MultiLabelSoftMargin;
 pub use multi_margin::MultiMargin;
+pub use multi_task::MultiTask;
 pub use negative_log_likelihood::NegativeLogLikelihood;
 pub use pointwise::PointwiseLoss;
 pub use poisson_nll::PoissonNll;
@@ -142,6 +153,7 @@ pub trait Loss: Debug + Send + Sync {
     /// divisors $`d_i`$ that the loss gives each example alone. An example of weight 0 is not read.
     ///
     /// Losses whose terms belong to single numbers or positions also take a weight for each of these: a mask.
+    /// What then has a weight of 0 is not read; under `Reduction::BatchMean` an example counts by its mean weight.
     ///
     /// # Errors
     /// As for [`evaluate`](Loss::evaluate), and returns an error if there are more or fewer weights, or one is negative

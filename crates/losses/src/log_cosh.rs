@@ -1,7 +1,8 @@
 use downhill_tensor::Scalar;
 
+use crate::domain::check_finite;
 use crate::reduction::reduction_setting;
-use crate::{PointwiseLoss, Reduction};
+use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 
 /// The logarithm of the hyperbolic cosine of the difference: $`\ell = \ln\cosh(y - t)`$.
 ///
@@ -12,7 +13,7 @@ use crate::{PointwiseLoss, Reduction};
 /// Predictions of any shape, and one target for each number.
 ///
 /// # Errors
-/// Where there are more or fewer targets than predictions.
+/// Returns an error if there are more or fewer targets than predictions, or a target is not finite.
 ///
 /// # Source
 /// As Keras's `LogCosh`; PyTorch has none.
@@ -60,6 +61,14 @@ impl PointwiseLoss for LogCosh {
 
     fn reduced(&self) -> Reduction {
         self.reduction
+    }
+
+    fn outputs(&self) -> Option<Outputs> {
+        Some(Outputs::Numbers)
+    }
+
+    fn check<T: Scalar>(&self, _y: &[T], target: &[T]) -> Result<(), TargetError> {
+        check_finite::<Self, T>(target)
     }
 }
 

@@ -1,8 +1,8 @@
 use downhill_tensor::{Batch, Scalar, Shape};
 
+use crate::domain::{SIGNS_OF_PAIRS, check_signs};
 use crate::examples::{ExampleLoss, by_example, pairs, part_length};
 use crate::hinge::ramp;
-use crate::hinge_embedding::check_signs;
 use crate::reduction::reduction_setting;
 use crate::{Loss, Reduction, Target, TargetError, Total, target};
 
@@ -16,7 +16,7 @@ use crate::{Loss, Reduction, Target, TargetError, Total, target};
 /// are $`a`$, the others $`b`$. There is one target, −1 or 1, for each pair: (batch, f).
 ///
 /// # Errors
-/// Where the first axis can't be halved, a target is neither −1 nor 1, the margin is not finite,
+/// Returns an error if the first axis can't be halved, a target is neither −1 nor 1, the margin is not finite,
 /// or there are not half as many targets as predictions.
 ///
 /// # Source
@@ -57,11 +57,10 @@ impl Loss for MarginRanking {
     ) -> Result<Total, TargetError> {
         TargetError::check_setting::<Self>("the margin", self.margin, true, "finite")?;
         let pairs = part_length::<Self>(y.shape(), 2, "two predictions, one after the other along the first axis")?;
-        check_signs::<Self, T>(target::values::<Self, T>(
-            target,
-            "one sign for each pair, but was given the indices of classes",
-        )?)?;
-        let whole = self.reduction.of((y.examples() * pairs) as f64, y.examples());
+        let expected = "one sign for each pair, but was given the indices of classes";
+        let signs = target::values::<Self, T>(target, expected)?;
+        check_signs::<Self, T>(signs, SIGNS_OF_PAIRS).map_err(|error| error.located(pairs))?;
+        let whole = self.reduction.of_terms(y.examples() * pairs, y.examples());
         by_example(self, y, (target, pairs), dy, whole)
     }
 }
@@ -121,7 +120,8 @@ mod tests {
         );
         assert_eq!(
             error(&loss, (1, [2].into()), &[0.0; 2], Target::Values(&[0.0])),
-            "MarginRanking: target 0 is 0, but must be -1 or 1"
+            "MarginRanking takes targets that are -1 or 1, but target 0 of example 0 is 0; \
+             write 1 for one kind of pair and -1 for the other"
         );
         assert_eq!(
             error(&MarginRanking::new(f64::NAN), (1, [2].into()), &[0.0; 2], Target::Values(&[1.0])),

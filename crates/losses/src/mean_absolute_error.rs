@@ -1,8 +1,9 @@
 use downhill_tensor::Scalar;
 
+use crate::domain::check_finite;
 use crate::pointwise::sign;
 use crate::reduction::reduction_setting;
-use crate::{PointwiseLoss, Reduction};
+use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 
 /// The mean of the absolute differences: $`J = \frac1n \sum_i |y_i - t_i|`$.
 ///
@@ -12,7 +13,7 @@ use crate::{PointwiseLoss, Reduction};
 /// Predictions of any shape, and one target for each number.
 ///
 /// # Errors
-/// Where there are more or fewer targets than predictions.
+/// Returns an error if there are more or fewer targets than predictions, or a target is not finite.
 ///
 /// # Source
 /// As PyTorch's `L1Loss`.
@@ -52,6 +53,14 @@ impl PointwiseLoss for MeanAbsoluteError {
     fn reduced(&self) -> Reduction {
         self.reduction
     }
+
+    fn outputs(&self) -> Option<Outputs> {
+        Some(Outputs::Numbers)
+    }
+
+    fn check<T: Scalar>(&self, _y: &[T], target: &[T]) -> Result<(), TargetError> {
+        check_finite::<Self, T>(target)
+    }
 }
 
 #[cfg(test)]
@@ -73,6 +82,6 @@ mod tests {
     fn the_slope_at_the_kink_is_0_and_not_a_number_shows() {
         assert_eq!(slope(&MeanAbsoluteError::new(), 1.5, 1.5), 0.0);
         assert!(slope(&MeanAbsoluteError::new(), f64::NAN, 1.5).is_nan());
-        assert!(term(&MeanAbsoluteError::new(), 1.0, f64::NAN).is_nan());
+        assert!(term(&MeanAbsoluteError::new(), f64::NAN, 1.0).is_nan());
     }
 }

@@ -1,7 +1,8 @@
 use downhill_tensor::Scalar;
 
+use crate::domain::check_finite;
 use crate::reduction::reduction_setting;
-use crate::{PointwiseLoss, Reduction};
+use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 
 /// The mean of the squared differences: $`J = \frac1n \sum_i (y_i - t_i)^2`$, without a factor ½.
 ///
@@ -12,7 +13,7 @@ use crate::{PointwiseLoss, Reduction};
 /// Predictions of any shape, and one target for each number.
 ///
 /// # Errors
-/// Where there are more or fewer targets than predictions.
+/// Returns an error if there are more or fewer targets than predictions, or a target is not finite.
 ///
 /// # Source
 /// As PyTorch's `MSELoss`; optax's `l2_loss` and scikit-learn's `MLPRegressor` have a factor ½.
@@ -58,6 +59,14 @@ impl PointwiseLoss for MeanSquaredError {
     fn reduced(&self) -> Reduction {
         self.reduction
     }
+
+    fn outputs(&self) -> Option<Outputs> {
+        Some(Outputs::Numbers)
+    }
+
+    fn check<T: Scalar>(&self, _y: &[T], target: &[T]) -> Result<(), TargetError> {
+        check_finite::<Self, T>(target)
+    }
 }
 
 #[cfg(test)]
@@ -83,6 +92,19 @@ mod tests {
         assert!(nothing(MeanSquaredError::new()).is_nan());
         assert!(nothing(MeanSquaredError::new().reduction(Reduction::BatchMean)).is_nan());
         assert_eq!(nothing(MeanSquaredError::new().reduction(Reduction::Sum)), 0.0);
+    }
+
+    #[test]
+    fn a_target_that_is_not_finite_is_an_error() {
+        for t in [f64::NAN, f64::INFINITY] {
+            assert_eq!(
+                error(&MeanSquaredError::new(), (2, [2].into()), &[0.0; 4], Target::Values(&[1.0, 1.0, 1.0, t])),
+                format!(
+                    "MeanSquaredError takes finite targets, but target 1 of example 1 is {t}; \
+                     leave out examples whose target is missing, or give them a weight of 0"
+                )
+            );
+        }
     }
 
     #[test]

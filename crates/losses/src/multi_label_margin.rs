@@ -1,11 +1,11 @@
 use downhill_tensor::reduce::lanes;
 use downhill_tensor::{Batch, Scalar, Shape};
 
-use crate::examples::{ExampleLoss, by_example};
+use crate::domain::Domain;
+use crate::examples::{ExampleLoss, by_example, terms};
 use crate::hinge::ramp;
-use crate::pointwise::find;
 use crate::reduction::reduction_setting;
-use crate::{Loss, Reduction, Target, TargetError, Total, target};
+use crate::{Loss, Meaning, Outputs, Reduction, Target, TargetError, Total, target};
 
 /// The hinge loss of several right classes: the score of each should exceed every wrong one's by 1.
 ///
@@ -20,7 +20,7 @@ use crate::{Loss, Reduction, Target, TargetError, Total, target};
 /// Predictions (batch, classes, ...), and one target for each number: 1 where the class is right, 0 where it is not.
 ///
 /// # Errors
-/// Where a target is neither 0 nor 1, or there are more or fewer targets than predictions.
+/// Returns an error if a target is neither 0 nor 1, or there are more or fewer targets than predictions.
 ///
 /// # Source
 /// As PyTorch's `MultiLabelMarginLoss`, which takes a list of the right classes ended by −1 in place of zeros and ones.
@@ -51,6 +51,12 @@ impl MultiLabelMargin {
     reduction_setting!();
 }
 
+const LABELS: Domain = Domain {
+    what: "target",
+    takes: "targets that are 0 or 1",
+    advice: "write 1 for a right class and 0 for any other",
+};
+
 impl Loss for MultiLabelMargin {
     fn evaluate<T: Scalar>(
         &self,
@@ -59,12 +65,15 @@ impl Loss for MultiLabelMargin {
         dy: Option<&mut [T]>,
     ) -> Result<Total, TargetError> {
         let values = target::one_for_each::<Self, T>(y, target)?;
-        if let Some(at) = find(values, |t| (t != T::ZERO) & (t != T::ONE)) {
-            let reason = format!("target {at} is {}, but must be 1 for a right class and 0 for any other", values[at]);
-            return Err(TargetError::setting::<Self>(reason));
-        }
-        let whole = self.reduction.of(y.examples() as f64, y.examples());
+        LABELS
+            .check::<Self, T>(values, |t| (t != T::ZERO) & (t != T::ONE))
+            .map_err(|error| error.located(y.shape().len()))?;
+        let whole = self.reduction.of_terms(terms(y, 1), y.examples());
         by_example(self, y, (target, y.shape().len()), dy, whole)
+    }
+
+    fn meaning(&self) -> Meaning {
+        Meaning::of(Outputs::Scores)
     }
 }
 
@@ -136,7 +145,8 @@ mod tests {
     fn a_target_that_is_neither_0_nor_1_is_an_error() {
         assert_eq!(
             error(&MultiLabelMargin::new(), (1, [2].into()), &[0.0; 2], Target::Values(&[1.0, 2.0])),
-            "MultiLabelMargin: target 1 is 2, but must be 1 for a right class and 0 for any other"
+            "MultiLabelMargin takes targets that are 0 or 1, but target 1 of example 0 is 2; \
+             write 1 for a right class and 0 for any other"
         );
     }
 }

@@ -1,9 +1,11 @@
 use downhill_tensor::{Batch, Scalar};
 
 use crate::classes::Layout;
-use crate::pointwise::{AxisWeights, Term, logistic, reduce};
+use crate::domain::check_answers;
+use crate::pointwise::{AxisWeights, Numbers, Term, logistic};
 use crate::reduction::reduction_setting;
-use crate::{ClassAxis, Loss, Reduction, Target, TargetError, Total, target};
+use crate::weights::Mask;
+use crate::{ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetError, Total};
 
 /// The cross-entropy of several yes-or-no labels, averaged over the labels of an example.
 ///
@@ -16,12 +18,13 @@ use crate::{ClassAxis, Loss, Reduction, Target, TargetError, Total, target};
 /// [`BinaryCrossEntropyWithLogits`](crate::BinaryCrossEntropyWithLogits); its sum is smaller by $`C`$.
 ///
 /// # Shapes
-/// Predictions (batch, classes) or (batch, classes, positions...), and one target for each number;
+/// Predictions (batch, classes) or (batch, classes, positions...), and one target from 0 to 1 for each number;
 /// with [`ClassAxis::Last`] predictions are (batch, positions..., classes).
+/// A mask has one weight for each example, for each position or for each number.
 ///
 /// # Errors
-/// Where there are more or fewer targets than predictions, there is not one weight for each class,
-/// or one is negative or not finite.
+/// Returns an error if there are more or fewer targets than predictions, a target lies outside 0 to 1,
+/// there is not one weight for each class, or one is negative or not finite.
 ///
 /// # Source
 /// As PyTorch's `MultiLabelSoftMarginLoss` on (batch, classes).
@@ -68,6 +71,30 @@ impl MultiLabelSoftMargin {
     reduction_setting!();
 }
 
+impl MultiLabelSoftMargin {
+    fn evaluate_masked<T: Scalar>(
+        &self,
+        y: Batch<'_, T>,
+        target: Target<'_, T>,
+        mask: Option<Mask<'_, T>>,
+        dy: Option<&mut [T]>,
+    ) -> Result<Total, TargetError> {
+        let layout = Layout::new::<Self, T>(y, self.class_axis)?;
+        let weights = AxisWeights::new::<Self, T>(self.class_weights.as_deref(), y, self.class_axis)?;
+        let check = |_: &[T], target: &[T]| check_answers::<Self, T>(target);
+        let numbers = Numbers::new::<Self>(y, target, None, mask, check)?.class_weights(weights);
+        // A term is the mean over the classes of one position.
+        let entropy = Entropy { share: 1.0 / layout.classes as f64 };
+        let (positions, examples) = (layout.positions(), y.examples());
+        let whole = match mask {
+            None => self.reduction.of_terms(positions, examples),
+            Some(mask) => mask.whole(self.reduction, positions, examples),
+        };
+        let counts = self.class_weights.as_ref().is_none_or(|weights| weights.iter().any(|&weight| weight > 0.0));
+        numbers.reduce(entropy, dy, if counts { whole } else { whole.with_weight(0.0) })
+    }
+}
+
 impl Loss for MultiLabelSoftMargin {
     fn evaluate<T: Scalar>(
         &self,
@@ -75,18 +102,26 @@ impl Loss for MultiLabelSoftMargin {
         target: Target<'_, T>,
         dy: Option<&mut [T]>,
     ) -> Result<Total, TargetError> {
-        let layout = Layout::new::<Self, T>(y, self.class_axis)?;
-        let target = target::one_for_each::<Self, T>(y, target)?;
-        TargetError::check_gradient(y, dy.as_deref())?;
-        let weights = AxisWeights::new::<Self, T>(self.class_weights.as_deref(), y, self.class_axis)?;
-        // A term is the mean over the classes of one position.
-        let entropy = Entropy { share: 1.0 / layout.classes as f64 };
-        let whole = self.reduction.of(layout.positions() as f64, y.examples());
-        Ok(reduce(entropy, weights, y.slice(), target, dy, whole))
+        self.evaluate_masked(y, target, None, dy)
+    }
+
+    fn evaluate_weighted<T: Scalar>(
+        &self,
+        y: Batch<'_, T>,
+        target: Target<'_, T>,
+        weights: &[T],
+        dy: Option<&mut [T]>,
+    ) -> Result<Total, TargetError> {
+        let mask = Mask::of_positions::<Self>(weights, y, self.class_axis)?;
+        self.evaluate_masked(y, target, Some(mask), dy)
+    }
+
+    fn meaning(&self) -> Meaning {
+        Meaning::of(Outputs::Logits).class_axis(self.class_axis)
     }
 }
 
-/// The entropy of one answer, times the weight.
+/// The entropy of one answer.
 #[derive(Clone, Copy)]
 struct Entropy {
     /// What one class adds to the mean over all classes of a position.
@@ -95,10 +130,10 @@ struct Entropy {
 
 impl Term for Entropy {
     #[inline(always)]
-    fn at<T: Scalar>(self, y: T, target: T, weight: T) -> (T, T) {
+    fn at<T: Scalar>(self, y: T, target: T, _positive: T) -> (T, T) {
         let (if_no, if_yes, sigmoid) = logistic(y);
-        let weight = weight * T::of(self.share);
-        (weight * (target * if_yes + (T::ONE - target) * if_no), weight * (sigmoid - target))
+        let share = T::of(self.share);
+        (share * (target * if_yes + (T::ONE - target) * if_no), share * (sigmoid - target))
     }
 }
 

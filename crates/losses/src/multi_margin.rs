@@ -5,7 +5,7 @@ use crate::classes::{check_one_class, weight};
 use crate::examples::{ExampleLoss, by_example};
 use crate::hinge::ramp;
 use crate::reduction::reduction_setting;
-use crate::{Loss, Reduction, Target, TargetError, Total};
+use crate::{Loss, Meaning, Outputs, Reduction, Target, TargetError, Total};
 
 /// The hinge loss of several classes: the score of the right one should exceed every other by a margin.
 ///
@@ -16,13 +16,13 @@ use crate::{Loss, Reduction, Target, TargetError, Total};
 /// \frac{\partial \ell}{\partial y_t} = -\sum_{c \ne t} \frac{\partial \ell}{\partial y_c}.
 /// ```
 /// [`squared`](MultiMargin::squared) takes $`z_c^2`$, with the slope $`2 z_c`$.
-/// The mean divides by the number of examples, weights or not.
+/// The mean divides by the number of examples, weights or not. An example whose class weighs 0 is not read.
 ///
 /// # Shapes
 /// Predictions (batch, classes), and one class for each example.
 ///
 /// # Errors
-/// Where a class does not exist, targets are too many or too few, there is not one weight for each class,
+/// Returns an error if a class does not exist, targets are too many or too few, there is not one weight for each class,
 /// a weight is negative or not finite, or the margin is not finite.
 ///
 /// # Source
@@ -86,9 +86,13 @@ impl Loss for MultiMargin {
         dy: Option<&mut [T]>,
     ) -> Result<Total, TargetError> {
         TargetError::check_setting::<Self>("the margin", self.margin, true, "finite")?;
-        check_one_class::<Self, T>(y, target, self.class_weights.as_deref())?;
-        let whole = self.reduction.of(y.examples() as f64, y.examples());
+        let weight = check_one_class::<Self, T>(y, target, self.class_weights.as_deref())?;
+        let whole = self.reduction.of_terms(y.examples(), y.examples()).with_weight(weight);
         by_example(self, y, (target, 1), dy, whole)
+    }
+
+    fn meaning(&self) -> Meaning {
+        Meaning::of(Outputs::ClassScores)
     }
 }
 
@@ -98,6 +102,12 @@ impl ExampleLoss for MultiMargin {
         let Target::Classes(&[class]) = target else { return T::NAN };
         let class = class as usize;
         let weight = weight::<T>(self.class_weights.as_deref(), class) / T::of(y.len() as f64);
+        if weight == T::ZERO {
+            if let Some(dy) = dy {
+                dy.fill(T::ZERO);
+            }
+            return T::ZERO;
+        }
         let least = T::of(self.margin) - y[class];
         let at = |y: T| {
             let (short, slope) = ramp(least + y);

@@ -1,8 +1,10 @@
 use downhill_tensor::{Batch, Scalar};
 
-use crate::classes::{Layout, class_settings, counted_weight, part, weight};
+use crate::classes::{Layout, class_settings, part, weight};
+use crate::domain::{LOG_PROBABILITIES, above_log_1, find};
 use crate::reduction::reduction_setting;
-use crate::{ClassAxis, Loss, Reduction, Target, TargetError, Total, target};
+use crate::weights::PositionWeights;
+use crate::{ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetError, Total, target};
 
 /// The negative log-likelihood of target classes under predicted log-probabilities: $`\ell = -w_t\,y_t`$.
 ///
@@ -13,17 +15,19 @@ use crate::{ClassAxis, Loss, Reduction, Target, TargetError, Total, target};
 /// # Shapes
 /// Predictions (batch, classes) with one class for each example, or (batch, classes, positions...) with one class for
 /// each position; with [`ClassAxis::Last`] predictions are (batch, positions..., classes).
+/// A mask has one weight for each example or for each position.
 ///
 /// # Errors
-/// Where a class does not exist, targets are too many or too few, there is not one weight for each class,
+/// Returns an error if a prediction that counts is above 0 by more than rounding, and so no logarithm of a probability,
+/// a class does not exist, targets are too many or too few, there is not one weight for each class,
 /// or a weight is negative or not finite.
 ///
 /// # Edge cases
 /// The mean of no positions, or of ignored ones alone, is NaN with a gradient of 0.
-/// A class of weight 0 adds nothing, even where its log-probability is −∞.
+/// A class of weight 0 adds nothing, even if its log-probability is −∞.
 ///
 /// # Source
-/// As PyTorch's `NLLLoss`.
+/// As PyTorch's `NLLLoss`, which takes any predictions.
 ///
 /// ```
 /// use downhill_losses::{Loss, NegativeLogLikelihood, Target};
@@ -54,39 +58,86 @@ impl NegativeLogLikelihood {
     reduction_setting!();
 }
 
-impl Loss for NegativeLogLikelihood {
-    fn evaluate<T: Scalar>(
+impl NegativeLogLikelihood {
+    fn evaluate_masked<T: Scalar>(
         &self,
         y: Batch<'_, T>,
         target: Target<'_, T>,
+        layout: Layout,
+        mask: Option<PositionWeights<'_, T>>,
         mut dy: Option<&mut [T]>,
     ) -> Result<Total, TargetError> {
-        let layout = Layout::new::<Self, T>(y, self.class_axis)?;
         let weights = self.class_weights.as_deref();
         layout.check_weights::<Self>(weights)?;
         TargetError::check_gradient(y, dy.as_deref())?;
         let target = target::classes::<Self, T>(target, "one class for each position, but was given numbers")?;
-        layout.check_classes(target, self.ignored_index)?;
+        let counts = |position: usize| {
+            Some(target[position]) != self.ignored_index && mask.is_none_or(|mask| mask.at(position) != T::ZERO)
+        };
+        layout.check_classes(target, counts)?;
+        let place = |position: usize, class: usize| {
+            let (outer, inner) = (position / layout.inner, position % layout.inner);
+            (outer * layout.classes + class) * layout.inner + inner
+        };
+        // All at once, and only if that fails the positions that count.
+        if find(y.slice(), above_log_1).is_some() {
+            for position in (0..target.len()).filter(|&position| counts(position)) {
+                for at in (0..layout.classes).map(|class| place(position, class)) {
+                    LOG_PROBABILITIES
+                        .check::<Self, T>(&y.slice()[at..=at], above_log_1)
+                        .map_err(|error| error.from(at).located(y.shape().len()))?;
+                }
+            }
+        }
 
-        let whole = self.reduction.of(counted_weight(target, weights, self.ignored_index), y.examples());
+        let of = |position: usize| {
+            let weight = weight::<T>(weights, target[position] as usize);
+            mask.map_or(weight, |mask| weight * mask.at(position))
+        };
+        let counted = || (0..target.len()).filter(|&position| counts(position));
+        let whole = layout.whole(self.reduction, counted().map(|position| of(position).to_f64()).sum(), mask);
         let scale = T::of(whole.scale());
         if let Some(dy) = dy.as_deref_mut() {
             dy.fill(T::ZERO);
         }
         let mut total = 0.0;
-        for (position, &class) in target.iter().enumerate() {
-            if Some(class) == self.ignored_index {
-                continue;
-            }
-            let (outer, inner) = (position / layout.inner, position % layout.inner);
-            let at = (outer * layout.classes + class as usize) * layout.inner + inner;
-            let weight = weight(weights, class as usize);
+        for position in counted() {
+            let (weight, at) = (of(position), place(position, target[position] as usize));
             total += part(weight, -y.slice()[at]).to_f64();
             if let Some(dy) = dy.as_deref_mut() {
                 dy[at] = -weight * scale;
             }
         }
         Ok(whole.with_sum(total))
+    }
+}
+
+impl Loss for NegativeLogLikelihood {
+    fn evaluate<T: Scalar>(
+        &self,
+        y: Batch<'_, T>,
+        target: Target<'_, T>,
+        dy: Option<&mut [T]>,
+    ) -> Result<Total, TargetError> {
+        let layout = Layout::new::<Self, T>(y, self.class_axis)?;
+        self.evaluate_masked(y, target, layout, None, dy)
+    }
+
+    fn evaluate_weighted<T: Scalar>(
+        &self,
+        y: Batch<'_, T>,
+        target: Target<'_, T>,
+        weights: &[T],
+        dy: Option<&mut [T]>,
+    ) -> Result<Total, TargetError> {
+        let layout = Layout::new::<Self, T>(y, self.class_axis)?;
+        let mask = PositionWeights::new::<Self>(weights, y, layout)?;
+        self.evaluate_masked(y, target, layout, Some(mask), dy)
+    }
+
+    fn meaning(&self) -> Meaning {
+        let outputs = Meaning::of(Outputs::ClassLogProbabilities);
+        outputs.class_axis(self.class_axis).ignored_index(self.ignored_index)
     }
 }
 
@@ -139,6 +190,13 @@ mod tests {
         assert_eq!(
             error(&loss, (2, [2].into()), &[-1.0; 4], Target::Values(&[0.5; 4])),
             "NegativeLogLikelihood compares with one class for each position, but was given numbers"
+        );
+        // Logits, of which only the second example's count.
+        let loss = loss.ignored_index(9);
+        assert_eq!(
+            error(&loss, (2, [2].into()), &[3.0, -1.0, -1.0, 2.5], Target::Classes(&[9, 0])),
+            "NegativeLogLikelihood takes logarithms of probabilities, which are at most 0, \
+             but prediction 1 of example 1 is 2.5; put LogSoftmax before this loss"
         );
     }
 }

@@ -1,17 +1,20 @@
 use std::fmt::Debug;
+use std::ops::Range;
 
 use downhill_tensor::reduce::lanes;
 use downhill_tensor::{Batch, Kernel, Scalar};
 
-use crate::classes::Layout;
+use crate::classes::{Layout, part};
+use crate::domain::TWO_CLASSES;
 use crate::sums::{Rows, cut_optional, total};
-use crate::target::one_for_each;
-use crate::{ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetError, Total};
+use crate::weights::Mask;
+use crate::{ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetError, Total, target};
 
 /// A loss whose terms compare one predicted number with one target each: J = mean over all numbers of ℓ(yᵢ, tᵢ).
 ///
 /// It is to [`Loss`] what an activation is to a layer: the rule for one number is all there is to write,
-/// and every `PointwiseLoss` is a `Loss`. The loop is compiled for the widest vectors of the machine;
+/// and every `PointwiseLoss` is a `Loss`, which also takes a weight for each example, for each step along leading axes
+/// or for each number. The loop is compiled for the widest vectors of the machine;
 /// it works on a copy of the loss, so that settings stay in registers.
 ///
 /// ```
@@ -51,10 +54,18 @@ pub trait PointwiseLoss: Copy + Debug + Send + Sync {
         None
     }
 
+    /// The targets that the classes 0 and 1 stand for; `None`, unless overridden, for a loss that takes no classes.
+    fn class_values(&self) -> Option<[f64; 2]> {
+        None
+    }
+
     /// Whether the settings, the predictions and the targets lie in their ranges; checks nothing unless overridden.
     ///
+    /// Only what counts is given: there may be no predictions at all, and there are no targets if they are classes.
+    ///
     /// # Errors
-    /// Where one does not. Leave not-a-number alone: it should show in the loss.
+    /// Returns an error if one does not. Places are counted from the first prediction given, as those of example 0.
+    /// Leave a prediction that is not a number alone: it should show in the loss.
     fn check<T: Scalar>(&self, y: &[T], target: &[T]) -> Result<(), TargetError> {
         let _ = (y, target);
         Ok(())
@@ -68,11 +79,18 @@ impl<L: PointwiseLoss> Loss for L {
         target: Target<'_, T>,
         dy: Option<&mut [T]>,
     ) -> Result<Total, TargetError> {
-        let target = one_for_each::<L, T>(y, target)?;
-        TargetError::check_gradient(y, dy.as_deref())?;
-        self.check(y.slice(), target)?;
-        let whole = self.reduced().of(target.len() as f64, y.examples());
-        Ok(reduce(Unweighted(*self), None, y.slice(), target, dy, whole))
+        evaluate_masked(*self, y, target, None, dy)
+    }
+
+    fn evaluate_weighted<T: Scalar>(
+        &self,
+        y: Batch<'_, T>,
+        target: Target<'_, T>,
+        weights: &[T],
+        dy: Option<&mut [T]>,
+    ) -> Result<Total, TargetError> {
+        let mask = Mask::of_numbers::<L>(weights, y)?;
+        evaluate_masked(*self, y, target, Some(mask), dy)
     }
 
     fn meaning(&self) -> Meaning {
@@ -80,19 +98,34 @@ impl<L: PointwiseLoss> Loss for L {
     }
 }
 
-/// What one number adds to a loss whose classes may have weights.
-pub(crate) trait Term: Copy + Send {
-    /// The term and its slope; the weight is 1 where there are no weights.
-    fn at<T: Scalar>(self, y: T, target: T, weight: T) -> (T, T);
+fn evaluate_masked<L: PointwiseLoss, T: Scalar>(
+    loss: L,
+    y: Batch<'_, T>,
+    target: Target<'_, T>,
+    mask: Option<Mask<'_, T>>,
+    dy: Option<&mut [T]>,
+) -> Result<Total, TargetError> {
+    let check = |y: &[T], target: &[T]| loss.check(y, target);
+    let numbers = Numbers::new::<L>(y, target, loss.class_values(), mask, check)?;
+    numbers.reduce(loss, dy, terms(loss.reduced(), y, mask))
 }
 
-#[derive(Clone, Copy)]
-struct Unweighted<L>(L);
+/// What the terms of all numbers become, before they are summed.
+pub(crate) fn terms<T: Scalar>(reduction: Reduction, y: Batch<'_, T>, mask: Option<Mask<'_, T>>) -> Total {
+    let (numbers, examples) = (y.slice().len(), y.examples());
+    mask.map_or_else(|| reduction.of_terms(numbers, examples), |mask| mask.whole(reduction, numbers, examples))
+}
 
-impl<L: PointwiseLoss> Term for Unweighted<L> {
+/// What one number adds to a loss whose positive answers may have weights.
+pub(crate) trait Term: Copy + Send {
+    /// The term and its slope; the weight of a positive answer is 1 if there are no weights.
+    fn at<T: Scalar>(self, y: T, target: T, positive: T) -> (T, T);
+}
+
+impl<L: PointwiseLoss> Term for L {
     #[inline(always)]
-    fn at<T: Scalar>(self, y: T, target: T, _weight: T) -> (T, T) {
-        self.0.at(y, target)
+    fn at<T: Scalar>(self, y: T, target: T, _positive: T) -> (T, T) {
+        PointwiseLoss::at(&self, y, target)
     }
 }
 
@@ -124,10 +157,12 @@ impl<'a> AxisWeights<'a> {
         Self { first: self.first + first, ..self }
     }
 
-    fn fill<T: Scalar>(self, weights: &mut [T]) {
+    /// Multiplies the factors of as many numbers by the weights of their classes.
+    #[inline(always)]
+    fn multiply<T: Scalar>(self, factors: &mut [T]) {
         let (mut class, mut within) = (self.first / self.inner % self.weights.len(), self.first % self.inner);
-        for weight in weights {
-            *weight = T::of(self.weights[class]);
+        for factor in factors {
+            *factor *= T::of(self.weights[class]);
             within += 1;
             if within == self.inner {
                 (class, within) = ((class + 1) % self.weights.len(), 0);
@@ -136,58 +171,235 @@ impl<'a> AxisWeights<'a> {
     }
 }
 
-/// The sum of all terms, in a total of their weight and divisor; also overwrites `dy` with its gradient where it is given.
-pub(crate) fn reduce<L: Term, T: Scalar>(
-    loss: L,
-    weights: Option<AxisWeights<'_>>,
-    y: &[T],
-    target: &[T],
-    dy: Option<&mut [T]>,
-    whole: Total,
-) -> Total {
-    let terms = Terms { loss, weights, y, target, dy, scale: T::of(whole.scale()) };
-    whole.with_sum(total(terms))
+/// Predicted numbers, each with its target, and what their terms are multiplied by.
+pub(crate) struct Numbers<'a, T> {
+    y: Batch<'a, T>,
+    targets: Targets<'a, T>,
+}
+
+/// Targets that are more than one number for each prediction.
+#[derive(Clone, Copy)]
+struct Targets<'a, T> {
+    target: Target<'a, T>,
+    /// The targets that the classes 0 and 1 stand for.
+    class_values: [T; 2],
+    positive: Option<AxisWeights<'a>>,
+    classes: Option<AxisWeights<'a>>,
+    mask: Option<Mask<'a, T>>,
+}
+
+impl<'a, T: Scalar> Numbers<'a, T> {
+    /// Checks those predictions and targets that count.
+    pub(crate) fn new<L>(
+        y: Batch<'a, T>,
+        target: Target<'a, T>,
+        class_values: Option<[f64; 2]>,
+        mask: Option<Mask<'a, T>>,
+        check: impl Fn(&[T], &[T]) -> Result<(), TargetError>,
+    ) -> Result<Self, TargetError> {
+        if class_values.is_none() {
+            target::values::<L, T>(target, target::ONE_FOR_EACH)?;
+        }
+        let (numbers, width) = (y.slice(), y.shape().len());
+        TargetError::check_count(numbers.len(), target.len())?;
+        let check = |here: Range<usize>| match target {
+            Target::Values(target) => check(&numbers[here.clone()], &target[here]),
+            Target::Classes(classes) => {
+                TWO_CLASSES.check::<L, u32>(&classes[here.clone()], |class| class > 1)?;
+                check(&numbers[here], &[])
+            }
+        };
+        check_counted(numbers.len(), mask, check).map_err(|error| error.located(width))?;
+        let class_values = class_values.unwrap_or_default().map(T::of);
+        Ok(Self { y, targets: Targets { target, class_values, positive: None, classes: None, mask } })
+    }
+
+    /// Weighs the positive answers of each class.
+    pub(crate) fn positive_weights(mut self, weights: Option<AxisWeights<'a>>) -> Self {
+        self.targets.positive = weights;
+        self
+    }
+
+    /// Weighs the terms of each class.
+    pub(crate) fn class_weights(mut self, weights: Option<AxisWeights<'a>>) -> Self {
+        self.targets.classes = weights;
+        self
+    }
+
+    /// The sum of all terms, in a total of their weight and divisor; also overwrites `dy` with its gradient, if it is
+    /// given.
+    pub(crate) fn reduce(self, loss: impl Term, dy: Option<&mut [T]>, whole: Total) -> Result<Total, TargetError> {
+        let Self { y, targets } = self;
+        TargetError::check_gradient(y, dy.as_deref())?;
+        let (y, scale) = (y.slice(), T::of(whole.scale()));
+        let sum = match targets {
+            Targets { target: Target::Values(targets), positive: None, classes: None, mask: None, .. } => {
+                total(Terms { loss, y, targets, dy, scale })
+            }
+            targets => total(Terms { loss, y, targets, dy, scale }),
+        };
+        Ok(whole.with_sum(sum))
+    }
+}
+
+/// Checks all numbers, and if that fails only those that count: what a mask leaves out is not read.
+pub(crate) fn check_counted<T: Scalar>(
+    numbers: usize,
+    mask: Option<Mask<'_, T>>,
+    check: impl Fn(Range<usize>) -> Result<(), TargetError>,
+) -> Result<(), TargetError> {
+    match (check(0..numbers), mask) {
+        (Ok(()), _) => Ok(()),
+        (error, None) => error,
+        (Err(_), Some(mask)) => {
+            // Settings count even if no number does.
+            check(0..0)?;
+            mask.counted(numbers).try_for_each(|run| check(run.clone()).map_err(|error| error.from(run.start)))
+        }
+    }
+}
+
+/// Where a loop over numbers has their targets from, and what it multiplies their terms by.
+trait Source<T: Scalar>: Copy + Send {
+    /// Whether terms have factors.
+    const WEIGHTED: bool;
+
+    /// Fills `block` for as many numbers from `first` on.
+    fn fill(self, first: usize, count: usize, block: &mut Block<T>);
+
+    /// Their targets.
+    fn targets<'b>(&'b self, first: usize, count: usize, block: &'b Block<T>) -> &'b [T];
+
+    /// The targets before `middle`, and those from it on.
+    fn split_at(self, middle: usize) -> (Self, Self);
+}
+
+/// The terms of this many numbers wait on the stack for their sum.
+const BLOCK: usize = 128;
+
+struct Block<T> {
+    targets: [T; BLOCK],
+    positive: [T; BLOCK],
+    factors: [T; BLOCK],
+}
+
+/// One number for each, and no weights.
+impl<T: Scalar> Source<T> for &[T] {
+    const WEIGHTED: bool = false;
+
+    #[inline(always)]
+    fn fill(self, _first: usize, _count: usize, _block: &mut Block<T>) {}
+
+    #[inline(always)]
+    fn targets<'b>(&'b self, first: usize, count: usize, _block: &'b Block<T>) -> &'b [T] {
+        &self[first..first + count]
+    }
+
+    fn split_at(self, middle: usize) -> (Self, Self) {
+        <[T]>::split_at(self, middle)
+    }
+}
+
+impl<T: Scalar> Source<T> for Targets<'_, T> {
+    const WEIGHTED: bool = true;
+
+    #[inline(always)]
+    fn fill(self, first: usize, count: usize, block: &mut Block<T>) {
+        let Block { targets, positive, factors } = block;
+        let (positive, factors) = (&mut positive[..count], &mut factors[..count]);
+        let targets = match self.target {
+            Target::Values(values) => &values[first..first + count],
+            Target::Classes(classes) => {
+                let [no, yes] = self.class_values;
+                for (target, &class) in targets.iter_mut().zip(&classes[first..first + count]) {
+                    *target = if class == 0 { no } else { yes };
+                }
+                &targets[..count]
+            }
+        };
+        factors.fill(T::ONE);
+        if let Some(weights) = self.positive {
+            positive.fill(T::ONE);
+            weights.from(first).multiply(positive);
+            // A positive answer of weight 0 is not read.
+            for ((factor, &positive), &target) in factors.iter_mut().zip(&*positive).zip(targets) {
+                *factor = if (positive == T::ZERO) & (target == T::ONE) { T::ZERO } else { *factor };
+            }
+        }
+        if let Some(weights) = self.classes {
+            weights.from(first).multiply(factors);
+        }
+        if let Some(mask) = self.mask {
+            mask.from(first).multiply(factors);
+        }
+    }
+
+    #[inline(always)]
+    fn targets<'b>(&'b self, first: usize, count: usize, block: &'b Block<T>) -> &'b [T] {
+        match self.target {
+            Target::Values(values) => &values[first..first + count],
+            Target::Classes(_) => &block.targets[..count],
+        }
+    }
+
+    fn split_at(self, middle: usize) -> (Self, Self) {
+        let Self { class_values, positive, classes, mask, .. } = self;
+        let (target0, target1) = target::split_at(self.target, middle);
+        let rest = Self {
+            target: target1,
+            class_values,
+            positive: positive.map(|weights| weights.from(middle)),
+            classes: classes.map(|weights| weights.from(middle)),
+            mask: mask.map(|mask| mask.from(middle)),
+        };
+        (Self { target: target0, ..self }, rest)
+    }
 }
 
 /// PyTorch's 1e-12, which it keeps in single precision whatever it computes in.
 pub(crate) const TINY: f64 = 1e-12_f32 as f64;
 
-/// The terms of this many numbers wait on the stack for their sum.
-const BLOCK: usize = 128;
-
-struct Terms<'a, L, T> {
+struct Terms<'a, L, S, T> {
     loss: L,
-    weights: Option<AxisWeights<'a>>,
     y: &'a [T],
-    target: &'a [T],
+    targets: S,
     dy: Option<&'a mut [T]>,
     scale: T,
 }
 
-impl<L: Term, T: Scalar> Kernel for Terms<'_, L, T> {
+/// The term and its slope times the factor, if terms have factors.
+#[inline(always)]
+fn weigh<L: Term, S: Source<T>, T: Scalar>(loss: L, y: T, target: T, positive: T, factor: T) -> (T, T) {
+    if !S::WEIGHTED {
+        return loss.at(y, target, T::ONE);
+    }
+    let (term, slope) = loss.at(y, target, positive);
+    (part(factor, term), part(factor, slope))
+}
+
+impl<L: Term, S: Source<T>, T: Scalar> Kernel for Terms<'_, L, S, T> {
     type Output = f64;
 
     #[inline(always)]
     fn run(mut self) -> f64 {
-        let Self { loss, scale, .. } = self;
+        let Self { loss, targets, scale, .. } = self;
         let mut total = 0.0;
         let mut terms = [T::ZERO; BLOCK];
-        let mut weights = [T::ONE; BLOCK];
-        for (block, (y, target)) in self.y.chunks(BLOCK).zip(self.target.chunks(BLOCK)).enumerate() {
-            let first = block * BLOCK;
-            if let Some(axis) = self.weights {
-                axis.from(first).fill(&mut weights[..y.len()]);
-            }
-            let pairs = y.iter().zip(target).zip(&weights).zip(&mut terms);
+        let mut block = Block { targets: [T::ZERO; BLOCK], positive: [T::ONE; BLOCK], factors: [T::ONE; BLOCK] };
+        for (index, y) in self.y.chunks(BLOCK).enumerate() {
+            let first = index * BLOCK;
+            targets.fill(first, y.len(), &mut block);
+            let weights = block.positive.iter().zip(&block.factors);
+            let pairs = y.iter().zip(targets.targets(first, y.len(), &block)).zip(weights).zip(&mut terms);
             if let Some(dy) = &mut self.dy {
-                for ((((&y, &target), &weight), term), dy) in pairs.zip(&mut dy[first..first + y.len()]) {
+                for ((((&y, &target), (&positive, &factor)), term), dy) in pairs.zip(&mut dy[first..first + y.len()]) {
                     let slope;
-                    (*term, slope) = loss.at(y, target, weight);
+                    (*term, slope) = weigh::<L, S, T>(loss, y, target, positive, factor);
                     *dy = slope * scale;
                 }
             } else {
-                for (((&y, &target), &weight), term) in pairs {
-                    *term = loss.at(y, target, weight).0;
+                for (((&y, &target), (&positive, &factor)), term) in pairs {
+                    *term = weigh::<L, S, T>(loss, y, target, positive, factor).0;
                 }
             }
             total += lanes::map_sum(&terms[..y.len()], |term| term).to_f64();
@@ -196,7 +408,7 @@ impl<L: Term, T: Scalar> Kernel for Terms<'_, L, T> {
     }
 }
 
-impl<L: Term, T: Scalar> Rows for Terms<'_, L, T> {
+impl<L: Term, S: Source<T>, T: Scalar> Rows for Terms<'_, L, S, T> {
     fn rows(&self) -> usize {
         self.y.len()
     }
@@ -206,14 +418,13 @@ impl<L: Term, T: Scalar> Rows for Terms<'_, L, T> {
     }
 
     fn cut(self, middle: usize) -> (Self, Self) {
-        let Self { loss, weights, scale, .. } = self;
+        let Self { loss, scale, .. } = self;
         let (y0, y1) = self.y.split_at(middle);
-        let (target0, target1) = self.target.split_at(middle);
+        let (targets0, targets1) = self.targets.split_at(middle);
         let (dy0, dy1) = cut_optional(self.dy, middle);
-        let weights1 = weights.map(|axis| axis.from(middle));
         (
-            Self { loss, weights, y: y0, target: target0, dy: dy0, scale },
-            Self { loss, weights: weights1, y: y1, target: target1, dy: dy1, scale },
+            Self { loss, y: y0, targets: targets0, dy: dy0, scale },
+            Self { loss, y: y1, targets: targets1, dy: dy1, scale },
         )
     }
 }
@@ -228,13 +439,6 @@ pub(crate) fn sign<T: Scalar>(x: T) -> T {
     } else {
         x
     }
-}
-
-/// The first place of a number that is `bad`.
-pub(crate) fn find<T: Scalar>(x: &[T], bad: impl Fn(T) -> bool) -> Option<usize> {
-    // No branch within a block, so that it is vectorised.
-    let block = x.chunks(BLOCK).position(|block| block.iter().fold(false, |any, &x| any | bad(x)))?;
-    (block * BLOCK..x.len()).find(|&i| bad(x[i]))
 }
 
 /// ln(1 + eˣ), ln(1 + e⁻ˣ) and σ(x), from one exponential and without cancellation.

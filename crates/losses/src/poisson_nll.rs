@@ -2,8 +2,9 @@ use std::f64::consts::PI;
 
 use downhill_tensor::Scalar;
 
+use crate::domain::Domain;
 use crate::reduction::reduction_setting;
-use crate::{PointwiseLoss, Reduction, TargetError};
+use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 
 /// The negative log-likelihood of counts under a Poisson distribution whose log-rate is predicted:
 /// $`\ell = e^y - t\,y`$.
@@ -15,7 +16,8 @@ use crate::{PointwiseLoss, Reduction, TargetError};
 /// Predictions of any shape, and one target for each number.
 ///
 /// # Errors
-/// Where ε is not finite and positive, or there are more or fewer targets than predictions.
+/// Returns an error if ε is not finite and positive, a target is negative or not finite, a rate is negative,
+/// or there are more or fewer targets than predictions.
 ///
 /// # Source
 /// As PyTorch's `PoissonNLLLoss`. Keras's `Poisson` is [`rates`](PoissonNll::rates) with ε = 1e-7.
@@ -96,8 +98,25 @@ impl PointwiseLoss for PoissonNll {
         self.reduction
     }
 
-    fn check<T: Scalar>(&self, _y: &[T], _target: &[T]) -> Result<(), TargetError> {
-        TargetError::check_setting::<Self>("epsilon", self.epsilon, self.epsilon > 0.0, "finite and greater than 0")
+    fn outputs(&self) -> Option<Outputs> {
+        // A log-rate is no number in the targets' own units.
+        self.rates.then_some(Outputs::Numbers)
+    }
+
+    fn check<T: Scalar>(&self, y: &[T], target: &[T]) -> Result<(), TargetError> {
+        const COUNTS: Domain = Domain {
+            what: "target",
+            takes: "counts, which are finite and at least 0",
+            advice: "use MeanSquaredError for numbers that are no counts",
+        };
+        const RATES: Domain = Domain {
+            what: "prediction",
+            takes: "rates of at least 0",
+            advice: "put Softplus before this loss, or leave out `rates` to predict their logarithms",
+        };
+        TargetError::check_setting::<Self>("epsilon", self.epsilon, self.epsilon > 0.0, "finite and greater than 0")?;
+        COUNTS.check::<Self, T>(target, |t| !((t >= T::ZERO) & t.is_finite()))?;
+        if self.rates { RATES.check::<Self, T>(y, |y| y < T::ZERO) } else { Ok(()) }
     }
 }
 
@@ -132,5 +151,25 @@ mod tests {
             error(&PoissonNll::new().epsilon(0.0), (1, [1].into()), &[0.0], Target::Values(&[0.0])),
             "PoissonNll: epsilon is 0, but must be finite and greater than 0"
         );
+    }
+
+    #[test]
+    fn what_is_no_rate_and_what_is_no_count_is_an_error() {
+        let at = |loss: PoissonNll, y, t| error(&loss, (1, [1].into()), &[y], Target::Values(&[t]));
+        assert_eq!(
+            at(PoissonNll::new().rates(), -0.5, 1.0),
+            "PoissonNll takes rates of at least 0, but prediction 0 of example 0 is -0.5; \
+             put Softplus before this loss, or leave out `rates` to predict their logarithms"
+        );
+        for t in [-1.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(
+                at(PoissonNll::new(), -0.5, t),
+                format!(
+                    "PoissonNll takes counts, which are finite and at least 0, but target 0 of example 0 is {t}; \
+                     use MeanSquaredError for numbers that are no counts"
+                )
+            );
+        }
+        assert!(term(&PoissonNll::new().rates(), f64::NAN, 1.0).is_nan());
     }
 }

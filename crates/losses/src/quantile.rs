@@ -1,7 +1,8 @@
 use downhill_tensor::Scalar;
 
+use crate::domain::check_finite;
 use crate::reduction::reduction_setting;
-use crate::{PointwiseLoss, Reduction, TargetError};
+use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 
 /// The pinball loss, whose minimiser is the $`q`$-quantile of the targets:
 /// $`\ell = q\,(t - y)`$ where $`y < t`$, $`(1 - q)(y - t)`$ where $`y > t`$.
@@ -13,7 +14,8 @@ use crate::{PointwiseLoss, Reduction, TargetError};
 /// Predictions of any shape, and one target for each number.
 ///
 /// # Errors
-/// Where q does not lie between 0 and 1, or there are more or fewer targets than predictions.
+/// Returns an error if q does not lie between 0 and 1, there are more or fewer targets than predictions,
+/// or a target is not finite.
 ///
 /// # Source
 /// Koenker and Bassett, "Regression quantiles" (1978); as scikit-learn's `mean_pinball_loss`.
@@ -64,9 +66,14 @@ impl PointwiseLoss for Quantile {
         self.reduction
     }
 
-    fn check<T: Scalar>(&self, _y: &[T], _target: &[T]) -> Result<(), TargetError> {
+    fn outputs(&self) -> Option<Outputs> {
+        Some(Outputs::Numbers)
+    }
+
+    fn check<T: Scalar>(&self, _y: &[T], target: &[T]) -> Result<(), TargetError> {
         let fits = self.q > 0.0 && self.q < 1.0;
-        TargetError::check_setting::<Self>("the quantile", self.q, fits, "between 0 and 1")
+        TargetError::check_setting::<Self>("the quantile", self.q, fits, "between 0 and 1")?;
+        check_finite::<Self, T>(target)
     }
 }
 

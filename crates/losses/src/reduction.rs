@@ -11,19 +11,25 @@ pub enum Reduction {
     Mean,
     /// Their sum; 0 where there are none.
     Sum,
-    /// Their sum divided by the number of examples, however many terms an example has.
+    /// Their sum divided by the number of examples, however many terms an example has: 0 if there are examples of which
+    /// no term counts, and not a number if there are no examples.
     /// PyTorch offers it as `batchmean`, for the Kullback-Leibler divergence alone.
     BatchMean,
 }
 
 impl Reduction {
     /// What terms of this summed weight become, before they are summed.
-    pub(crate) fn of(self, weight: f64, examples: usize) -> Total {
+    pub(crate) fn of(self, weight: f64, examples: f64) -> Total {
         match self {
             Self::Mean => Total::mean(0.0, weight),
             Self::Sum => Total::sum(0.0, weight),
-            Self::BatchMean => Total::mean(0.0, weight).divided_by(examples as f64),
+            Self::BatchMean => Total::mean(0.0, weight).divided_by(examples),
         }
+    }
+
+    /// The same for terms that have as large a share each, of which the examples may have none.
+    pub(crate) fn of_terms(self, terms: usize, examples: usize) -> Total {
+        self.of(terms as f64, examples as f64)
     }
 }
 

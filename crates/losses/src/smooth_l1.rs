@@ -1,8 +1,9 @@
 use downhill_tensor::Scalar;
 
+use crate::domain::check_finite;
 use crate::pointwise::sign;
 use crate::reduction::reduction_setting;
-use crate::{PointwiseLoss, Reduction, TargetError};
+use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 
 /// Absolute where the difference $`d = y - t`$ is large, squared where it is small:
 /// $`\ell = \tfrac{1}{2\beta} d^2`$ for $`|d| < \beta`$, else $`|d| - \tfrac12\beta`$.
@@ -13,7 +14,8 @@ use crate::{PointwiseLoss, Reduction, TargetError};
 /// Predictions of any shape, and one target for each number.
 ///
 /// # Errors
-/// Where β is negative or not finite, or there are more or fewer targets than predictions.
+/// Returns an error if β is negative or not finite, there are more or fewer targets than predictions,
+/// or a target is not finite.
 ///
 /// # Source
 /// Girshick, "Fast R-CNN" (2015), with β = 1; as PyTorch's `SmoothL1Loss`.
@@ -67,8 +69,13 @@ impl PointwiseLoss for SmoothL1 {
         self.reduction
     }
 
-    fn check<T: Scalar>(&self, _y: &[T], _target: &[T]) -> Result<(), TargetError> {
-        TargetError::check_setting::<Self>("beta", self.beta, self.beta >= 0.0, "finite and at least 0")
+    fn outputs(&self) -> Option<Outputs> {
+        Some(Outputs::Numbers)
+    }
+
+    fn check<T: Scalar>(&self, _y: &[T], target: &[T]) -> Result<(), TargetError> {
+        TargetError::check_setting::<Self>("beta", self.beta, self.beta >= 0.0, "finite and at least 0")?;
+        check_finite::<Self, T>(target)
     }
 }
 

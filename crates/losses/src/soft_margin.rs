@@ -1,8 +1,9 @@
 use downhill_tensor::Scalar;
 
+use crate::domain::{SIGNS_OF_CLASSES, check_signs};
 use crate::pointwise::logistic;
 use crate::reduction::reduction_setting;
-use crate::{PointwiseLoss, Reduction};
+use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 
 /// The logistic loss of two classes, −1 and 1: $`\ell = \ln(1 + e^{-t y})`$.
 ///
@@ -10,13 +11,14 @@ use crate::{PointwiseLoss, Reduction};
 /// With targets 0 and 1 it is [`BinaryCrossEntropyWithLogits`](crate::BinaryCrossEntropyWithLogits).
 ///
 /// # Shapes
-/// Predictions of any shape, and one target, −1 or 1, for each number.
+/// Predictions of any shape, and one target for each number: −1 or 1, or the class 0, which means −1, or 1.
 ///
 /// # Errors
-/// Where there are more or fewer targets than predictions.
+/// Returns an error if there are more or fewer targets than predictions, a target is neither −1 nor 1,
+/// or a class is neither 0 nor 1.
 ///
 /// # Source
-/// As PyTorch's `SoftMarginLoss`.
+/// As PyTorch's `SoftMarginLoss`, which takes any targets.
 ///
 /// ```
 /// use downhill_losses::{Loss, SoftMargin, Target};
@@ -53,6 +55,18 @@ impl PointwiseLoss for SoftMargin {
 
     fn reduced(&self) -> Reduction {
         self.reduction
+    }
+
+    fn outputs(&self) -> Option<Outputs> {
+        Some(Outputs::Scores)
+    }
+
+    fn class_values(&self) -> Option<[f64; 2]> {
+        Some([-1.0, 1.0])
+    }
+
+    fn check<T: Scalar>(&self, _y: &[T], target: &[T]) -> Result<(), TargetError> {
+        check_signs::<Self, T>(target, SIGNS_OF_CLASSES)
     }
 }
 

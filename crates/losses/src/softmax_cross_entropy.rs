@@ -1,11 +1,14 @@
 use downhill_tensor::reduce::lanes;
 use downhill_tensor::{Batch, Kernel, Scalar};
 
-use crate::classes::{Layout, class_settings, counted_weight, part, weight};
+use crate::classes::{Layout, class_settings, part, weight};
+use crate::domain::Domain;
+use crate::pointwise::check_counted;
 use crate::reduction::reduction_setting;
 use crate::softmax::{GROUP, Group, Groups, Softmax, zip_sum};
 use crate::sums::{Rows, cut_optional, total};
-use crate::{ClassAxis, Loss, Reduction, Target, TargetError, Total, target};
+use crate::weights::PositionWeights;
+use crate::{ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetError, Total, target};
 
 /// The cross-entropy between target classes and the softmax of predicted logits.
 ///
@@ -25,16 +28,19 @@ use crate::{ClassAxis, Loss, Reduction, Target, TargetError, Total, target};
 /// Predictions (batch, classes) with one class, or one probability for each class, for each example.
 /// Predictions (batch, classes, positions...) with one class for each position, or as many probabilities as
 /// predictions in the same order; with [`ClassAxis::Last`] predictions are (batch, positions..., classes).
+/// A mask has one weight for each example or for each position.
 ///
 /// # Errors
-/// Where a class does not exist, targets are too many or too few, there is not one weight for each class,
-/// a weight is negative or not finite, or the smoothing lies outside 0 to 1.
+/// Returns an error if a class does not exist, a probability is negative or not finite, targets are too many or too few,
+/// there is not one weight for each class, a weight is negative or not finite, or the smoothing lies outside 0 to 1.
 ///
 /// # Edge cases
 /// Large logits are exact: the largest is subtracted first. A logit of −∞ is a class that can't be;
 /// where its target is 0 it adds nothing, also with probabilities as targets (PyTorch gives NaN there).
 /// A logit of +∞ gives NaN. The mean of no positions, or of ignored ones alone, is NaN with a gradient of 0.
-/// An ignored index has no meaning for probabilities, and no effect. Probabilities are not checked to sum to 1.
+/// A position whose class weighs 0 is not read and adds nothing, not even its smoothing, which PyTorch adds to a sum
+/// that is not divided by it. An ignored index has no meaning for probabilities, and no effect.
+/// Probabilities are not checked to sum to 1, as in PyTorch.
 ///
 /// # Source
 /// As PyTorch's `CrossEntropyLoss`. Keras's `CategoricalCrossentropy` wants probabilities unless told otherwise;
@@ -84,6 +90,92 @@ impl SoftmaxCrossEntropy {
     reduction_setting!();
 }
 
+impl SoftmaxCrossEntropy {
+    fn evaluate_masked<T: Scalar>(
+        &self,
+        y: Batch<'_, T>,
+        target: Target<'_, T>,
+        layout: Layout,
+        mask: Option<PositionWeights<'_, T>>,
+        dy: Option<&mut [T]>,
+    ) -> Result<Total, TargetError> {
+        let classes = self.class_weights.as_deref();
+        layout.check_weights::<Self>(classes)?;
+        TargetError::check_gradient(y, dy.as_deref())?;
+        let smoothing = self.label_smoothing;
+        let fits = (0.0..=1.0).contains(&smoothing);
+        TargetError::check_setting::<Self>("the label smoothing", smoothing, fits, "from 0 to 1")?;
+        let whole = match target {
+            Target::Classes(target) => self.check_classes(target, layout, mask)?,
+            Target::Values(probabilities) => self.check_probabilities(y, probabilities, layout, mask)?,
+        };
+        let rule = Rule {
+            hit: T::of(1.0 - smoothing),
+            base: T::of(smoothing / layout.classes as f64),
+            weights: Equal,
+            all: T::of(classes.map_or(layout.classes as f64, |weights| weights.iter().sum())),
+            ignored: self.ignored_index,
+            scale: T::of(whole.scale()),
+        };
+        let y = y.slice();
+        let sum = if classes.is_none() && mask.is_none() {
+            total(Positions { layout, rule, y, target, dy })
+        } else {
+            total(Positions { layout, rule: rule.with(Given { classes, positions: mask }), y, target, dy })
+        };
+        Ok(whole.with_sum(sum))
+    }
+
+    fn check_classes<T: Scalar>(
+        &self,
+        target: &[u32],
+        layout: Layout,
+        mask: Option<PositionWeights<'_, T>>,
+    ) -> Result<Total, TargetError> {
+        let ignored = self.ignored_index;
+        let counts =
+            |position: usize| Some(target[position]) != ignored && mask.is_none_or(|mask| mask.at(position) != T::ZERO);
+        layout.check_classes(target, counts)?;
+        let weight = match (self.class_weights.as_deref(), mask) {
+            (None, None) => target.iter().filter(|&&class| Some(class) != ignored).count() as f64,
+            (classes, positions) => {
+                let given = Given { classes, positions };
+                let counted = (0..target.len()).filter(|&position| counts(position));
+                counted.map(|at| (given.of_position(at) * given.of_class(target[at] as usize)).to_f64()).sum()
+            }
+        };
+        Ok(layout.whole(self.reduction, weight, mask))
+    }
+
+    fn check_probabilities<T: Scalar>(
+        &self,
+        y: Batch<'_, T>,
+        target: &[T],
+        layout: Layout,
+        mask: Option<PositionWeights<'_, T>>,
+    ) -> Result<Total, TargetError> {
+        TargetError::check_count(y.slice().len(), target.len())?;
+        let numbers = mask.map(|mask| mask.of_numbers(layout));
+        check_counted(target.len(), numbers, |here| {
+            PROBABILITIES.check::<Self, T>(&target[here], |t| !((t >= T::ZERO) & t.is_finite()))
+        })
+        .map_err(|error| error.located(y.shape().len()))?;
+        let positions = layout.positions();
+        let whole = match numbers {
+            None => self.reduction.of_terms(positions, y.examples()),
+            Some(numbers) => numbers.whole(self.reduction, positions, y.examples()),
+        };
+        let counts = self.class_weights.as_ref().is_none_or(|weights| weights.iter().any(|&weight| weight > 0.0));
+        Ok(if counts { whole } else { whole.with_weight(0.0) })
+    }
+}
+
+const PROBABILITIES: Domain = Domain {
+    what: "target",
+    takes: "probabilities, which are finite and at least 0",
+    advice: "give classes as classes, or write the probability of each",
+};
+
 impl Loss for SoftmaxCrossEntropy {
     fn evaluate<T: Scalar>(
         &self,
@@ -92,41 +184,91 @@ impl Loss for SoftmaxCrossEntropy {
         dy: Option<&mut [T]>,
     ) -> Result<Total, TargetError> {
         let layout = Layout::new::<Self, T>(y, self.class_axis)?;
-        let weights = self.class_weights.as_deref();
-        layout.check_weights::<Self>(weights)?;
-        TargetError::check_gradient(y, dy.as_deref())?;
-        let smoothing = self.label_smoothing;
-        let fits = (0.0..=1.0).contains(&smoothing);
-        TargetError::check_setting::<Self>("the label smoothing", smoothing, fits, "from 0 to 1")?;
-        let terms = match target {
-            Target::Classes(classes) => {
-                layout.check_classes(classes, self.ignored_index)?;
-                counted_weight(classes, weights, self.ignored_index)
-            }
-            Target::Values(probabilities) => {
-                TargetError::check_count(y.slice().len(), probabilities.len())?;
-                layout.positions() as f64
-            }
-        };
-        let whole = self.reduction.of(terms, y.examples());
-        let rule = Rule {
-            hit: T::of(1.0 - smoothing),
-            base: T::of(smoothing / layout.classes as f64),
-            weights,
-            all: T::of(weights.map_or(layout.classes as f64, |weights| weights.iter().sum())),
-            ignored: self.ignored_index,
-            scale: T::of(whole.scale()),
-        };
-        Ok(whole.with_sum(total(Positions { layout, rule, y: y.slice(), target, dy })))
+        self.evaluate_masked(y, target, layout, None, dy)
+    }
+
+    fn evaluate_weighted<T: Scalar>(
+        &self,
+        y: Batch<'_, T>,
+        target: Target<'_, T>,
+        weights: &[T],
+        dy: Option<&mut [T]>,
+    ) -> Result<Total, TargetError> {
+        let layout = Layout::new::<Self, T>(y, self.class_axis)?;
+        let mask = PositionWeights::new::<Self>(weights, y, layout)?;
+        self.evaluate_masked(y, target, layout, Some(mask), dy)
+    }
+
+    fn meaning(&self) -> Meaning {
+        Meaning::of(Outputs::ClassLogits).class_axis(self.class_axis).ignored_index(self.ignored_index)
+    }
+}
+
+/// What classes and positions weigh.
+trait Weights<T: Scalar>: Copy + Send {
+    /// Whether any weight may differ from 1.
+    const SOME: bool;
+
+    fn of_class(self, class: usize) -> T;
+
+    fn of_position(self, position: usize) -> T;
+
+    /// Those of the positions from `first` on.
+    fn from(self, first: usize) -> Self;
+}
+
+/// All weigh 1.
+#[derive(Clone, Copy)]
+struct Equal;
+
+#[derive(Clone, Copy)]
+struct Given<'a, T> {
+    classes: Option<&'a [f64]>,
+    positions: Option<PositionWeights<'a, T>>,
+}
+
+impl<T: Scalar> Weights<T> for Equal {
+    const SOME: bool = false;
+
+    #[inline(always)]
+    fn of_class(self, _class: usize) -> T {
+        T::ONE
+    }
+
+    #[inline(always)]
+    fn of_position(self, _position: usize) -> T {
+        T::ONE
+    }
+
+    fn from(self, _first: usize) -> Self {
+        self
+    }
+}
+
+impl<T: Scalar> Weights<T> for Given<'_, T> {
+    const SOME: bool = true;
+
+    #[inline(always)]
+    fn of_class(self, class: usize) -> T {
+        weight(self.classes, class)
+    }
+
+    #[inline(always)]
+    fn of_position(self, position: usize) -> T {
+        self.positions.map_or(T::ONE, |weights| weights.at(position))
+    }
+
+    fn from(self, first: usize) -> Self {
+        Self { positions: self.positions.map(|weights| weights.from(first)), ..self }
     }
 }
 
 /// How one position is judged: its target distribution is q_c = w_c (hit t_c + base).
 #[derive(Clone, Copy)]
-struct Rule<'a, T> {
+struct Rule<T, W> {
     hit: T,
     base: T,
-    weights: Option<&'a [f64]>,
+    weights: W,
     /// The weights of all classes together.
     all: T,
     ignored: Option<u32>,
@@ -134,22 +276,23 @@ struct Rule<'a, T> {
     scale: T,
 }
 
-impl<T: Scalar> Rule<'_, T> {
-    #[inline(always)]
-    fn weight(&self, class: usize) -> T {
-        weight(self.weights, class)
+impl<T: Scalar, W> Rule<T, W> {
+    /// The same rule with other weights.
+    fn with<V>(self, weights: V) -> Rule<T, V> {
+        let Self { hit, base, all, ignored, scale, .. } = self;
+        Rule { hit, base, weights, all, ignored, scale }
     }
 }
 
-struct Positions<'a, T> {
+struct Positions<'a, T, W> {
     layout: Layout,
-    rule: Rule<'a, T>,
+    rule: Rule<T, W>,
     y: &'a [T],
     target: Target<'a, T>,
     dy: Option<&'a mut [T]>,
 }
 
-impl<T: Scalar> Rows for Positions<'_, T> {
+impl<T: Scalar, W: Weights<T>> Rows for Positions<'_, T, W> {
     fn rows(&self) -> usize {
         self.layout.outer
     }
@@ -168,14 +311,15 @@ impl<T: Scalar> Rows for Positions<'_, T> {
         };
         let (target0, target1) = target::split_at(self.target, middle * per_row);
         let (layout0, layout1) = layout.cut(middle);
+        let rule1 = rule.with(rule.weights.from(middle * layout.inner));
         (
             Self { layout: layout0, rule, y: y0, target: target0, dy: dy0 },
-            Self { layout: layout1, rule, y: y1, target: target1, dy: dy1 },
+            Self { layout: layout1, rule: rule1, y: y1, target: target1, dy: dy1 },
         )
     }
 }
 
-impl<T: Scalar> Kernel for Positions<'_, T> {
+impl<T: Scalar, W: Weights<T>> Kernel for Positions<'_, T, W> {
     type Output = f64;
 
     #[inline(always)]
@@ -197,46 +341,64 @@ impl<T: Scalar> Kernel for Positions<'_, T> {
     }
 }
 
-impl<T: Scalar> Rule<'_, T> {
+impl<T: Scalar, W: Weights<T>> Rule<T, W> {
     #[inline(always)]
     fn judge_classes(&self, group: Group, softmax: &Softmax<T>, y: &[T], classes: &[u32], dy: Option<&mut [T]>) -> f64 {
-        // The weight and the logit of each position's class.
+        let weights = self.weights;
+        // The weight and the logit of each position's class, and the position's own weight if there are any.
         let mut hits = [T::ZERO; GROUP];
         let mut logits = [T::ZERO; GROUP];
+        let mut shares = [T::ZERO; GROUP];
         for (p, &class) in classes.iter().enumerate() {
-            if Some(class) != self.ignored {
-                hits[p] = self.hit * self.weight(class as usize);
-                logits[p] = y[group.place(p, class as usize)];
+            if Some(class) == self.ignored {
+                continue;
             }
+            if W::SOME {
+                // A position of weight 0 is not read, and its class need not exist.
+                let share = weights.of_position(group.position + p);
+                let class_weight = if share == T::ZERO { T::ZERO } else { weights.of_class(class as usize) };
+                if class_weight == T::ZERO {
+                    continue;
+                }
+                shares[p] = share;
+                hits[p] = self.hit * class_weight * share;
+            } else {
+                hits[p] = self.hit;
+            }
+            logits[p] = y[group.place(p, class as usize)];
         }
+        let counts = |p: usize, class: u32| if W::SOME { shares[p] != T::ZERO } else { Some(class) != self.ignored };
+        let base = |p: usize| if W::SOME { self.base * shares[p] } else { self.base };
         let mut terms = [T::ZERO; GROUP];
         let mut factors = [T::ZERO; GROUP];
         for p in 0..group.count.min(GROUP) {
             terms[p] = part(hits[p], softmax.surprise(p, logits[p]));
-            factors[p] = (hits[p] + self.base * self.all) * self.scale / softmax.sum[p];
+            factors[p] = (hits[p] + base(p) * self.all) * self.scale / softmax.sum[p];
         }
         let mut total = lanes::map_sum(&terms[..group.count], |term| term).to_f64();
         let smoothed = self.base != T::ZERO;
         if smoothed {
             group.each(|p, c, place| {
-                if Some(classes[p]) != self.ignored {
-                    total += part(self.base * self.weight(c), softmax.surprise(p, y[place])).to_f64();
+                if counts(p, classes[p]) {
+                    total += part(base(p) * weights.of_class(c), softmax.surprise(p, y[place])).to_f64();
                 }
             });
         }
         let Some(dy) = dy else { return total };
         if smoothed {
-            group.each(|p, c, place| dy[place] = dy[place] * factors[p] - self.base * self.scale * self.weight(c));
+            group.each(|p, c, place| {
+                dy[place] = dy[place] * factors[p] - base(p) * self.scale * weights.of_class(c);
+            });
         } else {
             group.scale(dy, &factors);
         }
         for (p, &class) in classes.iter().enumerate() {
-            if Some(class) == self.ignored {
+            if counts(p, class) {
+                dy[group.place(p, class as usize)] -= hits[p] * self.scale;
+            } else {
                 for c in 0..group.classes {
                     dy[group.place(p, c)] = T::ZERO;
                 }
-            } else {
-                dy[group.place(p, class as usize)] -= hits[p] * self.scale;
             }
         }
         total
@@ -251,12 +413,23 @@ impl<T: Scalar> Rule<'_, T> {
         target: &[T],
         dy: Option<&mut [T]>,
     ) -> f64 {
+        let weights = self.weights;
         let mut all = [T::ZERO; GROUP];
         let mut factors = [T::ZERO; GROUP];
+        let mut shares = [T::ZERO; GROUP];
         let mut total = 0.0;
         // Rows without weights are what most have, and may be vectorised along the classes.
-        let plain = group.rows().filter(|_| self.weights.is_none());
+        let plain = group.rows().filter(|_| !W::SOME);
         let q = |target| self.hit * target + self.base;
+        if W::SOME {
+            for (p, share) in shares[..group.count].iter_mut().enumerate() {
+                *share = weights.of_position(group.position + p);
+            }
+        }
+        // Of a position of weight 0 not even the target is read.
+        let q_of = |p: usize, c: usize, target: T, shares: &[T; GROUP]| {
+            if W::SOME { part(shares[p], weights.of_class(c) * q(target)) } else { q(target) }
+        };
         if let Some(rows) = plain.clone() {
             for (p, row) in rows.enumerate() {
                 all[p] = zip_sum(&target[row.clone()], &y[row.clone()], |target, _| q(target));
@@ -265,7 +438,7 @@ impl<T: Scalar> Rule<'_, T> {
             }
         } else {
             group.each(|p, c, place| {
-                let q = self.weight(c) * q(target[place]);
+                let q = q_of(p, c, target[place], &shares);
                 all[p] += q;
                 total += part(q, softmax.surprise(p, y[place])).to_f64();
             });
@@ -282,7 +455,9 @@ impl<T: Scalar> Rule<'_, T> {
             }
         } else {
             group.each(|p, c, place| {
-                dy[place] = dy[place] * factors[p] - self.weight(c) * q(target[place]) * self.scale
+                let counts = !W::SOME || all[p] != T::ZERO;
+                let slope = dy[place] * factors[p] - q_of(p, c, target[place], &shares) * self.scale;
+                dy[place] = if counts { slope } else { T::ZERO };
             });
         }
         total

@@ -6,7 +6,7 @@ use crate::examples::{ExampleLoss, by_example};
 use crate::pointwise::power;
 use crate::reduction::reduction_setting;
 use crate::softmax::exponentials;
-use crate::{Loss, Reduction, Target, TargetError, Total};
+use crate::{Loss, Meaning, Outputs, Reduction, Target, TargetError, Total};
 
 /// The softmax cross-entropy with the terms of easy examples turned down.
 ///
@@ -18,13 +18,13 @@ use crate::{Loss, Reduction, Target, TargetError, Total};
 /// ```
 /// where the class weights α are 1 by default. With γ = 0 it is
 /// [`SoftmaxCrossEntropy`](crate::SoftmaxCrossEntropy), except that the mean divides by the number of examples
-/// and not by their weight.
+/// and not by their weight. An example whose class weighs 0 is not read.
 ///
 /// # Shapes
 /// Predictions (batch, classes), and one class for each example.
 ///
 /// # Errors
-/// Where γ is negative, a class does not exist, targets are too many or too few,
+/// Returns an error if γ is negative, a class does not exist, targets are too many or too few,
 /// there is not one weight for each class, or a weight is negative or not finite.
 ///
 /// # Source
@@ -81,9 +81,13 @@ impl Loss for SoftmaxFocal {
         dy: Option<&mut [T]>,
     ) -> Result<Total, TargetError> {
         check_gamma::<Self>(self.gamma)?;
-        check_one_class::<Self, T>(y, target, self.class_weights.as_deref())?;
-        let whole = self.reduction.of(y.examples() as f64, y.examples());
+        let weight = check_one_class::<Self, T>(y, target, self.class_weights.as_deref())?;
+        let whole = self.reduction.of_terms(y.examples(), y.examples()).with_weight(weight);
         by_example(self, y, (target, 1), dy, whole)
+    }
+
+    fn meaning(&self) -> Meaning {
+        Meaning::of(Outputs::ClassLogits)
     }
 }
 
@@ -100,6 +104,12 @@ impl ExampleLoss for SoftmaxFocal {
         let Target::Classes(&[class]) = target else { return T::NAN };
         let (class, gamma) = (class as usize, T::of(self.gamma));
         let alpha = weight::<T>(self.class_weights.as_deref(), class);
+        if alpha == T::ZERO {
+            if let Some(dy) = dy {
+                dy.fill(T::ZERO);
+            }
+            return T::ZERO;
+        }
         let (largest, sum) = exponentials(y, dy.as_deref_mut());
         let log_p = y[class] - largest - sum.ln();
         // 1 - p, without cancellation near p = 1

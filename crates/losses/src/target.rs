@@ -19,10 +19,12 @@ pub(crate) fn values<'a, L, T>(target: Target<'a, T>, expected: &'static str) ->
     }
 }
 
+/// What most losses compare with.
+pub(crate) const ONE_FOR_EACH: &str = "one number for each predicted number, but was given the indices of classes";
+
 /// The numbers of the target, if there is one for each predicted number.
 pub(crate) fn one_for_each<'a, L, T>(y: Batch<'_, T>, target: Target<'a, T>) -> Result<&'a [T], TargetError> {
-    let expected = "one number for each predicted number, but was given the indices of classes";
-    let values = values::<L, T>(target, expected)?;
+    let values = values::<L, T>(target, ONE_FOR_EACH)?;
     TargetError::check_count(y.slice().len(), values.len())?;
     Ok(values)
 }
@@ -108,7 +110,31 @@ pub enum TargetError {
         /// The shape of one prediction.
         got: Shape,
     },
-    /// A setting of the loss does not fit the predictions, or a target lies outside its range.
+    /// A target or a prediction is not among those that the loss takes.
+    Domain {
+        /// The loss.
+        loss: &'static str,
+        /// What it takes, as `targets from 0 to 1`.
+        takes: &'static str,
+        /// What lies outside: `target` or `prediction`.
+        what: &'static str,
+        /// The example it belongs to.
+        example: usize,
+        /// Its place among the targets or predictions of the example, counted from 0.
+        place: usize,
+        /// The target or the prediction.
+        got: String,
+        /// What to do about it.
+        advice: &'static str,
+    },
+    /// Something is wrong with one part of a [`MultiTask`](crate::MultiTask).
+    Part {
+        /// The part, counted from 0.
+        part: usize,
+        /// What is wrong with it.
+        error: Box<TargetError>,
+    },
+    /// A setting of the loss does not fit the predictions, or a weight lies outside its range.
     Setting {
         /// The loss.
         loss: &'static str,
@@ -121,6 +147,34 @@ impl TargetError {
     /// A setting of `L`, or a number given to it, outside its range.
     pub(crate) fn setting<L: ?Sized>(reason: impl Into<String>) -> Self {
         Self::Setting { loss: name::<L>(), reason: reason.into() }
+    }
+
+    /// The same error, whose place was counted over examples of `each` numbers and not within its own.
+    pub(crate) fn located(mut self, each: usize) -> Self {
+        if let Self::Domain { example, place, .. } = &mut self {
+            (*example, *place) = (*place / each.max(1), *place % each.max(1));
+        }
+        self
+    }
+
+    /// The same error, whose place was counted from `first` on.
+    pub(crate) fn from(mut self, first: usize) -> Self {
+        if let Self::Domain { place, .. } = &mut self {
+            *place += first;
+        }
+        self
+    }
+
+    /// The same error of a loss that saw this example alone.
+    pub(crate) fn of_example(mut self, alone: usize) -> Self {
+        let mut error = &mut self;
+        while let Self::Part { error: inner, .. } = error {
+            error = inner;
+        }
+        if let Self::Class { example, .. } | Self::Domain { example, .. } = error {
+            *example = alone;
+        }
+        self
     }
 
     /// Checks that the setting `what` is finite and `fits`; if not, it must be `range`.
@@ -162,6 +216,10 @@ impl fmt::Display for TargetError {
             Self::Prediction { loss, expected, got } => {
                 write!(f, "{loss} takes {expected}, but the predictions have the shape {got}")
             }
+            Self::Domain { loss, takes, what, example, place, got, advice } => {
+                write!(f, "{loss} takes {takes}, but {what} {place} of example {example} is {got}; {advice}")
+            }
+            Self::Part { part, error } => write!(f, "part {part} of the loss: {error}"),
             Self::Setting { loss, reason } => write!(f, "{loss}: {reason}"),
         }
     }

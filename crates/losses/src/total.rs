@@ -1,9 +1,12 @@
+use std::fmt;
 use std::ops::AddAssign;
 
 /// A loss over some examples: the sum of its terms, and what that sum is divided by.
 ///
 /// Totals add up: the total of a data set is the sum of the totals of its batches, however it is cut into them, also
-/// where classes have weights or targets are ignored. Averages of averages do not.
+/// if classes have weights or targets are ignored. Averages of averages do not.
+///
+/// A loss of several parts, as [`MultiTask`](crate::MultiTask), has a sum and a divisor for each.
 ///
 /// ```
 /// use downhill_losses::Total;
@@ -12,8 +15,15 @@ use std::ops::AddAssign;
 /// total += Total::mean(8.0, 1.0);
 /// assert_eq!(total.value(), 3.5);
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Default, PartialEq)]
 pub struct Total {
+    parts: [Quotient; Self::MOST_PARTS],
+    /// How many of them there are: none before anything was added.
+    count: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Quotient {
     sum: f64,
     /// `None` for a sum that is not divided.
     divisor: Option<f64>,
@@ -21,61 +31,100 @@ pub struct Total {
     weight: f64,
 }
 
+impl Quotient {
+    fn value(self) -> f64 {
+        self.divisor.map_or(self.sum, |divisor| self.sum / divisor)
+    }
+}
+
 impl Total {
+    /// The most parts that a loss may have.
+    pub const MOST_PARTS: usize = 8;
+
+    fn of(part: Quotient) -> Self {
+        let mut total = Self { count: 1, ..Self::default() };
+        total.parts[0] = part;
+        total
+    }
+
+    fn each(mut self, change: impl Fn(&mut Quotient)) -> Self {
+        self.parts[..self.count].iter_mut().for_each(change);
+        self
+    }
+
+    fn parts(&self) -> &[Quotient] {
+        &self.parts[..self.count]
+    }
+
     /// The mean of terms of this sum and this summed weight: their number, if each weighs 1.
     #[must_use]
     pub fn mean(sum: f64, weight: f64) -> Self {
-        Self { sum, divisor: Some(weight), weight }
+        Self::of(Quotient { sum, divisor: Some(weight), weight })
     }
 
     /// The sum of terms of this summed weight, which is not divided.
     #[must_use]
     pub fn sum(sum: f64, weight: f64) -> Self {
-        Self { sum, divisor: None, weight }
+        Self::of(Quotient { sum, divisor: None, weight })
     }
 
     /// The same terms divided by something other than their weight, as a mean over examples of which each has several.
     #[must_use]
     pub fn divided_by(self, divisor: f64) -> Self {
-        Self { divisor: Some(divisor), ..self }
+        self.each(|part| part.divisor = Some(divisor))
     }
 
     /// The same terms, not divided.
     #[must_use]
     pub fn undivided(self) -> Self {
-        Self { divisor: None, ..self }
+        self.each(|part| part.divisor = None)
     }
 
     /// The same terms, each `weight` times as heavy.
     #[must_use]
     pub fn weighing(self, weight: f64) -> Self {
-        let Self { sum, divisor, weight: before } = self;
-        Self { sum: weight * sum, divisor: divisor.map(|divisor| weight * divisor), weight: weight * before }
+        self.each(|part| {
+            part.sum *= weight;
+            part.divisor = part.divisor.map(|divisor| weight * divisor);
+            part.weight *= weight;
+        })
     }
 
     /// J: the sum divided by the divisor, which is not a number for the mean of no terms.
+    ///
+    /// Of several parts, the sum of their values; a part of which nothing counts adds nothing, unless all are so.
     #[must_use]
     pub fn value(self) -> f64 {
-        self.divisor.map_or(self.sum, |divisor| self.sum / divisor)
+        let empty = self.is_empty();
+        self.parts().iter().filter(|part| empty || part.weight != 0.0).map(|part| part.value()).sum()
     }
 
-    /// What the sum is divided by; 1 for a sum that is not divided.
+    /// What the sum is divided by; 1 for a sum that is not divided, and if there is more than one part.
     #[must_use]
     pub fn divisor(self) -> f64 {
-        self.divisor.unwrap_or(1.0)
+        match self.parts() {
+            [part] => part.divisor.unwrap_or(1.0),
+            _ => 1.0,
+        }
     }
 
     /// Whether the value is the sum itself.
     #[must_use]
     pub fn is_sum(self) -> bool {
-        self.divisor.is_none()
+        self.parts().iter().all(|part| part.divisor.is_none())
     }
 
     /// Whether no term counts: there are no targets, all are ignored, or all weigh nothing.
     /// There is then nothing to learn, and the gradient is 0.
     #[must_use]
     pub fn is_empty(self) -> bool {
-        self.weight == 0.0
+        self.parts().iter().all(|part| part.weight == 0.0)
+    }
+
+    /// Whether there are several parts, each with a divisor of its own, so that no one number scales the gradient.
+    #[must_use]
+    pub fn has_parts(self) -> bool {
+        self.count > 1
     }
 
     /// What dJ/dy of the terms is multiplied by: 1 over the divisor, and 0 if no term counts.
@@ -85,23 +134,46 @@ impl Total {
     }
 
     /// The same terms and divisor with another sum.
-    #[must_use]
     pub(crate) fn with_sum(self, sum: f64) -> Self {
-        Self { sum, ..self }
+        self.each(|part| part.sum = sum)
+    }
+
+    /// The same sum and divisor, of terms that have another summed weight.
+    pub(crate) fn with_weight(self, weight: f64) -> Self {
+        self.each(|part| part.weight = weight)
+    }
+
+    /// Adds `factor` times the value of `other` to the value, as parts with divisors of their own.
+    /// Gives back whether there was room for them.
+    pub(crate) fn join(&mut self, other: Self, factor: f64) -> bool {
+        let end = self.count + other.count;
+        let Some(parts) = self.parts.get_mut(self.count..end) else { return false };
+        parts.copy_from_slice(other.each(|part| part.sum *= factor).parts());
+        self.count = end;
+        true
     }
 }
 
-/// The total of both. A sum that is not divided stays one, and so does a total of nothing added to a mean.
+/// The total of both. A sum that is not divided stays one; a total of nothing changes nothing.
 impl AddAssign for Total {
     fn add_assign(&mut self, other: Self) {
-        let untouched = *self == Self::default();
-        self.divisor = match (self.divisor, other.divisor) {
-            (Some(a), Some(b)) => Some(a + b),
-            (None, b) if untouched => b,
-            _ => None,
-        };
-        self.sum += other.sum;
-        self.weight += other.weight;
+        if self.count == 0 {
+            *self = other;
+            return;
+        }
+        for (part, other) in self.parts.iter_mut().zip(other.parts()) {
+            part.divisor = part.divisor.zip(other.divisor).map(|(a, b)| a + b);
+            part.sum += other.sum;
+            part.weight += other.weight;
+        }
+        self.count = self.count.max(other.count);
+    }
+}
+
+impl fmt::Debug for Total {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Total ")?;
+        f.debug_list().entries(self.parts()).finish()
     }
 }
 
@@ -123,11 +195,43 @@ mod tests {
     }
 
     #[test]
+    fn a_total_of_nothing_changes_nothing() {
+        for total in [Total::mean(6.0, 3.0), Total::sum(6.0, 3.0), Total::mean(6.0, 3.0).divided_by(2.0)] {
+            let (mut before, mut after) = (Total::default(), total);
+            before += total;
+            after += Total::default();
+            assert_eq!((before, after), (total, total));
+        }
+    }
+
+    #[test]
     fn no_terms_have_no_mean_and_no_gradient() {
         let nothing = Total::mean(0.0, 0.0);
         assert!(nothing.is_empty() && nothing.value().is_nan());
         assert_eq!(nothing.scale(), 0.0);
         assert!(Total::sum(0.0, 0.0).is_empty() && !Total::sum(0.0, 2.0).is_empty());
         assert_eq!(Total::mean(0.0, 0.0).divided_by(7.0).scale(), 0.0);
+    }
+
+    #[test]
+    fn parts_keep_their_own_divisors() {
+        let batch = |first: Total, second: Total| {
+            let mut total = Total::default();
+            assert!(total.join(first, 1.0) && total.join(second, 0.5));
+            total
+        };
+        let mut total = batch(Total::mean(6.0, 2.0), Total::mean(8.0, 1.0));
+        assert_eq!(total.value(), 3.0 + 4.0);
+        // Of the second part nothing counts here.
+        let half = batch(Total::mean(2.0, 2.0), Total::mean(0.0, 0.0));
+        assert!((half.value(), half.is_empty(), half.has_parts()) == (1.0, false, true));
+        total += half;
+        assert_eq!(total.value(), 8.0 / 4.0 + 4.0);
+        assert!(batch(Total::mean(0.0, 0.0), Total::mean(0.0, 0.0)).value().is_nan());
+        let mut full = total;
+        for _ in 2..Total::MOST_PARTS {
+            assert!(full.join(Total::sum(1.0, 1.0), 1.0));
+        }
+        assert!(!full.join(Total::sum(1.0, 1.0), 1.0));
     }
 }

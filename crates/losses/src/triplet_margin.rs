@@ -1,7 +1,7 @@
 use downhill_tensor::reduce::{lanes, unit_scale};
 use downhill_tensor::{Batch, Scalar, Shape};
 
-use crate::examples::{ExampleLoss, by_example, part_length};
+use crate::examples::{ExampleLoss, by_example, part_length, terms};
 use crate::hinge::ramp;
 use crate::pointwise::{power, sign};
 use crate::reduction::reduction_setting;
@@ -24,7 +24,7 @@ use crate::{Loss, Reduction, Target, TargetError, Total};
 /// `Target::Values(&[])` will do.
 ///
 /// # Errors
-/// Where the first axis can't be divided by three, or the margin, the power or ε is outside its range.
+/// Returns an error if the first axis can't be divided by three, or the margin, the power or ε is outside its range.
 ///
 /// # Source
 /// Balntas et al., "Learning local feature descriptors with triplets and shallow convolutional neural networks" (2016);
@@ -162,7 +162,7 @@ impl Loss for TripletMargin {
         TargetError::check_setting::<Self>("epsilon", epsilon, epsilon >= 0.0, "finite and at least 0")?;
         part_length::<Self>(y.shape(), 3, "three embeddings, one after the other along the first axis")?;
         let none = Target::Values(&[]);
-        by_example(self, y, (none, 0), dy, self.reduction.of(y.examples() as f64, y.examples()))
+        by_example(self, y, (none, 0), dy, self.reduction.of_terms(terms(y, 1), y.examples()))
     }
 }
 

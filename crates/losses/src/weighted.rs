@@ -1,15 +1,19 @@
 use downhill_tensor::{Batch, Scalar};
 
 use crate::reduction::reduction_setting;
-use crate::{Loss, Meaning, Reduction, Target, TargetError, Total, target};
+use crate::weights::check_weights;
+use crate::{Loss, Meaning, Reduction, Target, TargetError, Total, scratch, target};
 
 /// A loss with a weight for each example: $`J = \sum_i w_i s_i / \sum_i w_i d_i`$.
 ///
 /// The sum $`s_i`$ and the divisor $`d_i`$ are what the loss makes of example $`i`$ alone, as a batch of one: for most
 /// losses the mean $`\sum_i w_i \ell_i / \sum_i w_i`$. An example of weight 0 is left out and not read.
 ///
-/// The weights belong to the examples of one batch, so a training loop makes one of these for each batch,
-/// from the loss and the batch's weights; it copies neither.
+/// It is [`Loss::evaluate_weighted`] as a loss, and takes what that takes: if the terms of the loss belong to positions
+/// or to single numbers, the weights may be those of positions or numbers, and so a mask.
+///
+/// The weights belong to one batch, so a training loop makes one of these for each batch, from the loss and the batch's
+/// weights. Weights are copied into the precision of the predictions, in memory that the thread keeps.
 ///
 /// With `Reduction::BatchMean` the weighted terms are divided by the number of examples, as Keras does with sample
 /// weights; `Reduction::Sum` does not divide them.
@@ -26,8 +30,8 @@ use crate::{Loss, Meaning, Reduction, Target, TargetError, Total, target};
 /// ```
 ///
 /// # Errors
-/// Those of the loss, and where there is not one finite weight ≥ 0 for each example,
-/// or targets can't be divided evenly among the examples.
+/// Returns an error if the loss does, there are more or fewer weights than it takes, one is negative or not finite,
+/// or a reduction is set for a loss of several parts, which have divisors of their own.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Weighted<'a, L, W> {
     loss: &'a L,
@@ -36,13 +40,43 @@ pub struct Weighted<'a, L, W> {
 }
 
 impl<'a, L: Loss, W: Scalar> Weighted<'a, L, W> {
-    /// `loss` with one weight for each example of the batch.
+    /// `loss` with one weight for each example of the batch, or for each of whatever else the loss weighs.
     #[must_use]
     pub fn new(loss: &'a L, weights: &'a [W]) -> Self {
         Self { loss, weights, reduction: Reduction::Mean }
     }
 
     reduction_setting!();
+}
+
+impl<L: Loss, W: Scalar> Weighted<'_, L, W> {
+    /// The weighted loss, reduced as is set, from weights that `fill` writes.
+    fn evaluate_filled<T: Scalar>(
+        &self,
+        y: Batch<'_, T>,
+        target: Target<'_, T>,
+        mut dy: Option<&mut [T]>,
+        (count, fill): (usize, impl Fn(usize) -> f64),
+    ) -> Result<Total, TargetError> {
+        let whole = scratch::numbers(count, |weights: &mut [T]| {
+            weights.iter_mut().enumerate().for_each(|(i, weight)| *weight = T::of(fill(i)));
+            self.loss.evaluate_weighted(y, target, weights, dy.as_deref_mut())
+        })?;
+        let reduced = match self.reduction {
+            Reduction::Mean => return Ok(whole),
+            Reduction::Sum => whole.undivided(),
+            Reduction::BatchMean => whole.divided_by(y.examples() as f64),
+        };
+        if whole.has_parts() {
+            let reason = "the parts of a loss are reduced each for itself; set their own reductions";
+            return Err(TargetError::setting::<L>(reason));
+        }
+        if let Some(dy) = dy {
+            let factor = T::of(reduced.scale() * whole.divisor());
+            dy.iter_mut().for_each(|dy| *dy *= factor);
+        }
+        Ok(reduced)
+    }
 }
 
 impl<L: Loss, W: Scalar> Loss for Weighted<'_, L, W> {
@@ -52,11 +86,28 @@ impl<L: Loss, W: Scalar> Loss for Weighted<'_, L, W> {
         target: Target<'_, T>,
         dy: Option<&mut [T]>,
     ) -> Result<Total, TargetError> {
-        by_example_as(self.loss, y, target, self.weights, dy, |whole| match self.reduction {
-            Reduction::Mean => whole,
-            Reduction::Sum => whole.undivided(),
-            Reduction::BatchMean => whole.divided_by(y.examples() as f64),
-        })
+        self.evaluate_filled(y, target, dy, (self.weights.len(), |i| self.weights[i].to_f64()))
+    }
+
+    /// The products of both weights, of which the finer belong to equal parts of the coarser.
+    fn evaluate_weighted<T: Scalar>(
+        &self,
+        y: Batch<'_, T>,
+        target: Target<'_, T>,
+        weights: &[T],
+        dy: Option<&mut [T]>,
+    ) -> Result<Total, TargetError> {
+        let (own, others) = (self.weights.len(), weights.len());
+        let count = own.max(others);
+        if !(count.is_multiple_of(own) && count.is_multiple_of(others)) {
+            return Err(TargetError::setting::<L>(format!(
+                "there are {own} and {others} weights, of which neither are equal parts of the others"
+            )));
+        }
+        check_weights::<L, W>(self.weights)?;
+        check_weights::<L, T>(weights)?;
+        let product = |i: usize| self.weights[i * own / count].to_f64() * weights[i * others / count].to_f64();
+        self.evaluate_filled(y, target, dy, (count, product))
     }
 
     fn meaning(&self) -> Meaning {
@@ -65,68 +116,51 @@ impl<L: Loss, W: Scalar> Loss for Weighted<'_, L, W> {
 }
 
 /// The weighted loss from the loss of each example alone; see [`Loss::evaluate_weighted`].
-pub(crate) fn by_example<L: Loss + ?Sized, T: Scalar, W: Scalar>(
+pub(crate) fn by_example<L: Loss + ?Sized, T: Scalar>(
     loss: &L,
     y: Batch<'_, T>,
     target: Target<'_, T>,
-    weights: &[W],
-    dy: Option<&mut [T]>,
-) -> Result<Total, TargetError> {
-    by_example_as(loss, y, target, weights, dy, |whole| whole)
-}
-
-fn by_example_as<L: Loss + ?Sized, T: Scalar, W: Scalar>(
-    loss: &L,
-    y: Batch<'_, T>,
-    target: Target<'_, T>,
-    weights: &[W],
+    weights: &[T],
     mut dy: Option<&mut [T]>,
-    reduce: impl FnOnce(Total) -> Total,
 ) -> Result<Total, TargetError> {
     TargetError::check_gradient(y, dy.as_deref())?;
     if weights.len() != y.examples() {
         return Err(TargetError::setting::<L>(format!(
-            "there are {} weights, but the batch has {} examples; give one weight for each example",
+            "there are {} weights, but the batch has {} examples; give one weight for each example, \
+             since this loss judges examples as a whole",
             weights.len(),
             y.examples()
         )));
     }
-    check_weights::<L, W>(weights)?;
+    check_weights::<L, T>(weights)?;
     let (width, targets) = (y.shape().len(), target::for_each(target, y.examples())?);
     let mut whole = Total::default();
     for (example, weight) in weights.iter().map(|w| w.to_f64()).enumerate() {
         let mut dy = dy.as_deref_mut().map(|dy| &mut dy[example * width..(example + 1) * width]);
-        let total = if weight == 0.0 {
-            Total::default()
-        } else {
-            of_one(loss, y, (target, targets), example, dy.as_deref_mut())?
-        };
+        let mut total = Total::default();
+        if weight > 0.0 {
+            total = of_one(loss, y, (target, targets), example, dy.as_deref_mut())?;
+            whole += total.weighing(weight);
+        }
+        if total.has_parts() {
+            let reason = "its parts have divisors of their own, so that it must weigh examples itself";
+            return Err(TargetError::setting::<L>(reason));
+        }
         if let Some(dy) = dy {
             // dy is the gradient of sum / divisor: what counts is that of the sum.
             let factor = T::of(weight * total.divisor());
             dy.iter_mut().for_each(|dy| *dy = if total.is_empty() { T::ZERO } else { *dy * factor });
         }
-        if weight > 0.0 {
-            whole += total.weighing(weight);
-        }
     }
-    let whole = reduce(whole);
+    if whole == Total::default() {
+        // Only the loss knows what it makes of nothing.
+        return loss.evaluate(none_of(y)?, target::of_example(target, 0, 0), None);
+    }
     if let Some(dy) = dy {
         let scale = T::of(whole.scale());
         dy.iter_mut().for_each(|dy| *dy *= scale);
     }
     Ok(whole)
-}
-
-/// Checks that all weights are finite and at least 0.
-pub(crate) fn check_weights<L: ?Sized, W: Scalar>(weights: &[W]) -> Result<(), TargetError> {
-    match weights.iter().position(|&w| !(w >= W::ZERO && w.is_finite())) {
-        None => Ok(()),
-        Some(place) => Err(TargetError::setting::<L>(format!(
-            "weight {place} is {}, but weights must be finite and at least 0",
-            weights[place]
-        ))),
-    }
 }
 
 /// Overwrites `values` with the loss of each example alone, as of a batch of one: PyTorch's reduction `none`,
@@ -144,7 +178,7 @@ pub(crate) fn check_weights<L: ?Sized, W: Scalar>(weights: &[W]) -> Result<(), T
 /// ```
 ///
 /// # Errors
-/// Those of the loss, and where there is not room for one value for each example.
+/// Returns an error if the loss does, or there is not room for one value for each example.
 pub fn per_example<L: Loss, T: Scalar>(
     loss: &L,
     y: Batch<'_, T>,
@@ -172,14 +206,18 @@ fn of_one<L: Loss + ?Sized, T: Scalar>(
     example: usize,
     dy: Option<&mut [T]>,
 ) -> Result<Total, TargetError> {
-    let shape = y.shape();
-    let one = Batch::new(y.example(example), 1, shape);
-    let one = one.map_err(|_| TargetError::Gradient { expected: shape.len(), got: 0 })?;
-    loss.evaluate(one, target::of_example(target, example, targets), dy).map_err(|error| match error {
-        // The loss saw this example alone.
-        TargetError::Class { class, classes, .. } => TargetError::Class { example, class, classes },
-        other => other,
-    })
+    let one = alone(y.example(example), 1, y)?;
+    loss.evaluate(one, target::of_example(target, example, targets), dy).map_err(|error| error.of_example(example))
+}
+
+/// A batch of no examples.
+fn none_of<'a, T: Scalar>(y: Batch<'a, T>) -> Result<Batch<'a, T>, TargetError> {
+    alone(&[], 0, y)
+}
+
+fn alone<'a, T: Scalar>(numbers: &'a [T], examples: usize, of: Batch<'a, T>) -> Result<Batch<'a, T>, TargetError> {
+    let expected = examples * of.shape().len();
+    Batch::new(numbers, examples, of.shape()).map_err(|_| TargetError::Gradient { expected, got: numbers.len() })
 }
 
 #[cfg(test)]
@@ -230,7 +268,8 @@ mod tests {
         let loss = SoftmaxCrossEntropy::new();
         assert_eq!(
             error(&Weighted::new(&loss, &[1.0]), batch, &[0.0; 4], Target::Classes(&[0, 1])),
-            "SoftmaxCrossEntropy: there are 1 weights, but the batch has 2 examples; give one weight for each example"
+            "SoftmaxCrossEntropy: there are 1 weights; \
+             give one for each of the 2 examples, or for each of the 2 positions"
         );
         assert_eq!(
             error(&Weighted::new(&loss, &[1.0, -1.0]), batch, &[0.0; 4], Target::Classes(&[0, 1])),

@@ -1,0 +1,116 @@
+//! Which targets and predictions a loss takes.
+
+use downhill_tensor::Scalar;
+
+use crate::TargetError;
+use crate::target::name;
+
+/// What a loss takes, and what to do about anything else.
+#[derive(Clone, Copy)]
+pub(crate) struct Domain {
+    /// `target` or `prediction`.
+    pub(crate) what: &'static str,
+    pub(crate) takes: &'static str,
+    pub(crate) advice: &'static str,
+}
+
+impl Domain {
+    /// Checks that no number is `bad`, which not-a-number among predictions should not be: it shows in the loss.
+    ///
+    /// The error counts all numbers as those of example 0; see [`TargetError::located`].
+    pub(crate) fn check<L, N: Copy + ToString>(self, x: &[N], bad: impl Fn(N) -> bool) -> Result<(), TargetError> {
+        match find(x, bad) {
+            None => Ok(()),
+            Some(place) => Err(self.error::<L>(place, x[place])),
+        }
+    }
+
+    pub(crate) fn error<L: ?Sized>(self, place: usize, got: impl ToString) -> TargetError {
+        let Self { what, takes, advice } = self;
+        TargetError::Domain { loss: name::<L>(), takes, what, example: 0, place, got: got.to_string(), advice }
+    }
+}
+
+/// The first place of a number that is `bad`.
+pub(crate) fn find<N: Copy>(x: &[N], bad: impl Fn(N) -> bool) -> Option<usize> {
+    const BLOCK: usize = 128;
+    // No branch within a block, so that it is vectorised.
+    let block = x.chunks(BLOCK).position(|block| block.iter().fold(false, |any, &x| any | bad(x)))?;
+    (block * BLOCK..x.len()).find(|&i| bad(x[i]))
+}
+
+/// Checks that all targets are finite.
+pub(crate) fn check_finite<L, T: Scalar>(target: &[T]) -> Result<(), TargetError> {
+    const FINITE: Domain = Domain {
+        what: "target",
+        takes: "finite targets",
+        advice: "leave out examples whose target is missing, or give them a weight of 0",
+    };
+    FINITE.check::<L, T>(target, |t| !t.is_finite())
+}
+
+/// Checks that all targets are answers: 0 for no, 1 for yes, or between them.
+pub(crate) fn check_answers<L, T: Scalar>(target: &[T]) -> Result<(), TargetError> {
+    const ANSWERS: Domain = Domain {
+        what: "target",
+        takes: "targets from 0 to 1",
+        advice: "write 0 for no and 1 for yes, and divide what has another scale, as pixels from 0 to 255",
+    };
+    ANSWERS.check::<L, T>(target, |t| !((t >= T::ZERO) & (t <= T::ONE)))
+}
+
+/// Checks that all targets are −1 or 1.
+pub(crate) fn check_signs<L, T: Scalar>(target: &[T], advice: &'static str) -> Result<(), TargetError> {
+    let signs = Domain { what: "target", takes: "targets that are -1 or 1", advice };
+    signs.check::<L, T>(target, |t| (t != T::ONE) & (t != -T::ONE))
+}
+
+/// Advice for targets of two classes that are not −1 and 1.
+pub(crate) const SIGNS_OF_CLASSES: &str = "write -1 for no and 1 for yes, or give the classes 0 and 1 as classes";
+
+/// Advice for targets of pairs that are not −1 and 1.
+pub(crate) const SIGNS_OF_PAIRS: &str = "write 1 for one kind of pair and -1 for the other";
+
+/// Checks that all classes are 0 or 1.
+pub(crate) const TWO_CLASSES: Domain = Domain {
+    what: "target",
+    takes: "the classes 0 and 1",
+    advice: "use SoftmaxCrossEntropy and one output for each class if there are more",
+};
+
+/// Checks that no prediction lies outside 0 to 1.
+pub(crate) fn check_probabilities<L, T: Scalar>(y: &[T], advice: &'static str) -> Result<(), TargetError> {
+    let probabilities = Domain { what: "prediction", takes: "predictions from 0 to 1", advice };
+    probabilities.check::<L, T>(y, |y| (y < T::ZERO) | (y > T::ONE))
+}
+
+/// Predictions that are logarithms of probabilities.
+pub(crate) const LOG_PROBABILITIES: Domain = Domain {
+    what: "prediction",
+    takes: "logarithms of probabilities, which are at most 0",
+    advice: "put LogSoftmax before this loss",
+};
+
+/// Whether a number is too large for the logarithm of a probability; rounding may take that of 1 just above 0.
+#[inline(always)]
+pub(crate) fn above_log_1<T: Scalar>(y: T) -> bool {
+    y > T::of(1e-3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_bad_number_is_found_wherever_it_stands() {
+        for length in [1, 127, 128, 129, 300] {
+            for place in 0..length {
+                let mut x = vec![0.5; length];
+                x[place] = 255.0;
+                x[length - 1] = 255.0;
+                assert_eq!(find(&x, |x| x > 1.0), Some(place));
+            }
+            assert_eq!(find(&vec![0.5; length], |x| x > 1.0), None);
+        }
+    }
+}
