@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 use clap::ValueEnum;
 
 use crate::workspace::Workspace;
-use crate::{Result, command, docs, figures, golden};
+use crate::{Result, command, docs, golden, heavy};
 
 /// Runs what CI runs, cheapest first, and says how long each step took.
 #[derive(Debug, clap::Args)]
@@ -93,9 +93,9 @@ impl Step {
                 }
                 Ok(())
             }
-            Self::Gradcheck => cargo("xtask gradcheck"),
+            Self::Gradcheck => heavy::run("gradcheck", &[]),
             Self::Digits => cargo("run --release --quiet -p downhill --example digits"),
-            Self::Figures => figures::run(&figures::Arguments { check: true }),
+            Self::Figures => heavy::run("figures", &["--check".into()]),
             Self::Docs => docs::run(&docs::Arguments::default()),
             Self::Benches => cargo("build -p downhill-benches --benches"),
             Self::Package => package(workspace),
