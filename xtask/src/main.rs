@@ -11,6 +11,7 @@ mod golden;
 mod heavy;
 mod npm;
 mod peers;
+mod promises;
 mod python;
 mod workspace;
 
@@ -45,6 +46,7 @@ enum Task {
     /// Minimises the 18 problems by several methods and checks what L-BFGS must reach.
     Minimize(heavy::Arguments),
     Peers(peers::Arguments),
+    Promises(promises::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Some(Task::Gradcheck(arguments)) => heavy::run("gradcheck", &arguments.rest),
         Some(Task::Minimize(arguments)) => heavy::run("minimize", &arguments.rest),
         Some(Task::Peers(arguments)) => peers::run(&arguments),
+        Some(Task::Promises(arguments)) => promises::run(&arguments),
         None => Arguments::command().print_help().map_err(Into::into),
     };
     match done {
