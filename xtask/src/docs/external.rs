@@ -11,6 +11,7 @@ use crate::workspace::{Workspace, library};
 use crate::{Result, workspace};
 
 /// The crates that ours are built of, by the names of their libraries, each with its package and version.
+#[derive(Debug, Default)]
 pub(super) struct External(BTreeMap<String, (String, String)>);
 
 impl External {
