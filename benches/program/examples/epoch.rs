@@ -9,7 +9,6 @@ use std::error::Error;
 
 use downhill::data::Targets;
 use downhill::prelude::*;
-use downhill::tensor::Threads;
 
 const EXAMPLES: usize = 60_000;
 const FEATURES: usize = 784;
