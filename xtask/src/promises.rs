@@ -170,6 +170,8 @@ struct Entry {
 enum Holder {
     /// A test: its file, from the root, and its function.
     Test(String, String),
+    /// An example in the documentation of this file.
+    Example(String),
     /// A step of `cargo xtask ci`.
     Step(String),
     /// The compiler lets no program break it.
@@ -194,6 +196,7 @@ impl Holder {
         let code = |text: &str| Some(text.strip_prefix('`')?.strip_suffix('`')?.to_owned());
         match text.split_once(": ")? {
             ("step", step) => Some(Self::Step(code(step)?)),
+            ("example", file) => Some(Self::Example(code(file)?)),
             (file, test) => Some(Self::Test(code(file)?, code(test)?)),
         }
     }
@@ -206,10 +209,27 @@ impl Holder {
                 Ok(source) if !has_test(&source, test) => Some(format!("`{file}` has no test `{test}`")),
                 Ok(_) => None,
             },
+            Self::Example(file) => match fs::read_to_string(root.join(file)) {
+                Err(error) => Some(format!("`{file}` can't be read ({error})")),
+                Ok(source) if !source.lines().any(|line| is_example(file, line)) => {
+                    Some(format!("`{file}` has no example that asserts"))
+                }
+                Ok(_) => None,
+            },
             Self::Step(step) => (!is_step(step)).then(|| format!("`cargo xtask ci` has no step `{step}`")),
             Self::Compiler | Self::None => None,
         }
     }
+}
+
+/// Whether the line of a source or of a page is one of an example that can fail.
+fn is_example(file: &str, line: &str) -> bool {
+    let line = line.trim_start();
+    let code = match file.ends_with(".rs") {
+        true => line.strip_prefix("///").or_else(|| line.strip_prefix("//!")),
+        false => Some(line),
+    };
+    code.is_some_and(|code| code.trim_start().starts_with("assert"))
 }
 
 /// Whether a source has a test of this name: a function that is marked as one, or that a macro makes one of.
@@ -246,8 +266,8 @@ impl List {
                 let entry = entry.ok_or_else(|| wrong("no sentence stands above this"))?;
                 let holder = Holder::parse(holder).ok_or_else(|| {
                     wrong(
-                        "this is neither a test (`FILE`: `NAME`) nor a step of CI (step: `NAME`) nor a reason (no \
-                         promise: ..., by its types: ...)",
+                        "this is neither a test (`FILE`: `NAME`) nor an example (example: `FILE`) nor a step of CI (step: \
+                         `NAME`) nor a reason (no promise: ..., by its types: ...)",
                     )
                 })?;
                 entry.holders.push(holder);
@@ -382,15 +402,22 @@ mod tests {
     fn holders_are_tests_that_exist_steps_or_reasons() {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("tests")).unwrap();
-        let source = "#[test]\n#[cfg(unix)]\nfn it_holds() {}\n\nfn helper() {}\n";
+        let source = "/// assert!(true);\n#[test]\n#[cfg(unix)]\nfn it_holds() {}\n\nfn helper() {}\n";
         fs::write(root.path().join("tests/a.rs"), source).unwrap();
+        fs::write(root.path().join("tests/c.rs"), "fn none() {\n    assert!(true);\n}\n").unwrap();
         let fault = |holder: &str| Holder::parse(holder).unwrap().fault(root.path());
         for good in
             ["`tests/a.rs`: `it_holds`", "step: `gradcheck`", "no promise: a definition", "by its types: &self is lent"]
         {
             assert_eq!(fault(good), None, "{good}");
         }
-        for bad in ["`tests/a.rs`: `it_hold`", "`tests/a.rs`: `helper`", "`tests/b.rs`: `it_holds`", "step: `none`"] {
+        for bad in [
+            "`tests/a.rs`: `it_hold`",
+            "`tests/a.rs`: `helper`",
+            "`tests/b.rs`: `it_holds`",
+            "example: `tests/c.rs`",
+            "step: `none`",
+        ] {
             assert!(fault(bad).is_some(), "{bad}");
         }
         for neither in ["", "?", "no promise: ", "no promise: word", "tests/a.rs: it_holds", "`tests/a.rs`"] {

@@ -203,6 +203,16 @@ fn senseless_schedules_never_panic() {
     }
 }
 
+#[test]
+fn not_a_number_is_never_better_for_a_plateau() {
+    for mut plateau in [ReduceOnPlateau::new().patience(1), ReduceOnPlateau::new().patience(1).larger_is_better()] {
+        assert_eq!(plateau.observe(f64::NAN, 1.0), 1.0);
+        assert_eq!(plateau.observe(3.0, 1.0), 1.0);
+        assert_eq!((plateau.observe(f64::NAN, 1.0), plateau.best()), (1.0, Some(3.0)));
+        assert_eq!((plateau.observe(f64::NAN, 1.0), plateau.best()), (0.1, Some(3.0)));
+    }
+}
+
 /// ‖x‖², whose gradient is 2x.
 fn bowl(x: &[f64], gradient: &mut [f64]) -> f64 {
     gradient.iter_mut().zip(x).for_each(|(g, x)| *g = 2.0 * x);

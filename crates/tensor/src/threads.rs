@@ -1,7 +1,8 @@
 //! How many threads share the work.
 //!
 //! Nothing forks outside [`Threads::run`]: a loop enters the pool once, and everything within it may split.
-//! Work is split over output elements, never over a sum, so results are the same bits for any number of threads.
+//! Work is split over output elements, and a long sum at places that its length alone decides, so results are the same
+//! bits for any number of threads.
 
 #[cfg(feature = "threads")]
 use std::cell::Cell;
