@@ -15,7 +15,7 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use self::building::Build;
+use self::building::{Build, Development};
 use self::contest::{Contest, Rounds};
 use self::measurement::{Ceilings, Measurement, SUITES};
 use self::verdict::Change;
@@ -44,7 +44,7 @@ pub(crate) struct Arguments {
     /// Has the same work done by other libraries too, in turn; `cargo xtask peers` installs them.
     #[arg(long)]
     peers: bool,
-    /// Builds a program that trains a small network too, from nothing; with `--peers` those of other Rust libraries as
+    /// Builds a program that trains a small network too, from nothing and in development; with `--peers` those of other Rust libraries as
     /// well, which takes minutes.
     #[arg(long)]
     build: bool,
@@ -64,6 +64,7 @@ struct Run {
     comparison: Option<Comparison>,
     contests: Vec<Contest>,
     builds: Vec<Build>,
+    development: Vec<Development>,
 }
 
 /// What changed since the run of this name.
@@ -108,10 +109,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
         Vec::new()
     };
     let builds = if arguments.build { building::run(&workspace, arguments.peers)? } else { Vec::new() };
-    if !builds.is_empty() {
-        println!("\n{}", building::table(&builds));
+    let development = if arguments.build { building::develop(&workspace)? } else { Vec::new() };
+    if arguments.build {
+        println!("\n{}\n\n{}", building::table(&builds), building::development_table(&development));
     }
-    let run = Run { machine, ceilings, measured, memory, comparison, contests, builds };
+    let run = Run { machine, ceilings, measured, memory, comparison, contests, builds, development };
 
     println!();
     for path in [keep, arguments.json.clone()].into_iter().flatten() {
@@ -194,6 +196,7 @@ impl Run {
             "memory": self.memory,
             "peers": self.contests.iter().map(Contest::json).collect::<Vec<_>>(),
             "builds": self.builds.iter().map(Build::json).collect::<Vec<_>>(),
+            "development": self.development.iter().map(Development::json).collect::<Vec<_>>(),
         })
     }
 }
@@ -309,6 +312,7 @@ mod tests {
             comparison: Some(Comparison { name: "before".into(), changes }),
             contests: Vec::new(),
             builds: Vec::new(),
+            development: Vec::new(),
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 use clap::ValueEnum;
 
 use crate::workspace::Workspace;
-use crate::{Result, command, docs, figures, golden};
+use crate::{Result, command, docs, golden, heavy, promises};
 
 /// Runs what CI runs, cheapest first, and says how long each step took.
 #[derive(Debug, clap::Args)]
@@ -25,6 +25,8 @@ enum Step {
     Fmt,
     /// Every fixture was written by its script as it stands.
     Golden,
+    /// Every sentence that promises something is held by a test.
+    Promises,
     /// No warning in any target, and the lock file is up to date.
     Clippy,
     /// The tests and the documentation's examples, the guide's included.
@@ -45,6 +47,11 @@ enum Step {
     Benches,
     /// Every crate can be published.
     Package,
+}
+
+/// Whether one of the steps has this name.
+pub(crate) fn is_step(name: &str) -> bool {
+    Step::from_str(name, false).is_ok()
 }
 
 /// What a program that only trains needs.
@@ -78,6 +85,7 @@ impl Step {
         match self {
             Self::Fmt => cargo("fmt --all --check"),
             Self::Golden => golden::run(&golden::Arguments { check: true, name: None }),
+            Self::Promises => promises::run(&promises::Arguments::default()),
             Self::Clippy => cargo("clippy --workspace --all-targets --locked -- -D warnings"),
             Self::Test => cargo("test --workspace"),
             Self::Light => cargo(&format!("test --no-default-features --lib --tests {core}")),
@@ -93,9 +101,9 @@ impl Step {
                 }
                 Ok(())
             }
-            Self::Gradcheck => cargo("xtask gradcheck"),
+            Self::Gradcheck => heavy::run("gradcheck", &[]),
             Self::Digits => cargo("run --release --quiet -p downhill --example digits"),
-            Self::Figures => figures::run(&figures::Arguments { check: true }),
+            Self::Figures => heavy::run("figures", &["--check".into()]),
             Self::Docs => docs::run(&docs::Arguments::default()),
             Self::Benches => cargo("build -p downhill-benches --benches"),
             Self::Package => package(workspace),

@@ -4,6 +4,7 @@
 //! `api/downhill/index.html`; equations are rendered in the browser by a copy of KaTeX that lies beside the pages.
 
 mod equations;
+mod external;
 mod katex;
 mod links;
 
@@ -11,7 +12,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::workspace::Workspace;
+pub(crate) use self::equations::doc_comments;
+use self::external::External;
+use self::links::Links;
+use crate::workspace::{Workspace, library};
 use crate::{Result, command};
 
 /// What `cargo install` builds where the machine has no mdBook of this version.
@@ -35,6 +39,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     let book = guide(&workspace)?;
     let reference = reference(&workspace)?;
     copy(&reference, &book.join("api"))?;
+    let external = External::read(&workspace)?;
+    external.rewrite(&book.join("api"))?;
     // rustdoc has no front page for several crates, but links to one.
     fs::write(book.join("api/index.html"), r#"<meta http-equiv="refresh" content="0; url=downhill/index.html">"#)?;
     for site in [&book, &book.join("api")] {
@@ -44,7 +50,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
             fs::copy(workspace.root.join("docs/theme").join(name), folder.join(name))?;
         }
     }
-    println!("{} links within the site are in order", links::check(&book)?);
+    let links = links::check(&book)?;
+    let faults = faults(&links, &workspace, &external);
+    if !faults.is_empty() {
+        return Err(faults.join("\n").into());
+    }
+    let between: usize = links.between.values().sum();
+    println!("{} links within the site are in order, {between} of them from crate to crate", links.count);
 
     let front = book.join("index.html");
     println!("{}", front.display());
@@ -74,6 +86,30 @@ fn mdbook(workspace: &Workspace) -> Result<PathBuf> {
     Ok(ours)
 }
 
+/// Crates that use another without a word of it in their public interface.
+const UNNAMED: [(&str, &str); 1] = [("downhill-train", "downhill-layers")];
+
+/// A sentence for each crate that is used by another whose pages never link to it, and for each link to a version of
+/// some crate that is not the one in use.
+fn faults(links: &Links, workspace: &Workspace, external: &External) -> Vec<String> {
+    let mut faults = Vec::new();
+    for package in &workspace.crates {
+        for below in &package.below {
+            let is_linked = links.between.contains_key(&(library(&package.name), library(below)));
+            if !is_linked && !UNNAMED.contains(&(package.name.as_str(), below)) {
+                faults.push(format!(
+                    "The reference of {} has no link to that of {below}, whose items it uses: rustdoc links only to \
+                     what was documented before.",
+                    package.name
+                ));
+            }
+        }
+    }
+    let outward = links.outward.iter();
+    faults.extend(outward.filter_map(|(link, page)| Some(format!("{}: {}", page.display(), external.fault(link)?))));
+    faults
+}
+
 /// Builds the crates' reference, warnings denied, and gives its folder.
 fn reference(workspace: &Workspace) -> Result<PathBuf> {
     let folder = workspace.target.join("doc");
@@ -84,12 +120,16 @@ fn reference(workspace: &Workspace) -> Result<PathBuf> {
     let header = workspace.root.join("docs/theme/rustdoc.html");
     // Encoded: the path may hold spaces.
     let flags = ["-Dwarnings", "--html-in-header", header.to_str().ok_or("the workspace's path is not Unicode")?];
-    command::run(
-        command::cargo()
-            .args(["doc", "--no-deps", "--all-features"])
-            .current_dir(&workspace.root)
-            .env("CARGO_ENCODED_RUSTDOCFLAGS", flags.join("\x1f")),
-    )?;
+    // rustdoc links to a crate only if its folder is there when it begins.
+    for floor in workspace.floors() {
+        let mut cargo = command::cargo();
+        cargo.args(["doc", "--no-deps", "--all-features"]);
+        for package in floor {
+            cargo.args(["--package", &package.name]);
+        }
+        let flags = flags.join("\x1f");
+        command::run(cargo.current_dir(&workspace.root).env("CARGO_ENCODED_RUSTDOCFLAGS", flags))?;
+    }
     Ok(folder)
 }
 
@@ -116,4 +156,29 @@ fn open(page: &Path) -> Result {
         _ => Command::new("xdg-open"),
     };
     command::run(command.arg(page))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::Package;
+
+    #[test]
+    fn a_crate_that_links_to_none_of_what_it_uses_is_a_fault() {
+        let package = |name: &str, below: &[&str]| Package {
+            name: name.into(),
+            features: Vec::new(),
+            below: below.iter().map(|&name| name.into()).collect(),
+        };
+        let crates = vec![package("a-top", &["a-base", "a-middle"]), package("a-base", &[])];
+        let workspace = Workspace { root: PathBuf::new(), target: PathBuf::new(), crates };
+        let mut links = Links::default();
+        links.between.insert(("a_top".into(), "a_middle".into()), 3);
+        let external = External::default();
+        let faults = faults(&links, &workspace, &external);
+        let [fault] = faults.as_slice() else { panic!("{faults:?}") };
+        assert!(fault.starts_with("The reference of a-top has no link to that of a-base,"), "{fault}");
+        links.between.insert(("a_top".into(), "a_base".into()), 1);
+        assert!(self::faults(&links, &workspace, &external).is_empty());
+    }
 }

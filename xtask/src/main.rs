@@ -7,12 +7,11 @@ mod command;
 mod counts;
 mod data;
 mod docs;
-mod figures;
 mod golden;
-mod gradcheck;
-mod minimize;
+mod heavy;
 mod npm;
 mod peers;
+mod promises;
 mod python;
 mod workspace;
 
@@ -39,11 +38,15 @@ enum Task {
     Counts(counts::Arguments),
     Data(data::Arguments),
     Docs(docs::Arguments),
-    Figures(figures::Arguments),
+    /// Draws the guide's figures and writes its tables, each from a run made for it.
+    Figures(heavy::Arguments),
     Golden(golden::Arguments),
-    Gradcheck(gradcheck::Arguments),
-    Minimize(minimize::Arguments),
+    /// Checks the derivatives of every layer, block and loss against finite differences.
+    Gradcheck(heavy::Arguments),
+    /// Minimises the 18 problems by several methods and checks what L-BFGS must reach.
+    Minimize(heavy::Arguments),
     Peers(peers::Arguments),
+    Promises(promises::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -53,11 +56,12 @@ fn main() -> ExitCode {
         Some(Task::Counts(arguments)) => counts::run(&arguments),
         Some(Task::Data(arguments)) => data::run(&arguments),
         Some(Task::Docs(arguments)) => docs::run(&arguments),
-        Some(Task::Figures(arguments)) => figures::run(&arguments),
+        Some(Task::Figures(arguments)) => heavy::run("figures", &arguments.rest),
         Some(Task::Golden(arguments)) => golden::run(&arguments),
-        Some(Task::Gradcheck(arguments)) => gradcheck::run(&arguments),
-        Some(Task::Minimize(arguments)) => minimize::run(&arguments),
+        Some(Task::Gradcheck(arguments)) => heavy::run("gradcheck", &arguments.rest),
+        Some(Task::Minimize(arguments)) => heavy::run("minimize", &arguments.rest),
         Some(Task::Peers(arguments)) => peers::run(&arguments),
+        Some(Task::Promises(arguments)) => promises::run(&arguments),
         None => Arguments::command().print_help().map_err(Into::into),
     };
     match done {

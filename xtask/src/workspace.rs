@@ -22,6 +22,8 @@ pub(crate) struct Package {
     pub(crate) name: String,
     /// Its features but `default`.
     pub(crate) features: Vec<String>,
+    /// The published crates of the workspace that it stands on, its tests aside.
+    pub(crate) below: Vec<String>,
 }
 
 impl Workspace {
@@ -41,12 +43,42 @@ impl Workspace {
             .filter(|package| package["publish"].is_null())
             .filter_map(|package| {
                 let features = package["features"].as_object()?.keys().filter(|name| *name != "default").cloned();
-                Some(Package { name: package["name"].as_str()?.to_owned(), features: features.collect() })
+                let dependencies = package["dependencies"].as_array()?.iter();
+                let below = dependencies
+                    // One of the workspace has a path instead of a source.
+                    .filter(|dependency| dependency["kind"].is_null() && dependency["source"].is_null())
+                    .filter_map(|dependency| Some(dependency["name"].as_str()?.to_owned()));
+                Some(Package {
+                    name: package["name"].as_str()?.to_owned(),
+                    features: features.collect(),
+                    below: below.collect(),
+                })
             })
             .collect();
         crates.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Self { root, target, crates })
     }
+
+    /// The published crates floor by floor: each stands only on those of earlier floors.
+    pub(crate) fn floors(&self) -> Vec<Vec<&Package>> {
+        let mut floors: Vec<Vec<&Package>> = Vec::new();
+        let mut rest: Vec<&Package> = self.crates.iter().collect();
+        while !rest.is_empty() {
+            let stands =
+                |package: &&Package| package.below.iter().all(|name| rest.iter().all(|above| above.name != *name));
+            let (floor, above): (Vec<_>, Vec<_>) = rest.iter().copied().partition(stands);
+            // Cargo allows no circle of dependencies.
+            assert!(!floor.is_empty(), "crates that stand on each other: {above:?}");
+            floors.push(floor);
+            rest = above;
+        }
+        floors
+    }
+}
+
+/// The name of a package's library.
+pub(crate) fn library(package: &str) -> String {
+    package.replace('-', "_")
 }
 
 /// The folder of the workspace.
@@ -75,4 +107,35 @@ pub(crate) fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floors_hold_what_stands_on_earlier_ones() {
+        let package = |name: &str, below: &[&str]| Package {
+            name: name.into(),
+            features: Vec::new(),
+            below: below.iter().map(|&name| name.into()).collect(),
+        };
+        let crates = vec![package("a", &["b", "c"]), package("b", &["d"]), package("c", &["d"]), package("d", &[])];
+        let workspace = Workspace { root: PathBuf::new(), target: PathBuf::new(), crates };
+        let names: Vec<Vec<&str>> = workspace
+            .floors()
+            .iter()
+            .map(|floor| floor.iter().map(|package| package.name.as_str()).collect())
+            .collect();
+        assert_eq!(names, [vec!["d"], vec!["b", "c"], vec!["a"]]);
+    }
+
+    #[test]
+    fn every_crate_of_this_workspace_is_on_a_floor() {
+        let workspace = Workspace::load().unwrap();
+        let floors = workspace.floors();
+        assert_eq!(floors.iter().flatten().count(), workspace.crates.len());
+        assert_eq!(floors[0].iter().map(|package| package.name.as_str()).collect::<Vec<_>>(), ["downhill-tensor"]);
+        assert_eq!(floors.last().unwrap()[0].name, "downhill");
+    }
 }

@@ -39,6 +39,16 @@ fn packages() -> Vec<Value> {
     metadata["packages"].as_array().unwrap().clone()
 }
 
+/// The names of the crates that a package is built of on this machine, itself included.
+fn tree(package: &str) -> BTreeSet<String> {
+    let cargo = std::env::var_os("CARGO").expect("Cargo sets it");
+    let arguments = ["tree", "--edges", "normal,build", "--prefix", "none", "--format", "{p}", "--package", package];
+    let output = Command::new(cargo).args(arguments).current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
 /// The folder of a package, from the root.
 fn folder(package: &Value) -> String {
     let manifest = Path::new(package["manifest_path"].as_str().unwrap());
@@ -143,4 +153,26 @@ fn each_outside_dependency_has_its_reason() {
     for name in names {
         assert!(reasons.contains(&format!("`{name}`")), "docs/architecture.md does not say why `{name}`");
     }
+}
+
+/// The most crates that `cargo xtask` may build before it lists the tasks, itself included; 35 are enough today.
+const MOST_CRATES: usize = 40;
+
+#[test]
+fn the_list_of_tasks_waits_for_few_crates_and_none_of_the_library() {
+    let packages = packages();
+    let xtask = packages.iter().find(|package| package["name"] == "xtask").unwrap();
+    let dependencies = xtask["dependencies"].as_array().unwrap().iter();
+    let own: BTreeSet<_> = dependencies
+        .filter(|dependency| dependency["kind"] != "dev")
+        .map(|dependency| dependency["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(own, BTreeSet::from(["clap", "pulldown-cmark", "serde_json", "sha2"]));
+
+    let built = tree("xtask");
+    assert!(built.contains("xtask") && built.contains("clap_builder"), "{built:?}");
+    assert!(built.len() <= MOST_CRATES, "{} crates: {built:?}", built.len());
+    let ours = packages.iter().filter_map(|package| package["name"].as_str());
+    let ours: Vec<_> = ours.filter(|name| *name != "xtask" && built.contains(*name)).collect();
+    assert!(ours.is_empty(), "{ours:?} belong behind `xtask/heavy`");
 }

@@ -3,7 +3,8 @@
 //! Nothing forks outside [`Threads::run`]: a loop enters the pool once, and everything within it may split.
 //! A caller's own rayon pool is left alone: there nothing forks, and a [`Threads::run`] waits for its threads without
 //! taking up other work of that pool. So a caller may hold a lock meanwhile.
-//! Work is split over output elements, never over a sum, so results are the same bits for any number of threads.
+//! Work is split over output elements, and a long sum at places that its length alone decides, so results are the same
+//! bits for any number of threads.
 
 #[cfg(feature = "threads")]
 use std::cell::Cell;

@@ -1,4 +1,5 @@
-//! What a program costs that trains a small network: the seconds from nothing to a release build, and the bytes of it.
+//! What a program costs that trains a small network: the seconds from nothing to a release build and the bytes of it,
+//! and in its own workspace, where Cargo's defaults hold, how development builds compare.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -17,13 +18,26 @@ use crate::{Result, command};
 pub(super) struct Build {
     pub(super) name: String,
     pub(super) seconds: f64,
+    /// At most so many are wanted, on two cores.
+    pub(super) wanted: Option<f64>,
     /// Of the program without its symbols; libraries have none.
     pub(super) bytes: Option<u64>,
+}
+
+/// Something of a development build that is measured.
+#[derive(Debug)]
+pub(super) struct Development {
+    pub(super) name: &'static str,
+    pub(super) value: f64,
+    pub(super) unit: &'static str,
+    /// At most this is wanted.
+    pub(super) wanted: Option<f64>,
 }
 
 /// What is built.
 struct Plan {
     name: String,
+    wanted: Option<f64>,
     /// The folder of its workspace.
     folder: PathBuf,
     /// Which of its packages, and with which features.
@@ -40,18 +54,21 @@ pub(super) fn run(workspace: &Workspace, peers: bool) -> Result<Vec<Build>> {
     let mut plans = vec![
         Plan {
             name: "downhill, a program that trains a network".into(),
+            wanted: Some(17.0),
             folder: workspace.root.clone(),
             arguments: ["-p", "downhill-program"].map(Into::into).into(),
             program: Some("downhill-program".into()),
         },
         Plan {
             name: "downhill, example `digits` with its data".into(),
+            wanted: None,
             folder: workspace.root.clone(),
             arguments: ["-p", "downhill", "--example", "digits"].map(Into::into).into(),
             program: Some("examples/digits".into()),
         },
         Plan {
             name: "downhill, five core crates without default features".into(),
+            wanted: None,
             folder: workspace.root.clone(),
             arguments: CORE
                 .iter()
@@ -64,6 +81,7 @@ pub(super) fn run(workspace: &Workspace, peers: bool) -> Result<Vec<Build>> {
     let others = if peers { &CRATES[..] } else { &[] };
     plans.extend(others.iter().map(|name| Plan {
         name: format!("{name}, the steps that are compared here"),
+        wanted: None,
         folder: workspace.root.join("benches/peers/rust"),
         arguments: ["--no-default-features", "--features", name].map(Into::into).into(),
         program: Some("downhill-peers".into()),
@@ -89,8 +107,98 @@ impl Plan {
         });
         let bytes = program.transpose()?.map(|file| file.len());
         remove(&target)?;
-        Ok(Build { name: self.name.clone(), seconds, bytes })
+        Ok(Build { name: self.name.clone(), seconds, wanted: self.wanted, bytes })
     }
+}
+
+/// What an application's own `Cargo.toml` holds, as the README says.
+const MANIFEST: &str = r#"[package]
+name = "application"
+version = "0.1.0"
+edition = "2024"
+
+# None of the workspace's profiles holds here.
+[workspace]
+
+[dependencies]
+downhill = { path = 'LIBRARY' }
+
+[profile.dev.package."*"]
+opt-level = 3
+"#;
+
+/// An edit of the program, as a user makes it.
+const EDIT: (&str, &str) = ("Affine::new(32)", "Affine::new(48)");
+
+/// Builds a copy of `benches/program` outside the workspace, as a user's own crate, edits it, and trains with it.
+pub(super) fn develop(workspace: &Workspace) -> Result<Vec<Development>> {
+    let folder = workspace.target.join("bench/application");
+    remove(&folder)?;
+    let program = workspace.root.join("benches/program");
+    for name in ["src/main.rs", "examples/epoch.rs"] {
+        let copy = folder.join(name);
+        fs::create_dir_all(copy.with_file_name(""))?;
+        fs::copy(program.join(name), copy)?;
+    }
+    let library = workspace.root.join("crates/downhill");
+    fs::write(folder.join("Cargo.toml"), MANIFEST.replace("LIBRARY", &library.display().to_string()))?;
+    // The same versions, which are here already; Cargo takes out what is not needed.
+    fs::copy(workspace.root.join("Cargo.lock"), folder.join("Cargo.lock"))?;
+
+    let cargo = |arguments: &[&str]| {
+        let mut cargo = command::cargo();
+        cargo.args(arguments).args(["--quiet", "--offline", "--target-dir"]).arg(folder.join("target"));
+        // What this task was run with is not what a user has.
+        cargo.env_remove("CARGO_INCREMENTAL").current_dir(&folder);
+        cargo
+    };
+    command::run(&mut cargo(&["build"]))?;
+    let main = folder.join("src/main.rs");
+    let source = fs::read_to_string(&main)?;
+    let edited = source.replacen(EDIT.0, EDIT.1, 1);
+    if edited == source {
+        return Err(format!("benches/program/src/main.rs does not hold `{}`, which is to be edited", EDIT.0).into());
+    }
+    fs::write(&main, edited)?;
+    let before = processor_seconds()?;
+    command::run(&mut cargo(&["build"]))?;
+    let rebuild = processor_seconds()? - before;
+
+    let epoch = |profile: &[&str], count: &str| -> Result<f64> {
+        let arguments = [&["run", "--example", "epoch"], profile].concat();
+        let seconds = command::output(cargo(&arguments).args(["--", count]), "")?;
+        Ok(seconds.trim().parse()?)
+    };
+    // In a release build it takes a second at most, in which the machine may have been busy.
+    let (development, release) = (epoch(&[], "2")?, epoch(&["--release"], "5")?);
+    remove(&folder)?;
+    Ok(vec![
+        Development { name: "rebuild after an edit, of the processor", value: rebuild, unit: "s", wanted: Some(4.0) },
+        Development { name: "epoch of 60,000 × 784, development build", value: development, unit: "s", wanted: None },
+        Development { name: "the same, release build", value: release, unit: "s", wanted: None },
+        Development {
+            name: "development build, as a multiple of release",
+            value: development / release,
+            unit: "×",
+            wanted: Some(3.0),
+        },
+    ])
+}
+
+/// The processor time of all programs that this one has run so far, and of those that they ran.
+fn processor_seconds() -> Result<f64> {
+    let stat = fs::read_to_string("/proc/self/stat").map_err(|error| {
+        format!("processor time can be told on Linux only: /proc/self/stat can't be read ({error})")
+    })?;
+    children_seconds(&stat).ok_or_else(|| format!("/proc/self/stat holds no processor times: {stat}").into())
+}
+
+/// From the text of `/proc/self/stat`, which Linux gives in hundredths of a second.
+fn children_seconds(stat: &str) -> Option<f64> {
+    // The second of the fields is the program's name in parentheses, which may hold anything; `cutime` is the 16th.
+    let mut ticks = stat.rsplit_once(')')?.1.split_whitespace().skip(13).map(str::parse::<u32>);
+    let (user, system) = (ticks.next()?.ok()?, ticks.next()?.ok()?);
+    Some((f64::from(user) + f64::from(system)) / 100.0)
 }
 
 fn remove(folder: &PathBuf) -> Result {
@@ -104,7 +212,7 @@ impl Build {
     pub(super) fn json(&self) -> Value {
         json!({
             "name": self.name,
-            "time": { "value": self.seconds, "unit": "s" },
+            "time": { "value": self.seconds, "unit": "s", "wanted": self.wanted },
             "size": self.bytes.map(|bytes| json!({ "value": bytes, "unit": "B" })),
         })
     }
@@ -115,12 +223,40 @@ impl Build {
     }
 }
 
-/// A line for each.
+impl Development {
+    pub(super) fn json(&self) -> Value {
+        json!({ "name": self.name, "value": self.value, "unit": self.unit, "wanted": self.wanted })
+    }
+
+    /// The value with its unit.
+    pub(super) fn measured(&self) -> String {
+        format!("{} {}", significant(self.value), self.unit)
+    }
+}
+
+/// What is wanted, as far as anything is.
+pub(super) fn wanted(wanted: Option<f64>) -> String {
+    wanted.map_or_else(|| "–".into(), significant)
+}
+
+/// A line for each of what [`develop`] measures.
+pub(super) fn development_table(lines: &[Development]) -> String {
+    let width = width(lines.iter().map(|line| line.name));
+    let mut text = format!("{:<width$} {:>10} {:>8}", "an application's own workspace", "", "wanted");
+    for line in lines {
+        let _ = write!(text, "\n{:<width$} {:>10} {:>8}", line.name, line.measured(), wanted(line.wanted));
+    }
+    text
+}
+
+/// A line for each build.
 pub(super) fn table(builds: &[Build]) -> String {
     let width = width(builds.iter().map(|build| build.name.as_str()));
-    let mut text = format!("{:<width$} {:>8} {:>12}", "release build from nothing", "seconds", "stripped, MB");
+    let head = "release build from nothing";
+    let mut text = format!("{head:<width$} {:>8} {:>8} {:>12}", "seconds", "wanted", "stripped, MB");
     for build in builds {
-        let _ = write!(text, "\n{:<width$} {:>8} {:>12}", build.name, significant(build.seconds), build.megabytes());
+        let (seconds, wanted) = (significant(build.seconds), wanted(build.wanted));
+        let _ = write!(text, "\n{:<width$} {seconds:>8} {wanted:>8} {:>12}", build.name, build.megabytes());
     }
     text
 }
@@ -132,14 +268,36 @@ mod tests {
     #[test]
     fn a_library_has_no_size() {
         let builds = [
-            Build { name: "a".into(), seconds: 31.26, bytes: Some(1_610_000) },
-            Build { name: "b".into(), seconds: 9.0, bytes: None },
+            Build { name: "a".into(), seconds: 31.26, wanted: Some(30.0), bytes: Some(1_610_000) },
+            Build { name: "b".into(), seconds: 9.0, wanted: None, bytes: None },
         ];
         let text = table(&builds);
         let lines: Vec<&str> = text.lines().collect();
-        assert!(lines[1].starts_with("a ") && lines[1].ends_with("31.3         1.61"), "{text}");
-        assert!(lines[2].ends_with("9.00            –"), "{text}");
+        assert!(lines[1].starts_with("a ") && lines[1].ends_with("31.3     30.0         1.61"), "{text}");
+        assert!(lines[2].ends_with("9.00        –            –"), "{text}");
         assert_eq!(builds[1].json()["size"], Value::Null);
         assert_eq!(builds[0].json()["size"]["value"], 1_610_000);
+    }
+
+    #[test]
+    fn processor_time_is_that_of_the_programs_that_were_run() {
+        let stat = "7 (a) b) S 1 7 7 0 -1 4194304 1 2 3 4 5 6 250 150 20 0 1 0 99 8 9";
+        assert_eq!(children_seconds(stat), Some(4.0));
+        for text in ["", "7 (a) S 1", "7 (a) S 1 7 7 0 -1 4194304 1 2 3 4 5 6 x 150"] {
+            assert_eq!(children_seconds(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_application_has_the_two_lines_that_the_readme_shows() {
+        let readme = fs::read_to_string(crate::workspace::root().join("README.md")).unwrap();
+        let lines = "[profile.dev.package.\"*\"]\nopt-level = 3\n";
+        assert!(readme.contains(lines) && MANIFEST.contains(lines));
+    }
+
+    #[test]
+    fn what_is_edited_is_there() {
+        let source = fs::read_to_string(crate::workspace::root().join("benches/program/src/main.rs")).unwrap();
+        assert!(source.contains(EDIT.0));
     }
 }

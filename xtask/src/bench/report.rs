@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::building::Build;
+use super::building::{Build, Development, wanted};
 use super::contest::Contest;
 use super::measurement::{Measurement, SUITES};
 use super::table::{count, significant, time};
@@ -53,6 +53,7 @@ pub(super) fn html(run: &Run) -> String {
     }
     if !run.builds.is_empty() {
         builds(&mut page, &run.builds);
+        development(&mut page, &run.development);
     }
     for (suite, title) in SUITES {
         let lines: Vec<&Measurement> = run.measured.iter().filter(|line| line.suite() == suite).collect();
@@ -64,10 +65,19 @@ pub(super) fn html(run: &Run) -> String {
 }
 
 fn builds(page: &mut String, builds: &[Build]) {
-    open_table(page, "Release builds from nothing", &["", "seconds", "stripped, MB"]);
+    open_table(page, "Release builds from nothing", &["", "seconds", "wanted", "stripped, MB"]);
     for build in builds {
         let (name, seconds) = (escape(&build.name), significant(build.seconds));
-        let _ = writeln!(page, "<tr><td>{name}<td>{seconds}<td>{}", build.megabytes());
+        let _ = writeln!(page, "<tr><td>{name}<td>{seconds}<td>{}<td>{}", wanted(build.wanted), build.megabytes());
+    }
+    close_table(page);
+}
+
+fn development(page: &mut String, lines: &[Development]) {
+    open_table(page, "Development builds of an application of its own", &["", "measured", "wanted"]);
+    for line in lines {
+        let (name, measured) = (escape(line.name), line.measured());
+        let _ = writeln!(page, "<tr><td>{name}<td>{measured}<td>{}", wanted(line.wanted));
     }
     close_table(page);
 }
@@ -233,7 +243,8 @@ mod tests {
             ceilings,
             measured,
             memory: Vec::new(),
-            builds: vec![Build { name: "a <b>".into(), seconds: 31.0, bytes: None }],
+            builds: vec![Build { name: "a <b>".into(), seconds: 31.0, wanted: None, bytes: None }],
+            development: vec![Development { name: "rebuild", value: 4.2, unit: "s", wanted: Some(4.0) }],
             comparison: Some(Comparison { name: "before".into(), changes }),
             contests: Vec::new(),
         };
@@ -245,7 +256,8 @@ mod tests {
             "Against before",
             "1.50",
             "faster",
-            "a &lt;b&gt;<td>31.0<td>–",
+            "a &lt;b&gt;<td>31.0<td>–<td>–",
+            "rebuild<td>4.20 s<td>4.00",
         ] {
             assert!(page.contains(part), "{part} is missing in {page}");
         }

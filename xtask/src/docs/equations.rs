@@ -123,7 +123,7 @@ fn is_left_alone(range: &Range<usize>, text: &str, plain: &[(Event<'_>, Range<us
 }
 
 /// The documentation in a Rust source: the line where each comment begins, and its text.
-fn doc_comments(source: &str) -> Vec<(usize, String)> {
+pub(crate) fn doc_comments(source: &str) -> Vec<(usize, String)> {
     let mut comments: Vec<(usize, String)> = Vec::new();
     let mut marker = "";
     for (index, line) in source.lines().enumerate() {

@@ -9,29 +9,52 @@ use crate::{Result, workspace};
 /// What a page holds: the names that a link can point to, and its own links.
 struct Page {
     anchors: BTreeSet<String>,
+    /// Those within the site.
     links: Vec<String>,
+    /// Those that lead out of it.
+    outward: Vec<String>,
     /// Where the page sends its reader on to, with the anchor, as rustdoc's do that stand at a private module's path.
     onward: Option<String>,
 }
 
-/// Follows every relative link of every page below `site`; gives their number, or fails with those that lead nowhere.
-pub(super) fn check(site: &Path) -> Result<usize> {
+/// The links of a site.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    /// How many lead from page to page.
+    pub(super) count: usize,
+    /// How many of them lead from the reference of one crate to that of another, by the names of both.
+    pub(super) between: BTreeMap<(String, String), usize>,
+    /// The addresses that lead out of the site, each with one of the pages that name it.
+    pub(super) outward: BTreeMap<String, PathBuf>,
+}
+
+/// Follows every relative link of every page below `site`; fails with those that lead nowhere.
+pub(super) fn check(site: &Path) -> Result<Links> {
     let mut pages = BTreeMap::new();
     for path in workspace::files(site, "html")? {
         let html = fs::read_to_string(&path)?;
         pages.insert(path, Page::read(&html));
     }
     let mut broken = Vec::new();
-    let mut count = 0;
+    let mut links = Links::default();
     for (path, page) in &pages {
+        let name = path.strip_prefix(site).unwrap_or(path);
+        let from = crate_of(name);
         for link in &page.links {
-            count += 1;
+            links.count += 1;
             if !leads_somewhere(link, path, &pages) {
-                broken.push(format!("{}: {link}", path.strip_prefix(site).unwrap_or(path).display()));
+                broken.push(format!("{}: {link}", name.display()));
+            }
+            let target = target(link, path);
+            if let Some(pair) = from.zip(target.strip_prefix(site).ok().and_then(crate_of))
+                && pair.0 != pair.1
+            {
+                *links.between.entry((pair.0.to_owned(), pair.1.to_owned())).or_default() += 1;
             }
         }
+        links.outward.extend(page.outward.iter().map(|link| (link.clone(), name.to_owned())));
     }
-    if broken.is_empty() { Ok(count) } else { Err(format!("links that lead nowhere:\n{}", broken.join("\n")).into()) }
+    if broken.is_empty() { Ok(links) } else { Err(format!("links that lead nowhere:\n{}", broken.join("\n")).into()) }
 }
 
 impl Page {
@@ -40,9 +63,11 @@ impl Page {
         let links = values(html, "", "href").chain(values(html, "img", "src"));
         // A scheme, as in `https:`, leads out of the site.
         let inside = |link: &String| !link.split(['/', '?', '#']).next().unwrap_or_default().contains(':');
+        let (links, outward) = links.partition(inside);
         Self {
             anchors: values(html, "", "id").collect(),
-            links: links.filter(inside).collect(),
+            links,
+            outward,
             onward: values(html, "meta http-equiv=\"refresh\"", "content")
                 .find_map(|content| content.split_once("URL=").map(|(_, address)| address.to_owned())),
         }
@@ -58,10 +83,21 @@ fn values(html: &str, tag: &str, attribute: &str) -> impl Iterator<Item = String
         .map(|(value, _)| value.replace("&#39;", "'").replace("&quot;", "\"").replace("&amp;", "&"))
 }
 
+/// The crate whose reference holds a page, by its path within the site; the pages of sources are in another folder.
+fn crate_of(page: &Path) -> Option<&str> {
+    let mut folders = page.strip_prefix("api").ok()?.parent()?.iter();
+    folders.next()?.to_str().filter(|name| *name != "src")
+}
+
+/// The file that a link leads to from a page.
+fn target(link: &str, from: &Path) -> PathBuf {
+    let file = link.split(['#', '?']).next().unwrap_or_default();
+    if file.is_empty() { from.to_owned() } else { plain(&from.with_file_name("").join(decoded(file))) }
+}
+
 fn leads_somewhere(link: &str, from: &Path, pages: &BTreeMap<PathBuf, Page>) -> bool {
-    let (address, anchor) = link.split_once('#').unwrap_or((link, ""));
-    let file = address.split('?').next().unwrap_or_default();
-    let target = if file.is_empty() { from.to_owned() } else { plain(&from.with_file_name("").join(decoded(file))) };
+    let anchor = link.split_once('#').map_or("", |(_, anchor)| anchor);
+    let target = target(link, from);
     let target = if target.is_dir() { target.join("index.html") } else { target };
     match pages.get(&target) {
         // rustdoc encodes some names where it gives them, too.
@@ -123,9 +159,11 @@ fn decoded(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn site(links: &str) -> Result<usize> {
+    fn site(links: &str) -> Result<Links> {
         let site = tempfile::tempdir()?;
-        fs::create_dir(site.path().join("api"))?;
+        for folder in ["api/one/part", "api/two", "api/src/one"] {
+            fs::create_dir_all(site.path().join(folder))?;
+        }
         fs::write(site.path().join("index.html"), format!(r#"<p id="top"></p> {links}"#))?;
         fs::write(
             site.path().join("api/index.html"),
@@ -135,6 +173,11 @@ mod tests {
             site.path().join("moved.html"),
             r#"<meta http-equiv="refresh" content="0;URL=api/index.html"> <a href="api/index.html">"#,
         )?;
+        let two = r#"<a href="../../two/index.html"> <a href="../index.html"> <a href="../../src/one/lib.html">"#;
+        fs::write(site.path().join("api/one/part/index.html"), two)?;
+        fs::write(site.path().join("api/one/index.html"), r#"<a href="../two/index.html#f">"#)?;
+        fs::write(site.path().join("api/two/index.html"), r#"<p id="f"> <a href="https://example.org/a">"#)?;
+        fs::write(site.path().join("api/src/one/lib.html"), r#"<a href="../../two/index.html">"#)?;
         fs::write(site.path().join("style.css"), "")?;
         check(site.path())
     }
@@ -144,7 +187,14 @@ mod tests {
         let links = r##"<a href="#top"> <a href="api/index.html"> <a href="api/?search=x"> <a href="api/#f(x)">
             <a href="api/index.html#f%28x%29"> <a href="moved.html"> <a href="moved.html#f(x)">
             <a href="./api/../style.css"> <a href="https://example.org/none#none">"##;
-        assert_eq!(site(links).unwrap(), 8 + 2);
+        assert_eq!(site(links).unwrap().count, 8 + 2 + 5);
+    }
+
+    #[test]
+    fn links_between_crates_and_outward_are_told_apart() {
+        let links = site("").unwrap();
+        assert_eq!(links.between, BTreeMap::from([(("one".into(), "two".into()), 2)]));
+        assert_eq!(links.outward, BTreeMap::from([("https://example.org/a".into(), "api/two/index.html".into())]));
     }
 
     #[test]

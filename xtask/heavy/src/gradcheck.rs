@@ -15,11 +15,17 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result {
+    let entries = suite::entries();
     let wanted = |name: &str| arguments.name.as_deref().is_none_or(|part| name.contains(part));
+    if !entries.iter().any(|entry| wanted(entry.name)) {
+        // To have checked nothing would look like success.
+        let names: Vec<&str> = entries.iter().map(|entry| entry.name).collect();
+        return Err(format!("no name contains that; there are {}", names.join(", ")).into());
+    }
     let mut failed = Vec::new();
     let mut worst = 0.0f64;
     println!("{:<6} {:<30} {:>11} {:>7} {:>12} {:>6}", "kind", "name", "worst error", "shapes", "derivatives", "kinks");
-    for entry in suite::entries().iter().filter(|entry| wanted(entry.name)) {
+    for entry in entries.iter().filter(|entry| wanted(entry.name)) {
         let report = entry.run(arguments.shapes)?;
         let passes = report.passes(TOLERANCE);
         println!(
@@ -42,5 +48,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
         Ok(())
     } else {
         Err(format!("the derivatives of {} are off by more than {TOLERANCE:e}", failed.join(", ")).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_nothing_has_is_an_error() {
+        let error = run(&Arguments { shapes: 1, name: Some("affine of nobody".into()) }).unwrap_err().to_string();
+        assert!(error.contains("there are Affine") || error.contains(", Affine,"), "{error}");
+        run(&Arguments { shapes: 1, name: Some("Affine".into()) }).unwrap();
     }
 }

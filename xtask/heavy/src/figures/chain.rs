@@ -10,7 +10,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 use super::Files;
 use super::plot::{Area, Axis, BLUE, GREEN, GREY, INK, ORANGE, Plot, figure, px, text};
 use super::table::{digits, table};
-use crate::{Result, workspace};
+use crate::Result;
 
 pub(super) fn add(files: &mut Files) -> Result {
     files.insert("chain.svg".into(), diagram()?);
@@ -178,7 +178,7 @@ fn differences() -> Result<String> {
 /// The source of the backward loop, as it stands.
 fn backward_loop() -> Result<String> {
     let path = "crates/network/src/passes.rs";
-    let source = fs::read_to_string(workspace::root().join(path))?;
+    let source = fs::read_to_string(crate::root().join(path))?;
     let lines: Vec<&str> = source.lines().collect();
     let start = lines.iter().position(|line| line.starts_with("    pub(crate) fn backward("));
     let start = start.ok_or_else(|| format!("{path} has no function `backward`"))?;
