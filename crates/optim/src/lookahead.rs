@@ -68,6 +68,7 @@ impl<O: Optimizer<T>, T: Scalar> Optimizer<T> for Lookahead<O, T> {
         self.inner.bind(segments);
         if self.segments.as_deref() != Some(segments) {
             if self.segments.is_some() {
+                self.slow.clear();
                 self.number = 0;
             }
             self.segments = Some(segments.to_vec());

@@ -1,6 +1,6 @@
 //! Loops around an optimizer's step, compiled with this crate as the named optimizers' are.
 
-use downhill_tensor::{PerScalar, Scalar, elementwise, reduce};
+use downhill_tensor::{Scalar, elementwise, reduce};
 
 use crate::fused::descend;
 use crate::precompiled::precompiled;
@@ -24,6 +24,20 @@ precompiled! {
     /// ‖x‖, as [`reduce::norm`].
     fn norm<T>(x: &'a [T]) -> f64 {
         reduce::norm(x)
+    }
+}
+
+precompiled! {
+    /// Σ |xᵢ|.
+    fn magnitudes<T>(x: &'a [T]) -> f64 {
+        reduce::map_sum(x, |x| x.abs().to_f64())
+    }
+}
+
+precompiled! {
+    /// Σ xᵢ², as [`reduce::sum_of_squares`].
+    fn squares<T>(x: &'a [T]) -> f64 {
+        reduce::sum_of_squares(x)
     }
 }
 

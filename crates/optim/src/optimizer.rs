@@ -98,7 +98,7 @@ pub trait Optimizer<T: Scalar>: Debug + Send {
     ///
     /// # Errors
     /// Returns an error if a setting of the schedule is not valid, or if it moves the momentum of an optimizer that has
-    /// none. PyTorch's `OneCycleLR` raises an error there too, but for `RMSprop`, which always keeps room for a velocity.
+    /// none. PyTorch's `OneCycleLR` raises an error there too; its `RMSprop` counts as having a momentum of 0.
     fn check_schedule(&self, schedule: &dyn Schedule) -> Result<(), SettingError> {
         schedule.check()?;
         match schedule.momentum(0) {
@@ -122,6 +122,7 @@ pub trait Optimizer<T: Scalar>: Debug + Send {
     fn state(&self) -> OptimizerState<T>;
 
     /// Goes on from `state` exactly as the optimizer that gave it would have.
+    /// [Bind](Optimizer::bind) first if there are groups, or a rule for matrices.
     ///
     /// # Errors
     /// Returns an error if the state is another optimizer's, is for a θ of another length, or holds numbers that no

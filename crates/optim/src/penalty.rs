@@ -2,7 +2,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use downhill_tensor::{Scalar, reduce};
+use downhill_tensor::Scalar;
 
 use crate::error::not_negative;
 use crate::loops;
@@ -45,6 +45,8 @@ pub struct Penalty {
     except: Option<Predicate>,
     /// What is penalised; all where it is not bound.
     ranges: Option<Vec<Range<usize>>>,
+    /// What the ranges were made of.
+    segments: Option<Vec<Segment>>,
 }
 
 type Predicate = Arc<dyn Fn(&Segment) -> bool + Send + Sync>;
@@ -65,13 +67,14 @@ impl Penalty {
     /// λ₁ Σ |θᵢ| + λ₂/2 Σ θᵢ²: both.
     #[must_use]
     pub fn elastic(l1: f64, l2: f64) -> Self {
-        Self { l1, l2, except: None, ranges: None }
+        Self { l1, l2, except: None, ranges: None, segments: None }
     }
 
     /// Spares the parameters for whose segment `spared` is true.
     #[must_use]
     pub fn except(mut self, spared: impl Fn(&Segment) -> bool + Send + Sync + 'static) -> Self {
         self.except = Some(Arc::new(spared));
+        self.segments = None;
         self
     }
 
@@ -90,10 +93,14 @@ impl Penalty {
         not_negative("the weight of the L2 penalty", self.l2)
     }
 
-    /// Says how θ is divided.
+    /// Says how θ is divided. As [`Optimizer::bind`](crate::Optimizer::bind) it may stand before every step.
     pub fn bind(&mut self, segments: &[Segment]) {
+        if self.segments.as_deref() == Some(segments) {
+            return;
+        }
         let spared = |segment: &Segment| segment.frozen || self.except.as_ref().is_some_and(|except| except(segment));
         self.ranges = Some(segments.iter().filter(|s| !spared(s)).map(|segment| segment.range.clone()).collect());
+        self.segments = Some(segments.to_vec());
     }
 
     /// R(θ).
@@ -102,8 +109,8 @@ impl Penalty {
         self.parts(theta.len())
             .map(|range| {
                 let theta = &theta[range];
-                let magnitudes = if self.l1 > 0.0 { reduce::map_sum(theta, |x| x.abs().to_f64()) } else { 0.0 };
-                let squares = if self.l2 > 0.0 { reduce::sum_of_squares(theta) } else { 0.0 };
+                let magnitudes = if self.l1 > 0.0 { loops::magnitudes(theta) } else { 0.0 };
+                let squares = if self.l2 > 0.0 { loops::squares(theta) } else { 0.0 };
                 self.l1 * magnitudes + 0.5 * self.l2 * squares
             })
             .sum()
@@ -193,6 +200,19 @@ mod tests {
         let mut gradient = [0.0; 6];
         assert_eq!(penalty.add(&[1.0; 6], &mut gradient), 1.0);
         assert_eq!(gradient, [1.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_penalty_that_is_bound_again_follows_what_is_spared_and_how_theta_is_divided() {
+        let segments = [segment("0.weight", 0..2, &[1, 2], false), segment("0.bias", 2..4, &[2], false)];
+        let mut penalty = Penalty::l1(1.0);
+        for (expected, bound) in [(4.0, &segments[..]), (4.0, &segments), (2.0, &segments[..1])] {
+            penalty.bind(bound);
+            assert_eq!(penalty.value(&[1.0; 4]), expected);
+        }
+        let mut penalty = penalty.except(|segment| segment.name == "0.weight");
+        penalty.bind(&segments[..1]);
+        assert_eq!(penalty.value(&[1.0; 4]), 0.0);
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! Cargo gives the two apart by `debug_assertions`, which the dependencies of a development build have at any level of
 //! optimisation.
 
-use downhill_tensor::{Buffer, PerScalar, Scalar};
+use downhill_tensor::{Buffer, Scalar};
 
 use crate::group::Layout;
 use crate::{Chain, Link, Pass, Rule, SettingError, Stepper};
@@ -22,6 +22,7 @@ use crate::{Chain, Link, Pass, Rule, SettingError, Stepper};
 pub struct Precompiled<R>(R);
 
 mod sealed {
+    #[cfg(debug_assertions)]
     use super::{Buffer, Pass};
 
     /// A rule's loops, with nothing generic left.
@@ -90,6 +91,8 @@ macro_rules! precompiled {
 
             #[cfg(debug_assertions)]
             {
+                use downhill_tensor::PerScalar;
+
                 struct Call<'a>(std::marker::PhantomData<&'a ()>);
 
                 #[inline(never)]
@@ -166,7 +169,9 @@ impl<T: Scalar, R: Rule<T> + Entry> Rule<T> for Precompiled<R> {
 mod entry {
     use std::marker::PhantomData;
 
-    use super::{Buffer, Entry, Pass, PerScalar, Scalar};
+    use downhill_tensor::PerScalar;
+
+    use super::{Buffer, Entry, Pass, Scalar};
 
     pub(super) struct Step<'a, 'p: 'a, R>(pub(super) &'a mut R, pub(super) PhantomData<&'p ()>);
 

@@ -4,7 +4,7 @@ use super::adam::{AdamScalars, ScaleByAdam};
 use crate::precompiled::precompile;
 use crate::{Chain, CoupledDecay, Link, Precompiled, ScaleByRate, SettingError, Step, Stepper};
 
-/// AMSGrad (Reddi et al. 2018): Adam whose denominator never shrinks.
+/// AMSGrad (Reddi et al. 2018): Adam with the largest averaged square so far in its denominator.
 ///
 /// ```text
 /// m, v as Adam;   x ← max(x, v)

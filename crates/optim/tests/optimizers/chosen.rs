@@ -5,7 +5,11 @@ use std::sync::Arc;
 use downhill_optim::minimize::minimize;
 use downhill_optim::schedule::{Constant, Cosine, Cyclic, Linear, OneCycle, Schedule};
 use downhill_optim::test_functions::booth;
-use downhill_optim::{Adagrad, Adam, Lookahead, Optimizer, RangeTest, RmsProp, ScheduleFreeSgd, SettingError, Sgd};
+use downhill_optim::{
+    Adagrad, Adam, Chain, CoupledDecay, Lookahead, Optimizer, RangeTest, RmsProp, ScaleByAdam, ScaleByRate,
+    ScheduleFreeSgd, SettingError, Sgd, Stepper,
+};
+use downhill_tensor::Scalar;
 
 use crate::behaviour::{bits, numbers};
 use crate::table::table;
@@ -114,4 +118,21 @@ fn a_momentum_schedule_of_a_rule_without_momentum_is_refused() {
     assert_eq!(refused(Adagrad::<f32>::new(0.1).check_schedule(&Constant.then(0, cycle))), message);
     RmsProp::<f32>::new(0.1).momentum(0.0).check_schedule(&cycle).unwrap();
     RmsProp::<f32>::new(0.1).centered().check_schedule(&cycle.without_momentum()).unwrap();
+}
+
+#[test]
+fn a_named_optimizer_is_the_composition_that_it_shows() {
+    fn check<T: Scalar>() {
+        let chain = Chain((CoupledDecay::new(0.1), ScaleByAdam::new(), ScaleByRate));
+        let (mut own, mut named) = (Stepper::of(chain, 0.01), Adam::new(0.01).weight_decay(0.1));
+        let (mut theta, mut other): (Vec<T>, Vec<T>) = (numbers(100, 1), numbers(100, 1));
+        for step in 0..10 {
+            own.step(&mut theta, &numbers(100, step));
+            named.step(&mut other, &numbers(100, step));
+        }
+        assert_eq!(bits(&theta), bits(&other), "{}", T::NAME);
+        assert_eq!(own.state(), named.state());
+    }
+    check::<f32>();
+    check::<f64>();
 }

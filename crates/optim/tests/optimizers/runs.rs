@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use downhill_optim::schedule::{Cosine, OneCycle, ReduceOnPlateau};
 use downhill_optim::{
-    Adam, AdamW, Chain, ClipNorm, Ema, Group, Lookahead, Momentum, NAdam, Optimizer, OptimizerState, RangeTest,
+    Adam, AdamW, Asgd, Chain, ClipNorm, Ema, Group, Lookahead, Momentum, NAdam, Optimizer, OptimizerState, RangeTest,
     ScaleByRate, ScheduleFreeAdamW, ScheduleFreeSgd, Segment, Sgd, SophiaG, Stepper, Swa,
 };
 use downhill_tensor::Scalar;
@@ -103,15 +103,22 @@ fn a_reset_puts_the_momentum_of_every_link_back() {
         (0..5).for_each(|_| optimizer.step(&mut theta, &[1.0]));
         theta
     };
-    let (mut optimizer, first) = (make(), go(&mut make()));
+    let (mut theta, mut first, mut second) = (1.0, 0.0, 0.0);
+    for _ in 0..5 {
+        first = 0.5 * first + 1.0;
+        second = 0.9 * second + first;
+        theta -= 0.1 * second;
+    }
+    let (mut optimizer, expected) = (make(), [theta]);
+    assert_eq!(go(&mut make()), expected);
     // Neither a state nor other segments make one momentum of the two.
     optimizer.restore(&make().state()).unwrap();
     optimizer.bind(&[]);
     optimizer.bind(&segments_of(0));
-    assert_eq!(go(&mut optimizer), first);
+    assert_eq!(go(&mut optimizer), expected);
     optimizer.set_momentum(0.3);
     optimizer.reset();
-    assert_eq!(go(&mut optimizer), first);
+    assert_eq!(go(&mut optimizer), expected);
 }
 
 #[test]
@@ -346,4 +353,58 @@ fn a_group_that_comes_after_the_segments_holds_too() {
     optimizer.step(&mut theta, &[1.0; 14]);
     assert_eq!(theta[..8], [1.0; 8]);
     assert!(theta[8..].iter().all(|x| *x < 1.0));
+}
+
+#[test]
+fn segments_of_any_kind_are_bound_without_a_panic() {
+    let segment = |name: &str, range: Range<usize>, axes: &[usize]| Segment {
+        name: name.into(),
+        range,
+        shape: downhill_tensor::Shape::new(axes).unwrap(),
+        transposed: false,
+        frozen: false,
+    };
+    let reversed = Range { start: 5, end: 2 };
+    let cases = [
+        vec![segment("all of memory", 0..usize::MAX, &[usize::MAX])],
+        vec![segment("a wide matrix", 0..usize::MAX, &[1, usize::MAX]), segment("far", usize::MAX..usize::MAX, &[0])],
+        vec![segment("overlapping", 0..3, &[3, 1]), segment("both", 1..4, &[3, 1]), segment("whole", 0..4, &[2, 2])],
+        vec![segment("reversed", reversed, &[3]), segment("another shape", 0..4, &[7, 9])],
+    ];
+    for (name, make) in table::<f64>() {
+        for segments in &cases {
+            let mut optimizer = make();
+            optimizer.bind(segments);
+            assert!(optimizer.state().slots.iter().all(|(_, slot)| slot.is_empty()), "{name}");
+            let mut theta: Vec<f64> = numbers(15, 1);
+            run(&mut *optimizer, &mut theta, 0..3);
+            assert!(theta.iter().all(|x| x.is_finite()), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_step_that_is_left_out_changes_nothing_but_the_count() {
+    let mut optimizer = NAdam::new(0.1).weight_decay(0.1).after(ClipNorm::new(1.0));
+    let mut theta = [1.0, 2.0];
+    optimizer.step(&mut theta, &[0.1, 0.2]);
+    let (before, state) = (theta, optimizer.state());
+    for wrong in [f64::NAN, f64::INFINITY] {
+        optimizer.step(&mut theta, &[wrong, 0.1]);
+    }
+    let mut after = optimizer.state();
+    assert_eq!((optimizer.steps(), optimizer.skipped()), (1, 2));
+    after.counters.iter_mut().filter(|(name, _)| name == "skipped").for_each(|(_, count)| *count = 0);
+    assert_eq!((theta, after), (before, state));
+}
+
+#[test]
+fn an_average_of_no_steps_is_empty() {
+    let mut optimizer = Asgd::<f32>::new(0.1);
+    optimizer.bind(&segments());
+    assert!(optimizer.average().is_empty());
+    optimizer.step(&mut [1.0; 15], &[1.0; 15]);
+    assert_eq!(optimizer.average().len(), 15);
+    optimizer.reset();
+    assert!(optimizer.average().is_empty());
 }
