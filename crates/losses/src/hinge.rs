@@ -91,7 +91,8 @@ pub(crate) fn ramp<T: Scalar>(z: T) -> (T, T) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{check_pointwise, slope, term};
+    use crate::Target;
+    use crate::testing::{check_pointwise, error, evaluate, slope, term};
 
     #[test]
     fn gradient() {
@@ -103,6 +104,24 @@ mod tests {
                 (margin.iter().zip(&target).map(|(margin, t)| margin * t).collect(), target)
             });
         }
+    }
+
+    #[test]
+    fn the_classes_0_and_1_are_the_signs() {
+        let of = |target: Target<'_, f64>| {
+            evaluate::<f64>(&Hinge::new(), (3, [1].into()), &[0.5, -2.0, 0.25], target).unwrap()
+        };
+        assert_eq!(of(Target::Classes(&[0, 1, 1])), of(Target::Values(&[-1.0, 1.0, 1.0])));
+        assert_eq!(
+            error(&Hinge::new(), (2, [1].into()), &[0.0; 2], Target::Values(&[1.0, 0.0])),
+            "Hinge takes targets that are -1 or 1, but target 0 of example 1 is 0; \
+             write -1 for no and 1 for yes, or give the classes 0 and 1 as classes"
+        );
+        assert_eq!(
+            error(&Hinge::new(), (2, [1].into()), &[0.0; 2], Target::Classes(&[1, 2])),
+            "Hinge takes the classes 0 and 1, but target 0 of example 1 is 2; \
+             use SoftmaxCrossEntropy and one output for each class if there are more"
+        );
     }
 
     #[test]

@@ -124,8 +124,11 @@ impl MultiTask {
                     outputs.start, outputs.end
                 )));
             }
-            let what = format!("the weight of part {index}");
-            TargetError::check_setting::<Self>(&what, *weight, *weight >= 0.0, "finite and at least 0")?;
+            if !(*weight >= 0.0 && weight.is_finite()) {
+                return Err(TargetError::setting::<Self>(format!(
+                    "the weight of part {index} is {weight}, but must be finite and at least 0"
+                )));
+            }
         }
         if self.parts.is_empty() {
             return Err(TargetError::setting::<Self>("there are no parts; add them with `part`"));
@@ -298,4 +301,189 @@ fn read_classes<T: Scalar>(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::testing::{Draw, check, error, evaluate};
+    use crate::{ClassAxis, GaussianNll, MeanSquaredError, Reduction, SoftmaxCrossEntropy, Weighted};
+
+    /// One class of three and a number.
+    fn class_and_number() -> MultiTask {
+        let class = SoftmaxCrossEntropy::new().ignored_index(7);
+        MultiTask::new().part(0..3, class, 1.0).part(3..4, MeanSquaredError::new(), 0.5)
+    }
+
+    #[test]
+    fn it_is_the_weighted_sum_of_its_parts() {
+        let mut draw = Draw::new(70);
+        let (y, prices) = (draw.numbers(20, -2.0, 2.0), draw.numbers(5, -1.0, 1.0));
+        let classes = [0, 2, 7, 1, 7];
+        let rows: Vec<f64> =
+            classes.iter().zip(&prices).flat_map(|(&class, &price)| [f64::from(class), price]).collect();
+        let (value, dy) = evaluate::<f64>(&class_and_number(), (5, [4].into()), &y, Target::Values(&rows)).unwrap();
+        let columns = |x: &[f64], columns: Range<usize>| -> Vec<f64> {
+            x.chunks(4).flat_map(|row| row[columns.clone()].to_vec()).collect()
+        };
+        let class = SoftmaxCrossEntropy::new().ignored_index(7);
+        let (a, da) = evaluate::<f64>(&class, (5, [3].into()), &columns(&y, 0..3), Target::Classes(&classes)).unwrap();
+        let (b, db) =
+            evaluate::<f64>(&MeanSquaredError::new(), (5, [1].into()), &columns(&y, 3..4), Target::Values(&prices))
+                .unwrap();
+        assert!((value - (a + 0.5 * b)).abs() < 1e-15);
+        assert_eq!(columns(&dy, 0..3), da);
+        assert_eq!(columns(&dy, 3..4), db.iter().map(|db| 0.5 * db).collect::<Vec<_>>());
+    }
+
+    /// `GaussianNll` of each step, whose means and variances lie along the last axis.
+    #[derive(Debug)]
+    struct MeansAndVariances;
+
+    impl Loss for MeansAndVariances {
+        fn evaluate<T: Scalar>(
+            &self,
+            y: Batch<'_, T>,
+            target: Target<'_, T>,
+            dy: Option<&mut [T]>,
+        ) -> Result<Total, TargetError> {
+            let steps = Batch::new(y.slice(), y.slice().len() / 2, [2]).unwrap();
+            GaussianNll::new().evaluate(steps, target, dy)
+        }
+    }
+
+    #[test]
+    fn parts_of_sequences_have_a_class_for_each_step() {
+        let mut draw = Draw::new(71);
+        // (batch, 5 steps, 3 logits and a mean and a variance)
+        let batch = (2, [5, 5].into());
+        let y = draw.numbers(50, 0.2, 2.0);
+        let rows: Vec<f64> = (0..10).flat_map(|_| [draw.below(3) as f64, draw.between(-1.0, 1.0)]).collect();
+        let loss = |reduction| {
+            MultiTask::new()
+                .part(0..3, SoftmaxCrossEntropy::new().class_axis(ClassAxis::Last).reduction(reduction), 2.0)
+                .part(3..5, MeanSquaredError::new(), 0.0)
+                .part_with_numbers(3..5, 1, MeansAndVariances, 1.0)
+        };
+        // The middle part counts for nothing, but has its targets all the same.
+        let rows: Vec<f64> = rows.chunks(2).flat_map(|row| [row[0], f64::NAN, f64::NAN, row[1]]).collect();
+        for reduction in [Reduction::Mean, Reduction::Sum] {
+            check(&loss(reduction), batch, &y, Target::Values(&rows));
+        }
+    }
+
+    #[test]
+    fn a_part_of_an_example_may_be_left_out() {
+        let nan = f64::NAN;
+        let y = [0.0, 0.0, 0.0, 3.0, nan, 0.0, 0.0, 1.0];
+        let loss = class_and_number();
+        let rows = Target::Values(&[1.0, nan, nan, 2.0]);
+        let weights = [1.0, 0.0, 0.0, 4.0];
+        let weighted = Weighted::new(&loss, &weights);
+        let (value, dy) = evaluate::<f64>(&weighted, (2, [4].into()), &y, rows).unwrap();
+        assert!((value - (3.0_f64.ln() + 0.5)).abs() < 1e-15);
+        assert!(dy[..3].iter().all(|dy| dy.abs() > 0.3));
+        assert_eq!(dy[3..], [0.0, 0.0, 0.0, 0.0, -1.0]);
+        assert_eq!(
+            error(&weighted.reduction(Reduction::Sum), (2, [4].into()), &y, rows),
+            "MultiTask: the parts of a loss are reduced each for itself; set their own reductions"
+        );
+    }
+
+    #[test]
+    fn a_part_of_which_nothing_counts_adds_nothing() {
+        let y = [0.0, 0.0, 0.0, 3.0];
+        let at = |class, price: f64| {
+            class_and_number().evaluate(Batch::new(&y, 1, [4]).unwrap(), Target::Values(&[class, price]), None).unwrap()
+        };
+        let mut total = at(7.0, 1.0);
+        assert_eq!((total.value(), total.is_empty()), (2.0, false));
+        total += at(1.0, 3.0);
+        assert!((total.value() - (3.0_f64.ln() + 1.0)).abs() < 1e-15);
+    }
+
+    #[test]
+    fn a_pass_after_the_first_does_not_allocate() {
+        let inner = Arc::new(MultiTask::new().part(0..1, MeanSquaredError::new(), 1.0));
+        let loss = class_and_number().part_with_numbers(3..4, 1, inner, 1.0);
+        let (y, target) = ([0.5_f32; 12], [1.0, 2.0, 3.0].repeat(3));
+        let mut dy = [0.0; 12];
+        let mut pass = || {
+            let y = Batch::new(&y, 3, [4]).unwrap();
+            loss.evaluate_weighted(y, Target::Values(&target), &[1.0, 2.0, 0.0], Some(&mut dy)).unwrap()
+        };
+        pass();
+        let again = allocation_counter::measure(|| _ = pass());
+        assert_eq!(again.count_total, 0);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_an_error() {
+        let batch = (2, [4].into());
+        let at = |loss: &MultiTask, target: Target<'_, f64>| error(loss, batch, &[0.0; 8], target);
+        let loss = class_and_number();
+        let values = |numbers: [f64; 4]| at(&loss, Target::Values(&numbers));
+        for class in [0.5, -1.0, f64::NAN, 1e10] {
+            assert_eq!(
+                values([1.0, 2.0, class, 2.0]),
+                format!(
+                    "part 0 of the loss: MultiTask takes the index of a class as a whole number of at least 0, \
+                     but target 0 of example 1 is {class}; give what is missing the loss's ignored index, \
+                     or its part of the example a weight of 0"
+                )
+            );
+        }
+        assert_eq!(
+            values([1.0, 2.0, 3.0, 2.0]),
+            "part 0 of the loss: example 1 has the class 3, but the predictions have 3 classes, counted from 0"
+        );
+        assert_eq!(
+            values([1.0, 2.0, 2.0, f64::NAN]),
+            "part 1 of the loss: MeanSquaredError takes finite targets, but target 0 of example 1 is NaN; \
+             leave out examples whose target is missing, or give them a weight of 0"
+        );
+        assert_eq!(at(&loss, Target::Values(&[1.0; 3])), "the predictions need 4 targets, but there are 3");
+        assert_eq!(
+            at(&loss, Target::Classes(&[1; 4])),
+            "MultiTask compares with numbers, one after the other for each part, but was given the indices of classes"
+        );
+        let none = Target::Values(&[1.0; 2]);
+        assert_eq!(at(&MultiTask::new(), none), "MultiTask: there are no parts; add them with `part`");
+        let square = MeanSquaredError::new();
+        for (start, end) in [(1, 1), (2, 1), (3, 5)] {
+            assert_eq!(
+                at(&MultiTask::new().part(Range { start, end }, square, 1.0), none),
+                format!(
+                    "MultiTask: part 0 takes the numbers {start} to {end} of the last axis, which has 4; \
+                     give it a range of at least one number within them"
+                )
+            );
+        }
+        assert_eq!(
+            at(&MultiTask::new().part(0..1, square, -1.0), none),
+            "MultiTask: the weight of part 0 is -1, but must be finite and at least 0"
+        );
+        let endless = MultiTask::new().part_with_numbers(0..1, usize::MAX, square, 1.0).part(0..4, square, 1.0);
+        assert!(at(&endless, none).starts_with("the predictions need"));
+        let of_none = evaluate::<f64>(&endless, (0, [4].into()), &[], Target::Values(&[])).unwrap();
+        assert!(of_none.0.is_nan());
+        let half = MultiTask::new().part_with_numbers(0..4, 1, GaussianNll::new(), 1.0);
+        assert_eq!(at(&half, none), "part 0 of the loss: the predictions need 4 targets, but there are 2");
+        let mut many = MultiTask::new();
+        for _ in 0..=Total::MOST_PARTS {
+            many = many.part(0..1, square, 1.0);
+        }
+        assert_eq!(
+            at(&many, Target::Values(&[1.0; 18])),
+            "MultiTask: there are 9 parts, with those of their own, but there may be 8 in all"
+        );
+        let y = Batch::new(&[0.0; 8], 2, [4]).unwrap();
+        assert_eq!(
+            loss.evaluate_weighted(y, Target::Values(&[1.0; 4]), &[1.0; 3], None).unwrap_err().to_string(),
+            "MultiTask: there are 3 weights; give one for each of the 2 examples, \
+             or for each of the 2 parts of each example"
+        );
+    }
 }

@@ -79,9 +79,14 @@ impl NegativeLogLikelihood {
             let (outer, inner) = (position / layout.inner, position % layout.inner);
             (outer * layout.classes + class) * layout.inner + inner
         };
+        let of = |position: usize| {
+            let weight = weight::<T>(weights, target[position] as usize);
+            mask.map_or(weight, |mask| weight * mask.at(position))
+        };
+        let counted = || (0..target.len()).filter(|&position| counts(position));
         // All at once, and only if that fails the positions that count.
         if find(y.slice(), above_log_1).is_some() {
-            for position in (0..target.len()).filter(|&position| counts(position)) {
+            for position in counted().filter(|&position| of(position) != T::ZERO) {
                 for at in (0..layout.classes).map(|class| place(position, class)) {
                     LOG_PROBABILITIES
                         .check::<Self, T>(&y.slice()[at..=at], above_log_1)
@@ -90,11 +95,6 @@ impl NegativeLogLikelihood {
             }
         }
 
-        let of = |position: usize| {
-            let weight = weight::<T>(weights, target[position] as usize);
-            mask.map_or(weight, |mask| weight * mask.at(position))
-        };
-        let counted = || (0..target.len()).filter(|&position| counts(position));
         let whole = layout.whole(self.reduction, counted().map(|position| of(position).to_f64()).sum(), mask);
         let scale = T::of(whole.scale());
         if let Some(dy) = dy.as_deref_mut() {

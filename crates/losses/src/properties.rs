@@ -264,6 +264,9 @@ fn of_ignored_targets_and_classes_of_weight_0_nothing_counts() {
     let y = Batch::new(&y, 2, [3]).unwrap();
     for case in Cases::all() {
         let settings = format!("{:?}", case.loss);
+        if case.name == "MultiTask" {
+            continue;
+        }
         let ignores = ["SoftmaxCrossEntropy", "NegativeLogLikelihood"].contains(&case.name)
             && settings.contains("ignored_index: Some")
             && settings.contains("class_axis: Last");
@@ -328,10 +331,14 @@ fn the_number_of_threads_does_not_show() {
         let target = if classes.is_empty() { Target::Values(&values) } else { Target::Classes(&classes) };
         let weights: Vec<Vec<f32>> =
             case.weights.iter().map(|&each| repeat(&some_weights(&mut draw, 9 * each))).collect();
+        let bits = |weights| {
+            let (total, dy) = evaluated(&*case.loss, y, target, weights).unwrap();
+            (format!("{total:?}"), dy.iter().map(|dy| dy.to_bits()).collect::<Vec<_>>())
+        };
         let on = |threads: Threads| {
             threads.run(|| {
-                let mut all = vec![format!("{:?}", evaluated(&*case.loss, y, target, None))];
-                all.extend(weights.iter().map(|w| format!("{:?}", evaluated(&*case.loss, y, target, Some(w)))));
+                let mut all = vec![bits(None)];
+                all.extend(weights.iter().map(|weights| bits(Some(weights))));
                 all
             })
         };

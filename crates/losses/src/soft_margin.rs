@@ -73,13 +73,23 @@ impl PointwiseLoss for SoftMargin {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{check_pointwise, slope, term};
+    use crate::Target;
+    use crate::testing::{check_pointwise, error, slope, term};
 
     #[test]
     fn gradient() {
         check_pointwise(&SoftMargin::new(), 14, |draw, count| {
             (draw.numbers(count, -4.0, 4.0), draw.either(count, -1.0, 1.0))
         });
+    }
+
+    #[test]
+    fn labels_0_and_1_are_an_error_as_numbers() {
+        assert_eq!(
+            error(&SoftMargin::new(), (2, [1].into()), &[0.0; 2], Target::Values(&[1.0, 0.0])),
+            "SoftMargin takes targets that are -1 or 1, but target 0 of example 1 is 0; \
+             write -1 for no and 1 for yes, or give the classes 0 and 1 as classes"
+        );
     }
 
     #[test]

@@ -263,6 +263,42 @@ mod tests {
     }
 
     #[test]
+    fn a_mask_may_be_of_steps_or_of_numbers() {
+        let loss = MeanSquaredError::new();
+        let nan = f64::NAN;
+        let at = |weights: &[f32], y: [f64; 4]| {
+            evaluate::<f64>(&Weighted::new(&loss, weights), (1, [2, 2].into()), &y, Target::Values(&[0.0; 4])).unwrap()
+        };
+        // Two steps of two numbers.
+        assert_eq!(at(&[1.0, 0.0], [1.0, 3.0, nan, nan]), (5.0, vec![1.0, 3.0, 0.0, 0.0]));
+        assert_eq!(at(&[1.0, 0.0, 0.0, 3.0], [1.0, nan, nan, 3.0]), (7.0, vec![0.5, 0.0, 0.0, 4.5]));
+        let entropy = SoftmaxCrossEntropy::new();
+        let mask = Weighted::new(&entropy, &[0.0, 2.0]);
+        let y = [nan, 0.0, nan, 0.0];
+        // The classes lie along the first axis, and what is masked needs no class.
+        let (value, dy) = evaluate::<f64>(&mask, (1, [2, 2].into()), &y, Target::Classes(&[9, 1])).unwrap();
+        assert!((value - 2.0_f64.ln()).abs() < 1e-15);
+        assert_eq!(dy, [0.0, 0.5, 0.0, -0.5]);
+    }
+
+    #[test]
+    fn weights_of_weights_are_multiplied() {
+        let loss = MeanSquaredError::new();
+        let (y, target) = ([1.0, 2.0, 3.0, 4.0], Target::Values(&[0.0; 4]));
+        let inner = Weighted::new(&loss, &[1.0, 3.0]);
+        let product = Weighted::new(&loss, &[2.0, 0.0, 3.0, 6.0]);
+        let of = |loss: &Weighted<'_, _, f64>| evaluate::<f64>(loss, (2, [2].into()), &y, target).unwrap();
+        let (value, dy) = of(&product);
+        let (found, found_dy) =
+            evaluate::<f64>(&Weighted::new(&inner, &[2.0, 0.0, 1.0, 2.0]), (2, [2].into()), &y, target).unwrap();
+        assert_eq!((found, found_dy), (value, dy));
+        assert_eq!(
+            error(&Weighted::new(&inner, &[1.0; 3]), (2, [2].into()), &y, target),
+            "MeanSquaredError: there are 2 and 3 weights, of which neither are equal parts of the others"
+        );
+    }
+
+    #[test]
     fn what_does_not_fit_is_an_error() {
         let batch = (2, [2].into());
         let loss = SoftmaxCrossEntropy::new();

@@ -1,8 +1,8 @@
 use downhill_losses::{
     BinaryCrossEntropy, BinaryCrossEntropyWithLogits, BinaryFocal, ClassAxis, CosineEmbedding, Ctc, Dice, GaussianNll,
     Hinge, HingeEmbedding, Huber, KlDivergence, LogCosh, Loss, MarginRanking, MeanAbsoluteError, MeanSquaredError,
-    MultiLabelMargin, MultiLabelSoftMargin, MultiMargin, NegativeLogLikelihood, PoissonNll, Quantile, Reduction,
-    SmoothL1, SoftMargin, SoftmaxCrossEntropy, SoftmaxFocal, Target, TripletMargin,
+    MultiLabelMargin, MultiLabelSoftMargin, MultiMargin, MultiTask, NegativeLogLikelihood, PoissonNll, Quantile,
+    Reduction, SmoothL1, SoftMargin, SoftmaxCrossEntropy, SoftmaxFocal, Target, TripletMargin, Weighted,
 };
 use downhill_tensor::{Batch, Shape, Stream};
 
@@ -113,10 +113,28 @@ losses! {
         let loss = MultiMargin::new(between(s, 0.3, 1.5));
         let loss = if choose(s, &[true, false]) { loss } else { loss.squared() };
         let classes = size(s, 6);
-        of_class(name, &loss, [classes].into(), (classes, 1), s)
+        of_class(name, &loss, ([classes].into(), SCORES), (classes, 1), s)
+    },
+    MultiTask: |name, s| {
+        let (examples, classes, numbers) = (size(s, 4), size(s, 4), size(s, 3));
+        let class = SoftmaxCrossEntropy::new().reduction(reduction(s)).ignored_index(classes as u32);
+        let number = MeanSquaredError::new().reduction(reduction(s));
+        let width = classes + numbers;
+        let loss = MultiTask::new()
+            .part(0..classes, class, between(s, 0.2, 2.0))
+            .part(classes..width, number, between(s, 0.2, 2.0))
+            .part(0..width, LogCosh::new(), between(s, 0.2, 2.0));
+        let y = draw(s, examples * width, SCORES);
+        let mut target = Vec::new();
+        for _ in 0..examples {
+            target.push((size(s, classes + 1) - 1) as f64);
+            target.extend(draw(s, numbers + width, SCORES));
+        }
+        check_loss(name, &loss, Batch::new(&y, examples, [width])?, Target::Values(&target))
     },
     NegativeLogLikelihood: |name, s| {
-        positions(name, |axis, weights| NegativeLogLikelihood::new().class_axis(axis).class_weights(weights), s)
+        let loss = |axis, weights| NegativeLogLikelihood::new().class_axis(axis).class_weights(weights);
+        positions(name, loss, Draw::Between(-3.0, -0.1), s)
     },
     PoissonNll: |name, s| {
         let loss = PoissonNll::new().reduction(reduction(s));
@@ -144,6 +162,7 @@ losses! {
                 |axis, weights| {
                     SoftmaxCrossEntropy::new().label_smoothing(smoothing).class_axis(axis).class_weights(weights)
                 },
+                SCORES,
                 s,
             );
         }
@@ -153,7 +172,7 @@ losses! {
     SoftmaxFocal: |name, s| {
         let loss = SoftmaxFocal::new(choose(s, &[0.0, 0.5, 2.0])).reduction(reduction(s));
         let classes = size(s, 6);
-        of_class(name, &loss, [classes].into(), (classes, 1), s)
+        of_class(name, &loss, ([classes].into(), SCORES), (classes, 1), s)
     },
     TripletMargin: |name, s| {
         let loss = TripletMargin::new(between(s, 0.3, 2.0)).power(choose(s, &[2.0, 3.0]));
@@ -161,6 +180,28 @@ losses! {
         let (examples, width) = (size(s, 4), size(s, 4));
         let y = draw(s, examples * 3 * width, SCORES);
         check_loss(name, &loss, Batch::new(&y, examples, [3 * width])?, Target::Values(&[]))
+    },
+    Weighted: |name, s| {
+        let (examples, classes, positions) = (size(s, 3), size(s, 4), size(s, 3));
+        let shape = Shape::from([classes, positions]);
+        let y = draw(s, examples * shape.len(), SCORES);
+        let each = choose(s, &[1, positions]);
+        let weights: Vec<f64> = (0..examples * each).map(|_| choose(s, &[0.0, 0.5, 1.0, 3.0])).collect();
+        let y = Batch::new(&y, examples, shape)?;
+        if weights.iter().all(|&weight| weight == 0.0) {
+            // Of nothing there is no mean.
+            let sum = MeanSquaredError::new().reduction(Reduction::Sum);
+            let target = draw(s, y.slice().len(), SCORES);
+            return check_loss(name, &Weighted::new(&sum, &vec![0.0; examples]), y, Target::Values(&target));
+        }
+        if choose(s, &[true, false]) {
+            let loss = SoftmaxCrossEntropy::new().label_smoothing(0.1).reduction(reduction(s));
+            let target: Vec<u32> = (0..examples * positions).map(|_| size(s, classes) as u32 - 1).collect();
+            return check_loss(name, &Weighted::new(&loss, &weights), y, Target::Classes(&target));
+        }
+        let loss = BinaryCrossEntropyWithLogits::new().reduction(reduction(s));
+        let target: Vec<u32> = (0..y.slice().len()).map(|_| choose(s, &[0, 1])).collect();
+        check_loss(name, &Weighted::new(&loss, &weights), y, Target::Classes(&target))
     },
 }
 
@@ -201,12 +242,12 @@ fn values(
 fn of_class(
     name: &str,
     loss: &impl Loss,
-    shape: Shape,
+    (shape, of_y): (Shape, Draw),
     (classes, positions): (usize, usize),
     s: &mut Stream,
 ) -> Result<Report, GradcheckError> {
     let examples = size(s, 4);
-    let y = draw(s, examples * shape.len(), SCORES);
+    let y = draw(s, examples * shape.len(), of_y);
     let target: Vec<u32> = (0..examples * positions).map(|_| size(s, classes) as u32 - 1).collect();
     check_loss(name, loss, Batch::new(&y, examples, shape)?, Target::Classes(&target))
 }
@@ -215,6 +256,7 @@ fn of_class(
 fn positions<L: Loss>(
     name: &str,
     loss: impl Fn(ClassAxis, Vec<f64>) -> L,
+    of_y: Draw,
     s: &mut Stream,
 ) -> Result<Report, GradcheckError> {
     let (classes, positions) = (size(s, 5), size(s, 3));
@@ -223,5 +265,5 @@ fn positions<L: Loss>(
         s,
         &[(ClassAxis::First, Shape::from([classes, positions])), (ClassAxis::Last, Shape::from([positions, classes]))],
     );
-    of_class(name, &loss(axis, weights), shape, (classes, positions), s)
+    of_class(name, &loss(axis, weights), (shape, of_y), (classes, positions), s)
 }
