@@ -7,7 +7,7 @@ use downhill_network::{Graph, Network, Purpose, sequential};
 use downhill_optim::{Adam, Sgd};
 use downhill_tensor::{Batch, Scalar, Seed};
 use downhill_train::metrics::Accuracy;
-use downhill_train::{Metric, TrainError, Trainer, evaluate};
+use downhill_train::{Metric, NO_METRICS, TrainError, Trainer, evaluate};
 use ndarray::{ArrayD, array};
 
 const STEPS: usize = 7;
@@ -147,7 +147,7 @@ fn inputs_that_do_not_fit_are_errors_before_the_first_step() {
     let alone = Dataset::new(x, [STEPS, 1], classes).unwrap();
     assert_eq!(
         fit(&alone),
-        "the data do not fit the network: the network: the number of its inputs is 2, but it was given 1"
+        "the training data do not fit the network: the network: the number of its inputs is 2, but it was given 1"
     );
     let with = |values: &[f64], shape: &[usize]| {
         alone.clone().with_input(values.to_vec(), downhill_tensor::Shape::new(shape).unwrap())
@@ -173,7 +173,7 @@ fn inputs_that_do_not_fit_are_errors_before_the_first_step() {
         "input 1 has 19 examples, but the data set has 20; every input needs one row for each example"
     );
 
-    let error = evaluate(&aware(), &SoftmaxCrossEntropy::new(), &alone, &mut []).unwrap_err();
+    let error = evaluate(&aware(), &SoftmaxCrossEntropy::new(), &alone, NO_METRICS).unwrap_err();
     assert!(error.to_string().ends_with("is 2, but it was given 1"), "{error}");
     assert!(aware::<f64>().classify(array![[0.0; STEPS]].view()).is_err());
 }
