@@ -11,7 +11,6 @@ use downhill::losses::MeanSquaredError;
 use downhill::ndarray::ArrayViewMut2;
 use downhill::network::{NetworkDescription, NetworkState};
 use downhill::prelude::*;
-use downhill::train::metrics::InUnits;
 
 /// All that a prediction needs: what a cell means, the units that the network was trained in, and the network.
 struct Model {
@@ -89,7 +88,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Box::new(metrics::RootMeanSquaredError::new()),
         Box::new(metrics::RSquared::new()), // 0 is always saying the mean
     ];
-    let in_grams = metrics.map(|metric| InUnits::new(metric, mass_scaler.clone()));
+    let in_grams = metrics.map(|metric| metrics::InUnits::new(metric, mass_scaler.clone()));
     for (name, value) in evaluate(&network, &MeanSquaredError::new(), &test, in_grams)?.metrics {
         println!("  {name:<5} {value:>7.2}");
     }
