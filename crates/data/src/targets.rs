@@ -67,6 +67,25 @@ impl<T> Targets<T> {
         Self::Classes { labels, shape: Shape::from([]), classes: names.len(), names }
     }
 
+    /// The same targets, `shape` for each example: `[steps]` for classes of which every step has its own.
+    ///
+    /// ```
+    /// use downhill_data::{Dataset, Targets};
+    ///
+    /// // Two sequences of three steps, and a class for each step.
+    /// let targets = Targets::classes(vec![0, 1, 1, 0, 0, 1], 2).with_shape([3]);
+    /// let data = Dataset::new(vec![0.1, 0.9, 0.8, 0.2, 0.3, 0.7], [3], targets)?;
+    /// assert_eq!((data.len(), data.target_shape().len()), (2, 3));
+    /// # Ok::<(), downhill_data::DataError>(())
+    /// ```
+    #[must_use]
+    pub fn with_shape(mut self, shape: impl Into<Shape>) -> Self {
+        match &mut self {
+            Self::Values { shape: old, .. } | Self::Classes { shape: old, .. } => *old = shape.into(),
+        }
+        self
+    }
+
     /// The shape of one example's target.
     #[must_use]
     pub fn shape(&self) -> Shape {

@@ -8,7 +8,7 @@ use std::error::Error;
 
 use downhill::data::{Column, Columns, Missing, Schema, Table};
 use downhill::losses::MeanSquaredError;
-use downhill::ndarray::{ArrayView2, Axis, aview1};
+use downhill::ndarray::ArrayViewMut2;
 use downhill::network::{NetworkDescription, NetworkState};
 use downhill::prelude::*;
 
@@ -21,13 +21,11 @@ struct Model {
 }
 
 impl Model {
-    /// Body masses in grams. inputs: (penguins, features), in the units of the table.
-    fn predict(&self, inputs: ArrayView2<'_, f32>) -> Result<Vec<f32>, Box<dyn Error>> {
-        let mut x = inputs.to_owned();
-        self.input_scaler.transform(x.view_mut())?;
-        let mut mass = self.network.predict(x.view())?;
-        self.mass_scaler.inverse(mass.view_mut())?;
-        Ok(mass.into_iter().collect())
+    /// The body mass in grams of one penguin, whose numbers are in the units of the table.
+    fn predict(&self, mut x: Vec<f32>) -> Result<f64, Box<dyn Error>> {
+        self.input_scaler.transform(ArrayViewMut2::from_shape((1, x.len()), &mut x)?)?;
+        let mass = self.network.predict_one(&x)?[0];
+        Ok(self.mass_scaler.unscale(0, f64::from(mass)))
     }
 
     fn to_json(&self) -> Result<String, Box<dyn Error>> {
@@ -69,9 +67,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Mean 0 and standard deviation 1 suit a network.
     let input_scaler = StandardScaler::fit(train.inputs().matrix())?;
-    let mass_scaler = StandardScaler::fit(masses(&train)?.matrix())?;
+    let mass_scaler = StandardScaler::fit(train.target_values().ok_or("the mass of a penguin is a number")?.matrix())?;
     let scaled = |part: Dataset<f32>| part.scale_inputs(&input_scaler)?.scale_targets(&mass_scaler);
-    let (train, validation) = (scaled(train)?, scaled(validation)?);
+    let (train, validation, test) = (scaled(train)?, scaled(validation)?, scaled(test)?);
 
     let mut network = Network::build(train.input_shape(), sequential![Affine::new(16), Tanh, Affine::new(1)], Seed(3))?;
     let history = Trainer::new(MeanSquaredError::new(), AdamW::new(2e-3))
@@ -80,34 +78,23 @@ fn main() -> Result<(), Box<dyn Error>> {
         .validate(&validation)
         .early_stopping(EarlyStopping::new().patience(20))
         .fit(&mut network, &train)?;
-    println!(
-        "after {} epochs {}; epoch {} is kept",
-        history.epochs.len(),
-        history.reason,
-        history.kept_epoch.unwrap_or(0)
-    );
+    let (epochs, kept) = (history.epochs.len(), history.kept_epoch.ok_or("no epoch was completed")?);
+    println!("after {epochs} epochs {}; epoch {kept} is kept", history.reason);
 
     // Judged in grams, on penguins that nothing was learnt from.
-    let model = Model { schema, input_scaler, mass_scaler, network };
-    let predicted = model.predict(test.inputs().matrix())?;
-    let (y, truth) = (Batch::new(&predicted, test.len(), [1])?, masses(&test)?.slice());
-    println!("\n{} penguins that it has not seen", test.len());
-    let judges: [(&str, Box<dyn Metric<f32>>); 3] = [
-        ("mean absolute error, in g", Box::new(metrics::MeanAbsoluteError::new())),
-        ("root mean squared error, in g", Box::new(metrics::RootMeanSquaredError::new())),
-        ("R² (0 is always saying the mean)", Box::new(metrics::RSquared::new())),
+    println!("\n{} penguins that it has not seen, in grams", test.len());
+    let metrics: [Box<dyn Metric<f64>>; 3] = [
+        Box::new(metrics::MeanAbsoluteError::new()),
+        Box::new(metrics::RootMeanSquaredError::new()),
+        Box::new(metrics::RSquared::new()), // 0 is always saying the mean
     ];
-    for (name, mut metric) in judges {
-        metric.update(y, Target::Values(truth), None)?;
-        println!("  {name:<34} {:>7.2}", metric.value());
-    }
-    println!("\n  predicted     true");
-    for (predicted, truth) in predicted.iter().zip(truth).take(8) {
-        println!("  {predicted:>7.0} g  {truth:>5.0} g");
+    let in_grams = metrics.map(|metric| metrics::InUnits::new(metric, mass_scaler.clone()));
+    for (name, value) in evaluate(&network, &MeanSquaredError::new(), &test, in_grams)?.metrics {
+        println!("  {name:<5} {value:>7.2}");
     }
 
     // Months later, elsewhere: everything comes from the text. What isn't known is filled as it was in training.
-    let json = model.to_json()?;
+    let json = Model { schema, input_scaler, mass_scaler, network }.to_json()?;
     let model = Model::from_json(&json)?;
     let found = [
         ("species", "Gentoo"),
@@ -117,17 +104,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("bill_depth_mm", "15.1"),
         ("flipper_length_mm", "NA"),
     ];
-    let inputs = model.schema.transform(&found)?;
-    let mass = model.predict(aview1(&inputs).insert_axis(Axis(0)))?;
-    println!(
-        "\nFrom {} bytes of JSON: a Gentoo with a bill of 48.2 by 15.1 mm weighs about {:.0} g",
-        json.len(),
-        mass[0]
-    );
+    let mass = model.predict(model.schema.transform(&found)?)?;
+    println!("\nFrom {} bytes of JSON: a Gentoo with a bill of 48.2 by 15.1 mm weighs about {mass:.0} g", json.len());
     Ok(())
-}
-
-/// The targets, in grams until they are scaled.
-fn masses(penguins: &Dataset<f32>) -> Result<Batch<'_, f32>, &'static str> {
-    penguins.target_values().ok_or("the mass of a penguin is a number")
 }

@@ -6,9 +6,8 @@
 use std::collections::HashSet;
 use std::error::Error;
 
-use downhill::data::Targets;
 use downhill::layers::{Embedding, LayerNorm, LearntPositions};
-use downhill::losses::{ClassAxis, TargetError};
+use downhill::losses::{ClassAxis, Meaning, TargetError};
 use downhill::ndarray::ArrayView2;
 use downhill::network::TransformerEncoderBlock;
 use downhill::optim::schedule::OneCycle;
@@ -55,9 +54,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     // The third is unlike nearly everything it has seen: nine of ten digits are equal once in ten million sequences.
     for digits in ["3141592653", "9876543210", "0000000001", "2718281828"] {
         let x: Vec<f32> = digits.bytes().map(|digit| f32::from(digit - b'0')).collect();
-        let y = network.predict(ArrayView2::from_shape((1, STEPS), &x)?)?;
-        let logits = y.as_slice().unwrap_or_default().chunks(10);
-        let text: String = logits.filter_map(|row| char::from_digit(largest(row), 10)).collect();
+        let told = network.classify(ArrayView2::from_shape((1, STEPS), &x)?)?;
+        let text: String = told.into_iter().filter_map(|digit| char::from_digit(digit, 10)).collect();
         let mut truth: Vec<char> = digits.chars().collect();
         truth.sort_unstable();
         let verdict = if text.chars().eq(truth) { "right" } else { "wrong" };
@@ -84,7 +82,7 @@ fn draw(count: usize, seed: Seed, wanted: impl Fn(Digits) -> bool) -> Vec<Digits
 fn dataset(sequences: &[Digits]) -> Result<Dataset<f32>, Box<dyn Error>> {
     let inputs = sequences.iter().flatten().map(|&digit| f32::from(digit)).collect();
     let labels = sequences.iter().copied().flat_map(sorted).map(u32::from).collect();
-    let targets = Targets::Classes { labels, shape: [STEPS].into(), classes: 10, names: Vec::new() };
+    let targets = Targets::classes(labels, 10).with_shape([STEPS]);
     Ok(Dataset::new(inputs, [STEPS], targets)?)
 }
 
@@ -109,12 +107,19 @@ impl Metric<f32> for WhollyRight {
         true
     }
 
-    fn reset(&mut self) {
+    fn start(&mut self, _: Meaning) {
         *self = Self::default();
     }
 
-    fn update(&mut self, y: Batch<'_, f32>, target: Target<'_, f32>) -> Result<(), TargetError> {
-        let Target::Classes(digits) = target else { return Ok(()) };
+    fn update(
+        &mut self,
+        y: Batch<'_, f32>,
+        target: Target<'_, f32>,
+        _weights: Option<&[f32]>, // these sequences have none
+    ) -> Result<(), TargetError> {
+        let Target::Classes(digits) = target else {
+            return Err(TargetError::Kind { loss: "WhollyRight", expected: "a class for each step" });
+        };
         for (index, digits) in digits.chunks(STEPS).enumerate() {
             let told = y.example(index).chunks(10).map(largest);
             self.right += usize::from(told.eq(digits.iter().copied()));

@@ -6,9 +6,7 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use downhill::data::Targets;
 use downhill::losses::ClassAxis;
-use downhill::ndarray::ArrayView2;
 use downhill::optim::schedule::OneCycle;
 use downhill::prelude::*;
 
@@ -71,7 +69,7 @@ fn windows(text: &[usize], classes: usize) -> Result<Dataset<f32>, Box<dyn Error
     let starts = (0..text.len() - STEPS).step_by(STEPS / 2);
     let inputs = starts.clone().flat_map(|start| &text[start..start + STEPS]).map(|&letter| letter as f32).collect();
     let labels = starts.flat_map(|start| &text[start + 1..=start + STEPS]).map(|&letter| letter as u32).collect();
-    let targets = Targets::Classes { labels, shape: [STEPS].into(), classes, names: Vec::new() };
+    let targets = Targets::classes(labels, classes).with_shape([STEPS]);
     Ok(Dataset::new(inputs, [STEPS], targets)?)
 }
 
@@ -82,8 +80,8 @@ fn write(network: &Network<f32>, alphabet: &[char], prompt: &[usize]) -> Result<
     let mut written = String::new();
     for _ in 0..300 {
         let recent = &seen[seen.len() - STEPS..];
-        let y = network.predict(ArrayView2::from_shape((1, STEPS), recent)?)?;
-        let logits = &y.as_slice().unwrap_or_default()[(STEPS - 1) * alphabet.len()..];
+        let y = network.predict_one(recent)?;
+        let logits = &y[(STEPS - 1) * alphabet.len()..];
         let letter = draw(logits, stream.uniform());
         written.push(alphabet[letter]);
         seen.push(letter as f32);

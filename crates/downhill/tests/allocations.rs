@@ -1,10 +1,10 @@
 //! A training step after the first asks the heap for nothing.
 
 use allocation_counter::measure;
-use downhill::data::{Target, digits};
+use downhill::data::{MiniBatch, digits};
 use downhill::prelude::*;
 
-/// The allocations of one more step: forward, the loss, backward, the update.
+/// The allocations of further steps: forward, the loss, backward, the update.
 fn of_a_step(mlp: Sequential, optimizer: impl Optimizer<f32>, examples: usize) -> u64 {
     let network = Network::<f32>::build([64], mlp, Seed(1)).unwrap();
     of_a_step_with(network, &digits().unwrap(), optimizer, examples)
@@ -19,18 +19,20 @@ fn of_a_step_with(
     let mut batches = Batches::shuffled(data, examples, Seed(2)).unwrap();
     let mut workspace = network.workspace(Purpose::Training);
     let loss = SoftmaxCrossEntropy::new();
-    optimizer.bind(network.segments());
-    let mut step = |number: u64| {
+    let mut step = |step: u64| {
         let batch = batches.next_batch().unwrap();
-        let Target::Classes(labels) = batch.targets else { unreachable!() };
-        let mut x = Inputs::none();
-        batch.all_inputs().enumerate().for_each(|(index, input)| x.set(index, input));
-        let (theta, mode) = (network.parameters(), Mode::Training { step: number });
-        network.value_and_gradient(theta, x, Target::Classes(labels), &loss, &mut workspace, mode).unwrap();
-        optimizer.step(network.parameters_mut(), workspace.gradient());
+        let (x, mode) = (inputs(&batch), Mode::Training { step });
+        network.backpropagate(x, batch.targets, &loss, &mut workspace, mode).unwrap();
+        network.step(&mut optimizer, &mut workspace).unwrap();
     };
     step(0);
     measure(|| (1..5).for_each(&mut step)).count_total
+}
+
+fn inputs<'a>(batch: &MiniBatch<'a, f32>) -> Inputs<'a, f32> {
+    let mut x = Inputs::none();
+    batch.all_inputs().enumerate().for_each(|(index, input)| x.set(index, input));
+    x
 }
 
 fn mlp() -> Sequential {
@@ -66,6 +68,42 @@ fn of_a_batch_allocates_nothing_but_packing_buffers() {
 #[test]
 fn of_a_batch_of_one_allocates_nothing() {
     assert_eq!(of_a_step(mlp(), Adam::new(1e-3), 1), 0);
+}
+
+#[test]
+fn of_summed_micro_batches_allocates_nothing() {
+    let mut network = Network::<f32>::build([64], mlp(), Seed(1)).unwrap();
+    let data = digits::<f32>().unwrap();
+    let weights = [1.0];
+    let mut batches = Batches::shuffled(&data, 1, Seed(2)).unwrap();
+    let (mut optimizer, mut workspace) = (Adam::new(1e-3), network.workspace(Purpose::Training));
+    let loss = SoftmaxCrossEntropy::new();
+    let mut step = |step: u64| {
+        for _ in 0..3 {
+            let batch = batches.next_batch().unwrap();
+            let (x, mode) = (inputs(&batch), Mode::Training { step });
+            network.accumulate(x, batch.targets, &loss, &mut workspace, mode).unwrap();
+            let weights = Some(&weights[..]);
+            network.accumulate_weighted(x, batch.targets, weights, &loss, &mut workspace, mode).unwrap();
+        }
+        network.step(&mut optimizer, &mut workspace).unwrap();
+    };
+    step(0);
+    assert_eq!(measure(|| (1..5).for_each(&mut step)).count_total, 0);
+}
+
+#[test]
+fn a_prediction_of_one_example_into_a_slice_allocates_nothing() {
+    let network = Network::<f32>::build([64], mlp(), Seed(1)).unwrap();
+    let data = digits::<f32>().unwrap();
+    let mut y = [0.0; 10];
+    let mut predict = |example: usize| network.predict_into(data.inputs().example(example), &mut y).unwrap();
+    predict(0);
+    assert_eq!(measure(|| (1..5).for_each(&mut predict)).count_total, 0);
+    // The class of one example needs no vector either.
+    network.classify_one(data.inputs().example(0)).unwrap();
+    let classes = measure(|| _ = network.classify_one(data.inputs().example(1)).unwrap());
+    assert_eq!(classes.count_total, 0);
 }
 
 #[test]

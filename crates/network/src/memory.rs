@@ -177,7 +177,7 @@ impl Memory {
                 saved,
                 targets: vec![Target::Nowhere; step.inputs.len()],
                 parameters: match step.shared {
-                    _ if step.frozen || !purpose.learns() => Derivative::Unwanted,
+                    _ if step.frozen || purpose == Purpose::InputGradient => Derivative::Unwanted,
                     Some(_) if program.steps[s + 1..].iter().any(|later| later.shared == step.shared) => {
                         Derivative::Further
                     }

@@ -1,9 +1,10 @@
 //! What is to blame when numbers leave the finite ones: the data and the start are looked at before the learning rate.
 
-use downhill_data::MiniBatch;
+use downhill_data::{Batches, Dataset};
 use downhill_layers::{Inputs, Mode};
 use downhill_losses::{Loss, Target};
 use downhill_network::{Network, Purpose, Workspace};
+use downhill_optim::Segment;
 use downhill_tensor::{Batch, Scalar};
 
 use crate::TrainError;
@@ -14,10 +15,9 @@ fn finite<T: Scalar>(numbers: &[T]) -> bool {
     numbers.iter().all(|x| x.is_finite())
 }
 
-/// The name of the first parameter part of `flat`, which is as long as θ, that is not finite.
-pub(crate) fn find_segment<T: Scalar>(network: &Network<T>, flat: &[T]) -> Option<String> {
-    let mut segments = network.segments().iter();
-    segments.find(|segment| !finite(&flat[segment.range.clone()])).map(|segment| segment.name.clone())
+/// The name of the first of these segments of `flat` that is not finite.
+pub(crate) fn find_segment<T: Scalar>(segments: &[Segment], flat: &[T]) -> Option<String> {
+    segments.iter().find(|segment| !finite(&flat[segment.range.clone()])).map(|segment| segment.name.clone())
 }
 
 /// What is no longer finite: a parameter, or else the first layer whose output isn't, or else a gradient.
@@ -28,7 +28,7 @@ pub(crate) fn find_place<T: Scalar>(
     workspace: &mut Workspace<T>,
 ) -> Result<Place, TrainError> {
     let theta = network.parameters();
-    if let Some(name) = find_segment(network, theta) {
+    if let Some(name) = find_segment(network.segments(), theta) {
         return Ok(Place::Parameter(name));
     }
     let mut first = None;
@@ -39,54 +39,85 @@ pub(crate) fn find_place<T: Scalar>(
     })?;
     Ok(match first {
         Some(name) => Place::Output(name),
-        None => find_segment(network, gradient).map_or(Place::Loss, Place::Gradient),
+        None => find_segment(network.segments(), gradient).map_or(Place::Loss, Place::Gradient),
     })
 }
 
-/// What is to blame, told by the same batch at the parameters that the run began with, which `network` holds again.
+/// What is to blame, told at the last good parameters, which `network` holds again: the first of the `suspects` that is
+/// not finite there, or else an outlier of the data, or else the learning rate.
+///
+/// The suspects are the batches that the first epoch has come to, which start anew in `batches`; whoever was finite in a
+/// whole epoch is none. The one to blame may come before that whose loss is not finite: in f32 the gradient of a finite
+/// loss can overflow, which only the loss after the step shows.
 pub(crate) fn find_cause<T: Scalar>(
     network: &Network<T>,
     loss: &impl Loss,
-    batch: &MiniBatch<'_, T>,
+    data: &Dataset<T>,
+    batches: &mut Batches<'_, T>,
+    suspects: usize,
     mode: Mode,
 ) -> Result<Cause, TrainError> {
-    if let Some(parameter) = find_segment(network, network.parameters()) {
-        return Ok(Cause::Start { parameter });
-    }
     let mut workspace = network.workspace(Purpose::Training);
     let mut is_finite = |x: Inputs<'_, T>, target: Target<'_, T>, weights: Option<&[T]>, mode: Mode| {
         let total = network.backpropagate_weighted(x, target, weights, loss, &mut workspace, mode)?;
         Ok::<_, TrainError>((total.is_empty() || total.value().is_finite()) && finite(workspace.gradient()))
     };
-    if is_finite(inputs(batch)?, batch.targets, batch.weights, mode)? {
-        return Ok(Cause::LearningRate);
-    }
-    let examples = batch.inputs.examples();
-    let part = |length: usize, example: usize| {
-        let each = length / examples;
-        example * each..(example + 1) * each
-    };
-    for example in 0..examples {
-        let mut x = Inputs::none();
-        for (index, input) in batch.all_inputs().enumerate() {
-            x.set(index, Batch::new(input.example(example), 1, input.shape())?);
+    for _ in 0..suspects {
+        let Some(batch) = batches.next_batch() else { break };
+        if is_finite(inputs(&batch)?, batch.targets, batch.weights, mode)? {
+            continue;
         }
-        let target = match batch.targets {
-            Target::Values(values) => Target::Values(&values[part(values.len(), example)]),
-            Target::Classes(classes) => Target::Classes(&classes[part(classes.len(), example)]),
-        };
-        let weights = batch.weights.map(|weights| &weights[part(weights.len(), example)]);
-        // Alone an example has no statistics of a batch, so it is seen as in evaluation.
-        if !is_finite(x, target, weights, Mode::Evaluation)? {
-            let target = match target {
-                Target::Values(values) => Some(largest(values)),
-                Target::Classes(_) => None,
+        let examples = batch.inputs.examples();
+        for example in 0..examples {
+            let mut x = Inputs::none();
+            for (index, input) in batch.all_inputs().enumerate() {
+                x.set(index, Batch::new(input.example(example), 1, input.shape())?);
+            }
+            let target = match batch.targets {
+                Target::Values(values) => Target::Values(part(values, examples, example)),
+                Target::Classes(classes) => Target::Classes(part(classes, examples, example)),
             };
-            let input = x.iter().map(|x| largest(x.slice())).fold(0.0, f64::max);
-            return Ok(Cause::Example { example: batch.indices[example], input, target, weight: weights.map(largest) });
+            let weights = batch.weights.map(|weights| part(weights, examples, example));
+            // Alone an example has no statistics of a batch, so it is seen as in evaluation.
+            if !is_finite(x, target, weights, Mode::Evaluation)? {
+                let target = match target {
+                    Target::Values(values) => Some(largest(values)),
+                    Target::Classes(_) => None,
+                };
+                let (input, weight) = (x.iter().map(|x| largest(x.slice())).fold(0.0, f64::max), weights.map(largest));
+                return Ok(Cause::Example { example: batch.indices[example], input, target, weight });
+            }
+        }
+        return Ok(Cause::Batch);
+    }
+    Ok(find_outlier(data).unwrap_or(Cause::LearningRate))
+}
+
+/// The example with the number that is furthest beyond what is usual, if that is far.
+fn find_outlier<T: Scalar>(data: &Dataset<T>) -> Option<Cause> {
+    const FAR: f64 = 1e6;
+    let inputs = data.all_inputs().map(|input| ("input", input));
+    let others = [("target", data.target_values()), ("weight", data.weights())];
+    let all = inputs.chain(others.into_iter().filter_map(|(what, numbers)| Some((what, numbers?))));
+    let mut furthest: Option<(f64, Cause)> = None;
+    for (what, numbers) in all {
+        let magnitudes: Vec<f64> = (0..numbers.examples()).map(|example| largest(numbers.example(example))).collect();
+        let mut sorted: Vec<f64> = magnitudes.iter().copied().filter(|&magnitude| magnitude > 0.0).collect();
+        sorted.sort_by(f64::total_cmp);
+        let (Some(&usual), Some(&value)) = (sorted.get(sorted.len() / 2), sorted.last()) else { continue };
+        let far = value / usual;
+        if far > FAR && furthest.as_ref().is_none_or(|(furthest, _)| far > *furthest) {
+            let example = magnitudes.iter().position(|&magnitude| magnitude == value).unwrap_or(0);
+            furthest = Some((far, Cause::Outlier { example, what, value, usual }));
         }
     }
-    Ok(Cause::Batch)
+    furthest.map(|(_, cause)| cause)
+}
+
+/// What belongs to one of several examples.
+fn part<N>(numbers: &[N], examples: usize, example: usize) -> &[N] {
+    let each = numbers.len() / examples;
+    &numbers[example * each..(example + 1) * each]
 }
 
 /// The largest magnitude.

@@ -22,6 +22,7 @@ pub enum Monitor {
 pub struct EarlyStopping {
     monitor: Monitor,
     patience: u64,
+    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))]
     min_delta: f64,
 }
 

@@ -33,10 +33,12 @@ pub enum TrainError {
         error: TargetError,
     },
     /// A metric can't judge the data.
-    #[error("the metric `{metric}` can't judge these targets: {error}")]
+    #[error("the metric `{metric}` can't judge {set}: {error}")]
     Metric {
         /// The metric's name.
         metric: String,
+        /// Which data, such as `the validation data`.
+        set: &'static str,
         /// What does not fit.
         error: TargetError,
     },
@@ -75,6 +77,7 @@ impl TrainError {
         match self {
             Self::Shape { error, .. } => Self::Shape { set, error },
             Self::Target { error, .. } => Self::Target { set, error },
+            Self::Metric { metric, error, .. } => Self::Metric { metric, set, error },
             Self::NothingCounts { .. } => Self::NothingCounts { set },
             other => other,
         }
@@ -145,9 +148,20 @@ pub enum Place {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Cause {
-    /// The steps: at the parameters that the run began with the same batch has a finite loss and gradient.
+    /// The steps: every batch was finite before them, and no example lies far from the others.
     LearningRate,
-    /// An example whose loss or gradient was not finite when the run began either: no step is to blame.
+    /// An example with a number over a million times larger than is usual, so that a step along its gradient goes far.
+    Outlier {
+        /// The example, by its place in the data set.
+        example: usize,
+        /// Which of its numbers: `input`, `target` or `weight`.
+        what: &'static str,
+        /// The largest magnitude among these.
+        value: f64,
+        /// The median of this magnitude over all examples that have one above 0.
+        usual: f64,
+    },
+    /// An example whose loss or gradient is not finite at the parameters that training started from: no step is to blame.
     Example {
         /// The example, by its place in the data set.
         example: usize,
@@ -158,9 +172,10 @@ pub enum Cause {
         /// Its weight, if the data have weights.
         weight: Option<f64>,
     },
-    /// The batch as a whole was not finite when the run began either, although each of its examples is.
+    /// A batch whose loss or gradient is not finite at the parameters that training started from, although each of its
+    /// examples is finite.
     Batch,
-    /// The parameters were not finite before the first step.
+    /// A parameter or a running statistic was not finite before the first step.
     Start {
         /// The name of the first of them.
         parameter: String,
@@ -175,8 +190,8 @@ impl fmt::Display for Divergence {
         if let Cause::Start { parameter } = cause {
             return write!(
                 f,
-                "training can't start: the parameter `{parameter}` is not finite before the first step; start the \
-                 network anew, or look at what has set its parameters"
+                "training can't start: `{parameter}` of the network is not finite before the first step; build the \
+                 network anew, or look at what has set this parameter"
             );
         }
         write!(f, "training diverged at step {step} (epoch {epoch}): the loss is {loss}; ")?;
@@ -196,11 +211,16 @@ impl fmt::Display for Divergence {
                 "The learning rate of {learning_rate:e} is most likely too large: try a tenth of it, scale the inputs, \
                  or clip the gradient"
             )?,
+            Cause::Outlier { example, what, value, usual } => write!(
+                f,
+                "Example {example} of the training data is most likely to blame, not the learning rate: its largest \
+                 {what} is {value:e}, where {usual:e} is usual; scale the data, or leave it out"
+            )?,
             Cause::Example { example, input, target, weight } => {
                 write!(
                     f,
-                    "Example {example} of the training data is to blame, not the learning rate: its loss or gradient was \
-                     not finite when the run began either. Its largest input is {input:e}"
+                    "Example {example} of the training data is to blame, not the learning rate: its loss or gradient is \
+                     not finite at the parameters that training started from either. Its largest input is {input:e}"
                 )?;
                 if let Some(target) = target {
                     write!(f, ", its largest target {target:e}")?;
@@ -211,8 +231,8 @@ impl fmt::Display for Divergence {
                 f.write_str("; scale the data, or leave it out")?;
             }
             Cause::Batch => f.write_str(
-                "The batch is to blame, not the learning rate: its loss or gradient was not finite when the run began \
-                 either; scale inputs and targets",
+                "A batch is to blame, not the learning rate: its loss or gradient is not finite at the parameters that \
+                 training started from either; scale inputs and targets",
             )?,
             Cause::Start { .. } => {}
         }

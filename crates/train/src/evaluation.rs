@@ -12,8 +12,10 @@ use crate::{Metric, TrainError};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Evaluation {
     /// The loss over all the data at once.
+    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))]
     pub loss: f64,
     /// The metrics, by name.
+    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::named"))]
     pub metrics: Vec<(String, f64)>,
 }
 
@@ -112,7 +114,11 @@ pub(crate) fn update<T: Scalar>(
     y: Batch<'_, T>,
     batch: &MiniBatch<'_, T>,
 ) -> Result<(), TrainError> {
-    metric.update(y, batch.targets, batch.weights).map_err(|error| TrainError::Metric { metric: metric.name(), error })
+    metric.update(y, batch.targets, batch.weights).map_err(|error| TrainError::Metric {
+        metric: metric.name(),
+        set: "the data",
+        error,
+    })
 }
 
 /// What the data hold, as a network takes it.

@@ -389,12 +389,34 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
     /// The door: whatever `fit` would refuse is refused here, before anything is changed.
     fn check(&mut self, network: &Network<T>, data: &Dataset<T>) -> Result<(), TrainError> {
         self.check_settings()?;
-        let judged = self.validation.unwrap_or(data);
-        self.check_data(network, data, Set::Training).map_err(|error| error.of("the training data"))?;
-        if let Some(validation) = self.validation {
-            self.check_data(network, validation, Set::Validation).map_err(|error| error.of("the validation data"))?;
+        self.check_start(network)?;
+        self.check_data(network, data, Set::Training).map_err(|error| error.of(TRAINING))?;
+        let (judged, set) = match self.validation {
+            Some(validation) => (validation, VALIDATION),
+            None => (data, TRAINING),
+        };
+        if self.validation.is_some() {
+            self.check_data(network, judged, Set::Validation).map_err(|error| error.of(set))?;
         }
-        self.check_metrics(network, judged)
+        self.check_metrics(network, judged).map_err(|error| error.of(set))
+    }
+
+    /// No step mends a number that is not finite, and none is to blame for it.
+    fn check_start(&self, network: &Network<T>) -> Result<(), TrainError> {
+        let parameter = find_segment(network.segments(), network.parameters());
+        let unusable = parameter.or_else(|| find_segment(network.statistic_segments(), network.statistics()));
+        match unusable {
+            None => Ok(()),
+            Some(parameter) => Err(Divergence {
+                step: self.clock.steps,
+                epoch: self.clock.epochs + 1,
+                loss: f64::NAN,
+                place: Place::Parameter(parameter.clone()),
+                learning_rate: self.optimizer.learning_rate(),
+                cause: Cause::Start { parameter },
+            }
+            .into()),
+        }
     }
 
     fn check_settings(&self) -> Result<(), TrainError> {
@@ -420,18 +442,18 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
     /// The network looks at all inputs, and the loss is shown all targets next to the predictions of one forward pass.
     fn check_data(&self, network: &Network<T>, data: &Dataset<T>, set: Set) -> Result<(), TrainError> {
         let mut batches = Batches::sequential(data, self.batch_size)?;
-        let mode = match set {
-            Set::Training => Mode::Training { step: self.clock.steps },
-            Set::Validation => Mode::Evaluation,
-        };
-        if set == Set::Training && self.drop_last {
-            batches = batches.drop_last();
-        }
+        let whole = self.batch_size.min(data.len());
         let prediction = self.predict_once(network, data)?;
         let mut total = Total::default();
         while let Some(batch) = batches.next_batch() {
+            let examples = batch.inputs.examples();
+            // A last batch that is left out holds other examples in every epoch, so that all are looked at here.
+            let mode = match set {
+                Set::Training if examples == whole || !self.drop_last => Mode::Training { step: self.clock.steps },
+                Set::Training | Set::Validation => Mode::Evaluation,
+            };
             network.check_inputs(inputs(&batch)?, mode)?;
-            total += judge(&self.loss, rows(&prediction, network, batch.inputs.examples())?, &batch)?;
+            total += judge(&self.loss, rows(&prediction, network, examples)?, &batch)?;
         }
         if total.is_empty() { Err(TrainError::NothingCounts { set: "the data" }) } else { Ok(()) }
     }
@@ -499,16 +521,16 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         if let (None, Some(rule)) = (&best, &self.early_stopping) {
             best = Some(Best::new(rule, &self.metric_directions())?);
         }
-        let begin = (network.parameters().to_vec(), network.statistics().to_vec());
-        let mut good = begin.clone();
+        let mut good = (network.parameters().to_vec(), network.statistics().to_vec());
         let mut history = History::default();
 
         'run: for epoch in first..end {
             let epoch_start = Instant::now();
-            let mut seen = TrainingLoss::default();
+            let (mut seen, mut batches_seen) = (TrainingLoss::default(), 0);
             display.start_epoch(epoch + 1);
             batches.start_epoch(epoch);
             while let Some(batch) = batches.next_batch() {
+                batches_seen += 1;
                 let step = self.clock.steps;
                 self.rates.before_step(&mut self.optimizer, step, epoch);
                 // Forward, the loss, backward: J(θ) and g = dJ/dθ.
@@ -527,10 +549,10 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
                 let learning_rate = self.optimizer.learning_rate();
                 if !(loss.is_finite() && clipped) {
                     let place = find_place(network, x, workspace.gradient(), &mut judging)?;
-                    put_back(network, &begin);
-                    let cause = find_cause(network, &self.loss, &batch, mode);
                     put_back(network, &good);
-                    let cause = cause?;
+                    batches.start_epoch(epoch);
+                    let suspects = if epoch == first { batches_seen } else { 0 };
+                    let cause = find_cause(network, &self.loss, data, &mut batches, suspects, mode)?;
                     let epoch = epoch + 1;
                     return Err(Divergence { step, epoch, loss, place, learning_rate, cause }.into());
                 }
@@ -552,23 +574,22 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
                 }
             }
 
-            if let Some(name) = find_segment(network, network.parameters()) {
+            if let Some(name) = find_segment(network.segments(), network.parameters()) {
                 put_back(network, &good);
-                return Err(Divergence {
-                    step: self.clock.steps.saturating_sub(1),
-                    epoch: epoch + 1,
-                    loss: seen.value(),
-                    place: Place::Parameter(name),
-                    learning_rate: self.optimizer.learning_rate(),
-                    cause: Cause::LearningRate,
-                }
-                .into());
+                let step = self.clock.steps.saturating_sub(1);
+                batches.start_epoch(epoch);
+                let (mode, suspects) = (Mode::Training { step }, if epoch == first { batches_seen } else { 0 });
+                let cause = find_cause(network, &self.loss, data, &mut batches, suspects, mode)?;
+                let (loss, place) = (seen.value(), Place::Parameter(name));
+                let (epoch, learning_rate) = (epoch + 1, self.optimizer.learning_rate());
+                return Err(Divergence { step, epoch, loss, place, learning_rate, cause }.into());
             }
-            let judged = match self.validation {
-                Some(data) => Some(evaluate_with(network, &self.loss, data, &mut self.metrics, &mut judging)?),
-                None if self.metrics.is_empty() => None,
-                None => Some(evaluate_with(network, &self.loss, data, &mut self.metrics, &mut judging)?),
+            let (judged, set) = match self.validation {
+                Some(validation) => (Some(validation), VALIDATION),
+                None => (Some(data).filter(|_| !self.metrics.is_empty()), TRAINING),
             };
+            let judged = judged.map(|data| evaluate_with(network, &self.loss, data, &mut self.metrics, &mut judging));
+            let judged = judged.transpose().map_err(|error| error.of(set))?;
             let record = EpochRecord {
                 epoch: epoch + 1,
                 training_loss: seen.value(),
@@ -607,6 +628,10 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         Ok(history)
     }
 }
+
+/// What errors call the data.
+const TRAINING: &str = "the training data";
+const VALIDATION: &str = "the validation data";
 
 /// What is checked at the door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -198,10 +198,10 @@ fn about(draw: &mut Draw, network: &Network<f64>) {
     draw.note(format!("NetworkDescription from {text}"));
     let Some(read) = answer(serde_json::from_str::<NetworkDescription>(&text)) else { return };
     if text == json {
-        answer(read.build::<f64>(Seed(3))).expect("what it was made of");
+        answer(read.build::<f64>()).expect("what it was made of");
     } else if !text.contains("999") {
         // More digits may have made it heavy.
-        answer(read.build::<f64>(Seed(3)));
+        answer(read.build::<f64>());
     }
 }
 

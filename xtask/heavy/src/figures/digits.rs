@@ -8,7 +8,7 @@ use downhill::optim::AdamW;
 use downhill::optim::schedule::OneCycle;
 use downhill::tensor::Seed;
 use downhill::train::metrics::Accuracy;
-use downhill::train::{Control, Metric, Trainer, evaluate};
+use downhill::train::{Control, Trainer, evaluate};
 use plotters::style::text_anchor::HPos;
 
 use super::Files;
