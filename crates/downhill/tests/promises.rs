@@ -14,6 +14,7 @@ use downhill::optim::schedule::*;
 use downhill::optim::{Group, RangeTest};
 use downhill::prelude::*;
 use downhill::tensor::{BatchMut, elementwise, rows};
+use downhill::train::NO_METRICS;
 
 fn numbers(count: usize) -> Vec<f32> {
     let mut stream = Seed(1).stream(0);
@@ -150,7 +151,7 @@ fn a_callback_and_the_history_tell_the_loss_before_the_step() {
     let data = digits::<f64>().unwrap();
     let mut network = Network::build([64], sequential![Affine::new(10)], Seed(7)).unwrap();
     let loss = SoftmaxCrossEntropy::new();
-    let before = evaluate(&network, &loss, &data, &mut []).unwrap().loss;
+    let before = evaluate(&network, &loss, &data, NO_METRICS).unwrap().loss;
     let mut seen = Vec::new();
     let history = Trainer::new(loss.clone(), Sgd::new(0.1))
         .epochs(1)
@@ -163,7 +164,7 @@ fn a_callback_and_the_history_tell_the_loss_before_the_step() {
         .unwrap();
     assert!((seen[0] - before).abs() < 1e-12 && seen.len() == 1, "{seen:?} {before}");
     assert!((history.epochs[0].training_loss - before).abs() < 1e-12);
-    assert!(evaluate(&network, &loss, &data, &mut []).unwrap().loss < before - 1e-3);
+    assert!(evaluate(&network, &loss, &data, NO_METRICS).unwrap().loss < before - 1e-3);
 }
 
 #[test]

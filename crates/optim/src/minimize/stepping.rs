@@ -22,9 +22,12 @@ impl<T: Scalar, O: Optimizer<T>> Method<T> for Stepping<O> {
         self.optimizer.check()
     }
 
-    fn begin(&mut self, len: usize) {
+    fn begin(&mut self, len: usize) -> Result<(), SettingError> {
         let x = Segment { name: "x".into(), range: 0..len, shape: [len].into(), transposed: false, frozen: false };
+        // A minimisation is a run of its own, whatever the optimizer has done before.
+        self.optimizer.reset();
         self.optimizer.bind(&[x]);
+        Ok(())
     }
 
     fn iterate(&mut self, at: &mut Iterate<T>, evaluator: &mut Evaluator<'_, T>) -> Result<(), Reason> {
