@@ -230,13 +230,15 @@ impl<R: Rule<T>, T: Scalar> Optimizer<T> for Stepper<R, T> {
     }
 
     fn state(&self) -> OptimizerState<T> {
-        let names = self.layout.as_ref().map(|layout| self.names(layout)).unwrap_or_default();
+        // Of no parameters there is nothing to say, as before the first step.
+        let layout = self.layout.as_ref().filter(|layout| layout.len() > 0);
+        let names = layout.map(|layout| self.names(layout)).unwrap_or_default();
         let mut rule = self.rule.clone();
         let numbers = rule.numbers();
         let mut scalars: Vec<_> = numbers.into_iter().map(|(name, number)| (name.to_owned(), *number)).collect();
         scalars.push((LEARNING_RATE.into(), self.learning_rate));
         scalars.extend(self.rule.momentum().map(|momentum| (MOMENTUM.into(), momentum)));
-        let len = self.layout.as_ref().map_or(0, Layout::len);
+        let len = layout.map_or(0, Layout::len);
         OptimizerState {
             slots: names.into_iter().zip(&self.slots).map(|((name, _), slot)| (name, slot.to_vec())).collect(),
             scalars,
