@@ -3,7 +3,7 @@
 use downhill::layers::Mode;
 use downhill::losses::*;
 use downhill::prelude::*;
-use downhill::train::metrics::{Average, F1, MeanAbsoluteError as Distance, Precision, R2, TopKAccuracy};
+use downhill::train::metrics::{Average, F1, MeanAbsoluteError as Distance, Precision, RSquared, TopKAccuracy};
 
 use crate::answer;
 use crate::data::dataset;
@@ -80,9 +80,9 @@ fn metric(draw: &mut Draw) -> Box<dyn Metric<f64>> {
         0 => Box::new(Accuracy::new()),
         1 => Box::new(TopKAccuracy::new(draw.size())),
         2 => Box::new(F1::new(Average::Macro)),
-        3 => Box::new(Precision::new(Average::Micro)),
+        3 => Box::new(Precision::new(Average::Class(draw.size()))),
         4 => Box::new(Distance::new()),
-        _ => Box::new(R2::new()),
+        _ => Box::new(RSquared::new()),
     }
 }
 
