@@ -122,8 +122,14 @@ pub(crate) fn scene(draw: &mut Draw) {
                 let mut other = draw.pick(OPTIMIZERS)(draw);
                 answer(other.restore(&state));
                 answer(optimizer.restore(&other.state()));
-                if let Ok(json) = serde_json::to_string(&state) {
-                    answer(serde_json::from_str::<OptimizerState<f64>>(&json));
+                let mut json = serde_json::to_string(&state).expect("a state is text");
+                if json.is_ascii() && draw.chance(0.7) {
+                    let place = draw.below(json.len());
+                    json.replace_range(place..=place, draw.pick(&["", "9", "-", "\"", "x"]));
+                }
+                draw.note(format!("restore from {json}"));
+                if let Some(read) = answer(serde_json::from_str::<OptimizerState<f64>>(&json)) {
+                    answer(optimizer.restore(&read));
                 }
                 // What another one has left may be of another size.
                 return;
