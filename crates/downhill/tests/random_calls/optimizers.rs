@@ -99,6 +99,8 @@ pub(crate) fn scene(draw: &mut Draw) {
     let mut optimizer = draw.pick(OPTIMIZERS)(draw);
     draw.note(format!("{optimizer:?}.check"));
     let makes_sense = answer(optimizer.check()).is_some();
+    // What a schedule has set to nonsense, no check sees, but a saved state is refused.
+    let mut restorable = makes_sense;
     let (segments, len) = segments(draw);
     let mut theta = draw.numbers(len);
     if draw.chance(0.8) {
@@ -110,6 +112,7 @@ pub(crate) fn scene(draw: &mut Draw) {
             0 => {
                 let rate = draw.number();
                 draw.note(format!("set_learning_rate({rate}), set_momentum"));
+                restorable = false;
                 optimizer.set_learning_rate(rate);
                 optimizer.set_momentum(draw.number());
                 optimizer.current_momentum();
@@ -118,7 +121,7 @@ pub(crate) fn scene(draw: &mut Draw) {
                 draw.note("state and restore, of this and of another one");
                 let state = optimizer.state();
                 let own = answer(optimizer.restore(&state));
-                assert!(own.is_some() || !makes_sense, "an optimizer refuses its own state");
+                assert!(own.is_some() || !restorable, "an optimizer refuses its own state");
                 let mut other = draw.pick(OPTIMIZERS)(draw);
                 answer(other.restore(&state));
                 answer(optimizer.restore(&other.state()));
