@@ -24,7 +24,8 @@ fn numbers(count: usize) -> Vec<f32> {
 /// The allocations of a loss on 6 examples of this shape, once it has seen a batch.
 fn of_a_loss(loss: &impl Loss, shape: impl Into<Shape>, target: Target<'_, f32>) -> u64 {
     let shape = shape.into();
-    let y = numbers(6 * shape.len());
+    // At most 0, so that they may be logarithms of probabilities too.
+    let y: Vec<f32> = numbers(6 * shape.len()).iter().map(|x| x - 0.5).collect();
     let mut dy = vec![0.0; y.len()];
     let mut once = || {
         let y = Batch::new(&y, 6, shape).unwrap();
