@@ -1,7 +1,7 @@
 //! A training step of a hand-written loop.
 
 use downhill_layers::{Inputs, Mode};
-use downhill_losses::{Loss, Target, Total};
+use downhill_losses::{Loss, Target, TargetError, Total};
 use downhill_optim::Optimizer;
 use downhill_tensor::{Scalar, ShapeError, elementwise};
 
@@ -13,8 +13,10 @@ pub(crate) enum Ready {
     /// No backward pass since the last step.
     #[default]
     Nothing,
-    /// dJ/dθ of one batch.
+    /// dJ/dθ of one batch, whose statistics wait to be absorbed.
     Gradient(Counted),
+    /// The mean of dJ/dθ over micro-batches, whose statistics have been absorbed.
+    Mean(Counted),
     /// The sum of dJ/dθ over micro-batches, each times its divisor.
     Sum(Total),
 }
@@ -74,16 +76,12 @@ impl<T: Scalar> Network<T> {
                 let reason = "there is no gradient to step against; make a backward pass before each step";
                 return Err(refuse(reason.into()));
             }
-            Ready::Gradient(counted) => counted == Counted::Something,
+            Ready::Gradient(counted) | Ready::Mean(counted) => counted == Counted::Something,
             Ready::Sum(total) => !total.is_empty(),
         };
         optimizer.check().map_err(|error| refuse(error.to_string()))?;
         if counts {
-            if let Ready::Sum(total) = workspace.ready {
-                let scale = T::of(if total.is_sum() { 1.0 } else { total.scale() });
-                let Workspace { gradient, accumulated, .. } = workspace;
-                elementwise::map(accumulated, gradient, |g| g * scale);
-            }
+            workspace.average();
             optimizer.bind(self.segments());
             optimizer.step(self.parameters_mut(), workspace.gradient());
             if matches!(workspace.ready, Ready::Gradient(_)) {
@@ -131,7 +129,8 @@ impl<T: Scalar> Network<T> {
     /// in by itself.
     ///
     /// # Errors
-    /// As for [`backpropagate`](Network::backpropagate).
+    /// As for [`backpropagate`](Network::backpropagate), and returns an error if the loss has several parts, each with a
+    /// divisor of its own.
     pub fn accumulate<'x>(
         &mut self,
         x: impl Into<Inputs<'x, T>>,
@@ -158,9 +157,14 @@ impl<T: Scalar> Network<T> {
     ) -> Result<Total, PassError> {
         let mut whole = match workspace.ready {
             Ready::Sum(whole) => whole,
-            Ready::Nothing | Ready::Gradient(_) => Total::default(),
+            Ready::Nothing | Ready::Gradient(_) | Ready::Mean(_) => Total::default(),
         };
         let total = self.total_and_gradient(self.parameters(), &x.into(), target, weights, loss, workspace, mode)?;
+        if total.has_parts() {
+            let reason = "each of its parts has a divisor of its own, so gradients of micro-batches have no common mean; \
+                          take one batch for each step";
+            return Err(TargetError::Setting { loss: "Network::accumulate", reason: reason.into() }.into());
+        }
         let first = whole == Total::default();
         if first {
             workspace.accumulated.resize(workspace.gradient.len(), T::ZERO);
@@ -175,5 +179,18 @@ impl<T: Scalar> Network<T> {
         whole += total;
         workspace.ready = Ready::Sum(whole);
         Ok(total)
+    }
+}
+
+impl<T: Scalar> Workspace<T> {
+    /// Makes the gradients that [`Network::accumulate`] has added up the gradient of them all, and gives it to be clipped
+    /// or looked at before the step. [`Network::step`] does the same by itself. Without such gradients nothing changes.
+    pub fn average(&mut self) -> &mut [T] {
+        if let Ready::Sum(total) = self.ready {
+            let scale = T::of(if total.is_sum() { 1.0 } else { total.scale() });
+            elementwise::map(&self.accumulated, &mut self.gradient, |g| g * scale);
+            self.ready = Ready::Mean(if total.is_empty() { Counted::Nothing } else { Counted::Something });
+        }
+        &mut self.gradient
     }
 }

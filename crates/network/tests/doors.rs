@@ -111,6 +111,24 @@ fn accumulated_micro_batches_step_like_one_batch() {
 }
 
 #[test]
+fn an_accumulated_gradient_can_be_clipped_before_the_step() {
+    let mut network = identity();
+    let before = network.parameters().to_vec();
+    let mut workspace = network.workspace(Purpose::Training);
+    for (x, t) in [([1.0], [5.0]), ([-1.0], [7.0])] {
+        let batch = Batch::new(&x, 1, [1]).unwrap();
+        let loss = MeanSquaredError::new();
+        network.accumulate(batch, Target::Values(&t), &loss, &mut workspace, training(0)).unwrap();
+    }
+    // dJ/dw is the mean of 2 (1 - 5) and -2 (-1 - 7), dJ/db that of 2 (1 - 5) and 2 (-1 - 7).
+    assert_eq!(workspace.average(), [4.0, -12.0]);
+    workspace.average()[0] = 0.0;
+    network.step(&mut Sgd::new(0.5), &mut workspace).unwrap();
+    assert_eq!(network.parameters(), [before[0], before[1] + 6.0]);
+    assert!(network.step(&mut Sgd::new(0.5), &mut workspace).is_err(), "the gradient has been used");
+}
+
+#[test]
 fn a_batch_in_which_nothing_counts_moves_nothing() {
     let mut network = Network::<f64>::build([1], sequential![BatchNorm::new(), Affine::new(2)], Seed(3)).unwrap();
     let mut workspace = network.workspace(Purpose::Training);

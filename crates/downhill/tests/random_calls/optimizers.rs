@@ -120,8 +120,10 @@ pub(crate) fn scene(draw: &mut Draw) {
             1 => {
                 draw.note("state and restore, of this and of another one");
                 let state = optimizer.state();
+                // An absurd rate overflows what a rule remembers, and that is refused too.
+                let finite = state.scalars.iter().all(|(_, number)| number.is_finite());
                 let own = answer(optimizer.restore(&state));
-                assert!(own.is_some() || !restorable, "an optimizer refuses its own state");
+                assert!(own.is_some() || !restorable || !finite, "an optimizer refuses its own state");
                 let mut other = draw.pick(OPTIMIZERS)(draw);
                 answer(other.restore(&state));
                 answer(optimizer.restore(&other.state()));
