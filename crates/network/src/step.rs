@@ -8,7 +8,7 @@ use downhill_tensor::{Scalar, ShapeError, elementwise};
 use crate::{Network, PassError, Workspace};
 
 /// Gradients of several micro-batches, waiting for one step.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Ready {
     /// No backward pass since the last step.
     #[default]
@@ -17,8 +17,8 @@ pub(crate) enum Ready {
     Gradient(Counted),
     /// The mean of dJ/dθ over micro-batches, whose statistics have been absorbed.
     Mean(Counted),
-    /// The sum of dJ/dθ over micro-batches, each times its divisor.
-    Sum(Total),
+    /// The sum of dJ/dθ over micro-batches, each times its divisor; their total stands next to it.
+    Sum,
 }
 
 /// Whether a batch has anything to learn from.
@@ -77,7 +77,7 @@ impl<T: Scalar> Network<T> {
                 return Err(refuse(reason.into()));
             }
             Ready::Gradient(counted) | Ready::Mean(counted) => counted == Counted::Something,
-            Ready::Sum(total) => !total.is_empty(),
+            Ready::Sum => !workspace.accumulated_total.is_empty(),
         };
         optimizer.check().map_err(|error| refuse(error.to_string()))?;
         if counts {
@@ -156,7 +156,7 @@ impl<T: Scalar> Network<T> {
         mode: Mode,
     ) -> Result<Total, PassError> {
         let mut whole = match workspace.ready {
-            Ready::Sum(whole) => whole,
+            Ready::Sum => workspace.accumulated_total,
             Ready::Nothing | Ready::Gradient(_) | Ready::Mean(_) => Total::default(),
         };
         let total = self.total_and_gradient(self.parameters(), &x.into(), target, weights, loss, workspace, mode)?;
@@ -177,7 +177,7 @@ impl<T: Scalar> Network<T> {
             self.absorb_statistics(workspace)?;
         }
         whole += total;
-        workspace.ready = Ready::Sum(whole);
+        (workspace.accumulated_total, workspace.ready) = (whole, Ready::Sum);
         Ok(total)
     }
 }
@@ -186,7 +186,8 @@ impl<T: Scalar> Workspace<T> {
     /// Makes the gradients that [`Network::accumulate`] has added up the gradient of them all, and gives it to be clipped
     /// or looked at before the step. [`Network::step`] does the same by itself. Without such gradients nothing changes.
     pub fn average(&mut self) -> &mut [T] {
-        if let Ready::Sum(total) = self.ready {
+        if self.ready == Ready::Sum {
+            let total = self.accumulated_total;
             let scale = T::of(if total.is_sum() { 1.0 } else { total.scale() });
             elementwise::map(&self.accumulated, &mut self.gradient, |g| g * scale);
             self.ready = Ready::Mean(if total.is_empty() { Counted::Nothing } else { Counted::Something });
