@@ -1,5 +1,7 @@
-use downhill_layers::{Backward, Forward, Inputs, InputsMut, Layer, MAX_INPUTS, Mode, Params, ParamsMut, Streams};
-use downhill_tensor::{Batch, BatchMut, Seed, Shape};
+use downhill_layers::{
+    Backward, Forward, Inputs, InputsMut, Layer, MAX_INPUTS, Mode, Params, ParamsMut, Signature, Streams,
+};
+use downhill_tensor::{Batch, BatchMut, Seed, Shape, ShapeError};
 
 use crate::{GradcheckError, Report, differentiate};
 
@@ -43,7 +45,9 @@ pub fn check_layer(layer: &impl Layer, inputs: &[Shape], check: &LayerCheck) -> 
         return Err(GradcheckError::TooManyInputs { got: inputs.len() });
     }
     let signature = layer.signature(inputs)?;
+    signature.check(inputs)?;
     let examples = check.examples;
+    check_size(&signature, inputs, examples)?;
     let mut stream = check.seed.stream(0);
     let mut draw = |length: usize| -> Vec<f64> {
         // Uniform in ±[margin, margin + 1.5].
@@ -58,7 +62,7 @@ pub fn check_layer(layer: &impl Layer, inputs: &[Shape], check: &LayerCheck) -> 
     let random = Streams::new(check.seed, check.mode.step(), 0);
     for (index, x) in x.iter_mut().enumerate() {
         if let Some(whole) = signature.whole_numbers_of(index) {
-            let count = (whole.most - whole.least + 1) as f64;
+            let count = whole.most.saturating_sub(whole.least) as f64 + 1.0;
             x.iter_mut().for_each(|x| *x = whole.least as f64 + (stream.uniform() * count).floor());
         }
     }
@@ -166,13 +170,41 @@ fn batches<'a>(x: &'a [Vec<f64>], shapes: &[Shape], examples: usize) -> Result<I
     Ok(inputs)
 }
 
+/// A check goes forward twice for each number, so what it refuses it would never come to the end of.
+fn check_size(signature: &Signature, inputs: &[Shape], examples: usize) -> Result<(), ShapeError> {
+    const MOST: usize = 1 << 24;
+    let lengths = inputs.iter().copied().chain([signature.output()]).map(|shape| shape.len().saturating_mul(examples));
+    let others = [signature.parameters_len(), signature.saved_len(examples), signature.scratch_len(examples) / 64];
+    let reason = match lengths.chain(others).max() {
+        _ if examples == 0 => "a batch of 0 examples has no derivative; take at least 1".into(),
+        Some(numbers) if numbers > MOST => {
+            format!(
+                "a batch of {examples} examples needs {numbers} numbers at one place, but at most {MOST} can be checked"
+            )
+        }
+        _ => return Ok(()),
+    };
+    Err(ShapeError::Setting { by: "check_layer", reason })
+}
+
 #[cfg(test)]
 mod tests {
-    use downhill_layers::{Signature, sole};
-    use downhill_tensor::{Scalar, ShapeError, elementwise};
+    use downhill_layers::{Affine, BatchNorm, sole};
+    use downhill_tensor::{Scalar, elementwise};
 
     use super::*;
     use crate::TOLERANCE;
+
+    #[test]
+    fn checks_that_would_never_end_are_errors() {
+        let check = |examples| LayerCheck { examples, ..LayerCheck::default() };
+        for examples in [usize::MAX, 1 << 40] {
+            let error = check_layer(&Affine::new(1), &[[4].into()], &check(examples)).unwrap_err().to_string();
+            assert!(error.contains("can be checked"), "{error}");
+        }
+        assert!(check_layer(&Affine::new(1 << 39), &[[1].into()], &check(1)).is_err());
+        assert!(check_layer(&BatchNorm::new(), &[[1].into()], &check(0)).is_err());
+    }
 
     /// y = x², with a derivative that is wrong in one of three ways.
     #[derive(Debug)]
