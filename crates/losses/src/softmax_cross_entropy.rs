@@ -7,6 +7,7 @@ use crate::pointwise::check_counted;
 use crate::reduction::reduction_setting;
 use crate::softmax::{GROUP, Group, Groups, Softmax, zip_sum};
 use crate::sums::{Rows, cut_optional, total};
+use crate::total::Quotient;
 use crate::weights::PositionWeights;
 use crate::{ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetError, Total, target};
 
@@ -131,7 +132,7 @@ impl SoftmaxCrossEntropy {
         target: &[u32],
         layout: Layout,
         mask: Option<PositionWeights<'_, T>>,
-    ) -> Result<Total, TargetError> {
+    ) -> Result<Quotient, TargetError> {
         let ignored = self.ignored_index;
         let counts =
             |position: usize| Some(target[position]) != ignored && mask.is_none_or(|mask| mask.at(position) != T::ZERO);
@@ -153,7 +154,7 @@ impl SoftmaxCrossEntropy {
         target: &[T],
         layout: Layout,
         mask: Option<PositionWeights<'_, T>>,
-    ) -> Result<Total, TargetError> {
+    ) -> Result<Quotient, TargetError> {
         TargetError::check_count(y.slice().len(), target.len())?;
         let numbers = mask.map(|mask| mask.of_numbers(layout));
         check_counted(target.len(), numbers, |here| {
