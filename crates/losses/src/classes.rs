@@ -3,8 +3,9 @@
 use downhill_tensor::{Batch, Scalar};
 
 use crate::target::{self, name};
+use crate::total::Quotient;
 use crate::weights::PositionWeights;
-use crate::{Reduction, Target, TargetError, Total};
+use crate::{Reduction, Target, TargetError};
 
 /// Where the classes lie in a prediction that has several positions, as a sequence or an image.
 ///
@@ -80,7 +81,7 @@ impl Layout {
         reduction: Reduction,
         weight: f64,
         mask: Option<PositionWeights<'_, T>>,
-    ) -> Total {
+    ) -> Quotient {
         let examples = mask.map_or(self.examples as f64, |mask| mask.examples(self.examples));
         reduction.of(weight, examples)
     }

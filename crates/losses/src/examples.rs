@@ -5,6 +5,7 @@ use downhill_tensor::{Batch, Kernel, Scalar, Shape};
 
 use crate::sums::{Rows, cut_optional, total};
 use crate::target::{self, name};
+use crate::total::Quotient;
 use crate::{Target, TargetError, Total};
 
 /// A loss whose terms compare one example with the targets of that example.
@@ -23,7 +24,7 @@ pub(crate) fn by_example<L: ExampleLoss, T: Scalar>(
     y: Batch<'_, T>,
     (target, targets): (Target<'_, T>, usize),
     dy: Option<&mut [T]>,
-    whole: Total,
+    whole: Quotient,
 ) -> Result<Total, TargetError> {
     TargetError::check_gradient(y, dy.as_deref())?;
     TargetError::check_count(y.examples() * targets, target.len())?;

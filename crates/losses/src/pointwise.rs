@@ -7,6 +7,7 @@ use downhill_tensor::{Batch, Kernel, Scalar};
 use crate::classes::{Layout, part};
 use crate::domain::TWO_CLASSES;
 use crate::sums::{Rows, cut_optional, total};
+use crate::total::Quotient;
 use crate::weights::Mask;
 use crate::{ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetError, Total, target};
 
@@ -111,7 +112,7 @@ fn evaluate_masked<L: PointwiseLoss, T: Scalar>(
 }
 
 /// What the terms of all numbers become, before they are summed.
-pub(crate) fn terms<T: Scalar>(reduction: Reduction, y: Batch<'_, T>, mask: Option<Mask<'_, T>>) -> Total {
+pub(crate) fn terms<T: Scalar>(reduction: Reduction, y: Batch<'_, T>, mask: Option<Mask<'_, T>>) -> Quotient {
     let (numbers, examples) = (y.slice().len(), y.examples());
     mask.map_or_else(|| reduction.of_terms(numbers, examples), |mask| mask.whole(reduction, numbers, examples))
 }
@@ -229,7 +230,7 @@ impl<'a, T: Scalar> Numbers<'a, T> {
 
     /// The sum of all terms, in a total of their weight and divisor; also overwrites `dy` with its gradient, if it is
     /// given.
-    pub(crate) fn reduce(self, loss: impl Term, dy: Option<&mut [T]>, whole: Total) -> Result<Total, TargetError> {
+    pub(crate) fn reduce(self, loss: impl Term, dy: Option<&mut [T]>, whole: Quotient) -> Result<Total, TargetError> {
         let Self { y, targets } = self;
         TargetError::check_gradient(y, dy.as_deref())?;
         let (y, scale) = (y.slice(), T::of(whole.scale()));

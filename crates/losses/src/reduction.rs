@@ -1,4 +1,4 @@
-use crate::Total;
+use crate::total::Quotient;
 
 /// How the terms of a loss become one number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -19,16 +19,16 @@ pub enum Reduction {
 
 impl Reduction {
     /// What terms of this summed weight become, before they are summed.
-    pub(crate) fn of(self, weight: f64, examples: f64) -> Total {
+    pub(crate) fn of(self, weight: f64, examples: f64) -> Quotient {
         match self {
-            Self::Mean => Total::mean(0.0, weight),
-            Self::Sum => Total::sum(0.0, weight),
-            Self::BatchMean => Total::mean(0.0, weight).divided_by(examples),
+            Self::Mean => Quotient::mean(0.0, weight),
+            Self::Sum => Quotient::sum(0.0, weight),
+            Self::BatchMean => Quotient::mean(0.0, weight).divided_by(examples),
         }
     }
 
     /// The same for terms that have as large a share each, of which the examples may have none.
-    pub(crate) fn of_terms(self, terms: usize, examples: usize) -> Total {
+    pub(crate) fn of_terms(self, terms: usize, examples: usize) -> Quotient {
         self.of(terms as f64, examples as f64)
     }
 }

@@ -9,6 +9,7 @@ use crate::pointwise::check_counted;
 use crate::reduction::reduction_setting;
 use crate::softmax::{GROUP, Group, Groups, Softmax, zip_sum};
 use crate::sums::{Rows, cut_optional, total};
+use crate::total::Quotient;
 use crate::weights::PositionWeights;
 use crate::{ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetError, Total, target};
 
@@ -133,7 +134,7 @@ impl SoftmaxCrossEntropy {
         target: &[u32],
         layout: Layout,
         mask: Option<PositionWeights<'_, T>>,
-    ) -> Result<Total, TargetError> {
+    ) -> Result<Quotient, TargetError> {
         let ignored = self.ignored_index;
         let counts =
             |position: usize| Some(target[position]) != ignored && mask.is_none_or(|mask| mask.at(position) != T::ZERO);
@@ -155,7 +156,7 @@ impl SoftmaxCrossEntropy {
         target: &[T],
         layout: Layout,
         mask: Option<PositionWeights<'_, T>>,
-    ) -> Result<Total, TargetError> {
+    ) -> Result<Quotient, TargetError> {
         TargetError::check_count(y.slice().len(), target.len())?;
         let numbers = mask.map(|mask| mask.of_numbers(layout));
         check_counted(target.len(), numbers, |here| {

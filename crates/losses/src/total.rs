@@ -15,15 +15,21 @@ use std::ops::AddAssign;
 /// total += Total::mean(8.0, 1.0);
 /// assert_eq!(total.value(), 3.5);
 /// ```
-#[derive(Clone, Copy, Default, PartialEq)]
-pub struct Total {
-    parts: [Quotient; Self::MOST_PARTS],
-    /// How many of them there are: none before anything was added.
-    count: usize,
+#[derive(Clone, Copy)]
+pub struct Total(Parts);
+
+#[derive(Clone, Copy)]
+#[expect(clippy::large_enum_variant, reason = "a total asks the heap for nothing")]
+enum Parts {
+    /// What most losses have, and cheaper to make than an array.
+    One(Quotient),
+    /// Any number: none before anything was added.
+    Several { parts: [Quotient; Total::MOST_PARTS], count: usize },
 }
 
+/// One part of a total, or what its terms become before they are summed.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Quotient {
+pub(crate) struct Quotient {
     sum: f64,
     /// `None` for a sum that is not divided.
     divisor: Option<f64>,
@@ -32,6 +38,40 @@ struct Quotient {
 }
 
 impl Quotient {
+    pub(crate) fn mean(sum: f64, weight: f64) -> Self {
+        Self { sum, divisor: Some(weight), weight }
+    }
+
+    pub(crate) fn sum(sum: f64, weight: f64) -> Self {
+        Self { sum, divisor: None, weight }
+    }
+
+    pub(crate) fn divided_by(self, divisor: f64) -> Self {
+        Self { divisor: Some(divisor), ..self }
+    }
+
+    pub(crate) fn weighing(self, weight: f64) -> Self {
+        Self {
+            sum: weight * self.sum,
+            divisor: self.divisor.map(|divisor| weight * divisor),
+            weight: weight * self.weight,
+        }
+    }
+
+    /// The same sum and divisor, of terms that have another summed weight.
+    pub(crate) fn with_weight(self, weight: f64) -> Self {
+        Self { weight, ..self }
+    }
+
+    /// The total of the same terms and divisor with this sum.
+    pub(crate) fn with_sum(self, sum: f64) -> Total {
+        Total(Parts::One(Self { sum, ..self }))
+    }
+
+    pub(crate) fn scale(self) -> f64 {
+        if self.weight == 0.0 { 0.0 } else { 1.0 / self.divisor.unwrap_or(1.0) }
+    }
+
     fn value(self) -> f64 {
         self.divisor.map_or(self.sum, |divisor| self.sum / divisor)
     }
@@ -41,60 +81,65 @@ impl Total {
     /// The most parts that a loss may have.
     pub const MOST_PARTS: usize = 8;
 
-    fn of(part: Quotient) -> Self {
-        let mut total = Self { count: 1, ..Self::default() };
-        total.parts[0] = part;
-        total
-    }
-
-    fn each(mut self, change: impl Fn(&mut Quotient)) -> Self {
-        self.parts[..self.count].iter_mut().for_each(change);
-        self
-    }
-
+    #[inline]
     fn parts(&self) -> &[Quotient] {
-        &self.parts[..self.count]
+        match &self.0 {
+            Parts::One(part) => std::slice::from_ref(part),
+            Parts::Several { parts, count } => &parts[..*count],
+        }
+    }
+
+    fn parts_mut(&mut self) -> &mut [Quotient] {
+        match &mut self.0 {
+            Parts::One(part) => std::slice::from_mut(part),
+            Parts::Several { parts, count } => &mut parts[..*count],
+        }
+    }
+
+    fn each(mut self, change: impl Fn(Quotient) -> Quotient) -> Self {
+        self.parts_mut().iter_mut().for_each(|part| *part = change(*part));
+        self
     }
 
     /// The mean of terms of this sum and this summed weight: their number, if each weighs 1.
     #[must_use]
     pub fn mean(sum: f64, weight: f64) -> Self {
-        Self::of(Quotient { sum, divisor: Some(weight), weight })
+        Self(Parts::One(Quotient::mean(sum, weight)))
     }
 
     /// The sum of terms of this summed weight, which is not divided.
     #[must_use]
     pub fn sum(sum: f64, weight: f64) -> Self {
-        Self::of(Quotient { sum, divisor: None, weight })
+        Self(Parts::One(Quotient::sum(sum, weight)))
     }
 
     /// The same terms divided by something other than their weight, as a mean over examples of which each has several.
     #[must_use]
     pub fn divided_by(self, divisor: f64) -> Self {
-        self.each(|part| part.divisor = Some(divisor))
+        self.each(|part| part.divided_by(divisor))
     }
 
     /// The same terms, not divided.
     #[must_use]
     pub fn undivided(self) -> Self {
-        self.each(|part| part.divisor = None)
+        self.each(|part| Quotient { divisor: None, ..part })
     }
 
     /// The same terms, each `weight` times as heavy.
     #[must_use]
     pub fn weighing(self, weight: f64) -> Self {
-        self.each(|part| {
-            part.sum *= weight;
-            part.divisor = part.divisor.map(|divisor| weight * divisor);
-            part.weight *= weight;
-        })
+        self.each(|part| part.weighing(weight))
     }
 
     /// J: the sum divided by the divisor, which is not a number for the mean of no terms.
     ///
     /// Of several parts, the sum of their values; a part of which nothing counts adds nothing, unless all are so.
     #[must_use]
+    #[inline]
     pub fn value(self) -> f64 {
+        if let Parts::One(part) = self.0 {
+            return part.value();
+        }
         let empty = self.is_empty();
         self.parts().iter().filter(|part| empty || part.weight != 0.0).map(|part| part.value()).sum()
     }
@@ -117,6 +162,7 @@ impl Total {
     /// Whether no term counts: there are no targets, all are ignored, or all weigh nothing.
     /// There is then nothing to learn, and the gradient is 0.
     #[must_use]
+    #[inline]
     pub fn is_empty(self) -> bool {
         self.parts().iter().all(|part| part.weight == 0.0)
     }
@@ -124,7 +170,7 @@ impl Total {
     /// Whether there are several parts, each with a divisor of its own, so that no one number scales the gradient.
     #[must_use]
     pub fn has_parts(self) -> bool {
-        self.count > 1
+        self.parts().len() > 1
     }
 
     /// What dJ/dy of the terms is multiplied by: 1 over the divisor, and 0 if no term counts.
@@ -133,40 +179,42 @@ impl Total {
         if self.is_empty() { 0.0 } else { 1.0 / self.divisor() }
     }
 
-    /// The same terms and divisor with another sum.
-    pub(crate) fn with_sum(self, sum: f64) -> Self {
-        self.each(|part| part.sum = sum)
-    }
-
-    /// The same sum and divisor, of terms that have another summed weight.
-    pub(crate) fn with_weight(self, weight: f64) -> Self {
-        self.each(|part| part.weight = weight)
-    }
-
     /// Adds `factor` times the value of `other` to the value, as parts with divisors of their own.
     /// Gives back whether there was room for them.
     pub(crate) fn join(&mut self, other: Self, factor: f64) -> bool {
-        let end = self.count + other.count;
-        let Some(parts) = self.parts.get_mut(self.count..end) else { return false };
-        parts.copy_from_slice(other.each(|part| part.sum *= factor).parts());
-        self.count = end;
+        let mut joined = [Quotient::default(); Self::MOST_PARTS];
+        let (first, end) = (self.parts().len(), self.parts().len() + other.parts().len());
+        let Some(others) = joined.get_mut(first..end) else { return false };
+        others.copy_from_slice(other.each(|part| Quotient { sum: factor * part.sum, ..part }).parts());
+        joined[..first].copy_from_slice(self.parts());
+        self.0 = Parts::Several { parts: joined, count: end };
         true
+    }
+}
+
+impl Default for Total {
+    fn default() -> Self {
+        Self(Parts::Several { parts: Default::default(), count: 0 })
+    }
+}
+
+impl PartialEq for Total {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
     }
 }
 
 /// The total of both. A sum that is not divided stays one; a total of nothing changes nothing.
 impl AddAssign for Total {
-    fn add_assign(&mut self, other: Self) {
-        if self.count == 0 {
-            *self = other;
-            return;
+    fn add_assign(&mut self, mut other: Self) {
+        if self.parts().len() < other.parts().len() {
+            std::mem::swap(self, &mut other);
         }
-        for (part, other) in self.parts.iter_mut().zip(other.parts()) {
+        for (part, other) in self.parts_mut().iter_mut().zip(other.parts()) {
             part.divisor = part.divisor.zip(other.divisor).map(|(a, b)| a + b);
             part.sum += other.sum;
             part.weight += other.weight;
         }
-        self.count = self.count.max(other.count);
     }
 }
 

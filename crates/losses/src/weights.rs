@@ -6,7 +6,8 @@ use downhill_tensor::{Batch, Scalar};
 
 use crate::classes::Layout;
 use crate::domain::find;
-use crate::{ClassAxis, Reduction, TargetError, Total};
+use crate::total::Quotient;
+use crate::{ClassAxis, Reduction, TargetError};
 
 /// Weights that were given to a loss, and which numbers of the predictions each belongs to.
 ///
@@ -87,7 +88,7 @@ impl<'a, T: Scalar> Mask<'a, T> {
     }
 
     /// What `terms` terms, as many for each weight, become before they are summed.
-    pub(crate) fn whole(self, reduction: Reduction, terms: usize, examples: usize) -> Total {
+    pub(crate) fn whole(self, reduction: Reduction, terms: usize, examples: usize) -> Quotient {
         let count = self.weights.len().max(1) as f64;
         reduction.of(terms as f64 / count, examples as f64 / count).weighing(sum(self.weights))
     }

@@ -278,9 +278,9 @@ impl<T: Scalar> Network<T> {
         mode: Mode,
         mut observe: impl FnMut(&str, Batch<'_, T>),
     ) -> Result<(), ShapeError> {
-        let examples = self.check(theta, x)?;
+        let (examples, as_they_are) = self.check(theta, x)?;
         self.check_workspace(workspace)?;
-        let own = self.in_own_shapes(x);
+        let own = if as_they_are { None } else { self.in_own_shapes(x) };
         let x = own.as_ref().unwrap_or(x);
         self.admit(x, examples, mode)?;
         workspace.reserve(&self.program, examples)?;
@@ -306,7 +306,7 @@ impl<T: Scalar> Network<T> {
     /// As for [`forward`](Network::forward).
     pub fn check_inputs<'x>(&self, x: impl Into<Inputs<'x, T>>, mode: Mode) -> Result<(), ShapeError> {
         let x = x.into();
-        let examples = self.check(&self.theta, &x)?;
+        let (examples, _) = self.check(&self.theta, &x)?;
         self.admit(&x, examples, mode)
     }
 
@@ -330,9 +330,9 @@ impl<T: Scalar> Network<T> {
         x: &Inputs<'_, T>,
         workspace: &mut Workspace<T>,
     ) -> Result<(), ShapeError> {
-        let examples = self.check(theta, x)?;
+        let (examples, as_they_are) = self.check(theta, x)?;
         self.check_workspace(workspace)?;
-        let own = self.in_own_shapes(x);
+        let own = if as_they_are { None } else { self.in_own_shapes(x) };
         let x = own.as_ref().unwrap_or(x);
         if workspace.purpose() == Purpose::Prediction {
             return Err(prediction_only());
@@ -420,16 +420,12 @@ impl<T: Scalar> Network<T> {
         Err(ShapeError::Setting { by: "the workspace", reason })
     }
 
-    /// The inputs in the network's own shapes, if they lack axes of 1 or have more of them.
-    #[inline]
+    /// The inputs in the network's own shapes, where they lack axes of 1 or have more of them.
+    #[cold]
     fn in_own_shapes<'x>(&self, x: &Inputs<'x, T>) -> Option<Inputs<'x, T>> {
-        let shapes = self.program.inputs.iter().map(|&input| self.program.nodes[input]);
-        if x.iter().zip(shapes.clone()).all(|(x, shape)| x.shape() == shape) {
-            return None;
-        }
         let mut own = Inputs::none();
-        for (index, (x, shape)) in x.iter().zip(shapes).enumerate() {
-            own.set(index, x.reshaped(shape).ok()?);
+        for (index, (x, &input)) in x.iter().zip(&self.program.inputs).enumerate() {
+            own.set(index, x.reshaped(self.program.nodes[input]).ok()?);
         }
         Some(own)
     }
@@ -444,8 +440,8 @@ impl<T: Scalar> Network<T> {
         }
     }
 
-    /// The door: the size of the batch, if everything fits.
-    fn check(&self, theta: &[T], x: &Inputs<'_, T>) -> Result<usize, ShapeError> {
+    /// The door: the size of the batch, if everything fits, and whether the inputs have the network's own shapes.
+    fn check(&self, theta: &[T], x: &Inputs<'_, T>) -> Result<(usize, bool), ShapeError> {
         if theta.len() != self.theta.len() {
             return Err(ShapeError::Length {
                 what: "the parameter vector".into(),
@@ -458,9 +454,13 @@ impl<T: Scalar> Network<T> {
         let leading = (0..inputs.len()).take_while(|&index| x.get(index).is_some()).count();
         self.check_count(if leading < inputs.len() { leading } else { x.count() })?;
         let examples = x[0].examples();
+        let mut as_they_are = true;
         for (x, &input) in x.iter().zip(inputs) {
             let shape = self.program.nodes[input];
-            check_shape(shape, x.shape())?;
+            if x.shape() != shape {
+                check_shape(shape, x.shape())?;
+                as_they_are = false;
+            }
             if x.examples() != examples {
                 return Err(ShapeError::Length {
                     what: "the batch of a further input".into(),
@@ -469,7 +469,7 @@ impl<T: Scalar> Network<T> {
                 });
             }
         }
-        Ok(examples)
+        Ok((examples, as_they_are))
     }
 }
 

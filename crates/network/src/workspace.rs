@@ -140,10 +140,8 @@ impl<T: Scalar> Workspace<T> {
     pub fn loss_slots(&mut self) -> Option<(Batch<'_, T>, BatchMut<'_, T>)> {
         let (node, shape) = self.output;
         let (value, gradient) = (self.memory.values[node]?, self.memory.gradients[node]?);
-        let length = self.examples * shape.len();
         let [y, dy] = self.buffers.get_disjoint_mut([value, gradient]).ok()?;
-        let y = Batch::new(&y[..length], self.examples, shape).ok()?;
-        Some((y, BatchMut::new(&mut dy[..length], self.examples, shape).ok()?))
+        Some((batch(y, self.examples, shape), batch_mut(dy, self.examples, shape)))
     }
 
     #[inline]
@@ -155,19 +153,13 @@ impl<T: Scalar> Workspace<T> {
 /// The part of a buffer that this batch uses. The memory plan has made every buffer long enough.
 #[inline]
 pub(crate) fn batch<T>(buffer: &[T], examples: usize, shape: Shape) -> Batch<'_, T> {
-    match Batch::new(&buffer[..examples * shape.len()], examples, shape) {
-        Ok(batch) => batch,
-        Err(error) => unreachable!("{error}"),
-    }
+    Batch::trusted(&buffer[..examples * shape.len()], examples, shape)
 }
 
 /// The same, to be written.
 #[inline]
 pub(crate) fn batch_mut<T>(buffer: &mut [T], examples: usize, shape: Shape) -> BatchMut<'_, T> {
-    match BatchMut::new(&mut buffer[..examples * shape.len()], examples, shape) {
-        Ok(batch) => batch,
-        Err(error) => unreachable!("{error}"),
-    }
+    BatchMut::trusted(&mut buffer[..examples * shape.len()], examples, shape)
 }
 
 /// Sets the inputs of a step: the caller's own, or what earlier steps have left in the buffers.

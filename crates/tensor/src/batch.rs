@@ -78,6 +78,15 @@ impl<'a, T> Batch<'a, T> {
         Ok(Self { data, examples, shape })
     }
 
+    /// A batch that is known to fit, which only builds with debug assertions check.
+    #[doc(hidden)]
+    #[must_use]
+    #[inline]
+    pub fn trusted(data: &'a [T], examples: usize, shape: Shape) -> Self {
+        debug_assert_eq!(fits(data.len(), examples, shape), Ok(()));
+        Self { data, examples, shape }
+    }
+
     /// A batch whose shape is known but whose numbers are gone: nobody may read them.
     #[doc(hidden)]
     #[must_use]
@@ -163,6 +172,15 @@ impl<'a, T> Batch<'a, T> {
 }
 
 impl<'a, T> BatchMut<'a, T> {
+    /// A batch that is known to fit, which only builds with debug assertions check.
+    #[doc(hidden)]
+    #[must_use]
+    #[inline]
+    pub fn trusted(data: &'a mut [T], examples: usize, shape: Shape) -> Self {
+        debug_assert_eq!(fits(data.len(), examples, shape), Ok(()));
+        Self { data, examples, shape }
+    }
+
     /// Sees `data` as `examples` examples of `shape`.
     ///
     /// # Errors

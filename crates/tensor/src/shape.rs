@@ -112,6 +112,7 @@ impl Shape {
 }
 
 /// The product of the axes, if it can be counted.
+#[inline]
 fn count(axes: &[usize]) -> Option<usize> {
     let all = axes.iter().try_fold(1usize, |product, &axis| product.checked_mul(axis.max(1)))?;
     (all <= MOST).then(|| axes.iter().product())
