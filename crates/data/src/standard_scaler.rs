@@ -1,4 +1,5 @@
 use downhill_tensor::Scalar;
+use downhill_tensor::reduce::unit_scale;
 use ndarray::ArrayView2;
 
 use crate::scaler::check_rows;
@@ -65,22 +66,26 @@ impl StandardScaler {
 
 impl Feature {
     fn fit<T: Scalar>(index: usize, column: ndarray::ArrayView1<'_, T>) -> Result<Self, DataError> {
+        // In units of about the largest number, squares neither overflow nor vanish.
+        let unit = unit_scale(column.iter().fold(0.0, |largest: f64, x| largest.max(x.to_f64().abs())));
         let (mut mean, mut squares) = (0.0, 0.0);
         for (example, x) in column.iter().enumerate() {
-            let x = x.to_f64();
+            let x = unit * x.to_f64();
             let delta = x - mean;
             mean += delta / (example + 1) as f64;
             squares += delta * (x - mean);
         }
         let count = column.len() as f64;
         let variance = squares / count;
-        if !variance.is_finite() {
+        let rounding = count * f64::EPSILON * variance + (count * f64::EPSILON * mean).powi(2);
+        let scale = if variance <= rounding { 1.0 } else { variance.sqrt() / unit };
+        let mean = mean / unit;
+        if column.iter().any(|x| !(x.to_f64() - mean).is_finite()) {
             let reason =
-                format!("feature {index} has numbers too large to be squared; divide the column by a constant first");
+                format!("feature {index} has numbers too far from their mean; divide the column by a constant first");
             return Err(DataError::Scaler { reason });
         }
-        let rounding = count * f64::EPSILON * variance + (count * f64::EPSILON * mean).powi(2);
-        Ok(Self { mean, scale: if variance <= rounding { 1.0 } else { variance.sqrt() } })
+        Ok(Self { mean, scale })
     }
 }
 
@@ -124,6 +129,17 @@ mod tests {
     }
 
     #[test]
+    fn numbers_whose_squares_overflow_or_vanish_are_standardised() {
+        for size in [1e-300, 1e-160, 1.0, 1e155, 1e300] {
+            let rows = array![[size], [2.0 * size], [3.0 * size], [4.0 * size]];
+            let scaler = StandardScaler::fit(rows.view()).unwrap();
+            let scaled = rows.map(|&x| scaler.scale(0, x));
+            assert!((scaled[[3, 0]] - 1.5 / 1.25_f64.sqrt()).abs() < 1e-12 && scaled.sum().abs() < 1e-12, "{scaled}");
+            assert!((scaler.unscale(0, scaled[[3, 0]]) / (4.0 * size) - 1.0).abs() < 1e-12);
+        }
+    }
+
+    #[test]
     fn random_columns_are_standardised_and_restored() {
         let mut stream = Seed(8).stream(0);
         for _ in 0..50 {
@@ -155,8 +171,8 @@ mod tests {
         assert_eq!(error.to_string(), "the matrix to fit a scaler to is empty, but at least one row is needed");
         let error = StandardScaler::fit(array![[0.0, 1.0], [0.0, f32::INFINITY]].view()).unwrap_err();
         assert!(error.to_string().starts_with("example 1 has inf as its feature 1;"), "{error}");
-        let error = StandardScaler::fit(array![[1e300], [-1e300]].view()).unwrap_err();
-        assert!(error.to_string().starts_with("feature 0 has numbers too large"), "{error}");
+        let error = StandardScaler::fit(array![[f64::MAX], [f64::MAX], [-f64::MAX]].view()).unwrap_err();
+        assert!(error.to_string().starts_with("feature 0 has numbers too far from their mean"), "{error}");
     }
 
     #[test]

@@ -21,7 +21,7 @@ macro_rules! activation {
         #[derive(Clone, Copy, Debug, PartialEq)]
         #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         pub struct $Name {
-            $($(#[$about])* pub $setting: f64),+
+            $($(#[$about])* #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))] pub $setting: f64),+
         }
 
         impl Default for $Name {

@@ -129,8 +129,8 @@ impl<T: Scalar> Network<T> {
     /// in by itself.
     ///
     /// # Errors
-    /// As for [`backpropagate`](Network::backpropagate), and returns an error if the loss has several parts, each with a
-    /// divisor of its own.
+    /// As for [`backpropagate`](Network::backpropagate), and returns an error if the divisors of a loss's several parts
+    /// have other proportions than in the micro-batches so far; these are then kept.
     pub fn accumulate<'x>(
         &mut self,
         x: impl Into<Inputs<'x, T>>,
@@ -145,7 +145,7 @@ impl<T: Scalar> Network<T> {
     /// The same with a weight for each example or target, if there are any.
     ///
     /// # Errors
-    /// As for [`backpropagate_weighted`](Network::backpropagate_weighted).
+    /// As for [`backpropagate_weighted`](Network::backpropagate_weighted) and [`accumulate`](Network::accumulate).
     pub fn accumulate_weighted<'x>(
         &mut self,
         x: impl Into<Inputs<'x, T>>,
@@ -160,10 +160,12 @@ impl<T: Scalar> Network<T> {
             Ready::Nothing | Ready::Gradient(_) | Ready::Mean(_) => Total::default(),
         };
         let total = self.total_and_gradient(self.parameters(), &x.into(), target, weights, loss, workspace, mode)?;
-        if total.has_parts() {
-            let reason = "each of its parts has a divisor of its own, so gradients of micro-batches have no common mean; \
-                          take one batch for each step";
-            return Err(TargetError::Setting { loss: "Network::accumulate", reason: reason.into() }.into());
+        if !total.is_in_proportion_to(whole) {
+            workspace.ready = if whole == Total::default() { Ready::Nothing } else { Ready::Sum };
+            let reason = "the parts of the loss are divided by numbers whose proportions change from one micro-batch to \
+                          the next, so that their gradients do not add up; make one batch of them, or divide each part \
+                          by the examples, with `Reduction::BatchMean`";
+            return Err(ShapeError::Setting { by: "Network::accumulate", reason: reason.into() }.into());
         }
         let first = whole == Total::default();
         if first {

@@ -236,13 +236,28 @@ pub struct Penalized<O, K = ByTrait> {
     kind: PhantomData<K>,
 }
 
+impl<O, K> Penalized<O, K> {
+    /// Spares what the objective has frozen, and what the penalty excepts, if the objective says how θ is divided.
+    fn bind<T: Scalar>(&mut self)
+    where
+        O: Objective<T, K>,
+    {
+        let segments = self.objective.segments();
+        if !segments.is_empty() {
+            self.penalty.bind(segments);
+        }
+    }
+}
+
 impl<T: Scalar, O: Objective<T, K>, K> Objective<T> for Penalized<O, K> {
     fn value_and_gradient(&mut self, x: &[T], gradient: &mut [T]) -> Result<T, EvaluationError> {
+        self.bind::<T>();
         let value = self.objective.value_and_gradient(x, gradient)?;
         Ok(value + T::of(self.penalty.add(x, gradient)))
     }
 
     fn value(&mut self, x: &[T]) -> Result<T, EvaluationError> {
+        self.bind::<T>();
         Ok(self.objective.value(x)? + T::of(self.penalty.value(x)))
     }
 
@@ -296,6 +311,40 @@ mod tests {
         let mut penalty = penalty.except(|segment| segment.name == "0.weight");
         penalty.bind(&segments[..1]);
         assert_eq!(penalty.value(&[1.0; 4]), 0.0);
+    }
+
+    #[test]
+    fn an_objective_that_says_how_it_is_divided_binds_its_penalty() {
+        #[derive(Debug)]
+        struct Divided(Vec<Segment>);
+
+        impl Objective<f64> for Divided {
+            fn value_and_gradient(&mut self, _: &[f64], gradient: &mut [f64]) -> Result<f64, EvaluationError> {
+                gradient.fill(0.0);
+                Ok(0.0)
+            }
+
+            fn segments(&self) -> &[Segment] {
+                &self.0
+            }
+        }
+
+        let segments = vec![
+            segment("0.weight", 0..2, &[1, 2], false),
+            segment("0.bias", 2..4, &[2], false),
+            segment("1.weight", 4..6, &[2, 1], true),
+        ];
+        let mut objective = Penalty::l2(1.0).except_biases().on(Divided(segments));
+        let mut gradient = [f64::NAN; 6];
+        assert_eq!(objective.value(&[1.0; 6]).unwrap(), 1.0);
+        assert_eq!(objective.value_and_gradient(&[1.0; 6], &mut gradient).unwrap(), 1.0);
+        assert_eq!(gradient, [1.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
+        // A plain function is penalised as a whole.
+        let mut plain = Penalty::l2(1.0).on(|_: &[f64], gradient: &mut [f64]| {
+            gradient.fill(0.0);
+            0.0
+        });
+        assert_eq!(plain.value_and_gradient(&[1.0; 6], &mut gradient).unwrap(), 3.0);
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub(crate) fn find_cause<T: Scalar>(
     };
     for _ in 0..suspects {
         let Some(batch) = batches.next_batch() else { break };
-        if is_finite(inputs(&batch)?, batch.targets, batch.weights, mode)? {
+        if is_finite(inputs(batch.all_inputs())?, batch.targets, batch.weights, mode)? {
             continue;
         }
         let examples = batch.inputs.examples();

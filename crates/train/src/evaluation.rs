@@ -1,8 +1,8 @@
 use downhill_data::{Batches, Dataset, MiniBatch};
 use downhill_layers::{Inputs, MAX_INPUTS, Mode};
-use downhill_losses::{Loss, TargetError, Total};
+use downhill_losses::{ClassAxis, Loss, Outputs, TargetError, Total};
 use downhill_network::{Network, Purpose, Workspace};
-use downhill_tensor::{Batch, Scalar, ShapeError};
+use downhill_tensor::{Batch, Scalar, Shape, ShapeError};
 
 use crate::metrics::Accuracy;
 use crate::{Metric, TrainError};
@@ -68,6 +68,7 @@ pub fn evaluate<T: Scalar, M: Metric<T>>(
     metrics: impl IntoIterator<Item = M>,
 ) -> Result<Evaluation, TrainError> {
     let mut metrics: Vec<M> = metrics.into_iter().collect();
+    check_target_shape(network, loss, data)?;
     evaluate_with(network, loss, data, &mut metrics, &mut network.workspace(Purpose::Prediction))
 }
 
@@ -83,7 +84,7 @@ pub(crate) fn evaluate_with<T: Scalar, M: Metric<T>>(
     let mut batches = Batches::sequential(data, BATCH)?;
     let mut total = Total::default();
     while let Some(batch) = batches.next_batch() {
-        let y = network.forward(network.parameters(), inputs(&batch)?, workspace, Mode::Evaluation)?;
+        let y = network.forward(network.parameters(), inputs(batch.all_inputs())?, workspace, Mode::Evaluation)?;
         total += judge(loss, y, &batch)?;
         for metric in metrics.iter_mut() {
             update(metric, y, &batch)?;
@@ -102,9 +103,51 @@ pub(crate) fn judge<T: Scalar>(
     y: Batch<'_, T>,
     batch: &MiniBatch<'_, T>,
 ) -> Result<Total, TargetError> {
-    match batch.weights {
+    let total = match batch.weights {
         Some(weights) => loss.evaluate_weighted(y, batch.targets, weights, None),
         None => loss.evaluate(y, batch.targets, None),
+    };
+    total.map_err(|error| placed(error, batch.indices))
+}
+
+/// The same error, with the example's place in the data set instead of that in the batch.
+pub(crate) fn placed(mut error: TargetError, indices: &[usize]) -> TargetError {
+    let mut inner = &mut error;
+    while let TargetError::Part { error, .. } = inner {
+        inner = error;
+    }
+    if let TargetError::Class { example, .. } | TargetError::Domain { example, .. } = inner
+        && let Some(&index) = indices.get(*example)
+    {
+        *example = index;
+    }
+    error
+}
+
+/// Checks that the targets of an example lie as its predictions do: their count does not tell 4x5x3 from 3x4x5.
+///
+/// Vectors are in the order of the predictions, and a loss may take more or fewer targets than there are predictions.
+pub(crate) fn check_target_shape<T: Scalar>(
+    network: &Network<T>,
+    loss: &impl Loss,
+    data: &Dataset<T>,
+) -> Result<(), ShapeError> {
+    let (output, got) = (network.output_shape(), data.target_shape());
+    let meaning = network.meaning_by(loss);
+    let expected = match (data.classes(), output.axes(), meaning.class_axis) {
+        (Some(_), _, _) if !meaning.outputs.is_some_and(Outputs::is_one_of_several) => Some(output),
+        (Some(_), [_, positions @ ..], ClassAxis::First) => Shape::new(positions),
+        (Some(_), [positions @ .., _], ClassAxis::Last) => Shape::new(positions),
+        _ => Some(output),
+    };
+    match expected {
+        Some(expected)
+            if expected.len() == got.len() && expected.rank().min(got.rank()) > 1 && !got.reads_as(expected) =>
+        {
+            let what = "the predictions for an example and its targets".into();
+            Err(ShapeError::Mismatch { what, expected, got })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -117,16 +160,16 @@ pub(crate) fn update<T: Scalar>(
     metric.update(y, batch.targets, batch.weights).map_err(|error| TrainError::Metric {
         metric: metric.name(),
         set: "the data",
-        error,
+        error: placed(error, batch.indices),
     })
 }
 
 /// What the data hold, as a network takes it.
-pub(crate) fn inputs<'a, T: Scalar>(batch: &MiniBatch<'a, T>) -> Result<Inputs<'a, T>, ShapeError> {
+pub(crate) fn inputs<'a, T: Scalar>(mut all: impl Iterator<Item = Batch<'a, T>>) -> Result<Inputs<'a, T>, ShapeError> {
     let mut inputs = Inputs::none();
-    for (index, input) in batch.all_inputs().enumerate() {
+    for (index, input) in all.by_ref().enumerate() {
         if index == MAX_INPUTS {
-            let (expected, got) = ("at most eight inputs", batch.all_inputs().count());
+            let (expected, got) = ("at most eight inputs", MAX_INPUTS + 1 + all.count());
             return Err(ShapeError::Inputs { by: "a network", expected, got });
         }
         inputs.set(index, input);

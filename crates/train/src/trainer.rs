@@ -3,7 +3,7 @@ use std::time::Instant;
 use downhill_data::{Batches, Dataset};
 use downhill_layers::Mode;
 use downhill_losses::{Loss, Total};
-use downhill_network::{Network, Purpose};
+use downhill_network::{Network, PassError, Purpose};
 use downhill_optim::schedule::{ReduceOnPlateau, Schedule};
 use downhill_optim::{Optimizer, Penalty, clip_norm, clip_value};
 use downhill_tensor::threads::Threads;
@@ -13,7 +13,7 @@ use crate::callback::{OnEpoch, OnStep};
 use crate::divergence::{find_cause, find_place, find_segment};
 use crate::early_stopping::{Best, copy};
 use crate::error::{Cause, Divergence, Place};
-use crate::evaluation::{evaluate_with, inputs, judge, update};
+use crate::evaluation::{check_target_shape, evaluate_with, inputs, judge, placed, update};
 use crate::progress::Display;
 use crate::rates::Rates;
 use crate::{
@@ -319,8 +319,9 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
     /// # Errors
     /// Returns an error before the first step if a setting is not valid, or if the training or the validation data do
     /// not fit the network, the loss or a metric; the network is then unchanged. Returns an error if the loss leaves the
-    /// finite numbers: it names the step, the place and the likely cause, and the network holds the parameters of the
-    /// last good epoch.
+    /// finite numbers: it names the step, the place and the likely cause. Returns an error if a prediction leaves the
+    /// range that the loss takes, such as a rate that falls below 0. The network then holds the parameters of the last
+    /// good epoch.
     pub fn fit(&mut self, network: &mut Network<T>, data: &Dataset<T>) -> Result<History, TrainError> {
         self.check(network, data)?;
         self.optimizer.reset();
@@ -441,6 +442,8 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
 
     /// The network looks at all inputs, and the loss is shown all targets next to the predictions of one forward pass.
     fn check_data(&self, network: &Network<T>, data: &Dataset<T>, set: Set) -> Result<(), TrainError> {
+        check_target_shape(network, &self.loss, data)?;
+        network.check_inputs(inputs(data.all_inputs())?, Mode::Evaluation)?;
         let mut batches = Batches::sequential(data, self.batch_size)?;
         let whole = self.batch_size.min(data.len());
         let prediction = self.predict_once(network, data)?;
@@ -452,7 +455,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
                 Set::Training if examples == whole || !self.drop_last => Mode::Training { step: self.clock.steps },
                 Set::Training | Set::Validation => Mode::Evaluation,
             };
-            network.check_inputs(inputs(&batch)?, mode)?;
+            network.check_inputs(inputs(batch.all_inputs())?, mode)?;
             total += judge(&self.loss, rows(&prediction, network, examples)?, &batch)?;
         }
         if total.is_empty() { Err(TrainError::NothingCounts { set: "the data" }) } else { Ok(()) }
@@ -481,7 +484,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         let mut workspace = network.workspace(Purpose::Prediction);
         let mut batches = Batches::sequential(data, self.batch_size)?;
         let Some(batch) = batches.next_batch() else { return Ok(Vec::new()) };
-        let y = network.forward(network.parameters(), inputs(&batch)?, &mut workspace, Mode::Evaluation)?;
+        let y = network.forward(network.parameters(), inputs(batch.all_inputs())?, &mut workspace, Mode::Evaluation)?;
         Ok(y.slice().to_vec())
     }
 
@@ -534,10 +537,13 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
                 let step = self.clock.steps;
                 self.rates.before_step(&mut self.optimizer, step, epoch);
                 // Forward, the loss, backward: J(θ) and g = dJ/dθ.
-                let (x, mode) = (inputs(&batch)?, Mode::Training { step });
+                let (x, mode) = (inputs(batch.all_inputs())?, Mode::Training { step });
                 let (targets, weights) = (batch.targets, batch.weights);
-                let total = network.backpropagate_weighted(x, targets, weights, &self.loss, &mut workspace, mode)?;
+                let total = network.backpropagate_weighted(x, targets, weights, &self.loss, &mut workspace, mode);
+                let total = total.map_err(|error| pass_error(error, batch.indices).of(TRAINING));
+                let total = or_put_back(total, network, &good)?;
                 if total.is_empty() {
+                    seen.pass_over(total);
                     continue;
                 }
                 let penalty = match &self.penalty {
@@ -589,7 +595,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
                 None => (Some(data).filter(|_| !self.metrics.is_empty()), TRAINING),
             };
             let judged = judged.map(|data| evaluate_with(network, &self.loss, data, &mut self.metrics, &mut judging));
-            let judged = judged.transpose().map_err(|error| error.of(set))?;
+            let judged = or_put_back(judged.transpose().map_err(|error| error.of(set)), network, &good)?;
             let record = EpochRecord {
                 epoch: epoch + 1,
                 training_loss: seen.value(),
@@ -664,6 +670,11 @@ impl TrainingLoss {
         self.steps += 1;
     }
 
+    /// Nothing counts in this batch, but the loss may be divided by its examples.
+    fn pass_over(&mut self, total: Total) {
+        self.total += total;
+    }
+
     fn value(&self) -> f64 {
         self.total.value() + self.penalties / self.steps as f64
     }
@@ -684,6 +695,26 @@ fn tell<'a, T>(
 fn rows<'p, T: Scalar>(prediction: &'p [T], network: &Network<T>, examples: usize) -> Result<Batch<'p, T>, TrainError> {
     let shape = network.output_shape();
     Ok(Batch::new(&prediction[..examples * shape.len()], examples, shape)?)
+}
+
+/// A result; an error finds the network with the parameters and statistics of the last good epoch.
+fn or_put_back<R, T: Scalar>(
+    result: Result<R, TrainError>,
+    network: &mut Network<T>,
+    good: &(Vec<T>, Vec<T>),
+) -> Result<R, TrainError> {
+    if result.is_err() {
+        put_back(network, good);
+    }
+    result
+}
+
+/// Why a pass for the examples at these places could not be made.
+fn pass_error(error: PassError, indices: &[usize]) -> TrainError {
+    match error {
+        PassError::Target(error) => placed(error, indices).into(),
+        other => other.into(),
+    }
 }
 
 /// Gives the network back the parameters and statistics that it had.

@@ -5,15 +5,15 @@ use std::error::Error;
 use std::sync::{Arc, Mutex};
 
 use downhill_data::{Batches, Dataset, Targets};
-use downhill_layers::{Affine, BatchNorm, Sigmoid, Softmax, Tanh};
+use downhill_layers::{Affine, BatchNorm, Embedding, Flatten, Sigmoid, Softmax, Tanh};
 use downhill_losses::{
-    BinaryCrossEntropy, BinaryCrossEntropyWithLogits, ClassAxis, Loss, MeanSquaredError, Reduction,
-    SoftmaxCrossEntropy, Target,
+    BinaryCrossEntropy, BinaryCrossEntropyWithLogits, ClassAxis, Loss, MeanSquaredError, MultiTask, PoissonNll,
+    Reduction, SoftmaxCrossEntropy, Target,
 };
 use downhill_network::{Network, sequential};
 use downhill_optim::schedule::{Cosine, OneCycle, ReduceOnPlateau};
 use downhill_optim::{Adam, GradientDescent, Optimizer, Sgd};
-use downhill_tensor::{Batch, Seed};
+use downhill_tensor::{Batch, Seed, Shape};
 use downhill_train::metrics::{
     Accuracy, AveragePrecision, ConfusionMatrix, F1, MeanAbsoluteError, RSquared, RocAuc, RootMeanSquaredError,
     TopKAccuracy,
@@ -292,7 +292,7 @@ fn classify_and_accuracy_say_the_same() {
 
 #[test]
 fn labels_of_independent_questions_are_judged_one_by_one() {
-    // Forty examples, all three answers of each right, and none on the edge.
+    // Forty examples, all three answers of each right. No number is 0, which the least step would take to either side.
     let x = points(40) + 0.01;
     let truth = Array2::from_shape_fn((40, 3), |(i, j)| if j < 2 { f64::from(x[[i, j]] > 0.0) } else { 1.0 });
     let mut network = Network::<f64>::build([2], Affine::new(3), Seed(1)).unwrap();
@@ -707,4 +707,99 @@ fn an_optimizer_that_is_chosen_at_run_time_trains_to_the_same_bits() {
     let optimizer: Box<dyn Optimizer<f64>> = Box::new(Adam::new(0.01));
     Trainer::new(MeanSquaredError::new(), optimizer).epochs(3).fit(&mut boxed, &data).unwrap();
     assert_eq!(named.parameters(), boxed.parameters());
+}
+
+#[test]
+fn targets_whose_axes_stand_in_another_order_are_an_error() {
+    let (shape, x) = ([2, 3, 4], vec![0.5; 5 * 24]);
+    let build = || Network::<f64>::build(shape, Tanh, Seed(1)).unwrap();
+    let trainer = || Trainer::new(MeanSquaredError::new(), Sgd::new(0.1)).epochs(1);
+    let fits = [Shape::from([2, 3, 4]), Shape::from([1, 2, 3, 4]), Shape::from([24])];
+    let data = |targets| Dataset::new(x.clone(), shape, Targets::values(x.clone(), targets)).unwrap();
+    for targets in fits {
+        assert!(evaluate(&build(), &MeanSquaredError::new(), &data(targets), NO_METRICS).is_ok(), "{targets}");
+        assert!(trainer().validate(&data(targets)).fit(&mut build(), &data(targets)).is_ok(), "{targets}");
+    }
+    for targets in [Shape::from([3, 4, 2]), Shape::from([2, 4, 3]), Shape::from([6, 4])] {
+        let error = evaluate(&build(), &MeanSquaredError::new(), &data(targets), NO_METRICS).unwrap_err();
+        assert!(error.to_string().contains(&format!("2x3x4 and the other is {targets}")), "{error}");
+        let error = trainer().fit(&mut build(), &data(targets)).unwrap_err();
+        assert!(matches!(error, TrainError::Shape { set: "the training data", .. }), "{error}");
+        let error = trainer().validate(&data(targets)).fit(&mut build(), &data(fits[0])).unwrap_err();
+        assert!(matches!(error, TrainError::Shape { set: "the validation data", .. }), "{error}");
+    }
+    // A class for each position, whichever axis the classes lie along.
+    for (axis, shape, right, wrong) in
+        [(ClassAxis::First, [2, 3, 4], [3, 4], [4, 3]), (ClassAxis::Last, [3, 4, 2], [3, 4], [4, 3])]
+    {
+        let loss = SoftmaxCrossEntropy::new().class_axis(axis);
+        let network = Network::<f64>::build(shape, Tanh, Seed(1)).unwrap();
+        let judge = |each: [usize; 2]| {
+            let targets = Targets::classes(vec![1; 5 * 12], 2).shaped(each);
+            evaluate(&network, &loss, &Dataset::new(x.clone(), shape, targets).unwrap(), NO_METRICS)
+        };
+        assert!(judge(right).is_ok());
+        assert!(matches!(judge(wrong).unwrap_err(), TrainError::Shape { .. }));
+    }
+}
+
+#[test]
+fn a_loss_that_is_divided_by_examples_counts_those_whose_targets_are_ignored() {
+    let data = partly_ignored(60);
+    let ignoring = SoftmaxCrossEntropy::new().ignored_index(3).reduction(Reduction::BatchMean);
+    for batch_size in [1, 7, 60] {
+        let mut trained = network(3);
+        let whole = evaluate(&trained, &ignoring, &data, NO_METRICS).unwrap().loss;
+        let mut trainer = Trainer::new(ignoring.clone(), standing_still()).epochs(1).batch_size(batch_size);
+        let loss = trainer.fit(&mut trained, &data).unwrap().epochs[0].training_loss;
+        assert!((loss - whole).abs() < 1e-12, "{loss}, not {whole}, in batches of {batch_size}");
+    }
+}
+
+#[test]
+fn an_error_within_a_run_finds_the_parameters_of_the_last_good_epoch() {
+    // Rates that a large step takes below 0.
+    let data = Dataset::from_array(points(20), Array2::<f64>::zeros((20, 1))).unwrap();
+    let mut trained = Network::<f64>::build([2], Affine::new(1), Seed(1)).unwrap();
+    trained.parameters_mut().copy_from_slice(&[0.0, 0.0, 1.0]);
+    let kept = Arc::new(Mutex::new(trained.parameters().to_vec()));
+    let keep = Arc::clone(&kept);
+    let error = Trainer::new(PoissonNll::new().rates(), Sgd::new(0.03))
+        .epochs(100)
+        .batch_size(4)
+        .on_epoch(move |end| {
+            *keep.lock().unwrap() = end.network.parameters().to_vec();
+            Control::Continue
+        })
+        .fit(&mut trained, &data)
+        .unwrap_err();
+    assert!(matches!(error, TrainError::Target { set: "the training data", .. }), "{error}");
+    assert!(error.to_string().contains("rates of at least 0"), "{error}");
+    assert_ne!(trained.parameters(), [0.0, 0.0, 1.0], "there were good epochs");
+    assert_eq!(trained.parameters(), &kept.lock().unwrap()[..]);
+}
+
+#[test]
+fn errors_name_an_example_by_its_place_in_the_data() {
+    let mut targets = vec![1.0; 50];
+    targets[41] = 2.0;
+    let data = Dataset::from_array(points(50), Targets::values(targets, [1])).unwrap();
+    let loss = BinaryCrossEntropyWithLogits::new();
+    let error = Trainer::new(loss.clone(), Sgd::new(0.1)).batch_size(8).fit(&mut network(1), &data).unwrap_err();
+    assert!(error.to_string().contains("target 0 of example 41 is 2"), "{error}");
+    let wide = Dataset::from_array(points(600), Targets::classes((0..600).map(|i| i / 598).collect(), 2)).unwrap();
+    let judged = MultiTask::new().part(0..1, SoftmaxCrossEntropy::new(), 1.0);
+    let error = evaluate(&network(1), &SoftmaxCrossEntropy::new(), &wide, NO_METRICS).unwrap_err();
+    assert!(error.to_string().contains("example 598 has the class 1"), "{error}");
+    let wide = Dataset::from_array(points(600), Array2::from_shape_fn((600, 1), |(i, _)| (i / 598) as f64)).unwrap();
+    let error = evaluate(&network(1), &judged, &wide, NO_METRICS).unwrap_err();
+    assert!(error.to_string().contains("example 598"), "{error}");
+    // Places in a table are looked at in all examples at once.
+    let table =
+        || Network::<f64>::build([1], sequential![Embedding::new(3, 2), Flatten, Affine::new(1)], Seed(1)).unwrap();
+    let places = Array2::from_shape_fn((50, 1), |(i, _)| if i == 41 { 3.0 } else { (i % 3) as f64 });
+    let data = Dataset::from_array(places, Array2::zeros((50, 1))).unwrap();
+    let mut trainer = Trainer::new(MeanSquaredError::new(), Sgd::new(0.1)).batch_size(8);
+    let error = trainer.fit(&mut table(), &data).unwrap_err();
+    assert!(error.to_string().contains("number 41 of input 0 is 3"), "{error}");
 }

@@ -7,7 +7,7 @@ use crate::{Backward, Forward, Layer, Signature, sole};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum PadMode {
     /// This number.
-    Constant(f64),
+    Constant(#[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))] f64),
     /// What stands as far within, the edge itself not repeated: `c b | a b c | b a`.
     Reflect,
     /// The number at the edge: `a a | a b c | c c`.

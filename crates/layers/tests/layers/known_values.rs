@@ -407,3 +407,19 @@ fn every_description_survives_json() {
         assert_eq!(serde_json::from_str::<Description>(&json).unwrap(), description, "{json}");
     }
 }
+
+#[cfg(feature = "serde")]
+#[test]
+fn settings_that_are_not_finite_survive_a_file() {
+    use downhill_layers::{Description, Pad, PadMode};
+
+    let half_open = Hardtanh { min: 0.0, max: f64::INFINITY };
+    let padding = Pad::new([1, 1]).with_mode(PadMode::Constant(f64::NEG_INFINITY));
+    let threshold = Threshold { threshold: 0.5, value: f64::NEG_INFINITY };
+    for description in [Description::from(half_open), padding.into(), threshold.into()] {
+        let json = serde_json::to_string(&description).unwrap();
+        assert_eq!(serde_json::from_str::<Description>(&json).unwrap(), description, "{json}");
+    }
+    // What is finite stays a number.
+    assert_eq!(serde_json::to_string(&LeakyRelu { negative_slope: 0.5 }).unwrap(), r#"{"negative_slope":0.5}"#);
+}

@@ -63,7 +63,7 @@ impl<T: Scalar> Metric<T> for Accuracy {
 /// Of equal outputs, those of lower classes count as larger.
 ///
 /// # Errors
-/// Returns an error if there is not one output for each of at least two classes.
+/// Returns an error if there is not one output for each of at least two classes, or k is not from 1 to their number.
 #[derive(Clone, Copy, Debug)]
 pub struct TopKAccuracy {
     k: usize,
@@ -98,6 +98,11 @@ impl<T: Scalar> Metric<T> for TopKAccuracy {
         if reading.answers().is_some() {
             let expected = "one output for each class";
             return Err(TargetError::Prediction { loss: "TopKAccuracy", expected, got: y.shape() });
+        }
+        let classes = reading.classes();
+        if !(1..=classes).contains(&self.k) {
+            let reason = format!("k is {}, but must be from 1 to the number of classes, {classes}", self.k);
+            return Err(TargetError::Setting { loss: "TopKAccuracy", reason });
         }
         for (rank, weight) in reading.ranks() {
             if rank.is_some_and(|rank| rank < self.k) {
@@ -212,6 +217,10 @@ mod tests {
             let mut metric = TopKAccuracy::new(k);
             metric.update(y, Target::Classes(&[2, 2]), None).unwrap();
             assert_eq!(Metric::<f64>::value(&metric), expected, "k = {k}");
+        }
+        for k in [0, 4] {
+            let error = TopKAccuracy::new(k).update(y, Target::Classes(&[2, 2]), None).unwrap_err().to_string();
+            assert!(error.ends_with("but must be from 1 to the number of classes, 3"), "{error}");
         }
         let one = Batch::new(&[0.1], 1, [1]).unwrap();
         assert!(TopKAccuracy::new(1).update(one, Target::Classes(&[0]), None).is_err());

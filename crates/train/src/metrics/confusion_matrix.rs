@@ -223,7 +223,17 @@ macro_rules! from_confusion {
                 target: Target<'_, T>,
                 weights: Option<&[T]>,
             ) -> Result<(), TargetError> {
-                self.confusion.update(y, target, weights)
+                self.confusion.update(y, target, weights)?;
+                match self.average {
+                    Average::Class(class) if class >= self.confusion.classes() => Err(TargetError::Setting {
+                        loss: stringify!($Name),
+                        reason: format!(
+                            "it judges the class {class}, but there are {} classes, counted from 0",
+                            self.confusion.classes()
+                        ),
+                    }),
+                    _ => Ok(()),
+                }
             }
 
             fn value(&self) -> f64 {
@@ -251,6 +261,20 @@ from_confusion!(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_class_that_does_not_exist_is_an_error() {
+        let (y, truth) = example();
+        let judge = |class| {
+            let mut f1 = F1::new(Average::Class(class));
+            f1.update(Batch::new(&y, 6, [3]).unwrap(), Target::Classes(&truth), None)
+        };
+        assert_eq!(judge(2), Ok(()));
+        assert_eq!(
+            judge(3).unwrap_err().to_string(),
+            "F1: it judges the class 3, but there are 3 classes, counted from 0"
+        );
+    }
 
     /// Six examples of three classes: truth 0 0 1 1 2 2, predicted 0 1 1 1 0 2.
     fn example() -> (Vec<f64>, [u32; 6]) {
