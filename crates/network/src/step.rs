@@ -1,7 +1,7 @@
 //! A training step of a hand-written loop.
 
 use downhill_layers::{Inputs, Mode};
-use downhill_losses::{Loss, Target, TargetError, Total};
+use downhill_losses::{Loss, Target, Total};
 use downhill_optim::Optimizer;
 use downhill_tensor::{Scalar, ShapeError, elementwise};
 

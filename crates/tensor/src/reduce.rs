@@ -525,7 +525,7 @@ impl<A: Copy, B: Copy, S: Scalar, F: Fn(A, B) -> S, J: Fn(S, S) -> S> Kernel for
 }
 
 /// The same for use inside a [`Kernel`]: these inline and do not fork. Sums of more than 4096 numbers are made
-/// of those of as many at a time, as by [`Totals`](super::Totals).
+/// of those of as many at a time, as by `Totals`.
 pub mod lanes {
     use std::hint::black_box;
 

@@ -735,7 +735,7 @@ fn targets_whose_axes_stand_in_another_order_are_an_error() {
         let loss = SoftmaxCrossEntropy::new().class_axis(axis);
         let network = Network::<f64>::build(shape, Tanh, Seed(1)).unwrap();
         let judge = |each: [usize; 2]| {
-            let targets = Targets::classes(vec![1; 5 * 12], 2).shaped(each);
+            let targets = Targets::classes(vec![1; 5 * 12], 2).with_shape(each);
             evaluate(&network, &loss, &Dataset::new(x.clone(), shape, targets).unwrap(), NO_METRICS)
         };
         assert!(judge(right).is_ok());
