@@ -2,6 +2,7 @@
 //! which sentence each of these holds.
 
 use std::fmt::Debug;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use allocation_counter::measure;
@@ -13,7 +14,7 @@ use downhill::optim::minimize::{Reason, minimize};
 use downhill::optim::schedule::*;
 use downhill::optim::{Group, RangeTest};
 use downhill::prelude::*;
-use downhill::tensor::{BatchMut, elementwise, rows};
+use downhill::tensor::{BatchMut, Buffer, elementwise, rows};
 use downhill::train::NO_METRICS;
 
 fn numbers(count: usize) -> Vec<f32> {
@@ -262,4 +263,22 @@ fn is_copy<T: Copy + Debug>() {}
 fn a_shape_owns_no_memory() {
     is_copy::<Shape>();
     assert_eq!(measure(|| assert_eq!(Shape::new(&[2, 3, 4]).unwrap().len(), 24)).count_total, 0);
+}
+
+#[test]
+fn the_mistakes_that_are_said_to_panic_do() {
+    let (foreign, mut graph) = (Graph::new().input([2]), Graph::new());
+    graph.input([2]);
+    let x = [1.0, 2.0, 3.0, 4.0];
+    let mut mistakes: Vec<(&str, Box<dyn FnMut()>)> = vec![
+        ("a node of another graph", Box::new(move || _ = graph.shape(foreign))),
+        ("an example that there is not", Box::new(|| _ = Batch::new(&x, 2, [2]).unwrap().example(2))),
+        ("one to write to", Box::new(|| _ = BatchMut::new(&mut x.clone(), 2, [2]).unwrap().example(2))),
+        ("a sum of two lengths", Box::new(|| elementwise::add(&x, &mut [0.0; 3]))),
+        ("a gradient of another length", Box::new(|| Penalty::l1(1.0).least_subgradient(&x, &mut [0.0; 3]))),
+        ("more numbers than there is memory", Box::new(|| _ = Buffer::filled(usize::MAX, 1.0))),
+    ];
+    for (mistake, make) in &mut mistakes {
+        assert!(catch_unwind(AssertUnwindSafe(make)).is_err(), "{mistake}");
+    }
 }

@@ -196,8 +196,8 @@ impl<'o, T: Scalar, F: Objective<T, K>, M, K> Minimization<'o, T, F, M, K> {
     ///
     /// Unless one of the rules for the gradient is set, the tolerance is 1e-6 times the largest ‖∇f‖∞ of the walk so
     /// far, but at most 1e-6: what is small in the units of f and x is not taken for flat.
-    /// If the units make it so large that rounding stands before 1e-6, a point also counts as converged if the minimum
-    /// along its gradient is nearer than the rounding of x.
+    /// In units in which rounding keeps the gradient above 1e-6, a point also counts as converged if the minimum along
+    /// its gradient is nearer than the rounding of x.
     pub fn gradient_tolerance(mut self, tolerance: f64) -> Self {
         self.rules.gradient = Some(tolerance);
         self

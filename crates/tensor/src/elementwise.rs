@@ -45,7 +45,7 @@ crate::compiled! {
     /// yᵢ ← yᵢ + xᵢ.
     ///
     /// # Panics
-    /// Where the lengths differ.
+    /// Panics if the lengths differ.
     pub fn add<T: Scalar>(x: &[T], y: &mut [T]) {
         update(x, y, |x, y| y + x);
     }
