@@ -152,8 +152,9 @@ impl<T: Scalar> Dataset<T> {
                 return Err(DataError::WeightCount { examples: self.examples, targets: self.targets.len(), got });
             }
         };
-        if let Some(place) = weights.iter().position(|&weight| !(weight >= T::ZERO && weight.is_finite())) {
-            return Err(DataError::Weight { example: place / shape.len(), weight: weights[place].to_f64() });
+        let bad = |&(_, &weight): &(usize, &T)| !(weight >= T::ZERO && weight.is_finite());
+        if let Some((place, weight)) = weights.iter().enumerate().find(bad) {
+            return Err(DataError::Weight { example: place / shape.len(), weight: weight.to_f64() });
         }
         if weights.iter().all(|&weight| weight == T::ZERO) {
             return Err(DataError::NoWeight);

@@ -40,26 +40,6 @@ impl<T> Targets<T> {
         Self::Classes { labels, shape: Shape::from([]), classes, names: Vec::new() }
     }
 
-    /// Sets how many targets each example has and how they lie, such as `[steps]` for a class at every step; a scalar
-    /// for classes unless this is called. A data set checks that there are as many.
-    ///
-    /// ```
-    /// use downhill_data::{Dataset, Targets};
-    ///
-    /// // Two examples of three steps, each step with a class of its own.
-    /// let targets = Targets::classes(vec![0, 1, 1, 1, 0, 0], 2).shaped([3]);
-    /// let data = Dataset::new(vec![0.0; 12], [3, 2], targets)?;
-    /// assert_eq!((data.len(), data.target_shape().axes()), (2, &[3][..]));
-    /// # Ok::<(), downhill_data::DataError>(())
-    /// ```
-    #[must_use]
-    pub fn shaped(mut self, each: impl Into<Shape>) -> Self {
-        match &mut self {
-            Self::Values { shape, .. } | Self::Classes { shape, .. } => *shape = each.into(),
-        }
-        self
-    }
-
     /// One class for each example, from as many classes as there are names.
     #[must_use]
     pub fn named_classes<S: Into<String>>(labels: Vec<u32>, names: impl IntoIterator<Item = S>) -> Self {

@@ -73,7 +73,11 @@ fn freeze(segments: &[Segment], numeric: &mut [Option<f64>]) {
 ///
 /// # Errors
 /// Where the objective can't be evaluated at x.
-pub fn check_objective(name: &str, objective: &mut impl Objective<f64>, x: &[f64]) -> Result<Report, GradcheckError> {
+pub fn check_objective<K>(
+    name: &str,
+    objective: &mut impl Objective<f64, K>,
+    x: &[f64],
+) -> Result<Report, GradcheckError> {
     let mut report = Report::new(name);
     let mut explicit = vec![f64::NAN; x.len()];
     objective.value_and_gradient(x, &mut explicit)?;

@@ -42,7 +42,7 @@ macro_rules! description {
 
             // Inlined, and so are its callers that are not generic, where the layers are not compiled here: their code is
             // then compiled by programs that build networks from descriptions, and not by those that name their layers.
-            #[cfg_attr(not(any(debug_assertions, feature = "serde")), inline)]
+            #[cfg_attr(not(feature = "serde"), inline)]
             fn layer(&self) -> &dyn ErasedLayer {
                 match self {
                     $(Self::$Layer(layer) => layer,)*
@@ -134,7 +134,7 @@ description! {
 impl Layer for Description {
     compiled!();
 
-    #[cfg_attr(not(any(debug_assertions, feature = "serde")), inline)]
+    #[cfg_attr(not(feature = "serde"), inline)]
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         self.layer().signature(inputs)
     }

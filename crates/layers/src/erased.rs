@@ -63,17 +63,24 @@ macro_rules! passes {
 /// Compiles the passes of this layer, activation or cell here: a program whose own code is not optimised runs them as
 /// fast as this crate was built, and one that reads descriptions does not compile all layers anew.
 ///
-/// A release build of a program that names its layers compiles those alone: compiling all of them takes longer than all
-/// else that a small program needs.
+/// Other builds of a program that names its layers compile those alone: compiling all of them takes longer than all else
+/// that a small program needs.
 macro_rules! compiled {
     () => {
         compiled!([self] [&self]);
     };
     ([$layer:ident] [$($receiver:tt)*]) => {
         passes! {
-            #[cfg(any(debug_assertions, feature = "serde"))]
+            #[cfg(feature = "serde")]
             #[inline(never)]
             [$layer] [$($receiver)*]
+        }
+        downhill_tensor::in_optimized_development! {
+            passes! {
+                #[cfg(not(feature = "serde"))]
+                #[inline(never)]
+                [$layer] [$($receiver)*]
+            }
         }
     };
 }
@@ -217,5 +224,41 @@ impl<'p, 'b: 'p, L: ErasedLayer + ?Sized> PerScalar for CallAbsorb<'_, 'p, 'b, L
 
     fn f64(self, (saved, statistics): Self::With<f64>) {
         self.0.absorb_f64(saved, self.1, statistics);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    /// Calls `visit` with the text of every source of this crate.
+    fn sources(folder: &Path, visit: &mut impl FnMut(&Path, &str)) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, visit);
+            } else {
+                visit(&path, &fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn every_layer_is_compiled_here() {
+        let mut layers = 0;
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut |path, source| {
+            let mut lines = source.lines();
+            while let Some(line) = lines.next() {
+                let line = line.trim_start();
+                if ["impl Layer for ", "impl Activation for ", "impl Cell<"].iter().any(|start| line.starts_with(start))
+                {
+                    let first = lines.next().unwrap_or_default().trim_start();
+                    assert!(first.starts_with("compiled!("), "{}: `{line}` does not begin so", path.display());
+                    layers += 1;
+                }
+            }
+        });
+        assert!(layers > 40, "only {layers} layers were found");
     }
 }

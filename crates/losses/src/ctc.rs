@@ -386,6 +386,18 @@ mod tests {
     }
 
     #[test]
+    fn logits_are_an_error_unless_their_step_does_not_count() {
+        let (loss, batch) = (Ctc::new().lengths_first(), (2, [2, 2].into()));
+        let y = [-1.0, -1.0, 4.0, -1.0, -1.0, -1.0, -1.0, 3.0];
+        assert_eq!(
+            error(&loss, batch, &y, Target::Classes(&[1, 1, 2, 1])),
+            "Ctc takes logarithms of probabilities, which are at most 0, \
+             but prediction 3 of example 1 is 3; put LogSoftmax before this loss"
+        );
+        assert!(evaluate::<f64>(&loss, batch, &y, Target::Classes(&[1, 1, 1, 1])).is_ok());
+    }
+
+    #[test]
     fn classes_that_can_not_be_and_not_a_number() {
         let never = f64::NEG_INFINITY;
         let y = [never, 0.0, never, 0.0];

@@ -1,6 +1,6 @@
 //! Which targets and predictions a loss takes.
 
-use downhill_tensor::Scalar;
+use downhill_tensor::{Kernel, Scalar, vectorized};
 
 use crate::TargetError;
 use crate::target::name;
@@ -33,10 +33,23 @@ impl Domain {
 
 /// The first place of a number that is `bad`.
 pub(crate) fn find<N: Copy>(x: &[N], bad: impl Fn(N) -> bool) -> Option<usize> {
-    const BLOCK: usize = 128;
-    // No branch within a block, so that it is vectorised.
-    let block = x.chunks(BLOCK).position(|block| block.iter().fold(false, |any, &x| any | bad(x)))?;
-    (block * BLOCK..x.len()).find(|&i| bad(x[i]))
+    if vectorized(Any { x, bad: &bad }) { x.iter().position(|&x| bad(x)) } else { None }
+}
+
+/// Whether any number is `bad`.
+struct Any<'a, N, F> {
+    x: &'a [N],
+    bad: &'a F,
+}
+
+impl<N: Copy, F: Fn(N) -> bool> Kernel for Any<'_, N, F> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run(self) -> bool {
+        // No branch, so that it is vectorised; counting is what compilers vectorise best.
+        self.x.iter().map(|&x| u32::from((self.bad)(x))).fold(0, |all, bad| all | bad) != 0
+    }
 }
 
 /// Checks that all targets are finite.

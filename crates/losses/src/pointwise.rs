@@ -137,6 +137,7 @@ pub(crate) struct AxisWeights<'a> {
     inner: usize,
     /// The place of the first number.
     first: usize,
+    has_zero: bool,
 }
 
 impl<'a> AxisWeights<'a> {
@@ -149,7 +150,7 @@ impl<'a> AxisWeights<'a> {
         let Some(weights) = weights else { return Ok(None) };
         let layout = Layout::new::<L, T>(y, axis)?;
         layout.check_weights::<L>(Some(weights))?;
-        Ok(Some(Self { weights, inner: layout.inner, first: 0 }))
+        Ok(Some(Self { weights, inner: layout.inner, first: 0, has_zero: weights.contains(&0.0) }))
     }
 
     /// Those of the numbers from `first` on.
@@ -157,12 +158,12 @@ impl<'a> AxisWeights<'a> {
         Self { first: self.first + first, ..self }
     }
 
-    /// Multiplies the factors of as many numbers by the weights of their classes.
+    /// Calls `visit` with each of as many slots and the weight of its class.
     #[inline(always)]
-    fn multiply<T: Scalar>(self, factors: &mut [T]) {
+    fn each<T: Scalar>(self, slots: &mut [T], visit: impl Fn(&mut T, T)) {
         let (mut class, mut within) = (self.first / self.inner % self.weights.len(), self.first % self.inner);
-        for factor in factors {
-            *factor *= T::of(self.weights[class]);
+        for slot in slots {
+            visit(slot, T::of(self.weights[class]));
             within += 1;
             if within == self.inner {
                 (class, within) = ((class + 1) % self.weights.len(), 0);
@@ -319,15 +320,16 @@ impl<T: Scalar> Source<T> for Targets<'_, T> {
         };
         factors.fill(T::ONE);
         if let Some(weights) = self.positive {
-            positive.fill(T::ONE);
-            weights.from(first).multiply(positive);
-            // A positive answer of weight 0 is not read.
-            for ((factor, &positive), &target) in factors.iter_mut().zip(&*positive).zip(targets) {
-                *factor = if (positive == T::ZERO) & (target == T::ONE) { T::ZERO } else { *factor };
+            weights.from(first).each(positive, |slot, weight| *slot = weight);
+            if weights.has_zero {
+                // A positive answer of weight 0 is not read.
+                for ((factor, &positive), &target) in factors.iter_mut().zip(&*positive).zip(targets) {
+                    *factor = if (positive == T::ZERO) & (target == T::ONE) { T::ZERO } else { *factor };
+                }
             }
         }
         if let Some(weights) = self.classes {
-            weights.from(first).multiply(factors);
+            weights.from(first).each(factors, |slot, weight| *slot *= weight);
         }
         if let Some(mask) = self.mask {
             mask.from(first).multiply(factors);

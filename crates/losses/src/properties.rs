@@ -318,6 +318,46 @@ fn weights_that_do_not_fit_are_errors_that_say_what_does() {
     }
 }
 
+#[test]
+fn targets_that_a_loss_does_not_take_are_errors() {
+    for case in Cases::all() {
+        if ["FromFn", "TripletMargin"].contains(&case.name) {
+            // A closure may take anything, and triplets have no targets.
+            continue;
+        }
+        let (y, target) = case.some(0..Cases::EXAMPLES);
+        let fails = |target: Target<'_, f64>, bad: &dyn std::fmt::Debug| {
+            let error = case.loss.evaluate(y, target, None).unwrap_err().to_string();
+            assert!(error.contains("example 4"), "{:?} with {bad:?}: {error}", case.loss);
+        };
+        let each = target.len() / Cases::EXAMPLES;
+        if let Target::Classes(classes) = target {
+            let mut classes = classes.to_vec();
+            classes[4 * each] = 1000;
+            fails(Target::Classes(&classes), &1000);
+            continue;
+        }
+        for bad in [f64::NAN, f64::INFINITY] {
+            let mut values = case.values.clone();
+            values[4 * each] = bad;
+            fails(Target::Values(&values), &bad);
+        }
+        if case
+            .loss
+            .meaning()
+            .outputs
+            .is_some_and(|outputs| outputs.threshold() == 0.0 || outputs == Outputs::Probabilities)
+            && case.name != "SoftmaxCrossEntropy"
+        {
+            for bad in [255.0, 2.0, -2.0] {
+                let mut values = case.values.clone();
+                values[4 * each] = bad;
+                fails(Target::Values(&values), &bad);
+            }
+        }
+    }
+}
+
 /// Value and gradient are the same bits on one thread and on three, also with weights.
 #[test]
 fn the_number_of_threads_does_not_show() {

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use downhill_tensor::reduce::lanes;
 use downhill_tensor::{Batch, Kernel, Scalar};
 
@@ -157,7 +159,7 @@ impl SoftmaxCrossEntropy {
         TargetError::check_count(y.slice().len(), target.len())?;
         let numbers = mask.map(|mask| mask.of_numbers(layout));
         check_counted(target.len(), numbers, |here| {
-            PROBABILITIES.check::<Self, T>(&target[here], |t| !((t >= T::ZERO) & t.is_finite()))
+            PROBABILITIES.check::<Self, T>(&target[here], |t| !((t >= T::ZERO) & (t <= T::MAX)))
         })
         .map_err(|error| error.located(y.shape().len()))?;
         let positions = layout.positions();
@@ -413,53 +415,66 @@ impl<T: Scalar, W: Weights<T>> Rule<T, W> {
         target: &[T],
         dy: Option<&mut [T]>,
     ) -> f64 {
+        // Rows without weights are what most have, and may be vectorised along the classes.
+        match group.rows() {
+            Some(rows) if !W::SOME => self.judge_rows(rows, softmax, y, target, dy),
+            _ => self.judge_panel(group, softmax, y, target, dy),
+        }
+    }
+
+    #[inline(always)]
+    fn judge_rows(
+        &self,
+        rows: impl Iterator<Item = Range<usize>>,
+        softmax: &Softmax<T>,
+        y: &[T],
+        target: &[T],
+        mut dy: Option<&mut [T]>,
+    ) -> f64 {
+        let mut total = 0.0;
+        let q = |target| self.hit * target + self.base;
+        for (p, row) in rows.enumerate() {
+            let (y, target) = (&y[row.clone()], &target[row.clone()]);
+            total += zip_sum(target, y, |target, y| part(q(target), softmax.surprise(p, y))).to_f64();
+            let Some(dy) = &mut dy else { continue };
+            let factor = zip_sum(target, y, |target, _| q(target)) * self.scale / softmax.sum[p];
+            for (dy, &target) in dy[row].iter_mut().zip(target) {
+                *dy = *dy * factor - q(target) * self.scale;
+            }
+        }
+        total
+    }
+
+    #[inline(always)]
+    fn judge_panel(&self, group: Group, softmax: &Softmax<T>, y: &[T], target: &[T], dy: Option<&mut [T]>) -> f64 {
         let weights = self.weights;
         let mut all = [T::ZERO; GROUP];
         let mut factors = [T::ZERO; GROUP];
-        let mut shares = [T::ZERO; GROUP];
-        let mut total = 0.0;
-        // Rows without weights are what most have, and may be vectorised along the classes.
-        let plain = group.rows().filter(|_| !W::SOME);
-        let q = |target| self.hit * target + self.base;
+        let mut shares = [T::ONE; GROUP];
         if W::SOME {
             for (p, share) in shares[..group.count].iter_mut().enumerate() {
                 *share = weights.of_position(group.position + p);
             }
         }
         // Of a position of weight 0 not even the target is read.
-        let q_of = |p: usize, c: usize, target: T, shares: &[T; GROUP]| {
-            if W::SOME { part(shares[p], weights.of_class(c) * q(target)) } else { q(target) }
+        let q = |p: usize, c: usize, target: T| {
+            let q = self.hit * target + self.base;
+            if W::SOME { part(shares[p], weights.of_class(c) * q) } else { q }
         };
-        if let Some(rows) = plain.clone() {
-            for (p, row) in rows.enumerate() {
-                all[p] = zip_sum(&target[row.clone()], &y[row.clone()], |target, _| q(target));
-                let term = |target, y| part(q(target), softmax.surprise(p, y));
-                total += zip_sum(&target[row.clone()], &y[row], term).to_f64();
-            }
-        } else {
-            group.each(|p, c, place| {
-                let q = q_of(p, c, target[place], &shares);
-                all[p] += q;
-                total += part(q, softmax.surprise(p, y[place])).to_f64();
-            });
-        }
+        let mut total = 0.0;
+        group.each(|p, c, place| {
+            let q = q(p, c, target[place]);
+            all[p] += q;
+            total += part(q, softmax.surprise(p, y[place])).to_f64();
+        });
         let Some(dy) = dy else { return total };
         for (factor, (&all, &sum)) in factors.iter_mut().zip(all.iter().zip(&softmax.sum)) {
             *factor = all * self.scale / sum;
         }
-        if let Some(rows) = plain {
-            for (row, factor) in rows.zip(factors) {
-                for (dy, &target) in dy[row.clone()].iter_mut().zip(&target[row]) {
-                    *dy = *dy * factor - q(target) * self.scale;
-                }
-            }
-        } else {
-            group.each(|p, c, place| {
-                let counts = !W::SOME || all[p] != T::ZERO;
-                let slope = dy[place] * factors[p] - q_of(p, c, target[place], &shares) * self.scale;
-                dy[place] = if counts { slope } else { T::ZERO };
-            });
-        }
+        group.each(|p, c, place| {
+            let slope = dy[place] * factors[p] - q(p, c, target[place]) * self.scale;
+            dy[place] = if W::SOME && all[p] == T::ZERO { T::ZERO } else { slope };
+        });
         total
     }
 }

@@ -99,20 +99,13 @@ impl Total {
         self.parts().iter().filter(|part| empty || part.weight != 0.0).map(|part| part.value()).sum()
     }
 
-    /// What the sum is divided by; 1 for a sum that is not divided. Of several parts, what that of the first is.
+    /// What the sum is divided by; 1 for a sum that is not divided, and if there is more than one part.
     #[must_use]
     pub fn divisor(self) -> f64 {
-        self.parts[0].divisor.unwrap_or(1.0)
-    }
-
-    /// Whether one number takes the divisors of all parts to those of `other`. Gradients of both, each times its
-    /// divisor, then add up to that of the sum; a part of which nothing counts in one of them alone prevents it.
-    #[must_use]
-    pub fn is_in_proportion_to(self, other: Self) -> bool {
-        let equal = |a: f64, b: f64| (a - b).abs() <= 1e-12 * a.abs().max(b.abs());
-        let own = |part: &Quotient| part.divisor.unwrap_or(1.0);
-        let mut pairs = self.parts().iter().zip(other.parts());
-        pairs.all(|(a, b)| equal(own(a) * other.divisor(), own(b) * self.divisor()))
+        match self.parts() {
+            [part] => part.divisor.unwrap_or(1.0),
+            _ => 1.0,
+        }
     }
 
     /// Whether the value is the sum itself.
@@ -240,23 +233,5 @@ mod tests {
             assert!(full.join(Total::sum(1.0, 1.0), 1.0));
         }
         assert!(!full.join(Total::sum(1.0, 1.0), 1.0));
-    }
-
-    #[test]
-    fn divisors_are_in_proportion_if_one_number_takes_all_to_the_others() {
-        let parts = |first: Total, second: Total| {
-            let mut total = Total::default();
-            assert!(total.join(first, 1.0) && total.join(second, 1.0));
-            total
-        };
-        let (mean, sum) = (|weight| Total::mean(1.0, weight), Total::sum(1.0, 1.0));
-        assert!(parts(mean(2.0), mean(6.0)).is_in_proportion_to(parts(mean(1.0), mean(3.0))));
-        assert!(parts(sum, sum).is_in_proportion_to(parts(sum, sum)));
-        assert!(mean(2.0).is_in_proportion_to(mean(7.0)) && mean(2.0).is_in_proportion_to(Total::default()));
-        for (first, second) in
-            [(mean(2.0), mean(2.0)), (mean(2.0), sum), (mean(0.0), mean(3.0)), (mean(1.0), mean(0.0))]
-        {
-            assert!(!parts(first, second).is_in_proportion_to(parts(mean(1.0), mean(3.0))), "{first:?} {second:?}");
-        }
     }
 }

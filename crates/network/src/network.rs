@@ -284,6 +284,13 @@ impl<T: Scalar> Network<T> {
         let x = own.as_ref().unwrap_or(x);
         self.admit(x, examples, mode)?;
         workspace.reserve(&self.program, examples)?;
+        if examples == 0 {
+            // Layers need not know that there may be no examples.
+            for step in &self.program.steps {
+                observe(&step.name, Batch::gone(0, step.signature.output()));
+            }
+            return Ok(());
+        }
         let mut pass = || self.model(theta).forward(x, workspace, mode, |step, y| observe(&step.name, y));
         if mode.is_training() {
             self.in_step(examples, pass)
@@ -337,6 +344,10 @@ impl<T: Scalar> Network<T> {
                 got: examples,
             });
         }
+        if examples == 0 {
+            workspace.gradient_mut().fill(T::ZERO);
+            return Ok(());
+        }
         self.in_step(examples, || self.model(theta).backward(x, workspace));
         workspace.ready = Ready::Gradient(Counted::Something);
         Ok(())
@@ -365,6 +376,9 @@ impl<T: Scalar> Network<T> {
         self.check_workspace(workspace)?;
         if workspace.purpose() == Purpose::Prediction {
             return Err(prediction_only());
+        }
+        if workspace.examples == 0 {
+            return Ok(());
         }
         let mut statistics = std::mem::take(&mut self.statistics);
         self.model(&self.theta).absorb(workspace, &mut statistics);

@@ -45,10 +45,6 @@ impl<'a, T: Scalar> Model<'a, T> {
     ) {
         let Workspace { memory, buffers, scratch, taken, examples, .. } = workspace;
         let examples = *examples;
-        // Layers need not know that there may be no examples.
-        if examples == 0 {
-            return self.program.steps.iter().for_each(|step| observe(step, batch(&[], 0, step.signature.output())));
-        }
         for (index, step) in self.program.steps.iter().enumerate() {
             let plan = &memory.steps[index];
             let Some(place) = memory.values[step.output] else { continue };
@@ -87,9 +83,6 @@ impl<'a, T: Scalar> Model<'a, T> {
     pub(crate) fn backward(&self, x: &Inputs<'_, T>, workspace: &mut Workspace<T>) {
         let Workspace { memory, buffers, scratch, gradient, spare, taken, examples, .. } = workspace;
         let examples = *examples;
-        if examples == 0 {
-            return gradient.fill(T::ZERO);
-        }
         for (index, step) in self.program.steps.iter().enumerate().rev() {
             let plan = &memory.steps[index];
             let Some(dy) = memory.gradients[step.output].filter(|_| plan.goes_back) else { continue };
@@ -153,9 +146,6 @@ impl<'a, T: Scalar> Model<'a, T> {
 
     /// Takes what the last training pass has saved into the running statistics: the one place where they change.
     pub(crate) fn absorb(&self, workspace: &Workspace<T>, statistics: &mut [T]) {
-        if workspace.examples == 0 {
-            return;
-        }
         for (index, step) in self.program.steps.iter().enumerate() {
             let stretch = self.stretches[index].statistics.clone();
             let Some(saved) = workspace.memory.steps[index].saved.filter(|_| !stretch.is_empty()) else { continue };

@@ -1,22 +1,24 @@
 //! A training step of a hand-written loop.
 
 use downhill_layers::{Inputs, Mode};
-use downhill_losses::{Loss, Target, Total};
+use downhill_losses::{Loss, Target, TargetError, Total};
 use downhill_optim::Optimizer;
 use downhill_tensor::{Scalar, ShapeError, elementwise};
 
 use crate::{Network, PassError, Workspace};
 
 /// Gradients of several micro-batches, waiting for one step.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Ready {
     /// No backward pass since the last step.
     #[default]
     Nothing,
-    /// dJ/dθ of one batch.
+    /// dJ/dθ of one batch, whose statistics wait to be absorbed.
     Gradient(Counted),
-    /// The sum of dJ/dθ over micro-batches, each times its divisor.
-    Sum(Total),
+    /// The mean of dJ/dθ over micro-batches, whose statistics have been absorbed.
+    Mean(Counted),
+    /// The sum of dJ/dθ over micro-batches, each times its divisor; their total stands next to it.
+    Sum,
 }
 
 /// Whether a batch has anything to learn from.
@@ -74,16 +76,12 @@ impl<T: Scalar> Network<T> {
                 let reason = "there is no gradient to step against; make a backward pass before each step";
                 return Err(refuse(reason.into()));
             }
-            Ready::Gradient(counted) => counted == Counted::Something,
-            Ready::Sum(total) => !total.is_empty(),
+            Ready::Gradient(counted) | Ready::Mean(counted) => counted == Counted::Something,
+            Ready::Sum => !workspace.accumulated_total.is_empty(),
         };
         optimizer.check().map_err(|error| refuse(error.to_string()))?;
         if counts {
-            if let Ready::Sum(total) = workspace.ready {
-                let scale = T::of(if total.is_sum() { 1.0 } else { total.scale() });
-                let Workspace { gradient, accumulated, .. } = workspace;
-                elementwise::map(accumulated, gradient, |g| g * scale);
-            }
+            workspace.average();
             optimizer.bind(self.segments());
             optimizer.step(self.parameters_mut(), workspace.gradient());
             if matches!(workspace.ready, Ready::Gradient(_)) {
@@ -131,8 +129,8 @@ impl<T: Scalar> Network<T> {
     /// in by itself.
     ///
     /// # Errors
-    /// As for [`backpropagate`](Network::backpropagate), and returns an error if the divisors of a loss's several parts
-    /// have other proportions than in the micro-batches so far; these are then kept.
+    /// As for [`backpropagate`](Network::backpropagate), and returns an error if the loss has several parts, each with a
+    /// divisor of its own.
     pub fn accumulate<'x>(
         &mut self,
         x: impl Into<Inputs<'x, T>>,
@@ -147,7 +145,7 @@ impl<T: Scalar> Network<T> {
     /// The same with a weight for each example or target, if there are any.
     ///
     /// # Errors
-    /// As for [`backpropagate_weighted`](Network::backpropagate_weighted) and [`accumulate`](Network::accumulate).
+    /// As for [`backpropagate_weighted`](Network::backpropagate_weighted).
     pub fn accumulate_weighted<'x>(
         &mut self,
         x: impl Into<Inputs<'x, T>>,
@@ -158,16 +156,14 @@ impl<T: Scalar> Network<T> {
         mode: Mode,
     ) -> Result<Total, PassError> {
         let mut whole = match workspace.ready {
-            Ready::Sum(whole) => whole,
-            Ready::Nothing | Ready::Gradient(_) => Total::default(),
+            Ready::Sum => workspace.accumulated_total,
+            Ready::Nothing | Ready::Gradient(_) | Ready::Mean(_) => Total::default(),
         };
         let total = self.total_and_gradient(self.parameters(), &x.into(), target, weights, loss, workspace, mode)?;
-        if !total.is_in_proportion_to(whole) {
-            workspace.ready = Ready::Sum(whole);
-            let reason = "the parts of the loss are divided by numbers whose proportions change from one micro-batch to \
-                          the next, so that their gradients do not add up; make one batch of them, or divide each part \
-                          by the examples, with `Reduction::BatchMean`";
-            return Err(ShapeError::Setting { by: "Network::accumulate", reason: reason.into() }.into());
+        if total.has_parts() {
+            let reason = "each of its parts has a divisor of its own, so gradients of micro-batches have no common mean; \
+                          take one batch for each step";
+            return Err(TargetError::Setting { loss: "Network::accumulate", reason: reason.into() }.into());
         }
         let first = whole == Total::default();
         if first {
@@ -181,7 +177,21 @@ impl<T: Scalar> Network<T> {
             self.absorb_statistics(workspace)?;
         }
         whole += total;
-        workspace.ready = Ready::Sum(whole);
+        (workspace.accumulated_total, workspace.ready) = (whole, Ready::Sum);
         Ok(total)
+    }
+}
+
+impl<T: Scalar> Workspace<T> {
+    /// Makes the gradients that [`Network::accumulate`] has added up the gradient of them all, and gives it to be clipped
+    /// or looked at before the step. [`Network::step`] does the same by itself. Without such gradients nothing changes.
+    pub fn average(&mut self) -> &mut [T] {
+        if self.ready == Ready::Sum {
+            let total = self.accumulated_total;
+            let scale = T::of(if total.is_sum() { 1.0 } else { total.scale() });
+            elementwise::map(&self.accumulated, &mut self.gradient, |g| g * scale);
+            self.ready = Ready::Mean(if total.is_empty() { Counted::Nothing } else { Counted::Something });
+        }
+        &mut self.gradient
     }
 }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use downhill_layers::{Inputs, MAX_INPUTS};
+use downhill_losses::Total;
 use downhill_tensor::{Batch, BatchMut, Buffer, Scalar, Shape, ShapeError};
 
 use crate::Purpose;
@@ -27,6 +28,8 @@ pub struct Workspace<T> {
     pub(crate) taken: [Buffer<T>; MAX_INPUTS],
     /// The gradients of micro-batches, each times its divisor, if any are accumulated.
     pub(crate) accumulated: Buffer<T>,
+    /// The total of these micro-batches.
+    pub(crate) accumulated_total: Total,
     /// What there is to step against.
     pub(crate) ready: Ready,
     /// The batch that the last pass was for.
@@ -51,6 +54,7 @@ impl<T: Scalar> Workspace<T> {
             scratch: Buffer::default(),
             gradient: Buffer::filled(gradient, T::ZERO),
             accumulated: Buffer::default(),
+            accumulated_total: Total::default(),
             ready: Ready::Nothing,
             examples: 0,
             capacity: 0,

@@ -1,11 +1,14 @@
 //! Wiring, shapes, names, and passes of whole networks.
 
 use downhill_layers::{
-    Add, Affine, Backward, Concat, Conv2d, Dropout, Embedding, Flatten, Forward, Gelu, Inputs, Layer, Mode, Relu,
-    Reshape, Sigmoid, Signature, Softmax, Tanh, sole,
+    Add, Affine, Backward, BatchNorm, Concat, Conv2d, Dropout, Embedding, Flatten, Forward, Gelu, GlobalAveragePool,
+    Inputs, Layer, Lstm, MaxPool2d, Mode, MultiHeadAttention, Relu, Reshape, RotaryPositions, Sigmoid, Signature,
+    Softmax, Tanh, sole,
 };
 use downhill_losses::{MeanSquaredError, SoftmaxCrossEntropy, Target};
-use downhill_network::{Block, Frozen, Graph, Network, Purpose, Residual, Sequential, Shared, branches, sequential};
+use downhill_network::{
+    Block, Frozen, Graph, Network, Purpose, Repeat, Residual, Sequential, Shared, branches, sequential,
+};
 #[cfg(feature = "serde")]
 use downhill_network::{Named, NetworkDescription};
 use downhill_optim::{Optimizer, Sgd};
@@ -251,7 +254,10 @@ fn a_network_of_more_inputs_than_a_pass_can_be_given_is_refused() {
 fn what_does_not_fit_is_an_error_and_changes_nothing() {
     let network = build([3], sequential![Affine::new(2)]);
     let error = network.predict(array![[1.0, 2.0]].view()).unwrap_err();
-    assert_eq!(error.to_string(), "a batch of 1 examples of shape 3 should hold 3 elements, but holds 2");
+    assert_eq!(
+        error.to_string(),
+        "an example and the network's input must have equal shapes, but one is 3 and the other is 2"
+    );
     let mut workspace = network.workspace(Purpose::Training);
     let x = Batch::new(&[1.0, 2.0, 3.0], 1, [3]).unwrap();
     let short = &network.parameters()[1..];
@@ -277,18 +283,157 @@ fn an_empty_batch_gives_an_empty_prediction() {
     assert_eq!(network.predict(Array2::<f64>::zeros((0, 3)).view()).unwrap().dim(), (0, 2));
 }
 
+/// Layers with something to keep for a batch, or that take one from the next, never see an empty one.
 #[test]
-fn images_may_come_with_all_their_axes_and_in_any_memory_order() {
+fn an_empty_batch_goes_through_any_network_and_has_no_gradient() {
+    let recurrent = sequential![BatchNorm::new(), Lstm::new(2).with_layers(2).bidirectional(), Flatten, Affine::new(2)];
+    let attention = sequential![RotaryPositions::new(), MultiHeadAttention::new(1), GlobalAveragePool];
+    for network in [build([3, 2], recurrent), build([3, 2], attention)] {
+        let mut network = network;
+        let before = network.statistics().to_vec();
+        let mut workspace = network.workspace(Purpose::TrainingWithInputGradient);
+        for examples in [0, 2, 0] {
+            let data = vec![0.5; 6 * examples];
+            let x = Batch::new(&data, examples, [3, 2]).unwrap();
+            let mut seen = 0;
+            let mode = Mode::Training { step: 0 };
+            network
+                .forward_observed(network.parameters(), x, &mut workspace, mode, |_, y| {
+                    assert_eq!(y.examples(), examples);
+                    seen += 1;
+                })
+                .unwrap();
+            assert!(seen >= 3);
+            assert_eq!(workspace.prediction().examples(), examples);
+            workspace.loss_slots().unwrap().1.slice().fill(1.0);
+            network.backward(network.parameters(), x, &mut workspace).unwrap();
+            assert_eq!(workspace.gradient().iter().all(|&g| g == 0.0), examples == 0);
+            assert_eq!(workspace.input_gradient(0).unwrap().examples(), examples);
+        }
+        network.absorb_statistics(&workspace).unwrap();
+        assert_eq!(network.statistics(), before, "no examples say nothing");
+    }
+}
+
+#[test]
+fn images_come_with_all_their_axes_and_in_any_memory_order() {
     let network = build([2, 3, 4], sequential![Flatten, Affine::new(2)]);
     let images = Array4::from_shape_fn((5, 2, 3, 4), |(a, b, c, d)| (a + 2 * b + 3 * c + 5 * d) as f64);
-    let flat = images.to_shape((5, 24)).unwrap().to_owned();
-    let expected = network.predict(flat.view()).unwrap();
+    let numbers: Vec<f64> = images.iter().copied().collect();
+    let expected = network.predict(Batch::new(&numbers, 5, [2, 3, 4]).unwrap().array()).unwrap();
     assert_eq!(network.predict(images.view()).unwrap(), expected);
-    let mut reversed = images.clone();
-    reversed.invert_axis(ndarray::Axis(0));
-    reversed.invert_axis(ndarray::Axis(0));
-    let columns_first = Array2::from_shape_vec((24, 5), flat.t().iter().copied().collect()).unwrap();
+    let columns_first = images.t().as_standard_layout().into_owned();
     assert_eq!(network.predict(columns_first.t()).unwrap(), expected);
+}
+
+/// Numbers of another shape mean something else, however many they are.
+#[test]
+fn examples_have_the_shape_of_the_input_not_only_as_many_numbers() {
+    let network = build([3, 2, 2], sequential![MaxPool2d::new(2), Flatten, Affine::new(2)]);
+    let mut workspace = network.workspace(Purpose::Training);
+    let numbers: Vec<f64> = (0..24).map(f64::from).collect();
+    let mut forward = |shape: &[usize]| {
+        let x = Batch::new(&numbers, 2, Shape::new(shape).unwrap()).unwrap();
+        let checked = network.check_inputs(x, Mode::Evaluation);
+        let passed =
+            network.forward(network.parameters(), x, &mut workspace, Mode::Evaluation).map(|y| y.slice().to_vec());
+        assert_eq!(checked.as_ref().err(), passed.as_ref().err());
+        // `predict` goes by the same rule.
+        let predicted = network.predict(x.array()).map(|y| y.into_raw_vec_and_offset().0);
+        assert_eq!(predicted, passed);
+        passed
+    };
+    let expected = forward(&[3, 2, 2]).unwrap();
+    for other in [&[2, 2, 3][..], &[2, 3, 2], &[12], &[3, 4], &[6, 2], &[2, 3, 2, 1]] {
+        let shape = Shape::new(other).unwrap();
+        let error = ShapeError::Mismatch {
+            what: "an example and the network's input".into(),
+            expected: [3, 2, 2].into(),
+            got: shape,
+        };
+        assert!(error.to_string().contains(&format!("reshape {shape} to 3x2x2")), "{error}");
+        assert_eq!(forward(other).unwrap_err(), error);
+    }
+    // Axes of 1 that are more or fewer change no order of numbers.
+    for same in [&[1, 3, 2, 2][..], &[3, 2, 2, 1], &[3, 1, 2, 1, 2]] {
+        assert_eq!(forward(same).unwrap(), expected);
+    }
+    let gray = build([1, 2, 2], sequential![Conv2d::new(1, 2), Flatten]);
+    let x = Batch::new(&numbers[..8], 2, [2, 2]).unwrap();
+    let mut workspace = gray.workspace(Purpose::Training);
+    gray.forward(gray.parameters(), x, &mut workspace, Mode::Training { step: 0 }).unwrap();
+    workspace.loss_slots().unwrap().1.slice().fill(1.0);
+    gray.backward(gray.parameters(), x, &mut workspace).unwrap();
+    assert!(gray.backward(gray.parameters(), x.reshaped([2, 2, 1]).unwrap(), &mut workspace).is_err());
+    let one = build([1], Affine::new(1));
+    assert_eq!(one.predict(array![1.0, 2.0].view()).unwrap().dim(), (2, 1));
+}
+
+#[test]
+fn a_workspace_serves_the_network_that_has_made_it_alone() {
+    let chain = || sequential![Affine::new(3), BatchNorm::new()];
+    let (mut network, mut other) = (build([2], chain()), build([2], chain()));
+    let x = Batch::new(&[1.0, 2.0, 3.0, 4.0], 2, [2]).unwrap();
+    let mut workspace = other.workspace(Purpose::Training);
+    let error = network.forward(network.parameters(), x, &mut workspace, Mode::Evaluation).unwrap_err().to_string();
+    assert!(error.contains("made by another network"), "{error}");
+    assert!(network.backward(network.parameters(), x, &mut workspace).is_err());
+    assert!(network.absorb_statistics(&workspace).is_err());
+    let clone = other.clone();
+    clone.forward(clone.parameters(), x, &mut workspace, Mode::Training { step: 0 }).unwrap();
+    other.absorb_statistics(&workspace).unwrap();
+    let prediction = other.workspace(Purpose::Prediction);
+    assert!(other.absorb_statistics(&prediction).unwrap_err().to_string().contains("prediction only"));
+}
+
+#[test]
+fn what_there_is_no_memory_for_is_an_error_before_anything_is_lost() {
+    // 2^45 numbers: more bytes than can be addressed. Each parameter alone could be counted.
+    let huge = || Repeat { times: 64, block: Affine::new(1 << 19) };
+    let error = Network::<f64>::build([1 << 19], huge(), Seed(0)).unwrap_err();
+    assert!(matches!(error, ShapeError::Memory { .. }), "{error}");
+    assert!(error.to_string().starts_with("the parameters of the network would need 1407"), "{error}");
+
+    let error = Network::<f64>::build([1 << 62, 1, 0, 5], Flatten, Seed(0)).unwrap_err();
+    assert!(matches!(error, ShapeError::At { .. } | ShapeError::TooLarge { .. }), "{error}");
+    let mut graph = Graph::new();
+    let (x, _unused) = (graph.input([1]), graph.input([usize::MAX, 2]));
+    let y = graph.apply(Affine::new(1), &[x]).unwrap();
+    assert!(matches!(Network::<f64>::from_graph(&graph, y, Seed(0)), Err(ShapeError::TooLarge { .. })));
+    assert!(Network::<f64>::build([2], Repeat { times: usize::MAX, block: Relu }, Seed(0)).is_err());
+
+    // A batch that does not fit leaves the workspace to the one before.
+    let network = build([1], Upsampled(1 << 39));
+    let mut workspace = network.workspace(Purpose::Training);
+    let data = vec![1.0; 1 << 9];
+    let x = Batch::new(&data, 1 << 9, [1]).unwrap();
+    let error = network.forward(network.parameters(), x, &mut workspace, Mode::Evaluation).unwrap_err();
+    assert_eq!(error, ShapeError::Memory { what: "a batch in the workspace".into(), bytes: 1 << 51 });
+    assert_eq!(workspace.prediction().examples(), 0);
+}
+
+/// Its output is so long; it is never computed.
+#[derive(Clone, Debug)]
+struct Upsampled(usize);
+
+impl Layer for Upsampled {
+    fn signature(&self, _: &[Shape]) -> Result<Signature, ShapeError> {
+        Ok(Signature::new("Upsampled", [self.0]))
+    }
+    fn forward<T: Scalar>(&self, _: &mut Forward<'_, T>) {}
+    fn backward<T: Scalar>(&self, _: &mut Backward<'_, T>) {}
+}
+
+#[test]
+fn a_node_of_another_graph_is_told_from_ones_own() {
+    let (mut graph, mut other) = (Graph::new(), Graph::new());
+    let (mine, theirs) = (graph.input([2]), other.input([2]));
+    let told = |error: ShapeError| assert!(error.to_string().contains("belongs to another graph"), "{error}");
+    told(graph.apply(Relu, &[theirs]).unwrap_err());
+    let y = graph.apply(Relu, &[mine]).unwrap();
+    let z = other.apply(Relu, &[theirs]).unwrap();
+    told(Network::<f64>::from_graph(&graph, z, Seed(0)).unwrap_err());
+    assert!(Network::<f64>::from_graph(&graph.clone(), y, Seed(0)).is_ok());
 }
 
 #[test]
@@ -541,7 +686,7 @@ fn a_description_survives_json() {
     let again: NetworkDescription = serde_json::from_str(&json).unwrap();
     let rebuilt = again.build::<f64>().unwrap();
     assert_eq!(rebuilt.parameters(), network.parameters());
-    let x = array![[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]];
+    let x = array![[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]];
     assert_eq!(rebuilt.predict(x.view()).unwrap(), network.predict(x.view()).unwrap());
 }
 

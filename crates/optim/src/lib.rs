@@ -33,7 +33,7 @@ pub use layerwise::{Layerwise, Trust};
 pub use link::{Link, Slots, Step};
 pub use links::*;
 pub use lookahead::Lookahead;
-pub use objective::{EvaluationError, Objective};
+pub use objective::{ByClosure, ByTrait, EvaluationError, Objective};
 pub use optimizer::{Optimizer, OptimizerState, RestoreError};
 pub use penalty::{Penalized, Penalty};
 pub use precompiled::Precompiled;

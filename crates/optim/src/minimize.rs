@@ -18,13 +18,16 @@
 //! ```
 
 use std::fmt::Debug;
+use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use downhill_tensor::Scalar;
+use downhill_tensor::reduce::norm_max;
 
 use crate::error::{not_negative, require};
-use crate::{Objective, Optimizer, SettingError};
+use crate::objective::OfEitherKind;
+use crate::{ByTrait, Objective, Optimizer, Penalty, Segment, SettingError};
 
 mod bfgs;
 mod conjugate_gradient;
@@ -32,7 +35,10 @@ mod directional;
 mod evaluator;
 mod lbfgs;
 mod line_search;
+mod obstacle;
 mod outcome;
+mod owl_qn;
+mod proximal_gradient;
 mod stepping;
 
 pub use bfgs::{Bfgs, FullMatrix};
@@ -41,34 +47,82 @@ pub use directional::{Direction, Directional, Taken};
 pub use evaluator::Evaluator;
 pub use lbfgs::{Lbfgs, LimitedMemory};
 pub use line_search::{Armijo, FixedStep, HagerZhang, LineSearch, MoreThuente, Search, Trial};
+pub use obstacle::Obstacle;
 pub use outcome::{Lowest, Outcome, Reason};
+pub use owl_qn::OwlQn;
+pub use proximal_gradient::ProximalGradient;
 pub use stepping::Stepping;
 
 /// A way to get from one point to a lower one.
 pub trait Method<T: Scalar>: Debug {
-    /// Whether the settings make sense.
+    /// Checks the settings.
     ///
     /// # Errors
-    /// Where one does not.
+    /// Returns an error if one is not valid.
     fn check(&self) -> Result<(), SettingError>;
 
-    /// Gets ready for a run on vectors of this length; what an earlier run left behind is forgotten.
-    fn begin(&mut self, len: usize);
-
-    /// One iteration: moves `at` to the next point, with the value and the gradient there.
-    /// The last evaluation must have been that of the point where `at` ends.
+    /// Prepares for a run on vectors of this length and forgets what an earlier run left behind.
     ///
     /// # Errors
-    /// The reason to stop. `at` is then unspecified: the evaluator has kept the best point.
+    /// Returns an error if there is not enough memory for so many variables.
+    fn begin(&mut self, len: usize) -> Result<(), SettingError>;
+
+    /// Says how x is divided, after [`begin`](Method::begin), if the objective knows. Most methods have no use for it,
+    /// since the gradient is 0 where x is frozen.
+    fn bind(&mut self, segments: &[Segment]) {
+        let _ = segments;
+    }
+
+    /// The penalty R that the method adds to the objective f, if it does. All values are then those of f + R, gradients
+    /// those of f alone, and the norm that is judged is that of [`Penalty::least_subgradient`].
+    fn penalty(&self) -> Option<&Penalty> {
+        None
+    }
+
+    /// Runs one iteration: moves `at` to the next point, with the value and the gradient there.
+    /// Makes at least one evaluation, or returns a reason to stop.
+    ///
+    /// # Errors
+    /// Returns the reason to stop. `at` is then unspecified, as the evaluator has kept the best point, unless the
+    /// reason is a success, which holds at `at`.
     fn iterate(&mut self, at: &mut Iterate<T>, evaluator: &mut Evaluator<'_, T>) -> Result<(), Reason>;
 }
+
+macro_rules! forward {
+    ($pointer:ty) => {
+        impl<T: Scalar, M: Method<T> + ?Sized> Method<T> for $pointer {
+            fn check(&self) -> Result<(), SettingError> {
+                (**self).check()
+            }
+
+            fn begin(&mut self, len: usize) -> Result<(), SettingError> {
+                (**self).begin(len)
+            }
+
+            fn bind(&mut self, segments: &[Segment]) {
+                (**self).bind(segments);
+            }
+
+            fn penalty(&self) -> Option<&Penalty> {
+                (**self).penalty()
+            }
+
+            fn iterate(&mut self, at: &mut Iterate<T>, evaluator: &mut Evaluator<'_, T>) -> Result<(), Reason> {
+                (**self).iterate(at, evaluator)
+            }
+        }
+    };
+}
+
+forward!(&mut M);
+forward!(Box<M>);
 
 /// A point with the value and the gradient of the objective there.
 #[derive(Clone, Debug)]
 pub struct Iterate<T> {
     /// The point.
     pub x: Vec<T>,
-    /// The gradient at it.
+    /// ∇f at it, without the method's penalty if there is one.
     pub gradient: Vec<T>,
     /// The value at it.
     pub value: f64,
@@ -86,50 +140,39 @@ pub struct Progress<'a, T> {
     pub evaluations: u64,
     /// Where the walk is.
     pub x: &'a [T],
-    /// The gradient there.
+    /// ∇f there, without the method's penalty if there is one.
     pub gradient: &'a [T],
     /// The value there.
     pub value: f64,
-    /// ‖∇f‖∞ there.
+    /// ‖∇f‖∞ there; with a penalty, that of the least subgradient of the sum.
     pub gradient_norm: f64,
     /// The time since the start.
     pub elapsed: Duration,
 }
 
 /// When a run stops.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Rules {
-    gradient: f64,
-    relative_gradient: f64,
+    gradient: Option<f64>,
+    relative_gradient: Option<f64>,
     function: Option<f64>,
     step: Option<f64>,
     target: Option<f64>,
-    iterations: u64,
-    evaluations: u64,
+    iterations: Option<u64>,
+    evaluations: Option<u64>,
     time: Option<Duration>,
 }
 
-impl Default for Rules {
-    fn default() -> Self {
-        Self {
-            gradient: 1e-6,
-            relative_gradient: 0.0,
-            function: None,
-            step: None,
-            target: None,
-            iterations: 100_000,
-            evaluations: u64::MAX,
-            time: None,
-        }
-    }
-}
+/// The tolerance of the gradient unless one is set.
+const TOLERANCE: f64 = 1e-6;
 
 type Observer<'o, T> = Box<dyn FnMut(&Progress<'_, T>) -> ControlFlow<()> + 'o>;
 
 /// A minimisation about to run; made by [`minimize`].
 #[must_use = "nothing happens before `run`"]
-pub struct Minimization<'o, T, F, M> {
+pub struct Minimization<'o, T, F, M, K = ByTrait> {
     objective: F,
+    kind: PhantomData<K>,
     x0: Vec<T>,
     method: M,
     rules: Rules,
@@ -137,7 +180,7 @@ pub struct Minimization<'o, T, F, M> {
     records: bool,
 }
 
-impl<T: Debug, F, M: Debug> Debug for Minimization<'_, T, F, M> {
+impl<T: Debug, F, M: Debug, K> Debug for Minimization<'_, T, F, M, K> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Minimization")
             .field("x0", &self.x0)
@@ -147,43 +190,49 @@ impl<T: Debug, F, M: Debug> Debug for Minimization<'_, T, F, M> {
     }
 }
 
-impl<'o, T: Scalar, F: Objective<T>, M> Minimization<'o, T, F, M> {
+impl<'o, T: Scalar, F: Objective<T, K>, M, K> Minimization<'o, T, F, M, K> {
     /// Walks by this method.
-    pub fn method<N: Method<T>>(self, method: N) -> Minimization<'o, T, F, N> {
-        let Self { objective, x0, rules, observers, records, .. } = self;
-        Minimization { objective, x0, method, rules, observers, records }
+    pub fn method<N: Method<T>>(self, method: N) -> Minimization<'o, T, F, N, K> {
+        let Self { objective, kind, x0, rules, observers, records, .. } = self;
+        Minimization { objective, kind, x0, method, rules, observers, records }
     }
 
     /// Walks by the steps of this optimizer.
-    pub fn optimizer<O: Optimizer<T>>(self, optimizer: O) -> Minimization<'o, T, F, Stepping<O>> {
+    pub fn optimizer<O: Optimizer<T>>(self, optimizer: O) -> Minimization<'o, T, F, Stepping<O>, K> {
         self.method(Stepping::new(optimizer))
     }
 
-    /// Converged where ‖∇f‖∞ is at most this; 1e-6 unless set.
+    /// Converged if ‖∇f‖∞ is at most this, whatever the units of f and x.
+    ///
+    /// Unless one of the rules for the gradient is set, the tolerance is 1e-6 times the largest ‖∇f‖∞ of the walk so
+    /// far, but at most 1e-6: what is small in the units of f and x is not taken for flat.
+    /// If the units make it so large that rounding stands before 1e-6, a point also counts as converged if the minimum
+    /// along its gradient is nearer than the rounding of x.
     pub fn gradient_tolerance(mut self, tolerance: f64) -> Self {
-        self.rules.gradient = tolerance;
+        self.rules.gradient = Some(tolerance);
         self
     }
 
-    /// Converged also where ‖∇f‖∞ is at most this times max(1, |f|); 0 unless set.
+    /// Converged if ‖∇f‖∞ is at most this times max(1, |f|), which is absolute where |f| is below 1.
+    /// If [`gradient_tolerance`](Minimization::gradient_tolerance) is set too, it is enough to meet one of them.
     pub fn relative_gradient_tolerance(mut self, tolerance: f64) -> Self {
-        self.rules.relative_gradient = tolerance;
+        self.rules.relative_gradient = Some(tolerance);
         self
     }
 
-    /// Stalled where an iteration changes f by at most this times max(1, |f|); off unless set.
+    /// Stalled if an iteration changes f by at most this times |f|; off unless set.
     pub fn function_tolerance(mut self, tolerance: f64) -> Self {
         self.rules.function = Some(tolerance);
         self
     }
 
-    /// Stalled where an iteration changes no entry of x by more than this times max(1, ‖x‖∞); off unless set.
+    /// Stalled if an iteration changes no entry of x by more than this times ‖x‖∞; off unless set.
     pub fn step_tolerance(mut self, tolerance: f64) -> Self {
         self.rules.step = Some(tolerance);
         self
     }
 
-    /// Converged where f is at most this; off unless set.
+    /// Converged if f is at most this; off unless set.
     pub fn target(mut self, value: f64) -> Self {
         self.rules.target = Some(value);
         self
@@ -191,13 +240,13 @@ impl<'o, T: Scalar, F: Objective<T>, M> Minimization<'o, T, F, M> {
 
     /// At most this many iterations; 100,000 unless set.
     pub fn iterations(mut self, limit: u64) -> Self {
-        self.rules.iterations = limit;
+        self.rules.iterations = Some(limit);
         self
     }
 
     /// At most this many evaluations of the objective; no limit unless set.
     pub fn evaluations(mut self, limit: u64) -> Self {
-        self.rules.evaluations = limit;
+        self.rules.evaluations = Some(limit);
         self
     }
 
@@ -220,29 +269,44 @@ impl<'o, T: Scalar, F: Objective<T>, M> Minimization<'o, T, F, M> {
     }
 }
 
-impl<T: Scalar, F: Objective<T>, M: Method<T>> Minimization<'_, T, F, M> {
+impl<T: Scalar, F: Objective<T, K>, M: Method<T>, K> Minimization<'_, T, F, M, K> {
     /// Walks until a rule says to stop.
     ///
     /// # Errors
-    /// Where a setting makes no sense. Whatever happens afterwards is in the outcome.
+    /// Returns an error if a setting is not valid, or if the method has not enough memory for so many variables.
+    /// Whatever happens afterwards is in the outcome.
     pub fn run(mut self) -> Result<Outcome<T>, SettingError> {
         self.method.check()?;
         self.rules.check()?;
-        let mut evaluator = Evaluator::new(&mut self.objective, self.x0.len(), self.rules.evaluations, self.rules.time);
-        self.method.begin(self.x0.len());
+        let len = self.x0.len();
+        self.method.begin(len)?;
+        let mut objective = OfEitherKind(&mut self.objective, self.kind);
+        let mut penalty = self.method.penalty().cloned();
+        let segments = objective.segments();
+        if !segments.is_empty() {
+            self.method.bind(segments);
+            penalty.iter_mut().for_each(|penalty| penalty.bind(segments));
+        }
+        let limit = self.rules.evaluations.unwrap_or(u64::MAX);
+        let mut evaluator = Evaluator::new(&mut objective, penalty, len, limit, self.rules.time);
         let mut walk = Walk {
-            at: Iterate { gradient: vec![T::ZERO; self.x0.len()], x: self.x0, value: f64::NAN, iteration: 0 },
+            at: Iterate { gradient: vec![T::ZERO; len], x: self.x0, value: f64::NAN, iteration: 0 },
+            gradient_norm: f64::NAN,
+            convergence: self.rules.convergence(),
             rules: self.rules,
             observers: self.observers,
             path: self.records.then(Vec::new),
         };
         let reason = walk.run(&mut self.method, &mut evaluator);
-        Ok(evaluator.outcome(walk.at, reason, walk.path.unwrap_or_default()))
+        Ok(evaluator.outcome(walk.at, walk.gradient_norm, reason, walk.path.unwrap_or_default()))
     }
 }
 
 struct Walk<'o, T> {
     at: Iterate<T>,
+    /// ‖∇f‖∞ there.
+    gradient_norm: f64,
+    convergence: Convergence,
     rules: Rules,
     observers: Vec<Observer<'o, T>>,
     path: Option<Vec<Vec<T>>>,
@@ -254,7 +318,9 @@ impl<T: Scalar> Walk<'_, T> {
             Ok(value) => self.at.value = value,
             Err(reason) => return reason,
         }
+        self.gradient_norm = evaluator.last_gradient_norm();
         if !evaluator.last_was_finite() {
+            self.at.value = evaluator.last_value();
             return Reason::NotFiniteAtStart;
         }
         // Only the rule that looks at steps needs the point before.
@@ -263,7 +329,7 @@ impl<T: Scalar> Walk<'_, T> {
             if let Some(reason) = self.look(evaluator) {
                 return reason;
             }
-            if self.at.iteration >= self.rules.iterations {
+            if self.at.iteration >= self.rules.iterations.unwrap_or(100_000) {
                 return Reason::IterationLimit;
             }
             let value_before = self.at.value;
@@ -274,7 +340,8 @@ impl<T: Scalar> Walk<'_, T> {
                 return reason;
             }
             self.at.iteration += 1;
-            if !evaluator.last_was_finite() {
+            self.gradient_norm = evaluator.gradient_norm(&self.at.x, &self.at.gradient);
+            if !(self.at.value.is_finite() && self.gradient_norm.is_finite()) {
                 return Reason::Diverged;
             }
             let stalled = self.stalled(value_before, before.as_deref());
@@ -285,8 +352,8 @@ impl<T: Scalar> Walk<'_, T> {
     }
 
     /// Records, shows and judges the present point.
-    fn look(&mut self, evaluator: &Evaluator<'_, T>) -> Option<Reason> {
-        let gradient_norm = evaluator.last_gradient_norm();
+    fn look(&mut self, evaluator: &mut Evaluator<'_, T>) -> Option<Reason> {
+        let gradient_norm = self.gradient_norm;
         if let Some(path) = &mut self.path {
             path.push(self.at.x.clone());
         }
@@ -301,28 +368,27 @@ impl<T: Scalar> Walk<'_, T> {
         };
         // Every observer sees every point, whatever another says.
         let stops = self.observers.iter_mut().filter_map(|observer| observer(&progress).break_value()).count() > 0;
-        let tolerance = self.rules.gradient.max(self.rules.relative_gradient * self.at.value.abs().max(1.0));
-        if gradient_norm <= tolerance {
-            return Some(Reason::GradientVanished);
-        }
-        if self.rules.target.is_some_and(|target| self.at.value <= target) {
-            return Some(Reason::TargetReached);
+        self.convergence.steepest = self.convergence.steepest.max(gradient_norm);
+        evaluator.set_convergence(self.convergence);
+        let reason = self.convergence.reason(self.at.value, gradient_norm);
+        if reason.is_some() {
+            return reason;
         }
         stops.then_some(Reason::Observer)
     }
 
     fn stalled(&self, value_before: f64, before: Option<&[T]>) -> Option<Reason> {
         let value = self.at.value;
-        let scale = value.abs().max(value_before.abs()).max(1.0);
+        let scale = value.abs().max(value_before.abs());
         if self.rules.function.is_some_and(|tolerance| (value - value_before).abs() <= tolerance * scale) {
             return Some(Reason::FunctionStalled);
         }
         let (tolerance, before) = (self.rules.step?, before?);
         let mut largest_change = 0.0_f64;
-        let mut largest = 1.0_f64;
+        let mut largest = 0.0_f64;
         for (&x, &before) in self.at.x.iter().zip(before) {
             largest_change = largest_change.max((x - before).to_f64().abs());
-            largest = largest.max(x.to_f64().abs());
+            largest = largest.max(x.to_f64().abs()).max(before.to_f64().abs());
         }
         (largest_change <= tolerance * largest).then_some(Reason::StepStalled)
     }
@@ -330,23 +396,59 @@ impl<T: Scalar> Walk<'_, T> {
 
 impl Rules {
     fn check(&self) -> Result<(), SettingError> {
-        not_negative("the gradient tolerance", self.gradient)?;
-        not_negative("the relative gradient tolerance", self.relative_gradient)?;
+        not_negative("the gradient tolerance", self.gradient.unwrap_or(0.0))?;
+        not_negative("the relative gradient tolerance", self.relative_gradient.unwrap_or(0.0))?;
         not_negative("the function tolerance", self.function.unwrap_or(0.0))?;
         not_negative("the step tolerance", self.step.unwrap_or(0.0))?;
         let target = self.target.unwrap_or(0.0);
         require(!target.is_nan(), "the target", target, "a number")
     }
+
+    fn convergence(&self) -> Convergence {
+        let is_chosen = self.gradient.is_some() || self.relative_gradient.is_some();
+        Convergence {
+            gradient: self.gradient.or((!is_chosen).then_some(TOLERANCE)),
+            is_scaled: !is_chosen,
+            relative_gradient: self.relative_gradient,
+            target: self.target,
+            steepest: 0.0,
+        }
+    }
+}
+
+/// The rules of success.
+#[derive(Clone, Copy, Debug, Default)]
+struct Convergence {
+    gradient: Option<f64>,
+    /// Whether the tolerance is for a gradient that was at least 1 somewhere, and shrinks with one that was less.
+    is_scaled: bool,
+    relative_gradient: Option<f64>,
+    target: Option<f64>,
+    /// The largest ‖∇f‖∞ of the iterates.
+    steepest: f64,
+}
+
+impl Convergence {
+    /// The rule that a point with this value and ‖∇f‖∞ meets.
+    fn reason(&self, value: f64, gradient_norm: f64) -> Option<Reason> {
+        let meets = |rule: Option<f64>, scale: f64| rule.is_some_and(|tolerance| gradient_norm <= tolerance * scale);
+        let scale = if self.is_scaled { self.steepest.min(1.0) } else { 1.0 };
+        if meets(self.gradient, scale) || meets(self.relative_gradient, value.abs().max(1.0)) {
+            return Some(Reason::GradientVanished);
+        }
+        self.target.is_some_and(|target| value <= target).then_some(Reason::TargetReached)
+    }
 }
 
 /// Minimises `objective` from `x0`, by L-BFGS unless told otherwise: a builder whose [`run`](Minimization::run) does the
 /// work.
-pub fn minimize<'o, T: Scalar, F: Objective<T>>(
+pub fn minimize<'o, T: Scalar, F: Objective<T, K>, K>(
     objective: F,
     x0: impl Into<Vec<T>>,
-) -> Minimization<'o, T, F, Lbfgs<T>> {
+) -> Minimization<'o, T, F, Lbfgs<T>, K> {
     Minimization {
         objective,
+        kind: PhantomData,
         x0: x0.into(),
         method: Lbfgs::new(),
         rules: Rules::default(),

@@ -1,12 +1,13 @@
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
-use downhill_tensor::Scalar;
+use downhill_tensor::{Scalar, elementwise};
 
 use crate::error::not_negative;
 use crate::loops;
-use crate::{EvaluationError, Objective, Segment, SettingError};
+use crate::{ByTrait, EvaluationError, Objective, Segment, SettingError};
 
 /// A term of the objective that grows with the parameters: it pulls them towards 0.
 ///
@@ -25,17 +26,25 @@ use crate::{EvaluationError, Objective, Segment, SettingError};
 ///
 /// ```
 /// use downhill_optim::Penalty;
-/// use downhill_optim::minimize::minimize;
+/// use downhill_optim::minimize::{ProximalGradient, minimize};
 ///
-/// // (x − 1)² + |x| is least at ½.
+/// // (x − 1)² + |x| is least at ½, and (x − 1)² + 3 |x| at 0.
 /// let parabola = |x: &[f64], g: &mut [f64]| {
 ///     g[0] = 2.0 * (x[0] - 1.0);
 ///     (x[0] - 1.0).powi(2)
 /// };
-/// let outcome = minimize(Penalty::l1(1.0).on(parabola), [3.0]).run()?;
+/// let outcome = minimize(parabola, [3.0]).method(ProximalGradient::new(Penalty::l1(1.0))).run()?;
 /// assert!((outcome.x[0] - 0.5).abs() < 1e-6);
+/// let outcome = minimize(parabola, [3.0]).method(ProximalGradient::new(Penalty::l1(3.0))).run()?;
+/// assert_eq!(outcome.x, [0.0]);
 /// # Ok::<(), downhill_optim::SettingError>(())
 /// ```
+///
+/// The L1 part has a kink at 0, at which minima lie.
+/// Steps along gradients, be it an optimizer's or those of `minimize` on [`Penalty::on`], come near the zeros and swing
+/// around them, slowly; a line search fails at the kink.
+/// Exact zeros are found by the methods that are given the penalty itself:
+/// [`ProximalGradient`](crate::minimize::ProximalGradient) and [`OwlQn`](crate::minimize::OwlQn).
 ///
 /// Source: Hoerl & Kennard 1970 (ridge), Tibshirani 1996 (lasso), Zou & Hastie 2005 (elastic net).
 #[derive(Clone)]
@@ -52,7 +61,7 @@ pub struct Penalty {
 type Predicate = Arc<dyn Fn(&Segment) -> bool + Send + Sync>;
 
 impl Penalty {
-    /// λ₁ Σ |θᵢ|: it makes parameters vanish.
+    /// λ₁ Σ |θᵢ|: at its minimum some parameters are 0, which only steps made for it reach (see above).
     #[must_use]
     pub fn l1(lambda: f64) -> Self {
         Self::elastic(lambda, 0.0)
@@ -129,15 +138,88 @@ impl Penalty {
         self.value(theta)
     }
 
+    /// The proximal map of R: overwrites z with the θ at which R(θ) + ‖θ − z‖²/(2 step) is least.
+    ///
+    /// ```text
+    /// θᵢ = sign(zᵢ) max(|zᵢ| − step λ₁, 0) / (1 + step λ₂)
+    /// ```
+    pub fn proximal<T: Scalar>(&self, step: f64, z: &mut [T]) {
+        let (threshold, shrink) = (T::of(step * self.l1), T::of(1.0 / (1.0 + step * self.l2)));
+        for range in self.parts(z.len()) {
+            elementwise::map_in_place(&mut z[range], |z| shrink * soft(z, threshold));
+        }
+    }
+
+    /// The least subgradient of f + R: overwrites `gradient`, which holds ∇f(θ). It is 0 at a minimum, and the steepest
+    /// way up from any other point.
+    ///
+    /// ```text
+    /// gᵢ + λ₂ θᵢ + λ₁ sign(θᵢ)  if θᵢ ≠ 0,     sign(gᵢ) max(|gᵢ| − λ₁, 0)  if θᵢ = 0
+    /// ```
+    ///
+    /// # Panics
+    /// Panics if the lengths differ.
+    pub fn least_subgradient<T: Scalar>(&self, theta: &[T], gradient: &mut [T]) {
+        assert_eq!(theta.len(), gradient.len(), "a gradient has an entry for each parameter");
+        let (l1, l2) = (T::of(self.l1), T::of(self.l2));
+        for range in self.parts(theta.len()) {
+            elementwise::update(&theta[range.clone()], &mut gradient[range], |theta, g| least(theta, g, l1, l2));
+        }
+    }
+
+    /// The largest magnitude in the least subgradient.
+    pub(crate) fn least_subgradient_norm<T: Scalar>(&self, theta: &[T], gradient: &[T]) -> f64 {
+        let (l1, l2) = (T::of(self.l1), T::of(self.l2));
+        let mut norm = 0.0_f64;
+        let mut take = |g: T| norm = norm.max(g.abs().to_f64());
+        // The ranges are in order, as segments are; what lies between them is not penalised.
+        let mut end = 0;
+        for range in self.parts(theta.len()).chain(std::iter::once(theta.len()..theta.len())) {
+            gradient[end.min(range.start)..range.start].iter().for_each(|&g| take(g));
+            end = range.end;
+            theta[range.clone()].iter().zip(&gradient[range]).for_each(|(&theta, &g)| take(least(theta, g, l1, l2)));
+        }
+        norm
+    }
+
+    /// Adds the gradient λ₂ θ of the smooth part of R.
+    pub(crate) fn add_smooth<T: Scalar>(&self, theta: &[T], gradient: &mut [T]) {
+        let l2 = T::of(self.l2);
+        for range in self.parts(theta.len()) {
+            elementwise::update(&theta[range.clone()], &mut gradient[range], |theta, g| g + l2 * theta);
+        }
+    }
+
+    /// Calls `each` with each range that is penalised.
+    pub(crate) fn for_each_range(&self, len: usize, each: impl FnMut(Range<usize>)) {
+        self.parts(len).for_each(each);
+    }
+
+    /// λ₁.
+    pub(crate) fn weight_of_l1(&self) -> f64 {
+        self.l1
+    }
+
     fn parts(&self, len: usize) -> impl Iterator<Item = Range<usize>> {
         let all = self.ranges.is_none().then_some(0..len);
         all.into_iter().chain(self.ranges.iter().flatten().cloned())
     }
 
     /// The sum of an objective and this penalty: an objective itself.
-    pub fn on<O>(self, objective: O) -> Penalized<O> {
-        Penalized { objective, penalty: self }
+    pub fn on<O, K>(self, objective: O) -> Penalized<O, K> {
+        Penalized { objective, penalty: self, kind: PhantomData }
     }
+}
+
+/// The least of the subgradients of an entry, of which ∇f is g.
+fn least<T: Scalar>(theta: T, g: T, l1: T, l2: T) -> T {
+    if theta == T::ZERO { soft(g, l1) } else { g + (l1.copysign(theta) + l2 * theta) }
+}
+
+/// x, nearer to 0 by the threshold.
+fn soft<T: Scalar>(x: T, threshold: T) -> T {
+    // Not a number stays so.
+    if x.abs() <= threshold { T::ZERO } else { x - threshold.copysign(x) }
 }
 
 impl fmt::Debug for Penalty {
@@ -148,16 +230,17 @@ impl fmt::Debug for Penalty {
 
 /// An objective with a penalty on its parameters: f(θ) + R(θ). Made by [`Penalty::on`].
 #[derive(Clone, Debug)]
-pub struct Penalized<O> {
+pub struct Penalized<O, K = ByTrait> {
     objective: O,
     penalty: Penalty,
+    kind: PhantomData<K>,
 }
 
-impl<O> Penalized<O> {
+impl<O, K> Penalized<O, K> {
     /// Spares what the objective has frozen, and what the penalty excepts, if the objective says how θ is divided.
     fn bind<T: Scalar>(&mut self)
     where
-        O: Objective<T>,
+        O: Objective<T, K>,
     {
         let segments = self.objective.segments();
         if !segments.is_empty() {
@@ -166,7 +249,7 @@ impl<O> Penalized<O> {
     }
 }
 
-impl<T: Scalar, O: Objective<T>> Objective<T> for Penalized<O> {
+impl<T: Scalar, O: Objective<T, K>, K> Objective<T> for Penalized<O, K> {
     fn value_and_gradient(&mut self, x: &[T], gradient: &mut [T]) -> Result<T, EvaluationError> {
         self.bind::<T>();
         let value = self.objective.value_and_gradient(x, gradient)?;

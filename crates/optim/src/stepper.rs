@@ -305,7 +305,8 @@ impl<R: Rule<T>, T: Scalar> Optimizer<T> for Stepper<R, T> {
     }
 
     fn state(&self) -> OptimizerState<T> {
-        let laid_out = self.layout.as_ref().zip(self.slots.as_ref());
+        // Of no parameters there is nothing to say, as before the first step.
+        let laid_out = self.layout.as_ref().filter(|layout| layout.len() > 0).zip(self.slots.as_ref());
         let named = laid_out.map(|(layout, slots)| self.names(layout).into_iter().zip(slots)).into_iter().flatten();
         let mut rule = self.rule.clone();
         let numbers = rule.numbers();

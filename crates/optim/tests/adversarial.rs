@@ -252,7 +252,7 @@ fn every_reason_to_stop_has_a_case() {
         g[0] = -2.0 * x[0];
         x[0] * x[0]
     };
-    assert!(matches!(reason(minimize(uphill, [1.0]).run()), Reason::LineSearchFailed));
+    assert!(matches!(reason(minimize(uphill, [1.0]).run()), Reason::LineSearchFailed(_)));
     struct Fails;
     impl Objective<f64> for Fails {
         fn value_and_gradient(&mut self, _: &[f64], _: &mut [f64]) -> Result<f64, EvaluationError> {

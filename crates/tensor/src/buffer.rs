@@ -62,10 +62,8 @@ impl<T: Clone> Buffer<T> {
     /// # Errors
     /// Returns [`ShapeError::Memory`], which names `what` the numbers are, if the system does not give it.
     pub fn try_from_fn(what: &'static str, len: usize, mut number: impl FnMut(usize) -> T) -> Result<Self, ShapeError> {
-        Self::of(len, &mut number).ok_or_else(|| ShapeError::Memory {
-            what: what.into(),
-            bytes: len.checked_mul(size_of::<T>()).unwrap_or(usize::MAX),
-        })
+        Self::of(len, &mut number)
+            .ok_or_else(|| ShapeError::Memory { what: what.into(), bytes: len.saturating_mul(size_of::<T>()) })
     }
 
     /// `None` if there is no memory for it.

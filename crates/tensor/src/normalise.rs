@@ -50,7 +50,7 @@ fn strip_sums<T: Scalar, const N: usize>(
     strip: Range<usize>,
     term: impl Fn(usize, usize, T, T) -> [T; N],
 ) -> [[T; STRIP]; N] {
-    in_blocks(a.len() / columns, IN_TURN, |rows| {
+    in_blocks!(a.len() / columns, IN_TURN, |rows| {
         let mut sums = [[T::ZERO; STRIP]; N];
         let numbers = rows.start * columns..rows.end * columns;
         let rows = rows.zip(a[numbers.clone()].chunks_exact(columns).zip(b[numbers].chunks_exact(columns)));
@@ -78,31 +78,28 @@ fn strip_sums<T: Scalar, const N: usize>(
     })
 }
 
-/// For one channel of two batches, Σ over the examples of the terms that `term` makes of the example's number and of
-/// the channel's planes.
-#[inline(always)]
-fn plane_sums<T: Scalar, const N: usize>(
-    a: &[T],
-    b: &[T],
-    (channel, channels, plane): (usize, usize, usize),
-    term: impl Fn(usize, &[T], &[T]) -> [T; N],
-) -> [T; N] {
-    let example = channels * plane;
-    let sums = in_blocks(a.len() / example, IN_TURN, |examples| {
-        let mut sums = [[T::ZERO]; N];
-        let numbers = examples.start * example..examples.end * example;
-        let (a, b) =
-            (planes(&a[numbers.clone()], channel, channels, plane), planes(&b[numbers], channel, channels, plane));
-        for (example, (a, b)) in examples.zip(a.zip(b)) {
-            let terms = term(example, a, b);
-            for n in 0..N {
-                sums[n][0] += terms[n];
+/// For one channel of two batches, Σ over the examples of the `$n` terms made of the example's number and of the channel's
+/// planes. A macro as `in_blocks` is.
+macro_rules! plane_sums {
+    ($n:literal of $a:expr, $b:expr, $place:expr, |$example:pat_param, $x:pat_param, $y:pat_param| $terms:expr) => {{
+        let (a, b, (channel, channels, plane)) = ($a, $b, $place);
+        let length = channels * plane;
+        let sums = in_blocks!(a.len() / length, IN_TURN, |examples| {
+            let mut sums = [[T::ZERO]; $n];
+            let numbers = examples.start * length..examples.end * length;
+            let a = planes(&a[numbers.clone()], channel, channels, plane);
+            let b = planes(&b[numbers], channel, channels, plane);
+            for ($example, ($x, $y)) in examples.zip(a.zip(b)) {
+                for (sum, term) in sums.iter_mut().zip($terms) {
+                    sum[0] += term;
+                }
             }
-        }
-        sums
-    });
-    sums.map(|[sum]| sum)
+            sums
+        });
+        sums.map(|[sum]| sum)
+    }};
 }
+use plane_sums;
 
 /// r = 1/√(σ² + ε)
 #[inline(always)]

@@ -21,8 +21,33 @@ const LANES: usize = 32;
 /// The longest slice that is summed without being cut in two.
 const BLOCK: usize = 4096;
 
-/// At most this many numbers are added to one sum in turn: more are added in blocks, see [`in_blocks`].
-pub(crate) const IN_TURN: usize = BLOCK / LANES;
+/// At most this many rows are added in turn: more are added in blocks, see `in_blocks`.
+pub(crate) const IN_TURN: usize = 256;
+
+/// Sums of `$count` terms, of which `$block` gives those of `$range`, at most `$size` at a time.
+///
+/// A macro, because a long closure would not be inlined, and so not be compiled for the instructions of its kernel.
+macro_rules! in_blocks {
+    ($count:expr, $size:expr, |$range:ident| $block:expr) => {{
+        let (count, size) = ($count, $size);
+        let mut totals = $crate::reduce::Totals::ZERO;
+        let mut end = 0;
+        loop {
+            let $range = end..count.min(end + size);
+            end = $range.end;
+            // By way of memory: else what follows decides how the compiler packs the block's loop.
+            let sums = std::hint::black_box($block);
+            if count <= size {
+                break sums;
+            }
+            totals.add(sums);
+            if end == count {
+                break totals.value();
+            }
+        }
+    }};
+}
+pub(crate) use in_blocks;
 
 /// Below this many numbers a thread, a fork costs more than it saves.
 const GRAIN: usize = 64 * 1024;
@@ -155,7 +180,7 @@ pub fn all_finite<T: Scalar>(x: &[T]) -> bool {
     map_sum(x, |x| x * T::ZERO) == T::ZERO
 }
 
-/// yⱼ = Σᵢ xᵢⱼ: the sum of each column of x, row after row from 0 on, in blocks of 128 rows.
+/// yⱼ = Σᵢ xᵢⱼ: the sum of each column of x, row after row from 0 on, in blocks of 256 rows.
 ///
 /// The sums of blocks are added with what rounding takes from them, so that errors do not grow with the number of rows.
 /// Of a contiguous x with at most 16 columns, 32 numbers are added at a time, as many rows as they hold; and if x has
@@ -177,7 +202,7 @@ pub fn column_sums<T: Scalar>(x: ArrayView2<'_, T>, y: &mut [T]) {
         return contiguous_column_sums(data, y);
     }
     for (strip, y) in y.chunks_mut(LANES).enumerate() {
-        let [sums] = in_blocks(x.nrows(), IN_TURN, |rows| {
+        let [sums] = in_blocks!(x.nrows(), IN_TURN, |rows| {
             let mut sums = [T::ZERO; LANES];
             for row in rows {
                 for (j, sum) in sums[..y.len()].iter_mut().enumerate() {
@@ -205,7 +230,7 @@ fn contiguous_column_sums<T: Scalar>(data: &[T], y: &mut [T]) {
 }
 
 /// y_c = Σ x over the examples and the pixels of channel c: each plane is summed as elsewhere here, and the planes
-/// of a channel are added in the order of the examples, in blocks of 128.
+/// of a channel are added in the order of the examples, in blocks of 256.
 ///
 /// # Shapes
 /// x: (examples, channels, `plane` numbers); y: (channels)
@@ -247,7 +272,7 @@ impl<T: Scalar> Kernel for ChannelSums<'_, T> {
         }
         for (strip, y) in y.chunks_mut(LANES).enumerate() {
             let start = (first + strip * LANES) * plane;
-            let [sums] = in_blocks(x.len() / example, IN_TURN, |examples| {
+            let [sums] = in_blocks!(x.len() / example, IN_TURN, |examples| {
                 let mut sums = [T::ZERO; LANES];
                 for x in x[examples.start * example..examples.end * example].chunks_exact(example) {
                     let planes = x[start..start + y.len() * plane].chunks_exact(plane);
@@ -294,10 +319,14 @@ impl<T: Scalar> Kernel for ColumnSums<'_, T> {
             first += LANES;
         }
         if !rest.is_empty() {
-            let columns = self.columns;
-            let [sums] = in_blocks(self.data.len() / columns, IN_TURN * together(rest.len(), columns), |rows| {
+            let Self { data, columns, .. } = self;
+            let (rows, most) = (data.len() / columns, IN_TURN * together(rest.len(), columns));
+            if rows <= most {
+                return narrow_strip_sums(data, columns, first, rest);
+            }
+            let [sums] = in_blocks!(rows, most, |rows| {
                 let mut sums = [T::ZERO; LANES];
-                let data = &self.data[rows.start * columns..rows.end * columns];
+                let data = &data[rows.start * columns..rows.end * columns];
                 narrow_strip_sums(data, columns, first, &mut sums[..rest.len()]);
                 [sums]
             });
@@ -315,7 +344,7 @@ fn together(strip: usize, columns: usize) -> usize {
 /// The sums of `LANES` columns from `first` on, which stay in registers while the rows go by.
 #[inline(always)]
 fn strip_sums<T: Scalar>(data: &[T], columns: usize, first: usize) -> [T; LANES] {
-    let [sums] = in_blocks(data.len() / columns, IN_TURN, |rows| {
+    let [sums] = in_blocks!(data.len() / columns, IN_TURN, |rows| {
         let mut sums = [T::ZERO; LANES];
         for row in data[rows.start * columns..rows.end * columns].chunks_exact(columns) {
             add_to(&mut sums, &row[first..first + LANES]);
@@ -368,67 +397,49 @@ impl<T: Scalar> Divisible for ColumnSums<'_, T> {
     }
 }
 
-/// Sums that are long in coming: what rounding takes from them is summed too, and given back at the end.
+/// N rows of L long sums that are made of the sums of blocks.
 ///
-/// So the error does not grow with their number (Neumaier 1974, with Knuth's two-sum).
+/// What rounding takes from them is summed too and given back at the end (Neumaier 1974, with Knuth's two-sum), so that
+/// the error is that of one block, however many there are.
+///
+/// ```
+/// use downhill_tensor::reduce::Totals;
+/// let mut totals = Totals::<f32, 1, 1>::ZERO;
+/// [1e8, 1.0, 1.0, -1e8].map(|x| totals.add([[x]]));
+/// assert_eq!(totals.value(), [[2.0]]);
+/// ```
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Totals<T, const L: usize, const N: usize> {
+pub struct Totals<T, const L: usize, const N: usize> {
     sums: [[T; L]; N],
     lost: [[T; L]; N],
 }
 
 impl<T: Scalar, const L: usize, const N: usize> Totals<T, L, N> {
-    pub(crate) const ZERO: Self = Self { sums: [[T::ZERO; L]; N], lost: [[T::ZERO; L]; N] };
+    /// Sums of nothing.
+    pub const ZERO: Self = Self { sums: [[T::ZERO; L]; N], lost: [[T::ZERO; L]; N] };
 
+    /// Adds a term to each.
     #[inline(always)]
-    pub(crate) fn add(&mut self, terms: [[T; L]; N]) {
-        for n in 0..N {
-            for i in 0..L {
-                let (before, term) = (self.sums[n][i], terms[n][i]);
-                let sum = before + term;
-                let added = sum - before;
-                self.lost[n][i] += (before - (sum - added)) + (term - added);
-                self.sums[n][i] = sum;
-            }
+    pub fn add(&mut self, terms: [[T; L]; N]) {
+        let totals = self.sums.as_flattened_mut().iter_mut().zip(self.lost.as_flattened_mut());
+        for ((total, lost), &term) in totals.zip(terms.as_flattened()) {
+            let before = *total;
+            *total = before + term;
+            let added = *total - before;
+            *lost += (before - (*total - added)) + (term - added);
         }
     }
 
+    /// The sums.
     #[inline(always)]
-    pub(crate) fn value(mut self) -> [[T; L]; N] {
-        for n in 0..N {
-            for i in 0..L {
-                let whole = self.sums[n][i] + self.lost[n][i];
-                // Of an infinite sum nothing is lost, but the difference of infinities is not a number.
-                self.sums[n][i] = if self.lost[n][i].is_nan() { self.sums[n][i] } else { whole };
-            }
+    #[must_use]
+    pub fn value(mut self) -> [[T; L]; N] {
+        for (total, &lost) in self.sums.as_flattened_mut().iter_mut().zip(self.lost.as_flattened()) {
+            let whole = *total + lost;
+            // Of an infinite sum nothing is lost, but the difference of infinities is not a number.
+            *total = if lost.is_nan() { *total } else { whole };
         }
         self.sums
-    }
-}
-
-/// Sums of `count` terms, of which `block` adds up at most `size` at a time: the error is that of one block, however
-/// many there are.
-///
-/// Use it inside a [`Kernel`], where it inlines.
-#[inline(always)]
-pub fn in_blocks<T: Scalar, const L: usize, const N: usize>(
-    count: usize,
-    size: usize,
-    mut block: impl FnMut(Range<usize>) -> [[T; L]; N],
-) -> [[T; L]; N] {
-    let mut totals = Totals::ZERO;
-    let mut start = 0;
-    loop {
-        let end = count.min(start + size);
-        let sums = block(start..end);
-        if count <= size {
-            return sums;
-        }
-        totals.add(sums);
-        if end == count {
-            return totals.value();
-        }
-        start = end;
     }
 }
 
@@ -514,31 +525,58 @@ impl<A: Copy, B: Copy, S: Scalar, F: Fn(A, B) -> S, J: Fn(S, S) -> S> Kernel for
 }
 
 /// The same for use inside a [`Kernel`]: these inline and do not fork. Sums of more than 4096 numbers are made
-/// of those of as many at a time, by [`in_blocks`].
+/// of those of as many at a time, as by [`Totals`](super::Totals).
 pub mod lanes {
     use std::hint::black_box;
 
-    use super::{BLOCK, LANES, NOTHING, in_blocks};
-    use crate::Scalar;
+    use super::{BLOCK, LANES, NOTHING, Totals};
+    use crate::{Kernel, Scalar, vectorized};
 
     /// Σ f(xᵢ).
     #[inline(always)]
     #[must_use]
     pub fn map_sum<T: Scalar, S: Scalar>(x: &[T], f: impl Fn(T) -> S) -> S {
-        let [[sum]] = in_blocks(x.len(), BLOCK, |range| {
-            [[fold(&x[range.clone()], &NOTHING[range], S::ZERO, |x, ()| f(x), |sum, x| sum + x)]]
-        });
-        sum
+        let nothing = &NOTHING[..x.len()];
+        if x.len() > BLOCK { long(x, nothing, |x, ()| f(x)) } else { fold(x, nothing, S::ZERO, |x, ()| f(x), plus) }
     }
 
     /// Σ f(aᵢ, bᵢ) over the shorter length.
     #[inline(always)]
     #[must_use]
     pub fn zip_sum<T: Scalar, S: Scalar>(a: &[T], b: &[T], f: impl Fn(T, T) -> S) -> S {
-        let [[sum]] = in_blocks(a.len().min(b.len()), BLOCK, |range| {
-            [[fold(&a[range.clone()], &b[range], S::ZERO, &f, |sum, x| sum + x)]]
-        });
-        sum
+        if a.len().min(b.len()) > BLOCK { long(a, b, f) } else { fold(a, b, S::ZERO, f, plus) }
+    }
+
+    #[inline(always)]
+    fn plus<S: Scalar>(sum: S, x: S) -> S {
+        sum + x
+    }
+
+    /// Apart, so that it doesn't change how the usual case is compiled.
+    #[cold]
+    #[inline(never)]
+    fn long<A: Copy, B: Copy, S: Scalar>(a: &[A], b: &[B], term: impl Fn(A, B) -> S) -> S {
+        vectorized(Long { a, b, term })
+    }
+
+    struct Long<'a, A, B, F> {
+        a: &'a [A],
+        b: &'a [B],
+        term: F,
+    }
+
+    impl<A: Copy, B: Copy, S: Scalar, F: Fn(A, B) -> S> Kernel for Long<'_, A, B, F> {
+        type Output = S;
+
+        #[inline(always)]
+        fn run(self) -> S {
+            let mut totals = Totals::<S, 1, 1>::ZERO;
+            for (a, b) in self.a.chunks(BLOCK).zip(self.b.chunks(BLOCK)) {
+                totals.add([[fold(a, b, S::ZERO, &self.term, plus)]]);
+            }
+            let [[sum]] = totals.value();
+            sum
+        }
     }
 
     /// The largest magnitude, 0 for an empty slice; what is not a number is passed over.

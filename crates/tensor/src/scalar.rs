@@ -184,6 +184,24 @@ macro_rules! compiled {
     )*};
 }
 
+/// Expands to what it is given in a development build whose library is optimised, and to nothing in any other.
+///
+/// There a program that is not optimised would compile the library's generic code. In a release build it compiles what it
+/// uses with its own optimisation, and at the lower levels crates share what they have compiled.
+#[cfg(all(debug_assertions, unshared_generics))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! in_optimized_development {
+    ($($tokens:tt)*) => { $($tokens)* };
+}
+
+#[cfg(not(all(debug_assertions, unshared_generics)))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! in_optimized_development {
+    ($($tokens:tt)*) => {};
+}
+
 macro_rules! scalar {
     ($float:ident, $place:tt) => {
         impl Scalar for $float {

@@ -17,6 +17,11 @@ impl StopHandle {
         self.0.store(true, Ordering::Relaxed);
     }
 
+    /// Takes the request back, so that the handle serves another run: once pulled, it ends every run that has it.
+    pub fn reset(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
     /// Whether the run has been asked to end.
     #[must_use]
     pub fn is_stopped(&self) -> bool {

@@ -292,7 +292,7 @@ fn classify_and_accuracy_say_the_same() {
 
 #[test]
 fn labels_of_independent_questions_are_judged_one_by_one() {
-    // Forty examples, all three answers of each right. No number is 0, which the least step would take to either side.
+    // Forty examples, all three answers of each right, and none on the edge.
     let x = points(40) + 0.01;
     let truth = Array2::from_shape_fn((40, 3), |(i, j)| if j < 2 { f64::from(x[[i, j]] > 0.0) } else { 1.0 });
     let mut network = Network::<f64>::build([2], Affine::new(3), Seed(1)).unwrap();
@@ -735,7 +735,7 @@ fn targets_whose_axes_stand_in_another_order_are_an_error() {
         let loss = SoftmaxCrossEntropy::new().class_axis(axis);
         let network = Network::<f64>::build(shape, Tanh, Seed(1)).unwrap();
         let judge = |each: [usize; 2]| {
-            let targets = Targets::classes(vec![1; 5 * 12], 2).shaped(each);
+            let targets = Targets::classes(vec![1; 5 * 12], 2).with_shape(each);
             evaluate(&network, &loss, &Dataset::new(x.clone(), shape, targets).unwrap(), NO_METRICS)
         };
         assert!(judge(right).is_ok());

@@ -150,7 +150,7 @@ fn text(draw: &mut Draw) {
     ];
     let mut text = if draw.chance(0.7) { String::from("a,b,c\n1,2,x\n3,4,y\n") } else { String::new() };
     for _ in 0..draw.below(25) {
-        text.push_str(&draw.pick(&pieces));
+        text.push_str(draw.pick(&pieces));
     }
     let options = TableOptions::new();
     let options = if draw.chance(0.2) { options.delimiter(draw.pick(b";\t\"\n\0,")) } else { options };

@@ -120,7 +120,7 @@ impl Draw {
             return self.small_shape();
         }
         match self.below(7) {
-            0 => [self.size(); 0].into(),
+            0 => [].into(),
             1 => [self.size()].into(),
             2 => [self.size(), self.size()].into(),
             3 => [self.size(), self.size(), self.size()].into(),

@@ -1,5 +1,8 @@
 //! Layers alone, with any settings, bound to inputs of any shapes.
 
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
 use downhill::layers::*;
 use downhill::prelude::*;
 use downhill::tensor::Gain;
@@ -7,6 +10,15 @@ use ndarray::Array2;
 
 use crate::answer;
 use crate::draw::{Draw, heavy};
+
+/// The layers whose derivatives have been taken.
+static PASSED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// Those that no call has come to.
+pub(crate) fn missed() -> Vec<&'static str> {
+    let passed = PASSED.lock().expect("nobody panics with it");
+    Description::NAMES.iter().copied().filter(|&name| !passed.contains(name)).collect()
+}
 
 /// Makes a layer with settings of its own.
 type Make = fn(&mut Draw) -> Description;
@@ -278,7 +290,8 @@ pub(crate) fn is_heavy(signature: &Signature, inputs: &[Shape]) -> bool {
     let long = |shape: &Shape| shape.axes().iter().fold(1usize, |all, &axis| all.saturating_mul(axis.max(1)));
     heavy(signature.parameters_len())
         || batch(signature.saved_len(1))
-        || batch(signature.scratch_len(1))
+        // Convolutions have scratch space for many threads.
+        || heavy(signature.scratch_len(1) / 64)
         || inputs.iter().chain([&signature.output()]).any(|shape| batch(long(shape)))
 }
 
@@ -297,7 +310,9 @@ pub(crate) fn scene(draw: &mut Draw) {
         // What is not finite has no place in JSON.
         answer(read);
     }
-    draw.note(format!("{layer:?}.signature({inputs:?})"));
+    let text = format!("{layer:?}");
+    let name = text.split('(').next().unwrap_or_default().to_owned();
+    draw.note(format!("{text}.signature({inputs:?})"));
     let Some(signature) = answer(layer.signature(&inputs)) else { return };
     if is_heavy(&signature, &inputs) {
         return;
@@ -346,6 +361,10 @@ pub(crate) fn scene(draw: &mut Draw) {
                 assert_eq!(y.dim(), (examples, bound.signature().output().len()));
                 draw.note("backward_all");
                 let dx = answer(bound.backward_all(y.view())).expect("what it has computed fits it");
+                if examples > 0 {
+                    let mut passed = PASSED.lock().expect("nobody panics with it");
+                    passed.insert(name.clone());
+                }
                 assert!(dx.iter().zip(&inputs).all(|(dx, shape)| dx.dim() == (examples, shape.len())));
             }
         }

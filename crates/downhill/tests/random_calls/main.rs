@@ -115,25 +115,26 @@ fn answer<R, E: Error + 'static>(result: Result<R, E>) -> Option<R> {
 
 #[test]
 fn no_layer_panics() {
-    play("layers", 30_000, layers::scene);
+    play("layers", 100_000, layers::scene);
+    assert_eq!(layers::missed(), [""; 0], "no call has come to these layers");
 }
 
 #[test]
 fn no_network_panics() {
-    play("networks", 40_000, networks::scene);
+    play("networks", 100_000, networks::scene);
 }
 
 #[test]
 fn no_optimizer_panics() {
-    play("optimizers", 20_000, optimizers::scene);
+    play("optimizers", 50_000, optimizers::scene);
 }
 
 #[test]
 fn no_data_panic() {
-    play("data", 20_000, data::scene);
+    play("data", 50_000, data::scene);
 }
 
 #[test]
 fn no_training_panics() {
-    play("training", 4_000, training::scene);
+    play("training", 50_000, training::scene);
 }

@@ -1,9 +1,11 @@
 //! What layers make of known numbers, at their edges too; their derivatives are checked by `downhill-gradcheck`.
 
 use downhill_layers::{
-    Activation, Add, Affine, Celu, Concat, Dropout, Elu, Flatten, Gelu, Hardshrink, Hardsigmoid, Hardswish, Hardtanh,
-    Identity, Layer, LeakyRelu, LogSigmoid, LogSoftmax, Mish, Mode, Relu, Relu6, Reshape, Selu, Sigmoid, Silu, Softmax,
-    Softmin, Softplus, Softshrink, Softsign, SpatialDropout, Tanh, Tanhshrink, Threshold,
+    Activation, AdaptiveAveragePool1d, Add, Affine, AveragePool1d, AveragePool2d, BatchNorm, Bound, Celu, Concat,
+    Conv2d, ConvTranspose2d, Description, Dropout, Elu, Embedding, Flatten, Gelu, Glu, Gru, Hardshrink, Hardsigmoid,
+    Hardswish, Hardtanh, Identity, Layer, LeakyRelu, LogSigmoid, LogSoftmax, Lstm, MaxPool2d, Mish, Mode, Pad, Relu,
+    Relu6, Reshape, Selu, Sigmoid, Signature, Silu, Slice, Softmax, Softmin, Softplus, Softshrink, Softsign,
+    SpatialDropout, Tanh, Tanhshrink, Threshold, Upsample,
 };
 #[cfg(feature = "serde")]
 use downhill_tensor::Gain;
@@ -204,6 +206,84 @@ fn a_bound_layer_checks_what_it_is_given() {
     assert!(affine.set("bias", &[1.0]).is_err());
     let error = affine.gradient("weights").unwrap_err().to_string();
     assert_eq!(error, r#"Affine: there is no parameter `weights`; it has ["weight", "bias"]"#);
+}
+
+/// What a failed pass was given is not mixed with what the last one has left.
+#[test]
+fn a_bound_layer_goes_back_from_its_last_whole_pass() {
+    let mut norm = BatchNorm::new().bind::<f64>([2], Seed(1)).unwrap();
+    let x = array![[1.0, 2.0], [3.0, 5.0]];
+    norm.forward(x.view()).unwrap();
+    let dx = norm.backward(x.view()).unwrap();
+    assert!(norm.forward(array![[1.0, 2.0]].view()).is_err(), "one example has no statistics");
+    assert_eq!(norm.backward(x.view()).unwrap(), dx);
+    // A batch of none has nothing to keep, and says nothing.
+    assert_eq!(norm.forward(Array2::zeros((0, 2)).view()).unwrap().dim(), (0, 2));
+    norm.absorb_statistics();
+    assert_eq!(norm.backward(Array2::zeros((0, 2)).view()).unwrap().dim(), (0, 2));
+    assert!(norm.gradients().iter().all(|&g| g == 0.0));
+    assert_eq!(norm.statistics(), [0.0, 0.0, 1.0, 1.0, 0.0]);
+    let mut lstm = Lstm::new(2).bind::<f64>([3, 1], Seed(1)).unwrap();
+    assert_eq!(lstm.backward(Array2::zeros((0, 6)).view()).unwrap().dim(), (0, 3), "before any pass forward");
+}
+
+#[test]
+fn an_input_of_no_numbers_can_be_joined() {
+    let mut concat = Bound::<_, f64>::new(Concat::new(0), &[[0].into(), [2].into(), [0].into()], Seed(0)).unwrap();
+    let (none, two) = (Array2::zeros((2, 0)), array![[1.0, 2.0], [3.0, 4.0]]);
+    assert_eq!(concat.forward_all(&[none.view(), two.view(), none.view()]).unwrap(), two);
+    assert_eq!(concat.backward_all(two.view()).unwrap(), [none.clone(), two.clone(), none.clone()]);
+    let mut concat = Bound::<_, f64>::new(Concat::new(0), &[[0].into(), [0].into()], Seed(0)).unwrap();
+    assert_eq!(concat.forward_all(&[none.view(), none.view()]).unwrap(), none);
+    assert_eq!(concat.backward_all(none.view()).unwrap(), [none.clone(), none]);
+}
+
+/// Neither a panic, nor the end of the program, nor a loop that would never end.
+#[test]
+fn sizes_that_can_not_be_are_errors() {
+    const MOST: usize = usize::MAX;
+    let image = || Shape::from([2, 6, 6]);
+    let layers: [(Description, Shape); 17] = [
+        (Affine::new(MOST).into(), [4].into()),
+        (Affine::new(1).into(), [MOST, 2].into()),
+        (Relu.into(), [1 << 62, 1, 0, 5].into()),
+        (Embedding::new(1 << 24, MOST).into(), [1].into()),
+        (Embedding::new(1 << 24, 1 << 39).with_padding(1).into(), [0].into()),
+        (Reshape::new([MOST, MOST]).into(), [1].into()),
+        (Upsample::to_size(MOST).into(), image()),
+        (Pad::new([MOST, 1]).into(), image()),
+        (MaxPool2d::new(2).with_stride(MOST).with_padding(MOST).into(), image()),
+        (AveragePool2d::new([MOST, 1]).with_padding([MOST / 2, 0]).into(), image()),
+        (AdaptiveAveragePool1d::new(MOST).into(), [1, 5].into()),
+        (Conv2d::new(MOST, 3).into(), image()),
+        (ConvTranspose2d::new(1, [1 << 39, 4]).with_stride(1 << 38).into(), image()),
+        (Gru::new(MOST).into(), [2, 2].into()),
+        (Lstm::new(1).with_layers(1 << 30).into(), [1, 1].into()),
+        (Glu::new().with_axis(MOST).into(), image()),
+        (Slice::new(0, MOST - 1..MOST).into(), image()),
+    ];
+    for (layer, input) in layers {
+        let text = format!("{layer:?}");
+        let error = layer.bind::<f64>(input, Seed(0)).map(|bound| bound.signature().clone());
+        assert!(error.is_err(), "{text} takes {input}: {error:?}");
+    }
+    // A stride beyond the input leaves one window.
+    let pool = AveragePool1d::new(1).with_stride(MOST).signature(&[[1, 5].into()]).unwrap();
+    assert_eq!(pool.output(), Shape::from([1, 1]));
+}
+
+/// A layer says that it runs in place where it can't.
+#[test]
+fn a_signature_that_can_not_be_kept_is_an_error() {
+    let (two, three) = (Shape::from([2]), Shape::from([3]));
+    let in_place = Signature::new("Mine", two).in_place();
+    assert_eq!(in_place.check(&[two]), Ok(()));
+    for inputs in [&[three][..], &[two, two], &[]] {
+        assert!(in_place.check(inputs).unwrap_err().to_string().contains("runs in place"));
+    }
+    let saves = Signature::new("Mine", two).saves(usize::MAX, 5);
+    assert_eq!((saves.saved_len(3), saves.saved_len(0)), (usize::MAX, 5));
+    assert!(saves.check(&[two]).unwrap_err().to_string().contains("more bytes than can be counted"));
 }
 
 #[test]

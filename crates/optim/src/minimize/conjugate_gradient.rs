@@ -10,8 +10,10 @@ use downhill_tensor::reduce::dot;
 /// β of Fletcher & Reeves (1964):                         ‖g₊‖² / ‖g‖²
 /// β of Hestenes & Stiefel (1952), with max(β, 0):        g₊ᵀy / dᵀy
 /// β of Dai & Yuan (1999):                                ‖g₊‖² / dᵀy
-/// β of Hager & Zhang (2005):                             (y − 2d ‖y‖²/dᵀy)ᵀ g₊ / dᵀy, bounded from below
+/// β of Hager & Zhang (2005):                             (y − 2d ‖y‖²/dᵀy)ᵀ g₊ / dᵀy, at least 0.4 dᵀg / ‖d‖²
 /// ```
+///
+/// The bound is that of Hager & Zhang's later papers (2013), which does not depend on the units of f and x.
 ///
 /// Defaults: Polak & Ribière, Moré & Thuente's line search with c₂ = 0.1.
 /// Four vectors of memory beside the point and its gradient.
@@ -88,14 +90,17 @@ enum Rule {
 }
 
 impl<T: Scalar> Direction<T> for Conjugate {
-    const IS_SCALED: bool = false;
-
     fn check(&self) -> Result<(), SettingError> {
         Ok(())
     }
 
-    fn begin(&mut self, _len: usize) {
+    fn begin(&mut self, _len: usize) -> Result<(), SettingError> {
         self.beta = 0.0;
+        Ok(())
+    }
+
+    fn is_scaled(&self) -> bool {
+        false
     }
 
     fn forget(&mut self) {
@@ -128,7 +133,7 @@ impl<T: Scalar> Direction<T> for Conjugate {
             Rule::HagerZhang => {
                 let y_y = square - 2.0 * dot(after, before) + square_before;
                 let beta = (after_y - 2.0 * y_y / d_y * dot(d, after)) / d_y;
-                beta.max(-1.0 / (dot(d, d).sqrt() * square_before.sqrt().min(0.01)))
+                beta.max(0.4 * dot(d, before) / dot(d, d))
             }
         };
         self.beta = if beta.is_finite() { beta } else { 0.0 };
@@ -163,13 +168,17 @@ impl<T: Scalar> Default for SteepestDescent<T> {
 pub struct Steepest;
 
 impl<T: Scalar> Direction<T> for Steepest {
-    const IS_SCALED: bool = false;
-
     fn check(&self) -> Result<(), SettingError> {
         Ok(())
     }
 
-    fn begin(&mut self, _len: usize) {}
+    fn begin(&mut self, _len: usize) -> Result<(), SettingError> {
+        Ok(())
+    }
+
+    fn is_scaled(&self) -> bool {
+        false
+    }
 
     fn forget(&mut self) {}
 

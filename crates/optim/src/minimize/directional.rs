@@ -1,19 +1,23 @@
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
+use super::obstacle::{Probe, probe};
 use super::*;
 use downhill_tensor::elementwise;
 use downhill_tensor::reduce::{dot, norm};
 
 /// How a method chooses its directions from the gradients it has seen.
 pub trait Direction<T: Scalar>: Debug {
-    /// Whether the settings make sense.
+    /// Checks the settings.
     ///
     /// # Errors
-    /// Where one does not.
+    /// Returns an error if one is not valid.
     fn check(&self) -> Result<(), SettingError>;
 
     /// Gets ready for vectors of this length, and forgets what an earlier run has left.
-    fn begin(&mut self, len: usize);
+    ///
+    /// # Errors
+    /// Returns an error if there is not enough memory for so many variables.
+    fn begin(&mut self, len: usize) -> Result<(), SettingError>;
 
     /// Forgets all it has learnt: the next direction is that of steepest descent.
     fn forget(&mut self);
@@ -28,8 +32,45 @@ pub trait Direction<T: Scalar>: Debug {
     fn learn(&mut self, step: &Taken<'_, T>);
 
     /// Whether the natural step along a direction is 1.
-    const IS_SCALED: bool;
+    fn is_scaled(&self) -> bool;
 }
+
+macro_rules! forward {
+    ($pointer:ty) => {
+        impl<T: Scalar, D: Direction<T> + ?Sized> Direction<T> for $pointer {
+            fn check(&self) -> Result<(), SettingError> {
+                (**self).check()
+            }
+
+            fn begin(&mut self, len: usize) -> Result<(), SettingError> {
+                (**self).begin(len)
+            }
+
+            fn forget(&mut self) {
+                (**self).forget();
+            }
+
+            fn is_steepest(&self) -> bool {
+                (**self).is_steepest()
+            }
+
+            fn point(&mut self, gradient: &[T], direction: &mut [T]) {
+                (**self).point(gradient, direction);
+            }
+
+            fn learn(&mut self, step: &Taken<'_, T>) {
+                (**self).learn(step);
+            }
+
+            fn is_scaled(&self) -> bool {
+                (**self).is_scaled()
+            }
+        }
+    };
+}
+
+forward!(&mut D);
+forward!(Box<D>);
 
 /// A step that was taken.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +91,9 @@ pub struct Taken<'a, T> {
 /// A method that searches along lines: directions by `D`, step lengths by `S`.
 ///
 /// A direction that does not point downhill, or along which the search fails, makes it forget what it has learnt and go
-/// on along the steepest descent; only where that fails too does it stop.
+/// on along the steepest descent; only if that fails too does it stop.
+/// The first step along the steepest descent is as long as a tenth of the root mean square of x, so that it does not
+/// depend on the units of f and x.
 #[derive(Clone, Debug)]
 pub struct Directional<D, S, T> {
     pub(super) direction: D,
@@ -58,15 +101,23 @@ pub struct Directional<D, S, T> {
     d: Vec<T>,
     trial_x: Vec<T>,
     trial_gradient: Vec<T>,
+    /// The value at `trial_x`, if it has one.
+    trial_value: Option<f64>,
     /// The step and the slope of the iteration before.
     last: Option<(f64, f64)>,
+    /// The lowest value and the smallest ‖∇f‖∞ of all iterates, and how many since have had neither.
+    lowest: f64,
+    flattest: f64,
+    idle: u32,
 }
 
 impl<D, S, T> Directional<D, S, T> {
     /// Directions by `direction`, step lengths by `search`.
     #[must_use]
     pub fn of(direction: D, search: S) -> Self {
-        Self { direction, search, d: Vec::new(), trial_x: Vec::new(), trial_gradient: Vec::new(), last: None }
+        let (d, trial_x, trial_gradient) = (Vec::new(), Vec::new(), Vec::new());
+        let (lowest, flattest) = (f64::INFINITY, f64::INFINITY);
+        Self { direction, search, d, trial_x, trial_gradient, trial_value: None, last: None, lowest, flattest, idle: 0 }
     }
 
     /// Chooses step lengths in another way.
@@ -84,48 +135,149 @@ impl<D, S, T> Directional<D, S, T> {
     }
 }
 
+/// The step along the steepest descent whose length is a tenth of the root mean square of x; if x is 0, the step to the
+/// minimum of the parabola whose lowest value is 0; if the value is 0 too, the step of length 1.
+/// None depends on the units of f, nor the first two on those of x.
+pub(super) fn natural_step<T: Scalar>(at: &Iterate<T>) -> f64 {
+    natural_step_from(&at.x, at.value, &at.gradient)
+}
+
+pub(super) fn natural_step_from<T: Scalar>(x: &[T], value: f64, gradient: &[T]) -> f64 {
+    let steepness = norm(gradient);
+    let size = 0.1 * norm(x) / (x.len() as f64).sqrt();
+    let parabola = 2.0 * value.abs() / steepness / steepness;
+    let steps = [size / steepness, parabola, 1.0 / steepness];
+    steps.into_iter().find(|step| *step > 0.0 && step.is_finite()).unwrap_or(1.0)
+}
+
+/// How many trials in a row may be at a point that was evaluated just before, as a search that lengthens its steps
+/// makes them, before it counts as failed.
+const IDLE_TRIALS: u32 = 64;
+
+/// How many iterations in a row may lead to no better point.
+const IDLE_ITERATIONS: u32 = 20;
+
 impl<D: Direction<T>, S: LineSearch, T: Scalar> Directional<D, S, T> {
     /// The length of the first trial step.
-    fn first_step(&self, gradient: &[T], slope: f64) -> f64 {
+    fn first_step(&self, at: &Iterate<T>, slope: f64) -> f64 {
+        let is_scaled = self.direction.is_scaled();
         match self.last {
-            _ if D::IS_SCALED && !self.direction.is_steepest() => 1.0,
+            _ if is_scaled && !self.direction.is_steepest() => 1.0,
             // What the step before would have gained to first order (Nocedal & Wright, 3.60).
-            Some((step, slope_before)) if !D::IS_SCALED => step * (slope_before / slope).min(10.0),
-            _ => (1.0 / norm(gradient)).min(1.0),
+            Some((step, slope_before)) if !is_scaled => step * (slope_before / slope).min(10.0),
+            _ => natural_step(at),
         }
     }
 
     /// One search along the present direction; `at` moves to the step that was found, or to the lowest trial.
     fn walk(&mut self, at: &mut Iterate<T>, slope: f64, evaluator: &mut Evaluator<'_, T>) -> Result<bool, Reason> {
-        let first = self.first_step(&at.gradient, slope);
-        let Self { d, trial_x, trial_gradient, search, .. } = self;
-        let here = Cell::new(0.0);
-        let mut phi = |step: f64| {
-            here.set(step);
-            let length = T::of(step);
-            elementwise::zip_map(&at.x, d, trial_x, |x, d| x + length * d);
-            let value = evaluator.evaluate(trial_x, trial_gradient)?;
-            let slope = dot(trial_gradient, d);
-            Ok(Trial { step, value, slope })
-        };
+        let first = self.first_step(at, slope);
+        let Self { d, trial_x, trial_gradient, trial_value, search, .. } = self;
         let start = Trial { step: 0.0, value: at.value, slope };
-        let taken = match search.search(&mut phi, start, first)? {
+        let lowest = Cell::new(start);
+        let mut idle = 0;
+        // The search ends early, through an error, if a trial is a success or if it doesn't get away from a point.
+        let end = Cell::new(None);
+        let buffers = RefCell::new((trial_x, trial_gradient, trial_value));
+        let mut phi = |step: f64| {
+            let (trial_x, trial_gradient, trial_value) = &mut *buffers.borrow_mut();
+            let length = T::of(step);
+            let there = |x: T, d: T| x + length * d;
+            let known = if is_same(&at.x, d, &at.x, there) {
+                Some(Trial { step, ..start })
+            } else if let Some(value) = **trial_value
+                && is_same(&at.x, d, trial_x, there)
+            {
+                Some(Trial { step, value, slope: dot(trial_gradient, d) })
+            } else {
+                None
+            };
+            if let Some(trial) = known {
+                idle += 1;
+                if idle > IDLE_TRIALS {
+                    end.set(Some(Search::Failed(lowest.get())));
+                    return Err(Reason::StepStalled);
+                }
+                return Ok(trial);
+            }
+            idle = 0;
+            elementwise::zip_map(&at.x, d, trial_x, there);
+            **trial_value = None;
+            let value = evaluator.evaluate(trial_x, trial_gradient)?;
+            **trial_value = Some(value);
+            let trial = Trial { step, value, slope: dot(trial_gradient, d) };
+            lowest.set(line_search::lower(lowest.get(), trial));
+            if evaluator.last_meets_rule() {
+                end.set(Some(Search::Found(trial)));
+                return Err(Reason::GradientVanished);
+            }
+            Ok(trial)
+        };
+        let found = match (search.search(&mut phi, start, first), end.take()) {
+            (_, Some(end)) => end,
+            (found, None) => found?,
+        };
+        let taken = match found {
             Search::Found(trial) => trial,
             Search::Failed(best) if best.value < start.value => best,
             Search::Failed(_) => return Ok(false),
         };
-        // The iterate must be where the last evaluation was.
-        let taken = if here.get() == taken.step { taken } else { phi(taken.step)? };
+        // Evaluates again unless that point was the last.
+        let again = match phi(taken.step) {
+            Ok(trial) => trial,
+            Err(reason) => match end.take() {
+                Some(Search::Found(trial)) => trial,
+                Some(Search::Failed(_)) => return Ok(false),
+                None => return Err(reason),
+            },
+        };
+        let length = T::of(again.step);
+        let is_lower = matches!(found, Search::Found(_)) || again.value < start.value;
+        if !is_lower || is_same(&at.x, d, &at.x, |x, d| x + length * d) {
+            return Ok(false);
+        }
         let x_before = &at.x;
         let gradient_before = &at.gradient;
-        let (x, gradient, direction) = (&*trial_x, &*trial_gradient, &*d);
-        self.direction.learn(&Taken { x_before, x, gradient_before, gradient, direction });
+        let (x, gradient, direction) = (&*self.trial_x, &*self.trial_gradient, &*self.d);
+        if again.value.is_finite() {
+            self.direction.learn(&Taken { x_before, x, gradient_before, gradient, direction });
+        }
         std::mem::swap(&mut at.x, &mut self.trial_x);
         std::mem::swap(&mut at.gradient, &mut self.trial_gradient);
-        at.value = taken.value;
-        self.last = Some((taken.step, slope));
+        // The point before may be evaluated again: a walk to and fro must meet its limits.
+        self.trial_value = None;
+        at.value = again.value;
+        self.last = Some((again.step, slope));
         Ok(true)
     }
+
+    /// Whether steps no longer lead anywhere: a search may take a step along which rounding hides whether the value
+    /// falls, but not for ever.
+    fn is_stuck(&mut self, at: &Iterate<T>) -> bool {
+        let norm = norm_max(&at.gradient);
+        let is_better = at.value < self.lowest || norm < self.flattest;
+        self.idle = if is_better { 0 } else { self.idle + 1 };
+        (self.lowest, self.flattest) = (self.lowest.min(at.value), self.flattest.min(norm));
+        self.idle >= IDLE_ITERATIONS
+    }
+
+    /// Why no step makes the value fall: a success if only rounding is in the way, and the rules allow it.
+    fn give_up(&mut self, at: &Iterate<T>, evaluator: &mut Evaluator<'_, T>) -> Reason {
+        elementwise::map(&at.gradient, &mut self.d, |g| -g);
+        self.trial_value = None;
+        let scratch = [&mut self.trial_x[..], &mut self.trial_gradient[..]];
+        let Probe { obstacle, is_at_rounding } = probe(at, at.value, &self.d, natural_step(at), evaluator, scratch);
+        if is_at_rounding && evaluator.takes_rounding_for_success() {
+            Reason::GradientVanished
+        } else {
+            Reason::LineSearchFailed(obstacle)
+        }
+    }
+}
+
+/// Whether f(aᵢ, bᵢ) = cᵢ for all i; stops at the first that differs.
+fn is_same<T: Scalar>(a: &[T], b: &[T], c: &[T], f: impl Fn(T, T) -> T) -> bool {
+    a.iter().zip(b).zip(c).all(|((&a, &b), &c)| f(a, b) == c)
 }
 
 impl<D: Direction<T>, S: LineSearch, T: Scalar> Method<T> for Directional<D, S, T> {
@@ -134,28 +286,33 @@ impl<D: Direction<T>, S: LineSearch, T: Scalar> Method<T> for Directional<D, S, 
         self.search.check()
     }
 
-    fn begin(&mut self, len: usize) {
-        self.direction.begin(len);
+    fn begin(&mut self, len: usize) -> Result<(), SettingError> {
+        self.direction.begin(len)?;
         for vector in [&mut self.d, &mut self.trial_x, &mut self.trial_gradient] {
             vector.clear();
             vector.resize(len, T::ZERO);
         }
+        self.trial_value = None;
         self.last = None;
+        (self.lowest, self.flattest, self.idle) = (f64::INFINITY, f64::INFINITY, 0);
+        Ok(())
     }
 
     fn iterate(&mut self, at: &mut Iterate<T>, evaluator: &mut Evaluator<'_, T>) -> Result<(), Reason> {
-        loop {
+        // As it has learnt; then along the steepest descent, with no regard to the step before.
+        for _ in 0..2 {
             self.direction.point(&at.gradient, &mut self.d);
             let slope = dot(&at.gradient, &self.d);
             let falls = slope < 0.0 && slope.is_finite();
             if falls && self.walk(at, slope, evaluator)? {
-                return Ok(());
+                return if self.is_stuck(at) { Err(self.give_up(at, evaluator)) } else { Ok(()) };
             }
             if self.direction.is_steepest() && self.last.is_none() {
-                return Err(Reason::LineSearchFailed);
+                break;
             }
             self.direction.forget();
             self.last = None;
         }
+        Err(self.give_up(at, evaluator))
     }
 }

@@ -1,9 +1,9 @@
 use super::*;
-use downhill_tensor::reduce::norm_max;
 
 /// Evaluates the objective: it counts, keeps to the limits, and remembers the best point.
 pub struct Evaluator<'a, T: Scalar> {
     objective: &'a mut dyn Objective<T>,
+    penalty: Option<Penalty>,
     evaluations: u64,
     limit: u64,
     start: Instant,
@@ -12,8 +12,12 @@ pub struct Evaluator<'a, T: Scalar> {
     best: Vec<T>,
     best_value: f64,
     best_gradient_norm: f64,
-    last_is_finite: bool,
-    last_gradient_norm: f64,
+    convergence: Convergence,
+    /// What the last evaluation gave.
+    value: f64,
+    smooth_value: f64,
+    gradient_norm: f64,
+    meets_rule: bool,
 }
 
 impl<T: Scalar> Debug for Evaluator<'_, T> {
@@ -26,9 +30,16 @@ impl<T: Scalar> Debug for Evaluator<'_, T> {
 }
 
 impl<'a, T: Scalar> Evaluator<'a, T> {
-    pub(super) fn new(objective: &'a mut dyn Objective<T>, len: usize, limit: u64, time: Option<Duration>) -> Self {
+    pub(super) fn new(
+        objective: &'a mut dyn Objective<T>,
+        penalty: Option<Penalty>,
+        len: usize,
+        limit: u64,
+        time: Option<Duration>,
+    ) -> Self {
         Self {
             objective,
+            penalty,
             evaluations: 0,
             limit,
             start: Instant::now(),
@@ -36,15 +47,19 @@ impl<'a, T: Scalar> Evaluator<'a, T> {
             best: vec![T::ZERO; len],
             best_value: f64::INFINITY,
             best_gradient_norm: f64::NAN,
-            last_is_finite: false,
-            last_gradient_norm: f64::NAN,
+            convergence: Convergence::default(),
+            value: f64::NAN,
+            smooth_value: f64::NAN,
+            gradient_norm: f64::NAN,
+            meets_rule: false,
         }
     }
 
-    /// f(x); overwrites `gradient` with ∇f(x). Not a number where the value or the gradient is not finite.
+    /// f(x), with the method's penalty where it has one; overwrites `gradient` with ∇f(x), without it.
+    /// Not a number if the value or the gradient is not finite.
     ///
     /// # Errors
-    /// Where a limit is met or the objective can't be evaluated: the reason to stop.
+    /// Returns the reason to stop if a limit is met or the objective can't be evaluated.
     pub fn evaluate(&mut self, x: &[T], gradient: &mut [T]) -> Result<f64, Reason> {
         if self.evaluations >= self.limit {
             return Err(Reason::EvaluationLimit);
@@ -53,18 +68,22 @@ impl<'a, T: Scalar> Evaluator<'a, T> {
             return Err(Reason::TimeLimit);
         }
         self.evaluations += 1;
-        let value = self.objective.value_and_gradient(x, gradient).map_err(Reason::EvaluationFailed)?.to_f64();
-        self.last_gradient_norm = norm_max(gradient);
-        self.last_is_finite = value.is_finite() && self.last_gradient_norm.is_finite();
-        if !self.last_is_finite {
+        self.smooth_value = self.objective.value_and_gradient(x, gradient).map_err(Reason::EvaluationFailed)?.to_f64();
+        self.value = self.penalty.as_ref().map_or(self.smooth_value, |penalty| self.smooth_value + penalty.value(x));
+        self.gradient_norm = self.gradient_norm(x, gradient);
+        self.meets_rule = false;
+        if !self.last_was_finite() {
             return Ok(f64::NAN);
         }
-        if value < self.best_value {
-            self.best.copy_from_slice(x);
-            self.best_value = value;
-            self.best_gradient_norm = self.last_gradient_norm;
+        if self.value <= self.best_value {
+            self.meets_rule = self.convergence.reason(self.value, self.gradient_norm).is_some();
         }
-        Ok(value)
+        if self.value < self.best_value {
+            self.best.copy_from_slice(x);
+            self.best_value = self.value;
+            self.best_gradient_norm = self.gradient_norm;
+        }
+        Ok(self.value)
     }
 
     /// The number of evaluations so far.
@@ -73,26 +92,66 @@ impl<'a, T: Scalar> Evaluator<'a, T> {
         self.evaluations
     }
 
-    /// ‖∇f‖∞ at the last evaluation.
+    /// ‖∇f‖∞ at the last evaluation; with a penalty, that of the least subgradient of the sum.
     #[must_use]
     pub fn last_gradient_norm(&self) -> f64 {
-        self.last_gradient_norm
+        self.gradient_norm
     }
 
     /// Whether the value and the gradient of the last evaluation were finite.
     #[must_use]
     pub fn last_was_finite(&self) -> bool {
-        self.last_is_finite
+        self.value.is_finite() && self.gradient_norm.is_finite()
+    }
+
+    /// Whether the last evaluation met a rule of success, at the lowest value so far.
+    /// A search need not go on then: an iteration may end at this point.
+    #[must_use]
+    pub fn last_meets_rule(&self) -> bool {
+        self.meets_rule
+    }
+
+    /// The value of the last evaluation as it came, finite or not.
+    pub(super) fn last_value(&self) -> f64 {
+        self.value
+    }
+
+    /// The value of the last evaluation without the penalty.
+    pub(super) fn last_smooth_value(&self) -> f64 {
+        self.smooth_value
+    }
+
+    pub(super) fn penalty(&self) -> Option<&Penalty> {
+        self.penalty.as_ref()
+    }
+
+    /// ‖∇f‖∞; with a penalty, that of the least subgradient of the sum.
+    pub(super) fn gradient_norm(&self, x: &[T], gradient: &[T]) -> f64 {
+        let norm = norm_max(gradient);
+        // A gradient that is not finite stays so.
+        match &self.penalty {
+            Some(penalty) if norm.is_finite() => penalty.least_subgradient_norm(x, gradient),
+            _ => norm,
+        }
+    }
+
+    pub(super) fn set_convergence(&mut self, convergence: Convergence) {
+        self.convergence = convergence;
+    }
+
+    /// Whether a point is a success from which rounding allows no way down.
+    pub(super) fn takes_rounding_for_success(&self) -> bool {
+        self.convergence.is_scaled
     }
 
     pub(super) fn elapsed(&self) -> Duration {
         self.start.elapsed()
     }
 
-    pub(super) fn outcome(self, at: Iterate<T>, reason: Reason, path: Vec<Vec<T>>) -> Outcome<T> {
+    pub(super) fn outcome(self, at: Iterate<T>, gradient_norm: f64, reason: Reason, path: Vec<Vec<T>>) -> Outcome<T> {
         let elapsed = self.elapsed();
         let best = Lowest { x: self.best, value: self.best_value, gradient_norm: self.best_gradient_norm };
-        let here = Lowest { x: at.x, value: at.value, gradient_norm: self.last_gradient_norm };
+        let here = Lowest { x: at.x, value: at.value, gradient_norm };
         // A rule that was met was met here; any other end hands back the lowest point.
         let (point, lowest) = if reason.is_converged() {
             let lower = best.value < here.value;

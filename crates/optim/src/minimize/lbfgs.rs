@@ -8,9 +8,9 @@ use downhill_tensor::reduce::dot;
 /// d = −H g by the two-loop recursion over the last m pairs s = x₊ − x, y = g₊ − g;   H₀ = sᵀy/yᵀy
 /// ```
 ///
-/// Defaults: m = 10, Moré & Thuente's line search. The first step is 1/‖g‖ long, then 1 is tried first.
-/// A pair is kept if sᵀy > ε ‖y‖², with the machine epsilon, a rule that scales with the problem;
-/// PyTorch's absolute threshold makes it stop early on badly scaled problems.
+/// Defaults: m = 10, Moré & Thuente's line search. The first trial step is as long as a tenth of the root mean square
+/// of x, then 1 is tried first. A pair is kept if sᵀy > ε |sᵀg| with the machine epsilon: all of it is the same in any units of f
+/// and x. PyTorch's absolute threshold makes it stop early on badly scaled problems.
 ///
 /// ```
 /// use downhill_optim::minimize::{Lbfgs, minimize};
@@ -50,11 +50,8 @@ impl<T: Scalar, S> Lbfgs<T, S> {
 pub struct LimitedMemory<T> {
     capacity: usize,
     len: usize,
-    /// The steps and the changes of the gradient, in a ring: pair i is at 2i and 2i + 1.
-    vectors: Vec<T>,
-    /// 1/sᵀy of each pair.
-    rho: Vec<f64>,
-    alpha: Vec<f64>,
+    /// A ring, which grows to its capacity with the pairs.
+    pairs: Vec<Pair<T>>,
     /// Where the next pair goes, and how many there are.
     next: usize,
     count: usize,
@@ -62,31 +59,42 @@ pub struct LimitedMemory<T> {
     scale: f64,
 }
 
+#[derive(Clone, Debug)]
+struct Pair<T> {
+    /// The step s, and after it the change y of the gradient.
+    vectors: Vec<T>,
+    /// 1/sᵀy.
+    rho: f64,
+    alpha: f64,
+}
+
+impl<T> Pair<T> {
+    fn parts(&self) -> (&[T], &[T]) {
+        self.vectors.split_at(self.vectors.len() / 2)
+    }
+}
+
 impl<T> LimitedMemory<T> {
-    fn new(capacity: usize) -> Self {
-        let (vectors, rho, alpha) = (Vec::new(), Vec::new(), Vec::new());
-        Self { capacity, len: 0, vectors, rho, alpha, next: 0, count: 0, scale: 1.0 }
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { capacity, len: 0, pairs: Vec::new(), next: 0, count: 0, scale: 1.0 }
     }
 
-    fn pair(&self, index: usize) -> (&[T], &[T]) {
-        self.vectors[2 * index * self.len..2 * (index + 1) * self.len].split_at(self.len)
+    /// Where the pair lies that is this old; the newest is 1 old.
+    fn index(&self, age: usize) -> usize {
+        if age <= self.next { self.next - age } else { self.next + self.pairs.len() - age }
     }
 }
 
 impl<T: Scalar> Direction<T> for LimitedMemory<T> {
-    const IS_SCALED: bool = true;
-
     fn check(&self) -> Result<(), SettingError> {
         require(self.capacity > 0, "the number of pairs in memory", 0.0, "at least 1")
     }
 
-    fn begin(&mut self, len: usize) {
+    fn begin(&mut self, len: usize) -> Result<(), SettingError> {
         self.len = len;
-        self.vectors.clear();
-        self.vectors.resize(2 * self.capacity * len, T::ZERO);
-        self.rho = vec![0.0; self.capacity];
-        self.alpha = vec![0.0; self.capacity];
+        self.pairs.clear();
         self.forget();
+        Ok(())
     }
 
     fn forget(&mut self) {
@@ -97,44 +105,60 @@ impl<T: Scalar> Direction<T> for LimitedMemory<T> {
         self.count == 0
     }
 
+    fn is_scaled(&self) -> bool {
+        true
+    }
+
     fn point(&mut self, gradient: &[T], direction: &mut [T]) {
         elementwise::map(gradient, direction, |g| -g);
         if self.count == 0 {
             return;
         }
-        let newest_first = (1..=self.count).map(|back| (self.next + self.capacity - back) % self.capacity);
-        for index in newest_first.clone() {
-            let (s, y) = self.pair(index);
-            let alpha = self.rho[index] * dot(s, direction);
-            add_scaled(direction, -alpha, y);
-            self.alpha[index] = alpha;
+        for age in 1..=self.count {
+            let index = self.index(age);
+            let pair = &mut self.pairs[index];
+            let (s, y) = pair.vectors.split_at(self.len);
+            pair.alpha = pair.rho * dot(s, direction);
+            add_scaled(direction, -pair.alpha, y);
         }
         let scale = T::of(self.scale);
         elementwise::map_in_place(direction, |d| scale * d);
-        for index in newest_first.rev() {
-            let (s, y) = self.pair(index);
-            let beta = self.rho[index] * dot(y, direction);
-            add_scaled(direction, self.alpha[index] - beta, s);
+        for age in (1..=self.count).rev() {
+            let pair = &self.pairs[self.index(age)];
+            let (s, y) = pair.parts();
+            let beta = pair.rho * dot(y, direction);
+            add_scaled(direction, pair.alpha - beta, s);
         }
     }
 
     fn learn(&mut self, step: &Taken<'_, T>) {
-        let range = 2 * self.next * self.len..2 * (self.next + 1) * self.len;
-        let (s, y) = self.vectors[range].split_at_mut(self.len);
+        // After it has forgotten, it fills the pairs that are there.
+        if self.next == self.pairs.len() && self.pairs.len() < self.capacity {
+            self.pairs.push(Pair { vectors: vec![T::ZERO; 2 * self.len], rho: 0.0, alpha: 0.0 });
+        }
+        self.next %= self.pairs.len();
+        let pair = &mut self.pairs[self.next];
+        let (s, y) = pair.vectors.split_at_mut(self.len);
         elementwise::zip_map(step.x, step.x_before, s, |after, before| after - before);
         elementwise::zip_map(step.gradient, step.gradient_before, y, |after, before| after - before);
         let (curvature, square) = (dot(s, y), dot(y, y));
-        if curvature > T::EPSILON.to_f64() * square && (curvature / square).is_finite() && (1.0 / curvature).is_finite()
-        {
-            self.rho[self.next] = 1.0 / curvature;
-            self.scale = curvature / square;
-            self.next = (self.next + 1) % self.capacity;
-            self.count = (self.count + 1).min(self.capacity);
-        } else if self.count == self.capacity {
+        let scale = curvature / square;
+        if is_curved::<T>(curvature, dot(s, step.gradient_before)) && scale.is_finite() {
+            pair.rho = 1.0 / curvature;
+            self.scale = scale;
+            self.next += 1;
+            self.count = (self.count + 1).min(self.pairs.len());
+        } else if self.count == self.pairs.len() {
             // The refused pair lies where the oldest was.
             self.count -= 1;
         }
     }
+}
+
+/// Whether a pair with this sᵀy and sᵀg shows a curvature that rounding did not make up.
+/// Both sides have the units of f.
+pub(super) fn is_curved<T: Scalar>(curvature: f64, slope: f64) -> bool {
+    curvature > 0.0 && curvature > T::EPSILON.to_f64() * slope.abs() && (1.0 / curvature).is_finite()
 }
 
 /// y ← y + a x.
@@ -151,11 +175,35 @@ mod tests {
     fn memory_is_as_promised() {
         let (pairs, len) = (7, 1000);
         let mut method = Lbfgs::<f64>::new().memory(pairs);
-        method.begin(len);
+        method.begin(len).unwrap();
+        assert!(method.direction.pairs.is_empty());
+        let (x_before, gradient_before, direction) = (vec![0.0; len], vec![-2.0; len], vec![2.0; len]);
+        let (x, gradient) = (vec![1.0; len], vec![-1.0; len]);
+        let step = Taken {
+            x_before: &x_before,
+            x: &x,
+            gradient_before: &gradient_before,
+            gradient: &gradient,
+            direction: &direction,
+        };
+        (0..3 * pairs).for_each(|_| method.direction.learn(&step));
+        let vectors: usize = method.direction.pairs.iter().map(|pair| pair.vectors.capacity()).sum();
         // Beside these: the point, its gradient and the best point.
         let of_the_run = 3 * len;
-        let numbers = method.numbers() + method.direction.vectors.capacity() + of_the_run;
+        let numbers = method.numbers() + vectors + of_the_run;
         assert!(numbers <= (2 * pairs + 6) * len, "{numbers}");
+    }
+
+    #[test]
+    fn a_huge_memory_holds_the_pairs_that_there_are() {
+        let bowl = |x: &[f64], g: &mut [f64]| {
+            g.iter_mut().zip(x).for_each(|(g, x)| *g = x.powi(3));
+            x.iter().map(|x| x.powi(4) / 4.0).sum()
+        };
+        let mut method = Lbfgs::new().memory(usize::MAX);
+        let outcome = minimize(bowl, [1.0, 2.0]).method(&mut method).run().unwrap();
+        assert!(outcome.converged());
+        assert!(method.direction.pairs.len() as u64 <= outcome.iterations);
     }
 
     #[test]

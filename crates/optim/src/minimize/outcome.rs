@@ -1,6 +1,8 @@
+use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+use super::Obstacle;
 use crate::EvaluationError;
 
 /// What a minimisation found.
@@ -67,9 +69,8 @@ pub enum Reason {
     TimeLimit,
     /// An observer asked to stop.
     Observer,
-    /// No step along a direction of descent made the value fall far enough: the gradient is wrong, the function is
-    /// not smooth here, or rounding hides what is left to gain.
-    LineSearchFailed,
+    /// No step along a direction of descent made the value fall far enough, for this likely cause.
+    LineSearchFailed(Obstacle),
     /// The walk arrived where the value or the gradient is not finite: the steps are too long,
     /// or the function is unbounded below.
     Diverged,
@@ -98,12 +99,21 @@ impl fmt::Display for Reason {
             Self::EvaluationLimit => f.write_str("the limit of evaluations was reached"),
             Self::TimeLimit => f.write_str("the time limit was reached"),
             Self::Observer => f.write_str("an observer stopped the run"),
-            Self::LineSearchFailed => f.write_str("no step made the value fall far enough"),
+            Self::LineSearchFailed(obstacle) => write!(f, "no step made the value fall far enough: {obstacle}"),
             Self::Diverged => {
                 f.write_str("diverged: the value or the gradient is no longer finite; take a smaller learning rate")
             }
             Self::NotFiniteAtStart => f.write_str("the value or the gradient at the start is not finite"),
-            Self::EvaluationFailed(error) => error.fmt(f),
+            Self::EvaluationFailed(error) => {
+                // A reason is no error and has no source: it tells the whole chain.
+                error.fmt(f)?;
+                let mut cause = error.source();
+                while let Some(error) = cause {
+                    write!(f, ": {error}")?;
+                    cause = error.source();
+                }
+                Ok(())
+            }
         }
     }
 }

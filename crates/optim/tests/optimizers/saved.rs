@@ -1,6 +1,7 @@
 //! Saved states that are damaged, or are others': errors, and the optimizer as it was.
 
-use downhill_optim::{Ema, Lookahead, Optimizer, OptimizerState, RestoreError, Sgd, Swa};
+use downhill_optim::schedule::ReduceOnPlateau;
+use downhill_optim::{Ema, Lookahead, Optimizer, OptimizerState, RangeCurve, RestoreError, Sgd, Swa};
 use downhill_tensor::Scalar;
 
 use crate::behaviour::{numbers, run};
@@ -159,4 +160,21 @@ fn one_lookahead_around_another_resumes_exactly() {
     short.counters.iter_mut().for_each(|(_, count)| *count = 3);
     let length = RestoreError::Length { name: "lookahead.slow".into(), expected: 3, got: 0 };
     assert_eq!(make().restore(&short), Err(length));
+}
+
+#[test]
+fn losses_that_ran_away_read_back_from_json() {
+    let losses = vec![1.0, f64::INFINITY, f64::NAN];
+    let curve = RangeCurve { rates: vec![1e-3, 1e-2, 0.5], losses: losses.clone(), smoothed: losses };
+    let json = serde_json::to_string(&curve).unwrap();
+    assert!(json.contains(r#""losses":[1.0,"inf","NaN"]"#), "{json}");
+    let again: RangeCurve = serde_json::from_str(&json).unwrap();
+    assert_eq!(format!("{again:?}"), format!("{curve:?}"));
+
+    let mut plateau = ReduceOnPlateau::new();
+    for loss in [f64::INFINITY, 1e300, f64::NEG_INFINITY] {
+        plateau.observe(loss, 0.1);
+        let json = serde_json::to_string(&plateau).unwrap();
+        assert_eq!(serde_json::from_str::<ReduceOnPlateau>(&json).unwrap(), plateau, "{json}");
+    }
 }

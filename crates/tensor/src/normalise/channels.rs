@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use crate::reduce::lanes;
+use crate::reduce::{IN_TURN, in_blocks, lanes};
 use crate::{Over, Runs, RunsMut, Scalar, Sweep, parallel_runs};
 
 use super::careful::{Careful, are_exact};
-use super::{STRIP, by_channel, over_deviation, plane_sums, strip_sums};
+use super::{STRIP, by_channel, over_deviation, plane_sums, planes, strip_sums};
 
 /// Examples of (channels, plane); all numbers of one channel, across the batch, share a mean and a variance.
 ///
@@ -120,14 +120,20 @@ impl<T: Scalar> Sweep<MomentParts<'_, T>> for Moments<'_, T> {
         } else {
             for (channel, (mean, variance)) in own.zip(mean.iter_mut().zip(&mut *variance)) {
                 let place = (channel, channels, plane);
-                let [sum] = plane_sums(x, x, place, |_, x, _| [lanes::map_sum(x, |x| x)]);
+                let [sum] = plane_sums!(1 of x, x, place, |_, x, _| [lanes::map_sum(x, |x| x)]);
                 let centre = sum / count;
-                let squares = plane_sums(x, x, place, |_, x, _| [lanes::map_sum(x, |x| (x - centre) * (x - centre))]);
+                let squares =
+                    plane_sums!(1 of x, x, place, |_, x, _| [lanes::map_sum(x, |x| (x - centre) * (x - centre))]);
                 (*mean, *variance) = (centre, squares[0] / count);
             }
         }
-        for (r, &variance) in r.iter_mut().zip(&*variance) {
+        let mut exact = true;
+        for ((r, &mean), &variance) in r.iter_mut().zip(&*mean).zip(&*variance) {
             *r = over_deviation(variance, epsilon);
+            exact &= are_exact(mean, variance, epsilon);
+        }
+        if exact {
+            return;
         }
         for (index, ((mean, variance), r)) in mean.iter_mut().zip(variance).zip(r).enumerate() {
             if !are_exact(*mean, *variance, epsilon) {
@@ -194,7 +200,7 @@ impl<T: Scalar> Sweep<(Range<usize>, &mut [T], &mut [T])> for Sums<'_, T> {
         } else {
             for (channel, (along, sum)) in own.zip(along.iter_mut().zip(sum)) {
                 let mean = mean[channel];
-                [*along, *sum] = plane_sums(x, dy, (channel, channels, plane), |_, x, dy| {
+                [*along, *sum] = plane_sums!(2 of x, dy, (channel, channels, plane), |_, x, dy| {
                     [lanes::zip_sum(dy, x, |dy, x| dy * (x - mean)), lanes::map_sum(dy, |dy| dy)]
                 });
             }

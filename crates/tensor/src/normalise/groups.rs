@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use crate::reduce::lanes;
+use crate::reduce::{IN_TURN, in_blocks, lanes};
 use crate::{Over, Runs, RunsMut, Scalar, Sweep, parallel_runs};
 
 use super::careful::{Careful, are_exact};
-use super::{STRIP, by_channel, over_deviation, plane_sums, strip_sums};
+use super::{STRIP, by_channel, over_deviation, plane_sums, planes, strip_sums};
 
 /// Examples of (groups, channels, plane); all numbers of one group of one example share a mean and a variance.
 ///
@@ -205,7 +205,7 @@ impl<T: Scalar> Sweep<BackwardParts<'_, T>> for Backward<'_, T> {
                     }
                 } else {
                     let of = |channel: usize| weight.map_or(T::ONE, |w| w[channel]);
-                    let [mut along, mut sum] = plane_sums(x, dy, (0, 1, plane), |channel, x, dy| {
+                    let [mut along, mut sum] = plane_sums!(2 of x, dy, (0, 1, plane), |channel, x, dy| {
                         let along = lanes::zip_sum(dy, x, |dy, x| dy * (x - mean));
                         [of(channel) * along, of(channel) * lanes::map_sum(dy, |dy| dy)]
                     });
@@ -262,7 +262,7 @@ impl<T: Scalar> Sweep<AffineParts<'_, T>> for AffineGradients<'_, T> {
                 write(first, sums.each_ref().map(|sums| &sums[..]), strip.len());
                 first = strip.end;
             } else {
-                let sums = plane_sums(x, dy, (first, all, plane), |example, x, dy| {
+                let sums = plane_sums!(2 of x, dy, (first, all, plane), |example, x, dy| {
                     let (mean, r) = moments(example);
                     [r * lanes::zip_sum(dy, x, |dy, x| dy * (x - mean)), lanes::map_sum(dy, |dy| dy)]
                 });

@@ -4,7 +4,7 @@
 //! however few keys there are. Rows are as long as a multiple of STRIP; what is beyond the last query is never read
 //! but to be worked on together with the rest.
 
-use downhill_tensor::reduce::in_blocks;
+use downhill_tensor::reduce::Totals;
 use downhill_tensor::{Kernel, Scalar};
 
 /// Scores of this many queries side by side are worked on at once, where there are so many.
@@ -64,16 +64,18 @@ impl<T: Scalar> ByStrips for Softmax<'_, T> {
                 largest[i] = p[i].max(largest[i]);
             }
         }
-        let [sums] = in_blocks(p.len() / *row, IN_TURN, |keys| {
+        let mut totals = Totals::ZERO;
+        for p in p.chunks_mut(*row * IN_TURN) {
             let mut sums = [T::ZERO; N];
-            for p in strips_mut::<_, N>(&mut p[keys.start * *row..keys.end * *row], *row, first) {
+            for p in strips_mut::<_, N>(p, *row, first) {
                 for i in 0..N {
                     p[i] = ((p[i] - largest[i]) * *scale).exp();
                     sums[i] += p[i];
                 }
             }
-            [sums]
-        });
+            totals.add([sums]);
+        }
+        let [sums] = totals.value();
         let inverse = sums.map(|sum| T::ONE / sum);
         for p in strips_mut::<_, N>(p, *row, first) {
             for i in 0..N {
@@ -149,19 +151,18 @@ impl<T: Scalar> ByStrips for ScoreGradient<'_, T> {
     #[inline(always)]
     fn strip<const N: usize>(&mut self, first: usize) {
         let Self { scale, row, p, dp } = self;
-        let [sums] = in_blocks(p.len() / *row, IN_TURN, |keys| {
+        let mut totals = Totals::ZERO;
+        for (p, dp) in p.chunks(*row * IN_TURN).zip(dp.chunks(*row * IN_TURN)) {
             let mut sums = [T::ZERO; N];
-            let numbers = keys.start * *row..keys.end * *row;
-            for (p, dp) in
-                strips::<_, N>(&p[numbers.clone()], *row, first).zip(strips::<_, N>(&dp[numbers], *row, first))
-            {
+            for (p, dp) in strips::<_, N>(p, *row, first).zip(strips::<_, N>(dp, *row, first)) {
                 for i in 0..N {
                     // Where weights are dropped, their signs tell which.
                     sums[i] += p[i].abs() * dp[i];
                 }
             }
-            [sums]
-        });
+            totals.add([sums]);
+        }
+        let [sums] = totals.value();
         for (p, dp) in strips::<_, N>(p, *row, first).zip(strips_mut::<_, N>(dp, *row, first)) {
             for i in 0..N {
                 dp[i] = p[i].abs() * (dp[i] - sums[i]) * *scale;

@@ -7,6 +7,7 @@ use super::*;
 /// ```
 ///
 /// The next trial is the minimum of the parabola through φ(0), φ'(0) and φ(α), kept between a tenth and a half of α.
+/// If rounding makes φ(α) equal φ(0), the slope must have shrunk by a tenth, or the step is no progress.
 /// Defaults: c₁ = 1e-4, at most 40 trials.
 /// It does not ask for curvature, so quasi-Newton methods learn less than with [`MoreThuente`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,9 +51,13 @@ impl LineSearch for Armijo {
         let mut step = first;
         let mut best = start;
         for _ in 0..self.trials {
+            if !(step > 0.0 && step.is_finite()) {
+                break;
+            }
             let trial = phi(step)?;
             best = lower(best, trial);
-            if trial.is_finite() && trial.value <= start.value + self.c1 * step * start.slope {
+            let is_low = trial.is_finite() && trial.value <= start.value + self.c1 * step * start.slope;
+            if is_low && (trial.value < start.value || trial.slope.abs() <= 0.9 * start.slope.abs()) {
                 return Ok(Search::Found(trial));
             }
             let parabola = -start.slope * step * step / (2.0 * (trial.value - start.value - start.slope * step));

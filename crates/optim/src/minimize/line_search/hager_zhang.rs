@@ -101,11 +101,15 @@ impl Line<'_> {
     fn run(&mut self, first: f64) -> Result<Never, End> {
         let mut interval = self.open(first)?;
         loop {
-            let width = interval.b.step - interval.a.step;
+            let (width, left) = (interval.b.step - interval.a.step, self.left);
             let mut next = self.double_secant(interval)?;
             if next.b.step - next.a.step > SHRINK * width {
                 let middle = self.trial(0.5 * (next.a.step + next.b.step))?;
                 next = self.update(next, middle)?;
+            }
+            // Below the resolution of numbers no secant lies within, and no width shrinks or fails to.
+            if self.left == left {
+                return Err(End::Failed);
             }
             interval = next;
         }

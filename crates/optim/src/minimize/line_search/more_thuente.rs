@@ -89,11 +89,14 @@ impl LineSearch for MoreThuente {
         first: f64,
     ) -> Result<Search, Reason> {
         let mut bracket = Bracket::new(start, self.c1 * start.slope, first);
-        let mut longest = LONGEST;
+        let mut longest = LONGEST * first;
         let mut step = first.min(longest);
         let mut best = start;
         let mut first_stage = true;
         for _ in 0..self.trials {
+            if !(step > 0.0 && step.is_finite()) {
+                break;
+            }
             let trial = phi(step)?;
             if !trial.is_finite() {
                 // Too far: a tenth of the way, and never beyond the half; the interval is not told of it.
@@ -111,7 +114,6 @@ impl LineSearch for MoreThuente {
             }
             if (bracket.is_closed && bracket.is_exhausted(step, self.interval))
                 || (step == longest && enough && trial.slope <= self.c1 * start.slope)
-                || step == 0.0
             {
                 break;
             }
@@ -129,7 +131,7 @@ impl LineSearch for MoreThuente {
     }
 }
 
-/// Steps beyond this are not tried.
+/// Steps beyond this, in first steps, are not tried.
 const LONGEST: f64 = 1e20;
 
 /// The interval of uncertainty.
@@ -158,8 +160,8 @@ impl Bracket {
             tilt,
             low: 0.0,
             high: 5.0 * first,
-            width: LONGEST,
-            width_before: 2.0 * LONGEST,
+            width: LONGEST * first,
+            width_before: 2.0 * LONGEST * first,
         }
     }
 

@@ -1,0 +1,107 @@
+use std::fmt;
+
+use super::*;
+use downhill_tensor::elementwise;
+use downhill_tensor::reduce::dot;
+
+/// What kept a line search from finding a lower point, as far as two more evaluations can tell.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Obstacle {
+    /// The gradient is not that of the value: along the unit vector of steepest descent they have these slopes.
+    WrongGradient {
+        /// The slope by the gradient.
+        stated: f64,
+        /// The slope by the difference of the values at two points to both sides.
+        measured: f64,
+    },
+    /// The value has a kink here: it rises to both sides.
+    Kink,
+    /// What is left to gain is less than the rounding of the value or of the point.
+    Rounding,
+    /// The gradient is right, and the value smooth, as far as can be seen.
+    Unknown,
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WrongGradient { stated, measured } => write!(
+                f,
+                "the gradient looks wrong: along the steepest descent it gives the slope {stated:.3e}, but the values \
+                 of two points give {measured:.3e}, {:.3} times that; check the derivative",
+                measured / stated
+            ),
+            Self::Kink => f.write_str(
+                "the value rises to both sides, as at a kink; a penalty with absolute values needs \
+                 `ProximalGradient` or `OwlQn`",
+            ),
+            Self::Rounding => f.write_str("rounding hides what is left to gain"),
+            Self::Unknown => f.write_str(
+                "the gradient agrees with the values nearby; the function may be noisy, or not smooth along the way",
+            ),
+        }
+    }
+}
+
+/// The central difference of the value along a direction, compared with the gradient's slope.
+#[derive(Debug)]
+pub(super) struct Probe {
+    pub(super) obstacle: Obstacle,
+    /// Whether the minimum along the direction is within the rounding of the point.
+    pub(super) is_at_rounding: bool,
+}
+
+/// Looks for what keeps f from falling along `d`, the steepest descent at `at`, where f, without a penalty, has this
+/// value; overwrites both scratch vectors.
+pub(super) fn probe<T: Scalar>(
+    at: &Iterate<T>,
+    value: f64,
+    d: &[T],
+    reach: f64,
+    evaluator: &mut Evaluator<'_, T>,
+    [x, gradient]: [&mut [T]; 2],
+) -> Probe {
+    let unknown = Probe { obstacle: Obstacle::Unknown, is_at_rounding: false };
+    let epsilon = T::EPSILON.to_f64();
+    let (size, length) = (norm_max(&at.x), norm_max(d));
+    let slope = dot(&at.gradient, d);
+    if slope == 0.0 {
+        return Probe { obstacle: Obstacle::Rounding, is_at_rounding: false };
+    }
+    // Where the errors of the difference by rounding and by curvature are about equal.
+    let step = epsilon.cbrt() * if size > 0.0 { size / length } else { reach };
+    let mut at_step = |step: f64| {
+        let length = T::of(step);
+        elementwise::zip_map(&at.x, d, x, |x, d| x + length * d);
+        if x == at.x {
+            return None;
+        }
+        let is_finite = evaluator.evaluate(x, gradient).ok()?.is_finite();
+        is_finite.then(|| (evaluator.last_smooth_value(), dot(gradient, d)))
+    };
+    let (Some(after), Some(before)) = (at_step(step), at_step(-step)) else { return unknown };
+    let measured = (after.0 - before.0) / (2.0 * step);
+    let curvature = (after.1 - before.1) / (2.0 * step);
+    let is_at_rounding = curvature > 0.0 && -slope <= 4.0 * curvature * epsilon * size / length;
+    // What the difference can be wrong by: the rounding of the values, and the third derivative.
+    let size = after.0.abs().max(before.0.abs()).max(value.abs());
+    let error = 4.0 * epsilon * size / step + (after.1 - 2.0 * slope + before.1).abs();
+    // At a kink the slope jumps, in a smooth bowl it grows evenly.
+    let jumps = (after.1 - 2.0 * slope + before.1).abs() >= 0.5 * (after.1 - before.1).abs();
+    let is_kink = jumps && (after.0 - value).min(before.0 - value) / step > 0.25 * slope.abs();
+    let obstacle = if is_at_rounding {
+        Obstacle::Rounding
+    } else if is_kink {
+        Obstacle::Kink
+    } else if error >= 0.5 * slope.abs().max(measured.abs()) {
+        Obstacle::Rounding
+    } else if (measured - slope).abs() <= 0.05 * slope.abs() + error {
+        Obstacle::Unknown
+    } else {
+        // `d` is as long as the gradient.
+        let unit = slope.abs().sqrt();
+        Obstacle::WrongGradient { stated: slope / unit, measured: measured / unit }
+    };
+    Probe { obstacle, is_at_rounding }
+}

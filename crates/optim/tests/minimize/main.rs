@@ -1,0 +1,10 @@
+//! What `minimize` promises of every walk.
+
+mod ends;
+#[path = "../optimizers/fixtures.rs"]
+#[allow(dead_code, reason = "the names are for another test")]
+mod fixtures;
+mod lending;
+mod penalties;
+mod scipy;
+mod units;
