@@ -27,7 +27,7 @@ use downhill_tensor::reduce::norm_max;
 
 use crate::error::{not_negative, require};
 use crate::objective::OfEitherKind;
-use crate::{ByTrait, Objective, Optimizer, Penalty, SettingError};
+use crate::{ByTrait, Objective, Optimizer, Penalty, Segment, SettingError};
 
 mod bfgs;
 mod conjugate_gradient;
@@ -67,6 +67,12 @@ pub trait Method<T: Scalar>: Debug {
     /// Returns an error if there is not enough memory for so many variables.
     fn begin(&mut self, len: usize) -> Result<(), SettingError>;
 
+    /// Says how x is divided, after [`begin`](Method::begin), if the objective knows. Most methods have no use for it,
+    /// since the gradient is 0 where x is frozen.
+    fn bind(&mut self, segments: &[Segment]) {
+        let _ = segments;
+    }
+
     /// The penalty R that the method adds to the objective f, if it does. All values are then those of f + R, gradients
     /// those of f alone, and the norm that is judged is that of [`Penalty::least_subgradient`].
     fn penalty(&self) -> Option<&Penalty> {
@@ -91,6 +97,10 @@ macro_rules! forward {
 
             fn begin(&mut self, len: usize) -> Result<(), SettingError> {
                 (**self).begin(len)
+            }
+
+            fn bind(&mut self, segments: &[Segment]) {
+                (**self).bind(segments);
             }
 
             fn penalty(&self) -> Option<&Penalty> {
@@ -272,11 +282,10 @@ impl<T: Scalar, F: Objective<T, K>, M: Method<T>, K> Minimization<'_, T, F, M, K
         self.method.begin(len)?;
         let mut objective = OfEitherKind(&mut self.objective, self.kind);
         let mut penalty = self.method.penalty().cloned();
-        if let Some(penalty) = &mut penalty {
-            let segments = objective.segments();
-            if !segments.is_empty() {
-                penalty.bind(segments);
-            }
+        let segments = objective.segments();
+        if !segments.is_empty() {
+            self.method.bind(segments);
+            penalty.iter_mut().for_each(|penalty| penalty.bind(segments));
         }
         let limit = self.rules.evaluations.unwrap_or(u64::MAX);
         let mut evaluator = Evaluator::new(&mut objective, penalty, len, limit, self.rules.time);

@@ -3,7 +3,8 @@ use crate::Segment;
 
 /// The steps of any [`Optimizer`] as a method: no line search, one evaluation an iteration.
 ///
-/// The optimizer is bound to x as one vector, a segment of the name `x`: what it was bound to before is forgotten.
+/// The optimizer is bound to the objective's segments, or if it has none to x as one vector, a segment of the name `x`:
+/// what it was bound to before is forgotten.
 #[derive(Clone, Debug)]
 pub struct Stepping<O> {
     optimizer: O,
@@ -28,6 +29,10 @@ impl<T: Scalar, O: Optimizer<T>> Method<T> for Stepping<O> {
         self.optimizer.reset();
         self.optimizer.bind(&[x]);
         Ok(())
+    }
+
+    fn bind(&mut self, segments: &[Segment]) {
+        self.optimizer.bind(segments);
     }
 
     fn iterate(&mut self, at: &mut Iterate<T>, evaluator: &mut Evaluator<'_, T>) -> Result<(), Reason> {

@@ -1,7 +1,7 @@
 //! Minima with exact zeros.
 
 use downhill_optim::minimize::{Method, OwlQn, ProximalGradient, Reason, minimize};
-use downhill_optim::{EvaluationError, Objective, Penalty, Segment};
+use downhill_optim::{AdamW, EvaluationError, Objective, Penalty, Segment, Sgd};
 use downhill_tensor::{Scalar, Seed};
 
 /// Least squares ½‖Xw − t‖²/n, where only the first five of the true weights are not 0.
@@ -197,4 +197,48 @@ fn a_negative_weight_is_refused_at_the_door() {
     assert!(minimize(flat, [1.0]).method(OwlQn::new(Penalty::l1(-1.0))).run().is_err());
     assert!(minimize(flat, [1.0]).method(OwlQn::new(Penalty::l1(1.0)).memory(0)).run().is_err());
     assert!(minimize(flat, [1.0]).method(ProximalGradient::new(Penalty::l1(f64::NAN))).run().is_err());
+}
+
+/// Half the square of the distance to (1, 1), whose second number is frozen.
+#[derive(Debug)]
+struct HalfFrozen([Segment; 2]);
+
+impl HalfFrozen {
+    fn new() -> Self {
+        let segment = |name: &str, place, frozen| Segment {
+            name: name.into(),
+            range: place..place + 1,
+            shape: [1].into(),
+            transposed: false,
+            frozen,
+        };
+        Self([segment("free", 0, false), segment("frozen", 1, true)])
+    }
+}
+
+impl Objective<f64> for HalfFrozen {
+    fn value_and_gradient(&mut self, x: &[f64], gradient: &mut [f64]) -> Result<f64, EvaluationError> {
+        gradient.copy_from_slice(&[x[0] - 1.0, 0.0]);
+        Ok(x.iter().map(|x| 0.5 * (x - 1.0).powi(2)).sum())
+    }
+
+    fn segments(&self) -> &[Segment] {
+        &self.0
+    }
+}
+
+#[test]
+fn what_is_frozen_stays_under_every_method_penalty_and_weight_decay() {
+    let (start, penalty) = ([3.0, 4.0], Penalty::elastic(0.125, 0.5));
+    let outcomes = [
+        minimize(penalty.clone().on(HalfFrozen::new()), start).run(),
+        minimize(HalfFrozen::new(), start).method(OwlQn::new(penalty.clone())).run(),
+        minimize(HalfFrozen::new(), start).method(ProximalGradient::new(penalty.clone())).run(),
+        minimize(HalfFrozen::new(), start).optimizer(AdamW::new(0.1).weight_decay(0.5)).iterations(200).run(),
+        minimize(penalty.on(HalfFrozen::new()), start).optimizer(Sgd::new(0.1).weight_decay(0.5)).iterations(200).run(),
+    ];
+    for outcome in outcomes {
+        let x = outcome.unwrap().x;
+        assert!(x[0] < 1.0 && x[1] == 4.0, "{x:?}");
+    }
 }
