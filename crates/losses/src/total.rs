@@ -289,4 +289,22 @@ mod tests {
         }
         assert!(!full.join(Total::sum(1.0, 1.0), 1.0));
     }
+
+    #[test]
+    fn divisors_are_in_proportion_if_one_number_takes_all_to_the_others() {
+        let parts = |first: Total, second: Total| {
+            let mut total = Total::default();
+            assert!(total.join(first, 1.0) && total.join(second, 1.0));
+            total
+        };
+        let (mean, sum) = (|weight| Total::mean(1.0, weight), Total::sum(1.0, 1.0));
+        assert!(parts(mean(2.0), mean(6.0)).is_in_proportion_to(parts(mean(1.0), mean(3.0))));
+        assert!(parts(sum, sum).is_in_proportion_to(parts(sum, sum)));
+        assert!(mean(2.0).is_in_proportion_to(mean(7.0)) && mean(2.0).is_in_proportion_to(Total::default()));
+        for (first, second) in
+            [(mean(2.0), mean(2.0)), (mean(2.0), sum), (mean(0.0), mean(3.0)), (mean(1.0), mean(0.0))]
+        {
+            assert!(!parts(first, second).is_in_proportion_to(parts(mean(1.0), mean(3.0))), "{first:?} {second:?}");
+        }
+    }
 }

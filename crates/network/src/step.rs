@@ -145,7 +145,7 @@ impl<T: Scalar> Network<T> {
     /// The same with a weight for each example or target, if there are any.
     ///
     /// # Errors
-    /// As for [`backpropagate_weighted`](Network::backpropagate_weighted).
+    /// As for [`backpropagate_weighted`](Network::backpropagate_weighted) and [`accumulate`](Network::accumulate).
     pub fn accumulate_weighted<'x>(
         &mut self,
         x: impl Into<Inputs<'x, T>>,

@@ -1,9 +1,11 @@
 //! The doors that programs use: a hand-written loop, a state by name, and answers that mean something.
 
+use std::ops::Range;
+
 use downhill_layers::{Affine, BatchNorm, Dropout, LogSoftmax, Mode, Sigmoid, Softmax, Tanh};
 use downhill_losses::{
-    BinaryCrossEntropy, BinaryCrossEntropyWithLogits, ClassAxis, Loss, MeanSquaredError, Outputs, Reduction,
-    SoftmaxCrossEntropy, Target,
+    BinaryCrossEntropy, BinaryCrossEntropyWithLogits, ClassAxis, Huber, Loss, MeanSquaredError, MultiTask, Outputs,
+    Reduction, SoftmaxCrossEntropy, Target,
 };
 use downhill_network::{Frozen, Network, PredictError, Purpose, sequential};
 use downhill_optim::{Adam, AdamW, Group, Optimizer, Sgd};
