@@ -64,7 +64,7 @@ pub trait Method<T: Scalar>: Debug {
     /// Prepares for a run on vectors of this length and forgets what an earlier run left behind.
     ///
     /// # Errors
-    /// Returns an error if there is not enough memory for so many variables.
+    /// Returns an error if there is not enough memory for this many variables.
     fn begin(&mut self, len: usize) -> Result<(), SettingError>;
 
     /// Says how x is divided, after [`begin`](Method::begin), if the objective knows. Most methods have no use for it,
@@ -273,7 +273,7 @@ impl<T: Scalar, F: Objective<T, K>, M: Method<T>, K> Minimization<'_, T, F, M, K
     /// Walks until a rule says to stop.
     ///
     /// # Errors
-    /// Returns an error if a setting is not valid, or if the method has not enough memory for so many variables.
+    /// Returns an error if a setting is not valid, or if there is not enough memory for this many variables.
     /// Whatever happens afterwards is in the outcome.
     pub fn run(mut self) -> Result<Outcome<T>, SettingError> {
         self.method.check()?;

@@ -33,7 +33,7 @@ pub struct Buffer<T> {
 }
 
 impl<T: Clone> Buffer<T> {
-    /// So many times this value.
+    /// This many times the value.
     ///
     /// As for a `Vec`, the program ends if the system does not give the memory.
     /// [`try_from_fn`](Buffer::try_from_fn) returns an error instead.
@@ -99,7 +99,7 @@ impl<T: Clone> Buffer<T> {
     }
 }
 
-/// How so many numbers lie, if they can be counted: from a line on, or from a huge page on where there are so many.
+/// The layout of this many numbers, if they can be counted: aligned to a cache line, or to a huge page if they fill two.
 fn layout<T>(len: usize) -> Option<Layout> {
     const { assert!(align_of::<T>() <= LINE, "a buffer of none dangles at a line, which must be aligned enough") };
     let bytes = Layout::array::<T>(len).ok();

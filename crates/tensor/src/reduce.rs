@@ -35,7 +35,7 @@ macro_rules! in_blocks {
         loop {
             let $range = end..count.min(end + size);
             end = $range.end;
-            // By way of memory: else what follows decides how the compiler packs the block's loop.
+            // Through memory: otherwise what follows decides how the compiler packs the block's loop.
             let sums = std::hint::black_box($block);
             if count <= size {
                 break sums;

@@ -691,7 +691,7 @@ fn tell<'a, T>(
     })
 }
 
-/// The first predictions of a batch, for so many examples.
+/// The first predictions of a batch, for this many examples.
 fn rows<'p, T: Scalar>(prediction: &'p [T], network: &Network<T>, examples: usize) -> Result<Batch<'p, T>, TrainError> {
     let shape = network.output_shape();
     Ok(Batch::new(&prediction[..examples * shape.len()], examples, shape)?)

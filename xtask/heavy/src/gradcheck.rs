@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn a_name_that_nothing_has_is_an_error() {
-        let error = run(&Arguments { shapes: 1, name: Some("affine of nobody".into()) }).unwrap_err().to_string();
+        let error = run(&Arguments { shapes: 1, name: Some("no such layer".into()) }).unwrap_err().to_string();
         assert!(error.contains("there are Affine") || error.contains(", Affine,"), "{error}");
         run(&Arguments { shapes: 1, name: Some("Affine".into()) }).unwrap();
     }

@@ -18,7 +18,7 @@ use crate::{Result, command};
 pub(super) struct Build {
     pub(super) name: String,
     pub(super) seconds: f64,
-    /// At most so many are wanted, on two cores.
+    /// The most seconds that it should take, on two cores.
     pub(super) wanted: Option<f64>,
     /// Of the program without its symbols; libraries have none.
     pub(super) bytes: Option<u64>,

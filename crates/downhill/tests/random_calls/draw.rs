@@ -80,7 +80,7 @@ impl Draw {
         if self.chance(0.5) { [self.size(); 2] } else { [self.size(), self.size()] }
     }
 
-    /// A number as a user would choose it, or none that makes sense.
+    /// A number as a user would choose it, or one that is not valid.
     pub(crate) fn number(&mut self) -> f64 {
         match self.below(20) {
             0 => f64::NAN,
@@ -153,7 +153,7 @@ impl Draw {
     }
 }
 
-/// Whether so many numbers would take long, where a typed error can't be expected at once either.
+/// Whether this many numbers would take long, while a typed error can't be expected at once either.
 pub(crate) fn heavy(numbers: usize) -> bool {
     (HEAVY..IMPOSSIBLE).contains(&numbers)
 }

@@ -16,7 +16,7 @@ static PASSED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// Those that no call has come to.
 pub(crate) fn missed() -> Vec<&'static str> {
-    let passed = PASSED.lock().expect("nobody panics with it");
+    let passed = PASSED.lock().expect("no thread panics while it holds the lock");
     Description::NAMES.iter().copied().filter(|&name| !passed.contains(name)).collect()
 }
 
@@ -362,7 +362,7 @@ pub(crate) fn scene(draw: &mut Draw) {
                 draw.note("backward_all");
                 let dx = answer(bound.backward_all(y.view())).expect("what it has computed fits it");
                 if examples > 0 {
-                    let mut passed = PASSED.lock().expect("nobody panics with it");
+                    let mut passed = PASSED.lock().expect("no thread panics while it holds the lock");
                     passed.insert(name.clone());
                 }
                 assert!(dx.iter().zip(&inputs).all(|(dx, shape)| dx.dim() == (examples, shape.len())));

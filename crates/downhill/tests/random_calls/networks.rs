@@ -69,7 +69,7 @@ pub(crate) fn network(draw: &mut Draw) -> Option<Network<f64>> {
     network.input_shapes().iter().all(|shape| shape.len() < 2_000).then_some(network)
 }
 
-/// Numbers for each input of the network, mostly as many as it wants.
+/// Numbers for each input of the network, usually as many as it wants.
 pub(crate) fn batch(draw: &mut Draw, network: &Network<f64>, examples: usize) -> Vec<(Vec<f64>, usize, Shape)> {
     let mut shapes = network.input_shapes();
     if draw.chance(0.03) {

@@ -98,9 +98,9 @@ pub(crate) fn scene(draw: &mut Draw) {
     }
     let mut optimizer = draw.pick(OPTIMIZERS)(draw);
     draw.note(format!("{optimizer:?}.check"));
-    let makes_sense = answer(optimizer.check()).is_some();
+    let is_valid = answer(optimizer.check()).is_some();
     // What a schedule has set to nonsense, no check sees, but a saved state is refused.
-    let mut restorable = makes_sense;
+    let mut restorable = is_valid;
     let (segments, len) = segments(draw);
     let mut theta = draw.numbers(len);
     if draw.chance(0.8) {
@@ -143,8 +143,8 @@ pub(crate) fn scene(draw: &mut Draw) {
                 draw.note("evaluation_point");
                 optimizer.evaluation_point(&theta.clone(), &mut theta);
             }
-            // Who runs an optimizer asks first whether its settings make sense.
-            _ if makes_sense => {
+            // Whoever runs an optimizer checks its settings first.
+            _ if is_valid => {
                 let gradient = draw.numbers(len);
                 draw.note(format!("step({len} numbers)"));
                 optimizer.step(&mut theta, &gradient);

@@ -16,7 +16,7 @@ pub trait Direction<T: Scalar>: Debug {
     /// Gets ready for vectors of this length, and forgets what an earlier run has left.
     ///
     /// # Errors
-    /// Returns an error if there is not enough memory for so many variables.
+    /// Returns an error if there is not enough memory for this many variables.
     fn begin(&mut self, len: usize) -> Result<(), SettingError>;
 
     /// Forgets all it has learnt: the next direction is that of steepest descent.
