@@ -270,7 +270,8 @@ fn the_mistakes_that_are_said_to_panic_do() {
     let (foreign, mut graph) = (Graph::new().input([2]), Graph::new());
     graph.input([2]);
     let x = [1.0, 2.0, 3.0, 4.0];
-    let mut mistakes: Vec<(&str, Box<dyn FnMut()>)> = vec![
+    type Mistake<'a> = (&'a str, Box<dyn FnMut() + 'a>);
+    let mut mistakes: Vec<Mistake<'_>> = vec![
         ("a node of another graph", Box::new(move || _ = graph.shape(foreign))),
         ("an example that there is not", Box::new(|| _ = Batch::new(&x, 2, [2]).unwrap().example(2))),
         ("one to write to", Box::new(|| _ = BatchMut::new(&mut x.clone(), 2, [2]).unwrap().example(2))),

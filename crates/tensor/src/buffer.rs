@@ -99,7 +99,7 @@ impl<T: Clone> Buffer<T> {
     }
 }
 
-/// The layout of this many numbers, if they can be counted: aligned to a cache line, or to a huge page if they fill two.
+/// The layout of this many numbers, if they can be counted: aligned to a line, or to a huge page if they fill two.
 fn layout<T>(len: usize) -> Option<Layout> {
     const { assert!(align_of::<T>() <= LINE, "a buffer of none dangles at a line, which must be aligned enough") };
     let bytes = Layout::array::<T>(len).ok();
