@@ -158,12 +158,13 @@ fn inputs_that_do_not_fit_are_errors_before_the_first_step() {
     let many = (1..9).try_fold(alone.clone(), |data, _| data.with_input(vec![1.0; 20], [1])).unwrap();
     assert!(fit(&many).ends_with("a network takes at most eight inputs, but was given 9"));
 
-    // The last length is one that no sequence can have; it is found before the batches that come before it are used.
+    // The last length is one that no sequence can have; it is found, by its place in the data set, before any batch is
+    // used.
     for wrong in [0.0, 8.0, 2.5] {
         lengths[19] = wrong;
         let error = fit(&with(&lengths, &[1]).unwrap());
         let expected = format!(
-            "layer `0`: Gru: number 3 of input 1 is {wrong}, but only whole numbers from 1 to 7 are allowed there"
+            "layer `0`: Gru: number 19 of input 1 is {wrong}, but only whole numbers from 1 to 7 are allowed there"
         );
         assert!(error.ends_with(&expected), "{error}");
     }
