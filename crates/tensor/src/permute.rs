@@ -5,30 +5,32 @@ use crate::{Over, Runs, RunsMut, Scalar, Shape, Sweep, parallel_runs};
 /// The most axes of a shape.
 const MAX_RANK: usize = 6;
 
-/// Copies each example of x with its axes in another order: axis k of y is axis `order[k]` of x.
-///
-/// # Shapes
-/// x: (examples, shape); y: (examples, `shape[order[0]]`, `shape[order[1]]`, ...)
-///
-/// # Panics
-/// Where the lengths differ, or `order` does not name each axis of `shape` once.
-///
-/// ```
-/// use downhill_tensor::permute::permute;
-/// let mut y = [0; 6].map(f64::from);
-/// permute(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [2, 3].into(), &[1, 0], &mut y);
-/// assert_eq!(y, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
-/// ```
-pub fn permute<T: Scalar>(x: &[T], shape: Shape, order: &[usize], y: &mut [T]) {
-    assert_eq!(x.len(), y.len(), "a permutation has as many results as arguments");
-    let mut named = [false; MAX_RANK];
-    order.iter().for_each(|&axis| named[axis] = true);
-    let all = order.len() == shape.rank() && named[..order.len()].iter().all(|&named| named);
-    assert!(all, "the order {order:?} does not name each axis of {shape} once");
-    let example = shape.len();
-    let walk = Walk::new(shape, order);
-    let work = x.len();
-    parallel_runs(Over(walk, (Runs::new(x, example), RunsMut::new(y, example))), work);
+crate::compiled! {
+    /// Copies each example of x with its axes in another order: axis k of y is axis `order[k]` of x.
+    ///
+    /// # Shapes
+    /// x: (examples, shape); y: (examples, `shape[order[0]]`, `shape[order[1]]`, ...)
+    ///
+    /// # Panics
+    /// Where the lengths differ, or `order` does not name each axis of `shape` once.
+    ///
+    /// ```
+    /// use downhill_tensor::permute::permute;
+    /// let mut y = [0; 6].map(f64::from);
+    /// permute(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [2, 3].into(), &[1, 0], &mut y);
+    /// assert_eq!(y, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+    /// ```
+    pub fn permute<T: Scalar>(x: &[T], shape: Shape, order: &[usize], y: &mut [T]) {
+        assert_eq!(x.len(), y.len(), "a permutation has as many results as arguments");
+        let mut named = [false; MAX_RANK];
+        order.iter().for_each(|&axis| named[axis] = true);
+        let all = order.len() == shape.rank() && named[..order.len()].iter().all(|&named| named);
+        assert!(all, "the order {order:?} does not name each axis of {shape} once");
+        let example = shape.len();
+        let walk = Walk::new(shape, order);
+        let work = x.len();
+        parallel_runs(Over(walk, (Runs::new(x, example), RunsMut::new(y, example))), work);
+    }
 }
 
 /// How to go through x in the order of y: the lengths of y's axes, and how far apart their numbers lie in x.

@@ -17,108 +17,110 @@ const TILE: usize = 1024;
 /// Below this many numbers a thread, a fork costs more than it saves.
 const GRAIN: usize = 8 * 1024;
 
-/// yᵢ = ln Σⱼ exp(xᵢⱼ): one number for each row.
-///
-/// −∞ for a row that is −∞ throughout or empty, +∞ for one that holds +∞.
-///
-/// # Shapes
-/// x: (rows, columns); y: (rows)
-///
-/// # Panics
-/// Where `x` has not `columns` numbers for each of `y`.
-///
-/// ```
-/// use downhill_tensor::rows::log_sum_exp;
-/// let mut y = [0.0];
-/// log_sum_exp(&[1000.0, 1000.0], &mut y, 2);
-/// assert_eq!(y[0], 1000.0 + 2f64.ln());
-/// ```
-pub fn log_sum_exp<T: Scalar>(x: &[T], y: &mut [T], columns: usize) {
-    assert_eq!(Some(x.len()), y.len().checked_mul(columns), "log_sum_exp needs one result for each row");
-    parallel(LogSumExp { x, y, columns }, GRAIN);
-}
+crate::compiled! {
+    /// yᵢ = ln Σⱼ exp(xᵢⱼ): one number for each row.
+    ///
+    /// −∞ for a row that is −∞ throughout or empty, +∞ for one that holds +∞.
+    ///
+    /// # Shapes
+    /// x: (rows, columns); y: (rows)
+    ///
+    /// # Panics
+    /// Where `x` has not `columns` numbers for each of `y`.
+    ///
+    /// ```
+    /// use downhill_tensor::rows::log_sum_exp;
+    /// let mut y = [0.0];
+    /// log_sum_exp(&[1000.0, 1000.0], &mut y, 2);
+    /// assert_eq!(y[0], 1000.0 + 2f64.ln());
+    /// ```
+    pub fn log_sum_exp<T: Scalar>(x: &[T], y: &mut [T], columns: usize) {
+        assert_eq!(Some(x.len()), y.len().checked_mul(columns), "log_sum_exp needs one result for each row");
+        parallel(LogSumExp { x, y, columns }, GRAIN);
+    }
 
-/// yᵢⱼ = exp(xᵢⱼ) / Σₖ exp(xᵢₖ).
-///
-/// # Shapes
-/// x, y: (rows, columns)
-///
-/// # Panics
-/// Where the lengths differ, or are no multiple of `columns`.
-///
-/// ```
-/// use downhill_tensor::rows::softmax;
-/// let mut y = [0.0; 4];
-/// softmax(&[0.0, 0.0, 1000.0, 0.0], &mut y, 2);
-/// assert_eq!(y, [0.5, 0.5, 1.0, 0.0]);
-/// ```
-pub fn softmax<T: Scalar>(x: &[T], y: &mut [T], columns: usize) {
-    by_rows(Softmax, Some(x), None, y, columns);
-}
+    /// yᵢⱼ = exp(xᵢⱼ) / Σₖ exp(xᵢₖ).
+    ///
+    /// # Shapes
+    /// x, y: (rows, columns)
+    ///
+    /// # Panics
+    /// Where the lengths differ, or are no multiple of `columns`.
+    ///
+    /// ```
+    /// use downhill_tensor::rows::softmax;
+    /// let mut y = [0.0; 4];
+    /// softmax(&[0.0, 0.0, 1000.0, 0.0], &mut y, 2);
+    /// assert_eq!(y, [0.5, 0.5, 1.0, 0.0]);
+    /// ```
+    pub fn softmax<T: Scalar>(x: &[T], y: &mut [T], columns: usize) {
+        by_rows(Softmax, Some(x), None, y, columns);
+    }
 
-/// [`softmax`] with y in the place of x.
-///
-/// # Panics
-/// Where the length is no multiple of `columns`.
-pub fn softmax_in_place<T: Scalar>(y: &mut [T], columns: usize) {
-    by_rows(Softmax, None, None, y, columns);
-}
+    /// [`softmax`] with y in the place of x.
+    ///
+    /// # Panics
+    /// Where the length is no multiple of `columns`.
+    pub fn softmax_in_place<T: Scalar>(y: &mut [T], columns: usize) {
+        by_rows(Softmax, None, None, y, columns);
+    }
 
-/// yᵢⱼ = xᵢⱼ − ln Σₖ exp(xᵢₖ).
-///
-/// # Shapes
-/// x, y: (rows, columns)
-///
-/// # Panics
-/// Where the lengths differ, or are no multiple of `columns`.
-pub fn log_softmax<T: Scalar>(x: &[T], y: &mut [T], columns: usize) {
-    by_rows(LogSoftmax, Some(x), None, y, columns);
-}
+    /// yᵢⱼ = xᵢⱼ − ln Σₖ exp(xᵢₖ).
+    ///
+    /// # Shapes
+    /// x, y: (rows, columns)
+    ///
+    /// # Panics
+    /// Where the lengths differ, or are no multiple of `columns`.
+    pub fn log_softmax<T: Scalar>(x: &[T], y: &mut [T], columns: usize) {
+        by_rows(LogSoftmax, Some(x), None, y, columns);
+    }
 
-/// [`log_softmax`] with y in the place of x.
-///
-/// # Panics
-/// Where the length is no multiple of `columns`.
-pub fn log_softmax_in_place<T: Scalar>(y: &mut [T], columns: usize) {
-    by_rows(LogSoftmax, None, None, y, columns);
-}
+    /// [`log_softmax`] with y in the place of x.
+    ///
+    /// # Panics
+    /// Where the length is no multiple of `columns`.
+    pub fn log_softmax_in_place<T: Scalar>(y: &mut [T], columns: usize) {
+        by_rows(LogSoftmax, None, None, y, columns);
+    }
 
-/// dxᵢⱼ = yᵢⱼ·(dyᵢⱼ − Σₖ yᵢₖ·dyᵢₖ) for y = softmax(x).
-///
-/// # Shapes
-/// y, dy, dx: (rows, columns)
-///
-/// # Panics
-/// Where the lengths differ, or are no multiple of `columns`.
-pub fn softmax_backward<T: Scalar>(y: &[T], dy: &[T], dx: &mut [T], columns: usize) {
-    by_rows(SoftmaxBackward, Some(dy), Some(y), dx, columns);
-}
+    /// dxᵢⱼ = yᵢⱼ·(dyᵢⱼ − Σₖ yᵢₖ·dyᵢₖ) for y = softmax(x).
+    ///
+    /// # Shapes
+    /// y, dy, dx: (rows, columns)
+    ///
+    /// # Panics
+    /// Where the lengths differ, or are no multiple of `columns`.
+    pub fn softmax_backward<T: Scalar>(y: &[T], dy: &[T], dx: &mut [T], columns: usize) {
+        by_rows(SoftmaxBackward, Some(dy), Some(y), dx, columns);
+    }
 
-/// [`softmax_backward`] with dx in the place of dy.
-///
-/// # Panics
-/// Where the lengths differ, or are no multiple of `columns`.
-pub fn softmax_backward_in_place<T: Scalar>(y: &[T], dx: &mut [T], columns: usize) {
-    by_rows(SoftmaxBackward, None, Some(y), dx, columns);
-}
+    /// [`softmax_backward`] with dx in the place of dy.
+    ///
+    /// # Panics
+    /// Where the lengths differ, or are no multiple of `columns`.
+    pub fn softmax_backward_in_place<T: Scalar>(y: &[T], dx: &mut [T], columns: usize) {
+        by_rows(SoftmaxBackward, None, Some(y), dx, columns);
+    }
 
-/// dxᵢⱼ = dyᵢⱼ − exp(yᵢⱼ)·Σₖ dyᵢₖ for y = log_softmax(x).
-///
-/// # Shapes
-/// y, dy, dx: (rows, columns)
-///
-/// # Panics
-/// Where the lengths differ, or are no multiple of `columns`.
-pub fn log_softmax_backward<T: Scalar>(y: &[T], dy: &[T], dx: &mut [T], columns: usize) {
-    by_rows(LogSoftmaxBackward, Some(dy), Some(y), dx, columns);
-}
+    /// dxᵢⱼ = dyᵢⱼ − exp(yᵢⱼ)·Σₖ dyᵢₖ for y = log_softmax(x).
+    ///
+    /// # Shapes
+    /// y, dy, dx: (rows, columns)
+    ///
+    /// # Panics
+    /// Where the lengths differ, or are no multiple of `columns`.
+    pub fn log_softmax_backward<T: Scalar>(y: &[T], dy: &[T], dx: &mut [T], columns: usize) {
+        by_rows(LogSoftmaxBackward, Some(dy), Some(y), dx, columns);
+    }
 
-/// [`log_softmax_backward`] with dx in the place of dy.
-///
-/// # Panics
-/// Where the lengths differ, or are no multiple of `columns`.
-pub fn log_softmax_backward_in_place<T: Scalar>(y: &[T], dx: &mut [T], columns: usize) {
-    by_rows(LogSoftmaxBackward, None, Some(y), dx, columns);
+    /// [`log_softmax_backward`] with dx in the place of dy.
+    ///
+    /// # Panics
+    /// Where the lengths differ, or are no multiple of `columns`.
+    pub fn log_softmax_backward_in_place<T: Scalar>(y: &[T], dx: &mut [T], columns: usize) {
+        by_rows(LogSoftmaxBackward, None, Some(y), dx, columns);
+    }
 }
 
 /// What is done to whole rows. A trait and not a closure, because a long closure would not be inlined.
