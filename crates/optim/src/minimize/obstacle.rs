@@ -19,6 +19,8 @@ pub enum Obstacle {
     Kink,
     /// What is left to gain is less than the rounding of the value or of the point.
     Rounding,
+    /// The numbers of the gradient are so large or so small that their squares overflow or vanish.
+    Units,
     /// The gradient is right, and the value smooth, as far as can be seen.
     Unknown,
 }
@@ -37,6 +39,10 @@ impl fmt::Display for Obstacle {
                  `ProximalGradient` or `OwlQn`",
             ),
             Self::Rounding => f.write_str("rounding hides what is left to gain"),
+            Self::Units => f.write_str(
+                "the squares of the gradient's numbers overflow or vanish; multiply the function by a constant that \
+                 brings them nearer to 1",
+            ),
             Self::Unknown => f.write_str(
                 "the gradient agrees with the values nearby; the function may be noisy, or not smooth along the way",
             ),
@@ -66,8 +72,9 @@ pub(super) fn probe<T: Scalar>(
     let epsilon = T::EPSILON.to_f64();
     let (size, length) = (norm_max(&at.x), norm_max(d));
     let slope = dot(&at.gradient, d);
-    if slope == 0.0 {
-        return Probe { obstacle: Obstacle::Rounding, is_at_rounding: false };
+    if slope == 0.0 || !slope.is_finite() {
+        let obstacle = if length > 0.0 { Obstacle::Units } else { Obstacle::Rounding };
+        return Probe { obstacle, is_at_rounding: false };
     }
     // Where the errors of the difference by rounding and by curvature are about equal.
     let step = epsilon.cbrt() * if size > 0.0 { size / length } else { reach };

@@ -1,7 +1,7 @@
 //! The units of f and x are no matter.
 
 use downhill_optim::minimize::{
-    Armijo, Bfgs, ConjugateGradient, HagerZhang, Lbfgs, Method, Outcome, SteepestDescent, minimize,
+    Armijo, Bfgs, ConjugateGradient, HagerZhang, Lbfgs, Method, Obstacle, Outcome, Reason, SteepestDescent, minimize,
 };
 use downhill_optim::test_functions::{more_garbow_hillstrom, rosenbrock};
 use downhill_tensor::Scalar;
@@ -42,6 +42,15 @@ fn lbfgs_takes_45_evaluations_whatever_the_unit_of_x() {
     for u in units() {
         let outcome = run::<f64>(1.0, u, Some(1e-6), Lbfgs::new());
         assert!(outcome.converged() && outcome.evaluations == 45, "{u:e}: {outcome:?}");
+    }
+}
+
+#[test]
+fn units_whose_squares_overflow_or_vanish_are_blamed_and_not_the_derivative() {
+    for c in [1e-250, 1e-200, 1e200, 1e250] {
+        for reason in [run::<f64>(c, 1.0, None, Lbfgs::new()).reason, run::<f64>(c, 1.0, None, Bfgs::new()).reason] {
+            assert!(matches!(reason, Reason::LineSearchFailed(Obstacle::Units)), "{c:e}: {reason}");
+        }
     }
 }
 
