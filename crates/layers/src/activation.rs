@@ -112,6 +112,7 @@ impl<A: Activation> Layer for A {
     }
 
     passes! {
+        #[doc(hidden)]
         #[inline]
         [self] [&self] Activation
     }

@@ -73,12 +73,14 @@ macro_rules! compiled {
         passes! {
             #[cfg(feature = "serde")]
             #[inline(never)]
+            #[doc(hidden)]
             [$layer] [$($receiver)*]
         }
         downhill_tensor::in_optimized_development! {
             passes! {
                 #[cfg(not(feature = "serde"))]
                 #[inline(never)]
+                #[doc(hidden)]
                 [$layer] [$($receiver)*]
             }
         }

@@ -22,16 +22,13 @@ use crate::{Loss, Meaning, Target, TargetError, Total};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait DynLoss: Debug + Send + Sync {
-    /// See [`Loss::evaluate`] and [`Loss::evaluate_weighted`].
-    #[doc(hidden)]
+    /// [`Loss::evaluate`] or [`Loss::evaluate_weighted`] for `f32`; the implementation of [`Loss`] calls it.
     fn call_f32(&self, call: Call<'_, f32>) -> Result<Total, TargetError>;
 
-    /// See [`Loss::evaluate`] and [`Loss::evaluate_weighted`].
-    #[doc(hidden)]
+    /// The same for `f64`.
     fn call_f64(&self, call: Call<'_, f64>) -> Result<Total, TargetError>;
 
     /// See [`Loss::meaning`].
-    #[doc(hidden)]
     fn call_meaning(&self) -> Meaning;
 }
 

@@ -531,6 +531,7 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
     }
 
     passes! {
+        #[doc(hidden)]
         #[inline]
         [self] [&self] C
     }
