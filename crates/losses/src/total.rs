@@ -307,4 +307,18 @@ mod tests {
             assert!(!parts(first, second).is_in_proportion_to(parts(mean(1.0), mean(3.0))), "{first:?} {second:?}");
         }
     }
+    #[test]
+    fn parts_that_only_one_total_has_stay_as_they_are() {
+        let joined = |parts: &[Total]| {
+            let mut total = Total::default();
+            parts.iter().for_each(|&part| assert!(total.join(part, 1.0)));
+            total
+        };
+        let (first, second) = (Total::mean(6.0, 2.0), Total::mean(8.0, 1.0));
+        assert_eq!(joined(&[first]), first);
+        for (mut total, other) in [(joined(&[first, second]), first), (first, joined(&[first, second]))] {
+            total += other;
+            assert_eq!(total, joined(&[Total::mean(12.0, 4.0), second]));
+        }
+    }
 }
