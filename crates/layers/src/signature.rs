@@ -20,6 +20,7 @@ pub struct Signature {
     whole_numbers: [Option<WholeNumbers>; MAX_INPUTS],
     least_examples: usize,
     outputs: Option<Outputs>,
+    keeps_numbers: bool,
 }
 
 /// The whole numbers that an input may hold.
@@ -62,6 +63,7 @@ impl Signature {
             whole_numbers: [None; MAX_INPUTS],
             least_examples: 0,
             outputs: None,
+            keeps_numbers: false,
         }
     }
 
@@ -143,6 +145,19 @@ impl Signature {
     pub fn outputs(mut self, outputs: Outputs) -> Self {
         self.outputs = Some(outputs);
         self
+    }
+
+    /// The layer only gives its input's numbers another shape, which leaves their meaning as it is.
+    #[must_use]
+    pub fn keeps_numbers(mut self) -> Self {
+        self.keeps_numbers = true;
+        self
+    }
+
+    /// Whether the output holds the input's numbers in their order.
+    #[must_use]
+    pub fn is_another_shape_alone(&self) -> bool {
+        self.keeps_numbers
     }
 
     /// What the layer's outputs mean if it is a network's last; `None` if that depends on what they are trained for.

@@ -379,9 +379,17 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// What the last layer says of its outputs.
+    /// What the last layer says of its outputs, leaving out layers that only give them another shape.
     pub(crate) fn meaning(&self) -> Option<Outputs> {
-        self.steps.iter().find(|step| step.output == self.output)?.signature.meaning_of_outputs()
+        let mut node = self.output;
+        for step in self.steps.iter().rev() {
+            if step.output == node && step.signature.is_another_shape_alone() && step.inputs.len() == 1 {
+                node = step.inputs[0];
+            } else if step.output == node {
+                return step.signature.meaning_of_outputs();
+            }
+        }
+        None
     }
 
     /// The step whose parameters this one uses: the first of those that share them, mostly itself.

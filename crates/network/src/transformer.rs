@@ -119,7 +119,9 @@ impl<F: Layer + Clone + 'static> TransformerEncoderBlock<F> {
     }
 
     /// Wires the block where sequences are padded: `lengths`, an input of the whole network of shape (1), tells how
-    /// many steps of each example are there. No step attends to the others.
+    /// many steps of each example are there. No step attends to the others. What stands in the padding goes through the
+    /// block's normalisations and affine maps all the same, so fill it with finite numbers, such as zeros: a NaN there
+    /// reaches their gradients.
     ///
     /// # Errors
     /// As for [`wire`](Block::wire), and where `lengths` does not fit.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use downhill_layers::{Affine, BatchNorm, Dropout, LogSoftmax, Mode, Sigmoid, Softmax, Tanh};
+use downhill_layers::{Affine, BatchNorm, Dropout, Flatten, LogSoftmax, Mode, Reshape, Sigmoid, Softmax, Tanh};
 use downhill_losses::{
     BinaryCrossEntropy, BinaryCrossEntropyWithLogits, ClassAxis, Huber, Loss, MeanSquaredError, MultiTask, Outputs,
     Reduction, SoftmaxCrossEntropy, Target,
@@ -228,6 +228,12 @@ fn one_logit_is_class_1_above_0_and_one_probability_above_a_half() {
     sigmoid.parameters_mut().copy_from_slice(&[1.0, 0.0]);
     assert_eq!(sigmoid.classify(x.view()).unwrap(), [0, 0, 1, 1]);
     assert_eq!(sigmoid.classify_one(&[-0.1]).unwrap(), 0);
+
+    // Another shape changes nothing.
+    let layers = sequential![Affine::new(1), Sigmoid, Reshape::new([1, 1]), Flatten];
+    let mut shaped = Network::<f64>::build([1], layers, Seed(1)).unwrap();
+    shaped.parameters_mut().copy_from_slice(&[1.0, 0.0]);
+    assert_eq!(shaped.classify(x.view()).unwrap(), [0, 0, 1, 1]);
 
     // The loss says that they are probabilities.
     let mut told = identity();

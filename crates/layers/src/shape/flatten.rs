@@ -17,7 +17,7 @@ impl Layer for Flatten {
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("Flatten", inputs)?;
-        Ok(Signature::new("Flatten", [x.len()]).in_place().backward_without_y())
+        Ok(Signature::new("Flatten", [x.len()]).keeps_numbers().in_place().backward_without_y())
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {

@@ -38,7 +38,7 @@ impl Layer for Reshape {
                 ),
             });
         }
-        Ok(Signature::new("Reshape", self.shape).in_place().backward_without_y())
+        Ok(Signature::new("Reshape", self.shape).keeps_numbers().in_place().backward_without_y())
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
