@@ -1,5 +1,5 @@
 use downhill_layers::{
-    Backward, Forward, Inputs, InputsMut, Layer, MAX_INPUTS, Mode, Params, ParamsMut, Signature, Streams,
+    Arrays, ArraysMut, Backward, Forward, Inputs, InputsMut, Layer, MAX_INPUTS, Mode, Signature, Streams,
 };
 use downhill_tensor::{Batch, BatchMut, Seed, Shape, ShapeError};
 
@@ -69,15 +69,15 @@ pub fn check_layer(layer: &impl Layer, inputs: &[Shape], check: &LayerCheck) -> 
 
     let forward = |x: &[Vec<f64>], theta: &[f64]| -> Result<(Vec<f64>, Vec<f64>), GradcheckError> {
         let mut y = vec![f64::NAN; examples * signature.output().len()];
-        let mut saved = vec![f64::NAN; signature.saved_len(examples)];
-        let mut scratch = vec![f64::NAN; signature.scratch_len(examples)];
+        let mut saved = vec![f64::NAN; signature.saved().len(examples)];
+        let mut scratch = vec![f64::NAN; signature.scratch_of_forward().len(examples)];
         layer.forward(&mut Forward {
             x: batches(x, inputs, examples)?,
-            params: Params::new(theta, signature.parameters()),
+            params: Arrays::new(theta, signature.parameter_layout(), 0),
             y: BatchMut::new(&mut y, examples, signature.output())?,
-            saved: &mut saved,
-            scratch: &mut scratch,
-            statistics: Params::new(&statistics, signature.statistics()),
+            saved: ArraysMut::new(&mut saved, signature.saved(), examples),
+            scratch: ArraysMut::new(&mut scratch, signature.scratch_of_forward(), examples),
+            statistics: Arrays::new(&statistics, signature.statistic_layout(), 0),
             mode: check.mode,
             random,
         });
@@ -96,7 +96,7 @@ pub fn check_layer(layer: &impl Layer, inputs: &[Shape], check: &LayerCheck) -> 
             dx[0].copy_from_slice(&dy);
         }
         let mut dtheta = vec![f64::NAN; theta.len()];
-        let mut scratch = vec![f64::NAN; signature.scratch_len(examples)];
+        let mut scratch = vec![f64::NAN; signature.scratch_of_backward().len(examples)];
         let mut wanted = InputsMut::none();
         for (index, (dx, shape)) in dx.iter_mut().zip(inputs).enumerate() {
             wanted.set(index, BatchMut::new(dx, examples, *shape)?);
@@ -109,13 +109,13 @@ pub fn check_layer(layer: &impl Layer, inputs: &[Shape], check: &LayerCheck) -> 
         let output = signature.output();
         layer.backward(&mut Backward {
             x: seen,
-            params: Params::new(&theta, signature.parameters()),
+            params: Arrays::new(&theta, signature.parameter_layout(), 0),
             y: if signature.needs_y() { Batch::new(&y, examples, output)? } else { Batch::gone(examples, output) },
-            saved: &saved,
-            scratch: &mut scratch,
+            saved: Arrays::new(&saved, signature.saved(), examples),
+            scratch: ArraysMut::new(&mut scratch, signature.scratch_of_backward(), examples),
             dy: if in_place { Batch::gone(examples, output) } else { Batch::new(&dy, examples, output)? },
             dx: wanted,
-            dparams: ParamsMut::new(&mut dtheta, signature.parameters()),
+            dparams: ArraysMut::new(&mut dtheta, signature.parameter_layout(), 0),
         });
         Ok((dx, dtheta))
     };
@@ -140,15 +140,15 @@ pub fn check_layer(layer: &impl Layer, inputs: &[Shape], check: &LayerCheck) -> 
 
     if signature.runs_in_place() && inputs[0].len() == signature.output().len() {
         let mut over = x[0].clone();
-        let mut saved = vec![f64::NAN; signature.saved_len(examples)];
-        let mut scratch = vec![f64::NAN; signature.scratch_len(examples)];
+        let mut saved = vec![f64::NAN; signature.saved().len(examples)];
+        let mut scratch = vec![f64::NAN; signature.scratch_of_forward().len(examples)];
         layer.forward(&mut Forward {
             x: Inputs::none(),
-            params: Params::new(&theta, signature.parameters()),
+            params: Arrays::new(&theta, signature.parameter_layout(), 0),
             y: BatchMut::new(&mut over, examples, signature.output())?,
-            saved: &mut saved,
-            scratch: &mut scratch,
-            statistics: Params::new(&statistics, signature.statistics()),
+            saved: ArraysMut::new(&mut saved, signature.saved(), examples),
+            scratch: ArraysMut::new(&mut scratch, signature.scratch_of_forward(), examples),
+            statistics: Arrays::new(&statistics, signature.statistic_layout(), 0),
             mode: check.mode,
             random,
         });
@@ -174,7 +174,11 @@ fn batches<'a>(x: &'a [Vec<f64>], shapes: &[Shape], examples: usize) -> Result<I
 fn check_size(signature: &Signature, inputs: &[Shape], examples: usize) -> Result<(), ShapeError> {
     const MOST: usize = 1 << 24;
     let lengths = inputs.iter().copied().chain([signature.output()]).map(|shape| shape.len().saturating_mul(examples));
-    let others = [signature.parameters_len(), signature.saved_len(examples), signature.scratch_len(examples) / 64];
+    let others = [
+        signature.parameters_len(),
+        signature.saved().len(examples),
+        signature.scratch_of_backward().len(examples) / 64,
+    ];
     let reason = match lengths.chain(others).max() {
         _ if examples == 0 => "a batch of 0 examples has no derivative; take at least 1".into(),
         Some(numbers) if numbers > MOST => {

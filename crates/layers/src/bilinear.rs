@@ -1,7 +1,7 @@
 use downhill_tensor::product::{Start, product};
-use downhill_tensor::{Init, Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs, reduce};
-use ndarray::{ArrayView2, ArrayViewMut2};
+use downhill_tensor::{Init, Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs, reduce, view};
 
+use crate::Extent::PerExample;
 use crate::{Backward, Forward, Layer, Parameter, Signature};
 
 /// A bilinear map of two vectors: yₖ = uᵀ Wₖ v + bₖ.
@@ -72,23 +72,6 @@ impl Bilinear {
     }
 }
 
-const FITS: &str = "sizes are as the signature says";
-
-/// (rows, columns) of numbers that lie in that order.
-fn matrix<T>(numbers: &[T], rows: usize, columns: usize) -> ArrayView2<'_, T> {
-    match ArrayView2::from_shape((rows, columns), numbers) {
-        Ok(view) => view,
-        Err(error) => unreachable!("{FITS}: {error}"),
-    }
-}
-
-fn matrix_mut<T>(numbers: &mut [T], rows: usize, columns: usize) -> ArrayViewMut2<'_, T> {
-    match ArrayViewMut2::from_shape((rows, columns), numbers) {
-        Ok(view) => view,
-        Err(error) => unreachable!("{FITS}: {error}"),
-    }
-}
-
 impl Layer for Bilinear {
     compiled!();
 
@@ -117,10 +100,9 @@ impl Layer for Bilinear {
         };
         self.init.check()?;
         self.bias_init.check()?;
-        // Room for the outer product, or its gradient.
         let signature = Signature::new("Bilinear", [outputs])
             .parameter(Parameter::new("weight", shape, self.init).fans(first, outputs))
-            .scratch(first * second, 0)
+            .scratch("outer", [first * second], PerExample) // u vᵀ, then its gradient
             .backward_without_y();
         Ok(if self.bias {
             signature.parameter(Parameter::new("bias", [outputs], self.bias_init).fans(first, outputs))
@@ -132,21 +114,21 @@ impl Layer for Bilinear {
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
         let (u, v) = (pass.x[0], pass.x[1]);
         let pairs = u.shape().len() * v.shape().len();
-        outer(u.slice(), u.shape().len(), v.slice(), v.shape().len(), pass.scratch);
-        let z = matrix(pass.scratch, u.examples(), pairs); // (batch, in1 · in2)
-        let w = matrix(pass.params.vector(0), self.outputs, pairs); // (out, in1 · in2)
+        outer(u.slice(), u.shape().len(), v.slice(), v.shape().len(), pass.scratch.vector(0));
+        let z = pass.scratch.matrix(0); // (batch, in1 · in2)
+        let w = view::matrix(pass.params.vector(0), (self.outputs, pairs)); // (out, in1 · in2)
         let b = if self.bias { Start::Row(pass.params.vector(1)) } else { Start::Zero };
-        product(z, w.t(), b, pass.y.matrix());
+        product(z.view(), w.t(), b, pass.y.matrix());
     }
 
     fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
         let (u, v, dy) = (pass.x[0], pass.x[1], pass.dy.matrix());
         let (first, second) = (u.shape().len(), v.shape().len());
         let (examples, pairs) = (u.examples(), first * second);
-        outer(u.slice(), first, v.slice(), second, pass.scratch);
+        outer(u.slice(), first, v.slice(), second, pass.scratch.vector(0));
         // dJ/dW = dyᵀ z
-        let z = matrix(pass.scratch, examples, pairs);
-        product(dy.t(), z, Start::Zero, matrix_mut(pass.dparams.vector(0), self.outputs, pairs));
+        let z = pass.scratch.as_arrays().matrix(0);
+        product(dy.t(), z, Start::Zero, view::matrix_mut(pass.dparams.vector(0), (self.outputs, pairs)));
         // dJ/db = Σ_batch dy
         if self.bias {
             reduce::column_sums(dy, pass.dparams.vector(1));
@@ -155,9 +137,9 @@ impl Layer for Bilinear {
             return;
         }
         // dz = dy W
-        let w = matrix(pass.params.vector(0), self.outputs, pairs);
-        product(dy, w, Start::Zero, matrix_mut(pass.scratch, examples, pairs));
-        let dz = Runs::new(&*pass.scratch, pairs);
+        let w = view::matrix(pass.params.vector(0), (self.outputs, pairs));
+        product(dy, w, Start::Zero, pass.scratch.matrix(0));
+        let dz = Runs::new(pass.scratch.as_arrays().vector(0), pairs);
         let work = examples * pairs;
         // du = dz v
         if let Some(du) = pass.dx.get(0) {

@@ -2,7 +2,7 @@ use downhill_tensor::{Batch, BatchMut, Buffer, Scalar, Seed, Shape, ShapeError};
 use ndarray::{Array2, ArrayView2};
 
 use crate::erased;
-use crate::{Backward, Forward, Inputs, InputsMut, Layer, MAX_INPUTS, Mode, Params, ParamsMut, Signature, Streams};
+use crate::{Arrays, ArraysMut, Backward, Forward, Inputs, InputsMut, Layer, MAX_INPUTS, Mode, Signature, Streams};
 
 /// One layer with parameters and buffers of its own, for inputs of fixed shapes:
 /// for learning, for tests, and for those who need no network.
@@ -94,7 +94,7 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
     /// # Errors
     /// Where the layer has no such parameter.
     pub fn parameter(&self, name: &str) -> Result<&[T], ShapeError> {
-        Ok(Params::new(&self.theta, self.signature.parameters()).vector(self.find(name)?))
+        Ok(Arrays::new(&self.theta, self.signature.parameter_layout(), 0).vector(self.find(name)?))
     }
 
     /// dJ/d(parameter of this name) of the last way back, row-major as it lies in memory.
@@ -102,7 +102,7 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
     /// # Errors
     /// Where the layer has no such parameter.
     pub fn gradient(&self, name: &str) -> Result<&[T], ShapeError> {
-        Ok(Params::new(&self.gradient, self.signature.parameters()).vector(self.find(name)?))
+        Ok(Arrays::new(&self.gradient, self.signature.parameter_layout(), 0).vector(self.find(name)?))
     }
 
     /// Sets the parameter of this name, row-major as it lies in memory.
@@ -111,7 +111,7 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
     /// Where the layer has no such parameter, or it has another number of elements.
     pub fn set(&mut self, name: &str, values: &[T]) -> Result<(), ShapeError> {
         let index = self.find(name)?;
-        let mut params = ParamsMut::new(&mut self.theta, self.signature.parameters());
+        let mut params = ArraysMut::new(&mut self.theta, self.signature.parameter_layout(), 0);
         let parameter = params.vector(index);
         if parameter.len() != values.len() {
             return Err(ShapeError::Length {
@@ -141,8 +141,9 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
         if self.examples == 0 {
             return;
         }
-        let mut statistics = ParamsMut::new(&mut self.statistics, self.signature.statistics());
-        erased::absorb(&self.layer, &self.saved, self.examples, &mut statistics);
+        let saved = Arrays::new(&self.saved, self.signature.saved(), self.examples);
+        let mut statistics = ArraysMut::new(&mut self.statistics, self.signature.statistic_layout(), 0);
+        erased::absorb(&self.layer, saved, &mut statistics);
     }
 
     fn find(&self, name: &str) -> Result<usize, ShapeError> {
@@ -186,19 +187,20 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
         self.signature.admit(&inputs(&x, examples, &self.inputs)?, examples, self.mode)?;
         let output = self.signature.output();
         let y = zeros("the output of a bound layer", output.len().saturating_mul(examples))?;
-        let saved = zeros("what a bound layer keeps", self.signature.saved_len(examples))?;
-        let mut scratch = zeros("the scratch space of a bound layer", self.signature.scratch_len(examples))?;
+        let saved = zeros("what a bound layer keeps", self.signature.saved().len(examples))?;
+        let mut scratch =
+            zeros("the scratch space of a bound layer", self.signature.scratch_of_forward().len(examples))?;
         (self.examples, self.x, self.y, self.saved) = (examples, x, y, saved);
         if examples == 0 {
             return Ok(Array2::zeros((0, output.len())));
         }
         let mut pass = Forward {
             x: inputs(&self.x, self.examples, &self.inputs)?,
-            params: Params::new(&self.theta, self.signature.parameters()),
+            params: Arrays::new(&self.theta, self.signature.parameter_layout(), 0),
             y: BatchMut::new(&mut self.y, self.examples, self.signature.output())?,
-            saved: &mut self.saved,
-            scratch: &mut scratch,
-            statistics: Params::new(&self.statistics, self.signature.statistics()),
+            saved: ArraysMut::new(&mut self.saved, self.signature.saved(), examples),
+            scratch: ArraysMut::new(&mut scratch, self.signature.scratch_of_forward(), examples),
+            statistics: Arrays::new(&self.statistics, self.signature.statistic_layout(), 0),
             mode: self.mode,
             random: Streams::new(self.seed, self.mode.step(), 0),
         };
@@ -231,7 +233,8 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
             return Ok(self.inputs.iter().map(|shape| Array2::zeros((0, shape.len()))).collect());
         }
         let dy: Vec<T> = dy.iter().copied().collect();
-        let mut scratch = zeros("the scratch space of a bound layer", self.signature.scratch_len(examples))?;
+        let mut scratch =
+            zeros("the scratch space of a bound layer", self.signature.scratch_of_backward().len(examples))?;
         let mut dx: Vec<Vec<T>> = self.inputs.iter().map(|shape| vec![T::NAN; examples * shape.len()]).collect();
         let mut wanted = InputsMut::none();
         for (index, (dx, shape)) in dx.iter_mut().zip(&self.inputs).enumerate() {
@@ -239,13 +242,13 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
         }
         let mut pass = Backward {
             x: inputs(&self.x, examples, &self.inputs)?,
-            params: Params::new(&self.theta, self.signature.parameters()),
+            params: Arrays::new(&self.theta, self.signature.parameter_layout(), 0),
             y: Batch::new(&self.y, examples, output)?,
-            saved: &self.saved,
-            scratch: &mut scratch,
+            saved: Arrays::new(&self.saved, self.signature.saved(), examples),
+            scratch: ArraysMut::new(&mut scratch, self.signature.scratch_of_backward(), examples),
             dy: Batch::new(&dy, examples, output)?,
             dx: wanted,
-            dparams: ParamsMut::new(&mut self.gradient, self.signature.parameters()),
+            dparams: ArraysMut::new(&mut self.gradient, self.signature.parameter_layout(), 0),
         };
         erased::backward(&self.layer, &mut pass);
         dx.iter()

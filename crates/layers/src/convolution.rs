@@ -3,7 +3,7 @@
 use downhill_tensor::convolution::{Axis, Convolution};
 use downhill_tensor::{Fans, Init, Scalar, Shape, ShapeError};
 
-use crate::{Backward, Forward, Parameter, Signature};
+use crate::{Backward, Extent, Forward, Parameter, Signature};
 
 mod conv1d;
 mod conv2d;
@@ -167,14 +167,14 @@ impl Weights {
         output: Shape,
         weight: Shape,
         fans: Fans,
-        scratch: usize,
+        workspace: usize,
     ) -> Result<Signature, ShapeError> {
         self.init.check()?;
         self.bias_init.check()?;
         let parameter = |name, shape: Shape, init| Parameter::new(name, shape, init).fans(fans.fan_in, fans.fan_out);
         let signature = Signature::new(by, output)
             .parameter(parameter("weight", weight, self.init))
-            .scratch(0, scratch)
+            .scratch("workspace", [workspace], Extent::PerBatch)
             .backward_without_y();
         let channels = output.axes().first().copied().unwrap_or(1);
         Ok(if self.bias {
@@ -232,15 +232,15 @@ fn known(convolution: Result<Convolution, ShapeError>) -> Convolution {
 /// y = w ⋆ x + b.
 fn forward<T: Scalar>(convolution: &Convolution, bias: bool, pass: &mut Forward<'_, T>) {
     let (weight, bias) = (pass.params.vector(0), bias.then(|| pass.params.vector(1)));
-    convolution.forward(pass.x[0].slice(), weight, bias, pass.y.slice(), pass.scratch);
+    convolution.forward(pass.x[0].slice(), weight, bias, pass.y.slice(), pass.scratch.vector(0));
 }
 
 /// dJ/dw, dJ/db, and dJ/dx where it is asked for.
 fn backward<T: Scalar>(convolution: &Convolution, bias: bool, pass: &mut Backward<'_, T>) {
     let (x, dy) = (pass.x[0].slice(), pass.dy.slice());
-    let (dweight, rest) = pass.dparams.flat().split_at_mut(pass.params.vector(0).len());
-    convolution.weight_gradient(x, dy, dweight, bias.then_some(rest), pass.scratch);
+    let (dweight, dbias) = pass.dparams.weight_and_bias(bias);
+    convolution.weight_gradient(x, dy, dweight, dbias, pass.scratch.vector(0));
     if let Some(dx) = pass.dx.get(0) {
-        convolution.input_gradient(dy, pass.params.vector(0), None, dx.slice(), pass.scratch);
+        convolution.input_gradient(dy, pass.params.vector(0), None, dx.slice(), pass.scratch.vector(0));
     }
 }

@@ -147,7 +147,7 @@ impl Layer for Description {
         self.layer().backward(pass);
     }
 
-    fn absorb<T: Scalar>(&self, saved: &[T], examples: usize, statistics: &mut ParamsMut<'_, T>) {
-        self.layer().absorb(saved, examples, statistics);
+    fn absorb<T: Scalar>(&self, saved: Arrays<'_, T>, statistics: &mut ArraysMut<'_, T>) {
+        self.layer().absorb(saved, statistics);
     }
 }

@@ -2,6 +2,7 @@ use std::ops::Range;
 
 use downhill_tensor::{Over, Scalar, Seed, Shape, ShapeError, Sweep, elementwise, parallel};
 
+use crate::Extent::PerExample;
 use crate::{Backward, Forward, Layer, Mode, Signature, sole};
 
 /// Drops each number with probability p in training: y = x m, with m = 0 or 1/(1 − p), drawn anew each step.
@@ -83,20 +84,20 @@ impl Layer for Dropout {
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         let x = sole("Dropout", inputs)?;
         self.check("Dropout")?;
-        // Keeps the mask m.
-        Ok(Signature::new("Dropout", x).saves(x.len(), 0).in_place().backward_without_y())
+        Ok(Signature::new("Dropout", x).saves("mask", x, PerExample).in_place().backward_without_y())
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+        let mask = pass.saved.vector(0);
         let Mode::Training { .. } = pass.mode else {
-            pass.saved.fill(T::ONE);
+            mask.fill(T::ONE);
             return pass.copy_unless_in_place();
         };
-        self.draw(pass.saved, pass.random.seed(), 0);
+        self.draw(mask, pass.random.seed(), 0);
         match pass.x.get(0) {
-            Some(x) => elementwise::zip_map(pass.saved, x.slice(), pass.y.slice(), masked),
+            Some(x) => elementwise::zip_map(mask, x.slice(), pass.y.slice(), masked),
             // In place, x lies in y.
-            None => elementwise::update(pass.saved, pass.y.slice(), masked),
+            None => elementwise::update(mask, pass.y.slice(), masked),
         }
     }
 
@@ -104,7 +105,7 @@ impl Layer for Dropout {
         // dx = dy m
         pass.copy_unless_in_place();
         if let Some(dx) = pass.dx.get(0) {
-            elementwise::update(pass.saved, dx.slice(), masked);
+            elementwise::update(pass.saved.vector(0), dx.slice(), masked);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use downhill_tensor::{PerScalar, Scalar, Shape, ShapeError};
 
-use crate::{Backward, Forward, Layer, ParamsMut, Signature};
+use crate::{Arrays, ArraysMut, Backward, Forward, Layer, Signature};
 
 /// The passes of a layer as methods that are not generic, one for each precision.
 ///
@@ -49,13 +49,12 @@ macro_rules! passes {
         $($attribute)*
         fn $absorb(
             $($receiver)*,
-            saved: &[$float],
-            examples: usize,
-            statistics: &mut $crate::ParamsMut<'_, $float>,
+            saved: $crate::Arrays<'_, $float>,
+            statistics: &mut $crate::ArraysMut<'_, $float>,
         ) where
             Self: Sized,
         {
-            $($to)*::$generic_absorb($layer, saved, examples, statistics);
+            $($to)*::$generic_absorb($layer, saved, statistics);
         }
     };
 }
@@ -100,9 +99,9 @@ pub trait ErasedLayer: Debug + Send + Sync {
     /// See [`Layer::backward`].
     fn backward_f64(&self, pass: &mut Backward<'_, f64>);
     /// See [`Layer::absorb`].
-    fn absorb_f32(&self, saved: &[f32], examples: usize, statistics: &mut ParamsMut<'_, f32>);
+    fn absorb_f32(&self, saved: Arrays<'_, f32>, statistics: &mut ArraysMut<'_, f32>);
     /// See [`Layer::absorb`].
-    fn absorb_f64(&self, saved: &[f64], examples: usize, statistics: &mut ParamsMut<'_, f64>);
+    fn absorb_f64(&self, saved: Arrays<'_, f64>, statistics: &mut ArraysMut<'_, f64>);
     /// The layer itself, to find its type again.
     fn as_any(&self) -> &dyn Any
     where
@@ -133,12 +132,12 @@ impl<L: Layer> ErasedLayer for L {
         Layer::backward_f64(self, pass);
     }
 
-    fn absorb_f32(&self, saved: &[f32], examples: usize, statistics: &mut ParamsMut<'_, f32>) {
-        Layer::absorb_f32(self, saved, examples, statistics);
+    fn absorb_f32(&self, saved: Arrays<'_, f32>, statistics: &mut ArraysMut<'_, f32>) {
+        Layer::absorb_f32(self, saved, statistics);
     }
 
-    fn absorb_f64(&self, saved: &[f64], examples: usize, statistics: &mut ParamsMut<'_, f64>) {
-        Layer::absorb_f64(self, saved, examples, statistics);
+    fn absorb_f64(&self, saved: Arrays<'_, f64>, statistics: &mut ArraysMut<'_, f64>) {
+        Layer::absorb_f64(self, saved, statistics);
     }
 
     fn as_any(&self) -> &dyn Any
@@ -161,8 +160,8 @@ impl dyn ErasedLayer + '_ {
     }
 
     /// See [`Layer::absorb`].
-    pub fn absorb<T: Scalar>(&self, saved: &[T], examples: usize, statistics: &mut ParamsMut<'_, T>) {
-        absorb(self, saved, examples, statistics);
+    pub fn absorb<T: Scalar>(&self, saved: Arrays<'_, T>, statistics: &mut ArraysMut<'_, T>) {
+        absorb(self, saved, statistics);
     }
 }
 
@@ -179,16 +178,15 @@ pub(crate) fn backward<L: ErasedLayer + ?Sized, T: Scalar>(layer: &L, pass: &mut
 /// The same for [`Layer::absorb`].
 pub(crate) fn absorb<L: ErasedLayer + ?Sized, T: Scalar>(
     layer: &L,
-    saved: &[T],
-    examples: usize,
-    statistics: &mut ParamsMut<'_, T>,
+    saved: Arrays<'_, T>,
+    statistics: &mut ArraysMut<'_, T>,
 ) {
-    T::pick(CallAbsorb(layer, examples, PhantomData), (saved, statistics));
+    T::pick(CallAbsorb(layer, PhantomData), (saved, statistics));
 }
 
 struct CallForward<'l, 'p, 'b, L: ?Sized>(&'l L, PhantomData<&'p mut &'b ()>);
 struct CallBackward<'l, 'p, 'b, L: ?Sized>(&'l L, PhantomData<&'p mut &'b ()>);
-struct CallAbsorb<'l, 'p, 'b, L: ?Sized>(&'l L, usize, PhantomData<&'p mut &'b ()>);
+struct CallAbsorb<'l, 'p, 'b, L: ?Sized>(&'l L, PhantomData<&'p mut &'b ()>);
 
 impl<'p, 'b: 'p, L: ErasedLayer + ?Sized> PerScalar for CallForward<'_, 'p, 'b, L> {
     type With<T: Scalar> = &'p mut Forward<'b, T>;
@@ -217,15 +215,15 @@ impl<'p, 'b: 'p, L: ErasedLayer + ?Sized> PerScalar for CallBackward<'_, 'p, 'b,
 }
 
 impl<'p, 'b: 'p, L: ErasedLayer + ?Sized> PerScalar for CallAbsorb<'_, 'p, 'b, L> {
-    type With<T: Scalar> = (&'p [T], &'p mut ParamsMut<'b, T>);
+    type With<T: Scalar> = (Arrays<'p, T>, &'p mut ArraysMut<'b, T>);
     type Output = ();
 
     fn f32(self, (saved, statistics): Self::With<f32>) {
-        self.0.absorb_f32(saved, self.1, statistics);
+        self.0.absorb_f32(saved, statistics);
     }
 
     fn f64(self, (saved, statistics): Self::With<f64>) {
-        self.0.absorb_f64(saved, self.1, statistics);
+        self.0.absorb_f64(saved, statistics);
     }
 }
 

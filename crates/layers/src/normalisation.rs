@@ -9,7 +9,7 @@ mod rms_norm;
 use downhill_tensor::normalise::Groups;
 use downhill_tensor::{Init, Scalar, Shape, ShapeError};
 
-use crate::{Backward, Forward, Parameter, Signature};
+use crate::{Backward, Extent, Forward, Parameter, Signature};
 
 pub use batch_norm::BatchNorm;
 pub use group_norm::GroupNorm;
@@ -35,6 +35,11 @@ fn affine(signature: Signature, shape: Shape, weight: bool, bias: bool) -> Signa
     if bias { signature.parameter(Parameter::new("bias", shape, Init::Zeros)) } else { signature }
 }
 
+/// A layer that normalises `groups` groups of each example, and keeps the mean and 1/√(σ² + ε) of each.
+fn within_example(name: &'static str, x: Shape, groups: usize) -> Signature {
+    Signature::new(name, x).saves("moments", [groups, 2], Extent::PerExample).backward_without_y()
+}
+
 /// The shape of the last `axes` axes.
 fn last_axes(by: &'static str, x: Shape, axes: usize) -> Result<Shape, ShapeError> {
     let last = x.rank().checked_sub(axes).filter(|_| axes > 0).and_then(|first| Shape::new(&x.axes()[first..]));
@@ -47,7 +52,7 @@ fn last_axes(by: &'static str, x: Shape, axes: usize) -> Result<Shape, ShapeErro
     })
 }
 
-/// The passes of all normalisations within an example; the moments are in `saved`.
+/// The passes of all normalisations within an example; `saved` holds the mean and 1/√(σ² + ε) of each group.
 trait WithinExample {
     /// Whether there is a weight, and whether there is a bias.
     fn affine(&self) -> (bool, bool);
@@ -59,7 +64,7 @@ trait WithinExample {
         let (weight, bias) = self.affine();
         let (weight, bias) = (weight.then(|| pass.params.vector(0)), bias.then(|| pass.params.vector(1)));
         let x = pass.x[0];
-        self.sizes::<T>(x.shape()).forward(x.slice(), weight, bias, pass.saved, pass.y.slice());
+        self.sizes::<T>(x.shape()).forward(x.slice(), weight, bias, pass.saved.vector(0), pass.y.slice());
     }
 
     fn go_back<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
@@ -67,11 +72,11 @@ trait WithinExample {
         let sizes = self.sizes::<T>(pass.x[0].shape());
         let (weight, bias) = self.affine();
         if weight {
-            let (dweight, dbias) = pass.dparams.split_first();
-            sizes.backward_affine(x, dy, pass.saved, dweight, bias.then_some(dbias));
+            let (dweight, dbias) = pass.dparams.weight_and_bias(bias);
+            sizes.backward_affine(x, dy, pass.saved.vector(0), dweight, dbias);
         }
         if let Some(dx) = pass.dx.get(0) {
-            sizes.backward(x, dy, weight.then(|| pass.params.vector(0)), pass.saved, dx.slice());
+            sizes.backward(x, dy, weight.then(|| pass.params.vector(0)), pass.saved.vector(0), dx.slice());
         }
     }
 }

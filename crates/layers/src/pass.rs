@@ -1,9 +1,8 @@
 use std::ops::Index;
 
-use downhill_tensor::{Batch, BatchMut, Scalar, Seed, Stream, view};
-use ndarray::{ArrayView2, ArrayViewMut2};
+use downhill_tensor::{Batch, BatchMut, Scalar, Seed, Stream};
 
-use crate::Parameter;
+use crate::{Arrays, ArraysMut};
 
 /// The most inputs that one layer can take.
 pub const MAX_INPUTS: usize = 8;
@@ -69,46 +68,46 @@ impl Streams {
     }
 }
 
-/// What a layer is handed on the way forward.
+/// What a layer's forward pass reads and writes.
 #[derive(Debug)]
 pub struct Forward<'a, T> {
     /// The inputs.
     pub x: Inputs<'a, T>,
-    /// The layer's stretch of θ.
-    pub params: Params<'a, T>,
-    /// The output, to be overwritten.
+    /// The layer's parameters.
+    pub params: Arrays<'a, T>,
+    /// The output, which the pass overwrites.
     pub y: BatchMut<'a, T>,
-    /// What is kept for the way back, to be overwritten. Empty where no way back will follow.
-    pub saved: &'a mut [T],
-    /// Room to work in.
-    pub scratch: &'a mut [T],
-    /// The running statistics, to be read only.
-    pub statistics: Params<'a, T>,
+    /// What the signature keeps for the backward pass, which the pass overwrites.
+    pub saved: ArraysMut<'a, T>,
+    /// Scratch space; what it holds at entry is unspecified.
+    pub scratch: ArraysMut<'a, T>,
+    /// The running statistics.
+    pub statistics: Arrays<'a, T>,
     /// Whether this is a training step.
     pub mode: Mode,
     /// Random streams, one for each example.
     pub random: Streams,
 }
 
-/// What a layer is handed on the way back.
+/// What a layer's backward pass reads and writes.
 #[derive(Debug)]
 pub struct Backward<'a, T> {
-    /// The inputs of the way forward; empty batches where the signature says that they are not read.
+    /// The inputs of the forward pass; absent if the signature says that they are not read.
     pub x: Inputs<'a, T>,
-    /// The layer's stretch of θ.
-    pub params: Params<'a, T>,
-    /// The output of the way forward; empty where the signature says that it is not read.
+    /// The layer's parameters.
+    pub params: Arrays<'a, T>,
+    /// The output of the forward pass; absent if the signature says that it is not read.
     pub y: Batch<'a, T>,
-    /// What the way forward kept.
-    pub saved: &'a [T],
-    /// Room to work in.
-    pub scratch: &'a mut [T],
+    /// What the forward pass kept.
+    pub saved: Arrays<'a, T>,
+    /// Scratch space; what it holds at entry is unspecified.
+    pub scratch: ArraysMut<'a, T>,
     /// dJ/dy.
     pub dy: Batch<'a, T>,
-    /// dJ/dx, to be overwritten, for those inputs that ask.
+    /// dJ/dx, which the pass overwrites, for those inputs that ask.
     pub dx: InputsMut<'a, T>,
-    /// dJ/dθ, to be overwritten.
-    pub dparams: ParamsMut<'a, T>,
+    /// dJ/dθ, which the pass overwrites.
+    pub dparams: ArraysMut<'a, T>,
 }
 
 /// Up to [`MAX_INPUTS`] of something, some of which may be missing.
@@ -269,102 +268,6 @@ impl<'a, T> InputsMut<'a, T> {
     /// Those that are asked for, each with the index of its input.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut BatchMut<'a, T>)> {
         self.0.iter_mut()
-    }
-}
-
-/// A stretch of a flat vector, seen as the parameters that a signature names.
-#[derive(Clone, Copy, Debug)]
-pub struct Params<'a, T> {
-    flat: &'a [T],
-    named: &'a [Parameter],
-}
-
-/// A stretch of a flat vector to be overwritten, seen as the parameters that a signature names.
-#[derive(Debug)]
-pub struct ParamsMut<'a, T> {
-    flat: &'a mut [T],
-    named: &'a [Parameter],
-}
-
-/// Where parameter `index` lies in its layer's stretch.
-#[inline]
-fn range(named: &[Parameter], index: usize) -> std::ops::Range<usize> {
-    let start = named[..index].iter().map(|parameter| parameter.shape.len()).sum();
-    start..start + named[index].shape.len()
-}
-
-/// (rows, columns) of parameter `index`: its last axis, and all before it flattened.
-#[inline]
-fn matrix(named: &[Parameter], index: usize) -> (usize, usize) {
-    let shape = named[index].shape;
-    let columns = shape.axes().last().copied().unwrap_or(1);
-    (shape.axes().split_last().map_or(1, |(_, rows)| rows.iter().product()), columns)
-}
-
-const FITS: &str = "a stretch of parameters holds as many numbers as its signature says";
-
-impl<'a, T> Params<'a, T> {
-    /// Sees `flat` as these parameters, one after the other. The lengths must be equal, which only builds with debug
-    /// assertions check.
-    #[must_use]
-    #[inline]
-    pub fn new(flat: &'a [T], named: &'a [Parameter]) -> Self {
-        debug_assert_eq!(flat.len(), named.iter().map(|p| p.shape.len()).sum::<usize>(), "{FITS}");
-        Self { flat, named }
-    }
-
-    /// Parameter `index` as a flat vector.
-    #[must_use]
-    #[inline]
-    pub fn vector(&self, index: usize) -> &'a [T] {
-        &self.flat[range(self.named, index)]
-    }
-
-    /// Parameter `index` as a matrix of its last axis and all before it.
-    #[must_use]
-    #[inline]
-    pub fn matrix(&self, index: usize) -> ArrayView2<'a, T> {
-        view::matrix(self.vector(index), matrix(self.named, index))
-    }
-}
-
-impl<'a, T> ParamsMut<'a, T> {
-    /// Sees `flat` as these parameters, one after the other. The lengths must be equal, which only builds with debug
-    /// assertions check.
-    #[must_use]
-    #[inline]
-    pub fn new(flat: &'a mut [T], named: &'a [Parameter]) -> Self {
-        debug_assert_eq!(flat.len(), named.iter().map(|p| p.shape.len()).sum::<usize>(), "{FITS}");
-        Self { flat, named }
-    }
-
-    /// All parameters, one after the other as they lie in θ: for a layer that writes two at once.
-    #[must_use]
-    #[inline]
-    pub fn flat(&mut self) -> &mut [T] {
-        self.flat
-    }
-
-    /// Parameter `index` as a flat vector.
-    #[must_use]
-    #[inline]
-    pub fn vector(&mut self, index: usize) -> &mut [T] {
-        &mut self.flat[range(self.named, index)]
-    }
-
-    /// The first parameter as a flat vector, and all others as another: both can be written at once.
-    #[must_use]
-    #[inline]
-    pub fn split_first(&mut self) -> (&mut [T], &mut [T]) {
-        self.flat.split_at_mut(self.named.first().map_or(0, |first| first.shape.len()))
-    }
-
-    /// Parameter `index` as a matrix of its last axis and all before it.
-    #[must_use]
-    #[inline]
-    pub fn matrix(&mut self, index: usize) -> ArrayViewMut2<'_, T> {
-        let shape = matrix(self.named, index);
-        view::matrix_mut(self.vector(index), shape)
     }
 }
 

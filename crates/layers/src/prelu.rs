@@ -2,8 +2,8 @@ use downhill_tensor::{
     Init, Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs,
     reduce::{self, lanes},
 };
-use ndarray::ArrayView2;
 
+use crate::Extent::PerExample;
 use crate::{Backward, Forward, Layer, Parameter, Signature, sole};
 
 /// A leaky rectifier that learns its slope: y = x where x > 0, w x elsewhere, with one w or one for each channel.
@@ -68,7 +68,7 @@ impl Layer for PRelu {
         };
         Ok(Signature::new("PRelu", x)
             .parameter(Parameter::new("weight", [slopes], Init::Constant(0.25)))
-            .scratch(slopes, 0)
+            .backward_scratch("sums", [slopes], PerExample)
             .backward_without_y())
     }
 
@@ -90,12 +90,10 @@ impl Layer for PRelu {
             parallel_runs(Over(Chain(w), (x, dy, RunsMut::new(dx.slice(), features))), work);
         }
         // dJ/dw = Σ_batch Σ_channel x dy where x ≤ 0; the inner sum of each example and channel first.
-        let sums = &mut pass.scratch[..pass.dy.examples() * w.len()];
+        let sums = pass.scratch.vector(0);
         sums.fill(T::ZERO); // where examples are empty
         parallel_runs(Over(Sums, (x, dy, RunsMut::new(sums, w.len()))), work);
-        if let Ok(sums) = ArrayView2::from_shape((pass.dy.examples(), w.len()), &*sums) {
-            reduce::column_sums(sums, pass.dparams.vector(0));
-        }
+        reduce::column_sums(pass.scratch.as_arrays().matrix(0), pass.dparams.vector(0));
     }
 }
 

@@ -1,5 +1,6 @@
 use downhill_tensor::{Scalar, Shape, ShapeError, elementwise};
 
+use crate::Extent::PerExample;
 use crate::{Backward, Forward, Layer, Mode, Signature, sole};
 
 /// A leaky rectifier with random slopes: y = x where x > 0, a x elsewhere.
@@ -60,8 +61,7 @@ impl Layer for RRelu {
             let reason = format!("the slopes must lie between finite bounds, but these are {lower} and {upper}");
             return Err(ShapeError::Setting { by: "RRelu", reason });
         }
-        // Keeps the slopes, those of 1 too.
-        Ok(Signature::new("RRelu", x).saves(x.len(), 0).in_place().backward_without_y())
+        Ok(Signature::new("RRelu", x).saves("slope", x, PerExample).in_place().backward_without_y())
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
@@ -69,26 +69,23 @@ impl Layer for RRelu {
         let mean = T::of(0.5 * (self.lower + self.upper));
         let features = pass.y.shape().len().max(1);
         let y = pass.y.slice();
-        if pass.saved.is_empty() {
-            // Only an evaluation saves nothing.
-            return elementwise::map_in_place(y, |x| if x <= T::ZERO { mean * x } else { x });
-        }
+        let all_slopes = pass.saved.vector(0);
         if let Mode::Training { .. } = pass.mode {
-            for (example, slopes) in pass.saved.chunks_exact_mut(features).enumerate() {
+            for (example, slopes) in all_slopes.chunks_exact_mut(features).enumerate() {
                 let mut stream = pass.random.example(example);
                 slopes.fill_with(|| T::of(self.lower + (self.upper - self.lower) * stream.uniform()));
             }
         } else {
-            pass.saved.fill(mean);
+            all_slopes.fill(mean);
         }
-        elementwise::update(y, pass.saved, |x, a| if x <= T::ZERO { a } else { T::ONE });
-        elementwise::update(pass.saved, y, |slope, x| slope * x);
+        elementwise::update(y, all_slopes, |x, a| if x <= T::ZERO { a } else { T::ONE });
+        elementwise::update(all_slopes, y, |slope, x| slope * x);
     }
 
     fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
         pass.copy_unless_in_place();
         if let Some(dx) = pass.dx.get(0) {
-            elementwise::update(pass.saved, dx.slice(), |slope, dx| slope * dx);
+            elementwise::update(pass.saved.vector(0), dx.slice(), |slope, dx| slope * dx);
         }
     }
 }

@@ -3,7 +3,7 @@ use std::ops::Range;
 
 use downhill_tensor::{Fans, Init, Outputs, Scalar, Seed, Shape, ShapeError};
 
-use crate::{Inputs, MAX_INPUTS, Mode};
+use crate::{Extent, Inputs, Layout, MAX_INPUTS, Mode};
 
 /// What a layer makes of its inputs: everything that is needed to plan memory and to start parameters.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,9 +11,12 @@ pub struct Signature {
     name: &'static str,
     output: Shape,
     parameters: Vec<Parameter>,
+    parameter_layout: Layout,
     statistics: Vec<Parameter>,
-    saved: Room,
-    scratch: Room,
+    statistic_layout: Layout,
+    saved: Layout,
+    forward_scratch: Layout,
+    backward_scratch: Layout,
     backward_needs_x: bool,
     backward_needs_y: bool,
     in_place: bool,
@@ -32,19 +35,6 @@ pub struct WholeNumbers {
     pub most: usize,
 }
 
-/// Some numbers for each example, and some for the whole batch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Room {
-    per_example: usize,
-    per_batch: usize,
-}
-
-impl Room {
-    fn len(self, examples: usize) -> usize {
-        self.per_example.saturating_mul(examples).saturating_add(self.per_batch)
-    }
-}
-
 impl Signature {
     /// A layer of this name with this output, no parameters, nothing saved;
     /// its backward pass may read x and y.
@@ -54,9 +44,12 @@ impl Signature {
             name,
             output: output.into(),
             parameters: Vec::new(),
+            parameter_layout: Layout::new(),
             statistics: Vec::new(),
-            saved: Room::default(),
-            scratch: Room::default(),
+            statistic_layout: Layout::new(),
+            saved: Layout::new(),
+            forward_scratch: Layout::new(),
+            backward_scratch: Layout::new(),
             backward_needs_x: true,
             backward_needs_y: true,
             in_place: false,
@@ -67,32 +60,56 @@ impl Signature {
         }
     }
 
-    /// One more parameter, learnt by gradient descent.
+    /// Declares a parameter, learnt by gradient descent.
     #[must_use]
     pub fn parameter(mut self, parameter: Parameter) -> Self {
+        self.parameter_layout.push(parameter.name.clone(), parameter.shape, Extent::PerBatch);
         self.parameters.push(parameter);
         self
     }
 
-    /// One more running statistic, changed by [`Layer::absorb`](crate::Layer::absorb) alone.
+    /// Declares a running statistic, changed by [`Layer::absorb`](crate::Layer::absorb) alone.
     #[must_use]
     pub fn statistic(mut self, statistic: Parameter) -> Self {
+        self.statistic_layout.push(statistic.name.clone(), statistic.shape, Extent::PerBatch);
         self.statistics.push(statistic);
         self
     }
 
-    /// Keeps this many numbers for each example, and this many for the batch, from forward to backward.
+    /// Declares an array that the forward pass keeps for the backward pass, by name, shape and extent.
+    ///
+    /// ```
+    /// use downhill_layers::{Extent::PerBatch, Extent::PerExample, Signature};
+    ///
+    /// let signature = Signature::new("Mine", [4]).saves("mean", [4], PerBatch).saves("mask", [2, 2], PerExample);
+    /// assert_eq!(signature.saved().len(10), 4 + 10 * 4);
+    /// ```
     #[must_use]
-    pub fn saves(mut self, per_example: usize, per_batch: usize) -> Self {
-        self.saved = Room { per_example, per_batch };
+    pub fn saves(mut self, name: impl Into<Cow<'static, str>>, shape: impl Into<Shape>, extent: Extent) -> Self {
+        self.saved.push(name, shape, extent);
         self
     }
 
-    /// Wants this many numbers for each example, and this many for the batch, of room to work in.
-    /// What is there is unspecified, and nothing in it survives the pass.
+    /// Declares an array of scratch space for both passes.
     #[must_use]
-    pub fn scratch(mut self, per_example: usize, per_batch: usize) -> Self {
-        self.scratch = Room { per_example, per_batch };
+    pub fn scratch(self, name: &'static str, shape: impl Into<Shape>, extent: Extent) -> Self {
+        let shape = shape.into();
+        self.forward_scratch(name, shape, extent).backward_scratch(name, shape, extent)
+    }
+
+    /// Declares an array of scratch space for the forward pass.
+    /// It holds unspecified numbers at entry, and nothing in it survives the pass.
+    #[must_use]
+    pub fn forward_scratch(mut self, name: &'static str, shape: impl Into<Shape>, extent: Extent) -> Self {
+        self.forward_scratch.push(name, shape, extent);
+        self
+    }
+
+    /// Declares an array of scratch space for the backward pass.
+    /// It holds unspecified numbers at entry, and nothing in it survives the pass.
+    #[must_use]
+    pub fn backward_scratch(mut self, name: &'static str, shape: impl Into<Shape>, extent: Extent) -> Self {
+        self.backward_scratch.push(name, shape, extent);
         self
     }
 
@@ -215,7 +232,7 @@ impl Signature {
         for parameter in self.parameters.iter().chain(&self.statistics) {
             too_large(&parameter.shape, format!("the parameter `{}` of {}", parameter.name, self.name))?;
         }
-        let lengths = [self.parameters_len(), self.statistics_len(), self.saved_len(1), self.scratch_len(1)];
+        let lengths = [self.parameters_len(), self.statistics_len(), self.saved.len(1), self.scratch_len(1)];
         if lengths.contains(&usize::MAX) {
             return Err(ShapeError::Memory { what: self.name.into(), bytes: usize::MAX });
         }
@@ -257,38 +274,68 @@ impl Signature {
         &self.statistics
     }
 
-    /// How many numbers the parameters hold; `usize::MAX` if they can't be counted.
+    /// The arrays of the parameters, as they lie in θ.
+    #[must_use]
+    #[inline]
+    pub fn parameter_layout(&self) -> &Layout {
+        &self.parameter_layout
+    }
+
+    /// The arrays of the running statistics, as they lie in memory.
+    #[must_use]
+    #[inline]
+    pub fn statistic_layout(&self) -> &Layout {
+        &self.statistic_layout
+    }
+
+    /// The arrays that the forward pass keeps for the backward pass.
+    #[must_use]
+    #[inline]
+    pub fn saved(&self) -> &Layout {
+        &self.saved
+    }
+
+    /// The scratch arrays of the forward pass.
+    #[must_use]
+    #[inline]
+    pub fn scratch_of_forward(&self) -> &Layout {
+        &self.forward_scratch
+    }
+
+    /// The scratch arrays of the backward pass.
+    #[must_use]
+    #[inline]
+    pub fn scratch_of_backward(&self) -> &Layout {
+        &self.backward_scratch
+    }
+
+    /// The number of elements of all parameters; `usize::MAX` if they can't be counted.
     #[must_use]
     pub fn parameters_len(&self) -> usize {
-        total(&self.parameters)
+        self.parameter_layout.len(0)
     }
 
-    /// How many numbers the running statistics hold.
+    /// The number of elements of all running statistics; `usize::MAX` if they can't be counted.
     #[must_use]
     pub fn statistics_len(&self) -> usize {
-        total(&self.statistics)
+        self.statistic_layout.len(0)
     }
 
-    /// Overwrites the layer's stretch of θ with what its parameters start from.
+    /// The scratch space, in numbers, that either pass over a batch of `examples` needs; `usize::MAX` if it can't be
+    /// counted.
+    #[must_use]
+    pub fn scratch_len(&self, examples: usize) -> usize {
+        self.forward_scratch.len(examples).max(self.backward_scratch.len(examples))
+    }
+
+    /// Overwrites the layer's slice of θ with the initial parameters.
     pub fn start<T: Scalar>(&self, theta: &mut [T], seed: Seed) {
         start(&self.parameters, theta, seed);
     }
 
-    /// Overwrites the layer's running statistics with what they start from.
+    /// Overwrites the layer's running statistics with their initial values.
     pub fn start_statistics<T: Scalar>(&self, statistics: &mut [T], seed: Seed) {
         start(&self.statistics, statistics, seed);
-    }
-
-    /// How many numbers a batch of `examples` keeps for backward; `usize::MAX` if they can't be counted.
-    #[must_use]
-    pub fn saved_len(&self, examples: usize) -> usize {
-        self.saved.len(examples)
-    }
-
-    /// How much scratch space a batch of `examples` needs; `usize::MAX` if it can't be counted.
-    #[must_use]
-    pub fn scratch_len(&self, examples: usize) -> usize {
-        self.scratch.len(examples)
     }
 
     /// Whether the backward pass reads x.
@@ -356,10 +403,6 @@ impl Parameter {
         self.constant = Some((range, value));
         self
     }
-}
-
-fn total(parameters: &[Parameter]) -> usize {
-    parameters.iter().fold(0, |total, parameter| total.saturating_add(parameter.shape.len()))
 }
 
 fn start<T: Scalar>(parameters: &[Parameter], mut flat: &mut [T], seed: Seed) {

@@ -1,5 +1,6 @@
 use downhill_tensor::{Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs};
 
+use crate::Extent::PerExample;
 use crate::{Backward, Dropout, Forward, Layer, Signature, sole};
 
 /// Drops whole channels with probability p in training: y = x m, with one m = 0 or 1/(1 − p) for each channel of each
@@ -58,19 +59,18 @@ impl Layer for SpatialDropout {
                 hint: "",
             });
         };
-        // Keeps the mask m.
-        Ok(Signature::new("SpatialDropout", x).saves(channels, 0).in_place().backward_without_y())
+        Ok(Signature::new("SpatialDropout", x).saves("mask", [channels], PerExample).in_place().backward_without_y())
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
         pass.copy_unless_in_place();
+        let (m, shape) = (pass.saved.vector(0), pass.y.shape());
         if !pass.mode.is_training() {
-            pass.saved.fill(T::ONE);
+            m.fill(T::ONE);
             return;
         }
-        let shape = pass.y.shape();
-        Dropout::new(self.probability).draw(pass.saved, pass.random.seed(), 0);
-        mask(pass.saved, pass.y.slice(), shape);
+        Dropout::new(self.probability).draw(m, pass.random.seed(), 0);
+        mask(m, pass.y.slice(), shape);
     }
 
     fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
@@ -78,7 +78,7 @@ impl Layer for SpatialDropout {
         pass.copy_unless_in_place();
         if let Some(dx) = pass.dx.get(0) {
             let shape = dx.shape();
-            mask(pass.saved, dx.slice(), shape);
+            mask(pass.saved.vector(0), dx.slice(), shape);
         }
     }
 }

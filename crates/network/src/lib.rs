@@ -24,6 +24,6 @@ pub use network::Network;
 pub use objective::{NetworkObjective, PassError};
 pub use predict::PredictError;
 pub use state::{NamedArray, NetworkState, StateError};
-pub use summary::Summary;
+pub use summary::{Kept, Summary};
 pub use transformer::TransformerEncoderBlock;
 pub use workspace::Workspace;

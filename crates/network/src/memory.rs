@@ -37,7 +37,7 @@ pub(crate) struct Memory {
     pub(crate) values: Vec<Option<usize>>,
     /// The buffer of each node's gradient; `None` where it is not computed.
     pub(crate) gradients: Vec<Option<usize>>,
-    /// What each step needs, beside its nodes.
+    /// What each step needs in addition to its nodes.
     pub(crate) steps: Vec<StepMemory>,
 }
 
@@ -47,44 +47,44 @@ pub(crate) struct StepMemory {
     pub(crate) forward_in_place: bool,
     /// dx lies where dy lay.
     pub(crate) backward_in_place: bool,
-    /// Whether the way back comes by here at all.
+    /// Whether the backward pass runs this step.
     pub(crate) goes_back: bool,
-    /// The buffer of what is kept for the way back.
+    /// The buffer of what is kept for the backward pass.
     pub(crate) saved: Option<usize>,
     /// For each input: where its gradient goes.
-    pub(crate) targets: Vec<Target>,
-    /// What becomes of dJ/dθ.
-    pub(crate) parameters: Derivative,
+    pub(crate) destinations: Vec<Destination>,
+    /// What happens to dJ/dθ.
+    pub(crate) parameters: ParameterGradient,
 }
 
-/// What becomes of a step's derivative with respect to its parameters.
+/// What happens to a step's dJ/dθ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Derivative {
-    /// It is the gradient, or the first part of it.
-    Alone,
-    /// It is added to what the layers after this one have said of the same parameters.
-    Further,
-    /// The parameters are frozen.
-    Unwanted,
+pub(crate) enum ParameterGradient {
+    /// It is written to the gradient, as the only contribution or the first.
+    Overwrite,
+    /// It is added to what later steps with the same parameters have contributed.
+    Accumulate,
+    /// It is unused: the parameters are frozen, or only dJ/dx is asked for.
+    Discard,
 }
 
 /// Where a step writes the gradient of one of its inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
-    /// Nobody wants it.
-    Nowhere,
-    /// Straight to the node's gradient: this is the first contribution, or the only one.
-    First(usize),
-    /// To a buffer of its own, which is then added to the node's gradient.
-    Further { buffer: usize, sum: usize },
+pub(crate) enum Destination {
+    /// The gradient is unused.
+    Unused,
+    /// The node's gradient, as the only contribution or the first.
+    Overwrite(usize),
+    /// A separate buffer, which is then added to the node's gradient.
+    Accumulate { buffer: usize, sum: usize },
 }
 
-impl Target {
+impl Destination {
     /// The buffer that the step writes.
     pub(crate) fn buffer(self) -> Option<usize> {
         match self {
-            Self::Nowhere => None,
-            Self::First(buffer) | Self::Further { buffer, .. } => Some(buffer),
+            Self::Unused => None,
+            Self::Overwrite(buffer) | Self::Accumulate { buffer, .. } => Some(buffer),
         }
     }
 }
@@ -92,9 +92,9 @@ impl Target {
 /// A value that lies in a buffer for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tenant {
-    /// A node's value, or its gradient: so many numbers per example.
+    /// A node's value, or its gradient: its shape's numbers for each example.
     Node(usize),
-    /// What this step keeps for the way back.
+    /// What this step keeps for the backward pass.
     Saved(usize),
 }
 
@@ -134,7 +134,7 @@ impl Memory {
                 && consumers[step.inputs[0]].len() == 1
                 && producer[step.inputs[0]]
                     .is_some_and(|p| !(purpose.goes_back() && program.steps[p].signature.needs_y()));
-            // The value lives until its last reader, on the way back where that reader needs it there.
+            // The value lives until its last reader, in the backward pass if that reader needs it there.
             let mut last = s;
             for &reader in &consumers[step.output] {
                 let reads_again = program
@@ -160,14 +160,14 @@ impl Memory {
                 stays.push(Stay { tenant: Tenant::Node(step.output), size, from: s, to: last });
                 Some(stays.len() - 1)
             };
-            let saved = (signature.saved_len(1) > 0).then(|| {
+            let saved = (signature.saved().len(1) > 0).then(|| {
                 let to = match goes_back {
                     // Running statistics may be taken from it when all is done.
                     _ if purpose.goes_back() && !signature.statistics().is_empty() => end,
                     true => back(s),
                     false => s,
                 };
-                stays.push(Stay { tenant: Tenant::Saved(s), size: signature.saved_len(1), from: s, to });
+                stays.push(Stay { tenant: Tenant::Saved(s), size: signature.saved().len(1), from: s, to });
                 stays.len() - 1
             });
             steps.push(StepMemory {
@@ -175,13 +175,13 @@ impl Memory {
                 backward_in_place: false,
                 goes_back,
                 saved,
-                targets: vec![Target::Nowhere; step.inputs.len()],
+                destinations: vec![Destination::Unused; step.inputs.len()],
                 parameters: match step.shared {
-                    _ if step.frozen || purpose == Purpose::InputGradient => Derivative::Unwanted,
+                    _ if step.frozen || purpose == Purpose::InputGradient => ParameterGradient::Discard,
                     Some(_) if program.steps[s + 1..].iter().any(|later| later.shared == step.shared) => {
-                        Derivative::Further
+                        ParameterGradient::Accumulate
                     }
-                    _ => Derivative::Alone,
+                    _ => ParameterGradient::Overwrite,
                 },
             });
         }
@@ -205,10 +205,10 @@ impl Memory {
                     let to = producer[input].map_or(end, back);
                     let size = program.nodes[input].len();
                     let stay = |from, to| Stay { tenant: Tenant::Node(input), size, from, to };
-                    steps[s].targets[index] = match gradients[input] {
+                    steps[s].destinations[index] = match gradients[input] {
                         Some(sum) => {
                             stays.push(stay(time, time));
-                            Target::Further { buffer: stays.len() - 1, sum }
+                            Destination::Accumulate { buffer: stays.len() - 1, sum }
                         }
                         None => {
                             let in_place = step.signature.runs_in_place()
@@ -226,7 +226,7 @@ impl Memory {
                                 }
                             };
                             gradients[input] = Some(sum);
-                            Target::First(sum)
+                            Destination::Overwrite(sum)
                         }
                     };
                 }
@@ -239,11 +239,13 @@ impl Memory {
         gradients.iter_mut().for_each(placed);
         for step in &mut steps {
             placed(&mut step.saved);
-            for target in &mut step.targets {
-                *target = match *target {
-                    Target::Nowhere => Target::Nowhere,
-                    Target::First(stay) => Target::First(place[stay]),
-                    Target::Further { buffer, sum } => Target::Further { buffer: place[buffer], sum: place[sum] },
+            for destination in &mut step.destinations {
+                *destination = match *destination {
+                    Destination::Unused => Destination::Unused,
+                    Destination::Overwrite(stay) => Destination::Overwrite(place[stay]),
+                    Destination::Accumulate { buffer, sum } => {
+                        Destination::Accumulate { buffer: place[buffer], sum: place[sum] }
+                    }
                 };
             }
         }

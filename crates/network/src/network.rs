@@ -7,7 +7,7 @@ use downhill_tensor::{Batch, Buffer, Scalar, Seed, Shape, ShapeError, threads};
 use ndarray::{ArrayView, ArrayViewD, ArrayViewMutD, IxDyn};
 
 use crate::graph::{Program, Step, at};
-use crate::passes::{Model, Stretch};
+use crate::passes::{Model, Slices};
 use crate::predict::Reading;
 use crate::step::{Counted, Ready};
 use crate::{Block, Graph, Node, Purpose, Summary, Workspace};
@@ -30,7 +30,7 @@ use crate::{Block, Graph, Node, Purpose, Summary, Workspace};
 /// ```
 pub struct Network<T> {
     program: Arc<Program>,
-    stretches: Arc<[Stretch]>,
+    slices: Arc<[Slices]>,
     segments: Arc<[Segment]>,
     statistic_segments: Arc<[Segment]>,
     theta: Buffer<T>,
@@ -63,36 +63,36 @@ impl<T: Scalar> Network<T> {
     /// for the parameters.
     pub fn from_graph(graph: &Graph, output: Node, seed: Seed) -> Result<Self, ShapeError> {
         let program = graph.program(output)?;
-        let mut stretches = Vec::new();
+        let mut slices = Vec::new();
         let (mut segments, mut statistic_segments) = (Vec::new(), Vec::new());
         let (mut parameters_len, mut statistics_len) = (0usize, 0usize);
         for (index, step) in program.steps.iter().enumerate() {
             let owner = program.owner(index);
             if owner < index {
-                stretches.push(Stretch::clone(&stretches[owner]));
+                slices.push(Slices::clone(&slices[owner]));
                 continue;
             }
             let signature = &step.signature;
             let start = (parameters_len, statistics_len);
             parameters_len = parameters_len.saturating_add(signature.parameters_len());
             statistics_len = statistics_len.saturating_add(signature.statistics_len());
-            stretches.push(Stretch { parameters: start.0..parameters_len, statistics: start.1..statistics_len });
+            slices.push(Slices { parameters: start.0..parameters_len, statistics: start.1..statistics_len });
         }
         let mut theta = Buffer::try_from_fn("the parameters of the network", parameters_len, |_| T::ZERO)?;
         let mut statistics = Buffer::try_from_fn("the running statistics of the network", statistics_len, |_| T::ZERO)?;
-        for (index, (step, stretch)) in program.steps.iter().zip(&stretches).enumerate() {
+        for (index, (step, ranges)) in program.steps.iter().zip(&slices).enumerate() {
             if program.owner(index) < index {
                 continue;
             }
             let (signature, seed) = (&step.signature, seed.derive(index as u64));
-            signature.start(&mut theta[stretch.parameters.clone()], seed);
-            signature.start_statistics(&mut statistics[stretch.statistics.clone()], seed);
-            segments.extend(name(step, signature.parameters(), stretch.parameters.start));
-            statistic_segments.extend(name(step, signature.statistics(), stretch.statistics.start));
+            signature.start(&mut theta[ranges.parameters.clone()], seed);
+            signature.start_statistics(&mut statistics[ranges.statistics.clone()], seed);
+            segments.extend(name(step, signature.parameters(), ranges.parameters.start));
+            statistic_segments.extend(name(step, signature.statistics(), ranges.statistics.start));
         }
         Ok(Self {
             program: Arc::new(program),
-            stretches: stretches.into(),
+            slices: slices.into(),
             segments: segments.into(),
             statistic_segments: statistic_segments.into(),
             theta,
@@ -109,7 +109,7 @@ impl<T: Scalar> Network<T> {
         let cast = |numbers: &[T]| -> Vec<U> { numbers.iter().map(|x| U::of(x.to_f64())).collect() };
         Network {
             program: Arc::clone(&self.program),
-            stretches: Arc::clone(&self.stretches),
+            slices: Arc::clone(&self.slices),
             segments: Arc::clone(&self.segments),
             statistic_segments: Arc::clone(&self.statistic_segments),
             theta: cast(&self.theta).into(),
@@ -224,7 +224,7 @@ impl<T: Scalar> Network<T> {
     /// A table of the layers, their output shapes and parameters.
     #[must_use]
     pub fn summary(&self) -> Summary {
-        Summary::new(&self.program)
+        Summary::new(&self.program, size_of::<T>())
     }
 
     pub(crate) fn program(&self) -> &Program {
@@ -387,13 +387,7 @@ impl<T: Scalar> Network<T> {
     }
 
     fn model<'a>(&'a self, theta: &'a [T]) -> Model<'a, T> {
-        Model {
-            program: &self.program,
-            stretches: &self.stretches,
-            theta,
-            statistics: &self.statistics,
-            seed: self.seed,
-        }
+        Model { program: &self.program, slices: &self.slices, theta, statistics: &self.statistics, seed: self.seed }
     }
 
     /// What the door checks beside shapes: whether each layer admits the batch.
@@ -519,7 +513,7 @@ impl<T: Clone> Clone for Network<T> {
     fn clone(&self) -> Self {
         Self {
             program: Arc::clone(&self.program),
-            stretches: Arc::clone(&self.stretches),
+            slices: Arc::clone(&self.slices),
             segments: Arc::clone(&self.segments),
             statistic_segments: Arc::clone(&self.statistic_segments),
             theta: self.theta.clone(),

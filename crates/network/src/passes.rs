@@ -1,38 +1,34 @@
 //! The forward loop and the backward loop: the only ones there are.
 
 use std::mem::{swap, take};
+use std::ops::Range;
 
-use downhill_layers::{Backward, Forward, Inputs, InputsMut, Mode, Params, ParamsMut, Streams};
-use downhill_tensor::{Batch, Buffer, Scalar, Seed, elementwise};
+use downhill_layers::{Arrays, ArraysMut, Backward, Forward, Inputs, InputsMut, Mode, Streams};
+use downhill_tensor::{Batch, Scalar, Seed, elementwise};
 
 use crate::Workspace;
 use crate::graph::{Program, Step};
-use crate::memory::{Derivative, Target};
+use crate::memory::{Destination, ParameterGradient};
 use crate::workspace::{batch, batch_mut, set_inputs};
 
-/// Where a step's numbers lie in θ and among the running statistics.
+/// The ranges of a step's numbers in θ and among the running statistics.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stretch {
-    pub(crate) parameters: std::ops::Range<usize>,
-    pub(crate) statistics: std::ops::Range<usize>,
+pub(crate) struct Slices {
+    pub(crate) parameters: Range<usize>,
+    pub(crate) statistics: Range<usize>,
 }
 
 /// A model as a pass sees it: nothing in it changes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Model<'a, T> {
     pub(crate) program: &'a Program,
-    pub(crate) stretches: &'a [Stretch],
+    pub(crate) slices: &'a [Slices],
     pub(crate) theta: &'a [T],
     pub(crate) statistics: &'a [T],
     pub(crate) seed: Seed,
 }
 
 impl<'a, T: Scalar> Model<'a, T> {
-    fn params(&self, index: usize) -> Params<'a, T> {
-        let step = &self.program.steps[index];
-        Params::new(&self.theta[self.stretches[index].parameters.clone()], step.signature.parameters())
-    }
-
     /// x --forward--> y₁ --forward--> ... yₙ
     ///
     /// `observe` is shown every layer's output.
@@ -43,124 +39,175 @@ impl<'a, T: Scalar> Model<'a, T> {
         mode: Mode,
         mut observe: impl FnMut(&Step, Batch<'_, T>),
     ) {
-        let Workspace { memory, buffers, scratch, taken, examples, .. } = workspace;
-        let examples = *examples;
         for (index, step) in self.program.steps.iter().enumerate() {
-            let plan = &memory.steps[index];
-            let Some(place) = memory.values[step.output] else { continue };
-            // What is written is taken out, so that the other buffers can be read.
-            let [y, saved, ..] = taken;
-            swap(y, &mut buffers[place]);
-            if let Some(place) = plan.saved {
-                swap(saved, &mut buffers[place]);
-            }
-            let mut pass = Forward {
-                x: Inputs::none(),
-                params: self.params(index),
-                y: batch_mut(y, examples, step.signature.output()),
-                saved: &mut saved[..step.signature.saved_len(examples)],
-                scratch: &mut scratch[..step.signature.scratch_len(examples)],
-                statistics: Params::new(
-                    &self.statistics[self.stretches[index].statistics.clone()],
-                    step.signature.statistics(),
-                ),
-                mode,
-                random: Streams::new(self.seed, mode.step(), index as u64),
-            };
-            if !plan.forward_in_place {
-                set_inputs(&mut pass.x, x, self.program, memory, buffers, &step.inputs, examples);
-            }
-            step.layer.forward(&mut pass);
-            observe(step, batch(y, examples, step.signature.output()));
-            swap(y, &mut buffers[place]);
-            if let Some(place) = plan.saved {
-                swap(saved, &mut buffers[place]);
-            }
+            let Some(y) = workspace.memory.values[step.output] else { continue };
+            workspace.exchange_outputs(index, y);
+            step.layer.forward(&mut self.forward_pass(index, x, workspace, mode));
+            observe(step, batch(&workspace.taken[0], workspace.examples, step.signature.output()));
+            workspace.exchange_outputs(index, y);
         }
     }
 
-    /// dJ/dyₙ --backward--> ... dJ/dy₁, and dJ/dθ on the way: this loop is backpropagation.
+    /// dJ/dyₙ --backward--> ... dJ/dy₁, and dJ/dθ along the way: this loop is backpropagation.
     pub(crate) fn backward(&self, x: &Inputs<'_, T>, workspace: &mut Workspace<T>) {
-        let Workspace { memory, buffers, scratch, gradient, spare, taken, examples, .. } = workspace;
-        let examples = *examples;
         for (index, step) in self.program.steps.iter().enumerate().rev() {
-            let plan = &memory.steps[index];
-            let Some(dy) = memory.gradients[step.output].filter(|_| plan.goes_back) else { continue };
-            let output = step.signature.output();
-            let stretch = self.stretches[index].parameters.clone();
-            // What is written is taken out, so that the other buffers can be read; below it goes back.
-            exchange(taken, &plan.targets, buffers);
-            let value = |wanted: bool, node: usize| match memory.values[node] {
-                Some(buffer) if wanted => batch(&buffers[buffer], examples, self.program.nodes[node]),
-                _ => Batch::gone(examples, self.program.nodes[node]),
-            };
-            let mut pass = Backward {
-                x: Inputs::none(),
-                params: self.params(index),
-                y: value(step.signature.needs_y(), step.output),
-                saved: plan.saved.map_or(&[], |saved| &buffers[saved][..step.signature.saved_len(examples)]),
-                scratch: &mut scratch[..step.signature.scratch_len(examples)],
-                dy: if plan.backward_in_place {
-                    Batch::gone(examples, output)
-                } else {
-                    batch(&buffers[dy], examples, output)
+            if !workspace.memory.steps[index].goes_back {
+                continue;
+            }
+            workspace.exchange_gradients(index);
+            step.layer.backward(&mut self.backward_pass(index, x, workspace));
+            workspace.add_shared(index, &self.slices[index].parameters);
+            workspace.exchange_gradients(index);
+            workspace.add_fan_out(index, self.program);
+        }
+    }
+
+    /// What the forward pass of a step reads and writes.
+    #[inline]
+    fn forward_pass<'w>(
+        &'w self,
+        index: usize,
+        x: &'w Inputs<'w, T>,
+        workspace: &'w mut Workspace<T>,
+        mode: Mode,
+    ) -> Forward<'w, T> {
+        let Workspace { memory, buffers, scratch, taken, examples, .. } = workspace;
+        let (step, examples) = (&self.program.steps[index], *examples);
+        let signature = &step.signature;
+        let (saved, scratched) = (signature.saved(), signature.scratch_of_forward());
+        let [y, kept, ..] = taken;
+        let mut pass = Forward {
+            x: Inputs::none(),
+            params: self.params(index),
+            y: batch_mut(y, examples, signature.output()),
+            saved: ArraysMut::new(&mut kept[..saved.len(examples)], saved, examples),
+            scratch: ArraysMut::new(&mut scratch[..scratched.len(examples)], scratched, examples),
+            statistics: Arrays::new(
+                &self.statistics[self.slices[index].statistics.clone()],
+                signature.statistic_layout(),
+                0,
+            ),
+            mode,
+            random: Streams::new(self.seed, mode.step(), index as u64),
+        };
+        if !memory.steps[index].forward_in_place {
+            set_inputs(&mut pass.x, x, self.program, memory, buffers, &step.inputs, examples);
+        }
+        pass
+    }
+
+    /// What the backward pass of a step reads and writes.
+    #[inline]
+    fn backward_pass<'w>(
+        &'w self,
+        index: usize,
+        x: &'w Inputs<'w, T>,
+        workspace: &'w mut Workspace<T>,
+    ) -> Backward<'w, T> {
+        let Workspace { memory, buffers, scratch, gradient, spare, taken, examples, .. } = workspace;
+        let (step, plan, examples) = (&self.program.steps[index], &memory.steps[index], *examples);
+        let signature = &step.signature;
+        let (saved, scratched) = (signature.saved(), signature.scratch_of_backward());
+        let buffers = &*buffers;
+        let value = |buffer: Option<usize>, node: usize| match buffer {
+            Some(buffer) => batch(&buffers[buffer], examples, self.program.nodes[node]),
+            None => Batch::gone(examples, self.program.nodes[node]),
+        };
+        let parameters = self.slices[index].parameters.clone();
+        let mut pass = Backward {
+            x: Inputs::none(),
+            params: self.params(index),
+            y: value(memory.values[step.output].filter(|_| signature.needs_y()), step.output),
+            saved: Arrays::new(
+                plan.saved.map_or(&[], |buffer| &buffers[buffer][..saved.len(examples)]),
+                saved,
+                examples,
+            ),
+            scratch: ArraysMut::new(&mut scratch[..scratched.len(examples)], scratched, examples),
+            dy: value(memory.gradients[step.output].filter(|_| !plan.backward_in_place), step.output),
+            dx: InputsMut::none(),
+            dparams: ArraysMut::new(
+                match plan.parameters {
+                    ParameterGradient::Overwrite => &mut gradient[parameters],
+                    ParameterGradient::Accumulate | ParameterGradient::Discard => &mut spare[..parameters.len()],
                 },
-                dx: InputsMut::none(),
-                dparams: ParamsMut::new(
-                    match plan.parameters {
-                        Derivative::Alone => &mut gradient[stretch.clone()],
-                        Derivative::Further | Derivative::Unwanted => &mut spare[..stretch.len()],
-                    },
-                    step.signature.parameters(),
-                ),
-            };
-            if step.signature.needs_x() {
-                set_inputs(&mut pass.x, x, self.program, memory, buffers, &step.inputs, examples);
-            } else {
-                for (input, &node) in step.inputs.iter().enumerate() {
-                    pass.x.set(input, value(false, node));
-                }
-            }
-            for (input, (written, target)) in taken.iter_mut().zip(&plan.targets).enumerate() {
-                if *target != Target::Nowhere {
-                    pass.dx.set(input, batch_mut(written, examples, self.program.nodes[step.inputs[input]]));
-                }
-            }
-            step.layer.backward(&mut pass);
-            // Where several layers share parameters, their gradient is the sum of what they say.
-            if plan.parameters == Derivative::Further {
-                elementwise::add(&spare[..stretch.len()], &mut gradient[stretch]);
-            }
-            exchange(taken, &plan.targets, buffers);
-            // Where several layers read one value, its gradient is the sum of what they say.
-            for (target, &node) in plan.targets.iter().zip(&step.inputs) {
-                if let Target::Further { buffer, sum } = *target {
-                    let further = take(&mut buffers[buffer]);
-                    let length = examples * self.program.nodes[node].len();
-                    elementwise::add(&further[..length], &mut buffers[sum][..length]);
-                    buffers[buffer] = further;
-                }
+                signature.parameter_layout(),
+                0,
+            ),
+        };
+        if signature.needs_x() {
+            set_inputs(&mut pass.x, x, self.program, memory, buffers, &step.inputs, examples);
+        } else {
+            for (input, &node) in step.inputs.iter().enumerate() {
+                pass.x.set(input, value(None, node));
             }
         }
+        for (input, (dx, destination)) in taken.iter_mut().zip(&plan.destinations).enumerate() {
+            if *destination != Destination::Unused {
+                pass.dx.set(input, batch_mut(dx, examples, self.program.nodes[step.inputs[input]]));
+            }
+        }
+        pass
+    }
+
+    #[inline]
+    fn params(&self, index: usize) -> Arrays<'_, T> {
+        let layout = self.program.steps[index].signature.parameter_layout();
+        Arrays::new(&self.theta[self.slices[index].parameters.clone()], layout, 0)
     }
 
     /// Takes what the last training pass has saved into the running statistics: the one place where they change.
     pub(crate) fn absorb(&self, workspace: &Workspace<T>, statistics: &mut [T]) {
         for (index, step) in self.program.steps.iter().enumerate() {
-            let stretch = self.stretches[index].statistics.clone();
-            let Some(saved) = workspace.memory.steps[index].saved.filter(|_| !stretch.is_empty()) else { continue };
-            let saved = &workspace.buffers[saved][..step.signature.saved_len(workspace.examples)];
-            let mut statistics = ParamsMut::new(&mut statistics[stretch], step.signature.statistics());
-            step.layer.absorb(saved, workspace.examples, &mut statistics);
+            let range = self.slices[index].statistics.clone();
+            let Some(buffer) = workspace.memory.steps[index].saved.filter(|_| !range.is_empty()) else { continue };
+            let (layout, examples) = (step.signature.saved(), workspace.examples);
+            let saved = Arrays::new(&workspace.buffers[buffer][..layout.len(examples)], layout, examples);
+            let layout = step.signature.statistic_layout();
+            step.layer.absorb(saved, &mut ArraysMut::new(&mut statistics[range], layout, 0));
         }
     }
 }
 
-/// Takes the buffers out that a step of the way back writes, or puts them back.
-fn exchange<T>(taken: &mut [Buffer<T>], targets: &[Target], buffers: &mut [Buffer<T>]) {
-    for (taken, target) in taken.iter_mut().zip(targets) {
-        if let Some(buffer) = target.buffer() {
-            swap(taken, &mut buffers[buffer]);
+impl<T: Scalar> Workspace<T> {
+    /// Takes out the buffers that a step's forward pass writes, so that the others can be read, or puts them back.
+    #[inline]
+    fn exchange_outputs(&mut self, index: usize, output: usize) {
+        let [y, saved, ..] = &mut self.taken;
+        swap(y, &mut self.buffers[output]);
+        if let Some(buffer) = self.memory.steps[index].saved {
+            swap(saved, &mut self.buffers[buffer]);
+        }
+    }
+
+    /// Takes out the buffers that a step's backward pass writes, so that the others can be read, or puts them back.
+    #[inline]
+    fn exchange_gradients(&mut self, index: usize) {
+        for (taken, destination) in self.taken.iter_mut().zip(&self.memory.steps[index].destinations) {
+            if let Some(buffer) = destination.buffer() {
+                swap(taken, &mut self.buffers[buffer]);
+            }
+        }
+    }
+
+    /// If several steps share parameters, their gradient is the sum of what each step contributes.
+    #[inline]
+    fn add_shared(&mut self, index: usize, parameters: &Range<usize>) {
+        if self.memory.steps[index].parameters == ParameterGradient::Accumulate {
+            elementwise::add(&self.spare[..parameters.len()], &mut self.gradient[parameters.clone()]);
+        }
+    }
+
+    /// If several steps read one value, its gradient is the sum of what each step contributes.
+    #[inline]
+    fn add_fan_out(&mut self, index: usize, program: &Program) {
+        for (destination, &node) in self.memory.steps[index].destinations.iter().zip(&program.steps[index].inputs) {
+            if let Destination::Accumulate { buffer, sum } = *destination {
+                let contribution = take(&mut self.buffers[buffer]);
+                let length = self.examples * program.nodes[node].len();
+                elementwise::add(&contribution[..length], &mut self.buffers[sum][..length]);
+                self.buffers[buffer] = contribution;
+            }
         }
     }
 }

@@ -1,10 +1,13 @@
 use std::fmt;
 
+use downhill_layers::{Extent, Signature};
 use downhill_tensor::Shape;
 
 use crate::graph::Program;
 
-/// A table of a network's layers: print it.
+/// A printable table of a network's layers: the shape of one example of each output, the number of parameters, and
+/// what each layer keeps for the backward pass, in bytes, by name.
+
 #[derive(Clone, Debug)]
 pub struct Summary {
     inputs: Vec<Shape>,
@@ -17,16 +20,52 @@ struct Row {
     layer: &'static str,
     output: Shape,
     parameters: usize,
+    kept: Vec<Kept>,
+}
+
+/// An array that a layer keeps for the backward pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The place of the layer in the network, such as `2.norm`.
+    pub place: String,
+    /// The name within the layer, such as `mask`.
+    pub name: String,
+    /// The bytes that it takes, for each example or once for the batch.
+    pub bytes: usize,
+    /// Whether the array exists once or for each example.
+    pub extent: Extent,
+}
+
+impl Kept {
+    fn all(place: &str, signature: &Signature, bytes_of_number: usize) -> Vec<Self> {
+        let arrays = signature.saved().arrays().iter().filter(|array| array.shape().len() > 0);
+        arrays
+            .map(|array| Self {
+                place: place.to_owned(),
+                name: array.name().to_owned(),
+                bytes: array.shape().len() * bytes_of_number,
+                extent: array.extent(),
+            })
+            .collect()
+    }
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let each = if self.extent == Extent::PerExample { "/example" } else { "" };
+        write!(f, "{} {} B{each}", self.name, self.bytes)
+    }
 }
 
 impl Summary {
-    pub(crate) fn new(program: &Program) -> Self {
+    pub(crate) fn new(program: &Program, bytes_of_number: usize) -> Self {
         let rows = program.steps.iter().enumerate().map(|(index, step)| Row {
             name: step.name.clone(),
             layer: step.signature.name(),
             output: step.signature.output(),
             // Shared parameters count once.
             parameters: if program.owner(index) == index { step.signature.parameters_len() } else { 0 },
+            kept: Kept::all(&step.name, &step.signature, bytes_of_number),
         });
         Self { inputs: program.inputs.iter().map(|&input| program.nodes[input]).collect(), rows: rows.collect() }
     }
@@ -35,6 +74,11 @@ impl Summary {
     #[must_use]
     pub fn parameters(&self) -> usize {
         self.rows.iter().map(|row| row.parameters).sum()
+    }
+
+    /// The arrays that layers keep for the backward pass, in the order of the layers.
+    pub fn kept(&self) -> impl Iterator<Item = &Kept> {
+        self.rows.iter().flat_map(|row| &row.kept)
     }
 }
 
@@ -46,13 +90,17 @@ impl fmt::Display for Summary {
         let place = width(|row| row.name.clone(), "place");
         let layer = width(|row| row.layer.to_owned(), "layer");
         let output = width(|row| row.output.to_string(), "output");
-        writeln!(f, "{:place$}  {:layer$}  {:>output$}  parameters", "place", "layer", "output")?;
+        writeln!(f, "{:place$}  {:layer$}  {:>output$}  parameters  keeps", "place", "layer", "output")?;
         for input in &self.inputs {
             writeln!(f, "{:place$}  {:layer$}  {:>output$}", "", "input", input.to_string())?;
         }
         for row in &self.rows {
             let shape = row.output.to_string();
-            writeln!(f, "{:place$}  {:layer$}  {shape:>output$}  {:>10}", row.name, row.layer, row.parameters)?;
+            write!(f, "{:place$}  {:layer$}  {shape:>output$}  {:>10}", row.name, row.layer, row.parameters)?;
+            for (index, kept) in row.kept.iter().enumerate() {
+                write!(f, "{}{kept}", if index == 0 { "  " } else { ", " })?;
+            }
+            writeln!(f)?;
         }
         write!(f, "{:place$}  {:layer$}  {:>output$}  {:>10}", "", "in all", "", self.parameters())
     }

@@ -6,10 +6,10 @@ use downhill_tensor::{Batch, BatchMut, Buffer, Scalar, Shape, ShapeError};
 
 use crate::Purpose;
 use crate::graph::Program;
-use crate::memory::{Derivative, Memory, Tenant};
+use crate::memory::{Memory, ParameterGradient, Tenant};
 use crate::step::Ready;
 
-/// Whatever a pass needs and the model is not: activations, what layers keep, gradients, room to work in.
+/// Whatever a pass needs and the model is not: activations, what layers keep, gradients, scratch space.
 ///
 /// Made by [`Network::workspace`](crate::Network::workspace) and used again for every step: it grows to the largest
 /// batch it has seen, and after that a step asks the heap for nothing.
@@ -22,7 +22,7 @@ pub struct Workspace<T> {
     pub(crate) scratch: Buffer<T>,
     /// dJ/dθ.
     pub(crate) gradient: Buffer<T>,
-    /// Where derivatives go that are added to others, or that nobody wants.
+    /// Receives derivatives that are added to others, or unused.
     pub(crate) spare: Buffer<T>,
     /// Where the buffers are that a step writes, so that the others can be read meanwhile; between steps they are back.
     pub(crate) taken: [Buffer<T>; MAX_INPUTS],
@@ -44,7 +44,7 @@ impl<T: Scalar> Workspace<T> {
     pub(crate) fn new(program: Arc<Program>, parameters: usize, purpose: Purpose) -> Self {
         let memory = Memory::plan(&program, purpose);
         let gradient = if purpose.learns() { parameters } else { 0 };
-        let apart = |step: &usize| memory.steps[*step].parameters != Derivative::Alone;
+        let apart = |step: &usize| memory.steps[*step].parameters != ParameterGradient::Overwrite;
         let spare = (0..program.steps.len()).filter(apart).map(|step| program.steps[step].signature.parameters_len());
         Self {
             buffers: memory.buffers.iter().map(|_| Buffer::default()).collect(),
@@ -95,7 +95,7 @@ impl<T: Scalar> Workspace<T> {
         for (buffer, tenants) in self.buffers.iter_mut().zip(&self.memory.buffers) {
             let lengths = tenants.iter().map(|tenant| match *tenant {
                 Tenant::Node(node) => program.nodes[node].len().saturating_mul(examples),
-                Tenant::Saved(step) => program.steps[step].signature.saved_len(examples),
+                Tenant::Saved(step) => program.steps[step].signature.saved().len(examples),
             });
             buffer.try_resize("a batch in the workspace", lengths.max().unwrap_or(0), T::ZERO)?;
         }

@@ -662,16 +662,20 @@ fn whole_numbers_are_checked_at_the_door_and_must_come_through_it() {
 
 #[test]
 fn the_summary_is_a_table() {
-    let network = build([4], sequential![Affine::new(8), Relu, Affine::new(3)]);
+    let network = build([4], sequential![Affine::new(8), BatchNorm::new(), Relu, Dropout::new(0.5), Affine::new(3)]);
     let expected = "\
-place  layer   output  parameters
-       input        4
-0      Affine       8          40
-1      Relu         8           0
-2      Affine       3          27
-       in all                  67";
-    assert_eq!(network.summary().to_string(), expected);
-    assert_eq!(network.summary().parameters(), network.parameters().len());
+place  layer      output  parameters  keeps
+       input           4
+0      Affine          8          40
+1      BatchNorm       8          16  mean 64 B, variance 64 B, inverse_deviation 64 B, count 8 B
+2      Relu            8           0
+3      Dropout         8           0  mask 64 B/example
+4      Affine          3          27
+       in all                     83";
+    let summary = network.summary();
+    assert_eq!(summary.to_string(), expected);
+    assert_eq!(summary.parameters(), network.parameters().len());
+    assert_eq!(summary.kept().map(|kept| kept.bytes).sum::<usize>(), 264);
 }
 
 #[cfg(feature = "serde")]

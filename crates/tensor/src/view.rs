@@ -1,17 +1,19 @@
-//! Contiguous numbers seen as a matrix.
+//! Contiguous numbers read as an array.
 //!
 //! As `ndarray`'s own `from_shape` for a row-major matrix, but that a wrong length is a panic and no error: there is
 //! one product to compare, and no strides to check.
 
-use ndarray::{ArrayView2, ArrayViewMut2};
+use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3};
 
 /// What `ndarray` asks of a view that nobody checks: as many numbers as there are, and no axis too long to be counted.
 #[inline]
 fn check(numbers: usize, rows: usize, columns: usize) {
     let countable = numbers.max(rows).max(columns) <= isize::MAX as usize;
     let fits = countable && rows.checked_mul(columns) == Some(numbers);
-    assert!(fits, "a matrix holds as many numbers as its rows and columns say");
+    assert!(fits, "{FITS}");
 }
+
+const FITS: &str = "an array holds as many numbers as its axes say";
 
 /// The numbers as so many rows and columns, row by row.
 ///
@@ -42,6 +44,33 @@ pub fn matrix_mut<T>(numbers: &mut [T], (rows, columns): (usize, usize)) -> Arra
     unsafe { ArrayViewMut2::from_shape_ptr((rows, columns), numbers.as_mut_ptr()) }
 }
 
+/// The numbers as an array of three axes, the last of which lies contiguously.
+///
+/// # Panics
+/// Panics if there are more or fewer numbers than the axes say.
+#[inline]
+#[must_use]
+pub fn array3<T>(numbers: &[T], axes: (usize, usize, usize)) -> ArrayView3<'_, T> {
+    match ArrayView3::from_shape(axes, numbers) {
+        Ok(view) if view.len() == numbers.len() => view,
+        _ => panic!("{FITS}"),
+    }
+}
+
+/// The numbers as a mutable array of three axes, the last of which lies contiguously.
+///
+/// # Panics
+/// Panics if there are more or fewer numbers than the axes say.
+#[inline]
+#[must_use]
+pub fn array3_mut<T>(numbers: &mut [T], axes: (usize, usize, usize)) -> ArrayViewMut3<'_, T> {
+    let len = numbers.len();
+    match ArrayViewMut3::from_shape(axes, numbers) {
+        Ok(view) if view.len() == len => view,
+        _ => panic!("{FITS}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,13 +89,13 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "as many numbers as its rows and columns say")]
+    #[should_panic(expected = "as many numbers as its axes say")]
     fn a_wrong_length_is_refused() {
         let _ = matrix(&[1.0; 5], (2, 3));
     }
 
     #[test]
-    #[should_panic(expected = "as many numbers as its rows and columns say")]
+    #[should_panic(expected = "as many numbers as its axes say")]
     fn a_product_that_overflows_is_refused() {
         let _ = matrix::<f32>(&[], (isize::MAX as usize + 1, 2));
     }

@@ -289,7 +289,7 @@ pub(crate) fn is_heavy(signature: &Signature, inputs: &[Shape]) -> bool {
     // An axis of 0 makes no numbers of the others; who goes over them still takes long.
     let long = |shape: &Shape| shape.axes().iter().fold(1usize, |all, &axis| all.saturating_mul(axis.max(1)));
     heavy(signature.parameters_len())
-        || batch(signature.saved_len(1))
+        || batch(signature.saved().len(1))
         // Convolutions have scratch space for many threads.
         || heavy(signature.scratch_len(1) / 64)
         || inputs.iter().chain([&signature.output()]).any(|shape| batch(long(shape)))

@@ -3,6 +3,7 @@ use downhill_tensor::reduce::{all_finite, column_sums};
 use downhill_tensor::{Batch, Gain, Init, Runs, RunsMut, Scalar, Shape, ShapeError, parallel_runs};
 use ndarray::Axis;
 
+use crate::Extent::{PerBatch, PerExample};
 use crate::{Backward, Dropout, Forward, Inputs, Layer, Parameter, RotaryPositions, Signature};
 
 mod heads;
@@ -176,8 +177,8 @@ impl MultiHeadAttention {
         context: &mut [T],
         kept: &mut [T],
     ) {
-        let Sizes { queries, width, .. } = masks.sizes;
-        let [.., kept_length] = masks.sizes.saved();
+        let Sizes { queries, width, heads, .. } = masks.sizes;
+        let kept_length = heads * masks.sizes.kept();
         for example in 0..examples {
             // Those that see what is spoilt; in self-attention, the padding.
             let clear = masks.clear(example);
@@ -190,7 +191,7 @@ impl MultiHeadAttention {
                 q[row.clone()].fill(T::ZERO);
                 context[row].fill(T::ZERO);
                 let kept = &mut kept[example * kept_length..][..kept_length];
-                for head in kept.chunks_exact_mut(kept_length / masks.sizes.heads) {
+                for head in kept.chunks_exact_mut(masks.sizes.kept()) {
                     masks.sizes.forget(query, clear.max(1), head);
                 }
             }
@@ -289,22 +290,27 @@ impl Layer for MultiHeadAttention {
             }
             signature = signature.whole_numbers(lengths, 1, sizes.keys);
         }
-        let saved = sizes.saved();
         Ok(signature
-            .saves(saved.iter().sum(), 1)
-            .scratch(saved[0] + saved[1] + sizes.room() + self.copied(sizes), self.table(sizes))
+            .saves("q", [sizes.queries, width], PerExample)
+            .saves("kv", [sizes.keys, 2 * width], PerExample)
+            .saves("context", [sizes.queries, width], PerExample)
+            .saves("weights", [sizes.heads, sizes.kept()], PerExample)
+            .saves("factor", [], PerBatch) // of the weights that dropout has kept
+            .forward_scratch("rotary_table", [self.table(sizes)], PerBatch)
+            .forward_scratch("block", [sizes.room()], PerExample)
+            .backward_scratch("rotary_table", [self.table(sizes)], PerBatch)
+            .backward_scratch("block", [sizes.room()], PerExample)
+            .backward_scratch("dq", [sizes.queries, width], PerExample)
+            .backward_scratch("dkv", [sizes.keys, 2 * width], PerExample)
+            .backward_scratch("finite_memory", [self.copied(sizes)], PerExample)
             .backward_without_y())
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
         let (sizes, x, memory, masks) = self.see(&pass.x);
         let (examples, width) = (x.examples(), sizes.width);
-        let [q, kv, context, _] = sizes.saved().map(|length| length * examples);
-        let (q, rest) = pass.saved.split_at_mut(q);
-        let (kv, rest) = rest.split_at_mut(kv);
-        let (context, rest) = rest.split_at_mut(context);
-        let Some((factor, kept)) = rest.split_last_mut() else { return };
-        let (table, room) = pass.scratch.split_at_mut(self.table(sizes));
+        let [q, kv, context, kept, factor] = pass.saved.vectors();
+        let [table, block] = pass.scratch.vectors();
 
         // Q = x Wq + bq        (K V) = m (Wk Wv) + (bk bv)
         let (w_q, w_kv) = pass.params.matrix(0).split_at(Axis(1), width);
@@ -320,16 +326,15 @@ impl Layer for MultiHeadAttention {
 
         // C = softmax(Q Kᵀ/√d) V
         let dropout = Some(Dropout::new(self.dropout)).filter(|_| sizes.drops && pass.mode.is_training());
-        *factor = dropout.map_or(T::ONE, |dropout| T::of(dropout.scale()));
+        factor[0] = dropout.map_or(T::ONE, |dropout| T::of(dropout.scale()));
         let drop = dropout.map(|dropout| (dropout, pass.random));
-        let heads = Heads { sizes, masks, factor: *factor, drop };
-        let [q_length, kv_length, context_length, kept_length] = sizes.saved();
+        let heads = Heads { sizes, masks, factor: factor[0], drop };
         let parts = (
-            Runs::new(q, q_length),
-            Runs::new(kv, kv_length),
-            RunsMut::new(context, context_length),
-            RunsMut::new(kept, kept_length),
-            RunsMut::new(room, sizes.room()),
+            Runs::new(q, sizes.query_numbers()),
+            Runs::new(kv, sizes.memory_numbers()),
+            RunsMut::new(context, sizes.query_numbers()),
+            RunsMut::new(kept, sizes.heads * sizes.kept()),
+            RunsMut::new(block, sizes.room()),
         );
         parallel_runs(Attend { heads, first: 0, parts }, sizes.work(examples));
 
@@ -344,15 +349,8 @@ impl Layer for MultiHeadAttention {
     fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
         let (sizes, x, memory, masks) = self.see(&pass.x);
         let (examples, width) = (x.examples(), sizes.width);
-        let [q, kv, context, _] = sizes.saved().map(|length| length * examples);
-        let (q, rest) = pass.saved.split_at(q);
-        let (kv, rest) = rest.split_at(kv);
-        let (context, rest) = rest.split_at(context);
-        let Some((&factor, kept)) = rest.split_last() else { return };
-        let (table, rest) = pass.scratch.split_at_mut(self.table(sizes));
-        let (dq, rest) = rest.split_at_mut(q.len());
-        let (dkv, rest) = rest.split_at_mut(kv.len());
-        let (copy, room) = rest.split_at_mut(examples * self.copied(sizes));
+        let [q, kv, context, kept, factor] = pass.saved.vectors();
+        let [table, block, dq, dkv, copy] = pass.scratch.vectors();
 
         // dC = dy Woᵀ        dWo = Cᵀ dy        dbo = Σ_rows dy
         let (dy, out) = (pass.dy.rows(), self.out_weight());
@@ -363,16 +361,15 @@ impl Layer for MultiHeadAttention {
         }
 
         // From dC to dQ, which takes its place, and (dK dV).
-        let [q_length, kv_length, _, kept_length] = sizes.saved();
         let parts = (
-            Runs::new(q, q_length),
-            Runs::new(kv, kv_length),
-            Runs::new(kept, kept_length),
-            RunsMut::new(dq, q_length),
-            RunsMut::new(dkv, kv_length),
-            RunsMut::new(room, sizes.room()),
+            Runs::new(q, sizes.query_numbers()),
+            Runs::new(kv, sizes.memory_numbers()),
+            Runs::new(kept, sizes.heads * sizes.kept()),
+            RunsMut::new(dq, sizes.query_numbers()),
+            RunsMut::new(dkv, sizes.memory_numbers()),
+            RunsMut::new(block, sizes.room()),
         );
-        let heads = Heads { sizes, masks, factor, drop: None };
+        let heads = Heads { sizes, masks, factor: factor[0], drop: None };
         parallel_runs(Attend { heads, first: 0, parts }, 2 * sizes.work(examples));
         self.turn(sizes, table, dq, dkv, true);
 

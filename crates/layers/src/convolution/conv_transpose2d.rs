@@ -186,19 +186,19 @@ impl Layer for ConvTranspose2d {
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
         let convolution = super::known(self.convolution(pass.x[0].shape()));
         let (weight, bias) = (pass.params.vector(0), self.weights.bias.then(|| pass.params.vector(1)));
-        convolution.input_gradient(pass.x[0].slice(), weight, bias, pass.y.slice(), pass.scratch);
+        convolution.input_gradient(pass.x[0].slice(), weight, bias, pass.y.slice(), pass.scratch.vector(0));
     }
 
     fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
         let convolution = super::known(self.convolution(pass.x[0].shape()));
         let (x, dy) = (pass.x[0].slice(), pass.dy.slice());
-        convolution.weight_gradient(dy, x, pass.dparams.vector(0), None, pass.scratch);
+        convolution.weight_gradient(dy, x, pass.dparams.vector(0), None, pass.scratch.vector(0));
         if self.weights.bias {
             let shape = pass.dy.shape();
             reduce::channel_sums(dy, pass.dparams.vector(1), shape.len() / shape[0]);
         }
         if let Some(dx) = pass.dx.get(0) {
-            convolution.forward(dy, pass.params.vector(0), None, dx.slice(), pass.scratch);
+            convolution.forward(dy, pass.params.vector(0), None, dx.slice(), pass.scratch.vector(0));
         }
     }
 }

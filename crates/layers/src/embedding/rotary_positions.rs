@@ -3,6 +3,7 @@ use std::ops::Range;
 use downhill_tensor::{Over, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs};
 
 use super::{check_base, frequency};
+use crate::Extent::PerBatch;
 use crate::{Backward, Forward, Layer, Signature, sole};
 
 /// Tells steps apart by turning pairs of features: at the position p, pair i of a width d turns by
@@ -125,22 +126,25 @@ impl Layer for RotaryPositions {
             });
         };
         self.check("RotaryPositions", width)?;
-        // Keeps the cosines and the sines.
-        Ok(Signature::new("RotaryPositions", x).saves(0, steps * width).in_place().backward_without_y())
+        Ok(Signature::new("RotaryPositions", x)
+            .saves("cosines_and_sines", [steps, width], PerBatch)
+            .in_place()
+            .backward_without_y())
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
         pass.copy_unless_in_place();
         let (width, sizes) = sizes(pass.y.shape());
-        self.fill(pass.saved, width);
-        self.turn(pass.saved, width, pass.y.slice(), sizes, false);
+        let table = pass.saved.vector(0);
+        self.fill(table, width);
+        self.turn(table, width, pass.y.slice(), sizes, false);
     }
 
     fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
         pass.copy_unless_in_place();
         let (width, sizes) = sizes(pass.y.shape());
         if let Some(dx) = pass.dx.get(0) {
-            self.turn(pass.saved, width, dx.slice(), sizes, true);
+            self.turn(pass.saved.vector(0), width, dx.slice(), sizes, true);
         }
     }
 }

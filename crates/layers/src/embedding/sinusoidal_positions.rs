@@ -3,6 +3,7 @@ use std::ops::Range;
 use downhill_tensor::{Over, RunsMut, Scalar, Shape, ShapeError, Sweep, elementwise, parallel_runs};
 
 use super::{check_base, frequency};
+use crate::Extent::PerBatch;
 use crate::{Backward, Forward, Layer, Signature, sole};
 
 /// Tells steps apart by sines and cosines of their positions: y = x + P.
@@ -77,18 +78,21 @@ impl Layer for SinusoidalPositions {
             });
         }
         check_base("SinusoidalPositions", self.base)?;
-        // Room for P.
-        Ok(Signature::new("SinusoidalPositions", x).scratch(0, x.len()).in_place().backward_without_y())
+        Ok(Signature::new("SinusoidalPositions", x)
+            .forward_scratch("positions", x, PerBatch)
+            .in_place()
+            .backward_without_y())
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
         pass.copy_unless_in_place();
         let shape = pass.y.shape();
         let (steps, width) = (shape[0], shape[1]);
+        let positions = pass.scratch.vector(0);
         let table = Table { log_base: self.base.ln(), width };
-        parallel_runs(Over(table, (0..steps, RunsMut::new(pass.scratch, width))), TABLE_WORK * shape.len());
+        parallel_runs(Over(table, (0..steps, RunsMut::new(positions, width))), TABLE_WORK * shape.len());
         for y in pass.y.slice().chunks_exact_mut(shape.len().max(1)) {
-            elementwise::add(pass.scratch, y);
+            elementwise::add(positions, y);
         }
     }
 

@@ -2,7 +2,8 @@ use downhill_tensor::normalise::Channels;
 use downhill_tensor::{Init, Scalar, Shape, ShapeError};
 
 use super::{affine, check};
-use crate::{Backward, Forward, Layer, Parameter, ParamsMut, Signature, sole};
+use crate::Extent::PerBatch;
+use crate::{Arrays, ArraysMut, Backward, Forward, Layer, Parameter, Signature, sole};
 
 /// Normalises each channel by its mean and variance over the batch: y = (x − μ) / √(σ² + ε) · weight + bias.
 ///
@@ -136,13 +137,20 @@ impl Layer for BatchNorm {
         }
         let Channels { channels, plane } = Self::channels(x);
         let statistic = |name: &'static str, init| Parameter::new(name, [channels], init);
-        // Keeps μ, σ² and r = 1/√(σ² + ε) of each channel, and how many numbers they are of (0 in evaluation).
+        let each = Shape::from([channels]);
         let signature = Signature::new("BatchNorm", x)
             .statistic(statistic("running_mean", Init::Zeros))
             .statistic(statistic("running_var", Init::Ones))
             .statistic(Parameter::new("num_batches_tracked", [], Init::Zeros))
-            .saves(0, 3 * channels + 1)
-            .scratch(0, 3 * channels)
+            .saves("mean", each, PerBatch)
+            .saves("variance", each, PerBatch)
+            .saves("inverse_deviation", each, PerBatch) // r = 1/√(σ² + ε)
+            .saves("count", [], PerBatch) // the numbers of each channel; 0 in evaluation
+            .forward_scratch("scale", each, PerBatch)
+            .forward_scratch("shift", each, PerBatch)
+            .backward_scratch("scale", each, PerBatch)
+            .backward_scratch("sum_dy_x", each, PerBatch)
+            .backward_scratch("sum_dy", each, PerBatch)
             .least_examples(if plane == 1 { 2 } else { 0 })
             .backward_without_y();
         Ok(affine(signature, [channels].into(), self.affine, self.affine))
@@ -150,24 +158,21 @@ impl Layer for BatchNorm {
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
         let x = pass.x[0];
-        let sizes @ Channels { channels, plane } = Self::channels(x.shape());
-        let (mean, rest) = pass.saved.split_at_mut(channels);
-        let (variance, rest) = rest.split_at_mut(channels);
-        let (r, count) = rest.split_at_mut(channels);
+        let sizes = Self::channels(x.shape());
+        let [mean, variance, r, count] = pass.saved.vectors();
         if pass.mode.is_training() {
             sizes.moments(x.slice(), self.epsilon, mean, variance, r);
-            count.fill(T::of((x.examples() * plane) as f64));
+            count[0] = T::of((x.examples() * sizes.plane) as f64);
         } else {
             mean.copy_from_slice(pass.statistics.vector(0));
             variance.copy_from_slice(pass.statistics.vector(1));
             for (r, &variance) in r.iter_mut().zip(&*variance) {
                 *r = T::ONE / (variance + T::of(self.epsilon)).sqrt();
             }
-            count.fill(T::ZERO);
+            count[0] = T::ZERO;
         }
         // y = (x − μ) (r weight) + bias
-        let (scale, shift) = pass.scratch.split_at_mut(channels);
-        let shift = &mut shift[..channels];
+        let [scale, shift] = pass.scratch.vectors();
         scale.copy_from_slice(r);
         if self.affine {
             scale.iter_mut().zip(pass.params.vector(0)).for_each(|(scale, &weight)| *scale *= weight);
@@ -180,48 +185,44 @@ impl Layer for BatchNorm {
 
     fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
         let (x, dy) = (pass.x[0].slice(), pass.dy.slice());
-        let sizes @ Channels { channels, .. } = Self::channels(pass.x[0].shape());
-        let (mean, rest) = pass.saved.split_at(channels);
-        let (_, rest) = rest.split_at(channels);
-        let (r, count) = rest.split_at(channels);
-        let (scale, rest) = pass.scratch.split_at_mut(channels);
-        let (along, sum) = rest.split_at_mut(channels);
-        sizes.sums(x, dy, mean, along, sum);
+        let sizes = Self::channels(pass.x[0].shape());
+        let [mean, _, r, count] = pass.saved.vectors();
+        let [scale, sum_dy_x, sum_dy] = pass.scratch.vectors();
+        // Σ dy (x − μ) and Σ dy of each channel
+        sizes.sums(x, dy, mean, sum_dy_x, sum_dy);
         if self.affine {
-            let (dweight, dbias) = pass.dparams.split_first();
-            for ((dweight, &along), &r) in dweight.iter_mut().zip(&*along).zip(r) {
-                *dweight = along * r;
+            let [dweight, dbias] = pass.dparams.vectors();
+            for ((dweight, &sum), &r) in dweight.iter_mut().zip(&*sum_dy_x).zip(r) {
+                *dweight = sum * r;
             }
-            dbias.copy_from_slice(sum);
+            dbias.copy_from_slice(sum_dy);
         }
         let Some(dx) = pass.dx.get(0) else { return };
         // The running statistics of an evaluation pass do not depend on x.
         let share = if count[0] > T::ZERO { T::ONE / count[0] } else { T::ZERO };
-        for ((along, sum), &r) in along.iter_mut().zip(&mut *sum).zip(r) {
+        for ((sum_dy_x, sum_dy), &r) in sum_dy_x.iter_mut().zip(&mut *sum_dy).zip(r) {
             // One r after the other: their square may leave the precision's range.
-            *along = *along * r * share * r;
-            *sum *= share;
+            *sum_dy_x = *sum_dy_x * r * share * r;
+            *sum_dy *= share;
         }
         scale.copy_from_slice(r);
         if self.affine {
             scale.iter_mut().zip(pass.params.vector(0)).for_each(|(scale, &weight)| *scale *= weight);
         }
-        sizes.backward(x, dy, mean, scale, sum, along, dx.slice());
+        sizes.backward(x, dy, mean, scale, sum_dy, sum_dy_x, dx.slice());
     }
 
-    fn absorb<T: Scalar>(&self, saved: &[T], _examples: usize, statistics: &mut ParamsMut<'_, T>) {
-        let [moments @ .., count] = saved else { return };
-        let count = count.to_f64();
+    fn absorb<T: Scalar>(&self, saved: Arrays<'_, T>, statistics: &mut ArraysMut<'_, T>) {
+        let [mean, variance, _, count] = saved.vectors();
+        let count = count[0].to_f64();
         if count == 0.0 {
             return;
         }
-        let (mean, rest) = moments.split_at(moments.len() / 3);
-        let variance = &rest[..mean.len()];
-        let batches = &mut statistics.vector(2)[0];
-        *batches += T::ONE;
-        let share = self.momentum.unwrap_or(1.0 / batches.to_f64());
+        let [running_mean, running_var, batches] = statistics.vectors();
+        batches[0] += T::ONE;
+        let share = self.momentum.unwrap_or(1.0 / batches[0].to_f64());
         let unbiased = count / (count - 1.0).max(1.0);
-        move_towards(statistics.vector(0), share, mean.iter().map(|mean| mean.to_f64()));
-        move_towards(statistics.vector(1), share, variance.iter().map(|variance| variance.to_f64() * unbiased));
+        move_towards(running_mean, share, mean.iter().map(|mean| mean.to_f64()));
+        move_towards(running_var, share, variance.iter().map(|variance| variance.to_f64() * unbiased));
     }
 }

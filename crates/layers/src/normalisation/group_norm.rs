@@ -1,7 +1,7 @@
 use downhill_tensor::normalise::Groups;
 use downhill_tensor::{Scalar, Shape, ShapeError};
 
-use super::{WithinExample, affine, check};
+use super::{WithinExample, affine, check, within_example};
 use crate::{Backward, Forward, Layer, Signature, sole};
 
 /// Normalises groups of neighbouring channels of each example: y = (x − μ) / √(σ² + ε) · weight + bias.
@@ -103,8 +103,7 @@ impl Layer for GroupNorm {
                 ),
             });
         }
-        // Keeps the mean and 1/√(σ² + ε) of each group.
-        let signature = Signature::new("GroupNorm", x).saves(2 * self.groups, 0).backward_without_y();
+        let signature = within_example("GroupNorm", x, self.groups);
         Ok(affine(signature, [channels].into(), self.affine, self.affine))
     }
 

@@ -1,7 +1,7 @@
 use downhill_tensor::normalise::Groups;
 use downhill_tensor::{Scalar, Shape, ShapeError};
 
-use super::{WithinExample, affine, check};
+use super::{WithinExample, affine, check, within_example};
 use crate::{Backward, Forward, Layer, Signature, sole};
 
 /// Normalises each channel of each example: y = (x − μ) / √(σ² + ε), then · weight + bias where wanted.
@@ -105,8 +105,7 @@ impl Layer for InstanceNorm {
                 ),
             });
         }
-        // Keeps the mean and 1/√(σ² + ε) of each channel.
-        let signature = Signature::new("InstanceNorm", x).saves(2 * channels, 0).backward_without_y();
+        let signature = within_example("InstanceNorm", x, channels);
         Ok(affine(signature, [channels].into(), self.affine, self.affine))
     }
 

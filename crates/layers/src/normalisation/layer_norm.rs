@@ -1,7 +1,7 @@
 use downhill_tensor::normalise::Groups;
 use downhill_tensor::{Scalar, Shape, ShapeError};
 
-use super::{WithinExample, affine, check, last_axes};
+use super::{WithinExample, affine, check, last_axes, within_example};
 use crate::{Backward, Forward, Layer, Signature, sole};
 
 /// Normalises over the last axes of each example: y = (x − μ) / √(σ² + ε) · weight + bias.
@@ -107,8 +107,7 @@ impl Layer for LayerNorm {
         let x = sole("LayerNorm", inputs)?;
         check("LayerNorm", self.epsilon, x)?;
         let features = last_axes("LayerNorm", x, self.axes)?;
-        // Keeps the mean and 1/√(σ² + ε) of each row.
-        let signature = Signature::new("LayerNorm", x).saves(2 * x.len() / features.len(), 0).backward_without_y();
+        let signature = within_example("LayerNorm", x, x.len() / features.len());
         let (weight, bias) = self.affine();
         Ok(affine(signature, features, weight, bias))
     }

@@ -1,7 +1,7 @@
 use downhill_tensor::normalise::Groups;
 use downhill_tensor::{Scalar, Shape, ShapeError};
 
-use super::{WithinExample, affine, check, last_axes};
+use super::{WithinExample, affine, check, last_axes, within_example};
 use crate::{Backward, Forward, Layer, Signature, sole};
 
 /// Divides the last axes of each example by their root mean square: y = x / √(mean(x²) + ε) · weight.
@@ -101,7 +101,7 @@ impl Layer for RmsNorm {
         check("RmsNorm", self.epsilon.unwrap_or_default(), x)?;
         let features = last_axes("RmsNorm", x, self.axes)?;
         // Keeps 0 and 1/√(mean(x²) + ε) of each row.
-        let signature = Signature::new("RmsNorm", x).saves(2 * x.len() / features.len(), 0).backward_without_y();
+        let signature = within_example("RmsNorm", x, x.len() / features.len());
         Ok(affine(signature, features, self.affine, false))
     }
 

@@ -2,7 +2,7 @@ use downhill_tensor::{Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, par
 
 use super::window::{Window, Windows, setters};
 use super::{image, plane, sequence};
-use crate::{Backward, Forward, Layer, Pair, Signature};
+use crate::{Backward, Extent, Forward, Layer, Pair, Signature};
 
 /// The largest number of each window along a sequence: yᵢ = maxₖ x[s i + d k − p], k < kernel.
 ///
@@ -172,15 +172,18 @@ impl Layer for MaxPool2d {
 /// Up to here `f32` holds every whole number.
 const LARGEST_KERNEL: usize = 1 << 24;
 
-/// Which place of its kernel each window has chosen is saved: as many numbers as y has, for which the way back reads
-/// neither x nor y, and looks for nothing.
+/// Saves which place of its kernel each window has chosen, so that the backward pass reads neither x nor y and searches
+/// nothing.
 fn signature(layer: &'static str, output: impl Into<Shape>, kernel: usize) -> Result<Signature, ShapeError> {
     if kernel > LARGEST_KERNEL {
         let reason = format!("a window may hold 2^24 numbers at most, but holds {kernel}");
         return Err(ShapeError::Setting { by: layer, reason });
     }
     let output = output.into();
-    Ok(Signature::new(layer, output).saves(output.len(), 0).backward_without_x().backward_without_y())
+    Ok(Signature::new(layer, output)
+        .saves("chosen", output, Extent::PerExample)
+        .backward_without_x()
+        .backward_without_y())
 }
 
 /// The windows over rows and over columns.
@@ -212,37 +215,24 @@ fn forward<T: Scalar>(windows: [Window; 2], pass: &mut Forward<'_, T>) {
     let (inputs, outputs) = largest.planes();
     let work = pass.y.slice().len() * largest.down.kernel() * largest.across.kernel();
     let (x, y) = (Runs::new(x.slice(), inputs), RunsMut::new(pass.y.slice(), outputs));
-    if pass.saved.is_empty() {
-        parallel_runs(Over(largest, (x, y)), work);
-    } else {
-        parallel_runs(Over(largest, (x, y, RunsMut::new(pass.saved, outputs))), work);
-    }
+    parallel_runs(Over(largest, (x, y, RunsMut::new(pass.saved.vector(0), outputs))), work);
 }
 
 fn backward<T: Scalar>(windows: [Window; 2], pass: &mut Backward<'_, T>) {
     let Some(dx) = pass.dx.get(0) else { return };
     let largest = Largest::new(windows, dx.shape(), pass.dy.shape());
     let (inputs, outputs) = largest.planes();
-    let (chosen, dy) = (Runs::new(pass.saved, outputs), Runs::new(pass.dy.slice(), outputs));
-    let dx = dx.slice();
-    let work = dx.len() + pass.saved.len();
+    let (chosen, dy, dx) = (pass.saved.vector(0), pass.dy.slice(), dx.slice());
+    let work = dx.len() + chosen.len();
+    let (chosen, dy) = (Runs::new(chosen, outputs), Runs::new(dy, outputs));
     parallel_runs(Over(largest, (chosen, dy, RunsMut::new(dx, inputs))), work);
-}
-
-impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>)> for Largest {
-    #[inline(always)]
-    fn sweep(self, (x, y): (Runs<'_, T>, RunsMut<'_, T>)) {
-        for (x, y) in x.iter().zip(y.iter_mut()) {
-            self.forward(x, y, None);
-        }
-    }
 }
 
 impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>, RunsMut<'_, T>)> for Largest {
     #[inline(always)]
     fn sweep(self, (x, y, chosen): (Runs<'_, T>, RunsMut<'_, T>, RunsMut<'_, T>)) {
         for ((x, y), chosen) in x.iter().zip(y.iter_mut()).zip(chosen.iter_mut()) {
-            self.forward(x, y, Some(chosen));
+            self.forward(x, y, chosen);
         }
     }
 }
@@ -263,7 +253,7 @@ impl<T: Scalar> Sweep<(Runs<'_, T>, Runs<'_, T>, RunsMut<'_, T>)> for Largest {
 /// One channel at a time.
 impl Largest {
     #[inline(always)]
-    fn forward<T: Scalar>(self, x: &[T], y: &mut [T], chosen: Option<&mut [T]>) {
+    fn forward<T: Scalar>(self, x: &[T], y: &mut [T], chosen: &mut [T]) {
         if self.are_pairs() {
             self.pairs(x, y, chosen);
         } else {
@@ -273,28 +263,19 @@ impl Largest {
 
     // Plain loops: over an iterator that makes the windows first, the compiler gives up on vectors.
     #[inline(always)]
-    fn pairs<T: Scalar>(self, x: &[T], y: &mut [T], chosen: Option<&mut [T]>) {
+    fn pairs<T: Scalar>(self, x: &[T], y: &mut [T], chosen: &mut [T]) {
         let (width, across) = (self.across.input(), self.across.count());
         let rows = x.chunks_exact(2 * width).zip(y.chunks_exact_mut(across));
-        if let Some(chosen) = chosen {
-            for ((x, y), chosen) in rows.zip(chosen.chunks_exact_mut(across)) {
-                let (above, below) = two_rows(x);
-                for ((y, chosen), (&[a, b], &[c, d])) in y.iter_mut().zip(chosen).zip(above.iter().zip(below)) {
-                    (*y, *chosen) = first_largest([a, b, c, d]);
-                }
-            }
-        } else {
-            for (x, y) in rows {
-                let (above, below) = two_rows(x);
-                for (y, (&[a, b], &[c, d])) in y.iter_mut().zip(above.iter().zip(below)) {
-                    *y = first_largest([a, b, c, d]).0;
-                }
+        for ((x, y), chosen) in rows.zip(chosen.chunks_exact_mut(across)) {
+            let (above, below) = two_rows(x);
+            for ((y, chosen), (&[a, b], &[c, d])) in y.iter_mut().zip(chosen).zip(above.iter().zip(below)) {
+                (*y, *chosen) = first_largest([a, b, c, d]);
             }
         }
     }
 
     #[inline(always)]
-    fn windows<T: Scalar>(self, x: &[T], y: &mut [T], mut chosen: Option<&mut [T]>) {
+    fn windows<T: Scalar>(self, x: &[T], y: &mut [T], chosen: &mut [T]) {
         let (width, across) = (self.across.input(), self.across.count());
         for (i, y) in y.chunks_exact_mut(across).enumerate() {
             for (j, y) in y.iter_mut().enumerate() {
@@ -309,7 +290,7 @@ impl Largest {
                     }
                 }
                 *y = largest;
-                if let (Some(chosen), Some(place)) = (&mut chosen, place) {
+                if let Some(place) = place {
                     chosen[i * across + j] = T::of(place as f64);
                 }
             }

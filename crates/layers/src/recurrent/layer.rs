@@ -1,15 +1,15 @@
 use std::mem;
-use std::ops::Range;
 
 use downhill_tensor::permute::permute;
 use downhill_tensor::product::{Start, product};
-use downhill_tensor::{Init, Scalar, Shape, ShapeError, parallel_runs, reduce};
+use downhill_tensor::{Init, Scalar, Shape, ShapeError, parallel_runs, reduce, view};
 use ndarray::{ArrayBase, ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3, Axis, Ix3, RawData, Slice};
 
 use super::Cell;
 use super::time::{BackThroughTime, ThroughTime, Way};
+use crate::Extent::{PerBatch, PerExample};
 use crate::dropout::masked;
-use crate::{Backward, Dropout, Forward, Inputs, Layer, Mode, Parameter, Signature, Streams};
+use crate::{Arrays, Backward, Dropout, Forward, Inputs, Layer, Mode, Parameter, Signature, Streams};
 
 /// What [`Rnn`](crate::Rnn), [`Lstm`](crate::Lstm), [`Gru`](crate::Gru) and layers with a [`Cell`] of your own have
 /// in common: the way through time and back, and all settings.
@@ -165,9 +165,15 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
         (layer * self.directions() + direction) * if self.bias { 4 } else { 2 }
     }
 
-    /// What one layer keeps of each step of each example: for each direction what its cell keeps, and h; and the mask.
-    fn kept(&self) -> usize {
-        self.width() * (KEPT + 1) + if self.drops() { self.width() } else { 0 }
+    /// Which of the saved arrays hold what one direction of one layer keeps: its cells' numbers, and h after them.
+    fn saved_of(&self, layer: usize, direction: usize) -> (usize, usize) {
+        let first = layer * (2 * self.directions() + 1) + 2 * direction;
+        (first, first + 1)
+    }
+
+    /// Which of the saved arrays holds the mask between this layer and the next, (examples, steps, width).
+    fn saved_mask(&self, layer: usize) -> usize {
+        self.saved_of(layer + 1, 0).0 - 1
     }
 
     fn sizes<T: Scalar>(&self, x: &Inputs<'_, T>) -> Sizes {
@@ -182,24 +188,10 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
         Way { reverse: direction == 1, lengths: self.lengths.then(|| x[1].slice()) }
     }
 
-    /// Within what a layer keeps: where a direction's cells keep their numbers, and its h right after them.
-    fn places(&self, sizes: Sizes, direction: usize) -> (Range<usize>, Range<usize>) {
-        let unit = sizes.rows() * self.hidden;
-        let start = direction * (KEPT + 1) * unit;
-        let end = start + KEPT * unit;
-        (start..end, end..end + unit)
-    }
-
-    /// What comes after the directions: the mask between this layer and the next, (examples, steps, width).
-    fn mask_place(&self, sizes: Sizes) -> Range<usize> {
-        let (_, last) = self.places(sizes, self.directions() - 1);
-        last.end..last.end + if self.drops() { sizes.rows() * self.width() } else { 0 }
-    }
-
     /// x ← the whole layer's input, (steps, examples, features).
     fn read_input<T: Scalar>(&self, inputs: &Inputs<'_, T>, sizes: Sizes, x: &mut [T]) {
         let x = &mut x[..sizes.rows() * sizes.features];
-        let mut steps = three_mut(x, (sizes.steps, sizes.examples, sizes.features));
+        let mut steps = first3_mut(x, (sizes.steps, sizes.examples, sizes.features));
         let all = inputs[0].sequences().permuted_axes([1, 0, 2]);
         copy_rows(all.split_at(Axis(0), sizes.steps).0, steps.view_mut());
         // What lies beyond an example's end meets derivatives of 0; but 0 times infinity is not a number.
@@ -213,16 +205,16 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
         }
     }
 
-    /// x ← what the layer that has kept these numbers gives to the next, (steps, examples, width).
-    fn read_below<T: Scalar>(&self, kept: &[T], sizes: Sizes, x: &mut [T]) {
+    /// x ← what this layer gives to the next, (steps, examples, width).
+    fn read_output_of<T: Scalar>(&self, layer: usize, saved: Arrays<'_, T>, sizes: Sizes, x: &mut [T]) {
         let x = &mut x[..sizes.rows() * self.width()];
         for direction in 0..self.directions() {
-            let (_, h) = self.places(sizes, direction);
-            let h = three(&kept[h], (sizes.steps, sizes.examples, self.hidden));
-            let to = three_mut(x, (sizes.steps, sizes.examples, self.width()));
+            let (_, h) = self.saved_of(layer, direction);
+            let h = first3(saved.vector(h), (sizes.steps, sizes.examples, self.hidden));
+            let to = first3_mut(x, (sizes.steps, sizes.examples, self.width()));
             copy_rows(h, columns(to, direction, self.hidden));
         }
-        self.mask(kept, sizes, x);
+        self.mask(layer, saved, sizes, x);
     }
 
     /// Of how many steps the output tells.
@@ -233,19 +225,19 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
     /// y ← h of one direction of the top layer: (steps, examples, hidden), or one step in place of all.
     fn write_output<T: Scalar>(&self, h: &[T], direction: usize, sizes: Sizes, y: &mut [T]) {
         let steps = sizes.steps.min(self.outputs(sizes));
-        let y = three_mut(y, (sizes.examples, self.outputs(sizes), self.width()));
+        let y = first3_mut(y, (sizes.examples, self.outputs(sizes), self.width()));
         let y = columns(y.permuted_axes([1, 0, 2]), direction, self.hidden);
         let (y, mut beyond) = y.split_at(Axis(0), steps);
-        copy_rows(three(h, (steps, sizes.examples, self.hidden)), y);
+        copy_rows(first3(h, (steps, sizes.examples, self.hidden)), y);
         beyond.fill(T::ZERO);
     }
 
     /// Draws anew which numbers are dropped between this layer and the next; none in a pass that only predicts.
-    fn draw_mask<T: Scalar>(&self, layer: usize, mode: Mode, random: Streams, kept: &mut [T], sizes: Sizes) {
+    fn draw_mask<T: Scalar>(&self, layer: usize, mode: Mode, random: Streams, mask: &mut [T], sizes: Sizes) {
         if !self.drops() {
             return;
         }
-        let mask = &mut kept[self.mask_place(sizes)];
+        let mask = &mut mask[..sizes.rows() * self.width()];
         if mode.is_training() {
             Dropout::new(self.dropout).draw(mask, random.seed().derive(layer as u64), 0);
         } else {
@@ -253,12 +245,12 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
         }
     }
 
-    /// x ← m x, where numbers are dropped between layers.
-    fn mask<T: Scalar>(&self, kept: &[T], sizes: Sizes, x: &mut [T]) {
+    /// x ← m x, if numbers are dropped between this layer and the next.
+    fn mask<T: Scalar>(&self, layer: usize, saved: Arrays<'_, T>, sizes: Sizes, x: &mut [T]) {
         if !self.drops() {
             return;
         }
-        let mask = three(&kept[self.mask_place(sizes)], (sizes.examples, sizes.steps, self.width()));
+        let mask = first3(saved.vector(self.saved_mask(layer)), (sizes.examples, sizes.steps, self.width()));
         for (example, mask) in mask.outer_iter().enumerate() {
             for (step, mask) in mask.outer_iter().enumerate() {
                 let row = (step * sizes.examples + example) * self.width();
@@ -269,6 +261,9 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
         }
     }
 }
+
+/// What the names of the two directions' arrays end with.
+const SUFFIXES: [&str; 2] = ["", "_reverse"];
 
 /// The sizes of one pass.
 #[derive(Clone, Copy)]
@@ -350,21 +345,35 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
 
         let output: Shape = if self.last_state { [self.width()].into() } else { [steps, self.width()].into() };
         let widest = self.widest_input(features);
-        let forward = steps * (widest + self.kept()) + (GATES + STATE) * hidden;
-        let gradients = if C::APART { 2 * GATES } else { GATES };
-        let backward = steps * (3 * widest.max(self.width()) + gradients * hidden) + STATE * hidden;
-        let mut signature = Signature::new(C::NAME, output)
-            .saves(layers * steps * self.kept(), 0)
-            .scratch(forward.max(backward), GATES * hidden * hidden)
-            .backward_without_y();
+        let (gates, widest_gradient) = (GATES * hidden, widest.max(self.width()));
+        let mut signature = Signature::new(C::NAME, output).backward_without_y();
+        for layer in 0..layers {
+            for suffix in &SUFFIXES[..directions] {
+                signature = signature
+                    .saves(format!("cells_l{layer}{suffix}"), [steps, KEPT * hidden], PerExample)
+                    .saves(format!("h_l{layer}{suffix}"), [steps, hidden], PerExample);
+            }
+            let dropped = if self.drops() { self.width() } else { 0 };
+            signature = signature.saves(format!("mask_l{layer}"), [steps, dropped], PerExample);
+        }
+        signature = signature
+            .forward_scratch("x", [steps, widest], PerExample)
+            .forward_scratch("from_h", [gates], PerExample)
+            .forward_scratch("state", [STATE, hidden], PerExample)
+            .backward_scratch("x", [steps, widest], PerExample)
+            .backward_scratch("dy", [steps, widest_gradient], PerExample)
+            .backward_scratch("dx", [steps, widest_gradient], PerExample)
+            .backward_scratch("du", [steps, gates], PerExample)
+            .backward_scratch("dv", [if C::APART { steps } else { 0 }, gates], PerExample)
+            .backward_scratch("dstate", [STATE, hidden], PerExample)
+            .backward_scratch("w_t", [gates, hidden], PerBatch);
         if self.lengths {
             signature = signature.whole_numbers(1, 1, steps);
         }
         let limit = 1.0 / (hidden as f64).sqrt();
         let init = Init::Uniform { low: -limit, high: limit };
-        let gates = GATES * hidden;
         for layer in 0..layers {
-            for suffix in ["", "_reverse"].into_iter().take(directions) {
+            for suffix in &SUFFIXES[..directions] {
                 let inputs = self.inputs(layer, features);
                 for (name, inputs) in [("weight_ih", inputs), ("weight_hh", hidden)] {
                     let weight = Parameter::new(format!("{name}_l{layer}{suffix}"), [inputs, gates], init);
@@ -388,46 +397,42 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
         let sizes = self.sizes(&pass.x);
         let Sizes { examples, steps, features, .. } = sizes;
         let (rows, hidden, gates) = (sizes.rows(), self.hidden, GATES * self.hidden);
-        let mut room = &mut *pass.scratch;
-        let x = take(&mut room, rows * self.widest_input(features));
-        let from_h = take(&mut room, examples * gates);
-        let state = take(&mut room, STATE * examples * hidden);
-        let length = examples * sizes.all_steps * self.kept();
+        let [x, from_h, state] = pass.scratch.vectors();
         self.read_input(&pass.x, sizes, x);
         for layer in 0..self.layers {
-            // Where nothing is kept for the way back, all layers use the same room.
-            let kept = match pass.saved.get_mut(layer * length..(layer + 1) * length) {
-                Some(saved) => saved,
-                None => &mut room[..length],
-            };
             for direction in 0..self.directions() {
                 let first = self.parameters_from(layer, direction);
                 let bias = |index| if self.bias { Start::Row(pass.params.vector(first + index)) } else { Start::Zero };
-                let (cells, h) = self.places(sizes, direction);
-                let (cells, h) = kept[cells.start..h.end].split_at_mut(cells.len());
-                // x W + b, of all steps at once.
-                let inputs = two(x, (rows, self.inputs(layer, features)));
-                let (from_x, _) = two_mut(cells, (rows, KEPT * hidden)).split_at(Axis(1), gates);
-                product(inputs, pass.params.matrix(first), bias(2), from_x);
+                let [cells, h] = pass.saved.vectors_from(self.saved_of(layer, direction).0);
+
+                // Pass 1, all steps at once: u = x W_ih + b_ih, into the cells' first numbers.
+                let inputs = first2(x, (rows, self.inputs(layer, features)));
+                let (u, _) = first2_mut(cells, (rows, KEPT * hidden)).split_at(Axis(1), gates);
+                product(inputs, pass.params.matrix(first), bias(2), u);
+
+                // Pass 2, step by step: v(t) = h(t−1) W_hh + b_hh, state(t) = cell(u(t), v(t), state(t−1)).
                 let time = ThroughTime {
                     cell: &self.cell,
                     way: self.way(&pass.x, direction),
                     w: pass.params.matrix(first + 1),
                     b: bias(3),
-                    kept: three_mut(cells, (steps, examples, KEPT * hidden)),
-                    h: three_mut(h, (steps, examples, hidden)),
-                    from_h: two_mut(from_h, (examples, gates)),
-                    state: three_mut(state, (STATE, examples, hidden)),
+                    kept: first3_mut(cells, (steps, examples, KEPT * hidden)),
+                    h: first3_mut(h, (steps, examples, hidden)),
+                    from_h: first2_mut(from_h, (examples, gates)),
+                    state: first3_mut(state, (STATE, examples, hidden)),
                 };
                 parallel_runs(time, rows * hidden * gates);
+
+                // Pass 3: y ← h of the top layer.
                 if layer + 1 == self.layers {
                     let h = if self.last_state { &*state } else { h };
                     self.write_output(h, direction, sizes, pass.y.slice());
                 }
             }
             if layer + 1 < self.layers {
-                self.draw_mask(layer, pass.mode, pass.random, kept, sizes);
-                self.read_below(kept, sizes, x);
+                let mask = pass.saved.vector(self.saved_mask(layer));
+                self.draw_mask(layer, pass.mode, pass.random, mask, sizes);
+                self.read_output_of(layer, pass.saved.as_arrays(), sizes, x);
             }
         }
     }
@@ -436,62 +441,57 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
         let sizes = self.sizes(&pass.x);
         let Sizes { examples, steps, features, .. } = sizes;
         let (rows, hidden, gates) = (sizes.rows(), self.hidden, GATES * self.hidden);
-        let widest = self.widest_input(features);
-        let mut room = &mut *pass.scratch;
-        let x = take(&mut room, rows * widest);
-        let mut dy = take(&mut room, rows * widest.max(self.width()));
-        let mut dx = take(&mut room, rows * widest.max(self.width()));
-        let du = take(&mut room, rows * gates);
-        let dv = take(&mut room, if C::APART { rows * gates } else { 0 });
-        let dstate = take(&mut room, STATE * examples * hidden);
-        let w_t = take(&mut room, gates * hidden);
-        let length = examples * sizes.all_steps * self.kept();
+        let [x, mut dy, mut dx, du, dv, dstate, w_t] = pass.scratch.vectors();
         let outputs = self.outputs(sizes);
         if !self.last_state {
-            let from = three(pass.dy.slice(), (examples, outputs, self.width())).permuted_axes([1, 0, 2]);
-            let to = three_mut(dy, (steps, examples, self.width()));
+            let from = first3(pass.dy.slice(), (examples, outputs, self.width())).permuted_axes([1, 0, 2]);
+            let to = first3_mut(dy, (steps, examples, self.width()));
             copy_rows(from.split_at(Axis(0), steps).0, to);
         }
         for layer in (0..self.layers).rev() {
-            let kept = &pass.saved[layer * length..][..length];
             let inputs = self.inputs(layer, features);
             if layer == 0 {
                 self.read_input(&pass.x, sizes, x);
             } else {
-                self.read_below(&pass.saved[(layer - 1) * length..][..length], sizes, x);
+                self.read_output_of(layer - 1, pass.saved, sizes, x);
             }
-            let x = two(x, (rows, inputs));
+            let x = first2(x, (rows, inputs));
             for direction in 0..self.directions() {
                 let first = self.parameters_from(layer, direction);
-                let (cells, h) = self.places(sizes, direction);
-                // Nothing comes from after the last step but dJ/d(last state), where that is the output.
+                let (cells, h) = self.saved_of(layer, direction);
+                let (cells, h) = (pass.saved.vector(cells), pass.saved.vector(h));
+
+                // Pass 1: dJ/d(state after the last step), which is 0 unless that state is the output.
                 dstate.fill(T::ZERO);
                 let last_only = self.last_state && layer + 1 == self.layers;
                 if last_only {
-                    let from = three(pass.dy.slice(), (1, examples, self.width()));
-                    let to = three_mut(dstate, (1, examples, hidden));
+                    let from = first3(pass.dy.slice(), (1, examples, self.width()));
+                    let to = first3_mut(dstate, (1, examples, hidden));
                     copy_rows(columns(from, direction, hidden), to);
                 }
-                permute(pass.params.vector(first + 1), [hidden, gates].into(), &[1, 0], &mut w_t[..gates * hidden]);
-                let dy = three(dy, (steps, examples, self.width()));
+
+                // Pass 2, back through the steps: du = dJ/d(x W_ih + b_ih), dv = dJ/d(h W_hh + b_hh).
+                permute(pass.params.vector(first + 1), [hidden, gates].into(), &[1, 0], w_t);
+                let dy = first3(dy, (steps, examples, self.width()));
                 let time = BackThroughTime {
                     cell: &self.cell,
                     way: self.way(&pass.x, direction),
-                    w_t: two(w_t, (gates, hidden)),
-                    kept: three(&kept[cells], (steps, examples, KEPT * hidden)),
+                    w_t: first2(w_t, (gates, hidden)),
+                    kept: first3(cells, (steps, examples, KEPT * hidden)),
                     dy: (!last_only).then(|| columns(dy, direction, hidden)),
-                    du: three_mut(du, (steps, examples, gates)),
-                    dv: C::APART.then(|| three_mut(dv, (steps, examples, gates))),
-                    dstate: three_mut(dstate, (STATE, examples, hidden)),
+                    du: first3_mut(du, (steps, examples, gates)),
+                    dv: C::APART.then(|| first3_mut(dv, (steps, examples, gates))),
+                    dstate: first3_mut(dstate, (STATE, examples, hidden)),
                 };
                 parallel_runs(time, rows * hidden * gates);
 
+                // Pass 3, all steps at once:
                 // dW_ih = Σₜ x(t)ᵀ du(t)    dW_hh = Σₜ h(t−1)ᵀ dv(t)    db_ih = Σₜ du(t)    db_hh = Σₜ dv(t)
-                let du = two(du, (rows, gates));
-                let dv = if C::APART { two(dv, (rows, gates)) } else { du };
+                let du = first2(du, (rows, gates));
+                let dv = if C::APART { first2(dv, (rows, gates)) } else { du };
                 product(x.t(), du, Start::Zero, pass.dparams.matrix(first));
-                let h = two(&kept[h], (rows, hidden));
-                // Every step but the last beside the step after it, in the order of reading.
+                let h = first2(h, (rows, hidden));
+                // Every step but the last next to the step after it, in the order of reading.
                 let one = examples.min(rows);
                 let (before, after) = if direction == 0 {
                     (h.split_at(Axis(0), rows - one).0, dv.split_at(Axis(0), one).1)
@@ -500,29 +500,24 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
                 };
                 product(before.t(), after, Start::Zero, pass.dparams.matrix(first + 1));
                 if self.bias {
-                    // In the room of Wᵀ, which is done with.
-                    let db = &mut w_t[..gates];
-                    reduce::column_sums(du, db);
-                    pass.dparams.vector(first + 2).copy_from_slice(db);
-                    if C::APART {
-                        reduce::column_sums(dv, db);
-                    }
-                    pass.dparams.vector(first + 3).copy_from_slice(db);
+                    reduce::column_sums(du, pass.dparams.vector(first + 2));
+                    reduce::column_sums(dv, pass.dparams.vector(first + 3));
                 }
-                // dx = du W_ihᵀ, of both directions together
+
+                // Pass 4: dx = du W_ihᵀ, the sum over both directions.
                 if layer > 0 || pass.dx.get(0).is_some() {
                     let start = if direction == 0 { Start::Zero } else { Start::Existing };
-                    product(du, pass.params.matrix(first).t(), start, two_mut(dx, (rows, inputs)));
+                    product(du, pass.params.matrix(first).t(), start, first2_mut(dx, (rows, inputs)));
                 }
             }
             if layer > 0 {
-                self.mask(&pass.saved[(layer - 1) * length..][..length], sizes, &mut dx[..rows * inputs]);
+                self.mask(layer - 1, pass.saved, sizes, &mut dx[..rows * inputs]);
                 mem::swap(&mut dy, &mut dx);
             }
         }
         if let Some(to) = pass.dx.get(0) {
             let (to, mut beyond) = to.sequences().permuted_axes([1, 0, 2]).split_at(Axis(0), steps);
-            copy_rows(three(dx, (steps, examples, features)), to);
+            copy_rows(first3(dx, (steps, examples, features)), to);
             beyond.fill(T::ZERO);
         }
         if let Some(lengths) = pass.dx.get(1) {
@@ -537,36 +532,22 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
     }
 }
 
-/// The first `count` numbers of the room, which are then no longer part of it.
-fn take<'a, T>(room: &mut &'a mut [T], count: usize) -> &'a mut [T] {
-    let (taken, rest) = mem::take(room).split_at_mut(count);
-    *room = rest;
-    taken
+// The beginning of an array that was declared for all steps: what the steps of the longest example fill.
+
+fn first2<T>(numbers: &[T], (rows, columns): (usize, usize)) -> ArrayView2<'_, T> {
+    view::matrix(&numbers[..rows * columns], (rows, columns))
 }
 
-// The beginning of a slice as a contiguous array.
-
-fn two<T>(numbers: &[T], (rows, columns): (usize, usize)) -> ArrayView2<'_, T> {
-    fits(ArrayView2::from_shape((rows, columns), &numbers[..rows * columns]))
+fn first2_mut<T>(numbers: &mut [T], (rows, columns): (usize, usize)) -> ArrayViewMut2<'_, T> {
+    view::matrix_mut(&mut numbers[..rows * columns], (rows, columns))
 }
 
-fn two_mut<T>(numbers: &mut [T], (rows, columns): (usize, usize)) -> ArrayViewMut2<'_, T> {
-    fits(ArrayViewMut2::from_shape((rows, columns), &mut numbers[..rows * columns]))
+fn first3<T>(numbers: &[T], (a, b, c): (usize, usize, usize)) -> ArrayView3<'_, T> {
+    view::array3(&numbers[..a * b * c], (a, b, c))
 }
 
-fn three<T>(numbers: &[T], (a, b, c): (usize, usize, usize)) -> ArrayView3<'_, T> {
-    fits(ArrayView3::from_shape((a, b, c), &numbers[..a * b * c]))
-}
-
-fn three_mut<T>(numbers: &mut [T], (a, b, c): (usize, usize, usize)) -> ArrayViewMut3<'_, T> {
-    fits(ArrayViewMut3::from_shape((a, b, c), &mut numbers[..a * b * c]))
-}
-
-fn fits<V>(view: Result<V, ndarray::ShapeError>) -> V {
-    match view {
-        Ok(view) => view,
-        Err(error) => unreachable!("the slice was cut to the array's length: {error}"),
-    }
+fn first3_mut<T>(numbers: &mut [T], (a, b, c): (usize, usize, usize)) -> ArrayViewMut3<'_, T> {
+    view::array3_mut(&mut numbers[..a * b * c], (a, b, c))
 }
 
 /// The columns of one direction, where those of all lie side by side.

@@ -187,7 +187,7 @@ fn what_is_masked_may_as_well_not_be_there() {
     let layer = || MultiHeadAttention::new(2).with_lengths();
     let mut with = bind(layer(), &[[4, 4].into(), [long, 4].into(), [1].into()]);
     let mut without = bind(layer(), &[[4, 4].into(), [short, 4].into(), [1].into()]);
-    let kept = |layer: &Bound<MultiHeadAttention, f64>| layer.signature().saved_len(1);
+    let kept = |layer: &Bound<MultiHeadAttention, f64>| layer.signature().saved().len(1);
     assert_eq!(kept(&with), (2 * 4 + 2 * long) * 4 + 2 * 4 + 1, "Q, C, K, V, and one number for each query and head");
     assert_eq!(kept(&without), (2 * 4 + 2 * short) * 4 + 2 * 8 * short + 1, "the weights, of whole strips of queries");
     let (x, memory, dy) = (random(1, 16, 0), random(1, 4 * long, 1), random(1, 16, 2));

@@ -1,5 +1,6 @@
 //! What layers make of known numbers, at their edges too; their derivatives are checked by `downhill-gradcheck`.
 
+use downhill_layers::Extent::{PerBatch, PerExample};
 use downhill_layers::{
     Activation, AdaptiveAveragePool1d, Add, Affine, AveragePool1d, AveragePool2d, BatchNorm, Bound, Celu, Concat,
     Conv2d, ConvTranspose2d, Description, Dropout, Elu, Embedding, Flatten, Gelu, Glu, Gru, Hardshrink, Hardsigmoid,
@@ -281,8 +282,8 @@ fn a_signature_that_can_not_be_kept_is_an_error() {
     for inputs in [&[three][..], &[two, two], &[]] {
         assert!(in_place.check(inputs).unwrap_err().to_string().contains("runs in place"));
     }
-    let saves = Signature::new("Mine", two).saves(usize::MAX, 5);
-    assert_eq!((saves.saved_len(3), saves.saved_len(0)), (usize::MAX, 5));
+    let saves = Signature::new("Mine", two).saves("huge", [usize::MAX], PerExample).saves("sum", [5], PerBatch);
+    assert_eq!((saves.saved().len(3), saves.saved().len(0)), (usize::MAX, 5));
     assert!(saves.check(&[two]).unwrap_err().to_string().contains("more bytes than can be counted"));
 }
 

@@ -4,7 +4,7 @@
 use std::mem::take;
 
 use downhill_layers::{
-    Backward, Description, Forward, Inputs, InputsMut, Layer, Mode, Params, ParamsMut, Signature, Streams,
+    Arrays, ArraysMut, Backward, Description, Forward, Inputs, InputsMut, Layer, Mode, Signature, Streams,
 };
 use downhill_tensor::{Batch, BatchMut, Scalar, Seed, Shape};
 use safetensors::SafeTensors;
@@ -93,7 +93,7 @@ impl<'a, T: Scalar> Run<'a, T> {
             statistics: numbers(signature.statistics_len()),
             dy: numbers(outputs),
             y: nothing(outputs),
-            saved: nothing(signature.saved_len(case.examples)),
+            saved: nothing(signature.saved().len(case.examples)),
             scratch: nothing(signature.scratch_len(case.examples)),
             dx: case.inputs.iter().map(|shape| nothing(case.examples * shape.len())).collect(),
             dtheta: nothing(signature.parameters_len()),
@@ -113,13 +113,14 @@ impl<'a, T: Scalar> Run<'a, T> {
     fn forward(&mut self) {
         let mode = if self.case.training { Mode::Training { step: 0 } } else { Mode::Evaluation };
         let (mut y, mut saved, mut scratch) = (take(&mut self.y), take(&mut self.saved), take(&mut self.scratch));
+        let at_forward = self.signature.scratch_of_forward();
         self.case.layer.forward(&mut Forward {
             x: self.inputs(),
-            params: Params::new(&self.theta, self.signature.parameters()),
+            params: Arrays::new(&self.theta, self.signature.parameter_layout(), 0),
             y: BatchMut::new(&mut y, self.case.examples, self.case.output).unwrap(),
-            saved: &mut saved,
-            scratch: &mut scratch,
-            statistics: Params::new(&self.statistics, self.signature.statistics()),
+            saved: ArraysMut::new(&mut saved, self.signature.saved(), self.case.examples),
+            scratch: ArraysMut::new(&mut scratch[..at_forward.len(self.case.examples)], at_forward, self.case.examples),
+            statistics: Arrays::new(&self.statistics, self.signature.statistic_layout(), 0),
             mode,
             random: Streams::new(Seed(0), 0, 0),
         });
@@ -132,22 +133,28 @@ impl<'a, T: Scalar> Run<'a, T> {
         for (index, (dx, shape)) in dx.iter_mut().zip(&self.case.inputs).enumerate() {
             wanted.set(index, BatchMut::new(dx, self.case.examples, *shape).unwrap());
         }
+        let at_backward = self.signature.scratch_of_backward();
         self.case.layer.backward(&mut Backward {
             x: self.inputs(),
-            params: Params::new(&self.theta, self.signature.parameters()),
+            params: Arrays::new(&self.theta, self.signature.parameter_layout(), 0),
             y: Batch::new(&self.y, self.case.examples, self.case.output).unwrap(),
-            saved: &self.saved,
-            scratch: &mut scratch,
+            saved: Arrays::new(&self.saved, self.signature.saved(), self.case.examples),
+            scratch: ArraysMut::new(
+                &mut scratch[..at_backward.len(self.case.examples)],
+                at_backward,
+                self.case.examples,
+            ),
             dy: Batch::new(&self.dy, self.case.examples, self.case.output).unwrap(),
             dx: wanted,
-            dparams: ParamsMut::new(&mut dtheta, self.signature.parameters()),
+            dparams: ArraysMut::new(&mut dtheta, self.signature.parameter_layout(), 0),
         });
         (self.dx, self.dtheta, self.scratch) = (dx, dtheta, scratch);
     }
 
     fn absorb(&mut self) {
-        let mut statistics = ParamsMut::new(&mut self.statistics, self.signature.statistics());
-        self.case.layer.absorb(&self.saved, self.case.examples, &mut statistics);
+        let saved = Arrays::new(&self.saved, self.signature.saved(), self.case.examples);
+        let layout = self.signature.statistic_layout();
+        self.case.layer.absorb(saved, &mut ArraysMut::new(&mut self.statistics, layout, 0));
     }
 }
 

@@ -1,8 +1,8 @@
 //! Pooling layers at their edges; their numbers are compared by `parity`, their derivatives by `downhill-gradcheck`.
 
 use downhill_layers::{
-    AdaptiveAveragePool1d, AdaptiveAveragePool2d, AveragePool1d, AveragePool2d, Backward, Forward, GlobalAveragePool,
-    Inputs, InputsMut, Layer, MaxPool1d, MaxPool2d, Mode, Params, ParamsMut, Streams,
+    AdaptiveAveragePool1d, AdaptiveAveragePool2d, Arrays, ArraysMut, AveragePool1d, AveragePool2d, Backward, Forward,
+    GlobalAveragePool, Inputs, InputsMut, Layer, MaxPool1d, MaxPool2d, Mode, Streams,
 };
 use downhill_tensor::{Batch, BatchMut, Seed, Shape, threads::Threads};
 use ndarray::{Array2, array};
@@ -147,56 +147,33 @@ fn pairs_are_pooled_as_any_window_is() {
 }
 
 #[test]
-fn without_a_way_back_nothing_is_saved() {
-    for pool in [MaxPool2d::new(2), MaxPool2d::new(3)] {
-        let x = numbers(49);
-        let signature = pool.signature(&[[1, 7, 7].into()]).unwrap();
-        let run = |saved: &mut [f32]| {
-            let mut y = vec![f32::NAN; signature.output().len()];
-            pool.forward(&mut Forward {
-                x: Inputs::one(Batch::new(&x, 1, [1, 7, 7]).unwrap()),
-                params: Params::new(&[], &[]),
-                y: BatchMut::new(&mut y, 1, signature.output()).unwrap(),
-                saved,
-                scratch: &mut [],
-                statistics: Params::new(&[], &[]),
-                mode: Mode::Evaluation,
-                random: Streams::new(Seed(0), 0, 0),
-            });
-            y
-        };
-        assert_eq!(run(&mut []), run(&mut vec![f32::NAN; signature.saved_len(1)]));
-    }
-}
-
-#[test]
 fn threads_change_no_bit() {
     fn bits(layer: &impl Layer, shape: Shape) -> (Vec<f32>, Vec<f32>) {
         let examples = 70;
         let signature = layer.signature(&[shape]).unwrap();
         let x = numbers(examples * shape.len());
         let mut y = vec![f32::NAN; examples * signature.output().len()];
-        let mut saved = vec![f32::NAN; signature.saved_len(examples)];
+        let mut saved = vec![f32::NAN; signature.saved().len(examples)];
         layer.forward(&mut Forward {
             x: Inputs::one(Batch::new(&x, examples, shape).unwrap()),
-            params: Params::new(&[], &[]),
+            params: Arrays::empty(),
             y: BatchMut::new(&mut y, examples, signature.output()).unwrap(),
-            saved: &mut saved,
-            scratch: &mut [],
-            statistics: Params::new(&[], &[]),
+            saved: ArraysMut::new(&mut saved, signature.saved(), examples),
+            scratch: ArraysMut::empty(),
+            statistics: Arrays::empty(),
             mode: Mode::Training { step: 0 },
             random: Streams::new(Seed(0), 0, 0),
         });
         let mut dx = vec![f32::NAN; x.len()];
         layer.backward(&mut Backward {
             x: Inputs::one(Batch::gone(examples, shape)),
-            params: Params::new(&[], &[]),
+            params: Arrays::empty(),
             y: Batch::gone(examples, signature.output()),
-            saved: &saved,
-            scratch: &mut [],
+            saved: Arrays::new(&saved, signature.saved(), examples),
+            scratch: ArraysMut::empty(),
             dy: Batch::new(&y, examples, signature.output()).unwrap(),
             dx: InputsMut::one(BatchMut::new(&mut dx, examples, shape).unwrap()),
-            dparams: ParamsMut::new(&mut [], &[]),
+            dparams: ArraysMut::empty(),
         });
         (y, dx)
     }

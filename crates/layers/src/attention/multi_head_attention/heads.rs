@@ -45,14 +45,20 @@ impl Sizes {
         self.drops || self.keys <= KEEP
     }
 
-    /// How many numbers one head of one example keeps beside Q, K, V and C: P, or ln Σ exp of the scores of each query.
-    fn kept(self) -> usize {
+    /// How many numbers one head of one example keeps in addition to Q, K, V and C: P, or ln Σ exp of the scores of
+    /// each query.
+    pub(super) fn kept(self) -> usize {
         if self.keeps_weights() { self.queries.next_multiple_of(STRIP) * self.keys } else { self.queries }
     }
 
-    /// How many numbers one example keeps: Q, (K V), C, and the above.
-    pub(super) fn saved(self) -> [usize; 4] {
-        [self.queries * self.width, 2 * self.keys * self.width, self.queries * self.width, self.heads * self.kept()]
+    /// How many numbers the queries of one example hold; C and dQ hold as many.
+    pub(super) fn query_numbers(self) -> usize {
+        self.queries * self.width
+    }
+
+    /// How many numbers the keys and values of one example hold.
+    pub(super) fn memory_numbers(self) -> usize {
+        2 * self.keys * self.width
     }
 
     /// How many queries are seen to at a time.
