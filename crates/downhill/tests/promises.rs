@@ -14,7 +14,7 @@ use downhill::optim::minimize::{Reason, minimize};
 use downhill::optim::schedule::*;
 use downhill::optim::{Group, RangeTest};
 use downhill::prelude::*;
-use downhill::tensor::{BatchMut, Buffer, elementwise, rows};
+use downhill::tensor::{BatchMut, Buffer, elementwise, softmax};
 use downhill::train::NO_METRICS;
 
 fn numbers(count: usize) -> Vec<f32> {
@@ -61,9 +61,9 @@ fn passes_over_rows_allocate_nothing() {
     let x = numbers(700 * 30);
     let (mut y, mut sums) = (vec![0.0; x.len()], vec![0.0; 700]);
     let mut all = || {
-        rows::softmax(&x, &mut y, 30);
-        rows::log_softmax(&x, &mut y, 30);
-        rows::log_sum_exp(&x, &mut sums, 30);
+        softmax::softmax(&x, &mut y, 30);
+        softmax::log_softmax(&x, &mut y, 30);
+        softmax::log_sum_exp(&x, &mut sums, 30);
     };
     all();
     assert_eq!(measure(all).count_total, 0);
@@ -74,10 +74,10 @@ fn a_row_has_the_same_bits_whatever_stands_beside_it() {
     for columns in [1, 7, 31, 129] {
         let x = numbers(9 * columns);
         let mut together = vec![0.0; x.len()];
-        rows::softmax(&x, &mut together, columns);
+        softmax::softmax(&x, &mut together, columns);
         for (row, expected) in x.chunks(columns).zip(together.chunks(columns)) {
             let mut alone = vec![0.0; columns];
-            rows::softmax(row, &mut alone, columns);
+            softmax::softmax(row, &mut alone, columns);
             assert_eq!(alone, expected);
         }
     }

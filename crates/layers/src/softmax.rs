@@ -1,4 +1,4 @@
-use downhill_tensor::{Outputs, Scalar, Shape, ShapeError, elementwise, rows};
+use downhill_tensor::{Outputs, Scalar, Shape, ShapeError, elementwise, softmax};
 
 use crate::{Backward, Forward, Layer, Signature, sole};
 
@@ -60,14 +60,14 @@ impl Layer for Softmax {
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
         pass.copy_unless_in_place();
         let classes = classes(pass.y.shape());
-        rows::softmax_in_place(pass.y.slice(), classes);
+        softmax::softmax_in_place(pass.y.slice(), classes);
     }
 
     fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
         pass.copy_unless_in_place();
         let classes = classes(pass.y.shape());
         if let Some(dx) = pass.dx.get(0) {
-            rows::softmax_backward_in_place(pass.y.slice(), dx.slice(), classes);
+            softmax::softmax_backward_in_place(pass.y.slice(), dx.slice(), classes);
         }
     }
 }
@@ -83,14 +83,14 @@ impl Layer for Softmin {
         pass.copy_unless_in_place();
         let classes = classes(pass.y.shape());
         elementwise::map_in_place(pass.y.slice(), |x| -x);
-        rows::softmax_in_place(pass.y.slice(), classes);
+        softmax::softmax_in_place(pass.y.slice(), classes);
     }
 
     fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
         pass.copy_unless_in_place();
         let classes = classes(pass.y.shape());
         if let Some(dx) = pass.dx.get(0) {
-            rows::softmax_backward_in_place(pass.y.slice(), dx.slice(), classes);
+            softmax::softmax_backward_in_place(pass.y.slice(), dx.slice(), classes);
             elementwise::map_in_place(dx.slice(), |dx| -dx);
         }
     }
@@ -106,14 +106,14 @@ impl Layer for LogSoftmax {
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
         pass.copy_unless_in_place();
         let classes = classes(pass.y.shape());
-        rows::log_softmax_in_place(pass.y.slice(), classes);
+        softmax::log_softmax_in_place(pass.y.slice(), classes);
     }
 
     fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
         pass.copy_unless_in_place();
         let classes = classes(pass.y.shape());
         if let Some(dx) = pass.dx.get(0) {
-            rows::log_softmax_backward_in_place(pass.y.slice(), dx.slice(), classes);
+            softmax::log_softmax_backward_in_place(pass.y.slice(), dx.slice(), classes);
         }
     }
 }

@@ -60,11 +60,11 @@ impl<T: Scalar, S: Slots<T>, F: Fn(T, T, &mut S) -> T> Kernel for Descent<'_, '_
 }
 
 impl<T: Scalar, S: Slots<T>, F: Fn(T, T, &mut S) -> T + Copy + Send> Divisible for Descent<'_, '_, T, S, F> {
-    fn len(&self) -> usize {
+    fn elements(&self) -> usize {
         self.theta.len()
     }
 
-    fn split_at(self, middle: usize) -> (Self, Self) {
+    fn cut(self, middle: usize) -> (Self, Self) {
         let (theta_left, theta_right) = self.theta.split_at_mut(middle);
         let (gradient_left, gradient_right) = self.gradient.split_at(middle);
         let (left, right) = S::split_at(self.slots, middle);

@@ -304,12 +304,12 @@ impl Kernel for Mirrors<'_> {
 }
 
 impl Divisible for Mirrors<'_> {
-    fn len(&self) -> usize {
+    fn elements(&self) -> usize {
         self.vectors.len()
     }
 
     // A vector is never cut.
-    fn split_at(self, middle: usize) -> (Self, Self) {
+    fn cut(self, middle: usize) -> (Self, Self) {
         let (left, right) = self.vectors.split_at_mut(middle / self.long * self.long);
         (Self { vectors: left, ..self }, Self { vectors: right, ..self })
     }

@@ -3,24 +3,14 @@
 
 mod batch;
 mod buffer;
-pub mod ceiling;
-pub mod convolution;
-pub mod elementwise;
 mod error;
 #[cfg(feature = "serde")]
 pub mod exact;
 mod init;
-mod kernel;
-#[cfg(target_arch = "x86_64")]
-mod lanes;
+pub mod kernels;
 pub mod math;
-pub mod normalise;
 mod outputs;
-pub mod permute;
-pub mod product;
 pub mod random;
-pub mod reduce;
-pub mod rows;
 mod scalar;
 mod shape;
 mod target;
@@ -31,7 +21,11 @@ pub use batch::{Batch, BatchMut};
 pub use buffer::Buffer;
 pub use error::ShapeError;
 pub use init::{Fans, Gain, Init};
-pub use kernel::{Divisible, Kernel, Over, Parts, Runs, RunsMut, Sweep, parallel, parallel_runs, prefetch, vectorized};
+pub use kernel::{Divisible, Kernel, Over, Runs, RunsMut, Sweep, parallel, parallel_runs, prefetch, vectorized};
+use kernels::kernel;
+#[cfg(target_arch = "x86_64")]
+use kernels::lanes;
+pub use kernels::{convolution, elementwise, normalise, permute, product, reduce, softmax};
 pub use outputs::Outputs;
 pub use random::{Seed, Stream};
 pub use scalar::{Family, PerScalar, Scalar};

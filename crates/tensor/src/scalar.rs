@@ -4,20 +4,10 @@ use std::ops::{AddAssign, DivAssign, MulAssign, Neg, SubAssign};
 
 use ndarray::{LinalgScalar, ScalarOperand};
 
-#[cfg(target_arch = "x86_64")]
-use crate::convolution;
-use crate::{math, product};
+use crate::math;
 
 mod sealed {
-    #[cfg(target_arch = "x86_64")]
-    use super::convolution;
-    use super::product;
-
-    /// What products and convolutions need to know of a scalar; nobody else can name it.
-    #[cfg(target_arch = "x86_64")]
-    pub trait Sealed: product::Portable + product::Tiled + convolution::Direct {}
-    #[cfg(not(target_arch = "x86_64"))]
-    pub trait Sealed: product::Portable {}
+    pub trait Sealed {}
     impl Sealed for f32 {}
     impl Sealed for f64 {}
 }

@@ -110,11 +110,11 @@ impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: us
 impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: usize, const KEPT: usize> Divisible
     for ThroughTime<'_, C, T, GATES, STATE, KEPT>
 {
-    fn len(&self) -> usize {
+    fn elements(&self) -> usize {
         groups(self.h.len_of(Axis(1)))
     }
 
-    fn split_at(self, group: usize) -> (Self, Self) {
+    fn cut(self, group: usize) -> (Self, Self) {
         let example = group * GROUP;
         let Self { cell, w, b, .. } = self;
         let way = self.way.split_at(example);
@@ -222,11 +222,11 @@ impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: us
 impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: usize, const KEPT: usize> Divisible
     for BackThroughTime<'_, C, T, GATES, STATE, KEPT>
 {
-    fn len(&self) -> usize {
+    fn elements(&self) -> usize {
         groups(self.kept.len_of(Axis(1)))
     }
 
-    fn split_at(self, group: usize) -> (Self, Self) {
+    fn cut(self, group: usize) -> (Self, Self) {
         let example = group * GROUP;
         let Self { cell, w_t, .. } = self;
         let way = self.way.split_at(example);

@@ -173,17 +173,17 @@ pub(super) struct Attend<'a, T, P> {
     pub(super) parts: P,
 }
 
-impl<T: Scalar, P: downhill_tensor::Parts> Divisible for Attend<'_, T, P>
+impl<T: Scalar, P: Divisible> Divisible for Attend<'_, T, P>
 where
     Self: Kernel<Output = ()>,
 {
-    fn len(&self) -> usize {
-        self.parts.len()
+    fn elements(&self) -> usize {
+        self.parts.elements()
     }
 
-    fn split_at(self, middle: usize) -> (Self, Self) {
+    fn cut(self, middle: usize) -> (Self, Self) {
         let Self { heads, first, parts } = self;
-        let (left, right) = parts.split_at(middle);
+        let (left, right) = parts.cut(middle);
         (Self { heads, first, parts: left }, Self { heads, first: first + middle, parts: right })
     }
 }

@@ -12,12 +12,12 @@ use std::arch::x86_64::*;
 use std::ops::Range;
 
 use super::{Axis, Convolution};
-use crate::Scalar;
 use crate::kernel::{Instructions, instructions};
 use crate::lanes::Lanes;
 #[cfg(test)]
 use crate::lanes::pretend;
 use crate::threads;
+use crate::{Family, Scalar};
 
 mod slide;
 mod weigh;
@@ -32,7 +32,7 @@ const GRAIN: usize = 256 * 1024;
 const SLACK: usize = 16;
 
 /// A loop over registers.
-pub trait Loop<T> {
+trait Loop<T> {
     /// # Safety
     /// The processor has the instructions of `V`, and what the loop's pointers and distances name can be read, or
     /// written.
@@ -40,7 +40,7 @@ pub trait Loop<T> {
 }
 
 /// What is compiled for the registers of a scalar.
-pub trait Direct: Sized {
+trait Direct: Scalar {
     /// Runs a loop with the widest registers that this machine has.
     ///
     /// # Safety
@@ -191,8 +191,35 @@ fn distance(distance: usize) -> u32 {
     distance as u32
 }
 
-pub(super) use slide::{forward, input_gradient};
-pub(super) use weigh::weight_gradient;
+/// y = w ⋆ x + b, or the gradient with respect to its input: source, weight, bias, result, scratch.
+type Slide<T> = fn(&Convolution, &[T], &[T], Option<&[T]>, &mut [T], &mut [T]);
+
+struct Slides;
+
+impl Family for Slides {
+    type Of<T: Scalar> = Slide<T>;
+}
+
+pub(super) fn forward<T: Scalar>() -> Slide<T> {
+    T::choose::<Slides>((slide::forward, slide::forward))
+}
+
+pub(super) fn input_gradient<T: Scalar>() -> Slide<T> {
+    T::choose::<Slides>((slide::input_gradient, slide::input_gradient))
+}
+
+/// dw and db: x, dy, dw, db, scratch.
+type Weigh<T> = fn(&Convolution, &[T], &[T], &mut [T], Option<&mut [T]>, &mut [T]);
+
+struct Weighs;
+
+impl Family for Weighs {
+    type Of<T: Scalar> = Weigh<T>;
+}
+
+pub(super) fn weight_gradient<T: Scalar>() -> Weigh<T> {
+    T::choose::<Weighs>((weigh::weight_gradient, weigh::weight_gradient))
+}
 
 /// One axis of a pass: how the source lies in planes, and which places there a result reads.
 #[derive(Clone, Copy, Debug)]

@@ -13,9 +13,6 @@ use crate::{Scalar, reduce};
 mod direct;
 mod portable;
 
-#[cfg(target_arch = "x86_64")]
-pub(crate) use direct::Direct;
-
 /// The convolution of images of one size: how many channels, and what each axis does.
 ///
 /// With the output's shape at hand it also describes the transposed convolution:
@@ -125,7 +122,7 @@ impl Convolution {
         self.check(x, weight, bias.map(|bias| (bias, self.outputs)), y);
         #[cfg(target_arch = "x86_64")]
         if direct::takes(&self.flattened()) {
-            return direct::forward(&self.flattened(), x, weight, bias, y, scratch);
+            return direct::forward()(&self.flattened(), x, weight, bias, y, scratch);
         }
         portable::forward(self, x, weight, bias, y, scratch);
     }
@@ -146,7 +143,7 @@ impl Convolution {
         self.check(dx, weight, bias.map(|bias| (bias, self.channels)), dy);
         #[cfg(target_arch = "x86_64")]
         if direct::takes(&self.flattened()) {
-            return direct::input_gradient(&self.flattened(), dy, weight, bias, dx, scratch);
+            return direct::input_gradient()(&self.flattened(), dy, weight, bias, dx, scratch);
         }
         portable::input_gradient(self, dy, weight, bias, dx, scratch);
     }
@@ -166,7 +163,7 @@ impl Convolution {
         self.check(x, dweight, dbias.as_deref().map(|bias| (bias, self.outputs)), dy);
         #[cfg(target_arch = "x86_64")]
         if direct::takes(&self.flattened()) {
-            return direct::weight_gradient(&self.flattened(), x, dy, dweight, dbias, scratch);
+            return direct::weight_gradient()(&self.flattened(), x, dy, dweight, dbias, scratch);
         }
         portable::weight_gradient(self, x, dy, dweight, scratch);
         if let Some(dbias) = dbias {

@@ -29,7 +29,7 @@ crate::compiled! {
     /// Where `x` has not `columns` numbers for each of `y`.
     ///
     /// ```
-    /// use downhill_tensor::rows::log_sum_exp;
+    /// use downhill_tensor::softmax::log_sum_exp;
     /// let mut y = [0.0];
     /// log_sum_exp(&[1000.0, 1000.0], &mut y, 2);
     /// assert_eq!(y[0], 1000.0 + 2f64.ln());
@@ -48,7 +48,7 @@ crate::compiled! {
     /// Where the lengths differ, or are no multiple of `columns`.
     ///
     /// ```
-    /// use downhill_tensor::rows::softmax;
+    /// use downhill_tensor::softmax::softmax;
     /// let mut y = [0.0; 4];
     /// softmax(&[0.0, 0.0, 1000.0, 0.0], &mut y, 2);
     /// assert_eq!(y, [0.5, 0.5, 1.0, 0.0]);
@@ -124,7 +124,7 @@ crate::compiled! {
 }
 
 /// What is done to whole rows. A trait and not a closure, because a long closure would not be inlined.
-trait Step: Copy + Send {
+trait RowLoop: Copy + Send {
     /// Overwrites rows of `result`, from `source` or else from what they hold, and from `beside`.
     fn run<T: Scalar>(self, source: Option<&[T]>, beside: &[T], result: &mut [T], columns: usize);
 }
@@ -141,7 +141,7 @@ struct SoftmaxBackward;
 #[derive(Clone, Copy)]
 struct LogSoftmaxBackward;
 
-impl Step for Softmax {
+impl RowLoop for Softmax {
     #[inline(always)]
     fn run<T: Scalar>(self, x: Option<&[T]>, _: &[T], y: &mut [T], columns: usize) {
         subtract_largest(x, y, columns);
@@ -157,7 +157,7 @@ impl Step for Softmax {
     }
 }
 
-impl Step for LogSoftmax {
+impl RowLoop for LogSoftmax {
     #[inline(always)]
     fn run<T: Scalar>(self, x: Option<&[T]>, _: &[T], y: &mut [T], columns: usize) {
         subtract_largest(x, y, columns);
@@ -179,7 +179,7 @@ fn subtract_largest<T: Scalar>(x: Option<&[T]>, y: &mut [T], columns: usize) {
     }
 }
 
-impl Step for SoftmaxBackward {
+impl RowLoop for SoftmaxBackward {
     #[inline(always)]
     fn run<T: Scalar>(self, dy: Option<&[T]>, y: &[T], dx: &mut [T], columns: usize) {
         for (i, (y, dx)) in y.chunks_exact(columns).zip(dx.chunks_exact_mut(columns)).enumerate() {
@@ -190,7 +190,7 @@ impl Step for SoftmaxBackward {
     }
 }
 
-impl Step for LogSoftmaxBackward {
+impl RowLoop for LogSoftmaxBackward {
     #[inline(always)]
     fn run<T: Scalar>(self, dy: Option<&[T]>, y: &[T], dx: &mut [T], columns: usize) {
         for (i, (y, dx)) in y.chunks_exact(columns).zip(dx.chunks_exact_mut(columns)).enumerate() {
@@ -224,7 +224,7 @@ fn overwrite<T: Scalar, B: Copy>(source: Option<&[T]>, beside: &[B], result: &mu
 }
 
 /// Takes `step` over `result`, tile after tile.
-fn by_rows<T: Scalar>(step: impl Step, source: Option<&[T]>, beside: Option<&[T]>, result: &mut [T], columns: usize) {
+fn by_rows<T: Scalar>(step: impl RowLoop, source: Option<&[T]>, beside: Option<&[T]>, result: &mut [T], columns: usize) {
     for other in [source, beside].into_iter().flatten() {
         assert_eq!(other.len(), result.len(), "rows need as many results as arguments");
     }
@@ -243,7 +243,7 @@ struct ByRows<'a, T, S> {
     columns: usize,
 }
 
-impl<T: Scalar, S: Step> Kernel for ByRows<'_, T, S> {
+impl<T: Scalar, S: RowLoop> Kernel for ByRows<'_, T, S> {
     type Output = ();
 
     #[inline(always)]
@@ -258,13 +258,13 @@ impl<T: Scalar, S: Step> Kernel for ByRows<'_, T, S> {
     }
 }
 
-impl<T: Scalar, S: Step> Divisible for ByRows<'_, T, S> {
-    fn len(&self) -> usize {
+impl<T: Scalar, S: RowLoop> Divisible for ByRows<'_, T, S> {
+    fn elements(&self) -> usize {
         self.result.len()
     }
 
     // A row is never cut.
-    fn split_at(self, middle: usize) -> (Self, Self) {
+    fn cut(self, middle: usize) -> (Self, Self) {
         let Self { step, columns, .. } = self;
         let middle = middle / columns * columns;
         let (source0, source1) = self.source.map(|source| source.split_at(middle)).unzip();
@@ -299,12 +299,12 @@ impl<T: Scalar> Kernel for LogSumExp<'_, T> {
 }
 
 impl<T: Scalar> Divisible for LogSumExp<'_, T> {
-    fn len(&self) -> usize {
+    fn elements(&self) -> usize {
         self.x.len()
     }
 
     // A row is never cut.
-    fn split_at(self, middle: usize) -> (Self, Self) {
+    fn cut(self, middle: usize) -> (Self, Self) {
         let rows = middle / self.columns;
         let (x0, x1) = self.x.split_at(rows * self.columns);
         let (y0, y1) = self.y.split_at_mut(rows);

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 use crate::Scalar;
 
 /// A vector register of `N` numbers.
-pub trait Lanes: Copy {
+pub(crate) trait Lanes: Copy {
     type Number: Scalar;
     const N: usize;
 

@@ -288,11 +288,11 @@ impl<T: Scalar> Kernel for ChannelSums<'_, T> {
 }
 
 impl<T: Scalar> Divisible for ChannelSums<'_, T> {
-    fn len(&self) -> usize {
+    fn elements(&self) -> usize {
         self.y.len()
     }
 
-    fn split_at(self, middle: usize) -> (Self, Self) {
+    fn cut(self, middle: usize) -> (Self, Self) {
         let (left, right) = self.y.split_at_mut(middle);
         (Self { y: left, ..self }, Self { y: right, first: self.first + middle, ..self })
     }
@@ -387,11 +387,11 @@ fn add_to<T: Scalar>(sums: &mut [T], row: &[T]) {
 }
 
 impl<T: Scalar> Divisible for ColumnSums<'_, T> {
-    fn len(&self) -> usize {
+    fn elements(&self) -> usize {
         self.y.len()
     }
 
-    fn split_at(self, middle: usize) -> (Self, Self) {
+    fn cut(self, middle: usize) -> (Self, Self) {
         let (left, right) = self.y.split_at_mut(middle);
         (Self { y: left, ..self }, Self { y: right, first: self.first + middle, ..self })
     }

@@ -21,10 +21,6 @@ mod portable;
 mod tile;
 mod vector;
 
-pub(crate) use portable::Portable;
-#[cfg(target_arch = "x86_64")]
-pub(crate) use tile::{Tiled, multiply_add_chains, register_width};
-
 /// What a product is added to.
 #[derive(Clone, Copy, Debug)]
 pub enum Start<'a, T> {

@@ -107,7 +107,7 @@ pub(super) fn scratch_len(of: &Convolution, backward: bool) -> usize {
     room_len(&layout).saturating_mul(WORKERS).saturating_add(lanes.saturating_mul(rows))
 }
 
-pub(in super::super) fn forward<T: Scalar>(
+pub(super) fn forward<T: Direct>(
     of: &Convolution,
     x: &[T],
     weight: &[T],
@@ -119,7 +119,7 @@ pub(in super::super) fn forward<T: Scalar>(
     run(of, layout(of, false), of.outputs, x, (weight, strides), bias, y, scratch);
 }
 
-pub(in super::super) fn input_gradient<T: Scalar>(
+pub(super) fn input_gradient<T: Direct>(
     of: &Convolution,
     dy: &[T],
     weight: &[T],
@@ -133,7 +133,7 @@ pub(in super::super) fn input_gradient<T: Scalar>(
 
 /// The kernels of a group lie one channel of the result, and one source, from the next by the strides.
 #[expect(clippy::too_many_arguments, reason = "the passes above differ in all of them")]
-fn run<T: Scalar>(
+fn run<T: Direct>(
     of: &Convolution,
     layout: Layout,
     results: usize,
@@ -191,7 +191,7 @@ fn run<T: Scalar>(
     task.divide(super::pieces(work));
 }
 
-impl<T: Scalar> Task<'_, T> {
+impl<T: Direct> Task<'_, T> {
     fn divide(self, pieces: usize) {
         let Self { pass, x, y, channels, room } = self;
         let left = pieces / 2;

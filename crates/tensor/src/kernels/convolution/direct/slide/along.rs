@@ -20,7 +20,7 @@ pub(super) fn buffer_len(layout: &Layout) -> usize {
     rows.saturating_mul(width.length).saturating_add(SLACK).saturating_mul(MOST)
 }
 
-impl<T: Scalar> Part<'_, T> {
+impl<T: Direct> Part<'_, T> {
     pub(super) fn along(&self, channels: Range<usize>, y: &mut [T], buffer: &mut [T]) {
         let Self { pass, phases: [rows, columns], distances, .. } = *self;
         let layout = pass.layout;
@@ -180,7 +180,7 @@ struct Band<'a, T> {
     places: &'a Places,
 }
 
-impl<T: Scalar> Loop<T> for Band<'_, T> {
+impl<T: Direct> Loop<T> for Band<'_, T> {
     // As many vectors as the registers hold: 12 of 16 sums, or 24 of 32.
     #[inline(always)]
     unsafe fn run<V: Lanes<Number = T>>(&self) {
@@ -202,7 +202,7 @@ impl<T: Scalar> Loop<T> for Band<'_, T> {
     }
 }
 
-impl<T: Scalar> Band<'_, T> {
+impl<T: Direct> Band<'_, T> {
     /// `R` channels, `C` vectors at a time; where fewer are left, the last again.
     ///
     /// # Safety

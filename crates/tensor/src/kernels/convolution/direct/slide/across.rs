@@ -26,7 +26,7 @@ struct Chunk {
     result: [u32; CHUNK],
 }
 
-impl<T: Scalar> Part<'_, T> {
+impl<T: Direct> Part<'_, T> {
     pub(super) fn across(&self, channels: Range<usize>, y: &mut [T], buffer: &mut [T]) {
         let Self { pass, phases: [rows, columns], distances, .. } = *self;
         let [height, width] = pass.layout.lines;
@@ -100,7 +100,7 @@ struct Tiles<'a, T> {
     chunk: &'a Chunk,
 }
 
-impl<T: Scalar> Loop<T> for Tiles<'_, T> {
+impl<T: Direct> Loop<T> for Tiles<'_, T> {
     #[inline(always)]
     unsafe fn run<V: Lanes<Number = T>>(&self) {
         let wide = V::N * size_of::<T>() == 64;
@@ -115,7 +115,7 @@ impl<T: Scalar> Loop<T> for Tiles<'_, T> {
     }
 }
 
-impl<T: Scalar> Tiles<'_, T> {
+impl<T: Direct> Tiles<'_, T> {
     /// `R` pixels at a time, the last again where fewer are left, and `C` vectors of channels.
     ///
     /// # Safety
@@ -160,7 +160,7 @@ impl<T: Scalar> Tiles<'_, T> {
 }
 
 /// Turns (pixels, lanes) to rows of pixels: one for each `stretch` of the target, from place `first` on.
-fn turn_back<T: Scalar>(source: &[T], lanes: usize, target: &mut [T], stretch: usize, first: usize) {
+fn turn_back<T: Direct>(source: &[T], lanes: usize, target: &mut [T], stretch: usize, first: usize) {
     let count = source.len() / lanes;
     assert!(first + count <= stretch, "a row of the target holds what is turned");
     let whole = [target.len() / stretch / SIDE * SIDE, count / SIDE * SIDE];

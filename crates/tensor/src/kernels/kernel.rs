@@ -18,35 +18,25 @@ pub trait Kernel: Sized {
     fn run(self) -> Self::Output;
 }
 
-/// A loop over output elements that can be cut in two, so that threads may share it.
-#[expect(clippy::len_without_is_empty, reason = "a kernel is not a collection")]
-pub trait Divisible: Kernel<Output = ()> + Send {
-    /// The number of output elements.
-    fn len(&self) -> usize;
-
-    /// The elements before `middle`, and those from it on.
-    fn split_at(self, middle: usize) -> (Self, Self);
-}
-
-/// Slices of equal length that are cut together: `&[T]`, `&mut [T]`, [`Runs`], [`RunsMut`] and tuples of them.
+/// What can be cut in two, so that threads may share it: slices, [`Runs`], [`RunsMut`], tuples of them that are cut
+/// together, and kernels over them.
 ///
-/// A `Range` among them tells each piece where it lies in the whole; an `Option` may be absent, but not come first.
-#[expect(clippy::len_without_is_empty, reason = "parts are not a collection")]
-pub trait Parts: Send + Sized {
-    /// The length of each slice.
-    fn len(&self) -> usize;
+/// A `Range` in a tuple tells each piece where it lies in the whole; an `Option` may be absent, but not come first.
+pub trait Divisible: Send + Sized {
+    /// The number of elements.
+    fn elements(&self) -> usize;
 
-    /// The elements before `middle`, and those from it on.
-    fn split_at(self, middle: usize) -> (Self, Self);
+    /// Cuts it into the elements before `middle` and those from it on.
+    fn cut(self, middle: usize) -> (Self, Self);
 }
 
-/// A loop over parts, element by element.
+/// A loop over data, element by element.
 pub trait Sweep<P>: Copy + Send {
     /// The loop. Mark the implementation `#[inline(always)]`.
-    fn sweep(self, parts: P);
+    fn sweep(self, data: P);
 }
 
-/// A sweep over parts: a [`Divisible`] kernel.
+/// A sweep over data: a kernel that is as [`Divisible`] as its data.
 ///
 /// ```
 /// use downhill_tensor::{Over, Sweep, parallel};
@@ -80,55 +70,55 @@ impl<P, S: Sweep<P>> Kernel for Over<S, P> {
     }
 }
 
-impl<P: Parts, S: Sweep<P>> Divisible for Over<S, P> {
-    fn len(&self) -> usize {
-        self.1.len()
+impl<P: Divisible, S: Sweep<P>> Divisible for Over<S, P> {
+    fn elements(&self) -> usize {
+        self.1.elements()
     }
 
-    fn split_at(self, middle: usize) -> (Self, Self) {
-        let (left, right) = self.1.split_at(middle);
+    fn cut(self, middle: usize) -> (Self, Self) {
+        let (left, right) = self.1.cut(middle);
         (Self(self.0, left), Self(self.0, right))
     }
 }
 
-impl<T: Sync> Parts for &[T] {
-    fn len(&self) -> usize {
+impl<T: Sync> Divisible for &[T] {
+    fn elements(&self) -> usize {
         <[T]>::len(self)
     }
 
-    fn split_at(self, middle: usize) -> (Self, Self) {
+    fn cut(self, middle: usize) -> (Self, Self) {
         <[T]>::split_at(self, middle)
     }
 }
 
-impl<T: Send> Parts for &mut [T] {
-    fn len(&self) -> usize {
+impl<T: Send> Divisible for &mut [T] {
+    fn elements(&self) -> usize {
         <[T]>::len(self)
     }
 
-    fn split_at(self, middle: usize) -> (Self, Self) {
+    fn cut(self, middle: usize) -> (Self, Self) {
         self.split_at_mut(middle)
     }
 }
 
-impl Parts for Range<usize> {
-    fn len(&self) -> usize {
+impl Divisible for Range<usize> {
+    fn elements(&self) -> usize {
         ExactSizeIterator::len(self)
     }
 
-    fn split_at(self, middle: usize) -> (Self, Self) {
+    fn cut(self, middle: usize) -> (Self, Self) {
         let middle = self.start + middle;
         (self.start..middle, middle..self.end)
     }
 }
 
-impl<P: Parts> Parts for Option<P> {
-    fn len(&self) -> usize {
-        self.as_ref().map_or(0, P::len)
+impl<P: Divisible> Divisible for Option<P> {
+    fn elements(&self) -> usize {
+        self.as_ref().map_or(0, P::elements)
     }
 
-    fn split_at(self, middle: usize) -> (Self, Self) {
-        self.map(|part| part.split_at(middle)).unzip()
+    fn cut(self, middle: usize) -> (Self, Self) {
+        self.map(|part| part.cut(middle)).unzip()
     }
 }
 
@@ -181,54 +171,54 @@ impl<'a, T> RunsMut<'a, T> {
     }
 }
 
-impl<T: Sync> Parts for Runs<'_, T> {
-    fn len(&self) -> usize {
+impl<T: Sync> Divisible for Runs<'_, T> {
+    fn elements(&self) -> usize {
         self.data.len() / self.length.max(1)
     }
 
-    fn split_at(self, middle: usize) -> (Self, Self) {
+    fn cut(self, middle: usize) -> (Self, Self) {
         let (left, right) = self.data.split_at(middle * self.length.max(1));
         (Self { data: left, ..self }, Self { data: right, ..self })
     }
 }
 
-impl<T: Send> Parts for RunsMut<'_, T> {
-    fn len(&self) -> usize {
+impl<T: Send> Divisible for RunsMut<'_, T> {
+    fn elements(&self) -> usize {
         self.data.len() / self.length.max(1)
     }
 
-    fn split_at(self, middle: usize) -> (Self, Self) {
+    fn cut(self, middle: usize) -> (Self, Self) {
         let length = self.length;
         let (left, right) = self.data.split_at_mut(middle * length.max(1));
         (Self { data: left, length }, Self { data: right, length })
     }
 }
 
-macro_rules! tuple_of_parts {
+macro_rules! divisible_tuple {
     ($($part:ident)*) => {
-        impl<$($part: Parts),*> Parts for ($($part,)*) {
-            fn len(&self) -> usize {
-                self.0.len()
+        impl<$($part: Divisible),*> Divisible for ($($part,)*) {
+            fn elements(&self) -> usize {
+                self.0.elements()
             }
 
             #[expect(non_snake_case, reason = "each part bears the name of its type")]
-            fn split_at(self, middle: usize) -> (Self, Self) {
+            fn cut(self, middle: usize) -> (Self, Self) {
                 let ($($part,)*) = self;
-                $(let $part = $part.split_at(middle);)*
+                $(let $part = $part.cut(middle);)*
                 (($($part.0,)*), ($($part.1,)*))
             }
         }
     };
 }
 
-tuple_of_parts!(A);
-tuple_of_parts!(A B);
-tuple_of_parts!(A B C);
-tuple_of_parts!(A B C D);
-tuple_of_parts!(A B C D E);
-tuple_of_parts!(A B C D E F);
-tuple_of_parts!(A B C D E F G);
-tuple_of_parts!(A B C D E F G H);
+divisible_tuple!(A);
+divisible_tuple!(A B);
+divisible_tuple!(A B C);
+divisible_tuple!(A B C D);
+divisible_tuple!(A B C D E);
+divisible_tuple!(A B C D E F);
+divisible_tuple!(A B C D E F G);
+divisible_tuple!(A B C D E F G H);
 
 /// Runs `kernel` with the widest vectors that this machine has.
 #[inline]
@@ -247,32 +237,32 @@ pub fn vectorized<K: Kernel>(kernel: K) -> K::Output {
 }
 
 /// Runs `kernel`, shared among the current threads where each gets at least `grain` elements.
-pub fn parallel<K: Divisible>(kernel: K, grain: usize) {
-    let pieces = match kernel.len() / grain.max(1) {
+pub fn parallel<K: Kernel<Output = ()> + Divisible>(kernel: K, grain: usize) {
+    let pieces = match kernel.elements() / grain.max(1) {
         // A small loop doesn't even ask.
         0 | 1 => 1,
-        pieces => pieces.min(threads::for_pass(kernel.len())),
+        pieces => pieces.min(threads::for_pass(kernel.elements())),
     };
     share(kernel, pieces, ALIGNMENT);
 }
 
 /// Runs `kernel`, whose elements are whole runs of numbers, shared among the current threads where the
 /// whole `work`, counted in simple operations on a number, is large enough for a fork to pay.
-pub fn parallel_runs<K: Divisible>(kernel: K, work: usize) {
-    let pieces = threads::for_pass(work).min(kernel.len()).min(work / elementwise::GRAIN);
+pub fn parallel_runs<K: Kernel<Output = ()> + Divisible>(kernel: K, work: usize) {
+    let pieces = threads::for_pass(work).min(kernel.elements()).min(work / elementwise::GRAIN);
     share(kernel, pieces, 1);
 }
 
 /// Pieces begin at multiples of this many elements, so that each is aligned as the whole is.
 const ALIGNMENT: usize = 64;
 
-fn share<K: Divisible>(kernel: K, pieces: usize, alignment: usize) {
+fn share<K: Kernel<Output = ()> + Divisible>(kernel: K, pieces: usize, alignment: usize) {
     if pieces < 2 {
         return vectorized(kernel);
     }
     let left = pieces / 2;
-    let middle = (kernel.len() * left / pieces).next_multiple_of(alignment).min(kernel.len());
-    let (a, b) = kernel.split_at(middle);
+    let middle = (kernel.elements() * left / pieces).next_multiple_of(alignment).min(kernel.elements());
+    let (a, b) = kernel.cut(middle);
     threads::fork(
         &mut Share { kernel: Some(a), pieces: left, alignment },
         &mut Share { kernel: Some(b), pieces: pieces - left, alignment },
@@ -286,7 +276,7 @@ struct Share<K> {
     alignment: usize,
 }
 
-impl<K: Divisible> threads::Task for Share<K> {
+impl<K: Kernel<Output = ()> + Divisible> threads::Task for Share<K> {
     fn run(&mut self) {
         if let Some(kernel) = self.kernel.take() {
             share(kernel, self.pieces, self.alignment);

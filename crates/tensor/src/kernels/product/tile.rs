@@ -9,11 +9,11 @@ use std::arch::x86_64::*;
 
 use ndarray::{ArrayViewMut2, Axis, ShapeBuilder};
 
-use crate::Scalar;
 use crate::kernel::{Instructions, instructions};
 use crate::lanes::Lanes;
 #[cfg(test)]
 use crate::lanes::pretend;
+use crate::{Family, Scalar};
 
 use super::{Job, Start};
 
@@ -24,7 +24,7 @@ use self::row::row;
 use self::rows::{Rows, room};
 
 /// What is compiled once for each kind of register.
-trait Compiled: Lanes {
+trait Compiled: Lanes<Number: Tiled> {
     /// [`Strip::pack`], compiled for this vector's instructions.
     ///
     /// # Safety
@@ -88,10 +88,10 @@ compiled!([impl Compiled for __m256d] f64, "avx2,fma");
 compiled!([impl Compiled for __m512] f32, "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma");
 compiled!([impl Compiled for __m512d] f64, "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma");
 #[cfg(test)]
-compiled!([impl<T: Scalar> Compiled for pretend::Wide<T>] T);
+compiled!([impl<T: Tiled> Compiled for pretend::Wide<T>] T);
 
 /// Which registers belong to a scalar.
-pub trait Tiled: Sized {
+trait Tiled: Scalar {
     /// The rows and columns of a square that [`transpose`](Self::transpose) takes.
     const SQUARE: usize;
 
@@ -112,18 +112,6 @@ pub trait Tiled: Sized {
     /// # Safety
     /// As above.
     unsafe fn multiply_avx512(task: &Task<Self>);
-
-    /// Multiply-adds on the registers of AVX2.
-    ///
-    /// # Safety
-    /// The processor has these instructions.
-    unsafe fn chains_avx2(rounds: usize) -> Self;
-
-    /// Multiply-adds on the registers of AVX-512.
-    ///
-    /// # Safety
-    /// As above.
-    unsafe fn chains_avx512(rounds: usize) -> Self;
 }
 
 macro_rules! tiled {
@@ -146,18 +134,6 @@ macro_rules! tiled {
             unsafe fn multiply_avx512(task: &Task<Self>) {
                 // SAFETY: the caller's promise. 24 accumulators, three vectors of b, one of a: 28 of 32 registers.
                 unsafe { multiply::<$avx512, 8, 3, 16>(task) }
-            }
-
-            #[target_feature(enable = "avx2,fma")]
-            unsafe fn chains_avx2(rounds: usize) -> Self {
-                // SAFETY: the caller's promise.
-                unsafe { chains::<$avx2>(rounds) }
-            }
-
-            #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
-            unsafe fn chains_avx512(rounds: usize) -> Self {
-                // SAFETY: the caller's promise.
-                unsafe { chains::<$avx512>(rounds) }
             }
         }
     };
@@ -207,7 +183,7 @@ unsafe fn transpose_4(from: *const f64, from_row: isize, to: *mut f64, to_row: u
 
 /// A product as pointers and strides; the columns of c are contiguous.
 #[derive(Debug)]
-pub struct Task<T> {
+pub(super) struct Task<T> {
     m: usize,
     n: usize,
     k: usize,
@@ -231,15 +207,23 @@ enum First<T> {
 }
 
 /// Computes the job and says so, or leaves it alone where this machine or the strides are not made for it.
-#[inline(never)]
 pub(super) fn run<T: Scalar>(job: &mut Job<'_, T>) -> bool {
+    struct Runs;
+    impl Family for Runs {
+        type Of<T: Scalar> = fn(&mut Job<'_, T>) -> bool;
+    }
+    T::choose::<Runs>((run_tiled, run_tiled))(job)
+}
+
+#[inline(never)]
+fn run_tiled<T: Tiled>(job: &mut Job<'_, T>) -> bool {
     let Some(lanes) = register_width::<T>() else { return false };
     // An axis of length one has no stride to speak of.
     let unit = |axis: usize| job.c.strides()[axis] == 1 || job.c.shape()[axis] == 1;
     if !unit(1) {
         // Rows of the transposed result may be contiguous; but its start row would be a column.
         let transposable = unit(0) && !matches!(job.start, Start::Row(_));
-        return transposable && run(&mut job.transposed());
+        return transposable && run_tiled(&mut job.transposed());
     }
     let ((m, k), n) = (job.a.dim(), job.b.ncols());
     // Rows so short that they leave much of a register empty are computed as columns, where that reads rows of b.
@@ -289,7 +273,7 @@ pub(super) fn run<T: Scalar>(job: &mut Job<'_, T>) -> bool {
 }
 
 /// c ← start + a·b by way of cᵀ, for fewer columns of c than a register holds: so many rows of it at a time.
-fn run_narrow<T: Scalar, const WIDTH: usize>(job: &mut Job<'_, T>) {
+fn run_narrow<T: Tiled, const WIDTH: usize>(job: &mut Job<'_, T>) {
     let mut numbers = [[T::ZERO; WIDTH]; 16];
     let numbers = numbers.as_flattened_mut();
     let (n, existing) = (job.b.ncols(), matches!(job.start, Start::Existing));
@@ -299,7 +283,7 @@ fn run_narrow<T: Scalar, const WIDTH: usize>(job: &mut Job<'_, T>) {
             Ok(transposed) => transposed,
             Err(error) => unreachable!("there is room for the columns: {error}"),
         };
-        run(&mut Job { a: job.b.t(), b: a.t(), start: Start::Zero, c: transposed });
+        run_tiled(&mut Job { a: job.b.t(), b: a.t(), start: Start::Zero, c: transposed });
         let (c_row, c) = (c.strides()[0], c.as_mut_ptr());
         for i in 0..a.nrows() {
             for j in 0..n {
@@ -410,7 +394,7 @@ struct Strip<'a, T, const R: usize> {
     panel: *mut T,
 }
 
-impl<T: Scalar, const R: usize> Strip<'_, T, R> {
+impl<T: Tiled, const R: usize> Strip<'_, T, R> {
     /// # Safety
     /// As for [`multiply`]; `columns` is at most `C` vectors.
     unsafe fn compute<V: Compiled<Number = T>, const C: usize>(&self) {
@@ -598,47 +582,10 @@ impl<T: Scalar, const R: usize> Strip<'_, T, R> {
 }
 
 /// The numbers in the widest register that this machine uses, where it has kernels of its own.
-pub(crate) fn register_width<T: Scalar>() -> Option<usize> {
+pub(super) fn register_width<T: Scalar>() -> Option<usize> {
     match instructions() {
         Instructions::Portable => None,
         Instructions::Avx2 => Some(32 / size_of::<T>()),
         Instructions::Avx512 => Some(64 / size_of::<T>()),
-    }
-}
-
-/// Multiply-adds on registers alone: see [`crate::ceiling::multiply_add`].
-pub(crate) fn multiply_add_chains<T: Scalar>(rounds: usize) -> Option<T> {
-    match instructions() {
-        Instructions::Portable => None,
-        // SAFETY: the processor has the instructions.
-        Instructions::Avx2 => Some(unsafe { T::chains_avx2(rounds) }),
-        // SAFETY: as above.
-        Instructions::Avx512 => Some(unsafe { T::chains_avx512(rounds) }),
-    }
-}
-
-/// # Safety
-/// The processor knows the instructions of `V`.
-#[inline(always)]
-unsafe fn chains<V: Compiled>(rounds: usize) -> V::Number {
-    // SAFETY: the function's promise; the buffer holds the largest register.
-    unsafe {
-        // Known only at run time: with numbers that it knows, the compiler finds the fixed point and skips the loop.
-        let numbers = std::hint::black_box([V::Number::of(0.999), V::Number::of(1e-3), V::Number::ONE]);
-        let [a, b, one] =
-            [V::splat(&raw const numbers[0]), V::splat(&raw const numbers[1]), V::splat(&raw const numbers[2])];
-        let mut chains = [one; crate::ceiling::CHAINS];
-        for _ in 0..rounds {
-            for chain in &mut chains {
-                *chain = b.multiply_add(*chain, a);
-            }
-        }
-        let mut total = V::zero();
-        for chain in chains {
-            total = total.add(chain);
-        }
-        let mut buffer = [V::Number::ZERO; 16];
-        total.store(buffer.as_mut_ptr());
-        buffer.into_iter().sum()
     }
 }

@@ -12,7 +12,7 @@
 use std::ops::Range;
 
 use crate::reduce::{IN_TURN, in_blocks};
-use crate::{Divisible, Scalar, elementwise, parallel, parallel_runs};
+use crate::{Divisible, Kernel, Scalar, elementwise, parallel, parallel_runs};
 
 mod careful;
 mod channels;
@@ -25,7 +25,7 @@ pub use groups::Groups;
 const STRIP: usize = 32;
 
 /// Shares channels among threads.
-fn by_channel<K: Divisible>(kernel: K, numbers: usize, channels: usize, plane: usize) {
+fn by_channel<K: Kernel<Output = ()> + Divisible>(kernel: K, numbers: usize, channels: usize, plane: usize) {
     if plane == 1 {
         // In whole strips.
         parallel(kernel, elementwise::GRAIN / (numbers / channels.max(1)).max(1));

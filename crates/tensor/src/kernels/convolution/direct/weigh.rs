@@ -94,7 +94,7 @@ pub(super) fn scratch_len(of: &Convolution, lanes: usize) -> usize {
     room_len(&layout(of, false), turning).saturating_mul(WORKERS).saturating_add(sums)
 }
 
-pub(in super::super) fn weight_gradient<T: Scalar>(
+pub(super) fn weight_gradient<T: Direct>(
     of: &Convolution,
     x: &[T],
     dy: &[T],
@@ -141,7 +141,7 @@ fn padded(outputs: usize, lanes: usize) -> usize {
     outputs.next_multiple_of(lanes)
 }
 
-impl<T: Scalar> Task<'_, T> {
+impl<T: Direct> Task<'_, T> {
     fn divide(self, pieces: usize) {
         let Self { pass, shards, blocks, sums, room } = self;
         let left = pieces / 2;
@@ -199,7 +199,7 @@ struct Part<'a, T> {
     sums: &'a mut [T],
 }
 
-impl<T: Scalar> Part<'_, T> {
+impl<T: Direct> Part<'_, T> {
     /// All outputs are of one group.
     fn within(&mut self, planes: &[T], turned_dy: &mut [T]) {
         let Pass { of, layout, distances, .. } = self.pass;
@@ -280,7 +280,7 @@ struct Stretch<'a, T> {
     bias: Option<*mut T>,
 }
 
-impl<T: Scalar> Loop<T> for Stretch<'_, T> {
+impl<T: Direct> Loop<T> for Stretch<'_, T> {
     #[inline(always)]
     unsafe fn run<V: Lanes<Number = T>>(&self) {
         // SAFETY: the trait's promise.
@@ -294,7 +294,7 @@ impl<T: Scalar> Loop<T> for Stretch<'_, T> {
     }
 }
 
-impl<T: Scalar> Stretch<'_, T> {
+impl<T: Direct> Stretch<'_, T> {
     /// As many terms at a time as the registers hold with `C` vectors of outputs, and half of them for the rest.
     ///
     /// # Safety
@@ -393,7 +393,7 @@ impl<T: Scalar> Stretch<'_, T> {
 }
 
 /// Turns `lanes` rows of `count` numbers to (count, width), with zeros where there are fewer lanes.
-fn turn<T: Scalar>(
+fn turn<T: Direct>(
     source: &[T],
     of_lane: impl Fn(usize) -> usize,
     lanes: usize,
