@@ -6,7 +6,6 @@
 use std::error::Error;
 
 use downhill::gradcheck::differentiate;
-use downhill::ndarray::arr2;
 use downhill::prelude::*;
 use downhill::tensor::BatchMut;
 
@@ -16,14 +15,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (w, b) = (0.8, -2.0);
 
     let mut affine = Affine::new(1).bind::<f64>([1], Seed(0))?;
-    affine.set("weight", &[w])?;
-    affine.set("bias", &[b])?;
+    affine.set("weight", [w])?;
+    affine.set("bias", [b])?;
     let mut sigmoid = Sigmoid.bind::<f64>([1], Seed(0))?;
     let loss = MeanSquaredError::new();
 
     println!("Forward, from left to right");
-    let z = affine.forward(arr2(&[[x]]).view())?[[0, 0]];
-    let y = sigmoid.forward(arr2(&[[z]]).view())?[[0, 0]];
+    let z = affine.forward([[x]])?[[0, 0]];
+    let y = sigmoid.forward([[z]])?[[0, 0]];
     let mut dy = [0.0];
     let y_batch = [y];
     let j = loss.value_and_gradient(
@@ -43,8 +42,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("                  dz/db = 1         = {dz_db:>9.6}");
 
     // Backward, from right to left: each part is handed dJ/d(its output) and hands on dJ/d(its input).
-    let dz = sigmoid.backward(arr2(&[dy]).view())?;
-    affine.backward(dz.view())?;
+    let dz = sigmoid.backward([dy])?;
+    affine.backward(&dz)?;
 
     // What a small change of each number does to J, found by trying.
     let sigma = |z: f64| 1.0 / (1.0 + (-z).exp());
@@ -59,17 +58,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     row("dJ/dy", dj_dy, dy[0], numeric_y[0]);
     row("dJ/dz = dJ/dy dy/dz", dj_dy * dy_dz, dz[[0, 0]], numeric_z[0]);
-    row("dJ/dw = dJ/dy dy/dz dz/dw", dj_dy * dy_dz * dz_dw, affine.gradient("weight")?[0], numeric[0]);
-    row("dJ/db = dJ/dy dy/dz dz/db", dj_dy * dy_dz * dz_db, affine.gradient("bias")?[0], numeric[1]);
+    row("dJ/dw = dJ/dy dy/dz dz/dw", dj_dy * dy_dz * dz_dw, affine.gradient("weight")?[[0, 0]], numeric[0]);
+    row("dJ/db = dJ/dy dy/dz dz/db", dj_dy * dy_dz * dz_db, affine.gradient("bias")?[[0]], numeric[1]);
 
     println!("\nOne step downhill, θ ← θ − 0.5 dJ/dθ");
     let gradient = affine.gradients().to_vec();
     GradientDescent::new(0.5).step(affine.parameters_mut(), &gradient);
-    let (new_w, new_b) = (affine.parameter("weight")?[0], affine.parameter("bias")?[0]);
+    let (new_w, new_b) = (affine.parameter("weight")?[[0, 0]], affine.parameter("bias")?[[0]]);
     println!("  w: {w:>9.6} → {new_w:>9.6}");
     println!("  b: {b:>9.6} → {new_b:>9.6}");
-    let z = affine.forward(arr2(&[[x]]).view())?;
-    let y = sigmoid.forward(z.view())?[[0, 0]];
+    let z = affine.forward([[x]])?;
+    let y = sigmoid.forward(&z)?[[0, 0]];
     println!("  J: {j:>9.6} → {:>9.6}", squared(y));
     Ok(())
 }

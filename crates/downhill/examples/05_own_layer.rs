@@ -122,7 +122,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         0 => along(place % columns, columns),
         _ => -along(place / columns, rows),
     });
-    for line in network.classify(plane.view())?.chunks(columns) {
+    for line in network.classify(&plane)?.chunks(columns) {
         println!("{}", line.iter().map(|&class| if class == 0 { '.' } else { '#' }).collect::<String>());
     }
     let judged = evaluate(&network, &SoftmaxCrossEntropy::new(), &test, [Accuracy::new()])?;

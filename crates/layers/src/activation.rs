@@ -35,8 +35,8 @@ use crate::{Backward, Forward, Layer, Signature, sole};
 /// }
 ///
 /// let mut bump = Bump.bind::<f64>([2], Seed(0))?;
-/// assert_eq!(bump.forward(array![[1.0, 0.0]].view())?, array![[0.5, 0.0]]);
-/// assert_eq!(bump.backward(array![[3.0, 3.0]].view())?, array![[0.0, 3.0]]);
+/// assert_eq!(bump.forward([[1.0, 0.0]])?, array![[0.5, 0.0]]);
+/// assert_eq!(bump.backward([[3.0, 3.0]])?, array![[0.0, 3.0]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
 pub trait Activation: Copy + Debug + Send + Sync {

@@ -35,13 +35,13 @@ use crate::{Backward, Forward, Layer, Parameter, Signature, sole};
 /// use ndarray::array;
 ///
 /// let mut affine = Affine::new(2).bind::<f64>([3], Seed(1))?;
-/// affine.set("weight", &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])?; // (in, out)
-/// affine.set("bias", &[0.5, -0.5])?;
-/// let y = affine.forward(array![[1.0, 0.0, 2.0]].view())?;
+/// affine.set("weight", [[1.0, 3.0, 5.0], [2.0, 4.0, 6.0]])?; // (out, in)
+/// affine.set("bias", [0.5, -0.5])?;
+/// let y = affine.forward([[1.0, 0.0, 2.0]])?;
 /// assert_eq!(y, array![[11.5, 13.5]]);
-/// let dx = affine.backward(array![[1.0, -1.0]].view())?;
+/// let dx = affine.backward([[1.0, -1.0]])?;
 /// assert_eq!(dx, array![[-1.0, -1.0, -1.0]]); // dy Wᵀ
-/// assert_eq!(affine.gradient("weight")?, [1.0, -1.0, 0.0, 0.0, 2.0, -2.0]); // xᵀ dy
+/// assert_eq!(affine.gradient("weight")?, array![[1.0, 0.0, 2.0], [-1.0, 0.0, -2.0]].into_dyn()); // (xᵀ dy)ᵀ
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]

@@ -121,7 +121,7 @@ impl Layout {
 
     /// The range of array `index` in the flat slice.
     #[inline]
-    fn range(&self, index: usize, examples: usize) -> Range<usize> {
+    pub(crate) fn range(&self, index: usize, examples: usize) -> Range<usize> {
         let array = &self.arrays[index];
         let start = array.start.of(examples);
         start..start + array.len(examples)

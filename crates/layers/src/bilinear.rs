@@ -27,11 +27,12 @@ use crate::{Backward, Forward, Layer, Parameter, Signature};
 /// use ndarray::array;
 ///
 /// let mut bilinear = Bound::<_, f64>::new(Bilinear::new(1), &[[2].into(), [2].into()], Seed(1))?;
-/// bilinear.set("weight", &[1.0, 2.0, 3.0, 4.0])?;
-/// bilinear.set("bias", &[0.5])?;
+/// bilinear.set("weight", [1.0, 2.0, 3.0, 4.0])?;
+/// bilinear.set("bias", [0.5])?;
 /// let (u, v) = (array![[1.0, 10.0]], array![[1.0, -1.0]]);
-/// assert_eq!(bilinear.forward_all(&[u.view(), v.view()])?, array![[-10.5]]); // (1 + 30) − (2 + 40) + 0.5
-/// assert_eq!(bilinear.backward_all(array![[1.0]].view())?, [array![[-1.0, -1.0]], array![[31.0, 42.0]]]);
+/// assert_eq!(bilinear.forward((&u, &v))?, array![[-10.5]]); // (1 + 30) − (2 + 40) + 0.5
+/// bilinear.backward([[1.0]])?;
+/// assert_eq!(bilinear.input_gradients(), [array![[-1.0, -1.0]], array![[31.0, 42.0]]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]

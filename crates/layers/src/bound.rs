@@ -1,8 +1,10 @@
-use downhill_tensor::{Batch, BatchMut, Buffer, Scalar, Seed, Shape, ShapeError};
-use ndarray::{Array2, ArrayView2};
+use downhill_tensor::{Batch, BatchMut, Buffer, Examples, Scalar, Seed, Shape, ShapeError, view};
+use ndarray::{Array2, ArrayView, ArrayViewD, IxDyn};
 
 use crate::erased;
-use crate::{Arrays, ArraysMut, Backward, Forward, Inputs, InputsMut, Layer, MAX_INPUTS, Mode, Signature, Streams};
+use crate::{
+    Arrays, ArraysMut, Backward, Forward, Inputs, InputsMut, Layer, MAX_INPUTS, Mode, Parameter, Signature, Streams,
+};
 
 /// One layer with parameters and buffers of its own, for inputs of fixed shapes:
 /// for learning, for tests, and for those who need no network.
@@ -24,6 +26,7 @@ pub struct Bound<L, T> {
     x: Vec<Vec<T>>,
     y: Buffer<T>,
     saved: Buffer<T>,
+    dx: Vec<Vec<T>>,
 }
 
 impl<L: Layer, T: Scalar> Bound<L, T> {
@@ -57,6 +60,7 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
             x: Vec::new(),
             y: Buffer::default(),
             saved: Buffer::default(),
+            dx: Vec::new(),
         })
     }
 
@@ -89,39 +93,61 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
         &self.gradient
     }
 
-    /// The parameter of this name, row-major as it lies in memory.
+    /// The parameter of this name, in the axes that other frameworks give it: an affine layer's weight is (out, in).
     ///
     /// # Errors
-    /// Where the layer has no such parameter.
-    pub fn parameter(&self, name: &str) -> Result<&[T], ShapeError> {
-        Ok(Arrays::new(&self.theta, self.signature.parameter_layout(), 0).vector(self.find(name)?))
+    /// Returns an error if the layer has no such parameter.
+    pub fn parameter(&self, name: &str) -> Result<ArrayViewD<'_, T>, ShapeError> {
+        self.shaped(&self.theta, name)
     }
 
-    /// dJ/d(parameter of this name) of the last way back, row-major as it lies in memory.
+    /// dJ/d(parameter of this name) of the last backward pass, in the same axes as the
+    /// [`parameter`](Bound::parameter).
     ///
     /// # Errors
-    /// Where the layer has no such parameter.
-    pub fn gradient(&self, name: &str) -> Result<&[T], ShapeError> {
-        Ok(Arrays::new(&self.gradient, self.signature.parameter_layout(), 0).vector(self.find(name)?))
+    /// Returns an error if the layer has no such parameter.
+    pub fn gradient(&self, name: &str) -> Result<ArrayViewD<'_, T>, ShapeError> {
+        self.shaped(&self.gradient, name)
     }
 
-    /// Sets the parameter of this name, row-major as it lies in memory.
+    /// Sets the parameter of this name to an array of the same axes, or to its numbers in a row.
     ///
     /// # Errors
-    /// Where the layer has no such parameter, or it has another number of elements.
-    pub fn set(&mut self, name: &str, values: &[T]) -> Result<(), ShapeError> {
+    /// Returns an error if the layer has no such parameter, or its axes are others.
+    pub fn set(&mut self, name: &str, values: impl Examples<T>) -> Result<(), ShapeError> {
         let index = self.find(name)?;
-        let mut params = ArraysMut::new(&mut self.theta, self.signature.parameter_layout(), 0);
-        let parameter = params.vector(index);
-        if parameter.len() != values.len() {
-            return Err(ShapeError::Length {
-                what: format!("the parameter `{name}`").into(),
-                expected: parameter.len(),
-                got: values.len(),
+        let parameter = &self.signature.parameters()[index];
+        let mut axes = parameter.shape.axes().to_vec();
+        if parameter.transposed {
+            axes.reverse();
+        }
+        let (values, what) = (values.arrays()?, || format!("the parameter `{name}`"));
+        let [values] = &values[..] else {
+            return Err(ShapeError::Length { what: what().into(), expected: 1, got: values.len() });
+        };
+        if values.shape() != axes && values.shape() != [parameter.shape.len()] {
+            return Err(match (Shape::new(&axes), Shape::new(values.shape())) {
+                (Some(expected), Some(got)) => ShapeError::Mismatch { what: what().into(), expected, got },
+                _ => ShapeError::Length { what: what().into(), expected: parameter.shape.len(), got: values.len() },
             });
         }
-        parameter.copy_from_slice(values);
+        let numbers: Vec<T> = values.iter().copied().collect();
+        // In memory a transposed parameter lies the other way round.
+        let numbers = match ArrayView::from_shape(IxDyn(&axes), &numbers) {
+            Ok(view) if parameter.transposed => view.reversed_axes().iter().copied().collect(),
+            _ => numbers,
+        };
+        ArraysMut::new(&mut self.theta, self.signature.parameter_layout(), 0).vector(index).copy_from_slice(&numbers);
         Ok(())
+    }
+
+    fn shaped<'a>(&self, flat: &'a [T], name: &str) -> Result<ArrayViewD<'a, T>, ShapeError>
+    where
+        Self: 'a,
+    {
+        let index = self.find(name)?;
+        let range = self.signature.parameter_layout().range(index, 0);
+        Ok(shaped(&flat[range], &self.signature.parameters()[index]))
     }
 
     /// The running statistics, in one flat vector.
@@ -157,21 +183,16 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
         })
     }
 
-    /// y = f(x; θ), for x and y of (batch, features), examples flattened to rows.
+    /// y = f(x; θ), for a batch of examples in the bound shape, or flattened to rows of (batch, features).
+    /// The examples of y are flattened to rows.
+    ///
+    /// A layer with several inputs takes a tuple of them: see [`Examples`].
     ///
     /// # Errors
-    /// Returns an error if x has another number of columns than the bound shape has numbers, or the layer has several
-    /// inputs.
-    pub fn forward(&mut self, x: ArrayView2<'_, T>) -> Result<Array2<T>, ShapeError> {
-        self.forward_all(&[x])
-    }
-
-    /// The same for a layer with several inputs.
-    ///
-    /// # Errors
-    /// Where the number of inputs, of their columns or of their rows does not fit, or the layer's signature does not
-    /// [`admit`](Signature::admit) them.
-    pub fn forward_all(&mut self, x: &[ArrayView2<'_, T>]) -> Result<Array2<T>, ShapeError> {
+    /// Returns an error if the number of inputs, or the shape or number of their examples, does not fit, or the layer's
+    /// signature does not [`admit`](Signature::admit) them.
+    pub fn forward(&mut self, x: impl Examples<T>) -> Result<Array2<T>, ShapeError> {
+        let x = x.arrays()?;
         if x.len() != self.inputs.len() {
             return Err(ShapeError::Inputs {
                 by: self.signature.name(),
@@ -179,9 +200,9 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
                 got: x.len(),
             });
         }
-        let examples = x.first().map_or(0, |x| x.nrows());
+        let examples = x.first().map_or(0, |x| x.shape().first().copied().unwrap_or(0));
         for (x, shape) in x.iter().zip(&self.inputs) {
-            expect_columns(x, examples, *shape)?;
+            check_examples(x.shape(), examples, *shape)?;
         }
         let x: Vec<Vec<T>> = x.iter().map(|x| x.iter().copied().collect()).collect();
         self.signature.admit(&inputs(&x, examples, &self.inputs)?, examples, self.mode)?;
@@ -190,7 +211,7 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
         let saved = zeros("what a bound layer keeps", self.signature.saved().len(examples))?;
         let mut scratch =
             zeros("the scratch space of a bound layer", self.signature.scratch_of_forward().len(examples))?;
-        (self.examples, self.x, self.y, self.saved) = (examples, x, y, saved);
+        (self.examples, self.x, self.y, self.saved, self.dx) = (examples, x, y, saved, Vec::new());
         if examples == 0 {
             return Ok(Array2::zeros((0, output.len())));
         }
@@ -208,36 +229,30 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
         Ok(Batch::new(&self.y, self.examples, self.signature.output())?.matrix().to_owned())
     }
 
-    /// The chain rule at this layer: from dJ/dy to dJ/dx, after a forward pass. dJ/dθ is then in
-    /// [`gradient`](Bound::gradient).
+    /// The chain rule at this layer, after a forward pass: from dJ/dy to dJ/dx of the first input, whose examples are
+    /// flattened to rows. dJ/dθ is then in [`gradient`](Bound::gradient), dJ/dx of further inputs in
+    /// [`input_gradients`](Bound::input_gradients).
     ///
     /// # Errors
-    /// Where dy has not the shape of the last y, or the layer has several inputs.
-    pub fn backward(&mut self, dy: ArrayView2<'_, T>) -> Result<Array2<T>, ShapeError> {
-        let mut all = self.backward_all(dy)?;
-        match all.len() {
-            1 => Ok(all.remove(0)),
-            got => Err(ShapeError::Inputs { by: self.signature.name(), expected: "exactly one input", got }),
-        }
-    }
-
-    /// The same for a layer with several inputs: dJ/dx for each.
-    ///
-    /// # Errors
-    /// Where dy has not the shape of the last y.
-    pub fn backward_all(&mut self, dy: ArrayView2<'_, T>) -> Result<Vec<Array2<T>>, ShapeError> {
+    /// Returns an error if dy has not the shape of the last y.
+    pub fn backward(&mut self, dy: impl Examples<T>) -> Result<Array2<T>, ShapeError> {
+        let dy = dy.arrays()?;
+        let [dy] = &dy[..] else {
+            let what = "the arrays of dJ/dy".into();
+            return Err(ShapeError::Length { what, expected: 1, got: dy.len() });
+        };
         let (output, examples) = (self.signature.output(), self.examples);
-        expect_columns(&dy, examples, output)?;
+        check_examples(dy.shape(), examples, output)?;
+        self.dx = self.inputs.iter().map(|shape| vec![T::NAN; examples * shape.len()]).collect();
         if examples == 0 {
             self.gradient.fill(T::ZERO);
-            return Ok(self.inputs.iter().map(|shape| Array2::zeros((0, shape.len()))).collect());
+            return Ok(self.first_input_gradient());
         }
         let dy: Vec<T> = dy.iter().copied().collect();
-        let mut scratch =
-            zeros("the scratch space of a bound layer", self.signature.scratch_of_backward().len(examples))?;
-        let mut dx: Vec<Vec<T>> = self.inputs.iter().map(|shape| vec![T::NAN; examples * shape.len()]).collect();
+        let scratch_layout = self.signature.scratch_of_backward();
+        let mut scratch = zeros("the scratch space of a bound layer", scratch_layout.len(examples))?;
         let mut wanted = InputsMut::none();
-        for (index, (dx, shape)) in dx.iter_mut().zip(&self.inputs).enumerate() {
+        for (index, (dx, shape)) in self.dx.iter_mut().zip(&self.inputs).enumerate() {
             wanted.set(index, BatchMut::new(dx, examples, *shape)?);
         }
         let mut pass = Backward {
@@ -245,16 +260,27 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
             params: Arrays::new(&self.theta, self.signature.parameter_layout(), 0),
             y: Batch::new(&self.y, examples, output)?,
             saved: Arrays::new(&self.saved, self.signature.saved(), examples),
-            scratch: ArraysMut::new(&mut scratch, self.signature.scratch_of_backward(), examples),
+            scratch: ArraysMut::new(&mut scratch, scratch_layout, examples),
             dy: Batch::new(&dy, examples, output)?,
             dx: wanted,
             dparams: ArraysMut::new(&mut self.gradient, self.signature.parameter_layout(), 0),
         };
         erased::backward(&self.layer, &mut pass);
-        dx.iter()
-            .zip(&self.inputs)
-            .map(|(dx, shape)| Ok(Batch::new(dx, examples, *shape)?.matrix().to_owned()))
-            .collect()
+        Ok(self.first_input_gradient())
+    }
+
+    /// dJ/dx of each input, their examples flattened to rows. Empty if no backward pass has come after the last forward
+    /// pass.
+    #[must_use]
+    pub fn input_gradients(&self) -> Vec<Array2<T>> {
+        let gradients = self.dx.iter().zip(&self.inputs);
+        gradients.map(|(dx, shape)| view::matrix(dx, (self.examples, shape.len())).to_owned()).collect()
+    }
+
+    /// dJ/dx of the first input; a layer without inputs has none.
+    fn first_input_gradient(&self) -> Array2<T> {
+        let first = self.dx.first().zip(self.inputs.first());
+        first.map_or(Array2::zeros((0, 0)), |(dx, shape)| view::matrix(dx, (self.examples, shape.len())).to_owned())
     }
 }
 
@@ -270,14 +296,26 @@ fn inputs<'a, T>(x: &'a [Vec<T>], examples: usize, shapes: &[Shape]) -> Result<I
     Ok(inputs)
 }
 
-fn expect_columns<T>(x: &ArrayView2<'_, T>, examples: usize, shape: Shape) -> Result<(), ShapeError> {
-    let (rows, columns) = x.dim();
-    if columns != shape.len() {
-        let what = format!("a row of the matrix, for examples of shape {shape},");
-        return Err(ShapeError::Length { what: what.into(), expected: shape.len(), got: columns });
+/// Checks that an array of these axes holds this many examples of this shape, which may be flattened to rows.
+fn check_examples(axes: &[usize], examples: usize, shape: Shape) -> Result<(), ShapeError> {
+    let (&rows, example) = axes.split_first().unwrap_or((&0, &[]));
+    let fits = Shape::new(example).is_some_and(|got| got.reads_as(shape) || example == [shape.len()]);
+    if !fits {
+        let (what, got) = (format!("an example, of shape {shape},").into(), example.iter().product());
+        return Err(ShapeError::Length { what, expected: shape.len(), got });
     }
     if rows != examples {
         return Err(ShapeError::Length { what: "the batch axis".into(), expected: examples, got: rows });
     }
     Ok(())
+}
+
+/// The parameter as an array, in the axes that files show.
+fn shaped<'a, T>(numbers: &'a [T], parameter: &Parameter) -> ArrayViewD<'a, T> {
+    let axes = IxDyn(parameter.shape.axes());
+    match ArrayView::from_shape(axes, numbers) {
+        Ok(view) if parameter.transposed => view.reversed_axes(),
+        Ok(view) => view,
+        Err(error) => unreachable!("a parameter holds as many numbers as its shape says: {error}"),
+    }
 }

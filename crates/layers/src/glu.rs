@@ -20,8 +20,8 @@ use crate::{Backward, Forward, Layer, Signature, sole};
 /// use ndarray::array;
 ///
 /// let mut glu = Glu::new().bind::<f64>([4], Seed(0))?;
-/// assert_eq!(glu.forward(array![[3.0, 5.0, 0.0, 100.0]].view())?, array![[1.5, 5.0]]);
-/// assert_eq!(glu.backward(array![[1.0, 0.0]].view())?, array![[0.5, 0.0, 0.75, 0.0]]);
+/// assert_eq!(glu.forward([[3.0, 5.0, 0.0, 100.0]])?, array![[1.5, 5.0]]);
+/// assert_eq!(glu.backward([[1.0, 0.0]])?, array![[0.5, 0.0, 0.75, 0.0]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

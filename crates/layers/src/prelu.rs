@@ -27,9 +27,9 @@ use crate::{Backward, Forward, Layer, Parameter, Signature, sole};
 /// use ndarray::array;
 ///
 /// let mut prelu = PRelu::new().bind::<f64>([3], Seed(0))?;
-/// assert_eq!(prelu.forward(array![[-4.0, -2.0, 8.0]].view())?, array![[-1.0, -0.5, 8.0]]);
-/// assert_eq!(prelu.backward(array![[1.0, 2.0, 3.0]].view())?, array![[0.25, 0.5, 3.0]]);
-/// assert_eq!(prelu.gradient("weight")?, [-8.0]);
+/// assert_eq!(prelu.forward([[-4.0, -2.0, 8.0]])?, array![[-1.0, -0.5, 8.0]]);
+/// assert_eq!(prelu.backward([[1.0, 2.0, 3.0]])?, array![[0.25, 0.5, 3.0]]);
+/// assert_eq!(prelu.gradient("weight")?, array![-8.0].into_dyn());
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

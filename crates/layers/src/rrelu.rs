@@ -24,10 +24,10 @@ use crate::{Backward, Forward, Layer, Mode, Signature, sole};
 /// use ndarray::array;
 ///
 /// let mut rrelu = RRelu::new(0.1, 0.4).bind::<f64>([2], Seed(0))?;
-/// let y = rrelu.forward(array![[-1.0, 2.0]].view())?;
+/// let y = rrelu.forward([[-1.0, 2.0]])?;
 /// assert!(-0.4 <= y[[0, 0]] && y[[0, 0]] <= -0.1 && y[[0, 1]] == 2.0);
 /// rrelu.set_mode(Mode::Evaluation);
-/// assert_eq!(rrelu.forward(array![[-1.0, 2.0]].view())?, array![[-0.25, 2.0]]);
+/// assert_eq!(rrelu.forward([[-1.0, 2.0]])?, array![[-0.25, 2.0]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -23,9 +23,9 @@ use crate::{Backward, Forward, Layer, Parameter, Signature, sole};
 /// use ndarray::array;
 ///
 /// let mut scale = Scale::new(2.0).bind::<f64>([2], Seed(0))?;
-/// assert_eq!(scale.forward(array![[1.0, -3.0]].view())?, array![[2.0, -6.0]]);
-/// assert_eq!(scale.backward(array![[1.0, 1.0]].view())?, array![[2.0, 2.0]]);
-/// assert_eq!(scale.gradient("weight")?, [-2.0]);
+/// assert_eq!(scale.forward([[1.0, -3.0]])?, array![[2.0, -6.0]]);
+/// assert_eq!(scale.backward([[1.0, 1.0]])?, array![[2.0, 2.0]]);
+/// assert_eq!(scale.gradient("weight")?, array![-2.0].into_dyn());
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]

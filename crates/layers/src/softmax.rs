@@ -27,8 +27,8 @@ pub struct Softmax;
 /// use ndarray::array;
 ///
 /// let mut softmin = Softmin.bind::<f64>([3], Seed(0))?;
-/// assert_eq!(softmin.forward(array![[2.0, 2.0, 1e9]].view())?, array![[0.5, 0.5, 0.0]]);
-/// assert_eq!(softmin.backward(array![[4.0, 0.0, 0.0]].view())?, array![[-1.0, 1.0, 0.0]]);
+/// assert_eq!(softmin.forward([[2.0, 2.0, 1e9]])?, array![[0.5, 0.5, 0.0]]);
+/// assert_eq!(softmin.backward([[4.0, 0.0, 0.0]])?, array![[-1.0, 1.0, 0.0]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -27,7 +27,7 @@ use crate::{Backward, Dropout, Forward, Layer, Signature, sole};
 /// use ndarray::array;
 ///
 /// let mut dropout = SpatialDropout::new(0.5).bind::<f64>([2, 2], Seed(0))?;
-/// let y = dropout.forward(array![[1.0, 1.0, 1.0, 1.0]].view())?;
+/// let y = dropout.forward([[1.0, 1.0, 1.0, 1.0]])?;
 /// assert!(y[[0, 0]] == y[[0, 1]] && y[[0, 2]] == y[[0, 3]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```

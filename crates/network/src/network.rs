@@ -24,7 +24,7 @@ use crate::{Block, Graph, Node, Purpose, Summary, Workspace};
 /// use ndarray::array;
 ///
 /// let network = Network::<f32>::build([2], sequential![Affine::new(8), Tanh, Affine::new(1)], Seed(1))?;
-/// let y = network.predict(array![[0.0, 1.0], [1.0, 1.0], [0.5, 0.5]].view())?;
+/// let y = network.predict([[0.0, 1.0], [1.0, 1.0], [0.5, 0.5]])?;
 /// assert_eq!(y.dim(), (3, 1));
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use downhill_layers::{Inputs, Mode};
 use downhill_losses::{ClassAxis, Loss, Meaning};
-use downhill_tensor::{Batch, Outputs, Scalar, Shape, ShapeError};
-use ndarray::{Array2, ArrayView, ArrayViewD, Dimension};
+use downhill_tensor::{Batch, Examples, Outputs, Scalar, Shape, ShapeError};
+use ndarray::Array2;
 
 use crate::network::batch_of;
 use crate::{Network, Purpose, Workspace};
@@ -98,24 +98,20 @@ impl<T: Scalar> Network<T> {
         self.reading.class_names = names.into_iter().map(Into::into).collect();
     }
 
-    /// What the network makes of a batch: (batch, ...) in, (batch, outputs) out, examples flattened to rows.
+    /// Predicts a batch: (batch, ...) in, (batch, outputs) out, each example of the output flattened to a row.
     ///
-    /// Buffers are kept behind the scenes and used again. For several inputs see
-    /// [`predict_inputs`](Network::predict_inputs); to have no allocation at all, [`forward`](Network::forward).
-    ///
-    /// # Errors
-    /// Returns an error if x does not fit the network.
-    pub fn predict<D: Dimension>(&self, x: ArrayView<'_, T, D>) -> Result<Array2<T>, ShapeError> {
-        self.predict_inputs(&[x.into_dyn()])
-    }
-
-    /// The same for a network of several inputs, in the order in which its graph has them.
+    /// Takes a reference to an array, rows, a [`Batch`], or for a network of several inputs a tuple of these in the
+    /// order in which its graph has them: see [`Examples`].
+    /// Buffers are kept behind the scenes and used again; [`forward`](Network::forward) allocates nothing at all.
     ///
     /// ```
     /// use downhill_layers::{Affine, Gru};
     /// use downhill_network::{Graph, Network};
     /// use downhill_tensor::Seed;
     /// use ndarray::array;
+    ///
+    /// let network = Network::<f32>::build([2], Affine::new(3), Seed(1))?;
+    /// assert_eq!(network.predict(&array![[0.5, -1.0]])?, network.predict([[0.5, -1.0]])?);
     ///
     /// let mut graph = Graph::new();
     /// let (sequence, length) = (graph.input([3, 1]), graph.input([1]));
@@ -125,16 +121,15 @@ impl<T: Scalar> Network<T> {
     ///
     /// // The second example has one step, so what stands beyond it makes no difference.
     /// let (x, lengths) = (array![[0.1, 0.2, 0.3], [0.4, 9.0, 9.0]], array![3.0, 1.0]);
-    /// let y = network.predict_inputs(&[x.view().into_dyn(), lengths.view().into_dyn()])?;
-    /// let alone = network.predict_inputs(&[array![[0.4, 0.0, 0.0]].view().into_dyn(), array![1.0].view().into_dyn()])?;
-    /// assert_eq!(y.row(1), alone.row(0));
+    /// let y = network.predict((&x, &lengths))?;
+    /// assert_eq!(y.row(1), network.predict(([[0.4, 0.0, 0.0]], [[1.0]]))?.row(0));
     /// # Ok::<(), downhill_tensor::ShapeError>(())
     /// ```
     ///
     /// # Errors
     /// Returns an error if there are more or fewer inputs than the network has, or they do not fit it or each other.
-    pub fn predict_inputs(&self, inputs: &[ArrayViewD<'_, T>]) -> Result<Array2<T>, ShapeError> {
-        self.with_prediction(inputs, |y| y.matrix().to_owned())
+    pub fn predict(&self, x: impl Examples<T>) -> Result<Array2<T>, ShapeError> {
+        self.with_prediction(x, |y| y.matrix().to_owned())
     }
 
     /// The prediction for one example of a network of one input: a vector in, a vector out.
@@ -194,24 +189,16 @@ impl<T: Scalar> Network<T> {
     ///
     /// let mut network = Network::<f32>::build([1], sequential![Affine::new(1), Sigmoid], Seed(1))?;
     /// network.parameters_mut().copy_from_slice(&[1.0, 0.0]); // y = σ(x)
-    /// assert_eq!(network.classify(array![[-2.0], [-0.1], [0.1]].view())?, [0, 0, 1]);
+    /// assert_eq!(network.classify(&array![[-2.0], [-0.1], [0.1]])?, [0, 0, 1]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
     /// Returns an error if x does not fit the network, an output is not a number, or the outputs are the answers to
     /// several independent questions, for which [`answers`](Network::answers) is made.
-    pub fn classify<D: Dimension>(&self, x: ArrayView<'_, T, D>) -> Result<Vec<u32>, PredictError> {
-        self.classify_inputs(&[x.into_dyn()])
-    }
-
-    /// The same for a network of several inputs, in the order in which its graph has them.
-    ///
-    /// # Errors
-    /// As for [`classify`](Network::classify).
-    pub fn classify_inputs(&self, inputs: &[ArrayViewD<'_, T>]) -> Result<Vec<u32>, PredictError> {
+    pub fn classify(&self, x: impl Examples<T>) -> Result<Vec<u32>, PredictError> {
         let reader = self.classes("a class for each example")?;
-        self.with_prediction(inputs, |y| {
+        self.with_prediction(x, |y| {
             let places = (0..y.examples()).flat_map(|example| (0..reader.positions()).map(move |p| (example, p)));
             places.map(|(example, position)| reader.class(y.example(example), example, position)).collect()
         })?
@@ -221,7 +208,7 @@ impl<T: Scalar> Network<T> {
     ///
     /// # Errors
     /// As for [`classify`](Network::classify), and returns an error if a class has no name.
-    pub fn classify_names<D: Dimension>(&self, x: ArrayView<'_, T, D>) -> Result<Vec<&str>, PredictError> {
+    pub fn classify_names(&self, x: impl Examples<T>) -> Result<Vec<&str>, PredictError> {
         let names = self.class_names();
         let name = |class: u32| {
             names.get(class as usize).map(String::as_str).ok_or_else(|| PredictError::Meaning {
@@ -240,7 +227,7 @@ impl<T: Scalar> Network<T> {
     /// # Errors
     /// Returns an error if x does not fit the network, an output is not a number, or the outputs are the scores of
     /// several classes of which one is right, for which [`classify`](Network::classify) is made.
-    pub fn answers<D: Dimension>(&self, x: ArrayView<'_, T, D>) -> Result<Array2<bool>, PredictError> {
+    pub fn answers(&self, x: impl Examples<T>) -> Result<Array2<bool>, PredictError> {
         let outputs = self.meaning().outputs.unwrap_or(Outputs::Logits);
         if outputs.is_one_of_several() && self.output_shape().len() > 1 {
             let reason = "they say which one of several classes is right; use `classify`".into();
@@ -266,7 +253,7 @@ impl<T: Scalar> Network<T> {
     /// let mut network = Network::<f64>::build([1], Affine::new(3), Seed(1))?;
     /// network.parameters_mut().copy_from_slice(&[0.0, 0.0, 0.0, 0.0, 0.0, 2.0_f64.ln()]);
     /// network.set_meaning(SoftmaxCrossEntropy::new().meaning()); // as training with this loss does
-    /// let p = network.probabilities(array![[1.0]].view())?;
+    /// let p = network.probabilities(&array![[1.0]])?;
     /// assert!((p[[0, 2]] - 0.5).abs() < 1e-15 && (p.sum() - 1.0).abs() < 1e-15);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -274,7 +261,7 @@ impl<T: Scalar> Network<T> {
     /// # Errors
     /// Returns an error if x does not fit the network, or the outputs are not known to be probabilities, their
     /// logarithms, or logits.
-    pub fn probabilities<D: Dimension>(&self, x: ArrayView<'_, T, D>) -> Result<Array2<T>, PredictError> {
+    pub fn probabilities(&self, x: impl Examples<T>) -> Result<Array2<T>, PredictError> {
         let meaning = self.meaning();
         let wanted = "probabilities";
         let Some(outputs) = meaning.outputs else {
@@ -320,11 +307,12 @@ impl<T: Scalar> Network<T> {
     /// Shows `read` the prediction for inputs given as arrays.
     fn with_prediction<R>(
         &self,
-        inputs: &[ArrayViewD<'_, T>],
+        examples: impl Examples<T>,
         read: impl FnOnce(Batch<'_, T>) -> R,
     ) -> Result<R, ShapeError> {
-        self.check_count(inputs.len())?;
-        let contiguous: Vec<_> = inputs.iter().map(|input| input.as_standard_layout()).collect();
+        let arrays = examples.arrays()?;
+        self.check_count(arrays.len())?;
+        let contiguous: Vec<_> = arrays.iter().map(|array| array.as_standard_layout()).collect();
         let mut x = Inputs::none();
         for (index, (input, shape)) in contiguous.iter().zip(self.input_shapes()).enumerate() {
             x.set(index, batch_of(input, shape)?);

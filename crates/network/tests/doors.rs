@@ -219,54 +219,54 @@ fn an_input_gradient_alone_is_that_of_a_whole_backward_pass() {
 fn one_logit_is_class_1_above_0_and_one_probability_above_a_half() {
     let x = array![[-2.0], [-0.1], [0.1], [2.0]];
     let mut logit = identity();
-    assert_eq!(logit.classify(x.view()).unwrap(), [0, 0, 1, 1]);
+    assert_eq!(logit.classify(&x).unwrap(), [0, 0, 1, 1]);
     logit.set_meaning(BinaryCrossEntropyWithLogits::new().meaning());
-    assert_eq!(logit.classify(x.view()).unwrap(), [0, 0, 1, 1]);
+    assert_eq!(logit.classify(&x).unwrap(), [0, 0, 1, 1]);
 
     // The last layer makes probabilities.
     let mut sigmoid = Network::<f64>::build([1], sequential![Affine::new(1), Sigmoid], Seed(1)).unwrap();
     sigmoid.parameters_mut().copy_from_slice(&[1.0, 0.0]);
-    assert_eq!(sigmoid.classify(x.view()).unwrap(), [0, 0, 1, 1]);
+    assert_eq!(sigmoid.classify(&x).unwrap(), [0, 0, 1, 1]);
     assert_eq!(sigmoid.classify_one(&[-0.1]).unwrap(), 0);
 
     // Another shape changes nothing.
     let layers = sequential![Affine::new(1), Sigmoid, Reshape::new([1, 1]), Flatten];
     let mut shaped = Network::<f64>::build([1], layers, Seed(1)).unwrap();
     shaped.parameters_mut().copy_from_slice(&[1.0, 0.0]);
-    assert_eq!(shaped.classify(x.view()).unwrap(), [0, 0, 1, 1]);
+    assert_eq!(shaped.classify(&x).unwrap(), [0, 0, 1, 1]);
 
     // The loss says that they are probabilities.
     let mut told = identity();
     told.set_meaning(BinaryCrossEntropy::new().meaning());
-    assert_eq!(told.classify(array![[0.4], [0.6]].view()).unwrap(), [0, 1]);
+    assert_eq!(told.classify([[0.4], [0.6]]).unwrap(), [0, 1]);
     // A squared error brings outputs near 0 and 1.
     told.set_meaning(MeanSquaredError::new().meaning());
-    assert_eq!(told.classify(array![[0.4], [0.6]].view()).unwrap(), [0, 1]);
+    assert_eq!(told.classify([[0.4], [0.6]]).unwrap(), [0, 1]);
 }
 
 #[test]
 fn an_output_that_is_not_a_number_has_no_class() {
     let mut network = Network::<f32>::build([1], Affine::new(3), Seed(1)).unwrap();
     network.parameters_mut()[1] = f32::NAN;
-    let error = network.classify(array![[0.0], [1.0]].view()).unwrap_err();
+    let error = network.classify([[0.0], [1.0]]).unwrap_err();
     assert_eq!(error, PredictError::NotANumber { example: 0, output: 1 });
     assert!(error.to_string().starts_with("output 1 of example 0 is not a number"), "{error}");
     let mut one = Network::<f32>::build([1], Affine::new(1), Seed(1)).unwrap();
     one.parameters_mut().fill(f32::NAN);
     assert!(one.classify_one(&[0.0]).is_err());
-    assert!(one.answers(array![[0.0]].view()).is_err());
+    assert!(one.answers([[0.0]]).is_err());
 }
 
 #[test]
 fn independent_answers_are_no_classes() {
     let network = Network::<f64>::build([2], sequential![Affine::new(3), Sigmoid], Seed(1)).unwrap();
-    let error = network.classify(array![[0.0, 1.0]].view()).unwrap_err().to_string();
+    let error = network.classify([[0.0, 1.0]]).unwrap_err().to_string();
     assert!(error.contains("use `answers`"), "{error}");
     let x = Array2::from_shape_fn((5, 2), |(i, j)| (i + j) as f64 - 2.0);
-    let p = network.predict(x.view()).unwrap();
-    assert_eq!(network.answers(x.view()).unwrap(), p.mapv(|p| p > 0.5));
+    let p = network.predict(&x).unwrap();
+    assert_eq!(network.answers(&x).unwrap(), p.mapv(|p| p > 0.5));
     let classes = Network::<f64>::build([2], sequential![Affine::new(3), Softmax], Seed(1)).unwrap();
-    assert!(classes.answers(x.view()).unwrap_err().to_string().contains("use `classify`"));
+    assert!(classes.answers(&x).unwrap_err().to_string().contains("use `classify`"));
 }
 
 #[test]
@@ -276,8 +276,8 @@ fn each_position_has_a_class() {
     network.parameters_mut().copy_from_slice(&parameters);
     network.set_meaning(SoftmaxCrossEntropy::new().class_axis(ClassAxis::Last).meaning());
     let x = array![[[1.0, 0.0], [0.0, 1.0]], [[-1.0, 0.0], [0.0, 0.0]]];
-    assert_eq!(network.classify(x.view()).unwrap(), [0, 1, 2, 2]);
-    let p = network.probabilities(x.view()).unwrap();
+    assert_eq!(network.classify(&x).unwrap(), [0, 1, 2, 2]);
+    let p = network.probabilities(&x).unwrap();
     assert!(p.rows().into_iter().all(|row| (row.sum() - 2.0).abs() < 1e-12));
     assert!(network.classify_one(x.as_slice().unwrap().split_at(4).0).is_err());
 }
@@ -298,17 +298,17 @@ fn probabilities_are_what_the_outputs_mean() {
         network
     };
     let close = |network: &Network<f64>, expected: [f64; 3]| {
-        let p = network.probabilities(array![[0.0]].view()).unwrap();
+        let p = network.probabilities([[0.0]]).unwrap();
         p.iter().zip(expected).all(|(p, e)| (p - e).abs() < 1e-14)
     };
     let mut network = build(None);
-    assert!(network.probabilities(array![[0.0]].view()).unwrap_err().to_string().contains("set_meaning"));
+    assert!(network.probabilities([[0.0]]).unwrap_err().to_string().contains("set_meaning"));
     network.set_meaning(SoftmaxCrossEntropy::new().meaning());
     assert!(close(&network, softmax));
     network.set_meaning(BinaryCrossEntropyWithLogits::new().meaning());
     assert!(close(&network, logits.map(|y| 1.0 / (1.0 + (-y).exp()))));
     network.set_meaning(MeanSquaredError::new().meaning());
-    assert!(network.probabilities(array![[0.0]].view()).is_err());
+    assert!(network.probabilities([[0.0]]).is_err());
     assert!(close(&build(Some("log")), softmax) && close(&build(Some("softmax")), softmax));
     assert_eq!(build(Some("softmax")).meaning().outputs, Some(Outputs::ClassProbabilities));
 }
@@ -317,9 +317,9 @@ fn probabilities_are_what_the_outputs_mean() {
 fn classes_have_the_names_that_the_data_had() {
     let mut network = Network::<f64>::build([1], Affine::new(2), Seed(1)).unwrap();
     network.parameters_mut().copy_from_slice(&[-1.0, 1.0, 0.0, 0.0]);
-    assert!(network.classify_names(array![[1.0]].view()).is_err());
+    assert!(network.classify_names([[1.0]]).is_err());
     network.set_class_names(["cat", "dog"]);
-    assert_eq!(network.classify_names(array![[1.0], [-1.0]].view()).unwrap(), ["dog", "cat"]);
+    assert_eq!(network.classify_names([[1.0], [-1.0]]).unwrap(), ["dog", "cat"]);
 }
 
 #[test]
@@ -327,7 +327,7 @@ fn one_example_is_predicted_as_in_a_batch_without_allocating() {
     let network = Network::<f32>::build([3], sequential![Affine::new(5), Tanh, Affine::new(2)], Seed(1)).unwrap();
     let x = [0.3, -0.2, 0.9];
     let one = network.predict_one(&x).unwrap();
-    assert_eq!(one, network.predict(array![[0.3, -0.2, 0.9]].view()).unwrap().into_raw_vec_and_offset().0);
+    assert_eq!(one, network.predict([[0.3, -0.2, 0.9]]).unwrap().into_raw_vec_and_offset().0);
     let mut y = [0.0; 2];
     network.predict_into(&x, &mut y).unwrap();
     assert_eq!(one, y);

@@ -36,7 +36,7 @@ fn a_parameter_can_be_set_in_its_usual_shape() {
     let mut network = build([2], Affine::new(1));
     network.parameter_mut("weight").unwrap().assign(&array![[2.0, 3.0]].into_dyn());
     network.parameter_mut("bias").unwrap().fill(0.5);
-    assert_eq!(network.predict(array![[1.0, 10.0]].view()).unwrap(), array![[32.5]]);
+    assert_eq!(network.predict([[1.0, 10.0]]).unwrap(), array![[32.5]]);
     let error = network.parameter("0.weight").unwrap_err().to_string();
     assert_eq!(error, "the network: there is no parameter `0.weight`; there are `weight`, `bias`");
 }
@@ -100,7 +100,7 @@ fn a_layer_that_stands_bare_is_called_by_its_kind() {
     );
 
     let network = Network::<f64>::build([2], Embedding::new(3, 1), Seed(0)).unwrap();
-    let error = network.predict(array![[1.0, 7.0]].view()).unwrap_err().to_string();
+    let error = network.predict([[1.0, 7.0]]).unwrap_err().to_string();
     assert!(error.starts_with("Embedding: number 1 of input 0 is 7, but only whole numbers"), "{error}");
 
     /// y = x.
@@ -168,7 +168,7 @@ fn the_forward_pass_is_the_composition_of_its_layers() {
     let hidden = affine(&x, "0").mapv(f64::tanh);
     let hidden = &hidden + &affine(&hidden, "2.0").mapv(|x| 1.0 / (1.0 + (-x).exp()));
     let expected = ndarray::concatenate![ndarray::Axis(1), affine(&hidden, "3.0"), hidden.mapv(f64::tanh)];
-    let y = network.predict(x.view()).unwrap();
+    let y = network.predict(&x).unwrap();
     assert!((&y - &expected).iter().all(|error| error.abs() < 1e-14), "{y} {expected}");
 }
 
@@ -208,7 +208,7 @@ fn several_inputs_are_checked_one_by_one() {
     assert!(network.forward(network.parameters(), inputs, &mut workspace, Mode::Evaluation).is_ok());
     inputs.set(1, Batch::new(&b[..3], 1, [3]).unwrap());
     assert!(network.forward(network.parameters(), inputs, &mut workspace, Mode::Evaluation).is_err());
-    assert_eq!(network.predict(array![[1.0, 2.0]].view()).unwrap_err().to_string(), too_few);
+    assert_eq!(network.predict([[1.0, 2.0]]).unwrap_err().to_string(), too_few);
     // One that is left out is missed, however many come after it.
     let mut gap = Inputs::none();
     (1..3).for_each(|index| gap.set(index, Batch::new(&b, 2, [3]).unwrap()));
@@ -230,10 +230,11 @@ fn several_inputs_are_predicted_from_as_one_is() {
     let (a, b) = x.view().split_at(ndarray::Axis(1), 2);
     assert!(!a.is_standard_layout());
     let inputs = [a.into_dyn(), b.into_dyn()];
-    assert_eq!(network.predict_inputs(&inputs).unwrap(), same.predict(x.view()).unwrap());
-    assert_eq!(network.classify_inputs(&inputs).unwrap(), same.classify(x.view()).unwrap());
+    assert_eq!(network.predict(&inputs[..]).unwrap(), same.predict(&x).unwrap());
+    assert_eq!(network.classify(&inputs[..]).unwrap(), same.classify(&x).unwrap());
+    assert_eq!(network.predict((&inputs[0], &inputs[1])).unwrap(), same.predict(&x).unwrap());
 
-    let error = |inputs: &[ndarray::ArrayViewD<'_, f64>]| network.predict_inputs(inputs).unwrap_err().to_string();
+    let error = |inputs: &[ndarray::ArrayViewD<'_, f64>]| network.predict(inputs).unwrap_err().to_string();
     assert_eq!(error(&inputs[..1]), "the network: the number of its inputs is 2, but it was given 1");
     assert_eq!(error(&[]), "the network: the number of its inputs is 2, but it was given 0");
     assert_eq!(error(&vec![inputs[0].clone(); 9]), "the network: the number of its inputs is 2, but it was given 9");
@@ -253,7 +254,7 @@ fn a_network_of_more_inputs_than_a_pass_can_be_given_is_refused() {
 #[test]
 fn what_does_not_fit_is_an_error_and_changes_nothing() {
     let network = build([3], sequential![Affine::new(2)]);
-    let error = network.predict(array![[1.0, 2.0]].view()).unwrap_err();
+    let error = network.predict([[1.0, 2.0]]).unwrap_err();
     assert_eq!(
         error.to_string(),
         "an example and the network's input must have equal shapes, but one is 3 and the other is 2"
@@ -321,7 +322,7 @@ fn images_come_with_all_their_axes_and_in_any_memory_order() {
     let images = Array4::from_shape_fn((5, 2, 3, 4), |(a, b, c, d)| (a + 2 * b + 3 * c + 5 * d) as f64);
     let numbers: Vec<f64> = images.iter().copied().collect();
     let expected = network.predict(Batch::new(&numbers, 5, [2, 3, 4]).unwrap().array()).unwrap();
-    assert_eq!(network.predict(images.view()).unwrap(), expected);
+    assert_eq!(network.predict(&images).unwrap(), expected);
     let columns_first = images.t().as_standard_layout().into_owned();
     assert_eq!(network.predict(columns_first.t()).unwrap(), expected);
 }
@@ -366,7 +367,7 @@ fn examples_have_the_shape_of_the_input_not_only_as_many_numbers() {
     gray.backward(gray.parameters(), x, &mut workspace).unwrap();
     assert!(gray.backward(gray.parameters(), x.reshaped([2, 2, 1]).unwrap(), &mut workspace).is_err());
     let one = build([1], Affine::new(1));
-    assert_eq!(one.predict(array![1.0, 2.0].view()).unwrap().dim(), (2, 1));
+    assert_eq!(one.predict([1.0, 2.0]).unwrap().dim(), (2, 1));
 }
 
 #[test]
@@ -459,10 +460,10 @@ fn dropout_drops_in_training_alone_and_the_same_in_the_same_step() {
 fn one_network_serves_many_threads() {
     let network = build([4], sequential![Affine::new(16), Tanh, Affine::new(2)]);
     let x = array![[0.1, 0.2, 0.3, 0.4]];
-    let expected = network.predict(x.view()).unwrap();
+    let expected = network.predict(&x).unwrap();
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| (0..50).for_each(|_| assert_eq!(network.predict(x.view()).unwrap(), expected)));
+            scope.spawn(|| (0..50).for_each(|_| assert_eq!(network.predict(&x).unwrap(), expected)));
         }
     });
 }
@@ -691,7 +692,7 @@ fn a_description_survives_json() {
     let rebuilt = again.build::<f64>().unwrap();
     assert_eq!(rebuilt.parameters(), network.parameters());
     let x = array![[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]];
-    assert_eq!(rebuilt.predict(x.view()).unwrap(), network.predict(x.view()).unwrap());
+    assert_eq!(rebuilt.predict(&x).unwrap(), network.predict(&x).unwrap());
 }
 
 #[cfg(feature = "serde")]

@@ -6,6 +6,7 @@ mod buffer;
 mod error;
 #[cfg(feature = "serde")]
 pub mod exact;
+mod examples;
 mod init;
 pub mod kernels;
 pub mod math;
@@ -20,6 +21,7 @@ pub mod view;
 pub use batch::{Batch, BatchMut};
 pub use buffer::Buffer;
 pub use error::ShapeError;
+pub use examples::Examples;
 pub use init::{Fans, Gain, Init};
 pub use kernel::{Divisible, Kernel, Over, Runs, RunsMut, Sweep, parallel, parallel_runs, prefetch, vectorized};
 use kernels::kernel;

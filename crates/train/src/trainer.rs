@@ -308,7 +308,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
     ///
     /// // The first two again, with other padding.
     /// let (sequences, lengths) = (array![[1., 2., 0., 0.], [1., 2., 1., 0.]], array![2.0, 3.0]);
-    /// let classes = network.classify_inputs(&[sequences.view().into_dyn(), lengths.view().into_dyn()])?;
+    /// let classes = network.classify((&sequences, &lengths))?;
     /// assert_eq!(classes, [1, 0]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -303,7 +303,7 @@ fn labels_of_independent_questions_are_judged_one_by_one() {
     Trainer::new(loss.clone(), standing_still()).epochs(1).fit(&mut network, &data).unwrap();
     let right = evaluate(&network, &loss, &data, [Accuracy::new()]).unwrap();
     assert_eq!(right.metric("accuracy"), Some(1.0));
-    assert_eq!(network.answers(x.view()).unwrap(), answers);
+    assert_eq!(network.answers(&x).unwrap(), answers);
 }
 
 /// Metrics of every kind, which judge classes or numbers.
@@ -694,8 +694,8 @@ fn a_network_learns_what_its_outputs_mean_and_what_its_classes_are_called() {
     let mut network = network(2);
     Trainer::new(SoftmaxCrossEntropy::new(), Adam::new(0.05)).epochs(60).fit(&mut network, &data).unwrap();
     assert_eq!(network.meaning(), SoftmaxCrossEntropy::new().meaning());
-    assert_eq!(network.classify_names(array![[-0.8, 0.0], [0.8, 0.0]].view()).unwrap(), ["left", "right"]);
-    let p = network.probabilities(array![[-0.8, 0.0]].view()).unwrap();
+    assert_eq!(network.classify_names([[-0.8, 0.0], [0.8, 0.0]]).unwrap(), ["left", "right"]);
+    let p = network.probabilities([[-0.8, 0.0]]).unwrap();
     assert!(p[[0, 0]] > 0.9 && (p.sum() - 1.0).abs() < 1e-12, "{p}");
 }
 

@@ -8,7 +8,7 @@ use downhill_optim::{Adam, Sgd};
 use downhill_tensor::{Batch, Scalar, Seed};
 use downhill_train::metrics::Accuracy;
 use downhill_train::{Metric, NO_METRICS, TrainError, Trainer, evaluate};
-use ndarray::{ArrayD, array};
+use ndarray::ArrayD;
 
 const STEPS: usize = 7;
 
@@ -59,7 +59,7 @@ fn what_lies_beyond_the_end_is_not_read_and_a_network_that_knows_the_end_learns(
     let inputs: Vec<ArrayD<f32>> = test.all_inputs().map(|input| input.matrix().to_owned().into_dyn()).collect();
     let views: Vec<_> = inputs.iter().map(|input| input.view()).collect();
     let Target::Classes(classes) = test.targets() else { unreachable!() };
-    let right = network.classify_inputs(&views).unwrap().iter().zip(classes).filter(|(a, b)| a == b).count();
+    let right = network.classify(&views[..]).unwrap().iter().zip(classes).filter(|(a, b)| a == b).count();
     assert!((right as f64 / test.len() as f64 - reached).abs() < 1e-12);
 
     // Whoever is not told where an example ends can't know its class.
@@ -176,5 +176,5 @@ fn inputs_that_do_not_fit_are_errors_before_the_first_step() {
 
     let error = evaluate(&aware(), &SoftmaxCrossEntropy::new(), &alone, NO_METRICS).unwrap_err();
     assert!(error.to_string().ends_with("is 2, but it was given 1"), "{error}");
-    assert!(aware::<f64>().classify(array![[0.0; STEPS]].view()).is_err());
+    assert!(aware::<f64>().classify([[0.0; STEPS]]).is_err());
 }

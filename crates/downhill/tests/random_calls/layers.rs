@@ -343,8 +343,8 @@ pub(crate) fn scene(draw: &mut Draw) {
                 let examples = draw.below(4);
                 let columns = if draw.chance(0.9) { bound.signature().output().len() } else { draw.below(9) };
                 let dy = matrix(draw, examples, columns);
-                draw.note(format!("backward_all({:?})", dy.dim()));
-                answer(bound.backward_all(dy.view()));
+                draw.note(format!("backward({:?})", dy.dim()));
+                answer(bound.backward(&dy));
             }
             _ => {
                 let examples = draw.below(4);
@@ -356,11 +356,12 @@ pub(crate) fn scene(draw: &mut Draw) {
                     })
                     .collect();
                 let views: Vec<_> = x.iter().map(|x| x.view()).collect();
-                draw.note(format!("forward_all({:?})", x.iter().map(|x| x.dim()).collect::<Vec<_>>()));
-                let Some(y) = answer(bound.forward_all(&views)) else { continue };
+                draw.note(format!("forward({:?})", x.iter().map(|x| x.dim()).collect::<Vec<_>>()));
+                let Some(y) = answer(bound.forward(&views[..])) else { continue };
                 assert_eq!(y.dim(), (examples, bound.signature().output().len()));
-                draw.note("backward_all");
-                let dx = answer(bound.backward_all(y.view())).expect("what it has computed fits it");
+                draw.note("backward");
+                answer(bound.backward(&y)).expect("what it has computed fits it");
+                let dx = bound.input_gradients();
                 if examples > 0 {
                     let mut passed = PASSED.lock().expect("no thread panics while it holds the lock");
                     passed.insert(name.clone());

@@ -223,15 +223,14 @@ fn predict(draw: &mut Draw, network: &Network<f64>) {
         }
         arrays.push(if draw.chance(0.2) { array.reversed_axes() } else { array });
     }
-    draw.note(format!("predict_inputs({:?})", arrays.iter().map(|array| array.shape()).collect::<Vec<_>>()));
+    draw.note(format!("predict({:?})", arrays.iter().map(|array| array.shape()).collect::<Vec<_>>()));
     let views: Vec<_> = arrays.iter().map(|array| array.view()).collect();
-    if let Some(y) = answer(network.predict_inputs(&views)) {
+    if let Some(y) = answer(network.predict(&views[..])) {
         assert_eq!(y.ncols(), network.output_shape().len());
     }
     if let [only] = &views[..] {
-        draw.note("predict, classify");
-        answer(network.predict(only.view()));
-        answer(network.classify(only.view()));
+        draw.note("classify");
+        answer(network.classify(&only));
     }
 }
 

@@ -85,9 +85,10 @@ const NAME: &str = "MultiHeadAttention";
 ///
 /// // Sequences of three steps, two numbers each; all maps are the identity.
 /// let mut attention = MultiHeadAttention::new(1).without_bias().causal().bind::<f64>([3, 2], Seed(1))?;
-/// attention.set("in_proj_weight", &[1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0])?;
-/// attention.set("out_proj.weight", &[1.0, 0.0, 0.0, 1.0])?;
-/// let y = attention.forward(array![[5.0, 1.0, 40.0, 0.0, 0.0, 0.0]].view())?;
+/// let (q, k, v) = ([[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]]);
+/// attention.set("in_proj_weight", [q, k, v].concat())?;
+/// attention.set("out_proj.weight", [[1.0, 0.0], [0.0, 1.0]])?;
+/// let y = attention.forward([[5.0, 1.0, 40.0, 0.0, 0.0, 0.0]])?;
 /// // The first step sees itself alone; the second is most like itself; the third is like none and takes the mean.
 /// assert_eq!(y, array![[5.0, 1.0, 40.0, 0.0, 15.0, 1.0 / 3.0]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())

@@ -46,10 +46,10 @@ use crate::{Backward, Forward, Layer, Signature, sole};
 /// use ndarray::array;
 ///
 /// let mut differences = Conv1d::new(1, 2).without_bias().bind::<f64>([1, 4], Seed(1))?;
-/// differences.set("weight", &[-1.0, 1.0])?;
-/// let y = differences.forward(array![[1.0, 4.0, 9.0, 16.0]].view())?;
+/// differences.set("weight", [-1.0, 1.0])?;
+/// let y = differences.forward([[1.0, 4.0, 9.0, 16.0]])?;
 /// assert_eq!(y, array![[3.0, 5.0, 7.0]]);
-/// let dx = differences.backward(array![[1.0, 1.0, 1.0]].view())?;
+/// let dx = differences.backward([[1.0, 1.0, 1.0]])?;
 /// assert_eq!(dx, array![[-1.0, 0.0, 0.0, 1.0]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```

@@ -48,12 +48,12 @@ use crate::{Backward, Forward, Layer, Pair, Signature, sole};
 ///
 /// // Each output is the sum of a pixel and its neighbours to the right and below.
 /// let mut conv = Conv2d::new(1, 2).without_bias().bind::<f64>([1, 2, 3], Seed(1))?;
-/// conv.set("weight", &[1.0, 1.0, 1.0, 0.0])?;
-/// let y = conv.forward(array![[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]].view())?; // 1 x 2 x 3
+/// conv.set("weight", &array![[[[1.0, 1.0], [1.0, 0.0]]]])?;
+/// let y = conv.forward([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]])?; // 1 x 2 x 3
 /// assert_eq!(y, array![[7.0, 10.0]]); // 1 x 1 x 2
-/// let dx = conv.backward(array![[1.0, 10.0]].view())?;
+/// let dx = conv.backward([[1.0, 10.0]])?;
 /// assert_eq!(dx, array![[1.0, 11.0, 10.0, 1.0, 10.0, 0.0]]);
-/// assert_eq!(conv.gradient("weight")?, [21.0, 32.0, 54.0, 65.0]);
+/// assert_eq!(conv.gradient("weight")?, array![[[[21.0, 32.0], [54.0, 65.0]]]].into_dyn());
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]

@@ -50,10 +50,10 @@ use crate::{Backward, Forward, Layer, Pair, Signature, sole};
 ///
 /// // Each pixel becomes four.
 /// let mut larger = ConvTranspose2d::new(1, 2).with_stride(2).without_bias().bind::<f64>([1, 1, 2], Seed(1))?;
-/// larger.set("weight", &[1.0, 2.0, 3.0, 4.0])?;
-/// let y = larger.forward(array![[1.0, 10.0]].view())?; // 1 x 1 x 2
+/// larger.set("weight", [1.0, 2.0, 3.0, 4.0])?;
+/// let y = larger.forward([[1.0, 10.0]])?; // 1 x 1 x 2
 /// assert_eq!(y, array![[1.0, 2.0, 10.0, 20.0, 3.0, 4.0, 30.0, 40.0]]); // 1 x 2 x 4
-/// let dx = larger.backward(array![[1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0]].view())?;
+/// let dx = larger.backward([[1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0]])?;
 /// assert_eq!(dx, array![[10.0, 4.0]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```

@@ -35,11 +35,11 @@ use crate::{Backward, Forward, Layer, Parameter, Signature, sole};
 /// use ndarray::array;
 ///
 /// let mut embedding = Embedding::new(3, 2).bind::<f64>([2], Seed(1))?;
-/// embedding.set("weight", &[0.0, 0.1, 1.0, 1.1, 2.0, 2.1])?;
-/// assert_eq!(embedding.forward(array![[2.0, 0.0]].view())?, array![[2.0, 2.1, 0.0, 0.1]]);
-/// embedding.backward(array![[1.0, 2.0, 3.0, 4.0]].view())?;
-/// assert_eq!(embedding.gradient("weight")?, [3.0, 4.0, 0.0, 0.0, 1.0, 2.0]);
-/// assert!(embedding.forward(array![[3.0, 0.0]].view()).is_err());
+/// embedding.set("weight", [[0.0, 0.1], [1.0, 1.1], [2.0, 2.1]])?;
+/// assert_eq!(embedding.forward([[2.0, 0.0]])?, array![[2.0, 2.1, 0.0, 0.1]]);
+/// embedding.backward([[1.0, 2.0, 3.0, 4.0]])?;
+/// assert_eq!(embedding.gradient("weight")?, array![[3.0, 4.0], [0.0, 0.0], [1.0, 2.0]].into_dyn());
+/// assert!(embedding.forward([[3.0, 0.0]]).is_err());
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]

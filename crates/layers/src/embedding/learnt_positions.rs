@@ -25,10 +25,10 @@ use crate::{Backward, Forward, Layer, Parameter, Signature, sole};
 /// use ndarray::array;
 ///
 /// let mut positions = LearntPositions::new().bind::<f64>([2, 1], Seed(1))?;
-/// positions.set("weight", &[0.5, -0.5])?;
-/// assert_eq!(positions.forward(array![[1.0, 1.0], [2.0, 2.0]].view())?, array![[1.5, 0.5], [2.5, 1.5]]);
-/// positions.backward(array![[1.0, 2.0], [3.0, 4.0]].view())?;
-/// assert_eq!(positions.gradient("weight")?, [4.0, 6.0]);
+/// positions.set("weight", [0.5, -0.5])?;
+/// assert_eq!(positions.forward([[1.0, 1.0], [2.0, 2.0]])?, array![[1.5, 0.5], [2.5, 1.5]]);
+/// positions.backward([[1.0, 2.0], [3.0, 4.0]])?;
+/// assert_eq!(positions.gradient("weight")?, array![[4.0], [6.0]].into_dyn());
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]

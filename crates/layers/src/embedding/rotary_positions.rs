@@ -36,7 +36,7 @@ use crate::{Backward, Forward, Layer, Signature, sole};
 /// use ndarray::array;
 ///
 /// let mut positions = RotaryPositions::new().bind::<f64>([2, 2], Seed(1))?;
-/// let y = positions.forward(array![[1.0, 0.0, 1.0, 0.0]].view())?;
+/// let y = positions.forward([[1.0, 0.0, 1.0, 0.0]])?;
 /// assert_eq!(y, array![[1.0, 0.0, 1f64.cos(), 1f64.sin()]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```

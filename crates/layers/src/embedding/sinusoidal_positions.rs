@@ -33,7 +33,7 @@ use crate::{Backward, Forward, Layer, Signature, sole};
 /// use ndarray::array;
 ///
 /// let mut positions = SinusoidalPositions::new().bind::<f64>([2, 2], Seed(1))?;
-/// let y = positions.forward(array![[10.0, 10.0, 10.0, 10.0]].view())?;
+/// let y = positions.forward([[10.0, 10.0, 10.0, 10.0]])?;
 /// assert_eq!(y, array![[10.0, 11.0, 10.0 + 1f64.sin(), 10.0 + 1f64.cos()]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```

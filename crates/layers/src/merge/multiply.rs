@@ -20,8 +20,9 @@ use crate::{Backward, Forward, Layer, Signature};
 ///
 /// let mut multiply = Bound::<_, f64>::new(Multiply, &[[2].into(), [2].into()], Seed(0))?;
 /// let (a, b) = (array![[1.0, 2.0]], array![[3.0, 4.0]]);
-/// assert_eq!(multiply.forward_all(&[a.view(), b.view()])?, array![[3.0, 8.0]]);
-/// assert_eq!(multiply.backward_all(array![[1.0, 1.0]].view())?, [b, a]);
+/// assert_eq!(multiply.forward((&a, &b))?, array![[3.0, 8.0]]);
+/// multiply.backward([[1.0, 1.0]])?;
+/// assert_eq!(multiply.input_gradients(), [b, a]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -20,7 +20,7 @@ use crate::{Backward, Forward, Layer, Signature};
 /// use ndarray::array;
 ///
 /// let mut sum = Sum::new(0).bind::<f64>([2, 3], Seed(0))?;
-/// assert_eq!(sum.forward(array![[1.0, 2.0, 3.0, 5.0, 6.0, 7.0]].view())?, array![[6.0, 8.0, 10.0]]);
+/// assert_eq!(sum.forward([[1.0, 2.0, 3.0, 5.0, 6.0, 7.0]])?, array![[6.0, 8.0, 10.0]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

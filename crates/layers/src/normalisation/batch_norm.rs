@@ -41,11 +41,11 @@ use crate::{Arrays, ArraysMut, Backward, Forward, Layer, Parameter, Signature, s
 /// use ndarray::array;
 ///
 /// let mut norm = BatchNorm::new().with_epsilon(0.0).bind::<f64>([1], Seed(1))?;
-/// assert_eq!(norm.forward(array![[1.0], [3.0]].view())?, array![[-1.0], [1.0]]);
+/// assert_eq!(norm.forward([[1.0], [3.0]])?, array![[-1.0], [1.0]]);
 /// norm.absorb_statistics();
 /// assert_eq!(norm.statistics(), [0.2, 1.1, 1.0]); // mean, variance (2 in this batch), number of batches
 /// norm.set_mode(Mode::Evaluation);
-/// assert_eq!(norm.forward(array![[0.2]].view())?, array![[0.0]]);
+/// assert_eq!(norm.forward([[0.2]])?, array![[0.0]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -35,7 +35,7 @@ use crate::{Backward, Forward, Layer, Signature, sole};
 /// use ndarray::array;
 ///
 /// let mut norm = LayerNorm::new().with_epsilon(0.0).bind::<f64>([2], Seed(1))?;
-/// assert_eq!(norm.forward(array![[1.0, 3.0], [-8.0, 8.0]].view())?, array![[-1.0, 1.0], [-1.0, 1.0]]);
+/// assert_eq!(norm.forward([[1.0, 3.0], [-8.0, 8.0]])?, array![[-1.0, 1.0], [-1.0, 1.0]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -34,7 +34,7 @@ use crate::{Backward, Forward, Layer, Signature, sole};
 /// use ndarray::array;
 ///
 /// let mut norm = RmsNorm::new().with_epsilon(0.0).bind::<f64>([2], Seed(1))?;
-/// let y = norm.forward(array![[3.0, 5.0]].view())?; // √((9 + 25)/2) = √17
+/// let y = norm.forward([[3.0, 5.0]])?; // √((9 + 25)/2) = √17
 /// assert!((y - array![[3.0, 5.0]] / 17f64.sqrt()).iter().all(|off| off.abs() < 1e-15));
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```

@@ -23,8 +23,8 @@ use crate::{Backward, Forward, Layer, Pair, Signature};
 /// use ndarray::array;
 ///
 /// let mut pool = AdaptiveAveragePool1d::new(2).bind::<f64>([1, 3], Seed(0))?;
-/// assert_eq!(pool.forward(array![[1.0, 3.0, 5.0]].view())?, array![[2.0, 4.0]]);
-/// assert_eq!(pool.backward(array![[2.0, 4.0]].view())?, array![[1.0, 3.0, 2.0]]);
+/// assert_eq!(pool.forward([[1.0, 3.0, 5.0]])?, array![[2.0, 4.0]]);
+/// assert_eq!(pool.backward([[2.0, 4.0]])?, array![[1.0, 3.0, 2.0]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +52,8 @@ pub struct AdaptiveAveragePool1d {
 /// use ndarray::array;
 ///
 /// let mut pool = AdaptiveAveragePool2d::new([1, 2]).bind::<f64>([1, 2, 2], Seed(0))?;
-/// assert_eq!(pool.forward(array![[1.0, 2.0, 3.0, 6.0]].view())?, array![[2.0, 4.0]]);
-/// assert_eq!(pool.backward(array![[2.0, 4.0]].view())?, array![[1.0, 2.0, 1.0, 2.0]]);
+/// assert_eq!(pool.forward([[1.0, 2.0, 3.0, 6.0]])?, array![[2.0, 4.0]]);
+/// assert_eq!(pool.backward([[2.0, 4.0]])?, array![[1.0, 2.0, 1.0, 2.0]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]

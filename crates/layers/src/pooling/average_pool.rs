@@ -27,8 +27,8 @@ use crate::{Backward, Forward, Layer, Pair, Signature};
 /// use ndarray::array;
 ///
 /// let mut pool = AveragePool1d::new(2).bind::<f64>([1, 4], Seed(0))?;
-/// assert_eq!(pool.forward(array![[1.0, 3.0, 5.0, 6.0]].view())?, array![[2.0, 5.5]]);
-/// assert_eq!(pool.backward(array![[1.0, 2.0]].view())?, array![[0.5, 0.5, 1.0, 1.0]]);
+/// assert_eq!(pool.forward([[1.0, 3.0, 5.0, 6.0]])?, array![[2.0, 5.5]]);
+/// assert_eq!(pool.backward([[1.0, 2.0]])?, array![[0.5, 0.5, 1.0, 1.0]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,8 +62,8 @@ pub struct AveragePool1d {
 /// use ndarray::array;
 ///
 /// let mut pool = AveragePool2d::new(2).bind::<f64>([1, 2, 2], Seed(0))?;
-/// assert_eq!(pool.forward(array![[1.0, 2.0, 3.0, 6.0]].view())?, array![[3.0]]);
-/// assert_eq!(pool.backward(array![[4.0]].view())?, array![[1.0, 1.0, 1.0, 1.0]]);
+/// assert_eq!(pool.forward([[1.0, 2.0, 3.0, 6.0]])?, array![[3.0]]);
+/// assert_eq!(pool.backward([[4.0]])?, array![[1.0, 1.0, 1.0, 1.0]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -23,8 +23,8 @@ use crate::{Backward, Forward, Layer, Signature, sole};
 /// use ndarray::array;
 ///
 /// let mut pool = GlobalAveragePool.bind::<f64>([2, 1, 2], Seed(0))?;
-/// assert_eq!(pool.forward(array![[1.0, 3.0, 5.0, 6.0]].view())?, array![[2.0, 5.5]]);
-/// assert_eq!(pool.backward(array![[1.0, 2.0]].view())?, array![[0.5, 0.5, 1.0, 1.0]]);
+/// assert_eq!(pool.forward([[1.0, 3.0, 5.0, 6.0]])?, array![[2.0, 5.5]]);
+/// assert_eq!(pool.backward([[1.0, 2.0]])?, array![[0.5, 0.5, 1.0, 1.0]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -28,8 +28,8 @@ use crate::{Backward, Extent, Forward, Layer, Pair, Signature};
 /// use ndarray::array;
 ///
 /// let mut pool = MaxPool1d::new(2).bind::<f64>([1, 4], Seed(0))?;
-/// assert_eq!(pool.forward(array![[1.0, 3.0, 5.0, 5.0]].view())?, array![[3.0, 5.0]]);
-/// assert_eq!(pool.backward(array![[1.0, 2.0]].view())?, array![[0.0, 1.0, 2.0, 0.0]]);
+/// assert_eq!(pool.forward([[1.0, 3.0, 5.0, 5.0]])?, array![[3.0, 5.0]]);
+/// assert_eq!(pool.backward([[1.0, 2.0]])?, array![[0.0, 1.0, 2.0, 0.0]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,8 +64,8 @@ pub struct MaxPool1d {
 ///
 /// let mut pool = MaxPool2d::new(2).bind::<f64>([1, 2, 4], Seed(0))?;
 /// let x = array![[1.0, 2.0, 5.0, 5.0, 4.0, 3.0, 0.0, 5.0]];
-/// assert_eq!(pool.forward(x.view())?, array![[4.0, 5.0]]);
-/// assert_eq!(pool.backward(array![[1.0, 2.0]].view())?, array![[0.0, 0.0, 2.0, 0.0, 1.0, 0.0, 0.0, 0.0]]);
+/// assert_eq!(pool.forward(&x)?, array![[4.0, 5.0]]);
+/// assert_eq!(pool.backward([[1.0, 2.0]])?, array![[0.0, 0.0, 2.0, 0.0, 1.0, 0.0, 0.0, 0.0]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -48,9 +48,9 @@ use super::Recurrent;
 /// }
 ///
 /// let mut leaky = Recurrent::with_cell(Leaky, 1).without_bias().bind::<f64>([2, 1], Seed(1))?;
-/// leaky.set("weight_ih_l0", &[1.0])?;
-/// leaky.set("weight_hh_l0", &[0.0])?;
-/// let y = leaky.forward(array![[1.0, 0.0]].view())?;
+/// leaky.set("weight_ih_l0", [1.0])?;
+/// leaky.set("weight_hh_l0", [0.0])?;
+/// let y = leaky.forward([[1.0, 0.0]])?;
 /// assert_eq!(y, array![[1f64.tanh() / 2.0, 1f64.tanh() / 4.0]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```

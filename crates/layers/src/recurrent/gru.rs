@@ -34,9 +34,9 @@ use super::{Cell, CellGradient, Recurrent};
 ///
 /// // One unit, one number a step; every weight and bias is 0 but that of x in n.
 /// let mut gru = Gru::new(1).without_bias().bind::<f64>([2, 1], Seed(1))?;
-/// gru.set("weight_ih_l0", &[0.0, 0.0, 1.0])?;
-/// gru.set("weight_hh_l0", &[0.0; 3])?;
-/// let y = gru.forward(array![[1.0, 0.0]].view())?;
+/// gru.set("weight_ih_l0", [0.0, 0.0, 1.0])?;
+/// gru.set("weight_hh_l0", [0.0; 3])?;
+/// let y = gru.forward([[1.0, 0.0]])?;
 /// let h = 1f64.tanh() / 2.0; // z = ½
 /// assert_eq!(y, array![[h, h / 2.0]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())

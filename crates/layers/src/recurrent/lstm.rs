@@ -36,9 +36,9 @@ use super::{Cell, CellGradient, Recurrent};
 ///
 /// // One unit, one number a step; every weight and bias is 0 but that of x in g.
 /// let mut lstm = Lstm::new(1).without_bias().bind::<f64>([2, 1], Seed(1))?;
-/// lstm.set("weight_ih_l0", &[0.0, 0.0, 1.0, 0.0])?;
-/// lstm.set("weight_hh_l0", &[0.0; 4])?;
-/// let y = lstm.forward(array![[1.0, 0.0]].view())?;
+/// lstm.set("weight_ih_l0", [0.0, 0.0, 1.0, 0.0])?;
+/// lstm.set("weight_hh_l0", [0.0; 4])?;
+/// let y = lstm.forward([[1.0, 0.0]])?;
 /// // c is tanh(1)/2 and then half of that, since f = ½; o = ½ too.
 /// let c = 1f64.tanh() / 2.0;
 /// assert!((y - array![[c.tanh() / 2.0, (c / 2.0).tanh() / 2.0]]).iter().all(|off| off.abs() < 1e-15));
@@ -64,7 +64,7 @@ impl Lstm {
     ///
     /// let lstm = Lstm::new(2).with_forget_bias(1.0).bind::<f64>([5, 3], Seed(1))?;
     /// let bias = lstm.parameter("bias_ih_l0")?; // the gates i, f, g, o
-    /// assert_eq!(bias[2..4], [1.0, 1.0]);
+    /// assert_eq!([bias[[2]], bias[[3]]], [1.0, 1.0]);
     /// # Ok::<(), downhill_tensor::ShapeError>(())
     /// ```
     ///

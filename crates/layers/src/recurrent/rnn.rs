@@ -34,11 +34,11 @@ use crate::{Activation, Relu, Tanh};
 ///
 /// // A sum over time that is kept above 0.
 /// let mut rnn = Rnn::new(1).with_relu().without_bias().bind::<f64>([3, 1], Seed(1))?;
-/// rnn.set("weight_ih_l0", &[1.0])?;
-/// rnn.set("weight_hh_l0", &[1.0])?;
-/// assert_eq!(rnn.forward(array![[1.0, -3.0, 2.0]].view())?, array![[1.0, 0.0, 2.0]]);
+/// rnn.set("weight_ih_l0", [1.0])?;
+/// rnn.set("weight_hh_l0", [1.0])?;
+/// assert_eq!(rnn.forward([[1.0, -3.0, 2.0]])?, array![[1.0, 0.0, 2.0]]);
 /// // The gradient goes back in time as far as the unit was active.
-/// assert_eq!(rnn.backward(array![[0.0, 0.0, 1.0]].view())?, array![[0.0, 0.0, 1.0]]);
+/// assert_eq!(rnn.backward([[0.0, 0.0, 1.0]])?, array![[0.0, 0.0, 1.0]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
 pub type Rnn = Recurrent<RnnCell, 1, 1, 1>;

@@ -34,8 +34,8 @@ pub enum PadMode {
 /// use ndarray::array;
 ///
 /// let mut pad = Pad::new([2, 1]).with_mode(PadMode::Reflect).bind::<f64>([3], Seed(0))?;
-/// assert_eq!(pad.forward(array![[1.0, 2.0, 3.0]].view())?, array![[3.0, 2.0, 1.0, 2.0, 3.0, 2.0]]);
-/// let dx = pad.backward(array![[1.0, 1.0, 1.0, 1.0, 1.0, 1.0]].view())?;
+/// assert_eq!(pad.forward([[1.0, 2.0, 3.0]])?, array![[3.0, 2.0, 1.0, 2.0, 3.0, 2.0]]);
+/// let dx = pad.backward([[1.0, 1.0, 1.0, 1.0, 1.0, 1.0]])?;
 /// assert_eq!(dx, array![[1.0, 3.0, 2.0]]); // how often each stands there
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```

@@ -37,12 +37,12 @@ pub enum Interpolation {
 /// use ndarray::array;
 ///
 /// let mut nearest = Upsample::new([1.0, 2.0]).bind::<f64>([1, 1, 2], Seed(0))?;
-/// assert_eq!(nearest.forward(array![[1.0, 3.0]].view())?, array![[1.0, 1.0, 3.0, 3.0]]);
-/// assert_eq!(nearest.backward(array![[1.0, 2.0, 3.0, 4.0]].view())?, array![[3.0, 7.0]]);
+/// assert_eq!(nearest.forward([[1.0, 3.0]])?, array![[1.0, 1.0, 3.0, 3.0]]);
+/// assert_eq!(nearest.backward([[1.0, 2.0, 3.0, 4.0]])?, array![[3.0, 7.0]]);
 ///
 /// let lines = Upsample::to_size([1, 3]).with_interpolation(Interpolation::BilinearAlignedCorners);
 /// let mut lines = lines.bind::<f64>([1, 1, 2], Seed(0))?;
-/// assert_eq!(lines.forward(array![[1.0, 3.0]].view())?, array![[1.0, 2.0, 3.0]]);
+/// assert_eq!(lines.forward([[1.0, 3.0]])?, array![[1.0, 2.0, 3.0]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]

@@ -19,7 +19,7 @@ use crate::{Backward, Forward, Layer, Signature, sole};
 /// use ndarray::array;
 ///
 /// let mut permute = Permute::transpose(0, 1).bind::<f64>([2, 3], Seed(0))?;
-/// assert_eq!(permute.forward(array![[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]].view())?, array![[1.0, 4.0, 2.0, 5.0, 3.0, 6.0]]);
+/// assert_eq!(permute.forward([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]])?, array![[1.0, 4.0, 2.0, 5.0, 3.0, 6.0]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,8 +21,8 @@ use crate::{Backward, Forward, Layer, Signature, sole};
 /// use ndarray::array;
 ///
 /// let mut slice = Slice::new(0, 1..3).bind::<f64>([4], Seed(0))?;
-/// assert_eq!(slice.forward(array![[1.0, 2.0, 3.0, 4.0]].view())?, array![[2.0, 3.0]]);
-/// assert_eq!(slice.backward(array![[5.0, 6.0]].view())?, array![[0.0, 5.0, 6.0, 0.0]]);
+/// assert_eq!(slice.forward([[1.0, 2.0, 3.0, 4.0]])?, array![[2.0, 3.0]]);
+/// assert_eq!(slice.backward([[5.0, 6.0]])?, array![[0.0, 5.0, 6.0, 0.0]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -45,10 +45,10 @@ fn weights_are_those_of_the_formula() {
 fn a_causal_layer_sees_nothing_of_what_comes_later() {
     let mut attention = bind(MultiHeadAttention::new(2).causal(), &[[5, 4].into()]);
     let x = random(1, 20, 0);
-    let y = attention.forward(x.view()).unwrap();
+    let y = attention.forward(&x).unwrap();
     let mut changed = x.clone();
     changed.slice_mut(s![.., 12..]).fill(7.0);
-    let other = attention.forward(changed.view()).unwrap();
+    let other = attention.forward(&changed).unwrap();
     assert_eq!(y.slice(s![.., ..12]), other.slice(s![.., ..12]));
     assert_ne!(y.slice(s![.., 12..]), other.slice(s![.., 12..]));
 }
@@ -58,18 +58,19 @@ fn padding_is_never_read_and_has_no_gradient() {
     let shapes = [Shape::from([3, 4]), [6, 4].into(), [1].into()];
     let mut attention = bind(MultiHeadAttention::new(2).with_lengths(), &shapes);
     let (x, memory, lengths) = (random(2, 12, 0), random(2, 24, 1), array![[2.0], [6.0]]);
-    let y = attention.forward_all(&[x.view(), memory.view(), lengths.view()]).unwrap();
-    let dx = attention.backward_all(random(2, 12, 2).view()).unwrap();
+    let y = attention.forward((&x, &memory, &lengths)).unwrap();
+    attention.backward(random(2, 12, 2)).unwrap();
+    let dx = attention.input_gradients();
     assert!(dx[1].slice(s![0, 8..]).iter().all(|&dx| dx == 0.0));
     assert!(dx[1].slice(s![0, ..8]).iter().all(|&dx| dx != 0.0) && dx[1].row(1).iter().all(|&dx| dx != 0.0));
     assert_eq!(dx[2], array![[0.0], [0.0]]);
     let mut padded = memory.clone();
     padded.slice_mut(s![0, 8..]).fill(f64::NAN);
-    assert_eq!(attention.forward_all(&[x.view(), padded.view(), lengths.view()]).unwrap(), y);
+    assert_eq!(attention.forward((&x, &padded, &lengths)).unwrap(), y);
 
     let mut refused = |length: f64| {
         let lengths = array![[length], [1.0]];
-        attention.forward_all(&[x.view(), memory.view(), lengths.view()]).unwrap_err().to_string()
+        attention.forward((&x, &memory, &lengths)).unwrap_err().to_string()
     };
     for length in [0.0, 7.0, 1.5, f64::NAN] {
         let message = refused(length);
@@ -103,8 +104,9 @@ fn nothing_masked_is_read(layer: &MultiHeadAttention, shapes: &[Shape], masked: 
         }
         let mut attention = bind(layer.clone(), shapes);
         let views: Vec<_> = inputs.iter().map(|x| x.view()).collect();
-        let mut y = attention.forward_all(&views).unwrap();
-        let dx = attention.backward_all(dy.view()).unwrap();
+        let mut y = attention.forward(&views[..]).unwrap();
+        attention.backward(&dy).unwrap();
+        let dx = attention.input_gradients();
         for ((example, place), y) in y.indexed_iter_mut() {
             if !crosses && masked(example, place / width) {
                 *y = 0.0;
@@ -146,8 +148,8 @@ fn the_future_is_not_read_even_if_it_is_not_finite() {
             let mut dy = random(1, 4 * steps, 1);
             dy.slice_mut(s![.., 4 * first..]).fill(0.0);
             let mut attention = bind(MultiHeadAttention::new(2).causal(), &[[steps, 4].into()]);
-            let y = attention.forward(x.view()).unwrap();
-            let dx = attention.backward(dy.view()).unwrap();
+            let y = attention.forward(&x).unwrap();
+            let dx = attention.backward(&dy).unwrap();
             assert!(dx.slice(s![.., 4 * first..]).iter().all(|&dx| dx == 0.0));
             assert!(fill.is_finite() || y.slice(s![.., 4 * first..]).iter().all(|y| y.is_nan()), "nothing is hidden");
             [
@@ -173,9 +175,9 @@ fn what_is_there_and_not_a_number_shows() {
     x[[0, 5]] = f64::NAN;
     for layer in [MultiHeadAttention::new(2), MultiHeadAttention::new(2).causal()] {
         let mut attention = bind(layer, &[[3, 4].into()]);
-        let y = attention.forward(x.view()).unwrap();
+        let y = attention.forward(&x).unwrap();
         assert!(y.iter().skip(4).all(|y| y.is_nan()), "{y}");
-        attention.backward(y.view()).unwrap();
+        attention.backward(&y).unwrap();
         assert!(attention.gradients().iter().any(|g| g.is_nan()));
     }
 }
@@ -193,10 +195,12 @@ fn what_is_masked_may_as_well_not_be_there() {
     let (x, memory, dy) = (random(1, 16, 0), random(1, 4 * long, 1), random(1, 16, 2));
     let length = array![[short as f64]];
     let start = memory.slice(s![.., ..4 * short]);
-    let y = with.forward_all(&[x.view(), memory.view(), length.view()]).unwrap();
-    let expected = without.forward_all(&[x.view(), start, length.view()]).unwrap();
+    let y = with.forward((&x, &memory, &length)).unwrap();
+    let expected = without.forward((&x, start, &length)).unwrap();
     close("y", y.as_slice().unwrap(), expected.as_slice().unwrap());
-    let (dx, expected) = (with.backward_all(dy.view()).unwrap(), without.backward_all(dy.view()).unwrap());
+    with.backward(&dy).unwrap();
+    without.backward(&dy).unwrap();
+    let (dx, expected) = (with.input_gradients(), without.input_gradients());
     close("dx", dx[0].as_slice().unwrap(), expected[0].as_slice().unwrap());
     close("dm", &dx[1].as_slice().unwrap()[..4 * short], expected[1].as_slice().unwrap());
     close("dtheta", with.gradients(), without.gradients());
@@ -212,10 +216,10 @@ fn the_start_of_a_long_causal_sequence_is_a_short_one() {
         let mut dy = Array2::zeros((1, 2 * long));
         dy.slice_mut(s![.., ..2 * short]).assign(&random(1, 2 * short, 1));
         let part = s![.., ..2 * short];
-        let y = whole.forward(x.view()).unwrap();
+        let y = whole.forward(&x).unwrap();
         let expected = start.forward(x.slice(part)).unwrap();
         close("y", &y.as_slice().unwrap()[..2 * short], expected.as_slice().unwrap());
-        let dx = whole.backward(dy.view()).unwrap();
+        let dx = whole.backward(&dy).unwrap();
         let expected = start.backward(dy.slice(part)).unwrap();
         close("dx", &dx.as_slice().unwrap()[..2 * short], expected.as_slice().unwrap());
         assert!(dx.iter().skip(2 * short).all(|&dx| dx == 0.0));
@@ -232,7 +236,7 @@ fn dropout_drops_its_share_of_the_weights_and_keeps_the_mean() {
     let (x, memory) = (random(examples, queries, 0), Array2::from_elem((examples, 1), 0.7));
     let mut forward = |mode| {
         attention.set_mode(mode);
-        attention.forward_all(&[x.view(), memory.view()]).unwrap()
+        attention.forward((&x, &memory)).unwrap()
     };
     let y = forward(Mode::Training { step: 1 });
     assert!(y.iter().all(|&y| y == 0.0 || (y - 1.0).abs() < 1e-15), "{y}");
@@ -251,7 +255,7 @@ fn rotary_positions_are_what_tells_the_order_of_the_keys() {
     let other_order = ndarray::concatenate![ndarray::Axis(1), memory.slice(s![.., 8..]), memory.slice(s![.., ..8])];
     let both = |layer: MultiHeadAttention| {
         let mut attention = bind(layer, &[[2, 4].into(), [3, 4].into()]);
-        [&memory, &other_order].map(|memory| attention.forward_all(&[x.view(), memory.view()]).unwrap())
+        [&memory, &other_order].map(|memory| attention.forward((&x, &memory)).unwrap())
     };
     let [y, other] = both(layer.clone());
     close("y", y.as_slice().unwrap(), other.as_slice().unwrap());
@@ -283,8 +287,9 @@ fn bits_do_not_depend_on_threads() {
             let mut attention = bind(layer.clone(), &shapes);
             let views: Vec<_> = inputs.iter().map(|x| x.view()).collect();
             let (y, dx) = Threads::new(threads).unwrap().run(|| {
-                let y = attention.forward_all(&views).unwrap();
-                (y, attention.backward_all(dy.view()).unwrap())
+                let y = attention.forward(&views[..]).unwrap();
+                attention.backward(&dy).unwrap();
+                (y, attention.input_gradients())
             });
             (y, dx, attention.gradients().to_vec())
         };
@@ -317,15 +322,15 @@ fn an_empty_batch_and_a_single_step_are_no_exceptions() {
     // One key has the weight 1, whatever its score.
     let mut attention = identity(MultiHeadAttention::new(2), &[[1, 4].into()]);
     let x = array![[1e100, -3.0, 0.0, 1e-300]];
-    assert_eq!(attention.forward(x.view()).unwrap(), x);
+    assert_eq!(attention.forward(&x).unwrap(), x);
 }
 
 #[test]
 fn large_scores_do_not_overflow() {
     let mut attention = identity(MultiHeadAttention::new(1), &[[2, 1].into()]);
     let x = array![[1e3, -1e3]];
-    assert_eq!(attention.forward(x.view()).unwrap(), array![[1e3, -1e3]]);
-    assert!(attention.backward(array![[1.0, 1.0]].view()).unwrap().iter().all(|dx| dx.is_finite()));
+    assert_eq!(attention.forward(&x).unwrap(), array![[1e3, -1e3]]);
+    assert!(attention.backward([[1.0, 1.0]]).unwrap().iter().all(|dx| dx.is_finite()));
 }
 
 #[test]

@@ -47,33 +47,33 @@ fn parameters_lie_and_start_as_in_pytorch() {
 #[test]
 fn padding_same_puts_the_odd_zero_after() {
     let mut conv = Conv1d::new(1, 2).with_padding(Padding::Same).without_bias().bind::<f64>([1, 3], Seed(0)).unwrap();
-    conv.set("weight", &[10.0, 1.0]).unwrap();
-    assert_eq!(conv.forward(array![[1.0, 2.0, 3.0]].view()).unwrap(), array![[12.0, 23.0, 30.0]]);
+    conv.set("weight", [10.0, 1.0]).unwrap();
+    assert_eq!(conv.forward([[1.0, 2.0, 3.0]]).unwrap(), array![[12.0, 23.0, 30.0]]);
 }
 
 #[test]
 fn padding_before_is_causal() {
     let mut conv =
         Conv1d::new(1, 2).with_padding([2, 0]).with_dilation(2).without_bias().bind::<f64>([1, 4], Seed(0)).unwrap();
-    conv.set("weight", &[10.0, 1.0]).unwrap();
-    assert_eq!(conv.forward(array![[1.0, 2.0, 3.0, 4.0]].view()).unwrap(), array![[1.0, 2.0, 13.0, 24.0]]);
+    conv.set("weight", [10.0, 1.0]).unwrap();
+    assert_eq!(conv.forward([[1.0, 2.0, 3.0, 4.0]]).unwrap(), array![[1.0, 2.0, 13.0, 24.0]]);
 }
 
 #[test]
 fn depthwise_channels_do_not_meet() {
     let mut conv = Conv2d::new(2, 1).with_groups(2).bind::<f64>([2, 1, 2], Seed(0)).unwrap();
-    conv.set("weight", &[2.0, 3.0]).unwrap();
-    conv.set("bias", &[0.0, 100.0]).unwrap();
-    assert_eq!(conv.forward(array![[1.0, 2.0, 1.0, 2.0]].view()).unwrap(), array![[2.0, 4.0, 103.0, 106.0]]);
+    conv.set("weight", [2.0, 3.0]).unwrap();
+    conv.set("bias", [0.0, 100.0]).unwrap();
+    assert_eq!(conv.forward([[1.0, 2.0, 1.0, 2.0]]).unwrap(), array![[2.0, 4.0, 103.0, 106.0]]);
 }
 
 #[test]
 fn what_no_kernel_reaches_is_the_bias_alone() {
     // With stride 3 and a kernel of 1, two of three rows and columns are not painted.
     let mut larger = ConvTranspose2d::new(1, 1).with_stride(3).bind::<f64>([1, 1, 2], Seed(0)).unwrap();
-    larger.set("weight", &[2.0]).unwrap();
-    larger.set("bias", &[0.5]).unwrap();
-    assert_eq!(larger.forward(array![[1.0, 2.0]].view()).unwrap(), array![[2.5, 0.5, 0.5, 4.5]]);
+    larger.set("weight", [2.0]).unwrap();
+    larger.set("bias", [0.5]).unwrap();
+    assert_eq!(larger.forward([[1.0, 2.0]]).unwrap(), array![[2.5, 0.5, 0.5, 4.5]]);
 }
 
 /// ⟨w ⋆ x, y⟩ = ⟨x, w ⋆ᵀ y⟩.
@@ -94,8 +94,8 @@ fn the_transposed_convolution_is_the_transpose() {
         let mut stream = Seed(5).stream(0);
         let mut random = |shape: Shape| Array2::from_shape_simple_fn((1, shape.len()), || stream.uniform() - 0.5);
         let (x, y) = (random(large), random(small));
-        let left = (&conv.forward(x.view()).unwrap() * &y).sum();
-        let right = (&transposed.forward(y.view()).unwrap() * &x).sum();
+        let left = (&conv.forward(&x).unwrap() * &y).sum();
+        let right = (&transposed.forward(&y).unwrap() * &x).sum();
         assert!((left - right).abs() < 1e-12, "{left} {right}");
     }
 }
@@ -106,7 +106,7 @@ fn not_a_number_and_infinity_reach_their_neighbours_only() {
         let mut conv = Conv2d::new(8, 3).with_padding(1).bind::<T>([2, 12, 20], Seed(2)).unwrap();
         let mut x = Array2::from_elem((1, 480), T::ONE);
         x[[0, 240 + 5 * 20 + 19]] = bad; // row 5, column 19 of the second channel
-        let y = conv.forward(x.view()).unwrap();
+        let y = conv.forward(&x).unwrap();
         for (i, y) in y.iter().enumerate() {
             let (row, column) = (i % 240 / 20, i % 20);
             assert_eq!(!y.is_finite(), (4..=6).contains(&row) && column >= 18, "{row} {column}: {y}");
@@ -134,12 +134,12 @@ fn an_empty_batch_gives_nothing_and_a_gradient_of_zero() {
 fn an_example_has_the_same_bits_in_any_company_and_on_any_threads() {
     let x = Array2::from_shape_fn((9, 3 * 16 * 16), |(i, j)| ((i * 31 + j) as f32).sin());
     let mut conv = Conv2d::new(24, 3).with_padding(1).bind::<f32>([3, 16, 16], Seed(1)).unwrap();
-    let all = conv.forward(x.view()).unwrap();
+    let all = conv.forward(&x).unwrap();
     for example in [0, 8] {
         let alone = conv.forward(x.slice(ndarray::s![example..=example, ..])).unwrap();
         assert_eq!(alone.row(0), all.row(example));
     }
-    let threaded = Threads::new(3).unwrap().run(|| conv.forward(x.view()).unwrap());
+    let threaded = Threads::new(3).unwrap().run(|| conv.forward(&x).unwrap());
     assert_eq!(threaded, all);
 }
 

@@ -17,7 +17,7 @@ fn bound<L: Layer>(layer: L, input: impl Into<Shape>) -> Bound<L, f64> {
 fn an_embedding_starts_as_in_pytorch_with_zeros_for_the_padding() {
     let embedding = bound(Embedding::new(500, 40).with_padding(3), [1]);
     let weight = embedding.parameter("weight").unwrap();
-    assert!(weight[3 * 40..4 * 40].iter().all(|&w| w == 0.0));
+    assert!(weight.index_axis(ndarray::Axis(0), 3).iter().all(|&w| w == 0.0));
     let rest = (weight.len() - 40) as f64;
     assert_eq!(weight.iter().filter(|&&w| w == 0.0).count(), 40);
     let mean = weight.iter().sum::<f64>() / rest;
@@ -28,29 +28,30 @@ fn an_embedding_starts_as_in_pytorch_with_zeros_for_the_padding() {
 #[test]
 fn the_padding_row_is_looked_up_and_gets_no_gradient() {
     let mut embedding = bound(Embedding::new(2, 1).with_padding(0), [3]);
-    embedding.set("weight", &[5.0, 7.0]).unwrap();
-    assert_eq!(embedding.forward(array![[0.0, 1.0, 1.0]].view()).unwrap(), array![[5.0, 7.0, 7.0]]);
-    let dx = embedding.backward(array![[1.0, 2.0, 3.0]].view()).unwrap();
+    embedding.set("weight", [5.0, 7.0]).unwrap();
+    assert_eq!(embedding.forward([[0.0, 1.0, 1.0]]).unwrap(), array![[5.0, 7.0, 7.0]]);
+    let dx = embedding.backward([[1.0, 2.0, 3.0]]).unwrap();
     assert_eq!(dx, array![[0.0, 0.0, 0.0]], "places have no derivative");
-    assert_eq!(embedding.gradient("weight").unwrap(), [0.0, 5.0]);
+    assert_eq!(embedding.gradient("weight").unwrap().flatten(), array![0.0, 5.0]);
 }
 
 #[test]
 fn what_the_padding_row_is_given_is_not_read() {
     let mut embedding = bound(Embedding::new(2, 1).with_padding(0), [3]);
-    embedding.forward(array![[0.0, 1.0, 1.0]].view()).unwrap();
-    let dx = embedding.backward(array![[f64::NAN, 2.0, 3.0]].view()).unwrap();
-    assert_eq!((dx, embedding.gradient("weight").unwrap()), (array![[0.0, 0.0, 0.0]], &[0.0, 5.0][..]));
+    embedding.forward([[0.0, 1.0, 1.0]]).unwrap();
+    let dx = embedding.backward([[f64::NAN, 2.0, 3.0]]).unwrap();
+    assert_eq!(dx, array![[0.0, 0.0, 0.0]]);
+    assert_eq!(embedding.gradient("weight").unwrap().flatten(), array![0.0, 5.0]);
 }
 
 #[test]
 fn a_number_that_is_not_in_the_table_is_refused_at_the_door() {
     let mut embedding = bound(Embedding::new(4, 2), [2]);
     for wrong in [4.0, -1.0, 0.5, f64::NAN, f64::INFINITY] {
-        let text = embedding.forward(array![[0.0, wrong]].view()).unwrap_err().to_string();
+        let text = embedding.forward([[0.0, wrong]]).unwrap_err().to_string();
         assert!(text.contains(&format!("number 1 of input 0 is {wrong}")) && text.contains("from 0 to 3"), "{text}");
     }
-    embedding.forward(array![[0.0, 3.0]].view()).unwrap();
+    embedding.forward([[0.0, 3.0]]).unwrap();
 }
 
 #[test]
@@ -60,8 +61,8 @@ fn gradients_are_the_same_bits_on_any_threads() {
         let mut stream = Seed(2).stream(0);
         let x = Array2::from_shape_simple_fn((40, 50), || (stream.uniform() * 700.0).floor() as f32);
         let dy = Array2::from_shape_simple_fn((40, 50 * 64), || stream.uniform() as f32);
-        let y = embedding.forward(x.view()).unwrap();
-        embedding.backward(dy.view()).unwrap();
+        let y = embedding.forward(&x).unwrap();
+        embedding.backward(&dy).unwrap();
         (y, embedding.gradients().to_vec())
     };
     let one = run();
@@ -86,7 +87,7 @@ fn turned_pairs_keep_their_length_and_their_products_know_distances_only() {
             assert!((length - query.iter().map(|x| x * x).sum::<f64>()).abs() < 1e-14);
         }
         // The way back turns back.
-        let back = rotary.backward(keys.view()).unwrap();
+        let back = rotary.backward(&keys).unwrap();
         assert!((&back - &repeat(key)).iter().all(|error| error.abs() < 1e-15));
     }
 }
@@ -105,17 +106,17 @@ fn far_positions_keep_their_digits_in_f32() {
 fn empty_batches_and_sequences_give_empty_outputs() {
     let nothing = Array2::<f64>::zeros((0, 8));
     let mut learnt = bound(LearntPositions::new(), [2, 4]);
-    assert_eq!(learnt.forward(nothing.view()).unwrap(), nothing);
-    assert_eq!(learnt.backward(nothing.view()).unwrap(), nothing);
-    assert_eq!(learnt.gradient("weight").unwrap(), [0.0; 8]);
+    assert_eq!(learnt.forward(&nothing).unwrap(), nothing);
+    assert_eq!(learnt.backward(&nothing).unwrap(), nothing);
+    assert!(learnt.gradients().iter().all(|&gradient| gradient == 0.0));
     let mut embedding = bound(Embedding::new(3, 4), [2]);
     assert_eq!(embedding.forward(Array2::zeros((0, 2)).view()).unwrap(), nothing);
-    embedding.backward(nothing.view()).unwrap();
-    assert_eq!(embedding.gradient("weight").unwrap(), [0.0; 12]);
+    embedding.backward(&nothing).unwrap();
+    assert!(embedding.gradients().iter().all(|&gradient| gradient == 0.0));
     let none = Array2::<f64>::zeros((3, 0));
-    assert_eq!(bound(RotaryPositions::new(), [0, 4]).forward(none.view()).unwrap(), none);
-    assert_eq!(bound(SinusoidalPositions::new(), [0, 4]).forward(none.view()).unwrap(), none);
-    assert_eq!(bound(RotaryPositions::new(), [3, 0]).forward(none.view()).unwrap(), none);
+    assert_eq!(bound(RotaryPositions::new(), [0, 4]).forward(&none).unwrap(), none);
+    assert_eq!(bound(SinusoidalPositions::new(), [0, 4]).forward(&none).unwrap(), none);
+    assert_eq!(bound(RotaryPositions::new(), [3, 0]).forward(&none).unwrap(), none);
 }
 
 #[test]

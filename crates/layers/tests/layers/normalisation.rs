@@ -17,7 +17,7 @@ fn running_statistics_keep_the_unbiased_variance() {
     // The biased variance of 1 and 3 is 1, the unbiased one 2.
     let mut norm = bound(BatchNorm::new(), [1]);
     assert_eq!(norm.statistics(), [0.0, 1.0, 0.0]);
-    norm.forward(array![[1.0], [3.0]].view()).unwrap();
+    norm.forward([[1.0], [3.0]]).unwrap();
     assert_eq!(norm.statistics(), [0.0, 1.0, 0.0], "a pass alone changes nothing");
     norm.absorb_statistics();
     assert_eq!(norm.statistics(), [0.2, 1.1, 1.0]);
@@ -30,7 +30,7 @@ fn running_statistics_are_right_after_a_million_batches() {
         let mut norm = norm.bind::<f32>([1], Seed(1)).unwrap();
         for batch in 0..batches {
             let mean = mean(batch);
-            norm.forward(array![[mean - 0.5], [mean + 0.5]].view()).unwrap();
+            norm.forward([[mean - 0.5], [mean + 0.5]]).unwrap();
             norm.absorb_statistics();
         }
         [norm.statistics()[0], norm.statistics()[1]].map(f64::from)
@@ -56,7 +56,7 @@ fn columns_are_normalised_as_exactly_as_images() {
     for shape in [Shape::from([1]), [1, 8, 8].into()] {
         let mut norm = BatchNorm::new().bind::<f32>(shape, Seed(1)).unwrap();
         let batch = Array2::from_shape_vec((x.len() / shape.len(), shape.len()), x.clone()).unwrap();
-        let y = norm.forward(batch.view()).unwrap();
+        let y = norm.forward(&batch).unwrap();
         for (&y, &x) in y.iter().zip(&x) {
             let expected = (wide(x) - mean) / (variance + 1e-5).sqrt();
             // The mean is rounded to 2⁻⁷.
@@ -74,8 +74,8 @@ fn both_precisions(layer: &(impl Layer + Clone), shape: Shape, x: &Array2<f32>) 
     let mut narrow = layer.clone().bind::<f32>(shape, Seed(1)).unwrap();
     let mut wide = layer.clone().bind::<f64>(shape, Seed(1)).unwrap();
     let dy = x.mapv(|x| if x.is_sign_positive() { 0.5 } else { 1.0 });
-    let y = narrow.forward(x.view()).unwrap().mapv(f64::from);
-    let dx = narrow.backward(dy.view()).unwrap().mapv(f64::from);
+    let y = narrow.forward(&x).unwrap().mapv(f64::from);
+    let dx = narrow.backward(&dy).unwrap().mapv(f64::from);
     let exact_y = wide.forward(x.mapv(f64::from).view()).unwrap();
     let exact_dx = wide.backward(dy.mapv(f64::from).view()).unwrap();
     [y, dx, exact_y, exact_dx].map(|each| each.into_raw_vec_and_offset().0)
@@ -135,7 +135,7 @@ fn a_constant_becomes_the_bias_exactly() {
 fn a_cumulative_average_weighs_all_batches_alike() {
     let mut norm = bound(BatchNorm::new().with_cumulative_average(), [1, 2]);
     for x in [[1.0, 3.0], [5.0, 5.0], [0.0, 4.0]] {
-        norm.forward(array![x].view()).unwrap();
+        norm.forward([x]).unwrap();
         norm.absorb_statistics();
     }
     let [mean, variance, batches] = norm.statistics() else { panic!("three numbers") };
@@ -148,9 +148,9 @@ fn evaluation_changes_no_statistics_and_takes_any_batch() {
     let mut norm = bound(BatchNorm::new().with_epsilon(0.0), [2]);
     norm.set_mode(Mode::Evaluation);
     norm.statistics_mut().copy_from_slice(&[1.0, -1.0, 4.0, 0.25, 7.0]);
-    assert_eq!(norm.forward(array![[3.0, 0.0]].view()).unwrap(), array![[1.0, 2.0]]);
-    assert_eq!(norm.backward(array![[1.0, 1.0]].view()).unwrap(), array![[0.5, 2.0]], "μ and σ are constants");
-    assert_eq!(norm.gradient("weight").unwrap(), [1.0, 2.0]);
+    assert_eq!(norm.forward([[3.0, 0.0]]).unwrap(), array![[1.0, 2.0]]);
+    assert_eq!(norm.backward([[1.0, 1.0]]).unwrap(), array![[0.5, 2.0]], "μ and σ are constants");
+    assert_eq!(norm.gradient("weight").unwrap().flatten(), array![1.0, 2.0]);
     norm.absorb_statistics();
     assert_eq!(norm.statistics(), [1.0, -1.0, 4.0, 0.25, 7.0]);
 }
@@ -158,12 +158,12 @@ fn evaluation_changes_no_statistics_and_takes_any_batch() {
 #[test]
 fn one_value_per_channel_is_refused_in_training() {
     let mut norm = bound(BatchNorm::new(), [3]);
-    let error = norm.forward(array![[1.0, 2.0, 3.0]].view()).unwrap_err().to_string();
+    let error = norm.forward([[1.0, 2.0, 3.0]]).unwrap_err().to_string();
     assert!(error.contains("at least 2 examples") && error.contains("has 1"), "{error}");
     let mut one_place = bound(BatchNorm::new(), [3, 1, 1]);
-    assert!(one_place.forward(array![[1.0, 2.0, 3.0]].view()).is_err());
+    assert!(one_place.forward([[1.0, 2.0, 3.0]]).is_err());
     let mut two_places = bound(BatchNorm::new(), [3, 2]);
-    assert!(two_places.forward(array![[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]].view()).is_ok());
+    assert!(two_places.forward([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]]).is_ok());
 }
 
 #[test]
@@ -171,11 +171,11 @@ fn an_empty_batch_gives_an_empty_output_and_no_gradient() {
     fn check<L: Layer>(layer: L) {
         let mut bound = bound(layer, [2, 3]);
         let nothing = Array2::zeros((0, 6));
-        bound.forward(nothing.view()).unwrap();
+        bound.forward(&nothing).unwrap();
         let before = bound.statistics().to_vec();
         bound.absorb_statistics();
         assert_eq!(bound.statistics(), before);
-        assert_eq!(bound.backward(nothing.view()).unwrap(), nothing);
+        assert_eq!(bound.backward(&nothing).unwrap(), nothing);
         assert!(bound.gradients().iter().all(|&gradient| gradient == 0.0));
     }
     check(BatchNorm::new());
@@ -189,22 +189,22 @@ fn an_empty_batch_gives_an_empty_output_and_no_gradient() {
 fn constants_and_single_numbers_become_zero() {
     let x = array![[7.0, 7.0, 7.0, 7.0], [-1e6, -1e6, -1e6, -1e6]];
     let zeros = Array2::<f64>::zeros((2, 4));
-    assert_eq!(bound(LayerNorm::new(), [4]).forward(x.view()).unwrap(), zeros);
-    assert_eq!(bound(GroupNorm::new(2), [4]).forward(x.view()).unwrap(), zeros);
-    assert_eq!(bound(InstanceNorm::new(), [2, 2]).forward(x.view()).unwrap(), zeros);
-    assert_eq!(bound(BatchNorm::new(), [1, 4]).forward(array![[7.0, 7.0, 7.0, 7.0]].view()).unwrap(), array![[0.0; 4]]);
+    assert_eq!(bound(LayerNorm::new(), [4]).forward(&x).unwrap(), zeros);
+    assert_eq!(bound(GroupNorm::new(2), [4]).forward(&x).unwrap(), zeros);
+    assert_eq!(bound(InstanceNorm::new(), [2, 2]).forward(&x).unwrap(), zeros);
+    assert_eq!(bound(BatchNorm::new(), [1, 4]).forward([[7.0, 7.0, 7.0, 7.0]]).unwrap(), array![[0.0; 4]]);
     // One feature: whatever it is, it becomes the bias, and has no derivative.
     let mut single = bound(LayerNorm::new(), [4, 1]);
-    single.set("bias", &[0.5]).unwrap();
-    let y = single.forward(array![[1.0, -3.0, 1e9, 0.0]].view()).unwrap();
+    single.set("bias", [0.5]).unwrap();
+    let y = single.forward([[1.0, -3.0, 1e9, 0.0]]).unwrap();
     assert_eq!(y, array![[0.5, 0.5, 0.5, 0.5]]);
-    assert_eq!(single.backward(y.view()).unwrap(), array![[0.0, 0.0, 0.0, 0.0]]);
-    assert_eq!(bound(RmsNorm::new(), [3]).forward(array![[0.0, 0.0, 0.0]].view()).unwrap(), array![[0.0; 3]]);
+    assert_eq!(single.backward(&y).unwrap(), array![[0.0, 0.0, 0.0, 0.0]]);
+    assert_eq!(bound(RmsNorm::new(), [3]).forward([[0.0, 0.0, 0.0]]).unwrap(), array![[0.0; 3]]);
 }
 
 #[test]
 fn a_number_that_is_none_stays_in_its_group() {
-    let y = bound(LayerNorm::new(), [2]).forward(array![[1.0, f64::NAN], [1.0, 2.0]].view()).unwrap();
+    let y = bound(LayerNorm::new(), [2]).forward([[1.0, f64::NAN], [1.0, 2.0]]).unwrap();
     assert!(y.row(0).iter().all(|y| y.is_nan()) && y.row(1).iter().all(|y| y.is_finite()));
 }
 
@@ -212,10 +212,10 @@ fn a_number_that_is_none_stays_in_its_group() {
 fn one_group_is_layer_normalisation_and_a_group_for_each_channel_is_instance_normalisation() {
     let x = array![[1.0, 2.5, -3.0, 4.0, 0.5, 6.0]];
     let all = |y: Array2<f64>| y.mapv(|y| (y * 1e12).round());
-    let layer = bound(LayerNorm::new().with_axes(2).without_affine(), [2, 3]).forward(x.view()).unwrap();
-    assert_eq!(all(bound(GroupNorm::new(1), [2, 3]).forward(x.view()).unwrap()), all(layer));
-    let instance = bound(InstanceNorm::new(), [2, 3]).forward(x.view()).unwrap();
-    assert_eq!(all(bound(GroupNorm::new(2), [2, 3]).forward(x.view()).unwrap()), all(instance));
+    let layer = bound(LayerNorm::new().with_axes(2).without_affine(), [2, 3]).forward(&x).unwrap();
+    assert_eq!(all(bound(GroupNorm::new(1), [2, 3]).forward(&x).unwrap()), all(layer));
+    let instance = bound(InstanceNorm::new(), [2, 3]).forward(&x).unwrap();
+    assert_eq!(all(bound(GroupNorm::new(2), [2, 3]).forward(&x).unwrap()), all(instance));
 }
 
 #[test]

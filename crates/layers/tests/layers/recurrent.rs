@@ -341,7 +341,7 @@ fn dropout_lies_between_layers_and_only_in_training() {
     let run = |layer: Lstm, mode| {
         let mut bound = layer.bind::<f64>([3, 1], Seed(7)).unwrap();
         bound.set_mode(mode);
-        bound.forward(x.view()).unwrap()
+        bound.forward(&x).unwrap()
     };
     let two = Lstm::new(40).with_layers(2);
     let training = Mode::Training { step: 0 };
@@ -397,10 +397,10 @@ fn a_batch_of_none_gives_none_and_derivatives_of_zero() {
 #[test]
 fn large_numbers_saturate_the_gates_and_stay_finite() {
     let mut lstm = Lstm::new(2).bind::<f32>([3, 1], Seed(1)).unwrap();
-    let y = lstm.forward(array![[1e30, -1e30, 1e30]].view()).unwrap();
+    let y = lstm.forward([[1e30, -1e30, 1e30]]).unwrap();
     assert!(y.iter().all(|y| y.abs() <= 1.0));
     assert!(lstm.backward(Array2::ones((1, 6)).view()).unwrap().iter().all(|dx| dx.is_finite()));
-    let y = lstm.forward(array![[0.0, f32::NAN, 0.0]].view()).unwrap();
+    let y = lstm.forward([[0.0, f32::NAN, 0.0]]).unwrap();
     let nan: Vec<bool> = y.iter().map(|y| y.is_nan()).collect();
     assert_eq!(nan, [false, false, true, true, true, true], "it stays in the state");
 }
@@ -486,7 +486,7 @@ fn what_does_not_fit_is_told_in_a_sentence() {
     let shapes = [[2, 1].into(), lengths];
     let mut bound = Bound::<_, f64>::new(Gru::new(2).with_lengths(), &shapes, Seed(0)).unwrap();
     for wrong in [0.0, 3.0, 1.5, f64::NAN] {
-        let error = bound.forward_all(&[array![[1.0, 2.0]].view(), array![[wrong]].view()]).unwrap_err().to_string();
+        let error = bound.forward(([[1.0, 2.0]], [wrong])).unwrap_err().to_string();
         assert!(error.contains("only whole numbers from 1 to 2 are allowed"), "{error}");
     }
 }

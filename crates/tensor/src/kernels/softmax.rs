@@ -224,7 +224,13 @@ fn overwrite<T: Scalar, B: Copy>(source: Option<&[T]>, beside: &[B], result: &mu
 }
 
 /// Takes `step` over `result`, tile after tile.
-fn by_rows<T: Scalar>(step: impl RowLoop, source: Option<&[T]>, beside: Option<&[T]>, result: &mut [T], columns: usize) {
+fn by_rows<T: Scalar>(
+    step: impl RowLoop,
+    source: Option<&[T]>,
+    beside: Option<&[T]>,
+    result: &mut [T],
+    columns: usize,
+) {
     for other in [source, beside].into_iter().flatten() {
         assert_eq!(other.len(), result.len(), "rows need as many results as arguments");
     }
