@@ -54,6 +54,8 @@ impl<O: Optimizer<T>, T: Scalar> Lookahead<O, T> {
     }
 }
 
+/// What stands before the name of the optimizer that it goes around.
+const NAME: &str = "Lookahead around ";
 const SLOW: &str = "lookahead.slow";
 const NUMBER: &str = "lookahead.step";
 
@@ -125,6 +127,7 @@ impl<O: Optimizer<T>, T: Scalar> Optimizer<T> for Lookahead<O, T> {
 
     fn state(&self) -> OptimizerState<T> {
         let mut state = self.inner.state();
+        state.name.insert_str(0, NAME);
         state.slots.push((SLOW.into(), self.slow.clone()));
         state.counters.push((NUMBER.into(), self.number));
         state
@@ -132,6 +135,10 @@ impl<O: Optimizer<T>, T: Scalar> Optimizer<T> for Lookahead<O, T> {
 
     fn restore(&mut self, state: &OptimizerState<T>) -> Result<(), RestoreError> {
         let mut inner = state.clone();
+        inner.name = match state.name.strip_prefix(NAME) {
+            Some(name) => name.into(),
+            None => return state.check_name(&self.state().name),
+        };
         let slow = inner.take_slot_of_any_length(SLOW)?;
         let number = inner.take_counter(NUMBER)?;
         // Before its first step the slow vector is empty; afterwards it is as long as θ.
@@ -139,7 +146,12 @@ impl<O: Optimizer<T>, T: Scalar> Optimizer<T> for Lookahead<O, T> {
         if let Some(expected) = len.filter(|&len| number > 0 && slow.len() != len) {
             return Err(RestoreError::Length { name: SLOW.into(), expected, got: slow.len() });
         }
-        self.inner.restore(&inner)?;
+        self.inner.restore(&inner).map_err(|error| match error {
+            RestoreError::OtherOptimizer { saved, own } => {
+                RestoreError::OtherOptimizer { saved: format!("{NAME}{saved}"), own: format!("{NAME}{own}") }
+            }
+            error => error,
+        })?;
         (self.slow, self.number) = (slow, number);
         Ok(())
     }

@@ -53,8 +53,7 @@ fn from(multiple: f64) -> Outcome<f64> {
     minimize(meyer, start).method(Bfgs::new()).gradient_tolerance(1e-3).run().unwrap()
 }
 
-/// From 100 times the start and more, and for SciPy's from 30 and 300 times, it is chance whether a walk ends in this
-/// minimum, at x₁ = 0, or where a denominator vanishes.
+/// From farther off the matrix can't hold the curvatures: see the documents of `Bfgs`.
 #[test]
 fn bfgs_solves_meyers_problem_from_far_off() {
     for multiple in [1.0, 3.0, 5.0, 10.0] {
