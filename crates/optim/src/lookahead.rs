@@ -3,7 +3,7 @@ use downhill_tensor::Scalar;
 use crate::error::require;
 use crate::loops;
 use crate::stepper::PARAMETERS;
-use crate::{Optimizer, OptimizerState, RestoreError, Segment, SettingError};
+use crate::{MemoryError, Optimizer, OptimizerState, RestoreError, Segment, SettingError};
 
 /// Look-ahead (Zhang et al. 2019) around any optimizer: every k steps, back part of the way.
 ///
@@ -54,7 +54,7 @@ impl<O: Optimizer<T>, T: Scalar> Lookahead<O, T> {
     }
 }
 
-/// What stands before the name of the optimizer that it goes around.
+/// The start of the name, which the name of the optimizer inside follows.
 const NAME: &str = "Lookahead around ";
 const SLOW: &str = "lookahead.slow";
 const NUMBER: &str = "lookahead.step";
@@ -123,6 +123,10 @@ impl<O: Optimizer<T>, T: Scalar> Optimizer<T> for Lookahead<O, T> {
 
     fn evaluation_point(&self, theta: &[T], point: &mut [T]) -> bool {
         self.inner.evaluation_point(theta, point)
+    }
+
+    fn check_memory(&self) -> Result<(), MemoryError> {
+        self.inner.check_memory()
     }
 
     fn state(&self) -> OptimizerState<T> {

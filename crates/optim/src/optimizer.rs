@@ -4,7 +4,7 @@ use std::fmt::{self, Debug};
 use downhill_tensor::Scalar;
 
 use crate::schedule::Schedule;
-use crate::{Segment, SettingError};
+use crate::{MemoryError, Segment, SettingError};
 
 /// θ ← θ − step(g), in one pass over memory.
 ///
@@ -118,6 +118,15 @@ pub trait Optimizer<T: Scalar>: Debug + Send {
         false
     }
 
+    /// Checks what is remembered of the steps so far, in one pass over it.
+    ///
+    /// # Errors
+    /// Returns an error if a number is not finite, as after a gradient whose square overflows.
+    /// The range of gradients for which each optimizer is right is in the documents of this crate.
+    fn check_memory(&self) -> Result<(), MemoryError> {
+        Ok(())
+    }
+
     /// All that a later step depends on, as named flat slots: an exact resume. The base settings are in it.
     fn state(&self) -> OptimizerState<T>;
 
@@ -187,6 +196,10 @@ macro_rules! forward {
 
             fn evaluation_point(&self, theta: &[T], point: &mut [T]) -> bool {
                 (**self).evaluation_point(theta, point)
+            }
+
+            fn check_memory(&self) -> Result<(), MemoryError> {
+                (**self).check_memory()
             }
 
             fn state(&self) -> OptimizerState<T> {

@@ -7,7 +7,7 @@ use crate::fused::{descend, initialise, views};
 use crate::group::{Groups, Layout};
 use crate::link::name_of_type;
 use crate::rules;
-use crate::{Group, Link, Optimizer, OptimizerState, RestoreError, Segment, SettingError, Slots, Step};
+use crate::{Group, Link, MemoryError, Optimizer, OptimizerState, RestoreError, Segment, SettingError, Slots, Step};
 use downhill_tensor::reduce::norm;
 
 /// What one update rule does with θ, a gradient and its memory; [`Stepper`] does everything else.
@@ -309,6 +309,16 @@ impl<R: Rule<T>, T: Scalar> Optimizer<T> for Stepper<R, T> {
             point[range.clone()].copy_from_slice(&theta[range]);
         }
         true
+    }
+
+    fn check_memory(&self) -> Result<(), MemoryError> {
+        let Some((layout, slots)) = self.layout.as_ref().zip(self.slots.as_ref()) else { return Ok(()) };
+        for ((slot, _), numbers) in self.names(layout).into_iter().zip(slots) {
+            if let Some(index) = numbers.iter().position(|number| !number.is_finite()) {
+                return Err(MemoryError { slot, index, value: numbers[index].to_f64() });
+            }
+        }
+        Ok(())
     }
 
     fn state(&self) -> OptimizerState<T> {

@@ -3,8 +3,8 @@ use downhill_tensor::Scalar;
 /// How many iterations in a row may lead to no better point.
 const IDLE_ITERATIONS: u32 = 20;
 
-/// How many more evaluations may go into steps that do not fit their gradients than into others before the gradient is
-/// probed.
+/// The gradient is probed once this many more evaluations have gone into steps that do not fit their gradients than into
+/// others.
 const DOUBTFUL_EVALUATIONS: u64 = 24;
 
 /// How many trials a search may take to find a step within rounding.
@@ -19,7 +19,7 @@ pub(super) struct Watch {
     idle: u32,
     /// The share by which a change may differ from the one that the gradients state.
     share: f64,
-    /// How many more evaluations have gone into steps that do not fit, and how many may before the next probe.
+    /// How many more evaluations have gone into steps that do not fit, and at how many the gradient is probed.
     doubtful: u64,
     patience: u64,
 }

@@ -141,6 +141,28 @@ fn a_gradient_that_points_uphill_or_never_changes_is_named_by_every_search() {
 }
 
 #[test]
+fn a_wrong_gradient_is_named_in_f32_too() {
+    for start in [[2.0_f32, -3.0], [5.0, 4.0], [-1.2, 1.0]] {
+        for mistake in [Mistake::Sign, Mistake::Constant, Mistake::ConstantOfTheOtherSign, Mistake::Swapped] {
+            for (name, method) in methods::<f32>() {
+                let wrong = |x: &[f32], g: &mut [f32]| {
+                    let mut gradient = [2.0 * (f64::from(x[0]) - 1.0), 8.0 * (f64::from(x[1]) - 1.0)];
+                    mistake.make(&mut gradient, 0);
+                    g.iter_mut().zip(gradient).for_each(|(g, exact)| *g = exact as f32);
+                    (x[0] - 1.0).powi(2) + 4.0 * (x[1] - 1.0).powi(2)
+                };
+                let outcome = minimize(wrong, start).method(method).evaluations(LIMIT).run().unwrap();
+                if name.contains("FixedStep") || outcome.gradient_norm <= 1e-6 {
+                    continue;
+                }
+                let has_failed = matches!(outcome.reason, Reason::LineSearchFailed(_));
+                assert!(has_failed, "{mistake:?}, {start:?}, {name}: {outcome:?}, {}", outcome.reason);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_gradient_of_the_wrong_sign_is_found_out_with_a_penalty_too() {
     let uphill = |x: &[f64], g: &mut [f64]| {
         g[0] = -2.0 * x[0];
