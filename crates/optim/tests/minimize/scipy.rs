@@ -61,3 +61,18 @@ fn bfgs_solves_meyers_problem_from_far_off() {
         assert!(outcome.converged() && (outcome.value - 87.945_855_17).abs() < 1e-6, "{multiple}: {outcome:?}");
     }
 }
+
+#[test]
+fn bfgs_solves_meyers_problem_from_anywhere_in_units_of_its_start() {
+    let units = [0.02, 4000.0, 250.0];
+    let scaled = |x: &[f64], g: &mut [f64]| {
+        let value = meyer(&[x[0] * units[0], x[1] * units[1], x[2] * units[2]], g);
+        g.iter_mut().zip(units).for_each(|(g, unit)| *g *= unit);
+        value
+    };
+    for multiple in [1.0, 3.0, 10.0, 30.0, 100.0, 300.0] {
+        let outcome = minimize(scaled, [multiple; 3]).method(Bfgs::new()).run().unwrap();
+        let is_there = (outcome.value - 87.945_855_17).abs() < 1e-6;
+        assert!(outcome.converged() && is_there && outcome.evaluations < 1300, "{multiple}: {outcome:?}");
+    }
+}
