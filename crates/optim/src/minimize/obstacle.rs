@@ -70,7 +70,7 @@ pub(super) fn probe<T: Scalar>(
     at: &Iterate<T>,
     value: f64,
     against: &[T],
-    share: f64,
+    factor: f64,
     evaluator: &mut Evaluator<'_, T>,
     [x, gradient]: [&mut [T]; 2],
 ) -> Probe {
@@ -97,7 +97,10 @@ pub(super) fn probe<T: Scalar>(
     let measured = (after.0 - before.0) / (2.0 * step);
     // The curvature times twice the step, which neither overflows nor vanishes as that would.
     let bend = after.1 - before.1;
-    let is_at_rounding = size > 0.0 && bend > 0.0 && descent <= 2.0 * bend * near * near;
+    // The rounding of the variable that moves most.
+    let steepest = at.x.iter().zip(against).max_by(|a, b| a.1.abs().to_f64().total_cmp(&b.1.abs().to_f64()));
+    let share = if size > 0.0 { steepest.map_or(0.0, |(x, _)| x.abs().to_f64() / size) } else { 0.0 };
+    let is_at_rounding = bend > 0.0 && descent <= 2.0 * bend * near * near * share;
     // What the difference can be wrong by: the rounding of the values, and the third derivative.
     let size = after.0.abs().max(before.0.abs()).max(value.abs());
     let error = 4.0 * epsilon * size / step + (after.1 - 2.0 * slope + before.1).abs();
@@ -119,5 +122,5 @@ pub(super) fn probe<T: Scalar>(
     let uneven = (after.0 - 2.0 * value + before.0).abs() / (2.0 * step);
     let is_even = uneven <= 0.5 * slope.abs().max(measured.abs());
     let is_wrong = matches!(obstacle, Obstacle::WrongGradient { .. });
-    Probe { obstacle, is_at_rounding, is_beyond_doubt: is_wrong && is_even && !fits(measured, slope, share) }
+    Probe { obstacle, is_at_rounding, is_beyond_doubt: is_wrong && is_even && !fits(measured, slope, factor) }
 }

@@ -1,6 +1,6 @@
 //! BFGS next to SciPy's; see `xtask/golden/minimize.py`.
 
-use downhill_optim::minimize::{Bfgs, Outcome, minimize};
+use downhill_optim::minimize::{Bfgs, Lbfgs, Outcome, minimize};
 
 use crate::fixtures::Fixture;
 
@@ -74,5 +74,16 @@ fn bfgs_solves_meyers_problem_from_anywhere_in_units_of_its_start() {
         let outcome = minimize(scaled, [multiple; 3]).method(Bfgs::new()).run().unwrap();
         let is_there = (outcome.value - 87.945_855_17).abs() < 1e-6;
         assert!(outcome.converged() && is_there && outcome.evaluations < 1300, "{multiple}: {outcome:?}");
+    }
+}
+
+/// There x₁ is 1e-21, and what is within the rounding of the largest variable moves it far.
+#[test]
+fn the_rounding_of_one_variable_does_not_end_the_walk_of_another() {
+    for multiple in [10.0, 100.0] {
+        let start = [0.02, 4000.0, 250.0].map(|x| multiple * x);
+        let outcome = minimize(meyer, start).method(Lbfgs::new()).evaluations(20_000).run().unwrap();
+        let is_there = (outcome.value - 87.945_855_17).abs() < 1e-6;
+        assert!(!outcome.converged() || is_there, "{multiple}: {outcome:?}");
     }
 }
