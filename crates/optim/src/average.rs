@@ -152,6 +152,7 @@ impl<T> Default for Mean<T> {
     }
 }
 
+const NAME: &str = "average";
 const WEIGHTS: &str = "average.weights";
 const LOST: &str = "average.lost";
 const COUNT: &str = "average.count";
@@ -172,6 +173,7 @@ impl<T: Scalar> Mean<T> {
 
     fn state(&self) -> OptimizerState<T> {
         OptimizerState {
+            name: NAME.into(),
             slots: vec![(WEIGHTS.into(), self.weights.clone()), (LOST.into(), self.lost.clone())],
             counters: vec![(COUNT.into(), self.count)],
             ..OptimizerState::default()
@@ -179,6 +181,7 @@ impl<T: Scalar> Mean<T> {
     }
 
     fn restore(&mut self, state: &OptimizerState<T>) -> Result<(), RestoreError> {
+        state.check_name(NAME)?;
         let mut state = state.clone();
         let weights = state.take_slot_of_any_length(WEIGHTS)?;
         let lost = state.take_slot(LOST, weights.len())?;

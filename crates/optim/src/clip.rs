@@ -92,6 +92,11 @@ impl<T: Scalar> Link<T> for ClipNorm {
 
     const WANTS_NORM: bool = true;
 
+    /// Runs may go on with or without it.
+    fn name(&self) -> String {
+        String::new()
+    }
+
     fn scalars(&self, step: &Step) -> [T; 2] {
         let norm = step.gradient_norm;
         if exceeds(norm, self.max_norm) { loops::quotient(self.max_norm, norm + MARGIN) } else { [T::ONE; 2] }
@@ -124,6 +129,11 @@ impl ClipValue {
 impl<T: Scalar> Link<T> for ClipValue {
     type Slots = [T; 0];
     type Scalars = T;
+
+    /// Runs may go on with or without it.
+    fn name(&self) -> String {
+        String::new()
+    }
 
     fn scalars(&self, _step: &Step) -> T {
         T::of(self.limit)

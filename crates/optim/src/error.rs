@@ -51,6 +51,48 @@ impl fmt::Display for SettingError {
 
 impl Error for SettingError {}
 
+/// A number that an optimizer remembers is not finite, usually because the square of a gradient has overflowed: its
+/// parameter will not be stepped any more, or becomes not a number.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemoryError {
+    pub(crate) slot: String,
+    pub(crate) index: usize,
+    pub(crate) value: f64,
+}
+
+impl MemoryError {
+    /// The name of the slot, as `adam.v`.
+    #[must_use]
+    pub fn slot(&self) -> &str {
+        &self.slot
+    }
+
+    /// Where in the slot the first such number is.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn value(&self) -> f64 {
+        self.value
+    }
+}
+
+impl fmt::Display for MemoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { slot, index, value } = self;
+        write!(
+            f,
+            "number {index} of `{slot}` is {value}, so its parameter is not stepped any more: a gradient was not finite, \
+             or its square overflowed; clip gradients or divide the loss by a constant, and start anew with `reset`"
+        )
+    }
+}
+
+impl Error for MemoryError {}
+
 /// Whether `value` is finite and greater than 0.
 pub(crate) fn positive(setting: &'static str, value: f64) -> Result<(), SettingError> {
     require(value.is_finite() && value > 0.0, setting, value, "finite and greater than 0")

@@ -60,6 +60,10 @@ impl<B, A> Layerwise<B, A> {
 }
 
 impl<T: Scalar, B: Link<T>, A: Link<T>> Rule<T> for Layerwise<B, A> {
+    fn name(&self) -> String {
+        format!("Layerwise, {}; {}", self.before.name(), self.after.name())
+    }
+
     fn slots(&self, layout: &Layout) -> Vec<(&'static str, usize)> {
         let mut names = self.before.names();
         names.resize(B::Slots::COUNT, "slot");

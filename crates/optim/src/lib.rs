@@ -27,7 +27,7 @@ pub mod test_functions;
 
 pub use average::{Ema, Swa};
 pub use clip::{ClipNorm, ClipValue, clip_norm, clip_value, gradient_norm};
-pub use error::SettingError;
+pub use error::{MemoryError, SettingError};
 pub use group::{Group, Layout, Part};
 pub use layerwise::{Layerwise, Trust};
 pub use link::{Link, Slots, Step};

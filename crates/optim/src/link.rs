@@ -61,6 +61,13 @@ pub trait Link<T: Scalar>: Clone + Debug + Send + 'static {
     /// Whether [`Step::gradient_norm`] is wanted; it costs a pass over the gradient.
     const WANTS_NORM: bool = false;
 
+    /// The name of the link, which is that of its type unless it says otherwise: a saved state has the names of all links
+    /// of its chain, so a type that is renamed must go on saying its old name to read what it has saved.
+    /// Empty if runs may go on with or without the link, as with a clip.
+    fn name(&self) -> String {
+        name_of_type::<Self>()
+    }
+
     /// The names of the slots, as `momentum.velocity`, in their order: a saved state has them.
     fn names(&self) -> Vec<&'static str> {
         Vec::new()
@@ -115,6 +122,18 @@ pub trait Link<T: Scalar>: Clone + Debug + Send + 'static {
     fn numbers(&mut self) -> Vec<(&'static str, &mut f64)> {
         Vec::new()
     }
+}
+
+/// The name of a type without its path.
+pub(crate) fn name_of_type<T>() -> String {
+    let name = std::any::type_name::<T>();
+    let name = name.split_once('<').map_or(name, |(name, _)| name);
+    name.rsplit("::").next().unwrap_or(name).into()
+}
+
+/// The names that aren't empty.
+fn join(names: impl IntoIterator<Item = String>) -> String {
+    names.into_iter().filter(|name| !name.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
 /// Where a step stands: what a link's scalars may depend on.
@@ -289,6 +308,10 @@ macro_rules! tuple {
             type Scalars = ($head::Scalars, $($tail::Scalars),+);
 
             const WANTS_NORM: bool = $head::WANTS_NORM $(|| $tail::WANTS_NORM)+;
+
+            fn name(&self) -> String {
+                join([self.$head_index.name(), $(self.$tail_index.name()),+])
+            }
 
             fn names(&self) -> Vec<&'static str> {
                 let mut names = self.$head_index.names();

@@ -3,7 +3,7 @@ use downhill_tensor::Scalar;
 use crate::error::require;
 use crate::loops;
 use crate::stepper::PARAMETERS;
-use crate::{Optimizer, OptimizerState, RestoreError, Segment, SettingError};
+use crate::{MemoryError, Optimizer, OptimizerState, RestoreError, Segment, SettingError};
 
 /// Look-ahead (Zhang et al. 2019) around any optimizer: every k steps, back part of the way.
 ///
@@ -54,6 +54,8 @@ impl<O: Optimizer<T>, T: Scalar> Lookahead<O, T> {
     }
 }
 
+/// The start of the name, which the name of the optimizer inside follows.
+const NAME: &str = "Lookahead around ";
 const SLOW: &str = "lookahead.slow";
 const NUMBER: &str = "lookahead.step";
 
@@ -123,8 +125,13 @@ impl<O: Optimizer<T>, T: Scalar> Optimizer<T> for Lookahead<O, T> {
         self.inner.evaluation_point(theta, point)
     }
 
+    fn check_memory(&self) -> Result<(), MemoryError> {
+        self.inner.check_memory()
+    }
+
     fn state(&self) -> OptimizerState<T> {
         let mut state = self.inner.state();
+        state.name.insert_str(0, NAME);
         state.slots.push((SLOW.into(), self.slow.clone()));
         state.counters.push((NUMBER.into(), self.number));
         state
@@ -132,6 +139,10 @@ impl<O: Optimizer<T>, T: Scalar> Optimizer<T> for Lookahead<O, T> {
 
     fn restore(&mut self, state: &OptimizerState<T>) -> Result<(), RestoreError> {
         let mut inner = state.clone();
+        inner.name = match state.name.strip_prefix(NAME) {
+            Some(name) => name.into(),
+            None => return state.check_name(&self.state().name),
+        };
         let slow = inner.take_slot_of_any_length(SLOW)?;
         let number = inner.take_counter(NUMBER)?;
         // Before its first step the slow vector is empty; afterwards it is as long as θ.
@@ -139,7 +150,12 @@ impl<O: Optimizer<T>, T: Scalar> Optimizer<T> for Lookahead<O, T> {
         if let Some(expected) = len.filter(|&len| number > 0 && slow.len() != len) {
             return Err(RestoreError::Length { name: SLOW.into(), expected, got: slow.len() });
         }
-        self.inner.restore(&inner)?;
+        self.inner.restore(&inner).map_err(|error| match error {
+            RestoreError::OtherOptimizer { saved, own } => {
+                RestoreError::OtherOptimizer { saved: format!("{NAME}{saved}"), own: format!("{NAME}{own}") }
+            }
+            error => error,
+        })?;
         (self.slow, self.number) = (slow, number);
         Ok(())
     }

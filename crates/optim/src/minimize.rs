@@ -40,6 +40,7 @@ mod outcome;
 mod owl_qn;
 mod proximal_gradient;
 mod stepping;
+mod watch;
 
 pub use bfgs::{Bfgs, FullMatrix};
 pub use conjugate_gradient::{Conjugate, ConjugateGradient, Steepest, SteepestDescent};
@@ -442,6 +443,12 @@ impl Convergence {
 
 /// Minimises `objective` from `x0`, by L-BFGS unless told otherwise: a builder whose [`run`](Minimization::run) does the
 /// work.
+///
+/// A gradient that is not that of the value is found out by the values: the run ends with
+/// [`Obstacle::WrongGradient`] if steps fail, or if the gradients state other changes of the value than those that are
+/// measured (by a factor of 4, or with a penalty of 5/3).
+/// Two mistakes can't be found out: a gradient, or a part of it, that is 0 is believed; and a method that steps by an
+/// [`Optimizer`] does not look at the values.
 pub fn minimize<'o, T: Scalar, F: Objective<T, K>, K>(
     objective: F,
     x0: impl Into<Vec<T>>,

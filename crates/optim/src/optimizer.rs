@@ -4,7 +4,7 @@ use std::fmt::{self, Debug};
 use downhill_tensor::Scalar;
 
 use crate::schedule::Schedule;
-use crate::{Segment, SettingError};
+use crate::{MemoryError, Segment, SettingError};
 
 /// θ ← θ − step(g), in one pass over memory.
 ///
@@ -118,6 +118,15 @@ pub trait Optimizer<T: Scalar>: Debug + Send {
         false
     }
 
+    /// Checks what is remembered of the steps so far, in one pass over it.
+    ///
+    /// # Errors
+    /// Returns an error if a number is not finite, as after a gradient whose square overflows.
+    /// The range of gradients for which each optimizer is right is in the documents of this crate.
+    fn check_memory(&self) -> Result<(), MemoryError> {
+        Ok(())
+    }
+
     /// All that a later step depends on, as named flat slots: an exact resume. The base settings are in it.
     fn state(&self) -> OptimizerState<T>;
 
@@ -189,6 +198,10 @@ macro_rules! forward {
                 (**self).evaluation_point(theta, point)
             }
 
+            fn check_memory(&self) -> Result<(), MemoryError> {
+                (**self).check_memory()
+            }
+
             fn state(&self) -> OptimizerState<T> {
                 (**self).state()
             }
@@ -209,6 +222,8 @@ forward!(Box<O>, &mut O);
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(from = "exact::Saved<T>", into = "exact::Saved<T>", bound = "T: Scalar"))]
 pub struct OptimizerState<T> {
+    /// The optimizer that saved it, as `Adam`: no other one takes it.
+    pub name: String,
     /// Named vectors, as `momentum.velocity`, each as long as θ (or shorter, where a rule keeps less).
     pub slots: Vec<(String, Vec<T>)>,
     /// Named numbers, always in f64.
@@ -219,11 +234,23 @@ pub struct OptimizerState<T> {
 
 impl<T> Default for OptimizerState<T> {
     fn default() -> Self {
-        Self { slots: Vec::new(), scalars: Vec::new(), counters: Vec::new() }
+        Self { name: String::new(), slots: Vec::new(), scalars: Vec::new(), counters: Vec::new() }
     }
 }
 
 impl<T> OptimizerState<T> {
+    /// Says that the state is that of the optimizer of this name.
+    ///
+    /// # Errors
+    /// Returns an error if it is another one's.
+    pub fn check_name(&self, own: &str) -> Result<(), RestoreError> {
+        if self.name == own {
+            Ok(())
+        } else {
+            Err(RestoreError::OtherOptimizer { saved: self.name.clone(), own: own.into() })
+        }
+    }
+
     /// Takes the slot of this name out.
     ///
     /// # Errors
@@ -294,6 +321,13 @@ mod exact;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum RestoreError {
+    /// The state is that of another optimizer.
+    OtherOptimizer {
+        /// The optimizer that saved it; empty if it does not say.
+        saved: String,
+        /// The optimizer that should go on from it.
+        own: String,
+    },
     /// A slot, scalar or counter that the optimizer needs is not there.
     Missing {
         /// Its name.
@@ -339,6 +373,14 @@ impl From<SettingError> for RestoreError {
 impl fmt::Display for RestoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::OtherOptimizer { saved, own } if saved.is_empty() => {
+                write!(f, "the saved state does not name its optimizer, which must be `{own}`")
+            }
+            Self::OtherOptimizer { saved, own } => write!(
+                f,
+                "the saved state is that of the optimizer `{saved}`, but this one is `{own}`; build the one that was \
+                 saved, or start anew without the state"
+            ),
             Self::Missing { name } => write!(
                 f,
                 "the saved state has no `{name}`, which this optimizer needs; it was probably saved by another optimizer"

@@ -128,6 +128,10 @@ macro_rules! precompiled {
 pub(crate) use precompiled;
 
 impl<T: Scalar, R: Rule<T> + Entry> Rule<T> for Precompiled<R> {
+    fn name(&self) -> String {
+        self.0.name()
+    }
+
     fn slots(&self, layout: &Layout) -> Vec<(&'static str, usize)> {
         self.0.slots(layout)
     }

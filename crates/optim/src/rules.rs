@@ -56,3 +56,43 @@ fn sign<T: Scalar>(x: T) -> T {
     let below = if x < T::ZERO { -T::ONE } else { x };
     if x > T::ZERO { T::ONE } else { below }
 }
+
+/// The name of an optimizer by that of its rule: what is composed as a named one is has its name.
+pub(crate) fn name_of(rule: &str) -> String {
+    let known = NAMES.iter().find(|(composition, _)| *composition == rule);
+    known.map_or(rule, |(_, name)| name).into()
+}
+
+/// The named optimizers by their rules.
+const NAMES: [(&str, &str); 30] = [
+    ("CoupledDecay, ScaleByAdadelta, ScaleByRate", "Adadelta"),
+    ("AdafactorRule", "Adafactor"),
+    ("CoupledDecay, ScaleByAdagrad, ScaleByRate", "Adagrad"),
+    ("CoupledDecay, ScaleByAdam, ScaleByRate", "Adam"),
+    ("CoupledDecay, ScaleByAdamax, ScaleByRate", "Adamax"),
+    ("ScaleByAdam, ScaleByRate, DecoupledDecay", "AdamW"),
+    ("ScaleByAdan, ScaleByRate, ProximalDecay", "Adan"),
+    ("ScaleByAdan, ScaleByRate, DecoupledDecay", "AdanW"),
+    ("CoupledDecay, ScaleByAmsGrad, ScaleByRate", "AmsGrad"),
+    ("CoupledDecay, AveragedDescent", "Asgd"),
+    ("DAdaptAdamRule", "DAdaptAdam"),
+    ("ScaleByRate", "GradientDescent"),
+    ("Layerwise, ScaleByAdam, AddDecay; ScaleByRate", "Lamb"),
+    ("Layerwise, CoupledDecay; ScaleByRate, Momentum", "Lars"),
+    ("ScaleByLion, AddDecay, ScaleByRate", "Lion"),
+    ("MuonRule", "Muon"),
+    ("CoupledDecay, ScaleByNAdam, ScaleByRate", "NAdam"),
+    ("ScaleByNAdam, ScaleByRate, DecoupledDecay", "NAdamW"),
+    ("ProdigyRule", "Prodigy"),
+    ("CoupledDecay, ScaleByRAdam, ScaleByRate", "RAdam"),
+    ("ScaleByRAdam, ScaleByRate, DecoupledDecay", "RAdamW"),
+    ("CoupledDecay, ScaleByRms, ScaleByRate", "RmsProp"),
+    ("CoupledDecay, ScaleByCenteredRms, ScaleByRate", "CenteredRmsProp"),
+    ("CoupledDecay, ScaleByRms, Momentum, ScaleByRate", "RmsPropMomentum"),
+    ("CoupledDecay, ScaleByCenteredRms, Momentum, ScaleByRate", "RmsPropMomentum<ScaleByCenteredRms>"),
+    ("ResilientDescent", "Rprop"),
+    ("CoupledDecay, ScheduleFree", "ScheduleFreeSgd"),
+    ("ScaleBySecondMoment, AddDecay, ScheduleFree", "ScheduleFreeAdamW"),
+    ("CoupledDecay, Momentum, ScaleByRate", "Sgd"),
+    ("ScaleBySophia, ScaleByRate, DecoupledDecay", "SophiaG"),
+];

@@ -5,7 +5,9 @@ use downhill_tensor::{Buffer, Scalar};
 use crate::error::{not_negative, positive};
 use crate::fused::{descend, initialise, views};
 use crate::group::{Groups, Layout};
-use crate::{Group, Link, Optimizer, OptimizerState, RestoreError, Segment, SettingError, Slots, Step};
+use crate::link::name_of_type;
+use crate::rules;
+use crate::{Group, Link, MemoryError, Optimizer, OptimizerState, RestoreError, Segment, SettingError, Slots, Step};
 use downhill_tensor::reduce::norm;
 
 /// What one update rule does with θ, a gradient and its memory; [`Stepper`] does everything else.
@@ -16,6 +18,11 @@ use downhill_tensor::reduce::norm;
 /// What a rule remembers of the steps so far is in the slots and in itself: a rule starts anew as the clone that was
 /// made of it before the first step, with the slots 0.
 pub trait Rule<T: Scalar>: Clone + Debug + Send + 'static {
+    /// The name of the rule, which is that of its type unless it says otherwise: a saved state has it.
+    fn name(&self) -> String {
+        name_of_type::<Self>()
+    }
+
     /// The vectors that the rule keeps between steps, with their lengths.
     fn slots(&self, layout: &Layout) -> Vec<(&'static str, usize)>;
 
@@ -304,6 +311,16 @@ impl<R: Rule<T>, T: Scalar> Optimizer<T> for Stepper<R, T> {
         true
     }
 
+    fn check_memory(&self) -> Result<(), MemoryError> {
+        let Some((layout, slots)) = self.layout.as_ref().zip(self.slots.as_ref()) else { return Ok(()) };
+        for ((slot, _), numbers) in self.names(layout).into_iter().zip(slots) {
+            if let Some(index) = numbers.iter().position(|number| !number.is_finite()) {
+                return Err(MemoryError { slot, index, value: numbers[index].to_f64() });
+            }
+        }
+        Ok(())
+    }
+
     fn state(&self) -> OptimizerState<T> {
         // Of no parameters there is nothing to say, as before the first step.
         let laid_out = self.layout.as_ref().filter(|layout| layout.len() > 0).zip(self.slots.as_ref());
@@ -317,6 +334,7 @@ impl<R: Rule<T>, T: Scalar> Optimizer<T> for Stepper<R, T> {
         scalars.extend(momenta.into_iter().filter_map(|(name, momentum)| Some((name.into(), momentum?))));
         let len = laid_out.map_or(0, |(layout, _)| layout.len());
         OptimizerState {
+            name: rules::name_of(&self.rule.name()),
             slots: named.map(|((name, _), slot)| (name, slot.to_vec())).collect(),
             scalars,
             counters: vec![(STEP.into(), self.number), (SKIPPED.into(), self.skipped), (PARAMETERS.into(), len as u64)],
@@ -324,6 +342,7 @@ impl<R: Rule<T>, T: Scalar> Optimizer<T> for Stepper<R, T> {
     }
 
     fn restore(&mut self, state: &OptimizerState<T>) -> Result<(), RestoreError> {
+        state.check_name(&rules::name_of(&self.rule.name()))?;
         let mut state = state.clone();
         let len = state.take_counter(PARAMETERS)?;
         let len = usize::try_from(len)
@@ -409,6 +428,10 @@ pub struct Chain<L>(pub L);
 const KNOWN_TREATMENTS: usize = 4;
 
 impl<T: Scalar, L: Link<T>> Rule<T> for Chain<L> {
+    fn name(&self) -> String {
+        self.0.name()
+    }
+
     fn slots(&self, layout: &Layout) -> Vec<(&'static str, usize)> {
         let mut names = self.0.names();
         names.resize(L::Slots::COUNT, "slot");

@@ -1,6 +1,7 @@
 use std::cell::{Cell, RefCell};
 
 use super::obstacle::{Probe, probe};
+use super::watch::{LENIENT, Watch};
 use super::*;
 use downhill_tensor::elementwise;
 use downhill_tensor::reduce::{dot, norm};
@@ -92,6 +93,8 @@ pub struct Taken<'a, T> {
 ///
 /// A direction that does not point downhill, or along which the search fails, makes it forget what it has learnt and go
 /// on along the steepest descent; only if that fails too does it stop.
+/// If many evaluations go into steps along which the value does not change as the gradients state, two more evaluations
+/// probe the gradient, and a wrong one ends the run.
 /// The first step along the steepest descent is as long as a tenth of the root mean square of x, so that it does not
 /// depend on the units of f and x.
 #[derive(Clone, Debug)]
@@ -105,10 +108,9 @@ pub struct Directional<D, S, T> {
     trial_value: Option<f64>,
     /// The step and the slope of the iteration before.
     last: Option<(f64, f64)>,
-    /// The lowest value and the smallest ‖∇f‖∞ of all iterates, and how many since have had neither.
-    lowest: f64,
-    flattest: f64,
-    idle: u32,
+    watch: Watch,
+    /// Whether the gradient should be probed.
+    is_doubtful: bool,
 }
 
 impl<D, S, T> Directional<D, S, T> {
@@ -116,8 +118,8 @@ impl<D, S, T> Directional<D, S, T> {
     #[must_use]
     pub fn of(direction: D, search: S) -> Self {
         let (d, trial_x, trial_gradient) = (Vec::new(), Vec::new(), Vec::new());
-        let (lowest, flattest) = (f64::INFINITY, f64::INFINITY);
-        Self { direction, search, d, trial_x, trial_gradient, trial_value: None, last: None, lowest, flattest, idle: 0 }
+        let (trial_value, last, watch) = (None, None, Watch::new(LENIENT));
+        Self { direction, search, d, trial_x, trial_gradient, trial_value, last, watch, is_doubtful: false }
     }
 
     /// Chooses step lengths in another way.
@@ -154,9 +156,6 @@ pub(super) fn natural_step_from<T: Scalar>(x: &[T], value: f64, gradient: &[T]) 
 /// makes them, before it counts as failed.
 const IDLE_TRIALS: u32 = 64;
 
-/// How many iterations in a row may lead to no better point.
-const IDLE_ITERATIONS: u32 = 20;
-
 impl<D: Direction<T>, S: LineSearch, T: Scalar> Directional<D, S, T> {
     /// The length of the first trial step.
     fn first_step(&self, at: &Iterate<T>, slope: f64) -> f64 {
@@ -169,9 +168,17 @@ impl<D: Direction<T>, S: LineSearch, T: Scalar> Directional<D, S, T> {
         }
     }
 
-    /// One search along the present direction; `at` moves to the step that was found, or to the lowest trial.
-    fn walk(&mut self, at: &mut Iterate<T>, slope: f64, evaluator: &mut Evaluator<'_, T>) -> Result<bool, Reason> {
+    /// One search along the present direction, after so many evaluations in vain; `at` moves to the step that was
+    /// found, or to the lowest trial.
+    fn walk(
+        &mut self,
+        at: &mut Iterate<T>,
+        slope: f64,
+        vain: u64,
+        evaluator: &mut Evaluator<'_, T>,
+    ) -> Result<bool, Reason> {
         let first = self.first_step(at, slope);
+        let evaluations_before = evaluator.evaluations();
         let Self { d, trial_x, trial_gradient, trial_value, search, .. } = self;
         let start = Trial { step: 0.0, value: at.value, slope };
         let lowest = Cell::new(start);
@@ -246,28 +253,28 @@ impl<D: Direction<T>, S: LineSearch, T: Scalar> Directional<D, S, T> {
         std::mem::swap(&mut at.gradient, &mut self.trial_gradient);
         // The point before may be evaluated again: a walk to and fro must meet its limits.
         self.trial_value = None;
+        let stated = 0.5 * again.step * (slope + again.slope);
+        let trials = evaluator.evaluations() - evaluations_before;
+        self.is_doubtful = self.watch.is_doubtful::<T>([vain, trials], [at.value, again.value], stated);
         at.value = again.value;
         self.last = Some((again.step, slope));
         Ok(true)
     }
 
-    /// Whether steps no longer lead anywhere: a search may take a step along which rounding hides whether the value
-    /// falls, but not for ever.
-    fn is_stuck(&mut self, at: &Iterate<T>) -> bool {
-        let norm = norm_max(&at.gradient);
-        let is_better = at.value < self.lowest || norm < self.flattest;
-        self.idle = if is_better { 0 } else { self.idle + 1 };
-        (self.lowest, self.flattest) = (self.lowest.min(at.value), self.flattest.min(norm));
-        self.idle >= IDLE_ITERATIONS
+    /// The end of a walk whose values do not fit the gradients, if a look at this point bears it out.
+    fn doubt(&mut self, at: &Iterate<T>, evaluator: &mut Evaluator<'_, T>) -> Result<(), Reason> {
+        self.trial_value = None;
+        let scratch = [&mut self.trial_x[..], &mut self.trial_gradient[..]];
+        let found = probe(at, at.value, &at.gradient, LENIENT, evaluator, scratch);
+        if found.is_beyond_doubt { Err(Reason::LineSearchFailed(found.obstacle)) } else { Ok(()) }
     }
 
     /// Why no step makes the value fall: a success if only rounding is in the way, and the rules allow it.
     fn give_up(&mut self, at: &Iterate<T>, evaluator: &mut Evaluator<'_, T>) -> Reason {
-        elementwise::map(&at.gradient, &mut self.d, |g| -g);
         self.trial_value = None;
         let scratch = [&mut self.trial_x[..], &mut self.trial_gradient[..]];
-        let Probe { obstacle, is_at_rounding } = probe(at, at.value, &self.d, natural_step(at), evaluator, scratch);
-        if is_at_rounding && evaluator.takes_rounding_for_success() {
+        let Probe { obstacle, is_at_rounding, .. } = probe(at, at.value, &at.gradient, LENIENT, evaluator, scratch);
+        if is_at_rounding && evaluator.takes_rounding_for_success(at.value) {
             Reason::GradientVanished
         } else {
             Reason::LineSearchFailed(obstacle)
@@ -294,18 +301,22 @@ impl<D: Direction<T>, S: LineSearch, T: Scalar> Method<T> for Directional<D, S, 
         }
         self.trial_value = None;
         self.last = None;
-        (self.lowest, self.flattest, self.idle) = (f64::INFINITY, f64::INFINITY, 0);
+        (self.watch, self.is_doubtful) = (Watch::new(LENIENT), false);
         Ok(())
     }
 
     fn iterate(&mut self, at: &mut Iterate<T>, evaluator: &mut Evaluator<'_, T>) -> Result<(), Reason> {
+        let evaluations = evaluator.evaluations();
         // As it has learnt; then along the steepest descent, with no regard to the step before.
         for _ in 0..2 {
             self.direction.point(&at.gradient, &mut self.d);
             let slope = dot(&at.gradient, &self.d);
             let falls = slope < 0.0 && slope.is_finite();
-            if falls && self.walk(at, slope, evaluator)? {
-                return if self.is_stuck(at) { Err(self.give_up(at, evaluator)) } else { Ok(()) };
+            if falls && self.walk(at, slope, evaluator.evaluations() - evaluations, evaluator)? {
+                if self.watch.is_stuck(at.value, norm_max(&at.gradient)) {
+                    return Err(self.give_up(at, evaluator));
+                }
+                return if self.is_doubtful { self.doubt(at, evaluator) } else { Ok(()) };
             }
             if self.direction.is_steepest() && self.last.is_none() {
                 break;

@@ -139,9 +139,11 @@ impl<'a, T: Scalar> Evaluator<'a, T> {
         self.convergence = convergence;
     }
 
-    /// Whether a point is a success from which rounding allows no way down.
-    pub(super) fn takes_rounding_for_success(&self) -> bool {
-        self.convergence.is_scaled
+    /// Whether a point with this value is a success if rounding allows no way down from it: not where the walk has been
+    /// lower, as one that diverges has.
+    pub(super) fn takes_rounding_for_success(&self, value: f64) -> bool {
+        let hidden = T::EPSILON.to_f64().sqrt() * self.best_value.abs();
+        self.convergence.is_scaled && value <= self.best_value + hidden
     }
 
     pub(super) fn elapsed(&self) -> Duration {

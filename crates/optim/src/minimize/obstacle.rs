@@ -1,14 +1,17 @@
 use std::fmt;
 
+use super::directional::natural_step_from;
+use super::watch::fits;
 use super::*;
 use downhill_tensor::elementwise;
-use downhill_tensor::reduce::dot;
+use downhill_tensor::reduce::{dot, sum_of_squares};
 
-/// What kept a line search from finding a lower point, as far as two more evaluations can tell.
+/// What kept a line search from finding a lower point, as far as two more evaluations can tell, or four with a penalty.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Obstacle {
     /// The gradient is not that of the value: along the unit vector of steepest descent they have these slopes.
+    /// Walks look for this too if the values that they meet do not fit the gradients.
     WrongGradient {
         /// The slope by the gradient.
         stated: f64,
@@ -56,41 +59,48 @@ pub(super) struct Probe {
     pub(super) obstacle: Obstacle,
     /// Whether the minimum along the direction is within the rounding of the point.
     pub(super) is_at_rounding: bool,
+    /// Whether the slopes are so far apart, and the values to both sides so even, that no noise explains it.
+    pub(super) is_beyond_doubt: bool,
 }
 
-/// Looks for what keeps f from falling along `d`, the steepest descent at `at`, where f, without a penalty, has this
-/// value; overwrites both scratch vectors.
+/// Looks for what keeps f from falling at `at`, where f, without a penalty, has this value, along the direction of
+/// steepest descent, against the gradient or with a penalty against the least subgradient of the sum.
+/// Slopes that differ by no more than this share of the larger are not beyond doubt. Overwrites both scratch vectors.
 pub(super) fn probe<T: Scalar>(
     at: &Iterate<T>,
     value: f64,
-    d: &[T],
-    reach: f64,
+    against: &[T],
+    factor: f64,
     evaluator: &mut Evaluator<'_, T>,
     [x, gradient]: [&mut [T]; 2],
 ) -> Probe {
-    let unknown = Probe { obstacle: Obstacle::Unknown, is_at_rounding: false };
+    let of = |obstacle: Obstacle| Probe { obstacle, is_at_rounding: false, is_beyond_doubt: false };
     let epsilon = T::EPSILON.to_f64();
-    let (size, length) = (norm_max(&at.x), norm_max(d));
-    let slope = dot(&at.gradient, d);
-    if slope == 0.0 || !slope.is_finite() {
-        let obstacle = if length > 0.0 { Obstacle::Units } else { Obstacle::Rounding };
-        return Probe { obstacle, is_at_rounding: false };
+    let (size, length) = (norm_max(&at.x), norm_max(against));
+    let (descent, slope) = (sum_of_squares(against), -dot(&at.gradient, against));
+    if descent == 0.0 || !(descent.is_finite() && slope.is_finite()) {
+        return of(if length > 0.0 { Obstacle::Units } else { Obstacle::Rounding });
     }
     // Where the errors of the difference by rounding and by curvature are about equal.
-    let step = epsilon.cbrt() * if size > 0.0 { size / length } else { reach };
+    let near = epsilon.cbrt();
+    let step = near * if size > 0.0 { size / length } else { natural_step_from(&at.x, value, against) };
     let mut at_step = |step: f64| {
         let length = T::of(step);
-        elementwise::zip_map(&at.x, d, x, |x, d| x + length * d);
+        elementwise::zip_map(&at.x, against, x, |x, g| x - length * g);
         if x == at.x {
             return None;
         }
         let is_finite = evaluator.evaluate(x, gradient).ok()?.is_finite();
-        is_finite.then(|| (evaluator.last_smooth_value(), dot(gradient, d)))
+        is_finite.then(|| (evaluator.last_smooth_value(), -dot(gradient, against)))
     };
-    let (Some(after), Some(before)) = (at_step(step), at_step(-step)) else { return unknown };
+    let (Some(after), Some(before)) = (at_step(step), at_step(-step)) else { return of(Obstacle::Unknown) };
     let measured = (after.0 - before.0) / (2.0 * step);
-    let curvature = (after.1 - before.1) / (2.0 * step);
-    let is_at_rounding = curvature > 0.0 && -slope <= 4.0 * curvature * epsilon * size / length;
+    // The curvature times twice the step, which neither overflows nor vanishes as that would.
+    let bend = after.1 - before.1;
+    // The rounding of the variable that moves most.
+    let steepest = at.x.iter().zip(against).max_by(|a, b| a.1.abs().to_f64().total_cmp(&b.1.abs().to_f64()));
+    let share = if size > 0.0 { steepest.map_or(0.0, |(x, _)| x.abs().to_f64() / size) } else { 0.0 };
+    let is_at_rounding = bend > 0.0 && descent <= 2.0 * bend * near * near * share;
     // What the difference can be wrong by: the rounding of the values, and the third derivative.
     let size = after.0.abs().max(before.0.abs()).max(value.abs());
     let error = 4.0 * epsilon * size / step + (after.1 - 2.0 * slope + before.1).abs();
@@ -106,9 +116,11 @@ pub(super) fn probe<T: Scalar>(
     } else if (measured - slope).abs() <= 0.05 * slope.abs() + error {
         Obstacle::Unknown
     } else {
-        // `d` is as long as the gradient.
-        let unit = slope.abs().sqrt();
+        let unit = descent.sqrt();
         Obstacle::WrongGradient { stated: slope / unit, measured: measured / unit }
     };
-    Probe { obstacle, is_at_rounding }
+    let uneven = (after.0 - 2.0 * value + before.0).abs() / (2.0 * step);
+    let is_even = uneven <= 0.5 * slope.abs().max(measured.abs());
+    let is_wrong = matches!(obstacle, Obstacle::WrongGradient { .. });
+    Probe { obstacle, is_at_rounding, is_beyond_doubt: is_wrong && is_even && !fits(measured, slope, factor) }
 }

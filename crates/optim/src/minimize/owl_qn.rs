@@ -1,5 +1,6 @@
 use super::directional::natural_step_from;
-use super::proximal_gradient::give_up;
+use super::proximal_gradient::{give_up, judge};
+use super::watch::{STRICT, Watch};
 use super::*;
 use downhill_tensor::elementwise;
 use downhill_tensor::reduce::dot;
@@ -48,6 +49,7 @@ pub struct OwlQn<T> {
     has_tried: bool,
     /// The trial before, or a step, or the gradient after it with that of the penalty's smooth part.
     smooth: Vec<T>,
+    watch: Watch,
 }
 
 /// How often a step may be shortened.
@@ -70,6 +72,7 @@ impl<T: Scalar> OwlQn<T> {
             trial_gradient,
             has_tried: false,
             smooth,
+            watch: Watch::new(STRICT),
         }
     }
 
@@ -167,7 +170,7 @@ impl<T: Scalar> Method<T> for OwlQn<T> {
             vector.clear();
             vector.resize(len, T::ZERO);
         }
-        (self.bound, self.value, self.has_tried) = (None, f64::NAN, false);
+        (self.bound, self.value, self.has_tried, self.watch) = (None, f64::NAN, false, Watch::new(STRICT));
         self.memory.begin(len)
     }
 
@@ -190,18 +193,27 @@ impl<T: Scalar> Method<T> for OwlQn<T> {
 impl<T: Scalar> OwlQn<T> {
     fn step(&mut self, at: &mut Iterate<T>, penalty: &Penalty, evaluator: &mut Evaluator<'_, T>) -> Result<(), Reason> {
         let mut is_still = false;
+        let start = evaluator.evaluations();
         // By the memory; then along the steepest descent.
         for _ in 0..2 {
             self.least.copy_from_slice(&at.gradient);
             penalty.least_subgradient(&at.x, &mut self.least);
             self.point(penalty);
             let slope = dot(&self.least, &self.d);
+            let before = evaluator.evaluations();
             if slope < 0.0 && slope.is_finite() {
                 match self.search(at, penalty, evaluator)? {
                     Search::Found(value) => {
-                        self.value = evaluator.last_smooth_value();
+                        let values = [self.value, evaluator.last_smooth_value()];
+                        // The step is still in `smooth`.
+                        let stated = 0.5 * (dot(&at.gradient, &self.smooth) + dot(&self.trial_gradient, &self.smooth));
+                        let evaluations = [before - start, evaluator.evaluations() - before];
+                        let is_doubtful = self.watch.is_doubtful::<T>(evaluations, values, stated);
+                        let is_stuck = self.watch.is_stuck(value, evaluator.last_gradient_norm());
+                        self.value = values[1];
                         self.arrive(at, value, penalty);
-                        return Ok(());
+                        let scratch = [&mut self.least[..], &mut self.trial_x[..], &mut self.trial_gradient[..]];
+                        return judge([is_stuck, is_doubtful], at, self.value, evaluator, scratch);
                     }
                     found => is_still = matches!(found, Search::Still),
                 }
@@ -211,7 +223,7 @@ impl<T: Scalar> OwlQn<T> {
             }
             self.memory.forget();
         }
-        let scratch = [&mut self.d[..], &mut self.trial_x[..], &mut self.trial_gradient[..]];
+        let scratch = [&mut self.least[..], &mut self.trial_x[..], &mut self.trial_gradient[..]];
         Err(give_up(at, self.value, is_still, evaluator, scratch))
     }
 

@@ -1,5 +1,6 @@
 use super::directional::natural_step;
-use super::obstacle::probe;
+use super::obstacle::{Probe, probe};
+use super::watch::{STRICT, Watch};
 use super::*;
 use downhill_tensor::elementwise;
 use downhill_tensor::reduce::{dot, sum_of_squares};
@@ -50,6 +51,19 @@ pub struct ProximalGradient<T> {
     d: Vec<T>,
     /// Whether x₊ is the last point that was evaluated.
     has_tried: bool,
+    watch: Watch,
+}
+
+/// A step from z.
+struct Found {
+    /// f(x₊).
+    value: f64,
+    /// f(x₊) + R(x₊).
+    sum: f64,
+    /// Whether the values are too near to each other to tell a step that is short enough.
+    is_level: bool,
+    /// Whether the gradient should be probed.
+    is_doubtful: bool,
 }
 
 /// How often a step may be shortened in an iteration.
@@ -60,16 +74,24 @@ impl<T: Scalar> ProximalGradient<T> {
     #[must_use]
     pub fn new(penalty: Penalty) -> Self {
         let [z, z_gradient, next, next_gradient, d] = Default::default();
-        Self { penalty, step: None, t: 1.0, value: f64::NAN, z, z_gradient, next, next_gradient, d, has_tried: false }
+        Self {
+            penalty,
+            step: None,
+            t: 1.0,
+            value: f64::NAN,
+            z,
+            z_gradient,
+            next,
+            next_gradient,
+            d,
+            has_tried: false,
+            watch: Watch::new(STRICT),
+        }
     }
 
-    /// Looks for a step from z, where f has this value: f(x₊) and f(x₊) + R(x₊), unless there is none.
-    fn step(
-        &mut self,
-        value: f64,
-        at: &Iterate<T>,
-        evaluator: &mut Evaluator<'_, T>,
-    ) -> Result<Option<(f64, f64)>, Reason> {
+    /// Looks for a step from z, where f has this value.
+    fn step(&mut self, value: f64, at: &Iterate<T>, evaluator: &mut Evaluator<'_, T>) -> Result<Option<Found>, Reason> {
+        let evaluations = evaluator.evaluations();
         let mut step = self.step.unwrap_or(1.0);
         for _ in 0..TRIALS {
             let length = T::of(step);
@@ -94,10 +116,14 @@ impl<T: Scalar> ProximalGradient<T> {
             let bend = dot(&self.next_gradient, &self.d) - slope;
             // Near the minimum rounding hides the difference of the values, and the gradients tell.
             let is_level = (next_value - value).abs() <= T::EPSILON.to_f64().sqrt() * value.abs();
-            let is_short = next_value - value - slope <= 0.5 * square / step || (is_level && bend <= square / step);
-            if is_short || evaluator.last_meets_rule() {
+            let is_short = next_value - value - slope <= 0.5 * square / step;
+            if is_short || (is_level && bend <= square / step) || evaluator.last_meets_rule() {
                 self.step = Some(if step * bend <= 0.5 * square { 1.2 * step } else { step });
-                return Ok(Some((next_value, sum)));
+                let trials = evaluator.evaluations() - evaluations;
+                // Far from the minimum, values that ask for shorter steps than the gradients do are a sign too.
+                let spent = if is_short { [0, trials] } else { [trials, 0] };
+                let is_doubtful = self.watch.is_doubtful::<T>(spent, [value, next_value], slope + 0.5 * bend);
+                return Ok(Some(Found { value: next_value, sum, is_level: !is_short, is_doubtful }));
             }
             step *= 0.5;
         }
@@ -116,7 +142,7 @@ impl<T: Scalar> Method<T> for ProximalGradient<T> {
             vector.clear();
             vector.resize(len, T::ZERO);
         }
-        (self.step, self.t, self.has_tried) = (None, 1.0, false);
+        (self.step, self.t, self.has_tried, self.watch) = (None, 1.0, false, Watch::new(STRICT));
         Ok(())
     }
 
@@ -144,15 +170,10 @@ impl<T: Scalar> Method<T> for ProximalGradient<T> {
             self.z_gradient.copy_from_slice(&at.gradient);
             found = self.step(self.value, at, evaluator)?;
         }
-        let Some((value, sum)) = found else {
+        let Some(Found { value, sum, is_level, is_doubtful }) = found else {
             let is_still = self.next == at.x;
-            return Err(give_up(
-                at,
-                self.value,
-                is_still,
-                evaluator,
-                [&mut self.d, &mut self.next, &mut self.next_gradient],
-            ));
+            let scratch = [&mut self.d[..], &mut self.next[..], &mut self.next_gradient[..]];
+            return Err(give_up(at, self.value, is_still, evaluator, scratch));
         };
         elementwise::zip_map(&self.next, &at.x, &mut self.z, |next, x| next - x);
         // (z − x₊)ᵀ(x₊ − x) = −dᵀ(x₊ − x)
@@ -168,8 +189,29 @@ impl<T: Scalar> Method<T> for ProximalGradient<T> {
         at.value = sum;
         std::mem::swap(&mut at.x, &mut self.next);
         std::mem::swap(&mut at.gradient, &mut self.next_gradient);
-        Ok(())
+        let is_stuck = is_level && self.watch.is_stuck(sum, evaluator.last_gradient_norm());
+        let scratch = [&mut self.d[..], &mut self.next[..], &mut self.next_gradient[..]];
+        judge([is_stuck, is_doubtful], at, value, evaluator, scratch)
     }
+}
+
+/// The end of the walk of a method with a penalty that is stuck, or that is doubtful if a look at this point, where f
+/// has this value, bears it out.
+pub(super) fn judge<T: Scalar>(
+    [is_stuck, is_doubtful]: [bool; 2],
+    at: &Iterate<T>,
+    value: f64,
+    evaluator: &mut Evaluator<'_, T>,
+    scratch: [&mut [T]; 3],
+) -> Result<(), Reason> {
+    if !(is_stuck || is_doubtful) {
+        return Ok(());
+    }
+    let [of_sum, of_f] = probe_both(at, value, evaluator, scratch);
+    if let Some(found) = [&of_sum, &of_f].into_iter().find(|found| found.is_beyond_doubt) {
+        return Err(Reason::LineSearchFailed(found.obstacle));
+    }
+    if is_stuck { Err(Reason::LineSearchFailed(of_f.obstacle)) } else { Ok(()) }
 }
 
 /// Why no step of a method with a penalty makes the value fall, where f has this value and `is_still` says whether the
@@ -179,12 +221,31 @@ pub(super) fn give_up<T: Scalar>(
     value: f64,
     is_still: bool,
     evaluator: &mut Evaluator<'_, T>,
-    [d, x, gradient]: [&mut [T]; 3],
+    scratch: [&mut [T]; 3],
 ) -> Reason {
-    if is_still && evaluator.takes_rounding_for_success() {
+    let [of_sum, of_f] = probe_both(at, value, evaluator, scratch);
+    let is_wrong = |found: &&Probe| matches!(found.obstacle, Obstacle::WrongGradient { .. });
+    if let Some(found) = [&of_sum, &of_f].into_iter().find(is_wrong) {
+        return Reason::LineSearchFailed(found.obstacle);
+    }
+    if is_still && of_sum.is_at_rounding && evaluator.takes_rounding_for_success(at.value) {
         return Reason::GradientVanished;
     }
-    elementwise::map(&at.gradient, d, |g| -g);
-    let found = probe(at, value, d, natural_step(at), evaluator, [x, gradient]);
-    Reason::LineSearchFailed(if is_still { Obstacle::Rounding } else { found.obstacle })
+    Reason::LineSearchFailed(if is_still { Obstacle::Rounding } else { of_f.obstacle })
+}
+
+/// Looks at f along the direction in which f + R falls fastest, and along that in which f does: a gradient that is wrong
+/// may look right along one of them.
+fn probe_both<T: Scalar>(
+    at: &Iterate<T>,
+    value: f64,
+    evaluator: &mut Evaluator<'_, T>,
+    [least, x, gradient]: [&mut [T]; 3],
+) -> [Probe; 2] {
+    least.copy_from_slice(&at.gradient);
+    if let Some(penalty) = evaluator.penalty() {
+        penalty.least_subgradient(&at.x, least);
+    }
+    let of_sum = probe(at, value, least, STRICT, evaluator, [x, gradient]);
+    [of_sum, probe(at, value, &at.gradient, STRICT, evaluator, [x, gradient])]
 }

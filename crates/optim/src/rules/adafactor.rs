@@ -23,6 +23,7 @@ use downhill_tensor::reduce::{dot, norm, sum_of_squares};
 /// Defaults: τ = −0.8, ε₁ the machine epsilon, ε₂ = 1e-3, d = 1, λ = 0, as `torch.optim.Adafactor` (PyTorch 2.15; its
 /// learning rate is 1e-2), which differs from the paper in means instead of sums and in where ε₁ stands.
 /// A matrix of more than two axes is one for each index of the leading axes.
+/// Squares that overflow count as the largest number: the step keeps its size, which the update's own norm sets.
 /// Memory: rows + columns numbers for a matrix.
 ///
 /// ```
@@ -108,28 +109,31 @@ impl AdafactorRule {
         epsilon: T,
     ) {
         let columns = column_means.len();
+        // Squares beyond the range of numbers count as this, so that products of two means and sums of them are finite.
+        let most = T::MAX / T::of(row_means.len().max(16) as f64);
         column_sums.fill(T::ZERO);
         for (gradients, means) in gradient.chunks(BLOCK * columns).zip(row_means.chunks_mut(BLOCK)) {
             block.fill(T::ZERO);
             for (gradient, mean) in gradients.chunks_exact(columns).zip(means) {
-                let square = T::of(dot(gradient, gradient) / columns as f64);
+                let square = T::of(dot(gradient, gradient) / columns as f64).min(most);
                 *mean += weight * (square - *mean);
                 descend(block, gradient, [], |_, g, []: &mut [T; 0]| -(g * g));
             }
             descend(column_sums, block, [], |_, sum, []: &mut [T; 0]| -sum);
         }
         let over_rows = T::ONE / T::of(row_means.len() as f64);
-        descend(column_means, column_sums, [], |mean, sum, []: &mut [T; 0]| weight * (mean - sum * over_rows));
+        descend(column_means, column_sums, [], |mean, sum, []: &mut [T; 0]| {
+            weight * (mean - (sum * over_rows).min(most))
+        });
         let mean = T::of(row_means.iter().map(|mean| mean.to_f64()).sum::<f64>() / row_means.len() as f64);
-        let over_mean = T::ONE / mean.max(epsilon);
+        let over_mean = T::ONE / mean.max(epsilon).max(T::MIN_POSITIVE);
+        let least = (epsilon * epsilon).max(T::MIN_POSITIVE);
         let rows = gradient.chunks_exact(columns).zip(update.chunks_exact_mut(columns));
         for ((gradient, update), &row) in rows.zip(row_means.iter()) {
             let row = row * over_mean;
             let slots = [&mut *column_means];
             update.fill(T::ZERO);
-            descend(update, gradient, slots, |_, g, [column]: &mut [T; 1]| {
-                -(g / (row * *column).max(epsilon * epsilon).sqrt())
-            });
+            descend(update, gradient, slots, |_, g, [column]: &mut [T; 1]| -(g / (row * *column).max(least).sqrt()));
         }
     }
 }
@@ -188,9 +192,10 @@ impl<T: Scalar> Rule<T> for AdafactorRule {
                 None => {
                     let slots = [&mut v[next(&mut vector, theta.len())]];
                     update.fill(T::ZERO);
+                    let least = (epsilon * epsilon).max(T::MIN_POSITIVE);
                     descend(update, gradient, slots, move |_, g, [v]: &mut [T; 1]| {
-                        *v += weight * (g * g - *v);
-                        -(g / v.max(epsilon * epsilon).sqrt())
+                        *v += weight * ((g * g).min(T::MAX) - *v);
+                        -(g / v.max(least).sqrt())
                     });
                 }
             }

@@ -85,8 +85,9 @@ impl<T: Scalar> Link<T> for ResilientDescent {
         let factor = if agreement > T::ZERO { grow } else { T::ONE };
         let factor = if agreement < T::ZERO { shrink } else { factor };
         *step = (*step * factor).max(low).min(high);
-        *previous = if agreement < T::ZERO { T::ZERO } else { g };
-        sign(*previous) * *step
+        // The sign is enough: a product of two gradients would overflow or vanish.
+        *previous = if agreement < T::ZERO { T::ZERO } else { sign(g) };
+        *previous * *step
     }
 
     fn initial(&self, _theta: T, step: &Step) -> [T; 2] {

@@ -106,7 +106,7 @@ fn walk<T: Scalar>(function: Function, method: &mut dyn Method<T>) -> (Outcome<T
     (outcome, points.into_inner())
 }
 
-fn methods<T: Scalar>() -> Vec<(String, Box<dyn Method<T>>)> {
+pub(crate) fn methods<T: Scalar>() -> Vec<(String, Box<dyn Method<T>>)> {
     fn searches() -> Vec<Box<dyn LineSearch>> {
         vec![
             Box::new(MoreThuente::new()),

@@ -8,3 +8,4 @@ mod lending;
 mod penalties;
 mod scipy;
 mod units;
+mod wrong_gradients;

@@ -1,6 +1,6 @@
 //! BFGS next to SciPy's; see `xtask/golden/minimize.py`.
 
-use downhill_optim::minimize::{Bfgs, Outcome, minimize};
+use downhill_optim::minimize::{Bfgs, Lbfgs, Outcome, minimize};
 
 use crate::fixtures::Fixture;
 
@@ -53,12 +53,37 @@ fn from(multiple: f64) -> Outcome<f64> {
     minimize(meyer, start).method(Bfgs::new()).gradient_tolerance(1e-3).run().unwrap()
 }
 
-/// From 100 times the start and more, and for SciPy's from 30 and 300 times, it is chance whether a walk ends in this
-/// minimum, at x₁ = 0, or where a denominator vanishes.
+/// From farther off the matrix can't hold the curvatures: see the documents of `Bfgs`.
 #[test]
 fn bfgs_solves_meyers_problem_from_far_off() {
     for multiple in [1.0, 3.0, 5.0, 10.0] {
         let outcome = from(multiple);
         assert!(outcome.converged() && (outcome.value - 87.945_855_17).abs() < 1e-6, "{multiple}: {outcome:?}");
+    }
+}
+
+#[test]
+fn bfgs_solves_meyers_problem_from_anywhere_in_units_of_its_start() {
+    let units = [0.02, 4000.0, 250.0];
+    let scaled = |x: &[f64], g: &mut [f64]| {
+        let value = meyer(&[x[0] * units[0], x[1] * units[1], x[2] * units[2]], g);
+        g.iter_mut().zip(units).for_each(|(g, unit)| *g *= unit);
+        value
+    };
+    for multiple in [1.0, 3.0, 10.0, 30.0, 100.0, 300.0] {
+        let outcome = minimize(scaled, [multiple; 3]).method(Bfgs::new()).run().unwrap();
+        let is_there = (outcome.value - 87.945_855_17).abs() < 1e-6;
+        assert!(outcome.converged() && is_there && outcome.evaluations < 1300, "{multiple}: {outcome:?}");
+    }
+}
+
+/// There x₁ is 1e-21, and what is within the rounding of the largest variable moves it far.
+#[test]
+fn the_rounding_of_one_variable_does_not_end_the_walk_of_another() {
+    for multiple in [10.0, 100.0] {
+        let start = [0.02, 4000.0, 250.0].map(|x| multiple * x);
+        let outcome = minimize(meyer, start).method(Lbfgs::new()).evaluations(20_000).run().unwrap();
+        let is_there = (outcome.value - 87.945_855_17).abs() < 1e-6;
+        assert!(!outcome.converged() || is_there, "{multiple}: {outcome:?}");
     }
 }

@@ -2,17 +2,19 @@
 
 use std::error::Error;
 
+use downhill_optim::minimize::{Obstacle, Reason, minimize};
 use downhill_optim::schedule::{
     ConstantFactor, Cosine, Cyclic, Exponential, InverseSqrt, Linear, MultiStep, OneCycle, Polynomial, ReduceOnPlateau,
     Schedule, StepDecay, TransformerDecay, WarmRestarts, WarmupStableDecay,
 };
 use downhill_optim::{
-    Adafactor, ClipNorm, Ema, EvaluationError, GradientDescent, Lamb, Lars, Muon, Optimizer, Segment, SettingError,
-    Swa, clip_norm, gradient_norm,
+    Adafactor, Adagrad, Adamax, ClipNorm, Ema, EvaluationError, GradientDescent, Lamb, Lars, Lookahead, MemoryError,
+    Muon, Optimizer, Rprop, Segment, SettingError, Swa, clip_norm, gradient_norm,
 };
 use downhill_tensor::{Scalar, Seed};
 
 use crate::behaviour::numbers;
+use crate::table::{Step, segments, table};
 
 /// A clip of (3, 4, 0, ...) times `scale` to `max_norm`, as a function and as a link.
 fn clip_at<T: Scalar>(scale: f64, max_norm: f64) {
@@ -126,6 +128,127 @@ fn adafactors_columns_keep_their_digits_however_long() {
         for &mean in means {
             assert!((f64::from(mean) / square - 1.0).abs() < 2e-6, "{name}: {mean} instead of {square}");
         }
+    }
+}
+
+/// How far each parameter of the table's segments moves under gradients of this size, and whether the memory is sound.
+fn moved(make: fn() -> Box<dyn Step<f32>>, scale: f32, steps: u64) -> (Vec<f32>, Result<(), MemoryError>) {
+    let mut optimizer = make();
+    optimizer.bind(&segments());
+    let mut theta = [1.0_f32; 15];
+    for step in 0..steps {
+        let gradient: Vec<f32> = numbers(15, step).into_iter().map(|g: f32| scale * g).collect();
+        optimizer.step_with(&mut theta, &gradient);
+    }
+    (theta.map(|theta| theta - 1.0).to_vec(), optimizer.check_memory())
+}
+
+#[test]
+fn every_optimizer_is_right_in_the_range_that_is_documented() {
+    for (name, make) in table::<f32>() {
+        // Sums of 50 squares reach the end sooner, and so do products of two means.
+        let is_sooner = name.starts_with("adagrad") || name.starts_with("adafactor");
+        let most = if is_sooner { 2e18 } else { 5e18 };
+        for scale in [1e6, 1e18, most] {
+            let (moves, memory) = moved(make, scale, 50);
+            assert_eq!(memory, Ok(()), "{name} at {scale:e}");
+            // A few may come back to where they were.
+            let at_rest = moves.iter().filter(|x| **x == 0.0).count();
+            assert!(at_rest <= 2 && moves.iter().all(|x| x.is_finite()), "{name} at {scale:e}: {moves:?}");
+        }
+        // What does not depend on the units of the gradient is the same in all of them.
+        let of_steps = ["gradient", "sgd", "asgd", "r_adam", "schedule_free_sgd", "lookahead"];
+        if of_steps.iter().any(|rule| name.starts_with(rule)) {
+            continue;
+        }
+        let (small, large) = (moved(make, 1e6, 50).0, moved(make, most, 50).0);
+        for (small, large) in small.iter().zip(&large) {
+            assert!((small - large).abs() <= 2e-3 * (small.abs() + 1e-3), "{name}: {large} instead of {small}");
+        }
+    }
+}
+
+#[test]
+fn squares_that_overflow_are_never_silent() {
+    for (name, make) in table::<f32>() {
+        let in_range = moved(make, 1e18, 50).0;
+        for scale in [1e20, 1e25, 1e30] {
+            let (moves, memory) = moved(make, scale, 50);
+            let moves_too = |(x, in_range): (&f32, &f32)| x.is_finite() && (*x != 0.0 || in_range.abs() < 1e-4);
+            let is_right = moves.iter().zip(&in_range).all(moves_too);
+            assert!(is_right || memory.is_err(), "{name} at {scale:e}: {moves:?}");
+        }
+    }
+    let mut adagrad = Adagrad::<f32>::new(0.1);
+    adagrad.step(&mut [1.0, 1.0], &[1.0, 1e20]);
+    let error = adagrad.check_memory().unwrap_err();
+    assert_eq!((error.slot(), error.index(), error.value()), ("adagrad.sum", 1, f64::INFINITY));
+    assert!(error.to_string().starts_with("number 1 of `adagrad.sum` is inf"), "{error}");
+    let mut around: Box<dyn Optimizer<f32>> = Box::new(Lookahead::new(adagrad));
+    assert!(around.check_memory().is_err());
+    around.reset();
+    assert_eq!(around.check_memory(), Ok(()));
+}
+
+#[test]
+fn a_minimisation_whose_squares_overflow_says_so() {
+    let steep = |x: &[f32], g: &mut [f32]| {
+        g[0] = 1e20 * (x[0] - 1.0);
+        0.5e20 * (x[0] - 1.0).powi(2)
+    };
+    let outcome = minimize(steep, [0.0_f32]).optimizer(Adagrad::new(0.1)).run().unwrap();
+    assert!(matches!(outcome.reason, Reason::LineSearchFailed(Obstacle::Units)), "{outcome:?}");
+    let adamax = minimize(steep, [0.0_f32]).optimizer(Adamax::new(0.01)).iterations(100).run().unwrap();
+    assert!(adamax.x[0] > 0.5, "{adamax:?}");
+}
+
+#[test]
+fn adafactors_step_keeps_its_size_where_squares_overflow() {
+    let step = |scale: f32, gradient: [f32; 12]| {
+        let mut optimizer = Adafactor::new(0.01);
+        let vector = Segment { name: "b".into(), range: 8..12, shape: [4].into(), transposed: false, frozen: false };
+        optimizer.bind(&[matrix(4, 2), vector]);
+        let mut theta = [1.0_f32; 12];
+        for _ in 0..5 {
+            optimizer.step(&mut theta, &gradient.map(|g| scale * g));
+        }
+        assert_eq!(optimizer.check_memory(), Ok(()));
+        theta
+    };
+    // Of one size throughout: exactly the step of small gradients.
+    let even = [1.0, -1.0, 1.0, 1.0, -1.0, -1.0, 1.0, -1.0, 1.0, 1.0, -1.0, 1.0];
+    for scale in [1e19, 1e20, 1e30, 1e38] {
+        for (got, wanted) in step(scale, even).iter().zip(step(1.0, even)) {
+            assert!((got - wanted).abs() < 1e-6, "{got} instead of {wanted} at {scale:e}");
+        }
+        // Only one is large: the others still step, and none by more than the rate allows.
+        let mut one = even;
+        one[3] = 0.1;
+        (one[0], one[9]) = (3.0, 3.0);
+        let theta = step(scale, one);
+        assert!(theta.iter().all(|x| (x - 1.0).abs() < 0.3 && *x != 1.0), "{theta:?} at {scale:e}");
+    }
+    // The paper's epsilon, whose square is no number in f32, and parameters without a gradient.
+    let mut optimizer = Adafactor::new(0.01).epsilons(1e-30, 1e-3);
+    optimizer.bind(&[matrix(2, 2)]);
+    let mut theta = [1.0_f32; 6];
+    optimizer.step(&mut theta, &[0.0; 6]);
+    assert_eq!(theta, [1.0; 6]);
+    optimizer.step(&mut theta, &[1.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
+    assert!(theta.iter().all(|x| x.is_finite()), "{theta:?}");
+}
+
+#[test]
+fn rprop_takes_gradients_of_any_size() {
+    let step = |scale: f32| {
+        let (mut optimizer, mut theta) = (Rprop::new(0.01), [1.0_f32, 1.0]);
+        for sign in [1.0, 1.0, -1.0, 1.0, 1.0] {
+            optimizer.step(&mut theta, &[scale, sign * scale]);
+        }
+        theta
+    };
+    for scale in [1e-37, 1e-30, 1e-20, 1e20, 1e38] {
+        assert_eq!(step(scale), step(1.0), "{scale:e}");
     }
 }
 

@@ -1,7 +1,10 @@
 //! Saved states that are damaged, or are others': errors, and the optimizer as it was.
 
 use downhill_optim::schedule::ReduceOnPlateau;
-use downhill_optim::{Ema, Lookahead, Optimizer, OptimizerState, RangeCurve, RestoreError, Sgd, Swa};
+use downhill_optim::{
+    Adam, AddDecay, Chain, ClipNorm, ClipValue, CoupledDecay, Ema, Lookahead, Momentum, Optimizer, OptimizerState,
+    RangeCurve, RestoreError, Sgd, Stepper, Swa,
+};
 use downhill_tensor::Scalar;
 
 use crate::behaviour::{numbers, run};
@@ -15,6 +18,7 @@ fn damaged<T: Scalar>(state: &OptimizerState<T>) -> Vec<(String, OptimizerState<
         change(&mut changed);
         all.push((what, changed));
     };
+    add("another name".into(), &|state| state.name.push('x'));
     for (index, (name, slot)) in state.slots.iter().enumerate() {
         add(format!("{name} with one more"), &|state| state.slots[index].1.push(T::ONE));
         if !slot.is_empty() {
@@ -92,6 +96,71 @@ fn a_state_of_another_size_is_an_error() {
         // What was saved before the first step starts anew.
         small.restore(&make().state()).unwrap();
         assert_eq!(small.state(), make().state(), "{name}");
+    }
+}
+
+#[test]
+fn a_state_of_no_steps_is_refused_by_other_optimizers_too() {
+    let names: Vec<String> = table::<f32>().iter().map(|(_, make)| make().state().name).collect();
+    for (own, (name, make)) in names.iter().zip(table::<f32>()) {
+        for (saved, (other, make_other)) in names.iter().zip(table::<f32>()) {
+            let restored = make().restore(&make_other().state());
+            if own != saved {
+                let error = RestoreError::OtherOptimizer { saved: saved.clone(), own: own.clone() };
+                assert_eq!(restored, Err(error), "{name} from {other}");
+            }
+        }
+    }
+    let error = Adam::<f64>::new(0.1).restore(&Sgd::new(0.1).state()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the saved state is that of the optimizer `Sgd`, but this one is `Adam`; build the one that was saved, or start \
+         anew without the state"
+    );
+    let error = Adam::<f64>::new(0.1).restore(&OptimizerState::default()).unwrap_err();
+    assert_eq!(error.to_string(), "the saved state does not name its optimizer, which must be `Adam`");
+    assert!(Ema::<f64>::new(0.9).restore(&Adam::new(0.1).state()).is_err());
+}
+
+#[test]
+fn a_state_names_what_is_around_an_optimizer() {
+    let inside = Lookahead::new(Sgd::<f64>::new(0.1));
+    assert_eq!(inside.state().name, "Lookahead around Sgd");
+    let other = |saved: &str, own: &str| Err(RestoreError::OtherOptimizer { saved: saved.into(), own: own.into() });
+    let mut around_adam = Lookahead::new(Adam::new(0.1));
+    assert_eq!(around_adam.restore(&inside.state()), other("Lookahead around Sgd", "Lookahead around Adam"));
+    assert_eq!(around_adam.restore(&Adam::new(0.1).state()), other("Adam", "Lookahead around Adam"));
+    assert_eq!(Sgd::new(0.1).restore(&inside.state()), other("Lookahead around Sgd", "Sgd"));
+    let twice = Lookahead::new(Lookahead::new(Sgd::new(0.1)));
+    assert_eq!(
+        around_adam.restore(&twice.state()),
+        other("Lookahead around Lookahead around Sgd", "Lookahead around Adam")
+    );
+    let boxed: Box<dyn Optimizer<f64>> = Box::new(Sgd::new(0.1));
+    Lookahead::new(boxed).restore(&inside.state()).unwrap();
+}
+
+#[test]
+fn a_run_may_go_on_with_a_clip_or_in_groups() {
+    let mut theta = [1.0, 2.0];
+    let mut plain = Adam::<f64>::new(0.1);
+    plain.step(&mut theta, &[1.0, 1.0]);
+    let mut clipped = Adam::new(0.1).after(ClipNorm::new(1.0));
+    clipped.restore(&plain.state()).unwrap();
+    Adam::new(0.1).no_decay_on_biases().restore(&clipped.state()).unwrap();
+    Adam::new(0.1).after(ClipValue::new(1.0)).restore(&clipped.state()).unwrap();
+}
+
+#[test]
+fn every_named_optimizer_has_its_name() {
+    let names: Vec<String> = table::<f32>().iter().map(|(_, make)| make().state().name).collect();
+    for name in &names {
+        assert!(!name.contains(','), "{name} is the composition, not the name");
+    }
+    let own = Stepper::<_, f64>::of(Chain((CoupledDecay::new(0.0), Momentum::new(0.9), AddDecay::new(0.1))), 0.1);
+    assert_eq!(own.state().name, "CoupledDecay, Momentum, AddDecay");
+    for name in ["AdamW", "AmsGrad", "RAdamW", "Lamb", "Lars", "Adafactor", "RmsPropMomentum", "Rprop", "Lion"] {
+        assert!(names.iter().any(|known| known == name), "{name}: {names:?}");
     }
 }
 

@@ -1,6 +1,6 @@
 use downhill_optim::{
     Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Adan, AmsGrad, Asgd, DAdaptAdam, GradientDescent, Lamb, Lars,
-    Lion, Lookahead, Muon, NAdam, Optimizer, OptimizerState, Prodigy, RAdam, RestoreError, RmsProp, Rprop,
+    Lion, Lookahead, MemoryError, Muon, NAdam, Optimizer, OptimizerState, Prodigy, RAdam, RestoreError, RmsProp, Rprop,
     ScheduleFreeAdamW, ScheduleFreeSgd, Segment, SettingError, Sgd, SophiaG,
 };
 use downhill_tensor::Scalar;
@@ -170,6 +170,9 @@ macro_rules! delegate {
             }
             fn evaluation_point(&self, theta: &[T], point: &mut [T]) -> bool {
                 self.$field.evaluation_point(theta, point)
+            }
+            fn check_memory(&self) -> Result<(), MemoryError> {
+                self.$field.check_memory()
             }
             fn state(&self) -> OptimizerState<T> {
                 self.$field.state()
