@@ -12,8 +12,6 @@ mod dataset;
 #[cfg(feature = "digits")]
 mod digits;
 mod error;
-#[cfg(feature = "serde")]
-mod exact;
 #[cfg(feature = "idx")]
 pub mod idx;
 mod input;
