@@ -85,7 +85,7 @@ fn promises(root: &Path) -> Result<Promises> {
         for path in workspace::files(&folder.join("src"), "rs")? {
             let source = fs::read_to_string(&path)?;
             // Tests, at the foot of a source, promise nothing to a user.
-            let source = source.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+            let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
             for (_, comment) in doc_comments(source) {
                 add(name(&path), &comment);
             }

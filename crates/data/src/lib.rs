@@ -6,14 +6,10 @@
 mod batches;
 #[cfg(feature = "csv")]
 mod cells;
-#[cfg(feature = "csv")]
-mod column;
 mod dataset;
 #[cfg(feature = "digits")]
 mod digits;
 mod error;
-#[cfg(feature = "serde")]
-mod exact;
 #[cfg(feature = "idx")]
 pub mod idx;
 mod input;
@@ -34,8 +30,6 @@ mod table;
 mod targets;
 
 pub use batches::{Batches, MiniBatch};
-#[cfg(feature = "csv")]
-pub use column::{Column, Missing, Unseen};
 pub use dataset::Dataset;
 #[cfg(feature = "digits")]
 pub use digits::digits;
@@ -48,7 +42,7 @@ pub use one_hot::{OneHot, one_hot};
 pub use raw_array::{Elements, RawArray};
 pub use scaler::Scaler;
 #[cfg(feature = "csv")]
-pub use schema::{Columns, DroppedRow, Schema};
+pub use schema::{Column, Columns, DroppedRow, Missing, Schema, Unseen};
 pub use split::{Fold, Folds};
 pub use standard_scaler::StandardScaler;
 #[cfg(feature = "csv")]

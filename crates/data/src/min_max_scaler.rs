@@ -23,9 +23,9 @@ use crate::{DataError, Scaler};
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MinMaxScaler {
-    #[cfg_attr(feature = "serde", serde(with = "crate::exact"))]
+    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::finite"))]
     low: f64,
-    #[cfg_attr(feature = "serde", serde(with = "crate::exact"))]
+    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::finite"))]
     high: f64,
     features: Vec<Feature>,
 }
@@ -33,9 +33,9 @@ pub struct MinMaxScaler {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Feature {
-    #[cfg_attr(feature = "serde", serde(with = "crate::exact"))]
+    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::finite"))]
     min: f64,
-    #[cfg_attr(feature = "serde", serde(with = "crate::exact"))]
+    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::finite"))]
     max: f64,
 }
 

@@ -17,8 +17,9 @@ const LONGEST_HEADER: usize = 10_000;
 /// Reads one array, which must be all there is.
 ///
 /// # Errors
-/// Where the reader fails, the data are cut short, followed by others or no NPY at all,
-/// or the elements are of another type than those above.
+/// Returns an error if the reader fails, the data are cut short, followed by others or no NPY at all, the header has
+/// another key than `descr`, `fortran_order` and `shape`, or one twice, or the elements are of another type than those
+/// above.
 /// Memory is used for what is there, not for what a header promises.
 pub fn read(mut reader: impl Read) -> Result<RawArray, DataError> {
     let mut start = [0; 8];
@@ -69,11 +70,15 @@ fn layout(header: &str) -> Result<Layout, DataError> {
     while !text.take("}") {
         let key = text.string()?;
         text.expect(":")?;
-        match key {
-            "descr" => descr = Some(text.element()?),
-            "fortran_order" => fortran_order = Some(text.boolean()?),
-            "shape" => shape = Some(text.tuple()?),
+        let is_again = match key {
+            "descr" => descr.replace(text.element()?).is_some(),
+            "fortran_order" => fortran_order.replace(text.boolean()?).is_some(),
+            "shape" => shape.replace(text.tuple()?).is_some(),
             _ => return Err(refused(format!("has an unknown key `{key}`"))),
+        };
+        // Python would take the last value, other readers the first.
+        if is_again {
+            return Err(refused(format!("has the key `{key}` more than once")));
         }
         if !text.take(",") {
             text.expect("}")?;
@@ -323,6 +328,17 @@ mod tests {
         for (bytes, expected) in cases {
             let message = message(&bytes);
             assert!(message.contains(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_an_error() {
+        let keys = ["'descr': '|u1'", "'fortran_order': False", "'shape': (2,)"];
+        assert_eq!(read(&file(&format!("{{{}}}", keys.join(", ")), &[1, 2])[..]).unwrap().shape(), [2]);
+        for (again, name) in [(keys[0], "descr"), (keys[1], "fortran_order"), ("'shape': (1, 2)", "shape")] {
+            let header = format!("{{{}, {again}}}", keys.join(", "));
+            let message = message(&file(&header, &[1, 2]));
+            assert!(message.contains(&format!("has the key `{name}` more than once")), "{message}");
         }
     }
 

@@ -33,9 +33,9 @@ pub struct StandardScaler {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Feature {
-    #[cfg_attr(feature = "serde", serde(with = "crate::exact"))]
+    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::finite"))]
     mean: f64,
-    #[cfg_attr(feature = "serde", serde(with = "crate::exact"))]
+    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::finite"))]
     scale: f64,
 }
 

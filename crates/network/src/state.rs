@@ -63,7 +63,7 @@ pub struct NamedArray<T> {
     /// The shape.
     pub shape: Shape,
     /// The numbers.
-    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::vec"))]
+    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::text"))]
     pub values: Vec<T>,
 }
 

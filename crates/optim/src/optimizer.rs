@@ -220,13 +220,15 @@ forward!(Box<O>, &mut O);
 /// Serialised to a text format, every number is a string that reads back to the same bits, NaN and infinities included.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(from = "exact::Saved<T>", into = "exact::Saved<T>", bound = "T: Scalar"))]
+#[cfg_attr(feature = "serde", serde(bound = "T: Scalar"))]
 pub struct OptimizerState<T> {
     /// The optimizer that saved it, as `Adam`: no other one takes it.
     pub name: String,
     /// Named vectors, as `momentum.velocity`, each as long as θ (or shorter, where a rule keeps less).
+    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::text"))]
     pub slots: Vec<(String, Vec<T>)>,
     /// Named numbers, always in f64.
+    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::text"))]
     pub scalars: Vec<(String, f64)>,
     /// Named counters, as `step`.
     pub counters: Vec<(String, u64)>,
@@ -313,9 +315,6 @@ fn take<V>(entries: &mut Vec<(String, V)>, name: &str) -> Result<V, RestoreError
     let position = position.ok_or_else(|| RestoreError::Missing { name: name.into() })?;
     Ok(entries.remove(position).1)
 }
-
-#[cfg(feature = "serde")]
-mod exact;
 
 /// Why an optimizer can't go on from a state.
 #[derive(Clone, Debug, PartialEq)]

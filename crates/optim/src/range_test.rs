@@ -32,13 +32,13 @@ pub struct RangeTest {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RangeCurve {
     /// The rate of each step.
-    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::numbers"))]
+    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))]
     pub rates: Vec<f64>,
     /// The loss before each step.
-    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::numbers"))]
+    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))]
     pub losses: Vec<f64>,
     /// The same, as an exponential average without bias.
-    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::numbers"))]
+    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))]
     pub smoothed: Vec<f64>,
 }
 

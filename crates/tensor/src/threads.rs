@@ -1,8 +1,9 @@
 //! How many threads share the work.
 //!
 //! Nothing forks outside [`Threads::run`]: a loop enters the pool once, and everything within it may split.
-//! A caller's own rayon pool is left alone: there nothing forks, and a [`Threads::run`] waits for its threads without
-//! taking up other work of that pool. So a caller may hold a lock meanwhile.
+//! A caller's own rayon pool is left alone: there nothing forks.
+//! A thread that waits, for the other half of a fork or for a [`Threads::run`], takes up no other work meanwhile, and
+//! no run waits for threads that are busy with another. So a caller may hold a lock across any call.
 //! Work is split over output elements, and a long sum at places that its length alone decides, so results are the same
 //! bits for any number of threads.
 
@@ -12,6 +13,8 @@ use std::error::Error;
 use std::fmt;
 #[cfg(feature = "threads")]
 use std::sync::Arc;
+#[cfg(feature = "threads")]
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The most threads that [`Threads::new`] starts.
 const MOST: usize = 4096;
@@ -28,7 +31,14 @@ const MOST: usize = 4096;
 #[derive(Clone)]
 pub struct Threads {
     #[cfg(feature = "threads")]
-    pool: Option<Arc<rayon_core::ThreadPool>>,
+    pool: Option<Arc<Pool>>,
+}
+
+#[cfg(feature = "threads")]
+struct Pool {
+    threads: rayon_core::ThreadPool,
+    /// Whether a run from outside the pool is under way.
+    busy: AtomicBool,
 }
 
 /// Why threads could not be started.
@@ -92,7 +102,7 @@ impl Threads {
             .start_handler(move |_| OURS.set(count))
             .build()
             .map_err(|error| ThreadsError { reason: format!("{count} threads could not be started: {error}") })?;
-        Ok(Self { pool: Some(Arc::new(pool)) })
+        Ok(Self { pool: Some(Arc::new(Pool { threads: pool, busy: AtomicBool::new(false) })) })
     }
 
     #[cfg(not(feature = "threads"))]
@@ -112,7 +122,7 @@ impl Threads {
     #[must_use]
     pub fn count(&self) -> usize {
         #[cfg(feature = "threads")]
-        return self.pool.as_ref().map_or(1, |pool| pool.current_num_threads());
+        return self.pool.as_ref().map_or(1, |pool| pool.threads.current_num_threads());
         #[cfg(not(feature = "threads"))]
         1
     }
@@ -122,21 +132,44 @@ impl Threads {
     /// The other threads look for something to do all the while, and after some milliseconds without any every 50 µs:
     /// one long run for a whole loop is faster than a short one for each step.
     ///
-    /// A run within a run of the same threads goes on where it is; within one of other threads these do the work.
+    /// A run within a run of the same threads goes on where it is, and so does one that finds them busy with the run of
+    /// another caller: outside any run that is on the calling thread alone. Within a run of other threads these do the
+    /// work.
+    ///
+    /// Calls of rayon's own within `work` use these threads too, and there a thread that waits takes up other items:
+    /// hold no lock in an item that other items take.
     pub fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         #[cfg(feature = "threads")]
-        if let Some(pool) = &self.pool {
-            let enter = || pool.install(|| awake::run(work));
-            return if in_foreign_pool() { apart(enter) } else { enter() };
+        if let Some(pool) = &self.pool
+            && let Some(_entered) = pool.enter()
+        {
+            let enter = || pool.threads.install(|| awake::run(work));
+            return if rayon_core::current_thread_index().is_some() { apart(enter) } else { enter() };
         }
         work()
     }
 }
 
-/// Whether this thread belongs to a rayon pool that [`Threads`] has not started.
 #[cfg(feature = "threads")]
-fn in_foreign_pool() -> bool {
-    OURS.get() == 1 && rayon_core::current_thread_index().is_some()
+impl Pool {
+    /// Lets one caller in, unless the calling thread is in already.
+    ///
+    /// Whoever waited for the pool with a lock would wait for ever if the run that is under way takes the same lock.
+    fn enter(&self) -> Option<Entered<'_>> {
+        let is_free = self.threads.current_thread_index().is_none() && !self.busy.swap(true, Ordering::Acquire);
+        is_free.then(|| Entered(self))
+    }
+}
+
+/// A run that is under way, until this is dropped.
+#[cfg(feature = "threads")]
+struct Entered<'a>(&'a Pool);
+
+#[cfg(feature = "threads")]
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.0.busy.store(false, Ordering::Release);
+    }
 }
 
 /// Does this on a thread that belongs to no pool, and waits for it.
@@ -237,9 +270,6 @@ pub fn for_pass(numbers: usize) -> usize {
 const NEAR: usize = 512 * 1024;
 
 /// Runs both, side by side where there are threads for it.
-///
-/// A thread that waits for its other half may take up any other work of the same [`Threads::run`]: hold no lock
-/// meanwhile that such work takes too.
 pub fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
     let (mut a, mut b) = (Some(a), Some(b));
     let (mut of_a, mut of_b) = (None, None);
@@ -283,8 +313,8 @@ pub(crate) fn fork(a: &mut dyn Task, b: &mut dyn Task) {
 mod awake {
     use std::cell::Cell;
     use std::hint::spin_loop;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, Mutex, PoisonError};
     use std::thread::{sleep, yield_now};
     use std::time::Duration;
 
@@ -292,25 +322,36 @@ mod awake {
 
     use super::Task;
 
-    thread_local! {
-        /// Whether this thread is within a task or waits already: who waits on top of a task would never end it.
-        static BUSY: Cell<bool> = const { Cell::new(false) };
+    /// What a thread of a pool does.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum State {
+        Free,
+        /// It looks for work.
+        Looking,
+        /// It is within a task, in which it may wait: it takes up no other.
+        Working,
     }
 
-    /// This thread's flag, set until this is dropped.
-    struct Busy {
-        before: bool,
+    thread_local!(static STATE: Cell<State> = const { Cell::new(State::Free) });
+
+    /// This thread's state, until this is dropped.
+    struct Now {
+        before: State,
     }
 
-    impl Busy {
-        fn new() -> Self {
-            Self { before: BUSY.replace(true) }
+    impl Now {
+        /// Enters a state, unless the thread is in it or beyond it.
+        fn enter(state: State) -> Option<Self> {
+            let before = STATE.get();
+            let ((State::Free, _) | (State::Looking, State::Working)) = (before, state) else { return None };
+            STATE.set(state);
+            Some(Self { before })
         }
     }
 
-    impl Drop for Busy {
+    impl Drop for Now {
         fn drop(&mut self) {
-            BUSY.set(self.before);
+            STATE.set(self.before);
         }
     }
 
@@ -325,10 +366,7 @@ mod awake {
 
     /// Does the work, within the pool, while its other threads stay awake.
     pub(super) fn run<R>(work: impl FnOnce() -> R) -> R {
-        let busy = Busy::new();
-        if busy.before {
-            return work();
-        }
+        let _working = Now::enter(State::Working);
         let over = Arc::new(AtomicBool::new(false));
         for _ in 1..rayon_core::current_num_threads() {
             let over = Arc::clone(&over);
@@ -339,32 +377,39 @@ mod awake {
     }
 
     fn look_for_work(over: &AtomicBool) {
-        let busy = Busy::new();
-        if busy.before {
-            return;
-        }
+        let Some(_looking) = Now::enter(State::Looking) else { return };
         let mut idle = Idle::default();
         while !over.load(Ordering::Acquire) {
-            idle.pause();
+            match rayon_core::yield_now() {
+                Some(Yield::Executed) => idle = Idle::default(),
+                _ => idle.pause(),
+            }
         }
     }
 
     /// Both tasks; the second on whichever thread is free first.
+    ///
+    /// The pool's own `join` takes up any other work while it waits, which may take a lock that this thread holds. So
+    /// this thread does the second task itself, or waits here for the one that does; and what it is handed in the
+    /// moment that is left for the pool's own wait, it leaves to the thread that has forked it.
     pub(super) fn fork(a: &mut dyn Task, b: &mut dyn Task) {
-        let (taken, done) = (AtomicBool::new(false), AtomicBool::new(false));
+        let (b, done) = (Mutex::new(Some(b)), AtomicBool::new(false));
+        let claim = || b.lock().unwrap_or_else(PoisonError::into_inner).take();
         rayon_core::join(
             || {
                 a.run();
-                // The pool's own wait would put this thread to sleep.
+                if let Some(b) = claim() {
+                    return b.run();
+                }
                 let mut idle = Idle::default();
-                while taken.load(Ordering::Acquire) && !done.load(Ordering::Acquire) {
+                while !done.load(Ordering::Acquire) {
                     idle.pause();
                 }
             },
             || {
-                let _busy = Busy::new();
+                let Some(_working) = Now::enter(State::Working) else { return };
+                let Some(b) = claim() else { return };
                 let _done = Flag(&done);
-                taken.store(true, Ordering::Release);
                 b.run();
             },
         );
@@ -377,12 +422,8 @@ mod awake {
     }
 
     impl Idle {
-        /// Does a piece of the pool's work, or else pauses: the longer there was none, the longer.
+        /// Pauses: the longer there was nothing to do, the longer.
         fn pause(&mut self) {
-            if rayon_core::yield_now() == Some(Yield::Executed) {
-                self.rounds = 0;
-                return;
-            }
             self.rounds = self.rounds.saturating_add(1);
             match self.rounds {
                 0..200 => spin_loop(),
@@ -506,22 +547,30 @@ mod tests {
         });
     }
 
+    /// Fails if this does not come to an end.
+    #[cfg(feature = "threads")]
+    fn with_fuse(work: impl FnOnce() + Send + 'static) {
+        let (done, wait) = std::sync::mpsc::channel();
+        let fuse = std::time::Duration::from_secs(60);
+        std::thread::spawn(move || {
+            work();
+            done.send(()).unwrap();
+        });
+        assert_eq!(wait.recv_timeout(fuse), Ok(()), "it hangs, or has panicked");
+    }
+
     /// A thread of the caller's pool that waited by taking up other tasks would take a lock that it holds.
     #[cfg(feature = "threads")]
     #[test]
     fn a_lock_around_a_run_within_a_callers_own_pool_is_let_go_again() {
-        use std::sync::{Arc, Mutex, mpsc::channel};
-        use std::time::Duration;
-
         fn tasks(count: usize, task: &(impl Fn() + Sync)) {
             if count == 1 {
                 return task();
             }
             rayon_core::join(|| tasks(count / 2, task), || tasks(count - count / 2, task));
         }
-        let (done, wait) = channel();
-        std::thread::spawn(move || {
-            let lock = Arc::new(Mutex::new(Threads::new(2).unwrap()));
+        with_fuse(|| {
+            let lock = std::sync::Mutex::new(Threads::new(2).unwrap());
             in_own_pool(4, || {
                 tasks(200, &|| {
                     let threads = lock.lock().unwrap();
@@ -529,9 +578,77 @@ mod tests {
                     assert_eq!(threads.run(|| sum(0, 1000)), 499_500);
                 });
             });
-            done.send(()).unwrap();
         });
-        assert_eq!(wait.recv_timeout(Duration::from_secs(60)), Ok(()), "it hangs");
+    }
+
+    /// Does this many times, side by side.
+    #[cfg(feature = "threads")]
+    fn tasks(count: usize, task: &(impl Fn() + Sync)) {
+        if count == 1 {
+            return task();
+        }
+        join(|| tasks(count / 2, task), || tasks(count - count / 2, task));
+    }
+
+    #[cfg(feature = "threads")]
+    #[test]
+    fn a_lock_around_work_within_a_run_is_let_go_again() {
+        with_fuse(|| {
+            let (four, two) = (Threads::new(4).unwrap(), Threads::new(2).unwrap());
+            let lock = std::sync::Mutex::new(());
+            four.run(|| {
+                tasks(2000, &|| {
+                    let _held = lock.lock().unwrap();
+                    assert_eq!(sum(0, 1000), 499_500);
+                    assert_eq!(four.run(|| sum(0, 1000)), 499_500);
+                });
+                tasks(50, &|| {
+                    let _held = lock.lock().unwrap();
+                    assert_eq!(two.run(|| sum(0, 1000)), 499_500);
+                });
+            });
+        });
+    }
+
+    #[cfg(feature = "threads")]
+    #[test]
+    fn a_lock_of_callers_who_share_threads_is_let_go_again() {
+        with_fuse(|| {
+            let (pool, lock) = (Threads::new(2).unwrap(), std::sync::Mutex::new(()));
+            std::thread::scope(|scope| {
+                for caller in 0..6 {
+                    let (pool, lock) = (&pool, &lock);
+                    let locked = move || {
+                        let _held = lock.lock().unwrap();
+                        sum(0, 1000)
+                    };
+                    scope.spawn(move || {
+                        for _ in 0..300 {
+                            let sums = match caller % 3 {
+                                0 => (pool.run(locked), 499_500),
+                                1 => pool.run(|| join(locked, locked)),
+                                _ => {
+                                    let _held = lock.lock().unwrap();
+                                    (pool.run(|| sum(0, 1000)), 499_500)
+                                }
+                            };
+                            assert_eq!(sums, (499_500, 499_500));
+                        }
+                    });
+                }
+            });
+        });
+    }
+
+    #[cfg(feature = "threads")]
+    #[test]
+    fn a_run_that_finds_its_threads_busy_goes_on_where_it_is() {
+        let two = Threads::new(2).unwrap();
+        let work = || std::thread::scope(|scope| scope.spawn(|| two.run(current)).join().unwrap());
+        assert_eq!(two.run(work), 1);
+        let panics = || two.run(|| std::panic::resume_unwind(Box::new("as planned")));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
+        assert_eq!(two.run(current), 2);
     }
 
     #[cfg(feature = "threads")]
@@ -539,9 +656,10 @@ mod tests {
     fn runs_of_different_threads_within_each_other_come_to_an_end() {
         let (two, three) = (Threads::new(2).unwrap(), Threads::new(3).unwrap());
         for _ in 0..20 {
+            // The innermost run finds its threads busy with the outermost one.
             let counts =
                 two.run(|| (current(), three.run(|| (current(), two.run(current))), Threads::one().run(current)));
-            assert_eq!(counts, (2, (3, 2), 2));
+            assert_eq!(counts, (2, (3, 3), 2));
             let deep = || two.run(|| sum(0, 1000));
             let both = two.run(|| join(|| three.run(deep), || three.run(deep)));
             assert_eq!(both, (499_500, 499_500));

@@ -25,7 +25,7 @@ pub struct StepEnd<'a, T> {
     pub learning_rate: f64,
     /// dJ/dθ, after clipping.
     pub gradient: &'a [T],
-    /// The network, after the step.
+    /// The network, after the step; with a schedule-free optimizer where the next gradient is taken.
     pub network: &'a Network<T>,
 }
 
@@ -34,7 +34,7 @@ pub struct StepEnd<'a, T> {
 pub struct EpochEnd<'a, T> {
     /// The epoch's row of the history.
     pub record: &'a EpochRecord,
-    /// The network, after the epoch.
+    /// The network, after the epoch, as it was validated.
     pub network: &'a Network<T>,
 }
 

@@ -15,7 +15,7 @@ pub struct Evaluation {
     #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))]
     pub loss: f64,
     /// The metrics, by name.
-    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::named"))]
+    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))]
     pub metrics: Vec<(String, f64)>,
 }
 

@@ -39,10 +39,10 @@ pub struct EpochRecord {
     #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))]
     pub training_loss: f64,
     /// The loss over all validation examples at once, after the epoch.
-    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::optional", default))]
+    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number", default))]
     pub validation_loss: Option<f64>,
     /// The metrics on the validation examples, or on the training examples without validation data.
-    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::named"))]
+    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))]
     pub metrics: Vec<(String, f64)>,
     /// The learning rate of the epoch's last step.
     #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))]

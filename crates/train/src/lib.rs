@@ -9,6 +9,7 @@ mod error;
 mod evaluation;
 mod history;
 pub mod metrics;
+mod other_point;
 mod progress;
 mod rates;
 mod stop;

@@ -14,6 +14,7 @@ use crate::divergence::{find_cause, find_place, find_segment};
 use crate::early_stopping::{Best, copy};
 use crate::error::{Cause, Divergence, Place};
 use crate::evaluation::{check_target_shape, evaluate_with, inputs, judge, placed, update};
+use crate::other_point::OtherPoint;
 use crate::progress::Display;
 use crate::rates::Rates;
 use crate::{
@@ -66,6 +67,7 @@ pub struct Trainer<'a, T: Scalar, L, O> {
     threads: Option<Threads>,
     clock: Clock,
     best: Option<Best<T>>,
+    other_point: Option<OtherPoint<T>>,
 }
 
 impl<T: Scalar, L: Loss, O: Optimizer<T>> std::fmt::Debug for Trainer<'_, T, L, O> {
@@ -111,6 +113,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
             threads: None,
             clock: Clock::default(),
             best: None,
+            other_point: None,
         }
     }
 
@@ -270,6 +273,13 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         &mut self.optimizer
     }
 
+    /// Where the last run takes its next gradient, if the network was left at another point: see
+    /// [`fit`](Trainer::fit).
+    #[must_use]
+    pub fn training_point(&self) -> Option<&[T]> {
+        self.other_point.as_ref()?.of_training()
+    }
+
     /// Trains `network` on `data`, anew: the optimizer forgets earlier runs, the schedule begins at its base, plateau and
     /// early stopping have seen nothing, and epochs and steps are counted from the start. The same call on an equal
     /// network gives the same bits, so one trainer serves all folds of a cross-validation.
@@ -313,6 +323,11 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
+    /// A schedule-free optimizer takes gradients at one point and is judged at another,
+    /// [`evaluation_point`](Optimizer::evaluation_point). The network is at that one whenever it is validated, kept or
+    /// shown to [`on_epoch`](Trainer::on_epoch), and at the end, so that it predicts as it was validated. Between the
+    /// steps of an epoch it is where gradients are taken; running statistics are those that were seen there.
+    ///
     /// A batch in which no target counts, since all are ignored or weigh nothing, is passed over: it moves nothing, and
     /// is no step.
     ///
@@ -326,13 +341,17 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         self.check(network, data)?;
         self.optimizer.reset();
         self.rates.reset();
-        (self.clock, self.best) = (Clock::default(), None);
+        (self.clock, self.best, self.other_point) = (Clock::default(), None, None);
         self.start(network, data)
     }
 
     /// Trains on from where the last call ended: the optimizer keeps what it remembers, the schedule and plateau go on,
     /// epochs and steps are counted on (so that each epoch has an order of its own), and early stopping keeps the best
     /// so far. An epoch that was not completed is begun again.
+    ///
+    /// A schedule-free optimizer goes on from where the last call took its gradients, unless the network's parameters
+    /// have been changed since. To go on in another process, save the [`training_point`](Trainer::training_point) with
+    /// the optimizer's state, and make it the network's parameters first.
     ///
     /// ```
     /// use downhill_data::Dataset;
@@ -525,6 +544,9 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
             best = Some(Best::new(rule, &self.metric_directions())?);
         }
         let mut good = (network.parameters().to_vec(), network.statistics().to_vec());
+        let other_point = self.other_point.take().filter(|other| other.fits(network));
+        let mut other_point = other_point.unwrap_or_else(|| OtherPoint::new(network));
+        other_point.go_on(network, &self.optimizer, best.as_ref().map(|best| best.theta.as_slice()));
         let mut history = History::default();
 
         'run: for epoch in first..end {
@@ -580,6 +602,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
                 }
             }
 
+            other_point.judge(network, &self.optimizer);
             if let Some(name) = find_segment(network.segments(), network.parameters()) {
                 put_back(network, &good);
                 let step = self.clock.steps.saturating_sub(1);
@@ -614,6 +637,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
             let exhausted =
                 best.as_mut().is_some_and(|best| best.observe(&record, network.parameters(), network.statistics()));
             history.epochs.push(record);
+            other_point.train(network);
             if stop || exhausted {
                 history.reason = if stop { StopReason::Callback } else { StopReason::EarlyStopping };
                 break;
@@ -621,6 +645,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         }
 
         display.finish();
+        other_point.judge(network, &self.optimizer);
         // After a stop within an epoch the network holds the parameters of none, unless there is a best one.
         let complete = network.parameters() == good.0;
         history.kept_epoch = history.epochs.last().map(|record| record.epoch).filter(|_| complete);
@@ -629,7 +654,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
             network.statistics_mut().copy_from_slice(&best.statistics);
             history.kept_epoch = Some(best.epoch);
         }
-        self.best = best;
+        (self.best, self.other_point) = (best, Some(other_point));
         history.seconds = start.elapsed().as_secs_f64();
         Ok(history)
     }

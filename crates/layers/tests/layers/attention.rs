@@ -26,9 +26,9 @@ fn identity(layer: MultiHeadAttention, inputs: &[Shape]) -> Bound<MultiHeadAtten
     let mut layer = bind(layer.without_bias(), inputs);
     let width = inputs[0][1];
     let eye = Array2::<f64>::eye(width);
-    let three = ndarray::concatenate![ndarray::Axis(1), eye, eye, eye];
-    layer.set("in_proj_weight", three.as_standard_layout().as_slice().unwrap()).unwrap();
-    layer.set("out_proj.weight", eye.as_slice().unwrap()).unwrap();
+    let three = ndarray::concatenate![ndarray::Axis(0), eye, eye, eye];
+    layer.set("in_proj_weight", &three).unwrap();
+    layer.set("out_proj.weight", &eye).unwrap();
     layer
 }
 

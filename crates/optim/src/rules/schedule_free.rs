@@ -16,6 +16,7 @@ use crate::{AddDecay, Chain, CoupledDecay, Link, Precompiled, SettingError, Step
 /// θ holds y, where gradients are taken; z starts at θ.
 /// The weights to judge and to keep are x = y + (1 − 1/β)(z − y): take them from
 /// [`evaluation_point`](crate::Optimizer::evaluation_point), and recompute statistics of batch normalisation there.
+/// `Trainer` of `downhill-train` validates, keeps and ends with x by itself, and leaves the statistics as they are.
 /// Defaults: β = 0.9, λ = 0, W = 0, r = 0, p = 2, as the authors' code (its learning rate is 1).
 ///
 /// ```

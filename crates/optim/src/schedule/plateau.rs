@@ -32,7 +32,7 @@ pub struct ReduceOnPlateau {
     floor: f64,
     smallest_change: f64,
     larger_is_better: bool,
-    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::optional", default))]
+    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number", default))]
     best: Option<f64>,
     bad: u64,
     cooling: u64,
