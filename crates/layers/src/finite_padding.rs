@@ -5,7 +5,7 @@ use crate::{Backward, Forward, Layer, Signature};
 /// Passes sequences on, with zeros for those steps of their padding that hold a number that is not finite.
 ///
 /// Maps and normalisations of single steps know of no lengths: they read the padding too, and 0 times NaN in a gradient
-/// of a weight is NaN. With this layer before them, they do not meet what was never written.
+/// of a weight is NaN. With this layer in front of them, they meet zeros there.
 ///
 /// ```text
 /// y(t) = 0        dJ/dx(t) = 0            if t ≥ length and x(t) is not finite throughout

@@ -16,8 +16,8 @@ mod portable;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use direct::Direct;
 
-/// After this many terms of a weight's gradient, the sums so far are added to those before with what rounding takes
-/// from them, so that errors do not grow with the number of pixels and examples.
+/// This many terms of a weight's gradient make a block. The sums of blocks are added with what rounding takes from
+/// them, so that errors do not grow with the number of pixels and examples.
 const IN_TURN: usize = 512;
 
 /// The convolution of images of one size: how many channels, and what each axis does.

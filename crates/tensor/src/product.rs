@@ -98,8 +98,8 @@ const ROW_GRAIN: usize = 64 * 1024;
 const FEW: usize = 1024;
 /// Then they share the terms of its sums, if each has so many.
 const TALL: usize = 4000;
-/// Sums of so many terms are always such a tree, or they would lose more digits the longer they are: other products
-/// add the sums of blocks in turn.
+/// Sums of so many terms are such a tree whatever the number of elements, or they would lose more digits the longer they
+/// are: other products add the sums of blocks in turn.
 const VERY_TALL: usize = 1 << 16;
 
 /// Cuts a result with long sums into parts with few elements.

@@ -209,7 +209,7 @@ struct Collect<'a, T> {
     /// The first place of each row.
     first: &'a [T],
     padding: Option<usize>,
-    /// Whether nothing has been collected before.
+    /// Whether these are the first lookups, so that dw holds nothing yet.
     fresh: bool,
 }
 
@@ -240,7 +240,7 @@ fn go_on<T: Scalar>(lookups: Lookups<'_, T>, place: T, dw: &mut [T]) {
     vectorized(GoOn { lookups, place, dw });
 }
 
-/// The lookups of one row from a place on, where dw has those before.
+/// The lookups of one row from a place on; dw has the others.
 struct GoOn<'a, T> {
     lookups: Lookups<'a, T>,
     place: T,
