@@ -483,7 +483,8 @@ impl Activation for Gelu {
             Self::Erf => cumulative + x * (T::of(NORMAL_PEAK) * (-half * x * x).exp()),
             // Φ + 2x Φ (1 − Φ) u', for t = 2Φ − 1
             Self::Tanh => {
-                let inner = T::of(GELU_INNER) * (T::ONE + T::of(3.0 * GELU_CUBE) * x * x);
+                // Where the square overflows, Φ (1 − Φ) is 0: but not times infinity.
+                let inner = (T::of(GELU_INNER) * (T::ONE + T::of(3.0 * GELU_CUBE) * x * x)).min(T::MAX);
                 cumulative + (x + x) * cumulative * (T::ONE - cumulative) * inner
             }
         }

@@ -78,6 +78,7 @@ description! {
     Dropout,
     Elu,
     Embedding,
+    FinitePadding,
     Flatten,
     Gelu,
     GlobalAveragePool,

@@ -120,7 +120,7 @@ impl ExampleLoss for Dice {
         let (two, smoothing) = (T::of(2.0), T::of(self.smoothing));
         let channels = channels(shape);
         let positions = y.len() / channels.max(1);
-        let mut total = T::ZERO;
+        let mut total = 0.0;
         for channel in 0..channels {
             let here = channel * positions..(channel + 1) * positions;
             let (y, target) = (&y[here.clone()], &target[here.clone()]);
@@ -129,7 +129,7 @@ impl ExampleLoss for Dice {
             let numerator = two * lanes::zip_sum(y, target, |y, t| y * t) + smoothing;
             let denominator = size(y) + size(target) + smoothing;
             let dice = numerator / denominator;
-            total += T::ONE - dice;
+            total += (T::ONE - dice).to_f64();
             let Some(dy) = dy.as_deref_mut() else { continue };
             let (overlap, size) = (-two * scale / denominator, dice * scale / denominator);
             for (dy, (&y, &t)) in dy[here].iter_mut().zip(y.iter().zip(target)) {
@@ -137,7 +137,7 @@ impl ExampleLoss for Dice {
                 *dy = overlap * t + size * size_slope;
             }
         }
-        total
+        T::of(total)
     }
 }
 

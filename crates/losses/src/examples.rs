@@ -1,8 +1,8 @@
 //! Losses that judge each example as a whole.
 
-use downhill_tensor::reduce::lanes;
 use downhill_tensor::{Batch, Kernel, Scalar, Shape};
 
+use crate::pointwise::block_sum;
 use crate::sums::{Rows, cut_optional, total};
 use crate::target::{self, name};
 use crate::total::Quotient;
@@ -99,7 +99,7 @@ pub(crate) fn pairs<T: Scalar>(
     let pairs = target.len();
     let (a, b) = y.split_at(pairs);
     let (mut da, mut db) = dy.map(|dy| dy.split_at_mut(pairs)).unzip();
-    let mut total = T::ZERO;
+    let mut total = 0.0;
     let mut terms = [T::ZERO; BLOCK];
     for first in (0..pairs).step_by(BLOCK) {
         let here = first..pairs.min(first + BLOCK);
@@ -115,9 +115,9 @@ pub(crate) fn pairs<T: Scalar>(
                 *term = at(a, b, t).0;
             }
         }
-        total += lanes::map_sum(&terms[..here.len()], |term| term);
+        total += block_sum(&terms[..here.len()]);
     }
-    total
+    T::of(total)
 }
 
 /// How many terms examples of `each` terms have: none if they have no numbers, of which nothing can be learnt.

@@ -114,9 +114,10 @@ impl ExampleLoss for GaussianNll {
         let constant = if self.full { T::of(0.5 * (2.0 * PI).ln()) } else { T::ZERO };
         pairs(y, target, dy, scale, |mean, variance, t| {
             let v = variance.max(least);
+            // A square may overflow, or vanish, where its quotient does not.
             let d = mean - t;
-            let square = d * d / v;
-            (half * (v.ln() + square) + constant, d / v, half * (T::ONE - square) / v)
+            let (ratio, inverse) = (d / v, T::ONE / v);
+            (half * (v.ln() + ratio * d) + constant, ratio, half * (inverse - ratio * ratio))
         })
     }
 }
@@ -145,6 +146,19 @@ mod tests {
         assert_eq!(at([1.0, 0.1]), at([1.0, 0.5]));
         assert_eq!(at([1.0, 0.0]).1, [-2.0, -1.0]);
         assert!(at([1.0, f64::NAN]).0.is_nan());
+    }
+
+    #[test]
+    fn squares_overflow_only_where_their_quotients_do() {
+        let loss = GaussianNll::new().epsilon(1e-30);
+        for (d, v) in [(1e-22, 1e-30), (1e-25, 1e-10), (3.0, 2.0), (1e25, 1e20), (1e30, 1e30), (1e20, 1e38)] {
+            let (value, dy) = evaluate::<f32>(&loss, (1, [2].into()), &[d, v], Target::Values(&[0.0])).unwrap();
+            let expected = [0.5 * (v.ln() + d * d / v), d / v, 0.5 * (1.0 / v - d * d / (v * v))];
+            for (found, expected) in [value, dy[0], dy[1]].into_iter().zip(expected) {
+                let error = (f64::from(found) - expected).abs();
+                assert!(error <= 1e-5 * expected.abs() + 1e-38, "{d} and {v}: {found} for {expected}");
+            }
+        }
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl ExampleLoss for MultiLabelMargin {
         if let Some(dy) = dy.as_deref_mut() {
             dy.fill(T::ZERO);
         }
-        let mut sum = T::ZERO;
+        let mut sum = 0.0;
         for (right, (&y_right, &is_right)) in y.iter().zip(target).enumerate() {
             if is_right == T::ZERO {
                 continue;
@@ -100,15 +100,17 @@ impl ExampleLoss for MultiLabelMargin {
             let at = |y: T, t: T| {
                 if t == T::ZERO { ramp(T::ONE - y_right + y) } else { (T::ZERO, T::ZERO) }
             };
-            sum += lanes::zip_sum(y, target, |y, t| at(y, t).0);
+            sum += lanes::zip_sum(y, target, |y, t| at(y, t).0).to_f64();
             if let Some(dy) = dy.as_deref_mut() {
                 for (dy, (&y, &t)) in dy.iter_mut().zip(y.iter().zip(target)) {
-                    *dy += at(y, t).1 * each * scale;
+                    *dy += at(y, t).1;
                 }
-                dy[right] -= lanes::zip_sum(y, target, |y, t| at(y, t).1) * each * scale;
+                dy[right] -= lanes::zip_sum(y, target, |y, t| at(y, t).1);
             }
         }
-        each * sum
+        // Until here slopes were counted, which is exact.
+        dy.into_iter().flatten().for_each(|dy| *dy *= each * scale);
+        each * T::of(sum)
     }
 }
 

@@ -362,6 +362,19 @@ impl<T: Scalar> Source<T> for Targets<'_, T> {
 /// PyTorch's 1e-12, which it keeps in single precision whatever it computes in.
 pub(crate) const TINY: f64 = 1e-12_f32 as f64;
 
+/// The sum of a few terms, which may be larger than any of them can be.
+#[inline(always)]
+pub(crate) fn block_sum<T: Scalar>(terms: &[T]) -> f64 {
+    let sum = lanes::map_sum(terms, |term| term);
+    if sum.is_finite() { sum.to_f64() } else { large_sum(terms) }
+}
+
+#[cold]
+#[inline(never)]
+fn large_sum<T: Scalar>(terms: &[T]) -> f64 {
+    terms.iter().map(|term| term.to_f64()).sum()
+}
+
 struct Terms<'a, L, S, T> {
     loss: L,
     y: &'a [T],
@@ -405,7 +418,7 @@ impl<L: Term, S: Source<T>, T: Scalar> Kernel for Terms<'_, L, S, T> {
                     *term = weigh::<L, S, T>(loss, y, target, positive, factor).0;
                 }
             }
-            total += lanes::map_sum(&terms[..y.len()], |term| term).to_f64();
+            total += block_sum(&terms[..y.len()]);
         }
         total
     }

@@ -61,8 +61,10 @@ impl PointwiseLoss for SmoothL1 {
         let d = y - target;
         let size = d.abs();
         let small = size < beta;
-        let term = if small { half * d * d / beta } else { size - half * beta };
-        (term, if small { d / beta } else { sign(d) })
+        // The square alone may overflow, or vanish.
+        let ratio = d / beta;
+        let term = if small { half * d * ratio } else { size - half * beta };
+        (term, if small { ratio } else { sign(d) })
     }
 
     fn reduced(&self) -> Reduction {
@@ -82,7 +84,7 @@ impl PointwiseLoss for SmoothL1 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{check_pointwise, error, off_joints, slope, term};
+    use crate::testing::{check_pointwise, error, evaluate, off_joints, slope, term};
     use crate::{Huber, Target};
 
     #[test]
@@ -97,6 +99,16 @@ mod tests {
         for y in [-3.0, -0.5, 0.0, 0.25, 0.75, 9.0] {
             assert_eq!(term(&SmoothL1::new(0.5), y, 0.0), term(&Huber::new(0.5), y, 0.0) * 2.0);
         }
+    }
+
+    #[test]
+    fn a_square_overflows_only_where_its_quotient_does() {
+        let loss = SmoothL1::new(1e26);
+        let (term, slope) = evaluate::<f32>(&loss, (1, [1].into()), &[1e25], Target::Values(&[0.0])).unwrap();
+        assert!((term / 5e23 - 1.0).abs() < 1e-6 && (slope[0] - 0.1).abs() < 1e-7, "{term} and {slope:?}");
+        let loss = SmoothL1::new(1e-20);
+        let (term, _) = evaluate::<f32>(&loss, (1, [1].into()), &[1e-25], Target::Values(&[0.0])).unwrap();
+        assert!((term / 5e-31 - 1.0).abs() < 1e-6, "{term}");
     }
 
     #[test]

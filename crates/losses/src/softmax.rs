@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use downhill_tensor::Scalar;
-use downhill_tensor::reduce::lanes;
+use downhill_tensor::reduce::{Totals, lanes};
 
 use crate::classes::Layout;
 
@@ -190,20 +190,33 @@ impl<T: Scalar> Softmax<T> {
             }
         }
         let mut scratch = [T::ZERO; GROUP];
-        for class in 0..group.classes {
-            let e = match e.as_deref_mut() {
-                Some(e) => &mut e[of_class(class)],
-                None => &mut scratch[..group.count],
-            };
-            for (e, (&y, &largest)) in e.iter_mut().zip(y[of_class(class)].iter().zip(&self.largest)) {
-                *e = (y - largest).exp();
+        let mut totals = None;
+        for first in (0..group.classes).step_by(IN_TURN) {
+            for class in first..group.classes.min(first + IN_TURN) {
+                let e = match e.as_deref_mut() {
+                    Some(e) => &mut e[of_class(class)],
+                    None => &mut scratch[..group.count],
+                };
+                for (e, (&y, &largest)) in e.iter_mut().zip(y[of_class(class)].iter().zip(&self.largest)) {
+                    *e = (y - largest).exp();
+                }
+                for (sum, &e) in self.sum.iter_mut().zip(&*e) {
+                    *sum += e;
+                }
             }
-            for (sum, &e) in self.sum.iter_mut().zip(&*e) {
-                *sum += e;
+            if group.classes > IN_TURN {
+                totals.get_or_insert(Totals::ZERO).add([self.sum]);
+                self.sum = [T::ZERO; GROUP];
             }
+        }
+        if let Some(totals) = totals {
+            [self.sum] = totals.value();
         }
     }
 }
+
+/// The exponentials of this many classes are added in turn, and the sums of such blocks with care.
+const IN_TURN: usize = 256;
 
 /// Rows that are shorter are added up one number after another: lanes would mostly be empty.
 const SHORT: usize = 32;

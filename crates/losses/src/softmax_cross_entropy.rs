@@ -449,7 +449,7 @@ impl<T: Scalar, W: Weights<T>> Rule<T, W> {
     #[inline(always)]
     fn judge_panel(&self, group: Group, softmax: &Softmax<T>, y: &[T], target: &[T], dy: Option<&mut [T]>) -> f64 {
         let weights = self.weights;
-        let mut all = [T::ZERO; GROUP];
+        let mut all = [0.0; GROUP];
         let mut factors = [T::ZERO; GROUP];
         let mut shares = [T::ONE; GROUP];
         if W::SOME {
@@ -465,16 +465,16 @@ impl<T: Scalar, W: Weights<T>> Rule<T, W> {
         let mut total = 0.0;
         group.each(|p, c, place| {
             let q = q(p, c, target[place]);
-            all[p] += q;
+            all[p] += q.to_f64();
             total += part(q, softmax.surprise(p, y[place])).to_f64();
         });
         let Some(dy) = dy else { return total };
         for (factor, (&all, &sum)) in factors.iter_mut().zip(all.iter().zip(&softmax.sum)) {
-            *factor = all * self.scale / sum;
+            *factor = T::of(all) * self.scale / sum;
         }
         group.each(|p, c, place| {
             let slope = dy[place] * factors[p] - q(p, c, target[place]) * self.scale;
-            dy[place] = if W::SOME && all[p] == T::ZERO { T::ZERO } else { slope };
+            dy[place] = if W::SOME && all[p] == 0.0 { T::ZERO } else { slope };
         });
         total
     }

@@ -46,7 +46,8 @@ mod tests {
 
     use crate::testing::Draw;
     use crate::{
-        BinaryCrossEntropyWithLogits, ClassAxis, CosineEmbedding, Loss, MeanSquaredError, SoftmaxCrossEntropy, Target,
+        BinaryCrossEntropyWithLogits, ClassAxis, CosineEmbedding, GaussianNll, Loss, MeanSquaredError,
+        SoftmaxCrossEntropy, Target,
     };
 
     /// Value and gradient on one thread and on three are the same bits.
@@ -68,6 +69,50 @@ mod tests {
             })
         };
         assert_eq!(on(Threads::one()), on(Threads::new(3).unwrap()), "{loss:?}");
+    }
+
+    fn close(what: &str, found: f32, exact: f64) {
+        let found = f64::from(found);
+        assert!((found / exact - 1.0).abs() < 1e-5, "{what}: {found} for {exact}");
+    }
+
+    #[test]
+    fn no_sum_within_an_example_loses_more_digits_the_longer_it_is() {
+        // Added one after the other, a million numbers in f32 are 1 % off.
+        for count in [1, 200, 300, 5000, 1 << 19] {
+            let y = vec![0.1_f32; 2 * count];
+            let batch = |shape: Shape| Batch::new(&y[..shape.len()], 1, shape).unwrap();
+            let entropy = SoftmaxCrossEntropy::new().class_axis(ClassAxis::First);
+            let value = entropy.value(batch([count, 2].into()), Target::Classes(&[0, 0])).unwrap();
+            let exact = (count as f64).ln();
+            assert!(
+                (f64::from(value) - exact).abs() <= 1e-6 * exact,
+                "softmax of {count} classes: {value} for {exact}"
+            );
+
+            let targets = vec![0.6_f32; 2 * count];
+            let mut dy = vec![f32::NAN; 2 * count];
+            let all = Target::Values(&targets);
+            let gradient = BatchMut::new(&mut dy, 1, [count, 2]).unwrap();
+            let value = entropy.value_and_gradient(batch([count, 2].into()), all, gradient).unwrap();
+            close("probabilities", value + 1.0, count as f64 * f64::from(0.6_f32) * (count as f64).ln() + 1.0);
+            // Σ q · softmax − q is the difference of equal numbers.
+            assert!(dy.iter().all(|dy| dy.abs() <= 1e-5), "probabilities of {count} classes: {}", dy[0]);
+
+            let pairs = Target::Values(&targets[..count]);
+            let value = GaussianNll::new().value(batch([2 * count].into()), pairs).unwrap();
+            let (mean, t) = (f64::from(0.1_f32), f64::from(0.6_f32));
+            close("pairs", value, 0.5 * (mean.ln() + (mean - t) * (mean - t) / mean));
+        }
+    }
+
+    #[test]
+    fn sums_are_larger_than_their_terms_can_be() {
+        let y = vec![1.5e19_f32; 1000];
+        let zeros = vec![0.0; 1000];
+        let exact = f64::from(1.5e19_f32).powi(2);
+        let batch = Batch::new(&y, 10, [100]).unwrap();
+        close("mean", MeanSquaredError::new().value(batch, Target::Values(&zeros)).unwrap(), exact);
     }
 
     #[test]

@@ -1,4 +1,6 @@
-use downhill_layers::{Add, Affine, Dropout, Layer, LayerNorm, MultiHeadAttention, Relu, RotaryPositions};
+use downhill_layers::{
+    Add, Affine, Dropout, FinitePadding, Layer, LayerNorm, MultiHeadAttention, Relu, RotaryPositions,
+};
 use downhill_tensor::ShapeError;
 
 use crate::{Block, Graph, Node};
@@ -119,9 +121,11 @@ impl<F: Layer + Clone + 'static> TransformerEncoderBlock<F> {
     }
 
     /// Wires the block where sequences are padded: `lengths`, an input of the whole network of shape (1), tells how
-    /// many steps of each example are there. No step attends to the others. What stands in the padding goes through the
-    /// block's normalisations and affine maps all the same, so fill it with finite numbers, such as zeros: a NaN there
-    /// reaches their gradients.
+    /// many steps of each example are there. No step attends to the others.
+    ///
+    /// A step of the padding goes through the block as any other, as in PyTorch; one that holds a number that is not
+    /// finite does so as zeros, and has a derivative of 0, by [`FinitePadding`]. So if dJ/dy is 0 in the padding, as a
+    /// loss that knows of it makes it, nothing depends on what stands there.
     ///
     /// # Errors
     /// As for [`wire`](Block::wire), and where `lengths` does not fit.
@@ -130,6 +134,10 @@ impl<F: Layer + Clone + 'static> TransformerEncoderBlock<F> {
     }
 
     fn wire_parts(&self, graph: &mut Graph, x: Node, lengths: Option<Node>) -> Result<Node, ShapeError> {
+        let x = match lengths {
+            Some(lengths) => place(graph, "padding", FinitePadding, &[x, lengths])?,
+            None => x,
+        };
         if self.norm_first {
             let a = place(graph, "norm1", self.norm, &[x])?;
             let a = self.attend(graph, a, lengths)?;

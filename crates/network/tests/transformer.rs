@@ -222,3 +222,63 @@ fn bits_do_not_depend_on_threads() {
         assert_eq!(on(threads), one, "{threads} threads");
     }
 }
+
+/// y, dJ/dx and dJ/dθ of a training step of two blocks whose sequences of five steps are padded with `fill`, and whose
+/// dJ/dy in the padding is `dy`.
+fn padded<T: Scalar>(block: &TransformerEncoderBlock, fill: f64, dy: f64) -> [Vec<T>; 3] {
+    let (lengths, steps, width) = ([3, 5, 1], 5, 4);
+    let mut graph = Graph::new();
+    let (x, lengths_of_all) = (graph.input([steps, width]), graph.input([1]));
+    let y = block.wire_with_lengths(&mut graph, x, lengths_of_all).unwrap();
+    let y = graph.scoped("second", |graph| block.wire_with_lengths(graph, y, lengths_of_all)).unwrap();
+    let network = Network::<T>::from_graph(&graph, y, Seed(1)).unwrap();
+
+    let mut stream = Seed(2).stream(0);
+    let mut numbers = || -> Vec<T> { (0..3 * steps * width).map(|_| T::of(2.0 * stream.uniform() - 1.0)).collect() };
+    let (mut x, mut slope) = (numbers(), numbers());
+    for at in (0..x.len()).filter(|at| at / width % steps >= lengths[at / width / steps]) {
+        (x[at], slope[at]) = (T::of(fill), T::of(dy));
+    }
+    let lengths = lengths.map(|length| T::of(length as f64));
+    let mut inputs = Inputs::one(Batch::new(&x, 3, [steps, width]).unwrap());
+    inputs.set(1, Batch::new(&lengths, 3, [1]).unwrap());
+    let mut workspace = network.workspace(Purpose::TrainingWithInputGradient);
+    let theta = network.parameters();
+    let y = network.forward(theta, inputs, &mut workspace, Mode::Training { step: 3 }).unwrap().slice().to_vec();
+    workspace.loss_slots().unwrap().1.slice().copy_from_slice(&slope);
+    network.backward(theta, inputs, &mut workspace).unwrap();
+    let dx = workspace.input_gradient(0).unwrap().slice().to_vec();
+    for at in (0..x.len()).filter(|at| at / width % steps >= lengths[at / width / steps].to_f64() as usize) {
+        assert!(dy != 0.0 && fill.is_finite() || dx[at] == T::ZERO, "dJ/dx is {} where x is {fill}", dx[at]);
+    }
+    [y, dx, workspace.gradient().to_vec()]
+}
+
+#[test]
+fn what_stands_in_the_padding_of_a_block_reaches_no_gradient() {
+    fn all<T: Scalar>(largest: f64) {
+        let block = TransformerEncoderBlock::new(2, 8);
+        for block in [block.clone(), block.clone().norm_first(), block.causal().with_dropout(0.0)] {
+            let expected = padded::<T>(&block, 0.0, 0.0);
+            assert!(expected.iter().flatten().all(|number| number.is_finite()));
+            for fill in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 7.0, largest] {
+                let [y, dx, gradient] = padded::<T>(&block, fill, 0.0);
+                assert!(y.iter().all(|y| y.is_finite()), "{fill}");
+                for example in 0..3 {
+                    let there = example * 20..example * 20 + [12, 20, 4][example];
+                    assert_eq!(y[there.clone()], expected[0][there], "{fill} in {block:?}");
+                }
+                assert_eq!(dx, expected[1], "{fill} in {block:?}");
+                assert_eq!(gradient, expected[2], "{fill} in {block:?}");
+            }
+            // What is not finite is zeros, also for a loss that reads the padding.
+            let [y, _, gradient] = padded::<T>(&block, 0.0, 0.5);
+            for fill in [f64::NAN, f64::INFINITY] {
+                let found = padded::<T>(&block, fill, 0.5);
+                assert_eq!((&found[0], &found[2]), (&y, &gradient), "{fill} in {block:?}");
+            }
+        }
+    }
+    all::<f32>(1e38);
+    all::<f64>(1e300);
+}

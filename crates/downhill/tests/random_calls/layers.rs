@@ -137,6 +137,7 @@ const LAYERS: &[Make] = &[
         let layer = perhaps(draw, layer, |layer, draw| layer.with_padding(draw.size()));
         perhaps(draw, layer, |layer, draw| layer.with_init(init(draw))).into()
     },
+    |_| FinitePadding.into(),
     |_| Flatten.into(),
     |draw| draw.pick(&[Gelu::Erf, Gelu::Tanh]).into(),
     |_| GlobalAveragePool.into(),

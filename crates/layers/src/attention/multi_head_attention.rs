@@ -45,8 +45,12 @@ const NAME: &str = "MultiHeadAttention";
 /// What is masked is not read, forward or back, even if it is not a number, and has a derivative of 0.
 ///
 /// In self-attention a step of the padding is still a query, as in PyTorch: y there is what it sees of the steps that
-/// are there. If dJ/dy is 0 there, as a loss that knows of the padding makes it, no derivative depends on what the padding
-/// holds.
+/// are there, and bo if what it holds makes that not finite. If dJ/dy is 0 there, as a loss that knows of the padding
+/// makes it, no derivative depends on what the padding holds.
+///
+/// # Large numbers
+/// P is right also where a score is beyond the range of the precision: the key with the largest score has all the weight
+/// unless others are as near to it as rounding can tell.
 ///
 /// # Shapes
 /// x is (batch, steps, width), m is (batch, other steps, width), lengths are (batch, 1), y has the shape of x.
@@ -168,11 +172,11 @@ impl MultiHeadAttention {
         self.causal || self.lengths
     }
 
-    /// Takes those queries out of what is kept that are not there and see what is not finite, so that a dJ/dy of 0 gives
-    /// derivatives of 0 there.
+    /// Takes those queries out of what is kept, from the `first` of an example on, whose context is not finite, so that a
+    /// dJ/dy of 0 gives derivatives of 0 there.
     fn forget<T: Scalar>(
         masks: Masks<'_, T>,
-        crosses: bool,
+        first: impl Fn(usize) -> usize,
         examples: usize,
         q: &mut [T],
         context: &mut [T],
@@ -181,10 +185,8 @@ impl MultiHeadAttention {
         let Sizes { queries, width, heads, .. } = masks.sizes;
         let kept_length = heads * masks.sizes.kept();
         for example in 0..examples {
-            // Those that see what is spoilt; in self-attention, the padding.
             let clear = masks.clear(example);
-            let first = if crosses && clear == masks.length(example) { queries } else { clear.min(queries) };
-            for query in first..queries {
+            for query in first(example).min(queries)..queries {
                 let row = (example * queries + query) * width..(example * queries + query + 1) * width;
                 if is_finite(&context[row.clone()]) {
                     continue;
@@ -339,11 +341,20 @@ impl Layer for MultiHeadAttention {
         );
         parallel_runs(Attend { heads, first: 0, parts }, sizes.work(examples));
 
+        let crosses = self.places(pass.x.count()).0 > 0;
+        if self.lengths && !crosses {
+            // The padding, where y is finite then, whatever stands in it.
+            Self::forget(masks, |example| masks.length(example), examples, q, context, kept);
+        }
         // y = C Wo + bo
         product(matrix(context, width), pass.params.matrix(self.out_weight()), b_out, pass.y.rows());
-        if self.masks() {
-            let crosses = self.places(pass.x.count()).0 > 0;
-            Self::forget(masks, crosses, examples, q, context, kept);
+        if masks.spoilt.is_some() {
+            // Those that see what is spoilt.
+            let first = |example| match masks.clear(example) {
+                clear if clear < masks.length(example) => clear,
+                _ => sizes.queries,
+            };
+            Self::forget(masks, first, examples, q, context, kept);
         }
     }
 

@@ -369,3 +369,41 @@ fn what_does_not_fit_is_an_error_with_its_values() {
         assert!(text(layer, &[shape.into()]).contains("too many elements"), "{shape:?}");
     }
 }
+
+#[test]
+fn a_score_beyond_the_range_has_all_the_weight() {
+    // Weights that are kept, and weights that are computed again.
+    for (steps, causal) in [(7, false), (7, true), (530, false), (530, true)] {
+        for size in [1e18_f32, 1.9e19, 1e20, 1e30] {
+            let layer = MultiHeadAttention::new(1).without_bias();
+            let layer = if causal { layer.causal() } else { layer };
+            let mut attention = layer.bind::<f32>([steps, 2], Seed(1)).unwrap();
+            let eye = [[1.0, 0.0], [0.0, 1.0]];
+            attention.set("in_proj_weight", [eye, eye, eye].concat()).unwrap();
+            attention.set("out_proj.weight", eye).unwrap();
+            // Each step is most like itself.
+            let x = Array2::from_shape_fn((2, 2 * steps), |(example, j)| {
+                let angle = (j / 2 + example) as f32 * std::f32::consts::TAU / steps as f32;
+                size * if j % 2 == 0 { angle.cos() } else { angle.sin() }
+            });
+            let dy = x.mapv(|x| x / size - 0.25);
+            assert_eq!(attention.forward(x.view()).unwrap(), x, "{steps} steps of {size}");
+            assert_eq!(attention.backward(dy.view()).unwrap(), dy, "{steps} steps of {size}");
+            let gradient = attention.gradient("in_proj_weight").unwrap();
+            // Of the queries and the keys.
+            for row in gradient.outer_iter().take(4) {
+                assert!(row.iter().all(|&gradient| gradient == 0.0), "{steps} steps of {size}");
+            }
+        }
+    }
+}
+
+#[test]
+fn equal_scores_beyond_the_range_share_the_weight() {
+    let mut attention = MultiHeadAttention::new(1).without_bias().bind::<f32>([4, 1], Seed(1)).unwrap();
+    attention.set("in_proj_weight", &[1.0; 3]).unwrap();
+    attention.set("out_proj.weight", &[1.0]).unwrap();
+    let y = attention.forward(array![[1e30, 1e30, -1e30, 0.0]].view()).unwrap();
+    assert_eq!(y, array![[1e30, 1e30, -1e30, 2.5e29]]);
+    assert!(attention.forward(array![[1e30, f32::NAN, 1.0, 0.0]].view()).unwrap().iter().all(|y| y.is_nan()));
+}

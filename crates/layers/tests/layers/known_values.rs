@@ -8,9 +8,7 @@ use downhill_layers::{
     Relu6, Reshape, Selu, Sigmoid, Signature, Silu, Slice, Softmax, Softmin, Softplus, Softshrink, Softsign,
     SpatialDropout, Tanh, Tanhshrink, Threshold, Upsample,
 };
-#[cfg(feature = "serde")]
-use downhill_tensor::Gain;
-use downhill_tensor::{Init, Scalar, Seed, Shape};
+use downhill_tensor::{Gain, Init, Scalar, Seed, Shape};
 use ndarray::{Array2, array};
 
 fn near(a: f64, b: f64) -> bool {
@@ -101,6 +99,21 @@ fn infinities_have_their_limits_and_not_a_number_goes_through() {
     }
     all::<f32>();
     all::<f64>();
+}
+
+#[test]
+fn slopes_are_finite_where_squares_overflow() {
+    for x in [1e10_f32, 1e19, 1e20, 1e38] {
+        for (x, slope) in [(x, 1.0), (-x, 0.0)] {
+            for gelu in [Gelu::Erf, Gelu::Tanh] {
+                assert_eq!(gelu.slope(x, gelu.value(x)), slope, "{gelu:?} of {x}");
+            }
+            for found in [Silu.slope(x, Silu.value(x)), Mish.slope(x, Mish.value(x))] {
+                assert_eq!(found, slope, "at {x}");
+            }
+            assert!(Softsign.slope(x, Softsign.value(x)) >= 0.0);
+        }
+    }
 }
 
 #[test]
@@ -326,13 +339,12 @@ fn flatten_and_reshape_keep_the_order() {
     assert_eq!(reshape.signature().output(), Shape::from([3, 2]));
 }
 
-#[cfg(feature = "serde")]
-#[test]
-fn every_description_survives_json() {
+/// One of each, with settings of which few are those that they start from.
+pub(crate) fn every_layer() -> Vec<downhill_layers::Description> {
     use downhill_layers::{Conv1d, Conv2d, ConvTranspose2d, Padding};
 
     use downhill_layers::*;
-    let all: Vec<Description> = vec![
+    vec![
         AdaptiveAveragePool1d::new(3).into(),
         AdaptiveAveragePool2d::new([3, 1]).into(),
         Add.into(),
@@ -349,6 +361,7 @@ fn every_description_survives_json() {
         Dropout::new(0.25).into(),
         Elu { alpha: 0.5 }.into(),
         Embedding::new(7, 3).with_padding(0).into(),
+        FinitePadding.into(),
         Flatten.into(),
         Gelu::Tanh.into(),
         GroupNorm::new(2).into(),
@@ -404,7 +417,15 @@ fn every_description_survives_json() {
         Tanhshrink.into(),
         Threshold { threshold: 1.0, value: -1.0 }.into(),
         Upsample::new([2.0, 1.5]).into(),
-    ];
+    ]
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn every_description_survives_json() {
+    use downhill_layers::Description;
+
+    let all = every_layer();
     assert_eq!(all.len(), Description::NAMES.len(), "a layer is missing here");
     for description in all {
         let json = serde_json::to_string(&description).unwrap();

@@ -13,3 +13,4 @@ mod pooling;
 mod recurrent;
 mod resize;
 mod shape;
+mod sums;

@@ -68,8 +68,9 @@ crate::compiled! {
         // Chosen by the whole problem, before it is cut, so that the choice does not depend on threads.
         // Rows of an outer product that fill a few registers are no pass over memory.
         let run = if m == 1 || n == 1 || (k == 1 && n > 64) { vector::run } else { run_matrix };
-        if m > 1 && m.saturating_mul(n) <= FEW && k >= 2 * TALL {
-            return tall(job, run);
+        let few = m.saturating_mul(n) <= FEW;
+        if (m > 1 && few && k >= 2 * TALL) || (m > 1 || few) && k >= VERY_TALL {
+            return parts(job, run);
         }
         // An outer product is a pass over memory, and is shared as those are; a product of one row nearly so.
         let grain = match (m, k) {
@@ -93,6 +94,23 @@ const ROW_GRAIN: usize = 64 * 1024;
 const FEW: usize = 1024;
 /// Then they share the terms of its sums, if each has so many.
 const TALL: usize = 4000;
+/// Sums of so many terms are such a tree whatever the number of elements, or they would lose more digits the longer they
+/// are: other products add the sums of blocks in turn.
+const VERY_TALL: usize = 1 << 16;
+
+/// Cuts a result with long sums into parts with few elements.
+fn parts<T: Scalar>(job: Job<'_, T>, run: fn(&mut Job<'_, T>)) {
+    /// Columns of a part: whole tiles of every kernel.
+    const STRIP: usize = 48;
+    let (m, n) = job.c.dim();
+    if m.saturating_mul(n) <= FEW {
+        return tall(job, run);
+    }
+    let (axis, middle) =
+        if n > STRIP { (Axis(1), (n / 2).next_multiple_of(STRIP)) } else { (Axis(0), (m / 2).next_multiple_of(ROWS)) };
+    let (first, second) = job.split_at(axis, middle);
+    threads::join(|| parts(first, run), || parts(second, run));
+}
 
 /// A product with few elements and long sums: a tree of parts of the sums, the same for any number of threads.
 fn tall<T: Scalar>(mut job: Job<'_, T>, run: fn(&mut Job<'_, T>)) {
@@ -139,20 +157,25 @@ impl<T: Scalar> Job<'_, T> {
         }
         let left = pieces / 2;
         let middle = (self.c.len_of(axis) * left / pieces).next_multiple_of(cut);
-        let (c0, c1) = self.c.split_at(axis, middle);
-        let (first, second) = if axis == Axis(1) {
-            let (b0, b1) = self.b.split_at(Axis(1), middle);
-            let (start0, start1) = match self.start {
+        let (first, second) = self.split_at(axis, middle);
+        threads::join(|| first.divide(left, run), || second.divide(pieces - left, run));
+    }
+
+    /// Cuts the result in two along an axis.
+    fn split_at(self, axis: Axis, middle: usize) -> (Self, Self) {
+        let Self { a, b, start, c } = self;
+        let (c0, c1) = c.split_at(axis, middle);
+        if axis == Axis(1) {
+            let (b0, b1) = b.split_at(Axis(1), middle);
+            let (start0, start1) = match start {
                 Start::Row(row) => (Start::Row(&row[..middle]), Start::Row(&row[middle..])),
                 other => (other, other),
             };
-            (Job { a: self.a, b: b0, start: start0, c: c0 }, Job { a: self.a, b: b1, start: start1, c: c1 })
+            (Job { a, b: b0, start: start0, c: c0 }, Job { a, b: b1, start: start1, c: c1 })
         } else {
-            let (a0, a1) = self.a.split_at(Axis(0), middle);
-            let start = self.start;
-            (Job { a: a0, b: self.b, start, c: c0 }, Job { a: a1, b: self.b, start, c: c1 })
-        };
-        threads::join(|| first.divide(left, run), || second.divide(pieces - left, run));
+            let (a0, a1) = a.split_at(Axis(0), middle);
+            (Job { a: a0, b, start, c: c0 }, Job { a: a1, b, start, c: c1 })
+        }
     }
 
     fn write_start(&mut self) {
@@ -282,6 +305,9 @@ mod tests {
             // Long sums of few elements.
             (5, 17_001, 3),
             (4, 9_001, 1),
+            // Very long ones of any number.
+            (1, 65_537, 30),
+            (30, 65_540, 50),
         ])
     }
 
@@ -324,6 +350,24 @@ mod tests {
         for (m, k, n) in [(1, 784, 256), (32, 784, 256), (784, 128, 256), (130, 33, 97), (7, 1000, 50), (40, 2000, 1)] {
             let units = units_apart::<f32>(m, k, n).max(units_apart::<f64>(m, k, n));
             assert!(units <= 16.0, "{m}x{k}x{n}: {units}");
+        }
+    }
+
+    #[test]
+    fn no_product_loses_more_digits_the_longer_its_sums_are() {
+        // Added one after the other, a million of these are 1 % off.
+        let of = |p: usize| 0.1 + 1e-3 * (p % 7) as f32;
+        for k in [1000, 10_000, 60_000, 100_000, 1_000_000] {
+            let exact: f64 = (0..k).map(|p| f64::from(of(p))).sum();
+            for (m, n) in [(1, 1), (1, 3), (3, 1), (5, 17), (33, 40)] {
+                let (a, b) = (Array2::from_shape_fn((k, m), |(p, _)| of(p)), Array2::ones((k, n)));
+                let mut c = Array2::from_elem((m, n), f32::NAN);
+                product(a.t(), b.view(), Start::Zero, c.view_mut());
+                for &c in &c {
+                    let error = (f64::from(c) / exact - 1.0).abs();
+                    assert!(error < 1e-5, "{m}x{k}x{n}: {c} for {exact}, {error:e}");
+                }
+            }
         }
     }
 
@@ -377,6 +421,8 @@ mod tests {
             (500, 500, 10),
             (16, 20_001, 5),
             (784, 1, 256),
+            (40, 70_001, 100),
+            (1, 70_001, 9),
         ] {
             let (a, b) = (random::<f32>(m, k, 1), random::<f32>(k, n, 2));
             let on = |threads| {

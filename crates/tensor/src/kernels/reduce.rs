@@ -423,10 +423,7 @@ impl<T: Scalar, const L: usize, const N: usize> Totals<T, L, N> {
     pub fn add(&mut self, terms: [[T; L]; N]) {
         let totals = self.sums.as_flattened_mut().iter_mut().zip(self.lost.as_flattened_mut());
         for ((total, lost), &term) in totals.zip(terms.as_flattened()) {
-            let before = *total;
-            *total = before + term;
-            let added = *total - before;
-            *lost += (before - (*total - added)) + (term - added);
+            add_with_care(total, lost, term);
         }
     }
 
@@ -435,11 +432,69 @@ impl<T: Scalar, const L: usize, const N: usize> Totals<T, L, N> {
     #[must_use]
     pub fn value(mut self) -> [[T; L]; N] {
         for (total, &lost) in self.sums.as_flattened_mut().iter_mut().zip(self.lost.as_flattened()) {
-            let whole = *total + lost;
-            // Of an infinite sum nothing is lost, but the difference of infinities is not a number.
-            *total = if lost.is_nan() { *total } else { whole };
+            *total = whole(*total, lost);
         }
         self.sums
+    }
+}
+
+#[inline(always)]
+fn add_with_care<T: Scalar>(total: &mut T, lost: &mut T, term: T) {
+    let before = *total;
+    *total = before + term;
+    let added = *total - before;
+    *lost += (before - (*total - added)) + (term - added);
+}
+
+#[inline(always)]
+fn whole<T: Scalar>(total: T, lost: T) -> T {
+    let whole = total + lost;
+    // Of an infinite sum nothing is lost, but the difference of infinities is not a number.
+    if lost.is_nan() { total } else { whole }
+}
+
+/// [`Totals`] of as many sums as there are, in slices.
+pub(crate) struct Gathered<'a, T> {
+    pub(crate) totals: &'a mut [T],
+    pub(crate) lost: &'a mut [T],
+}
+
+impl<T: Scalar> Gathered<'_, T> {
+    /// Sums of nothing.
+    pub(crate) fn clear(&mut self) {
+        self.totals.fill(T::ZERO);
+        self.lost.fill(T::ZERO);
+    }
+
+    /// Takes in the sums of a block from place `first` on, and leaves zeros where they were.
+    pub(crate) fn take(&mut self, first: usize, sums: &mut [T]) {
+        let here = first..first + sums.len();
+        vectorized(Gather { sums, totals: &mut self.totals[here.clone()], lost: &mut self.lost[here] });
+    }
+
+    /// Turns the totals into the sums.
+    pub(crate) fn finish(&mut self) {
+        for (total, &lost) in self.totals.iter_mut().zip(&*self.lost) {
+            *total = whole(*total, lost);
+        }
+    }
+}
+
+struct Gather<'a, T> {
+    sums: &'a mut [T],
+    totals: &'a mut [T],
+    lost: &'a mut [T],
+}
+
+impl<T: Scalar> Kernel for Gather<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for ((sum, total), lost) in self.sums.iter_mut().zip(self.totals).zip(self.lost) {
+            add_with_care(total, lost, *sum);
+            *sum = T::ZERO;
+        }
     }
 }
 

@@ -1,10 +1,12 @@
-use downhill_layers::{MultiHeadAttention, RotaryPositions};
+use downhill_layers::{FinitePadding, MultiHeadAttention, RotaryPositions};
 use downhill_tensor::Shape;
 
 use super::{check, layers};
 use crate::suite::{choose, size};
 
 layers! {
+    // Of finite numbers: others have no difference to compare with.
+    FinitePadding: |s| check(&FinitePadding, &[[size(s, 4), size(s, 3)].into(), [1].into()], s),
     MultiHeadAttention: |s| {
         let (heads, head) = (size(s, 3), size(s, 3));
         let width = heads * head;

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use downhill_tensor::product::{Start, product};
+use downhill_tensor::reduce::unit_scale;
 use downhill_tensor::{Batch, Divisible, Kernel, Runs, RunsMut, Scalar, Shape, elementwise, prefetch, vectorized};
 use ndarray::{ArrayBase, ArrayView2, ArrayViewMut2, Axis, Ix2, RawData, Slice};
 
@@ -89,6 +90,43 @@ impl Sizes {
             for (before, row) in rows.enumerate() {
                 row[..before].fill(-T::INFINITY);
             }
+        }
+    }
+
+    /// The weights, which have become no numbers, of queries whose scores are beyond the range of numbers: there the
+    /// scores of scaled queries and keys tell how far each is from the largest. What is not finite stays no number.
+    #[cold]
+    #[inline(never)]
+    fn weigh_large<T: Scalar>(self, queries: &Range<usize>, q: ArrayView2<'_, T>, k: ArrayView2<'_, T>, p: &mut [T]) {
+        let row = queries.len().next_multiple_of(STRIP);
+        let scale_of = |numbers: ArrayView2<'_, T>| {
+            let largest = numbers.iter().fold(T::ZERO, |largest, x| largest.max(x.abs()));
+            numbers.iter().all(|x| x.is_finite()).then(|| unit_scale(largest))
+        };
+        for (query, q) in q.rows().into_iter().enumerate() {
+            if !p[query].is_nan() {
+                continue;
+            }
+            let seen = if self.causal { k.nrows().min(queries.start + query + 1) } else { k.nrows() };
+            let (k, _) = k.split_at(Axis(0), seen);
+            let (Some(of_q), Some(of_k)) = (scale_of(q.insert_axis(Axis(0))), scale_of(k)) else { continue };
+            let mut largest = -T::INFINITY;
+            for (p, k) in p.iter_mut().skip(query).step_by(row).zip(k.rows()) {
+                *p = q.iter().zip(k).fold(T::ZERO, |sum, (&q, &k)| sum + (q * of_q) * (k * of_k));
+                largest = largest.max(*p);
+            }
+            let mut sum = 0.0;
+            for (key, p) in p.iter_mut().skip(query).step_by(row).enumerate() {
+                // From queries and keys so small that their scale is infinite, no score differs from another.
+                let below = (*p - largest) * self.scale() / (of_q * of_k);
+                *p = match key < seen {
+                    true if *p == largest => T::ONE,
+                    true => below.exp(),
+                    false => T::ZERO,
+                };
+                sum += p.to_f64();
+            }
+            p.iter_mut().skip(query).step_by(row).for_each(|p| *p = T::of(p.to_f64() / sum));
         }
     }
 
@@ -249,7 +287,9 @@ impl<T: Scalar> Heads<'_, T> {
                 product(k, q.t(), Start::Zero, part(matrix_mut(p, row), 0..visible, 0..queries.len()));
                 sizes.mask(&queries, p);
                 // P = softmax(S/√d)
-                vectorized(Softmax { scale: sizes.scale(), row, p, log_sums });
+                if vectorized(Softmax { scale: sizes.scale(), row, p, log_sums, undefined: false }) {
+                    sizes.weigh_large(&queries, q, k, p);
+                }
                 let weights = match drop {
                     Some((dropout, seed)) => {
                         let weights = &mut spare[..row * visible];
@@ -303,7 +343,11 @@ impl<T: Scalar> Heads<'_, T> {
                     let p = &mut spare[..row * visible];
                     product(k, q.t(), Start::Zero, part(matrix_mut(p, row), 0..visible, 0..queries.len()));
                     sizes.mask(&queries, p);
-                    vectorized(Again { scale: sizes.scale(), row, log_sums: &kept[queries.clone()], p });
+                    let log_sums = &kept[queries.clone()];
+                    vectorized(Again { scale: sizes.scale(), row, log_sums, p });
+                    if log_sums.iter().any(|log_sum| log_sum.is_nan()) {
+                        sizes.weigh_large(&queries, q, k, p);
+                    }
                     (&*p, &*p)
                 } else if sizes.drops {
                     let (p, weights) = (&kept[queries.start * keys..][..row * visible], &mut spare[..row * visible]);

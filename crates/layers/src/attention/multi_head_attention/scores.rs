@@ -43,21 +43,25 @@ pub(super) struct Softmax<'a, T> {
     pub(super) p: &'a mut [T],
     /// ln Σ exp of the scores of each query, where it is wanted.
     pub(super) log_sums: &'a mut [T],
+    /// Whether some weights are not numbers: false, at entry.
+    pub(super) undefined: bool,
 }
 
 impl<T: Scalar> Kernel for Softmax<'_, T> {
-    type Output = ();
+    type Output = bool;
 
+    /// Whether some weights are not numbers, which those beyond the last query may be.
     #[inline(always)]
-    fn run(mut self) {
+    fn run(mut self) -> bool {
         self.all_strips(self.row);
+        self.undefined
     }
 }
 
 impl<T: Scalar> ByStrips for Softmax<'_, T> {
     #[inline(always)]
     fn strip<const N: usize>(&mut self, first: usize) {
-        let Self { scale, row, p, log_sums } = self;
+        let Self { scale, row, p, log_sums, undefined } = self;
         let mut largest = [-T::INFINITY; N];
         for p in strips::<_, N>(p, *row, first) {
             for i in 0..N {
@@ -76,6 +80,7 @@ impl<T: Scalar> ByStrips for Softmax<'_, T> {
             totals.add([sums]);
         }
         let [sums] = totals.value();
+        *undefined |= sums.iter().fold(false, |any, sum| any | sum.is_nan());
         let inverse = sums.map(|sum| T::ONE / sum);
         for p in strips_mut::<_, N>(p, *row, first) {
             for i in 0..N {

@@ -4,12 +4,19 @@ use std::ops::Range;
 
 use ndarray::{ArrayView2, ArrayViewMut2};
 
-use super::{Axis, Convolution};
+use super::{Axis, Convolution, IN_TURN};
 use crate::Scalar;
 use crate::product::{Start, product};
+use crate::reduce::Gathered;
+
+/// Columns, and twice as many numbers as the weight has.
+pub(super) fn scratch_len(convolution: &Convolution) -> usize {
+    let weight = convolution.outputs.saturating_mul(convolution.group_sum());
+    columns_len(convolution).saturating_add(weight.saturating_mul(2))
+}
 
 /// The columns of one group of one example: (terms of a sum, outputs' pixels).
-pub(super) fn scratch_len(convolution: &Convolution) -> usize {
+fn columns_len(convolution: &Convolution) -> usize {
     convolution.group_sum().saturating_mul(convolution.output_plane())
 }
 
@@ -21,7 +28,7 @@ pub(super) fn forward<T: Scalar>(
     y: &mut [T],
     scratch: &mut [T],
 ) {
-    let columns = &mut scratch[..scratch_len(of)];
+    let columns = &mut scratch[..columns_len(of)];
     start(y, bias, of.output_plane());
     for (x, y) in x.chunks_exact(of.input_len()).zip(y.chunks_exact_mut(of.output_len())) {
         for ((x, y), weight) in groups(of, x, of.input_len())
@@ -43,7 +50,7 @@ pub(super) fn input_gradient<T: Scalar>(
     dx: &mut [T],
     scratch: &mut [T],
 ) {
-    let columns = &mut scratch[..scratch_len(of)];
+    let columns = &mut scratch[..columns_len(of)];
     start(dx, bias, of.input_plane());
     for (dy, dx) in dy.chunks_exact(of.output_len()).zip(dx.chunks_exact_mut(of.input_len())) {
         for ((dy, dx), weight) in groups(of, dy, of.output_len())
@@ -59,19 +66,27 @@ pub(super) fn input_gradient<T: Scalar>(
 }
 
 pub(super) fn weight_gradient<T: Scalar>(of: &Convolution, x: &[T], dy: &[T], dweight: &mut [T], scratch: &mut [T]) {
-    let columns = &mut scratch[..scratch_len(of)];
-    dweight.fill(T::ZERO);
+    let (columns, rest) = scratch[..scratch_len(of)].split_at_mut(columns_len(of));
+    let (sums, lost) = rest.split_at_mut(dweight.len());
     let length = dweight.len() / of.groups;
-    for (x, dy) in x.chunks_exact(of.input_len()).zip(dy.chunks_exact(of.output_len())) {
-        for ((x, dy), dweight) in
-            groups(of, x, of.input_len()).zip(groups(of, dy, of.output_len())).zip(dweight.chunks_exact_mut(length))
-        {
-            write_columns(of, x, columns);
-            let columns = matrix(columns, of.output_plane());
-            let dy = matrix(dy, of.output_plane());
-            product(dy, columns.t(), Start::Existing, matrix_mut(dweight, of.group_sum()));
+    let mut gathered = Gathered { totals: dweight, lost };
+    gathered.clear();
+    sums.fill(T::ZERO);
+    let examples = (IN_TURN / of.output_plane()).max(1);
+    for (x, dy) in x.chunks(examples * of.input_len()).zip(dy.chunks(examples * of.output_len())) {
+        for (x, dy) in x.chunks_exact(of.input_len()).zip(dy.chunks_exact(of.output_len())) {
+            for ((x, dy), sums) in
+                groups(of, x, of.input_len()).zip(groups(of, dy, of.output_len())).zip(sums.chunks_exact_mut(length))
+            {
+                write_columns(of, x, columns);
+                let columns = matrix(columns, of.output_plane());
+                let dy = matrix(dy, of.output_plane());
+                product(dy, columns.t(), Start::Existing, matrix_mut(sums, of.group_sum()));
+            }
         }
+        gathered.take(0, sums);
     }
+    gathered.finish();
 }
 
 fn start<T: Scalar>(y: &mut [T], bias: Option<&[T]>, plane: usize) {

@@ -6,8 +6,11 @@
 //! planes are turned as well.
 //!
 //! The examples are cut into shards, whose sums are added in order. How many there are depends on the sizes alone.
+//! A shard of many terms adds them in blocks.
 
+use super::super::IN_TURN;
 use super::*;
+use crate::reduce::Gathered;
 
 /// So many sums are there to be shared among threads, if need be by cutting the batch into shards.
 const SUMS: usize = WORKERS;
@@ -69,8 +72,43 @@ pub(super) struct Task<'a, T> {
     shards: Range<usize>,
     blocks: Range<usize>,
     /// For each shard and block a row of the block's outputs for each term, and one for the bias.
-    sums: &'a mut [T],
+    sums: Sums<'a, T>,
     room: &'a mut [T],
+}
+
+/// Sums that are made of the sums of blocks.
+#[derive(Debug)]
+struct Sums<'a, T> {
+    now: &'a mut [T],
+    totals: &'a mut [T],
+    lost: &'a mut [T],
+}
+
+impl<T: Scalar> Sums<'_, T> {
+    fn split_at(&mut self, middle: usize) -> (Sums<'_, T>, Sums<'_, T>) {
+        let (now0, now1) = self.now.split_at_mut(middle);
+        let (totals0, totals1) = self.totals.split_at_mut(middle);
+        let (lost0, lost1) = self.lost.split_at_mut(middle);
+        (Sums { now: now0, totals: totals0, lost: lost0 }, Sums { now: now1, totals: totals1, lost: lost1 })
+    }
+
+    fn part(&mut self, range: Range<usize>) -> Sums<'_, T> {
+        let Self { now, totals, lost } = self;
+        Sums { now: &mut now[range.clone()], totals: &mut totals[range.clone()], lost: &mut lost[range] }
+    }
+
+    /// Adds the sums of a block to the totals.
+    fn gather(&mut self, range: Range<usize>) {
+        let first = range.start;
+        Gathered { totals: self.totals, lost: self.lost }.take(first, &mut self.now[range]);
+    }
+
+    /// The sums of all blocks, the last of which has not been gathered yet.
+    fn finish(&mut self) {
+        self.gather(0..self.now.len());
+        Gathered { totals: self.totals, lost: self.lost }.finish();
+        self.now.copy_from_slice(self.totals);
+    }
 }
 
 /// The numbers of a block's sums.
@@ -90,7 +128,7 @@ fn room_len(layout: &Layout, turning: Turning) -> usize {
 
 pub(super) fn scratch_len(of: &Convolution, lanes: usize) -> usize {
     let turning = Turning::new(of, lanes);
-    let sums = sums_len(of, turning).saturating_mul(turning.total.max(SUMS));
+    let sums = sums_len(of, turning).saturating_mul(turning.total.max(SUMS)).saturating_mul(3);
     room_len(&layout(of, false), turning).saturating_mul(WORKERS).saturating_add(sums)
 }
 
@@ -111,9 +149,13 @@ pub(super) fn weight_gradient<T: Direct>(
     let examples = x.len() / layout.source();
     let shards = (SUMS / turning.total).min(examples).max(1);
     let length = sums_len(of, turning);
-    let (sums, room) = scratch.split_at_mut(length * turning.total * shards);
+    let all = length * turning.total * shards;
+    let (sums, rest) = scratch.split_at_mut(all);
+    let (totals, rest) = rest.split_at_mut(all);
+    let (lost, room) = rest.split_at_mut(all);
     let pass = Pass { of: *of, layout, distances: table, x, dy, turning, shards };
-    let task = Task { pass, shards: 0..shards, blocks: 0..turning.total, sums, room };
+    let task =
+        Task { pass, shards: 0..shards, blocks: 0..turning.total, sums: Sums { now: &mut *sums, totals, lost }, room };
     task.divide(super::pieces(examples * dweight.len() * of.output_plane()));
     // The first shard takes in the others, in order.
     let (total, others) = sums.split_at_mut(length * turning.total);
@@ -143,7 +185,7 @@ fn padded(outputs: usize, lanes: usize) -> usize {
 
 impl<T: Direct> Task<'_, T> {
     fn divide(self, pieces: usize) {
-        let Self { pass, shards, blocks, sums, room } = self;
+        let Self { pass, shards, blocks, mut sums, room } = self;
         let left = pieces / 2;
         let by_shards = shards.len() > 1;
         let count = if by_shards { shards.len() } else { blocks.len() };
@@ -152,7 +194,7 @@ impl<T: Direct> Task<'_, T> {
             return Task { pass, shards, blocks, sums, room }.run();
         }
         let (room0, room1) = room.split_at_mut(room_len(&pass.layout, pass.turning) * left);
-        let (sums0, sums1) = sums.split_at_mut(sums.len() / count * middle);
+        let (sums0, sums1) = sums.split_at(sums.now.len() / count * middle);
         let cut = |range: &Range<usize>| (range.start..range.start + middle, range.start + middle..range.end);
         let ((shards0, shards1), (blocks0, blocks1)) =
             if by_shards { (cut(&shards), (blocks.clone(), blocks)) } else { ((shards.clone(), shards), cut(&blocks)) };
@@ -163,29 +205,41 @@ impl<T: Direct> Task<'_, T> {
     }
 
     fn run(self) {
-        let Self { pass, shards, blocks, sums, room } = self;
+        let Self { pass, shards, blocks, mut sums, room } = self;
         let Pass { of, layout, turning, x, dy, .. } = pass;
         let [planes, turned, _] = room_lens(&layout, turning);
         let (planes, room) = room[..room_len(&layout, turning)].split_at_mut(planes);
         let (turned, turned_dy) = room.split_at_mut(turned);
         planes.fill(T::ZERO);
-        sums.fill(T::ZERO);
+        sums.now.fill(T::ZERO);
         let length = sums_len(&of, turning);
         let examples = x.len() / layout.source();
-        for (shard, sums) in shards.zip(sums.chunks_exact_mut(length * blocks.len())) {
-            for example in examples * shard / pass.shards..examples * (shard + 1) / pass.shards {
+        for (index, shard) in shards.enumerate() {
+            let mut sums = sums.part(index * length * blocks.len()..(index + 1) * length * blocks.len());
+            let examples = examples * shard / pass.shards..examples * (shard + 1) / pass.shards;
+            // How many terms the sums have, if they have to be gathered at all.
+            let mut terms = (examples.len() * of.output_plane() > IN_TURN).then_some(0);
+            if terms.is_some() {
+                Gathered { totals: sums.totals, lost: sums.lost }.clear();
+            }
+            for example in examples {
                 let x = &x[example * layout.source()..][..layout.source()];
                 let dy = &dy[example * of.output_len()..][..of.output_len()];
                 layout.put(x, planes);
-                for (block, sums) in blocks.clone().zip(sums.chunks_exact_mut(length)) {
+                let before = terms;
+                for (index, block) in blocks.clone().enumerate() {
                     let outputs = turning.outputs(&of, block);
-                    let mut part = Part { pass, dy, outputs, sums };
-                    if turning.across {
-                        part.across(planes, turned, turned_dy);
+                    let sums = sums.part(index * length..(index + 1) * length);
+                    let mut part = Part { pass, dy, outputs, sums, terms: before };
+                    terms = if turning.across {
+                        part.across(planes, turned, turned_dy)
                     } else {
-                        part.within(planes, turned_dy);
-                    }
+                        part.within(planes, turned_dy)
+                    };
                 }
+            }
+            if terms.is_some() {
+                sums.finish();
             }
         }
     }
@@ -196,34 +250,38 @@ struct Part<'a, T> {
     pass: Pass<'a, T>,
     dy: &'a [T],
     outputs: Range<usize>,
-    sums: &'a mut [T],
+    sums: Sums<'a, T>,
+    /// How many terms the sums have, if they have to be gathered; the functions say how many they have then.
+    terms: Option<usize>,
 }
 
 impl<T: Direct> Part<'_, T> {
     /// All outputs are of one group.
-    fn within(&mut self, planes: &[T], turned_dy: &mut [T]) {
+    fn within(&mut self, planes: &[T], turned_dy: &mut [T]) -> Option<usize> {
         let Pass { of, layout, distances, .. } = self.pass;
         let channels = of.channels / of.groups;
         let group = self.outputs.start / (of.outputs / of.groups);
         let planes = &planes[group * channels * layout.channel()..];
-        self.stretches(planes, &distances[..of.group_sum()], 0, turned_dy);
+        self.stretches(planes, &distances[..of.group_sum()], 0, turned_dy)
     }
 
     /// Each output has planes of its own, which become the lanes of one: those of the first channel of its group,
     /// then of the second, and so on.
-    fn across(&mut self, planes: &[T], turned: &mut [T], turned_dy: &mut [T]) {
+    fn across(&mut self, planes: &[T], turned: &mut [T], turned_dy: &mut [T]) -> Option<usize> {
         let Pass { of, layout, distances, turning, .. } = self.pass;
         let (channels, outputs) = (of.channels / of.groups, of.outputs / of.groups);
         let terms = &distances[..of.taps()];
+        let mut gathered = self.terms;
         for channel in 0..channels {
             let of_lane = |lane: usize| ((self.outputs.start + lane) / outputs * channels + channel) * layout.channel();
             turn(planes, of_lane, self.outputs.len(), layout.channel(), turning.width, turned);
-            self.stretches(turned, terms, channel * terms.len(), turned_dy);
+            gathered = self.stretches(turned, terms, channel * terms.len(), turned_dy);
         }
+        gathered
     }
 
     /// Goes through the pixels, a stretch at a time. The terms' sums begin with row `first`.
-    fn stretches(&mut self, planes: &[T], terms: &[u32], first: usize, turned_dy: &mut [T]) {
+    fn stretches(&mut self, planes: &[T], terms: &[u32], first: usize, turned_dy: &mut [T]) -> Option<usize> {
         let Pass { of, layout, turning, .. } = self.pass;
         let [height, width] = of.axes.map(|axis| axis.output);
         let plane = of.output_plane();
@@ -232,6 +290,7 @@ impl<T: Direct> Part<'_, T> {
         // A number of the planes has become a vector where they are turned.
         let step = if turning.across { turning.width } else { 1 };
         let lanes = padded(self.outputs.len(), super::lanes::<T>());
+        let mut in_turn = self.terms;
         for row in (0..height).step_by(rows) {
             for column in (0..width).step_by(columns) {
                 // Several rows only where they are whole: either way one stretch.
@@ -239,7 +298,7 @@ impl<T: Direct> Part<'_, T> {
                 let dy = &self.dy[row * width + column..];
                 let of_lane = |lane: usize| (self.outputs.start + lane) * plane;
                 turn(dy, of_lane, self.outputs.len(), rows * columns, lanes, turned_dy);
-                let (of_terms, of_bias) = self.sums.split_at_mut(of.group_sum() * lanes);
+                let (of_terms, of_bias) = self.sums.now.split_at_mut(of.group_sum() * lanes);
                 let stretch = Stretch {
                     lanes,
                     across: turning.across,
@@ -257,8 +316,18 @@ impl<T: Direct> Part<'_, T> {
                 // pixel's place to a number of the planes, or to a vector of the turned ones. The sums have a row for
                 // each term and one for the bias.
                 unsafe { T::run(&stretch) };
+                let Some(in_turn) = &mut in_turn else { continue };
+                *in_turn += rows * columns;
+                if *in_turn >= IN_TURN {
+                    *in_turn = 0;
+                    self.sums.gather(first * lanes..(first + terms.len()) * lanes);
+                    if first == 0 {
+                        self.sums.gather(of.group_sum() * lanes..(of.group_sum() + 1) * lanes);
+                    }
+                }
             }
         }
+        in_turn
     }
 }
 
