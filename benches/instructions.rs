@@ -68,7 +68,7 @@ const PARAMETERS: usize = 200_000;
 #[bench::product_dx_batch_32_128_to_10(listed(workload("product/dx = dy WT, batch 32, 128 to 10")))]
 #[bench::layer_relu(layer(Relu))]
 #[bench::layer_tanh(layer(Tanh))]
-#[bench::layer_gelu(layer(Gelu::Erf))]
+#[bench::layer_gelu(layer(Gelu::new()))]
 #[bench::loss_softmax_cross_entropy_batch_32(softmax_cross_entropy())]
 #[bench::optimizer_momentum(
     listed(workload("optimizer/Sgd with momentum, 10M parameters").with_parameters(PARAMETERS))

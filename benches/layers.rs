@@ -17,7 +17,7 @@ fn layers(criterion: &mut Criterion) {
     layer(&mut group, "Relu", Relu);
     layer(&mut group, "Tanh", Tanh);
     layer(&mut group, "Sigmoid", Sigmoid);
-    layer(&mut group, "Gelu", Gelu::Erf);
+    layer(&mut group, "Gelu", Gelu::new());
     layer(&mut group, "Silu", Silu);
     layer(&mut group, "Dropout", Dropout::new(0.5));
     layer(&mut group, "Softmax", Softmax);

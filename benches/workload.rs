@@ -9,7 +9,7 @@ use downhill::losses::{Loss, TargetError, Total};
 use downhill::ndarray::Array2;
 use downhill::prelude::*;
 use downhill::tensor::Buffer;
-use downhill::tensor::product::{Start, product};
+use downhill::tensor::product::{Accumulate, product};
 
 /// Something set up and ready to be repeated; gives a number that depends on what it did: J, for a step.
 pub type Call = Box<dyn FnMut() -> f64 + Send>;
@@ -165,7 +165,7 @@ impl Workload {
             }
             "transformer" => {
                 let block = TransformerEncoderBlock::new(self.entry.number("heads"), self.entry.number("hidden"));
-                let block = block.norm_first().with_activation(Gelu::Erf).with_dropout(0.0);
+                let block = block.norm_first().activation(Gelu::new()).dropout(0.0);
                 Some((input, Sequential::new().then(Named("block", block))))
             }
             _ => None,
@@ -175,7 +175,7 @@ impl Workload {
     fn convolutions(&self) -> Sequential {
         let mut chain = Sequential::new();
         for channels in self.entry.numbers("channels") {
-            chain = chain.then(Conv2d::new(channels, 3).with_padding(1)).then(Relu).then(MaxPool2d::new(2));
+            chain = chain.then(Conv2d::new(channels, 3).padding(1)).then(Relu).then(MaxPool2d::new(2));
         }
         chain = chain.then(Flatten);
         for (index, width) in self.entry.numbers("widths").into_iter().enumerate() {
@@ -197,7 +197,7 @@ impl Workload {
             // The gains of a normalisation are the only weights of one axis.
             let centre = if name.ends_with("weight") && parameter.ndim() == 1 { 1.0 } else { 0.0 };
             for (index, value) in parameter.iter_mut().enumerate() {
-                *value = T::of(centre + start(key as u64, index as u64));
+                *value = T::from_f64(centre + start(key as u64, index as u64));
             }
         }
         Some(network)
@@ -211,7 +211,7 @@ impl Workload {
             if index == last {
                 let affine = Affine::new(width);
                 let bias = self.entry.settings["last_bias"].as_bool().unwrap_or(true);
-                chain = chain.then(if bias { affine } else { affine.without_bias() });
+                chain = chain.then(if bias { affine } else { affine.no_bias() });
                 continue;
             }
             chain = chain.then(Affine::new(width));
@@ -285,21 +285,21 @@ impl Workload {
             "y = x W" => {
                 let mut y = dy;
                 Box::new(move || {
-                    product(x.view(), w.view(), Start::Zero, y.view_mut());
+                    product(x.view(), w.view(), Accumulate::Overwrite, y.view_mut());
                     aim.number(y.as_slice().unwrap_or_default())
                 })
             }
             "dW = xT dy" => {
                 let mut dw = w;
                 Box::new(move || {
-                    product(x.t(), dy.view(), Start::Zero, dw.view_mut());
+                    product(x.t(), dy.view(), Accumulate::Overwrite, dw.view_mut());
                     aim.number(dw.as_slice().unwrap_or_default())
                 })
             }
             _ => {
                 let mut dx = x;
                 Box::new(move || {
-                    product(dy.view(), w.t(), Start::Zero, dx.view_mut());
+                    product(dy.view(), w.t(), Accumulate::Overwrite, dx.view_mut());
                     aim.number(dx.as_slice().unwrap_or_default())
                 })
             }
@@ -341,7 +341,7 @@ impl Loss for Criterion {
 }
 
 fn data<T: Scalar>(key: u64, length: usize) -> Vec<T> {
-    (0..length).map(|index| T::of(fill(key, index as u64))).collect()
+    (0..length).map(|index| T::from_f64(fill(key, index as u64))).collect()
 }
 
 fn squares<T: Scalar>(values: &[T]) -> f64 {

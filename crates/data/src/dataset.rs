@@ -98,7 +98,7 @@ impl<T: Scalar> Dataset<T> {
     /// Whatever picks and orders examples (batches, splits, folds, selections) keeps all inputs of an example together.
     /// What changes numbers, as [`scale_inputs`](Self::scale_inputs) does, changes the first input alone.
     ///
-    /// A layer `with_lengths` reads sequences of different lengths so, padded to the longest:
+    /// A layer `lengths` reads sequences of different lengths so, padded to the longest:
     ///
     /// ```
     /// use downhill_data::Dataset;

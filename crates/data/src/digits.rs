@@ -28,7 +28,7 @@ static LABELS: &[u8] = include_bytes!("../assets/digits-labels-idx1-ubyte.gz");
 pub fn digits<T: Scalar>() -> Result<Dataset<T>, DataError> {
     let images = idx::read(IMAGES)?.to_array();
     let labels = idx::read(LABELS)?.to_labels()?;
-    Dataset::from_array(images, Targets::classes(labels, 10))?.reshape([64])?.map_inputs(|x| x / T::of(16.0))
+    Dataset::from_array(images, Targets::classes(labels, 10))?.reshape([64])?.map_inputs(|x| x / T::from_f64(16.0))
 }
 
 #[cfg(test)]

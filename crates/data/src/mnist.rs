@@ -30,7 +30,7 @@ pub fn mnist<T: Scalar>(folder: impl AsRef<Path>) -> Result<(Dataset<T>, Dataset
         let images = || {
             let images = Dataset::from_array(pixels, Targets::classes(labels, classes))?;
             let pixels = images.input_shape().len();
-            images.reshape([pixels])?.map_inputs(|x| x / T::of(255.0))
+            images.reshape([pixels])?.map_inputs(|x| x / T::from_f64(255.0))
         };
         images().map_err(|error: DataError| error.in_file(folder.join(format!("{name}-*"))))
     };

@@ -58,7 +58,7 @@ impl RawArray {
     #[must_use]
     #[expect(clippy::unnecessary_cast, reason = "one body for all element types, `f64` among them")]
     pub fn to_array<T: Scalar>(&self) -> ArrayD<T> {
-        let numbers = with_elements!(&self.elements, vec => vec.iter().map(|&x| T::of(x as f64)).collect());
+        let numbers = with_elements!(&self.elements, vec => vec.iter().map(|&x| T::from_f64(x as f64)).collect());
         match ArrayD::from_shape_vec(IxDyn(&self.shape), numbers) {
             Ok(array) => array,
             Err(error) => unreachable!("the elements were counted when they were read: {error}"),

@@ -52,7 +52,7 @@ fn each<T: Scalar>(
     }
     for mut row in rows.rows_mut() {
         for (feature, x) in row.iter_mut().enumerate() {
-            *x = T::of(function(feature, x.to_f64()));
+            *x = T::from_f64(function(feature, x.to_f64()));
         }
     }
     Ok(())

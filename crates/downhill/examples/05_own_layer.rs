@@ -7,7 +7,7 @@ use std::error::Error;
 use std::f64::consts::TAU;
 
 use downhill::gradcheck::{LayerCheck, TOLERANCE, check_layer};
-use downhill::layers::{Parameter, sole};
+use downhill::layers::{Parameter, single_input};
 use downhill::ndarray::Array2;
 use downhill::prelude::*;
 
@@ -22,7 +22,7 @@ struct RadialBasis {
 
 impl Layer for RadialBasis {
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        let features = sole("RadialBasis", inputs)?.len();
+        let features = single_input("RadialBasis", inputs)?.len();
         // Centres start uniformly in ±1/√1.
         let centre = Parameter::new("centre", [self.centres, features], Init::FanInUniform).fans(1, self.centres);
         Ok(Signature::new("RadialBasis", [self.centres]).parameter(centre))
@@ -30,7 +30,7 @@ impl Layer for RadialBasis {
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
         let (x, centre) = (pass.x[0].matrix(), pass.params.matrix(0)); // (batch, features), (centres, features)
-        let square = T::of(self.sharpness * self.sharpness);
+        let square = T::from_f64(self.sharpness * self.sharpness);
         for ((example, j), y) in pass.y.matrix().indexed_iter_mut() {
             let distance: T = x.row(example).iter().zip(centre.row(j)).map(|(&x, &c)| (x - c) * (x - c)).sum();
             *y = (-square * distance).exp();
@@ -40,7 +40,7 @@ impl Layer for RadialBasis {
     fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
         let (x, centre) = (pass.x[0].matrix(), pass.params.matrix(0));
         let (y, dy) = (pass.y.matrix(), pass.dy.matrix()); // (batch, centres)
-        let twice_square = T::of(2.0 * self.sharpness * self.sharpness);
+        let twice_square = T::from_f64(2.0 * self.sharpness * self.sharpness);
         // Both are sums, and start from 0. The first layer of a network is not asked for dJ/dx.
         let mut dcentre = pass.dparams.matrix(0);
         dcentre.fill(T::ZERO);

@@ -26,7 +26,7 @@ impl Block for Trunk {
         let branches = branches![
             concat 0;
             sequential![Affine::new(width / 2), Tanh],
-            sequential![Affine::new(width / 2), Gelu::Erf],
+            sequential![Affine::new(width / 2), Gelu::new()],
         ];
         sequential![residual, branches].wire(graph, x)
     }
@@ -60,7 +60,7 @@ impl Springs {
 
     /// What the network is given.
     fn inputs(&self) -> Result<Inputs<'_, f64>, ShapeError> {
-        let mut inputs = Inputs::none();
+        let mut inputs = Inputs::empty();
         inputs.set(0, Batch::new(&self.spring, self.time.len(), [2])?);
         inputs.set(1, Batch::new(&self.time, self.time.len(), [1])?);
         Ok(inputs)

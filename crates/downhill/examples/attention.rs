@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Each digit is a vector that is learnt, and so is each place. The first block lets every place see how many of
     // each digit there are, and at every place the sorted sequence's digit is told.
-    let block = || TransformerEncoderBlock::new(4, 128).norm_first().with_activation(Gelu::Erf).with_dropout(0.0);
+    let block = || TransformerEncoderBlock::new(4, 128).norm_first().activation(Gelu::new()).dropout(0.0);
     let model = sequential![
         Embedding::new(10, 64),
         LearntPositions::new(),

@@ -16,10 +16,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Images of 28x28 pixels in one channel, then 14x14 in 16, then 7x7 in 32.
     let cnn = sequential![
-        Conv2d::new(16, 3).with_padding(1),
+        Conv2d::new(16, 3).padding(1),
         Relu,
         MaxPool2d::new(2),
-        Conv2d::new(32, 3).with_padding(1),
+        Conv2d::new(32, 3).padding(1),
         Relu,
         MaxPool2d::new(2),
         Flatten,

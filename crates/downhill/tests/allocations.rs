@@ -30,7 +30,7 @@ fn of_a_step_with(
 }
 
 fn inputs<'a>(batch: &MiniBatch<'a, f32>) -> Inputs<'a, f32> {
-    let mut x = Inputs::none();
+    let mut x = Inputs::empty();
     batch.all_inputs().enumerate().for_each(|(index, input)| x.set(index, input));
     x
 }
@@ -39,7 +39,7 @@ fn mlp() -> Sequential {
     sequential![
         Affine::new(96),
         Relu,
-        Residual(sequential![Affine::new(96), Gelu::Erf, Dropout::new(0.1)]),
+        Residual(sequential![Affine::new(96), Gelu::new(), Dropout::new(0.1)]),
         branches![concat 0; Affine::new(7), sequential![Affine::new(9), Tanh]],
         Affine::new(10)
     ]
@@ -110,7 +110,7 @@ fn a_prediction_of_one_example_into_a_slice_allocates_nothing() {
 fn of_padded_sequences_and_their_lengths_allocates_nothing_but_packing_buffers() {
     let mut graph = Graph::new();
     let (sequence, length) = (graph.input([8, 8]), graph.input([1]));
-    let state = graph.apply(Gru::new(12).with_lengths().last_state(), &[sequence, length]).unwrap();
+    let state = graph.apply(Gru::new(12).lengths().last_state(), &[sequence, length]).unwrap();
     let scores = graph.apply(Affine::new(10), &[state]).unwrap();
     let network = Network::<f32>::from_graph(&graph, scores, Seed(1)).unwrap();
     let data = digits::<f32>().unwrap().reshape([8, 8]).unwrap();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use allocation_counter::measure;
 use downhill::data::digits;
 use downhill::gradcheck::{LayerCheck, TOLERANCE, check_layer};
-use downhill::layers::{Backward, Forward, Signature, sole};
+use downhill::layers::{Backward, Forward, Signature, single_input};
 use downhill::losses::{Ctc, SmoothL1, SoftmaxFocal, TripletMargin};
 use downhill::optim::minimize::{Reason, minimize};
 use downhill::optim::schedule::*;
@@ -89,7 +89,7 @@ struct OtherInPlace;
 
 impl Layer for OtherInPlace {
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        Ok(Signature::new("OtherInPlace", sole("OtherInPlace", inputs)?)
+        Ok(Signature::new("OtherInPlace", single_input("OtherInPlace", inputs)?)
             .backward_without_x()
             .backward_without_y()
             .in_place())

@@ -40,7 +40,7 @@ fn the_digits_network() {
 #[test]
 fn a_network_that_is_worth_splitting() {
     let mlp =
-        || sequential![Affine::new(700), Gelu::Erf, Residual(sequential![Affine::new(700), Tanh]), Affine::new(10)];
+        || sequential![Affine::new(700), Gelu::new(), Residual(sequential![Affine::new(700), Tanh]), Affine::new(10)];
     same_on_all(mlp, &[64], 300);
 }
 
@@ -48,11 +48,11 @@ fn a_network_that_is_worth_splitting() {
 fn a_convolutional_network() {
     let cnn = || {
         sequential![
-            Conv2d::new(24, 3).with_padding(1),
+            Conv2d::new(24, 3).padding(1),
             BatchNorm::new(),
             Relu,
             MaxPool2d::new(2),
-            Conv2d::new(40, 3).with_padding(Padding::Same).with_groups(4),
+            Conv2d::new(40, 3).padding(Padding::Same).groups(4),
             Relu,
             AveragePool2d::new(2),
             Flatten,

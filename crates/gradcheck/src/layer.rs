@@ -97,23 +97,23 @@ pub fn check_layer(layer: &impl Layer, inputs: &[Shape], check: &LayerCheck) -> 
         }
         let mut dtheta = vec![f64::NAN; theta.len()];
         let mut scratch = vec![f64::NAN; signature.scratch_of_backward().len(examples)];
-        let mut wanted = InputsMut::none();
+        let mut wanted = InputsMut::empty();
         for (index, (dx, shape)) in dx.iter_mut().zip(inputs).enumerate() {
             wanted.set(index, BatchMut::new(dx, examples, *shape)?);
         }
         // What the signature says is not read is not there.
         let mut seen = batches(&x, inputs, examples)?;
         if !signature.needs_x() {
-            inputs.iter().enumerate().for_each(|(index, shape)| seen.set(index, Batch::gone(examples, *shape)));
+            inputs.iter().enumerate().for_each(|(index, shape)| seen.set(index, Batch::absent(examples, *shape)));
         }
         let output = signature.output();
         layer.backward(&mut Backward {
             x: seen,
             params: Arrays::new(&theta, signature.parameter_layout(), 0),
-            y: if signature.needs_y() { Batch::new(&y, examples, output)? } else { Batch::gone(examples, output) },
+            y: if signature.needs_y() { Batch::new(&y, examples, output)? } else { Batch::absent(examples, output) },
             saved: Arrays::new(&saved, signature.saved(), examples),
             scratch: ArraysMut::new(&mut scratch, signature.scratch_of_backward(), examples),
-            dy: if in_place { Batch::gone(examples, output) } else { Batch::new(&dy, examples, output)? },
+            dy: if in_place { Batch::absent(examples, output) } else { Batch::new(&dy, examples, output)? },
             dx: wanted,
             dparams: ArraysMut::new(&mut dtheta, signature.parameter_layout(), 0),
         });
@@ -143,7 +143,7 @@ pub fn check_layer(layer: &impl Layer, inputs: &[Shape], check: &LayerCheck) -> 
         let mut saved = vec![f64::NAN; signature.saved().len(examples)];
         let mut scratch = vec![f64::NAN; signature.scratch_of_forward().len(examples)];
         layer.forward(&mut Forward {
-            x: Inputs::none(),
+            x: Inputs::empty(),
             params: Arrays::new(&theta, signature.parameter_layout(), 0),
             y: BatchMut::new(&mut over, examples, signature.output())?,
             saved: ArraysMut::new(&mut saved, signature.saved(), examples),
@@ -163,7 +163,7 @@ pub fn check_layer(layer: &impl Layer, inputs: &[Shape], check: &LayerCheck) -> 
 }
 
 fn batches<'a>(x: &'a [Vec<f64>], shapes: &[Shape], examples: usize) -> Result<Inputs<'a, f64>, GradcheckError> {
-    let mut inputs = Inputs::none();
+    let mut inputs = Inputs::empty();
     for (index, (x, shape)) in x.iter().zip(shapes).enumerate() {
         inputs.set(index, Batch::new(x, examples, *shape)?);
     }
@@ -193,7 +193,7 @@ fn check_size(signature: &Signature, inputs: &[Shape], examples: usize) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use downhill_layers::{Affine, BatchNorm, sole};
+    use downhill_layers::{Affine, BatchNorm, single_input};
     use downhill_tensor::{Scalar, elementwise};
 
     use super::*;
@@ -220,7 +220,7 @@ mod tests {
 
     impl Layer for Wrong {
         fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-            Ok(Signature::new("Wrong", sole("Wrong", inputs)?))
+            Ok(Signature::new("Wrong", single_input("Wrong", inputs)?))
         }
 
         fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
@@ -229,9 +229,9 @@ mod tests {
 
         fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
             let factor = match self {
-                Self::Factor => T::of(2.000_001),
+                Self::Factor => T::from_f64(2.000_001),
                 Self::NotOverwritten => return,
-                Self::LastIsMissing => T::of(2.0),
+                Self::LastIsMissing => T::from_f64(2.0),
             };
             let Some(dx) = pass.dx.get(0) else { return };
             elementwise::zip_map(pass.x[0].slice(), pass.dy.slice(), dx.slice(), |x, dy| factor * x * dy);

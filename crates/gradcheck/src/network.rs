@@ -101,7 +101,7 @@ mod tests {
     fn all_inputs_are_varied_but_whole_numbers() {
         let mut graph = Graph::new();
         let (sequence, length, age) = (graph.input([4, 2]), graph.input([1]), graph.input([3]));
-        let lstm = Lstm::new(3).bidirectional().last_state().with_lengths();
+        let lstm = Lstm::new(3).bidirectional().last_state().lengths();
         let state = graph.apply(lstm, &[sequence, length]).unwrap();
         let both = graph.apply(Concat::new(0), &[state, age]).unwrap();
         let scores = graph.apply(Affine::new(2), &[both]).unwrap();
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!([0, 1, 2, 3].map(|input| network.holds_whole_numbers(input)), [false, true, false, false]);
 
         let numbers: Vec<f64> = (0..24).map(|i| f64::from(i).sin()).collect();
-        let mut x = Inputs::one(Batch::new(&numbers, 3, [4, 2]).unwrap());
+        let mut x = Inputs::from(Batch::new(&numbers, 3, [4, 2]).unwrap());
         x.set(1, Batch::new(&[4.0, 1.0, 2.0], 3, [1]).unwrap());
         x.set(2, Batch::new(&numbers[..9], 3, [3]).unwrap());
         let report = check_network(&network, x, Target::Classes(&[0, 1, 1]), &SoftmaxCrossEntropy::new()).unwrap();
@@ -137,7 +137,7 @@ mod tests {
         let scores = graph.apply(Affine::new(2), &[hidden]).unwrap();
         let network = Network::<f64>::from_graph(&graph, scores, Seed(1)).unwrap();
         let numbers: Vec<f64> = (0..9).map(|i| f64::from(i).cos()).collect();
-        let mut x = Inputs::one(Batch::new(&numbers[..6], 3, [2]).unwrap());
+        let mut x = Inputs::from(Batch::new(&numbers[..6], 3, [2]).unwrap());
         x.set(1, Batch::new(&numbers, 3, [3]).unwrap());
 
         let objective = || NetworkObjective::new(&network, x, Target::Classes(&[0, 1, 1]), SoftmaxCrossEntropy::new());

@@ -2,7 +2,7 @@ use std::fmt::Debug;
 
 use downhill_tensor::{Outputs, Over, Scalar, Shape, ShapeError, Sweep, elementwise::GRAIN, parallel};
 
-use crate::{Backward, Forward, Layer, Signature, sole};
+use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// A scalar function with its local derivative.
 ///
@@ -80,7 +80,7 @@ pub trait Activation: Copy + Debug + Send + Sync {
 impl<A: Activation> Layer for A {
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
         self.check()?;
-        let mut signature = Signature::new(self.name(), sole(self.name(), inputs)?);
+        let mut signature = Signature::new(self.name(), single_input(self.name(), inputs)?);
         if let Some(outputs) = self.outputs() {
             signature = signature.outputs(outputs);
         }

@@ -21,7 +21,15 @@ macro_rules! activation {
         #[derive(Clone, Copy, Debug, PartialEq)]
         #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         pub struct $Name {
-            $($(#[$about])* #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))] pub $setting: f64),+
+            $($(#[$about])* #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))] $setting: f64),+
+        }
+
+        impl $Name {
+            /// Sets all settings, in the order of the fields; [`Default`] has the usual ones.
+            #[must_use]
+            pub fn new($($setting: f64),+) -> Self {
+                Self { $($setting),+ }
+            }
         }
 
         impl Default for $Name {
@@ -49,14 +57,14 @@ macro_rules! activation {
             #[inline(always)]
             fn value<T: Scalar>(&self, $x: T) -> T {
                 let &Self { $($setting),* } = self;
-                $(let $setting = T::of($setting);)*
+                $(let $setting = T::from_f64($setting);)*
                 $value
             }
 
             #[inline(always)]
             fn slope<T: Scalar>(&self, $sx: T, $sy: T) -> T {
                 let &Self { $($setting),* } = self;
-                $(let $setting = T::of($setting);)*
+                $(let $setting = T::from_f64($setting);)*
                 $slope
             }
 
@@ -135,12 +143,12 @@ activation!(
     Silu, |x| {
         // At −∞ the product −∞ · 0 is no number, but its limit is 0.
         let y = x * x.sigmoid();
-        if x < T::of(FAR_LEFT) { T::ZERO } else { y }
+        if x < T::from_f64(FAR_LEFT) { T::ZERO } else { y }
     },
     slope |x, _| {
         let s = x.sigmoid();
         let bend = x * (T::ONE - s);
-        if x < T::of(FAR_LEFT) { T::ZERO } else { s * (T::ONE + bend) }
+        if x < T::from_f64(FAR_LEFT) { T::ZERO } else { s * (T::ONE + bend) }
     }, reads x: true
 );
 
@@ -153,8 +161,8 @@ activation!(
     /// λ = 1.0507..., α = 1.6733...; dy/dx is λ where x > 0 and y + λ α elsewhere.
     ///
     /// Source: Klambauer et al. 2017 (arXiv 1706.02515).
-    Selu, |x| if x > T::ZERO { T::of(SELU_SCALE) * x } else { T::of(SELU_SCALE * SELU_ALPHA) * x.exp_m1() },
-    slope |_, y| if y > T::ZERO { T::of(SELU_SCALE) } else { y + T::of(SELU_SCALE * SELU_ALPHA) }, reads x: false
+    Selu, |x| if x > T::ZERO { T::from_f64(SELU_SCALE) * x } else { T::from_f64(SELU_SCALE * SELU_ALPHA) * x.exp_m1() },
+    slope |_, y| if y > T::ZERO { T::from_f64(SELU_SCALE) } else { y + T::from_f64(SELU_SCALE * SELU_ALPHA) }, reads x: false
 );
 
 const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
@@ -221,8 +229,8 @@ activation!(
     /// use downhill_layers::{Activation, Relu6};
     /// assert_eq!([-1.0, 3.0, 7.0].map(|x| Relu6.value(x)), [0.0, 3.0, 6.0]);
     /// ```
-    Relu6, |x| x.max(T::ZERO).min(T::of(6.0)),
-    slope |_, y| if (y <= T::ZERO) | (y >= T::of(6.0)) { T::ZERO } else { T::ONE }, reads x: false
+    Relu6, |x| x.max(T::ZERO).min(T::from_f64(6.0)),
+    slope |_, y| if (y <= T::ZERO) | (y >= T::from_f64(6.0)) { T::ZERO } else { T::ONE }, reads x: false
 );
 
 activation!(
@@ -261,8 +269,8 @@ activation!(
     /// use downhill_layers::{Activation, Hardsigmoid};
     /// assert_eq!([-4.0, 0.0, 1.5, 4.0].map(|x| Hardsigmoid.value(x)), [0.0, 0.5, 0.75, 1.0]);
     /// ```
-    Hardsigmoid, |x| (x + T::of(3.0)).max(T::ZERO).min(T::of(6.0)) / T::of(6.0),
-    slope |_, y| if (y > T::ZERO) & (y < T::ONE) { T::of(1.0 / 6.0) } else { T::ZERO }, reads x: false,
+    Hardsigmoid, |x| (x + T::from_f64(3.0)).max(T::ZERO).min(T::from_f64(6.0)) / T::from_f64(6.0),
+    slope |_, y| if (y > T::ZERO) & (y < T::ONE) { T::from_f64(1.0 / 6.0) } else { T::ZERO }, reads x: false,
     outputs: Probabilities
 );
 
@@ -279,12 +287,12 @@ activation!(
     /// ```
     Hardswish, |x| {
         // At −∞ the product −∞ · 0 is no number, but its limit is 0.
-        let gate = (x + T::of(3.0)).max(T::ZERO).min(T::of(6.0));
-        if gate == T::ZERO { T::ZERO } else { x * (gate / T::of(6.0)) }
+        let gate = (x + T::from_f64(3.0)).max(T::ZERO).min(T::from_f64(6.0));
+        if gate == T::ZERO { T::ZERO } else { x * (gate / T::from_f64(6.0)) }
     },
     slope |x, _| {
-        let between = if x < T::of(3.0) { x / T::of(3.0) + T::of(0.5) } else { T::ONE };
-        if x <= T::of(-3.0) { T::ZERO } else { between }
+        let between = if x < T::from_f64(3.0) { x / T::from_f64(3.0) + T::from_f64(0.5) } else { T::ONE };
+        if x <= T::from_f64(-3.0) { T::ZERO } else { between }
     }, reads x: true
 );
 
@@ -411,17 +419,17 @@ activation!(
     /// assert_eq!([0.0, 50.0].map(|x| Mish.value(x)), [0.0, 50.0]);
     /// ```
     Mish, |x| {
-        let e = x.min(T::of(FAR_RIGHT)).exp();
-        let n = e * (e + T::of(2.0));
+        let e = x.min(T::from_f64(FAR_RIGHT)).exp();
+        let n = e * (e + T::from_f64(2.0));
         // At −∞ the product −∞ · 0 is no number, but its limit is 0.
-        x.max(T::of(FAR_LEFT)) * (n / (n + T::of(2.0)))
+        x.max(T::from_f64(FAR_LEFT)) * (n / (n + T::from_f64(2.0)))
     },
     slope |x, _| {
-        let x = x.max(T::of(FAR_LEFT)).min(T::of(FAR_RIGHT));
+        let x = x.max(T::from_f64(FAR_LEFT)).min(T::from_f64(FAR_RIGHT));
         let e = x.exp();
-        let n = e * (e + T::of(2.0));
-        let bend = T::of(4.0) * x * e * (e + T::ONE) / (n + T::of(2.0));
-        (n + bend) / (n + T::of(2.0))
+        let n = e * (e + T::from_f64(2.0));
+        let bend = T::from_f64(4.0) * x * e * (e + T::ONE) / (n + T::from_f64(2.0));
+        (n + bend) / (n + T::from_f64(2.0))
     }, reads x: true
 );
 
@@ -430,21 +438,38 @@ const FAR_RIGHT: f64 = 20.0;
 
 /// The Gaussian error linear unit: y = x Φ(x), with Φ the normal distribution's cumulative function.
 ///
-/// [`Gelu::Erf`], the default as in PyTorch, takes Φ exactly: Φ(x) = (1 + erf(x/√2)) / 2, and
+/// [`Gelu::new()`], the default as in PyTorch, takes Φ exactly: Φ(x) = (1 + erf(x/√2)) / 2, and
 /// dy/dx = Φ(x) + x φ(x) with φ(x) = exp(−x²/2) / √(2π).
-/// [`Gelu::Tanh`] takes Φ(x) ≈ (1 + tanh u) / 2 with u = √(2/π) (x + 0.044715 x³), and
+/// [`Gelu::tanh()`] takes Φ(x) ≈ (1 + tanh u) / 2 with u = √(2/π) (x + 0.044715 x³), and
 /// dy/dx = (1 + t)/2 + x (1 − t²) u'/2 with t = tanh u.
 ///
 /// Source: Hendrycks and Gimpel 2016 (arXiv 1606.08415).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(tag = "approximation"))]
-pub enum Gelu {
-    /// With the error function.
+pub struct Gelu {
+    approximation: Approximation,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+enum Approximation {
     #[default]
     Erf,
-    /// With the hyperbolic tangent.
     Tanh,
+}
+
+impl Gelu {
+    /// Computes Φ with the error function.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Approximates Φ with the hyperbolic tangent.
+    #[must_use]
+    pub fn tanh() -> Self {
+        Self { approximation: Approximation::Tanh }
+    }
 }
 
 const SQRT_HALF: f64 = std::f64::consts::FRAC_1_SQRT_2;
@@ -463,11 +488,11 @@ impl Activation for Gelu {
 
     #[inline(always)]
     fn value<T: Scalar>(&self, x: T) -> T {
-        let half = T::of(0.5);
-        match self {
-            Self::Erf => x * (half * (T::ONE + (T::of(SQRT_HALF) * x).erf())),
-            Self::Tanh => {
-                let u = T::of(GELU_INNER) * (x + T::of(GELU_CUBE) * x * x * x);
+        let half = T::from_f64(0.5);
+        match self.approximation {
+            Approximation::Erf => x * (half * (T::ONE + (T::from_f64(SQRT_HALF) * x).erf())),
+            Approximation::Tanh => {
+                let u = T::from_f64(GELU_INNER) * (x + T::from_f64(GELU_CUBE) * x * x * x);
                 x * (half * (T::ONE + u.tanh()))
             }
         }
@@ -475,16 +500,16 @@ impl Activation for Gelu {
 
     #[inline(always)]
     fn slope<T: Scalar>(&self, x: T, y: T) -> T {
-        let half = T::of(0.5);
+        let half = T::from_f64(0.5);
         // Φ(x) = y/x, without the function that it took; next to 0 it is ½ to the last place.
         let cumulative = if x.abs() > T::EPSILON { y / x } else { half };
-        match self {
+        match self.approximation {
             // Φ + x φ
-            Self::Erf => cumulative + x * (T::of(NORMAL_PEAK) * (-half * x * x).exp()),
+            Approximation::Erf => cumulative + x * (T::from_f64(NORMAL_PEAK) * (-half * x * x).exp()),
             // Φ + 2x Φ (1 − Φ) u', for t = 2Φ − 1
-            Self::Tanh => {
+            Approximation::Tanh => {
                 // Where the square overflows, Φ (1 − Φ) is 0: but not times infinity.
-                let inner = (T::of(GELU_INNER) * (T::ONE + T::of(3.0 * GELU_CUBE) * x * x)).min(T::MAX);
+                let inner = (T::from_f64(GELU_INNER) * (T::ONE + T::from_f64(3.0 * GELU_CUBE) * x * x)).min(T::MAX);
                 cumulative + (x + x) * cumulative * (T::ONE - cumulative) * inner
             }
         }

@@ -1,7 +1,7 @@
-use downhill_tensor::product::{Start, product};
+use downhill_tensor::product::{Accumulate, product};
 use downhill_tensor::{Init, Scalar, Shape, ShapeError, reduce};
 
-use crate::{Backward, Forward, Layer, Parameter, Signature, sole};
+use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 
 /// An affine map of vectors: y = x W + b.
 ///
@@ -27,7 +27,7 @@ use crate::{Backward, Forward, Layer, Parameter, Signature, sole};
 ///
 /// # Start
 /// Weight and bias start uniformly in ±1/√in, as in PyTorch. Keras and Flux start with Glorot's uniform weights
-/// and a bias of zero: [`with_init`](Affine::with_init) and [`with_bias_init`](Affine::with_bias_init).
+/// and a bias of zero: [`init`](Affine::init) and [`bias_init`](Affine::bias_init).
 ///
 /// ```
 /// use downhill_layers::{Affine, Layer};
@@ -62,21 +62,21 @@ impl Affine {
 
     /// Without a bias: the linear map y = x W.
     #[must_use]
-    pub fn without_bias(mut self) -> Self {
+    pub fn no_bias(mut self) -> Self {
         self.bias = false;
         self
     }
 
     /// Starts the weight as `init` says.
     #[must_use]
-    pub fn with_init(mut self, init: Init) -> Self {
+    pub fn init(mut self, init: Init) -> Self {
         self.init = init;
         self
     }
 
     /// Starts the bias as `init` says.
     #[must_use]
-    pub fn with_bias_init(mut self, init: Init) -> Self {
+    pub fn bias_init(mut self, init: Init) -> Self {
         self.bias_init = init;
         self
     }
@@ -86,7 +86,7 @@ impl Layer for Affine {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        let x = sole("Affine", inputs)?;
+        let x = single_input("Affine", inputs)?;
         let Some((&features, before)) = x.axes().split_last() else {
             return Err(ShapeError::Rank {
                 by: "Affine",
@@ -126,7 +126,7 @@ impl Layer for Affine {
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
         // y = x W + b
         let (x, w) = (pass.x[0].rows(), pass.params.matrix(0)); // (rows, in), (in, out)
-        let b = if self.bias { Start::Row(pass.params.vector(1)) } else { Start::Zero };
+        let b = if self.bias { Accumulate::Bias(pass.params.vector(1)) } else { Accumulate::Overwrite };
         product(x, w, b, pass.y.rows());
     }
 
@@ -134,14 +134,14 @@ impl Layer for Affine {
         let (x, w) = (pass.x[0].rows(), pass.params.matrix(0));
         let dy = pass.dy.rows(); // (rows, out)
         // dJ/dW = xᵀ dy
-        product(x.t(), dy, Start::Zero, pass.dparams.matrix(0));
+        product(x.t(), dy, Accumulate::Overwrite, pass.dparams.matrix(0));
         // dJ/db = Σ_rows dy
         if self.bias {
             reduce::column_sums(dy, pass.dparams.vector(1));
         }
         // dJ/dx = dy Wᵀ
         if let Some(dx) = pass.dx.get(0) {
-            product(dy, w.t(), Start::Zero, dx.rows());
+            product(dy, w.t(), Accumulate::Overwrite, dx.rows());
         }
     }
 }

@@ -1,4 +1,4 @@
-use downhill_tensor::product::{Start, product};
+use downhill_tensor::product::{Accumulate, product};
 use downhill_tensor::{Init, Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs, reduce, view};
 
 use crate::Extent::PerExample;
@@ -53,21 +53,21 @@ impl Bilinear {
 
     /// Without a bias.
     #[must_use]
-    pub fn without_bias(mut self) -> Self {
+    pub fn no_bias(mut self) -> Self {
         self.bias = false;
         self
     }
 
     /// Starts the weight as `init` says.
     #[must_use]
-    pub fn with_init(mut self, init: Init) -> Self {
+    pub fn init(mut self, init: Init) -> Self {
         self.init = init;
         self
     }
 
     /// Starts the bias as `init` says.
     #[must_use]
-    pub fn with_bias_init(mut self, init: Init) -> Self {
+    pub fn bias_init(mut self, init: Init) -> Self {
         self.bias_init = init;
         self
     }
@@ -118,7 +118,7 @@ impl Layer for Bilinear {
         outer(u.slice(), u.shape().len(), v.slice(), v.shape().len(), pass.scratch.vector(0));
         let z = pass.scratch.matrix(0); // (batch, in1 · in2)
         let w = view::matrix(pass.params.vector(0), (self.outputs, pairs)); // (out, in1 · in2)
-        let b = if self.bias { Start::Row(pass.params.vector(1)) } else { Start::Zero };
+        let b = if self.bias { Accumulate::Bias(pass.params.vector(1)) } else { Accumulate::Overwrite };
         product(z.view(), w.t(), b, pass.y.matrix());
     }
 
@@ -129,7 +129,7 @@ impl Layer for Bilinear {
         outer(u.slice(), first, v.slice(), second, pass.scratch.vector(0));
         // dJ/dW = dyᵀ z
         let z = pass.scratch.as_arrays().matrix(0);
-        product(dy.t(), z, Start::Zero, view::matrix_mut(pass.dparams.vector(0), (self.outputs, pairs)));
+        product(dy.t(), z, Accumulate::Overwrite, view::matrix_mut(pass.dparams.vector(0), (self.outputs, pairs)));
         // dJ/db = Σ_batch dy
         if self.bias {
             reduce::column_sums(dy, pass.dparams.vector(1));
@@ -139,7 +139,7 @@ impl Layer for Bilinear {
         }
         // dz = dy W
         let w = view::matrix(pass.params.vector(0), (self.outputs, pairs));
-        product(dy, w, Start::Zero, pass.scratch.matrix(0));
+        product(dy, w, Accumulate::Overwrite, pass.scratch.matrix(0));
         let dz = Runs::new(pass.scratch.as_arrays().vector(0), pairs);
         let work = examples * pairs;
         // du = dz v

@@ -190,7 +190,7 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
     ///
     /// # Errors
     /// Returns an error if the number of inputs, or the shape or number of their examples, does not fit, or the layer's
-    /// signature does not [`admit`](Signature::admit) them.
+    /// signature does not [`check_batch`](Signature::check_batch) them.
     pub fn forward(&mut self, x: impl Examples<T>) -> Result<Array2<T>, ShapeError> {
         let x = x.arrays()?;
         if x.len() != self.inputs.len() {
@@ -205,7 +205,7 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
             check_examples(x.shape(), examples, *shape)?;
         }
         let x: Vec<Vec<T>> = x.iter().map(|x| x.iter().copied().collect()).collect();
-        self.signature.admit(&inputs(&x, examples, &self.inputs)?, examples, self.mode)?;
+        self.signature.check_batch(&inputs(&x, examples, &self.inputs)?, examples, self.mode)?;
         let output = self.signature.output();
         let y = zeros("the output of a bound layer", output.len().saturating_mul(examples))?;
         let saved = zeros("what a bound layer keeps", self.signature.saved().len(examples))?;
@@ -251,7 +251,7 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
         let dy: Vec<T> = dy.iter().copied().collect();
         let scratch_layout = self.signature.scratch_of_backward();
         let mut scratch = zeros("the scratch space of a bound layer", scratch_layout.len(examples))?;
-        let mut wanted = InputsMut::none();
+        let mut wanted = InputsMut::empty();
         for (index, (dx, shape)) in self.dx.iter_mut().zip(&self.inputs).enumerate() {
             wanted.set(index, BatchMut::new(dx, examples, *shape)?);
         }
@@ -289,7 +289,7 @@ fn zeros<T: Scalar>(what: &'static str, len: usize) -> Result<Buffer<T>, ShapeEr
 }
 
 fn inputs<'a, T>(x: &'a [Vec<T>], examples: usize, shapes: &[Shape]) -> Result<Inputs<'a, T>, ShapeError> {
-    let mut inputs = Inputs::none();
+    let mut inputs = Inputs::empty();
     for (index, (x, shape)) in x.iter().zip(shapes).enumerate() {
         inputs.set(index, Batch::new(x, examples, *shape)?);
     }

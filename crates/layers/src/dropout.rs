@@ -3,7 +3,7 @@ use std::ops::Range;
 use downhill_tensor::{Over, Scalar, Seed, Shape, ShapeError, Sweep, elementwise, parallel};
 
 use crate::Extent::PerExample;
-use crate::{Backward, Forward, Layer, Mode, Signature, sole};
+use crate::{Backward, Forward, Layer, Mode, Signature, single_input};
 
 /// Drops each number with probability p in training: y = x m, with m = 0 or 1/(1 − p), drawn anew each step.
 ///
@@ -41,7 +41,7 @@ impl Dropout {
     pub(crate) fn draw<T: Scalar>(self, mask: &mut [T], seed: Seed, first: usize) {
         // A number is dropped where 32 random bits, as a fraction of 2³², lie below p.
         let threshold = (self.probability * 4_294_967_296.0) as u64;
-        let draw = Draw { seed, threshold, keep: T::of(self.scale()) };
+        let draw = Draw { seed, threshold, keep: T::from_f64(self.scale()) };
         parallel(Over(draw, (first..first + mask.len(), mask)), elementwise::GRAIN);
     }
 
@@ -82,7 +82,7 @@ impl Layer for Dropout {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        let x = sole("Dropout", inputs)?;
+        let x = single_input("Dropout", inputs)?;
         self.check("Dropout")?;
         Ok(Signature::new("Dropout", x).saves("mask", x, PerExample).in_place().backward_without_y())
     }

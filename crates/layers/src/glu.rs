@@ -1,6 +1,6 @@
 use downhill_tensor::{Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs};
 
-use crate::{Backward, Forward, Layer, Signature, sole};
+use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// The gated linear unit: y = a σ(b), where a and b are the halves of x along one axis.
 ///
@@ -39,18 +39,18 @@ impl Glu {
 
     /// Halves this axis of the example: 0 is the features of a vector, and the channels of an image.
     #[must_use]
-    pub fn with_axis(mut self, axis: usize) -> Self {
+    pub fn axis(mut self, axis: usize) -> Self {
         self.axis = Some(axis);
         self
     }
 
-    fn axis(self, shape: Shape) -> usize {
+    fn axis_of(self, shape: Shape) -> usize {
         self.axis.unwrap_or(shape.rank().saturating_sub(1))
     }
 
     /// How many numbers lie in each half, side by side.
     fn half(self, x: Shape) -> usize {
-        x.axes()[self.axis(x)..].iter().product::<usize>() / 2
+        x.axes()[self.axis_of(x)..].iter().product::<usize>() / 2
     }
 }
 
@@ -58,9 +58,9 @@ impl Layer for Glu {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        let x = sole("Glu", inputs)?;
+        let x = single_input("Glu", inputs)?;
         let refuse = |reason| ShapeError::Setting { by: "Glu", reason };
-        let (axis, mut axes) = (self.axis(x), x.axes().to_vec());
+        let (axis, mut axes) = (self.axis_of(x), x.axes().to_vec());
         let Some(length) = axes.get_mut(axis) else {
             return Err(refuse(format!("there is no axis {axis} in examples of shape {x}; axes are counted from 0")));
         };

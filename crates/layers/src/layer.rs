@@ -10,7 +10,7 @@ use crate::{Arrays, ArraysMut, Backward, Bound, Forward, Signature};
 /// The three methods without a default are the whole contract.
 ///
 /// ```
-/// use downhill_layers::{Backward, Forward, Layer, Signature, sole};
+/// use downhill_layers::{Backward, Forward, Layer, Signature, single_input};
 /// use downhill_tensor::{Scalar, Shape, ShapeError, elementwise};
 ///
 /// /// y = x²
@@ -19,7 +19,7 @@ use crate::{Arrays, ArraysMut, Backward, Bound, Forward, Signature};
 ///
 /// impl Layer for Square {
 ///     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-///         Ok(Signature::new("Square", sole("Square", inputs)?))
+///         Ok(Signature::new("Square", single_input("Square", inputs)?))
 ///     }
 ///     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
 ///         elementwise::map(pass.x[0].slice(), pass.y.slice(), |x| x * x);
@@ -27,7 +27,7 @@ use crate::{Arrays, ArraysMut, Backward, Bound, Forward, Signature};
 ///     fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
 ///         // dy/dx = 2x
 ///         if let Some(dx) = pass.dx.get(0) {
-///             let two = T::of(2.0);
+///             let two = T::from_f64(2.0);
 ///             elementwise::zip_map(pass.x[0].slice(), pass.dy.slice(), dx.slice(), |x, dy| two * x * dy);
 ///         }
 ///     }

@@ -65,6 +65,6 @@ pub use resize::{Interpolation, Pad, PadMode, Upsample};
 pub use rrelu::RRelu;
 pub use scale::Scale;
 pub use shape::{Flatten, Permute, Reshape, Slice};
-pub use signature::{Parameter, Signature, WholeNumbers, sole};
+pub use signature::{Parameter, Signature, WholeNumbers, single_input};
 pub use softmax::{LogSoftmax, Softmax, Softmin};
 pub use spatial_dropout::SpatialDropout;

@@ -167,23 +167,15 @@ impl<'a, T> Inputs<'a, T> {
     /// No inputs.
     #[inline]
     #[must_use]
-    pub fn none() -> Self {
+    pub fn empty() -> Self {
         Self(Few::none())
     }
 
-    /// How many inputs there are.
+    /// The number of inputs.
     #[must_use]
-    pub fn count(&self) -> usize {
+    #[expect(clippy::len_without_is_empty, reason = "a layer has inputs")]
+    pub fn len(&self) -> usize {
         self.iter().count()
-    }
-
-    /// One input.
-    #[inline]
-    #[must_use]
-    pub fn one(x: Batch<'a, T>) -> Self {
-        let mut inputs = Self::none();
-        inputs.set(0, x);
-        inputs
     }
 
     /// Sets input `index`.
@@ -212,8 +204,11 @@ impl<'a, T> Inputs<'a, T> {
 }
 
 impl<'a, T> From<Batch<'a, T>> for Inputs<'a, T> {
+    #[inline]
     fn from(x: Batch<'a, T>) -> Self {
-        Self::one(x)
+        let mut inputs = Self::empty();
+        inputs.set(0, x);
+        inputs
     }
 }
 
@@ -234,20 +229,11 @@ impl<'a, T> Index<usize> for Inputs<'a, T> {
 pub struct InputsMut<'a, T>(Few<BatchMut<'a, T>>);
 
 impl<'a, T> InputsMut<'a, T> {
-    /// None is asked for.
+    /// No gradient is asked for.
     #[inline]
     #[must_use]
-    pub fn none() -> Self {
+    pub fn empty() -> Self {
         Self(Few::none())
-    }
-
-    /// That of the first input is asked for.
-    #[inline]
-    #[must_use]
-    pub fn one(dx: BatchMut<'a, T>) -> Self {
-        let mut inputs = Self::none();
-        inputs.set(0, dx);
-        inputs
     }
 
     /// Asks for the gradient of input `index`.
@@ -268,6 +254,15 @@ impl<'a, T> InputsMut<'a, T> {
     /// Those that are asked for, each with the index of its input.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut BatchMut<'a, T>)> {
         self.0.iter_mut()
+    }
+}
+
+impl<'a, T> From<BatchMut<'a, T>> for InputsMut<'a, T> {
+    #[inline]
+    fn from(dx: BatchMut<'a, T>) -> Self {
+        let mut inputs = Self::empty();
+        inputs.set(0, dx);
+        inputs
     }
 }
 

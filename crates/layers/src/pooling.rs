@@ -14,11 +14,11 @@ pub use max_pool::{MaxPool1d, MaxPool2d};
 
 use downhill_tensor::{Shape, ShapeError};
 
-use crate::sole;
+use crate::single_input;
 
 /// (channels, length) of the only input of a pooling layer in one dimension.
 fn sequence(layer: &'static str, inputs: &[Shape]) -> Result<[usize; 2], ShapeError> {
-    let x = sole(layer, inputs)?;
+    let x = single_input(layer, inputs)?;
     let expected = "channels x length per example";
     let hint = "put Reshape before it, to [1, length] where there is one channel";
     x.axes().try_into().map_err(|_| ShapeError::Rank { by: layer, expected, got: x, hint })
@@ -26,7 +26,7 @@ fn sequence(layer: &'static str, inputs: &[Shape]) -> Result<[usize; 2], ShapeEr
 
 /// (channels, rows, columns) of the only input of a layer of images.
 pub(crate) fn image(layer: &'static str, inputs: &[Shape]) -> Result<[usize; 3], ShapeError> {
-    let x = sole(layer, inputs)?;
+    let x = single_input(layer, inputs)?;
     let expected = "an image per example, channels x rows x columns";
     let hint = "put Reshape before it, to [1, rows, columns] where there is one channel";
     x.axes().try_into().map_err(|_| ShapeError::Rank { by: layer, expected, got: x, hint })

@@ -4,7 +4,7 @@ use downhill_tensor::{
 };
 
 use crate::Extent::PerExample;
-use crate::{Backward, Forward, Layer, Parameter, Signature, sole};
+use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 
 /// A leaky rectifier that learns its slope: y = x where x > 0, w x elsewhere, with one w or one for each channel.
 ///
@@ -57,7 +57,7 @@ impl Layer for PRelu {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        let x = sole("PRelu", inputs)?;
+        let x = single_input("PRelu", inputs)?;
         let slopes = match x.axes() {
             _ if !self.per_channel => 1,
             [channels, ..] => *channels,

@@ -1,7 +1,7 @@
 use downhill_tensor::{Scalar, Shape, ShapeError, elementwise};
 
 use crate::Extent::PerExample;
-use crate::{Backward, Forward, Layer, Mode, Signature, sole};
+use crate::{Backward, Forward, Layer, Mode, Signature, single_input};
 
 /// A leaky rectifier with random slopes: y = x where x > 0, a x elsewhere.
 ///
@@ -55,7 +55,7 @@ impl Layer for RRelu {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        let x = sole("RRelu", inputs)?;
+        let x = single_input("RRelu", inputs)?;
         let Self { lower, upper } = self;
         if !((upper - lower).is_finite() && lower <= upper) {
             let reason = format!("the slopes must lie between finite bounds, but these are {lower} and {upper}");
@@ -66,14 +66,14 @@ impl Layer for RRelu {
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
         pass.copy_unless_in_place();
-        let mean = T::of(0.5 * (self.lower + self.upper));
+        let mean = T::from_f64(0.5 * (self.lower + self.upper));
         let features = pass.y.shape().len().max(1);
         let y = pass.y.slice();
         let all_slopes = pass.saved.vector(0);
         if let Mode::Training { .. } = pass.mode {
             for (example, slopes) in all_slopes.chunks_exact_mut(features).enumerate() {
                 let mut stream = pass.random.example(example);
-                slopes.fill_with(|| T::of(self.lower + (self.upper - self.lower) * stream.uniform()));
+                slopes.fill_with(|| T::from_f64(self.lower + (self.upper - self.lower) * stream.uniform()));
             }
         } else {
             all_slopes.fill(mean);

@@ -1,6 +1,6 @@
 use downhill_tensor::{Init, Scalar, Shape, ShapeError, elementwise, reduce};
 
-use crate::{Backward, Forward, Layer, Parameter, Signature, sole};
+use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 
 /// Multiplies everything by one learnt factor: y = s x.
 ///
@@ -46,7 +46,7 @@ impl Layer for Scale {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        let x = sole("Scale", inputs)?;
+        let x = single_input("Scale", inputs)?;
         let start = Init::Constant(self.start);
         start.check()?;
         Ok(Signature::new("Scale", x).parameter(Parameter::new("weight", [], start)).backward_without_y())

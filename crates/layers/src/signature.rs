@@ -139,7 +139,7 @@ impl Signature {
 
     /// Input `index` holds whole numbers from `least` to `most`, both included: places in a table, or lengths.
     ///
-    /// [`admit`](Signature::admit) checks them before a pass, so that the pass may rely on it.
+    /// [`check_batch`](Signature::check_batch) checks them before a pass, so that the pass may rely on it.
     /// They have no derivative: `backward` overwrites that input's dJ/dx with zeros, where it is asked for.
     ///
     /// # Panics
@@ -183,9 +183,9 @@ impl Signature {
         self.outputs
     }
 
-    /// Whether there is anything that [`admit`](Signature::admit) would refuse.
+    /// Whether there is anything that [`check_batch`](Signature::check_batch) would refuse.
     #[must_use]
-    pub fn is_choosy(&self) -> bool {
+    pub fn checks_batch(&self) -> bool {
         self.least_examples > 0 || self.whole_numbers.iter().any(Option::is_some)
     }
 
@@ -194,7 +194,7 @@ impl Signature {
     ///
     /// # Errors
     /// A [`ShapeError`] with the first number that is not allowed, or the number of examples.
-    pub fn admit<T: Scalar>(&self, x: &Inputs<'_, T>, examples: usize, mode: Mode) -> Result<(), ShapeError> {
+    pub fn check_batch<T: Scalar>(&self, x: &Inputs<'_, T>, examples: usize, mode: Mode) -> Result<(), ShapeError> {
         let refuse = |reason| Err(ShapeError::Setting { by: self.name, reason });
         if mode.is_training() && examples > 0 && examples < self.least_examples {
             return refuse(format!(
@@ -399,7 +399,7 @@ impl Parameter {
 
     /// Starts the numbers of this range, counted in memory order, from this value.
     #[must_use]
-    pub fn with_constant(mut self, range: Range<usize>, value: f64) -> Self {
+    pub fn constant(mut self, range: Range<usize>, value: f64) -> Self {
         self.constant = Some((range, value));
         self
     }
@@ -412,7 +412,7 @@ fn start<T: Scalar>(parameters: &[Parameter], mut flat: &mut [T], seed: Seed) {
         if let Some((range, value)) = &parameter.constant
             && let Some(numbers) = values.get_mut(range.clone())
         {
-            numbers.fill(T::of(*value));
+            numbers.fill(T::from_f64(*value));
         }
         flat = rest;
     }
@@ -423,7 +423,7 @@ fn start<T: Scalar>(parameters: &[Parameter], mut flat: &mut [T], seed: Seed) {
 /// # Errors
 /// Returns [`ShapeError::Inputs`] for any other number of inputs, and [`ShapeError::TooLarge`] if the shape is too
 /// large. So sizes that are worked out of it alone don't overflow.
-pub fn sole(layer: &'static str, inputs: &[Shape]) -> Result<Shape, ShapeError> {
+pub fn single_input(layer: &'static str, inputs: &[Shape]) -> Result<Shape, ShapeError> {
     match inputs {
         [input] => countable(layer, *input),
         _ => Err(ShapeError::Inputs { by: layer, expected: "exactly one input", got: inputs.len() }),

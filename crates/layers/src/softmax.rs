@@ -1,6 +1,6 @@
 use downhill_tensor::{Outputs, Scalar, Shape, ShapeError, elementwise, softmax};
 
-use crate::{Backward, Forward, Layer, Signature, sole};
+use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// Probabilities from scores: yᵢ = exp(xᵢ) / Σⱼ exp(xⱼ), over the last axis.
 ///
@@ -54,7 +54,7 @@ impl Layer for Softmax {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        Ok(Signature::new("Softmax", sole("Softmax", inputs)?).outputs(Outputs::ClassProbabilities).in_place())
+        Ok(Signature::new("Softmax", single_input("Softmax", inputs)?).outputs(Outputs::ClassProbabilities).in_place())
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
@@ -76,7 +76,7 @@ impl Layer for Softmin {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        Ok(Signature::new("Softmin", sole("Softmin", inputs)?).outputs(Outputs::ClassProbabilities).in_place())
+        Ok(Signature::new("Softmin", single_input("Softmin", inputs)?).outputs(Outputs::ClassProbabilities).in_place())
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
@@ -100,7 +100,9 @@ impl Layer for LogSoftmax {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        Ok(Signature::new("LogSoftmax", sole("LogSoftmax", inputs)?).outputs(Outputs::ClassLogProbabilities).in_place())
+        Ok(Signature::new("LogSoftmax", single_input("LogSoftmax", inputs)?)
+            .outputs(Outputs::ClassLogProbabilities)
+            .in_place())
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {

@@ -1,7 +1,7 @@
 use downhill_tensor::{Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs};
 
 use crate::Extent::PerExample;
-use crate::{Backward, Dropout, Forward, Layer, Signature, sole};
+use crate::{Backward, Dropout, Forward, Layer, Signature, single_input};
 
 /// Drops whole channels with probability p in training: y = x m, with one m = 0 or 1/(1 − p) for each channel of each
 /// example, drawn anew each step.
@@ -49,7 +49,7 @@ impl Layer for SpatialDropout {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        let x = sole("SpatialDropout", inputs)?;
+        let x = single_input("SpatialDropout", inputs)?;
         Dropout::new(self.probability).check("SpatialDropout")?;
         let Some(&channels) = x.axes().first() else {
             return Err(ShapeError::Rank {

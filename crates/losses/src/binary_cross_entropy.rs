@@ -51,9 +51,9 @@ impl BinaryCrossEntropy {
 impl PointwiseLoss for BinaryCrossEntropy {
     #[inline(always)]
     fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
-        let (one, least) = (T::ONE, T::of(-100.0));
+        let (one, least) = (T::ONE, T::from_f64(-100.0));
         let term = (target - one) * (-y).ln_1p().max(least) - target * y.ln().max(least);
-        (term, (y - target) / (y * (one - y)).max(T::of(TINY)))
+        (term, (y - target) / (y * (one - y)).max(T::from_f64(TINY)))
     }
 
     fn reduced(&self) -> Reduction {

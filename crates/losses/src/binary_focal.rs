@@ -74,7 +74,7 @@ impl BinaryFocal {
 impl PointwiseLoss for BinaryFocal {
     #[inline(always)]
     fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
-        let (one, gamma) = (T::ONE, T::of(self.gamma));
+        let (one, gamma) = (T::ONE, T::from_f64(self.gamma));
         let other = one - target;
         let (if_no, if_yes, p) = logistic(y);
         // 1 - p, without cancellation
@@ -83,7 +83,7 @@ impl PointwiseLoss for BinaryFocal {
         // 1 - s, without cancellation for targets 0 and 1
         let wrong = p * other + not_p * target;
         let weight = match self.alpha {
-            Some(alpha) => T::of(alpha) * target + T::of(1.0 - alpha) * other,
+            Some(alpha) => T::from_f64(alpha) * target + T::from_f64(1.0 - alpha) * other,
             None => one,
         };
         let turned_down = weight * power(wrong, gamma);

@@ -133,7 +133,7 @@ pub(crate) fn check_one_class<L, T>(
 /// The weight of a class: 1 where there are no weights.
 #[inline(always)]
 pub(crate) fn weight<T: Scalar>(weights: Option<&[f64]>, class: usize) -> T {
-    weights.map_or(T::ONE, |weights| T::of(weights[class]))
+    weights.map_or(T::ONE, |weights| T::from_f64(weights[class]))
 }
 
 /// -q ln p, and 0 for q = 0 even where ln p is infinite.

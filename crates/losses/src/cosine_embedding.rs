@@ -98,14 +98,15 @@ impl CosineEmbedding {
         scale: T,
         (unit_a, unit_b): (T, T),
     ) -> Option<T> {
-        let square = |x, unit| lanes::map_sum(x, |x: T| (x * unit) * (x * unit)) + T::of(TINY) * unit * unit;
+        let square = |x, unit| lanes::map_sum(x, |x: T| (x * unit) * (x * unit)) + T::from_f64(TINY) * unit * unit;
         let (aa, bb) = (square(a, unit_a), square(b, unit_b));
         let norms = (aa * bb).sqrt();
         if !norms.is_finite() && unit_a == T::ONE && unit_b == T::ONE {
             return None;
         }
         let cosine = lanes::zip_sum(a, b, |a, b| (a * unit_a) * (b * unit_b)) / norms;
-        let (term, slope) = if t > T::ZERO { (T::ONE - cosine, -T::ONE) } else { ramp(cosine - T::of(self.margin)) };
+        let (term, slope) =
+            if t > T::ZERO { (T::ONE - cosine, -T::ONE) } else { ramp(cosine - T::from_f64(self.margin)) };
         if let Some(dy) = dy {
             let slope = slope * scale;
             let (da, db) = dy.split_at_mut(a.len());
@@ -123,7 +124,7 @@ impl CosineEmbedding {
     #[inline(never)]
     fn large_pair<T: Scalar>(&self, (a, b): (&[T], &[T]), t: T, dy: Option<&mut [T]>, scale: T) -> T {
         // Never upwards: ε would overflow.
-        let unit = |x: &[T]| unit_scale(lanes::norm_max(x)).min(T::of(0.5));
+        let unit = |x: &[T]| unit_scale(lanes::norm_max(x)).min(T::from_f64(0.5));
         self.pair((a, b), t, dy, scale, (unit(a), unit(b))).unwrap_or(T::NAN)
     }
 }

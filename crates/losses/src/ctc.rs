@@ -185,13 +185,13 @@ impl ExampleLoss for Ctc {
         if let Some(dy) = dy {
             dy.fill(T::ZERO);
             if !impossible {
-                path.backward(emitted, forward, (ahead, now), T::of(share) * scale, dy);
+                path.backward(emitted, forward, (ahead, now), T::from_f64(share) * scale, dy);
             } else if !self.zero_infinity {
                 dy[..y.len()].fill(T::NAN);
             }
         }
         TABLE.set(table);
-        if impossible && self.zero_infinity { T::ZERO } else { T::of(-log_likelihood * share) }
+        if impossible && self.zero_infinity { T::ZERO } else { T::from_f64(-log_likelihood * share) }
     }
 }
 
@@ -281,7 +281,7 @@ impl<T: Scalar> Path<'_, T> {
                 *share = Scalar::exp(here + on - log_likelihood);
             }
             for (state, &share) in emitted.iter().enumerate() {
-                dy[self.class(state)] -= T::of(share) * factor;
+                dy[self.class(state)] -= T::from_f64(share) * factor;
             }
             self.emit(y, emitted);
             for (now, &emitted) in now[..states].iter_mut().zip(&*emitted) {

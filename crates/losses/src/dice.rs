@@ -117,7 +117,7 @@ impl ExampleLoss for Dice {
         scale: T,
     ) -> T {
         let Target::Values(target) = target else { return T::NAN };
-        let (two, smoothing) = (T::of(2.0), T::of(self.smoothing));
+        let (two, smoothing) = (T::from_f64(2.0), T::from_f64(self.smoothing));
         let channels = channels(shape);
         let positions = y.len() / channels.max(1);
         let mut total = 0.0;
@@ -137,7 +137,7 @@ impl ExampleLoss for Dice {
                 *dy = overlap * t + size * size_slope;
             }
         }
-        T::of(total)
+        T::from_f64(total)
     }
 }
 

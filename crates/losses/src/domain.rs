@@ -107,7 +107,7 @@ pub(crate) const LOG_PROBABILITIES: Domain = Domain {
 /// Whether a number is too large for the logarithm of a probability; rounding may take that of 1 just above 0.
 #[inline(always)]
 pub(crate) fn above_log_1<T: Scalar>(y: T) -> bool {
-    y > T::of(1e-3)
+    y > T::from_f64(1e-3)
 }
 
 #[cfg(test)]

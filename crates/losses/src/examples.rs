@@ -28,7 +28,7 @@ pub(crate) fn by_example<L: ExampleLoss, T: Scalar>(
 ) -> Result<Total, TargetError> {
     TargetError::check_gradient(y, dy.as_deref())?;
     TargetError::check_count(y.examples() * targets, target.len())?;
-    let scale = T::of(whole.scale());
+    let scale = T::from_f64(whole.scale());
     let (count, shape) = (y.examples(), y.shape());
     let terms = Examples { loss, count, shape, y: y.slice(), target, targets, dy, scale };
     Ok(whole.with_sum(total(terms)))
@@ -117,7 +117,7 @@ pub(crate) fn pairs<T: Scalar>(
         }
         total += block_sum(&terms[..here.len()]);
     }
-    T::of(total)
+    T::from_f64(total)
 }
 
 /// How many terms examples of `each` terms have: none if they have no numbers, of which nothing can be learnt.

@@ -38,6 +38,6 @@ impl<F: Fn(f64, f64) -> (f64, f64) + Copy + Send + Sync> PointwiseLoss for FromF
     #[inline(always)]
     fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
         let (term, slope) = (self.0)(y.to_f64(), target.to_f64());
-        (T::of(term), T::of(slope))
+        (T::from_f64(term), T::from_f64(slope))
     }
 }

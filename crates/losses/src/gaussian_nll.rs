@@ -110,8 +110,8 @@ impl ExampleLoss for GaussianNll {
     #[inline(always)]
     fn example<T: Scalar>(&self, _shape: Shape, y: &[T], target: Target<'_, T>, dy: Option<&mut [T]>, scale: T) -> T {
         let Target::Values(target) = target else { return T::NAN };
-        let (half, least) = (T::of(0.5), T::of(self.epsilon));
-        let constant = if self.full { T::of(0.5 * (2.0 * PI).ln()) } else { T::ZERO };
+        let (half, least) = (T::from_f64(0.5), T::from_f64(self.epsilon));
+        let constant = if self.full { T::from_f64(0.5 * (2.0 * PI).ln()) } else { T::ZERO };
         pairs(y, target, dy, scale, |mean, variance, t| {
             let v = variance.max(least);
             // A square may overflow, or vanish, where its quotient does not.

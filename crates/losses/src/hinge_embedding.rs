@@ -57,7 +57,7 @@ impl HingeEmbedding {
 impl PointwiseLoss for HingeEmbedding {
     #[inline(always)]
     fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
-        let (short, slope) = ramp(T::of(self.margin) - y);
+        let (short, slope) = ramp(T::from_f64(self.margin) - y);
         if target > T::ZERO { (y, T::ONE) } else { (short, -slope) }
     }
 

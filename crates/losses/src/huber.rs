@@ -56,10 +56,10 @@ impl Huber {
 impl PointwiseLoss for Huber {
     #[inline(always)]
     fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
-        let delta = T::of(self.delta);
+        let delta = T::from_f64(self.delta);
         let d = y - target;
         let size = d.abs();
-        let term = if size > delta { delta * (size - T::of(0.5) * delta) } else { T::of(0.5) * d * d };
+        let term = if size > delta { delta * (size - T::from_f64(0.5) * delta) } else { T::from_f64(0.5) * d * d };
         (term, d.max(-delta).min(delta))
     }
 

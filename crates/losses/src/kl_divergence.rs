@@ -82,7 +82,7 @@ impl PointwiseLoss for KlDivergence {
         };
         if !self.log_target {
             // As generous to rounding as the logarithm is.
-            return domain.check::<Self, T>(target, |t| !((t >= T::ZERO) & (t <= T::of(1.001))));
+            return domain.check::<Self, T>(target, |t| !((t >= T::ZERO) & (t <= T::from_f64(1.001))));
         }
         domain.takes = "targets that are logarithms of probabilities, at most 0";
         domain.advice = "leave out `log_target` if they are probabilities";

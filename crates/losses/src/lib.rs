@@ -124,7 +124,7 @@ pub use weighted::{Weighted, per_example};
 ///             sum += row[largest].to_f64().powi(2);
 ///             if let Some(dy) = &mut dy {
 ///                 dy[example * width..][..width].fill(T::ZERO);
-///                 dy[example * width + largest] = T::of(2.0 / examples as f64) * row[largest];
+///                 dy[example * width + largest] = T::from_f64(2.0 / examples as f64) * row[largest];
 ///             }
 ///         }
 ///         Ok(Total::mean(sum, examples as f64))
@@ -178,7 +178,7 @@ pub trait Loss: Debug + Send + Sync {
     /// # Errors
     /// As for [`evaluate`](Loss::evaluate).
     fn value<T: Scalar>(&self, y: Batch<'_, T>, target: Target<'_, T>) -> Result<T, TargetError> {
-        Ok(T::of(self.evaluate(y, target, None)?.value()))
+        Ok(T::from_f64(self.evaluate(y, target, None)?.value()))
     }
 
     /// The same value; also overwrites all of `dy` with dJ/dy.
@@ -191,6 +191,6 @@ pub trait Loss: Debug + Send + Sync {
         target: Target<'_, T>,
         mut dy: BatchMut<'_, T>,
     ) -> Result<T, TargetError> {
-        Ok(T::of(self.evaluate(y, target, Some(dy.slice()))?.value()))
+        Ok(T::from_f64(self.evaluate(y, target, Some(dy.slice()))?.value()))
     }
 }

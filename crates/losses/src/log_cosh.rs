@@ -50,11 +50,11 @@ impl PointwiseLoss for LogCosh {
         let size = d.abs();
         // With h = tanh(|d|/2), cosh d = (1 + h²) / (1 - h²) and e^(-|d|) = (1 - h) / (1 + h).
         // Near 0 the large form cancels, far from 0 the small one does.
-        let h = (T::of(0.5) * size).tanh();
+        let h = (T::from_f64(0.5) * size).tanh();
         let (square, e) = (h * h, (T::ONE - h) / (T::ONE + h));
         let near = size < T::ONE;
         let argument = if near { (square + square) / (T::ONE - square) } else { e * e };
-        let linear = if near { T::ZERO } else { size - T::of(std::f64::consts::LN_2) };
+        let linear = if near { T::ZERO } else { size - T::from_f64(std::f64::consts::LN_2) };
         let slope = (h + h) / (T::ONE + square);
         (linear + argument.ln_1p(), slope.copysign(d))
     }

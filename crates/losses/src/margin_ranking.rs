@@ -69,7 +69,7 @@ impl ExampleLoss for MarginRanking {
     #[inline(always)]
     fn example<T: Scalar>(&self, _shape: Shape, y: &[T], target: Target<'_, T>, dy: Option<&mut [T]>, scale: T) -> T {
         let Target::Values(target) = target else { return T::NAN };
-        let margin = T::of(self.margin);
+        let margin = T::from_f64(self.margin);
         pairs(y, target, dy, scale, |a, b, t| {
             let (short, slope) = ramp(margin - t * (a - b));
             (short, -slope * t, slope * t)

@@ -88,7 +88,7 @@ impl ExampleLoss for MultiLabelMargin {
         scale: T,
     ) -> T {
         let Target::Values(target) = target else { return T::NAN };
-        let each = T::ONE / T::of(y.len() as f64);
+        let each = T::ONE / T::from_f64(y.len() as f64);
         if let Some(dy) = dy.as_deref_mut() {
             dy.fill(T::ZERO);
         }
@@ -110,7 +110,7 @@ impl ExampleLoss for MultiLabelMargin {
         }
         // Until here slopes were counted, which is exact.
         dy.into_iter().flatten().for_each(|dy| *dy *= each * scale);
-        each * T::of(sum)
+        each * T::from_f64(sum)
     }
 }
 

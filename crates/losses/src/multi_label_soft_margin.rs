@@ -132,7 +132,7 @@ impl Term for Entropy {
     #[inline(always)]
     fn at<T: Scalar>(self, y: T, target: T, _positive: T) -> (T, T) {
         let (if_no, if_yes, sigmoid) = logistic(y);
-        let share = T::of(self.share);
+        let share = T::from_f64(self.share);
         (share * (target * if_yes + (T::ONE - target) * if_no), share * (sigmoid - target))
     }
 }

@@ -101,14 +101,14 @@ impl ExampleLoss for MultiMargin {
     fn example<T: Scalar>(&self, _shape: Shape, y: &[T], target: Target<'_, T>, dy: Option<&mut [T]>, scale: T) -> T {
         let Target::Classes(&[class]) = target else { return T::NAN };
         let class = class as usize;
-        let weight = weight::<T>(self.class_weights.as_deref(), class) / T::of(y.len() as f64);
+        let weight = weight::<T>(self.class_weights.as_deref(), class) / T::from_f64(y.len() as f64);
         if weight == T::ZERO {
             if let Some(dy) = dy {
                 dy.fill(T::ZERO);
             }
             return T::ZERO;
         }
-        let least = T::of(self.margin) - y[class];
+        let least = T::from_f64(self.margin) - y[class];
         let at = |y: T| {
             let (short, slope) = ramp(least + y);
             if self.squared { (short * short, short + short) } else { (short, slope) }

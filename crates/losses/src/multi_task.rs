@@ -211,7 +211,7 @@ impl MultiTask {
                         )));
                     }
                     if let Some(dy) = dy.as_deref_mut() {
-                        let weight = T::of(part.weight);
+                        let weight = T::from_f64(part.weight);
                         for (dy, part) in dy.chunks_exact_mut(width).zip(part_dy.chunks_exact(outputs.len())) {
                             dy[outputs.clone()].iter_mut().zip(part).for_each(|(dy, &part)| *dy += weight * part);
                         }

@@ -96,7 +96,7 @@ impl NegativeLogLikelihood {
         }
 
         let whole = layout.whole(self.reduction, counted().map(|position| of(position).to_f64()).sum(), mask);
-        let scale = T::of(whole.scale());
+        let scale = T::from_f64(whole.scale());
         if let Some(dy) = dy.as_deref_mut() {
             dy.fill(T::ZERO);
         }

@@ -30,7 +30,7 @@ use crate::{ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetError, T
 ///     #[inline(always)]
 ///     fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
 ///         let d = y - target;
-///         (d * d * d * d, T::of(4.0) * d * d * d)
+///         (d * d * d * d, T::from_f64(4.0) * d * d * d)
 ///     }
 /// }
 ///
@@ -164,7 +164,7 @@ impl<'a> AxisWeights<'a> {
     fn each<T: Scalar>(self, slots: &mut [T], visit: impl Fn(&mut T, T)) {
         let (mut class, mut within) = (self.first / self.inner % self.weights.len(), self.first % self.inner);
         for slot in slots {
-            visit(slot, T::of(self.weights[class]));
+            visit(slot, T::from_f64(self.weights[class]));
             within += 1;
             if within == self.inner {
                 (class, within) = ((class + 1) % self.weights.len(), 0);
@@ -212,7 +212,7 @@ impl<'a, T: Scalar> Numbers<'a, T> {
             }
         };
         check_counted(numbers.len(), mask, check).map_err(|error| error.located(width))?;
-        let class_values = class_values.unwrap_or_default().map(T::of);
+        let class_values = class_values.unwrap_or_default().map(T::from_f64);
         Ok(Self { y, targets: Targets { target, class_values, positive: None, classes: None, mask } })
     }
 
@@ -233,7 +233,7 @@ impl<'a, T: Scalar> Numbers<'a, T> {
     pub(crate) fn reduce(self, loss: impl Term, dy: Option<&mut [T]>, whole: Quotient) -> Result<Total, TargetError> {
         let Self { y, targets } = self;
         TargetError::check_gradient(y, dy.as_deref())?;
-        let (y, scale) = (y.slice(), T::of(whole.scale()));
+        let (y, scale) = (y.slice(), T::from_f64(whole.scale()));
         let sum = match targets {
             Targets { target: Target::Values(targets), positive: None, classes: None, mask: None, .. } => {
                 total(Terms { loss, y, targets, dy, scale })

@@ -81,7 +81,7 @@ impl PointwiseLoss for PoissonNll {
     #[inline(always)]
     fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
         let (term, slope) = if self.rates {
-            let rate = y + T::of(self.epsilon);
+            let rate = y + T::from_f64(self.epsilon);
             (y - target * rate.ln(), T::ONE - target / rate)
         } else {
             let rate = y.exp();
@@ -90,7 +90,7 @@ impl PointwiseLoss for PoissonNll {
         if !self.full {
             return (term, slope);
         }
-        let stirling = target * target.ln() - target + T::of(0.5) * (T::of(2.0 * PI) * target).ln();
+        let stirling = target * target.ln() - target + T::from_f64(0.5) * (T::from_f64(2.0 * PI) * target).ln();
         (if target > T::ONE { term + stirling } else { term }, slope)
     }
 

@@ -49,7 +49,7 @@ impl Quantile {
 impl PointwiseLoss for Quantile {
     #[inline(always)]
     fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
-        let q = T::of(self.q);
+        let q = T::from_f64(self.q);
         let d = y - target;
         // Where d is 0 or not a number it is its own slope.
         let slope = if d < T::ZERO {

@@ -57,7 +57,7 @@ impl SmoothL1 {
 impl PointwiseLoss for SmoothL1 {
     #[inline(always)]
     fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
-        let (beta, half) = (T::of(self.beta), T::of(0.5));
+        let (beta, half) = (T::from_f64(self.beta), T::from_f64(0.5));
         let d = y - target;
         let size = d.abs();
         let small = size < beta;

@@ -113,12 +113,12 @@ impl SoftmaxCrossEntropy {
             Target::Values(probabilities) => self.check_probabilities(y, probabilities, layout, mask)?,
         };
         let rule = Rule {
-            hit: T::of(1.0 - smoothing),
-            base: T::of(smoothing / layout.classes as f64),
+            hit: T::from_f64(1.0 - smoothing),
+            base: T::from_f64(smoothing / layout.classes as f64),
             weights: Equal,
-            all: T::of(classes.map_or(layout.classes as f64, |weights| weights.iter().sum())),
+            all: T::from_f64(classes.map_or(layout.classes as f64, |weights| weights.iter().sum())),
             ignored: self.ignored_index,
-            scale: T::of(whole.scale()),
+            scale: T::from_f64(whole.scale()),
         };
         let y = y.slice();
         let sum = if classes.is_none() && mask.is_none() {
@@ -470,7 +470,7 @@ impl<T: Scalar, W: Weights<T>> Rule<T, W> {
         });
         let Some(dy) = dy else { return total };
         for (factor, (&all, &sum)) in factors.iter_mut().zip(all.iter().zip(&softmax.sum)) {
-            *factor = T::of(all) * self.scale / sum;
+            *factor = T::from_f64(all) * self.scale / sum;
         }
         group.each(|p, c, place| {
             let slope = dy[place] * factors[p] - q(p, c, target[place]) * self.scale;

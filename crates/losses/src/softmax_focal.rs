@@ -102,7 +102,7 @@ impl ExampleLoss for SoftmaxFocal {
         scale: T,
     ) -> T {
         let Target::Classes(&[class]) = target else { return T::NAN };
-        let (class, gamma) = (class as usize, T::of(self.gamma));
+        let (class, gamma) = (class as usize, T::from_f64(self.gamma));
         let alpha = weight::<T>(self.class_weights.as_deref(), class);
         if alpha == T::ZERO {
             if let Some(dy) = dy {

@@ -65,11 +65,11 @@ pub(crate) fn evaluate<T: Scalar>(
     y: &[f64],
     target: Target<'_, f64>,
 ) -> Result<(T, Vec<T>), TargetError> {
-    let y: Vec<T> = y.iter().map(|&y| T::of(y)).collect();
+    let y: Vec<T> = y.iter().map(|&y| T::from_f64(y)).collect();
     let values: Vec<T>;
     let target = match target {
         Target::Values(numbers) => {
-            values = numbers.iter().map(|&t| T::of(t)).collect();
+            values = numbers.iter().map(|&t| T::from_f64(t)).collect();
             Target::Values(&values[..])
         }
         Target::Classes(classes) => Target::Classes(classes),

@@ -100,7 +100,7 @@ impl TripletMargin {
     #[cold]
     #[inline(never)]
     fn extreme_distance<T: Scalar>(&self, u: &[T], v: &[T]) -> T {
-        let epsilon = T::of(self.epsilon);
+        let epsilon = T::from_f64(self.epsilon);
         let largest = u.iter().zip(v).fold(T::ZERO, |largest, (&u, &v)| largest.max((u - v + epsilon).abs()));
         let unit = unit_scale(largest);
         self.root(self.powers(u, v, unit)) / unit
@@ -109,7 +109,7 @@ impl TripletMargin {
     /// Σ (unit |u − v + ε|)^q
     #[inline(always)]
     fn powers<T: Scalar>(&self, u: &[T], v: &[T], unit: T) -> T {
-        let (epsilon, q) = (T::of(self.epsilon), T::of(self.power));
+        let (epsilon, q) = (T::from_f64(self.epsilon), T::from_f64(self.power));
         let size = |u: T, v: T| (u - v + epsilon).abs() * unit;
         if self.power == 2.0 {
             lanes::zip_sum(u, v, |u, v| size(u, v) * size(u, v))
@@ -128,7 +128,7 @@ impl TripletMargin {
         } else if self.power == 1.0 {
             sum
         } else {
-            power(sum, T::ONE / T::of(self.power))
+            power(sum, T::ONE / T::from_f64(self.power))
         }
     }
 
@@ -138,7 +138,7 @@ impl TripletMargin {
         if distance == T::ZERO {
             return;
         }
-        let (epsilon, less) = (T::of(self.epsilon), T::of(self.power - 1.0));
+        let (epsilon, less) = (T::from_f64(self.epsilon), T::from_f64(self.power - 1.0));
         for ((du, dv), (&u, &v)) in du.iter_mut().zip(dv).zip(u.iter().zip(v)) {
             let delta = u - v + epsilon;
             let along =
@@ -179,7 +179,7 @@ impl ExampleLoss for TripletMargin {
             swapped = other < far;
             far = far.min(other);
         }
-        let (term, slope) = ramp(T::of(self.margin) + near - far);
+        let (term, slope) = ramp(T::from_f64(self.margin) + near - far);
         if let Some(dy) = dy {
             dy.fill(T::ZERO);
             let slope = slope * scale;

@@ -59,7 +59,7 @@ impl<L: Loss, W: Scalar> Weighted<'_, L, W> {
         (count, fill): (usize, impl Fn(usize) -> f64),
     ) -> Result<Total, TargetError> {
         let whole = scratch::numbers(count, |weights: &mut [T]| {
-            weights.iter_mut().enumerate().for_each(|(i, weight)| *weight = T::of(fill(i)));
+            weights.iter_mut().enumerate().for_each(|(i, weight)| *weight = T::from_f64(fill(i)));
             self.loss.evaluate_weighted(y, target, weights, dy.as_deref_mut())
         })?;
         let reduced = match self.reduction {
@@ -72,7 +72,7 @@ impl<L: Loss, W: Scalar> Weighted<'_, L, W> {
             return Err(TargetError::setting::<L>(reason));
         }
         if let Some(dy) = dy {
-            let factor = T::of(reduced.scale() * whole.divisor());
+            let factor = T::from_f64(reduced.scale() * whole.divisor());
             dy.iter_mut().for_each(|dy| *dy *= factor);
         }
         Ok(reduced)
@@ -148,7 +148,7 @@ pub(crate) fn by_example<L: Loss + ?Sized, T: Scalar>(
         }
         if let Some(dy) = dy {
             // dy is the gradient of sum / divisor: what counts is that of the sum.
-            let factor = T::of(weight * total.divisor());
+            let factor = T::from_f64(weight * total.divisor());
             dy.iter_mut().for_each(|dy| *dy = if total.is_empty() { T::ZERO } else { *dy * factor });
         }
     }
@@ -157,7 +157,7 @@ pub(crate) fn by_example<L: Loss + ?Sized, T: Scalar>(
         return loss.evaluate(none_of(y)?, target::of_example(target, 0, 0), None);
     }
     if let Some(dy) = dy {
-        let scale = T::of(whole.scale());
+        let scale = T::from_f64(whole.scale());
         dy.iter_mut().for_each(|dy| *dy *= scale);
     }
     Ok(whole)
@@ -193,7 +193,7 @@ pub fn per_example<L: Loss, T: Scalar>(
     }
     let targets = target::for_each(target, y.examples())?;
     for (example, value) in values.iter_mut().enumerate() {
-        *value = T::of(of_one(loss, y, (target, targets), example, None)?.value());
+        *value = T::from_f64(of_one(loss, y, (target, targets), example, None)?.value());
     }
     Ok(())
 }

@@ -95,7 +95,7 @@ fn compare<L: Loss + Serialize + DeserializeOwned, T: Scalar>(
     precision: usize,
     evaluate: Evaluate<T>,
 ) {
-    let of = |x: &[f64]| x.iter().map(|&x| T::of(x)).collect::<Vec<T>>();
+    let of = |x: &[f64]| x.iter().map(|&x| T::from_f64(x)).collect::<Vec<T>>();
     let (mut y, mut values, mut classes) = (&fixture.y[..], &fixture.values[..], &fixture.classes[..]);
     let mut gradients = &fixture.gradient[precision][..];
     let cases: Vec<Case<L>> = serde_json::from_str(&fixture.cases).unwrap();

@@ -348,13 +348,13 @@ impl Graph {
             return Err(fail(format!("a network has from 1 to {MAX_INPUTS} inputs, but this one has {inputs}")));
         }
         self.inputs.iter().try_for_each(|&input| self.nodes[input].check("an input of the network"))?;
-        let choosy = (0..steps.len()).filter(|&step| steps[step].signature.is_choosy()).collect();
+        let checked_steps = (0..steps.len()).filter(|&step| steps[step].signature.checks_batch()).collect();
         let work = steps.iter().map(|step| self.work(step)).fold(0, usize::saturating_add);
         Ok(Program {
             nodes: self.nodes.clone(),
             inputs: self.inputs.clone(),
             steps,
-            choosy,
+            checked_steps,
             output: output.index,
             work,
         })
@@ -371,7 +371,7 @@ pub(crate) struct Program {
     /// The layers, in the order in which they run forward.
     pub(crate) steps: Vec<Step>,
     /// The steps whose layers look at a batch before they take it.
-    pub(crate) choosy: Vec<usize>,
+    pub(crate) checked_steps: Vec<usize>,
     /// The node that is the prediction.
     pub(crate) output: usize,
     /// About how many multiply-adds a forward pass takes for one example.

@@ -106,7 +106,7 @@ impl<T: Scalar> Network<T> {
     /// The same network with its numbers in another precision.
     #[must_use]
     pub fn cast<U: Scalar>(&self) -> Network<U> {
-        let cast = |numbers: &[T]| -> Vec<U> { numbers.iter().map(|x| U::of(x.to_f64())).collect() };
+        let cast = |numbers: &[T]| -> Vec<U> { numbers.iter().map(|x| U::from_f64(x.to_f64())).collect() };
         Network {
             program: Arc::clone(&self.program),
             slices: Arc::clone(&self.slices),
@@ -198,8 +198,8 @@ impl<T: Scalar> Network<T> {
     #[must_use]
     pub fn holds_whole_numbers(&self, index: usize) -> bool {
         let input = self.program.inputs.get(index);
-        let mut choosy = self.program.choosy.iter().map(|&step| &self.program.steps[step]);
-        choosy.any(|step| {
+        let mut checked_steps = self.program.checked_steps.iter().map(|&step| &self.program.steps[step]);
+        checked_steps.any(|step| {
             let whole = |place| step.signature.whole_numbers_of(place).is_some();
             step.inputs.iter().enumerate().any(|(place, node)| Some(node) == input && whole(place))
         })
@@ -282,12 +282,12 @@ impl<T: Scalar> Network<T> {
         self.check_workspace(workspace)?;
         let own = if as_they_are { None } else { self.in_own_shapes(x) };
         let x = own.as_ref().unwrap_or(x);
-        self.admit(x, examples, mode)?;
+        self.check_batch(x, examples, mode)?;
         workspace.reserve(&self.program, examples)?;
         if examples == 0 {
             // Layers need not know that there may be no examples.
             for step in &self.program.steps {
-                observe(&step.name, Batch::gone(0, step.signature.output()));
+                observe(&step.name, Batch::absent(0, step.signature.output()));
             }
             return Ok(());
         }
@@ -307,7 +307,7 @@ impl<T: Scalar> Network<T> {
     pub fn check_inputs<'x>(&self, x: impl Into<Inputs<'x, T>>, mode: Mode) -> Result<(), ShapeError> {
         let x = x.into();
         let (examples, _) = self.check(&self.theta, &x)?;
-        self.admit(&x, examples, mode)
+        self.check_batch(&x, examples, mode)
     }
 
     /// The chain rule, from dJ/dy in the workspace's `loss_slots` back to dJ/dθ in its
@@ -391,16 +391,16 @@ impl<T: Scalar> Network<T> {
     }
 
     /// What the door checks beside shapes: whether each layer admits the batch.
-    fn admit(&self, x: &Inputs<'_, T>, examples: usize, mode: Mode) -> Result<(), ShapeError> {
-        for &step in &self.program.choosy {
+    fn check_batch(&self, x: &Inputs<'_, T>, examples: usize, mode: Mode) -> Result<(), ShapeError> {
+        for &step in &self.program.checked_steps {
             let step = &self.program.steps[step];
-            let mut seen = Inputs::none();
+            let mut seen = Inputs::empty();
             for (index, &node) in step.inputs.iter().enumerate() {
                 if let Some(x) = self.program.input_index(node).and_then(|input| x.get(input)) {
                     seen.set(index, x);
                 }
             }
-            step.signature.admit(&seen, examples, mode).map_err(|error| at(&step.name, error))?;
+            step.signature.check_batch(&seen, examples, mode).map_err(|error| at(&step.name, error))?;
         }
         Ok(())
     }
@@ -417,7 +417,7 @@ impl<T: Scalar> Network<T> {
     /// The inputs in the network's own shapes, where they lack axes of 1 or have more of them.
     #[cold]
     fn in_own_shapes<'x>(&self, x: &Inputs<'x, T>) -> Option<Inputs<'x, T>> {
-        let mut own = Inputs::none();
+        let mut own = Inputs::empty();
         for (index, (x, &input)) in x.iter().zip(&self.program.inputs).enumerate() {
             own.set(index, x.reshaped(self.program.nodes[input]).ok()?);
         }
@@ -446,7 +446,7 @@ impl<T: Scalar> Network<T> {
         let inputs = &self.program.inputs;
         // An input that is left out between others is not there either.
         let leading = (0..inputs.len()).take_while(|&index| x.get(index).is_some()).count();
-        self.check_count(if leading < inputs.len() { leading } else { x.count() })?;
+        self.check_count(if leading < inputs.len() { leading } else { x.len() })?;
         let examples = x[0].examples();
         let mut as_they_are = true;
         for (x, &input) in x.iter().zip(inputs) {

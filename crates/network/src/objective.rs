@@ -73,7 +73,7 @@ impl<T: Scalar> Network<T> {
         workspace: &mut Workspace<T>,
         mode: Mode,
     ) -> Result<T, PassError> {
-        Ok(T::of(self.total_and_gradient(theta, &x.into(), target, None, loss, workspace, mode)?.value()))
+        Ok(T::from_f64(self.total_and_gradient(theta, &x.into(), target, None, loss, workspace, mode)?.value()))
     }
 
     /// J(θ) as a sum and a divisor, and dJ/dθ in the workspace.
@@ -159,7 +159,7 @@ impl<'a, T: Scalar, L: Loss> NetworkObjective<'a, T, L> {
     /// Sets the mode of the passes: by default all are training passes of step 0, so that what is random in them
     /// is the same each time.
     #[must_use]
-    pub fn with_mode(mut self, mode: Mode) -> Self {
+    pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
         self
     }
@@ -176,7 +176,7 @@ impl<T: Scalar, L: Loss> Objective<T> for NetworkObjective<'_, T, L> {
             return Err(EvaluationError::because(ShapeError::Length { what, expected, got }));
         }
         gradient.copy_from_slice(workspace.gradient());
-        Ok(T::of(total.value()))
+        Ok(T::from_f64(total.value()))
     }
 
     fn value(&mut self, theta: &[T]) -> Result<T, EvaluationError> {
@@ -184,7 +184,7 @@ impl<T: Scalar, L: Loss> Objective<T> for NetworkObjective<'_, T, L> {
         network.run_forward(theta, x, workspace, *mode, |_, _| {}).map_err(EvaluationError::because)?;
         let total =
             evaluate(loss, workspace.prediction(), *target, *weights, None).map_err(EvaluationError::because)?;
-        Ok(T::of(total.value()))
+        Ok(T::from_f64(total.value()))
     }
 
     fn segments(&self) -> &[Segment] {

@@ -77,7 +77,7 @@ impl<'a, T: Scalar> Model<'a, T> {
         let (saved, scratched) = (signature.saved(), signature.scratch_of_forward());
         let [y, kept, ..] = taken;
         let mut pass = Forward {
-            x: Inputs::none(),
+            x: Inputs::empty(),
             params: self.params(index),
             y: batch_mut(y, examples, signature.output()),
             saved: ArraysMut::new(&mut kept[..saved.len(examples)], saved, examples),
@@ -111,11 +111,11 @@ impl<'a, T: Scalar> Model<'a, T> {
         let buffers = &*buffers;
         let value = |buffer: Option<usize>, node: usize| match buffer {
             Some(buffer) => batch(&buffers[buffer], examples, self.program.nodes[node]),
-            None => Batch::gone(examples, self.program.nodes[node]),
+            None => Batch::absent(examples, self.program.nodes[node]),
         };
         let parameters = self.slices[index].parameters.clone();
         let mut pass = Backward {
-            x: Inputs::none(),
+            x: Inputs::empty(),
             params: self.params(index),
             y: value(memory.values[step.output].filter(|_| signature.needs_y()), step.output),
             saved: Arrays::new(
@@ -125,7 +125,7 @@ impl<'a, T: Scalar> Model<'a, T> {
             ),
             scratch: ArraysMut::new(&mut scratch[..scratched.len(examples)], scratched, examples),
             dy: value(memory.gradients[step.output].filter(|_| !plan.backward_in_place), step.output),
-            dx: InputsMut::none(),
+            dx: InputsMut::empty(),
             dparams: ArraysMut::new(
                 match plan.parameters {
                     ParameterGradient::Overwrite => &mut gradient[parameters],

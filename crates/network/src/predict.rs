@@ -115,7 +115,7 @@ impl<T: Scalar> Network<T> {
     ///
     /// let mut graph = Graph::new();
     /// let (sequence, length) = (graph.input([3, 1]), graph.input([1]));
-    /// let state = graph.apply(Gru::new(4).with_lengths().last_state(), &[sequence, length])?;
+    /// let state = graph.apply(Gru::new(4).lengths().last_state(), &[sequence, length])?;
     /// let score = graph.apply(Affine::new(2), &[state])?;
     /// let network = Network::<f32>::from_graph(&graph, score, Seed(1))?;
     ///
@@ -313,7 +313,7 @@ impl<T: Scalar> Network<T> {
         let arrays = examples.arrays()?;
         self.check_count(arrays.len())?;
         let contiguous: Vec<_> = arrays.iter().map(|array| array.as_standard_layout()).collect();
-        let mut x = Inputs::none();
+        let mut x = Inputs::empty();
         for (index, (input, shape)) in contiguous.iter().zip(self.input_shapes()).enumerate() {
             x.set(index, batch_of(input, shape)?);
         }

@@ -173,7 +173,7 @@ impl<T: Scalar> Network<T> {
             workspace.accumulated.fill(T::ZERO);
         }
         if !total.is_empty() {
-            let factor = T::of(total.divisor());
+            let factor = T::from_f64(total.divisor());
             let Workspace { gradient, accumulated, .. } = workspace;
             elementwise::update(gradient, accumulated, |g, sum| sum + factor * g);
             self.absorb_statistics(workspace)?;
@@ -190,7 +190,7 @@ impl<T: Scalar> Workspace<T> {
     pub fn average(&mut self) -> &mut [T] {
         if self.ready == Ready::Sum {
             let total = self.accumulated_total;
-            let scale = T::of(if total.is_sum() { 1.0 } else { total.scale() });
+            let scale = T::from_f64(if total.is_sum() { 1.0 } else { total.scale() });
             elementwise::map(&self.accumulated, &mut self.gradient, |g| g * scale);
             self.ready = Ready::Mean(if total.is_empty() { Counted::Nothing } else { Counted::Something });
         }

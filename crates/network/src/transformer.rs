@@ -39,7 +39,7 @@ use crate::{Block, Graph, Node};
 /// use downhill_network::{Network, TransformerEncoderBlock, sequential};
 /// use downhill_tensor::Seed;
 ///
-/// let block = || TransformerEncoderBlock::new(4, 64).norm_first().with_activation(Gelu::Erf).with_dropout(0.0);
+/// let block = || TransformerEncoderBlock::new(4, 64).norm_first().activation(Gelu::new()).dropout(0.0);
 /// let model = sequential![Embedding::new(50, 16), LearntPositions::new(), block(), block(), LayerNorm::new()];
 /// let network = Network::<f32>::build([10], model, Seed(1))?;
 /// assert_eq!(network.output_shape(), [10, 16].into());
@@ -63,7 +63,7 @@ impl TransformerEncoderBlock {
     pub fn new(heads: usize, feed_forward: usize) -> Self {
         let (attention, norm) = (MultiHeadAttention::new(heads), LayerNorm::new());
         Self { attention, feed_forward, activation: Relu, norm, norm_first: false, bias: true, dropout: 0.1 }
-            .with_dropout(0.1)
+            .dropout(0.1)
     }
 }
 
@@ -77,15 +77,15 @@ impl<F: Layer + Clone + 'static> TransformerEncoderBlock<F> {
 
     /// With this f between the two maps.
     #[must_use]
-    pub fn with_activation<G: Layer + Clone + 'static>(self, activation: G) -> TransformerEncoderBlock<G> {
+    pub fn activation<G: Layer + Clone + 'static>(self, activation: G) -> TransformerEncoderBlock<G> {
         let Self { attention, feed_forward, activation: _, norm, norm_first, bias, dropout } = self;
         TransformerEncoderBlock { attention, feed_forward, activation, norm, norm_first, bias, dropout }
     }
 
     /// Drops this share in training, everywhere.
     #[must_use]
-    pub fn with_dropout(mut self, probability: f64) -> Self {
-        self.attention = self.attention.with_dropout(probability);
+    pub fn dropout(mut self, probability: f64) -> Self {
+        self.attention = self.attention.dropout(probability);
         self.dropout = probability;
         self
     }
@@ -99,24 +99,24 @@ impl<F: Layer + Clone + 'static> TransformerEncoderBlock<F> {
 
     /// Turns the heads of queries and keys by rotary positions.
     #[must_use]
-    pub fn with_rotary_positions(mut self, positions: RotaryPositions) -> Self {
-        self.attention = self.attention.with_rotary_positions(positions);
+    pub fn rotary_positions(mut self, positions: RotaryPositions) -> Self {
+        self.attention = self.attention.rotary_positions(positions);
         self
     }
 
     /// Without a bias in any of its layers.
     #[must_use]
-    pub fn without_bias(mut self) -> Self {
-        self.attention = self.attention.without_bias();
-        self.norm = self.norm.without_bias();
+    pub fn no_bias(mut self) -> Self {
+        self.attention = self.attention.no_bias();
+        self.norm = self.norm.no_bias();
         self.bias = false;
         self
     }
 
     /// With this ε in both normalisations.
     #[must_use]
-    pub fn with_epsilon(mut self, epsilon: f64) -> Self {
-        self.norm = self.norm.with_epsilon(epsilon);
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.norm = self.norm.epsilon(epsilon);
         self
     }
 
@@ -158,7 +158,7 @@ impl<F: Layer + Clone + 'static> TransformerEncoderBlock<F> {
     /// A(x)
     fn attend(&self, graph: &mut Graph, x: Node, lengths: Option<Node>) -> Result<Node, ShapeError> {
         let a = match lengths {
-            Some(lengths) => place(graph, "self_attn", self.attention.clone().with_lengths(), &[x, lengths])?,
+            Some(lengths) => place(graph, "self_attn", self.attention.clone().lengths(), &[x, lengths])?,
             None => place(graph, "self_attn", self.attention.clone(), &[x])?,
         };
         self.drop(graph, "dropout1", a)
@@ -167,7 +167,7 @@ impl<F: Layer + Clone + 'static> TransformerEncoderBlock<F> {
     /// F(x) = f(x W₁ + b₁) W₂ + b₂
     fn feed_forward(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
         let width = graph.shape(x).axes().last().copied().unwrap_or(1);
-        let map = |outputs| if self.bias { Affine::new(outputs) } else { Affine::new(outputs).without_bias() };
+        let map = |outputs| if self.bias { Affine::new(outputs) } else { Affine::new(outputs).no_bias() };
         let f = place(graph, "linear1", map(self.feed_forward), &[x])?;
         let f = place(graph, "activation", self.activation.clone(), &[f])?;
         let f = self.drop(graph, "dropout", f)?;

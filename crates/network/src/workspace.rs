@@ -111,7 +111,7 @@ impl<T: Scalar> Workspace<T> {
     #[must_use]
     pub fn prediction(&self) -> Batch<'_, T> {
         let (node, shape) = self.output;
-        self.memory.values[node].map_or(Batch::gone(0, shape), |buffer| self.batch(buffer, shape))
+        self.memory.values[node].map_or(Batch::absent(0, shape), |buffer| self.batch(buffer, shape))
     }
 
     /// dJ/dθ, as the last backward pass has left it.
@@ -177,7 +177,7 @@ pub(crate) fn set_inputs<'a, T: Scalar>(
             Some(buffer) => batch(&buffers[buffer], examples, program.nodes[node]),
             None => match program.input_index(node) {
                 Some(input) => x[input],
-                None => Batch::gone(examples, program.nodes[node]),
+                None => Batch::absent(examples, program.nodes[node]),
             },
         };
         inputs.set(index, value);

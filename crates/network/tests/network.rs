@@ -3,7 +3,7 @@
 use downhill_layers::{
     Add, Affine, Backward, BatchNorm, Concat, Conv2d, Dropout, Embedding, Flatten, Forward, Gelu, GlobalAveragePool,
     Inputs, Layer, Lstm, MaxPool2d, Mode, MultiHeadAttention, Relu, Reshape, RotaryPositions, Sigmoid, Signature,
-    Softmax, Tanh, sole,
+    Softmax, Tanh, single_input,
 };
 use downhill_losses::{MeanSquaredError, SoftmaxCrossEntropy, Target};
 use downhill_network::{
@@ -108,7 +108,7 @@ fn a_layer_that_stands_bare_is_called_by_its_kind() {
     struct Mine;
     impl Layer for Mine {
         fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-            Ok(Signature::new("Mine", sole("Mine", inputs)?))
+            Ok(Signature::new("Mine", single_input("Mine", inputs)?))
         }
         fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
             pass.y.slice().copy_from_slice(pass.x[0].slice());
@@ -176,7 +176,7 @@ fn the_forward_pass_is_the_composition_of_its_layers() {
 fn all_purposes_agree_and_a_workspace_serves_batches_of_any_size() {
     let network = build(
         [6],
-        sequential![Flatten, Affine::new(9), Gelu::Erf, Residual(sequential![Relu, Tanh]), Affine::new(4), Softmax],
+        sequential![Flatten, Affine::new(9), Gelu::new(), Residual(sequential![Relu, Tanh]), Affine::new(4), Softmax],
     );
     let data: Vec<f64> = (0..60).map(|i| f64::from(i).sin()).collect();
     let mut training = network.workspace(Purpose::TrainingWithInputGradient);
@@ -200,7 +200,7 @@ fn several_inputs_are_checked_one_by_one() {
     let network = Network::<f64>::from_graph(&graph, y, Seed(1)).unwrap();
     let mut workspace = network.workspace(Purpose::Training);
     let (a, b) = ([1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0, 9.0, 10.0]);
-    let mut inputs = Inputs::one(Batch::new(&a, 2, [2]).unwrap());
+    let mut inputs = Inputs::from(Batch::new(&a, 2, [2]).unwrap());
     let error = network.forward(network.parameters(), inputs, &mut workspace, Mode::Evaluation).unwrap_err();
     let too_few = "the network: the number of its inputs is 2, but it was given 1";
     assert_eq!(error.to_string(), too_few);
@@ -210,7 +210,7 @@ fn several_inputs_are_checked_one_by_one() {
     assert!(network.forward(network.parameters(), inputs, &mut workspace, Mode::Evaluation).is_err());
     assert_eq!(network.predict([[1.0, 2.0]]).unwrap_err().to_string(), too_few);
     // One that is left out is missed, however many come after it.
-    let mut gap = Inputs::none();
+    let mut gap = Inputs::empty();
     (1..3).for_each(|index| gap.set(index, Batch::new(&b, 2, [3]).unwrap()));
     let error = network.check_inputs(gap, Mode::Evaluation).unwrap_err();
     assert_eq!(error.to_string(), "the network: the number of its inputs is 2, but it was given 0");
@@ -287,7 +287,7 @@ fn an_empty_batch_gives_an_empty_prediction() {
 /// Layers with something to keep for a batch, or that take one from the next, never see an empty one.
 #[test]
 fn an_empty_batch_goes_through_any_network_and_has_no_gradient() {
-    let recurrent = sequential![BatchNorm::new(), Lstm::new(2).with_layers(2).bidirectional(), Flatten, Affine::new(2)];
+    let recurrent = sequential![BatchNorm::new(), Lstm::new(2).layers(2).bidirectional(), Flatten, Affine::new(2)];
     let attention = sequential![RotaryPositions::new(), MultiHeadAttention::new(1), GlobalAveragePool];
     for network in [build([3, 2], recurrent), build([3, 2], attention)] {
         let mut network = network;
@@ -475,14 +475,14 @@ fn a_small_step_stays_on_its_thread_and_a_prediction_need_not() {
     struct Count;
     impl Layer for Count {
         fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-            Ok(Signature::new("Count", sole("Count", inputs)?))
+            Ok(Signature::new("Count", single_input("Count", inputs)?))
         }
         fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
-            pass.y.slice().fill(T::of(threads::current() as f64));
+            pass.y.slice().fill(T::from_f64(threads::current() as f64));
         }
         fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
             if let Some(dx) = pass.dx.get(0) {
-                dx.slice().fill(T::of(threads::current() as f64));
+                dx.slice().fill(T::from_f64(threads::current() as f64));
             }
         }
     }
@@ -631,7 +631,7 @@ fn whole_numbers_are_checked_at_the_door_and_must_come_through_it() {
     struct Dice;
     impl Layer for Dice {
         fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-            Ok(Signature::new("Dice", sole("Dice", inputs)?).whole_numbers(0, 1, 3).least_examples(2))
+            Ok(Signature::new("Dice", single_input("Dice", inputs)?).whole_numbers(0, 1, 3).least_examples(2))
         }
         fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
             pass.y.slice().copy_from_slice(pass.x[0].slice());
@@ -684,7 +684,7 @@ place  layer      output  parameters  keeps
 fn a_description_survives_json() {
     let network = build(
         [2, 3],
-        sequential![Flatten, Affine::new(4), Residual(sequential![Affine::new(4), Gelu::Tanh]), Dropout::new(0.1)],
+        sequential![Flatten, Affine::new(4), Residual(sequential![Affine::new(4), Gelu::tanh()]), Dropout::new(0.1)],
     );
     let json = serde_json::to_string_pretty(&network.description().unwrap()).unwrap();
     assert!(json.contains("\"type\": \"Affine\""), "{json}");

@@ -24,7 +24,7 @@ struct Case {
 impl Case {
     fn build<T: Scalar>(&self, input: Shape) -> Network<T> {
         let block = TransformerEncoderBlock::new(2, 5);
-        if self.gelu { self.wire(block.with_activation(Gelu::Erf), input) } else { self.wire(block, input) }
+        if self.gelu { self.wire(block.activation(Gelu::new()), input) } else { self.wire(block, input) }
     }
 
     fn wire<T: Scalar, F: Layer + Clone + 'static>(
@@ -32,7 +32,7 @@ impl Case {
         mut block: TransformerEncoderBlock<F>,
         input: Shape,
     ) -> Network<T> {
-        block = block.with_epsilon(self.epsilon);
+        block = block.epsilon(self.epsilon);
         if self.norm_first {
             block = block.norm_first();
         }
@@ -40,7 +40,7 @@ impl Case {
             block = block.causal();
         }
         if !self.bias {
-            block = block.without_bias();
+            block = block.no_bias();
         }
         let mut graph = Graph::new();
         let x = graph.input(input);
@@ -95,7 +95,7 @@ fn compare<T: Scalar>(tolerance: f64) {
     for (number, case) in fixture.cases().iter().enumerate() {
         let tensor = |name: &str| fixture.tensor(&format!("{number}.{name}"));
         let what = |part: &str| format!("{part} of {case:?} in {}", T::NAME);
-        let numbers = |name: &str| tensor(name).mapv(T::of).into_raw_vec_and_offset().0;
+        let numbers = |name: &str| tensor(name).mapv(T::from_f64).into_raw_vec_and_offset().0;
         let (x, dy) = (numbers("x"), numbers("dy"));
         let (examples, shape) = (tensor("x").shape()[0], Shape::new(&tensor("x").shape()[1..]).unwrap());
         let mut network = case.build::<T>(shape);
@@ -107,11 +107,11 @@ fn compare<T: Scalar>(tolerance: f64) {
             theirs.iter().filter_map(|name| name.strip_prefix(&prefix)).map(String::from).collect();
         assert_eq!(names, theirs, "the names are those of PyTorch");
         for name in &names {
-            network.parameter_mut(name).unwrap().assign(&tensor(&format!("theta.{name}")).mapv(T::of));
+            network.parameter_mut(name).unwrap().assign(&tensor(&format!("theta.{name}")).mapv(T::from_f64));
         }
 
-        let lengths: Vec<T> = case.lengths.iter().flatten().map(|&length| T::of(length)).collect();
-        let mut inputs = Inputs::one(Batch::new(&x, examples, shape).unwrap());
+        let lengths: Vec<T> = case.lengths.iter().flatten().map(|&length| T::from_f64(length)).collect();
+        let mut inputs = Inputs::from(Batch::new(&x, examples, shape).unwrap());
         if case.lengths.is_some() {
             inputs.set(1, Batch::new(&lengths, examples, [1]).unwrap());
         }
@@ -165,15 +165,15 @@ fn layers_are_named_as_in_pytorch_and_dropped_where_nothing_drops() {
         ]
     );
     assert_eq!(
-        places(block.with_dropout(0.0).norm_first()),
+        places(block.dropout(0.0).norm_first()),
         ["norm1", "self_attn", "add1", "norm2", "linear1", "activation", "linear2", "add2"]
     );
 }
 
 #[test]
 fn blocks_stack_and_take_any_activation() {
-    let block = || TransformerEncoderBlock::new(2, 8).with_activation(Relu).norm_first();
-    let stack = sequential![block(), block().causal().with_rotary_positions(RotaryPositions::new()), LayerNorm::new()];
+    let block = || TransformerEncoderBlock::new(2, 8).activation(Relu).norm_first();
+    let stack = sequential![block(), block().causal().rotary_positions(RotaryPositions::new()), LayerNorm::new()];
     let network = Network::<f32>::build([3, 4], stack, Seed(0)).unwrap();
     assert_eq!(network.output_shape(), [3, 4].into());
     assert_eq!(network.parameter("1.self_attn.in_proj_weight").unwrap().shape(), [12, 4]);
@@ -192,8 +192,8 @@ fn what_does_not_fit_is_named_with_its_place() {
     );
     assert!(error([4].into(), block.clone()).contains("takes sequences of shape (steps, width)"));
     assert!(error([3, 4].into(), TransformerEncoderBlock::new(2, 0)).starts_with("layer `linear1`: Affine"));
-    assert!(error([3, 4].into(), block.clone().with_dropout(2.0)).contains("must lie in [0, 1], but is 2"));
-    assert!(error([3, 4].into(), block.clone().with_epsilon(-1.0)).contains("norm1"));
+    assert!(error([3, 4].into(), block.clone().dropout(2.0)).contains("must lie in [0, 1], but is 2"));
+    assert!(error([3, 4].into(), block.clone().epsilon(-1.0)).contains("norm1"));
     let mut graph = Graph::new();
     let (x, lengths) = (graph.input([3, 4]), graph.input([2]));
     let error = block.wire_with_lengths(&mut graph, x, lengths).unwrap_err().to_string();
@@ -202,7 +202,7 @@ fn what_does_not_fit_is_named_with_its_place() {
 
 #[test]
 fn bits_do_not_depend_on_threads() {
-    let block = || TransformerEncoderBlock::new(4, 64).with_dropout(0.1).causal();
+    let block = || TransformerEncoderBlock::new(4, 64).dropout(0.1).causal();
     let network = Network::<f32>::build([24, 32], sequential![block(), block()], Seed(3)).unwrap();
     let mut stream = Seed(4).stream(0);
     let x: Vec<f32> = (0..16 * 24 * 32).map(|_| stream.uniform() as f32 - 0.5).collect();
@@ -234,13 +234,14 @@ fn padded<T: Scalar>(block: &TransformerEncoderBlock, fill: f64, dy: f64) -> [Ve
     let network = Network::<T>::from_graph(&graph, y, Seed(1)).unwrap();
 
     let mut stream = Seed(2).stream(0);
-    let mut numbers = || -> Vec<T> { (0..3 * steps * width).map(|_| T::of(2.0 * stream.uniform() - 1.0)).collect() };
+    let mut numbers =
+        || -> Vec<T> { (0..3 * steps * width).map(|_| T::from_f64(2.0 * stream.uniform() - 1.0)).collect() };
     let (mut x, mut slope) = (numbers(), numbers());
     for at in (0..x.len()).filter(|at| at / width % steps >= lengths[at / width / steps]) {
-        (x[at], slope[at]) = (T::of(fill), T::of(dy));
+        (x[at], slope[at]) = (T::from_f64(fill), T::from_f64(dy));
     }
-    let lengths = lengths.map(|length| T::of(length as f64));
-    let mut inputs = Inputs::one(Batch::new(&x, 3, [steps, width]).unwrap());
+    let lengths = lengths.map(|length| T::from_f64(length as f64));
+    let mut inputs = Inputs::from(Batch::new(&x, 3, [steps, width]).unwrap());
     inputs.set(1, Batch::new(&lengths, 3, [1]).unwrap());
     let mut workspace = network.workspace(Purpose::TrainingWithInputGradient);
     let theta = network.parameters();
@@ -258,7 +259,7 @@ fn padded<T: Scalar>(block: &TransformerEncoderBlock, fill: f64, dy: f64) -> [Ve
 fn what_stands_in_the_padding_of_a_block_reaches_no_gradient() {
     fn all<T: Scalar>(largest: f64) {
         let block = TransformerEncoderBlock::new(2, 8);
-        for block in [block.clone(), block.clone().norm_first(), block.causal().with_dropout(0.0)] {
+        for block in [block.clone(), block.clone().norm_first(), block.causal().dropout(0.0)] {
             let expected = padded::<T>(&block, 0.0, 0.0);
             assert!(expected.iter().flatten().all(|number| number.is_finite()));
             for fill in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 7.0, largest] {

@@ -30,12 +30,12 @@ impl<T: Scalar> Link<T> for ScaleByAgreement {
     }
 
     fn scalars(&self, _step: &Step) -> T {
-        T::of(self.shrink)
+        T::from_f64(self.shrink)
     }
 
     #[inline(always)]
     fn apply(shrink: &T, _theta: T, direction: T, [scale, before]: &mut [T; 2]) -> T {
-        let grown = (*scale * T::of(1.02)).min(T::ONE);
+        let grown = (*scale * T::from_f64(1.02)).min(T::ONE);
         *scale = if direction * *before < T::ZERO { *shrink * *scale } else { grown };
         *before = direction;
         *scale * T::ONE.copysign(direction)

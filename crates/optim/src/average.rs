@@ -166,7 +166,7 @@ impl<T: Scalar> Mean<T> {
             self.lost.clear();
             self.lost.resize(theta.len(), T::ZERO);
         } else {
-            loops::approach_exactly(&mut self.weights, &mut self.lost, theta, T::of(share));
+            loops::approach_exactly(&mut self.weights, &mut self.lost, theta, T::from_f64(share));
         }
         self.count += 1;
     }

@@ -50,7 +50,7 @@ pub fn clip_norm<T: Scalar>(gradient: &mut [T], max_norm: f64) -> f64 {
 /// assert_eq!(gradient, [1.0, -0.5, -1.0]);
 /// ```
 pub fn clip_value<T: Scalar>(gradient: &mut [T], limit: f64) {
-    loops::clamp(gradient, T::of(limit));
+    loops::clamp(gradient, T::from_f64(limit));
 }
 
 /// Whether a gradient of this norm is scaled.
@@ -136,7 +136,7 @@ impl<T: Scalar> Link<T> for ClipValue {
     }
 
     fn scalars(&self, _step: &Step) -> T {
-        T::of(self.limit)
+        T::from_f64(self.limit)
     }
 
     #[inline(always)]

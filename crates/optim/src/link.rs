@@ -32,7 +32,7 @@ use crate::SettingError;
 ///     }
 ///
 ///     fn scalars(&self, _step: &Step) -> T {
-///         T::of(self.decay)
+///         T::from_f64(self.decay)
 ///     }
 ///
 ///     #[inline(always)]

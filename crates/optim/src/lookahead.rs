@@ -86,7 +86,7 @@ impl<O: Optimizer<T>, T: Scalar> Optimizer<T> for Lookahead<O, T> {
         self.inner.step(theta, gradient);
         self.number += 1;
         if self.number.is_multiple_of(self.every.max(1)) {
-            loops::approach(&mut self.slow, theta, T::of(self.alpha));
+            loops::approach(&mut self.slow, theta, T::from_f64(self.alpha));
             theta.copy_from_slice(&self.slow);
         }
     }

@@ -76,8 +76,8 @@ pub(crate) fn quotient<T: Scalar>(numerator: f64, denominator: f64) -> [T; 2] {
     let quotient = numerator / denominator;
     let normal = T::MIN_POSITIVE.to_f64()..=T::MAX.to_f64();
     if numerator > 0.0 && denominator > 0.0 && !normal.contains(&quotient) {
-        [T::of(numerator.sqrt() / denominator.sqrt()); 2]
+        [T::from_f64(numerator.sqrt() / denominator.sqrt()); 2]
     } else {
-        [T::of(quotient), T::ONE]
+        [T::from_f64(quotient), T::ONE]
     }
 }

@@ -140,7 +140,7 @@ pub trait Optimizer<T: Scalar>: Debug + Send {
 }
 
 const NO_MOMENTUM: &str = "left alone, because this optimizer has no momentum: build it with one, as with \
-    `RmsProp::momentum`, or take `OneCycle::without_momentum`";
+    `RmsProp::momentum`, or take `OneCycle::no_momentum`";
 
 /// An optimizer behind a pointer is an optimizer.
 macro_rules! forward {

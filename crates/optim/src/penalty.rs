@@ -131,7 +131,7 @@ impl Penalty {
     /// Where the lengths differ.
     pub fn add<T: Scalar>(&self, theta: &[T], gradient: &mut [T]) -> f64 {
         assert_eq!(theta.len(), gradient.len(), "a gradient has an entry for each parameter");
-        let (l1, l2) = (T::of(self.l1), T::of(self.l2));
+        let (l1, l2) = (T::from_f64(self.l1), T::from_f64(self.l2));
         for range in self.parts(theta.len()) {
             loops::pull(&theta[range.clone()], &mut gradient[range], l1, l2);
         }
@@ -144,7 +144,7 @@ impl Penalty {
     /// θᵢ = sign(zᵢ) max(|zᵢ| − step λ₁, 0) / (1 + step λ₂)
     /// ```
     pub fn proximal<T: Scalar>(&self, step: f64, z: &mut [T]) {
-        let (threshold, shrink) = (T::of(step * self.l1), T::of(1.0 / (1.0 + step * self.l2)));
+        let (threshold, shrink) = (T::from_f64(step * self.l1), T::from_f64(1.0 / (1.0 + step * self.l2)));
         for range in self.parts(z.len()) {
             elementwise::map_in_place(&mut z[range], |z| shrink * soft(z, threshold));
         }
@@ -161,7 +161,7 @@ impl Penalty {
     /// Panics if the lengths differ.
     pub fn least_subgradient<T: Scalar>(&self, theta: &[T], gradient: &mut [T]) {
         assert_eq!(theta.len(), gradient.len(), "a gradient has an entry for each parameter");
-        let (l1, l2) = (T::of(self.l1), T::of(self.l2));
+        let (l1, l2) = (T::from_f64(self.l1), T::from_f64(self.l2));
         for range in self.parts(theta.len()) {
             elementwise::update(&theta[range.clone()], &mut gradient[range], |theta, g| least(theta, g, l1, l2));
         }
@@ -169,7 +169,7 @@ impl Penalty {
 
     /// The largest magnitude in the least subgradient.
     pub(crate) fn least_subgradient_norm<T: Scalar>(&self, theta: &[T], gradient: &[T]) -> f64 {
-        let (l1, l2) = (T::of(self.l1), T::of(self.l2));
+        let (l1, l2) = (T::from_f64(self.l1), T::from_f64(self.l2));
         let mut norm = 0.0_f64;
         let mut take = |g: T| norm = norm.max(g.abs().to_f64());
         // The ranges are in order, as segments are; what lies between them is not penalised.
@@ -184,7 +184,7 @@ impl Penalty {
 
     /// Adds the gradient λ₂ θ of the smooth part of R.
     pub(crate) fn add_smooth<T: Scalar>(&self, theta: &[T], gradient: &mut [T]) {
-        let l2 = T::of(self.l2);
+        let l2 = T::from_f64(self.l2);
         for range in self.parts(theta.len()) {
             elementwise::update(&theta[range.clone()], &mut gradient[range], |theta, g| g + l2 * theta);
         }
@@ -253,12 +253,12 @@ impl<T: Scalar, O: Objective<T, K>, K> Objective<T> for Penalized<O, K> {
     fn value_and_gradient(&mut self, x: &[T], gradient: &mut [T]) -> Result<T, EvaluationError> {
         self.bind::<T>();
         let value = self.objective.value_and_gradient(x, gradient)?;
-        Ok(value + T::of(self.penalty.add(x, gradient)))
+        Ok(value + T::from_f64(self.penalty.add(x, gradient)))
     }
 
     fn value(&mut self, x: &[T]) -> Result<T, EvaluationError> {
         self.bind::<T>();
-        Ok(self.objective.value(x)? + T::of(self.penalty.value(x)))
+        Ok(self.objective.value(x)? + T::from_f64(self.penalty.value(x)))
     }
 
     fn segments(&self) -> &[Segment] {

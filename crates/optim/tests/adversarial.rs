@@ -136,10 +136,10 @@ impl<T: Scalar> Objective<T> for Watched<'_> {
     fn value_and_gradient(&mut self, x: &[T], gradient: &mut [T]) -> Result<T, EvaluationError> {
         let x: Vec<f64> = x.iter().map(|x| x.to_f64()).collect();
         let mut in_f64 = vec![0.0; x.len()];
-        let value = T::of(self.adversary.evaluate(&x, &mut in_f64)?);
+        let value = T::from_f64(self.adversary.evaluate(&x, &mut in_f64)?);
         let mut norm = 0.0_f64;
         for (g, in_f64) in gradient.iter_mut().zip(in_f64) {
-            *g = T::of(in_f64);
+            *g = T::from_f64(in_f64);
             norm = if g.is_nan() || norm.is_nan() { f64::NAN } else { norm.max(g.to_f64().abs()) };
         }
         let mut seen = self.seen.take();
@@ -182,7 +182,7 @@ fn attack<T: Scalar>(key: u64) {
     let method = key % METHODS;
     let mut adversary = Adversary::new(&mut stream, key);
     let fault = adversary.fault;
-    let start: Vec<T> = adversary.start().into_iter().map(T::of).collect();
+    let start: Vec<T> = adversary.start().into_iter().map(T::from_f64).collect();
     let target = (stream.uniform() < 0.2).then_some(0.05);
     let seen = Cell::new(Vec::new());
     let mut observed = 0;

@@ -90,7 +90,7 @@ impl<'a, T> Batch<'a, T> {
     /// A batch whose shape is known but whose numbers are gone: nobody may read them.
     #[doc(hidden)]
     #[must_use]
-    pub fn gone(examples: usize, shape: Shape) -> Self {
+    pub fn absent(examples: usize, shape: Shape) -> Self {
         Self { data: &[], examples, shape }
     }
 

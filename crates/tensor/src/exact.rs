@@ -57,7 +57,7 @@ impl<F: Form, T: Scalar> Field<F> for T {
     }
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        F::read(deserializer).map(T::of)
+        F::read(deserializer).map(T::from_f64)
     }
 }
 

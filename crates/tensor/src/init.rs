@@ -186,7 +186,7 @@ impl Init {
         match *self {
             Self::Zeros => data.fill(T::ZERO),
             Self::Ones => data.fill(T::ONE),
-            Self::Constant(value) => data.fill(T::of(value)),
+            Self::Constant(value) => data.fill(T::from_f64(value)),
             Self::Uniform { low, high } => draw(data, Uniform::new_inclusive(low, high), stream),
             Self::Normal { mean, std } => draw(data, Normal::new(mean, std), stream),
             Self::KaimingUniform { gain } => uniform(data, gain.value() * (3.0 / fan_in).sqrt(), stream),
@@ -213,7 +213,7 @@ fn normal<T: Scalar>(data: &mut [T], std: f64, stream: &mut Stream) {
 
 fn draw<T: Scalar, E>(data: &mut [T], distribution: Result<impl Distribution<f64>, E>, stream: &mut Stream) {
     match distribution {
-        Ok(distribution) => data.iter_mut().for_each(|x| *x = T::of(distribution.sample(stream))),
+        Ok(distribution) => data.iter_mut().for_each(|x| *x = T::from_f64(distribution.sample(stream))),
         Err(_) => data.fill(T::NAN),
     }
 }
@@ -259,7 +259,7 @@ fn orthogonal<T: Scalar>(data: &mut [T], shape: Shape, gain: f64, stream: &mut S
         parallel(Mirrors { normals, first, long, backwards: true, vectors: &mut q[first * long..] }, GRAIN);
     }
     for (index, &q) in q.iter().enumerate() {
-        data[place(index / long, index % long)] = T::of(gain * q);
+        data[place(index / long, index % long)] = T::from_f64(gain * q);
     }
 }
 

@@ -52,7 +52,7 @@ pub trait Scalar:
     const NAME: &'static str;
 
     /// The nearest number to `x`.
-    fn of(x: f64) -> Self;
+    fn from_f64(x: f64) -> Self;
     /// The same number as an `f64`, exactly.
     fn to_f64(self) -> f64;
 
@@ -205,7 +205,7 @@ macro_rules! scalar {
             const NAME: &'static str = stringify!($float);
 
             #[inline(always)]
-            fn of(x: f64) -> Self {
+            fn from_f64(x: f64) -> Self {
                 x as $float
             }
 

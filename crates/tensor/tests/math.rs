@@ -163,7 +163,7 @@ type Edges<T> = (&'static str, fn(T) -> T, [T; 4]);
 /// What every function makes of the numbers at the edges, in one precision.
 fn edges<T: Scalar>(tiny: T, largest: T) {
     let (zero, one, infinity, nan) = (T::ZERO, T::ONE, T::INFINITY, T::NAN);
-    let (half, ln_2) = (T::of(0.5), T::of(std::f64::consts::LN_2));
+    let (half, ln_2) = (T::from_f64(0.5), T::from_f64(std::f64::consts::LN_2));
     #[rustfmt::skip]
     let table: [Edges<T>; 10] = [
         //                         −∞    −0         0          ∞
@@ -244,12 +244,12 @@ fn saturation_is_monotone_and_exact() {
         for (f, end) in functions.into_iter().zip(ends) {
             let (steps, mut before) = (20_000, T::ZERO);
             for i in 0..=steps {
-                let y = f(T::of(end * f64::from(i) / f64::from(steps)));
+                let y = f(T::from_f64(end * f64::from(i) / f64::from(steps)));
                 // Rounding may take a step back of two units, but never above 1.
                 assert!(y >= before - T::EPSILON && y <= T::ONE, "{y} after {before}");
                 before = y;
             }
-            assert_eq!(f(T::of(end)), T::ONE);
+            assert_eq!(f(T::from_f64(end)), T::ONE);
         }
     }
     check::<f32>([9.1, 4.0, 17.4]);

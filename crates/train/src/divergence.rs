@@ -69,7 +69,7 @@ pub(crate) fn find_cause<T: Scalar>(
         }
         let examples = batch.inputs.examples();
         for example in 0..examples {
-            let mut x = Inputs::none();
+            let mut x = Inputs::empty();
             for (index, input) in batch.all_inputs().enumerate() {
                 x.set(index, Batch::new(input.example(example), 1, input.shape())?);
             }

@@ -166,7 +166,7 @@ pub(crate) fn update<T: Scalar>(
 
 /// What the data hold, as a network takes it.
 pub(crate) fn inputs<'a, T: Scalar>(mut all: impl Iterator<Item = Batch<'a, T>>) -> Result<Inputs<'a, T>, ShapeError> {
-    let mut inputs = Inputs::none();
+    let mut inputs = Inputs::empty();
     for (index, input) in all.by_ref().enumerate() {
         if index == MAX_INPUTS {
             let (expected, got) = ("at most eight inputs", MAX_INPUTS + 1 + all.count());

@@ -305,7 +305,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
     ///
     /// let mut graph = Graph::new();
     /// let (sequence, length) = (graph.input([4, 1]), graph.input([1]));
-    /// let state = graph.apply(Lstm::new(8).with_lengths().last_state(), &[sequence, length])?;
+    /// let state = graph.apply(Lstm::new(8).lengths().last_state(), &[sequence, length])?;
     /// let scores = graph.apply(Affine::new(2), &[state])?;
     /// let mut network = Network::<f32>::from_graph(&graph, scores, Seed(1))?;
     ///

@@ -20,8 +20,8 @@ fn sequences<T: Scalar>(examples: usize, seed: u64) -> (Vec<T>, Vec<T>, Vec<u32>
     let lengths: Vec<usize> = (0..examples).map(|_| 1 + (stream.uniform() * STEPS as f64) as usize).collect();
     let last = |(x, &length): (&[f64], &usize)| u32::from(x[length - 1] > 0.0);
     let classes = x.chunks(STEPS).zip(&lengths).map(last).collect();
-    let numbers = |numbers: &[f64]| numbers.iter().map(|&x| T::of(x)).collect();
-    (numbers(&x), lengths.iter().map(|&length| T::of(length as f64)).collect(), classes)
+    let numbers = |numbers: &[f64]| numbers.iter().map(|&x| T::from_f64(x)).collect();
+    (numbers(&x), lengths.iter().map(|&length| T::from_f64(length as f64)).collect(), classes)
 }
 
 fn padded<T: Scalar>(examples: usize, seed: u64) -> Dataset<T> {
@@ -32,7 +32,7 @@ fn padded<T: Scalar>(examples: usize, seed: u64) -> Dataset<T> {
 fn aware<T: Scalar>() -> Network<T> {
     let mut graph = Graph::new();
     let (x, lengths) = (graph.input([STEPS, 1]), graph.input([1]));
-    let state = graph.apply(Gru::new(8).with_lengths().last_state(), &[x, lengths]).unwrap();
+    let state = graph.apply(Gru::new(8).lengths().last_state(), &[x, lengths]).unwrap();
     let scores = graph.apply(Affine::new(2), &[state]).unwrap();
     Network::from_graph(&graph, scores, Seed(1)).unwrap()
 }
@@ -80,14 +80,14 @@ fn the_gradient_is_the_mean_of_those_of_the_examples_alone_without_padding() {
     let layer = || Lstm::new(5).bidirectional().last_state();
     let mut graph = Graph::new();
     let nodes = [graph.input([STEPS, 1]), graph.input([1])];
-    let state = graph.apply(layer().with_lengths(), &nodes).unwrap();
+    let state = graph.apply(layer().lengths(), &nodes).unwrap();
     let scores = graph.apply(Affine::new(2), &[state]).unwrap();
     let network = Network::<f64>::from_graph(&graph, scores, Seed(4)).unwrap();
     let (loss, mode) = (SoftmaxCrossEntropy::new(), Mode::Training { step: 0 });
 
     let data = Dataset::new(x.clone(), [STEPS, 1], classes.clone()).unwrap().with_input(lengths.clone(), [1]).unwrap();
     let mut batches = Batches::sequential(&data, EXAMPLES).unwrap();
-    let mut inputs = Inputs::none();
+    let mut inputs = Inputs::empty();
     let batch = batches.next_batch().unwrap();
     batch.all_inputs().enumerate().for_each(|(index, input)| inputs.set(index, input));
     let mut workspace = network.workspace(Purpose::Training);

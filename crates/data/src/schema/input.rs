@@ -134,7 +134,7 @@ pub(super) fn cell_error(column: &str, line: Option<u64>, cause: DataError) -> D
 
 /// The number in a cell, which must be finite in `T` too.
 pub(super) fn number<T: Scalar>(column: &str, line: Option<u64>, cell: &str) -> Result<T, DataError> {
-    cell.parse().ok().map(T::of).filter(|x| x.is_finite()).ok_or_else(|| DataError::NotNumber {
+    cell.parse().ok().map(T::from_f64).filter(|x| x.is_finite()).ok_or_else(|| DataError::NotNumber {
         line,
         column: column.to_owned(),
         text: cell.to_owned(),

@@ -59,11 +59,11 @@ where
     C: Cell<GATES, STATE, KEPT> + Default,
 {
     let layer = Recurrent::new(draw.size());
-    let layer = perhaps(draw, layer, |layer, draw| layer.with_layers(draw.size()));
+    let layer = perhaps(draw, layer, |layer, draw| layer.layers(draw.size()));
     let layer = perhaps(draw, layer, |layer, _| layer.bidirectional());
-    let layer = perhaps(draw, layer, |layer, _| layer.without_bias());
-    let layer = perhaps(draw, layer, |layer, draw| layer.with_dropout(draw.number()));
-    let layer = perhaps(draw, layer, |layer, _| layer.with_lengths());
+    let layer = perhaps(draw, layer, |layer, _| layer.no_bias());
+    let layer = perhaps(draw, layer, |layer, draw| layer.dropout(draw.number()));
+    let layer = perhaps(draw, layer, |layer, _| layer.lengths());
     perhaps(draw, layer, |layer, _| layer.last_state())
 }
 
@@ -74,124 +74,124 @@ const LAYERS: &[Make] = &[
     |_| Add.into(),
     |draw| {
         let layer = Affine::new(draw.size());
-        let layer = perhaps(draw, layer, |layer, _| layer.without_bias());
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_bias_init(init(draw)));
-        perhaps(draw, layer, |layer, draw| layer.with_init(init(draw))).into()
+        let layer = perhaps(draw, layer, |layer, _| layer.no_bias());
+        let layer = perhaps(draw, layer, |layer, draw| layer.bias_init(init(draw)));
+        perhaps(draw, layer, |layer, draw| layer.init(init(draw))).into()
     },
     |draw| {
         let layer = AveragePool1d::new(draw.size());
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_stride(draw.size()));
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_padding(draw.size()));
-        let layer = perhaps(draw, layer, |layer, _| layer.without_counting_padding());
-        perhaps(draw, layer, |layer, _| layer.with_ceil_mode()).into()
+        let layer = perhaps(draw, layer, |layer, draw| layer.stride(draw.size()));
+        let layer = perhaps(draw, layer, |layer, draw| layer.padding(draw.size()));
+        let layer = perhaps(draw, layer, |layer, _| layer.exclude_padding());
+        perhaps(draw, layer, |layer, _| layer.ceil_mode()).into()
     },
     |draw| {
         let layer = AveragePool2d::new(draw.pair());
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_stride(draw.pair()));
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_padding(draw.pair()));
-        let layer = perhaps(draw, layer, |layer, _| layer.without_counting_padding());
-        perhaps(draw, layer, |layer, _| layer.with_ceil_mode()).into()
+        let layer = perhaps(draw, layer, |layer, draw| layer.stride(draw.pair()));
+        let layer = perhaps(draw, layer, |layer, draw| layer.padding(draw.pair()));
+        let layer = perhaps(draw, layer, |layer, _| layer.exclude_padding());
+        perhaps(draw, layer, |layer, _| layer.ceil_mode()).into()
     },
     |draw| {
         let layer = BatchNorm::new();
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_epsilon(draw.number()));
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_momentum(draw.number()));
-        let layer = perhaps(draw, layer, |layer, _| layer.with_cumulative_average());
-        perhaps(draw, layer, |layer, _| layer.without_affine()).into()
+        let layer = perhaps(draw, layer, |layer, draw| layer.epsilon(draw.number()));
+        let layer = perhaps(draw, layer, |layer, draw| layer.momentum(draw.number()));
+        let layer = perhaps(draw, layer, |layer, _| layer.cumulative_average());
+        perhaps(draw, layer, |layer, _| layer.no_affine()).into()
     },
     |draw| {
         let layer = Bilinear::new(draw.size());
-        perhaps(draw, layer, |layer, draw| layer.with_init(init(draw))).into()
+        perhaps(draw, layer, |layer, draw| layer.init(init(draw))).into()
     },
-    |draw| Celu { alpha: draw.number() }.into(),
+    |draw| Celu::new(draw.number()).into(),
     |draw| Concat::new(if draw.chance(0.8) { 0 } else { draw.size() }).into(),
     |draw| {
         let layer = Conv1d::new(draw.size(), draw.size());
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_stride(draw.size()));
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_padding(padding(draw)));
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_dilation(draw.size()));
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_groups(draw.size()));
-        perhaps(draw, layer, |layer, _| layer.without_bias()).into()
+        let layer = perhaps(draw, layer, |layer, draw| layer.stride(draw.size()));
+        let layer = perhaps(draw, layer, |layer, draw| layer.padding(padding(draw)));
+        let layer = perhaps(draw, layer, |layer, draw| layer.dilation(draw.size()));
+        let layer = perhaps(draw, layer, |layer, draw| layer.groups(draw.size()));
+        perhaps(draw, layer, |layer, _| layer.no_bias()).into()
     },
     |draw| {
         let layer = Conv2d::new(draw.size(), draw.pair());
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_stride(draw.pair()));
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_padding([draw.pair(), draw.pair()]));
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_dilation(draw.pair()));
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_groups(draw.size()));
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_bias_init(init(draw)));
-        perhaps(draw, layer, |layer, draw| layer.with_init(init(draw))).into()
+        let layer = perhaps(draw, layer, |layer, draw| layer.stride(draw.pair()));
+        let layer = perhaps(draw, layer, |layer, draw| layer.padding([draw.pair(), draw.pair()]));
+        let layer = perhaps(draw, layer, |layer, draw| layer.dilation(draw.pair()));
+        let layer = perhaps(draw, layer, |layer, draw| layer.groups(draw.size()));
+        let layer = perhaps(draw, layer, |layer, draw| layer.bias_init(init(draw)));
+        perhaps(draw, layer, |layer, draw| layer.init(init(draw))).into()
     },
     |draw| {
         let layer = ConvTranspose2d::new(draw.size(), draw.pair());
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_stride(draw.pair()));
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_padding(draw.pair()));
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_output_padding(draw.pair()));
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_dilation(draw.pair()));
-        perhaps(draw, layer, |layer, draw| layer.with_groups(draw.size())).into()
+        let layer = perhaps(draw, layer, |layer, draw| layer.stride(draw.pair()));
+        let layer = perhaps(draw, layer, |layer, draw| layer.padding(draw.pair()));
+        let layer = perhaps(draw, layer, |layer, draw| layer.output_padding(draw.pair()));
+        let layer = perhaps(draw, layer, |layer, draw| layer.dilation(draw.pair()));
+        perhaps(draw, layer, |layer, draw| layer.groups(draw.size())).into()
     },
     |draw| Dropout::new(draw.number()).into(),
-    |draw| Elu { alpha: draw.number() }.into(),
+    |draw| Elu::new(draw.number()).into(),
     |draw| {
         let layer = Embedding::new(draw.size(), draw.size());
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_padding(draw.size()));
-        perhaps(draw, layer, |layer, draw| layer.with_init(init(draw))).into()
+        let layer = perhaps(draw, layer, |layer, draw| layer.padding(draw.size()));
+        perhaps(draw, layer, |layer, draw| layer.init(init(draw))).into()
     },
     |_| FinitePadding.into(),
     |_| Flatten.into(),
-    |draw| draw.pick(&[Gelu::Erf, Gelu::Tanh]).into(),
+    |draw| draw.pick(&[Gelu::new(), Gelu::tanh()]).into(),
     |_| GlobalAveragePool.into(),
     |draw| {
         let layer = Glu::new();
-        perhaps(draw, layer, |layer, draw| layer.with_axis(draw.size())).into()
+        perhaps(draw, layer, |layer, draw| layer.axis(draw.size())).into()
     },
     |draw| {
         let layer = GroupNorm::new(draw.size());
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_epsilon(draw.number()));
-        perhaps(draw, layer, |layer, _| layer.without_affine()).into()
+        let layer = perhaps(draw, layer, |layer, draw| layer.epsilon(draw.number()));
+        perhaps(draw, layer, |layer, _| layer.no_affine()).into()
     },
     |draw| recurrent::<GruCell, 3, 1, 5>(draw).into(),
-    |draw| Hardshrink { lambda: draw.number() }.into(),
+    |draw| Hardshrink::new(draw.number()).into(),
     |_| Hardsigmoid.into(),
     |_| Hardswish.into(),
-    |draw| Hardtanh { min: draw.number(), max: draw.number() }.into(),
+    |draw| Hardtanh::new(draw.number(), draw.number()).into(),
     |_| Identity.into(),
     |draw| {
         let layer = InstanceNorm::new();
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_epsilon(draw.number()));
-        perhaps(draw, layer, |layer, _| layer.with_affine()).into()
+        let layer = perhaps(draw, layer, |layer, draw| layer.epsilon(draw.number()));
+        perhaps(draw, layer, |layer, _| layer.affine()).into()
     },
     |draw| {
         let layer = LayerNorm::new();
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_axes(draw.size()));
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_epsilon(draw.number()));
-        let layer = perhaps(draw, layer, |layer, _| layer.without_bias());
-        perhaps(draw, layer, |layer, _| layer.without_affine()).into()
+        let layer = perhaps(draw, layer, |layer, draw| layer.axes(draw.size()));
+        let layer = perhaps(draw, layer, |layer, draw| layer.epsilon(draw.number()));
+        let layer = perhaps(draw, layer, |layer, _| layer.no_bias());
+        perhaps(draw, layer, |layer, _| layer.no_affine()).into()
     },
-    |draw| LeakyRelu { negative_slope: draw.number() }.into(),
+    |draw| LeakyRelu::new(draw.number()).into(),
     |draw| {
         let layer = LearntPositions::new();
-        perhaps(draw, layer, |layer, draw| layer.with_init(init(draw))).into()
+        perhaps(draw, layer, |layer, draw| layer.init(init(draw))).into()
     },
     |_| LogSigmoid.into(),
     |_| LogSoftmax.into(),
     |draw| {
         let layer = recurrent::<LstmCell, 4, 2, 6>(draw);
-        perhaps(draw, layer, |layer, draw| layer.with_forget_bias(draw.number())).into()
+        perhaps(draw, layer, |layer, draw| layer.forget_bias(draw.number())).into()
     },
     |draw| {
         let layer = MaxPool1d::new(draw.size());
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_stride(draw.size()));
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_padding(draw.size()));
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_dilation(draw.size()));
-        perhaps(draw, layer, |layer, _| layer.with_ceil_mode()).into()
+        let layer = perhaps(draw, layer, |layer, draw| layer.stride(draw.size()));
+        let layer = perhaps(draw, layer, |layer, draw| layer.padding(draw.size()));
+        let layer = perhaps(draw, layer, |layer, draw| layer.dilation(draw.size()));
+        perhaps(draw, layer, |layer, _| layer.ceil_mode()).into()
     },
     |draw| {
         let layer = MaxPool2d::new(draw.pair());
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_stride(draw.pair()));
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_padding(draw.pair()));
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_dilation(draw.pair()));
-        perhaps(draw, layer, |layer, _| layer.with_ceil_mode()).into()
+        let layer = perhaps(draw, layer, |layer, draw| layer.stride(draw.pair()));
+        let layer = perhaps(draw, layer, |layer, draw| layer.padding(draw.pair()));
+        let layer = perhaps(draw, layer, |layer, draw| layer.dilation(draw.pair()));
+        perhaps(draw, layer, |layer, _| layer.ceil_mode()).into()
     },
     |draw| {
         let layer = Mean::new(draw.size().saturating_sub(1));
@@ -200,14 +200,12 @@ const LAYERS: &[Make] = &[
     |_| Mish.into(),
     |draw| {
         let layer = MultiHeadAttention::new(draw.size());
-        let layer = perhaps(draw, layer, |layer, _| layer.without_bias());
+        let layer = perhaps(draw, layer, |layer, _| layer.no_bias());
         let layer = perhaps(draw, layer, |layer, _| layer.causal());
-        let layer = perhaps(draw, layer, |layer, _| layer.with_lengths());
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_dropout(draw.number()));
-        perhaps(draw, layer, |layer, draw| {
-            layer.with_rotary_positions(RotaryPositions::new().with_base(100.0 * draw.number()))
-        })
-        .into()
+        let layer = perhaps(draw, layer, |layer, _| layer.lengths());
+        let layer = perhaps(draw, layer, |layer, draw| layer.dropout(draw.number()));
+        perhaps(draw, layer, |layer, draw| layer.rotary_positions(RotaryPositions::new().base(100.0 * draw.number())))
+            .into()
     },
     |_| Multiply.into(),
     |draw| {
@@ -216,10 +214,10 @@ const LAYERS: &[Make] = &[
     },
     |draw| {
         let layer = Pad::new(draw.pair());
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_rows(draw.pair()));
+        let layer = perhaps(draw, layer, |layer, draw| layer.rows(draw.pair()));
         let constant = PadMode::Constant(draw.number());
         let mode = draw.pick(&[constant, PadMode::Reflect, PadMode::Replicate, PadMode::Circular]);
-        layer.with_mode(mode).into()
+        layer.mode(mode).into()
     },
     |draw| match draw.below(3) {
         0 => Permute::transpose(draw.size(), draw.size()).into(),
@@ -232,15 +230,15 @@ const LAYERS: &[Make] = &[
     |draw| Reshape::new(draw.shape()).into(),
     |draw| {
         let layer = RmsNorm::new();
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_axes(draw.size()));
-        let layer = perhaps(draw, layer, |layer, draw| layer.with_epsilon(draw.number()));
-        perhaps(draw, layer, |layer, _| layer.without_affine()).into()
+        let layer = perhaps(draw, layer, |layer, draw| layer.axes(draw.size()));
+        let layer = perhaps(draw, layer, |layer, draw| layer.epsilon(draw.number()));
+        perhaps(draw, layer, |layer, _| layer.no_affine()).into()
     },
     |draw| recurrent::<RnnCell, 1, 1, 1>(draw).into(),
     |draw| {
         let layer = RotaryPositions::new();
         let layer = perhaps(draw, layer, |layer, _| layer.interleaved());
-        perhaps(draw, layer, |layer, draw| layer.with_base(draw.number())).into()
+        perhaps(draw, layer, |layer, draw| layer.base(draw.number())).into()
     },
     |draw| Scale::new(draw.number()).into(),
     |_| Selu.into(),
@@ -248,7 +246,7 @@ const LAYERS: &[Make] = &[
     |_| Silu.into(),
     |draw| {
         let layer = SinusoidalPositions::new();
-        perhaps(draw, layer, |layer, draw| layer.with_base(draw.number())).into()
+        perhaps(draw, layer, |layer, draw| layer.base(draw.number())).into()
     },
     |draw| {
         let (start, end) = (draw.size().saturating_sub(1), draw.size());
@@ -256,8 +254,8 @@ const LAYERS: &[Make] = &[
     },
     |_| Softmax.into(),
     |_| Softmin.into(),
-    |draw| Softplus { beta: draw.number() }.into(),
-    |draw| Softshrink { lambda: draw.number() }.into(),
+    |draw| Softplus::new(draw.number()).into(),
+    |draw| Softshrink::new(draw.number()).into(),
     |_| Softsign.into(),
     |draw| SpatialDropout::new(draw.number()).into(),
     |draw| {
@@ -266,14 +264,14 @@ const LAYERS: &[Make] = &[
     },
     |_| Tanh.into(),
     |_| Tanhshrink.into(),
-    |draw| Threshold { threshold: draw.number(), value: draw.number() }.into(),
+    |draw| Threshold::new(draw.number(), draw.number()).into(),
     |draw| {
         let layer = match draw.below(2) {
             0 => Upsample::new([4.0 * draw.number(), 4.0 * draw.number()]),
             _ => Upsample::to_size(draw.pair()),
         };
         let all = [Interpolation::Nearest, Interpolation::Bilinear, Interpolation::BilinearAlignedCorners];
-        layer.with_interpolation(draw.pick(&all)).into()
+        layer.interpolation(draw.pick(&all)).into()
     },
 ];
 

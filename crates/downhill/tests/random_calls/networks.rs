@@ -92,7 +92,7 @@ pub(crate) fn batch(draw: &mut Draw, network: &Network<f64>, examples: usize) ->
 }
 
 pub(crate) fn inputs<'a>(draw: &Draw, batch: &'a [(Vec<f64>, usize, Shape)]) -> Option<Inputs<'a, f64>> {
-    let mut inputs = Inputs::none();
+    let mut inputs = Inputs::empty();
     for (index, (numbers, examples, shape)) in batch.iter().take(8).enumerate() {
         draw.note(format!("Batch::new({examples} x {shape})"));
         inputs.set(index, answer(Batch::new(numbers, *examples, *shape))?);

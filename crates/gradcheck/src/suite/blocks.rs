@@ -23,7 +23,7 @@ blocks! {
     },
     BranchesSum: |s| {
         let width = size(s, 4);
-        let branches = branches![sum; sequential![Affine::new(width), Gelu::Erf], Affine::new(width), Affine::new(width)];
+        let branches = branches![sum; sequential![Affine::new(width), Gelu::new()], Affine::new(width), Affine::new(width)];
         check(sequential![Affine::new(3), branches, Sigmoid], [size(s, 4)], s)
     },
     Frozen: |s| {
@@ -65,8 +65,8 @@ blocks! {
         let (heads, head) = (size(s, 2), 1 + size(s, 2));
         let [norm_first, causal, bias] = [(); 3].map(|()| choose(s, &[true, false]));
         // With a larger ε than is usual, for differences are not exact where a variance is next to nothing.
-        let mut block = TransformerEncoderBlock::new(heads, size(s, 4)).with_activation(Gelu::Erf).with_epsilon(0.1);
-        block = block.with_dropout(choose(s, &[0.0, 0.1, 0.5]));
+        let mut block = TransformerEncoderBlock::new(heads, size(s, 4)).activation(Gelu::new()).epsilon(0.1);
+        block = block.dropout(choose(s, &[0.0, 0.1, 0.5]));
         if norm_first {
             block = block.norm_first();
         }
@@ -74,7 +74,7 @@ blocks! {
             block = block.causal();
         }
         if !bias {
-            block = block.without_bias();
+            block = block.no_bias();
         }
         check(sequential![block, Affine::new(2)], [size(s, 4), heads * head], s)
     },

@@ -1,4 +1,4 @@
-use downhill_tensor::product::{Start, product};
+use downhill_tensor::product::{Accumulate, product};
 use downhill_tensor::reduce::{all_finite, column_sums};
 use downhill_tensor::{Batch, Gain, Init, Runs, RunsMut, Scalar, Shape, ShapeError, parallel_runs};
 use ndarray::Axis;
@@ -39,7 +39,7 @@ const NAME: &str = "MultiHeadAttention";
 ///
 /// # Masks
 /// * [`causal`](Self::causal): query i attends to the keys 0 to i.
-/// * [`with_lengths`](Self::with_lengths): a further, last input tells how many positions of the memory are there;
+/// * [`lengths`](Self::lengths): a further, last input tells how many positions of the memory are there;
 ///   the rest is padding that no query attends to. At least one is there, so that no row is masked throughout.
 ///
 /// What is masked is not read, forward or back, even if it is not a number, and has a derivative of 0.
@@ -88,7 +88,7 @@ const NAME: &str = "MultiHeadAttention";
 /// use ndarray::array;
 ///
 /// // Sequences of three steps, two numbers each; all maps are the identity.
-/// let mut attention = MultiHeadAttention::new(1).without_bias().causal().bind::<f64>([3, 2], Seed(1))?;
+/// let mut attention = MultiHeadAttention::new(1).no_bias().causal().bind::<f64>([3, 2], Seed(1))?;
 /// let (q, k, v) = ([[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]]);
 /// attention.set("in_proj_weight", [q, k, v].concat())?;
 /// attention.set("out_proj.weight", [[1.0, 0.0], [0.0, 1.0]])?;
@@ -117,7 +117,7 @@ impl MultiHeadAttention {
 
     /// Without biases.
     #[must_use]
-    pub fn without_bias(mut self) -> Self {
+    pub fn no_bias(mut self) -> Self {
         self.bias = false;
         self
     }
@@ -133,21 +133,21 @@ impl MultiHeadAttention {
     ///
     /// PyTorch's `key_padding_mask` says the same with a flag for each position.
     #[must_use]
-    pub fn with_lengths(mut self) -> Self {
+    pub fn lengths(mut self) -> Self {
         self.lengths = true;
         self
     }
 
     /// Drops each weight of P with this probability in training, and scales the others by 1/(1 − p).
     #[must_use]
-    pub fn with_dropout(mut self, probability: f64) -> Self {
+    pub fn dropout(mut self, probability: f64) -> Self {
         self.dropout = probability;
         self
     }
 
     /// Turns the heads of Q and K by their [`RotaryPositions`], so that scores depend on how far apart two steps are.
     #[must_use]
-    pub fn with_rotary_positions(mut self, positions: RotaryPositions) -> Self {
+    pub fn rotary_positions(mut self, positions: RotaryPositions) -> Self {
         self.rotary = Some(positions);
         self
     }
@@ -160,7 +160,7 @@ impl MultiHeadAttention {
 
     /// What a pass sees: the sizes, the queries, the memory, and what of it is there.
     fn see<'a, T: Scalar>(&self, inputs: &Inputs<'a, T>) -> (Sizes, Batch<'a, T>, Batch<'a, T>, Masks<'a, T>) {
-        let (memory, lengths) = self.places(inputs.count());
+        let (memory, lengths) = self.places(inputs.len());
         let (x, memory) = (inputs[0], inputs[memory]);
         let lengths = lengths.map_or(&[][..], |lengths| inputs[lengths].slice());
         let spoilt = Some(memory).filter(|memory| self.masks() && !all_finite(memory.slice()));
@@ -319,9 +319,9 @@ impl Layer for MultiHeadAttention {
         let (w_q, w_kv) = pass.params.matrix(0).split_at(Axis(1), width);
         let [b_q, b_kv, b_out] = if self.bias {
             let (b_q, b_kv) = pass.params.vector(1).split_at(width);
-            [b_q, b_kv, pass.params.vector(3)].map(Start::Row)
+            [b_q, b_kv, pass.params.vector(3)].map(Accumulate::Bias)
         } else {
-            [Start::Zero; 3]
+            [Accumulate::Overwrite; 3]
         };
         product(x.rows(), w_q, b_q, matrix_mut(q, width));
         product(memory.rows(), w_kv, b_kv, matrix_mut(kv, 2 * width));
@@ -329,7 +329,7 @@ impl Layer for MultiHeadAttention {
 
         // C = softmax(Q Kᵀ/√d) V
         let dropout = Some(Dropout::new(self.dropout)).filter(|_| sizes.drops && pass.mode.is_training());
-        factor[0] = dropout.map_or(T::ONE, |dropout| T::of(dropout.scale()));
+        factor[0] = dropout.map_or(T::ONE, |dropout| T::from_f64(dropout.scale()));
         let drop = dropout.map(|dropout| (dropout, pass.random));
         let heads = Heads { sizes, masks, factor: factor[0], drop };
         let parts = (
@@ -341,7 +341,7 @@ impl Layer for MultiHeadAttention {
         );
         parallel_runs(Attend { heads, first: 0, parts }, sizes.work(examples));
 
-        let crosses = self.places(pass.x.count()).0 > 0;
+        let crosses = self.places(pass.x.len()).0 > 0;
         if self.lengths && !crosses {
             // The padding, where y is finite then, whatever stands in it.
             Self::forget(masks, |example| masks.length(example), examples, q, context, kept);
@@ -366,8 +366,8 @@ impl Layer for MultiHeadAttention {
 
         // dC = dy Woᵀ        dWo = Cᵀ dy        dbo = Σ_rows dy
         let (dy, out) = (pass.dy.rows(), self.out_weight());
-        product(dy, pass.params.matrix(out).t(), Start::Zero, matrix_mut(dq, width));
-        product(matrix(context, width).t(), dy, Start::Zero, pass.dparams.matrix(out));
+        product(dy, pass.params.matrix(out).t(), Accumulate::Overwrite, matrix_mut(dq, width));
+        product(matrix(context, width).t(), dy, Accumulate::Overwrite, pass.dparams.matrix(out));
         if self.bias {
             column_sums(dy, pass.dparams.vector(3));
         }
@@ -397,12 +397,12 @@ impl Layer for MultiHeadAttention {
                 beyond.filter(|row| !is_finite(row)).for_each(|row| row.fill(T::ZERO));
             }
             memory_rows = matrix(copy, width);
-            if self.places(pass.x.count()).0 == 0 {
+            if self.places(pass.x.len()).0 == 0 {
                 x_rows = memory_rows;
             }
         }
-        product(x_rows.t(), dq, Start::Zero, dw_q);
-        product(memory_rows.t(), dkv, Start::Zero, dw_kv);
+        product(x_rows.t(), dq, Accumulate::Overwrite, dw_q);
+        product(memory_rows.t(), dkv, Accumulate::Overwrite, dw_kv);
         if self.bias {
             let (db_q, db_kv) = pass.dparams.vector(1).split_at_mut(width);
             column_sums(dq, db_q);
@@ -412,11 +412,11 @@ impl Layer for MultiHeadAttention {
         // dx = dQ Wqᵀ        dm = (dK dV) (Wk Wv)ᵀ
         let (w_q, w_kv) = pass.params.matrix(0).split_at(Axis(1), width);
         if let Some(dx) = pass.dx.get(0) {
-            product(dq, w_q.t(), Start::Zero, dx.rows());
+            product(dq, w_q.t(), Accumulate::Overwrite, dx.rows());
         }
-        let (memory, lengths) = self.places(pass.x.count());
+        let (memory, lengths) = self.places(pass.x.len());
         if let Some(dm) = pass.dx.get(memory) {
-            let start = if memory == 0 { Start::Existing } else { Start::Zero };
+            let start = if memory == 0 { Accumulate::Add } else { Accumulate::Overwrite };
             product(dkv, w_kv.t(), start, dm.rows());
         }
         if let Some(lengths) = lengths.and_then(|lengths| pass.dx.get(lengths)) {

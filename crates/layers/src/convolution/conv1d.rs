@@ -2,7 +2,7 @@ use downhill_tensor::convolution::Convolution;
 use downhill_tensor::{Fans, Init, Scalar, Shape, ShapeError};
 
 use super::{ABSENT, Along, Padding, Weights};
-use crate::{Backward, Forward, Layer, Signature, sole};
+use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// A convolution of signals: each output is a weighted sum of the inputs around it.
 ///
@@ -45,7 +45,7 @@ use crate::{Backward, Forward, Layer, Signature, sole};
 /// use downhill_tensor::Seed;
 /// use ndarray::array;
 ///
-/// let mut differences = Conv1d::new(1, 2).without_bias().bind::<f64>([1, 4], Seed(1))?;
+/// let mut differences = Conv1d::new(1, 2).no_bias().bind::<f64>([1, 4], Seed(1))?;
 /// differences.set("weight", [-1.0, 1.0])?;
 /// let y = differences.forward([[1.0, 4.0, 9.0, 16.0]])?;
 /// assert_eq!(y, array![[3.0, 5.0, 7.0]]);
@@ -76,49 +76,49 @@ impl Conv1d {
 
     /// Takes only every so many places: the distance from one output to the next.
     #[must_use]
-    pub fn with_stride(mut self, stride: usize) -> Self {
+    pub fn stride(mut self, stride: usize) -> Self {
         self.stride = stride;
         self
     }
 
     /// Adds zeros around the signal: a number for either side, `[before, after]`, or [`Padding::Same`].
     #[must_use]
-    pub fn with_padding(mut self, padding: impl Into<Padding<[usize; 2]>>) -> Self {
+    pub fn padding(mut self, padding: impl Into<Padding<[usize; 2]>>) -> Self {
         self.padding = padding.into();
         self
     }
 
     /// Spreads the kernel: the distance from one of its taps to the next.
     #[must_use]
-    pub fn with_dilation(mut self, dilation: usize) -> Self {
+    pub fn dilation(mut self, dilation: usize) -> Self {
         self.dilation = dilation;
         self
     }
 
     /// Cuts channels and outputs into so many groups that do not meet; as many as channels for a depthwise one.
     #[must_use]
-    pub fn with_groups(mut self, groups: usize) -> Self {
+    pub fn groups(mut self, groups: usize) -> Self {
         self.groups = groups;
         self
     }
 
     /// Without a bias, as before a normalisation.
     #[must_use]
-    pub fn without_bias(mut self) -> Self {
+    pub fn no_bias(mut self) -> Self {
         self.weights.bias = false;
         self
     }
 
     /// Starts the weight as `init` says.
     #[must_use]
-    pub fn with_init(mut self, init: Init) -> Self {
+    pub fn init(mut self, init: Init) -> Self {
         self.weights.init = init;
         self
     }
 
     /// Starts the bias as `init` says.
     #[must_use]
-    pub fn with_bias_init(mut self, init: Init) -> Self {
+    pub fn bias_init(mut self, init: Init) -> Self {
         self.weights.bias_init = init;
         self
     }
@@ -150,7 +150,7 @@ impl Layer for Conv1d {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        let x = sole("Conv1d", inputs)?;
+        let x = single_input("Conv1d", inputs)?;
         let convolution = self.convolution(x)?;
         let output = super::shape("Conv1d", &[self.outputs, convolution.axes()[1].output])?;
         let weight = super::shape("Conv1d", &[self.outputs, x[0] / self.groups, self.kernel])?;

@@ -2,7 +2,7 @@ use downhill_tensor::convolution::Convolution;
 use downhill_tensor::{Fans, Init, Scalar, Shape, ShapeError};
 
 use super::{Along, Padding, Weights};
-use crate::{Backward, Forward, Layer, Pair, Signature, sole};
+use crate::{Backward, Forward, Layer, Pair, Signature, single_input};
 
 /// A convolution of images: each output pixel is a weighted sum of the input's pixels around it.
 ///
@@ -47,7 +47,7 @@ use crate::{Backward, Forward, Layer, Pair, Signature, sole};
 /// use ndarray::array;
 ///
 /// // Each output is the sum of a pixel and its neighbours to the right and below.
-/// let mut conv = Conv2d::new(1, 2).without_bias().bind::<f64>([1, 2, 3], Seed(1))?;
+/// let mut conv = Conv2d::new(1, 2).no_bias().bind::<f64>([1, 2, 3], Seed(1))?;
 /// conv.set("weight", &array![[[[1.0, 1.0], [1.0, 0.0]]]])?;
 /// let y = conv.forward([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]])?; // 1 x 2 x 3
 /// assert_eq!(y, array![[7.0, 10.0]]); // 1 x 1 x 2
@@ -87,7 +87,7 @@ impl Conv2d {
 
     /// Takes only every so many pixels: the distance from one output to the next.
     #[must_use]
-    pub fn with_stride(mut self, stride: impl Into<Pair>) -> Self {
+    pub fn stride(mut self, stride: impl Into<Pair>) -> Self {
         self.stride = stride.into();
         self
     }
@@ -95,42 +95,42 @@ impl Conv2d {
     /// Adds zeros around the image: a number for all sides, `[height, width]`, `[[above, below], [left, right]]`,
     /// or [`Padding::Same`].
     #[must_use]
-    pub fn with_padding(mut self, padding: impl Into<Padding<[[usize; 2]; 2]>>) -> Self {
+    pub fn padding(mut self, padding: impl Into<Padding<[[usize; 2]; 2]>>) -> Self {
         self.padding = padding.into();
         self
     }
 
     /// Spreads the kernel: the distance from one of its taps to the next.
     #[must_use]
-    pub fn with_dilation(mut self, dilation: impl Into<Pair>) -> Self {
+    pub fn dilation(mut self, dilation: impl Into<Pair>) -> Self {
         self.dilation = dilation.into();
         self
     }
 
     /// Cuts channels and outputs into so many groups that do not meet; as many as channels for a depthwise one.
     #[must_use]
-    pub fn with_groups(mut self, groups: usize) -> Self {
+    pub fn groups(mut self, groups: usize) -> Self {
         self.groups = groups;
         self
     }
 
     /// Without a bias, as before a normalisation.
     #[must_use]
-    pub fn without_bias(mut self) -> Self {
+    pub fn no_bias(mut self) -> Self {
         self.weights.bias = false;
         self
     }
 
     /// Starts the weight as `init` says.
     #[must_use]
-    pub fn with_init(mut self, init: Init) -> Self {
+    pub fn init(mut self, init: Init) -> Self {
         self.weights.init = init;
         self
     }
 
     /// Starts the bias as `init` says.
     #[must_use]
-    pub fn with_bias_init(mut self, init: Init) -> Self {
+    pub fn bias_init(mut self, init: Init) -> Self {
         self.weights.bias_init = init;
         self
     }
@@ -162,7 +162,7 @@ impl Layer for Conv2d {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        let x = sole("Conv2d", inputs)?;
+        let x = single_input("Conv2d", inputs)?;
         let convolution = self.convolution(x)?;
         let [height, width] = convolution.axes();
         let output = super::shape("Conv2d", &[self.outputs, height.output, width.output])?;

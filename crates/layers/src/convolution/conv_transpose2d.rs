@@ -2,7 +2,7 @@ use downhill_tensor::convolution::Convolution;
 use downhill_tensor::{Fans, Init, Scalar, Shape, ShapeError, reduce};
 
 use super::{Along, Weights};
-use crate::{Backward, Forward, Layer, Pair, Signature, sole};
+use crate::{Backward, Forward, Layer, Pair, Signature, single_input};
 
 /// A transposed convolution: each input pixel paints the kernel, times its value, into a larger image.
 ///
@@ -49,7 +49,7 @@ use crate::{Backward, Forward, Layer, Pair, Signature, sole};
 /// use ndarray::array;
 ///
 /// // Each pixel becomes four.
-/// let mut larger = ConvTranspose2d::new(1, 2).with_stride(2).without_bias().bind::<f64>([1, 1, 2], Seed(1))?;
+/// let mut larger = ConvTranspose2d::new(1, 2).stride(2).no_bias().bind::<f64>([1, 1, 2], Seed(1))?;
 /// larger.set("weight", [1.0, 2.0, 3.0, 4.0])?;
 /// let y = larger.forward([[1.0, 10.0]])?; // 1 x 1 x 2
 /// assert_eq!(y, array![[1.0, 2.0, 10.0, 20.0, 3.0, 4.0, 30.0, 40.0]]); // 1 x 2 x 4
@@ -90,7 +90,7 @@ impl ConvTranspose2d {
 
     /// Spreads the input: the distance in the output from one pixel's kernel to the next one's.
     #[must_use]
-    pub fn with_stride(mut self, stride: impl Into<Pair>) -> Self {
+    pub fn stride(mut self, stride: impl Into<Pair>) -> Self {
         self.stride = stride.into();
         self
     }
@@ -98,49 +98,49 @@ impl ConvTranspose2d {
     /// Cuts so many rows off above and below, and columns off left and right: the padding of the convolution that
     /// this transposes.
     #[must_use]
-    pub fn with_padding(mut self, padding: impl Into<Pair>) -> Self {
+    pub fn padding(mut self, padding: impl Into<Pair>) -> Self {
         self.padding = padding.into();
         self
     }
 
     /// Adds so many rows below and columns to the right.
     #[must_use]
-    pub fn with_output_padding(mut self, padding: impl Into<Pair>) -> Self {
+    pub fn output_padding(mut self, padding: impl Into<Pair>) -> Self {
         self.output_padding = padding.into();
         self
     }
 
     /// Spreads the kernel: the distance from one of its taps to the next.
     #[must_use]
-    pub fn with_dilation(mut self, dilation: impl Into<Pair>) -> Self {
+    pub fn dilation(mut self, dilation: impl Into<Pair>) -> Self {
         self.dilation = dilation.into();
         self
     }
 
     /// Cuts channels and outputs into so many groups that do not meet.
     #[must_use]
-    pub fn with_groups(mut self, groups: usize) -> Self {
+    pub fn groups(mut self, groups: usize) -> Self {
         self.groups = groups;
         self
     }
 
     /// Without a bias, as before a normalisation.
     #[must_use]
-    pub fn without_bias(mut self) -> Self {
+    pub fn no_bias(mut self) -> Self {
         self.weights.bias = false;
         self
     }
 
     /// Starts the weight as `init` says.
     #[must_use]
-    pub fn with_init(mut self, init: Init) -> Self {
+    pub fn init(mut self, init: Init) -> Self {
         self.weights.init = init;
         self
     }
 
     /// Starts the bias as `init` says.
     #[must_use]
-    pub fn with_bias_init(mut self, init: Init) -> Self {
+    pub fn bias_init(mut self, init: Init) -> Self {
         self.weights.bias_init = init;
         self
     }
@@ -173,7 +173,7 @@ impl Layer for ConvTranspose2d {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        let x = sole("ConvTranspose2d", inputs)?;
+        let x = single_input("ConvTranspose2d", inputs)?;
         let convolution = self.convolution(x)?;
         let [height, width] = convolution.axes();
         let output = super::shape("ConvTranspose2d", &[self.outputs, height.input, width.input])?;

@@ -4,7 +4,7 @@ use downhill_tensor::reduce::Totals;
 use downhill_tensor::{Init, Kernel, Over, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs, vectorized};
 
 use crate::Extent::{PerBatch, PerExample};
-use crate::{Backward, Forward, Layer, Parameter, Signature, sole};
+use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 
 /// Looks up a vector for each whole number: `yᵢ = W[xᵢ]`, a row of a learnt table.
 ///
@@ -22,7 +22,7 @@ use crate::{Backward, Forward, Layer, Parameter, Signature, sole};
 /// (batch, ..., width). W is (vocabulary, width).
 ///
 /// # Padding
-/// The row that [`with_padding`](Embedding::with_padding) names starts at 0 and gets no gradient, so that it stays 0.
+/// The row that [`padding`](Embedding::padding) names starts at 0 and gets no gradient, so that it stays 0.
 ///
 /// # Errors
 /// An empty table, one of more than 2²⁴ rows (beyond which an `f32` can't tell whole numbers apart), a padding row
@@ -63,14 +63,14 @@ impl Embedding {
 
     /// With a row for padding, which does not learn.
     #[must_use]
-    pub fn with_padding(mut self, row: usize) -> Self {
+    pub fn padding(mut self, row: usize) -> Self {
         self.padding = Some(row);
         self
     }
 
     /// Starts the table as `init` says.
     #[must_use]
-    pub fn with_init(mut self, init: Init) -> Self {
+    pub fn init(mut self, init: Init) -> Self {
         self.init = init;
         self
     }
@@ -83,7 +83,7 @@ impl Layer for Embedding {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        let x = sole("Embedding", inputs)?;
+        let x = single_input("Embedding", inputs)?;
         let refuse = |reason| Err(ShapeError::Setting { by: "Embedding", reason });
         let Self { vocabulary, width, padding, init } = *self;
         if vocabulary == 0 || width == 0 || vocabulary > MOST_ROWS {
@@ -106,7 +106,7 @@ impl Layer for Embedding {
         };
         let weight = Parameter::new("weight", weight, init).fans(vocabulary, width);
         let weight = match padding {
-            Some(row) => weight.with_constant(row * width..(row + 1) * width, 0.0),
+            Some(row) => weight.constant(row * width..(row + 1) * width, 0.0),
             None => weight,
         };
         Ok(Signature::new("Embedding", output)
@@ -147,7 +147,7 @@ impl Embedding {
             first.fill(T::ZERO);
             for (place, (&x, next)) in x.iter().zip(&mut *next).enumerate().rev() {
                 let first = &mut first[row(x)];
-                (*next, *first) = (*first, T::of((place + 1) as f64));
+                (*next, *first) = (*first, T::from_f64((place + 1) as f64));
             }
             let lookups = Lookups { next: &next[..x.len()], dy, width };
             let collect = Collect { lookups, first: &*first, padding, fresh: start == 0 };
@@ -157,7 +157,7 @@ impl Embedding {
     }
 }
 
-/// The row of the table that a number names; [`Signature::admit`] has seen to it that there is one.
+/// The row of the table that a number names; [`Signature::check_batch`] has seen to it that there is one.
 #[inline(always)]
 fn row<T: Scalar>(x: T) -> usize {
     x.to_f64() as usize
@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn lookups_that_are_too_many_to_be_counted_are_taken_in_parts() {
-        let (embedding, count) = (Embedding::new(5, 3).with_padding(2), 2000);
+        let (embedding, count) = (Embedding::new(5, 3).padding(2), 2000);
         let x: Vec<f32> = (0..count).map(|i| [0.0, 3.0, 0.0, 2.0, 1.0][i % 5]).collect();
         let dy: Vec<f32> = (0..3 * count).map(|i| (i % 8) as f32).collect();
         let on = |most| {

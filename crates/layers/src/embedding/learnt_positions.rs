@@ -1,6 +1,6 @@
 use downhill_tensor::{Batch, Init, Scalar, Shape, ShapeError, elementwise, reduce};
 
-use crate::{Backward, Forward, Layer, Parameter, Signature, sole};
+use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 
 /// Tells steps apart by a learnt vector for each position: y = x + W.
 ///
@@ -52,7 +52,7 @@ impl LearntPositions {
 
     /// Starts the vectors as `init` says.
     #[must_use]
-    pub fn with_init(mut self, init: Init) -> Self {
+    pub fn init(mut self, init: Init) -> Self {
         self.init = init;
         self
     }
@@ -62,7 +62,7 @@ impl Layer for LearntPositions {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        let x = sole("LearntPositions", inputs)?;
+        let x = single_input("LearntPositions", inputs)?;
         if x.rank() != 2 {
             return Err(ShapeError::Rank {
                 by: "LearntPositions",

@@ -4,7 +4,7 @@ use downhill_tensor::{Over, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_
 
 use super::{check_base, frequency};
 use crate::Extent::PerBatch;
-use crate::{Backward, Forward, Layer, Signature, sole};
+use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// Tells steps apart by turning pairs of features: at the position p, pair i of a width d turns by
 /// θ = p · base^(−2i/d).
@@ -62,7 +62,7 @@ impl RotaryPositions {
 
     /// With this base; longer contexts are trained with larger ones.
     #[must_use]
-    pub fn with_base(mut self, base: f64) -> Self {
+    pub fn base(mut self, base: f64) -> Self {
         self.base = base;
         self
     }
@@ -116,7 +116,7 @@ impl Layer for RotaryPositions {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        let x = sole("RotaryPositions", inputs)?;
+        let x = single_input("RotaryPositions", inputs)?;
         let (&[steps, width] | &[steps, _, width]) = x.axes() else {
             return Err(ShapeError::Rank {
                 by: "RotaryPositions",
@@ -168,8 +168,8 @@ impl<T: Scalar> Sweep<(Range<usize>, RunsMut<'_, T>)> for Table {
             let (cosines, sines) = row.split_at_mut(self.width / 2);
             for (pair, (cosine, sine)) in cosines.iter_mut().zip(sines).enumerate() {
                 let angle = step as f64 * frequency(pair, self.width, self.log_base);
-                *cosine = T::of(Scalar::cos(angle));
-                *sine = T::of(Scalar::sin(angle));
+                *cosine = T::from_f64(Scalar::cos(angle));
+                *sine = T::from_f64(Scalar::sin(angle));
             }
         }
     }

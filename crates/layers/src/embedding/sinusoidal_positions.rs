@@ -4,7 +4,7 @@ use downhill_tensor::{Over, RunsMut, Scalar, Shape, ShapeError, Sweep, elementwi
 
 use super::{check_base, frequency};
 use crate::Extent::PerBatch;
-use crate::{Backward, Forward, Layer, Signature, sole};
+use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// Tells steps apart by sines and cosines of their positions: y = x + P.
 ///
@@ -58,7 +58,7 @@ impl SinusoidalPositions {
 
     /// With this base.
     #[must_use]
-    pub fn with_base(mut self, base: f64) -> Self {
+    pub fn base(mut self, base: f64) -> Self {
         self.base = base;
         self
     }
@@ -68,7 +68,7 @@ impl Layer for SinusoidalPositions {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        let x = sole("SinusoidalPositions", inputs)?;
+        let x = single_input("SinusoidalPositions", inputs)?;
         if x.rank() != 2 {
             return Err(ShapeError::Rank {
                 by: "SinusoidalPositions",
@@ -120,10 +120,10 @@ impl<T: Scalar> Sweep<(Range<usize>, RunsMut<'_, T>)> for Table {
             let count = pairs.len();
             for (pair, features) in pairs.iter_mut().enumerate() {
                 let angle = angle(pair);
-                *features = [T::of(Scalar::sin(angle)), T::of(Scalar::cos(angle))];
+                *features = [T::from_f64(Scalar::sin(angle)), T::from_f64(Scalar::cos(angle))];
             }
             for feature in last {
-                *feature = T::of(Scalar::sin(angle(count)));
+                *feature = T::from_f64(Scalar::sin(angle(count)));
             }
         }
     }

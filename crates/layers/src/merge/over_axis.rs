@@ -3,11 +3,11 @@
 use downhill_tensor::reduce::lanes;
 use downhill_tensor::{Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs};
 
-use crate::{Backward, Forward, Signature, sole};
+use crate::{Backward, Forward, Signature, single_input};
 
 /// What a sum over an axis of one input makes of it; `keep` leaves the axis there, with the length 1.
 pub(super) fn signature(by: &'static str, inputs: &[Shape], axis: usize, keep: bool) -> Result<Signature, ShapeError> {
-    let x = sole(by, inputs)?;
+    let x = single_input(by, inputs)?;
     let refuse = |reason| Err(ShapeError::Setting { by, reason });
     let mut axes = x.axes().to_vec();
     match axes.get(axis) {
@@ -32,7 +32,7 @@ pub(super) fn forward<T: Scalar>(pass: &mut Forward<'_, T>, axis: usize, divisor
     let x = pass.x[0];
     let (count, within) = sizes(x.shape(), axis);
     let parts = (Runs::new(x.slice(), count * within), RunsMut::new(pass.y.slice(), within));
-    parallel_runs(Over(Add { within, divisor: T::of(divisor(count) as f64) }, parts), x.slice().len());
+    parallel_runs(Over(Add { within, divisor: T::from_f64(divisor(count) as f64) }, parts), x.slice().len());
 }
 
 /// dx = dy / divisor, for each of the addends.
@@ -41,7 +41,7 @@ pub(super) fn backward<T: Scalar>(pass: &mut Backward<'_, T>, axis: usize, divis
     let (count, within) = sizes(dx.shape(), axis);
     let work = dx.slice().len();
     let parts = (Runs::new(pass.dy.slice(), within), RunsMut::new(dx.slice(), count * within));
-    parallel_runs(Over(Spread { within, divisor: T::of(divisor(count) as f64) }, parts), work);
+    parallel_runs(Over(Spread { within, divisor: T::from_f64(divisor(count) as f64) }, parts), work);
 }
 
 #[derive(Clone, Copy)]

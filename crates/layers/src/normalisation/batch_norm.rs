@@ -3,7 +3,7 @@ use downhill_tensor::{Init, Scalar, Shape, ShapeError};
 
 use super::{affine, check};
 use crate::Extent::PerBatch;
-use crate::{Arrays, ArraysMut, Backward, Forward, Layer, Parameter, Signature, sole};
+use crate::{Arrays, ArraysMut, Backward, Forward, Layer, Parameter, Signature, single_input};
 
 /// Normalises each channel by its mean and variance over the batch: y = (x − μ) / √(σ² + ε) · weight + bias.
 ///
@@ -18,7 +18,7 @@ use crate::{Arrays, ArraysMut, Backward, Forward, Layer, Parameter, Signature, s
 /// # Running statistics
 /// After a training pass `running_mean` ← (1 − m) `running_mean` + m μ, and `running_var` likewise with the
 /// *unbiased* variance σ² n/(n − 1); they start at 0 and 1. The momentum m is the weight of the new value, 0.1 by
-/// default; [`with_cumulative_average`](BatchNorm::with_cumulative_average) weighs all batches alike.
+/// default; [`cumulative_average`](BatchNorm::cumulative_average) weighs all batches alike.
 /// An empty batch changes nothing.
 ///
 /// # Shapes
@@ -40,7 +40,7 @@ use crate::{Arrays, ArraysMut, Backward, Forward, Layer, Parameter, Signature, s
 /// use downhill_tensor::Seed;
 /// use ndarray::array;
 ///
-/// let mut norm = BatchNorm::new().with_epsilon(0.0).bind::<f64>([1], Seed(1))?;
+/// let mut norm = BatchNorm::new().epsilon(0.0).bind::<f64>([1], Seed(1))?;
 /// assert_eq!(norm.forward([[1.0], [3.0]])?, array![[-1.0], [1.0]]);
 /// norm.absorb_statistics();
 /// assert_eq!(norm.statistics(), [0.2, 1.1, 1.0]); // mean, variance (2 in this batch), number of batches
@@ -71,28 +71,28 @@ impl BatchNorm {
 
     /// With this ε.
     #[must_use]
-    pub fn with_epsilon(mut self, epsilon: f64) -> Self {
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.epsilon = epsilon;
         self
     }
 
     /// With this weight of the new value in the running statistics.
     #[must_use]
-    pub fn with_momentum(mut self, momentum: f64) -> Self {
+    pub fn momentum(mut self, momentum: f64) -> Self {
         self.momentum = Some(momentum);
         self
     }
 
     /// With running statistics that are the averages over all batches: `momentum=None` in PyTorch.
     #[must_use]
-    pub fn with_cumulative_average(mut self) -> Self {
+    pub fn cumulative_average(mut self) -> Self {
         self.momentum = None;
         self
     }
 
     /// Without a weight and a bias.
     #[must_use]
-    pub fn without_affine(mut self) -> Self {
+    pub fn no_affine(mut self) -> Self {
         self.affine = false;
         self
     }
@@ -109,7 +109,7 @@ impl BatchNorm {
 fn move_towards<T: Scalar>(running: &mut [T], share: f64, new: impl Iterator<Item = f64>) {
     for (running, new) in running.iter_mut().zip(new) {
         let old = running.to_f64();
-        *running = T::of(if share == 1.0 { new } else { old + share * (new - old) });
+        *running = T::from_f64(if share == 1.0 { new } else { old + share * (new - old) });
     }
 }
 
@@ -117,7 +117,7 @@ impl Layer for BatchNorm {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        let x = sole("BatchNorm", inputs)?;
+        let x = single_input("BatchNorm", inputs)?;
         if x.rank() == 0 {
             return Err(ShapeError::Rank {
                 by: "BatchNorm",
@@ -162,12 +162,12 @@ impl Layer for BatchNorm {
         let [mean, variance, r, count] = pass.saved.vectors();
         if pass.mode.is_training() {
             sizes.moments(x.slice(), self.epsilon, mean, variance, r);
-            count[0] = T::of((x.examples() * sizes.plane) as f64);
+            count[0] = T::from_f64((x.examples() * sizes.plane) as f64);
         } else {
             mean.copy_from_slice(pass.statistics.vector(0));
             variance.copy_from_slice(pass.statistics.vector(1));
             for (r, &variance) in r.iter_mut().zip(&*variance) {
-                *r = T::ONE / (variance + T::of(self.epsilon)).sqrt();
+                *r = T::ONE / (variance + T::from_f64(self.epsilon)).sqrt();
             }
             count[0] = T::ZERO;
         }

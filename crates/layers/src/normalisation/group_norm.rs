@@ -2,7 +2,7 @@ use downhill_tensor::normalise::Groups;
 use downhill_tensor::{Scalar, Shape, ShapeError};
 
 use super::{WithinExample, affine, check, within_example};
-use crate::{Backward, Forward, Layer, Signature, sole};
+use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// Normalises groups of neighbouring channels of each example: y = (x − μ) / √(σ² + ε) · weight + bias.
 ///
@@ -35,7 +35,7 @@ use crate::{Backward, Forward, Layer, Signature, sole};
 /// use downhill_tensor::Seed;
 /// use ndarray::array;
 ///
-/// let mut norm = GroupNorm::new(2).with_epsilon(0.0).bind::<f64>([4], Seed(1))?;
+/// let mut norm = GroupNorm::new(2).epsilon(0.0).bind::<f64>([4], Seed(1))?;
 /// assert_eq!(norm.forward([[1.0, 3.0, -8.0, 8.0]])?, array![[-1.0, 1.0, -1.0, 1.0]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
@@ -56,14 +56,14 @@ impl GroupNorm {
 
     /// With this ε.
     #[must_use]
-    pub fn with_epsilon(mut self, epsilon: f64) -> Self {
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.epsilon = epsilon;
         self
     }
 
     /// Without a weight and a bias.
     #[must_use]
-    pub fn without_affine(mut self) -> Self {
+    pub fn no_affine(mut self) -> Self {
         self.affine = false;
         self
     }
@@ -84,7 +84,7 @@ impl Layer for GroupNorm {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        let x = sole("GroupNorm", inputs)?;
+        let x = single_input("GroupNorm", inputs)?;
         let Some(&channels) = x.axes().first() else {
             return Err(ShapeError::Rank {
                 by: "GroupNorm",

@@ -2,7 +2,7 @@ use downhill_tensor::normalise::Groups;
 use downhill_tensor::{Scalar, Shape, ShapeError};
 
 use super::{WithinExample, affine, check, within_example};
-use crate::{Backward, Forward, Layer, Signature, sole};
+use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// Normalises each channel of each example: y = (x − μ) / √(σ² + ε), then · weight + bias where wanted.
 ///
@@ -23,7 +23,7 @@ use crate::{Backward, Forward, Layer, Signature, sole};
 /// Fewer than two numbers in a channel, which would all become 0, and an ε that is negative or not finite.
 ///
 /// # Elsewhere
-/// As PyTorch's `InstanceNorm1d`, `2d` and `3d`: no weight and bias unless [`with_affine`](InstanceNorm::with_affine)
+/// As PyTorch's `InstanceNorm1d`, `2d` and `3d`: no weight and bias unless [`affine`](InstanceNorm::affine)
 /// asks for them. Its `track_running_stats` is not offered.
 ///
 /// Source: Ulyanov, Vedaldi and Lempitsky 2016 (arXiv 1607.08022).
@@ -33,7 +33,7 @@ use crate::{Backward, Forward, Layer, Signature, sole};
 /// use downhill_tensor::Seed;
 /// use ndarray::array;
 ///
-/// let mut norm = InstanceNorm::new().with_epsilon(0.0).bind::<f64>([2, 2], Seed(1))?;
+/// let mut norm = InstanceNorm::new().epsilon(0.0).bind::<f64>([2, 2], Seed(1))?;
 /// assert_eq!(norm.forward([[1.0, 3.0, -8.0, 8.0]])?, array![[-1.0, 1.0, -1.0, 1.0]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
@@ -59,14 +59,14 @@ impl InstanceNorm {
 
     /// With this ε.
     #[must_use]
-    pub fn with_epsilon(mut self, epsilon: f64) -> Self {
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.epsilon = epsilon;
         self
     }
 
     /// With a weight and a bias.
     #[must_use]
-    pub fn with_affine(mut self) -> Self {
+    pub fn affine(mut self) -> Self {
         self.affine = true;
         self
     }
@@ -86,7 +86,7 @@ impl Layer for InstanceNorm {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        let x = sole("InstanceNorm", inputs)?;
+        let x = single_input("InstanceNorm", inputs)?;
         check("InstanceNorm", self.epsilon, x)?;
         let &[channels, ref places @ ..] = x.axes() else {
             return Err(ShapeError::Rank {

@@ -2,7 +2,7 @@ use downhill_tensor::normalise::Groups;
 use downhill_tensor::{Scalar, Shape, ShapeError};
 
 use super::{WithinExample, affine, check, last_axes, within_example};
-use crate::{Backward, Forward, Layer, Signature, sole};
+use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// Normalises over the last axes of each example: y = (x − μ) / √(σ² + ε) · weight + bias.
 ///
@@ -19,7 +19,7 @@ use crate::{Backward, Forward, Layer, Signature, sole};
 ///
 /// # Shapes
 /// x and y are (batch, ..., features); weight and bias have the shape of the normalised axes, which is the last axis,
-/// or the last k of them with [`with_axes`](LayerNorm::with_axes).
+/// or the last k of them with [`axes`](LayerNorm::axes).
 ///
 /// # Errors
 /// More axes than an example has, or none, an empty axis, and an ε that is negative or not finite.
@@ -34,7 +34,7 @@ use crate::{Backward, Forward, Layer, Signature, sole};
 /// use downhill_tensor::Seed;
 /// use ndarray::array;
 ///
-/// let mut norm = LayerNorm::new().with_epsilon(0.0).bind::<f64>([2], Seed(1))?;
+/// let mut norm = LayerNorm::new().epsilon(0.0).bind::<f64>([2], Seed(1))?;
 /// assert_eq!(norm.forward([[1.0, 3.0], [-8.0, 8.0]])?, array![[-1.0, 1.0], [-1.0, 1.0]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```
@@ -62,28 +62,28 @@ impl LayerNorm {
 
     /// Over the last `axes` axes.
     #[must_use]
-    pub fn with_axes(mut self, axes: usize) -> Self {
+    pub fn axes(mut self, axes: usize) -> Self {
         self.axes = axes;
         self
     }
 
     /// With this ε.
     #[must_use]
-    pub fn with_epsilon(mut self, epsilon: f64) -> Self {
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.epsilon = epsilon;
         self
     }
 
     /// With a weight alone.
     #[must_use]
-    pub fn without_bias(mut self) -> Self {
+    pub fn no_bias(mut self) -> Self {
         self.bias = false;
         self
     }
 
     /// Without a weight and a bias.
     #[must_use]
-    pub fn without_affine(mut self) -> Self {
+    pub fn no_affine(mut self) -> Self {
         self.affine = false;
         self
     }
@@ -104,7 +104,7 @@ impl Layer for LayerNorm {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        let x = sole("LayerNorm", inputs)?;
+        let x = single_input("LayerNorm", inputs)?;
         check("LayerNorm", self.epsilon, x)?;
         let features = last_axes("LayerNorm", x, self.axes)?;
         let signature = within_example("LayerNorm", x, x.len() / features.len());

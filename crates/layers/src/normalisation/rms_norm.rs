@@ -2,7 +2,7 @@ use downhill_tensor::normalise::Groups;
 use downhill_tensor::{Scalar, Shape, ShapeError};
 
 use super::{WithinExample, affine, check, last_axes, within_example};
-use crate::{Backward, Forward, Layer, Signature, sole};
+use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// Divides the last axes of each example by their root mean square: y = x / √(mean(x²) + ε) · weight.
 ///
@@ -17,7 +17,7 @@ use crate::{Backward, Forward, Layer, Signature, sole};
 ///
 /// # Shapes
 /// x and y are (batch, ..., features); weight has the shape of the normalised axes, which is the last axis,
-/// or the last k of them with [`with_axes`](RmsNorm::with_axes).
+/// or the last k of them with [`axes`](RmsNorm::axes).
 ///
 /// # Errors
 /// More axes than an example has, or none, an empty axis, and an ε that is negative or not finite.
@@ -33,7 +33,7 @@ use crate::{Backward, Forward, Layer, Signature, sole};
 /// use downhill_tensor::Seed;
 /// use ndarray::array;
 ///
-/// let mut norm = RmsNorm::new().with_epsilon(0.0).bind::<f64>([2], Seed(1))?;
+/// let mut norm = RmsNorm::new().epsilon(0.0).bind::<f64>([2], Seed(1))?;
 /// let y = norm.forward([[3.0, 5.0]])?; // √((9 + 25)/2) = √17
 /// assert!((y - array![[3.0, 5.0]] / 17f64.sqrt()).iter().all(|off| off.abs() < 1e-15));
 /// # Ok::<(), downhill_tensor::ShapeError>(())
@@ -61,21 +61,21 @@ impl RmsNorm {
 
     /// Over the last `axes` axes.
     #[must_use]
-    pub fn with_axes(mut self, axes: usize) -> Self {
+    pub fn axes(mut self, axes: usize) -> Self {
         self.axes = axes;
         self
     }
 
     /// With this ε.
     #[must_use]
-    pub fn with_epsilon(mut self, epsilon: f64) -> Self {
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.epsilon = Some(epsilon);
         self
     }
 
     /// Without a weight.
     #[must_use]
-    pub fn without_affine(mut self) -> Self {
+    pub fn no_affine(mut self) -> Self {
         self.affine = false;
         self
     }
@@ -97,7 +97,7 @@ impl Layer for RmsNorm {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        let x = sole("RmsNorm", inputs)?;
+        let x = single_input("RmsNorm", inputs)?;
         check("RmsNorm", self.epsilon.unwrap_or_default(), x)?;
         let features = last_axes("RmsNorm", x, self.axes)?;
         // Keeps 0 and 1/√(mean(x²) + ε) of each row.

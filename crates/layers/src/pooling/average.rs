@@ -171,7 +171,7 @@ impl Mean {
             let (above, below) = x.split_at(width);
             let windows = above.as_chunks().0.iter().zip(below.as_chunks().0);
             for (y, (&[a, b], &[c, d])) in y.iter_mut().zip(windows) {
-                *y = T::of(0.25) * (a + b + c + d);
+                *y = T::from_f64(0.25) * (a + b + c + d);
             }
         }
     }
@@ -189,7 +189,7 @@ impl Mean {
                 } else {
                     x.chunks_exact(width).fold(T::ZERO, |sum, row| sum + of_row(&row[columns.clone()]))
                 };
-                *y = sum / T::of((height * length) as f64);
+                *y = sum / T::from_f64((height * length) as f64);
             }
         }
     }
@@ -204,7 +204,7 @@ impl Mean {
                 let (pairs, rest) = dx.as_chunks_mut();
                 rest.fill(T::ZERO);
                 for (pair, &dy) in pairs.iter_mut().zip(dy) {
-                    *pair = [T::of(0.25) * dy; 2];
+                    *pair = [T::from_f64(0.25) * dy; 2];
                 }
             }
         }
@@ -219,7 +219,7 @@ impl Mean {
             let dx = &mut dx[rows.start * width..rows.end * width];
             for (j, &dy) in dy.iter().enumerate() {
                 let (columns, length) = self.across.window(j);
-                let share = dy / T::of((height * length) as f64);
+                let share = dy / T::from_f64((height * length) as f64);
                 for row in dx.chunks_exact_mut(width) {
                     row[columns.clone()].iter_mut().for_each(|dx| *dx += share);
                 }

@@ -9,15 +9,15 @@ use crate::{Backward, Forward, Layer, Pair, Signature};
 ///
 /// dyᵢ/dx = 1/n for each number of the window, so that dJ/dx spreads dy evenly over it.
 /// n is the kernel, of which no more counts than reaches the end of the padding; padding is zeros.
-/// [`without_counting_padding`](AveragePool1d::without_counting_padding) makes n what a window holds of the input.
+/// [`exclude_padding`](AveragePool1d::exclude_padding) makes n what a window holds of the input.
 ///
 /// # Shapes
 /// x is (batch, channels, length), y is (batch, channels, windows) with windows = ⌊(length + 2p − kernel) / s⌋ + 1,
-/// rounded up with [`with_ceil_mode`](AveragePool1d::with_ceil_mode) where the last window still begins before the end.
+/// rounded up with [`ceil_mode`](AveragePool1d::ceil_mode) where the last window still begins before the end.
 ///
 /// # Errors
 /// A kernel or stride of 0, a padding of more than half the kernel, a window longer than the padded input; with
-/// [`with_ceil_mode`](AveragePool1d::with_ceil_mode), one that is longer by a stride or more.
+/// [`ceil_mode`](AveragePool1d::ceil_mode), one that is longer by a stride or more.
 ///
 /// Padding counts by default as in PyTorch; in Keras and ONNX it does not.
 ///
@@ -45,7 +45,7 @@ pub struct AveragePool1d {
 ///
 /// dyᵢⱼ/dx = 1/n for each number of the window, so that dJ/dx spreads dy evenly over it.
 /// n is the kernel's area, of which no more counts than reaches the end of the padding; padding is zeros.
-/// [`without_counting_padding`](AveragePool2d::without_counting_padding) makes n what a window holds of the input.
+/// [`exclude_padding`](AveragePool2d::exclude_padding) makes n what a window holds of the input.
 ///
 /// # Shapes
 /// x is (batch, channels, rows, columns), y is (batch, channels, windows down, windows across), each as for
@@ -86,14 +86,14 @@ impl AveragePool1d {
     setters! {
         1:
         /// The distance s from one window to the next.
-        with_stride(stride);
+        stride(stride);
         /// How many zeros p stand before and behind the sequence.
-        with_padding(padding);
+        padding(padding);
     }
 
     /// Divides by how many numbers of the input a window holds.
     #[must_use]
-    pub fn without_counting_padding(mut self) -> Self {
+    pub fn exclude_padding(mut self) -> Self {
         self.count_include_pad = false;
         self
     }
@@ -119,14 +119,14 @@ impl AveragePool2d {
     setters! {
         2:
         /// The distance s from one window to the next.
-        with_stride(stride);
+        stride(stride);
         /// How many rows and columns of zeros p stand before and behind the image.
-        with_padding(padding);
+        padding(padding);
     }
 
     /// Divides by how many numbers of the input a window holds.
     #[must_use]
-    pub fn without_counting_padding(mut self) -> Self {
+    pub fn exclude_padding(mut self) -> Self {
         self.count_include_pad = false;
         self
     }

@@ -1,7 +1,7 @@
 use downhill_tensor::{Scalar, Shape, ShapeError};
 
 use super::average::{self, EVEN};
-use crate::{Backward, Forward, Layer, Signature, sole};
+use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// The mean of each channel: y = (1/n) Σ x over all axes behind the first.
 ///
@@ -35,7 +35,7 @@ impl Layer for GlobalAveragePool {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        let x = sole("GlobalAveragePool", inputs)?;
+        let x = single_input("GlobalAveragePool", inputs)?;
         if x.rank() < 2 {
             return Err(ShapeError::Rank {
                 by: "GlobalAveragePool",

@@ -13,11 +13,11 @@ use crate::{Backward, Extent, Forward, Layer, Pair, Signature};
 /// # Shapes
 /// x is (batch, channels, length), y is (batch, channels, windows) with
 /// windows = ⌊(length + 2p − d (kernel − 1) − 1) / s⌋ + 1, rounded up with
-/// [`with_ceil_mode`](MaxPool1d::with_ceil_mode) where the last window still begins before the end.
+/// [`ceil_mode`](MaxPool1d::ceil_mode) where the last window still begins before the end.
 ///
 /// # Errors
 /// A kernel, stride or dilation of 0, a padding of more than half the kernel, a window that holds nothing but padding,
-/// or one that is longer than the padded input; with [`with_ceil_mode`](MaxPool1d::with_ceil_mode), longer by a stride
+/// or one that is longer than the padded input; with [`ceil_mode`](MaxPool1d::ceil_mode), longer by a stride
 /// or more.
 ///
 /// The stride is the kernel by default, as in PyTorch and Keras; in ONNX it is 1.
@@ -88,11 +88,11 @@ impl MaxPool1d {
     setters! {
         1:
         /// The distance s from one window to the next.
-        with_stride(stride);
+        stride(stride);
         /// How far p the windows reach over either end.
-        with_padding(padding);
+        padding(padding);
         /// The distance d from one number of a window to the next.
-        with_dilation(dilation);
+        dilation(dilation);
     }
 
     fn windows(&self) -> [Window; 2] {
@@ -112,11 +112,11 @@ impl MaxPool2d {
     setters! {
         2:
         /// The distance s from one window to the next.
-        with_stride(stride);
+        stride(stride);
         /// How far p the windows reach over the edges.
-        with_padding(padding);
+        padding(padding);
         /// The distance d from one number of a window to the next.
-        with_dilation(dilation);
+        dilation(dilation);
     }
 
     fn windows(&self) -> [Window; 2] {
@@ -291,7 +291,7 @@ impl Largest {
                 }
                 *y = largest;
                 if let Some(place) = place {
-                    chosen[i * across + j] = T::of(place as f64);
+                    chosen[i * across + j] = T::from_f64(place as f64);
                 }
             }
         }
@@ -309,7 +309,7 @@ impl Largest {
             above_rest.fill(T::ZERO);
             below_rest.fill(T::ZERO);
             for ((&chosen, &dy), (above, below)) in chosen.iter().zip(dy).zip(above.iter_mut().zip(below)) {
-                let at = |place: f64| if chosen == T::of(place) { dy } else { T::ZERO };
+                let at = |place: f64| if chosen == T::from_f64(place) { dy } else { T::ZERO };
                 (*above, *below) = ([at(0.0), at(1.0)], [at(2.0), at(3.0)]);
             }
         }
@@ -341,7 +341,7 @@ fn two_rows<T>(x: &[T]) -> (&[[T; 2]], &[[T; 2]]) {
 fn first_largest<T: Scalar>([a, b, c, d]: [T; 4]) -> (T, T) {
     let larger = |(largest, place): (T, T), (x, k): (T, f64)| {
         let wins = (x > largest) | x.is_nan();
-        (if wins { x } else { largest }, if wins { T::of(k) } else { place })
+        (if wins { x } else { largest }, if wins { T::from_f64(k) } else { place })
     };
     larger(larger(larger((a, T::ZERO), (b, 1.0)), (c, 2.0)), (d, 3.0))
 }

@@ -155,7 +155,7 @@ macro_rules! setters {
     (ceil_mode) => {
         /// Lets a last window hang over the end, so that the number of windows is rounded up, not down.
         #[must_use]
-        pub fn with_ceil_mode(mut self) -> Self {
+        pub fn ceil_mode(mut self) -> Self {
             self.ceil_mode = true;
             self
         }

@@ -36,18 +36,18 @@ use super::Recurrent;
 ///     #[inline(always)]
 ///     fn forward<T: Scalar>(&self, [x]: [T; 1], [from_h]: [T; 1], [h]: [T; 1]) -> ([T; 1], [T; 1]) {
 ///         let y = (x + from_h).tanh();
-///         ([(h + y) / T::of(2.0)], [y])
+///         ([(h + y) / T::from_f64(2.0)], [y])
 ///     }
 ///
 ///     #[inline(always)]
 ///     fn backward<T: Scalar>(&self, [y]: [T; 1], [dh]: [T; 1]) -> CellGradient<T, 1, 1> {
-///         let half = dh / T::of(2.0);
+///         let half = dh / T::from_f64(2.0);
 ///         let da = half * (T::ONE - y * y);
 ///         CellGradient { from_x: [da], from_h: [da], state: [half] }
 ///     }
 /// }
 ///
-/// let mut leaky = Recurrent::with_cell(Leaky, 1).without_bias().bind::<f64>([2, 1], Seed(1))?;
+/// let mut leaky = Recurrent::from_cell(Leaky, 1).no_bias().bind::<f64>([2, 1], Seed(1))?;
 /// leaky.set("weight_ih_l0", [1.0])?;
 /// leaky.set("weight_hh_l0", [0.0])?;
 /// let y = leaky.forward([[1.0, 0.0]])?;
@@ -60,7 +60,7 @@ pub trait Cell<const GATES: usize, const STATE: usize, const KEPT: usize>: Debug
 
     /// Whether the derivatives with respect to x W + b and to h W + b may differ.
     /// Where the cell only ever adds the two they are equal, and one array holds both.
-    const APART: bool = false;
+    const SEPARATE_GRADIENTS: bool = false;
 
     /// The gate whose part of `bias_ih` starts from a constant, and the constant: it goes beyond how all weights start.
     fn constant_bias(&self) -> Option<(usize, f64)> {
@@ -85,7 +85,7 @@ pub trait Cell<const GATES: usize, const STATE: usize, const KEPT: usize>: Debug
 pub struct CellGradient<T, const GATES: usize, const STATE: usize> {
     /// dJ/d(x W + b), gate by gate.
     pub from_x: [T; GATES],
-    /// dJ/d(h W + b), gate by gate; not read unless [`APART`](Cell::APART), since it is then equal to `from_x`.
+    /// dJ/d(h W + b), gate by gate; not read unless [`SEPARATE_GRADIENTS`](Cell::SEPARATE_GRADIENTS), since it is then equal to `from_x`.
     pub from_h: [T; GATES],
     /// dJ/d(state before the step), apart from what comes through h W + b.
     pub state: [T; STATE],

@@ -33,7 +33,7 @@ use super::{Cell, CellGradient, Recurrent};
 /// use ndarray::array;
 ///
 /// // One unit, one number a step; every weight and bias is 0 but that of x in n.
-/// let mut gru = Gru::new(1).without_bias().bind::<f64>([2, 1], Seed(1))?;
+/// let mut gru = Gru::new(1).no_bias().bind::<f64>([2, 1], Seed(1))?;
 /// gru.set("weight_ih_l0", [0.0, 0.0, 1.0])?;
 /// gru.set("weight_hh_l0", [0.0; 3])?;
 /// let y = gru.forward([[1.0, 0.0]])?;
@@ -53,7 +53,7 @@ impl Cell<3, 1, 5> for GruCell {
 
     const NAME: &'static str = "Gru";
     // n scales what comes from h by r.
-    const APART: bool = true;
+    const SEPARATE_GRADIENTS: bool = true;
 
     #[inline(always)]
     fn forward<T: Scalar>(&self, u: [T; 3], v: [T; 3], [h]: [T; 1]) -> ([T; 1], [T; 5]) {

@@ -1,7 +1,7 @@
 use std::mem;
 
 use downhill_tensor::permute::permute;
-use downhill_tensor::product::{Start, product};
+use downhill_tensor::product::{Accumulate, product};
 use downhill_tensor::{Init, Scalar, Shape, ShapeError, parallel_runs, reduce, view};
 use ndarray::{ArrayBase, ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3, Axis, Ix3, RawData, Slice};
 
@@ -15,7 +15,7 @@ use crate::{Arrays, Backward, Dropout, Forward, Inputs, Layer, Mode, Parameter, 
 /// in common: the way through time and back, and all settings.
 ///
 /// A layer reads a sequence from the first step to the last and makes h(t) of x(t) and h(t−1), starting from a state
-/// of 0. [`with_layers`](Recurrent::with_layers) puts more of them on top, each of which reads what the one below
+/// of 0. [`layers`](Recurrent::layers) puts more of them on top, each of which reads what the one below
 /// gives. [`bidirectional`](Recurrent::bidirectional) ones have a second direction, with weights of its own, which
 /// reads from the last step to the first; both outputs lie side by side.
 ///
@@ -27,7 +27,7 @@ use crate::{Arrays, Backward, Dropout, Forward, Inputs, Layer, Mode, Parameter, 
 /// With [`last_state`](Recurrent::last_state), y is (batch, directions·hidden): h of the top layer after the last step
 /// that each direction has read.
 ///
-/// With [`with_lengths`](Recurrent::with_lengths) there is a second input of shape (batch, 1): how many of its steps
+/// With [`lengths`](Recurrent::lengths) there is a second input of shape (batch, 1): how many of its steps
 /// each example has, a whole number from 1 to `steps`. What lies beyond is not read, y is 0 there,
 /// the state is the one after the last step that there is, and the direction from the end begins with that step.
 /// This is what `pack_padded_sequence` and `pad_packed_sequence` do in PyTorch, but examples may come in any order.
@@ -73,12 +73,12 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
     where
         C: Default,
     {
-        Self::with_cell(C::default(), hidden)
+        Self::from_cell(C::default(), hidden)
     }
 
     /// The same with this cell.
     #[must_use]
-    pub fn with_cell(cell: C, hidden: usize) -> Self {
+    pub fn from_cell(cell: C, hidden: usize) -> Self {
         const {
             assert!(STATE >= 1, "the state of a cell begins with h");
             assert!(KEPT >= GATES, "a cell keeps at least as many numbers as it has gates");
@@ -97,7 +97,7 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
 
     /// So many layers on top of each other.
     #[must_use]
-    pub fn with_layers(mut self, layers: usize) -> Self {
+    pub fn layers(mut self, layers: usize) -> Self {
         self.layers = layers;
         self
     }
@@ -111,21 +111,21 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
 
     /// Without biases.
     #[must_use]
-    pub fn without_bias(mut self) -> Self {
+    pub fn no_bias(mut self) -> Self {
         self.bias = false;
         self
     }
 
     /// [`Dropout`] with this probability between layers; none before the first and none after the last.
     #[must_use]
-    pub fn with_dropout(mut self, probability: f64) -> Self {
+    pub fn dropout(mut self, probability: f64) -> Self {
         self.dropout = probability;
         self
     }
 
     /// A second input tells how many steps each example has.
     #[must_use]
-    pub fn with_lengths(mut self) -> Self {
+    pub fn lengths(mut self) -> Self {
         self.lengths = true;
         self
     }
@@ -326,7 +326,7 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
             Init::Constant(value).check()?;
             if !self.bias {
                 return refuse(format!(
-                    "a gate's bias is to start from {value}, but there are no biases; leave out `without_bias`"
+                    "a gate's bias is to start from {value}, but there are no biases; leave out `no_bias`"
                 ));
             }
         }
@@ -364,7 +364,7 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
             .backward_scratch("dy", [steps, widest_gradient], PerExample)
             .backward_scratch("dx", [steps, widest_gradient], PerExample)
             .backward_scratch("du", [steps, gates], PerExample)
-            .backward_scratch("dv", [if C::APART { steps } else { 0 }, gates], PerExample)
+            .backward_scratch("dv", [if C::SEPARATE_GRADIENTS { steps } else { 0 }, gates], PerExample)
             .backward_scratch("dstate", [STATE, hidden], PerExample)
             .backward_scratch("w_t", [gates, hidden], PerBatch);
         if self.lengths {
@@ -383,7 +383,7 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
                     let bias = Parameter::new(format!("{name}_l{layer}{suffix}"), [gates], init).fans(hidden, gates);
                     signature = signature.parameter(match constant {
                         Some((gate, value)) if name == "bias_ih" => {
-                            bias.with_constant(gate * hidden..(gate + 1) * hidden, value)
+                            bias.constant(gate * hidden..(gate + 1) * hidden, value)
                         }
                         _ => bias,
                     });
@@ -402,7 +402,9 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
         for layer in 0..self.layers {
             for direction in 0..self.directions() {
                 let first = self.parameters_from(layer, direction);
-                let bias = |index| if self.bias { Start::Row(pass.params.vector(first + index)) } else { Start::Zero };
+                let bias = |index| {
+                    if self.bias { Accumulate::Bias(pass.params.vector(first + index)) } else { Accumulate::Overwrite }
+                };
                 let [cells, h] = pass.saved.vectors_from(self.saved_of(layer, direction).0);
 
                 // Pass 1, all steps at once: u = x W_ih + b_ih, into the cells' first numbers.
@@ -480,7 +482,7 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
                     kept: first3(cells, (steps, examples, KEPT * hidden)),
                     dy: (!last_only).then(|| columns(dy, direction, hidden)),
                     du: first3_mut(du, (steps, examples, gates)),
-                    dv: C::APART.then(|| first3_mut(dv, (steps, examples, gates))),
+                    dv: C::SEPARATE_GRADIENTS.then(|| first3_mut(dv, (steps, examples, gates))),
                     dstate: first3_mut(dstate, (STATE, examples, hidden)),
                 };
                 parallel_runs(time, rows * hidden * gates);
@@ -488,8 +490,8 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
                 // Pass 3, all steps at once:
                 // dW_ih = Σₜ x(t)ᵀ du(t)    dW_hh = Σₜ h(t−1)ᵀ dv(t)    db_ih = Σₜ du(t)    db_hh = Σₜ dv(t)
                 let du = first2(du, (rows, gates));
-                let dv = if C::APART { first2(dv, (rows, gates)) } else { du };
-                product(x.t(), du, Start::Zero, pass.dparams.matrix(first));
+                let dv = if C::SEPARATE_GRADIENTS { first2(dv, (rows, gates)) } else { du };
+                product(x.t(), du, Accumulate::Overwrite, pass.dparams.matrix(first));
                 let h = first2(h, (rows, hidden));
                 // Every step but the last next to the step after it, in the order of reading.
                 let one = examples.min(rows);
@@ -498,7 +500,7 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
                 } else {
                     (h.split_at(Axis(0), one).1, dv.split_at(Axis(0), rows - one).0)
                 };
-                product(before.t(), after, Start::Zero, pass.dparams.matrix(first + 1));
+                product(before.t(), after, Accumulate::Overwrite, pass.dparams.matrix(first + 1));
                 if self.bias {
                     reduce::column_sums(du, pass.dparams.vector(first + 2));
                     reduce::column_sums(dv, pass.dparams.vector(first + 3));
@@ -506,7 +508,7 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
 
                 // Pass 4: dx = du W_ihᵀ, the sum over both directions.
                 if layer > 0 || pass.dx.get(0).is_some() {
-                    let start = if direction == 0 { Start::Zero } else { Start::Existing };
+                    let start = if direction == 0 { Accumulate::Overwrite } else { Accumulate::Add };
                     product(du, pass.params.matrix(first).t(), start, first2_mut(dx, (rows, inputs)));
                 }
             }

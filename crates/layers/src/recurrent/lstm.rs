@@ -35,7 +35,7 @@ use super::{Cell, CellGradient, Recurrent};
 /// use ndarray::array;
 ///
 /// // One unit, one number a step; every weight and bias is 0 but that of x in g.
-/// let mut lstm = Lstm::new(1).without_bias().bind::<f64>([2, 1], Seed(1))?;
+/// let mut lstm = Lstm::new(1).no_bias().bind::<f64>([2, 1], Seed(1))?;
 /// lstm.set("weight_ih_l0", [0.0, 0.0, 1.0, 0.0])?;
 /// lstm.set("weight_hh_l0", [0.0; 4])?;
 /// let y = lstm.forward([[1.0, 0.0]])?;
@@ -62,15 +62,15 @@ impl Lstm {
     /// use downhill_layers::{Layer, Lstm};
     /// use downhill_tensor::Seed;
     ///
-    /// let lstm = Lstm::new(2).with_forget_bias(1.0).bind::<f64>([5, 3], Seed(1))?;
+    /// let lstm = Lstm::new(2).forget_bias(1.0).bind::<f64>([5, 3], Seed(1))?;
     /// let bias = lstm.parameter("bias_ih_l0")?; // the gates i, f, g, o
     /// assert_eq!([bias[[2]], bias[[3]]], [1.0, 1.0]);
     /// # Ok::<(), downhill_tensor::ShapeError>(())
     /// ```
     ///
-    /// A value that is not finite, and a layer [`without_bias`](Recurrent::without_bias), are errors of the signature.
+    /// A value that is not finite, and a layer [`no_bias`](Recurrent::no_bias), are errors of the signature.
     #[must_use]
-    pub fn with_forget_bias(mut self, value: f64) -> Self {
+    pub fn forget_bias(mut self, value: f64) -> Self {
         self.cell.forget_bias = Some(value);
         self
     }

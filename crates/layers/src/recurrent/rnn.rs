@@ -5,7 +5,7 @@ use crate::{Activation, Relu, Tanh};
 
 /// The plain recurrent layer of Elman: the next state is a nonlinear map of the input and the last one.
 ///
-/// With f = tanh, or ReLU after [`with_relu`](Rnn::with_relu),
+/// With f = tanh, or ReLU after [`relu`](Rnn::relu),
 ///
 /// ```text
 /// a = x W_ih + b_ih + h(t−1) W_hh + b_hh
@@ -33,7 +33,7 @@ use crate::{Activation, Relu, Tanh};
 /// use ndarray::array;
 ///
 /// // A sum over time that is kept above 0.
-/// let mut rnn = Rnn::new(1).with_relu().without_bias().bind::<f64>([3, 1], Seed(1))?;
+/// let mut rnn = Rnn::new(1).relu().no_bias().bind::<f64>([3, 1], Seed(1))?;
 /// rnn.set("weight_ih_l0", [1.0])?;
 /// rnn.set("weight_hh_l0", [1.0])?;
 /// assert_eq!(rnn.forward([[1.0, -3.0, 2.0]])?, array![[1.0, 0.0, 2.0]]);
@@ -58,7 +58,7 @@ pub enum RnnCell {
 impl Rnn {
     /// With f = ReLU in place of tanh.
     #[must_use]
-    pub fn with_relu(mut self) -> Self {
+    pub fn relu(mut self) -> Self {
         self.cell = RnnCell::Relu;
         self
     }

@@ -2,7 +2,7 @@
 
 use std::array::from_fn;
 
-use downhill_tensor::product::{Start, product};
+use downhill_tensor::product::{Accumulate, product};
 use downhill_tensor::{Divisible, Kernel, Scalar, prefetch};
 use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3, Axis};
 
@@ -46,7 +46,7 @@ pub(super) struct ThroughTime<'a, C, T, const GATES: usize, const STATE: usize, 
     /// (hidden, GATES·hidden)
     pub(super) w: ArrayView2<'a, T>,
     /// The bias of h W.
-    pub(super) b: Start<'a, T>,
+    pub(super) b: Accumulate<'a, T>,
     /// (steps, examples, KEPT·hidden): the first GATES·hidden numbers of a row hold x W + b at entry.
     pub(super) kept: ArrayViewMut3<'a, T>,
     /// (steps, examples, hidden)
@@ -198,7 +198,7 @@ impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: us
                     for lane in 0..LANES {
                         let gradient = self.cell.backward(k.pick(lane), ds.pick(lane));
                         x.put(lane, gradient.from_x);
-                        if C::APART {
+                        if C::SEPARATE_GRADIENTS {
                             v.put(lane, gradient.from_h);
                         }
                         ds.put(lane, gradient.state);
@@ -213,7 +213,7 @@ impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: us
             // Before the first step h is 0, whatever the weights.
             if passed > 0 {
                 let dv = self.dv.as_ref().unwrap_or(&self.du).index_axis(Axis(0), step);
-                product(dv, self.w_t, Start::Existing, self.dstate.index_axis_mut(Axis(0), 0));
+                product(dv, self.w_t, Accumulate::Add, self.dstate.index_axis_mut(Axis(0), 0));
             }
         }
     }

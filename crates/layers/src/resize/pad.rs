@@ -1,6 +1,6 @@
 use downhill_tensor::{Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs};
 
-use crate::{Backward, Forward, Layer, Signature, sole};
+use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// What stands beyond the edges.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,7 +33,7 @@ pub enum PadMode {
 /// use downhill_tensor::Seed;
 /// use ndarray::array;
 ///
-/// let mut pad = Pad::new([2, 1]).with_mode(PadMode::Reflect).bind::<f64>([3], Seed(0))?;
+/// let mut pad = Pad::new([2, 1]).mode(PadMode::Reflect).bind::<f64>([3], Seed(0))?;
 /// assert_eq!(pad.forward([[1.0, 2.0, 3.0]])?, array![[3.0, 2.0, 1.0, 2.0, 3.0, 2.0]]);
 /// let dx = pad.backward([[1.0, 1.0, 1.0, 1.0, 1.0, 1.0]])?;
 /// assert_eq!(dx, array![[1.0, 3.0, 2.0]]); // how often each stands there
@@ -56,14 +56,14 @@ impl Pad {
 
     /// And so many rows before and behind the axis before it: `[top, bottom]`.
     #[must_use]
-    pub fn with_rows(mut self, rows: [usize; 2]) -> Self {
+    pub fn rows(mut self, rows: [usize; 2]) -> Self {
         self.rows = rows;
         self
     }
 
     /// Chooses what stands beyond the edges.
     #[must_use]
-    pub fn with_mode(mut self, mode: PadMode) -> Self {
+    pub fn mode(mut self, mode: PadMode) -> Self {
         self.mode = mode;
         self
     }
@@ -77,7 +77,7 @@ impl Pad {
         Plane {
             down: edges(rows, self.rows),
             across: edges(axes[axes.len() - 1], self.columns),
-            constant: if let PadMode::Constant(constant) = self.mode { T::of(constant) } else { T::ZERO },
+            constant: if let PadMode::Constant(constant) = self.mode { T::from_f64(constant) } else { T::ZERO },
         }
     }
 
@@ -108,7 +108,7 @@ impl Layer for Pad {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        let x = sole("Pad", inputs)?;
+        let x = single_input("Pad", inputs)?;
         let mut axes = x.axes().to_vec();
         let wrong_rank = |expected| ShapeError::Rank { by: "Pad", expected, got: x, hint: "" };
         let (columns, others) = axes.split_last_mut().ok_or(wrong_rank("at least one axis per example"))?;

@@ -40,7 +40,7 @@ pub enum Interpolation {
 /// assert_eq!(nearest.forward([[1.0, 3.0]])?, array![[1.0, 1.0, 3.0, 3.0]]);
 /// assert_eq!(nearest.backward([[1.0, 2.0, 3.0, 4.0]])?, array![[3.0, 7.0]]);
 ///
-/// let lines = Upsample::to_size([1, 3]).with_interpolation(Interpolation::BilinearAlignedCorners);
+/// let lines = Upsample::to_size([1, 3]).interpolation(Interpolation::BilinearAlignedCorners);
 /// let mut lines = lines.bind::<f64>([1, 1, 2], Seed(0))?;
 /// assert_eq!(lines.forward([[1.0, 3.0]])?, array![[1.0, 2.0, 3.0]]);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
@@ -75,7 +75,7 @@ impl Upsample {
 
     /// Chooses how numbers between those of x are found.
     #[must_use]
-    pub fn with_interpolation(mut self, interpolation: Interpolation) -> Self {
+    pub fn interpolation(mut self, interpolation: Interpolation) -> Self {
         self.interpolation = interpolation;
         self
     }
@@ -250,10 +250,10 @@ impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>)> for Bilinear {
             for (row, y) in y.chunks_exact_mut(across.output).enumerate() {
                 let (above, below, v) = down.neighbours(row);
                 let (above, below) = (&x[above * across.input..], &x[below * across.input..]);
-                let v = T::of(v);
+                let v = T::from_f64(v);
                 for (place, y) in y.iter_mut().enumerate() {
                     let (left, right, w) = across.neighbours(place);
-                    let w = T::of(w);
+                    let w = T::from_f64(w);
                     let above = (T::ONE - w) * above[left] + w * above[right];
                     let below = (T::ONE - w) * below[left] + w * below[right];
                     *y = (T::ONE - v) * above + v * below;
@@ -271,10 +271,10 @@ impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>)> for Back<Bilinear> {
             dx.fill(T::ZERO);
             for (row, dy) in dy.chunks_exact(across.output).enumerate() {
                 let (above, below, v) = down.neighbours(row);
-                let v = T::of(v);
+                let v = T::from_f64(v);
                 for (place, &dy) in dy.iter().enumerate() {
                     let (left, right, w) = across.neighbours(place);
-                    let w = T::of(w);
+                    let w = T::from_f64(w);
                     for (source, share) in [(above, (T::ONE - v) * dy), (below, v * dy)] {
                         dx[source * across.input + left] += (T::ONE - w) * share;
                         dx[source * across.input + right] += w * share;

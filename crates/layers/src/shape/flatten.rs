@@ -1,6 +1,6 @@
 use downhill_tensor::{Scalar, Shape, ShapeError};
 
-use crate::{Backward, Forward, Layer, Signature, sole};
+use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// Makes a vector of each example: the same numbers, in the same order, with one axis.
 ///
@@ -16,7 +16,7 @@ impl Layer for Flatten {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        let x = sole("Flatten", inputs)?;
+        let x = single_input("Flatten", inputs)?;
         Ok(Signature::new("Flatten", [x.len()]).keeps_numbers().in_place().backward_without_y())
     }
 

@@ -1,6 +1,6 @@
 use downhill_tensor::{Scalar, Shape, ShapeError, permute};
 
-use crate::{Backward, Forward, Layer, Signature, sole};
+use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// Puts the axes of each example in another order.
 ///
@@ -69,7 +69,7 @@ impl Layer for Permute {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        let x = sole("Permute", inputs)?;
+        let x = single_input("Permute", inputs)?;
         let permuted = self.full(x.rank()).and_then(|order| {
             let mut axes = [1; MAX_RANK];
             axes.iter_mut().zip(&order[..x.rank()]).for_each(|(length, &axis)| *length = x[axis]);

@@ -1,6 +1,6 @@
 use downhill_tensor::{Scalar, Shape, ShapeError};
 
-use crate::{Backward, Forward, Layer, Signature, sole};
+use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// Gives each example another shape: the same numbers, in the same order.
 ///
@@ -26,7 +26,7 @@ impl Layer for Reshape {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        let x = sole("Reshape", inputs)?;
+        let x = single_input("Reshape", inputs)?;
         if x.len() != self.shape.len() {
             return Err(ShapeError::Setting {
                 by: "Reshape",

@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use downhill_tensor::{Scalar, Shape, ShapeError};
 
-use crate::{Backward, Forward, Layer, Signature, sole};
+use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// Keeps a range of one axis of each example: y = x[..., start..end, ...].
 ///
@@ -51,7 +51,7 @@ impl Layer for Slice {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
-        let x = sole("Slice", inputs)?;
+        let x = single_input("Slice", inputs)?;
         let refuse = |reason| Err(ShapeError::Setting { by: "Slice", reason });
         let Self { axis, start, end } = *self;
         let Some(&length) = x.axes().get(axis) else {

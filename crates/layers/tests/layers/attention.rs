@@ -23,7 +23,7 @@ fn close(what: &str, found: &[f64], expected: &[f64]) {
 
 /// An attention of one head whose maps are all the identity.
 fn identity(layer: MultiHeadAttention, inputs: &[Shape]) -> Bound<MultiHeadAttention, f64> {
-    let mut layer = bind(layer.without_bias(), inputs);
+    let mut layer = bind(layer.no_bias(), inputs);
     let width = inputs[0][1];
     let eye = Array2::<f64>::eye(width);
     let three = ndarray::concatenate![ndarray::Axis(0), eye, eye, eye];
@@ -56,7 +56,7 @@ fn a_causal_layer_sees_nothing_of_what_comes_later() {
 #[test]
 fn padding_is_never_read_and_has_no_gradient() {
     let shapes = [Shape::from([3, 4]), [6, 4].into(), [1].into()];
-    let mut attention = bind(MultiHeadAttention::new(2).with_lengths(), &shapes);
+    let mut attention = bind(MultiHeadAttention::new(2).lengths(), &shapes);
     let (x, memory, lengths) = (random(2, 12, 0), random(2, 24, 1), array![[2.0], [6.0]]);
     let y = attention.forward((&x, &memory, &lengths)).unwrap();
     attention.backward(random(2, 12, 2)).unwrap();
@@ -129,9 +129,9 @@ fn what_is_masked_is_not_read_even_if_it_is_not_finite() {
     // Weights that are kept, that are dropped, and that are computed again.
     for steps in [9, 60, 530] {
         let of_lengths = |example: usize, step: usize| step >= [2, steps - 1, 1][example];
-        let layer = || MultiHeadAttention::new(2).with_lengths();
-        let turned = layer().with_rotary_positions(RotaryPositions::new());
-        for layer in [layer(), layer().causal(), layer().with_dropout(0.3), turned, layer().without_bias()] {
+        let layer = || MultiHeadAttention::new(2).lengths();
+        let turned = layer().rotary_positions(RotaryPositions::new());
+        for layer in [layer(), layer().causal(), layer().dropout(0.3), turned, layer().no_bias()] {
             let sequence = Shape::from([steps, 4]);
             nothing_masked_is_read(&layer, &[sequence, [1].into()], of_lengths);
             nothing_masked_is_read(&layer, &[sequence, sequence, [1].into()], of_lengths);
@@ -186,7 +186,7 @@ fn what_is_there_and_not_a_number_shows() {
 fn what_is_masked_may_as_well_not_be_there() {
     // The long memory is longer than what weights are kept for, so they are computed again.
     let (long, short) = (700, 37);
-    let layer = || MultiHeadAttention::new(2).with_lengths();
+    let layer = || MultiHeadAttention::new(2).lengths();
     let mut with = bind(layer(), &[[4, 4].into(), [long, 4].into(), [1].into()]);
     let mut without = bind(layer(), &[[4, 4].into(), [short, 4].into(), [1].into()]);
     let kept = |layer: &Bound<MultiHeadAttention, f64>| layer.signature().saved().len(1);
@@ -231,7 +231,7 @@ fn the_start_of_a_long_causal_sequence_is_a_short_one() {
 fn dropout_drops_its_share_of_the_weights_and_keeps_the_mean() {
     // One key, so that every weight is 1: y is 0 or x/(1 − p).
     let (examples, queries) = (50, 40);
-    let layer = MultiHeadAttention::new(1).with_dropout(0.3);
+    let layer = MultiHeadAttention::new(1).dropout(0.3);
     let mut attention = identity(layer, &[[queries, 1].into(), [1, 1].into()]);
     let (x, memory) = (random(examples, queries, 0), Array2::from_elem((examples, 1), 0.7));
     let mut forward = |mode| {
@@ -259,7 +259,7 @@ fn rotary_positions_are_what_tells_the_order_of_the_keys() {
     };
     let [y, other] = both(layer.clone());
     close("y", y.as_slice().unwrap(), other.as_slice().unwrap());
-    let [y, other] = both(layer.with_rotary_positions(RotaryPositions::new().with_base(10.0)));
+    let [y, other] = both(layer.rotary_positions(RotaryPositions::new().base(10.0)));
     assert!((y - other).iter().any(|difference| difference.abs() > 1e-3));
 }
 
@@ -267,12 +267,9 @@ fn rotary_positions_are_what_tells_the_order_of_the_keys() {
 fn bits_do_not_depend_on_threads() {
     let settings = [
         (MultiHeadAttention::new(4), vec![Shape::from([40, 32])]),
-        (MultiHeadAttention::new(4).causal().with_dropout(0.2), vec![[40, 32].into()]),
-        (MultiHeadAttention::new(2).with_lengths(), vec![[40, 32].into(), [1].into()]),
-        (
-            MultiHeadAttention::new(2).with_rotary_positions(RotaryPositions::new()),
-            vec![[150, 32].into(), [600, 32].into()],
-        ),
+        (MultiHeadAttention::new(4).causal().dropout(0.2), vec![[40, 32].into()]),
+        (MultiHeadAttention::new(2).lengths(), vec![[40, 32].into(), [1].into()]),
+        (MultiHeadAttention::new(2).rotary_positions(RotaryPositions::new()), vec![[150, 32].into(), [600, 32].into()]),
     ];
     for (layer, shapes) in settings {
         let examples = 7;
@@ -342,7 +339,7 @@ fn what_does_not_fit_is_an_error_with_its_values() {
         "MultiHeadAttention takes one input (self-attention) or two (queries and memory), but was given 0"
     );
     assert!(text(plain.clone(), &[sequence; 3]).ends_with("but was given 3"));
-    assert!(text(plain.clone().with_lengths(), &[sequence]).contains("two inputs (a sequence and its length)"));
+    assert!(text(plain.clone().lengths(), &[sequence]).contains("two inputs (a sequence and its length)"));
     assert_eq!(
         text(plain.clone(), &[[4].into()]),
         "MultiHeadAttention takes sequences of shape (steps, width), but was given the shape 4; put Reshape before it"
@@ -353,19 +350,19 @@ fn what_does_not_fit_is_an_error_with_its_values() {
     assert!(text(plain.clone(), &[sequence, [5, 6].into()]).contains("one is 5x4 and the other is 5x6"));
     assert!(text(MultiHeadAttention::new(3), &[sequence]).contains("the width 4 can't be cut into 3 heads"));
     assert!(text(MultiHeadAttention::new(0), &[sequence]).contains("into 0 heads"));
-    assert!(text(plain.clone().with_dropout(1.5), &[sequence]).contains("must lie in [0, 1], but is 1.5"));
-    assert!(text(plain.clone().with_dropout(f64::NAN), &[sequence]).contains("but is NaN"));
+    assert!(text(plain.clone().dropout(1.5), &[sequence]).contains("must lie in [0, 1], but is 1.5"));
+    assert!(text(plain.clone().dropout(f64::NAN), &[sequence]).contains("but is NaN"));
     let turned = |layer: &MultiHeadAttention, base| {
-        text(layer.clone().with_rotary_positions(RotaryPositions::new().with_base(base)), &[sequence])
+        text(layer.clone().rotary_positions(RotaryPositions::new().base(base)), &[sequence])
     };
     assert!(turned(&plain, -1.0).contains("a finite number above 0, but is -1"));
     assert!(turned(&MultiHeadAttention::new(4), 10.0).contains("must be even, but it is 1"));
     assert!(
-        text(plain.clone().with_lengths(), &[sequence, [5].into()])
+        text(plain.clone().lengths(), &[sequence, [5].into()])
             .contains("one number for each example, must have equal shapes, but one is 1 and the other is 5")
     );
     for shape in [[1 << 62, 2], [2, 1 << 62], [1 << 32, 1 << 31]] {
-        let layer = plain.clone().with_dropout(0.5);
+        let layer = plain.clone().dropout(0.5);
         assert!(text(layer, &[shape.into()]).contains("too many elements"), "{shape:?}");
     }
 }
@@ -375,7 +372,7 @@ fn a_score_beyond_the_range_has_all_the_weight() {
     // Weights that are kept, and weights that are computed again.
     for (steps, causal) in [(7, false), (7, true), (530, false), (530, true)] {
         for size in [1e18_f32, 1.9e19, 1e20, 1e30] {
-            let layer = MultiHeadAttention::new(1).without_bias();
+            let layer = MultiHeadAttention::new(1).no_bias();
             let layer = if causal { layer.causal() } else { layer };
             let mut attention = layer.bind::<f32>([steps, 2], Seed(1)).unwrap();
             let eye = [[1.0, 0.0], [0.0, 1.0]];
@@ -400,7 +397,7 @@ fn a_score_beyond_the_range_has_all_the_weight() {
 
 #[test]
 fn equal_scores_beyond_the_range_share_the_weight() {
-    let mut attention = MultiHeadAttention::new(1).without_bias().bind::<f32>([4, 1], Seed(1)).unwrap();
+    let mut attention = MultiHeadAttention::new(1).no_bias().bind::<f32>([4, 1], Seed(1)).unwrap();
     attention.set("in_proj_weight", &[1.0; 3]).unwrap();
     attention.set("out_proj.weight", &[1.0]).unwrap();
     let y = attention.forward(array![[1e30, 1e30, -1e30, 0.0]].view()).unwrap();

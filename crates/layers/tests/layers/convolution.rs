@@ -17,51 +17,50 @@ fn refusal(layer: &impl Layer, x: impl Into<Shape>) -> String {
 fn outputs_have_the_shapes_of_pytorch() {
     let conv = Conv2d::new(16, 3);
     assert_eq!(output(&conv, [3, 28, 30]), [16, 26, 28].into());
-    assert_eq!(output(&conv.clone().with_padding(1), [3, 28, 30]), [16, 28, 30].into());
-    assert_eq!(output(&conv.clone().with_padding([1, 2]).with_stride(2), [3, 28, 30]), [16, 14, 16].into());
-    assert_eq!(output(&conv.clone().with_padding([[1, 0], [2, 3]]), [3, 28, 30]), [16, 27, 33].into());
-    assert_eq!(output(&conv.clone().with_dilation([2, 5]), [3, 28, 30]), [16, 24, 20].into());
-    assert_eq!(output(&conv.with_padding(Padding::Same).with_dilation(4), [3, 2, 1]), [16, 2, 1].into());
-    assert_eq!(output(&Conv1d::new(2, 5).with_stride(3).with_padding([4, 0]), [1, 10]), [2, 4].into());
-    let transposed = ConvTranspose2d::new(4, 3).with_stride(2).with_padding(1);
+    assert_eq!(output(&conv.clone().padding(1), [3, 28, 30]), [16, 28, 30].into());
+    assert_eq!(output(&conv.clone().padding([1, 2]).stride(2), [3, 28, 30]), [16, 14, 16].into());
+    assert_eq!(output(&conv.clone().padding([[1, 0], [2, 3]]), [3, 28, 30]), [16, 27, 33].into());
+    assert_eq!(output(&conv.clone().dilation([2, 5]), [3, 28, 30]), [16, 24, 20].into());
+    assert_eq!(output(&conv.padding(Padding::Same).dilation(4), [3, 2, 1]), [16, 2, 1].into());
+    assert_eq!(output(&Conv1d::new(2, 5).stride(3).padding([4, 0]), [1, 10]), [2, 4].into());
+    let transposed = ConvTranspose2d::new(4, 3).stride(2).padding(1);
     assert_eq!(output(&transposed, [8, 14, 7]), [4, 27, 13].into());
-    assert_eq!(output(&transposed.with_output_padding(1), [8, 14, 7]), [4, 28, 14].into());
+    assert_eq!(output(&transposed.output_padding(1), [8, 14, 7]), [4, 28, 14].into());
 }
 
 #[test]
 fn parameters_lie_and_start_as_in_pytorch() {
-    let signature = Conv2d::new(6, [3, 2]).with_groups(2).signature(&[[4, 5, 5].into()]).unwrap();
+    let signature = Conv2d::new(6, [3, 2]).groups(2).signature(&[[4, 5, 5].into()]).unwrap();
     let [weight, bias] = signature.parameters() else { panic!("{signature:?}") };
     assert_eq!((weight.shape, bias.shape), ([6, 2, 3, 2].into(), [6].into()));
     assert_eq!((weight.fans.fan_in, weight.fans.fan_out), (12, 36));
-    let signature = ConvTranspose2d::new(6, [3, 2]).with_groups(2).signature(&[[4, 5, 5].into()]).unwrap();
+    let signature = ConvTranspose2d::new(6, [3, 2]).groups(2).signature(&[[4, 5, 5].into()]).unwrap();
     assert_eq!(signature.parameters()[0].shape, [4, 3, 3, 2].into());
     assert_eq!(signature.parameters()[1].fans.fan_in, 18);
     let conv = Conv2d::new(40, 5).bind::<f64>([4, 5, 5], Seed(1)).unwrap();
     let largest = conv.parameters().iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
     assert!(largest <= 0.1 && largest > 0.099, "U(±1/√100): {largest}");
-    let without = Conv1d::new(3, 2).without_bias().with_init(Init::Ones).bind::<f64>([2, 5], Seed(1)).unwrap();
+    let without = Conv1d::new(3, 2).no_bias().init(Init::Ones).bind::<f64>([2, 5], Seed(1)).unwrap();
     assert_eq!(without.parameters(), [1.0; 12]);
 }
 
 #[test]
 fn padding_same_puts_the_odd_zero_after() {
-    let mut conv = Conv1d::new(1, 2).with_padding(Padding::Same).without_bias().bind::<f64>([1, 3], Seed(0)).unwrap();
+    let mut conv = Conv1d::new(1, 2).padding(Padding::Same).no_bias().bind::<f64>([1, 3], Seed(0)).unwrap();
     conv.set("weight", [10.0, 1.0]).unwrap();
     assert_eq!(conv.forward([[1.0, 2.0, 3.0]]).unwrap(), array![[12.0, 23.0, 30.0]]);
 }
 
 #[test]
 fn padding_before_is_causal() {
-    let mut conv =
-        Conv1d::new(1, 2).with_padding([2, 0]).with_dilation(2).without_bias().bind::<f64>([1, 4], Seed(0)).unwrap();
+    let mut conv = Conv1d::new(1, 2).padding([2, 0]).dilation(2).no_bias().bind::<f64>([1, 4], Seed(0)).unwrap();
     conv.set("weight", [10.0, 1.0]).unwrap();
     assert_eq!(conv.forward([[1.0, 2.0, 3.0, 4.0]]).unwrap(), array![[1.0, 2.0, 13.0, 24.0]]);
 }
 
 #[test]
 fn depthwise_channels_do_not_meet() {
-    let mut conv = Conv2d::new(2, 1).with_groups(2).bind::<f64>([2, 1, 2], Seed(0)).unwrap();
+    let mut conv = Conv2d::new(2, 1).groups(2).bind::<f64>([2, 1, 2], Seed(0)).unwrap();
     conv.set("weight", [2.0, 3.0]).unwrap();
     conv.set("bias", [0.0, 100.0]).unwrap();
     assert_eq!(conv.forward([[1.0, 2.0, 1.0, 2.0]]).unwrap(), array![[2.0, 4.0, 103.0, 106.0]]);
@@ -70,7 +69,7 @@ fn depthwise_channels_do_not_meet() {
 #[test]
 fn what_no_kernel_reaches_is_the_bias_alone() {
     // With stride 3 and a kernel of 1, two of three rows and columns are not painted.
-    let mut larger = ConvTranspose2d::new(1, 1).with_stride(3).bind::<f64>([1, 1, 2], Seed(0)).unwrap();
+    let mut larger = ConvTranspose2d::new(1, 1).stride(3).bind::<f64>([1, 1, 2], Seed(0)).unwrap();
     larger.set("weight", [2.0]).unwrap();
     larger.set("bias", [0.5]).unwrap();
     assert_eq!(larger.forward([[1.0, 2.0]]).unwrap(), array![[2.5, 0.5, 0.5, 4.5]]);
@@ -81,14 +80,13 @@ fn what_no_kernel_reaches_is_the_bias_alone() {
 fn the_transposed_convolution_is_the_transpose() {
     let settings = [(3, 1, 1, 1), (3, 2, 1, 1), (4, 2, 1, 1), (2, 3, 0, 1), (3, 2, 2, 2)];
     for (kernel, stride, padding, dilation) in settings {
-        let conv = Conv2d::new(3, kernel).with_stride(stride).with_padding(padding).with_dilation(dilation);
-        let transposed =
-            ConvTranspose2d::new(2, kernel).with_stride(stride).with_padding(padding).with_dilation(dilation);
+        let conv = Conv2d::new(3, kernel).stride(stride).padding(padding).dilation(dilation);
+        let transposed = ConvTranspose2d::new(2, kernel).stride(stride).padding(padding).dilation(dilation);
         let small = Shape::from([3, 5, 6]);
         let large = output(&transposed, small);
         assert_eq!(output(&conv, large), small);
-        let mut conv = conv.without_bias().bind::<f64>(large, Seed(3)).unwrap();
-        let mut transposed = transposed.without_bias().bind::<f64>(small, Seed(4)).unwrap();
+        let mut conv = conv.no_bias().bind::<f64>(large, Seed(3)).unwrap();
+        let mut transposed = transposed.no_bias().bind::<f64>(small, Seed(4)).unwrap();
         let weight = conv.parameters().to_vec();
         transposed.set("weight", &weight).unwrap();
         let mut stream = Seed(5).stream(0);
@@ -103,7 +101,7 @@ fn the_transposed_convolution_is_the_transpose() {
 #[test]
 fn not_a_number_and_infinity_reach_their_neighbours_only() {
     fn check<T: Scalar>(bad: T) {
-        let mut conv = Conv2d::new(8, 3).with_padding(1).bind::<T>([2, 12, 20], Seed(2)).unwrap();
+        let mut conv = Conv2d::new(8, 3).padding(1).bind::<T>([2, 12, 20], Seed(2)).unwrap();
         let mut x = Array2::from_elem((1, 480), T::ONE);
         x[[0, 240 + 5 * 20 + 19]] = bad; // row 5, column 19 of the second channel
         let y = conv.forward(&x).unwrap();
@@ -133,7 +131,7 @@ fn an_empty_batch_gives_nothing_and_a_gradient_of_zero() {
 #[test]
 fn an_example_has_the_same_bits_in_any_company_and_on_any_threads() {
     let x = Array2::from_shape_fn((9, 3 * 16 * 16), |(i, j)| ((i * 31 + j) as f32).sin());
-    let mut conv = Conv2d::new(24, 3).with_padding(1).bind::<f32>([3, 16, 16], Seed(1)).unwrap();
+    let mut conv = Conv2d::new(24, 3).padding(1).bind::<f32>([3, 16, 16], Seed(1)).unwrap();
     let all = conv.forward(&x).unwrap();
     for example in [0, 8] {
         let alone = conv.forward(x.slice(ndarray::s![example..=example, ..])).unwrap();
@@ -154,44 +152,42 @@ fn what_does_not_fit_is_refused_in_a_sentence() {
     assert!(refusal(&Conv1d::new(1, 1), [1, 2, 3]).contains("a signal of (channels, length) per example"));
     assert!(refusal(&ConvTranspose2d::new(1, 1), [2, 3]).contains("given the shape 2x3"));
     assert_eq!(
-        refusal(&conv.clone().with_dilation(2).with_padding(1), [1, 2, 9]),
+        refusal(&conv.clone().dilation(2).padding(1), [1, 2, 9]),
         "Conv2d: a kernel of 3 with dilation 2 spans 5 numbers, but an input of 2 with padding 1 and 1 has only 4; \
          take a smaller kernel or more padding"
     );
     assert_eq!(
-        refusal(&conv.clone().with_groups(2), [3, 5, 5]),
+        refusal(&conv.clone().groups(2), [3, 5, 5]),
         "Conv2d: 2 groups must divide both the 3 input channels and the 4 outputs"
     );
-    assert!(refusal(&conv.clone().with_groups(3), [3, 5, 5]).contains("3 groups must divide"));
-    assert!(refusal(&conv.clone().with_groups(0), [3, 5, 5]).contains("0 groups are not all at least 1"));
+    assert!(refusal(&conv.clone().groups(3), [3, 5, 5]).contains("3 groups must divide"));
+    assert!(refusal(&conv.clone().groups(0), [3, 5, 5]).contains("0 groups are not all at least 1"));
     assert!(refusal(&Conv2d::new(0, 3), [3, 5, 5]).contains("0 outputs"));
     assert!(refusal(&conv, [0, 5, 5]).contains("0 channels"));
-    assert!(refusal(&conv.clone().with_padding(2), [1, 0, 5]).contains("axis of the input is empty"));
+    assert!(refusal(&conv.clone().padding(2), [1, 0, 5]).contains("axis of the input is empty"));
     assert!(refusal(&Conv2d::new(4, [3, 0]), [1, 5, 5]).contains("kernel 0, stride 1 and dilation 1 must all be"));
-    assert!(refusal(&conv.clone().with_stride(0), [1, 5, 5]).contains("stride 0"));
-    assert!(refusal(&conv.clone().with_dilation([1, 0]), [1, 5, 5]).contains("dilation 0"));
+    assert!(refusal(&conv.clone().stride(0), [1, 5, 5]).contains("stride 0"));
+    assert!(refusal(&conv.clone().dilation([1, 0]), [1, 5, 5]).contains("dilation 0"));
     assert!(
-        refusal(&conv.clone().with_padding(Padding::Same).with_stride(2), [1, 5, 5])
+        refusal(&conv.clone().padding(Padding::Same).stride(2), [1, 5, 5])
             .contains("needs a stride of 1, but the stride is 2")
     );
-    assert!(refusal(&conv.clone().with_padding(usize::MAX), [1, 5, 5]).contains("larger than can be counted"));
-    assert!(refusal(&conv.clone().with_dilation(usize::MAX), [1, 5, 5]).contains("larger than can be counted"));
-    assert!(refusal(&conv.clone().with_padding(1 << 45), [1, 5, 5]).contains("larger than can be counted"));
+    assert!(refusal(&conv.clone().padding(usize::MAX), [1, 5, 5]).contains("larger than can be counted"));
+    assert!(refusal(&conv.clone().dilation(usize::MAX), [1, 5, 5]).contains("larger than can be counted"));
+    assert!(refusal(&conv.clone().padding(1 << 45), [1, 5, 5]).contains("larger than can be counted"));
     assert!(refusal(&Conv2d::new(usize::MAX / 2, 3), [1, 5, 5]).contains("larger than can be counted"));
     assert!(conv.signature(&[]).unwrap_err().to_string().contains("exactly one input"));
     let bad = Init::Constant(f64::NAN);
-    assert!(refusal(&conv.clone().with_init(bad), [1, 5, 5]).contains("not finite"));
-    assert!(refusal(&conv.with_bias_init(bad), [1, 5, 5]).contains("not finite"));
+    assert!(refusal(&conv.clone().init(bad), [1, 5, 5]).contains("not finite"));
+    assert!(refusal(&conv.bias_init(bad), [1, 5, 5]).contains("not finite"));
 
-    let larger = ConvTranspose2d::new(4, 3).with_stride(2);
+    let larger = ConvTranspose2d::new(4, 3).stride(2);
     assert!(
-        refusal(&larger.clone().with_output_padding(2), [1, 5, 5])
+        refusal(&larger.clone().output_padding(2), [1, 5, 5])
             .contains("the output padding 2 must be smaller than the stride 2 or the dilation 1")
     );
-    assert!(
-        refusal(&larger.clone().with_padding(2), [1, 1, 5]).contains("of 3 numbers the padding 2 and 2 leaves none")
-    );
-    assert!(refusal(&larger.clone().with_groups(3), [1, 5, 5]).contains("3 groups must divide"));
-    assert!(refusal(&larger.clone().with_stride(usize::MAX), [1, 5, 5]).contains("larger than can be counted"));
+    assert!(refusal(&larger.clone().padding(2), [1, 1, 5]).contains("of 3 numbers the padding 2 and 2 leaves none"));
+    assert!(refusal(&larger.clone().groups(3), [1, 5, 5]).contains("3 groups must divide"));
+    assert!(refusal(&larger.clone().stride(usize::MAX), [1, 5, 5]).contains("larger than can be counted"));
     assert!(refusal(&larger, [1, 0, 5]).contains("empty"));
 }

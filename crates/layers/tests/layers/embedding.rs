@@ -15,7 +15,7 @@ fn bound<L: Layer>(layer: L, input: impl Into<Shape>) -> Bound<L, f64> {
 
 #[test]
 fn an_embedding_starts_as_in_pytorch_with_zeros_for_the_padding() {
-    let embedding = bound(Embedding::new(500, 40).with_padding(3), [1]);
+    let embedding = bound(Embedding::new(500, 40).padding(3), [1]);
     let weight = embedding.parameter("weight").unwrap();
     assert!(weight.index_axis(ndarray::Axis(0), 3).iter().all(|&w| w == 0.0));
     let rest = (weight.len() - 40) as f64;
@@ -27,7 +27,7 @@ fn an_embedding_starts_as_in_pytorch_with_zeros_for_the_padding() {
 
 #[test]
 fn the_padding_row_is_looked_up_and_gets_no_gradient() {
-    let mut embedding = bound(Embedding::new(2, 1).with_padding(0), [3]);
+    let mut embedding = bound(Embedding::new(2, 1).padding(0), [3]);
     embedding.set("weight", [5.0, 7.0]).unwrap();
     assert_eq!(embedding.forward([[0.0, 1.0, 1.0]]).unwrap(), array![[5.0, 7.0, 7.0]]);
     let dx = embedding.backward([[1.0, 2.0, 3.0]]).unwrap();
@@ -37,7 +37,7 @@ fn the_padding_row_is_looked_up_and_gets_no_gradient() {
 
 #[test]
 fn what_the_padding_row_is_given_is_not_read() {
-    let mut embedding = bound(Embedding::new(2, 1).with_padding(0), [3]);
+    let mut embedding = bound(Embedding::new(2, 1).padding(0), [3]);
     embedding.forward([[0.0, 1.0, 1.0]]).unwrap();
     let dx = embedding.backward([[f64::NAN, 2.0, 3.0]]).unwrap();
     assert_eq!(dx, array![[0.0, 0.0, 0.0]]);
@@ -124,20 +124,19 @@ fn what_does_not_fit_is_told_in_sentences() {
     assert!(error(&Embedding::new(0, 3), [2]).contains("table of 0 vectors of 3 numbers"));
     assert!(error(&Embedding::new(3, 0), [2]).contains("at least 1 number"));
     assert!(error(&Embedding::new((1 << 24) + 1, 1), [2]).contains("from 1 to 16777216 vectors"));
-    assert!(error(&Embedding::new(3, 2).with_padding(3), [2]).contains("row 3 is to be the padding"));
+    assert!(error(&Embedding::new(3, 2).padding(3), [2]).contains("row 3 is to be the padding"));
     assert!(error(&Embedding::new(3, 2), [1; 6]).contains("1x1x1x1x1x1 can't have one axis of 2 more"));
     let bad = Init::Normal { mean: 0.0, std: -1.0 };
-    assert!(Embedding::new(3, 2).with_init(bad).signature(&[[1].into()]).is_err());
-    assert!(LearntPositions::new().with_init(bad).signature(&[[1, 1].into()]).is_err());
+    assert!(Embedding::new(3, 2).init(bad).signature(&[[1].into()]).is_err());
+    assert!(LearntPositions::new().init(bad).signature(&[[1, 1].into()]).is_err());
     assert!(error(&LearntPositions::new(), [3]).contains("steps and features, but was given the shape 3"));
     assert!(error(&SinusoidalPositions::new(), [3, 2, 2]).contains("steps and features"));
     assert!(error(&RotaryPositions::new(), [4]).contains("perhaps heads"));
     assert!(error(&RotaryPositions::new(), [4, 3]).contains("must be even, but it is 3"));
     for base in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-        for text in [
-            error(&SinusoidalPositions::new().with_base(base), [2, 2]),
-            error(&RotaryPositions::new().with_base(base), [2, 2]),
-        ] {
+        for text in
+            [error(&SinusoidalPositions::new().base(base), [2, 2]), error(&RotaryPositions::new().base(base), [2, 2])]
+        {
             assert!(text.contains(&format!("above 0, but is {base}")), "{text}");
         }
     }

@@ -11,7 +11,7 @@ fn error(layer: &impl Layer, shape: impl Into<Shape>) -> String {
 #[test]
 fn a_glu_halves_any_axis() {
     // x: 2 x 2; along the rows a = (8, 6), b = (0, 0).
-    let mut rows = Glu::new().with_axis(0).bind::<f64>([2, 2], Seed(0)).unwrap();
+    let mut rows = Glu::new().axis(0).bind::<f64>([2, 2], Seed(0)).unwrap();
     assert_eq!(rows.forward([[8.0, 6.0, 0.0, 0.0]]).unwrap(), array![[4.0, 3.0]]);
     let mut columns = Glu::new().bind::<f64>([2, 2], Seed(0)).unwrap();
     assert_eq!(columns.signature().output(), Shape::from([2, 1]));
@@ -115,7 +115,7 @@ fn a_rrelu_has_the_slope_of_the_left_at_0() {
 #[test]
 fn what_does_not_fit_is_an_error() {
     assert_eq!(error(&Glu::new(), [2, 3]), "Glu: axis 1 of 2x3 can't be halved; give it an even length");
-    assert!(error(&Glu::new().with_axis(2), [2, 4]).contains("there is no axis 2 in examples of shape 2x4"));
+    assert!(error(&Glu::new().axis(2), [2, 4]).contains("there is no axis 2 in examples of shape 2x4"));
     assert!(error(&Glu::new(), []).contains("no axis 0"));
     assert!(error(&PRelu::new().per_channel(), []).contains("PRelu takes channels per example"));
     assert!(PRelu::new().signature(&[[].into()]).is_ok());

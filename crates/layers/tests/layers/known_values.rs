@@ -18,8 +18,8 @@ fn near(a: f64, b: f64) -> bool {
 #[test]
 fn activations_have_their_known_values() {
     // x, then f(x) to more digits than an f64 has.
-    assert!(near(Gelu::Erf.value(1.0), 0.841_344_746_068_542_9));
-    assert!(near(Gelu::Tanh.value(1.0), 0.841_191_990_608_276_6));
+    assert!(near(Gelu::new().value(1.0), 0.841_344_746_068_542_9));
+    assert!(near(Gelu::tanh().value(1.0), 0.841_191_990_608_276_6));
     assert!(near(Silu.value(1.0), 0.731_058_578_630_004_9));
     assert!(near(Sigmoid.value(-2.0), 0.119_202_922_022_117_6));
     assert!(near(Softplus::default().value(0.0), std::f64::consts::LN_2));
@@ -28,8 +28,8 @@ fn activations_have_their_known_values() {
     assert!(near(Selu.value(-1.0), -1.111_330_737_812_562_8));
     assert!(near(Selu.value(1.0), 1.050_700_987_355_480_5));
     assert_eq!(LeakyRelu::default().value(-2.0), -0.02);
-    assert!(near(Softplus { beta: 2.0 }.value(0.5), 0.656_630_843_759_111_4));
-    assert!(near(Celu { alpha: 2.0 }.value(-1.0), -0.786_938_680_574_733_3));
+    assert!(near(Softplus::new(2.0).value(0.5), 0.656_630_843_759_111_4));
+    assert!(near(Celu::new(2.0).value(-1.0), -0.786_938_680_574_733_3));
     assert!(near(LogSigmoid.value(3.0), -0.048_587_351_573_742_06));
     assert!(near(Mish.value(-1.0), -0.303_401_461_374_108_95));
     assert!(near(Mish.value(1.0), 0.865_098_388_267_310_3));
@@ -43,20 +43,20 @@ fn activations_have_their_known_values() {
 fn slopes_at_a_kink_are_those_of_pytorch() {
     assert_eq!(Relu.slope(0.0, 0.0), 0.0);
     assert_eq!(LeakyRelu::default().slope(0.0, 0.0), 0.01);
-    assert_eq!(Elu { alpha: 2.0 }.slope(0.0, 0.0), 2.0);
+    assert_eq!(Elu::new(2.0).slope(0.0, 0.0), 2.0);
     fn slopes<const N: usize>(activation: impl Activation, at: [f64; N]) -> [f64; N] {
         at.map(|x| activation.slope(x, activation.value(x)))
     }
-    assert_eq!(slopes(Celu { alpha: 2.0 }, [0.0]), [1.0]);
+    assert_eq!(slopes(Celu::new(2.0), [0.0]), [1.0]);
     assert_eq!(slopes(Relu6, [0.0, 6.0, f64::NAN]), [0.0, 0.0, 1.0]);
-    assert_eq!(slopes(Hardtanh { min: -2.0, max: 0.5 }, [-2.0, 0.5, f64::NAN]), [0.0, 0.0, 1.0]);
-    assert_eq!(slopes(Hardtanh { min: 1.0, max: 1.0 }, [0.0, 1.0, 2.0]), [0.0; 3]);
+    assert_eq!(slopes(Hardtanh::new(-2.0, 0.5), [-2.0, 0.5, f64::NAN]), [0.0, 0.0, 1.0]);
+    assert_eq!(slopes(Hardtanh::new(1.0, 1.0), [0.0, 1.0, 2.0]), [0.0; 3]);
     assert_eq!(slopes(Hardsigmoid, [-3.0, 3.0, f64::NAN]), [0.0; 3]);
     assert_eq!(slopes(Hardswish, [-3.0, 3.0, f64::NAN]), [0.0, 1.0, 1.0]);
     assert_eq!(slopes(Hardshrink::default(), [-0.5, 0.5, 0.0, f64::NAN]), [0.0, 0.0, 0.0, 1.0]);
     assert_eq!(slopes(Softshrink::default(), [-0.5, 0.5, 0.0, f64::NAN]), [0.0, 0.0, 0.0, 1.0]);
-    assert_eq!(slopes(Hardshrink { lambda: 0.0 }, [-1e-9, 0.0, 1e-9]), [1.0, 0.0, 1.0]);
-    assert_eq!(slopes(Threshold { threshold: 1.0, value: 7.0 }, [1.0, 2.0, f64::NAN]), [0.0, 1.0, 1.0]);
+    assert_eq!(slopes(Hardshrink::new(0.0), [-1e-9, 0.0, 1e-9]), [1.0, 0.0, 1.0]);
+    assert_eq!(slopes(Threshold::new(1.0, 7.0), [1.0, 2.0, f64::NAN]), [0.0, 1.0, 1.0]);
     assert_eq!(slopes(Softsign, [0.0, -f64::INFINITY]), [1.0, 0.0]);
 }
 
@@ -66,8 +66,8 @@ fn at_the_edges<T: Scalar>(activation: &impl Activation, left: f64, right: f64) 
     assert_eq!(activation.value(T::INFINITY).to_f64(), right, "{name}");
     assert!(activation.value(T::NAN).is_nan(), "{name}");
     for x in [-1e4, -1e3, 1e3, 1e4] {
-        let y = activation.value(T::of(x));
-        assert!(y.is_finite() && activation.slope(T::of(x), y).is_finite(), "{name} at {x}");
+        let y = activation.value(T::from_f64(x));
+        assert!(y.is_finite() && activation.slope(T::from_f64(x), y).is_finite(), "{name} at {x}");
     }
 }
 
@@ -83,19 +83,19 @@ fn infinities_have_their_limits_and_not_a_number_goes_through() {
         at_the_edges::<T>(&Elu::default(), -1.0, far);
         at_the_edges::<T>(&LeakyRelu::default(), -far, far);
         at_the_edges::<T>(&Identity, -far, far);
-        at_the_edges::<T>(&Celu { alpha: 2.0 }, -2.0, far);
+        at_the_edges::<T>(&Celu::new(2.0), -2.0, far);
         at_the_edges::<T>(&Relu6, 0.0, 6.0);
-        at_the_edges::<T>(&Hardtanh { min: -2.0, max: 0.5 }, -2.0, 0.5);
+        at_the_edges::<T>(&Hardtanh::new(-2.0, 0.5), -2.0, 0.5);
         at_the_edges::<T>(&Hardsigmoid, 0.0, 1.0);
         at_the_edges::<T>(&Hardswish, 0.0, far);
         at_the_edges::<T>(&Hardshrink::default(), -far, far);
         at_the_edges::<T>(&Softshrink::default(), -far, far);
         at_the_edges::<T>(&Tanhshrink, -far, far);
-        at_the_edges::<T>(&Threshold { threshold: 1.0, value: -3.0 }, -3.0, far);
+        at_the_edges::<T>(&Threshold::new(1.0, -3.0), -3.0, far);
         at_the_edges::<T>(&Softsign, -1.0, 1.0);
         at_the_edges::<T>(&LogSigmoid, -far, 0.0);
         at_the_edges::<T>(&Mish, 0.0, far);
-        at_the_edges::<T>(&Softplus { beta: 0.25 }, 0.0, far);
+        at_the_edges::<T>(&Softplus::new(0.25), 0.0, far);
     }
     all::<f32>();
     all::<f64>();
@@ -105,7 +105,7 @@ fn infinities_have_their_limits_and_not_a_number_goes_through() {
 fn slopes_are_finite_where_squares_overflow() {
     for x in [1e10_f32, 1e19, 1e20, 1e38] {
         for (x, slope) in [(x, 1.0), (-x, 0.0)] {
-            for gelu in [Gelu::Erf, Gelu::Tanh] {
+            for gelu in [Gelu::new(), Gelu::tanh()] {
                 assert_eq!(gelu.slope(x, gelu.value(x)), slope, "{gelu:?} of {x}");
             }
             for found in [Silu.slope(x, Silu.value(x)), Mish.slope(x, Mish.value(x))] {
@@ -186,19 +186,17 @@ fn what_does_not_fit_is_an_error_with_both_shapes() {
     assert!(text(&|| Affine::new(2).bind::<f32>([3, 0], Seed(0)).map(drop)).contains("a map from 0 to 2 numbers"));
     assert!(text(&|| Affine::new(0).bind::<f32>([2], Seed(0)).map(drop)).contains("must be at least 1"));
     assert!(text(&|| Dropout::new(f64::NAN).bind::<f32>([2], Seed(0)).map(drop)).contains("but is NaN"));
-    assert!(text(&|| Elu { alpha: f64::INFINITY }.bind::<f32>([2], Seed(0)).map(drop)).contains("finite"));
+    assert!(text(&|| Elu::new(f64::INFINITY).bind::<f32>([2], Seed(0)).map(drop)).contains("finite"));
     assert_eq!(
-        text(&|| Hardtanh { min: 1.0, max: -1.0 }.bind::<f32>([2], Seed(0)).map(drop)),
+        text(&|| Hardtanh::new(1.0, -1.0).bind::<f32>([2], Seed(0)).map(drop)),
         "Hardtanh: min may not lie above max, but they are 1 and -1"
     );
-    assert!(text(&|| Celu { alpha: 0.0 }.bind::<f32>([2], Seed(0)).map(drop)).contains("must not be 0"));
-    assert!(text(&|| Softplus { beta: 0.0 }.bind::<f32>([2], Seed(0)).map(drop)).contains("must not be 0"));
-    assert!(
-        text(&|| Softplus { beta: f64::NAN }.bind::<f32>([2], Seed(0)).map(drop)).contains("beta must be a finite")
-    );
-    assert!(text(&|| Hardshrink { lambda: -1.0 }.bind::<f32>([2], Seed(0)).map(drop)).contains("negative, but is -1"));
-    assert!(text(&|| Softshrink { lambda: -1.0 }.bind::<f32>([2], Seed(0)).map(drop)).contains("negative, but is -1"));
-    let threshold = Threshold { threshold: 0.0, value: f64::NEG_INFINITY };
+    assert!(text(&|| Celu::new(0.0).bind::<f32>([2], Seed(0)).map(drop)).contains("must not be 0"));
+    assert!(text(&|| Softplus::new(0.0).bind::<f32>([2], Seed(0)).map(drop)).contains("must not be 0"));
+    assert!(text(&|| Softplus::new(f64::NAN).bind::<f32>([2], Seed(0)).map(drop)).contains("beta must be a finite"));
+    assert!(text(&|| Hardshrink::new(-1.0).bind::<f32>([2], Seed(0)).map(drop)).contains("negative, but is -1"));
+    assert!(text(&|| Softshrink::new(-1.0).bind::<f32>([2], Seed(0)).map(drop)).contains("negative, but is -1"));
+    let threshold = Threshold::new(0.0, f64::NEG_INFINITY);
     assert!(text(&|| threshold.bind::<f32>([2], Seed(0)).map(drop)).contains("value must be a finite number"));
     assert!(text(&|| Add.signature(&[[2].into(), [3].into()]).map(drop)).contains("one is 2 and the other is 3"));
     assert!(text(&|| Add.signature(&[]).map(drop)).contains("at least one input"));
@@ -208,7 +206,7 @@ fn what_does_not_fit_is_an_error_with_both_shapes() {
     );
     assert!(text(&|| Relu.signature(&[[2].into(), [2].into()]).map(drop)).contains("exactly one input"));
     let bad = Init::Normal { mean: 0.0, std: -1.0 };
-    assert!(Affine::new(3).with_init(bad).bind::<f32>([2], Seed(0)).is_err());
+    assert!(Affine::new(3).init(bad).bind::<f32>([2], Seed(0)).is_err());
 }
 
 #[test]
@@ -265,18 +263,18 @@ fn sizes_that_can_not_be_are_errors() {
         (Affine::new(1).into(), [MOST, 2].into()),
         (Relu.into(), [1 << 62, 1, 0, 5].into()),
         (Embedding::new(1 << 24, MOST).into(), [1].into()),
-        (Embedding::new(1 << 24, 1 << 39).with_padding(1).into(), [0].into()),
+        (Embedding::new(1 << 24, 1 << 39).padding(1).into(), [0].into()),
         (Reshape::new([MOST, MOST]).into(), [1].into()),
         (Upsample::to_size(MOST).into(), image()),
         (Pad::new([MOST, 1]).into(), image()),
-        (MaxPool2d::new(2).with_stride(MOST).with_padding(MOST).into(), image()),
-        (AveragePool2d::new([MOST, 1]).with_padding([MOST / 2, 0]).into(), image()),
+        (MaxPool2d::new(2).stride(MOST).padding(MOST).into(), image()),
+        (AveragePool2d::new([MOST, 1]).padding([MOST / 2, 0]).into(), image()),
         (AdaptiveAveragePool1d::new(MOST).into(), [1, 5].into()),
         (Conv2d::new(MOST, 3).into(), image()),
-        (ConvTranspose2d::new(1, [1 << 39, 4]).with_stride(1 << 38).into(), image()),
+        (ConvTranspose2d::new(1, [1 << 39, 4]).stride(1 << 38).into(), image()),
         (Gru::new(MOST).into(), [2, 2].into()),
-        (Lstm::new(1).with_layers(1 << 30).into(), [1, 1].into()),
-        (Glu::new().with_axis(MOST).into(), image()),
+        (Lstm::new(1).layers(1 << 30).into(), [1, 1].into()),
+        (Glu::new().axis(MOST).into(), image()),
         (Slice::new(0, MOST - 1..MOST).into(), image()),
     ];
     for (layer, input) in layers {
@@ -285,7 +283,7 @@ fn sizes_that_can_not_be_are_errors() {
         assert!(error.is_err(), "{text} takes {input}: {error:?}");
     }
     // A stride beyond the input leaves one window.
-    let pool = AveragePool1d::new(1).with_stride(MOST).signature(&[[1, 5].into()]).unwrap();
+    let pool = AveragePool1d::new(1).stride(MOST).signature(&[[1, 5].into()]).unwrap();
     assert_eq!(pool.output(), Shape::from([1, 1]));
 }
 
@@ -308,7 +306,7 @@ fn an_affine_layer_starts_as_in_pytorch_and_may_do_without_its_bias() {
     let affine = Affine::new(100).bind::<f64>([64], Seed(1)).unwrap();
     let largest = affine.parameters().iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
     assert!(largest <= 0.125 && largest > 0.124, "U(±1/√64): {largest}");
-    assert_eq!(Affine::new(100).without_bias().bind::<f64>([64], Seed(1)).unwrap().parameters().len(), 6400);
+    assert_eq!(Affine::new(100).no_bias().bind::<f64>([64], Seed(1)).unwrap().parameters().len(), 6400);
 }
 
 #[test]
@@ -348,47 +346,43 @@ pub(crate) fn every_layer() -> Vec<downhill_layers::Description> {
         AdaptiveAveragePool1d::new(3).into(),
         AdaptiveAveragePool2d::new([3, 1]).into(),
         Add.into(),
-        Affine::new(3).without_bias().with_init(Init::Orthogonal { gain: Gain::Relu }).into(),
-        BatchNorm::new().with_cumulative_average().into(),
-        AveragePool1d::new(3).with_padding(1).into(),
-        AveragePool2d::new(3).without_counting_padding().into(),
+        Affine::new(3).no_bias().init(Init::Orthogonal { gain: Gain::Relu }).into(),
+        BatchNorm::new().cumulative_average().into(),
+        AveragePool1d::new(3).padding(1).into(),
+        AveragePool2d::new(3).exclude_padding().into(),
         Celu::default().into(),
-        Bilinear::new(3).without_bias().into(),
+        Bilinear::new(3).no_bias().into(),
         Concat::new(1).into(),
         Conv1d::new(3, 2).into(),
-        Conv2d::new(3, [2, 1]).with_padding(Padding::Same).into(),
-        ConvTranspose2d::new(3, 2).with_stride([1, 2]).into(),
+        Conv2d::new(3, [2, 1]).padding(Padding::Same).into(),
+        ConvTranspose2d::new(3, 2).stride([1, 2]).into(),
         Dropout::new(0.25).into(),
-        Elu { alpha: 0.5 }.into(),
-        Embedding::new(7, 3).with_padding(0).into(),
+        Elu::new(0.5).into(),
+        Embedding::new(7, 3).padding(0).into(),
         FinitePadding.into(),
         Flatten.into(),
-        Gelu::Tanh.into(),
+        Gelu::tanh().into(),
         GroupNorm::new(2).into(),
-        Gru::new(2).with_lengths().into(),
+        Gru::new(2).lengths().into(),
         GlobalAveragePool.into(),
-        Glu::new().with_axis(1).into(),
-        Hardshrink { lambda: 0.25 }.into(),
+        Glu::new().axis(1).into(),
+        Hardshrink::new(0.25).into(),
         Hardsigmoid.into(),
         Hardswish.into(),
         Hardtanh::default().into(),
         Identity.into(),
-        InstanceNorm::new().with_affine().into(),
-        LayerNorm::new().with_axes(2).into(),
+        InstanceNorm::new().affine().into(),
+        LayerNorm::new().axes(2).into(),
         LeakyRelu::default().into(),
         LearntPositions::new().into(),
         LogSoftmax.into(),
-        MultiHeadAttention::new(4)
-            .causal()
-            .with_lengths()
-            .with_rotary_positions(RotaryPositions::new().interleaved())
-            .into(),
+        MultiHeadAttention::new(4).causal().lengths().rotary_positions(RotaryPositions::new().interleaved()).into(),
         LogSigmoid.into(),
-        MaxPool1d::new(3).with_dilation(2).into(),
-        MaxPool2d::new(3).with_stride([1, 2]).into(),
+        MaxPool1d::new(3).dilation(2).into(),
+        MaxPool2d::new(3).stride([1, 2]).into(),
         Mish.into(),
         PRelu::new().per_channel().into(),
-        Pad::new([1, 2]).with_mode(PadMode::Reflect).into(),
+        Pad::new([1, 2]).mode(PadMode::Reflect).into(),
         RRelu::default().into(),
         Mean::new(1).keep_axis().into(),
         Multiply.into(),
@@ -398,8 +392,8 @@ pub(crate) fn every_layer() -> Vec<downhill_layers::Description> {
         Reshape::new([2, 3]).into(),
         RmsNorm::new().into(),
         RotaryPositions::new().interleaved().into(),
-        Lstm::new(3).with_layers(2).with_dropout(0.5).bidirectional().with_forget_bias(1.0).into(),
-        Rnn::new(2).with_relu().without_bias().last_state().into(),
+        Lstm::new(3).layers(2).dropout(0.5).bidirectional().forget_bias(1.0).into(),
+        Rnn::new(2).relu().no_bias().last_state().into(),
         Scale::new(0.5).into(),
         Selu.into(),
         Sigmoid.into(),
@@ -408,14 +402,14 @@ pub(crate) fn every_layer() -> Vec<downhill_layers::Description> {
         Slice::new(0, 1..3).into(),
         Softmax.into(),
         Softmin.into(),
-        Softplus { beta: 2.0 }.into(),
+        Softplus::new(2.0).into(),
         Softshrink::default().into(),
         Softsign.into(),
         SpatialDropout::new(0.5).into(),
         Sum::new(0).into(),
         Tanh.into(),
         Tanhshrink.into(),
-        Threshold { threshold: 1.0, value: -1.0 }.into(),
+        Threshold::new(1.0, -1.0).into(),
         Upsample::new([2.0, 1.5]).into(),
     ]
 }
@@ -438,13 +432,13 @@ fn every_description_survives_json() {
 fn settings_that_are_not_finite_survive_a_file() {
     use downhill_layers::{Description, Pad, PadMode};
 
-    let half_open = Hardtanh { min: 0.0, max: f64::INFINITY };
-    let padding = Pad::new([1, 1]).with_mode(PadMode::Constant(f64::NEG_INFINITY));
-    let threshold = Threshold { threshold: 0.5, value: f64::NEG_INFINITY };
+    let half_open = Hardtanh::new(0.0, f64::INFINITY);
+    let padding = Pad::new([1, 1]).mode(PadMode::Constant(f64::NEG_INFINITY));
+    let threshold = Threshold::new(0.5, f64::NEG_INFINITY);
     for description in [Description::from(half_open), padding.into(), threshold.into()] {
         let json = serde_json::to_string(&description).unwrap();
         assert_eq!(serde_json::from_str::<Description>(&json).unwrap(), description, "{json}");
     }
     // What is finite stays a number.
-    assert_eq!(serde_json::to_string(&LeakyRelu { negative_slope: 0.5 }).unwrap(), r#"{"negative_slope":0.5}"#);
+    assert_eq!(serde_json::to_string(&LeakyRelu::new(0.5)).unwrap(), r#"{"negative_slope":0.5}"#);
 }

@@ -38,11 +38,11 @@ fn running_statistics_are_right_after_a_million_batches() {
     let close = |found: [f64; 2], mean: f64, tolerance: f64| {
         assert!((found[0] / mean - 1.0).abs() < tolerance && (found[1] - 0.5).abs() < tolerance, "{found:?}");
     };
-    let cumulative = || BatchNorm::new().with_cumulative_average();
+    let cumulative = || BatchNorm::new().cumulative_average();
     close(after(cumulative(), 1_000_000, &|_| 2.5), 2.5, 1e-7);
     close(after(cumulative(), 1_000_000, &|batch| if batch % 2 == 0 { 2.0 } else { 3.0 }), 2.5, 1e-4);
     close(after(BatchNorm::new(), 100_000, &|_| 2.5), 2.5, 1e-6);
-    close(after(BatchNorm::new().with_momentum(1e-3), 100_000, &|_| 2.5), 2.5, 1e-4);
+    close(after(BatchNorm::new().momentum(1e-3), 100_000, &|_| 2.5), 2.5, 1e-4);
 }
 
 #[test]
@@ -99,13 +99,13 @@ fn numbers_whose_squares_leave_the_precision_are_normalised() {
         }
     }
     for epsilon in [0.0, 1e-5] {
-        check(BatchNorm::new().with_epsilon(epsilon), [3]);
-        check(BatchNorm::new().with_epsilon(epsilon), [3, 4, 4]);
-        check(LayerNorm::new().with_epsilon(epsilon), [5, 6]);
-        check(GroupNorm::new(2).with_epsilon(epsilon), [4, 3]);
-        check(GroupNorm::new(2).with_epsilon(epsilon), [8]);
-        check(InstanceNorm::new().with_affine().with_epsilon(epsilon), [3, 7]);
-        check(RmsNorm::new().with_epsilon(epsilon), [9]);
+        check(BatchNorm::new().epsilon(epsilon), [3]);
+        check(BatchNorm::new().epsilon(epsilon), [3, 4, 4]);
+        check(LayerNorm::new().epsilon(epsilon), [5, 6]);
+        check(GroupNorm::new(2).epsilon(epsilon), [4, 3]);
+        check(GroupNorm::new(2).epsilon(epsilon), [8]);
+        check(InstanceNorm::new().affine().epsilon(epsilon), [3, 7]);
+        check(RmsNorm::new().epsilon(epsilon), [9]);
     }
     check(RmsNorm::new(), [9]);
 }
@@ -133,7 +133,7 @@ fn a_constant_becomes_the_bias_exactly() {
 
 #[test]
 fn a_cumulative_average_weighs_all_batches_alike() {
-    let mut norm = bound(BatchNorm::new().with_cumulative_average(), [1, 2]);
+    let mut norm = bound(BatchNorm::new().cumulative_average(), [1, 2]);
     for x in [[1.0, 3.0], [5.0, 5.0], [0.0, 4.0]] {
         norm.forward([x]).unwrap();
         norm.absorb_statistics();
@@ -145,7 +145,7 @@ fn a_cumulative_average_weighs_all_batches_alike() {
 
 #[test]
 fn evaluation_changes_no_statistics_and_takes_any_batch() {
-    let mut norm = bound(BatchNorm::new().with_epsilon(0.0), [2]);
+    let mut norm = bound(BatchNorm::new().epsilon(0.0), [2]);
     norm.set_mode(Mode::Evaluation);
     norm.statistics_mut().copy_from_slice(&[1.0, -1.0, 4.0, 0.25, 7.0]);
     assert_eq!(norm.forward([[3.0, 0.0]]).unwrap(), array![[1.0, 2.0]]);
@@ -182,7 +182,7 @@ fn an_empty_batch_gives_an_empty_output_and_no_gradient() {
     check(LayerNorm::new());
     check(RmsNorm::new());
     check(GroupNorm::new(2));
-    check(InstanceNorm::new().with_affine());
+    check(InstanceNorm::new().affine());
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn a_number_that_is_none_stays_in_its_group() {
 fn one_group_is_layer_normalisation_and_a_group_for_each_channel_is_instance_normalisation() {
     let x = array![[1.0, 2.5, -3.0, 4.0, 0.5, 6.0]];
     let all = |y: Array2<f64>| y.mapv(|y| (y * 1e12).round());
-    let layer = bound(LayerNorm::new().with_axes(2).without_affine(), [2, 3]).forward(&x).unwrap();
+    let layer = bound(LayerNorm::new().axes(2).no_affine(), [2, 3]).forward(&x).unwrap();
     assert_eq!(all(bound(GroupNorm::new(1), [2, 3]).forward(&x).unwrap()), all(layer));
     let instance = bound(InstanceNorm::new(), [2, 3]).forward(&x).unwrap();
     assert_eq!(all(bound(GroupNorm::new(2), [2, 3]).forward(&x).unwrap()), all(instance));
@@ -227,10 +227,10 @@ fn parameters_are_named_and_shaped_as_in_pytorch_and_start_at_one_and_zero() {
     }
     let both = |shape: Shape| [("weight", shape), ("bias", shape)];
     check(&BatchNorm::new(), [3, 4, 5], &both([3].into()));
-    check(&BatchNorm::new().without_affine(), [3], &[]);
-    check(&LayerNorm::new().with_axes(2), [3, 4, 5], &both([4, 5].into()));
-    check(&LayerNorm::new().without_bias(), [3, 4, 5], &both([5].into())[..1]);
-    check(&RmsNorm::new().with_axes(3), [3, 4, 5], &both([3, 4, 5].into())[..1]);
+    check(&BatchNorm::new().no_affine(), [3], &[]);
+    check(&LayerNorm::new().axes(2), [3, 4, 5], &both([4, 5].into()));
+    check(&LayerNorm::new().no_bias(), [3, 4, 5], &both([5].into())[..1]);
+    check(&RmsNorm::new().axes(3), [3, 4, 5], &both([3, 4, 5].into())[..1]);
     check(&GroupNorm::new(3), [6, 4], &both([6].into()));
     check(&InstanceNorm::new(), [6, 4], &[]);
     assert_eq!(bound(LayerNorm::new(), [2]).parameters(), [1.0, 1.0, 0.0, 0.0]);
@@ -243,26 +243,26 @@ fn parameters_are_named_and_shaped_as_in_pytorch_and_start_at_one_and_zero() {
 fn settings_out_of_range_are_told_in_sentences() {
     for epsilon in [-1.0, f64::NAN, f64::INFINITY] {
         for text in [
-            error(&BatchNorm::new().with_epsilon(epsilon), [2]),
-            error(&LayerNorm::new().with_epsilon(epsilon), [2]),
-            error(&RmsNorm::new().with_epsilon(epsilon), [2]),
-            error(&GroupNorm::new(1).with_epsilon(epsilon), [2]),
-            error(&InstanceNorm::new().with_epsilon(epsilon), [2, 2]),
+            error(&BatchNorm::new().epsilon(epsilon), [2]),
+            error(&LayerNorm::new().epsilon(epsilon), [2]),
+            error(&RmsNorm::new().epsilon(epsilon), [2]),
+            error(&GroupNorm::new(1).epsilon(epsilon), [2]),
+            error(&InstanceNorm::new().epsilon(epsilon), [2, 2]),
         ] {
             assert!(text.contains(&format!("not negative, but is {epsilon}")), "{text}");
         }
     }
-    assert!(error(&BatchNorm::new().with_momentum(1.5), [2]).contains("[0, 1], but is 1.5"));
-    assert!(error(&BatchNorm::new().with_momentum(f64::NAN), [2]).contains("but is NaN"));
+    assert!(error(&BatchNorm::new().momentum(1.5), [2]).contains("[0, 1], but is 1.5"));
+    assert!(error(&BatchNorm::new().momentum(f64::NAN), [2]).contains("but is NaN"));
     assert_eq!(
         error(&GroupNorm::new(3), [4, 2]),
         "GroupNorm: 4 channels do not fall into 3 groups of equal size; take a number that divides them"
     );
     assert!(error(&GroupNorm::new(0), [4]).contains("into 0 groups"));
     for axes in [0, 3] {
-        let text = error(&LayerNorm::new().with_axes(axes), [4, 2]);
+        let text = error(&LayerNorm::new().axes(axes), [4, 2]);
         assert!(text.contains(&format!("the last {axes} axes, but an example of shape 4x2 has 2")), "{text}");
-        assert!(error(&RmsNorm::new().with_axes(axes), [4, 2]).contains("has 2"));
+        assert!(error(&RmsNorm::new().axes(axes), [4, 2]).contains("has 2"));
     }
 }
 

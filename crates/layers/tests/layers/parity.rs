@@ -85,7 +85,7 @@ impl<'a, T: Scalar> Run<'a, T> {
         let signature = case.layer.signature(&case.inputs).unwrap_or_else(|error| panic!("{case:?}: {error}"));
         assert_eq!(signature.output(), case.output, "{case:?}");
         let nothing = |count: usize| vec![T::NAN; count];
-        let mut numbers = |count: usize| -> Vec<T> { next(given, count).iter().map(|&x| T::of(x)).collect() };
+        let mut numbers = |count: usize| -> Vec<T> { next(given, count).iter().map(|&x| T::from_f64(x)).collect() };
         let outputs = case.examples * case.output.len();
         Self {
             x: case.inputs.iter().map(|shape| numbers(case.examples * shape.len())).collect(),
@@ -103,7 +103,7 @@ impl<'a, T: Scalar> Run<'a, T> {
     }
 
     fn inputs(&self) -> Inputs<'_, T> {
-        let mut inputs = Inputs::none();
+        let mut inputs = Inputs::empty();
         for (index, (x, shape)) in self.x.iter().zip(&self.case.inputs).enumerate() {
             inputs.set(index, Batch::new(x, self.case.examples, *shape).unwrap());
         }
@@ -129,7 +129,7 @@ impl<'a, T: Scalar> Run<'a, T> {
 
     fn backward(&mut self) {
         let (mut dx, mut dtheta, mut scratch) = (take(&mut self.dx), take(&mut self.dtheta), take(&mut self.scratch));
-        let mut wanted = InputsMut::none();
+        let mut wanted = InputsMut::empty();
         for (index, (dx, shape)) in dx.iter_mut().zip(&self.case.inputs).enumerate() {
             wanted.set(index, BatchMut::new(dx, self.case.examples, *shape).unwrap());
         }

@@ -32,14 +32,14 @@ fn of_equals_the_first_is_chosen() {
         passes(MaxPool2d::new(2), [1, 2, 4], &[7.0, 7.0, 0.0, 7.0, 7.0, 7.0, 7.0, 7.0]).1,
         [1.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0]
     );
-    assert_eq!(passes(MaxPool1d::new(3).with_stride(1), [1, 4], &[7.0; 4]).1, [1.0, 2.0, 0.0, 0.0]);
+    assert_eq!(passes(MaxPool1d::new(3).stride(1), [1, 4], &[7.0; 4]).1, [1.0, 2.0, 0.0, 0.0]);
     let zeros = passes(MaxPool1d::new(2), [1, 4], &[0.0, -0.0, -0.0, 0.0]);
     assert_eq!(zeros.1, [1.0, 0.0, 2.0, 0.0], "zeros of either sign are equal");
 }
 
 #[test]
 fn what_is_not_a_number_goes_through_a_maximum() {
-    for window in [MaxPool2d::new(2), MaxPool2d::new(2).with_stride([2, 1])] {
+    for window in [MaxPool2d::new(2), MaxPool2d::new(2).stride([2, 1])] {
         for place in 0..4 {
             let mut x = [1.0, FAR, -FAR, 3.0];
             x[place] = NAN;
@@ -57,34 +57,34 @@ fn what_is_not_a_number_goes_through_a_maximum() {
 fn windows_of_nothing_but_negative_infinities_choose_their_first() {
     let x = [-FAR; 4];
     assert_eq!(passes(MaxPool2d::new(2), [1, 2, 2], &x), (vec![-FAR], vec![1.0, 0.0, 0.0, 0.0]));
-    let (y, dx) = passes(MaxPool1d::new(2).with_padding(1), [1, 4], &x);
+    let (y, dx) = passes(MaxPool1d::new(2).padding(1), [1, 4], &x);
     assert_eq!((y, dx), (vec![-FAR; 3], vec![1.0, 2.0, 0.0, 3.0]));
 }
 
 #[test]
 fn padding_is_never_the_largest() {
-    let (y, dx) = passes(MaxPool1d::new(3).with_padding(1).with_stride(2), [1, 3], &[-5.0, -4.0, -6.0]);
+    let (y, dx) = passes(MaxPool1d::new(3).padding(1).stride(2), [1, 3], &[-5.0, -4.0, -6.0]);
     assert_eq!((y, dx), (vec![-4.0, -4.0], vec![0.0, 3.0, 0.0]));
 }
 
 #[test]
 fn averages_count_padding_unless_told_not_to() {
-    let pool = AveragePool1d::new(2).with_padding(1);
+    let pool = AveragePool1d::new(2).padding(1);
     assert_eq!(passes(pool.clone(), [1, 2], &[4.0, 6.0]), (vec![2.0, 3.0], vec![0.5, 1.0]));
-    assert_eq!(passes(pool.without_counting_padding(), [1, 2], &[4.0, 6.0]), (vec![4.0, 6.0], vec![1.0, 2.0]));
+    assert_eq!(passes(pool.exclude_padding(), [1, 2], &[4.0, 6.0]), (vec![4.0, 6.0], vec![1.0, 2.0]));
     // What hangs over the end of the padding counts in no case.
-    let pool = AveragePool1d::new(2).with_ceil_mode();
+    let pool = AveragePool1d::new(2).ceil_mode();
     assert_eq!(passes(pool, [1, 3], &[4.0, 6.0, 8.0]), (vec![5.0, 8.0], vec![0.5, 0.5, 2.0]));
 }
 
 #[test]
 fn a_window_that_hangs_over_the_end_is_averaged_as_in_pytorch() {
     // torch.nn.functional.avg_pool1d(x, 5, 5, ceil_mode=True): what lies beyond the padding does not count.
-    let (y, dx) = passes(AveragePool1d::new(5).with_ceil_mode(), [1, 3], &[1.0, 2.0, 6.0]);
+    let (y, dx) = passes(AveragePool1d::new(5).ceil_mode(), [1, 3], &[1.0, 2.0, 6.0]);
     assert_eq!((y, dx), (vec![3.0], vec![1.0 / 3.0; 3]));
-    let (y, _) = passes(AveragePool1d::new(7).with_padding(1).with_ceil_mode(), [1, 3], &[1.0, 2.0, 6.0]);
+    let (y, _) = passes(AveragePool1d::new(7).padding(1).ceil_mode(), [1, 3], &[1.0, 2.0, 6.0]);
     assert_eq!(y, [9.0 / 5.0]);
-    let (y, _) = passes(AveragePool2d::new([3, 1]).with_ceil_mode(), [1, 2, 2], &[1.0, 2.0, 3.0, 6.0]);
+    let (y, _) = passes(AveragePool2d::new([3, 1]).ceil_mode(), [1, 2, 2], &[1.0, 2.0, 3.0, 6.0]);
     assert_eq!(y, [2.0, 4.0]);
 }
 
@@ -102,7 +102,7 @@ fn averages_of_many_numbers_keep_their_digits() {
 
 #[test]
 fn averages_let_infinities_and_what_is_not_a_number_through() {
-    for pool in [AveragePool2d::new(2), AveragePool2d::new(2).with_stride([2, 3])] {
+    for pool in [AveragePool2d::new(2), AveragePool2d::new(2).stride([2, 3])] {
         assert_eq!(passes(pool.clone(), [1, 2, 2], &[1.0, FAR, 2.0, 3.0]).0, [FAR]);
         assert!(passes(pool.clone(), [1, 2, 2], &[-FAR, FAR, 2.0, 3.0]).0[0].is_nan());
         assert!(passes(pool, [1, 2, 2], &[1.0, 2.0, NAN, 3.0]).0[0].is_nan());
@@ -137,7 +137,7 @@ fn pairs_are_pooled_as_any_window_is() {
             let (channel, i, j) = (place / (down * across), place / across % down, place % across);
             let at = |k: usize| channel * rows * columns + (2 * i + k / 2) * columns + 2 * j + k % 2;
             let window: Vec<f64> = (0..4).map(|k| x[at(k)]).collect();
-            let (one, gradient) = passes(MaxPool2d::new(2).with_stride(3), [1, 2, 2], &window);
+            let (one, gradient) = passes(MaxPool2d::new(2).stride(3), [1, 2, 2], &window);
             assert_eq!(one, [largest]);
             for k in 0..4 {
                 assert_eq!(dx[at(k)], gradient[k] * (place + 1) as f64);
@@ -155,7 +155,7 @@ fn threads_change_no_bit() {
         let mut y = vec![f32::NAN; examples * signature.output().len()];
         let mut saved = vec![f32::NAN; signature.saved().len(examples)];
         layer.forward(&mut Forward {
-            x: Inputs::one(Batch::new(&x, examples, shape).unwrap()),
+            x: Inputs::from(Batch::new(&x, examples, shape).unwrap()),
             params: Arrays::empty(),
             y: BatchMut::new(&mut y, examples, signature.output()).unwrap(),
             saved: ArraysMut::new(&mut saved, signature.saved(), examples),
@@ -166,13 +166,13 @@ fn threads_change_no_bit() {
         });
         let mut dx = vec![f32::NAN; x.len()];
         layer.backward(&mut Backward {
-            x: Inputs::one(Batch::gone(examples, shape)),
+            x: Inputs::from(Batch::absent(examples, shape)),
             params: Arrays::empty(),
-            y: Batch::gone(examples, signature.output()),
+            y: Batch::absent(examples, signature.output()),
             saved: Arrays::new(&saved, signature.saved(), examples),
             scratch: ArraysMut::empty(),
             dy: Batch::new(&y, examples, signature.output()).unwrap(),
-            dx: InputsMut::one(BatchMut::new(&mut dx, examples, shape).unwrap()),
+            dx: InputsMut::from(BatchMut::new(&mut dx, examples, shape).unwrap()),
             dparams: ArraysMut::empty(),
         });
         (y, dx)
@@ -183,9 +183,9 @@ fn threads_change_no_bit() {
         assert_eq!(Threads::new(3).unwrap().run(|| bits(layer, shape)), one, "{layer:?}");
     }
     same(&MaxPool2d::new(2));
-    same(&MaxPool2d::new(3).with_stride(2).with_padding(1));
+    same(&MaxPool2d::new(3).stride(2).padding(1));
     same(&AveragePool2d::new(2));
-    same(&AveragePool2d::new(3).with_stride(2).with_padding(1));
+    same(&AveragePool2d::new(3).stride(2).padding(1));
     same(&AdaptiveAveragePool2d::new([3, 5]));
     same(&GlobalAveragePool);
 }
@@ -213,15 +213,15 @@ fn what_does_not_fit_is_an_error() {
         "MaxPool1d: a window spans 5 (kernel 5, dilation 1), but an axis of 4 with a padding of 0 on both sides has \
          only 4; take a smaller kernel"
     );
-    assert!(error(&MaxPool2d::new(2).with_dilation([1, 4]), [1, 4, 4]).contains("spans 5 (kernel 2, dilation 4)"));
+    assert!(error(&MaxPool2d::new(2).dilation([1, 4]), [1, 4, 4]).contains("spans 5 (kernel 2, dilation 4)"));
     assert!(error(&AveragePool2d::new([1, 3]), [1, 1, 2]).contains("spans 3"));
-    assert!(error(&AveragePool1d::new(3).with_padding(2), [1, 9]).contains("half of the kernel at most, but is 2"));
-    assert!(error(&MaxPool2d::new(2).with_padding([1, 2]), [1, 9, 9]).contains("is 2 for a kernel of 2"));
+    assert!(error(&AveragePool1d::new(3).padding(2), [1, 9]).contains("half of the kernel at most, but is 2"));
+    assert!(error(&MaxPool2d::new(2).padding([1, 2]), [1, 9, 9]).contains("is 2 for a kernel of 2"));
     for (kernel, stride, dilation) in [(0, 1, 1), (2, 0, 1), (2, 1, 0)] {
-        let pool = MaxPool1d::new(kernel).with_stride(stride).with_dilation(dilation);
+        let pool = MaxPool1d::new(kernel).stride(stride).dilation(dilation);
         assert!(error(&pool, [1, 9]).contains(&format!("but are {kernel}, {stride} and {dilation}")));
     }
-    assert!(error(&MaxPool1d::new(3).with_dilation(usize::MAX), [1, 9]).contains("is too large"));
+    assert!(error(&MaxPool1d::new(3).dilation(usize::MAX), [1, 9]).contains("is too large"));
     assert!(error(&MaxPool2d::new(5000), [1, 5000, 5000]).contains("2^24 numbers at most, but holds 25000000"));
     assert!(error(&AdaptiveAveragePool2d::new([2, 0]), [1, 4, 4]).contains("one of 0"));
     assert!(error(&AdaptiveAveragePool1d::new(2), [1, 0]).contains("an axis of 0"));
@@ -235,13 +235,13 @@ fn what_does_not_fit_is_an_error() {
 #[test]
 fn a_window_of_padding_alone_is_an_error() {
     // Its numbers would stand at -1 and 3 of an axis of 3.
-    let pool = MaxPool1d::new(2).with_stride(1).with_padding(1).with_dilation(4);
+    let pool = MaxPool1d::new(2).stride(1).padding(1).dilation(4);
     assert_eq!(
         error(&pool, [1, 3]),
         "MaxPool1d: window 0 over an axis of 3 would hold nothing but padding (kernel 2, stride 1, padding 1, \
          dilation 4); take a smaller dilation or padding"
     );
-    assert!(error(&AveragePool1d::new(2).with_padding(1), [1, 0]).contains("nothing but padding"));
+    assert!(error(&AveragePool1d::new(2).padding(1), [1, 0]).contains("nothing but padding"));
 }
 
 #[test]
@@ -250,17 +250,17 @@ fn the_number_of_windows_is_that_of_pytorch() {
         pool.signature(&[[1, length].into()]).unwrap().output()[1]
     }
     assert_eq!(windows(MaxPool1d::new(2), 5), 2);
-    assert_eq!(windows(MaxPool1d::new(2).with_ceil_mode(), 5), 3);
+    assert_eq!(windows(MaxPool1d::new(2).ceil_mode(), 5), 3);
     // The third would begin behind the input.
-    assert_eq!(windows(MaxPool1d::new(2).with_stride(4).with_ceil_mode(), 5), 2);
-    assert_eq!(windows(MaxPool1d::new(1).with_stride(3).with_ceil_mode(), 3), 1);
+    assert_eq!(windows(MaxPool1d::new(2).stride(4).ceil_mode(), 5), 2);
+    assert_eq!(windows(MaxPool1d::new(1).stride(3).ceil_mode(), 3), 1);
     // A kernel may be longer than the axis by less than a stride.
-    assert_eq!(windows(AveragePool1d::new(5).with_ceil_mode(), 3), 1);
-    assert_eq!(windows(MaxPool1d::new(5).with_ceil_mode(), 3), 1);
-    assert_eq!(windows(AveragePool1d::new(7).with_stride(3).with_ceil_mode(), 5), 1);
-    assert!(AveragePool1d::new(7).with_stride(2).with_ceil_mode().signature(&[[1, 5].into()]).is_err());
+    assert_eq!(windows(AveragePool1d::new(5).ceil_mode(), 3), 1);
+    assert_eq!(windows(MaxPool1d::new(5).ceil_mode(), 3), 1);
+    assert_eq!(windows(AveragePool1d::new(7).stride(3).ceil_mode(), 5), 1);
+    assert!(AveragePool1d::new(7).stride(2).ceil_mode().signature(&[[1, 5].into()]).is_err());
     assert!(AveragePool1d::new(5).signature(&[[1, 3].into()]).is_err());
-    assert_eq!(windows(MaxPool1d::new(2).with_stride(usize::MAX).with_ceil_mode(), 5), 1);
+    assert_eq!(windows(MaxPool1d::new(2).stride(usize::MAX).ceil_mode(), 5), 1);
     let y = MaxPool2d::new([2, 3]).bind::<f64>([1, 2, 3], Seed(0)).unwrap();
     assert_eq!(y.signature().output(), Shape::from([1, 1, 1]));
     let mut pool = MaxPool1d::new(1).bind::<f64>([1, 2], Seed(0)).unwrap();

@@ -11,7 +11,7 @@ use ndarray::{Array2, array};
 
 fn numbers<T: Scalar>(count: usize, key: u64) -> Vec<T> {
     let mut stream = Seed(5).stream(key);
-    (0..count).map(|_| T::of(2.0 * stream.uniform() - 1.0)).collect()
+    (0..count).map(|_| T::from_f64(2.0 * stream.uniform() - 1.0)).collect()
 }
 
 /// One pass forward and one back, with not-a-number wherever nothing is promised.
@@ -37,9 +37,9 @@ impl<T: Scalar> Problem<T> {
     }
 
     /// Lengths of which the longest is less than all steps, in no order.
-    fn with_lengths(mut self) -> Self {
+    fn lengths(mut self) -> Self {
         let most = self.steps.max(2) - 1;
-        self.lengths = Some((0..self.examples).map(|example| T::of((1 + example * 7 % most) as f64)).collect());
+        self.lengths = Some((0..self.examples).map(|example| T::from_f64((1 + example * 7 % most) as f64)).collect());
         self
     }
 
@@ -50,7 +50,7 @@ impl<T: Scalar> Problem<T> {
     }
 
     fn inputs(&self) -> Inputs<'_, T> {
-        let mut inputs = Inputs::one(Batch::new(&self.x, self.examples, self.shapes()[0]).unwrap());
+        let mut inputs = Inputs::from(Batch::new(&self.x, self.examples, self.shapes()[0]).unwrap());
         if let Some(lengths) = &self.lengths {
             inputs.set(1, Batch::new(lengths, self.examples, [1]).unwrap());
         }
@@ -90,14 +90,14 @@ impl<T: Scalar> Problem<T> {
         let (mut dx, mut dlengths) = (vec![T::NAN; self.x.len()], vec![T::NAN; self.examples]);
         let mut dtheta = vec![T::NAN; theta.len()];
         let mut scratch = vec![T::NAN; signature.scratch_of_backward().len(self.examples)];
-        let mut wanted = InputsMut::one(BatchMut::new(&mut dx, self.examples, self.shapes()[0]).unwrap());
+        let mut wanted = InputsMut::from(BatchMut::new(&mut dx, self.examples, self.shapes()[0]).unwrap());
         if self.lengths.is_some() {
             wanted.set(1, BatchMut::new(&mut dlengths, self.examples, [1]).unwrap());
         }
         layer.backward(&mut Backward {
             x: self.inputs(),
             params: Arrays::new(theta, signature.parameter_layout(), 0),
-            y: Batch::gone(self.examples, signature.output()),
+            y: Batch::absent(self.examples, signature.output()),
             saved: Arrays::new(&saved, signature.saved(), self.examples),
             scratch: ArraysMut::new(&mut scratch, signature.scratch_of_backward(), self.examples),
             dy: Batch::new(&dy, self.examples, signature.output()).unwrap(),
@@ -130,12 +130,12 @@ fn bits_do_not_depend_on_threads() {
     // Sizes at which work is shared; the last group of examples has from 8 to 15.
     for examples in [1, 2, 7, 9, 16, 17, 25, 33] {
         let plain = Problem::<f32>::new(examples, 6, 20);
-        let ragged = Problem::<f64>::new(examples, 6, 20).with_lengths();
+        let ragged = Problem::<f64>::new(examples, 6, 20).lengths();
         same_on_all_threads(&Lstm::new(70), &plain);
         same_on_all_threads(&Gru::new(70), &plain);
         same_on_all_threads(&Rnn::new(130), &plain);
-        same_on_all_threads(&Lstm::new(40).bidirectional().with_layers(2).with_dropout(0.3).with_lengths(), &ragged);
-        same_on_all_threads(&Gru::new(40).bidirectional().last_state().with_lengths(), &ragged);
+        same_on_all_threads(&Lstm::new(40).bidirectional().layers(2).dropout(0.3).lengths(), &ragged);
+        same_on_all_threads(&Gru::new(40).bidirectional().last_state().lengths(), &ragged);
     }
 }
 
@@ -184,9 +184,9 @@ fn derivatives_hold_at_the_edges_of_vectors() {
         derivative_along_a_line(&Lstm::new(hidden), Problem::new(3, 4, 5));
         derivative_along_a_line(&Gru::new(hidden), Problem::new(3, 4, 5));
         derivative_along_a_line(&Rnn::new(hidden), Problem::new(3, 4, 5));
-        let all = Lstm::new(hidden).with_layers(2).bidirectional().with_dropout(0.4).with_lengths();
-        derivative_along_a_line(&all, Problem::new(9, 5, 3).with_lengths());
-        derivative_along_a_line(&all.last_state(), Problem::new(9, 5, 3).with_lengths());
+        let all = Lstm::new(hidden).layers(2).bidirectional().dropout(0.4).lengths();
+        derivative_along_a_line(&all, Problem::new(9, 5, 3).lengths());
+        derivative_along_a_line(&all.last_state(), Problem::new(9, 5, 3).lengths());
     }
 }
 
@@ -273,7 +273,7 @@ fn what_lies_beyond_the_end_does_not_exist<
     let mut short = Problem::<f64>::new(2, length, 2);
     short.x.copy_from_slice(&[&padded.x[..length * 2], &padded.x[steps * 2..][..length * 2]].concat());
 
-    let whole = padded.run(&layer.clone().with_lengths());
+    let whole = padded.run(&layer.clone().lengths());
     let alone = short.run(layer);
     let width = alone.y.len() / 2;
     assert_eq!(whole.y[..width], alone.y[..width], "{layer:?}");
@@ -288,7 +288,7 @@ fn what_lies_beyond_the_end_does_not_exist<
 fn nothing_beyond_the_end_is_read_forward_or_back() {
     fn check(layer: &impl Layer) {
         let run = |fill: f64| {
-            let mut problem = Problem::<f64>::new(9, 6, 3).with_lengths();
+            let mut problem = Problem::<f64>::new(9, 6, 3).lengths();
             problem.beyond = Some(fill);
             let lengths = problem.lengths.clone().unwrap();
             let past = |example: usize| (3 * lengths[example] as usize)..18;
@@ -306,22 +306,22 @@ fn nothing_beyond_the_end_is_read_forward_or_back() {
             assert!(run(fill) == expected, "{layer:?} with {fill}");
         }
     }
-    check(&Rnn::new(3).with_lengths());
-    check(&Rnn::new(3).bidirectional().with_layers(2).with_dropout(0.4).with_lengths());
-    check(&Lstm::new(17).with_lengths());
-    check(&Lstm::new(4).bidirectional().with_layers(2).with_lengths());
-    check(&Lstm::new(4).bidirectional().last_state().with_lengths());
-    check(&Gru::new(3).with_layers(2).with_dropout(0.4).with_lengths());
-    check(&Gru::new(3).bidirectional().with_lengths());
-    check(&Gru::new(3).bidirectional().with_layers(3).last_state().with_lengths());
+    check(&Rnn::new(3).lengths());
+    check(&Rnn::new(3).bidirectional().layers(2).dropout(0.4).lengths());
+    check(&Lstm::new(17).lengths());
+    check(&Lstm::new(4).bidirectional().layers(2).lengths());
+    check(&Lstm::new(4).bidirectional().last_state().lengths());
+    check(&Gru::new(3).layers(2).dropout(0.4).lengths());
+    check(&Gru::new(3).bidirectional().lengths());
+    check(&Gru::new(3).bidirectional().layers(3).last_state().lengths());
 }
 
 #[test]
 fn lengths_cut_sequences_off() {
     what_lies_beyond_the_end_does_not_exist(&Lstm::new(3), false);
-    what_lies_beyond_the_end_does_not_exist(&Gru::new(17).with_layers(2).bidirectional(), false);
+    what_lies_beyond_the_end_does_not_exist(&Gru::new(17).layers(2).bidirectional(), false);
     what_lies_beyond_the_end_does_not_exist(&Rnn::new(2).bidirectional().last_state(), true);
-    what_lies_beyond_the_end_does_not_exist(&Gru::new(2).with_layers(2).last_state(), true);
+    what_lies_beyond_the_end_does_not_exist(&Gru::new(2).layers(2).last_state(), true);
 }
 
 #[test]
@@ -343,23 +343,23 @@ fn dropout_lies_between_layers_and_only_in_training() {
         bound.set_mode(mode);
         bound.forward(&x).unwrap()
     };
-    let two = Lstm::new(40).with_layers(2);
+    let two = Lstm::new(40).layers(2);
     let training = Mode::Training { step: 0 };
     let plain = run(two.clone(), training);
-    let dropped = two.clone().with_dropout(0.5);
+    let dropped = two.clone().dropout(0.5);
     assert_eq!(run(dropped.clone(), Mode::Evaluation), plain);
     assert_ne!(run(dropped.clone(), training), plain);
     assert_eq!(run(dropped.clone(), training), run(dropped.clone(), training), "the same step drops the same");
     assert_ne!(run(dropped.clone(), training), run(dropped, Mode::Training { step: 1 }));
     // One layer has nothing to drop between.
-    assert_eq!(run(Lstm::new(40).with_dropout(0.5), training), run(Lstm::new(40), training));
+    assert_eq!(run(Lstm::new(40).dropout(0.5), training), run(Lstm::new(40), training));
     let saves = |layer: Lstm| layer.signature(&[[3, 1].into()]).unwrap().saved().len(1);
-    assert_eq!(saves(Lstm::new(40).with_dropout(0.5)), saves(Lstm::new(40)));
+    assert_eq!(saves(Lstm::new(40).dropout(0.5)), saves(Lstm::new(40)));
 }
 
 #[test]
 fn parameters_have_the_names_the_shapes_and_the_start_of_pytorch() {
-    let signature = Gru::new(25).with_layers(2).bidirectional().signature(&[[4, 3].into()]).unwrap();
+    let signature = Gru::new(25).layers(2).bidirectional().signature(&[[4, 3].into()]).unwrap();
     let parameters: Vec<_> =
         signature.parameters().iter().map(|p| (p.name.to_string(), p.shape.to_string(), p.transposed)).collect();
     let of = |name: &str, shape: &str| (name.to_owned(), shape.to_owned(), shape.contains('x'));
@@ -381,14 +381,14 @@ fn parameters_have_the_names_the_shapes_and_the_start_of_pytorch() {
     signature.start(&mut theta, Seed(1));
     let largest = theta.iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
     assert!(largest <= 0.2 && largest > 0.199, "U(±1/√25): {largest}");
-    assert_eq!(Rnn::new(2).without_bias().signature(&[[4, 3].into()]).unwrap().parameters().len(), 2);
+    assert_eq!(Rnn::new(2).no_bias().signature(&[[4, 3].into()]).unwrap().parameters().len(), 2);
 }
 
 #[test]
 fn a_batch_of_none_gives_none_and_derivatives_of_zero() {
-    for problem in [Problem::<f32>::new(0, 3, 2), Problem::new(0, 3, 2).with_lengths()] {
-        let layer = Lstm::new(4).with_layers(2);
-        let passes = if problem.lengths.is_some() { problem.run(&layer.with_lengths()) } else { problem.run(&layer) };
+    for problem in [Problem::<f32>::new(0, 3, 2), Problem::new(0, 3, 2).lengths()] {
+        let layer = Lstm::new(4).layers(2);
+        let passes = if problem.lengths.is_some() { problem.run(&layer.lengths()) } else { problem.run(&layer) };
         assert!(passes.y.is_empty() && passes.dx.is_empty());
         assert!(passes.dtheta.iter().all(|&d| d == 0.0));
     }
@@ -414,8 +414,8 @@ fn a_forget_bias_is_where_the_forget_gates_start_and_nothing_else_changes() {
         signature.start(&mut theta, Seed(4));
         (signature, theta)
     };
-    let layer = || Lstm::new(hidden).with_layers(2).bidirectional();
-    let ((signature, plain), (_, biased)) = (start(layer()), start(layer().with_forget_bias(1.5)));
+    let layer = || Lstm::new(hidden).layers(2).bidirectional();
+    let ((signature, plain), (_, biased)) = (start(layer()), start(layer().forget_bias(1.5)));
     let (mut place, mut gates) = (0, 0);
     for parameter in signature.parameters() {
         let forget = if parameter.name.starts_with("bias_ih") { hidden..2 * hidden } else { 0..0 };
@@ -430,10 +430,10 @@ fn a_forget_bias_is_where_the_forget_gates_start_and_nothing_else_changes() {
 
     let error = |layer: Lstm| layer.signature(&[[5, 2].into()]).unwrap_err().to_string();
     assert_eq!(
-        error(Lstm::new(2).with_forget_bias(1.0).without_bias()),
-        "Lstm: a gate's bias is to start from 1, but there are no biases; leave out `without_bias`"
+        error(Lstm::new(2).forget_bias(1.0).no_bias()),
+        "Lstm: a gate's bias is to start from 1, but there are no biases; leave out `no_bias`"
     );
-    assert!(error(Lstm::new(2).with_forget_bias(f64::NAN)).contains("NaN is not finite"));
+    assert!(error(Lstm::new(2).forget_bias(f64::NAN)).contains("NaN is not finite"));
 }
 
 #[cfg(feature = "serde")]
@@ -442,7 +442,7 @@ fn a_forget_bias_is_written_only_where_there_is_one() {
     let plain = serde_json::to_string(&Lstm::new(3)).unwrap();
     assert!(!plain.contains("forget_bias"), "{plain}");
     assert_eq!(serde_json::from_str::<Lstm>(&plain).unwrap(), Lstm::new(3));
-    let biased = Lstm::new(3).with_forget_bias(1.0);
+    let biased = Lstm::new(3).forget_bias(1.0);
     let json = serde_json::to_string(&biased).unwrap();
     assert!(json.contains("\"forget_bias\":1.0"), "{json}");
     assert_eq!(serde_json::from_str::<Lstm>(&json).unwrap(), biased);
@@ -460,17 +460,17 @@ fn what_does_not_fit_is_told_in_a_sentence() {
         text(&|| Gru::new(0).signature(&[[5, 2].into()])),
         "Gru: 1 layers of 0 units over 5 steps of 2 numbers compute nothing; all four must be at least 1"
     );
-    assert!(text(&|| Rnn::new(2).with_layers(0).signature(&[[5, 2].into()])).contains("0 layers"));
+    assert!(text(&|| Rnn::new(2).layers(0).signature(&[[5, 2].into()])).contains("0 layers"));
     assert!(text(&|| Rnn::new(2).signature(&[[0, 2].into()])).contains("0 steps"));
     assert!(text(&|| Rnn::new(2).signature(&[[5, 0].into()])).contains("of 0 numbers"));
     assert_eq!(
-        text(&|| Lstm::new(2).with_dropout(1.5).signature(&[[5, 2].into()])),
+        text(&|| Lstm::new(2).dropout(1.5).signature(&[[5, 2].into()])),
         "Lstm: the probability must lie in [0, 1], but is 1.5"
     );
-    assert!(text(&|| Lstm::new(2).with_dropout(f64::NAN).signature(&[[5, 2].into()])).contains("NaN"));
+    assert!(text(&|| Lstm::new(2).dropout(f64::NAN).signature(&[[5, 2].into()])).contains("NaN"));
     for huge in [usize::MAX, 1 << 40] {
         assert!(text(&|| Lstm::new(huge).signature(&[[5, 2].into()])).contains("more than can be counted"));
-        assert!(text(&|| Lstm::new(2).with_layers(huge).signature(&[[1 << 30, 2].into()])).contains("counted"));
+        assert!(text(&|| Lstm::new(2).layers(huge).signature(&[[1 << 30, 2].into()])).contains("counted"));
     }
     let lengths = Shape::from([1]);
     assert_eq!(
@@ -478,13 +478,13 @@ fn what_does_not_fit_is_told_in_a_sentence() {
         "Gru takes exactly one input, but was given 2"
     );
     assert_eq!(
-        text(&|| Gru::new(2).with_lengths().signature(&[[5, 2].into()])),
+        text(&|| Gru::new(2).lengths().signature(&[[5, 2].into()])),
         "Gru takes two inputs, a sequence and its length, but was given 1"
     );
-    let error = text(&|| Gru::new(2).with_lengths().signature(&[[5, 2].into(), [2].into()]));
+    let error = text(&|| Gru::new(2).lengths().signature(&[[5, 2].into(), [2].into()]));
     assert!(error.contains("one length for each example") && error.contains("one is 1 and the other is 2"), "{error}");
     let shapes = [[2, 1].into(), lengths];
-    let mut bound = Bound::<_, f64>::new(Gru::new(2).with_lengths(), &shapes, Seed(0)).unwrap();
+    let mut bound = Bound::<_, f64>::new(Gru::new(2).lengths(), &shapes, Seed(0)).unwrap();
     for wrong in [0.0, 3.0, 1.5, f64::NAN] {
         let error = bound.forward(([[1.0, 2.0]], [wrong])).unwrap_err().to_string();
         assert!(error.contains("only whole numbers from 1 to 2 are allowed"), "{error}");

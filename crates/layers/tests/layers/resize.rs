@@ -16,7 +16,7 @@ fn error(layer: &impl Layer, shape: impl Into<Shape>) -> String {
 #[test]
 fn every_mode_pads_as_far_as_it_can() {
     let x = [1.0, 2.0, 3.0];
-    let pad = |before, behind, mode| forward(Pad::new([before, behind]).with_mode(mode), [3], &x);
+    let pad = |before, behind, mode| forward(Pad::new([before, behind]).mode(mode), [3], &x);
     assert_eq!(pad(2, 2, PadMode::Reflect), [3.0, 2.0, 1.0, 2.0, 3.0, 2.0, 1.0]);
     assert_eq!(pad(3, 3, PadMode::Circular), [1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
     assert_eq!(pad(4, 1, PadMode::Replicate), [1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 3.0, 3.0]);
@@ -26,10 +26,10 @@ fn every_mode_pads_as_far_as_it_can() {
 
 #[test]
 fn rows_are_padded_before_and_behind() {
-    let pad = Pad::new([1, 0]).with_rows([1, 2]);
+    let pad = Pad::new([1, 0]).rows([1, 2]);
     let y = forward(pad.clone(), [2, 1, 2], &[1.0, 2.0, 3.0, 4.0]);
     assert_eq!(y[..12], [0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
-    let mut pad = pad.with_mode(PadMode::Replicate).bind::<f64>([1, 2], Seed(0)).unwrap();
+    let mut pad = pad.mode(PadMode::Replicate).bind::<f64>([1, 2], Seed(0)).unwrap();
     pad.forward([[1.0, 2.0]]).unwrap();
     assert_eq!(pad.backward(Array2::ones((1, 12)).view()).unwrap(), array![[8.0, 4.0]]);
 }
@@ -45,18 +45,17 @@ fn what_is_not_a_number_goes_through_without_spreading() {
 
 #[test]
 fn lines_go_through_the_middle_of_pixels_or_through_the_corners() {
-    let by =
-        |interpolation| forward(Upsample::new([1.0, 2.0]).with_interpolation(interpolation), [1, 1, 2], &[0.0, 6.0]);
+    let by = |interpolation| forward(Upsample::new([1.0, 2.0]).interpolation(interpolation), [1, 1, 2], &[0.0, 6.0]);
     assert_eq!(by(Interpolation::Nearest), [0.0, 0.0, 6.0, 6.0]);
     assert_eq!(by(Interpolation::Bilinear), [0.0, 1.5, 4.5, 6.0]);
     assert_eq!(by(Interpolation::BilinearAlignedCorners), [0.0, 2.0, 4.0, 6.0]);
     // A single number stands at the first corner.
     let one = Upsample::to_size(1);
     assert_eq!(
-        forward(one.clone().with_interpolation(Interpolation::BilinearAlignedCorners), [1, 1, 2], &[0.0, 6.0]),
+        forward(one.clone().interpolation(Interpolation::BilinearAlignedCorners), [1, 1, 2], &[0.0, 6.0]),
         [0.0]
     );
-    assert_eq!(forward(one.with_interpolation(Interpolation::Bilinear), [1, 1, 2], &[0.0, 6.0]), [3.0]);
+    assert_eq!(forward(one.interpolation(Interpolation::Bilinear), [1, 1, 2], &[0.0, 6.0]), [3.0]);
 }
 
 #[test]
@@ -81,19 +80,19 @@ fn threads_change_no_bit() {
         };
         assert_eq!(run(1), run(3), "{layer:?}");
     }
-    same(Pad::new([2, 3]).with_rows([1, 4]).with_mode(PadMode::Circular));
+    same(Pad::new([2, 3]).rows([1, 4]).mode(PadMode::Circular));
     same(Upsample::new(2));
-    same(Upsample::new(1.7).with_interpolation(Interpolation::Bilinear));
+    same(Upsample::new(1.7).interpolation(Interpolation::Bilinear));
 }
 
 #[test]
 fn what_does_not_fit_is_an_error() {
     assert_eq!(
-        error(&Pad::new([3, 0]).with_mode(PadMode::Reflect), [3]),
+        error(&Pad::new([3, 0]).mode(PadMode::Reflect), [3]),
         "Pad: Reflect can give an axis of 3 at most 2 numbers at either end, but is asked for 3 and 0"
     );
-    assert!(error(&Pad::new([0, 4]).with_mode(PadMode::Circular), [3]).contains("at most 3 numbers"));
-    assert!(error(&Pad::new([0, 0]).with_rows([1, 0]), [3]).contains("rows and columns per example"));
+    assert!(error(&Pad::new([0, 4]).mode(PadMode::Circular), [3]).contains("at most 3 numbers"));
+    assert!(error(&Pad::new([0, 0]).rows([1, 0]), [3]).contains("rows and columns per example"));
     assert!(error(&Pad::new([1, 1]), []).contains("at least one axis"));
     assert!(error(&Pad::new([1, 1]), [3, 0]).contains("nothing to put numbers around"));
     assert!(error(&Pad::new([usize::MAX, 1]), [3]).contains("too many numbers"));

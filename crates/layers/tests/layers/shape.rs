@@ -134,8 +134,8 @@ fn a_bilinear_map_starts_as_in_pytorch_and_tells_what_does_not_fit() {
     assert!(error(&Bilinear::new(1), &[[2].into(), [0].into()]).contains("must be at least 1"));
     assert!(error(&Bilinear::new(usize::MAX), &[[2].into(), [2].into()]).contains("too large"));
     let bad = Init::Constant(f64::NAN);
-    assert!(Bilinear::new(1).with_init(bad).signature(&[[2].into(), [2].into()]).is_err());
-    assert!(Bilinear::new(1).with_bias_init(bad).signature(&[[2].into(), [2].into()]).is_err());
+    assert!(Bilinear::new(1).init(bad).signature(&[[2].into(), [2].into()]).is_err());
+    assert!(Bilinear::new(1).bias_init(bad).signature(&[[2].into(), [2].into()]).is_err());
     let nothing = Array2::zeros((0, 2));
     let mut empty = two(Bilinear::new(2), [2], [2]);
     assert_eq!(empty.forward((&nothing, &nothing)).unwrap(), nothing);

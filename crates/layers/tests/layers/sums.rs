@@ -16,7 +16,7 @@ const KINDS: usize = 2;
 /// dJ/dθ of so many examples.
 fn gradient<T: Scalar>(bound: &mut Bound<Description, T>, inputs: &[Shape], examples: usize) -> Vec<f64> {
     let numbers = |width: usize, of: &dyn Fn(usize, usize) -> f64| {
-        Array2::from_shape_fn((examples, width), |(example, j)| T::of(of(example % KINDS, j)))
+        Array2::from_shape_fn((examples, width), |(example, j)| T::from_f64(of(example % KINDS, j)))
     };
     let whole = bound.signature().whole_numbers_of(0).is_some();
     // Of one sign, as sums lose most of. A negative slope needs numbers below 0, and a table only has some rows.
@@ -61,7 +61,7 @@ fn no_gradient_loses_more_digits_the_more_examples_there_are() {
     check(Bilinear::new(2), &[[1].into(), [2].into()]);
     check(Conv1d::new(1, 1), &[[1, 1].into()]);
     check(Conv1d::new(2, 2), &[[1, 3].into()]);
-    check(Conv1d::new(4, 1).with_groups(4), &[[4, 2].into()]);
+    check(Conv1d::new(4, 1).groups(4), &[[4, 2].into()]);
     check(Conv2d::new(2, 2), &[[1, 2, 2].into()]);
     check(ConvTranspose2d::new(1, 2), &[[1, 1, 1].into()]);
     check(Embedding::new(2, 1), &[[1].into()]);
@@ -70,7 +70,7 @@ fn no_gradient_loses_more_digits_the_more_examples_there_are() {
     check(LayerNorm::new(), &[[3].into()]);
     check(RmsNorm::new(), &[[3].into()]);
     check(GroupNorm::new(2), &[[4, 2].into()]);
-    check(InstanceNorm::new().with_affine(), &[[2, 3].into()]);
+    check(InstanceNorm::new().affine(), &[[2, 3].into()]);
     check(BatchNorm::new(), &[[2].into()]);
     check(BatchNorm::new(), &[[1, 2].into()]);
     check(PRelu::new(), &[[1].into()]);

@@ -60,7 +60,7 @@ impl<T: Scalar> Link<T> for DecoupledDecay {
     type Scalars = T;
 
     fn scalars(&self, step: &Step) -> T {
-        T::of(1.0 - step.learning_rate * step.decay(self.weight_decay))
+        T::from_f64(1.0 - step.learning_rate * step.decay(self.weight_decay))
     }
 
     #[inline(always)]
@@ -96,7 +96,7 @@ impl<T: Scalar> Link<T> for ProximalDecay {
     type Scalars = T;
 
     fn scalars(&self, step: &Step) -> T {
-        T::of(1.0 + step.learning_rate * step.decay(self.weight_decay))
+        T::from_f64(1.0 + step.learning_rate * step.decay(self.weight_decay))
     }
 
     #[inline(always)]
@@ -116,7 +116,7 @@ macro_rules! decay {
             type Scalars = T;
 
             fn scalars(&self, step: &Step) -> T {
-                T::of(step.decay(self.weight_decay))
+                T::from_f64(step.decay(self.weight_decay))
             }
 
             #[inline(always)]

@@ -60,8 +60,8 @@ impl<T: Scalar> Link<T> for Momentum {
     fn scalars(&self, step: &Step) -> MomentumScalars<T> {
         let undamped = step.number == 1 || self.momentum == 0.0;
         MomentumScalars {
-            momentum: T::of(self.momentum),
-            weight: if undamped { T::ONE } else { T::of(1.0 - self.dampening) },
+            momentum: T::from_f64(self.momentum),
+            weight: if undamped { T::ONE } else { T::from_f64(1.0 - self.dampening) },
             nesterov: self.nesterov,
         }
     }

@@ -11,7 +11,7 @@ impl<T: Scalar> Link<T> for ScaleByRate {
     type Scalars = T;
 
     fn scalars(&self, step: &Step) -> T {
-        T::of(step.learning_rate)
+        T::from_f64(step.learning_rate)
     }
 
     #[inline(always)]

@@ -116,10 +116,10 @@ impl<T: Scalar> Direction<T> for FullMatrix<T> {
             return elementwise::map(gradient, direction, |g| -g);
         }
         for (d, row) in direction.iter_mut().zip(self.learnt.chunks_exact(gradient.len())) {
-            *d = T::of(-dot(row, gradient));
+            *d = T::from_f64(-dot(row, gradient));
         }
         for (d, row) in direction.iter_mut().zip(self.rest.chunks_exact(gradient.len())) {
-            *d -= T::of(dot(row, gradient));
+            *d -= T::from_f64(dot(row, gradient));
         }
     }
 
@@ -137,11 +137,11 @@ impl<T: Scalar> Direction<T> for FullMatrix<T> {
             self.learnt.resize(len * len, T::ZERO);
             self.rest.clear();
             self.rest.resize(len * len, T::ZERO);
-            self.rest.iter_mut().step_by(len + 1).for_each(|h| *h = T::of(curvature / square));
+            self.rest.iter_mut().step_by(len + 1).for_each(|h| *h = T::from_f64(curvature / square));
         } else if !self.rest.is_empty() {
             // −α sᵀg / sᵀy: by how much H was too small along s = α d.
             let too_short = -slope / curvature * (norm(s) / norm(step.direction));
-            let scale = T::of(too_short);
+            let scale = T::from_f64(too_short);
             if too_short > TOO_SHORT && scale.is_finite() {
                 self.rest.iter_mut().for_each(|a| *a *= scale);
             }
@@ -160,11 +160,11 @@ impl<T: Scalar> Direction<T> for FullMatrix<T> {
 /// M + ρ[(share + ρ yᵀMy) s sᵀ − My sᵀ − s (My)ᵀ].
 fn update<T: Scalar>(matrix: &mut [T], s: &[T], y: &[T], product: &mut [T], curvature: f64, share: f64) {
     for (my, row) in product.iter_mut().zip(matrix.chunks_exact(s.len())) {
-        *my = T::of(dot(row, y));
+        *my = T::from_f64(dot(row, y));
     }
     let rho = 1.0 / curvature;
-    let of_s = T::of(rho * (share + rho * dot(y, product)));
-    let rho = T::of(rho);
+    let of_s = T::from_f64(rho * (share + rho * dot(y, product)));
+    let rho = T::from_f64(rho);
     for ((row, &s_i), &my_i) in matrix.chunks_exact_mut(s.len()).zip(s).zip(&*product) {
         let (a, b) = (of_s * s_i - rho * my_i, rho * s_i);
         for ((m, &s), &my) in row.iter_mut().zip(s).zip(&*product) {

@@ -115,7 +115,7 @@ impl<T: Scalar> Direction<T> for Conjugate {
         if self.beta == 0.0 {
             return elementwise::map(gradient, direction, |g| -g);
         }
-        let beta = T::of(self.beta);
+        let beta = T::from_f64(self.beta);
         elementwise::update(gradient, direction, |g, d| beta * d - g);
     }
 

@@ -188,7 +188,7 @@ impl<D: Direction<T>, S: LineSearch, T: Scalar> Directional<D, S, T> {
         let buffers = RefCell::new((trial_x, trial_gradient, trial_value));
         let mut phi = |step: f64| {
             let (trial_x, trial_gradient, trial_value) = &mut *buffers.borrow_mut();
-            let length = T::of(step);
+            let length = T::from_f64(step);
             let there = |x: T, d: T| x + length * d;
             let known = if is_same(&at.x, d, &at.x, there) {
                 Some(Trial { step, ..start })
@@ -238,7 +238,7 @@ impl<D: Direction<T>, S: LineSearch, T: Scalar> Directional<D, S, T> {
                 None => return Err(reason),
             },
         };
-        let length = T::of(again.step);
+        let length = T::from_f64(again.step);
         let is_lower = matches!(found, Search::Found(_)) || again.value < start.value;
         if !is_lower || is_same(&at.x, d, &at.x, |x, d| x + length * d) {
             return Ok(false);

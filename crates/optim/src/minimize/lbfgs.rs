@@ -121,7 +121,7 @@ impl<T: Scalar> Direction<T> for LimitedMemory<T> {
             pair.alpha = pair.rho * dot(s, direction);
             add_scaled(direction, -pair.alpha, y);
         }
-        let scale = T::of(self.scale);
+        let scale = T::from_f64(self.scale);
         elementwise::map_in_place(direction, |d| scale * d);
         for age in (1..=self.count).rev() {
             let pair = &self.pairs[self.index(age)];
@@ -163,7 +163,7 @@ pub(super) fn is_curved<T: Scalar>(curvature: f64, slope: f64) -> bool {
 
 /// y ← y + a x.
 pub(super) fn add_scaled<T: Scalar>(y: &mut [T], a: f64, x: &[T]) {
-    let a = T::of(a);
+    let a = T::from_f64(a);
     elementwise::update(x, y, |x, y| y + a * x);
 }
 

@@ -85,7 +85,7 @@ pub(super) fn probe<T: Scalar>(
     let near = epsilon.cbrt();
     let step = near * if size > 0.0 { size / length } else { natural_step_from(&at.x, value, against) };
     let mut at_step = |step: f64| {
-        let length = T::of(step);
+        let length = T::from_f64(step);
         elementwise::zip_map(&at.x, against, x, |x, g| x - length * g);
         if x == at.x {
             return None;

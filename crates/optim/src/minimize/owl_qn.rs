@@ -101,7 +101,7 @@ impl<T: Scalar> OwlQn<T> {
     /// Sets the trial point x + α d, without the entries that leave their orthant; whether it is neither x nor the
     /// point that was tried before.
     fn place(&mut self, x: &[T], step: f64, penalty: &Penalty) -> bool {
-        let length = T::of(step);
+        let length = T::from_f64(step);
         std::mem::swap(&mut self.trial_x, &mut self.smooth);
         elementwise::zip_map(x, &self.d, &mut self.trial_x, |x, d| x + length * d);
         if penalty.weight_of_l1() > 0.0 {

@@ -94,7 +94,7 @@ impl<T: Scalar> ProximalGradient<T> {
         let evaluations = evaluator.evaluations();
         let mut step = self.step.unwrap_or(1.0);
         for _ in 0..TRIALS {
-            let length = T::of(step);
+            let length = T::from_f64(step);
             std::mem::swap(&mut self.next, &mut self.d);
             elementwise::zip_map(&self.z, &self.z_gradient, &mut self.next, |z, g| z - length * g);
             if let Some(penalty) = evaluator.penalty() {
@@ -181,7 +181,7 @@ impl<T: Scalar> Method<T> for ProximalGradient<T> {
         let rises = sum - at.value > 16.0 * T::EPSILON.to_f64() * at.value.abs();
         let t = if is_uphill || rises { 1.0 } else { 0.5 * (1.0 + (1.0 + 4.0 * self.t * self.t).sqrt()) };
         // Just after a start this is 0, and z is x₊.
-        let momentum = T::of((self.t - 1.0) / t);
+        let momentum = T::from_f64((self.t - 1.0) / t);
         elementwise::update(&self.next, &mut self.z, |next, moved| next + momentum * moved);
         self.t = t;
         self.has_tried = false;

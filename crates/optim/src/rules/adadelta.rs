@@ -81,7 +81,7 @@ impl<T: Scalar> Link<T> for ScaleByAdadelta {
     }
 
     fn scalars(&self, _step: &Step) -> [T; 3] {
-        [self.rho, 1.0 - self.rho, self.epsilon].map(T::of)
+        [self.rho, 1.0 - self.rho, self.epsilon].map(T::from_f64)
     }
 
     #[inline(always)]

@@ -110,22 +110,22 @@ impl AdafactorRule {
     ) {
         let columns = column_means.len();
         // Squares beyond the range of numbers count as this, so that products of two means and sums of them are finite.
-        let most = T::MAX / T::of(row_means.len().max(16) as f64);
+        let most = T::MAX / T::from_f64(row_means.len().max(16) as f64);
         column_sums.fill(T::ZERO);
         for (gradients, means) in gradient.chunks(BLOCK * columns).zip(row_means.chunks_mut(BLOCK)) {
             block.fill(T::ZERO);
             for (gradient, mean) in gradients.chunks_exact(columns).zip(means) {
-                let square = T::of(dot(gradient, gradient) / columns as f64).min(most);
+                let square = T::from_f64(dot(gradient, gradient) / columns as f64).min(most);
                 *mean += weight * (square - *mean);
                 descend(block, gradient, [], |_, g, []: &mut [T; 0]| -(g * g));
             }
             descend(column_sums, block, [], |_, sum, []: &mut [T; 0]| -sum);
         }
-        let over_rows = T::ONE / T::of(row_means.len() as f64);
+        let over_rows = T::ONE / T::from_f64(row_means.len() as f64);
         descend(column_means, column_sums, [], |mean, sum, []: &mut [T; 0]| {
             weight * (mean - (sum * over_rows).min(most))
         });
-        let mean = T::of(row_means.iter().map(|mean| mean.to_f64()).sum::<f64>() / row_means.len() as f64);
+        let mean = T::from_f64(row_means.iter().map(|mean| mean.to_f64()).sum::<f64>() / row_means.len() as f64);
         let over_mean = T::ONE / mean.max(epsilon).max(T::MIN_POSITIVE);
         let least = (epsilon * epsilon).max(T::MIN_POSITIVE);
         let rows = gradient.chunks_exact(columns).zip(update.chunks_exact_mut(columns));
@@ -154,8 +154,8 @@ impl<T: Scalar> Rule<T> for AdafactorRule {
     }
 
     fn step(&mut self, pass: &mut Pass<'_, T>) -> bool {
-        let weight = T::of((pass.number as f64).powf(self.decay));
-        let epsilon = T::of(self.epsilon1.unwrap_or(T::EPSILON.to_f64()));
+        let weight = T::from_f64((pass.number as f64).powf(self.decay));
+        let epsilon = T::from_f64(self.epsilon1.unwrap_or(T::EPSILON.to_f64()));
         let longest = pass.layout.parts().iter().map(|part| part.range.len()).max().unwrap_or(0);
         let widest = pass.layout.parts().iter().filter_map(matrices).map(|(_, _, columns)| columns).max().unwrap_or(0);
         pass.scratch.resize(longest + 2 * widest, T::ZERO);
@@ -200,8 +200,8 @@ impl<T: Scalar> Rule<T> for AdafactorRule {
                 }
             }
             let alpha = root_mean_square(theta).max(self.epsilon2) * rate.min(1.0 / (pass.number as f64).sqrt());
-            let alpha = T::of(alpha / (root_mean_square(update) / self.threshold).max(1.0));
-            let keep = T::of(1.0 - rate * decay);
+            let alpha = T::from_f64(alpha / (root_mean_square(update) / self.threshold).max(1.0));
+            let keep = T::from_f64(1.0 - rate * decay);
             descend(theta, update, [], move |theta, u, []: &mut [T; 0]| alpha * u + (theta - keep * theta));
         }
         true

@@ -89,7 +89,7 @@ impl<T: Scalar> Link<T> for ScaleByAdagrad {
 
     fn scalars(&self, step: &Step) -> (T, T) {
         let decayed = 1.0 / (1.0 + (step.number - 1) as f64 * self.rate_decay);
-        (T::of(decayed), T::of(self.epsilon))
+        (T::from_f64(decayed), T::from_f64(self.epsilon))
     }
 
     #[inline(always)]
@@ -99,7 +99,7 @@ impl<T: Scalar> Link<T> for ScaleByAdagrad {
     }
 
     fn initial(&self, _theta: T, _step: &Step) -> [T; 1] {
-        [T::of(self.initial)]
+        [T::from_f64(self.initial)]
     }
 
     fn check(&self) -> Result<(), SettingError> {

@@ -110,13 +110,13 @@ pub struct AdamScalars<T> {
 impl ScaleByAdam {
     pub(crate) fn of_step<T: Scalar>(&self, step: &Step) -> AdamScalars<T> {
         AdamScalars {
-            beta1: T::of(self.beta1),
-            weight1: T::of(1.0 - self.beta1),
-            beta2: T::of(self.beta2),
-            weight2: T::of(1.0 - self.beta2),
-            correction1: T::of(1.0 / (1.0 - step.power(self.beta1))),
-            correction2: T::of(1.0 / (1.0 - step.power(self.beta2)).sqrt()),
-            epsilon: T::of(self.epsilon),
+            beta1: T::from_f64(self.beta1),
+            weight1: T::from_f64(1.0 - self.beta1),
+            beta2: T::from_f64(self.beta2),
+            weight2: T::from_f64(1.0 - self.beta2),
+            correction1: T::from_f64(1.0 / (1.0 - step.power(self.beta1))),
+            correction2: T::from_f64(1.0 / (1.0 - step.power(self.beta2)).sqrt()),
+            epsilon: T::from_f64(self.epsilon),
         }
     }
 

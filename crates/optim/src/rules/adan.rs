@@ -104,10 +104,10 @@ impl<T: Scalar> Link<T> for ScaleByAdan {
     fn scalars(&self, step: &Step) -> AdanScalars<T> {
         let [c1, c2, c3] = self.betas.map(|beta| 1.0 - step.power(beta));
         AdanScalars {
-            betas: self.betas.map(T::of),
-            weights: self.betas.map(|beta| T::of(1.0 - beta)),
-            corrections: [1.0 / c1, self.betas[1] / c2, 1.0 / c3.sqrt()].map(T::of),
-            epsilon: T::of(self.epsilon),
+            betas: self.betas.map(T::from_f64),
+            weights: self.betas.map(|beta| T::from_f64(1.0 - beta)),
+            corrections: [1.0 / c1, self.betas[1] / c2, 1.0 / c3.sqrt()].map(T::from_f64),
+            epsilon: T::from_f64(self.epsilon),
             first: step.number == 1,
         }
     }

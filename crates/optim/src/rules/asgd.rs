@@ -103,7 +103,7 @@ impl<T: Scalar> Link<T> for AveragedDescent {
     fn scalars(&self, step: &Step) -> [T; 3] {
         let before = (step.number - 1) as f64;
         let rate = step.learning_rate / (1.0 + self.lambda * step.learning_rate * before).powf(self.alpha);
-        [rate, 1.0 - self.lambda * rate, 1.0 / (before - self.start).max(1.0)].map(T::of)
+        [rate, 1.0 - self.lambda * rate, 1.0 / (before - self.start).max(1.0)].map(T::from_f64)
     }
 
     #[inline(always)]

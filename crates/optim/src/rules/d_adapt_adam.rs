@@ -125,12 +125,13 @@ impl<T: Scalar> Rule<T> for DAdaptAdamRule {
         let corrected =
             |rate: f64, number: u64| old * corrected_rate(rate, number, self.beta1, self.beta2, self.corrects_bias);
         let (mut alignment, mut denominator) = (0.0, 0.0);
-        let epsilon = T::of(self.epsilon);
+        let epsilon = T::from_f64(self.epsilon);
         for run in pass.layout.runs() {
             let step = pass.at(run.treatment, 0.0);
             let rate = corrected(step.learning_rate, step.number);
             let [b1, w1, b2, w2, bq, wq] =
-                [self.beta1, rate * (1.0 - self.beta1), self.beta2, 1.0 - self.beta2, q, rate * (1.0 - q)].map(T::of);
+                [self.beta1, rate * (1.0 - self.beta1), self.beta2, 1.0 - self.beta2, q, rate * (1.0 - q)]
+                    .map(T::from_f64);
             let (theta, gradient) = (&pass.theta[run.range.clone()], &pass.gradient[run.range.clone()]);
             let slots = views::<[T; 3], T>(pass.slots, run.range.clone());
             let [inner, sum] = sweep(theta, gradient, slots, move |_, g, [m, v, s]: &mut [T; 3]| {
@@ -151,7 +152,7 @@ impl<T: Scalar> Rule<T> for DAdaptAdamRule {
         self.d = self.d.max(estimate.min(self.d * self.growth));
         for run in pass.layout.runs() {
             let step = pass.at(run.treatment, 0.0);
-            let decay = T::of(step.decay(self.weight_decay) * corrected(step.learning_rate, step.number));
+            let decay = T::from_f64(step.decay(self.weight_decay) * corrected(step.learning_rate, step.number));
             let slots = views::<[T; 2], T>(pass.slots, run.range.clone());
             let (theta, gradient) = (&mut pass.theta[run.range.clone()], &pass.gradient[run.range.clone()]);
             descend(theta, gradient, slots, move |theta, _, [m, v]: &mut [T; 2]| {

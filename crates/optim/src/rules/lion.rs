@@ -78,7 +78,7 @@ impl<T: Scalar> Link<T> for ScaleByLion {
     }
 
     fn scalars(&self, _step: &Step) -> [T; 4] {
-        [self.beta1, 1.0 - self.beta1, self.beta2, 1.0 - self.beta2].map(T::of)
+        [self.beta1, 1.0 - self.beta1, self.beta2, 1.0 - self.beta2].map(T::from_f64)
     }
 
     #[inline(always)]

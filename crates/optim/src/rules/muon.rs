@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use downhill_tensor::product::{Start, product};
+use downhill_tensor::product::{Accumulate, product};
 use downhill_tensor::{Buffer, Scalar, elementwise};
 use ndarray::{ArrayView2, ArrayViewMut2};
 
@@ -92,7 +92,7 @@ impl<T: Scalar> Muon<T> {
 
     /// Without Nesterov's look ahead.
     #[must_use]
-    pub fn without_nesterov(self) -> Self {
+    pub fn no_nesterov(self) -> Self {
         self.with(|rule| rule.nesterov = false)
     }
 
@@ -163,17 +163,22 @@ impl MuonRule {
         let [a, b]: [T; 2] = quotient(1.0, norm(x).max(self.epsilon));
         elementwise::map_in_place(x, |x| x * a * b);
         for &coefficients in &self.coefficients {
-            let [a, b, c] = coefficients.map(T::of);
+            let [a, b, c] = coefficients.map(T::from_f64);
             // The smaller of XXᵀ and XᵀX does the same: p(XXᵀ)X = X p(XᵀX).
             let view = array(x, rows, columns);
             let (left, right) =
                 if rows <= columns { (view, view.reversed_axes()) } else { (view.reversed_axes(), view) };
-            product(left, right, Start::Zero, array_mut(gram, size, size));
-            product(array(gram, size, size), array(gram, size, size), Start::Zero, array_mut(polynomial, size, size));
+            product(left, right, Accumulate::Overwrite, array_mut(gram, size, size));
+            product(
+                array(gram, size, size),
+                array(gram, size, size),
+                Accumulate::Overwrite,
+                array_mut(polynomial, size, size),
+            );
             elementwise::update(gram, polynomial, |gram, square| b * gram + c * square);
             let polynomial = array(polynomial, size, size);
             let (left, right) = if rows <= columns { (polynomial, view) } else { (view, polynomial) };
-            product(left, right, Start::Zero, array_mut(next_x, rows, columns));
+            product(left, right, Accumulate::Overwrite, array_mut(next_x, rows, columns));
             elementwise::update(next_x, x, |next, x| a * x + next);
         }
     }
@@ -204,7 +209,7 @@ impl<T: Scalar> Rule<T> for MuonRule {
             let (velocity, adam) = pass.slots.split_at_mut(1);
             if let Some((rows, columns)) = matrix(part) {
                 let velocity = &mut velocity[0][next(&mut of_matrices, theta.len())];
-                let (momentum, weight) = (T::of(self.momentum), T::of(1.0 - self.momentum));
+                let (momentum, weight) = (T::from_f64(self.momentum), T::from_f64(1.0 - self.momentum));
                 elementwise::update(gradient, velocity, |g, v| (momentum * v + weight * g).flush_subnormal());
                 let size = rows.min(columns);
                 let needed = 2 * (rows * columns + size * size);
@@ -218,8 +223,8 @@ impl<T: Scalar> Rule<T> for MuonRule {
                     direction.copy_from_slice(velocity);
                 }
                 self.orthogonalise(&mut pass.scratch[..needed], rows, columns);
-                let keep = T::of(1.0 - step.learning_rate * step.decay(self.weight_decay));
-                let rate = T::of(step.learning_rate * self.scale(part, (rows, columns)));
+                let keep = T::from_f64(1.0 - step.learning_rate * step.decay(self.weight_decay));
+                let rate = T::from_f64(step.learning_rate * self.scale(part, (rows, columns)));
                 let direction = &pass.scratch[..theta.len()];
                 descend(theta, direction, [], move |theta, d, []: &mut [T; 0]| rate * d + (theta - keep * theta));
             } else {

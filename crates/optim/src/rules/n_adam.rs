@@ -127,8 +127,8 @@ impl<T: Scalar> Link<T> for ScaleByNAdam {
         let next = self.mu(number + 1.0);
         NAdamScalars {
             adam: self.adam.of_step(step),
-            of_gradient: T::of((1.0 - self.mu(number)) / (1.0 - self.product)),
-            of_average: T::of(next / (1.0 - self.product * next)),
+            of_gradient: T::from_f64((1.0 - self.mu(number)) / (1.0 - self.product)),
+            of_average: T::from_f64(next / (1.0 - self.product * next)),
         }
     }
 

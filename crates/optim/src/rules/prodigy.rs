@@ -169,7 +169,7 @@ impl<T: Scalar> Rule<T> for ProdigyRule {
             let of_s = old / self.d0 * if self.safeguards_warmup { old } else { rate };
             let [b1, w1, b2, w2, b3, w3] =
                 [self.beta1, old * (1.0 - self.beta1), self.beta2, old * old * (1.0 - self.beta2), beta3, of_s]
-                    .map(T::of);
+                    .map(T::from_f64);
             let (theta, gradient) = (&pass.theta[run.range.clone()], &pass.gradient[run.range.clone()]);
             let slots = views::<[T; 4], T>(pass.slots, run.range.clone());
             let [inner, sum] = sweep(theta, gradient, slots, move |theta, g, [m, v, s, start]: &mut [T; 4]| {
@@ -191,11 +191,11 @@ impl<T: Scalar> Rule<T> for ProdigyRule {
         }
         self.d_max = self.d_max.max(estimate);
         self.d = self.d_max.min(self.d * self.growth);
-        let epsilon = T::of(self.d * self.epsilon);
+        let epsilon = T::from_f64(self.d * self.epsilon);
         for run in pass.layout.runs() {
             let step = pass.at(run.treatment, 0.0);
             let rate = corrected(step.learning_rate, step.number);
-            let (decay, rate) = (T::of(step.decay(self.weight_decay) * rate), T::of(rate));
+            let (decay, rate) = (T::from_f64(step.decay(self.weight_decay) * rate), T::from_f64(rate));
             let slots = views::<[T; 2], T>(pass.slots, run.range.clone());
             let (theta, gradient) = (&mut pass.theta[run.range.clone()], &pass.gradient[run.range.clone()]);
             descend(theta, gradient, slots, move |theta, _, [m, v]: &mut [T; 2]| {

@@ -92,7 +92,7 @@ impl<T: Scalar> Link<T> for ScaleByRAdam {
         let rho = limit - 2.0 * step.number as f64 * power / (1.0 - power);
         let rectification = (rho > 5.0).then(|| {
             let r = (rho - 4.0) * (rho - 2.0) * limit / ((limit - 4.0) * (limit - 2.0) * rho);
-            T::of(r.sqrt() * (1.0 - power).sqrt())
+            T::from_f64(r.sqrt() * (1.0 - power).sqrt())
         });
         RAdamScalars { adam: self.adam.of_step(step), rectification }
     }

@@ -120,7 +120,11 @@ pub struct RmsScalars<T> {
 
 impl ScaleByRms {
     fn of_step<T: Scalar>(&self) -> RmsScalars<T> {
-        RmsScalars { alpha: T::of(self.alpha), weight: T::of(1.0 - self.alpha), epsilon: T::of(self.epsilon) }
+        RmsScalars {
+            alpha: T::from_f64(self.alpha),
+            weight: T::from_f64(1.0 - self.alpha),
+            epsilon: T::from_f64(self.epsilon),
+        }
     }
 
     fn check_settings(&self) -> Result<(), SettingError> {

@@ -76,7 +76,7 @@ impl<T: Scalar> Link<T> for ResilientDescent {
     }
 
     fn scalars(&self, _step: &Step) -> [T; 4] {
-        [self.factors.0, self.factors.1, self.limits.0, self.limits.1].map(T::of)
+        [self.factors.0, self.factors.1, self.limits.0, self.limits.1].map(T::from_f64)
     }
 
     #[inline(always)]
@@ -91,7 +91,7 @@ impl<T: Scalar> Link<T> for ResilientDescent {
     }
 
     fn initial(&self, _theta: T, step: &Step) -> [T; 2] {
-        [T::of(step.learning_rate), T::ZERO]
+        [T::from_f64(step.learning_rate), T::ZERO]
     }
 
     fn check(&self) -> Result<(), SettingError> {

@@ -184,7 +184,7 @@ impl<T: Scalar> Link<T> for ScheduleFree {
 
     fn scalars(&self, step: &Step) -> [T; 3] {
         let rate = self.rate(step);
-        [self.share, rate * (self.beta * (1.0 - self.share) - 1.0), rate].map(T::of)
+        [self.share, rate * (self.beta * (1.0 - self.share) - 1.0), rate].map(T::from_f64)
     }
 
     #[inline(always)]
@@ -199,7 +199,7 @@ impl<T: Scalar> Link<T> for ScheduleFree {
     }
 
     fn evaluate_at(&self, y: T, &[z]: &[T; 1]) -> T {
-        y + T::of(1.0 - 1.0 / self.beta) * (z - y)
+        y + T::from_f64(1.0 - 1.0 / self.beta) * (z - y)
     }
 
     fn check(&self) -> Result<(), SettingError> {
@@ -245,7 +245,7 @@ impl<T: Scalar> Link<T> for ScaleBySecondMoment {
 
     fn scalars(&self, step: &Step) -> [T; 4] {
         let correction = 1.0 / (1.0 - step.power(self.beta)).sqrt();
-        [self.beta, 1.0 - self.beta, correction, self.epsilon].map(T::of)
+        [self.beta, 1.0 - self.beta, correction, self.epsilon].map(T::from_f64)
     }
 
     #[inline(always)]

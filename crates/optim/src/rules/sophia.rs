@@ -69,7 +69,7 @@ impl<T: Scalar> SophiaG<T> {
     /// If it is not as long as θ, the optimizer starts anew, as with a θ of another length.
     pub fn update_hessian(&mut self, sampled_gradient: &[T]) {
         let beta = self.rule().0.0.beta2;
-        let (beta, weight) = (T::of(beta), T::of(1.0 - beta));
+        let (beta, weight) = (T::from_f64(beta), T::from_f64(1.0 - beta));
         if let [_, hessian] = self.prepare(sampled_gradient.len()) {
             elementwise::update(sampled_gradient, hessian, |g, h| beta * h + weight * g * g);
         }
@@ -109,7 +109,7 @@ impl<T: Scalar> Link<T> for ScaleBySophia {
     }
 
     fn scalars(&self, _step: &Step) -> [T; 4] {
-        [self.beta1, 1.0 - self.beta1, self.rho * self.batch_size, 1e-15].map(T::of)
+        [self.beta1, 1.0 - self.beta1, self.rho * self.batch_size, 1e-15].map(T::from_f64)
     }
 
     #[inline(always)]

@@ -83,7 +83,7 @@ impl OneCycle {
 
     /// Leaves the momentum as it is; `cycle_momentum=False` in PyTorch.
     #[must_use]
-    pub fn without_momentum(mut self) -> Self {
+    pub fn no_momentum(mut self) -> Self {
         self.momentum = None;
         self
     }

@@ -90,8 +90,8 @@ impl<T: Scalar> Objective<T> for Recorded<'_, T> {
         let x: Vec<f64> = x.iter().map(|x| x.to_f64()).collect();
         let mut exact = vec![0.0; x.len()];
         let value = (self.function)(&x, &mut exact);
-        gradient.iter_mut().zip(exact).for_each(|(g, exact)| *g = T::of(exact));
-        Ok(T::of(value))
+        gradient.iter_mut().zip(exact).for_each(|(g, exact)| *g = T::from_f64(exact));
+        Ok(T::from_f64(value))
     }
 }
 
@@ -99,7 +99,7 @@ const LIMIT: u64 = 500;
 
 fn walk<T: Scalar>(function: Function, method: &mut dyn Method<T>) -> (Outcome<T>, Vec<Vec<T>>) {
     let points = RefCell::new(Vec::new());
-    let start = [2.0, -3.0].map(T::of);
+    let start = [2.0, -3.0].map(T::from_f64);
     let walk = minimize(Recorded { function, points: &points }, start).method(method);
     // Neither the rule for gradients nor a limit of iterations ends it.
     let outcome = walk.gradient_tolerance(0.0).iterations(u64::MAX).evaluations(LIMIT).run().unwrap();

@@ -23,7 +23,7 @@ impl LeastSquares {
     }
 
     fn start<T: Scalar>(&self) -> Vec<T> {
-        (0..self.examples[0].len()).map(|j| T::of((j as f64).sin())).collect()
+        (0..self.examples[0].len()).map(|j| T::from_f64((j as f64).sin())).collect()
     }
 }
 
@@ -42,8 +42,8 @@ impl<T: Scalar> Objective<T> for &LeastSquares {
             value += 0.5 * share * residual * residual;
             exact.iter_mut().zip(x).for_each(|(g, x)| *g += share * residual * x);
         }
-        gradient.iter_mut().zip(exact).for_each(|(g, exact)| *g = T::of(exact));
-        Ok(T::of(value))
+        gradient.iter_mut().zip(exact).for_each(|(g, exact)| *g = T::from_f64(exact));
+        Ok(T::from_f64(value))
     }
 }
 

@@ -13,10 +13,10 @@ fn run<T: Scalar>(c: f64, u: f64, tolerance: Option<f64>, method: impl Method<T>
         let x: Vec<f64> = x.iter().map(|x| x.to_f64() / u).collect();
         let mut gradient = [0.0; 2];
         let value = function.evaluate(&x, &mut gradient);
-        g.iter_mut().zip(gradient).for_each(|(g, exact)| *g = T::of(c * exact / u));
-        T::of(c * value)
+        g.iter_mut().zip(gradient).for_each(|(g, exact)| *g = T::from_f64(c * exact / u));
+        T::from_f64(c * value)
     };
-    let start: Vec<T> = function.start().iter().map(|x| T::of(u * x)).collect();
+    let start: Vec<T> = function.start().iter().map(|x| T::from_f64(u * x)).collect();
     let walk = minimize(scaled, start).method(method).evaluations(2000);
     let walk = if let Some(tolerance) = tolerance { walk.gradient_tolerance(tolerance * c / u) } else { walk };
     walk.run().unwrap()

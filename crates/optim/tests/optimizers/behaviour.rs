@@ -9,7 +9,7 @@ use crate::table::{Step, segments, table};
 
 pub(crate) fn numbers<T: Scalar>(len: usize, key: u64) -> Vec<T> {
     let mut stream = Seed(23).stream(key);
-    (0..len).map(|_| T::of(stream.uniform() * 2.0 - 0.9)).collect()
+    (0..len).map(|_| T::from_f64(stream.uniform() * 2.0 - 0.9)).collect()
 }
 
 pub(crate) fn bits<T: Scalar>(theta: &[T]) -> Vec<u64> {

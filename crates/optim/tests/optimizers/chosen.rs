@@ -104,7 +104,7 @@ fn one_cycle_moves_every_momentum_that_there_is() {
         let fits = optimizer.check_schedule(&OneCycle::new(10)).is_ok();
         optimizer.follow(&OneCycle::new(10), 0);
         assert_eq!(optimizer.current_momentum() == Some(0.95), fits, "{name}");
-        assert!(optimizer.check_schedule(&OneCycle::new(10).without_momentum()).is_ok(), "{name}");
+        assert!(optimizer.check_schedule(&OneCycle::new(10).no_momentum()).is_ok(), "{name}");
     }
 }
 
@@ -113,11 +113,11 @@ fn a_momentum_schedule_of_a_rule_without_momentum_is_refused() {
     let cycle = OneCycle::new(10);
     let refused = |result: Result<(), SettingError>| result.unwrap_err().to_string();
     let message = "the momentum that the schedule sets is 0.95, but it must be left alone, because this optimizer has no \
-                   momentum: build it with one, as with `RmsProp::momentum`, or take `OneCycle::without_momentum`";
+                   momentum: build it with one, as with `RmsProp::momentum`, or take `OneCycle::no_momentum`";
     assert_eq!(refused(RmsProp::<f32>::new(0.1).check_schedule(&cycle)), message);
     assert_eq!(refused(Adagrad::<f32>::new(0.1).check_schedule(&Constant.then(0, cycle))), message);
     RmsProp::<f32>::new(0.1).momentum(0.0).check_schedule(&cycle).unwrap();
-    RmsProp::<f32>::new(0.1).centered().check_schedule(&cycle.without_momentum()).unwrap();
+    RmsProp::<f32>::new(0.1).centered().check_schedule(&cycle.no_momentum()).unwrap();
 }
 
 #[test]

@@ -27,9 +27,13 @@ impl Fixture {
         let tensor = tensors.tensor(name).unwrap_or_else(|error| panic!("{name}: {error}"));
         let data = tensor.data();
         match tensor.dtype() {
-            Dtype::F64 => data.as_chunks().0.iter().map(|&bytes| T::of(f64::from_le_bytes(bytes))).collect(),
-            Dtype::F32 => data.as_chunks().0.iter().map(|&bytes| T::of(f32::from_le_bytes(bytes).into())).collect(),
-            Dtype::U32 => data.as_chunks().0.iter().map(|&bytes| T::of(u32::from_le_bytes(bytes).into())).collect(),
+            Dtype::F64 => data.as_chunks().0.iter().map(|&bytes| T::from_f64(f64::from_le_bytes(bytes))).collect(),
+            Dtype::F32 => {
+                data.as_chunks().0.iter().map(|&bytes| T::from_f64(f32::from_le_bytes(bytes).into())).collect()
+            }
+            Dtype::U32 => {
+                data.as_chunks().0.iter().map(|&bytes| T::from_f64(u32::from_le_bytes(bytes).into())).collect()
+            }
             other => panic!("{name} holds {other:?}"),
         }
     }

@@ -18,7 +18,7 @@ use crate::table::{Step, segments, table};
 
 /// A clip of (3, 4, 0, ...) times `scale` to `max_norm`, as a function and as a link.
 fn clip_at<T: Scalar>(scale: f64, max_norm: f64) {
-    let gradient: Vec<T> = (0..100).map(|i| T::of(scale * [3.0, -4.0, 0.0][i.min(2)])).collect();
+    let gradient: Vec<T> = (0..100).map(|i| T::from_f64(scale * [3.0, -4.0, 0.0][i.min(2)])).collect();
     let mut clipped = gradient.clone();
     let norm = clip_norm(&mut clipped, max_norm);
     assert!((norm / (5.0 * scale) - 1.0).abs() < 1e-6, "the norm at {scale:e} in {} is {norm:e}", T::NAME);
@@ -55,8 +55,8 @@ fn a_clip_scales_a_gradient_of_any_norm() {
 fn trust_ratios_are_right_wherever_they_are_representable() {
     // θ and −γ q r do not depend on the units of the gradient, which Lars divides by its norm.
     fn step<T: Scalar>(scale_of_theta: f64, scale: f64) -> Vec<f64> {
-        let mut theta: Vec<T> = [3.0, -4.0].iter().map(|x| T::of(scale_of_theta * x)).collect();
-        let gradient: Vec<T> = [0.6, 0.8].iter().map(|x| T::of(scale * x)).collect();
+        let mut theta: Vec<T> = [3.0, -4.0].iter().map(|x| T::from_f64(scale_of_theta * x)).collect();
+        let gradient: Vec<T> = [0.6, 0.8].iter().map(|x| T::from_f64(scale * x)).collect();
         Lars::new(1.0).trust(0.1).momentum(0.0).step(&mut theta, &gradient);
         theta.iter().map(|x| x.to_f64() / scale_of_theta).collect()
     }
@@ -292,7 +292,7 @@ fn a_schedule_with_settings_that_are_not_valid_never_panics() {
                     Box::new(Cosine::new(a).floor(x).held()),
                     Box::new(WarmRestarts::new(a).growth(b).floor(x)),
                     Box::new(OneCycle::new(a).rise(x).divisors(x, -x).momentum_between(x, x)),
-                    Box::new(OneCycle::new(a).rise(x).three_phases().linear().without_momentum()),
+                    Box::new(OneCycle::new(a).rise(x).three_phases().linear().no_momentum()),
                     Box::new(Cyclic::new(x).steps(a, b).halved()),
                     Box::new(Cyclic::new(x).steps(a, b).decaying(x)),
                     Box::new(InverseSqrt::new(a)),

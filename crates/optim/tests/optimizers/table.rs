@@ -86,9 +86,7 @@ pub(crate) fn table<T: Scalar>() -> Vec<(&'static str, Make<T>)> {
         }),
         ("lookahead", || plain(Lookahead::new(GradientDescent::new(0.01)).every(6).alpha(0.6))),
         ("muon", || plain(Muon::new(1e-2))),
-        ("muon_plain", || {
-            plain(Muon::new(1e-2).momentum(0.9).without_nesterov().match_rms_adamw().adam_rate_factor(0.1))
-        }),
+        ("muon_plain", || plain(Muon::new(1e-2).momentum(0.9).no_nesterov().match_rms_adamw().adam_rate_factor(0.1))),
     ]
 }
 

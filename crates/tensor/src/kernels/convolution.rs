@@ -238,7 +238,7 @@ mod tests {
     }
 
     fn numbers<T: Scalar>(len: usize, stream: &mut Stream) -> Vec<T> {
-        (0..len).map(|_| T::of(2.0 * stream.uniform() - 1.0)).collect()
+        (0..len).map(|_| T::from_f64(2.0 * stream.uniform() - 1.0)).collect()
     }
 
     /// Calls `visit` with the places of x, weight and y (within an example) that meet, and the channels of x and y.

@@ -133,7 +133,7 @@ mod tests {
 
     fn numbers<T: Scalar>(count: usize, key: u64) -> Vec<T> {
         let mut stream = Seed(3).stream(key);
-        (0..count).map(|_| T::of(4.0 * stream.uniform() - 1.0)).collect()
+        (0..count).map(|_| T::from_f64(4.0 * stream.uniform() - 1.0)).collect()
     }
 
     fn wide<T: Scalar>(x: &[T]) -> Vec<f64> {
@@ -286,7 +286,7 @@ mod tests {
         dw.truncate(count / plane);
         db.truncate(count / plane);
         groups.backward_affine(x, dy, &moments, &mut dw, Some(&mut db));
-        let [dw, db] = [dw, db].map(|each| vec![T::of(wide(&each).iter().sum())]);
+        let [dw, db] = [dw, db].map(|each| vec![T::from_f64(wide(&each).iter().sum())]);
         let within = [y, moments, dx, dw, db];
 
         let channels = Channels { channels: 1, plane };
@@ -295,7 +295,7 @@ mod tests {
         channels.moments(x, epsilon, &mut mean, &mut variance, &mut r);
         channels.scale(x, &mean, &r, &[T::ZERO], &mut y);
         channels.sums(x, dy, &mean, &mut along, &mut sum);
-        let number = T::of(count as f64);
+        let number = T::from_f64(count as f64);
         let (share, slope) = (sum[0] / number, along[0] * r[0] / number * r[0]);
         channels.backward(x, dy, &mean, &r, &[share], &[slope], &mut dx);
         [within, [y, vec![mean[0], r[0]], dx, vec![along[0] * r[0]], vec![sum[0]]]]

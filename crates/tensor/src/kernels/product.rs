@@ -23,39 +23,39 @@ mod vector;
 
 /// What a product is added to.
 #[derive(Clone, Copy, Debug)]
-pub enum Start<'a, T> {
-    /// Nothing: what `c` held before is overwritten unread.
-    Zero,
-    /// One row, added to every row of the product, as a bias is; `c` is overwritten unread.
-    Row(&'a [T]),
-    /// What `c` holds.
-    Existing,
+pub enum Accumulate<'a, T> {
+    /// Nothing: c ← a·b.
+    Overwrite,
+    /// One row, added to every row of the product, as a bias is: c ← bias + a·b.
+    Bias(&'a [T]),
+    /// What `c` holds: c ← c + a·b.
+    Add,
 }
 
 crate::compiled! {
     /// c ← start + a·b.
     ///
     /// # Shapes
-    /// `a` is (m, k), `b` is (k, n), `c` is (m, n), a [`Start::Row`] has n elements.
+    /// `a` is (m, k), `b` is (k, n), `c` is (m, n), a [`Accumulate::Bias`] has n elements.
     /// An empty inner axis gives the start alone.
     ///
     /// ```
-    /// use downhill_tensor::product::{Start, product};
+    /// use downhill_tensor::product::{Accumulate, product};
     /// use ndarray::{Array2, array};
     /// let x = array![[1.0, 2.0], [3.0, 4.0]];
     /// let w = array![[1.0, 0.0, 2.0], [0.0, 1.0, 1.0]];
     /// let mut y = Array2::zeros((2, 3));
-    /// product(x.view(), w.view(), Start::Row(&[10.0, 20.0, 30.0]), y.view_mut());
+    /// product(x.view(), w.view(), Accumulate::Bias(&[10.0, 20.0, 30.0]), y.view_mut());
     /// assert_eq!(y, array![[11.0, 22.0, 34.0], [13.0, 24.0, 40.0]]);
     /// ```
     ///
     /// # Panics
     /// Where the shapes do not fit.
-    pub fn product<T: Scalar>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, start: Start<'_, T>, c: ArrayViewMut2<'_, T>) {
+    pub fn product<T: Scalar>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, start: Accumulate<'_, T>, c: ArrayViewMut2<'_, T>) {
         let ((m, k), (k_of_b, n)) = (a.dim(), b.dim());
         assert_eq!(k, k_of_b, "the inner axes of a product must be equal");
         assert_eq!(c.dim(), (m, n), "the result of a product has the rows of a and the columns of b");
-        if let Start::Row(row) = start {
+        if let Accumulate::Bias(row) = start {
             assert_eq!(row.len(), n, "a row added to a product has its number of columns");
         }
         let mut job = Job { a, b, start, c };
@@ -127,7 +127,7 @@ fn tall<T: Scalar>(mut job: Job<'_, T>, run: fn(&mut Job<'_, T>)) {
     };
     threads::join(
         || tall(Job { a: a0, b: b0, start, c: c.view_mut() }, run),
-        || tall(Job { a: a1, b: b1, start: Start::Zero, c: rest.view_mut() }, run),
+        || tall(Job { a: a1, b: b1, start: Accumulate::Overwrite, c: rest.view_mut() }, run),
     );
     c += &rest;
 }
@@ -143,7 +143,7 @@ const SHORT: usize = 96;
 struct Job<'a, T> {
     a: ArrayView2<'a, T>,
     b: ArrayView2<'a, T>,
-    start: Start<'a, T>,
+    start: Accumulate<'a, T>,
     c: ArrayViewMut2<'a, T>,
 }
 
@@ -168,7 +168,7 @@ impl<T: Scalar> Job<'_, T> {
         if axis == Axis(1) {
             let (b0, b1) = b.split_at(Axis(1), middle);
             let (start0, start1) = match start {
-                Start::Row(row) => (Start::Row(&row[..middle]), Start::Row(&row[middle..])),
+                Accumulate::Bias(row) => (Accumulate::Bias(&row[..middle]), Accumulate::Bias(&row[middle..])),
                 other => (other, other),
             };
             (Job { a, b: b0, start: start0, c: c0 }, Job { a, b: b1, start: start1, c: c1 })
@@ -180,13 +180,13 @@ impl<T: Scalar> Job<'_, T> {
 
     fn write_start(&mut self) {
         match self.start {
-            Start::Zero => self.c.fill(T::ZERO),
-            Start::Row(row) => {
+            Accumulate::Overwrite => self.c.fill(T::ZERO),
+            Accumulate::Bias(row) => {
                 for mut c in self.c.rows_mut() {
                     c.iter_mut().zip(row).for_each(|(c, &row)| *c = row);
                 }
             }
-            Start::Existing => {}
+            Accumulate::Add => {}
         }
     }
 
@@ -221,14 +221,14 @@ mod tests {
 
     fn random<T: Scalar>(rows: usize, columns: usize, key: u64) -> Array2<T> {
         let mut stream = Seed(11).stream(key);
-        Array2::from_shape_simple_fn((rows, columns), || T::of(2.0 * stream.uniform() - 1.0))
+        Array2::from_shape_simple_fn((rows, columns), || T::from_f64(2.0 * stream.uniform() - 1.0))
     }
 
     /// What machines without kernels of our own compute, on any machine.
     fn portable_product<T: Scalar>(
         a: ArrayView2<'_, T>,
         b: ArrayView2<'_, T>,
-        start: Start<'_, T>,
+        start: Accumulate<'_, T>,
         c: ArrayViewMut2<'_, T>,
     ) {
         portable::run(&mut Job { a, b, start, c });
@@ -249,9 +249,9 @@ mod tests {
             for b in &b_forms {
                 let expected = naive(a.view(), b.view());
                 for (start, plus) in [
-                    (Start::Zero, Array2::zeros((m, n))),
-                    (Start::Row(row), Array2::from_shape_fn((m, n), |(_, j)| row[j].to_f64())),
-                    (Start::Existing, old.mapv(T::to_f64)),
+                    (Accumulate::Overwrite, Array2::zeros((m, n))),
+                    (Accumulate::Bias(row), Array2::from_shape_fn((m, n), |(_, j)| row[j].to_f64())),
+                    (Accumulate::Add, old.mapv(T::to_f64)),
                 ] {
                     let ways = [product::<T>, portable_product::<T>];
                     for (way, transposed) in ways.into_iter().flat_map(|way| [(way, false), (way, true)]) {
@@ -261,7 +261,7 @@ mod tests {
                         } else {
                             buffer.slice_mut(s![..m, ..n])
                         };
-                        if let Start::Existing = start {
+                        if let Accumulate::Add = start {
                             c.assign(&old);
                         }
                         way(a.view(), b.view(), start, c.view_mut());
@@ -333,11 +333,11 @@ mod tests {
 
     /// The farthest from the portable product, in units of the last place of a result that no cancellation has made small.
     fn units_apart<T: Scalar>(m: usize, k: usize, n: usize) -> f64 {
-        let positive = |rows, columns, key| random::<T>(rows, columns, key).mapv(|x| x.abs() + T::of(0.1));
+        let positive = |rows, columns, key| random::<T>(rows, columns, key).mapv(|x| x.abs() + T::from_f64(0.1));
         let (a, b) = (positive(m, k, 1), positive(k, n, 2));
         let (mut fast, mut reference) = (Array2::zeros((m, n)), Array2::zeros((m, n)));
-        product(a.view(), b.view(), Start::Zero, fast.view_mut());
-        portable::run(&mut Job { a: a.view(), b: b.view(), start: Start::Zero, c: reference.view_mut() });
+        product(a.view(), b.view(), Accumulate::Overwrite, fast.view_mut());
+        portable::run(&mut Job { a: a.view(), b: b.view(), start: Accumulate::Overwrite, c: reference.view_mut() });
         let units = fast.iter().zip(&reference).map(|(fast, reference)| {
             let unit = T::EPSILON.to_f64() * reference.to_f64().log2().floor().exp2();
             (fast.to_f64() - reference.to_f64()).abs() / unit
@@ -362,7 +362,7 @@ mod tests {
             for (m, n) in [(1, 1), (1, 3), (3, 1), (5, 17), (33, 40)] {
                 let (a, b) = (Array2::from_shape_fn((k, m), |(p, _)| of(p)), Array2::ones((k, n)));
                 let mut c = Array2::from_elem((m, n), f32::NAN);
-                product(a.t(), b.view(), Start::Zero, c.view_mut());
+                product(a.t(), b.view(), Accumulate::Overwrite, c.view_mut());
                 for &c in &c {
                     let error = (f64::from(c) / exact - 1.0).abs();
                     assert!(error < 1e-5, "{m}x{k}x{n}: {c} for {exact}, {error:e}");
@@ -376,7 +376,7 @@ mod tests {
         let (mut a, b) = (random::<f64>(9, 11, 1), random::<f64>(11, 30, 2));
         a.invert_axis(Axis(0));
         let mut c = Array2::from_elem((9, 30), f64::NAN);
-        product(a.view(), b.view(), Start::Zero, c.view_mut());
+        product(a.view(), b.view(), Accumulate::Overwrite, c.view_mut());
         assert!((&c - &naive(a.view(), b.view())).iter().all(|error| error.abs() < 1e-14));
     }
 
@@ -386,7 +386,7 @@ mod tests {
         let mut b = Array2::from_elem((20, 50), 1.0f32);
         b[[3, 7]] = f32::INFINITY;
         let mut c = Array2::zeros((8, 50));
-        product(a.view(), b.view(), Start::Zero, c.view_mut());
+        product(a.view(), b.view(), Accumulate::Overwrite, c.view_mut());
         assert!(c.column(7).iter().all(|c| c.is_nan()), "0 times infinity is not a number");
         assert_eq!(c.iter().filter(|c| c.is_nan()).count(), 8, "only that column");
     }
@@ -400,7 +400,7 @@ mod tests {
         }
         for (k, n) in [(5, 3), (128, 10), (784, 256), (30, 1), (900, 1), (1000, 70)] {
             let (a, b, bias) = (random::<f32>(13, k, 1), random::<f32>(k, n, 2), random::<f32>(1, n, 3));
-            let bias = Start::Row(bias.as_slice().unwrap());
+            let bias = Accumulate::Bias(bias.as_slice().unwrap());
             let mut all = Array2::zeros((13, n));
             product(a.view(), b.view(), bias, all.view_mut());
             for i in 0..13 {
@@ -428,7 +428,7 @@ mod tests {
             let on = |threads| {
                 let mut c = Array2::from_elem((m, n), f32::NAN);
                 let pool = Threads::new(threads).unwrap();
-                pool.run(|| product(a.view(), b.view(), Start::Zero, c.view_mut()));
+                pool.run(|| product(a.view(), b.view(), Accumulate::Overwrite, c.view_mut()));
                 c.mapv(f32::to_bits)
             };
             let one = on(1);

@@ -515,7 +515,7 @@ pub fn unit_scale<T: Scalar>(magnitude: T) -> T {
     if magnitude == T::ZERO || !magnitude.is_finite() {
         return T::ONE;
     }
-    let power = T::of(f64::from_bits(magnitude.to_f64().to_bits() & EXPONENT));
+    let power = T::from_f64(f64::from_bits(magnitude.to_f64().to_bits() & EXPONENT));
     T::ONE / power.max(T::MIN_POSITIVE).min(T::ONE / T::MIN_POSITIVE)
 }
 
@@ -738,7 +738,7 @@ mod tests {
 
     fn numbers<T: Scalar>(len: usize) -> Vec<T> {
         let mut stream = Seed(1).stream(len as u64);
-        (0..len).map(|_| T::of(2.0 * stream.uniform() - 1.0)).collect()
+        (0..len).map(|_| T::from_f64(2.0 * stream.uniform() - 1.0)).collect()
     }
 
     fn check_order<T: Scalar>() {

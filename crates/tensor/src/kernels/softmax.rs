@@ -329,7 +329,7 @@ mod tests {
 
     fn numbers<T: Scalar>(len: usize, key: u64) -> Vec<T> {
         let mut stream = Seed(2).stream(key);
-        (0..len).map(|_| T::of(20.0 * stream.uniform() - 10.0)).collect()
+        (0..len).map(|_| T::from_f64(20.0 * stream.uniform() - 10.0)).collect()
     }
 
     /// ln Σ exp of one row, in another way.

@@ -16,9 +16,9 @@ pub(super) fn add(files: &mut Files) -> Result {
     files.insert("rates.md".into(), rates_table()?);
     files.insert("zigzag.svg".into(), zigzag()?);
     files.insert("momentum.svg".into(), momentum()?);
-    let (condition, with_momentum) = condition_tables()?;
+    let (condition, momentum) = condition_tables()?;
     files.insert("condition.md".into(), condition);
-    files.insert("condition-momentum.md".into(), with_momentum);
+    files.insert("condition-momentum.md".into(), momentum);
     Ok(())
 }
 
@@ -187,11 +187,11 @@ fn condition_tables() -> Result<(String, String)> {
             unreachable!("a rate within its limit arrives")
         };
         let descent = steps(Box::new(GradientDescent::new(2.0 / (1.0 + kappa))))?;
-        let with_momentum = steps(Box::new(Sgd::new(rate).momentum(momentum)))?;
+        let momentum = steps(Box::new(Sgd::new(rate).momentum(momentum)))?;
         let name = count(kappa as u64);
         let factor = (kappa - 1.0) / (kappa + 1.0);
         plain.push([name.clone(), format!("{factor:.4}"), count(descent)]);
-        heavy.push([name, count(descent), format!("{momentum:.3}"), count(with_momentum)]);
+        heavy.push([name, count(descent), format!("{momentum:.3}"), count(momentum)]);
     }
     Ok((
         table(["κ", "error × (κ−1)/(κ+1) a step", "steps"], plain),

@@ -48,7 +48,7 @@ struct Kind {
 }
 
 fn affine(outputs: usize, init: Init) -> Affine {
-    Affine::new(outputs).with_init(init).with_bias_init(Init::Zeros)
+    Affine::new(outputs).init(init).bias_init(Init::Zeros)
 }
 
 fn relu(init: Init) -> Sequential {

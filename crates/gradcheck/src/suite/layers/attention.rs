@@ -15,7 +15,7 @@ layers! {
         let mut either = || choose(s, &[true, false]);
         let [bias, causal, cross, lengths, dropout, rotary] = [(); 6].map(|()| either());
         if !bias {
-            layer = layer.without_bias();
+            layer = layer.no_bias();
         }
         if causal {
             layer = layer.causal();
@@ -24,15 +24,15 @@ layers! {
             inputs.push([size(s, 4), width].into());
         }
         if lengths {
-            layer = layer.with_lengths();
+            layer = layer.lengths();
             inputs.push([1].into());
         }
         if dropout {
-            layer = layer.with_dropout(choose(s, &[0.3, 0.7, 1.0]));
+            layer = layer.dropout(choose(s, &[0.3, 0.7, 1.0]));
         }
         if rotary && head % 2 == 0 {
-            let positions = RotaryPositions::new().with_base(choose(s, &[10.0, 10_000.0]));
-            layer = layer.with_rotary_positions(choose(s, &[positions, positions.interleaved()]));
+            let positions = RotaryPositions::new().base(choose(s, &[10.0, 10_000.0]));
+            layer = layer.rotary_positions(choose(s, &[positions, positions.interleaved()]));
         }
         check(&layer, &inputs, s)
     },

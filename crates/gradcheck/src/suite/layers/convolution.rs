@@ -21,21 +21,21 @@ fn axis(s: &mut Stream) -> (usize, usize, usize, usize, [usize; 2]) {
 layers! {
     Conv1d: |s| {
         let ((groups, channels, outputs), (length, kernel, stride, dilation, sides)) = (channels(s), axis(s));
-        let conv = Conv1d::new(outputs, kernel).with_dilation(dilation).with_groups(groups);
+        let conv = Conv1d::new(outputs, kernel).dilation(dilation).groups(groups);
         let same = stride == 1 && choose(s, &[true, false]);
-        let conv = if same { conv.with_padding(Padding::Same) } else { conv.with_padding(sides) };
-        let conv = if choose(s, &[true, false]) { conv } else { conv.without_bias() };
-        check(&conv.with_stride(stride), &[[channels, length].into()], s)
+        let conv = if same { conv.padding(Padding::Same) } else { conv.padding(sides) };
+        let conv = if choose(s, &[true, false]) { conv } else { conv.no_bias() };
+        check(&conv.stride(stride), &[[channels, length].into()], s)
     },
     Conv2d: |s| {
         let (groups, channels, outputs) = channels(s);
         let (height, width) = (axis(s), axis(s));
         let conv = Conv2d::new(outputs, [height.1, width.1])
-            .with_stride([height.2, width.2])
-            .with_dilation([height.3, width.3])
-            .with_padding([height.4, width.4])
-            .with_groups(groups);
-        let conv = if choose(s, &[true, false]) { conv } else { conv.without_bias() };
+            .stride([height.2, width.2])
+            .dilation([height.3, width.3])
+            .padding([height.4, width.4])
+            .groups(groups);
+        let conv = if choose(s, &[true, false]) { conv } else { conv.no_bias() };
         check(&conv, &[[channels, height.0, width.0].into()], s)
     },
     ConvTranspose2d: |s| {
@@ -45,12 +45,12 @@ layers! {
         let padding = [height, width].map(|axis| axis.4[0].min(axis.3 * (axis.1 - 1) / 2));
         let more = [height, width].map(|axis| size(s, axis.2.max(axis.3)) - 1);
         let conv = ConvTranspose2d::new(outputs, [height.1, width.1])
-            .with_stride([height.2, width.2])
-            .with_dilation([height.3, width.3])
-            .with_padding(padding)
-            .with_output_padding(more)
-            .with_groups(groups);
-        let conv = if choose(s, &[true, false]) { conv } else { conv.without_bias() };
+            .stride([height.2, width.2])
+            .dilation([height.3, width.3])
+            .padding(padding)
+            .output_padding(more)
+            .groups(groups);
+        let conv = if choose(s, &[true, false]) { conv } else { conv.no_bias() };
         check(&conv, &[[channels, size(s, 3), size(s, 3)].into()], s)
     },
 }

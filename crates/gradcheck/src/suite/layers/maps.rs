@@ -6,12 +6,12 @@ use crate::suite::{between, choose, size};
 layers! {
     Affine: |s| {
         let affine = Affine::new(size(s, 9));
-        let affine = if choose(s, &[true, false]) { affine } else { affine.without_bias() };
+        let affine = if choose(s, &[true, false]) { affine } else { affine.no_bias() };
         check(&affine, &[any(s)], s)
     },
     Bilinear: |s| {
         let bilinear = Bilinear::new(size(s, 4));
-        let bilinear = choose(s, &[bilinear, bilinear.without_bias()]);
+        let bilinear = choose(s, &[bilinear, bilinear.no_bias()]);
         check(&bilinear, &[[size(s, 4)].into(), [size(s, 4)].into()], s)
     },
     Dropout: |s| check(&Dropout::new(choose(s, &[0.0, 0.3, 0.5, 0.9, 1.0])), &[any(s)], s),

@@ -22,8 +22,8 @@ fn images(s: &mut Stream, channels: usize) -> Shape {
 
 layers! {
     BatchNorm: |s| {
-        let norm = BatchNorm::new().with_epsilon(epsilon(s));
-        let norm = if choose(s, &[true, false]) { norm } else { norm.without_affine() };
+        let norm = BatchNorm::new().epsilon(epsilon(s));
+        let norm = if choose(s, &[true, false]) { norm } else { norm.no_affine() };
         let channels = size(s, 4);
         let x = images(s, channels);
         if choose(s, &[true, true, false]) {
@@ -34,25 +34,25 @@ layers! {
     },
     GroupNorm: |s| {
         let (groups, channels) = (size(s, 3), size(s, 3));
-        let norm = GroupNorm::new(groups).with_epsilon(epsilon(s));
-        let norm = if choose(s, &[true, false]) { norm } else { norm.without_affine() };
+        let norm = GroupNorm::new(groups).epsilon(epsilon(s));
+        let norm = if choose(s, &[true, false]) { norm } else { norm.no_affine() };
         check(&norm, &[images(s, groups * channels)], s)
     },
     InstanceNorm: |s| {
-        let norm = InstanceNorm::new().with_epsilon(epsilon(s));
-        let norm = if choose(s, &[true, false]) { norm } else { norm.with_affine() };
+        let norm = InstanceNorm::new().epsilon(epsilon(s));
+        let norm = if choose(s, &[true, false]) { norm } else { norm.affine() };
         check(&norm, &[[size(s, 3), 1 + size(s, 3), size(s, 3)].into()], s)
     },
     LayerNorm: |s| {
         let x = any(s);
-        let norm = LayerNorm::new().with_axes(size(s, x.rank())).with_epsilon(epsilon(s));
-        let norm = choose(s, &[norm, norm.without_bias(), norm.without_affine()]);
+        let norm = LayerNorm::new().axes(size(s, x.rank())).epsilon(epsilon(s));
+        let norm = choose(s, &[norm, norm.no_bias(), norm.no_affine()]);
         check(&norm, &[x], s)
     },
     RmsNorm: |s| {
         let x = any(s);
-        let norm = RmsNorm::new().with_axes(size(s, x.rank())).with_epsilon(epsilon(s));
-        let norm = choose(s, &[norm, norm.without_affine()]);
+        let norm = RmsNorm::new().axes(size(s, x.rank())).epsilon(epsilon(s));
+        let norm = choose(s, &[norm, norm.no_affine()]);
         check(&norm, &[x], s)
     },
 }

@@ -30,9 +30,9 @@ layers! {
     },
     AveragePool1d: |s| {
         let Window { length, kernel, stride, padding, .. } = window(s, 1);
-        let pool = AveragePool1d::new(kernel).with_stride(stride).with_padding(padding);
-        let pool = if choose(s, &[true, false]) { pool.with_ceil_mode() } else { pool };
-        let pool = if choose(s, &[true, false]) { pool.without_counting_padding() } else { pool };
+        let pool = AveragePool1d::new(kernel).stride(stride).padding(padding);
+        let pool = if choose(s, &[true, false]) { pool.ceil_mode() } else { pool };
+        let pool = if choose(s, &[true, false]) { pool.exclude_padding() } else { pool };
         check(&pool, &[[size(s, 3), length].into()], s)
     },
     AveragePool2d: |s| {
@@ -40,17 +40,17 @@ layers! {
             return check(&AveragePool2d::new(2), &[[size(s, 2), 1 + size(s, 4), 1 + size(s, 4)].into()], s);
         }
         let (a, b) = (window(s, 1), window(s, 1));
-        let pool = AveragePool2d::new([a.kernel, b.kernel]).with_stride([a.stride, b.stride]);
-        let pool = pool.with_padding([a.padding, b.padding]);
-        let pool = if choose(s, &[true, false]) { pool.with_ceil_mode() } else { pool };
-        let pool = if choose(s, &[true, false]) { pool.without_counting_padding() } else { pool };
+        let pool = AveragePool2d::new([a.kernel, b.kernel]).stride([a.stride, b.stride]);
+        let pool = pool.padding([a.padding, b.padding]);
+        let pool = if choose(s, &[true, false]) { pool.ceil_mode() } else { pool };
+        let pool = if choose(s, &[true, false]) { pool.exclude_padding() } else { pool };
         check(&pool, &[[size(s, 2), a.length, b.length].into()], s)
     },
     GlobalAveragePool: |s| check(&GlobalAveragePool, &[[size(s, 3), size(s, 4), size(s, 4)].into()], s),
     MaxPool1d: |s| {
         let Window { length, kernel, stride, padding, dilation } = window(s, 3);
-        let pool = MaxPool1d::new(kernel).with_stride(stride).with_padding(padding).with_dilation(dilation);
-        let pool = if choose(s, &[true, false]) { pool.with_ceil_mode() } else { pool };
+        let pool = MaxPool1d::new(kernel).stride(stride).padding(padding).dilation(dilation);
+        let pool = if choose(s, &[true, false]) { pool.ceil_mode() } else { pool };
         check(&pool, &[[size(s, 3), length].into()], s)
     },
     MaxPool2d: |s| {
@@ -58,9 +58,9 @@ layers! {
             return check(&MaxPool2d::new(2), &[[size(s, 2), 1 + size(s, 4), 1 + size(s, 4)].into()], s);
         }
         let (a, b) = (window(s, 2), window(s, 2));
-        let pool = MaxPool2d::new([a.kernel, b.kernel]).with_stride([a.stride, b.stride]);
-        let pool = pool.with_padding([a.padding, b.padding]).with_dilation([a.dilation, b.dilation]);
-        let pool = if choose(s, &[true, false]) { pool.with_ceil_mode() } else { pool };
+        let pool = MaxPool2d::new([a.kernel, b.kernel]).stride([a.stride, b.stride]);
+        let pool = pool.padding([a.padding, b.padding]).dilation([a.dilation, b.dilation]);
+        let pool = if choose(s, &[true, false]) { pool.ceil_mode() } else { pool };
         check(&pool, &[[size(s, 2), a.length, b.length].into()], s)
     },
 }

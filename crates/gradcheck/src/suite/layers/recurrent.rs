@@ -10,7 +10,7 @@ layers! {
     Lstm: |s| recurrent(Lstm::new(size(s, 3)), s),
     Rnn: |s| {
         let rnn = Rnn::new(size(s, 3));
-        let rnn = if choose(s, &[true, false]) { rnn } else { rnn.with_relu() };
+        let rnn = if choose(s, &[true, false]) { rnn } else { rnn.relu() };
         recurrent(rnn, s)
     },
 }
@@ -21,22 +21,22 @@ fn recurrent<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize
     s: &mut Stream,
 ) -> Result<Report, GradcheckError> {
     let layers = choose(s, &[1, 1, 1, 2, 3]);
-    layer = layer.with_layers(layers);
+    layer = layer.layers(layers);
     if choose(s, &[true, false]) {
         layer = layer.bidirectional();
     }
     if choose(s, &[true, false]) {
-        layer = layer.without_bias();
+        layer = layer.no_bias();
     }
     if layers > 1 {
-        layer = layer.with_dropout(choose(s, &[0.0, 0.5]));
+        layer = layer.dropout(choose(s, &[0.0, 0.5]));
     }
     if choose(s, &[true, false]) {
         layer = layer.last_state();
     }
     let mut inputs: Vec<Shape> = vec![[size(s, 4), size(s, 2)].into()];
     if choose(s, &[true, false]) {
-        layer = layer.with_lengths();
+        layer = layer.lengths();
         inputs.push([1].into());
     }
     check(&layer, &inputs, s)

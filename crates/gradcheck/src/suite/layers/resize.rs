@@ -13,8 +13,8 @@ layers! {
             PadMode::Constant(_) | PadMode::Replicate => 4,
         };
         let mut amounts = |length| [size(s, most(length) + 1) - 1, size(s, most(length) + 1) - 1];
-        let pad = Pad::new(amounts(columns)).with_mode(mode);
-        let pad = pad.with_rows(amounts(rows));
+        let pad = Pad::new(amounts(columns)).mode(mode);
+        let pad = pad.rows(amounts(rows));
         check(&pad, &[[size(s, 2), rows, columns].into()], s)
     },
     Upsample: |s| {
@@ -24,7 +24,7 @@ layers! {
             Upsample::to_size([size(s, 5), size(s, 5)])
         };
         let ways = [Interpolation::Nearest, Interpolation::Bilinear, Interpolation::BilinearAlignedCorners];
-        let upsample = upsample.with_interpolation(choose(s, &ways));
+        let upsample = upsample.interpolation(choose(s, &ways));
         check(&upsample, &[[size(s, 2), size(s, 3), size(s, 3)].into()], s)
     },
 }

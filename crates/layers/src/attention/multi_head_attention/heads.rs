@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use downhill_tensor::product::{Start, product};
+use downhill_tensor::product::{Accumulate, product};
 use downhill_tensor::reduce::unit_scale;
 use downhill_tensor::{Batch, Divisible, Kernel, Runs, RunsMut, Scalar, Shape, elementwise, prefetch, vectorized};
 use ndarray::{ArrayBase, ArrayView2, ArrayViewMut2, Axis, Ix2, RawData, Slice};
@@ -126,7 +126,7 @@ impl Sizes {
                 };
                 sum += p.to_f64();
             }
-            p.iter_mut().skip(query).step_by(row).for_each(|p| *p = T::of(p.to_f64() / sum));
+            p.iter_mut().skip(query).step_by(row).for_each(|p| *p = T::from_f64(p.to_f64() / sum));
         }
     }
 
@@ -151,7 +151,7 @@ impl Sizes {
 
     /// 1/√d
     fn scale<T: Scalar>(self) -> T {
-        T::of(1.0 / (self.head as f64).sqrt())
+        T::from_f64(1.0 / (self.head as f64).sqrt())
     }
 
     /// Simple operations on the way forward.
@@ -284,7 +284,7 @@ impl<T: Scalar> Heads<'_, T> {
                 let q = part(q, queries.clone(), columns.clone());
                 let [k, v] = [k, v].map(|all| part(all, 0..visible, columns.clone()));
                 // Sᵀ = K Qᵀ
-                product(k, q.t(), Start::Zero, part(matrix_mut(p, row), 0..visible, 0..queries.len()));
+                product(k, q.t(), Accumulate::Overwrite, part(matrix_mut(p, row), 0..visible, 0..queries.len()));
                 sizes.mask(&queries, p);
                 // P = softmax(S/√d)
                 if vectorized(Softmax { scale: sizes.scale(), row, p, log_sums, undefined: false }) {
@@ -304,7 +304,7 @@ impl<T: Scalar> Heads<'_, T> {
                 };
                 // C = P V
                 let weights = part(matrix(weights, row), 0..visible, 0..queries.len());
-                product(weights.t(), v, Start::Zero, part(context.view_mut(), queries, columns.clone()));
+                product(weights.t(), v, Accumulate::Overwrite, part(context.view_mut(), queries, columns.clone()));
             }
         }
         if clear < self.masks.length(example) {
@@ -325,7 +325,7 @@ impl<T: Scalar> Heads<'_, T> {
         for (head, kept) in kept.chunks_exact(sizes.kept()).enumerate() {
             let columns = sizes.columns(head);
             // The last block sees the most keys, so it comes first: the others add to what it begins.
-            let mut start = Start::Zero;
+            let mut start = Accumulate::Overwrite;
             for queries in sizes.blocks().rev() {
                 let (row, visible) = (queries.len().next_multiple_of(STRIP), sizes.visible(&queries, there));
                 let (dp, spare) = room.split_at_mut(row * keys);
@@ -337,11 +337,11 @@ impl<T: Scalar> Heads<'_, T> {
                 let [(dk, mut dk_beyond), (dv, mut dv_beyond)] = [&mut dk, &mut dv]
                     .map(|all| part(all.view_mut(), 0..keys, columns.clone()).split_at(Axis(0), visible));
                 // dPᵀ = V dCᵀ
-                product(v, dc.t(), Start::Zero, part(matrix_mut(dp, row), 0..visible, 0..queries.len()));
+                product(v, dc.t(), Accumulate::Overwrite, part(matrix_mut(dp, row), 0..visible, 0..queries.len()));
                 // P as it is, and as the product took it.
                 let (p, weights) = if !sizes.keeps_weights() {
                     let p = &mut spare[..row * visible];
-                    product(k, q.t(), Start::Zero, part(matrix_mut(p, row), 0..visible, 0..queries.len()));
+                    product(k, q.t(), Accumulate::Overwrite, part(matrix_mut(p, row), 0..visible, 0..queries.len()));
                     sizes.mask(&queries, p);
                     let log_sums = &kept[queries.clone()];
                     vectorized(Again { scale: sizes.scale(), row, log_sums, p });
@@ -363,12 +363,12 @@ impl<T: Scalar> Heads<'_, T> {
                 vectorized(ScoreGradient { scale: sizes.scale(), row, p, dp });
                 let ds = seen(matrix(dp, row));
                 // dQ = dS K/√d, in the place of dC        dK = dSᵀ Q/√d
-                product(ds.t(), k, Start::Zero, dc);
+                product(ds.t(), k, Accumulate::Overwrite, dc);
                 product(ds, q, start, dk);
-                if let Start::Zero = start {
+                if let Accumulate::Overwrite = start {
                     dk_beyond.fill(T::ZERO);
                     dv_beyond.fill(T::ZERO);
-                    start = Start::Existing;
+                    start = Accumulate::Add;
                 }
             }
         }

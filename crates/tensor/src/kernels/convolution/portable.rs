@@ -6,7 +6,7 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 
 use super::{Axis, Convolution, IN_TURN};
 use crate::Scalar;
-use crate::product::{Start, product};
+use crate::product::{Accumulate, product};
 use crate::reduce::Gathered;
 
 /// Columns, and twice as many numbers as the weight has.
@@ -37,7 +37,7 @@ pub(super) fn forward<T: Scalar>(
         {
             write_columns(of, x, columns);
             let weight = matrix(weight, of.group_sum());
-            product(weight, matrix(columns, of.output_plane()), Start::Existing, matrix_mut(y, of.output_plane()));
+            product(weight, matrix(columns, of.output_plane()), Accumulate::Add, matrix_mut(y, of.output_plane()));
         }
     }
 }
@@ -59,7 +59,7 @@ pub(super) fn input_gradient<T: Scalar>(
         {
             let weight = matrix(weight, of.group_sum());
             let (dy, plane) = (matrix(dy, of.output_plane()), of.output_plane());
-            product(weight.t(), dy, Start::Zero, matrix_mut(columns, plane));
+            product(weight.t(), dy, Accumulate::Overwrite, matrix_mut(columns, plane));
             add_columns(of, columns, dx);
         }
     }
@@ -81,7 +81,7 @@ pub(super) fn weight_gradient<T: Scalar>(of: &Convolution, x: &[T], dy: &[T], dw
                 write_columns(of, x, columns);
                 let columns = matrix(columns, of.output_plane());
                 let dy = matrix(dy, of.output_plane());
-                product(dy, columns.t(), Start::Existing, matrix_mut(sums, of.group_sum()));
+                product(dy, columns.t(), Accumulate::Add, matrix_mut(sums, of.group_sum()));
             }
         }
         gathered.take(0, sums);

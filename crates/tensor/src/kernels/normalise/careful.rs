@@ -20,7 +20,7 @@ fn least<T: Scalar>() -> T {
 #[inline(always)]
 pub(super) fn are_exact<T: Scalar>(mean: T, variance: T, epsilon: T) -> bool {
     let least = least::<T>();
-    let share = mean * T::of(1.0 / FAR);
+    let share = mean * T::from_f64(1.0 / FAR);
     // Zeros alone are common, as behind a rectifier, and exact unless ε lets them be told from others.
     ((variance >= least) & (variance <= T::MAX) & (share * share <= variance))
         | ((mean == T::ZERO) & (variance == T::ZERO) & (epsilon >= least))
@@ -78,7 +78,7 @@ impl<T: Scalar> Kernel for Careful<'_, T> {
     #[inline(always)]
     fn run(self) -> [T; 3] {
         let Self { x, length, stride, centred, epsilon, .. } = self;
-        let count = T::of((x.len() / stride * length) as f64);
+        let count = T::from_f64((x.len() / stride * length) as f64);
         let mut largest = T::ZERO;
         self.buffered(|x| largest = largest.max(lanes::norm_max(x)));
         // A power of two: nothing is rounded.
@@ -96,7 +96,7 @@ impl<T: Scalar> Kernel for Careful<'_, T> {
             mean += missed;
             // That around the new mean.
             variance = (square - missed * missed).max(T::ZERO);
-            if missed * missed <= square * T::of(0.25) || square.is_nan() {
+            if missed * missed <= square * T::from_f64(0.25) || square.is_nan() {
                 break;
             }
         }

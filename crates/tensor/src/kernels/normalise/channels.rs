@@ -38,7 +38,7 @@ impl Channels {
     pub fn moments<T: Scalar>(self, x: &[T], epsilon: f64, mean: &mut [T], variance: &mut [T], r: &mut [T]) {
         self.expect(&[mean, variance, r]);
         let (moments, parts) =
-            (Moments { channels: self, x, epsilon: T::of(epsilon) }, (0..self.channels, mean, variance, r));
+            (Moments { channels: self, x, epsilon: T::from_f64(epsilon) }, (0..self.channels, mean, variance, r));
         by_channel(Over(moments, parts), x.len(), self.channels, self.plane);
     }
 
@@ -106,7 +106,7 @@ impl<T: Scalar> Sweep<MomentParts<'_, T>> for Moments<'_, T> {
     fn sweep(self, (own, mean, variance, r): MomentParts<'_, T>) {
         let Self { channels: Channels { channels, plane }, x, epsilon } = self;
         let first = own.start;
-        let count = T::of((x.len() / channels.max(1)).max(1) as f64);
+        let count = T::from_f64((x.len() / channels.max(1)).max(1) as f64);
         if plane == 1 {
             let strips = own.step_by(STRIP);
             for (first, (mean, variance)) in strips.zip(mean.chunks_mut(STRIP).zip(variance.chunks_mut(STRIP))) {

@@ -121,7 +121,7 @@ impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>, RunsMut<'_, T>)> for Forward
     fn sweep(self, (x, moments, y): (Runs<'_, T>, RunsMut<'_, T>, RunsMut<'_, T>)) {
         let Groups { channels, plane, epsilon, centred, .. } = self.groups;
         let length = self.groups.group();
-        let (count, epsilon) = (T::of(length as f64), T::of(epsilon));
+        let (count, epsilon) = (T::from_f64(length as f64), T::from_f64(epsilon));
         for ((x, moments), y) in x.iter().zip(moments.iter_mut()).zip(y.iter_mut()) {
             let groups = x.chunks_exact(length).zip(moments.chunks_exact_mut(2)).zip(y.chunks_exact_mut(length));
             for (group, ((x, moments), y)) in groups.enumerate() {
@@ -181,7 +181,7 @@ impl<T: Scalar> Sweep<BackwardParts<'_, T>> for Backward<'_, T> {
     fn sweep(self, (x, dy, moments, dx): BackwardParts<'_, T>) {
         let Groups { channels, plane, centred, .. } = self.groups;
         let length = self.groups.group();
-        let count = T::of(length as f64);
+        let count = T::from_f64(length as f64);
         for (((x, dy), moments), dx) in x.iter().zip(dy.iter()).zip(moments.iter()).zip(dx.iter_mut()) {
             let groups = x.chunks_exact(length).zip(dy.chunks_exact(length));
             let groups = groups.zip(moments.chunks_exact(2)).zip(dx.chunks_exact_mut(length));

@@ -2,7 +2,7 @@
 
 use crate::{Family, Scalar};
 
-use super::{Job, Start};
+use super::{Accumulate, Job};
 
 /// c ← αab + βc by `matrixmultiply`: m, k, n, α, then each matrix with its strides of rows and of columns.
 type Gemm<T> =
@@ -16,14 +16,14 @@ impl Family for Gemms {
 
 pub(super) fn run<T: Scalar>(job: &mut Job<'_, T>) {
     let gemm = T::choose::<Gemms>((matrixmultiply::sgemm, matrixmultiply::dgemm));
-    let beta = if let Start::Existing = job.start { T::ONE } else { T::ZERO };
+    let beta = if let Accumulate::Add = job.start { T::ONE } else { T::ZERO };
     let ((m, k), n) = (job.a.dim(), job.b.ncols());
     let ([ra, ca], [rb, cb], [rc, cc]) = (strides(job.a.strides()), strides(job.b.strides()), strides(job.c.strides()));
     // SAFETY: the views' own sizes and strides; the door has checked that the sizes agree.
     unsafe {
         gemm(m, k, n, T::ONE, job.a.as_ptr(), ra, ca, job.b.as_ptr(), rb, cb, beta, job.c.as_mut_ptr(), rc, cc);
     }
-    if let Start::Row(row) = job.start {
+    if let Accumulate::Bias(row) = job.start {
         for mut c in job.c.rows_mut() {
             c.iter_mut().zip(row).for_each(|(c, &row)| *c += row);
         }

@@ -15,7 +15,7 @@ use crate::lanes::Lanes;
 use crate::lanes::pretend;
 use crate::{Family, Scalar};
 
-use super::{Job, Start};
+use super::{Accumulate, Job};
 
 mod row;
 mod rows;
@@ -222,13 +222,13 @@ fn run_tiled<T: Tiled>(job: &mut Job<'_, T>) -> bool {
     let unit = |axis: usize| job.c.strides()[axis] == 1 || job.c.shape()[axis] == 1;
     if !unit(1) {
         // Rows of the transposed result may be contiguous; but its start row would be a column.
-        let transposable = unit(0) && !matches!(job.start, Start::Row(_));
+        let transposable = unit(0) && !matches!(job.start, Accumulate::Bias(_));
         return transposable && run_tiled(&mut job.transposed());
     }
     let ((m, k), n) = (job.a.dim(), job.b.ncols());
     // Rows so short that they leave much of a register empty are computed as columns, where that reads rows of b.
     let fills_more = 4 * n <= 3 * lanes && m > n && (4 * n <= lanes || m >= 2 * lanes);
-    if fills_more && k >= 32 && job.a.strides()[0] == 1 && !matches!(job.start, Start::Row(_)) {
+    if fills_more && k >= 32 && job.a.strides()[0] == 1 && !matches!(job.start, Accumulate::Bias(_)) {
         // One of the widest registers, or two whole tiles of them; the smaller room is cleared sooner.
         if m <= 16 {
             run_narrow::<T, 16>(job)
@@ -250,9 +250,9 @@ fn run_tiled<T: Tiled>(job: &mut Job<'_, T>) -> bool {
         c: job.c.as_mut_ptr(),
         c_row: job.c.strides()[0],
         start: match job.start {
-            Start::Zero => First::Zero,
-            Start::Row(row) => First::Row(row.as_ptr()),
-            Start::Existing => First::Existing,
+            Accumulate::Overwrite => First::Zero,
+            Accumulate::Bias(row) => First::Row(row.as_ptr()),
+            Accumulate::Add => First::Existing,
         },
     };
     // SAFETY: the processor has the instructions; pointers, sizes and strides are the views' own,
@@ -276,14 +276,14 @@ fn run_tiled<T: Tiled>(job: &mut Job<'_, T>) -> bool {
 fn run_narrow<T: Tiled, const WIDTH: usize>(job: &mut Job<'_, T>) {
     let mut numbers = [[T::ZERO; WIDTH]; 16];
     let numbers = numbers.as_flattened_mut();
-    let (n, existing) = (job.b.ncols(), matches!(job.start, Start::Existing));
+    let (n, existing) = (job.b.ncols(), matches!(job.start, Accumulate::Add));
     for (a, mut c) in job.a.axis_chunks_iter(Axis(0), WIDTH).zip(job.c.axis_chunks_iter_mut(Axis(0), WIDTH)) {
         let shape = (n, a.nrows()).strides((WIDTH, 1));
         let transposed = match ArrayViewMut2::from_shape(shape, &mut *numbers) {
             Ok(transposed) => transposed,
             Err(error) => unreachable!("there is room for the columns: {error}"),
         };
-        run_tiled(&mut Job { a: job.b.t(), b: a.t(), start: Start::Zero, c: transposed });
+        run_tiled(&mut Job { a: job.b.t(), b: a.t(), start: Accumulate::Overwrite, c: transposed });
         let (c_row, c) = (c.strides()[0], c.as_mut_ptr());
         for i in 0..a.nrows() {
             for j in 0..n {

@@ -5,7 +5,7 @@ use ndarray::{ArrayView1, ArrayView2, ArrayViewMut2, Axis};
 use crate::reduce::lanes;
 use crate::{Kernel, Scalar, elementwise, vectorized};
 
-use super::{Job, Start, run_matrix};
+use super::{Accumulate, Job, run_matrix};
 
 pub(super) fn run<T: Scalar>(job: &mut Job<'_, T>) {
     let ((m, k), n) = (job.a.dim(), job.b.ncols());
@@ -16,10 +16,10 @@ pub(super) fn run<T: Scalar>(job: &mut Job<'_, T>) {
         return row(job);
     }
     debug_assert_eq!(n, 1);
-    if let Start::Row(bias) = job.start {
+    if let Accumulate::Bias(bias) = job.start {
         // One bias for the whole column: as a column it is no row of the transposed product.
         job.c.fill(bias[0]);
-        job.start = Start::Existing;
+        job.start = Accumulate::Add;
     }
     row(&mut job.transposed());
 }
@@ -38,9 +38,9 @@ fn row<T: Scalar>(job: &mut Job<'_, T>) {
         return run_matrix(job);
     };
     match job.start {
-        Start::Zero => slice.fill(T::ZERO),
-        Start::Row(row) => slice.copy_from_slice(row),
-        Start::Existing => {}
+        Accumulate::Overwrite => slice.fill(T::ZERO),
+        Accumulate::Bias(row) => slice.copy_from_slice(row),
+        Accumulate::Add => {}
     }
     if unit_rows && !unit_columns {
         vectorized(Combine { a, b: job.b, c: slice });
@@ -102,9 +102,9 @@ impl<T: Scalar> Kernel for Dots<'_, T> {
 
 /// c (m, n) ← start + a (m, 1) · b (1, n): the weight gradient of a batch of one.
 fn outer<T: Scalar>(job: &mut Job<'_, T>) {
-    if let Start::Row(_) = job.start {
+    if let Accumulate::Bias(_) = job.start {
         job.write_start();
-        job.start = Start::Existing;
+        job.start = Accumulate::Add;
     }
     let (start, c) = (job.start, job.c.view_mut());
     let (a, b) = (job.a.index_axis(Axis(1), 0), job.b.index_axis(Axis(0), 0));
@@ -118,14 +118,14 @@ fn outer<T: Scalar>(job: &mut Job<'_, T>) {
 fn outer_by_rows<T: Scalar>(
     a: ArrayView1<'_, T>,
     b: ArrayView1<'_, T>,
-    start: Start<'_, T>,
+    start: Accumulate<'_, T>,
     mut c: ArrayViewMut2<'_, T>,
 ) {
     for (&a, mut c) in a.iter().zip(c.rows_mut()) {
         match (b.as_slice(), c.as_slice_mut(), start) {
-            (Some(b), Some(c), Start::Existing) => elementwise::update(b, c, |b, c| c + a * b),
+            (Some(b), Some(c), Accumulate::Add) => elementwise::update(b, c, |b, c| c + a * b),
             (Some(b), Some(c), _) => elementwise::map(b, c, |b| a * b),
-            (_, _, Start::Existing) => c.iter_mut().zip(b).for_each(|(c, &b)| *c += a * b),
+            (_, _, Accumulate::Add) => c.iter_mut().zip(b).for_each(|(c, &b)| *c += a * b),
             _ => c.iter_mut().zip(b).for_each(|(c, &b)| *c = a * b),
         }
     }
