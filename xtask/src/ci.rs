@@ -1,17 +1,18 @@
 //! `cargo xtask ci`: everything that must pass before a change is merged.
 
 use std::fs;
+use std::process::{Command, Stdio};
 use std::time::{Instant, SystemTime};
 
 use clap::ValueEnum;
 
 use crate::workspace::Workspace;
-use crate::{Result, command, docs, golden, heavy, promises};
+use crate::{Result, command, docs, english, golden, heavy, promises};
 
 /// Runs what CI runs, cheapest first, and says how long each step took.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The steps to run; all without any.
+    /// The steps to run; by default all but those that run only by name.
     #[arg(value_enum)]
     steps: Vec<Step>,
     /// Steps to leave out.
@@ -27,6 +28,8 @@ enum Step {
     Golden,
     /// Every sentence that promises something is held by a test.
     Promises,
+    /// No text has a phrase that the project writes in another way.
+    English,
     /// No warning in any target, and the lock file is up to date.
     Clippy,
     /// The tests and the documentation's examples, the guide's included.
@@ -35,6 +38,10 @@ enum Step {
     Light,
     /// No warning in any crate with none and with each one of its features.
     Features,
+    /// The crates build with the oldest Rust that they say they do.
+    Msrv,
+    /// The public interface is the one that `docs/api` lists.
+    Api,
     /// The derivatives of every layer, block and loss against finite differences.
     Gradcheck,
     /// A network learns to read handwritten digits.
@@ -49,6 +56,11 @@ enum Step {
     Package,
 }
 
+/// Steps that run only by name.
+const BY_NAME: &[Step] = &[
+    Step::English, // Remove this line once `cargo xtask english` finds nothing.
+];
+
 /// Whether one of the steps has this name.
 pub(crate) fn is_step(name: &str) -> bool {
     Step::from_str(name, false).is_ok()
@@ -59,8 +71,10 @@ const CORE: [&str; 5] = ["downhill-tensor", "downhill-layers", "downhill-losses"
 
 pub(crate) fn run(arguments: &Arguments) -> Result {
     let workspace = Workspace::load()?;
-    let chosen =
-        |step: &&Step| (arguments.steps.is_empty() || arguments.steps.contains(step)) && !arguments.skip.contains(step);
+    let chosen = |step: &&Step| {
+        let is_named = arguments.steps.contains(step);
+        (is_named || (arguments.steps.is_empty() && !BY_NAME.contains(step))) && !arguments.skip.contains(step)
+    };
     let mut times = Vec::new();
     for step in Step::value_variants().iter().filter(chosen) {
         let name = format!("{step:?}").to_lowercase();
@@ -86,6 +100,7 @@ impl Step {
             Self::Fmt => cargo("fmt --all --check"),
             Self::Golden => golden::run(&golden::Arguments { check: true, name: None }),
             Self::Promises => promises::run(&promises::Arguments::default()),
+            Self::English => english::run(&english::Arguments::default()),
             Self::Clippy => cargo("clippy --workspace --all-targets --locked -- -D warnings"),
             Self::Test => cargo("test --workspace"),
             Self::Light => cargo(&format!("test --no-default-features --lib --tests {core}")),
@@ -101,6 +116,8 @@ impl Step {
                 }
                 Ok(())
             }
+            Self::Msrv => msrv(workspace),
+            Self::Api => heavy::api(&["--check".into()]),
             Self::Gradcheck => heavy::run("gradcheck", &[]),
             Self::Digits => cargo("run --release --quiet -p downhill --example digits"),
             Self::Figures => heavy::run("figures", &["--check".into()]),
@@ -109,6 +126,26 @@ impl Step {
             Self::Package => package(workspace),
         }
     }
+}
+
+/// Builds every crate with the Rust of `rust-version`, which rustup installs if it can.
+fn msrv(workspace: &Workspace) -> Result {
+    let manifest = fs::read_to_string(workspace.root.join("Cargo.toml"))?;
+    let version = manifest.lines().find_map(|line| line.strip_prefix("rust-version = \"")?.strip_suffix('"'));
+    let version = version.ok_or("Cargo.toml names no `rust-version`")?;
+    let rustc = Command::new("rustup").args(["run", version, "rustc", "--version"]).stderr(Stdio::null()).output();
+    if !rustc.is_ok_and(|output| output.status.success()) {
+        let mut install = Command::new("rustup");
+        install.args(["toolchain", "install", version, "--profile", "minimal", "--no-self-update"]);
+        if let Err(error) = command::run(&mut install) {
+            println!("Rust {version} can't be installed here, so only Clippy's `incompatible_msrv` checks it: {error}");
+            return Ok(());
+        }
+    }
+    let mut check = Command::new("rustup");
+    check.args(["run", version, "cargo", "check", "--locked", "--all-features"]);
+    check.args(workspace.crates.iter().flat_map(|package| ["--package", &package.name]));
+    command::run(check.current_dir(&workspace.root))
 }
 
 /// Packages every crate and builds it from its package.

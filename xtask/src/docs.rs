@@ -5,6 +5,7 @@
 
 mod equations;
 mod external;
+mod header;
 mod katex;
 mod links;
 
@@ -27,6 +28,9 @@ pub(crate) struct Arguments {
     /// Shows the guide in a browser.
     #[arg(long)]
     open: bool,
+    /// Only writes the headers by which docs.rs shows equations: one for each crate that has any.
+    #[arg(long)]
+    headers: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result {
@@ -34,6 +38,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     let katex = katex::fetch(&workspace)?;
     let equations = equations::collect(&workspace.root)?;
     katex::check(&katex, &equations)?;
+    if arguments.headers {
+        return header::write(&workspace, &katex, &equations);
+    }
+    header::check(&workspace, &katex, &equations)?;
     println!("{} equations are in order", equations.len());
 
     let book = guide(&workspace)?;

@@ -1,4 +1,5 @@
-//! The tasks that run the library: `xtask/heavy` holds them, so that the others don't wait for its build.
+//! The tasks of other programs, so that this one is built soon: `xtask/heavy` runs the library, `xtask/api` reads what
+//! rustdoc says of it.
 
 use std::ffi::OsString;
 
@@ -17,5 +18,12 @@ pub(crate) struct Arguments {
 pub(crate) fn run(task: &str, arguments: &[OsString]) -> Result {
     let mut cargo = command::cargo();
     cargo.args(["run", "--quiet", "--package", "xtask-heavy", "--", task]).args(arguments);
+    command::run(cargo.current_dir(workspace::root()))
+}
+
+/// Builds `xtask/api`, which needs more crates than this program but none of the library, and runs it.
+pub(crate) fn api(arguments: &[OsString]) -> Result {
+    let mut cargo = command::cargo();
+    cargo.args(["run", "--quiet", "--package", "xtask-api", "--"]).args(arguments);
     command::run(cargo.current_dir(workspace::root()))
 }

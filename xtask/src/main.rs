@@ -7,6 +7,7 @@ mod command;
 mod counts;
 mod data;
 mod docs;
+mod english;
 mod golden;
 mod heavy;
 mod npm;
@@ -33,11 +34,14 @@ struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Task {
+    /// Writes the public interface of every crate to `docs/api`, or checks that it has not changed.
+    Api(heavy::Arguments),
     Bench(bench::Arguments),
     Ci(ci::Arguments),
     Counts(counts::Arguments),
     Data(data::Arguments),
     Docs(docs::Arguments),
+    English(english::Arguments),
     /// Draws the guide's figures and writes its tables, each from a run made for it.
     Figures(heavy::Arguments),
     Golden(golden::Arguments),
@@ -51,11 +55,13 @@ enum Task {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
+        Some(Task::Api(arguments)) => heavy::api(&arguments.rest),
         Some(Task::Bench(arguments)) => bench::run(&arguments),
         Some(Task::Ci(arguments)) => ci::run(&arguments),
         Some(Task::Counts(arguments)) => counts::run(&arguments),
         Some(Task::Data(arguments)) => data::run(&arguments),
         Some(Task::Docs(arguments)) => docs::run(&arguments),
+        Some(Task::English(arguments)) => english::run(&arguments),
         Some(Task::Figures(arguments)) => heavy::run("figures", &arguments.rest),
         Some(Task::Golden(arguments)) => golden::run(&arguments),
         Some(Task::Gradcheck(arguments)) => heavy::run("gradcheck", &arguments.rest),

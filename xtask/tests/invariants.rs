@@ -142,6 +142,22 @@ fn each_crate_stands_on_floors_below_its_own() {
 }
 
 #[test]
+fn the_readme_and_the_citation_say_what_the_manifest_says() {
+    let package = packages().into_iter().find(|package| package["name"] == "downhill").unwrap();
+    let field = |name: &str| package[name].as_str().unwrap().to_owned();
+    let (readme, citation) = (read("README.md"), read("CITATION.cff"));
+    let oldest = format!("Rust {} or later", field("rust_version"));
+    assert!(readme.contains(&oldest), "README.md does not say \"{oldest}\"");
+    let licence = field("license").replace(" OR ", " or ");
+    assert!(readme.contains(&licence), "README.md does not say \"{licence}\"");
+    for licence in field("license").split(" OR ") {
+        assert!(citation.contains(&format!("\n  - {licence}\n")), "CITATION.cff does not name {licence}");
+    }
+    let version = format!("\nversion: {}\n", field("version"));
+    assert!(citation.contains(&version), "CITATION.cff lacks \"{}\"", version.trim());
+}
+
+#[test]
 fn each_outside_dependency_has_its_reason() {
     let reasons = read("docs/architecture.md");
     let packages = packages();

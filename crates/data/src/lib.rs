@@ -1,5 +1,6 @@
 //! Data sets and what is done to them before a model sees them.
 #![cfg_attr(feature = "csv", doc = include_str!("../README.md"))]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 

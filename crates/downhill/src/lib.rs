@@ -1,5 +1,6 @@
 //! Gradient-descent learning with explicit backpropagation.
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 pub use downhill_data as data;

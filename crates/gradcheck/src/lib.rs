@@ -1,5 +1,6 @@
 //! Finite-difference checks of explicit derivatives.
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 mod difference;

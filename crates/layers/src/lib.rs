@@ -1,5 +1,6 @@
 //! Layers that state their own local derivatives.
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 #[macro_use]

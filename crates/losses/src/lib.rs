@@ -1,5 +1,6 @@
 //! Loss functions with their derivatives.
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 use std::fmt::Debug;

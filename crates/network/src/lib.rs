@@ -1,5 +1,6 @@
 //! Wiring layers into networks.
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 mod block;

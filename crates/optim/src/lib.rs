@@ -1,5 +1,6 @@
 //! Optimizers on flat vectors.
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 mod average;

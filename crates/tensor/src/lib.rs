@@ -1,5 +1,6 @@
 //! Numbers, shapes and fast loops: the ground floor of the `downhill` crates.
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod batch;
 mod buffer;

@@ -1,5 +1,6 @@
 //! The training loop, and what watches it.
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 mod callback;

@@ -25,6 +25,15 @@ for (const { place, tex, display } of JSON.parse(require("fs").readFileSync(0, "
 }
 "#;
 
+/// Renders equations to MathML, which browsers show by themselves, and without the LaTeX that it would carry along.
+const RENDER: &str = r#"
+const katex = require(process.argv[1]);
+const rendered = JSON.parse(require("fs").readFileSync(0, "utf8")).map(({ tex, display }) =>
+    katex.renderToString(tex, { displayMode: display, output: "mathml" })
+        .replace(/^<span class="katex">|<annotation .*<\/annotation>|<\/?semantics>|<\/span>$/gs, ""));
+console.log(JSON.stringify(rendered));
+"#;
+
 /// The folder of KaTeX's built files.
 pub(super) fn fetch(workspace: &Workspace) -> Result<PathBuf> {
     Ok(npm::unpack(PACKAGE, SHA256, &workspace.target.join("katex"))?.join("dist"))
@@ -36,6 +45,14 @@ pub(super) fn check(katex: &Path, equations: &[Equation]) -> Result {
     let errors =
         command::output(Command::new("node").args(["-e", CHECK]).arg(katex.join("katex.js")), &input.to_string())?;
     if errors.is_empty() { Ok(()) } else { Err(format!("equations that KaTeX does not understand:\n{errors}").into()) }
+}
+
+/// The equations as MathML, in their order.
+pub(super) fn render(katex: &Path, equations: &[&Equation]) -> Result<Vec<String>> {
+    let input: Value = equations.iter().map(|equation| equation.to_json()).collect();
+    let output =
+        command::output(Command::new("node").args(["-e", RENDER]).arg(katex.join("katex.js")), &input.to_string())?;
+    Ok(serde_json::from_str(&output)?)
 }
 
 /// Copies what a page loads to `folder`.
