@@ -42,7 +42,7 @@ impl<'a, T: Scalar> Model<'a, T> {
         for (index, step) in self.program.steps.iter().enumerate() {
             let Some(y) = workspace.memory.values[step.output] else { continue };
             workspace.exchange_outputs(index, y);
-            step.layer.forward(&mut self.forward_pass(index, x, workspace, mode));
+            self.run_forward(step, index, x, workspace, mode);
             observe(step, batch(&workspace.taken[0], workspace.examples, step.signature.output()));
             workspace.exchange_outputs(index, y);
         }
@@ -55,24 +55,18 @@ impl<'a, T: Scalar> Model<'a, T> {
                 continue;
             }
             workspace.exchange_gradients(index);
-            step.layer.backward(&mut self.backward_pass(index, x, workspace));
+            self.run_backward(step, index, x, workspace);
             workspace.add_shared(index, &self.slices[index].parameters);
             workspace.exchange_gradients(index);
             workspace.add_fan_out(index, self.program);
         }
     }
 
-    /// What the forward pass of a step reads and writes.
-    #[inline]
-    fn forward_pass<'w>(
-        &'w self,
-        index: usize,
-        x: &'w Inputs<'w, T>,
-        workspace: &'w mut Workspace<T>,
-        mode: Mode,
-    ) -> Forward<'w, T> {
+    /// Hands a step's layer what its forward pass reads and writes.
+    #[inline(always)]
+    fn run_forward(&self, step: &Step, index: usize, x: &Inputs<'_, T>, workspace: &mut Workspace<T>, mode: Mode) {
         let Workspace { memory, buffers, scratch, taken, examples, .. } = workspace;
-        let (step, examples) = (&self.program.steps[index], *examples);
+        let examples = *examples;
         let signature = &step.signature;
         let (saved, scratched) = (signature.saved(), signature.scratch_of_forward());
         let [y, kept, ..] = taken;
@@ -93,19 +87,14 @@ impl<'a, T: Scalar> Model<'a, T> {
         if !memory.steps[index].forward_in_place {
             set_inputs(&mut pass.x, x, self.program, memory, buffers, &step.inputs, examples);
         }
-        pass
+        step.layer.forward(&mut pass);
     }
 
-    /// What the backward pass of a step reads and writes.
-    #[inline]
-    fn backward_pass<'w>(
-        &'w self,
-        index: usize,
-        x: &'w Inputs<'w, T>,
-        workspace: &'w mut Workspace<T>,
-    ) -> Backward<'w, T> {
+    /// Hands a step's layer what its backward pass reads and writes.
+    #[inline(always)]
+    fn run_backward(&self, step: &Step, index: usize, x: &Inputs<'_, T>, workspace: &mut Workspace<T>) {
         let Workspace { memory, buffers, scratch, gradient, spare, taken, examples, .. } = workspace;
-        let (step, plan, examples) = (&self.program.steps[index], &memory.steps[index], *examples);
+        let (plan, examples) = (&memory.steps[index], *examples);
         let signature = &step.signature;
         let (saved, scratched) = (signature.saved(), signature.scratch_of_backward());
         let buffers = &*buffers;
@@ -147,7 +136,7 @@ impl<'a, T: Scalar> Model<'a, T> {
                 pass.dx.set(input, batch_mut(dx, examples, self.program.nodes[step.inputs[input]]));
             }
         }
-        pass
+        step.layer.backward(&mut pass);
     }
 
     #[inline]
@@ -171,7 +160,7 @@ impl<'a, T: Scalar> Model<'a, T> {
 
 impl<T: Scalar> Workspace<T> {
     /// Takes out the buffers that a step's forward pass writes, so that the others can be read, or puts them back.
-    #[inline]
+    #[inline(always)]
     fn exchange_outputs(&mut self, index: usize, output: usize) {
         let [y, saved, ..] = &mut self.taken;
         swap(y, &mut self.buffers[output]);
@@ -181,7 +170,7 @@ impl<T: Scalar> Workspace<T> {
     }
 
     /// Takes out the buffers that a step's backward pass writes, so that the others can be read, or puts them back.
-    #[inline]
+    #[inline(always)]
     fn exchange_gradients(&mut self, index: usize) {
         for (taken, destination) in self.taken.iter_mut().zip(&self.memory.steps[index].destinations) {
             if let Some(buffer) = destination.buffer() {
@@ -191,7 +180,7 @@ impl<T: Scalar> Workspace<T> {
     }
 
     /// If several steps share parameters, their gradient is the sum of what each step contributes.
-    #[inline]
+    #[inline(always)]
     fn add_shared(&mut self, index: usize, parameters: &Range<usize>) {
         if self.memory.steps[index].parameters == ParameterGradient::Accumulate {
             elementwise::add(&self.spare[..parameters.len()], &mut self.gradient[parameters.clone()]);
@@ -199,7 +188,7 @@ impl<T: Scalar> Workspace<T> {
     }
 
     /// If several steps read one value, its gradient is the sum of what each step contributes.
-    #[inline]
+    #[inline(always)]
     fn add_fan_out(&mut self, index: usize, program: &Program) {
         for (destination, &node) in self.memory.steps[index].destinations.iter().zip(&program.steps[index].inputs) {
             if let Destination::Accumulate { buffer, sum } = *destination {

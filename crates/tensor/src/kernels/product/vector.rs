@@ -3,7 +3,7 @@
 use ndarray::{ArrayView1, ArrayView2, ArrayViewMut2, Axis};
 
 use crate::reduce::lanes;
-use crate::{Kernel, Scalar, elementwise, vectorized};
+use crate::{Kernel, Scalar, vectorized};
 
 use super::{Accumulate, Job, run_matrix};
 
@@ -106,27 +106,33 @@ fn outer<T: Scalar>(job: &mut Job<'_, T>) {
         job.write_start();
         job.start = Accumulate::Add;
     }
-    let (start, c) = (job.start, job.c.view_mut());
+    let (add, c) = (matches!(job.start, Accumulate::Add), job.c.view_mut());
     let (a, b) = (job.a.index_axis(Axis(1), 0), job.b.index_axis(Axis(0), 0));
-    if c.strides()[1] == 1 || c.ncols() == 1 {
-        outer_by_rows(a, b, start, c);
-    } else {
-        outer_by_rows(b, a, start, c.reversed_axes());
-    }
+    let (a, b, c) = if c.strides()[1] == 1 || c.ncols() == 1 { (a, b, c) } else { (b, a, c.reversed_axes()) };
+    vectorized(Outer { a, b, c, add });
 }
 
-fn outer_by_rows<T: Scalar>(
-    a: ArrayView1<'_, T>,
-    b: ArrayView1<'_, T>,
-    start: Accumulate<'_, T>,
-    mut c: ArrayViewMut2<'_, T>,
-) {
-    for (&a, mut c) in a.iter().zip(c.rows_mut()) {
-        match (b.as_slice(), c.as_slice_mut(), start) {
-            (Some(b), Some(c), Accumulate::Add) => elementwise::update(b, c, |b, c| c + a * b),
-            (Some(b), Some(c), _) => elementwise::map(b, c, |b| a * b),
-            (_, _, Accumulate::Add) => c.iter_mut().zip(b).for_each(|(c, &b)| *c += a * b),
-            _ => c.iter_mut().zip(b).for_each(|(c, &b)| *c = a * b),
+/// c ← a bᵀ, or c ← c + a bᵀ, row by row.
+struct Outer<'a, T> {
+    a: ArrayView1<'a, T>,
+    b: ArrayView1<'a, T>,
+    c: ArrayViewMut2<'a, T>,
+    add: bool,
+}
+
+impl<T: Scalar> Kernel for Outer<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { a, b, mut c, add } = self;
+        for (&a, mut c) in a.iter().zip(c.rows_mut()) {
+            match (b.as_slice(), c.as_slice_mut()) {
+                (Some(b), Some(c)) if add => c.iter_mut().zip(b).for_each(|(c, &b)| *c += a * b),
+                (Some(b), Some(c)) => c.iter_mut().zip(b).for_each(|(c, &b)| *c = a * b),
+                _ if add => c.iter_mut().zip(b).for_each(|(c, &b)| *c += a * b),
+                _ => c.iter_mut().zip(b).for_each(|(c, &b)| *c = a * b),
+            }
         }
     }
 }
