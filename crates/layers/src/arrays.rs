@@ -26,10 +26,10 @@ struct Count {
 }
 
 impl Count {
-    /// `usize::MAX` if it can't be counted.
+    /// The number for a batch that is known to fit in memory.
     #[inline]
     fn of(self, examples: usize) -> usize {
-        self.per_example.saturating_mul(examples).saturating_add(self.per_batch)
+        self.per_example * examples + self.per_batch
     }
 }
 
@@ -40,6 +40,9 @@ pub struct Declaration {
     shape: Shape,
     extent: Extent,
     start: Count,
+    /// As a matrix: all axes but the last flattened, and the last.
+    rows: usize,
+    columns: usize,
 }
 
 impl Declaration {
@@ -96,7 +99,9 @@ impl Layout {
             Extent::PerExample => &mut self.end.per_example,
         };
         *end = end.saturating_add(shape.len());
-        self.arrays.push(Declaration { name: name.into(), shape, extent, start });
+        let (columns, rows) = shape.axes().split_last().map_or((1, &[][..]), |(columns, rows)| (*columns, rows));
+        let rows = rows.iter().fold(1, |product: usize, &axis| product.saturating_mul(axis));
+        self.arrays.push(Declaration { name: name.into(), shape, extent, start, rows, columns });
     }
 
     /// The declared arrays.
@@ -109,7 +114,7 @@ impl Layout {
     #[must_use]
     #[inline]
     pub fn len(&self, examples: usize) -> usize {
-        self.end.of(examples)
+        self.end.per_example.saturating_mul(examples).saturating_add(self.end.per_batch)
     }
 
     /// Whether no array is declared.
@@ -124,16 +129,15 @@ impl Layout {
     pub(crate) fn range(&self, index: usize, examples: usize) -> Range<usize> {
         let array = &self.arrays[index];
         let start = array.start.of(examples);
-        start..start + array.len(examples)
+        let len = array.shape.len();
+        start..start + if array.extent == Extent::PerExample { len * examples } else { len }
     }
 
     /// The rows and columns of array `index`: its last axis, and all before it flattened.
     #[inline]
     fn matrix(&self, index: usize, examples: usize) -> (usize, usize) {
-        let array = &self.arrays[index];
-        let (columns, rows) = array.shape.axes().split_last().map_or((1, &[][..]), |(columns, rows)| (*columns, rows));
-        let rows: usize = rows.iter().product();
-        (if array.extent == Extent::PerExample { rows * examples } else { rows }, columns)
+        let &Declaration { extent, rows, columns, .. } = &self.arrays[index];
+        (if extent == Extent::PerExample { rows * examples } else { rows }, columns)
     }
 }
 
