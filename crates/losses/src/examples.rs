@@ -115,7 +115,7 @@ pub(crate) fn pairs<T: Scalar>(
                 *term = at(a, b, t).0;
             }
         }
-        total += lanes::map_sum(&terms[..here.len()], |term| term);
+        total += lanes::sum_of_few(&terms[..here.len()]);
     }
     total
 }

@@ -405,7 +405,7 @@ impl<L: Term, S: Source<T>, T: Scalar> Kernel for Terms<'_, L, S, T> {
                     *term = weigh::<L, S, T>(loss, y, target, positive, factor).0;
                 }
             }
-            total += lanes::map_sum(&terms[..y.len()], |term| term).to_f64();
+            total += lanes::sum_of_few(&terms[..y.len()]).to_f64();
         }
         total
     }

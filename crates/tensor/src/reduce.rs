@@ -320,17 +320,25 @@ impl<T: Scalar> Kernel for ColumnSums<'_, T> {
         }
         if !rest.is_empty() {
             let Self { data, columns, .. } = self;
-            let (rows, most) = (data.len() / columns, IN_TURN * together(rest.len(), columns));
-            if rows <= most {
-                return narrow_strip_sums(data, columns, first, rest);
-            }
-            let [sums] = in_blocks!(rows, most, |rows| {
+            let block = IN_TURN * together(rest.len(), columns) * columns;
+            // Not `in_blocks`, which would copy the sums of the usual case, a single block.
+            let mut totals = Totals::ZERO;
+            let mut end = 0;
+            loop {
+                let here = end..data.len().min(end + block);
+                end = here.end;
+                narrow_strip_sums(&data[here], columns, first, rest);
+                if data.len() <= block {
+                    return;
+                }
                 let mut sums = [T::ZERO; LANES];
-                let data = &data[rows.start * columns..rows.end * columns];
-                narrow_strip_sums(data, columns, first, &mut sums[..rest.len()]);
-                [sums]
-            });
-            rest.copy_from_slice(&sums[..rest.len()]);
+                sums[..rest.len()].copy_from_slice(rest);
+                totals.add([sums]);
+                if end == data.len() {
+                    let [sums] = totals.value();
+                    return rest.copy_from_slice(&sums[..rest.len()]);
+                }
+            }
         }
     }
 }
@@ -538,6 +546,14 @@ pub mod lanes {
     pub fn map_sum<T: Scalar, S: Scalar>(x: &[T], f: impl Fn(T) -> S) -> S {
         let nothing = &NOTHING[..x.len()];
         if x.len() > BLOCK { long(x, nothing, |x, ()| f(x)) } else { fold(x, nothing, S::ZERO, |x, ()| f(x), plus) }
+    }
+
+    /// Σ xᵢ of at most 4096 numbers: no loop for more is compiled.
+    #[inline(always)]
+    #[must_use]
+    pub fn sum_of_few<T: Scalar>(x: &[T]) -> T {
+        debug_assert!(x.len() <= BLOCK, "{} numbers are more than a few", x.len());
+        fold(x, &NOTHING[..x.len()], T::ZERO, |x, ()| x, plus)
     }
 
     /// Σ f(aᵢ, bᵢ) over the shorter length.
