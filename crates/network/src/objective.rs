@@ -88,7 +88,7 @@ impl<T: Scalar> Network<T> {
         workspace: &mut Workspace<T>,
         mode: Mode,
     ) -> Result<Total, PassError> {
-        self.run_forward(theta, x, workspace, mode, |_, _| {})?;
+        self.run_forward(theta, x, workspace, mode, None)?;
         let total = match workspace.loss_slots() {
             Some((y, mut dy)) => evaluate(loss, y, target, weights, Some(dy.slice()))?,
             None => evaluate(loss, workspace.prediction(), target, weights, None)?,
@@ -181,7 +181,7 @@ impl<T: Scalar, L: Loss> Objective<T> for NetworkObjective<'_, T, L> {
 
     fn value(&mut self, theta: &[T]) -> Result<T, EvaluationError> {
         let Self { network, x, target, loss, mode, weights, workspace } = self;
-        network.run_forward(theta, x, workspace, *mode, |_, _| {}).map_err(EvaluationError::because)?;
+        network.run_forward(theta, x, workspace, *mode, None).map_err(EvaluationError::because)?;
         let total =
             evaluate(loss, workspace.prediction(), *target, *weights, None).map_err(EvaluationError::because)?;
         Ok(T::of(total.value()))

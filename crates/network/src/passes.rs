@@ -6,7 +6,7 @@ use downhill_layers::{Backward, Forward, Inputs, InputsMut, Mode, Params, Params
 use downhill_tensor::{Batch, Buffer, Scalar, Seed, elementwise};
 
 use crate::Workspace;
-use crate::graph::{Program, Step};
+use crate::graph::Program;
 use crate::memory::{Derivative, Target};
 use crate::workspace::{batch, batch_mut, set_inputs};
 
@@ -16,6 +16,9 @@ pub(crate) struct Stretch {
     pub(crate) parameters: std::ops::Range<usize>,
     pub(crate) statistics: std::ops::Range<usize>,
 }
+
+/// Is shown every layer's name and output: behind a pointer, so that the loop is compiled once for all that look on.
+pub(crate) type Observe<'a, T> = &'a mut dyn FnMut(&str, Batch<'_, T>);
 
 /// A model as a pass sees it: nothing in it changes.
 #[derive(Clone, Copy, Debug)]
@@ -35,13 +38,13 @@ impl<'a, T: Scalar> Model<'a, T> {
 
     /// x --forward--> y₁ --forward--> ... yₙ
     ///
-    /// `observe` is shown every layer's output.
+    /// An observer is shown every layer's name and output.
     pub(crate) fn forward(
         &self,
         x: &Inputs<'_, T>,
         workspace: &mut Workspace<T>,
         mode: Mode,
-        mut observe: impl FnMut(&Step, Batch<'_, T>),
+        mut observe: Option<Observe<'_, T>>,
     ) {
         let Workspace { memory, buffers, scratch, taken, examples, .. } = workspace;
         let examples = *examples;
@@ -71,7 +74,9 @@ impl<'a, T: Scalar> Model<'a, T> {
                 set_inputs(&mut pass.x, x, self.program, memory, buffers, &step.inputs, examples);
             }
             step.layer.forward(&mut pass);
-            observe(step, batch(y, examples, step.signature.output()));
+            if let Some(observe) = &mut observe {
+                observe(&step.name, batch(y, examples, step.signature.output()));
+            }
             swap(y, &mut buffers[place]);
             if let Some(place) = plan.saved {
                 swap(saved, &mut buffers[place]);

@@ -320,25 +320,17 @@ impl<T: Scalar> Kernel for ColumnSums<'_, T> {
         }
         if !rest.is_empty() {
             let Self { data, columns, .. } = self;
-            let block = IN_TURN * together(rest.len(), columns) * columns;
-            // Not `in_blocks`, which would copy the sums of the usual case, a single block.
-            let mut totals = Totals::ZERO;
-            let mut end = 0;
-            loop {
-                let here = end..data.len().min(end + block);
-                end = here.end;
-                narrow_strip_sums(&data[here], columns, first, rest);
-                if data.len() <= block {
-                    return;
-                }
-                let mut sums = [T::ZERO; LANES];
-                sums[..rest.len()].copy_from_slice(rest);
-                totals.add([sums]);
-                if end == data.len() {
-                    let [sums] = totals.value();
-                    return rest.copy_from_slice(&sums[..rest.len()]);
-                }
+            let (rows, most) = (data.len() / columns, IN_TURN * together(rest.len(), columns));
+            if rows <= most {
+                return narrow_strip_sums(data, columns, first, rest);
             }
+            let [sums] = in_blocks!(rows, most, |rows| {
+                let mut sums = [T::ZERO; LANES];
+                let data = &data[rows.start * columns..rows.end * columns];
+                narrow_strip_sums(data, columns, first, &mut sums[..rest.len()]);
+                [sums]
+            });
+            rest.copy_from_slice(&sums[..rest.len()]);
         }
     }
 }
@@ -538,29 +530,38 @@ pub mod lanes {
     use std::hint::black_box;
 
     use super::{BLOCK, LANES, NOTHING, Totals};
-    use crate::{Kernel, Scalar, vectorized};
+    use crate::Scalar;
 
     /// Σ f(xᵢ).
     #[inline(always)]
     #[must_use]
     pub fn map_sum<T: Scalar, S: Scalar>(x: &[T], f: impl Fn(T) -> S) -> S {
-        let nothing = &NOTHING[..x.len()];
-        if x.len() > BLOCK { long(x, nothing, |x, ()| f(x)) } else { fold(x, nothing, S::ZERO, |x, ()| f(x), plus) }
+        blocks(x, &NOTHING[..x.len()], |x, ()| f(x))
     }
 
-    /// Σ xᵢ of at most 4096 numbers: no loop for more is compiled.
+    /// As many numbers are a few: their sum needs no loop over blocks.
+    pub const FEW: usize = BLOCK;
+
+    /// Σ xᵢ of at most [`FEW`] numbers.
     #[inline(always)]
     #[must_use]
     pub fn sum_of_few<T: Scalar>(x: &[T]) -> T {
-        debug_assert!(x.len() <= BLOCK, "{} numbers are more than a few", x.len());
-        fold(x, &NOTHING[..x.len()], T::ZERO, |x, ()| x, plus)
+        zip_sum_of_few(x, &NOTHING[..x.len()], |x, ()| x)
+    }
+
+    /// Σ f(aᵢ, bᵢ) over the shorter length, which is at most [`FEW`].
+    #[inline(always)]
+    #[must_use]
+    pub fn zip_sum_of_few<A: Copy, B: Copy, S: Scalar>(a: &[A], b: &[B], f: impl Fn(A, B) -> S) -> S {
+        debug_assert!(a.len().min(b.len()) <= FEW, "{} numbers are more than a few", a.len());
+        fold(a, b, S::ZERO, f, plus)
     }
 
     /// Σ f(aᵢ, bᵢ) over the shorter length.
     #[inline(always)]
     #[must_use]
     pub fn zip_sum<T: Scalar, S: Scalar>(a: &[T], b: &[T], f: impl Fn(T, T) -> S) -> S {
-        if a.len().min(b.len()) > BLOCK { long(a, b, f) } else { fold(a, b, S::ZERO, f, plus) }
+        blocks(a, b, f)
     }
 
     #[inline(always)]
@@ -568,30 +569,26 @@ pub mod lanes {
         sum + x
     }
 
-    /// Apart, so that it doesn't change how the usual case is compiled.
-    #[cold]
-    #[inline(never)]
-    fn long<A: Copy, B: Copy, S: Scalar>(a: &[A], b: &[B], term: impl Fn(A, B) -> S) -> S {
-        vectorized(Long { a, b, term })
-    }
-
-    struct Long<'a, A, B, F> {
-        a: &'a [A],
-        b: &'a [B],
-        term: F,
-    }
-
-    impl<A: Copy, B: Copy, S: Scalar, F: Fn(A, B) -> S> Kernel for Long<'_, A, B, F> {
-        type Output = S;
-
-        #[inline(always)]
-        fn run(self) -> S {
-            let mut totals = Totals::<S, 1, 1>::ZERO;
-            for (a, b) in self.a.chunks(BLOCK).zip(self.b.chunks(BLOCK)) {
-                totals.add([[fold(a, b, S::ZERO, &self.term, plus)]]);
+    /// Σ term(aᵢ, bᵢ), block by block.
+    ///
+    /// One loop for a single block and for many, so that the terms are compiled once.
+    #[inline(always)]
+    fn blocks<A: Copy, B: Copy, S: Scalar>(a: &[A], b: &[B], term: impl Fn(A, B) -> S) -> S {
+        let len = a.len().min(b.len());
+        let mut totals = Totals::<S, 1, 1>::ZERO;
+        let mut end = 0;
+        loop {
+            let here = end..len.min(end + BLOCK);
+            end = here.end;
+            let sum = fold(&a[here.clone()], &b[here], S::ZERO, &term, plus);
+            if len <= BLOCK {
+                return sum;
             }
-            let [[sum]] = totals.value();
-            sum
+            totals.add([[sum]]);
+            if end == len {
+                let [[sum]] = totals.value();
+                return sum;
+            }
         }
     }
 

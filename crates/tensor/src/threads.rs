@@ -127,7 +127,15 @@ impl Threads {
         #[cfg(feature = "threads")]
         if let Some(pool) = &self.pool {
             let enter = || pool.install(|| awake::run(work));
-            return if in_foreign_pool() { apart(enter) } else { enter() };
+            if !in_foreign_pool() {
+                return enter();
+            }
+            let (mut enter, mut result) = (Some(enter), None);
+            apart(&mut || result = enter.take().map(|enter| enter()));
+            return match result {
+                Some(result) => result,
+                None => unreachable!("it has run"),
+            };
         }
         work()
     }
@@ -144,21 +152,15 @@ fn in_foreign_pool() -> bool {
 /// A thread of a pool that waits for another pool takes up any work of its own pool meanwhile: it would come to hold
 /// the caller's locks twice.
 #[cfg(feature = "threads")]
-fn apart<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    let (mut work, mut result) = (Some(work), None);
-    let mut once = || result = work.take().map(|work| work());
+fn apart(work: &mut dyn Task) {
     let started = std::thread::scope(|scope| {
-        std::thread::Builder::new().spawn_scoped(scope, &mut once).map(std::thread::ScopedJoinHandle::join)
+        std::thread::Builder::new().spawn_scoped(scope, || work.run()).map(std::thread::ScopedJoinHandle::join)
     });
     match started {
         Ok(Ok(())) => {}
         Ok(Err(panic)) => std::panic::resume_unwind(panic),
         // The system has no thread left.
-        Err(_) => once(),
-    }
-    match result {
-        Some(result) => result,
-        None => unreachable!("it has run"),
+        Err(_) => work.run(),
     }
 }
 
