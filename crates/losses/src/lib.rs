@@ -10,6 +10,7 @@ pub use downhill_tensor::{Outputs, Target};
 mod binary_cross_entropy;
 mod binary_cross_entropy_with_logits;
 mod binary_focal;
+mod call;
 mod classes;
 mod cosine_embedding;
 mod ctc;
@@ -57,12 +58,12 @@ mod weights;
 pub use binary_cross_entropy::BinaryCrossEntropy;
 pub use binary_cross_entropy_with_logits::BinaryCrossEntropyWithLogits;
 pub use binary_focal::BinaryFocal;
+#[doc(hidden)]
+pub use call::{Call, evaluate};
 pub use classes::ClassAxis;
 pub use cosine_embedding::CosineEmbedding;
 pub use ctc::Ctc;
 pub use dice::Dice;
-#[doc(hidden)]
-pub use dyn_loss::Call;
 pub use dyn_loss::DynLoss;
 pub use from_fn::{FromFn, from_fn};
 pub use gaussian_nll::GaussianNll;
@@ -178,7 +179,7 @@ pub trait Loss: Debug + Send + Sync {
     /// # Errors
     /// As for [`evaluate`](Loss::evaluate).
     fn value<T: Scalar>(&self, y: Batch<'_, T>, target: Target<'_, T>) -> Result<T, TargetError> {
-        Ok(T::of(self.evaluate(y, target, None)?.value()))
+        Ok(T::of(evaluate(self, Call { y, target, weights: None, dy: None })?.value()))
     }
 
     /// The same value; also overwrites all of `dy` with dJ/dy.
@@ -191,6 +192,19 @@ pub trait Loss: Debug + Send + Sync {
         target: Target<'_, T>,
         mut dy: BatchMut<'_, T>,
     ) -> Result<T, TargetError> {
-        Ok(T::of(self.evaluate(y, target, Some(dy.slice()))?.value()))
+        Ok(T::of(evaluate(self, Call { y, target, weights: None, dy: Some(dy.slice()) })?.value()))
+    }
+
+    /// Both ways to evaluate, for `f32`: compiled with this crate for its own losses, if in development it is optimised
+    /// and what uses it may not be.
+    #[doc(hidden)]
+    fn evaluate_f32(&self, call: Call<'_, f32>) -> Result<Total, TargetError> {
+        call.of(self)
+    }
+
+    /// The same for `f64`.
+    #[doc(hidden)]
+    fn evaluate_f64(&self, call: Call<'_, f64>) -> Result<Total, TargetError> {
+        call.of(self)
     }
 }

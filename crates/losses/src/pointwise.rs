@@ -4,12 +4,13 @@ use std::ops::Range;
 use downhill_tensor::reduce::lanes;
 use downhill_tensor::{Batch, Kernel, Scalar};
 
+use crate::call::evaluate_by;
 use crate::classes::{Layout, part};
 use crate::domain::TWO_CLASSES;
 use crate::sums::{Rows, cut_optional, total};
 use crate::total::Quotient;
 use crate::weights::Mask;
-use crate::{ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetError, Total, target};
+use crate::{Call, ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetError, Total, target};
 
 /// A loss whose terms compare one predicted number with one target each: J = mean over all numbers of ℓ(yᵢ, tᵢ).
 ///
@@ -71,27 +72,29 @@ pub trait PointwiseLoss: Copy + Debug + Send + Sync {
         let _ = (y, target);
         Ok(())
     }
+
+    /// As `Loss::evaluate_f32`.
+    #[doc(hidden)]
+    fn evaluate_f32(&self, call: Call<'_, f32>) -> Result<Total, TargetError> {
+        evaluate(*self, call)
+    }
+
+    /// The same for `f64`.
+    #[doc(hidden)]
+    fn evaluate_f64(&self, call: Call<'_, f64>) -> Result<Total, TargetError> {
+        evaluate(*self, call)
+    }
 }
 
 impl<L: PointwiseLoss> Loss for L {
-    fn evaluate<T: Scalar>(
-        &self,
-        y: Batch<'_, T>,
-        target: Target<'_, T>,
-        dy: Option<&mut [T]>,
-    ) -> Result<Total, TargetError> {
-        evaluate_masked(*self, y, target, None, dy)
+    evaluate_by!(crate::evaluate);
+
+    fn evaluate_f32(&self, call: Call<'_, f32>) -> Result<Total, TargetError> {
+        PointwiseLoss::evaluate_f32(self, call)
     }
 
-    fn evaluate_weighted<T: Scalar>(
-        &self,
-        y: Batch<'_, T>,
-        target: Target<'_, T>,
-        weights: &[T],
-        dy: Option<&mut [T]>,
-    ) -> Result<Total, TargetError> {
-        let mask = Mask::of_numbers::<L>(weights, y)?;
-        evaluate_masked(*self, y, target, Some(mask), dy)
+    fn evaluate_f64(&self, call: Call<'_, f64>) -> Result<Total, TargetError> {
+        PointwiseLoss::evaluate_f64(self, call)
     }
 
     fn meaning(&self) -> Meaning {
@@ -99,13 +102,10 @@ impl<L: PointwiseLoss> Loss for L {
     }
 }
 
-fn evaluate_masked<L: PointwiseLoss, T: Scalar>(
-    loss: L,
-    y: Batch<'_, T>,
-    target: Target<'_, T>,
-    mask: Option<Mask<'_, T>>,
-    dy: Option<&mut [T]>,
-) -> Result<Total, TargetError> {
+/// Both ways to evaluate, wherever this is compiled.
+pub(crate) fn evaluate<L: PointwiseLoss, T: Scalar>(loss: L, call: Call<'_, T>) -> Result<Total, TargetError> {
+    let Call { y, target, weights, dy } = call;
+    let mask = weights.map(|weights| Mask::of_numbers::<L>(weights, y)).transpose()?;
     let check = |y: &[T], target: &[T]| loss.check(y, target);
     let numbers = Numbers::new::<L>(y, target, loss.class_values(), mask, check)?;
     numbers.reduce(loss, dy, terms(loss.reduced(), y, mask))

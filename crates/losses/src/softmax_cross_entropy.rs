@@ -3,6 +3,7 @@ use std::ops::Range;
 use downhill_tensor::reduce::lanes;
 use downhill_tensor::{Batch, Kernel, Scalar};
 
+use crate::call::{compiled, evaluate_by};
 use crate::classes::{Layout, class_settings, part, weight};
 use crate::domain::Domain;
 use crate::pointwise::check_counted;
@@ -11,7 +12,7 @@ use crate::softmax::{GROUP, Group, Groups, Softmax, zip_sum};
 use crate::sums::{Rows, cut_optional, total};
 use crate::total::Quotient;
 use crate::weights::PositionWeights;
-use crate::{ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetError, Total, target};
+use crate::{Call, ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetError, Total, target};
 
 /// The cross-entropy between target classes and the softmax of predicted logits.
 ///
@@ -94,14 +95,10 @@ impl SoftmaxCrossEntropy {
 }
 
 impl SoftmaxCrossEntropy {
-    fn evaluate_masked<T: Scalar>(
-        &self,
-        y: Batch<'_, T>,
-        target: Target<'_, T>,
-        layout: Layout,
-        mask: Option<PositionWeights<'_, T>>,
-        dy: Option<&mut [T]>,
-    ) -> Result<Total, TargetError> {
+    fn evaluate_call<T: Scalar>(&self, call: Call<'_, T>) -> Result<Total, TargetError> {
+        let Call { y, target, weights, dy } = call;
+        let layout = Layout::new::<Self, T>(y, self.class_axis)?;
+        let mask = weights.map(|weights| PositionWeights::new::<Self>(weights, y, layout)).transpose()?;
         let classes = self.class_weights.as_deref();
         layout.check_weights::<Self>(classes)?;
         TargetError::check_gradient(y, dy.as_deref())?;
@@ -170,27 +167,8 @@ const PROBABILITIES: Domain = Domain {
 };
 
 impl Loss for SoftmaxCrossEntropy {
-    fn evaluate<T: Scalar>(
-        &self,
-        y: Batch<'_, T>,
-        target: Target<'_, T>,
-        dy: Option<&mut [T]>,
-    ) -> Result<Total, TargetError> {
-        let layout = Layout::new::<Self, T>(y, self.class_axis)?;
-        self.evaluate_masked(y, target, layout, None, dy)
-    }
-
-    fn evaluate_weighted<T: Scalar>(
-        &self,
-        y: Batch<'_, T>,
-        target: Target<'_, T>,
-        weights: &[T],
-        dy: Option<&mut [T]>,
-    ) -> Result<Total, TargetError> {
-        let layout = Layout::new::<Self, T>(y, self.class_axis)?;
-        let mask = PositionWeights::new::<Self>(weights, y, layout)?;
-        self.evaluate_masked(y, target, layout, Some(mask), dy)
-    }
+    compiled!(Loss);
+    evaluate_by!(Self::evaluate_call);
 
     fn meaning(&self) -> Meaning {
         Meaning::of(Outputs::ClassLogits).class_axis(self.class_axis).ignored_index(self.ignored_index)

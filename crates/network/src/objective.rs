@@ -2,9 +2,9 @@ use std::error::Error;
 use std::fmt;
 
 use downhill_layers::{Inputs, Mode};
-use downhill_losses::{Loss, Target, TargetError, Total};
+use downhill_losses::{Call, Loss, Target, TargetError, Total, evaluate};
 use downhill_optim::{EvaluationError, Objective, Segment};
-use downhill_tensor::{Batch, Scalar, ShapeError};
+use downhill_tensor::{Scalar, ShapeError};
 
 use crate::step::{Counted, Ready};
 use crate::{Network, Purpose, Workspace};
@@ -90,27 +90,14 @@ impl<T: Scalar> Network<T> {
     ) -> Result<Total, PassError> {
         self.run_forward(theta, x, workspace, mode, None)?;
         let total = match workspace.loss_slots() {
-            Some((y, mut dy)) => evaluate(loss, y, target, weights, Some(dy.slice()))?,
-            None => evaluate(loss, workspace.prediction(), target, weights, None)?,
+            Some((y, mut dy)) => evaluate(loss, Call { y, target, weights, dy: Some(dy.slice()) })?,
+            None => evaluate(loss, Call { y: workspace.prediction(), target, weights, dy: None })?,
         };
         self.run_backward(theta, x, workspace)?;
         if total.is_empty() {
             workspace.ready = Ready::Gradient(Counted::Nothing);
         }
         Ok(total)
-    }
-}
-
-fn evaluate<T: Scalar>(
-    loss: &impl Loss,
-    y: Batch<'_, T>,
-    target: Target<'_, T>,
-    weights: Option<&[T]>,
-    dy: Option<&mut [T]>,
-) -> Result<Total, TargetError> {
-    match weights {
-        Some(weights) => loss.evaluate_weighted(y, target, weights, dy),
-        None => loss.evaluate(y, target, dy),
     }
 }
 
@@ -182,8 +169,8 @@ impl<T: Scalar, L: Loss> Objective<T> for NetworkObjective<'_, T, L> {
     fn value(&mut self, theta: &[T]) -> Result<T, EvaluationError> {
         let Self { network, x, target, loss, mode, weights, workspace } = self;
         network.run_forward(theta, x, workspace, *mode, None).map_err(EvaluationError::because)?;
-        let total =
-            evaluate(loss, workspace.prediction(), *target, *weights, None).map_err(EvaluationError::because)?;
+        let call = Call { y: workspace.prediction(), target: *target, weights: *weights, dy: None };
+        let total = evaluate(loss, call).map_err(EvaluationError::because)?;
         Ok(T::of(total.value()))
     }
 

@@ -237,7 +237,12 @@ pub fn vectorized<K: Kernel>(kernel: K) -> K::Output {
     {
         match instructions() {
             // SAFETY: the processor has said that it knows these instructions.
+            #[cfg(not(all(debug_assertions, unshared_generics)))]
             Instructions::Avx512 => return unsafe { run_avx512(kernel) },
+            // A development build compiles the loops of all layers and losses: two copies of each are enough there.
+            // SAFETY: as above; whoever knows AVX-512 knows AVX2.
+            #[cfg(all(debug_assertions, unshared_generics))]
+            Instructions::Avx512 => return unsafe { run_avx2(kernel) },
             // SAFETY: as above.
             Instructions::Avx2 => return unsafe { run_avx2(kernel) },
             Instructions::Portable => {}
@@ -340,6 +345,8 @@ fn ask_processor() -> Instructions {
         && is_x86_feature_detected!("avx512vl")
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
     {
         return Instructions::Avx512;
     }
@@ -351,7 +358,7 @@ fn ask_processor() -> Instructions {
 
 /// # Safety
 /// The processor must know the instructions named below.
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", not(all(debug_assertions, unshared_generics))))]
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
 unsafe fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
     kernel.run()

@@ -1,6 +1,6 @@
 use downhill_data::{Batches, Dataset, MiniBatch};
 use downhill_layers::{Inputs, MAX_INPUTS, Mode};
-use downhill_losses::{ClassAxis, Loss, Outputs, TargetError, Total};
+use downhill_losses::{Call, ClassAxis, Loss, Outputs, TargetError, Total};
 use downhill_network::{Network, Purpose, Workspace};
 use downhill_tensor::{Batch, Scalar, Shape, ShapeError};
 
@@ -107,11 +107,8 @@ pub(crate) fn judge<T: Scalar>(
     y: Batch<'_, T>,
     batch: &MiniBatch<'_, T>,
 ) -> Result<Total, TargetError> {
-    let total = match batch.weights {
-        Some(weights) => loss.evaluate_weighted(y, batch.targets, weights, None),
-        None => loss.evaluate(y, batch.targets, None),
-    };
-    total.map_err(|error| placed(error, batch.indices))
+    let call = Call { y, target: batch.targets, weights: batch.weights, dy: None };
+    downhill_losses::evaluate(loss, call).map_err(|error| placed(error, batch.indices))
 }
 
 /// The same error, with the example's place in the data set instead of that in the batch.
