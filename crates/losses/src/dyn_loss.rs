@@ -103,7 +103,10 @@ impl<L: Loss> Loss for Arc<L> {
 
 #[cfg(test)]
 mod tests {
+    use downhill_tensor::Batch;
+
     use super::*;
+    use crate::Target;
     use crate::testing::{Cases, evaluate};
     use crate::{MeanSquaredError, SoftmaxCrossEntropy};
 
