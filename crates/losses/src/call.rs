@@ -18,6 +18,7 @@ pub struct Call<'a, T> {
 
 impl<T: Scalar> Call<'_, T> {
     /// [`Loss::evaluate`] or [`Loss::evaluate_weighted`].
+    #[inline]
     pub(crate) fn of<L: Loss + ?Sized>(self, loss: &L) -> Result<Total, TargetError> {
         let Self { y, target, weights, dy } = self;
         match weights {
@@ -29,6 +30,7 @@ impl<T: Scalar> Call<'_, T> {
 
 /// Calls a loss, as its own crate has compiled it if it has.
 #[doc(hidden)]
+#[inline]
 pub fn evaluate<L: Loss + ?Sized, T: Scalar>(loss: &L, call: Call<'_, T>) -> Result<Total, TargetError> {
     T::pick(InPrecision(loss, PhantomData), call)
 }
@@ -39,10 +41,12 @@ impl<'a, L: Loss + ?Sized> PerScalar for InPrecision<'_, 'a, L> {
     type With<T: Scalar> = Call<'a, T>;
     type Output = Result<Total, TargetError>;
 
+    #[inline]
     fn f32(self, call: Call<'a, f32>) -> Self::Output {
         self.0.evaluate_f32(call)
     }
 
+    #[inline]
     fn f64(self, call: Call<'a, f64>) -> Self::Output {
         self.0.evaluate_f64(call)
     }
@@ -51,6 +55,7 @@ impl<'a, L: Loss + ?Sized> PerScalar for InPrecision<'_, 'a, L> {
 /// Writes both methods of a loss that evaluates a [`Call`].
 macro_rules! evaluate_by {
     ($evaluate:path) => {
+        #[inline]
         fn evaluate<T: downhill_tensor::Scalar>(
             &self,
             y: downhill_tensor::Batch<'_, T>,
@@ -60,6 +65,7 @@ macro_rules! evaluate_by {
             $evaluate(self, $crate::Call { y, target, weights: None, dy })
         }
 
+        #[inline]
         fn evaluate_weighted<T: downhill_tensor::Scalar>(
             &self,
             y: downhill_tensor::Batch<'_, T>,

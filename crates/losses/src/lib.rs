@@ -198,12 +198,14 @@ pub trait Loss: Debug + Send + Sync {
     /// Both ways to evaluate, for `f32`: compiled with this crate for its own losses, if in development it is optimised
     /// and what uses it may not be.
     #[doc(hidden)]
+    #[inline]
     fn evaluate_f32(&self, call: Call<'_, f32>) -> Result<Total, TargetError> {
         call.of(self)
     }
 
     /// The same for `f64`.
     #[doc(hidden)]
+    #[inline]
     fn evaluate_f64(&self, call: Call<'_, f64>) -> Result<Total, TargetError> {
         call.of(self)
     }

@@ -75,12 +75,14 @@ pub trait PointwiseLoss: Copy + Debug + Send + Sync {
 
     /// As `Loss::evaluate_f32`.
     #[doc(hidden)]
+    #[inline]
     fn evaluate_f32(&self, call: Call<'_, f32>) -> Result<Total, TargetError> {
         evaluate(*self, call)
     }
 
     /// The same for `f64`.
     #[doc(hidden)]
+    #[inline]
     fn evaluate_f64(&self, call: Call<'_, f64>) -> Result<Total, TargetError> {
         evaluate(*self, call)
     }
@@ -89,10 +91,12 @@ pub trait PointwiseLoss: Copy + Debug + Send + Sync {
 impl<L: PointwiseLoss> Loss for L {
     evaluate_by!(crate::evaluate);
 
+    #[inline]
     fn evaluate_f32(&self, call: Call<'_, f32>) -> Result<Total, TargetError> {
         PointwiseLoss::evaluate_f32(self, call)
     }
 
+    #[inline]
     fn evaluate_f64(&self, call: Call<'_, f64>) -> Result<Total, TargetError> {
         PointwiseLoss::evaluate_f64(self, call)
     }

@@ -252,6 +252,7 @@ pub fn vectorized<K: Kernel>(kernel: K) -> K::Output {
 }
 
 /// Runs `kernel`, shared among the current threads where each gets at least `grain` elements.
+#[inline]
 pub fn parallel<K: Divisible>(kernel: K, grain: usize) {
     let pieces = match kernel.len() / grain.max(1) {
         // A small loop doesn't even ask.

@@ -94,12 +94,15 @@ impl<T: Scalar> Kernel for Dots<'_, T> {
     #[inline(always)]
     fn run(self) {
         let Self { a, b, c } = self;
-        let rows = (0..c.len()).map(|j| contiguous(b.index_axis_move(Axis(0), j)));
         // Apart, since a loop over blocks changes how the usual case is compiled.
         if a.len() <= lanes::FEW {
-            c.iter_mut().zip(rows).for_each(|(c, b)| *c += lanes::zip_sum_of_few(a, b, |a, b| a * b));
+            for (j, c) in c.iter_mut().enumerate() {
+                *c += lanes::zip_sum_of_few(a, contiguous(b.index_axis_move(Axis(0), j)), |a, b| a * b);
+            }
         } else {
-            c.iter_mut().zip(rows).for_each(|(c, b)| *c += lanes::zip_sum(a, b, |a, b| a * b));
+            for (j, c) in c.iter_mut().enumerate() {
+                *c += lanes::zip_sum(a, contiguous(b.index_axis_move(Axis(0), j)), |a, b| a * b);
+            }
         }
     }
 }
