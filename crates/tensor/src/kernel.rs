@@ -248,18 +248,26 @@ pub fn vectorized<K: Kernel>(kernel: K) -> K::Output {
             Instructions::Portable => {}
         }
     }
+    run_portable(kernel)
+}
+
+/// Out of line as the others are, so that it is compiled once and not at each place that calls [`vectorized`].
+#[inline(never)]
+fn run_portable<K: Kernel>(kernel: K) -> K::Output {
     kernel.run()
 }
 
 /// Runs `kernel`, shared among the current threads where each gets at least `grain` elements.
 #[inline]
 pub fn parallel<K: Divisible>(kernel: K, grain: usize) {
-    let pieces = match kernel.len() / grain.max(1) {
+    match kernel.len() / grain.max(1) {
         // A small loop doesn't even ask.
-        0 | 1 => 1,
-        pieces => pieces.min(threads::for_pass(kernel.len())),
-    };
-    share(kernel, pieces, ALIGNMENT);
+        0 | 1 => vectorized(kernel),
+        pieces => {
+            let pieces = pieces.min(threads::for_pass(kernel.len()));
+            share(kernel, pieces, ALIGNMENT);
+        }
+    }
 }
 
 /// Runs `kernel`, whose elements are whole runs of numbers, shared among the current threads where the
