@@ -1,5 +1,6 @@
 use downhill_tensor::Scalar;
 
+use crate::call::compiled;
 use crate::domain::{check_answers, check_probabilities};
 use crate::pointwise::TINY;
 use crate::reduction::reduction_setting;
@@ -49,6 +50,8 @@ impl BinaryCrossEntropy {
 }
 
 impl PointwiseLoss for BinaryCrossEntropy {
+    compiled!(PointwiseLoss);
+
     #[inline(always)]
     fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
         let (one, least) = (T::ONE, T::from_f64(-100.0));

@@ -1,10 +1,11 @@
-use downhill_tensor::{Batch, Scalar};
+use downhill_tensor::Scalar;
 
+use crate::call::{compiled, evaluate_by};
 use crate::domain::check_answers;
 use crate::pointwise::{AxisWeights, Numbers, Term, logistic, terms};
 use crate::reduction::reduction_setting;
 use crate::weights::Mask;
-use crate::{ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetError, Total};
+use crate::{Call, ClassAxis, Loss, Meaning, Outputs, Reduction, TargetError, Total};
 
 /// The cross-entropy of yes-or-no questions, each answered by one logit.
 ///
@@ -73,13 +74,9 @@ impl BinaryCrossEntropyWithLogits {
 }
 
 impl BinaryCrossEntropyWithLogits {
-    fn evaluate_masked<T: Scalar>(
-        &self,
-        y: Batch<'_, T>,
-        target: Target<'_, T>,
-        mask: Option<Mask<'_, T>>,
-        dy: Option<&mut [T]>,
-    ) -> Result<Total, TargetError> {
+    fn evaluate_call<T: Scalar>(&self, call: Call<'_, T>) -> Result<Total, TargetError> {
+        let Call { y, target, weights, dy } = call;
+        let mask = weights.map(|weights| Mask::of_positions::<Self>(weights, y, self.class_axis)).transpose()?;
         let positive = AxisWeights::new::<Self, T>(self.positive_weights.as_deref(), y, self.class_axis)?;
         let check = |_: &[T], target: &[T]| check_answers::<Self, T>(target);
         let numbers = Numbers::new::<Self>(y, target, Some([0.0, 1.0]), mask, check)?.positive_weights(positive);
@@ -88,25 +85,8 @@ impl BinaryCrossEntropyWithLogits {
 }
 
 impl Loss for BinaryCrossEntropyWithLogits {
-    fn evaluate<T: Scalar>(
-        &self,
-        y: Batch<'_, T>,
-        target: Target<'_, T>,
-        dy: Option<&mut [T]>,
-    ) -> Result<Total, TargetError> {
-        self.evaluate_masked(y, target, None, dy)
-    }
-
-    fn evaluate_weighted<T: Scalar>(
-        &self,
-        y: Batch<'_, T>,
-        target: Target<'_, T>,
-        weights: &[T],
-        dy: Option<&mut [T]>,
-    ) -> Result<Total, TargetError> {
-        let mask = Mask::of_positions::<Self>(weights, y, self.class_axis)?;
-        self.evaluate_masked(y, target, Some(mask), dy)
-    }
+    compiled!(Loss);
+    evaluate_by!(Self::evaluate_call);
 
     fn meaning(&self) -> Meaning {
         Meaning::of(Outputs::Logits).class_axis(self.class_axis)
@@ -130,6 +110,7 @@ impl Term for Entropy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Target;
     use crate::testing::{Draw, check, check_pointwise, error, evaluate, shapes, slope, term};
 
     #[test]

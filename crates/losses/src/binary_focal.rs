@@ -1,5 +1,6 @@
 use downhill_tensor::Scalar;
 
+use crate::call::compiled;
 use crate::domain::check_answers;
 use crate::pointwise::{logistic, power};
 use crate::reduction::reduction_setting;
@@ -72,6 +73,8 @@ impl BinaryFocal {
 }
 
 impl PointwiseLoss for BinaryFocal {
+    compiled!(PointwiseLoss);
+
     #[inline(always)]
     fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
         let (one, gamma) = (T::ONE, T::from_f64(self.gamma));

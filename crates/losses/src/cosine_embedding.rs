@@ -1,6 +1,7 @@
 use downhill_tensor::reduce::{lanes, unit_scale};
 use downhill_tensor::{Batch, Scalar, Shape};
 
+use crate::call::compiled;
 use crate::domain::{SIGNS_OF_PAIRS, check_signs};
 use crate::examples::{ExampleLoss, by_example, part_length, terms};
 use crate::hinge::ramp;
@@ -58,6 +59,8 @@ impl CosineEmbedding {
 }
 
 impl Loss for CosineEmbedding {
+    compiled!(Loss);
+
     fn evaluate<T: Scalar>(
         &self,
         y: Batch<'_, T>,

@@ -2,6 +2,7 @@ use std::cell::Cell;
 
 use downhill_tensor::{Batch, Scalar, Shape};
 
+use crate::call::compiled;
 use crate::domain::{LOG_PROBABILITIES, above_log_1, find};
 use crate::examples::{ExampleLoss, by_example, terms};
 use crate::reduction::reduction_setting;
@@ -108,6 +109,8 @@ impl Ctc {
 }
 
 impl Loss for Ctc {
+    compiled!(Loss);
+
     fn evaluate<T: Scalar>(
         &self,
         y: Batch<'_, T>,

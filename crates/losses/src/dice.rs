@@ -1,6 +1,7 @@
 use downhill_tensor::reduce::lanes;
 use downhill_tensor::{Batch, Scalar, Shape};
 
+use crate::call::compiled;
 use crate::domain::{check_answers, check_probabilities};
 use crate::examples::{ExampleLoss, by_example, terms};
 use crate::reduction::reduction_setting;
@@ -78,6 +79,8 @@ impl Dice {
 }
 
 impl Loss for Dice {
+    compiled!(Loss);
+
     fn evaluate<T: Scalar>(
         &self,
         y: Batch<'_, T>,

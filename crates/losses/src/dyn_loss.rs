@@ -1,10 +1,12 @@
 use std::fmt::Debug;
 use std::marker::PhantomData;
+use std::ops::Deref;
 use std::sync::Arc;
 
-use downhill_tensor::{Batch, PerScalar, Scalar};
+use downhill_tensor::{PerScalar, Scalar};
 
-use crate::{Loss, Meaning, Target, TargetError, Total};
+use crate::call::evaluate_by;
+use crate::{Call, Loss, Meaning, TargetError, Total};
 
 /// Any loss, its type forgotten: a `Box<dyn DynLoss>`, which is a [`Loss`] itself, is chosen at run time.
 ///
@@ -32,33 +34,13 @@ pub trait DynLoss: Debug + Send + Sync {
     fn call_meaning(&self) -> Meaning;
 }
 
-/// What a loss is called with.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct Call<'a, T> {
-    y: Batch<'a, T>,
-    target: Target<'a, T>,
-    weights: Option<&'a [T]>,
-    dy: Option<&'a mut [T]>,
-}
-
-impl<T: Scalar> Call<'_, T> {
-    fn of(self, loss: &impl Loss) -> Result<Total, TargetError> {
-        let Self { y, target, weights, dy } = self;
-        match weights {
-            None => loss.evaluate(y, target, dy),
-            Some(weights) => loss.evaluate_weighted(y, target, weights, dy),
-        }
-    }
-}
-
 impl<L: Loss> DynLoss for L {
     fn call_f32(&self, call: Call<'_, f32>) -> Result<Total, TargetError> {
-        call.of(self)
+        self.evaluate_f32(call)
     }
 
     fn call_f64(&self, call: Call<'_, f64>) -> Result<Total, TargetError> {
-        call.of(self)
+        self.evaluate_f64(call)
     }
 
     fn call_meaning(&self) -> Meaning {
@@ -67,9 +49,9 @@ impl<L: Loss> DynLoss for L {
 }
 
 /// The call in the precision at hand.
-struct InPrecision<'l, 'a>(&'l dyn DynLoss, PhantomData<&'a ()>);
+struct InPrecision<'l, 'a, L: ?Sized>(&'l L, PhantomData<&'a ()>);
 
-impl<'a> PerScalar for InPrecision<'_, 'a> {
+impl<'a, L: DynLoss + ?Sized> PerScalar for InPrecision<'_, 'a, L> {
     type With<T: Scalar> = Call<'a, T>;
     type Output = Result<Total, TargetError>;
 
@@ -82,14 +64,8 @@ impl<'a> PerScalar for InPrecision<'_, 'a> {
     }
 }
 
-fn evaluate_dyn<'a, T: Scalar>(
-    loss: &dyn DynLoss,
-    y: Batch<'a, T>,
-    target: Target<'a, T>,
-    weights: Option<&'a [T]>,
-    dy: Option<&'a mut [T]>,
-) -> Result<Total, TargetError> {
-    T::pick(InPrecision(loss, PhantomData), Call { y, target, weights, dy })
+fn evaluate_dyn<T: Scalar>(loss: &impl Deref<Target: DynLoss>, call: Call<'_, T>) -> Result<Total, TargetError> {
+    T::pick(InPrecision(&**loss, PhantomData), call)
 }
 
 /// Makes a pointer to a `dyn DynLoss` a loss.
@@ -99,24 +75,7 @@ fn evaluate_dyn<'a, T: Scalar>(
 macro_rules! pointer {
     ($pointer:ty) => {
         impl Loss for $pointer {
-            fn evaluate<T: Scalar>(
-                &self,
-                y: Batch<'_, T>,
-                target: Target<'_, T>,
-                dy: Option<&mut [T]>,
-            ) -> Result<Total, TargetError> {
-                evaluate_dyn(&**self, y, target, None, dy)
-            }
-
-            fn evaluate_weighted<T: Scalar>(
-                &self,
-                y: Batch<'_, T>,
-                target: Target<'_, T>,
-                weights: &[T],
-                dy: Option<&mut [T]>,
-            ) -> Result<Total, TargetError> {
-                evaluate_dyn(&**self, y, target, Some(weights), dy)
-            }
+            evaluate_by!(evaluate_dyn);
 
             fn meaning(&self) -> Meaning {
                 (**self).call_meaning()
@@ -129,26 +88,13 @@ pointer!(Box<dyn DynLoss + '_>);
 pointer!(&(dyn DynLoss + '_));
 pointer!(Arc<dyn DynLoss + '_>);
 
+fn evaluate_shared<T: Scalar>(loss: &Arc<impl Loss>, call: Call<'_, T>) -> Result<Total, TargetError> {
+    call.evaluate(&**loss)
+}
+
 /// A loss that is shared.
 impl<L: Loss> Loss for Arc<L> {
-    fn evaluate<T: Scalar>(
-        &self,
-        y: Batch<'_, T>,
-        target: Target<'_, T>,
-        dy: Option<&mut [T]>,
-    ) -> Result<Total, TargetError> {
-        (**self).evaluate(y, target, dy)
-    }
-
-    fn evaluate_weighted<T: Scalar>(
-        &self,
-        y: Batch<'_, T>,
-        target: Target<'_, T>,
-        weights: &[T],
-        dy: Option<&mut [T]>,
-    ) -> Result<Total, TargetError> {
-        (**self).evaluate_weighted(y, target, weights, dy)
-    }
+    evaluate_by!(evaluate_shared);
 
     fn meaning(&self) -> Meaning {
         (**self).meaning()
@@ -157,7 +103,10 @@ impl<L: Loss> Loss for Arc<L> {
 
 #[cfg(test)]
 mod tests {
+    use downhill_tensor::Batch;
+
     use super::*;
+    use crate::Target;
     use crate::testing::{Cases, evaluate};
     use crate::{MeanSquaredError, SoftmaxCrossEntropy};
 

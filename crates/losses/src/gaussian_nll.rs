@@ -2,6 +2,7 @@ use std::f64::consts::PI;
 
 use downhill_tensor::{Batch, Scalar, Shape};
 
+use crate::call::compiled;
 use crate::domain::{Domain, check_finite};
 use crate::examples::{ExampleLoss, by_example, pairs, part_length};
 use crate::reduction::reduction_setting;
@@ -82,6 +83,8 @@ const VARIANCES: Domain =
     Domain { what: "prediction", takes: "variances of at least 0", advice: "put Softplus before this loss" };
 
 impl Loss for GaussianNll {
+    compiled!(Loss);
+
     fn evaluate<T: Scalar>(
         &self,
         y: Batch<'_, T>,

@@ -1,5 +1,6 @@
 use downhill_tensor::Scalar;
 
+use crate::call::compiled;
 use crate::domain::{SIGNS_OF_CLASSES, check_signs};
 use crate::reduction::reduction_setting;
 use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
@@ -53,6 +54,8 @@ impl Hinge {
 }
 
 impl PointwiseLoss for Hinge {
+    compiled!(PointwiseLoss);
+
     #[inline(always)]
     fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
         let (short, slope) = ramp(T::ONE - target * y);

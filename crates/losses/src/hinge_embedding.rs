@@ -1,5 +1,6 @@
 use downhill_tensor::Scalar;
 
+use crate::call::compiled;
 use crate::domain::{SIGNS_OF_PAIRS, check_signs};
 use crate::hinge::ramp;
 use crate::reduction::reduction_setting;
@@ -55,6 +56,8 @@ impl HingeEmbedding {
 }
 
 impl PointwiseLoss for HingeEmbedding {
+    compiled!(PointwiseLoss);
+
     #[inline(always)]
     fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
         let (short, slope) = ramp(T::from_f64(self.margin) - y);

@@ -1,5 +1,6 @@
 use downhill_tensor::Scalar;
 
+use crate::call::compiled;
 use crate::domain::{Domain, LOG_PROBABILITIES, above_log_1};
 use crate::reduction::reduction_setting;
 use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
@@ -59,6 +60,8 @@ impl KlDivergence {
 }
 
 impl PointwiseLoss for KlDivergence {
+    compiled!(PointwiseLoss);
+
     #[inline(always)]
     fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
         let (p, log_p) = if self.log_target { (target.exp(), target) } else { (target, target.ln()) };

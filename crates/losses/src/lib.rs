@@ -11,6 +11,7 @@ pub use downhill_tensor::{Outputs, Target};
 mod binary_cross_entropy;
 mod binary_cross_entropy_with_logits;
 mod binary_focal;
+mod call;
 mod classes;
 mod cosine_embedding;
 mod ctc;
@@ -58,12 +59,12 @@ mod weights;
 pub use binary_cross_entropy::BinaryCrossEntropy;
 pub use binary_cross_entropy_with_logits::BinaryCrossEntropyWithLogits;
 pub use binary_focal::BinaryFocal;
+#[doc(hidden)]
+pub use call::Call;
 pub use classes::ClassAxis;
 pub use cosine_embedding::CosineEmbedding;
 pub use ctc::Ctc;
 pub use dice::Dice;
-#[doc(hidden)]
-pub use dyn_loss::Call;
 pub use dyn_loss::DynLoss;
 pub use from_fn::{FromFn, from_fn};
 pub use gaussian_nll::GaussianNll;
@@ -179,7 +180,7 @@ pub trait Loss: Debug + Send + Sync {
     /// # Errors
     /// As for [`evaluate`](Loss::evaluate).
     fn value<T: Scalar>(&self, y: Batch<'_, T>, target: Target<'_, T>) -> Result<T, TargetError> {
-        Ok(T::from_f64(self.evaluate(y, target, None)?.value()))
+        Ok(T::from_f64(Call { y, target, weights: None, dy: None }.evaluate(self)?.value()))
     }
 
     /// The same value; also overwrites all of `dy` with dJ/dy.
@@ -192,6 +193,21 @@ pub trait Loss: Debug + Send + Sync {
         target: Target<'_, T>,
         mut dy: BatchMut<'_, T>,
     ) -> Result<T, TargetError> {
-        Ok(T::from_f64(self.evaluate(y, target, Some(dy.slice()))?.value()))
+        Ok(T::from_f64(Call { y, target, weights: None, dy: Some(dy.slice()) }.evaluate(self)?.value()))
+    }
+
+    /// Both ways to evaluate, for `f32`: compiled with this crate for its own losses, if in development it is optimised
+    /// and what uses it may not be.
+    #[doc(hidden)]
+    #[inline]
+    fn evaluate_f32(&self, call: Call<'_, f32>) -> Result<Total, TargetError> {
+        call.of(self)
+    }
+
+    /// The same for `f64`.
+    #[doc(hidden)]
+    #[inline]
+    fn evaluate_f64(&self, call: Call<'_, f64>) -> Result<Total, TargetError> {
+        call.of(self)
     }
 }

@@ -1,5 +1,6 @@
 use downhill_tensor::Scalar;
 
+use crate::call::compiled;
 use crate::domain::check_finite;
 use crate::reduction::reduction_setting;
 use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
@@ -44,6 +45,8 @@ impl LogCosh {
 }
 
 impl PointwiseLoss for LogCosh {
+    compiled!(PointwiseLoss);
+
     #[inline(always)]
     fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
         let d = y - target;

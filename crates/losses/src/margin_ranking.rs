@@ -1,5 +1,6 @@
 use downhill_tensor::{Batch, Scalar, Shape};
 
+use crate::call::compiled;
 use crate::domain::{SIGNS_OF_PAIRS, check_signs};
 use crate::examples::{ExampleLoss, by_example, pairs, part_length};
 use crate::hinge::ramp;
@@ -49,6 +50,8 @@ impl MarginRanking {
 }
 
 impl Loss for MarginRanking {
+    compiled!(Loss);
+
     fn evaluate<T: Scalar>(
         &self,
         y: Batch<'_, T>,

@@ -1,5 +1,6 @@
 use downhill_tensor::Scalar;
 
+use crate::call::compiled;
 use crate::domain::check_finite;
 use crate::pointwise::sign;
 use crate::reduction::reduction_setting;
@@ -44,6 +45,8 @@ impl MeanAbsoluteError {
 }
 
 impl PointwiseLoss for MeanAbsoluteError {
+    compiled!(PointwiseLoss);
+
     #[inline(always)]
     fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
         let d = y - target;

@@ -1,6 +1,7 @@
 use downhill_tensor::reduce::lanes;
 use downhill_tensor::{Batch, Scalar, Shape};
 
+use crate::call::compiled;
 use crate::domain::Domain;
 use crate::examples::{ExampleLoss, by_example, terms};
 use crate::hinge::ramp;
@@ -58,6 +59,8 @@ const LABELS: Domain = Domain {
 };
 
 impl Loss for MultiLabelMargin {
+    compiled!(Loss);
+
     fn evaluate<T: Scalar>(
         &self,
         y: Batch<'_, T>,

@@ -1,6 +1,7 @@
 use downhill_tensor::reduce::lanes;
 use downhill_tensor::{Batch, Scalar, Shape};
 
+use crate::call::compiled;
 use crate::classes::{check_one_class, weight};
 use crate::examples::{ExampleLoss, by_example};
 use crate::hinge::ramp;
@@ -79,6 +80,8 @@ impl MultiMargin {
 }
 
 impl Loss for MultiMargin {
+    compiled!(Loss);
+
     fn evaluate<T: Scalar>(
         &self,
         y: Batch<'_, T>,

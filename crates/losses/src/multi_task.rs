@@ -2,10 +2,11 @@ use std::ops::Range;
 
 use downhill_tensor::{Batch, Scalar, Shape};
 
+use crate::call::{compiled, evaluate_by};
 use crate::domain::Domain;
 use crate::target::name;
 use crate::weights::check_weights;
-use crate::{DynLoss, Loss, Target, TargetError, Total, scratch, target};
+use crate::{Call, DynLoss, Loss, Target, TargetError, Total, scratch, target};
 
 /// Several losses, each of some of the predicted numbers: $`J = \sum_k \lambda_k J_k`$.
 ///
@@ -136,13 +137,8 @@ impl MultiTask {
         Ok(())
     }
 
-    fn evaluate_parts<T: Scalar>(
-        &self,
-        y: Batch<'_, T>,
-        target: Target<'_, T>,
-        weights: Option<&[T]>,
-        mut dy: Option<&mut [T]>,
-    ) -> Result<Total, TargetError> {
+    fn evaluate_parts<T: Scalar>(&self, call: Call<'_, T>) -> Result<Total, TargetError> {
+        let Call { y, target, weights, mut dy } = call;
         let (shape, examples, parts) = (y.shape(), y.examples(), self.parts.len());
         self.check_parts(shape)?;
         TargetError::check_gradient(y, dy.as_deref())?;
@@ -200,10 +196,8 @@ impl MultiTask {
                         .and_then(|shape| Batch::new(part_y, examples, shape).ok())
                         .ok_or(TargetError::Prediction { loss: name::<Self>(), expected: "numbers", got: shape })?;
                     let given = dy.is_some().then_some(&mut *part_dy);
-                    let part_total = match part_weights {
-                        None => part.loss.evaluate(part_y, part_target, given),
-                        Some(weights) => part.loss.evaluate_weighted(part_y, part_target, weights, given),
-                    };
+                    let call = Call { y: part_y, target: part_target, weights: part_weights, dy: given };
+                    let part_total = call.evaluate(&part.loss);
                     if !total.join(part_total.map_err(of_part)?, part.weight) {
                         return Err(TargetError::setting::<Self>(format!(
                             "there are {parts} parts, with those of their own, but there may be {} in all",
@@ -238,24 +232,8 @@ impl MultiTask {
 }
 
 impl Loss for MultiTask {
-    fn evaluate<T: Scalar>(
-        &self,
-        y: Batch<'_, T>,
-        target: Target<'_, T>,
-        dy: Option<&mut [T]>,
-    ) -> Result<Total, TargetError> {
-        self.evaluate_parts(y, target, None, dy)
-    }
-
-    fn evaluate_weighted<T: Scalar>(
-        &self,
-        y: Batch<'_, T>,
-        target: Target<'_, T>,
-        weights: &[T],
-        dy: Option<&mut [T]>,
-    ) -> Result<Total, TargetError> {
-        self.evaluate_parts(y, target, Some(weights), dy)
-    }
+    compiled!(Loss);
+    evaluate_by!(Self::evaluate_parts);
 }
 
 /// The same axes with another last one.

@@ -1,10 +1,11 @@
-use downhill_tensor::{Batch, Scalar};
+use downhill_tensor::Scalar;
 
+use crate::call::{compiled, evaluate_by};
 use crate::classes::{Layout, class_settings, part, weight};
 use crate::domain::{LOG_PROBABILITIES, above_log_1, find};
 use crate::reduction::reduction_setting;
 use crate::weights::PositionWeights;
-use crate::{ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetError, Total, target};
+use crate::{Call, ClassAxis, Loss, Meaning, Outputs, Reduction, TargetError, Total, target};
 
 /// The negative log-likelihood of target classes under predicted log-probabilities: $`\ell = -w_t\,y_t`$.
 ///
@@ -59,16 +60,12 @@ impl NegativeLogLikelihood {
 }
 
 impl NegativeLogLikelihood {
-    fn evaluate_masked<T: Scalar>(
-        &self,
-        y: Batch<'_, T>,
-        target: Target<'_, T>,
-        layout: Layout,
-        mask: Option<PositionWeights<'_, T>>,
-        mut dy: Option<&mut [T]>,
-    ) -> Result<Total, TargetError> {
-        let weights = self.class_weights.as_deref();
-        layout.check_weights::<Self>(weights)?;
+    fn evaluate_call<T: Scalar>(&self, call: Call<'_, T>) -> Result<Total, TargetError> {
+        let Call { y, target, weights, mut dy } = call;
+        let layout = Layout::new::<Self, T>(y, self.class_axis)?;
+        let mask = weights.map(|weights| PositionWeights::new::<Self>(weights, y, layout)).transpose()?;
+        let class_weights = self.class_weights.as_deref();
+        layout.check_weights::<Self>(class_weights)?;
         TargetError::check_gradient(y, dy.as_deref())?;
         let target = target::classes::<Self, T>(target, "one class for each position, but was given numbers")?;
         let counts = |position: usize| {
@@ -80,7 +77,7 @@ impl NegativeLogLikelihood {
             (outer * layout.classes + class) * layout.inner + inner
         };
         let of = |position: usize| {
-            let weight = weight::<T>(weights, target[position] as usize);
+            let weight = weight::<T>(class_weights, target[position] as usize);
             mask.map_or(weight, |mask| weight * mask.at(position))
         };
         let counted = || (0..target.len()).filter(|&position| counts(position));
@@ -113,27 +110,8 @@ impl NegativeLogLikelihood {
 }
 
 impl Loss for NegativeLogLikelihood {
-    fn evaluate<T: Scalar>(
-        &self,
-        y: Batch<'_, T>,
-        target: Target<'_, T>,
-        dy: Option<&mut [T]>,
-    ) -> Result<Total, TargetError> {
-        let layout = Layout::new::<Self, T>(y, self.class_axis)?;
-        self.evaluate_masked(y, target, layout, None, dy)
-    }
-
-    fn evaluate_weighted<T: Scalar>(
-        &self,
-        y: Batch<'_, T>,
-        target: Target<'_, T>,
-        weights: &[T],
-        dy: Option<&mut [T]>,
-    ) -> Result<Total, TargetError> {
-        let layout = Layout::new::<Self, T>(y, self.class_axis)?;
-        let mask = PositionWeights::new::<Self>(weights, y, layout)?;
-        self.evaluate_masked(y, target, layout, Some(mask), dy)
-    }
+    compiled!(Loss);
+    evaluate_by!(Self::evaluate_call);
 
     fn meaning(&self) -> Meaning {
         let outputs = Meaning::of(Outputs::ClassLogProbabilities);
@@ -144,6 +122,7 @@ impl Loss for NegativeLogLikelihood {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Target;
     use crate::testing::{Draw, check, error, evaluate, shapes};
 
     #[test]

@@ -4,12 +4,13 @@ use std::ops::Range;
 use downhill_tensor::reduce::lanes;
 use downhill_tensor::{Batch, Kernel, Scalar};
 
+use crate::call::evaluate_by;
 use crate::classes::{Layout, part};
 use crate::domain::TWO_CLASSES;
 use crate::sums::{Rows, cut_optional, total};
 use crate::total::Quotient;
 use crate::weights::Mask;
-use crate::{ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetError, Total, target};
+use crate::{Call, ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetError, Total, target};
 
 /// A loss whose terms compare one predicted number with one target each: J = mean over all numbers of ℓ(yᵢ, tᵢ).
 ///
@@ -71,27 +72,33 @@ pub trait PointwiseLoss: Copy + Debug + Send + Sync {
         let _ = (y, target);
         Ok(())
     }
+
+    /// As `Loss::evaluate_f32`.
+    #[doc(hidden)]
+    #[inline]
+    fn evaluate_f32(&self, call: Call<'_, f32>) -> Result<Total, TargetError> {
+        evaluate(*self, call)
+    }
+
+    /// The same for `f64`.
+    #[doc(hidden)]
+    #[inline]
+    fn evaluate_f64(&self, call: Call<'_, f64>) -> Result<Total, TargetError> {
+        evaluate(*self, call)
+    }
 }
 
 impl<L: PointwiseLoss> Loss for L {
-    fn evaluate<T: Scalar>(
-        &self,
-        y: Batch<'_, T>,
-        target: Target<'_, T>,
-        dy: Option<&mut [T]>,
-    ) -> Result<Total, TargetError> {
-        evaluate_masked(*self, y, target, None, dy)
+    evaluate_by!(crate::call::evaluate);
+
+    #[inline]
+    fn evaluate_f32(&self, call: Call<'_, f32>) -> Result<Total, TargetError> {
+        PointwiseLoss::evaluate_f32(self, call)
     }
 
-    fn evaluate_weighted<T: Scalar>(
-        &self,
-        y: Batch<'_, T>,
-        target: Target<'_, T>,
-        weights: &[T],
-        dy: Option<&mut [T]>,
-    ) -> Result<Total, TargetError> {
-        let mask = Mask::of_numbers::<L>(weights, y)?;
-        evaluate_masked(*self, y, target, Some(mask), dy)
+    #[inline]
+    fn evaluate_f64(&self, call: Call<'_, f64>) -> Result<Total, TargetError> {
+        PointwiseLoss::evaluate_f64(self, call)
     }
 
     fn meaning(&self) -> Meaning {
@@ -99,13 +106,10 @@ impl<L: PointwiseLoss> Loss for L {
     }
 }
 
-fn evaluate_masked<L: PointwiseLoss, T: Scalar>(
-    loss: L,
-    y: Batch<'_, T>,
-    target: Target<'_, T>,
-    mask: Option<Mask<'_, T>>,
-    dy: Option<&mut [T]>,
-) -> Result<Total, TargetError> {
+/// Both ways to evaluate, wherever this is compiled.
+pub(crate) fn evaluate<L: PointwiseLoss, T: Scalar>(loss: L, call: Call<'_, T>) -> Result<Total, TargetError> {
+    let Call { y, target, weights, dy } = call;
+    let mask = weights.map(|weights| Mask::of_numbers::<L>(weights, y)).transpose()?;
     let check = |y: &[T], target: &[T]| loss.check(y, target);
     let numbers = Numbers::new::<L>(y, target, loss.class_values(), mask, check)?;
     numbers.reduce(loss, dy, terms(loss.reduced(), y, mask))
@@ -365,7 +369,7 @@ pub(crate) const TINY: f64 = 1e-12_f32 as f64;
 /// The sum of a few terms, which may be larger than any of them can be.
 #[inline(always)]
 pub(crate) fn block_sum<T: Scalar>(terms: &[T]) -> f64 {
-    let sum = lanes::map_sum(terms, |term| term);
+    let sum = lanes::sum_of_few(terms);
     if sum.is_finite() { sum.to_f64() } else { large_sum(terms) }
 }
 

@@ -2,6 +2,7 @@ use std::f64::consts::PI;
 
 use downhill_tensor::Scalar;
 
+use crate::call::compiled;
 use crate::domain::Domain;
 use crate::reduction::reduction_setting;
 use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
@@ -78,6 +79,8 @@ impl PoissonNll {
 }
 
 impl PointwiseLoss for PoissonNll {
+    compiled!(PointwiseLoss);
+
     #[inline(always)]
     fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
         let (term, slope) = if self.rates {

@@ -1,5 +1,6 @@
 use downhill_tensor::Scalar;
 
+use crate::call::compiled;
 use crate::domain::check_finite;
 use crate::pointwise::sign;
 use crate::reduction::reduction_setting;
@@ -55,6 +56,8 @@ impl SmoothL1 {
 }
 
 impl PointwiseLoss for SmoothL1 {
+    compiled!(PointwiseLoss);
+
     #[inline(always)]
     fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
         let (beta, half) = (T::from_f64(self.beta), T::from_f64(0.5));

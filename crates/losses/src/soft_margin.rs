@@ -1,5 +1,6 @@
 use downhill_tensor::Scalar;
 
+use crate::call::compiled;
 use crate::domain::{SIGNS_OF_CLASSES, check_signs};
 use crate::pointwise::logistic;
 use crate::reduction::reduction_setting;
@@ -46,6 +47,8 @@ impl SoftMargin {
 }
 
 impl PointwiseLoss for SoftMargin {
+    compiled!(PointwiseLoss);
+
     #[inline(always)]
     fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
         let against = -target * y;

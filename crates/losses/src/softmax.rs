@@ -133,14 +133,18 @@ impl<T: Scalar> Softmax<T> {
         let mut softmax = Self { largest: [-T::INFINITY; GROUP], sum: [T::ZERO; GROUP], log_sum: [T::ZERO; GROUP] };
         if group.is_rows() {
             let here = group.place..group.place + group.count * group.classes;
-            match e {
-                Some(e) => softmax.rows(group.classes, &y[here.clone()], &mut e[here]),
+            let mut scratch;
+            let e = match e {
+                Some(e) => &mut e[here.clone()],
                 None if here.len() <= TILE => {
-                    let mut scratch = [T::ZERO; TILE];
-                    softmax.rows(group.classes, &y[here.clone()], &mut scratch[..here.len()]);
+                    scratch = [T::ZERO; TILE];
+                    &mut scratch[..here.len()]
                 }
-                None => softmax.long_row(&y[here]),
-            }
+                None => &mut [],
+            };
+            let y = &y[here];
+            // A row that is too long for the scratch is summed as it is read.
+            if e.len() == y.len() { softmax.rows(group.classes, y, e) } else { softmax.long_row(y) }
         } else {
             softmax.panel(group, y, e);
         }

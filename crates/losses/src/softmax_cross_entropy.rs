@@ -3,6 +3,7 @@ use std::ops::Range;
 use downhill_tensor::reduce::lanes;
 use downhill_tensor::{Batch, Kernel, Scalar};
 
+use crate::call::{compiled, evaluate_by};
 use crate::classes::{Layout, class_settings, part, weight};
 use crate::domain::Domain;
 use crate::pointwise::check_counted;
@@ -11,7 +12,7 @@ use crate::softmax::{GROUP, Group, Groups, Softmax, zip_sum};
 use crate::sums::{Rows, cut_optional, total};
 use crate::total::Quotient;
 use crate::weights::PositionWeights;
-use crate::{ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetError, Total, target};
+use crate::{Call, ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetError, Total, target};
 
 /// The cross-entropy between target classes and the softmax of predicted logits.
 ///
@@ -94,14 +95,10 @@ impl SoftmaxCrossEntropy {
 }
 
 impl SoftmaxCrossEntropy {
-    fn evaluate_masked<T: Scalar>(
-        &self,
-        y: Batch<'_, T>,
-        target: Target<'_, T>,
-        layout: Layout,
-        mask: Option<PositionWeights<'_, T>>,
-        dy: Option<&mut [T]>,
-    ) -> Result<Total, TargetError> {
+    fn evaluate_call<T: Scalar>(&self, call: Call<'_, T>) -> Result<Total, TargetError> {
+        let Call { y, target, weights, dy } = call;
+        let layout = Layout::new::<Self, T>(y, self.class_axis)?;
+        let mask = weights.map(|weights| PositionWeights::new::<Self>(weights, y, layout)).transpose()?;
         let classes = self.class_weights.as_deref();
         layout.check_weights::<Self>(classes)?;
         TargetError::check_gradient(y, dy.as_deref())?;
@@ -112,21 +109,11 @@ impl SoftmaxCrossEntropy {
             Target::Classes(target) => self.check_classes(target, layout, mask)?,
             Target::Values(probabilities) => self.check_probabilities(y, probabilities, layout, mask)?,
         };
-        let rule = Rule {
-            hit: T::from_f64(1.0 - smoothing),
-            base: T::from_f64(smoothing / layout.classes as f64),
-            weights: Equal,
-            all: T::from_f64(classes.map_or(layout.classes as f64, |weights| weights.iter().sum())),
-            ignored: self.ignored_index,
-            scale: T::from_f64(whole.scale()),
-        };
-        let y = y.slice();
-        let sum = if classes.is_none() && mask.is_none() {
-            total(Positions { layout, rule, y, target, dy })
-        } else {
-            total(Positions { layout, rule: rule.with(Given { classes, positions: mask }), y, target, dy })
-        };
-        Ok(whole.with_sum(sum))
+        let all = T::from_f64(classes.map_or(layout.classes as f64, |weights| weights.iter().sum()));
+        let (hit, base) = (T::from_f64(1.0 - smoothing), T::from_f64(smoothing / layout.classes as f64));
+        let weights = (classes.is_some() || mask.is_some()).then_some(Given { classes, positions: mask });
+        let rule = Rule { hit, base, weights, all, ignored: self.ignored_index, scale: T::from_f64(whole.scale()) };
+        Ok(whole.with_sum(total(Positions { layout, rule, y: y.slice(), target, dy })))
     }
 
     fn check_classes<T: Scalar>(
@@ -180,27 +167,8 @@ const PROBABILITIES: Domain = Domain {
 };
 
 impl Loss for SoftmaxCrossEntropy {
-    fn evaluate<T: Scalar>(
-        &self,
-        y: Batch<'_, T>,
-        target: Target<'_, T>,
-        dy: Option<&mut [T]>,
-    ) -> Result<Total, TargetError> {
-        let layout = Layout::new::<Self, T>(y, self.class_axis)?;
-        self.evaluate_masked(y, target, layout, None, dy)
-    }
-
-    fn evaluate_weighted<T: Scalar>(
-        &self,
-        y: Batch<'_, T>,
-        target: Target<'_, T>,
-        weights: &[T],
-        dy: Option<&mut [T]>,
-    ) -> Result<Total, TargetError> {
-        let layout = Layout::new::<Self, T>(y, self.class_axis)?;
-        let mask = PositionWeights::new::<Self>(weights, y, layout)?;
-        self.evaluate_masked(y, target, layout, Some(mask), dy)
-    }
+    compiled!(Loss);
+    evaluate_by!(Self::evaluate_call);
 
     fn meaning(&self) -> Meaning {
         Meaning::of(Outputs::ClassLogits).class_axis(self.class_axis).ignored_index(self.ignored_index)
@@ -208,49 +176,13 @@ impl Loss for SoftmaxCrossEntropy {
 }
 
 /// What classes and positions weigh.
-trait Weights<T: Scalar>: Copy + Send {
-    /// Whether any weight may differ from 1.
-    const SOME: bool;
-
-    fn of_class(self, class: usize) -> T;
-
-    fn of_position(self, position: usize) -> T;
-
-    /// Those of the positions from `first` on.
-    fn from(self, first: usize) -> Self;
-}
-
-/// All weigh 1.
-#[derive(Clone, Copy)]
-struct Equal;
-
 #[derive(Clone, Copy)]
 struct Given<'a, T> {
     classes: Option<&'a [f64]>,
     positions: Option<PositionWeights<'a, T>>,
 }
 
-impl<T: Scalar> Weights<T> for Equal {
-    const SOME: bool = false;
-
-    #[inline(always)]
-    fn of_class(self, _class: usize) -> T {
-        T::ONE
-    }
-
-    #[inline(always)]
-    fn of_position(self, _position: usize) -> T {
-        T::ONE
-    }
-
-    fn from(self, _first: usize) -> Self {
-        self
-    }
-}
-
-impl<T: Scalar> Weights<T> for Given<'_, T> {
-    const SOME: bool = true;
-
+impl<T: Scalar> Given<'_, T> {
     #[inline(always)]
     fn of_class(self, class: usize) -> T {
         weight(self.classes, class)
@@ -261,6 +193,7 @@ impl<T: Scalar> Weights<T> for Given<'_, T> {
         self.positions.map_or(T::ONE, |weights| weights.at(position))
     }
 
+    /// Those of the positions from `first` on.
     fn from(self, first: usize) -> Self {
         Self { positions: self.positions.map(|weights| weights.from(first)), ..self }
     }
@@ -268,10 +201,11 @@ impl<T: Scalar> Weights<T> for Given<'_, T> {
 
 /// How one position is judged: its target distribution is q_c = w_c (hit t_c + base).
 #[derive(Clone, Copy)]
-struct Rule<T, W> {
+struct Rule<'a, T> {
     hit: T,
     base: T,
-    weights: W,
+    /// If any may differ from 1.
+    weights: Option<Given<'a, T>>,
     /// The weights of all classes together.
     all: T,
     ignored: Option<u32>,
@@ -279,23 +213,15 @@ struct Rule<T, W> {
     scale: T,
 }
 
-impl<T: Scalar, W> Rule<T, W> {
-    /// The same rule with other weights.
-    fn with<V>(self, weights: V) -> Rule<T, V> {
-        let Self { hit, base, all, ignored, scale, .. } = self;
-        Rule { hit, base, weights, all, ignored, scale }
-    }
-}
-
-struct Positions<'a, T, W> {
+struct Positions<'a, T> {
     layout: Layout,
-    rule: Rule<T, W>,
+    rule: Rule<'a, T>,
     y: &'a [T],
     target: Target<'a, T>,
     dy: Option<&'a mut [T]>,
 }
 
-impl<T: Scalar, W: Weights<T>> Rows for Positions<'_, T, W> {
+impl<T: Scalar> Rows for Positions<'_, T> {
     fn rows(&self) -> usize {
         self.layout.outer
     }
@@ -314,7 +240,8 @@ impl<T: Scalar, W: Weights<T>> Rows for Positions<'_, T, W> {
         };
         let (target0, target1) = target::split_at(self.target, middle * per_row);
         let (layout0, layout1) = layout.cut(middle);
-        let rule1 = rule.with(rule.weights.from(middle * layout.inner));
+        let weights = rule.weights.map(|weights| weights.from(middle * layout.inner));
+        let rule1 = Rule { weights, ..rule };
         (
             Self { layout: layout0, rule, y: y0, target: target0, dy: dy0 },
             Self { layout: layout1, rule: rule1, y: y1, target: target1, dy: dy1 },
@@ -322,7 +249,7 @@ impl<T: Scalar, W: Weights<T>> Rows for Positions<'_, T, W> {
     }
 }
 
-impl<T: Scalar, W: Weights<T>> Kernel for Positions<'_, T, W> {
+impl<T: Scalar> Kernel for Positions<'_, T> {
     type Output = f64;
 
     #[inline(always)]
@@ -344,59 +271,58 @@ impl<T: Scalar, W: Weights<T>> Kernel for Positions<'_, T, W> {
     }
 }
 
-impl<T: Scalar, W: Weights<T>> Rule<T, W> {
+impl<T: Scalar> Rule<'_, T> {
     #[inline(always)]
     fn judge_classes(&self, group: Group, softmax: &Softmax<T>, y: &[T], classes: &[u32], dy: Option<&mut [T]>) -> f64 {
-        let weights = self.weights;
-        // The weight and the logit of each position's class, and the position's own weight if there are any.
+        // What each position that counts weighs, and the weight and the logit of its class: by these alone, whether
+        // there are weights or not, the loops below go.
+        let mut shares = [T::ZERO; GROUP];
         let mut hits = [T::ZERO; GROUP];
         let mut logits = [T::ZERO; GROUP];
-        let mut shares = [T::ZERO; GROUP];
         for (p, &class) in classes.iter().enumerate() {
             if Some(class) == self.ignored {
                 continue;
             }
-            if W::SOME {
+            let (mut share, mut hit) = (T::ONE, self.hit);
+            if let Some(weights) = self.weights {
                 // A position of weight 0 is not read, and its class need not exist.
-                let share = weights.of_position(group.position + p);
+                share = weights.of_position(group.position + p);
                 let class_weight = if share == T::ZERO { T::ZERO } else { weights.of_class(class as usize) };
                 if class_weight == T::ZERO {
                     continue;
                 }
-                shares[p] = share;
-                hits[p] = self.hit * class_weight * share;
-            } else {
-                hits[p] = self.hit;
+                hit = hit * class_weight * share;
             }
+            (shares[p], hits[p]) = (share, hit);
             logits[p] = y[group.place(p, class as usize)];
         }
-        let counts = |p: usize, class: u32| if W::SOME { shares[p] != T::ZERO } else { Some(class) != self.ignored };
-        let base = |p: usize| if W::SOME { self.base * shares[p] } else { self.base };
+        let base = |p: usize| self.base * shares[p];
+        let of_class = |class: usize| self.weights.map_or(T::ONE, |weights| weights.of_class(class));
         let mut terms = [T::ZERO; GROUP];
         let mut factors = [T::ZERO; GROUP];
         for p in 0..group.count.min(GROUP) {
             terms[p] = part(hits[p], softmax.surprise(p, logits[p]));
             factors[p] = (hits[p] + base(p) * self.all) * self.scale / softmax.sum[p];
         }
-        let mut total = lanes::map_sum(&terms[..group.count], |term| term).to_f64();
+        let mut total = lanes::sum_of_few(&terms[..group.count]).to_f64();
         let smoothed = self.base != T::ZERO;
         if smoothed {
             group.each(|p, c, place| {
-                if counts(p, classes[p]) {
-                    total += part(base(p) * weights.of_class(c), softmax.surprise(p, y[place])).to_f64();
+                if shares[p] != T::ZERO {
+                    total += part(base(p) * of_class(c), softmax.surprise(p, y[place])).to_f64();
                 }
             });
         }
         let Some(dy) = dy else { return total };
         if smoothed {
             group.each(|p, c, place| {
-                dy[place] = dy[place] * factors[p] - base(p) * self.scale * weights.of_class(c);
+                dy[place] = dy[place] * factors[p] - base(p) * self.scale * of_class(c);
             });
         } else {
             group.scale(dy, &factors);
         }
         for (p, &class) in classes.iter().enumerate() {
-            if counts(p, class) {
+            if shares[p] != T::ZERO {
                 dy[group.place(p, class as usize)] -= hits[p] * self.scale;
             } else {
                 for c in 0..group.classes {
@@ -418,7 +344,7 @@ impl<T: Scalar, W: Weights<T>> Rule<T, W> {
     ) -> f64 {
         // Rows without weights are what most have, and may be vectorised along the classes.
         match group.rows() {
-            Some(rows) if !W::SOME => self.judge_rows(rows, softmax, y, target, dy),
+            Some(rows) if self.weights.is_none() => self.judge_rows(rows, softmax, y, target, dy),
             _ => self.judge_panel(group, softmax, y, target, dy),
         }
     }
@@ -448,11 +374,10 @@ impl<T: Scalar, W: Weights<T>> Rule<T, W> {
 
     #[inline(always)]
     fn judge_panel(&self, group: Group, softmax: &Softmax<T>, y: &[T], target: &[T], dy: Option<&mut [T]>) -> f64 {
-        let weights = self.weights;
         let mut all = [0.0; GROUP];
         let mut factors = [T::ZERO; GROUP];
         let mut shares = [T::ONE; GROUP];
-        if W::SOME {
+        if let Some(weights) = self.weights {
             for (p, share) in shares[..group.count].iter_mut().enumerate() {
                 *share = weights.of_position(group.position + p);
             }
@@ -460,7 +385,7 @@ impl<T: Scalar, W: Weights<T>> Rule<T, W> {
         // Of a position of weight 0 not even the target is read.
         let q = |p: usize, c: usize, target: T| {
             let q = self.hit * target + self.base;
-            if W::SOME { part(shares[p], weights.of_class(c) * q) } else { q }
+            self.weights.map_or(q, |weights| part(shares[p], weights.of_class(c) * q))
         };
         let mut total = 0.0;
         group.each(|p, c, place| {
@@ -474,7 +399,7 @@ impl<T: Scalar, W: Weights<T>> Rule<T, W> {
         }
         group.each(|p, c, place| {
             let slope = dy[place] * factors[p] - q(p, c, target[place]) * self.scale;
-            dy[place] = if W::SOME && all[p] == 0.0 { T::ZERO } else { slope };
+            dy[place] = if self.weights.is_some() && all[p] == 0.0 { T::ZERO } else { slope };
         });
         total
     }

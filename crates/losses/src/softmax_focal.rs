@@ -1,6 +1,7 @@
 use downhill_tensor::{Batch, Scalar, Shape};
 
 use crate::binary_focal::check_gamma;
+use crate::call::compiled;
 use crate::classes::{check_one_class, weight};
 use crate::examples::{ExampleLoss, by_example};
 use crate::pointwise::power;
@@ -74,6 +75,8 @@ impl SoftmaxFocal {
 }
 
 impl Loss for SoftmaxFocal {
+    compiled!(Loss);
+
     fn evaluate<T: Scalar>(
         &self,
         y: Batch<'_, T>,

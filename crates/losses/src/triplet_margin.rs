@@ -1,6 +1,7 @@
 use downhill_tensor::reduce::{lanes, unit_scale};
 use downhill_tensor::{Batch, Scalar, Shape};
 
+use crate::call::compiled;
 use crate::examples::{ExampleLoss, by_example, part_length, terms};
 use crate::hinge::ramp;
 use crate::pointwise::{power, sign};
@@ -150,6 +151,8 @@ impl TripletMargin {
 }
 
 impl Loss for TripletMargin {
+    compiled!(Loss);
+
     fn evaluate<T: Scalar>(
         &self,
         y: Batch<'_, T>,

@@ -2,7 +2,7 @@ use downhill_tensor::{Batch, Scalar};
 
 use crate::reduction::reduction_setting;
 use crate::weights::check_weights;
-use crate::{Loss, Meaning, Reduction, Target, TargetError, Total, scratch, target};
+use crate::{Call, Loss, Meaning, Reduction, Target, TargetError, Total, scratch, target};
 
 /// A loss with a weight for each example: $`J = \sum_i w_i s_i / \sum_i w_i d_i`$.
 ///
@@ -60,7 +60,7 @@ impl<L: Loss, W: Scalar> Weighted<'_, L, W> {
     ) -> Result<Total, TargetError> {
         let whole = scratch::numbers(count, |weights: &mut [T]| {
             weights.iter_mut().enumerate().for_each(|(i, weight)| *weight = T::from_f64(fill(i)));
-            self.loss.evaluate_weighted(y, target, weights, dy.as_deref_mut())
+            Call { y, target, weights: Some(weights), dy: dy.as_deref_mut() }.evaluate(self.loss)
         })?;
         let reduced = match self.reduction {
             Reduction::Mean => return Ok(whole),
@@ -207,7 +207,8 @@ fn of_one<L: Loss + ?Sized, T: Scalar>(
     dy: Option<&mut [T]>,
 ) -> Result<Total, TargetError> {
     let one = alone(y.example(example), 1, y)?;
-    loss.evaluate(one, target::of_example(target, example, targets), dy).map_err(|error| error.of_example(example))
+    let target = target::of_example(target, example, targets);
+    Call { y: one, target, weights: None, dy }.evaluate(loss).map_err(|error| error.of_example(example))
 }
 
 /// A batch of no examples.

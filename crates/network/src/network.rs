@@ -7,7 +7,7 @@ use downhill_tensor::{Batch, Buffer, Scalar, Seed, Shape, ShapeError, threads};
 use ndarray::{ArrayView, ArrayViewD, ArrayViewMutD, IxDyn};
 
 use crate::graph::{Program, Step, at};
-use crate::passes::{Model, Slices};
+use crate::passes::{Model, Observe, Slices};
 use crate::predict::Reading;
 use crate::step::{Counted, Ready};
 use crate::{Block, Graph, Node, Purpose, Summary, Workspace};
@@ -250,7 +250,8 @@ impl<T: Scalar> Network<T> {
         workspace: &'w mut Workspace<T>,
         mode: Mode,
     ) -> Result<Batch<'w, T>, ShapeError> {
-        self.forward_observed(theta, x, workspace, mode, |_, _| {})
+        self.run_forward(theta, &x.into(), workspace, mode, None)?;
+        Ok(workspace.prediction())
     }
 
     /// The same, showing every layer's name and output as it runs: to see what happens inside.
@@ -266,7 +267,7 @@ impl<T: Scalar> Network<T> {
         mode: Mode,
         mut observe: impl FnMut(&str, Batch<'_, T>),
     ) -> Result<Batch<'w, T>, ShapeError> {
-        self.run_forward(theta, &x.into(), workspace, mode, &mut observe)?;
+        self.run_forward(theta, &x.into(), workspace, mode, Some(&mut observe))?;
         Ok(workspace.prediction())
     }
 
@@ -276,7 +277,7 @@ impl<T: Scalar> Network<T> {
         x: &Inputs<'_, T>,
         workspace: &mut Workspace<T>,
         mode: Mode,
-        mut observe: impl FnMut(&str, Batch<'_, T>),
+        mut observe: Option<Observe<'_, T>>,
     ) -> Result<(), ShapeError> {
         let (examples, as_they_are) = self.check(theta, x)?;
         self.check_workspace(workspace)?;
@@ -286,16 +287,18 @@ impl<T: Scalar> Network<T> {
         workspace.reserve(&self.program, examples)?;
         if examples == 0 {
             // Layers need not know that there may be no examples.
-            for step in &self.program.steps {
-                observe(&step.name, Batch::absent(0, step.signature.output()));
+            if let Some(observe) = &mut observe {
+                for step in &self.program.steps {
+                    observe(&step.name, Batch::absent(0, step.signature.output()));
+                }
             }
             return Ok(());
         }
-        let mut pass = || self.model(theta).forward(x, workspace, mode, |step, y| observe(&step.name, y));
-        if mode.is_training() {
-            self.in_step(examples, pass)
-        } else {
+        let pass = || self.model(theta).forward(x, workspace, mode, observe);
+        if !mode.is_training() || self.is_worth_sharing(examples) {
             pass()
+        } else {
+            threads::alone(pass)
         }
         Ok(())
     }
@@ -348,7 +351,12 @@ impl<T: Scalar> Network<T> {
             workspace.gradient_mut().fill(T::ZERO);
             return Ok(());
         }
-        self.in_step(examples, || self.model(theta).backward(x, workspace));
+        let mut pass = || self.model(theta).backward(x, workspace);
+        if self.is_worth_sharing(examples) {
+            pass()
+        } else {
+            threads::alone(pass)
+        }
         workspace.ready = Ready::Gradient(Counted::Something);
         Ok(())
     }
@@ -362,10 +370,6 @@ impl<T: Scalar> Network<T> {
         /// Multiply-adds of a forward pass, of about 120 µs for a whole step on one thread.
         const SMALL: usize = 2_000_000;
         self.program.work.saturating_mul(examples) >= SMALL
-    }
-
-    fn in_step(&self, examples: usize, pass: impl FnOnce()) {
-        if self.is_worth_sharing(examples) { pass() } else { threads::alone(pass) }
     }
 
     /// Takes what the last training pass has seen into the running statistics of the layers that keep any.

@@ -2,9 +2,9 @@ use std::error::Error;
 use std::fmt;
 
 use downhill_layers::{Inputs, Mode};
-use downhill_losses::{Loss, Target, TargetError, Total};
+use downhill_losses::{Call, Loss, Target, TargetError, Total, evaluate};
 use downhill_optim::{EvaluationError, Objective, Segment};
-use downhill_tensor::{Batch, Scalar, ShapeError};
+use downhill_tensor::{Scalar, ShapeError};
 
 use crate::step::{Counted, Ready};
 use crate::{Network, Purpose, Workspace};
@@ -88,29 +88,16 @@ impl<T: Scalar> Network<T> {
         workspace: &mut Workspace<T>,
         mode: Mode,
     ) -> Result<Total, PassError> {
-        self.run_forward(theta, x, workspace, mode, |_, _| {})?;
+        self.run_forward(theta, x, workspace, mode, None)?;
         let total = match workspace.loss_slots() {
-            Some((y, mut dy)) => evaluate(loss, y, target, weights, Some(dy.slice()))?,
-            None => evaluate(loss, workspace.prediction(), target, weights, None)?,
+            Some((y, mut dy)) => Call { y, target, weights, dy: Some(dy.slice()) }.evaluate(loss)?,
+            None => Call { y: workspace.prediction(), target, weights, dy: None }.evaluate(loss)?,
         };
         self.run_backward(theta, x, workspace)?;
         if total.is_empty() {
             workspace.ready = Ready::Gradient(Counted::Nothing);
         }
         Ok(total)
-    }
-}
-
-fn evaluate<T: Scalar>(
-    loss: &impl Loss,
-    y: Batch<'_, T>,
-    target: Target<'_, T>,
-    weights: Option<&[T]>,
-    dy: Option<&mut [T]>,
-) -> Result<Total, TargetError> {
-    match weights {
-        Some(weights) => loss.evaluate_weighted(y, target, weights, dy),
-        None => loss.evaluate(y, target, dy),
     }
 }
 
@@ -181,9 +168,9 @@ impl<T: Scalar, L: Loss> Objective<T> for NetworkObjective<'_, T, L> {
 
     fn value(&mut self, theta: &[T]) -> Result<T, EvaluationError> {
         let Self { network, x, target, loss, mode, weights, workspace } = self;
-        network.run_forward(theta, x, workspace, *mode, |_, _| {}).map_err(EvaluationError::because)?;
-        let total =
-            evaluate(loss, workspace.prediction(), *target, *weights, None).map_err(EvaluationError::because)?;
+        network.run_forward(theta, x, workspace, *mode, None).map_err(EvaluationError::because)?;
+        let call = Call { y: workspace.prediction(), target: *target, weights: *weights, dy: None };
+        let total = call.evaluate(loss).map_err(EvaluationError::because)?;
         Ok(T::from_f64(total.value()))
     }
 

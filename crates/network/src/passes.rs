@@ -18,6 +18,9 @@ pub(crate) struct Slices {
     pub(crate) statistics: Range<usize>,
 }
 
+/// Receives every layer's name and output; behind a pointer, so that the loop is compiled once for all observers.
+pub(crate) type Observe<'a, T> = &'a mut dyn FnMut(&str, Batch<'_, T>);
+
 /// A model as a pass sees it: nothing in it changes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Model<'a, T> {
@@ -31,19 +34,21 @@ pub(crate) struct Model<'a, T> {
 impl<'a, T: Scalar> Model<'a, T> {
     /// x --forward--> y₁ --forward--> ... yₙ
     ///
-    /// `observe` is shown every layer's output.
+    /// `observe` receives every layer's name and output.
     pub(crate) fn forward(
         &self,
         x: &Inputs<'_, T>,
         workspace: &mut Workspace<T>,
         mode: Mode,
-        mut observe: impl FnMut(&Step, Batch<'_, T>),
+        mut observe: Option<Observe<'_, T>>,
     ) {
         for (index, step) in self.program.steps.iter().enumerate() {
             let Some(y) = workspace.memory.values[step.output] else { continue };
             workspace.exchange_outputs(index, y);
             self.run_forward(step, index, x, workspace, mode);
-            observe(step, batch(&workspace.taken[0], workspace.examples, step.signature.output()));
+            if let Some(observe) = &mut observe {
+                observe(&step.name, batch(&workspace.taken[0], workspace.examples, step.signature.output()));
+            }
             workspace.exchange_outputs(index, y);
         }
     }

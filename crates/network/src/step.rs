@@ -175,7 +175,7 @@ impl<T: Scalar> Network<T> {
         if !total.is_empty() {
             let factor = T::from_f64(total.divisor());
             let Workspace { gradient, accumulated, .. } = workspace;
-            elementwise::update(gradient, accumulated, |g, sum| sum + factor * g);
+            add_product(gradient, factor, accumulated);
             self.absorb_statistics(workspace)?;
         }
         whole += total;
@@ -191,9 +191,21 @@ impl<T: Scalar> Workspace<T> {
         if self.ready == Ready::Sum {
             let total = self.accumulated_total;
             let scale = T::from_f64(if total.is_sum() { 1.0 } else { total.scale() });
-            elementwise::map(&self.accumulated, &mut self.gradient, |g| g * scale);
+            product(&self.accumulated, scale, &mut self.gradient);
             self.ready = Ready::Mean(if total.is_empty() { Counted::Nothing } else { Counted::Something });
         }
         &mut self.gradient
+    }
+}
+
+downhill_tensor::compiled! {
+    /// sum ← sum + factor · g.
+    fn add_product<T: Scalar>(g: &[T], factor: T, sum: &mut [T]) {
+        elementwise::update(g, sum, |g, sum| sum + factor * g);
+    }
+
+    /// y ← factor · x.
+    fn product<T: Scalar>(x: &[T], factor: T, y: &mut [T]) {
+        elementwise::map(x, y, |x| x * factor);
     }
 }

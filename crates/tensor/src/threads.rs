@@ -144,7 +144,15 @@ impl Threads {
             && let Some(_entered) = pool.enter()
         {
             let enter = || pool.threads.install(|| awake::run(work));
-            return if rayon_core::current_thread_index().is_some() { apart(enter) } else { enter() };
+            if rayon_core::current_thread_index().is_none() {
+                return enter();
+            }
+            let (mut enter, mut result) = (Some(enter), None);
+            apart(&mut || result = enter.take().map(|enter| enter()));
+            return match result {
+                Some(result) => result,
+                None => unreachable!("it has run"),
+            };
         }
         work()
     }
@@ -177,21 +185,15 @@ impl Drop for Entered<'_> {
 /// A thread of a pool that waits for another pool takes up any work of its own pool meanwhile: it would come to hold
 /// the caller's locks twice.
 #[cfg(feature = "threads")]
-fn apart<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    let (mut work, mut result) = (Some(work), None);
-    let mut once = || result = work.take().map(|work| work());
+fn apart(work: &mut dyn Task) {
     let started = std::thread::scope(|scope| {
-        std::thread::Builder::new().spawn_scoped(scope, &mut once).map(std::thread::ScopedJoinHandle::join)
+        std::thread::Builder::new().spawn_scoped(scope, || work.run()).map(std::thread::ScopedJoinHandle::join)
     });
     match started {
         Ok(Ok(())) => {}
         Ok(Err(panic)) => std::panic::resume_unwind(panic),
         // The system has no thread left.
-        Err(_) => once(),
-    }
-    match result {
-        Some(result) => result,
-        None => unreachable!("it has run"),
+        Err(_) => work.run(),
     }
 }
 

@@ -1,6 +1,6 @@
 use downhill_data::{Batches, Dataset, MiniBatch};
 use downhill_layers::{Inputs, MAX_INPUTS, Mode};
-use downhill_losses::{ClassAxis, Loss, Outputs, TargetError, Total};
+use downhill_losses::{Call, ClassAxis, Loss, Outputs, TargetError, Total};
 use downhill_network::{Network, Purpose, Workspace};
 use downhill_tensor::{Batch, Scalar, Shape, ShapeError};
 
@@ -69,14 +69,18 @@ pub fn evaluate<T: Scalar, M: Metric<T>>(
 ) -> Result<Evaluation, TrainError> {
     let mut metrics: Vec<M> = metrics.into_iter().collect();
     check_target_shape(network, loss, data)?;
-    evaluate_with(network, loss, data, &mut metrics, &mut network.workspace(Purpose::Prediction))
+    let metrics = metrics.iter_mut().map(|metric| metric as _).collect();
+    evaluate_with(network, loss, data, metrics, &mut network.workspace(Purpose::Prediction))
 }
 
-pub(crate) fn evaluate_with<T: Scalar, M: Metric<T>>(
+/// Behind pointers, so that the loop is compiled once for all metrics.
+pub(crate) type Metrics<'a, T> = Vec<&'a mut (dyn Metric<T> + 'a)>;
+
+pub(crate) fn evaluate_with<T: Scalar>(
     network: &Network<T>,
     loss: &impl Loss,
     data: &Dataset<T>,
-    metrics: &mut [M],
+    mut metrics: Metrics<'_, T>,
     workspace: &mut Workspace<T>,
 ) -> Result<Evaluation, TrainError> {
     let meaning = network.meaning_by(loss);
@@ -86,8 +90,8 @@ pub(crate) fn evaluate_with<T: Scalar, M: Metric<T>>(
     while let Some(batch) = batches.next_batch() {
         let y = network.forward(network.parameters(), inputs(batch.all_inputs())?, workspace, Mode::Evaluation)?;
         total += judge(loss, y, &batch)?;
-        for metric in metrics.iter_mut() {
-            update(metric, y, &batch)?;
+        for metric in &mut metrics {
+            update(&mut **metric, y, &batch)?;
         }
     }
     if total.is_empty() {
@@ -103,11 +107,8 @@ pub(crate) fn judge<T: Scalar>(
     y: Batch<'_, T>,
     batch: &MiniBatch<'_, T>,
 ) -> Result<Total, TargetError> {
-    let total = match batch.weights {
-        Some(weights) => loss.evaluate_weighted(y, batch.targets, weights, None),
-        None => loss.evaluate(y, batch.targets, None),
-    };
-    total.map_err(|error| placed(error, batch.indices))
+    let call = Call { y, target: batch.targets, weights: batch.weights, dy: None };
+    call.evaluate(loss).map_err(|error| placed(error, batch.indices))
 }
 
 /// The same error, with the example's place in the data set instead of that in the batch.
@@ -153,7 +154,7 @@ pub(crate) fn check_target_shape<T: Scalar>(
 
 /// Takes predictions for a batch into account.
 pub(crate) fn update<T: Scalar>(
-    metric: &mut impl Metric<T>,
+    metric: &mut dyn Metric<T>,
     y: Batch<'_, T>,
     batch: &MiniBatch<'_, T>,
 ) -> Result<(), TrainError> {

@@ -492,7 +492,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         while let Some(batch) = batches.next_batch() {
             let y = rows(&prediction, network, batch.inputs.examples())?;
             for metric in &mut self.metrics {
-                update(metric, y, &batch)?;
+                update(&mut **metric, y, &batch)?;
             }
         }
         Ok(())
@@ -617,7 +617,10 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
                 Some(validation) => (Some(validation), VALIDATION),
                 None => (Some(data).filter(|_| !self.metrics.is_empty()), TRAINING),
             };
-            let judged = judged.map(|data| evaluate_with(network, &self.loss, data, &mut self.metrics, &mut judging));
+            let judged = judged.map(|data| {
+                let metrics = self.metrics.iter_mut().map(|metric| &mut **metric as _).collect();
+                evaluate_with(network, &self.loss, data, metrics, &mut judging)
+            });
             let judged = or_put_back(judged.transpose().map_err(|error| error.of(set)), network, &good)?;
             let record = EpochRecord {
                 epoch: epoch + 1,

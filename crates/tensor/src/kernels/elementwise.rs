@@ -13,12 +13,14 @@ pub const GRAIN: usize = 32 * 1024;
 ///
 /// # Panics
 /// Where the lengths differ.
+#[inline]
 pub fn map<T: Scalar, F: Fn(T) -> T + Copy + Send>(x: &[T], y: &mut [T], f: F) {
     assert_eq!(x.len(), y.len(), "map needs as many results as arguments");
     parallel(Over(Map(f), (x, y)), GRAIN);
 }
 
 /// yᵢ = f(yᵢ).
+#[inline]
 pub fn map_in_place<T: Scalar, F: Fn(T) -> T + Copy + Send>(y: &mut [T], f: F) {
     parallel(Over(MapInPlace(f), (y,)), GRAIN);
 }
@@ -27,6 +29,7 @@ pub fn map_in_place<T: Scalar, F: Fn(T) -> T + Copy + Send>(y: &mut [T], f: F) {
 ///
 /// # Panics
 /// Where the lengths differ.
+#[inline]
 pub fn zip_map<T: Scalar, F: Fn(T, T) -> T + Copy + Send>(a: &[T], b: &[T], y: &mut [T], f: F) {
     assert!(a.len() == y.len() && b.len() == y.len(), "zip_map needs as many results as arguments");
     parallel(Over(ZipMap(f), (a, b, y)), GRAIN);
@@ -36,6 +39,7 @@ pub fn zip_map<T: Scalar, F: Fn(T, T) -> T + Copy + Send>(a: &[T], b: &[T], y: &
 ///
 /// # Panics
 /// Where the lengths differ.
+#[inline]
 pub fn update<T: Scalar, F: Fn(T, T) -> T + Copy + Send>(x: &[T], y: &mut [T], f: F) {
     assert_eq!(x.len(), y.len(), "update needs as many results as arguments");
     parallel(Over(Update(f), (x, y)), GRAIN);

@@ -227,23 +227,37 @@ pub fn vectorized<K: Kernel>(kernel: K) -> K::Output {
     {
         match instructions() {
             // SAFETY: the processor has said that it knows these instructions.
+            #[cfg(not(all(debug_assertions, unshared_generics)))]
             Instructions::Avx512 => return unsafe { run_avx512(kernel) },
+            // A development build compiles the loops of all layers and losses: two copies of each are enough there.
+            // SAFETY: as above; whoever knows AVX-512 knows AVX2.
+            #[cfg(all(debug_assertions, unshared_generics))]
+            Instructions::Avx512 => return unsafe { run_avx2(kernel) },
             // SAFETY: as above.
             Instructions::Avx2 => return unsafe { run_avx2(kernel) },
             Instructions::Portable => {}
         }
     }
+    run_portable(kernel)
+}
+
+/// Out of line as the others are, so that it is compiled once and not at each place that calls [`vectorized`].
+#[inline(never)]
+fn run_portable<K: Kernel>(kernel: K) -> K::Output {
     kernel.run()
 }
 
 /// Runs `kernel`, shared among the current threads where each gets at least `grain` elements.
+#[inline]
 pub fn parallel<K: Kernel<Output = ()> + Divisible>(kernel: K, grain: usize) {
-    let pieces = match kernel.elements() / grain.max(1) {
+    match kernel.elements() / grain.max(1) {
         // A small loop doesn't even ask.
-        0 | 1 => 1,
-        pieces => pieces.min(threads::for_pass(kernel.elements())),
-    };
-    share(kernel, pieces, ALIGNMENT);
+        0 | 1 => vectorized(kernel),
+        pieces => {
+            let pieces = pieces.min(threads::for_pass(kernel.elements()));
+            share(kernel, pieces, ALIGNMENT);
+        }
+    }
 }
 
 /// Runs `kernel`, whose elements are whole runs of numbers, shared among the current threads where the
@@ -330,6 +344,8 @@ fn ask_processor() -> Instructions {
         && is_x86_feature_detected!("avx512vl")
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
     {
         return Instructions::Avx512;
     }
@@ -341,7 +357,7 @@ fn ask_processor() -> Instructions {
 
 /// # Safety
 /// The processor must know the instructions named below.
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", not(all(debug_assertions, unshared_generics))))]
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
 unsafe fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
     kernel.run()

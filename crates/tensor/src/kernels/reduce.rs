@@ -55,15 +55,17 @@ const GRAIN: usize = 64 * 1024;
 /// Holds nothing, at any length: the second slice of loops that need one only.
 pub(crate) const NOTHING: &[()] = &[(); usize::MAX];
 
-/// Σ xᵢ; 0 for an empty slice.
-///
-/// ```
-/// use downhill_tensor::reduce::sum;
-/// assert_eq!(sum(&[1.0, 2.0, 3.5]), 6.5);
-/// ```
-#[must_use]
-pub fn sum<T: Scalar>(x: &[T]) -> T {
-    map_sum(x, |x| x)
+crate::compiled! {
+    /// Σ xᵢ; 0 for an empty slice.
+    ///
+    /// ```
+    /// use downhill_tensor::reduce::sum;
+    /// assert_eq!(sum(&[1.0, 2.0, 3.5]), 6.5);
+    /// ```
+    #[must_use]
+    pub fn sum<T: Scalar>(x: &[T]) -> T {
+        map_sum(x, |x| x)
+    }
 }
 
 /// Σ f(xᵢ), summed in the precision that `f` gives.
@@ -87,70 +89,82 @@ pub fn zip_sum<T: Scalar, S: Scalar>(a: &[T], b: &[T], f: impl Fn(T, T) -> S + C
     fold(a, b, S::ZERO, f, |sum, x| sum + x)
 }
 
-/// Σ aᵢbᵢ, multiplied and summed as `f64`.
-///
-/// Where `f32` is enough, [`zip_sum`]`(a, b, |a, b| a * b)` is faster.
-///
-/// # Panics
-/// Where the lengths differ.
-#[must_use]
-pub fn dot<T: Scalar>(a: &[T], b: &[T]) -> f64 {
-    zip_sum(a, b, |a, b| a.to_f64() * b.to_f64())
-}
-
-/// Σ xᵢ², as `f64`, so that squares of `f32` neither overflow nor vanish.
-#[must_use]
-pub fn sum_of_squares<T: Scalar>(x: &[T]) -> f64 {
-    map_sum(x, |x| x.to_f64() * x.to_f64())
-}
-
-/// The Euclidean norm √(Σ xᵢ²), which overflows or vanishes only where its value does.
-///
-/// ```
-/// use downhill_tensor::reduce::norm;
-/// assert!((norm(&[3e200, 4e200]) / 5e200 - 1.0).abs() < 1e-15);
-/// ```
-#[must_use]
-pub fn norm<T: Scalar>(x: &[T]) -> f64 {
-    /// Squares whose sum is larger have lost nothing to underflow that matters.
-    const SAFE: f64 = 1e-280;
-    let squares = sum_of_squares(x);
-    if squares > SAFE && squares < f64::INFINITY {
-        return squares.sqrt();
+crate::compiled! {
+    /// Σ aᵢbᵢ, multiplied and summed as `f64`.
+    ///
+    /// Where `f32` is enough, [`zip_sum`]`(a, b, |a, b| a * b)` is faster.
+    ///
+    /// # Panics
+    /// Where the lengths differ.
+    #[must_use]
+    pub fn dot<T: Scalar>(a: &[T], b: &[T]) -> f64 {
+        zip_sum(a, b, |a, b| a.to_f64() * b.to_f64())
     }
-    let largest = norm_max(x);
-    if largest == 0.0 || !largest.is_finite() {
-        return largest;
+}
+
+crate::compiled! {
+    /// Σ xᵢ², as `f64`, so that squares of `f32` neither overflow nor vanish.
+    #[must_use]
+    pub fn sum_of_squares<T: Scalar>(x: &[T]) -> f64 {
+        map_sum(x, |x| x.to_f64() * x.to_f64())
     }
-    let relative = map_sum(x, |x| {
-        let x = x.to_f64() / largest;
-        x * x
-    });
-    largest * relative.sqrt()
 }
 
-/// The largest magnitude, max |xᵢ|; not a number where any is not, 0 for an empty slice.
-#[must_use]
-pub fn norm_max<T: Scalar>(x: &[T]) -> f64 {
-    fold(x, &NOTHING[..x.len()], T::ZERO, |x, ()| x.abs(), larger).to_f64()
+crate::compiled! {
+    /// The Euclidean norm √(Σ xᵢ²), which overflows or vanishes only where its value does.
+    ///
+    /// ```
+    /// use downhill_tensor::reduce::norm;
+    /// assert!((norm(&[3e200, 4e200]) / 5e200 - 1.0).abs() < 1e-15);
+    /// ```
+    #[must_use]
+    pub fn norm<T: Scalar>(x: &[T]) -> f64 {
+        /// Squares whose sum is larger have lost nothing to underflow that matters.
+        const SAFE: f64 = 1e-280;
+        let squares = sum_of_squares(x);
+        if squares > SAFE && squares < f64::INFINITY {
+            return squares.sqrt();
+        }
+        let largest = norm_max(x);
+        if largest == 0.0 || !largest.is_finite() {
+            return largest;
+        }
+        let relative = map_sum(x, |x| {
+            let x = x.to_f64() / largest;
+            x * x
+        });
+        largest * relative.sqrt()
+    }
 }
 
-/// The largest number; not a number where any is not, `None` for an empty slice.
-///
-/// ```
-/// use downhill_tensor::reduce::max;
-/// assert_eq!(max(&[1.0, 4.0, -2.0]), Some(4.0));
-/// assert!(max(&[1.0, f64::NAN, 2.0]).unwrap().is_nan());
-/// ```
-#[must_use]
-pub fn max<T: Scalar>(x: &[T]) -> Option<T> {
-    Some(fold(x, &NOTHING[..x.len()], *x.first()?, |x, ()| x, larger))
+crate::compiled! {
+    /// The largest magnitude, max |xᵢ|; not a number where any is not, 0 for an empty slice.
+    #[must_use]
+    pub fn norm_max<T: Scalar>(x: &[T]) -> f64 {
+        fold(x, &NOTHING[..x.len()], T::ZERO, |x, ()| x.abs(), larger).to_f64()
+    }
 }
 
-/// The smallest number; not a number where any is not, `None` for an empty slice.
-#[must_use]
-pub fn min<T: Scalar>(x: &[T]) -> Option<T> {
-    Some(fold(x, &NOTHING[..x.len()], *x.first()?, |x, ()| x, smaller))
+crate::compiled! {
+    /// The largest number; not a number where any is not, `None` for an empty slice.
+    ///
+    /// ```
+    /// use downhill_tensor::reduce::max;
+    /// assert_eq!(max(&[1.0, 4.0, -2.0]), Some(4.0));
+    /// assert!(max(&[1.0, f64::NAN, 2.0]).unwrap().is_nan());
+    /// ```
+    #[must_use]
+    pub fn max<T: Scalar>(x: &[T]) -> Option<T> {
+        Some(fold(x, &NOTHING[..x.len()], *x.first()?, |x, ()| x, larger))
+    }
+}
+
+crate::compiled! {
+    /// The smallest number; not a number where any is not, `None` for an empty slice.
+    #[must_use]
+    pub fn min<T: Scalar>(x: &[T]) -> Option<T> {
+        Some(fold(x, &NOTHING[..x.len()], *x.first()?, |x, ()| x, smaller))
+    }
 }
 
 /// Where the largest number stands, the first of equals; the first that is not a number where there is one.
@@ -167,17 +181,19 @@ pub fn argmax<T: Scalar>(x: &[T]) -> Option<usize> {
     if largest.is_nan() { x.iter().position(|x| x.is_nan()) } else { x.iter().position(|&x| x == largest) }
 }
 
-/// Whether every number is finite.
-///
-/// ```
-/// use downhill_tensor::reduce::all_finite;
-/// assert!(all_finite(&[1.0, f32::MAX]));
-/// assert!(!all_finite(&[1.0, f32::INFINITY]));
-/// ```
-#[must_use]
-pub fn all_finite<T: Scalar>(x: &[T]) -> bool {
-    // x·0 is 0 for finite x and otherwise not a number.
-    map_sum(x, |x| x * T::ZERO) == T::ZERO
+crate::compiled! {
+    /// Whether every number is finite.
+    ///
+    /// ```
+    /// use downhill_tensor::reduce::all_finite;
+    /// assert!(all_finite(&[1.0, f32::MAX]));
+    /// assert!(!all_finite(&[1.0, f32::INFINITY]));
+    /// ```
+    #[must_use]
+    pub fn all_finite<T: Scalar>(x: &[T]) -> bool {
+        // x·0 is 0 for finite x and otherwise not a number.
+        map_sum(x, |x| x * T::ZERO) == T::ZERO
+    }
 }
 
 /// yⱼ = Σᵢ xᵢⱼ: the sum of each column of x, row after row from 0 on, in blocks of 256 rows.
@@ -585,21 +601,38 @@ pub mod lanes {
     use std::hint::black_box;
 
     use super::{BLOCK, LANES, NOTHING, Totals};
-    use crate::{Kernel, Scalar, vectorized};
+    use crate::Scalar;
 
     /// Σ f(xᵢ).
     #[inline(always)]
     #[must_use]
     pub fn map_sum<T: Scalar, S: Scalar>(x: &[T], f: impl Fn(T) -> S) -> S {
-        let nothing = &NOTHING[..x.len()];
-        if x.len() > BLOCK { long(x, nothing, |x, ()| f(x)) } else { fold(x, nothing, S::ZERO, |x, ()| f(x), plus) }
+        blocks(x, &NOTHING[..x.len()], |x, ()| f(x))
+    }
+
+    /// As many numbers are a few: their sum needs no loop over blocks.
+    pub const FEW: usize = BLOCK;
+
+    /// Σ xᵢ of at most [`FEW`] numbers.
+    #[inline(always)]
+    #[must_use]
+    pub fn sum_of_few<T: Scalar>(x: &[T]) -> T {
+        zip_sum_of_few(x, &NOTHING[..x.len()], |x, ()| x)
+    }
+
+    /// Σ f(aᵢ, bᵢ) over the shorter length, which is at most [`FEW`].
+    #[inline(always)]
+    #[must_use]
+    pub fn zip_sum_of_few<A: Copy, B: Copy, S: Scalar>(a: &[A], b: &[B], f: impl Fn(A, B) -> S) -> S {
+        debug_assert!(a.len().min(b.len()) <= FEW, "{} numbers are more than a few", a.len());
+        fold(a, b, S::ZERO, f, plus)
     }
 
     /// Σ f(aᵢ, bᵢ) over the shorter length.
     #[inline(always)]
     #[must_use]
     pub fn zip_sum<T: Scalar, S: Scalar>(a: &[T], b: &[T], f: impl Fn(T, T) -> S) -> S {
-        if a.len().min(b.len()) > BLOCK { long(a, b, f) } else { fold(a, b, S::ZERO, f, plus) }
+        blocks(a, b, f)
     }
 
     #[inline(always)]
@@ -607,30 +640,26 @@ pub mod lanes {
         sum + x
     }
 
-    /// Apart, so that it doesn't change how the usual case is compiled.
-    #[cold]
-    #[inline(never)]
-    fn long<A: Copy, B: Copy, S: Scalar>(a: &[A], b: &[B], term: impl Fn(A, B) -> S) -> S {
-        vectorized(Long { a, b, term })
-    }
-
-    struct Long<'a, A, B, F> {
-        a: &'a [A],
-        b: &'a [B],
-        term: F,
-    }
-
-    impl<A: Copy, B: Copy, S: Scalar, F: Fn(A, B) -> S> Kernel for Long<'_, A, B, F> {
-        type Output = S;
-
-        #[inline(always)]
-        fn run(self) -> S {
-            let mut totals = Totals::<S, 1, 1>::ZERO;
-            for (a, b) in self.a.chunks(BLOCK).zip(self.b.chunks(BLOCK)) {
-                totals.add([[fold(a, b, S::ZERO, &self.term, plus)]]);
+    /// Σ term(aᵢ, bᵢ), block by block.
+    ///
+    /// One loop for a single block and for many, so that the terms are compiled once.
+    #[inline(always)]
+    fn blocks<A: Copy, B: Copy, S: Scalar>(a: &[A], b: &[B], term: impl Fn(A, B) -> S) -> S {
+        let len = a.len().min(b.len());
+        let mut totals = Totals::<S, 1, 1>::ZERO;
+        let mut end = 0;
+        loop {
+            let here = end..len.min(end + BLOCK);
+            end = here.end;
+            let sum = fold(&a[here.clone()], &b[here], S::ZERO, &term, plus);
+            if len <= BLOCK {
+                return sum;
             }
-            let [[sum]] = totals.value();
-            sum
+            totals.add([[sum]]);
+            if end == len {
+                let [[sum]] = totals.value();
+                return sum;
+            }
         }
     }
 

@@ -93,9 +93,16 @@ impl<T: Scalar> Kernel for Dots<'_, T> {
 
     #[inline(always)]
     fn run(self) {
-        for (j, c) in self.c.iter_mut().enumerate() {
-            let b = contiguous(self.b.index_axis_move(Axis(0), j));
-            *c += lanes::zip_sum(self.a, b, |a, b| a * b);
+        let Self { a, b, c } = self;
+        // Apart, since a loop over blocks changes how the usual case is compiled.
+        if a.len() <= lanes::FEW {
+            for (j, c) in c.iter_mut().enumerate() {
+                *c += lanes::zip_sum_of_few(a, contiguous(b.index_axis_move(Axis(0), j)), |a, b| a * b);
+            }
+        } else {
+            for (j, c) in c.iter_mut().enumerate() {
+                *c += lanes::zip_sum(a, contiguous(b.index_axis_move(Axis(0), j)), |a, b| a * b);
+            }
         }
     }
 }
