@@ -2,7 +2,7 @@ use std::error::Error;
 use std::fmt;
 
 use downhill_layers::{Inputs, Mode};
-use downhill_losses::{Call, Loss, Target, TargetError, Total, evaluate};
+use downhill_losses::{Call, Loss, Target, TargetError, Total};
 use downhill_optim::{EvaluationError, Objective, Segment};
 use downhill_tensor::{Scalar, ShapeError};
 
