@@ -160,7 +160,7 @@ fn a_callback_and_the_history_tell_the_loss_before_the_step() {
         .batch_size(data.len())
         .on_step(|end| {
             seen.push(end.loss);
-            Control::Continue
+            ControlFlow::Continue(())
         })
         .fit(&mut network, &data)
         .unwrap();

@@ -7,9 +7,8 @@ use downhill_network::{Network, Purpose, Workspace};
 use downhill_optim::Segment;
 use downhill_tensor::{Batch, Scalar};
 
-use crate::TrainError;
-use crate::error::{Cause, Place};
 use crate::evaluation::inputs;
+use crate::{Cause, ExampleField, Place, TrainError};
 
 fn finite<T: Scalar>(numbers: &[T]) -> bool {
     numbers.iter().all(|x| x.is_finite())
@@ -96,11 +95,11 @@ pub(crate) fn find_cause<T: Scalar>(
 /// The example with the number that is furthest beyond what is usual, if that is far.
 fn find_outlier<T: Scalar>(data: &Dataset<T>) -> Option<Cause> {
     const FAR: f64 = 1e6;
-    let inputs = data.all_inputs().map(|input| ("input", input));
-    let others = [("target", data.target_values()), ("weight", data.weights())];
-    let all = inputs.chain(others.into_iter().filter_map(|(what, numbers)| Some((what, numbers?))));
+    let inputs = data.all_inputs().map(|input| (ExampleField::Input, input));
+    let others = [(ExampleField::Target, data.target_values()), (ExampleField::Weight, data.weights())];
+    let all = inputs.chain(others.into_iter().filter_map(|(field, numbers)| Some((field, numbers?))));
     let mut furthest: Option<(f64, Cause)> = None;
-    for (what, numbers) in all {
+    for (field, numbers) in all {
         let magnitudes: Vec<f64> = (0..numbers.examples()).map(|example| largest(numbers.example(example))).collect();
         let mut sorted: Vec<f64> = magnitudes.iter().copied().filter(|&magnitude| magnitude > 0.0).collect();
         sorted.sort_by(f64::total_cmp);
@@ -108,7 +107,7 @@ fn find_outlier<T: Scalar>(data: &Dataset<T>) -> Option<Cause> {
         let far = value / usual;
         if far > FAR && furthest.as_ref().is_none_or(|(furthest, _)| far > *furthest) {
             let example = magnitudes.iter().position(|&magnitude| magnitude == value).unwrap_or(0);
-            furthest = Some((far, Cause::Outlier { example, what, value, usual }));
+            furthest = Some((far, Cause::Outlier { example, field, value, usual }));
         }
     }
     furthest.map(|(_, cause)| cause)

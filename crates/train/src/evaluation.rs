@@ -5,7 +5,7 @@ use downhill_network::{Network, Purpose, Workspace};
 use downhill_tensor::{Batch, Scalar, Shape, ShapeError};
 
 use crate::metrics::Accuracy;
-use crate::{Metric, TrainError};
+use crate::{DataRole, Metric, TrainError};
 
 /// The loss and the metrics of a network on some data.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -91,7 +91,7 @@ pub(crate) fn evaluate_with<T: Scalar, M: Metric<T>>(
         }
     }
     if total.is_empty() {
-        return Err(TrainError::NothingCounts { set: "the data" });
+        return Err(TrainError::NothingCounts { data: DataRole::Evaluation });
     }
     let metrics = metrics.iter().map(|metric| (metric.name(), metric.value())).collect();
     Ok(Evaluation { loss: total.value(), metrics })
@@ -159,7 +159,7 @@ pub(crate) fn update<T: Scalar>(
 ) -> Result<(), TrainError> {
     metric.update(y, batch.targets, batch.weights).map_err(|error| TrainError::Metric {
         metric: metric.name(),
-        set: "the data",
+        data: DataRole::Evaluation,
         error: placed(error, batch.indices),
     })
 }

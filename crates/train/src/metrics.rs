@@ -25,7 +25,7 @@ pub(crate) use sum::Sum;
 
 /// A measure of predictions, taken batch by batch.
 pub trait Metric<T: Scalar>: Debug + Send {
-    /// Its name in tables and histories, as `accuracy`.
+    /// Its name in tables and histories, such as `accuracy`.
     fn name(&self) -> String;
 
     /// Whether a larger value is a better one.
