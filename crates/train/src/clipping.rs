@@ -1,7 +1,7 @@
 use downhill_optim::{SettingError, clip_norm, clip_value};
 use downhill_tensor::Scalar;
 
-/// How a gradient is kept small.
+/// A limit of the gradient.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Clipping {
     /// By its norm over all parameters.

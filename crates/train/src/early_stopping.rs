@@ -8,8 +8,8 @@ use crate::{EpochRecord, TrainError};
 /// The number of an epoch that decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum Monitor {
-    /// The loss on the validation data, or on the training data where there are none.
+enum Monitor {
+    /// The loss on the validation data, or on the training data if there are none.
     Loss,
     /// The validation metric of this name.
     Metric(String),
@@ -17,10 +17,10 @@ pub enum Monitor {
 
 /// A rule that ends a run that no longer improves, and gives the network the parameters of its best epoch.
 ///
-/// An epoch improves where its number is better than the best by more than `min_delta`.
+/// An epoch improves if its number is better than the best by more than `min_delta`.
 /// Training ends once more than `patience` epochs in a row have not improved.
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct EarlyStopping {
     monitor: Monitor,
     patience: u64,

@@ -7,7 +7,7 @@ use downhill_optim::SettingError;
 use downhill_tensor::ShapeError;
 use downhill_tensor::threads::ThreadsError;
 
-/// Why a network could not be trained or evaluated.
+/// An error of training or evaluating a network.
 ///
 /// Every error prints as a whole sentence; none repeats in `source` what it has printed.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +42,7 @@ pub enum TrainError {
         /// What does not fit.
         error: TargetError,
     },
-    /// All targets are ignored or weigh nothing.
+    /// All targets are ignored or have a weight of 0.
     #[error(
         "no target of {data} counts: all are ignored or have a weight of 0, so there is nothing to learn or to judge by; \
          look at the loss's ignored index and class weights, and at the weights of the data"
@@ -65,13 +65,13 @@ pub enum TrainError {
         /// The names there are.
         known: Vec<String>,
     },
-    /// Numbers became infinite or no numbers at all. The network holds the parameters of the last good epoch.
+    /// Numbers became infinite or NaN. The network holds the parameters of the last good epoch.
     #[error(transparent)]
     Diverged(Box<Divergence>),
     /// The threads could not be started.
     #[error(transparent)]
     Threads(#[from] ThreadsError),
-    /// Ctrl-C can't be watched, because the program has a handler of its own.
+    /// Ctrl-C can't be watched, because the program already has a handler.
     #[error("Ctrl-C can't be watched: {0}; pass a StopHandle to the program's own handler instead")]
     Signal(String),
     /// A pass could not be made for a reason that is new to this crate.
@@ -79,7 +79,7 @@ pub enum TrainError {
     Pass(PassError),
 }
 
-/// What data are for.
+/// The role of data in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DataRole {
@@ -101,7 +101,7 @@ impl fmt::Display for DataRole {
     }
 }
 
-/// A number that belongs to an example.
+/// A kind of number that belongs to an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExampleField {
@@ -182,7 +182,7 @@ impl From<Divergence> for TrainError {
     }
 }
 
-/// What was the first to be infinite or not a number.
+/// The place that was the first to be infinite or NaN.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Place {
@@ -199,7 +199,7 @@ pub enum Place {
     Memory(String),
 }
 
-/// What made the numbers leave the finite ones.
+/// The likely cause of numbers that are infinite or NaN.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Cause {

@@ -1,4 +1,4 @@
-//! The training loop, and what watches it.
+//! The training loop, and what observes it.
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
@@ -19,7 +19,7 @@ mod stop;
 mod trainer;
 
 pub use callback::{Callback, EpochEnd, StepEnd};
-pub use early_stopping::{EarlyStopping, Monitor};
+pub use early_stopping::EarlyStopping;
 pub use error::{Cause, DataRole, Divergence, ExampleField, Place, TrainError};
 pub use evaluation::{Evaluation, NO_METRICS, evaluate};
 pub use history::{EpochRecord, History, StopReason};

@@ -22,7 +22,7 @@ impl<T: Scalar> Snapshot<T> {
         self.parameters.len() == network.parameters().len() && self.statistics.len() == network.statistics().len()
     }
 
-    /// Overwrites what was kept, without a new allocation after the first.
+    /// Overwrites what was kept, in the memory that it has.
     pub(crate) fn keep(&mut self, parameters: &[T], statistics: &[T]) {
         self.parameters.clear();
         self.parameters.extend_from_slice(parameters);
@@ -36,7 +36,7 @@ impl<T: Scalar> Snapshot<T> {
         network.statistics_mut().copy_from_slice(&self.statistics);
     }
 
-    /// The same error, after the network was put back.
+    /// Puts the network back, and passes an error on.
     pub(crate) fn after<E>(&self, error: E, network: &mut Network<T>) -> E {
         self.put_back(network);
         error

@@ -1,4 +1,4 @@
-//! How a run is set up. `door.rs` has the checks before the first step, `run.rs` the loop.
+//! The builder of a run. `door.rs` checks what a run is given, `run.rs` has the loop.
 
 mod door;
 mod run;
@@ -20,7 +20,7 @@ use crate::other_point::OtherPoint;
 use crate::rates::Rates;
 use crate::{Callback, EarlyStopping, EpochEnd, History, Metric, Progress, StepEnd, StopHandle, TrainError};
 
-/// Trains networks: a loss, an optimizer, and how to go about it.
+/// A training loop: a loss, an optimizer, and the settings of a run.
 ///
 /// ```
 /// use downhill_data::Dataset;
@@ -81,7 +81,7 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> std::fmt::Debug for Trainer<'_, T, L, 
 }
 
 impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
-    /// Trains against this loss with this optimizer: ten epochs of batches of 32, shuffled, quietly.
+    /// Makes a trainer with this loss and this optimizer: ten epochs of batches of 32, shuffled, without output.
     #[must_use]
     pub fn new(loss: L, optimizer: O) -> Self {
         Self {
@@ -109,42 +109,42 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         }
     }
 
-    /// How often to go through the data.
+    /// Sets the number of epochs, each a pass through the data; 10 unless set.
     #[must_use]
     pub fn epochs(mut self, epochs: u64) -> Self {
         self.epochs = epochs;
         self
     }
 
-    /// How many examples make one step.
+    /// Sets the number of examples in a step; 32 unless set.
     #[must_use]
     pub fn batch_size(mut self, examples: usize) -> Self {
         self.batch_size = examples;
         self
     }
 
-    /// Leaves out the last batch of an epoch where it is smaller than the others.
+    /// Leaves out the last batch of an epoch if it is smaller than the others.
     #[must_use]
     pub fn drop_last(mut self) -> Self {
         self.drop_last = true;
         self
     }
 
-    /// The seed of the order in which examples are seen.
+    /// Sets the seed of the order in which examples are seen.
     #[must_use]
     pub fn seed(mut self, seed: Seed) -> Self {
         self.seed = seed;
         self
     }
 
-    /// Moves the learning rate with every step.
+    /// Sets the learning rate of every step by a schedule.
     #[must_use]
     pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
         self.rates = Rates::PerStep(Box::new(schedule));
         self
     }
 
-    /// Moves the learning rate with every epoch.
+    /// Sets the learning rate of every epoch by a schedule.
     #[must_use]
     pub fn schedule_per_epoch(mut self, schedule: impl Schedule + 'static) -> Self {
         self.rates = Rates::PerEpoch(Box::new(schedule));
@@ -186,8 +186,8 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         self
     }
 
-    /// Adds a metric, which judges the validation data after every epoch; without validation data the training data, at
-    /// the price of a forward pass over them.
+    /// Adds a metric, which judges the validation data after every epoch; without validation data it judges the training
+    /// data, which costs a forward pass over them.
     #[must_use]
     pub fn metric(mut self, metric: impl Metric<T> + 'static) -> Self {
         self.metrics.push(Box::new(metric));
@@ -201,26 +201,26 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         self
     }
 
-    /// One more watcher.
+    /// Adds an observer of the run.
     #[must_use]
     pub fn callback(mut self, callback: impl Callback<T> + 'a) -> Self {
         self.callbacks.push(Box::new(callback));
         self
     }
 
-    /// Calls a closure after every epoch; it may end the run.
+    /// Calls a closure after every epoch; `Break` ends the run.
     #[must_use]
     pub fn on_epoch(self, callback: impl FnMut(&EpochEnd<'_, T>) -> ControlFlow<()> + Send + 'a) -> Self {
         self.callback(OnEpoch(callback))
     }
 
-    /// Calls a closure after every step; it may end the run.
+    /// Calls a closure after every step; `Break` ends the run.
     #[must_use]
     pub fn on_step(self, callback: impl FnMut(&StepEnd<'_, T>) -> ControlFlow<()> + Send + 'a) -> Self {
         self.callback(OnStep(callback))
     }
 
-    /// Ends the run after the step in which this handle is pulled.
+    /// Ends the run after the step in which this handle is asked to stop.
     #[must_use]
     pub fn stop_handle(mut self, handle: StopHandle) -> Self {
         self.stops.push(handle);
@@ -238,15 +238,17 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         self
     }
 
-    /// What the run shows while it goes on.
+    /// Sets what the run shows while it goes on; nothing unless set.
     #[must_use]
     pub fn progress(mut self, progress: Progress) -> Self {
         self.progress = progress;
         self
     }
 
-    /// The threads that share the work. By default a large network uses all there are and a small one is faster
-    /// on one. The result is the same bits either way.
+    /// Sets the threads that share the work.
+    ///
+    /// By default a large network uses all there are, and a small one, which is faster on one thread, uses one. The result
+    /// has the same bits either way.
     #[must_use]
     pub fn threads(mut self, threads: Threads) -> Self {
         self.threads = Some(threads);
@@ -265,7 +267,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         &mut self.optimizer
     }
 
-    /// Where the last run takes its next gradient, if the network was left at another point: see
+    /// The point where the last run takes its next gradient, if the network was left at another one: see
     /// [`fit`](Trainer::fit).
     #[must_use]
     pub fn training_point(&self) -> Option<&[T]> {
@@ -282,8 +284,8 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
     /// While training, the network learns from the loss what its outputs mean, and from the data the names of its
     /// classes: see [`Network::classify`].
     ///
-    /// A network of several inputs takes those of the data set in their order. So padded sequences are trained on,
-    /// whose lengths are the second input:
+    /// A network of several inputs takes those of the data set in their order, such as padded sequences and their
+    /// lengths:
     ///
     /// ```
     /// use downhill_data::Dataset;
@@ -301,7 +303,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
     /// let scores = graph.apply(Affine::new(2), &[state])?;
     /// let mut network = Network::<f32>::from_graph(&graph, scores, Seed(1))?;
     ///
-    /// // Does the sequence rise? What stands beyond its end, a 9 here, is not read.
+    /// // Does the sequence rise? What follows its end, a 9 here, is not read.
     /// let sequences = array![[1., 2., 9., 9.], [1., 2., 1., 9.], [3., 2., 9., 9.], [0., 1., 2., 3.], [3., 2., 1., 9.]];
     /// let lengths = vec![2.0, 3.0, 2.0, 4.0, 3.0];
     /// let data = Dataset::from_array(sequences, vec![1, 0, 0, 1, 0])?.reshape([4, 1])?.with_input(lengths, [1])?;
@@ -338,7 +340,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
     }
 
     /// Trains on from where the last call ended: the optimizer keeps what it remembers, the schedule and plateau go on,
-    /// epochs and steps are counted on (so that each epoch has an order of its own), and early stopping keeps the best
+    /// epochs and steps are counted on (so that each epoch has its own order), and early stopping keeps the best
     /// so far. An epoch that was not completed is begun again.
     ///
     /// A schedule-free optimizer goes on from where the last call took its gradients, unless the network's parameters
@@ -398,7 +400,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         threads.run(|| run::run(self, network, data))
     }
 
-    /// All, if a step is worth sharing.
+    /// Chooses all threads if a step is worth sharing, and one otherwise.
     fn choose_threads(&self, network: &Network<T>) -> Result<Threads, TrainError> {
         Ok(if network.is_worth_sharing(self.batch_size) { Threads::all()? } else { Threads::one() })
     }
@@ -407,14 +409,14 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         self.metrics.iter().map(|metric| (metric.name(), metric.larger_is_better())).collect()
     }
 
-    /// The training batches, at the start of an epoch.
+    /// Makes the training batches.
     fn batches<'d>(&self, data: &'d Dataset<T>) -> Result<Batches<'d, T>, DataError> {
         let batches = Batches::shuffled(data, self.batch_size, self.seed)?;
         Ok(if self.drop_last { batches.drop_last() } else { batches })
     }
 }
 
-/// How far training has come since the last call of `fit`.
+/// The progress of training since the last call of `fit`.
 #[derive(Clone, Copy, Debug, Default)]
 struct Clock {
     /// Completed epochs.

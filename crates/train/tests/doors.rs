@@ -41,7 +41,7 @@ fn classes(examples: usize) -> Dataset<f64> {
     Dataset::from_array(x, Targets::classes(labels, 3)).unwrap()
 }
 
-/// The same with every third label ignored: class 3.
+/// Three classes of points, with every third label ignored: class 3.
 fn partly_ignored(examples: usize) -> Dataset<f64> {
     let data = classes(examples);
     let Target::Classes(labels) = data.targets() else { unreachable!() };

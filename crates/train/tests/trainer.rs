@@ -270,7 +270,7 @@ fn a_run_that_is_resumed_is_the_unbroken_one() {
 }
 
 #[test]
-fn settings_that_make_no_sense_are_errors_before_the_first_step() {
+fn settings_that_are_not_valid_are_errors_before_the_first_step() {
     let data = line();
     let before = linear().parameters().to_vec();
     let message = |mut trainer: Trainer<'_, f64, MeanSquaredError, Sgd<f64>>| {

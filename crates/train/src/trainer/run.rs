@@ -104,7 +104,7 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
         self.display.step(loss);
         let (gradient, network) = (self.training.gradient(), &*self.network);
         let end = StepEnd { step, epoch: epoch.number + 1, loss, learning_rate, gradient, network };
-        if tell(&mut self.trainer.callbacks, |callback| callback.on_step(&end)).is_break() {
+        if tell(&mut self.trainer.callbacks, |callback| callback.on_step(&end)) {
             return Ok(Break(StopReason::Callback));
         }
         let is_stopped = self.trainer.stops.iter().any(StopHandle::is_stopped);
@@ -147,7 +147,7 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
         let (parameters, statistics) = (self.network.parameters(), self.network.statistics());
         self.good.keep(parameters, statistics);
         let end = EpochEnd { record: &record, network: self.network };
-        let stop = tell(callbacks, |callback| callback.on_epoch(&end)).is_break();
+        let stop = tell(callbacks, |callback| callback.on_epoch(&end));
         let exhausted = self.best.as_mut().is_some_and(|best| best.observe(&record, parameters, statistics));
         self.history.epochs.push(record);
         self.other_point.train(self.network);
@@ -195,7 +195,7 @@ impl<'r, 'a, T: Scalar, L: Loss, O: Optimizer<T>> Run<'r, 'a, T, L, O> {
         })
     }
 
-    /// Leaves the network as it was judged: at its best, or last.
+    /// Leaves the network at its best epoch, or at the point where it was judged last.
     fn finish(mut self, reason: StopReason) -> History {
         self.display.finish();
         self.other_point.judge(self.network, &self.trainer.optimizer);
@@ -254,24 +254,21 @@ impl Epoch {
         self.penalties += penalty;
     }
 
-    /// The loss of all batches at once, and the mean penalty of the steps.
+    /// Adds the loss of all batches at once and the mean penalty of the steps.
     fn training_loss(&self) -> f64 {
         self.total.value() + self.penalties / self.steps as f64
     }
 }
 
-/// Tells every callback, also after one that wants to stop.
+/// Tells every callback, also after one that wants to stop, and returns whether one does.
 fn tell<'a, T>(
     callbacks: &mut [Box<dyn Callback<T> + 'a>],
     mut event: impl FnMut(&mut (dyn Callback<T> + 'a)) -> ControlFlow<()>,
-) -> ControlFlow<()> {
-    callbacks.iter_mut().fold(Continue(()), |so_far, callback| match event(&mut **callback) {
-        Break(()) => Break(()),
-        Continue(()) => so_far,
-    })
+) -> bool {
+    callbacks.iter_mut().filter_map(|callback| event(&mut **callback).break_value()).count() > 0
 }
 
-/// Why a pass for the examples at these places of the training data could not be made.
+/// Turns the error of a pass into one that names examples by these places in the training data.
 fn pass_error(error: PassError, indices: &[usize]) -> TrainError {
     let error: TrainError = match error {
         PassError::Target(error) => placed(error, indices).into(),
