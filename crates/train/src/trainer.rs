@@ -1,4 +1,4 @@
-//! The builder of a run. `door.rs` checks what a run is given, `run.rs` has the loop.
+//! The builder of a run. `door.rs` checks its settings and data, `run.rs` has the loop.
 
 mod door;
 mod run;
