@@ -32,7 +32,7 @@ pub struct Batches<'a, T> {
     dataset: &'a Dataset<T>,
     size: usize,
     shuffle: Option<Seed>,
-    /// How many examples an epoch goes through.
+    /// The number of examples in an epoch.
     end: usize,
     /// The examples in the order of this epoch.
     order: Vec<usize>,
@@ -44,19 +44,19 @@ pub struct Batches<'a, T> {
     labels: Vec<u32>,
 }
 
-/// Some examples of a data set, borrowed until the next batch is asked for.
+/// A batch of examples of a data set, borrowed until the next batch is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct MiniBatch<'a, T> {
-    /// The inputs; where examples have several, the first.
+    /// The inputs; if examples have several, the first.
     pub inputs: Batch<'a, T>,
     /// Their targets.
     pub targets: Target<'a, T>,
     /// The weight of each example, or of each of its targets, if the data set has weights.
     pub weights: Option<&'a [T]>,
-    /// Where these examples stand in the data set.
+    /// The places of these examples in the data set.
     pub indices: &'a [usize],
     further: &'a [Input<T>],
-    /// Where the examples begin in each of the further inputs.
+    /// The place of the first example in each of the further inputs.
     start: usize,
 }
 
@@ -69,22 +69,22 @@ impl<'a, T: Copy> MiniBatch<'a, T> {
 }
 
 impl<'a, T: Scalar> Batches<'a, T> {
-    /// Batches of `size` examples in the order of the data set; the last one may be smaller.
+    /// Makes batches of `size` examples in the order of the data set; the last one may be smaller.
     ///
     /// A size beyond the number of examples gives one batch of them all.
     ///
     /// # Errors
-    /// Where `size` is 0.
+    /// Returns an error if `size` is 0.
     pub fn sequential(dataset: &'a Dataset<T>, size: usize) -> Result<Self, DataError> {
         Self::new(dataset, size, None)
     }
 
-    /// Batches of `size` examples in an order drawn anew for every epoch; the last one may be smaller.
+    /// Makes batches of `size` examples in an order drawn anew for every epoch; the last one may be smaller.
     ///
     /// A size beyond the number of examples gives one batch of them all.
     ///
     /// # Errors
-    /// Where `size` is 0.
+    /// Returns an error if `size` is 0.
     pub fn shuffled(dataset: &'a Dataset<T>, size: usize, seed: Seed) -> Result<Self, DataError> {
         Self::new(dataset, size, Some(seed))
     }
@@ -107,9 +107,9 @@ impl<'a, T: Scalar> Batches<'a, T> {
             end: dataset.len(),
             order: (0..dataset.len()).collect(),
             next: 0,
-            input: input.room(gathered),
-            further: further.iter().map(|input| input.room(gathered)).collect(),
-            weights: dataset.all_weights().map(|weights| weights.room(gathered)),
+            input: input.with_capacity_for(gathered),
+            further: further.iter().map(|input| input.with_capacity_for(gathered)).collect(),
+            weights: dataset.all_weights().map(|weights| weights.with_capacity_for(gathered)),
             values: Vec::with_capacity(values),
             labels: Vec::with_capacity(labels),
         };
@@ -117,7 +117,7 @@ impl<'a, T: Scalar> Batches<'a, T> {
         Ok(batches)
     }
 
-    /// The same batches without the last one of an epoch where it is smaller than the others.
+    /// Leaves out the last batch of an epoch if it is smaller than the others.
     ///
     /// Other examples are left out in every shuffled epoch, the same ones in every sequential one.
     #[must_use]
@@ -132,7 +132,7 @@ impl<'a, T: Scalar> Batches<'a, T> {
         self.end.div_ceil(self.size)
     }
 
-    /// Starts an epoch, whatever was drawn before; the first is there when the batches are made.
+    /// Starts an epoch, whatever was drawn before; new batches are at the start of epoch 0.
     pub fn start_epoch(&mut self, epoch: u64) {
         self.next = 0;
         if let Some(seed) = self.shuffle {
@@ -140,7 +140,7 @@ impl<'a, T: Scalar> Batches<'a, T> {
         }
     }
 
-    /// The next batch of the epoch, or `None` at its end.
+    /// Returns the next batch of the epoch, or `None` at its end.
     pub fn next_batch(&mut self) -> Option<MiniBatch<'_, T>> {
         let (start, end) = (self.next, (self.next + self.size).min(self.end));
         let indices = self.order.get(start..end).filter(|indices| !indices.is_empty())?;

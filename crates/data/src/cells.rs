@@ -2,18 +2,18 @@
 
 use crate::DataError;
 
-/// Rows of equally many cells, each trimmed and free of its quotes, and the line that each row starts on.
+/// Rows with the same number of cells, each trimmed and without its quotes, and the line that each row starts on.
 #[derive(Debug, Default)]
 pub(crate) struct Cells {
     /// The cells one after the other.
     text: String,
-    /// Where each cell ends in `text`.
+    /// The end of each cell in `text`.
     ends: Vec<usize>,
     width: usize,
     lines: Vec<u64>,
 }
 
-/// One row.
+/// One row of cells.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row<'a> {
     cells: &'a Cells,

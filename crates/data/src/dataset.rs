@@ -2,14 +2,14 @@ use downhill_tensor::{Batch, Scalar, Shape};
 use ndarray::{Array, ArrayViewMut2, Dimension};
 
 use crate::input::{Input, batch, gathered};
-use crate::targets::{Targets, example_shape, into_vec};
-use crate::{DataError, Scaler, Target, one_hot};
+use crate::targets::{Targets, check_labels, example_shape, into_vec};
+use crate::{DataError, Scaler, Target, TargetKind, one_hot};
 
 /// Examples with their targets.
 ///
 /// The inputs are one contiguous vector, example after example; there is at least one example,
 /// every number is finite and every label is smaller than the number of classes.
-/// A model of several inputs finds the further ones beside the first: see [`with_input`](Self::with_input).
+/// A model of several inputs finds the further ones next to the first: see [`with_input`](Self::with_input).
 ///
 /// ```
 /// use downhill_data::Dataset;
@@ -25,7 +25,7 @@ use crate::{DataError, Scaler, Target, one_hot};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset<T> {
     input: Input<T>,
-    /// Those after the first, each with as many examples.
+    /// The inputs after the first, each with as many examples.
     further: Vec<Input<T>>,
     examples: usize,
     targets: Targets<T>,
@@ -36,18 +36,18 @@ pub struct Dataset<T> {
 
 #[expect(clippy::len_without_is_empty, reason = "a data set has at least one example")]
 impl<T: Scalar> Dataset<T> {
-    /// The data set of `inputs`, example after example, each of `shape`.
+    /// Makes a data set of `inputs`, example after example, each of `shape`.
     ///
     /// # Errors
-    /// Where there are no examples, counts do not agree, a number is not finite or a label too large.
+    /// Returns an error if there are no examples, counts do not agree, a number is not finite or a label too large.
     pub fn new(inputs: Vec<T>, shape: impl Into<Shape>, targets: impl Into<Targets<T>>) -> Result<Self, DataError> {
         Self::build(inputs, shape.into(), targets.into(), Vec::new())
     }
 
-    /// The data set of `inputs`, example after example, one number for each name.
+    /// Makes a data set of `inputs`, example after example, one number for each name.
     ///
     /// # Errors
-    /// As for [`new`](Self::new).
+    /// Returns the errors of [`new`](Self::new).
     pub fn with_names<S: Into<String>>(
         inputs: Vec<T>,
         feature_names: impl IntoIterator<Item = S>,
@@ -57,10 +57,10 @@ impl<T: Scalar> Dataset<T> {
         Self::build(inputs, Shape::from([names.len()]), targets.into(), names)
     }
 
-    /// The data set whose examples lie along the first axis of `inputs`; a vector is one feature for each.
+    /// Makes a data set whose examples lie along the first axis of `inputs`; a vector is one feature for each.
     ///
     /// # Errors
-    /// As for [`new`](Self::new), and where the array has no axis or more than seven.
+    /// Returns the errors of [`new`](Self::new), and one if the array has no axis or more than seven.
     pub fn from_array<D: Dimension>(inputs: Array<T, D>, targets: impl Into<Targets<T>>) -> Result<Self, DataError> {
         let shape = example_shape(inputs.shape()).ok_or_else(|| DataError::Axes { axes: inputs.shape().to_vec() })?;
         Self::build(into_vec(inputs), shape, targets.into(), Vec::new())
@@ -92,13 +92,13 @@ impl<T: Scalar> Dataset<T> {
         dataset.with_feature_names(feature_names)
     }
 
-    /// The same examples with one more input for each, as a model of several inputs takes it: `values`, example after
-    /// example, each of `shape`.
+    /// Adds one more input to each example, as a model of several inputs takes it: `values`, example after example,
+    /// each of `shape`.
     ///
     /// Whatever picks and orders examples (batches, splits, folds, selections) keeps all inputs of an example together.
     /// What changes numbers, as [`scale_inputs`](Self::scale_inputs) does, changes the first input alone.
     ///
-    /// A layer `lengths` reads sequences of different lengths so, padded to the longest:
+    /// Sequences of different lengths are padded to the longest, and their lengths are the second input:
     ///
     /// ```
     /// use downhill_data::Dataset;
@@ -113,7 +113,7 @@ impl<T: Scalar> Dataset<T> {
     /// ```
     ///
     /// # Errors
-    /// Where there are more or fewer examples than in the data set, or a number is not finite.
+    /// Returns an error if there are more or fewer examples than in the data set, or a number is not finite.
     pub fn with_input(mut self, values: Vec<T>, shape: impl Into<Shape>) -> Result<Self, DataError> {
         let (shape, input) = (shape.into(), 1 + self.further.len());
         let got = count_examples(values.len(), shape)?;
@@ -125,8 +125,8 @@ impl<T: Scalar> Dataset<T> {
         Ok(self)
     }
 
-    /// The same examples with weights, which losses and metrics take into account: either one for each example, or one
-    /// for each target of each example. A weight of 0 leaves its example or target out, so that weights of 0 and 1 are
+    /// Sets the weights, which losses and metrics take into account: either one for each example, or one for each
+    /// target of each example. A weight of 0 leaves its example or target out, so that weights of 0 and 1 are
     /// a mask.
     ///
     /// ```
@@ -163,10 +163,10 @@ impl<T: Scalar> Dataset<T> {
         Ok(self)
     }
 
-    /// The same examples with a name for each number of an input; no names take them away.
+    /// Sets a name for each number of an input; an empty list removes the names.
     ///
     /// # Errors
-    /// Where there are more or fewer names than numbers.
+    /// Returns an error if there are more or fewer names than numbers.
     pub fn with_feature_names<S: Into<String>>(
         mut self,
         names: impl IntoIterator<Item = S>,
@@ -194,7 +194,7 @@ impl<T: Scalar> Dataset<T> {
         self.targets.shape()
     }
 
-    /// The number of classes, or `None` where targets are numbers.
+    /// The number of classes, or `None` if targets are numbers.
     #[must_use]
     pub fn classes(&self) -> Option<usize> {
         match &self.targets {
@@ -203,7 +203,7 @@ impl<T: Scalar> Dataset<T> {
         }
     }
 
-    /// The name of each class; empty where they have none.
+    /// The name of each class; empty if they have none.
     #[must_use]
     pub fn class_names(&self) -> &[String] {
         match &self.targets {
@@ -212,14 +212,14 @@ impl<T: Scalar> Dataset<T> {
         }
     }
 
-    /// The name of each number of an input; empty where they have none.
+    /// The name of each number of an input; empty if they have none.
     #[must_use]
     pub fn feature_names(&self) -> &[String] {
         &self.feature_names
     }
 
     /// The inputs: `.matrix()`, `.images()` and `.sequences()` see them as `ndarray` views.
-    /// Where examples have several, the first.
+    /// If examples have several, these are the first.
     #[must_use]
     pub fn inputs(&self) -> Batch<'_, T> {
         self.input.rows(0, self.examples)
@@ -267,16 +267,16 @@ impl<T: Scalar> Dataset<T> {
         &self.targets
     }
 
-    /// Inputs and targets, to be taken on by something else. Where examples have several inputs, the first.
+    /// Takes the data set apart into inputs and targets; if examples have several inputs, only the first is kept.
     #[must_use]
     pub fn into_parts(self) -> (Vec<T>, Targets<T>) {
         (self.input.values, self.targets)
     }
 
-    /// The examples at `indices`, in that order; one may be taken several times.
+    /// Selects the examples at `indices`, in that order; one may be taken several times.
     ///
     /// # Errors
-    /// Where there are no indices, or one lies beyond the last example.
+    /// Returns an error if there are no indices, or one lies beyond the last example.
     pub fn select(&self, indices: &[usize]) -> Result<Self, DataError> {
         if indices.is_empty() {
             return Err(DataError::Empty { what: "the selection", unit: "example" });
@@ -310,10 +310,10 @@ impl<T: Scalar> Dataset<T> {
         }
     }
 
-    /// The same numbers with first inputs of another shape, as `[1, 28, 28]` instead of `[784]`.
+    /// Gives the first inputs another shape, such as `[1, 28, 28]` instead of `[784]`.
     ///
     /// # Errors
-    /// Where the shapes do not hold equally many numbers.
+    /// Returns an error if the shapes do not hold the same number of numbers.
     pub fn reshape(mut self, shape: impl Into<Shape>) -> Result<Self, DataError> {
         let shape = shape.into();
         if shape.len() != self.input.shape.len() {
@@ -323,10 +323,10 @@ impl<T: Scalar> Dataset<T> {
         Ok(self)
     }
 
-    /// The same examples with `function` of every number of the first inputs.
+    /// Applies `function` to every number of the first inputs.
     ///
     /// # Errors
-    /// Where it gives a number that is not finite.
+    /// Returns an error if it gives a number that is not finite.
     pub fn map_inputs(mut self, mut function: impl FnMut(T) -> T) -> Result<Self, DataError> {
         for x in &mut self.input.values {
             *x = function(*x);
@@ -335,37 +335,37 @@ impl<T: Scalar> Dataset<T> {
         Ok(self)
     }
 
-    /// The same examples with scaled first inputs.
+    /// Scales the first inputs.
     ///
     /// # Errors
-    /// Where the scaler was fitted to another number of features.
+    /// Returns an error if the scaler was fitted to another number of features.
     pub fn scale_inputs(mut self, scaler: &impl Scaler) -> Result<Self, DataError> {
         scaler.transform(matrix_mut(&mut self.input.values, self.examples, self.input.shape))?;
         self.check_input()?;
         Ok(self)
     }
 
-    /// The same examples with scaled targets.
+    /// Scales the targets.
     ///
     /// # Errors
-    /// Where the scaler was fitted to another number of values, or the targets are classes.
+    /// Returns an error if the scaler was fitted to another number of values, or the targets are classes.
     pub fn scale_targets(mut self, scaler: &impl Scaler) -> Result<Self, DataError> {
         let kind = self.targets.kind();
         let Targets::Values { values, shape } = &mut self.targets else {
             let operation = "scaling targets";
-            return Err(DataError::TargetKind { operation, needed: "numbers as targets", got: kind });
+            return Err(DataError::TargetKind { operation, needed: TargetKind::Numbers, got: kind });
         };
         scaler.transform(matrix_mut(values, self.examples, *shape))?;
         check_finite("target", values, *shape, &[])?;
         Ok(self)
     }
 
-    /// The same examples with the class of each as a row that is 1 at its class and 0 elsewhere.
+    /// Turns the class of each example into a row that is 1 at its class and 0 elsewhere.
     ///
     /// # Errors
-    /// Where there is not one class for each example.
+    /// Returns an error if there is not one class for each example.
     pub fn one_hot_targets(mut self) -> Result<Self, DataError> {
-        let (labels, classes) = self.sole_labels("one-hot encoding")?;
+        let (labels, classes) = self.single_labels("one-hot encoding")?;
         self.targets = one_hot(labels, classes)?.into();
         Ok(self)
     }
@@ -374,16 +374,16 @@ impl<T: Scalar> Dataset<T> {
         check_finite("input", &self.input.values, self.input.shape, &self.feature_names)
     }
 
-    /// The class of each example and the number of classes.
-    pub(crate) fn sole_labels(&self, operation: &'static str) -> Result<(&[u32], usize), DataError> {
+    /// Returns the class of each example and the number of classes.
+    pub(crate) fn single_labels(&self, operation: &'static str) -> Result<(&[u32], usize), DataError> {
         match &self.targets {
             Targets::Classes { labels, shape, classes, .. } if shape.len() == 1 => Ok((labels, *classes)),
-            other => Err(DataError::TargetKind { operation, needed: "one class per example", got: other.kind() }),
+            other => Err(DataError::TargetKind { operation, needed: TargetKind::OneClass, got: other.kind() }),
         }
     }
 }
 
-/// How many examples of this shape so many numbers are.
+/// Counts the examples of this shape that `length` numbers are.
 fn count_examples(length: usize, shape: Shape) -> Result<usize, DataError> {
     match length.checked_rem(shape.len()) {
         Some(0) => Ok(length / shape.len()),
@@ -411,13 +411,6 @@ fn check_names(what: &'static str, expected: usize, names: &[String]) -> Result<
         return Ok(());
     }
     Err(DataError::Names { what, expected, got: names.len() })
-}
-
-pub(crate) fn check_labels(labels: &[u32], classes: usize) -> Result<(), DataError> {
-    match labels.iter().enumerate().find(|&(_, &label)| label as usize >= classes) {
-        Some((index, &label)) => Err(DataError::Label { index, label, classes }),
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]

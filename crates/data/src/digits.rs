@@ -24,7 +24,7 @@ static LABELS: &[u8] = include_bytes!("../assets/digits-labels-idx1-ubyte.gz");
 /// ```
 ///
 /// # Errors
-/// Where the program is damaged.
+/// Returns an error if the program is damaged.
 pub fn digits<T: Scalar>() -> Result<Dataset<T>, DataError> {
     let images = idx::read(IMAGES)?.to_array();
     let labels = idx::read(LABELS)?.to_labels()?;

@@ -1,9 +1,10 @@
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
 use downhill_tensor::Shape;
 
-/// Why data can't be read, built or prepared.
+/// An error of reading, building or preparing data.
 ///
 /// Every variant carries the values it speaks of and prints as a sentence that says what to do.
 /// Examples, features, classes and cells are counted from 0, lines of a file from 1.
@@ -11,18 +12,18 @@ use downhill_tensor::Shape;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// There is nothing where something is needed.
+    /// Something is empty that must not be.
     #[error("{what} is empty, but at least one {unit} is needed")]
     Empty {
-        /// What is empty, as `the data set`.
+        /// What is empty, such as `the data set`.
         what: &'static str,
-        /// What it should hold, as `example`.
+        /// What it should hold, such as `example`.
         unit: &'static str,
     },
     /// The inputs are not a whole number of examples.
     #[error("{length} numbers are not a whole number of examples of shape {shape}, which hold {} each", shape.len())]
     InputLength {
-        /// How many numbers there are.
+        /// The number of numbers.
         length: usize,
         /// The shape of one example.
         shape: Shape,
@@ -57,11 +58,11 @@ pub enum DataError {
          give one weight for each example or one for each target"
     )]
     WeightCount {
-        /// How many examples there are.
+        /// The number of examples.
         examples: usize,
         /// How many targets all examples have together.
         targets: usize,
-        /// How many weights there are.
+        /// The number of weights.
         got: usize,
     },
     /// A weight is negative or not finite.
@@ -99,7 +100,7 @@ pub enum DataError {
     NonFinite {
         /// The example, or the row of a matrix.
         example: usize,
-        /// Which of its numbers, as ``input 3 (`body_mass_g`)``.
+        /// Which of its numbers, such as ``input 3 (`body_mass_g`)``.
         what: String,
         /// The number.
         value: f64,
@@ -107,14 +108,14 @@ pub enum DataError {
     /// A label is not smaller than the number of classes.
     #[error("label {index} is {label}, but there are {classes} classes, counted from 0")]
     Label {
-        /// Where the label stands.
+        /// The place of the label.
         index: usize,
         /// The label.
         label: u32,
-        /// How many classes there are.
+        /// The number of classes.
         classes: usize,
     },
-    /// There are more or fewer names than things to be named.
+    /// There are more or fewer names than features or classes.
     #[error("{expected} {what} need as many names, but {got} were given")]
     Names {
         /// What is named: `features` or `classes`.
@@ -129,7 +130,7 @@ pub enum DataError {
     Index {
         /// The index.
         index: usize,
-        /// How many examples there are.
+        /// The number of examples.
         examples: usize,
     },
     /// The fraction of a split is not between 0 and 1.
@@ -146,10 +147,10 @@ pub enum DataError {
         /// How many were asked for.
         folds: usize,
     },
-    /// Too few examples for every part to get one.
+    /// There are too few examples for every part to get one.
     #[error("{what} has {examples} of the {needed} examples that it needs for every part to get one")]
     TooFew {
-        /// What has too few, as ``class 2 (`virginica`)``.
+        /// What has too few, such as ``class 2 (`virginica`)``.
         what: String,
         /// How many it has.
         examples: usize,
@@ -159,12 +160,12 @@ pub enum DataError {
     /// The targets are of the other kind.
     #[error("{operation} needs {needed}, but the data set has {got}")]
     TargetKind {
-        /// What was asked for, as `a stratified split`.
+        /// What was asked for, such as `a stratified split`.
         operation: &'static str,
         /// The targets it needs.
-        needed: &'static str,
+        needed: TargetKind,
         /// The targets there are.
-        got: &'static str,
+        got: TargetKind,
     },
     /// A batch was to have no examples.
     #[error("a batch of 0 examples holds nothing to learn from; its size must be 1 or more")]
@@ -177,21 +178,29 @@ pub enum DataError {
         /// How many it was given.
         got: usize,
     },
-    /// A scaler can't be fitted.
-    #[error("{reason}")]
-    Scaler {
-        /// The whole sentence.
-        reason: String,
+    /// A scaler is to map to a range that has no length, or is not finite.
+    #[error("a range from {low} to {high} can't be mapped to; give the smaller, finite end first")]
+    ScalerRange {
+        /// The end that was given first.
+        low: f64,
+        /// The other end.
+        high: f64,
+    },
+    /// The numbers of a feature lie so far apart that their range overflows.
+    #[error("feature {feature} has a range that overflows; divide the column by a constant first")]
+    FeatureRange {
+        /// The feature.
+        feature: usize,
     },
     /// An index lies beyond the last row of a table.
     #[error("row {index} was asked for, but the table has {rows} rows, counted from 0")]
     RowIndex {
         /// The index.
         index: usize,
-        /// How many rows there are.
+        /// The number of rows.
         rows: usize,
     },
-    /// A category that was not there when the encoding was learnt.
+    /// A category is unknown, since it was not among those that the encoding was learnt from.
     #[error("`{value}` is none of the known categories ({})", listed(known))]
     UnknownCategory {
         /// The value.
@@ -199,8 +208,8 @@ pub enum DataError {
         /// The categories.
         known: Vec<String>,
     },
-    /// The same category, or the same column, stands twice in a list where each must be different.
-    #[error("the {what} `{name}` stands more than once; name each {what} once")]
+    /// A category or a column is named twice in a list where each must be different.
+    #[error("the {what} `{name}` is listed more than once; name each {what} once")]
     Duplicate {
         /// `category` or `column`.
         what: &'static str,
@@ -223,13 +232,13 @@ pub enum DataError {
         /// How many rows the table has.
         rows: usize,
     },
-    /// A rule for missing or unseen values that a column can't follow.
-    #[error("column `{column}` {reason}")]
+    /// A column can't follow a rule for missing or unseen values.
+    #[error("column `{column}` {problem}")]
     Rule {
         /// The column.
         column: String,
-        /// The rest of the sentence.
-        reason: String,
+        /// What is wrong with the rule.
+        problem: RuleError,
     },
     /// A cell is empty or holds a marker of a missing value.
     #[error("the value of column `{column}` is missing{}{}; {advice}", on(*line), shown(text))]
@@ -243,9 +252,9 @@ pub enum DataError {
         /// What to do.
         advice: &'static str,
     },
-    /// A column has not one value from which the missing ones could be filled.
+    /// A column has no value from which the missing ones could be filled.
     #[error(
-        "column `{column}` has no value at all, so its gaps can't be filled with one of its own; \
+        "column `{column}` has no value at all, so its gaps can't be filled from it; \
          fill them with `Missing::Constant`, or leave the column out"
     )]
     NothingToFill {
@@ -264,7 +273,7 @@ pub enum DataError {
         column: String,
         /// What the cell holds.
         text: String,
-        /// The kind of number that was wanted, as `f32`.
+        /// The kind of number that was wanted, such as `f32`.
         kind: &'static str,
     },
     /// A cell can't be encoded.
@@ -334,7 +343,7 @@ pub enum DataError {
         /// The first byte that can't be there.
         byte: u8,
     },
-    /// A character that can't separate the cells of a table.
+    /// A character can't separate the cells of a table.
     #[error(
         "the byte {delimiter:#04x} can't separate cells; take an ASCII character that is not a quote or a line break"
     )]
@@ -345,7 +354,7 @@ pub enum DataError {
     /// A file does not start as its format does.
     #[error("this is not {format} data: it starts with {found}")]
     Magic {
-        /// The format, as `IDX`.
+        /// The format, such as `IDX`.
         format: &'static str,
         /// What it starts with.
         found: String,
@@ -373,9 +382,9 @@ pub enum DataError {
         "{labels} labels as rows of {classes} classes do not fit in memory; are these labels classes, counted from 0?"
     )]
     OneHotSize {
-        /// How many labels there are.
+        /// The number of labels.
         labels: usize,
-        /// How many classes there are.
+        /// The number of classes.
         classes: usize,
     },
     /// Data go on after their header says that they end.
@@ -397,7 +406,7 @@ pub enum DataError {
     /// Numbers of a file can't be labels.
     #[error("element {index} is {value}, but labels are whole numbers from 0 to {}", u32::MAX)]
     NotLabel {
-        /// Where the number stands.
+        /// The place of the number.
         index: usize,
         /// The number.
         value: String,
@@ -416,7 +425,7 @@ pub enum DataError {
         /// What the system says.
         cause: io::Error,
     },
-    /// One of the above, in a file.
+    /// Something is wrong in a file.
     #[error("`{}`: {cause}", path.display())]
     File {
         /// The file.
@@ -426,8 +435,63 @@ pub enum DataError {
     },
 }
 
+/// The kind of the targets of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TargetKind {
+    /// Numbers.
+    Numbers,
+    /// One class for each example.
+    OneClass,
+    /// Several classes for each example, such as one for each step of a sequence.
+    SeveralClasses,
+}
+
+impl fmt::Display for TargetKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Numbers => "numbers as targets",
+            Self::OneClass => "one class per example",
+            Self::SeveralClasses => "several classes per example",
+        })
+    }
+}
+
+/// An error of a rule for missing or unseen values, which prints as the rest of a sentence about its column.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RuleError {
+    /// Categories are to be filled with a mean or a median.
+    #[error(
+        "holds categories, which have no mean or median; give it the rule `Missing::MostFrequent`, `Missing::Constant` \
+         or `Missing::Fill`"
+    )]
+    NoMean,
+    /// Numbers are to be filled with a text.
+    #[error("can't have its gaps filled with `{text}`, which is not a finite number")]
+    NotNumber {
+        /// The text.
+        text: String,
+    },
+    /// An indicator is asked for, but no gap is left to indicate.
+    #[error(
+        "asks for an indicator, but no rule fills its gaps; give it one, such as `Missing::Fill`, or leave the indicator \
+         out"
+    )]
+    NothingToIndicate,
+    /// Numbers have a rule for unseen categories.
+    #[error("holds numbers, so that no value is unseen; leave the rule out")]
+    NoCategories,
+    /// A target has an indicator or a rule for unseen categories.
+    #[error("is a target, which takes neither an indicator nor a rule for unseen values")]
+    NotAnInput,
+    /// The gaps of a target are to be filled.
+    #[error("is a target, whose gaps can't be filled; give it the rule `Missing::Drop`")]
+    TargetFilled,
+}
+
 impl DataError {
-    /// The same error, said to have happened in the file `path`.
+    /// Adds the name of the file that the error is about.
     #[must_use]
     pub fn in_file(self, path: impl Into<PathBuf>) -> Self {
         Self::File { path: path.into(), cause: Box::new(self) }
@@ -440,7 +504,7 @@ impl From<io::Error> for DataError {
     }
 }
 
-/// The names in backquotes; a long list is cut.
+/// Lists names in backquotes; a long list is cut.
 fn listed(names: &[String]) -> String {
     const SHOWN: usize = 12;
     let mut list: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
@@ -454,7 +518,7 @@ fn on(line: Option<u64>) -> String {
     line.map_or_else(String::new, |line| format!(" on line {line}"))
 }
 
-/// What a cell holds, if it holds anything.
+/// Shows what a cell holds, if it holds anything.
 fn shown(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!(" (`{text}`)") }
 }

@@ -49,7 +49,7 @@ pub fn read(mut reader: impl Read) -> Result<RawArray, DataError> {
 /// Reads the one array of a file.
 ///
 /// # Errors
-/// As [`read`]; the error names the file.
+/// Returns the errors of [`read`]; the error names the file.
 pub fn read_path(path: impl AsRef<Path>) -> Result<RawArray, DataError> {
     let path = path.as_ref();
     let read_file = || read(BufReader::new(File::open(path)?));

@@ -1,6 +1,6 @@
 use downhill_tensor::{Batch, Shape};
 
-/// Numbers that a model reads: so many of one shape for each example, example after example.
+/// Numbers that a model reads: some of one shape for each example, example after example.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Input<T> {
     pub(crate) values: Vec<T>,
@@ -8,8 +8,8 @@ pub(crate) struct Input<T> {
 }
 
 impl<T: Copy> Input<T> {
-    /// Room for so many examples of this input.
-    pub(crate) fn room(&self, examples: usize) -> Self {
+    /// Makes an empty input of this shape with memory for a number of examples.
+    pub(crate) fn with_capacity_for(&self, examples: usize) -> Self {
         Self { values: Vec::with_capacity(examples * self.shape.len()), shape: self.shape }
     }
 
@@ -19,14 +19,14 @@ impl<T: Copy> Input<T> {
         gather_into(&self.values, self.shape.len(), indices, &mut out.values);
     }
 
-    /// The examples at `indices`.
+    /// Copies the examples at `indices`.
     pub(crate) fn gathered(&self, indices: &[usize]) -> Self {
         Self { values: gathered(&self.values, self.shape.len(), indices), shape: self.shape }
     }
 }
 
 impl<T> Input<T> {
-    /// `count` examples from `start` on, which are there.
+    /// Returns `count` examples from `start` on, which must exist.
     pub(crate) fn rows(&self, start: usize, count: usize) -> Batch<'_, T> {
         let each = self.shape.len();
         batch(self.values.get(start * each..(start + count) * each).unwrap_or_default(), count, self.shape)
@@ -40,14 +40,14 @@ pub(crate) fn gather_into<E: Copy>(source: &[E], each: usize, indices: &[usize],
     }
 }
 
-/// The runs of `each` numbers that `indices` name, which lie within `source`.
+/// Copies the runs of `each` numbers that `indices` name, which lie within `source`.
 pub(crate) fn gathered<E: Copy>(source: &[E], each: usize, indices: &[usize]) -> Vec<E> {
     let mut out = Vec::with_capacity(indices.len() * each);
     gather_into(source, each, indices, &mut out);
     out
 }
 
-/// Whoever calls has as many numbers as examples and shape say.
+/// Makes a batch; the caller has as many numbers as examples and shape say.
 pub(crate) fn batch<T>(data: &[T], examples: usize, shape: Shape) -> Batch<'_, T> {
     match Batch::new(data, examples, shape) {
         Ok(batch) => batch,

@@ -4,7 +4,8 @@ use ndarray::ArrayView2;
 use crate::scaler::check_rows;
 use crate::{DataError, Scaler};
 
-/// Maps each feature's range to [low, high], [0, 1] by default: x′ = low (1 − u) + high u, u = (x − min) / (max − min).
+/// A scaler that maps each feature's range to [low, high], by default [0, 1]: x′ = low (1 − u) + high u, with
+/// u = (x − min) / (max − min).
 ///
 /// The ends are exact, there and back: min becomes low and max becomes high.
 /// Values beyond the fitted range land beyond [low, high]; they are not cut off.
@@ -21,7 +22,7 @@ use crate::{DataError, Scaler};
 /// # Ok::<(), downhill_data::DataError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct MinMaxScaler {
     #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::finite"))]
     low: f64,
@@ -31,7 +32,7 @@ pub struct MinMaxScaler {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 struct Feature {
     #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::finite"))]
     min: f64,
@@ -40,28 +41,27 @@ struct Feature {
 }
 
 impl MinMaxScaler {
-    /// Learns the range of each column, to be mapped to [0, 1].
+    /// Learns the range of each column, and maps it to [0, 1].
     ///
     /// # Shapes
     /// `rows`: (examples, features).
     ///
     /// # Errors
-    /// Where there are no rows, a number is not finite, or a range overflows.
+    /// Returns an error if there are no rows, a number is not finite, or a range overflows.
     pub fn fit<T: Scalar>(rows: ArrayView2<'_, T>) -> Result<Self, DataError> {
         Self::fit_to(0.0, 1.0, rows)
     }
 
-    /// Learns the range of each column, to be mapped to [low, high].
+    /// Learns the range of each column, and maps it to [low, high].
     ///
     /// # Shapes
     /// `rows`: (examples, features).
     ///
     /// # Errors
-    /// As for [`fit`](Self::fit), and where `low` is not smaller than `high` or one is not finite.
+    /// Returns the errors of [`fit`](Self::fit), and one if `low` is not smaller than `high` or one is not finite.
     pub fn fit_to<T: Scalar>(low: f64, high: f64, rows: ArrayView2<'_, T>) -> Result<Self, DataError> {
         if !(low < high && (high - low).is_finite()) {
-            let reason = format!("a range from {low} to {high} can't be mapped to; give the smaller, finite end first");
-            return Err(DataError::Scaler { reason });
+            return Err(DataError::ScalerRange { low, high });
         }
         check_rows(rows)?;
         let features = rows.columns().into_iter().enumerate();
@@ -74,7 +74,7 @@ impl MinMaxScaler {
         self.features.iter().map(|feature| feature.min)
     }
 
-    /// The range of each feature, 1 where it is constant.
+    /// The range of each feature, 1 if it is constant.
     pub fn ranges(&self) -> impl ExactSizeIterator<Item = f64> {
         self.features.iter().map(Feature::range)
     }
@@ -87,8 +87,7 @@ impl Feature {
             (min, max) = (min.min(x.to_f64()), max.max(x.to_f64()));
         }
         if !(max - min).is_finite() {
-            let reason = format!("feature {index} has a range that overflows; divide the column by a constant first");
-            return Err(DataError::Scaler { reason });
+            return Err(DataError::FeatureRange { feature: index });
         }
         Ok(Self { min, max })
     }
@@ -107,7 +106,7 @@ impl Feature {
     }
 }
 
-/// From `start` at 0 to `end` at 1, both exactly.
+/// Interpolates from `start` at 0 to `end` at 1, both exactly.
 fn between(start: f64, end: f64, unit: f64) -> f64 {
     start * (1.0 - unit) + end * unit
 }

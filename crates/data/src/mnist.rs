@@ -5,7 +5,7 @@ use ndarray::ArrayD;
 
 use crate::{DataError, Dataset, Elements, RawArray, Targets, idx};
 
-/// MNIST, or any other data set in MNIST's four IDX files: the examples to train on and those to test with.
+/// Reads MNIST, or any other data set in MNIST's four IDX files: the examples to train on and those to test with.
 ///
 /// Inputs are the pixels of an image, row after row, divided by 255;
 /// `.reshape([1, 28, 28])` makes them images for convolutions.
@@ -37,11 +37,11 @@ pub fn mnist<T: Scalar>(folder: impl AsRef<Path>) -> Result<(Dataset<T>, Dataset
     Ok((dataset(TRAIN, train_pixels, train_labels)?, dataset(TEST, test_pixels, test_labels)?))
 }
 
-/// How the names of the files begin.
+/// The start of the names of the files.
 const TRAIN: &str = "train";
 const TEST: &str = "t10k";
 
-/// The images and the labels of one part.
+/// Reads the images and the labels of one part.
 fn part<T: Scalar>(folder: &Path, name: &str) -> Result<(ArrayD<T>, Vec<u32>), DataError> {
     let (path, images) = read(folder, &format!("{name}-images-idx3-ubyte"))?;
     if !matches!(images.elements(), Elements::U8(_)) {

@@ -51,7 +51,7 @@ pub fn read(mut reader: impl Read) -> Result<RawArray, DataError> {
 /// Reads the one array of a file.
 ///
 /// # Errors
-/// As [`read`]; the error names the file.
+/// Returns the errors of [`read`]; the error names the file.
 pub fn read_path(path: impl AsRef<Path>) -> Result<RawArray, DataError> {
     let path = path.as_ref();
     let read_file = || read(BufReader::new(File::open(path)?));
@@ -95,13 +95,13 @@ fn layout(header: &str) -> Result<Layout, DataError> {
     Ok(Layout { format: FORMAT, element, big_endian, first_axis_fastest, shape })
 }
 
-/// What is left of a header.
+/// The rest of a header that is being read.
 struct Text<'a> {
     rest: &'a str,
 }
 
 impl<'a> Text<'a> {
-    /// Whether `token` comes next; it is then passed over.
+    /// Skips `token` if it comes next, and returns whether it does.
     fn take(&mut self, token: &str) -> bool {
         let rest = self.rest.trim_start();
         match rest.strip_prefix(token) {

@@ -4,9 +4,9 @@ use downhill_tensor::Scalar;
 use ndarray::Array2;
 
 use crate::DataError;
-use crate::dataset::check_labels;
+use crate::targets::check_labels;
 
-/// Rows that are 1 at a label and 0 elsewhere: (labels, classes).
+/// Encodes labels as rows that are 1 at a label and 0 elsewhere: (labels, classes).
 ///
 /// ```
 /// use downhill_data::one_hot;
@@ -16,7 +16,7 @@ use crate::dataset::check_labels;
 /// ```
 ///
 /// # Errors
-/// Where a label is not smaller than the number of classes, or the rows do not fit in memory.
+/// Returns an error if a label is not smaller than the number of classes, or the rows do not fit in memory.
 pub fn one_hot<T: Scalar>(labels: &[u32], classes: usize) -> Result<Array2<T>, DataError> {
     check_labels(labels, classes)?;
     // Labels may come from a file, so their number of classes is not to be trusted.
@@ -33,7 +33,7 @@ pub fn one_hot<T: Scalar>(labels: &[u32], classes: usize) -> Result<Array2<T>, D
     Array2::from_shape_vec((labels.len(), classes), rows).map_err(|_| too_large())
 }
 
-/// Categories and their numbers: each value becomes a row that is 1 at its category and 0 elsewhere.
+/// An encoding of categories: each value becomes a row that is 1 at its category and 0 elsewhere.
 ///
 /// Categories are learnt in sorted order, as numbers where all of them are numbers and as text otherwise
 /// (as scikit-learn's `OneHotEncoder`, which goes by the array's type); an unknown one is an error, not a row of zeros.
@@ -64,10 +64,10 @@ impl<'de> serde::Deserialize<'de> for OneHot {
 }
 
 impl OneHot {
-    /// The encoding of the categories that occur among `values`.
+    /// Learns the categories that occur among `values`.
     ///
     /// # Errors
-    /// Where there are no values.
+    /// Returns an error if there are no values.
     pub fn fit<S: AsRef<str>>(values: impl IntoIterator<Item = S>) -> Result<Self, DataError> {
         let mut distinct = BTreeSet::new();
         for value in values {
@@ -89,10 +89,10 @@ impl OneHot {
         Self::with_categories(categories)
     }
 
-    /// The encoding of these categories in this order.
+    /// Makes the encoding of these categories in this order.
     ///
     /// # Errors
-    /// Where there are none, or one stands twice.
+    /// Returns an error if there are none, or one is listed twice.
     pub fn with_categories<S: Into<String>>(categories: impl IntoIterator<Item = S>) -> Result<Self, DataError> {
         let categories: Vec<String> = categories.into_iter().map(Into::into).collect();
         if categories.is_empty() {
@@ -114,7 +114,7 @@ impl OneHot {
     /// The number of a category, counted from 0.
     ///
     /// # Errors
-    /// Where the category is unknown.
+    /// Returns an error if the category is unknown.
     pub fn index(&self, value: &str) -> Result<usize, DataError> {
         self.position(value).ok_or_else(|| self.unknown(value))
     }
@@ -127,10 +127,10 @@ impl OneHot {
         DataError::UnknownCategory { value: value.to_owned(), known: self.categories.clone() }
     }
 
-    /// The row of a category.
+    /// Returns the row of a category.
     ///
     /// # Errors
-    /// Where the category is unknown.
+    /// Returns an error if the category is unknown.
     pub fn encode<T: Scalar>(&self, value: &str) -> Result<Vec<T>, DataError> {
         let index = self.index(value)?;
         Ok((0..self.categories.len()).map(|i| if i == index { T::ONE } else { T::ZERO }).collect())
@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(sizes.decode::<f32>(&[]), None);
         assert_eq!(
             OneHot::with_categories(["a", "b", "a"]).unwrap_err().to_string(),
-            "the category `a` stands more than once; name each category once"
+            "the category `a` is listed more than once; name each category once"
         );
         assert_eq!(
             OneHot::fit::<&str>([]).unwrap_err().to_string(),

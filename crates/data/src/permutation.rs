@@ -3,7 +3,7 @@
 use downhill_tensor::Stream;
 use rand::RngCore;
 
-/// What a stream of random orders is for; parts that share a seed draw from different streams.
+/// The purpose of a stream of random orders; parts that share a seed draw from different streams.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Purpose {
     Split = 1,

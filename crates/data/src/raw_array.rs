@@ -26,7 +26,7 @@ pub enum Elements {
     F64(Vec<f64>),
 }
 
-/// Does the same for each element type.
+/// Evaluates one expression for each element type.
 macro_rules! with_elements {
     ($elements:expr, $vec:ident => $body:expr) => {
         match $elements {
@@ -42,7 +42,7 @@ macro_rules! with_elements {
 }
 
 impl RawArray {
-    /// The axes.
+    /// The length of each axis.
     #[must_use]
     pub fn shape(&self) -> &[usize] {
         &self.shape
@@ -54,7 +54,7 @@ impl RawArray {
         &self.elements
     }
 
-    /// The same array in numbers of `T`, each the nearest to its `f64`.
+    /// Converts to an array of `T`, each number the nearest to its `f64`.
     #[must_use]
     #[expect(clippy::unnecessary_cast, reason = "one body for all element types, `f64` among them")]
     pub fn to_array<T: Scalar>(&self) -> ArrayD<T> {
@@ -65,7 +65,7 @@ impl RawArray {
         }
     }
 
-    /// The elements as labels, which are classes counted from 0.
+    /// Reads the elements as labels, which are classes counted from 0.
     ///
     /// # Errors
     /// Returns an error if one is negative, not whole or beyond `u32`.
@@ -94,7 +94,7 @@ pub(crate) enum ElementType {
     F64,
 }
 
-/// How the bytes of an array lie in a file.
+/// The layout of an array's bytes in a file.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
     pub(crate) format: &'static str,
@@ -117,7 +117,7 @@ impl Layout {
             ElementType::I32 | ElementType::F32 => 4,
             ElementType::I64 | ElementType::F64 => 8,
         };
-        // An array of no elements is also refused where its other axes alone would be too many, as `ndarray` does.
+        // An array of no elements is also refused if its other axes alone would be too many: `ndarray` refuses it too.
         let bytes = self.shape.iter().try_fold(size, |bytes: usize, &axis| bytes.checked_mul(axis.max(1)));
         let expected = bytes
             .filter(|&bytes| isize::try_from(bytes).is_ok())
@@ -131,7 +131,7 @@ impl Layout {
         if bytes.len() < expected {
             return Err(DataError::Truncated { format, expected, got: bytes.len() });
         }
-        // This also makes a gzip decoder verify its checksum. Unlike `read`, `read_to_end` goes on where it is interrupted.
+        // This also makes a gzip decoder verify its checksum. Unlike `read`, `read_to_end` goes on after an interruption.
         if reader.take(1).read_to_end(&mut Vec::new())? != 0 {
             return Err(DataError::Trailing { format, expected });
         }

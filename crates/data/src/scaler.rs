@@ -10,16 +10,16 @@ use crate::DataError;
 /// Fit it to the training examples alone and apply it to all that the model will see.
 /// To write another scaler, implement the three required methods.
 pub trait Scaler: Debug {
-    /// How many features the scaler was fitted to.
+    /// The number of features that the scaler was fitted to.
     fn features(&self) -> usize;
 
-    /// The scaled value of `x`; `feature` is smaller than [`features`](Self::features).
+    /// Scales `x`; `feature` is smaller than [`features`](Self::features).
     fn scale(&self, feature: usize, x: f64) -> f64;
 
-    /// The inverse of [`scale`](Self::scale).
+    /// Undoes [`scale`](Self::scale).
     fn unscale(&self, feature: usize, x: f64) -> f64;
 
-    /// Scales rows in place. What is infinite or not a number is so afterwards.
+    /// Scales rows in place. Numbers that are infinite or NaN stay so.
     ///
     /// # Shapes
     /// `rows`: (examples, features).
@@ -58,7 +58,7 @@ fn each<T: Scalar>(
     Ok(())
 }
 
-/// What every scaler asks of the rows that it is fitted to.
+/// Checks what every scaler asks of the rows that it is fitted to.
 pub(crate) fn check_rows<T: Scalar>(rows: ArrayView2<'_, T>) -> Result<(), DataError> {
     if rows.nrows() == 0 {
         return Err(DataError::Empty { what: "the matrix to fit a scaler to", unit: "row" });

@@ -23,12 +23,12 @@ pub use self::rows::DroppedRow;
 use self::rows::{Markers, complete_rows, sort_rows};
 use crate::{DataError, Dataset, OneHot, Table, Targets};
 
-/// What was learnt of a table: how its cells, and those of later rows, become numbers.
+/// What was learnt of a table, which turns its cells, and those of later rows, into numbers.
 ///
 /// Keep it with the model (it serialises with the feature `serde`): without it the model's inputs have no meaning.
 /// What fills a gap is kept as text, which every format gives back exactly.
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Schema {
     inputs: Vec<Input>,
     goal: Goal,
@@ -36,7 +36,7 @@ pub struct Schema {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 struct Target {
     column: String,
     /// Whether rows without it are left out.
@@ -44,7 +44,7 @@ struct Target {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 enum Goal {
     Class { target: Target, classes: OneHot },
     Values { targets: Vec<Target> },
@@ -101,7 +101,8 @@ impl Schema {
         self.class_names().get(class as usize).map(String::as_str)
     }
 
-    /// The data set of a table: the one that the schema was fitted to, or another with the same columns in any order.
+    /// Makes the data set of a table: the one that the schema was fitted to, or another with the same columns in any
+    /// order.
     ///
     /// Its examples are the rows of [`complete`](Self::complete).
     ///
@@ -148,10 +149,10 @@ impl Schema {
         Ok(sort_rows(table, self.needed(), &self.markers)?.1)
     }
 
-    /// The inputs of every row of a table, which needs no targets: (rows, features).
+    /// Makes the inputs of every row of a table, which needs no targets: (rows, features).
     ///
     /// # Errors
-    /// As [`dataset`](Self::dataset), but a missing value that can't be filled is always one.
+    /// Returns the errors of [`dataset`](Self::dataset), and one for every missing value that can't be filled.
     pub fn inputs<T: Scalar>(&self, table: &Table) -> Result<Array2<T>, DataError> {
         let inputs = self.encode_rows(table)?;
         let features = inputs.len() / table.len();
@@ -161,10 +162,10 @@ impl Schema {
         }
     }
 
-    /// The inputs of one new record, given as (column, cell); columns that are not needed may be there.
+    /// Makes the inputs of one new record, given as (column, cell); columns that are not needed are ignored.
     ///
     /// # Errors
-    /// As [`inputs`](Self::inputs), and if the record has a needed column twice.
+    /// Returns the errors of [`inputs`](Self::inputs), and one if the record has a needed column twice.
     pub fn transform<T: Scalar>(&self, record: &[(&str, &str)]) -> Result<Vec<T>, DataError> {
         let cell = |column: &str| {
             let mut cells = record.iter().filter(|(name, _)| *name == column).map(|(_, cell)| cell.trim());
@@ -321,7 +322,7 @@ mod tests {
         let record = [("colour", "red"), ("height", "1"), ("note", "a"), ("note", "b"), ("colour", "blue")];
         assert_eq!(
             message(schema.transform::<f32>(&record)),
-            "the column `colour` stands more than once; name each column once"
+            "the column `colour` is listed more than once; name each column once"
         );
         assert!(schema.transform::<f32>(&record[..4]).is_ok());
     }
@@ -345,6 +346,17 @@ mod tests {
             let schema = columns.fit(&flowers()).unwrap();
             let json = serde_json::to_string(&schema).unwrap();
             assert_eq!(serde_json::from_str::<Schema>(&json).unwrap(), schema);
+        }
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn a_key_that_no_schema_has_is_an_error() {
+        let schema = columns().missing(Missing::Fill).fit(&flowers()).unwrap();
+        let json = serde_json::to_string(&schema).unwrap();
+        for (key, with) in [("\"markers\"", "\"marker\":[],\"markers\""), ("\"drop\"", "\"kept\":1,\"drop\"")] {
+            let error = serde_json::from_str::<Schema>(&json.replacen(key, with, 1)).unwrap_err().to_string();
+            assert!(error.contains("unknown field"), "{error}");
         }
     }
 

@@ -8,6 +8,7 @@ use crate::{DataError, Dataset};
 
 /// The two parts of one round of cross-validation, of a [`Dataset`] or of a `Table`.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Fold<D> {
     /// All examples but those of this fold.
     pub train: D,
@@ -25,8 +26,7 @@ pub struct Folds<'a, D> {
 }
 
 impl<T: Scalar> Dataset<T> {
-    /// Two random parts: the first holds `fraction` of the examples, rounded to the nearest count
-    /// but at least one and at most all but one; the second holds the others.
+    /// Splits the examples into two random parts: the first holds `fraction` of them, rounded to the nearest count but at least one and at most all but one; the second holds the others.
     ///
     /// Both are in random order, which depends on `seed` and on the number of examples alone.
     ///
@@ -46,23 +46,23 @@ impl<T: Scalar> Dataset<T> {
         Ok((self.gather(&first), self.gather(&second)))
     }
 
-    /// Two random parts in which every class keeps its share: the first holds `fraction` of each class,
-    /// rounded to the nearest count but at least one example and at most all but one; the second the others.
+    /// Splits the examples into two random parts in which every class keeps its share: the first holds `fraction` of
+    /// each class, rounded to the nearest count but at least one example and at most all but one; the second the others.
     ///
     /// The parts may differ in size from those of [`split`](Self::split) by what rounding adds up to.
     ///
     /// # Errors
-    /// As for [`split`](Self::split); and if there is not one class for each example,
+    /// Returns the errors of [`split`](Self::split), and one if there is not one class for each example,
     /// or a class that occurs has a single example.
     pub fn stratified_split(&self, fraction: f64, seed: Seed) -> Result<(Self, Self), DataError> {
         check_fraction(fraction)?;
-        let (labels, _) = self.sole_labels("a stratified split")?;
+        let (labels, _) = self.single_labels("a stratified split")?;
         let strata = Strata { labels, name: &|label| self.named_class(label) };
         let (first, second) = stratified_halves(strata, fraction, seed)?;
         Ok((self.gather(&first), self.gather(&second)))
     }
 
-    /// The rounds of a `count`-fold cross-validation: each example is in one validation part.
+    /// Makes the rounds of a `count`-fold cross-validation: each example is in one validation part.
     ///
     /// Folds are random and their sizes differ by one at most.
     ///
@@ -72,16 +72,16 @@ impl<T: Scalar> Dataset<T> {
         Ok(Folds::new(self, Self::gather, folds(WHOLE, self.len(), count, seed)?))
     }
 
-    /// The rounds of a `count`-fold cross-validation in which every class keeps its share.
+    /// Makes the rounds of a `count`-fold cross-validation in which every class keeps its share.
     ///
     /// The examples of a class, and those of all classes, are spread over the folds so that counts differ by one at most.
     ///
     /// # Errors
-    /// As for [`k_folds`](Self::k_folds); and if there is not one class for each example,
+    /// Returns the errors of [`k_folds`](Self::k_folds), and one if there is not one class for each example,
     /// or a class that occurs has fewer examples than there are folds.
     pub fn stratified_k_folds(&self, count: usize, seed: Seed) -> Result<Folds<'_, Self>, DataError> {
         check_folds(count)?;
-        let (labels, _) = self.sole_labels("a stratified cross-validation")?;
+        let (labels, _) = self.single_labels("a stratified cross-validation")?;
         let strata = Strata { labels, name: &|label| self.named_class(label) };
         Ok(Folds::new(self, Self::gather, stratified_folds(strata, count, seed)?))
     }
@@ -92,7 +92,7 @@ impl<T: Scalar> Dataset<T> {
     }
 }
 
-/// What a data set is called in an error.
+/// The name of a data set in an error.
 const WHOLE: &str = "the data set";
 
 impl<'a, D> Folds<'a, D> {
@@ -121,7 +121,7 @@ impl<D> Iterator for Folds<'_, D> {
 
 impl<D> ExactSizeIterator for Folds<'_, D> {}
 
-/// The class of each example, and what a class is called in an error.
+/// The class of each example, and the name of a class in an error.
 #[derive(Clone, Copy)]
 pub(crate) struct Strata<'a> {
     pub(crate) labels: &'a [u32],
@@ -129,7 +129,7 @@ pub(crate) struct Strata<'a> {
 }
 
 impl Strata<'_> {
-    /// How many examples each class has, of those that occur; each must have as many as needed.
+    /// Counts the examples of each class that occurs; each must have as many as needed.
     fn counts(&self, needed: usize) -> Result<BTreeMap<u32, usize>, DataError> {
         let mut counts = BTreeMap::new();
         for &label in self.labels {
@@ -142,7 +142,7 @@ impl Strata<'_> {
     }
 }
 
-/// The two parts of a random split of `examples`, of which an error speaks as `what`.
+/// Draws the two parts of a random split of `examples`, which an error calls `what`.
 pub(crate) fn halves(
     what: &str,
     examples: usize,
@@ -156,7 +156,7 @@ pub(crate) fn halves(
     Ok((first, second))
 }
 
-/// The two parts of a random split in which every class keeps its share.
+/// Draws the two parts of a random split in which every class keeps its share.
 pub(crate) fn stratified_halves(
     strata: Strata<'_>,
     fraction: f64,
@@ -177,7 +177,7 @@ pub(crate) fn stratified_halves(
     }))
 }
 
-/// The random folds of `examples`, of which an error speaks as `what`.
+/// Draws random folds of `examples`, which an error calls `what`.
 pub(crate) fn folds(what: &str, examples: usize, count: usize, seed: Seed) -> Result<Vec<Vec<usize>>, DataError> {
     check_folds(count)?;
     check_enough(what, examples, count)?;
@@ -185,7 +185,7 @@ pub(crate) fn folds(what: &str, examples: usize, count: usize, seed: Seed) -> Re
     Ok((0..count).map(|fold| order.iter().copied().skip(fold).step_by(count).collect()).collect())
 }
 
-/// The random folds in which every class keeps its share.
+/// Draws random folds in which every class keeps its share.
 pub(crate) fn stratified_folds(strata: Strata<'_>, count: usize, seed: Seed) -> Result<Vec<Vec<usize>>, DataError> {
     check_folds(count)?;
     // Each class is dealt to the folds in turn, starting where the class before it ends.

@@ -5,7 +5,7 @@ use ndarray::ArrayView2;
 use crate::scaler::check_rows;
 use crate::{DataError, Scaler};
 
-/// Gives each feature the mean 0 and the standard deviation 1: x′ = (x − μ) / σ.
+/// A scaler that gives each feature the mean 0 and the standard deviation 1: x′ = (x − μ) / σ.
 ///
 /// μ and σ are computed in `f64` by Welford's recurrence (1962), which does not cancel;
 /// σ divides by the number of examples, not by one less.
@@ -25,13 +25,13 @@ use crate::{DataError, Scaler};
 /// # Ok::<(), downhill_data::DataError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct StandardScaler {
     features: Vec<Feature>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 struct Feature {
     #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::finite"))]
     mean: f64,
@@ -46,7 +46,7 @@ impl StandardScaler {
     /// `rows`: (examples, features).
     ///
     /// # Errors
-    /// Where there are no rows, a number is not finite, or numbers are so large that their squares overflow.
+    /// Returns an error if there are no rows, a number is not finite, or numbers are so large that their squares overflow.
     pub fn fit<T: Scalar>(rows: ArrayView2<'_, T>) -> Result<Self, DataError> {
         check_rows(rows)?;
         let features = rows.columns().into_iter().enumerate();
@@ -58,7 +58,7 @@ impl StandardScaler {
         self.features.iter().map(|feature| feature.mean)
     }
 
-    /// What each feature is divided by: its standard deviation, 1 where it is constant.
+    /// The divisor of each feature: its standard deviation, 1 if it is constant.
     pub fn scales(&self) -> impl ExactSizeIterator<Item = f64> {
         self.features.iter().map(|feature| feature.scale)
     }
@@ -81,9 +81,7 @@ impl Feature {
         let scale = if variance <= rounding { 1.0 } else { variance.sqrt() / unit };
         let mean = mean / unit;
         if column.iter().any(|x| !(x.to_f64() - mean).is_finite()) {
-            let reason =
-                format!("feature {index} has numbers too far from their mean; divide the column by a constant first");
-            return Err(DataError::Scaler { reason });
+            return Err(DataError::FeatureRange { feature: index });
         }
         Ok(Self { mean, scale })
     }
@@ -172,7 +170,7 @@ mod tests {
         let error = StandardScaler::fit(array![[0.0, 1.0], [0.0, f32::INFINITY]].view()).unwrap_err();
         assert!(error.to_string().starts_with("example 1 has inf as its feature 1;"), "{error}");
         let error = StandardScaler::fit(array![[f64::MAX], [f64::MAX], [-f64::MAX]].view()).unwrap_err();
-        assert!(error.to_string().starts_with("feature 0 has numbers too far from their mean"), "{error}");
+        assert!(error.to_string().starts_with("feature 0 has a range that overflows"), "{error}");
     }
 
     #[test]

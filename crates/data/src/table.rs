@@ -10,11 +10,11 @@ use crate::cells::{Cells, Row};
 use crate::split::{self, Folds, Strata};
 use crate::{DataError, OneHot};
 
-/// How a table is read: with commas and a header unless set otherwise.
+/// Options for reading a table, by default with commas and a header.
 ///
 /// ```
 /// use downhill_data::TableOptions;
-/// let table = TableOptions::new().delimiter(b';').without_header().read("1;2\n3;4\n".as_bytes())?;
+/// let table = TableOptions::new().delimiter(b';').no_header().read("1;2\n3;4\n".as_bytes())?;
 /// assert_eq!((table.len(), table.names()), (2, &["0".to_owned(), "1".to_owned()][..]));
 /// # Ok::<(), downhill_data::DataError>(())
 /// ```
@@ -31,7 +31,7 @@ impl Default for TableOptions {
 }
 
 impl TableOptions {
-    /// Commas between cells, names of columns in the first row.
+    /// Reads cells between commas, and the names of columns in the first row.
     #[must_use]
     pub fn new() -> Self {
         Self { delimiter: b',', header: true }
@@ -46,7 +46,7 @@ impl TableOptions {
 
     /// Reads the first row as data: columns are named by their places, `0`, `1`, ...
     #[must_use]
-    pub fn without_header(mut self) -> Self {
+    pub fn no_header(mut self) -> Self {
         self.header = false;
         self
     }
@@ -82,7 +82,7 @@ impl TableOptions {
     /// Reads the table of a file.
     ///
     /// # Errors
-    /// As [`read`](Self::read); the error names the file.
+    /// Returns the errors of [`read`](Self::read); the error names the file.
     pub fn read_path(&self, path: impl AsRef<Path>) -> Result<Table, DataError> {
         let path = path.as_ref();
         let read_file = || self.read(File::open(path)?);
@@ -120,7 +120,7 @@ impl TableOptions {
 pub struct Table {
     /// What was read, shared by all tables that are parts of it.
     sheet: Arc<Sheet>,
-    /// Which of its rows this table has.
+    /// The rows of it that this table has.
     rows: Vec<usize>,
 }
 
@@ -136,7 +136,7 @@ impl Table {
     /// Reads a table with commas and a header; [`TableOptions`] reads others.
     ///
     /// # Errors
-    /// As [`TableOptions::read`].
+    /// Returns the errors of [`TableOptions::read`].
     pub fn read(reader: impl Read) -> Result<Self, DataError> {
         TableOptions::new().read(reader)
     }
@@ -144,7 +144,7 @@ impl Table {
     /// Reads the table of a file, with commas and a header.
     ///
     /// # Errors
-    /// As [`TableOptions::read_path`].
+    /// Returns the errors of [`TableOptions::read_path`].
     pub fn read_path(path: impl AsRef<Path>) -> Result<Self, DataError> {
         TableOptions::new().read_path(path)
     }
@@ -175,7 +175,7 @@ impl Table {
         self.rows().map(|row| row.line())
     }
 
-    /// The rows at `indices`, in that order; one may be taken several times. No text is copied.
+    /// Selects the rows at `indices`, in that order; one may be taken several times. No text is copied.
     ///
     /// # Errors
     /// Returns an error if there are no indices, or one lies beyond the last row.
@@ -203,13 +203,14 @@ impl Table {
     /// [`Dataset::stratified_split`](crate::Dataset::stratified_split) does with classes.
     ///
     /// # Errors
-    /// As for [`split`](Self::split), and if there is no such column or one of its values stands in a single row.
+    /// Returns the errors of [`split`](Self::split), and one if there is no such column or one of its values is in a
+    /// single row only.
     pub fn stratified_split(&self, column: &str, fraction: f64, seed: Seed) -> Result<(Self, Self), DataError> {
         let (first, second) = self.stratified(column, |strata| split::stratified_halves(strata, fraction, seed))?;
         Ok((self.gather(&first), self.gather(&second)))
     }
 
-    /// The rounds of a `count`-fold cross-validation, as [`Dataset::k_folds`](crate::Dataset::k_folds) makes them.
+    /// Makes the rounds of a `count`-fold cross-validation, as [`Dataset::k_folds`](crate::Dataset::k_folds) makes them.
     ///
     /// # Errors
     /// Returns an error if there are fewer than two folds, or fewer rows than folds.
@@ -217,18 +218,18 @@ impl Table {
         Ok(Folds::new(self, Self::gather, split::folds("the table", self.len(), count, seed)?))
     }
 
-    /// The rounds of a `count`-fold cross-validation in which every value of a column keeps its share, as
+    /// Makes the rounds of a `count`-fold cross-validation in which every value of a column keeps its share, as
     /// [`Dataset::stratified_k_folds`](crate::Dataset::stratified_k_folds) makes them for classes.
     ///
     /// # Errors
-    /// As for [`k_folds`](Self::k_folds), and if there is no such column or one of its values stands in fewer rows
-    /// than there are folds.
+    /// Returns the errors of [`k_folds`](Self::k_folds), and one if there is no such column or one of its values is in
+    /// fewer rows than there are folds.
     pub fn stratified_k_folds(&self, column: &str, count: usize, seed: Seed) -> Result<Folds<'_, Self>, DataError> {
         let folds = self.stratified(column, |strata| split::stratified_folds(strata, count, seed))?;
         Ok(Folds::new(self, Self::gather, folds))
     }
 
-    /// Hands the values of a column on as classes, in the order that a [`Schema`](crate::Schema) gives them.
+    /// Reads the values of a column as classes, in the order that a [`Schema`](crate::Schema) gives them.
     fn stratified<R>(
         &self,
         column: &str,
@@ -359,7 +360,7 @@ mod tests {
         let trailing = table("a,b,\n1,2,\n3,4,\n");
         assert_eq!((trailing.names(), column(&trailing, "")), (&["a", "b", ""].map(String::from)[..], vec!["", ""]));
         assert_eq!(column(&table(",a\n0,x\n1,y\n"), ""), ["0", "1"]);
-        assert!(message(b"a,,\n1,,\n").starts_with("the column `` stands more than once"));
+        assert!(message(b"a,,\n1,,\n").starts_with("the column `` is listed more than once"));
     }
 
     #[test]
@@ -394,7 +395,7 @@ mod tests {
         for text in ["", "\n\n", "\u{feff}", "a,b\n"] {
             assert_eq!(message(text.as_bytes()), "the table is empty, but at least one row is needed");
         }
-        assert_eq!(message(b"a,b,a\n1,2,3\n"), "the column `a` stands more than once; name each column once");
+        assert_eq!(message(b"a,b,a\n1,2,3\n"), "the column `a` is listed more than once; name each column once");
         let message = table("a,b\n1,2\n").column("c").err().unwrap().to_string();
         assert_eq!(message, "there is no column `c`; the columns are `a`, `b`");
     }
@@ -426,7 +427,7 @@ mod tests {
         }
     }
 
-    /// Cells by the textbook: a character at a time, for text without spaces that is known to be right.
+    /// Reads cells by the textbook: a character at a time, for text without spaces that is known to be right.
     fn naive(text: &str) -> Vec<Vec<String>> {
         let (mut rows, mut quoted) = (vec![vec![String::new()]], false);
         let mut letters = text.chars().peekable();

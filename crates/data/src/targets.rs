@@ -1,7 +1,9 @@
 use downhill_tensor::{Scalar, Shape};
 use ndarray::{Array, Dimension};
 
-/// What a model should predict for each example of a [`Dataset`](crate::Dataset).
+use crate::{DataError, TargetKind};
+
+/// The targets: what a model should predict for each example of a [`Dataset`](crate::Dataset).
 ///
 /// `Vec<u32>` converts to classes (as many as the largest label asks for), an `ndarray` array to values
 /// (its first axis is the examples; a vector is one value for each).
@@ -18,36 +20,36 @@ pub enum Targets<T> {
     Classes {
         /// The classes, example after example.
         labels: Vec<u32>,
-        /// The shape of one example's labels: a scalar, or `[steps]` where every step has its own.
+        /// The shape of one example's labels: a scalar, or `[steps]` if every step has its own.
         shape: Shape,
-        /// How many classes there are.
+        /// The number of classes.
         classes: usize,
-        /// The name of each class; empty where they have none.
+        /// The name of each class; empty if they have none.
         names: Vec<String>,
     },
 }
 
 impl<T> Targets<T> {
-    /// Numbers, `shape` for each example.
+    /// Makes targets of numbers, `shape` for each example.
     #[must_use]
     pub fn values(values: Vec<T>, shape: impl Into<Shape>) -> Self {
         Self::Values { values, shape: shape.into() }
     }
 
-    /// One of `classes` classes for each example.
+    /// Makes targets of one class for each example, out of `classes`.
     #[must_use]
     pub fn classes(labels: Vec<u32>, classes: usize) -> Self {
         Self::Classes { labels, shape: Shape::from([]), classes, names: Vec::new() }
     }
 
-    /// One class for each example, from as many classes as there are names.
+    /// Makes targets of one class for each example, out of as many classes as there are names.
     #[must_use]
     pub fn named_classes<S: Into<String>>(labels: Vec<u32>, names: impl IntoIterator<Item = S>) -> Self {
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
         Self::Classes { labels, shape: Shape::from([]), classes: names.len(), names }
     }
 
-    /// The same targets, `shape` for each example: `[steps]` for classes of which every step has its own.
+    /// Sets the shape of one example's target: `[steps]` for classes of which every step has its own.
     ///
     /// ```
     /// use downhill_data::{Dataset, Targets};
@@ -81,12 +83,11 @@ impl<T> Targets<T> {
         }
     }
 
-    /// What the targets are, for an error.
-    pub(crate) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> TargetKind {
         match self {
-            Self::Values { .. } => "numbers as targets",
-            Self::Classes { shape, .. } if shape.len() == 1 => "one class per example",
-            Self::Classes { .. } => "several classes per example",
+            Self::Values { .. } => TargetKind::Numbers,
+            Self::Classes { shape, .. } if shape.len() == 1 => TargetKind::OneClass,
+            Self::Classes { .. } => TargetKind::SeveralClasses,
         }
     }
 }
@@ -106,6 +107,14 @@ impl<T: Scalar, D: Dimension> From<Array<T, D>> for Targets<T> {
     }
 }
 
+/// Checks that every label is smaller than the number of classes.
+pub(crate) fn check_labels(labels: &[u32], classes: usize) -> Result<(), DataError> {
+    match labels.iter().enumerate().find(|&(_, &label)| label as usize >= classes) {
+        Some((index, &label)) => Err(DataError::Label { index, label, classes }),
+        None => Ok(()),
+    }
+}
+
 /// The shape of one example of an array with these axes; a vector holds one number for each.
 pub(crate) fn example_shape(axes: &[usize]) -> Option<Shape> {
     match axes {
@@ -115,7 +124,7 @@ pub(crate) fn example_shape(axes: &[usize]) -> Option<Shape> {
     }
 }
 
-/// The numbers in logical order, without a copy where they lie so already.
+/// Returns the numbers in logical order, without a copy if they lie so already.
 pub(crate) fn into_vec<T: Scalar, D: Dimension>(array: Array<T, D>) -> Vec<T> {
     if !array.is_standard_layout() {
         return array.iter().copied().collect();

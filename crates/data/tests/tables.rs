@@ -79,7 +79,7 @@ fn a_table_goes_all_the_way_to_scaled_parts() {
     assert_eq!(test.feature_names(), schema.feature_names());
 }
 
-/// Where a penguin was found, and what it is.
+/// A table of the islands where penguins were found, and what they are.
 fn table_of(rows: &str) -> Table {
     Table::read(format!("island,flipper_length_mm,sex,species\n{rows}").as_bytes()).unwrap()
 }
@@ -90,7 +90,7 @@ fn nothing_of_the_test_rows_is_learnt() {
     let (train, test) = table.stratified_split("species", 0.75, Seed(1)).unwrap();
     assert_eq!((train.len(), test.len()), (114 + 51 + 93, 38 + 17 + 31));
     let schema = Columns::for_class("species")
-        .numeric([Column::new("flipper_length_mm").missing(Missing::Mean).with_indicator()])
+        .numeric([Column::new("flipper_length_mm").missing(Missing::Mean).indicator()])
         .numeric([Column::new("body_mass_g").missing(Missing::Median)])
         .categorical([Column::new("island").unseen(Unseen::Other)])
         .categorical([Column::new("sex").missing(Missing::constant("unknown"))])

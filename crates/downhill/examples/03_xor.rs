@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             if end.record.epoch == 1 || end.record.epoch % 100 == 0 {
                 println!("{:>5}  {:>8.5}", end.record.epoch, end.record.training_loss);
             }
-            Control::Continue
+            ControlFlow::Continue(())
         })
         .fit(&mut network, &xor)?;
 

@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let schema = Columns::for_values([Column::new("body_mass_g").missing(Missing::Drop)])
         .numeric(["bill_length_mm", "bill_depth_mm", "flipper_length_mm"])
         .categorical(["species", "island"])
-        .categorical([Column::new("sex").missing(Missing::MostFrequent).with_indicator()])
+        .categorical([Column::new("sex").missing(Missing::MostFrequent).indicator()])
         .missing(Missing::Fill)
         .fit(&train)?;
     for row in schema.dropped(&table)? {

@@ -101,8 +101,8 @@ fn spirals(points: usize, seed: Seed) -> Result<Dataset<f32>, Box<dyn Error>> {
 fn main() -> Result<(), Box<dyn Error>> {
     let basis = RadialBasis { centres: 48, sharpness: 3.0 };
     for report in [
-        check_layer(&basis, &[[2].into()], &LayerCheck::default())?,
-        check_layer(&Snake, &[[10].into()], &LayerCheck::default())?,
+        check_layer(&basis, &[[2].into()], &LayerCheck::new())?,
+        check_layer(&Snake, &[[10].into()], &LayerCheck::new())?,
     ] {
         println!("{report}");
         if !report.passes(TOLERANCE) {

@@ -4,7 +4,6 @@
 //! and damping as one input and the time as the other, and draws the motion of a spring that it has not seen.
 
 use std::error::Error;
-use std::ops::ControlFlow;
 
 use downhill::layers::Inputs;
 use downhill::network::Purpose;

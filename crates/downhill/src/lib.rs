@@ -17,6 +17,8 @@ pub use downhill_network::{branches, sequential};
 
 /// What most programs need: `use downhill::prelude::*`.
 pub mod prelude {
+    pub use std::ops::ControlFlow;
+
     pub use crate::data::{Batches, Dataset, MinMaxScaler, Scaler, StandardScaler, Targets};
     pub use crate::layers::*;
     pub use crate::losses::{
@@ -30,6 +32,6 @@ pub mod prelude {
     pub use crate::tensor::threads::Threads;
     pub use crate::tensor::{Batch, Init, Scalar, Seed, Shape, ShapeError};
     pub use crate::train::metrics::{self, Accuracy};
-    pub use crate::train::{Control, EarlyStopping, History, Metric, Progress, StopHandle, Trainer, evaluate};
+    pub use crate::train::{EarlyStopping, History, Metric, Progress, StopHandle, Trainer, evaluate};
     pub use crate::{branches, sequential};
 }

@@ -114,7 +114,7 @@ impl Layer for OtherInPlace {
 
 #[test]
 fn a_layer_that_gives_other_bits_in_place_is_found() {
-    let report = check_layer(&OtherInPlace, &[[3].into()], &LayerCheck::default()).unwrap();
+    let report = check_layer(&OtherInPlace, &[[3].into()], &LayerCheck::new()).unwrap();
     assert!(!report.passes(TOLERANCE) && report.place.contains("in place"), "{report}");
 }
 
@@ -160,7 +160,7 @@ fn a_callback_and_the_history_tell_the_loss_before_the_step() {
         .batch_size(data.len())
         .on_step(|end| {
             seen.push(end.loss);
-            Control::Continue
+            ControlFlow::Continue(())
         })
         .fit(&mut network, &data)
         .unwrap();

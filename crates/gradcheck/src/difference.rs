@@ -1,10 +1,10 @@
-/// The widest step of a difference, relative to the size of the coordinate where that exceeds 1.
+/// The widest step of a difference, relative to the size of the coordinate if that exceeds 1.
 const STEP: f64 = 4e-3;
 
-/// Extrapolations of a smooth function agree this well; those of one with a kink or a jump within reach do not.
+/// The largest difference between extrapolations of a smooth function; a kink or a jump within reach makes a larger one.
 const AGREEMENT: f64 = 1e-7;
 
-/// ∂f/∂xᵢ at x for each coordinate, numerically; `None` where f has a kink nearby.
+/// Differentiates f at x numerically: ∂f/∂xᵢ for each coordinate, or `None` if f has a kink nearby.
 ///
 /// Central differences D(h) = (f(x + h) − f(x − h)) / 2h at three step sizes, combined by Richardson's
 /// extrapolation so that the error is of order h⁶:
@@ -20,6 +20,7 @@ const AGREEMENT: f64 = 1e-7;
 /// let kink = differentiate(&[0.0], |x| if x[0] > 0.0 { x[0] } else { 0.0 });
 /// assert_eq!(kink, [None]);
 /// ```
+#[must_use]
 pub fn differentiate(x: &[f64], mut f: impl FnMut(&[f64]) -> f64) -> Vec<Option<f64>> {
     let mut x = x.to_vec();
     (0..x.len()).map(|index| one(&mut x, index, &mut f)).collect()

@@ -1,26 +1,55 @@
 use downhill_layers::{
     Arrays, ArraysMut, Backward, Forward, Inputs, InputsMut, Layer, MAX_INPUTS, Mode, Signature, Streams,
 };
-use downhill_tensor::{Batch, BatchMut, Seed, Shape, ShapeError};
+use downhill_tensor::{Batch, BatchMut, Seed, Shape};
 
+use crate::report::MOST_NUMBERS;
 use crate::{GradcheckError, Report, differentiate};
 
-/// How a layer is to be checked.
+/// The settings of a check of a layer.
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct LayerCheck {
-    /// The batch size.
-    pub examples: usize,
-    /// The seed of the inputs, the parameters and the layer's own random streams, which stay the same throughout.
-    pub seed: Seed,
-    /// Inputs are drawn with this magnitude at least, to keep away from kinks at 0.
-    pub margin: f64,
-    /// Whether the passes are training passes.
-    pub mode: Mode,
+    examples: usize,
+    seed: Seed,
+    margin: f64,
+    mode: Mode,
 }
 
 impl Default for LayerCheck {
     fn default() -> Self {
         Self { examples: 3, seed: Seed(0), margin: 0.05, mode: Mode::Training { step: 0 } }
+    }
+}
+
+impl LayerCheck {
+    /// Checks training passes of three examples whose inputs are at least 0.05 away from 0.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the batch size.
+    pub fn examples(mut self, examples: usize) -> Self {
+        self.examples = examples;
+        self
+    }
+
+    /// Sets the seed of the inputs, the parameters and the layer's own random streams, which stay the same throughout.
+    pub fn seed(mut self, seed: Seed) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Sets the least magnitude of the inputs, which keeps them away from kinks at 0.
+    pub fn margin(mut self, margin: f64) -> Self {
+        self.margin = margin;
+        self
+    }
+
+    /// Sets whether the passes are training passes.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
     }
 }
 
@@ -33,13 +62,14 @@ impl Default for LayerCheck {
 /// ```
 /// use downhill_gradcheck::{LayerCheck, TOLERANCE, check_layer};
 /// use downhill_layers::Affine;
-/// let report = check_layer(&Affine::new(3), &[[4].into()], &LayerCheck::default())?;
+/// let report = check_layer(&Affine::new(3), &[[4].into()], &LayerCheck::new())?;
 /// assert!(report.passes(TOLERANCE), "{report}");
 /// # Ok::<(), downhill_gradcheck::GradcheckError>(())
 /// ```
 ///
 /// # Errors
-/// Where the layer does not take inputs of these shapes.
+/// Returns an error if the layer does not take inputs of these shapes, or if the check has no examples or would take too
+/// long.
 pub fn check_layer(layer: &impl Layer, inputs: &[Shape], check: &LayerCheck) -> Result<Report, GradcheckError> {
     if inputs.len() > MAX_INPUTS {
         return Err(GradcheckError::TooManyInputs { got: inputs.len() });
@@ -170,38 +200,32 @@ fn batches<'a>(x: &'a [Vec<f64>], shapes: &[Shape], examples: usize) -> Result<I
     Ok(inputs)
 }
 
-/// A check goes forward twice for each number, so what it refuses it would never come to the end of.
-fn check_size(signature: &Signature, inputs: &[Shape], examples: usize) -> Result<(), ShapeError> {
-    const MOST: usize = 1 << 24;
+/// Refuses a check that would not end in any useful time, since it makes two forward passes for each number.
+fn check_size(signature: &Signature, inputs: &[Shape], examples: usize) -> Result<(), GradcheckError> {
     let lengths = inputs.iter().copied().chain([signature.output()]).map(|shape| shape.len().saturating_mul(examples));
     let others = [
         signature.parameters_len(),
         signature.saved().len(examples),
         signature.scratch_of_backward().len(examples) / 64,
     ];
-    let reason = match lengths.chain(others).max() {
-        _ if examples == 0 => "a batch of 0 examples has no derivative; take at least 1".into(),
-        Some(numbers) if numbers > MOST => {
-            format!(
-                "a batch of {examples} examples needs {numbers} numbers at one place, but at most {MOST} can be checked"
-            )
-        }
-        _ => return Ok(()),
-    };
-    Err(ShapeError::Setting { by: "check_layer", reason })
+    match lengths.chain(others).max() {
+        _ if examples == 0 => Err(GradcheckError::NoExamples),
+        Some(numbers) if numbers > MOST_NUMBERS => Err(GradcheckError::TooLarge { examples, numbers }),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use downhill_layers::{Affine, BatchNorm, single_input};
-    use downhill_tensor::{Scalar, elementwise};
+    use downhill_tensor::{Scalar, ShapeError, elementwise};
 
     use super::*;
     use crate::TOLERANCE;
 
     #[test]
     fn checks_that_would_never_end_are_errors() {
-        let check = |examples| LayerCheck { examples, ..LayerCheck::default() };
+        let check = |examples| LayerCheck::new().examples(examples);
         for examples in [usize::MAX, 1 << 40] {
             let error = check_layer(&Affine::new(1), &[[4].into()], &check(examples)).unwrap_err().to_string();
             assert!(error.contains("can be checked"), "{error}");
@@ -244,7 +268,7 @@ mod tests {
     #[test]
     fn wrong_derivatives_are_found() {
         for wrong in [Wrong::Factor, Wrong::NotOverwritten, Wrong::LastIsMissing] {
-            let report = check_layer(&wrong, &[[3].into()], &LayerCheck::default()).unwrap();
+            let report = check_layer(&wrong, &[[3].into()], &LayerCheck::new()).unwrap();
             assert!(!report.passes(TOLERANCE), "{wrong:?}: {report}");
         }
     }

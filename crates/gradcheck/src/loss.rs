@@ -20,7 +20,7 @@ use crate::{GradcheckError, Report, differentiate};
 /// ```
 ///
 /// # Errors
-/// Where the targets do not fit the predictions.
+/// Returns an error if the targets do not fit the predictions.
 pub fn check_loss(
     name: &str,
     loss: &impl Loss,

@@ -8,13 +8,13 @@ use crate::{GradcheckError, Report, differentiate};
 
 /// Compares dJ/dθ and dJ/dx of a whole network with a loss with finite differences of J, in f64.
 ///
-/// Where parameters are frozen the derivative must be 0. Inputs that hold whole numbers, as places in a table or
-/// lengths, have no derivative and are left out.
+/// The derivative of frozen parameters must be 0. Inputs that hold whole numbers, such as places in a table or lengths,
+/// have no derivative and are left out.
 /// A network of another precision is checked as `network.cast::<f64>()`. With many parameters this takes long:
 /// every one costs six passes.
 ///
 /// # Errors
-/// Where inputs or targets do not fit.
+/// Returns an error if inputs or targets do not fit.
 pub fn check_network<'x>(
     network: &Network<f64>,
     x: impl Into<Inputs<'x, f64>>,
@@ -41,7 +41,7 @@ pub fn check_network<'x>(
             x.set(index, moved);
             value(theta, x)
         });
-        // What the output does not depend on has no gradient of its own.
+        // An input that the output does not depend on has no gradient.
         let nothing = || vec![0.0; numeric.len()];
         let explicit = workspace.input_gradient(index).map_or_else(nothing, |dx| dx.slice().to_vec());
         report.compare(&format!("dJ/dx{index}"), &explicit, &numeric);
@@ -49,7 +49,7 @@ pub fn check_network<'x>(
     Ok(report)
 }
 
-/// What is frozen has a derivative of 0, whatever the function does there.
+/// Sets the derivative of what is frozen to 0, whatever the function does there.
 fn freeze(segments: &[Segment], numeric: &mut [Option<f64>]) {
     for frozen in segments.iter().filter(|segment| segment.frozen) {
         numeric[frozen.range.clone()].fill(Some(0.0));
@@ -58,7 +58,7 @@ fn freeze(segments: &[Segment], numeric: &mut [Option<f64>]) {
 
 /// Compares the gradient of any objective with finite differences of its value, in f64.
 ///
-/// Where the objective's [`segments`](Objective::segments) are frozen the derivative must be 0.
+/// The derivative must be 0 in frozen [`segments`](Objective::segments) of the objective.
 ///
 /// ```
 /// use downhill_gradcheck::{TOLERANCE, check_objective};
@@ -72,7 +72,7 @@ fn freeze(segments: &[Segment], numeric: &mut [Option<f64>]) {
 /// ```
 ///
 /// # Errors
-/// Where the objective can't be evaluated at x.
+/// Returns an error if the objective can't be evaluated at x.
 pub fn check_objective<K>(
     name: &str,
     objective: &mut impl Objective<f64, K>,

@@ -9,23 +9,27 @@ use downhill_tensor::ShapeError;
 /// The largest error that the library's own derivatives are allowed, in f64.
 pub const TOLERANCE: f64 = 1e-8;
 
-/// How far explicit derivatives lie from finite differences.
+/// The most numbers of one array that are checked.
+pub(crate) const MOST_NUMBERS: usize = 1 << 24;
+
+/// The result of a check: how far explicit derivatives lie from finite differences.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Report {
-    /// What was checked.
+    /// The name of what was checked.
     pub name: String,
-    /// The largest |explicit − numeric|, relative to the largest derivative of its kind where that exceeds 1.
+    /// The largest |explicit − numeric|, relative to the largest derivative of its kind if that exceeds 1.
     pub worst: f64,
-    /// Where it was found, as `dJ/dx[3]`.
+    /// The place of that derivative, such as `dJ/dx[3]`.
     pub place: String,
-    /// How many derivatives were compared.
+    /// The number of derivatives that were compared.
     pub derivatives: usize,
-    /// How many of them lie so near a kink that they have no finite difference; these are left out.
+    /// The number of derivatives that were left out because a kink nearby leaves them without a finite difference.
     pub kinks: usize,
 }
 
 impl Report {
-    /// Nothing checked yet.
+    /// Makes a report that has compared nothing yet.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), worst: 0.0, place: String::new(), derivatives: 0, kinks: 0 }
@@ -57,14 +61,14 @@ impl Report {
         }
     }
 
-    /// Something is wrong that no finite difference would show.
+    /// Reports what no finite difference would show.
     pub(crate) fn fail(&mut self, what: String) {
         self.derivatives += 1;
         self.worst = f64::INFINITY;
         self.place = what;
     }
 
-    /// Takes in another report on the same thing.
+    /// Adds another report on the same thing.
     pub fn merge(&mut self, other: &Self) {
         if other.worst > self.worst || self.place.is_empty() {
             self.worst = other.worst;
@@ -85,7 +89,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Why a check could not be made.
+/// An error of a check that could not be made.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum GradcheckError {
@@ -95,8 +99,17 @@ pub enum GradcheckError {
     Evaluation(EvaluationError),
     /// More inputs than a layer can have.
     TooManyInputs {
-        /// How many.
+        /// The number of inputs.
         got: usize,
+    },
+    /// A batch has no examples.
+    NoExamples,
+    /// A check would not end in any useful time.
+    TooLarge {
+        /// The number of examples.
+        examples: usize,
+        /// The numbers of the largest array.
+        numbers: usize,
     },
 }
 
@@ -108,6 +121,12 @@ impl fmt::Display for GradcheckError {
             Self::TooManyInputs { got } => {
                 write!(f, "a layer has at most {MAX_INPUTS} inputs, but the check was given {got}")
             }
+            Self::NoExamples => f.write_str("a batch of 0 examples has no derivative; take at least 1"),
+            Self::TooLarge { examples, numbers } => write!(
+                f,
+                "a batch of {examples} examples needs {numbers} numbers at one place, but at most {MOST_NUMBERS} can be \
+                 checked; take fewer examples or smaller shapes"
+            ),
         }
     }
 }

@@ -10,20 +10,21 @@ mod blocks;
 mod layers;
 mod losses;
 
-/// A layer, block or loss of the library, and how it is checked.
+/// A check of a layer, block or loss of the library.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
-    /// Its name.
+    /// The name of the layer, block or loss.
     pub name: &'static str,
-    /// What it is.
+    /// The kind of what is checked.
     pub kind: Kind,
     check: fn(&mut Stream) -> Result<Report, GradcheckError>,
 }
 
-/// What an [`Entry`] is about.
+/// The kind of what an [`Entry`] checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kind {
-    /// A layer alone.
+    /// A single layer.
     Layer,
     /// A wiring of layers.
     Block,
@@ -42,10 +43,10 @@ impl std::fmt::Display for Kind {
 }
 
 impl Entry {
-    /// Checks as many random shapes and settings; the first have a batch of one and axes of length one.
+    /// Checks a number of random shapes and settings; the first have a batch of one and axes of length one.
     ///
     /// # Errors
-    /// Where a check could not be made at all.
+    /// Returns an error if a check could not be made at all.
     pub fn run(&self, shapes: u64) -> Result<Report, GradcheckError> {
         let mut report = Report::new(self.name);
         for shape in 0..shapes {
@@ -55,7 +56,7 @@ impl Entry {
     }
 }
 
-/// All entries: layers first, then blocks, then losses, each in alphabetical order.
+/// Lists all entries: layers first, then blocks, then losses, each in alphabetical order.
 #[must_use]
 pub fn entries() -> Vec<Entry> {
     let mut layers = layers::ENTRIES.concat();
@@ -63,17 +64,17 @@ pub fn entries() -> Vec<Entry> {
     [&layers, blocks::ENTRIES, losses::ENTRIES].concat()
 }
 
-/// A size from 1 to `most`.
+/// Draws a size from 1 to `most`.
 fn size(stream: &mut Stream, most: usize) -> usize {
     1 + (stream.uniform() * most as f64) as usize
 }
 
-/// One of several things.
+/// Draws one of several things.
 fn choose<C: Copy>(stream: &mut Stream, among: &[C]) -> C {
     among[size(stream, among.len()) - 1]
 }
 
-/// A number between two others.
+/// Draws a number between two others.
 fn between(stream: &mut Stream, low: f64, high: f64) -> f64 {
     low + (high - low) * stream.uniform()
 }

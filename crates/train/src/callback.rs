@@ -1,19 +1,13 @@
+use std::ops::ControlFlow;
+
 use downhill_network::Network;
 use downhill_tensor::Scalar;
 
 use crate::EpochRecord;
 
-/// What a callback wants to happen next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Control {
-    /// Train on.
-    Continue,
-    /// End the run here.
-    Stop,
-}
-
-/// What has just happened in a step.
+/// A step that was taken.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct StepEnd<'a, T> {
     /// The step, counted from 0 over the whole run.
     pub step: u64,
@@ -29,8 +23,9 @@ pub struct StepEnd<'a, T> {
     pub network: &'a Network<T>,
 }
 
-/// What has just happened in an epoch.
+/// An epoch that was completed and validated.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct EpochEnd<'a, T> {
     /// The epoch's row of the history.
     pub record: &'a EpochRecord,
@@ -38,39 +33,41 @@ pub struct EpochEnd<'a, T> {
     pub network: &'a Network<T>,
 }
 
-/// Watches a training run, and may end it. It can't change the network: only the optimizer does.
+/// An observer of a training run, which may end it.
+///
+/// It can't change the network: only the optimizer does.
 pub trait Callback<T: Scalar>: Send {
-    /// After every step.
-    fn on_step(&mut self, end: &StepEnd<'_, T>) -> Control {
+    /// Takes note of a step; `Break` ends the run.
+    fn on_step(&mut self, end: &StepEnd<'_, T>) -> ControlFlow<()> {
         let _ = end;
-        Control::Continue
+        ControlFlow::Continue(())
     }
 
-    /// After every epoch, validation included.
-    fn on_epoch(&mut self, end: &EpochEnd<'_, T>) -> Control {
+    /// Takes note of an epoch and its validation; `Break` ends the run.
+    fn on_epoch(&mut self, end: &EpochEnd<'_, T>) -> ControlFlow<()> {
         let _ = end;
-        Control::Continue
+        ControlFlow::Continue(())
     }
 }
 
-/// A watcher that is lent, so that what it has seen can be read after the run.
+/// A borrowed observer, so that what it has seen can be read after the run.
 impl<T: Scalar, C: Callback<T> + ?Sized> Callback<T> for &mut C {
-    fn on_step(&mut self, end: &StepEnd<'_, T>) -> Control {
+    fn on_step(&mut self, end: &StepEnd<'_, T>) -> ControlFlow<()> {
         (**self).on_step(end)
     }
 
-    fn on_epoch(&mut self, end: &EpochEnd<'_, T>) -> Control {
+    fn on_epoch(&mut self, end: &EpochEnd<'_, T>) -> ControlFlow<()> {
         (**self).on_epoch(end)
     }
 }
 
-/// A watcher that is chosen at run time.
+/// An observer that is chosen at run time.
 impl<T: Scalar, C: Callback<T> + ?Sized> Callback<T> for Box<C> {
-    fn on_step(&mut self, end: &StepEnd<'_, T>) -> Control {
+    fn on_step(&mut self, end: &StepEnd<'_, T>) -> ControlFlow<()> {
         (**self).on_step(end)
     }
 
-    fn on_epoch(&mut self, end: &EpochEnd<'_, T>) -> Control {
+    fn on_epoch(&mut self, end: &EpochEnd<'_, T>) -> ControlFlow<()> {
         (**self).on_epoch(end)
     }
 }
@@ -78,8 +75,8 @@ impl<T: Scalar, C: Callback<T> + ?Sized> Callback<T> for Box<C> {
 /// A closure that is called after every epoch.
 pub(crate) struct OnEpoch<F>(pub(crate) F);
 
-impl<T: Scalar, F: FnMut(&EpochEnd<'_, T>) -> Control + Send> Callback<T> for OnEpoch<F> {
-    fn on_epoch(&mut self, end: &EpochEnd<'_, T>) -> Control {
+impl<T: Scalar, F: FnMut(&EpochEnd<'_, T>) -> ControlFlow<()> + Send> Callback<T> for OnEpoch<F> {
+    fn on_epoch(&mut self, end: &EpochEnd<'_, T>) -> ControlFlow<()> {
         (self.0)(end)
     }
 }
@@ -87,8 +84,8 @@ impl<T: Scalar, F: FnMut(&EpochEnd<'_, T>) -> Control + Send> Callback<T> for On
 /// A closure that is called after every step.
 pub(crate) struct OnStep<F>(pub(crate) F);
 
-impl<T: Scalar, F: FnMut(&StepEnd<'_, T>) -> Control + Send> Callback<T> for OnStep<F> {
-    fn on_step(&mut self, end: &StepEnd<'_, T>) -> Control {
+impl<T: Scalar, F: FnMut(&StepEnd<'_, T>) -> ControlFlow<()> + Send> Callback<T> for OnStep<F> {
+    fn on_step(&mut self, end: &StepEnd<'_, T>) -> ControlFlow<()> {
         (self.0)(end)
     }
 }

@@ -1,4 +1,4 @@
-//! What is to blame when numbers leave the finite ones: the data and the start are looked at before the learning rate.
+//! Finds out what is to blame for numbers that are not finite: the data and the start come before the learning rate.
 
 use downhill_data::{Batches, Dataset};
 use downhill_layers::{Inputs, Mode};
@@ -7,20 +7,19 @@ use downhill_network::{Network, Purpose, Workspace};
 use downhill_optim::Segment;
 use downhill_tensor::{Batch, Scalar};
 
-use crate::TrainError;
-use crate::error::{Cause, Place};
 use crate::evaluation::inputs;
+use crate::{Cause, ExampleField, Place, TrainError};
 
 fn finite<T: Scalar>(numbers: &[T]) -> bool {
     numbers.iter().all(|x| x.is_finite())
 }
 
-/// The name of the first of these segments of `flat` that is not finite.
+/// Returns the name of the first of these segments of `flat` that is not finite.
 pub(crate) fn find_segment<T: Scalar>(segments: &[Segment], flat: &[T]) -> Option<String> {
     segments.iter().find(|segment| !finite(&flat[segment.range.clone()])).map(|segment| segment.name.clone())
 }
 
-/// What is no longer finite: a parameter, or else the first layer whose output isn't, or else a gradient.
+/// Finds what is no longer finite: a parameter, or else the first layer whose output isn't, or else a gradient.
 pub(crate) fn find_place<T: Scalar>(
     network: &Network<T>,
     x: Inputs<'_, T>,
@@ -43,12 +42,12 @@ pub(crate) fn find_place<T: Scalar>(
     })
 }
 
-/// What is to blame, told at the last good parameters, which `network` holds again: the first of the `suspects` that is
+/// Finds what is to blame at the last good parameters, which `network` holds again: the first of the `suspects` that is
 /// not finite there, or else an outlier of the data, or else the learning rate.
 ///
-/// The suspects are the batches that the first epoch has come to, which start anew in `batches`; whoever was finite in a
-/// whole epoch is none. The one to blame may come before that whose loss is not finite: in f32 the gradient of a finite
-/// loss can overflow, which only the loss after the step shows.
+/// The suspects are the batches that the first epoch has come to, which start anew in `batches`; what was finite in a
+/// whole epoch is none. The batch to blame may come before the one whose loss is not finite: in f32 the
+/// gradient of a finite loss can overflow, which only the loss after the step shows.
 pub(crate) fn find_cause<T: Scalar>(
     network: &Network<T>,
     loss: &impl Loss,
@@ -93,21 +92,21 @@ pub(crate) fn find_cause<T: Scalar>(
     Ok(find_outlier(data).unwrap_or(Cause::LearningRate))
 }
 
-/// The example with the number that is furthest beyond what is usual, if that is far.
+/// Finds the example with the number that is furthest beyond what is usual, if that is far.
 fn find_outlier<T: Scalar>(data: &Dataset<T>) -> Option<Cause> {
     const FAR: f64 = 1e6;
-    let inputs = data.all_inputs().map(|input| ("input", input));
-    let others = [("target", data.target_values()), ("weight", data.weights())];
-    let all = inputs.chain(others.into_iter().filter_map(|(what, numbers)| Some((what, numbers?))));
+    let inputs = data.all_inputs().map(|input| (ExampleField::Input, input));
+    let others = [(ExampleField::Target, data.target_values()), (ExampleField::Weight, data.weights())];
+    let all = inputs.chain(others.into_iter().filter_map(|(field, numbers)| Some((field, numbers?))));
     let mut furthest: Option<(f64, Cause)> = None;
-    for (what, numbers) in all {
+    for (field, numbers) in all {
         let magnitudes: Vec<f64> = (0..numbers.examples()).map(|example| largest(numbers.example(example))).collect();
         let Some(usual) = median(&magnitudes) else { continue };
         let value = magnitudes.iter().copied().fold(usual, f64::max);
         let far = value / usual;
         if far > FAR && furthest.as_ref().is_none_or(|(furthest, _)| far > *furthest) {
             let example = magnitudes.iter().position(|&magnitude| magnitude == value).unwrap_or(0);
-            furthest = Some((far, Cause::Outlier { example, what, value, usual }));
+            furthest = Some((far, Cause::Outlier { example, field, value, usual }));
         }
     }
     furthest.map(|(_, cause)| cause)
@@ -122,13 +121,13 @@ fn median(numbers: &[f64]) -> Option<f64> {
     (count > 0).then(|| f64::from_bits((0..63).rev().fold(0, highest)))
 }
 
-/// What belongs to one of several examples.
+/// Cuts out what belongs to one of several examples.
 fn part<N>(numbers: &[N], examples: usize, example: usize) -> &[N] {
     let each = numbers.len() / examples;
     &numbers[example * each..(example + 1) * each]
 }
 
-/// The largest magnitude.
+/// Returns the largest magnitude.
 fn largest<T: Scalar>(numbers: &[T]) -> f64 {
     numbers.iter().map(|x| x.to_f64().abs()).fold(0.0, f64::max)
 }

@@ -1,24 +1,26 @@
 use downhill_network::Network;
+use downhill_optim::SettingError;
 use downhill_tensor::Scalar;
 
+use crate::snapshot::Snapshot;
 use crate::{EpochRecord, TrainError};
 
-/// Which number of an epoch decides.
+/// The number of an epoch that decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum Monitor {
-    /// The loss on the validation data, or on the training data where there are none.
+enum Monitor {
+    /// The loss on the validation data, or on the training data if there are none.
     Loss,
     /// The validation metric of this name.
     Metric(String),
 }
 
-/// Ends a run that no longer improves, and gives the network the parameters of its best epoch.
+/// A rule that ends a run that no longer improves, and gives the network the parameters of its best epoch.
 ///
-/// An epoch improves where its number is better than the best by more than `min_delta`.
+/// An epoch improves if its number is better than the best by more than `min_delta`.
 /// Training ends once more than `patience` epochs in a row have not improved.
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct EarlyStopping {
     monitor: Monitor,
     patience: u64,
@@ -39,21 +41,21 @@ impl EarlyStopping {
         Self::default()
     }
 
-    /// Watches the validation metric of this name, as `accuracy`.
+    /// Watches the validation metric of this name, such as `accuracy`.
     #[must_use]
     pub fn on_metric(mut self, name: impl Into<String>) -> Self {
         self.monitor = Monitor::Metric(name.into());
         self
     }
 
-    /// How many epochs in a row may fail to improve.
+    /// Sets how many epochs in a row may fail to improve; 10 unless set.
     #[must_use]
     pub fn patience(mut self, epochs: u64) -> Self {
         self.patience = epochs;
         self
     }
 
-    /// By how much an epoch must be better.
+    /// Sets by how much an epoch must be better; 0 unless set.
     #[must_use]
     pub fn min_delta(mut self, delta: f64) -> Self {
         self.min_delta = delta;
@@ -69,14 +71,13 @@ pub(crate) struct Best<T> {
     value: Option<f64>,
     bad: u64,
     pub(crate) epoch: u64,
-    pub(crate) theta: Vec<T>,
-    pub(crate) statistics: Vec<T>,
+    pub(crate) snapshot: Snapshot<T>,
 }
 
 impl<T: Scalar> Best<T> {
     /// Whether these are parameters of a network like this one.
     pub(crate) fn fits(&self, network: &Network<T>) -> bool {
-        self.theta.len() == network.parameters().len() && self.statistics.len() == network.statistics().len()
+        self.snapshot.fits(network)
     }
 
     /// Gives a run that goes on the whole patience again.
@@ -91,25 +92,19 @@ impl<T: Scalar> Best<T> {
             Monitor::Metric(name) => match metrics.iter().find(|(known, _)| known == name) {
                 Some((_, larger_is_better)) => *larger_is_better,
                 None => {
-                    let known: Vec<&str> = metrics.iter().map(|(known, _)| known.as_str()).collect();
-                    return Err(TrainError::Setting(format!(
-                        "early stopping watches the metric `{name}`, but the validation metrics are {known:?}; \
-                         add it with `metric`, and give validation data with `validate`"
-                    )));
+                    let known = metrics.iter().map(|(known, _)| known.clone()).collect();
+                    return Err(TrainError::UnknownMetric { metric: name.clone(), known });
                 }
             },
         };
         if !(rule.min_delta >= 0.0 && rule.min_delta.is_finite()) {
-            return Err(TrainError::Setting(format!(
-                "early stopping's min_delta must be 0 or more, but is {}",
-                rule.min_delta
-            )));
+            return Err(SettingError::new("early stopping's min_delta", rule.min_delta, "finite and at least 0").into());
         }
         let rule = rule.clone();
-        Ok(Self { rule, larger_is_better, value: None, bad: 0, epoch: 0, theta: Vec::new(), statistics: Vec::new() })
+        Ok(Self { rule, larger_is_better, value: None, bad: 0, epoch: 0, snapshot: Snapshot::default() })
     }
 
-    /// Takes an epoch into account; whether training should end.
+    /// Takes an epoch into account, and returns whether training should end.
     pub(crate) fn observe(&mut self, record: &EpochRecord, theta: &[T], statistics: &[T]) -> bool {
         let value = match &self.rule.monitor {
             Monitor::Loss => record.validation_loss.unwrap_or(record.training_loss),
@@ -125,18 +120,12 @@ impl<T: Scalar> Best<T> {
             self.value = Some(value);
             self.bad = 0;
             self.epoch = record.epoch;
-            copy(theta, &mut self.theta);
-            copy(statistics, &mut self.statistics);
+            self.snapshot.keep(theta, statistics);
         } else {
             self.bad += 1;
         }
         self.bad > self.rule.patience
     }
-}
-
-pub(crate) fn copy<T: Copy>(from: &[T], to: &mut Vec<T>) {
-    to.clear();
-    to.extend_from_slice(from);
 }
 
 #[cfg(test)]
@@ -159,7 +148,7 @@ mod tests {
         assert!(!best.observe(&record(2, 0.5, 0.0), &[2.0], &[]));
         assert!(!best.observe(&record(3, 0.5, 0.0), &[3.0], &[]), "equal is not better");
         assert!(best.observe(&record(4, f64::NAN, 0.0), &[4.0], &[]));
-        assert_eq!((best.epoch, best.theta), (2, vec![2.0]));
+        assert_eq!((best.epoch, best.snapshot.parameters()), (2, &[2.0][..]));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use downhill_optim::SettingError;
 use downhill_tensor::ShapeError;
 use downhill_tensor::threads::ThreadsError;
 
-/// Why a network could not be trained or evaluated.
+/// An error of training or evaluating a network.
 ///
 /// Every error prints as a whole sentence; none repeats in `source` what it has printed.
 #[derive(Debug, thiserror::Error)]
@@ -17,53 +17,61 @@ pub enum TrainError {
     #[error(transparent)]
     Data(#[from] DataError),
     /// The inputs do not fit the network.
-    #[error("{set} do not fit the network: {error}")]
+    #[error("{data} do not fit the network: {error}")]
     Shape {
-        /// Which data, such as `the validation data`.
-        set: &'static str,
+        /// Which data.
+        data: DataRole,
         /// What does not fit.
         error: ShapeError,
     },
     /// The targets do not fit the network's predictions or the loss.
-    #[error("the targets of {set} do not fit the network or the loss: {error}")]
+    #[error("the targets of {data} do not fit the network or the loss: {error}")]
     Target {
-        /// Which data, such as `the validation data`.
-        set: &'static str,
+        /// Which data.
+        data: DataRole,
         /// What does not fit.
         error: TargetError,
     },
     /// A metric can't judge the data.
-    #[error("the metric `{metric}` can't judge {set}: {error}")]
+    #[error("the metric `{metric}` can't judge {data}: {error}")]
     Metric {
         /// The metric's name.
         metric: String,
-        /// Which data, such as `the validation data`.
-        set: &'static str,
+        /// Which data.
+        data: DataRole,
         /// What does not fit.
         error: TargetError,
     },
-    /// All targets are ignored or weigh nothing.
+    /// All targets are ignored or have a weight of 0.
     #[error(
-        "no target of {set} counts: all are ignored or have a weight of 0, so there is nothing to learn or to judge by; \
+        "no target of {data} counts: all are ignored or have a weight of 0, so there is nothing to learn or to judge by; \
          look at the loss's ignored index and class weights, and at the weights of the data"
     )]
     NothingCounts {
-        /// Which data, such as `the training data`.
-        set: &'static str,
+        /// Which data.
+        data: DataRole,
     },
-    /// A setting of the optimizer or the schedule is not valid.
+    /// A setting of the trainer, the optimizer or the schedule is not valid.
     #[error(transparent)]
-    Optimizer(#[from] SettingError),
-    /// A setting of the trainer is not valid.
-    #[error("{0}")]
-    Setting(String),
-    /// Numbers became infinite or no numbers at all. The network holds the parameters of the last good epoch.
+    Setting(#[from] SettingError),
+    /// Early stopping watches a metric that is not computed.
+    #[error(
+        "early stopping watches the metric `{metric}`, but the validation metrics are {known:?}; add it with `metric`, \
+         and give validation data with `validate`"
+    )]
+    UnknownMetric {
+        /// The metric's name.
+        metric: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
+    /// Numbers became infinite or NaN. The network holds the parameters of the last good epoch.
     #[error(transparent)]
     Diverged(Box<Divergence>),
     /// The threads could not be started.
     #[error(transparent)]
     Threads(#[from] ThreadsError),
-    /// Ctrl-C can't be watched, because the program has a handler of its own.
+    /// Ctrl-C can't be watched, because the program already has a handler.
     #[error("Ctrl-C can't be watched: {0}; pass a StopHandle to the program's own handler instead")]
     Signal(String),
     /// A pass could not be made for a reason that is new to this crate.
@@ -71,14 +79,58 @@ pub enum TrainError {
     Pass(PassError),
 }
 
+/// The role of data in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DataRole {
+    /// The network learns from them.
+    Training,
+    /// They judge the network after every epoch.
+    Validation,
+    /// They are those of a call of [`evaluate`](crate::evaluate).
+    Evaluation,
+}
+
+impl fmt::Display for DataRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Training => "the training data",
+            Self::Validation => "the validation data",
+            Self::Evaluation => "the data",
+        })
+    }
+}
+
+/// A kind of number that belongs to an example.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExampleField {
+    /// One of its inputs.
+    Input,
+    /// One of its targets.
+    Target,
+    /// Its weight, or that of one of its targets.
+    Weight,
+}
+
+impl fmt::Display for ExampleField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Input => "input",
+            Self::Target => "target",
+            Self::Weight => "weight",
+        })
+    }
+}
+
 impl TrainError {
-    /// The same error, said of these data.
-    pub(crate) fn of(self, set: &'static str) -> Self {
+    /// Names the data that the error is about.
+    pub(crate) fn of(self, data: DataRole) -> Self {
         match self {
-            Self::Shape { error, .. } => Self::Shape { set, error },
-            Self::Target { error, .. } => Self::Target { set, error },
-            Self::Metric { metric, error, .. } => Self::Metric { metric, set, error },
-            Self::NothingCounts { .. } => Self::NothingCounts { set },
+            Self::Shape { error, .. } => Self::Shape { data, error },
+            Self::Target { error, .. } => Self::Target { data, error },
+            Self::Metric { metric, error, .. } => Self::Metric { metric, data, error },
+            Self::NothingCounts { .. } => Self::NothingCounts { data },
             other => other,
         }
     }
@@ -86,13 +138,13 @@ impl TrainError {
 
 impl From<ShapeError> for TrainError {
     fn from(error: ShapeError) -> Self {
-        Self::Shape { set: "the data", error }
+        Self::Shape { data: DataRole::Evaluation, error }
     }
 }
 
 impl From<TargetError> for TrainError {
     fn from(error: TargetError) -> Self {
-        Self::Target { set: "the data", error }
+        Self::Target { data: DataRole::Evaluation, error }
     }
 }
 
@@ -106,7 +158,7 @@ impl From<PassError> for TrainError {
     }
 }
 
-/// Where and why training left the finite numbers.
+/// A report of where and why training left the finite numbers.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Divergence {
@@ -116,7 +168,7 @@ pub struct Divergence {
     pub epoch: u64,
     /// The loss of that step.
     pub loss: f64,
-    /// What was found first: a parameter, a layer's output, a gradient, or the loss.
+    /// What was found first: a parameter, a layer's output, a gradient, the loss, or the optimizer's memory.
     pub place: Place,
     /// The learning rate of the step before.
     pub learning_rate: f64,
@@ -130,7 +182,7 @@ impl From<Divergence> for TrainError {
     }
 }
 
-/// What was the first to be infinite or not a number.
+/// The place that was the first to be infinite or NaN.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Place {
@@ -142,20 +194,25 @@ pub enum Place {
     Gradient(String),
     /// The loss itself: predictions are finite, but too far from their targets.
     Loss,
+    /// A slot of the optimizer's memory, such as `adam.v`, after the epoch: its parameters are no longer stepped, or are
+    /// not finite after the next step.
+    Memory(String),
 }
 
-/// What made the numbers leave the finite ones.
+/// The likely cause of numbers that are infinite or NaN.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Cause {
     /// The steps: every batch was finite before them, and no example lies far from the others.
     LearningRate,
+    /// A gradient that is finite itself, but not what the optimizer makes of it, which is usually its square.
+    LargeGradient,
     /// An example with a number over a million times larger than is usual, so that a step along its gradient goes far.
     Outlier {
         /// The example, by its place in the data set.
         example: usize,
-        /// Which of its numbers: `input`, `target` or `weight`.
-        what: &'static str,
+        /// Which of its numbers.
+        field: ExampleField,
         /// The largest magnitude among these.
         value: f64,
         /// The median of this magnitude over all examples that have one above 0.
@@ -203,6 +260,7 @@ impl fmt::Display for Divergence {
             Place::Output(name) => write!(f, "layer `{name}` is the first whose output is not finite")?,
             Place::Gradient(name) => write!(f, "the gradient of `{name}` is not finite")?,
             Place::Loss => f.write_str("all layers are finite, the loss alone is not")?,
+            Place::Memory(slot) => write!(f, "`{slot}`, which the optimizer remembers, is no longer finite")?,
         }
         f.write_str(". ")?;
         match cause {
@@ -211,10 +269,14 @@ impl fmt::Display for Divergence {
                 "The learning rate of {learning_rate:e} is most likely too large: try a tenth of it, scale the inputs, \
                  or clip the gradient"
             )?,
-            Cause::Outlier { example, what, value, usual } => write!(
+            Cause::LargeGradient => f.write_str(
+                "The gradient is most likely too large to be squared: clip it, scale inputs, targets or the loss, or train \
+                 in f64",
+            )?,
+            Cause::Outlier { example, field, value, usual } => write!(
                 f,
                 "Example {example} of the training data is most likely to blame, not the learning rate: its largest \
-                 {what} is {value:e}, where {usual:e} is usual; scale the data, or leave it out"
+                 {field} is {value:e}, where {usual:e} is usual; scale the data, or leave it out"
             )?,
             Cause::Example { example, input, target, weight } => {
                 write!(

@@ -5,11 +5,12 @@ use downhill_network::{Network, Purpose, Workspace};
 use downhill_tensor::{Batch, Scalar, Shape, ShapeError};
 
 use crate::metrics::Accuracy;
-use crate::{Metric, TrainError};
+use crate::{DataRole, Metric, TrainError};
 
 /// The loss and the metrics of a network on some data.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+#[non_exhaustive]
 pub struct Evaluation {
     /// The loss over all the data at once.
     #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))]
@@ -30,7 +31,7 @@ impl Evaluation {
 /// The number of examples that are evaluated at once.
 const BATCH: usize = 256;
 
-/// No metrics, for an evaluation of the loss alone.
+/// An empty list of metrics, for an evaluation of the loss alone.
 pub const NO_METRICS: [Accuracy; 0] = [];
 
 /// Computes the loss and the metrics of `network` on `data`. Metrics start anew.
@@ -95,13 +96,13 @@ pub(crate) fn evaluate_with<T: Scalar>(
         }
     }
     if total.is_empty() {
-        return Err(TrainError::NothingCounts { set: "the data" });
+        return Err(TrainError::NothingCounts { data: DataRole::Evaluation });
     }
     let metrics = metrics.iter().map(|metric| (metric.name(), metric.value())).collect();
     Ok(Evaluation { loss: total.value(), metrics })
 }
 
-/// The loss of predictions for a batch.
+/// Computes the loss of predictions for a batch.
 pub(crate) fn judge<T: Scalar>(
     loss: &impl Loss,
     y: Batch<'_, T>,
@@ -111,7 +112,7 @@ pub(crate) fn judge<T: Scalar>(
     call.evaluate(loss).map_err(|error| placed(error, batch.indices))
 }
 
-/// The same error, with the example's place in the data set instead of that in the batch.
+/// Makes an error name the example's place in the data set instead of that in the batch.
 pub(crate) fn placed(mut error: TargetError, indices: &[usize]) -> TargetError {
     let mut inner = &mut error;
     while let TargetError::Part { error, .. } = inner {
@@ -125,7 +126,7 @@ pub(crate) fn placed(mut error: TargetError, indices: &[usize]) -> TargetError {
     error
 }
 
-/// Checks that the targets of an example lie as its predictions do: their count does not tell 4x5x3 from 3x4x5.
+/// Checks that the targets of an example have the axes of its predictions: their count does not tell 4x5x3 from 3x4x5.
 ///
 /// Vectors are in the order of the predictions, and a loss may take more or fewer targets than there are predictions.
 pub(crate) fn check_target_shape<T: Scalar>(
@@ -160,12 +161,12 @@ pub(crate) fn update<T: Scalar>(
 ) -> Result<(), TrainError> {
     metric.update(y, batch.targets, batch.weights).map_err(|error| TrainError::Metric {
         metric: metric.name(),
-        set: "the data",
+        data: DataRole::Evaluation,
         error: placed(error, batch.indices),
     })
 }
 
-/// What the data hold, as a network takes it.
+/// Collects the inputs of a batch or of all data for a network.
 pub(crate) fn inputs<'a, T: Scalar>(mut all: impl Iterator<Item = Batch<'a, T>>) -> Result<Inputs<'a, T>, ShapeError> {
     let mut inputs = Inputs::empty();
     for (index, input) in all.by_ref().enumerate() {

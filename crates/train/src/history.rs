@@ -1,22 +1,23 @@
 use std::fmt;
 
-/// What happened in a training run, epoch by epoch.
+/// The history of a training run, epoch by epoch.
 ///
 /// As JSON, numbers are numbers, and those that JSON lacks are the strings `"NaN"`, `"inf"` and `"-inf"`. All read back to
 /// the same bits: the feature `json` has `serde_json` round correctly.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+#[non_exhaustive]
 pub struct History {
-    /// One row for every epoch that was completed.
+    /// The records of the epochs that were completed.
     pub epochs: Vec<EpochRecord>,
-    /// Why the run ended.
+    /// The reason for the end of the run.
     pub reason: StopReason,
     /// The epoch whose parameters the network holds now, counted from 1: the best, or the last. `None` if the run ended
     /// within an epoch and none is known to be the best.
     pub kept_epoch: Option<u64>,
-    /// The steps that were taken.
+    /// The number of steps that were taken.
     pub steps: u64,
-    /// The time that the run took.
+    /// The time that the run took, in seconds.
     #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))]
     pub seconds: f64,
 }
@@ -29,13 +30,14 @@ impl History {
     }
 }
 
-/// One epoch of a run.
+/// The record of one epoch of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+#[non_exhaustive]
 pub struct EpochRecord {
-    /// Which epoch, counted from 1.
+    /// The number of the epoch, counted from 1.
     pub epoch: u64,
-    /// The loss over the training examples, each taken before the step it led to.
+    /// The loss over the training examples, each computed before the step it led to.
     #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))]
     pub training_loss: f64,
     /// The loss over all validation examples at once, after the epoch.
@@ -47,7 +49,7 @@ pub struct EpochRecord {
     /// The learning rate of the epoch's last step.
     #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))]
     pub learning_rate: f64,
-    /// The time that the epoch took, validation included.
+    /// The time that the epoch took, validation included, in seconds.
     #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))]
     pub seconds: f64,
 }
@@ -60,7 +62,7 @@ impl EpochRecord {
     }
 }
 
-/// Why a run ended.
+/// The reason for the end of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -126,7 +128,7 @@ impl History {
     /// Reads what [`write_json`](History::write_json) wrote, to the same bits.
     ///
     /// # Errors
-    /// Returns an error if the reader fails, or what it reads is no history.
+    /// Returns an error if the reader fails, or what it reads is no history, such as one with an unknown key.
     pub fn read_json(reader: impl std::io::Read) -> std::io::Result<Self> {
         Ok(serde_json::from_reader(reader)?)
     }
@@ -233,6 +235,11 @@ mod tests {
             "epochs": [], "reason": "Completed", "kept_epoch": null, "steps": 1, "seconds": 1
         }));
         assert_eq!(whole.unwrap().seconds, 1.0);
+        // A key that is misspelt is not one that is missing.
+        let misspelt = serde_json::from_value::<EpochRecord>(serde_json::json!({
+            "epoch": 1, "training_loss": 1, "validationloss": 2, "metrics": [], "learning_rate": 0.1, "seconds": 1
+        }));
+        assert!(misspelt.unwrap_err().to_string().contains("`validationloss`"));
         assert!(History::read_json(&b"{\"seconds\": \"soon\"}"[..]).unwrap_err().to_string().contains("soon"));
     }
 

@@ -1,9 +1,10 @@
-//! The training loop, and what watches it.
+//! The training loop, and what observes it.
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 mod callback;
+mod clipping;
 mod divergence;
 mod early_stopping;
 mod error;
@@ -13,12 +14,13 @@ pub mod metrics;
 mod other_point;
 mod progress;
 mod rates;
+mod snapshot;
 mod stop;
 mod trainer;
 
-pub use callback::{Callback, Control, EpochEnd, StepEnd};
-pub use early_stopping::{EarlyStopping, Monitor};
-pub use error::{Cause, Divergence, Place, TrainError};
+pub use callback::{Callback, EpochEnd, StepEnd};
+pub use early_stopping::EarlyStopping;
+pub use error::{Cause, DataRole, Divergence, ExampleField, Place, TrainError};
 pub use evaluation::{Evaluation, NO_METRICS, evaluate};
 pub use history::{EpochRecord, History, StopReason};
 pub use metrics::Metric;

@@ -1,6 +1,6 @@
-//! How good predictions are, in numbers that people understand.
+//! Measures of predictions in numbers that people understand.
 //!
-//! A metric takes batch after batch and then says its value; it has no derivative and needs none.
+//! A metric takes one batch after another and then gives its value; it has no derivative and needs none.
 
 use std::fmt::Debug;
 
@@ -25,13 +25,13 @@ pub(crate) use sum::Sum;
 
 /// A measure of predictions, taken batch by batch.
 pub trait Metric<T: Scalar>: Debug + Send {
-    /// Its name in tables and histories, as `accuracy`.
+    /// The name in tables and histories, such as `accuracy`.
     fn name(&self) -> String;
 
     /// Whether a larger value is a better one.
     fn larger_is_better(&self) -> bool;
 
-    /// Forgets all batches, and reads those to come as `meaning` says: as the network's last layer and its loss do.
+    /// Forgets all batches, and reads the next ones by `meaning`, as the network's last layer and its loss do.
     fn start(&mut self, meaning: Meaning);
 
     /// Takes a batch into account, with a weight for each example or for each target if there are any.
@@ -44,7 +44,7 @@ pub trait Metric<T: Scalar>: Debug + Send {
     fn value(&self) -> f64;
 }
 
-/// A metric that is lent.
+/// A borrowed metric.
 impl<T: Scalar, M: Metric<T> + ?Sized> Metric<T> for &mut M {
     fn name(&self) -> String {
         (**self).name()

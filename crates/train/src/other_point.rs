@@ -2,7 +2,8 @@ use downhill_network::Network;
 use downhill_optim::Optimizer;
 use downhill_tensor::Scalar;
 
-/// The point that the network does not hold now, where its optimizer takes gradients at one and is judged at another.
+/// The other of two points, if an optimizer takes gradients at one and is judged at another: the one that the network
+/// does not hold now.
 #[derive(Debug)]
 pub(crate) struct OtherPoint<T> {
     theta: Vec<T>,
@@ -20,7 +21,7 @@ impl<T: Scalar> OtherPoint<T> {
         self.theta.len() == network.parameters().len()
     }
 
-    /// Where the network is trained, if it holds another point.
+    /// Returns the point where the network is trained, if it holds another one.
     pub(crate) fn of_training(&self) -> Option<&[T]> {
         self.judged.then_some(&self.theta)
     }
@@ -40,8 +41,8 @@ impl<T: Scalar> OtherPoint<T> {
         }
     }
 
-    /// The same for the next run, unless the network has been changed since the last one: that has left it where it was
-    /// judged, or with the parameters that were `kept`.
+    /// Puts the network back where it is trained at the start of the next run, unless it has been changed since the last
+    /// one: that has left it where it was judged, or with the parameters that were `kept`.
     pub(crate) fn go_on(&mut self, network: &mut Network<T>, optimizer: &impl Optimizer<T>, kept: Option<&[T]>) {
         let mut left = vec![T::ZERO; self.theta.len()];
         let is_as_left = |network: &Network<T>, left: &mut [T]| {

@@ -5,23 +5,24 @@ use downhill_tensor::is_optimized;
 
 use crate::EpochRecord;
 
-/// What a run shows while it goes on.
+/// The progress that a run shows while it goes on.
 ///
 /// Tables go to the standard output, a bar to the standard error, so that the output stays clean in a pipe.
 /// If the library was built without optimisation, the first run that shows anything says so on the standard error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Progress {
     /// Nothing.
     #[default]
     Quiet,
     /// A table with a line for each epoch.
     Lines,
-    /// A table, and on a terminal a bar for the epoch that is under way.
+    /// A table, and on a terminal a bar for the current epoch.
     Auto,
 }
 
-/// Shows a run.
+/// The display of a run.
 #[derive(Debug)]
 pub(crate) struct Display {
     progress: Progress,
@@ -97,10 +98,10 @@ impl Display {
     }
 }
 
-/// Whether this process has been told that the library is not optimised.
+/// Whether this process has warned that the library is not optimised.
 static WARNED: AtomicBool = AtomicBool::new(false);
 
-/// What the first run that shows anything says of a library without optimisation.
+/// The warning of the first run that shows anything, if the library is not optimised.
 fn warning(progress: Progress, optimized: bool, warned: &AtomicBool) -> Option<&'static str> {
     let due = progress != Progress::Quiet && !optimized && !warned.swap(true, Ordering::Relaxed);
     due.then_some(

@@ -2,16 +2,16 @@ use downhill_optim::schedule::{ReduceOnPlateau, Schedule};
 use downhill_optim::{Optimizer, SettingError};
 use downhill_tensor::Scalar;
 
-/// How the learning rate moves through a run.
+/// The rule for the learning rate of a run.
 #[derive(Debug)]
 pub(crate) enum Rates {
-    /// It does not.
+    /// The optimizer's own rate, throughout.
     Constant,
-    /// By the number of steps.
+    /// A schedule over steps.
     PerStep(Box<dyn Schedule>),
-    /// By the number of epochs.
+    /// A schedule over epochs.
     PerEpoch(Box<dyn Schedule>),
-    /// By how the monitored loss goes.
+    /// A lower rate whenever the monitored loss stalls.
     Plateau(ReduceOnPlateau),
 }
 
@@ -24,14 +24,14 @@ impl Rates {
         }
     }
 
-    /// Forgets what a run before has shown.
+    /// Forgets earlier runs.
     pub(crate) fn reset(&mut self) {
         if let Self::Plateau(plateau) = self {
             plateau.reset();
         }
     }
 
-    /// Sets the rate of the step to come. `epoch` counts from 0.
+    /// Sets the rate of the next step. `epoch` counts from 0.
     pub(crate) fn before_step<T: Scalar>(&self, optimizer: &mut impl Optimizer<T>, step: u64, epoch: u64) {
         match self {
             Self::PerStep(schedule) => optimizer.follow(&**schedule, step),

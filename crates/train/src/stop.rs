@@ -1,12 +1,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Asks a training run to end after its current step, from any thread.
+/// A handle that asks a training run to end after its current step, from any thread.
 #[derive(Clone, Debug, Default)]
 pub struct StopHandle(Arc<AtomicBool>);
 
 impl StopHandle {
-    /// A handle that has not been pulled.
+    /// Makes a handle that has asked for nothing yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -17,7 +17,7 @@ impl StopHandle {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Takes the request back, so that the handle serves another run: once pulled, it ends every run that has it.
+    /// Takes the request back, so that the handle can serve another run; until then it ends every run that has it.
     pub fn reset(&self) {
         self.0.store(false, Ordering::Relaxed);
     }
@@ -29,7 +29,7 @@ impl StopHandle {
     }
 }
 
-/// A handle that Ctrl-C pulls. A second Ctrl-C ends the program at once.
+/// Returns the handle that Ctrl-C pulls. A second Ctrl-C ends the program at once.
 #[cfg(feature = "signals")]
 pub(crate) fn on_interrupt() -> Result<StopHandle, crate::TrainError> {
     use std::sync::OnceLock;

@@ -2,6 +2,7 @@
 //! runs that start anew, metrics that read what the loss reads, and errors that come before the first step.
 
 use std::error::Error;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
 use downhill_data::{Batches, Dataset, Targets};
@@ -12,14 +13,15 @@ use downhill_losses::{
 };
 use downhill_network::{Network, sequential};
 use downhill_optim::schedule::{Cosine, OneCycle, ReduceOnPlateau};
-use downhill_optim::{Adam, GradientDescent, Optimizer, Sgd};
+use downhill_optim::{Adagrad, Adam, GradientDescent, Optimizer, Sgd};
 use downhill_tensor::{Batch, Seed, Shape};
 use downhill_train::metrics::{
     Accuracy, AveragePrecision, ConfusionMatrix, F1, MeanAbsoluteError, RSquared, RocAuc, RootMeanSquaredError,
     TopKAccuracy,
 };
 use downhill_train::{
-    Cause, Control, Divergence, EarlyStopping, History, Metric, NO_METRICS, StopReason, TrainError, Trainer, evaluate,
+    Cause, DataRole, Divergence, EarlyStopping, ExampleField, History, Metric, NO_METRICS, Place, StopReason,
+    TrainError, Trainer, evaluate,
 };
 use ndarray::{Array2, array};
 
@@ -39,7 +41,7 @@ fn classes(examples: usize) -> Dataset<f64> {
     Dataset::from_array(x, Targets::classes(labels, 3)).unwrap()
 }
 
-/// The same with every third label ignored: class 3.
+/// Three classes of points, with every third label ignored: class 3.
 fn partly_ignored(examples: usize) -> Dataset<f64> {
     let data = classes(examples);
     let Target::Classes(labels) = data.targets() else { unreachable!() };
@@ -148,10 +150,10 @@ fn data_in_which_nothing_counts_are_an_error_before_the_first_step() {
     let mut untouched = network(3);
     let trainer = || Trainer::new(loss.clone(), Sgd::new(0.1)).batch_size(2);
     let training = trainer().fit(&mut untouched, &nothing).unwrap_err();
-    assert!(matches!(training, TrainError::NothingCounts { set: "the training data" }), "{training}");
+    assert!(matches!(training, TrainError::NothingCounts { data: DataRole::Training }), "{training}");
     assert!(training.to_string().contains("all are ignored or have a weight of 0"), "{training}");
     let validation = trainer().validate(&nothing).fit(&mut untouched, &something).unwrap_err();
-    assert!(matches!(validation, TrainError::NothingCounts { set: "the validation data" }), "{validation}");
+    assert!(matches!(validation, TrainError::NothingCounts { data: DataRole::Validation }), "{validation}");
     assert!(evaluate(&untouched, &loss, &nothing, NO_METRICS).is_err());
     assert_eq!(untouched.state(), network(3).state());
 }
@@ -192,7 +194,7 @@ fn the_first_rate_of_every_fold_is_the_base_rate() {
         Trainer::new(MeanSquaredError::new(), Sgd::new(0.1)).epochs(5).batch_size(60).schedule(Cosine::new(5)).on_step(
             move |end| {
                 rates.lock().unwrap().push((end.step, end.learning_rate));
-                Control::Continue
+                ControlFlow::Continue(())
             },
         );
     for fold in data.k_folds(3, Seed(5)).unwrap() {
@@ -212,7 +214,7 @@ fn each_epoch_that_is_resumed_has_an_order_of_its_own() {
     let mut trainer =
         Trainer::new(MeanSquaredError::new(), standing_still()).epochs(1).batch_size(1).on_step(move |end| {
             losses.lock().unwrap().push(end.loss);
-            Control::Continue
+            ControlFlow::Continue(())
         });
     let mut network = network(1);
     trainer.fit(&mut network, &data).unwrap();
@@ -331,7 +333,7 @@ fn a_metric_that_can_not_judge_is_an_error_before_the_first_step() {
         let taken = Arc::clone(&steps);
         let count = move |_: &downhill_train::StepEnd<'_, f64>| {
             *taken.lock().unwrap() += 1;
-            Control::Continue
+            ControlFlow::Continue(())
         };
         let result = if outputs == 1 {
             let trainer = Trainer::new(MeanSquaredError::new(), Sgd::new(0.1)).metric(metric).on_step(count);
@@ -341,9 +343,9 @@ fn a_metric_that_can_not_judge_is_an_error_before_the_first_step() {
             if validate { trainer.validate(data) } else { trainer }.fit(&mut untouched, data)
         };
         let error = result.expect_err(&name);
-        let TrainError::Metric { metric, set, .. } = &error else { panic!("{name}: {error}") };
-        assert_eq!((metric, *set), (&name, if validate { "the validation data" } else { "the training data" }));
-        assert!(error.to_string().contains(&format!("`{name}` can't judge {set}")), "{error}");
+        let TrainError::Metric { metric, data, .. } = &error else { panic!("{name}: {error}") };
+        assert_eq!((metric, *data), (&name, if validate { DataRole::Validation } else { DataRole::Training }));
+        assert!(error.to_string().contains(&format!("`{name}` can't judge {data}")), "{error}");
         assert_eq!(*steps.lock().unwrap(), 0);
         assert_eq!(untouched.state(), network(outputs).state(), "{name} has changed the network");
     };
@@ -382,7 +384,7 @@ fn a_last_batch_of_one_example_under_batch_norm_is_an_error_before_the_first_ste
     let mut untouched = build();
     let trainer = || Trainer::new(SoftmaxCrossEntropy::new(), Sgd::new(0.01)).batch_size(32).epochs(2);
     let error = trainer().fit(&mut untouched, &classes(33)).unwrap_err();
-    assert!(matches!(error, TrainError::Shape { set: "the training data", .. }), "{error}");
+    assert!(matches!(error, TrainError::Shape { data: DataRole::Training, .. }), "{error}");
     assert_eq!(untouched.state(), build().state());
     let history = trainer().drop_last().fit(&mut untouched, &classes(33)).unwrap();
     assert_eq!((history.steps, history.reason), (2, StopReason::Completed));
@@ -397,7 +399,7 @@ fn the_examples_that_one_epoch_leaves_out_are_checked_too() {
     let mut untouched = network(3);
     let mut trainer = Trainer::new(SoftmaxCrossEntropy::new(), Sgd::new(0.01)).batch_size(32).drop_last();
     let error = trainer.fit(&mut untouched, &data).unwrap_err();
-    assert!(matches!(error, TrainError::Target { set: "the training data", .. }), "{error}");
+    assert!(matches!(error, TrainError::Target { data: DataRole::Training, .. }), "{error}");
     assert_eq!(untouched.state(), network(3).state());
 }
 
@@ -407,11 +409,11 @@ fn data_that_do_not_fit_are_named() {
     let mut untouched = network(1);
     let trainer = || Trainer::new(MeanSquaredError::new(), Sgd::new(0.01));
     let error = trainer().fit(&mut untouched, &wide).unwrap_err();
-    assert!(matches!(error, TrainError::Shape { set: "the training data", .. }), "{error}");
+    assert!(matches!(error, TrainError::Shape { data: DataRole::Training, .. }), "{error}");
     let error = trainer().validate(&wide).fit(&mut untouched, &good).unwrap_err();
-    assert!(matches!(error, TrainError::Shape { set: "the validation data", .. }), "{error}");
+    assert!(matches!(error, TrainError::Shape { data: DataRole::Validation, .. }), "{error}");
     let error = trainer().validate(&classes(8)).fit(&mut untouched, &good).unwrap_err();
-    assert!(matches!(error, TrainError::Target { set: "the validation data", .. }), "{error}");
+    assert!(matches!(error, TrainError::Target { data: DataRole::Validation, .. }), "{error}");
     assert_eq!(untouched.state(), network(1).state());
 }
 
@@ -439,7 +441,7 @@ fn a_run_that_ends_within_its_first_epoch_has_kept_none() {
     let history = Trainer::new(MeanSquaredError::new(), Sgd::new(0.1))
         .batch_size(4)
         .early_stopping(EarlyStopping::new())
-        .on_step(|end| if end.step == 1 { Control::Stop } else { Control::Continue })
+        .on_step(|end| if end.step == 1 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         .fit(&mut network, &line(40))
         .unwrap();
     assert_eq!((history.reason, history.steps), (StopReason::Callback, 2));
@@ -448,7 +450,7 @@ fn a_run_that_ends_within_its_first_epoch_has_kept_none() {
     let run = |early: bool| {
         let trainer = Trainer::new(MeanSquaredError::new(), Sgd::new(0.01))
             .batch_size(4)
-            .on_step(|end| if end.step == 25 { Control::Stop } else { Control::Continue });
+            .on_step(|end| if end.step == 25 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
         let mut trainer = if early { trainer.early_stopping(EarlyStopping::new()) } else { trainer };
         trainer.fit(&mut self::network(1), &line(40)).unwrap().kept_epoch
     };
@@ -463,24 +465,24 @@ fn every_callback_is_told_the_last_event() {
     let trainer = |last_step: u64| {
         Trainer::new(MeanSquaredError::new(), Sgd::new(0.01))
             .batch_size(10)
-            .on_step(move |end| if end.step == last_step { Control::Stop } else { Control::Continue })
-            .on_epoch(|end| if end.record.epoch == 2 { Control::Stop } else { Control::Continue })
+            .on_step(move |end| if end.step == last_step { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            .on_epoch(|end| if end.record.epoch == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     };
     let mut watched = trainer(6)
         .on_step(move |_| {
             steps.lock().unwrap().0 += 1;
-            Control::Continue
+            ControlFlow::Continue(())
         })
         .on_epoch(move |_| {
             epochs.lock().unwrap().1 += 1;
-            Control::Continue
+            ControlFlow::Continue(())
         });
     assert_eq!(watched.fit(&mut network(1), &data).unwrap().steps, 7);
     assert_eq!(*told.lock().unwrap(), (7, 1), "the step that ended the run too");
     let epochs = Arc::clone(&told);
     let mut watched = trainer(u64::MAX).on_epoch(move |_| {
         epochs.lock().unwrap().1 += 1;
-        Control::Continue
+        ControlFlow::Continue(())
     });
     assert_eq!(watched.fit(&mut network(1), &data).unwrap().epochs.len(), 2);
     assert_eq!(told.lock().unwrap().1, 3, "the epoch that ended the run too");
@@ -533,6 +535,23 @@ fn an_outlier_is_blamed_and_not_the_learning_rate() {
 }
 
 #[test]
+fn a_gradient_whose_square_overflows_ends_the_run_and_says_so() {
+    // The loss and the gradient are finite in f32, but not the sum of squares: no later step would move a parameter.
+    let x = points(40).mapv(|x| 1e12 * (2.0 + x) as f32);
+    let data = Dataset::from_array(x, Array2::zeros((40, 1))).unwrap();
+    let mut network = Network::<f32>::build([2], Affine::new(1), Seed(1)).unwrap();
+    let before = network.parameters().to_vec();
+    let trainer = || Trainer::new(MeanSquaredError::new(), Adagrad::new(0.01)).epochs(3);
+    let error = trainer().fit(&mut network, &data).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("(epoch 1)") && text.contains("`adagrad.sum`") && text.contains("clip it"), "{text}");
+    let divergence = diverged(error);
+    assert_eq!((divergence.place, divergence.cause), (Place::Memory("adagrad.sum".into()), Cause::LargeGradient));
+    assert_eq!(network.parameters(), before);
+    assert!(trainer().clip_norm(1.0).fit(&mut network, &data).is_ok());
+}
+
+#[test]
 fn numbers_that_are_finite_but_far_from_all_others_are_blamed() {
     let build = || Network::<f64>::build([2], Affine::new(1), Seed(1)).unwrap();
     let trainer = || Trainer::new(MeanSquaredError::new(), Sgd::new(0.01)).batch_size(8).epochs(50);
@@ -540,7 +559,7 @@ fn numbers_that_are_finite_but_far_from_all_others_are_blamed() {
     x[[17, 1]] = -1e30;
     let input = Dataset::from_array(x, Array2::zeros((40, 1))).unwrap();
     let cause = diverged(trainer().fit(&mut build(), &input).unwrap_err()).cause;
-    assert!(matches!(cause, Cause::Outlier { example: 17, what: "input", value: 1e30, .. }), "{cause:?}");
+    assert!(matches!(cause, Cause::Outlier { example: 17, field: ExampleField::Input, value: 1e30, .. }), "{cause:?}");
 
     let weights = (0..40).map(|i| if i == 5 { 1e300 } else { 1.0 }).collect();
     let weighted = line(40).with_weights(weights).unwrap();
@@ -724,9 +743,9 @@ fn targets_whose_axes_stand_in_another_order_are_an_error() {
         let error = evaluate(&build(), &MeanSquaredError::new(), &data(targets), NO_METRICS).unwrap_err();
         assert!(error.to_string().contains(&format!("2x3x4 and the other is {targets}")), "{error}");
         let error = trainer().fit(&mut build(), &data(targets)).unwrap_err();
-        assert!(matches!(error, TrainError::Shape { set: "the training data", .. }), "{error}");
+        assert!(matches!(error, TrainError::Shape { data: DataRole::Training, .. }), "{error}");
         let error = trainer().validate(&data(targets)).fit(&mut build(), &data(fits[0])).unwrap_err();
-        assert!(matches!(error, TrainError::Shape { set: "the validation data", .. }), "{error}");
+        assert!(matches!(error, TrainError::Shape { data: DataRole::Validation, .. }), "{error}");
     }
     // A class for each position, whichever axis the classes lie along.
     for (axis, shape, right, wrong) in
@@ -769,11 +788,11 @@ fn an_error_within_a_run_finds_the_parameters_of_the_last_good_epoch() {
         .batch_size(4)
         .on_epoch(move |end| {
             *keep.lock().unwrap() = end.network.parameters().to_vec();
-            Control::Continue
+            ControlFlow::Continue(())
         })
         .fit(&mut trained, &data)
         .unwrap_err();
-    assert!(matches!(error, TrainError::Target { set: "the training data", .. }), "{error}");
+    assert!(matches!(error, TrainError::Target { data: DataRole::Training, .. }), "{error}");
     assert!(error.to_string().contains("rates of at least 0"), "{error}");
     assert_ne!(trained.parameters(), [0.0, 0.0, 1.0], "there were good epochs");
     assert_eq!(trained.parameters(), &kept.lock().unwrap()[..]);

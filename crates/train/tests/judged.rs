@@ -1,5 +1,7 @@
 //! Optimizers that take gradients at one point and are judged at another.
 
+use std::ops::ControlFlow;
+
 use downhill_data::{Batches, Dataset};
 use downhill_layers::{Affine, BatchNorm, Mode, Tanh};
 use downhill_losses::MeanSquaredError;
@@ -7,7 +9,7 @@ use downhill_network::{Frozen, Network, Purpose, sequential};
 use downhill_optim::{Lookahead, Optimizer, ScheduleFreeAdamW, ScheduleFreeSgd};
 use downhill_tensor::Seed;
 use downhill_train::metrics::MeanAbsoluteError;
-use downhill_train::{Control, EarlyStopping, NO_METRICS, StopReason, Trainer, evaluate};
+use downhill_train::{EarlyStopping, NO_METRICS, StopReason, Trainer, evaluate};
 use ndarray::Array2;
 
 /// A curve, to train on and to judge by.
@@ -53,7 +55,7 @@ fn a_network_predicts_as_it_was_validated() {
         let history = trainer(optimizer, &validation)
             .on_epoch(|end| {
                 shown.push(loss(end.network, &validation));
-                Control::Continue
+                ControlFlow::Continue(())
             })
             .fit(&mut trained, &data)
             .unwrap();
@@ -125,7 +127,7 @@ fn a_run_that_is_resumed_goes_on_from_the_training_point() {
         // A stop within an epoch leaves the network at the point to evaluate, too.
         let stop_at = 4;
         let mut interrupted = trainer(third, &validation)
-            .on_step(|end| if end.step == stop_at { Control::Stop } else { Control::Continue });
+            .on_step(|end| if end.step == stop_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
         let history = interrupted.fit(&mut stopped, &data).unwrap();
         assert_eq!((history.reason, history.kept_epoch), (StopReason::Callback, None));
         assert!(interrupted.optimizer().evaluation_point(interrupted.training_point().unwrap(), &mut point));

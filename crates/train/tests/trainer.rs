@@ -1,5 +1,6 @@
 //! Whole training runs: what they reach, how they end, and what they refuse.
 
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
 use downhill_data::{Dataset, digits};
@@ -13,7 +14,7 @@ use downhill_tensor::Seed;
 use downhill_tensor::threads::Threads;
 use downhill_train::metrics::{Accuracy, ConfusionMatrix, F1, MeanAbsoluteError, RSquared};
 use downhill_train::{
-    Control, EarlyStopping, EpochRecord, Metric, NO_METRICS, Place, StopHandle, StopReason, TrainError, Trainer,
+    DataRole, EarlyStopping, EpochRecord, Metric, NO_METRICS, Place, StopHandle, StopReason, TrainError, Trainer,
     evaluate,
 };
 use ndarray::{Array2, array};
@@ -221,7 +222,7 @@ fn callbacks_see_every_step_and_may_end_the_run() {
         .batch_size(16)
         .on_step(move |end| {
             steps.lock().unwrap().push((end.step, end.epoch, end.gradient.len()));
-            if end.step == 5 { Control::Stop } else { Control::Continue }
+            if end.step == 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })
         .fit(&mut network, &data)
         .unwrap();
@@ -230,7 +231,7 @@ fn callbacks_see_every_step_and_may_end_the_run() {
 
     let history = Trainer::new(MeanSquaredError::new(), Sgd::new(0.1))
         .epochs(9)
-        .on_epoch(|end| if end.record.epoch == 2 { Control::Stop } else { Control::Continue })
+        .on_epoch(|end| if end.record.epoch == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         .fit(&mut network, &data)
         .unwrap();
     assert_eq!((history.reason, history.epochs.len()), (StopReason::Callback, 2));
@@ -248,7 +249,7 @@ fn a_stop_handle_ends_the_run_after_the_step() {
             if end.step == 2 {
                 pulled.stop();
             }
-            Control::Continue
+            ControlFlow::Continue(())
         })
         .fit(&mut network, &data)
         .unwrap();
@@ -269,7 +270,7 @@ fn a_run_that_is_resumed_is_the_unbroken_one() {
 }
 
 #[test]
-fn settings_that_make_no_sense_are_errors_before_the_first_step() {
+fn settings_that_are_not_valid_are_errors_before_the_first_step() {
     let data = line();
     let before = linear().parameters().to_vec();
     let message = |mut trainer: Trainer<'_, f64, MeanSquaredError, Sgd<f64>>| {
@@ -285,7 +286,7 @@ fn settings_that_make_no_sense_are_errors_before_the_first_step() {
     }
     assert!(message(trainer(0.1).epochs(0)).contains("number of epochs is 0"));
     assert!(message(trainer(0.1).batch_size(0)).contains("batch"), "{}", message(trainer(0.1).batch_size(0)));
-    assert!(message(trainer(0.1).clip_norm(-1.0)).contains("above 0, but is -1"));
+    assert!(message(trainer(0.1).clip_norm(-1.0)).contains("is -1, but it must be above 0"));
     assert!(message(trainer(0.1).early_stopping(EarlyStopping::new().on_metric("f1"))).contains("`f1`"));
     assert!(message(trainer(0.1).early_stopping(EarlyStopping::new().min_delta(f64::NAN))).contains("NaN"));
     assert!(Threads::new(0).is_err());
@@ -300,7 +301,7 @@ fn data_that_do_not_fit_are_errors_before_the_first_step() {
     assert!(error.contains("2") && error.contains("3"), "{error}");
     let labelled = Dataset::from_array(array![[1.0, 2.0]], vec![0]).unwrap();
     let error = Trainer::new(MeanSquaredError::new(), Sgd::new(0.1)).fit(&mut network, &labelled).unwrap_err();
-    assert!(matches!(error, TrainError::Target { set: "the training data", .. }), "{error}");
+    assert!(matches!(error, TrainError::Target { data: DataRole::Training, .. }), "{error}");
     // The last example's label is one that the network can't predict.
     let many = Array2::from_elem((100, 2), 0.5);
     let labels: Vec<u32> = (0..100).map(|i| if i == 99 { 1 } else { 0 }).collect();

@@ -1,6 +1,6 @@
-use crate::DataError;
+use crate::{DataError, RuleError};
 
-/// What becomes of a missing value.
+/// A rule for missing values.
 ///
 /// What fills a gap is learnt from the table that a schema is fitted to, and is the same for all later rows.
 /// Targets are never filled, since an invented target teaches nothing: a rule that fills leaves such rows out.
@@ -25,13 +25,14 @@ pub enum Missing {
 }
 
 impl Missing {
-    /// [`Constant`](Self::Constant) of a number or a text, as `Missing::constant(0)`.
+    /// Makes a [`Constant`](Self::Constant) of a number or a text, such as `Missing::constant(0)`.
+    #[must_use]
     pub fn constant(value: impl ToString) -> Self {
         Self::Constant(value.to_string())
     }
 }
 
-/// What becomes of a category that was not in the table that a schema was fitted to.
+/// A rule for categories that were not in the table that a schema was fitted to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -49,15 +50,14 @@ pub enum Unseen {
 
 /// A column of a table: its name, and what becomes of missing and unseen values in it.
 ///
-/// A name is enough where a column is asked for; rules that are not set here are those of the
-/// [`Columns`](crate::Columns).
+/// A name alone converts to a column; rules that are not set here are those of the [`Columns`](crate::Columns).
 ///
 /// ```
 /// use downhill_data::{Column, Columns, Missing, Table, Unseen};
 ///
 /// let table = Table::read("age,town,pay\n20,Ulm,1\nNA,Ulm,2\n40,,3\n90,Bonn,\n".as_bytes())?;
 /// let schema = Columns::for_values([Column::new("pay").missing(Missing::Drop)])
-///     .numeric([Column::new("age").missing(Missing::Median).with_indicator()])
+///     .numeric([Column::new("age").missing(Missing::Median).indicator()])
 ///     .categorical([Column::new("town").missing(Missing::constant("none")).unseen(Unseen::Other)])
 ///     .fit(&table)?;
 /// // The row without a target is left out, and `Bonn` with it.
@@ -81,7 +81,7 @@ impl<S: Into<String>> From<S> for Column {
 }
 
 impl Column {
-    /// The column of this name.
+    /// Makes a column of this name, without rules.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), missing: None, indicator: false, unseen: None }
@@ -96,7 +96,7 @@ impl Column {
 
     /// Adds a feature after those of the column that is 1 if the value is missing and 0 otherwise.
     #[must_use]
-    pub fn with_indicator(mut self) -> Self {
+    pub fn indicator(mut self) -> Self {
         self.indicator = true;
         self
     }
@@ -108,62 +108,54 @@ impl Column {
         self
     }
 
-    /// What is to be learnt of the column as an input; `missing` and `unseen` are the rules for columns without their own.
+    /// Plans what to learn of the column as an input; `missing` and `unseen` are the rules of columns without any.
     pub(crate) fn input(self, kind: Kind, missing: &Missing, unseen: Unseen) -> Result<Plan, DataError> {
         let Self { name, missing: own, indicator, unseen: own_unseen } = self;
-        let refuse = |reason: String| Err(DataError::Rule { column: name.clone(), reason });
+        let refuse = |problem| Err(DataError::Rule { column: name.clone(), problem });
         let rule = match (kind, own.unwrap_or_else(|| missing.clone())) {
             (Kind::Numeric, Missing::Fill) => Missing::Mean,
             (Kind::Categorical, Missing::Fill) => Missing::MostFrequent,
             (Kind::Categorical, Missing::Mean | Missing::Median) => {
-                return refuse(
-                    "holds categories, which have no mean or median; give it the rule `Missing::MostFrequent`, \
-                     `Missing::Constant` or `Missing::Fill`"
-                        .into(),
-                );
+                return refuse(RuleError::NoMean);
             }
             (Kind::Numeric, Missing::Constant(text)) if !text.parse().is_ok_and(f64::is_finite) => {
-                return refuse(format!("can't have its gaps filled with `{text}`, which is not a finite number"));
+                return refuse(RuleError::NotNumber { text });
             }
             (_, rule) => rule,
         };
         if indicator && matches!(rule, Missing::Error | Missing::Drop) {
-            return refuse(
-                "asks for an indicator, but no rule fills its gaps; give it one, such as `Missing::Fill`, \
-                 or leave the indicator out"
-                    .into(),
-            );
+            return refuse(RuleError::NothingToIndicate);
         }
         if own_unseen.is_some() && matches!(kind, Kind::Numeric) {
-            return refuse("holds numbers, so that no value is unseen; leave the rule out".into());
+            return refuse(RuleError::NoCategories);
         }
         Ok(Plan { kind, missing: rule, indicator, unseen: own_unseen.unwrap_or(unseen), column: name })
     }
 
-    /// The name, and whether rows without the value are left out, if the column is a target.
+    /// Returns the name of a target, and whether rows without its value are left out.
     pub(crate) fn target(self, missing: &Missing) -> Result<(String, bool), DataError> {
-        let refuse = |reason: &str| Err(DataError::Rule { column: self.name.clone(), reason: reason.into() });
+        let refuse = |problem| Err(DataError::Rule { column: self.name.clone(), problem });
         if self.indicator || self.unseen.is_some() {
-            return refuse("is a target, which takes neither an indicator nor a rule for unseen values");
+            return refuse(RuleError::NotAnInput);
         }
         let drop = match &self.missing {
             Some(Missing::Error) => false,
             Some(Missing::Drop) => true,
-            Some(_) => return refuse("is a target, whose gaps can't be filled; give it the rule `Missing::Drop`"),
+            Some(_) => return refuse(RuleError::TargetFilled),
             None => *missing != Missing::Error,
         };
         Ok((self.name, drop))
     }
 }
 
-/// What the cells of a column are.
+/// The kind of a column's cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Numeric,
     Categorical,
 }
 
-/// What is to be learnt of a column.
+/// A plan of what to learn of a column.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) column: String,

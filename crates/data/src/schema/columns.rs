@@ -7,7 +7,7 @@ use super::{Goal, Schema, Target};
 use crate::cells::Row;
 use crate::{DataError, OneHot, Table};
 
-/// Which columns of a table are inputs, which are targets, and what becomes of missing and unseen values.
+/// A choice of the columns of a table that are inputs and targets, and of the rules for missing and unseen values.
 ///
 /// Fit a schema to the rows to train on alone: what fills a gap, and which categories there are, is learnt from them.
 ///
@@ -78,7 +78,7 @@ impl Columns {
         self
     }
 
-    /// Sets what becomes of missing values in columns without a rule of their own; an error by default.
+    /// Sets the rule for missing values in columns without one; an error by default.
     ///
     /// A row whose target is missing is left out by every rule but [`Missing::Error`].
     #[must_use]
@@ -87,7 +87,7 @@ impl Columns {
         self
     }
 
-    /// Sets what becomes of unseen categories in inputs without a rule of their own; an error by default.
+    /// Sets the rule for unseen categories in inputs without one; an error by default.
     ///
     /// A class that was never seen is always an error.
     #[must_use]
@@ -96,7 +96,7 @@ impl Columns {
         self
     }
 
-    /// Sets what a cell holds if its value is missing; by default nothing, `NA`, `N/A`, `NaN`, `nan` or `null`.
+    /// Sets the texts that mean a missing value; by default an empty cell, `NA`, `N/A`, `NaN`, `nan` or `null`.
     #[must_use]
     pub fn missing_markers<S: Into<String>>(mut self, markers: impl IntoIterator<Item = S>) -> Self {
         self.markers = markers.into_iter().map(Into::into).collect();
@@ -187,7 +187,7 @@ mod tests {
         assert!(missing(Columns::for_values::<&str>([]).numeric(["height"])).starts_with("the list of target columns"));
         assert_eq!(
             missing(columns().numeric(["class"])),
-            "the column `class` stands more than once; name each column once"
+            "the column `class` is listed more than once; name each column once"
         );
         assert_eq!(
             missing(columns().numeric(["weight"])),
@@ -206,7 +206,7 @@ mod tests {
         );
         assert_eq!(
             message(columns().missing(Missing::Fill).fit(&table)),
-            "column `x` has no value at all, so its gaps can't be filled with one of its own; \
+            "column `x` has no value at all, so its gaps can't be filled from it; \
              fill them with `Missing::Constant`, or leave the column out"
         );
     }
@@ -228,7 +228,7 @@ mod tests {
             );
         }
         for rule in [Missing::Error, Missing::Drop] {
-            let message = message(column("1 NA", x(rule).with_indicator()));
+            let message = message(column("1 NA", x(rule).indicator()));
             assert!(message.starts_with("column `x` asks for an indicator, but no rule fills its gaps;"), "{message}");
         }
         assert!(
@@ -242,7 +242,7 @@ mod tests {
             target(Column::new("y").missing(Missing::Mean)),
             "column `y` is a target, whose gaps can't be filled; give it the rule `Missing::Drop`"
         );
-        for odd in [Column::new("y").with_indicator(), Column::new("y").unseen(Unseen::Other)] {
+        for odd in [Column::new("y").indicator(), Column::new("y").unseen(Unseen::Other)] {
             assert!(target(odd).starts_with("column `y` is a target, which takes neither an indicator nor a rule for"));
         }
     }

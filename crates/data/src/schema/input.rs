@@ -7,9 +7,9 @@ use super::column::{Kind, Missing, Plan, Unseen};
 use super::rows::{Markers, missing_value};
 use crate::{DataError, OneHot};
 
-/// How the cells of a column become features.
+/// An input column, and how its cells become features.
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub(super) struct Input {
     pub(super) column: String,
     pub(super) gap: Gap,
@@ -17,9 +17,9 @@ pub(super) struct Input {
     pub(super) encoding: Encoding,
 }
 
-/// What becomes of a gap.
+/// The rule for gaps, with what fills them.
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub(super) enum Gap {
     Error,
     Drop,
@@ -28,14 +28,14 @@ pub(super) enum Gap {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub(super) enum Encoding {
     Numeric,
     Categorical { categories: OneHot, unseen: Unseen },
 }
 
 impl Input {
-    /// What the cells of a column are turned into, given the line and the cell of each row.
+    /// Learns what the cells of a column are turned into, given the line and the cell of each row.
     pub(super) fn learn<'t>(
         plan: Plan,
         cells: impl Iterator<Item = (u64, &'t str)>,
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn an_indicator_says_what_was_missing() {
-        let column_of = |text, rule| column(text, Column::new("x").missing(rule).with_indicator()).unwrap();
+        let column_of = |text, rule| column(text, Column::new("x").missing(rule).indicator()).unwrap();
         let schema = column_of("1 NA 3", Missing::Mean);
         assert_eq!(schema.feature_names(), ["x", "x is missing"]);
         assert_eq!(schema.transform::<f32>(&[("x", "")]).unwrap(), [2.0, 1.0]);

@@ -3,7 +3,7 @@ use std::fmt;
 
 use crate::{DataError, Table};
 
-/// What cells hold whose value is missing.
+/// The texts of cells whose value is missing.
 pub(super) type Markers = BTreeSet<String>;
 
 /// A row of a table that a schema leaves out, since it lacks a value.
@@ -34,7 +34,7 @@ impl fmt::Display for DroppedRow {
     }
 }
 
-/// The rows that have all the values that are needed; see [`sort_rows`].
+/// Selects the rows that have all the values that are needed; see [`sort_rows`].
 pub(super) fn complete_rows<'n>(
     table: &Table,
     needed: impl Iterator<Item = (&'n str, bool)>,
@@ -44,7 +44,7 @@ pub(super) fn complete_rows<'n>(
     if kept.is_empty() { Err(DataError::NoRows { rows: table.len() }) } else { Ok(table.gather(&kept)) }
 }
 
-/// Which rows have a value in all columns that need one, and which have none where such rows are left out.
+/// Sorts the rows into those that have all the values that are needed and those that are left out.
 ///
 /// `needed`: the columns, each with whether rows without a value are left out; otherwise such a row is an error,
 /// unless it is left out for another column.
@@ -96,7 +96,7 @@ mod tests {
         let complete = schema.complete(&table).unwrap();
         assert_eq!(complete.column("name").unwrap().collect::<Vec<_>>(), ["p", "r", "u"]);
         let set: Dataset<f64> = schema.dataset(&table).unwrap();
-        // The median of 1 and 6: what stands in rows that are left out is not learnt from.
+        // The median of 1 and 6: rows that are left out are not learnt from.
         assert_eq!(set.inputs().matrix(), array![[1.0, 1.0], [3.0, 3.5], [6.0, 6.0]]);
         assert_eq!(set.len() + dropped.len(), table.len());
 

@@ -154,7 +154,7 @@ fn text(draw: &mut Draw) {
     }
     let options = TableOptions::new();
     let options = if draw.chance(0.2) { options.delimiter(draw.pick(b";\t\"\n\0,")) } else { options };
-    let options = if draw.chance(0.2) { options.without_header() } else { options };
+    let options = if draw.chance(0.2) { options.no_header() } else { options };
     draw.note(format!("{options:?}.read({text:?})"));
     let Some(table) = answer(options.read(text.as_bytes())) else { return };
     draw.note("columns and schema");

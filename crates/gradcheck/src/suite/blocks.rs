@@ -64,7 +64,7 @@ blocks! {
     TransformerEncoderBlock: |s| {
         let (heads, head) = (size(s, 2), 1 + size(s, 2));
         let [norm_first, causal, bias] = [(); 3].map(|()| choose(s, &[true, false]));
-        // With a larger ε than is usual, for differences are not exact where a variance is next to nothing.
+        // With a larger ε than is usual, since differences are not exact if a variance is next to nothing.
         let mut block = TransformerEncoderBlock::new(heads, size(s, 4)).activation(Gelu::new()).epsilon(0.1);
         block = block.dropout(choose(s, &[0.0, 0.1, 0.5]));
         if norm_first {
@@ -80,7 +80,7 @@ blocks! {
     },
 }
 
-/// The gradient of a whole network built from the block, for random data.
+/// Checks the gradient of a whole network built from the block, for random data.
 fn check(block: impl Block, input: impl Into<Shape>, s: &mut Stream) -> Result<Report, GradcheckError> {
     let input = input.into();
     let network = Network::<f64>::build(input, block, Seed(s.bits().into()))?;

@@ -38,7 +38,7 @@ macro_rules! layers {
 }
 use layers;
 
-/// A shape of one to three short axes.
+/// Draws a shape of one to three short axes.
 fn any(s: &mut Stream) -> Shape {
     match size(s, 3) {
         1 => [size(s, 8)].into(),
@@ -50,6 +50,6 @@ fn any(s: &mut Stream) -> Shape {
 fn check(layer: &impl Layer, inputs: &[Shape], s: &mut Stream) -> Result<Report, GradcheckError> {
     let examples = size(s, 4);
     let step = s.bits().into();
-    let check = LayerCheck { examples, seed: Seed(step), mode: Mode::Training { step }, ..LayerCheck::default() };
+    let check = LayerCheck::new().examples(examples).seed(Seed(step)).mode(Mode::Training { step });
     check_layer(layer, inputs, &check)
 }

@@ -22,7 +22,7 @@ macro_rules! losses {
     };
 }
 
-/// How predictions or targets are drawn.
+/// The distribution of predictions or targets.
 #[derive(Clone, Copy)]
 enum Draw {
     Between(f64, f64),
@@ -218,13 +218,13 @@ fn draw(s: &mut Stream, length: usize, draw: Draw) -> Vec<f64> {
     (0..length).map(one).collect()
 }
 
-/// A loss that compares each number with its own target.
+/// Checks a loss that compares each number with its own target.
 fn pairs(name: &str, loss: &impl Loss, y: Draw, target: Draw, s: &mut Stream) -> Result<Report, GradcheckError> {
     let outputs = size(s, 6);
     values(name, loss, ([outputs].into(), y), (1, target), s)
 }
 
-/// A loss with one target for so many predicted numbers.
+/// Checks a loss with one target for every `share` predicted numbers.
 fn values(
     name: &str,
     loss: &impl Loss,
@@ -238,7 +238,7 @@ fn values(
     check_loss(name, loss, Batch::new(&y, examples, shape)?, Target::Values(&target))
 }
 
-/// A loss with one class for each of so many positions.
+/// Checks a loss with one class for each position.
 fn of_class(
     name: &str,
     loss: &impl Loss,
@@ -252,7 +252,7 @@ fn of_class(
     check_loss(name, loss, Batch::new(&y, examples, shape)?, Target::Classes(&target))
 }
 
-/// A loss against classes, for whole examples or for positions of them, with weights for the classes.
+/// Checks a loss against classes, for whole examples or for positions of them, with weights for the classes.
 fn positions<L: Loss>(
     name: &str,
     loss: impl Fn(ClassAxis, Vec<f64>) -> L,

@@ -5,8 +5,8 @@ use super::{Metric, Reading, Sum};
 
 /// The share of classes that are predicted right.
 ///
-/// Of several outputs the largest says the class; targets are class indices, or probabilities such as one-hot rows. A
-/// single output answers a yes-or-no question: class 1 above 0, or above ½ if it is a probability. Outputs that a loss
+/// The largest of several outputs is the predicted class; targets are class indices, or probabilities such as one-hot
+/// rows. A single output answers a yes-or-no question: class 1 above 0, or above ½ if it is a probability. Outputs that a loss
 /// takes for independent answers, as [`BinaryCrossEntropyWithLogits`](downhill_losses::BinaryCrossEntropyWithLogits)
 /// does, are judged one by one. Positions with a class each count one by one too, and ignored ones do not count.
 ///
@@ -23,7 +23,7 @@ pub struct Accuracy {
 }
 
 impl Accuracy {
-    /// An accuracy over no examples yet.
+    /// Makes a metric that has seen no examples yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -73,7 +73,7 @@ pub struct TopKAccuracy {
 }
 
 impl TopKAccuracy {
-    /// The accuracy among the `k` largest.
+    /// Makes a metric that looks for the class among the `k` largest outputs.
     #[must_use]
     pub fn new(k: usize) -> Self {
         Self { k, meaning: Meaning::default(), right: Sum::default(), weight: Sum::default() }

@@ -5,7 +5,7 @@ use downhill_tensor::{Batch, Scalar};
 
 use super::{Metric, Reading};
 
-/// How often each class was taken for which: rows are true classes, columns predicted ones.
+/// A table of how often each class was taken for which: rows are true classes, columns predicted ones.
 ///
 /// As a metric its value is the accuracy; its methods give the rest, and printing it gives a table.
 ///
@@ -31,7 +31,7 @@ pub struct ConfusionMatrix {
 }
 
 impl ConfusionMatrix {
-    /// A matrix of no examples; it grows to the classes it meets.
+    /// Makes a matrix of no examples; it grows to the classes it meets.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -68,13 +68,13 @@ impl ConfusionMatrix {
         (0..self.classes()).map(|class| self.count(class, class)).sum::<f64>() / self.examples()
     }
 
-    /// Of the examples that were taken for `class`, the share that were of it; 0 if there were none.
+    /// The share of the examples taken for `class` that were of it; 0 if there were none.
     #[must_use]
     pub fn precision(&self, class: usize) -> f64 {
         share(self.count(class, class), self.predictions(class))
     }
 
-    /// Of the examples of `class`, the share that were taken for it; 0 if there were none.
+    /// The share of the examples of `class` that were taken for it; 0 if there were none.
     #[must_use]
     pub fn recall(&self, class: usize) -> f64 {
         share(self.count(class, class), self.truths(class))
@@ -170,16 +170,17 @@ impl fmt::Display for ConfusionMatrix {
     }
 }
 
-/// How the numbers of several classes become one.
+/// The average that makes one number of those of several classes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Average {
     /// The mean over the classes, each counting the same.
     #[default]
     Macro,
     /// The mean over the classes, each counting as often as it occurs.
     Weighted,
-    /// The number of this class alone, as 1 for the positive class of two.
+    /// The number of this class alone, such as 1 for the positive class of two.
     Class(usize),
 }
 
@@ -193,7 +194,7 @@ macro_rules! from_confusion {
         }
 
         impl $Name {
-            /// Over no examples yet, with this average over the classes.
+            /// Makes a metric with this average over the classes.
             #[must_use]
             pub fn new(average: Average) -> Self {
                 Self { average, confusion: ConfusionMatrix::new() }
@@ -244,12 +245,12 @@ macro_rules! from_confusion {
 }
 
 from_confusion!(
-    /// Of the examples that were taken for a class, the share that were of it.
+    /// The share of the examples taken for a class that were of it.
     Precision, "precision", precision
 );
 
 from_confusion!(
-    /// Of the examples of a class, the share that were taken for it.
+    /// The share of the examples of a class that were taken for it.
     Recall, "recall", recall
 );
 

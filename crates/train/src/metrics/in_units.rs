@@ -29,14 +29,14 @@ use super::Metric;
 pub struct InUnits<M, S> {
     metric: M,
     scaler: S,
-    /// Predictions and targets in their own units, as wide as f64: no precision is lost on the way.
+    /// Predictions and targets in their own units, as f64, so that no precision is lost.
     y: Vec<f64>,
     target: Vec<f64>,
     weights: Vec<f64>,
 }
 
 impl<M: Metric<f64>, S: Scaler + Send> InUnits<M, S> {
-    /// `metric` in the units that `scaler` was fitted to.
+    /// Makes a metric that judges by `metric` in the units that `scaler` was fitted to.
     #[must_use]
     pub fn new(metric: M, scaler: S) -> Self {
         Self { metric, scaler, y: Vec::new(), target: Vec::new(), weights: Vec::new() }

@@ -3,7 +3,7 @@ use downhill_tensor::{Batch, Scalar};
 
 use super::{Metric, Reading, Sum};
 
-/// Scores of one question, with what is right.
+/// The scores of one question, with the right answers.
 #[derive(Clone, Debug, Default)]
 struct Scored {
     /// The score, whether yes is right, and the weight.
@@ -82,7 +82,7 @@ macro_rules! from_scores {
         }
 
         impl $Name {
-            /// Over no examples yet.
+            /// Makes a metric that has seen no examples yet.
             #[must_use]
             pub fn new() -> Self {
                 Self::default()
@@ -156,7 +156,7 @@ from_scores!(
     /// The area under the receiver operating characteristic: how likely a positive example scores higher than a negative
     /// one, where equal scores count ½.
     ///
-    /// The score is the single output, or of two classes how much the second is ahead. For several classes, or several
+    /// The score is the single output, or of two classes the lead of the second. For several classes, or several
     /// independent answers, it is the mean over each against the rest. All scores are kept until the value is asked for.
     /// It is not a number if only one class occurs, or if a score is not a number.
     ///

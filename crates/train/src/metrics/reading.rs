@@ -1,9 +1,9 @@
-//! How predictions and targets are read as classes or as independent answers: one truth for all metrics.
+//! Reads predictions and targets as classes or as independent answers, in the same way for all metrics.
 
 use downhill_losses::{ClassAxis, Meaning, Target, TargetError};
 use downhill_tensor::{Batch, Outputs, Scalar};
 
-/// What was predicted at one place, what is right there, and how much it counts.
+/// A prediction at one place, with the right answer and its weight.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Judged {
     /// `None` if an output is not a number: that is no class, and never right.
@@ -20,7 +20,7 @@ pub(crate) struct Reading<'a, T> {
     weights: Option<&'a [T]>,
     ignored: Option<u32>,
     outputs: Option<Outputs>,
-    /// How many classes a position has; 1 for a yes-or-no question.
+    /// The number of classes of a position; 1 for a yes-or-no question.
     count: usize,
     inner: usize,
     positions: usize,
@@ -175,7 +175,7 @@ impl<'a, T: Scalar> Reading<'a, T> {
         }
     }
 
-    /// Which class a position has by its scores.
+    /// The class of a position by its scores.
     fn predicted(&self, position: usize) -> Option<usize> {
         if self.count > 1 {
             return largest((0..self.count).map(|class| self.score(position, class)));
@@ -193,12 +193,12 @@ impl<'a, T: Scalar> Reading<'a, T> {
         })
     }
 
-    /// All positions that count, judged.
+    /// Judges all positions that count.
     pub(crate) fn judged(&self) -> impl Iterator<Item = Judged> + '_ {
         self.counted().map(|(position, truth, weight)| Judged { predicted: self.predicted(position), truth, weight })
     }
 
-    /// All positions that count: the true class, how many other classes score higher, or as high with a lower index,
+    /// Ranks all positions that count: the true class, how many other classes score higher, or as high with a lower index,
     /// and the weight; `None` if a score is not a number.
     pub(crate) fn ranks(&self) -> impl Iterator<Item = (Option<usize>, f64)> + '_ {
         self.counted().map(|(position, truth, weight)| {
@@ -211,14 +211,14 @@ impl<'a, T: Scalar> Reading<'a, T> {
         })
     }
 
-    /// All independent answers that count: the place, the score, the true class and the weight.
+    /// Visits all independent answers that count: the place, the score, the true class and the weight.
     pub(crate) fn answered(&self, mut visit: impl FnMut(usize, f64, usize, f64)) {
         for (position, truth, weight) in self.counted() {
             visit(position, self.score(position, 0).to_f64(), truth, weight);
         }
     }
 
-    /// All positions that count: how likely each class is by the outputs, in a unit that is
+    /// Visits all positions that count: how likely each class is by the outputs, in a unit that is
     /// the same for all examples, with the true class and the weight.
     pub(crate) fn likelihoods(&self, mut visit: impl FnMut(&[f64], usize, f64)) {
         let mut scores = vec![0.0; self.count];
@@ -238,7 +238,7 @@ impl<'a, T: Scalar> Reading<'a, T> {
     }
 }
 
-/// The index of the largest number, the first of several; `None` if one is not a number.
+/// Returns the index of the largest number, the first of several; `None` if one is not a number.
 fn largest<T: Scalar>(row: impl Iterator<Item = T>) -> Option<usize> {
     let mut best: Option<(usize, T)> = None;
     for (index, value) in row.enumerate() {

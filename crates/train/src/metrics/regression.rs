@@ -3,7 +3,7 @@ use downhill_tensor::{Batch, Outputs, Scalar};
 
 use super::{Metric, Sum};
 
-/// Triples of a predicted number, the true one, and their weight; those of weight 0 are left out.
+/// Lists the predicted numbers with the true ones and their weights; those of weight 0 are left out.
 fn pairs<'a, T: Scalar>(
     metric: &'static str,
     meaning: Meaning,
@@ -55,7 +55,7 @@ pub struct MeanAbsoluteError {
 }
 
 impl MeanAbsoluteError {
-    /// Over no examples yet.
+    /// Makes a metric that has seen no examples yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -88,7 +88,7 @@ impl<T: Scalar> Metric<T> for MeanAbsoluteError {
     }
 }
 
-/// √ of the mean of (y − t)², in the unit of the target.
+/// The square root of the mean of (y − t)², in the unit of the target.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RootMeanSquaredError {
     meaning: Meaning,
@@ -97,7 +97,7 @@ pub struct RootMeanSquaredError {
 }
 
 impl RootMeanSquaredError {
-    /// Over no examples yet.
+    /// Makes a metric that has seen no examples yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -132,8 +132,8 @@ impl<T: Scalar> Metric<T> for RootMeanSquaredError {
 
 /// The share of the targets' variance that the predictions explain: 1 − Σ (y − t)² / Σ (t − mean t)².
 ///
-/// 1 is perfect; 0 is as good as always saying the mean; a constant target gives 1 where it is hit exactly and
-/// 0 elsewhere, as in scikit-learn. Several outputs are taken together.
+/// 1 is perfect; 0 is as good as always saying the mean; a constant target gives 1 if it is hit exactly and
+/// 0 otherwise, as in scikit-learn. Several outputs are taken together.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RSquared {
     meaning: Meaning,
@@ -145,7 +145,7 @@ pub struct RSquared {
 }
 
 impl RSquared {
-    /// Over no examples yet.
+    /// Makes a metric that has seen no examples yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

@@ -1,5 +1,7 @@
 //! The run of the example `digits`, in f64, so that the picture is the same on every machine.
 
+use std::ops::ControlFlow;
+
 use downhill::data::digits as handwritten;
 use downhill::layers::{Affine, Dropout, Relu};
 use downhill::losses::SoftmaxCrossEntropy;
@@ -8,7 +10,7 @@ use downhill::optim::AdamW;
 use downhill::optim::schedule::OneCycle;
 use downhill::tensor::Seed;
 use downhill::train::metrics::Accuracy;
-use downhill::train::{Control, Trainer, evaluate};
+use downhill::train::{Trainer, evaluate};
 use plotters::style::text_anchor::HPos;
 
 use super::Files;
@@ -62,7 +64,7 @@ fn run() -> Result<Vec<Epoch>> {
                     test: (on_test.loss, accuracy(&on_test)),
                 });
             }
-            Control::Continue
+            ControlFlow::Continue(())
         })
         .fit(&mut network, &train)?;
     Ok(seen)

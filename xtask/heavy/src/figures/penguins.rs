@@ -1,5 +1,7 @@
 //! A real regression: how heavy a penguin is, told from the length of its flippers.
 
+use std::ops::ControlFlow;
+
 use downhill::data::{Columns, Dataset, Missing, StandardScaler, Table, Targets};
 use downhill::layers::Affine;
 use downhill::losses::MeanSquaredError;
@@ -8,7 +10,7 @@ use downhill::optim::GradientDescent;
 use downhill::optim::minimize::{Reason, minimize};
 use downhill::optim::schedule::{Constant, Cosine, Schedule};
 use downhill::tensor::Seed;
-use downhill::train::{Control, Trainer};
+use downhill::train::Trainer;
 use plotters::style::RGBColor;
 use plotters::style::text_anchor::HPos;
 
@@ -155,7 +157,7 @@ impl Penguins {
                 if let [w, b] = *end.network.parameters() {
                     path.push((w, b));
                 }
-                Control::Continue
+                ControlFlow::Continue(())
             })
             .fit(&mut network, &self.data)?;
         Ok(path)

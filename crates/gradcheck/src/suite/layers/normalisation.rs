@@ -29,7 +29,7 @@ layers! {
         if choose(s, &[true, true, false]) {
             check(&norm, &[x], s)
         } else {
-            check_layer(&norm, &[x], &LayerCheck { mode: Mode::Evaluation, ..LayerCheck::default() })
+            check_layer(&norm, &[x], &LayerCheck::new().mode(Mode::Evaluation))
         }
     },
     GroupNorm: |s| {
