@@ -4,6 +4,7 @@
 
 mod batch;
 mod buffer;
+pub mod ceiling;
 mod error;
 #[cfg(feature = "serde")]
 pub mod exact;
