@@ -1,7 +1,7 @@
 use downhill_tensor::Scalar;
 
-use crate::error::decay_rate;
 use crate::loops;
+use crate::settings::decay_rate;
 use crate::{OptimizerState, RestoreError, SettingError};
 
 /// An exponential moving average of weights: smoother, and often better, than the last ones.

@@ -1,8 +1,8 @@
 use downhill_tensor::Scalar;
 
-use crate::error::{positive, require};
 use crate::loops;
-use crate::{Link, SettingError, Step};
+use crate::settings::{Settings, positive, require};
+use crate::{Link, StepContext};
 
 /// What is added to a norm before it divides, as in PyTorch.
 const MARGIN: f64 = 1e-6;
@@ -97,7 +97,7 @@ impl<T: Scalar> Link<T> for ClipNorm {
         String::new()
     }
 
-    fn scalars(&self, step: &Step) -> [T; 2] {
+    fn scalars(&self, step: &StepContext) -> [T; 2] {
         let norm = step.gradient_norm;
         if exceeds(norm, self.max_norm) { loops::quotient(self.max_norm, norm + MARGIN) } else { [T::ONE; 2] }
     }
@@ -107,8 +107,8 @@ impl<T: Scalar> Link<T> for ClipNorm {
         direction * a * b
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        positive("the largest norm of a gradient", self.max_norm)
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        settings.setting("the largest norm of a gradient", self.max_norm, positive);
     }
 }
 
@@ -135,7 +135,7 @@ impl<T: Scalar> Link<T> for ClipValue {
         String::new()
     }
 
-    fn scalars(&self, _step: &Step) -> T {
+    fn scalars(&self, _step: &StepContext) -> T {
         T::from_f64(self.limit)
     }
 
@@ -144,7 +144,7 @@ impl<T: Scalar> Link<T> for ClipValue {
         direction.max(-*limit).min(*limit)
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        require(self.limit > 0.0, "the largest entry of a gradient", self.limit, "greater than 0")
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        settings.check(require(self.limit > 0.0, "the largest entry of a gradient", self.limit, "greater than 0"));
     }
 }

@@ -92,28 +92,3 @@ impl fmt::Display for MemoryError {
 }
 
 impl Error for MemoryError {}
-
-/// Whether `value` is finite and greater than 0.
-pub(crate) fn positive(setting: &'static str, value: f64) -> Result<(), SettingError> {
-    require(value.is_finite() && value > 0.0, setting, value, "finite and greater than 0")
-}
-
-/// Whether `value` is finite and not negative.
-pub(crate) fn not_negative(setting: &'static str, value: f64) -> Result<(), SettingError> {
-    require(value.is_finite() && value >= 0.0, setting, value, "finite and at least 0")
-}
-
-/// Whether `value` may be the decay rate of an average: in [0, 1).
-pub(crate) fn decay_rate(setting: &'static str, value: f64) -> Result<(), SettingError> {
-    require((0.0..1.0).contains(&value), setting, value, "at least 0 and less than 1")
-}
-
-/// An error unless `holds`.
-pub(crate) fn require(
-    holds: bool,
-    setting: &'static str,
-    value: f64,
-    requirement: &'static str,
-) -> Result<(), SettingError> {
-    if holds { Ok(()) } else { Err(SettingError::new(setting, value, requirement)) }
-}

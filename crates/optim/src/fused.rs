@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use downhill_tensor::{Buffer, Divisible, Kernel, Scalar, elementwise, parallel};
 
-use crate::{Link, Slots, Step};
+use crate::{Link, Slots, StepContext};
 
 /// θᵢ ← θᵢ − f(θᵢ, gᵢ, slotsᵢ), where f may change the slots: one pass over memory, vectorised and shared among threads.
 #[inline]
@@ -26,7 +26,7 @@ pub(crate) fn views<S: Slots<T>, T: Scalar>(slots: &mut [Buffer<T>], range: Rang
 /// The slots before the first step.
 pub(crate) fn initialise<L: Link<T>, T: Scalar>(
     link: &L,
-    step: &Step,
+    step: &StepContext,
     theta: &[T],
     mut slots: <L::Slots as Slots<T>>::Views<'_>,
 ) {

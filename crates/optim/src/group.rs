@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use downhill_tensor::Shape;
 
-use crate::error::{not_negative, positive};
+use crate::settings::{not_negative, positive};
 use crate::{Segment, SettingError};
 
 type Predicate = Arc<dyn Fn(&Segment) -> bool + Send + Sync>;
@@ -125,7 +125,7 @@ pub struct Part {
     pub shape: Shape,
     /// Whether its two axes are swapped in memory; see [`Segment::transposed`].
     pub transposed: bool,
-    /// Which of the layout's treatments is its.
+    /// Which of the partition's treatments is its.
     pub(crate) treatment: usize,
 }
 
@@ -138,14 +138,14 @@ pub(crate) struct Run {
 
 /// How θ is divided: parts for rules that look at whole parameters, runs for those that don't.
 #[derive(Clone, Debug, Default)]
-pub struct Layout {
+pub struct Partition {
     len: usize,
     parts: Vec<Part>,
     runs: Vec<Run>,
     treatments: Vec<Treatment>,
 }
 
-impl Layout {
+impl Partition {
     /// θ of this length as one part.
     pub(crate) fn whole(len: usize) -> Self {
         Self::new(len, &[], &Groups::default())
@@ -153,7 +153,7 @@ impl Layout {
 
     /// θ divided into these segments; what lies outside them belongs to no group.
     pub(crate) fn new(len: usize, segments: &[Segment], groups: &Groups) -> Self {
-        let mut layout = Self { len, treatments: vec![Treatment::default()], ..Self::default() };
+        let mut partition = Self { len, treatments: vec![Treatment::default()], ..Self::default() };
         let mut ordered: Vec<&Segment> = segments.iter().collect();
         ordered.sort_by_key(|segment| segment.range.start);
         let mut end = 0;
@@ -162,12 +162,12 @@ impl Layout {
             if range.is_empty() {
                 continue;
             }
-            layout.push(end..range.start, None, Treatment::default());
-            layout.push(range.clone(), Some(segment), groups.treatment(segment));
+            partition.push(end..range.start, None, Treatment::default());
+            partition.push(range.clone(), Some(segment), groups.treatment(segment));
             end = range.end;
         }
-        layout.push(end..len, None, Treatment::default());
-        layout
+        partition.push(end..len, None, Treatment::default());
+        partition
     }
 
     fn push(&mut self, range: Range<usize>, segment: Option<&Segment>, treatment: Treatment) {
@@ -195,7 +195,7 @@ impl Layout {
 
     /// The length of θ.
     #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "a layout is not a collection")]
+    #[expect(clippy::len_without_is_empty, reason = "a partition is not a collection")]
     pub fn len(&self) -> usize {
         self.len
     }
@@ -208,6 +208,11 @@ impl Layout {
 
     pub(crate) fn runs(&self) -> &[Run] {
         &self.runs
+    }
+
+    /// The ranges whose elements have this treatment.
+    pub(crate) fn runs_of(&self, treatment: usize) -> impl Iterator<Item = Range<usize>> {
+        self.runs.iter().filter(move |run| run.treatment == treatment).map(|run| run.range.clone())
     }
 
     /// What is not stepped.
@@ -242,10 +247,10 @@ mod tests {
             segment("1.bias", 12..13, &[1]),
             segment("2.gain", 13..16, &[3]),
         ];
-        let layout = Layout::new(20, &segments, &groups);
-        let runs: Vec<_> = layout.runs().iter().map(|run| (run.range.clone(), run.treatment)).collect();
+        let partition = Partition::new(20, &segments, &groups);
+        let runs: Vec<_> = partition.runs().iter().map(|run| (run.range.clone(), run.treatment)).collect();
         assert_eq!(runs, [(0..6, 0), (6..9, 1), (12..16, 1), (16..20, 0)]);
-        assert_eq!(layout.parts().len(), 5);
-        assert_eq!(layout.treatments()[1].weight_decay, Some(0.0));
+        assert_eq!(partition.parts().len(), 5);
+        assert_eq!(partition.treatments()[1].weight_decay, Some(0.0));
     }
 }

@@ -3,9 +3,10 @@ use std::fmt::Debug;
 use downhill_tensor::Scalar;
 
 use crate::fused::{descend, initialise, views};
-use crate::group::Layout;
+use crate::group::Partition;
 use crate::loops::quotient;
-use crate::{Link, Pass, Rule, SettingError, Slots, Step};
+use crate::settings::{Settings, not_negative, positive};
+use crate::{Link, Pass, Rule, Slots, StepContext};
 use downhill_tensor::reduce::norm;
 
 /// A rule with a trust ratio between two chains of links: each parameter's step is scaled by the ratio of its norm to
@@ -64,12 +65,12 @@ impl<T: Scalar, B: Link<T>, A: Link<T>> Rule<T> for Layerwise<B, A> {
         format!("Layerwise, {}; {}", self.before.name(), self.after.name())
     }
 
-    fn slots(&self, layout: &Layout) -> Vec<(&'static str, usize)> {
+    fn slots(&self, partition: &Partition) -> Vec<(&'static str, usize)> {
         let mut names = self.before.names();
         names.resize(B::Slots::COUNT, "slot");
         names.extend(self.after.names());
         names.resize(B::Slots::COUNT + A::Slots::COUNT, "slot");
-        names.into_iter().map(|name| (name, layout.len())).collect()
+        names.into_iter().map(|name| (name, partition.len())).collect()
     }
 
     fn step(&mut self, pass: &mut Pass<'_, T>) -> bool {
@@ -77,7 +78,7 @@ impl<T: Scalar, B: Link<T>, A: Link<T>> Rule<T> for Layerwise<B, A> {
         let whole = pass.at(0, 0.0);
         self.before.advance(&whole);
         self.after.advance(&whole);
-        for part in pass.layout.parts() {
+        for part in pass.partition.parts() {
             let step = pass.at(part.treatment, 0.0);
             let range = part.range.clone();
             let theta = &mut pass.theta[range.clone()];
@@ -98,7 +99,7 @@ impl<T: Scalar, B: Link<T>, A: Link<T>> Rule<T> for Layerwise<B, A> {
             let [theta_norm, direction_norm] = [&*theta, &*directions].map(norm);
             let exempt = self.exempts_vectors && part.shape.rank() < 2;
             let (above, below) = if exempt { (1.0, 1.0) } else { self.trust.ratio(theta_norm, direction_norm) };
-            let scalars = self.after.scalars(&Step { trust: above / below, ..step });
+            let scalars = self.after.scalars(&StepContext { trust: above / below, ..step });
             let [a, b]: [T; 2] = quotient(above, below);
             let slots = views::<A::Slots, T>(after, range);
             descend(theta, directions, slots, move |theta, d, slots| A::apply(&scalars, theta, a * d * b, slots));
@@ -106,25 +107,10 @@ impl<T: Scalar, B: Link<T>, A: Link<T>> Rule<T> for Layerwise<B, A> {
         true
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        self.before.check()?;
-        crate::error::positive("the trust coefficient", self.trust.coefficient)?;
-        crate::error::not_negative("epsilon", self.trust.epsilon)?;
-        self.after.check()
-    }
-
-    fn momentum(&self) -> Option<f64> {
-        self.before.momentum().or(self.after.momentum())
-    }
-
-    fn set_momentum(&mut self, momentum: f64) {
-        self.before.set_momentum(momentum);
-        self.after.set_momentum(momentum);
-    }
-
-    fn numbers(&mut self) -> Vec<(&'static str, &mut f64)> {
-        let mut numbers = self.before.numbers();
-        numbers.extend(self.after.numbers());
-        numbers
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        self.before.settings(settings);
+        settings.setting("the trust coefficient", self.trust.coefficient, positive);
+        settings.setting("epsilon", self.trust.epsilon, not_negative);
+        self.after.settings(settings);
     }
 }

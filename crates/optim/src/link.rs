@@ -2,7 +2,7 @@ use std::fmt::Debug;
 
 use downhill_tensor::Scalar;
 
-use crate::SettingError;
+use crate::settings::Settings;
 
 /// One element-wise part of an update rule.
 ///
@@ -15,7 +15,7 @@ use crate::SettingError;
 /// Momentum that forgets a velocity which points uphill:
 ///
 /// ```
-/// use downhill_optim::{Chain, Link, Optimizer, ScaleByRate, Step, Stepper};
+/// use downhill_optim::{Chain, Link, Optimizer, ScaleByRate, StepContext, Stepper};
 /// use downhill_tensor::Scalar;
 ///
 /// #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ use crate::SettingError;
 ///         vec!["cautious.velocity"]
 ///     }
 ///
-///     fn scalars(&self, _step: &Step) -> T {
+///     fn scalars(&self, _step: &StepContext) -> T {
 ///         T::from_f64(self.decay)
 ///     }
 ///
@@ -43,7 +43,7 @@ use crate::SettingError;
 ///     }
 /// }
 ///
-/// let mut optimizer = Stepper::of(Chain((CautiousMomentum { decay: 0.9 }, ScaleByRate)), 0.1);
+/// let mut optimizer = Stepper::from_rule(Chain((CautiousMomentum { decay: 0.9 }, ScaleByRate)), 0.1);
 /// let mut theta = [3.0_f64];
 /// for _ in 0..200 {
 ///     let gradient = [2.0 * theta[0]];
@@ -58,7 +58,7 @@ pub trait Link<T: Scalar>: Clone + Debug + Send + 'static {
     /// The numbers of one step that all elements share, such as bias corrections.
     type Scalars: Copy + Debug + Send;
 
-    /// Whether [`Step::gradient_norm`] is wanted; it costs a pass over the gradient.
+    /// Whether [`StepContext::gradient_norm`] is wanted; it costs a pass over the gradient.
     const WANTS_NORM: bool = false;
 
     /// The name of the link, which is that of its type unless it says otherwise: a saved state has the names of all links
@@ -74,19 +74,19 @@ pub trait Link<T: Scalar>: Clone + Debug + Send + 'static {
     }
 
     /// Called once a step, before the scalars of any group are asked for.
-    fn advance(&mut self, step: &Step) {
+    fn advance(&mut self, step: &StepContext) {
         let _ = step;
     }
 
     /// The scalars of this step, computed in f64 and rounded once.
-    fn scalars(&self, step: &Step) -> Self::Scalars;
+    fn scalars(&self, step: &StepContext) -> Self::Scalars;
 
     /// The new direction, from one element of θ, the direction so far, and this link's memory of the element.
     /// Mark the implementation `#[inline(always)]`.
     fn apply(scalars: &Self::Scalars, theta: T, direction: T, slots: &mut Self::Slots) -> T;
 
     /// The slots before the first step; 0 unless the link says otherwise.
-    fn initial(&self, theta: T, step: &Step) -> Self::Slots {
+    fn initial(&self, theta: T, step: &StepContext) -> Self::Slots {
         let _ = (theta, step);
         Self::Slots::zero()
     }
@@ -100,27 +100,10 @@ pub trait Link<T: Scalar>: Clone + Debug + Send + 'static {
         theta
     }
 
-    /// Whether the settings make sense.
-    ///
-    /// # Errors
-    /// Where one does not.
-    fn check(&self) -> Result<(), SettingError> {
-        Ok(())
-    }
-
-    /// The momentum (or Adam's β₁), where there is one.
-    fn momentum(&self) -> Option<f64> {
-        None
-    }
-
-    /// Sets the momentum (or Adam's β₁) of the steps to come, where there is one.
-    fn set_momentum(&mut self, momentum: f64) {
-        let _ = momentum;
-    }
-
-    /// Numbers outside the slots that a later step depends on, with their names.
-    fn numbers(&mut self) -> Vec<(&'static str, &mut f64)> {
-        Vec::new()
+    /// Shows the link's numbers to a visitor: its settings with what they must be, its momentum, and what it remembers
+    /// outside the slots.
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        let _ = settings;
     }
 }
 
@@ -139,7 +122,7 @@ fn join(names: impl IntoIterator<Item = String>) -> String {
 /// Where a step stands: what a link's scalars may depend on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Step {
+pub struct StepContext {
     /// The number of this step, from 1.
     pub number: u64,
     /// The learning rate, with the group's factor in it.
@@ -152,7 +135,7 @@ pub struct Step {
     pub trust: f64,
 }
 
-impl Step {
+impl StepContext {
     /// The weight decay to use: the group's own, or else this.
     #[must_use]
     pub fn decay(&self, default: f64) -> f64 {
@@ -319,12 +302,12 @@ macro_rules! tuple {
                 names
             }
 
-            fn advance(&mut self, step: &Step) {
+            fn advance(&mut self, step: &StepContext) {
                 self.$head_index.advance(step);
                 $(self.$tail_index.advance(step);)+
             }
 
-            fn scalars(&self, step: &Step) -> Self::Scalars {
+            fn scalars(&self, step: &StepContext) -> Self::Scalars {
                 (self.$head_index.scalars(step), $(self.$tail_index.scalars(step)),+)
             }
 
@@ -338,7 +321,7 @@ macro_rules! tuple {
             }
 
             #[expect(non_snake_case, reason = "a link's slots carry the name of its type")]
-            fn initial(&self, theta: T, step: &Step) -> Self::Slots {
+            fn initial(&self, theta: T, step: &StepContext) -> Self::Slots {
                 let $head = self.$head_index.initial(theta, step);
                 $(let $tail = self.$tail_index.initial(theta, step);)+
                 $pattern
@@ -354,25 +337,9 @@ macro_rules! tuple {
                 theta
             }
 
-            fn check(&self) -> Result<(), SettingError> {
-                self.$head_index.check()?;
-                $(self.$tail_index.check()?;)+
-                Ok(())
-            }
-
-            fn momentum(&self) -> Option<f64> {
-                self.$head_index.momentum()$(.or(self.$tail_index.momentum()))+
-            }
-
-            fn set_momentum(&mut self, momentum: f64) {
-                self.$head_index.set_momentum(momentum);
-                $(self.$tail_index.set_momentum(momentum);)+
-            }
-
-            fn numbers(&mut self) -> Vec<(&'static str, &mut f64)> {
-                let mut numbers = self.$head_index.numbers();
-                $(numbers.extend(self.$tail_index.numbers());)+
-                numbers
+            fn settings(&mut self, settings: &mut Settings<'_>) {
+                self.$head_index.settings(settings);
+                $(self.$tail_index.settings(settings);)+
             }
         }
     };

@@ -1,7 +1,7 @@
 use downhill_tensor::Scalar;
 
-use crate::error::require;
 use crate::loops;
+use crate::settings::require;
 use crate::stepper::PARAMETERS;
 use crate::{MemoryError, Optimizer, OptimizerState, RestoreError, Segment, SettingError};
 

@@ -25,8 +25,8 @@ use std::time::{Duration, Instant};
 use downhill_tensor::Scalar;
 use downhill_tensor::reduce::norm_max;
 
-use crate::error::{not_negative, require};
 use crate::objective::OfEitherKind;
+use crate::settings::{not_negative, require};
 use crate::{ByTrait, Objective, Optimizer, Penalty, Segment, SettingError};
 
 mod bfgs;

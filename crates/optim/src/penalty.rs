@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use downhill_tensor::{Scalar, elementwise};
 
-use crate::error::not_negative;
 use crate::loops;
+use crate::settings::not_negative;
 use crate::{ByTrait, EvaluationError, Objective, Segment, SettingError};
 
 /// A term of the objective that grows with the parameters: it pulls them towards 0.

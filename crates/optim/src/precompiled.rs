@@ -11,8 +11,10 @@
 
 use downhill_tensor::{Buffer, Scalar};
 
-use crate::group::Layout;
-use crate::{Chain, Link, Pass, Rule, SettingError, Stepper};
+use crate::group::Partition;
+use crate::setters::Has;
+use crate::settings::Settings;
+use crate::{Chain, Link, Pass, Rule, Stepper};
 
 /// A rule of a named optimizer: its loops are compiled with this crate in development builds.
 ///
@@ -132,37 +134,25 @@ impl<T: Scalar, R: Rule<T> + Entry> Rule<T> for Precompiled<R> {
         self.0.name()
     }
 
-    fn slots(&self, layout: &Layout) -> Vec<(&'static str, usize)> {
-        self.0.slots(layout)
+    fn slots(&self, partition: &Partition) -> Vec<(&'static str, usize)> {
+        self.0.slots(partition)
     }
 
     #[inline]
     fn step(&mut self, pass: &mut Pass<'_, T>) -> bool {
         #[cfg(debug_assertions)]
-        return T::pick(entry::Step(&mut self.0, std::marker::PhantomData), pass);
+        return T::pick(entry::StepCall(&mut self.0, std::marker::PhantomData), pass);
         #[cfg(not(debug_assertions))]
         self.0.step(pass)
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        self.0.check()
-    }
-
-    fn momentum(&self) -> Option<f64> {
-        self.0.momentum()
-    }
-
-    fn set_momentum(&mut self, momentum: f64) {
-        self.0.set_momentum(momentum);
-    }
-
-    fn numbers(&mut self) -> Vec<(&'static str, &mut f64)> {
-        self.0.numbers()
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        self.0.settings(settings);
     }
 
     fn evaluation_point(&self, theta: &[T], slots: &[Buffer<T>], point: &mut [T]) -> bool {
         #[cfg(debug_assertions)]
-        return T::pick(entry::EvaluationPoint(&self.0), (theta, slots, point));
+        return T::pick(entry::EvaluationPointCall(&self.0), (theta, slots, point));
         #[cfg(not(debug_assertions))]
         self.0.evaluation_point(theta, slots, point)
     }
@@ -177,9 +167,9 @@ mod entry {
 
     use super::{Buffer, Entry, Pass, Scalar};
 
-    pub(super) struct Step<'a, 'p: 'a, R>(pub(super) &'a mut R, pub(super) PhantomData<&'p ()>);
+    pub(super) struct StepCall<'a, 'p: 'a, R>(pub(super) &'a mut R, pub(super) PhantomData<&'p ()>);
 
-    impl<'a, 'p: 'a, R: Entry> PerScalar for Step<'a, 'p, R> {
+    impl<'a, 'p: 'a, R: Entry> PerScalar for StepCall<'a, 'p, R> {
         type With<T: Scalar> = &'a mut Pass<'p, T>;
         type Output = bool;
 
@@ -192,9 +182,9 @@ mod entry {
         }
     }
 
-    pub(super) struct EvaluationPoint<'a, R>(pub(super) &'a R);
+    pub(super) struct EvaluationPointCall<'a, R>(pub(super) &'a R);
 
-    impl<'a, R: Entry> PerScalar for EvaluationPoint<'a, R> {
+    impl<'a, R: Entry> PerScalar for EvaluationPointCall<'a, R> {
         /// θ, the slots, and where the point is written.
         type With<T: Scalar> = (&'a [T], &'a [Buffer<T>], &'a mut [T]);
         type Output = bool;
@@ -212,17 +202,19 @@ mod entry {
 impl<R: Rule<T> + Entry, T: Scalar> Stepper<Precompiled<R>, T> {
     /// A named optimizer of this rule.
     pub(crate) fn named(rule: R, learning_rate: f64) -> Self {
-        Self::of(Precompiled(rule), learning_rate)
+        Self::from_rule(Precompiled(rule), learning_rate)
     }
 
     pub(crate) fn rule(&self) -> &R {
         &self.any_rule().0
     }
 
-    /// The same with another setting.
-    pub(crate) fn with(self, change: impl FnMut(&mut R)) -> Self {
-        let mut change = change;
-        self.change(|Precompiled(rule)| change(rule))
+    /// Changes a link of the rule, or the rule.
+    pub(crate) fn set<L, P>(self, mut change: impl FnMut(&mut L)) -> Self
+    where
+        R: Has<L, P>,
+    {
+        self.change(|Precompiled(rule)| change(rule.get()))
     }
 
     /// Another named rule with the same settings, before the first step.

@@ -1,6 +1,6 @@
 use downhill_tensor::Scalar;
 
-use crate::error::{positive, require};
+use crate::settings::{positive, require};
 use crate::{EvaluationError, Optimizer, SettingError};
 
 /// A learning-rate range test (Smith 2017): the rate grows exponentially from step to step until the loss runs away.

@@ -57,6 +57,18 @@ fn sign<T: Scalar>(x: T) -> T {
     if x > T::ZERO { T::ONE } else { below }
 }
 
+/// Implements `Default` by `new`.
+macro_rules! default_is_new {
+    ($type:ty) => {
+        impl Default for $type {
+            fn default() -> Self {
+                Self::new()
+            }
+        }
+    };
+}
+use default_is_new;
+
 /// The name of an optimizer by that of its rule: what is composed as a named one is has its name.
 pub(crate) fn name_of(rule: &str) -> String {
     let known = NAMES.iter().find(|(composition, _)| *composition == rule);

@@ -1,7 +1,7 @@
 //! How far to go along a direction of descent.
 
 use super::*;
-use crate::error::positive;
+use crate::settings::positive;
 
 mod armijo;
 mod fixed;

@@ -1,8 +1,10 @@
 use downhill_tensor::Scalar;
 
-use crate::error::{not_negative, require};
+use super::default_is_new;
 use crate::precompiled::precompile;
-use crate::{Chain, CoupledDecay, Link, Precompiled, ScaleByRate, SettingError, Step, Stepper};
+use crate::setters::setters;
+use crate::settings::{Settings, not_negative, require};
+use crate::{Chain, CoupledDecay, Link, Precompiled, ScaleByRate, StepContext, Stepper};
 
 /// Adadelta (Zeiler 2012): steps in the units of θ, from the ratio of two averages.
 ///
@@ -31,22 +33,13 @@ impl<T: Scalar> Adadelta<T> {
         Self::named(Chain((CoupledDecay::new(0.0), ScaleByAdadelta::new(), ScaleByRate)), learning_rate)
     }
 
-    /// The decay rate ρ of both averages, in [0, 1].
-    #[must_use]
-    pub fn rho(self, rho: f64) -> Self {
-        self.with(|rule| rule.0.1.rho = rho)
-    }
-
-    /// ε, which starts the steps.
-    #[must_use]
-    pub fn epsilon(self, epsilon: f64) -> Self {
-        self.with(|rule| rule.0.1.epsilon = epsilon)
-    }
-
-    /// The coupled weight decay λ.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        self.with(|rule| rule.0.0.weight_decay = weight_decay)
+    setters! {
+        /// Sets the decay rate ρ of both averages, in [0, 1].
+        rho of ScaleByAdadelta;
+        /// Sets ε, which starts the steps.
+        epsilon of ScaleByAdadelta;
+        /// Sets the coupled weight decay λ.
+        weight_decay of CoupledDecay;
     }
 }
 
@@ -65,11 +58,7 @@ impl ScaleByAdadelta {
     }
 }
 
-impl Default for ScaleByAdadelta {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+default_is_new!(ScaleByAdadelta);
 
 impl<T: Scalar> Link<T> for ScaleByAdadelta {
     type Slots = [T; 2];
@@ -80,7 +69,7 @@ impl<T: Scalar> Link<T> for ScaleByAdadelta {
         vec!["adadelta.v", "adadelta.u"]
     }
 
-    fn scalars(&self, _step: &Step) -> [T; 3] {
+    fn scalars(&self, _step: &StepContext) -> [T; 3] {
         [self.rho, 1.0 - self.rho, self.epsilon].map(T::from_f64)
     }
 
@@ -92,8 +81,8 @@ impl<T: Scalar> Link<T> for ScaleByAdadelta {
         delta
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        require((0.0..=1.0).contains(&self.rho), "rho", self.rho, "between 0 and 1")?;
-        not_negative("epsilon", self.epsilon)
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        settings.check(require((0.0..=1.0).contains(&self.rho), "rho", self.rho, "between 0 and 1"));
+        settings.setting("epsilon", self.epsilon, not_negative);
     }
 }

@@ -1,8 +1,10 @@
 use downhill_tensor::Scalar;
 
-use crate::error::{decay_rate, not_negative};
+use super::default_is_new;
 use crate::precompiled::precompile;
-use crate::{Chain, CoupledDecay, Link, Precompiled, ScaleByRate, SettingError, Step, Stepper};
+use crate::setters::setters;
+use crate::settings::{Settings, decay_rate, not_negative};
+use crate::{Chain, CoupledDecay, Link, Precompiled, ScaleByRate, StepContext, Stepper};
 
 /// Adam (Kingma & Ba 2015): the averaged gradient over the root of its averaged square.
 ///
@@ -35,25 +37,13 @@ impl<T: Scalar> Adam<T> {
         Self::named(Chain((CoupledDecay::new(0.0), ScaleByAdam::new(), ScaleByRate)), learning_rate)
     }
 
-    /// The decay rates β₁ and β₂, in [0, 1).
-    #[must_use]
-    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
-        self.with(|rule| {
-            let link = &mut rule.0.1;
-            (link.beta1, link.beta2) = (beta1, beta2);
-        })
-    }
-
-    /// ε, which bounds the step where gradients vanish.
-    #[must_use]
-    pub fn epsilon(self, epsilon: f64) -> Self {
-        self.with(|rule| rule.0.1.epsilon = epsilon)
-    }
-
-    /// The coupled weight decay λ.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        self.with(|rule| rule.0.0.weight_decay = weight_decay)
+    setters! {
+        /// Sets the decay rates β₁ and β₂, in [0, 1).
+        betas of ScaleByAdam;
+        /// Sets ε, which bounds the step where gradients vanish.
+        epsilon of ScaleByAdam;
+        /// Sets the coupled weight decay λ.
+        weight_decay of CoupledDecay;
     }
 }
 
@@ -87,11 +77,7 @@ impl ScaleByAdam {
     }
 }
 
-impl Default for ScaleByAdam {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+default_is_new!(ScaleByAdam);
 
 /// The scalars of [`ScaleByAdam`] and its relatives.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -108,7 +94,7 @@ pub struct AdamScalars<T> {
 }
 
 impl ScaleByAdam {
-    pub(crate) fn of_step<T: Scalar>(&self, step: &Step) -> AdamScalars<T> {
+    pub(crate) fn of_step<T: Scalar>(&self, step: &StepContext) -> AdamScalars<T> {
         AdamScalars {
             beta1: T::from_f64(self.beta1),
             weight1: T::from_f64(1.0 - self.beta1),
@@ -118,12 +104,6 @@ impl ScaleByAdam {
             correction2: T::from_f64(1.0 / (1.0 - step.power(self.beta2)).sqrt()),
             epsilon: T::from_f64(self.epsilon),
         }
-    }
-
-    pub(crate) fn check_settings(&self) -> Result<(), SettingError> {
-        decay_rate("beta1", self.beta1)?;
-        decay_rate("beta2", self.beta2)?;
-        not_negative("epsilon", self.epsilon)
     }
 }
 
@@ -144,7 +124,7 @@ impl<T: Scalar> Link<T> for ScaleByAdam {
         vec!["adam.m", "adam.v"]
     }
 
-    fn scalars(&self, step: &Step) -> AdamScalars<T> {
+    fn scalars(&self, step: &StepContext) -> AdamScalars<T> {
         self.of_step(step)
     }
 
@@ -154,15 +134,9 @@ impl<T: Scalar> Link<T> for ScaleByAdam {
         *m * s.correction1 / (v.sqrt() * s.correction2 + s.epsilon)
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        self.check_settings()
-    }
-
-    fn momentum(&self) -> Option<f64> {
-        Some(self.beta1)
-    }
-
-    fn set_momentum(&mut self, momentum: f64) {
-        self.beta1 = momentum;
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        settings.momentum("beta1", &mut self.beta1, decay_rate);
+        settings.setting("beta2", self.beta2, decay_rate);
+        settings.setting("epsilon", self.epsilon, not_negative);
     }
 }

@@ -1,6 +1,7 @@
 use downhill_tensor::Scalar;
 
 use crate::precompiled::precompile;
+use crate::setters::setters;
 use crate::{Chain, DecoupledDecay, Precompiled, ScaleByAdam, ScaleByRate, Stepper};
 
 /// Adam with decoupled weight decay (Loshchilov & Hutter 2019).
@@ -29,24 +30,12 @@ impl<T: Scalar> AdamW<T> {
         Self::named(Chain((ScaleByAdam::new(), ScaleByRate, DecoupledDecay::new(0.01))), learning_rate)
     }
 
-    /// The decay rates β₁ and β₂, in [0, 1).
-    #[must_use]
-    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
-        self.with(|rule| {
-            let link = &mut rule.0.0;
-            (link.beta1, link.beta2) = (beta1, beta2);
-        })
-    }
-
-    /// ε, which bounds the step where gradients vanish.
-    #[must_use]
-    pub fn epsilon(self, epsilon: f64) -> Self {
-        self.with(|rule| rule.0.0.epsilon = epsilon)
-    }
-
-    /// The decoupled weight decay λ.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        self.with(|rule| rule.0.2.weight_decay = weight_decay)
+    setters! {
+        /// Sets the decay rates β₁ and β₂, in [0, 1).
+        betas of ScaleByAdam;
+        /// Sets ε, which bounds the step where gradients vanish.
+        epsilon of ScaleByAdam;
+        /// Sets the decoupled weight decay λ.
+        weight_decay of DecoupledDecay;
     }
 }

@@ -5,12 +5,13 @@ use downhill_tensor::{Buffer, Scalar, elementwise};
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 use super::adam::ScaleByAdam;
-use crate::error::{decay_rate, not_negative, positive, require};
 use crate::fused::{descend, views};
-use crate::group::{Layout, Part};
+use crate::group::{Part, Partition};
 use crate::loops::quotient;
 use crate::precompiled::precompile;
-use crate::{DecoupledDecay, Link, Pass, Precompiled, Rule, ScaleByRate, SettingError, Stepper};
+use crate::setters::setters;
+use crate::settings::{Settings, check, decay_rate, not_negative, positive, require};
+use crate::{DecoupledDecay, Link, Pass, Precompiled, Rule, ScaleByRate, Stepper};
 use downhill_tensor::reduce::norm;
 
 /// Muon (Jordan et al. 2024): momentum whose matrices are made orthogonal. What is no matrix is stepped by AdamW.
@@ -84,50 +85,26 @@ impl<T: Scalar> Muon<T> {
         Self::named(rule, learning_rate)
     }
 
-    /// The momentum μ, in [0, 1).
-    #[must_use]
-    pub fn momentum(self, momentum: f64) -> Self {
-        self.with(|rule| rule.momentum = momentum)
+    setters! {
+        /// Sets the momentum μ, in [0, 1).
+        momentum of MuonRule;
+        /// Leaves out Nesterov's look ahead.
+        no_nesterov() |rule: MuonRule| rule.nesterov = false;
+        /// Sets the decoupled weight decay λ, of matrices and of the rest.
+        weight_decay of MuonRule;
+        /// Steps as far as AdamW does in root mean square.
+        match_rms_adamw() |rule: MuonRule| rule.matches_adamw = true;
+        /// Sets the learning rate of AdamW, as a factor on γ; 1 unless set.
+        adam_rate_factor of MuonRule;
+        /// Sets the decay rates of AdamW.
+        adam_betas(beta1: f64, beta2: f64) |rule: MuonRule| (rule.adam.beta1, rule.adam.beta2) = (beta1, beta2);
     }
 
-    /// Without Nesterov's look ahead.
-    #[must_use]
-    pub fn no_nesterov(self) -> Self {
-        self.with(|rule| rule.nesterov = false)
-    }
-
-    /// The decoupled weight decay λ, of matrices and of the rest.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        self.with(|rule| rule.weight_decay = weight_decay)
-    }
-
-    /// The coefficients (a, b, c) of each step of the iteration, and so their number.
+    /// Sets the coefficients (a, b, c) of each step of the iteration, and so their number.
     #[must_use]
     pub fn coefficients(self, coefficients: impl Into<Vec<[f64; 3]>>) -> Self {
         let coefficients = coefficients.into();
-        self.with(|rule| rule.coefficients.clone_from(&coefficients))
-    }
-
-    /// Steps as large as AdamW's in root mean square.
-    #[must_use]
-    pub fn match_rms_adamw(self) -> Self {
-        self.with(|rule| rule.matches_adamw = true)
-    }
-
-    /// The learning rate of AdamW, as a factor on γ; 1 unless set.
-    #[must_use]
-    pub fn adam_rate_factor(self, factor: f64) -> Self {
-        self.with(|rule| rule.adam_rate_factor = factor)
-    }
-
-    /// The decay rates of AdamW.
-    #[must_use]
-    pub fn adam_betas(self, beta1: f64, beta2: f64) -> Self {
-        self.with(|rule| {
-            let adam = &mut rule.adam;
-            (adam.beta1, adam.beta2) = (beta1, beta2);
-        })
+        self.set(|rule: &mut MuonRule| rule.coefficients.clone_from(&coefficients))
     }
 }
 
@@ -193,16 +170,16 @@ fn array_mut<T>(data: &mut [T], rows: usize, columns: usize) -> ArrayViewMut2<'_
 }
 
 impl<T: Scalar> Rule<T> for MuonRule {
-    fn slots(&self, layout: &Layout) -> Vec<(&'static str, usize)> {
-        let matrices = layout.parts().iter().filter(|part| matrix(part).is_some());
+    fn slots(&self, partition: &Partition) -> Vec<(&'static str, usize)> {
+        let matrices = partition.parts().iter().filter(|part| matrix(part).is_some());
         let matrices: usize = matrices.map(|part| part.range.len()).sum();
-        let all: usize = layout.parts().iter().map(|part| part.range.len()).sum();
+        let all: usize = partition.parts().iter().map(|part| part.range.len()).sum();
         vec![("muon.velocity", matrices), ("adam.m", all - matrices), ("adam.v", all - matrices)]
     }
 
     fn step(&mut self, pass: &mut Pass<'_, T>) -> bool {
         let (mut of_matrices, mut of_vectors) = (0, 0);
-        for part in pass.layout.parts() {
+        for part in pass.partition.parts() {
             let mut step = pass.at(part.treatment, 0.0);
             let theta = &mut pass.theta[part.range.clone()];
             let gradient = &pass.gradient[part.range.clone()];
@@ -236,26 +213,19 @@ impl<T: Scalar> Rule<T> for MuonRule {
         true
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        decay_rate("the momentum", self.momentum)?;
-        not_negative("the weight decay", self.weight_decay)?;
-        require(!self.coefficients.is_empty(), "the number of iterations", 0.0, "at least 1")?;
-        positive("the learning rate factor of AdamW", self.adam_rate_factor)?;
-        self.adam.check_settings()
-    }
-
-    fn momentum(&self) -> Option<f64> {
-        Some(self.momentum)
-    }
-
-    fn set_momentum(&mut self, momentum: f64) {
-        self.momentum = momentum;
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        settings.momentum("the momentum", &mut self.momentum, decay_rate);
+        settings.setting("the weight decay", self.weight_decay, not_negative);
+        settings.check(require(!self.coefficients.is_empty(), "the number of iterations", 0.0, "at least 1"));
+        settings.setting("the learning rate factor of AdamW", self.adam_rate_factor, positive);
+        // The momentum that schedules move is that of the matrices alone.
+        settings.check(check(|settings| Link::<T>::settings(&mut self.adam, settings)));
     }
 }
 
 fn adam_w<T: Scalar, L: Link<T>>(
     links: &L,
-    step: &crate::Step,
+    step: &crate::StepContext,
     theta: &mut [T],
     gradient: &[T],
     slots: &mut [Buffer<T>],

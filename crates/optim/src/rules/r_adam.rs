@@ -2,7 +2,9 @@ use downhill_tensor::Scalar;
 
 use super::adam::{AdamScalars, ScaleByAdam};
 use crate::precompiled::precompile;
-use crate::{Chain, CoupledDecay, DecoupledDecay, Link, Precompiled, ScaleByRate, SettingError, Step, Stepper};
+use crate::setters::setters;
+use crate::settings::Settings;
+use crate::{Chain, CoupledDecay, DecoupledDecay, Link, Precompiled, ScaleByRate, StepContext, Stepper};
 
 /// RAdam (Liu et al. 2020): Adam that scales only once its second moment can be trusted.
 ///
@@ -36,25 +38,13 @@ impl<T: Scalar> RAdam<T> {
         Self::named(Chain((CoupledDecay::new(0.0), ScaleByRAdam::default(), ScaleByRate)), learning_rate)
     }
 
-    /// The decay rates β₁ and β₂, in [0, 1).
-    #[must_use]
-    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
-        self.with(|rule| {
-            let adam = &mut rule.0.1.adam;
-            (adam.beta1, adam.beta2) = (beta1, beta2);
-        })
-    }
-
-    /// ε, which bounds the step where gradients vanish.
-    #[must_use]
-    pub fn epsilon(self, epsilon: f64) -> Self {
-        self.with(|rule| rule.0.1.adam.epsilon = epsilon)
-    }
-
-    /// The coupled weight decay λ.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        self.with(|rule| rule.0.0.weight_decay = weight_decay)
+    setters! {
+        /// Sets the decay rates β₁ and β₂, in [0, 1).
+        betas of ScaleByRAdam.adam;
+        /// Sets ε, which bounds the step where gradients vanish.
+        epsilon of ScaleByRAdam.adam;
+        /// Sets the coupled weight decay λ.
+        weight_decay of CoupledDecay;
     }
 
     /// Decouples the weight decay, as [`AdamW`](crate::AdamW) does.
@@ -86,7 +76,7 @@ impl<T: Scalar> Link<T> for ScaleByRAdam {
         vec!["adam.m", "adam.v"]
     }
 
-    fn scalars(&self, step: &Step) -> RAdamScalars<T> {
+    fn scalars(&self, step: &StepContext) -> RAdamScalars<T> {
         let power = step.power(self.adam.beta2);
         let limit = 2.0 / (1.0 - self.adam.beta2) - 1.0;
         let rho = limit - 2.0 * step.number as f64 * power / (1.0 - power);
@@ -107,15 +97,7 @@ impl<T: Scalar> Link<T> for ScaleByRAdam {
         }
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        self.adam.check_settings()
-    }
-
-    fn momentum(&self) -> Option<f64> {
-        Some(self.adam.beta1)
-    }
-
-    fn set_momentum(&mut self, momentum: f64) {
-        self.adam.beta1 = momentum;
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        Link::<T>::settings(&mut self.adam, settings);
     }
 }

@@ -1,8 +1,10 @@
 use downhill_tensor::Scalar;
 
-use crate::error::{decay_rate, not_negative};
+use super::default_is_new;
 use crate::precompiled::precompile;
-use crate::{Chain, CoupledDecay, Link, Momentum, Precompiled, ScaleByRate, SettingError, Step, Stepper};
+use crate::setters::setters;
+use crate::settings::{Settings, decay_rate, not_negative};
+use crate::{Chain, CoupledDecay, Link, Momentum, Precompiled, ScaleByRate, StepContext, Stepper};
 
 /// RMSprop (Tieleman & Hinton 2012): the gradient over the root of its averaged square.
 ///
@@ -46,22 +48,13 @@ impl<T: Scalar> RmsProp<T> {
         Self::named(Chain((CoupledDecay::new(0.0), ScaleByRms::new(), ScaleByRate)), learning_rate)
     }
 
-    /// The decay rate α.
-    #[must_use]
-    pub fn alpha(self, alpha: f64) -> Self {
-        self.with(|rule| rule.0.1.alpha = alpha)
-    }
-
-    /// ε, which bounds the step where gradients vanish.
-    #[must_use]
-    pub fn epsilon(self, epsilon: f64) -> Self {
-        self.with(|rule| rule.0.1.epsilon = epsilon)
-    }
-
-    /// The coupled weight decay λ.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        self.with(|rule| rule.0.0.weight_decay = weight_decay)
+    setters! {
+        /// Sets the decay rate α.
+        alpha of ScaleByRms;
+        /// Sets ε, which bounds the step where gradients vanish.
+        epsilon of ScaleByRms;
+        /// Sets the coupled weight decay λ.
+        weight_decay of CoupledDecay;
     }
 
     /// Divides by the root of the variance instead.
@@ -100,11 +93,7 @@ impl ScaleByRms {
     }
 }
 
-impl Default for ScaleByRms {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+default_is_new!(ScaleByRms);
 
 /// The link of centered [`RmsProp`]: d ← d/(√(v − a²) + ε).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -126,11 +115,6 @@ impl ScaleByRms {
             epsilon: T::from_f64(self.epsilon),
         }
     }
-
-    fn check_settings(&self) -> Result<(), SettingError> {
-        decay_rate("alpha", self.alpha)?;
-        not_negative("epsilon", self.epsilon)
-    }
 }
 
 impl<T: Scalar> Link<T> for ScaleByRms {
@@ -141,7 +125,7 @@ impl<T: Scalar> Link<T> for ScaleByRms {
         vec!["rms.v"]
     }
 
-    fn scalars(&self, _step: &Step) -> RmsScalars<T> {
+    fn scalars(&self, _step: &StepContext) -> RmsScalars<T> {
         self.of_step()
     }
 
@@ -151,8 +135,9 @@ impl<T: Scalar> Link<T> for ScaleByRms {
         g / (v.sqrt() + s.epsilon)
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        self.check_settings()
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        settings.setting("alpha", self.alpha, decay_rate);
+        settings.setting("epsilon", self.epsilon, not_negative);
     }
 }
 
@@ -164,7 +149,7 @@ impl<T: Scalar> Link<T> for ScaleByCenteredRms {
         vec!["rms.v", "rms.mean"]
     }
 
-    fn scalars(&self, _step: &Step) -> RmsScalars<T> {
+    fn scalars(&self, _step: &StepContext) -> RmsScalars<T> {
         self.0.of_step()
     }
 
@@ -176,7 +161,7 @@ impl<T: Scalar> Link<T> for ScaleByCenteredRms {
         g / (variance.sqrt() + s.epsilon)
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        self.0.check_settings()
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        Link::<T>::settings(&mut self.0, settings);
     }
 }

@@ -1,6 +1,7 @@
 use downhill_tensor::Scalar;
 
 use crate::precompiled::precompile;
+use crate::setters::setters;
 use crate::{Chain, CoupledDecay, Momentum, Precompiled, ScaleByRate, Stepper};
 
 /// Gradient descent with momentum, dampening, Nesterov's form and coupled weight decay.
@@ -34,27 +35,14 @@ impl<T: Scalar> Sgd<T> {
         Self::named(Chain((CoupledDecay::new(0.0), Momentum::new(0.0), ScaleByRate)), learning_rate)
     }
 
-    /// The momentum μ, in [0, 1); usually 0.9.
-    #[must_use]
-    pub fn momentum(self, momentum: f64) -> Self {
-        self.with(|rule| rule.0.1.momentum = momentum)
-    }
-
-    /// The dampening τ.
-    #[must_use]
-    pub fn dampening(self, dampening: f64) -> Self {
-        self.with(|rule| rule.0.1.dampening = dampening)
-    }
-
-    /// Nesterov's form; it needs momentum, and no dampening.
-    #[must_use]
-    pub fn nesterov(self) -> Self {
-        self.with(|rule| rule.0.1.nesterov = true)
-    }
-
-    /// The coupled weight decay λ.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        self.with(|rule| rule.0.0.weight_decay = weight_decay)
+    setters! {
+        /// Sets the momentum μ, in [0, 1); usually 0.9.
+        momentum of Momentum;
+        /// Sets the dampening τ.
+        dampening of Momentum;
+        /// Takes Nesterov's form; it needs momentum, and no dampening.
+        nesterov() |momentum: Momentum| momentum.nesterov = true;
+        /// Sets the coupled weight decay λ.
+        weight_decay of CoupledDecay;
     }
 }

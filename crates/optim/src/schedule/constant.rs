@@ -1,6 +1,6 @@
 use super::Schedule;
 use crate::SettingError;
-use crate::error::positive;
+use crate::settings::positive;
 
 /// The base rate at every step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -1,6 +1,6 @@
 use super::{Schedule, half_cosine};
 use crate::SettingError;
-use crate::error::{not_negative, require};
+use crate::settings::{not_negative, require};
 
 /// Down along half a cosine (Loshchilov & Hutter 2017); `CosineAnnealingLR` in PyTorch.
 ///

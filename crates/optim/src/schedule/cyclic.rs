@@ -1,6 +1,6 @@
 use super::Schedule;
 use crate::SettingError;
-use crate::error::{not_negative, positive, require};
+use crate::settings::{not_negative, positive, require};
 
 /// Up and down between the base rate and a higher one (Smith 2017); `CyclicLR` in PyTorch.
 ///

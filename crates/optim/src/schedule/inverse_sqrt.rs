@@ -1,6 +1,6 @@
 use super::Schedule;
 use crate::SettingError;
-use crate::error::require;
+use crate::settings::require;
 
 /// A linear warm-up, then down with the root of the step number; `inverse_sqrt` in fairseq.
 ///

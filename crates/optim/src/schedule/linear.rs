@@ -1,6 +1,6 @@
 use super::{Schedule, progress};
 use crate::SettingError;
-use crate::error::not_negative;
+use crate::settings::not_negative;
 
 /// A straight line between two shares of the base rate; `LinearLR` in PyTorch.
 ///

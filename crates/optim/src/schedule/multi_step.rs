@@ -1,6 +1,6 @@
 use super::Schedule;
 use crate::SettingError;
-use crate::error::positive;
+use crate::settings::positive;
 
 /// The rate is multiplied by γ at each milestone; `MultiStepLR` in PyTorch.
 ///

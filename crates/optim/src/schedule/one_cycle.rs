@@ -1,6 +1,6 @@
 use super::{Schedule, half_cosine};
 use crate::SettingError;
-use crate::error::{decay_rate, positive, require};
+use crate::settings::{decay_rate, positive, require};
 
 /// Up to the base rate, then down far below where it began, with the momentum running opposite (Smith 2017);
 /// `OneCycleLR` in PyTorch, with the base rate as its `max_lr`.

@@ -1,5 +1,5 @@
 use crate::SettingError;
-use crate::error::{not_negative, require};
+use crate::settings::{not_negative, require};
 
 /// Reduces the learning rate when a measure stops improving; `ReduceLROnPlateau` in PyTorch.
 ///

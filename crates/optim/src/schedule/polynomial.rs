@@ -1,6 +1,6 @@
 use super::{Schedule, progress};
 use crate::SettingError;
-use crate::error::positive;
+use crate::settings::positive;
 
 /// Down to 0 along a power; `PolynomialLR` in PyTorch.
 ///

@@ -1,6 +1,6 @@
 use super::Schedule;
 use crate::SettingError;
-use crate::error::{positive, require};
+use crate::settings::{positive, require};
 
 /// The rate is multiplied by γ every S steps; `StepLR` in PyTorch.
 ///

@@ -1,6 +1,6 @@
 use super::{Schedule, half_cosine};
 use crate::SettingError;
-use crate::error::{not_negative, require};
+use crate::settings::{not_negative, require};
 
 /// Cosine decays that start again, each longer than the last (Loshchilov & Hutter 2017);
 /// `CosineAnnealingWarmRestarts` in PyTorch.

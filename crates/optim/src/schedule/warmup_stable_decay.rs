@@ -1,6 +1,6 @@
 use super::{Schedule, progress};
 use crate::SettingError;
-use crate::error::{not_negative, positive, require};
+use crate::settings::{not_negative, positive, require};
 
 /// A linear warm-up over W steps, the base rate, and a decay over the last D of N steps
 /// (Hu et al. 2024, MiniCPM; Hägele et al. 2024).

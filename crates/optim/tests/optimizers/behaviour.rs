@@ -214,7 +214,7 @@ fn dividing_theta_changes_no_element_wise_step() {
 #[test]
 fn a_chain_with_the_same_link_twice_keeps_both_memories() {
     let links = (CoupledDecay::new(0.1), Momentum::new(0.5), Momentum::new(0.9));
-    let mut optimizer = Stepper::of(Chain(links), 1.0);
+    let mut optimizer = Stepper::from_rule(Chain(links), 1.0);
     optimizer.step(&mut [1.0_f64], &[1.0]);
     let state = optimizer.state();
     let names: Vec<_> = state.slots.iter().map(|(name, _)| name.as_str()).collect();

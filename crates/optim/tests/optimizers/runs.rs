@@ -97,7 +97,7 @@ fn a_schedule_starts_every_run_from_the_base() {
 
 #[test]
 fn a_reset_puts_the_momentum_of_every_link_back() {
-    let make = || Stepper::of(Chain((Momentum::new(0.5), Momentum::new(0.9), ScaleByRate)), 0.1);
+    let make = || Stepper::from_rule(Chain((Momentum::new(0.5), Momentum::new(0.9), ScaleByRate)), 0.1);
     let go = |optimizer: &mut dyn Optimizer<f64>| {
         let mut theta = [1.0];
         (0..5).for_each(|_| optimizer.step(&mut theta, &[1.0]));

@@ -157,7 +157,8 @@ fn every_named_optimizer_has_its_name() {
     for name in &names {
         assert!(!name.contains(','), "{name} is the composition, not the name");
     }
-    let own = Stepper::<_, f64>::of(Chain((CoupledDecay::new(0.0), Momentum::new(0.9), AddDecay::new(0.1))), 0.1);
+    let own =
+        Stepper::<_, f64>::from_rule(Chain((CoupledDecay::new(0.0), Momentum::new(0.9), AddDecay::new(0.1))), 0.1);
     assert_eq!(own.state().name, "CoupledDecay, Momentum, AddDecay");
     for name in ["AdamW", "AmsGrad", "RAdamW", "Lamb", "Lars", "Adafactor", "RmsPropMomentum", "Rprop", "Lion"] {
         assert!(names.iter().any(|known| known == name), "{name}: {names:?}");
