@@ -67,7 +67,7 @@ impl<T: Scalar, S: Slots<T>, F: Fn(T, T, &mut S) -> T + Copy + Send> Divisible f
     fn cut(self, middle: usize) -> (Self, Self) {
         let (theta_left, theta_right) = self.theta.split_at_mut(middle);
         let (gradient_left, gradient_right) = self.gradient.split_at(middle);
-        let (left, right) = S::split_at(self.slots, middle);
+        let (left, right) = S::split_views(self.slots, middle);
         (
             Self { theta: theta_left, gradient: gradient_left, slots: left, f: self.f },
             Self { theta: theta_right, gradient: gradient_right, slots: right, f: self.f },

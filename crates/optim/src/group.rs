@@ -118,6 +118,7 @@ impl Groups {
 
 /// One parameter that is stepped: a segment without its name, or what lies between segments.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Part {
     /// Where it lies in θ.
     pub range: Range<usize>,
@@ -232,7 +233,7 @@ mod tests {
     use super::*;
 
     fn segment(name: &str, range: Range<usize>, axes: &[usize]) -> Segment {
-        Segment { name: name.into(), range, shape: Shape::new(axes).unwrap(), transposed: false, frozen: false }
+        Segment::new(name, range, Shape::new(axes).unwrap())
     }
 
     #[test]

@@ -21,26 +21,33 @@ use downhill_tensor::reduce::norm;
 /// [`Group::as_vector`](crate::Group::as_vector), or let [`exempt_vectors`](Layerwise::exempt_vectors) find them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Layerwise<B, A> {
-    /// The chain up to the ratio.
-    pub before: B,
-    /// How the ratio is computed.
-    pub trust: Trust,
-    /// The chain behind it.
-    pub after: A,
-    /// Whether parameters that are no matrices have the ratio 1.
-    pub exempts_vectors: bool,
+    pub(crate) before: B,
+    pub(crate) trust: Trust,
+    pub(crate) after: A,
+    pub(crate) exempts_vectors: bool,
 }
 
-/// q = η‖θ‖/(‖d‖ + ε), and 1 where either norm is 0.
+/// The trust ratio q = η‖θ‖/(‖d‖ + ε); 1 if either norm is 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Trust {
-    /// η.
-    pub coefficient: f64,
-    /// ε.
-    pub epsilon: f64,
+    pub(crate) coefficient: f64,
+    pub(crate) epsilon: f64,
 }
 
 impl Trust {
+    /// Creates the ratio with the coefficient η, and ε = 0.
+    #[must_use]
+    pub fn new(coefficient: f64) -> Self {
+        Self { coefficient, epsilon: 0.0 }
+    }
+
+    /// Sets ε, which keeps the ratio finite where directions vanish.
+    #[must_use]
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.epsilon = epsilon;
+        self
+    }
+
     /// q as a quotient.
     fn ratio(self, theta_norm: f64, direction_norm: f64) -> (f64, f64) {
         if theta_norm == 0.0 || direction_norm == 0.0 {
@@ -52,7 +59,13 @@ impl Trust {
 }
 
 impl<B, A> Layerwise<B, A> {
-    /// Parameters that are no matrices have the ratio 1, as is usual for biases and gains.
+    /// Creates the rule from the links before the ratio, the ratio, and the links after it.
+    #[must_use]
+    pub fn new(before: B, trust: Trust, after: A) -> Self {
+        Self { before, trust, after, exempts_vectors: false }
+    }
+
+    /// Sets the ratio of parameters that are no matrices to 1, as is usual for biases and gains.
     #[must_use]
     pub fn exempt_vectors(mut self) -> Self {
         self.exempts_vectors = true;
@@ -75,11 +88,11 @@ impl<T: Scalar, B: Link<T>, A: Link<T>> Rule<T> for Layerwise<B, A> {
 
     fn step(&mut self, pass: &mut Pass<'_, T>) -> bool {
         pass.scratch.resize(pass.theta.len(), T::ZERO);
-        let whole = pass.at(0, 0.0);
+        let whole = pass.context(0, 0.0);
         self.before.advance(&whole);
         self.after.advance(&whole);
         for part in pass.partition.parts() {
-            let step = pass.at(part.treatment, 0.0);
+            let step = pass.context(part.treatment, 0.0);
             let range = part.range.clone();
             let theta = &mut pass.theta[range.clone()];
             let directions = &mut pass.scratch[range.clone()];

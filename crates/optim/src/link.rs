@@ -184,7 +184,7 @@ pub trait Slots<T>: sealed::Sealed<T> + Copy {
     #[doc(hidden)]
     fn trim(views: Self::Views<'_>, len: usize) -> Self::Views<'_>;
     #[doc(hidden)]
-    fn split_at(views: Self::Views<'_>, middle: usize) -> (Self::Views<'_>, Self::Views<'_>);
+    fn split_views(views: Self::Views<'_>, middle: usize) -> (Self::Views<'_>, Self::Views<'_>);
     #[doc(hidden)]
     fn load(views: &Self::Views<'_>, index: usize) -> Self;
     #[doc(hidden)]
@@ -215,7 +215,7 @@ impl<T: Scalar, const N: usize> Slots<T> for [T; N] {
     }
 
     #[inline(always)]
-    fn split_at(views: Self::Views<'_>, middle: usize) -> (Self::Views<'_>, Self::Views<'_>) {
+    fn split_views(views: Self::Views<'_>, middle: usize) -> (Self::Views<'_>, Self::Views<'_>) {
         let mut right: [&mut [T]; N] = std::array::from_fn(|_| Default::default());
         let mut right_slots = right.iter_mut();
         let left = views.map(|view| {
@@ -265,9 +265,9 @@ impl<T: Scalar, A: Slots<T>, B: Slots<T>> Slots<T> for (A, B) {
     }
 
     #[inline(always)]
-    fn split_at(views: Self::Views<'_>, middle: usize) -> (Self::Views<'_>, Self::Views<'_>) {
-        let (a_left, a_right) = A::split_at(views.0, middle);
-        let (b_left, b_right) = B::split_at(views.1, middle);
+    fn split_views(views: Self::Views<'_>, middle: usize) -> (Self::Views<'_>, Self::Views<'_>) {
+        let (a_left, a_right) = A::split_views(views.0, middle);
+        let (b_left, b_right) = B::split_views(views.1, middle);
         ((a_left, b_left), (a_right, b_right))
     }
 

@@ -1,6 +1,7 @@
 use downhill_tensor::Scalar;
 
 use crate::loops;
+use crate::optimizer::forward_rates;
 use crate::settings::require;
 use crate::stepper::PARAMETERS;
 use crate::{MemoryError, Optimizer, OptimizerState, RestoreError, Segment, SettingError};
@@ -97,37 +98,7 @@ impl<O: Optimizer<T>, T: Scalar> Optimizer<T> for Lookahead<O, T> {
         self.number = 0;
     }
 
-    fn base_learning_rate(&self) -> f64 {
-        self.inner.base_learning_rate()
-    }
-
-    fn set_base_learning_rate(&mut self, learning_rate: f64) {
-        self.inner.set_base_learning_rate(learning_rate);
-    }
-
-    fn learning_rate(&self) -> f64 {
-        self.inner.learning_rate()
-    }
-
-    fn set_learning_rate(&mut self, learning_rate: f64) {
-        self.inner.set_learning_rate(learning_rate);
-    }
-
-    fn current_momentum(&self) -> Option<f64> {
-        self.inner.current_momentum()
-    }
-
-    fn set_momentum(&mut self, momentum: f64) {
-        self.inner.set_momentum(momentum);
-    }
-
-    fn evaluation_point(&self, theta: &[T], point: &mut [T]) -> bool {
-        self.inner.evaluation_point(theta, point)
-    }
-
-    fn check_memory(&self) -> Result<(), MemoryError> {
-        self.inner.check_memory()
-    }
+    forward_rates!(self => self.inner);
 
     fn state(&self) -> OptimizerState<T> {
         let mut state = self.inner.state();

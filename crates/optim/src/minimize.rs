@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use downhill_tensor::Scalar;
 use downhill_tensor::reduce::norm_max;
 
-use crate::objective::OfEitherKind;
+use crate::objective::AnyObjective;
 use crate::settings::{not_negative, require};
 use crate::{ByTrait, Objective, Optimizer, Penalty, Segment, SettingError};
 
@@ -120,6 +120,7 @@ forward!(Box<M>);
 
 /// A point with the value and the gradient of the objective there.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Iterate<T> {
     /// The point.
     pub x: Vec<T>,
@@ -153,7 +154,7 @@ pub struct Progress<'a, T> {
 
 /// When a run stops.
 #[derive(Clone, Copy, Debug, Default)]
-struct Rules {
+struct StoppingRules {
     gradient: Option<f64>,
     relative_gradient: Option<f64>,
     function: Option<f64>,
@@ -176,7 +177,7 @@ pub struct Minimization<'o, T, F, M, K = ByTrait> {
     kind: PhantomData<K>,
     x0: Vec<T>,
     method: M,
-    rules: Rules,
+    rules: StoppingRules,
     observers: Vec<Observer<'o, T>>,
     records: bool,
 }
@@ -281,7 +282,7 @@ impl<T: Scalar, F: Objective<T, K>, M: Method<T>, K> Minimization<'_, T, F, M, K
         self.rules.check()?;
         let len = self.x0.len();
         self.method.begin(len)?;
-        let mut objective = OfEitherKind(&mut self.objective, self.kind);
+        let mut objective = AnyObjective(&mut self.objective, self.kind);
         let mut penalty = self.method.penalty().cloned();
         let segments = objective.segments();
         if !segments.is_empty() {
@@ -290,7 +291,7 @@ impl<T: Scalar, F: Objective<T, K>, M: Method<T>, K> Minimization<'_, T, F, M, K
         }
         let limit = self.rules.evaluations.unwrap_or(u64::MAX);
         let mut evaluator = Evaluator::new(&mut objective, penalty, len, limit, self.rules.time);
-        let mut walk = Walk {
+        let mut run = MinimizationRun {
             at: Iterate { gradient: vec![T::ZERO; len], x: self.x0, value: f64::NAN, iteration: 0 },
             gradient_norm: f64::NAN,
             convergence: self.rules.convergence(),
@@ -298,23 +299,23 @@ impl<T: Scalar, F: Objective<T, K>, M: Method<T>, K> Minimization<'_, T, F, M, K
             observers: self.observers,
             path: self.records.then(Vec::new),
         };
-        let reason = walk.run(&mut self.method, &mut evaluator);
-        Ok(evaluator.outcome(walk.at, walk.gradient_norm, reason, walk.path.unwrap_or_default()))
+        let reason = run.until_stopped(&mut self.method, &mut evaluator);
+        Ok(evaluator.outcome(run.at, run.gradient_norm, reason, run.path.unwrap_or_default()))
     }
 }
 
-struct Walk<'o, T> {
+struct MinimizationRun<'o, T> {
     at: Iterate<T>,
     /// ‖∇f‖∞ there.
     gradient_norm: f64,
     convergence: Convergence,
-    rules: Rules,
+    rules: StoppingRules,
     observers: Vec<Observer<'o, T>>,
     path: Option<Vec<Vec<T>>>,
 }
 
-impl<T: Scalar> Walk<'_, T> {
-    fn run(&mut self, method: &mut impl Method<T>, evaluator: &mut Evaluator<'_, T>) -> Reason {
+impl<T: Scalar> MinimizationRun<'_, T> {
+    fn until_stopped(&mut self, method: &mut impl Method<T>, evaluator: &mut Evaluator<'_, T>) -> Reason {
         match evaluator.evaluate(&self.at.x, &mut self.at.gradient) {
             Ok(value) => self.at.value = value,
             Err(reason) => return reason,
@@ -327,7 +328,7 @@ impl<T: Scalar> Walk<'_, T> {
         // Only the rule that looks at steps needs the point before.
         let mut before = self.rules.step.map(|_| self.at.x.clone());
         loop {
-            if let Some(reason) = self.look(evaluator) {
+            if let Some(reason) = self.record_and_judge(evaluator) {
                 return reason;
             }
             if self.at.iteration >= self.rules.iterations.unwrap_or(100_000) {
@@ -347,13 +348,13 @@ impl<T: Scalar> Walk<'_, T> {
             }
             let stalled = self.stalled(value_before, before.as_deref());
             if let Some(reason) = stalled {
-                return self.look(evaluator).unwrap_or(reason);
+                return self.record_and_judge(evaluator).unwrap_or(reason);
             }
         }
     }
 
     /// Records, shows and judges the present point.
-    fn look(&mut self, evaluator: &mut Evaluator<'_, T>) -> Option<Reason> {
+    fn record_and_judge(&mut self, evaluator: &mut Evaluator<'_, T>) -> Option<Reason> {
         let gradient_norm = self.gradient_norm;
         if let Some(path) = &mut self.path {
             path.push(self.at.x.clone());
@@ -395,7 +396,7 @@ impl<T: Scalar> Walk<'_, T> {
     }
 }
 
-impl Rules {
+impl StoppingRules {
     fn check(&self) -> Result<(), SettingError> {
         not_negative("the gradient tolerance", self.gradient.unwrap_or(0.0))?;
         not_negative("the relative gradient tolerance", self.relative_gradient.unwrap_or(0.0))?;
@@ -458,7 +459,7 @@ pub fn minimize<'o, T: Scalar, F: Objective<T, K>, K>(
         kind: PhantomData,
         x0: x0.into(),
         method: Lbfgs::new(),
-        rules: Rules::default(),
+        rules: StoppingRules::default(),
         observers: Vec::new(),
         records: false,
     }

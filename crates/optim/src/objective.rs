@@ -88,9 +88,9 @@ forward!(&mut O);
 forward!(Box<O>);
 
 /// An objective of either kind, as one that implements the trait.
-pub(crate) struct OfEitherKind<'a, O, K>(pub(crate) &'a mut O, pub(crate) PhantomData<K>);
+pub(crate) struct AnyObjective<'a, O, K>(pub(crate) &'a mut O, pub(crate) PhantomData<K>);
 
-impl<T: Scalar, K, O: Objective<T, K>> Objective<T> for OfEitherKind<'_, O, K> {
+impl<T: Scalar, K, O: Objective<T, K>> Objective<T> for AnyObjective<'_, O, K> {
     fn value_and_gradient(&mut self, x: &[T], gradient: &mut [T]) -> Result<T, EvaluationError> {
         self.0.value_and_gradient(x, gradient)
     }

@@ -142,6 +142,44 @@ pub trait Optimizer<T: Scalar>: Debug + Send {
 const NO_MOMENTUM: &str = "left alone, because this optimizer has no momentum: build it with one, as with \
     `RmsProp::momentum`, or take `OneCycle::no_momentum`";
 
+/// Forwards the rates, the momentum and what is read of an optimizer to the optimizer `inner`.
+macro_rules! forward_rates {
+    ($self:ident => $inner:expr) => {
+        fn base_learning_rate(&$self) -> f64 {
+            $inner.base_learning_rate()
+        }
+
+        fn set_base_learning_rate(&mut $self, learning_rate: f64) {
+            $inner.set_base_learning_rate(learning_rate);
+        }
+
+        fn learning_rate(&$self) -> f64 {
+            $inner.learning_rate()
+        }
+
+        fn set_learning_rate(&mut $self, learning_rate: f64) {
+            $inner.set_learning_rate(learning_rate);
+        }
+
+        fn current_momentum(&$self) -> Option<f64> {
+            $inner.current_momentum()
+        }
+
+        fn set_momentum(&mut $self, momentum: f64) {
+            $inner.set_momentum(momentum);
+        }
+
+        fn evaluation_point(&$self, theta: &[T], point: &mut [T]) -> bool {
+            $inner.evaluation_point(theta, point)
+        }
+
+        fn check_memory(&$self) -> Result<(), MemoryError> {
+            $inner.check_memory()
+        }
+    };
+}
+pub(crate) use forward_rates;
+
 /// An optimizer behind a pointer is an optimizer.
 macro_rules! forward {
     ($($pointer:ty),+) => {$(
@@ -162,29 +200,7 @@ macro_rules! forward {
                 (**self).reset();
             }
 
-            fn base_learning_rate(&self) -> f64 {
-                (**self).base_learning_rate()
-            }
-
-            fn set_base_learning_rate(&mut self, learning_rate: f64) {
-                (**self).set_base_learning_rate(learning_rate);
-            }
-
-            fn learning_rate(&self) -> f64 {
-                (**self).learning_rate()
-            }
-
-            fn set_learning_rate(&mut self, learning_rate: f64) {
-                (**self).set_learning_rate(learning_rate);
-            }
-
-            fn current_momentum(&self) -> Option<f64> {
-                (**self).current_momentum()
-            }
-
-            fn set_momentum(&mut self, momentum: f64) {
-                (**self).set_momentum(momentum);
-            }
+            forward_rates!(self => (**self));
 
             fn follow(&mut self, schedule: &dyn Schedule, step: u64) {
                 (**self).follow(schedule, step);
@@ -192,14 +208,6 @@ macro_rules! forward {
 
             fn check_schedule(&self, schedule: &dyn Schedule) -> Result<(), SettingError> {
                 (**self).check_schedule(schedule)
-            }
-
-            fn evaluation_point(&self, theta: &[T], point: &mut [T]) -> bool {
-                (**self).evaluation_point(theta, point)
-            }
-
-            fn check_memory(&self) -> Result<(), MemoryError> {
-                (**self).check_memory()
             }
 
             fn state(&self) -> OptimizerState<T> {
@@ -221,6 +229,7 @@ forward!(Box<O>, &mut O);
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(bound = "T: Scalar"))]
+#[non_exhaustive]
 pub struct OptimizerState<T> {
     /// The optimizer that saved it, as `Adam`: no other one takes it.
     pub name: String,

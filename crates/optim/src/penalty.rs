@@ -206,6 +206,7 @@ impl Penalty {
     }
 
     /// The sum of an objective and this penalty: an objective itself.
+    #[must_use]
     pub fn on<O, K>(self, objective: O) -> Penalized<O, K> {
         Penalized { objective, penalty: self, kind: PhantomData }
     }
@@ -273,7 +274,7 @@ mod tests {
     use super::*;
 
     fn segment(name: &str, range: Range<usize>, axes: &[usize], frozen: bool) -> Segment {
-        Segment { name: name.into(), range, shape: Shape::new(axes).unwrap(), transposed: false, frozen }
+        Segment::new(name, range, Shape::new(axes).unwrap()).frozen(frozen)
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub struct RangeTest {
 /// What a [`RangeTest`] saw.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct RangeCurve {
     /// The rate of each step.
     #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))]

@@ -72,6 +72,7 @@ pub trait Schedule: Debug + Send + Sync {
     }
 
     /// This schedule for `steps` steps, then `next`, which counts from there; `SequentialLR` in PyTorch.
+    #[must_use]
     fn then<B: Schedule>(self, steps: u64, next: B) -> Then<Self, B>
     where
         Self: Sized,
@@ -80,6 +81,7 @@ pub trait Schedule: Debug + Send + Sync {
     }
 
     /// Both at once, the other on top of this one's rate; `ChainedScheduler` in PyTorch.
+    #[must_use]
     fn times<B: Schedule>(self, other: B) -> Times<Self, B>
     where
         Self: Sized,

@@ -46,6 +46,7 @@ pub trait Rule<T: Scalar>: Clone + Debug + Send + 'static {
 
 /// All that a rule sees in one step.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Pass<'a, T> {
     /// The parameters.
     pub theta: &'a mut [T],
@@ -65,7 +66,7 @@ pub struct Pass<'a, T> {
 
 impl<T> Pass<'_, T> {
     /// Where the step stands, for the parameters of one treatment.
-    pub(crate) fn at(&self, treatment: usize, gradient_norm: f64) -> StepContext {
+    pub(crate) fn context(&self, treatment: usize, gradient_norm: f64) -> StepContext {
         let treatment = &self.partition.treatments()[treatment];
         StepContext {
             number: self.number,
@@ -449,9 +450,9 @@ impl<T: Scalar, L: Link<T>> Rule<T> for Chain<L> {
         if !gradient_norm.is_finite() {
             return false;
         }
-        self.0.advance(&pass.at(0, gradient_norm));
+        self.0.advance(&pass.context(0, gradient_norm));
         for treatment in 0..pass.partition.treatments().len() {
-            let step = pass.at(treatment, gradient_norm);
+            let step = pass.context(treatment, gradient_norm);
             let scalars = self.0.scalars(&step);
             for range in pass.partition.runs_of(treatment) {
                 if pass.number == 1 {

@@ -88,6 +88,7 @@ impl TestFunction {
 
 /// Iterations and evaluations of SciPy 1.17.1 from the standard start, with `gtol` 1e-8 and `ftol` 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Reference {
     /// L-BFGS-B, with 10 pairs.
     pub lbfgs_b: (u64, u64),

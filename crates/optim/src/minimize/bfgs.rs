@@ -47,7 +47,7 @@ impl<T: Scalar> Bfgs<T> {
     /// From a multiple of the identity.
     #[must_use]
     pub fn new() -> Self {
-        Self::of(
+        Self::from_direction(
             FullMatrix { pairs: 0, learnt: Vec::new(), rest: Vec::new(), vectors: Default::default() },
             MoreThuente::new(),
         )

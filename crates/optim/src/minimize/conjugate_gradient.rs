@@ -32,7 +32,7 @@ impl<T: Scalar> ConjugateGradient<T> {
     /// Polak & Ribière's.
     #[must_use]
     pub fn new() -> Self {
-        Self::of(Conjugate { rule: Rule::PolakRibiere, beta: 0.0 }, MoreThuente::new().c2(0.1))
+        Self::from_direction(Conjugate { formula: Formula::PolakRibiere, beta: 0.0 }, MoreThuente::new().c2(0.1))
     }
 }
 
@@ -43,45 +43,45 @@ impl<T: Scalar> Default for ConjugateGradient<T> {
 }
 
 impl<T: Scalar, S> ConjugateGradient<T, S> {
-    fn rule(mut self, rule: Rule) -> Self {
-        self.direction.rule = rule;
+    fn formula(mut self, formula: Formula) -> Self {
+        self.direction.formula = formula;
         self
     }
 
     /// Fletcher & Reeves' β.
     #[must_use]
     pub fn fletcher_reeves(self) -> Self {
-        self.rule(Rule::FletcherReeves)
+        self.formula(Formula::FletcherReeves)
     }
 
     /// Hestenes & Stiefel's β.
     #[must_use]
     pub fn hestenes_stiefel(self) -> Self {
-        self.rule(Rule::HestenesStiefel)
+        self.formula(Formula::HestenesStiefel)
     }
 
     /// Dai & Yuan's β.
     #[must_use]
     pub fn dai_yuan(self) -> Self {
-        self.rule(Rule::DaiYuan)
+        self.formula(Formula::DaiYuan)
     }
 
     /// Hager & Zhang's β.
     #[must_use]
     pub fn hager_zhang(self) -> Self {
-        self.rule(Rule::HagerZhang)
+        self.formula(Formula::HagerZhang)
     }
 }
 
 /// The directions of [`ConjugateGradient`].
 #[derive(Clone, Debug)]
 pub struct Conjugate {
-    rule: Rule,
+    formula: Formula,
     beta: f64,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Rule {
+enum Formula {
     PolakRibiere,
     FletcherReeves,
     HestenesStiefel,
@@ -125,12 +125,12 @@ impl<T: Scalar> Direction<T> for Conjugate {
         // gᵀy, dᵀy and ‖y‖² without a vector for y.
         let after_y = square - dot(after, before);
         let d_y = dot(d, after) - dot(d, before);
-        let beta = match self.rule {
-            Rule::PolakRibiere => (after_y / square_before).max(0.0),
-            Rule::FletcherReeves => square / square_before,
-            Rule::HestenesStiefel => (after_y / d_y).max(0.0),
-            Rule::DaiYuan => square / d_y,
-            Rule::HagerZhang => {
+        let beta = match self.formula {
+            Formula::PolakRibiere => (after_y / square_before).max(0.0),
+            Formula::FletcherReeves => square / square_before,
+            Formula::HestenesStiefel => (after_y / d_y).max(0.0),
+            Formula::DaiYuan => square / d_y,
+            Formula::HagerZhang => {
                 let y_y = square - 2.0 * dot(after, before) + square_before;
                 let beta = (after_y - 2.0 * y_y / d_y * dot(d, after)) / d_y;
                 beta.max(0.4 * dot(d, before) / dot(d, d))
@@ -153,7 +153,7 @@ impl<T: Scalar> SteepestDescent<T> {
     /// With Armijo's backtracking.
     #[must_use]
     pub fn new() -> Self {
-        Self::of(Steepest, Armijo::new())
+        Self::from_direction(Steepest, Armijo::new())
     }
 }
 

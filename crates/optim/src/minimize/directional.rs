@@ -116,7 +116,7 @@ pub struct Directional<D, S, T> {
 impl<D, S, T> Directional<D, S, T> {
     /// Directions by `direction`, step lengths by `search`.
     #[must_use]
-    pub fn of(direction: D, search: S) -> Self {
+    pub fn from_direction(direction: D, search: S) -> Self {
         let (d, trial_x, trial_gradient) = (Vec::new(), Vec::new(), Vec::new());
         let (trial_value, last, watch) = (None, None, Watch::new(LENIENT));
         Self { direction, search, d, trial_x, trial_gradient, trial_value, last, watch, is_doubtful: false }
@@ -125,7 +125,7 @@ impl<D, S, T> Directional<D, S, T> {
     /// Chooses step lengths in another way.
     #[must_use]
     pub fn line_search<N: LineSearch>(self, search: N) -> Directional<D, N, T> {
-        Directional::of(self.direction, search)
+        Directional::from_direction(self.direction, search)
     }
 }
 
@@ -170,7 +170,7 @@ impl<D: Direction<T>, S: LineSearch, T: Scalar> Directional<D, S, T> {
 
     /// One search along the present direction, after so many evaluations in vain; `at` moves to the step that was
     /// found, or to the lowest trial.
-    fn walk(
+    fn search_along(
         &mut self,
         at: &mut Iterate<T>,
         slope: f64,
@@ -230,7 +230,7 @@ impl<D: Direction<T>, S: LineSearch, T: Scalar> Directional<D, S, T> {
             Search::Failed(_) => return Ok(false),
         };
         // Evaluates again unless that point was the last.
-        let again = match phi(taken.step) {
+        let arrived = match phi(taken.step) {
             Ok(trial) => trial,
             Err(reason) => match end.take() {
                 Some(Search::Found(trial)) => trial,
@@ -238,26 +238,26 @@ impl<D: Direction<T>, S: LineSearch, T: Scalar> Directional<D, S, T> {
                 None => return Err(reason),
             },
         };
-        let length = T::from_f64(again.step);
-        let is_lower = matches!(found, Search::Found(_)) || again.value < start.value;
+        let length = T::from_f64(arrived.step);
+        let is_lower = matches!(found, Search::Found(_)) || arrived.value < start.value;
         if !is_lower || is_same(&at.x, d, &at.x, |x, d| x + length * d) {
             return Ok(false);
         }
         let x_before = &at.x;
         let gradient_before = &at.gradient;
         let (x, gradient, direction) = (&*self.trial_x, &*self.trial_gradient, &*self.d);
-        if again.value.is_finite() {
+        if arrived.value.is_finite() {
             self.direction.learn(&Taken { x_before, x, gradient_before, gradient, direction });
         }
         std::mem::swap(&mut at.x, &mut self.trial_x);
         std::mem::swap(&mut at.gradient, &mut self.trial_gradient);
         // The point before may be evaluated again: a walk to and fro must meet its limits.
         self.trial_value = None;
-        let stated = 0.5 * again.step * (slope + again.slope);
+        let stated = 0.5 * arrived.step * (slope + arrived.slope);
         let trials = evaluator.evaluations() - evaluations_before;
-        self.is_doubtful = self.watch.is_doubtful::<T>([vain, trials], [at.value, again.value], stated);
-        at.value = again.value;
-        self.last = Some((again.step, slope));
+        self.is_doubtful = self.watch.is_doubtful::<T>([vain, trials], [at.value, arrived.value], stated);
+        at.value = arrived.value;
+        self.last = Some((arrived.step, slope));
         Ok(true)
     }
 
@@ -312,7 +312,7 @@ impl<D: Direction<T>, S: LineSearch, T: Scalar> Method<T> for Directional<D, S, 
             self.direction.point(&at.gradient, &mut self.d);
             let slope = dot(&at.gradient, &self.d);
             let falls = slope < 0.0 && slope.is_finite();
-            if falls && self.walk(at, slope, evaluator.evaluations() - evaluations, evaluator)? {
+            if falls && self.search_along(at, slope, evaluator.evaluations() - evaluations, evaluator)? {
                 if self.watch.is_stuck(at.value, norm_max(&at.gradient)) {
                     return Err(self.give_up(at, evaluator));
                 }

@@ -26,7 +26,7 @@ impl<T: Scalar> Lbfgs<T> {
     /// With the last 10 pairs.
     #[must_use]
     pub fn new() -> Self {
-        Self::of(LimitedMemory::new(10), MoreThuente::new())
+        Self::from_direction(LimitedMemory::new(10), MoreThuente::new())
     }
 }
 

@@ -40,6 +40,7 @@ impl<T> Outcome<T> {
 
 /// A point with its value.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Lowest<T> {
     /// The point.
     pub x: Vec<T>,

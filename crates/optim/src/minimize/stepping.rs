@@ -25,7 +25,7 @@ impl<T: Scalar, O: Optimizer<T>> Method<T> for Stepping<O> {
     }
 
     fn begin(&mut self, len: usize) -> Result<(), SettingError> {
-        let x = Segment { name: "x".into(), range: 0..len, shape: [len].into(), transposed: false, frozen: false };
+        let x = Segment::new("x", 0..len, [len]);
         // A minimisation is a run of its own, whatever the optimizer has done before.
         self.optimizer.reset();
         self.optimizer.bind(&[x]);

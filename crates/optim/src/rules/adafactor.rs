@@ -30,7 +30,7 @@ use downhill_tensor::reduce::{dot, norm, sum_of_squares};
 /// ```
 /// use downhill_optim::{Adafactor, Optimizer, Segment};
 /// let mut optimizer = Adafactor::new(1e-2);
-/// optimizer.bind(&[Segment { name: "w".into(), range: 0..6, shape: [2, 3].into(), transposed: false, frozen: false }]);
+/// optimizer.bind(&[Segment::new("w", 0..6, [2, 3])]);
 /// let mut theta = [0.5_f32; 6];
 /// optimizer.step(&mut theta, &[0.1, -0.2, 0.3, 0.4, 0.5, 0.6]);
 /// ```

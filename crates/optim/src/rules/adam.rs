@@ -93,21 +93,20 @@ pub struct AdamScalars<T> {
     pub(crate) epsilon: T,
 }
 
-impl ScaleByAdam {
-    pub(crate) fn of_step<T: Scalar>(&self, step: &StepContext) -> AdamScalars<T> {
-        AdamScalars {
-            beta1: T::from_f64(self.beta1),
-            weight1: T::from_f64(1.0 - self.beta1),
-            beta2: T::from_f64(self.beta2),
-            weight2: T::from_f64(1.0 - self.beta2),
-            correction1: T::from_f64(1.0 / (1.0 - step.power(self.beta1))),
-            correction2: T::from_f64(1.0 / (1.0 - step.power(self.beta2)).sqrt()),
-            epsilon: T::from_f64(self.epsilon),
+impl<T: Scalar> AdamScalars<T> {
+    pub(crate) fn new(link: &ScaleByAdam, step: &StepContext) -> Self {
+        let &ScaleByAdam { beta1, beta2, epsilon } = link;
+        Self {
+            beta1: T::from_f64(beta1),
+            weight1: T::from_f64(1.0 - beta1),
+            beta2: T::from_f64(beta2),
+            weight2: T::from_f64(1.0 - beta2),
+            correction1: T::from_f64(1.0 / (1.0 - step.power(beta1))),
+            correction2: T::from_f64(1.0 / (1.0 - step.power(beta2)).sqrt()),
+            epsilon: T::from_f64(epsilon),
         }
     }
-}
 
-impl<T: Scalar> AdamScalars<T> {
     /// The averages of g and g², moved on.
     #[inline(always)]
     pub(crate) fn average(&self, g: T, m: &mut T, v: &mut T) {
@@ -125,7 +124,7 @@ impl<T: Scalar> Link<T> for ScaleByAdam {
     }
 
     fn scalars(&self, step: &StepContext) -> AdamScalars<T> {
-        self.of_step(step)
+        AdamScalars::new(self, step)
     }
 
     #[inline(always)]

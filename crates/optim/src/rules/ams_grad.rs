@@ -57,7 +57,7 @@ impl<T: Scalar> Link<T> for ScaleByAmsGrad {
     }
 
     fn scalars(&self, step: &StepContext) -> AdamScalars<T> {
-        self.adam.of_step(step)
+        AdamScalars::new(&self.adam, step)
     }
 
     #[inline(always)]

@@ -107,7 +107,7 @@ impl<T: Scalar> Rule<T> for DAdaptAdamRule {
         let (mut alignment, mut denominator) = (0.0, 0.0);
         let epsilon = T::from_f64(self.epsilon);
         for run in pass.partition.runs() {
-            let step = pass.at(run.treatment, 0.0);
+            let step = pass.context(run.treatment, 0.0);
             let rate = corrected(step.learning_rate, step.number);
             let [b1, w1, b2, w2, bq, wq] =
                 [self.beta1, rate * (1.0 - self.beta1), self.beta2, 1.0 - self.beta2, q, rate * (1.0 - q)]
@@ -131,7 +131,7 @@ impl<T: Scalar> Rule<T> for DAdaptAdamRule {
         let estimate = self.numerator / ((1.0 - q) * denominator);
         self.d = self.d.max(estimate.min(self.d * self.growth));
         for run in pass.partition.runs() {
-            let step = pass.at(run.treatment, 0.0);
+            let step = pass.context(run.treatment, 0.0);
             let decay = T::from_f64(step.decay(self.weight_decay) * corrected(step.learning_rate, step.number));
             let slots = views::<[T; 2], T>(pass.slots, run.range.clone());
             let (theta, gradient) = (&mut pass.theta[run.range.clone()], &pass.gradient[run.range.clone()]);

@@ -30,12 +30,8 @@ impl<T: Scalar> Lamb<T> {
     /// Steps of the share γ of each parameter's norm.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
-        let rule = Layerwise {
-            before: (ScaleByAdam::new().epsilon(1e-6), AddDecay::new(0.0)),
-            trust: Trust { coefficient: 1.0, epsilon: 0.0 },
-            after: ScaleByRate,
-            exempts_vectors: false,
-        };
+        let adam = (ScaleByAdam::new().epsilon(1e-6), AddDecay::new(0.0));
+        let rule = Layerwise::new(adam, Trust::new(1.0), ScaleByRate);
         Self::named(rule, learning_rate)
     }
 

@@ -31,12 +31,7 @@ impl<T: Scalar> Lars<T> {
     /// Steps of the share γη of each parameter's norm.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
-        let rule = Layerwise {
-            before: CoupledDecay::new(0.0),
-            trust: Trust { coefficient: 1e-3, epsilon: 0.0 },
-            after: (ScaleByRate, Momentum::new(0.9)),
-            exempts_vectors: false,
-        };
+        let rule = Layerwise::new(CoupledDecay::new(0.0), Trust::new(1e-3), (ScaleByRate, Momentum::new(0.9)));
         Self::named(rule, learning_rate)
     }
 

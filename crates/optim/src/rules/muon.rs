@@ -39,13 +39,7 @@ use downhill_tensor::reduce::norm;
 /// let mut optimizer = Muon::new(0.02)
 ///     .adam_rate_factor(0.05)
 ///     .group(Group::new(|segment| segment.name.starts_with("head.")).as_vector());
-/// let weight = |name: &str, start: usize| Segment {
-///     name: name.into(),
-///     range: start..start + 6,
-///     shape: [2, 3].into(),
-///     transposed: true,
-///     frozen: false,
-/// };
+/// let weight = |name: &str, start: usize| Segment::new(name, start..start + 6, [2, 3]).transposed(true);
 /// optimizer.bind(&[weight("body.weight", 0), weight("head.weight", 6)]);
 /// optimizer.step(&mut [0.5_f32; 12], &[0.1; 12]);
 /// ```
@@ -180,7 +174,7 @@ impl<T: Scalar> Rule<T> for MuonRule {
     fn step(&mut self, pass: &mut Pass<'_, T>) -> bool {
         let (mut of_matrices, mut of_vectors) = (0, 0);
         for part in pass.partition.parts() {
-            let mut step = pass.at(part.treatment, 0.0);
+            let mut step = pass.context(part.treatment, 0.0);
             let theta = &mut pass.theta[part.range.clone()];
             let gradient = &pass.gradient[part.range.clone()];
             let (velocity, adam) = pass.slots.split_at_mut(1);
@@ -270,7 +264,7 @@ mod tests {
         let transpose = |x: &[f64]| -> Vec<f64> { (0..12).map(|i| x[(i % 4) * 3 + i / 4]).collect() };
         let step = |theta: &[f64], gradient: &[f64], shape: [usize; 2], transposed: bool| {
             let mut muon = Muon::new(0.1);
-            muon.bind(&[Segment { name: "w".into(), range: 0..12, shape: shape.into(), transposed, frozen: false }]);
+            muon.bind(&[Segment::new("w", 0..12, shape).transposed(transposed)]);
             let mut theta = theta.to_vec();
             muon.step(&mut theta, gradient);
             theta

@@ -1,6 +1,6 @@
 use downhill_tensor::Scalar;
 
-use super::adam::ScaleByAdam;
+use super::adam::{AdamScalars, ScaleByAdam};
 use super::default_is_new;
 use crate::precompiled::precompile;
 use crate::setters::setters;
@@ -85,7 +85,7 @@ default_is_new!(ScaleByNAdam);
 /// The scalars of [`ScaleByNAdam`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NAdamScalars<T> {
-    adam: super::adam::AdamScalars<T>,
+    adam: AdamScalars<T>,
     /// (1 − μₜ)/(1 − Π).
     of_gradient: T,
     /// μₜ₊₁/(1 − Π μₜ₊₁).
@@ -108,7 +108,7 @@ impl<T: Scalar> Link<T> for ScaleByNAdam {
         let number = step.number as f64;
         let next = self.mu(number + 1.0);
         NAdamScalars {
-            adam: self.adam.of_step(step),
+            adam: AdamScalars::new(&self.adam, step),
             of_gradient: T::from_f64((1.0 - self.mu(number)) / (1.0 - self.product)),
             of_average: T::from_f64(next / (1.0 - self.product * next)),
         }

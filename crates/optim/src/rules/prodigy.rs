@@ -132,7 +132,7 @@ impl<T: Scalar> Rule<T> for ProdigyRule {
         let mut numerator = beta3 * self.numerator;
         let mut denominator = 0.0;
         for run in pass.partition.runs() {
-            let step = pass.at(run.treatment, 0.0);
+            let step = pass.context(run.treatment, 0.0);
             let rate = corrected(step.learning_rate, step.number);
             let of_s = old / self.d0 * if self.safeguards_warmup { old } else { rate };
             let [b1, w1, b2, w2, b3, w3] =
@@ -161,7 +161,7 @@ impl<T: Scalar> Rule<T> for ProdigyRule {
         self.d = self.d_max.min(self.d * self.growth);
         let epsilon = T::from_f64(self.d * self.epsilon);
         for run in pass.partition.runs() {
-            let step = pass.at(run.treatment, 0.0);
+            let step = pass.context(run.treatment, 0.0);
             let rate = corrected(step.learning_rate, step.number);
             let (decay, rate) = (T::from_f64(step.decay(self.weight_decay) * rate), T::from_f64(rate));
             let slots = views::<[T; 2], T>(pass.slots, run.range.clone());

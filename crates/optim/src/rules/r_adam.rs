@@ -84,7 +84,7 @@ impl<T: Scalar> Link<T> for ScaleByRAdam {
             let r = (rho - 4.0) * (rho - 2.0) * limit / ((limit - 4.0) * (limit - 2.0) * rho);
             T::from_f64(r.sqrt() * (1.0 - power).sqrt())
         });
-        RAdamScalars { adam: self.adam.of_step(step), rectification }
+        RAdamScalars { adam: AdamScalars::new(&self.adam, step), rectification }
     }
 
     #[inline(always)]

@@ -107,13 +107,9 @@ pub struct RmsScalars<T> {
     epsilon: T,
 }
 
-impl ScaleByRms {
-    fn of_step<T: Scalar>(&self) -> RmsScalars<T> {
-        RmsScalars {
-            alpha: T::from_f64(self.alpha),
-            weight: T::from_f64(1.0 - self.alpha),
-            epsilon: T::from_f64(self.epsilon),
-        }
+impl<T: Scalar> RmsScalars<T> {
+    fn new(&ScaleByRms { alpha, epsilon }: &ScaleByRms) -> Self {
+        Self { alpha: T::from_f64(alpha), weight: T::from_f64(1.0 - alpha), epsilon: T::from_f64(epsilon) }
     }
 }
 
@@ -126,7 +122,7 @@ impl<T: Scalar> Link<T> for ScaleByRms {
     }
 
     fn scalars(&self, _step: &StepContext) -> RmsScalars<T> {
-        self.of_step()
+        RmsScalars::new(self)
     }
 
     #[inline(always)]
@@ -150,7 +146,7 @@ impl<T: Scalar> Link<T> for ScaleByCenteredRms {
     }
 
     fn scalars(&self, _step: &StepContext) -> RmsScalars<T> {
-        self.0.of_step()
+        RmsScalars::new(&self.0)
     }
 
     #[inline(always)]

@@ -89,7 +89,7 @@ impl OneCycle {
     }
 
     /// The value at `step` of a cycle through start, peak, (start,) end.
-    fn at(&self, step: u64, start: f64, peak: f64, end: f64) -> f64 {
+    fn value_at(&self, step: u64, start: f64, peak: f64, end: f64) -> f64 {
         let last = self.steps.max(1) as f64 - 1.0;
         let top = self.rise * self.steps as f64 - 1.0;
         let phases: &[(f64, f64, f64)] = if self.three_phases {
@@ -113,11 +113,11 @@ impl OneCycle {
 impl Schedule for OneCycle {
     fn rate(&self, base: f64, step: u64) -> f64 {
         let start = base / self.start_divisor;
-        self.at(step, start, base, start / self.final_divisor)
+        self.value_at(step, start, base, start / self.final_divisor)
     }
 
     fn momentum(&self, step: u64) -> Option<f64> {
-        self.momentum.map(|(lowest, highest)| self.at(step, highest, lowest, highest))
+        self.momentum.map(|(lowest, highest)| self.value_at(step, highest, lowest, highest))
     }
 
     fn check(&self) -> Result<(), SettingError> {

@@ -3,7 +3,7 @@
 use downhill_optim::{AdamW, Chain, ClipNorm, CoupledDecay, Group, Momentum, Optimizer, OptimizerState, RestoreError};
 use downhill_optim::{Segment, Sgd, Stepper};
 use downhill_tensor::threads::Threads;
-use downhill_tensor::{Scalar, Seed};
+use downhill_tensor::{Scalar, Seed, Shape};
 
 use crate::table::{Step, segments, table};
 
@@ -117,12 +117,11 @@ fn damaged_states_are_refused_and_leave_the_optimizer_as_it_was() {
 
 #[test]
 fn numbers_that_are_not_finite_survive_json() {
-    let state = OptimizerState {
-        name: "d".into(),
-        slots: vec![("a".into(), vec![f32::NAN, f32::INFINITY, -0.0, f32::MIN_POSITIVE / 8.0, 0.1])],
-        scalars: vec![("b".into(), f64::NEG_INFINITY)],
-        counters: vec![("c".into(), u64::MAX)],
-    };
+    let mut state = OptimizerState::default();
+    state.name = "d".into();
+    state.slots.push(("a".into(), vec![f32::NAN, f32::INFINITY, -0.0, f32::MIN_POSITIVE / 8.0, 0.1]));
+    state.scalars.push(("b".into(), f64::NEG_INFINITY));
+    state.counters.push(("c".into(), u64::MAX));
     let read: OptimizerState<f32> = serde_json::from_str(&serde_json::to_string(&state).unwrap()).unwrap();
     assert_eq!(bits(&read.slots[0].1[1..]), bits(&state.slots[0].1[1..]));
     assert!(read.slots[0].1[0].is_nan());
@@ -133,14 +132,8 @@ fn numbers_that_are_not_finite_survive_json() {
 fn bits_do_not_depend_on_the_number_of_threads() {
     let len = 3 * 65_536 + 17;
     let segments = [
-        Segment { name: "a".into(), range: 0..512 * 300, shape: [512, 300].into(), transposed: true, frozen: false },
-        Segment {
-            name: "b".into(),
-            range: 512 * 300..len,
-            shape: [len - 512 * 300].into(),
-            transposed: false,
-            frozen: false,
-        },
+        Segment::new("a", 0..512 * 300, [512, 300]).transposed(true),
+        Segment::new("b", 512 * 300..len, [len - 512 * 300]),
     ];
     for (name, make) in table::<f32>() {
         if name.contains("muon") {
@@ -161,8 +154,8 @@ fn bits_do_not_depend_on_the_number_of_threads() {
 #[test]
 fn groups_have_their_own_rate_and_decay_and_frozen_ones_do_not_move() {
     let segment = |name: &str, range: std::ops::Range<usize>, rank: usize| {
-        let shape = if rank == 2 { [1, range.len()].into() } else { [range.len()].into() };
-        Segment { name: name.into(), shape, range, transposed: false, frozen: false }
+        let shape = if rank == 2 { Shape::from([1, range.len()]) } else { [range.len()].into() };
+        Segment::new(name, range, shape)
     };
     let segments = [
         segment("0.weight", 0..4, 2),

@@ -235,7 +235,8 @@ fn one_lookahead_around_another_resumes_exactly() {
 #[test]
 fn losses_that_ran_away_read_back_from_json() {
     let losses = vec![1.0, f64::INFINITY, f64::NAN];
-    let curve = RangeCurve { rates: vec![1e-3, 1e-2, 0.5], losses: losses.clone(), smoothed: losses };
+    let mut curve = RangeCurve::default();
+    (curve.rates, curve.losses, curve.smoothed) = (vec![1e-3, 1e-2, 0.5], losses.clone(), losses);
     let json = serde_json::to_string(&curve).unwrap();
     assert!(json.contains(r#""losses":[1.0,"inf","NaN"]"#), "{json}");
     let again: RangeCurve = serde_json::from_str(&json).unwrap();

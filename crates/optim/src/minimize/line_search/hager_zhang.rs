@@ -64,7 +64,7 @@ impl LineSearch for HagerZhang {
         first: f64,
     ) -> Result<Search, Reason> {
         let mut line = Line { search: self, phi, start, best: start, left: self.trials };
-        match line.run(first) {
+        match line.find(first) {
             Ok(never) => match never {},
             Err(End::Found(trial)) => Ok(Search::Found(trial)),
             Err(End::Failed) => Ok(Search::Failed(line.best)),
@@ -98,7 +98,7 @@ struct Interval {
 }
 
 impl Line<'_> {
-    fn run(&mut self, first: f64) -> Result<Never, End> {
+    fn find(&mut self, first: f64) -> Result<Never, End> {
         let mut interval = self.open(first)?;
         loop {
             let (width, left) = (interval.b.step - interval.a.step, self.left);
