@@ -91,15 +91,6 @@ pub trait Link<T: Scalar>: Clone + Debug + Send + 'static {
         Self::Slots::zero()
     }
 
-    /// Whether the objective should be evaluated elsewhere than at θ: see [`evaluate_at`](Link::evaluate_at).
-    const MOVES_EVALUATION: bool = false;
-
-    /// Where the objective should be evaluated, if not at θ.
-    fn evaluate_at(&self, theta: T, slots: &Self::Slots) -> T {
-        let _ = slots;
-        theta
-    }
-
     /// Shows the link's numbers to a visitor: its settings with what they must be, its momentum, and what it remembers
     /// outside the slots.
     fn settings(&mut self, settings: &mut Settings<'_>) {
@@ -174,9 +165,6 @@ pub trait Slots<T>: sealed::Sealed<T> + Copy {
 
     #[doc(hidden)]
     fn zero() -> Self;
-    /// Takes as many numbers as there are slots.
-    #[doc(hidden)]
-    fn collect(numbers: &mut impl Iterator<Item = T>) -> Self;
     /// Takes as many vectors as there are slots.
     #[doc(hidden)]
     fn views<'a>(vectors: &mut impl Iterator<Item = &'a mut [T]>) -> Self::Views<'a>;
@@ -198,10 +186,6 @@ impl<T: Scalar, const N: usize> Slots<T> for [T; N] {
 
     fn zero() -> Self {
         [T::ZERO; N]
-    }
-
-    fn collect(numbers: &mut impl Iterator<Item = T>) -> Self {
-        std::array::from_fn(|_| numbers.next().unwrap_or_default())
     }
 
     #[inline(always)]
@@ -248,10 +232,6 @@ impl<T: Scalar, A: Slots<T>, B: Slots<T>> Slots<T> for (A, B) {
 
     fn zero() -> Self {
         (A::zero(), B::zero())
-    }
-
-    fn collect(numbers: &mut impl Iterator<Item = T>) -> Self {
-        (A::collect(numbers), B::collect(numbers))
     }
 
     #[inline(always)]
@@ -325,16 +305,6 @@ macro_rules! tuple {
                 let $head = self.$head_index.initial(theta, step);
                 $(let $tail = self.$tail_index.initial(theta, step);)+
                 $pattern
-            }
-
-            const MOVES_EVALUATION: bool = $head::MOVES_EVALUATION $(|| $tail::MOVES_EVALUATION)+;
-
-            #[expect(non_snake_case, reason = "a link's slots carry the name of its type")]
-            fn evaluate_at(&self, theta: T, slots: &Self::Slots) -> T {
-                let $pattern = slots;
-                let theta = self.$head_index.evaluate_at(theta, $head);
-                $(let theta = self.$tail_index.evaluate_at(theta, $tail);)+
-                theta
             }
 
             fn settings(&mut self, settings: &mut Settings<'_>) {

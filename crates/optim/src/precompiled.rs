@@ -9,7 +9,7 @@
 //! Cargo gives the two apart by `debug_assertions`, which the dependencies of a development build have at any level of
 //! optimisation.
 
-use downhill_tensor::{Buffer, Scalar};
+use downhill_tensor::Scalar;
 
 use crate::group::Partition;
 use crate::setters::Has;
@@ -25,7 +25,7 @@ pub struct Precompiled<R>(R);
 
 mod sealed {
     #[cfg(debug_assertions)]
-    use super::{Buffer, Pass};
+    use super::Pass;
 
     /// A rule's loops, with nothing generic left.
     pub trait Entry {
@@ -33,10 +33,6 @@ mod sealed {
         fn step_f32(&mut self, pass: &mut Pass<'_, f32>) -> bool;
         #[cfg(debug_assertions)]
         fn step_f64(&mut self, pass: &mut Pass<'_, f64>) -> bool;
-        #[cfg(debug_assertions)]
-        fn evaluation_point_f32(&self, theta: &[f32], slots: &[Buffer<f32>], point: &mut [f32]) -> bool;
-        #[cfg(debug_assertions)]
-        fn evaluation_point_f64(&self, theta: &[f64], slots: &[Buffer<f64>], point: &mut [f64]) -> bool;
     }
 }
 pub(crate) use sealed::Entry;
@@ -55,28 +51,6 @@ macro_rules! precompile {
             #[inline(never)]
             fn step_f64(&mut self, pass: &mut crate::Pass<'_, f64>) -> bool {
                 crate::Rule::<f64>::step(self, pass)
-            }
-
-            #[cfg(debug_assertions)]
-            #[inline(never)]
-            fn evaluation_point_f32(
-                &self,
-                theta: &[f32],
-                slots: &[downhill_tensor::Buffer<f32>],
-                point: &mut [f32],
-            ) -> bool {
-                crate::Rule::<f32>::evaluation_point(self, theta, slots, point)
-            }
-
-            #[cfg(debug_assertions)]
-            #[inline(never)]
-            fn evaluation_point_f64(
-                &self,
-                theta: &[f64],
-                slots: &[downhill_tensor::Buffer<f64>],
-                point: &mut [f64],
-            ) -> bool {
-                crate::Rule::<f64>::evaluation_point(self, theta, slots, point)
             }
         }
     };
@@ -149,13 +123,6 @@ impl<T: Scalar, R: Rule<T> + Entry> Rule<T> for Precompiled<R> {
     fn settings(&mut self, settings: &mut Settings<'_>) {
         self.0.settings(settings);
     }
-
-    fn evaluation_point(&self, theta: &[T], slots: &[Buffer<T>], point: &mut [T]) -> bool {
-        #[cfg(debug_assertions)]
-        return T::pick(entry::EvaluationPointCall(&self.0), (theta, slots, point));
-        #[cfg(not(debug_assertions))]
-        self.0.evaluation_point(theta, slots, point)
-    }
 }
 
 /// From a generic scalar to the functions of one.
@@ -165,7 +132,7 @@ mod entry {
 
     use downhill_tensor::PerScalar;
 
-    use super::{Buffer, Entry, Pass, Scalar};
+    use super::{Entry, Pass, Scalar};
 
     pub(super) struct StepCall<'a, 'p: 'a, R>(pub(super) &'a mut R, pub(super) PhantomData<&'p ()>);
 
@@ -179,22 +146,6 @@ mod entry {
 
         fn f64(self, pass: Self::With<f64>) -> bool {
             self.0.step_f64(pass)
-        }
-    }
-
-    pub(super) struct EvaluationPointCall<'a, R>(pub(super) &'a R);
-
-    impl<'a, R: Entry> PerScalar for EvaluationPointCall<'a, R> {
-        /// θ, the slots, and where the point is written.
-        type With<T: Scalar> = (&'a [T], &'a [Buffer<T>], &'a mut [T]);
-        type Output = bool;
-
-        fn f32(self, (theta, slots, point): Self::With<f32>) -> bool {
-            self.0.evaluation_point_f32(theta, slots, point)
-        }
-
-        fn f64(self, (theta, slots, point): Self::With<f64>) -> bool {
-            self.0.evaluation_point_f64(theta, slots, point)
         }
     }
 }

@@ -34,6 +34,7 @@ enum Shown<'s> {
     Validity(Result<(), SettingError>),
     Momentum(&'s mut f64),
     Memory(&'static str, &'s mut f64),
+    Evaluation(&'static str, f64),
 }
 
 impl Settings<'_> {
@@ -63,6 +64,11 @@ impl Settings<'_> {
         (self.visit)(Shown::Memory(name, value));
     }
 
+    /// Shows that the objective should be evaluated not at θ, but at θ + `share` (s − θ) with the slot s of this name.
+    pub fn evaluation(&mut self, slot: &'static str, share: f64) {
+        (self.visit)(Shown::Evaluation(slot, share));
+    }
+
     /// Shows whether settings are valid that are no single number.
     pub fn check(&mut self, validity: Result<(), SettingError>) {
         (self.visit)(Shown::Validity(validity));
@@ -75,14 +81,16 @@ impl Debug for Settings<'_> {
     }
 }
 
+fn visit(show: impl FnOnce(&mut Settings<'_>), mut visit: impl FnMut(Shown<'_>)) {
+    show(&mut Settings { visit: &mut visit });
+}
+
 /// Returns the first error of the settings that `show` shows.
 pub(crate) fn check(show: impl FnOnce(&mut Settings<'_>)) -> Result<(), SettingError> {
     let mut result = Ok(());
-    show(&mut Settings {
-        visit: &mut |shown| match shown {
-            Shown::Validity(validity) if result.is_ok() => result = validity,
-            _ => {}
-        },
+    visit(show, |shown| match shown {
+        Shown::Validity(validity) if result.is_ok() => result = validity,
+        _ => {}
     });
     result
 }
@@ -90,35 +98,32 @@ pub(crate) fn check(show: impl FnOnce(&mut Settings<'_>)) -> Result<(), SettingE
 /// Returns the first momentum that `show` shows.
 pub(crate) fn momentum(show: impl FnOnce(&mut Settings<'_>)) -> Option<f64> {
     let mut first = None;
-    show(&mut Settings {
-        visit: &mut |shown| {
-            if let Shown::Momentum(value) = shown {
-                first = first.or(Some(*value));
-            }
-        },
-    });
+    for_each_momentum(show, |momentum| first = first.or(Some(*momentum)));
     first
 }
 
-/// Sets every momentum that `show` shows.
-pub(crate) fn set_momentum(momentum: f64, show: impl FnOnce(&mut Settings<'_>)) {
-    show(&mut Settings {
-        visit: &mut |shown| {
-            if let Shown::Momentum(value) = shown {
-                *value = momentum;
-            }
-        },
+pub(crate) fn for_each_momentum(show: impl FnOnce(&mut Settings<'_>), mut each: impl FnMut(&mut f64)) {
+    visit(show, |shown| {
+        if let Shown::Momentum(momentum) = shown {
+            each(momentum);
+        }
     });
 }
 
-/// Calls `each` with the name of every remembered number that `show` shows, and the number.
-pub(crate) fn for_each_memory(mut each: impl FnMut(&'static str, &mut f64), show: impl FnOnce(&mut Settings<'_>)) {
-    show(&mut Settings {
-        visit: &mut |shown| {
-            if let Shown::Memory(name, value) = shown {
-                each(name, value);
-            }
-        },
+pub(crate) fn for_each_memory(show: impl FnOnce(&mut Settings<'_>), mut each: impl FnMut(&'static str, &mut f64)) {
+    visit(show, |shown| {
+        if let Shown::Memory(name, number) = shown {
+            each(name, number);
+        }
+    });
+}
+
+/// Calls `each` with every slot and share that `show` shows.
+pub(crate) fn for_each_evaluation(show: impl FnOnce(&mut Settings<'_>), mut each: impl FnMut(&'static str, f64)) {
+    visit(show, |shown| {
+        if let Shown::Evaluation(slot, share) = shown {
+            each(slot, share);
+        }
     });
 }
 

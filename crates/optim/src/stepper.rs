@@ -5,6 +5,7 @@ use downhill_tensor::{Buffer, Scalar};
 use crate::fused::{descend, initialise, views};
 use crate::group::{Groups, Partition};
 use crate::link::name_of_type;
+use crate::loops;
 use crate::rules;
 use crate::settings::{self, Settings, not_negative, positive};
 use crate::{
@@ -35,12 +36,6 @@ pub trait Rule<T: Scalar>: Clone + Debug + Send + 'static {
     /// outside the slots.
     fn settings(&mut self, settings: &mut Settings<'_>) {
         let _ = settings;
-    }
-
-    /// Overwrites `point` with where the objective should be evaluated, if that is not at θ; whether it did.
-    fn evaluation_point(&self, theta: &[T], slots: &[Buffer<T>], point: &mut [T]) -> bool {
-        let _ = (theta, slots, point);
-        false
     }
 }
 
@@ -210,7 +205,7 @@ impl<R: Rule<T>, T: Scalar> Stepper<R, T> {
 /// Sets the momentum where it is another: in a chain with two velocities it would become that of both.
 fn schedule_momentum<R: Rule<T>, T: Scalar>(rule: &mut R, scheduled: Option<f64>) {
     if let Some(scheduled) = scheduled.filter(|&scheduled| momentum(rule) != Some(scheduled)) {
-        settings::set_momentum(scheduled, |settings| rule.settings(settings));
+        settings::for_each_momentum(|settings| rule.settings(settings), |momentum| *momentum = scheduled);
     }
 }
 
@@ -294,13 +289,28 @@ impl<R: Rule<T>, T: Scalar> Optimizer<T> for Stepper<R, T> {
     }
 
     fn set_momentum(&mut self, momentum: f64) {
-        settings::set_momentum(momentum, |settings| self.rule.settings(settings));
+        settings::for_each_momentum(|settings| self.rule.settings(settings), |each| *each = momentum);
     }
 
     fn evaluation_point(&self, theta: &[T], point: &mut [T]) -> bool {
         let Some(partition) = self.partition.as_ref().filter(|_| self.number > 0) else { return false };
-        if [theta.len(), point.len()] != [partition.len(); 2] || !self.rule.evaluation_point(theta, self.slots(), point)
-        {
+        let mut moved = false;
+        if [theta.len(), point.len()] == [partition.len(); 2] {
+            let (mut rule, slots) = (self.rule.clone(), self.rule.slots(partition));
+            settings::for_each_evaluation(
+                |settings| rule.settings(settings),
+                |name, share| {
+                    let named = slots.iter().zip(self.slots()).find(|((slot, _), _)| *slot == name);
+                    let Some((_, slot)) = named.filter(|(_, slot)| slot.len() == point.len()) else { return };
+                    if !moved {
+                        point.copy_from_slice(theta);
+                    }
+                    loops::approach(point, slot, T::from_f64(share));
+                    moved = true;
+                },
+            );
+        }
+        if !moved {
             return false;
         }
         // What is not stepped is evaluated where it is.
@@ -328,8 +338,8 @@ impl<R: Rule<T>, T: Scalar> Optimizer<T> for Stepper<R, T> {
         let (mut rule, mut base_rule) = (self.rule.clone(), self.base.rule.clone());
         let mut scalars = Vec::new();
         settings::for_each_memory(
-            |name, number| scalars.push((name.to_owned(), *number)),
             |settings| rule.settings(settings),
+            |name, number| scalars.push((name.to_owned(), *number)),
         );
         scalars.push((LEARNING_RATE.into(), self.learning_rate));
         scalars.push((BASE_LEARNING_RATE.into(), self.base.learning_rate));
@@ -366,12 +376,12 @@ impl<R: Rule<T>, T: Scalar> Optimizer<T> for Stepper<R, T> {
         let mut rule = base.rule.clone();
         let mut restored = Ok(());
         settings::for_each_memory(
+            |settings| rule.settings(settings),
             |name, number| match (&restored, state.take_scalar(name)) {
                 (Ok(()), Ok(value)) => *number = value,
                 (Ok(()), Err(error)) => restored = Err(error),
                 (Err(_), _) => {}
             },
-            |settings| rule.settings(settings),
         );
         restored?;
         // Settings that were not valid before are for `check` to find: the state is not to blame.
@@ -469,17 +479,6 @@ impl<T: Scalar, L: Link<T>> Rule<T> for Chain<L> {
 
     fn settings(&mut self, settings: &mut Settings<'_>) {
         self.0.settings(settings);
-    }
-
-    fn evaluation_point(&self, theta: &[T], slots: &[Buffer<T>], point: &mut [T]) -> bool {
-        if !L::MOVES_EVALUATION {
-            return false;
-        }
-        for (index, (point, &theta)) in point.iter_mut().zip(theta).enumerate() {
-            let slots = L::Slots::collect(&mut slots.iter().map(|slot| slot[index]));
-            *point = self.0.evaluate_at(theta, &slots);
-        }
-        true
     }
 }
 

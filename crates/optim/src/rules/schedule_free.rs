@@ -132,8 +132,6 @@ impl<T: Scalar> Link<T> for ScheduleFree {
     /// c, γₜ(β(1 − c) − 1), γₜ.
     type Scalars = [T; 3];
 
-    const MOVES_EVALUATION: bool = true;
-
     fn names(&self) -> Vec<&'static str> {
         vec!["schedule_free.z"]
     }
@@ -161,14 +159,11 @@ impl<T: Scalar> Link<T> for ScheduleFree {
         [theta]
     }
 
-    fn evaluate_at(&self, y: T, &[z]: &[T; 1]) -> T {
-        y + T::from_f64(1.0 - 1.0 / self.beta) * (z - y)
-    }
-
     fn settings(&mut self, settings: &mut Settings<'_>) {
         settings.check(require(self.beta > 0.0 && self.beta < 1.0, "beta", self.beta, "between 0 and 1"));
         settings.setting("the power of the step number", self.step_power, not_negative);
         settings.setting("the power of the rate", self.rate_power, not_negative);
+        settings.evaluation("schedule_free.z", 1.0 - 1.0 / self.beta);
         settings.memory("schedule_free.largest_rate", &mut self.largest_rate);
         settings.memory("schedule_free.weight_sum", &mut self.weight_sum);
     }

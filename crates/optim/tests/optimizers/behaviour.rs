@@ -1,7 +1,8 @@
 //! What every optimizer must do whatever its rule: resume exactly, ignore threads, respect groups, refuse other states.
 
-use downhill_optim::{AdamW, Chain, ClipNorm, CoupledDecay, Group, Momentum, Optimizer, OptimizerState, RestoreError};
-use downhill_optim::{Segment, Sgd, Stepper};
+use downhill_optim::settings::{Settings, decay_rate};
+use downhill_optim::{AdamW, Chain, ClipNorm, CoupledDecay, Group, Link, Momentum, Optimizer, OptimizerState};
+use downhill_optim::{RestoreError, ScaleByRate, Segment, Sgd, StepContext, Stepper};
 use downhill_tensor::threads::Threads;
 use downhill_tensor::{Scalar, Seed, Shape};
 
@@ -248,4 +249,57 @@ fn one_element_and_none_are_stepped_too() {
         assert!(theta[0].is_finite() && theta[0] < 0.5, "{name}: {theta:?}");
         make().step(&mut [], &[]);
     }
+}
+
+#[derive(Clone, Debug)]
+struct Leaky {
+    momentum: f64,
+    passed: f64,
+}
+
+impl Link<f64> for Leaky {
+    type Slots = [f64; 1];
+    type Scalars = f64;
+
+    fn names(&self) -> Vec<&'static str> {
+        vec!["leaky.mean"]
+    }
+
+    fn advance(&mut self, _step: &StepContext) {
+        self.passed += 0.5;
+    }
+
+    fn scalars(&self, _step: &StepContext) -> f64 {
+        self.momentum
+    }
+
+    fn apply(momentum: &f64, theta: f64, direction: f64, [mean]: &mut [f64; 1]) -> f64 {
+        *mean = momentum * *mean + theta;
+        direction
+    }
+
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        settings.momentum("the leak", &mut self.momentum, decay_rate);
+        settings.memory("leaky.passed", &mut self.passed);
+        settings.evaluation("leaky.mean", 0.25);
+    }
+}
+
+#[test]
+fn one_visit_of_a_custom_link_serves_checks_schedules_evaluation_and_saved_states() {
+    let make = |momentum| Stepper::from_rule(Chain((Leaky { momentum, passed: 0.0 }, ScaleByRate)), 0.5);
+    let error = make(1.5).check().unwrap_err();
+    assert_eq!(error.to_string(), "the leak is 1.5, but it must be at least 0 and less than 1");
+    let mut optimizer = make(0.9);
+    optimizer.set_momentum(0.0);
+    let (mut theta, mut point) = ([8.0], [0.0]);
+    optimizer.step(&mut theta, &[4.0]);
+    // The mean is the θ of before, 8, and θ is 6.
+    assert!(optimizer.evaluation_point(&theta, &mut point));
+    assert_eq!((theta, point), ([6.0], [6.5]));
+    let mut resumed = make(0.9);
+    resumed.restore(&optimizer.state()).unwrap();
+    assert_eq!((resumed.current_momentum(), resumed.state()), (Some(0.0), optimizer.state()));
+    let passed = optimizer.state().scalars.into_iter().find(|(name, _)| name == "leaky.passed");
+    assert_eq!(passed, Some(("leaky.passed".into(), 0.5)));
 }
