@@ -6,7 +6,8 @@ use downhill_tensor::{Buffer, Divisible, Kernel, Scalar, elementwise, parallel};
 
 use crate::{Link, Slots, StepContext};
 
-/// θᵢ ← θᵢ − f(θᵢ, gᵢ, slotsᵢ), where f may change the slots: one pass over memory, vectorised and shared among threads.
+/// Steps θᵢ ← θᵢ − f(θᵢ, gᵢ, slotsᵢ), where f may change the slots: one pass over memory, vectorised and shared among
+/// threads.
 #[inline]
 pub(crate) fn descend<T: Scalar, S: Slots<T>>(
     theta: &mut [T],
@@ -17,13 +18,13 @@ pub(crate) fn descend<T: Scalar, S: Slots<T>>(
     parallel(Descent::<T, S, _> { theta, gradient, slots, f }, elementwise::GRAIN);
 }
 
-/// The elements of all slots in this range.
+/// Returns views of all slots in this range.
 #[inline(always)]
 pub(crate) fn views<S: Slots<T>, T: Scalar>(slots: &mut [Buffer<T>], range: Range<usize>) -> S::Views<'_> {
     S::views(&mut slots.iter_mut().map(move |slot| &mut slot[range.clone()]))
 }
 
-/// The slots before the first step.
+/// Sets the slots before the first step.
 pub(crate) fn initialise<L: Link<T>, T: Scalar>(
     link: &L,
     step: &StepContext,

@@ -48,7 +48,7 @@ impl Trust {
         self
     }
 
-    /// q as a quotient.
+    /// Returns q as a quotient.
     fn ratio(self, theta_norm: f64, direction_norm: f64) -> (f64, f64) {
         if theta_norm == 0.0 || direction_norm == 0.0 {
             (1.0, 1.0)
@@ -59,7 +59,7 @@ impl Trust {
 }
 
 impl<B, A> Layerwise<B, A> {
-    /// Creates the rule from the links before the ratio, the ratio, and the links after it.
+    /// Creates the rule from the links up to the ratio, the ratio, and the links that follow it.
     #[must_use]
     pub fn new(before: B, trust: Trust, after: A) -> Self {
         Self { before, trust, after, exempts_vectors: false }

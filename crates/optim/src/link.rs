@@ -11,7 +11,7 @@ use crate::settings::Settings;
 /// A tuple of links is a link, so a chain is a type, and all of it compiles to one vectorised loop
 /// (see [`Chain`](crate::Chain)).
 ///
-/// # A link of one's own
+/// # A custom link
 /// Momentum that forgets a velocity which points uphill:
 ///
 /// ```
@@ -52,40 +52,42 @@ use crate::settings::Settings;
 /// assert!(theta[0].abs() < 1e-6);
 /// ```
 pub trait Link<T: Scalar>: Clone + Debug + Send + 'static {
-    /// What the link remembers of each element between steps: `[T; 0]`, `[T; 1]`, ...
+    /// The memory of each element between steps: `[T; 0]`, `[T; 1]`, ...
     type Slots: Slots<T>;
 
     /// The numbers of one step that all elements share, such as bias corrections.
     type Scalars: Copy + Debug + Send;
 
-    /// Whether [`StepContext::gradient_norm`] is wanted; it costs a pass over the gradient.
+    /// Whether the link reads [`StepContext::gradient_norm`]; computing it costs a pass over the gradient.
     const WANTS_NORM: bool = false;
 
-    /// The name of the link, which is that of its type unless it says otherwise: a saved state has the names of all links
-    /// of its chain, so a type that is renamed must go on saying its old name to read what it has saved.
-    /// Empty if runs may go on with or without the link, as with a clip.
+    /// Returns the name of the link: that of its type by default, or none if runs may go on with or without it, such as a
+    /// clip.
+    ///
+    /// A saved state has the names of all links of its chain, so a type that is renamed must keep returning its old name
+    /// to read what it has saved.
     fn name(&self) -> String {
         name_of_type::<Self>()
     }
 
-    /// The names of the slots, as `momentum.velocity`, in their order: a saved state has them.
+    /// Returns the names of the slots, such as `momentum.velocity`, in their order: a saved state has them.
     fn names(&self) -> Vec<&'static str> {
         Vec::new()
     }
 
-    /// Called once a step, before the scalars of any group are asked for.
+    /// Moves on to the next step: called once a step, before the scalars of any group are computed.
     fn advance(&mut self, step: &StepContext) {
         let _ = step;
     }
 
-    /// The scalars of this step, computed in f64 and rounded once.
+    /// Returns the scalars of this step, computed in f64 and rounded once.
     fn scalars(&self, step: &StepContext) -> Self::Scalars;
 
-    /// The new direction, from one element of θ, the direction so far, and this link's memory of the element.
+    /// Returns the new direction, from one element of θ, the direction so far, and this link's memory of the element.
     /// Mark the implementation `#[inline(always)]`.
     fn apply(scalars: &Self::Scalars, theta: T, direction: T, slots: &mut Self::Slots) -> T;
 
-    /// The slots before the first step; 0 unless the link says otherwise.
+    /// Returns the slots before the first step; 0 unless the link says otherwise.
     fn initial(&self, theta: T, step: &StepContext) -> Self::Slots {
         let _ = (theta, step);
         Self::Slots::zero()
@@ -98,19 +100,19 @@ pub trait Link<T: Scalar>: Clone + Debug + Send + 'static {
     }
 }
 
-/// The name of a type without its path.
+/// Returns the name of a type without its path.
 pub(crate) fn name_of_type<T>() -> String {
     let name = std::any::type_name::<T>();
     let name = name.split_once('<').map_or(name, |(name, _)| name);
     name.rsplit("::").next().unwrap_or(name).into()
 }
 
-/// The names that aren't empty.
+/// Returns the names that aren't empty.
 fn join(names: impl IntoIterator<Item = String>) -> String {
     names.into_iter().filter(|name| !name.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
-/// Where a step stands: what a link's scalars may depend on.
+/// The numbers of a step that a link's scalars may depend on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct StepContext {
@@ -118,22 +120,22 @@ pub struct StepContext {
     pub number: u64,
     /// The learning rate, with the group's factor in it.
     pub learning_rate: f64,
-    /// The weight decay of the group, where it has its own.
+    /// The weight decay of the group, if it has its own.
     pub weight_decay: Option<f64>,
-    /// The norm of the whole gradient, where a link of the chain wants it; otherwise 0.
+    /// The norm of the whole gradient, if a link of the chain reads it; otherwise 0.
     pub gradient_norm: f64,
     /// The trust ratio of this segment, in the second half of a [`Layerwise`](crate::Layerwise) rule; otherwise 1.
     pub trust: f64,
 }
 
 impl StepContext {
-    /// The weight decay to use: the group's own, or else this.
+    /// Returns the group's own weight decay, or `default` if it has none.
     #[must_use]
     pub fn decay(&self, default: f64) -> f64 {
         self.weight_decay.unwrap_or(default)
     }
 
-    /// βᵗ for this step's number t.
+    /// Returns βᵗ for this step's number t.
     #[must_use]
     pub fn power(&self, beta: f64) -> f64 {
         beta.powf(self.number as f64)
@@ -147,14 +149,14 @@ mod sealed {
     impl<T, A: Slots<T>, B: Slots<T>> Sealed<T> for (A, B) {}
 }
 
-/// What a link remembers of one element: an array of numbers, or, for a chain, its links' slots in pairs.
+/// The memory of one element: an array of numbers, or, for a chain, its links' slots in pairs.
 ///
 /// A subnormal number (below 1.2e-38 in f32) is remembered as 0.
-/// Where gradients have become 0 for good, as those of a unit that no example activates, averages decay until they are
+/// If gradients have become 0 for good, like those of a unit that no example activates, averages decay until they are
 /// subnormal, and would stay so for ever: 0.9 times four of the smallest units rounds to four units.
 /// Every later step would then take up to three times as long.
 pub trait Slots<T>: sealed::Sealed<T> + Copy {
-    /// How many numbers.
+    /// The number of numbers.
     const COUNT: usize;
 
     /// The vectors that the numbers of all elements lie in.
@@ -168,7 +170,7 @@ pub trait Slots<T>: sealed::Sealed<T> + Copy {
     /// Takes as many vectors as there are slots.
     #[doc(hidden)]
     fn views<'a>(vectors: &mut impl Iterator<Item = &'a mut [T]>) -> Self::Views<'a>;
-    /// The first `len` elements: what lets the compiler drop the loop's bounds checks.
+    /// Returns the first `len` elements, so that the compiler drops the loop's bounds checks.
     #[doc(hidden)]
     fn trim(views: Self::Views<'_>, len: usize) -> Self::Views<'_>;
     #[doc(hidden)]

@@ -6,7 +6,7 @@ use crate::settings::require;
 use crate::stepper::PARAMETERS;
 use crate::{MemoryError, Optimizer, OptimizerState, RestoreError, Segment, SettingError};
 
-/// Look-ahead (Zhang et al. 2019) around any optimizer: every k steps, back part of the way.
+/// Look-ahead (Zhang et al. 2019) around any optimizer: every k steps it goes back part of the way.
 ///
 /// ```text
 /// every k steps:   φ ← φ + α(θ − φ),   θ ← φ                    (φ starts at θ)
@@ -34,20 +34,20 @@ pub struct Lookahead<O, T> {
 }
 
 impl<O: Optimizer<T>, T: Scalar> Lookahead<O, T> {
-    /// Around this optimizer, with k = 5 and α = 0.5.
+    /// Wraps an optimizer, with k = 5 and α = 0.5.
     #[must_use]
     pub fn new(inner: O) -> Self {
         Self { inner, every: 5, alpha: 0.5, slow: Vec::new(), number: 0, segments: None }
     }
 
-    /// The number k of steps between two looks back.
+    /// Sets the number k of steps between two looks back.
     #[must_use]
     pub fn every(mut self, steps: u64) -> Self {
         self.every = steps;
         self
     }
 
-    /// The share α of the way that is kept.
+    /// Sets the share α of the way that is kept.
     #[must_use]
     pub fn alpha(mut self, alpha: f64) -> Self {
         self.alpha = alpha;

@@ -1,12 +1,12 @@
-//! What is compiled with this crate, so that the program that uses it need not.
+//! Code that is compiled with this crate, so that the program that uses it need not compile it.
 //!
 //! Generic code is compiled by the crate that names its types, at that crate's level of optimisation: with Cargo's
 //! defaults the loops of an optimizer would run unoptimised in a development build of a program whose dependencies are
 //! optimised, and be compiled again at each rebuild.
-//! So the loops of the named optimizers stand here once for `f32` and once for `f64`, in functions that aren't generic.
+//! So the loops of the named optimizers are here once for `f32` and once for `f64`, in functions that aren't generic.
 //! Release builds leave them to the program, which then compiles only those that it names: all of them together take
 //! longer than the rest of this crate.
-//! Cargo gives the two apart by `debug_assertions`, which the dependencies of a development build have at any level of
+//! They are distinguished by `debug_assertions`, which the dependencies of a development build have at any level of
 //! optimisation.
 
 use downhill_tensor::Scalar;
@@ -19,7 +19,7 @@ use crate::{Chain, Link, Pass, Rule, Stepper};
 /// A rule of a named optimizer: its loops are compiled with this crate in development builds.
 ///
 /// It does what the rule in it does.
-/// A chain of your own is generic, and so compiled by your crate.
+/// A custom chain is generic, and so compiled by your crate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Precompiled<R>(R);
 
@@ -125,7 +125,7 @@ impl<T: Scalar, R: Rule<T> + Entry> Rule<T> for Precompiled<R> {
     }
 }
 
-/// From a generic scalar to the functions of one.
+/// The way from a generic scalar to the functions of one.
 #[cfg(debug_assertions)]
 mod entry {
     use std::marker::PhantomData;
@@ -151,7 +151,7 @@ mod entry {
 }
 
 impl<R: Rule<T> + Entry, T: Scalar> Stepper<Precompiled<R>, T> {
-    /// A named optimizer of this rule.
+    /// Creates a named optimizer of this rule.
     pub(crate) fn named(rule: R, learning_rate: f64) -> Self {
         Self::from_rule(Precompiled(rule), learning_rate)
     }
@@ -168,7 +168,7 @@ impl<R: Rule<T> + Entry, T: Scalar> Stepper<Precompiled<R>, T> {
         self.change(|Precompiled(rule)| change(rule.get()))
     }
 
-    /// Another named rule with the same settings, before the first step.
+    /// Makes another named rule with the same settings, before the first step.
     pub(crate) fn renamed<S: Rule<T> + Entry>(self, change: impl FnOnce(R) -> S) -> Stepper<Precompiled<S>, T> {
         self.map(|Precompiled(rule)| Precompiled(change(rule)))
     }
@@ -178,9 +178,9 @@ impl<L: Link<T>, T: Scalar> Stepper<Precompiled<Chain<L>>, T>
 where
     Chain<L>: Entry,
 {
-    /// The same rule after another link, such as [`ClipNorm`](crate::ClipNorm).
+    /// Puts another link at the head of the rule, such as [`ClipNorm`](crate::ClipNorm).
     ///
-    /// It is a chain of your own then, whose loop your crate compiles.
+    /// The result is a custom chain, whose loop your crate compiles.
     #[must_use]
     pub fn after<F: Link<T>>(self, first: F) -> Stepper<Chain<(F, L)>, T> {
         self.map(|Precompiled(Chain(links))| Chain((first, links)))

@@ -18,7 +18,7 @@ const TILE: usize = 16 * LANES;
 /// Independent partial sums of a leaf, so that it is vectorised.
 const LANES: usize = 16;
 
-/// Σ f(aᵢ, bᵢ, slotsᵢ), where f may change the slots: an update and its sums in one pass.
+/// Returns Σ f(aᵢ, bᵢ, slotsᵢ), where f may change the slots: an update and its sums in one pass.
 pub(crate) fn sweep<'a, T: Scalar, S: Slots<T>, const R: usize>(
     a: &'a [T],
     b: &'a [T],

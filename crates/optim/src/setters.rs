@@ -15,9 +15,9 @@ pub(crate) struct Itself;
 pub(crate) struct At<const INDEX: usize>;
 /// A place in a chain.
 pub(crate) struct InChain<P>(PhantomData<P>);
-/// A place in the chain before a trust ratio.
+/// A place in the chain up to a trust ratio.
 pub(crate) struct Before<P>(PhantomData<P>);
-/// A place in the chain after a trust ratio.
+/// A place in the chain that follows a trust ratio.
 pub(crate) struct After<P>(PhantomData<P>);
 
 macro_rules! has {

@@ -28,7 +28,7 @@ pub struct Settings<'v> {
     visit: &'v mut dyn FnMut(Shown<'_>),
 }
 
-/// What a visit is shown.
+/// The things that a visit is shown.
 enum Shown<'s> {
     /// Whether a setting is valid.
     Validity(Result<(), SettingError>),

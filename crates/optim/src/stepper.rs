@@ -13,23 +13,23 @@ use crate::{
 };
 use downhill_tensor::reduce::norm;
 
-/// What one update rule does with θ, a gradient and its memory; [`Stepper`] does everything else.
+/// An update rule: what it does with θ, a gradient and its memory. [`Stepper`] does everything else.
 ///
 /// An element-wise rule is a [`Chain`] of links and needs no implementation of this trait.
-/// Implement it for rules that look at whole parameters at once.
+/// Implement it for rules that need whole parameters at once.
 ///
 /// What a rule remembers of the steps so far is in the slots and in itself: a rule starts anew as the clone that was
 /// made of it before the first step, with the slots 0.
 pub trait Rule<T: Scalar>: Clone + Debug + Send + 'static {
-    /// The name of the rule, which is that of its type unless it says otherwise: a saved state has it.
+    /// Returns the name of the rule, which a saved state has: that of its type by default.
     fn name(&self) -> String {
         name_of_type::<Self>()
     }
 
-    /// The vectors that the rule keeps between steps, with their lengths.
+    /// Returns the vectors that the rule keeps between steps, with their lengths.
     fn slots(&self, partition: &Partition) -> Vec<(&'static str, usize)>;
 
-    /// One step. `false` where it was left out: then nothing may have changed.
+    /// Steps θ; returns `false` if the step was left out. Then nothing may have changed.
     fn step(&mut self, pass: &mut Pass<'_, T>) -> bool;
 
     /// Shows the rule's numbers to a visitor: its settings with what they must be, its momentum, and what it remembers
@@ -39,7 +39,7 @@ pub trait Rule<T: Scalar>: Clone + Debug + Send + 'static {
     }
 }
 
-/// All that a rule sees in one step.
+/// The arrays and numbers of one step that a rule sees.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Pass<'a, T> {
@@ -49,9 +49,9 @@ pub struct Pass<'a, T> {
     pub gradient: &'a [T],
     /// The vectors that the rule asked for, 0 before the first step.
     pub slots: &'a mut [Buffer<T>],
-    /// As long as θ; holds anything.
+    /// Scratch space as long as θ, whose contents are arbitrary.
     pub scratch: &'a mut Buffer<T>,
-    /// How θ is divided.
+    /// The division of θ.
     pub partition: &'a Partition,
     /// The number of this step, from 1.
     pub number: u64,
@@ -60,7 +60,7 @@ pub struct Pass<'a, T> {
 }
 
 impl<T> Pass<'_, T> {
-    /// Where the step stands, for the parameters of one treatment.
+    /// Returns the context of the step for the parameters of one treatment.
     pub(crate) fn context(&self, treatment: usize, gradient_norm: f64) -> StepContext {
         let treatment = &self.partition.treatments()[treatment];
         StepContext {
@@ -83,7 +83,7 @@ pub struct Stepper<R, T> {
     /// The settings as they were given, before any schedule or step.
     base: Base<R>,
     groups: Groups,
-    /// What θ was last said to consist of.
+    /// The segments that were bound last.
     segments: Option<Vec<Segment>>,
     partition: Option<Partition>,
     /// The rule's memory, once there is some.
@@ -100,7 +100,7 @@ struct Base<R> {
 }
 
 impl<R: Rule<T>, T: Scalar> Stepper<R, T> {
-    /// An optimizer that steps by `rule`.
+    /// Creates an optimizer that steps by `rule`.
     #[must_use]
     pub fn from_rule(rule: R, learning_rate: f64) -> Self {
         Self {
@@ -117,7 +117,7 @@ impl<R: Rule<T>, T: Scalar> Stepper<R, T> {
         }
     }
 
-    /// Adds a group of parameters that are treated in their own way.
+    /// Adds a group of parameters with their own settings.
     #[must_use]
     pub fn group(mut self, group: Group) -> Self {
         self.groups.push(group);
@@ -127,30 +127,30 @@ impl<R: Rule<T>, T: Scalar> Stepper<R, T> {
         self
     }
 
-    /// No weight decay on what is not a matrix: biases and gains of normalisations.
+    /// Removes the weight decay from all that is not a matrix: biases and gains of normalisations.
     #[must_use]
     pub fn no_decay_on_biases(self) -> Self {
         self.group(Group::no_decay_on_biases())
     }
 
-    /// The number of steps taken.
+    /// Returns the number of steps taken.
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.number
     }
 
-    /// The number of steps left out, because the gradient was not finite and the rule looks at its norm.
+    /// Returns the number of steps left out, because the gradient was not finite and the rule needs its norm.
     #[must_use]
     pub fn skipped(&self) -> u64 {
         self.skipped
     }
 
-    /// The rule as it is now, with what it remembers.
+    /// Returns the rule as it is now, with what it remembers.
     pub(crate) fn any_rule(&self) -> &R {
         &self.rule
     }
 
-    /// The same with another setting.
+    /// Changes a setting of the rule.
     pub(crate) fn change(mut self, mut change: impl FnMut(&mut R)) -> Self {
         change(&mut self.base.rule);
         change(&mut self.rule);
@@ -161,7 +161,7 @@ impl<R: Rule<T>, T: Scalar> Stepper<R, T> {
         self.slots.as_deref().unwrap_or_default()
     }
 
-    /// The rule's memory of a θ of this length: that of the steps so far, or 0.
+    /// Returns the rule's memory of a θ of this length: that of the steps so far, or 0.
     pub(crate) fn prepare(&mut self, len: usize) -> &mut [Buffer<T>] {
         if self.partition.as_ref().is_none_or(|partition| partition.len() != len) {
             self.divide(len);
@@ -173,7 +173,7 @@ impl<R: Rule<T>, T: Scalar> Stepper<R, T> {
         })
     }
 
-    /// Another rule with the same settings, before the first step.
+    /// Makes another rule with the same settings, before the first step.
     pub(crate) fn map<S: Rule<T>>(self, change: impl FnOnce(R) -> S) -> Stepper<S, T> {
         let Self { base, groups, segments, partition, .. } = self;
         Stepper { groups, segments, partition, ..Stepper::from_rule(change(base.rule), base.learning_rate) }
@@ -202,7 +202,7 @@ impl<R: Rule<T>, T: Scalar> Stepper<R, T> {
     }
 }
 
-/// Sets the momentum where it is another: in a chain with two velocities it would become that of both.
+/// Sets the momentum if it is another: in a chain with two velocities it would become that of both.
 fn schedule_momentum<R: Rule<T>, T: Scalar>(rule: &mut R, scheduled: Option<f64>) {
     if let Some(scheduled) = scheduled.filter(|&scheduled| momentum(rule) != Some(scheduled)) {
         settings::for_each_momentum(|settings| rule.settings(settings), |momentum| *momentum = scheduled);
@@ -419,7 +419,7 @@ const SKIPPED: &str = "skipped";
 pub(crate) const PARAMETERS: &str = "parameters";
 
 impl<R: Rule<T>, T: Scalar> Stepper<R, T> {
-    /// The names of the slots and their lengths; a name that stands twice gets a number.
+    /// Returns the names of the slots and their lengths; a name that stands twice gets a number.
     fn names(&self, partition: &Partition) -> Vec<(String, usize)> {
         let slots = self.rule.slots(partition);
         let unique = |index: usize, name: &str| {
@@ -483,7 +483,7 @@ impl<T: Scalar, L: Link<T>> Rule<T> for Chain<L> {
 }
 
 impl<L: Link<T>, T: Scalar> Stepper<Chain<L>, T> {
-    /// The same rule after another link, such as [`ClipNorm`](crate::ClipNorm).
+    /// Puts another link at the head of the rule, such as [`ClipNorm`](crate::ClipNorm).
     #[must_use]
     pub fn after<F: Link<T>>(self, first: F) -> Stepper<Chain<(F, L)>, T> {
         self.map(|Chain(links)| Chain((first, links)))

@@ -3,7 +3,7 @@ use downhill_tensor::Scalar;
 use crate::settings::{Settings, decay_rate, require};
 use crate::{Link, StepContext};
 
-/// A velocity that the directions add up in (Polyak 1964; Nesterov's form after Sutskever et al. 2013).
+/// A velocity in which the directions add up (Polyak 1964; Nesterov's form after Sutskever et al. 2013).
 ///
 /// ```text
 /// v ← μ v + (1 − τ) d        (the first step ignores the dampening: v ← d)
@@ -20,13 +20,13 @@ pub struct Momentum {
 }
 
 impl Momentum {
-    /// The velocity keeps this share of itself at each step.
+    /// Creates a velocity that keeps the share `momentum` of itself at each step.
     #[must_use]
     pub fn new(momentum: f64) -> Self {
         Self { momentum, dampening: 0.0, nesterov: false }
     }
 
-    /// New directions come in with the weight 1 − `dampening`.
+    /// Sets the dampening: new directions come in with the weight 1 − `dampening`.
     #[must_use]
     pub fn dampening(mut self, dampening: f64) -> Self {
         self.dampening = dampening;

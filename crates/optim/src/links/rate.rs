@@ -2,7 +2,7 @@ use downhill_tensor::Scalar;
 
 use crate::{Link, StepContext};
 
-/// d ← γd, with the scheduled learning rate γ: the last link of most chains.
+/// The scaling d ← γd by the scheduled learning rate γ: the last link of most chains.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ScaleByRate;
 

@@ -16,7 +16,7 @@ use downhill_tensor::reduce::dot;
 /// The bound is that of Hager & Zhang's later papers (2013), which does not depend on the units of f and x.
 ///
 /// Defaults: Polak & Ribière, Moré & Thuente's line search with c₂ = 0.1.
-/// Four vectors of memory beside the point and its gradient.
+/// Four vectors of memory besides the point and its gradient.
 ///
 /// ```
 /// use downhill_optim::minimize::{ConjugateGradient, minimize};
@@ -29,7 +29,7 @@ use downhill_tensor::reduce::dot;
 pub type ConjugateGradient<T, S = MoreThuente> = Directional<Conjugate, S, T>;
 
 impl<T: Scalar> ConjugateGradient<T> {
-    /// Polak & Ribière's.
+    /// Creates the method with Polak & Ribière's β.
     #[must_use]
     pub fn new() -> Self {
         Self::from_direction(Conjugate { formula: Formula::PolakRibiere, beta: 0.0 }, MoreThuente::new().c2(0.1))
@@ -48,25 +48,25 @@ impl<T: Scalar, S> ConjugateGradient<T, S> {
         self
     }
 
-    /// Fletcher & Reeves' β.
+    /// Takes Fletcher & Reeves' β.
     #[must_use]
     pub fn fletcher_reeves(self) -> Self {
         self.formula(Formula::FletcherReeves)
     }
 
-    /// Hestenes & Stiefel's β.
+    /// Takes Hestenes & Stiefel's β.
     #[must_use]
     pub fn hestenes_stiefel(self) -> Self {
         self.formula(Formula::HestenesStiefel)
     }
 
-    /// Dai & Yuan's β.
+    /// Takes Dai & Yuan's β.
     #[must_use]
     pub fn dai_yuan(self) -> Self {
         self.formula(Formula::DaiYuan)
     }
 
-    /// Hager & Zhang's β.
+    /// Takes Hager & Zhang's β.
     #[must_use]
     pub fn hager_zhang(self) -> Self {
         self.formula(Formula::HagerZhang)
@@ -150,7 +150,7 @@ impl<T: Scalar> Direction<T> for Conjugate {
 pub type SteepestDescent<T, S = Armijo> = Directional<Steepest, S, T>;
 
 impl<T: Scalar> SteepestDescent<T> {
-    /// With Armijo's backtracking.
+    /// Creates the method with Armijo's backtracking.
     #[must_use]
     pub fn new() -> Self {
         Self::from_direction(Steepest, Armijo::new())

@@ -52,11 +52,11 @@ pub struct OwlQn<T> {
     watch: Watch,
 }
 
-/// How often a step may be shortened.
+/// The number of times that a step may be shortened.
 const TRIALS: u32 = 40;
 
 impl<T: Scalar> OwlQn<T> {
-    /// With this penalty, and the last 10 pairs.
+    /// Creates the method with a penalty; it keeps the last 10 pairs.
     #[must_use]
     pub fn new(penalty: Penalty) -> Self {
         let [d, least, trial_x, trial_gradient, smooth] = Default::default();
@@ -76,14 +76,14 @@ impl<T: Scalar> OwlQn<T> {
         }
     }
 
-    /// The number m of pairs that are kept.
+    /// Sets the number m of pairs that are kept.
     #[must_use]
     pub fn memory(mut self, pairs: usize) -> Self {
         self.memory = LimitedMemory::new(pairs);
         self
     }
 
-    /// The direction from the least subgradient; with no entry that rises where the penalty has a kink.
+    /// Sets the direction from the least subgradient, with no entry that rises where the penalty has a kink.
     fn point(&mut self, penalty: &Penalty) {
         self.memory.point(&self.least, &mut self.d);
         if !self.memory.is_steepest() && penalty.weight_of_l1() > 0.0 {
@@ -119,7 +119,7 @@ impl<T: Scalar> OwlQn<T> {
         self.trial_x != x && !(self.has_tried && self.trial_x == self.smooth)
     }
 
-    /// Looks for a step along the direction: whether there is one, and whether the last that was tried moved x.
+    /// Searches for a step along the direction.
     fn search(
         &mut self,
         at: &Iterate<T>,

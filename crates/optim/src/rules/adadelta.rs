@@ -14,7 +14,7 @@ use crate::{Chain, CoupledDecay, Link, Precompiled, ScaleByRate, StepContext, St
 /// θ ← θ − γ Δ
 /// ```
 ///
-/// Defaults: ρ = 0.9, ε = 1e-6, λ = 0, as `torch.optim.Adadelta` (PyTorch 2.15; its learning rate is 1).
+/// Defaults: ρ = 0.9, ε = 1e-6, λ = 0, like `torch.optim.Adadelta` (PyTorch 2.15; its learning rate is 1).
 /// Keras has ρ = 0.95, ε = 1e-7 and the learning rate 1e-3.
 ///
 /// ```
@@ -27,7 +27,7 @@ pub type Adadelta<T> = Stepper<Precompiled<Chain<(CoupledDecay, ScaleByAdadelta,
 precompile!(Chain<(CoupledDecay, ScaleByAdadelta, ScaleByRate)>);
 
 impl<T: Scalar> Adadelta<T> {
-    /// γ times Adadelta's own step; usually 1.
+    /// Creates the optimizer, which takes γ times Adadelta's own step; usually 1.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((CoupledDecay::new(0.0), ScaleByAdadelta::new(), ScaleByRate)), learning_rate)
@@ -51,7 +51,7 @@ pub struct ScaleByAdadelta {
 }
 
 impl ScaleByAdadelta {
-    /// ρ = 0.9, ε = 1e-6.
+    /// Creates the link with ρ = 0.9, ε = 1e-6.
     #[must_use]
     pub fn new() -> Self {
         Self { rho: 0.9, epsilon: 1e-6 }

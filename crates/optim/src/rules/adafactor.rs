@@ -21,7 +21,7 @@ use downhill_tensor::reduce::{dot, norm, sum_of_squares};
 /// U = g/√max(V, ε₁²)               θ ← θ − α U/max(1, RMS(U)/d)
 /// ```
 ///
-/// Defaults: τ = −0.8, ε₁ the machine epsilon, ε₂ = 1e-3, d = 1, λ = 0, as `torch.optim.Adafactor` (PyTorch 2.15; its
+/// Defaults: τ = −0.8, ε₁ the machine epsilon, ε₂ = 1e-3, d = 1, λ = 0, like `torch.optim.Adafactor` (PyTorch 2.15; its
 /// learning rate is 1e-2), which differs from the paper in means instead of sums and in where ε₁ stands.
 /// A matrix of more than two axes is one for each index of the leading axes.
 /// Squares that overflow count as the largest number: the step keeps its size, which the update's own norm sets.
@@ -48,7 +48,7 @@ pub struct AdafactorRule {
 }
 
 impl<T: Scalar> Adafactor<T> {
-    /// Steps of at most the share γ of each parameter's root mean square; usually 1e-2.
+    /// Creates the optimizer; it steps by at most the share γ of each parameter's root mean square; usually 1e-2.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         let rule = AdafactorRule { decay: -0.8, epsilon1: None, epsilon2: 1e-3, threshold: 1.0, weight_decay: 0.0 };
@@ -67,7 +67,7 @@ impl<T: Scalar> Adafactor<T> {
     }
 }
 
-/// A parameter as matrices: how many, and their rows and columns.
+/// Returns the matrices of a parameter: their number, rows and columns.
 fn matrices(part: &Part) -> Option<(usize, usize, usize)> {
     match part.shape.axes() {
         [leading @ .., rows, columns] if !part.range.is_empty() => Some((leading.iter().product(), *rows, *columns)),
@@ -79,7 +79,7 @@ fn matrices(part: &Part) -> Option<(usize, usize, usize)> {
 /// and a sum of one after the other loses as many units of its last digit.
 const BLOCK: usize = 256;
 
-/// √(Σ xᵢ²/n), also where the squares leave the range of numbers.
+/// Returns √(Σ xᵢ²/n), also if the squares leave the range of numbers.
 fn root_mean_square<T: Scalar>(x: &[T]) -> f64 {
     let (squares, len) = (sum_of_squares(x), x.len() as f64);
     if squares.is_normal() { (squares / len).sqrt() } else { norm(x) / len.sqrt() }

@@ -14,7 +14,7 @@ use crate::{Chain, CoupledDecay, Link, Precompiled, ScaleByRate, StepContext, St
 /// θ ← θ − γ/(1 + (t−1)η) · g/(√s + ε)
 /// ```
 ///
-/// Defaults: η = 0, λ = 0, s₀ = 0, ε = 1e-10, as `torch.optim.Adagrad` (PyTorch 2.15; its learning rate is 1e-2).
+/// Defaults: η = 0, λ = 0, s₀ = 0, ε = 1e-10, like `torch.optim.Adagrad` (PyTorch 2.15; its learning rate is 1e-2).
 /// Keras and optax start s at 0.1; TensorFlow puts ε inside the root.
 ///
 /// ```
@@ -27,7 +27,7 @@ pub type Adagrad<T> = Stepper<Precompiled<Chain<(CoupledDecay, ScaleByAdagrad, S
 precompile!(Chain<(CoupledDecay, ScaleByAdagrad, ScaleByRate)>);
 
 impl<T: Scalar> Adagrad<T> {
-    /// Steps of γ that shrink as squares of gradients add up; usually 1e-2.
+    /// Creates the optimizer; its steps of γ shrink as squares of gradients add up; usually 1e-2.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((CoupledDecay::new(0.0), ScaleByAdagrad::new(), ScaleByRate)), learning_rate)
@@ -54,7 +54,7 @@ pub struct ScaleByAdagrad {
 }
 
 impl ScaleByAdagrad {
-    /// η = 0, s₀ = 0, ε = 1e-10.
+    /// Creates the link with η = 0, s₀ = 0, ε = 1e-10.
     #[must_use]
     pub fn new() -> Self {
         Self { rate_decay: 0.0, initial_sum: 0.0, epsilon: 1e-10 }

@@ -14,7 +14,7 @@ use crate::{Chain, CoupledDecay, Link, Precompiled, ScaleByRate, StepContext, St
 /// θ ← θ − γ m/(1 − β₁ᵗ) / ( √(v/(1 − β₂ᵗ)) + ε )
 /// ```
 ///
-/// Defaults: β = (0.9, 0.999), ε = 1e-8, λ = 0, as `torch.optim.Adam` (PyTorch 2.15), whose numbers it gives.
+/// Defaults: β = (0.9, 0.999), ε = 1e-8, λ = 0, like `torch.optim.Adam` (PyTorch 2.15), whose numbers it gives.
 /// ε stands outside the corrected root; Keras and scikit-learn leave it uncorrected, and burn's default is 1e-5,
 /// Keras's 1e-7.
 /// The weight decay is coupled; [`AdamW`](crate::AdamW) decouples it.
@@ -31,7 +31,7 @@ pub type Adam<T> = Stepper<Precompiled<Chain<(CoupledDecay, ScaleByAdam, ScaleBy
 precompile!(Chain<(CoupledDecay, ScaleByAdam, ScaleByRate)>);
 
 impl<T: Scalar> Adam<T> {
-    /// Steps of about γ for each parameter; usually 1e-3.
+    /// Creates the optimizer; it steps by about γ for each parameter; usually 1e-3.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((CoupledDecay::new(0.0), ScaleByAdam::new(), ScaleByRate)), learning_rate)
@@ -56,20 +56,20 @@ pub struct ScaleByAdam {
 }
 
 impl ScaleByAdam {
-    /// β = (0.9, 0.999), ε = 1e-8.
+    /// Creates the link with β = (0.9, 0.999), ε = 1e-8.
     #[must_use]
     pub fn new() -> Self {
         Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
     }
 
-    /// The decay rates β₁ and β₂, in [0, 1).
+    /// Sets the decay rates β₁ and β₂, in [0, 1).
     #[must_use]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
         (self.beta1, self.beta2) = (beta1, beta2);
         self
     }
 
-    /// ε, which bounds the step where gradients vanish.
+    /// Sets ε, which bounds the step where gradients vanish.
     #[must_use]
     pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.epsilon = epsilon;
@@ -107,7 +107,7 @@ impl<T: Scalar> AdamScalars<T> {
         }
     }
 
-    /// The averages of g and g², moved on.
+    /// Moves the averages of g and g² on.
     #[inline(always)]
     pub(crate) fn average(&self, g: T, m: &mut T, v: &mut T) {
         *m = self.beta1 * *m + self.weight1 * g;

@@ -14,7 +14,7 @@ use crate::{Chain, CoupledDecay, Link, Precompiled, ScaleByRate, StepContext, St
 /// θ ← θ − γ/(1 − β₁ᵗ) · m/u
 /// ```
 ///
-/// Defaults: β = (0.9, 0.999), ε = 1e-8, λ = 0, as `torch.optim.Adamax` (PyTorch 2.15; its learning rate is 2e-3).
+/// Defaults: β = (0.9, 0.999), ε = 1e-8, λ = 0, like `torch.optim.Adamax` (PyTorch 2.15; its learning rate is 2e-3).
 ///
 /// ```
 /// use downhill_optim::{Adamax, Optimizer};
@@ -26,7 +26,7 @@ pub type Adamax<T> = Stepper<Precompiled<Chain<(CoupledDecay, ScaleByAdamax, Sca
 precompile!(Chain<(CoupledDecay, ScaleByAdamax, ScaleByRate)>);
 
 impl<T: Scalar> Adamax<T> {
-    /// Steps of at most about γ for each parameter; usually 2e-3.
+    /// Creates the optimizer; it steps by at most about γ for each parameter; usually 2e-3.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((CoupledDecay::new(0.0), ScaleByAdamax::default(), ScaleByRate)), learning_rate)

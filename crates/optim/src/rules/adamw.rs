@@ -11,7 +11,7 @@ use crate::{Chain, DecoupledDecay, Precompiled, ScaleByAdam, ScaleByRate, Steppe
 /// θ ← θ (1 − γλ) − γ m/(1 − β₁ᵗ) / ( √(v/(1 − β₂ᵗ)) + ε )
 /// ```
 ///
-/// Defaults: β = (0.9, 0.999), ε = 1e-8, λ = 0.01, as `torch.optim.AdamW` (PyTorch 2.15), whose numbers it gives.
+/// Defaults: β = (0.9, 0.999), ε = 1e-8, λ = 0.01, like `torch.optim.AdamW` (PyTorch 2.15), whose numbers it gives.
 /// The decay is scaled by the scheduled learning rate, as in PyTorch; the paper scales it by the schedule alone.
 ///
 /// ```
@@ -24,7 +24,7 @@ pub type AdamW<T> = Stepper<Precompiled<Chain<(ScaleByAdam, ScaleByRate, Decoupl
 precompile!(Chain<(ScaleByAdam, ScaleByRate, DecoupledDecay)>);
 
 impl<T: Scalar> AdamW<T> {
-    /// Steps of about γ for each parameter; usually 1e-3.
+    /// Creates the optimizer; it steps by about γ for each parameter; usually 1e-3.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((ScaleByAdam::new(), ScaleByRate, DecoupledDecay::new(0.01))), learning_rate)

@@ -32,7 +32,7 @@ pub type AdanW<T> = Stepper<Precompiled<Chain<(ScaleByAdan, ScaleByRate, Decoupl
 precompile!(Chain<(ScaleByAdan, ScaleByRate, DecoupledDecay)>);
 
 impl<T: Scalar> Adan<T> {
-    /// Steps of about γ for each parameter; usually 1e-3.
+    /// Creates the optimizer; it steps by about γ for each parameter; usually 1e-3.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((ScaleByAdan::new(), ScaleByRate, ProximalDecay::new(0.0))), learning_rate)
@@ -62,7 +62,7 @@ pub struct ScaleByAdan {
 }
 
 impl ScaleByAdan {
-    /// β = (0.98, 0.92, 0.99), ε = 1e-8.
+    /// Creates the link with β = (0.98, 0.92, 0.99), ε = 1e-8.
     #[must_use]
     pub fn new() -> Self {
         Self { betas: [0.98, 0.92, 0.99], epsilon: 1e-8 }

@@ -26,7 +26,7 @@ pub type AmsGrad<T> = Stepper<Precompiled<Chain<(CoupledDecay, ScaleByAmsGrad, S
 precompile!(Chain<(CoupledDecay, ScaleByAmsGrad, ScaleByRate)>);
 
 impl<T: Scalar> AmsGrad<T> {
-    /// Steps of at most about γ for each parameter; usually 1e-3.
+    /// Creates the optimizer; it steps by at most about γ for each parameter; usually 1e-3.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((CoupledDecay::new(0.0), ScaleByAmsGrad::default(), ScaleByRate)), learning_rate)

@@ -14,7 +14,7 @@ use crate::{Chain, CoupledDecay, Link, Precompiled, StepContext, Stepper};
 /// θ ← θ(1 − Λη) − η g                   a ← a + μ(θ − a)
 /// ```
 ///
-/// Defaults: Λ = 1e-4, α = 0.75, t₀ = 1e6, λ = 0, as `torch.optim.ASGD` (PyTorch 2.15; its learning rate is 1e-2).
+/// Defaults: Λ = 1e-4, α = 0.75, t₀ = 1e6, λ = 0, like `torch.optim.ASGD` (PyTorch 2.15; its learning rate is 1e-2).
 /// η is that of the scheduled rate of the same step; PyTorch takes the rate of the step before.
 /// The average a is θ itself until step t₀: set t₀ to where averaging should begin, and take
 /// [`average`](Asgd::average) at the end.
@@ -34,7 +34,7 @@ pub type Asgd<T> = Stepper<Precompiled<Chain<(CoupledDecay, AveragedDescent)>>, 
 precompile!(Chain<(CoupledDecay, AveragedDescent)>);
 
 impl<T: Scalar> Asgd<T> {
-    /// Steps of η times the gradient, from γ on; usually 1e-2.
+    /// Creates the optimizer; it steps by η times the gradient, from γ on; usually 1e-2.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((CoupledDecay::new(0.0), AveragedDescent::new())), learning_rate)
@@ -51,7 +51,7 @@ impl<T: Scalar> Asgd<T> {
         weight_decay of CoupledDecay;
     }
 
-    /// The averaged parameters; empty before the first step.
+    /// Returns the averaged parameters; empty before the first step.
     #[must_use]
     pub fn average(&self) -> &[T] {
         self.slots().first().map_or(&[], |average| average)
@@ -67,7 +67,7 @@ pub struct AveragedDescent {
 }
 
 impl AveragedDescent {
-    /// Λ = 1e-4, α = 0.75, t₀ = 1e6.
+    /// Creates the link with Λ = 1e-4, α = 0.75, t₀ = 1e6.
     #[must_use]
     pub fn new() -> Self {
         Self { lambda: 1e-4, alpha: 0.75, start: 1e6 }

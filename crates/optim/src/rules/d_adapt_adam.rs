@@ -21,7 +21,7 @@ use crate::{Pass, Precompiled, Rule, Stepper};
 /// ```
 ///
 /// Defaults: γ = 1, β = (0.9, 0.999), ε = 1e-8, λ = 0 (decoupled), d₀ = 1e-6, no bound on growth, no bias correction, as
-/// the authors' code, but for the decay, which is coupled there unless asked for.
+/// the authors' code, except for the decay, which is coupled there by default.
 ///
 /// ```
 /// use downhill_optim::{DAdaptAdam, Optimizer};
@@ -50,7 +50,7 @@ pub struct DAdaptAdamRule {
 }
 
 impl<T: Scalar> DAdaptAdam<T> {
-    /// With the learning rate 1.
+    /// Creates the optimizer with the learning rate 1.
     #[must_use]
     pub fn new() -> Self {
         let rule = DAdaptAdamRule {
@@ -81,7 +81,7 @@ impl<T: Scalar> DAdaptAdam<T> {
         bias_correction() |rule: DAdaptAdamRule| rule.corrects_bias = true;
     }
 
-    /// The present estimate d of the distance to the solution.
+    /// Returns the present estimate d of the distance to the solution.
     #[must_use]
     pub fn distance(&self) -> f64 {
         self.rule().d

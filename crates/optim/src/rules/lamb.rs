@@ -27,7 +27,7 @@ type LambRule = Layerwise<(ScaleByAdam, AddDecay), ScaleByRate>;
 precompile!(LambRule);
 
 impl<T: Scalar> Lamb<T> {
-    /// Steps of the share γ of each parameter's norm.
+    /// Creates the optimizer; it steps by the share γ of each parameter's norm.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         let adam = (ScaleByAdam::new().epsilon(1e-6), AddDecay::new(0.0));
@@ -44,7 +44,7 @@ impl<T: Scalar> Lamb<T> {
         weight_decay of AddDecay;
     }
 
-    /// Parameters that are no matrices get neither decay nor trust ratio.
+    /// Exempts parameters that are no matrices from both decay and trust ratio.
     #[must_use]
     pub fn exempt_vectors(self) -> Self {
         self.set(|rule: &mut LambRule| rule.exempts_vectors = true).no_decay_on_biases()

@@ -28,7 +28,7 @@ type LarsRule = Layerwise<CoupledDecay, (ScaleByRate, Momentum)>;
 precompile!(LarsRule);
 
 impl<T: Scalar> Lars<T> {
-    /// Steps of the share γη of each parameter's norm.
+    /// Creates the optimizer; it steps by the share γη of each parameter's norm.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         let rule = Layerwise::new(CoupledDecay::new(0.0), Trust::new(1e-3), (ScaleByRate, Momentum::new(0.9)));
@@ -48,7 +48,7 @@ impl<T: Scalar> Lars<T> {
         weight_decay of CoupledDecay;
     }
 
-    /// Parameters that are no matrices get neither decay nor trust ratio.
+    /// Exempts parameters that are no matrices from both decay and trust ratio.
     #[must_use]
     pub fn exempt_vectors(self) -> Self {
         self.set(|rule: &mut LarsRule| rule.exempts_vectors = true).no_decay_on_biases()

@@ -27,7 +27,7 @@ pub type Lion<T> = Stepper<Precompiled<Chain<(ScaleByLion, AddDecay, ScaleByRate
 precompile!(Chain<(ScaleByLion, AddDecay, ScaleByRate)>);
 
 impl<T: Scalar> Lion<T> {
-    /// Steps of γ for each parameter; usually 1e-4.
+    /// Creates the optimizer; it steps by γ for each parameter; usually 1e-4.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((ScaleByLion::new(), AddDecay::new(0.0), ScaleByRate)), learning_rate)
@@ -49,7 +49,7 @@ pub struct ScaleByLion {
 }
 
 impl ScaleByLion {
-    /// β = (0.9, 0.99).
+    /// Creates the link with β = (0.9, 0.99).
     #[must_use]
     pub fn new() -> Self {
         Self { beta1: 0.9, beta2: 0.99 }

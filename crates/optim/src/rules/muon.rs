@@ -22,7 +22,7 @@ use downhill_tensor::reduce::norm;
 /// θ ← θ(1 − γλ) − γ s X                s = √max(1, rows/cols)
 /// ```
 ///
-/// Defaults: μ = 0.95, Nesterov, λ = 0.1, five steps with (a, b, c) = (3.4445, −4.7750, 2.0315), ε = 1e-7, as
+/// Defaults: μ = 0.95, Nesterov, λ = 0.1, five steps with (a, b, c) = (3.4445, −4.7750, 2.0315), ε = 1e-7, like
 /// `torch.optim.Muon` (PyTorch 2.15; its learning rate is 1e-3).
 /// The iteration takes singular values in [0.01, 1] to [0.68, 1.13]; it does not bring them to 1.
 /// PyTorch iterates in bfloat16 and so differs by about 2 %; here it is the parameters' own precision.
@@ -63,7 +63,7 @@ pub struct MuonRule {
 const JORDAN: [f64; 3] = [3.4445, -4.7750, 2.0315];
 
 impl<T: Scalar> Muon<T> {
-    /// Matrices move by γ in each singular direction; usually 1e-3 to 0.02.
+    /// Creates the optimizer; matrices move by γ in each singular direction; usually 1e-3 to 0.02.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         let rule = MuonRule {
@@ -102,14 +102,14 @@ impl<T: Scalar> Muon<T> {
     }
 }
 
-/// A parameter as a matrix: (rows, columns) in memory.
+/// Returns the rows and columns of a parameter in memory, if it is a matrix.
 fn matrix(part: &Part) -> Option<(usize, usize)> {
     let (&rows, rest) = part.shape.axes().split_first()?;
     let columns = rest.iter().product();
     (!rest.is_empty() && rows > 0 && columns > 0).then_some((rows, columns))
 }
 
-/// The next `len` elements of a slot that holds its parameters one after the other.
+/// Returns the next `len` elements of a slot that holds its parameters one after the other.
 pub(super) fn next(at: &mut usize, len: usize) -> Range<usize> {
     let start = *at;
     *at += len;
@@ -117,7 +117,7 @@ pub(super) fn next(at: &mut usize, len: usize) -> Range<usize> {
 }
 
 impl MuonRule {
-    /// s, from the shape in memory.
+    /// Returns s, from the shape in memory.
     fn scale(&self, part: &Part, (rows, columns): (usize, usize)) -> f64 {
         let (rows, columns) = if part.transposed { (columns, rows) } else { (rows, columns) };
         let (rows, columns) = (rows as f64, columns as f64);

@@ -16,7 +16,7 @@ use crate::{Chain, CoupledDecay, DecoupledDecay, Link, Precompiled, ScaleByRate,
 /// θ ← θ − γ [ (1 − μₜ)/(1 − Π) · g + μₜ₊₁/(1 − Π μₜ₊₁) · m ] / D
 /// ```
 ///
-/// Defaults: β = (0.9, 0.999), ε = 1e-8, ψ = 4e-3, λ = 0, coupled, as `torch.optim.NAdam` (PyTorch 2.15; its learning
+/// Defaults: β = (0.9, 0.999), ε = 1e-8, ψ = 4e-3, λ = 0, coupled, like `torch.optim.NAdam` (PyTorch 2.15; its learning
 /// rate is 2e-3). Π is kept in f64; PyTorch keeps it in f32, so that its runs in f32 differ by 3e-6.
 /// optax's `nadam` is another rule, without the schedule of μ.
 ///
@@ -34,7 +34,7 @@ pub type NAdamW<T> = Stepper<Precompiled<Chain<(ScaleByNAdam, ScaleByRate, Decou
 precompile!(Chain<(ScaleByNAdam, ScaleByRate, DecoupledDecay)>);
 
 impl<T: Scalar> NAdam<T> {
-    /// Steps of about γ for each parameter; usually 2e-3.
+    /// Creates the optimizer; it steps by about γ for each parameter; usually 2e-3.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((CoupledDecay::new(0.0), ScaleByNAdam::new(), ScaleByRate)), learning_rate)
@@ -68,13 +68,13 @@ pub struct ScaleByNAdam {
 }
 
 impl ScaleByNAdam {
-    /// β = (0.9, 0.999), ε = 1e-8, ψ = 4e-3.
+    /// Creates the link with β = (0.9, 0.999), ε = 1e-8, ψ = 4e-3.
     #[must_use]
     pub fn new() -> Self {
         Self { adam: ScaleByAdam::new(), momentum_decay: 4e-3, product: 1.0 }
     }
 
-    /// μ at step t.
+    /// Returns μ at step t.
     fn mu(&self, number: f64) -> f64 {
         self.adam.beta1 * (1.0 - 0.5 * 0.96_f64.powf(number * self.momentum_decay))
     }

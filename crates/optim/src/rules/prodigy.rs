@@ -55,7 +55,7 @@ pub struct ProdigyRule {
 }
 
 impl<T: Scalar> Prodigy<T> {
-    /// With the learning rate 1.
+    /// Creates the optimizer with the learning rate 1.
     #[must_use]
     pub fn new() -> Self {
         let rule = ProdigyRule {
@@ -97,7 +97,7 @@ impl<T: Scalar> Prodigy<T> {
         safeguard_warmup() |rule: ProdigyRule| rule.safeguards_warmup = true;
     }
 
-    /// The present estimate d of the distance to the solution.
+    /// Returns the present estimate d of the distance to the solution.
     #[must_use]
     pub fn distance(&self) -> f64 {
         self.rule().d
@@ -110,7 +110,7 @@ impl<T: Scalar> Default for Prodigy<T> {
     }
 }
 
-/// D/d: the rate with Adam's bias corrections, where they are wanted.
+/// Returns D/d: the rate, with Adam's bias corrections if they are on.
 pub(super) fn corrected_rate(rate: f64, number: u64, beta1: f64, beta2: f64, corrects_bias: bool) -> f64 {
     let power = |beta: f64| beta.powf(number as f64);
     if corrects_bias { rate * (1.0 - power(beta2)).sqrt() / (1.0 - power(beta1)) } else { rate }

@@ -15,7 +15,7 @@ use crate::{Chain, CoupledDecay, DecoupledDecay, Link, Precompiled, ScaleByRate,
 /// else:    θ ← θ − γ m̂
 /// ```
 ///
-/// Defaults: β = (0.9, 0.999), ε = 1e-8, λ = 0, coupled, as `torch.optim.RAdam` (PyTorch 2.15; its learning rate is
+/// Defaults: β = (0.9, 0.999), ε = 1e-8, λ = 0, coupled, like `torch.optim.RAdam` (PyTorch 2.15; its learning rate is
 /// 1e-3). The threshold is 5; the paper's is 4. ε comes before the correction.
 ///
 /// ```
@@ -32,7 +32,7 @@ pub type RAdamW<T> = Stepper<Precompiled<Chain<(ScaleByRAdam, ScaleByRate, Decou
 precompile!(Chain<(ScaleByRAdam, ScaleByRate, DecoupledDecay)>);
 
 impl<T: Scalar> RAdam<T> {
-    /// Steps of about γ for each parameter, once the second moment is trusted; usually 1e-3.
+    /// Creates the optimizer; it steps by about γ for each parameter, once the second moment is trusted; usually 1e-3.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((CoupledDecay::new(0.0), ScaleByRAdam::default(), ScaleByRate)), learning_rate)

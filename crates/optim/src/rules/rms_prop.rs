@@ -15,13 +15,13 @@ use crate::{Chain, CoupledDecay, Link, Momentum, Precompiled, ScaleByRate, StepC
 /// θ ← θ − γ g/D                     with momentum:  b ← μ b + g/D,  θ ← θ − γ b
 /// ```
 ///
-/// Defaults: α = 0.99, ε = 1e-8, λ = 0, not centered, no momentum, as `torch.optim.RMSprop` (PyTorch 2.15; its
+/// Defaults: α = 0.99, ε = 1e-8, λ = 0, not centered, no momentum, like `torch.optim.RMSprop` (PyTorch 2.15; its
 /// learning rate is 1e-2).
 /// In TensorFlow ε stands inside the root, and the learning rate inside the momentum.
-/// Where rounding makes v − a² negative, PyTorch gives NaN.
+/// If rounding makes v − a² negative, PyTorch gives NaN.
 ///
 /// [`centered`](RmsProp::centered) and [`momentum`](RmsProp::momentum) come last: they make another chain, so that neither
-/// costs anything where it isn't used.
+/// costs anything if it isn't used.
 ///
 /// ```
 /// use downhill_optim::{Optimizer, RmsProp};
@@ -42,7 +42,7 @@ precompile!(Chain<(CoupledDecay, ScaleByRms, Momentum, ScaleByRate)>);
 precompile!(Chain<(CoupledDecay, ScaleByCenteredRms, Momentum, ScaleByRate)>);
 
 impl<T: Scalar> RmsProp<T> {
-    /// Steps of about γ for each parameter; usually 1e-2.
+    /// Creates the optimizer; it steps by about γ for each parameter; usually 1e-2.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((CoupledDecay::new(0.0), ScaleByRms::new(), ScaleByRate)), learning_rate)
@@ -86,7 +86,7 @@ pub struct ScaleByRms {
 }
 
 impl ScaleByRms {
-    /// α = 0.99, ε = 1e-8.
+    /// Creates the link with α = 0.99, ε = 1e-8.
     #[must_use]
     pub fn new() -> Self {
         Self { alpha: 0.99, epsilon: 1e-8 }

@@ -8,15 +8,15 @@ use crate::settings::{Settings, positive, require};
 use crate::{Chain, Link, Precompiled, StepContext, Stepper};
 
 /// Resilient propagation (Riedmiller & Braun 1993): a step size for each parameter, from the gradient's signs alone.
-/// It wants the gradient of the whole data set.
+/// It needs the gradient of the whole data set.
 ///
 /// ```text
 /// σ = sign(g ⊙ p)                      s ← clip(s · (η⁺ if σ > 0, η⁻ if σ < 0, 1), lo, hi)
-/// where σ < 0: g ← 0                   θ ← θ − sign(g) ⊙ s                  p ← g
+/// if σ < 0: g ← 0                      θ ← θ − sign(g) ⊙ s                  p ← g
 /// ```
 ///
 /// s starts at the learning rate, which plays no part afterwards; p starts at 0.
-/// Defaults: η = (0.5, 1.2), steps within (1e-6, 50), as `torch.optim.Rprop` (PyTorch 2.15; its learning rate is 1e-2).
+/// Defaults: η = (0.5, 1.2), steps within (1e-6, 50), like `torch.optim.Rprop` (PyTorch 2.15; its learning rate is 1e-2).
 ///
 /// ```
 /// use downhill_optim::{Optimizer, Rprop};
@@ -28,7 +28,7 @@ pub type Rprop<T> = Stepper<Precompiled<Chain<ResilientDescent>>, T>;
 precompile!(Chain<ResilientDescent>);
 
 impl<T: Scalar> Rprop<T> {
-    /// A first step of γ for each parameter; usually 1e-2.
+    /// Creates the optimizer, with a first step of γ for each parameter; usually 1e-2.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain(ResilientDescent::new()), learning_rate)
@@ -50,7 +50,7 @@ pub struct ResilientDescent {
 }
 
 impl ResilientDescent {
-    /// η = (0.5, 1.2), steps within (1e-6, 50).
+    /// Creates the link with η = (0.5, 1.2), steps within (1e-6, 50).
     #[must_use]
     pub fn new() -> Self {
         Self { factors: (0.5, 1.2), limits: (1e-6, 50.0) }

@@ -54,7 +54,7 @@ pub type ScheduleFreeAdamW<T> = Stepper<Precompiled<Chain<(ScaleBySecondMoment, 
 precompile!(Chain<(ScaleBySecondMoment, AddDecay, ScheduleFree)>);
 
 impl<T: Scalar> ScheduleFreeSgd<T> {
-    /// Steps of γ times the gradient; usually 1 or more, because points are averaged.
+    /// Creates the optimizer; it steps by γ times the gradient; usually 1 or more, because points are averaged.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((CoupledDecay::new(0.0), ScheduleFree::new())), learning_rate)
@@ -73,7 +73,7 @@ impl<T: Scalar> ScheduleFreeSgd<T> {
 }
 
 impl<T: Scalar> ScheduleFreeAdamW<T> {
-    /// Steps of about γ for each parameter; usually 2.5e-3.
+    /// Creates the optimizer; it steps by about γ for each parameter; usually 2.5e-3.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((ScaleBySecondMoment::new(), AddDecay::new(0.0), ScheduleFree::new())), learning_rate)
@@ -113,7 +113,7 @@ pub struct ScheduleFree {
 }
 
 impl ScheduleFree {
-    /// β = 0.9, W = 0, r = 0, p = 2.
+    /// Creates the link with β = 0.9, W = 0, r = 0, p = 2.
     #[must_use]
     pub fn new() -> Self {
         let (largest_rate, weight_sum, share) = (0.0, 0.0, 0.0);
@@ -121,7 +121,7 @@ impl ScheduleFree {
     }
 
     fn rate(&self, step: &StepContext) -> f64 {
-        step.learning_rate * super::super::schedule::progress(step.number, self.warmup)
+        step.learning_rate * crate::schedule::progress(step.number, self.warmup)
     }
 }
 
@@ -177,7 +177,7 @@ pub struct ScaleBySecondMoment {
 }
 
 impl ScaleBySecondMoment {
-    /// β = 0.999, ε = 1e-8.
+    /// Creates the link with β = 0.999, ε = 1e-8.
     #[must_use]
     pub fn new() -> Self {
         Self { beta: 0.999, epsilon: 1e-8 }

@@ -12,7 +12,7 @@ use crate::{Chain, CoupledDecay, Momentum, Precompiled, ScaleByRate, Stepper};
 /// θ ← θ − γ v                (Nesterov: θ ← θ − γ (g + μ v))
 /// ```
 ///
-/// Defaults: μ = 0, τ = 0, λ = 0, as `torch.optim.SGD` (PyTorch 2.15), whose numbers it gives.
+/// Defaults: μ = 0, τ = 0, λ = 0, like `torch.optim.SGD` (PyTorch 2.15), whose numbers it gives.
 /// The velocity holds no learning rate; Keras, Optimisers.jl and Sutskever et al. 2013 keep the rate inside,
 /// so paths differ once it changes.
 /// Without momentum [`GradientDescent`](crate::GradientDescent) does the same and keeps no velocity.
@@ -29,7 +29,7 @@ pub type Sgd<T> = Stepper<Precompiled<Chain<(CoupledDecay, Momentum, ScaleByRate
 precompile!(Chain<(CoupledDecay, Momentum, ScaleByRate)>);
 
 impl<T: Scalar> Sgd<T> {
-    /// Steps of γ times the velocity, without momentum until it is set.
+    /// Creates the optimizer; it steps by γ times the velocity, without momentum until it is set.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((CoupledDecay::new(0.0), Momentum::new(0.0), ScaleByRate)), learning_rate)

@@ -34,7 +34,7 @@ pub type SophiaG<T> = Stepper<Precompiled<Chain<(ScaleBySophia, ScaleByRate, Dec
 precompile!(Chain<(ScaleBySophia, ScaleByRate, DecoupledDecay)>);
 
 impl<T: Scalar> SophiaG<T> {
-    /// Steps of at most γ for each parameter; usually 1e-4.
+    /// Creates the optimizer; it steps by at most γ for each parameter; usually 1e-4.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((ScaleBySophia::new(), ScaleByRate, DecoupledDecay::new(0.1))), learning_rate)
@@ -73,7 +73,7 @@ pub struct ScaleBySophia {
 }
 
 impl ScaleBySophia {
-    /// β = (0.965, 0.99), ρ = 0.04, B = 1.
+    /// Creates the link with β = (0.965, 0.99), ρ = 0.04, B = 1.
     #[must_use]
     pub fn new() -> Self {
         Self { beta1: 0.965, beta2: 0.99, rho: 0.04, batch_size: 1.0 }

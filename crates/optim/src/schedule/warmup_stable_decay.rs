@@ -28,7 +28,7 @@ enum Form {
 }
 
 impl WarmupStableDecay {
-    /// N steps in all, W of them warm-up, the last D decay along 1 − √x.
+    /// Creates a schedule of N steps: W of them warm up, and the last D decay along 1 − √x.
     #[must_use]
     pub fn new(steps: u64, warmup: u64, decay: u64) -> Self {
         Self { steps, warmup, decay, form: Form::Root }
