@@ -69,7 +69,7 @@ impl Settings<'_> {
         (self.visit)(Shown::Evaluation(slot, share));
     }
 
-    /// Shows whether settings are valid that are no single number.
+    /// Shows the result of a check that concerns several settings, or one that is no number.
     pub fn check(&mut self, validity: Result<(), SettingError>) {
         (self.visit)(Shown::Validity(validity));
     }
