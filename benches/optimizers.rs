@@ -27,9 +27,14 @@ fn optimizers(criterion: &mut Criterion) {
     rule(&mut group, "AdamW, 10M parameters", 28, AdamW::new(1e-9));
     // The same work as the two named rules above, put together from links; one link more costs no further pass.
     let momentum = Chain((Momentum::new(0.9), ScaleByRate, DecoupledDecay::new(0.1)));
-    rule(&mut group, "chain like Sgd with momentum, and a decay, 10M parameters", 20, Stepper::of(momentum, 1e-9));
+    rule(
+        &mut group,
+        "chain like Sgd with momentum, and a decay, 10M parameters",
+        20,
+        Stepper::from_rule(momentum, 1e-9),
+    );
     let adam = Chain((CoupledDecay::new(0.1), ScaleByAdam::new(), ScaleByRate, DecoupledDecay::new(0.1)));
-    rule(&mut group, "chain like AdamW, and a coupled decay, 10M parameters", 28, Stepper::of(adam, 1e-9));
+    rule(&mut group, "chain like AdamW, and a coupled decay, 10M parameters", 28, Stepper::from_rule(adam, 1e-9));
     group.finish();
 }
 

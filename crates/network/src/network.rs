@@ -505,7 +505,7 @@ fn name<'a>(step: &'a Step, parameters: &'a [Parameter], start: usize) -> impl I
         *start = range.end;
         let name =
             if step.name.is_empty() { parameter.name.to_string() } else { format!("{}.{}", step.name, parameter.name) };
-        Some(Segment { name, range, shape: parameter.shape, transposed: parameter.transposed, frozen: step.frozen })
+        Some(Segment::new(name, range, parameter.shape).transposed(parameter.transposed).frozen(step.frozen))
     })
 }
 

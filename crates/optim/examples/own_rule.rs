@@ -1,12 +1,13 @@
-//! An optimizer of one's own: signs of a velocity, in steps that shrink where the gradient changes its sign.
+//! A custom optimizer: signs of a velocity, in steps that shrink where the gradient changes its sign.
 //!
 //! A link is one element-wise part of a rule; a tuple of links is a chain, and all of it compiles to one vectorised loop
 //! with groups, schedules, clipping and exact resumption at no further cost.
 
 use downhill_optim::minimize::minimize;
+use downhill_optim::settings::{Settings, require};
 use downhill_optim::test_functions::rosenbrock;
 use downhill_optim::{
-    Chain, ClipNorm, DecoupledDecay, Link, Momentum, Optimizer, ScaleByRate, SettingError, Step, Stepper,
+    Chain, ClipNorm, DecoupledDecay, Link, Momentum, Optimizer, ScaleByRate, SettingError, StepContext, Stepper,
 };
 use downhill_tensor::Scalar;
 
@@ -25,11 +26,11 @@ impl<T: Scalar> Link<T> for ScaleByAgreement {
         vec!["agreement.scale", "agreement.direction"]
     }
 
-    fn initial(&self, _theta: T, _step: &Step) -> [T; 2] {
+    fn initial(&self, _theta: T, _step: &StepContext) -> [T; 2] {
         [T::ONE, T::ZERO]
     }
 
-    fn scalars(&self, _step: &Step) -> T {
+    fn scalars(&self, _step: &StepContext) -> T {
         T::from_f64(self.shrink)
     }
 
@@ -41,18 +42,16 @@ impl<T: Scalar> Link<T> for ScaleByAgreement {
         *scale * T::ONE.copysign(direction)
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        if self.shrink > 0.0 && self.shrink < 1.0 {
-            Ok(())
-        } else {
-            Err(SettingError::new("the shrinking factor", self.shrink, "between 0 and 1"))
-        }
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        settings.setting("the shrinking factor", self.shrink, |name, shrink| {
+            require(shrink > 0.0 && shrink < 1.0, name, shrink, "between 0 and 1")
+        });
     }
 }
 
 fn main() -> Result<(), SettingError> {
     let links = (Momentum::new(0.5), ScaleByAgreement { shrink: 0.7 }, ScaleByRate, DecoupledDecay::new(0.0));
-    let optimizer = Stepper::of(Chain(links), 0.01).after(ClipNorm::new(10.0));
+    let optimizer = Stepper::from_rule(Chain(links), 0.01).after(ClipNorm::new(10.0));
     println!("its memory: {:?}", {
         let mut optimizer = optimizer.clone();
         optimizer.step(&mut [0.0_f64], &[1.0]);

@@ -1,7 +1,7 @@
 use downhill_tensor::Scalar;
 
-use crate::error::decay_rate;
 use crate::loops;
+use crate::settings::decay_rate;
 use crate::{OptimizerState, RestoreError, SettingError};
 
 /// An exponential moving average of weights: smoother, and often better, than the last ones.
@@ -27,7 +27,7 @@ pub struct Ema<T> {
 }
 
 impl<T: Scalar> Ema<T> {
-    /// An average that keeps the share `decay` of itself at each update.
+    /// Creates an average that keeps the share `decay` of itself at each update.
     #[must_use]
     pub fn new(decay: f64) -> Self {
         Self { decay, mean: Mean::default() }
@@ -46,7 +46,7 @@ impl<T: Scalar> Ema<T> {
         self.mean.update(theta, 1.0 - self.decay);
     }
 
-    /// The averaged weights; empty before the first update.
+    /// Returns the averaged weights; empty before the first update.
     #[must_use]
     pub fn weights(&self) -> &[T] {
         &self.mean.weights
@@ -57,13 +57,13 @@ impl<T: Scalar> Ema<T> {
         self.mean = Mean::default();
     }
 
-    /// All that a later update depends on.
+    /// Returns all that a later update depends on, to be restored in a later run.
     #[must_use]
     pub fn state(&self) -> OptimizerState<T> {
         self.mean.state()
     }
 
-    /// Goes on from `state`.
+    /// Restores what [`state`](Self::state) gave.
     ///
     /// # Errors
     /// Returns an error if it is not an average's, or is damaged.
@@ -94,7 +94,7 @@ pub struct Swa<T> {
 }
 
 impl<T: Scalar> Swa<T> {
-    /// The mean of nothing yet.
+    /// Creates the mean of no weights.
     #[must_use]
     pub fn new() -> Self {
         Self { mean: Mean::default() }
@@ -106,7 +106,7 @@ impl<T: Scalar> Swa<T> {
         self.mean.update(theta, 1.0 / (self.mean.count + 1) as f64);
     }
 
-    /// The averaged weights; empty before the first update.
+    /// Returns the averaged weights; empty before the first update.
     #[must_use]
     pub fn weights(&self) -> &[T] {
         &self.mean.weights
@@ -117,13 +117,13 @@ impl<T: Scalar> Swa<T> {
         self.mean = Mean::default();
     }
 
-    /// All that a later update depends on.
+    /// Returns all that a later update depends on, to be restored in a later run.
     #[must_use]
     pub fn state(&self) -> OptimizerState<T> {
         self.mean.state()
     }
 
-    /// Goes on from `state`.
+    /// Restores what [`state`](Self::state) gave.
     ///
     /// # Errors
     /// Returns an error if it is not an average's, or is damaged.
@@ -141,7 +141,7 @@ impl<T: Scalar> Default for Swa<T> {
 #[derive(Clone, Debug, PartialEq)]
 struct Mean<T> {
     weights: Vec<T>,
-    /// What rounding has lost of each weight, for the next update.
+    /// The part of each weight that rounding has lost, for the next update.
     lost: Vec<T>,
     count: u64,
 }

@@ -1,13 +1,13 @@
 use downhill_tensor::Scalar;
 
-use crate::error::{positive, require};
 use crate::loops;
-use crate::{Link, SettingError, Step};
+use crate::settings::{Settings, positive, require};
+use crate::{Link, StepContext};
 
-/// What is added to a norm before it divides, as in PyTorch.
+/// The number that is added to a norm before it divides, as in PyTorch.
 const MARGIN: f64 = 1e-6;
 
-/// ‖g‖ over the whole vector, accumulated in f64; squares neither overflow nor vanish.
+/// Returns ‖g‖ over the whole vector, accumulated in f64; squares neither overflow nor vanish.
 ///
 /// ```
 /// assert_eq!(downhill_optim::gradient_norm(&[3e30_f32, 4e30]) as f32, 5e30);
@@ -26,7 +26,7 @@ pub fn gradient_norm<T: Scalar>(gradient: &[T]) -> f64 {
 /// One norm over all parameters, as PyTorch's `clip_grad_norm_`; Keras's `clipnorm` and burn clip each parameter alone.
 /// The 1e-6, as in PyTorch, has the units of the gradient: choose a `max_norm` well above it.
 /// A norm that is not finite leaves the gradient as it is (PyTorch turns it into zeros and NaN):
-/// look at the returned norm, and take no step where it is not finite.
+/// check the returned norm, and take no step if it is not finite.
 ///
 /// ```
 /// let mut gradient = [3.0, 4.0];
@@ -53,14 +53,14 @@ pub fn clip_value<T: Scalar>(gradient: &mut [T], limit: f64) {
     loops::clamp(gradient, T::from_f64(limit));
 }
 
-/// Whether a gradient of this norm is scaled.
+/// Returns whether a gradient of this norm is scaled.
 fn exceeds(norm: f64, max_norm: f64) -> bool {
     max_norm / (norm + MARGIN) < 1.0
 }
 
-/// As a link: [`clip_norm`] in front of a rule, at the price of one more read of the gradient.
+/// A link that does what [`clip_norm`] does, in front of a rule; it reads the gradient once more.
 ///
-/// Where the norm is not finite the whole step is left out: neither θ nor the optimizer's memory changes, and
+/// If the norm is not finite, the whole step is left out: neither θ nor the optimizer's memory changes, and
 /// [`Stepper::skipped`](crate::Stepper::skipped) counts it.
 /// The norm is that of the gradient given to `step`, so put this link first.
 ///
@@ -78,7 +78,7 @@ pub struct ClipNorm {
 }
 
 impl ClipNorm {
-    /// No norm above this.
+    /// Creates the link with the largest norm.
     #[must_use]
     pub fn new(max_norm: f64) -> Self {
         Self { max_norm }
@@ -92,12 +92,12 @@ impl<T: Scalar> Link<T> for ClipNorm {
 
     const WANTS_NORM: bool = true;
 
-    /// Runs may go on with or without it.
+    /// Returns no name: runs may go on with or without it.
     fn name(&self) -> String {
         String::new()
     }
 
-    fn scalars(&self, step: &Step) -> [T; 2] {
+    fn scalars(&self, step: &StepContext) -> [T; 2] {
         let norm = step.gradient_norm;
         if exceeds(norm, self.max_norm) { loops::quotient(self.max_norm, norm + MARGIN) } else { [T::ONE; 2] }
     }
@@ -107,19 +107,19 @@ impl<T: Scalar> Link<T> for ClipNorm {
         direction * a * b
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        positive("the largest norm of a gradient", self.max_norm)
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        settings.setting("the largest norm of a gradient", self.max_norm, positive);
     }
 }
 
-/// As a link: [`clip_value`] wherever it stands in a rule.
+/// A link that does what [`clip_value`] does, at any place in a rule.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ClipValue {
     limit: f64,
 }
 
 impl ClipValue {
-    /// No entry outside [−`limit`, `limit`].
+    /// Creates the link with the largest magnitude of an entry.
     #[must_use]
     pub fn new(limit: f64) -> Self {
         Self { limit }
@@ -130,12 +130,12 @@ impl<T: Scalar> Link<T> for ClipValue {
     type Slots = [T; 0];
     type Scalars = T;
 
-    /// Runs may go on with or without it.
+    /// Returns no name: runs may go on with or without it.
     fn name(&self) -> String {
         String::new()
     }
 
-    fn scalars(&self, _step: &Step) -> T {
+    fn scalars(&self, _step: &StepContext) -> T {
         T::from_f64(self.limit)
     }
 
@@ -144,7 +144,7 @@ impl<T: Scalar> Link<T> for ClipValue {
         direction.max(-*limit).min(*limit)
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        require(self.limit > 0.0, "the largest entry of a gradient", self.limit, "greater than 0")
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        settings.check(require(self.limit > 0.0, "the largest entry of a gradient", self.limit, "greater than 0"));
     }
 }

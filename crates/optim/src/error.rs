@@ -3,7 +3,7 @@ use std::fmt;
 
 /// A setting of an optimizer, a schedule or a method that is not valid.
 ///
-/// Builders never fail; `check` finds what they were given, and who runs the optimizer calls it at the door.
+/// Builders never fail; `check` finds settings that are not valid, and whatever runs the optimizer calls it first.
 ///
 /// ```
 /// use downhill_optim::{Adam, Optimizer};
@@ -18,25 +18,25 @@ pub struct SettingError {
 }
 
 impl SettingError {
-    /// `setting` has this value, but it "must be" what `requirement` says.
+    /// Creates an error that says "`setting` is `value`, but it must be `requirement`".
     #[must_use]
     pub fn new(setting: &'static str, value: f64, requirement: &'static str) -> Self {
         Self { setting, value, requirement }
     }
 
-    /// The name of the setting.
+    /// Returns the name of the setting.
     #[must_use]
     pub fn setting(&self) -> &'static str {
         self.setting
     }
 
-    /// The value that was refused.
+    /// Returns the value that was refused.
     #[must_use]
     pub fn value(&self) -> f64 {
         self.value
     }
 
-    /// What the value "must be".
+    /// Returns what the value "must be".
     #[must_use]
     pub fn requirement(&self) -> &'static str {
         self.requirement
@@ -51,8 +51,9 @@ impl fmt::Display for SettingError {
 
 impl Error for SettingError {}
 
-/// A number that an optimizer remembers is not finite, usually because the square of a gradient has overflowed: its
-/// parameter will not be stepped any more, or becomes not a number.
+/// A number in an optimizer's memory that is not finite, usually because the square of a gradient has overflowed.
+///
+/// Its parameter will not be stepped any more, or becomes not a number.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MemoryError {
     pub(crate) slot: String,
@@ -61,19 +62,19 @@ pub struct MemoryError {
 }
 
 impl MemoryError {
-    /// The name of the slot, as `adam.v`.
+    /// Returns the name of the slot, such as `adam.v`.
     #[must_use]
     pub fn slot(&self) -> &str {
         &self.slot
     }
 
-    /// Where in the slot the first such number is.
+    /// Returns the index of the first such number in the slot.
     #[must_use]
     pub fn index(&self) -> usize {
         self.index
     }
 
-    /// The number.
+    /// Returns the number.
     #[must_use]
     pub fn value(&self) -> f64 {
         self.value
@@ -92,28 +93,3 @@ impl fmt::Display for MemoryError {
 }
 
 impl Error for MemoryError {}
-
-/// Whether `value` is finite and greater than 0.
-pub(crate) fn positive(setting: &'static str, value: f64) -> Result<(), SettingError> {
-    require(value.is_finite() && value > 0.0, setting, value, "finite and greater than 0")
-}
-
-/// Whether `value` is finite and not negative.
-pub(crate) fn not_negative(setting: &'static str, value: f64) -> Result<(), SettingError> {
-    require(value.is_finite() && value >= 0.0, setting, value, "finite and at least 0")
-}
-
-/// Whether `value` may be the decay rate of an average: in [0, 1).
-pub(crate) fn decay_rate(setting: &'static str, value: f64) -> Result<(), SettingError> {
-    require((0.0..1.0).contains(&value), setting, value, "at least 0 and less than 1")
-}
-
-/// An error unless `holds`.
-pub(crate) fn require(
-    holds: bool,
-    setting: &'static str,
-    value: f64,
-    requirement: &'static str,
-) -> Result<(), SettingError> {
-    if holds { Ok(()) } else { Err(SettingError::new(setting, value, requirement)) }
-}

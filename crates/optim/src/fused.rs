@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use downhill_tensor::{Buffer, Divisible, Kernel, Scalar, elementwise, parallel};
 
-use crate::{Link, Slots, Step};
+use crate::{Link, Slots, StepContext};
 
-/// θᵢ ← θᵢ − f(θᵢ, gᵢ, slotsᵢ), where f may change the slots: one pass over memory, vectorised and shared among threads.
+/// Steps θᵢ ← θᵢ − f(θᵢ, gᵢ, slotsᵢ), where f may change the slots: one pass over memory, vectorised and shared among
+/// threads.
 #[inline]
 pub(crate) fn descend<T: Scalar, S: Slots<T>>(
     theta: &mut [T],
@@ -17,16 +18,16 @@ pub(crate) fn descend<T: Scalar, S: Slots<T>>(
     parallel(Descent::<T, S, _> { theta, gradient, slots, f }, elementwise::GRAIN);
 }
 
-/// The elements of all slots in this range.
+/// Returns views of all slots in this range.
 #[inline(always)]
 pub(crate) fn views<S: Slots<T>, T: Scalar>(slots: &mut [Buffer<T>], range: Range<usize>) -> S::Views<'_> {
     S::views(&mut slots.iter_mut().map(move |slot| &mut slot[range.clone()]))
 }
 
-/// The slots before the first step.
+/// Sets the slots before the first step.
 pub(crate) fn initialise<L: Link<T>, T: Scalar>(
     link: &L,
-    step: &Step,
+    step: &StepContext,
     theta: &[T],
     mut slots: <L::Slots as Slots<T>>::Views<'_>,
 ) {
@@ -67,7 +68,7 @@ impl<T: Scalar, S: Slots<T>, F: Fn(T, T, &mut S) -> T + Copy + Send> Divisible f
     fn cut(self, middle: usize) -> (Self, Self) {
         let (theta_left, theta_right) = self.theta.split_at_mut(middle);
         let (gradient_left, gradient_right) = self.gradient.split_at(middle);
-        let (left, right) = S::split_at(self.slots, middle);
+        let (left, right) = S::split_views(self.slots, middle);
         (
             Self { theta: theta_left, gradient: gradient_left, slots: left, f: self.f },
             Self { theta: theta_right, gradient: gradient_right, slots: right, f: self.f },

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use downhill_tensor::Shape;
 
-use crate::error::{not_negative, positive};
+use crate::settings::{not_negative, positive};
 use crate::{Segment, SettingError};
 
 type Predicate = Arc<dyn Fn(&Segment) -> bool + Send + Sync>;
 
-/// Parameters that are treated in their own way: another learning rate, another weight decay, or no steps at all.
+/// Parameters with their own learning rate or weight decay, or without any steps.
 ///
-/// A parameter belongs to the first group whose predicate holds for its segment, and to none where none holds.
+/// A parameter belongs to the first group whose predicate holds for its segment, and to none if none holds.
 /// Segments are named when the optimizer is bound ([`Optimizer::bind`](crate::Optimizer::bind)); a network's trainer does
 /// that. An optimizer that is not bound knows of no segment, and so has no groups.
 ///
@@ -27,14 +27,14 @@ pub struct Group {
     treatment: Treatment,
 }
 
-/// How the parameters of a group are stepped.
+/// The way in which the parameters of a group are stepped.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Treatment {
     /// The group's share of the learning rate.
     pub(crate) rate_factor: f64,
     /// The group's own weight decay.
     pub(crate) weight_decay: Option<f64>,
-    /// Whether rules for matrices leave it to the rule for vectors.
+    /// Whether rules for matrices treat it as a vector.
     as_vector: bool,
     frozen: bool,
 }
@@ -46,13 +46,13 @@ impl Default for Treatment {
 }
 
 impl Group {
-    /// The parameters for whose segment `holds` is true.
+    /// Creates a group of the parameters for whose segment `holds` is true.
     #[must_use]
     pub fn new(holds: impl Fn(&Segment) -> bool + Send + Sync + 'static) -> Self {
         Self { holds: Arc::new(holds), treatment: Treatment::default() }
     }
 
-    /// These parameters are never stepped.
+    /// Creates a group of parameters that are never stepped.
     #[must_use]
     pub fn frozen(holds: impl Fn(&Segment) -> bool + Send + Sync + 'static) -> Self {
         let mut group = Self::new(holds);
@@ -60,27 +60,27 @@ impl Group {
         group
     }
 
-    /// What is not a matrix (biases, gains of normalisations), without weight decay: usual practice.
+    /// Creates the usual group without weight decay: all that is not a matrix, such as biases and gains of normalisations.
     #[must_use]
     pub fn no_decay_on_biases() -> Self {
         Self::new(|segment| segment.shape.rank() < 2).weight_decay(0.0)
     }
 
-    /// The group's learning rate is this times the optimizer's.
+    /// Sets the factor on the optimizer's learning rate.
     #[must_use]
     pub fn rate_factor(mut self, factor: f64) -> Self {
         self.treatment.rate_factor = factor;
         self
     }
 
-    /// Rules that treat matrices and vectors differently, as [`Muon`](crate::Muon), treat these as vectors.
+    /// Makes rules that treat matrices and vectors differently, such as [`Muon`](crate::Muon), treat these as vectors.
     #[must_use]
     pub fn as_vector(mut self) -> Self {
         self.treatment.as_vector = true;
         self
     }
 
-    /// The group's weight decay, instead of the optimizer's.
+    /// Sets the weight decay that replaces the optimizer's.
     #[must_use]
     pub fn weight_decay(mut self, weight_decay: f64) -> Self {
         self.treatment.weight_decay = Some(weight_decay);
@@ -118,42 +118,43 @@ impl Groups {
 
 /// One parameter that is stepped: a segment without its name, or what lies between segments.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Part {
-    /// Where it lies in θ.
+    /// The elements of θ that belong to it.
     pub range: Range<usize>,
     /// Its shape in memory, row-major.
     pub shape: Shape,
     /// Whether its two axes are swapped in memory; see [`Segment::transposed`].
     pub transposed: bool,
-    /// Which of the layout's treatments is its.
+    /// The index of its treatment.
     pub(crate) treatment: usize,
 }
 
-/// A stretch of θ whose elements are all treated alike.
+/// A slice of θ whose elements are all treated alike.
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
     pub(crate) range: Range<usize>,
     pub(crate) treatment: usize,
 }
 
-/// How θ is divided: parts for rules that look at whole parameters, runs for those that don't.
+/// The division of θ: parts for rules that need whole parameters, runs for those that don't.
 #[derive(Clone, Debug, Default)]
-pub struct Layout {
+pub struct Partition {
     len: usize,
     parts: Vec<Part>,
     runs: Vec<Run>,
     treatments: Vec<Treatment>,
 }
 
-impl Layout {
-    /// θ of this length as one part.
+impl Partition {
+    /// Creates the partition of a θ of this length into one part.
     pub(crate) fn whole(len: usize) -> Self {
         Self::new(len, &[], &Groups::default())
     }
 
-    /// θ divided into these segments; what lies outside them belongs to no group.
+    /// Divides θ into these segments; elements outside them belong to no group.
     pub(crate) fn new(len: usize, segments: &[Segment], groups: &Groups) -> Self {
-        let mut layout = Self { len, treatments: vec![Treatment::default()], ..Self::default() };
+        let mut partition = Self { len, treatments: vec![Treatment::default()], ..Self::default() };
         let mut ordered: Vec<&Segment> = segments.iter().collect();
         ordered.sort_by_key(|segment| segment.range.start);
         let mut end = 0;
@@ -162,12 +163,12 @@ impl Layout {
             if range.is_empty() {
                 continue;
             }
-            layout.push(end..range.start, None, Treatment::default());
-            layout.push(range.clone(), Some(segment), groups.treatment(segment));
+            partition.push(end..range.start, None, Treatment::default());
+            partition.push(range.clone(), Some(segment), groups.treatment(segment));
             end = range.end;
         }
-        layout.push(end..len, None, Treatment::default());
-        layout
+        partition.push(end..len, None, Treatment::default());
+        partition
     }
 
     fn push(&mut self, range: Range<usize>, segment: Option<&Segment>, treatment: Treatment) {
@@ -193,14 +194,14 @@ impl Layout {
         }
     }
 
-    /// The length of θ.
+    /// Returns the length of θ.
     #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "a layout is not a collection")]
+    #[expect(clippy::len_without_is_empty, reason = "a partition is not a collection")]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// The parameters that are stepped, in their order in θ.
+    /// Returns the parameters that are stepped, in their order in θ.
     #[must_use]
     pub fn parts(&self) -> &[Part] {
         &self.parts
@@ -210,7 +211,12 @@ impl Layout {
         &self.runs
     }
 
-    /// What is not stepped.
+    /// Returns the ranges whose elements have this treatment.
+    pub(crate) fn runs_of(&self, treatment: usize) -> impl Iterator<Item = Range<usize>> {
+        self.runs.iter().filter(move |run| run.treatment == treatment).map(|run| run.range.clone())
+    }
+
+    /// Returns the ranges that are not stepped.
     pub(crate) fn frozen(&self) -> impl Iterator<Item = Range<usize>> {
         let ends = std::iter::once(0).chain(self.runs.iter().map(|run| run.range.end));
         let starts = self.runs.iter().map(|run| run.range.start).chain([self.len]);
@@ -227,7 +233,7 @@ mod tests {
     use super::*;
 
     fn segment(name: &str, range: Range<usize>, axes: &[usize]) -> Segment {
-        Segment { name: name.into(), range, shape: Shape::new(axes).unwrap(), transposed: false, frozen: false }
+        Segment::new(name, range, Shape::new(axes).unwrap())
     }
 
     #[test]
@@ -242,10 +248,10 @@ mod tests {
             segment("1.bias", 12..13, &[1]),
             segment("2.gain", 13..16, &[3]),
         ];
-        let layout = Layout::new(20, &segments, &groups);
-        let runs: Vec<_> = layout.runs().iter().map(|run| (run.range.clone(), run.treatment)).collect();
+        let partition = Partition::new(20, &segments, &groups);
+        let runs: Vec<_> = partition.runs().iter().map(|run| (run.range.clone(), run.treatment)).collect();
         assert_eq!(runs, [(0..6, 0), (6..9, 1), (12..16, 1), (16..20, 0)]);
-        assert_eq!(layout.parts().len(), 5);
-        assert_eq!(layout.treatments()[1].weight_decay, Some(0.0));
+        assert_eq!(partition.parts().len(), 5);
+        assert_eq!(partition.treatments()[1].weight_decay, Some(0.0));
     }
 }

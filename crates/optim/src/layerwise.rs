@@ -3,9 +3,10 @@ use std::fmt::Debug;
 use downhill_tensor::Scalar;
 
 use crate::fused::{descend, initialise, views};
-use crate::group::Layout;
+use crate::group::Partition;
 use crate::loops::quotient;
-use crate::{Link, Pass, Rule, SettingError, Slots, Step};
+use crate::settings::{Settings, not_negative, positive};
+use crate::{Link, Pass, Rule, Slots, StepContext};
 use downhill_tensor::reduce::norm;
 
 /// A rule with a trust ratio between two chains of links: each parameter's step is scaled by the ratio of its norm to
@@ -20,27 +21,34 @@ use downhill_tensor::reduce::norm;
 /// [`Group::as_vector`](crate::Group::as_vector), or let [`exempt_vectors`](Layerwise::exempt_vectors) find them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Layerwise<B, A> {
-    /// The chain up to the ratio.
-    pub before: B,
-    /// How the ratio is computed.
-    pub trust: Trust,
-    /// The chain behind it.
-    pub after: A,
-    /// Whether parameters that are no matrices have the ratio 1.
-    pub exempts_vectors: bool,
+    pub(crate) before: B,
+    pub(crate) trust: Trust,
+    pub(crate) after: A,
+    pub(crate) exempts_vectors: bool,
 }
 
-/// q = η‖θ‖/(‖d‖ + ε), and 1 where either norm is 0.
+/// The trust ratio q = η‖θ‖/(‖d‖ + ε); 1 if either norm is 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Trust {
-    /// η.
-    pub coefficient: f64,
-    /// ε.
-    pub epsilon: f64,
+    pub(crate) coefficient: f64,
+    pub(crate) epsilon: f64,
 }
 
 impl Trust {
-    /// q as a quotient.
+    /// Creates the ratio with the coefficient η, and ε = 0.
+    #[must_use]
+    pub fn new(coefficient: f64) -> Self {
+        Self { coefficient, epsilon: 0.0 }
+    }
+
+    /// Sets ε, which keeps the ratio finite where directions vanish.
+    #[must_use]
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.epsilon = epsilon;
+        self
+    }
+
+    /// Returns q as a quotient.
     fn ratio(self, theta_norm: f64, direction_norm: f64) -> (f64, f64) {
         if theta_norm == 0.0 || direction_norm == 0.0 {
             (1.0, 1.0)
@@ -51,7 +59,13 @@ impl Trust {
 }
 
 impl<B, A> Layerwise<B, A> {
-    /// Parameters that are no matrices have the ratio 1, as is usual for biases and gains.
+    /// Creates the rule from the links up to the ratio, the ratio, and the links that follow it.
+    #[must_use]
+    pub fn new(before: B, trust: Trust, after: A) -> Self {
+        Self { before, trust, after, exempts_vectors: false }
+    }
+
+    /// Sets the ratio of parameters that are no matrices to 1, as is usual for biases and gains.
     #[must_use]
     pub fn exempt_vectors(mut self) -> Self {
         self.exempts_vectors = true;
@@ -64,21 +78,21 @@ impl<T: Scalar, B: Link<T>, A: Link<T>> Rule<T> for Layerwise<B, A> {
         format!("Layerwise, {}; {}", self.before.name(), self.after.name())
     }
 
-    fn slots(&self, layout: &Layout) -> Vec<(&'static str, usize)> {
+    fn slots(&self, partition: &Partition) -> Vec<(&'static str, usize)> {
         let mut names = self.before.names();
         names.resize(B::Slots::COUNT, "slot");
         names.extend(self.after.names());
         names.resize(B::Slots::COUNT + A::Slots::COUNT, "slot");
-        names.into_iter().map(|name| (name, layout.len())).collect()
+        names.into_iter().map(|name| (name, partition.len())).collect()
     }
 
     fn step(&mut self, pass: &mut Pass<'_, T>) -> bool {
         pass.scratch.resize(pass.theta.len(), T::ZERO);
-        let whole = pass.at(0, 0.0);
+        let whole = pass.context(0, 0.0);
         self.before.advance(&whole);
         self.after.advance(&whole);
-        for part in pass.layout.parts() {
-            let step = pass.at(part.treatment, 0.0);
+        for part in pass.partition.parts() {
+            let step = pass.context(part.treatment, 0.0);
             let range = part.range.clone();
             let theta = &mut pass.theta[range.clone()];
             let directions = &mut pass.scratch[range.clone()];
@@ -98,7 +112,7 @@ impl<T: Scalar, B: Link<T>, A: Link<T>> Rule<T> for Layerwise<B, A> {
             let [theta_norm, direction_norm] = [&*theta, &*directions].map(norm);
             let exempt = self.exempts_vectors && part.shape.rank() < 2;
             let (above, below) = if exempt { (1.0, 1.0) } else { self.trust.ratio(theta_norm, direction_norm) };
-            let scalars = self.after.scalars(&Step { trust: above / below, ..step });
+            let scalars = self.after.scalars(&StepContext { trust: above / below, ..step });
             let [a, b]: [T; 2] = quotient(above, below);
             let slots = views::<A::Slots, T>(after, range);
             descend(theta, directions, slots, move |theta, d, slots| A::apply(&scalars, theta, a * d * b, slots));
@@ -106,25 +120,10 @@ impl<T: Scalar, B: Link<T>, A: Link<T>> Rule<T> for Layerwise<B, A> {
         true
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        self.before.check()?;
-        crate::error::positive("the trust coefficient", self.trust.coefficient)?;
-        crate::error::not_negative("epsilon", self.trust.epsilon)?;
-        self.after.check()
-    }
-
-    fn momentum(&self) -> Option<f64> {
-        self.before.momentum().or(self.after.momentum())
-    }
-
-    fn set_momentum(&mut self, momentum: f64) {
-        self.before.set_momentum(momentum);
-        self.after.set_momentum(momentum);
-    }
-
-    fn numbers(&mut self) -> Vec<(&'static str, &mut f64)> {
-        let mut numbers = self.before.numbers();
-        numbers.extend(self.after.numbers());
-        numbers
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        self.before.settings(settings);
+        settings.setting("the trust coefficient", self.trust.coefficient, positive);
+        settings.setting("epsilon", self.trust.epsilon, not_negative);
+        self.after.settings(settings);
     }
 }

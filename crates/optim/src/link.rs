@@ -2,7 +2,7 @@ use std::fmt::Debug;
 
 use downhill_tensor::Scalar;
 
-use crate::SettingError;
+use crate::settings::Settings;
 
 /// One element-wise part of an update rule.
 ///
@@ -11,11 +11,11 @@ use crate::SettingError;
 /// A tuple of links is a link, so a chain is a type, and all of it compiles to one vectorised loop
 /// (see [`Chain`](crate::Chain)).
 ///
-/// # A link of one's own
+/// # A custom link
 /// Momentum that forgets a velocity which points uphill:
 ///
 /// ```
-/// use downhill_optim::{Chain, Link, Optimizer, ScaleByRate, Step, Stepper};
+/// use downhill_optim::{Chain, Link, Optimizer, ScaleByRate, StepContext, Stepper};
 /// use downhill_tensor::Scalar;
 ///
 /// #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ use crate::SettingError;
 ///         vec!["cautious.velocity"]
 ///     }
 ///
-///     fn scalars(&self, _step: &Step) -> T {
+///     fn scalars(&self, _step: &StepContext) -> T {
 ///         T::from_f64(self.decay)
 ///     }
 ///
@@ -43,7 +43,7 @@ use crate::SettingError;
 ///     }
 /// }
 ///
-/// let mut optimizer = Stepper::of(Chain((CautiousMomentum { decay: 0.9 }, ScaleByRate)), 0.1);
+/// let mut optimizer = Stepper::from_rule(Chain((CautiousMomentum { decay: 0.9 }, ScaleByRate)), 0.1);
 /// let mut theta = [3.0_f64];
 /// for _ in 0..200 {
 ///     let gradient = [2.0 * theta[0]];
@@ -52,114 +52,90 @@ use crate::SettingError;
 /// assert!(theta[0].abs() < 1e-6);
 /// ```
 pub trait Link<T: Scalar>: Clone + Debug + Send + 'static {
-    /// What the link remembers of each element between steps: `[T; 0]`, `[T; 1]`, ...
+    /// The memory of each element between steps: `[T; 0]`, `[T; 1]`, ...
     type Slots: Slots<T>;
 
     /// The numbers of one step that all elements share, such as bias corrections.
     type Scalars: Copy + Debug + Send;
 
-    /// Whether [`Step::gradient_norm`] is wanted; it costs a pass over the gradient.
+    /// Whether the link reads [`StepContext::gradient_norm`]; computing it costs a pass over the gradient.
     const WANTS_NORM: bool = false;
 
-    /// The name of the link, which is that of its type unless it says otherwise: a saved state has the names of all links
-    /// of its chain, so a type that is renamed must go on saying its old name to read what it has saved.
-    /// Empty if runs may go on with or without the link, as with a clip.
+    /// Returns the name of the link: that of its type by default, or none if runs may go on with or without it, such as a
+    /// clip.
+    ///
+    /// A saved state has the names of all links of its chain, so a type that is renamed must keep returning its old name
+    /// to read what it has saved.
     fn name(&self) -> String {
         name_of_type::<Self>()
     }
 
-    /// The names of the slots, as `momentum.velocity`, in their order: a saved state has them.
+    /// Returns the names of the slots, such as `momentum.velocity`, in their order: a saved state has them.
     fn names(&self) -> Vec<&'static str> {
         Vec::new()
     }
 
-    /// Called once a step, before the scalars of any group are asked for.
-    fn advance(&mut self, step: &Step) {
+    /// Moves on to the next step: called once a step, before the scalars of any group are computed.
+    fn advance(&mut self, step: &StepContext) {
         let _ = step;
     }
 
-    /// The scalars of this step, computed in f64 and rounded once.
-    fn scalars(&self, step: &Step) -> Self::Scalars;
+    /// Returns the scalars of this step, computed in f64 and rounded once.
+    fn scalars(&self, step: &StepContext) -> Self::Scalars;
 
-    /// The new direction, from one element of θ, the direction so far, and this link's memory of the element.
+    /// Returns the new direction, from one element of θ, the direction so far, and this link's memory of the element.
     /// Mark the implementation `#[inline(always)]`.
     fn apply(scalars: &Self::Scalars, theta: T, direction: T, slots: &mut Self::Slots) -> T;
 
-    /// The slots before the first step; 0 unless the link says otherwise.
-    fn initial(&self, theta: T, step: &Step) -> Self::Slots {
+    /// Returns the slots before the first step; 0 unless the link says otherwise.
+    fn initial(&self, theta: T, step: &StepContext) -> Self::Slots {
         let _ = (theta, step);
         Self::Slots::zero()
     }
 
-    /// Whether the objective should be evaluated elsewhere than at θ: see [`evaluate_at`](Link::evaluate_at).
-    const MOVES_EVALUATION: bool = false;
-
-    /// Where the objective should be evaluated, if not at θ.
-    fn evaluate_at(&self, theta: T, slots: &Self::Slots) -> T {
-        let _ = slots;
-        theta
-    }
-
-    /// Whether the settings make sense.
-    ///
-    /// # Errors
-    /// Where one does not.
-    fn check(&self) -> Result<(), SettingError> {
-        Ok(())
-    }
-
-    /// The momentum (or Adam's β₁), where there is one.
-    fn momentum(&self) -> Option<f64> {
-        None
-    }
-
-    /// Sets the momentum (or Adam's β₁) of the steps to come, where there is one.
-    fn set_momentum(&mut self, momentum: f64) {
-        let _ = momentum;
-    }
-
-    /// Numbers outside the slots that a later step depends on, with their names.
-    fn numbers(&mut self) -> Vec<(&'static str, &mut f64)> {
-        Vec::new()
+    /// Shows the link's numbers to a visitor: its settings with what they must be, its momentum, and what it remembers
+    /// outside the slots.
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        let _ = settings;
     }
 }
 
-/// The name of a type without its path.
+/// Returns the name of a type without its path.
 pub(crate) fn name_of_type<T>() -> String {
     let name = std::any::type_name::<T>();
     let name = name.split_once('<').map_or(name, |(name, _)| name);
     name.rsplit("::").next().unwrap_or(name).into()
 }
 
-/// The names that aren't empty.
+/// Returns the names that aren't empty.
 fn join(names: impl IntoIterator<Item = String>) -> String {
     names.into_iter().filter(|name| !name.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
-/// Where a step stands: what a link's scalars may depend on.
+/// The numbers of a step that a link's scalars may depend on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Step {
+pub struct StepContext {
     /// The number of this step, from 1.
     pub number: u64,
     /// The learning rate, with the group's factor in it.
     pub learning_rate: f64,
-    /// The weight decay of the group, where it has its own.
+    /// The weight decay of the group, if it has its own.
     pub weight_decay: Option<f64>,
-    /// The norm of the whole gradient, where a link of the chain wants it; otherwise 0.
+    /// The norm of the whole gradient, if a link of the chain reads it; otherwise 0.
     pub gradient_norm: f64,
     /// The trust ratio of this segment, in the second half of a [`Layerwise`](crate::Layerwise) rule; otherwise 1.
     pub trust: f64,
 }
 
-impl Step {
-    /// The weight decay to use: the group's own, or else this.
+impl StepContext {
+    /// Returns the group's own weight decay, or `default` if it has none.
     #[must_use]
     pub fn decay(&self, default: f64) -> f64 {
         self.weight_decay.unwrap_or(default)
     }
 
-    /// βᵗ for this step's number t.
+    /// Returns βᵗ for this step's number t.
     #[must_use]
     pub fn power(&self, beta: f64) -> f64 {
         beta.powf(self.number as f64)
@@ -173,14 +149,14 @@ mod sealed {
     impl<T, A: Slots<T>, B: Slots<T>> Sealed<T> for (A, B) {}
 }
 
-/// What a link remembers of one element: an array of numbers, or, for a chain, its links' slots in pairs.
+/// The memory of one element: an array of numbers, or, for a chain, its links' slots in pairs.
 ///
 /// A subnormal number (below 1.2e-38 in f32) is remembered as 0.
-/// Where gradients have become 0 for good, as those of a unit that no example activates, averages decay until they are
+/// If gradients have become 0 for good, like those of a unit that no example activates, averages decay until they are
 /// subnormal, and would stay so for ever: 0.9 times four of the smallest units rounds to four units.
 /// Every later step would then take up to three times as long.
 pub trait Slots<T>: sealed::Sealed<T> + Copy {
-    /// How many numbers.
+    /// The number of numbers.
     const COUNT: usize;
 
     /// The vectors that the numbers of all elements lie in.
@@ -191,17 +167,14 @@ pub trait Slots<T>: sealed::Sealed<T> + Copy {
 
     #[doc(hidden)]
     fn zero() -> Self;
-    /// Takes as many numbers as there are slots.
-    #[doc(hidden)]
-    fn collect(numbers: &mut impl Iterator<Item = T>) -> Self;
     /// Takes as many vectors as there are slots.
     #[doc(hidden)]
     fn views<'a>(vectors: &mut impl Iterator<Item = &'a mut [T]>) -> Self::Views<'a>;
-    /// The first `len` elements: what lets the compiler drop the loop's bounds checks.
+    /// Returns the first `len` elements, so that the compiler drops the loop's bounds checks.
     #[doc(hidden)]
     fn trim(views: Self::Views<'_>, len: usize) -> Self::Views<'_>;
     #[doc(hidden)]
-    fn split_at(views: Self::Views<'_>, middle: usize) -> (Self::Views<'_>, Self::Views<'_>);
+    fn split_views(views: Self::Views<'_>, middle: usize) -> (Self::Views<'_>, Self::Views<'_>);
     #[doc(hidden)]
     fn load(views: &Self::Views<'_>, index: usize) -> Self;
     #[doc(hidden)]
@@ -217,10 +190,6 @@ impl<T: Scalar, const N: usize> Slots<T> for [T; N] {
         [T::ZERO; N]
     }
 
-    fn collect(numbers: &mut impl Iterator<Item = T>) -> Self {
-        std::array::from_fn(|_| numbers.next().unwrap_or_default())
-    }
-
     #[inline(always)]
     fn views<'a>(vectors: &mut impl Iterator<Item = &'a mut [T]>) -> Self::Views<'a> {
         std::array::from_fn(|_| vectors.next().unwrap_or_default())
@@ -232,7 +201,7 @@ impl<T: Scalar, const N: usize> Slots<T> for [T; N] {
     }
 
     #[inline(always)]
-    fn split_at(views: Self::Views<'_>, middle: usize) -> (Self::Views<'_>, Self::Views<'_>) {
+    fn split_views(views: Self::Views<'_>, middle: usize) -> (Self::Views<'_>, Self::Views<'_>) {
         let mut right: [&mut [T]; N] = std::array::from_fn(|_| Default::default());
         let mut right_slots = right.iter_mut();
         let left = views.map(|view| {
@@ -267,10 +236,6 @@ impl<T: Scalar, A: Slots<T>, B: Slots<T>> Slots<T> for (A, B) {
         (A::zero(), B::zero())
     }
 
-    fn collect(numbers: &mut impl Iterator<Item = T>) -> Self {
-        (A::collect(numbers), B::collect(numbers))
-    }
-
     #[inline(always)]
     fn views<'a>(vectors: &mut impl Iterator<Item = &'a mut [T]>) -> Self::Views<'a> {
         (A::views(vectors), B::views(vectors))
@@ -282,9 +247,9 @@ impl<T: Scalar, A: Slots<T>, B: Slots<T>> Slots<T> for (A, B) {
     }
 
     #[inline(always)]
-    fn split_at(views: Self::Views<'_>, middle: usize) -> (Self::Views<'_>, Self::Views<'_>) {
-        let (a_left, a_right) = A::split_at(views.0, middle);
-        let (b_left, b_right) = B::split_at(views.1, middle);
+    fn split_views(views: Self::Views<'_>, middle: usize) -> (Self::Views<'_>, Self::Views<'_>) {
+        let (a_left, a_right) = A::split_views(views.0, middle);
+        let (b_left, b_right) = B::split_views(views.1, middle);
         ((a_left, b_left), (a_right, b_right))
     }
 
@@ -319,12 +284,12 @@ macro_rules! tuple {
                 names
             }
 
-            fn advance(&mut self, step: &Step) {
+            fn advance(&mut self, step: &StepContext) {
                 self.$head_index.advance(step);
                 $(self.$tail_index.advance(step);)+
             }
 
-            fn scalars(&self, step: &Step) -> Self::Scalars {
+            fn scalars(&self, step: &StepContext) -> Self::Scalars {
                 (self.$head_index.scalars(step), $(self.$tail_index.scalars(step)),+)
             }
 
@@ -338,41 +303,15 @@ macro_rules! tuple {
             }
 
             #[expect(non_snake_case, reason = "a link's slots carry the name of its type")]
-            fn initial(&self, theta: T, step: &Step) -> Self::Slots {
+            fn initial(&self, theta: T, step: &StepContext) -> Self::Slots {
                 let $head = self.$head_index.initial(theta, step);
                 $(let $tail = self.$tail_index.initial(theta, step);)+
                 $pattern
             }
 
-            const MOVES_EVALUATION: bool = $head::MOVES_EVALUATION $(|| $tail::MOVES_EVALUATION)+;
-
-            #[expect(non_snake_case, reason = "a link's slots carry the name of its type")]
-            fn evaluate_at(&self, theta: T, slots: &Self::Slots) -> T {
-                let $pattern = slots;
-                let theta = self.$head_index.evaluate_at(theta, $head);
-                $(let theta = self.$tail_index.evaluate_at(theta, $tail);)+
-                theta
-            }
-
-            fn check(&self) -> Result<(), SettingError> {
-                self.$head_index.check()?;
-                $(self.$tail_index.check()?;)+
-                Ok(())
-            }
-
-            fn momentum(&self) -> Option<f64> {
-                self.$head_index.momentum()$(.or(self.$tail_index.momentum()))+
-            }
-
-            fn set_momentum(&mut self, momentum: f64) {
-                self.$head_index.set_momentum(momentum);
-                $(self.$tail_index.set_momentum(momentum);)+
-            }
-
-            fn numbers(&mut self) -> Vec<(&'static str, &mut f64)> {
-                let mut numbers = self.$head_index.numbers();
-                $(numbers.extend(self.$tail_index.numbers());)+
-                numbers
+            fn settings(&mut self, settings: &mut Settings<'_>) {
+                self.$head_index.settings(settings);
+                $(self.$tail_index.settings(settings);)+
             }
         }
     };

@@ -1,11 +1,12 @@
 use downhill_tensor::Scalar;
 
-use crate::error::require;
 use crate::loops;
+use crate::optimizer::forward_rates;
+use crate::settings::require;
 use crate::stepper::PARAMETERS;
 use crate::{MemoryError, Optimizer, OptimizerState, RestoreError, Segment, SettingError};
 
-/// Look-ahead (Zhang et al. 2019) around any optimizer: every k steps, back part of the way.
+/// Look-ahead (Zhang et al. 2019) around any optimizer: every k steps it goes back part of the way.
 ///
 /// ```text
 /// every k steps:   φ ← φ + α(θ − φ),   θ ← φ                    (φ starts at θ)
@@ -33,20 +34,20 @@ pub struct Lookahead<O, T> {
 }
 
 impl<O: Optimizer<T>, T: Scalar> Lookahead<O, T> {
-    /// Around this optimizer, with k = 5 and α = 0.5.
+    /// Wraps an optimizer, with k = 5 and α = 0.5.
     #[must_use]
     pub fn new(inner: O) -> Self {
         Self { inner, every: 5, alpha: 0.5, slow: Vec::new(), number: 0, segments: None }
     }
 
-    /// The number k of steps between two looks back.
+    /// Sets the number k of steps between two looks back.
     #[must_use]
     pub fn every(mut self, steps: u64) -> Self {
         self.every = steps;
         self
     }
 
-    /// The share α of the way that is kept.
+    /// Sets the share α of the way that is kept.
     #[must_use]
     pub fn alpha(mut self, alpha: f64) -> Self {
         self.alpha = alpha;
@@ -97,37 +98,7 @@ impl<O: Optimizer<T>, T: Scalar> Optimizer<T> for Lookahead<O, T> {
         self.number = 0;
     }
 
-    fn base_learning_rate(&self) -> f64 {
-        self.inner.base_learning_rate()
-    }
-
-    fn set_base_learning_rate(&mut self, learning_rate: f64) {
-        self.inner.set_base_learning_rate(learning_rate);
-    }
-
-    fn learning_rate(&self) -> f64 {
-        self.inner.learning_rate()
-    }
-
-    fn set_learning_rate(&mut self, learning_rate: f64) {
-        self.inner.set_learning_rate(learning_rate);
-    }
-
-    fn current_momentum(&self) -> Option<f64> {
-        self.inner.current_momentum()
-    }
-
-    fn set_momentum(&mut self, momentum: f64) {
-        self.inner.set_momentum(momentum);
-    }
-
-    fn evaluation_point(&self, theta: &[T], point: &mut [T]) -> bool {
-        self.inner.evaluation_point(theta, point)
-    }
-
-    fn check_memory(&self) -> Result<(), MemoryError> {
-        self.inner.check_memory()
-    }
+    forward_rates!(self => self.inner);
 
     fn state(&self) -> OptimizerState<T> {
         let mut state = self.inner.state();

@@ -6,7 +6,7 @@ use crate::fused::descend;
 use crate::precompiled::precompiled;
 
 precompiled! {
-    /// x ← x · a · b.
+    /// Scales: x ← x · a · b.
     fn scale<T>(x: &'a mut [T], factors: [T; 2]) -> () {
         let [a, b] = factors;
         elementwise::map_in_place(x, |x| x * a * b);
@@ -14,43 +14,43 @@ precompiled! {
 }
 
 precompiled! {
-    /// x ← min(max(x, −limit), limit).
+    /// Clamps: x ← min(max(x, −limit), limit).
     fn clamp<T>(x: &'a mut [T], limit: T) -> () {
         elementwise::map_in_place(x, |x| x.max(-limit).min(limit));
     }
 }
 
 precompiled! {
-    /// ‖x‖, as [`reduce::norm`].
+    /// Returns ‖x‖ by [`reduce::norm`].
     fn norm<T>(x: &'a [T]) -> f64 {
         reduce::norm(x)
     }
 }
 
 precompiled! {
-    /// Σ |xᵢ|.
+    /// Returns Σ |xᵢ|.
     fn magnitudes<T>(x: &'a [T]) -> f64 {
         reduce::map_sum(x, |x| x.abs().to_f64())
     }
 }
 
 precompiled! {
-    /// Σ xᵢ², as [`reduce::sum_of_squares`].
+    /// Returns Σ xᵢ² by [`reduce::sum_of_squares`].
     fn squares<T>(x: &'a [T]) -> f64 {
         reduce::sum_of_squares(x)
     }
 }
 
 precompiled! {
-    /// x ← x + share · (target − x).
+    /// Moves x towards the target: x ← x + share · (target − x).
     fn approach<T>(x: &'a mut [T], target: &'a [T], share: T) -> () {
         elementwise::update(target, x, |target, x| x + share * (target - x));
     }
 }
 
 precompiled! {
-    /// The same, with what rounding loses of x kept for the next time: after a million steps of a small share, x would
-    /// otherwise stand still some way from where it should be.
+    /// Does what [`approach`] does, and keeps what rounding loses of x for the next time: after a million steps of a small
+    /// share, x would otherwise stand still at a distance from the target.
     fn approach_exactly<T>(x: &'a mut [T], lost: &'a mut [T], target: &'a [T], share: T) -> () {
         descend(x, target, [lost], |x, target, [lost]: &mut [T; 1]| {
             let change = share * (target - x) + *lost;
@@ -61,7 +61,7 @@ precompiled! {
 }
 
 precompiled! {
-    /// g ← g + λ₁ sign(θ) + λ₂ θ.
+    /// Adds the gradient of a penalty: g ← g + λ₁ sign(θ) + λ₂ θ.
     fn pull<T>(theta: &'a [T], gradient: &'a mut [T], l1: T, l2: T) -> () {
         elementwise::update(theta, gradient, |theta, gradient| {
             let pull = if theta == T::ZERO { T::ZERO } else { l1.copysign(theta) };
@@ -70,7 +70,7 @@ precompiled! {
     }
 }
 
-/// Two factors whose product is `numerator`/`denominator`: (quotient, 1) if it is a normal number in `T`, and otherwise
+/// Returns two factors whose product is `numerator`/`denominator`: (quotient, 1) if it is a normal number in `T`, and otherwise
 /// twice its root, so that x · a · b is right wherever it is representable.
 pub(crate) fn quotient<T: Scalar>(numerator: f64, denominator: f64) -> [T; 2] {
     let quotient = numerator / denominator;

@@ -1,7 +1,7 @@
 //! Minimisation of differentiable functions.
 //!
-//! [`minimize`] walks downhill on any [`Objective`] until the gradient vanishes or a limit is met, and always hands
-//! back the best point it found together with the true reason for which it stopped.
+//! [`minimize`] walks downhill on any [`Objective`] until the gradient vanishes or a limit is met, and always
+//! returns the best point it found together with the true reason for which it stopped.
 //!
 //! ```
 //! use downhill_optim::GradientDescent;
@@ -25,8 +25,8 @@ use std::time::{Duration, Instant};
 use downhill_tensor::Scalar;
 use downhill_tensor::reduce::norm_max;
 
-use crate::error::{not_negative, require};
-use crate::objective::OfEitherKind;
+use crate::objective::AnyObjective;
+use crate::settings::{not_negative, require};
 use crate::{ByTrait, Objective, Optimizer, Penalty, Segment, SettingError};
 
 mod bfgs;
@@ -54,7 +54,7 @@ pub use owl_qn::OwlQn;
 pub use proximal_gradient::ProximalGradient;
 pub use stepping::Stepping;
 
-/// A way to get from one point to a lower one.
+/// A method that gets from one point to a lower one.
 pub trait Method<T: Scalar>: Debug {
     /// Checks the settings.
     ///
@@ -74,7 +74,7 @@ pub trait Method<T: Scalar>: Debug {
         let _ = segments;
     }
 
-    /// The penalty R that the method adds to the objective f, if it does. All values are then those of f + R, gradients
+    /// Returns the penalty R that the method adds to the objective f, if it does. All values are then those of f + R, gradients
     /// those of f alone, and the norm that is judged is that of [`Penalty::least_subgradient`].
     fn penalty(&self) -> Option<&Penalty> {
         None
@@ -120,6 +120,7 @@ forward!(Box<M>);
 
 /// A point with the value and the gradient of the objective there.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Iterate<T> {
     /// The point.
     pub x: Vec<T>,
@@ -127,11 +128,11 @@ pub struct Iterate<T> {
     pub gradient: Vec<T>,
     /// The value at it.
     pub value: f64,
-    /// The number of iterations behind it.
+    /// The number of iterations so far.
     pub iteration: u64,
 }
 
-/// What an observer sees after the start and after each iteration.
+/// The state of a run that an observer sees after the start and after each iteration.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Progress<'a, T> {
@@ -139,7 +140,7 @@ pub struct Progress<'a, T> {
     pub iteration: u64,
     /// The number of evaluations so far.
     pub evaluations: u64,
-    /// Where the walk is.
+    /// The present point.
     pub x: &'a [T],
     /// ∇f there, without the method's penalty if there is one.
     pub gradient: &'a [T],
@@ -151,9 +152,9 @@ pub struct Progress<'a, T> {
     pub elapsed: Duration,
 }
 
-/// When a run stops.
+/// The rules by which a run stops.
 #[derive(Clone, Copy, Debug, Default)]
-struct Rules {
+struct StoppingRules {
     gradient: Option<f64>,
     relative_gradient: Option<f64>,
     function: Option<f64>,
@@ -164,7 +165,7 @@ struct Rules {
     time: Option<Duration>,
 }
 
-/// The tolerance of the gradient unless one is set.
+/// The default tolerance of the gradient.
 const TOLERANCE: f64 = 1e-6;
 
 type Observer<'o, T> = Box<dyn FnMut(&Progress<'_, T>) -> ControlFlow<()> + 'o>;
@@ -176,7 +177,7 @@ pub struct Minimization<'o, T, F, M, K = ByTrait> {
     kind: PhantomData<K>,
     x0: Vec<T>,
     method: M,
-    rules: Rules,
+    rules: StoppingRules,
     observers: Vec<Observer<'o, T>>,
     records: bool,
 }
@@ -192,20 +193,20 @@ impl<T: Debug, F, M: Debug, K> Debug for Minimization<'_, T, F, M, K> {
 }
 
 impl<'o, T: Scalar, F: Objective<T, K>, M, K> Minimization<'o, T, F, M, K> {
-    /// Walks by this method.
+    /// Sets the method.
     pub fn method<N: Method<T>>(self, method: N) -> Minimization<'o, T, F, N, K> {
         let Self { objective, kind, x0, rules, observers, records, .. } = self;
         Minimization { objective, kind, x0, method, rules, observers, records }
     }
 
-    /// Walks by the steps of this optimizer.
+    /// Sets the method to the steps of this optimizer.
     pub fn optimizer<O: Optimizer<T>>(self, optimizer: O) -> Minimization<'o, T, F, Stepping<O>, K> {
         self.method(Stepping::new(optimizer))
     }
 
-    /// Converged if ‖∇f‖∞ is at most this, whatever the units of f and x.
+    /// Sets the largest ‖∇f‖∞ at which the run has converged, whatever the units of f and x.
     ///
-    /// Unless one of the rules for the gradient is set, the tolerance is 1e-6 times the largest ‖∇f‖∞ of the walk so
+    /// Unless one of the rules for the gradient is set, the tolerance is 1e-6 times the largest ‖∇f‖∞ of the run so
     /// far, but at most 1e-6: what is small in the units of f and x is not taken for flat.
     /// In units in which rounding keeps the gradient above 1e-6, a point also counts as converged if the minimum along
     /// its gradient is nearer than the rounding of x.
@@ -214,44 +215,44 @@ impl<'o, T: Scalar, F: Objective<T, K>, M, K> Minimization<'o, T, F, M, K> {
         self
     }
 
-    /// Converged if ‖∇f‖∞ is at most this times max(1, |f|), which is absolute where |f| is below 1.
+    /// Sets the largest ‖∇f‖∞ / max(1, |f|) at which the run has converged, which is absolute where |f| is below 1.
     /// If [`gradient_tolerance`](Minimization::gradient_tolerance) is set too, it is enough to meet one of them.
     pub fn relative_gradient_tolerance(mut self, tolerance: f64) -> Self {
         self.rules.relative_gradient = Some(tolerance);
         self
     }
 
-    /// Stalled if an iteration changes f by at most this times |f|; off unless set.
+    /// Sets the share of |f| up to which a change of f in an iteration counts as none; off unless set.
     pub fn function_tolerance(mut self, tolerance: f64) -> Self {
         self.rules.function = Some(tolerance);
         self
     }
 
-    /// Stalled if an iteration changes no entry of x by more than this times ‖x‖∞; off unless set.
+    /// Sets the share of ‖x‖∞ up to which a change of every entry of x in an iteration counts as none; off unless set.
     pub fn step_tolerance(mut self, tolerance: f64) -> Self {
         self.rules.step = Some(tolerance);
         self
     }
 
-    /// Converged if f is at most this; off unless set.
+    /// Sets the value of f at or below which the run has converged; off unless set.
     pub fn target(mut self, value: f64) -> Self {
         self.rules.target = Some(value);
         self
     }
 
-    /// At most this many iterations; 100,000 unless set.
+    /// Sets the largest number of iterations; 100,000 unless set.
     pub fn iterations(mut self, limit: u64) -> Self {
         self.rules.iterations = Some(limit);
         self
     }
 
-    /// At most this many evaluations of the objective; no limit unless set.
+    /// Sets the largest number of evaluations of the objective; no limit unless set.
     pub fn evaluations(mut self, limit: u64) -> Self {
         self.rules.evaluations = Some(limit);
         self
     }
 
-    /// At most this long, looked at before each evaluation; no limit unless set.
+    /// Sets the longest time, which is checked before each evaluation; no limit unless set.
     pub fn time(mut self, limit: Duration) -> Self {
         self.rules.time = Some(limit);
         self
@@ -263,7 +264,7 @@ impl<'o, T: Scalar, F: Objective<T, K>, M, K> Minimization<'o, T, F, M, K> {
         self
     }
 
-    /// Keeps every point of the walk in [`Outcome::path`].
+    /// Keeps every point in [`Outcome::path`].
     pub fn record_path(mut self) -> Self {
         self.records = true;
         self
@@ -271,7 +272,7 @@ impl<'o, T: Scalar, F: Objective<T, K>, M, K> Minimization<'o, T, F, M, K> {
 }
 
 impl<T: Scalar, F: Objective<T, K>, M: Method<T>, K> Minimization<'_, T, F, M, K> {
-    /// Walks until a rule says to stop.
+    /// Runs until a rule says to stop.
     ///
     /// # Errors
     /// Returns an error if a setting is not valid, or if there is not enough memory for this many variables.
@@ -281,7 +282,7 @@ impl<T: Scalar, F: Objective<T, K>, M: Method<T>, K> Minimization<'_, T, F, M, K
         self.rules.check()?;
         let len = self.x0.len();
         self.method.begin(len)?;
-        let mut objective = OfEitherKind(&mut self.objective, self.kind);
+        let mut objective = AnyObjective(&mut self.objective, self.kind);
         let mut penalty = self.method.penalty().cloned();
         let segments = objective.segments();
         if !segments.is_empty() {
@@ -290,7 +291,7 @@ impl<T: Scalar, F: Objective<T, K>, M: Method<T>, K> Minimization<'_, T, F, M, K
         }
         let limit = self.rules.evaluations.unwrap_or(u64::MAX);
         let mut evaluator = Evaluator::new(&mut objective, penalty, len, limit, self.rules.time);
-        let mut walk = Walk {
+        let mut run = MinimizationRun {
             at: Iterate { gradient: vec![T::ZERO; len], x: self.x0, value: f64::NAN, iteration: 0 },
             gradient_norm: f64::NAN,
             convergence: self.rules.convergence(),
@@ -298,23 +299,23 @@ impl<T: Scalar, F: Objective<T, K>, M: Method<T>, K> Minimization<'_, T, F, M, K
             observers: self.observers,
             path: self.records.then(Vec::new),
         };
-        let reason = walk.run(&mut self.method, &mut evaluator);
-        Ok(evaluator.outcome(walk.at, walk.gradient_norm, reason, walk.path.unwrap_or_default()))
+        let reason = run.until_stopped(&mut self.method, &mut evaluator);
+        Ok(evaluator.outcome(run.at, run.gradient_norm, reason, run.path.unwrap_or_default()))
     }
 }
 
-struct Walk<'o, T> {
+struct MinimizationRun<'o, T> {
     at: Iterate<T>,
     /// ‖∇f‖∞ there.
     gradient_norm: f64,
     convergence: Convergence,
-    rules: Rules,
+    rules: StoppingRules,
     observers: Vec<Observer<'o, T>>,
     path: Option<Vec<Vec<T>>>,
 }
 
-impl<T: Scalar> Walk<'_, T> {
-    fn run(&mut self, method: &mut impl Method<T>, evaluator: &mut Evaluator<'_, T>) -> Reason {
+impl<T: Scalar> MinimizationRun<'_, T> {
+    fn until_stopped(&mut self, method: &mut impl Method<T>, evaluator: &mut Evaluator<'_, T>) -> Reason {
         match evaluator.evaluate(&self.at.x, &mut self.at.gradient) {
             Ok(value) => self.at.value = value,
             Err(reason) => return reason,
@@ -324,10 +325,10 @@ impl<T: Scalar> Walk<'_, T> {
             self.at.value = evaluator.last_value();
             return Reason::NotFiniteAtStart;
         }
-        // Only the rule that looks at steps needs the point before.
+        // Only the rule for steps needs the point before.
         let mut before = self.rules.step.map(|_| self.at.x.clone());
         loop {
-            if let Some(reason) = self.look(evaluator) {
+            if let Some(reason) = self.record_and_judge(evaluator) {
                 return reason;
             }
             if self.at.iteration >= self.rules.iterations.unwrap_or(100_000) {
@@ -347,13 +348,13 @@ impl<T: Scalar> Walk<'_, T> {
             }
             let stalled = self.stalled(value_before, before.as_deref());
             if let Some(reason) = stalled {
-                return self.look(evaluator).unwrap_or(reason);
+                return self.record_and_judge(evaluator).unwrap_or(reason);
             }
         }
     }
 
     /// Records, shows and judges the present point.
-    fn look(&mut self, evaluator: &mut Evaluator<'_, T>) -> Option<Reason> {
+    fn record_and_judge(&mut self, evaluator: &mut Evaluator<'_, T>) -> Option<Reason> {
         let gradient_norm = self.gradient_norm;
         if let Some(path) = &mut self.path {
             path.push(self.at.x.clone());
@@ -395,7 +396,7 @@ impl<T: Scalar> Walk<'_, T> {
     }
 }
 
-impl Rules {
+impl StoppingRules {
     fn check(&self) -> Result<(), SettingError> {
         not_negative("the gradient tolerance", self.gradient.unwrap_or(0.0))?;
         not_negative("the relative gradient tolerance", self.relative_gradient.unwrap_or(0.0))?;
@@ -430,7 +431,7 @@ struct Convergence {
 }
 
 impl Convergence {
-    /// The rule that a point with this value and ‖∇f‖∞ meets.
+    /// Returns the rule that a point with this value and ‖∇f‖∞ meets.
     fn reason(&self, value: f64, gradient_norm: f64) -> Option<Reason> {
         let meets = |rule: Option<f64>, scale: f64| rule.is_some_and(|tolerance| gradient_norm <= tolerance * scale);
         let scale = if self.is_scaled { self.steepest.min(1.0) } else { 1.0 };
@@ -441,14 +442,14 @@ impl Convergence {
     }
 }
 
-/// Minimises `objective` from `x0`, by L-BFGS unless told otherwise: a builder whose [`run`](Minimization::run) does the
+/// Minimises `objective` from `x0`, by L-BFGS unless another method is set: a builder whose [`run`](Minimization::run) does the
 /// work.
 ///
 /// A gradient that is not that of the value is found out by the values: the run ends with
 /// [`Obstacle::WrongGradient`] if steps fail, or if the gradients state other changes of the value than those that are
 /// measured (by a factor of 4, or with a penalty of 5/3).
 /// Two mistakes can't be found out: a gradient, or a part of it, that is 0 is believed; and a method that steps by an
-/// [`Optimizer`] does not look at the values.
+/// [`Optimizer`] does not compare the values.
 pub fn minimize<'o, T: Scalar, F: Objective<T, K>, K>(
     objective: F,
     x0: impl Into<Vec<T>>,
@@ -458,7 +459,7 @@ pub fn minimize<'o, T: Scalar, F: Objective<T, K>, K>(
         kind: PhantomData,
         x0: x0.into(),
         method: Lbfgs::new(),
-        rules: Rules::default(),
+        rules: StoppingRules::default(),
         observers: Vec::new(),
         records: false,
     }

@@ -9,8 +9,8 @@ use crate::Segment;
 /// A differentiable function of a vector.
 ///
 /// A closure `|x, gradient| value` is one, and so is a type that implements this trait, a `&mut` of it (so that it can
-/// be lent, and looked at afterwards) and a `Box` of it.
-/// `K` keeps the two apart, as a `&mut` could be either; it is inferred, and who implements the trait leaves it out.
+/// be lent, and read afterwards) and a `Box` of it.
+/// `K` keeps the two apart, as a `&mut` could be either; it is inferred, and implementations of the trait leave it out.
 ///
 /// ```
 /// use downhill_optim::minimize::minimize;
@@ -30,22 +30,22 @@ use crate::Segment;
 /// # Ok::<(), downhill_optim::SettingError>(())
 /// ```
 pub trait Objective<T: Scalar, K = ByTrait> {
-    /// f(x); also overwrites all of `gradient` with ∇f(x).
+    /// Returns f(x); also overwrites all of `gradient` with ∇f(x).
     ///
     /// # Errors
     /// Returns an error if the function can't be evaluated at all. A value that is not finite is no error.
     fn value_and_gradient(&mut self, x: &[T], gradient: &mut [T]) -> Result<T, EvaluationError>;
 
-    /// f(x) alone.
+    /// Returns f(x) alone.
     ///
     /// # Errors
-    /// As for [`value_and_gradient`](Objective::value_and_gradient).
+    /// Returns an error as [`value_and_gradient`](Objective::value_and_gradient) does.
     fn value(&mut self, x: &[T]) -> Result<T, EvaluationError> {
         let mut gradient = vec![T::ZERO; x.len()];
         self.value_and_gradient(x, &mut gradient)
     }
 
-    /// How x is divided, where that is known. The gradient is 0 in a segment that is frozen, whatever f does there.
+    /// Returns the segments of x, if they are known. The gradient is 0 in a segment that is frozen, whatever f does there.
     fn segments(&self) -> &[Segment] {
         &[]
     }
@@ -88,9 +88,9 @@ forward!(&mut O);
 forward!(Box<O>);
 
 /// An objective of either kind, as one that implements the trait.
-pub(crate) struct OfEitherKind<'a, O, K>(pub(crate) &'a mut O, pub(crate) PhantomData<K>);
+pub(crate) struct AnyObjective<'a, O, K>(pub(crate) &'a mut O, pub(crate) PhantomData<K>);
 
-impl<T: Scalar, K, O: Objective<T, K>> Objective<T> for OfEitherKind<'_, O, K> {
+impl<T: Scalar, K, O: Objective<T, K>> Objective<T> for AnyObjective<'_, O, K> {
     fn value_and_gradient(&mut self, x: &[T], gradient: &mut [T]) -> Result<T, EvaluationError> {
         self.0.value_and_gradient(x, gradient)
     }
@@ -104,7 +104,7 @@ impl<T: Scalar, K, O: Objective<T, K>> Objective<T> for OfEitherKind<'_, O, K> {
     }
 }
 
-/// Why an objective can't be evaluated.
+/// The reason for which an objective can't be evaluated.
 ///
 /// Its text does not repeat that of its [`source`](Error::source).
 #[derive(Debug)]
@@ -114,13 +114,13 @@ pub struct EvaluationError {
 }
 
 impl EvaluationError {
-    /// An evaluation that failed for this reason.
+    /// Creates the error of an evaluation that failed for this reason.
     #[must_use]
     pub fn new(reason: impl Into<String>) -> Self {
         Self { reason: Some(reason.into()), source: None }
     }
 
-    /// An evaluation that failed because of another error, which is its [`source`](Error::source).
+    /// Creates the error of an evaluation that failed because of another error, which is its [`source`](Error::source).
     #[must_use]
     pub fn because(source: impl Error + Send + Sync + 'static) -> Self {
         Self { reason: None, source: Some(Box::new(source)) }

@@ -6,7 +6,7 @@ use downhill_tensor::Scalar;
 use crate::schedule::Schedule;
 use crate::{MemoryError, Segment, SettingError};
 
-/// θ ← θ − step(g), in one pass over memory.
+/// An optimizer: θ ← θ − step(g), in one pass over memory.
 ///
 /// A `Box<dyn Optimizer<T>>` and a `&mut` of an optimizer are optimizers too, so one that is chosen at run time goes
 /// wherever a named one does.
@@ -32,7 +32,7 @@ use crate::{MemoryError, Segment, SettingError};
 /// }
 /// ```
 pub trait Optimizer<T: Scalar>: Debug + Send {
-    /// Checks the settings. Whoever runs an optimizer calls this before the first step.
+    /// Checks the settings. Call it before the first step, as the trainer and `minimize` do.
     ///
     /// # Errors
     /// Returns an error if a setting is not valid.
@@ -50,7 +50,7 @@ pub trait Optimizer<T: Scalar>: Debug + Send {
         let _ = segments;
     }
 
-    /// One step against the gradient.
+    /// Steps θ against the gradient.
     ///
     /// If θ is not as long as at the step before, the optimizer starts anew.
     ///
@@ -62,20 +62,20 @@ pub trait Optimizer<T: Scalar>: Debug + Send {
     /// The next run repeats the first bit for bit. The base settings and the segments stay.
     fn reset(&mut self);
 
-    /// The learning rate that schedules start from: the one that the optimizer was built with, or the last given to
+    /// Returns the learning rate that schedules start from: the one that the optimizer was built with, or the last given to
     /// [`set_base_learning_rate`](Optimizer::set_base_learning_rate).
     fn base_learning_rate(&self) -> f64;
 
     /// Sets the base learning rate, and that of the next steps.
     fn set_base_learning_rate(&mut self, learning_rate: f64);
 
-    /// The learning rate of the next step.
+    /// Returns the learning rate of the next step.
     fn learning_rate(&self) -> f64;
 
     /// Sets the learning rate of the next steps, and leaves the base as it is; schedules call this.
     fn set_learning_rate(&mut self, learning_rate: f64);
 
-    /// The momentum (or Adam's β₁), if there is one.
+    /// Returns the momentum (or Adam's β₁), if there is one.
     fn current_momentum(&self) -> Option<f64> {
         None
     }
@@ -109,7 +109,7 @@ pub trait Optimizer<T: Scalar>: Debug + Send {
         }
     }
 
-    /// Overwrites `point` with where the objective should be evaluated, if that is not at θ; returns whether it did.
+    /// Overwrites `point` with the point at which the objective should be evaluated, if that is not θ; returns whether it did.
     ///
     /// Schedule-free rules and averages of weights step one vector and are judged at another.
     /// `false` leaves `point` as it was.
@@ -127,10 +127,10 @@ pub trait Optimizer<T: Scalar>: Debug + Send {
         Ok(())
     }
 
-    /// All that a later step depends on, as named flat slots: an exact resume. The base settings are in it.
+    /// Returns all that a later step depends on, as named flat slots: an exact resume. The base settings are in it.
     fn state(&self) -> OptimizerState<T>;
 
-    /// Goes on from `state` exactly as the optimizer that gave it would have.
+    /// Restores `state`: the optimizer goes on exactly as the one that gave it would have.
     /// [Bind](Optimizer::bind) first if there are groups, or a rule for matrices.
     ///
     /// # Errors
@@ -141,6 +141,44 @@ pub trait Optimizer<T: Scalar>: Debug + Send {
 
 const NO_MOMENTUM: &str = "left alone, because this optimizer has no momentum: build it with one, as with \
     `RmsProp::momentum`, or take `OneCycle::no_momentum`";
+
+/// Forwards the rates, the momentum and what is read of an optimizer to the optimizer `inner`.
+macro_rules! forward_rates {
+    ($self:ident => $inner:expr) => {
+        fn base_learning_rate(&$self) -> f64 {
+            $inner.base_learning_rate()
+        }
+
+        fn set_base_learning_rate(&mut $self, learning_rate: f64) {
+            $inner.set_base_learning_rate(learning_rate);
+        }
+
+        fn learning_rate(&$self) -> f64 {
+            $inner.learning_rate()
+        }
+
+        fn set_learning_rate(&mut $self, learning_rate: f64) {
+            $inner.set_learning_rate(learning_rate);
+        }
+
+        fn current_momentum(&$self) -> Option<f64> {
+            $inner.current_momentum()
+        }
+
+        fn set_momentum(&mut $self, momentum: f64) {
+            $inner.set_momentum(momentum);
+        }
+
+        fn evaluation_point(&$self, theta: &[T], point: &mut [T]) -> bool {
+            $inner.evaluation_point(theta, point)
+        }
+
+        fn check_memory(&$self) -> Result<(), MemoryError> {
+            $inner.check_memory()
+        }
+    };
+}
+pub(crate) use forward_rates;
 
 /// An optimizer behind a pointer is an optimizer.
 macro_rules! forward {
@@ -162,29 +200,7 @@ macro_rules! forward {
                 (**self).reset();
             }
 
-            fn base_learning_rate(&self) -> f64 {
-                (**self).base_learning_rate()
-            }
-
-            fn set_base_learning_rate(&mut self, learning_rate: f64) {
-                (**self).set_base_learning_rate(learning_rate);
-            }
-
-            fn learning_rate(&self) -> f64 {
-                (**self).learning_rate()
-            }
-
-            fn set_learning_rate(&mut self, learning_rate: f64) {
-                (**self).set_learning_rate(learning_rate);
-            }
-
-            fn current_momentum(&self) -> Option<f64> {
-                (**self).current_momentum()
-            }
-
-            fn set_momentum(&mut self, momentum: f64) {
-                (**self).set_momentum(momentum);
-            }
+            forward_rates!(self => (**self));
 
             fn follow(&mut self, schedule: &dyn Schedule, step: u64) {
                 (**self).follow(schedule, step);
@@ -192,14 +208,6 @@ macro_rules! forward {
 
             fn check_schedule(&self, schedule: &dyn Schedule) -> Result<(), SettingError> {
                 (**self).check_schedule(schedule)
-            }
-
-            fn evaluation_point(&self, theta: &[T], point: &mut [T]) -> bool {
-                (**self).evaluation_point(theta, point)
-            }
-
-            fn check_memory(&self) -> Result<(), MemoryError> {
-                (**self).check_memory()
             }
 
             fn state(&self) -> OptimizerState<T> {
@@ -215,22 +223,23 @@ macro_rules! forward {
 
 forward!(Box<O>, &mut O);
 
-/// What an optimizer remembers between steps.
+/// The memory of an optimizer between steps.
 ///
 /// Serialised to a text format, every number is a string that reads back to the same bits, NaN and infinities included.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(bound = "T: Scalar"))]
+#[non_exhaustive]
 pub struct OptimizerState<T> {
-    /// The optimizer that saved it, as `Adam`: no other one takes it.
+    /// The optimizer that saved it, such as `Adam`: no other one takes it.
     pub name: String,
-    /// Named vectors, as `momentum.velocity`, each as long as θ (or shorter, where a rule keeps less).
+    /// Named vectors, such as `momentum.velocity`, each as long as θ (or shorter, if a rule keeps less).
     #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::text"))]
     pub slots: Vec<(String, Vec<T>)>,
     /// Named numbers, always in f64.
     #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::text"))]
     pub scalars: Vec<(String, f64)>,
-    /// Named counters, as `step`.
+    /// Named counters, such as `step`.
     pub counters: Vec<(String, u64)>,
 }
 
@@ -241,7 +250,7 @@ impl<T> Default for OptimizerState<T> {
 }
 
 impl<T> OptimizerState<T> {
-    /// Says that the state is that of the optimizer of this name.
+    /// Checks that the state is that of the optimizer of this name.
     ///
     /// # Errors
     /// Returns an error if it is another one's.
@@ -256,7 +265,7 @@ impl<T> OptimizerState<T> {
     /// Takes the slot of this name out.
     ///
     /// # Errors
-    /// Where there is none, or it has another length.
+    /// Returns an error if there is none, or if it has another length.
     pub fn take_slot(&mut self, name: &str, len: usize) -> Result<Vec<T>, RestoreError> {
         let slot = self.take_slot_of_any_length(name)?;
         if slot.len() == len {
@@ -269,7 +278,7 @@ impl<T> OptimizerState<T> {
     /// Takes the slot of this name out, however long it is.
     ///
     /// # Errors
-    /// Where there is none.
+    /// Returns an error if there is none.
     pub fn take_slot_of_any_length(&mut self, name: &str) -> Result<Vec<T>, RestoreError> {
         take(&mut self.slots, name)
     }
@@ -294,10 +303,10 @@ impl<T> OptimizerState<T> {
         if count <= LARGEST { Ok(count) } else { Err(RestoreError::out_of_range(name, count as f64, "at most 2^53")) }
     }
 
-    /// Says that all has been taken out.
+    /// Checks that all has been taken out.
     ///
     /// # Errors
-    /// Where something is left that nobody knows.
+    /// Returns an error if something is left.
     pub fn finish(self) -> Result<(), RestoreError> {
         let slots = self.slots.into_iter().map(|(name, _)| name);
         let scalars = self.scalars.into_iter().map(|(name, _)| name);
@@ -310,13 +319,13 @@ impl<T> OptimizerState<T> {
 }
 
 fn take<V>(entries: &mut Vec<(String, V)>, name: &str) -> Result<V, RestoreError> {
-    // The last: what stands around another optimizer adds its own entries behind the other's.
+    // The last: an optimizer around another one adds its own entries after the other's.
     let position = entries.iter().rposition(|(entry, _)| entry == name);
     let position = position.ok_or_else(|| RestoreError::Missing { name: name.into() })?;
     Ok(entries.remove(position).1)
 }
 
-/// Why an optimizer can't go on from a state.
+/// The reason for which an optimizer can't go on from a state.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum RestoreError {
@@ -341,9 +350,9 @@ pub enum RestoreError {
     Length {
         /// The slot.
         name: String,
-        /// How long it should be.
+        /// The length that it should have.
         expected: usize,
-        /// How long it is.
+        /// The length that it has.
         got: usize,
     },
     /// A scalar or a counter has a value that no run saves.
@@ -352,7 +361,7 @@ pub enum RestoreError {
         name: String,
         /// Its value.
         value: f64,
-        /// What it "must be".
+        /// The requirement: what it "must be".
         requirement: &'static str,
     },
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use downhill_tensor::{Scalar, elementwise};
 
-use crate::error::not_negative;
 use crate::loops;
+use crate::settings::not_negative;
 use crate::{ByTrait, EvaluationError, Objective, Segment, SettingError};
 
 /// A term of the objective that grows with the parameters: it pulls them towards 0.
@@ -21,7 +21,7 @@ use crate::{ByTrait, EvaluationError, Objective, Segment, SettingError};
 /// Unlike a rule's decoupled weight decay, a penalty is part of the value that is minimised.
 ///
 /// It holds for all of θ unless [`except`](Penalty::except) spares some, which needs the segments' names:
-/// the trainer [`bind`](Penalty::bind)s them, and so does whoever writes a loop of their own.
+/// the trainer [`bind`](Penalty::bind)s them, and so must a custom loop.
 /// Frozen segments are spared.
 ///
 /// ```
@@ -43,7 +43,7 @@ use crate::{ByTrait, EvaluationError, Objective, Segment, SettingError};
 /// The L1 part has a kink at 0, at which minima lie.
 /// Steps along gradients, be it an optimizer's or those of `minimize` on [`Penalty::on`], come near the zeros and swing
 /// around them, slowly; a line search fails at the kink.
-/// Exact zeros are found by the methods that are given the penalty itself:
+/// Exact zeros are found by the methods that take the penalty itself:
 /// [`ProximalGradient`](crate::minimize::ProximalGradient) and [`OwlQn`](crate::minimize::OwlQn).
 ///
 /// Source: Hoerl & Kennard 1970 (ridge), Tibshirani 1996 (lasso), Zou & Hastie 2005 (elastic net).
@@ -52,28 +52,28 @@ pub struct Penalty {
     l1: f64,
     l2: f64,
     except: Option<Predicate>,
-    /// What is penalised; all where it is not bound.
+    /// The ranges that are penalised; all if it is not bound.
     ranges: Option<Vec<Range<usize>>>,
-    /// What the ranges were made of.
+    /// The segments that the ranges were made of.
     segments: Option<Vec<Segment>>,
 }
 
 type Predicate = Arc<dyn Fn(&Segment) -> bool + Send + Sync>;
 
 impl Penalty {
-    /// λ₁ Σ |θᵢ|: at its minimum some parameters are 0, which only steps made for it reach (see above).
+    /// Creates λ₁ Σ |θᵢ|: at its minimum some parameters are 0, which only steps made for it reach (see above).
     #[must_use]
     pub fn l1(lambda: f64) -> Self {
         Self::elastic(lambda, 0.0)
     }
 
-    /// λ₂/2 Σ θᵢ²: it keeps parameters small.
+    /// Creates λ₂/2 Σ θᵢ²: it keeps parameters small.
     #[must_use]
     pub fn l2(lambda: f64) -> Self {
         Self::elastic(0.0, lambda)
     }
 
-    /// λ₁ Σ |θᵢ| + λ₂/2 Σ θᵢ²: both.
+    /// Creates λ₁ Σ |θᵢ| + λ₂/2 Σ θᵢ², which does both.
     #[must_use]
     pub fn elastic(l1: f64, l2: f64) -> Self {
         Self { l1, l2, except: None, ranges: None, segments: None }
@@ -93,16 +93,16 @@ impl Penalty {
         self.except(|segment| segment.shape.rank() < 2)
     }
 
-    /// Whether the settings make sense.
+    /// Checks the settings.
     ///
     /// # Errors
-    /// Where λ₁ or λ₂ is negative or not finite.
+    /// Returns an error if λ₁ or λ₂ is negative or not finite.
     pub fn check(&self) -> Result<(), SettingError> {
         not_negative("the weight of the L1 penalty", self.l1)?;
         not_negative("the weight of the L2 penalty", self.l2)
     }
 
-    /// Says how θ is divided. As [`Optimizer::bind`](crate::Optimizer::bind) it may stand before every step.
+    /// Says how θ is divided. Like [`Optimizer::bind`](crate::Optimizer::bind) it may stand before every step.
     pub fn bind(&mut self, segments: &[Segment]) {
         if self.segments.as_deref() == Some(segments) {
             return;
@@ -112,7 +112,7 @@ impl Penalty {
         self.segments = Some(segments.to_vec());
     }
 
-    /// R(θ).
+    /// Returns R(θ).
     #[must_use]
     pub fn value<T: Scalar>(&self, theta: &[T]) -> f64 {
         self.parts(theta.len())
@@ -125,10 +125,10 @@ impl Penalty {
             .sum()
     }
 
-    /// R(θ); also adds dR/dθ to `gradient`.
+    /// Returns R(θ); also adds dR/dθ to `gradient`.
     ///
     /// # Panics
-    /// Where the lengths differ.
+    /// If the lengths differ.
     pub fn add<T: Scalar>(&self, theta: &[T], gradient: &mut [T]) -> f64 {
         assert_eq!(theta.len(), gradient.len(), "a gradient has an entry for each parameter");
         let (l1, l2) = (T::from_f64(self.l1), T::from_f64(self.l2));
@@ -138,7 +138,7 @@ impl Penalty {
         self.value(theta)
     }
 
-    /// The proximal map of R: overwrites z with the θ at which R(θ) + ‖θ − z‖²/(2 step) is least.
+    /// Applies the proximal map of R: overwrites z with the θ at which R(θ) + ‖θ − z‖²/(2 step) is least.
     ///
     /// ```text
     /// θᵢ = sign(zᵢ) max(|zᵢ| − step λ₁, 0) / (1 + step λ₂)
@@ -150,7 +150,7 @@ impl Penalty {
         }
     }
 
-    /// The least subgradient of f + R: overwrites `gradient`, which holds ∇f(θ). It is 0 at a minimum, and the steepest
+    /// Computes the least subgradient of f + R: overwrites `gradient`, which holds ∇f(θ). It is 0 at a minimum, and the steepest
     /// way up from any other point.
     ///
     /// ```text
@@ -167,7 +167,7 @@ impl Penalty {
         }
     }
 
-    /// The largest magnitude in the least subgradient.
+    /// Returns the largest magnitude in the least subgradient.
     pub(crate) fn least_subgradient_norm<T: Scalar>(&self, theta: &[T], gradient: &[T]) -> f64 {
         let (l1, l2) = (T::from_f64(self.l1), T::from_f64(self.l2));
         let mut norm = 0.0_f64;
@@ -195,7 +195,7 @@ impl Penalty {
         self.parts(len).for_each(each);
     }
 
-    /// λ₁.
+    /// Returns λ₁.
     pub(crate) fn weight_of_l1(&self) -> f64 {
         self.l1
     }
@@ -205,18 +205,19 @@ impl Penalty {
         all.into_iter().chain(self.ranges.iter().flatten().cloned())
     }
 
-    /// The sum of an objective and this penalty: an objective itself.
+    /// Returns the sum of an objective and this penalty, which is an objective itself.
+    #[must_use]
     pub fn on<O, K>(self, objective: O) -> Penalized<O, K> {
         Penalized { objective, penalty: self, kind: PhantomData }
     }
 }
 
-/// The least of the subgradients of an entry, of which ∇f is g.
+/// Returns the least of the subgradients of an entry, of which ∇f is g.
 fn least<T: Scalar>(theta: T, g: T, l1: T, l2: T) -> T {
     if theta == T::ZERO { soft(g, l1) } else { g + (l1.copysign(theta) + l2 * theta) }
 }
 
-/// x, nearer to 0 by the threshold.
+/// Returns x, nearer to 0 by the threshold.
 fn soft<T: Scalar>(x: T, threshold: T) -> T {
     // Not a number stays so.
     if x.abs() <= threshold { T::ZERO } else { x - threshold.copysign(x) }
@@ -273,7 +274,7 @@ mod tests {
     use super::*;
 
     fn segment(name: &str, range: Range<usize>, axes: &[usize], frozen: bool) -> Segment {
-        Segment { name: name.into(), range, shape: Shape::new(axes).unwrap(), transposed: false, frozen }
+        Segment::new(name, range, Shape::new(axes).unwrap()).frozen(frozen)
     }
 
     #[test]

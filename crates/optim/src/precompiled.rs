@@ -1,29 +1,31 @@
-//! What is compiled with this crate, so that the program that uses it need not.
+//! Code that is compiled with this crate, so that the program that uses it need not compile it.
 //!
 //! Generic code is compiled by the crate that names its types, at that crate's level of optimisation: with Cargo's
 //! defaults the loops of an optimizer would run unoptimised in a development build of a program whose dependencies are
 //! optimised, and be compiled again at each rebuild.
-//! So the loops of the named optimizers stand here once for `f32` and once for `f64`, in functions that aren't generic.
+//! So the loops of the named optimizers are here once for `f32` and once for `f64`, in functions that aren't generic.
 //! Release builds leave them to the program, which then compiles only those that it names: all of them together take
 //! longer than the rest of this crate.
-//! Cargo gives the two apart by `debug_assertions`, which the dependencies of a development build have at any level of
+//! They are distinguished by `debug_assertions`, which the dependencies of a development build have at any level of
 //! optimisation.
 
-use downhill_tensor::{Buffer, Scalar};
+use downhill_tensor::Scalar;
 
-use crate::group::Layout;
-use crate::{Chain, Link, Pass, Rule, SettingError, Stepper};
+use crate::group::Partition;
+use crate::setters::Has;
+use crate::settings::Settings;
+use crate::{Chain, Link, Pass, Rule, Stepper};
 
 /// A rule of a named optimizer: its loops are compiled with this crate in development builds.
 ///
 /// It does what the rule in it does.
-/// A chain of your own is generic, and so compiled by your crate.
+/// A custom chain is generic, and so compiled by your crate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Precompiled<R>(R);
 
 mod sealed {
     #[cfg(debug_assertions)]
-    use super::{Buffer, Pass};
+    use super::Pass;
 
     /// A rule's loops, with nothing generic left.
     pub trait Entry {
@@ -31,10 +33,6 @@ mod sealed {
         fn step_f32(&mut self, pass: &mut Pass<'_, f32>) -> bool;
         #[cfg(debug_assertions)]
         fn step_f64(&mut self, pass: &mut Pass<'_, f64>) -> bool;
-        #[cfg(debug_assertions)]
-        fn evaluation_point_f32(&self, theta: &[f32], slots: &[Buffer<f32>], point: &mut [f32]) -> bool;
-        #[cfg(debug_assertions)]
-        fn evaluation_point_f64(&self, theta: &[f64], slots: &[Buffer<f64>], point: &mut [f64]) -> bool;
     }
 }
 pub(crate) use sealed::Entry;
@@ -53,28 +51,6 @@ macro_rules! precompile {
             #[inline(never)]
             fn step_f64(&mut self, pass: &mut crate::Pass<'_, f64>) -> bool {
                 crate::Rule::<f64>::step(self, pass)
-            }
-
-            #[cfg(debug_assertions)]
-            #[inline(never)]
-            fn evaluation_point_f32(
-                &self,
-                theta: &[f32],
-                slots: &[downhill_tensor::Buffer<f32>],
-                point: &mut [f32],
-            ) -> bool {
-                crate::Rule::<f32>::evaluation_point(self, theta, slots, point)
-            }
-
-            #[cfg(debug_assertions)]
-            #[inline(never)]
-            fn evaluation_point_f64(
-                &self,
-                theta: &[f64],
-                slots: &[downhill_tensor::Buffer<f64>],
-                point: &mut [f64],
-            ) -> bool {
-                crate::Rule::<f64>::evaluation_point(self, theta, slots, point)
             }
         }
     };
@@ -132,54 +108,35 @@ impl<T: Scalar, R: Rule<T> + Entry> Rule<T> for Precompiled<R> {
         self.0.name()
     }
 
-    fn slots(&self, layout: &Layout) -> Vec<(&'static str, usize)> {
-        self.0.slots(layout)
+    fn slots(&self, partition: &Partition) -> Vec<(&'static str, usize)> {
+        self.0.slots(partition)
     }
 
     #[inline]
     fn step(&mut self, pass: &mut Pass<'_, T>) -> bool {
         #[cfg(debug_assertions)]
-        return T::pick(entry::Step(&mut self.0, std::marker::PhantomData), pass);
+        return T::pick(entry::StepCall(&mut self.0, std::marker::PhantomData), pass);
         #[cfg(not(debug_assertions))]
         self.0.step(pass)
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        self.0.check()
-    }
-
-    fn momentum(&self) -> Option<f64> {
-        self.0.momentum()
-    }
-
-    fn set_momentum(&mut self, momentum: f64) {
-        self.0.set_momentum(momentum);
-    }
-
-    fn numbers(&mut self) -> Vec<(&'static str, &mut f64)> {
-        self.0.numbers()
-    }
-
-    fn evaluation_point(&self, theta: &[T], slots: &[Buffer<T>], point: &mut [T]) -> bool {
-        #[cfg(debug_assertions)]
-        return T::pick(entry::EvaluationPoint(&self.0), (theta, slots, point));
-        #[cfg(not(debug_assertions))]
-        self.0.evaluation_point(theta, slots, point)
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        self.0.settings(settings);
     }
 }
 
-/// From a generic scalar to the functions of one.
+/// The way from a generic scalar to the functions of one.
 #[cfg(debug_assertions)]
 mod entry {
     use std::marker::PhantomData;
 
     use downhill_tensor::PerScalar;
 
-    use super::{Buffer, Entry, Pass, Scalar};
+    use super::{Entry, Pass, Scalar};
 
-    pub(super) struct Step<'a, 'p: 'a, R>(pub(super) &'a mut R, pub(super) PhantomData<&'p ()>);
+    pub(super) struct StepCall<'a, 'p: 'a, R>(pub(super) &'a mut R, pub(super) PhantomData<&'p ()>);
 
-    impl<'a, 'p: 'a, R: Entry> PerScalar for Step<'a, 'p, R> {
+    impl<'a, 'p: 'a, R: Entry> PerScalar for StepCall<'a, 'p, R> {
         type With<T: Scalar> = &'a mut Pass<'p, T>;
         type Output = bool;
 
@@ -191,41 +148,27 @@ mod entry {
             self.0.step_f64(pass)
         }
     }
-
-    pub(super) struct EvaluationPoint<'a, R>(pub(super) &'a R);
-
-    impl<'a, R: Entry> PerScalar for EvaluationPoint<'a, R> {
-        /// θ, the slots, and where the point is written.
-        type With<T: Scalar> = (&'a [T], &'a [Buffer<T>], &'a mut [T]);
-        type Output = bool;
-
-        fn f32(self, (theta, slots, point): Self::With<f32>) -> bool {
-            self.0.evaluation_point_f32(theta, slots, point)
-        }
-
-        fn f64(self, (theta, slots, point): Self::With<f64>) -> bool {
-            self.0.evaluation_point_f64(theta, slots, point)
-        }
-    }
 }
 
 impl<R: Rule<T> + Entry, T: Scalar> Stepper<Precompiled<R>, T> {
-    /// A named optimizer of this rule.
+    /// Creates a named optimizer of this rule.
     pub(crate) fn named(rule: R, learning_rate: f64) -> Self {
-        Self::of(Precompiled(rule), learning_rate)
+        Self::from_rule(Precompiled(rule), learning_rate)
     }
 
     pub(crate) fn rule(&self) -> &R {
         &self.any_rule().0
     }
 
-    /// The same with another setting.
-    pub(crate) fn with(self, change: impl FnMut(&mut R)) -> Self {
-        let mut change = change;
-        self.change(|Precompiled(rule)| change(rule))
+    /// Changes a link of the rule, or the rule.
+    pub(crate) fn set<L, P>(self, mut change: impl FnMut(&mut L)) -> Self
+    where
+        R: Has<L, P>,
+    {
+        self.change(|Precompiled(rule)| change(rule.get()))
     }
 
-    /// Another named rule with the same settings, before the first step.
+    /// Makes another named rule with the same settings, before the first step.
     pub(crate) fn renamed<S: Rule<T> + Entry>(self, change: impl FnOnce(R) -> S) -> Stepper<Precompiled<S>, T> {
         self.map(|Precompiled(rule)| Precompiled(change(rule)))
     }
@@ -235,9 +178,9 @@ impl<L: Link<T>, T: Scalar> Stepper<Precompiled<Chain<L>>, T>
 where
     Chain<L>: Entry,
 {
-    /// The same rule after another link, such as [`ClipNorm`](crate::ClipNorm).
+    /// Puts another link at the head of the rule, such as [`ClipNorm`](crate::ClipNorm).
     ///
-    /// It is a chain of your own then, whose loop your crate compiles.
+    /// The result is a custom chain, whose loop your crate compiles.
     #[must_use]
     pub fn after<F: Link<T>>(self, first: F) -> Stepper<Chain<(F, L)>, T> {
         self.map(|Precompiled(Chain(links))| Chain((first, links)))

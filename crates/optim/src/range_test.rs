@@ -1,6 +1,6 @@
 use downhill_tensor::Scalar;
 
-use crate::error::{positive, require};
+use crate::settings::{positive, require};
 use crate::{EvaluationError, Optimizer, SettingError};
 
 /// A learning-rate range test (Smith 2017): the rate grows exponentially from step to step until the loss runs away.
@@ -27,9 +27,10 @@ pub struct RangeTest {
     runaway: f64,
 }
 
-/// What a [`RangeTest`] saw.
+/// The curve of losses that a [`RangeTest`] measured.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct RangeCurve {
     /// The rate of each step.
     #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))]
@@ -37,13 +38,13 @@ pub struct RangeCurve {
     /// The loss before each step.
     #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))]
     pub losses: Vec<f64>,
-    /// The same, as an exponential average without bias.
+    /// The exponential average of the losses, without bias.
     #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))]
     pub smoothed: Vec<f64>,
 }
 
 impl RangeTest {
-    /// From the rate `lowest` to `highest` in at most `steps` steps.
+    /// Creates a test from the rate `lowest` to `highest` in at most `steps` steps.
     ///
     /// Losses are smoothed with the weight 0.98, and the test ends where they are 4 times their least, as in fastai;
     /// above a least loss m < 0, where they are m + 3|m|.
@@ -52,14 +53,14 @@ impl RangeTest {
         Self { lowest, highest, steps, smoothing: 0.98, runaway: 4.0 }
     }
 
-    /// The weight of the past in the smoothed loss; 0 for an objective without noise.
+    /// Sets the weight of the past in the smoothed loss; 0 for an objective without noise.
     #[must_use]
     pub fn smoothing(mut self, weight: f64) -> Self {
         self.smoothing = weight;
         self
     }
 
-    /// The test ends where the smoothed loss is more than this times its least, or, above a least loss m < 0, more than
+    /// Sets the multiple of its least at which the smoothed loss ends the test; above a least loss m < 0 it is
     /// m + (factor − 1)|m|.
     #[must_use]
     pub fn runaway(mut self, factor: f64) -> Self {
@@ -80,18 +81,18 @@ impl RangeTest {
         require(self.runaway > 1.0, "the factor of a runaway loss", self.runaway, "greater than 1")
     }
 
-    /// The rate of this step, from 0.
+    /// Returns the rate of this step, from 0.
     #[must_use]
     pub fn rate(&self, step: u64) -> f64 {
         let fraction = step as f64 / (self.steps.max(2) - 1) as f64;
         self.lowest * (self.highest / self.lowest).powf(fraction)
     }
 
-    /// Steps `theta` with growing rates; the objective is called once a step, so it may draw a new batch each time.
+    /// Runs the test: steps `theta` with growing rates. The objective is called once a step, so it may draw a new batch each time.
     /// Afterwards `theta` is spent: go on from a copy made before. The optimizer is [reset](Optimizer::reset) at the end.
     ///
     /// # Errors
-    /// Returns an error if the objective can't be evaluated. Settings are not looked at: see
+    /// Returns an error if the objective can't be evaluated. Settings are not checked: see
     /// [`check`](RangeTest::check).
     pub fn run<T: Scalar>(
         &self,
@@ -135,7 +136,7 @@ impl RangeTest {
 }
 
 impl RangeCurve {
-    /// The rate at which the smoothed loss falls most steeply, over the logarithm of the rate: a good one to train with.
+    /// Returns the rate at which the smoothed loss falls most steeply, over the logarithm of the rate: a good one to train with.
     #[must_use]
     pub fn steepest(&self) -> Option<f64> {
         let slopes = self.smoothed.windows(2).map(|pair| pair[1] - pair[0]);
@@ -143,7 +144,7 @@ impl RangeCurve {
         (slope < 0.0).then(|| self.rates.get(index).copied()).flatten()
     }
 
-    /// A tenth of the rate at which the smoothed loss is least, another usual choice.
+    /// Returns a tenth of the rate at which the smoothed loss is least, another usual choice.
     #[must_use]
     pub fn tenth_of_least(&self) -> Option<f64> {
         let (index, _) = self.smoothed.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1))?;

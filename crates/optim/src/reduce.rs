@@ -18,7 +18,7 @@ const TILE: usize = 16 * LANES;
 /// Independent partial sums of a leaf, so that it is vectorised.
 const LANES: usize = 16;
 
-/// Σ f(aᵢ, bᵢ, slotsᵢ), where f may change the slots: an update and its sums in one pass.
+/// Returns Σ f(aᵢ, bᵢ, slotsᵢ), where f may change the slots: an update and its sums in one pass.
 pub(crate) fn sweep<'a, T: Scalar, S: Slots<T>, const R: usize>(
     a: &'a [T],
     b: &'a [T],
@@ -32,7 +32,7 @@ pub(crate) fn sweep<'a, T: Scalar, S: Slots<T>, const R: usize>(
     }
     let middle = (len / 2).next_multiple_of(BLOCK);
     let ((a_left, a_right), (b_left, b_right)) = (a.split_at(middle), b.split_at(middle));
-    let (slots_left, slots_right) = S::split_at(slots, middle);
+    let (slots_left, slots_right) = S::split_views(slots, middle);
     let left = move || sweep(a_left, b_left, slots_left, f);
     let right = move || sweep(a_right, b_right, slots_right, f);
     let shared = len >= 2 * GRAIN && threads::for_pass(len) > 1;
@@ -70,7 +70,7 @@ impl<T: Scalar, S: Slots<T>, F: Fn(T, T, &mut S) -> [f64; R], const R: usize> Ke
             let (tile_a, tile_b);
             (tile_a, a) = a.split_at(size);
             (tile_b, b) = b.split_at(size);
-            let (tile, rest) = S::split_at(views, size);
+            let (tile, rest) = S::split_views(views, size);
             views = rest;
             let mut tile = S::trim(tile, size);
             let tile_b = &tile_b[..size];

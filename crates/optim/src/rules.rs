@@ -1,4 +1,4 @@
-//! The named optimizers: compositions of links, and a few rules that look at whole parameters.
+//! The named optimizers: compositions of links, and a few rules that need whole parameters.
 
 use downhill_tensor::Scalar;
 
@@ -50,14 +50,26 @@ pub use schedule_free::{ScaleBySecondMoment, ScheduleFree, ScheduleFreeAdamW, Sc
 pub use sgd::Sgd;
 pub use sophia::{ScaleBySophia, SophiaG};
 
-/// −1, 0 or 1; 0 for 0, and not a number where `x` is not.
+/// Returns −1, 0 or 1; 0 for 0, and not a number if `x` is not.
 #[inline(always)]
 fn sign<T: Scalar>(x: T) -> T {
     let below = if x < T::ZERO { -T::ONE } else { x };
     if x > T::ZERO { T::ONE } else { below }
 }
 
-/// The name of an optimizer by that of its rule: what is composed as a named one is has its name.
+/// Implements `Default` by `new`.
+macro_rules! default_is_new {
+    ($type:ty) => {
+        impl Default for $type {
+            fn default() -> Self {
+                Self::new()
+            }
+        }
+    };
+}
+use default_is_new;
+
+/// Returns the name of an optimizer by that of its rule: a composition that is that of a named one has its name.
 pub(crate) fn name_of(rule: &str) -> String {
     let known = NAMES.iter().find(|(composition, _)| *composition == rule);
     known.map_or(rule, |(_, name)| name).into()

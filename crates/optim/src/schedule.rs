@@ -53,16 +53,16 @@ pub use warmup_stable_decay::WarmupStableDecay;
 
 /// A learning rate for every step, in closed form.
 pub trait Schedule: Debug + Send + Sync {
-    /// The rate after `step` completed steps (0 before the first), from the base rate.
+    /// Returns the rate after `step` completed steps (0 before the first), from the base rate.
     fn rate(&self, base: f64, step: u64) -> f64;
 
-    /// The momentum after `step` completed steps, if the schedule sets one. It sets one at all steps or at none.
+    /// Returns the momentum after `step` completed steps, if the schedule sets one. It sets one at all steps or at none.
     fn momentum(&self, step: u64) -> Option<f64> {
         let _ = step;
         None
     }
 
-    /// Checks the settings. Whoever runs a schedule calls this before the first step.
+    /// Checks the settings. Call it before the first step, as the trainer does.
     /// A schedule whose settings are not valid gives rates of no use, but never panics.
     ///
     /// # Errors
@@ -71,7 +71,8 @@ pub trait Schedule: Debug + Send + Sync {
         Ok(())
     }
 
-    /// This schedule for `steps` steps, then `next`, which counts from there; `SequentialLR` in PyTorch.
+    /// Follows this schedule for `steps` steps, then `next`, which counts from there; `SequentialLR` in PyTorch.
+    #[must_use]
     fn then<B: Schedule>(self, steps: u64, next: B) -> Then<Self, B>
     where
         Self: Sized,
@@ -79,7 +80,8 @@ pub trait Schedule: Debug + Send + Sync {
         Then { first: self, steps, second: next }
     }
 
-    /// Both at once, the other on top of this one's rate; `ChainedScheduler` in PyTorch.
+    /// Follows both at once, the other on top of this one's rate; `ChainedScheduler` in PyTorch.
+    #[must_use]
     fn times<B: Schedule>(self, other: B) -> Times<Self, B>
     where
         Self: Sized,
@@ -109,12 +111,12 @@ macro_rules! forward {
 
 forward!(Box<S>, &S, Arc<S>);
 
-/// min(t, T)/T, and 1 where T is 0.
+/// Returns min(t, T)/T, and 1 if T is 0.
 pub(crate) fn progress(step: u64, steps: u64) -> f64 {
     if steps == 0 { 1.0 } else { step.min(steps) as f64 / steps as f64 }
 }
 
-/// From `from` to `to` along half a cosine.
+/// Goes from `from` to `to` along half a cosine.
 fn half_cosine(from: f64, to: f64, fraction: f64) -> f64 {
     to + (from - to) * (1.0 + (PI * fraction).cos()) / 2.0
 }

@@ -2,63 +2,46 @@ use std::fmt::Debug;
 
 use downhill_tensor::{Buffer, Scalar};
 
-use crate::error::{not_negative, positive};
 use crate::fused::{descend, initialise, views};
-use crate::group::{Groups, Layout};
+use crate::group::{Groups, Partition};
 use crate::link::name_of_type;
+use crate::loops;
 use crate::rules;
-use crate::{Group, Link, MemoryError, Optimizer, OptimizerState, RestoreError, Segment, SettingError, Slots, Step};
+use crate::settings::{self, Settings, not_negative, positive};
+use crate::{
+    Group, Link, MemoryError, Optimizer, OptimizerState, RestoreError, Segment, SettingError, Slots, StepContext,
+};
 use downhill_tensor::reduce::norm;
 
-/// What one update rule does with θ, a gradient and its memory; [`Stepper`] does everything else.
+/// An update rule: what it does with θ, a gradient and its memory. [`Stepper`] does everything else.
 ///
 /// An element-wise rule is a [`Chain`] of links and needs no implementation of this trait.
-/// Implement it for rules that look at whole parameters at once.
+/// Implement it for rules that need whole parameters at once.
 ///
 /// What a rule remembers of the steps so far is in the slots and in itself: a rule starts anew as the clone that was
 /// made of it before the first step, with the slots 0.
 pub trait Rule<T: Scalar>: Clone + Debug + Send + 'static {
-    /// The name of the rule, which is that of its type unless it says otherwise: a saved state has it.
+    /// Returns the name of the rule, which a saved state has: that of its type by default.
     fn name(&self) -> String {
         name_of_type::<Self>()
     }
 
-    /// The vectors that the rule keeps between steps, with their lengths.
-    fn slots(&self, layout: &Layout) -> Vec<(&'static str, usize)>;
+    /// Returns the vectors that the rule keeps between steps, with their lengths.
+    fn slots(&self, partition: &Partition) -> Vec<(&'static str, usize)>;
 
-    /// One step. `false` where it was left out: then nothing may have changed.
+    /// Steps θ; returns `false` if the step was left out. Then nothing may have changed.
     fn step(&mut self, pass: &mut Pass<'_, T>) -> bool;
 
-    /// Checks the settings.
-    ///
-    /// # Errors
-    /// Returns an error if one is not valid.
-    fn check(&self) -> Result<(), SettingError>;
-
-    /// The momentum (or Adam's β₁), where there is one.
-    fn momentum(&self) -> Option<f64> {
-        None
-    }
-
-    /// Sets the momentum (or Adam's β₁) of the steps to come, where there is one.
-    fn set_momentum(&mut self, momentum: f64) {
-        let _ = momentum;
-    }
-
-    /// Numbers outside the slots that a later step depends on, with their names.
-    fn numbers(&mut self) -> Vec<(&'static str, &mut f64)> {
-        Vec::new()
-    }
-
-    /// Overwrites `point` with where the objective should be evaluated, if that is not at θ; whether it did.
-    fn evaluation_point(&self, theta: &[T], slots: &[Buffer<T>], point: &mut [T]) -> bool {
-        let _ = (theta, slots, point);
-        false
+    /// Shows the rule's numbers to a visitor: its settings with what they must be, its momentum, and what it remembers
+    /// outside the slots.
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        let _ = settings;
     }
 }
 
-/// All that a rule sees in one step.
+/// The arrays and numbers of one step that a rule sees.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Pass<'a, T> {
     /// The parameters.
     pub theta: &'a mut [T],
@@ -66,10 +49,10 @@ pub struct Pass<'a, T> {
     pub gradient: &'a [T],
     /// The vectors that the rule asked for, 0 before the first step.
     pub slots: &'a mut [Buffer<T>],
-    /// As long as θ; holds anything.
+    /// Scratch space as long as θ, whose contents are arbitrary.
     pub scratch: &'a mut Buffer<T>,
-    /// How θ is divided.
-    pub layout: &'a Layout,
+    /// The division of θ.
+    pub partition: &'a Partition,
     /// The number of this step, from 1.
     pub number: u64,
     /// The learning rate, without any group's factor.
@@ -77,10 +60,10 @@ pub struct Pass<'a, T> {
 }
 
 impl<T> Pass<'_, T> {
-    /// Where the step stands, for the parameters of one treatment.
-    pub(crate) fn at(&self, treatment: usize, gradient_norm: f64) -> Step {
-        let treatment = &self.layout.treatments()[treatment];
-        Step {
+    /// Returns the context of the step for the parameters of one treatment.
+    pub(crate) fn context(&self, treatment: usize, gradient_norm: f64) -> StepContext {
+        let treatment = &self.partition.treatments()[treatment];
+        StepContext {
             number: self.number,
             learning_rate: self.learning_rate * treatment.rate_factor,
             weight_decay: treatment.weight_decay,
@@ -100,9 +83,9 @@ pub struct Stepper<R, T> {
     /// The settings as they were given, before any schedule or step.
     base: Base<R>,
     groups: Groups,
-    /// What θ was last said to consist of.
+    /// The segments that were bound last.
     segments: Option<Vec<Segment>>,
-    layout: Option<Layout>,
+    partition: Option<Partition>,
     /// The rule's memory, once there is some.
     slots: Option<Vec<Buffer<T>>>,
     scratch: Buffer<T>,
@@ -117,16 +100,16 @@ struct Base<R> {
 }
 
 impl<R: Rule<T>, T: Scalar> Stepper<R, T> {
-    /// An optimizer that steps by `rule`.
+    /// Creates an optimizer that steps by `rule`.
     #[must_use]
-    pub fn of(rule: R, learning_rate: f64) -> Self {
+    pub fn from_rule(rule: R, learning_rate: f64) -> Self {
         Self {
             base: Base { rule: rule.clone(), learning_rate },
             rule,
             learning_rate,
             groups: Groups::default(),
             segments: None,
-            layout: None,
+            partition: None,
             slots: None,
             scratch: Buffer::default(),
             number: 0,
@@ -134,40 +117,40 @@ impl<R: Rule<T>, T: Scalar> Stepper<R, T> {
         }
     }
 
-    /// Adds a group of parameters that are treated in their own way.
+    /// Adds a group of parameters with their own settings.
     #[must_use]
     pub fn group(mut self, group: Group) -> Self {
         self.groups.push(group);
-        if let Some(len) = self.layout.as_ref().map(Layout::len) {
-            self.lay_out(len);
+        if let Some(len) = self.partition.as_ref().map(Partition::len) {
+            self.divide(len);
         }
         self
     }
 
-    /// No weight decay on what is not a matrix: biases and gains of normalisations.
+    /// Removes the weight decay from all that is not a matrix: biases and gains of normalisations.
     #[must_use]
     pub fn no_decay_on_biases(self) -> Self {
         self.group(Group::no_decay_on_biases())
     }
 
-    /// The number of steps taken.
+    /// Returns the number of steps taken.
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.number
     }
 
-    /// The number of steps left out, because the gradient was not finite and the rule looks at its norm.
+    /// Returns the number of steps left out, because the gradient was not finite and the rule needs its norm.
     #[must_use]
     pub fn skipped(&self) -> u64 {
         self.skipped
     }
 
-    /// The rule as it is now, with what it remembers.
+    /// Returns the rule as it is now, with what it remembers.
     pub(crate) fn any_rule(&self) -> &R {
         &self.rule
     }
 
-    /// The same with another setting.
+    /// Changes a setting of the rule.
     pub(crate) fn change(mut self, mut change: impl FnMut(&mut R)) -> Self {
         change(&mut self.base.rule);
         change(&mut self.rule);
@@ -178,51 +161,61 @@ impl<R: Rule<T>, T: Scalar> Stepper<R, T> {
         self.slots.as_deref().unwrap_or_default()
     }
 
-    /// The rule's memory of a θ of this length: that of the steps so far, or 0.
+    /// Returns the rule's memory of a θ of this length: that of the steps so far, or 0.
     pub(crate) fn prepare(&mut self, len: usize) -> &mut [Buffer<T>] {
-        if self.layout.as_ref().is_none_or(|layout| layout.len() != len) {
-            self.lay_out(len);
+        if self.partition.as_ref().is_none_or(|partition| partition.len() != len) {
+            self.divide(len);
         }
-        let Self { rule, layout, slots, .. } = self;
+        let Self { rule, partition, slots, .. } = self;
         slots.get_or_insert_with(|| {
-            let lengths = layout.as_ref().map(|layout| rule.slots(layout)).unwrap_or_default();
+            let lengths = partition.as_ref().map(|partition| rule.slots(partition)).unwrap_or_default();
             lengths.into_iter().map(|(_, len)| Buffer::filled(len, T::ZERO)).collect()
         })
     }
 
-    /// Another rule with the same settings, before the first step.
+    /// Makes another rule with the same settings, before the first step.
     pub(crate) fn map<S: Rule<T>>(self, change: impl FnOnce(R) -> S) -> Stepper<S, T> {
-        let Self { base, groups, segments, layout, .. } = self;
-        Stepper { groups, segments, layout, ..Stepper::of(change(base.rule), base.learning_rate) }
+        let Self { base, groups, segments, partition, .. } = self;
+        Stepper { groups, segments, partition, ..Stepper::from_rule(change(base.rule), base.learning_rate) }
     }
 
     /// Divides a θ of this length. What is remembered of the steps so far is forgotten if it does not fit.
-    fn lay_out(&mut self, len: usize) {
-        let layout = Layout::new(len, self.segments.as_deref().unwrap_or_default(), &self.groups);
+    fn divide(&mut self, len: usize) {
+        let partition = Partition::new(len, self.segments.as_deref().unwrap_or_default(), &self.groups);
         let fits = self.slots.as_ref().is_some_and(|slots| {
-            let lengths = self.rule.slots(&layout).into_iter().map(|(_, len)| len);
-            self.layout.as_ref().is_some_and(|old| old.len() == len) && lengths.eq(slots.iter().map(|slot| slot.len()))
+            let lengths = self.rule.slots(&partition).into_iter().map(|(_, len)| len);
+            self.partition.as_ref().is_some_and(|old| old.len() == len)
+                && lengths.eq(slots.iter().map(|slot| slot.len()))
         });
         if !fits {
             self.forget();
         }
-        self.layout = Some(layout);
+        self.partition = Some(partition);
     }
 
     /// Starts anew, with the learning rate and the momentum that are set for the next step.
     fn forget(&mut self) {
-        let momentum = self.rule.momentum();
+        let momentum = momentum(&mut self.rule);
         self.rule.clone_from(&self.base.rule);
         schedule_momentum(&mut self.rule, momentum);
         (self.slots, self.number, self.skipped) = (None, 0, 0);
     }
 }
 
-/// Sets the momentum where it is another: in a chain with two velocities it would become that of both.
-fn schedule_momentum<R: Rule<T>, T: Scalar>(rule: &mut R, momentum: Option<f64>) {
-    if let Some(momentum) = momentum.filter(|_| momentum != rule.momentum()) {
-        rule.set_momentum(momentum);
+/// Sets the momentum if it is another: in a chain with two velocities it would become that of both.
+fn schedule_momentum<R: Rule<T>, T: Scalar>(rule: &mut R, scheduled: Option<f64>) {
+    if let Some(scheduled) = scheduled.filter(|&scheduled| momentum(rule) != Some(scheduled)) {
+        settings::for_each_momentum(|settings| rule.settings(settings), |momentum| *momentum = scheduled);
     }
+}
+
+fn momentum<R: Rule<T>, T: Scalar>(rule: &mut R) -> Option<f64> {
+    settings::momentum(|settings| rule.settings(settings))
+}
+
+fn check<R: Rule<T>, T: Scalar>(rule: &R) -> Result<(), SettingError> {
+    let mut rule = rule.clone();
+    settings::check(|settings| rule.settings(settings))
 }
 
 impl<R: Rule<T>, T: Scalar> Optimizer<T> for Stepper<R, T> {
@@ -231,8 +224,8 @@ impl<R: Rule<T>, T: Scalar> Optimizer<T> for Stepper<R, T> {
         // A schedule may end at 0.
         not_negative("the scheduled learning rate", self.learning_rate)?;
         self.groups.check()?;
-        self.base.rule.check()?;
-        self.rule.check()
+        check(&self.base.rule)?;
+        check(&self.rule)
     }
 
     fn bind(&mut self, segments: &[Segment]) {
@@ -243,19 +236,19 @@ impl<R: Rule<T>, T: Scalar> Optimizer<T> for Stepper<R, T> {
             self.forget();
         }
         self.segments = Some(segments.to_vec());
-        self.lay_out(segments.iter().map(|segment| segment.range.end).max().unwrap_or(0));
+        self.divide(segments.iter().map(|segment| segment.range.end).max().unwrap_or(0));
     }
 
     fn step(&mut self, theta: &mut [T], gradient: &[T]) {
         assert_eq!(theta.len(), gradient.len(), "the gradient must be as long as θ");
         self.prepare(theta.len());
-        let (Some(layout), Some(slots)) = (&self.layout, &mut self.slots) else { return };
+        let (Some(partition), Some(slots)) = (&self.partition, &mut self.slots) else { return };
         let mut pass = Pass {
             theta,
             gradient,
             slots,
             scratch: &mut self.scratch,
-            layout,
+            partition,
             number: self.number + 1,
             learning_rate: self.learning_rate,
         };
@@ -271,7 +264,7 @@ impl<R: Rule<T>, T: Scalar> Optimizer<T> for Stepper<R, T> {
         self.learning_rate = self.base.learning_rate;
         self.forget();
         if self.segments.is_none() {
-            self.layout = None;
+            self.partition = None;
         }
     }
 
@@ -292,28 +285,44 @@ impl<R: Rule<T>, T: Scalar> Optimizer<T> for Stepper<R, T> {
     }
 
     fn current_momentum(&self) -> Option<f64> {
-        self.rule.momentum()
+        momentum(&mut self.rule.clone())
     }
 
     fn set_momentum(&mut self, momentum: f64) {
-        self.rule.set_momentum(momentum);
+        settings::for_each_momentum(|settings| self.rule.settings(settings), |each| *each = momentum);
     }
 
     fn evaluation_point(&self, theta: &[T], point: &mut [T]) -> bool {
-        let Some(layout) = self.layout.as_ref().filter(|_| self.number > 0) else { return false };
-        if [theta.len(), point.len()] != [layout.len(); 2] || !self.rule.evaluation_point(theta, self.slots(), point) {
+        let Some(partition) = self.partition.as_ref().filter(|_| self.number > 0) else { return false };
+        let mut moved = false;
+        if [theta.len(), point.len()] == [partition.len(); 2] {
+            let (mut rule, slots) = (self.rule.clone(), self.rule.slots(partition));
+            settings::for_each_evaluation(
+                |settings| rule.settings(settings),
+                |name, share| {
+                    let named = slots.iter().zip(self.slots()).find(|((slot, _), _)| *slot == name);
+                    let Some((_, slot)) = named.filter(|(_, slot)| slot.len() == point.len()) else { return };
+                    if !moved {
+                        point.copy_from_slice(theta);
+                    }
+                    loops::approach(point, slot, T::from_f64(share));
+                    moved = true;
+                },
+            );
+        }
+        if !moved {
             return false;
         }
         // What is not stepped is evaluated where it is.
-        for range in layout.frozen() {
+        for range in partition.frozen() {
             point[range.clone()].copy_from_slice(&theta[range]);
         }
         true
     }
 
     fn check_memory(&self) -> Result<(), MemoryError> {
-        let Some((layout, slots)) = self.layout.as_ref().zip(self.slots.as_ref()) else { return Ok(()) };
-        for ((slot, _), numbers) in self.names(layout).into_iter().zip(slots) {
+        let Some((partition, slots)) = self.partition.as_ref().zip(self.slots.as_ref()) else { return Ok(()) };
+        for ((slot, _), numbers) in self.names(partition).into_iter().zip(slots) {
             if let Some(index) = numbers.iter().position(|number| !number.is_finite()) {
                 return Err(MemoryError { slot, index, value: numbers[index].to_f64() });
             }
@@ -323,16 +332,20 @@ impl<R: Rule<T>, T: Scalar> Optimizer<T> for Stepper<R, T> {
 
     fn state(&self) -> OptimizerState<T> {
         // Of no parameters there is nothing to say, as before the first step.
-        let laid_out = self.layout.as_ref().filter(|layout| layout.len() > 0).zip(self.slots.as_ref());
-        let named = laid_out.map(|(layout, slots)| self.names(layout).into_iter().zip(slots)).into_iter().flatten();
-        let mut rule = self.rule.clone();
-        let numbers = rule.numbers();
-        let mut scalars: Vec<_> = numbers.into_iter().map(|(name, number)| (name.to_owned(), *number)).collect();
+        let divided = self.partition.as_ref().filter(|partition| partition.len() > 0).zip(self.slots.as_ref());
+        let named =
+            divided.map(|(partition, slots)| self.names(partition).into_iter().zip(slots)).into_iter().flatten();
+        let (mut rule, mut base_rule) = (self.rule.clone(), self.base.rule.clone());
+        let mut scalars = Vec::new();
+        settings::for_each_memory(
+            |settings| rule.settings(settings),
+            |name, number| scalars.push((name.to_owned(), *number)),
+        );
         scalars.push((LEARNING_RATE.into(), self.learning_rate));
         scalars.push((BASE_LEARNING_RATE.into(), self.base.learning_rate));
-        let momenta = [(MOMENTUM, self.rule.momentum()), (BASE_MOMENTUM, self.base.rule.momentum())];
+        let momenta = [(MOMENTUM, momentum(&mut rule)), (BASE_MOMENTUM, momentum(&mut base_rule))];
         scalars.extend(momenta.into_iter().filter_map(|(name, momentum)| Some((name.into(), momentum?))));
-        let len = laid_out.map_or(0, |(layout, _)| layout.len());
+        let len = divided.map_or(0, |(partition, _)| partition.len());
         OptimizerState {
             name: rules::name_of(&self.rule.name()),
             slots: named.map(|((name, _), slot)| (name, slot.to_vec())).collect(),
@@ -348,32 +361,39 @@ impl<R: Rule<T>, T: Scalar> Optimizer<T> for Stepper<R, T> {
         let len = usize::try_from(len)
             .map_err(|_| RestoreError::out_of_range(PARAMETERS, len as f64, "a length that fits into memory"))?;
         // Saved before the first step: there is no memory yet.
-        let layout = match &self.layout {
+        let partition = match &self.partition {
             _ if len == 0 => None,
-            Some(layout) if len != layout.len() => {
-                return Err(RestoreError::Length { name: "θ".into(), expected: layout.len(), got: len });
+            Some(partition) if len != partition.len() => {
+                return Err(RestoreError::Length { name: "θ".into(), expected: partition.len(), got: len });
             }
-            Some(layout) => Some(layout.clone()),
-            None => Some(Layout::whole(len)),
+            Some(partition) => Some(partition.clone()),
+            None => Some(Partition::whole(len)),
         };
         let mut take = |(name, len): (String, usize)| state.take_slot(&name, len).map(Buffer::from);
-        let slots = layout.as_ref().map(|layout| self.names(layout).into_iter().map(&mut take).collect());
+        let slots = partition.as_ref().map(|partition| self.names(partition).into_iter().map(&mut take).collect());
         let slots = slots.transpose()?;
         let mut base = self.base.clone();
         let mut rule = base.rule.clone();
-        for (name, number) in rule.numbers() {
-            *number = state.take_scalar(name)?;
-        }
+        let mut restored = Ok(());
+        settings::for_each_memory(
+            |settings| rule.settings(settings),
+            |name, number| match (&restored, state.take_scalar(name)) {
+                (Ok(()), Ok(value)) => *number = value,
+                (Ok(()), Err(error)) => restored = Err(error),
+                (Err(_), _) => {}
+            },
+        );
+        restored?;
         // Settings that were not valid before are for `check` to find: the state is not to blame.
-        let has_valid_settings = self.base.rule.check().is_ok();
+        let has_valid_settings = check(&self.base.rule).is_ok();
         for (name, rule) in [(MOMENTUM, &mut rule), (BASE_MOMENTUM, &mut base.rule)] {
-            if rule.momentum().is_some() {
+            if momentum(rule).is_some() {
                 schedule_momentum(rule, Some(state.take_scalar(name)?));
             }
             if has_valid_settings {
                 let invalid =
                     |error: SettingError| RestoreError::out_of_range(name, error.value(), error.requirement());
-                rule.check().map_err(invalid)?;
+                check(rule).map_err(invalid)?;
             }
         }
         let learning_rate = state.take_scalar(LEARNING_RATE)?;
@@ -385,7 +405,7 @@ impl<R: Rule<T>, T: Scalar> Optimizer<T> for Stepper<R, T> {
         state.finish()?;
         (self.rule, self.learning_rate, self.base) = (rule, learning_rate, base);
         (self.slots, self.number, self.skipped) = (slots, number, skipped);
-        self.layout = layout.or(self.layout.take());
+        self.partition = partition.or(self.partition.take());
         Ok(())
     }
 }
@@ -399,9 +419,9 @@ const SKIPPED: &str = "skipped";
 pub(crate) const PARAMETERS: &str = "parameters";
 
 impl<R: Rule<T>, T: Scalar> Stepper<R, T> {
-    /// The names of the slots and their lengths; a name that stands twice gets a number.
-    fn names(&self, layout: &Layout) -> Vec<(String, usize)> {
-        let slots = self.rule.slots(layout);
+    /// Returns the names of the slots and their lengths; a name that stands twice gets a number.
+    fn names(&self, partition: &Partition) -> Vec<(String, usize)> {
+        let slots = self.rule.slots(partition);
         let unique = |index: usize, name: &str| {
             let before = slots[..index].iter().filter(|(other, _)| *other == name).count();
             if before == 0 { name.to_owned() } else { format!("{name}.{}", before + 1) }
@@ -416,7 +436,7 @@ impl<R: Rule<T>, T: Scalar> Stepper<R, T> {
 /// use downhill_optim::{Chain, ClipValue, CoupledDecay, Momentum, Optimizer, ScaleByRate, Stepper};
 /// // g ← clip(g); g ← g + 1e-4 θ; v ← 0.9 v + g; θ ← θ − 0.1 v
 /// let links = (ClipValue::new(1.0), CoupledDecay::new(1e-4), Momentum::new(0.9), ScaleByRate);
-/// let mut optimizer = Stepper::of(Chain(links), 0.1);
+/// let mut optimizer = Stepper::from_rule(Chain(links), 0.1);
 /// let mut theta = [1.0_f32, -2.0];
 /// optimizer.step(&mut theta, &[0.5, 100.0]);
 /// assert!((theta[1] - (-2.0 - 0.1 * (1.0 - 2e-4))).abs() < 1e-6);
@@ -424,18 +444,15 @@ impl<R: Rule<T>, T: Scalar> Stepper<R, T> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Chain<L>(pub L);
 
-/// The scalars of this many treatments are computed once a step; those of others once a run.
-const KNOWN_TREATMENTS: usize = 4;
-
 impl<T: Scalar, L: Link<T>> Rule<T> for Chain<L> {
     fn name(&self) -> String {
         self.0.name()
     }
 
-    fn slots(&self, layout: &Layout) -> Vec<(&'static str, usize)> {
+    fn slots(&self, partition: &Partition) -> Vec<(&'static str, usize)> {
         let mut names = self.0.names();
         names.resize(L::Slots::COUNT, "slot");
-        names.into_iter().map(|name| (name, layout.len())).collect()
+        names.into_iter().map(|name| (name, partition.len())).collect()
     }
 
     fn step(&mut self, pass: &mut Pass<'_, T>) -> bool {
@@ -443,56 +460,30 @@ impl<T: Scalar, L: Link<T>> Rule<T> for Chain<L> {
         if !gradient_norm.is_finite() {
             return false;
         }
-        self.0.advance(&pass.at(0, gradient_norm));
-        let mut known = [None; KNOWN_TREATMENTS];
-        for run in pass.layout.runs() {
-            let step = pass.at(run.treatment, gradient_norm);
-            let range = run.range.clone();
-            if pass.number == 1 {
-                let slots = views::<L::Slots, T>(pass.slots, range.clone());
-                initialise(&self.0, &step, &pass.theta[range.clone()], slots);
+        self.0.advance(&pass.context(0, gradient_norm));
+        for treatment in 0..pass.partition.treatments().len() {
+            let step = pass.context(treatment, gradient_norm);
+            let scalars = self.0.scalars(&step);
+            for range in pass.partition.runs_of(treatment) {
+                if pass.number == 1 {
+                    let slots = views::<L::Slots, T>(pass.slots, range.clone());
+                    initialise(&self.0, &step, &pass.theta[range.clone()], slots);
+                }
+                let (theta, gradient) = (&mut pass.theta[range.clone()], &pass.gradient[range.clone()]);
+                let slots = views::<L::Slots, T>(pass.slots, range);
+                descend(theta, gradient, slots, move |theta, g, slots| L::apply(&scalars, theta, g, slots));
             }
-            let scalars = match known.get_mut(run.treatment) {
-                Some(known) => *known.get_or_insert_with(|| self.0.scalars(&step)),
-                None => self.0.scalars(&step),
-            };
-            let (theta, gradient) = (&mut pass.theta[range.clone()], &pass.gradient[range.clone()]);
-            let slots = views::<L::Slots, T>(pass.slots, range);
-            descend(theta, gradient, slots, move |theta, g, slots| L::apply(&scalars, theta, g, slots));
         }
         true
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        self.0.check()
-    }
-
-    fn momentum(&self) -> Option<f64> {
-        self.0.momentum()
-    }
-
-    fn set_momentum(&mut self, momentum: f64) {
-        self.0.set_momentum(momentum);
-    }
-
-    fn numbers(&mut self) -> Vec<(&'static str, &mut f64)> {
-        self.0.numbers()
-    }
-
-    fn evaluation_point(&self, theta: &[T], slots: &[Buffer<T>], point: &mut [T]) -> bool {
-        if !L::MOVES_EVALUATION {
-            return false;
-        }
-        for (index, (point, &theta)) in point.iter_mut().zip(theta).enumerate() {
-            let slots = L::Slots::collect(&mut slots.iter().map(|slot| slot[index]));
-            *point = self.0.evaluate_at(theta, &slots);
-        }
-        true
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        self.0.settings(settings);
     }
 }
 
 impl<L: Link<T>, T: Scalar> Stepper<Chain<L>, T> {
-    /// The same rule after another link, such as [`ClipNorm`](crate::ClipNorm).
+    /// Puts another link at the head of the rule, such as [`ClipNorm`](crate::ClipNorm).
     #[must_use]
     pub fn after<F: Link<T>>(self, first: F) -> Stepper<Chain<(F, L)>, T> {
         self.map(|Chain(links)| Chain((first, links)))

@@ -40,46 +40,46 @@ pub struct TestFunction {
 }
 
 impl TestFunction {
-    /// Its usual name.
+    /// Returns its usual name.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// The number of variables.
+    /// Returns the number of variables.
     #[must_use]
     pub fn dimension(&self) -> usize {
         self.start.len()
     }
 
-    /// The standard start.
+    /// Returns the standard start.
     #[must_use]
     pub fn start(&self) -> Vec<f64> {
         self.start.clone()
     }
 
-    /// The known minimal values, the global one first.
+    /// Returns the known minimal values, the global one first.
     #[must_use]
     pub fn minima(&self) -> &[f64] {
         &self.minima
     }
 
-    /// A point where the global minimum is taken, where one is known.
+    /// Returns a point where the global minimum is taken, if one is known.
     #[must_use]
     pub fn minimizer(&self) -> Option<&[f64]> {
         self.minimizer.as_deref()
     }
 
-    /// What SciPy needs from the standard start, where it is known.
+    /// Returns the numbers that SciPy needs from the standard start, if they are known.
     #[must_use]
     pub fn reference(&self) -> Option<Reference> {
         self.reference
     }
 
-    /// f(x); overwrites `gradient` with ∇f(x).
+    /// Returns f(x); overwrites `gradient` with ∇f(x).
     ///
     /// # Panics
-    /// Where `x` or `gradient` has not as many elements as the function has variables.
+    /// If `x` or `gradient` does not have one element for each variable.
     pub fn evaluate(&self, x: &[f64], gradient: &mut [f64]) -> f64 {
         assert!(x.len() == self.dimension() && gradient.len() == self.dimension(), "the function has other variables");
         (self.function)(x, gradient)
@@ -88,6 +88,7 @@ impl TestFunction {
 
 /// Iterations and evaluations of SciPy 1.17.1 from the standard start, with `gtol` 1e-8 and `ftol` 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Reference {
     /// L-BFGS-B, with 10 pairs.
     pub lbfgs_b: (u64, u64),

@@ -1,4 +1,4 @@
-//! Ten thousand objectives that nobody should minimise, by every method: no panic, no hang, no false success.
+//! Ten thousand objectives that are not worth minimising, by every method: no panic, no hang, no false success.
 
 use std::cell::Cell;
 use std::ops::ControlFlow;

@@ -79,7 +79,7 @@ fn segments(draw: &mut Draw) -> (Vec<Segment>, usize) {
         let range = start..start + shape.len();
         start = range.end;
         let (transposed, frozen) = (draw.chance(0.3), draw.chance(0.2));
-        all.push(Segment { name: format!("{index}.weight"), range, shape, transposed, frozen });
+        all.push(Segment::new(format!("{index}.weight"), range, shape).transposed(transposed).frozen(frozen));
     }
     (all, start)
 }

@@ -1,9 +1,9 @@
 use downhill_tensor::Scalar;
 
-use crate::error::{decay_rate, require};
-use crate::{Link, SettingError, Step};
+use crate::settings::{Settings, decay_rate, require};
+use crate::{Link, StepContext};
 
-/// A velocity that the directions add up in (Polyak 1964; Nesterov's form after Sutskever et al. 2013).
+/// A velocity in which the directions add up (Polyak 1964; Nesterov's form after Sutskever et al. 2013).
 ///
 /// ```text
 /// v ← μ v + (1 − τ) d        (the first step ignores the dampening: v ← d)
@@ -20,13 +20,13 @@ pub struct Momentum {
 }
 
 impl Momentum {
-    /// The velocity keeps this share of itself at each step.
+    /// Creates a velocity that keeps the share `momentum` of itself at each step.
     #[must_use]
     pub fn new(momentum: f64) -> Self {
         Self { momentum, dampening: 0.0, nesterov: false }
     }
 
-    /// New directions come in with the weight 1 − `dampening`.
+    /// Sets the dampening: new directions come in with the weight 1 − `dampening`.
     #[must_use]
     pub fn dampening(mut self, dampening: f64) -> Self {
         self.dampening = dampening;
@@ -57,7 +57,7 @@ impl<T: Scalar> Link<T> for Momentum {
         vec!["momentum.velocity"]
     }
 
-    fn scalars(&self, step: &Step) -> MomentumScalars<T> {
+    fn scalars(&self, step: &StepContext) -> MomentumScalars<T> {
         let undamped = step.number == 1 || self.momentum == 0.0;
         MomentumScalars {
             momentum: T::from_f64(self.momentum),
@@ -72,21 +72,13 @@ impl<T: Scalar> Link<T> for Momentum {
         if scalars.nesterov { direction + scalars.momentum * *velocity } else { *velocity }
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        decay_rate("the momentum", self.momentum)?;
-        require(self.dampening.is_finite(), "the dampening", self.dampening, "finite")?;
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        settings.momentum("the momentum", &mut self.momentum, decay_rate);
+        settings.check(require(self.dampening.is_finite(), "the dampening", self.dampening, "finite"));
         if self.nesterov {
-            require(self.momentum > 0.0, "the momentum", self.momentum, "greater than 0 for Nesterov's form")?;
-            require(self.dampening == 0.0, "the dampening", self.dampening, "0 for Nesterov's form")?;
+            let [momentum, dampening] = [self.momentum, self.dampening];
+            settings.check(require(momentum > 0.0, "the momentum", momentum, "greater than 0 for Nesterov's form"));
+            settings.check(require(dampening == 0.0, "the dampening", dampening, "0 for Nesterov's form"));
         }
-        Ok(())
-    }
-
-    fn momentum(&self) -> Option<f64> {
-        Some(self.momentum)
-    }
-
-    fn set_momentum(&mut self, momentum: f64) {
-        self.momentum = momentum;
     }
 }

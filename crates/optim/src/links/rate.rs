@@ -1,8 +1,8 @@
 use downhill_tensor::Scalar;
 
-use crate::{Link, Step};
+use crate::{Link, StepContext};
 
-/// d ← γd, with the scheduled learning rate γ: the last link of most chains.
+/// The scaling d ← γd by the scheduled learning rate γ: the last link of most chains.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ScaleByRate;
 
@@ -10,7 +10,7 @@ impl<T: Scalar> Link<T> for ScaleByRate {
     type Slots = [T; 0];
     type Scalars = T;
 
-    fn scalars(&self, step: &Step) -> T {
+    fn scalars(&self, step: &StepContext) -> T {
         T::from_f64(step.learning_rate)
     }
 

@@ -19,7 +19,7 @@ use downhill_tensor::reduce::{dot, norm};
 /// (SciPy takes H₀ = I instead, which is fast or slow depending on the units of f.)
 ///
 /// An H₀ that is too small for the flat directions by more than that is not made good.
-/// Meyer's problem is such a one: its curvatures along the axes differ by 1e10 at the minimum and by 1e37 where walks
+/// Meyer's problem is such a one: its curvatures along the axes differ by 1e10 at the minimum and by 1e37 where runs
 /// from far off get stuck.
 /// Evaluations from multiples of its start (SciPy 1.17):
 ///
@@ -44,10 +44,10 @@ use downhill_tensor::reduce::{dot, norm};
 pub type Bfgs<T, S = MoreThuente> = Directional<FullMatrix<T>, S, T>;
 
 impl<T: Scalar> Bfgs<T> {
-    /// From a multiple of the identity.
+    /// Creates the method, which starts from a multiple of the identity.
     #[must_use]
     pub fn new() -> Self {
-        Self::of(
+        Self::from_direction(
             FullMatrix { pairs: 0, learnt: Vec::new(), rest: Vec::new(), vectors: Default::default() },
             MoreThuente::new(),
         )
@@ -63,7 +63,7 @@ impl<T: Scalar> Default for Bfgs<T> {
 /// The directions of [`Bfgs`].
 #[derive(Clone, Debug)]
 pub struct FullMatrix<T> {
-    /// How many pairs are in the matrices.
+    /// The number of pairs in the matrices.
     pairs: usize,
     /// C, row by row; all of H once the rest has been added to it.
     learnt: Vec<T>,
@@ -156,7 +156,7 @@ impl<T: Scalar> Direction<T> for FullMatrix<T> {
     }
 }
 
-/// M ← (I − ρ s yᵀ) M (I − ρ y sᵀ) + share ρ s sᵀ, row by row:
+/// Updates M ← (I − ρ s yᵀ) M (I − ρ y sᵀ) + share ρ s sᵀ, row by row:
 /// M + ρ[(share + ρ yᵀMy) s sᵀ − My sᵀ − s (My)ᵀ].
 fn update<T: Scalar>(matrix: &mut [T], s: &[T], y: &[T], product: &mut [T], curvature: f64, share: f64) {
     for (my, row) in product.iter_mut().zip(matrix.chunks_exact(s.len())) {

@@ -16,7 +16,7 @@ use downhill_tensor::reduce::dot;
 /// The bound is that of Hager & Zhang's later papers (2013), which does not depend on the units of f and x.
 ///
 /// Defaults: Polak & Ribière, Moré & Thuente's line search with c₂ = 0.1.
-/// Four vectors of memory beside the point and its gradient.
+/// Four vectors of memory besides the point and its gradient.
 ///
 /// ```
 /// use downhill_optim::minimize::{ConjugateGradient, minimize};
@@ -29,10 +29,10 @@ use downhill_tensor::reduce::dot;
 pub type ConjugateGradient<T, S = MoreThuente> = Directional<Conjugate, S, T>;
 
 impl<T: Scalar> ConjugateGradient<T> {
-    /// Polak & Ribière's.
+    /// Creates the method with Polak & Ribière's β.
     #[must_use]
     pub fn new() -> Self {
-        Self::of(Conjugate { rule: Rule::PolakRibiere, beta: 0.0 }, MoreThuente::new().c2(0.1))
+        Self::from_direction(Conjugate { formula: Formula::PolakRibiere, beta: 0.0 }, MoreThuente::new().c2(0.1))
     }
 }
 
@@ -43,45 +43,45 @@ impl<T: Scalar> Default for ConjugateGradient<T> {
 }
 
 impl<T: Scalar, S> ConjugateGradient<T, S> {
-    fn rule(mut self, rule: Rule) -> Self {
-        self.direction.rule = rule;
+    fn formula(mut self, formula: Formula) -> Self {
+        self.direction.formula = formula;
         self
     }
 
-    /// Fletcher & Reeves' β.
+    /// Takes Fletcher & Reeves' β.
     #[must_use]
     pub fn fletcher_reeves(self) -> Self {
-        self.rule(Rule::FletcherReeves)
+        self.formula(Formula::FletcherReeves)
     }
 
-    /// Hestenes & Stiefel's β.
+    /// Takes Hestenes & Stiefel's β.
     #[must_use]
     pub fn hestenes_stiefel(self) -> Self {
-        self.rule(Rule::HestenesStiefel)
+        self.formula(Formula::HestenesStiefel)
     }
 
-    /// Dai & Yuan's β.
+    /// Takes Dai & Yuan's β.
     #[must_use]
     pub fn dai_yuan(self) -> Self {
-        self.rule(Rule::DaiYuan)
+        self.formula(Formula::DaiYuan)
     }
 
-    /// Hager & Zhang's β.
+    /// Takes Hager & Zhang's β.
     #[must_use]
     pub fn hager_zhang(self) -> Self {
-        self.rule(Rule::HagerZhang)
+        self.formula(Formula::HagerZhang)
     }
 }
 
 /// The directions of [`ConjugateGradient`].
 #[derive(Clone, Debug)]
 pub struct Conjugate {
-    rule: Rule,
+    formula: Formula,
     beta: f64,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Rule {
+enum Formula {
     PolakRibiere,
     FletcherReeves,
     HestenesStiefel,
@@ -125,12 +125,12 @@ impl<T: Scalar> Direction<T> for Conjugate {
         // gᵀy, dᵀy and ‖y‖² without a vector for y.
         let after_y = square - dot(after, before);
         let d_y = dot(d, after) - dot(d, before);
-        let beta = match self.rule {
-            Rule::PolakRibiere => (after_y / square_before).max(0.0),
-            Rule::FletcherReeves => square / square_before,
-            Rule::HestenesStiefel => (after_y / d_y).max(0.0),
-            Rule::DaiYuan => square / d_y,
-            Rule::HagerZhang => {
+        let beta = match self.formula {
+            Formula::PolakRibiere => (after_y / square_before).max(0.0),
+            Formula::FletcherReeves => square / square_before,
+            Formula::HestenesStiefel => (after_y / d_y).max(0.0),
+            Formula::DaiYuan => square / d_y,
+            Formula::HagerZhang => {
                 let y_y = square - 2.0 * dot(after, before) + square_before;
                 let beta = (after_y - 2.0 * y_y / d_y * dot(d, after)) / d_y;
                 beta.max(0.4 * dot(d, before) / dot(d, d))
@@ -150,10 +150,10 @@ impl<T: Scalar> Direction<T> for Conjugate {
 pub type SteepestDescent<T, S = Armijo> = Directional<Steepest, S, T>;
 
 impl<T: Scalar> SteepestDescent<T> {
-    /// With Armijo's backtracking.
+    /// Creates the method with Armijo's backtracking.
     #[must_use]
     pub fn new() -> Self {
-        Self::of(Steepest, Armijo::new())
+        Self::from_direction(Steepest, Armijo::new())
     }
 }
 

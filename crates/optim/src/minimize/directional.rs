@@ -6,7 +6,7 @@ use super::*;
 use downhill_tensor::elementwise;
 use downhill_tensor::reduce::{dot, norm};
 
-/// How a method chooses its directions from the gradients it has seen.
+/// A choice of directions from the gradients seen so far.
 pub trait Direction<T: Scalar>: Debug {
     /// Checks the settings.
     ///
@@ -20,10 +20,10 @@ pub trait Direction<T: Scalar>: Debug {
     /// Returns an error if there is not enough memory for this many variables.
     fn begin(&mut self, len: usize) -> Result<(), SettingError>;
 
-    /// Forgets all it has learnt: the next direction is that of steepest descent.
+    /// Forgets all that it has learnt: the next direction is that of steepest descent.
     fn forget(&mut self);
 
-    /// Whether the next direction is that of steepest descent.
+    /// Returns whether the next direction is that of steepest descent.
     fn is_steepest(&self) -> bool;
 
     /// Overwrites `direction`, which holds the one before.
@@ -32,7 +32,7 @@ pub trait Direction<T: Scalar>: Debug {
     /// Learns from a step.
     fn learn(&mut self, step: &Taken<'_, T>);
 
-    /// Whether the natural step along a direction is 1.
+    /// Returns whether the natural step along a direction is 1.
     fn is_scaled(&self) -> bool;
 }
 
@@ -73,17 +73,17 @@ macro_rules! forward {
 forward!(&mut D);
 forward!(Box<D>);
 
-/// A step that was taken.
+/// A step that a method has taken.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Taken<'a, T> {
-    /// Where it began.
+    /// The point at which it began.
     pub x_before: &'a [T],
-    /// Where it ended.
+    /// The point at which it ended.
     pub x: &'a [T],
-    /// The gradient where it began.
+    /// The gradient at which it began.
     pub gradient_before: &'a [T],
-    /// The gradient where it ended.
+    /// The gradient at which it ended.
     pub gradient: &'a [T],
     /// The direction that it took.
     pub direction: &'a [T],
@@ -114,30 +114,30 @@ pub struct Directional<D, S, T> {
 }
 
 impl<D, S, T> Directional<D, S, T> {
-    /// Directions by `direction`, step lengths by `search`.
+    /// Creates a method that takes directions from `direction` and step lengths from `search`.
     #[must_use]
-    pub fn of(direction: D, search: S) -> Self {
+    pub fn from_direction(direction: D, search: S) -> Self {
         let (d, trial_x, trial_gradient) = (Vec::new(), Vec::new(), Vec::new());
         let (trial_value, last, watch) = (None, None, Watch::new(LENIENT));
         Self { direction, search, d, trial_x, trial_gradient, trial_value, last, watch, is_doubtful: false }
     }
 
-    /// Chooses step lengths in another way.
+    /// Sets the line search.
     #[must_use]
     pub fn line_search<N: LineSearch>(self, search: N) -> Directional<D, N, T> {
-        Directional::of(self.direction, search)
+        Directional::from_direction(self.direction, search)
     }
 }
 
 #[cfg(test)]
 impl<D, S, T> Directional<D, S, T> {
-    /// How many numbers it holds, without those of the direction's rule.
+    /// Returns the number of numbers that it holds, without those of the direction's rule.
     pub(super) fn numbers(&self) -> usize {
         self.d.capacity() + self.trial_x.capacity() + self.trial_gradient.capacity()
     }
 }
 
-/// The step along the steepest descent whose length is a tenth of the root mean square of x; if x is 0, the step to the
+/// Returns the step along the steepest descent whose length is a tenth of the root mean square of x; if x is 0, the step to the
 /// minimum of the parabola whose lowest value is 0; if the value is 0 too, the step of length 1.
 /// None depends on the units of f, nor the first two on those of x.
 pub(super) fn natural_step<T: Scalar>(at: &Iterate<T>) -> f64 {
@@ -152,12 +152,12 @@ pub(super) fn natural_step_from<T: Scalar>(x: &[T], value: f64, gradient: &[T]) 
     steps.into_iter().find(|step| *step > 0.0 && step.is_finite()).unwrap_or(1.0)
 }
 
-/// How many trials in a row may be at a point that was evaluated just before, as a search that lengthens its steps
-/// makes them, before it counts as failed.
+/// The number of trials in a row that may be at a point evaluated just before, as by a search that lengthens its steps,
+/// before it counts as failed.
 const IDLE_TRIALS: u32 = 64;
 
 impl<D: Direction<T>, S: LineSearch, T: Scalar> Directional<D, S, T> {
-    /// The length of the first trial step.
+    /// Returns the length of the first trial step.
     fn first_step(&self, at: &Iterate<T>, slope: f64) -> f64 {
         let is_scaled = self.direction.is_scaled();
         match self.last {
@@ -168,9 +168,9 @@ impl<D: Direction<T>, S: LineSearch, T: Scalar> Directional<D, S, T> {
         }
     }
 
-    /// One search along the present direction, after so many evaluations in vain; `at` moves to the step that was
+    /// Searches along the present direction, after `vain` evaluations without a step; moves `at` to the step that was
     /// found, or to the lowest trial.
-    fn walk(
+    fn search_along(
         &mut self,
         at: &mut Iterate<T>,
         slope: f64,
@@ -230,7 +230,7 @@ impl<D: Direction<T>, S: LineSearch, T: Scalar> Directional<D, S, T> {
             Search::Failed(_) => return Ok(false),
         };
         // Evaluates again unless that point was the last.
-        let again = match phi(taken.step) {
+        let arrived = match phi(taken.step) {
             Ok(trial) => trial,
             Err(reason) => match end.take() {
                 Some(Search::Found(trial)) => trial,
@@ -238,30 +238,30 @@ impl<D: Direction<T>, S: LineSearch, T: Scalar> Directional<D, S, T> {
                 None => return Err(reason),
             },
         };
-        let length = T::from_f64(again.step);
-        let is_lower = matches!(found, Search::Found(_)) || again.value < start.value;
+        let length = T::from_f64(arrived.step);
+        let is_lower = matches!(found, Search::Found(_)) || arrived.value < start.value;
         if !is_lower || is_same(&at.x, d, &at.x, |x, d| x + length * d) {
             return Ok(false);
         }
         let x_before = &at.x;
         let gradient_before = &at.gradient;
         let (x, gradient, direction) = (&*self.trial_x, &*self.trial_gradient, &*self.d);
-        if again.value.is_finite() {
+        if arrived.value.is_finite() {
             self.direction.learn(&Taken { x_before, x, gradient_before, gradient, direction });
         }
         std::mem::swap(&mut at.x, &mut self.trial_x);
         std::mem::swap(&mut at.gradient, &mut self.trial_gradient);
-        // The point before may be evaluated again: a walk to and fro must meet its limits.
+        // The point before may be evaluated again: a run to and fro must meet its limits.
         self.trial_value = None;
-        let stated = 0.5 * again.step * (slope + again.slope);
+        let stated = 0.5 * arrived.step * (slope + arrived.slope);
         let trials = evaluator.evaluations() - evaluations_before;
-        self.is_doubtful = self.watch.is_doubtful::<T>([vain, trials], [at.value, again.value], stated);
-        at.value = again.value;
-        self.last = Some((again.step, slope));
+        self.is_doubtful = self.watch.is_doubtful::<T>([vain, trials], [at.value, arrived.value], stated);
+        at.value = arrived.value;
+        self.last = Some((arrived.step, slope));
         Ok(true)
     }
 
-    /// The end of a walk whose values do not fit the gradients, if a look at this point bears it out.
+    /// Returns an error if the values do not fit the gradients, and a probe at this point confirms it.
     fn doubt(&mut self, at: &Iterate<T>, evaluator: &mut Evaluator<'_, T>) -> Result<(), Reason> {
         self.trial_value = None;
         let scratch = [&mut self.trial_x[..], &mut self.trial_gradient[..]];
@@ -269,7 +269,7 @@ impl<D: Direction<T>, S: LineSearch, T: Scalar> Directional<D, S, T> {
         if found.is_beyond_doubt { Err(Reason::LineSearchFailed(found.obstacle)) } else { Ok(()) }
     }
 
-    /// Why no step makes the value fall: a success if only rounding is in the way, and the rules allow it.
+    /// Returns why no step makes the value fall: a success if only rounding is in the way, and the rules allow it.
     fn give_up(&mut self, at: &Iterate<T>, evaluator: &mut Evaluator<'_, T>) -> Reason {
         self.trial_value = None;
         let scratch = [&mut self.trial_x[..], &mut self.trial_gradient[..]];
@@ -282,7 +282,7 @@ impl<D: Direction<T>, S: LineSearch, T: Scalar> Directional<D, S, T> {
     }
 }
 
-/// Whether f(aᵢ, bᵢ) = cᵢ for all i; stops at the first that differs.
+/// Returns whether f(aᵢ, bᵢ) = cᵢ for all i; stops at the first that differs.
 fn is_same<T: Scalar>(a: &[T], b: &[T], c: &[T], f: impl Fn(T, T) -> T) -> bool {
     a.iter().zip(b).zip(c).all(|((&a, &b), &c)| f(a, b) == c)
 }
@@ -312,7 +312,7 @@ impl<D: Direction<T>, S: LineSearch, T: Scalar> Method<T> for Directional<D, S, 
             self.direction.point(&at.gradient, &mut self.d);
             let slope = dot(&at.gradient, &self.d);
             let falls = slope < 0.0 && slope.is_finite();
-            if falls && self.walk(at, slope, evaluator.evaluations() - evaluations, evaluator)? {
+            if falls && self.search_along(at, slope, evaluator.evaluations() - evaluations, evaluator)? {
                 if self.watch.is_stuck(at.value, norm_max(&at.gradient)) {
                     return Err(self.give_up(at, evaluator));
                 }

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Evaluates the objective: it counts, keeps to the limits, and remembers the best point.
+/// An evaluator of the objective that counts, keeps to the limits and remembers the best point.
 pub struct Evaluator<'a, T: Scalar> {
     objective: &'a mut dyn Objective<T>,
     penalty: Option<Penalty>,
@@ -8,12 +8,12 @@ pub struct Evaluator<'a, T: Scalar> {
     limit: u64,
     start: Instant,
     time: Option<Duration>,
-    /// Where the lowest value was found.
+    /// The point with the lowest value.
     best: Vec<T>,
     best_value: f64,
     best_gradient_norm: f64,
     convergence: Convergence,
-    /// What the last evaluation gave.
+    /// The results of the last evaluation.
     value: f64,
     smooth_value: f64,
     gradient_norm: f64,
@@ -55,7 +55,7 @@ impl<'a, T: Scalar> Evaluator<'a, T> {
         }
     }
 
-    /// f(x), with the method's penalty where it has one; overwrites `gradient` with ∇f(x), without it.
+    /// Returns f(x), with the method's penalty if it has one; overwrites `gradient` with ∇f(x), without it.
     /// Not a number if the value or the gradient is not finite.
     ///
     /// # Errors
@@ -86,37 +86,37 @@ impl<'a, T: Scalar> Evaluator<'a, T> {
         Ok(self.value)
     }
 
-    /// The number of evaluations so far.
+    /// Returns the number of evaluations so far.
     #[must_use]
     pub fn evaluations(&self) -> u64 {
         self.evaluations
     }
 
-    /// ‖∇f‖∞ at the last evaluation; with a penalty, that of the least subgradient of the sum.
+    /// Returns ‖∇f‖∞ at the last evaluation; with a penalty, that of the least subgradient of the sum.
     #[must_use]
     pub fn last_gradient_norm(&self) -> f64 {
         self.gradient_norm
     }
 
-    /// Whether the value and the gradient of the last evaluation were finite.
+    /// Returns whether the value and the gradient of the last evaluation were finite.
     #[must_use]
     pub fn last_was_finite(&self) -> bool {
         self.value.is_finite() && self.gradient_norm.is_finite()
     }
 
-    /// Whether the last evaluation met a rule of success, at the lowest value so far.
+    /// Returns whether the last evaluation met a rule of success, at the lowest value so far.
     /// A search need not go on then: an iteration may end at this point.
     #[must_use]
     pub fn last_meets_rule(&self) -> bool {
         self.meets_rule
     }
 
-    /// The value of the last evaluation as it came, finite or not.
+    /// Returns the value of the last evaluation as it came, finite or not.
     pub(super) fn last_value(&self) -> f64 {
         self.value
     }
 
-    /// The value of the last evaluation without the penalty.
+    /// Returns the value of the last evaluation without the penalty.
     pub(super) fn last_smooth_value(&self) -> f64 {
         self.smooth_value
     }
@@ -125,7 +125,7 @@ impl<'a, T: Scalar> Evaluator<'a, T> {
         self.penalty.as_ref()
     }
 
-    /// ‖∇f‖∞; with a penalty, that of the least subgradient of the sum.
+    /// Returns ‖∇f‖∞; with a penalty, that of the least subgradient of the sum.
     pub(super) fn gradient_norm(&self, x: &[T], gradient: &[T]) -> f64 {
         let norm = norm_max(gradient);
         // A gradient that is not finite stays so.
@@ -139,8 +139,8 @@ impl<'a, T: Scalar> Evaluator<'a, T> {
         self.convergence = convergence;
     }
 
-    /// Whether a point with this value is a success if rounding allows no way down from it: not where the walk has been
-    /// lower, as one that diverges has.
+    /// Returns whether a point with this value is a success if rounding hides every lower one: not if the run has been lower, as one
+    /// that diverges has.
     pub(super) fn takes_rounding_for_success(&self, value: f64) -> bool {
         let hidden = T::EPSILON.to_f64().sqrt() * self.best_value.abs();
         self.convergence.is_scaled && value <= self.best_value + hidden
@@ -154,7 +154,7 @@ impl<'a, T: Scalar> Evaluator<'a, T> {
         let elapsed = self.elapsed();
         let best = Lowest { x: self.best, value: self.best_value, gradient_norm: self.best_gradient_norm };
         let here = Lowest { x: at.x, value: at.value, gradient_norm };
-        // A rule that was met was met here; any other end hands back the lowest point.
+        // A rule that was met was met here; any other end returns the lowest point.
         let (point, lowest) = if reason.is_converged() {
             let lower = best.value < here.value;
             (here, lower.then_some(best))

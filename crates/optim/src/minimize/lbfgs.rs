@@ -23,10 +23,10 @@ use downhill_tensor::reduce::dot;
 pub type Lbfgs<T, S = MoreThuente> = Directional<LimitedMemory<T>, S, T>;
 
 impl<T: Scalar> Lbfgs<T> {
-    /// With the last 10 pairs.
+    /// Creates the method, which keeps the last 10 pairs.
     #[must_use]
     pub fn new() -> Self {
-        Self::of(LimitedMemory::new(10), MoreThuente::new())
+        Self::from_direction(LimitedMemory::new(10), MoreThuente::new())
     }
 }
 
@@ -37,7 +37,7 @@ impl<T: Scalar> Default for Lbfgs<T> {
 }
 
 impl<T: Scalar, S> Lbfgs<T, S> {
-    /// The number m of pairs that are kept.
+    /// Sets the number m of pairs that are kept.
     #[must_use]
     pub fn memory(mut self, pairs: usize) -> Self {
         self.direction = LimitedMemory::new(pairs);
@@ -52,7 +52,7 @@ pub struct LimitedMemory<T> {
     len: usize,
     /// A ring, which grows to its capacity with the pairs.
     pairs: Vec<Pair<T>>,
-    /// Where the next pair goes, and how many there are.
+    /// The index of the next pair, and the number of pairs.
     next: usize,
     count: usize,
     /// sᵀy/yᵀy of the newest pair.
@@ -79,7 +79,7 @@ impl<T> LimitedMemory<T> {
         Self { capacity, len: 0, pairs: Vec::new(), next: 0, count: 0, scale: 1.0 }
     }
 
-    /// Where the pair lies that is this old; the newest is 1 old.
+    /// Returns the index of the pair of this age; the newest has the age 1.
     fn index(&self, age: usize) -> usize {
         if age <= self.next { self.next - age } else { self.next + self.pairs.len() - age }
     }
@@ -155,13 +155,13 @@ impl<T: Scalar> Direction<T> for LimitedMemory<T> {
     }
 }
 
-/// Whether a pair with this sᵀy and sᵀg shows a curvature that rounding did not make up.
+/// Returns whether a pair with this sᵀy and sᵀg shows a curvature that rounding did not make up.
 /// Both sides have the units of f.
 pub(super) fn is_curved<T: Scalar>(curvature: f64, slope: f64) -> bool {
     curvature > 0.0 && curvature > T::EPSILON.to_f64() * slope.abs() && (1.0 / curvature).is_finite()
 }
 
-/// y ← y + a x.
+/// Adds a multiple: y ← y + a x.
 pub(super) fn add_scaled<T: Scalar>(y: &mut [T], a: f64, x: &[T]) {
     let a = T::from_f64(a);
     elementwise::update(x, y, |x, y| y + a * x);
@@ -188,7 +188,7 @@ mod tests {
         };
         (0..3 * pairs).for_each(|_| method.direction.learn(&step));
         let vectors: usize = method.direction.pairs.iter().map(|pair| pair.vectors.capacity()).sum();
-        // Beside these: the point, its gradient and the best point.
+        // In addition to these: the point, its gradient and the best point.
         let of_the_run = 3 * len;
         let numbers = method.numbers() + vectors + of_the_run;
         assert!(numbers <= (2 * pairs + 6) * len, "{numbers}");

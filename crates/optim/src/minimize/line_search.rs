@@ -1,7 +1,7 @@
-//! How far to go along a direction of descent.
+//! Searches for the length of a step along a direction of descent.
 
 use super::*;
-use crate::error::positive;
+use crate::settings::positive;
 
 mod armijo;
 mod fixed;
@@ -18,21 +18,21 @@ pub use more_thuente::MoreThuente;
 pub struct Trial {
     /// α.
     pub step: f64,
-    /// φ(α); not a number where the objective or its gradient is not finite there.
+    /// φ(α); not a number if the objective or its gradient is not finite there.
     pub value: f64,
     /// φ'(α).
     pub slope: f64,
 }
 
 impl Trial {
-    /// Whether the objective is finite here. Where it is not, the step was too long.
+    /// Returns whether the objective is finite here. If it is not, the step was too long.
     #[must_use]
     pub fn is_finite(&self) -> bool {
         self.value.is_finite() && self.slope.is_finite()
     }
 }
 
-/// How a search along a line ended.
+/// The end of a search along a line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Search {
     /// This step meets the conditions.
@@ -41,7 +41,7 @@ pub enum Search {
     Failed(Trial),
 }
 
-/// A way to choose a step along a direction of descent.
+/// A search for a step along a direction of descent.
 pub trait LineSearch: Debug {
     /// Checks the settings.
     ///
@@ -84,13 +84,13 @@ forward!(&S);
 forward!(&mut S);
 forward!(Box<S>);
 
-/// 0 < c₁ < c₂ < 1.
+/// Checks 0 < c₁ < c₂ < 1.
 fn check_wolfe(c1: f64, c2: f64) -> Result<(), SettingError> {
     require(c1 > 0.0 && c1 < 1.0, "c1", c1, "greater than 0 and less than 1")?;
     require(c2 > c1 && c2 < 1.0, "c2", c2, "greater than c1 and less than 1")
 }
 
-/// The lower of two trials; a trial that is not finite is never lower.
+/// Returns the lower of two trials; a trial that is not finite is never lower.
 pub(super) fn lower(a: Trial, b: Trial) -> Trial {
     if b.is_finite() && b.value < a.value { b } else { a }
 }

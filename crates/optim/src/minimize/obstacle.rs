@@ -6,12 +6,13 @@ use super::*;
 use downhill_tensor::elementwise;
 use downhill_tensor::reduce::{dot, sum_of_squares};
 
-/// What kept a line search from finding a lower point, as far as two more evaluations can tell, or four with a penalty.
+/// The obstacle that kept a line search from finding a lower point, as far as two more evaluations can tell, or four with
+/// a penalty.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Obstacle {
     /// The gradient is not that of the value: along the unit vector of steepest descent they have these slopes.
-    /// Walks look for this too if the values that they meet do not fit the gradients.
+    /// Runs also check for this if the values that they meet do not fit the gradients.
     WrongGradient {
         /// The slope by the gradient.
         stated: f64,
@@ -20,7 +21,7 @@ pub enum Obstacle {
     },
     /// The value has a kink here: it rises to both sides.
     Kink,
-    /// What is left to gain is less than the rounding of the value or of the point.
+    /// The gain that is left is less than the rounding of the value or of the point.
     Rounding,
     /// The numbers of the gradient are so large or so small that their squares overflow or vanish.
     Units,
@@ -81,7 +82,7 @@ pub(super) fn probe<T: Scalar>(
     if descent == 0.0 || !(descent.is_finite() && slope.is_finite()) {
         return of(if length > 0.0 { Obstacle::Units } else { Obstacle::Rounding });
     }
-    // Where the errors of the difference by rounding and by curvature are about equal.
+    // The distance at which the errors of the difference by rounding and by curvature are about equal.
     let near = epsilon.cbrt();
     let step = near * if size > 0.0 { size / length } else { natural_step_from(&at.x, value, against) };
     let mut at_step = |step: f64| {
@@ -101,7 +102,7 @@ pub(super) fn probe<T: Scalar>(
     let steepest = at.x.iter().zip(against).max_by(|a, b| a.1.abs().to_f64().total_cmp(&b.1.abs().to_f64()));
     let share = if size > 0.0 { steepest.map_or(0.0, |(x, _)| x.abs().to_f64() / size) } else { 0.0 };
     let is_at_rounding = bend > 0.0 && descent <= 2.0 * bend * near * near * share;
-    // What the difference can be wrong by: the rounding of the values, and the third derivative.
+    // The possible error of the difference: the rounding of the values, and the third derivative.
     let size = after.0.abs().max(before.0.abs()).max(value.abs());
     let error = 4.0 * epsilon * size / step + (after.1 - 2.0 * slope + before.1).abs();
     // At a kink the slope jumps, in a smooth bowl it grows evenly.

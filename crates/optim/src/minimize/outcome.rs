@@ -5,18 +5,18 @@ use std::time::Duration;
 use super::Obstacle;
 use crate::EvaluationError;
 
-/// What a minimisation found.
+/// The result of a minimisation.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Outcome<T> {
-    /// Where the run converged; otherwise the point with the lowest value of all that were evaluated
+    /// The point at which the run converged; otherwise the point with the lowest value of all that were evaluated
     /// (only points where the value and the gradient are finite count).
     pub x: Vec<T>,
     /// The value there.
     pub value: f64,
     /// ‖∇f‖∞ there.
     pub gradient_norm: f64,
-    /// Why the run stopped.
+    /// The reason for which the run stopped.
     pub reason: Reason,
     /// The number of iterations.
     pub iterations: u64,
@@ -26,12 +26,12 @@ pub struct Outcome<T> {
     pub elapsed: Duration,
     /// A point with a lower value than `x`, which a run that converged at `x` passed on its way.
     pub lowest: Option<Lowest<T>>,
-    /// The points of the walk, the start first, where they were asked for.
+    /// The points of the run, the start first, if it records them.
     pub path: Vec<Vec<T>>,
 }
 
 impl<T> Outcome<T> {
-    /// Whether the gradient vanished or the target was reached.
+    /// Returns whether the gradient vanished or the target was reached.
     #[must_use]
     pub fn converged(&self) -> bool {
         self.reason.is_converged()
@@ -40,6 +40,7 @@ impl<T> Outcome<T> {
 
 /// A point with its value.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Lowest<T> {
     /// The point.
     pub x: Vec<T>,
@@ -49,7 +50,7 @@ pub struct Lowest<T> {
     pub gradient_norm: f64,
 }
 
-/// Why a minimisation stopped.
+/// The reason for which a minimisation stopped.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Reason {
@@ -71,7 +72,7 @@ pub enum Reason {
     Observer,
     /// No step along a direction of descent made the value fall far enough, for this likely cause.
     LineSearchFailed(Obstacle),
-    /// The walk arrived where the value or the gradient is not finite: the steps are too long,
+    /// The run arrived at a point where the value or the gradient is not finite: the steps are too long,
     /// or the function is unbounded below.
     Diverged,
     /// The value or the gradient at the start is not finite.
@@ -81,7 +82,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Whether this is success: the gradient vanished or the target was reached.
+    /// Returns whether this is success: the gradient vanished or the target was reached.
     #[must_use]
     pub fn is_converged(&self) -> bool {
         matches!(self, Self::GradientVanished | Self::TargetReached)

@@ -52,11 +52,11 @@ pub struct OwlQn<T> {
     watch: Watch,
 }
 
-/// How often a step may be shortened.
+/// The number of times that a step may be shortened.
 const TRIALS: u32 = 40;
 
 impl<T: Scalar> OwlQn<T> {
-    /// With this penalty, and the last 10 pairs.
+    /// Creates the method with a penalty; it keeps the last 10 pairs.
     #[must_use]
     pub fn new(penalty: Penalty) -> Self {
         let [d, least, trial_x, trial_gradient, smooth] = Default::default();
@@ -76,14 +76,14 @@ impl<T: Scalar> OwlQn<T> {
         }
     }
 
-    /// The number m of pairs that are kept.
+    /// Sets the number m of pairs that are kept.
     #[must_use]
     pub fn memory(mut self, pairs: usize) -> Self {
         self.memory = LimitedMemory::new(pairs);
         self
     }
 
-    /// The direction from the least subgradient; with no entry that rises where the penalty has a kink.
+    /// Sets the direction from the least subgradient, with no entry that rises where the penalty has a kink.
     fn point(&mut self, penalty: &Penalty) {
         self.memory.point(&self.least, &mut self.d);
         if !self.memory.is_steepest() && penalty.weight_of_l1() > 0.0 {
@@ -119,18 +119,18 @@ impl<T: Scalar> OwlQn<T> {
         self.trial_x != x && !(self.has_tried && self.trial_x == self.smooth)
     }
 
-    /// Looks for a step along the direction: whether there is one, and whether the last that was tried moved x.
+    /// Searches for a step along the direction.
     fn search(
         &mut self,
         at: &Iterate<T>,
         penalty: &Penalty,
         evaluator: &mut Evaluator<'_, T>,
-    ) -> Result<Search, Reason> {
+    ) -> Result<SearchEnd, Reason> {
         let norm = norm_max(&self.least);
         let mut step = if self.memory.is_steepest() { natural_step_from(&at.x, at.value, &self.least) } else { 1.0 };
         for _ in 0..TRIALS {
             if !self.place(&at.x, step, penalty) {
-                return Ok(Search::Still);
+                return Ok(SearchEnd::Still);
             }
             self.has_tried = true;
             let value = evaluator.evaluate(&self.trial_x, &mut self.trial_gradient)?;
@@ -141,16 +141,16 @@ impl<T: Scalar> OwlQn<T> {
             let is_level = (value - at.value).abs() <= T::EPSILON.to_f64().powf(2.0 / 3.0) * at.value.abs();
             let is_low = value < at.value && value <= at.value + 1e-4 * gained;
             if value.is_finite() && (is_low || (is_level && flattens) || evaluator.last_meets_rule()) {
-                return Ok(Search::Found(value));
+                return Ok(SearchEnd::Found(value));
             }
             let parabola = -gained * step / (2.0 * (value - at.value - gained));
             step = if parabola.is_finite() { parabola.clamp(0.1 * step, 0.5 * step) } else { 0.1 * step };
         }
-        Ok(Search::Failed)
+        Ok(SearchEnd::Failed)
     }
 }
 
-enum Search {
+enum SearchEnd {
     /// The trial point has this value.
     Found(f64),
     /// The steps became so short that x did not move.
@@ -203,7 +203,7 @@ impl<T: Scalar> OwlQn<T> {
             let before = evaluator.evaluations();
             if slope < 0.0 && slope.is_finite() {
                 match self.search(at, penalty, evaluator)? {
-                    Search::Found(value) => {
+                    SearchEnd::Found(value) => {
                         let values = [self.value, evaluator.last_smooth_value()];
                         // The step is still in `smooth`.
                         let stated = 0.5 * (dot(&at.gradient, &self.smooth) + dot(&self.trial_gradient, &self.smooth));
@@ -215,7 +215,7 @@ impl<T: Scalar> OwlQn<T> {
                         let scratch = [&mut self.least[..], &mut self.trial_x[..], &mut self.trial_gradient[..]];
                         return judge([is_stuck, is_doubtful], at, self.value, evaluator, scratch);
                     }
-                    found => is_still = matches!(found, Search::Still),
+                    found => is_still = matches!(found, SearchEnd::Still),
                 }
             }
             if self.memory.is_steepest() {

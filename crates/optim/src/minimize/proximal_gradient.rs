@@ -66,11 +66,11 @@ struct Found {
     is_doubtful: bool,
 }
 
-/// How often a step may be shortened in an iteration.
+/// The number of times that a step may be shortened in an iteration.
 const TRIALS: u32 = 100;
 
 impl<T: Scalar> ProximalGradient<T> {
-    /// With this penalty.
+    /// Creates the method with a penalty.
     #[must_use]
     pub fn new(penalty: Penalty) -> Self {
         let [z, z_gradient, next, next_gradient, d] = Default::default();
@@ -195,8 +195,8 @@ impl<T: Scalar> Method<T> for ProximalGradient<T> {
     }
 }
 
-/// The end of the walk of a method with a penalty that is stuck, or that is doubtful if a look at this point, where f
-/// has this value, bears it out.
+/// Returns an error if a method with a penalty is stuck, or if it is doubtful and a probe at this point, where f has this
+/// value, confirms it.
 pub(super) fn judge<T: Scalar>(
     [is_stuck, is_doubtful]: [bool; 2],
     at: &Iterate<T>,
@@ -214,7 +214,7 @@ pub(super) fn judge<T: Scalar>(
     if is_stuck { Err(Reason::LineSearchFailed(of_f.obstacle)) } else { Ok(()) }
 }
 
-/// Why no step of a method with a penalty makes the value fall, where f has this value and `is_still` says whether the
+/// Returns why no step of a method with a penalty makes the value fall, where f has this value and `is_still` says whether the
 /// last step tried did not move x.
 pub(super) fn give_up<T: Scalar>(
     at: &Iterate<T>,
@@ -234,7 +234,7 @@ pub(super) fn give_up<T: Scalar>(
     Reason::LineSearchFailed(if is_still { Obstacle::Rounding } else { of_f.obstacle })
 }
 
-/// Looks at f along the direction in which f + R falls fastest, and along that in which f does: a gradient that is wrong
+/// Probes f along the direction in which f + R falls fastest, and along that in which f does: a gradient that is wrong
 /// may look right along one of them.
 fn probe_both<T: Scalar>(
     at: &Iterate<T>,

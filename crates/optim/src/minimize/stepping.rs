@@ -12,7 +12,7 @@ pub struct Stepping<O> {
 }
 
 impl<O> Stepping<O> {
-    /// Steps by this optimizer.
+    /// Creates the method from an optimizer.
     #[must_use]
     pub fn new(optimizer: O) -> Self {
         Self { optimizer }
@@ -25,8 +25,8 @@ impl<T: Scalar, O: Optimizer<T>> Method<T> for Stepping<O> {
     }
 
     fn begin(&mut self, len: usize) -> Result<(), SettingError> {
-        let x = Segment { name: "x".into(), range: 0..len, shape: [len].into(), transposed: false, frozen: false };
-        // A minimisation is a run of its own, whatever the optimizer has done before.
+        let x = Segment::new("x", 0..len, [len]);
+        // A minimisation is a new run, whatever the optimizer has done before.
         self.optimizer.reset();
         self.optimizer.bind(&[x]);
         Ok(())

@@ -1,16 +1,16 @@
 use downhill_tensor::Scalar;
 
-/// How many iterations in a row may lead to no better point.
+/// The number of iterations in a row that may lead to no better point.
 const IDLE_ITERATIONS: u32 = 20;
 
 /// The gradient is probed once this many more evaluations have gone into steps that do not fit their gradients than into
 /// others.
 const DOUBTFUL_EVALUATIONS: u64 = 24;
 
-/// How many trials a search may take to find a step within rounding.
+/// The number of trials in which a search may find a step within rounding.
 const EASY_TRIALS: u64 = 5;
 
-/// Looks out for walks that lead nowhere, and for values that do not fit the gradients.
+/// A watch for runs that lead nowhere, and for values that do not fit the gradients.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Watch {
     /// The lowest value and the smallest ‖∇f‖∞ of all iterates, and how many since have had neither.
@@ -19,7 +19,7 @@ pub(super) struct Watch {
     idle: u32,
     /// The share by which a change may differ from the one that the gradients state.
     share: f64,
-    /// How many more evaluations have gone into steps that do not fit, and at how many the gradient is probed.
+    /// The surplus of evaluations that have gone into steps that do not fit, and the surplus at which the gradient is probed.
     doubtful: u64,
     patience: u64,
 }
@@ -30,7 +30,7 @@ impl Watch {
         Self { lowest, flattest, idle: 0, share, doubtful: 0, patience: DOUBTFUL_EVALUATIONS }
     }
 
-    /// Whether steps no longer lead anywhere: a search may take a step along which rounding hides whether the value
+    /// Returns whether steps no longer lead anywhere: a search may take a step along which rounding hides whether the value
     /// falls, but not for ever.
     pub(super) fn is_stuck(&mut self, value: f64, gradient_norm: f64) -> bool {
         let is_better = value < self.lowest || gradient_norm < self.flattest;
@@ -39,8 +39,8 @@ impl Watch {
         self.idle >= IDLE_ITERATIONS
     }
 
-    /// Whether it is time to probe the gradient, after a step between points of these values, along which the mean of
-    /// the slopes at both ends stated another change; it took so many trials, after so many evaluations in vain.
+    /// Returns whether it is time to probe the gradient, after a step between points of these values, along which the mean of
+    /// the slopes at both ends stated another change; it took `trials` evaluations, after `vain` evaluations without a step.
     pub(super) fn is_doubtful<T: Scalar>(
         &mut self,
         [vain, trials]: [u64; 2],
@@ -60,13 +60,13 @@ impl Watch {
         if self.doubtful < self.patience {
             return false;
         }
-        // Where the probe finds nothing wrong, the next one may wait.
+        // If the probe finds nothing wrong, the next one may wait.
         (self.doubtful, self.patience) = (0, self.patience.saturating_mul(2));
         true
     }
 }
 
-/// Whether two changes of the value, or two slopes, differ by no more than this share of the larger.
+/// Returns whether two changes of the value, or two slopes, differ by no more than this share of the larger.
 pub(super) fn fits(measured: f64, stated: f64, share: f64) -> bool {
     (measured - stated).abs() <= share * measured.abs().max(stated.abs())
 }

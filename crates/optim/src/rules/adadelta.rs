@@ -1,8 +1,10 @@
 use downhill_tensor::Scalar;
 
-use crate::error::{not_negative, require};
+use super::default_is_new;
 use crate::precompiled::precompile;
-use crate::{Chain, CoupledDecay, Link, Precompiled, ScaleByRate, SettingError, Step, Stepper};
+use crate::setters::setters;
+use crate::settings::{Settings, not_negative, require};
+use crate::{Chain, CoupledDecay, Link, Precompiled, ScaleByRate, StepContext, Stepper};
 
 /// Adadelta (Zeiler 2012): steps in the units of θ, from the ratio of two averages.
 ///
@@ -12,7 +14,7 @@ use crate::{Chain, CoupledDecay, Link, Precompiled, ScaleByRate, SettingError, S
 /// θ ← θ − γ Δ
 /// ```
 ///
-/// Defaults: ρ = 0.9, ε = 1e-6, λ = 0, as `torch.optim.Adadelta` (PyTorch 2.15; its learning rate is 1).
+/// Defaults: ρ = 0.9, ε = 1e-6, λ = 0, like `torch.optim.Adadelta` (PyTorch 2.15; its learning rate is 1).
 /// Keras has ρ = 0.95, ε = 1e-7 and the learning rate 1e-3.
 ///
 /// ```
@@ -25,28 +27,19 @@ pub type Adadelta<T> = Stepper<Precompiled<Chain<(CoupledDecay, ScaleByAdadelta,
 precompile!(Chain<(CoupledDecay, ScaleByAdadelta, ScaleByRate)>);
 
 impl<T: Scalar> Adadelta<T> {
-    /// γ times Adadelta's own step; usually 1.
+    /// Creates the optimizer, which takes γ times Adadelta's own step; usually 1.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((CoupledDecay::new(0.0), ScaleByAdadelta::new(), ScaleByRate)), learning_rate)
     }
 
-    /// The decay rate ρ of both averages, in [0, 1].
-    #[must_use]
-    pub fn rho(self, rho: f64) -> Self {
-        self.with(|rule| rule.0.1.rho = rho)
-    }
-
-    /// ε, which starts the steps.
-    #[must_use]
-    pub fn epsilon(self, epsilon: f64) -> Self {
-        self.with(|rule| rule.0.1.epsilon = epsilon)
-    }
-
-    /// The coupled weight decay λ.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        self.with(|rule| rule.0.0.weight_decay = weight_decay)
+    setters! {
+        /// Sets the decay rate ρ of both averages, in [0, 1].
+        rho of ScaleByAdadelta;
+        /// Sets ε, which starts the steps.
+        epsilon of ScaleByAdadelta;
+        /// Sets the coupled weight decay λ.
+        weight_decay of CoupledDecay;
     }
 }
 
@@ -58,18 +51,14 @@ pub struct ScaleByAdadelta {
 }
 
 impl ScaleByAdadelta {
-    /// ρ = 0.9, ε = 1e-6.
+    /// Creates the link with ρ = 0.9, ε = 1e-6.
     #[must_use]
     pub fn new() -> Self {
         Self { rho: 0.9, epsilon: 1e-6 }
     }
 }
 
-impl Default for ScaleByAdadelta {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+default_is_new!(ScaleByAdadelta);
 
 impl<T: Scalar> Link<T> for ScaleByAdadelta {
     type Slots = [T; 2];
@@ -80,7 +69,7 @@ impl<T: Scalar> Link<T> for ScaleByAdadelta {
         vec!["adadelta.v", "adadelta.u"]
     }
 
-    fn scalars(&self, _step: &Step) -> [T; 3] {
+    fn scalars(&self, _step: &StepContext) -> [T; 3] {
         [self.rho, 1.0 - self.rho, self.epsilon].map(T::from_f64)
     }
 
@@ -92,8 +81,8 @@ impl<T: Scalar> Link<T> for ScaleByAdadelta {
         delta
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        require((0.0..=1.0).contains(&self.rho), "rho", self.rho, "between 0 and 1")?;
-        not_negative("epsilon", self.epsilon)
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        settings.check(require((0.0..=1.0).contains(&self.rho), "rho", self.rho, "between 0 and 1"));
+        settings.setting("epsilon", self.epsilon, not_negative);
     }
 }

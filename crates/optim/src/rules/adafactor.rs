@@ -1,11 +1,12 @@
 use downhill_tensor::Scalar;
 
 use super::muon::next;
-use crate::error::{not_negative, require};
 use crate::fused::descend;
-use crate::group::{Layout, Part};
+use crate::group::{Part, Partition};
 use crate::precompiled::precompile;
-use crate::{Pass, Precompiled, Rule, SettingError, Stepper};
+use crate::setters::setters;
+use crate::settings::{Settings, not_negative, require};
+use crate::{Pass, Precompiled, Rule, Stepper};
 use downhill_tensor::reduce::{dot, norm, sum_of_squares};
 
 /// Adafactor (Shazeer & Stern 2018): Adam's second moment of a matrix from the means of its rows and columns alone,
@@ -20,7 +21,7 @@ use downhill_tensor::reduce::{dot, norm, sum_of_squares};
 /// U = g/√max(V, ε₁²)               θ ← θ − α U/max(1, RMS(U)/d)
 /// ```
 ///
-/// Defaults: τ = −0.8, ε₁ the machine epsilon, ε₂ = 1e-3, d = 1, λ = 0, as `torch.optim.Adafactor` (PyTorch 2.15; its
+/// Defaults: τ = −0.8, ε₁ the machine epsilon, ε₂ = 1e-3, d = 1, λ = 0, like `torch.optim.Adafactor` (PyTorch 2.15; its
 /// learning rate is 1e-2), which differs from the paper in means instead of sums and in where ε₁ stands.
 /// A matrix of more than two axes is one for each index of the leading axes.
 /// Squares that overflow count as the largest number: the step keeps its size, which the update's own norm sets.
@@ -29,7 +30,7 @@ use downhill_tensor::reduce::{dot, norm, sum_of_squares};
 /// ```
 /// use downhill_optim::{Adafactor, Optimizer, Segment};
 /// let mut optimizer = Adafactor::new(1e-2);
-/// optimizer.bind(&[Segment { name: "w".into(), range: 0..6, shape: [2, 3].into(), transposed: false, frozen: false }]);
+/// optimizer.bind(&[Segment::new("w", 0..6, [2, 3])]);
 /// let mut theta = [0.5_f32; 6];
 /// optimizer.step(&mut theta, &[0.1, -0.2, 0.3, 0.4, 0.5, 0.6]);
 /// ```
@@ -47,39 +48,26 @@ pub struct AdafactorRule {
 }
 
 impl<T: Scalar> Adafactor<T> {
-    /// Steps of at most the share γ of each parameter's root mean square; usually 1e-2.
+    /// Creates the optimizer; it steps by at most the share γ of each parameter's root mean square; usually 1e-2.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         let rule = AdafactorRule { decay: -0.8, epsilon1: None, epsilon2: 1e-3, threshold: 1.0, weight_decay: 0.0 };
         Self::named(rule, learning_rate)
     }
 
-    /// The power τ of the step number in the weight of a new square; negative.
-    #[must_use]
-    pub fn decay(self, power: f64) -> Self {
-        self.with(|rule| rule.decay = power)
-    }
-
-    /// ε₁, below which second moments do not count, and ε₂, the smallest root mean square of a parameter.
-    #[must_use]
-    pub fn epsilons(self, epsilon1: f64, epsilon2: f64) -> Self {
-        self.with(|rule| (rule.epsilon1, rule.epsilon2) = (Some(epsilon1), epsilon2))
-    }
-
-    /// The largest root mean square d of an update.
-    #[must_use]
-    pub fn threshold(self, threshold: f64) -> Self {
-        self.with(|rule| rule.threshold = threshold)
-    }
-
-    /// The decoupled weight decay λ.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        self.with(|rule| rule.weight_decay = weight_decay)
+    setters! {
+        /// Sets the power τ of the step number in the weight of a new square; negative.
+        decay of AdafactorRule;
+        /// Sets ε₁, below which second moments do not count, and ε₂, the smallest root mean square of a parameter.
+        epsilons(epsilon1: f64, epsilon2: f64) |rule: AdafactorRule| (rule.epsilon1, rule.epsilon2) = (Some(epsilon1), epsilon2);
+        /// Sets the largest root mean square d of an update.
+        threshold of AdafactorRule;
+        /// Sets the decoupled weight decay λ.
+        weight_decay of AdafactorRule;
     }
 }
 
-/// A parameter as matrices: how many, and their rows and columns.
+/// Returns the matrices of a parameter: their number, rows and columns.
 fn matrices(part: &Part) -> Option<(usize, usize, usize)> {
     match part.shape.axes() {
         [leading @ .., rows, columns] if !part.range.is_empty() => Some((leading.iter().product(), *rows, *columns)),
@@ -91,7 +79,7 @@ fn matrices(part: &Part) -> Option<(usize, usize, usize)> {
 /// and a sum of one after the other loses as many units of its last digit.
 const BLOCK: usize = 256;
 
-/// √(Σ xᵢ²/n), also where the squares leave the range of numbers.
+/// Returns √(Σ xᵢ²/n), also if the squares leave the range of numbers.
 fn root_mean_square<T: Scalar>(x: &[T]) -> f64 {
     let (squares, len) = (sum_of_squares(x), x.len() as f64);
     if squares.is_normal() { (squares / len).sqrt() } else { norm(x) / len.sqrt() }
@@ -139,9 +127,9 @@ impl AdafactorRule {
 }
 
 impl<T: Scalar> Rule<T> for AdafactorRule {
-    fn slots(&self, layout: &Layout) -> Vec<(&'static str, usize)> {
+    fn slots(&self, partition: &Partition) -> Vec<(&'static str, usize)> {
         let (mut rows, mut columns, mut vectors) = (0, 0, 0);
-        for part in layout.parts() {
+        for part in partition.parts() {
             match matrices(part) {
                 Some((count, height, width)) => {
                     rows += count * height;
@@ -156,16 +144,17 @@ impl<T: Scalar> Rule<T> for AdafactorRule {
     fn step(&mut self, pass: &mut Pass<'_, T>) -> bool {
         let weight = T::from_f64((pass.number as f64).powf(self.decay));
         let epsilon = T::from_f64(self.epsilon1.unwrap_or(T::EPSILON.to_f64()));
-        let longest = pass.layout.parts().iter().map(|part| part.range.len()).max().unwrap_or(0);
-        let widest = pass.layout.parts().iter().filter_map(matrices).map(|(_, _, columns)| columns).max().unwrap_or(0);
+        let longest = pass.partition.parts().iter().map(|part| part.range.len()).max().unwrap_or(0);
+        let widest =
+            pass.partition.parts().iter().filter_map(matrices).map(|(_, _, columns)| columns).max().unwrap_or(0);
         pass.scratch.resize(longest + 2 * widest, T::ZERO);
         let (updates, sums) = pass.scratch.split_at_mut(longest);
         let (sums, block) = sums.split_at_mut(widest);
         let [row_means, column_means, v] = pass.slots else { return true };
         let (mut row, mut column, mut vector) = (0, 0, 0);
-        for part in pass.layout.parts() {
+        for part in pass.partition.parts() {
             let step = {
-                let treatment = &pass.layout.treatments()[part.treatment];
+                let treatment = &pass.partition.treatments()[part.treatment];
                 (pass.learning_rate * treatment.rate_factor, treatment.weight_decay.unwrap_or(self.weight_decay))
             };
             let (rate, decay) = step;
@@ -207,11 +196,11 @@ impl<T: Scalar> Rule<T> for AdafactorRule {
         true
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        require(self.decay <= 0.0, "the power of the step number", self.decay, "at most 0")?;
-        not_negative("epsilon1", self.epsilon1.unwrap_or(0.0))?;
-        not_negative("epsilon2", self.epsilon2)?;
-        require(self.threshold >= 1.0, "the largest update", self.threshold, "at least 1")?;
-        not_negative("the weight decay", self.weight_decay)
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        settings.check(require(self.decay <= 0.0, "the power of the step number", self.decay, "at most 0"));
+        settings.setting("epsilon1", self.epsilon1.unwrap_or(0.0), not_negative);
+        settings.setting("epsilon2", self.epsilon2, not_negative);
+        settings.check(require(self.threshold >= 1.0, "the largest update", self.threshold, "at least 1"));
+        settings.setting("the weight decay", self.weight_decay, not_negative);
     }
 }

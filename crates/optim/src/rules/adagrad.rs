@@ -1,8 +1,10 @@
 use downhill_tensor::Scalar;
 
-use crate::error::not_negative;
+use super::default_is_new;
 use crate::precompiled::precompile;
-use crate::{Chain, CoupledDecay, Link, Precompiled, ScaleByRate, SettingError, Step, Stepper};
+use crate::setters::setters;
+use crate::settings::{Settings, not_negative};
+use crate::{Chain, CoupledDecay, Link, Precompiled, ScaleByRate, StepContext, Stepper};
 
 /// Adagrad (Duchi et al. 2011): the gradient over the root of the sum of all its squares.
 ///
@@ -12,7 +14,7 @@ use crate::{Chain, CoupledDecay, Link, Precompiled, ScaleByRate, SettingError, S
 /// θ ← θ − γ/(1 + (t−1)η) · g/(√s + ε)
 /// ```
 ///
-/// Defaults: η = 0, λ = 0, s₀ = 0, ε = 1e-10, as `torch.optim.Adagrad` (PyTorch 2.15; its learning rate is 1e-2).
+/// Defaults: η = 0, λ = 0, s₀ = 0, ε = 1e-10, like `torch.optim.Adagrad` (PyTorch 2.15; its learning rate is 1e-2).
 /// Keras and optax start s at 0.1; TensorFlow puts ε inside the root.
 ///
 /// ```
@@ -25,34 +27,21 @@ pub type Adagrad<T> = Stepper<Precompiled<Chain<(CoupledDecay, ScaleByAdagrad, S
 precompile!(Chain<(CoupledDecay, ScaleByAdagrad, ScaleByRate)>);
 
 impl<T: Scalar> Adagrad<T> {
-    /// Steps of γ that shrink as squares of gradients add up; usually 1e-2.
+    /// Creates the optimizer; its steps of γ shrink as squares of gradients add up; usually 1e-2.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((CoupledDecay::new(0.0), ScaleByAdagrad::new(), ScaleByRate)), learning_rate)
     }
 
-    /// The decay η of the learning rate.
-    #[must_use]
-    pub fn rate_decay(self, decay: f64) -> Self {
-        self.with(|rule| rule.0.1.rate_decay = decay)
-    }
-
-    /// What the sum of squares starts at: s₀.
-    #[must_use]
-    pub fn initial_sum(self, sum: f64) -> Self {
-        self.with(|rule| rule.0.1.initial = sum)
-    }
-
-    /// ε, which bounds the step where gradients vanish.
-    #[must_use]
-    pub fn epsilon(self, epsilon: f64) -> Self {
-        self.with(|rule| rule.0.1.epsilon = epsilon)
-    }
-
-    /// The coupled weight decay λ.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        self.with(|rule| rule.0.0.weight_decay = weight_decay)
+    setters! {
+        /// Sets the decay η of the learning rate.
+        rate_decay of ScaleByAdagrad;
+        /// Sets s₀, at which the sum of squares starts.
+        initial_sum of ScaleByAdagrad;
+        /// Sets ε, which bounds the step where gradients vanish.
+        epsilon of ScaleByAdagrad;
+        /// Sets the coupled weight decay λ.
+        weight_decay of CoupledDecay;
     }
 }
 
@@ -60,23 +49,19 @@ impl<T: Scalar> Adagrad<T> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ScaleByAdagrad {
     rate_decay: f64,
-    initial: f64,
+    initial_sum: f64,
     epsilon: f64,
 }
 
 impl ScaleByAdagrad {
-    /// η = 0, s₀ = 0, ε = 1e-10.
+    /// Creates the link with η = 0, s₀ = 0, ε = 1e-10.
     #[must_use]
     pub fn new() -> Self {
-        Self { rate_decay: 0.0, initial: 0.0, epsilon: 1e-10 }
+        Self { rate_decay: 0.0, initial_sum: 0.0, epsilon: 1e-10 }
     }
 }
 
-impl Default for ScaleByAdagrad {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+default_is_new!(ScaleByAdagrad);
 
 impl<T: Scalar> Link<T> for ScaleByAdagrad {
     type Slots = [T; 1];
@@ -87,7 +72,7 @@ impl<T: Scalar> Link<T> for ScaleByAdagrad {
         vec!["adagrad.sum"]
     }
 
-    fn scalars(&self, step: &Step) -> (T, T) {
+    fn scalars(&self, step: &StepContext) -> (T, T) {
         let decayed = 1.0 / (1.0 + (step.number - 1) as f64 * self.rate_decay);
         (T::from_f64(decayed), T::from_f64(self.epsilon))
     }
@@ -98,13 +83,13 @@ impl<T: Scalar> Link<T> for ScaleByAdagrad {
         decayed * g / (sum.sqrt() + epsilon)
     }
 
-    fn initial(&self, _theta: T, _step: &Step) -> [T; 1] {
-        [T::from_f64(self.initial)]
+    fn initial(&self, _theta: T, _step: &StepContext) -> [T; 1] {
+        [T::from_f64(self.initial_sum)]
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        not_negative("the decay of the learning rate", self.rate_decay)?;
-        not_negative("the initial sum of squares", self.initial)?;
-        not_negative("epsilon", self.epsilon)
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        settings.setting("the decay of the learning rate", self.rate_decay, not_negative);
+        settings.setting("the initial sum of squares", self.initial_sum, not_negative);
+        settings.setting("epsilon", self.epsilon, not_negative);
     }
 }

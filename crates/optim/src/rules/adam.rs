@@ -1,8 +1,10 @@
 use downhill_tensor::Scalar;
 
-use crate::error::{decay_rate, not_negative};
+use super::default_is_new;
 use crate::precompiled::precompile;
-use crate::{Chain, CoupledDecay, Link, Precompiled, ScaleByRate, SettingError, Step, Stepper};
+use crate::setters::setters;
+use crate::settings::{Settings, decay_rate, not_negative};
+use crate::{Chain, CoupledDecay, Link, Precompiled, ScaleByRate, StepContext, Stepper};
 
 /// Adam (Kingma & Ba 2015): the averaged gradient over the root of its averaged square.
 ///
@@ -12,7 +14,7 @@ use crate::{Chain, CoupledDecay, Link, Precompiled, ScaleByRate, SettingError, S
 /// θ ← θ − γ m/(1 − β₁ᵗ) / ( √(v/(1 − β₂ᵗ)) + ε )
 /// ```
 ///
-/// Defaults: β = (0.9, 0.999), ε = 1e-8, λ = 0, as `torch.optim.Adam` (PyTorch 2.15), whose numbers it gives.
+/// Defaults: β = (0.9, 0.999), ε = 1e-8, λ = 0, like `torch.optim.Adam` (PyTorch 2.15), whose numbers it gives.
 /// ε stands outside the corrected root; Keras and scikit-learn leave it uncorrected, and burn's default is 1e-5,
 /// Keras's 1e-7.
 /// The weight decay is coupled; [`AdamW`](crate::AdamW) decouples it.
@@ -29,31 +31,19 @@ pub type Adam<T> = Stepper<Precompiled<Chain<(CoupledDecay, ScaleByAdam, ScaleBy
 precompile!(Chain<(CoupledDecay, ScaleByAdam, ScaleByRate)>);
 
 impl<T: Scalar> Adam<T> {
-    /// Steps of about γ for each parameter; usually 1e-3.
+    /// Creates the optimizer; it steps by about γ for each parameter; usually 1e-3.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((CoupledDecay::new(0.0), ScaleByAdam::new(), ScaleByRate)), learning_rate)
     }
 
-    /// The decay rates β₁ and β₂, in [0, 1).
-    #[must_use]
-    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
-        self.with(|rule| {
-            let link = &mut rule.0.1;
-            (link.beta1, link.beta2) = (beta1, beta2);
-        })
-    }
-
-    /// ε, which bounds the step where gradients vanish.
-    #[must_use]
-    pub fn epsilon(self, epsilon: f64) -> Self {
-        self.with(|rule| rule.0.1.epsilon = epsilon)
-    }
-
-    /// The coupled weight decay λ.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        self.with(|rule| rule.0.0.weight_decay = weight_decay)
+    setters! {
+        /// Sets the decay rates β₁ and β₂, in [0, 1).
+        betas of ScaleByAdam;
+        /// Sets ε, which bounds the step where gradients vanish.
+        epsilon of ScaleByAdam;
+        /// Sets the coupled weight decay λ.
+        weight_decay of CoupledDecay;
     }
 }
 
@@ -66,20 +56,20 @@ pub struct ScaleByAdam {
 }
 
 impl ScaleByAdam {
-    /// β = (0.9, 0.999), ε = 1e-8.
+    /// Creates the link with β = (0.9, 0.999), ε = 1e-8.
     #[must_use]
     pub fn new() -> Self {
         Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
     }
 
-    /// The decay rates β₁ and β₂, in [0, 1).
+    /// Sets the decay rates β₁ and β₂, in [0, 1).
     #[must_use]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
         (self.beta1, self.beta2) = (beta1, beta2);
         self
     }
 
-    /// ε, which bounds the step where gradients vanish.
+    /// Sets ε, which bounds the step where gradients vanish.
     #[must_use]
     pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.epsilon = epsilon;
@@ -87,11 +77,7 @@ impl ScaleByAdam {
     }
 }
 
-impl Default for ScaleByAdam {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+default_is_new!(ScaleByAdam);
 
 /// The scalars of [`ScaleByAdam`] and its relatives.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -107,28 +93,21 @@ pub struct AdamScalars<T> {
     pub(crate) epsilon: T,
 }
 
-impl ScaleByAdam {
-    pub(crate) fn of_step<T: Scalar>(&self, step: &Step) -> AdamScalars<T> {
-        AdamScalars {
-            beta1: T::from_f64(self.beta1),
-            weight1: T::from_f64(1.0 - self.beta1),
-            beta2: T::from_f64(self.beta2),
-            weight2: T::from_f64(1.0 - self.beta2),
-            correction1: T::from_f64(1.0 / (1.0 - step.power(self.beta1))),
-            correction2: T::from_f64(1.0 / (1.0 - step.power(self.beta2)).sqrt()),
-            epsilon: T::from_f64(self.epsilon),
+impl<T: Scalar> AdamScalars<T> {
+    pub(crate) fn new(link: &ScaleByAdam, step: &StepContext) -> Self {
+        let &ScaleByAdam { beta1, beta2, epsilon } = link;
+        Self {
+            beta1: T::from_f64(beta1),
+            weight1: T::from_f64(1.0 - beta1),
+            beta2: T::from_f64(beta2),
+            weight2: T::from_f64(1.0 - beta2),
+            correction1: T::from_f64(1.0 / (1.0 - step.power(beta1))),
+            correction2: T::from_f64(1.0 / (1.0 - step.power(beta2)).sqrt()),
+            epsilon: T::from_f64(epsilon),
         }
     }
 
-    pub(crate) fn check_settings(&self) -> Result<(), SettingError> {
-        decay_rate("beta1", self.beta1)?;
-        decay_rate("beta2", self.beta2)?;
-        not_negative("epsilon", self.epsilon)
-    }
-}
-
-impl<T: Scalar> AdamScalars<T> {
-    /// The averages of g and g², moved on.
+    /// Moves the averages of g and g² on.
     #[inline(always)]
     pub(crate) fn average(&self, g: T, m: &mut T, v: &mut T) {
         *m = self.beta1 * *m + self.weight1 * g;
@@ -144,8 +123,8 @@ impl<T: Scalar> Link<T> for ScaleByAdam {
         vec!["adam.m", "adam.v"]
     }
 
-    fn scalars(&self, step: &Step) -> AdamScalars<T> {
-        self.of_step(step)
+    fn scalars(&self, step: &StepContext) -> AdamScalars<T> {
+        AdamScalars::new(self, step)
     }
 
     #[inline(always)]
@@ -154,15 +133,9 @@ impl<T: Scalar> Link<T> for ScaleByAdam {
         *m * s.correction1 / (v.sqrt() * s.correction2 + s.epsilon)
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        self.check_settings()
-    }
-
-    fn momentum(&self) -> Option<f64> {
-        Some(self.beta1)
-    }
-
-    fn set_momentum(&mut self, momentum: f64) {
-        self.beta1 = momentum;
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        settings.momentum("beta1", &mut self.beta1, decay_rate);
+        settings.setting("beta2", self.beta2, decay_rate);
+        settings.setting("epsilon", self.epsilon, not_negative);
     }
 }

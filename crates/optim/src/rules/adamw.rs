@@ -1,6 +1,7 @@
 use downhill_tensor::Scalar;
 
 use crate::precompiled::precompile;
+use crate::setters::setters;
 use crate::{Chain, DecoupledDecay, Precompiled, ScaleByAdam, ScaleByRate, Stepper};
 
 /// Adam with decoupled weight decay (Loshchilov & Hutter 2019).
@@ -10,7 +11,7 @@ use crate::{Chain, DecoupledDecay, Precompiled, ScaleByAdam, ScaleByRate, Steppe
 /// θ ← θ (1 − γλ) − γ m/(1 − β₁ᵗ) / ( √(v/(1 − β₂ᵗ)) + ε )
 /// ```
 ///
-/// Defaults: β = (0.9, 0.999), ε = 1e-8, λ = 0.01, as `torch.optim.AdamW` (PyTorch 2.15), whose numbers it gives.
+/// Defaults: β = (0.9, 0.999), ε = 1e-8, λ = 0.01, like `torch.optim.AdamW` (PyTorch 2.15), whose numbers it gives.
 /// The decay is scaled by the scheduled learning rate, as in PyTorch; the paper scales it by the schedule alone.
 ///
 /// ```
@@ -23,30 +24,18 @@ pub type AdamW<T> = Stepper<Precompiled<Chain<(ScaleByAdam, ScaleByRate, Decoupl
 precompile!(Chain<(ScaleByAdam, ScaleByRate, DecoupledDecay)>);
 
 impl<T: Scalar> AdamW<T> {
-    /// Steps of about γ for each parameter; usually 1e-3.
+    /// Creates the optimizer; it steps by about γ for each parameter; usually 1e-3.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((ScaleByAdam::new(), ScaleByRate, DecoupledDecay::new(0.01))), learning_rate)
     }
 
-    /// The decay rates β₁ and β₂, in [0, 1).
-    #[must_use]
-    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
-        self.with(|rule| {
-            let link = &mut rule.0.0;
-            (link.beta1, link.beta2) = (beta1, beta2);
-        })
-    }
-
-    /// ε, which bounds the step where gradients vanish.
-    #[must_use]
-    pub fn epsilon(self, epsilon: f64) -> Self {
-        self.with(|rule| rule.0.0.epsilon = epsilon)
-    }
-
-    /// The decoupled weight decay λ.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        self.with(|rule| rule.0.2.weight_decay = weight_decay)
+    setters! {
+        /// Sets the decay rates β₁ and β₂, in [0, 1).
+        betas of ScaleByAdam;
+        /// Sets ε, which bounds the step where gradients vanish.
+        epsilon of ScaleByAdam;
+        /// Sets the decoupled weight decay λ.
+        weight_decay of DecoupledDecay;
     }
 }

@@ -1,8 +1,10 @@
 use downhill_tensor::Scalar;
 
-use crate::error::{decay_rate, not_negative};
+use super::default_is_new;
 use crate::precompiled::precompile;
-use crate::{Chain, DecoupledDecay, Link, Precompiled, ProximalDecay, ScaleByRate, SettingError, Step, Stepper};
+use crate::setters::setters;
+use crate::settings::{Settings, decay_rate, not_negative};
+use crate::{Chain, DecoupledDecay, Link, Precompiled, ProximalDecay, ScaleByRate, StepContext, Stepper};
 
 /// Adan (Xie et al. 2022, arXiv 2208.06677): Nesterov's momentum from the differences of gradients.
 ///
@@ -30,28 +32,19 @@ pub type AdanW<T> = Stepper<Precompiled<Chain<(ScaleByAdan, ScaleByRate, Decoupl
 precompile!(Chain<(ScaleByAdan, ScaleByRate, DecoupledDecay)>);
 
 impl<T: Scalar> Adan<T> {
-    /// Steps of about γ for each parameter; usually 1e-3.
+    /// Creates the optimizer; it steps by about γ for each parameter; usually 1e-3.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((ScaleByAdan::new(), ScaleByRate, ProximalDecay::new(0.0))), learning_rate)
     }
 
-    /// The decay rates β₁, β₂ and β₃, in [0, 1).
-    #[must_use]
-    pub fn betas(self, beta1: f64, beta2: f64, beta3: f64) -> Self {
-        self.with(|rule| rule.0.0.betas = [beta1, beta2, beta3])
-    }
-
-    /// ε, which bounds the step where gradients vanish.
-    #[must_use]
-    pub fn epsilon(self, epsilon: f64) -> Self {
-        self.with(|rule| rule.0.0.epsilon = epsilon)
-    }
-
-    /// The weight decay λ.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        self.with(|rule| rule.0.2.weight_decay = weight_decay)
+    setters! {
+        /// Sets the decay rates β₁, β₂ and β₃, in [0, 1).
+        betas(beta1: f64, beta2: f64, beta3: f64) |adan: ScaleByAdan| adan.betas = [beta1, beta2, beta3];
+        /// Sets ε, which bounds the step where gradients vanish.
+        epsilon of ScaleByAdan;
+        /// Sets the weight decay λ.
+        weight_decay of ProximalDecay;
     }
 
     /// Decouples the weight decay, as [`AdamW`](crate::AdamW) does.
@@ -69,18 +62,14 @@ pub struct ScaleByAdan {
 }
 
 impl ScaleByAdan {
-    /// β = (0.98, 0.92, 0.99), ε = 1e-8.
+    /// Creates the link with β = (0.98, 0.92, 0.99), ε = 1e-8.
     #[must_use]
     pub fn new() -> Self {
         Self { betas: [0.98, 0.92, 0.99], epsilon: 1e-8 }
     }
 }
 
-impl Default for ScaleByAdan {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+default_is_new!(ScaleByAdan);
 
 /// The scalars of [`ScaleByAdan`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -101,7 +90,7 @@ impl<T: Scalar> Link<T> for ScaleByAdan {
         vec!["adan.m", "adan.d", "adan.n", "adan.gradient"]
     }
 
-    fn scalars(&self, step: &Step) -> AdanScalars<T> {
+    fn scalars(&self, step: &StepContext) -> AdanScalars<T> {
         let [c1, c2, c3] = self.betas.map(|beta| 1.0 - step.power(beta));
         AdanScalars {
             betas: self.betas.map(T::from_f64),
@@ -123,18 +112,11 @@ impl<T: Scalar> Link<T> for ScaleByAdan {
         (s.corrections[0] * *m + s.corrections[1] * *d) / (n.sqrt() * s.corrections[2] + s.epsilon)
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        decay_rate("beta1", self.betas[0])?;
-        decay_rate("beta2", self.betas[1])?;
-        decay_rate("beta3", self.betas[2])?;
-        not_negative("epsilon", self.epsilon)
-    }
-
-    fn momentum(&self) -> Option<f64> {
-        Some(self.betas[0])
-    }
-
-    fn set_momentum(&mut self, momentum: f64) {
-        self.betas[0] = momentum;
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        let [beta1, beta2, beta3] = &mut self.betas;
+        settings.momentum("beta1", beta1, decay_rate);
+        settings.setting("beta2", *beta2, decay_rate);
+        settings.setting("beta3", *beta3, decay_rate);
+        settings.setting("epsilon", self.epsilon, not_negative);
     }
 }

@@ -2,7 +2,9 @@ use downhill_tensor::Scalar;
 
 use super::adam::{AdamScalars, ScaleByAdam};
 use crate::precompiled::precompile;
-use crate::{Chain, CoupledDecay, Link, Precompiled, ScaleByRate, SettingError, Step, Stepper};
+use crate::setters::setters;
+use crate::settings::Settings;
+use crate::{Chain, CoupledDecay, Link, Precompiled, ScaleByRate, StepContext, Stepper};
 
 /// AMSGrad (Reddi et al. 2018): Adam with the largest averaged square so far in its denominator.
 ///
@@ -24,31 +26,19 @@ pub type AmsGrad<T> = Stepper<Precompiled<Chain<(CoupledDecay, ScaleByAmsGrad, S
 precompile!(Chain<(CoupledDecay, ScaleByAmsGrad, ScaleByRate)>);
 
 impl<T: Scalar> AmsGrad<T> {
-    /// Steps of at most about γ for each parameter; usually 1e-3.
+    /// Creates the optimizer; it steps by at most about γ for each parameter; usually 1e-3.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((CoupledDecay::new(0.0), ScaleByAmsGrad::default(), ScaleByRate)), learning_rate)
     }
 
-    /// The decay rates β₁ and β₂, in [0, 1).
-    #[must_use]
-    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
-        self.with(|rule| {
-            let adam = &mut rule.0.1.adam;
-            (adam.beta1, adam.beta2) = (beta1, beta2);
-        })
-    }
-
-    /// ε, which bounds the step where gradients vanish.
-    #[must_use]
-    pub fn epsilon(self, epsilon: f64) -> Self {
-        self.with(|rule| rule.0.1.adam.epsilon = epsilon)
-    }
-
-    /// The coupled weight decay λ.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        self.with(|rule| rule.0.0.weight_decay = weight_decay)
+    setters! {
+        /// Sets the decay rates β₁ and β₂, in [0, 1).
+        betas of ScaleByAmsGrad.adam;
+        /// Sets ε, which bounds the step where gradients vanish.
+        epsilon of ScaleByAmsGrad.adam;
+        /// Sets the coupled weight decay λ.
+        weight_decay of CoupledDecay;
     }
 }
 
@@ -66,8 +56,8 @@ impl<T: Scalar> Link<T> for ScaleByAmsGrad {
         vec!["adam.m", "adam.v", "adam.largest_v"]
     }
 
-    fn scalars(&self, step: &Step) -> AdamScalars<T> {
-        self.adam.of_step(step)
+    fn scalars(&self, step: &StepContext) -> AdamScalars<T> {
+        AdamScalars::new(&self.adam, step)
     }
 
     #[inline(always)]
@@ -78,15 +68,7 @@ impl<T: Scalar> Link<T> for ScaleByAmsGrad {
         *m * s.correction1 / (largest.sqrt() * s.correction2 + s.epsilon)
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        self.adam.check_settings()
-    }
-
-    fn momentum(&self) -> Option<f64> {
-        Some(self.adam.beta1)
-    }
-
-    fn set_momentum(&mut self, momentum: f64) {
-        self.adam.beta1 = momentum;
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        Link::<T>::settings(&mut self.adam, settings);
     }
 }

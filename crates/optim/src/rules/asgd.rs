@@ -1,8 +1,10 @@
 use downhill_tensor::Scalar;
 
-use crate::error::{not_negative, positive};
+use super::default_is_new;
 use crate::precompiled::precompile;
-use crate::{Chain, CoupledDecay, Link, Precompiled, SettingError, Step, Stepper};
+use crate::setters::setters;
+use crate::settings::{Settings, not_negative, positive};
+use crate::{Chain, CoupledDecay, Link, Precompiled, StepContext, Stepper};
 
 /// Averaged stochastic gradient descent (Polyak & Juditsky 1992).
 ///
@@ -12,7 +14,7 @@ use crate::{Chain, CoupledDecay, Link, Precompiled, SettingError, Step, Stepper}
 /// θ ← θ(1 − Λη) − η g                   a ← a + μ(θ − a)
 /// ```
 ///
-/// Defaults: Λ = 1e-4, α = 0.75, t₀ = 1e6, λ = 0, as `torch.optim.ASGD` (PyTorch 2.15; its learning rate is 1e-2).
+/// Defaults: Λ = 1e-4, α = 0.75, t₀ = 1e6, λ = 0, like `torch.optim.ASGD` (PyTorch 2.15; its learning rate is 1e-2).
 /// η is that of the scheduled rate of the same step; PyTorch takes the rate of the step before.
 /// The average a is θ itself until step t₀: set t₀ to where averaging should begin, and take
 /// [`average`](Asgd::average) at the end.
@@ -32,37 +34,24 @@ pub type Asgd<T> = Stepper<Precompiled<Chain<(CoupledDecay, AveragedDescent)>>, 
 precompile!(Chain<(CoupledDecay, AveragedDescent)>);
 
 impl<T: Scalar> Asgd<T> {
-    /// Steps of η times the gradient, from γ on; usually 1e-2.
+    /// Creates the optimizer; it steps by η times the gradient, from γ on; usually 1e-2.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((CoupledDecay::new(0.0), AveragedDescent::new())), learning_rate)
     }
 
-    /// Λ, which decays both θ and the rate.
-    #[must_use]
-    pub fn lambda(self, lambda: f64) -> Self {
-        self.with(|rule| rule.0.1.lambda = lambda)
+    setters! {
+        /// Sets Λ, which decays both θ and the rate.
+        lambda of AveragedDescent;
+        /// Sets the power α of the rate's decay.
+        alpha of AveragedDescent;
+        /// Sets the step t₀ after which points are averaged.
+        start of AveragedDescent;
+        /// Sets the coupled weight decay λ.
+        weight_decay of CoupledDecay;
     }
 
-    /// The power α of the rate's decay.
-    #[must_use]
-    pub fn alpha(self, alpha: f64) -> Self {
-        self.with(|rule| rule.0.1.alpha = alpha)
-    }
-
-    /// The step t₀ after which points are averaged.
-    #[must_use]
-    pub fn start(self, step: f64) -> Self {
-        self.with(|rule| rule.0.1.start = step)
-    }
-
-    /// The coupled weight decay λ.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        self.with(|rule| rule.0.0.weight_decay = weight_decay)
-    }
-
-    /// The averaged parameters; empty before the first step.
+    /// Returns the averaged parameters; empty before the first step.
     #[must_use]
     pub fn average(&self) -> &[T] {
         self.slots().first().map_or(&[], |average| average)
@@ -78,18 +67,14 @@ pub struct AveragedDescent {
 }
 
 impl AveragedDescent {
-    /// Λ = 1e-4, α = 0.75, t₀ = 1e6.
+    /// Creates the link with Λ = 1e-4, α = 0.75, t₀ = 1e6.
     #[must_use]
     pub fn new() -> Self {
         Self { lambda: 1e-4, alpha: 0.75, start: 1e6 }
     }
 }
 
-impl Default for AveragedDescent {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+default_is_new!(AveragedDescent);
 
 impl<T: Scalar> Link<T> for AveragedDescent {
     type Slots = [T; 1];
@@ -100,7 +85,7 @@ impl<T: Scalar> Link<T> for AveragedDescent {
         vec!["asgd.average"]
     }
 
-    fn scalars(&self, step: &Step) -> [T; 3] {
+    fn scalars(&self, step: &StepContext) -> [T; 3] {
         let before = (step.number - 1) as f64;
         let rate = step.learning_rate / (1.0 + self.lambda * step.learning_rate * before).powf(self.alpha);
         [rate, 1.0 - self.lambda * rate, 1.0 / (before - self.start).max(1.0)].map(T::from_f64)
@@ -114,9 +99,9 @@ impl<T: Scalar> Link<T> for AveragedDescent {
         direction
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        not_negative("lambda", self.lambda)?;
-        positive("alpha", self.alpha)?;
-        not_negative("the step at which averaging starts", self.start)
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        settings.setting("lambda", self.lambda, not_negative);
+        settings.setting("alpha", self.alpha, positive);
+        settings.setting("the step at which averaging starts", self.start, not_negative);
     }
 }

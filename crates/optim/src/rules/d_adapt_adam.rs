@@ -1,12 +1,13 @@
 use downhill_tensor::Scalar;
 
 use super::prodigy::corrected_rate;
-use crate::error::{decay_rate, not_negative, positive, require};
 use crate::fused::{descend, views};
-use crate::group::Layout;
+use crate::group::Partition;
 use crate::precompiled::precompile;
 use crate::reduce::sweep;
-use crate::{Pass, Precompiled, Rule, SettingError, Stepper};
+use crate::setters::setters;
+use crate::settings::{Settings, decay_rate, not_negative, positive, require};
+use crate::{Pass, Precompiled, Rule, Stepper};
 
 /// Adam with D-Adaptation (Defazio & Mishchenko 2023, arXiv 2301.07733): it estimates its learning rate from below.
 /// Leave the learning rate at 1, schedules included. [`Prodigy`](crate::Prodigy) is its successor.
@@ -20,7 +21,7 @@ use crate::{Pass, Precompiled, Rule, SettingError, Stepper};
 /// ```
 ///
 /// Defaults: γ = 1, β = (0.9, 0.999), ε = 1e-8, λ = 0 (decoupled), d₀ = 1e-6, no bound on growth, no bias correction, as
-/// the authors' code, but for the decay, which is coupled there unless asked for.
+/// the authors' code, except for the decay, which is coupled there by default.
 ///
 /// ```
 /// use downhill_optim::{DAdaptAdam, Optimizer};
@@ -49,7 +50,7 @@ pub struct DAdaptAdamRule {
 }
 
 impl<T: Scalar> DAdaptAdam<T> {
-    /// With the learning rate 1.
+    /// Creates the optimizer with the learning rate 1.
     #[must_use]
     pub fn new() -> Self {
         let rule = DAdaptAdamRule {
@@ -65,43 +66,22 @@ impl<T: Scalar> DAdaptAdam<T> {
         Self::named(rule, 1.0)
     }
 
-    /// The decay rates β₁ and β₂, in [0, 1).
-    #[must_use]
-    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
-        self.with(|rule| (rule.beta1, rule.beta2) = (beta1, beta2))
+    setters! {
+        /// Sets the decay rates β₁ and β₂, in [0, 1).
+        betas of DAdaptAdamRule;
+        /// Sets ε, which bounds the step where gradients vanish.
+        epsilon of DAdaptAdamRule;
+        /// Sets the decoupled weight decay λ.
+        weight_decay of DAdaptAdamRule;
+        /// Sets the first estimate d₀ of the distance.
+        initial_distance(d0: f64) |rule: DAdaptAdamRule| rule.d = d0;
+        /// Sets the largest factor by which the estimate grows in one step.
+        growth of DAdaptAdamRule;
+        /// Corrects the averages' bias, as Adam does.
+        bias_correction() |rule: DAdaptAdamRule| rule.corrects_bias = true;
     }
 
-    /// ε, which bounds the step where gradients vanish.
-    #[must_use]
-    pub fn epsilon(self, epsilon: f64) -> Self {
-        self.with(|rule| rule.epsilon = epsilon)
-    }
-
-    /// The decoupled weight decay λ.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        self.with(|rule| rule.weight_decay = weight_decay)
-    }
-
-    /// The first estimate d₀ of the distance.
-    #[must_use]
-    pub fn initial_distance(self, d0: f64) -> Self {
-        self.with(|rule| rule.d = d0)
-    }
-
-    /// The largest factor by which the estimate grows in one step.
-    #[must_use]
-    pub fn growth(self, growth: f64) -> Self {
-        self.with(|rule| rule.growth = growth)
-    }
-
-    /// Corrects the averages' bias, as Adam does.
-    #[must_use]
-    pub fn bias_correction(self) -> Self {
-        self.with(|rule| rule.corrects_bias = true)
-    }
-
-    /// The present estimate d of the distance to the solution.
+    /// Returns the present estimate d of the distance to the solution.
     #[must_use]
     pub fn distance(&self) -> f64 {
         self.rule().d
@@ -115,8 +95,8 @@ impl<T: Scalar> Default for DAdaptAdam<T> {
 }
 
 impl<T: Scalar> Rule<T> for DAdaptAdamRule {
-    fn slots(&self, layout: &Layout) -> Vec<(&'static str, usize)> {
-        ["d_adapt.m", "d_adapt.v", "d_adapt.s"].map(|name| (name, layout.len())).to_vec()
+    fn slots(&self, partition: &Partition) -> Vec<(&'static str, usize)> {
+        ["d_adapt.m", "d_adapt.v", "d_adapt.s"].map(|name| (name, partition.len())).to_vec()
     }
 
     fn step(&mut self, pass: &mut Pass<'_, T>) -> bool {
@@ -126,8 +106,8 @@ impl<T: Scalar> Rule<T> for DAdaptAdamRule {
             |rate: f64, number: u64| old * corrected_rate(rate, number, self.beta1, self.beta2, self.corrects_bias);
         let (mut alignment, mut denominator) = (0.0, 0.0);
         let epsilon = T::from_f64(self.epsilon);
-        for run in pass.layout.runs() {
-            let step = pass.at(run.treatment, 0.0);
+        for run in pass.partition.runs() {
+            let step = pass.context(run.treatment, 0.0);
             let rate = corrected(step.learning_rate, step.number);
             let [b1, w1, b2, w2, bq, wq] =
                 [self.beta1, rate * (1.0 - self.beta1), self.beta2, 1.0 - self.beta2, q, rate * (1.0 - q)]
@@ -150,8 +130,8 @@ impl<T: Scalar> Rule<T> for DAdaptAdamRule {
         }
         let estimate = self.numerator / ((1.0 - q) * denominator);
         self.d = self.d.max(estimate.min(self.d * self.growth));
-        for run in pass.layout.runs() {
-            let step = pass.at(run.treatment, 0.0);
+        for run in pass.partition.runs() {
+            let step = pass.context(run.treatment, 0.0);
             let decay = T::from_f64(step.decay(self.weight_decay) * corrected(step.learning_rate, step.number));
             let slots = views::<[T; 2], T>(pass.slots, run.range.clone());
             let (theta, gradient) = (&mut pass.theta[run.range.clone()], &pass.gradient[run.range.clone()]);
@@ -162,24 +142,14 @@ impl<T: Scalar> Rule<T> for DAdaptAdamRule {
         true
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        decay_rate("beta1", self.beta1)?;
-        decay_rate("beta2", self.beta2)?;
-        not_negative("epsilon", self.epsilon)?;
-        not_negative("the weight decay", self.weight_decay)?;
-        positive("the distance", self.d)?;
-        require(self.growth >= 1.0, "the growth of the distance", self.growth, "at least 1")
-    }
-
-    fn momentum(&self) -> Option<f64> {
-        Some(self.beta1)
-    }
-
-    fn set_momentum(&mut self, momentum: f64) {
-        self.beta1 = momentum;
-    }
-
-    fn numbers(&mut self) -> Vec<(&'static str, &mut f64)> {
-        vec![("d_adapt.d", &mut self.d), ("d_adapt.numerator", &mut self.numerator)]
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        settings.momentum("beta1", &mut self.beta1, decay_rate);
+        settings.setting("beta2", self.beta2, decay_rate);
+        settings.setting("epsilon", self.epsilon, not_negative);
+        settings.setting("the weight decay", self.weight_decay, not_negative);
+        settings.setting("the distance", self.d, positive);
+        settings.check(require(self.growth >= 1.0, "the growth of the distance", self.growth, "at least 1"));
+        settings.memory("d_adapt.d", &mut self.d);
+        settings.memory("d_adapt.numerator", &mut self.numerator);
     }
 }

@@ -19,7 +19,7 @@ pub type GradientDescent<T> = Stepper<Precompiled<Chain<ScaleByRate>>, T>;
 precompile!(Chain<ScaleByRate>);
 
 impl<T: Scalar> GradientDescent<T> {
-    /// Steps of γ times the gradient.
+    /// Creates the optimizer; it steps by γ times the gradient.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain(ScaleByRate), learning_rate)

@@ -1,6 +1,7 @@
 use downhill_tensor::Scalar;
 
 use crate::precompiled::precompile;
+use crate::setters::setters;
 use crate::{AddDecay, Layerwise, Precompiled, ScaleByAdam, ScaleByRate, Stepper, Trust};
 
 /// LAMB (You et al. 2020, arXiv 1904.00962): Adam's steps, each parameter's as long as its norm says.
@@ -22,45 +23,30 @@ use crate::{AddDecay, Layerwise, Precompiled, ScaleByAdam, ScaleByRate, Stepper,
 /// optimizer.step(&mut theta, &[0.1, 0.2]);
 /// ```
 pub type Lamb<T> = Stepper<Precompiled<Layerwise<(ScaleByAdam, AddDecay), ScaleByRate>>, T>;
-precompile!(Layerwise<(ScaleByAdam, AddDecay), ScaleByRate>);
+type LambRule = Layerwise<(ScaleByAdam, AddDecay), ScaleByRate>;
+precompile!(LambRule);
 
 impl<T: Scalar> Lamb<T> {
-    /// Steps of the share γ of each parameter's norm.
+    /// Creates the optimizer; it steps by the share γ of each parameter's norm.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
-        let rule = Layerwise {
-            before: (ScaleByAdam::new().epsilon(1e-6), AddDecay::new(0.0)),
-            trust: Trust { coefficient: 1.0, epsilon: 0.0 },
-            after: ScaleByRate,
-            exempts_vectors: false,
-        };
+        let adam = (ScaleByAdam::new().epsilon(1e-6), AddDecay::new(0.0));
+        let rule = Layerwise::new(adam, Trust::new(1.0), ScaleByRate);
         Self::named(rule, learning_rate)
     }
 
-    /// The decay rates β₁ and β₂, in [0, 1).
-    #[must_use]
-    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
-        self.with(|rule| {
-            let adam = &mut rule.before.0;
-            (adam.beta1, adam.beta2) = (beta1, beta2);
-        })
+    setters! {
+        /// Sets the decay rates β₁ and β₂, in [0, 1).
+        betas of ScaleByAdam;
+        /// Sets ε, which bounds Adam's step where gradients vanish.
+        epsilon of ScaleByAdam;
+        /// Sets the decoupled weight decay λ.
+        weight_decay of AddDecay;
     }
 
-    /// ε, which bounds Adam's step where gradients vanish.
-    #[must_use]
-    pub fn epsilon(self, epsilon: f64) -> Self {
-        self.with(|rule| rule.before.0.epsilon = epsilon)
-    }
-
-    /// The decoupled weight decay λ.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        self.with(|rule| rule.before.1.weight_decay = weight_decay)
-    }
-
-    /// Parameters that are no matrices get neither decay nor trust ratio.
+    /// Exempts parameters that are no matrices from both decay and trust ratio.
     #[must_use]
     pub fn exempt_vectors(self) -> Self {
-        self.with(|rule| rule.exempts_vectors = true).no_decay_on_biases()
+        self.set(|rule: &mut LambRule| rule.exempts_vectors = true).no_decay_on_biases()
     }
 }

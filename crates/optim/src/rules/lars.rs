@@ -1,6 +1,7 @@
 use downhill_tensor::Scalar;
 
 use crate::precompiled::precompile;
+use crate::setters::setters;
 use crate::{CoupledDecay, Layerwise, Momentum, Precompiled, ScaleByRate, Stepper, Trust};
 
 /// LARS (You et al. 2017, arXiv 1708.03888): momentum, with each parameter's gradient as long as its norm says.
@@ -23,54 +24,33 @@ use crate::{CoupledDecay, Layerwise, Momentum, Precompiled, ScaleByRate, Stepper
 /// optimizer.step(&mut theta, &[0.1, 0.2]);
 /// ```
 pub type Lars<T> = Stepper<Precompiled<Layerwise<CoupledDecay, (ScaleByRate, Momentum)>>, T>;
-precompile!(Layerwise<CoupledDecay, (ScaleByRate, Momentum)>);
+type LarsRule = Layerwise<CoupledDecay, (ScaleByRate, Momentum)>;
+precompile!(LarsRule);
 
 impl<T: Scalar> Lars<T> {
-    /// Steps of the share γη of each parameter's norm.
+    /// Creates the optimizer; it steps by the share γη of each parameter's norm.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
-        let rule = Layerwise {
-            before: CoupledDecay::new(0.0),
-            trust: Trust { coefficient: 1e-3, epsilon: 0.0 },
-            after: (ScaleByRate, Momentum::new(0.9)),
-            exempts_vectors: false,
-        };
+        let rule = Layerwise::new(CoupledDecay::new(0.0), Trust::new(1e-3), (ScaleByRate, Momentum::new(0.9)));
         Self::named(rule, learning_rate)
     }
 
-    /// The trust coefficient η.
-    #[must_use]
-    pub fn trust(self, coefficient: f64) -> Self {
-        self.with(|rule| rule.trust.coefficient = coefficient)
+    setters! {
+        /// Sets the trust coefficient η.
+        trust(coefficient: f64) |rule: LarsRule| rule.trust.coefficient = coefficient;
+        /// Sets ε in the trust ratio.
+        epsilon(epsilon: f64) |rule: LarsRule| rule.trust.epsilon = epsilon;
+        /// Sets the momentum μ, in [0, 1).
+        momentum of Momentum;
+        /// Takes Nesterov's form.
+        nesterov() |momentum: Momentum| momentum.nesterov = true;
+        /// Sets the coupled weight decay λ.
+        weight_decay of CoupledDecay;
     }
 
-    /// ε in the trust ratio.
-    #[must_use]
-    pub fn epsilon(self, epsilon: f64) -> Self {
-        self.with(|rule| rule.trust.epsilon = epsilon)
-    }
-
-    /// The momentum μ, in [0, 1).
-    #[must_use]
-    pub fn momentum(self, momentum: f64) -> Self {
-        self.with(|rule| rule.after.1.momentum = momentum)
-    }
-
-    /// Nesterov's form.
-    #[must_use]
-    pub fn nesterov(self) -> Self {
-        self.with(|rule| rule.after.1.nesterov = true)
-    }
-
-    /// The coupled weight decay λ.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        self.with(|rule| rule.before.weight_decay = weight_decay)
-    }
-
-    /// Parameters that are no matrices get neither decay nor trust ratio.
+    /// Exempts parameters that are no matrices from both decay and trust ratio.
     #[must_use]
     pub fn exempt_vectors(self) -> Self {
-        self.with(|rule| rule.exempts_vectors = true).no_decay_on_biases()
+        self.set(|rule: &mut LarsRule| rule.exempts_vectors = true).no_decay_on_biases()
     }
 }

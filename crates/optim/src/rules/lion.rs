@@ -1,9 +1,11 @@
 use downhill_tensor::Scalar;
 
+use super::default_is_new;
 use super::sign;
-use crate::error::decay_rate;
 use crate::precompiled::precompile;
-use crate::{AddDecay, Chain, Link, Precompiled, ScaleByRate, SettingError, Step, Stepper};
+use crate::setters::setters;
+use crate::settings::{Settings, decay_rate};
+use crate::{AddDecay, Chain, Link, Precompiled, ScaleByRate, StepContext, Stepper};
 
 /// Lion (Chen et al. 2023, arXiv 2302.06675): the sign of an averaged gradient.
 ///
@@ -25,25 +27,17 @@ pub type Lion<T> = Stepper<Precompiled<Chain<(ScaleByLion, AddDecay, ScaleByRate
 precompile!(Chain<(ScaleByLion, AddDecay, ScaleByRate)>);
 
 impl<T: Scalar> Lion<T> {
-    /// Steps of γ for each parameter; usually 1e-4.
+    /// Creates the optimizer; it steps by γ for each parameter; usually 1e-4.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((ScaleByLion::new(), AddDecay::new(0.0), ScaleByRate)), learning_rate)
     }
 
-    /// The decay rates β₁ (of the step) and β₂ (of the average), in [0, 1).
-    #[must_use]
-    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
-        self.with(|rule| {
-            let lion = &mut rule.0.0;
-            (lion.beta1, lion.beta2) = (beta1, beta2);
-        })
-    }
-
-    /// The decoupled weight decay λ.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        self.with(|rule| rule.0.1.weight_decay = weight_decay)
+    setters! {
+        /// Sets the decay rates β₁ (of the step) and β₂ (of the average), in [0, 1).
+        betas of ScaleByLion;
+        /// Sets the decoupled weight decay λ.
+        weight_decay of AddDecay;
     }
 }
 
@@ -55,18 +49,14 @@ pub struct ScaleByLion {
 }
 
 impl ScaleByLion {
-    /// β = (0.9, 0.99).
+    /// Creates the link with β = (0.9, 0.99).
     #[must_use]
     pub fn new() -> Self {
         Self { beta1: 0.9, beta2: 0.99 }
     }
 }
 
-impl Default for ScaleByLion {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+default_is_new!(ScaleByLion);
 
 impl<T: Scalar> Link<T> for ScaleByLion {
     type Slots = [T; 1];
@@ -77,7 +67,7 @@ impl<T: Scalar> Link<T> for ScaleByLion {
         vec!["lion.m"]
     }
 
-    fn scalars(&self, _step: &Step) -> [T; 4] {
+    fn scalars(&self, _step: &StepContext) -> [T; 4] {
         [self.beta1, 1.0 - self.beta1, self.beta2, 1.0 - self.beta2].map(T::from_f64)
     }
 
@@ -88,16 +78,8 @@ impl<T: Scalar> Link<T> for ScaleByLion {
         direction
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        decay_rate("beta1", self.beta1)?;
-        decay_rate("beta2", self.beta2)
-    }
-
-    fn momentum(&self) -> Option<f64> {
-        Some(self.beta1)
-    }
-
-    fn set_momentum(&mut self, momentum: f64) {
-        self.beta1 = momentum;
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        settings.momentum("beta1", &mut self.beta1, decay_rate);
+        settings.setting("beta2", self.beta2, decay_rate);
     }
 }

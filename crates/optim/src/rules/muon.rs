@@ -5,12 +5,13 @@ use downhill_tensor::{Buffer, Scalar, elementwise};
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 use super::adam::ScaleByAdam;
-use crate::error::{decay_rate, not_negative, positive, require};
 use crate::fused::{descend, views};
-use crate::group::{Layout, Part};
+use crate::group::{Part, Partition};
 use crate::loops::quotient;
 use crate::precompiled::precompile;
-use crate::{DecoupledDecay, Link, Pass, Precompiled, Rule, ScaleByRate, SettingError, Stepper};
+use crate::setters::setters;
+use crate::settings::{Settings, check, decay_rate, not_negative, positive, require};
+use crate::{DecoupledDecay, Link, Pass, Precompiled, Rule, ScaleByRate, Stepper};
 use downhill_tensor::reduce::norm;
 
 /// Muon (Jordan et al. 2024): momentum whose matrices are made orthogonal. What is no matrix is stepped by AdamW.
@@ -21,7 +22,7 @@ use downhill_tensor::reduce::norm;
 /// θ ← θ(1 − γλ) − γ s X                s = √max(1, rows/cols)
 /// ```
 ///
-/// Defaults: μ = 0.95, Nesterov, λ = 0.1, five steps with (a, b, c) = (3.4445, −4.7750, 2.0315), ε = 1e-7, as
+/// Defaults: μ = 0.95, Nesterov, λ = 0.1, five steps with (a, b, c) = (3.4445, −4.7750, 2.0315), ε = 1e-7, like
 /// `torch.optim.Muon` (PyTorch 2.15; its learning rate is 1e-3).
 /// The iteration takes singular values in [0.01, 1] to [0.68, 1.13]; it does not bring them to 1.
 /// PyTorch iterates in bfloat16 and so differs by about 2 %; here it is the parameters' own precision.
@@ -38,13 +39,7 @@ use downhill_tensor::reduce::norm;
 /// let mut optimizer = Muon::new(0.02)
 ///     .adam_rate_factor(0.05)
 ///     .group(Group::new(|segment| segment.name.starts_with("head.")).as_vector());
-/// let weight = |name: &str, start: usize| Segment {
-///     name: name.into(),
-///     range: start..start + 6,
-///     shape: [2, 3].into(),
-///     transposed: true,
-///     frozen: false,
-/// };
+/// let weight = |name: &str, start: usize| Segment::new(name, start..start + 6, [2, 3]).transposed(true);
 /// optimizer.bind(&[weight("body.weight", 0), weight("head.weight", 6)]);
 /// optimizer.step(&mut [0.5_f32; 12], &[0.1; 12]);
 /// ```
@@ -68,7 +63,7 @@ pub struct MuonRule {
 const JORDAN: [f64; 3] = [3.4445, -4.7750, 2.0315];
 
 impl<T: Scalar> Muon<T> {
-    /// Matrices move by γ in each singular direction; usually 1e-3 to 0.02.
+    /// Creates the optimizer; matrices move by γ in each singular direction; usually 1e-3 to 0.02.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         let rule = MuonRule {
@@ -84,61 +79,37 @@ impl<T: Scalar> Muon<T> {
         Self::named(rule, learning_rate)
     }
 
-    /// The momentum μ, in [0, 1).
-    #[must_use]
-    pub fn momentum(self, momentum: f64) -> Self {
-        self.with(|rule| rule.momentum = momentum)
+    setters! {
+        /// Sets the momentum μ, in [0, 1).
+        momentum of MuonRule;
+        /// Leaves out Nesterov's look ahead.
+        no_nesterov() |rule: MuonRule| rule.nesterov = false;
+        /// Sets the decoupled weight decay λ, of matrices and of the rest.
+        weight_decay of MuonRule;
+        /// Steps as far as AdamW does in root mean square.
+        match_rms_adamw() |rule: MuonRule| rule.matches_adamw = true;
+        /// Sets the learning rate of AdamW, as a factor on γ; 1 unless set.
+        adam_rate_factor of MuonRule;
+        /// Sets the decay rates of AdamW.
+        adam_betas(beta1: f64, beta2: f64) |rule: MuonRule| (rule.adam.beta1, rule.adam.beta2) = (beta1, beta2);
     }
 
-    /// Without Nesterov's look ahead.
-    #[must_use]
-    pub fn no_nesterov(self) -> Self {
-        self.with(|rule| rule.nesterov = false)
-    }
-
-    /// The decoupled weight decay λ, of matrices and of the rest.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        self.with(|rule| rule.weight_decay = weight_decay)
-    }
-
-    /// The coefficients (a, b, c) of each step of the iteration, and so their number.
+    /// Sets the coefficients (a, b, c) of each step of the iteration, and so their number.
     #[must_use]
     pub fn coefficients(self, coefficients: impl Into<Vec<[f64; 3]>>) -> Self {
         let coefficients = coefficients.into();
-        self.with(|rule| rule.coefficients.clone_from(&coefficients))
-    }
-
-    /// Steps as large as AdamW's in root mean square.
-    #[must_use]
-    pub fn match_rms_adamw(self) -> Self {
-        self.with(|rule| rule.matches_adamw = true)
-    }
-
-    /// The learning rate of AdamW, as a factor on γ; 1 unless set.
-    #[must_use]
-    pub fn adam_rate_factor(self, factor: f64) -> Self {
-        self.with(|rule| rule.adam_rate_factor = factor)
-    }
-
-    /// The decay rates of AdamW.
-    #[must_use]
-    pub fn adam_betas(self, beta1: f64, beta2: f64) -> Self {
-        self.with(|rule| {
-            let adam = &mut rule.adam;
-            (adam.beta1, adam.beta2) = (beta1, beta2);
-        })
+        self.set(|rule: &mut MuonRule| rule.coefficients.clone_from(&coefficients))
     }
 }
 
-/// A parameter as a matrix: (rows, columns) in memory.
+/// Returns the rows and columns of a parameter in memory, if it is a matrix.
 fn matrix(part: &Part) -> Option<(usize, usize)> {
     let (&rows, rest) = part.shape.axes().split_first()?;
     let columns = rest.iter().product();
     (!rest.is_empty() && rows > 0 && columns > 0).then_some((rows, columns))
 }
 
-/// The next `len` elements of a slot that holds its parameters one after the other.
+/// Returns the next `len` elements of a slot that holds its parameters one after the other.
 pub(super) fn next(at: &mut usize, len: usize) -> Range<usize> {
     let start = *at;
     *at += len;
@@ -146,7 +117,7 @@ pub(super) fn next(at: &mut usize, len: usize) -> Range<usize> {
 }
 
 impl MuonRule {
-    /// s, from the shape in memory.
+    /// Returns s, from the shape in memory.
     fn scale(&self, part: &Part, (rows, columns): (usize, usize)) -> f64 {
         let (rows, columns) = if part.transposed { (columns, rows) } else { (rows, columns) };
         let (rows, columns) = (rows as f64, columns as f64);
@@ -193,17 +164,17 @@ fn array_mut<T>(data: &mut [T], rows: usize, columns: usize) -> ArrayViewMut2<'_
 }
 
 impl<T: Scalar> Rule<T> for MuonRule {
-    fn slots(&self, layout: &Layout) -> Vec<(&'static str, usize)> {
-        let matrices = layout.parts().iter().filter(|part| matrix(part).is_some());
+    fn slots(&self, partition: &Partition) -> Vec<(&'static str, usize)> {
+        let matrices = partition.parts().iter().filter(|part| matrix(part).is_some());
         let matrices: usize = matrices.map(|part| part.range.len()).sum();
-        let all: usize = layout.parts().iter().map(|part| part.range.len()).sum();
+        let all: usize = partition.parts().iter().map(|part| part.range.len()).sum();
         vec![("muon.velocity", matrices), ("adam.m", all - matrices), ("adam.v", all - matrices)]
     }
 
     fn step(&mut self, pass: &mut Pass<'_, T>) -> bool {
         let (mut of_matrices, mut of_vectors) = (0, 0);
-        for part in pass.layout.parts() {
-            let mut step = pass.at(part.treatment, 0.0);
+        for part in pass.partition.parts() {
+            let mut step = pass.context(part.treatment, 0.0);
             let theta = &mut pass.theta[part.range.clone()];
             let gradient = &pass.gradient[part.range.clone()];
             let (velocity, adam) = pass.slots.split_at_mut(1);
@@ -236,26 +207,19 @@ impl<T: Scalar> Rule<T> for MuonRule {
         true
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        decay_rate("the momentum", self.momentum)?;
-        not_negative("the weight decay", self.weight_decay)?;
-        require(!self.coefficients.is_empty(), "the number of iterations", 0.0, "at least 1")?;
-        positive("the learning rate factor of AdamW", self.adam_rate_factor)?;
-        self.adam.check_settings()
-    }
-
-    fn momentum(&self) -> Option<f64> {
-        Some(self.momentum)
-    }
-
-    fn set_momentum(&mut self, momentum: f64) {
-        self.momentum = momentum;
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        settings.momentum("the momentum", &mut self.momentum, decay_rate);
+        settings.setting("the weight decay", self.weight_decay, not_negative);
+        settings.check(require(!self.coefficients.is_empty(), "the number of iterations", 0.0, "at least 1"));
+        settings.setting("the learning rate factor of AdamW", self.adam_rate_factor, positive);
+        // The momentum that schedules move is that of the matrices alone.
+        settings.check(check(|settings| Link::<T>::settings(&mut self.adam, settings)));
     }
 }
 
 fn adam_w<T: Scalar, L: Link<T>>(
     links: &L,
-    step: &crate::Step,
+    step: &crate::StepContext,
     theta: &mut [T],
     gradient: &[T],
     slots: &mut [Buffer<T>],
@@ -300,7 +264,7 @@ mod tests {
         let transpose = |x: &[f64]| -> Vec<f64> { (0..12).map(|i| x[(i % 4) * 3 + i / 4]).collect() };
         let step = |theta: &[f64], gradient: &[f64], shape: [usize; 2], transposed: bool| {
             let mut muon = Muon::new(0.1);
-            muon.bind(&[Segment { name: "w".into(), range: 0..12, shape: shape.into(), transposed, frozen: false }]);
+            muon.bind(&[Segment::new("w", 0..12, shape).transposed(transposed)]);
             let mut theta = theta.to_vec();
             muon.step(&mut theta, gradient);
             theta

@@ -1,9 +1,11 @@
 use downhill_tensor::Scalar;
 
-use super::adam::ScaleByAdam;
-use crate::error::not_negative;
+use super::adam::{AdamScalars, ScaleByAdam};
+use super::default_is_new;
 use crate::precompiled::precompile;
-use crate::{Chain, CoupledDecay, DecoupledDecay, Link, Precompiled, ScaleByRate, SettingError, Step, Stepper};
+use crate::setters::setters;
+use crate::settings::{Settings, not_negative};
+use crate::{Chain, CoupledDecay, DecoupledDecay, Link, Precompiled, ScaleByRate, StepContext, Stepper};
 
 /// NAdam (Dozat 2016): Adam with Nesterov's look ahead and a momentum that warms up.
 ///
@@ -14,7 +16,7 @@ use crate::{Chain, CoupledDecay, DecoupledDecay, Link, Precompiled, ScaleByRate,
 /// θ ← θ − γ [ (1 − μₜ)/(1 − Π) · g + μₜ₊₁/(1 − Π μₜ₊₁) · m ] / D
 /// ```
 ///
-/// Defaults: β = (0.9, 0.999), ε = 1e-8, ψ = 4e-3, λ = 0, coupled, as `torch.optim.NAdam` (PyTorch 2.15; its learning
+/// Defaults: β = (0.9, 0.999), ε = 1e-8, ψ = 4e-3, λ = 0, coupled, like `torch.optim.NAdam` (PyTorch 2.15; its learning
 /// rate is 2e-3). Π is kept in f64; PyTorch keeps it in f32, so that its runs in f32 differ by 3e-6.
 /// optax's `nadam` is another rule, without the schedule of μ.
 ///
@@ -32,37 +34,21 @@ pub type NAdamW<T> = Stepper<Precompiled<Chain<(ScaleByNAdam, ScaleByRate, Decou
 precompile!(Chain<(ScaleByNAdam, ScaleByRate, DecoupledDecay)>);
 
 impl<T: Scalar> NAdam<T> {
-    /// Steps of about γ for each parameter; usually 2e-3.
+    /// Creates the optimizer; it steps by about γ for each parameter; usually 2e-3.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((CoupledDecay::new(0.0), ScaleByNAdam::new(), ScaleByRate)), learning_rate)
     }
 
-    /// The decay rates β₁ and β₂, in [0, 1).
-    #[must_use]
-    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
-        self.with(|rule| {
-            let adam = &mut rule.0.1.adam;
-            (adam.beta1, adam.beta2) = (beta1, beta2);
-        })
-    }
-
-    /// ε, which bounds the step where gradients vanish.
-    #[must_use]
-    pub fn epsilon(self, epsilon: f64) -> Self {
-        self.with(|rule| rule.0.1.adam.epsilon = epsilon)
-    }
-
-    /// The momentum decay ψ.
-    #[must_use]
-    pub fn momentum_decay(self, decay: f64) -> Self {
-        self.with(|rule| rule.0.1.momentum_decay = decay)
-    }
-
-    /// The coupled weight decay λ.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        self.with(|rule| rule.0.0.weight_decay = weight_decay)
+    setters! {
+        /// Sets the decay rates β₁ and β₂, in [0, 1).
+        betas of ScaleByNAdam.adam;
+        /// Sets ε, which bounds the step where gradients vanish.
+        epsilon of ScaleByNAdam.adam;
+        /// Sets the momentum decay ψ.
+        momentum_decay of ScaleByNAdam;
+        /// Sets the coupled weight decay λ.
+        weight_decay of CoupledDecay;
     }
 
     /// Decouples the weight decay, as [`AdamW`](crate::AdamW) does.
@@ -82,28 +68,24 @@ pub struct ScaleByNAdam {
 }
 
 impl ScaleByNAdam {
-    /// β = (0.9, 0.999), ε = 1e-8, ψ = 4e-3.
+    /// Creates the link with β = (0.9, 0.999), ε = 1e-8, ψ = 4e-3.
     #[must_use]
     pub fn new() -> Self {
         Self { adam: ScaleByAdam::new(), momentum_decay: 4e-3, product: 1.0 }
     }
 
-    /// μ at step t.
+    /// Returns μ at step t.
     fn mu(&self, number: f64) -> f64 {
         self.adam.beta1 * (1.0 - 0.5 * 0.96_f64.powf(number * self.momentum_decay))
     }
 }
 
-impl Default for ScaleByNAdam {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+default_is_new!(ScaleByNAdam);
 
 /// The scalars of [`ScaleByNAdam`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NAdamScalars<T> {
-    adam: super::adam::AdamScalars<T>,
+    adam: AdamScalars<T>,
     /// (1 − μₜ)/(1 − Π).
     of_gradient: T,
     /// μₜ₊₁/(1 − Π μₜ₊₁).
@@ -118,15 +100,15 @@ impl<T: Scalar> Link<T> for ScaleByNAdam {
         vec!["adam.m", "adam.v"]
     }
 
-    fn advance(&mut self, step: &Step) {
+    fn advance(&mut self, step: &StepContext) {
         self.product *= self.mu(step.number as f64);
     }
 
-    fn scalars(&self, step: &Step) -> NAdamScalars<T> {
+    fn scalars(&self, step: &StepContext) -> NAdamScalars<T> {
         let number = step.number as f64;
         let next = self.mu(number + 1.0);
         NAdamScalars {
-            adam: self.adam.of_step(step),
+            adam: AdamScalars::new(&self.adam, step),
             of_gradient: T::from_f64((1.0 - self.mu(number)) / (1.0 - self.product)),
             of_average: T::from_f64(next / (1.0 - self.product * next)),
         }
@@ -138,20 +120,9 @@ impl<T: Scalar> Link<T> for ScaleByNAdam {
         (s.of_gradient * g + s.of_average * *m) / (v.sqrt() * s.adam.correction2 + s.adam.epsilon)
     }
 
-    fn numbers(&mut self) -> Vec<(&'static str, &mut f64)> {
-        vec![("nadam.product", &mut self.product)]
-    }
-
-    fn check(&self) -> Result<(), SettingError> {
-        not_negative("the momentum decay", self.momentum_decay)?;
-        self.adam.check_settings()
-    }
-
-    fn momentum(&self) -> Option<f64> {
-        Some(self.adam.beta1)
-    }
-
-    fn set_momentum(&mut self, momentum: f64) {
-        self.adam.beta1 = momentum;
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        settings.setting("the momentum decay", self.momentum_decay, not_negative);
+        Link::<T>::settings(&mut self.adam, settings);
+        settings.memory("nadam.product", &mut self.product);
     }
 }

@@ -1,11 +1,12 @@
 use downhill_tensor::Scalar;
 
-use crate::error::{decay_rate, not_negative, positive, require};
 use crate::fused::{descend, views};
-use crate::group::Layout;
+use crate::group::Partition;
 use crate::precompiled::precompile;
 use crate::reduce::sweep;
-use crate::{Pass, Precompiled, Rule, SettingError, Stepper};
+use crate::setters::setters;
+use crate::settings::{Settings, decay_rate, not_negative, positive, require};
+use crate::{Pass, Precompiled, Rule, Stepper};
 
 /// Prodigy (Mishchenko & Defazio 2023, arXiv 2306.06101): Adam that estimates its learning rate from the distance to
 /// the solution. It has no learning rate to tune: leave it at 1, schedules included.
@@ -54,7 +55,7 @@ pub struct ProdigyRule {
 }
 
 impl<T: Scalar> Prodigy<T> {
-    /// With the learning rate 1.
+    /// Creates the optimizer with the learning rate 1.
     #[must_use]
     pub fn new() -> Self {
         let rule = ProdigyRule {
@@ -75,61 +76,28 @@ impl<T: Scalar> Prodigy<T> {
         Self::named(rule, 1.0)
     }
 
-    /// The decay rates β₁ and β₂, in [0, 1).
-    #[must_use]
-    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
-        self.with(|rule| (rule.beta1, rule.beta2) = (beta1, beta2))
+    setters! {
+        /// Sets the decay rates β₁ and β₂, in [0, 1).
+        betas of ProdigyRule;
+        /// Sets the decay rate β₃ of the distance's estimate; √β₂ unless set.
+        beta3(beta3: f64) |rule: ProdigyRule| rule.beta3 = Some(beta3);
+        /// Sets ε, which bounds the step where gradients vanish.
+        epsilon of ProdigyRule;
+        /// Sets the decoupled weight decay λ.
+        weight_decay of ProdigyRule;
+        /// Sets the first estimate d₀ of the distance.
+        initial_distance(d0: f64) |rule: ProdigyRule| (rule.d0, rule.d, rule.d_max) = (d0, d0, d0);
+        /// Sets the factor c on the estimate.
+        coefficient of ProdigyRule;
+        /// Sets the largest factor by which the estimate grows in one step.
+        growth of ProdigyRule;
+        /// Corrects the averages' bias, as Adam does.
+        bias_correction() |rule: ProdigyRule| rule.corrects_bias = true;
+        /// Keeps a warm-up of the rate out of the denominator of the estimate.
+        safeguard_warmup() |rule: ProdigyRule| rule.safeguards_warmup = true;
     }
 
-    /// The decay rate β₃ of the distance's estimate; √β₂ unless set.
-    #[must_use]
-    pub fn beta3(self, beta3: f64) -> Self {
-        self.with(|rule| rule.beta3 = Some(beta3))
-    }
-
-    /// ε, which bounds the step where gradients vanish.
-    #[must_use]
-    pub fn epsilon(self, epsilon: f64) -> Self {
-        self.with(|rule| rule.epsilon = epsilon)
-    }
-
-    /// The decoupled weight decay λ.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        self.with(|rule| rule.weight_decay = weight_decay)
-    }
-
-    /// The first estimate d₀ of the distance.
-    #[must_use]
-    pub fn initial_distance(self, d0: f64) -> Self {
-        self.with(|rule| (rule.d0, rule.d, rule.d_max) = (d0, d0, d0))
-    }
-
-    /// The factor c on the estimate.
-    #[must_use]
-    pub fn coefficient(self, coefficient: f64) -> Self {
-        self.with(|rule| rule.coefficient = coefficient)
-    }
-
-    /// The largest factor by which the estimate grows in one step.
-    #[must_use]
-    pub fn growth(self, growth: f64) -> Self {
-        self.with(|rule| rule.growth = growth)
-    }
-
-    /// Corrects the averages' bias, as Adam does.
-    #[must_use]
-    pub fn bias_correction(self) -> Self {
-        self.with(|rule| rule.corrects_bias = true)
-    }
-
-    /// Keeps a warm-up of the rate out of the denominator of the estimate.
-    #[must_use]
-    pub fn safeguard_warmup(self) -> Self {
-        self.with(|rule| rule.safeguards_warmup = true)
-    }
-
-    /// The present estimate d of the distance to the solution.
+    /// Returns the present estimate d of the distance to the solution.
     #[must_use]
     pub fn distance(&self) -> f64 {
         self.rule().d
@@ -142,15 +110,15 @@ impl<T: Scalar> Default for Prodigy<T> {
     }
 }
 
-/// D/d: the rate with Adam's bias corrections, where they are wanted.
+/// Returns D/d: the rate, with Adam's bias corrections if they are on.
 pub(super) fn corrected_rate(rate: f64, number: u64, beta1: f64, beta2: f64, corrects_bias: bool) -> f64 {
     let power = |beta: f64| beta.powf(number as f64);
     if corrects_bias { rate * (1.0 - power(beta2)).sqrt() / (1.0 - power(beta1)) } else { rate }
 }
 
 impl<T: Scalar> Rule<T> for ProdigyRule {
-    fn slots(&self, layout: &Layout) -> Vec<(&'static str, usize)> {
-        ["prodigy.m", "prodigy.v", "prodigy.s", "prodigy.start"].map(|name| (name, layout.len())).to_vec()
+    fn slots(&self, partition: &Partition) -> Vec<(&'static str, usize)> {
+        ["prodigy.m", "prodigy.v", "prodigy.s", "prodigy.start"].map(|name| (name, partition.len())).to_vec()
     }
 
     fn step(&mut self, pass: &mut Pass<'_, T>) -> bool {
@@ -163,8 +131,8 @@ impl<T: Scalar> Rule<T> for ProdigyRule {
             |rate: f64, number: u64| old * corrected_rate(rate, number, self.beta1, self.beta2, self.corrects_bias);
         let mut numerator = beta3 * self.numerator;
         let mut denominator = 0.0;
-        for run in pass.layout.runs() {
-            let step = pass.at(run.treatment, 0.0);
+        for run in pass.partition.runs() {
+            let step = pass.context(run.treatment, 0.0);
             let rate = corrected(step.learning_rate, step.number);
             let of_s = old / self.d0 * if self.safeguards_warmup { old } else { rate };
             let [b1, w1, b2, w2, b3, w3] =
@@ -192,8 +160,8 @@ impl<T: Scalar> Rule<T> for ProdigyRule {
         self.d_max = self.d_max.max(estimate);
         self.d = self.d_max.min(self.d * self.growth);
         let epsilon = T::from_f64(self.d * self.epsilon);
-        for run in pass.layout.runs() {
-            let step = pass.at(run.treatment, 0.0);
+        for run in pass.partition.runs() {
+            let step = pass.context(run.treatment, 0.0);
             let rate = corrected(step.learning_rate, step.number);
             let (decay, rate) = (T::from_f64(step.decay(self.weight_decay) * rate), T::from_f64(rate));
             let slots = views::<[T; 2], T>(pass.slots, run.range.clone());
@@ -205,26 +173,17 @@ impl<T: Scalar> Rule<T> for ProdigyRule {
         true
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        decay_rate("beta1", self.beta1)?;
-        decay_rate("beta2", self.beta2)?;
-        decay_rate("beta3", self.beta3.unwrap_or(0.0))?;
-        not_negative("epsilon", self.epsilon)?;
-        not_negative("the weight decay", self.weight_decay)?;
-        positive("the initial distance", self.d0)?;
-        positive("the coefficient of the distance", self.coefficient)?;
-        require(self.growth >= 1.0, "the growth of the distance", self.growth, "at least 1")
-    }
-
-    fn momentum(&self) -> Option<f64> {
-        Some(self.beta1)
-    }
-
-    fn set_momentum(&mut self, momentum: f64) {
-        self.beta1 = momentum;
-    }
-
-    fn numbers(&mut self) -> Vec<(&'static str, &mut f64)> {
-        vec![("prodigy.d", &mut self.d), ("prodigy.d_max", &mut self.d_max), ("prodigy.numerator", &mut self.numerator)]
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        settings.momentum("beta1", &mut self.beta1, decay_rate);
+        settings.setting("beta2", self.beta2, decay_rate);
+        settings.setting("beta3", self.beta3.unwrap_or(0.0), decay_rate);
+        settings.setting("epsilon", self.epsilon, not_negative);
+        settings.setting("the weight decay", self.weight_decay, not_negative);
+        settings.setting("the initial distance", self.d0, positive);
+        settings.setting("the coefficient of the distance", self.coefficient, positive);
+        settings.check(require(self.growth >= 1.0, "the growth of the distance", self.growth, "at least 1"));
+        settings.memory("prodigy.d", &mut self.d);
+        settings.memory("prodigy.d_max", &mut self.d_max);
+        settings.memory("prodigy.numerator", &mut self.numerator);
     }
 }

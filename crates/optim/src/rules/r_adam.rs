@@ -2,7 +2,9 @@ use downhill_tensor::Scalar;
 
 use super::adam::{AdamScalars, ScaleByAdam};
 use crate::precompiled::precompile;
-use crate::{Chain, CoupledDecay, DecoupledDecay, Link, Precompiled, ScaleByRate, SettingError, Step, Stepper};
+use crate::setters::setters;
+use crate::settings::Settings;
+use crate::{Chain, CoupledDecay, DecoupledDecay, Link, Precompiled, ScaleByRate, StepContext, Stepper};
 
 /// RAdam (Liu et al. 2020): Adam that scales only once its second moment can be trusted.
 ///
@@ -13,7 +15,7 @@ use crate::{Chain, CoupledDecay, DecoupledDecay, Link, Precompiled, ScaleByRate,
 /// else:    θ ← θ − γ m̂
 /// ```
 ///
-/// Defaults: β = (0.9, 0.999), ε = 1e-8, λ = 0, coupled, as `torch.optim.RAdam` (PyTorch 2.15; its learning rate is
+/// Defaults: β = (0.9, 0.999), ε = 1e-8, λ = 0, coupled, like `torch.optim.RAdam` (PyTorch 2.15; its learning rate is
 /// 1e-3). The threshold is 5; the paper's is 4. ε comes before the correction.
 ///
 /// ```
@@ -30,31 +32,19 @@ pub type RAdamW<T> = Stepper<Precompiled<Chain<(ScaleByRAdam, ScaleByRate, Decou
 precompile!(Chain<(ScaleByRAdam, ScaleByRate, DecoupledDecay)>);
 
 impl<T: Scalar> RAdam<T> {
-    /// Steps of about γ for each parameter, once the second moment is trusted; usually 1e-3.
+    /// Creates the optimizer; it steps by about γ for each parameter, once the second moment is trusted; usually 1e-3.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((CoupledDecay::new(0.0), ScaleByRAdam::default(), ScaleByRate)), learning_rate)
     }
 
-    /// The decay rates β₁ and β₂, in [0, 1).
-    #[must_use]
-    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
-        self.with(|rule| {
-            let adam = &mut rule.0.1.adam;
-            (adam.beta1, adam.beta2) = (beta1, beta2);
-        })
-    }
-
-    /// ε, which bounds the step where gradients vanish.
-    #[must_use]
-    pub fn epsilon(self, epsilon: f64) -> Self {
-        self.with(|rule| rule.0.1.adam.epsilon = epsilon)
-    }
-
-    /// The coupled weight decay λ.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        self.with(|rule| rule.0.0.weight_decay = weight_decay)
+    setters! {
+        /// Sets the decay rates β₁ and β₂, in [0, 1).
+        betas of ScaleByRAdam.adam;
+        /// Sets ε, which bounds the step where gradients vanish.
+        epsilon of ScaleByRAdam.adam;
+        /// Sets the coupled weight decay λ.
+        weight_decay of CoupledDecay;
     }
 
     /// Decouples the weight decay, as [`AdamW`](crate::AdamW) does.
@@ -86,7 +76,7 @@ impl<T: Scalar> Link<T> for ScaleByRAdam {
         vec!["adam.m", "adam.v"]
     }
 
-    fn scalars(&self, step: &Step) -> RAdamScalars<T> {
+    fn scalars(&self, step: &StepContext) -> RAdamScalars<T> {
         let power = step.power(self.adam.beta2);
         let limit = 2.0 / (1.0 - self.adam.beta2) - 1.0;
         let rho = limit - 2.0 * step.number as f64 * power / (1.0 - power);
@@ -94,7 +84,7 @@ impl<T: Scalar> Link<T> for ScaleByRAdam {
             let r = (rho - 4.0) * (rho - 2.0) * limit / ((limit - 4.0) * (limit - 2.0) * rho);
             T::from_f64(r.sqrt() * (1.0 - power).sqrt())
         });
-        RAdamScalars { adam: self.adam.of_step(step), rectification }
+        RAdamScalars { adam: AdamScalars::new(&self.adam, step), rectification }
     }
 
     #[inline(always)]
@@ -107,15 +97,7 @@ impl<T: Scalar> Link<T> for ScaleByRAdam {
         }
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        self.adam.check_settings()
-    }
-
-    fn momentum(&self) -> Option<f64> {
-        Some(self.adam.beta1)
-    }
-
-    fn set_momentum(&mut self, momentum: f64) {
-        self.adam.beta1 = momentum;
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        Link::<T>::settings(&mut self.adam, settings);
     }
 }

@@ -1,8 +1,10 @@
 use downhill_tensor::Scalar;
 
-use crate::error::{decay_rate, not_negative};
+use super::default_is_new;
 use crate::precompiled::precompile;
-use crate::{Chain, CoupledDecay, Link, Momentum, Precompiled, ScaleByRate, SettingError, Step, Stepper};
+use crate::setters::setters;
+use crate::settings::{Settings, decay_rate, not_negative};
+use crate::{Chain, CoupledDecay, Link, Momentum, Precompiled, ScaleByRate, StepContext, Stepper};
 
 /// RMSprop (Tieleman & Hinton 2012): the gradient over the root of its averaged square.
 ///
@@ -13,13 +15,13 @@ use crate::{Chain, CoupledDecay, Link, Momentum, Precompiled, ScaleByRate, Setti
 /// θ ← θ − γ g/D                     with momentum:  b ← μ b + g/D,  θ ← θ − γ b
 /// ```
 ///
-/// Defaults: α = 0.99, ε = 1e-8, λ = 0, not centered, no momentum, as `torch.optim.RMSprop` (PyTorch 2.15; its
+/// Defaults: α = 0.99, ε = 1e-8, λ = 0, not centered, no momentum, like `torch.optim.RMSprop` (PyTorch 2.15; its
 /// learning rate is 1e-2).
 /// In TensorFlow ε stands inside the root, and the learning rate inside the momentum.
-/// Where rounding makes v − a² negative, PyTorch gives NaN.
+/// If rounding makes v − a² negative, PyTorch gives NaN.
 ///
 /// [`centered`](RmsProp::centered) and [`momentum`](RmsProp::momentum) come last: they make another chain, so that neither
-/// costs anything where it isn't used.
+/// costs anything if it isn't used.
 ///
 /// ```
 /// use downhill_optim::{Optimizer, RmsProp};
@@ -40,28 +42,19 @@ precompile!(Chain<(CoupledDecay, ScaleByRms, Momentum, ScaleByRate)>);
 precompile!(Chain<(CoupledDecay, ScaleByCenteredRms, Momentum, ScaleByRate)>);
 
 impl<T: Scalar> RmsProp<T> {
-    /// Steps of about γ for each parameter; usually 1e-2.
+    /// Creates the optimizer; it steps by about γ for each parameter; usually 1e-2.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((CoupledDecay::new(0.0), ScaleByRms::new(), ScaleByRate)), learning_rate)
     }
 
-    /// The decay rate α.
-    #[must_use]
-    pub fn alpha(self, alpha: f64) -> Self {
-        self.with(|rule| rule.0.1.alpha = alpha)
-    }
-
-    /// ε, which bounds the step where gradients vanish.
-    #[must_use]
-    pub fn epsilon(self, epsilon: f64) -> Self {
-        self.with(|rule| rule.0.1.epsilon = epsilon)
-    }
-
-    /// The coupled weight decay λ.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        self.with(|rule| rule.0.0.weight_decay = weight_decay)
+    setters! {
+        /// Sets the decay rate α.
+        alpha of ScaleByRms;
+        /// Sets ε, which bounds the step where gradients vanish.
+        epsilon of ScaleByRms;
+        /// Sets the coupled weight decay λ.
+        weight_decay of CoupledDecay;
     }
 
     /// Divides by the root of the variance instead.
@@ -93,18 +86,14 @@ pub struct ScaleByRms {
 }
 
 impl ScaleByRms {
-    /// α = 0.99, ε = 1e-8.
+    /// Creates the link with α = 0.99, ε = 1e-8.
     #[must_use]
     pub fn new() -> Self {
         Self { alpha: 0.99, epsilon: 1e-8 }
     }
 }
 
-impl Default for ScaleByRms {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+default_is_new!(ScaleByRms);
 
 /// The link of centered [`RmsProp`]: d ← d/(√(v − a²) + ε).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -118,18 +107,9 @@ pub struct RmsScalars<T> {
     epsilon: T,
 }
 
-impl ScaleByRms {
-    fn of_step<T: Scalar>(&self) -> RmsScalars<T> {
-        RmsScalars {
-            alpha: T::from_f64(self.alpha),
-            weight: T::from_f64(1.0 - self.alpha),
-            epsilon: T::from_f64(self.epsilon),
-        }
-    }
-
-    fn check_settings(&self) -> Result<(), SettingError> {
-        decay_rate("alpha", self.alpha)?;
-        not_negative("epsilon", self.epsilon)
+impl<T: Scalar> RmsScalars<T> {
+    fn new(&ScaleByRms { alpha, epsilon }: &ScaleByRms) -> Self {
+        Self { alpha: T::from_f64(alpha), weight: T::from_f64(1.0 - alpha), epsilon: T::from_f64(epsilon) }
     }
 }
 
@@ -141,8 +121,8 @@ impl<T: Scalar> Link<T> for ScaleByRms {
         vec!["rms.v"]
     }
 
-    fn scalars(&self, _step: &Step) -> RmsScalars<T> {
-        self.of_step()
+    fn scalars(&self, _step: &StepContext) -> RmsScalars<T> {
+        RmsScalars::new(self)
     }
 
     #[inline(always)]
@@ -151,8 +131,9 @@ impl<T: Scalar> Link<T> for ScaleByRms {
         g / (v.sqrt() + s.epsilon)
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        self.check_settings()
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        settings.setting("alpha", self.alpha, decay_rate);
+        settings.setting("epsilon", self.epsilon, not_negative);
     }
 }
 
@@ -164,8 +145,8 @@ impl<T: Scalar> Link<T> for ScaleByCenteredRms {
         vec!["rms.v", "rms.mean"]
     }
 
-    fn scalars(&self, _step: &Step) -> RmsScalars<T> {
-        self.0.of_step()
+    fn scalars(&self, _step: &StepContext) -> RmsScalars<T> {
+        RmsScalars::new(&self.0)
     }
 
     #[inline(always)]
@@ -176,7 +157,7 @@ impl<T: Scalar> Link<T> for ScaleByCenteredRms {
         g / (variance.sqrt() + s.epsilon)
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        self.0.check_settings()
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        Link::<T>::settings(&mut self.0, settings);
     }
 }

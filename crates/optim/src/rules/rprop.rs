@@ -1,20 +1,22 @@
 use downhill_tensor::Scalar;
 
+use super::default_is_new;
 use super::sign;
-use crate::error::{positive, require};
 use crate::precompiled::precompile;
-use crate::{Chain, Link, Precompiled, SettingError, Step, Stepper};
+use crate::setters::setters;
+use crate::settings::{Settings, positive, require};
+use crate::{Chain, Link, Precompiled, StepContext, Stepper};
 
 /// Resilient propagation (Riedmiller & Braun 1993): a step size for each parameter, from the gradient's signs alone.
-/// It wants the gradient of the whole data set.
+/// It needs the gradient of the whole data set.
 ///
 /// ```text
 /// σ = sign(g ⊙ p)                      s ← clip(s · (η⁺ if σ > 0, η⁻ if σ < 0, 1), lo, hi)
-/// where σ < 0: g ← 0                   θ ← θ − sign(g) ⊙ s                  p ← g
+/// if σ < 0: g ← 0                      θ ← θ − sign(g) ⊙ s                  p ← g
 /// ```
 ///
 /// s starts at the learning rate, which plays no part afterwards; p starts at 0.
-/// Defaults: η = (0.5, 1.2), steps within (1e-6, 50), as `torch.optim.Rprop` (PyTorch 2.15; its learning rate is 1e-2).
+/// Defaults: η = (0.5, 1.2), steps within (1e-6, 50), like `torch.optim.Rprop` (PyTorch 2.15; its learning rate is 1e-2).
 ///
 /// ```
 /// use downhill_optim::{Optimizer, Rprop};
@@ -26,22 +28,17 @@ pub type Rprop<T> = Stepper<Precompiled<Chain<ResilientDescent>>, T>;
 precompile!(Chain<ResilientDescent>);
 
 impl<T: Scalar> Rprop<T> {
-    /// A first step of γ for each parameter; usually 1e-2.
+    /// Creates the optimizer, with a first step of γ for each parameter; usually 1e-2.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain(ResilientDescent::new()), learning_rate)
     }
 
-    /// The factors η⁻ after a change of sign, and η⁺ without one.
-    #[must_use]
-    pub fn factors(self, shrink: f64, grow: f64) -> Self {
-        self.with(|rule| rule.0.factors = (shrink, grow))
-    }
-
-    /// The smallest and the largest step.
-    #[must_use]
-    pub fn step_limits(self, smallest: f64, largest: f64) -> Self {
-        self.with(|rule| rule.0.limits = (smallest, largest))
+    setters! {
+        /// Sets the factors η⁻ after a change of sign, and η⁺ without one.
+        factors(shrink: f64, grow: f64) |link: ResilientDescent| link.factors = (shrink, grow);
+        /// Sets the smallest and the largest step.
+        step_limits(smallest: f64, largest: f64) |link: ResilientDescent| link.limits = (smallest, largest);
     }
 }
 
@@ -53,18 +50,14 @@ pub struct ResilientDescent {
 }
 
 impl ResilientDescent {
-    /// η = (0.5, 1.2), steps within (1e-6, 50).
+    /// Creates the link with η = (0.5, 1.2), steps within (1e-6, 50).
     #[must_use]
     pub fn new() -> Self {
         Self { factors: (0.5, 1.2), limits: (1e-6, 50.0) }
     }
 }
 
-impl Default for ResilientDescent {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+default_is_new!(ResilientDescent);
 
 impl<T: Scalar> Link<T> for ResilientDescent {
     type Slots = [T; 2];
@@ -75,7 +68,7 @@ impl<T: Scalar> Link<T> for ResilientDescent {
         vec!["rprop.step", "rprop.gradient"]
     }
 
-    fn scalars(&self, _step: &Step) -> [T; 4] {
+    fn scalars(&self, _step: &StepContext) -> [T; 4] {
         [self.factors.0, self.factors.1, self.limits.0, self.limits.1].map(T::from_f64)
     }
 
@@ -90,15 +83,20 @@ impl<T: Scalar> Link<T> for ResilientDescent {
         *previous * *step
     }
 
-    fn initial(&self, _theta: T, step: &Step) -> [T; 2] {
+    fn initial(&self, _theta: T, step: &StepContext) -> [T; 2] {
         [T::from_f64(step.learning_rate), T::ZERO]
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        let (shrink, grow) = self.factors;
-        require(shrink > 0.0 && shrink < 1.0, "the shrinking factor", shrink, "between 0 and 1")?;
-        require(grow > 1.0 && grow.is_finite(), "the growing factor", grow, "finite and greater than 1")?;
-        positive("the smallest step", self.limits.0)?;
-        require(self.limits.1 >= self.limits.0, "the largest step", self.limits.1, "at least the smallest")
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        let ((shrink, grow), (smallest, largest)) = (self.factors, self.limits);
+        settings.check(require(shrink > 0.0 && shrink < 1.0, "the shrinking factor", shrink, "between 0 and 1"));
+        settings.check(require(
+            grow > 1.0 && grow.is_finite(),
+            "the growing factor",
+            grow,
+            "finite and greater than 1",
+        ));
+        settings.setting("the smallest step", smallest, positive);
+        settings.check(require(largest >= smallest, "the largest step", largest, "at least the smallest"));
     }
 }

@@ -1,8 +1,10 @@
 use downhill_tensor::Scalar;
 
-use crate::error::{decay_rate, not_negative, require};
+use super::default_is_new;
 use crate::precompiled::precompile;
-use crate::{AddDecay, Chain, CoupledDecay, Link, Precompiled, SettingError, Step, Stepper};
+use crate::setters::setters;
+use crate::settings::{Settings, decay_rate, not_negative, require};
+use crate::{AddDecay, Chain, CoupledDecay, Link, Precompiled, StepContext, Stepper};
 
 /// Schedule-free gradient descent (Defazio et al. 2024, arXiv 2405.15682): the average of the points is part of the rule,
 /// and no schedule is needed.
@@ -52,81 +54,46 @@ pub type ScheduleFreeAdamW<T> = Stepper<Precompiled<Chain<(ScaleBySecondMoment, 
 precompile!(Chain<(ScaleBySecondMoment, AddDecay, ScheduleFree)>);
 
 impl<T: Scalar> ScheduleFreeSgd<T> {
-    /// Steps of γ times the gradient; usually 1 or more, because points are averaged.
+    /// Creates the optimizer; it steps by γ times the gradient; usually 1 or more, because points are averaged.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((CoupledDecay::new(0.0), ScheduleFree::new())), learning_rate)
     }
 
-    /// The interpolation β between average and iterate, in (0, 1).
-    #[must_use]
-    pub fn beta(self, beta: f64) -> Self {
-        self.with(|rule| rule.0.1.beta = beta)
-    }
-
-    /// The steps W over which the rate grows to γ.
-    #[must_use]
-    pub fn warmup(self, steps: u64) -> Self {
-        self.with(|rule| rule.0.1.warmup = steps)
-    }
-
-    /// The powers r of the step number and p of the rate in the weights of the average.
-    #[must_use]
-    pub fn weights(self, r: f64, p: f64) -> Self {
-        self.with(|rule| {
-            let free = &mut rule.0.1;
-            (free.step_power, free.rate_power) = (r, p);
-        })
-    }
-
-    /// The weight decay λ, taken at y.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        self.with(|rule| rule.0.0.weight_decay = weight_decay)
+    setters! {
+        /// Sets the interpolation β between average and iterate, in (0, 1).
+        beta of ScheduleFree;
+        /// Sets the number W of steps over which the rate grows to γ.
+        warmup(steps: u64) |free: ScheduleFree| free.warmup = steps;
+        /// Sets the powers r of the step number and p of the rate in the weights of the average.
+        weights(r: f64, p: f64) |free: ScheduleFree| (free.step_power, free.rate_power) = (r, p);
+        /// Sets the weight decay λ, taken at y.
+        weight_decay of CoupledDecay;
     }
 }
 
 impl<T: Scalar> ScheduleFreeAdamW<T> {
-    /// Steps of about γ for each parameter; usually 2.5e-3.
+    /// Creates the optimizer; it steps by about γ for each parameter; usually 2.5e-3.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((ScaleBySecondMoment::new(), AddDecay::new(0.0), ScheduleFree::new())), learning_rate)
     }
 
-    /// The interpolation β₁, in (0, 1), and the decay rate β₂, in [0, 1).
+    /// Sets the interpolation β₁, in (0, 1), and the decay rate β₂, in [0, 1).
     #[must_use]
     pub fn betas(self, beta1: f64, beta2: f64) -> Self {
-        self.with(|rule| {
-            let links = &mut rule.0;
-            (links.2.beta, links.0.beta) = (beta1, beta2);
-        })
+        self.set(|free: &mut ScheduleFree| free.beta = beta1).set(|link: &mut ScaleBySecondMoment| link.beta = beta2)
     }
 
-    /// ε, which bounds the step where gradients vanish.
-    #[must_use]
-    pub fn epsilon(self, epsilon: f64) -> Self {
-        self.with(|rule| rule.0.0.epsilon = epsilon)
-    }
-
-    /// The steps W over which the rate grows to γ.
-    #[must_use]
-    pub fn warmup(self, steps: u64) -> Self {
-        self.with(|rule| rule.0.2.warmup = steps)
-    }
-
-    /// The powers r of the step number and p of the rate in the weights of the average.
-    #[must_use]
-    pub fn weights(self, r: f64, p: f64) -> Self {
-        self.with(|rule| {
-            let free = &mut rule.0.2;
-            (free.step_power, free.rate_power) = (r, p);
-        })
-    }
-
-    /// The weight decay λ, taken at y.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        self.with(|rule| rule.0.1.weight_decay = weight_decay)
+    setters! {
+        /// Sets ε, which bounds the step where gradients vanish.
+        epsilon of ScaleBySecondMoment;
+        /// Sets the number W of steps over which the rate grows to γ.
+        warmup(steps: u64) |free: ScheduleFree| free.warmup = steps;
+        /// Sets the powers r of the step number and p of the rate in the weights of the average.
+        weights(r: f64, p: f64) |free: ScheduleFree| (free.step_power, free.rate_power) = (r, p);
+        /// Sets the weight decay λ, taken at y.
+        weight_decay of AddDecay;
     }
 }
 
@@ -146,43 +113,37 @@ pub struct ScheduleFree {
 }
 
 impl ScheduleFree {
-    /// β = 0.9, W = 0, r = 0, p = 2.
+    /// Creates the link with β = 0.9, W = 0, r = 0, p = 2.
     #[must_use]
     pub fn new() -> Self {
         let (largest_rate, weight_sum, share) = (0.0, 0.0, 0.0);
         Self { beta: 0.9, warmup: 0, step_power: 0.0, rate_power: 2.0, largest_rate, weight_sum, share }
     }
 
-    fn rate(&self, step: &Step) -> f64 {
-        step.learning_rate * super::super::schedule::progress(step.number, self.warmup)
+    fn rate(&self, step: &StepContext) -> f64 {
+        step.learning_rate * crate::schedule::progress(step.number, self.warmup)
     }
 }
 
-impl Default for ScheduleFree {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+default_is_new!(ScheduleFree);
 
 impl<T: Scalar> Link<T> for ScheduleFree {
     type Slots = [T; 1];
     /// c, γₜ(β(1 − c) − 1), γₜ.
     type Scalars = [T; 3];
 
-    const MOVES_EVALUATION: bool = true;
-
     fn names(&self) -> Vec<&'static str> {
         vec!["schedule_free.z"]
     }
 
-    fn advance(&mut self, step: &Step) {
+    fn advance(&mut self, step: &StepContext) {
         self.largest_rate = self.largest_rate.max(self.rate(step));
         let weight = (step.number as f64).powf(self.step_power) * self.largest_rate.powf(self.rate_power);
         self.weight_sum += weight;
         self.share = if self.weight_sum == 0.0 { 0.0 } else { weight / self.weight_sum };
     }
 
-    fn scalars(&self, step: &Step) -> [T; 3] {
+    fn scalars(&self, step: &StepContext) -> [T; 3] {
         let rate = self.rate(step);
         [self.share, rate * (self.beta * (1.0 - self.share) - 1.0), rate].map(T::from_f64)
     }
@@ -194,22 +155,17 @@ impl<T: Scalar> Link<T> for ScheduleFree {
         direction
     }
 
-    fn initial(&self, theta: T, _step: &Step) -> [T; 1] {
+    fn initial(&self, theta: T, _step: &StepContext) -> [T; 1] {
         [theta]
     }
 
-    fn evaluate_at(&self, y: T, &[z]: &[T; 1]) -> T {
-        y + T::from_f64(1.0 - 1.0 / self.beta) * (z - y)
-    }
-
-    fn check(&self) -> Result<(), SettingError> {
-        require(self.beta > 0.0 && self.beta < 1.0, "beta", self.beta, "between 0 and 1")?;
-        not_negative("the power of the step number", self.step_power)?;
-        not_negative("the power of the rate", self.rate_power)
-    }
-
-    fn numbers(&mut self) -> Vec<(&'static str, &mut f64)> {
-        vec![("schedule_free.largest_rate", &mut self.largest_rate), ("schedule_free.weight_sum", &mut self.weight_sum)]
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        settings.check(require(self.beta > 0.0 && self.beta < 1.0, "beta", self.beta, "between 0 and 1"));
+        settings.setting("the power of the step number", self.step_power, not_negative);
+        settings.setting("the power of the rate", self.rate_power, not_negative);
+        settings.evaluation("schedule_free.z", 1.0 - 1.0 / self.beta);
+        settings.memory("schedule_free.largest_rate", &mut self.largest_rate);
+        settings.memory("schedule_free.weight_sum", &mut self.weight_sum);
     }
 }
 
@@ -221,18 +177,14 @@ pub struct ScaleBySecondMoment {
 }
 
 impl ScaleBySecondMoment {
-    /// β = 0.999, ε = 1e-8.
+    /// Creates the link with β = 0.999, ε = 1e-8.
     #[must_use]
     pub fn new() -> Self {
         Self { beta: 0.999, epsilon: 1e-8 }
     }
 }
 
-impl Default for ScaleBySecondMoment {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+default_is_new!(ScaleBySecondMoment);
 
 impl<T: Scalar> Link<T> for ScaleBySecondMoment {
     type Slots = [T; 1];
@@ -243,7 +195,7 @@ impl<T: Scalar> Link<T> for ScaleBySecondMoment {
         vec!["second_moment.v"]
     }
 
-    fn scalars(&self, step: &Step) -> [T; 4] {
+    fn scalars(&self, step: &StepContext) -> [T; 4] {
         let correction = 1.0 / (1.0 - step.power(self.beta)).sqrt();
         [self.beta, 1.0 - self.beta, correction, self.epsilon].map(T::from_f64)
     }
@@ -254,8 +206,8 @@ impl<T: Scalar> Link<T> for ScaleBySecondMoment {
         g / (v.sqrt() * correction + epsilon)
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        decay_rate("beta2", self.beta)?;
-        not_negative("epsilon", self.epsilon)
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        settings.setting("beta2", self.beta, decay_rate);
+        settings.setting("epsilon", self.epsilon, not_negative);
     }
 }

@@ -1,6 +1,7 @@
 use downhill_tensor::Scalar;
 
 use crate::precompiled::precompile;
+use crate::setters::setters;
 use crate::{Chain, CoupledDecay, Momentum, Precompiled, ScaleByRate, Stepper};
 
 /// Gradient descent with momentum, dampening, Nesterov's form and coupled weight decay.
@@ -11,7 +12,7 @@ use crate::{Chain, CoupledDecay, Momentum, Precompiled, ScaleByRate, Stepper};
 /// θ ← θ − γ v                (Nesterov: θ ← θ − γ (g + μ v))
 /// ```
 ///
-/// Defaults: μ = 0, τ = 0, λ = 0, as `torch.optim.SGD` (PyTorch 2.15), whose numbers it gives.
+/// Defaults: μ = 0, τ = 0, λ = 0, like `torch.optim.SGD` (PyTorch 2.15), whose numbers it gives.
 /// The velocity holds no learning rate; Keras, Optimisers.jl and Sutskever et al. 2013 keep the rate inside,
 /// so paths differ once it changes.
 /// Without momentum [`GradientDescent`](crate::GradientDescent) does the same and keeps no velocity.
@@ -28,33 +29,20 @@ pub type Sgd<T> = Stepper<Precompiled<Chain<(CoupledDecay, Momentum, ScaleByRate
 precompile!(Chain<(CoupledDecay, Momentum, ScaleByRate)>);
 
 impl<T: Scalar> Sgd<T> {
-    /// Steps of γ times the velocity, without momentum until it is set.
+    /// Creates the optimizer; it steps by γ times the velocity, without momentum until it is set.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((CoupledDecay::new(0.0), Momentum::new(0.0), ScaleByRate)), learning_rate)
     }
 
-    /// The momentum μ, in [0, 1); usually 0.9.
-    #[must_use]
-    pub fn momentum(self, momentum: f64) -> Self {
-        self.with(|rule| rule.0.1.momentum = momentum)
-    }
-
-    /// The dampening τ.
-    #[must_use]
-    pub fn dampening(self, dampening: f64) -> Self {
-        self.with(|rule| rule.0.1.dampening = dampening)
-    }
-
-    /// Nesterov's form; it needs momentum, and no dampening.
-    #[must_use]
-    pub fn nesterov(self) -> Self {
-        self.with(|rule| rule.0.1.nesterov = true)
-    }
-
-    /// The coupled weight decay λ.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        self.with(|rule| rule.0.0.weight_decay = weight_decay)
+    setters! {
+        /// Sets the momentum μ, in [0, 1); usually 0.9.
+        momentum of Momentum;
+        /// Sets the dampening τ.
+        dampening of Momentum;
+        /// Takes Nesterov's form; it needs momentum, and no dampening.
+        nesterov() |momentum: Momentum| momentum.nesterov = true;
+        /// Sets the coupled weight decay λ.
+        weight_decay of CoupledDecay;
     }
 }

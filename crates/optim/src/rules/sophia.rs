@@ -1,8 +1,10 @@
 use downhill_tensor::{Scalar, elementwise};
 
-use crate::error::{decay_rate, positive};
+use super::default_is_new;
 use crate::precompiled::precompile;
-use crate::{Chain, DecoupledDecay, Link, Precompiled, ScaleByRate, SettingError, Step, Stepper};
+use crate::setters::setters;
+use crate::settings::{Settings, decay_rate, positive};
+use crate::{Chain, DecoupledDecay, Link, Precompiled, ScaleByRate, StepContext, Stepper};
 
 /// Sophia-G (Liu et al. 2023, arXiv 2305.14342): the averaged gradient over a diagonal estimate of the Hessian, clipped.
 ///
@@ -32,43 +34,28 @@ pub type SophiaG<T> = Stepper<Precompiled<Chain<(ScaleBySophia, ScaleByRate, Dec
 precompile!(Chain<(ScaleBySophia, ScaleByRate, DecoupledDecay)>);
 
 impl<T: Scalar> SophiaG<T> {
-    /// Steps of at most γ for each parameter; usually 1e-4.
+    /// Creates the optimizer; it steps by at most γ for each parameter; usually 1e-4.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self::named(Chain((ScaleBySophia::new(), ScaleByRate, DecoupledDecay::new(0.1))), learning_rate)
     }
 
-    /// The decay rates β₁ of the gradient and β₂ of the Hessian, in [0, 1).
-    #[must_use]
-    pub fn betas(self, beta1: f64, beta2: f64) -> Self {
-        self.with(|rule| {
-            let sophia = &mut rule.0.0;
-            (sophia.beta1, sophia.beta2) = (beta1, beta2);
-        })
-    }
-
-    /// ρ: a smaller one clips more.
-    #[must_use]
-    pub fn rho(self, rho: f64) -> Self {
-        self.with(|rule| rule.0.0.rho = rho)
-    }
-
-    /// The number B of samples in a batch.
-    #[must_use]
-    pub fn batch_size(self, samples: f64) -> Self {
-        self.with(|rule| rule.0.0.batch_size = samples)
-    }
-
-    /// The decoupled weight decay λ.
-    #[must_use]
-    pub fn weight_decay(self, weight_decay: f64) -> Self {
-        self.with(|rule| rule.0.2.weight_decay = weight_decay)
+    setters! {
+        /// Sets the decay rates β₁ of the gradient and β₂ of the Hessian, in [0, 1).
+        betas of ScaleBySophia;
+        /// Sets ρ: a smaller one clips more.
+        rho of ScaleBySophia;
+        /// Sets the number B of samples in a batch.
+        batch_size of ScaleBySophia;
+        /// Sets the decoupled weight decay λ.
+        weight_decay of DecoupledDecay;
     }
 
     /// Takes ĝ, the gradient on labels drawn from the model, into the estimate of the Hessian.
     /// If it is not as long as θ, the optimizer starts anew, as with a θ of another length.
     pub fn update_hessian(&mut self, sampled_gradient: &[T]) {
-        let beta = self.rule().0.0.beta2;
+        let Chain((sophia, ..)) = self.rule();
+        let beta = sophia.beta2;
         let (beta, weight) = (T::from_f64(beta), T::from_f64(1.0 - beta));
         if let [_, hessian] = self.prepare(sampled_gradient.len()) {
             elementwise::update(sampled_gradient, hessian, |g, h| beta * h + weight * g * g);
@@ -86,18 +73,14 @@ pub struct ScaleBySophia {
 }
 
 impl ScaleBySophia {
-    /// β = (0.965, 0.99), ρ = 0.04, B = 1.
+    /// Creates the link with β = (0.965, 0.99), ρ = 0.04, B = 1.
     #[must_use]
     pub fn new() -> Self {
         Self { beta1: 0.965, beta2: 0.99, rho: 0.04, batch_size: 1.0 }
     }
 }
 
-impl Default for ScaleBySophia {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+default_is_new!(ScaleBySophia);
 
 impl<T: Scalar> Link<T> for ScaleBySophia {
     type Slots = [T; 2];
@@ -108,7 +91,7 @@ impl<T: Scalar> Link<T> for ScaleBySophia {
         vec!["sophia.m", "sophia.hessian"]
     }
 
-    fn scalars(&self, _step: &Step) -> [T; 4] {
+    fn scalars(&self, _step: &StepContext) -> [T; 4] {
         [self.beta1, 1.0 - self.beta1, self.rho * self.batch_size, 1e-15].map(T::from_f64)
     }
 
@@ -118,18 +101,10 @@ impl<T: Scalar> Link<T> for ScaleBySophia {
         (*m / (scale * *hessian + epsilon)).max(-T::ONE).min(T::ONE)
     }
 
-    fn check(&self) -> Result<(), SettingError> {
-        decay_rate("beta1", self.beta1)?;
-        decay_rate("beta2", self.beta2)?;
-        positive("rho", self.rho)?;
-        positive("the batch size", self.batch_size)
-    }
-
-    fn momentum(&self) -> Option<f64> {
-        Some(self.beta1)
-    }
-
-    fn set_momentum(&mut self, momentum: f64) {
-        self.beta1 = momentum;
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        settings.momentum("beta1", &mut self.beta1, decay_rate);
+        settings.setting("beta2", self.beta2, decay_rate);
+        settings.setting("rho", self.rho, positive);
+        settings.setting("the batch size", self.batch_size, positive);
     }
 }

@@ -56,7 +56,7 @@ impl<A: Schedule, B: Schedule> Schedule for Times<A, B> {
     }
 }
 
-/// A schedule of one's own, as a function from the step number to a factor on the base rate; `LambdaLR` in PyTorch.
+/// A custom schedule: a function from the step number to a factor on the base rate; `LambdaLR` in PyTorch.
 ///
 /// ```
 /// use downhill_optim::schedule::{ByFactor, Schedule};

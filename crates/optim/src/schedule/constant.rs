@@ -1,6 +1,6 @@
 use super::Schedule;
 use crate::SettingError;
-use crate::error::positive;
+use crate::settings::positive;
 
 /// The base rate at every step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -27,7 +27,7 @@ pub struct ConstantFactor {
 }
 
 impl ConstantFactor {
-    /// The share `factor` for the first `steps` steps.
+    /// Creates the schedule with the share `factor` for the first `steps` steps.
     #[must_use]
     pub fn new(factor: f64, steps: u64) -> Self {
         Self { factor, steps }

@@ -1,8 +1,8 @@
 use super::{Schedule, half_cosine};
 use crate::SettingError;
-use crate::error::{not_negative, require};
+use crate::settings::{not_negative, require};
 
-/// Down along half a cosine (Loshchilov & Hutter 2017); `CosineAnnealingLR` in PyTorch.
+/// A decay along half a cosine (Loshchilov & Hutter 2017); `CosineAnnealingLR` in PyTorch.
 ///
 /// ```text
 /// rate(t) = m + (b − m)(1 + cos(π t/T))/2
@@ -19,13 +19,13 @@ pub struct Cosine {
 }
 
 impl Cosine {
-    /// From the base rate to 0 over T steps.
+    /// Creates a decay from the base rate to 0 over T steps.
     #[must_use]
     pub fn new(steps: u64) -> Self {
         Self { steps, floor: 0.0, held: false }
     }
 
-    /// The lowest rate m.
+    /// Sets the lowest rate m.
     #[must_use]
     pub fn floor(mut self, floor: f64) -> Self {
         self.floor = floor;

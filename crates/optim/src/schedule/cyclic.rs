@@ -1,8 +1,8 @@
 use super::Schedule;
 use crate::SettingError;
-use crate::error::{not_negative, positive, require};
+use crate::settings::{not_negative, positive, require};
 
-/// Up and down between the base rate and a higher one (Smith 2017); `CyclicLR` in PyTorch.
+/// A cycle between the base rate and a higher one (Smith 2017); `CyclicLR` in PyTorch.
 ///
 /// ```text
 /// c = ⌊1 + t/P⌋,  x = 1 + t/P − c,  r = up/P,  P = up + down
@@ -18,7 +18,7 @@ pub struct Cyclic {
     amplitude: Amplitude,
 }
 
-/// How the height of a [`Cyclic`] schedule's peaks changes.
+/// The change of the height of a [`Cyclic`] schedule's peaks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Amplitude {
@@ -28,27 +28,27 @@ enum Amplitude {
 }
 
 impl Cyclic {
-    /// Between the base rate and `highest`, 2000 steps up and 2000 down, all peaks equally high.
+    /// Creates a cycle between the base rate and `highest`, 2000 steps up and 2000 down, all peaks equally high.
     #[must_use]
     pub fn new(highest: f64) -> Self {
         Self { highest, up: 2000, down: 2000, amplitude: Amplitude::Constant }
     }
 
-    /// The numbers of steps up and down.
+    /// Sets the numbers of steps up and down.
     #[must_use]
     pub fn steps(mut self, up: u64, down: u64) -> Self {
         (self.up, self.down) = (up, down);
         self
     }
 
-    /// Each cycle's height is half that of the one before (`triangular2`).
+    /// Halves the height at each cycle (`triangular2`).
     #[must_use]
     pub fn halved(mut self) -> Self {
         self.amplitude = Amplitude::Halved;
         self
     }
 
-    /// The height is multiplied by γ at every step (`exp_range`).
+    /// Multiplies the height by γ at every step (`exp_range`).
     #[must_use]
     pub fn decaying(mut self, factor: f64) -> Self {
         self.amplitude = Amplitude::Decaying(factor);

@@ -1,8 +1,8 @@
 use super::Schedule;
 use crate::SettingError;
-use crate::error::positive;
+use crate::settings::positive;
 
-/// The rate is multiplied by γ at every step; `ExponentialLR` in PyTorch.
+/// A decay by the factor γ at every step; `ExponentialLR` in PyTorch.
 ///
 /// ```text
 /// rate(t) = b γᵗ
@@ -14,7 +14,7 @@ pub struct Exponential {
 }
 
 impl Exponential {
-    /// By the factor γ, a little less than 1.
+    /// Creates a decay by the factor γ, a little less than 1.
     #[must_use]
     pub fn new(factor: f64) -> Self {
         Self { factor }

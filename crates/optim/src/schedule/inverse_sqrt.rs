@@ -1,8 +1,8 @@
 use super::Schedule;
 use crate::SettingError;
-use crate::error::require;
+use crate::settings::require;
 
-/// A linear warm-up, then down with the root of the step number; `inverse_sqrt` in fairseq.
+/// A linear warm-up, then a decay with the root of the step number; `inverse_sqrt` in fairseq.
 ///
 /// ```text
 /// rate(t) = b t/W   for t < W,   b √(W/t)   from then on
@@ -14,7 +14,7 @@ pub struct InverseSqrt {
 }
 
 impl InverseSqrt {
-    /// The base rate is reached after W steps.
+    /// Creates the schedule, which reaches the base rate after W steps.
     #[must_use]
     pub fn new(warmup: u64) -> Self {
         Self { warmup }
@@ -45,7 +45,7 @@ pub struct TransformerDecay {
 }
 
 impl TransformerDecay {
-    /// For a model of width d, warmed up over W steps.
+    /// Creates the schedule for a model of width d, with a warm-up over W steps.
     #[must_use]
     pub fn new(width: u64, warmup: u64) -> Self {
         Self { width, warmup }

@@ -1,6 +1,6 @@
 use super::{Schedule, progress};
 use crate::SettingError;
-use crate::error::not_negative;
+use crate::settings::not_negative;
 
 /// A straight line between two shares of the base rate; `LinearLR` in PyTorch.
 ///
@@ -16,13 +16,13 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// From the share f₀ to the share f₁ over T steps.
+    /// Creates a line from the share f₀ to the share f₁ over T steps.
     #[must_use]
     pub fn new(from: f64, to: f64, steps: u64) -> Self {
         Self { from, to, steps }
     }
 
-    /// A warm-up over T steps, from a third of the base rate (PyTorch's default) to all of it.
+    /// Creates a warm-up over T steps, from a third of the base rate (PyTorch's default) to all of it.
     #[must_use]
     pub fn warmup(steps: u64) -> Self {
         Self::new(1.0 / 3.0, 1.0, steps)

@@ -1,8 +1,8 @@
 use super::Schedule;
 use crate::SettingError;
-use crate::error::positive;
+use crate::settings::positive;
 
-/// The rate is multiplied by γ at each milestone; `MultiStepLR` in PyTorch.
+/// A decay by the factor γ at each milestone; `MultiStepLR` in PyTorch.
 ///
 /// ```text
 /// rate(t) = b γ^#{milestones ≤ t}
@@ -16,13 +16,13 @@ pub struct MultiStep {
 }
 
 impl MultiStep {
-    /// At these steps, by the factor γ = 0.1.
+    /// Creates a decay at these steps, by the factor γ = 0.1.
     #[must_use]
     pub fn new(milestones: impl Into<Vec<u64>>) -> Self {
         Self { milestones: milestones.into(), factor: 0.1 }
     }
 
-    /// The factor γ.
+    /// Sets the factor γ.
     #[must_use]
     pub fn factor(mut self, factor: f64) -> Self {
         self.factor = factor;

@@ -1,8 +1,8 @@
 use super::{Schedule, half_cosine};
 use crate::SettingError;
-use crate::error::{decay_rate, positive, require};
+use crate::settings::{decay_rate, positive, require};
 
-/// Up to the base rate, then down far below where it began, with the momentum running opposite (Smith 2017);
+/// A rise to the base rate, then a decay far below the start, with the momentum running opposite (Smith 2017);
 /// `OneCycleLR` in PyTorch, with the base rate as its `max_lr`.
 ///
 /// ```text
@@ -17,8 +17,8 @@ use crate::error::{decay_rate, positive, require};
 ///
 /// As in PyTorch the momentum of a rule that has one is moved even if it is 0, as [`Sgd`](crate::Sgd)'s is at first, and a
 /// rule without one is refused ([`Optimizer::check_schedule`](crate::Optimizer::check_schedule)).
-/// [`RmsProp`](crate::RmsProp) is such a rule until it is given a momentum: it keeps no room for a velocity, where
-/// PyTorch's `RMSprop` makes some at the first step.
+/// [`RmsProp`](crate::RmsProp) is such a rule until its momentum is set: it keeps no velocity, whereas
+/// PyTorch's `RMSprop` makes one at the first step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct OneCycle {
@@ -32,7 +32,7 @@ pub struct OneCycle {
 }
 
 impl OneCycle {
-    /// A cycle of N steps.
+    /// Creates a cycle of N steps.
     #[must_use]
     pub fn new(steps: u64) -> Self {
         Self {
@@ -46,35 +46,35 @@ impl OneCycle {
         }
     }
 
-    /// The share p of the steps in which the rate rises.
+    /// Sets the share p of the steps in which the rate rises.
     #[must_use]
     pub fn rise(mut self, share: f64) -> Self {
         self.rise = share;
         self
     }
 
-    /// What the base rate is divided by at the start, and that again at the end.
+    /// Sets the divisors of the base rate at the start, and of that rate at the end.
     #[must_use]
     pub fn divisors(mut self, start: f64, last: f64) -> Self {
         (self.start_divisor, self.final_divisor) = (start, last);
         self
     }
 
-    /// Straight lines instead of cosines.
+    /// Takes straight lines instead of cosines.
     #[must_use]
     pub fn linear(mut self) -> Self {
         self.linear = true;
         self
     }
 
-    /// Down to the first rate as long as it went up, then on to the last.
+    /// Goes down to the first rate for as long as it went up, then on to the last.
     #[must_use]
     pub fn three_phases(mut self) -> Self {
         self.three_phases = true;
         self
     }
 
-    /// The lowest momentum, at the highest rate, and the highest.
+    /// Sets the lowest momentum, which goes with the highest rate, and the highest.
     #[must_use]
     pub fn momentum_between(mut self, lowest: f64, highest: f64) -> Self {
         self.momentum = Some((lowest, highest));
@@ -88,8 +88,8 @@ impl OneCycle {
         self
     }
 
-    /// The value at `step` of a cycle through start, peak, (start,) end.
-    fn at(&self, step: u64, start: f64, peak: f64, end: f64) -> f64 {
+    /// Returns the value at `step` of a cycle through start, peak, (start,) end.
+    fn value_at(&self, step: u64, start: f64, peak: f64, end: f64) -> f64 {
         let last = self.steps.max(1) as f64 - 1.0;
         let top = self.rise * self.steps as f64 - 1.0;
         let phases: &[(f64, f64, f64)] = if self.three_phases {
@@ -113,11 +113,11 @@ impl OneCycle {
 impl Schedule for OneCycle {
     fn rate(&self, base: f64, step: u64) -> f64 {
         let start = base / self.start_divisor;
-        self.at(step, start, base, start / self.final_divisor)
+        self.value_at(step, start, base, start / self.final_divisor)
     }
 
     fn momentum(&self, step: u64) -> Option<f64> {
-        self.momentum.map(|(lowest, highest)| self.at(step, highest, lowest, highest))
+        self.momentum.map(|(lowest, highest)| self.value_at(step, highest, lowest, highest))
     }
 
     fn check(&self) -> Result<(), SettingError> {

@@ -1,7 +1,7 @@
 use crate::SettingError;
-use crate::error::{not_negative, require};
+use crate::settings::{not_negative, require};
 
-/// Reduces the learning rate when a measure stops improving; `ReduceLROnPlateau` in PyTorch.
+/// A reduction of the learning rate when a measure stops improving; `ReduceLROnPlateau` in PyTorch.
 ///
 /// ```text
 /// better:  v < best − threshold |best|       →  best ← v, bad ← 0;   otherwise  bad ← bad + 1
@@ -52,7 +52,7 @@ impl Default for ReduceOnPlateau {
 }
 
 impl ReduceOnPlateau {
-    /// For a measure that should fall, with PyTorch's defaults.
+    /// Creates the schedule for a measure that should fall, with PyTorch's defaults.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -69,63 +69,63 @@ impl ReduceOnPlateau {
         }
     }
 
-    /// What the rate is multiplied by.
+    /// Sets the factor of a reduction.
     #[must_use]
     pub fn factor(mut self, factor: f64) -> Self {
         self.factor = factor;
         self
     }
 
-    /// How many bad measurements are borne.
+    /// Sets the number of bad measurements that do not reduce the rate.
     #[must_use]
     pub fn patience(mut self, patience: u64) -> Self {
         self.patience = patience;
         self
     }
 
-    /// Better means better by this share of the best's magnitude.
+    /// Sets the share of the best's magnitude by which a measurement must be better to count.
     #[must_use]
     pub fn relative_threshold(mut self, threshold: f64) -> Self {
         self.threshold = Threshold::Relative(threshold);
         self
     }
 
-    /// Better means better by this much.
+    /// Sets the amount by which a measurement must be better to count.
     #[must_use]
     pub fn absolute_threshold(mut self, threshold: f64) -> Self {
         self.threshold = Threshold::Absolute(threshold);
         self
     }
 
-    /// How many measurements after a reduction are not counted as bad.
+    /// Sets the number of measurements after a reduction that do not count as bad.
     #[must_use]
     pub fn cooldown(mut self, cooldown: u64) -> Self {
         self.cooldown = cooldown;
         self
     }
 
-    /// The lowest rate.
+    /// Sets the lowest rate.
     #[must_use]
     pub fn floor(mut self, floor: f64) -> Self {
         self.floor = floor;
         self
     }
 
-    /// A change of at most this is left out.
+    /// Sets the largest change of the rate that is left out.
     #[must_use]
     pub fn smallest_change(mut self, change: f64) -> Self {
         self.smallest_change = change;
         self
     }
 
-    /// For a measure that should rise, such as an accuracy.
+    /// Takes a measure that should rise, such as an accuracy.
     #[must_use]
     pub fn larger_is_better(mut self) -> Self {
         self.larger_is_better = true;
         self
     }
 
-    /// The best measurement so far.
+    /// Returns the best measurement so far.
     #[must_use]
     pub fn best(&self) -> Option<f64> {
         self.best
@@ -149,7 +149,7 @@ impl ReduceOnPlateau {
         not_negative("the smallest change on a plateau", self.smallest_change)
     }
 
-    /// Takes a measurement and the present rate; returns the rate to go on with.
+    /// Observes a measurement and the present rate; returns the rate to go on with.
     pub fn observe(&mut self, value: f64, rate: f64) -> f64 {
         if self.is_better(value) {
             self.best = Some(value);

@@ -1,8 +1,8 @@
 use super::{Schedule, progress};
 use crate::SettingError;
-use crate::error::positive;
+use crate::settings::positive;
 
-/// Down to 0 along a power; `PolynomialLR` in PyTorch.
+/// A decay to 0 along a power; `PolynomialLR` in PyTorch.
 ///
 /// ```text
 /// rate(t) = b (1 − min(t, T)/T)ᵖ
@@ -15,13 +15,13 @@ pub struct Polynomial {
 }
 
 impl Polynomial {
-    /// Over T steps, with the power p = 1.
+    /// Creates a decay over T steps, with the power p = 1.
     #[must_use]
     pub fn new(steps: u64) -> Self {
         Self { steps, power: 1.0 }
     }
 
-    /// The power p.
+    /// Sets the power p.
     #[must_use]
     pub fn power(mut self, power: f64) -> Self {
         self.power = power;

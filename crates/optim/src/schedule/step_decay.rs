@@ -1,8 +1,8 @@
 use super::Schedule;
 use crate::SettingError;
-use crate::error::{positive, require};
+use crate::settings::{positive, require};
 
-/// The rate is multiplied by γ every S steps; `StepLR` in PyTorch.
+/// A decay by the factor γ every S steps; `StepLR` in PyTorch.
 ///
 /// ```text
 /// rate(t) = b γ^⌊t/S⌋
@@ -15,13 +15,13 @@ pub struct StepDecay {
 }
 
 impl StepDecay {
-    /// Every S steps, by the factor γ = 0.1.
+    /// Creates a decay every S steps, by the factor γ = 0.1.
     #[must_use]
     pub fn new(every: u64) -> Self {
         Self { every, factor: 0.1 }
     }
 
-    /// The factor γ.
+    /// Sets the factor γ.
     #[must_use]
     pub fn factor(mut self, factor: f64) -> Self {
         self.factor = factor;

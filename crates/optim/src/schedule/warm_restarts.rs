@@ -1,6 +1,6 @@
 use super::{Schedule, half_cosine};
 use crate::SettingError;
-use crate::error::{not_negative, require};
+use crate::settings::{not_negative, require};
 
 /// Cosine decays that start again, each longer than the last (Loshchilov & Hutter 2017);
 /// `CosineAnnealingWarmRestarts` in PyTorch.
@@ -17,20 +17,20 @@ pub struct WarmRestarts {
 }
 
 impl WarmRestarts {
-    /// The first decay lasts T₀ steps; all are equally long (k = 1) and go down to 0.
+    /// Creates the schedule, whose first decay lasts T₀ steps; all are equally long (k = 1) and go down to 0.
     #[must_use]
     pub fn new(first: u64) -> Self {
         Self { first, growth: 1, floor: 0.0 }
     }
 
-    /// How much longer each decay is than the one before: k.
+    /// Sets the factor k by which each decay is longer than its predecessor.
     #[must_use]
     pub fn growth(mut self, growth: u64) -> Self {
         self.growth = growth;
         self
     }
 
-    /// The lowest rate m.
+    /// Sets the lowest rate m.
     #[must_use]
     pub fn floor(mut self, floor: f64) -> Self {
         self.floor = floor;

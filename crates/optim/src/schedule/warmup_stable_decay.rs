@@ -1,6 +1,6 @@
 use super::{Schedule, progress};
 use crate::SettingError;
-use crate::error::{not_negative, positive, require};
+use crate::settings::{not_negative, positive, require};
 
 /// A linear warm-up over W steps, the base rate, and a decay over the last D of N steps
 /// (Hu et al. 2024, MiniCPM; Hägele et al. 2024).
@@ -28,7 +28,7 @@ enum Form {
 }
 
 impl WarmupStableDecay {
-    /// N steps in all, W of them warm-up, the last D decay along 1 − √x.
+    /// Creates a schedule of N steps: W of them warm up, and the last D decay along 1 − √x.
     #[must_use]
     pub fn new(steps: u64, warmup: u64, decay: u64) -> Self {
         Self { steps, warmup, decay, form: Form::Root }

@@ -2,7 +2,7 @@ use std::f64::consts::PI;
 
 use super::TestFunction;
 
-/// All classics in two dimensions.
+/// Returns all classics in two dimensions.
 #[must_use]
 pub fn classics() -> Vec<TestFunction> {
     vec![
@@ -23,7 +23,7 @@ pub fn classics() -> Vec<TestFunction> {
 ///
 /// ```text
 /// f(x, y) = 100(y − x²)² + (1 − x)²,   0 at (1, 1)
-/// ```
+/// Returns ```
 #[must_use]
 pub fn rosenbrock() -> TestFunction {
     TestFunction {
@@ -45,7 +45,7 @@ pub fn rosenbrock() -> TestFunction {
 ///
 /// ```text
 /// f(x, y) = (x² + y − 11)² + (x + y² − 7)²,   0 at (3, 2), (−2.805, 3.131), (−3.779, −3.283), (3.584, −1.848)
-/// ```
+/// Returns ```
 #[must_use]
 pub fn himmelblau() -> TestFunction {
     TestFunction {
@@ -67,7 +67,7 @@ pub fn himmelblau() -> TestFunction {
 ///
 /// ```text
 /// f(x, y) = (x + 2y − 7)² + (2x + y − 5)²,   0 at (1, 3)
-/// ```
+/// Returns ```
 #[must_use]
 pub fn booth() -> TestFunction {
     TestFunction {
@@ -89,7 +89,7 @@ pub fn booth() -> TestFunction {
 ///
 /// ```text
 /// f(x, y) = 0.26(x² + y²) − 0.48xy,   0 at (0, 0)
-/// ```
+/// Returns ```
 #[must_use]
 pub fn matyas() -> TestFunction {
     TestFunction {
@@ -106,11 +106,11 @@ pub fn matyas() -> TestFunction {
     }
 }
 
-/// The three-hump camel, with two minima beside the deepest.
+/// The three-hump camel, with two minima next to the deepest.
 ///
 /// ```text
 /// f(x, y) = 2x² − 1.05x⁴ + x⁶/6 + xy + y²,   0 at (0, 0),   0.298638 at ±(1.74755, −0.87378)
-/// ```
+/// Returns ```
 #[must_use]
 pub fn three_hump_camel() -> TestFunction {
     TestFunction {
@@ -134,7 +134,7 @@ pub fn three_hump_camel() -> TestFunction {
 /// ```text
 /// f(x, y) = [1 + (x+y+1)²(19 − 14x + 3x² − 14y + 6xy + 3y²)] [30 + (2x−3y)²(18 − 32x + 12x² + 48y − 36xy + 27y²)]
 /// 3 at (0, −1)
-/// ```
+/// Returns ```
 #[must_use]
 pub fn goldstein_price() -> TestFunction {
     TestFunction {
@@ -164,7 +164,7 @@ pub fn goldstein_price() -> TestFunction {
 ///
 /// ```text
 /// f(x, y) = sin(x + y) + (x − y)² − 1.5x + 2.5y + 1,   −1.913222955 at (−0.547198, −1.547198)
-/// ```
+/// Returns ```
 #[must_use]
 pub fn mccormick() -> TestFunction {
     TestFunction {
@@ -186,7 +186,7 @@ pub fn mccormick() -> TestFunction {
 ///
 /// ```text
 /// f(x) = ½ Σ (x⁴ − 16x² + 5x),   −39.16616570 n at −2.903534
-/// ```
+/// Returns ```
 #[must_use]
 pub fn styblinski_tang(n: usize) -> TestFunction {
     let minimum = |wells: f64| -39.166_165_703_771_42 * (n as f64 - wells) - 25.029_449_318_6 * wells;
@@ -212,7 +212,7 @@ pub fn styblinski_tang(n: usize) -> TestFunction {
 ///
 /// ```text
 /// f(x) = 10n + Σ (x² − 10 cos 2πx),   0 at 0
-/// ```
+/// Returns ```
 #[must_use]
 pub fn rastrigin(n: usize) -> TestFunction {
     TestFunction {
@@ -237,7 +237,7 @@ pub fn rastrigin(n: usize) -> TestFunction {
 ///
 /// ```text
 /// f(x) = Σ x² + s² + s⁴,   s = ½ Σ i xᵢ,   0 at 0
-/// ```
+/// Returns ```
 #[must_use]
 pub fn zakharov(n: usize) -> TestFunction {
     TestFunction {

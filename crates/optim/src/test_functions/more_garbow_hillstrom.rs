@@ -8,7 +8,7 @@ fn counts(lbfgs_b: (u64, u64), bfgs: (u64, u64)) -> Reference {
     Reference { lbfgs_b, bfgs, lbfgs_b_converges: true }
 }
 
-/// The 18 problems, some in more than one dimension.
+/// Returns the 18 problems, some in more than one dimension.
 #[must_use]
 pub fn more_garbow_hillstrom() -> Vec<TestFunction> {
     vec![
@@ -44,7 +44,7 @@ pub fn more_garbow_hillstrom() -> Vec<TestFunction> {
 ///
 /// ```text
 /// r = 10(x₃ − 10θ), 10(√(x₁² + x₂²) − 1), x₃,   θ = atan(x₂/x₁)/2π, plus ½ where x₁ < 0
-/// ```
+/// Returns ```
 #[must_use]
 pub fn helical_valley() -> TestFunction {
     TestFunction {
@@ -71,7 +71,7 @@ pub fn helical_valley() -> TestFunction {
 ///
 /// ```text
 /// r = x₃e^(−tx₁) − x₄e^(−tx₂) + x₆e^(−tx₅) − y,   t = i/10,   y = e^(−t) − 5e^(−10t) + 3e^(−4t)
-/// ```
+/// Returns ```
 #[must_use]
 pub fn biggs_exp6() -> TestFunction {
     TestFunction {
@@ -98,7 +98,7 @@ pub fn biggs_exp6() -> TestFunction {
 ///
 /// ```text
 /// r = x₁ exp(−x₂(t − x₃)²/2) − y,   t = (8 − i)/2
-/// ```
+/// Returns ```
 #[must_use]
 pub fn gaussian() -> TestFunction {
     const Y: [f64; 8] = [0.0009, 0.0044, 0.0175, 0.0540, 0.1295, 0.2420, 0.3521, 0.3989];
@@ -125,7 +125,7 @@ pub fn gaussian() -> TestFunction {
 ///
 /// ```text
 /// r = 10⁴x₁x₂ − 1, e^(−x₁) + e^(−x₂) − 1.0001
-/// ```
+/// Returns ```
 #[must_use]
 pub fn powell_badly_scaled() -> TestFunction {
     TestFunction {
@@ -148,7 +148,7 @@ pub fn powell_badly_scaled() -> TestFunction {
 ///
 /// ```text
 /// r = e^(−tx₁) − e^(−tx₂) − x₃(e^(−t) − e^(−10t)),   t = i/10
-/// ```
+/// Returns ```
 #[must_use]
 pub fn box_3d() -> TestFunction {
     TestFunction {
@@ -174,7 +174,7 @@ pub fn box_3d() -> TestFunction {
 ///
 /// ```text
 /// rᵢ = xᵢ − 1,   rₙ₊₁ = Σ j(xⱼ − 1),   rₙ₊₂ = rₙ₊₁²
-/// ```
+/// Returns ```
 #[must_use]
 pub fn variably_dimensioned(n: usize) -> TestFunction {
     TestFunction {
@@ -201,7 +201,7 @@ pub fn variably_dimensioned(n: usize) -> TestFunction {
 ///
 /// ```text
 /// r = Σ (j−1)xⱼ t^(j−2) − (Σ xⱼ t^(j−1))² − 1,   t = i/29;   r₃₀ = x₁;   r₃₁ = x₂ − x₁² − 1
-/// ```
+/// Returns ```
 #[must_use]
 pub fn watson(n: usize) -> TestFunction {
     let minimum = match n {
@@ -242,7 +242,7 @@ pub fn watson(n: usize) -> TestFunction {
 ///
 /// ```text
 /// rᵢ = √1e-5 (xᵢ − 1),   rₙ₊₁ = Σ xⱼ² − ¼
-/// ```
+/// Returns ```
 #[must_use]
 pub fn penalty_1(n: usize) -> TestFunction {
     let known = match n {
@@ -278,7 +278,7 @@ pub fn penalty_1(n: usize) -> TestFunction {
 /// ```text
 /// r₁ = x₁ − 0.2;   a(e^(xᵢ/10) + e^(xᵢ₋₁/10) − yᵢ) and a(e^(xᵢ/10) − e^(−1/10)) for i = 2 … n, a = √1e-5,
 /// yᵢ = e^(i/10) + e^((i−1)/10);   r₂ₙ = Σ (n−j+1)xⱼ² − 1
-/// ```
+/// Returns ```
 #[must_use]
 pub fn penalty_2(n: usize) -> TestFunction {
     let known = match n {
@@ -319,7 +319,7 @@ pub fn penalty_2(n: usize) -> TestFunction {
 ///
 /// ```text
 /// r = x₁ − 10⁶, x₂ − 2·10⁻⁶, x₁x₂ − 2
-/// ```
+/// Returns ```
 #[must_use]
 pub fn brown_badly_scaled() -> TestFunction {
     TestFunction {
@@ -342,7 +342,7 @@ pub fn brown_badly_scaled() -> TestFunction {
 ///
 /// ```text
 /// r = (x₁ + tx₂ − eᵗ)² + (x₃ + x₄ sin t − cos t)²,   t = i/5
-/// ```
+/// Returns ```
 #[must_use]
 pub fn brown_dennis() -> TestFunction {
     TestFunction {
@@ -368,7 +368,7 @@ pub fn brown_dennis() -> TestFunction {
 ///
 /// ```text
 /// r = exp(−|y − x₂|^x₃/x₁) − t,   t = i/100,   y = 25 + (−50 ln t)^(2/3)
-/// ```
+/// Returns ```
 #[must_use]
 pub fn gulf() -> TestFunction {
     TestFunction {
@@ -402,7 +402,7 @@ pub fn gulf() -> TestFunction {
 ///
 /// ```text
 /// rᵢ = n − Σ cos xⱼ + i(1 − cos xᵢ) − sin xᵢ
-/// ```
+/// Returns ```
 #[must_use]
 pub fn trigonometric(n: usize) -> TestFunction {
     TestFunction {
@@ -429,7 +429,7 @@ pub fn trigonometric(n: usize) -> TestFunction {
 ///
 /// ```text
 /// r = 10(x₂ − x₁²), 1 − x₁   for each pair
-/// ```
+/// Returns ```
 #[must_use]
 pub fn extended_rosenbrock(pairs: usize) -> TestFunction {
     TestFunction {
@@ -449,11 +449,11 @@ pub fn extended_rosenbrock(pairs: usize) -> TestFunction {
     }
 }
 
-/// The extended Powell singular function (22), of blocks of four; its Hessian is singular at the minimum.
+/// Returns the extended Powell singular function (22), of blocks of four; its Hessian is singular at the minimum.
 ///
 /// ```text
 /// r = x₁ + 10x₂, √5(x₃ − x₄), (x₂ − 2x₃)², √10(x₁ − x₄)²   for each block
-/// ```
+/// Returns ```
 #[must_use]
 pub fn extended_powell(blocks: usize) -> TestFunction {
     TestFunction {
@@ -482,7 +482,7 @@ pub fn extended_powell(blocks: usize) -> TestFunction {
 ///
 /// ```text
 /// rᵢ = yᵢ − x₁(1 − x₂ⁱ),   y = (1.5, 2.25, 2.625)
-/// ```
+/// Returns ```
 #[must_use]
 pub fn beale() -> TestFunction {
     TestFunction {
@@ -506,7 +506,7 @@ pub fn beale() -> TestFunction {
 ///
 /// ```text
 /// r = 10(x₂ − x₁²), 1 − x₁, √90(x₄ − x₃²), 1 − x₃, √10(x₂ + x₄ − 2), (x₂ − x₄)/√10
-/// ```
+/// Returns ```
 #[must_use]
 pub fn wood() -> TestFunction {
     TestFunction {
@@ -533,7 +533,7 @@ pub fn wood() -> TestFunction {
 ///
 /// ```text
 /// rᵢ = (1/n) Σ Tᵢ(2xⱼ − 1) − ∫,   ∫ = 0 for odd i, −1/(i² − 1) for even i
-/// ```
+/// Returns ```
 #[must_use]
 pub fn chebyquad(n: usize) -> TestFunction {
     TestFunction {

@@ -98,10 +98,10 @@ fn methods_searches_directions_and_observers_can_be_lent_or_chosen_at_run_time()
         }
     }
     let mut direction = Steepest::default();
-    let outcome = walk().method(Directional::of(&mut direction, Armijo::new())).target(1.0).run().unwrap();
+    let outcome = walk().method(Directional::from_direction(&mut direction, Armijo::new())).target(1.0).run().unwrap();
     assert!(outcome.converged() && direction.steps == outcome.iterations);
     let boxed: Box<dyn Direction<f64>> = Box::new(Steepest::default());
-    assert!(walk().method(Directional::of(boxed, Armijo::new())).target(1.0).run().unwrap().converged());
+    assert!(walk().method(Directional::from_direction(boxed, Armijo::new())).target(1.0).run().unwrap().converged());
 
     let mut seen = 0;
     let mut observer = |_: &Progress<'_, f64>| {

@@ -157,12 +157,8 @@ fn a_penalty_is_bound_to_the_objectives_segments() {
             &self.0
         }
     }
-    let segment = |name: &str, range: std::ops::Range<usize>, axes: &[usize]| Segment {
-        name: name.into(),
-        range,
-        shape: downhill_tensor::Shape::new(axes).unwrap(),
-        transposed: false,
-        frozen: false,
+    let segment = |name: &str, range: std::ops::Range<usize>, axes: &[usize]| {
+        Segment::new(name, range, downhill_tensor::Shape::new(axes).unwrap())
     };
     let split = || Split([segment("weight", 0..2, &[2, 1]), segment("bias", 2..3, &[1])]);
     let penalty = || Penalty::l1(1.0).except_biases();
@@ -205,13 +201,7 @@ struct HalfFrozen([Segment; 2]);
 
 impl HalfFrozen {
     fn new() -> Self {
-        let segment = |name: &str, place, frozen| Segment {
-            name: name.into(),
-            range: place..place + 1,
-            shape: [1].into(),
-            transposed: false,
-            frozen,
-        };
+        let segment = |name: &str, place, frozen| Segment::new(name, place..place + 1, [1]).frozen(frozen);
         Self([segment("free", 0, false), segment("frozen", 1, true)])
     }
 }

@@ -1,9 +1,10 @@
 //! What every optimizer must do whatever its rule: resume exactly, ignore threads, respect groups, refuse other states.
 
-use downhill_optim::{AdamW, Chain, ClipNorm, CoupledDecay, Group, Momentum, Optimizer, OptimizerState, RestoreError};
-use downhill_optim::{Segment, Sgd, Stepper};
+use downhill_optim::settings::{Settings, decay_rate};
+use downhill_optim::{AdamW, Chain, ClipNorm, CoupledDecay, Group, Link, Momentum, Optimizer, OptimizerState};
+use downhill_optim::{RestoreError, ScaleByRate, Segment, Sgd, StepContext, Stepper};
 use downhill_tensor::threads::Threads;
-use downhill_tensor::{Scalar, Seed};
+use downhill_tensor::{Scalar, Seed, Shape};
 
 use crate::table::{Step, segments, table};
 
@@ -117,12 +118,11 @@ fn damaged_states_are_refused_and_leave_the_optimizer_as_it_was() {
 
 #[test]
 fn numbers_that_are_not_finite_survive_json() {
-    let state = OptimizerState {
-        name: "d".into(),
-        slots: vec![("a".into(), vec![f32::NAN, f32::INFINITY, -0.0, f32::MIN_POSITIVE / 8.0, 0.1])],
-        scalars: vec![("b".into(), f64::NEG_INFINITY)],
-        counters: vec![("c".into(), u64::MAX)],
-    };
+    let mut state = OptimizerState::default();
+    state.name = "d".into();
+    state.slots.push(("a".into(), vec![f32::NAN, f32::INFINITY, -0.0, f32::MIN_POSITIVE / 8.0, 0.1]));
+    state.scalars.push(("b".into(), f64::NEG_INFINITY));
+    state.counters.push(("c".into(), u64::MAX));
     let read: OptimizerState<f32> = serde_json::from_str(&serde_json::to_string(&state).unwrap()).unwrap();
     assert_eq!(bits(&read.slots[0].1[1..]), bits(&state.slots[0].1[1..]));
     assert!(read.slots[0].1[0].is_nan());
@@ -133,14 +133,8 @@ fn numbers_that_are_not_finite_survive_json() {
 fn bits_do_not_depend_on_the_number_of_threads() {
     let len = 3 * 65_536 + 17;
     let segments = [
-        Segment { name: "a".into(), range: 0..512 * 300, shape: [512, 300].into(), transposed: true, frozen: false },
-        Segment {
-            name: "b".into(),
-            range: 512 * 300..len,
-            shape: [len - 512 * 300].into(),
-            transposed: false,
-            frozen: false,
-        },
+        Segment::new("a", 0..512 * 300, [512, 300]).transposed(true),
+        Segment::new("b", 512 * 300..len, [len - 512 * 300]),
     ];
     for (name, make) in table::<f32>() {
         if name.contains("muon") {
@@ -161,8 +155,8 @@ fn bits_do_not_depend_on_the_number_of_threads() {
 #[test]
 fn groups_have_their_own_rate_and_decay_and_frozen_ones_do_not_move() {
     let segment = |name: &str, range: std::ops::Range<usize>, rank: usize| {
-        let shape = if rank == 2 { [1, range.len()].into() } else { [range.len()].into() };
-        Segment { name: name.into(), shape, range, transposed: false, frozen: false }
+        let shape = if rank == 2 { Shape::from([1, range.len()]) } else { [range.len()].into() };
+        Segment::new(name, range, shape)
     };
     let segments = [
         segment("0.weight", 0..4, 2),
@@ -214,7 +208,7 @@ fn dividing_theta_changes_no_element_wise_step() {
 #[test]
 fn a_chain_with_the_same_link_twice_keeps_both_memories() {
     let links = (CoupledDecay::new(0.1), Momentum::new(0.5), Momentum::new(0.9));
-    let mut optimizer = Stepper::of(Chain(links), 1.0);
+    let mut optimizer = Stepper::from_rule(Chain(links), 1.0);
     optimizer.step(&mut [1.0_f64], &[1.0]);
     let state = optimizer.state();
     let names: Vec<_> = state.slots.iter().map(|(name, _)| name.as_str()).collect();
@@ -255,4 +249,57 @@ fn one_element_and_none_are_stepped_too() {
         assert!(theta[0].is_finite() && theta[0] < 0.5, "{name}: {theta:?}");
         make().step(&mut [], &[]);
     }
+}
+
+#[derive(Clone, Debug)]
+struct Leaky {
+    momentum: f64,
+    passed: f64,
+}
+
+impl Link<f64> for Leaky {
+    type Slots = [f64; 1];
+    type Scalars = f64;
+
+    fn names(&self) -> Vec<&'static str> {
+        vec!["leaky.mean"]
+    }
+
+    fn advance(&mut self, _step: &StepContext) {
+        self.passed += 0.5;
+    }
+
+    fn scalars(&self, _step: &StepContext) -> f64 {
+        self.momentum
+    }
+
+    fn apply(momentum: &f64, theta: f64, direction: f64, [mean]: &mut [f64; 1]) -> f64 {
+        *mean = momentum * *mean + theta;
+        direction
+    }
+
+    fn settings(&mut self, settings: &mut Settings<'_>) {
+        settings.momentum("the leak", &mut self.momentum, decay_rate);
+        settings.memory("leaky.passed", &mut self.passed);
+        settings.evaluation("leaky.mean", 0.25);
+    }
+}
+
+#[test]
+fn one_visit_of_a_custom_link_serves_checks_schedules_evaluation_and_saved_states() {
+    let make = |momentum| Stepper::from_rule(Chain((Leaky { momentum, passed: 0.0 }, ScaleByRate)), 0.5);
+    let error = make(1.5).check().unwrap_err();
+    assert_eq!(error.to_string(), "the leak is 1.5, but it must be at least 0 and less than 1");
+    let mut optimizer = make(0.9);
+    optimizer.set_momentum(0.0);
+    let (mut theta, mut point) = ([8.0], [0.0]);
+    optimizer.step(&mut theta, &[4.0]);
+    // The mean is the θ of before, 8, and θ is 6.
+    assert!(optimizer.evaluation_point(&theta, &mut point));
+    assert_eq!((theta, point), ([6.0], [6.5]));
+    let mut resumed = make(0.9);
+    resumed.restore(&optimizer.state()).unwrap();
+    assert_eq!((resumed.current_momentum(), resumed.state()), (Some(0.0), optimizer.state()));
+    let passed = optimizer.state().scalars.into_iter().find(|(name, _)| name == "leaky.passed");
+    assert_eq!(passed, Some(("leaky.passed".into(), 0.5)));
 }

@@ -124,7 +124,7 @@ fn a_momentum_schedule_of_a_rule_without_momentum_is_refused() {
 fn a_named_optimizer_is_the_composition_that_it_shows() {
     fn check<T: Scalar>() {
         let chain = Chain((CoupledDecay::new(0.1), ScaleByAdam::new(), ScaleByRate));
-        let (mut own, mut named) = (Stepper::of(chain, 0.01), Adam::new(0.01).weight_decay(0.1));
+        let (mut own, mut named) = (Stepper::from_rule(chain, 0.01), Adam::new(0.01).weight_decay(0.1));
         let (mut theta, mut other): (Vec<T>, Vec<T>) = (numbers(100, 1), numbers(100, 1));
         for step in 0..10 {
             own.step(&mut theta, &numbers(100, step));

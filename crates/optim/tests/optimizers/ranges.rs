@@ -79,8 +79,7 @@ fn trust_ratios_are_right_wherever_they_are_representable() {
 }
 
 fn matrix(rows: usize, columns: usize) -> Segment {
-    let shape = [rows, columns].into();
-    Segment { name: "w".into(), range: 0..rows * columns, shape, transposed: false, frozen: false }
+    Segment::new("w", 0..rows * columns, [rows, columns])
 }
 
 #[test]
@@ -206,7 +205,7 @@ fn a_minimisation_whose_squares_overflow_says_so() {
 fn adafactors_step_keeps_its_size_where_squares_overflow() {
     let step = |scale: f32, gradient: [f32; 12]| {
         let mut optimizer = Adafactor::new(0.01);
-        let vector = Segment { name: "b".into(), range: 8..12, shape: [4].into(), transposed: false, frozen: false };
+        let vector = Segment::new("b", 8..12, [4]);
         optimizer.bind(&[matrix(4, 2), vector]);
         let mut theta = [1.0_f32; 12];
         for _ in 0..5 {

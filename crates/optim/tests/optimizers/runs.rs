@@ -7,7 +7,7 @@ use downhill_optim::{
     Adam, AdamW, Asgd, Chain, ClipNorm, Ema, Group, Lookahead, Momentum, NAdam, Optimizer, OptimizerState, RangeTest,
     ScaleByRate, ScheduleFreeAdamW, ScheduleFreeSgd, Segment, Sgd, SophiaG, Stepper, Swa,
 };
-use downhill_tensor::Scalar;
+use downhill_tensor::{Scalar, Shape};
 
 use crate::behaviour::{bits, numbers, run};
 use crate::table::{Step, segments, table};
@@ -97,7 +97,7 @@ fn a_schedule_starts_every_run_from_the_base() {
 
 #[test]
 fn a_reset_puts_the_momentum_of_every_link_back() {
-    let make = || Stepper::of(Chain((Momentum::new(0.5), Momentum::new(0.9), ScaleByRate)), 0.1);
+    let make = || Stepper::from_rule(Chain((Momentum::new(0.5), Momentum::new(0.9), ScaleByRate)), 0.1);
     let go = |optimizer: &mut dyn Optimizer<f64>| {
         let mut theta = [1.0];
         (0..5).for_each(|_| optimizer.step(&mut theta, &[1.0]));
@@ -303,12 +303,9 @@ fn a_gradient_of_another_length_is_a_mistake_of_the_caller() {
 
 /// Frozen by the segment, frozen by a group, and the rest.
 fn with_frozen() -> ([Segment; 3], Range<usize>, Group) {
-    let segment = |name: &str, range: Range<usize>, frozen: bool| Segment {
-        shape: [range.len() / 2, 2].into(),
-        name: name.into(),
-        range,
-        transposed: false,
-        frozen,
+    let segment = |name: &str, range: Range<usize>, frozen: bool| {
+        let shape = [range.len() / 2, 2];
+        Segment::new(name, range, shape).frozen(frozen)
     };
     let segments = [segment("body", 0..4, true), segment("neck", 4..8, false), segment("head", 8..14, false)];
     (segments, 0..8, Group::frozen(|segment| segment.name == "neck"))
@@ -358,16 +355,13 @@ fn a_group_that_comes_after_the_segments_holds_too() {
 #[test]
 fn segments_of_any_kind_are_bound_without_a_panic() {
     // Made from an array, also a shape that is too large exists.
-    let segment = |name: &str, range: Range<usize>, axes: &[usize]| Segment {
-        name: name.into(),
-        range,
-        shape: match *axes {
-            [columns] => [columns].into(),
+    let segment = |name: &str, range: Range<usize>, axes: &[usize]| {
+        let shape = match *axes {
+            [columns] => Shape::from([columns]),
             [rows, columns] => [rows, columns].into(),
             _ => unreachable!(),
-        },
-        transposed: false,
-        frozen: false,
+        };
+        Segment::new(name, range, shape)
     };
     let reversed = Range { start: 5, end: 2 };
     let cases = [

@@ -157,7 +157,8 @@ fn every_named_optimizer_has_its_name() {
     for name in &names {
         assert!(!name.contains(','), "{name} is the composition, not the name");
     }
-    let own = Stepper::<_, f64>::of(Chain((CoupledDecay::new(0.0), Momentum::new(0.9), AddDecay::new(0.1))), 0.1);
+    let own =
+        Stepper::<_, f64>::from_rule(Chain((CoupledDecay::new(0.0), Momentum::new(0.9), AddDecay::new(0.1))), 0.1);
     assert_eq!(own.state().name, "CoupledDecay, Momentum, AddDecay");
     for name in ["AdamW", "AmsGrad", "RAdamW", "Lamb", "Lars", "Adafactor", "RmsPropMomentum", "Rprop", "Lion"] {
         assert!(names.iter().any(|known| known == name), "{name}: {names:?}");
@@ -234,7 +235,8 @@ fn one_lookahead_around_another_resumes_exactly() {
 #[test]
 fn losses_that_ran_away_read_back_from_json() {
     let losses = vec![1.0, f64::INFINITY, f64::NAN];
-    let curve = RangeCurve { rates: vec![1e-3, 1e-2, 0.5], losses: losses.clone(), smoothed: losses };
+    let mut curve = RangeCurve::default();
+    (curve.rates, curve.losses, curve.smoothed) = (vec![1e-3, 1e-2, 0.5], losses.clone(), losses);
     let json = serde_json::to_string(&curve).unwrap();
     assert!(json.contains(r#""losses":[1.0,"inf","NaN"]"#), "{json}");
     let again: RangeCurve = serde_json::from_str(&json).unwrap();

@@ -188,8 +188,5 @@ delegate!([T: Scalar] Sophia<T>, inner);
 
 /// The matrix and the vector of the recorded gradients.
 pub(crate) fn segments() -> Vec<Segment> {
-    vec![
-        Segment { name: "weight".into(), range: 0..12, shape: [4, 3].into(), transposed: false, frozen: false },
-        Segment { name: "bias".into(), range: 12..15, shape: [3].into(), transposed: false, frozen: false },
-    ]
+    vec![Segment::new("weight", 0..12, [4, 3]), Segment::new("bias", 12..15, [3])]
 }

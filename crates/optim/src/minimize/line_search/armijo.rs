@@ -17,13 +17,13 @@ pub struct Armijo {
 }
 
 impl Armijo {
-    /// c₁ = 1e-4.
+    /// Creates the search with c₁ = 1e-4.
     #[must_use]
     pub fn new() -> Self {
         Self { c1: 1e-4, trials: 40 }
     }
 
-    /// The share c₁ of the first slope that must be gained.
+    /// Sets the share c₁ of the first slope that must be gained.
     #[must_use]
     pub fn c1(mut self, c1: f64) -> Self {
         self.c1 = c1;

@@ -1,13 +1,13 @@
 use super::*;
 
-/// Always the same step, whatever becomes of the value.
+/// A search that takes one step each time, whatever becomes of the value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FixedStep {
     step: f64,
 }
 
 impl FixedStep {
-    /// This step.
+    /// Creates the search with this step.
     #[must_use]
     pub fn new(step: f64) -> Self {
         Self { step }

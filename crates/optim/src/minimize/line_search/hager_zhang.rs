@@ -1,6 +1,6 @@
 use super::*;
 
-/// The search of Hager & Zhang (2005; ACM TOMS 32(1), 2006) for a step that meets the Wolfe conditions, or, where
+/// The search of Hager & Zhang (2005; ACM TOMS 32(1), 2006) for a step that meets the Wolfe conditions, or, if
 /// rounding hides the fall of the value, the approximate ones.
 ///
 /// ```text
@@ -17,26 +17,26 @@ pub struct HagerZhang {
     trials: u32,
 }
 
-/// Where the interval is cut in the update (θ), how much it must shrink (γ), how fast it opens (ρ).
+/// The place at which the update cuts the interval (θ), the factor by which it must shrink (γ) and by which it opens (ρ).
 const CUT: f64 = 0.5;
 const SHRINK: f64 = 2.0 / 3.0;
 const OPEN: f64 = 5.0;
 
 impl HagerZhang {
-    /// δ = 0.1, σ = 0.9, ε = 1e-6.
+    /// Creates the search with δ = 0.1, σ = 0.9, ε = 1e-6.
     #[must_use]
     pub fn new() -> Self {
         Self { delta: 0.1, sigma: 0.9, epsilon: 1e-6, trials: 50 }
     }
 
-    /// δ and σ of the Wolfe conditions.
+    /// Sets δ and σ of the Wolfe conditions.
     #[must_use]
     pub fn wolfe(mut self, delta: f64, sigma: f64) -> Self {
         (self.delta, self.sigma) = (delta, sigma);
         self
     }
 
-    /// The share ε of |φ(0)| by which the value may rise.
+    /// Sets the share ε of |φ(0)| by which the value may rise.
     #[must_use]
     pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.epsilon = epsilon;
@@ -64,7 +64,7 @@ impl LineSearch for HagerZhang {
         first: f64,
     ) -> Result<Search, Reason> {
         let mut line = Line { search: self, phi, start, best: start, left: self.trials };
-        match line.run(first) {
+        match line.find(first) {
             Ok(never) => match never {},
             Err(End::Found(trial)) => Ok(Search::Found(trial)),
             Err(End::Failed) => Ok(Search::Failed(line.best)),
@@ -98,7 +98,7 @@ struct Interval {
 }
 
 impl Line<'_> {
-    fn run(&mut self, first: f64) -> Result<Never, End> {
+    fn find(&mut self, first: f64) -> Result<Never, End> {
         let mut interval = self.open(first)?;
         loop {
             let (width, left) = (interval.b.step - interval.a.step, self.left);
@@ -115,7 +115,7 @@ impl Line<'_> {
         }
     }
 
-    /// φ there, if it neither ends the search nor uses up its trials.
+    /// Returns φ at `step`, if it neither ends the search nor uses up its trials.
     fn trial(&mut self, step: f64) -> Result<Trial, End> {
         if self.left == 0 || !(step > 0.0 && step.is_finite()) {
             return Err(End::Failed);
@@ -134,7 +134,7 @@ impl Line<'_> {
         trial.is_finite() && trial.slope >= sigma * slope && (wolfe || approximate)
     }
 
-    /// Whether the value is no higher than rounding explains.
+    /// Returns whether the value is no higher than rounding explains.
     fn is_low(&self, trial: Trial) -> bool {
         trial.value <= self.start.value + self.search.epsilon * self.start.value.abs()
     }
@@ -186,7 +186,7 @@ impl Line<'_> {
         }
     }
 
-    /// The interval updated by a trial at `step`, where it lies within.
+    /// Returns the interval updated by a trial at `step`, if it lies within.
     fn update_at(&mut self, interval: Interval, step: f64) -> Result<Interval, End> {
         if step > interval.a.step && step < interval.b.step {
             let trial = self.trial(step)?;

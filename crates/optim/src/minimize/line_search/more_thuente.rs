@@ -26,41 +26,41 @@ pub struct MoreThuente {
 }
 
 impl MoreThuente {
-    /// c₁ = 1e-4, c₂ = 0.9.
+    /// Creates the search with c₁ = 1e-4, c₂ = 0.9.
     #[must_use]
     pub fn new() -> Self {
         Self { c1: 1e-4, c2: 0.9, interval: 0.1, rounding: 1e-6, trials: 40 }
     }
 
-    /// The share c₁ of the first slope that must be gained.
+    /// Sets the share c₁ of the first slope that must be gained.
     #[must_use]
     pub fn c1(mut self, c1: f64) -> Self {
         self.c1 = c1;
         self
     }
 
-    /// The share c₂ of the first slope that may be left.
+    /// Sets the share c₂ of the first slope that may be left.
     #[must_use]
     pub fn c2(mut self, c2: f64) -> Self {
         self.c2 = c2;
         self
     }
 
-    /// The interval, relative to the step, that is not narrowed further.
+    /// Sets the interval, relative to the step, that is not narrowed further.
     #[must_use]
     pub fn interval(mut self, share: f64) -> Self {
         self.interval = share;
         self
     }
 
-    /// The share ε of |φ(0)| that rounding may hide; 0 for the strong Wolfe conditions alone.
+    /// Sets the share ε of |φ(0)| that rounding may hide; 0 for the strong Wolfe conditions alone.
     #[must_use]
     pub fn rounding(mut self, share: f64) -> Self {
         self.rounding = share;
         self
     }
 
-    /// The largest number of trials.
+    /// Sets the largest number of trials.
     #[must_use]
     pub fn trials(mut self, trials: u32) -> Self {
         self.trials = trials;
@@ -99,10 +99,10 @@ impl LineSearch for MoreThuente {
             }
             let trial = phi(step)?;
             if !trial.is_finite() {
-                // Too far: a tenth of the way, and never beyond the half; the interval is not told of it.
-                let stretch = step - bracket.best.step;
-                longest = if stretch > 0.0 { longest.min(bracket.best.step + 0.5 * stretch) } else { longest };
-                step = bracket.best.step + 0.1 * stretch;
+                // Too far: a tenth of the way, and never beyond the half; the interval does not learn of it.
+                let distance = step - bracket.best.step;
+                longest = if distance > 0.0 { longest.min(bracket.best.step + 0.5 * distance) } else { longest };
+                step = bracket.best.step + 0.1 * distance;
                 continue;
             }
             best = lower(best, trial);
@@ -165,12 +165,12 @@ impl Bracket {
         }
     }
 
-    /// Whether the interval is too narrow to go on, or the next step would leave it.
+    /// Returns whether the interval is too narrow to go on, or the next step would leave it.
     fn is_exhausted(&self, step: f64, share: f64) -> bool {
         step <= self.low || step >= self.high || self.high - self.low <= share * self.high
     }
 
-    /// Takes a trial in and gives the next step.
+    /// Takes a trial into account and returns the next step.
     fn update(&mut self, trial: Trial, of_psi: bool, longest: f64) -> f64 {
         let tilted = |trial: Trial, tilt: f64| Trial {
             value: trial.value + tilt * trial.step,
@@ -192,7 +192,7 @@ impl Bracket {
             self.width = (other - best).abs();
             (self.low, self.high) = (best.min(other), best.max(other));
         } else {
-            // Until then steps grow, by factors between 1.1 and 4 of the last stretch.
+            // Until then steps grow, by factors between 1.1 and 4 of the last distance.
             self.low = step + 1.1 * (step - best);
             self.high = step + 4.0 * (step - best);
         }
@@ -200,7 +200,7 @@ impl Bracket {
     }
 }
 
-/// The safeguarded cubic and quadratic steps of the paper's section 4; moves the ends of the interval.
+/// Returns the safeguarded cubic and quadratic steps of the paper's section 4; moves the ends of the interval.
 fn next_step(best: &mut Trial, other: &mut Trial, trial: Trial, is_closed: &mut bool, (low, high): (f64, f64)) -> f64 {
     let opposite = trial.slope * best.slope.signum() < 0.0;
     let from_best = trial.step - best.step;
