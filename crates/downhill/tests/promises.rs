@@ -88,7 +88,7 @@ fn a_row_has_the_same_bits_whatever_stands_beside_it() {
 struct OtherInPlace;
 
 impl Layer for OtherInPlace {
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         Ok(Signature::new("OtherInPlace", single_input("OtherInPlace", inputs)?)
             .backward_without_x()
             .backward_without_y()

@@ -1,7 +1,7 @@
 use downhill_layers::{
     Arrays, ArraysMut, Backward, Forward, Inputs, InputsMut, Layer, MAX_INPUTS, Mode, Signature, Streams,
 };
-use downhill_tensor::{Batch, BatchMut, Seed, Shape, ShapeError};
+use downhill_tensor::{Batch, BatchMut, BuildError, Seed, Shape};
 
 use crate::{GradcheckError, Report, differentiate};
 
@@ -171,7 +171,7 @@ fn batches<'a>(x: &'a [Vec<f64>], shapes: &[Shape], examples: usize) -> Result<I
 }
 
 /// A check goes forward twice for each number, so what it refuses it would never come to the end of.
-fn check_size(signature: &Signature, inputs: &[Shape], examples: usize) -> Result<(), ShapeError> {
+fn check_size(signature: &Signature, inputs: &[Shape], examples: usize) -> Result<(), BuildError> {
     const MOST: usize = 1 << 24;
     let lengths = inputs.iter().copied().chain([signature.output()]).map(|shape| shape.len().saturating_mul(examples));
     let others = [
@@ -188,7 +188,7 @@ fn check_size(signature: &Signature, inputs: &[Shape], examples: usize) -> Resul
         }
         _ => return Ok(()),
     };
-    Err(ShapeError::Setting { by: "check_layer", reason })
+    Err(BuildError::Setting { by: "check_layer", reason })
 }
 
 #[cfg(test)]
@@ -219,7 +219,7 @@ mod tests {
     }
 
     impl Layer for Wrong {
-        fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+        fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
             Ok(Signature::new("Wrong", single_input("Wrong", inputs)?))
         }
 

@@ -1,6 +1,6 @@
 use std::fmt::Debug;
 
-use downhill_tensor::{Outputs, Over, Scalar, Shape, ShapeError, Sweep, elementwise::GRAIN, parallel};
+use downhill_tensor::{BuildError, Outputs, Over, Scalar, Shape, Sweep, elementwise::GRAIN, parallel};
 
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
@@ -37,7 +37,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// let mut bump = Bump.bind::<f64>([2], Seed(0))?;
 /// assert_eq!(bump.forward([[1.0, 0.0]])?, array![[0.5, 0.0]]);
 /// assert_eq!(bump.backward([[3.0, 3.0]])?, array![[0.0, 3.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 pub trait Activation: Copy + Debug + Send + Sync {
     /// The name that summaries and errors use, as `Relu`.
@@ -65,8 +65,8 @@ pub trait Activation: Copy + Debug + Send + Sync {
     /// Checks the activation's settings.
     ///
     /// # Errors
-    /// A [`ShapeError`] where one lies outside its range.
-    fn check(&self) -> Result<(), ShapeError> {
+    /// A [`BuildError`] where one lies outside its range.
+    fn check(&self) -> Result<(), BuildError> {
         Ok(())
     }
 
@@ -78,7 +78,7 @@ pub trait Activation: Copy + Debug + Send + Sync {
 }
 
 impl<A: Activation> Layer for A {
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         self.check()?;
         let mut signature = Signature::new(self.name(), single_input(self.name(), inputs)?);
         if let Some(outputs) = self.outputs() {

@@ -1,6 +1,6 @@
 //! The table of activations: each with its value, its slope, and the slope taken at a kink.
 
-use downhill_tensor::{Outputs, Scalar, ShapeError};
+use downhill_tensor::{BuildError, Outputs, Scalar};
 
 use crate::Activation;
 
@@ -78,12 +78,12 @@ macro_rules! activation {
                 }
             )?
 
-            fn check(&self) -> Result<(), ShapeError> {
+            fn check(&self) -> Result<(), BuildError> {
                 let &Self { $($setting),* } = self;
                 $(finite(stringify!($Name), stringify!($setting), $setting)?;)*
                 $(
                     if $fails {
-                        return Err(ShapeError::Setting { by: stringify!($Name), reason: format!($sentence) });
+                        return Err(BuildError::Setting { by: stringify!($Name), reason: format!($sentence) });
                     }
                 )?
                 Ok(())
@@ -206,7 +206,7 @@ activation!(
     ///
     /// ```
     /// use downhill_layers::{Activation, Celu};
-    /// let celu = Celu { alpha: 2.0 };
+    /// let celu = Celu::new(2.0);
     /// assert_eq!([f64::NEG_INFINITY, 0.0, 3.0].map(|x| celu.value(x)), [-2.0, 0.0, 3.0]);
     /// ```
     Celu {
@@ -242,7 +242,7 @@ activation!(
     ///
     /// ```
     /// use downhill_layers::{Activation, Hardtanh};
-    /// let clip = Hardtanh { min: 0.0, max: 2.0 };
+    /// let clip = Hardtanh::new(0.0, 2.0);
     /// assert_eq!([-1.0, 1.5, 7.0].map(|x| clip.value(x)), [0.0, 1.5, 2.0]);
     /// ```
     Hardtanh {
@@ -361,7 +361,7 @@ activation!(
     ///
     /// ```
     /// use downhill_layers::{Activation, Threshold};
-    /// let threshold = Threshold { threshold: 1.0, value: -9.0 };
+    /// let threshold = Threshold::new(1.0, -9.0);
     /// assert_eq!([0.0, 1.0, 2.0].map(|x| threshold.value(x)), [-9.0, -9.0, 2.0]);
     /// ```
     Threshold {
@@ -516,9 +516,9 @@ impl Activation for Gelu {
     }
 }
 
-fn finite(layer: &'static str, setting: &str, value: f64) -> Result<(), ShapeError> {
+fn finite(layer: &'static str, setting: &str, value: f64) -> Result<(), BuildError> {
     if value.is_finite() {
         return Ok(());
     }
-    Err(ShapeError::Setting { by: layer, reason: format!("{setting} must be a finite number, but is {value}") })
+    Err(BuildError::Setting { by: layer, reason: format!("{setting} must be a finite number, but is {value}") })
 }

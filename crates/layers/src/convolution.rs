@@ -1,7 +1,7 @@
 //! Layers that slide one small weight over signals and images.
 
 use downhill_tensor::convolution::{Axis, Convolution};
-use downhill_tensor::{Fans, Init, Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Fans, Init, Scalar, Shape};
 
 use crate::{Backward, Extent, Forward, Parameter, Signature};
 
@@ -16,6 +16,7 @@ pub use conv2d::Conv2d;
 /// The zeros that a convolution sees around its input. `S` holds the number for each side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Padding<S> {
     /// So many on each side: (before, after), of each axis where there are two.
     Sides(S),
@@ -76,7 +77,7 @@ const ABSENT: Axis = Axis { input: 1, output: 1, kernel: 1, stride: 1, dilation:
 
 impl Along {
     /// The axis of a convolution of `input` numbers.
-    fn convolution(self, by: &'static str, input: usize) -> Result<Axis, ShapeError> {
+    fn convolution(self, by: &'static str, input: usize) -> Result<Axis, BuildError> {
         let Self { kernel, stride, dilation, .. } = self;
         let span = self.span(by)?;
         let padding = match self.padding {
@@ -103,7 +104,7 @@ impl Along {
 
     /// The axis of the convolution whose transpose makes an output from `input` numbers:
     /// (input − 1)·stride + span + `more` − padding.
-    fn transposed(self, by: &'static str, input: usize, more: usize) -> Result<Axis, ShapeError> {
+    fn transposed(self, by: &'static str, input: usize, more: usize) -> Result<Axis, BuildError> {
         let Self { kernel, stride, dilation, .. } = self;
         let span = self.span(by)?;
         if more >= stride && more >= dilation {
@@ -130,7 +131,7 @@ impl Along {
     }
 
     /// From the first tap to the last.
-    fn span(self, by: &'static str) -> Result<usize, ShapeError> {
+    fn span(self, by: &'static str) -> Result<usize, BuildError> {
         let Self { kernel, stride, dilation, .. } = self;
         if kernel == 0 || stride == 0 || dilation == 0 {
             return refuse(
@@ -168,7 +169,7 @@ impl Weights {
         weight: Shape,
         fans: Fans,
         workspace: usize,
-    ) -> Result<Signature, ShapeError> {
+    ) -> Result<Signature, BuildError> {
         self.init.check()?;
         self.bias_init.check()?;
         let parameter = |name, shape: Shape, init| Parameter::new(name, shape, init).fans(fans.fan_in, fans.fan_out);
@@ -190,7 +191,7 @@ fn convolution(
     by: &'static str,
     [channels, outputs, groups]: [usize; 3],
     axes: [Axis; 2],
-) -> Result<Convolution, ShapeError> {
+) -> Result<Convolution, BuildError> {
     if channels == 0 || outputs == 0 || groups == 0 {
         return refuse(
             by,
@@ -209,20 +210,20 @@ fn convolution(
     Convolution::new(channels, outputs, groups, axes).ok_or_else(|| too_large(by))
 }
 
-fn refuse<T>(by: &'static str, reason: String) -> Result<T, ShapeError> {
-    Err(ShapeError::Setting { by, reason })
+fn refuse<T>(by: &'static str, reason: String) -> Result<T, BuildError> {
+    Err(BuildError::Setting { by, reason })
 }
 
-fn too_large(by: &'static str) -> ShapeError {
-    ShapeError::Setting { by, reason: "the sizes are larger than can be counted; take smaller ones".into() }
+fn too_large(by: &'static str) -> BuildError {
+    BuildError::Setting { by, reason: "the sizes are larger than can be counted; take smaller ones".into() }
 }
 
-fn shape(by: &'static str, axes: &[usize]) -> Result<Shape, ShapeError> {
+fn shape(by: &'static str, axes: &[usize]) -> Result<Shape, BuildError> {
     Shape::new(axes).ok_or_else(|| too_large(by))
 }
 
 /// A pass finds again what the signature has found.
-fn known(convolution: Result<Convolution, ShapeError>) -> Convolution {
+fn known(convolution: Result<Convolution, BuildError>) -> Convolution {
     match convolution {
         Ok(convolution) => convolution,
         Err(error) => unreachable!("the signature has checked the sizes: {error}"),

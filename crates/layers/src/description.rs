@@ -1,6 +1,6 @@
 use std::any::Any;
 
-use downhill_tensor::{Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Scalar, Shape};
 
 use crate::erased::ErasedLayer;
 use crate::*;
@@ -136,7 +136,7 @@ impl Layer for Description {
     compiled!();
 
     #[cfg_attr(not(feature = "serde"), inline)]
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         self.layer().signature(inputs)
     }
 

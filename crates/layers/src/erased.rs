@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::marker::PhantomData;
 
-use downhill_tensor::{PerScalar, Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, PerScalar, Scalar, Shape};
 
 use crate::{Arrays, ArraysMut, Backward, Forward, Layer, Signature};
 
@@ -89,7 +89,7 @@ macro_rules! compiled {
 /// Any layer, its type forgotten. Implemented for every [`Layer`]; nobody implements it by hand.
 pub trait ErasedLayer: Debug + Send + Sync {
     /// See [`Layer::signature`]; [checked](Signature::check).
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError>;
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError>;
     /// See [`Layer::forward`].
     fn forward_f32(&self, pass: &mut Forward<'_, f32>);
     /// See [`Layer::forward`].
@@ -110,7 +110,7 @@ pub trait ErasedLayer: Debug + Send + Sync {
 
 #[doc(hidden)]
 impl<L: Layer> ErasedLayer for L {
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let signature = Layer::signature(self, inputs)?;
         signature.check(inputs)?;
         Ok(signature)

@@ -1,6 +1,6 @@
 use std::fmt::Debug;
 
-use downhill_tensor::{Scalar, Seed, Shape, ShapeError};
+use downhill_tensor::{BuildError, Scalar, Seed, Shape};
 
 use crate::{Arrays, ArraysMut, Backward, Bound, Forward, Signature};
 
@@ -11,14 +11,14 @@ use crate::{Arrays, ArraysMut, Backward, Bound, Forward, Signature};
 ///
 /// ```
 /// use downhill_layers::{Backward, Forward, Layer, Signature, single_input};
-/// use downhill_tensor::{Scalar, Shape, ShapeError, elementwise};
+/// use downhill_tensor::{BuildError, Scalar, Shape, elementwise};
 ///
 /// /// y = x²
 /// #[derive(Clone, Debug)]
 /// struct Square;
 ///
 /// impl Layer for Square {
-///     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+///     fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
 ///         Ok(Signature::new("Square", single_input("Square", inputs)?))
 ///     }
 ///     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
@@ -41,7 +41,7 @@ pub trait Layer: Debug + Send + Sync {
     ///
     /// # Errors
     /// Where the inputs do not fit the layer, or a setting of the layer lies outside its range.
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError>;
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError>;
 
     /// Overwrites all of y, and in `saved` whatever local derivatives can't be had from x and y.
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>);
@@ -66,7 +66,7 @@ pub trait Layer: Debug + Send + Sync {
     ///
     /// # Errors
     /// As for [`signature`](Layer::signature).
-    fn bind<T: Scalar>(self, input: impl Into<Shape>, seed: Seed) -> Result<Bound<Self, T>, ShapeError>
+    fn bind<T: Scalar>(self, input: impl Into<Shape>, seed: Seed) -> Result<Bound<Self, T>, BuildError>
     where
         Self: Sized,
     {

@@ -1,5 +1,5 @@
 use downhill_tensor::{
-    Init, Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs,
+    BuildError, Init, Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs,
     reduce::{self, lanes},
 };
 
@@ -30,7 +30,7 @@ use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 /// assert_eq!(prelu.forward([[-4.0, -2.0, 8.0]])?, array![[-1.0, -0.5, 8.0]]);
 /// assert_eq!(prelu.backward([[1.0, 2.0, 3.0]])?, array![[0.25, 0.5, 3.0]]);
 /// assert_eq!(prelu.gradient("weight")?, array![-8.0].into_dyn());
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -56,14 +56,14 @@ impl PRelu {
 impl Layer for PRelu {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("PRelu", inputs)?;
         let slopes = match x.axes() {
             _ if !self.per_channel => 1,
             [channels, ..] => *channels,
             [] => {
                 let (expected, hint) = ("channels per example", "take one slope for all numbers");
-                return Err(ShapeError::Rank { by: "PRelu", expected, got: x, hint });
+                return Err(ShapeError::Rank { by: "PRelu", expected, got: x, hint }.into());
             }
         };
         Ok(Signature::new("PRelu", x)

@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use downhill_tensor::{Fans, Init, Outputs, Scalar, Seed, Shape, ShapeError};
+use downhill_tensor::{BuildError, Fans, Init, Outputs, Scalar, Seed, Shape, ShapeError};
 
 use crate::{Extent, Inputs, Layout, MAX_INPUTS, Mode};
 
@@ -28,6 +28,7 @@ pub struct Signature {
 
 /// The whole numbers that an input may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WholeNumbers {
     /// The smallest.
     pub least: usize,
@@ -193,25 +194,19 @@ impl Signature {
     /// Inputs that are not there are not looked at.
     ///
     /// # Errors
-    /// A [`ShapeError`] with the first number that is not allowed, or the number of examples.
-    pub fn check_batch<T: Scalar>(&self, x: &Inputs<'_, T>, examples: usize, mode: Mode) -> Result<(), ShapeError> {
-        let refuse = |reason| Err(ShapeError::Setting { by: self.name, reason });
+    /// Returns [`BuildError::Value`] for the first number that is not allowed, and [`BuildError::TooFewExamples`] if a
+    /// training pass needs more.
+    pub fn check_batch<T: Scalar>(&self, x: &Inputs<'_, T>, examples: usize, mode: Mode) -> Result<(), BuildError> {
+        let by = self.name;
         if mode.is_training() && examples > 0 && examples < self.least_examples {
-            return refuse(format!(
-                "a training pass needs at least {} examples here, because the statistics of one value per channel \
-                 are not defined, but the batch has {examples}",
-                self.least_examples
-            ));
+            return Err(BuildError::TooFewExamples { by, least: self.least_examples, got: examples });
         }
         for (index, whole) in self.whole_numbers.iter().enumerate() {
-            let (Some(whole), Some(x)) = (whole, x.get(index)) else { continue };
-            let allowed = |x: f64| x >= whole.least as f64 && x <= whole.most as f64 && x.fract() == 0.0;
+            let (&Some(WholeNumbers { least, most }), Some(x)) = (whole, x.get(index)) else { continue };
+            let allowed = |x: f64| x >= least as f64 && x <= most as f64 && x.fract() == 0.0;
             let numbers = x.slice().iter().map(|x| x.to_f64());
             if let Some((place, got)) = numbers.enumerate().find(|&(_, x)| !allowed(x)) {
-                return refuse(format!(
-                    "number {place} of input {index} is {got}, but only whole numbers from {} to {} are allowed there",
-                    whole.least, whole.most
-                ));
+                return Err(BuildError::Value { by, input: index, place, got: got.to_string(), least, most });
             }
         }
         Ok(())
@@ -221,9 +216,9 @@ impl Signature {
     ///
     /// # Errors
     /// Returns [`ShapeError::TooLarge`] if the output or a parameter is too large, [`ShapeError::Memory`] if the
-    /// numbers of one example can't be counted, and [`ShapeError::Setting`] if a layer that has not one input as long
+    /// numbers of one example can't be counted, and [`BuildError::Setting`] if a layer that has not one input as long
     /// as its output claims to run in place.
-    pub fn check(&self, inputs: &[Shape]) -> Result<(), ShapeError> {
+    pub fn check(&self, inputs: &[Shape]) -> Result<(), BuildError> {
         let too_large = |shape: &Shape, what: String| match shape.check("a shape") {
             Ok(()) => Ok(()),
             Err(_) => Err(ShapeError::TooLarge { what: what.into(), shape: *shape }),
@@ -234,12 +229,12 @@ impl Signature {
         }
         let lengths = [self.parameters_len(), self.statistics_len(), self.saved.len(1), self.scratch_len(1)];
         if lengths.contains(&usize::MAX) {
-            return Err(ShapeError::Memory { what: self.name.into(), bytes: usize::MAX });
+            return Err(ShapeError::Memory { what: self.name.into(), bytes: usize::MAX }.into());
         }
         if self.in_place && !matches!(inputs, [x] if x.len() == self.output.len()) {
             let reason = "it says that it runs in place, which only a layer of one input can that is as long as its \
                           output";
-            return Err(ShapeError::Setting { by: self.name, reason: reason.into() });
+            return Err(BuildError::Setting { by: self.name, reason: reason.into() });
         }
         Ok(())
     }
@@ -359,6 +354,7 @@ impl Signature {
 
 /// One parameter of a layer: its name, its shape in memory, and how it starts.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Parameter {
     /// Its name within the layer, as `weight`.
     pub name: Cow<'static, str>,

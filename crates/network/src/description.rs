@@ -2,7 +2,7 @@ use std::error::Error;
 use std::fmt;
 
 use downhill_layers::Description;
-use downhill_tensor::{Scalar, Seed, Shape, ShapeError};
+use downhill_tensor::{BuildError, Scalar, Seed, Shape};
 
 use crate::{Graph, Network, Node};
 
@@ -21,6 +21,7 @@ use crate::{Graph, Network, Node};
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct NetworkDescription {
     /// The shape of one example of each input; these are the nodes 0, 1, ...
     pub inputs: Vec<Shape>,
@@ -35,6 +36,7 @@ pub struct NetworkDescription {
 /// One layer at its place.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct StepDescription {
     /// The dotted name, as `2.0`.
     pub name: String,
@@ -111,7 +113,7 @@ impl NetworkDescription {
     ///
     /// # Errors
     /// Returns an error if the description does not fit together: it may come from a file.
-    pub fn build<T: Scalar>(&self) -> Result<Network<T>, ShapeError> {
+    pub fn build<T: Scalar>(&self) -> Result<Network<T>, BuildError> {
         let mut graph = Graph::new();
         for &input in &self.inputs {
             graph.input(input);
@@ -126,7 +128,7 @@ impl NetworkDescription {
                      none itself can lend them",
                     step.name
                 );
-                return Err(ShapeError::Setting { by: "the description", reason });
+                return Err(BuildError::Wiring { by: "the description", reason });
             }
             let place = |graph: &mut Graph| graph.place(step.layer.clone(), &inputs);
             let place = |graph: &mut Graph| if step.frozen { graph.frozen(place) } else { place(graph) };

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use downhill_layers::erased::ErasedLayer;
 use downhill_layers::{Layer, MAX_INPUTS, Parameter, Signature};
-use downhill_tensor::{Outputs, Shape, ShapeError};
+use downhill_tensor::{BuildError, Outputs, Shape};
 
 /// Layers and how they are wired: a directed acyclic graph, in the order in which it runs.
 ///
@@ -25,7 +25,7 @@ use downhill_tensor::{Outputs, Shape, ShapeError};
 /// let score = graph.apply(Affine::new(1), &[both])?;
 /// let network = Network::<f32>::from_graph(&graph, score, Seed(1))?;
 /// assert_eq!(network.parameter("3.weight")?.shape(), [1, 17]); // (out, in)
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Graph {
@@ -99,7 +99,7 @@ impl Step {
 
 /// The error, said to have happened at the layer of this name.
 /// One that stands bare has none; there the error itself says of which kind the layer is.
-pub(crate) fn at(name: &str, error: ShapeError) -> ShapeError {
+pub(crate) fn at(name: &str, error: BuildError) -> BuildError {
     if name.is_empty() { error } else { error.at(name) }
 }
 
@@ -145,7 +145,7 @@ impl Graph {
     ///
     /// # Errors
     /// Where the layer does not take inputs of these shapes: the error names the layer's place and the shapes.
-    pub fn apply(&mut self, layer: impl Layer + 'static, inputs: &[Node]) -> Result<Node, ShapeError> {
+    pub fn apply(&mut self, layer: impl Layer + 'static, inputs: &[Node]) -> Result<Node, BuildError> {
         let applied = self.scopes.last_mut().map_or(&mut self.applied, |scope| &mut scope.applied);
         let name = applied.to_string();
         *applied += 1;
@@ -159,8 +159,8 @@ impl Graph {
     pub fn scoped<R>(
         &mut self,
         name: impl Into<String>,
-        wire: impl FnOnce(&mut Self) -> Result<R, ShapeError>,
-    ) -> Result<R, ShapeError> {
+        wire: impl FnOnce(&mut Self) -> Result<R, BuildError>,
+    ) -> Result<R, BuildError> {
         self.within(Scope { name: name.into(), numbered: false, applied: 0 }, wire)
     }
 
@@ -168,8 +168,8 @@ impl Graph {
     pub(crate) fn numbered<R>(
         &mut self,
         number: usize,
-        wire: impl FnOnce(&mut Self) -> Result<R, ShapeError>,
-    ) -> Result<R, ShapeError> {
+        wire: impl FnOnce(&mut Self) -> Result<R, BuildError>,
+    ) -> Result<R, BuildError> {
         self.within(Scope { name: number.to_string(), numbered: true, applied: 0 }, wire)
     }
 
@@ -180,8 +180,8 @@ impl Graph {
     pub fn named<R>(
         &mut self,
         name: &str,
-        wire: impl FnOnce(&mut Self) -> Result<R, ShapeError>,
-    ) -> Result<R, ShapeError> {
+        wire: impl FnOnce(&mut Self) -> Result<R, BuildError>,
+    ) -> Result<R, BuildError> {
         let number = match self.scopes.last_mut() {
             Some(scope) if scope.numbered && scope.applied == 0 => {
                 scope.numbered = false;
@@ -207,7 +207,7 @@ impl Graph {
     ///
     /// # Errors
     /// Those of `wire`.
-    pub fn frozen<R>(&mut self, wire: impl FnOnce(&mut Self) -> Result<R, ShapeError>) -> Result<R, ShapeError> {
+    pub fn frozen<R>(&mut self, wire: impl FnOnce(&mut Self) -> Result<R, BuildError>) -> Result<R, BuildError> {
         let before = std::mem::replace(&mut self.frozen, true);
         let result = wire(self);
         self.frozen = before;
@@ -221,8 +221,8 @@ impl Graph {
     pub(crate) fn sharing<R>(
         &mut self,
         key: usize,
-        wire: impl FnOnce(&mut Self) -> Result<R, ShapeError>,
-    ) -> Result<R, ShapeError> {
+        wire: impl FnOnce(&mut Self) -> Result<R, BuildError>,
+    ) -> Result<R, BuildError> {
         let before = self.sharing.replace(Sharing { key, placed: 0 });
         let result = wire(self);
         self.sharing = before;
@@ -230,14 +230,14 @@ impl Graph {
     }
 
     /// Applies a layer under the name of the current scope itself.
-    pub(crate) fn place(&mut self, layer: impl Layer + 'static, inputs: &[Node]) -> Result<Node, ShapeError> {
+    pub(crate) fn place(&mut self, layer: impl Layer + 'static, inputs: &[Node]) -> Result<Node, BuildError> {
         self.place_erased(Arc::new(layer), inputs)
     }
 
-    pub(crate) fn place_erased(&mut self, layer: Arc<dyn ErasedLayer>, inputs: &[Node]) -> Result<Node, ShapeError> {
+    pub(crate) fn place_erased(&mut self, layer: Arc<dyn ErasedLayer>, inputs: &[Node]) -> Result<Node, BuildError> {
         let parts: Vec<&str> = self.scopes.iter().map(|scope| scope.name.as_str()).collect();
         let name = parts.join(".");
-        let fail = |reason: String| at(&name, ShapeError::Setting { by: "the graph", reason });
+        let fail = |reason: String| at(&name, BuildError::Wiring { by: "the graph", reason });
         if self.steps.len() == MOST_LAYERS {
             return Err(fail(format!("it has {MOST_LAYERS} layers, which are the most there can be")));
         }
@@ -246,13 +246,17 @@ impl Graph {
             return Err(fail(format!("there is another layer {like_it}; wire this one in a scope of its own")));
         }
         if let Some(node) = inputs.iter().find(|&&node| !self.has(node)) {
-            return Err(fail(format!("node {} belongs to another graph", node.index)));
+            let what = "an input of the layer";
+            return Err(at(&name, BuildError::OtherGraph { what, node: node.index }));
         }
         if inputs.len() > MAX_INPUTS {
             return Err(fail(format!("a layer has at most {MAX_INPUTS} inputs, but this one has {}", inputs.len())));
         }
         let shapes: Vec<Shape> = inputs.iter().map(|&node| self.shape(node)).collect();
-        shapes.iter().try_for_each(|shape| shape.check("an input of the layer")).map_err(|error| at(&name, error))?;
+        shapes
+            .iter()
+            .try_for_each(|shape| shape.check("an input of the layer"))
+            .map_err(|error| at(&name, error.into()))?;
         let signature = layer.signature(&shapes).map_err(|error| at(&name, error))?;
         // What is checked at the door must come through the door.
         for (index, node) in inputs.iter().enumerate() {
@@ -327,10 +331,10 @@ impl Graph {
     }
 
     /// What must run, in order, to have `output`; whatever it does not depend on is left out.
-    pub(crate) fn program(&self, output: Node) -> Result<Program, ShapeError> {
-        let fail = |reason: String| ShapeError::Setting { by: "the graph", reason };
+    pub(crate) fn program(&self, output: Node) -> Result<Program, BuildError> {
+        let fail = |reason: String| BuildError::Wiring { by: "the graph", reason };
         if !self.has(output) {
-            return Err(fail(format!("the output, node {}, belongs to another graph", output.index)));
+            return Err(BuildError::OtherGraph { what: "the output", node: output.index });
         }
         let mut wanted = vec![false; self.nodes.len()];
         wanted[output.index] = true;

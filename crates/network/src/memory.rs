@@ -4,6 +4,7 @@ use crate::graph::Program;
 
 /// What a workspace is for; it decides what has to be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Purpose {
     /// Forward only: a buffer is free as soon as the layers that read it have run.
     Prediction,

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 
 use downhill_layers::{Inputs, Mode, Parameter};
 use downhill_optim::Segment;
-use downhill_tensor::{Batch, Buffer, Scalar, Seed, Shape, ShapeError, threads};
+use downhill_tensor::{Batch, Buffer, BuildError, Scalar, Seed, Shape, ShapeError, threads};
 use ndarray::{ArrayView, ArrayViewD, ArrayViewMutD, IxDyn};
 
 use crate::graph::{Program, Step, at};
@@ -26,7 +26,7 @@ use crate::{Block, Graph, Node, Purpose, Summary, Workspace};
 /// let network = Network::<f32>::build([2], sequential![Affine::new(8), Tanh, Affine::new(1)], Seed(1))?;
 /// let y = network.predict([[0.0, 1.0], [1.0, 1.0], [0.5, 0.5]])?;
 /// assert_eq!(y.dim(), (3, 1));
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 pub struct Network<T> {
     program: Arc<Program>,
@@ -49,7 +49,7 @@ impl<T: Scalar> Network<T> {
     ///
     /// # Errors
     /// Where layers do not fit: the error names the place, the layer and the shapes.
-    pub fn build(input: impl Into<Shape>, block: impl Block, seed: Seed) -> Result<Self, ShapeError> {
+    pub fn build(input: impl Into<Shape>, block: impl Block, seed: Seed) -> Result<Self, BuildError> {
         let mut graph = Graph::new();
         let x = graph.input(input);
         let y = block.wire(&mut graph, x)?;
@@ -61,7 +61,7 @@ impl<T: Scalar> Network<T> {
     /// # Errors
     /// Returns an error if `output` belongs to another graph or depends on no layer, or if there is not enough memory
     /// for the parameters.
-    pub fn from_graph(graph: &Graph, output: Node, seed: Seed) -> Result<Self, ShapeError> {
+    pub fn from_graph(graph: &Graph, output: Node, seed: Seed) -> Result<Self, BuildError> {
         let program = graph.program(output)?;
         let mut slices = Vec::new();
         let (mut segments, mut statistic_segments) = (Vec::new(), Vec::new());
@@ -161,30 +161,28 @@ impl<T: Scalar> Network<T> {
     ///
     /// # Errors
     /// Where there is no such parameter; the error lists those that there are.
-    pub fn parameter(&self, name: &str) -> Result<ArrayViewD<'_, T>, ShapeError> {
+    pub fn parameter(&self, name: &str) -> Result<ArrayViewD<'_, T>, BuildError> {
         let segment = self.segment(name)?;
-        view(ArrayView::from_shape(IxDyn(segment.shape.axes()), &self.theta[segment.range.clone()]))
-            .map(|view| if segment.transposed { view.reversed_axes() } else { view })
+        let view = view(ArrayView::from_shape(IxDyn(segment.shape.axes()), &self.theta[segment.range.clone()]));
+        Ok(if segment.transposed { view.reversed_axes() } else { view })
     }
 
     /// The same, to be changed.
     ///
     /// # Errors
     /// Where there is no such parameter.
-    pub fn parameter_mut(&mut self, name: &str) -> Result<ArrayViewMutD<'_, T>, ShapeError> {
+    pub fn parameter_mut(&mut self, name: &str) -> Result<ArrayViewMutD<'_, T>, BuildError> {
         let segment = self.segment(name)?.clone();
         let flat = &mut self.theta[segment.range];
-        view(ArrayViewMutD::from_shape(IxDyn(segment.shape.axes()), flat))
-            .map(|view| if segment.transposed { view.reversed_axes() } else { view })
+        let view = view(ArrayViewMutD::from_shape(IxDyn(segment.shape.axes()), flat));
+        Ok(if segment.transposed { view.reversed_axes() } else { view })
     }
 
-    fn segment(&self, name: &str) -> Result<&Segment, ShapeError> {
-        self.segments.iter().find(|segment| segment.name == name).ok_or_else(|| ShapeError::Setting {
+    fn segment(&self, name: &str) -> Result<&Segment, BuildError> {
+        self.segments.iter().find(|segment| segment.name == name).ok_or_else(|| BuildError::UnknownParameter {
             by: "the network",
-            reason: format!(
-                "there is no parameter `{name}`; there are {}",
-                self.segments.iter().map(|segment| format!("`{}`", segment.name)).collect::<Vec<_>>().join(", ")
-            ),
+            name: name.to_owned(),
+            known: self.segments.iter().map(|segment| segment.name.clone()).collect(),
         })
     }
 
@@ -249,7 +247,7 @@ impl<T: Scalar> Network<T> {
         x: impl Into<Inputs<'w, T>>,
         workspace: &'w mut Workspace<T>,
         mode: Mode,
-    ) -> Result<Batch<'w, T>, ShapeError> {
+    ) -> Result<Batch<'w, T>, BuildError> {
         self.forward_observed(theta, x, workspace, mode, |_, _| {})
     }
 
@@ -265,7 +263,7 @@ impl<T: Scalar> Network<T> {
         workspace: &'w mut Workspace<T>,
         mode: Mode,
         mut observe: impl FnMut(&str, Batch<'_, T>),
-    ) -> Result<Batch<'w, T>, ShapeError> {
+    ) -> Result<Batch<'w, T>, BuildError> {
         self.run_forward(theta, &x.into(), workspace, mode, &mut observe)?;
         Ok(workspace.prediction())
     }
@@ -277,7 +275,7 @@ impl<T: Scalar> Network<T> {
         workspace: &mut Workspace<T>,
         mode: Mode,
         mut observe: impl FnMut(&str, Batch<'_, T>),
-    ) -> Result<(), ShapeError> {
+    ) -> Result<(), BuildError> {
         let (examples, as_they_are) = self.check(theta, x)?;
         self.check_workspace(workspace)?;
         let own = if as_they_are { None } else { self.in_own_shapes(x) };
@@ -304,7 +302,7 @@ impl<T: Scalar> Network<T> {
     ///
     /// # Errors
     /// As for [`forward`](Network::forward).
-    pub fn check_inputs<'x>(&self, x: impl Into<Inputs<'x, T>>, mode: Mode) -> Result<(), ShapeError> {
+    pub fn check_inputs<'x>(&self, x: impl Into<Inputs<'x, T>>, mode: Mode) -> Result<(), BuildError> {
         let x = x.into();
         let (examples, _) = self.check(&self.theta, &x)?;
         self.check_batch(&x, examples, mode)
@@ -320,7 +318,7 @@ impl<T: Scalar> Network<T> {
         theta: &[T],
         x: impl Into<Inputs<'x, T>>,
         workspace: &mut Workspace<T>,
-    ) -> Result<(), ShapeError> {
+    ) -> Result<(), BuildError> {
         self.run_backward(theta, &x.into(), workspace)
     }
 
@@ -329,7 +327,7 @@ impl<T: Scalar> Network<T> {
         theta: &[T],
         x: &Inputs<'_, T>,
         workspace: &mut Workspace<T>,
-    ) -> Result<(), ShapeError> {
+    ) -> Result<(), BuildError> {
         let (examples, as_they_are) = self.check(theta, x)?;
         self.check_workspace(workspace)?;
         let own = if as_they_are { None } else { self.in_own_shapes(x) };
@@ -342,7 +340,8 @@ impl<T: Scalar> Network<T> {
                 what: "the batch of the backward pass, after the forward pass,".into(),
                 expected: workspace.examples,
                 got: examples,
-            });
+            }
+            .into());
         }
         if examples == 0 {
             workspace.gradient_mut().fill(T::ZERO);
@@ -372,7 +371,7 @@ impl<T: Scalar> Network<T> {
     ///
     /// # Errors
     /// Returns an error if the workspace was made by another network, or is only for prediction.
-    pub fn absorb_statistics(&mut self, workspace: &Workspace<T>) -> Result<(), ShapeError> {
+    pub fn absorb_statistics(&mut self, workspace: &Workspace<T>) -> Result<(), BuildError> {
         self.check_workspace(workspace)?;
         if workspace.purpose() == Purpose::Prediction {
             return Err(prediction_only());
@@ -391,7 +390,7 @@ impl<T: Scalar> Network<T> {
     }
 
     /// What the door checks beside shapes: whether each layer admits the batch.
-    fn check_batch(&self, x: &Inputs<'_, T>, examples: usize, mode: Mode) -> Result<(), ShapeError> {
+    fn check_batch(&self, x: &Inputs<'_, T>, examples: usize, mode: Mode) -> Result<(), BuildError> {
         for &step in &self.program.checked_steps {
             let step = &self.program.steps[step];
             let mut seen = Inputs::empty();
@@ -406,12 +405,11 @@ impl<T: Scalar> Network<T> {
     }
 
     /// A workspace is planned for the layers of the network that has made it.
-    pub(crate) fn check_workspace(&self, workspace: &Workspace<T>) -> Result<(), ShapeError> {
+    pub(crate) fn check_workspace(&self, workspace: &Workspace<T>) -> Result<(), BuildError> {
         if workspace.is_for(&self.program) {
             return Ok(());
         }
-        let reason = "it was made by another network; make one with the `workspace` of this one".into();
-        Err(ShapeError::Setting { by: "the workspace", reason })
+        Err(BuildError::OtherNetwork)
     }
 
     /// The inputs in the network's own shapes, where they lack axes of 1 or have more of them.
@@ -424,24 +422,22 @@ impl<T: Scalar> Network<T> {
         Some(own)
     }
 
-    pub(crate) fn check_count(&self, got: usize) -> Result<(), ShapeError> {
+    pub(crate) fn check_count(&self, got: usize) -> Result<(), BuildError> {
         match self.program.inputs.len() {
             expected if got == expected => Ok(()),
-            expected => Err(ShapeError::Setting {
-                by: "the network",
-                reason: format!("the number of its inputs is {expected}, but it was given {got}"),
-            }),
+            expected => Err(BuildError::InputCount { expected, got }),
         }
     }
 
     /// The door: the size of the batch, if everything fits, and whether the inputs have the network's own shapes.
-    fn check(&self, theta: &[T], x: &Inputs<'_, T>) -> Result<(usize, bool), ShapeError> {
+    fn check(&self, theta: &[T], x: &Inputs<'_, T>) -> Result<(usize, bool), BuildError> {
         if theta.len() != self.theta.len() {
             return Err(ShapeError::Length {
                 what: "the parameter vector".into(),
                 expected: self.theta.len(),
                 got: theta.len(),
-            });
+            }
+            .into());
         }
         let inputs = &self.program.inputs;
         // An input that is left out between others is not there either.
@@ -460,16 +456,17 @@ impl<T: Scalar> Network<T> {
                     what: "the batch of a further input".into(),
                     expected: examples,
                     got: x.examples(),
-                });
+                }
+                .into());
             }
         }
         Ok((examples, as_they_are))
     }
 }
 
-fn prediction_only() -> ShapeError {
-    let reason = "it is for prediction only; make one with Purpose::Training to go back".into();
-    ShapeError::Setting { by: "the workspace", reason }
+fn prediction_only() -> BuildError {
+    let reason = "it is for prediction only; make one with Purpose::Training to go back";
+    BuildError::Purpose { by: "the workspace", reason }
 }
 
 /// The one rule for examples that are given to a network: their shape is that of its input, but that axes of 1 may be
@@ -485,14 +482,14 @@ fn check_shape(expected: Shape, got: Shape) -> Result<(), ShapeError> {
 pub(crate) fn batch_of<'a, T, S: ndarray::Data<Elem = T>>(
     array: &'a ndarray::ArrayBase<S, IxDyn>,
     shape: Shape,
-) -> Result<Batch<'a, T>, ShapeError> {
+) -> Result<Batch<'a, T>, BuildError> {
     let (examples, axes) = array.shape().split_first().map_or((1, &[][..]), |(examples, axes)| (*examples, axes));
-    let got = Shape::new(axes).ok_or_else(|| ShapeError::Setting {
+    let got = Shape::new(axes).ok_or_else(|| BuildError::Setting {
         by: "the network",
         reason: format!("it takes examples of shape {shape}, but was given an array of the axes {:?}", array.shape()),
     })?;
     check_shape(shape, got)?;
-    Batch::new(array.as_slice().unwrap_or_default(), examples, shape)
+    Ok(Batch::new(array.as_slice().unwrap_or_default(), examples, shape)?)
 }
 
 fn name<'a>(step: &'a Step, parameters: &'a [Parameter], start: usize) -> impl Iterator<Item = Segment> + 'a {
@@ -505,8 +502,8 @@ fn name<'a>(step: &'a Step, parameters: &'a [Parameter], start: usize) -> impl I
     })
 }
 
-fn view<V>(view: Result<V, ndarray::ShapeError>) -> Result<V, ShapeError> {
-    view.map_err(|error| ShapeError::Setting { by: "the network", reason: error.to_string() })
+fn view<V>(view: Result<V, ndarray::ShapeError>) -> V {
+    view.unwrap_or_else(|error| unreachable!("a parameter holds as many numbers as its shape says: {error}"))
 }
 
 impl<T: Clone> Clone for Network<T> {

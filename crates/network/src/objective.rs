@@ -4,7 +4,7 @@ use std::fmt;
 use downhill_layers::{Inputs, Mode};
 use downhill_losses::{Loss, Target, TargetError, Total};
 use downhill_optim::{EvaluationError, Objective, Segment};
-use downhill_tensor::{Batch, Scalar, ShapeError};
+use downhill_tensor::{Batch, BuildError, Scalar, ShapeError};
 
 use crate::step::{Counted, Ready};
 use crate::{Network, Purpose, Workspace};
@@ -13,8 +13,8 @@ use crate::{Network, Purpose, Workspace};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PassError {
-    /// The inputs do not fit the network.
-    Shape(ShapeError),
+    /// The inputs, the workspace or a setting do not fit the network.
+    Build(BuildError),
     /// The targets do not fit the predictions.
     Target(TargetError),
 }
@@ -22,7 +22,7 @@ pub enum PassError {
 impl fmt::Display for PassError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Shape(error) => error.fmt(f),
+            Self::Build(error) => error.fmt(f),
             Self::Target(error) => error.fmt(f),
         }
     }
@@ -32,7 +32,13 @@ impl Error for PassError {}
 
 impl From<ShapeError> for PassError {
     fn from(error: ShapeError) -> Self {
-        Self::Shape(error)
+        Self::Build(error.into())
+    }
+}
+
+impl From<BuildError> for PassError {
+    fn from(error: BuildError) -> Self {
+        Self::Build(error)
     }
 }
 
@@ -144,6 +150,7 @@ pub struct NetworkObjective<'a, T, L> {
 
 impl<'a, T: Scalar, L: Loss> NetworkObjective<'a, T, L> {
     /// J(θ) = loss(network(x; θ), target), over all of the data at once.
+    #[must_use]
     pub fn new(network: &'a Network<T>, x: impl Into<Inputs<'a, T>>, target: Target<'a, T>, loss: L) -> Self {
         let workspace = network.workspace(Purpose::Training);
         Self { network, x: x.into(), target, loss, mode: Mode::Training { step: 0 }, weights: None, workspace }

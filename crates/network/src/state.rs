@@ -57,6 +57,7 @@ pub struct NetworkState<T> {
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(bound = "T: Scalar"))]
+#[non_exhaustive]
 pub struct NamedArray<T> {
     /// The dotted name, such as `0.weight`.
     pub name: String,

@@ -3,7 +3,7 @@
 use downhill_layers::{Inputs, Mode};
 use downhill_losses::{Loss, Target, Total};
 use downhill_optim::Optimizer;
-use downhill_tensor::{Scalar, ShapeError, elementwise};
+use downhill_tensor::{BuildError, Scalar, elementwise};
 
 use crate::{Network, PassError, Workspace};
 
@@ -64,21 +64,18 @@ impl<T: Scalar> Network<T> {
         &mut self,
         optimizer: &mut O,
         workspace: &mut Workspace<T>,
-    ) -> Result<(), ShapeError> {
-        let refuse = |reason: String| ShapeError::Setting { by: "Network::step", reason };
+    ) -> Result<(), BuildError> {
         self.check_workspace(workspace)?;
         if !workspace.purpose().learns() {
             let reason = "the workspace holds no dJ/dθ; make one with Purpose::Training";
-            return Err(refuse(reason.into()));
+            return Err(BuildError::Purpose { by: "Network::step", reason });
         }
         let counts = match workspace.ready {
-            Ready::Nothing => {
-                let reason = "there is no gradient to step against; make a backward pass before each step";
-                return Err(refuse(reason.into()));
-            }
+            Ready::Nothing => return Err(BuildError::NoGradient),
             Ready::Gradient(counted) | Ready::Mean(counted) => counted == Counted::Something,
             Ready::Sum => !workspace.accumulated_total.is_empty(),
         };
+        let refuse = |reason| BuildError::Setting { by: "Network::step", reason };
         optimizer.check().map_err(|error| refuse(error.to_string()))?;
         if counts {
             workspace.average();
@@ -165,7 +162,7 @@ impl<T: Scalar> Network<T> {
             let reason = "the parts of the loss are divided by numbers whose proportions change from one micro-batch to \
                           the next, so that their gradients do not add up; make one batch of them, or divide each part \
                           by the examples, with `Reduction::BatchMean`";
-            return Err(ShapeError::Setting { by: "Network::accumulate", reason: reason.into() }.into());
+            return Err(BuildError::Setting { by: "Network::accumulate", reason: reason.into() }.into());
         }
         let first = whole == Total::default();
         if first {

@@ -1,7 +1,7 @@
 use downhill_layers::{
     Add, Affine, Dropout, FinitePadding, Layer, LayerNorm, MultiHeadAttention, Relu, RotaryPositions,
 };
-use downhill_tensor::ShapeError;
+use downhill_tensor::BuildError;
 
 use crate::{Block, Graph, Node};
 
@@ -44,7 +44,7 @@ use crate::{Block, Graph, Node};
 /// let network = Network::<f32>::build([10], model, Seed(1))?;
 /// assert_eq!(network.output_shape(), [10, 16].into());
 /// assert_eq!(network.parameter("2.linear1.weight")?.shape(), [64, 16]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct TransformerEncoderBlock<F = Relu> {
@@ -129,11 +129,11 @@ impl<F: Layer + Clone + 'static> TransformerEncoderBlock<F> {
     ///
     /// # Errors
     /// As for [`wire`](Block::wire), and where `lengths` does not fit.
-    pub fn wire_with_lengths(&self, graph: &mut Graph, x: Node, lengths: Node) -> Result<Node, ShapeError> {
+    pub fn wire_with_lengths(&self, graph: &mut Graph, x: Node, lengths: Node) -> Result<Node, BuildError> {
         self.wire_parts(graph, x, Some(lengths))
     }
 
-    fn wire_parts(&self, graph: &mut Graph, x: Node, lengths: Option<Node>) -> Result<Node, ShapeError> {
+    fn wire_parts(&self, graph: &mut Graph, x: Node, lengths: Option<Node>) -> Result<Node, BuildError> {
         let x = match lengths {
             Some(lengths) => place(graph, "padding", FinitePadding, &[x, lengths])?,
             None => x,
@@ -156,7 +156,7 @@ impl<F: Layer + Clone + 'static> TransformerEncoderBlock<F> {
     }
 
     /// A(x)
-    fn attend(&self, graph: &mut Graph, x: Node, lengths: Option<Node>) -> Result<Node, ShapeError> {
+    fn attend(&self, graph: &mut Graph, x: Node, lengths: Option<Node>) -> Result<Node, BuildError> {
         let a = match lengths {
             Some(lengths) => place(graph, "self_attn", self.attention.clone().lengths(), &[x, lengths])?,
             None => place(graph, "self_attn", self.attention.clone(), &[x])?,
@@ -165,7 +165,7 @@ impl<F: Layer + Clone + 'static> TransformerEncoderBlock<F> {
     }
 
     /// F(x) = f(x W₁ + b₁) W₂ + b₂
-    fn feed_forward(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
+    fn feed_forward(&self, graph: &mut Graph, x: Node) -> Result<Node, BuildError> {
         let width = graph.shape(x).axes().last().copied().unwrap_or(1);
         let map = |outputs| if self.bias { Affine::new(outputs) } else { Affine::new(outputs).no_bias() };
         let f = place(graph, "linear1", map(self.feed_forward), &[x])?;
@@ -176,17 +176,17 @@ impl<F: Layer + Clone + 'static> TransformerEncoderBlock<F> {
     }
 
     /// Where nothing is dropped there is no layer.
-    fn drop(&self, graph: &mut Graph, name: &str, x: Node) -> Result<Node, ShapeError> {
+    fn drop(&self, graph: &mut Graph, name: &str, x: Node) -> Result<Node, BuildError> {
         if self.dropout == 0.0 { Ok(x) } else { place(graph, name, Dropout::new(self.dropout), &[x]) }
     }
 }
 
 impl<F: Layer + Clone + 'static> Block for TransformerEncoderBlock<F> {
-    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
+    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, BuildError> {
         self.wire_parts(graph, x, None)
     }
 }
 
-fn place(graph: &mut Graph, name: &str, layer: impl Layer + 'static, inputs: &[Node]) -> Result<Node, ShapeError> {
+fn place(graph: &mut Graph, name: &str, layer: impl Layer + 'static, inputs: &[Node]) -> Result<Node, BuildError> {
     graph.scoped(name, |graph| graph.place(layer, inputs))
 }

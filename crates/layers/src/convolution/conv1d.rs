@@ -1,5 +1,5 @@
 use downhill_tensor::convolution::Convolution;
-use downhill_tensor::{Fans, Init, Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Fans, Init, Scalar, Shape, ShapeError};
 
 use super::{ABSENT, Along, Padding, Weights};
 use crate::{Backward, Forward, Layer, Signature, single_input};
@@ -51,7 +51,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// assert_eq!(y, array![[3.0, 5.0, 7.0]]);
 /// let dx = differences.backward([[1.0, 1.0, 1.0]])?;
 /// assert_eq!(dx, array![[-1.0, 0.0, 0.0, 1.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -123,14 +123,15 @@ impl Conv1d {
         self
     }
 
-    fn convolution(&self, x: Shape) -> Result<Convolution, ShapeError> {
+    fn convolution(&self, x: Shape) -> Result<Convolution, BuildError> {
         let &[channels, length] = x.axes() else {
             return Err(ShapeError::Rank {
                 by: "Conv1d",
                 expected: "a signal of (channels, length) per example",
                 got: x,
                 hint: "put Reshape before it",
-            });
+            }
+            .into());
         };
         let along = Along {
             kernel: self.kernel,
@@ -149,7 +150,7 @@ impl Conv1d {
 impl Layer for Conv1d {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("Conv1d", inputs)?;
         let convolution = self.convolution(x)?;
         let output = super::shape("Conv1d", &[self.outputs, convolution.axes()[1].output])?;

@@ -1,5 +1,5 @@
 use downhill_tensor::convolution::Convolution;
-use downhill_tensor::{Fans, Init, Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Fans, Init, Scalar, Shape, ShapeError};
 
 use super::{Along, Padding, Weights};
 use crate::{Backward, Forward, Layer, Pair, Signature, single_input};
@@ -54,7 +54,7 @@ use crate::{Backward, Forward, Layer, Pair, Signature, single_input};
 /// let dx = conv.backward([[1.0, 10.0]])?;
 /// assert_eq!(dx, array![[1.0, 11.0, 10.0, 1.0, 10.0, 0.0]]);
 /// assert_eq!(conv.gradient("weight")?, array![[[[21.0, 32.0], [54.0, 65.0]]]].into_dyn());
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -135,14 +135,15 @@ impl Conv2d {
         self
     }
 
-    fn convolution(&self, x: Shape) -> Result<Convolution, ShapeError> {
+    fn convolution(&self, x: Shape) -> Result<Convolution, BuildError> {
         let &[channels, height, width] = x.axes() else {
             return Err(ShapeError::Rank {
                 by: "Conv2d",
                 expected: "an image of (channels, height, width) per example",
                 got: x,
                 hint: "put Reshape before it",
-            });
+            }
+            .into());
         };
         let along = |axis: usize| Along {
             kernel: self.kernel.0[axis],
@@ -161,7 +162,7 @@ impl Conv2d {
 impl Layer for Conv2d {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("Conv2d", inputs)?;
         let convolution = self.convolution(x)?;
         let [height, width] = convolution.axes();

@@ -1,5 +1,5 @@
 use downhill_tensor::convolution::Convolution;
-use downhill_tensor::{Fans, Init, Scalar, Shape, ShapeError, reduce};
+use downhill_tensor::{BuildError, Fans, Init, Scalar, Shape, ShapeError, reduce};
 
 use super::{Along, Weights};
 use crate::{Backward, Forward, Layer, Pair, Signature, single_input};
@@ -55,7 +55,7 @@ use crate::{Backward, Forward, Layer, Pair, Signature, single_input};
 /// assert_eq!(y, array![[1.0, 2.0, 10.0, 20.0, 3.0, 4.0, 30.0, 40.0]]); // 1 x 2 x 4
 /// let dx = larger.backward([[1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0]])?;
 /// assert_eq!(dx, array![[10.0, 4.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -146,14 +146,15 @@ impl ConvTranspose2d {
     }
 
     /// The convolution from y to x.
-    fn convolution(&self, x: Shape) -> Result<Convolution, ShapeError> {
+    fn convolution(&self, x: Shape) -> Result<Convolution, BuildError> {
         let &[channels, height, width] = x.axes() else {
             return Err(ShapeError::Rank {
                 by: "ConvTranspose2d",
                 expected: "an image of (channels, height, width) per example",
                 got: x,
                 hint: "put Reshape before it",
-            });
+            }
+            .into());
         };
         let along = |axis: usize, length: usize| {
             let along = Along {
@@ -172,7 +173,7 @@ impl ConvTranspose2d {
 impl Layer for ConvTranspose2d {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("ConvTranspose2d", inputs)?;
         let convolution = self.convolution(x)?;
         let [height, width] = convolution.axes();

@@ -1,7 +1,7 @@
 use std::ops::Range;
 
 use downhill_tensor::reduce::Totals;
-use downhill_tensor::{Init, Kernel, Over, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs, vectorized};
+use downhill_tensor::{BuildError, Init, Kernel, Over, RunsMut, Scalar, Shape, Sweep, parallel_runs, vectorized};
 
 use crate::Extent::{PerBatch, PerExample};
 use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
@@ -43,7 +43,7 @@ use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 /// embedding.backward([[1.0, 2.0, 3.0, 4.0]])?;
 /// assert_eq!(embedding.gradient("weight")?, array![[3.0, 4.0], [0.0, 0.0], [1.0, 2.0]].into_dyn());
 /// assert!(embedding.forward([[3.0, 0.0]]).is_err());
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -82,9 +82,9 @@ const MOST_ROWS: usize = 1 << 24;
 impl Layer for Embedding {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("Embedding", inputs)?;
-        let refuse = |reason| Err(ShapeError::Setting { by: "Embedding", reason });
+        let refuse = |reason| Err(BuildError::Setting { by: "Embedding", reason });
         let Self { vocabulary, width, padding, init } = *self;
         if vocabulary == 0 || width == 0 || vocabulary > MOST_ROWS {
             return refuse(format!(

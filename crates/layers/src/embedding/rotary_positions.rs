@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use downhill_tensor::{Over, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs};
+use downhill_tensor::{BuildError, Over, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs};
 
 use super::{check_base, frequency};
 use crate::Extent::PerBatch;
@@ -38,7 +38,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// let mut positions = RotaryPositions::new().bind::<f64>([2, 2], Seed(1))?;
 /// let y = positions.forward([[1.0, 0.0, 1.0, 0.0]])?;
 /// assert_eq!(y, array![[1.0, 0.0, 1f64.cos(), 1f64.sin()]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -75,10 +75,10 @@ impl RotaryPositions {
     }
 
     /// Refuses a width that has no pairs, and a base that has no powers.
-    pub(crate) fn check(self, by: &'static str, width: usize) -> Result<(), ShapeError> {
+    pub(crate) fn check(self, by: &'static str, width: usize) -> Result<(), BuildError> {
         if width % 2 == 1 {
             let reason = format!("features turn in pairs, so that their number must be even, but it is {width}");
-            return Err(ShapeError::Setting { by, reason });
+            return Err(BuildError::Setting { by, reason });
         }
         check_base(by, self.base)
     }
@@ -115,7 +115,7 @@ impl RotaryPositions {
 impl Layer for RotaryPositions {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("RotaryPositions", inputs)?;
         let (&[steps, width] | &[steps, _, width]) = x.axes() else {
             return Err(ShapeError::Rank {
@@ -123,7 +123,8 @@ impl Layer for RotaryPositions {
                 expected: "examples of steps, perhaps heads, and features",
                 got: x,
                 hint: "",
-            });
+            }
+            .into());
         };
         self.check("RotaryPositions", width)?;
         Ok(Signature::new("RotaryPositions", x)

@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use downhill_tensor::{Over, RunsMut, Scalar, Shape, ShapeError, Sweep, elementwise, parallel_runs};
+use downhill_tensor::{BuildError, Over, RunsMut, Scalar, Shape, ShapeError, Sweep, elementwise, parallel_runs};
 
 use super::{check_base, frequency};
 use crate::Extent::PerBatch;
@@ -35,7 +35,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// let mut positions = SinusoidalPositions::new().bind::<f64>([2, 2], Seed(1))?;
 /// let y = positions.forward([[10.0, 10.0, 10.0, 10.0]])?;
 /// assert_eq!(y, array![[10.0, 11.0, 10.0 + 1f64.sin(), 10.0 + 1f64.cos()]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -67,7 +67,7 @@ impl SinusoidalPositions {
 impl Layer for SinusoidalPositions {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("SinusoidalPositions", inputs)?;
         if x.rank() != 2 {
             return Err(ShapeError::Rank {
@@ -75,7 +75,8 @@ impl Layer for SinusoidalPositions {
                 expected: "examples of steps and features",
                 got: x,
                 hint: "",
-            });
+            }
+            .into());
         }
         check_base("SinusoidalPositions", self.base)?;
         Ok(Signature::new("SinusoidalPositions", x)

@@ -1,4 +1,4 @@
-use downhill_tensor::{Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Scalar, Shape, ShapeError};
 
 use crate::signature::countable;
 use crate::{Backward, Forward, Layer, MAX_INPUTS, Signature};
@@ -32,16 +32,16 @@ impl Concat {
 impl Layer for Concat {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let [first, others @ ..] = inputs else {
-            return Err(ShapeError::Inputs { by: "Concat", expected: "at least one input", got: 0 });
+            return Err(ShapeError::Inputs { by: "Concat", expected: "at least one input", got: 0 }.into());
         };
         if inputs.len() > MAX_INPUTS {
-            return Err(ShapeError::Inputs { by: "Concat", expected: "at most eight inputs", got: inputs.len() });
+            return Err(ShapeError::Inputs { by: "Concat", expected: "at most eight inputs", got: inputs.len() }.into());
         }
         let axis = self.axis;
         if axis >= first.rank() {
-            return Err(ShapeError::Setting {
+            return Err(BuildError::Setting {
                 by: "Concat",
                 reason: format!("there is no axis {axis} in examples of shape {first}; axes are counted from 0"),
             });
@@ -53,11 +53,11 @@ impl Layer for Concat {
                 && (0..first.rank()).all(|other_axis| other_axis == axis || other[other_axis] == first[other_axis]);
             if !agree {
                 let what = format!("the inputs of Concat, apart from axis {axis},");
-                return Err(ShapeError::Mismatch { what: what.into(), expected: *first, got: *other });
+                return Err(ShapeError::Mismatch { what: what.into(), expected: *first, got: *other }.into());
             }
             axes[axis] = axes[axis].saturating_add(other[axis]);
         }
-        let output = Shape::new(&axes).ok_or_else(|| ShapeError::Setting {
+        let output = Shape::new(&axes).ok_or_else(|| BuildError::Setting {
             by: "Concat",
             reason: format!("the joined shape {axes:?} has too many elements"),
         })?;

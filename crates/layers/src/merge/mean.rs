@@ -1,4 +1,4 @@
-use downhill_tensor::{Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Scalar, Shape};
 
 use super::over_axis;
 use crate::{Backward, Forward, Layer, Signature};
@@ -21,7 +21,7 @@ use crate::{Backward, Forward, Layer, Signature};
 ///
 /// let mut mean = Mean::new(0).bind::<f64>([2, 3], Seed(0))?;
 /// assert_eq!(mean.forward([[1.0, 2.0, 3.0, 5.0, 6.0, 7.0]])?, array![[3.0, 4.0, 5.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -48,7 +48,7 @@ impl Mean {
 impl Layer for Mean {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         over_axis::signature("Mean", inputs, self.axis, self.keep)
     }
 

@@ -1,5 +1,5 @@
 use downhill_tensor::normalise::Channels;
-use downhill_tensor::{Init, Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Init, Scalar, Shape, ShapeError};
 
 use super::{affine, check};
 use crate::Extent::PerBatch;
@@ -46,7 +46,7 @@ use crate::{Arrays, ArraysMut, Backward, Forward, Layer, Parameter, Signature, s
 /// assert_eq!(norm.statistics(), [0.2, 1.1, 1.0]); // mean, variance (2 in this batch), number of batches
 /// norm.set_mode(Mode::Evaluation);
 /// assert_eq!(norm.forward([[0.2]])?, array![[0.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -116,7 +116,7 @@ fn move_towards<T: Scalar>(running: &mut [T], share: f64, new: impl Iterator<Ite
 impl Layer for BatchNorm {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("BatchNorm", inputs)?;
         if x.rank() == 0 {
             return Err(ShapeError::Rank {
@@ -124,11 +124,12 @@ impl Layer for BatchNorm {
                 expected: "examples whose first axis is the channels",
                 got: x,
                 hint: "",
-            });
+            }
+            .into());
         }
         check("BatchNorm", self.epsilon, x)?;
         if let Some(momentum) = self.momentum.filter(|momentum| !(0.0..=1.0).contains(momentum)) {
-            return Err(ShapeError::Setting {
+            return Err(BuildError::Setting {
                 by: "BatchNorm",
                 reason: format!(
                     "the momentum is the weight of the new value and must lie in [0, 1], but is {momentum}"

@@ -1,5 +1,5 @@
 use downhill_tensor::normalise::Groups;
-use downhill_tensor::{Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Scalar, Shape, ShapeError};
 
 use super::{WithinExample, affine, check, within_example};
 use crate::{Backward, Forward, Layer, Signature, single_input};
@@ -37,7 +37,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 ///
 /// let mut norm = GroupNorm::new(2).epsilon(0.0).bind::<f64>([4], Seed(1))?;
 /// assert_eq!(norm.forward([[1.0, 3.0, -8.0, 8.0]])?, array![[-1.0, 1.0, -1.0, 1.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -83,7 +83,7 @@ impl WithinExample for GroupNorm {
 impl Layer for GroupNorm {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("GroupNorm", inputs)?;
         let Some(&channels) = x.axes().first() else {
             return Err(ShapeError::Rank {
@@ -91,11 +91,12 @@ impl Layer for GroupNorm {
                 expected: "examples whose first axis is the channels",
                 got: x,
                 hint: "",
-            });
+            }
+            .into());
         };
         check("GroupNorm", self.epsilon, x)?;
         if channels.checked_rem(self.groups) != Some(0) {
-            return Err(ShapeError::Setting {
+            return Err(BuildError::Setting {
                 by: "GroupNorm",
                 reason: format!(
                     "{channels} channels do not fall into {} groups of equal size; take a number that divides them",

@@ -1,5 +1,5 @@
 use downhill_tensor::normalise::Groups;
-use downhill_tensor::{Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Scalar, Shape, ShapeError};
 
 use super::{WithinExample, affine, check, within_example};
 use crate::{Backward, Forward, Layer, Signature, single_input};
@@ -35,7 +35,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 ///
 /// let mut norm = InstanceNorm::new().epsilon(0.0).bind::<f64>([2, 2], Seed(1))?;
 /// assert_eq!(norm.forward([[1.0, 3.0, -8.0, 8.0]])?, array![[-1.0, 1.0, -1.0, 1.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -85,7 +85,7 @@ impl WithinExample for InstanceNorm {
 impl Layer for InstanceNorm {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("InstanceNorm", inputs)?;
         check("InstanceNorm", self.epsilon, x)?;
         let &[channels, ref places @ ..] = x.axes() else {
@@ -94,10 +94,11 @@ impl Layer for InstanceNorm {
                 expected: "examples of channels and at least one axis more",
                 got: x,
                 hint: "",
-            });
+            }
+            .into());
         };
         if places.iter().product::<usize>() < 2 {
-            return Err(ShapeError::Setting {
+            return Err(BuildError::Setting {
                 by: "InstanceNorm",
                 reason: format!(
                     "a channel of an example of shape {x} is one number, which would always become 0; \

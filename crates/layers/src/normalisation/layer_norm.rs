@@ -1,5 +1,5 @@
 use downhill_tensor::normalise::Groups;
-use downhill_tensor::{Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Scalar, Shape};
 
 use super::{WithinExample, affine, check, last_axes, within_example};
 use crate::{Backward, Forward, Layer, Signature, single_input};
@@ -36,7 +36,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 ///
 /// let mut norm = LayerNorm::new().epsilon(0.0).bind::<f64>([2], Seed(1))?;
 /// assert_eq!(norm.forward([[1.0, 3.0], [-8.0, 8.0]])?, array![[-1.0, 1.0], [-1.0, 1.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -103,7 +103,7 @@ impl WithinExample for LayerNorm {
 impl Layer for LayerNorm {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("LayerNorm", inputs)?;
         check("LayerNorm", self.epsilon, x)?;
         let features = last_axes("LayerNorm", x, self.axes)?;

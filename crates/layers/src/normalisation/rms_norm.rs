@@ -1,5 +1,5 @@
 use downhill_tensor::normalise::Groups;
-use downhill_tensor::{Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Scalar, Shape};
 
 use super::{WithinExample, affine, check, last_axes, within_example};
 use crate::{Backward, Forward, Layer, Signature, single_input};
@@ -36,7 +36,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// let mut norm = RmsNorm::new().epsilon(0.0).bind::<f64>([2], Seed(1))?;
 /// let y = norm.forward([[3.0, 5.0]])?; // √((9 + 25)/2) = √17
 /// assert!((y - array![[3.0, 5.0]] / 17f64.sqrt()).iter().all(|off| off.abs() < 1e-15));
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -96,7 +96,7 @@ impl WithinExample for RmsNorm {
 impl Layer for RmsNorm {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("RmsNorm", inputs)?;
         check("RmsNorm", self.epsilon.unwrap_or_default(), x)?;
         let features = last_axes("RmsNorm", x, self.axes)?;

@@ -1,4 +1,4 @@
-use downhill_tensor::{Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Scalar, Shape};
 
 use super::average::{self, EVEN};
 use super::{image, sequence};
@@ -25,7 +25,7 @@ use crate::{Backward, Forward, Layer, Pair, Signature};
 /// let mut pool = AdaptiveAveragePool1d::new(2).bind::<f64>([1, 3], Seed(0))?;
 /// assert_eq!(pool.forward([[1.0, 3.0, 5.0]])?, array![[2.0, 4.0]]);
 /// assert_eq!(pool.backward([[2.0, 4.0]])?, array![[1.0, 3.0, 2.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -54,7 +54,7 @@ pub struct AdaptiveAveragePool1d {
 /// let mut pool = AdaptiveAveragePool2d::new([1, 2]).bind::<f64>([1, 2, 2], Seed(0))?;
 /// assert_eq!(pool.forward([[1.0, 2.0, 3.0, 6.0]])?, array![[2.0, 4.0]]);
 /// assert_eq!(pool.backward([[2.0, 4.0]])?, array![[1.0, 2.0, 1.0, 2.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -78,18 +78,18 @@ impl AdaptiveAveragePool2d {
     }
 }
 
-fn check(layer: &'static str, input: usize, output: usize) -> Result<usize, ShapeError> {
+fn check(layer: &'static str, input: usize, output: usize) -> Result<usize, BuildError> {
     if input > 0 && output > 0 {
         return Ok(output);
     }
     let reason = format!("an axis of {input} can't be averaged to one of {output}; both must be at least 1");
-    Err(ShapeError::Setting { by: layer, reason })
+    Err(BuildError::Setting { by: layer, reason })
 }
 
 impl Layer for AdaptiveAveragePool1d {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let [channels, length] = sequence("AdaptiveAveragePool1d", inputs)?;
         let length = check("AdaptiveAveragePool1d", length, self.output)?;
         signature("AdaptiveAveragePool1d", &[channels, length])
@@ -107,7 +107,7 @@ impl Layer for AdaptiveAveragePool1d {
 impl Layer for AdaptiveAveragePool2d {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let [channels, rows, columns] = image("AdaptiveAveragePool2d", inputs)?;
         let down = check("AdaptiveAveragePool2d", rows, self.output[0])?;
         let across = check("AdaptiveAveragePool2d", columns, self.output[1])?;
@@ -123,8 +123,8 @@ impl Layer for AdaptiveAveragePool2d {
     }
 }
 
-fn signature(layer: &'static str, output: &[usize]) -> Result<Signature, ShapeError> {
-    let output = Shape::new(output).ok_or_else(|| ShapeError::Setting {
+fn signature(layer: &'static str, output: &[usize]) -> Result<Signature, BuildError> {
+    let output = Shape::new(output).ok_or_else(|| BuildError::Setting {
         by: layer,
         reason: format!("the output {output:?} has too many elements"),
     })?;

@@ -1,4 +1,4 @@
-use downhill_tensor::{Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Scalar, Shape};
 
 use super::average::{self, Layout};
 use super::window::{Window, setters};
@@ -29,7 +29,7 @@ use crate::{Backward, Forward, Layer, Pair, Signature};
 /// let mut pool = AveragePool1d::new(2).bind::<f64>([1, 4], Seed(0))?;
 /// assert_eq!(pool.forward([[1.0, 3.0, 5.0, 6.0]])?, array![[2.0, 5.5]]);
 /// assert_eq!(pool.backward([[1.0, 2.0]])?, array![[0.5, 0.5, 1.0, 1.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -64,7 +64,7 @@ pub struct AveragePool1d {
 /// let mut pool = AveragePool2d::new(2).bind::<f64>([1, 2, 2], Seed(0))?;
 /// assert_eq!(pool.forward([[1.0, 2.0, 3.0, 6.0]])?, array![[3.0]]);
 /// assert_eq!(pool.backward([[4.0]])?, array![[1.0, 1.0, 1.0, 1.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -150,7 +150,7 @@ impl AveragePool2d {
 impl Layer for AveragePool1d {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let [channels, length] = sequence("AveragePool1d", inputs)?;
         let [_, window] = self.windows();
         let output = [channels, window.count("AveragePool1d", length)?];
@@ -169,7 +169,7 @@ impl Layer for AveragePool1d {
 impl Layer for AveragePool2d {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let [channels, rows, columns] = image("AveragePool2d", inputs)?;
         let [down, across] = self.windows();
         let output = [channels, down.count("AveragePool2d", rows)?, across.count("AveragePool2d", columns)?];

@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use downhill_tensor::ShapeError;
+use downhill_tensor::BuildError;
 
 /// How windows slide along one axis.
 #[derive(Clone, Copy, Debug)]
@@ -33,9 +33,9 @@ impl Window {
     ///
     /// # Errors
     /// Where the settings are out of range, the window does not fit, or one would hold nothing but padding.
-    pub(super) fn count(self, layer: &'static str, input: usize) -> Result<usize, ShapeError> {
+    pub(super) fn count(self, layer: &'static str, input: usize) -> Result<usize, BuildError> {
         let Self { kernel, stride, padding, dilation, ceil_mode } = self;
-        let refuse = |reason| Err(ShapeError::Setting { by: layer, reason });
+        let refuse = |reason| Err(BuildError::Setting { by: layer, reason });
         if kernel == 0 || stride == 0 || dilation == 0 {
             return refuse(format!(
                 "the kernel, the stride and the dilation must be at least 1, but are {kernel}, {stride} and {dilation}"
@@ -56,13 +56,13 @@ impl Window {
         };
         // A window may hang over the end by less than a stride.
         let over = if ceil_mode { stride - 1 } else { 0 };
-        let Some(room) = padded.saturating_add(over).checked_sub(extent) else {
+        let Some(rest) = padded.saturating_add(over).checked_sub(extent) else {
             return refuse(format!(
                 "a window spans {extent} (kernel {kernel}, dilation {dilation}), but an axis of {input} with a padding \
                  of {padding} on both sides has only {padded}; take a smaller kernel"
             ));
         };
-        let mut count = 1 + room / stride;
+        let mut count = 1 + rest / stride;
         // A window that would begin in the padding behind the input is left out.
         if ceil_mode && (count - 1).saturating_mul(stride) >= input + padding {
             count -= 1;

@@ -52,7 +52,7 @@ use super::Recurrent;
 /// leaky.set("weight_hh_l0", [0.0])?;
 /// let y = leaky.forward([[1.0, 0.0]])?;
 /// assert_eq!(y, array![[1f64.tanh() / 2.0, 1f64.tanh() / 4.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 pub trait Cell<const GATES: usize, const STATE: usize, const KEPT: usize>: Debug + Send + Sync {
     /// The layer's name, as `Lstm`.

@@ -39,7 +39,7 @@ use super::{Cell, CellGradient, Recurrent};
 /// let y = gru.forward([[1.0, 0.0]])?;
 /// let h = 1f64.tanh() / 2.0; // z = ½
 /// assert_eq!(y, array![[h, h / 2.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 pub type Gru = Recurrent<GruCell, 3, 1, 5>;
 

@@ -2,11 +2,11 @@ use std::mem;
 
 use downhill_tensor::permute::permute;
 use downhill_tensor::product::{Accumulate, product};
-use downhill_tensor::{Init, Scalar, Shape, ShapeError, parallel_runs, reduce, view};
+use downhill_tensor::{BuildError, Init, Scalar, Shape, ShapeError, parallel_runs, reduce, view};
 use ndarray::{ArrayBase, ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3, Axis, Ix3, RawData, Slice};
 
 use super::Cell;
-use super::time::{BackThroughTime, ThroughTime, Way};
+use super::time::{BackThroughTime, ThroughTime, Traversal};
 use crate::Extent::{PerBatch, PerExample};
 use crate::dropout::masked;
 use crate::{Arrays, Backward, Dropout, Forward, Inputs, Layer, Mode, Parameter, Signature, Streams};
@@ -184,8 +184,8 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
         Sizes { examples: x[0].examples(), all_steps, steps, features }
     }
 
-    fn way<'a, T: Scalar>(&self, x: &Inputs<'a, T>, direction: usize) -> Way<'a, T> {
-        Way { reverse: direction == 1, lengths: self.lengths.then(|| x[1].slice()) }
+    fn traversal<'a, T: Scalar>(&self, x: &Inputs<'a, T>, direction: usize) -> Traversal<'a, T> {
+        Traversal { reverse: direction == 1, lengths: self.lengths.then(|| x[1].slice()) }
     }
 
     /// x ← the whole layer's input, (steps, examples, features).
@@ -195,10 +195,10 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
         let all = inputs[0].sequences().permuted_axes([1, 0, 2]);
         copy_rows(all.split_at(Axis(0), sizes.steps).0, steps.view_mut());
         // What lies beyond an example's end meets derivatives of 0; but 0 times infinity is not a number.
-        let way = self.way(inputs, 0);
+        let traversal = self.traversal(inputs, 0);
         for (step, mut x) in steps.outer_iter_mut().enumerate() {
             for (example, mut x) in x.outer_iter_mut().enumerate() {
-                if way.is_past_the_end(example, step) {
+                if traversal.is_past_the_end(example, step) {
                     x.fill(T::ZERO);
                 }
             }
@@ -289,19 +289,19 @@ const MOST_LAYERS: usize = 1024;
 impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const KEPT: usize> Layer
     for Recurrent<C, GATES, STATE, KEPT>
 {
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = match (inputs, self.lengths) {
             (&[x], false) => x,
             (&[x, lengths], true) => {
                 if lengths != Shape::from([1]) {
                     let what = format!("the second input of {}, one length for each example,", C::NAME);
-                    return Err(ShapeError::Mismatch { what: what.into(), expected: [1].into(), got: lengths });
+                    return Err(ShapeError::Mismatch { what: what.into(), expected: [1].into(), got: lengths }.into());
                 }
                 x
             }
             (_, lengths) => {
                 let expected = if lengths { "two inputs, a sequence and its length" } else { "exactly one input" };
-                return Err(ShapeError::Inputs { by: C::NAME, expected, got: inputs.len() });
+                return Err(ShapeError::Inputs { by: C::NAME, expected, got: inputs.len() }.into());
             }
         };
         let &[steps, features] = x.axes() else {
@@ -310,9 +310,10 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
                 expected: "a sequence of vectors per example, (steps, features)",
                 got: x,
                 hint: "put Reshape before it",
-            });
+            }
+            .into());
         };
-        let refuse = |reason| Err(ShapeError::Setting { by: C::NAME, reason });
+        let refuse = |reason| Err(BuildError::Setting { by: C::NAME, reason });
         let (hidden, layers, directions) = (self.hidden, self.layers, self.directions());
         if steps == 0 || features == 0 || hidden == 0 || layers == 0 {
             return refuse(format!(
@@ -415,7 +416,7 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
                 // Pass 2, step by step: v(t) = h(t−1) W_hh + b_hh, state(t) = cell(u(t), v(t), state(t−1)).
                 let time = ThroughTime {
                     cell: &self.cell,
-                    way: self.way(&pass.x, direction),
+                    traversal: self.traversal(&pass.x, direction),
                     w: pass.params.matrix(first + 1),
                     b: bias(3),
                     kept: first3_mut(cells, (steps, examples, KEPT * hidden)),
@@ -477,7 +478,7 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
                 let dy = first3(dy, (steps, examples, self.width()));
                 let time = BackThroughTime {
                     cell: &self.cell,
-                    way: self.way(&pass.x, direction),
+                    traversal: self.traversal(&pass.x, direction),
                     w_t: first2(w_t, (gates, hidden)),
                     kept: first3(cells, (steps, examples, KEPT * hidden)),
                     dy: (!last_only).then(|| columns(dy, direction, hidden)),

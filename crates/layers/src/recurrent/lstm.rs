@@ -42,7 +42,7 @@ use super::{Cell, CellGradient, Recurrent};
 /// // c is tanh(1)/2 and then half of that, since f = ½; o = ½ too.
 /// let c = 1f64.tanh() / 2.0;
 /// assert!((y - array![[c.tanh() / 2.0, (c / 2.0).tanh() / 2.0]]).iter().all(|off| off.abs() < 1e-15));
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 pub type Lstm = Recurrent<LstmCell, 4, 2, 6>;
 
@@ -65,7 +65,7 @@ impl Lstm {
     /// let lstm = Lstm::new(2).forget_bias(1.0).bind::<f64>([5, 3], Seed(1))?;
     /// let bias = lstm.parameter("bias_ih_l0")?; // the gates i, f, g, o
     /// assert_eq!([bias[[2]], bias[[3]]], [1.0, 1.0]);
-    /// # Ok::<(), downhill_tensor::ShapeError>(())
+    /// # Ok::<(), downhill_tensor::BuildError>(())
     /// ```
     ///
     /// A value that is not finite, and a layer [`no_bias`](Recurrent::no_bias), are errors of the signature.

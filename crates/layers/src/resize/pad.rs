@@ -1,4 +1,4 @@
-use downhill_tensor::{Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs};
+use downhill_tensor::{BuildError, Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs};
 
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
@@ -37,7 +37,7 @@ pub enum PadMode {
 /// assert_eq!(pad.forward([[1.0, 2.0, 3.0]])?, array![[3.0, 2.0, 1.0, 2.0, 3.0, 2.0]]);
 /// let dx = pad.backward([[1.0, 1.0, 1.0, 1.0, 1.0, 1.0]])?;
 /// assert_eq!(dx, array![[1.0, 3.0, 2.0]]); // how often each stands there
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -82,8 +82,8 @@ impl Pad {
     }
 
     /// The length of an axis with what stands at its ends.
-    fn padded(&self, length: usize, [before, behind]: [usize; 2]) -> Result<usize, ShapeError> {
-        let refuse = |reason| Err(ShapeError::Setting { by: "Pad", reason });
+    fn padded(&self, length: usize, [before, behind]: [usize; 2]) -> Result<usize, BuildError> {
+        let refuse = |reason| Err(BuildError::Setting { by: "Pad", reason });
         let most = match self.mode {
             _ if length == 0 => return refuse("an axis of 0 holds nothing to put numbers around".into()),
             PadMode::Constant(_) | PadMode::Replicate => usize::MAX,
@@ -107,7 +107,7 @@ impl Pad {
 impl Layer for Pad {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("Pad", inputs)?;
         let mut axes = x.axes().to_vec();
         let wrong_rank = |expected| ShapeError::Rank { by: "Pad", expected, got: x, hint: "" };
@@ -117,7 +117,7 @@ impl Layer for Pad {
             let rows = others.last_mut().ok_or(wrong_rank("rows and columns per example"))?;
             *rows = self.padded(*rows, self.rows)?;
         }
-        let output = Shape::new(&axes).ok_or_else(|| ShapeError::Setting {
+        let output = Shape::new(&axes).ok_or_else(|| BuildError::Setting {
             by: "Pad",
             reason: format!("the shape {axes:?} has too many elements"),
         })?;

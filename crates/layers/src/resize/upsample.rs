@@ -1,4 +1,4 @@
-use downhill_tensor::{Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs};
+use downhill_tensor::{BuildError, Over, Runs, RunsMut, Scalar, Shape, Sweep, parallel_runs};
 
 use crate::pooling::image;
 use crate::{Backward, Forward, Layer, Pair, Signature};
@@ -6,6 +6,7 @@ use crate::{Backward, Forward, Layer, Pair, Signature};
 /// How numbers between those of an image are found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Interpolation {
     /// The number at ⌊i s⌋ in rows and in columns, where s is the size of x over that of y.
     #[default]
@@ -43,7 +44,7 @@ pub enum Interpolation {
 /// let lines = Upsample::to_size([1, 3]).interpolation(Interpolation::BilinearAlignedCorners);
 /// let mut lines = lines.bind::<f64>([1, 1, 2], Seed(0))?;
 /// assert_eq!(lines.forward([[1.0, 3.0]])?, array![[1.0, 2.0, 3.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -81,8 +82,8 @@ impl Upsample {
     }
 
     /// How long an axis of this length becomes.
-    fn length(&self, axis: usize, input: usize) -> Result<usize, ShapeError> {
-        let refuse = |reason| Err(ShapeError::Setting { by: "Upsample", reason });
+    fn length(&self, axis: usize, input: usize) -> Result<usize, BuildError> {
+        let refuse = |reason| Err(BuildError::Setting { by: "Upsample", reason });
         let length = match self.target {
             Target::Size(size) => size[axis],
             Target::Factor(factor) if factor[axis] > 0.0 && factor[axis].is_finite() => {
@@ -116,10 +117,10 @@ impl Upsample {
 impl Layer for Upsample {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let [channels, rows, columns] = image("Upsample", inputs)?;
         let axes = [channels, self.length(0, rows)?, self.length(1, columns)?];
-        let output = Shape::new(&axes).ok_or_else(|| ShapeError::Setting {
+        let output = Shape::new(&axes).ok_or_else(|| BuildError::Setting {
             by: "Upsample",
             reason: format!("the shape {axes:?} has too many elements"),
         })?;

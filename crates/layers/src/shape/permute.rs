@@ -1,4 +1,4 @@
-use downhill_tensor::{Scalar, Shape, ShapeError, permute};
+use downhill_tensor::{BuildError, Scalar, Shape, permute};
 
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
@@ -20,7 +20,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 ///
 /// let mut permute = Permute::transpose(0, 1).bind::<f64>([2, 3], Seed(0))?;
 /// assert_eq!(permute.forward([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]])?, array![[1.0, 4.0, 2.0, 5.0, 3.0, 6.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -68,7 +68,7 @@ const SAME: [usize; MAX_RANK] = [0, 1, 2, 3, 4, 5];
 impl Layer for Permute {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("Permute", inputs)?;
         let permuted = self.full(x.rank()).and_then(|order| {
             let mut axes = [1; MAX_RANK];
@@ -77,7 +77,7 @@ impl Layer for Permute {
         });
         match permuted {
             Some(output) => Ok(Signature::new("Permute", output).backward_without_x().backward_without_y()),
-            None => Err(ShapeError::Setting {
+            None => Err(BuildError::Setting {
                 by: "Permute",
                 reason: format!(
                     "the order {:?} does not put the {} axes of an example of shape {x} in another order; \

@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use downhill_tensor::{Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Scalar, Shape};
 
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
@@ -23,7 +23,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// let mut slice = Slice::new(0, 1..3).bind::<f64>([4], Seed(0))?;
 /// assert_eq!(slice.forward([[1.0, 2.0, 3.0, 4.0]])?, array![[2.0, 3.0]]);
 /// assert_eq!(slice.backward([[5.0, 6.0]])?, array![[0.0, 5.0, 6.0, 0.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -50,9 +50,9 @@ impl Slice {
 impl Layer for Slice {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("Slice", inputs)?;
-        let refuse = |reason| Err(ShapeError::Setting { by: "Slice", reason });
+        let refuse = |reason| Err(BuildError::Setting { by: "Slice", reason });
         let Self { axis, start, end } = *self;
         let Some(&length) = x.axes().get(axis) else {
             return refuse(format!("there is no axis {axis} in examples of shape {x}; axes are counted from 0"));
