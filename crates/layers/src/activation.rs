@@ -40,7 +40,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 pub trait Activation: Copy + Debug + Send + Sync {
-    /// The name that summaries and errors use, as `Relu`.
+    /// The name that summaries and errors use, such as `Relu`.
     fn name(&self) -> &'static str;
 
     /// f(x).
@@ -51,7 +51,7 @@ pub trait Activation: Copy + Debug + Send + Sync {
     fn slope<T: Scalar>(&self, x: T, y: T) -> T;
 
     /// Whether [`slope`](Activation::slope) reads x.
-    /// Where it does not, the layer runs over its input's buffer, and x may be anything.
+    /// If it does not, the layer runs over its input's buffer, and x may be anything.
     fn slope_reads_x(&self) -> bool {
         true
     }
@@ -118,8 +118,8 @@ impl<A: Activation> Layer for A {
     }
 }
 
-// They hold the activation itself, so that its settings stay in registers and a choice between two formulas is made once
-// and not for each number.
+// They hold the activation itself, so that its settings stay in registers and a choice between two formulas is made
+// once and not for each number.
 
 #[derive(Clone, Copy)]
 struct Value<A>(A);

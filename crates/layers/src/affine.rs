@@ -11,7 +11,7 @@ use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 /// dJ/dW = xᵀ dy        dJ/db = Σ_rows dy        dJ/dx = dy Wᵀ
 /// ```
 ///
-/// Where an example is more than a vector, every vector along its last axis is mapped, as PyTorch's `Linear` does:
+/// If an example is more than a vector, every vector along its last axis is mapped, as PyTorch's `Linear` does:
 /// each step of a sequence, each row of an image. All of them are the rows of one product.
 /// Put [`Flatten`](crate::Flatten) before it to map a whole example as one vector.
 ///
@@ -54,13 +54,13 @@ pub struct Affine {
 }
 
 impl Affine {
-    /// An affine map to vectors of `outputs` numbers, with a bias.
+    /// Creates a map to vectors of `outputs` numbers, with a bias.
     #[must_use]
     pub fn new(outputs: usize) -> Self {
         Self { outputs, bias: true, init: Init::FanInUniform, bias_init: Init::FanInUniform }
     }
 
-    /// Without a bias: the linear map y = x W.
+    /// Leaves the bias out: the linear map y = x W.
     #[must_use]
     pub fn no_bias(mut self) -> Self {
         self.bias = false;

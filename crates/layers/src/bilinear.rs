@@ -47,13 +47,13 @@ pub struct Bilinear {
 }
 
 impl Bilinear {
-    /// A bilinear map to vectors of `outputs` numbers, with a bias.
+    /// Creates a map to vectors of `outputs` numbers, with a bias.
     #[must_use]
     pub fn new(outputs: usize) -> Self {
         Self { outputs, bias: true, init: Init::FanInUniform, bias_init: Init::FanInUniform }
     }
 
-    /// Without a bias.
+    /// Leaves the bias out.
     #[must_use]
     pub fn no_bias(mut self) -> Self {
         self.bias = false;

@@ -6,11 +6,11 @@ use crate::{
     Arrays, ArraysMut, Backward, Forward, Inputs, InputsMut, Layer, MAX_INPUTS, Mode, Parameter, Signature, Streams,
 };
 
-/// One layer with parameters and buffers of its own, for inputs of fixed shapes:
+/// One layer with its own parameters and buffers, for inputs of fixed shapes:
 /// for learning, for tests, and for those who need no network.
 ///
 /// Made by [`Layer::bind`]; an example stands at [`Affine`](crate::Affine).
-/// Unlike a network it allocates its results, and it copies its inputs to have them for the way back.
+/// Unlike a network it allocates its results, and it copies its inputs for the backward pass.
 #[derive(Clone, Debug)]
 pub struct Bound<L, T> {
     layer: L,
@@ -21,7 +21,7 @@ pub struct Bound<L, T> {
     theta: Buffer<T>,
     gradient: Buffer<T>,
     statistics: Buffer<T>,
-    /// The size of the batch of the last forward pass, which the following are of.
+    /// The size of the batch of the last forward pass, whose arrays follow.
     examples: usize,
     x: Vec<Vec<T>>,
     y: Buffer<T>,
@@ -64,7 +64,7 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
         })
     }
 
-    /// What the layer makes of its inputs.
+    /// The layer's signature for its inputs.
     #[must_use]
     pub fn signature(&self) -> &Signature {
         &self.signature
@@ -81,13 +81,13 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
         &self.theta
     }
 
-    /// All parameters, to be changed.
+    /// All parameters, mutable.
     #[must_use]
     pub fn parameters_mut(&mut self) -> &mut [T] {
         &mut self.theta
     }
 
-    /// dJ/dθ of the last way back.
+    /// dJ/dθ of the last backward pass.
     #[must_use]
     pub fn gradients(&self) -> &[T] {
         &self.gradient
@@ -157,13 +157,13 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
         &self.statistics
     }
 
-    /// The running statistics, to be changed.
+    /// The running statistics, mutable.
     #[must_use]
     pub fn statistics_mut(&mut self) -> &mut [T] {
         &mut self.statistics
     }
 
-    /// Takes what the last forward pass has saved into the running statistics.
+    /// Updates the running statistics from what the last forward pass has saved.
     pub fn absorb_statistics(&mut self) {
         if self.examples == 0 {
             return;
@@ -182,7 +182,7 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
         })
     }
 
-    /// y = f(x; θ), for a batch of examples in the bound shape, or flattened to rows of (batch, features).
+    /// Computes y = f(x; θ) for a batch of examples in the bound shape, or flattened to rows of (batch, features).
     /// The examples of y are flattened to rows.
     ///
     /// A layer with several inputs takes a tuple of them: see [`Examples`].
@@ -229,7 +229,7 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
         Ok(Batch::new(&self.y, self.examples, self.signature.output())?.matrix().to_owned())
     }
 
-    /// The chain rule at this layer, after a forward pass: from dJ/dy to dJ/dx of the first input, whose examples are
+    /// Applies the chain rule after a forward pass: from dJ/dy to dJ/dx of the first input, whose examples are
     /// flattened to rows. dJ/dθ is then in [`gradient`](Bound::gradient), dJ/dx of further inputs in
     /// [`input_gradients`](Bound::input_gradients).
     ///

@@ -18,11 +18,11 @@ pub use conv2d::Conv2d;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Padding<S> {
-    /// So many on each side: (before, after), of each axis where there are two.
+    /// The number on each side: (before, after), of each axis if there are two.
     Sides(S),
     /// As many as make the output as long as the input, which takes a stride of 1.
     ///
-    /// Where their number along an axis is odd, which it is for kernels of even length, the one more is after the
+    /// If their number along an axis is odd, which it is for kernels of even length, the one more is after the
     /// input, as in PyTorch's and Keras's `"same"`.
     Same,
 }
@@ -64,7 +64,7 @@ impl From<[[usize; 2]; 2]> for Padding<[[usize; 2]; 2]> {
 
 /// What a convolution does along one axis.
 #[derive(Clone, Copy)]
-struct Along {
+struct AxisSettings {
     kernel: usize,
     stride: usize,
     dilation: usize,
@@ -75,7 +75,7 @@ struct Along {
 /// An axis that is not there.
 const ABSENT: Axis = Axis { input: 1, output: 1, kernel: 1, stride: 1, dilation: 1, padding: 0 };
 
-impl Along {
+impl AxisSettings {
     /// The axis of a convolution of `input` numbers.
     fn convolution(self, by: &'static str, input: usize) -> Result<Axis, BuildError> {
         let Self { kernel, stride, dilation, .. } = self;
@@ -222,7 +222,7 @@ fn shape(by: &'static str, axes: &[usize]) -> Result<Shape, BuildError> {
     Shape::new(axes).ok_or_else(|| too_large(by))
 }
 
-/// A pass finds again what the signature has found.
+/// The convolution of a pass, made again from the shape: 570 instructions, 1 % of a pass over even an 8 x 8 image.
 fn known(convolution: Result<Convolution, BuildError>) -> Convolution {
     match convolution {
         Ok(convolution) => convolution,
@@ -236,7 +236,7 @@ fn forward<T: Scalar>(convolution: &Convolution, bias: bool, pass: &mut Forward<
     convolution.forward(pass.x[0].slice(), weight, bias, pass.y.slice(), pass.scratch.vector(0));
 }
 
-/// dJ/dw, dJ/db, and dJ/dx where it is asked for.
+/// dJ/dw, dJ/db, and dJ/dx if it is asked for.
 fn backward<T: Scalar>(convolution: &Convolution, bias: bool, pass: &mut Backward<'_, T>) {
     let (x, dy) = (pass.x[0].slice(), pass.dy.slice());
     let (dweight, dbias) = pass.dparams.weight_and_bias(bias);

@@ -25,7 +25,7 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// Drops each number with this probability.
+    /// Creates a layer that drops each number with this probability.
     #[must_use]
     pub fn new(probability: f64) -> Self {
         Self { probability }

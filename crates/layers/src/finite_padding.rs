@@ -16,8 +16,8 @@ use crate::{Backward, Forward, Layer, Signature};
 /// x and y are (batch, steps, ...); the second input, (batch, 1), tells how many steps of each example are there.
 ///
 /// # Errors
-/// Returns an error if there are not two inputs, x has no steps, or the second has another shape; when a pass starts, if
-/// a length is no whole number from 0 to the number of steps.
+/// Returns an error if there are not two inputs, x has no steps, or the second has another shape; when a pass starts,
+/// if a length is no whole number from 0 to the number of steps.
 ///
 /// ```
 /// use downhill_layers::{Bound, FinitePadding};

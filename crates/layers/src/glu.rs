@@ -31,7 +31,7 @@ pub struct Glu {
 }
 
 impl Glu {
-    /// Halves the last axis, as in PyTorch.
+    /// Creates a unit that halves the last axis, as in PyTorch.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

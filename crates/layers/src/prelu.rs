@@ -39,13 +39,13 @@ pub struct PRelu {
 }
 
 impl PRelu {
-    /// One slope for all numbers.
+    /// Creates a rectifier with one slope for all numbers.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// One slope for each channel, the first axis of an example.
+    /// Creates a rectifier with one slope for each channel, the first axis of an example.
     #[must_use]
     pub fn per_channel(mut self) -> Self {
         self.per_channel = true;
@@ -76,7 +76,7 @@ impl Layer for PRelu {
         let (x, y) = (pass.x[0], pass.y.slice());
         let (features, x) = (x.shape().len(), x.slice());
         let chain = Chain(pass.params.vector(0));
-        // y = x · slope is the chain rule with x in the place of dy.
+        // y = x · slope is the chain rule with x instead of dy.
         let work = x.len();
         parallel_runs(Over(chain, (Runs::new(x, features), Runs::new(x, features), RunsMut::new(y, features))), work);
     }

@@ -38,7 +38,7 @@ pub struct RRelu {
 }
 
 impl RRelu {
-    /// Slopes between these bounds.
+    /// Creates a rectifier with slopes between these bounds.
     #[must_use]
     pub fn new(lower: f64, upper: f64) -> Self {
         Self { lower, upper }

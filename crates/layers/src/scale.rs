@@ -35,7 +35,7 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// A factor that starts at this number.
+    /// Creates a factor that starts at this number.
     #[must_use]
     pub fn new(start: f64) -> Self {
         Self { start }

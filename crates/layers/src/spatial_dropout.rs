@@ -38,7 +38,7 @@ pub struct SpatialDropout {
 }
 
 impl SpatialDropout {
-    /// Drops each channel with this probability.
+    /// Creates a layer that drops each channel with this probability.
     #[must_use]
     pub fn new(probability: f64) -> Self {
         Self { probability }

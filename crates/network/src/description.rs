@@ -6,7 +6,7 @@ use downhill_tensor::{BuildError, Scalar, Seed, Shape};
 
 use crate::{Graph, Network, Node};
 
-/// The wiring of a network as data, without its numbers: what a file holds beside θ.
+/// The wiring of a network as data, without its numbers: what a file holds in addition to θ.
 ///
 /// ```
 /// use downhill_layers::{Affine, Relu};
@@ -38,7 +38,7 @@ pub struct NetworkDescription {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct StepDescription {
-    /// The dotted name, as `2.0`.
+    /// The dotted name, such as `2.0`.
     pub name: String,
     /// The layer.
     pub layer: Description,
@@ -58,7 +58,7 @@ pub struct StepDescription {
 pub enum DescriptionError {
     /// A layer is not one of the library's own.
     Unknown {
-        /// Its place; empty where it stands bare.
+        /// Its place; empty outside any chain.
         place: String,
         /// Its name.
         layer: &'static str,
@@ -83,10 +83,10 @@ impl fmt::Display for DescriptionError {
 impl Error for DescriptionError {}
 
 impl<T: Scalar> Network<T> {
-    /// The wiring of this network as data.
+    /// Describes the wiring of this network as data.
     ///
     /// # Errors
-    /// Where a layer is a user's own.
+    /// Returns an error if a layer is a custom one.
     pub fn description(&self) -> Result<NetworkDescription, DescriptionError> {
         let program = self.program();
         let mut number = vec![0; program.nodes.len()];
@@ -109,7 +109,7 @@ impl<T: Scalar> Network<T> {
 }
 
 impl NetworkDescription {
-    /// Builds the network, with parameters started from the seed. [`Network::restore`] gives it those that it had.
+    /// Builds the network, with parameters started from the seed. [`Network::restore`] sets those of a saved state.
     ///
     /// # Errors
     /// Returns an error if the description does not fit together: it may come from a file.

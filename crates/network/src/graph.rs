@@ -48,7 +48,7 @@ pub struct Graph {
 #[derive(Clone, Debug)]
 struct Scope {
     name: String,
-    /// Whether the name is a number that a chain has given, so that a name of one's own takes its place.
+    /// Whether the name is a number that a chain has given, so that a name replaces it.
     numbered: bool,
     applied: usize,
 }
@@ -73,7 +73,7 @@ pub struct Node {
 /// One layer at its place.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
-    /// The dotted name, as `2.0`.
+    /// The dotted name, such as `2.0`.
     pub(crate) name: String,
     pub(crate) layer: Arc<dyn ErasedLayer>,
     pub(crate) signature: Signature,
@@ -88,7 +88,7 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    /// What a message calls the layer: by its name, or by its kind where it stands bare and has none.
+    /// The layer's name in messages, or its kind if it is outside any chain and has no name.
     pub(crate) fn title(&self) -> String {
         match self.name.as_str() {
             "" => format!("the layer {}", self.signature.name()),
@@ -98,7 +98,7 @@ impl Step {
 }
 
 /// The error, said to have happened at the layer of this name.
-/// One that stands bare has none; there the error itself says of which kind the layer is.
+/// One outside any chain has none; then the error itself says of which kind the layer is.
 pub(crate) fn at(name: &str, error: BuildError) -> BuildError {
     if name.is_empty() { error } else { error.at(name) }
 }
@@ -117,7 +117,7 @@ impl Default for Graph {
 }
 
 impl Graph {
-    /// A graph without nodes.
+    /// Creates a graph without nodes.
     #[must_use]
     pub fn new() -> Self {
         static GRAPHS: AtomicUsize = AtomicUsize::new(0);
@@ -134,7 +134,7 @@ impl Graph {
         }
     }
 
-    /// A further input of the whole network, of this per-example shape.
+    /// Adds an input of the whole network, of this per-example shape.
     pub fn input(&mut self, shape: impl Into<Shape>) -> Node {
         let node = self.node(shape.into());
         self.inputs.push(node.index);
@@ -144,7 +144,7 @@ impl Graph {
     /// Applies a layer to nodes; its name is the next number of the current scope.
     ///
     /// # Errors
-    /// Where the layer does not take inputs of these shapes: the error names the layer's place and the shapes.
+    /// Returns an error if the layer does not take inputs of these shapes, with its place and the shapes.
     pub fn apply(&mut self, layer: impl Layer + 'static, inputs: &[Node]) -> Result<Node, BuildError> {
         let applied = self.scopes.last_mut().map_or(&mut self.applied, |scope| &mut scope.applied);
         let name = applied.to_string();
@@ -152,10 +152,10 @@ impl Graph {
         self.scoped(name, |graph| graph.place(layer, inputs))
     }
 
-    /// Wires under a further part of dotted names: what is placed within is called `name`, or `name.` and so on.
+    /// Wires in a scope: the names of the layers within are `name`, or begin with `name.`.
     ///
     /// # Errors
-    /// Those of `wire`.
+    /// Returns the errors of `wire`.
     pub fn scoped<R>(
         &mut self,
         name: impl Into<String>,
@@ -164,7 +164,7 @@ impl Graph {
         self.within(Scope { name: name.into(), numbered: false, applied: 0 }, wire)
     }
 
-    /// The same for the part of a chain that has no name but its number.
+    /// Wires the part of a chain that has no name but its number.
     pub(crate) fn numbered<R>(
         &mut self,
         number: usize,
@@ -173,10 +173,10 @@ impl Graph {
         self.within(Scope { name: number.to_string(), numbered: true, applied: 0 }, wire)
     }
 
-    /// Wires under this name, which stands in the place of the number that a chain has given, if there is one.
+    /// Wires under this name, which replaces the number that a chain has given, if there is one.
     ///
     /// # Errors
-    /// Those of `wire`.
+    /// Returns the errors of `wire`.
     pub fn named<R>(
         &mut self,
         name: &str,
@@ -203,10 +203,10 @@ impl Graph {
         result
     }
 
-    /// Wires layers whose parameters no training changes: dJ/dθ is 0 there, and optimizers leave them out.
+    /// Wires layers whose parameters training does not change: dJ/dθ is 0 there, and optimizers leave them out.
     ///
     /// # Errors
-    /// Those of `wire`.
+    /// Returns the errors of `wire`.
     pub fn frozen<R>(&mut self, wire: impl FnOnce(&mut Self) -> Result<R, BuildError>) -> Result<R, BuildError> {
         let before = std::mem::replace(&mut self.frozen, true);
         let result = wire(self);
@@ -258,7 +258,7 @@ impl Graph {
             .try_for_each(|shape| shape.check("an input of the layer"))
             .map_err(|error| at(&name, error.into()))?;
         let signature = layer.signature(&shapes).map_err(|error| at(&name, error))?;
-        // What is checked at the door must come through the door.
+        // Only inputs of the whole network are checked before a pass.
         for (index, node) in inputs.iter().enumerate() {
             if signature.whole_numbers_of(index).is_some() && !self.inputs.contains(&node.index) {
                 return Err(fail(format!(
@@ -282,7 +282,7 @@ impl Graph {
                 owner.title()
             )));
         }
-        // Who is wired first decides for all who share.
+        // The layer that is wired first decides for all that share its parameters.
         let frozen = owner.map_or(self.frozen, |owner| owner.frozen);
         let output = self.node(signature.output());
         self.names.insert(name.clone());
@@ -396,7 +396,7 @@ impl Program {
         None
     }
 
-    /// The step whose parameters this one uses: the first of those that share them, mostly itself.
+    /// The step whose parameters this one uses: the first of those that share them, usually itself.
     pub(crate) fn owner(&self, step: usize) -> usize {
         let shared = self.steps[step].shared;
         let first = || self.steps.iter().position(|step| step.shared == shared);

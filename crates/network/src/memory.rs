@@ -2,7 +2,7 @@
 
 use crate::graph::Program;
 
-/// What a workspace is for; it decides what has to be kept.
+/// The purpose of a workspace, which decides what it keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Purpose {
@@ -28,7 +28,7 @@ impl Purpose {
     }
 }
 
-/// Where everything lies.
+/// The buffer of each node and array.
 #[derive(Clone, Debug)]
 pub(crate) struct Memory {
     pub(crate) purpose: Purpose,
@@ -69,7 +69,7 @@ pub(crate) enum ParameterGradient {
     Discard,
 }
 
-/// Where a step writes the gradient of one of its inputs.
+/// The buffer that receives a step's gradient of one of its inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Destination {
     /// The gradient is unused.

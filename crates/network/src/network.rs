@@ -42,13 +42,13 @@ pub struct Network<T> {
 }
 
 impl<T: Scalar> Network<T> {
-    /// Builds a network of one input from a block: one layer, a chain, a user's own.
+    /// Builds a network of one input from a block: one layer, a chain, or a custom one.
     ///
     /// `input` is the shape of one example. All other sizes are inferred. Parameters start from `seed`,
-    /// each from a stream of its own, so that the same description and seed give the same numbers.
+    /// each from its own stream, so that the same description and seed give the same numbers.
     ///
     /// # Errors
-    /// Where layers do not fit: the error names the place, the layer and the shapes.
+    /// Returns an error if layers do not fit, with the place, the layer and the shapes.
     pub fn build(input: impl Into<Shape>, block: impl Block, seed: Seed) -> Result<Self, BuildError> {
         let mut graph = Graph::new();
         let x = graph.input(input);
@@ -103,7 +103,7 @@ impl<T: Scalar> Network<T> {
         })
     }
 
-    /// The same network with its numbers in another precision.
+    /// Copies the network with its numbers in another precision.
     #[must_use]
     pub fn cast<U: Scalar>(&self) -> Network<U> {
         let cast = |numbers: &[T]| -> Vec<U> { numbers.iter().map(|x| U::from_f64(x.to_f64())).collect() };
@@ -126,7 +126,7 @@ impl<T: Scalar> Network<T> {
         &self.theta
     }
 
-    /// θ, to be changed; in training this is the optimizer's to do.
+    /// θ, mutable; in training the optimizer changes it.
     #[must_use]
     pub fn parameters_mut(&mut self) -> &mut [T] {
         &mut self.theta
@@ -138,7 +138,7 @@ impl<T: Scalar> Network<T> {
         &self.statistics
     }
 
-    /// The running statistics, to be restored from a file.
+    /// The running statistics, mutable, as to restore them from a file.
     #[must_use]
     pub fn statistics_mut(&mut self) -> &mut [T] {
         &mut self.statistics
@@ -156,21 +156,21 @@ impl<T: Scalar> Network<T> {
         &self.statistic_segments
     }
 
-    /// The parameter of this name, as `0.weight`, in the shape that other frameworks give it:
+    /// The parameter of this name, such as `0.weight`, in the shape that other frameworks give it:
     /// an affine layer's weight is (out, in).
     ///
     /// # Errors
-    /// Where there is no such parameter; the error lists those that there are.
+    /// Returns an error if there is no such parameter, with the names that there are.
     pub fn parameter(&self, name: &str) -> Result<ArrayViewD<'_, T>, BuildError> {
         let segment = self.segment(name)?;
         let view = view(ArrayView::from_shape(IxDyn(segment.shape.axes()), &self.theta[segment.range.clone()]));
         Ok(if segment.transposed { view.reversed_axes() } else { view })
     }
 
-    /// The same, to be changed.
+    /// The parameter of this name, mutable, in the same shape as [`parameter`](Network::parameter).
     ///
     /// # Errors
-    /// Where there is no such parameter.
+    /// Returns an error if there is no such parameter.
     pub fn parameter_mut(&mut self, name: &str) -> Result<ArrayViewMutD<'_, T>, BuildError> {
         let segment = self.segment(name)?.clone();
         let flat = &mut self.theta[segment.range];
@@ -192,7 +192,7 @@ impl<T: Scalar> Network<T> {
         self.program.inputs.iter().map(|&input| self.program.nodes[input]).collect()
     }
 
-    /// Whether input `index` holds whole numbers, as places in a table or lengths: then it has no derivative.
+    /// Returns whether input `index` holds whole numbers, such as places in a table or lengths, and has no derivative.
     #[must_use]
     pub fn holds_whole_numbers(&self, index: usize) -> bool {
         let input = self.program.inputs.get(index);
@@ -229,18 +229,18 @@ impl<T: Scalar> Network<T> {
         &self.program
     }
 
-    /// Buffers for passes through this network.
+    /// Creates buffers for passes through this network.
     #[must_use]
     pub fn workspace(&self, purpose: Purpose) -> Workspace<T> {
         Workspace::new(Arc::clone(&self.program), self.theta.len(), purpose)
     }
 
-    /// y = f(x; θ): one pass forward over the layers.
+    /// Computes y = f(x; θ), layer by layer.
     ///
     /// The prediction lies in the workspace until its next pass.
     ///
     /// # Errors
-    /// Where x does not fit the network, or θ has another length than the network's parameters.
+    /// Returns an error if x does not fit the network, or θ has another length than the network's parameters.
     pub fn forward<'w>(
         &self,
         theta: &[T],
@@ -251,8 +251,8 @@ impl<T: Scalar> Network<T> {
         self.forward_observed(theta, x, workspace, mode, |_, _| {})
     }
 
-    /// The same, showing every layer's name and output as it runs: to see what happens inside.
-    /// The name of a layer that stands bare, in no chain, is empty.
+    /// Computes y as [`forward`](Network::forward) does, and shows every layer's name and output to `observe` as it
+    /// runs. The name of a layer outside any chain is empty.
     ///
     /// # Errors
     /// As for [`forward`](Network::forward).
@@ -308,11 +308,11 @@ impl<T: Scalar> Network<T> {
         self.check_batch(&x, examples, mode)
     }
 
-    /// The chain rule, from dJ/dy in the workspace's `loss_slots` back to dJ/dθ in its
+    /// Applies the chain rule, from dJ/dy in the workspace's `loss_slots` to dJ/dθ in its
     /// `gradient`, after a forward pass with the same θ and x.
     ///
     /// # Errors
-    /// Where x or θ does not fit, or the workspace is only for prediction.
+    /// Returns an error if x or θ does not fit, or the workspace is only for prediction.
     pub fn backward<'x>(
         &self,
         theta: &[T],
@@ -352,10 +352,10 @@ impl<T: Scalar> Network<T> {
         Ok(())
     }
 
-    /// Whether a training step on so many examples is large enough for threads to share it.
+    /// Returns whether a training step on this many examples is large enough for threads to share it.
     ///
-    /// Below, its passes use the calling thread alone: what one thread has written the others would have to fetch, which
-    /// takes longer than to compute it. A prediction changes no parameters, and is shared from smaller sizes on.
+    /// Below, its passes use the calling thread alone: what one thread has written the others would have to fetch,
+    /// which takes longer than to compute it. A prediction changes no parameters, and is shared from smaller sizes on.
     #[must_use]
     pub fn is_worth_sharing(&self, examples: usize) -> bool {
         /// Multiply-adds of a forward pass, of about 120 µs for a whole step on one thread.
@@ -367,7 +367,7 @@ impl<T: Scalar> Network<T> {
         if self.is_worth_sharing(examples) { pass() } else { threads::alone(pass) }
     }
 
-    /// Takes what the last training pass has seen into the running statistics of the layers that keep any.
+    /// Updates the running statistics from the last training pass, in layers that keep any.
     ///
     /// # Errors
     /// Returns an error if the workspace was made by another network, or is only for prediction.
@@ -389,7 +389,7 @@ impl<T: Scalar> Network<T> {
         Model { program: &self.program, slices: &self.slices, theta, statistics: &self.statistics, seed: self.seed }
     }
 
-    /// What the door checks beside shapes: whether each layer admits the batch.
+    /// Checks that each layer takes the batch, in addition to its shape.
     fn check_batch(&self, x: &Inputs<'_, T>, examples: usize, mode: Mode) -> Result<(), BuildError> {
         for &step in &self.program.checked_steps {
             let step = &self.program.steps[step];
@@ -412,7 +412,7 @@ impl<T: Scalar> Network<T> {
         Err(BuildError::OtherNetwork)
     }
 
-    /// The inputs in the network's own shapes, where they lack axes of 1 or have more of them.
+    /// The inputs in the network's own shapes, if they lack axes of 1 or have more of them.
     #[cold]
     fn in_own_shapes<'x>(&self, x: &Inputs<'x, T>) -> Option<Inputs<'x, T>> {
         let mut own = Inputs::empty();
@@ -429,7 +429,7 @@ impl<T: Scalar> Network<T> {
         }
     }
 
-    /// The door: the size of the batch, if everything fits, and whether the inputs have the network's own shapes.
+    /// Checks the arguments of a pass: the size of the batch, and whether the inputs have the network's own shapes.
     fn check(&self, theta: &[T], x: &Inputs<'_, T>) -> Result<(usize, bool), BuildError> {
         if theta.len() != self.theta.len() {
             return Err(ShapeError::Length {
@@ -440,7 +440,7 @@ impl<T: Scalar> Network<T> {
             .into());
         }
         let inputs = &self.program.inputs;
-        // An input that is left out between others is not there either.
+        // An input that is left out between others is missing too.
         let leading = (0..inputs.len()).take_while(|&index| x.get(index).is_some()).count();
         self.check_count(if leading < inputs.len() { leading } else { x.len() })?;
         let examples = x[0].examples();
@@ -469,7 +469,7 @@ fn prediction_only() -> BuildError {
     BuildError::Purpose { by: "the workspace", reason }
 }
 
-/// The one rule for examples that are given to a network: their shape is that of its input, but that axes of 1 may be
+/// The one rule for a network's examples: their shape is that of its input, but that axes of 1 may be
 /// missing or more.
 fn check_shape(expected: Shape, got: Shape) -> Result<(), ShapeError> {
     if got == expected || got.reads_as(expected) {

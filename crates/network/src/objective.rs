@@ -49,10 +49,10 @@ impl From<TargetError> for PassError {
 }
 
 impl<T: Scalar> Network<T> {
-    /// J(θ) for one batch: forward, then the loss.
+    /// Computes J(θ) for one batch: forward, then the loss.
     ///
     /// # Errors
-    /// Where inputs or targets do not fit.
+    /// Returns an error if inputs or targets do not fit.
     pub fn value<'x>(
         &self,
         theta: &[T],
@@ -66,10 +66,10 @@ impl<T: Scalar> Network<T> {
         Ok(loss.value(y, target)?)
     }
 
-    /// J(θ) for one batch, and dJ/dθ in the workspace: forward, the loss, backward.
+    /// Computes J(θ) for one batch, and dJ/dθ in the workspace: forward, the loss, backward.
     ///
     /// # Errors
-    /// Where inputs or targets do not fit, or the workspace is only for prediction.
+    /// Returns an error if inputs or targets do not fit, or the workspace is only for prediction.
     pub fn value_and_gradient<'x>(
         &self,
         theta: &[T],
@@ -82,7 +82,7 @@ impl<T: Scalar> Network<T> {
         Ok(T::from_f64(self.total_and_gradient(theta, &x.into(), target, None, loss, workspace, mode)?.value()))
     }
 
-    /// J(θ) as a sum and a divisor, and dJ/dθ in the workspace.
+    /// Computes J(θ) as a sum and a divisor, and dJ/dθ in the workspace.
     #[expect(clippy::too_many_arguments, reason = "the doors before this one have fewer")]
     pub(crate) fn total_and_gradient(
         &self,
@@ -149,7 +149,7 @@ pub struct NetworkObjective<'a, T, L> {
 }
 
 impl<'a, T: Scalar, L: Loss> NetworkObjective<'a, T, L> {
-    /// J(θ) = loss(network(x; θ), target), over all of the data at once.
+    /// Creates J(θ) = loss(network(x; θ), target), over all of the data at once.
     #[must_use]
     pub fn new(network: &'a Network<T>, x: impl Into<Inputs<'a, T>>, target: Target<'a, T>, loss: L) -> Self {
         let workspace = network.workspace(Purpose::Training);

@@ -138,7 +138,7 @@ impl<T: Scalar> Network<T> {
         self.with_prediction(x, |y| y.matrix().to_owned())
     }
 
-    /// The prediction for one example of a network of one input: a vector in, a vector out.
+    /// Predicts one example of a network of one input: a vector in, a vector out.
     ///
     /// ```
     /// use downhill_layers::{Affine, Tanh};
@@ -170,7 +170,7 @@ impl<T: Scalar> Network<T> {
         self.with_one(x, |prediction| y.copy_from_slice(prediction.slice()))
     }
 
-    /// The class of one example of a network of one input; see [`classify`](Network::classify).
+    /// Classifies one example of a network of one input; see [`classify`](Network::classify).
     ///
     /// # Errors
     /// As for [`classify`](Network::classify).
@@ -345,7 +345,7 @@ impl<T: Scalar> Network<T> {
     }
 }
 
-/// Where the scores of classes lie in one prediction, and how a class is read from them.
+/// The places of the scores of classes in one prediction, and how a class is read from them.
 #[derive(Clone, Copy, Debug)]
 struct Classes {
     count: usize,
@@ -373,7 +373,7 @@ impl Classes {
         self.outer * self.inner
     }
 
-    /// Where the number of a class stands.
+    /// The place of a class's number.
     fn place(&self, position: usize, class: usize) -> usize {
         (position / self.inner * self.count + class) * self.inner + position % self.inner
     }

@@ -29,8 +29,8 @@ pub(crate) enum Counted {
 }
 
 impl<T: Scalar> Network<T> {
-    /// One step of `optimizer` against the gradient that is in the workspace: θ ← θ − step(g). Also takes what the
-    /// training pass has seen into the running statistics.
+    /// Makes one step of `optimizer` against the gradient in the workspace: θ ← θ − step(g). Also updates the running
+    /// statistics from the training pass.
     ///
     /// The optimizer learns first how θ is divided, so that frozen parameters stay as they are and groups get their
     /// treatment. A loop is then:
@@ -89,7 +89,7 @@ impl<T: Scalar> Network<T> {
         Ok(())
     }
 
-    /// J(θ) for one batch as a sum of terms and its divisor, and dJ/dθ in the workspace, at the network's own
+    /// Computes J(θ) for one batch as a sum of terms and its divisor, and dJ/dθ in the workspace, at the network's own
     /// parameters: forward, the loss, backward.
     ///
     /// # Errors
@@ -105,7 +105,7 @@ impl<T: Scalar> Network<T> {
         self.backpropagate_weighted(x, target, None, loss, workspace, mode)
     }
 
-    /// The same with a weight for each example or target, if there are any: see [`Loss::evaluate_weighted`].
+    /// Backpropagates with a weight for each example or target, if there are any: see [`Loss::evaluate_weighted`].
     ///
     /// # Errors
     /// As for [`backpropagate`](Network::backpropagate), and returns an error if the weights do not fit.
@@ -121,9 +121,9 @@ impl<T: Scalar> Network<T> {
         self.total_and_gradient(self.parameters(), &x.into(), target, weights, loss, workspace, mode)
     }
 
-    /// The same for a micro-batch: its gradient is added to those since the last [`step`](Network::step), which then
-    /// uses the gradient of them all, as of one large batch, within rounding. Running statistics take each micro-batch
-    /// in by itself.
+    /// Backpropagates a micro-batch: its gradient is added to those since the last [`step`](Network::step), which then
+    /// uses the gradient of them all, as of one large batch, within rounding. Running statistics are updated by each
+    /// micro-batch alone.
     ///
     /// # Errors
     /// As for [`backpropagate`](Network::backpropagate), and returns an error if the divisors of a loss's several parts
@@ -139,7 +139,7 @@ impl<T: Scalar> Network<T> {
         self.accumulate_weighted(x, target, None, loss, workspace, mode)
     }
 
-    /// The same with a weight for each example or target, if there are any.
+    /// Accumulates with a weight for each example or target, if there are any.
     ///
     /// # Errors
     /// As for [`backpropagate_weighted`](Network::backpropagate_weighted) and [`accumulate`](Network::accumulate).
@@ -182,8 +182,9 @@ impl<T: Scalar> Network<T> {
 }
 
 impl<T: Scalar> Workspace<T> {
-    /// Makes the gradients that [`Network::accumulate`] has added up the gradient of them all, and gives it to be clipped
-    /// or looked at before the step. [`Network::step`] does the same by itself. Without such gradients nothing changes.
+    /// Turns the gradients that [`Network::accumulate`] has added up into the gradient of them all, and returns it to
+    /// be clipped or looked at before the step. [`Network::step`] does the same by itself. Without such gradients
+    /// nothing changes.
     pub fn average(&mut self) -> &mut [T] {
         if self.ready == Ready::Sum {
             let total = self.accumulated_total;

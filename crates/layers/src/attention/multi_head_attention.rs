@@ -39,18 +39,18 @@ const NAME: &str = "MultiHeadAttention";
 ///
 /// # Masks
 /// * [`causal`](Self::causal): query i attends to the keys 0 to i.
-/// * [`lengths`](Self::lengths): a further, last input tells how many positions of the memory are there;
-///   the rest is padding that no query attends to. At least one is there, so that no row is masked throughout.
+/// * [`lengths`](Self::lengths): a further, last input says how many positions of the memory are no padding;
+///   no query attends to the rest. At least one is no padding, so that no row is masked throughout.
 ///
-/// What is masked is not read, forward or back, even if it is not a number, and has a derivative of 0.
+/// What is masked is not read in either pass, even if it is not a number, and has a derivative of 0.
 ///
-/// In self-attention a step of the padding is still a query, as in PyTorch: y there is what it sees of the steps that
-/// are there, and bo if what it holds makes that not finite. If dJ/dy is 0 there, as a loss that knows of the padding
-/// makes it, no derivative depends on what the padding holds.
+/// In self-attention a step of the padding is still a query, as in PyTorch: its y is what it sees of the steps that
+/// are no padding, and bo if what it holds makes that not finite. If dJ/dy is 0 there, as a loss that knows of the
+/// padding makes it, no derivative depends on what the padding holds.
 ///
 /// # Large numbers
-/// P is right also where a score is beyond the range of the precision: the key with the largest score has all the weight
-/// unless others are as near to it as rounding can tell.
+/// P is right also where a score is beyond the range of the precision: the key with the largest score has all the
+/// weight unless others are as near to it as rounding can tell.
 ///
 /// # Shapes
 /// x is (batch, steps, width), m is (batch, other steps, width), lengths are (batch, 1), y has the shape of x.
@@ -64,10 +64,10 @@ const NAME: &str = "MultiHeadAttention";
 /// when a pass starts.
 ///
 /// # Memory
-/// Where there are at most 512 keys, or weights are dropped, P is kept for the way back: `heads · queries · keys` numbers
-/// for each example. Computing it again would take a twentieth longer. Where there are more, one number for each query
-/// and head is kept, and backward computes P again, so that memory grows with the number of steps and not with its
-/// square. Neither way holds more than a block of scores beside it.
+/// If there are at most 512 keys, or weights are dropped, P is kept for the backward pass: `heads · queries · keys`
+/// numbers for each example. Computing it again would take a twentieth longer. If there are more, one number for each
+/// query and head is kept, and backward computes P again, so that memory grows with the number of steps and not with
+/// its square. Neither holds more than a block of scores in addition.
 ///
 /// # Start
 /// As in PyTorch: Glorot's uniform numbers for `in_proj_weight`, uniform in ±1/√width for `out_proj.weight`, and zeros
@@ -75,7 +75,7 @@ const NAME: &str = "MultiHeadAttention";
 ///
 /// # Elsewhere
 /// Keras has the size of a head as a setting and its own shapes of parameters. PyTorch takes any mask, adds rows to
-/// keys and values (`add_bias_kv`, `add_zero_attn`), lets keys and values have widths of their own, and can return
+/// keys and values (`add_bias_kv`, `add_zero_attn`), lets keys and values have their own widths, and can return
 /// the weights; this layer doesn't. A causal mask over queries and keys of different number begins at the first of
 /// both here, as PyTorch's `is_causal` does; others align the last.
 ///
@@ -109,27 +109,28 @@ pub struct MultiHeadAttention {
 }
 
 impl MultiHeadAttention {
-    /// Attention with this many heads, with biases, without masks and dropout.
+    /// Creates attention with this many heads, with biases, without masks and dropout.
     #[must_use]
     pub fn new(heads: usize) -> Self {
         Self { heads, bias: true, causal: false, lengths: false, dropout: 0.0, rotary: None }
     }
 
-    /// Without biases.
+    /// Leaves the biases out.
     #[must_use]
     pub fn no_bias(mut self) -> Self {
         self.bias = false;
         self
     }
 
-    /// Query i attends to the keys 0 to i only: no position sees what comes after it.
+    /// Masks the keys after each query: query i attends to the keys 0 to i only.
     #[must_use]
     pub fn causal(mut self) -> Self {
         self.causal = true;
         self
     }
 
-    /// Takes a further, last input of shape (1): how many positions of the memory (of x, in self-attention) are there.
+    /// Takes the lengths as a last input of shape (1): the positions of the memory (of x, in self-attention) that are
+    /// no padding.
     ///
     /// PyTorch's `key_padding_mask` says the same with a flag for each position.
     #[must_use]
@@ -152,13 +153,13 @@ impl MultiHeadAttention {
         self
     }
 
-    /// Which input is the memory, and which holds the lengths; the queries are the first.
+    /// The index of the memory and that of the lengths among the inputs; the queries are the first.
     fn places(&self, inputs: usize) -> (usize, Option<usize>) {
         let cross = inputs == 2 + usize::from(self.lengths);
         (usize::from(cross), self.lengths.then(|| inputs.saturating_sub(1)))
     }
 
-    /// What a pass sees: the sizes, the queries, the memory, and what of it is there.
+    /// The sizes of a pass, its queries, its memory, and the masks.
     fn see<'a, T: Scalar>(&self, inputs: &Inputs<'a, T>) -> (Sizes, Batch<'a, T>, Batch<'a, T>, Masks<'a, T>) {
         let (memory, lengths) = self.places(inputs.len());
         let (x, memory) = (inputs[0], inputs[memory]);
@@ -172,7 +173,7 @@ impl MultiHeadAttention {
         self.causal || self.lengths
     }
 
-    /// Takes those queries out of what is kept, from the `first` of an example on, whose context is not finite, so that a
+    /// Clears what is kept of those queries, from the `first` of an example on, whose context is not finite, so that a
     /// dJ/dy of 0 gives derivatives of 0 there.
     fn forget<T: Scalar>(
         masks: Masks<'_, T>,
@@ -232,17 +233,17 @@ impl MultiHeadAttention {
         Ok(())
     }
 
-    /// Which parameter is Wo.
+    /// The index of Wo among the parameters.
     fn out_weight(&self) -> usize {
         if self.bias { 2 } else { 1 }
     }
 
-    /// How many numbers the table of rotary positions holds.
+    /// The number of elements in the table of rotary positions.
     fn table(&self, sizes: Sizes) -> usize {
         if self.rotary.is_some() { sizes.queries.max(sizes.keys) * sizes.head } else { 0 }
     }
 
-    /// How many numbers of an example's memory are copied if some that are masked are not finite.
+    /// The numbers of an example's memory that are copied if some that are masked are not finite.
     fn copied(&self, sizes: Sizes) -> usize {
         if self.masks() { sizes.keys * sizes.width } else { 0 }
     }

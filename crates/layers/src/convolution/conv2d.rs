@@ -1,7 +1,7 @@
 use downhill_tensor::convolution::Convolution;
 use downhill_tensor::{BuildError, Fans, Init, Scalar, Shape, ShapeError};
 
-use super::{Along, Padding, Weights};
+use super::{AxisSettings, Padding, Weights};
 use crate::{Backward, Forward, Layer, Pair, Signature, single_input};
 
 /// A convolution of images: each output pixel is a weighted sum of the input's pixels around it.
@@ -12,7 +12,7 @@ use crate::{Backward, Forward, Layer, Pair, Signature, single_input};
 /// y[o, i, j] = b[o] + Σ_c Σ_u Σ_v w[o, c, u, v] · x[c, i·s + u·d − p, j·s + v·d − p]
 /// ```
 ///
-/// where x is 0 outside the image, and c runs over the channels of o's group.
+/// with x = 0 outside the image; c runs over the channels of o's group.
 /// The local derivatives are the numbers that y is linear in:
 ///
 /// ```text
@@ -35,8 +35,8 @@ use crate::{Backward, Forward, Layer, Pair, Signature, single_input};
 /// as in PyTorch. Keras starts with Glorot's uniform weights and a bias of zero.
 ///
 /// # Errors
-/// Where x is no image, the groups do not divide the channels, the kernel is larger than the padded image,
-/// padding "same" meets a stride, or a size is zero.
+/// Returns an error if x is no image, the groups do not divide the channels, the kernel is larger than the padded
+/// image, padding "same" meets a stride, or a size is zero.
 ///
 /// # Source
 /// LeCun, Bottou, Bengio and Haffner 1998, "Gradient-based learning applied to document recognition".
@@ -70,7 +70,7 @@ pub struct Conv2d {
 }
 
 impl Conv2d {
-    /// A convolution to `outputs` channels with a kernel of this (height, width), or of one size for both:
+    /// Creates a convolution to `outputs` channels with a kernel of this (height, width), or of one size for both:
     /// stride 1, no padding, with a bias.
     #[must_use]
     pub fn new(outputs: usize, kernel: impl Into<Pair>) -> Self {
@@ -85,7 +85,7 @@ impl Conv2d {
         }
     }
 
-    /// Takes only every so many pixels: the distance from one output to the next.
+    /// Sets the stride: the distance from one output to the next.
     #[must_use]
     pub fn stride(mut self, stride: impl Into<Pair>) -> Self {
         self.stride = stride.into();
@@ -100,21 +100,21 @@ impl Conv2d {
         self
     }
 
-    /// Spreads the kernel: the distance from one of its taps to the next.
+    /// Sets the dilation: the distance from one tap of the kernel to the next.
     #[must_use]
     pub fn dilation(mut self, dilation: impl Into<Pair>) -> Self {
         self.dilation = dilation.into();
         self
     }
 
-    /// Cuts channels and outputs into so many groups that do not meet; as many as channels for a depthwise one.
+    /// Sets the number of groups of channels and outputs; as many as channels make a depthwise convolution.
     #[must_use]
     pub fn groups(mut self, groups: usize) -> Self {
         self.groups = groups;
         self
     }
 
-    /// Without a bias, as before a normalisation.
+    /// Leaves the bias out, as before a normalisation.
     #[must_use]
     pub fn no_bias(mut self) -> Self {
         self.weights.bias = false;
@@ -145,7 +145,7 @@ impl Conv2d {
             }
             .into());
         };
-        let along = |axis: usize| Along {
+        let along = |axis: usize| AxisSettings {
             kernel: self.kernel.0[axis],
             stride: self.stride.0[axis],
             dilation: self.dilation.0[axis],

@@ -44,7 +44,7 @@ impl Default for LearntPositions {
 }
 
 impl LearntPositions {
-    /// A vector for each step of the input.
+    /// Creates a vector for each step of the input.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

@@ -54,20 +54,20 @@ impl Default for RotaryPositions {
 }
 
 impl RotaryPositions {
-    /// With the base 10000, and pairs of features half a width apart.
+    /// Creates positions with the base 10000 and pairs of features half a width apart.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// With this base; longer contexts are trained with larger ones.
+    /// Sets the base; longer contexts are trained with larger ones.
     #[must_use]
     pub fn base(mut self, base: f64) -> Self {
         self.base = base;
         self
     }
 
-    /// With pairs of neighbouring features.
+    /// Pairs neighbouring features.
     #[must_use]
     pub fn interleaved(mut self) -> Self {
         self.interleaved = true;

@@ -50,13 +50,13 @@ impl Default for SinusoidalPositions {
 }
 
 impl SinusoidalPositions {
-    /// With the base 10000.
+    /// Creates positions with the base 10000.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// With this base.
+    /// Sets the base.
     #[must_use]
     pub fn base(mut self, base: f64) -> Self {
         self.base = base;

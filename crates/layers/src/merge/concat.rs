@@ -3,9 +3,9 @@ use downhill_tensor::{BuildError, Scalar, Shape, ShapeError};
 use crate::signature::countable;
 use crate::{Backward, Forward, Layer, MAX_INPUTS, Signature};
 
-/// Puts its inputs side by side along one axis of the example.
+/// Concatenates its inputs along one axis of the example.
 ///
-/// dy/dxᵢ = 1 for the stretch of y that xᵢ became.
+/// dy/dxᵢ = 1 for the slice of y that xᵢ became.
 ///
 /// # Shapes
 /// Inputs (batch, ..., nᵢ, ...) that agree on all other axes give (batch, ..., Σ nᵢ, ...).
@@ -17,7 +17,7 @@ pub struct Concat {
 }
 
 impl Concat {
-    /// Along this axis of the example.
+    /// Creates a layer that concatenates along this axis of the example.
     #[must_use]
     pub fn new(axis: usize) -> Self {
         Self { axis }

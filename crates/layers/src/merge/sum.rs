@@ -31,13 +31,13 @@ pub struct Sum {
 }
 
 impl Sum {
-    /// Over this axis of the example, which is then gone.
+    /// Creates a sum over this axis of the example, which y does not have.
     #[must_use]
     pub fn new(axis: usize) -> Self {
         Self { axis, keep: false }
     }
 
-    /// Leaves the axis there, with the length 1.
+    /// Keeps the axis, with the length 1.
     #[must_use]
     pub fn keep_axis(mut self) -> Self {
         self.keep = true;

@@ -63,34 +63,34 @@ impl Default for BatchNorm {
 }
 
 impl BatchNorm {
-    /// With ε = 1e-5, a momentum of 0.1, a weight and a bias.
+    /// Creates a normalisation with ε = 1e-5, a momentum of 0.1, a weight and a bias.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// With this ε.
+    /// Sets ε.
     #[must_use]
     pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.epsilon = epsilon;
         self
     }
 
-    /// With this weight of the new value in the running statistics.
+    /// Sets the weight of the new value in the running statistics.
     #[must_use]
     pub fn momentum(mut self, momentum: f64) -> Self {
         self.momentum = Some(momentum);
         self
     }
 
-    /// With running statistics that are the averages over all batches: `momentum=None` in PyTorch.
+    /// Makes the running statistics the averages over all batches: `momentum=None` in PyTorch.
     #[must_use]
     pub fn cumulative_average(mut self) -> Self {
         self.momentum = None;
         self
     }
 
-    /// Without a weight and a bias.
+    /// Leaves weight and bias out.
     #[must_use]
     pub fn no_affine(mut self) -> Self {
         self.affine = false;

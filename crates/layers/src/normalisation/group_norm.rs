@@ -48,20 +48,20 @@ pub struct GroupNorm {
 }
 
 impl GroupNorm {
-    /// In so many groups, with ε = 1e-5, a weight and a bias.
+    /// Creates a normalisation of this many groups, with ε = 1e-5, a weight and a bias.
     #[must_use]
     pub fn new(groups: usize) -> Self {
         Self { groups, epsilon: 1e-5, affine: true }
     }
 
-    /// With this ε.
+    /// Sets ε.
     #[must_use]
     pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.epsilon = epsilon;
         self
     }
 
-    /// Without a weight and a bias.
+    /// Leaves weight and bias out.
     #[must_use]
     pub fn no_affine(mut self) -> Self {
         self.affine = false;

@@ -4,7 +4,7 @@ use downhill_tensor::{BuildError, Scalar, Shape, ShapeError};
 use super::{WithinExample, affine, check, within_example};
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
-/// Normalises each channel of each example: y = (x − μ) / √(σ² + ε), then · weight + bias where wanted.
+/// Normalises each channel of each example: y = (x − μ) / √(σ² + ε), then · weight + bias if wanted.
 ///
 /// μ and σ² are the mean and the (biased) variance over the places of the channel. With x̂ = (x − μ) r,
 /// r = 1/√(σ² + ε), g = dy · weight, and means over the channel:
@@ -51,20 +51,20 @@ impl Default for InstanceNorm {
 }
 
 impl InstanceNorm {
-    /// With ε = 1e-5, without a weight and a bias.
+    /// Creates a normalisation with ε = 1e-5, without weight and bias.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// With this ε.
+    /// Sets ε.
     #[must_use]
     pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.epsilon = epsilon;
         self
     }
 
-    /// With a weight and a bias.
+    /// Adds a weight and a bias.
     #[must_use]
     pub fn affine(mut self) -> Self {
         self.affine = true;

@@ -25,7 +25,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// More axes than an example has, or none, an empty axis, and an ε that is negative or not finite.
 ///
 /// # Elsewhere
-/// PyTorch's `LayerNorm` is told the sizes of the axes; here they follow from the input. Its ε is 1e-5, Keras's 1e-3.
+/// PyTorch's `LayerNorm` takes the sizes of the axes; here they follow from the input. Its ε is 1e-5, Keras's 1e-3.
 ///
 /// Source: Ba, Kiros and Hinton 2016 (arXiv 1607.06450).
 ///
@@ -54,34 +54,34 @@ impl Default for LayerNorm {
 }
 
 impl LayerNorm {
-    /// Over the last axis, with ε = 1e-5, a weight and a bias.
+    /// Creates a normalisation over the last axis, with ε = 1e-5, a weight and a bias.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Over the last `axes` axes.
+    /// Normalises over the last `axes` axes.
     #[must_use]
     pub fn axes(mut self, axes: usize) -> Self {
         self.axes = axes;
         self
     }
 
-    /// With this ε.
+    /// Sets ε.
     #[must_use]
     pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.epsilon = epsilon;
         self
     }
 
-    /// With a weight alone.
+    /// Leaves the bias out.
     #[must_use]
     pub fn no_bias(mut self) -> Self {
         self.bias = false;
         self
     }
 
-    /// Without a weight and a bias.
+    /// Leaves weight and bias out.
     #[must_use]
     pub fn no_affine(mut self) -> Self {
         self.affine = false;

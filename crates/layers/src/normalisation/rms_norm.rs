@@ -53,27 +53,27 @@ impl Default for RmsNorm {
 }
 
 impl RmsNorm {
-    /// Over the last axis, with a weight, and with the machine epsilon of the precision for ε.
+    /// Creates a normalisation over the last axis, with a weight, and the machine epsilon of the precision for ε.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Over the last `axes` axes.
+    /// Normalises over the last `axes` axes.
     #[must_use]
     pub fn axes(mut self, axes: usize) -> Self {
         self.axes = axes;
         self
     }
 
-    /// With this ε.
+    /// Sets ε.
     #[must_use]
     pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.epsilon = Some(epsilon);
         self
     }
 
-    /// Without a weight.
+    /// Leaves the weight out.
     #[must_use]
     pub fn no_affine(mut self) -> Self {
         self.affine = false;

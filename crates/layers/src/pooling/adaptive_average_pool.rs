@@ -4,7 +4,7 @@ use super::average::{self, EVEN};
 use super::{image, sequence};
 use crate::{Backward, Forward, Layer, Pair, Signature};
 
-/// The means of so many windows as the output is to be long: window i holds x[⌊i n/m⌋] up to x[⌈(i + 1) n/m⌉ − 1].
+/// The means of as many windows as the output is long: window i holds x[⌊i n/m⌋] up to x[⌈(i + 1) n/m⌉ − 1].
 ///
 /// dyᵢ/dx is 1 over the length of window i, for each number that it holds.
 /// Windows overlap by one number where the length n of x is no multiple of the length m of y.
@@ -33,7 +33,7 @@ pub struct AdaptiveAveragePool1d {
     output: usize,
 }
 
-/// The means of so many windows as the output is to have rows and columns, each axis as in
+/// The means of as many windows as the output has rows and columns, each axis as in
 /// [`AdaptiveAveragePool1d`].
 ///
 /// dyᵢⱼ/dx is 1 over the area of window (i, j), for each number that it holds.
@@ -63,7 +63,7 @@ pub struct AdaptiveAveragePool2d {
 }
 
 impl AdaptiveAveragePool1d {
-    /// To `output` numbers for each channel.
+    /// Creates a pool to `output` numbers for each channel.
     #[must_use]
     pub fn new(output: usize) -> Self {
         Self { output }
@@ -71,7 +71,7 @@ impl AdaptiveAveragePool1d {
 }
 
 impl AdaptiveAveragePool2d {
-    /// To `output` rows and columns for each channel.
+    /// Creates a pool to `output` rows and columns for each channel.
     #[must_use]
     pub fn new(output: impl Into<Pair>) -> Self {
         Self { output: output.into().0 }

@@ -15,7 +15,7 @@ pub(super) enum Layout {
         /// Whether padding counts, as zeros.
         counts_padding: bool,
     },
-    /// So many cover the axis, as evenly as they can.
+    /// This many cover the axis, as evenly as they can.
     Even,
 }
 

@@ -77,7 +77,7 @@ pub struct AveragePool2d {
 }
 
 impl AveragePool1d {
-    /// Windows of `kernel` numbers, side by side.
+    /// Creates a pool of windows of `kernel` numbers, side by side.
     #[must_use]
     pub fn new(kernel: usize) -> Self {
         Self { kernel, stride: kernel, padding: 0, ceil_mode: false, count_include_pad: true }
@@ -91,7 +91,7 @@ impl AveragePool1d {
         padding(padding);
     }
 
-    /// Divides by how many numbers of the input a window holds.
+    /// Divides by the number of elements of the input in a window, without the padding.
     #[must_use]
     pub fn exclude_padding(mut self) -> Self {
         self.count_include_pad = false;
@@ -109,7 +109,7 @@ impl AveragePool1d {
 }
 
 impl AveragePool2d {
-    /// Windows of `kernel` rows and columns, side by side.
+    /// Creates a pool of windows of `kernel` rows and columns, side by side.
     #[must_use]
     pub fn new(kernel: impl Into<Pair>) -> Self {
         let Pair(kernel) = kernel.into();
@@ -124,7 +124,7 @@ impl AveragePool2d {
         padding(padding);
     }
 
-    /// Divides by how many numbers of the input a window holds.
+    /// Divides by the number of elements of the input in a window, without the padding.
     #[must_use]
     pub fn exclude_padding(mut self) -> Self {
         self.count_include_pad = false;

@@ -3,7 +3,7 @@ use downhill_tensor::{BuildError, Scalar, Shape, ShapeError};
 use super::average::{self, EVEN};
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
-/// The mean of each channel: y = (1/n) Σ x over all axes behind the first.
+/// The mean of each channel: y = (1/n) Σ x over all axes after the first.
 ///
 /// dy/dx = 1/n, so that dJ/dx spreads dy evenly over the channel.
 ///

@@ -79,7 +79,7 @@ pub struct MaxPool2d {
 }
 
 impl MaxPool1d {
-    /// Windows of `kernel` numbers, side by side.
+    /// Creates a pool of windows of `kernel` numbers, side by side.
     #[must_use]
     pub fn new(kernel: usize) -> Self {
         Self { kernel, stride: kernel, padding: 0, dilation: 1, ceil_mode: false }
@@ -102,7 +102,7 @@ impl MaxPool1d {
 }
 
 impl MaxPool2d {
-    /// Windows of `kernel` rows and columns, side by side.
+    /// Creates a pool of windows of `kernel` rows and columns, side by side.
     #[must_use]
     pub fn new(kernel: impl Into<Pair>) -> Self {
         let Pair(kernel) = kernel.into();

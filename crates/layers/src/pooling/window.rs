@@ -18,7 +18,7 @@ pub(super) struct Windows {
     window: Window,
     /// The length of the axis.
     input: usize,
-    /// How many windows there are.
+    /// The number of windows.
     count: usize,
 }
 
@@ -29,10 +29,11 @@ impl Window {
     /// The window of an axis that is not pooled over.
     pub(super) const ONE: Self = Self { kernel: 1, stride: 1, padding: 0, dilation: 1, ceil_mode: false };
 
-    /// How many windows there are over an axis of this length.
+    /// The number of windows over an axis of this length.
     ///
     /// # Errors
-    /// Where the settings are out of range, the window does not fit, or one would hold nothing but padding.
+    /// Returns an error if the settings are out of range, the window does not fit, or one would hold nothing but
+    /// padding.
     pub(super) fn count(self, layer: &'static str, input: usize) -> Result<usize, BuildError> {
         let Self { kernel, stride, padding, dilation, ceil_mode } = self;
         let refuse = |reason| Err(BuildError::Setting { by: layer, reason });
@@ -108,7 +109,7 @@ impl Windows {
         steps(padding.saturating_sub(start))..steps((padding + self.input).saturating_sub(start)).min(kernel)
     }
 
-    /// Where in the input a place of a window's kernel lies.
+    /// The place in the input of a place in a window's kernel.
     #[inline(always)]
     pub(super) fn position(self, index: usize, tap: usize) -> usize {
         index * self.window.stride + tap * self.window.dilation - self.window.padding

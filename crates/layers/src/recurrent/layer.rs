@@ -11,8 +11,8 @@ use crate::Extent::{PerBatch, PerExample};
 use crate::dropout::masked;
 use crate::{Arrays, Backward, Dropout, Forward, Inputs, Layer, Mode, Parameter, Signature, Streams};
 
-/// What [`Rnn`](crate::Rnn), [`Lstm`](crate::Lstm), [`Gru`](crate::Gru) and layers with a [`Cell`] of your own have
-/// in common: the way through time and back, and all settings.
+/// What [`Rnn`](crate::Rnn), [`Lstm`](crate::Lstm), [`Gru`](crate::Gru) and layers with a custom [`Cell`] have
+/// in common: both passes through time, and all settings.
 ///
 /// A layer reads a sequence from the first step to the last and makes h(t) of x(t) and h(t−1), starting from a state
 /// of 0. [`layers`](Recurrent::layers) puts more of them on top, each of which reads what the one below
@@ -45,7 +45,7 @@ use crate::{Arrays, Backward, Dropout, Forward, Inputs, Layer, Mode, Parameter, 
 ///
 /// # Errors
 /// An input that is no sequence, sizes of 0, a dropout probability outside [0, 1], sizes whose products overflow,
-/// and a second input that is missing, or there unasked.
+/// and a second input that is missing or unexpected.
 ///
 /// # Where frameworks differ
 /// PyTorch's default order of axes is (steps, batch, in); this is its `batch_first`.
@@ -67,7 +67,7 @@ pub struct Recurrent<C, const GATES: usize, const STATE: usize, const KEPT: usiz
 impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const KEPT: usize>
     Recurrent<C, GATES, STATE, KEPT>
 {
-    /// One layer of `hidden` units in one direction, with biases; the output is the whole sequence.
+    /// Creates one layer of `hidden` units in one direction, with biases; the output is the whole sequence.
     #[must_use]
     pub fn new(hidden: usize) -> Self
     where
@@ -76,7 +76,7 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
         Self::from_cell(C::default(), hidden)
     }
 
-    /// The same with this cell.
+    /// Creates a layer with this cell.
     #[must_use]
     pub fn from_cell(cell: C, hidden: usize) -> Self {
         const {
@@ -95,42 +95,42 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
         }
     }
 
-    /// So many layers on top of each other.
+    /// Sets the number of layers on top of each other.
     #[must_use]
     pub fn layers(mut self, layers: usize) -> Self {
         self.layers = layers;
         self
     }
 
-    /// A second direction, from the last step to the first.
+    /// Adds a second direction, from the last step to the first.
     #[must_use]
     pub fn bidirectional(mut self) -> Self {
         self.bidirectional = true;
         self
     }
 
-    /// Without biases.
+    /// Leaves the biases out.
     #[must_use]
     pub fn no_bias(mut self) -> Self {
         self.bias = false;
         self
     }
 
-    /// [`Dropout`] with this probability between layers; none before the first and none after the last.
+    /// Adds [`Dropout`] with this probability between layers; none before the first and none after the last.
     #[must_use]
     pub fn dropout(mut self, probability: f64) -> Self {
         self.dropout = probability;
         self
     }
 
-    /// A second input tells how many steps each example has.
+    /// Takes a second input, which says how many steps each example has.
     #[must_use]
     pub fn lengths(mut self) -> Self {
         self.lengths = true;
         self
     }
 
-    /// The output is the last state instead of the sequence.
+    /// Outputs the last state instead of the sequence.
     #[must_use]
     pub fn last_state(mut self) -> Self {
         self.last_state = true;
@@ -160,18 +160,18 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
         self.layers > 1 && self.dropout > 0.0
     }
 
-    /// Where the parameters of one direction of one layer begin: two weights, then two biases if there are any.
+    /// The index of the first parameter of one direction of one layer: two weights, then two biases if there are any.
     fn parameters_from(&self, layer: usize, direction: usize) -> usize {
         (layer * self.directions() + direction) * if self.bias { 4 } else { 2 }
     }
 
-    /// Which of the saved arrays hold what one direction of one layer keeps: its cells' numbers, and h after them.
+    /// The indices of the saved arrays of one direction of one layer: its cells' numbers, and h.
     fn saved_of(&self, layer: usize, direction: usize) -> (usize, usize) {
         let first = layer * (2 * self.directions() + 1) + 2 * direction;
         (first, first + 1)
     }
 
-    /// Which of the saved arrays holds the mask between this layer and the next, (examples, steps, width).
+    /// The index of the saved mask between this layer and the next, (examples, steps, width).
     fn saved_mask(&self, layer: usize) -> usize {
         self.saved_of(layer + 1, 0).0 - 1
     }
@@ -217,7 +217,7 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
         self.mask(layer, saved, sizes, x);
     }
 
-    /// Of how many steps the output tells.
+    /// The number of steps in the output.
     fn outputs(&self, sizes: Sizes) -> usize {
         if self.last_state { 1 } else { sizes.all_steps }
     }

@@ -22,7 +22,7 @@ use super::{Cell, CellGradient, Recurrent};
 /// dx = da W_ihᵀ                 dW_ih = Σₜ xᵀ da    dW_hh = Σₜ h(t−1)ᵀ da    db_ih = db_hh = Σₜ da
 /// ```
 ///
-/// Where f is near 1, dc goes through many steps undiminished: that is what the memory is for.
+/// If f is near 1, dc goes through many steps undiminished: that is what the memory is for.
 ///
 /// [`Recurrent`] tells the shapes, the settings, the errors and the parameters' names; weights lie (in, 4·hidden).
 /// The order of the gates and the two biases are PyTorch's. Keras has i, f, c, o and one bias, ONNX i, o, f, c.
@@ -47,7 +47,7 @@ use super::{Cell, CellGradient, Recurrent};
 pub type Lstm = Recurrent<LstmCell, 4, 2, 6>;
 
 impl Lstm {
-    /// The forget gate's part of `bias_ih` starts from `value`, in all layers and directions, instead of uniformly in
+    /// Starts the forget gate's part of `bias_ih` from `value`, in all layers and directions, instead of uniformly in
     /// ±1/√hidden as all else does.
     ///
     /// f = σ(a_f) is about ½ in a network that has just started, so that a memory has faded to a thousandth after ten

@@ -57,7 +57,7 @@ pub enum RnnCell {
 }
 
 impl Rnn {
-    /// With f = ReLU in place of tanh.
+    /// Uses f = ReLU instead of tanh.
     #[must_use]
     pub fn relu(mut self) -> Self {
         self.cell = RnnCell::Relu;

@@ -2,21 +2,21 @@ use downhill_tensor::{BuildError, Over, Runs, RunsMut, Scalar, Shape, ShapeError
 
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
-/// What stands beyond the edges.
+/// The numbers beyond the edges.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum PadMode {
     /// This number.
     Constant(#[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))] f64),
-    /// What stands as far within, the edge itself not repeated: `c b | a b c | b a`.
+    /// The number as far within, the edge itself not repeated: `c b | a b c | b a`.
     Reflect,
     /// The number at the edge: `a a | a b c | c c`.
     Replicate,
-    /// What stands at the other end: `b c | a b c | a b`.
+    /// The number at the other end: `b c | a b c | a b`.
     Circular,
 }
 
-/// Puts numbers before and behind the last axis, or the last two; zeros, unless another mode is chosen.
+/// Puts numbers before and after the last axis, or the last two; zeros, unless another mode is chosen.
 ///
 /// y is x within; beyond, it is a constant or a copy of a number of x. So dJ/dx is the sum of dy over all its copies.
 ///
@@ -48,20 +48,20 @@ pub struct Pad {
 }
 
 impl Pad {
-    /// So many zeros before and behind the last axis: `[left, right]`.
+    /// Creates padding of zeros before and after the last axis: `[left, right]`.
     #[must_use]
     pub fn new(columns: [usize; 2]) -> Self {
         Self { rows: [0; 2], columns, mode: PadMode::Constant(0.0) }
     }
 
-    /// And so many rows before and behind the axis before it: `[top, bottom]`.
+    /// Sets the number of rows before and after the second-last axis: `[top, bottom]`.
     #[must_use]
     pub fn rows(mut self, rows: [usize; 2]) -> Self {
         self.rows = rows;
         self
     }
 
-    /// Chooses what stands beyond the edges.
+    /// Sets the numbers beyond the edges.
     #[must_use]
     pub fn mode(mut self, mode: PadMode) -> Self {
         self.mode = mode;
@@ -81,7 +81,7 @@ impl Pad {
         }
     }
 
-    /// The length of an axis with what stands at its ends.
+    /// The length of an axis with the numbers added at its ends.
     fn padded(&self, length: usize, [before, behind]: [usize; 2]) -> Result<usize, BuildError> {
         let refuse = |reason| Err(BuildError::Setting { by: "Pad", reason });
         let most = match self.mode {
@@ -141,7 +141,7 @@ impl Layer for Pad {
     }
 }
 
-/// An axis and what stands at its ends.
+/// An axis and the numbers added at its ends.
 #[derive(Clone, Copy)]
 struct Edges {
     length: usize,
@@ -155,7 +155,7 @@ impl Edges {
         self.before + self.length + self.behind
     }
 
-    /// Which number of x stands at this place of y, if any does.
+    /// The place in x of the number at this place of y, if there is one.
     #[inline(always)]
     fn source(self, place: usize) -> Option<usize> {
         let Self { length, before, mode, .. } = self;
@@ -180,7 +180,7 @@ impl Edges {
     }
 }
 
-/// Rows and columns, padded; where no rows are, each row is a plane of its own.
+/// Rows and columns, padded; if no rows are, each row is its own plane.
 #[derive(Clone, Copy)]
 struct Plane<T> {
     down: Edges,
@@ -188,7 +188,7 @@ struct Plane<T> {
     constant: T,
 }
 
-/// The way back of a plane.
+/// The backward pass of a plane.
 #[derive(Clone, Copy)]
 struct Gather<T>(Plane<T>);
 

@@ -29,13 +29,13 @@ pub struct Permute {
 }
 
 impl Permute {
-    /// In this order: the first axis of y is axis `order[0]` of x.
+    /// Creates a layer with this order: the first axis of y is axis `order[0]` of x.
     #[must_use]
     pub fn new(order: impl Into<Vec<usize>>) -> Self {
         Self { order: order.into() }
     }
 
-    /// Swaps two axes: `torch.transpose`, without the batch axis.
+    /// Creates a layer that swaps two axes: `torch.transpose`, without the batch axis.
     #[must_use]
     pub fn transpose(first: usize, second: usize) -> Self {
         // Beyond the six axes that there can be, the order is long enough to be refused.
@@ -45,7 +45,7 @@ impl Permute {
         Self { order }
     }
 
-    /// The whole order for examples with so many axes, if it is one; entries from `rank` on mean nothing.
+    /// The whole order for examples of this rank, if it is one; entries from `rank` on are unused.
     fn full(&self, rank: usize) -> Option<[usize; MAX_RANK]> {
         let mut order = SAME;
         let named = order[..rank].get_mut(..self.order.len())?;

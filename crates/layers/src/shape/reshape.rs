@@ -15,7 +15,7 @@ pub struct Reshape {
 }
 
 impl Reshape {
-    /// To examples of this shape.
+    /// Creates a layer that makes examples of this shape.
     #[must_use]
     pub fn new(shape: impl Into<Shape>) -> Self {
         Self { shape: shape.into() }

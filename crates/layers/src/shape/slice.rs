@@ -34,13 +34,13 @@ pub struct Slice {
 }
 
 impl Slice {
-    /// This range of this axis.
+    /// Creates a layer that keeps this range of this axis.
     #[must_use]
     pub fn new(axis: usize, range: Range<usize>) -> Self {
         Self { axis, start: range.start, end: range.end }
     }
 
-    /// Where what is kept lies in a block of the axis and all within it, and the length of the block.
+    /// The range that is kept of a block of the axis and all within it, and the length of the block.
     fn kept(self, x: Shape) -> (Range<usize>, usize) {
         let within: usize = x.axes()[self.axis + 1..].iter().product();
         (self.start * within..self.end * within, x[self.axis] * within)

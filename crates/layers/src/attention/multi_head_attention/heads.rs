@@ -16,7 +16,7 @@ use crate::{Dropout, Streams};
 use super::MultiHeadAttention;
 use super::scores::{ApplyDropout, RecomputeWeights, STRIP, ScoreGradient, Softmax};
 
-/// How large everything is in one pass.
+/// The sizes of one pass.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
     pub(super) queries: usize,
@@ -97,8 +97,8 @@ impl Sizes {
         }
     }
 
-    /// The weights, which have become no numbers, of queries whose scores are beyond the range of numbers: there the
-    /// scores of scaled queries and keys tell how far each is from the largest. What is not finite stays no number.
+    /// Computes again the weights, which are NaN, of queries whose scores are beyond the range of the precision: there
+    /// the scores of scaled queries and keys tell how far each is from the largest. What is not finite stays no number.
     #[cold]
     #[inline(never)]
     fn weigh_large<T: Scalar>(self, queries: &Range<usize>, q: ArrayView2<'_, T>, k: ArrayView2<'_, T>, p: &mut [T]) {
@@ -197,7 +197,7 @@ pub(super) fn is_finite<T: Scalar>(row: &[T]) -> bool {
     row.iter().all(|x| x.is_finite())
 }
 
-/// What all heads of all examples need to know.
+/// What all heads of all examples have in common.
 #[derive(Clone, Copy)]
 pub(super) struct Heads<'a, T> {
     pub(super) sizes: Sizes,
