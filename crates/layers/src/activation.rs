@@ -56,7 +56,7 @@ pub trait Activation: Copy + Debug + Send + Sync {
         true
     }
 
-    /// What f makes of a network's outputs if it comes last, such as the probabilities of a sigmoid; `None` if it only
+    /// The meaning of a network's outputs if f comes last, such as the probabilities of a sigmoid; `None` if it only
     /// shapes them.
     fn outputs(&self) -> Option<Outputs> {
         None
@@ -65,7 +65,7 @@ pub trait Activation: Copy + Debug + Send + Sync {
     /// Checks the activation's settings.
     ///
     /// # Errors
-    /// A [`BuildError`] where one lies outside its range.
+    /// Returns an error if one lies outside its range.
     fn check(&self) -> Result<(), BuildError> {
         Ok(())
     }

@@ -127,7 +127,7 @@ activation!(
     /// Source: Dugas et al. 2001. PyTorch has a threshold of βx = 20 above which y is x; here the formula holds
     /// throughout.
     Softplus {
-        /// How sharply it bends, β.
+        /// The sharpness of the bend, β.
         beta: 1.0
     },
     |x| (beta * x).softplus() / beta, slope |_, y| -(-beta * y).exp_m1(), reads x: false,
@@ -330,7 +330,7 @@ activation!(
     /// assert_eq!([-2.0, 0.5, 0.75].map(|x| shrink.value(x)), [-1.5, 0.0, 0.25]);
     /// ```
     Softshrink {
-        /// How far λ numbers are drawn.
+        /// The distance λ by which numbers are drawn.
         lambda: 0.5
     },
     |x| x - x.max(-lambda).min(lambda),
@@ -339,7 +339,7 @@ activation!(
 );
 
 activation!(
-    /// What the hyperbolic tangent takes away: y = x − tanh x, dy/dx = tanh² x.
+    /// The difference to the hyperbolic tangent: y = x − tanh x, dy/dx = tanh² x.
     ///
     /// ```
     /// use downhill_layers::{Activation, Tanhshrink};
@@ -365,9 +365,9 @@ activation!(
     /// assert_eq!([0.0, 1.0, 2.0].map(|x| threshold.value(x)), [-9.0, -9.0, 2.0]);
     /// ```
     Threshold {
-        /// What x must exceed to stay.
+        /// The number that x must exceed to stay.
         threshold: 0.0,
-        /// What takes the place of the others.
+        /// The value that replaces the others.
         value: 0.0
     },
     |x| if x <= threshold { value } else { x },

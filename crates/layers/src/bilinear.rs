@@ -18,7 +18,8 @@ use crate::{Backward, Forward, Layer, Parameter, Signature};
 /// u is (batch, in1), v is (batch, in2), W is (out, in1, in2), b is (out), y is (batch, out).
 ///
 /// # Errors
-/// Other than two inputs, inputs that are no vectors, sizes of 0, and initialisers whose settings are out of range.
+/// Building a network returns an error for other than two inputs, inputs that are no vectors, sizes of 0, and
+/// initialisers whose settings are out of range.
 ///
 /// # Start
 /// Weight and bias start uniformly in ±1/√in1, as in PyTorch.

@@ -20,7 +20,7 @@ pub use conv2d::Conv2d;
 pub enum Padding<S> {
     /// The number on each side: (before, after), of each axis if there are two.
     Sides(S),
-    /// As many as make the output as long as the input, which takes a stride of 1.
+    /// Zeros that make the output as long as the input, with a stride of 1.
     ///
     /// If their number along an axis is odd, which it is for kernels of even length, the one more is after the
     /// input, as in PyTorch's and Keras's `"same"`.
@@ -62,7 +62,7 @@ impl From<[[usize; 2]; 2]> for Padding<[[usize; 2]; 2]> {
     }
 }
 
-/// What a convolution does along one axis.
+/// The settings of a convolution along one axis.
 #[derive(Clone, Copy)]
 struct AxisSettings {
     kernel: usize,
@@ -130,7 +130,7 @@ impl AxisSettings {
         Ok(Axis { input: whole - cut, output: input, kernel, stride, dilation, padding: before })
     }
 
-    /// From the first tap to the last.
+    /// The distance from the first tap to the last, both included.
     fn span(self, by: &'static str) -> Result<usize, BuildError> {
         let Self { kernel, stride, dilation, .. } = self;
         if kernel == 0 || stride == 0 || dilation == 0 {
@@ -144,7 +144,7 @@ impl AxisSettings {
     }
 }
 
-/// How a convolution starts, and whether it has a bias.
+/// The initialisers of a convolution, and whether it has a bias.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Weights {

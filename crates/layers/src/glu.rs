@@ -10,7 +10,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// x is (batch, ..., 2n, ...), y is (batch, ..., n, ...). The axis is the last one, unless another is named.
 ///
 /// # Errors
-/// An axis that is not there, or whose length is odd.
+/// Building a network returns an error for an axis that an example does not have, or whose length is odd.
 ///
 /// Source: Dauphin et al. 2017 (arXiv 1612.08083).
 ///
@@ -48,7 +48,7 @@ impl Glu {
         self.axis.unwrap_or(shape.rank().saturating_sub(1))
     }
 
-    /// How many numbers lie in each half, side by side.
+    /// The number of elements in each half, side by side.
     fn half(self, x: Shape) -> usize {
         x.axes()[self.axis_of(x)..].iter().product::<usize>() / 2
     }

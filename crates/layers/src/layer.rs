@@ -65,7 +65,7 @@ pub trait Layer: Debug + Send + Sync {
     /// Binds this layer to inputs of one shape, with its own parameters and buffers.
     ///
     /// # Errors
-    /// As for [`signature`](Layer::signature).
+    /// Returns the errors of [`signature`](Layer::signature).
     fn bind<T: Scalar>(self, input: impl Into<Shape>, seed: Seed) -> Result<Bound<Self, T>, BuildError>
     where
         Self: Sized,

@@ -55,7 +55,7 @@ impl Streams {
         Self { run: seed, step, layer }
     }
 
-    /// What the layer draws from by place, for the batch as a whole.
+    /// The seed of what the layer draws by place, for the batch as a whole.
     #[must_use]
     #[inline]
     pub fn seed(self) -> Seed {

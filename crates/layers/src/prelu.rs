@@ -14,7 +14,7 @@ use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 /// y has the shape of x; w is (1), or (channels) where the examples are (channels, ...).
 ///
 /// # Errors
-/// One slope for each channel of examples that have no axis.
+/// Building a network returns an error for one slope for each channel of examples that have no axis.
 ///
 /// # Start
 /// w starts at 0.25 as in PyTorch; in Keras at 0, with one for each number of an example.

@@ -14,7 +14,7 @@ use crate::{Backward, Forward, Layer, Mode, Signature, single_input};
 /// y has the shape of x.
 ///
 /// # Errors
-/// Bounds that are not finite, or a lower one above the upper one.
+/// Building a network returns an error for bounds that are not finite, or a lower one above the upper one.
 ///
 /// Source: Xu et al. 2015 (arXiv 1505.00853).
 ///

@@ -15,7 +15,7 @@ use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 /// y has the shape of x; s, the parameter `weight`, is one number.
 ///
 /// # Errors
-/// A start that is not finite.
+/// Building a network returns an error for a start that is not finite.
 ///
 /// ```
 /// use downhill_layers::{Layer, Scale};

@@ -180,7 +180,8 @@ impl Signature {
         self.keeps_numbers
     }
 
-    /// What the layer's outputs mean if it is a network's last; `None` if that depends on what they are trained for.
+    /// The meaning of the layer's outputs if it is a network's last; `None` if that depends on what they are trained
+    /// for.
     #[must_use]
     pub fn meaning_of_outputs(&self) -> Option<Outputs> {
         self.outputs

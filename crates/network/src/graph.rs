@@ -217,7 +217,7 @@ impl Graph {
     /// Wires layers that share their parameters with those of every other wiring under this key, layer by layer.
     ///
     /// # Errors
-    /// Those of `wire`, and where layers that share would need parameters of different shapes.
+    /// Returns the errors of `wire`, and an error if layers that share would need parameters of different shapes.
     pub(crate) fn sharing<R>(
         &mut self,
         key: usize,
@@ -330,7 +330,7 @@ impl Graph {
         products.fold(inputs.max(output).saturating_mul(8), usize::saturating_add)
     }
 
-    /// What must run, in order, to have `output`; whatever it does not depend on is left out.
+    /// The layers that `output` depends on, in the order in which they run.
     pub(crate) fn program(&self, output: Node) -> Result<Program, BuildError> {
         let fail = |reason: String| BuildError::Wiring { by: "the graph", reason };
         if !self.has(output) {
@@ -383,7 +383,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// What the last layer says of its outputs, leaving out layers that only give them another shape.
+    /// The meaning of the last layer's outputs, leaving out layers that only give them another shape.
     pub(crate) fn meaning(&self) -> Option<Outputs> {
         let mut node = self.output;
         for step in self.steps.iter().rev() {

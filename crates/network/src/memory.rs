@@ -54,11 +54,11 @@ pub(crate) struct StepMemory {
     pub(crate) saved: Option<usize>,
     /// For each input: where its gradient goes.
     pub(crate) destinations: Vec<Destination>,
-    /// What happens to dJ/dθ.
+    /// The treatment of dJ/dθ.
     pub(crate) parameters: ParameterGradient,
 }
 
-/// What happens to a step's dJ/dθ.
+/// The treatment of a step's dJ/dθ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ParameterGradient {
     /// It is written to the gradient, as the only contribution or the first.

@@ -144,13 +144,13 @@ impl<T: Scalar> Network<T> {
         &mut self.statistics
     }
 
-    /// How θ is divided: the name, place and shape of every parameter.
+    /// The division of θ: the name, place and shape of every parameter.
     #[must_use]
     pub fn segments(&self) -> &[Segment] {
         &self.segments
     }
 
-    /// How the running statistics are divided.
+    /// The division of the running statistics.
     #[must_use]
     pub fn statistic_segments(&self) -> &[Segment] {
         &self.statistic_segments
@@ -255,7 +255,7 @@ impl<T: Scalar> Network<T> {
     /// runs. The name of a layer outside any chain is empty.
     ///
     /// # Errors
-    /// As for [`forward`](Network::forward).
+    /// Returns the errors of [`forward`](Network::forward).
     pub fn forward_observed<'w>(
         &self,
         theta: &[T],
@@ -301,7 +301,7 @@ impl<T: Scalar> Network<T> {
     /// Checks what a forward pass would check before it runs: that x fits the network, and that each layer takes it.
     ///
     /// # Errors
-    /// As for [`forward`](Network::forward).
+    /// Returns the errors of [`forward`](Network::forward).
     pub fn check_inputs<'x>(&self, x: impl Into<Inputs<'x, T>>, mode: Mode) -> Result<(), BuildError> {
         let x = x.into();
         let (examples, _) = self.check(&self.theta, &x)?;

@@ -173,7 +173,7 @@ impl<T: Scalar> Network<T> {
     /// Classifies one example of a network of one input; see [`classify`](Network::classify).
     ///
     /// # Errors
-    /// As for [`classify`](Network::classify).
+    /// Returns the errors of [`classify`](Network::classify).
     pub fn classify_one(&self, x: &[T]) -> Result<u32, PredictError> {
         let reader = self.classes("a class")?;
         if reader.positions() != 1 {
@@ -183,9 +183,9 @@ impl<T: Scalar> Network<T> {
         self.with_one(x, |y| reader.class(y.slice(), 0, 0))?
     }
 
-    /// The class of each example of a batch, or of each of its positions: that with the largest output, the first of
-    /// several. A single output is read as the answer to a yes-or-no question: class 1 above 0, or above ½ if it is a
-    /// probability, as [`meaning`](Network::meaning) says.
+    /// Classifies each example of a batch, or each of its positions: the class is that with the largest output, the
+    /// first of several. A single output is read as the answer to a yes-or-no question: class 1 above 0, or above ½ if
+    /// it is a probability, as [`meaning`](Network::meaning) says.
     ///
     /// ```
     /// use downhill_layers::{Affine, Sigmoid};
@@ -210,10 +210,10 @@ impl<T: Scalar> Network<T> {
         })?
     }
 
-    /// The name of each example's class, if the classes have names: those of the data that the network was trained on.
+    /// Names each example's class, if the classes have names: those of the data that the network was trained on.
     ///
     /// # Errors
-    /// As for [`classify`](Network::classify), and returns an error if a class has no name.
+    /// Returns the errors of [`classify`](Network::classify), and an error if a class has no name.
     pub fn classify_names(&self, x: impl Examples<T>) -> Result<Vec<&str>, PredictError> {
         let names = self.class_names();
         let name = |class: u32| {
@@ -228,7 +228,7 @@ impl<T: Scalar> Network<T> {
         self.classify(x)?.into_iter().map(name).collect()
     }
 
-    /// The answer to each of several independent yes-or-no questions, for each example of a batch.
+    /// Answers several independent yes-or-no questions for each example of a batch.
     ///
     /// # Errors
     /// Returns an error if x does not fit the network, an output is not a number, or the outputs are the scores of

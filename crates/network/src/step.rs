@@ -108,7 +108,7 @@ impl<T: Scalar> Network<T> {
     /// Backpropagates with a weight for each example or target, if there are any: see [`Loss::evaluate_weighted`].
     ///
     /// # Errors
-    /// As for [`backpropagate`](Network::backpropagate), and returns an error if the weights do not fit.
+    /// Returns the errors of [`backpropagate`](Network::backpropagate), and an error if the weights do not fit.
     pub fn backpropagate_weighted<'x>(
         &self,
         x: impl Into<Inputs<'x, T>>,
@@ -126,8 +126,8 @@ impl<T: Scalar> Network<T> {
     /// micro-batch alone.
     ///
     /// # Errors
-    /// As for [`backpropagate`](Network::backpropagate), and returns an error if the divisors of a loss's several parts
-    /// have other proportions than in the micro-batches so far; these are then kept.
+    /// Returns the errors of [`backpropagate`](Network::backpropagate), and an error if the divisors of a
+    /// loss's several parts have other proportions than in the micro-batches so far; these are then kept.
     pub fn accumulate<'x>(
         &mut self,
         x: impl Into<Inputs<'x, T>>,
@@ -142,7 +142,8 @@ impl<T: Scalar> Network<T> {
     /// Accumulates with a weight for each example or target, if there are any.
     ///
     /// # Errors
-    /// As for [`backpropagate_weighted`](Network::backpropagate_weighted) and [`accumulate`](Network::accumulate).
+    /// Returns the errors of [`backpropagate_weighted`](Network::backpropagate_weighted) and
+    /// [`accumulate`](Network::accumulate).
     pub fn accumulate_weighted<'x>(
         &mut self,
         x: impl Into<Inputs<'x, T>>,

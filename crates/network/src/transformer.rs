@@ -31,7 +31,7 @@ use crate::{Block, Graph, Node};
 /// of f's outputs, and of what A and F give.
 ///
 /// # Errors
-/// As for its layers; a feed-forward width of 0 is one.
+/// Returns the errors of its layers; a feed-forward width of 0 is one.
 ///
 /// Source: Vaswani et al. 2017 (arXiv 1706.03762); normalisation first: Xiong et al. 2020 (arXiv 2002.04745).
 ///

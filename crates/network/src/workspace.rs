@@ -30,11 +30,11 @@ pub struct Workspace<T> {
     pub(crate) accumulated: Buffer<T>,
     /// The total of these micro-batches.
     pub(crate) accumulated_total: Total,
-    /// What there is to step against.
+    /// The gradient that a step would use.
     pub(crate) ready: Ready,
     /// The batch that the last pass was for.
     pub(crate) examples: usize,
-    /// The largest batch that there is room for.
+    /// The largest batch that the buffers hold.
     capacity: usize,
     output: (usize, Shape),
     input_shapes: Vec<(usize, Shape)>,
@@ -86,7 +86,7 @@ impl<T: Scalar> Workspace<T> {
         numbers * size_of::<T>()
     }
 
-    /// Makes room for a batch of this size; the workspace stays as it is if there is not enough memory.
+    /// Grows the buffers to a batch of this size; the workspace stays as it is if there is not enough memory.
     pub(crate) fn reserve(&mut self, program: &Program, examples: usize) -> Result<(), ShapeError> {
         if examples <= self.capacity {
             self.examples = examples;

@@ -22,7 +22,7 @@ use crate::{Backward, Forward, Layer, Pair, Signature, single_input};
 /// ```
 ///
 /// As in every framework the kernel is not flipped, which mathematics calls a cross-correlation.
-/// With as many groups as channels each channel has kernels of its own: a *depthwise* convolution.
+/// With as many groups as channels each channel has its own kernels: a *depthwise* convolution.
 ///
 /// # Shapes
 /// x is (batch, channels, height, width), w is (outputs, channels / groups, kernel height, kernel width),

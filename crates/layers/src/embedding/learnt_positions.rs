@@ -12,7 +12,7 @@ use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 /// x and y are (batch, steps, width); W is (steps, width): a sequence of another length needs another layer.
 ///
 /// # Errors
-/// Another number of axes, or an initialiser whose settings are out of range.
+/// Building a network returns an error for another number of axes, or an initialiser whose settings are out of range.
 ///
 /// # Start
 /// N(0, 0.02²), as in BERT and GPT-2.

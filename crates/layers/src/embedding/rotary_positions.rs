@@ -26,7 +26,8 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// x and y are (batch, steps, width) or (batch, steps, heads, width).
 ///
 /// # Errors
-/// Another number of axes, an odd width, and a base that is not a finite number above 0.
+/// Building a network returns an error for another number of axes, an odd width, and a base that is not a finite number
+/// above 0.
 ///
 /// Source: Su et al. 2021 (arXiv 2104.09864), with its base of 10000.
 ///
@@ -183,7 +184,7 @@ struct Turn<'a, T> {
     width: usize,
     /// The numbers of one step, of all heads.
     row: usize,
-    /// How many of them are turned.
+    /// The number of them that are turned.
     turned: usize,
     interleaved: bool,
     back: bool,

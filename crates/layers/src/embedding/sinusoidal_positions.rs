@@ -20,7 +20,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// x and y are (batch, steps, width).
 ///
 /// # Errors
-/// Another number of axes, and a base that is not a finite number above 0.
+/// Building a network returns an error for another number of axes, and a base that is not a finite number above 0.
 ///
 /// # Elsewhere
 /// tensor2tensor and some of its descendants put all sines before all cosines; here they alternate, as in the paper.
@@ -103,7 +103,7 @@ impl Layer for SinusoidalPositions {
     }
 }
 
-/// How many simple operations the sine or cosine of an angle costs.
+/// The cost of the sine or cosine of an angle, in simple operations.
 const TABLE_WORK: usize = 16;
 
 #[derive(Clone, Copy)]

@@ -23,7 +23,7 @@ impl Concat {
         Self { axis }
     }
 
-    /// How many numbers of one example lie side by side in a block: the axis itself and all within it.
+    /// The number of elements of one example that lie side by side in a block: the axis itself and all within it.
     fn block(self, shape: Shape) -> usize {
         shape.axes()[self.axis..].iter().product()
     }

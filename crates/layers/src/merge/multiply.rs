@@ -11,7 +11,7 @@ use crate::{Backward, Forward, Layer, Signature};
 /// All inputs have the shape of y.
 ///
 /// # Errors
-/// No inputs, more than eight, or inputs of different shapes.
+/// Building a network returns an error for no inputs, more than eight, or inputs of different shapes.
 ///
 /// ```
 /// use downhill_layers::{Bound, Multiply};

@@ -5,7 +5,7 @@ use downhill_tensor::{BuildError, Over, Runs, RunsMut, Scalar, Shape, Sweep, par
 
 use crate::{Backward, Forward, Signature, single_input};
 
-/// What a sum over an axis of one input makes of it; `keep` leaves the axis there, with the length 1.
+/// The signature of a sum over an axis of one input; `keep` keeps the axis, with the length 1.
 pub(super) fn signature(by: &'static str, inputs: &[Shape], axis: usize, keep: bool) -> Result<Signature, BuildError> {
     let x = single_input(by, inputs)?;
     let refuse = |reason| Err(BuildError::Setting { by, reason });

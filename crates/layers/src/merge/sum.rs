@@ -12,7 +12,7 @@ use crate::{Backward, Forward, Layer, Signature};
 /// length 1. The axis is counted without the batch: 0 is the steps of a sequence, and the channels of an image.
 ///
 /// # Errors
-/// An axis that an example does not have, or one of length 0.
+/// Building a network returns an error for an axis that an example does not have, or one of length 0.
 ///
 /// ```
 /// use downhill_layers::{Layer, Sum};

@@ -22,8 +22,8 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// x and y are (batch, channels, ...); weight and bias are (channels).
 ///
 /// # Errors
-/// No groups, groups that do not divide the channels, an example without axes or with an empty one, and an ε that is
-/// negative or not finite.
+/// Building a network returns an error for no groups, groups that do not divide the channels, an example without axes
+/// or with an empty one, and an ε that is negative or not finite.
 ///
 /// # Elsewhere
 /// As PyTorch's `GroupNorm`, which yet refuses one example with one value per group; here that value becomes the bias.

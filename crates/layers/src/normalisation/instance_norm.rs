@@ -20,7 +20,8 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// x and y are (batch, channels, ...); weight and bias, where there are any, are (channels).
 ///
 /// # Errors
-/// Fewer than two numbers in a channel, which would all become 0, and an ε that is negative or not finite.
+/// Building a network returns an error for fewer than two numbers in a channel, which would all become 0, and an ε that
+/// is negative or not finite.
 ///
 /// # Elsewhere
 /// As PyTorch's `InstanceNorm1d`, `2d` and `3d`: no weight and bias unless [`affine`](InstanceNorm::affine)

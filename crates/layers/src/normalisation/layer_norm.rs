@@ -22,7 +22,8 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// or the last k of them with [`axes`](LayerNorm::axes).
 ///
 /// # Errors
-/// More axes than an example has, or none, an empty axis, and an ε that is negative or not finite.
+/// Building a network returns an error for more axes than an example has, or none, an empty axis, and an ε that is
+/// negative or not finite.
 ///
 /// # Elsewhere
 /// PyTorch's `LayerNorm` takes the sizes of the axes; here they follow from the input. Its ε is 1e-5, Keras's 1e-3.

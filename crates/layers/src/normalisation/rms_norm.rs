@@ -20,7 +20,8 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// or the last k of them with [`axes`](RmsNorm::axes).
 ///
 /// # Errors
-/// More axes than an example has, or none, an empty axis, and an ε that is negative or not finite.
+/// Building a network returns an error for more axes than an example has, or none, an empty axis, and an ε that is
+/// negative or not finite.
 ///
 /// # Elsewhere
 /// As in PyTorch's `RMSNorm`, ε is the distance from 1 to the next number of the precision unless it is set.

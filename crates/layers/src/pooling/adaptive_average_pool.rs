@@ -13,7 +13,7 @@ use crate::{Backward, Forward, Layer, Pair, Signature};
 /// x is (batch, channels, n), y is (batch, channels, m).
 ///
 /// # Errors
-/// A length of 0, of x or of y.
+/// Building a network returns an error for a length of 0, of x or of y.
 ///
 /// Windows lie as in PyTorch.
 ///
@@ -42,7 +42,7 @@ pub struct AdaptiveAveragePool1d {
 /// x is (batch, channels, rows, columns), y is (batch, channels, output rows, output columns).
 ///
 /// # Errors
-/// An axis of length 0, of x or of y.
+/// Building a network returns an error for an axis of length 0, of x or of y.
 ///
 /// Windows lie as in PyTorch.
 ///

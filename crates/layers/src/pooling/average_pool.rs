@@ -16,8 +16,8 @@ use crate::{Backward, Forward, Layer, Pair, Signature};
 /// rounded up with [`ceil_mode`](AveragePool1d::ceil_mode) where the last window still begins before the end.
 ///
 /// # Errors
-/// A kernel or stride of 0, a padding of more than half the kernel, a window longer than the padded input; with
-/// [`ceil_mode`](AveragePool1d::ceil_mode), one that is longer by a stride or more.
+/// Building a network returns an error for a kernel or stride of 0, a padding of more than half the kernel, a window
+/// longer than the padded input; with [`ceil_mode`](AveragePool1d::ceil_mode), one that is longer by a stride or more.
 ///
 /// Padding counts by default as in PyTorch; in Keras and ONNX it does not.
 ///
@@ -52,7 +52,7 @@ pub struct AveragePool1d {
 /// [`AveragePool1d`].
 ///
 /// # Errors
-/// Those of [`AveragePool1d`].
+/// Returns the errors of [`AveragePool1d`].
 ///
 /// Padding counts by default as in PyTorch; in Keras and ONNX it does not.
 ///
@@ -87,7 +87,7 @@ impl AveragePool1d {
         1:
         /// The distance s from one window to the next.
         stride(stride);
-        /// How many zeros p stand before and behind the sequence.
+        /// Sets the number p of zeros before and after the sequence.
         padding(padding);
     }
 
@@ -120,7 +120,7 @@ impl AveragePool2d {
         2:
         /// The distance s from one window to the next.
         stride(stride);
-        /// How many rows and columns of zeros p stand before and behind the image.
+        /// Sets the number p of rows and columns of zeros before and after the image.
         padding(padding);
     }
 

@@ -11,7 +11,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// x is (batch, channels, ...), y is (batch, channels).
 ///
 /// # Errors
-/// Examples with fewer than two axes, or without a number to average over.
+/// Building a network returns an error for examples with fewer than two axes, or without a number to average over.
 ///
 /// PyTorch has no layer of this name: it is `AdaptiveAvgPool2d(1)` and `Flatten`.
 ///

@@ -16,9 +16,9 @@ use crate::{Backward, Extent, Forward, Layer, Pair, Signature};
 /// [`ceil_mode`](MaxPool1d::ceil_mode) where the last window still begins before the end.
 ///
 /// # Errors
-/// A kernel, stride or dilation of 0, a padding of more than half the kernel, a window that holds nothing but padding,
-/// or one that is longer than the padded input; with [`ceil_mode`](MaxPool1d::ceil_mode), longer by a stride
-/// or more.
+/// Building a network returns an error for a kernel, stride or dilation of 0, a padding of more than half the kernel, a
+/// window that holds nothing but padding, or one that is longer than the padded input; with
+/// [`ceil_mode`](MaxPool1d::ceil_mode), longer by a stride or more.
 ///
 /// The stride is the kernel by default, as in PyTorch and Keras; in ONNX it is 1.
 ///
@@ -53,7 +53,7 @@ pub struct MaxPool1d {
 /// [`MaxPool1d`].
 ///
 /// # Errors
-/// Those of [`MaxPool1d`].
+/// Returns the errors of [`MaxPool1d`].
 ///
 /// The stride is the kernel by default, as in PyTorch and Keras; in ONNX it is 1.
 ///
@@ -89,7 +89,7 @@ impl MaxPool1d {
         1:
         /// The distance s from one window to the next.
         stride(stride);
-        /// How far p the windows reach over either end.
+        /// Sets the distance p by which the windows reach over either end.
         padding(padding);
         /// The distance d from one number of a window to the next.
         dilation(dilation);
@@ -113,7 +113,7 @@ impl MaxPool2d {
         2:
         /// The distance s from one window to the next.
         stride(stride);
-        /// How far p the windows reach over the edges.
+        /// Sets the distance p by which the windows reach over the edges.
         padding(padding);
         /// The distance d from one number of a window to the next.
         dilation(dilation);

@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use downhill_tensor::BuildError;
 
-/// How windows slide along one axis.
+/// The windows along one axis.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Window {
     pub(super) kernel: usize,
@@ -99,7 +99,7 @@ impl Windows {
         self.window.kernel
     }
 
-    /// Which places of a window's kernel lie within the input.
+    /// The places of a window's kernel that lie within the input.
     #[inline(always)]
     pub(super) fn taps(self, index: usize) -> Range<usize> {
         let Window { kernel, stride, padding, dilation, .. } = self.window;
@@ -115,14 +115,14 @@ impl Windows {
         index * self.window.stride + tap * self.window.dilation - self.window.padding
     }
 
-    /// How much of a window lies within the input and its padding; for windows without dilation.
+    /// The length of a window within the input and its padding; for windows without dilation.
     #[inline(always)]
     pub(super) fn padded(self, index: usize) -> usize {
         let Window { kernel, stride, padding, .. } = self.window;
         (self.input + 2 * padding - index * stride).min(kernel)
     }
 
-    /// Whether each window is the next two numbers, none in the padding: the case with loops of its own.
+    /// Whether each window is the next two numbers, none in the padding: the case with its own loops.
     pub(super) fn are_pairs(self) -> bool {
         let Window { kernel, stride, padding, dilation, .. } = self.window;
         (kernel, stride, padding, dilation) == (2, 2, 0, 1) && 2 * self.count <= self.input

@@ -11,7 +11,7 @@ use crate::Extent::{PerBatch, PerExample};
 use crate::dropout::masked;
 use crate::{Arrays, Backward, Dropout, Forward, Inputs, Layer, Mode, Parameter, Signature, Streams};
 
-/// What [`Rnn`](crate::Rnn), [`Lstm`](crate::Lstm), [`Gru`](crate::Gru) and layers with a custom [`Cell`] have
+/// A recurrent layer: what [`Rnn`](crate::Rnn), [`Lstm`](crate::Lstm), [`Gru`](crate::Gru) and custom [`Cell`]s have
 /// in common: both passes through time, and all settings.
 ///
 /// A layer reads a sequence from the first step to the last and makes h(t) of x(t) and h(t−1), starting from a state
@@ -44,8 +44,8 @@ use crate::{Arrays, Backward, Dropout, Forward, Inputs, Layer, Mode, Parameter, 
 /// Files show the weights as (gates·hidden, in), as PyTorch does. All start uniformly in ±1/√hidden.
 ///
 /// # Errors
-/// An input that is no sequence, sizes of 0, a dropout probability outside [0, 1], sizes whose products overflow,
-/// and a second input that is missing or unexpected.
+/// Building a network returns an error for an input that is no sequence, sizes of 0, a dropout probability outside [0,
+/// 1], sizes whose products overflow, and a second input that is missing or unexpected.
 ///
 /// # Where frameworks differ
 /// PyTorch's default order of axes is (steps, batch, in); this is its `batch_first`.
@@ -262,7 +262,7 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
     }
 }
 
-/// What the names of the two directions' arrays end with.
+/// The ends of the names of the two directions' arrays.
 const SUFFIXES: [&str; 2] = ["", "_reverse"];
 
 /// The sizes of one pass.

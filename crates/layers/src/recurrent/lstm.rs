@@ -80,7 +80,7 @@ impl Lstm {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LstmCell {
-    /// What the forget gate's bias starts from, where not as all else does.
+    /// The number that the forget gate's bias starts from, if it is set.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     forget_bias: Option<f64>,
 }

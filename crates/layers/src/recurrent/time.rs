@@ -16,9 +16,9 @@ const GROUP: usize = 8;
 /// The order of the steps, and where each example ends.
 #[derive(Clone, Copy)]
 pub(super) struct Traversal<'a, T> {
-    /// From the last step to the first.
+    /// Whether the order is from the last step to the first.
     pub(super) reverse: bool,
-    /// How many steps each example has, if not all have all.
+    /// The number of steps of each example, if not all have all.
     pub(super) lengths: Option<&'a [T]>,
 }
 
@@ -242,7 +242,7 @@ impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: us
     }
 }
 
-/// Into how many groups examples are cut; the last takes what is left over.
+/// The number of groups of examples; the last takes what is left over.
 fn groups(examples: usize) -> usize {
     (examples / GROUP).max(1)
 }

@@ -24,7 +24,8 @@ pub enum PadMode {
 /// x is (batch, ..., columns) or (batch, ..., rows, columns), y has each axis longer by what stands at its two ends.
 ///
 /// # Errors
-/// Too few axes, or an empty one; reflections of as much as an axis holds, or circles of more.
+/// Building a network returns an error for too few axes, or an empty one; reflections of as much as an axis holds, or
+/// circles of more.
 ///
 /// PyTorch has a layer for each mode and number of axes, and lists the last axis first: left, right, top, bottom.
 ///

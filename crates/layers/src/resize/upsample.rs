@@ -26,7 +26,7 @@ pub enum Interpolation {
 /// x is (batch, channels, rows, columns), y is (batch, channels, ⌊f rows⌋, ⌊f' columns⌋), or of the size that is named.
 ///
 /// # Errors
-/// Factors that are not positive and finite, and axes of 0.
+/// Building a network returns an error for factors that are not positive and finite, and axes of 0.
 ///
 /// The numbers are PyTorch's: s is 1/f where a factor is named, not the size of x over that of y, and `Nearest` is its
 /// `nearest`, which agrees with OpenCV, and not its `nearest-exact`, which looks from the middle of pixels as

@@ -11,7 +11,8 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// With the order (1, 2, 0), x is (batch, channels, height, width) and y is (batch, height, width, channels).
 ///
 /// # Errors
-/// An order that names an axis twice, or one that an example does not have, or leaves one out.
+/// Building a network returns an error for an order that names an axis twice, or one that an example does not have, or
+/// leaves one out.
 ///
 /// ```
 /// use downhill_layers::{Layer, Permute};

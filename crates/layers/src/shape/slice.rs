@@ -13,7 +13,8 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// The axis is counted without the batch: 0 is the features of a vector, and the channels of an image.
 ///
 /// # Errors
-/// An axis that an example does not have, a range that is empty or goes beyond the axis.
+/// Building a network returns an error for an axis that an example does not have, a range that is empty or goes beyond
+/// the axis.
 ///
 /// ```
 /// use downhill_layers::{Layer, Slice};

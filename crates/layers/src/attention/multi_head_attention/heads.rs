@@ -50,23 +50,23 @@ impl Sizes {
         self.drops || self.keys <= KEEP
     }
 
-    /// How many numbers one head of one example keeps in addition to Q, K, V and C: P, or ln Σ exp of the scores of
+    /// The numbers that one head of one example keeps in addition to Q, K, V and C: P, or ln Σ exp of the scores of
     /// each query.
     pub(super) fn kept(self) -> usize {
         if self.keeps_weights() { self.queries.next_multiple_of(STRIP) * self.keys } else { self.queries }
     }
 
-    /// How many numbers the queries of one example hold; C and dQ hold as many.
+    /// The length of the queries of one example, and of C and dQ.
     pub(super) fn query_numbers(self) -> usize {
         self.queries * self.width
     }
 
-    /// How many numbers the keys and values of one example hold.
+    /// The length of the keys and values of one example.
     pub(super) fn memory_numbers(self) -> usize {
         2 * self.keys * self.width
     }
 
-    /// How many queries are computed at a time.
+    /// The number of queries that are computed at a time.
     fn block(self) -> usize {
         (BLOCK / self.keys).max(1).next_multiple_of(TILE).min(self.queries)
     }
@@ -82,7 +82,7 @@ impl Sizes {
         blocks * self.block().next_multiple_of(STRIP) * self.keys
     }
 
-    /// How many keys some queries attend to if `present` of them are not padding.
+    /// The number of keys that some queries attend to if `present` keys are not padding.
     fn visible(self, queries: &Range<usize>, present: usize) -> usize {
         if self.causal { present.min(queries.end) } else { present }
     }
@@ -164,7 +164,7 @@ impl Sizes {
     }
 }
 
-/// Which positions of the memory are not padding.
+/// The positions of the memory that are not padding.
 #[derive(Clone, Copy)]
 pub(super) struct Masks<'a, T> {
     pub(super) sizes: Sizes,
@@ -175,13 +175,13 @@ pub(super) struct Masks<'a, T> {
 }
 
 impl<T: Scalar> Masks<'_, T> {
-    /// How many keys of an example are not padding.
+    /// The number of keys of an example that are not padding.
     pub(super) fn length(&self, example: usize) -> usize {
         let keys = self.sizes.keys;
         self.lengths.get(example).map_or(keys, |length| (length.to_f64() as usize).clamp(1, keys))
     }
 
-    /// How many keys the queries of an example attend to that attend to none that is not finite.
+    /// The number of keys of an example that come before the first that is not finite.
     ///
     /// A weight of 0 would not keep such a key from others that come before it; those that see it are not finite.
     pub(super) fn clear(&self, example: usize) -> usize {
@@ -202,7 +202,7 @@ pub(super) fn is_finite<T: Scalar>(row: &[T]) -> bool {
 pub(super) struct Heads<'a, T> {
     pub(super) sizes: Sizes,
     pub(super) masks: Masks<'a, T>,
-    /// What weights that are not dropped are multiplied by.
+    /// The factor of weights that are not dropped.
     pub(super) factor: T,
     /// How weights are dropped, in the forward pass.
     pub(super) drop: Option<(Dropout, Streams)>,
