@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// The truth table, with the probability that the network gives to "true".
-fn print_table(inputs: &Array2<f64>, truth: &Array2<f64>, network: &Network<f64>) -> Result<(), ShapeError> {
+fn print_table(inputs: &Array2<f64>, truth: &Array2<f64>, network: &Network<f64>) -> Result<(), BuildError> {
     println!("  a  b   a xor b   network");
     let logits = network.predict(&inputs)?;
     for ((input, truth), logit) in inputs.rows().into_iter().zip(truth).zip(&logits) {

@@ -21,7 +21,7 @@ struct RadialBasis {
 }
 
 impl Layer for RadialBasis {
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let features = single_input("RadialBasis", inputs)?.len();
         // Centres start uniformly in ±1/√1.
         let centre = Parameter::new("centre", [self.centres, features], Init::FanInUniform).fans(1, self.centres);

@@ -19,7 +19,7 @@ struct Trunk {
 }
 
 impl Block for Trunk {
-    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
+    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, BuildError> {
         let width = self.width;
         let residual = Residual(sequential![Affine::new(width), Tanh, Affine::new(width)]);
         let branches = branches![
@@ -58,7 +58,7 @@ impl Springs {
     }
 
     /// What the network is given.
-    fn inputs(&self) -> Result<Inputs<'_, f64>, ShapeError> {
+    fn inputs(&self) -> Result<Inputs<'_, f64>, BuildError> {
         let mut inputs = Inputs::empty();
         inputs.set(0, Batch::new(&self.spring, self.time.len(), [2])?);
         inputs.set(1, Batch::new(&self.time, self.time.len(), [1])?);

@@ -30,7 +30,7 @@ pub mod prelude {
     };
     pub use crate::optim::{Adam, AdamW, GradientDescent, Objective, Optimizer, Penalty, Sgd};
     pub use crate::tensor::threads::Threads;
-    pub use crate::tensor::{Batch, Init, Scalar, Seed, Shape, ShapeError};
+    pub use crate::tensor::{Batch, BuildError, Init, Scalar, Seed, Shape, ShapeError};
     pub use crate::train::metrics::{self, Accuracy};
     pub use crate::train::{EarlyStopping, History, Metric, Progress, StopHandle, Trainer, evaluate};
     pub use crate::{branches, sequential};

@@ -88,7 +88,7 @@ fn a_row_has_the_same_bits_whatever_stands_beside_it() {
 struct OtherInPlace;
 
 impl Layer for OtherInPlace {
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         Ok(Signature::new("OtherInPlace", single_input("OtherInPlace", inputs)?)
             .backward_without_x()
             .backward_without_y()
@@ -277,6 +277,12 @@ fn the_mistakes_that_are_said_to_panic_do() {
         ("one to write to", Box::new(|| _ = BatchMut::new(&mut x.clone(), 2, [2]).unwrap().example(2))),
         ("a sum of two lengths", Box::new(|| elementwise::add(&x, &mut [0.0; 3]))),
         ("a gradient of another length", Box::new(|| Penalty::l1(1.0).least_subgradient(&x, &mut [0.0; 3]))),
+        ("a ninth input", Box::new(|| Inputs::empty().set(MAX_INPUTS, Batch::new(&x, 2, [2]).unwrap()))),
+        (
+            "a ninth gradient",
+            Box::new(|| InputsMut::empty().set(MAX_INPUTS, BatchMut::new(&mut x.clone(), 2, [2]).unwrap())),
+        ),
+        ("whole numbers there", Box::new(|| _ = Signature::new("Mine", [1]).whole_numbers(MAX_INPUTS, 0, 1))),
         ("more numbers than there is memory", Box::new(|| _ = Buffer::filled(usize::MAX, 1.0))),
     ];
     for (mistake, make) in &mut mistakes {

@@ -218,7 +218,7 @@ fn check_size(signature: &Signature, inputs: &[Shape], examples: usize) -> Resul
 #[cfg(test)]
 mod tests {
     use downhill_layers::{Affine, BatchNorm, single_input};
-    use downhill_tensor::{Scalar, ShapeError, elementwise};
+    use downhill_tensor::{Scalar, BuildError, elementwise};
 
     use super::*;
     use crate::TOLERANCE;
@@ -243,7 +243,7 @@ mod tests {
     }
 
     impl Layer for Wrong {
-        fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+        fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
             Ok(Signature::new("Wrong", single_input("Wrong", inputs)?))
         }
 

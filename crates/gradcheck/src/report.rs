@@ -4,7 +4,7 @@ use std::fmt;
 use downhill_layers::MAX_INPUTS;
 use downhill_network::PassError;
 use downhill_optim::EvaluationError;
-use downhill_tensor::ShapeError;
+use downhill_tensor::{BuildError, ShapeError};
 
 /// The largest error that the library's own derivatives are allowed, in f64.
 pub const TOLERANCE: f64 = 1e-8;
@@ -136,6 +136,12 @@ impl Error for GradcheckError {}
 impl From<PassError> for GradcheckError {
     fn from(error: PassError) -> Self {
         Self::Pass(error)
+    }
+}
+
+impl From<BuildError> for GradcheckError {
+    fn from(error: BuildError) -> Self {
+        Self::Pass(error.into())
     }
 }
 

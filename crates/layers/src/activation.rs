@@ -1,6 +1,6 @@
 use std::fmt::Debug;
 
-use downhill_tensor::{Outputs, Over, Scalar, Shape, ShapeError, Sweep, elementwise::GRAIN, parallel};
+use downhill_tensor::{BuildError, Outputs, Over, Scalar, Shape, Sweep, elementwise::GRAIN, parallel};
 
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
@@ -37,10 +37,10 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// let mut bump = Bump.bind::<f64>([2], Seed(0))?;
 /// assert_eq!(bump.forward([[1.0, 0.0]])?, array![[0.5, 0.0]]);
 /// assert_eq!(bump.backward([[3.0, 3.0]])?, array![[0.0, 3.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 pub trait Activation: Copy + Debug + Send + Sync {
-    /// The name that summaries and errors use, as `Relu`.
+    /// The name that summaries and errors use, such as `Relu`.
     fn name(&self) -> &'static str;
 
     /// f(x).
@@ -51,12 +51,12 @@ pub trait Activation: Copy + Debug + Send + Sync {
     fn slope<T: Scalar>(&self, x: T, y: T) -> T;
 
     /// Whether [`slope`](Activation::slope) reads x.
-    /// Where it does not, the layer runs over its input's buffer, and x may be anything.
+    /// If it does not, the layer runs over its input's buffer, and x may be anything.
     fn slope_reads_x(&self) -> bool {
         true
     }
 
-    /// What f makes of a network's outputs if it comes last, such as the probabilities of a sigmoid; `None` if it only
+    /// The meaning of a network's outputs if f comes last, such as the probabilities of a sigmoid; `None` if it only
     /// shapes them.
     fn outputs(&self) -> Option<Outputs> {
         None
@@ -65,8 +65,8 @@ pub trait Activation: Copy + Debug + Send + Sync {
     /// Checks the activation's settings.
     ///
     /// # Errors
-    /// A [`ShapeError`] where one lies outside its range.
-    fn check(&self) -> Result<(), ShapeError> {
+    /// Returns an error if one lies outside its range.
+    fn check(&self) -> Result<(), BuildError> {
         Ok(())
     }
 
@@ -78,7 +78,7 @@ pub trait Activation: Copy + Debug + Send + Sync {
 }
 
 impl<A: Activation> Layer for A {
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         self.check()?;
         let mut signature = Signature::new(self.name(), single_input(self.name(), inputs)?);
         if let Some(outputs) = self.outputs() {
@@ -118,8 +118,8 @@ impl<A: Activation> Layer for A {
     }
 }
 
-// They hold the activation itself, so that its settings stay in registers and a choice between two formulas is made once
-// and not for each number.
+// They hold the activation itself, so that its settings stay in registers and a choice between two formulas is made
+// once and not for each number.
 
 #[derive(Clone, Copy)]
 struct Value<A>(A);

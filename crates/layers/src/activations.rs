@@ -1,6 +1,6 @@
 //! The table of activations: each with its value, its slope, and the slope taken at a kink.
 
-use downhill_tensor::{Outputs, Scalar, ShapeError};
+use downhill_tensor::{BuildError, Outputs, Scalar};
 
 use crate::Activation;
 
@@ -78,12 +78,12 @@ macro_rules! activation {
                 }
             )?
 
-            fn check(&self) -> Result<(), ShapeError> {
+            fn check(&self) -> Result<(), BuildError> {
                 let &Self { $($setting),* } = self;
                 $(finite(stringify!($Name), stringify!($setting), $setting)?;)*
                 $(
                     if $fails {
-                        return Err(ShapeError::Setting { by: stringify!($Name), reason: format!($sentence) });
+                        return Err(BuildError::Setting { by: stringify!($Name), reason: format!($sentence) });
                     }
                 )?
                 Ok(())
@@ -127,7 +127,7 @@ activation!(
     /// Source: Dugas et al. 2001. PyTorch has a threshold of βx = 20 above which y is x; here the formula holds
     /// throughout.
     Softplus {
-        /// How sharply it bends, β.
+        /// The sharpness of the bend, β.
         beta: 1.0
     },
     |x| (beta * x).softplus() / beta, slope |_, y| -(-beta * y).exp_m1(), reads x: false,
@@ -206,7 +206,7 @@ activation!(
     ///
     /// ```
     /// use downhill_layers::{Activation, Celu};
-    /// let celu = Celu { alpha: 2.0 };
+    /// let celu = Celu::new(2.0);
     /// assert_eq!([f64::NEG_INFINITY, 0.0, 3.0].map(|x| celu.value(x)), [-2.0, 0.0, 3.0]);
     /// ```
     Celu {
@@ -242,7 +242,7 @@ activation!(
     ///
     /// ```
     /// use downhill_layers::{Activation, Hardtanh};
-    /// let clip = Hardtanh { min: 0.0, max: 2.0 };
+    /// let clip = Hardtanh::new(0.0, 2.0);
     /// assert_eq!([-1.0, 1.5, 7.0].map(|x| clip.value(x)), [0.0, 1.5, 2.0]);
     /// ```
     Hardtanh {
@@ -330,7 +330,7 @@ activation!(
     /// assert_eq!([-2.0, 0.5, 0.75].map(|x| shrink.value(x)), [-1.5, 0.0, 0.25]);
     /// ```
     Softshrink {
-        /// How far λ numbers are drawn.
+        /// The distance λ by which numbers are drawn.
         lambda: 0.5
     },
     |x| x - x.max(-lambda).min(lambda),
@@ -339,7 +339,7 @@ activation!(
 );
 
 activation!(
-    /// What the hyperbolic tangent takes away: y = x − tanh x, dy/dx = tanh² x.
+    /// The difference to the hyperbolic tangent: y = x − tanh x, dy/dx = tanh² x.
     ///
     /// ```
     /// use downhill_layers::{Activation, Tanhshrink};
@@ -361,13 +361,13 @@ activation!(
     ///
     /// ```
     /// use downhill_layers::{Activation, Threshold};
-    /// let threshold = Threshold { threshold: 1.0, value: -9.0 };
+    /// let threshold = Threshold::new(1.0, -9.0);
     /// assert_eq!([0.0, 1.0, 2.0].map(|x| threshold.value(x)), [-9.0, -9.0, 2.0]);
     /// ```
     Threshold {
-        /// What x must exceed to stay.
+        /// The number that x must exceed to stay.
         threshold: 0.0,
-        /// What takes the place of the others.
+        /// The value that replaces the others.
         value: 0.0
     },
     |x| if x <= threshold { value } else { x },
@@ -516,9 +516,9 @@ impl Activation for Gelu {
     }
 }
 
-fn finite(layer: &'static str, setting: &str, value: f64) -> Result<(), ShapeError> {
+fn finite(layer: &'static str, setting: &str, value: f64) -> Result<(), BuildError> {
     if value.is_finite() {
         return Ok(());
     }
-    Err(ShapeError::Setting { by: layer, reason: format!("{setting} must be a finite number, but is {value}") })
+    Err(BuildError::Setting { by: layer, reason: format!("{setting} must be a finite number, but is {value}") })
 }

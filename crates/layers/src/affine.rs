@@ -1,5 +1,5 @@
 use downhill_tensor::product::{Accumulate, product};
-use downhill_tensor::{Init, Scalar, Shape, ShapeError, reduce};
+use downhill_tensor::{BuildError, Init, Scalar, Shape, ShapeError, reduce};
 
 use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 
@@ -11,7 +11,7 @@ use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 /// dJ/dW = xᵀ dy        dJ/db = Σ_rows dy        dJ/dx = dy Wᵀ
 /// ```
 ///
-/// Where an example is more than a vector, every vector along its last axis is mapped, as PyTorch's `Linear` does:
+/// If an example is more than a vector, every vector along its last axis is mapped, as PyTorch's `Linear` does:
 /// each step of a sequence, each row of an image. All of them are the rows of one product.
 /// Put [`Flatten`](crate::Flatten) before it to map a whole example as one vector.
 ///
@@ -42,7 +42,7 @@ use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 /// let dx = affine.backward([[1.0, -1.0]])?;
 /// assert_eq!(dx, array![[-1.0, -1.0, -1.0]]); // dy Wᵀ
 /// assert_eq!(affine.gradient("weight")?, array![[1.0, 0.0, 2.0], [-1.0, 0.0, -2.0]].into_dyn()); // (xᵀ dy)ᵀ
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -54,13 +54,13 @@ pub struct Affine {
 }
 
 impl Affine {
-    /// An affine map to vectors of `outputs` numbers, with a bias.
+    /// Creates a map to vectors of `outputs` numbers, with a bias.
     #[must_use]
     pub fn new(outputs: usize) -> Self {
         Self { outputs, bias: true, init: Init::FanInUniform, bias_init: Init::FanInUniform }
     }
 
-    /// Without a bias: the linear map y = x W.
+    /// Leaves the bias out: the linear map y = x W.
     #[must_use]
     pub fn no_bias(mut self) -> Self {
         self.bias = false;
@@ -85,7 +85,7 @@ impl Affine {
 impl Layer for Affine {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("Affine", inputs)?;
         let Some((&features, before)) = x.axes().split_last() else {
             return Err(ShapeError::Rank {
@@ -93,10 +93,11 @@ impl Layer for Affine {
                 expected: "vectors along the last axis of an example",
                 got: x,
                 hint: "put Reshape::new([1]) before it to see a number as a vector of one",
-            });
+            }
+            .into());
         };
         if features == 0 || self.outputs == 0 {
-            return Err(ShapeError::Setting {
+            return Err(BuildError::Setting {
                 by: "Affine",
                 reason: format!(
                     "a map from {features} to {} numbers has no weights; both must be at least 1",
@@ -107,7 +108,7 @@ impl Layer for Affine {
         self.init.check()?;
         self.bias_init.check()?;
         let sizes = Shape::new(&[before, &[self.outputs]].concat()).zip(Shape::new(&[features, self.outputs]));
-        let (output, weight) = sizes.ok_or_else(|| ShapeError::Setting {
+        let (output, weight) = sizes.ok_or_else(|| BuildError::Setting {
             by: "Affine",
             reason: format!("a map from {x} to vectors of {} numbers has too many elements", self.outputs),
         })?;

@@ -58,7 +58,7 @@ impl Declaration {
         self.shape
     }
 
-    /// Whether the array exists once or for each example.
+    /// Returns whether the array exists once or for each example.
     #[must_use]
     pub fn extent(&self) -> Extent {
         self.extent
@@ -85,7 +85,7 @@ pub struct Layout {
 static EMPTY: Layout = Layout::new();
 
 impl Layout {
-    /// A layout without arrays.
+    /// Creates a layout without arrays.
     #[must_use]
     pub const fn new() -> Self {
         Self { arrays: Vec::new(), end: Count { per_batch: 0, per_example: 0 } }
@@ -117,7 +117,7 @@ impl Layout {
         self.end.per_example.saturating_mul(examples).saturating_add(self.end.per_batch)
     }
 
-    /// Whether no array is declared.
+    /// Returns whether no array is declared.
     #[must_use]
     #[inline]
     pub fn is_empty(&self) -> bool {
@@ -169,7 +169,7 @@ impl<'a, T> Arrays<'a, T> {
         Self { flat, layout, examples }
     }
 
-    /// No arrays.
+    /// Creates a view of no arrays.
     #[must_use]
     pub fn empty() -> Self {
         Self::new(&[], &EMPTY, 0)
@@ -213,7 +213,7 @@ impl<'a, T> ArraysMut<'a, T> {
         Self { flat, layout, examples }
     }
 
-    /// No arrays.
+    /// Creates a view of no arrays.
     #[must_use]
     pub fn empty() -> Self {
         Self::new(&mut [], &EMPTY, 0)

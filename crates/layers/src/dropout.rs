@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use downhill_tensor::{Over, Scalar, Seed, Shape, ShapeError, Sweep, elementwise, parallel};
+use downhill_tensor::{BuildError, Over, Scalar, Seed, Shape, Sweep, elementwise, parallel};
 
 use crate::Extent::PerExample;
 use crate::{Backward, Forward, Layer, Mode, Signature, single_input};
@@ -25,7 +25,7 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// Drops each number with this probability.
+    /// Creates a layer that drops each number with this probability.
     #[must_use]
     pub fn new(probability: f64) -> Self {
         Self { probability }
@@ -46,12 +46,12 @@ impl Dropout {
     }
 
     /// Refuses a probability outside [0, 1], in the name of the layer that drops.
-    pub(crate) fn check(self, by: &'static str) -> Result<(), ShapeError> {
+    pub(crate) fn check(self, by: &'static str) -> Result<(), BuildError> {
         if (0.0..=1.0).contains(&self.probability) {
             return Ok(());
         }
         let reason = format!("the probability must lie in [0, 1], but is {}", self.probability);
-        Err(ShapeError::Setting { by, reason })
+        Err(BuildError::Setting { by, reason })
     }
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn masked<T: Scalar>(m: T, y: T) -> T {
 impl Layer for Dropout {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("Dropout", inputs)?;
         self.check("Dropout")?;
         Ok(Signature::new("Dropout", x).saves("mask", x, PerExample).in_place().backward_without_y())

@@ -6,7 +6,7 @@ mod learnt_positions;
 mod rotary_positions;
 mod sinusoidal_positions;
 
-use downhill_tensor::{Scalar, ShapeError};
+use downhill_tensor::{BuildError, Scalar};
 
 pub use embedding::Embedding;
 pub use learnt_positions::LearntPositions;
@@ -22,10 +22,10 @@ fn frequency(pair: usize, width: usize, log_base: f64) -> f64 {
 }
 
 /// Checks the base of the frequencies.
-fn check_base(by: &'static str, base: f64) -> Result<(), ShapeError> {
+fn check_base(by: &'static str, base: f64) -> Result<(), BuildError> {
     if base > 0.0 && base.is_finite() {
         return Ok(());
     }
     let reason = format!("the base of the frequencies must be a finite number above 0, but is {base}");
-    Err(ShapeError::Setting { by, reason })
+    Err(BuildError::Setting { by, reason })
 }

@@ -4,15 +4,15 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::marker::PhantomData;
 
-use downhill_tensor::{PerScalar, Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, PerScalar, Scalar, Shape};
 
 use crate::{Arrays, ArraysMut, Backward, Forward, Layer, Signature};
 
 /// The passes of a layer as methods that are not generic, one for each precision.
 ///
-/// Generic code is compiled by the program that names the precision, with that program's optimisation; these are compiled
-/// where they are written. `[self] [&self]` says what the layer is called and how it is handed over; a trait after it, that it
-/// has the same methods and is asked for them.
+/// Generic code is compiled by the program that names the precision, with that program's optimisation; these are
+/// compiled with their own crate. `[self] [&self]` names the layer and its type as an argument; with a trait after it,
+/// the methods call those of the trait.
 macro_rules! passes {
     ($(#[$attribute:meta])* [$layer:ident] [$($receiver:tt)*]) => {
         passes!(@f32 forward_f32: forward, backward_f32: backward, absorb_f32: absorb,
@@ -62,8 +62,8 @@ macro_rules! passes {
 /// Compiles the passes of this layer, activation or cell here: a program whose own code is not optimised runs them as
 /// fast as this crate was built, and one that reads descriptions does not compile all layers anew.
 ///
-/// Other builds of a program that names its layers compile those alone: compiling all of them takes longer than all else
-/// that a small program needs.
+/// Other builds of a program that names its layers compile those alone: compiling all of them takes longer than all
+/// else that a small program needs.
 macro_rules! compiled {
     () => {
         compiled!([self] [&self]);
@@ -86,10 +86,10 @@ macro_rules! compiled {
     };
 }
 
-/// Any layer, its type forgotten. Implemented for every [`Layer`]; nobody implements it by hand.
+/// A layer of unknown type; implemented for every [`Layer`], and for no other type.
 pub trait ErasedLayer: Debug + Send + Sync {
     /// See [`Layer::signature`]; [checked](Signature::check).
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError>;
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError>;
     /// See [`Layer::forward`].
     fn forward_f32(&self, pass: &mut Forward<'_, f32>);
     /// See [`Layer::forward`].
@@ -110,7 +110,7 @@ pub trait ErasedLayer: Debug + Send + Sync {
 
 #[doc(hidden)]
 impl<L: Layer> ErasedLayer for L {
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let signature = Layer::signature(self, inputs)?;
         signature.check(inputs)?;
         Ok(signature)
@@ -170,12 +170,12 @@ pub(crate) fn forward<L: ErasedLayer + ?Sized, T: Scalar>(layer: &L, pass: &mut 
     T::pick(CallForward(layer, PhantomData), pass);
 }
 
-/// The same for [`Layer::backward`].
+/// Calls [`Layer::backward`] as compiled with the crate.
 pub(crate) fn backward<L: ErasedLayer + ?Sized, T: Scalar>(layer: &L, pass: &mut Backward<'_, T>) {
     T::pick(CallBackward(layer, PhantomData), pass);
 }
 
-/// The same for [`Layer::absorb`].
+/// Calls [`Layer::absorb`] as compiled with the crate.
 pub(crate) fn absorb<L: ErasedLayer + ?Sized, T: Scalar>(
     layer: &L,
     saved: Arrays<'_, T>,

@@ -1,4 +1,4 @@
-use downhill_tensor::{Batch, Scalar, Shape, ShapeError};
+use downhill_tensor::{Batch, BuildError, Scalar, Shape, ShapeError};
 
 use crate::{Backward, Forward, Layer, Signature};
 
@@ -16,8 +16,8 @@ use crate::{Backward, Forward, Layer, Signature};
 /// x and y are (batch, steps, ...); the second input, (batch, 1), tells how many steps of each example are there.
 ///
 /// # Errors
-/// Returns an error if there are not two inputs, x has no steps, or the second has another shape; when a pass starts, if
-/// a length is no whole number from 0 to the number of steps.
+/// Returns an error if there are not two inputs, x has no steps, or the second has another shape; when a pass starts,
+/// if a length is no whole number from 0 to the number of steps.
 ///
 /// ```
 /// use downhill_layers::{Bound, FinitePadding};
@@ -28,7 +28,7 @@ use crate::{Backward, Forward, Layer, Signature};
 /// let y = padding.forward(([[1.0, f64::NAN, 2.0]], [1.0]))?;
 /// assert_eq!(y, array![[1.0, 0.0, 2.0]]);
 /// assert_eq!(padding.backward([[4.0, 5.0, 6.0]])?, array![[4.0, 0.0, 6.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -39,18 +39,20 @@ const NAME: &str = "FinitePadding";
 impl Layer for FinitePadding {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let &[x, lengths] = inputs else {
-            return Err(ShapeError::Inputs { by: NAME, expected: "a sequence and its length", got: inputs.len() });
+            return Err(
+                ShapeError::Inputs { by: NAME, expected: "a sequence and its length", got: inputs.len() }.into()
+            );
         };
         let &[steps, ..] = x.axes() else {
             let (expected, hint) = ("sequences of shape (steps, ...)", "put Reshape before it");
-            return Err(ShapeError::Rank { by: NAME, expected, got: x, hint });
+            return Err(ShapeError::Rank { by: NAME, expected, got: x, hint }.into());
         };
         let expected = Shape::from([1]);
         if lengths != expected {
             let what = "the lengths of FinitePadding, one number for each example,".into();
-            return Err(ShapeError::Mismatch { what, expected, got: lengths });
+            return Err(ShapeError::Mismatch { what, expected, got: lengths }.into());
         }
         Ok(Signature::new(NAME, x).whole_numbers(1, 0, steps).backward_without_y())
     }

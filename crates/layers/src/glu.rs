@@ -1,4 +1,4 @@
-use downhill_tensor::{Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs};
+use downhill_tensor::{BuildError, Over, Runs, RunsMut, Scalar, Shape, Sweep, parallel_runs};
 
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
@@ -10,7 +10,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// x is (batch, ..., 2n, ...), y is (batch, ..., n, ...). The axis is the last one, unless another is named.
 ///
 /// # Errors
-/// An axis that is not there, or whose length is odd.
+/// Building a network returns an error for an axis that an example does not have, or whose length is odd.
 ///
 /// Source: Dauphin et al. 2017 (arXiv 1612.08083).
 ///
@@ -22,7 +22,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// let mut glu = Glu::new().bind::<f64>([4], Seed(0))?;
 /// assert_eq!(glu.forward([[3.0, 5.0, 0.0, 100.0]])?, array![[1.5, 5.0]]);
 /// assert_eq!(glu.backward([[1.0, 0.0]])?, array![[0.5, 0.0, 0.75, 0.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -31,7 +31,7 @@ pub struct Glu {
 }
 
 impl Glu {
-    /// Halves the last axis, as in PyTorch.
+    /// Creates a unit that halves the last axis, as in PyTorch.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -48,7 +48,7 @@ impl Glu {
         self.axis.unwrap_or(shape.rank().saturating_sub(1))
     }
 
-    /// How many numbers lie in each half, side by side.
+    /// The number of elements in each half, side by side.
     fn half(self, x: Shape) -> usize {
         x.axes()[self.axis_of(x)..].iter().product::<usize>() / 2
     }
@@ -57,9 +57,9 @@ impl Glu {
 impl Layer for Glu {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("Glu", inputs)?;
-        let refuse = |reason| ShapeError::Setting { by: "Glu", reason };
+        let refuse = |reason| BuildError::Setting { by: "Glu", reason };
         let (axis, mut axes) = (self.axis_of(x), x.axes().to_vec());
         let Some(length) = axes.get_mut(axis) else {
             return Err(refuse(format!("there is no axis {axis} in examples of shape {x}; axes are counted from 0")));

@@ -1,6 +1,6 @@
 use std::fmt::Debug;
 
-use downhill_tensor::{Scalar, Seed, Shape, ShapeError};
+use downhill_tensor::{BuildError, Scalar, Seed, Shape};
 
 use crate::{Arrays, ArraysMut, Backward, Bound, Forward, Signature};
 
@@ -11,14 +11,14 @@ use crate::{Arrays, ArraysMut, Backward, Bound, Forward, Signature};
 ///
 /// ```
 /// use downhill_layers::{Backward, Forward, Layer, Signature, single_input};
-/// use downhill_tensor::{Scalar, Shape, ShapeError, elementwise};
+/// use downhill_tensor::{BuildError, Scalar, Shape, elementwise};
 ///
 /// /// y = x²
 /// #[derive(Clone, Debug)]
 /// struct Square;
 ///
 /// impl Layer for Square {
-///     fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+///     fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
 ///         Ok(Signature::new("Square", single_input("Square", inputs)?))
 ///     }
 ///     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
@@ -34,24 +34,24 @@ use crate::{Arrays, ArraysMut, Backward, Bound, Forward, Signature};
 /// }
 /// ```
 pub trait Layer: Debug + Send + Sync {
-    /// What the layer makes of inputs of these per-example shapes: the output's shape, the parameters it wants,
-    /// how many numbers it keeps for `backward`, and what the memory plan may assume.
+    /// Declares what the layer makes of inputs of these per-example shapes: the output's shape, the parameters,
+    /// the arrays that it keeps for `backward`, and what the memory plan may assume.
     ///
     /// This is the only fallible method: after it, sizes are known to fit.
     ///
     /// # Errors
-    /// Where the inputs do not fit the layer, or a setting of the layer lies outside its range.
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError>;
+    /// Returns an error if the inputs do not fit the layer, or a setting of the layer lies outside its range.
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError>;
 
-    /// Overwrites all of y, and in `saved` whatever local derivatives can't be had from x and y.
+    /// Overwrites all of y, and in `saved` whatever local derivatives can't be computed from x and y.
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>);
 
-    /// The chain rule at this layer: from dJ/dy to dJ/dx (for those inputs that ask) and dJ/dθ.
+    /// Applies the chain rule: from dJ/dy to dJ/dx (for those inputs that ask) and dJ/dθ.
     ///
-    /// Overwrites all it is asked for. Who needs a sum (fan-out, shared weights, micro-batches) adds.
+    /// Overwrites all it is asked for. If a sum is needed (fan-out, shared weights, micro-batches), the caller adds.
     fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>);
 
-    /// Takes what a training pass has saved into the running statistics. Few layers have any.
+    /// Updates the running statistics from what a training pass has saved. Few layers have any.
     fn absorb<T: Scalar>(&self, saved: Arrays<'_, T>, statistics: &mut ArraysMut<'_, T>) {
         let _ = (saved, statistics);
     }
@@ -62,11 +62,11 @@ pub trait Layer: Debug + Send + Sync {
         [self] [&self]
     }
 
-    /// This layer alone, with parameters and buffers of its own, for inputs of one shape.
+    /// Binds this layer to inputs of one shape, with its own parameters and buffers.
     ///
     /// # Errors
-    /// As for [`signature`](Layer::signature).
-    fn bind<T: Scalar>(self, input: impl Into<Shape>, seed: Seed) -> Result<Bound<Self, T>, ShapeError>
+    /// Returns the errors of [`signature`](Layer::signature).
+    fn bind<T: Scalar>(self, input: impl Into<Shape>, seed: Seed) -> Result<Bound<Self, T>, BuildError>
     where
         Self: Sized,
     {

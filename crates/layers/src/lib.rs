@@ -18,6 +18,7 @@ mod convolution;
 mod description;
 mod dropout;
 mod embedding;
+mod few;
 mod finite_padding;
 mod glu;
 mod layer;

@@ -7,7 +7,7 @@ mod layer_norm;
 mod rms_norm;
 
 use downhill_tensor::normalise::Groups;
-use downhill_tensor::{Init, Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Init, Scalar, Shape};
 
 use crate::{Backward, Extent, Forward, Parameter, Signature};
 
@@ -18,8 +18,8 @@ pub use layer_norm::LayerNorm;
 pub use rms_norm::RmsNorm;
 
 /// Checks what all normalisations ask of an ε and of an example.
-fn check(by: &'static str, epsilon: f64, x: Shape) -> Result<(), ShapeError> {
-    let refuse = |reason| Err(ShapeError::Setting { by, reason });
+fn check(by: &'static str, epsilon: f64, x: Shape) -> Result<(), BuildError> {
+    let refuse = |reason| Err(BuildError::Setting { by, reason });
     if !(epsilon >= 0.0 && epsilon.is_finite()) {
         return refuse(format!("ε must be a finite number that is not negative, but is {epsilon}"));
     }
@@ -41,9 +41,9 @@ fn within_example(name: &'static str, x: Shape, groups: usize) -> Signature {
 }
 
 /// The shape of the last `axes` axes.
-fn last_axes(by: &'static str, x: Shape, axes: usize) -> Result<Shape, ShapeError> {
+fn last_axes(by: &'static str, x: Shape, axes: usize) -> Result<Shape, BuildError> {
     let last = x.rank().checked_sub(axes).filter(|_| axes > 0).and_then(|first| Shape::new(&x.axes()[first..]));
-    last.ok_or_else(|| ShapeError::Setting {
+    last.ok_or_else(|| BuildError::Setting {
         by,
         reason: format!(
             "it was told to normalise the last {axes} axes, but an example of shape {x} has {}; at least 1 is needed",

@@ -2,6 +2,7 @@ use std::ops::Index;
 
 use downhill_tensor::{Batch, BatchMut, Scalar, Seed, Stream};
 
+use crate::few::Few;
 use crate::{Arrays, ArraysMut};
 
 /// The most inputs that one layer can take.
@@ -12,7 +13,7 @@ pub const MAX_INPUTS: usize = 8;
 pub enum Mode {
     /// A pass of training step `step`: dropout drops, statistics are those of the batch.
     Training {
-        /// Which step; random streams are keyed by it.
+        /// The number of the step, by which random streams are keyed.
         step: u64,
     },
     /// A pass that only predicts: nothing is random, statistics are the running ones.
@@ -20,7 +21,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// Whether this is a training pass.
+    /// Returns whether this is a training pass.
     #[must_use]
     #[inline]
     pub fn is_training(self) -> bool {
@@ -47,14 +48,14 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// The streams of the layer `layer` in step `step` of a run with this seed.
+    /// Creates the streams of the layer `layer` in step `step` of a run with this seed.
     #[must_use]
     #[inline]
     pub fn new(seed: Seed, step: u64, layer: u64) -> Self {
         Self { run: seed, step, layer }
     }
 
-    /// What the layer draws from by place, for the batch as a whole.
+    /// The seed of what the layer draws by place, for the batch as a whole.
     #[must_use]
     #[inline]
     pub fn seed(self) -> Seed {
@@ -110,61 +111,12 @@ pub struct Backward<'a, T> {
     pub dparams: ArraysMut<'a, T>,
 }
 
-/// Up to [`MAX_INPUTS`] of something, some of which may be missing.
-///
-/// Most layers have one input, so that room for the others is not even cleared until one of them is set.
-#[derive(Clone, Copy, Debug)]
-struct Few<B> {
-    first: Option<B>,
-    others: Option<[Option<B>; MAX_INPUTS - 1]>,
-}
-
-impl<B> Few<B> {
-    #[inline]
-    fn none() -> Self {
-        Self { first: None, others: None }
-    }
-
-    #[inline]
-    fn set(&mut self, index: usize, item: B) {
-        match index.checked_sub(1) {
-            None => self.first = Some(item),
-            Some(index) => self.others.get_or_insert([const { None }; MAX_INPUTS - 1])[index] = Some(item),
-        }
-    }
-
-    #[inline]
-    fn get(&self, index: usize) -> Option<&B> {
-        match index.checked_sub(1) {
-            None => self.first.as_ref(),
-            Some(index) => self.others.as_ref()?.get(index)?.as_ref(),
-        }
-    }
-
-    #[inline]
-    fn get_mut(&mut self, index: usize) -> Option<&mut B> {
-        match index.checked_sub(1) {
-            None => self.first.as_mut(),
-            Some(index) => self.others.as_mut()?.get_mut(index)?.as_mut(),
-        }
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &B> {
-        self.first.iter().chain(self.others.iter().flatten().flatten())
-    }
-
-    fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut B)> {
-        let all = std::iter::once(&mut self.first).chain(self.others.iter_mut().flatten());
-        all.enumerate().filter_map(|(index, item)| Some((index, item.as_mut()?)))
-    }
-}
-
 /// The inputs of a layer, in order: `inputs[0]` is the first.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a, T>(Few<Batch<'a, T>>);
 
 impl<'a, T> Inputs<'a, T> {
-    /// No inputs.
+    /// Creates an empty list of inputs.
     #[inline]
     #[must_use]
     pub fn empty() -> Self {
@@ -181,7 +133,7 @@ impl<'a, T> Inputs<'a, T> {
     /// Sets input `index`.
     ///
     /// # Panics
-    /// Where `index` is not smaller than [`MAX_INPUTS`].
+    /// Panics if `index` is not smaller than [`MAX_INPUTS`].
     #[inline]
     pub fn set(&mut self, index: usize, x: Batch<'a, T>) {
         self.0.set(index, x);
@@ -229,7 +181,7 @@ impl<'a, T> Index<usize> for Inputs<'a, T> {
 pub struct InputsMut<'a, T>(Few<BatchMut<'a, T>>);
 
 impl<'a, T> InputsMut<'a, T> {
-    /// No gradient is asked for.
+    /// Creates an empty list, which asks for no gradient.
     #[inline]
     #[must_use]
     pub fn empty() -> Self {
@@ -239,13 +191,13 @@ impl<'a, T> InputsMut<'a, T> {
     /// Asks for the gradient of input `index`.
     ///
     /// # Panics
-    /// Where `index` is not smaller than [`MAX_INPUTS`].
+    /// Panics if `index` is not smaller than [`MAX_INPUTS`].
     #[inline]
     pub fn set(&mut self, index: usize, dx: BatchMut<'a, T>) {
         self.0.set(index, dx);
     }
 
-    /// The gradient of input `index`, to be overwritten, if it is asked for.
+    /// The gradient of input `index`, which the pass overwrites, if it is asked for.
     #[inline]
     pub fn get(&mut self, index: usize) -> Option<&mut BatchMut<'a, T>> {
         self.0.get_mut(index)
@@ -267,7 +219,7 @@ impl<'a, T> From<BatchMut<'a, T>> for InputsMut<'a, T> {
 }
 
 impl<T: Scalar> Forward<'_, T> {
-    /// Where the plan has put x into y's buffer there is nothing to copy; elsewhere y ← x.
+    /// Copies x to y, unless the plan has put x into y's buffer.
     pub(crate) fn copy_unless_in_place(&mut self) {
         if let Some(x) = self.x.get(0) {
             self.y.slice().copy_from_slice(x.slice());
@@ -276,7 +228,7 @@ impl<T: Scalar> Forward<'_, T> {
 }
 
 impl<T: Scalar> Backward<'_, T> {
-    /// Where the plan has put dy into dx's buffer there is nothing to copy; elsewhere dx ← dy.
+    /// Copies dy to dx, unless the plan has put dy into dx's buffer.
     pub(crate) fn copy_unless_in_place(&mut self) {
         let dy = self.dy.slice();
         if let Some(dx) = self.dx.get(0)

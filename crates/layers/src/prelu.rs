@@ -1,5 +1,5 @@
 use downhill_tensor::{
-    Init, Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs,
+    BuildError, Init, Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs,
     reduce::{self, lanes},
 };
 
@@ -14,7 +14,7 @@ use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 /// y has the shape of x; w is (1), or (channels) where the examples are (channels, ...).
 ///
 /// # Errors
-/// One slope for each channel of examples that have no axis.
+/// Building a network returns an error for one slope for each channel of examples that have no axis.
 ///
 /// # Start
 /// w starts at 0.25 as in PyTorch; in Keras at 0, with one for each number of an example.
@@ -30,7 +30,7 @@ use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 /// assert_eq!(prelu.forward([[-4.0, -2.0, 8.0]])?, array![[-1.0, -0.5, 8.0]]);
 /// assert_eq!(prelu.backward([[1.0, 2.0, 3.0]])?, array![[0.25, 0.5, 3.0]]);
 /// assert_eq!(prelu.gradient("weight")?, array![-8.0].into_dyn());
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -39,13 +39,13 @@ pub struct PRelu {
 }
 
 impl PRelu {
-    /// One slope for all numbers.
+    /// Creates a rectifier with one slope for all numbers.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// One slope for each channel, the first axis of an example.
+    /// Creates a rectifier with one slope for each channel, the first axis of an example.
     #[must_use]
     pub fn per_channel(mut self) -> Self {
         self.per_channel = true;
@@ -56,14 +56,14 @@ impl PRelu {
 impl Layer for PRelu {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("PRelu", inputs)?;
         let slopes = match x.axes() {
             _ if !self.per_channel => 1,
             [channels, ..] => *channels,
             [] => {
                 let (expected, hint) = ("channels per example", "take one slope for all numbers");
-                return Err(ShapeError::Rank { by: "PRelu", expected, got: x, hint });
+                return Err(ShapeError::Rank { by: "PRelu", expected, got: x, hint }.into());
             }
         };
         Ok(Signature::new("PRelu", x)
@@ -76,7 +76,7 @@ impl Layer for PRelu {
         let (x, y) = (pass.x[0], pass.y.slice());
         let (features, x) = (x.shape().len(), x.slice());
         let chain = Chain(pass.params.vector(0));
-        // y = x · slope is the chain rule with x in the place of dy.
+        // y = x · slope is the chain rule with x instead of dy.
         let work = x.len();
         parallel_runs(Over(chain, (Runs::new(x, features), Runs::new(x, features), RunsMut::new(y, features))), work);
     }

@@ -1,4 +1,4 @@
-use downhill_tensor::{Scalar, Shape, ShapeError, elementwise};
+use downhill_tensor::{BuildError, Scalar, Shape, elementwise};
 
 use crate::Extent::PerExample;
 use crate::{Backward, Forward, Layer, Mode, Signature, single_input};
@@ -14,7 +14,7 @@ use crate::{Backward, Forward, Layer, Mode, Signature, single_input};
 /// y has the shape of x.
 ///
 /// # Errors
-/// Bounds that are not finite, or a lower one above the upper one.
+/// Building a network returns an error for bounds that are not finite, or a lower one above the upper one.
 ///
 /// Source: Xu et al. 2015 (arXiv 1505.00853).
 ///
@@ -28,7 +28,7 @@ use crate::{Backward, Forward, Layer, Mode, Signature, single_input};
 /// assert!(-0.4 <= y[[0, 0]] && y[[0, 0]] <= -0.1 && y[[0, 1]] == 2.0);
 /// rrelu.set_mode(Mode::Evaluation);
 /// assert_eq!(rrelu.forward([[-1.0, 2.0]])?, array![[-0.25, 2.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -38,7 +38,7 @@ pub struct RRelu {
 }
 
 impl RRelu {
-    /// Slopes between these bounds.
+    /// Creates a rectifier with slopes between these bounds.
     #[must_use]
     pub fn new(lower: f64, upper: f64) -> Self {
         Self { lower, upper }
@@ -54,12 +54,12 @@ impl Default for RRelu {
 impl Layer for RRelu {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("RRelu", inputs)?;
         let Self { lower, upper } = self;
         if !((upper - lower).is_finite() && lower <= upper) {
             let reason = format!("the slopes must lie between finite bounds, but these are {lower} and {upper}");
-            return Err(ShapeError::Setting { by: "RRelu", reason });
+            return Err(BuildError::Setting { by: "RRelu", reason });
         }
         Ok(Signature::new("RRelu", x).saves("slope", x, PerExample).in_place().backward_without_y())
     }

@@ -1,4 +1,4 @@
-use downhill_tensor::{Init, Scalar, Shape, ShapeError, elementwise, reduce};
+use downhill_tensor::{BuildError, Init, Scalar, Shape, elementwise, reduce};
 
 use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 
@@ -15,7 +15,7 @@ use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 /// y has the shape of x; s, the parameter `weight`, is one number.
 ///
 /// # Errors
-/// A start that is not finite.
+/// Building a network returns an error for a start that is not finite.
 ///
 /// ```
 /// use downhill_layers::{Layer, Scale};
@@ -26,7 +26,7 @@ use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 /// assert_eq!(scale.forward([[1.0, -3.0]])?, array![[2.0, -6.0]]);
 /// assert_eq!(scale.backward([[1.0, 1.0]])?, array![[2.0, 2.0]]);
 /// assert_eq!(scale.gradient("weight")?.sum(), -2.0);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -35,7 +35,7 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// A factor that starts at this number.
+    /// Creates a factor that starts at this number.
     #[must_use]
     pub fn new(start: f64) -> Self {
         Self { start }
@@ -45,7 +45,7 @@ impl Scale {
 impl Layer for Scale {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("Scale", inputs)?;
         let start = Init::Constant(self.start);
         start.check()?;

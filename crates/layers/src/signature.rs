@@ -1,11 +1,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use downhill_tensor::{Fans, Init, Outputs, Scalar, Seed, Shape, ShapeError};
+use downhill_tensor::{BuildError, Fans, Init, Outputs, Scalar, Seed, Shape, ShapeError};
 
 use crate::{Extent, Inputs, Layout, MAX_INPUTS, Mode};
 
-/// What a layer makes of its inputs: everything that is needed to plan memory and to start parameters.
+/// A layer's output, parameters and arrays for given inputs: all that it takes to plan memory and start parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Signature {
     name: &'static str,
@@ -28,6 +28,7 @@ pub struct Signature {
 
 /// The whole numbers that an input may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WholeNumbers {
     /// The smallest.
     pub least: usize,
@@ -36,7 +37,7 @@ pub struct WholeNumbers {
 }
 
 impl Signature {
-    /// A layer of this name with this output, no parameters, nothing saved;
+    /// Creates the signature of a layer of this name with this output, no parameters, nothing saved;
     /// its backward pass may read x and y.
     #[must_use]
     pub fn new(name: &'static str, output: impl Into<Shape>) -> Self {
@@ -113,21 +114,21 @@ impl Signature {
         self
     }
 
-    /// The backward pass does not read x, so its buffer is free once forward is done with it.
+    /// Says that the backward pass does not read x, so that its buffer is free after the forward pass.
     #[must_use]
     pub fn backward_without_x(mut self) -> Self {
         self.backward_needs_x = false;
         self
     }
 
-    /// The backward pass does not read y.
+    /// Says that the backward pass does not read y.
     #[must_use]
     pub fn backward_without_y(mut self) -> Self {
         self.backward_needs_y = false;
         self
     }
 
-    /// The passes may run over their input's buffer.
+    /// Lets the passes run over their input's buffer.
     ///
     /// Then `forward` may find no x, but its numbers in y; and `backward` may find dy empty, but its numbers in
     /// `dx[0]`. Only for layers of one input, with an output of the same length, whose backward does not read x.
@@ -137,20 +138,22 @@ impl Signature {
         self.backward_without_x()
     }
 
-    /// Input `index` holds whole numbers from `least` to `most`, both included: places in a table, or lengths.
+    /// Says that input `index` holds whole numbers from `least` to `most`, both included: places in a table, or
+    /// lengths.
     ///
     /// [`check_batch`](Signature::check_batch) checks them before a pass, so that the pass may rely on it.
-    /// They have no derivative: `backward` overwrites that input's dJ/dx with zeros, where it is asked for.
+    /// They have no derivative: `backward` overwrites that input's dJ/dx with zeros, if it is asked for.
     ///
     /// # Panics
-    /// Where `index` is not smaller than [`MAX_INPUTS`].
+    /// Panics if `index` is not smaller than [`MAX_INPUTS`].
     #[must_use]
     pub fn whole_numbers(mut self, index: usize, least: usize, most: usize) -> Self {
         self.whole_numbers[index] = Some(WholeNumbers { least, most });
         self
     }
 
-    /// A training pass needs at least so many examples, or none at all: statistics of one number are not defined.
+    /// Sets the least number of examples in a training pass, unless it has none: statistics of one number are not
+    /// defined.
     #[must_use]
     pub fn least_examples(mut self, examples: usize) -> Self {
         self.least_examples = examples;
@@ -164,54 +167,49 @@ impl Signature {
         self
     }
 
-    /// The layer only gives its input's numbers another shape, which leaves their meaning as it is.
+    /// Says that the layer only gives its input's numbers another shape, which leaves their meaning as it is.
     #[must_use]
     pub fn keeps_numbers(mut self) -> Self {
         self.keeps_numbers = true;
         self
     }
 
-    /// Whether the output holds the input's numbers in their order.
+    /// Returns whether the output holds the input's numbers in their order.
     #[must_use]
     pub fn is_another_shape_alone(&self) -> bool {
         self.keeps_numbers
     }
 
-    /// What the layer's outputs mean if it is a network's last; `None` if that depends on what they are trained for.
+    /// The meaning of the layer's outputs if it is a network's last; `None` if that depends on what they are trained
+    /// for.
     #[must_use]
     pub fn meaning_of_outputs(&self) -> Option<Outputs> {
         self.outputs
     }
 
-    /// Whether there is anything that [`check_batch`](Signature::check_batch) would refuse.
+    /// Returns whether there is anything that [`check_batch`](Signature::check_batch) would refuse.
     #[must_use]
     pub fn checks_batch(&self) -> bool {
         self.least_examples > 0 || self.whole_numbers.iter().any(Option::is_some)
     }
 
-    /// Checks at the door what a pass relies on and a shape does not tell: whole numbers, and enough examples.
-    /// Inputs that are not there are not looked at.
+    /// Checks what a pass relies on in addition to shapes: whole numbers, and enough examples.
+    /// Missing inputs are skipped.
     ///
     /// # Errors
-    /// A [`ShapeError`] with the first number that is not allowed, or the number of examples.
-    pub fn check_batch<T: Scalar>(&self, x: &Inputs<'_, T>, examples: usize, mode: Mode) -> Result<(), ShapeError> {
-        let refuse = |reason| Err(ShapeError::Setting { by: self.name, reason });
+    /// Returns [`BuildError::Value`] for the first number that is not allowed, and [`BuildError::TooFewExamples`] if a
+    /// training pass needs more.
+    pub fn check_batch<T: Scalar>(&self, x: &Inputs<'_, T>, examples: usize, mode: Mode) -> Result<(), BuildError> {
+        let by = self.name;
         if mode.is_training() && examples > 0 && examples < self.least_examples {
-            return refuse(format!(
-                "a training pass needs at least {} examples here, because the statistics of one value per channel \
-                 are not defined, but the batch has {examples}",
-                self.least_examples
-            ));
+            return Err(BuildError::TooFewExamples { by, least: self.least_examples, got: examples });
         }
         for (index, whole) in self.whole_numbers.iter().enumerate() {
-            let (Some(whole), Some(x)) = (whole, x.get(index)) else { continue };
-            let allowed = |x: f64| x >= whole.least as f64 && x <= whole.most as f64 && x.fract() == 0.0;
+            let (&Some(WholeNumbers { least, most }), Some(x)) = (whole, x.get(index)) else { continue };
+            let allowed = |x: f64| x >= least as f64 && x <= most as f64 && x.fract() == 0.0;
             let numbers = x.slice().iter().map(|x| x.to_f64());
             if let Some((place, got)) = numbers.enumerate().find(|&(_, x)| !allowed(x)) {
-                return refuse(format!(
-                    "number {place} of input {index} is {got}, but only whole numbers from {} to {} are allowed there",
-                    whole.least, whole.most
-                ));
+                return Err(BuildError::Value { by, input: index, place, got: got.to_string(), least, most });
             }
         }
         Ok(())
@@ -221,9 +219,9 @@ impl Signature {
     ///
     /// # Errors
     /// Returns [`ShapeError::TooLarge`] if the output or a parameter is too large, [`ShapeError::Memory`] if the
-    /// numbers of one example can't be counted, and [`ShapeError::Setting`] if a layer that has not one input as long
+    /// numbers of one example can't be counted, and [`BuildError::Setting`] if a layer that has not one input as long
     /// as its output claims to run in place.
-    pub fn check(&self, inputs: &[Shape]) -> Result<(), ShapeError> {
+    pub fn check(&self, inputs: &[Shape]) -> Result<(), BuildError> {
         let too_large = |shape: &Shape, what: String| match shape.check("a shape") {
             Ok(()) => Ok(()),
             Err(_) => Err(ShapeError::TooLarge { what: what.into(), shape: *shape }),
@@ -234,12 +232,12 @@ impl Signature {
         }
         let lengths = [self.parameters_len(), self.statistics_len(), self.saved.len(1), self.scratch_len(1)];
         if lengths.contains(&usize::MAX) {
-            return Err(ShapeError::Memory { what: self.name.into(), bytes: usize::MAX });
+            return Err(ShapeError::Memory { what: self.name.into(), bytes: usize::MAX }.into());
         }
         if self.in_place && !matches!(inputs, [x] if x.len() == self.output.len()) {
             let reason = "it says that it runs in place, which only a layer of one input can that is as long as its \
                           output";
-            return Err(ShapeError::Setting { by: self.name, reason: reason.into() });
+            return Err(BuildError::Setting { by: self.name, reason: reason.into() });
         }
         Ok(())
     }
@@ -250,7 +248,7 @@ impl Signature {
         self.whole_numbers.get(index).copied().flatten()
     }
 
-    /// The layer's name, as `Affine`.
+    /// The layer's name, such as `Affine`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
@@ -338,19 +336,19 @@ impl Signature {
         start(&self.statistics, statistics, seed);
     }
 
-    /// Whether the backward pass reads x.
+    /// Returns whether the backward pass reads x.
     #[must_use]
     pub fn needs_x(&self) -> bool {
         self.backward_needs_x
     }
 
-    /// Whether the backward pass reads y.
+    /// Returns whether the backward pass reads y.
     #[must_use]
     pub fn needs_y(&self) -> bool {
         self.backward_needs_y
     }
 
-    /// Whether the passes may run over their input's buffer.
+    /// Returns whether the passes may run over their input's buffer.
     #[must_use]
     pub fn runs_in_place(&self) -> bool {
         self.in_place
@@ -359,14 +357,15 @@ impl Signature {
 
 /// One parameter of a layer: its name, its shape in memory, and how it starts.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Parameter {
-    /// Its name within the layer, as `weight`.
+    /// Its name within the layer, such as `weight`.
     pub name: Cow<'static, str>,
     /// Its shape in memory, row-major.
     pub shape: Shape,
-    /// How it starts.
+    /// Its initialiser.
     pub init: Init,
-    /// How many inputs each output is a sum over, and the other way round; by meaning, not by axis.
+    /// The number of inputs that each output is a sum over, and of outputs that each input goes into.
     pub fans: Fans,
     /// Whether other frameworks name and save it with its two axes swapped.
     pub transposed: bool,
@@ -375,7 +374,7 @@ pub struct Parameter {
 }
 
 impl Parameter {
-    /// A parameter of this name and shape that starts as `init` says.
+    /// Creates a parameter of this name and shape that starts as `init` says.
     #[must_use]
     pub fn new(name: impl Into<Cow<'static, str>>, shape: impl Into<Shape>, init: Init) -> Self {
         let shape = shape.into();
@@ -390,7 +389,7 @@ impl Parameter {
         self
     }
 
-    /// Says that the matrix lies (in, out) in memory where other frameworks have (out, in).
+    /// Says that the matrix lies (in, out) in memory, and (out, in) in other frameworks.
     #[must_use]
     pub fn transposed(mut self) -> Self {
         self.transposed = true;

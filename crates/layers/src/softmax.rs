@@ -1,4 +1,4 @@
-use downhill_tensor::{Outputs, Scalar, Shape, ShapeError, elementwise, softmax};
+use downhill_tensor::{BuildError, Outputs, Scalar, Shape, elementwise, softmax};
 
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
@@ -29,7 +29,7 @@ pub struct Softmax;
 /// let mut softmin = Softmin.bind::<f64>([3], Seed(0))?;
 /// assert_eq!(softmin.forward([[2.0, 2.0, 1e9]])?, array![[0.5, 0.5, 0.0]]);
 /// assert_eq!(softmin.backward([[4.0, 0.0, 0.0]])?, array![[-1.0, 1.0, 0.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -53,7 +53,7 @@ fn classes(shape: Shape) -> usize {
 impl Layer for Softmax {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         Ok(Signature::new("Softmax", single_input("Softmax", inputs)?).outputs(Outputs::ClassProbabilities).in_place())
     }
 
@@ -75,7 +75,7 @@ impl Layer for Softmax {
 impl Layer for Softmin {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         Ok(Signature::new("Softmin", single_input("Softmin", inputs)?).outputs(Outputs::ClassProbabilities).in_place())
     }
 
@@ -99,7 +99,7 @@ impl Layer for Softmin {
 impl Layer for LogSoftmax {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         Ok(Signature::new("LogSoftmax", single_input("LogSoftmax", inputs)?)
             .outputs(Outputs::ClassLogProbabilities)
             .in_place())

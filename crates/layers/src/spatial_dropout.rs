@@ -1,4 +1,4 @@
-use downhill_tensor::{Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs};
+use downhill_tensor::{BuildError, Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs};
 
 use crate::Extent::PerExample;
 use crate::{Backward, Dropout, Forward, Layer, Signature, single_input};
@@ -29,7 +29,7 @@ use crate::{Backward, Dropout, Forward, Layer, Signature, single_input};
 /// let mut dropout = SpatialDropout::new(0.5).bind::<f64>([2, 2], Seed(0))?;
 /// let y = dropout.forward([[1.0, 1.0, 1.0, 1.0]])?;
 /// assert!(y[[0, 0]] == y[[0, 1]] && y[[0, 2]] == y[[0, 3]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -38,7 +38,7 @@ pub struct SpatialDropout {
 }
 
 impl SpatialDropout {
-    /// Drops each channel with this probability.
+    /// Creates a layer that drops each channel with this probability.
     #[must_use]
     pub fn new(probability: f64) -> Self {
         Self { probability }
@@ -48,7 +48,7 @@ impl SpatialDropout {
 impl Layer for SpatialDropout {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("SpatialDropout", inputs)?;
         Dropout::new(self.probability).check("SpatialDropout")?;
         let Some(&channels) = x.axes().first() else {
@@ -57,7 +57,8 @@ impl Layer for SpatialDropout {
                 expected: "examples whose first axis is the channels",
                 got: x,
                 hint: "",
-            });
+            }
+            .into());
         };
         Ok(Signature::new("SpatialDropout", x).saves("mask", [channels], PerExample).in_place().backward_without_y())
     }

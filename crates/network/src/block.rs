@@ -3,28 +3,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use downhill_layers::{Add, Concat, Layer, Multiply};
-use downhill_tensor::ShapeError;
+use downhill_tensor::BuildError;
 
 use crate::graph::MOST_LAYERS;
 use crate::{Graph, Node};
 
-/// Anything that can be wired into a graph: one layer, a chain, a residual block, a user's own.
+/// Anything that can be wired into a graph: one layer, a chain, a residual block, or a custom one.
 ///
 /// A block is a wiring and not a layer with hidden buffers, so that memory is planned once for the whole network.
 ///
 /// ```
 /// use downhill_layers::{Affine, Tanh};
 /// use downhill_network::{Block, Graph, Network, Node};
-/// use downhill_tensor::{Seed, ShapeError};
+/// use downhill_tensor::{BuildError, Seed};
 ///
-/// /// A highway: the input goes to every one of `depth` layers.
+/// /// The input goes to every one of `depth` layers.
 /// #[derive(Debug)]
 /// struct Highway {
 ///     depth: usize,
 /// }
 ///
 /// impl Block for Highway {
-///     fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
+///     fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, BuildError> {
 ///         let features = graph.shape(x).len();
 ///         let mut y = x;
 ///         for _ in 0..self.depth {
@@ -38,53 +38,54 @@ use crate::{Graph, Node};
 ///
 /// let network = Network::<f32>::build([8], Highway { depth: 3 }, Seed(0))?;
 /// assert_eq!(network.parameters().len(), 3 * (8 * 8 + 8));
-/// # Ok::<(), ShapeError>(())
+/// # Ok::<(), BuildError>(())
 /// ```
-pub trait Block: Debug {
-    /// Adds the block's layers to the graph, from `x` on, and gives the node of its output.
+pub trait Block: Debug + Send + Sync {
+    /// Adds the block's layers to the graph, from `x` on, and returns the node of its output.
     ///
     /// # Errors
-    /// Where a layer does not take what it is given.
-    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError>;
+    /// Returns an error if a layer does not take the inputs that it would have.
+    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, BuildError>;
 }
 
 impl<L: Layer + Clone + 'static> Block for L {
-    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
+    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, BuildError> {
         graph.place(self.clone(), &[x])
     }
 }
 
 impl Block for Box<dyn Block> {
-    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
+    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, BuildError> {
         (**self).wire(graph, x)
     }
 }
 
 /// A chain of blocks, each taking what the one before it makes; the first is named `0`.
 ///
-/// [`sequential!`](crate::sequential) lists the blocks; [`then`](Sequential::then) adds one where a loop decides.
-#[derive(Debug, Default)]
+/// [`sequential!`](crate::sequential) lists the blocks; [`then`](Sequential::then) adds one, as in a loop.
+/// A clone is the same chain, and shares its blocks with it, but no parameters: each wiring has its own.
+#[derive(Clone, Debug, Default)]
 pub struct Sequential {
-    blocks: Vec<Box<dyn Block>>,
+    blocks: Vec<Arc<dyn Block>>,
 }
 
 impl Sequential {
-    /// A chain of nothing: y = x.
+    /// Creates an empty chain: y = x.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The chain with one more block at its end.
+    /// Adds a block at the end of the chain.
     #[must_use]
     pub fn then(mut self, block: impl Block + 'static) -> Self {
-        self.blocks.push(Box::new(block));
+        self.blocks.push(Arc::new(block));
         self
     }
 }
 
 impl Block for Sequential {
-    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
+    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, BuildError> {
         let mut y = x;
         for (index, block) in self.blocks.iter().enumerate() {
             y = graph.numbered(index, |graph| block.wire(graph, y))?;
@@ -103,7 +104,7 @@ impl Block for Sequential {
 /// let mlp = sequential![Affine::new(32), Relu, Residual(sequential![Affine::new(32), Relu]), Affine::new(10)];
 /// let network = Network::<f32>::build([64], mlp, Seed(7))?;
 /// assert_eq!(network.output_shape(), [10].into());
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[macro_export]
 macro_rules! sequential {
@@ -112,7 +113,7 @@ macro_rules! sequential {
     };
 }
 
-/// A block and a way around it: y = x + f(x).
+/// A block with a skip connection: y = x + f(x).
 ///
 /// dJ/dx = dJ/dy + f'(x)ᵀ dJ/dy: the gradient reaches x unchanged, whatever f does.
 /// f must keep the shape.
@@ -122,13 +123,13 @@ macro_rules! sequential {
 pub struct Residual<B>(pub B);
 
 impl<B: Block> Block for Residual<B> {
-    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
+    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, BuildError> {
         let y = self.0.wire(graph, x)?;
         graph.scoped("add", |graph| graph.place(Add, &[x, y]))
     }
 }
 
-/// A block and a gate that lets it through: y = f(x) ⊙ g(x), with the gate mostly ending in a sigmoid.
+/// A block and a gate that lets it through: y = f(x) ⊙ g(x), where the gate usually ends in a sigmoid.
 ///
 /// dJ/df = g ⊙ dJ/dy and dJ/dg = f ⊙ dJ/dy.
 /// The names are `value` and `gate`. Source: Dauphin et al. 2016 (arXiv 1612.08083).
@@ -138,57 +139,69 @@ impl<B: Block> Block for Residual<B> {
 /// use downhill_network::{Gated, Network, sequential};
 /// use downhill_tensor::Seed;
 ///
-/// let gated = Gated { value: Affine::new(4), gate: sequential![Affine::new(4), Sigmoid] };
+/// let gated = Gated::new(Affine::new(4), sequential![Affine::new(4), Sigmoid]);
 /// let network = Network::<f32>::build([3], gated, Seed(0))?;
 /// assert_eq!(network.parameter("gate.0.weight")?.shape(), [4, 3]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Gated<V, G> {
-    /// What is let through, f.
-    pub value: V,
-    /// How much of it, g.
-    pub gate: G,
+    value: V,
+    gate: G,
+}
+
+impl<V, G> Gated<V, G> {
+    /// Creates the product of a block f and its gate g.
+    #[must_use]
+    pub fn new(value: V, gate: G) -> Self {
+        Self { value, gate }
+    }
 }
 
 impl<V: Block, G: Block> Block for Gated<V, G> {
-    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
+    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, BuildError> {
         let value = graph.scoped("value", |graph| self.value.wire(graph, x))?;
         let gate = graph.scoped("gate", |graph| self.gate.wire(graph, x))?;
         graph.scoped("multiply", |graph| graph.place(Multiply, &[value, gate]))
     }
 }
 
-/// The same block a number of times, one after the other, each with parameters of its own; the first is named `0`.
+/// A block several times, one after the other, each time with its own parameters; the first is named `0`.
 ///
 /// ```
 /// use downhill_layers::{Affine, Relu};
 /// use downhill_network::{Network, Repeat, sequential};
 /// use downhill_tensor::Seed;
 ///
-/// let network = Network::<f32>::build([16], Repeat { times: 3, block: sequential![Affine::new(16), Relu] }, Seed(0))?;
+/// let network = Network::<f32>::build([16], Repeat::new(3, sequential![Affine::new(16), Relu]), Seed(0))?;
 /// assert_eq!(network.parameter("2.0.bias")?.shape(), [16]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Repeat<B> {
-    /// How often.
-    pub times: usize,
-    /// What.
-    pub block: B,
+    times: usize,
+    block: B,
+}
+
+impl<B> Repeat<B> {
+    /// Creates a chain of `times` blocks like this one.
+    #[must_use]
+    pub fn new(times: usize, block: B) -> Self {
+        Self { times, block }
+    }
 }
 
 impl<B: Block> Block for Repeat<B> {
-    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
+    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, BuildError> {
         if self.times > MOST_LAYERS {
             let reason = format!("it is to repeat its block {} times, but at most {MOST_LAYERS} can be", self.times);
-            return Err(ShapeError::Setting { by: "Repeat", reason });
+            return Err(BuildError::Setting { by: "Repeat", reason });
         }
         (0..self.times).try_fold(x, |x, index| graph.numbered(index, |graph| self.block.wire(graph, x)))
     }
 }
 
-/// A block under a name of one's own: in a chain it stands in the place of the number.
+/// A block with a name, which replaces its number in a chain.
 ///
 /// ```
 /// use downhill_layers::{Affine, Relu};
@@ -199,19 +212,19 @@ impl<B: Block> Block for Repeat<B> {
 /// let network = Network::<f32>::build([4], chain, Seed(0))?;
 /// assert_eq!(network.parameter("encoder.0.weight")?.shape(), [8, 4]);
 /// assert_eq!(network.parameter("head.bias")?.shape(), [2]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Named<B>(pub &'static str, pub B);
 
 impl<B: Block> Block for Named<B> {
-    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
+    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, BuildError> {
         graph.named(self.0, |graph| self.1.wire(graph, x))
     }
 }
 
-/// A block whose parameters no training changes: dJ/dθ is 0 there, and optimizers leave them out.
-/// The gradient still goes through it, to what lies before.
+/// A block whose parameters training does not change: dJ/dθ is 0 there, and optimizers leave them out.
+/// The gradient still goes through it, to the layers before it.
 ///
 /// ```
 /// use downhill_layers::{Affine, Relu};
@@ -220,22 +233,22 @@ impl<B: Block> Block for Named<B> {
 ///
 /// let network = Network::<f32>::build([4], sequential![Frozen(Affine::new(8)), Relu, Affine::new(2)], Seed(0))?;
 /// assert!(network.segments()[0].frozen && !network.segments()[2].frozen);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Frozen<B>(pub B);
 
 impl<B: Block> Block for Frozen<B> {
-    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
+    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, BuildError> {
         graph.frozen(|graph| self.0.wire(graph, x))
     }
 }
 
 /// A block whose parameters are the same wherever it, or a clone of it, is wired.
 ///
-/// dJ/dθ is the sum of what each of the places says.
+/// dJ/dθ is the sum over these places.
 /// The first place gives the parameters their names, and decides whether they are frozen.
-/// Where the shapes of the inputs ask for other parameters at another place, wiring fails.
+/// Wiring fails if the shapes of the inputs ask for other parameters at another place.
 ///
 /// ```
 /// use downhill_layers::{Affine, Concat, Tanh};
@@ -252,7 +265,7 @@ impl<B: Block> Block for Frozen<B> {
 /// let score = graph.apply(Affine::new(1), &[both])?;
 /// let network = Network::<f32>::from_graph(&graph, score, Seed(0))?;
 /// assert_eq!(network.parameters().len(), (64 * 16 + 16) + (32 + 1));
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Debug)]
 pub struct Shared<B> {
@@ -267,7 +280,7 @@ impl<B> Clone for Shared<B> {
 }
 
 impl<B> Shared<B> {
-    /// A block with parameters that its clones share.
+    /// Creates a block with parameters that its clones share.
     #[must_use]
     pub fn new(block: B) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -276,17 +289,17 @@ impl<B> Shared<B> {
 }
 
 impl<B: Block> Block for Shared<B> {
-    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
+    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, BuildError> {
         graph.sharing(self.key, |graph| self.block.wire(graph, x))
     }
 }
 
-/// Several blocks that all take the same input; their outputs are summed or put side by side.
+/// Several blocks with one input, whose outputs are summed or concatenated.
 ///
 /// [`branches!`](crate::branches) lists the blocks, which are named `0`, `1`, ...
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Branches {
-    blocks: Vec<Box<dyn Block>>,
+    blocks: Vec<Arc<dyn Block>>,
     merge: Merge,
 }
 
@@ -297,28 +310,28 @@ enum Merge {
 }
 
 impl Branches {
-    /// No branches yet; their outputs will be summed.
+    /// Starts without branches; their outputs will be summed.
     #[must_use]
     pub fn sum() -> Self {
         Self { blocks: Vec::new(), merge: Merge::Sum }
     }
 
-    /// No branches yet; their outputs will be put side by side along this axis of the example.
+    /// Starts without branches; their outputs will be concatenated along this axis of the example.
     #[must_use]
     pub fn concat(axis: usize) -> Self {
         Self { blocks: Vec::new(), merge: Merge::Concat { axis } }
     }
 
-    /// The same with one more branch.
+    /// Adds a branch.
     #[must_use]
     pub fn with(mut self, block: impl Block + 'static) -> Self {
-        self.blocks.push(Box::new(block));
+        self.blocks.push(Arc::new(block));
         self
     }
 }
 
 impl Block for Branches {
-    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
+    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, BuildError> {
         let mut outputs = Vec::new();
         for (index, block) in self.blocks.iter().enumerate() {
             outputs.push(graph.numbered(index, |graph| block.wire(graph, x))?);
@@ -330,8 +343,8 @@ impl Block for Branches {
     }
 }
 
-/// Several blocks that all take the same input: `branches![sum; f, g]` gives f(x) + g(x), and
-/// `branches![concat 0; f, g]` puts the two side by side along axis 0 of the example.
+/// Blocks with one input: `branches![sum; f, g]` gives f(x) + g(x), and
+/// `branches![concat 0; f, g]` concatenates the two along axis 0 of the example.
 ///
 /// ```
 /// use downhill_layers::{Affine, Relu, Tanh};
@@ -341,7 +354,7 @@ impl Block for Branches {
 /// let two = branches![concat 0; sequential![Affine::new(8), Relu], sequential![Affine::new(4), Tanh]];
 /// let network = Network::<f32>::build([5], sequential![two, Affine::new(1)], Seed(0))?;
 /// assert_eq!(network.parameter("1.weight")?.shape(), [1, 12]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[macro_export]
 macro_rules! branches {

@@ -2,11 +2,11 @@ use std::error::Error;
 use std::fmt;
 
 use downhill_layers::Description;
-use downhill_tensor::{Scalar, Seed, Shape, ShapeError};
+use downhill_tensor::{BuildError, Scalar, Seed, Shape};
 
 use crate::{Graph, Network, Node};
 
-/// The wiring of a network as data, without its numbers: what a file holds beside θ.
+/// The wiring of a network as data, without its numbers: what a file holds in addition to θ.
 ///
 /// ```
 /// use downhill_layers::{Affine, Relu};
@@ -21,6 +21,7 @@ use crate::{Graph, Network, Node};
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct NetworkDescription {
     /// The shape of one example of each input; these are the nodes 0, 1, ...
     pub inputs: Vec<Shape>,
@@ -35,8 +36,9 @@ pub struct NetworkDescription {
 /// One layer at its place.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct StepDescription {
-    /// The dotted name, as `2.0`.
+    /// The dotted name, such as `2.0`.
     pub name: String,
     /// The layer.
     pub layer: Description,
@@ -56,7 +58,7 @@ pub struct StepDescription {
 pub enum DescriptionError {
     /// A layer is not one of the library's own.
     Unknown {
-        /// Its place; empty where it stands bare.
+        /// Its place; empty outside any chain.
         place: String,
         /// Its name.
         layer: &'static str,
@@ -81,10 +83,10 @@ impl fmt::Display for DescriptionError {
 impl Error for DescriptionError {}
 
 impl<T: Scalar> Network<T> {
-    /// The wiring of this network as data.
+    /// Describes the wiring of this network as data.
     ///
     /// # Errors
-    /// Where a layer is a user's own.
+    /// Returns an error if a layer is a custom one.
     pub fn description(&self) -> Result<NetworkDescription, DescriptionError> {
         let program = self.program();
         let mut number = vec![0; program.nodes.len()];
@@ -107,11 +109,11 @@ impl<T: Scalar> Network<T> {
 }
 
 impl NetworkDescription {
-    /// Builds the network, with parameters started from the seed. [`Network::restore`] gives it those that it had.
+    /// Builds the network, with parameters started from the seed. [`Network::restore`] sets those of a saved state.
     ///
     /// # Errors
     /// Returns an error if the description does not fit together: it may come from a file.
-    pub fn build<T: Scalar>(&self) -> Result<Network<T>, ShapeError> {
+    pub fn build<T: Scalar>(&self) -> Result<Network<T>, BuildError> {
         let mut graph = Graph::new();
         for &input in &self.inputs {
             graph.input(input);
@@ -126,7 +128,7 @@ impl NetworkDescription {
                      none itself can lend them",
                     step.name
                 );
-                return Err(ShapeError::Setting { by: "the description", reason });
+                return Err(BuildError::Wiring { by: "the description", reason });
             }
             let place = |graph: &mut Graph| graph.place(step.layer.clone(), &inputs);
             let place = |graph: &mut Graph| if step.frozen { graph.frozen(place) } else { place(graph) };

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use downhill_layers::erased::ErasedLayer;
 use downhill_layers::{Layer, MAX_INPUTS, Parameter, Signature};
-use downhill_tensor::{Outputs, Shape, ShapeError};
+use downhill_tensor::{BuildError, Outputs, Shape};
 
 /// Layers and how they are wired: a directed acyclic graph, in the order in which it runs.
 ///
@@ -25,7 +25,7 @@ use downhill_tensor::{Outputs, Shape, ShapeError};
 /// let score = graph.apply(Affine::new(1), &[both])?;
 /// let network = Network::<f32>::from_graph(&graph, score, Seed(1))?;
 /// assert_eq!(network.parameter("3.weight")?.shape(), [1, 17]); // (out, in)
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Graph {
@@ -48,7 +48,7 @@ pub struct Graph {
 #[derive(Clone, Debug)]
 struct Scope {
     name: String,
-    /// Whether the name is a number that a chain has given, so that a name of one's own takes its place.
+    /// Whether the name is a number that a chain has given, so that a name replaces it.
     numbered: bool,
     applied: usize,
 }
@@ -73,7 +73,7 @@ pub struct Node {
 /// One layer at its place.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
-    /// The dotted name, as `2.0`.
+    /// The dotted name, such as `2.0`.
     pub(crate) name: String,
     pub(crate) layer: Arc<dyn ErasedLayer>,
     pub(crate) signature: Signature,
@@ -88,7 +88,7 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    /// What a message calls the layer: by its name, or by its kind where it stands bare and has none.
+    /// The layer's name in messages, or its kind if it is outside any chain and has no name.
     pub(crate) fn title(&self) -> String {
         match self.name.as_str() {
             "" => format!("the layer {}", self.signature.name()),
@@ -98,8 +98,8 @@ impl Step {
 }
 
 /// The error, said to have happened at the layer of this name.
-/// One that stands bare has none; there the error itself says of which kind the layer is.
-pub(crate) fn at(name: &str, error: ShapeError) -> ShapeError {
+/// One outside any chain has none; then the error itself says of which kind the layer is.
+pub(crate) fn at(name: &str, error: BuildError) -> BuildError {
     if name.is_empty() { error } else { error.at(name) }
 }
 
@@ -117,7 +117,7 @@ impl Default for Graph {
 }
 
 impl Graph {
-    /// A graph without nodes.
+    /// Creates a graph without nodes.
     #[must_use]
     pub fn new() -> Self {
         static GRAPHS: AtomicUsize = AtomicUsize::new(0);
@@ -134,7 +134,7 @@ impl Graph {
         }
     }
 
-    /// A further input of the whole network, of this per-example shape.
+    /// Adds an input of the whole network, of this per-example shape.
     pub fn input(&mut self, shape: impl Into<Shape>) -> Node {
         let node = self.node(shape.into());
         self.inputs.push(node.index);
@@ -144,44 +144,44 @@ impl Graph {
     /// Applies a layer to nodes; its name is the next number of the current scope.
     ///
     /// # Errors
-    /// Where the layer does not take inputs of these shapes: the error names the layer's place and the shapes.
-    pub fn apply(&mut self, layer: impl Layer + 'static, inputs: &[Node]) -> Result<Node, ShapeError> {
+    /// Returns an error if the layer does not take inputs of these shapes, with its place and the shapes.
+    pub fn apply(&mut self, layer: impl Layer + 'static, inputs: &[Node]) -> Result<Node, BuildError> {
         let applied = self.scopes.last_mut().map_or(&mut self.applied, |scope| &mut scope.applied);
         let name = applied.to_string();
         *applied += 1;
         self.scoped(name, |graph| graph.place(layer, inputs))
     }
 
-    /// Wires under a further part of dotted names: what is placed within is called `name`, or `name.` and so on.
+    /// Wires in a scope: the names of the layers within are `name`, or begin with `name.`.
     ///
     /// # Errors
-    /// Those of `wire`.
+    /// Returns the errors of `wire`.
     pub fn scoped<R>(
         &mut self,
         name: impl Into<String>,
-        wire: impl FnOnce(&mut Self) -> Result<R, ShapeError>,
-    ) -> Result<R, ShapeError> {
+        wire: impl FnOnce(&mut Self) -> Result<R, BuildError>,
+    ) -> Result<R, BuildError> {
         self.within(Scope { name: name.into(), numbered: false, applied: 0 }, wire)
     }
 
-    /// The same for the part of a chain that has no name but its number.
+    /// Wires the part of a chain that has no name but its number.
     pub(crate) fn numbered<R>(
         &mut self,
         number: usize,
-        wire: impl FnOnce(&mut Self) -> Result<R, ShapeError>,
-    ) -> Result<R, ShapeError> {
+        wire: impl FnOnce(&mut Self) -> Result<R, BuildError>,
+    ) -> Result<R, BuildError> {
         self.within(Scope { name: number.to_string(), numbered: true, applied: 0 }, wire)
     }
 
-    /// Wires under this name, which stands in the place of the number that a chain has given, if there is one.
+    /// Wires under this name, which replaces the number that a chain has given, if there is one.
     ///
     /// # Errors
-    /// Those of `wire`.
+    /// Returns the errors of `wire`.
     pub fn named<R>(
         &mut self,
         name: &str,
-        wire: impl FnOnce(&mut Self) -> Result<R, ShapeError>,
-    ) -> Result<R, ShapeError> {
+        wire: impl FnOnce(&mut Self) -> Result<R, BuildError>,
+    ) -> Result<R, BuildError> {
         let number = match self.scopes.last_mut() {
             Some(scope) if scope.numbered && scope.applied == 0 => {
                 scope.numbered = false;
@@ -203,11 +203,11 @@ impl Graph {
         result
     }
 
-    /// Wires layers whose parameters no training changes: dJ/dθ is 0 there, and optimizers leave them out.
+    /// Wires layers whose parameters training does not change: dJ/dθ is 0 there, and optimizers leave them out.
     ///
     /// # Errors
-    /// Those of `wire`.
-    pub fn frozen<R>(&mut self, wire: impl FnOnce(&mut Self) -> Result<R, ShapeError>) -> Result<R, ShapeError> {
+    /// Returns the errors of `wire`.
+    pub fn frozen<R>(&mut self, wire: impl FnOnce(&mut Self) -> Result<R, BuildError>) -> Result<R, BuildError> {
         let before = std::mem::replace(&mut self.frozen, true);
         let result = wire(self);
         self.frozen = before;
@@ -217,12 +217,12 @@ impl Graph {
     /// Wires layers that share their parameters with those of every other wiring under this key, layer by layer.
     ///
     /// # Errors
-    /// Those of `wire`, and where layers that share would need parameters of different shapes.
+    /// Returns the errors of `wire`, and an error if layers that share would need parameters of different shapes.
     pub(crate) fn sharing<R>(
         &mut self,
         key: usize,
-        wire: impl FnOnce(&mut Self) -> Result<R, ShapeError>,
-    ) -> Result<R, ShapeError> {
+        wire: impl FnOnce(&mut Self) -> Result<R, BuildError>,
+    ) -> Result<R, BuildError> {
         let before = self.sharing.replace(Sharing { key, placed: 0 });
         let result = wire(self);
         self.sharing = before;
@@ -230,14 +230,14 @@ impl Graph {
     }
 
     /// Applies a layer under the name of the current scope itself.
-    pub(crate) fn place(&mut self, layer: impl Layer + 'static, inputs: &[Node]) -> Result<Node, ShapeError> {
+    pub(crate) fn place(&mut self, layer: impl Layer + 'static, inputs: &[Node]) -> Result<Node, BuildError> {
         self.place_erased(Arc::new(layer), inputs)
     }
 
-    pub(crate) fn place_erased(&mut self, layer: Arc<dyn ErasedLayer>, inputs: &[Node]) -> Result<Node, ShapeError> {
+    pub(crate) fn place_erased(&mut self, layer: Arc<dyn ErasedLayer>, inputs: &[Node]) -> Result<Node, BuildError> {
         let parts: Vec<&str> = self.scopes.iter().map(|scope| scope.name.as_str()).collect();
         let name = parts.join(".");
-        let fail = |reason: String| at(&name, ShapeError::Setting { by: "the graph", reason });
+        let fail = |reason: String| at(&name, BuildError::Wiring { by: "the graph", reason });
         if self.steps.len() == MOST_LAYERS {
             return Err(fail(format!("it has {MOST_LAYERS} layers, which are the most there can be")));
         }
@@ -246,15 +246,19 @@ impl Graph {
             return Err(fail(format!("there is another layer {like_it}; wire this one in a scope of its own")));
         }
         if let Some(node) = inputs.iter().find(|&&node| !self.has(node)) {
-            return Err(fail(format!("node {} belongs to another graph", node.index)));
+            let what = "an input of the layer";
+            return Err(at(&name, BuildError::OtherGraph { what, node: node.index }));
         }
         if inputs.len() > MAX_INPUTS {
             return Err(fail(format!("a layer has at most {MAX_INPUTS} inputs, but this one has {}", inputs.len())));
         }
         let shapes: Vec<Shape> = inputs.iter().map(|&node| self.shape(node)).collect();
-        shapes.iter().try_for_each(|shape| shape.check("an input of the layer")).map_err(|error| at(&name, error))?;
+        shapes
+            .iter()
+            .try_for_each(|shape| shape.check("an input of the layer"))
+            .map_err(|error| at(&name, error.into()))?;
         let signature = layer.signature(&shapes).map_err(|error| at(&name, error))?;
-        // What is checked at the door must come through the door.
+        // Only inputs of the whole network are checked before a pass.
         for (index, node) in inputs.iter().enumerate() {
             if signature.whole_numbers_of(index).is_some() && !self.inputs.contains(&node.index) {
                 return Err(fail(format!(
@@ -278,7 +282,7 @@ impl Graph {
                 owner.title()
             )));
         }
-        // Who is wired first decides for all who share.
+        // The layer that is wired first decides for all that share its parameters.
         let frozen = owner.map_or(self.frozen, |owner| owner.frozen);
         let output = self.node(signature.output());
         self.names.insert(name.clone());
@@ -326,11 +330,11 @@ impl Graph {
         products.fold(inputs.max(output).saturating_mul(8), usize::saturating_add)
     }
 
-    /// What must run, in order, to have `output`; whatever it does not depend on is left out.
-    pub(crate) fn program(&self, output: Node) -> Result<Program, ShapeError> {
-        let fail = |reason: String| ShapeError::Setting { by: "the graph", reason };
+    /// The layers that `output` depends on, in the order in which they run.
+    pub(crate) fn program(&self, output: Node) -> Result<Program, BuildError> {
+        let fail = |reason: String| BuildError::Wiring { by: "the graph", reason };
         if !self.has(output) {
-            return Err(fail(format!("the output, node {}, belongs to another graph", output.index)));
+            return Err(BuildError::OtherGraph { what: "the output", node: output.index });
         }
         let mut wanted = vec![false; self.nodes.len()];
         wanted[output.index] = true;
@@ -379,7 +383,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// What the last layer says of its outputs, leaving out layers that only give them another shape.
+    /// The meaning of the last layer's outputs, leaving out layers that only give them another shape.
     pub(crate) fn meaning(&self) -> Option<Outputs> {
         let mut node = self.output;
         for step in self.steps.iter().rev() {
@@ -392,7 +396,7 @@ impl Program {
         None
     }
 
-    /// The step whose parameters this one uses: the first of those that share them, mostly itself.
+    /// The step whose parameters this one uses: the first of those that share them, usually itself.
     pub(crate) fn owner(&self, step: usize) -> usize {
         let shared = self.steps[step].shared;
         let first = || self.steps.iter().position(|step| step.shared == shared);

@@ -2,8 +2,9 @@
 
 use crate::graph::Program;
 
-/// What a workspace is for; it decides what has to be kept.
+/// The purpose of a workspace, which decides what it keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Purpose {
     /// Forward only: a buffer is free as soon as the layers that read it have run.
     Prediction,
@@ -27,7 +28,7 @@ impl Purpose {
     }
 }
 
-/// Where everything lies.
+/// The buffer of each node and array.
 #[derive(Clone, Debug)]
 pub(crate) struct Memory {
     pub(crate) purpose: Purpose,
@@ -53,11 +54,11 @@ pub(crate) struct StepMemory {
     pub(crate) saved: Option<usize>,
     /// For each input: where its gradient goes.
     pub(crate) destinations: Vec<Destination>,
-    /// What happens to dJ/dθ.
+    /// The treatment of dJ/dθ.
     pub(crate) parameters: ParameterGradient,
 }
 
-/// What happens to a step's dJ/dθ.
+/// The treatment of a step's dJ/dθ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ParameterGradient {
     /// It is written to the gradient, as the only contribution or the first.
@@ -68,7 +69,7 @@ pub(crate) enum ParameterGradient {
     Discard,
 }
 
-/// Where a step writes the gradient of one of its inputs.
+/// The buffer that receives a step's gradient of one of its inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Destination {
     /// The gradient is unused.

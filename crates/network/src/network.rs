@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 
 use downhill_layers::{Inputs, Mode, Parameter};
 use downhill_optim::Segment;
-use downhill_tensor::{Batch, Buffer, Scalar, Seed, Shape, ShapeError, threads};
+use downhill_tensor::{Batch, Buffer, BuildError, Scalar, Seed, Shape, ShapeError, threads};
 use ndarray::{ArrayView, ArrayViewD, ArrayViewMutD, IxDyn};
 
 use crate::graph::{Program, Step, at};
@@ -26,7 +26,7 @@ use crate::{Block, Graph, Node, Purpose, Summary, Workspace};
 /// let network = Network::<f32>::build([2], sequential![Affine::new(8), Tanh, Affine::new(1)], Seed(1))?;
 /// let y = network.predict([[0.0, 1.0], [1.0, 1.0], [0.5, 0.5]])?;
 /// assert_eq!(y.dim(), (3, 1));
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 pub struct Network<T> {
     program: Arc<Program>,
@@ -42,14 +42,14 @@ pub struct Network<T> {
 }
 
 impl<T: Scalar> Network<T> {
-    /// Builds a network of one input from a block: one layer, a chain, a user's own.
+    /// Builds a network of one input from a block: one layer, a chain, or a custom one.
     ///
     /// `input` is the shape of one example. All other sizes are inferred. Parameters start from `seed`,
-    /// each from a stream of its own, so that the same description and seed give the same numbers.
+    /// each from its own stream, so that the same description and seed give the same numbers.
     ///
     /// # Errors
-    /// Where layers do not fit: the error names the place, the layer and the shapes.
-    pub fn build(input: impl Into<Shape>, block: impl Block, seed: Seed) -> Result<Self, ShapeError> {
+    /// Returns an error if layers do not fit, with the place, the layer and the shapes.
+    pub fn build(input: impl Into<Shape>, block: impl Block, seed: Seed) -> Result<Self, BuildError> {
         let mut graph = Graph::new();
         let x = graph.input(input);
         let y = block.wire(&mut graph, x)?;
@@ -61,7 +61,7 @@ impl<T: Scalar> Network<T> {
     /// # Errors
     /// Returns an error if `output` belongs to another graph or depends on no layer, or if there is not enough memory
     /// for the parameters.
-    pub fn from_graph(graph: &Graph, output: Node, seed: Seed) -> Result<Self, ShapeError> {
+    pub fn from_graph(graph: &Graph, output: Node, seed: Seed) -> Result<Self, BuildError> {
         let program = graph.program(output)?;
         let mut slices = Vec::new();
         let (mut segments, mut statistic_segments) = (Vec::new(), Vec::new());
@@ -103,7 +103,7 @@ impl<T: Scalar> Network<T> {
         })
     }
 
-    /// The same network with its numbers in another precision.
+    /// Copies the network with its numbers in another precision.
     #[must_use]
     pub fn cast<U: Scalar>(&self) -> Network<U> {
         let cast = |numbers: &[T]| -> Vec<U> { numbers.iter().map(|x| U::from_f64(x.to_f64())).collect() };
@@ -126,7 +126,7 @@ impl<T: Scalar> Network<T> {
         &self.theta
     }
 
-    /// θ, to be changed; in training this is the optimizer's to do.
+    /// θ, mutable; in training the optimizer changes it.
     #[must_use]
     pub fn parameters_mut(&mut self) -> &mut [T] {
         &mut self.theta
@@ -138,53 +138,51 @@ impl<T: Scalar> Network<T> {
         &self.statistics
     }
 
-    /// The running statistics, to be restored from a file.
+    /// The running statistics, mutable, as to restore them from a file.
     #[must_use]
     pub fn statistics_mut(&mut self) -> &mut [T] {
         &mut self.statistics
     }
 
-    /// How θ is divided: the name, place and shape of every parameter.
+    /// The division of θ: the name, place and shape of every parameter.
     #[must_use]
     pub fn segments(&self) -> &[Segment] {
         &self.segments
     }
 
-    /// How the running statistics are divided.
+    /// The division of the running statistics.
     #[must_use]
     pub fn statistic_segments(&self) -> &[Segment] {
         &self.statistic_segments
     }
 
-    /// The parameter of this name, as `0.weight`, in the shape that other frameworks give it:
+    /// The parameter of this name, such as `0.weight`, in the shape that other frameworks give it:
     /// an affine layer's weight is (out, in).
     ///
     /// # Errors
-    /// Where there is no such parameter; the error lists those that there are.
-    pub fn parameter(&self, name: &str) -> Result<ArrayViewD<'_, T>, ShapeError> {
+    /// Returns an error if there is no such parameter, with the names that there are.
+    pub fn parameter(&self, name: &str) -> Result<ArrayViewD<'_, T>, BuildError> {
         let segment = self.segment(name)?;
-        view(ArrayView::from_shape(IxDyn(segment.shape.axes()), &self.theta[segment.range.clone()]))
-            .map(|view| if segment.transposed { view.reversed_axes() } else { view })
+        let view = view(ArrayView::from_shape(IxDyn(segment.shape.axes()), &self.theta[segment.range.clone()]));
+        Ok(if segment.transposed { view.reversed_axes() } else { view })
     }
 
-    /// The same, to be changed.
+    /// The parameter of this name, mutable, in the same shape as [`parameter`](Network::parameter).
     ///
     /// # Errors
-    /// Where there is no such parameter.
-    pub fn parameter_mut(&mut self, name: &str) -> Result<ArrayViewMutD<'_, T>, ShapeError> {
+    /// Returns an error if there is no such parameter.
+    pub fn parameter_mut(&mut self, name: &str) -> Result<ArrayViewMutD<'_, T>, BuildError> {
         let segment = self.segment(name)?.clone();
         let flat = &mut self.theta[segment.range];
-        view(ArrayViewMutD::from_shape(IxDyn(segment.shape.axes()), flat))
-            .map(|view| if segment.transposed { view.reversed_axes() } else { view })
+        let view = view(ArrayViewMutD::from_shape(IxDyn(segment.shape.axes()), flat));
+        Ok(if segment.transposed { view.reversed_axes() } else { view })
     }
 
-    fn segment(&self, name: &str) -> Result<&Segment, ShapeError> {
-        self.segments.iter().find(|segment| segment.name == name).ok_or_else(|| ShapeError::Setting {
+    fn segment(&self, name: &str) -> Result<&Segment, BuildError> {
+        self.segments.iter().find(|segment| segment.name == name).ok_or_else(|| BuildError::UnknownParameter {
             by: "the network",
-            reason: format!(
-                "there is no parameter `{name}`; there are {}",
-                self.segments.iter().map(|segment| format!("`{}`", segment.name)).collect::<Vec<_>>().join(", ")
-            ),
+            name: name.to_owned(),
+            known: self.segments.iter().map(|segment| segment.name.clone()).collect(),
         })
     }
 
@@ -194,7 +192,7 @@ impl<T: Scalar> Network<T> {
         self.program.inputs.iter().map(|&input| self.program.nodes[input]).collect()
     }
 
-    /// Whether input `index` holds whole numbers, as places in a table or lengths: then it has no derivative.
+    /// Returns whether input `index` holds whole numbers, such as places in a table or lengths, and has no derivative.
     #[must_use]
     pub fn holds_whole_numbers(&self, index: usize) -> bool {
         let input = self.program.inputs.get(index);
@@ -231,34 +229,34 @@ impl<T: Scalar> Network<T> {
         &self.program
     }
 
-    /// Buffers for passes through this network.
+    /// Creates buffers for passes through this network.
     #[must_use]
     pub fn workspace(&self, purpose: Purpose) -> Workspace<T> {
         Workspace::new(Arc::clone(&self.program), self.theta.len(), purpose)
     }
 
-    /// y = f(x; θ): one pass forward over the layers.
+    /// Computes y = f(x; θ), layer by layer.
     ///
     /// The prediction lies in the workspace until its next pass.
     ///
     /// # Errors
-    /// Where x does not fit the network, or θ has another length than the network's parameters.
+    /// Returns an error if x does not fit the network, or θ has another length than the network's parameters.
     pub fn forward<'w>(
         &self,
         theta: &[T],
         x: impl Into<Inputs<'w, T>>,
         workspace: &'w mut Workspace<T>,
         mode: Mode,
-    ) -> Result<Batch<'w, T>, ShapeError> {
+    ) -> Result<Batch<'w, T>, BuildError> {
         self.run_forward(theta, &x.into(), workspace, mode, None)?;
         Ok(workspace.prediction())
     }
 
-    /// The same, showing every layer's name and output as it runs: to see what happens inside.
-    /// The name of a layer that stands bare, in no chain, is empty.
+    /// Computes y as [`forward`](Network::forward) does, and shows every layer's name and output to `observe` as it
+    /// runs. The name of a layer outside any chain is empty.
     ///
     /// # Errors
-    /// As for [`forward`](Network::forward).
+    /// Returns the errors of [`forward`](Network::forward).
     pub fn forward_observed<'w>(
         &self,
         theta: &[T],
@@ -266,7 +264,7 @@ impl<T: Scalar> Network<T> {
         workspace: &'w mut Workspace<T>,
         mode: Mode,
         mut observe: impl FnMut(&str, Batch<'_, T>),
-    ) -> Result<Batch<'w, T>, ShapeError> {
+    ) -> Result<Batch<'w, T>, BuildError> {
         self.run_forward(theta, &x.into(), workspace, mode, Some(&mut observe))?;
         Ok(workspace.prediction())
     }
@@ -278,7 +276,7 @@ impl<T: Scalar> Network<T> {
         workspace: &mut Workspace<T>,
         mode: Mode,
         mut observe: Option<Observe<'_, T>>,
-    ) -> Result<(), ShapeError> {
+    ) -> Result<(), BuildError> {
         let (examples, as_they_are) = self.check(theta, x)?;
         self.check_workspace(workspace)?;
         let own = if as_they_are { None } else { self.in_own_shapes(x) };
@@ -306,24 +304,24 @@ impl<T: Scalar> Network<T> {
     /// Checks what a forward pass would check before it runs: that x fits the network, and that each layer takes it.
     ///
     /// # Errors
-    /// As for [`forward`](Network::forward).
-    pub fn check_inputs<'x>(&self, x: impl Into<Inputs<'x, T>>, mode: Mode) -> Result<(), ShapeError> {
+    /// Returns the errors of [`forward`](Network::forward).
+    pub fn check_inputs<'x>(&self, x: impl Into<Inputs<'x, T>>, mode: Mode) -> Result<(), BuildError> {
         let x = x.into();
         let (examples, _) = self.check(&self.theta, &x)?;
         self.check_batch(&x, examples, mode)
     }
 
-    /// The chain rule, from dJ/dy in the workspace's `loss_slots` back to dJ/dθ in its
+    /// Applies the chain rule, from dJ/dy in the workspace's `loss_slots` to dJ/dθ in its
     /// `gradient`, after a forward pass with the same θ and x.
     ///
     /// # Errors
-    /// Where x or θ does not fit, or the workspace is only for prediction.
+    /// Returns an error if x or θ does not fit, or the workspace is only for prediction.
     pub fn backward<'x>(
         &self,
         theta: &[T],
         x: impl Into<Inputs<'x, T>>,
         workspace: &mut Workspace<T>,
-    ) -> Result<(), ShapeError> {
+    ) -> Result<(), BuildError> {
         self.run_backward(theta, &x.into(), workspace)
     }
 
@@ -332,7 +330,7 @@ impl<T: Scalar> Network<T> {
         theta: &[T],
         x: &Inputs<'_, T>,
         workspace: &mut Workspace<T>,
-    ) -> Result<(), ShapeError> {
+    ) -> Result<(), BuildError> {
         let (examples, as_they_are) = self.check(theta, x)?;
         self.check_workspace(workspace)?;
         let own = if as_they_are { None } else { self.in_own_shapes(x) };
@@ -345,7 +343,8 @@ impl<T: Scalar> Network<T> {
                 what: "the batch of the backward pass, after the forward pass,".into(),
                 expected: workspace.examples,
                 got: examples,
-            });
+            }
+            .into());
         }
         if examples == 0 {
             workspace.gradient_mut().fill(T::ZERO);
@@ -361,10 +360,10 @@ impl<T: Scalar> Network<T> {
         Ok(())
     }
 
-    /// Whether a training step on so many examples is large enough for threads to share it.
+    /// Returns whether a training step on this many examples is large enough for threads to share it.
     ///
-    /// Below, its passes use the calling thread alone: what one thread has written the others would have to fetch, which
-    /// takes longer than to compute it. A prediction changes no parameters, and is shared from smaller sizes on.
+    /// Below, its passes use the calling thread alone: what one thread has written the others would have to fetch,
+    /// which takes longer than to compute it. A prediction changes no parameters, and is shared from smaller sizes on.
     #[must_use]
     pub fn is_worth_sharing(&self, examples: usize) -> bool {
         /// Multiply-adds of a forward pass, of about 120 µs for a whole step on one thread.
@@ -372,11 +371,11 @@ impl<T: Scalar> Network<T> {
         self.program.work.saturating_mul(examples) >= SMALL
     }
 
-    /// Takes what the last training pass has seen into the running statistics of the layers that keep any.
+    /// Updates the running statistics from the last training pass, in layers that keep any.
     ///
     /// # Errors
     /// Returns an error if the workspace was made by another network, or is only for prediction.
-    pub fn absorb_statistics(&mut self, workspace: &Workspace<T>) -> Result<(), ShapeError> {
+    pub fn absorb_statistics(&mut self, workspace: &Workspace<T>) -> Result<(), BuildError> {
         self.check_workspace(workspace)?;
         if workspace.purpose() == Purpose::Prediction {
             return Err(prediction_only());
@@ -394,8 +393,8 @@ impl<T: Scalar> Network<T> {
         Model { program: &self.program, slices: &self.slices, theta, statistics: &self.statistics, seed: self.seed }
     }
 
-    /// What the door checks beside shapes: whether each layer admits the batch.
-    fn check_batch(&self, x: &Inputs<'_, T>, examples: usize, mode: Mode) -> Result<(), ShapeError> {
+    /// Checks that each layer takes the batch, in addition to its shape.
+    fn check_batch(&self, x: &Inputs<'_, T>, examples: usize, mode: Mode) -> Result<(), BuildError> {
         for &step in &self.program.checked_steps {
             let step = &self.program.steps[step];
             let mut seen = Inputs::empty();
@@ -410,15 +409,14 @@ impl<T: Scalar> Network<T> {
     }
 
     /// A workspace is planned for the layers of the network that has made it.
-    pub(crate) fn check_workspace(&self, workspace: &Workspace<T>) -> Result<(), ShapeError> {
+    pub(crate) fn check_workspace(&self, workspace: &Workspace<T>) -> Result<(), BuildError> {
         if workspace.is_for(&self.program) {
             return Ok(());
         }
-        let reason = "it was made by another network; make one with the `workspace` of this one".into();
-        Err(ShapeError::Setting { by: "the workspace", reason })
+        Err(BuildError::OtherNetwork)
     }
 
-    /// The inputs in the network's own shapes, where they lack axes of 1 or have more of them.
+    /// The inputs in the network's own shapes, if they lack axes of 1 or have more of them.
     #[cold]
     fn in_own_shapes<'x>(&self, x: &Inputs<'x, T>) -> Option<Inputs<'x, T>> {
         let mut own = Inputs::empty();
@@ -428,27 +426,25 @@ impl<T: Scalar> Network<T> {
         Some(own)
     }
 
-    pub(crate) fn check_count(&self, got: usize) -> Result<(), ShapeError> {
+    pub(crate) fn check_count(&self, got: usize) -> Result<(), BuildError> {
         match self.program.inputs.len() {
             expected if got == expected => Ok(()),
-            expected => Err(ShapeError::Setting {
-                by: "the network",
-                reason: format!("the number of its inputs is {expected}, but it was given {got}"),
-            }),
+            expected => Err(BuildError::InputCount { expected, got }),
         }
     }
 
-    /// The door: the size of the batch, if everything fits, and whether the inputs have the network's own shapes.
-    fn check(&self, theta: &[T], x: &Inputs<'_, T>) -> Result<(usize, bool), ShapeError> {
+    /// Checks the arguments of a pass: the size of the batch, and whether the inputs have the network's own shapes.
+    fn check(&self, theta: &[T], x: &Inputs<'_, T>) -> Result<(usize, bool), BuildError> {
         if theta.len() != self.theta.len() {
             return Err(ShapeError::Length {
                 what: "the parameter vector".into(),
                 expected: self.theta.len(),
                 got: theta.len(),
-            });
+            }
+            .into());
         }
         let inputs = &self.program.inputs;
-        // An input that is left out between others is not there either.
+        // An input that is left out between others is missing too.
         let leading = (0..inputs.len()).take_while(|&index| x.get(index).is_some()).count();
         self.check_count(if leading < inputs.len() { leading } else { x.len() })?;
         let examples = x[0].examples();
@@ -464,19 +460,20 @@ impl<T: Scalar> Network<T> {
                     what: "the batch of a further input".into(),
                     expected: examples,
                     got: x.examples(),
-                });
+                }
+                .into());
             }
         }
         Ok((examples, as_they_are))
     }
 }
 
-fn prediction_only() -> ShapeError {
-    let reason = "it is for prediction only; make one with Purpose::Training to go back".into();
-    ShapeError::Setting { by: "the workspace", reason }
+fn prediction_only() -> BuildError {
+    let reason = "it is for prediction only; make one with Purpose::Training to go back";
+    BuildError::Purpose { by: "the workspace", reason }
 }
 
-/// The one rule for examples that are given to a network: their shape is that of its input, but that axes of 1 may be
+/// The one rule for a network's examples: their shape is that of its input, but that axes of 1 may be
 /// missing or more.
 fn check_shape(expected: Shape, got: Shape) -> Result<(), ShapeError> {
     if got == expected || got.reads_as(expected) {
@@ -489,14 +486,14 @@ fn check_shape(expected: Shape, got: Shape) -> Result<(), ShapeError> {
 pub(crate) fn batch_of<'a, T, S: ndarray::Data<Elem = T>>(
     array: &'a ndarray::ArrayBase<S, IxDyn>,
     shape: Shape,
-) -> Result<Batch<'a, T>, ShapeError> {
+) -> Result<Batch<'a, T>, BuildError> {
     let (examples, axes) = array.shape().split_first().map_or((1, &[][..]), |(examples, axes)| (*examples, axes));
-    let got = Shape::new(axes).ok_or_else(|| ShapeError::Setting {
+    let got = Shape::new(axes).ok_or_else(|| BuildError::Setting {
         by: "the network",
         reason: format!("it takes examples of shape {shape}, but was given an array of the axes {:?}", array.shape()),
     })?;
     check_shape(shape, got)?;
-    Batch::new(array.as_slice().unwrap_or_default(), examples, shape)
+    Ok(Batch::new(array.as_slice().unwrap_or_default(), examples, shape)?)
 }
 
 fn name<'a>(step: &'a Step, parameters: &'a [Parameter], start: usize) -> impl Iterator<Item = Segment> + 'a {
@@ -509,8 +506,8 @@ fn name<'a>(step: &'a Step, parameters: &'a [Parameter], start: usize) -> impl I
     })
 }
 
-fn view<V>(view: Result<V, ndarray::ShapeError>) -> Result<V, ShapeError> {
-    view.map_err(|error| ShapeError::Setting { by: "the network", reason: error.to_string() })
+fn view<V>(view: Result<V, ndarray::ShapeError>) -> V {
+    view.unwrap_or_else(|error| unreachable!("a parameter holds as many numbers as its shape says: {error}"))
 }
 
 impl<T: Clone> Clone for Network<T> {

@@ -4,7 +4,7 @@ use std::fmt;
 use downhill_layers::{Inputs, Mode};
 use downhill_losses::{Call, Loss, Target, TargetError, Total};
 use downhill_optim::{EvaluationError, Objective, Segment};
-use downhill_tensor::{Scalar, ShapeError};
+use downhill_tensor::{BuildError, Scalar, ShapeError};
 
 use crate::step::{Counted, Ready};
 use crate::{Network, Purpose, Workspace};
@@ -13,8 +13,8 @@ use crate::{Network, Purpose, Workspace};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PassError {
-    /// The inputs do not fit the network.
-    Shape(ShapeError),
+    /// The inputs, the workspace or a setting do not fit the network.
+    Build(BuildError),
     /// The targets do not fit the predictions.
     Target(TargetError),
 }
@@ -22,7 +22,7 @@ pub enum PassError {
 impl fmt::Display for PassError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Shape(error) => error.fmt(f),
+            Self::Build(error) => error.fmt(f),
             Self::Target(error) => error.fmt(f),
         }
     }
@@ -32,7 +32,13 @@ impl Error for PassError {}
 
 impl From<ShapeError> for PassError {
     fn from(error: ShapeError) -> Self {
-        Self::Shape(error)
+        Self::Build(error.into())
+    }
+}
+
+impl From<BuildError> for PassError {
+    fn from(error: BuildError) -> Self {
+        Self::Build(error)
     }
 }
 
@@ -43,10 +49,10 @@ impl From<TargetError> for PassError {
 }
 
 impl<T: Scalar> Network<T> {
-    /// J(θ) for one batch: forward, then the loss.
+    /// Computes J(θ) for one batch: forward, then the loss.
     ///
     /// # Errors
-    /// Where inputs or targets do not fit.
+    /// Returns an error if inputs or targets do not fit.
     pub fn value<'x>(
         &self,
         theta: &[T],
@@ -60,10 +66,10 @@ impl<T: Scalar> Network<T> {
         Ok(loss.value(y, target)?)
     }
 
-    /// J(θ) for one batch, and dJ/dθ in the workspace: forward, the loss, backward.
+    /// Computes J(θ) for one batch, and dJ/dθ in the workspace: forward, the loss, backward.
     ///
     /// # Errors
-    /// Where inputs or targets do not fit, or the workspace is only for prediction.
+    /// Returns an error if inputs or targets do not fit, or the workspace is only for prediction.
     pub fn value_and_gradient<'x>(
         &self,
         theta: &[T],
@@ -76,7 +82,7 @@ impl<T: Scalar> Network<T> {
         Ok(T::from_f64(self.total_and_gradient(theta, &x.into(), target, None, loss, workspace, mode)?.value()))
     }
 
-    /// J(θ) as a sum and a divisor, and dJ/dθ in the workspace.
+    /// Computes J(θ) as a sum and a divisor, and dJ/dθ in the workspace.
     #[expect(clippy::too_many_arguments, reason = "the doors before this one have fewer")]
     pub(crate) fn total_and_gradient(
         &self,
@@ -130,7 +136,8 @@ pub struct NetworkObjective<'a, T, L> {
 }
 
 impl<'a, T: Scalar, L: Loss> NetworkObjective<'a, T, L> {
-    /// J(θ) = loss(network(x; θ), target), over all of the data at once.
+    /// Creates J(θ) = loss(network(x; θ), target), over all of the data at once.
+    #[must_use]
     pub fn new(network: &'a Network<T>, x: impl Into<Inputs<'a, T>>, target: Target<'a, T>, loss: L) -> Self {
         let workspace = network.workspace(Purpose::Training);
         Self { network, x: x.into(), target, loss, mode: Mode::Training { step: 0 }, weights: None, workspace }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use downhill_layers::{Inputs, Mode};
 use downhill_losses::{ClassAxis, Loss, Meaning};
-use downhill_tensor::{Batch, Examples, Outputs, Scalar, Shape, ShapeError};
+use downhill_tensor::{Batch, BuildError, Examples, Outputs, Scalar, Shape, ShapeError};
 use ndarray::Array2;
 
 use crate::network::batch_of;
@@ -24,7 +24,7 @@ pub(crate) struct Reading {
 #[non_exhaustive]
 pub enum PredictError {
     /// The inputs do not fit the network.
-    Shape(ShapeError),
+    Build(BuildError),
     /// An output is not a number, so no class is the right one.
     NotANumber {
         /// The example, counted from 0.
@@ -44,7 +44,7 @@ pub enum PredictError {
 impl fmt::Display for PredictError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Shape(error) => error.fmt(f),
+            Self::Build(error) => error.fmt(f),
             Self::NotANumber { example, output } => write!(
                 f,
                 "output {output} of example {example} is not a number, so it belongs to no class; look for numbers that \
@@ -59,7 +59,13 @@ impl Error for PredictError {}
 
 impl From<ShapeError> for PredictError {
     fn from(error: ShapeError) -> Self {
-        Self::Shape(error)
+        Self::Build(error.into())
+    }
+}
+
+impl From<BuildError> for PredictError {
+    fn from(error: BuildError) -> Self {
+        Self::Build(error)
     }
 }
 
@@ -123,16 +129,16 @@ impl<T: Scalar> Network<T> {
     /// let (x, lengths) = (array![[0.1, 0.2, 0.3], [0.4, 9.0, 9.0]], array![3.0, 1.0]);
     /// let y = network.predict((&x, &lengths))?;
     /// assert_eq!(y.row(1), network.predict(([[0.4, 0.0, 0.0]], [[1.0]]))?.row(0));
-    /// # Ok::<(), downhill_tensor::ShapeError>(())
+    /// # Ok::<(), downhill_tensor::BuildError>(())
     /// ```
     ///
     /// # Errors
     /// Returns an error if there are more or fewer inputs than the network has, or they do not fit it or each other.
-    pub fn predict(&self, x: impl Examples<T>) -> Result<Array2<T>, ShapeError> {
+    pub fn predict(&self, x: impl Examples<T>) -> Result<Array2<T>, BuildError> {
         self.with_prediction(x, |y| y.matrix().to_owned())
     }
 
-    /// The prediction for one example of a network of one input: a vector in, a vector out.
+    /// Predicts one example of a network of one input: a vector in, a vector out.
     ///
     /// ```
     /// use downhill_layers::{Affine, Tanh};
@@ -147,7 +153,7 @@ impl<T: Scalar> Network<T> {
     ///
     /// # Errors
     /// Returns an error if x does not fit the network.
-    pub fn predict_one(&self, x: &[T]) -> Result<Vec<T>, ShapeError> {
+    pub fn predict_one(&self, x: &[T]) -> Result<Vec<T>, BuildError> {
         self.with_one(x, |y| y.slice().to_vec())
     }
 
@@ -156,18 +162,18 @@ impl<T: Scalar> Network<T> {
     ///
     /// # Errors
     /// Returns an error if x does not fit the network, or y its output.
-    pub fn predict_into(&self, x: &[T], y: &mut [T]) -> Result<(), ShapeError> {
+    pub fn predict_into(&self, x: &[T], y: &mut [T]) -> Result<(), BuildError> {
         let (expected, got) = (self.output_shape().len(), y.len());
         if got != expected {
-            return Err(ShapeError::Length { what: "the prediction".into(), expected, got });
+            return Err(ShapeError::Length { what: "the prediction".into(), expected, got }.into());
         }
         self.with_one(x, |prediction| y.copy_from_slice(prediction.slice()))
     }
 
-    /// The class of one example of a network of one input; see [`classify`](Network::classify).
+    /// Classifies one example of a network of one input; see [`classify`](Network::classify).
     ///
     /// # Errors
-    /// As for [`classify`](Network::classify).
+    /// Returns the errors of [`classify`](Network::classify).
     pub fn classify_one(&self, x: &[T]) -> Result<u32, PredictError> {
         let reader = self.classes("a class")?;
         if reader.positions() != 1 {
@@ -177,9 +183,9 @@ impl<T: Scalar> Network<T> {
         self.with_one(x, |y| reader.class(y.slice(), 0, 0))?
     }
 
-    /// The class of each example of a batch, or of each of its positions: that with the largest output, the first of
-    /// several. A single output is read as the answer to a yes-or-no question: class 1 above 0, or above ½ if it is a
-    /// probability, as [`meaning`](Network::meaning) says.
+    /// Classifies each example of a batch, or each of its positions: the class is that with the largest output, the
+    /// first of several. A single output is read as the answer to a yes-or-no question: class 1 above 0, or above ½ if
+    /// it is a probability, as [`meaning`](Network::meaning) says.
     ///
     /// ```
     /// use downhill_layers::{Affine, Sigmoid};
@@ -204,10 +210,10 @@ impl<T: Scalar> Network<T> {
         })?
     }
 
-    /// The name of each example's class, if the classes have names: those of the data that the network was trained on.
+    /// Names each example's class, if the classes have names: those of the data that the network was trained on.
     ///
     /// # Errors
-    /// As for [`classify`](Network::classify), and returns an error if a class has no name.
+    /// Returns the errors of [`classify`](Network::classify), and an error if a class has no name.
     pub fn classify_names(&self, x: impl Examples<T>) -> Result<Vec<&str>, PredictError> {
         let names = self.class_names();
         let name = |class: u32| {
@@ -222,7 +228,7 @@ impl<T: Scalar> Network<T> {
         self.classify(x)?.into_iter().map(name).collect()
     }
 
-    /// The answer to each of several independent yes-or-no questions, for each example of a batch.
+    /// Answers several independent yes-or-no questions for each example of a batch.
     ///
     /// # Errors
     /// Returns an error if x does not fit the network, an output is not a number, or the outputs are the scores of
@@ -309,7 +315,7 @@ impl<T: Scalar> Network<T> {
         &self,
         examples: impl Examples<T>,
         read: impl FnOnce(Batch<'_, T>) -> R,
-    ) -> Result<R, ShapeError> {
+    ) -> Result<R, BuildError> {
         let arrays = examples.arrays()?;
         self.check_count(arrays.len())?;
         let contiguous: Vec<_> = arrays.iter().map(|array| array.as_standard_layout()).collect();
@@ -321,14 +327,14 @@ impl<T: Scalar> Network<T> {
     }
 
     /// Shows `read` the prediction for one example.
-    fn with_one<R>(&self, x: &[T], read: impl FnOnce(Batch<'_, T>) -> R) -> Result<R, ShapeError> {
+    fn with_one<R>(&self, x: &[T], read: impl FnOnce(Batch<'_, T>) -> R) -> Result<R, BuildError> {
         self.check_count(1)?;
         let shape = self.program().nodes[self.program().inputs[0]];
         self.with_kept_workspace(Batch::new(x, 1, shape)?.into(), read)
     }
 
     /// Predicts in a workspace that is kept for the next prediction, also after an error.
-    fn with_kept_workspace<R>(&self, x: Inputs<'_, T>, read: impl FnOnce(Batch<'_, T>) -> R) -> Result<R, ShapeError> {
+    fn with_kept_workspace<R>(&self, x: Inputs<'_, T>, read: impl FnOnce(Batch<'_, T>) -> R) -> Result<R, BuildError> {
         let kept = self.idle.lock().ok().and_then(|mut idle| idle.pop());
         let mut workspace: Workspace<T> = kept.unwrap_or_else(|| self.workspace(Purpose::Prediction));
         let answer = self.forward(self.parameters(), x, &mut workspace, Mode::Evaluation).map(read);
@@ -339,7 +345,7 @@ impl<T: Scalar> Network<T> {
     }
 }
 
-/// Where the scores of classes lie in one prediction, and how a class is read from them.
+/// The places of the scores of classes in one prediction, and how a class is read from them.
 #[derive(Clone, Copy, Debug)]
 struct Classes {
     count: usize,
@@ -367,7 +373,7 @@ impl Classes {
         self.outer * self.inner
     }
 
-    /// Where the number of a class stands.
+    /// The place of a class's number.
     fn place(&self, position: usize, class: usize) -> usize {
         (position / self.inner * self.count + class) * self.inner + position % self.inner
     }

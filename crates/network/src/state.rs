@@ -42,7 +42,7 @@ pub struct NetworkState<T> {
     /// What the outputs were trained to be, if that is known.
     #[cfg_attr(feature = "serde", serde(default))]
     pub outputs: Option<Outputs>,
-    /// Where classes lie in predictions of several positions.
+    /// The axis of the classes in predictions of several positions.
     #[cfg_attr(feature = "serde", serde(default))]
     pub class_axis: ClassAxis,
     /// The target that was ignored in training.
@@ -57,6 +57,7 @@ pub struct NetworkState<T> {
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(bound = "T: Scalar"))]
+#[non_exhaustive]
 pub struct NamedArray<T> {
     /// The dotted name, such as `0.weight`.
     pub name: String,
@@ -100,7 +101,7 @@ impl fmt::Display for StateError {
 impl Error for StateError {}
 
 impl<T: Scalar> Network<T> {
-    /// All that the network has learnt; see [`NetworkState`].
+    /// Copies all that the network has learnt; see [`NetworkState`].
     #[must_use]
     pub fn state(&self) -> NetworkState<T> {
         let meaning = self.reading.meaning;
@@ -115,7 +116,7 @@ impl<T: Scalar> Network<T> {
         }
     }
 
-    /// Takes a state on, in whatever order its arrays are.
+    /// Restores a state, in whatever order its arrays are.
     ///
     /// # Errors
     /// Returns an error that lists all names and shapes that do not fit; the network is then unchanged.

@@ -3,7 +3,7 @@
 use downhill_layers::{Inputs, Mode};
 use downhill_losses::{Loss, Target, Total};
 use downhill_optim::Optimizer;
-use downhill_tensor::{Scalar, ShapeError, elementwise};
+use downhill_tensor::{BuildError, Scalar, elementwise};
 
 use crate::{Network, PassError, Workspace};
 
@@ -29,8 +29,8 @@ pub(crate) enum Counted {
 }
 
 impl<T: Scalar> Network<T> {
-    /// One step of `optimizer` against the gradient that is in the workspace: θ ← θ − step(g). Also takes what the
-    /// training pass has seen into the running statistics.
+    /// Makes one step of `optimizer` against the gradient in the workspace: θ ← θ − step(g). Also updates the running
+    /// statistics from the training pass.
     ///
     /// The optimizer learns first how θ is divided, so that frozen parameters stay as they are and groups get their
     /// treatment. A loop is then:
@@ -64,21 +64,18 @@ impl<T: Scalar> Network<T> {
         &mut self,
         optimizer: &mut O,
         workspace: &mut Workspace<T>,
-    ) -> Result<(), ShapeError> {
-        let refuse = |reason: String| ShapeError::Setting { by: "Network::step", reason };
+    ) -> Result<(), BuildError> {
         self.check_workspace(workspace)?;
         if !workspace.purpose().learns() {
             let reason = "the workspace holds no dJ/dθ; make one with Purpose::Training";
-            return Err(refuse(reason.into()));
+            return Err(BuildError::Purpose { by: "Network::step", reason });
         }
         let counts = match workspace.ready {
-            Ready::Nothing => {
-                let reason = "there is no gradient to step against; make a backward pass before each step";
-                return Err(refuse(reason.into()));
-            }
+            Ready::Nothing => return Err(BuildError::NoGradient),
             Ready::Gradient(counted) | Ready::Mean(counted) => counted == Counted::Something,
             Ready::Sum => !workspace.accumulated_total.is_empty(),
         };
+        let refuse = |reason| BuildError::Setting { by: "Network::step", reason };
         optimizer.check().map_err(|error| refuse(error.to_string()))?;
         if counts {
             workspace.average();
@@ -92,7 +89,7 @@ impl<T: Scalar> Network<T> {
         Ok(())
     }
 
-    /// J(θ) for one batch as a sum of terms and its divisor, and dJ/dθ in the workspace, at the network's own
+    /// Computes J(θ) for one batch as a sum of terms and its divisor, and dJ/dθ in the workspace, at the network's own
     /// parameters: forward, the loss, backward.
     ///
     /// # Errors
@@ -108,10 +105,10 @@ impl<T: Scalar> Network<T> {
         self.backpropagate_weighted(x, target, None, loss, workspace, mode)
     }
 
-    /// The same with a weight for each example or target, if there are any: see [`Loss::evaluate_weighted`].
+    /// Backpropagates with a weight for each example or target, if there are any: see [`Loss::evaluate_weighted`].
     ///
     /// # Errors
-    /// As for [`backpropagate`](Network::backpropagate), and returns an error if the weights do not fit.
+    /// Returns the errors of [`backpropagate`](Network::backpropagate), and an error if the weights do not fit.
     pub fn backpropagate_weighted<'x>(
         &self,
         x: impl Into<Inputs<'x, T>>,
@@ -124,13 +121,13 @@ impl<T: Scalar> Network<T> {
         self.total_and_gradient(self.parameters(), &x.into(), target, weights, loss, workspace, mode)
     }
 
-    /// The same for a micro-batch: its gradient is added to those since the last [`step`](Network::step), which then
-    /// uses the gradient of them all, as of one large batch, within rounding. Running statistics take each micro-batch
-    /// in by itself.
+    /// Backpropagates a micro-batch: its gradient is added to those since the last [`step`](Network::step), which then
+    /// uses the gradient of them all, as of one large batch, within rounding. Running statistics are updated by each
+    /// micro-batch alone.
     ///
     /// # Errors
-    /// As for [`backpropagate`](Network::backpropagate), and returns an error if the divisors of a loss's several parts
-    /// have other proportions than in the micro-batches so far; these are then kept.
+    /// Returns the errors of [`backpropagate`](Network::backpropagate), and an error if the divisors of a
+    /// loss's several parts have other proportions than in the micro-batches so far; these are then kept.
     pub fn accumulate<'x>(
         &mut self,
         x: impl Into<Inputs<'x, T>>,
@@ -142,10 +139,11 @@ impl<T: Scalar> Network<T> {
         self.accumulate_weighted(x, target, None, loss, workspace, mode)
     }
 
-    /// The same with a weight for each example or target, if there are any.
+    /// Accumulates with a weight for each example or target, if there are any.
     ///
     /// # Errors
-    /// As for [`backpropagate_weighted`](Network::backpropagate_weighted) and [`accumulate`](Network::accumulate).
+    /// Returns the errors of [`backpropagate_weighted`](Network::backpropagate_weighted) and
+    /// [`accumulate`](Network::accumulate).
     pub fn accumulate_weighted<'x>(
         &mut self,
         x: impl Into<Inputs<'x, T>>,
@@ -165,7 +163,7 @@ impl<T: Scalar> Network<T> {
             let reason = "the parts of the loss are divided by numbers whose proportions change from one micro-batch to \
                           the next, so that their gradients do not add up; make one batch of them, or divide each part \
                           by the examples, with `Reduction::BatchMean`";
-            return Err(ShapeError::Setting { by: "Network::accumulate", reason: reason.into() }.into());
+            return Err(BuildError::Setting { by: "Network::accumulate", reason: reason.into() }.into());
         }
         let first = whole == Total::default();
         if first {
@@ -185,8 +183,9 @@ impl<T: Scalar> Network<T> {
 }
 
 impl<T: Scalar> Workspace<T> {
-    /// Makes the gradients that [`Network::accumulate`] has added up the gradient of them all, and gives it to be clipped
-    /// or looked at before the step. [`Network::step`] does the same by itself. Without such gradients nothing changes.
+    /// Turns the gradients that [`Network::accumulate`] has added up into the gradient of them all, and returns it to
+    /// be clipped or looked at before the step. [`Network::step`] does the same by itself. Without such gradients
+    /// nothing changes.
     pub fn average(&mut self) -> &mut [T] {
         if self.ready == Ready::Sum {
             let total = self.accumulated_total;

@@ -25,6 +25,7 @@ struct Row {
 
 /// An array that a layer keeps for the backward pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Kept {
     /// The place of the layer in the network, such as `2.norm`.
     pub place: String,

@@ -1,11 +1,12 @@
 use downhill_layers::{
     Add, Affine, Dropout, FinitePadding, Layer, LayerNorm, MultiHeadAttention, Relu, RotaryPositions,
 };
-use downhill_tensor::ShapeError;
+use downhill_tensor::BuildError;
 
 use crate::{Block, Graph, Node};
 
-/// The block of a transformer that encodes: self-attention, then a small network for each step, both with a way around.
+/// The block of a transformer that encodes: self-attention, then a small network for each step, each with a skip
+/// connection.
 ///
 /// With N for layer normalisation, A for [`MultiHeadAttention`] and F(x) = f(x W₁ + b₁) W₂ + b₂, which maps each step
 /// to `feed_forward` numbers and back:
@@ -17,7 +18,7 @@ use crate::{Block, Graph, Node};
 /// ```
 ///
 /// It is a wiring and no layer: its derivative is the chain rule over its parts. With `norm_first` the gradient reaches
-/// x unchanged by way of the sums, so that deep stacks train without a warm-up; such a stack wants a
+/// x unchanged through the sums, so that deep stacks train without a warm-up; such a stack needs a
 /// [`LayerNorm`] at its end.
 ///
 /// # Shapes
@@ -30,7 +31,7 @@ use crate::{Block, Graph, Node};
 /// of f's outputs, and of what A and F give.
 ///
 /// # Errors
-/// As for its layers; a feed-forward width of 0 is one.
+/// Returns the errors of its layers; a feed-forward width of 0 is one.
 ///
 /// Source: Vaswani et al. 2017 (arXiv 1706.03762); normalisation first: Xiong et al. 2020 (arXiv 2002.04745).
 ///
@@ -44,7 +45,7 @@ use crate::{Block, Graph, Node};
 /// let network = Network::<f32>::build([10], model, Seed(1))?;
 /// assert_eq!(network.output_shape(), [10, 16].into());
 /// assert_eq!(network.parameter("2.linear1.weight")?.shape(), [64, 16]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct TransformerEncoderBlock<F = Relu> {
@@ -58,7 +59,7 @@ pub struct TransformerEncoderBlock<F = Relu> {
 }
 
 impl TransformerEncoderBlock {
-    /// A block with this many heads and this width between the two maps of each step.
+    /// Creates a block with this many heads and this width between the two maps of each step.
     #[must_use]
     pub fn new(heads: usize, feed_forward: usize) -> Self {
         let (attention, norm) = (MultiHeadAttention::new(heads), LayerNorm::new());
@@ -75,14 +76,14 @@ impl<F: Layer + Clone + 'static> TransformerEncoderBlock<F> {
         self
     }
 
-    /// With this f between the two maps.
+    /// Sets f, between the two maps.
     #[must_use]
     pub fn activation<G: Layer + Clone + 'static>(self, activation: G) -> TransformerEncoderBlock<G> {
         let Self { attention, feed_forward, activation: _, norm, norm_first, bias, dropout } = self;
         TransformerEncoderBlock { attention, feed_forward, activation, norm, norm_first, bias, dropout }
     }
 
-    /// Drops this share in training, everywhere.
+    /// Sets the share that is dropped in training, everywhere.
     #[must_use]
     pub fn dropout(mut self, probability: f64) -> Self {
         self.attention = self.attention.dropout(probability);
@@ -90,7 +91,7 @@ impl<F: Layer + Clone + 'static> TransformerEncoderBlock<F> {
         self
     }
 
-    /// No step sees what comes after it: the block of a transformer that generates.
+    /// Hides from each step what comes after it, as a transformer that generates does.
     #[must_use]
     pub fn causal(mut self) -> Self {
         self.attention = self.attention.causal();
@@ -104,7 +105,7 @@ impl<F: Layer + Clone + 'static> TransformerEncoderBlock<F> {
         self
     }
 
-    /// Without a bias in any of its layers.
+    /// Leaves the biases of all its layers out.
     #[must_use]
     pub fn no_bias(mut self) -> Self {
         self.attention = self.attention.no_bias();
@@ -113,27 +114,27 @@ impl<F: Layer + Clone + 'static> TransformerEncoderBlock<F> {
         self
     }
 
-    /// With this ε in both normalisations.
+    /// Sets ε of both normalisations.
     #[must_use]
     pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.norm = self.norm.epsilon(epsilon);
         self
     }
 
-    /// Wires the block where sequences are padded: `lengths`, an input of the whole network of shape (1), tells how
-    /// many steps of each example are there. No step attends to the others.
+    /// Wires the block for padded sequences: `lengths`, an input of the whole network of shape (1), says how
+    /// many steps of each example are no padding. No step attends to the others.
     ///
     /// A step of the padding goes through the block as any other, as in PyTorch; one that holds a number that is not
     /// finite does so as zeros, and has a derivative of 0, by [`FinitePadding`]. So if dJ/dy is 0 in the padding, as a
     /// loss that knows of it makes it, nothing depends on what stands there.
     ///
     /// # Errors
-    /// As for [`wire`](Block::wire), and where `lengths` does not fit.
-    pub fn wire_with_lengths(&self, graph: &mut Graph, x: Node, lengths: Node) -> Result<Node, ShapeError> {
+    /// Returns the errors of [`wire`](Block::wire), and an error if `lengths` does not fit.
+    pub fn wire_with_lengths(&self, graph: &mut Graph, x: Node, lengths: Node) -> Result<Node, BuildError> {
         self.wire_parts(graph, x, Some(lengths))
     }
 
-    fn wire_parts(&self, graph: &mut Graph, x: Node, lengths: Option<Node>) -> Result<Node, ShapeError> {
+    fn wire_parts(&self, graph: &mut Graph, x: Node, lengths: Option<Node>) -> Result<Node, BuildError> {
         let x = match lengths {
             Some(lengths) => place(graph, "padding", FinitePadding, &[x, lengths])?,
             None => x,
@@ -156,7 +157,7 @@ impl<F: Layer + Clone + 'static> TransformerEncoderBlock<F> {
     }
 
     /// A(x)
-    fn attend(&self, graph: &mut Graph, x: Node, lengths: Option<Node>) -> Result<Node, ShapeError> {
+    fn attend(&self, graph: &mut Graph, x: Node, lengths: Option<Node>) -> Result<Node, BuildError> {
         let a = match lengths {
             Some(lengths) => place(graph, "self_attn", self.attention.clone().lengths(), &[x, lengths])?,
             None => place(graph, "self_attn", self.attention.clone(), &[x])?,
@@ -165,7 +166,7 @@ impl<F: Layer + Clone + 'static> TransformerEncoderBlock<F> {
     }
 
     /// F(x) = f(x W₁ + b₁) W₂ + b₂
-    fn feed_forward(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
+    fn feed_forward(&self, graph: &mut Graph, x: Node) -> Result<Node, BuildError> {
         let width = graph.shape(x).axes().last().copied().unwrap_or(1);
         let map = |outputs| if self.bias { Affine::new(outputs) } else { Affine::new(outputs).no_bias() };
         let f = place(graph, "linear1", map(self.feed_forward), &[x])?;
@@ -175,18 +176,18 @@ impl<F: Layer + Clone + 'static> TransformerEncoderBlock<F> {
         self.drop(graph, "dropout2", f)
     }
 
-    /// Where nothing is dropped there is no layer.
-    fn drop(&self, graph: &mut Graph, name: &str, x: Node) -> Result<Node, ShapeError> {
+    /// Adds a dropout layer, unless nothing is dropped.
+    fn drop(&self, graph: &mut Graph, name: &str, x: Node) -> Result<Node, BuildError> {
         if self.dropout == 0.0 { Ok(x) } else { place(graph, name, Dropout::new(self.dropout), &[x]) }
     }
 }
 
 impl<F: Layer + Clone + 'static> Block for TransformerEncoderBlock<F> {
-    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, ShapeError> {
+    fn wire(&self, graph: &mut Graph, x: Node) -> Result<Node, BuildError> {
         self.wire_parts(graph, x, None)
     }
 }
 
-fn place(graph: &mut Graph, name: &str, layer: impl Layer + 'static, inputs: &[Node]) -> Result<Node, ShapeError> {
+fn place(graph: &mut Graph, name: &str, layer: impl Layer + 'static, inputs: &[Node]) -> Result<Node, BuildError> {
     graph.scoped(name, |graph| graph.place(layer, inputs))
 }

@@ -9,7 +9,7 @@ use crate::graph::Program;
 use crate::memory::{Memory, ParameterGradient, Tenant};
 use crate::step::Ready;
 
-/// Whatever a pass needs and the model is not: activations, what layers keep, gradients, scratch space.
+/// The buffers of a pass: activations, what layers keep, gradients, scratch space.
 ///
 /// Made by [`Network::workspace`](crate::Network::workspace) and used again for every step: it grows to the largest
 /// batch it has seen, and after that a step asks the heap for nothing.
@@ -24,17 +24,17 @@ pub struct Workspace<T> {
     pub(crate) gradient: Buffer<T>,
     /// Receives derivatives that are added to others, or unused.
     pub(crate) spare: Buffer<T>,
-    /// Where the buffers are that a step writes, so that the others can be read meanwhile; between steps they are back.
+    /// Holds the buffers that a step writes, so that the others can be read meanwhile; empty between steps.
     pub(crate) taken: [Buffer<T>; MAX_INPUTS],
     /// The gradients of micro-batches, each times its divisor, if any are accumulated.
     pub(crate) accumulated: Buffer<T>,
     /// The total of these micro-batches.
     pub(crate) accumulated_total: Total,
-    /// What there is to step against.
+    /// The gradient that a step would use.
     pub(crate) ready: Ready,
     /// The batch that the last pass was for.
     pub(crate) examples: usize,
-    /// The largest batch that there is room for.
+    /// The largest batch that the buffers hold.
     capacity: usize,
     output: (usize, Shape),
     input_shapes: Vec<(usize, Shape)>,
@@ -68,7 +68,7 @@ impl<T: Scalar> Workspace<T> {
         Arc::ptr_eq(&self.program, program)
     }
 
-    /// What the workspace is for.
+    /// The purpose of the workspace.
     #[must_use]
     pub fn purpose(&self) -> Purpose {
         self.memory.purpose
@@ -86,7 +86,7 @@ impl<T: Scalar> Workspace<T> {
         numbers * size_of::<T>()
     }
 
-    /// Makes room for a batch of this size; the workspace stays as it is if there is not enough memory.
+    /// Grows the buffers to a batch of this size; the workspace stays as it is if there is not enough memory.
     pub(crate) fn reserve(&mut self, program: &Program, examples: usize) -> Result<(), ShapeError> {
         if examples <= self.capacity {
             self.examples = examples;
@@ -120,7 +120,7 @@ impl<T: Scalar> Workspace<T> {
         &self.gradient
     }
 
-    /// dJ/dθ, to be clipped or summed with others.
+    /// dJ/dθ, mutable, as to clip it or to add others.
     #[must_use]
     pub fn gradient_mut(&mut self) -> &mut [T] {
         &mut self.gradient
@@ -133,7 +133,7 @@ impl<T: Scalar> Workspace<T> {
         Some(self.batch(self.memory.gradients[node]?, shape))
     }
 
-    /// The prediction, and where its gradient goes: what a loss is handed between forward and backward.
+    /// The prediction, and the buffer of its gradient, which a loss takes between forward and backward.
     ///
     /// `None` for a workspace that is only for prediction.
     #[must_use]
@@ -156,7 +156,7 @@ pub(crate) fn batch<T>(buffer: &[T], examples: usize, shape: Shape) -> Batch<'_,
     Batch::trusted(&buffer[..examples * shape.len()], examples, shape)
 }
 
-/// The same, to be written.
+/// The part of a buffer that this batch uses, mutable.
 #[inline]
 pub(crate) fn batch_mut<T>(buffer: &mut [T], examples: usize, shape: Shape) -> BatchMut<'_, T> {
     BatchMut::trusted(&mut buffer[..examples * shape.len()], examples, shape)

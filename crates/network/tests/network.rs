@@ -12,7 +12,7 @@ use downhill_network::{
 #[cfg(feature = "serde")]
 use downhill_network::{Named, NetworkDescription};
 use downhill_optim::{Optimizer, Sgd};
-use downhill_tensor::{Batch, Scalar, Seed, Shape, ShapeError, threads};
+use downhill_tensor::{Batch, BuildError, Scalar, Seed, Shape, ShapeError, threads};
 use ndarray::{Array2, Array4, array};
 
 fn build(input: impl Into<Shape>, block: impl Block) -> Network<f64> {
@@ -107,7 +107,7 @@ fn a_layer_that_stands_bare_is_called_by_its_kind() {
     #[derive(Clone, Debug)]
     struct Mine;
     impl Layer for Mine {
-        fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+        fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
             Ok(Signature::new("Mine", single_input("Mine", inputs)?))
         }
         fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
@@ -347,11 +347,12 @@ fn examples_have_the_shape_of_the_input_not_only_as_many_numbers() {
     let expected = forward(&[3, 2, 2]).unwrap();
     for other in [&[2, 2, 3][..], &[2, 3, 2], &[12], &[3, 4], &[6, 2], &[2, 3, 2, 1]] {
         let shape = Shape::new(other).unwrap();
-        let error = ShapeError::Mismatch {
+        let error: BuildError = ShapeError::Mismatch {
             what: "an example and the network's input".into(),
             expected: [3, 2, 2].into(),
             got: shape,
-        };
+        }
+        .into();
         assert!(error.to_string().contains(&format!("reshape {shape} to 3x2x2")), "{error}");
         assert_eq!(forward(other).unwrap_err(), error);
     }
@@ -390,18 +391,21 @@ fn a_workspace_serves_the_network_that_has_made_it_alone() {
 #[test]
 fn what_there_is_no_memory_for_is_an_error_before_anything_is_lost() {
     // 2^45 numbers: more bytes than can be addressed. Each parameter alone could be counted.
-    let huge = || Repeat { times: 64, block: Affine::new(1 << 19) };
+    let huge = || Repeat::new(64, Affine::new(1 << 19));
     let error = Network::<f64>::build([1 << 19], huge(), Seed(0)).unwrap_err();
-    assert!(matches!(error, ShapeError::Memory { .. }), "{error}");
+    assert!(matches!(error, BuildError::Shape(ShapeError::Memory { .. })), "{error}");
     assert!(error.to_string().starts_with("the parameters of the network would need 1407"), "{error}");
 
     let error = Network::<f64>::build([1 << 62, 1, 0, 5], Flatten, Seed(0)).unwrap_err();
-    assert!(matches!(error, ShapeError::At { .. } | ShapeError::TooLarge { .. }), "{error}");
+    assert!(matches!(error, BuildError::At { .. } | BuildError::Shape(ShapeError::TooLarge { .. })), "{error}");
     let mut graph = Graph::new();
     let (x, _unused) = (graph.input([1]), graph.input([usize::MAX, 2]));
     let y = graph.apply(Affine::new(1), &[x]).unwrap();
-    assert!(matches!(Network::<f64>::from_graph(&graph, y, Seed(0)), Err(ShapeError::TooLarge { .. })));
-    assert!(Network::<f64>::build([2], Repeat { times: usize::MAX, block: Relu }, Seed(0)).is_err());
+    assert!(matches!(
+        Network::<f64>::from_graph(&graph, y, Seed(0)),
+        Err(BuildError::Shape(ShapeError::TooLarge { .. }))
+    ));
+    assert!(Network::<f64>::build([2], Repeat::new(usize::MAX, Relu), Seed(0)).is_err());
 
     // A batch that does not fit leaves the workspace to the one before.
     let network = build([1], Upsampled(1 << 39));
@@ -409,7 +413,7 @@ fn what_there_is_no_memory_for_is_an_error_before_anything_is_lost() {
     let data = vec![1.0; 1 << 9];
     let x = Batch::new(&data, 1 << 9, [1]).unwrap();
     let error = network.forward(network.parameters(), x, &mut workspace, Mode::Evaluation).unwrap_err();
-    assert_eq!(error, ShapeError::Memory { what: "a batch in the workspace".into(), bytes: 1 << 51 });
+    assert_eq!(error, ShapeError::Memory { what: "a batch in the workspace".into(), bytes: 1 << 51 }.into());
     assert_eq!(workspace.prediction().examples(), 0);
 }
 
@@ -418,7 +422,7 @@ fn what_there_is_no_memory_for_is_an_error_before_anything_is_lost() {
 struct Upsampled(usize);
 
 impl Layer for Upsampled {
-    fn signature(&self, _: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, _: &[Shape]) -> Result<Signature, BuildError> {
         Ok(Signature::new("Upsampled", [self.0]))
     }
     fn forward<T: Scalar>(&self, _: &mut Forward<'_, T>) {}
@@ -429,7 +433,7 @@ impl Layer for Upsampled {
 fn a_node_of_another_graph_is_told_from_ones_own() {
     let (mut graph, mut other) = (Graph::new(), Graph::new());
     let (mine, theirs) = (graph.input([2]), other.input([2]));
-    let told = |error: ShapeError| assert!(error.to_string().contains("belongs to another graph"), "{error}");
+    let told = |error: BuildError| assert!(error.to_string().contains("belongs to another graph"), "{error}");
     told(graph.apply(Relu, &[theirs]).unwrap_err());
     let y = graph.apply(Relu, &[mine]).unwrap();
     let z = other.apply(Relu, &[theirs]).unwrap();
@@ -474,7 +478,7 @@ fn a_small_step_stays_on_its_thread_and_a_prediction_need_not() {
     #[derive(Clone, Debug)]
     struct Count;
     impl Layer for Count {
-        fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+        fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
             Ok(Signature::new("Count", single_input("Count", inputs)?))
         }
         fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
@@ -630,7 +634,7 @@ fn whole_numbers_are_checked_at_the_door_and_must_come_through_it() {
     #[derive(Clone, Debug)]
     struct Dice;
     impl Layer for Dice {
-        fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+        fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
             Ok(Signature::new("Dice", single_input("Dice", inputs)?).whole_numbers(0, 1, 3).least_examples(2))
         }
         fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {

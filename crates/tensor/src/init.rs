@@ -1,7 +1,7 @@
 use rand_distr::{Distribution, Normal, Uniform};
 
 use crate::reduce::{self, lanes};
-use crate::{Divisible, Kernel, Scalar, Shape, ShapeError, Stream, parallel, vectorized};
+use crate::{BuildError, Divisible, Kernel, Scalar, Shape, Stream, parallel, vectorized};
 
 /// How the numbers of a parameter start.
 ///
@@ -16,7 +16,7 @@ use crate::{Divisible, Kernel, Scalar, Shape, ShapeError, Stream, parallel, vect
 /// init.check()?;
 /// let mut weight = vec![0.0f32; shape.len()];
 /// init.fill(&mut weight, shape, fans, &mut Seed(1).stream(0));
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -140,12 +140,12 @@ impl Gain {
 }
 
 impl Init {
-    /// Whether the settings make sense.
+    /// Checks that the settings are valid.
     ///
     /// # Errors
-    /// [`ShapeError::Setting`] where a number is not finite, an interval is empty or a deviation negative.
-    pub fn check(&self) -> Result<(), ShapeError> {
-        let fail = |by, reason| Err(ShapeError::Setting { by, reason });
+    /// Returns [`BuildError::Setting`] if a number is not finite, an interval is empty or a deviation negative.
+    pub fn check(&self) -> Result<(), BuildError> {
+        let fail = |by, reason| Err(BuildError::Setting { by, reason });
         match *self {
             Self::Constant(value) if !value.is_finite() => {
                 fail("Init::Constant", format!("{value} is not finite; training can't start from it"))

@@ -22,7 +22,7 @@ pub mod view;
 
 pub use batch::{Batch, BatchMut};
 pub use buffer::Buffer;
-pub use error::ShapeError;
+pub use error::{BuildError, ShapeError};
 pub use examples::Examples;
 pub use init::{Fans, Gain, Init};
 pub use kernel::{Divisible, Kernel, Over, Runs, RunsMut, Sweep, parallel, parallel_runs, prefetch, vectorized};

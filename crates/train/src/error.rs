@@ -4,8 +4,8 @@ use downhill_data::DataError;
 use downhill_losses::TargetError;
 use downhill_network::PassError;
 use downhill_optim::SettingError;
-use downhill_tensor::ShapeError;
 use downhill_tensor::threads::ThreadsError;
+use downhill_tensor::{BuildError, ShapeError};
 
 /// An error of training or evaluating a network.
 ///
@@ -22,7 +22,7 @@ pub enum TrainError {
         /// Which data.
         data: DataRole,
         /// What does not fit.
-        error: ShapeError,
+        error: BuildError,
     },
     /// The targets do not fit the network's predictions or the loss.
     #[error("the targets of {data} do not fit the network or the loss: {error}")]
@@ -138,6 +138,12 @@ impl TrainError {
 
 impl From<ShapeError> for TrainError {
     fn from(error: ShapeError) -> Self {
+        BuildError::from(error).into()
+    }
+}
+
+impl From<BuildError> for TrainError {
+    fn from(error: BuildError) -> Self {
         Self::Shape { data: DataRole::Evaluation, error }
     }
 }
@@ -151,7 +157,7 @@ impl From<TargetError> for TrainError {
 impl From<PassError> for TrainError {
     fn from(error: PassError) -> Self {
         match error {
-            PassError::Shape(error) => error.into(),
+            PassError::Build(error) => error.into(),
             PassError::Target(error) => error.into(),
             other => Self::Pass(other),
         }

@@ -44,7 +44,7 @@ pub(crate) fn network(draw: &mut Draw) -> Option<Network<f64>> {
         let placed = match draw.below(8) {
             0 => graph.scoped(draw.pick(&["a", "", "0", "b.c"]), |graph| graph.apply(layer, &inputs)),
             1 => graph.frozen(|graph| graph.apply(layer, &inputs)),
-            2 => Repeat { times: draw.below(3), block: layer }.wire(&mut graph, inputs[0]),
+            2 => Repeat::new(draw.below(3), layer).wire(&mut graph, inputs[0]),
             3 => Residual(layer).wire(&mut graph, inputs[0]),
             4 => {
                 let shared = Shared::new(layer);

@@ -33,7 +33,7 @@ blocks! {
     },
     Gated: |s| {
         let width = size(s, 5);
-        let gated = Gated { value: Affine::new(width), gate: sequential![Affine::new(width), Sigmoid] };
+        let gated = Gated::new(Affine::new(width), sequential![Affine::new(width), Sigmoid]);
         check(sequential![gated, Affine::new(2)], [size(s, 4)], s)
     },
     Named: |s| {
@@ -44,7 +44,7 @@ blocks! {
     Repeat: |s| {
         let (width, times) = (size(s, 5), size(s, 4) - 1);
         let block = sequential![Affine::new(width), Tanh];
-        check(sequential![Affine::new(width), Repeat { times, block }], [size(s, 4)], s)
+        check(sequential![Affine::new(width), Repeat::new(times, block)], [size(s, 4)], s)
     },
     Residual: |s| {
         let width = size(s, 5);

@@ -1,6 +1,6 @@
 use downhill_tensor::product::{Accumulate, product};
 use downhill_tensor::reduce::{all_finite, column_sums};
-use downhill_tensor::{Batch, Gain, Init, Runs, RunsMut, Scalar, Shape, ShapeError, parallel_runs};
+use downhill_tensor::{Batch, BuildError, Gain, Init, Runs, RunsMut, Scalar, Shape, ShapeError, parallel_runs, view};
 use ndarray::Axis;
 
 use crate::Extent::{PerBatch, PerExample};
@@ -9,7 +9,7 @@ use crate::{Backward, Dropout, Forward, Inputs, Layer, Parameter, RotaryPosition
 mod heads;
 mod scores;
 
-use self::heads::{Attend, Heads, Masks, Sizes, is_finite, matrix, matrix_mut};
+use self::heads::{Attend, Heads, Masks, Sizes, is_finite};
 
 const NAME: &str = "MultiHeadAttention";
 
@@ -39,18 +39,18 @@ const NAME: &str = "MultiHeadAttention";
 ///
 /// # Masks
 /// * [`causal`](Self::causal): query i attends to the keys 0 to i.
-/// * [`lengths`](Self::lengths): a further, last input tells how many positions of the memory are there;
-///   the rest is padding that no query attends to. At least one is there, so that no row is masked throughout.
+/// * [`lengths`](Self::lengths): a further, last input says how many positions of the memory are no padding;
+///   no query attends to the rest. At least one is no padding, so that no row is masked throughout.
 ///
-/// What is masked is not read, forward or back, even if it is not a number, and has a derivative of 0.
+/// What is masked is not read in either pass, even if it is not a number, and has a derivative of 0.
 ///
-/// In self-attention a step of the padding is still a query, as in PyTorch: y there is what it sees of the steps that
-/// are there, and bo if what it holds makes that not finite. If dJ/dy is 0 there, as a loss that knows of the padding
-/// makes it, no derivative depends on what the padding holds.
+/// In self-attention a step of the padding is still a query, as in PyTorch: its y is what it sees of the steps that
+/// are no padding, and bo if what it holds makes that not finite. If dJ/dy is 0 there, as a loss that knows of the
+/// padding makes it, no derivative depends on what the padding holds.
 ///
 /// # Large numbers
-/// P is right also where a score is beyond the range of the precision: the key with the largest score has all the weight
-/// unless others are as near to it as rounding can tell.
+/// P is right also where a score is beyond the range of the precision: the key with the largest score has all the
+/// weight unless others are as near to it as rounding can tell.
 ///
 /// # Shapes
 /// x is (batch, steps, width), m is (batch, other steps, width), lengths are (batch, 1), y has the shape of x.
@@ -64,10 +64,10 @@ const NAME: &str = "MultiHeadAttention";
 /// when a pass starts.
 ///
 /// # Memory
-/// Where there are at most 512 keys, or weights are dropped, P is kept for the way back: `heads · queries · keys` numbers
-/// for each example. Computing it again would take a twentieth longer. Where there are more, one number for each query
-/// and head is kept, and backward computes P again, so that memory grows with the number of steps and not with its
-/// square. Neither way holds more than a block of scores beside it.
+/// If there are at most 512 keys, or weights are dropped, P is kept for the backward pass: `heads · queries · keys`
+/// numbers for each example. Computing it again would take a twentieth longer. If there are more, one number for each
+/// query and head is kept, and backward computes P again, so that memory grows with the number of steps and not with
+/// its square. Neither holds more than a block of scores in addition.
 ///
 /// # Start
 /// As in PyTorch: Glorot's uniform numbers for `in_proj_weight`, uniform in ±1/√width for `out_proj.weight`, and zeros
@@ -75,7 +75,7 @@ const NAME: &str = "MultiHeadAttention";
 ///
 /// # Elsewhere
 /// Keras has the size of a head as a setting and its own shapes of parameters. PyTorch takes any mask, adds rows to
-/// keys and values (`add_bias_kv`, `add_zero_attn`), lets keys and values have widths of their own, and can return
+/// keys and values (`add_bias_kv`, `add_zero_attn`), lets keys and values have their own widths, and can return
 /// the weights; this layer doesn't. A causal mask over queries and keys of different number begins at the first of
 /// both here, as PyTorch's `is_causal` does; others align the last.
 ///
@@ -95,7 +95,7 @@ const NAME: &str = "MultiHeadAttention";
 /// let y = attention.forward([[5.0, 1.0, 40.0, 0.0, 0.0, 0.0]])?;
 /// // The first step sees itself alone; the second is most like itself; the third is like none and takes the mean.
 /// assert_eq!(y, array![[5.0, 1.0, 40.0, 0.0, 15.0, 1.0 / 3.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -109,27 +109,28 @@ pub struct MultiHeadAttention {
 }
 
 impl MultiHeadAttention {
-    /// Attention with this many heads, with biases, without masks and dropout.
+    /// Creates attention with this many heads, with biases, without masks and dropout.
     #[must_use]
     pub fn new(heads: usize) -> Self {
         Self { heads, bias: true, causal: false, lengths: false, dropout: 0.0, rotary: None }
     }
 
-    /// Without biases.
+    /// Leaves the biases out.
     #[must_use]
     pub fn no_bias(mut self) -> Self {
         self.bias = false;
         self
     }
 
-    /// Query i attends to the keys 0 to i only: no position sees what comes after it.
+    /// Masks the keys after each query: query i attends to the keys 0 to i only.
     #[must_use]
     pub fn causal(mut self) -> Self {
         self.causal = true;
         self
     }
 
-    /// Takes a further, last input of shape (1): how many positions of the memory (of x, in self-attention) are there.
+    /// Takes the lengths as a last input of shape (1): the positions of the memory (of x, in self-attention) that are
+    /// no padding.
     ///
     /// PyTorch's `key_padding_mask` says the same with a flag for each position.
     #[must_use]
@@ -152,13 +153,13 @@ impl MultiHeadAttention {
         self
     }
 
-    /// Which input is the memory, and which holds the lengths; the queries are the first.
+    /// The index of the memory and that of the lengths among the inputs; the queries are the first.
     fn places(&self, inputs: usize) -> (usize, Option<usize>) {
         let cross = inputs == 2 + usize::from(self.lengths);
         (usize::from(cross), self.lengths.then(|| inputs.saturating_sub(1)))
     }
 
-    /// What a pass sees: the sizes, the queries, the memory, and what of it is there.
+    /// The sizes of a pass, its queries, its memory, and the masks.
     fn see<'a, T: Scalar>(&self, inputs: &Inputs<'a, T>) -> (Sizes, Batch<'a, T>, Batch<'a, T>, Masks<'a, T>) {
         let (memory, lengths) = self.places(inputs.len());
         let (x, memory) = (inputs[0], inputs[memory]);
@@ -172,7 +173,7 @@ impl MultiHeadAttention {
         self.causal || self.lengths
     }
 
-    /// Takes those queries out of what is kept, from the `first` of an example on, whose context is not finite, so that a
+    /// Clears what is kept of those queries, from the `first` of an example on, whose context is not finite, so that a
     /// dJ/dy of 0 gives derivatives of 0 there.
     fn forget<T: Scalar>(
         masks: Masks<'_, T>,
@@ -201,12 +202,12 @@ impl MultiHeadAttention {
         }
     }
 
-    fn check(&self, x: Shape, memory: Shape) -> Result<(), ShapeError> {
-        let fail = |reason| Err(ShapeError::Setting { by: NAME, reason });
+    fn check(&self, x: Shape, memory: Shape) -> Result<(), BuildError> {
+        let fail = |reason| Err(BuildError::Setting { by: NAME, reason });
         for got in [x, memory] {
             if got.rank() != 2 {
                 let expected = "sequences of shape (steps, width)";
-                return Err(ShapeError::Rank { by: NAME, expected, got, hint: "put Reshape before it" });
+                return Err(ShapeError::Rank { by: NAME, expected, got, hint: "put Reshape before it" }.into());
             }
             if got.len() == 0 {
                 return fail(format!("a sequence of shape {got} is empty; steps and width must be at least 1"));
@@ -215,7 +216,7 @@ impl MultiHeadAttention {
         let (heads, width) = (self.heads, x[1]);
         if memory[1] != width {
             let what = "the inputs of MultiHeadAttention, apart from their steps,".into();
-            return Err(ShapeError::Mismatch { what, expected: x, got: memory });
+            return Err(ShapeError::Mismatch { what, expected: x, got: memory }.into());
         }
         if heads == 0 || !width.is_multiple_of(heads) {
             return fail(format!("the width {width} can't be cut into {heads} heads of equal size"));
@@ -232,17 +233,17 @@ impl MultiHeadAttention {
         Ok(())
     }
 
-    /// Which parameter is Wo.
+    /// The index of Wo among the parameters.
     fn out_weight(&self) -> usize {
         if self.bias { 2 } else { 1 }
     }
 
-    /// How many numbers the table of rotary positions holds.
+    /// The number of elements in the table of rotary positions.
     fn table(&self, sizes: Sizes) -> usize {
         if self.rotary.is_some() { sizes.queries.max(sizes.keys) * sizes.head } else { 0 }
     }
 
-    /// How many numbers of an example's memory are copied if some that are masked are not finite.
+    /// The numbers of an example's memory that are copied if some that are masked are not finite.
     fn copied(&self, sizes: Sizes) -> usize {
         if self.masks() { sizes.keys * sizes.width } else { 0 }
     }
@@ -260,7 +261,7 @@ impl MultiHeadAttention {
 impl Layer for MultiHeadAttention {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let (memory, lengths) = self.places(inputs.len());
         if !(1..=2).contains(&inputs.len().saturating_sub(usize::from(self.lengths))) {
             let expected = if self.lengths {
@@ -268,7 +269,7 @@ impl Layer for MultiHeadAttention {
             } else {
                 "one input (self-attention) or two (queries and memory)"
             };
-            return Err(ShapeError::Inputs { by: NAME, expected, got: inputs.len() });
+            return Err(ShapeError::Inputs { by: NAME, expected, got: inputs.len() }.into());
         }
         let (x, memory) = (inputs[0], inputs[memory]);
         self.check(x, memory)?;
@@ -289,7 +290,7 @@ impl Layer for MultiHeadAttention {
             let (expected, got) = (Shape::from([1]), inputs[lengths]);
             if got != expected {
                 let what = "the lengths of MultiHeadAttention, one number for each example,".into();
-                return Err(ShapeError::Mismatch { what, expected, got });
+                return Err(ShapeError::Mismatch { what, expected, got }.into());
             }
             signature = signature.whole_numbers(lengths, 1, sizes.keys);
         }
@@ -300,9 +301,9 @@ impl Layer for MultiHeadAttention {
             .saves("weights", [sizes.heads, sizes.kept()], PerExample)
             .saves("factor", [], PerBatch) // of the weights that dropout has kept
             .forward_scratch("rotary_table", [self.table(sizes)], PerBatch)
-            .forward_scratch("block", [sizes.room()], PerExample)
+            .forward_scratch("block", [sizes.scratch_len()], PerExample)
             .backward_scratch("rotary_table", [self.table(sizes)], PerBatch)
-            .backward_scratch("block", [sizes.room()], PerExample)
+            .backward_scratch("block", [sizes.scratch_len()], PerExample)
             .backward_scratch("dq", [sizes.queries, width], PerExample)
             .backward_scratch("dkv", [sizes.keys, 2 * width], PerExample)
             .backward_scratch("finite_memory", [self.copied(sizes)], PerExample)
@@ -312,10 +313,11 @@ impl Layer for MultiHeadAttention {
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
         let (sizes, x, memory, masks) = self.see(&pass.x);
         let (examples, width) = (x.examples(), sizes.width);
+        let (x_rows, memory_rows) = (examples * sizes.queries, examples * sizes.keys);
         let [q, kv, context, kept, factor] = pass.saved.vectors();
         let [table, block] = pass.scratch.vectors();
 
-        // Q = x Wq + bq        (K V) = m (Wk Wv) + (bk bv)
+        // Pass 1, all positions at once: Q = x Wq + bq        (K V) = m (Wk Wv) + (bk bv)
         let (w_q, w_kv) = pass.params.matrix(0).split_at(Axis(1), width);
         let [b_q, b_kv, b_out] = if self.bias {
             let (b_q, b_kv) = pass.params.vector(1).split_at(width);
@@ -323,11 +325,13 @@ impl Layer for MultiHeadAttention {
         } else {
             [Accumulate::Overwrite; 3]
         };
-        product(x.rows(), w_q, b_q, matrix_mut(q, width));
-        product(memory.rows(), w_kv, b_kv, matrix_mut(kv, 2 * width));
+        product(x.rows(), w_q, b_q, view::matrix_mut(q, (x_rows, width)));
+        product(memory.rows(), w_kv, b_kv, view::matrix_mut(kv, (memory_rows, 2 * width)));
+
+        // Pass 2: rotary positions turn Q and K.
         self.turn(sizes, table, q, kv, false);
 
-        // C = softmax(Q Kᵀ/√d) V
+        // Pass 3, for each example and head, block by block: S = Q Kᵀ/√d        P = softmax(S)        C = P V
         let dropout = Some(Dropout::new(self.dropout)).filter(|_| sizes.drops && pass.mode.is_training());
         factor[0] = dropout.map_or(T::ONE, |dropout| T::from_f64(dropout.scale()));
         let drop = dropout.map(|dropout| (dropout, pass.random));
@@ -337,19 +341,20 @@ impl Layer for MultiHeadAttention {
             Runs::new(kv, sizes.memory_numbers()),
             RunsMut::new(context, sizes.query_numbers()),
             RunsMut::new(kept, sizes.heads * sizes.kept()),
-            RunsMut::new(block, sizes.room()),
+            RunsMut::new(block, sizes.scratch_len()),
         );
         parallel_runs(Attend { heads, first: 0, parts }, sizes.work(examples));
 
         let crosses = self.places(pass.x.len()).0 > 0;
         if self.lengths && !crosses {
-            // The padding, where y is finite then, whatever stands in it.
+            // Queries of the padding: y is finite there, whatever they hold.
             Self::forget(masks, |example| masks.length(example), examples, q, context, kept);
         }
-        // y = C Wo + bo
-        product(matrix(context, width), pass.params.matrix(self.out_weight()), b_out, pass.y.rows());
+
+        // Pass 4, all positions at once: y = C Wo + bo
+        product(view::matrix(context, (x_rows, width)), pass.params.matrix(self.out_weight()), b_out, pass.y.rows());
         if masks.spoilt.is_some() {
-            // Those that see what is spoilt.
+            // Queries that attend to a key that is not finite.
             let first = |example| match masks.clear(example) {
                 clear if clear < masks.length(example) => clear,
                 _ => sizes.queries,
@@ -361,34 +366,39 @@ impl Layer for MultiHeadAttention {
     fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
         let (sizes, x, memory, masks) = self.see(&pass.x);
         let (examples, width) = (x.examples(), sizes.width);
+        let (x_rows, memory_rows) = (examples * sizes.queries, examples * sizes.keys);
         let [q, kv, context, kept, factor] = pass.saved.vectors();
         let [table, block, dq, dkv, copy] = pass.scratch.vectors();
 
-        // dC = dy Woᵀ        dWo = Cᵀ dy        dbo = Σ_rows dy
+        // Pass 1, all positions at once; dC lies where dQ will: dC = dy Woᵀ        dWo = Cᵀ dy        dbo = Σ_rows dy
         let (dy, out) = (pass.dy.rows(), self.out_weight());
-        product(dy, pass.params.matrix(out).t(), Accumulate::Overwrite, matrix_mut(dq, width));
-        product(matrix(context, width).t(), dy, Accumulate::Overwrite, pass.dparams.matrix(out));
+        product(dy, pass.params.matrix(out).t(), Accumulate::Overwrite, view::matrix_mut(dq, (x_rows, width)));
+        let context = view::matrix(context, (x_rows, width));
+        product(context.t(), dy, Accumulate::Overwrite, pass.dparams.matrix(out));
         if self.bias {
             column_sums(dy, pass.dparams.vector(3));
         }
 
-        // From dC to dQ, which takes its place, and (dK dV).
+        // Pass 2, for each example and head, block by block:
+        // dV = Pᵀ dC        dP = dC Vᵀ        dS = P ∘ (dP − Σ_keys P ∘ dP)        dQ = dS K/√d        dK = dSᵀ Q/√d
         let parts = (
             Runs::new(q, sizes.query_numbers()),
             Runs::new(kv, sizes.memory_numbers()),
             Runs::new(kept, sizes.heads * sizes.kept()),
             RunsMut::new(dq, sizes.query_numbers()),
             RunsMut::new(dkv, sizes.memory_numbers()),
-            RunsMut::new(block, sizes.room()),
+            RunsMut::new(block, sizes.scratch_len()),
         );
         let heads = Heads { sizes, masks, factor: factor[0], drop: None };
         parallel_runs(Attend { heads, first: 0, parts }, 2 * sizes.work(examples));
+
+        // Pass 3: rotary positions turn dQ and dK back.
         self.turn(sizes, table, dq, dkv, true);
 
-        // dWq = xᵀ dQ        d(Wk Wv) = mᵀ (dK dV)        db = Σ_rows of each
-        let (dq, dkv) = (matrix(dq, width), matrix(dkv, 2 * width));
+        // Pass 4, all positions at once: dWq = xᵀ dQ        d(Wk Wv) = mᵀ (dK dV)        db = Σ_rows of each
+        let (dq, dkv) = (view::matrix(dq, (x_rows, width)), view::matrix(dkv, (memory_rows, 2 * width)));
         let (dw_q, dw_kv) = pass.dparams.matrix(0).split_at(Axis(1), width);
-        let (mut x_rows, mut memory_rows) = (x.rows(), memory.rows());
+        let (mut x, mut m) = (x.rows(), memory.rows());
         if masks.spoilt.is_some() {
             // The derivatives of what is masked are 0; but 0 times infinity is not a number.
             copy.copy_from_slice(memory.slice());
@@ -396,20 +406,20 @@ impl Layer for MultiHeadAttention {
                 let beyond = copy.chunks_exact_mut(width).skip(masks.clear(example));
                 beyond.filter(|row| !is_finite(row)).for_each(|row| row.fill(T::ZERO));
             }
-            memory_rows = matrix(copy, width);
+            m = view::matrix(copy, (memory_rows, width));
             if self.places(pass.x.len()).0 == 0 {
-                x_rows = memory_rows;
+                x = m;
             }
         }
-        product(x_rows.t(), dq, Accumulate::Overwrite, dw_q);
-        product(memory_rows.t(), dkv, Accumulate::Overwrite, dw_kv);
+        product(x.t(), dq, Accumulate::Overwrite, dw_q);
+        product(m.t(), dkv, Accumulate::Overwrite, dw_kv);
         if self.bias {
             let (db_q, db_kv) = pass.dparams.vector(1).split_at_mut(width);
             column_sums(dq, db_q);
             column_sums(dkv, db_kv);
         }
 
-        // dx = dQ Wqᵀ        dm = (dK dV) (Wk Wv)ᵀ
+        // Pass 5, all positions at once: dx = dQ Wqᵀ        dm = (dK dV) (Wk Wv)ᵀ
         let (w_q, w_kv) = pass.params.matrix(0).split_at(Axis(1), width);
         if let Some(dx) = pass.dx.get(0) {
             product(dq, w_q.t(), Accumulate::Overwrite, dx.rows());

@@ -1,7 +1,7 @@
 use downhill_tensor::convolution::Convolution;
-use downhill_tensor::{Fans, Init, Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Fans, Init, Scalar, Shape, ShapeError};
 
-use super::{ABSENT, Along, Padding, Weights};
+use super::{ABSENT, AxisSettings, Padding, Weights};
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// A convolution of signals: each output is a weighted sum of the inputs around it.
@@ -12,7 +12,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// y[o, i] = b[o] + Σ_c Σ_u w[o, c, u] · x[c, i·s + u·d − p]
 /// ```
 ///
-/// where x is 0 outside the signal, and c runs over the channels of o's group.
+/// with x = 0 outside the signal; c runs over the channels of o's group.
 /// The local derivatives are the numbers that y is linear in:
 ///
 /// ```text
@@ -34,8 +34,8 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// Keras starts with Glorot's uniform weights and a bias of zero.
 ///
 /// # Errors
-/// Where x is no signal of channels, the groups do not divide the channels, the kernel is larger than the padded
-/// signal, padding "same" meets a stride, or a size is zero.
+/// Returns an error if x is no signal of channels, the groups do not divide the channels, the kernel is larger than the
+/// padded signal, padding "same" meets a stride, or a size is zero.
 ///
 /// # Source
 /// Waibel, Hanazawa, Hinton, Shikano and Lang 1989, "Phoneme recognition using time-delay neural networks".
@@ -51,7 +51,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// assert_eq!(y, array![[3.0, 5.0, 7.0]]);
 /// let dx = differences.backward([[1.0, 1.0, 1.0]])?;
 /// assert_eq!(dx, array![[-1.0, 0.0, 0.0, 1.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -67,14 +67,14 @@ pub struct Conv1d {
 }
 
 impl Conv1d {
-    /// A convolution to `outputs` channels with a kernel of this length: stride 1, no padding, with a bias.
+    /// Creates a convolution to `outputs` channels with a kernel of this length: stride 1, no padding, with a bias.
     #[must_use]
     pub fn new(outputs: usize, kernel: usize) -> Self {
         let padding = Padding::from(0);
         Self { outputs, kernel, stride: 1, padding, dilation: 1, groups: 1, weights: Weights::default() }
     }
 
-    /// Takes only every so many places: the distance from one output to the next.
+    /// Sets the stride: the distance from one output to the next.
     #[must_use]
     pub fn stride(mut self, stride: usize) -> Self {
         self.stride = stride;
@@ -88,21 +88,21 @@ impl Conv1d {
         self
     }
 
-    /// Spreads the kernel: the distance from one of its taps to the next.
+    /// Sets the dilation: the distance from one tap of the kernel to the next.
     #[must_use]
     pub fn dilation(mut self, dilation: usize) -> Self {
         self.dilation = dilation;
         self
     }
 
-    /// Cuts channels and outputs into so many groups that do not meet; as many as channels for a depthwise one.
+    /// Sets the number of groups of channels and outputs; as many as channels make a depthwise convolution.
     #[must_use]
     pub fn groups(mut self, groups: usize) -> Self {
         self.groups = groups;
         self
     }
 
-    /// Without a bias, as before a normalisation.
+    /// Leaves the bias out, as before a normalisation.
     #[must_use]
     pub fn no_bias(mut self) -> Self {
         self.weights.bias = false;
@@ -123,16 +123,17 @@ impl Conv1d {
         self
     }
 
-    fn convolution(&self, x: Shape) -> Result<Convolution, ShapeError> {
+    fn convolution(&self, x: Shape) -> Result<Convolution, BuildError> {
         let &[channels, length] = x.axes() else {
             return Err(ShapeError::Rank {
                 by: "Conv1d",
                 expected: "a signal of (channels, length) per example",
                 got: x,
                 hint: "put Reshape before it",
-            });
+            }
+            .into());
         };
-        let along = Along {
+        let along = AxisSettings {
             kernel: self.kernel,
             stride: self.stride,
             dilation: self.dilation,
@@ -149,7 +150,7 @@ impl Conv1d {
 impl Layer for Conv1d {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("Conv1d", inputs)?;
         let convolution = self.convolution(x)?;
         let output = super::shape("Conv1d", &[self.outputs, convolution.axes()[1].output])?;

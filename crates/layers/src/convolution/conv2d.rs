@@ -1,7 +1,7 @@
 use downhill_tensor::convolution::Convolution;
-use downhill_tensor::{Fans, Init, Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Fans, Init, Scalar, Shape, ShapeError};
 
-use super::{Along, Padding, Weights};
+use super::{AxisSettings, Padding, Weights};
 use crate::{Backward, Forward, Layer, Pair, Signature, single_input};
 
 /// A convolution of images: each output pixel is a weighted sum of the input's pixels around it.
@@ -12,7 +12,7 @@ use crate::{Backward, Forward, Layer, Pair, Signature, single_input};
 /// y[o, i, j] = b[o] + Σ_c Σ_u Σ_v w[o, c, u, v] · x[c, i·s + u·d − p, j·s + v·d − p]
 /// ```
 ///
-/// where x is 0 outside the image, and c runs over the channels of o's group.
+/// with x = 0 outside the image; c runs over the channels of o's group.
 /// The local derivatives are the numbers that y is linear in:
 ///
 /// ```text
@@ -22,7 +22,7 @@ use crate::{Backward, Forward, Layer, Pair, Signature, single_input};
 /// ```
 ///
 /// As in every framework the kernel is not flipped, which mathematics calls a cross-correlation.
-/// With as many groups as channels each channel has kernels of its own: a *depthwise* convolution.
+/// With as many groups as channels each channel has its own kernels: a *depthwise* convolution.
 ///
 /// # Shapes
 /// x is (batch, channels, height, width), w is (outputs, channels / groups, kernel height, kernel width),
@@ -35,8 +35,8 @@ use crate::{Backward, Forward, Layer, Pair, Signature, single_input};
 /// as in PyTorch. Keras starts with Glorot's uniform weights and a bias of zero.
 ///
 /// # Errors
-/// Where x is no image, the groups do not divide the channels, the kernel is larger than the padded image,
-/// padding "same" meets a stride, or a size is zero.
+/// Returns an error if x is no image, the groups do not divide the channels, the kernel is larger than the padded
+/// image, padding "same" meets a stride, or a size is zero.
 ///
 /// # Source
 /// LeCun, Bottou, Bengio and Haffner 1998, "Gradient-based learning applied to document recognition".
@@ -54,7 +54,7 @@ use crate::{Backward, Forward, Layer, Pair, Signature, single_input};
 /// let dx = conv.backward([[1.0, 10.0]])?;
 /// assert_eq!(dx, array![[1.0, 11.0, 10.0, 1.0, 10.0, 0.0]]);
 /// assert_eq!(conv.gradient("weight")?, array![[[[21.0, 32.0], [54.0, 65.0]]]].into_dyn());
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -70,7 +70,7 @@ pub struct Conv2d {
 }
 
 impl Conv2d {
-    /// A convolution to `outputs` channels with a kernel of this (height, width), or of one size for both:
+    /// Creates a convolution to `outputs` channels with a kernel of this (height, width), or of one size for both:
     /// stride 1, no padding, with a bias.
     #[must_use]
     pub fn new(outputs: usize, kernel: impl Into<Pair>) -> Self {
@@ -85,7 +85,7 @@ impl Conv2d {
         }
     }
 
-    /// Takes only every so many pixels: the distance from one output to the next.
+    /// Sets the stride: the distance from one output to the next.
     #[must_use]
     pub fn stride(mut self, stride: impl Into<Pair>) -> Self {
         self.stride = stride.into();
@@ -100,21 +100,21 @@ impl Conv2d {
         self
     }
 
-    /// Spreads the kernel: the distance from one of its taps to the next.
+    /// Sets the dilation: the distance from one tap of the kernel to the next.
     #[must_use]
     pub fn dilation(mut self, dilation: impl Into<Pair>) -> Self {
         self.dilation = dilation.into();
         self
     }
 
-    /// Cuts channels and outputs into so many groups that do not meet; as many as channels for a depthwise one.
+    /// Sets the number of groups of channels and outputs; as many as channels make a depthwise convolution.
     #[must_use]
     pub fn groups(mut self, groups: usize) -> Self {
         self.groups = groups;
         self
     }
 
-    /// Without a bias, as before a normalisation.
+    /// Leaves the bias out, as before a normalisation.
     #[must_use]
     pub fn no_bias(mut self) -> Self {
         self.weights.bias = false;
@@ -135,16 +135,17 @@ impl Conv2d {
         self
     }
 
-    fn convolution(&self, x: Shape) -> Result<Convolution, ShapeError> {
+    fn convolution(&self, x: Shape) -> Result<Convolution, BuildError> {
         let &[channels, height, width] = x.axes() else {
             return Err(ShapeError::Rank {
                 by: "Conv2d",
                 expected: "an image of (channels, height, width) per example",
                 got: x,
                 hint: "put Reshape before it",
-            });
+            }
+            .into());
         };
-        let along = |axis: usize| Along {
+        let along = |axis: usize| AxisSettings {
             kernel: self.kernel.0[axis],
             stride: self.stride.0[axis],
             dilation: self.dilation.0[axis],
@@ -161,7 +162,7 @@ impl Conv2d {
 impl Layer for Conv2d {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("Conv2d", inputs)?;
         let convolution = self.convolution(x)?;
         let [height, width] = convolution.axes();

@@ -1,7 +1,7 @@
 use downhill_tensor::convolution::Convolution;
-use downhill_tensor::{Fans, Init, Scalar, Shape, ShapeError, reduce};
+use downhill_tensor::{BuildError, Fans, Init, Scalar, Shape, ShapeError, reduce};
 
-use super::{Along, Weights};
+use super::{AxisSettings, Weights};
 use crate::{Backward, Forward, Layer, Pair, Signature, single_input};
 
 /// A transposed convolution: each input pixel paints the kernel, times its value, into a larger image.
@@ -12,7 +12,7 @@ use crate::{Backward, Forward, Layer, Pair, Signature, single_input};
 /// y[o, k, l] = b[o] + Σ x[c, i, j] · w[c, o, u, v]   over i·s + u·d − p = k, j·s + v·d − p = l
 /// ```
 ///
-/// where c runs over the channels of o's group: the map is the transpose of a [`Conv2d`](crate::Conv2d) with the same
+/// with c over the channels of o's group: the map is the transpose of a [`Conv2d`](crate::Conv2d) with the same
 /// settings, so that what is y there is x here. Its local derivatives are those of that convolution, exchanged:
 ///
 /// ```text
@@ -36,8 +36,8 @@ use crate::{Backward, Forward, Layer, Pair, Signature, single_input};
 /// and a bias of zero.
 ///
 /// # Errors
-/// Where x is no image, the groups do not divide the channels, the padding leaves nothing, the output padding is not
-/// smaller than the stride or the dilation, or a size is zero.
+/// Returns an error if x is no image, the groups do not divide the channels, the padding leaves nothing, the output
+/// padding is not smaller than the stride or the dilation, or a size is zero.
 ///
 /// # Source
 /// Zeiler, Krishnan, Taylor and Fergus 2010, "Deconvolutional networks"; Dumoulin and Visin 2016, "A guide to
@@ -55,7 +55,7 @@ use crate::{Backward, Forward, Layer, Pair, Signature, single_input};
 /// assert_eq!(y, array![[1.0, 2.0, 10.0, 20.0, 3.0, 4.0, 30.0, 40.0]]); // 1 x 2 x 4
 /// let dx = larger.backward([[1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0]])?;
 /// assert_eq!(dx, array![[10.0, 4.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -72,8 +72,8 @@ pub struct ConvTranspose2d {
 }
 
 impl ConvTranspose2d {
-    /// A transposed convolution to `outputs` channels with a kernel of this (height, width), or of one size for both:
-    /// stride 1, no padding, with a bias.
+    /// Creates a transposed convolution to `outputs` channels with a kernel of this (height, width), or of one size for
+    /// both: stride 1, no padding, with a bias.
     #[must_use]
     pub fn new(outputs: usize, kernel: impl Into<Pair>) -> Self {
         Self {
@@ -88,14 +88,14 @@ impl ConvTranspose2d {
         }
     }
 
-    /// Spreads the input: the distance in the output from one pixel's kernel to the next one's.
+    /// Sets the stride: the distance in the output from one pixel's kernel to the next one's.
     #[must_use]
     pub fn stride(mut self, stride: impl Into<Pair>) -> Self {
         self.stride = stride.into();
         self
     }
 
-    /// Cuts so many rows off above and below, and columns off left and right: the padding of the convolution that
+    /// Sets the rows cut off above and below, and the columns left and right: the padding of the convolution that
     /// this transposes.
     #[must_use]
     pub fn padding(mut self, padding: impl Into<Pair>) -> Self {
@@ -103,28 +103,28 @@ impl ConvTranspose2d {
         self
     }
 
-    /// Adds so many rows below and columns to the right.
+    /// Sets the number of rows added below and of columns added to the right.
     #[must_use]
     pub fn output_padding(mut self, padding: impl Into<Pair>) -> Self {
         self.output_padding = padding.into();
         self
     }
 
-    /// Spreads the kernel: the distance from one of its taps to the next.
+    /// Sets the dilation: the distance from one tap of the kernel to the next.
     #[must_use]
     pub fn dilation(mut self, dilation: impl Into<Pair>) -> Self {
         self.dilation = dilation.into();
         self
     }
 
-    /// Cuts channels and outputs into so many groups that do not meet.
+    /// Sets the number of groups of channels and outputs.
     #[must_use]
     pub fn groups(mut self, groups: usize) -> Self {
         self.groups = groups;
         self
     }
 
-    /// Without a bias, as before a normalisation.
+    /// Leaves the bias out, as before a normalisation.
     #[must_use]
     pub fn no_bias(mut self) -> Self {
         self.weights.bias = false;
@@ -146,17 +146,18 @@ impl ConvTranspose2d {
     }
 
     /// The convolution from y to x.
-    fn convolution(&self, x: Shape) -> Result<Convolution, ShapeError> {
+    fn convolution(&self, x: Shape) -> Result<Convolution, BuildError> {
         let &[channels, height, width] = x.axes() else {
             return Err(ShapeError::Rank {
                 by: "ConvTranspose2d",
                 expected: "an image of (channels, height, width) per example",
                 got: x,
                 hint: "put Reshape before it",
-            });
+            }
+            .into());
         };
         let along = |axis: usize, length: usize| {
-            let along = Along {
+            let along = AxisSettings {
                 kernel: self.kernel.0[axis],
                 stride: self.stride.0[axis],
                 dilation: self.dilation.0[axis],
@@ -172,7 +173,7 @@ impl ConvTranspose2d {
 impl Layer for ConvTranspose2d {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("ConvTranspose2d", inputs)?;
         let convolution = self.convolution(x)?;
         let [height, width] = convolution.axes();

@@ -1,7 +1,7 @@
 use std::ops::Range;
 
 use downhill_tensor::reduce::Totals;
-use downhill_tensor::{Init, Kernel, Over, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs, vectorized};
+use downhill_tensor::{BuildError, Init, Kernel, Over, RunsMut, Scalar, Shape, Sweep, parallel_runs, vectorized};
 
 use crate::Extent::{PerBatch, PerExample};
 use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
@@ -14,8 +14,8 @@ use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 /// dJ/dW[v] = Σ over all i with xᵢ = v of dyᵢ        dJ/dx = 0
 /// ```
 ///
-/// summed in the order of the batch, in blocks of 256, whatever the number of threads. What rounding takes from the sums
-/// of blocks is added too, so that a row that is looked up a million times keeps its digits.
+/// summed in the order of the batch, in blocks of 256, whatever the number of threads. What rounding takes from the
+/// sums of blocks is added too, so that a row that is looked up a million times keeps its digits.
 ///
 /// # Shapes
 /// x is (batch, ...), such as (batch, steps), and holds whole numbers from 0 to vocabulary − 1; y has one axis more:
@@ -43,7 +43,7 @@ use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 /// embedding.backward([[1.0, 2.0, 3.0, 4.0]])?;
 /// assert_eq!(embedding.gradient("weight")?, array![[3.0, 4.0], [0.0, 0.0], [1.0, 2.0]].into_dyn());
 /// assert!(embedding.forward([[3.0, 0.0]]).is_err());
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -55,13 +55,13 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    /// A table of `vocabulary` vectors of `width` numbers.
+    /// Creates a table of `vocabulary` vectors of `width` numbers.
     #[must_use]
     pub fn new(vocabulary: usize, width: usize) -> Self {
         Self { vocabulary, width, padding: None, init: Init::Normal { mean: 0.0, std: 1.0 } }
     }
 
-    /// With a row for padding, which does not learn.
+    /// Sets the row for padding, which does not learn.
     #[must_use]
     pub fn padding(mut self, row: usize) -> Self {
         self.padding = Some(row);
@@ -82,9 +82,9 @@ const MOST_ROWS: usize = 1 << 24;
 impl Layer for Embedding {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("Embedding", inputs)?;
-        let refuse = |reason| Err(ShapeError::Setting { by: "Embedding", reason });
+        let refuse = |reason| Err(BuildError::Setting { by: "Embedding", reason });
         let Self { vocabulary, width, padding, init } = *self;
         if vocabulary == 0 || width == 0 || vocabulary > MOST_ROWS {
             return refuse(format!(
@@ -137,7 +137,7 @@ impl Layer for Embedding {
 const MOST_PLACES: usize = 1 << 24;
 
 impl Embedding {
-    /// dJ/dW of lookups that are taken so many at a time.
+    /// dJ/dW of lookups, some columns at a time.
     fn collect<T: Scalar>(&self, x: &[T], dy: &[T], dw: &mut [T], [first, next]: [&mut [T]; 2], most: usize) {
         let Self { vocabulary, width, padding, .. } = *self;
         for start in (0..x.len().max(1)).step_by(most) {
@@ -181,7 +181,7 @@ impl<T: Scalar> Sweep<(&[T], RunsMut<'_, T>)> for LookUp<'_, T> {
 /// At most this many lookups of a row are added in turn.
 const IN_TURN: usize = 256;
 
-/// Where a row's lookups stand in the batch, as lists: after each place, counted from 1, the next, and 0 at the end.
+/// The places of a row's lookups in the batch, as lists: after each place, counted from 1, the next, and 0 at the end.
 #[derive(Clone, Copy)]
 struct Lookups<'a, T> {
     next: &'a [T],
@@ -254,7 +254,7 @@ impl<T: Scalar> Kernel for GoOn<'_, T> {
 
     #[inline(always)]
     fn run(self) {
-        /// So many columns stay in registers.
+        /// This many columns stay in registers.
         const LANES: usize = 32;
         for (strip, dw) in self.dw.chunks_mut(LANES).enumerate() {
             let mut totals = Totals::<T, LANES, 1>::ZERO;

@@ -1,4 +1,4 @@
-use downhill_tensor::{Batch, Init, Scalar, Shape, ShapeError, elementwise, reduce};
+use downhill_tensor::{Batch, BuildError, Init, Scalar, Shape, ShapeError, elementwise, reduce};
 
 use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 
@@ -12,7 +12,7 @@ use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 /// x and y are (batch, steps, width); W is (steps, width): a sequence of another length needs another layer.
 ///
 /// # Errors
-/// Another number of axes, or an initialiser whose settings are out of range.
+/// Building a network returns an error for another number of axes, or an initialiser whose settings are out of range.
 ///
 /// # Start
 /// N(0, 0.02²), as in BERT and GPT-2.
@@ -29,7 +29,7 @@ use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 /// assert_eq!(positions.forward([[1.0, 1.0], [2.0, 2.0]])?, array![[1.5, 0.5], [2.5, 1.5]]);
 /// positions.backward([[1.0, 2.0], [3.0, 4.0]])?;
 /// assert_eq!(positions.gradient("weight")?, array![[4.0], [6.0]].into_dyn());
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -44,7 +44,7 @@ impl Default for LearntPositions {
 }
 
 impl LearntPositions {
-    /// A vector for each step of the input.
+    /// Creates a vector for each step of the input.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -61,7 +61,7 @@ impl LearntPositions {
 impl Layer for LearntPositions {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("LearntPositions", inputs)?;
         if x.rank() != 2 {
             return Err(ShapeError::Rank {
@@ -69,7 +69,8 @@ impl Layer for LearntPositions {
                 expected: "examples of steps and features",
                 got: x,
                 hint: "",
-            });
+            }
+            .into());
         }
         self.init.check()?;
         let weight = Parameter::new("weight", x, self.init).fans(x[0], x[1]);

@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use downhill_tensor::{Over, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs};
+use downhill_tensor::{BuildError, Over, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs};
 
 use super::{check_base, frequency};
 use crate::Extent::PerBatch;
@@ -26,7 +26,8 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// x and y are (batch, steps, width) or (batch, steps, heads, width).
 ///
 /// # Errors
-/// Another number of axes, an odd width, and a base that is not a finite number above 0.
+/// Building a network returns an error for another number of axes, an odd width, and a base that is not a finite number
+/// above 0.
 ///
 /// Source: Su et al. 2021 (arXiv 2104.09864), with its base of 10000.
 ///
@@ -38,7 +39,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// let mut positions = RotaryPositions::new().bind::<f64>([2, 2], Seed(1))?;
 /// let y = positions.forward([[1.0, 0.0, 1.0, 0.0]])?;
 /// assert_eq!(y, array![[1.0, 0.0, 1f64.cos(), 1f64.sin()]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -54,20 +55,20 @@ impl Default for RotaryPositions {
 }
 
 impl RotaryPositions {
-    /// With the base 10000, and pairs of features half a width apart.
+    /// Creates positions with the base 10000 and pairs of features half a width apart.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// With this base; longer contexts are trained with larger ones.
+    /// Sets the base; longer contexts are trained with larger ones.
     #[must_use]
     pub fn base(mut self, base: f64) -> Self {
         self.base = base;
         self
     }
 
-    /// With pairs of neighbouring features.
+    /// Pairs neighbouring features.
     #[must_use]
     pub fn interleaved(mut self) -> Self {
         self.interleaved = true;
@@ -75,10 +76,10 @@ impl RotaryPositions {
     }
 
     /// Refuses a width that has no pairs, and a base that has no powers.
-    pub(crate) fn check(self, by: &'static str, width: usize) -> Result<(), ShapeError> {
+    pub(crate) fn check(self, by: &'static str, width: usize) -> Result<(), BuildError> {
         if width % 2 == 1 {
             let reason = format!("features turn in pairs, so that their number must be even, but it is {width}");
-            return Err(ShapeError::Setting { by, reason });
+            return Err(BuildError::Setting { by, reason });
         }
         check_base(by, self.base)
     }
@@ -115,7 +116,7 @@ impl RotaryPositions {
 impl Layer for RotaryPositions {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("RotaryPositions", inputs)?;
         let (&[steps, width] | &[steps, _, width]) = x.axes() else {
             return Err(ShapeError::Rank {
@@ -123,7 +124,8 @@ impl Layer for RotaryPositions {
                 expected: "examples of steps, perhaps heads, and features",
                 got: x,
                 hint: "",
-            });
+            }
+            .into());
         };
         self.check("RotaryPositions", width)?;
         Ok(Signature::new("RotaryPositions", x)
@@ -182,7 +184,7 @@ struct Turn<'a, T> {
     width: usize,
     /// The numbers of one step, of all heads.
     row: usize,
-    /// How many of them are turned.
+    /// The number of them that are turned.
     turned: usize,
     interleaved: bool,
     back: bool,

@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use downhill_tensor::{Over, RunsMut, Scalar, Shape, ShapeError, Sweep, elementwise, parallel_runs};
+use downhill_tensor::{BuildError, Over, RunsMut, Scalar, Shape, ShapeError, Sweep, elementwise, parallel_runs};
 
 use super::{check_base, frequency};
 use crate::Extent::PerBatch;
@@ -20,7 +20,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// x and y are (batch, steps, width).
 ///
 /// # Errors
-/// Another number of axes, and a base that is not a finite number above 0.
+/// Building a network returns an error for another number of axes, and a base that is not a finite number above 0.
 ///
 /// # Elsewhere
 /// tensor2tensor and some of its descendants put all sines before all cosines; here they alternate, as in the paper.
@@ -35,7 +35,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// let mut positions = SinusoidalPositions::new().bind::<f64>([2, 2], Seed(1))?;
 /// let y = positions.forward([[10.0, 10.0, 10.0, 10.0]])?;
 /// assert_eq!(y, array![[10.0, 11.0, 10.0 + 1f64.sin(), 10.0 + 1f64.cos()]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -50,13 +50,13 @@ impl Default for SinusoidalPositions {
 }
 
 impl SinusoidalPositions {
-    /// With the base 10000.
+    /// Creates positions with the base 10000.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// With this base.
+    /// Sets the base.
     #[must_use]
     pub fn base(mut self, base: f64) -> Self {
         self.base = base;
@@ -67,7 +67,7 @@ impl SinusoidalPositions {
 impl Layer for SinusoidalPositions {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("SinusoidalPositions", inputs)?;
         if x.rank() != 2 {
             return Err(ShapeError::Rank {
@@ -75,7 +75,8 @@ impl Layer for SinusoidalPositions {
                 expected: "examples of steps and features",
                 got: x,
                 hint: "",
-            });
+            }
+            .into());
         }
         check_base("SinusoidalPositions", self.base)?;
         Ok(Signature::new("SinusoidalPositions", x)
@@ -102,7 +103,7 @@ impl Layer for SinusoidalPositions {
     }
 }
 
-/// How many simple operations the sine or cosine of an angle costs.
+/// The cost of the sine or cosine of an angle, in simple operations.
 const TABLE_WORK: usize = 16;
 
 #[derive(Clone, Copy)]

@@ -1,4 +1,4 @@
-use downhill_tensor::{Scalar, Shape, ShapeError, elementwise};
+use downhill_tensor::{BuildError, Scalar, Shape, elementwise};
 
 use super::alike;
 use crate::{Backward, Forward, Layer, Signature};
@@ -17,7 +17,7 @@ pub struct Add;
 impl Layer for Add {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let shape = alike("Add", "the inputs of Add", inputs)?;
         Ok(Signature::new("Add", shape).backward_without_x().backward_without_y())
     }

@@ -1,11 +1,11 @@
-use downhill_tensor::{Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Scalar, Shape, ShapeError};
 
 use crate::signature::countable;
 use crate::{Backward, Forward, Layer, MAX_INPUTS, Signature};
 
-/// Puts its inputs side by side along one axis of the example.
+/// Concatenates its inputs along one axis of the example.
 ///
-/// dy/dxᵢ = 1 for the stretch of y that xᵢ became.
+/// dy/dxᵢ = 1 for the slice of y that xᵢ became.
 ///
 /// # Shapes
 /// Inputs (batch, ..., nᵢ, ...) that agree on all other axes give (batch, ..., Σ nᵢ, ...).
@@ -17,13 +17,13 @@ pub struct Concat {
 }
 
 impl Concat {
-    /// Along this axis of the example.
+    /// Creates a layer that concatenates along this axis of the example.
     #[must_use]
     pub fn new(axis: usize) -> Self {
         Self { axis }
     }
 
-    /// How many numbers of one example lie side by side in a block: the axis itself and all within it.
+    /// The number of elements of one example that lie side by side in a block: the axis itself and all within it.
     fn block(self, shape: Shape) -> usize {
         shape.axes()[self.axis..].iter().product()
     }
@@ -32,16 +32,16 @@ impl Concat {
 impl Layer for Concat {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let [first, others @ ..] = inputs else {
-            return Err(ShapeError::Inputs { by: "Concat", expected: "at least one input", got: 0 });
+            return Err(ShapeError::Inputs { by: "Concat", expected: "at least one input", got: 0 }.into());
         };
         if inputs.len() > MAX_INPUTS {
-            return Err(ShapeError::Inputs { by: "Concat", expected: "at most eight inputs", got: inputs.len() });
+            return Err(ShapeError::Inputs { by: "Concat", expected: "at most eight inputs", got: inputs.len() }.into());
         }
         let axis = self.axis;
         if axis >= first.rank() {
-            return Err(ShapeError::Setting {
+            return Err(BuildError::Setting {
                 by: "Concat",
                 reason: format!("there is no axis {axis} in examples of shape {first}; axes are counted from 0"),
             });
@@ -53,11 +53,11 @@ impl Layer for Concat {
                 && (0..first.rank()).all(|other_axis| other_axis == axis || other[other_axis] == first[other_axis]);
             if !agree {
                 let what = format!("the inputs of Concat, apart from axis {axis},");
-                return Err(ShapeError::Mismatch { what: what.into(), expected: *first, got: *other });
+                return Err(ShapeError::Mismatch { what: what.into(), expected: *first, got: *other }.into());
             }
             axes[axis] = axes[axis].saturating_add(other[axis]);
         }
-        let output = Shape::new(&axes).ok_or_else(|| ShapeError::Setting {
+        let output = Shape::new(&axes).ok_or_else(|| BuildError::Setting {
             by: "Concat",
             reason: format!("the joined shape {axes:?} has too many elements"),
         })?;

@@ -1,4 +1,4 @@
-use downhill_tensor::{Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Scalar, Shape};
 
 use super::over_axis;
 use crate::{Backward, Forward, Layer, Signature};
@@ -12,7 +12,7 @@ use crate::{Backward, Forward, Layer, Signature};
 /// length 1. The axis is counted without the batch: 0 is the steps of a sequence, and the channels of an image.
 ///
 /// # Errors
-/// An axis that an example does not have, or one of length 0.
+/// Building a network returns an error for an axis that an example does not have, or one of length 0.
 ///
 /// ```
 /// use downhill_layers::{Layer, Mean};
@@ -21,7 +21,7 @@ use crate::{Backward, Forward, Layer, Signature};
 ///
 /// let mut mean = Mean::new(0).bind::<f64>([2, 3], Seed(0))?;
 /// assert_eq!(mean.forward([[1.0, 2.0, 3.0, 5.0, 6.0, 7.0]])?, array![[3.0, 4.0, 5.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -31,13 +31,13 @@ pub struct Mean {
 }
 
 impl Mean {
-    /// Over this axis of the example, which is then gone.
+    /// Creates a mean over this axis of the example, which y does not have.
     #[must_use]
     pub fn new(axis: usize) -> Self {
         Self { axis, keep: false }
     }
 
-    /// Leaves the axis there, with the length 1.
+    /// Keeps the axis, with the length 1.
     #[must_use]
     pub fn keep_axis(mut self) -> Self {
         self.keep = true;
@@ -48,7 +48,7 @@ impl Mean {
 impl Layer for Mean {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         over_axis::signature("Mean", inputs, self.axis, self.keep)
     }
 

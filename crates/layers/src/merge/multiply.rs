@@ -1,4 +1,4 @@
-use downhill_tensor::{Scalar, Shape, ShapeError, elementwise};
+use downhill_tensor::{BuildError, Scalar, Shape, elementwise};
 
 use super::alike;
 use crate::{Backward, Forward, Layer, Signature};
@@ -11,7 +11,7 @@ use crate::{Backward, Forward, Layer, Signature};
 /// All inputs have the shape of y.
 ///
 /// # Errors
-/// No inputs, more than eight, or inputs of different shapes.
+/// Building a network returns an error for no inputs, more than eight, or inputs of different shapes.
 ///
 /// ```
 /// use downhill_layers::{Bound, Multiply};
@@ -23,7 +23,7 @@ use crate::{Backward, Forward, Layer, Signature};
 /// assert_eq!(multiply.forward((&a, &b))?, array![[3.0, 8.0]]);
 /// multiply.backward([[1.0, 1.0]])?;
 /// assert_eq!(multiply.input_gradients(), [b, a]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -32,7 +32,7 @@ pub struct Multiply;
 impl Layer for Multiply {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         Ok(Signature::new("Multiply", alike("Multiply", "the inputs of Multiply", inputs)?).backward_without_y())
     }
 

@@ -1,14 +1,14 @@
 //! Sums over one axis of each example, for `Sum` and `Mean`.
 
 use downhill_tensor::reduce::lanes;
-use downhill_tensor::{Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs};
+use downhill_tensor::{BuildError, Over, Runs, RunsMut, Scalar, Shape, Sweep, parallel_runs};
 
 use crate::{Backward, Forward, Signature, single_input};
 
-/// What a sum over an axis of one input makes of it; `keep` leaves the axis there, with the length 1.
-pub(super) fn signature(by: &'static str, inputs: &[Shape], axis: usize, keep: bool) -> Result<Signature, ShapeError> {
+/// The signature of a sum over an axis of one input; `keep` keeps the axis, with the length 1.
+pub(super) fn signature(by: &'static str, inputs: &[Shape], axis: usize, keep: bool) -> Result<Signature, BuildError> {
     let x = single_input(by, inputs)?;
-    let refuse = |reason| Err(ShapeError::Setting { by, reason });
+    let refuse = |reason| Err(BuildError::Setting { by, reason });
     let mut axes = x.axes().to_vec();
     match axes.get(axis) {
         None => return refuse(format!("there is no axis {axis} in examples of shape {x}; axes are counted from 0")),

@@ -1,5 +1,5 @@
 use downhill_tensor::normalise::Channels;
-use downhill_tensor::{Init, Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Init, Scalar, Shape, ShapeError};
 
 use super::{affine, check};
 use crate::Extent::PerBatch;
@@ -46,7 +46,7 @@ use crate::{Arrays, ArraysMut, Backward, Forward, Layer, Parameter, Signature, s
 /// assert_eq!(norm.statistics(), [0.2, 1.1, 1.0]); // mean, variance (2 in this batch), number of batches
 /// norm.set_mode(Mode::Evaluation);
 /// assert_eq!(norm.forward([[0.2]])?, array![[0.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -63,34 +63,34 @@ impl Default for BatchNorm {
 }
 
 impl BatchNorm {
-    /// With ε = 1e-5, a momentum of 0.1, a weight and a bias.
+    /// Creates a normalisation with ε = 1e-5, a momentum of 0.1, a weight and a bias.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// With this ε.
+    /// Sets ε.
     #[must_use]
     pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.epsilon = epsilon;
         self
     }
 
-    /// With this weight of the new value in the running statistics.
+    /// Sets the weight of the new value in the running statistics.
     #[must_use]
     pub fn momentum(mut self, momentum: f64) -> Self {
         self.momentum = Some(momentum);
         self
     }
 
-    /// With running statistics that are the averages over all batches: `momentum=None` in PyTorch.
+    /// Makes the running statistics the averages over all batches: `momentum=None` in PyTorch.
     #[must_use]
     pub fn cumulative_average(mut self) -> Self {
         self.momentum = None;
         self
     }
 
-    /// Without a weight and a bias.
+    /// Leaves weight and bias out.
     #[must_use]
     pub fn no_affine(mut self) -> Self {
         self.affine = false;
@@ -116,7 +116,7 @@ fn move_towards<T: Scalar>(running: &mut [T], share: f64, new: impl Iterator<Ite
 impl Layer for BatchNorm {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("BatchNorm", inputs)?;
         if x.rank() == 0 {
             return Err(ShapeError::Rank {
@@ -124,11 +124,12 @@ impl Layer for BatchNorm {
                 expected: "examples whose first axis is the channels",
                 got: x,
                 hint: "",
-            });
+            }
+            .into());
         }
         check("BatchNorm", self.epsilon, x)?;
         if let Some(momentum) = self.momentum.filter(|momentum| !(0.0..=1.0).contains(momentum)) {
-            return Err(ShapeError::Setting {
+            return Err(BuildError::Setting {
                 by: "BatchNorm",
                 reason: format!(
                     "the momentum is the weight of the new value and must lie in [0, 1], but is {momentum}"

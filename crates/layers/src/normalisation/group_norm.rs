@@ -1,5 +1,5 @@
 use downhill_tensor::normalise::Groups;
-use downhill_tensor::{Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Scalar, Shape, ShapeError};
 
 use super::{WithinExample, affine, check, within_example};
 use crate::{Backward, Forward, Layer, Signature, single_input};
@@ -22,8 +22,8 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// x and y are (batch, channels, ...); weight and bias are (channels).
 ///
 /// # Errors
-/// No groups, groups that do not divide the channels, an example without axes or with an empty one, and an ε that is
-/// negative or not finite.
+/// Building a network returns an error for no groups, groups that do not divide the channels, an example without axes
+/// or with an empty one, and an ε that is negative or not finite.
 ///
 /// # Elsewhere
 /// As PyTorch's `GroupNorm`, which yet refuses one example with one value per group; here that value becomes the bias.
@@ -37,7 +37,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 ///
 /// let mut norm = GroupNorm::new(2).epsilon(0.0).bind::<f64>([4], Seed(1))?;
 /// assert_eq!(norm.forward([[1.0, 3.0, -8.0, 8.0]])?, array![[-1.0, 1.0, -1.0, 1.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -48,20 +48,20 @@ pub struct GroupNorm {
 }
 
 impl GroupNorm {
-    /// In so many groups, with ε = 1e-5, a weight and a bias.
+    /// Creates a normalisation of this many groups, with ε = 1e-5, a weight and a bias.
     #[must_use]
     pub fn new(groups: usize) -> Self {
         Self { groups, epsilon: 1e-5, affine: true }
     }
 
-    /// With this ε.
+    /// Sets ε.
     #[must_use]
     pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.epsilon = epsilon;
         self
     }
 
-    /// Without a weight and a bias.
+    /// Leaves weight and bias out.
     #[must_use]
     pub fn no_affine(mut self) -> Self {
         self.affine = false;
@@ -83,7 +83,7 @@ impl WithinExample for GroupNorm {
 impl Layer for GroupNorm {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("GroupNorm", inputs)?;
         let Some(&channels) = x.axes().first() else {
             return Err(ShapeError::Rank {
@@ -91,11 +91,12 @@ impl Layer for GroupNorm {
                 expected: "examples whose first axis is the channels",
                 got: x,
                 hint: "",
-            });
+            }
+            .into());
         };
         check("GroupNorm", self.epsilon, x)?;
         if channels.checked_rem(self.groups) != Some(0) {
-            return Err(ShapeError::Setting {
+            return Err(BuildError::Setting {
                 by: "GroupNorm",
                 reason: format!(
                     "{channels} channels do not fall into {} groups of equal size; take a number that divides them",

@@ -1,10 +1,10 @@
 use downhill_tensor::normalise::Groups;
-use downhill_tensor::{Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Scalar, Shape, ShapeError};
 
 use super::{WithinExample, affine, check, within_example};
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
-/// Normalises each channel of each example: y = (x − μ) / √(σ² + ε), then · weight + bias where wanted.
+/// Normalises each channel of each example: y = (x − μ) / √(σ² + ε), then · weight + bias if wanted.
 ///
 /// μ and σ² are the mean and the (biased) variance over the places of the channel. With x̂ = (x − μ) r,
 /// r = 1/√(σ² + ε), g = dy · weight, and means over the channel:
@@ -20,7 +20,8 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// x and y are (batch, channels, ...); weight and bias, where there are any, are (channels).
 ///
 /// # Errors
-/// Fewer than two numbers in a channel, which would all become 0, and an ε that is negative or not finite.
+/// Building a network returns an error for fewer than two numbers in a channel, which would all become 0, and an ε that
+/// is negative or not finite.
 ///
 /// # Elsewhere
 /// As PyTorch's `InstanceNorm1d`, `2d` and `3d`: no weight and bias unless [`affine`](InstanceNorm::affine)
@@ -35,7 +36,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 ///
 /// let mut norm = InstanceNorm::new().epsilon(0.0).bind::<f64>([2, 2], Seed(1))?;
 /// assert_eq!(norm.forward([[1.0, 3.0, -8.0, 8.0]])?, array![[-1.0, 1.0, -1.0, 1.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -51,20 +52,20 @@ impl Default for InstanceNorm {
 }
 
 impl InstanceNorm {
-    /// With ε = 1e-5, without a weight and a bias.
+    /// Creates a normalisation with ε = 1e-5, without weight and bias.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// With this ε.
+    /// Sets ε.
     #[must_use]
     pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.epsilon = epsilon;
         self
     }
 
-    /// With a weight and a bias.
+    /// Adds a weight and a bias.
     #[must_use]
     pub fn affine(mut self) -> Self {
         self.affine = true;
@@ -85,7 +86,7 @@ impl WithinExample for InstanceNorm {
 impl Layer for InstanceNorm {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("InstanceNorm", inputs)?;
         check("InstanceNorm", self.epsilon, x)?;
         let &[channels, ref places @ ..] = x.axes() else {
@@ -94,10 +95,11 @@ impl Layer for InstanceNorm {
                 expected: "examples of channels and at least one axis more",
                 got: x,
                 hint: "",
-            });
+            }
+            .into());
         };
         if places.iter().product::<usize>() < 2 {
-            return Err(ShapeError::Setting {
+            return Err(BuildError::Setting {
                 by: "InstanceNorm",
                 reason: format!(
                     "a channel of an example of shape {x} is one number, which would always become 0; \

@@ -1,5 +1,5 @@
 use downhill_tensor::normalise::Groups;
-use downhill_tensor::{Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Scalar, Shape};
 
 use super::{WithinExample, affine, check, last_axes, within_example};
 use crate::{Backward, Forward, Layer, Signature, single_input};
@@ -22,10 +22,11 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// or the last k of them with [`axes`](LayerNorm::axes).
 ///
 /// # Errors
-/// More axes than an example has, or none, an empty axis, and an ε that is negative or not finite.
+/// Building a network returns an error for more axes than an example has, or none, an empty axis, and an ε that is
+/// negative or not finite.
 ///
 /// # Elsewhere
-/// PyTorch's `LayerNorm` is told the sizes of the axes; here they follow from the input. Its ε is 1e-5, Keras's 1e-3.
+/// PyTorch's `LayerNorm` takes the sizes of the axes; here they follow from the input. Its ε is 1e-5, Keras's 1e-3.
 ///
 /// Source: Ba, Kiros and Hinton 2016 (arXiv 1607.06450).
 ///
@@ -36,7 +37,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 ///
 /// let mut norm = LayerNorm::new().epsilon(0.0).bind::<f64>([2], Seed(1))?;
 /// assert_eq!(norm.forward([[1.0, 3.0], [-8.0, 8.0]])?, array![[-1.0, 1.0], [-1.0, 1.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -54,34 +55,34 @@ impl Default for LayerNorm {
 }
 
 impl LayerNorm {
-    /// Over the last axis, with ε = 1e-5, a weight and a bias.
+    /// Creates a normalisation over the last axis, with ε = 1e-5, a weight and a bias.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Over the last `axes` axes.
+    /// Normalises over the last `axes` axes.
     #[must_use]
     pub fn axes(mut self, axes: usize) -> Self {
         self.axes = axes;
         self
     }
 
-    /// With this ε.
+    /// Sets ε.
     #[must_use]
     pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.epsilon = epsilon;
         self
     }
 
-    /// With a weight alone.
+    /// Leaves the bias out.
     #[must_use]
     pub fn no_bias(mut self) -> Self {
         self.bias = false;
         self
     }
 
-    /// Without a weight and a bias.
+    /// Leaves weight and bias out.
     #[must_use]
     pub fn no_affine(mut self) -> Self {
         self.affine = false;
@@ -103,7 +104,7 @@ impl WithinExample for LayerNorm {
 impl Layer for LayerNorm {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("LayerNorm", inputs)?;
         check("LayerNorm", self.epsilon, x)?;
         let features = last_axes("LayerNorm", x, self.axes)?;

@@ -1,5 +1,5 @@
 use downhill_tensor::normalise::Groups;
-use downhill_tensor::{Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Scalar, Shape};
 
 use super::{WithinExample, affine, check, last_axes, within_example};
 use crate::{Backward, Forward, Layer, Signature, single_input};
@@ -20,7 +20,8 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// or the last k of them with [`axes`](RmsNorm::axes).
 ///
 /// # Errors
-/// More axes than an example has, or none, an empty axis, and an ε that is negative or not finite.
+/// Building a network returns an error for more axes than an example has, or none, an empty axis, and an ε that is
+/// negative or not finite.
 ///
 /// # Elsewhere
 /// As in PyTorch's `RMSNorm`, ε is the distance from 1 to the next number of the precision unless it is set.
@@ -36,7 +37,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// let mut norm = RmsNorm::new().epsilon(0.0).bind::<f64>([2], Seed(1))?;
 /// let y = norm.forward([[3.0, 5.0]])?; // √((9 + 25)/2) = √17
 /// assert!((y - array![[3.0, 5.0]] / 17f64.sqrt()).iter().all(|off| off.abs() < 1e-15));
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -53,27 +54,27 @@ impl Default for RmsNorm {
 }
 
 impl RmsNorm {
-    /// Over the last axis, with a weight, and with the machine epsilon of the precision for ε.
+    /// Creates a normalisation over the last axis, with a weight, and the machine epsilon of the precision for ε.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Over the last `axes` axes.
+    /// Normalises over the last `axes` axes.
     #[must_use]
     pub fn axes(mut self, axes: usize) -> Self {
         self.axes = axes;
         self
     }
 
-    /// With this ε.
+    /// Sets ε.
     #[must_use]
     pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.epsilon = Some(epsilon);
         self
     }
 
-    /// Without a weight.
+    /// Leaves the weight out.
     #[must_use]
     pub fn no_affine(mut self) -> Self {
         self.affine = false;
@@ -96,7 +97,7 @@ impl WithinExample for RmsNorm {
 impl Layer for RmsNorm {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("RmsNorm", inputs)?;
         check("RmsNorm", self.epsilon.unwrap_or_default(), x)?;
         let features = last_axes("RmsNorm", x, self.axes)?;

@@ -1,10 +1,10 @@
-use downhill_tensor::{Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Scalar, Shape};
 
 use super::average::{self, EVEN};
 use super::{image, sequence};
 use crate::{Backward, Forward, Layer, Pair, Signature};
 
-/// The means of so many windows as the output is to be long: window i holds x[⌊i n/m⌋] up to x[⌈(i + 1) n/m⌉ − 1].
+/// The means of as many windows as the output is long: window i holds x[⌊i n/m⌋] up to x[⌈(i + 1) n/m⌉ − 1].
 ///
 /// dyᵢ/dx is 1 over the length of window i, for each number that it holds.
 /// Windows overlap by one number where the length n of x is no multiple of the length m of y.
@@ -13,7 +13,7 @@ use crate::{Backward, Forward, Layer, Pair, Signature};
 /// x is (batch, channels, n), y is (batch, channels, m).
 ///
 /// # Errors
-/// A length of 0, of x or of y.
+/// Building a network returns an error for a length of 0, of x or of y.
 ///
 /// Windows lie as in PyTorch.
 ///
@@ -25,7 +25,7 @@ use crate::{Backward, Forward, Layer, Pair, Signature};
 /// let mut pool = AdaptiveAveragePool1d::new(2).bind::<f64>([1, 3], Seed(0))?;
 /// assert_eq!(pool.forward([[1.0, 3.0, 5.0]])?, array![[2.0, 4.0]]);
 /// assert_eq!(pool.backward([[2.0, 4.0]])?, array![[1.0, 3.0, 2.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -33,7 +33,7 @@ pub struct AdaptiveAveragePool1d {
     output: usize,
 }
 
-/// The means of so many windows as the output is to have rows and columns, each axis as in
+/// The means of as many windows as the output has rows and columns, each axis as in
 /// [`AdaptiveAveragePool1d`].
 ///
 /// dyᵢⱼ/dx is 1 over the area of window (i, j), for each number that it holds.
@@ -42,7 +42,7 @@ pub struct AdaptiveAveragePool1d {
 /// x is (batch, channels, rows, columns), y is (batch, channels, output rows, output columns).
 ///
 /// # Errors
-/// An axis of length 0, of x or of y.
+/// Building a network returns an error for an axis of length 0, of x or of y.
 ///
 /// Windows lie as in PyTorch.
 ///
@@ -54,7 +54,7 @@ pub struct AdaptiveAveragePool1d {
 /// let mut pool = AdaptiveAveragePool2d::new([1, 2]).bind::<f64>([1, 2, 2], Seed(0))?;
 /// assert_eq!(pool.forward([[1.0, 2.0, 3.0, 6.0]])?, array![[2.0, 4.0]]);
 /// assert_eq!(pool.backward([[2.0, 4.0]])?, array![[1.0, 2.0, 1.0, 2.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -63,7 +63,7 @@ pub struct AdaptiveAveragePool2d {
 }
 
 impl AdaptiveAveragePool1d {
-    /// To `output` numbers for each channel.
+    /// Creates a pool to `output` numbers for each channel.
     #[must_use]
     pub fn new(output: usize) -> Self {
         Self { output }
@@ -71,25 +71,25 @@ impl AdaptiveAveragePool1d {
 }
 
 impl AdaptiveAveragePool2d {
-    /// To `output` rows and columns for each channel.
+    /// Creates a pool to `output` rows and columns for each channel.
     #[must_use]
     pub fn new(output: impl Into<Pair>) -> Self {
         Self { output: output.into().0 }
     }
 }
 
-fn check(layer: &'static str, input: usize, output: usize) -> Result<usize, ShapeError> {
+fn check(layer: &'static str, input: usize, output: usize) -> Result<usize, BuildError> {
     if input > 0 && output > 0 {
         return Ok(output);
     }
     let reason = format!("an axis of {input} can't be averaged to one of {output}; both must be at least 1");
-    Err(ShapeError::Setting { by: layer, reason })
+    Err(BuildError::Setting { by: layer, reason })
 }
 
 impl Layer for AdaptiveAveragePool1d {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let [channels, length] = sequence("AdaptiveAveragePool1d", inputs)?;
         let length = check("AdaptiveAveragePool1d", length, self.output)?;
         signature("AdaptiveAveragePool1d", &[channels, length])
@@ -107,7 +107,7 @@ impl Layer for AdaptiveAveragePool1d {
 impl Layer for AdaptiveAveragePool2d {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let [channels, rows, columns] = image("AdaptiveAveragePool2d", inputs)?;
         let down = check("AdaptiveAveragePool2d", rows, self.output[0])?;
         let across = check("AdaptiveAveragePool2d", columns, self.output[1])?;
@@ -123,8 +123,8 @@ impl Layer for AdaptiveAveragePool2d {
     }
 }
 
-fn signature(layer: &'static str, output: &[usize]) -> Result<Signature, ShapeError> {
-    let output = Shape::new(output).ok_or_else(|| ShapeError::Setting {
+fn signature(layer: &'static str, output: &[usize]) -> Result<Signature, BuildError> {
+    let output = Shape::new(output).ok_or_else(|| BuildError::Setting {
         by: layer,
         reason: format!("the output {output:?} has too many elements"),
     })?;

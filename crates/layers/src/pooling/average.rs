@@ -6,7 +6,7 @@ use super::plane;
 use super::window::{Window, Windows};
 use crate::{Backward, Forward};
 
-/// How the windows of an average lie along one axis.
+/// The windows of an average along one axis.
 #[derive(Clone, Copy)]
 pub(super) enum Layout {
     /// They slide.
@@ -15,7 +15,7 @@ pub(super) enum Layout {
         /// Whether padding counts, as zeros.
         counts_padding: bool,
     },
-    /// So many cover the axis, as evenly as they can.
+    /// This many cover the axis, as evenly as they can.
     Even,
 }
 
@@ -61,7 +61,7 @@ impl Axis {
         }
     }
 
-    /// What a window holds of the input, and the length that its sum is divided by.
+    /// The range of the input in a window, and the length that its sum is divided by.
     #[inline(always)]
     fn window(self, index: usize) -> (Range<usize>, usize) {
         match self {

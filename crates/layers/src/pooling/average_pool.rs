@@ -1,4 +1,4 @@
-use downhill_tensor::{Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Scalar, Shape};
 
 use super::average::{self, Layout};
 use super::window::{Window, setters};
@@ -16,8 +16,8 @@ use crate::{Backward, Forward, Layer, Pair, Signature};
 /// rounded up with [`ceil_mode`](AveragePool1d::ceil_mode) where the last window still begins before the end.
 ///
 /// # Errors
-/// A kernel or stride of 0, a padding of more than half the kernel, a window longer than the padded input; with
-/// [`ceil_mode`](AveragePool1d::ceil_mode), one that is longer by a stride or more.
+/// Building a network returns an error for a kernel or stride of 0, a padding of more than half the kernel, a window
+/// longer than the padded input; with [`ceil_mode`](AveragePool1d::ceil_mode), one that is longer by a stride or more.
 ///
 /// Padding counts by default as in PyTorch; in Keras and ONNX it does not.
 ///
@@ -29,7 +29,7 @@ use crate::{Backward, Forward, Layer, Pair, Signature};
 /// let mut pool = AveragePool1d::new(2).bind::<f64>([1, 4], Seed(0))?;
 /// assert_eq!(pool.forward([[1.0, 3.0, 5.0, 6.0]])?, array![[2.0, 5.5]]);
 /// assert_eq!(pool.backward([[1.0, 2.0]])?, array![[0.5, 0.5, 1.0, 1.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -52,7 +52,7 @@ pub struct AveragePool1d {
 /// [`AveragePool1d`].
 ///
 /// # Errors
-/// Those of [`AveragePool1d`].
+/// Returns the errors of [`AveragePool1d`].
 ///
 /// Padding counts by default as in PyTorch; in Keras and ONNX it does not.
 ///
@@ -64,7 +64,7 @@ pub struct AveragePool1d {
 /// let mut pool = AveragePool2d::new(2).bind::<f64>([1, 2, 2], Seed(0))?;
 /// assert_eq!(pool.forward([[1.0, 2.0, 3.0, 6.0]])?, array![[3.0]]);
 /// assert_eq!(pool.backward([[4.0]])?, array![[1.0, 1.0, 1.0, 1.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -77,7 +77,7 @@ pub struct AveragePool2d {
 }
 
 impl AveragePool1d {
-    /// Windows of `kernel` numbers, side by side.
+    /// Creates a pool of windows of `kernel` numbers, side by side.
     #[must_use]
     pub fn new(kernel: usize) -> Self {
         Self { kernel, stride: kernel, padding: 0, ceil_mode: false, count_include_pad: true }
@@ -87,11 +87,11 @@ impl AveragePool1d {
         1:
         /// The distance s from one window to the next.
         stride(stride);
-        /// How many zeros p stand before and behind the sequence.
+        /// Sets the number p of zeros before and after the sequence.
         padding(padding);
     }
 
-    /// Divides by how many numbers of the input a window holds.
+    /// Divides by the number of elements of the input in a window, without the padding.
     #[must_use]
     pub fn exclude_padding(mut self) -> Self {
         self.count_include_pad = false;
@@ -109,7 +109,7 @@ impl AveragePool1d {
 }
 
 impl AveragePool2d {
-    /// Windows of `kernel` rows and columns, side by side.
+    /// Creates a pool of windows of `kernel` rows and columns, side by side.
     #[must_use]
     pub fn new(kernel: impl Into<Pair>) -> Self {
         let Pair(kernel) = kernel.into();
@@ -120,11 +120,11 @@ impl AveragePool2d {
         2:
         /// The distance s from one window to the next.
         stride(stride);
-        /// How many rows and columns of zeros p stand before and behind the image.
+        /// Sets the number p of rows and columns of zeros before and after the image.
         padding(padding);
     }
 
-    /// Divides by how many numbers of the input a window holds.
+    /// Divides by the number of elements of the input in a window, without the padding.
     #[must_use]
     pub fn exclude_padding(mut self) -> Self {
         self.count_include_pad = false;
@@ -150,7 +150,7 @@ impl AveragePool2d {
 impl Layer for AveragePool1d {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let [channels, length] = sequence("AveragePool1d", inputs)?;
         let [_, window] = self.windows();
         let output = [channels, window.count("AveragePool1d", length)?];
@@ -169,7 +169,7 @@ impl Layer for AveragePool1d {
 impl Layer for AveragePool2d {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let [channels, rows, columns] = image("AveragePool2d", inputs)?;
         let [down, across] = self.windows();
         let output = [channels, down.count("AveragePool2d", rows)?, across.count("AveragePool2d", columns)?];

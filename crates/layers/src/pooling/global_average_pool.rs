@@ -1,9 +1,9 @@
-use downhill_tensor::{Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Scalar, Shape, ShapeError};
 
 use super::average::{self, EVEN};
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
-/// The mean of each channel: y = (1/n) Σ x over all axes behind the first.
+/// The mean of each channel: y = (1/n) Σ x over all axes after the first.
 ///
 /// dy/dx = 1/n, so that dJ/dx spreads dy evenly over the channel.
 ///
@@ -11,7 +11,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// x is (batch, channels, ...), y is (batch, channels).
 ///
 /// # Errors
-/// Examples with fewer than two axes, or without a number to average over.
+/// Building a network returns an error for examples with fewer than two axes, or without a number to average over.
 ///
 /// PyTorch has no layer of this name: it is `AdaptiveAvgPool2d(1)` and `Flatten`.
 ///
@@ -25,7 +25,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// let mut pool = GlobalAveragePool.bind::<f64>([2, 1, 2], Seed(0))?;
 /// assert_eq!(pool.forward([[1.0, 3.0, 5.0, 6.0]])?, array![[2.0, 5.5]]);
 /// assert_eq!(pool.backward([[1.0, 2.0]])?, array![[0.5, 0.5, 1.0, 1.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -34,7 +34,7 @@ pub struct GlobalAveragePool;
 impl Layer for GlobalAveragePool {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("GlobalAveragePool", inputs)?;
         if x.rank() < 2 {
             return Err(ShapeError::Rank {
@@ -42,11 +42,12 @@ impl Layer for GlobalAveragePool {
                 expected: "channels and at least one axis behind them per example",
                 got: x,
                 hint: "a vector has nothing to average over",
-            });
+            }
+            .into());
         }
         if x.axes()[1..].contains(&0) {
             let reason = format!("the channels of examples of shape {x} are empty, and nothing has no mean");
-            return Err(ShapeError::Setting { by: "GlobalAveragePool", reason });
+            return Err(BuildError::Setting { by: "GlobalAveragePool", reason });
         }
         Ok(Signature::new("GlobalAveragePool", [x[0]]).backward_without_x().backward_without_y())
     }

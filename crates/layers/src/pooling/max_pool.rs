@@ -1,4 +1,4 @@
-use downhill_tensor::{Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs};
+use downhill_tensor::{BuildError, Over, Runs, RunsMut, Scalar, Shape, Sweep, parallel_runs};
 
 use super::window::{Window, Windows, setters};
 use super::{image, plane, sequence};
@@ -16,9 +16,9 @@ use crate::{Backward, Extent, Forward, Layer, Pair, Signature};
 /// [`ceil_mode`](MaxPool1d::ceil_mode) where the last window still begins before the end.
 ///
 /// # Errors
-/// A kernel, stride or dilation of 0, a padding of more than half the kernel, a window that holds nothing but padding,
-/// or one that is longer than the padded input; with [`ceil_mode`](MaxPool1d::ceil_mode), longer by a stride
-/// or more.
+/// Building a network returns an error for a kernel, stride or dilation of 0, a padding of more than half the kernel, a
+/// window that holds nothing but padding, or one that is longer than the padded input; with
+/// [`ceil_mode`](MaxPool1d::ceil_mode), longer by a stride or more.
 ///
 /// The stride is the kernel by default, as in PyTorch and Keras; in ONNX it is 1.
 ///
@@ -30,7 +30,7 @@ use crate::{Backward, Extent, Forward, Layer, Pair, Signature};
 /// let mut pool = MaxPool1d::new(2).bind::<f64>([1, 4], Seed(0))?;
 /// assert_eq!(pool.forward([[1.0, 3.0, 5.0, 5.0]])?, array![[3.0, 5.0]]);
 /// assert_eq!(pool.backward([[1.0, 2.0]])?, array![[0.0, 1.0, 2.0, 0.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -53,7 +53,7 @@ pub struct MaxPool1d {
 /// [`MaxPool1d`].
 ///
 /// # Errors
-/// Those of [`MaxPool1d`].
+/// Returns the errors of [`MaxPool1d`].
 ///
 /// The stride is the kernel by default, as in PyTorch and Keras; in ONNX it is 1.
 ///
@@ -66,7 +66,7 @@ pub struct MaxPool1d {
 /// let x = array![[1.0, 2.0, 5.0, 5.0, 4.0, 3.0, 0.0, 5.0]];
 /// assert_eq!(pool.forward(&x)?, array![[4.0, 5.0]]);
 /// assert_eq!(pool.backward([[1.0, 2.0]])?, array![[0.0, 0.0, 2.0, 0.0, 1.0, 0.0, 0.0, 0.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -79,7 +79,7 @@ pub struct MaxPool2d {
 }
 
 impl MaxPool1d {
-    /// Windows of `kernel` numbers, side by side.
+    /// Creates a pool of windows of `kernel` numbers, side by side.
     #[must_use]
     pub fn new(kernel: usize) -> Self {
         Self { kernel, stride: kernel, padding: 0, dilation: 1, ceil_mode: false }
@@ -89,7 +89,7 @@ impl MaxPool1d {
         1:
         /// The distance s from one window to the next.
         stride(stride);
-        /// How far p the windows reach over either end.
+        /// Sets the distance p by which the windows reach over either end.
         padding(padding);
         /// The distance d from one number of a window to the next.
         dilation(dilation);
@@ -102,7 +102,7 @@ impl MaxPool1d {
 }
 
 impl MaxPool2d {
-    /// Windows of `kernel` rows and columns, side by side.
+    /// Creates a pool of windows of `kernel` rows and columns, side by side.
     #[must_use]
     pub fn new(kernel: impl Into<Pair>) -> Self {
         let Pair(kernel) = kernel.into();
@@ -113,7 +113,7 @@ impl MaxPool2d {
         2:
         /// The distance s from one window to the next.
         stride(stride);
-        /// How far p the windows reach over the edges.
+        /// Sets the distance p by which the windows reach over the edges.
         padding(padding);
         /// The distance d from one number of a window to the next.
         dilation(dilation);
@@ -134,7 +134,7 @@ impl MaxPool2d {
 impl Layer for MaxPool1d {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let [channels, length] = sequence("MaxPool1d", inputs)?;
         let [_, window] = self.windows();
         let windows = window.count("MaxPool1d", length)?;
@@ -153,7 +153,7 @@ impl Layer for MaxPool1d {
 impl Layer for MaxPool2d {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let [channels, rows, columns] = image("MaxPool2d", inputs)?;
         let [down, across] = self.windows();
         let (down, across) = (down.count("MaxPool2d", rows)?, across.count("MaxPool2d", columns)?);
@@ -174,10 +174,10 @@ const LARGEST_KERNEL: usize = 1 << 24;
 
 /// Saves which place of its kernel each window has chosen, so that the backward pass reads neither x nor y and searches
 /// nothing.
-fn signature(layer: &'static str, output: impl Into<Shape>, kernel: usize) -> Result<Signature, ShapeError> {
+fn signature(layer: &'static str, output: impl Into<Shape>, kernel: usize) -> Result<Signature, BuildError> {
     if kernel > LARGEST_KERNEL {
         let reason = format!("a window may hold 2^24 numbers at most, but holds {kernel}");
-        return Err(ShapeError::Setting { by: layer, reason });
+        return Err(BuildError::Setting { by: layer, reason });
     }
     let output = output.into();
     Ok(Signature::new(layer, output)

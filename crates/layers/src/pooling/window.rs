@@ -1,8 +1,8 @@
 use std::ops::Range;
 
-use downhill_tensor::ShapeError;
+use downhill_tensor::BuildError;
 
-/// How windows slide along one axis.
+/// The windows along one axis.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Window {
     pub(super) kernel: usize,
@@ -18,7 +18,7 @@ pub(super) struct Windows {
     window: Window,
     /// The length of the axis.
     input: usize,
-    /// How many windows there are.
+    /// The number of windows.
     count: usize,
 }
 
@@ -29,13 +29,14 @@ impl Window {
     /// The window of an axis that is not pooled over.
     pub(super) const ONE: Self = Self { kernel: 1, stride: 1, padding: 0, dilation: 1, ceil_mode: false };
 
-    /// How many windows there are over an axis of this length.
+    /// The number of windows over an axis of this length.
     ///
     /// # Errors
-    /// Where the settings are out of range, the window does not fit, or one would hold nothing but padding.
-    pub(super) fn count(self, layer: &'static str, input: usize) -> Result<usize, ShapeError> {
+    /// Returns an error if the settings are out of range, the window does not fit, or one would hold nothing but
+    /// padding.
+    pub(super) fn count(self, layer: &'static str, input: usize) -> Result<usize, BuildError> {
         let Self { kernel, stride, padding, dilation, ceil_mode } = self;
-        let refuse = |reason| Err(ShapeError::Setting { by: layer, reason });
+        let refuse = |reason| Err(BuildError::Setting { by: layer, reason });
         if kernel == 0 || stride == 0 || dilation == 0 {
             return refuse(format!(
                 "the kernel, the stride and the dilation must be at least 1, but are {kernel}, {stride} and {dilation}"
@@ -56,13 +57,13 @@ impl Window {
         };
         // A window may hang over the end by less than a stride.
         let over = if ceil_mode { stride - 1 } else { 0 };
-        let Some(room) = padded.saturating_add(over).checked_sub(extent) else {
+        let Some(rest) = padded.saturating_add(over).checked_sub(extent) else {
             return refuse(format!(
                 "a window spans {extent} (kernel {kernel}, dilation {dilation}), but an axis of {input} with a padding \
                  of {padding} on both sides has only {padded}; take a smaller kernel"
             ));
         };
-        let mut count = 1 + room / stride;
+        let mut count = 1 + rest / stride;
         // A window that would begin in the padding behind the input is left out.
         if ceil_mode && (count - 1).saturating_mul(stride) >= input + padding {
             count -= 1;
@@ -98,7 +99,7 @@ impl Windows {
         self.window.kernel
     }
 
-    /// Which places of a window's kernel lie within the input.
+    /// The places of a window's kernel that lie within the input.
     #[inline(always)]
     pub(super) fn taps(self, index: usize) -> Range<usize> {
         let Window { kernel, stride, padding, dilation, .. } = self.window;
@@ -108,20 +109,20 @@ impl Windows {
         steps(padding.saturating_sub(start))..steps((padding + self.input).saturating_sub(start)).min(kernel)
     }
 
-    /// Where in the input a place of a window's kernel lies.
+    /// The place in the input of a place in a window's kernel.
     #[inline(always)]
     pub(super) fn position(self, index: usize, tap: usize) -> usize {
         index * self.window.stride + tap * self.window.dilation - self.window.padding
     }
 
-    /// How much of a window lies within the input and its padding; for windows without dilation.
+    /// The length of a window within the input and its padding; for windows without dilation.
     #[inline(always)]
     pub(super) fn padded(self, index: usize) -> usize {
         let Window { kernel, stride, padding, .. } = self.window;
         (self.input + 2 * padding - index * stride).min(kernel)
     }
 
-    /// Whether each window is the next two numbers, none in the padding: the case with loops of its own.
+    /// Whether each window is the next two numbers, none in the padding: the case with its own loops.
     pub(super) fn are_pairs(self) -> bool {
         let Window { kernel, stride, padding, dilation, .. } = self.window;
         (kernel, stride, padding, dilation) == (2, 2, 0, 1) && 2 * self.count <= self.input

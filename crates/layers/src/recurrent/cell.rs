@@ -4,8 +4,8 @@ use downhill_tensor::Scalar;
 
 use super::Recurrent;
 
-/// One step of a recurrent layer, for one hidden unit: what [`Recurrent`](crate::Recurrent) repeats over units, examples,
-/// steps, directions and layers.
+/// One step of a recurrent layer, for one hidden unit: what [`Recurrent`](crate::Recurrent) repeats over units,
+/// examples, steps, directions and layers.
 ///
 /// A layer with a cell makes `GATES` sums for each hidden unit, x W + b from the step's input and h W + b from the last
 /// step's output, each with weights of its own. The cell turns them and the last state into the next state:
@@ -52,14 +52,14 @@ use super::Recurrent;
 /// leaky.set("weight_hh_l0", [0.0])?;
 /// let y = leaky.forward([[1.0, 0.0]])?;
 /// assert_eq!(y, array![[1f64.tanh() / 2.0, 1f64.tanh() / 4.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 pub trait Cell<const GATES: usize, const STATE: usize, const KEPT: usize>: Debug + Send + Sync {
-    /// The layer's name, as `Lstm`.
+    /// The layer's name, such as `Lstm`.
     const NAME: &'static str;
 
     /// Whether the derivatives with respect to x W + b and to h W + b may differ.
-    /// Where the cell only ever adds the two they are equal, and one array holds both.
+    /// If the cell only adds the two, they are equal, and one array holds both.
     const SEPARATE_GRADIENTS: bool = false;
 
     /// The gate whose part of `bias_ih` starts from a constant, and the constant: it goes beyond how all weights start.
@@ -80,12 +80,13 @@ pub trait Cell<const GATES: usize, const STATE: usize, const KEPT: usize>: Debug
     }
 }
 
-/// What a [`Cell`] makes of dJ/d(state after the step).
+/// The gradients that a [`Cell`] computes from dJ/d(state after the step).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CellGradient<T, const GATES: usize, const STATE: usize> {
     /// dJ/d(x W + b), gate by gate.
     pub from_x: [T; GATES],
-    /// dJ/d(h W + b), gate by gate; not read unless [`SEPARATE_GRADIENTS`](Cell::SEPARATE_GRADIENTS), since it is then equal to `from_x`.
+    /// dJ/d(h W + b), gate by gate; not read unless [`SEPARATE_GRADIENTS`](Cell::SEPARATE_GRADIENTS), since it is then
+    /// equal to `from_x`.
     pub from_h: [T; GATES],
     /// dJ/d(state before the step), apart from what comes through h W + b.
     pub state: [T; STATE],

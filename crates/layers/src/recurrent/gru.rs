@@ -2,7 +2,7 @@ use downhill_tensor::Scalar;
 
 use super::{Cell, CellGradient, Recurrent};
 
-/// The gated recurrent unit: one gate decides how much of h is kept, another how much of it the new proposal sees.
+/// The gated recurrent unit: one gate decides how much of h is kept, another how much of it the new candidate sees.
 ///
 /// With u = x W_ih + b_ih and v = h(t−1) W_hh + b_hh, each cut into three parts for the gates r, z, n,
 ///
@@ -39,7 +39,7 @@ use super::{Cell, CellGradient, Recurrent};
 /// let y = gru.forward([[1.0, 0.0]])?;
 /// let h = 1f64.tanh() / 2.0; // z = ½
 /// assert_eq!(y, array![[h, h / 2.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 pub type Gru = Recurrent<GruCell, 3, 1, 5>;
 

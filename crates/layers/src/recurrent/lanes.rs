@@ -9,7 +9,7 @@ use downhill_tensor::Scalar;
 /// Hidden units that are computed together.
 pub(super) const LANES: usize = 16;
 
-/// N numbers for each of [`LANES`] units; each row begins at a line of the cache, so that none is read from two.
+/// N numbers for each of [`LANES`] units; each row begins at a cache line, so that none is read from two.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(super) struct Lanes<T, const N: usize>([[T; LANES]; N]);
@@ -38,7 +38,7 @@ impl<T: Scalar, const N: usize> Lanes<T, N> {
         }))
     }
 
-    /// The way back of [`load`](Lanes::load), to as many vectors as are named.
+    /// Writes what [`load`](Lanes::load) reads, to N vectors.
     #[inline(always)]
     pub(super) fn store(&self, vectors: &mut [&mut [T]], unit: usize) {
         for (lanes, vector) in self.0.iter().zip(vectors) {
@@ -60,7 +60,7 @@ impl<T: Scalar, const N: usize> Lanes<T, N> {
         from_fn(|index| self.0[index][lane])
     }
 
-    /// The way back of [`pick`](Lanes::pick).
+    /// Writes what [`pick`](Lanes::pick) reads.
     #[inline(always)]
     pub(super) fn put(&mut self, lane: usize, numbers: [T; N]) {
         for (number, lanes) in numbers.into_iter().zip(&mut self.0) {
@@ -78,7 +78,7 @@ impl<T: Scalar, const N: usize> Lanes<T, N> {
 }
 
 /// What is seldom needed is kept out of the loop, and is never told where lanes lie: what a call may have seen can't
-/// stay in registers, and lanes that go by way of memory cost half as much again.
+/// stay in registers, and lanes that go through memory cost half as much again.
 #[cold]
 #[inline(never)]
 fn copy_part<T: Scalar>(from: &[T], to: &mut [T]) {
@@ -91,7 +91,7 @@ pub(super) fn vectors<T, const N: usize>(numbers: &[T], length: usize) -> [&[T];
     from_fn(|index| &numbers[index * length..][..length])
 }
 
-/// The same, to be written.
+/// Cuts a mutable row into vectors as [`vectors`] does.
 #[inline(always)]
 pub(super) fn vectors_mut<T, const N: usize>(mut numbers: &mut [T], length: usize) -> [&mut [T]; N] {
     from_fn(|_| {

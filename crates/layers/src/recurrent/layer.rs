@@ -2,17 +2,17 @@ use std::mem;
 
 use downhill_tensor::permute::permute;
 use downhill_tensor::product::{Accumulate, product};
-use downhill_tensor::{Init, Scalar, Shape, ShapeError, parallel_runs, reduce, view};
+use downhill_tensor::{BuildError, Init, Scalar, Shape, ShapeError, parallel_runs, reduce, view};
 use ndarray::{ArrayBase, ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3, Axis, Ix3, RawData, Slice};
 
 use super::Cell;
-use super::time::{BackThroughTime, ThroughTime, Way};
+use super::time::{BackThroughTime, ThroughTime, Traversal};
 use crate::Extent::{PerBatch, PerExample};
 use crate::dropout::masked;
 use crate::{Arrays, Backward, Dropout, Forward, Inputs, Layer, Mode, Parameter, Signature, Streams};
 
-/// What [`Rnn`](crate::Rnn), [`Lstm`](crate::Lstm), [`Gru`](crate::Gru) and layers with a [`Cell`] of your own have
-/// in common: the way through time and back, and all settings.
+/// A recurrent layer: what [`Rnn`](crate::Rnn), [`Lstm`](crate::Lstm), [`Gru`](crate::Gru) and custom [`Cell`]s have
+/// in common: both passes through time, and all settings.
 ///
 /// A layer reads a sequence from the first step to the last and makes h(t) of x(t) and h(t−1), starting from a state
 /// of 0. [`layers`](Recurrent::layers) puts more of them on top, each of which reads what the one below
@@ -44,8 +44,8 @@ use crate::{Arrays, Backward, Dropout, Forward, Inputs, Layer, Mode, Parameter, 
 /// Files show the weights as (gates·hidden, in), as PyTorch does. All start uniformly in ±1/√hidden.
 ///
 /// # Errors
-/// An input that is no sequence, sizes of 0, a dropout probability outside [0, 1], sizes whose products overflow,
-/// and a second input that is missing, or there unasked.
+/// Building a network returns an error for an input that is no sequence, sizes of 0, a dropout probability outside [0,
+/// 1], sizes whose products overflow, and a second input that is missing or unexpected.
 ///
 /// # Where frameworks differ
 /// PyTorch's default order of axes is (steps, batch, in); this is its `batch_first`.
@@ -67,7 +67,7 @@ pub struct Recurrent<C, const GATES: usize, const STATE: usize, const KEPT: usiz
 impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const KEPT: usize>
     Recurrent<C, GATES, STATE, KEPT>
 {
-    /// One layer of `hidden` units in one direction, with biases; the output is the whole sequence.
+    /// Creates one layer of `hidden` units in one direction, with biases; the output is the whole sequence.
     #[must_use]
     pub fn new(hidden: usize) -> Self
     where
@@ -76,7 +76,7 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
         Self::from_cell(C::default(), hidden)
     }
 
-    /// The same with this cell.
+    /// Creates a layer with this cell.
     #[must_use]
     pub fn from_cell(cell: C, hidden: usize) -> Self {
         const {
@@ -95,42 +95,42 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
         }
     }
 
-    /// So many layers on top of each other.
+    /// Sets the number of layers on top of each other.
     #[must_use]
     pub fn layers(mut self, layers: usize) -> Self {
         self.layers = layers;
         self
     }
 
-    /// A second direction, from the last step to the first.
+    /// Adds a second direction, from the last step to the first.
     #[must_use]
     pub fn bidirectional(mut self) -> Self {
         self.bidirectional = true;
         self
     }
 
-    /// Without biases.
+    /// Leaves the biases out.
     #[must_use]
     pub fn no_bias(mut self) -> Self {
         self.bias = false;
         self
     }
 
-    /// [`Dropout`] with this probability between layers; none before the first and none after the last.
+    /// Adds [`Dropout`] with this probability between layers; none before the first and none after the last.
     #[must_use]
     pub fn dropout(mut self, probability: f64) -> Self {
         self.dropout = probability;
         self
     }
 
-    /// A second input tells how many steps each example has.
+    /// Takes a second input, which says how many steps each example has.
     #[must_use]
     pub fn lengths(mut self) -> Self {
         self.lengths = true;
         self
     }
 
-    /// The output is the last state instead of the sequence.
+    /// Outputs the last state instead of the sequence.
     #[must_use]
     pub fn last_state(mut self) -> Self {
         self.last_state = true;
@@ -160,18 +160,18 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
         self.layers > 1 && self.dropout > 0.0
     }
 
-    /// Where the parameters of one direction of one layer begin: two weights, then two biases if there are any.
+    /// The index of the first parameter of one direction of one layer: two weights, then two biases if there are any.
     fn parameters_from(&self, layer: usize, direction: usize) -> usize {
         (layer * self.directions() + direction) * if self.bias { 4 } else { 2 }
     }
 
-    /// Which of the saved arrays hold what one direction of one layer keeps: its cells' numbers, and h after them.
+    /// The indices of the saved arrays of one direction of one layer: its cells' numbers, and h.
     fn saved_of(&self, layer: usize, direction: usize) -> (usize, usize) {
         let first = layer * (2 * self.directions() + 1) + 2 * direction;
         (first, first + 1)
     }
 
-    /// Which of the saved arrays holds the mask between this layer and the next, (examples, steps, width).
+    /// The index of the saved mask between this layer and the next, (examples, steps, width).
     fn saved_mask(&self, layer: usize) -> usize {
         self.saved_of(layer + 1, 0).0 - 1
     }
@@ -184,8 +184,8 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
         Sizes { examples: x[0].examples(), all_steps, steps, features }
     }
 
-    fn way<'a, T: Scalar>(&self, x: &Inputs<'a, T>, direction: usize) -> Way<'a, T> {
-        Way { reverse: direction == 1, lengths: self.lengths.then(|| x[1].slice()) }
+    fn traversal<'a, T: Scalar>(&self, x: &Inputs<'a, T>, direction: usize) -> Traversal<'a, T> {
+        Traversal { reverse: direction == 1, lengths: self.lengths.then(|| x[1].slice()) }
     }
 
     /// x ← the whole layer's input, (steps, examples, features).
@@ -195,10 +195,10 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
         let all = inputs[0].sequences().permuted_axes([1, 0, 2]);
         copy_rows(all.split_at(Axis(0), sizes.steps).0, steps.view_mut());
         // What lies beyond an example's end meets derivatives of 0; but 0 times infinity is not a number.
-        let way = self.way(inputs, 0);
+        let traversal = self.traversal(inputs, 0);
         for (step, mut x) in steps.outer_iter_mut().enumerate() {
             for (example, mut x) in x.outer_iter_mut().enumerate() {
-                if way.is_past_the_end(example, step) {
+                if traversal.is_past_the_end(example, step) {
                     x.fill(T::ZERO);
                 }
             }
@@ -217,7 +217,7 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
         self.mask(layer, saved, sizes, x);
     }
 
-    /// Of how many steps the output tells.
+    /// The number of steps in the output.
     fn outputs(&self, sizes: Sizes) -> usize {
         if self.last_state { 1 } else { sizes.all_steps }
     }
@@ -262,7 +262,7 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
     }
 }
 
-/// What the names of the two directions' arrays end with.
+/// The ends of the names of the two directions' arrays.
 const SUFFIXES: [&str; 2] = ["", "_reverse"];
 
 /// The sizes of one pass.
@@ -289,19 +289,19 @@ const MOST_LAYERS: usize = 1024;
 impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const KEPT: usize> Layer
     for Recurrent<C, GATES, STATE, KEPT>
 {
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = match (inputs, self.lengths) {
             (&[x], false) => x,
             (&[x, lengths], true) => {
                 if lengths != Shape::from([1]) {
                     let what = format!("the second input of {}, one length for each example,", C::NAME);
-                    return Err(ShapeError::Mismatch { what: what.into(), expected: [1].into(), got: lengths });
+                    return Err(ShapeError::Mismatch { what: what.into(), expected: [1].into(), got: lengths }.into());
                 }
                 x
             }
             (_, lengths) => {
                 let expected = if lengths { "two inputs, a sequence and its length" } else { "exactly one input" };
-                return Err(ShapeError::Inputs { by: C::NAME, expected, got: inputs.len() });
+                return Err(ShapeError::Inputs { by: C::NAME, expected, got: inputs.len() }.into());
             }
         };
         let &[steps, features] = x.axes() else {
@@ -310,9 +310,10 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
                 expected: "a sequence of vectors per example, (steps, features)",
                 got: x,
                 hint: "put Reshape before it",
-            });
+            }
+            .into());
         };
-        let refuse = |reason| Err(ShapeError::Setting { by: C::NAME, reason });
+        let refuse = |reason| Err(BuildError::Setting { by: C::NAME, reason });
         let (hidden, layers, directions) = (self.hidden, self.layers, self.directions());
         if steps == 0 || features == 0 || hidden == 0 || layers == 0 {
             return refuse(format!(
@@ -415,7 +416,7 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
                 // Pass 2, step by step: v(t) = h(t−1) W_hh + b_hh, state(t) = cell(u(t), v(t), state(t−1)).
                 let time = ThroughTime {
                     cell: &self.cell,
-                    way: self.way(&pass.x, direction),
+                    traversal: self.traversal(&pass.x, direction),
                     w: pass.params.matrix(first + 1),
                     b: bias(3),
                     kept: first3_mut(cells, (steps, examples, KEPT * hidden)),
@@ -477,7 +478,7 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
                 let dy = first3(dy, (steps, examples, self.width()));
                 let time = BackThroughTime {
                     cell: &self.cell,
-                    way: self.way(&pass.x, direction),
+                    traversal: self.traversal(&pass.x, direction),
                     w_t: first2(w_t, (gates, hidden)),
                     kept: first3(cells, (steps, examples, KEPT * hidden)),
                     dy: (!last_only).then(|| columns(dy, direction, hidden)),

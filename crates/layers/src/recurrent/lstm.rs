@@ -22,7 +22,7 @@ use super::{Cell, CellGradient, Recurrent};
 /// dx = da W_ihᵀ                 dW_ih = Σₜ xᵀ da    dW_hh = Σₜ h(t−1)ᵀ da    db_ih = db_hh = Σₜ da
 /// ```
 ///
-/// Where f is near 1, dc goes through many steps undiminished: that is what the memory is for.
+/// If f is near 1, dc goes through many steps undiminished: that is what the memory is for.
 ///
 /// [`Recurrent`] tells the shapes, the settings, the errors and the parameters' names; weights lie (in, 4·hidden).
 /// The order of the gates and the two biases are PyTorch's. Keras has i, f, c, o and one bias, ONNX i, o, f, c.
@@ -42,12 +42,12 @@ use super::{Cell, CellGradient, Recurrent};
 /// // c is tanh(1)/2 and then half of that, since f = ½; o = ½ too.
 /// let c = 1f64.tanh() / 2.0;
 /// assert!((y - array![[c.tanh() / 2.0, (c / 2.0).tanh() / 2.0]]).iter().all(|off| off.abs() < 1e-15));
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 pub type Lstm = Recurrent<LstmCell, 4, 2, 6>;
 
 impl Lstm {
-    /// The forget gate's part of `bias_ih` starts from `value`, in all layers and directions, instead of uniformly in
+    /// Starts the forget gate's part of `bias_ih` from `value`, in all layers and directions, instead of uniformly in
     /// ±1/√hidden as all else does.
     ///
     /// f = σ(a_f) is about ½ in a network that has just started, so that a memory has faded to a thousandth after ten
@@ -65,7 +65,7 @@ impl Lstm {
     /// let lstm = Lstm::new(2).forget_bias(1.0).bind::<f64>([5, 3], Seed(1))?;
     /// let bias = lstm.parameter("bias_ih_l0")?; // the gates i, f, g, o
     /// assert_eq!([bias[[2]], bias[[3]]], [1.0, 1.0]);
-    /// # Ok::<(), downhill_tensor::ShapeError>(())
+    /// # Ok::<(), downhill_tensor::BuildError>(())
     /// ```
     ///
     /// A value that is not finite, and a layer [`no_bias`](Recurrent::no_bias), are errors of the signature.
@@ -80,7 +80,7 @@ impl Lstm {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LstmCell {
-    /// What the forget gate's bias starts from, where not as all else does.
+    /// The number that the forget gate's bias starts from, if it is set.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     forget_bias: Option<f64>,
 }

@@ -39,7 +39,7 @@ use crate::{Activation, Relu, Tanh};
 /// assert_eq!(rnn.forward([[1.0, -3.0, 2.0]])?, array![[1.0, 0.0, 2.0]]);
 /// // The gradient goes back in time as far as the unit was active.
 /// assert_eq!(rnn.backward([[0.0, 0.0, 1.0]])?, array![[0.0, 0.0, 1.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 pub type Rnn = Recurrent<RnnCell, 1, 1, 1>;
 
@@ -47,6 +47,7 @@ pub type Rnn = Recurrent<RnnCell, 1, 1, 1>;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(tag = "nonlinearity"))]
+#[non_exhaustive]
 pub enum RnnCell {
     /// The hyperbolic tangent.
     #[default]
@@ -56,7 +57,7 @@ pub enum RnnCell {
 }
 
 impl Rnn {
-    /// With f = ReLU in place of tanh.
+    /// Uses f = ReLU instead of tanh.
     #[must_use]
     pub fn relu(mut self) -> Self {
         self.cell = RnnCell::Relu;

@@ -13,16 +13,16 @@ use super::lanes::{LANES, Lanes, vectors, vectors_mut};
 /// row adds up in another order.
 const GROUP: usize = 8;
 
-/// The way through the steps.
+/// The order of the steps, and where each example ends.
 #[derive(Clone, Copy)]
-pub(super) struct Way<'a, T> {
-    /// From the last step to the first.
+pub(super) struct Traversal<'a, T> {
+    /// Whether the order is from the last step to the first.
     pub(super) reverse: bool,
-    /// How many steps each example has, where not all have all.
+    /// The number of steps of each example, if not all have all.
     pub(super) lengths: Option<&'a [T]>,
 }
 
-impl<T: Scalar> Way<'_, T> {
+impl<T: Scalar> Traversal<'_, T> {
     /// The step that comes after `passed` others.
     fn step(self, passed: usize, steps: usize) -> usize {
         if self.reverse { steps - 1 - passed } else { passed }
@@ -42,7 +42,7 @@ impl<T: Scalar> Way<'_, T> {
 /// Step by step: state ← cell(x W + b, h W + b, state). An example that is past its end keeps its state and gives 0.
 pub(super) struct ThroughTime<'a, C, T, const GATES: usize, const STATE: usize, const KEPT: usize> {
     pub(super) cell: &'a C,
-    pub(super) way: Way<'a, T>,
+    pub(super) traversal: Traversal<'a, T>,
     /// (hidden, GATES·hidden)
     pub(super) w: ArrayView2<'a, T>,
     /// The bias of h W.
@@ -51,7 +51,7 @@ pub(super) struct ThroughTime<'a, C, T, const GATES: usize, const STATE: usize, 
     pub(super) kept: ArrayViewMut3<'a, T>,
     /// (steps, examples, hidden)
     pub(super) h: ArrayViewMut3<'a, T>,
-    /// (examples, GATES·hidden), to work in.
+    /// (examples, GATES·hidden), scratch space.
     pub(super) from_h: ArrayViewMut2<'a, T>,
     /// (STATE, examples, hidden): the state after the last step at exit.
     pub(super) state: ArrayViewMut3<'a, T>,
@@ -67,7 +67,7 @@ impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: us
         let (steps, examples, hidden) = self.h.dim();
         self.state.fill(T::ZERO);
         for passed in 0..steps {
-            let step = self.way.step(passed, steps);
+            let step = self.traversal.step(passed, steps);
             // h W + b. At first h is 0, and the sum needs no terms.
             let terms = if passed == 0 { 0 } else { hidden };
             let (last, _) = self.state.index_axis(Axis(0), 0).split_at(Axis(1), terms);
@@ -78,7 +78,7 @@ impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: us
             let mut state = planes::<T, STATE>(&mut self.state);
             for example in 0..examples {
                 let row = example * hidden;
-                if self.way.is_past_the_end(example, step) {
+                if self.traversal.is_past_the_end(example, step) {
                     h[row..row + hidden].fill(T::ZERO);
                     continue;
                 }
@@ -117,14 +117,14 @@ impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: us
     fn cut(self, group: usize) -> (Self, Self) {
         let example = group * GROUP;
         let Self { cell, w, b, .. } = self;
-        let way = self.way.split_at(example);
+        let traversal = self.traversal.split_at(example);
         let kept = self.kept.split_at(Axis(1), example);
         let h = self.h.split_at(Axis(1), example);
         let from_h = self.from_h.split_at(Axis(0), example);
         let state = self.state.split_at(Axis(1), example);
         (
-            Self { cell, w, b, way: way.0, kept: kept.0, h: h.0, from_h: from_h.0, state: state.0 },
-            Self { cell, w, b, way: way.1, kept: kept.1, h: h.1, from_h: from_h.1, state: state.1 },
+            Self { cell, w, b, traversal: traversal.0, kept: kept.0, h: h.0, from_h: from_h.0, state: state.0 },
+            Self { cell, w, b, traversal: traversal.1, kept: kept.1, h: h.1, from_h: from_h.1, state: state.1 },
         )
     }
 }
@@ -137,10 +137,10 @@ impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: us
 /// dJ/dh(t−1) += dJ/d(h W + b) Wᵀ
 /// ```
 ///
-/// An example that is past its end hands on what it is given.
+/// An example that is past its end leaves `dstate` as it is.
 pub(super) struct BackThroughTime<'a, C, T, const GATES: usize, const STATE: usize, const KEPT: usize> {
     pub(super) cell: &'a C,
-    pub(super) way: Way<'a, T>,
+    pub(super) traversal: Traversal<'a, T>,
     /// Wᵀ: (GATES·hidden, hidden)
     pub(super) w_t: ArrayView2<'a, T>,
     /// (steps, examples, KEPT·hidden)
@@ -165,7 +165,7 @@ impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: us
         let (steps, examples, _) = self.kept.dim();
         let hidden = self.w_t.ncols();
         for passed in (0..steps).rev() {
-            let step = self.way.step(passed, steps);
+            let step = self.traversal.step(passed, steps);
             let kept = contiguous(self.kept.index_axis(Axis(0), step));
             let dy = self.dy.as_ref().map(|dy| dy.index_axis(Axis(0), step));
             let du = contiguous_mut(self.du.index_axis_mut(Axis(0), step));
@@ -176,7 +176,7 @@ impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: us
                 let gates = GATES * row..GATES * (row + hidden);
                 let du = &mut du[gates.clone()];
                 let dv = dv.as_mut().map(|dv| &mut dv[gates]);
-                if self.way.is_past_the_end(example, step) {
+                if self.traversal.is_past_the_end(example, step) {
                     du.fill(T::ZERO);
                     dv.into_iter().for_each(|dv| dv.fill(T::ZERO));
                     continue;
@@ -229,20 +229,20 @@ impl<C: Cell<GATES, STATE, KEPT>, T: Scalar, const GATES: usize, const STATE: us
     fn cut(self, group: usize) -> (Self, Self) {
         let example = group * GROUP;
         let Self { cell, w_t, .. } = self;
-        let way = self.way.split_at(example);
+        let traversal = self.traversal.split_at(example);
         let kept = self.kept.split_at(Axis(1), example);
         let dy = self.dy.map(|dy| dy.split_at(Axis(1), example)).unzip();
         let du = self.du.split_at(Axis(1), example);
         let dv = self.dv.map(|dv| dv.split_at(Axis(1), example)).unzip();
         let dstate = self.dstate.split_at(Axis(1), example);
         (
-            Self { cell, w_t, way: way.0, kept: kept.0, dy: dy.0, du: du.0, dv: dv.0, dstate: dstate.0 },
-            Self { cell, w_t, way: way.1, kept: kept.1, dy: dy.1, du: du.1, dv: dv.1, dstate: dstate.1 },
+            Self { cell, w_t, traversal: traversal.0, kept: kept.0, dy: dy.0, du: du.0, dv: dv.0, dstate: dstate.0 },
+            Self { cell, w_t, traversal: traversal.1, kept: kept.1, dy: dy.1, du: du.1, dv: dv.1, dstate: dstate.1 },
         )
     }
 }
 
-/// Into how many groups examples are cut; the last takes what is left over.
+/// The number of groups of examples; the last takes what is left over.
 fn groups(examples: usize) -> usize {
     (examples / GROUP).max(1)
 }

@@ -1,22 +1,22 @@
-use downhill_tensor::{Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs};
+use downhill_tensor::{BuildError, Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs};
 
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
-/// What stands beyond the edges.
+/// The numbers beyond the edges.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum PadMode {
     /// This number.
     Constant(#[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))] f64),
-    /// What stands as far within, the edge itself not repeated: `c b | a b c | b a`.
+    /// The number as far within, the edge itself not repeated: `c b | a b c | b a`.
     Reflect,
     /// The number at the edge: `a a | a b c | c c`.
     Replicate,
-    /// What stands at the other end: `b c | a b c | a b`.
+    /// The number at the other end: `b c | a b c | a b`.
     Circular,
 }
 
-/// Puts numbers before and behind the last axis, or the last two; zeros, unless another mode is chosen.
+/// Puts numbers before and after the last axis, or the last two; zeros, unless another mode is chosen.
 ///
 /// y is x within; beyond, it is a constant or a copy of a number of x. So dJ/dx is the sum of dy over all its copies.
 ///
@@ -24,7 +24,8 @@ pub enum PadMode {
 /// x is (batch, ..., columns) or (batch, ..., rows, columns), y has each axis longer by what stands at its two ends.
 ///
 /// # Errors
-/// Too few axes, or an empty one; reflections of as much as an axis holds, or circles of more.
+/// Building a network returns an error for too few axes, or an empty one; reflections of as much as an axis holds, or
+/// circles of more.
 ///
 /// PyTorch has a layer for each mode and number of axes, and lists the last axis first: left, right, top, bottom.
 ///
@@ -37,7 +38,7 @@ pub enum PadMode {
 /// assert_eq!(pad.forward([[1.0, 2.0, 3.0]])?, array![[3.0, 2.0, 1.0, 2.0, 3.0, 2.0]]);
 /// let dx = pad.backward([[1.0, 1.0, 1.0, 1.0, 1.0, 1.0]])?;
 /// assert_eq!(dx, array![[1.0, 3.0, 2.0]]); // how often each stands there
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -48,20 +49,20 @@ pub struct Pad {
 }
 
 impl Pad {
-    /// So many zeros before and behind the last axis: `[left, right]`.
+    /// Creates padding of zeros before and after the last axis: `[left, right]`.
     #[must_use]
     pub fn new(columns: [usize; 2]) -> Self {
         Self { rows: [0; 2], columns, mode: PadMode::Constant(0.0) }
     }
 
-    /// And so many rows before and behind the axis before it: `[top, bottom]`.
+    /// Sets the number of rows before and after the second-last axis: `[top, bottom]`.
     #[must_use]
     pub fn rows(mut self, rows: [usize; 2]) -> Self {
         self.rows = rows;
         self
     }
 
-    /// Chooses what stands beyond the edges.
+    /// Sets the numbers beyond the edges.
     #[must_use]
     pub fn mode(mut self, mode: PadMode) -> Self {
         self.mode = mode;
@@ -81,9 +82,9 @@ impl Pad {
         }
     }
 
-    /// The length of an axis with what stands at its ends.
-    fn padded(&self, length: usize, [before, behind]: [usize; 2]) -> Result<usize, ShapeError> {
-        let refuse = |reason| Err(ShapeError::Setting { by: "Pad", reason });
+    /// The length of an axis with the numbers added at its ends.
+    fn padded(&self, length: usize, [before, behind]: [usize; 2]) -> Result<usize, BuildError> {
+        let refuse = |reason| Err(BuildError::Setting { by: "Pad", reason });
         let most = match self.mode {
             _ if length == 0 => return refuse("an axis of 0 holds nothing to put numbers around".into()),
             PadMode::Constant(_) | PadMode::Replicate => usize::MAX,
@@ -107,7 +108,7 @@ impl Pad {
 impl Layer for Pad {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("Pad", inputs)?;
         let mut axes = x.axes().to_vec();
         let wrong_rank = |expected| ShapeError::Rank { by: "Pad", expected, got: x, hint: "" };
@@ -117,7 +118,7 @@ impl Layer for Pad {
             let rows = others.last_mut().ok_or(wrong_rank("rows and columns per example"))?;
             *rows = self.padded(*rows, self.rows)?;
         }
-        let output = Shape::new(&axes).ok_or_else(|| ShapeError::Setting {
+        let output = Shape::new(&axes).ok_or_else(|| BuildError::Setting {
             by: "Pad",
             reason: format!("the shape {axes:?} has too many elements"),
         })?;
@@ -141,7 +142,7 @@ impl Layer for Pad {
     }
 }
 
-/// An axis and what stands at its ends.
+/// An axis and the numbers added at its ends.
 #[derive(Clone, Copy)]
 struct Edges {
     length: usize,
@@ -155,7 +156,7 @@ impl Edges {
         self.before + self.length + self.behind
     }
 
-    /// Which number of x stands at this place of y, if any does.
+    /// The place in x of the number at this place of y, if there is one.
     #[inline(always)]
     fn source(self, place: usize) -> Option<usize> {
         let Self { length, before, mode, .. } = self;
@@ -180,7 +181,7 @@ impl Edges {
     }
 }
 
-/// Rows and columns, padded; where no rows are, each row is a plane of its own.
+/// Rows and columns, padded; if no rows are, each row is its own plane.
 #[derive(Clone, Copy)]
 struct Plane<T> {
     down: Edges,
@@ -188,7 +189,7 @@ struct Plane<T> {
     constant: T,
 }
 
-/// The way back of a plane.
+/// The backward pass of a plane.
 #[derive(Clone, Copy)]
 struct Gather<T>(Plane<T>);
 

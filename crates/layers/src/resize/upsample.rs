@@ -1,11 +1,12 @@
-use downhill_tensor::{Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs};
+use downhill_tensor::{BuildError, Over, Runs, RunsMut, Scalar, Shape, Sweep, parallel_runs};
 
 use crate::pooling::image;
 use crate::{Backward, Forward, Layer, Pair, Signature};
 
-/// How numbers between those of an image are found.
+/// The way in which numbers between those of an image are computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Interpolation {
     /// The number at ⌊i s⌋ in rows and in columns, where s is the size of x over that of y.
     #[default]
@@ -17,7 +18,7 @@ pub enum Interpolation {
     BilinearAlignedCorners,
 }
 
-/// Makes images larger, or smaller, by interpolation: the nearest number, unless another way is chosen.
+/// Makes images larger, or smaller, by interpolation: the nearest number, unless another interpolation is set.
 ///
 /// Each number of y is a mean of up to four of x with weights w, yᵢ = Σⱼ wᵢⱼ xⱼ, so that dxⱼ = Σᵢ wᵢⱼ dyᵢ.
 ///
@@ -25,7 +26,7 @@ pub enum Interpolation {
 /// x is (batch, channels, rows, columns), y is (batch, channels, ⌊f rows⌋, ⌊f' columns⌋), or of the size that is named.
 ///
 /// # Errors
-/// Factors that are not positive and finite, and axes of 0.
+/// Building a network returns an error for factors that are not positive and finite, and axes of 0.
 ///
 /// The numbers are PyTorch's: s is 1/f where a factor is named, not the size of x over that of y, and `Nearest` is its
 /// `nearest`, which agrees with OpenCV, and not its `nearest-exact`, which looks from the middle of pixels as
@@ -43,52 +44,52 @@ pub enum Interpolation {
 /// let lines = Upsample::to_size([1, 3]).interpolation(Interpolation::BilinearAlignedCorners);
 /// let mut lines = lines.bind::<f64>([1, 1, 2], Seed(0))?;
 /// assert_eq!(lines.forward([[1.0, 3.0]])?, array![[1.0, 2.0, 3.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Upsample {
-    target: Target,
+    target: OutputSize,
     interpolation: Interpolation,
 }
 
-/// How large the image becomes: (rows, columns).
+/// The size of the output: (rows, columns).
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-enum Target {
+enum OutputSize {
     Factor([f64; 2]),
     Size([usize; 2]),
 }
 
 impl Upsample {
-    /// By this factor, whole or not, for both axes or for rows and columns.
+    /// Creates a layer that scales by this factor, whole or not, for both axes or for rows and columns.
     #[must_use]
     pub fn new(factor: impl Into<Pair<f64>>) -> Self {
-        Self { target: Target::Factor(factor.into().0), interpolation: Interpolation::default() }
+        Self { target: OutputSize::Factor(factor.into().0), interpolation: Interpolation::default() }
     }
 
-    /// To so many rows and columns.
+    /// Creates a layer that scales to this number of rows and columns.
     #[must_use]
     pub fn to_size(size: impl Into<Pair>) -> Self {
-        Self { target: Target::Size(size.into().0), interpolation: Interpolation::default() }
+        Self { target: OutputSize::Size(size.into().0), interpolation: Interpolation::default() }
     }
 
-    /// Chooses how numbers between those of x are found.
+    /// Sets how numbers between those of x are computed.
     #[must_use]
     pub fn interpolation(mut self, interpolation: Interpolation) -> Self {
         self.interpolation = interpolation;
         self
     }
 
-    /// How long an axis of this length becomes.
-    fn length(&self, axis: usize, input: usize) -> Result<usize, ShapeError> {
-        let refuse = |reason| Err(ShapeError::Setting { by: "Upsample", reason });
+    /// The length in y of an axis of this length in x.
+    fn length(&self, axis: usize, input: usize) -> Result<usize, BuildError> {
+        let refuse = |reason| Err(BuildError::Setting { by: "Upsample", reason });
         let length = match self.target {
-            Target::Size(size) => size[axis],
-            Target::Factor(factor) if factor[axis] > 0.0 && factor[axis].is_finite() => {
+            OutputSize::Size(size) => size[axis],
+            OutputSize::Factor(factor) if factor[axis] > 0.0 && factor[axis].is_finite() => {
                 (input as f64 * factor[axis]).floor() as usize
             }
-            Target::Factor(factor) => {
+            OutputSize::Factor(factor) => {
                 return refuse(format!("factors must be positive and finite, but these are {factor:?}"));
             }
         };
@@ -105,8 +106,8 @@ impl Upsample {
             let step = match (self.interpolation, self.target) {
                 (Interpolation::BilinearAlignedCorners, _) if output == 1 => 0.0,
                 (Interpolation::BilinearAlignedCorners, _) => (input - 1) as f64 / (output - 1) as f64,
-                (_, Target::Factor(factor)) => 1.0 / factor[axis],
-                (_, Target::Size(_)) => input as f64 / output as f64,
+                (_, OutputSize::Factor(factor)) => 1.0 / factor[axis],
+                (_, OutputSize::Size(_)) => input as f64 / output as f64,
             };
             Axis { input, output, step, aligned: self.interpolation == Interpolation::BilinearAlignedCorners }
         })
@@ -116,10 +117,10 @@ impl Upsample {
 impl Layer for Upsample {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let [channels, rows, columns] = image("Upsample", inputs)?;
         let axes = [channels, self.length(0, rows)?, self.length(1, columns)?];
-        let output = Shape::new(&axes).ok_or_else(|| ShapeError::Setting {
+        let output = Shape::new(&axes).ok_or_else(|| BuildError::Setting {
             by: "Upsample",
             reason: format!("the shape {axes:?} has too many elements"),
         })?;
@@ -152,12 +153,12 @@ impl Layer for Upsample {
     }
 }
 
-/// Where the numbers of an axis of y come from.
+/// The places in x that an axis of y is computed from.
 #[derive(Clone, Copy)]
 struct Axis {
     input: usize,
     output: usize,
-    /// How far it is in x from one number of y to the next.
+    /// The distance in x from one number of y to the next.
     step: f64,
     aligned: bool,
 }
@@ -200,7 +201,7 @@ struct Bilinear {
     across: Axis,
 }
 
-/// The way back.
+/// The backward pass.
 #[derive(Clone, Copy)]
 struct Back<F>(F);
 

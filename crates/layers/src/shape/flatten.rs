@@ -1,4 +1,4 @@
-use downhill_tensor::{Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Scalar, Shape};
 
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
@@ -15,7 +15,7 @@ pub struct Flatten;
 impl Layer for Flatten {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("Flatten", inputs)?;
         Ok(Signature::new("Flatten", [x.len()]).keeps_numbers().in_place().backward_without_y())
     }

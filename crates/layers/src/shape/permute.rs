@@ -1,4 +1,4 @@
-use downhill_tensor::{Scalar, Shape, ShapeError, permute};
+use downhill_tensor::{BuildError, Scalar, Shape, permute};
 
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
@@ -11,7 +11,8 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// With the order (1, 2, 0), x is (batch, channels, height, width) and y is (batch, height, width, channels).
 ///
 /// # Errors
-/// An order that names an axis twice, or one that an example does not have, or leaves one out.
+/// Building a network returns an error for an order that names an axis twice, or one that an example does not have, or
+/// leaves one out.
 ///
 /// ```
 /// use downhill_layers::{Layer, Permute};
@@ -20,7 +21,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 ///
 /// let mut permute = Permute::transpose(0, 1).bind::<f64>([2, 3], Seed(0))?;
 /// assert_eq!(permute.forward([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]])?, array![[1.0, 4.0, 2.0, 5.0, 3.0, 6.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -29,13 +30,13 @@ pub struct Permute {
 }
 
 impl Permute {
-    /// In this order: the first axis of y is axis `order[0]` of x.
+    /// Creates a layer with this order: the first axis of y is axis `order[0]` of x.
     #[must_use]
     pub fn new(order: impl Into<Vec<usize>>) -> Self {
         Self { order: order.into() }
     }
 
-    /// Swaps two axes: `torch.transpose`, without the batch axis.
+    /// Creates a layer that swaps two axes: `torch.transpose`, without the batch axis.
     #[must_use]
     pub fn transpose(first: usize, second: usize) -> Self {
         // Beyond the six axes that there can be, the order is long enough to be refused.
@@ -45,7 +46,7 @@ impl Permute {
         Self { order }
     }
 
-    /// The whole order for examples with so many axes, if it is one; entries from `rank` on mean nothing.
+    /// The whole order for examples of this rank, if it is one; entries from `rank` on are unused.
     fn full(&self, rank: usize) -> Option<[usize; MAX_RANK]> {
         let mut order = SAME;
         let named = order[..rank].get_mut(..self.order.len())?;
@@ -68,7 +69,7 @@ const SAME: [usize; MAX_RANK] = [0, 1, 2, 3, 4, 5];
 impl Layer for Permute {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("Permute", inputs)?;
         let permuted = self.full(x.rank()).and_then(|order| {
             let mut axes = [1; MAX_RANK];
@@ -77,7 +78,7 @@ impl Layer for Permute {
         });
         match permuted {
             Some(output) => Ok(Signature::new("Permute", output).backward_without_x().backward_without_y()),
-            None => Err(ShapeError::Setting {
+            None => Err(BuildError::Setting {
                 by: "Permute",
                 reason: format!(
                     "the order {:?} does not put the {} axes of an example of shape {x} in another order; \

@@ -1,4 +1,4 @@
-use downhill_tensor::{Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Scalar, Shape};
 
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
@@ -15,7 +15,7 @@ pub struct Reshape {
 }
 
 impl Reshape {
-    /// To examples of this shape.
+    /// Creates a layer that makes examples of this shape.
     #[must_use]
     pub fn new(shape: impl Into<Shape>) -> Self {
         Self { shape: shape.into() }
@@ -25,10 +25,10 @@ impl Reshape {
 impl Layer for Reshape {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("Reshape", inputs)?;
         if x.len() != self.shape.len() {
-            return Err(ShapeError::Setting {
+            return Err(BuildError::Setting {
                 by: "Reshape",
                 reason: format!(
                     "an example of shape {x} has {} numbers, but the shape {} has {}",

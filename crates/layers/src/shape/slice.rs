@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use downhill_tensor::{Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Scalar, Shape};
 
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
@@ -13,7 +13,8 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// The axis is counted without the batch: 0 is the features of a vector, and the channels of an image.
 ///
 /// # Errors
-/// An axis that an example does not have, a range that is empty or goes beyond the axis.
+/// Building a network returns an error for an axis that an example does not have, a range that is empty or goes beyond
+/// the axis.
 ///
 /// ```
 /// use downhill_layers::{Layer, Slice};
@@ -23,7 +24,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// let mut slice = Slice::new(0, 1..3).bind::<f64>([4], Seed(0))?;
 /// assert_eq!(slice.forward([[1.0, 2.0, 3.0, 4.0]])?, array![[2.0, 3.0]]);
 /// assert_eq!(slice.backward([[5.0, 6.0]])?, array![[0.0, 5.0, 6.0, 0.0]]);
-/// # Ok::<(), downhill_tensor::ShapeError>(())
+/// # Ok::<(), downhill_tensor::BuildError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -34,13 +35,13 @@ pub struct Slice {
 }
 
 impl Slice {
-    /// This range of this axis.
+    /// Creates a layer that keeps this range of this axis.
     #[must_use]
     pub fn new(axis: usize, range: Range<usize>) -> Self {
         Self { axis, start: range.start, end: range.end }
     }
 
-    /// Where what is kept lies in a block of the axis and all within it, and the length of the block.
+    /// The range that is kept of a block of the axis and all within it, and the length of the block.
     fn kept(self, x: Shape) -> (Range<usize>, usize) {
         let within: usize = x.axes()[self.axis + 1..].iter().product();
         (self.start * within..self.end * within, x[self.axis] * within)
@@ -50,9 +51,9 @@ impl Slice {
 impl Layer for Slice {
     compiled!();
 
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, ShapeError> {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("Slice", inputs)?;
-        let refuse = |reason| Err(ShapeError::Setting { by: "Slice", reason });
+        let refuse = |reason| Err(BuildError::Setting { by: "Slice", reason });
         let Self { axis, start, end } = *self;
         let Some(&length) = x.axes().get(axis) else {
             return refuse(format!("there is no axis {axis} in examples of shape {x}; axes are counted from 0"));

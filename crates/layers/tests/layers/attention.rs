@@ -398,8 +398,8 @@ fn a_score_beyond_the_range_has_all_the_weight() {
 #[test]
 fn equal_scores_beyond_the_range_share_the_weight() {
     let mut attention = MultiHeadAttention::new(1).no_bias().bind::<f32>([4, 1], Seed(1)).unwrap();
-    attention.set("in_proj_weight", &[1.0; 3]).unwrap();
-    attention.set("out_proj.weight", &[1.0]).unwrap();
+    attention.set("in_proj_weight", [1.0; 3]).unwrap();
+    attention.set("out_proj.weight", [1.0]).unwrap();
     let y = attention.forward(array![[1e30, 1e30, -1e30, 0.0]].view()).unwrap();
     assert_eq!(y, array![[1e30, 1e30, -1e30, 2.5e29]]);
     assert!(attention.forward(array![[1e30, f32::NAN, 1.0, 0.0]].view()).unwrap().iter().all(|y| y.is_nan()));

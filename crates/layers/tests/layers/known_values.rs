@@ -170,7 +170,7 @@ fn concat_puts_blocks_side_by_side_along_any_axis() {
 
 #[test]
 fn what_does_not_fit_is_an_error_with_both_shapes() {
-    let text = |layer: &dyn Fn() -> Result<(), downhill_tensor::ShapeError>| layer().unwrap_err().to_string();
+    let text = |layer: &dyn Fn() -> Result<(), downhill_tensor::BuildError>| layer().unwrap_err().to_string();
     assert_eq!(
         text(&|| Affine::new(3).bind::<f32>([], Seed(0)).map(drop)),
         "Affine takes vectors along the last axis of an example, but was given the shape scalar; put Reshape::new([1]) \
@@ -218,7 +218,7 @@ fn a_bound_layer_checks_what_it_is_given() {
     assert!(affine.backward([[1.0, 2.0], [1.0, 2.0]]).is_err(), "another batch");
     assert!(affine.set("bias", [1.0]).is_err());
     let error = affine.gradient("weights").unwrap_err().to_string();
-    assert_eq!(error, r#"Affine: there is no parameter `weights`; it has ["weight", "bias"]"#);
+    assert_eq!(error, "Affine: there is no parameter `weights`; there are `weight`, `bias`");
 }
 
 /// What a failed pass was given is not mixed with what the last one has left.

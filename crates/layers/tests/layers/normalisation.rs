@@ -74,7 +74,7 @@ fn both_precisions(layer: &(impl Layer + Clone), shape: Shape, x: &Array2<f32>) 
     let mut narrow = layer.clone().bind::<f32>(shape, Seed(1)).unwrap();
     let mut wide = layer.clone().bind::<f64>(shape, Seed(1)).unwrap();
     let dy = x.mapv(|x| if x.is_sign_positive() { 0.5 } else { 1.0 });
-    let y = narrow.forward(&x).unwrap().mapv(f64::from);
+    let y = narrow.forward(x).unwrap().mapv(f64::from);
     let dx = narrow.backward(&dy).unwrap().mapv(f64::from);
     let exact_y = wide.forward(x.mapv(f64::from).view()).unwrap();
     let exact_dx = wide.backward(dy.mapv(f64::from).view()).unwrap();

@@ -65,7 +65,7 @@ fn snake_case(name: &str) -> String {
     snake
 }
 
-/// What a layer is given, and room for what it makes.
+/// The inputs of a layer, and buffers for its outputs.
 struct Run<'a, T> {
     case: &'a Case,
     signature: Signature,

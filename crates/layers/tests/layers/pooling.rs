@@ -120,7 +120,7 @@ fn windows_that_leave_a_rest_give_it_no_gradient() {
     assert_eq!(dx, [0.25, 0.25, 0.5, 0.5, 0.0, 0.25, 0.25, 0.5, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
 }
 
-/// A stretch of numbers that repeat, so that there are ties.
+/// Numbers that repeat, so that there are ties.
 fn numbers(count: usize) -> Vec<f32> {
     let mut stream = Seed(1).stream(0);
     (0..count).map(|_| (stream.uniform() * 16.0).floor() as f32).collect()

@@ -450,7 +450,7 @@ fn a_forget_bias_is_written_only_where_there_is_one() {
 
 #[test]
 fn what_does_not_fit_is_told_in_a_sentence() {
-    let text = |layer: &dyn Fn() -> Result<Signature, downhill_tensor::ShapeError>| layer().unwrap_err().to_string();
+    let text = |layer: &dyn Fn() -> Result<Signature, downhill_tensor::BuildError>| layer().unwrap_err().to_string();
     assert_eq!(
         text(&|| Lstm::new(3).signature(&[[5].into()])),
         "Lstm takes a sequence of vectors per example, (steps, features), but was given the shape 5; \

@@ -13,7 +13,7 @@ use crate::known_values::every_layer;
 const EXAMPLES: usize = 1 << 18;
 const KINDS: usize = 2;
 
-/// dJ/dθ of so many examples.
+/// dJ/dθ of this many examples.
 fn gradient<T: Scalar>(bound: &mut Bound<Description, T>, inputs: &[Shape], examples: usize) -> Vec<f64> {
     let numbers = |width: usize, of: &dyn Fn(usize, usize) -> f64| {
         Array2::from_shape_fn((examples, width), |(example, j)| T::from_f64(of(example % KINDS, j)))

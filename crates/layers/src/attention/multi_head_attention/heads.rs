@@ -1,18 +1,22 @@
-//! The heads of some examples, one after the other: forward and back.
+//! The heads of some examples, one after the other: pass 3 of the forward pass and pass 2 of the backward pass.
+//!
+//! The scores of a block and all that is made of them lie transposed, keys by queries: see `scores`.
 
 use std::ops::Range;
 
 use downhill_tensor::product::{Accumulate, product};
 use downhill_tensor::reduce::unit_scale;
-use downhill_tensor::{Batch, Divisible, Kernel, Runs, RunsMut, Scalar, Shape, elementwise, prefetch, vectorized};
-use ndarray::{ArrayBase, ArrayView2, ArrayViewMut2, Axis, Ix2, RawData, Slice};
+use downhill_tensor::{
+    Batch, Divisible, Kernel, Runs, RunsMut, Scalar, Shape, elementwise, prefetch, vectorized, view,
+};
+use ndarray::{ArrayBase, ArrayView2, Axis, Ix2, RawData, Slice};
 
 use crate::{Dropout, Streams};
 
 use super::MultiHeadAttention;
-use super::scores::{Again, Dropped, STRIP, ScoreGradient, Softmax};
+use super::scores::{ApplyDropout, RecomputeWeights, STRIP, ScoreGradient, Softmax};
 
-/// How large everything is in one pass.
+/// The sizes of one pass.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
     pub(super) queries: usize,
@@ -25,10 +29,10 @@ pub(super) struct Sizes {
     pub(super) drops: bool,
 }
 
-/// P is kept for the way back where a query has at most so many weights.
+/// P is kept for the backward pass if a query has at most this many weights.
 const KEEP: usize = 512;
 
-/// About so many scores are computed at a time, so that they stay in the second cache.
+/// About this many scores are computed at a time, so that they stay in the L2 cache.
 const BLOCK: usize = 64 * 1024;
 
 /// Queries are taken in multiples of this many: whole tiles of every product kernel.
@@ -41,28 +45,28 @@ impl Sizes {
         Self { queries: x[0], keys: memory[0], width, heads, head: width / heads, causal, drops: dropout > 0.0 }
     }
 
-    /// Whether P is kept for the way back; else it is computed again.
+    /// Whether P is kept for the backward pass; if not, it is computed again.
     fn keeps_weights(self) -> bool {
         self.drops || self.keys <= KEEP
     }
 
-    /// How many numbers one head of one example keeps in addition to Q, K, V and C: P, or ln Σ exp of the scores of
+    /// The numbers that one head of one example keeps in addition to Q, K, V and C: P, or ln Σ exp of the scores of
     /// each query.
     pub(super) fn kept(self) -> usize {
         if self.keeps_weights() { self.queries.next_multiple_of(STRIP) * self.keys } else { self.queries }
     }
 
-    /// How many numbers the queries of one example hold; C and dQ hold as many.
+    /// The length of the queries of one example, and of C and dQ.
     pub(super) fn query_numbers(self) -> usize {
         self.queries * self.width
     }
 
-    /// How many numbers the keys and values of one example hold.
+    /// The length of the keys and values of one example.
     pub(super) fn memory_numbers(self) -> usize {
         2 * self.keys * self.width
     }
 
-    /// How many queries are seen to at a time.
+    /// The number of queries that are computed at a time.
     fn block(self) -> usize {
         (BLOCK / self.keys).max(1).next_multiple_of(TILE).min(self.queries)
     }
@@ -72,15 +76,15 @@ impl Sizes {
         (0..self.queries.div_ceil(block)).map(move |index| index * block..((index + 1) * block).min(self.queries))
     }
 
-    /// The room for one example: a block of dP, and one of weights that are not kept as products need them.
-    pub(super) fn room(self) -> usize {
+    /// The scratch space of one example: a block of dP, and one of weights that are not kept as products need them.
+    pub(super) fn scratch_len(self) -> usize {
         let blocks = if self.drops || !self.keeps_weights() { 2 } else { 1 };
         blocks * self.block().next_multiple_of(STRIP) * self.keys
     }
 
-    /// How many keys some queries attend to, where `there` are there.
-    fn visible(self, queries: &Range<usize>, there: usize) -> usize {
-        if self.causal { there.min(queries.end) } else { there }
+    /// The number of keys that some queries attend to if `present` keys are not padding.
+    fn visible(self, queries: &Range<usize>, present: usize) -> usize {
+        if self.causal { present.min(queries.end) } else { present }
     }
 
     /// Gives a weight of 0 to the keys that come after a query.
@@ -93,8 +97,8 @@ impl Sizes {
         }
     }
 
-    /// The weights, which have become no numbers, of queries whose scores are beyond the range of numbers: there the
-    /// scores of scaled queries and keys tell how far each is from the largest. What is not finite stays no number.
+    /// Computes again the weights, which are NaN, of queries whose scores are beyond the range of the precision: there
+    /// the scores of scaled queries and keys tell how far each is from the largest. What is not finite stays no number.
     #[cold]
     #[inline(never)]
     fn weigh_large<T: Scalar>(self, queries: &Range<usize>, q: ArrayView2<'_, T>, k: ArrayView2<'_, T>, p: &mut [T]) {
@@ -130,8 +134,8 @@ impl Sizes {
         }
     }
 
-    /// Gives a query no weights in what one head of an example keeps, where `there` keys are there.
-    pub(super) fn forget<T: Scalar>(self, query: usize, there: usize, kept: &mut [T]) {
+    /// Gives a query no weights in what one head of an example keeps, of whose keys `present` are not padding.
+    pub(super) fn forget<T: Scalar>(self, query: usize, present: usize, kept: &mut [T]) {
         if !self.keeps_weights() {
             // P = exp(S/√d − ∞) = 0
             kept[query] = T::INFINITY;
@@ -140,11 +144,11 @@ impl Sizes {
         let start = query - query % self.block();
         let queries = start..(start + self.block()).min(self.queries);
         let row = queries.len().next_multiple_of(STRIP);
-        let p = &mut kept[start * self.keys..][..row * self.visible(&queries, there)];
+        let p = &mut kept[start * self.keys..][..row * self.visible(&queries, present)];
         p.chunks_exact_mut(row).for_each(|p| p[query - start] = T::ZERO);
     }
 
-    /// Where a head lies in the rows of Q, K or V.
+    /// The columns of a head in Q, K or V.
     fn columns(self, head: usize) -> Range<usize> {
         head * self.head..(head + 1) * self.head
     }
@@ -154,30 +158,30 @@ impl Sizes {
         T::from_f64(1.0 / (self.head as f64).sqrt())
     }
 
-    /// Simple operations on the way forward.
+    /// The simple operations of the forward pass.
     pub(super) fn work(self, examples: usize) -> usize {
         examples.saturating_mul(self.queries * self.keys).saturating_mul(2 * self.width)
     }
 }
 
-/// Which positions of the memory are there.
+/// The positions of the memory that are not padding.
 #[derive(Clone, Copy)]
 pub(super) struct Masks<'a, T> {
     pub(super) sizes: Sizes,
-    /// Empty where all keys are there.
+    /// Empty if no example has padding.
     pub(super) lengths: &'a [T],
-    /// The memory, where some of it is not finite but may be masked.
+    /// The memory, if some of it is not finite but may be masked.
     pub(super) spoilt: Option<Batch<'a, T>>,
 }
 
 impl<T: Scalar> Masks<'_, T> {
-    /// How many keys of an example are there.
+    /// The number of keys of an example that are not padding.
     pub(super) fn length(&self, example: usize) -> usize {
         let keys = self.sizes.keys;
         self.lengths.get(example).map_or(keys, |length| (length.to_f64() as usize).clamp(1, keys))
     }
 
-    /// How many keys the queries of an example attend to that attend to none that is not finite.
+    /// The number of keys of an example that come before the first that is not finite.
     ///
     /// A weight of 0 would not keep such a key from others that come before it; those that see it are not finite.
     pub(super) fn clear(&self, example: usize) -> usize {
@@ -193,18 +197,18 @@ pub(super) fn is_finite<T: Scalar>(row: &[T]) -> bool {
     row.iter().all(|x| x.is_finite())
 }
 
-/// What all heads of all examples need to know.
+/// What all heads of all examples have in common.
 #[derive(Clone, Copy)]
 pub(super) struct Heads<'a, T> {
     pub(super) sizes: Sizes,
     pub(super) masks: Masks<'a, T>,
-    /// What weights that are not dropped are multiplied by.
+    /// The factor of weights that are not dropped.
     pub(super) factor: T,
-    /// How they are dropped, on the way forward.
+    /// How weights are dropped, in the forward pass.
     pub(super) drop: Option<(Dropout, Streams)>,
 }
 
-/// Some examples, the `first` of which has this number in its batch, on the way that the parts belong to.
+/// Some examples from number `first` of the batch on, and their parts of the arrays of one pass.
 pub(super) struct Attend<'a, T, P> {
     pub(super) heads: Heads<'a, T>,
     pub(super) first: usize,
@@ -226,56 +230,57 @@ where
     }
 }
 
-/// Q, (K V), C, what is kept, room.
-type AheadParts<'a, T> = (Runs<'a, T>, Runs<'a, T>, RunsMut<'a, T>, RunsMut<'a, T>, RunsMut<'a, T>);
+/// Q, (K V), C, what is kept, scratch.
+type ForwardParts<'a, T> = (Runs<'a, T>, Runs<'a, T>, RunsMut<'a, T>, RunsMut<'a, T>, RunsMut<'a, T>);
 
-/// Q, (K V), what is kept, dC and then dQ, (dK dV), room.
-type BackParts<'a, T> = (Runs<'a, T>, Runs<'a, T>, Runs<'a, T>, RunsMut<'a, T>, RunsMut<'a, T>, RunsMut<'a, T>);
+/// Q, (K V), what is kept, dC and then dQ, (dK dV), scratch.
+type BackwardParts<'a, T> = (Runs<'a, T>, Runs<'a, T>, Runs<'a, T>, RunsMut<'a, T>, RunsMut<'a, T>, RunsMut<'a, T>);
 
-impl<T: Scalar> Kernel for Attend<'_, T, AheadParts<'_, T>> {
+impl<T: Scalar> Kernel for Attend<'_, T, ForwardParts<'_, T>> {
     type Output = ();
 
     fn run(self) {
-        let (q, kv, context, kept, room) = self.parts;
-        // One after the other, examples share the room of the first, which stays in the cache.
-        let Some(room) = room.iter_mut().next() else { return };
+        let (q, kv, context, kept, scratch) = self.parts;
+        // One after the other, examples share the scratch space of the first, which stays in the cache.
+        let Some(scratch) = scratch.iter_mut().next() else { return };
         let examples = q.iter().zip(kv.iter()).zip(context.iter_mut()).zip(kept.iter_mut());
         for (index, (((q, kv), context), kept)) in examples.enumerate() {
-            self.heads.ahead(self.first + index, q, kv, context, kept, room);
+            self.heads.forward(self.first + index, q, kv, context, kept, scratch);
         }
     }
 }
 
-impl<T: Scalar> Kernel for Attend<'_, T, BackParts<'_, T>> {
+impl<T: Scalar> Kernel for Attend<'_, T, BackwardParts<'_, T>> {
     type Output = ();
 
     fn run(self) {
-        let (q, kv, kept, dq, dkv, room) = self.parts;
-        let Some(room) = room.iter_mut().next() else { return };
+        let (q, kv, kept, dq, dkv, scratch) = self.parts;
+        let Some(scratch) = scratch.iter_mut().next() else { return };
         let examples = q.iter().zip(kv.iter()).zip(kept.iter()).zip(dq.iter_mut().zip(dkv.iter_mut()));
         for (index, (((q, kv), kept), (dq, dkv))) in examples.enumerate() {
-            self.heads.back(self.first + index, q, kv, kept, dq, dkv, room);
+            self.heads.backward(self.first + index, q, kv, kept, dq, dkv, scratch);
         }
     }
 }
 
 impl<T: Scalar> Heads<'_, T> {
     /// C = softmax(Q Kᵀ/√d) V, for all heads of one example.
-    fn ahead(&self, example: usize, q: &[T], kv: &[T], context: &mut [T], kept: &mut [T], room: &mut [T]) {
+    fn forward(&self, example: usize, q: &[T], kv: &[T], context: &mut [T], kept: &mut [T], scratch: &mut [T]) {
         let sizes = self.sizes;
         let Sizes { keys, width, .. } = sizes;
         let clear = self.masks.clear(example);
-        let there = clear.max(1);
+        let present = clear.max(1);
         [q, kv].into_iter().for_each(prefetch);
-        let (q, (k, v)) = (matrix(q, width), matrix(kv, 2 * width).split_at(Axis(1), width));
-        let mut context = matrix_mut(context, width);
+        let (q, (k, v)) =
+            (view::matrix(q, (sizes.queries, width)), view::matrix(kv, (keys, 2 * width)).split_at(Axis(1), width));
+        let mut context = view::matrix_mut(context, (sizes.queries, width));
         let drop = self.drop.map(|(dropout, random)| (dropout, random.seed().derive(example as u64)));
         let mut drawn = 0;
         for (head, kept) in kept.chunks_exact_mut(sizes.kept()).enumerate() {
             let columns = sizes.columns(head);
             for queries in sizes.blocks() {
-                let (row, visible) = (queries.len().next_multiple_of(STRIP), sizes.visible(&queries, there));
-                let (scores, spare) = room.split_at_mut(row * keys);
+                let (row, visible) = (queries.len().next_multiple_of(STRIP), sizes.visible(&queries, present));
+                let (scores, spare) = scratch.split_at_mut(row * keys);
                 let (p, log_sums) = if sizes.keeps_weights() {
                     (&mut kept[queries.start * keys..][..row * visible], &mut [][..])
                 } else {
@@ -283,13 +288,19 @@ impl<T: Scalar> Heads<'_, T> {
                 };
                 let q = part(q, queries.clone(), columns.clone());
                 let [k, v] = [k, v].map(|all| part(all, 0..visible, columns.clone()));
-                // Sᵀ = K Qᵀ
-                product(k, q.t(), Accumulate::Overwrite, part(matrix_mut(p, row), 0..visible, 0..queries.len()));
+                // Pass 3a: Sᵀ √d = K Qᵀ, and −∞ where it is masked.
+                product(
+                    k,
+                    q.t(),
+                    Accumulate::Overwrite,
+                    part(view::matrix_mut(p, (visible, row)), 0..visible, 0..queries.len()),
+                );
                 sizes.mask(&queries, p);
-                // P = softmax(S/√d)
+                // Pass 3b: P = softmax(S) over the keys, which lie along the columns of Pᵀ.
                 if vectorized(Softmax { scale: sizes.scale(), row, p, log_sums, undefined: false }) {
                     sizes.weigh_large(&queries, q, k, p);
                 }
+                // Pass 3c: what C takes of P, which is all of it unless some weights are dropped.
                 let weights = match drop {
                     Some((dropout, seed)) => {
                         let weights = &mut spare[..row * visible];
@@ -302,8 +313,8 @@ impl<T: Scalar> Heads<'_, T> {
                     }
                     None => &*p,
                 };
-                // C = P V
-                let weights = part(matrix(weights, row), 0..visible, 0..queries.len());
+                // Pass 3d: C = P V
+                let weights = part(view::matrix(weights, (visible, row)), 0..visible, 0..queries.len());
                 product(weights.t(), v, Accumulate::Overwrite, part(context.view_mut(), queries, columns.clone()));
             }
         }
@@ -312,23 +323,24 @@ impl<T: Scalar> Heads<'_, T> {
         }
     }
 
-    /// From dC, in `dq`, to dQ in its place and (dK dV), for all heads of one example.
+    /// Turns dC, in `dq`, into dQ, and gives (dK dV), for all heads of one example.
     #[expect(clippy::too_many_arguments, reason = "one for each matrix")]
-    fn back(&self, example: usize, q: &[T], kv: &[T], kept: &[T], dq: &mut [T], dkv: &mut [T], room: &mut [T]) {
+    fn backward(&self, example: usize, q: &[T], kv: &[T], kept: &[T], dq: &mut [T], dkv: &mut [T], scratch: &mut [T]) {
         let &Heads { sizes, factor, .. } = self;
         let Sizes { keys, width, .. } = sizes;
-        let there = self.masks.clear(example).max(1);
+        let present = self.masks.clear(example).max(1);
         [q, kv, kept, dq].into_iter().for_each(prefetch);
-        let (q, (k, v)) = (matrix(q, width), matrix(kv, 2 * width).split_at(Axis(1), width));
-        let mut dq = matrix_mut(dq, width);
-        let (mut dk, mut dv) = matrix_mut(dkv, 2 * width).split_at(Axis(1), width);
+        let (q, (k, v)) =
+            (view::matrix(q, (sizes.queries, width)), view::matrix(kv, (keys, 2 * width)).split_at(Axis(1), width));
+        let mut dq = view::matrix_mut(dq, (sizes.queries, width));
+        let (mut dk, mut dv) = view::matrix_mut(dkv, (keys, 2 * width)).split_at(Axis(1), width);
         for (head, kept) in kept.chunks_exact(sizes.kept()).enumerate() {
             let columns = sizes.columns(head);
             // The last block sees the most keys, so it comes first: the others add to what it begins.
             let mut start = Accumulate::Overwrite;
             for queries in sizes.blocks().rev() {
-                let (row, visible) = (queries.len().next_multiple_of(STRIP), sizes.visible(&queries, there));
-                let (dp, spare) = room.split_at_mut(row * keys);
+                let (row, visible) = (queries.len().next_multiple_of(STRIP), sizes.visible(&queries, present));
+                let (dp, spare) = scratch.split_at_mut(row * keys);
                 let dp = &mut dp[..row * visible];
                 let seen = |all| part(all, 0..visible, 0..queries.len());
                 let q = part(q, queries.clone(), columns.clone());
@@ -336,33 +348,43 @@ impl<T: Scalar> Heads<'_, T> {
                 let dc = part(dq.view_mut(), queries.clone(), columns.clone());
                 let [(dk, mut dk_beyond), (dv, mut dv_beyond)] = [&mut dk, &mut dv]
                     .map(|all| part(all.view_mut(), 0..keys, columns.clone()).split_at(Axis(0), visible));
-                // dPᵀ = V dCᵀ
-                product(v, dc.t(), Accumulate::Overwrite, part(matrix_mut(dp, row), 0..visible, 0..queries.len()));
-                // P as it is, and as the product took it.
+                // Pass 2a: dPᵀ = V dCᵀ
+                product(
+                    v,
+                    dc.t(),
+                    Accumulate::Overwrite,
+                    part(view::matrix_mut(dp, (visible, row)), 0..visible, 0..queries.len()),
+                );
+                // Pass 2b: P, kept or from scores again, and `weights`, what C took of it.
                 let (p, weights) = if !sizes.keeps_weights() {
                     let p = &mut spare[..row * visible];
-                    product(k, q.t(), Accumulate::Overwrite, part(matrix_mut(p, row), 0..visible, 0..queries.len()));
+                    product(
+                        k,
+                        q.t(),
+                        Accumulate::Overwrite,
+                        part(view::matrix_mut(p, (visible, row)), 0..visible, 0..queries.len()),
+                    );
                     sizes.mask(&queries, p);
                     let log_sums = &kept[queries.clone()];
-                    vectorized(Again { scale: sizes.scale(), row, log_sums, p });
+                    vectorized(RecomputeWeights { scale: sizes.scale(), row, log_sums, p });
                     if log_sums.iter().any(|log_sum| log_sum.is_nan()) {
                         sizes.weigh_large(&queries, q, k, p);
                     }
                     (&*p, &*p)
                 } else if sizes.drops {
                     let (p, weights) = (&kept[queries.start * keys..][..row * visible], &mut spare[..row * visible]);
-                    vectorized(Dropped { factor, p, weights, dp });
+                    vectorized(ApplyDropout { factor, p, weights, dp });
                     (p, &*weights)
                 } else {
                     let p = &kept[queries.start * keys..][..row * visible];
                     (p, p)
                 };
-                // dV = Pᵀ dC
-                product(seen(matrix(weights, row)), dc.view(), start, dv);
-                // dS/√d, in the place of dP
+                // Pass 2c: dV = Pᵀ dC
+                product(seen(view::matrix(weights, (visible, row))), dc.view(), start, dv);
+                // Pass 2d: dS/√d = P ∘ (dP − Σ_keys P ∘ dP)/√d, over dP.
                 vectorized(ScoreGradient { scale: sizes.scale(), row, p, dp });
-                let ds = seen(matrix(dp, row));
-                // dQ = dS K/√d, in the place of dC        dK = dSᵀ Q/√d
+                let ds = seen(view::matrix(dp, (visible, row)));
+                // Pass 2e: dQ = dS K/√d, over dC        dK = dSᵀ Q/√d
                 product(ds.t(), k, Accumulate::Overwrite, dc);
                 product(ds, q, start, dk);
                 if let Accumulate::Overwrite = start {
@@ -372,22 +394,6 @@ impl<T: Scalar> Heads<'_, T> {
                 }
             }
         }
-    }
-}
-
-/// (rows, columns)
-pub(super) fn matrix<T>(data: &[T], columns: usize) -> ArrayView2<'_, T> {
-    match ArrayView2::from_shape((data.len() / columns, columns), data) {
-        Ok(view) => view,
-        Err(error) => unreachable!("the signature has counted these numbers: {error}"),
-    }
-}
-
-/// (rows, columns), to be written
-pub(super) fn matrix_mut<T>(data: &mut [T], columns: usize) -> ArrayViewMut2<'_, T> {
-    match ArrayViewMut2::from_shape((data.len() / columns, columns), data) {
-        Ok(view) => view,
-        Err(error) => unreachable!("the signature has counted these numbers: {error}"),
     }
 }
 

@@ -1,27 +1,27 @@
-//! What scores become, and their gradients.
+//! The softmax of scores, and its gradient.
 //!
 //! Scores, and all that is made of them, lie transposed: (keys, queries). A sum over keys then adds whole vectors,
-//! however few keys there are. Rows are as long as a multiple of STRIP; what is beyond the last query is never read
-//! but to be worked on together with the rest.
+//! however few keys there are. Rows are as long as a multiple of STRIP; what is beyond the last query is computed
+//! together with the rest, but no result depends on it.
 
 use downhill_tensor::reduce::Totals;
 use downhill_tensor::{Kernel, Scalar};
 
-/// Scores of this many queries side by side are worked on at once, where there are so many.
+/// Scores of this many queries side by side are computed at once, as long as there are enough.
 const WIDE: usize = 32;
 
-/// Elsewhere of this many.
+/// The scores of the remaining queries are computed this many at a time.
 pub(super) const STRIP: usize = 8;
 
 /// The terms of this many keys are added in turn, and the sums of such blocks with care.
 const IN_TURN: usize = 128;
 
-/// What is done to all keys of some queries side by side.
+/// Work on all keys of some queries side by side.
 trait ByStrips {
-    /// To those of N queries, from `first` on.
+    /// Works on N queries, from `first` on.
     fn strip<const N: usize>(&mut self, first: usize);
 
-    /// To those of all queries, of which a row holds so many.
+    /// Works on all queries, of which each key has a row.
     #[inline(always)]
     fn all_strips(&mut self, row: usize) {
         let wide = row / WIDE * WIDE;
@@ -41,7 +41,7 @@ pub(super) struct Softmax<'a, T> {
     pub(super) row: usize,
     /// (keys, queries)
     pub(super) p: &'a mut [T],
-    /// ln Σ exp of the scores of each query, where it is wanted.
+    /// ln Σ exp of the scores of each query; empty if it is not kept.
     pub(super) log_sums: &'a mut [T],
     /// Whether some weights are not numbers: false, at entry.
     pub(super) undefined: bool,
@@ -93,15 +93,15 @@ impl<T: Scalar> ByStrips for Softmax<'_, T> {
     }
 }
 
-/// The same weights again, from scores and from ln Σ exp of the scores of each query.
-pub(super) struct Again<'a, T> {
+/// P = exp(S/√d − ln Σ exp), in place of the scores, from the sums that the forward pass kept.
+pub(super) struct RecomputeWeights<'a, T> {
     pub(super) scale: T,
     pub(super) row: usize,
     pub(super) log_sums: &'a [T],
     pub(super) p: &'a mut [T],
 }
 
-impl<T: Scalar> Kernel for Again<'_, T> {
+impl<T: Scalar> Kernel for RecomputeWeights<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -115,14 +115,14 @@ impl<T: Scalar> Kernel for Again<'_, T> {
 }
 
 /// Takes dropped weights out of P and of dP; their signs tell which they are.
-pub(super) struct Dropped<'a, T> {
+pub(super) struct ApplyDropout<'a, T> {
     pub(super) factor: T,
     pub(super) p: &'a [T],
     pub(super) weights: &'a mut [T],
     pub(super) dp: &'a mut [T],
 }
 
-impl<T: Scalar> Kernel for Dropped<'_, T> {
+impl<T: Scalar> Kernel for ApplyDropout<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -135,7 +135,7 @@ impl<T: Scalar> Kernel for Dropped<'_, T> {
     }
 }
 
-/// dS/√d = P ∘ (dP − Σ_keys P ∘ dP)/√d, in the place of dP.
+/// dS/√d = P ∘ (dP − Σ_keys P ∘ dP)/√d, over dP.
 pub(super) struct ScoreGradient<'a, T> {
     pub(super) scale: T,
     pub(super) row: usize,
@@ -161,7 +161,7 @@ impl<T: Scalar> ByStrips for ScoreGradient<'_, T> {
             let mut sums = [T::ZERO; N];
             for (p, dp) in strips::<_, N>(p, *row, first).zip(strips::<_, N>(dp, *row, first)) {
                 for i in 0..N {
-                    // Where weights are dropped, their signs tell which.
+                    // The signs tell which weights are dropped.
                     sums[i] += p[i].abs() * dp[i];
                 }
             }
