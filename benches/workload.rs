@@ -43,7 +43,7 @@ impl Workload {
     /// All workloads that the file lists, one for each size of the batch.
     ///
     /// # Panics
-    /// Where the file is not as it should be.
+    /// Panics if the file is not as it should be.
     #[must_use]
     pub fn all() -> Vec<Self> {
         Entry::all().into_iter().map(|entry| Self { entry }).collect()
@@ -61,14 +61,14 @@ impl Workload {
         Self::all().into_iter().find(|workload| workload.id() == id)
     }
 
-    /// The same work on so many examples, under the old name.
+    /// Sets the number of examples and keeps the name.
     #[must_use]
     pub fn with_examples(mut self, examples: usize) -> Self {
         self.entry.examples = examples;
         self
     }
 
-    /// The same update of so many parameters, under the old name.
+    /// Sets the number of parameters to update and keeps the name.
     #[must_use]
     pub fn with_parameters(mut self, parameters: usize) -> Self {
         self.entry.settings["parameters"] = parameters.into();
@@ -91,7 +91,7 @@ impl Workload {
     /// the products of all layers, forward and back to every parameter, but no gradient of the network's own input.
     ///
     /// # Panics
-    /// Where the file does not state it.
+    /// Panics if the file does not state it.
     #[must_use]
     pub fn work(&self) -> Work {
         match self.entry.suite.as_str() {

@@ -201,7 +201,7 @@ impl Run {
     }
 }
 
-/// Where the run of this name is kept.
+/// The path of the run of this name.
 fn saved(folder: &Path, name: &str) -> Result<PathBuf> {
     let plain = |letter: char| letter.is_alphanumeric() || "-_.".contains(letter);
     if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
@@ -240,7 +240,7 @@ impl Saved {
     }
 }
 
-/// Where and of what a run was made.
+/// The machine and the versions that a run was made with.
 #[derive(Debug)]
 struct Machine {
     description: String,

@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     /// Only checks that every fixture was written by its script as it stands; needs no Python.
     #[arg(long)]
     pub(crate) check: bool,
-    /// The one script to run or check, as `losses`; all without it.
+    /// The one script to run or check, such as `losses`; all without it.
     pub(crate) name: Option<String>,
 }
 

@@ -38,7 +38,7 @@ const WORDS: [&str; 16] = [
 
 const LIST: &str = "docs/promises.md";
 
-/// Checks that each sentence with a promise in it is held by a test, as `docs/promises.md` says.
+/// Checks that each sentence with a promise in it is held by a test that `docs/promises.md` names.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Arguments {
     /// Prints what that file lacks, as it would stand there.

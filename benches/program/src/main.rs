@@ -11,7 +11,7 @@ use std::f32::consts::PI;
 use downhill::data::Targets;
 use downhill::prelude::*;
 
-/// So many points on the two half circles in turn.
+/// Points on the two half circles in turn.
 fn half_circles(points: u16) -> Result<Dataset<f32>, Box<dyn Error>> {
     let mut inputs = Vec::new();
     let mut labels = Vec::new();

@@ -1,4 +1,4 @@
-//! A layer and an activation of one's own, checked and then trained: two spirals are told apart.
+//! A custom layer and a custom activation, checked and then trained to tell two spirals apart.
 //!
 //! `cargo run --release --example 05_own_layer` checks the derivatives that are written here against finite
 //! differences, trains a network of both, and draws what it has learnt.

@@ -1,4 +1,4 @@
-//! A network of one's own wiring: two inputs, a residual block and two branches.
+//! A network with custom wiring: two inputs, a residual block and two branches.
 //!
 //! `cargo run --release --example 06_own_network` teaches it how a mass on a spring swings, from the spring's frequency
 //! and damping as one input and the time as the other, and draws the motion of a spring that it has not seen.
@@ -11,7 +11,7 @@ use downhill::network::Purpose;
 use downhill::optim::minimize::minimize;
 use downhill::prelude::*;
 
-/// A block of one's own: a residual block, and from its output two branches whose outputs lie side by side.
+/// A custom block: a residual block, and from its output two branches whose outputs lie side by side.
 ///
 /// It goes wherever a layer goes. It owns no buffer: memory is planned once, for the whole network.
 #[derive(Clone, Debug)]
@@ -58,7 +58,7 @@ impl Springs {
         self.position.push((-damping * time).exp() * (frequency * time).cos());
     }
 
-    /// What the network is given.
+    /// The network's inputs.
     fn inputs(&self) -> Result<Inputs<'_, f64>, ShapeError> {
         let mut inputs = Inputs::empty();
         inputs.set(0, Batch::new(&self.spring, self.time.len(), [2])?);

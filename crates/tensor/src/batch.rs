@@ -10,7 +10,7 @@ pub struct Batch<'a, T> {
     shape: Shape,
 }
 
-/// A batch to be written. Who is handed one overwrites all of it.
+/// A mutable batch. A function that takes one overwrites all of it.
 #[derive(Debug)]
 pub struct BatchMut<'a, T> {
     data: &'a mut [T],
@@ -47,7 +47,8 @@ fn misfit(got: usize, expected: Option<usize>, examples: usize, shape: Shape) ->
     }
 }
 
-/// Where an axis is absent its length is 1, so that a vector is seen as one channel of height 1.
+/// The number of elements of an example from an axis on. An absent axis has length 1, so that a vector is seen as one
+/// channel of height 1.
 #[inline]
 fn rest(shape: Shape, from: usize) -> usize {
     shape.axes().get(from..).map_or(1, |axes| axes.iter().product())
@@ -87,7 +88,7 @@ impl<'a, T> Batch<'a, T> {
         Self { data, examples, shape }
     }
 
-    /// A batch whose shape is known but whose numbers are gone: nobody may read them.
+    /// A batch whose shape is known but whose numbers are gone and must not be read.
     #[doc(hidden)]
     #[must_use]
     pub fn absent(examples: usize, shape: Shape) -> Self {
@@ -126,7 +127,7 @@ impl<'a, T> Batch<'a, T> {
         &self.data[index * length..(index + 1) * length]
     }
 
-    /// The same numbers as examples of another shape, which has equally many.
+    /// Views the numbers as examples of another shape of equal length.
     ///
     /// # Errors
     /// As for [`new`](Batch::new).
@@ -207,13 +208,13 @@ impl<'a, T> BatchMut<'a, T> {
         self.shape
     }
 
-    /// The same batch, read-only.
+    /// Borrows the batch read-only.
     #[must_use]
     pub fn as_batch(&self) -> Batch<'_, T> {
         Batch { data: self.data, examples: self.examples, shape: self.shape }
     }
 
-    /// The same batch for a shorter while.
+    /// Borrows the batch for a shorter lifetime.
     #[must_use]
     pub fn reborrow(&mut self) -> BatchMut<'_, T> {
         BatchMut { data: self.data, examples: self.examples, shape: self.shape }

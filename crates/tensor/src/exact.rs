@@ -10,7 +10,7 @@
 //! | [`finite`] | its shortest digits as a string, as `"0.1"` | an error when it is read |
 //!
 //! A string reads back to the same number, whatever reads it. A number reads back to the same bits if the reader rounds
-//! correctly, as `serde_json` does with its feature `float_roundtrip`. In binary formats every number is an `f64`.
+//! correctly, which `serde_json` does with its feature `float_roundtrip`. In binary formats every number is an `f64`.
 
 use std::borrow::Cow;
 use std::fmt;

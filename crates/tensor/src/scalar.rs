@@ -53,7 +53,7 @@ pub trait Scalar:
 
     /// The nearest number to `x`.
     fn from_f64(x: f64) -> Self;
-    /// The same number as an `f64`, exactly.
+    /// Converts to `f64`, exactly.
     fn to_f64(self) -> f64;
 
     /// |x|.
@@ -110,9 +110,9 @@ pub trait Scalar:
 /// One call for each precision: how code behind a dyn-compatible face gets back to a generic scalar.
 #[doc(hidden)]
 pub trait PerScalar {
-    /// What the call is given.
+    /// The call's argument.
     type With<T: Scalar>;
-    /// What it gives.
+    /// The call's result.
     type Output;
     /// The call for `f32`.
     fn f32(self, argument: Self::With<f32>) -> Self::Output;
@@ -174,7 +174,7 @@ macro_rules! compiled {
     )*};
 }
 
-/// Expands to what it is given in a development build whose library is optimised, and to nothing in any other.
+/// Expands to its argument in a development build whose library is optimised, and to nothing in any other.
 ///
 /// There a program that is not optimised would compile the library's generic code. In a release build it compiles what it
 /// uses with its own optimisation, and at the lower levels crates share what they have compiled.

@@ -27,7 +27,7 @@ fn tolerance(workload: &str) -> f64 {
     if workload.contains("f64") { 1e-9 } else { 1e-4 }
 }
 
-/// One workload on so many threads, by all who can do it; the fastest first.
+/// One workload on a number of threads, by all sides that can do it; the fastest first.
 #[derive(Clone, Debug)]
 pub(super) struct Contest {
     pub(super) name: String,
@@ -155,7 +155,7 @@ fn contest(sides: &[(&str, Vec<PathBuf>)], name: &str, threads: usize, rounds: R
     }
     let mut times = vec![Vec::new(); turns.len()];
     for round in 0..rounds.count {
-        // Each round begins with another, so that nobody always runs after the same one.
+        // Each round begins with another, so that no side always runs after the same one.
         for turn in (0..turns.len()).map(|turn| (turn + round) % turns.len()) {
             let (side, variant) = turns[turn];
             std::thread::sleep(REST);

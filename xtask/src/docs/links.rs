@@ -13,7 +13,7 @@ struct Page {
     links: Vec<String>,
     /// Those that lead out of it.
     outward: Vec<String>,
-    /// Where the page sends its reader on to, with the anchor, as rustdoc's do that stand at a private module's path.
+    /// The address that the page redirects to, with the anchor, as rustdoc's do that stand at a private module's path.
     onward: Option<String>,
 }
 

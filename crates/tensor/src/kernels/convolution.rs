@@ -60,7 +60,7 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// The same axis where a setting that makes no difference is 1; `None` where a size is 0 or overflows.
+    /// Sets each setting that makes no difference to 1; `None` if a size is 0 or overflows.
     fn checked(mut self) -> Option<Self> {
         if self.output == 1 {
             self.stride = 1;
@@ -120,7 +120,7 @@ impl Convolution {
     /// x is (examples, channels, height, width), y the same of the output; all of y is overwritten.
     ///
     /// # Panics
-    /// Where a slice has another length than the sizes say, or `scratch` is shorter than
+    /// Panics if a slice has another length than the sizes say, or `scratch` is shorter than
     /// [`scratch_len`](Self::scratch_len); so do the others.
     pub fn forward<T: Scalar>(&self, x: &[T], weight: &[T], bias: Option<&[T]>, y: &mut [T], scratch: &mut [T]) {
         self.check(x, weight, bias.map(|bias| (bias, self.outputs)), y);
@@ -131,7 +131,7 @@ impl Convolution {
         portable::forward(self, x, weight, bias, y, scratch);
     }
 
-    /// dx = Σ w·dy over all outputs that an input has gone to, and a bias for each channel where one is given,
+    /// dx = Σ w·dy over all outputs that an input has gone to, and a bias for each channel if there is one,
     /// which the transposed convolution needs.
     ///
     /// # Shapes
@@ -185,7 +185,7 @@ impl Convolution {
         assert_eq!(y.len(), examples * self.output_len(), "the output of {self:?}");
     }
 
-    /// The same computation, with images of one row where pixels do not meet: then rows have no ends to care about.
+    /// Turns images into one row if pixels do not meet: then rows have no ends to care about.
     #[cfg(target_arch = "x86_64")]
     fn flattened(mut self) -> Self {
         let alone = |axis: Axis| axis.kernel == 1 && axis.stride == 1 && axis.padding == 0 && axis.input == axis.output;

@@ -80,7 +80,7 @@ pub fn map_sum<T: Scalar, S: Scalar>(x: &[T], f: impl Fn(T) -> S + Copy + Send +
 /// Σ f(aᵢ, bᵢ), summed in the precision that `f` gives.
 ///
 /// # Panics
-/// Where the lengths differ.
+/// Panics if the lengths differ.
 #[must_use]
 pub fn zip_sum<T: Scalar, S: Scalar>(a: &[T], b: &[T], f: impl Fn(T, T) -> S + Copy + Send + Sync) -> S {
     assert_eq!(a.len(), b.len(), "zip_sum needs slices of equal length");
@@ -89,16 +89,16 @@ pub fn zip_sum<T: Scalar, S: Scalar>(a: &[T], b: &[T], f: impl Fn(T, T) -> S + C
 
 /// Σ aᵢbᵢ, multiplied and summed as `f64`.
 ///
-/// Where `f32` is enough, [`zip_sum`]`(a, b, |a, b| a * b)` is faster.
+/// If `f32` is enough, [`zip_sum`]`(a, b, |a, b| a * b)` is faster.
 ///
 /// # Panics
-/// Where the lengths differ.
+/// Panics if the lengths differ.
 #[must_use]
 pub fn dot<T: Scalar>(a: &[T], b: &[T]) -> f64 {
     zip_sum(a, b, |a, b| a.to_f64() * b.to_f64())
 }
 
-/// Σ xᵢ², as `f64`, so that squares of `f32` neither overflow nor vanish.
+/// Σ xᵢ² in `f64`, so that squares of `f32` neither overflow nor vanish.
 #[must_use]
 pub fn sum_of_squares<T: Scalar>(x: &[T]) -> f64 {
     map_sum(x, |x| x.to_f64() * x.to_f64())
@@ -153,7 +153,7 @@ pub fn min<T: Scalar>(x: &[T]) -> Option<T> {
     Some(fold(x, &NOTHING[..x.len()], *x.first()?, |x, ()| x, smaller))
 }
 
-/// Where the largest number stands, the first of equals; the first that is not a number where there is one.
+/// The index of the largest number, the first of equals; of the first that is not a number if there is one.
 ///
 /// `None` for an empty slice.
 ///
@@ -187,7 +187,7 @@ pub fn all_finite<T: Scalar>(x: &[T]) -> bool {
 /// at most 32 columns and at least 8192 rows, it is cut in two at the multiple of 4096 rows at or after its middle.
 ///
 /// # Panics
-/// Where `y` has not one element for each column.
+/// Panics if `y` does not have one element for each column.
 ///
 /// ```
 /// use downhill_tensor::reduce::column_sums;
@@ -236,7 +236,7 @@ fn contiguous_column_sums<T: Scalar>(data: &[T], y: &mut [T]) {
 /// x: (examples, channels, `plane` numbers); y: (channels)
 ///
 /// # Panics
-/// Where x does not hold whole examples.
+/// Panics if x does not hold whole examples.
 ///
 /// ```
 /// use downhill_tensor::reduce::channel_sums;
@@ -359,7 +359,7 @@ fn strip_sums<T: Scalar>(data: &[T], columns: usize, first: usize) -> [T; LANES]
 fn narrow_strip_sums<T: Scalar>(data: &[T], columns: usize, first: usize, strip: &mut [T]) {
     let together = together(strip.len(), columns);
     let group = together * columns;
-    // All lanes at once, while there are numbers for them: nobody reads the sums of those beyond the strip.
+    // All lanes at once, while there are numbers for them: the sums of those beyond the strip are unused.
     let whole = (data.len() + group).saturating_sub(group.max(first + LANES)) / group;
     let mut lanes = [T::ZERO; LANES];
     for index in 0..whole {
@@ -579,8 +579,8 @@ impl<A: Copy, B: Copy, S: Scalar, F: Fn(A, B) -> S, J: Fn(S, S) -> S> Kernel for
     }
 }
 
-/// The same for use inside a [`Kernel`]: these inline and do not fork. Sums of more than 4096 numbers are made
-/// of those of as many at a time, as by `Totals`.
+/// Sums and extremes for use inside a [`Kernel`]: these inline and do not fork. A sum of more than 4096 numbers is made
+/// of those of as many at a time, as in `Totals`.
 pub mod lanes {
     use std::hint::black_box;
 
@@ -667,7 +667,7 @@ pub mod lanes {
                     lanes[i] = join(lanes[i], term(a[i], b[i]));
                 }
             }
-            // By way of memory: else the narrow steps below decide how the compiler packs the loop above.
+            // Through memory: otherwise the narrow steps below decide how the compiler packs the loop above.
             let lanes = black_box(lanes);
             for i in 0..8 {
                 eight[i] = join(join(lanes[i], lanes[i + 16]), join(lanes[i + 8], lanes[i + 24]));

@@ -1,17 +1,17 @@
 //! Softmax and its kin, for each row of a matrix (rows, columns) given as a slice.
 //!
 //! Each function overwrites all of its result, allocates nothing and shares rows among the current threads.
-//! A row's result has the same bits whatever stands beside it.
+//! A row's result has the same bits whatever stands next to it.
 //!
 //! The largest number of a row is subtracted before exponentials are taken, so that none overflows.
 //! At the edges the results are PyTorch's: a row that is −∞ throughout, or holds +∞ or what is not a number,
-//! has a softmax that is not a number; an entry −∞ beside finite ones has the softmax 0.
+//! has a softmax that is not a number; an entry −∞ next to finite ones has the softmax 0.
 
 use crate::reduce::{NOTHING, lanes};
 use crate::{Divisible, Kernel, Scalar, parallel};
 
-/// Whole rows of about so many numbers go through all steps before the next ones: they stay in the nearest cache,
-/// and short rows share one vectorised loop.
+/// Whole rows of about this many numbers in all go through all steps before the next ones: they stay in L1, and short
+/// rows share one vectorised loop.
 const TILE: usize = 1024;
 
 /// Below this many numbers a thread, a fork costs more than it saves.
@@ -26,7 +26,7 @@ crate::compiled! {
     /// x: (rows, columns); y: (rows)
     ///
     /// # Panics
-    /// Where `x` has not `columns` numbers for each of `y`.
+    /// Panics if `x` does not have `columns` numbers for each of `y`.
     ///
     /// ```
     /// use downhill_tensor::softmax::log_sum_exp;
@@ -45,7 +45,7 @@ crate::compiled! {
     /// x, y: (rows, columns)
     ///
     /// # Panics
-    /// Where the lengths differ, or are no multiple of `columns`.
+    /// Panics if the lengths differ, or are no multiple of `columns`.
     ///
     /// ```
     /// use downhill_tensor::softmax::softmax;
@@ -57,10 +57,10 @@ crate::compiled! {
         by_rows(Softmax, Some(x), None, y, columns);
     }
 
-    /// [`softmax`] with y in the place of x.
+    /// [`softmax`] in place: y holds x.
     ///
     /// # Panics
-    /// Where the length is no multiple of `columns`.
+    /// Panics if the length is no multiple of `columns`.
     pub fn softmax_in_place<T: Scalar>(y: &mut [T], columns: usize) {
         by_rows(Softmax, None, None, y, columns);
     }
@@ -71,15 +71,15 @@ crate::compiled! {
     /// x, y: (rows, columns)
     ///
     /// # Panics
-    /// Where the lengths differ, or are no multiple of `columns`.
+    /// Panics if the lengths differ, or are no multiple of `columns`.
     pub fn log_softmax<T: Scalar>(x: &[T], y: &mut [T], columns: usize) {
         by_rows(LogSoftmax, Some(x), None, y, columns);
     }
 
-    /// [`log_softmax`] with y in the place of x.
+    /// [`log_softmax`] in place: y holds x.
     ///
     /// # Panics
-    /// Where the length is no multiple of `columns`.
+    /// Panics if the length is no multiple of `columns`.
     pub fn log_softmax_in_place<T: Scalar>(y: &mut [T], columns: usize) {
         by_rows(LogSoftmax, None, None, y, columns);
     }
@@ -90,15 +90,15 @@ crate::compiled! {
     /// y, dy, dx: (rows, columns)
     ///
     /// # Panics
-    /// Where the lengths differ, or are no multiple of `columns`.
+    /// Panics if the lengths differ, or are no multiple of `columns`.
     pub fn softmax_backward<T: Scalar>(y: &[T], dy: &[T], dx: &mut [T], columns: usize) {
         by_rows(SoftmaxBackward, Some(dy), Some(y), dx, columns);
     }
 
-    /// [`softmax_backward`] with dx in the place of dy.
+    /// [`softmax_backward`] in place: dx holds dy.
     ///
     /// # Panics
-    /// Where the lengths differ, or are no multiple of `columns`.
+    /// Panics if the lengths differ, or are no multiple of `columns`.
     pub fn softmax_backward_in_place<T: Scalar>(y: &[T], dx: &mut [T], columns: usize) {
         by_rows(SoftmaxBackward, None, Some(y), dx, columns);
     }
@@ -109,15 +109,15 @@ crate::compiled! {
     /// y, dy, dx: (rows, columns)
     ///
     /// # Panics
-    /// Where the lengths differ, or are no multiple of `columns`.
+    /// Panics if the lengths differ, or are no multiple of `columns`.
     pub fn log_softmax_backward<T: Scalar>(y: &[T], dy: &[T], dx: &mut [T], columns: usize) {
         by_rows(LogSoftmaxBackward, Some(dy), Some(y), dx, columns);
     }
 
-    /// [`log_softmax_backward`] with dx in the place of dy.
+    /// [`log_softmax_backward`] in place: dx holds dy.
     ///
     /// # Panics
-    /// Where the lengths differ, or are no multiple of `columns`.
+    /// Panics if the lengths differ, or are no multiple of `columns`.
     pub fn log_softmax_backward_in_place<T: Scalar>(y: &[T], dx: &mut [T], columns: usize) {
         by_rows(LogSoftmaxBackward, None, Some(y), dx, columns);
     }

@@ -22,13 +22,13 @@ use crate::{Family, Scalar};
 mod slide;
 mod weigh;
 
-/// So many pieces of the work may have room of their own.
+/// The most pieces of the work that have scratch space of their own.
 const WORKERS: usize = 16;
 
 /// Below this many multiply-adds a thread, a fork costs more than it saves.
 const GRAIN: usize = 256 * 1024;
 
-/// Numbers that may be read, and are not used, beyond the last plane: the largest register holds so many.
+/// Numbers that may be read, and are not used, beyond the last plane: as many as the largest register holds.
 const SLACK: usize = 16;
 
 /// A loop over registers.
@@ -423,7 +423,7 @@ fn copy_arrays<T: Scalar, const N: usize>(source: &[T], target: &mut [T]) {
     }
 }
 
-/// How many pieces a job of so many multiply-adds is cut into.
+/// The number of pieces that a job of `work` multiply-adds is cut into.
 fn pieces(work: usize) -> usize {
     threads::current().min(WORKERS).min(work / GRAIN)
 }

@@ -1,4 +1,4 @@
-//! Results from sources: the way forward, and the gradient of the input.
+//! Results from sources: the forward pass, and the gradient of the input.
 
 use super::*;
 
@@ -46,7 +46,7 @@ impl Blocks {
         })
     }
 
-    /// The weights of so many channels for one term, with zeros where a vector has no channel.
+    /// The number of weights of `channels` channels for one term, with zeros for the lanes without a channel.
     fn weights(self, channels: usize) -> usize {
         if self.across { channels.next_multiple_of(self.lanes) } else { channels }
     }
@@ -56,7 +56,7 @@ impl Blocks {
         terms + usize::from(self.across)
     }
 
-    /// Where the weights of the block that begins with a channel do.
+    /// The start of the weights of the block that begins with a channel.
     fn start(self, channel: usize, terms: usize) -> usize {
         let (group, within) = (channel / self.group, channel % self.group);
         (group * self.weights(self.group) + within) * self.rows(terms)
@@ -73,7 +73,7 @@ pub(super) struct Pass<'a, T> {
     table: &'a [u32],
     /// For each pair of phases the weights in the order in which they are used.
     weights: &'a [T],
-    /// Where channels lie along the vectors, it is among the weights.
+    /// `None` if channels lie along the vectors: then it is among the weights.
     bias: Option<&'a [T]>,
 }
 
@@ -151,7 +151,7 @@ fn run<T: Direct>(
     let (group, sources) = (results / of.groups, layout.channels / of.groups);
     let terms = sources * of.taps() / layout.phases().count().max(1);
     let blocks = Blocks { group, across: true, lanes };
-    // The numbers that vectors hold for each that is a result: beside results, those of lanes that have none.
+    // The numbers that vectors hold for each that is a result: results, and the lanes that have none.
     let waste_across = blocks.weights(group) as f64 / group as f64;
     let waste_along = layout.phases().next().map_or(1.0, |phases| along::Walk::new(&layout, phases, lanes).waste());
     let across =

@@ -1,8 +1,8 @@
 //! The gradient of the weight, and of the bias.
 //!
-//! It is a sum over all pixels of all examples. Outputs lie along the vectors: for a stretch of pixels dy is turned to
+//! It is a sum over all pixels of all examples. Outputs lie along the vectors: for a run of pixels dy is turned to
 //! (pixels, outputs), and each of its vectors is multiplied by the numbers that some taps meet.
-//! Where groups are narrower than a vector, each lane has a group, or a part of it, of its own: then the source's
+//! If groups are narrower than a vector, each lane has a group, or a part of it, of its own: then the source's
 //! planes are turned as well.
 //!
 //! The examples are cut into shards, whose sums are added in order. How many there are depends on the sizes alone.
@@ -12,10 +12,10 @@ use super::super::IN_TURN;
 use super::*;
 use crate::reduce::Gathered;
 
-/// So many sums are there to be shared among threads, if need be by cutting the batch into shards.
+/// The number of sums that threads share, if need be by cutting the batch into shards.
 const SUMS: usize = WORKERS;
 
-/// Pixels whose dy is turned at a time, so that it stays in the nearest cache.
+/// Pixels whose dy is turned at a time, so that it stays in L1.
 const STRETCH: usize = 256;
 
 /// The longest part of a row that is turned at a time.
@@ -178,7 +178,7 @@ pub(super) fn weight_gradient<T: Direct>(
     }
 }
 
-/// So many outputs and what fills their last vector.
+/// The number of outputs and what fills their last vector.
 fn padded(outputs: usize, lanes: usize) -> usize {
     outputs.next_multiple_of(lanes)
 }
@@ -331,12 +331,12 @@ impl<T: Direct> Part<'_, T> {
     }
 }
 
-/// A stretch of pixels.
+/// A run of pixels.
 struct Stretch<'a, T> {
     /// The outputs of a block, in one vector or two.
     lanes: usize,
     across: bool,
-    /// Where the first pixel lies in the first plane.
+    /// The first pixel in the first plane.
     x: *const T,
     x_row: usize,
     /// (pixels, outputs)

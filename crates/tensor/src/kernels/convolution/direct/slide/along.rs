@@ -4,7 +4,7 @@
 
 use super::*;
 
-/// A part of a source that is this large in bytes stays in the second cache while all results are computed from it.
+/// A part of a source that is this large in bytes stays in L2 while all results are computed from it.
 const STRIP: usize = 128 * 1024;
 
 /// The most vectors of a strip.
@@ -90,7 +90,7 @@ pub(super) struct Walk {
     by_rows: bool,
     vectors: usize,
     per_row: usize,
-    /// Where the last vector of a row begins.
+    /// The start of the last vector of a row.
     last: usize,
     /// From one row to the next in the source's plane.
     source_row: usize,
@@ -134,7 +134,7 @@ impl Walk {
     }
 }
 
-/// Where the vectors of a strip lie.
+/// The places of the vectors of a strip.
 struct Places {
     /// Which strip it is.
     index: usize,
