@@ -89,10 +89,10 @@ impl<T: Scalar> Network<T> {
         mode: Mode,
     ) -> Result<Total, PassError> {
         self.run_forward(theta, x, workspace, mode, |_, _| {})?;
-        let total = match workspace.loss_slots() {
-            Some((y, mut dy)) => evaluate(loss, y, target, weights, Some(dy.slice()))?,
-            None => evaluate(loss, workspace.prediction(), target, weights, None)?,
-        };
+        let total = self.in_step(workspace.examples, || match workspace.loss_slots() {
+            Some((y, mut dy)) => evaluate(loss, y, target, weights, Some(dy.slice())),
+            None => evaluate(loss, workspace.prediction(), target, weights, None),
+        })?;
         self.run_backward(theta, x, workspace)?;
         if total.is_empty() {
             workspace.ready = Ready::Gradient(Counted::Nothing);

@@ -8,6 +8,9 @@
 //! bits for any number of threads.
 
 #[cfg(feature = "threads")]
+mod awake;
+
+#[cfg(feature = "threads")]
 use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
@@ -99,7 +102,7 @@ impl Threads {
         let pool = rayon_core::ThreadPoolBuilder::new()
             .num_threads(count)
             .thread_name(|index| format!("downhill-{index}"))
-            .start_handler(move |_| OURS.set(count))
+            .start_handler(move |_| CURRENT.set(count))
             .build()
             .map_err(|error| ThreadsError { reason: format!("{count} threads could not be started: {error}") })?;
         Ok(Self { pool: Some(Arc::new(Pool { threads: pool, busy: AtomicBool::new(false) })) })
@@ -195,79 +198,40 @@ fn apart<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     }
 }
 
-/// How many threads share the work at this point: 1 outside [`Threads::run`].
+/// How many threads share the work at this point: 1 outside [`Threads::run`] and within [`alone`].
 #[must_use]
 #[inline]
 pub fn current() -> usize {
     #[cfg(feature = "threads")]
-    if ALONE.get() != Alone::Now {
-        return OURS.get();
-    }
+    return CURRENT.get();
+    #[cfg(not(feature = "threads"))]
     1
 }
 
 #[cfg(feature = "threads")]
 thread_local! {
-    /// How many threads the pool has that this thread belongs to, if [`Threads`] has started it; or else 1.
-    static OURS: Cell<usize> = const { Cell::new(1) };
+    /// How many threads share the work of this thread: as many as its pool has if [`Threads`] has started it, or else 1.
+    static CURRENT: Cell<usize> = const { Cell::new(1) };
 }
-
-/// Whether this thread works [`alone`].
-#[cfg(feature = "threads")]
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Alone {
-    Now,
-    /// It did, and has not forked since.
-    Before,
-    No,
-}
-
-#[cfg(feature = "threads")]
-thread_local!(static ALONE: Cell<Alone> = const { Cell::new(Alone::No) });
 
 /// Runs `work` on this thread, whatever threads there are: for work so small that it takes longer to share it, because
 /// what one thread has written the others must fetch.
-///
-/// What it leaves lies near this thread's processor. So until the next fork, passes over no more than half a million
-/// numbers are not shared either, as that of an optimizer over a gradient.
 pub fn alone<R>(work: impl FnOnce() -> R) -> R {
     #[cfg(feature = "threads")]
-    {
-        /// Ends it also on the way out of a panic.
-        struct End(Alone);
-
-        impl Drop for End {
-            fn drop(&mut self) {
-                ALONE.set(self.0);
-            }
-        }
-
-        let _end = End(match ALONE.replace(Alone::Now) {
-            Alone::Now => Alone::Now,
-            Alone::Before | Alone::No => Alone::Before,
-        });
-        work()
-    }
-    #[cfg(not(feature = "threads"))]
+    let _restored = Restored(CURRENT.replace(1));
     work()
 }
 
-/// How many threads may share a pass over so many numbers.
-#[must_use]
-#[inline]
-pub fn for_pass(numbers: usize) -> usize {
-    #[cfg(feature = "threads")]
-    if numbers <= NEAR && ALONE.get() == Alone::Before {
-        return 1;
-    }
-    #[cfg(not(feature = "threads"))]
-    let _ = numbers;
-    current()
-}
-
-/// More numbers than this lie in memory that is equally far from all processors.
+/// The number of threads before [`alone`], which is set again when this is dropped, also after a panic.
 #[cfg(feature = "threads")]
-const NEAR: usize = 512 * 1024;
+struct Restored(usize);
+
+#[cfg(feature = "threads")]
+impl Drop for Restored {
+    fn drop(&mut self) {
+        CURRENT.set(self.0);
+    }
+}
 
 /// Runs both, side by side where there are threads for it.
 pub fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
@@ -297,141 +261,10 @@ impl<F: FnMut() + Send> Task for F {
 pub(crate) fn fork(a: &mut dyn Task, b: &mut dyn Task) {
     #[cfg(feature = "threads")]
     if current() > 1 {
-        ALONE.set(Alone::No);
         return awake::fork(a, b);
     }
     a.run();
     b.run();
-}
-
-/// Threads that stay awake between forks.
-///
-/// A thread that finds nothing to do goes to sleep after some microseconds, and to wake it takes longer than a small
-/// product: 20 to 50 µs where the machine is a virtual one. So each of the pool's threads is given something to do for
-/// as long as a [`Threads::run`] lasts: to look for work.
-#[cfg(feature = "threads")]
-mod awake {
-    use std::cell::Cell;
-    use std::hint::spin_loop;
-    use std::sync::atomic::{AtomicBool, Ordering};
-    use std::sync::{Arc, Mutex, PoisonError};
-    use std::thread::{sleep, yield_now};
-    use std::time::Duration;
-
-    use rayon_core::Yield;
-
-    use super::Task;
-
-    /// What a thread of a pool does.
-    #[derive(Clone, Copy, PartialEq, Eq)]
-    enum State {
-        Free,
-        /// It looks for work.
-        Looking,
-        /// It is within a task, in which it may wait: it takes up no other.
-        Working,
-    }
-
-    thread_local!(static STATE: Cell<State> = const { Cell::new(State::Free) });
-
-    /// This thread's state, until this is dropped.
-    struct Now {
-        before: State,
-    }
-
-    impl Now {
-        /// Enters a state, unless the thread is in it or beyond it.
-        fn enter(state: State) -> Option<Self> {
-            let before = STATE.get();
-            let ((State::Free, _) | (State::Looking, State::Working)) = (before, state) else { return None };
-            STATE.set(state);
-            Some(Self { before })
-        }
-    }
-
-    impl Drop for Now {
-        fn drop(&mut self) {
-            STATE.set(self.before);
-        }
-    }
-
-    /// Sets its flag when it is dropped, also on the way out of a panic.
-    struct Flag<'a>(&'a AtomicBool);
-
-    impl Drop for Flag<'_> {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::Release);
-        }
-    }
-
-    /// Does the work, within the pool, while its other threads stay awake.
-    pub(super) fn run<R>(work: impl FnOnce() -> R) -> R {
-        let _working = Now::enter(State::Working);
-        let over = Arc::new(AtomicBool::new(false));
-        for _ in 1..rayon_core::current_num_threads() {
-            let over = Arc::clone(&over);
-            rayon_core::spawn(move || look_for_work(&over));
-        }
-        let _over = Flag(&over);
-        work()
-    }
-
-    fn look_for_work(over: &AtomicBool) {
-        let Some(_looking) = Now::enter(State::Looking) else { return };
-        let mut idle = Idle::default();
-        while !over.load(Ordering::Acquire) {
-            match rayon_core::yield_now() {
-                Some(Yield::Executed) => idle = Idle::default(),
-                _ => idle.pause(),
-            }
-        }
-    }
-
-    /// Both tasks; the second on whichever thread is free first.
-    ///
-    /// The pool's own `join` takes up any other work while it waits, which may take a lock that this thread holds. So
-    /// this thread does the second task itself, or waits here for the one that does; and what it is handed in the
-    /// moment that is left for the pool's own wait, it leaves to the thread that has forked it.
-    pub(super) fn fork(a: &mut dyn Task, b: &mut dyn Task) {
-        let (b, done) = (Mutex::new(Some(b)), AtomicBool::new(false));
-        let claim = || b.lock().unwrap_or_else(PoisonError::into_inner).take();
-        rayon_core::join(
-            || {
-                a.run();
-                if let Some(b) = claim() {
-                    return b.run();
-                }
-                let mut idle = Idle::default();
-                while !done.load(Ordering::Acquire) {
-                    idle.pause();
-                }
-            },
-            || {
-                let Some(_working) = Now::enter(State::Working) else { return };
-                let Some(b) = claim() else { return };
-                let _done = Flag(&done);
-                b.run();
-            },
-        );
-    }
-
-    /// How long there has been nothing to do.
-    #[derive(Default)]
-    struct Idle {
-        rounds: u32,
-    }
-
-    impl Idle {
-        /// Pauses: the longer there was nothing to do, the longer.
-        fn pause(&mut self) {
-            self.rounds = self.rounds.saturating_add(1);
-            match self.rounds {
-                0..200 => spin_loop(),
-                200..5_000 => yield_now(),
-                _ => sleep(Duration::from_micros(50)),
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -460,13 +293,10 @@ mod tests {
 
     #[cfg(feature = "threads")]
     #[test]
-    fn work_alone_does_not_fork_and_what_it_left_is_not_shared_until_a_fork() {
+    fn work_alone_does_not_fork_and_what_follows_does() {
         Threads::new(2).unwrap().run(|| {
             assert_eq!((alone(current), current()), (1, 2));
             assert_eq!(alone(|| alone(current) + current()), 2);
-            assert_eq!((for_pass(1000), for_pass(10_000_000)), (1, 2));
-            join(|| (), || ());
-            assert_eq!(for_pass(1000), 2);
             let panics = std::panic::catch_unwind(|| alone(|| std::panic::resume_unwind(Box::new("as planned"))));
             assert!(panics.is_err());
             assert_eq!(current(), 2);
@@ -533,7 +363,7 @@ mod tests {
     fn a_callers_own_pool_is_left_alone() {
         let two = Threads::new(2).unwrap();
         in_own_pool(3, || {
-            assert_eq!((current(), for_pass(10_000_000)), (1, 1));
+            assert_eq!(current(), 1);
             let before = rayon_core::current_thread_index();
             join(
                 || assert_eq!(rayon_core::current_thread_index(), before),

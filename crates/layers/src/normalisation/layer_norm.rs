@@ -1,4 +1,4 @@
-use downhill_tensor::normalise::Groups;
+use downhill_tensor::normalise::NormGroups;
 use downhill_tensor::{Scalar, Shape, ShapeError};
 
 use super::{WithinExample, affine, check, last_axes, within_example};
@@ -94,9 +94,9 @@ impl WithinExample for LayerNorm {
         (self.affine, self.affine && self.bias)
     }
 
-    fn sizes<T: Scalar>(&self, x: Shape) -> Groups {
+    fn sizes<T: Scalar>(&self, x: Shape) -> NormGroups {
         let features = x.axes()[x.rank() - self.axes..].iter().product();
-        Groups { groups: 1, channels: features, plane: 1, epsilon: self.epsilon, centred: true }
+        NormGroups { groups: 1, channels: features, plane: 1, epsilon: self.epsilon, centred: true }
     }
 }
 

@@ -129,7 +129,7 @@ pub struct Runs<'a, T> {
     length: usize,
 }
 
-/// A slice of whole runs of equal length, to be written.
+/// A mutable slice of whole runs of equal length.
 #[derive(Debug)]
 pub struct RunsMut<'a, T> {
     data: &'a mut [T],
@@ -241,7 +241,7 @@ pub fn parallel<K: Kernel<Output = ()> + Divisible>(kernel: K, grain: usize) {
     let pieces = match kernel.elements() / grain.max(1) {
         // A small loop doesn't even ask.
         0 | 1 => 1,
-        pieces => pieces.min(threads::for_pass(kernel.elements())),
+        pieces => pieces.min(threads::current()),
     };
     share(kernel, pieces, ALIGNMENT);
 }
@@ -249,7 +249,7 @@ pub fn parallel<K: Kernel<Output = ()> + Divisible>(kernel: K, grain: usize) {
 /// Runs `kernel`, whose elements are whole runs of numbers, shared among the current threads where the
 /// whole `work`, counted in simple operations on a number, is large enough for a fork to pay.
 pub fn parallel_runs<K: Kernel<Output = ()> + Divisible>(kernel: K, work: usize) {
-    let pieces = threads::for_pass(work).min(kernel.elements()).min(work / elementwise::GRAIN);
+    let pieces = threads::current().min(kernel.elements()).min(work / elementwise::GRAIN);
     share(kernel, pieces, 1);
 }
 
@@ -284,7 +284,7 @@ impl<K: Kernel<Output = ()> + Divisible> threads::Task for Share<K> {
     }
 }
 
-/// Asks for numbers to be brought near the processor while something else is computed.
+/// Prefetches numbers into the cache while something else is computed.
 ///
 /// It changes nothing but time: worth it where what comes next would read them in an order that the processor does
 /// not foresee.
@@ -301,26 +301,21 @@ pub fn prefetch<T>(numbers: &[T]) {
 }
 
 /// The instruction sets that kernels are compiled for.
+#[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Instructions {
     Portable,
-    #[cfg(target_arch = "x86_64")]
     Avx2,
-    #[cfg(target_arch = "x86_64")]
     Avx512,
 }
 
 /// The best instruction set that this machine has.
+#[cfg(target_arch = "x86_64")]
 #[inline]
 pub(crate) fn instructions() -> Instructions {
-    #[cfg(target_arch = "x86_64")]
-    {
-        // One thing to look at, where the standard library would look at one for each feature.
-        static BEST: OnceLock<Instructions> = OnceLock::new();
-        *BEST.get_or_init(ask_processor)
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    Instructions::Portable
+    // One value to read, where the standard library would read one for each feature.
+    static BEST: OnceLock<Instructions> = OnceLock::new();
+    *BEST.get_or_init(ask_processor)
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -313,23 +313,23 @@ impl Line {
 }
 
 /// How the source of a pass lies: dy on the way backward.
-fn layout(of: &Convolution, backward: bool) -> Layout {
+fn layout(of: &Convolution, backward: bool) -> PlaneLayout {
     if backward {
-        Layout { lines: of.axes.map(Line::backward), channels: of.outputs }
+        PlaneLayout { lines: of.axes.map(Line::backward), channels: of.outputs }
     } else {
-        Layout { lines: of.axes.map(Line::forward), channels: of.channels }
+        PlaneLayout { lines: of.axes.map(Line::forward), channels: of.channels }
     }
 }
 
 /// The planes of one image.
 #[derive(Clone, Copy, Debug)]
-struct Layout {
+struct PlaneLayout {
     /// Height and width.
     lines: [Line; 2],
     channels: usize,
 }
 
-impl Layout {
+impl PlaneLayout {
     /// The numbers of one plane.
     fn plane(&self) -> usize {
         self.lines[0].length.saturating_mul(self.lines[1].length)

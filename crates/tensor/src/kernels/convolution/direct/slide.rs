@@ -66,7 +66,7 @@ impl Blocks {
 /// What all pieces of a pass have in common.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pass<'a, T> {
-    layout: Layout,
+    layout: PlaneLayout,
     groups: usize,
     blocks: Blocks,
     /// For each pair of phases the distances of its taps, for each source of a group.
@@ -90,11 +90,11 @@ pub(super) struct Task<'a, T> {
 }
 
 /// Room for results before they are put where they belong.
-fn buffer_len(layout: &Layout) -> usize {
+fn buffer_len(layout: &PlaneLayout) -> usize {
     along::buffer_len(layout).max(across::BUFFER)
 }
 
-fn room_len(layout: &Layout) -> usize {
+fn room_len(layout: &PlaneLayout) -> usize {
     layout.len().saturating_add(buffer_len(layout))
 }
 
@@ -135,7 +135,7 @@ pub(super) fn input_gradient<T: Direct>(
 #[expect(clippy::too_many_arguments, reason = "the passes above differ in all of them")]
 fn run<T: Direct>(
     of: &Convolution,
-    layout: Layout,
+    layout: PlaneLayout,
     results: usize,
     x: &[T],
     (weight, [next_channel, next_source]): (&[T], [usize; 2]),

@@ -25,7 +25,7 @@ const ROW: usize = 2 * STRETCH;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pass<'a, T> {
     of: Convolution,
-    layout: Layout,
+    layout: PlaneLayout,
     /// From a pixel's place to what the terms of an output's sum meet.
     distances: &'a [u32],
     x: &'a [T],
@@ -117,12 +117,12 @@ fn sums_len(of: &Convolution, turning: Turning) -> usize {
 }
 
 /// Planes, those of one channel for each lane where they are turned, and dy turned.
-fn room_lens(layout: &Layout, turning: Turning) -> [usize; 3] {
+fn room_lens(layout: &PlaneLayout, turning: Turning) -> [usize; 3] {
     let turned = if turning.across { layout.channel().saturating_mul(turning.width) } else { 0 };
     [layout.len(), turned, ROW * turning.width]
 }
 
-fn room_len(layout: &Layout, turning: Turning) -> usize {
+fn room_len(layout: &PlaneLayout, turning: Turning) -> usize {
     room_lens(layout, turning).into_iter().fold(0, usize::saturating_add)
 }
 

@@ -14,7 +14,7 @@ const VECTORS: usize = 240;
 const REPEATS: usize = 8;
 
 /// A block's results of the largest phase.
-pub(super) fn buffer_len(layout: &Layout) -> usize {
+pub(super) fn buffer_len(layout: &PlaneLayout) -> usize {
     let [height, width] = layout.lines;
     let rows = (0..height.phases()).map(|phase| height.phase(phase).count).max().unwrap_or(0);
     rows.saturating_mul(width.length).saturating_add(SLACK).saturating_mul(MOST)
@@ -103,7 +103,7 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    pub(super) fn new(layout: &Layout, phases: [usize; 2], lanes: usize) -> Self {
+    pub(super) fn new(layout: &PlaneLayout, phases: [usize; 2], lanes: usize) -> Self {
         let [rows, columns] = [0, 1].map(|axis| layout.lines[axis].phase(phases[axis]).count);
         let length = layout.lines[1].length;
         let (pixels, source_row) = (rows * columns, length);
