@@ -6,8 +6,7 @@ use std::time::Instant;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use downhill::prelude::*;
-use downhill::tensor::{Kernel, elementwise, threads, vectorized};
+use downhill::tensor::{Kernel, Scalar, elementwise, threads, vectorized};
 use downhill_benches::{Work, measure};
 
 const ROUNDS: usize = 20_000;

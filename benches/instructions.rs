@@ -6,6 +6,7 @@
 use std::hint::black_box;
 
 use downhill::losses::{Loss, SoftmaxCrossEntropy, Target};
+use downhill::network::Block;
 use downhill::prelude::*;
 use downhill::tensor::BatchMut;
 use downhill_benches::Workload;

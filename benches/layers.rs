@@ -2,7 +2,8 @@
 #![forbid(unsafe_code)]
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use downhill::layers::Softmax;
+use downhill::layers::{Silu, Softmax};
+use downhill::network::Block;
 use downhill::prelude::*;
 use downhill_benches::{LAYER, Work, measure};
 

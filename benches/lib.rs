@@ -11,7 +11,9 @@ mod workload;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkGroup, Throughput, measurement::WallTime};
+use downhill::network::Block;
 use downhill::prelude::*;
+use downhill::tensor::threads::Threads;
 
 pub use common::{Variant, serve};
 pub use workload::{Call, Workload};

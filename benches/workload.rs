@@ -7,9 +7,10 @@ use crate::common::{Entry, INPUT, STILL, TARGET, fill, mean_square, parameter as
 use downhill::layers::Dropout;
 use downhill::losses::{Loss, TargetError, Total};
 use downhill::ndarray::Array2;
+use downhill::network::{Named, Sequential, TransformerEncoderBlock};
 use downhill::prelude::*;
-use downhill::tensor::Buffer;
 use downhill::tensor::product::{Accumulate, product};
+use downhill::tensor::{Buffer, Shape};
 
 /// Something set up and ready to be repeated; gives a number that depends on what it did: J, for a step.
 pub type Call = Box<dyn FnMut() -> f64 + Send>;

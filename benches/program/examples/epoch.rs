@@ -9,6 +9,7 @@ use std::error::Error;
 
 use downhill::data::Targets;
 use downhill::prelude::*;
+use downhill::tensor::threads::Threads;
 
 const EXAMPLES: usize = 60_000;
 const FEATURES: usize = 784;

@@ -6,6 +6,7 @@ use std::error::Error;
 
 use downhill::ndarray::{Array2, array};
 use downhill::prelude::*;
+use downhill::train::Control;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let inputs = array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]];

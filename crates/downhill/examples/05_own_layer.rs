@@ -7,9 +7,10 @@ use std::error::Error;
 use std::f64::consts::TAU;
 
 use downhill::gradcheck::{LayerCheck, TOLERANCE, check_layer};
-use downhill::layers::{Parameter, single_input};
+use downhill::layers::{Activation, Backward, Forward, Parameter, Signature, single_input};
 use downhill::ndarray::Array2;
 use downhill::prelude::*;
+use downhill::tensor::{Init, Shape};
 
 /// Bumps around centres that are learnt: yⱼ = exp(−s² ‖x − cⱼ‖²).
 ///

@@ -6,8 +6,8 @@
 use std::error::Error;
 use std::ops::ControlFlow;
 
-use downhill::layers::Inputs;
-use downhill::network::Purpose;
+use downhill::layers::{Concat, Inputs};
+use downhill::network::{Block, Graph, NetworkObjective, Node, Purpose};
 use downhill::optim::minimize::minimize;
 use downhill::prelude::*;
 

@@ -8,14 +8,15 @@ use std::time::Duration;
 use allocation_counter::measure;
 use downhill::data::digits;
 use downhill::gradcheck::{LayerCheck, TOLERANCE, check_layer};
-use downhill::layers::{Backward, Forward, Signature, single_input};
+use downhill::layers::{Backward, BatchNorm, Forward, RotaryPositions, Signature, SinusoidalPositions, single_input};
 use downhill::losses::{Ctc, SmoothL1, SoftmaxFocal, TripletMargin};
+use downhill::network::Graph;
 use downhill::optim::minimize::{Reason, minimize};
 use downhill::optim::schedule::*;
-use downhill::optim::{Group, RangeTest};
+use downhill::optim::{Group, Penalty, RangeTest};
 use downhill::prelude::*;
-use downhill::tensor::{BatchMut, Buffer, elementwise, softmax};
-use downhill::train::NO_METRICS;
+use downhill::tensor::{BatchMut, Buffer, Shape, elementwise, softmax};
+use downhill::train::{Control, NO_METRICS};
 
 fn numbers(count: usize) -> Vec<f32> {
     let mut stream = Seed(1).stream(0);

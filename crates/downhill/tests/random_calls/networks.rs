@@ -1,8 +1,9 @@
 //! Networks of any layers, wired in any way, and passes with any batches.
 
-use downhill::layers::{Inputs, Mode};
-use downhill::network::{NetworkDescription, Workspace};
+use downhill::layers::{BatchNorm, Identity, Inputs, Mode};
+use downhill::network::{Block, Branches, Graph, NetworkDescription, Repeat, Shared, Workspace};
 use downhill::prelude::*;
+use downhill::tensor::Shape;
 
 use crate::answer;
 use crate::draw::Draw;
