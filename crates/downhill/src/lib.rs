@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub use downhill_data as data;
+#[cfg(feature = "gradcheck")]
 pub use downhill_gradcheck as gradcheck;
 pub use downhill_layers as layers;
 pub use downhill_losses as losses;

@@ -1,4 +1,4 @@
-//! How many threads share the work.
+//! The threads that share the work.
 //!
 //! Nothing forks outside [`Threads::run`]: a loop enters the pool once, and everything within it may split.
 //! A caller's own rayon pool is left alone: there nothing forks.
@@ -44,7 +44,7 @@ struct Pool {
     busy: AtomicBool,
 }
 
-/// Why threads could not be started.
+/// The reason why threads could not be started.
 #[derive(Debug)]
 pub struct ThreadsError {
     reason: String,
@@ -71,7 +71,7 @@ impl Default for Threads {
 }
 
 impl Threads {
-    /// The calling thread alone; this can't fail and starts nothing.
+    /// Uses the calling thread alone; this can't fail and starts nothing.
     #[must_use]
     pub fn one() -> Self {
         Self {
@@ -80,7 +80,7 @@ impl Threads {
         }
     }
 
-    /// `count` threads of their own, started now and kept until the last clone is dropped.
+    /// Starts `count` threads and keeps them until the last clone is dropped.
     ///
     /// Without the feature `threads` the calling thread does all the work, whatever the count.
     ///
@@ -113,7 +113,7 @@ impl Threads {
         Ok(Self::one())
     }
 
-    /// As many threads as the machine offers to this process.
+    /// Starts as many threads as the machine offers to this process.
     ///
     /// # Errors
     /// Returns an error if the system refuses to start them.
@@ -121,7 +121,7 @@ impl Threads {
         Self::new(std::thread::available_parallelism().map_or(1, |count| count.get().min(MOST)))
     }
 
-    /// How many threads there are.
+    /// The number of threads.
     #[must_use]
     pub fn count(&self) -> usize {
         #[cfg(feature = "threads")]
@@ -130,13 +130,13 @@ impl Threads {
         1
     }
 
-    /// Runs `work` where it may split over these threads, and waits for it.
+    /// Runs `work` so that it may split over these threads, and waits for it.
     ///
     /// The other threads look for something to do all the while, and after some milliseconds without any every 50 µs:
     /// one long run for a whole loop is faster than a short one for each step.
     ///
-    /// A run within a run of the same threads goes on where it is, and so does one that finds them busy with the run of
-    /// another caller: outside any run that is on the calling thread alone. Within a run of other threads these do the
+    /// A run within a run of the same threads stays where it is, and so does one that finds them busy with the run of
+    /// another caller: outside any run, that is on the calling thread alone. Within a run of other threads these do the
     /// work.
     ///
     /// Calls of rayon's own within `work` use these threads too, and there a thread that waits takes up other items:
@@ -157,7 +157,7 @@ impl Threads {
 impl Pool {
     /// Lets one caller in, unless the calling thread is in already.
     ///
-    /// Whoever waited for the pool with a lock would wait for ever if the run that is under way takes the same lock.
+    /// A caller that waited for the pool with a lock would wait for ever if the run that is under way takes the same lock.
     fn enter(&self) -> Option<Entered<'_>> {
         let is_free = self.threads.current_thread_index().is_none() && !self.busy.swap(true, Ordering::Acquire);
         is_free.then(|| Entered(self))
@@ -175,7 +175,7 @@ impl Drop for Entered<'_> {
     }
 }
 
-/// Does this on a thread that belongs to no pool, and waits for it.
+/// Runs `work` on a thread that belongs to no pool, and waits for it.
 ///
 /// A thread of a pool that waits for another pool takes up any work of its own pool meanwhile: it would come to hold
 /// the caller's locks twice.
@@ -198,7 +198,7 @@ fn apart<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     }
 }
 
-/// How many threads share the work at this point: 1 outside [`Threads::run`] and within [`alone`].
+/// The number of threads that share the work at this point: 1 outside [`Threads::run`] and within [`alone`].
 #[must_use]
 #[inline]
 pub fn current() -> usize {
@@ -233,7 +233,7 @@ impl Drop for Restored {
     }
 }
 
-/// Runs both, side by side where there are threads for it.
+/// Runs both, side by side if there are threads for it.
 pub fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
     let (mut a, mut b) = (Some(a), Some(b));
     let (mut of_a, mut of_b) = (None, None);
@@ -244,7 +244,7 @@ pub fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> 
     }
 }
 
-/// Something to do, behind a face that is the same for all.
+/// A dyn-compatible piece of work.
 pub(crate) trait Task: Send {
     fn run(&mut self);
 }
@@ -255,7 +255,7 @@ impl<F: FnMut() + Send> Task for F {
     }
 }
 
-/// Does both, side by side where there are threads for it.
+/// Runs both tasks, side by side if there are threads for it.
 ///
 /// The pool's own machinery is compiled once, here, and not for every loop that may fork.
 pub(crate) fn fork(a: &mut dyn Task, b: &mut dyn Task) {

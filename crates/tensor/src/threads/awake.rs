@@ -17,7 +17,7 @@ use rayon_core::Yield;
 
 use super::Task;
 
-/// What a thread of a pool does.
+/// The state of a thread of a pool.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Free,
@@ -50,7 +50,7 @@ impl Drop for Now {
     }
 }
 
-/// Sets its flag when it is dropped, also on the way out of a panic.
+/// Sets its flag when it is dropped, also after a panic.
 struct Flag<'a>(&'a AtomicBool);
 
 impl Drop for Flag<'_> {
@@ -59,7 +59,7 @@ impl Drop for Flag<'_> {
     }
 }
 
-/// Does the work, within the pool, while its other threads stay awake.
+/// Runs the work, within the pool, while its other threads stay awake.
 pub(super) fn run<R>(work: impl FnOnce() -> R) -> R {
     let _working = Now::enter(State::Working);
     let over = Arc::new(AtomicBool::new(false));
@@ -82,11 +82,11 @@ fn look_for_work(over: &AtomicBool) {
     }
 }
 
-/// Both tasks; the second on whichever thread is free first.
+/// Runs both tasks; the second on whichever thread is free first.
 ///
 /// The pool's own `join` takes up any other work while it waits, which may take a lock that this thread holds. So
-/// this thread does the second task itself, or waits here for the one that does; and what it receives in the
-/// moment that is left for the pool's own wait, it leaves to the thread that has forked it.
+/// this thread runs the second task itself, or waits here for the one that does. A task that reaches it in the moment
+/// that is left for the pool's own wait stays with the thread that has forked it.
 pub(super) fn fork(a: &mut dyn Task, b: &mut dyn Task) {
     let (b, done) = (Mutex::new(Some(b)), AtomicBool::new(false));
     let claim = || b.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -110,14 +110,14 @@ pub(super) fn fork(a: &mut dyn Task, b: &mut dyn Task) {
     );
 }
 
-/// How long there has been nothing to do.
+/// The time without work, in rounds.
 #[derive(Default)]
 struct Idle {
     rounds: u32,
 }
 
 impl Idle {
-    /// Pauses: the longer there was nothing to do, the longer.
+    /// Pauses, longer the longer there was nothing to do.
     fn pause(&mut self) {
         self.rounds = self.rounds.saturating_add(1);
         match self.rounds {
