@@ -21,7 +21,7 @@ pub use workload::{Call, Workload};
 /// The threads that are measured: one, and all that the machine has.
 ///
 /// # Panics
-/// Panics if threads can't be started: then there is nothing to measure.
+/// If threads can't be started: then there is nothing to measure.
 #[must_use]
 pub fn threads() -> Vec<Threads> {
     let all = Threads::all().expect("the machine's threads start");
@@ -94,7 +94,7 @@ pub const LAYER: [usize; 2] = [128, 256];
 /// Forward and backward of one layer alone.
 ///
 /// # Panics
-/// Panics if the layer does not take [`LAYER`].
+/// If the layer does not take [`LAYER`].
 pub fn layer(block: impl Block) -> impl FnMut() + Send {
     let [examples, features] = LAYER;
     let network = Network::<f32>::build([features], block, Seed(1)).expect("the layer fits");

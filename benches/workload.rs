@@ -44,7 +44,7 @@ impl Workload {
     /// All workloads that the file lists, one for each size of the batch.
     ///
     /// # Panics
-    /// Panics if the file is not as it should be.
+    /// If the file is not as it should be.
     #[must_use]
     pub fn all() -> Vec<Self> {
         Entry::all().into_iter().map(|entry| Self { entry }).collect()
@@ -92,7 +92,7 @@ impl Workload {
     /// the products of all layers, forward and back to every parameter, but no gradient of the network's own input.
     ///
     /// # Panics
-    /// Panics if the file does not state it.
+    /// If the file does not state it.
     #[must_use]
     pub fn work(&self) -> Work {
         match self.entry.suite.as_str() {

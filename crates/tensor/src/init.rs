@@ -176,7 +176,7 @@ impl Init {
     /// What [`check`](Self::check) refuses comes out as NaN.
     ///
     /// # Panics
-    /// Panics if `data` does not hold `shape.len()` numbers.
+    /// If `data` does not hold `shape.len()` numbers.
     pub fn fill<T: Scalar>(&self, data: &mut [T], shape: Shape, fans: Fans, stream: &mut Stream) {
         assert_eq!(data.len(), shape.len(), "the parameter should have the shape {shape}");
         let (fan_in, fan_out) = (fans.fan_in.max(1) as f64, fans.fan_out.max(1) as f64);

@@ -23,7 +23,7 @@ const FITS: &str = "an array holds as many numbers as its axes say";
 /// ```
 ///
 /// # Panics
-/// Panics if there are more or fewer numbers than rows times columns.
+/// If there are more or fewer numbers than rows times columns.
 #[inline]
 #[must_use]
 pub fn matrix<T>(numbers: &[T], (rows, columns): (usize, usize)) -> ArrayView2<'_, T> {
@@ -47,7 +47,7 @@ pub fn matrix_mut<T>(numbers: &mut [T], (rows, columns): (usize, usize)) -> Arra
 /// Views the numbers as an array of three axes, the last of which lies contiguously.
 ///
 /// # Panics
-/// Panics if there are more or fewer numbers than the axes say.
+/// If there are more or fewer numbers than the axes say.
 #[inline]
 #[must_use]
 pub fn array3<T>(numbers: &[T], axes: (usize, usize, usize)) -> ArrayView3<'_, T> {
@@ -60,7 +60,7 @@ pub fn array3<T>(numbers: &[T], axes: (usize, usize, usize)) -> ArrayView3<'_, T
 /// The numbers as a mutable array of three axes, the last of which lies contiguously.
 ///
 /// # Panics
-/// Panics if there are more or fewer numbers than the axes say.
+/// If there are more or fewer numbers than the axes say.
 #[inline]
 #[must_use]
 pub fn array3_mut<T>(numbers: &mut [T], axes: (usize, usize, usize)) -> ArrayViewMut3<'_, T> {

@@ -120,7 +120,7 @@ impl Convolution {
     /// x is (examples, channels, height, width), y the same of the output; all of y is overwritten.
     ///
     /// # Panics
-    /// Panics if a slice has another length than the sizes say, or `scratch` is shorter than
+    /// If a slice has another length than the sizes say, or `scratch` is shorter than
     /// [`scratch_len`](Self::scratch_len); so do the others.
     pub fn forward<T: Scalar>(&self, x: &[T], weight: &[T], bias: Option<&[T]>, y: &mut [T], scratch: &mut [T]) {
         self.check(x, weight, bias.map(|bias| (bias, self.outputs)), y);

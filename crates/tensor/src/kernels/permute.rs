@@ -12,7 +12,7 @@ crate::compiled! {
     /// x: (examples, shape); y: (examples, `shape[order[0]]`, `shape[order[1]]`, ...)
     ///
     /// # Panics
-    /// Panics if the lengths differ, or `order` does not name each axis of `shape` once.
+    /// If the lengths differ, or `order` does not name each axis of `shape` once.
     ///
     /// ```
     /// use downhill_tensor::permute::permute;

@@ -50,7 +50,7 @@ crate::compiled! {
     /// ```
     ///
     /// # Panics
-    /// Panics if the shapes do not fit.
+    /// If the shapes do not fit.
     pub fn product<T: Scalar>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, start: Accumulate<'_, T>, c: ArrayViewMut2<'_, T>) {
         let ((m, k), (k_of_b, n)) = (a.dim(), b.dim());
         assert_eq!(k, k_of_b, "the inner axes of a product must be equal");

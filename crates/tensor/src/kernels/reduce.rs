@@ -81,7 +81,7 @@ pub fn map_sum<T: Scalar, S: Scalar>(x: &[T], f: impl Fn(T) -> S + Copy + Send +
 /// Σ f(aᵢ, bᵢ), summed in the precision that `f` gives.
 ///
 /// # Panics
-/// Panics if the lengths differ.
+/// If the lengths differ.
 #[must_use]
 pub fn zip_sum<T: Scalar, S: Scalar>(a: &[T], b: &[T], f: impl Fn(T, T) -> S + Copy + Send + Sync) -> S {
     assert_eq!(a.len(), b.len(), "zip_sum needs slices of equal length");
@@ -93,7 +93,7 @@ pub fn zip_sum<T: Scalar, S: Scalar>(a: &[T], b: &[T], f: impl Fn(T, T) -> S + C
 /// If `f32` is enough, [`zip_sum`]`(a, b, |a, b| a * b)` is faster.
 ///
 /// # Panics
-/// Panics if the lengths differ.
+/// If the lengths differ.
 #[must_use]
 pub fn dot<T: Scalar>(a: &[T], b: &[T]) -> f64 {
     zip_sum(a, b, |a, b| a.to_f64() * b.to_f64())

@@ -26,7 +26,7 @@ crate::compiled! {
     /// x: (rows, columns); y: (rows)
     ///
     /// # Panics
-    /// Panics if `x` does not have `columns` numbers for each of `y`.
+    /// If `x` does not have `columns` numbers for each of `y`.
     ///
     /// ```
     /// use downhill_tensor::softmax::log_sum_exp;
@@ -45,7 +45,7 @@ crate::compiled! {
     /// x, y: (rows, columns)
     ///
     /// # Panics
-    /// Panics if the lengths differ, or are no multiple of `columns`.
+    /// If the lengths differ, or are no multiple of `columns`.
     ///
     /// ```
     /// use downhill_tensor::softmax::softmax;
@@ -60,7 +60,7 @@ crate::compiled! {
     /// [`softmax`] in place: y holds x.
     ///
     /// # Panics
-    /// Panics if the length is no multiple of `columns`.
+    /// If the length is no multiple of `columns`.
     pub fn softmax_in_place<T: Scalar>(y: &mut [T], columns: usize) {
         by_rows(Softmax, None, None, y, columns);
     }
@@ -71,7 +71,7 @@ crate::compiled! {
     /// x, y: (rows, columns)
     ///
     /// # Panics
-    /// Panics if the lengths differ, or are no multiple of `columns`.
+    /// If the lengths differ, or are no multiple of `columns`.
     pub fn log_softmax<T: Scalar>(x: &[T], y: &mut [T], columns: usize) {
         by_rows(LogSoftmax, Some(x), None, y, columns);
     }
@@ -79,7 +79,7 @@ crate::compiled! {
     /// [`log_softmax`] in place: y holds x.
     ///
     /// # Panics
-    /// Panics if the length is no multiple of `columns`.
+    /// If the length is no multiple of `columns`.
     pub fn log_softmax_in_place<T: Scalar>(y: &mut [T], columns: usize) {
         by_rows(LogSoftmax, None, None, y, columns);
     }
@@ -90,7 +90,7 @@ crate::compiled! {
     /// y, dy, dx: (rows, columns)
     ///
     /// # Panics
-    /// Panics if the lengths differ, or are no multiple of `columns`.
+    /// If the lengths differ, or are no multiple of `columns`.
     pub fn softmax_backward<T: Scalar>(y: &[T], dy: &[T], dx: &mut [T], columns: usize) {
         by_rows(SoftmaxBackward, Some(dy), Some(y), dx, columns);
     }
@@ -98,7 +98,7 @@ crate::compiled! {
     /// [`softmax_backward`] in place: dx holds dy.
     ///
     /// # Panics
-    /// Panics if the lengths differ, or are no multiple of `columns`.
+    /// If the lengths differ, or are no multiple of `columns`.
     pub fn softmax_backward_in_place<T: Scalar>(y: &[T], dx: &mut [T], columns: usize) {
         by_rows(SoftmaxBackward, None, Some(y), dx, columns);
     }
@@ -109,7 +109,7 @@ crate::compiled! {
     /// y, dy, dx: (rows, columns)
     ///
     /// # Panics
-    /// Panics if the lengths differ, or are no multiple of `columns`.
+    /// If the lengths differ, or are no multiple of `columns`.
     pub fn log_softmax_backward<T: Scalar>(y: &[T], dy: &[T], dx: &mut [T], columns: usize) {
         by_rows(LogSoftmaxBackward, Some(dy), Some(y), dx, columns);
     }
@@ -117,7 +117,7 @@ crate::compiled! {
     /// [`log_softmax_backward`] in place: dx holds dy.
     ///
     /// # Panics
-    /// Panics if the lengths differ, or are no multiple of `columns`.
+    /// If the lengths differ, or are no multiple of `columns`.
     pub fn log_softmax_backward_in_place<T: Scalar>(y: &[T], dx: &mut [T], columns: usize) {
         by_rows(LogSoftmaxBackward, None, Some(y), dx, columns);
     }

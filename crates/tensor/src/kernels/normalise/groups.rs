@@ -62,7 +62,7 @@ impl NormGroups {
     /// x, y: (examples, groups, channels, plane); weight, bias: (groups, channels); moments: (examples, groups, 2)
     ///
     /// # Panics
-    /// Panics if a length does not fit, or there is a bias without a weight.
+    /// If a length does not fit, or there is a bias without a weight.
     pub fn forward<T: Scalar>(self, x: &[T], weight: Option<&[T]>, bias: Option<&[T]>, moments: &mut [T], y: &mut [T]) {
         self.expect(x, &[y], moments, &[weight, bias]);
         assert!(weight.is_some() || bias.is_none(), "a bias comes with a weight");
@@ -78,7 +78,7 @@ impl NormGroups {
     /// As for [`forward`](NormGroups::forward).
     ///
     /// # Panics
-    /// Panics if a length does not fit.
+    /// If a length does not fit.
     pub fn backward<T: Scalar>(self, x: &[T], dy: &[T], weight: Option<&[T]>, moments: &[T], dx: &mut [T]) {
         self.expect(x, &[dy, dx], moments, &[weight]);
         let (example, work) = (self.example(), 4 * x.len());
@@ -93,7 +93,7 @@ impl NormGroups {
     /// As for [`forward`](NormGroups::forward).
     ///
     /// # Panics
-    /// Panics if a length does not fit.
+    /// If a length does not fit.
     pub fn backward_affine<T: Scalar>(
         self,
         x: &[T],

@@ -17,7 +17,7 @@ use crate::{Divisible, Kernel, Scalar, parallel, parallel_runs, threads};
 /// at most 32 columns and at least 8192 rows, it is cut in two at the multiple of 4096 rows at or after its middle.
 ///
 /// # Panics
-/// Panics if `y` does not have one element for each column.
+/// If `y` does not have one element for each column.
 ///
 /// ```
 /// use downhill_tensor::reduce::column_sums;
@@ -66,7 +66,7 @@ fn contiguous_column_sums<T: Scalar>(data: &[T], y: &mut [T]) {
 /// x: (examples, channels, `plane` numbers); y: (channels)
 ///
 /// # Panics
-/// Panics if x does not hold whole examples.
+/// If x does not hold whole examples.
 ///
 /// ```
 /// use downhill_tensor::reduce::channel_sums;
