@@ -1,4 +1,4 @@
-//! What the machine can do: multiply-adds on registers, and one pass over memory.
+//! The machine's ceilings: multiply-adds on registers, and one pass over memory.
 #![forbid(unsafe_code)]
 
 use std::hint::black_box;
@@ -82,7 +82,7 @@ fn on_all<T: Scalar>(threads: usize, run: fn() -> T) {
 fn multiply_add<T: Scalar>(group: &mut BenchmarkGroup<'_, WallTime>, precision: &str, run: fn() -> T) {
     let operations = ROUNDS * CHAINS * lanes::<T>() * 2;
     for threads in downhill_benches::threads() {
-        // The work grows with the threads, so each number of them is a benchmark of its own.
+        // The work grows with the threads, so each number of them is its own benchmark.
         let count = threads.count();
         group.throughput(Throughput::Elements((operations * count) as u64));
         let name = format!("multiply-add {precision}/{count} thread{}", if count == 1 { "" } else { "s" });

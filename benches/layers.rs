@@ -8,7 +8,7 @@ use downhill::prelude::*;
 use downhill_benches::{LAYER, Work, measure};
 
 fn layer(group: &mut criterion::BenchmarkGroup<'_, criterion::measurement::WallTime>, name: &str, block: impl Block) {
-    // x is read and y written; dy is read and dx written, beside x or y.
+    // x is read and y written; dy is read and dx written, next to x or y.
     let work = Work::Bytes(LAYER.iter().product::<usize>() * size_of::<f32>() * 5);
     measure(group, name, work, downhill_benches::layer(block));
 }

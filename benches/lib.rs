@@ -1,4 +1,4 @@
-//! What the benchmark suites share.
+//! Code that the benchmark suites share.
 //!
 //! Every benchmark states its work as criterion's throughput: floating-point operations as elements, or memory
 //! traffic as bytes. `cargo xtask bench` divides by the time and compares with the machine's own ceilings.
@@ -109,7 +109,7 @@ pub fn layer(block: impl Block) -> impl FnMut() + Send {
     }
 }
 
-/// How long each benchmark is measured: long enough to trust, unless `DOWNHILL_BENCH_QUICK` is set.
+/// The time for which each benchmark is measured: long enough to trust, unless `DOWNHILL_BENCH_QUICK` is set.
 #[must_use]
 pub fn criterion() -> criterion::Criterion {
     let criterion = criterion::Criterion::default().without_plots();

@@ -15,7 +15,7 @@ use downhill::tensor::{Buffer, Shape};
 /// Something set up and ready to be repeated; gives a number that depends on what it did: J, for a step.
 pub type Call = Box<dyn FnMut() -> f64 + Send>;
 
-/// What a workload is set up for.
+/// The purpose that a workload is set up for.
 #[derive(Clone, Copy, Debug)]
 enum Aim {
     /// To be repeated without end: with a rate that hardly moves.
@@ -88,7 +88,7 @@ impl Workload {
         &self.entry.name
     }
 
-    /// How much work one call is. The file states it for every workload, for it can't be told from the weights alone:
+    /// The work of one call. The file states it for every workload, for it can't be told from the weights alone:
     /// the products of all layers, forward and back to every parameter, but no gradient of the network's own input.
     ///
     /// # Panics

@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
 enum Language {
     /// PyTorch, JAX, NumPy and ONNX Runtime, in a virtual environment.
     Python,
-    /// candle and burn, built from a workspace and a lock file of their own.
+    /// candle and burn, built from their own workspace and lock file.
     Rust,
 }
 

@@ -16,7 +16,7 @@ use crate::ci::is_step;
 use crate::docs::doc_comments;
 use crate::{Result, workspace};
 
-/// What makes a sentence a promise: these words, in capitals or not, or that it begins with "nothing".
+/// The words that make a sentence a promise: these words, in capitals or not, or that it begins with "nothing".
 const WORDS: [&str; 16] = [
     "never",
     "always",
@@ -154,7 +154,7 @@ fn split(prose: &str, sentences: &mut Vec<String>) {
     }
 }
 
-/// What is listed, by the path of the file that promises it.
+/// The list, by the path of the file that promises it.
 #[derive(Debug)]
 struct List(BTreeMap<String, Vec<Entry>>);
 

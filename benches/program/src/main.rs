@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_half_circles_are_told_apart() -> Result<(), Box<dyn Error>> {
+    fn the_half_circles_are_separated() -> Result<(), Box<dyn Error>> {
         assert_eq!(train(Progress::Quiet)?, 1.0);
         Ok(())
     }

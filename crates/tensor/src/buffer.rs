@@ -33,7 +33,7 @@ pub struct Buffer<T> {
 }
 
 impl<T: Clone> Buffer<T> {
-    /// This many times the value.
+    /// Makes a buffer that holds `value` `len` times.
     ///
     /// As for a `Vec`, the program ends if the system does not give the memory.
     /// [`try_from_fn`](Buffer::try_from_fn) returns an error instead.
@@ -45,7 +45,7 @@ impl<T: Clone> Buffer<T> {
         Self::from_fn(len, |_| value.clone())
     }
 
-    /// What `number` gives for each index.
+    /// Makes a buffer of `number`'s results for each index.
     ///
     /// # Panics
     /// As for [`filled`](Buffer::filled).
@@ -57,7 +57,7 @@ impl<T: Clone> Buffer<T> {
         }
     }
 
-    /// What `number` gives for each index, if there is memory for it: for lengths that a user chooses.
+    /// Makes a buffer of `number`'s results for each index, if there is memory for it: for lengths that a user chooses.
     ///
     /// # Errors
     /// Returns [`ShapeError::Memory`], which names `what` the numbers are, if the system does not give it.
@@ -77,7 +77,7 @@ impl<T: Clone> Buffer<T> {
         Some(Self { first, len })
     }
 
-    /// Cuts it to a length, or adds as many times `value` as it lacks.
+    /// Cuts the buffer to a length, or fills it up with `value`.
     ///
     /// # Panics
     /// As for [`filled`](Buffer::filled).
@@ -186,7 +186,7 @@ impl<T> DerefMut for Buffer<T> {
 }
 
 impl<T> Default for Buffer<T> {
-    /// No numbers.
+    /// Makes an empty buffer.
     #[inline]
     fn default() -> Self {
         Self { first: nowhere().cast(), len: 0 }

@@ -21,7 +21,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Scalar;
 
-/// How a number is saved.
+/// A way to save a number.
 pub trait Form {
     /// Writes a number.
     ///
@@ -36,7 +36,7 @@ pub trait Form {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error>;
 }
 
-/// What is saved number by number: a [`Scalar`], and a `Vec`, an `Option` or a pair with a name of what is.
+/// A type that is saved number by number: a [`Scalar`], and a `Vec`, an `Option` or a pair with a name of what is.
 pub trait Field<F>: Sized {
     /// Writes it.
     ///

@@ -3,7 +3,7 @@ use rand_distr::{Distribution, Normal, Uniform};
 use crate::reduce::{self, lanes};
 use crate::{Divisible, Kernel, Scalar, Shape, ShapeError, Stream, parallel, vectorized};
 
-/// How the numbers of a parameter start.
+/// The distribution that a parameter's first numbers are drawn from.
 ///
 /// All are drawn as `f64` and then rounded, so that an `f32` and an `f64` network start at the same point.
 /// A `fan` of 0 counts as 1.
@@ -140,7 +140,7 @@ impl Gain {
 }
 
 impl Init {
-    /// Whether the settings make sense.
+    /// Checks that the settings are valid.
     ///
     /// # Errors
     /// [`ShapeError::Setting`] where a number is not finite, an interval is empty or a deviation negative.
@@ -263,7 +263,7 @@ fn orthogonal<T: Scalar>(data: &mut [T], shape: Shape, gain: f64, stream: &mut S
     }
 }
 
-/// Makes of x the normal u of the mirror that turns x to ±‖x‖e₀, and tells which sign.
+/// Turns x into the normal u of the mirror that takes x to ±‖x‖e₀, and returns the sign.
 fn mirror(x: &mut [f64]) -> f64 {
     let sign = if x[0] > 0.0 { -1.0 } else { 1.0 };
     x[0] -= sign * reduce::norm(x);

@@ -60,13 +60,13 @@ pub trait Scalar:
     fn abs(self) -> Self;
     /// √x, correctly rounded.
     fn sqrt(self) -> Self;
-    /// The larger of the two; not a number where `self` is not.
+    /// The larger of the two; not a number if `self` is not.
     fn max(self, other: Self) -> Self;
-    /// The smaller of the two; not a number where `self` is not.
+    /// The smaller of the two; not a number if `self` is not.
     fn min(self, other: Self) -> Self;
     /// The magnitude of `self` with the sign of `sign`.
     fn copysign(self, sign: Self) -> Self;
-    /// The number itself, or 0 where it is subnormal, nearer to 0 than any normal number: many processors take several
+    /// The number itself, or 0 if it is subnormal, nearer to 0 than any normal number: many processors take several
     /// times as long for sums and products of such numbers.
     #[inline(always)]
     fn flush_subnormal(self) -> Self {
@@ -102,7 +102,7 @@ pub trait Scalar:
     #[doc(hidden)]
     fn pick<P: PerScalar>(per: P, argument: P::With<Self>) -> P::Output;
 
-    /// The one of two, for `f32` and for `f64`, that belongs to this scalar.
+    /// Chooses the one of two, for `f32` and for `f64`, that belongs to this scalar.
     #[doc(hidden)]
     fn choose<F: Family>(pair: (F::Of<f32>, F::Of<f64>)) -> F::Of<Self>;
 }

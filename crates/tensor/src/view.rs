@@ -5,7 +5,7 @@
 
 use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3};
 
-/// What `ndarray` asks of a view without checks: as many numbers as there are, and no axis too long to be counted.
+/// Checks what `ndarray` requires of an unchecked view: as many numbers as there are, and no axis too long to be counted.
 #[inline]
 fn check(numbers: usize, rows: usize, columns: usize) {
     let countable = numbers.max(rows).max(columns) <= isize::MAX as usize;
@@ -57,7 +57,7 @@ pub fn array3<T>(numbers: &[T], axes: (usize, usize, usize)) -> ArrayView3<'_, T
     }
 }
 
-/// The numbers as a mutable array of three axes, the last of which lies contiguously.
+/// Views the numbers as a mutable array of three axes, the last of which lies contiguously.
 ///
 /// # Panics
 /// If there are more or fewer numbers than the axes say.

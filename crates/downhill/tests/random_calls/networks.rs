@@ -231,7 +231,7 @@ fn predict(draw: &mut Draw, network: &Network<f64>) {
     }
     if let [only] = &views[..] {
         draw.note("classify");
-        answer(network.classify(&only));
+        answer(network.classify(only));
     }
 }
 

@@ -79,7 +79,7 @@ impl Axis {
 }
 
 impl Convolution {
-    /// A convolution from `channels` to `outputs` channels, each in `groups` groups that do not meet,
+    /// Makes a convolution from `channels` to `outputs` channels, each in `groups` groups that do not meet,
     /// along the height and the width.
     ///
     /// `None` where a size is 0, the groups do not divide the channels, or the numbers are more than can be counted.
@@ -104,7 +104,7 @@ impl Convolution {
         self.axes
     }
 
-    /// How much room the passes need to work in, whatever the number of examples.
+    /// The length of the passes' scratch space, whatever the number of examples.
     #[must_use]
     pub fn scratch_len(&self) -> usize {
         #[cfg(target_arch = "x86_64")]
@@ -152,7 +152,7 @@ impl Convolution {
         portable::input_gradient(self, dy, weight, bias, dx, scratch);
     }
 
-    /// dw = Σ x·dy over all examples and pixels, and db = Σ dy where it is asked for.
+    /// dw = Σ x·dy over all examples and pixels, and db = Σ dy if it is asked for.
     ///
     /// # Shapes
     /// As for [`forward`](Self::forward); all of `dweight` and `dbias` is overwritten.
@@ -320,7 +320,7 @@ mod tests {
             naive
         }
 
-        /// All results, one after the other: y, dx, dw, db, without biases where there are none.
+        /// All results, one after the other: y, dx, dw, db, without biases if there are none.
         fn run(&self, passes: &Passes<T>, biased: bool) -> [Vec<T>; 4] {
             let nan = |len: usize| vec![T::NAN; len];
             let mut results = [nan(self.dy.len()), nan(self.x.len()), nan(self.weight.len()), nan(self.of.outputs)];
@@ -390,7 +390,7 @@ mod tests {
         }
     }
 
-    /// Every way of computing against plain loops.
+    /// Compares every way of computing with plain loops.
     fn check<T: Scalar>(of: Convolution, examples: usize, key: u64) {
         let problem = Problem::<T>::new(of, examples, key);
         let naive = problem.naive();

@@ -11,14 +11,14 @@ use crate::{elementwise, threads};
 /// and the best that the machine has is chosen at run time.
 /// Products and sums are never contracted to a fused multiply-add, so all copies give the same bits.
 pub trait Kernel: Sized {
-    /// What the loop gives.
+    /// The loop's result.
     type Output;
 
-    /// The loop. Mark the implementation `#[inline(always)]`.
+    /// Runs the loop. Mark the implementation `#[inline(always)]`.
     fn run(self) -> Self::Output;
 }
 
-/// What can be cut in two, so that threads may share it: slices, [`Runs`], [`RunsMut`], tuples of them that are cut
+/// Work that can be cut in two, so that threads may share it: slices, [`Runs`], [`RunsMut`], tuples of them that are cut
 /// together, and kernels over them.
 ///
 /// A `Range` in a tuple tells each piece where it lies in the whole; an `Option` may be absent, but not come first.
@@ -26,13 +26,13 @@ pub trait Divisible: Send + Sized {
     /// The number of elements.
     fn elements(&self) -> usize;
 
-    /// Cuts it into the elements before `middle` and those from it on.
+    /// Cuts the work into the elements before `middle` and those from it on.
     fn cut(self, middle: usize) -> (Self, Self);
 }
 
 /// A loop over data, element by element.
 pub trait Sweep<P>: Copy + Send {
-    /// The loop. Mark the implementation `#[inline(always)]`.
+    /// Runs the loop. Mark the implementation `#[inline(always)]`.
     fn sweep(self, data: P);
 }
 
@@ -137,7 +137,7 @@ pub struct RunsMut<'a, T> {
 }
 
 impl<'a, T> Runs<'a, T> {
-    /// Runs of `length` elements; what is left over at the end belongs to none.
+    /// Cuts a slice into runs of `length` elements; the rest at the end belongs to none.
     #[must_use]
     pub fn new(data: &'a [T], length: usize) -> Self {
         Self { data, length }
@@ -151,7 +151,7 @@ impl<'a, T> Runs<'a, T> {
 }
 
 impl<'a, T> RunsMut<'a, T> {
-    /// Runs of `length` elements; what is left over at the end belongs to none.
+    /// Cuts a slice into runs of `length` elements; the rest at the end belongs to none.
     #[must_use]
     pub fn new(data: &'a mut [T], length: usize) -> Self {
         Self { data, length }
@@ -236,7 +236,7 @@ pub fn vectorized<K: Kernel>(kernel: K) -> K::Output {
     kernel.run()
 }
 
-/// Runs `kernel`, shared among the current threads where each gets at least `grain` elements.
+/// Runs `kernel`, shared among the current threads if each gets at least `grain` elements.
 pub fn parallel<K: Kernel<Output = ()> + Divisible>(kernel: K, grain: usize) {
     let pieces = match kernel.elements() / grain.max(1) {
         // A small loop doesn't even ask.
@@ -246,7 +246,7 @@ pub fn parallel<K: Kernel<Output = ()> + Divisible>(kernel: K, grain: usize) {
     share(kernel, pieces, ALIGNMENT);
 }
 
-/// Runs `kernel`, whose elements are whole runs of numbers, shared among the current threads where the
+/// Runs `kernel`, whose elements are whole runs of numbers, shared among the current threads if the
 /// whole `work`, counted in simple operations on a number, is large enough for a fork to pay.
 pub fn parallel_runs<K: Kernel<Output = ()> + Divisible>(kernel: K, work: usize) {
     let pieces = threads::current().min(kernel.elements()).min(work / elementwise::GRAIN);
@@ -286,7 +286,7 @@ impl<K: Kernel<Output = ()> + Divisible> threads::Task for Share<K> {
 
 /// Prefetches numbers into the cache while something else is computed.
 ///
-/// It changes nothing but time: worth it where what comes next would read them in an order that the processor does
+/// It changes nothing but time: worth it if what comes next would read them in an order that the processor does
 /// not foresee.
 #[inline]
 pub fn prefetch<T>(numbers: &[T]) {

@@ -145,7 +145,7 @@ mod tests {
         let norm = expected.iter().map(|x| x * x).sum::<f64>().sqrt();
         let error = wide(found).iter().zip(expected).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt();
         // The naive sums lose digits too; what is 0 but for rounding is compared with 1.
-        assert!(error <= 200.0 * T::EPSILON.to_f64() * norm.max(1.0), "{what}: {error:e} beside {norm:e}");
+        assert!(error <= 200.0 * T::EPSILON.to_f64() * norm.max(1.0), "{what}: {error:e} next to {norm:e}");
     }
 
     /// μ and r of the numbers of `x` that `of` chooses.

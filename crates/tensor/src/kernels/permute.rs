@@ -33,7 +33,7 @@ crate::compiled! {
     }
 }
 
-/// How to go through x in the order of y: the lengths of y's axes, and how far apart their numbers lie in x.
+/// The way through x in the order of y: the lengths of y's axes, and how far apart their numbers lie in x.
 #[derive(Clone, Copy)]
 struct Walk {
     lengths: [usize; MAX_RANK],

@@ -4,7 +4,7 @@
 //! Which code runs depends on the shapes and on the machine:
 //!
 //! * a register-tiled kernel for AVX2 or AVX-512 that reads its operands where they lie;
-//! * loops of their own for a batch of one (matrix-vector and rank-one products), which are bound by memory;
+//! * special loops for a batch of one (matrix-vector and rank-one products), which are bound by memory;
 //! * [`matrixmultiply`] elsewhere: it is the portable path, and the reference in the tests.
 //!
 //! Every element of a result is one sum in one order, whatever part of the matrix a thread computes.
@@ -21,7 +21,7 @@ mod portable;
 mod tile;
 mod vector;
 
-/// What a product is added to.
+/// The matrix that a product is added to.
 #[derive(Clone, Copy, Debug)]
 pub enum Accumulate<'a, T> {
     /// Nothing: c ← a·b.
@@ -224,7 +224,7 @@ mod tests {
         Array2::from_shape_simple_fn((rows, columns), || T::from_f64(2.0 * stream.uniform() - 1.0))
     }
 
-    /// What machines without kernels of our own compute, on any machine.
+    /// Computes, on any machine, what machines without kernels of our own compute.
     fn portable_product<T: Scalar>(
         a: ArrayView2<'_, T>,
         b: ArrayView2<'_, T>,

@@ -105,7 +105,7 @@ pub fn sum_of_squares<T: Scalar>(x: &[T]) -> f64 {
     map_sum(x, |x| x.to_f64() * x.to_f64())
 }
 
-/// The Euclidean norm √(Σ xᵢ²), which overflows or vanishes only where its value does.
+/// The Euclidean norm √(Σ xᵢ²), which overflows or vanishes only if its value does.
 ///
 /// ```
 /// use downhill_tensor::reduce::norm;
@@ -130,13 +130,13 @@ pub fn norm<T: Scalar>(x: &[T]) -> f64 {
     largest * relative.sqrt()
 }
 
-/// The largest magnitude, max |xᵢ|; not a number where any is not, 0 for an empty slice.
+/// The largest magnitude, max |xᵢ|; not a number if any is not, 0 for an empty slice.
 #[must_use]
 pub fn norm_max<T: Scalar>(x: &[T]) -> f64 {
     fold(x, &NOTHING[..x.len()], T::ZERO, |x, ()| x.abs(), larger).to_f64()
 }
 
-/// The largest number; not a number where any is not, `None` for an empty slice.
+/// The largest number; not a number if any is not, `None` for an empty slice.
 ///
 /// ```
 /// use downhill_tensor::reduce::max;
@@ -148,7 +148,7 @@ pub fn max<T: Scalar>(x: &[T]) -> Option<T> {
     Some(fold(x, &NOTHING[..x.len()], *x.first()?, |x, ()| x, larger))
 }
 
-/// The smallest number; not a number where any is not, `None` for an empty slice.
+/// The smallest number; not a number if any is not, `None` for an empty slice.
 #[must_use]
 pub fn min<T: Scalar>(x: &[T]) -> Option<T> {
     Some(fold(x, &NOTHING[..x.len()], *x.first()?, |x, ()| x, smaller))
@@ -244,7 +244,7 @@ pub(crate) struct Gathered<'a, T> {
 }
 
 impl<T: Scalar> Gathered<'_, T> {
-    /// Sums of nothing.
+    /// Sets all sums to 0.
     pub(crate) fn clear(&mut self) {
         self.totals.fill(T::ZERO);
         self.lost.fill(T::ZERO);
@@ -303,13 +303,13 @@ pub fn unit_scale<T: Scalar>(magnitude: T) -> T {
     T::ONE / power.max(T::MIN_POSITIVE).min(T::ONE / T::MIN_POSITIVE)
 }
 
-/// The larger; not a number where either is not.
+/// The larger; not a number if either is not.
 #[inline(always)]
 fn larger<T: Scalar>(a: T, b: T) -> T {
     if (b > a) | b.is_nan() { b } else { a }
 }
 
-/// The smaller; not a number where either is not.
+/// The smaller; not a number if either is not.
 #[inline(always)]
 fn smaller<T: Scalar>(a: T, b: T) -> T {
     if (b < a) | b.is_nan() { b } else { a }

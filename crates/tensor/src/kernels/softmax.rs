@@ -123,10 +123,10 @@ crate::compiled! {
     }
 }
 
-/// What is done to whole rows. A trait and not a closure, because a long closure would not be inlined.
+/// A step that is applied to whole rows. A trait and not a closure, because a long closure would not be inlined.
 trait RowLoop: Copy + Send {
-    /// Overwrites rows of `result`, from `source` or else from what they hold, and from `beside`.
-    fn run<T: Scalar>(self, source: Option<&[T]>, beside: &[T], result: &mut [T], columns: usize);
+    /// Overwrites rows of `result`, from `source` or else from what they hold, and from `other`.
+    fn run<T: Scalar>(self, source: Option<&[T]>, other: &[T], result: &mut [T], columns: usize);
 }
 
 #[derive(Clone, Copy)]
@@ -206,45 +206,39 @@ fn row<T>(x: Option<&[T]>, i: usize, columns: usize) -> Option<&[T]> {
     x.map(|x| &x[i * columns..(i + 1) * columns])
 }
 
-/// resultᵢ = f(sourceᵢ or else resultᵢ, besideᵢ).
+/// resultᵢ = f(sourceᵢ or else resultᵢ, otherᵢ).
 #[inline(always)]
-fn overwrite<T: Scalar, B: Copy>(source: Option<&[T]>, beside: &[B], result: &mut [T], f: impl Fn(T, B) -> T) {
+fn overwrite<T: Scalar, B: Copy>(source: Option<&[T]>, other: &[B], result: &mut [T], f: impl Fn(T, B) -> T) {
     match source {
         Some(source) => {
-            for ((result, &source), &beside) in result.iter_mut().zip(source).zip(beside) {
-                *result = f(source, beside);
+            for ((result, &source), &other) in result.iter_mut().zip(source).zip(other) {
+                *result = f(source, other);
             }
         }
         None => {
-            for (result, &beside) in result.iter_mut().zip(beside) {
-                *result = f(*result, beside);
+            for (result, &other) in result.iter_mut().zip(other) {
+                *result = f(*result, other);
             }
         }
     }
 }
 
 /// Takes `step` over `result`, tile after tile.
-fn by_rows<T: Scalar>(
-    step: impl RowLoop,
-    source: Option<&[T]>,
-    beside: Option<&[T]>,
-    result: &mut [T],
-    columns: usize,
-) {
-    for other in [source, beside].into_iter().flatten() {
+fn by_rows<T: Scalar>(step: impl RowLoop, source: Option<&[T]>, other: Option<&[T]>, result: &mut [T], columns: usize) {
+    for other in [source, other].into_iter().flatten() {
         assert_eq!(other.len(), result.len(), "rows need as many results as arguments");
     }
     let whole = result.len().checked_rem(columns).map_or(result.is_empty(), |rest| rest == 0);
     assert!(whole, "{} numbers do not fill rows of {columns}", result.len());
     if !result.is_empty() {
-        parallel(ByRows { step, source, beside, result, columns }, GRAIN);
+        parallel(ByRows { step, source, other, result, columns }, GRAIN);
     }
 }
 
 struct ByRows<'a, T, S> {
     step: S,
     source: Option<&'a [T]>,
-    beside: Option<&'a [T]>,
+    other: Option<&'a [T]>,
     result: &'a mut [T],
     columns: usize,
 }
@@ -258,8 +252,8 @@ impl<T: Scalar, S: RowLoop> Kernel for ByRows<'_, T, S> {
         for (index, result) in self.result.chunks_mut(length).enumerate() {
             let tile = index * length..index * length + result.len();
             let source = self.source.map(|source| &source[tile.clone()]);
-            let beside = self.beside.map_or(&[][..], |beside| &beside[tile]);
-            self.step.run(source, beside, result, self.columns);
+            let other = self.other.map_or(&[][..], |other| &other[tile]);
+            self.step.run(source, other, result, self.columns);
         }
     }
 }
@@ -274,11 +268,11 @@ impl<T: Scalar, S: RowLoop> Divisible for ByRows<'_, T, S> {
         let Self { step, columns, .. } = self;
         let middle = middle / columns * columns;
         let (source0, source1) = self.source.map(|source| source.split_at(middle)).unzip();
-        let (beside0, beside1) = self.beside.map(|beside| beside.split_at(middle)).unzip();
+        let (other0, other1) = self.other.map(|other| other.split_at(middle)).unzip();
         let (result0, result1) = self.result.split_at_mut(middle);
         (
-            Self { step, source: source0, beside: beside0, result: result0, columns },
-            Self { step, source: source1, beside: beside1, result: result1, columns },
+            Self { step, source: source0, other: other0, result: result0, columns },
+            Self { step, source: source1, other: other1, result: result1, columns },
         )
     }
 }

@@ -22,11 +22,11 @@ use super::{STRIP, by_channel, over_deviation, plane_sums, planes, strip_sums};
 pub struct NormGroups {
     /// The groups of one example.
     pub groups: usize,
-    /// The channels of one group; each has a weight and a bias of its own.
+    /// The channels of one group; each has its own weight and bias.
     pub channels: usize,
     /// The numbers of one channel.
     pub plane: usize,
-    /// What is added to the variance.
+    /// The number that is added to the variance.
     pub epsilon: f64,
     /// Whether the mean is subtracted; if not, 0 stands in its place.
     pub centred: bool,

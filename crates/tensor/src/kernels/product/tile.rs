@@ -23,7 +23,7 @@ mod rows;
 use self::row::row;
 use self::rows::{Rows, room};
 
-/// What is compiled once for each kind of register.
+/// The loops that are compiled once for each kind of register.
 trait Compiled: Lanes<Number: Tiled> {
     /// [`Strip::pack`], compiled for this vector's instructions.
     ///
@@ -198,7 +198,7 @@ pub(super) struct Task<T> {
     start: First<T>,
 }
 
-/// What the first block of the inner sum is added to.
+/// The numbers that the first block of the inner sum is added to.
 #[derive(Clone, Copy, Debug)]
 enum First<T> {
     Zero,
@@ -206,7 +206,7 @@ enum First<T> {
     Existing,
 }
 
-/// Computes the job and says so, or leaves it alone where this machine or the strides are not made for it.
+/// Computes the job and returns `true`, or leaves it alone if this machine or the strides don't suit.
 pub(super) fn run<T: Scalar>(job: &mut Job<'_, T>) -> bool {
     struct Runs;
     impl Family for Runs {
@@ -580,7 +580,7 @@ impl<T: Tiled, const R: usize> Strip<'_, T, R> {
     }
 }
 
-/// The numbers in the widest register that this machine uses, where it has kernels of its own.
+/// The numbers in the widest register that this machine uses, if it has kernels of its own.
 pub(super) fn register_width<T: Scalar>() -> Option<usize> {
     match instructions() {
         Instructions::Portable => None,

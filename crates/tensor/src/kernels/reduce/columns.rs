@@ -165,7 +165,7 @@ impl<T: Scalar> Kernel for ColumnSums<'_, T> {
     }
 }
 
-/// How many rows are added at once of a strip that is narrower than the lanes: several if it is all there is.
+/// The number of rows that are added at once of a strip that is narrower than the lanes: several if it is all there is.
 #[inline(always)]
 fn together(strip: usize, columns: usize) -> usize {
     if strip == columns { LANES / columns } else { 1 }

@@ -14,7 +14,7 @@ const FEW: usize = 96;
 /// With as many terms as this they do unless vectors would be much emptier.
 const MANY: usize = 256;
 
-/// How channels of the result are computed together.
+/// The order in which channels of the result are computed together.
 #[derive(Clone, Copy, Debug)]
 struct Blocks {
     /// The channels of a group.
@@ -51,7 +51,7 @@ impl Blocks {
         if self.across { channels.next_multiple_of(self.lanes) } else { channels }
     }
 
-    /// The rows of a block's weights: one for each term, after one for the bias where channels lie along the vectors.
+    /// The rows of a block's weights: one for each term, after one for the bias if channels lie along the vectors.
     fn rows(self, terms: usize) -> usize {
         terms + usize::from(self.across)
     }
@@ -63,7 +63,7 @@ impl Blocks {
     }
 }
 
-/// What all pieces of a pass have in common.
+/// The data that all pieces of a pass share.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pass<'a, T> {
     layout: PlaneLayout,
@@ -89,7 +89,7 @@ pub(super) struct Task<'a, T> {
     room: &'a mut [T],
 }
 
-/// Room for results before they are put where they belong.
+/// The length of the buffer for results before they are put where they belong.
 fn buffer_len(layout: &PlaneLayout) -> usize {
     along::buffer_len(layout).max(across::BUFFER)
 }

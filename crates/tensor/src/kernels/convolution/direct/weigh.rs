@@ -21,7 +21,7 @@ const STRETCH: usize = 256;
 /// The longest part of a row that is turned at a time.
 const ROW: usize = 2 * STRETCH;
 
-/// What all pieces of a pass have in common.
+/// The data that all pieces of a pass share.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pass<'a, T> {
     of: Convolution,
@@ -34,7 +34,7 @@ pub(super) struct Pass<'a, T> {
     shards: usize,
 }
 
-/// How outputs lie along vectors.
+/// The layout of outputs along vectors.
 #[derive(Clone, Copy, Debug)]
 struct Turning {
     /// Whether the lanes of a vector belong to several groups.
@@ -116,7 +116,7 @@ fn sums_len(of: &Convolution, turning: Turning) -> usize {
     of.group_sum().saturating_add(1).saturating_mul(turning.width)
 }
 
-/// Planes, those of one channel for each lane where they are turned, and dy turned.
+/// Planes, those of one channel for each lane if they are turned, and dy turned.
 fn room_lens(layout: &PlaneLayout, turning: Turning) -> [usize; 3] {
     let turned = if turning.across { layout.channel().saturating_mul(turning.width) } else { 0 };
     [layout.len(), turned, ROW * turning.width]
@@ -217,7 +217,7 @@ impl<T: Direct> Task<'_, T> {
         for (index, shard) in shards.enumerate() {
             let mut sums = sums.part(index * length * blocks.len()..(index + 1) * length * blocks.len());
             let examples = examples * shard / pass.shards..examples * (shard + 1) / pass.shards;
-            // How many terms the sums have, if they have to be gathered at all.
+            // The number of terms of the sums, if they have to be gathered at all.
             let mut terms = (examples.len() * of.output_plane() > IN_TURN).then_some(0);
             if terms.is_some() {
                 Gathered { totals: sums.totals, lost: sums.lost }.clear();
@@ -245,13 +245,13 @@ impl<T: Direct> Task<'_, T> {
     }
 }
 
-/// What one example adds to the sums of one block of outputs.
+/// The terms that one example adds to the sums of one block of outputs.
 struct Part<'a, T> {
     pass: Pass<'a, T>,
     dy: &'a [T],
     outputs: Range<usize>,
     sums: Sums<'a, T>,
-    /// How many terms the sums have, if they have to be gathered; the functions say how many they have then.
+    /// The number of terms of the sums, if they have to be gathered; the functions return their number then.
     terms: Option<usize>,
 }
 
@@ -265,7 +265,7 @@ impl<T: Direct> Part<'_, T> {
         self.stretches(planes, &distances[..of.group_sum()], 0, turned_dy)
     }
 
-    /// Each output has planes of its own, which become the lanes of one: those of the first channel of its group,
+    /// Each output has its own planes, which become the lanes of one: those of the first channel of its group,
     /// then of the second, and so on.
     fn across(&mut self, planes: &[T], turned: &mut [T], turned_dy: &mut [T]) -> Option<usize> {
         let Pass { of, layout, distances, turning, .. } = self.pass;
@@ -280,7 +280,7 @@ impl<T: Direct> Part<'_, T> {
         gathered
     }
 
-    /// Goes through the pixels, a stretch at a time. The terms' sums begin with row `first`.
+    /// Goes through the pixels, a run at a time. The terms' sums begin with row `first`.
     fn stretches(&mut self, planes: &[T], terms: &[u32], first: usize, turned_dy: &mut [T]) -> Option<usize> {
         let Pass { of, layout, turning, .. } = self.pass;
         let [height, width] = of.axes.map(|axis| axis.output);
@@ -390,7 +390,7 @@ impl<T: Direct> Stretch<'_, T> {
         }
     }
 
-    /// Adds x·dy for `R` terms from `first` on, the last again where fewer are left, and `C` vectors of outputs.
+    /// Adds x·dy for `R` terms from `first` on, the last again if fewer are left, and `C` vectors of outputs.
     #[inline(always)]
     unsafe fn tile<V: Lanes<Number = T>, const R: usize, const C: usize, const SPLAT: bool>(
         &self,
@@ -461,7 +461,7 @@ impl<T: Direct> Stretch<'_, T> {
     }
 }
 
-/// Turns `lanes` rows of `count` numbers to (count, width), with zeros where there are fewer lanes.
+/// Turns `lanes` rows of `count` numbers to (count, width), with zeros if there are fewer lanes.
 fn turn<T: Direct>(
     source: &[T],
     of_lane: impl Fn(usize) -> usize,

@@ -11,13 +11,13 @@ use super::{BLOCK_K, BLOCK_M, Compiled};
 #[derive(Clone, Copy)]
 pub(super) struct Rows<T, const R: usize> {
     pub(super) count: usize,
-    /// How many tiles have R rows.
+    /// The number of tiles of R rows.
     pub(super) whole: usize,
     pub(super) k: usize,
     pub(super) first: *const T,
     pub(super) row: isize,
     pub(super) column: isize,
-    /// How far it is from one tile to the next.
+    /// The distance from one tile to the next.
     pub(super) tile: isize,
     /// The rows that are left, and the distance of their columns.
     pub(super) rest: *const T,
@@ -47,7 +47,7 @@ impl<T: Scalar, const R: usize> Rows<T, R> {
         many && (by_columns || colliding)
     }
 
-    /// Copies the rows: where columns are contiguous, into panels of R rows, and else row by row.
+    /// Copies the rows: if columns are contiguous, into panels of R rows, and else row by row.
     ///
     /// # Safety
     /// The rows can be read, and `room` can hold them.

@@ -94,7 +94,7 @@ struct Tiles<'a, T> {
     planes: *const T,
     weights: *const T,
     distances: &'a [u32],
-    /// What sums begin with, where it is not what the buffer holds.
+    /// The numbers that sums begin with, unless the buffer holds them.
     start: Option<*const T>,
     buffer: *mut T,
     chunk: &'a Chunk,
@@ -116,7 +116,7 @@ impl<T: Direct> Loop<T> for Tiles<'_, T> {
 }
 
 impl<T: Direct> Tiles<'_, T> {
-    /// `R` pixels at a time, the last again where fewer are left, and `C` vectors of channels.
+    /// `R` pixels at a time, the last again if fewer are left, and `C` vectors of channels.
     ///
     /// # Safety
     /// As for [`Loop::run`].

@@ -96,7 +96,7 @@ pub(super) struct Walk {
     source_row: usize,
     /// From one row to the next in the result, or its buffer.
     pitch: usize,
-    /// What one channel takes in a buffer.
+    /// The numbers of one channel in a buffer.
     stretch: usize,
     pixels: usize,
     lanes: usize,
@@ -203,7 +203,7 @@ impl<T: Direct> Loop<T> for Band<'_, T> {
 }
 
 impl<T: Direct> Band<'_, T> {
-    /// `R` channels, `C` vectors at a time; where fewer are left, the last again.
+    /// `R` channels, `C` vectors at a time; if fewer are left, the last again.
     ///
     /// # Safety
     /// As for [`Loop::run`].
