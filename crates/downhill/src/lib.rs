@@ -18,8 +18,8 @@ pub use downhill_network::{branches, sequential};
 
 /// The names that most programs need: `use downhill::prelude::*`.
 ///
-/// They are those that the examples share; any other is imported from its crate, such as [`layers`](crate::layers) or
-/// [`optim::schedule`](crate::optim::schedule).
+/// They are those that the examples share; import any other from its crate, such as `downhill::layers` or
+/// `downhill::optim::schedule`.
 pub mod prelude {
     pub use crate::data::{Dataset, Scaler, StandardScaler, Targets};
     pub use crate::layers::{
