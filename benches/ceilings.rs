@@ -1,4 +1,4 @@
-//! What the machine can do: multiply-adds on registers, and one pass over memory.
+//! The machine's ceilings: multiply-adds on registers, and one pass over memory.
 #![forbid(unsafe_code)]
 
 use std::hint::black_box;
@@ -6,8 +6,7 @@ use std::time::Instant;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use downhill::prelude::*;
-use downhill::tensor::{ceiling, elementwise, threads};
+use downhill::tensor::{Scalar, ceiling, elementwise, threads};
 use downhill_benches::{Work, measure};
 
 const ROUNDS: usize = 20_000;
@@ -24,7 +23,7 @@ fn on_all<T: Scalar>(threads: usize) {
 fn multiply_add<T: Scalar>(group: &mut BenchmarkGroup<'_, WallTime>, precision: &str) {
     let operations = ceiling::multiply_add_operations::<T>(ROUNDS);
     for threads in downhill_benches::threads() {
-        // The work grows with the threads, so each number of them is a benchmark of its own.
+        // The work grows with the threads, so each number of them is its own benchmark.
         let count = threads.count();
         group.throughput(Throughput::Elements((operations * count) as u64));
         let name = format!("multiply-add {precision}/{count} thread{}", if count == 1 { "" } else { "s" });

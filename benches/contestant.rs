@@ -4,7 +4,7 @@
 
 use std::error::Error;
 
-use downhill::prelude::*;
+use downhill::tensor::threads::Threads;
 use downhill_benches::{Variant, Workload, serve};
 use regex::Regex;
 

@@ -1,4 +1,4 @@
-//! How many instructions kernels and whole steps take on one thread; `cargo xtask counts` compares them with the
+//! The number of instructions that kernels and whole steps take on one thread; `cargo xtask counts` compares them with the
 //! recorded counts.
 #![forbid(unsafe_code)]
 #![allow(missing_docs, reason = "the macros that name what is counted write modules without any")]
@@ -6,6 +6,7 @@
 use std::hint::black_box;
 
 use downhill::losses::{Loss, SoftmaxCrossEntropy, Target};
+use downhill::network::Block;
 use downhill::prelude::*;
 use downhill::tensor::BatchMut;
 use downhill_benches::Workload;

@@ -2,12 +2,13 @@
 #![forbid(unsafe_code)]
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use downhill::layers::Softmax;
+use downhill::layers::{Silu, Softmax};
+use downhill::network::Block;
 use downhill::prelude::*;
 use downhill_benches::{LAYER, Work, measure};
 
 fn layer(group: &mut criterion::BenchmarkGroup<'_, criterion::measurement::WallTime>, name: &str, block: impl Block) {
-    // x is read and y written; dy is read and dx written, beside x or y.
+    // x is read and y written; dy is read and dx written, next to x or y.
     let work = Work::Bytes(LAYER.iter().product::<usize>() * size_of::<f32>() * 5);
     measure(group, name, work, downhill_benches::layer(block));
 }

@@ -1,4 +1,4 @@
-//! What the benchmark suites share.
+//! Code that the benchmark suites share.
 //!
 //! Every benchmark states its work as criterion's throughput: floating-point operations as elements, or memory
 //! traffic as bytes. `cargo xtask bench` divides by the time and compares with the machine's own ceilings.
@@ -11,7 +11,9 @@ mod workload;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkGroup, Throughput, measurement::WallTime};
+use downhill::network::Block;
 use downhill::prelude::*;
+use downhill::tensor::threads::Threads;
 
 pub use common::{Variant, serve};
 pub use workload::{Call, Workload};
@@ -19,7 +21,7 @@ pub use workload::{Call, Workload};
 /// The threads that are measured: one, and all that the machine has.
 ///
 /// # Panics
-/// Where threads can't be started: then there is nothing to measure.
+/// If threads can't be started: then there is nothing to measure.
 #[must_use]
 pub fn threads() -> Vec<Threads> {
     let all = Threads::all().expect("the machine's threads start");
@@ -92,7 +94,7 @@ pub const LAYER: [usize; 2] = [128, 256];
 /// Forward and backward of one layer alone.
 ///
 /// # Panics
-/// Where the layer does not take [`LAYER`].
+/// If the layer does not take [`LAYER`].
 pub fn layer(block: impl Block) -> impl FnMut() + Send {
     let [examples, features] = LAYER;
     let network = Network::<f32>::build([features], block, Seed(1)).expect("the layer fits");
@@ -107,7 +109,7 @@ pub fn layer(block: impl Block) -> impl FnMut() + Send {
     }
 }
 
-/// How long each benchmark is measured: long enough to trust, unless `DOWNHILL_BENCH_QUICK` is set.
+/// The time for which each benchmark is measured: long enough to trust, unless `DOWNHILL_BENCH_QUICK` is set.
 #[must_use]
 pub fn criterion() -> criterion::Criterion {
     let criterion = criterion::Criterion::default().without_plots();

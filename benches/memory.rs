@@ -1,4 +1,4 @@
-//! How much memory is asked for at once: a JSON line for each thing that is measured.
+//! The most memory that is asked for at once: a JSON line for each thing that is measured.
 #![forbid(unsafe_code)]
 
 use downhill::optim::minimize::{Lbfgs, minimize};
@@ -7,7 +7,7 @@ use downhill::optim::test_functions::extended_rosenbrock;
 /// The pairs that L-BFGS keeps, its default.
 const PAIRS: usize = 10;
 
-/// The most that `run` asked for, in units of `unit` bytes, beside the most that it may.
+/// The most that `run` asked for, in units of `unit` bytes, next to the most that it may.
 fn report(name: &str, unit: (&str, usize), limit: usize, run: impl FnOnce()) {
     let asked = allocation_counter::measure(run).bytes_max as f64 / unit.1 as f64;
     let unit = unit.0;

@@ -7,14 +7,15 @@ use crate::common::{Entry, INPUT, STILL, TARGET, fill, mean_square, parameter as
 use downhill::layers::Dropout;
 use downhill::losses::{Loss, TargetError, Total};
 use downhill::ndarray::Array2;
+use downhill::network::{Named, Sequential, TransformerEncoderBlock};
 use downhill::prelude::*;
-use downhill::tensor::Buffer;
 use downhill::tensor::product::{Accumulate, product};
+use downhill::tensor::{Buffer, Shape};
 
 /// Something set up and ready to be repeated; gives a number that depends on what it did: J, for a step.
 pub type Call = Box<dyn FnMut() -> f64 + Send>;
 
-/// What a workload is set up for.
+/// The purpose that a workload is set up for.
 #[derive(Clone, Copy, Debug)]
 enum Aim {
     /// To be repeated without end: with a rate that hardly moves.
@@ -43,7 +44,7 @@ impl Workload {
     /// All workloads that the file lists, one for each size of the batch.
     ///
     /// # Panics
-    /// Where the file is not as it should be.
+    /// If the file is not as it should be.
     #[must_use]
     pub fn all() -> Vec<Self> {
         Entry::all().into_iter().map(|entry| Self { entry }).collect()
@@ -61,14 +62,14 @@ impl Workload {
         Self::all().into_iter().find(|workload| workload.id() == id)
     }
 
-    /// The same work on so many examples, under the old name.
+    /// Sets the number of examples and keeps the name.
     #[must_use]
     pub fn with_examples(mut self, examples: usize) -> Self {
         self.entry.examples = examples;
         self
     }
 
-    /// The same update of so many parameters, under the old name.
+    /// Sets the number of parameters to update and keeps the name.
     #[must_use]
     pub fn with_parameters(mut self, parameters: usize) -> Self {
         self.entry.settings["parameters"] = parameters.into();
@@ -87,11 +88,11 @@ impl Workload {
         &self.entry.name
     }
 
-    /// How much work one call is. The file states it for every workload, for it can't be told from the weights alone:
+    /// The work of one call. The file states it for every workload, for it can't be told from the weights alone:
     /// the products of all layers, forward and back to every parameter, but no gradient of the network's own input.
     ///
     /// # Panics
-    /// Where the file does not state it.
+    /// If the file does not state it.
     #[must_use]
     pub fn work(&self) -> Work {
         match self.entry.suite.as_str() {

@@ -1,5 +1,5 @@
 //! What the Rust sides share, this library's own among them: the workloads, the start of every tensor, and the
-//! dialogue with `cargo xtask bench`, as `common.py` tells it.
+//! dialogue with `cargo xtask bench`, which `common.py` describes.
 
 use std::error::Error;
 use std::io::BufRead;
@@ -131,7 +131,7 @@ pub struct Variant {
 /// The dialogue; `run` runs the timed loop where its threads are.
 ///
 /// # Errors
-/// Where a request is not as it should be.
+/// Returns an error if a request is not as it should be.
 pub fn serve(
     library: &str,
     mut variants: Vec<Variant>,

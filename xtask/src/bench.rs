@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: runs the criterion suites, sets what they measured beside what the machine can do, beside an
-//! earlier run, and beside other libraries.
+//! `cargo xtask bench`: runs the criterion suites, compares the measurements with what the machine can do, with an
+//! earlier run, and with other libraries.
 
 mod building;
 mod contest;
@@ -59,7 +59,7 @@ struct Run {
     machine: Machine,
     ceilings: Ceilings,
     measured: Vec<Measurement>,
-    /// How much memory is asked for, as the suite `memory` says it.
+    /// The memory that is asked for, as the suite `memory` reports it.
     memory: Vec<Value>,
     comparison: Option<Comparison>,
     contests: Vec<Contest>,
@@ -67,7 +67,7 @@ struct Run {
     development: Vec<Development>,
 }
 
-/// What changed since the run of this name.
+/// Lists what changed since the run of this name.
 #[derive(Debug)]
 struct Comparison {
     name: String,
@@ -78,7 +78,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     let workspace = Workspace::load()?;
     let machine = Machine::here(&workspace.root);
     let folder = workspace.target.join("bench");
-    // What can't be compared with is said before anything is measured.
+    // A run that can't be compared with is an error before anything is measured.
     let before = match &arguments.against {
         Some(name) => Some((name, Saved::read(&saved(&folder, name)?, &machine)?)),
         None => None,
@@ -144,7 +144,7 @@ fn measure(arguments: &Arguments, workspace: &Workspace) -> Result<Vec<Measureme
     measurement::read(&workspace.target.join("criterion"), start)
 }
 
-/// What the suite `memory` prints: how much is asked for at once, beside the most that may be.
+/// The output of the suite `memory`: the most that is asked for at once, next to the most that may be.
 fn memory(workspace: &Workspace) -> Result<Vec<Value>> {
     let mut bench = command::cargo();
     bench.args(["bench", "--quiet", "-p", "downhill-benches", "--bench", "memory"]).current_dir(&workspace.root);
@@ -201,7 +201,7 @@ impl Run {
     }
 }
 
-/// Where the run of this name is kept.
+/// The path of the run of this name.
 fn saved(folder: &Path, name: &str) -> Result<PathBuf> {
     let plain = |letter: char| letter.is_alphanumeric() || "-_.".contains(letter);
     if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
@@ -240,7 +240,7 @@ impl Saved {
     }
 }
 
-/// Where and of what a run was made.
+/// The machine and the versions that a run was made with.
 #[derive(Debug)]
 struct Machine {
     description: String,

@@ -66,7 +66,7 @@ pub(crate) fn is_step(name: &str) -> bool {
     Step::from_str(name, false).is_ok()
 }
 
-/// What a program that only trains needs.
+/// The crates of a program that only trains.
 const CORE: [&str; 5] = ["downhill-tensor", "downhill-layers", "downhill-losses", "downhill-optim", "downhill-network"];
 
 pub(crate) fn run(arguments: &Arguments) -> Result {
@@ -152,7 +152,7 @@ fn msrv(workspace: &Workspace) -> Result {
 ///
 /// Cargo unpacks the packages that others depend on into its home, in a folder named after the target directory, and
 /// looks no further where that folder already holds a crate of this name and version: an earlier checkout at the same
-/// path would be built in place of this one. So each run has a target directory of its own.
+/// path would be built in place of this one. So each run has its own target directory.
 fn package(workspace: &Workspace) -> Result {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_nanos();
     let target = workspace.target.join(format!("package-{now}"));

@@ -1,4 +1,4 @@
-//! `cargo xtask counts`: how many instructions kernels and steps take, beside the recorded counts.
+//! `cargo xtask counts`: the number of instructions that kernels and steps take, next to the recorded counts.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -29,7 +29,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     let path = workspace.root.join("benches/instructions.json");
     let valgrind = installed("valgrind", "apt-get install valgrind")?;
     runner(&workspace)?;
-    // What can't be compared with is said before anything is counted.
+    // Counts that can't be compared with are an error before anything is counted.
     let recorded = Counts::read(&path);
     let recorded = if arguments.save { recorded.unwrap_or_default() } else { recorded? };
 
@@ -70,7 +70,7 @@ fn runner(workspace: &Workspace) -> Result {
     }
 }
 
-/// How many instructions each benchmark takes, from the line of JSON that is printed for it.
+/// The number of instructions that each benchmark takes, from the line of JSON that is printed for it.
 fn instructions(printed: &str) -> Result<BTreeMap<String, u64>> {
     let read = |line: &str| {
         let summary: Value = serde_json::from_str(line)?;
@@ -83,7 +83,7 @@ fn instructions(printed: &str) -> Result<BTreeMap<String, u64>> {
     printed.lines().map(read).collect()
 }
 
-/// What was counted, and with what.
+/// The counts, and the tools that they were made with.
 #[derive(Debug, Default)]
 struct Counts {
     compiler: String,
@@ -130,7 +130,7 @@ impl Counts {
         text
     }
 
-    /// What may explain a difference, and what should be recorded.
+    /// Says what may explain a difference, and what should be recorded.
     fn notes(&self, recorded: &Self) -> Vec<String> {
         let mut notes = Vec::new();
         for (now, then) in [(&self.compiler, &recorded.compiler), (&self.valgrind, &recorded.valgrind)] {

@@ -1,7 +1,7 @@
 //! `cargo xtask docs`: the guide and the reference of all crates as one site that needs no network.
 //!
 //! mdBook writes the guide to `docs/book`, and rustdoc's pages are put below it at `api`, so that chapters can link to
-//! `api/downhill/index.html`; equations are rendered in the browser by a copy of KaTeX that lies beside the pages.
+//! `api/downhill/index.html`; equations are rendered in the browser by a copy of KaTeX that lies next to the pages.
 
 mod equations;
 mod external;
@@ -19,7 +19,7 @@ use self::links::Links;
 use crate::workspace::{Workspace, library};
 use crate::{Result, command};
 
-/// What `cargo install` builds where the machine has no mdBook of this version.
+/// The package that `cargo install` builds if the machine has no mdBook of this version.
 const MDBOOK: &str = "0.5.4";
 
 /// Builds the guide and the crates' reference, with equations, and checks equations and links.

@@ -99,7 +99,7 @@ struct Found {
     phrase: usize,
 }
 
-/// How often each phrase occurs, and how many there are in each crate or other folder.
+/// Prints the number of each phrase, and of those in each crate or other folder.
 fn print_counts(found: &[Found]) {
     let (mut phrases, mut folders) = (BTreeMap::<_, usize>::new(), BTreeMap::<_, usize>::new());
     for Found { file, phrase, .. } in found {

@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     /// Only checks that every fixture was written by its script as it stands; needs no Python.
     #[arg(long)]
     pub(crate) check: bool,
-    /// The one script to run or check, as `losses`; all without it.
+    /// The one script to run or check, such as `losses`; all without it.
     pub(crate) name: Option<String>,
 }
 
@@ -60,7 +60,7 @@ fn scripts(root: &Path, name: Option<&str>) -> Result<BTreeSet<String>> {
     }
 }
 
-/// How a fixture names its script.
+/// The path of the script `name`, as a fixture records it.
 fn script(name: &str) -> String {
     format!("xtask/golden/{name}.py")
 }
@@ -108,7 +108,7 @@ fn fixtures(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(fixtures)
 }
 
-/// Who wrote a fixture.
+/// The writer of a fixture.
 struct Origin {
     script: String,
     /// The files that decided what was written, with their sums: the script and what it reads.

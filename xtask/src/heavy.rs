@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use crate::{Result, command, workspace};
 
-/// What such a task is given, `--help` included: only that program knows it.
+/// The arguments of such a task, `--help` included: only that program knows them.
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Arguments {

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-/// What a task gives; an error is told to a person, and never matched on.
+/// The result of a task; an error is read by a person, and never matched on.
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
 /// The tasks of the workspace.

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::{Result, command, golden};
 
-/// Unpacks a package, as `katex@0.19.1`, below `folder`, where its archive is kept; gives the folder of its content.
+/// Unpacks a package, such as `katex@0.19.1`, below `folder`, where its archive is kept; gives the folder of its content.
 pub(crate) fn unpack(package: &str, sha256: &str, folder: &Path) -> Result<PathBuf> {
     fs::create_dir_all(folder)?;
     let name = package.replace('@', "-") + ".tgz";

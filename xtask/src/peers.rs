@@ -1,6 +1,6 @@
-//! `cargo xtask peers`: installs the libraries that `cargo xtask bench --peers` measures beside this one.
+//! `cargo xtask peers`: installs the libraries that `cargo xtask bench --peers` measures next to this one.
 //!
-//! Nobody who builds or uses the library needs them: they lie below the target directory.
+//! They are not needed to build or use the library: they lie below the target directory.
 
 use std::path::PathBuf;
 
@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
 enum Language {
     /// PyTorch, JAX, NumPy and ONNX Runtime, in a virtual environment.
     Python,
-    /// candle and burn, built from a workspace and a lock file of their own.
+    /// candle and burn, built from their own workspace and lock file.
     Rust,
 }
 

@@ -16,7 +16,7 @@ use crate::ci::is_step;
 use crate::docs::doc_comments;
 use crate::{Result, workspace};
 
-/// What makes a sentence a promise: these words, in capitals or not, or that it begins with "nothing".
+/// The words that make a sentence a promise: these words, in capitals or not, or that it begins with "nothing".
 const WORDS: [&str; 16] = [
     "never",
     "always",
@@ -38,7 +38,7 @@ const WORDS: [&str; 16] = [
 
 const LIST: &str = "docs/promises.md";
 
-/// Checks that each sentence with a promise in it is held by a test, as `docs/promises.md` says.
+/// Checks that each sentence with a promise in it is held by a test that `docs/promises.md` names.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Arguments {
     /// Prints what that file lacks, as it would stand there.
@@ -154,7 +154,7 @@ fn split(prose: &str, sentences: &mut Vec<String>) {
     }
 }
 
-/// What is listed, by the path of the file that promises it.
+/// The list, by the path of the file that promises it.
 #[derive(Debug)]
 struct List(BTreeMap<String, Vec<Entry>>);
 

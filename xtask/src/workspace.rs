@@ -1,4 +1,4 @@
-//! Where the workspace lies and what it holds, as Cargo tells it.
+//! The workspace's folder and contents, as Cargo reports them.
 
 use std::path::{Path, PathBuf};
 

@@ -192,3 +192,41 @@ fn the_list_of_tasks_waits_for_few_crates_and_none_of_the_library() {
     let ours: Vec<_> = ours.filter(|name| *name != "xtask" && built.contains(*name)).collect();
     assert!(ours.is_empty(), "{ours:?} belong behind `xtask/heavy`");
 }
+
+/// The most lines of Rust that each part of the workspace may have, tests and comments included.
+const MOST_LINES: [(&[&str], usize); 10] = [
+    (&["crates/tensor"], 11_300),
+    (&["crates/layers"], 14_300),
+    (&["crates/losses"], 9_400),
+    (&["crates/optim"], 16_200),
+    (&["crates/data"], 6_400),
+    (&["crates/network"], 5_000),
+    (&["crates/gradcheck"], 1_800),
+    (&["crates/train"], 5_300),
+    (&["crates/downhill"], 3_100),
+    (&["xtask", "benches"], 8_800),
+];
+
+#[test]
+fn no_part_outgrows_its_budget_of_lines() {
+    let budgeted: BTreeSet<_> = MOST_LINES.iter().flat_map(|(folders, _)| *folders).collect();
+    for folder in packages().iter().map(folder).filter(|folder| folder.starts_with("crates/")) {
+        assert!(budgeted.contains(&folder.as_str()), "{folder} has no budget in MOST_LINES");
+    }
+    for (folders, most) in MOST_LINES {
+        let sources = folders.iter().flat_map(|folder| sources(folder));
+        let lines: usize = sources.map(|path| read(&path).lines().count()).sum();
+        assert!(
+            lines <= most,
+            "{} has {lines} lines and a budget of {most}: look for what it can do without; if all of it is worth its \
+             lines, raise the budget in MOST_LINES and say why in the commit",
+            folders.join(" with ")
+        );
+        assert!(
+            lines * 10 >= most * 9,
+            "{} has {lines} lines, a tenth below its budget of {most}: lower the budget in MOST_LINES, so that what was \
+             won is kept",
+            folders.join(" with ")
+        );
+    }
+}

@@ -10,6 +10,8 @@ use std::error::Error;
 
 use downhill::data::Targets;
 use downhill::prelude::*;
+use downhill::tensor::threads::Threads;
+use downhill::train::History;
 
 const FEATURES: usize = 784;
 const CLASSES: u32 = 10;

@@ -11,7 +11,7 @@ use std::f32::consts::PI;
 use downhill::data::Targets;
 use downhill::prelude::*;
 
-/// So many points on the two half circles in turn.
+/// Points on the two half circles in turn.
 fn half_circles(points: u16) -> Result<Dataset<f32>, Box<dyn Error>> {
     let mut inputs = Vec::new();
     let mut labels = Vec::new();
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_half_circles_are_told_apart() -> Result<(), Box<dyn Error>> {
+    fn the_half_circles_are_separated() -> Result<(), Box<dyn Error>> {
         assert_eq!(train(Progress::Quiet)?, 1.0);
         Ok(())
     }

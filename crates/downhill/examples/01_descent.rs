@@ -16,7 +16,7 @@ fn bowl(x: &[f64], g: &mut [f64]) -> f64 {
     x[0] * x[0] + x[0] * x[1] + 4.0 * x[1] * x[1] - 3.0 * x[0] + 2.0 * x[1]
 }
 
-/// Where all walks begin.
+/// The point where all walks begin.
 const START: [f64; 2] = [-2.0, 1.5];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -1,6 +1,6 @@
 //! The chain rule with numbers in it: one affine layer, one activation, one loss, and one step downhill.
 //!
-//! `cargo run --release --example 02_chain_rule` multiplies the local derivatives by hand, and prints beside the
+//! `cargo run --release --example 02_chain_rule` multiplies the local derivatives by hand, and prints next to the
 //! products what the library's backward passes and finite differences of the loss say.
 
 use std::error::Error;
@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("  the layer       dz/dw = x         = {dz_dw:>9.6}");
     println!("                  dz/db = 1         = {dz_db:>9.6}");
 
-    // Backward, from right to left: each part is handed dJ/d(its output) and hands on dJ/d(its input).
+    // Backward, from right to left: each part receives dJ/d(its output) and returns dJ/d(its input).
     let dz = sigmoid.backward([dy])?;
     affine.backward(&dz)?;
 

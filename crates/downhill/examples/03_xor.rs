@@ -3,6 +3,7 @@
 //! `cargo run --release --example 03_xor` prints the truth table before and after training.
 
 use std::error::Error;
+use std::ops::ControlFlow;
 
 use downhill::ndarray::{Array2, array};
 use downhill::prelude::*;
@@ -39,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// The truth table, with the probability that the network gives to "true".
 fn print_table(inputs: &Array2<f64>, truth: &Array2<f64>, network: &Network<f64>) -> Result<(), BuildError> {
     println!("  a  b   a xor b   network");
-    let logits = network.predict(&inputs)?;
+    let logits = network.predict(inputs)?;
     for ((input, truth), logit) in inputs.rows().into_iter().zip(truth).zip(&logits) {
         let right = (*logit > 0.0) == (*truth > 0.5);
         println!(

@@ -11,6 +11,7 @@ use downhill::losses::MeanSquaredError;
 use downhill::ndarray::ArrayViewMut2;
 use downhill::network::{NetworkDescription, NetworkState};
 use downhill::prelude::*;
+use downhill::train::metrics;
 
 /// All that a prediction needs: what a cell means, the units that the network was trained in, and the network.
 struct Model {

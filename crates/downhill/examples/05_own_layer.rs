@@ -1,4 +1,4 @@
-//! A layer and an activation of one's own, checked and then trained: two spirals are told apart.
+//! A custom layer and a custom activation, checked and then trained to tell two spirals apart.
 //!
 //! `cargo run --release --example 05_own_layer` checks the derivatives that are written here against finite
 //! differences, trains a network of both, and draws what it has learnt.
@@ -7,9 +7,10 @@ use std::error::Error;
 use std::f64::consts::TAU;
 
 use downhill::gradcheck::{LayerCheck, TOLERANCE, check_layer};
-use downhill::layers::{Parameter, single_input};
+use downhill::layers::{Activation, Backward, Forward, Parameter, Signature, single_input};
 use downhill::ndarray::Array2;
 use downhill::prelude::*;
+use downhill::tensor::{Init, Shape};
 
 /// Bumps around centres that are learnt: yⱼ = exp(−s² ‖x − cⱼ‖²).
 ///

@@ -1,16 +1,16 @@
-//! A network of one's own wiring: two inputs, a residual block and two branches.
+//! A network with custom wiring: two inputs, a residual block and two branches.
 //!
 //! `cargo run --release --example 06_own_network` teaches it how a mass on a spring swings, from the spring's frequency
 //! and damping as one input and the time as the other, and draws the motion of a spring that it has not seen.
 
 use std::error::Error;
 
-use downhill::layers::Inputs;
-use downhill::network::Purpose;
+use downhill::layers::{Concat, Inputs};
+use downhill::network::{Block, Graph, NetworkObjective, Node, Purpose};
 use downhill::optim::minimize::minimize;
 use downhill::prelude::*;
 
-/// A block of one's own: a residual block, and from its output two branches whose outputs lie side by side.
+/// A custom block: a residual block, and from its output two branches whose outputs lie side by side.
 ///
 /// It goes wherever a layer goes. It owns no buffer: memory is planned once, for the whole network.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ impl Springs {
         self.position.push((-damping * time).exp() * (frequency * time).cos());
     }
 
-    /// What the network is given.
+    /// The network's inputs.
     fn inputs(&self) -> Result<Inputs<'_, f64>, BuildError> {
         let mut inputs = Inputs::empty();
         inputs.set(0, Batch::new(&self.spring, self.time.len(), [2])?);

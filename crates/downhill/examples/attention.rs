@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (train, test) = (dataset(&train)?, dataset(&test)?);
 
     // Each digit is a vector that is learnt, and so is each place. The first block lets every place see how many of
-    // each digit there are, and at every place the sorted sequence's digit is told.
+    // each digit there are, and every place predicts the sorted sequence's digit.
     let block = || TransformerEncoderBlock::new(4, 128).norm_first().activation(Gelu::new()).dropout(0.0);
     let model = sequential![
         Embedding::new(10, 64),
@@ -91,7 +91,7 @@ fn largest(row: &[f32]) -> u32 {
     best.map_or(0, |(digit, _)| digit as u32)
 }
 
-/// A metric of one's own: the share of sequences that are right at every step.
+/// A custom metric: the share of sequences that are right at every step.
 #[derive(Debug, Default)]
 struct WhollyRight {
     right: usize,

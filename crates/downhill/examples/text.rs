@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (alphabet, text) = read()?;
     println!("{} characters of {} kinds\n", text.len(), alphabet.len());
 
-    // Each character is a vector that is learnt, and at each step the next character is to be told.
+    // Each character is a vector that is learnt, and the network predicts the next character at each step.
     let writer = sequential![Embedding::new(alphabet.len(), 32), Lstm::new(128), Affine::new(alphabet.len())];
     let mut network = Network::<f32>::build([STEPS], writer, Seed(1))?;
     println!("{}\n", network.summary());
@@ -64,7 +64,7 @@ fn read() -> Result<(Vec<char>, Vec<usize>), Box<dyn Error>> {
     Ok((alphabet, numbers))
 }
 
-/// Stretches of the text, each beginning in the middle of the one before; the target of each step is the next character.
+/// Windows of the text, each beginning in the middle of the one before; the target of each step is the next character.
 fn windows(text: &[usize], classes: usize) -> Result<Dataset<f32>, Box<dyn Error>> {
     let starts = (0..text.len() - STEPS).step_by(STEPS / 2);
     let inputs = starts.clone().flat_map(|start| &text[start..start + STEPS]).map(|&letter| letter as f32).collect();

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub use downhill_data as data;
+#[cfg(feature = "gradcheck")]
 pub use downhill_gradcheck as gradcheck;
 pub use downhill_layers as layers;
 pub use downhill_losses as losses;
@@ -15,23 +16,20 @@ pub use ndarray;
 
 pub use downhill_network::{branches, sequential};
 
-/// What most programs need: `use downhill::prelude::*`.
+/// The names that most programs need: `use downhill::prelude::*`.
+///
+/// They are those that the examples share; import any other from its crate, such as `downhill::layers` or
+/// `downhill::optim::schedule`.
 pub mod prelude {
-    pub use std::ops::ControlFlow;
-
-    pub use crate::data::{Batches, Dataset, MinMaxScaler, Scaler, StandardScaler, Targets};
-    pub use crate::layers::*;
-    pub use crate::losses::{
-        BinaryCrossEntropyWithLogits, Huber, Loss, MeanAbsoluteError, MeanSquaredError, SoftmaxCrossEntropy, Target,
+    pub use crate::data::{Dataset, Scaler, StandardScaler, Targets};
+    pub use crate::layers::{
+        Affine, Conv2d, Dropout, Embedding, Flatten, Gelu, Layer, LayerNorm, Lstm, MaxPool2d, Mode, Relu, Sigmoid, Tanh,
     };
-    pub use crate::network::{
-        Block, Branches, Frozen, Gated, Graph, Named, Network, NetworkObjective, Node, Purpose, Repeat, Residual,
-        Sequential, Shared, TransformerEncoderBlock,
-    };
-    pub use crate::optim::{Adam, AdamW, GradientDescent, Objective, Optimizer, Penalty, Sgd};
-    pub use crate::tensor::threads::Threads;
-    pub use crate::tensor::{Batch, BuildError, Init, Scalar, Seed, Shape, ShapeError};
-    pub use crate::train::metrics::{self, Accuracy};
-    pub use crate::train::{EarlyStopping, History, Metric, Progress, StopHandle, Trainer, evaluate};
+    pub use crate::losses::{BinaryCrossEntropyWithLogits, Loss, MeanSquaredError, SoftmaxCrossEntropy, Target};
+    pub use crate::network::{Network, Purpose, Residual};
+    pub use crate::optim::{Adam, AdamW, GradientDescent, Optimizer, Sgd};
+    pub use crate::tensor::{Batch, BuildError, Scalar, Seed, ShapeError};
+    pub use crate::train::metrics::Accuracy;
+    pub use crate::train::{EarlyStopping, Metric, Progress, Trainer, evaluate};
     pub use crate::{branches, sequential};
 }

@@ -1,7 +1,9 @@
 //! A training step after the first asks the heap for nothing.
 
 use allocation_counter::measure;
-use downhill::data::{MiniBatch, digits};
+use downhill::data::{Batches, MiniBatch, digits};
+use downhill::layers::{Gru, Inputs};
+use downhill::network::{Graph, Sequential};
 use downhill::prelude::*;
 
 /// The allocations of further steps: forward, the loss, backward, the update.

@@ -2,19 +2,24 @@
 //! which sentence each of these holds.
 
 use std::fmt::Debug;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use allocation_counter::measure;
 use downhill::data::digits;
 use downhill::gradcheck::{LayerCheck, TOLERANCE, check_layer};
-use downhill::layers::{Backward, Forward, Signature, single_input};
+use downhill::layers::{
+    Backward, BatchNorm, Forward, Inputs, InputsMut, MAX_INPUTS, RotaryPositions, Signature, SinusoidalPositions,
+    single_input,
+};
 use downhill::losses::{Ctc, SmoothL1, SoftmaxFocal, TripletMargin};
+use downhill::network::Graph;
 use downhill::optim::minimize::{Reason, minimize};
 use downhill::optim::schedule::*;
-use downhill::optim::{Group, RangeTest};
+use downhill::optim::{Group, Penalty, RangeTest};
 use downhill::prelude::*;
-use downhill::tensor::{BatchMut, Buffer, elementwise, softmax};
+use downhill::tensor::{BatchMut, Buffer, Shape, elementwise, softmax};
 use downhill::train::NO_METRICS;
 
 fn numbers(count: usize) -> Vec<f32> {

@@ -1,7 +1,11 @@
 //! Training gives the same bits on any number of threads.
 
 use downhill::data::digits;
+use downhill::layers::{AveragePool2d, BatchNorm, Gru, MultiHeadAttention, Padding, SinusoidalPositions};
+use downhill::network::Block;
 use downhill::prelude::*;
+use downhill::tensor::Shape;
+use downhill::tensor::threads::Threads;
 
 /// The bits of θ and of the running statistics after a few epochs on this many threads; an example of the digits is
 /// seen as one of `shape`.

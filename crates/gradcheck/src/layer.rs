@@ -218,7 +218,7 @@ fn check_size(signature: &Signature, inputs: &[Shape], examples: usize) -> Resul
 #[cfg(test)]
 mod tests {
     use downhill_layers::{Affine, BatchNorm, single_input};
-    use downhill_tensor::{Scalar, BuildError, elementwise};
+    use downhill_tensor::{BuildError, Scalar, elementwise};
 
     use super::*;
     use crate::TOLERANCE;

@@ -6,7 +6,7 @@ mod instance_norm;
 mod layer_norm;
 mod rms_norm;
 
-use downhill_tensor::normalise::Groups;
+use downhill_tensor::normalise::NormGroups;
 use downhill_tensor::{BuildError, Init, Scalar, Shape};
 
 use crate::{Backward, Extent, Forward, Parameter, Signature};
@@ -58,7 +58,7 @@ trait WithinExample {
     fn affine(&self) -> (bool, bool);
 
     /// The sizes, and ε.
-    fn sizes<T: Scalar>(&self, x: Shape) -> Groups;
+    fn sizes<T: Scalar>(&self, x: Shape) -> NormGroups;
 
     fn normalise<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
         let (weight, bias) = self.affine();

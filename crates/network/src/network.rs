@@ -371,6 +371,11 @@ impl<T: Scalar> Network<T> {
         self.program.work.saturating_mul(examples) >= SMALL
     }
 
+    /// Runs a part of a training step, on this thread alone if the step is too small to share.
+    pub(crate) fn in_step<R>(&self, examples: usize, pass: impl FnOnce() -> R) -> R {
+        if self.is_worth_sharing(examples) { pass() } else { threads::alone(pass) }
+    }
+
     /// Updates the running statistics from the last training pass, in layers that keep any.
     ///
     /// # Errors

@@ -95,10 +95,10 @@ impl<T: Scalar> Network<T> {
         mode: Mode,
     ) -> Result<Total, PassError> {
         self.run_forward(theta, x, workspace, mode, None)?;
-        let total = match workspace.loss_slots() {
-            Some((y, mut dy)) => Call { y, target, weights, dy: Some(dy.slice()) }.evaluate(loss)?,
-            None => Call { y: workspace.prediction(), target, weights, dy: None }.evaluate(loss)?,
-        };
+        let total = self.in_step(workspace.examples, || match workspace.loss_slots() {
+            Some((y, mut dy)) => Call { y, target, weights, dy: Some(dy.slice()) }.evaluate(loss),
+            None => Call { y: workspace.prediction(), target, weights, dy: None }.evaluate(loss),
+        })?;
         self.run_backward(theta, x, workspace)?;
         if total.is_empty() {
             workspace.ready = Ready::Gradient(Counted::Nothing);

@@ -3,7 +3,7 @@
 use downhill_layers::{Inputs, Mode};
 use downhill_losses::{Loss, Target, Total};
 use downhill_optim::Optimizer;
-use downhill_tensor::{BuildError, Scalar, elementwise};
+use downhill_tensor::{BuildError, Scalar, elementwise, threads};
 
 use crate::{Network, PassError, Workspace};
 
@@ -78,15 +78,30 @@ impl<T: Scalar> Network<T> {
         let refuse = |reason| BuildError::Setting { by: "Network::step", reason };
         optimizer.check().map_err(|error| refuse(error.to_string()))?;
         if counts {
-            workspace.average();
             optimizer.bind(self.segments());
-            optimizer.step(self.parameters_mut(), workspace.gradient());
+            let is_shared = self.shares_update(workspace.examples);
+            let mut update = || {
+                workspace.average();
+                optimizer.step(self.parameters_mut(), workspace.gradient());
+            };
+            if is_shared {
+                update()
+            } else {
+                threads::alone(update)
+            }
             if matches!(workspace.ready, Ready::Gradient(_)) {
                 self.absorb_statistics(workspace)?;
             }
         }
         workspace.ready = Ready::Nothing;
         Ok(())
+    }
+
+    /// Whether threads may share the update after a pass over this many examples.
+    fn shares_update(&self, examples: usize) -> bool {
+        /// A longer gradient lies in memory that is equally far from all processors, even if one thread has computed it.
+        const NEAR: usize = 512 * 1024;
+        self.parameters().len() > NEAR || self.is_worth_sharing(examples)
     }
 
     /// Computes J(θ) for one batch as a sum of terms and its divisor, and dJ/dθ in the workspace, at the network's own
@@ -206,5 +221,21 @@ downhill_tensor::compiled! {
     /// y ← factor · x.
     fn product<T: Scalar>(x: &[T], factor: T, y: &mut [T]) {
         elementwise::map(x, y, |x| x * factor);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use downhill_layers::{Affine, Embedding};
+    use downhill_tensor::Seed;
+
+    use crate::Network;
+
+    #[test]
+    fn the_update_after_a_small_pass_is_shared_only_if_the_gradient_is_long() {
+        let affine = Network::<f32>::build([100], Affine::new(200), Seed(1)).unwrap();
+        assert!(!affine.shares_update(50) && affine.shares_update(100));
+        let table = Network::<f32>::build([8], Embedding::new(200_000, 4), Seed(1)).unwrap();
+        assert!(!table.is_worth_sharing(1) && table.shares_update(1));
     }
 }

@@ -35,7 +35,7 @@ pub(crate) fn sweep<'a, T: Scalar, S: Slots<T>, const R: usize>(
     let (slots_left, slots_right) = S::split_views(slots, middle);
     let left = move || sweep(a_left, b_left, slots_left, f);
     let right = move || sweep(a_right, b_right, slots_right, f);
-    let shared = len >= 2 * GRAIN && threads::for_pass(len) > 1;
+    let shared = len >= 2 * GRAIN && threads::current() > 1;
     let (mut sums, others) = if shared { threads::join(left, right) } else { (left(), right()) };
     add(&mut sums, others);
     sums

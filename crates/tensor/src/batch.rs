@@ -10,7 +10,7 @@ pub struct Batch<'a, T> {
     shape: Shape,
 }
 
-/// A batch to be written. Who is handed one overwrites all of it.
+/// A mutable batch. A function that takes one overwrites all of it.
 #[derive(Debug)]
 pub struct BatchMut<'a, T> {
     data: &'a mut [T],
@@ -27,7 +27,7 @@ fn fits(length: usize, examples: usize, shape: Shape) -> Result<(), ShapeError> 
     }
 }
 
-/// Whether a batch that may hold no numbers can be seen with its axes.
+/// Whether a batch that may hold no numbers can be viewed with its axes.
 #[cold]
 fn countable(examples: usize, shape: Shape) -> bool {
     let mut axes = std::iter::once(&examples).chain(shape.axes());
@@ -47,7 +47,8 @@ fn misfit(got: usize, expected: Option<usize>, examples: usize, shape: Shape) ->
     }
 }
 
-/// Where an axis is absent its length is 1, so that a vector is seen as one channel of height 1.
+/// The number of elements of an example from an axis on. An absent axis has length 1, so that a vector is seen as one
+/// channel of height 1.
 #[inline]
 fn rest(shape: Shape, from: usize) -> usize {
     shape.axes().get(from..).map_or(1, |axes| axes.iter().product())
@@ -78,7 +79,7 @@ impl<'a, T> Batch<'a, T> {
         Ok(Self { data, examples, shape })
     }
 
-    /// A batch that is known to fit, which only builds with debug assertions check.
+    /// Makes a batch that is known to fit, which only builds with debug assertions check.
     #[doc(hidden)]
     #[must_use]
     #[inline]
@@ -87,7 +88,7 @@ impl<'a, T> Batch<'a, T> {
         Self { data, examples, shape }
     }
 
-    /// A batch whose shape is known but whose numbers are gone: nobody may read them.
+    /// Makes a batch whose shape is known but whose numbers are gone and must not be read.
     #[doc(hidden)]
     #[must_use]
     pub fn absent(examples: usize, shape: Shape) -> Self {
@@ -126,7 +127,7 @@ impl<'a, T> Batch<'a, T> {
         &self.data[index * length..(index + 1) * length]
     }
 
-    /// The same numbers as examples of another shape, which has equally many.
+    /// Views the numbers as examples of another shape of equal length.
     ///
     /// # Errors
     /// As for [`new`](Batch::new).
@@ -134,35 +135,35 @@ impl<'a, T> Batch<'a, T> {
         Self::new(self.data, self.examples, shape)
     }
 
-    /// As an array of all axes, (examples, ...): what the `predict` of a network takes, whatever its input's shape.
+    /// Views the batch as an array of all axes, (examples, ...): what the `predict` of a network takes, whatever its input's shape.
     #[must_use]
     pub fn array(&self) -> ArrayViewD<'a, T> {
         let axes: Vec<usize> = std::iter::once(self.examples).chain(self.shape.axes().iter().copied()).collect();
         fitting(ArrayViewD::from_shape(axes, self.data))
     }
 
-    /// As (examples, features): every example flattened to a row.
+    /// Views the batch as (examples, features): every example flattened to a row.
     #[must_use]
     #[inline]
     pub fn matrix(&self) -> ArrayView2<'a, T> {
         view::matrix(self.data, (self.examples, self.shape.len()))
     }
 
-    /// As (rows, features): the last axis of the shape, and all before it flattened together with the examples.
+    /// Views the batch as (rows, features): the last axis of the shape, and all before it flattened together with the examples.
     #[must_use]
     #[inline]
     pub fn rows(&self) -> ArrayView2<'a, T> {
         view::matrix(self.data, rows(self.examples, self.shape))
     }
 
-    /// As (examples, steps, features): the first axis of the shape, then the rest flattened.
+    /// Views the batch as (examples, steps, features): the first axis of the shape, then the rest flattened.
     #[must_use]
     #[inline]
     pub fn sequences(&self) -> ArrayView3<'a, T> {
         fitting(ArrayView3::from_shape((self.examples, axis(self.shape, 0), rest(self.shape, 1)), self.data))
     }
 
-    /// As (examples, channels, height, width); axes beyond the third are flattened into the width.
+    /// Views the batch as (examples, channels, height, width); axes beyond the third are flattened into the width.
     #[must_use]
     #[inline]
     pub fn images(&self) -> ArrayView4<'a, T> {
@@ -172,7 +173,7 @@ impl<'a, T> Batch<'a, T> {
 }
 
 impl<'a, T> BatchMut<'a, T> {
-    /// A batch that is known to fit, which only builds with debug assertions check.
+    /// Makes a batch that is known to fit, which only builds with debug assertions check.
     #[doc(hidden)]
     #[must_use]
     #[inline]
@@ -181,7 +182,7 @@ impl<'a, T> BatchMut<'a, T> {
         Self { data, examples, shape }
     }
 
-    /// Sees `data` as `examples` examples of `shape`.
+    /// Reads `data` as `examples` examples of `shape`.
     ///
     /// # Errors
     /// Returns [`ShapeError::Length`] if `data` does not hold `examples * shape.len()` numbers, and
@@ -207,13 +208,13 @@ impl<'a, T> BatchMut<'a, T> {
         self.shape
     }
 
-    /// The same batch, read-only.
+    /// Borrows the batch read-only.
     #[must_use]
     pub fn as_batch(&self) -> Batch<'_, T> {
         Batch { data: self.data, examples: self.examples, shape: self.shape }
     }
 
-    /// The same batch for a shorter while.
+    /// Borrows the batch for a shorter lifetime.
     #[must_use]
     pub fn reborrow(&mut self) -> BatchMut<'_, T> {
         BatchMut { data: self.data, examples: self.examples, shape: self.shape }
@@ -237,21 +238,21 @@ impl<'a, T> BatchMut<'a, T> {
         &mut self.data[index * length..(index + 1) * length]
     }
 
-    /// As (examples, features): every example flattened to a row.
+    /// Views the batch as (examples, features): every example flattened to a row.
     #[must_use]
     #[inline]
     pub fn matrix(&mut self) -> ArrayViewMut2<'_, T> {
         view::matrix_mut(self.data, (self.examples, self.shape.len()))
     }
 
-    /// As (rows, features): the last axis of the shape, and all before it flattened together with the examples.
+    /// Views the batch as (rows, features): the last axis of the shape, and all before it flattened together with the examples.
     #[must_use]
     #[inline]
     pub fn rows(&mut self) -> ArrayViewMut2<'_, T> {
         view::matrix_mut(self.data, rows(self.examples, self.shape))
     }
 
-    /// As (examples, steps, features): the first axis of the shape, then the rest flattened.
+    /// Views the batch as (examples, steps, features): the first axis of the shape, then the rest flattened.
     #[must_use]
     #[inline]
     pub fn sequences(&mut self) -> ArrayViewMut3<'_, T> {
@@ -259,7 +260,7 @@ impl<'a, T> BatchMut<'a, T> {
         fitting(ArrayViewMut3::from_shape(axes, self.data))
     }
 
-    /// As (examples, channels, height, width); axes beyond the third are flattened into the width.
+    /// Views the batch as (examples, channels, height, width); axes beyond the third are flattened into the width.
     #[must_use]
     #[inline]
     pub fn images(&mut self) -> ArrayViewMut4<'_, T> {

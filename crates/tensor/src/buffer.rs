@@ -5,14 +5,14 @@ use std::ptr::NonNull;
 
 use crate::ShapeError;
 
-/// The bytes of a line of the cache, and of the widest register.
+/// The bytes of a cache line, and of the widest register.
 const LINE: usize = 64;
 /// The bytes of a huge page.
 const HUGE: usize = 2 << 20;
 
-/// Numbers that begin at a line of the cache: where parameters, gradients, activations and an optimizer's memory lie.
+/// Numbers that begin at a cache line: where parameters, gradients, activations and an optimizer's memory lie.
 ///
-/// A `Vec` begins wherever the allocator likes, mostly 16 bytes beyond a line, and then every second load of half a
+/// A `Vec` begins wherever the allocator likes, usually 16 bytes beyond a line, and then every second load of half a
 /// line, or each of a whole one, touches two. Here none does.
 /// From 4 MiB on the system is asked for huge pages, so that reading on does not stop at every 4 KiB to look up where
 /// the next page lies.
@@ -33,7 +33,7 @@ pub struct Buffer<T> {
 }
 
 impl<T: Clone> Buffer<T> {
-    /// This many times the value.
+    /// Makes a buffer that holds `value` `len` times.
     ///
     /// As for a `Vec`, the program ends if the system does not give the memory.
     /// [`try_from_fn`](Buffer::try_from_fn) returns an error instead.
@@ -45,7 +45,7 @@ impl<T: Clone> Buffer<T> {
         Self::from_fn(len, |_| value.clone())
     }
 
-    /// What `number` gives for each index.
+    /// Makes a buffer of `number`'s results for each index.
     ///
     /// # Panics
     /// As for [`filled`](Buffer::filled).
@@ -57,7 +57,7 @@ impl<T: Clone> Buffer<T> {
         }
     }
 
-    /// What `number` gives for each index, if there is memory for it: for lengths that a user chooses.
+    /// Makes a buffer of `number`'s results for each index, if there is memory for it: for lengths that a user chooses.
     ///
     /// # Errors
     /// Returns [`ShapeError::Memory`], which names `what` the numbers are, if the system does not give it.
@@ -77,7 +77,7 @@ impl<T: Clone> Buffer<T> {
         Some(Self { first, len })
     }
 
-    /// Cuts it to a length, or adds as many times `value` as it lacks.
+    /// Cuts the buffer to a length, or fills it up with `value`.
     ///
     /// # Panics
     /// As for [`filled`](Buffer::filled).
@@ -87,7 +87,7 @@ impl<T: Clone> Buffer<T> {
         }
     }
 
-    /// The same, if there is memory for it; it stays as it is if there is not.
+    /// Resizes the buffer if there is memory for it, and leaves it as it is if there is not.
     ///
     /// # Errors
     /// As for [`try_from_fn`](Buffer::try_from_fn).
@@ -119,7 +119,7 @@ fn allocate(layout: Layout) -> Option<NonNull<u8>> {
     Some(first)
 }
 
-/// Where a buffer of none begins.
+/// The address of an empty buffer.
 #[inline]
 fn nowhere() -> NonNull<Line> {
     NonNull::dangling()
@@ -128,7 +128,7 @@ fn nowhere() -> NonNull<Line> {
 #[repr(align(64))]
 struct Line;
 
-/// Where this can't be had, everything works as well, on small pages.
+/// Asks the system for huge pages; if it has none, everything works on small pages.
 #[cfg(target_os = "linux")]
 fn ask_for_huge_pages(first: NonNull<u8>, bytes: usize) {
     use std::ffi::{c_int, c_void};
@@ -180,13 +180,13 @@ impl<T> Deref for Buffer<T> {
 impl<T> DerefMut for Buffer<T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut [T] {
-        // SAFETY: as above, and nobody else borrows it.
+        // SAFETY: as above, and nothing else borrows it.
         unsafe { std::slice::from_raw_parts_mut(self.first.as_ptr(), self.len) }
     }
 }
 
 impl<T> Default for Buffer<T> {
-    /// No numbers.
+    /// Makes an empty buffer.
     #[inline]
     fn default() -> Self {
         Self { first: nowhere().cast(), len: 0 }

@@ -10,7 +10,7 @@
 //! | [`finite`] | its shortest digits as a string, as `"0.1"` | an error when it is read |
 //!
 //! A string reads back to the same number, whatever reads it. A number reads back to the same bits if the reader rounds
-//! correctly, as `serde_json` does with its feature `float_roundtrip`. In binary formats every number is an `f64`.
+//! correctly, which `serde_json` does with its feature `float_roundtrip`. In binary formats every number is an `f64`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,7 +21,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Scalar;
 
-/// How a number is saved.
+/// A way to save a number.
 pub trait Form {
     /// Writes a number.
     ///
@@ -36,7 +36,7 @@ pub trait Form {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error>;
 }
 
-/// What is saved number by number: a [`Scalar`], and a `Vec`, an `Option` or a pair with a name of what is.
+/// A type that is saved number by number: a [`Scalar`], and a `Vec`, an `Option` or a pair with a name of what is.
 pub trait Field<F>: Sized {
     /// Writes it.
     ///

@@ -18,7 +18,7 @@ use crate::{Batch, ShapeError};
 ///
 /// let images = array![[[1.0, 2.0], [3.0, 4.0]]];
 /// assert_eq!(images.arrays()?[0].shape(), [1, 2, 2]);
-/// assert_eq!([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]].arrays()?[0].shape(), [3, 2]);
+/// assert_eq!(Examples::<f64>::arrays(&[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])?[0].shape(), [3, 2]);
 /// assert_eq!((&images, [[5.0]]).arrays()?.len(), 2);
 /// # Ok::<(), downhill_tensor::ShapeError>(())
 /// ```

@@ -3,7 +3,7 @@ use rand_distr::{Distribution, Normal, Uniform};
 use crate::reduce::{self, lanes};
 use crate::{BuildError, Divisible, Kernel, Scalar, Shape, Stream, parallel, vectorized};
 
-/// How the numbers of a parameter start.
+/// The distribution that a parameter's first numbers are drawn from.
 ///
 /// All are drawn as `f64` and then rounded, so that an `f32` and an `f64` network start at the same point.
 /// A `fan` of 0 counts as 1.
@@ -26,7 +26,7 @@ pub enum Init {
     Zeros,
     /// 1.
     Ones,
-    /// The same number everywhere.
+    /// One number everywhere.
     Constant(f64),
     /// U(low, high).
     Uniform {
@@ -176,7 +176,7 @@ impl Init {
     /// What [`check`](Self::check) refuses comes out as NaN.
     ///
     /// # Panics
-    /// Where `data` does not hold `shape.len()` numbers.
+    /// If `data` does not hold `shape.len()` numbers.
     pub fn fill<T: Scalar>(&self, data: &mut [T], shape: Shape, fans: Fans, stream: &mut Stream) {
         assert_eq!(data.len(), shape.len(), "the parameter should have the shape {shape}");
         let (fan_in, fan_out) = (fans.fan_in.max(1) as f64, fans.fan_out.max(1) as f64);
@@ -221,7 +221,7 @@ fn draw<T: Scalar, E>(data: &mut [T], distribution: Result<impl Distribution<f64
 /// The Q of a matrix of normal numbers, by Householder's mirrors, with the signs that make the diagonal of R
 /// positive: then Q is spread evenly over all orthogonal matrices (Mezzadri 2007).
 fn orthogonal<T: Scalar>(data: &mut [T], shape: Shape, gain: f64, stream: &mut Stream) {
-    /// So many mirrors are applied at a time, while they are in the near cache.
+    /// The number of mirrors that are applied at a time, while they are in L1.
     const PANEL: usize = 16;
     /// Below this many numbers a thread, a fork costs more than it saves.
     const GRAIN: usize = 4 * 1024;
@@ -263,7 +263,7 @@ fn orthogonal<T: Scalar>(data: &mut [T], shape: Shape, gain: f64, stream: &mut S
     }
 }
 
-/// Makes of x the normal u of the mirror that turns x to ±‖x‖e₀, and tells which sign.
+/// Turns x into the normal u of the mirror that takes x to ±‖x‖e₀, and returns the sign.
 fn mirror(x: &mut [f64]) -> f64 {
     let sign = if x[0] > 0.0 { -1.0 } else { 1.0 };
     x[0] -= sign * reduce::norm(x);

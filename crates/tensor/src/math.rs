@@ -40,11 +40,11 @@ macro_rules! elementary {
     ($float:ident, $bits:ident) => {
         /// The bits of a number behind its binary point.
         const FRACTION: u32 = $float::MANTISSA_DIGITS - 1;
-        /// What is added to an exponent where it is stored.
+        /// The number that is added to a stored exponent.
         const BIAS: $float = ($float::MAX_EXP - 1) as $float;
         /// A small whole number added to this is held by the low bits of the sum.
         const WHOLE: $float = (1u64 << FRACTION) as $float;
-        /// The same, for numbers that may be negative or in need of rounding.
+        /// As `WHOLE`, for numbers that may be negative or in need of rounding.
         const ROUND: $float = 1.5 * WHOLE;
 
         /// 2ⁿ where `bits` ends with n + BIAS: all but the exponent is shifted out.

@@ -1,4 +1,4 @@
-/// What predicted numbers mean, which decides how classes and probabilities are read from them.
+/// The meaning of predicted numbers, which decides how classes and probabilities are read from them.
 ///
 /// A loss says what it takes predictions to be, and a last layer what it makes: a softmax makes class probabilities,
 /// whatever the loss.
@@ -28,7 +28,7 @@ pub enum Outputs {
 }
 
 impl Outputs {
-    /// What the outputs are, as a plural noun for messages.
+    /// The outputs' name, a plural noun for messages.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -44,7 +44,7 @@ impl Outputs {
         }
     }
 
-    /// Whether one of several classes is right, rather than each output answering a question of its own.
+    /// Whether one of several classes is right, rather than each output answering its own question.
     #[must_use]
     pub fn is_one_of_several(self) -> bool {
         matches!(self, Self::ClassScores | Self::ClassLogits | Self::ClassLogProbabilities | Self::ClassProbabilities)

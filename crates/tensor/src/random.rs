@@ -16,13 +16,13 @@ pub use rand_distr as distributions;
 pub struct Seed(pub u64);
 
 impl Seed {
-    /// Another seed, for the part of the program that `key` names.
+    /// Derives another seed, for the part of the program that `key` names.
     #[must_use]
     pub fn derive(self, key: u64) -> Self {
         Self(mix(self.0.wrapping_add(mix(key.wrapping_add(GOLDEN)))))
     }
 
-    /// 32 random bits for each place, to be had in any order: SplitMix64's own sequence of numbers, their upper halves.
+    /// Returns 32 random bits for each place, in any order: SplitMix64's own sequence of numbers, their upper halves.
     ///
     /// A loop over places is vectorised, which one over a [`stream`](Self::stream) can't be.
     #[inline(always)]

@@ -53,20 +53,20 @@ pub trait Scalar:
 
     /// The nearest number to `x`.
     fn from_f64(x: f64) -> Self;
-    /// The same number as an `f64`, exactly.
+    /// Converts to `f64`, exactly.
     fn to_f64(self) -> f64;
 
     /// |x|.
     fn abs(self) -> Self;
     /// √x, correctly rounded.
     fn sqrt(self) -> Self;
-    /// The larger of the two; not a number where `self` is not.
+    /// The larger of the two; not a number if `self` is not.
     fn max(self, other: Self) -> Self;
-    /// The smaller of the two; not a number where `self` is not.
+    /// The smaller of the two; not a number if `self` is not.
     fn min(self, other: Self) -> Self;
     /// The magnitude of `self` with the sign of `sign`.
     fn copysign(self, sign: Self) -> Self;
-    /// The number itself, or 0 where it is subnormal, nearer to 0 than any normal number: many processors take several
+    /// The number itself, or 0 if it is subnormal, nearer to 0 than any normal number: many processors take several
     /// times as long for sums and products of such numbers.
     #[inline(always)]
     fn flush_subnormal(self) -> Self {
@@ -102,7 +102,7 @@ pub trait Scalar:
     #[doc(hidden)]
     fn pick<P: PerScalar>(per: P, argument: P::With<Self>) -> P::Output;
 
-    /// The one of two, for `f32` and for `f64`, that belongs to this scalar.
+    /// Chooses the one of two, for `f32` and for `f64`, that belongs to this scalar.
     #[doc(hidden)]
     fn choose<F: Family>(pair: (F::Of<f32>, F::Of<f64>)) -> F::Of<Self>;
 }
@@ -110,9 +110,9 @@ pub trait Scalar:
 /// One call for each precision: how code behind a dyn-compatible face gets back to a generic scalar.
 #[doc(hidden)]
 pub trait PerScalar {
-    /// What the call is given.
+    /// The call's argument.
     type With<T: Scalar>;
-    /// What it gives.
+    /// The call's result.
     type Output;
     /// The call for `f32`.
     fn f32(self, argument: Self::With<f32>) -> Self::Output;
@@ -174,7 +174,7 @@ macro_rules! compiled {
     )*};
 }
 
-/// Expands to what it is given in a development build whose library is optimised, and to nothing in any other.
+/// Expands to its argument in a development build whose library is optimised, and to nothing in any other.
 ///
 /// There a program that is not optimised would compile the library's generic code. In a release build it compiles what it
 /// uses with its own optimisation, and at the lower levels crates share what they have compiled.

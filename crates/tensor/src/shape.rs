@@ -33,7 +33,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The shape with these axes, or `None` if there are more than six or the shape is [too large](Shape).
+    /// Makes the shape with these axes, or returns `None` if there are more than six or the shape is [too large](Shape).
     #[must_use]
     pub fn new(axes: &[usize]) -> Option<Self> {
         if axes.len() > MAX_RANK {
@@ -119,7 +119,7 @@ fn count(axes: &[usize]) -> Option<usize> {
 }
 
 impl<const RANK: usize> From<[usize; RANK]> for Shape {
-    /// The shape with these axes; more than six do not compile. One that is [too large](Shape) is refused where it is
+    /// Makes the shape with these axes; more than six do not compile. One that is [too large](Shape) is refused where it is
     /// used.
     fn from(axes: [usize; RANK]) -> Self {
         const { assert!(RANK <= MAX_RANK, "a Shape has at most six axes") };

@@ -1,4 +1,4 @@
-/// What predictions are compared with: numbers, or the index of the right class.
+/// The targets that predictions are compared with: numbers, or the index of the right class.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Target<'a, T> {
     /// One number for each predicted number, example after example.

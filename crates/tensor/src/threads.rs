@@ -1,4 +1,4 @@
-//! How many threads share the work.
+//! The threads that share the work.
 //!
 //! Nothing forks outside [`Threads::run`]: a loop enters the pool once, and everything within it may split.
 //! A caller's own rayon pool is left alone: there nothing forks.
@@ -6,6 +6,9 @@
 //! no run waits for threads that are busy with another. So a caller may hold a lock across any call.
 //! Work is split over output elements, and a long sum at places that its length alone decides, so results are the same
 //! bits for any number of threads.
+
+#[cfg(feature = "threads")]
+mod awake;
 
 #[cfg(feature = "threads")]
 use std::cell::Cell;
@@ -41,7 +44,7 @@ struct Pool {
     busy: AtomicBool,
 }
 
-/// Why threads could not be started.
+/// The reason why threads could not be started.
 #[derive(Debug)]
 pub struct ThreadsError {
     reason: String,
@@ -68,7 +71,7 @@ impl Default for Threads {
 }
 
 impl Threads {
-    /// The calling thread alone; this can't fail and starts nothing.
+    /// Uses the calling thread alone; this can't fail and starts nothing.
     #[must_use]
     pub fn one() -> Self {
         Self {
@@ -77,7 +80,7 @@ impl Threads {
         }
     }
 
-    /// `count` threads of their own, started now and kept until the last clone is dropped.
+    /// Starts `count` threads and keeps them until the last clone is dropped.
     ///
     /// Without the feature `threads` the calling thread does all the work, whatever the count.
     ///
@@ -99,7 +102,7 @@ impl Threads {
         let pool = rayon_core::ThreadPoolBuilder::new()
             .num_threads(count)
             .thread_name(|index| format!("downhill-{index}"))
-            .start_handler(move |_| OURS.set(count))
+            .start_handler(move |_| CURRENT.set(count))
             .build()
             .map_err(|error| ThreadsError { reason: format!("{count} threads could not be started: {error}") })?;
         Ok(Self { pool: Some(Arc::new(Pool { threads: pool, busy: AtomicBool::new(false) })) })
@@ -110,7 +113,7 @@ impl Threads {
         Ok(Self::one())
     }
 
-    /// As many threads as the machine offers to this process.
+    /// Starts as many threads as the machine offers to this process.
     ///
     /// # Errors
     /// Returns an error if the system refuses to start them.
@@ -118,7 +121,7 @@ impl Threads {
         Self::new(std::thread::available_parallelism().map_or(1, |count| count.get().min(MOST)))
     }
 
-    /// How many threads there are.
+    /// The number of threads.
     #[must_use]
     pub fn count(&self) -> usize {
         #[cfg(feature = "threads")]
@@ -127,13 +130,13 @@ impl Threads {
         1
     }
 
-    /// Runs `work` where it may split over these threads, and waits for it.
+    /// Runs `work` so that it may split over these threads, and waits for it.
     ///
     /// The other threads look for something to do all the while, and after some milliseconds without any every 50 µs:
     /// one long run for a whole loop is faster than a short one for each step.
     ///
-    /// A run within a run of the same threads goes on where it is, and so does one that finds them busy with the run of
-    /// another caller: outside any run that is on the calling thread alone. Within a run of other threads these do the
+    /// A run within a run of the same threads stays where it is, and so does one that finds them busy with the run of
+    /// another caller: outside any run, that is on the calling thread alone. Within a run of other threads these do the
     /// work.
     ///
     /// Calls of rayon's own within `work` use these threads too, and there a thread that waits takes up other items:
@@ -162,7 +165,7 @@ impl Threads {
 impl Pool {
     /// Lets one caller in, unless the calling thread is in already.
     ///
-    /// Whoever waited for the pool with a lock would wait for ever if the run that is under way takes the same lock.
+    /// A caller that waited for the pool with a lock would wait for ever if the run that is under way takes the same lock.
     fn enter(&self) -> Option<Entered<'_>> {
         let is_free = self.threads.current_thread_index().is_none() && !self.busy.swap(true, Ordering::Acquire);
         is_free.then(|| Entered(self))
@@ -180,7 +183,7 @@ impl Drop for Entered<'_> {
     }
 }
 
-/// Does this on a thread that belongs to no pool, and waits for it.
+/// Runs `work` on a thread that belongs to no pool, and waits for it.
 ///
 /// A thread of a pool that waits for another pool takes up any work of its own pool meanwhile: it would come to hold
 /// the caller's locks twice.
@@ -197,81 +200,42 @@ fn apart(work: &mut dyn Task) {
     }
 }
 
-/// How many threads share the work at this point: 1 outside [`Threads::run`].
+/// The number of threads that share the work at this point: 1 outside [`Threads::run`] and within [`alone`].
 #[must_use]
 #[inline]
 pub fn current() -> usize {
     #[cfg(feature = "threads")]
-    if ALONE.get() != Alone::Now {
-        return OURS.get();
-    }
+    return CURRENT.get();
+    #[cfg(not(feature = "threads"))]
     1
 }
 
 #[cfg(feature = "threads")]
 thread_local! {
-    /// How many threads the pool has that this thread belongs to, if [`Threads`] has started it; or else 1.
-    static OURS: Cell<usize> = const { Cell::new(1) };
+    /// How many threads share the work of this thread: as many as its pool has if [`Threads`] has started it, or else 1.
+    static CURRENT: Cell<usize> = const { Cell::new(1) };
 }
-
-/// Whether this thread works [`alone`].
-#[cfg(feature = "threads")]
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Alone {
-    Now,
-    /// It did, and has not forked since.
-    Before,
-    No,
-}
-
-#[cfg(feature = "threads")]
-thread_local!(static ALONE: Cell<Alone> = const { Cell::new(Alone::No) });
 
 /// Runs `work` on this thread, whatever threads there are: for work so small that it takes longer to share it, because
 /// what one thread has written the others must fetch.
-///
-/// What it leaves lies near this thread's processor. So until the next fork, passes over no more than half a million
-/// numbers are not shared either, as that of an optimizer over a gradient.
 pub fn alone<R>(work: impl FnOnce() -> R) -> R {
     #[cfg(feature = "threads")]
-    {
-        /// Ends it also on the way out of a panic.
-        struct End(Alone);
-
-        impl Drop for End {
-            fn drop(&mut self) {
-                ALONE.set(self.0);
-            }
-        }
-
-        let _end = End(match ALONE.replace(Alone::Now) {
-            Alone::Now => Alone::Now,
-            Alone::Before | Alone::No => Alone::Before,
-        });
-        work()
-    }
-    #[cfg(not(feature = "threads"))]
+    let _restored = Restored(CURRENT.replace(1));
     work()
 }
 
-/// How many threads may share a pass over so many numbers.
-#[must_use]
-#[inline]
-pub fn for_pass(numbers: usize) -> usize {
-    #[cfg(feature = "threads")]
-    if numbers <= NEAR && ALONE.get() == Alone::Before {
-        return 1;
+/// The number of threads before [`alone`], which is set again when this is dropped, also after a panic.
+#[cfg(feature = "threads")]
+struct Restored(usize);
+
+#[cfg(feature = "threads")]
+impl Drop for Restored {
+    fn drop(&mut self) {
+        CURRENT.set(self.0);
     }
-    #[cfg(not(feature = "threads"))]
-    let _ = numbers;
-    current()
 }
 
-/// More numbers than this lie in memory that is equally far from all processors.
-#[cfg(feature = "threads")]
-const NEAR: usize = 512 * 1024;
-
-/// Runs both, side by side where there are threads for it.
+/// Runs both, side by side if there are threads for it.
 pub fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
     let (mut a, mut b) = (Some(a), Some(b));
     let (mut of_a, mut of_b) = (None, None);
@@ -282,7 +246,7 @@ pub fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> 
     }
 }
 
-/// Something to do, behind a face that is the same for all.
+/// A dyn-compatible piece of work.
 pub(crate) trait Task: Send {
     fn run(&mut self);
 }
@@ -293,147 +257,16 @@ impl<F: FnMut() + Send> Task for F {
     }
 }
 
-/// Does both, side by side where there are threads for it.
+/// Runs both tasks, side by side if there are threads for it.
 ///
 /// The pool's own machinery is compiled once, here, and not for every loop that may fork.
 pub(crate) fn fork(a: &mut dyn Task, b: &mut dyn Task) {
     #[cfg(feature = "threads")]
     if current() > 1 {
-        ALONE.set(Alone::No);
         return awake::fork(a, b);
     }
     a.run();
     b.run();
-}
-
-/// Threads that stay awake between forks.
-///
-/// A thread that finds nothing to do goes to sleep after some microseconds, and to wake it takes longer than a small
-/// product: 20 to 50 µs where the machine is a virtual one. So each of the pool's threads is given something to do for
-/// as long as a [`Threads::run`] lasts: to look for work.
-#[cfg(feature = "threads")]
-mod awake {
-    use std::cell::Cell;
-    use std::hint::spin_loop;
-    use std::sync::atomic::{AtomicBool, Ordering};
-    use std::sync::{Arc, Mutex, PoisonError};
-    use std::thread::{sleep, yield_now};
-    use std::time::Duration;
-
-    use rayon_core::Yield;
-
-    use super::Task;
-
-    /// What a thread of a pool does.
-    #[derive(Clone, Copy, PartialEq, Eq)]
-    enum State {
-        Free,
-        /// It looks for work.
-        Looking,
-        /// It is within a task, in which it may wait: it takes up no other.
-        Working,
-    }
-
-    thread_local!(static STATE: Cell<State> = const { Cell::new(State::Free) });
-
-    /// This thread's state, until this is dropped.
-    struct Now {
-        before: State,
-    }
-
-    impl Now {
-        /// Enters a state, unless the thread is in it or beyond it.
-        fn enter(state: State) -> Option<Self> {
-            let before = STATE.get();
-            let ((State::Free, _) | (State::Looking, State::Working)) = (before, state) else { return None };
-            STATE.set(state);
-            Some(Self { before })
-        }
-    }
-
-    impl Drop for Now {
-        fn drop(&mut self) {
-            STATE.set(self.before);
-        }
-    }
-
-    /// Sets its flag when it is dropped, also on the way out of a panic.
-    struct Flag<'a>(&'a AtomicBool);
-
-    impl Drop for Flag<'_> {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::Release);
-        }
-    }
-
-    /// Does the work, within the pool, while its other threads stay awake.
-    pub(super) fn run<R>(work: impl FnOnce() -> R) -> R {
-        let _working = Now::enter(State::Working);
-        let over = Arc::new(AtomicBool::new(false));
-        for _ in 1..rayon_core::current_num_threads() {
-            let over = Arc::clone(&over);
-            rayon_core::spawn(move || look_for_work(&over));
-        }
-        let _over = Flag(&over);
-        work()
-    }
-
-    fn look_for_work(over: &AtomicBool) {
-        let Some(_looking) = Now::enter(State::Looking) else { return };
-        let mut idle = Idle::default();
-        while !over.load(Ordering::Acquire) {
-            match rayon_core::yield_now() {
-                Some(Yield::Executed) => idle = Idle::default(),
-                _ => idle.pause(),
-            }
-        }
-    }
-
-    /// Both tasks; the second on whichever thread is free first.
-    ///
-    /// The pool's own `join` takes up any other work while it waits, which may take a lock that this thread holds. So
-    /// this thread does the second task itself, or waits here for the one that does; and what it is handed in the
-    /// moment that is left for the pool's own wait, it leaves to the thread that has forked it.
-    pub(super) fn fork(a: &mut dyn Task, b: &mut dyn Task) {
-        let (b, done) = (Mutex::new(Some(b)), AtomicBool::new(false));
-        let claim = || b.lock().unwrap_or_else(PoisonError::into_inner).take();
-        rayon_core::join(
-            || {
-                a.run();
-                if let Some(b) = claim() {
-                    return b.run();
-                }
-                let mut idle = Idle::default();
-                while !done.load(Ordering::Acquire) {
-                    idle.pause();
-                }
-            },
-            || {
-                let Some(_working) = Now::enter(State::Working) else { return };
-                let Some(b) = claim() else { return };
-                let _done = Flag(&done);
-                b.run();
-            },
-        );
-    }
-
-    /// How long there has been nothing to do.
-    #[derive(Default)]
-    struct Idle {
-        rounds: u32,
-    }
-
-    impl Idle {
-        /// Pauses: the longer there was nothing to do, the longer.
-        fn pause(&mut self) {
-            self.rounds = self.rounds.saturating_add(1);
-            match self.rounds {
-                0..200 => spin_loop(),
-                200..5_000 => yield_now(),
-                _ => sleep(Duration::from_micros(50)),
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -462,13 +295,10 @@ mod tests {
 
     #[cfg(feature = "threads")]
     #[test]
-    fn work_alone_does_not_fork_and_what_it_left_is_not_shared_until_a_fork() {
+    fn work_alone_does_not_fork_and_what_follows_does() {
         Threads::new(2).unwrap().run(|| {
             assert_eq!((alone(current), current()), (1, 2));
             assert_eq!(alone(|| alone(current) + current()), 2);
-            assert_eq!((for_pass(1000), for_pass(10_000_000)), (1, 2));
-            join(|| (), || ());
-            assert_eq!(for_pass(1000), 2);
             let panics = std::panic::catch_unwind(|| alone(|| std::panic::resume_unwind(Box::new("as planned"))));
             assert!(panics.is_err());
             assert_eq!(current(), 2);
@@ -535,7 +365,7 @@ mod tests {
     fn a_callers_own_pool_is_left_alone() {
         let two = Threads::new(2).unwrap();
         in_own_pool(3, || {
-            assert_eq!((current(), for_pass(10_000_000)), (1, 1));
+            assert_eq!(current(), 1);
             let before = rayon_core::current_thread_index();
             join(
                 || assert_eq!(rayon_core::current_thread_index(), before),

@@ -5,7 +5,7 @@
 
 use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3};
 
-/// What `ndarray` asks of a view that nobody checks: as many numbers as there are, and no axis too long to be counted.
+/// Checks what `ndarray` requires of an unchecked view: as many numbers as there are, and no axis too long to be counted.
 #[inline]
 fn check(numbers: usize, rows: usize, columns: usize) {
     let countable = numbers.max(rows).max(columns) <= isize::MAX as usize;
@@ -15,7 +15,7 @@ fn check(numbers: usize, rows: usize, columns: usize) {
 
 const FITS: &str = "an array holds as many numbers as its axes say";
 
-/// The numbers as so many rows and columns, row by row.
+/// Views the numbers as a matrix, row by row.
 ///
 /// ```
 /// use downhill_tensor::view;
@@ -23,16 +23,16 @@ const FITS: &str = "an array holds as many numbers as its axes say";
 /// ```
 ///
 /// # Panics
-/// Where there are more or fewer of them.
+/// If there are more or fewer numbers than rows times columns.
 #[inline]
 #[must_use]
 pub fn matrix<T>(numbers: &[T], (rows, columns): (usize, usize)) -> ArrayView2<'_, T> {
     check(numbers.len(), rows, columns);
-    // SAFETY: the slice holds so many numbers, and is borrowed for as long as the view.
+    // SAFETY: the slice holds that many numbers, and is borrowed for as long as the view.
     unsafe { ArrayView2::from_shape_ptr((rows, columns), numbers.as_ptr()) }
 }
 
-/// The same, to be written.
+/// Views the numbers as a mutable matrix, row by row.
 ///
 /// # Panics
 /// As for [`matrix`].
@@ -40,14 +40,14 @@ pub fn matrix<T>(numbers: &[T], (rows, columns): (usize, usize)) -> ArrayView2<'
 #[must_use]
 pub fn matrix_mut<T>(numbers: &mut [T], (rows, columns): (usize, usize)) -> ArrayViewMut2<'_, T> {
     check(numbers.len(), rows, columns);
-    // SAFETY: as above, and nobody else borrows them.
+    // SAFETY: as above, and nothing else borrows them.
     unsafe { ArrayViewMut2::from_shape_ptr((rows, columns), numbers.as_mut_ptr()) }
 }
 
-/// The numbers as an array of three axes, the last of which lies contiguously.
+/// Views the numbers as an array of three axes, the last of which lies contiguously.
 ///
 /// # Panics
-/// Panics if there are more or fewer numbers than the axes say.
+/// If there are more or fewer numbers than the axes say.
 #[inline]
 #[must_use]
 pub fn array3<T>(numbers: &[T], axes: (usize, usize, usize)) -> ArrayView3<'_, T> {
@@ -57,10 +57,10 @@ pub fn array3<T>(numbers: &[T], axes: (usize, usize, usize)) -> ArrayView3<'_, T
     }
 }
 
-/// The numbers as a mutable array of three axes, the last of which lies contiguously.
+/// Views the numbers as a mutable array of three axes, the last of which lies contiguously.
 ///
 /// # Panics
-/// Panics if there are more or fewer numbers than the axes say.
+/// If there are more or fewer numbers than the axes say.
 #[inline]
 #[must_use]
 pub fn array3_mut<T>(numbers: &mut [T], axes: (usize, usize, usize)) -> ArrayViewMut3<'_, T> {

@@ -82,7 +82,7 @@ impl Function {
     }
 }
 
-/// The unit in the last place of `x` for numbers of so many digits and this least exponent.
+/// The unit in the last place of `x` for numbers with `digits` digits and the least exponent `least`.
 fn ulp(x: f64, digits: i32, least: i32) -> f64 {
     let exponent = (x.abs().to_bits() >> 52) as i32 - 1023;
     2f64.powi((exponent.max(least) - digits + 1) / 2) * 2f64.powi((exponent.max(least) - digits + 2) / 2)

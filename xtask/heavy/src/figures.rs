@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     pub(crate) check: bool,
 }
 
-/// What goes into the folder of figures: texts by the names of their files.
+/// The contents of the folder of figures: texts by the names of their files.
 type Files = BTreeMap<String, String>;
 
 /// The figures and tables of one part of the guide.

@@ -7,7 +7,7 @@ use crate::Result;
 /// Checks the derivatives of every layer, block and loss against finite differences.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// How many random shapes and settings to try of each.
+    /// The number of random shapes and settings to try of each.
     #[arg(long, default_value_t = 100)]
     shapes: u64,
     /// Only those whose name contains this.

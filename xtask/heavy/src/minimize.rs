@@ -1,6 +1,6 @@
 //! `cargo xtask minimize`: the problems of Moré, Garbow & Hillstrom by every method with a line search.
 //!
-//! A table of iterations, evaluations, values and reasons, beside SciPy's counts; and the requirements, which fail the
+//! A table of iterations, evaluations, values and reasons, next to SciPy's counts; and the requirements, which fail the
 //! task where they aren't met.
 
 use downhill_optim::minimize::{Bfgs, ConjugateGradient, HagerZhang, Lbfgs, Method, Outcome, minimize};
@@ -48,7 +48,7 @@ struct Row {
 }
 
 impl Row {
-    /// The gradient is small beside the value.
+    /// The gradient is small next to the value.
     fn is_solved(&self) -> bool {
         self.outcome.gradient_norm <= 1e-6 * self.outcome.value.abs().max(1.0)
     }

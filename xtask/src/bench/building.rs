@@ -1,4 +1,4 @@
-//! What a program costs that trains a small network: the seconds from nothing to a release build and the bytes of it,
+//! The cost of a program that trains a small network: the seconds from nothing to a release build and the bytes of it,
 //! and in its own workspace, where Cargo's defaults hold, how development builds compare.
 
 use std::fmt::Write as _;
@@ -34,7 +34,7 @@ pub(super) struct Development {
     pub(super) wanted: Option<f64>,
 }
 
-/// What is built.
+/// The program that is built.
 struct Plan {
     name: String,
     wanted: Option<f64>,
@@ -49,7 +49,7 @@ struct Plan {
 /// The crates that a network is made of and stepped by.
 const CORE: [&str; 5] = ["tensor", "layers", "losses", "optim", "network"];
 
-/// Builds ours, and where they are wanted those of other Rust libraries, one after the other in a folder of their own.
+/// Builds ours, and on request those of other Rust libraries, one after the other in a separate folder.
 pub(super) fn run(workspace: &Workspace, peers: bool) -> Result<Vec<Build>> {
     let mut plans = vec![
         Plan {
@@ -111,7 +111,7 @@ impl Plan {
     }
 }
 
-/// What an application's own `Cargo.toml` holds, as the README says.
+/// The `Cargo.toml` of an application, as the README says.
 const MANIFEST: &str = r#"[package]
 name = "application"
 version = "0.1.0"
@@ -242,7 +242,7 @@ impl Development {
     }
 }
 
-/// What is wanted, as far as anything is.
+/// The wanted value, if there is one.
 pub(super) fn wanted(wanted: Option<f64>) -> String {
     wanted.map_or_else(|| "–".into(), significant)
 }

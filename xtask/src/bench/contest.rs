@@ -1,6 +1,6 @@
 //! The same work done by other libraries, in rounds that alternate between them.
 //!
-//! Each side is a process of its own that has set everything up and waits: a round asks one after the other to repeat
+//! Each side is a separate process that has set everything up and waits: a round asks one after the other to repeat
 //! the work for a while. `benches/peers/common.py` tells the dialogue.
 
 use std::fmt::Write as _;
@@ -16,18 +16,18 @@ use super::table::{significant, time, width};
 use crate::workspace::Workspace;
 use crate::{Result, command, peers};
 
-/// What our side calls itself.
+/// The name of our side.
 const OURS: &str = "downhill";
 
 /// So long a side is left alone before its turn, for the threads of the one before wait busily for a while.
 const REST: Duration = Duration::from_millis(100);
 
-/// How closely the numbers of two libraries agree that do the same work, relatively.
+/// The relative difference within which the numbers of two libraries agree that do the same work.
 fn tolerance(workload: &str) -> f64 {
     if workload.contains("f64") { 1e-9 } else { 1e-4 }
 }
 
-/// One workload on so many threads, by all who can do it; the fastest first.
+/// One workload on a number of threads, by all sides that can do it; the fastest first.
 #[derive(Clone, Debug)]
 pub(super) struct Contest {
     pub(super) name: String,
@@ -87,7 +87,7 @@ impl Contest {
     }
 }
 
-/// How the sides are measured.
+/// The settings of a measurement.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rounds {
     pub(super) count: usize,
@@ -118,7 +118,7 @@ pub(super) fn run(workspace: &Workspace, filter: Option<&str>, rounds: Rounds) -
     Ok(contests)
 }
 
-/// Who takes part: the name of a side, and how it is called.
+/// A participant: the name of a side, and how it is called.
 fn sides(workspace: &Workspace, ours: &Path) -> Vec<(&'static str, Vec<PathBuf>)> {
     let mut sides = vec![(OURS, vec![ours.to_owned()])];
     let scripts = workspace.root.join("benches/peers");
@@ -155,7 +155,7 @@ fn contest(sides: &[(&str, Vec<PathBuf>)], name: &str, threads: usize, rounds: R
     }
     let mut times = vec![Vec::new(); turns.len()];
     for round in 0..rounds.count {
-        // Each round begins with another, so that nobody always runs after the same one.
+        // Each round begins with another, so that no side always runs after the same one.
         for turn in (0..turns.len()).map(|turn| (turn + round) % turns.len()) {
             let (side, variant) = turns[turn];
             std::thread::sleep(REST);
@@ -263,7 +263,7 @@ fn table(contest: &Contest) -> String {
     text
 }
 
-/// Ours beside the best of the others, a line for each workload.
+/// Writes ours next to the best of the others, a line for each workload.
 fn summary(contests: &[Contest]) -> String {
     let label = |contest: &Contest| format!("{}, {}", contest.name, super::threads(contest.threads));
     let labels: Vec<String> = contests.iter().map(label).collect();

@@ -1,4 +1,4 @@
-//! What was measured: read from criterion's files or from an earlier run's, and written again.
+//! Measurements: read from criterion's files or from an earlier run's, and written again.
 
 use std::fs;
 use std::path::Path;
@@ -89,7 +89,7 @@ impl Measurement {
         line
     }
 
-    /// What [`json`](Self::json) has written.
+    /// Reads what [`json`](Self::json) has written.
     pub(super) fn from_json(line: &Value) -> Option<Self> {
         let time = |key| Some(line["time"][key].as_f64()? * 1e-6);
         let time = Time { median: time("value")?, lower: time("lower")?, upper: time("upper")? };
@@ -111,7 +111,7 @@ fn batch(name: &str) -> Option<usize> {
     name.split(", ").find_map(|part| part.strip_prefix("batch ")?.parse().ok())
 }
 
-/// What criterion has written below `folder` since `start`.
+/// Reads what criterion has written below `folder` since `start`.
 pub(super) fn read(folder: &Path, start: SystemTime) -> Result<Vec<Measurement>> {
     let mut measured = Vec::new();
     for path in files(folder, "json")? {
@@ -229,7 +229,7 @@ impl Ceilings {
         self.above(measurement).map_or(f64::NAN, |ceiling| measurement.rate() / ceiling.rate())
     }
 
-    /// How far the machine itself has moved from another run to this, as a factor of at least 1.
+    /// The factor by which the machine itself has moved from another run to this, as a factor of at least 1.
     pub(super) fn drift(&self, before: &Self, measurement: &Measurement) -> f64 {
         match (self.above(measurement), before.above(measurement)) {
             (Some(now), Some(then)) => (now.rate() / then.rate()).max(then.rate() / now.rate()),

@@ -44,7 +44,7 @@ impl Verdict {
     }
 }
 
-/// How many times as fast `after` is.
+/// The factor by which `after` is faster.
 fn speed(before: &Time, after: &Time) -> f64 {
     before.median / after.median
 }
@@ -54,7 +54,7 @@ fn speed(before: &Time, after: &Time) -> f64 {
 pub(super) struct Change {
     pub(super) before: Time,
     pub(super) after: Measurement,
-    /// How many times as fast it is now.
+    /// The factor by which it is faster now.
     pub(super) ratio: f64,
     pub(super) verdict: Verdict,
 }

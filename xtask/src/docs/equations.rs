@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{Result, workspace};
 
-/// What both rustdoc and mdBook turn on.
+/// The options that both rustdoc and mdBook turn on.
 const MARKDOWN: Options = Options::ENABLE_TABLES
     .union(Options::ENABLE_FOOTNOTES)
     .union(Options::ENABLE_STRIKETHROUGH)

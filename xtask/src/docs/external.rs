@@ -77,7 +77,7 @@ impl External {
         text
     }
 
-    /// Where a link to an item of one of the crates should lead: the folder of its library and what follows stay.
+    /// The address that a link to an item of one of the crates should have: the folder of its library and what follows stay.
     fn address(&self, address: &str) -> Option<String> {
         let segments: Vec<&str> = address.strip_prefix("https://")?.split('/').collect();
         let last = *segments.last()?;

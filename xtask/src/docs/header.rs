@@ -1,4 +1,4 @@
-//! What docs.rs puts into the head of a crate's pages, so that equations are rendered there too.
+//! The text that docs.rs puts into the head of a crate's pages, so that equations are rendered there too.
 //!
 //! A page there can load nothing of ours, and KaTeX with its fonts would put 600 KB into each page. So KaTeX renders the
 //! equations here, to MathML, and the header of a crate holds what its pages need: those equations, and the script of

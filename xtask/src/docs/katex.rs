@@ -1,4 +1,4 @@
-//! KaTeX, which renders the equations: fetched once, and copied beside the pages.
+//! KaTeX, which renders the equations: fetched once, and copied next to the pages.
 
 use std::fs;
 use std::path::{Path, PathBuf};

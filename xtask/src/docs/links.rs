@@ -6,23 +6,23 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::{Result, workspace};
 
-/// What a page holds: the names that a link can point to, and its own links.
+/// The contents of a page: the names that a link can point to, and its own links.
 struct Page {
     anchors: BTreeSet<String>,
     /// Those within the site.
     links: Vec<String>,
     /// Those that lead out of it.
     outward: Vec<String>,
-    /// Where the page sends its reader on to, with the anchor, as rustdoc's do that stand at a private module's path.
+    /// The address that the page redirects to, with the anchor, as rustdoc's do that stand at a private module's path.
     onward: Option<String>,
 }
 
 /// The links of a site.
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    /// How many lead from page to page.
+    /// The number of links from page to page.
     pub(super) count: usize,
-    /// How many of them lead from the reference of one crate to that of another, by the names of both.
+    /// The number of those that lead from the reference of one crate to that of another, by the names of both.
     pub(super) between: BTreeMap<(String, String), usize>,
     /// The addresses that lead out of the site, each with one of the pages that name it.
     pub(super) outward: BTreeMap<String, PathBuf>,
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn links_between_crates_and_outward_are_told_apart() {
+    fn links_between_crates_and_outward_are_distinguished() {
         let links = site("").unwrap();
         assert_eq!(links.between, BTreeMap::from([(("one".into(), "two".into()), 2)]));
         assert_eq!(links.outward, BTreeMap::from([("https://example.org/a".into(), "api/two/index.html".into())]));

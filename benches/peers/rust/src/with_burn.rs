@@ -34,7 +34,7 @@ impl Mlp {
             let [inputs, outputs] = [pair[0], pair[1]];
             let key = 2 * index as u64;
             let mut layer = LinearConfig::new(inputs, outputs).init(device);
-            // Its weights lie (in, out), and the start is told for (out, in).
+            // Its weights lie (in, out), and the start is stated for (out, in).
             let at = |i: usize| parameter(key, ((i % outputs) * inputs + i / outputs) as u64) as f32;
             let weight: Vec<f32> = (0..inputs * outputs).map(at).collect();
             layer.weight = Param::from_data(TensorData::new(weight, [inputs, outputs]), device);

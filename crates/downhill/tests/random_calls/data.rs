@@ -1,7 +1,7 @@
 //! Data sets of any numbers and targets, tables of any text, files of any bytes.
 
 use downhill::data::*;
-use downhill::prelude::{Seed, Shape};
+use downhill::tensor::{Seed, Shape};
 use ndarray::Array2;
 
 use crate::answer;

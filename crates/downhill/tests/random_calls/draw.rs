@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::ops::Range;
 
 use downhill::prelude::*;
-use downhill::tensor::Stream;
+use downhill::tensor::{Shape, Stream};
 use ndarray::{ArrayD, IxDyn};
 
 use crate::Calls;

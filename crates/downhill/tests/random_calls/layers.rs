@@ -4,8 +4,17 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use downhill::layers::*;
+use downhill::layers::{
+    AdaptiveAveragePool1d, AdaptiveAveragePool2d, Add, AveragePool1d, AveragePool2d, BatchNorm, Bilinear, Bound, Cell,
+    Celu, Concat, Conv1d, ConvTranspose2d, Description, Elu, FinitePadding, GlobalAveragePool, Glu, GroupNorm, GruCell,
+    Hardshrink, Hardsigmoid, Hardswish, Hardtanh, Identity, InstanceNorm, Interpolation, LeakyRelu, LearntPositions,
+    LogSigmoid, LogSoftmax, LstmCell, MaxPool1d, Mean, Mish, MultiHeadAttention, Multiply, PRelu, Pad, PadMode,
+    Padding, Permute, RRelu, Recurrent, Relu6, Reshape, RmsNorm, RnnCell, RotaryPositions, Scale, Selu, Signature,
+    Silu, SinusoidalPositions, Slice, Softmax, Softmin, Softplus, Softshrink, Softsign, SpatialDropout, Sum,
+    Tanhshrink, Threshold, Upsample,
+};
 use downhill::prelude::*;
-use downhill::tensor::Gain;
+use downhill::tensor::{Gain, Init, Shape};
 use ndarray::Array2;
 
 use crate::answer;

@@ -1,8 +1,9 @@
 //! Networks of any layers, wired in any way, and passes with any batches.
 
-use downhill::layers::{Inputs, Mode};
-use downhill::network::{NetworkDescription, Workspace};
+use downhill::layers::{BatchNorm, Identity, Inputs, Mode};
+use downhill::network::{Block, Branches, Graph, NetworkDescription, Repeat, Shared, Workspace};
 use downhill::prelude::*;
+use downhill::tensor::Shape;
 
 use crate::answer;
 use crate::draw::Draw;
@@ -230,7 +231,7 @@ fn predict(draw: &mut Draw, network: &Network<f64>) {
     }
     if let [only] = &views[..] {
         draw.note("classify");
-        answer(network.classify(&only));
+        answer(network.classify(only));
     }
 }
 

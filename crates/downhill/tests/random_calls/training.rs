@@ -1,6 +1,7 @@
 //! Every loss with targets of any kind, in passes, trainings and evaluations.
 
-use downhill::layers::Mode;
+use downhill::layers::{BatchNorm, Mode, Reshape};
+use downhill::losses::Huber;
 use downhill::losses::*;
 use downhill::prelude::*;
 use downhill::train::metrics::{Average, F1, MeanAbsoluteError as Distance, Precision, RSquared, TopKAccuracy};

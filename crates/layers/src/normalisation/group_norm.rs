@@ -1,4 +1,4 @@
-use downhill_tensor::normalise::Groups;
+use downhill_tensor::normalise::NormGroups;
 use downhill_tensor::{BuildError, Scalar, Shape, ShapeError};
 
 use super::{WithinExample, affine, check, within_example};
@@ -74,9 +74,9 @@ impl WithinExample for GroupNorm {
         (self.affine, self.affine)
     }
 
-    fn sizes<T: Scalar>(&self, x: Shape) -> Groups {
+    fn sizes<T: Scalar>(&self, x: Shape) -> NormGroups {
         let plane = x.axes()[1..].iter().product();
-        Groups { groups: self.groups, channels: x[0] / self.groups, plane, epsilon: self.epsilon, centred: true }
+        NormGroups { groups: self.groups, channels: x[0] / self.groups, plane, epsilon: self.epsilon, centred: true }
     }
 }
 

@@ -1,4 +1,4 @@
-use downhill_tensor::normalise::Groups;
+use downhill_tensor::normalise::NormGroups;
 use downhill_tensor::{BuildError, Scalar, Shape, ShapeError};
 
 use super::{WithinExample, affine, check, within_example};
@@ -78,8 +78,8 @@ impl WithinExample for InstanceNorm {
         (self.affine, self.affine)
     }
 
-    fn sizes<T: Scalar>(&self, x: Shape) -> Groups {
-        Groups { groups: x[0], channels: 1, plane: x.len() / x[0], epsilon: self.epsilon, centred: true }
+    fn sizes<T: Scalar>(&self, x: Shape) -> NormGroups {
+        NormGroups { groups: x[0], channels: 1, plane: x.len() / x[0], epsilon: self.epsilon, centred: true }
     }
 }
 

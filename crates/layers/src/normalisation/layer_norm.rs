@@ -1,4 +1,4 @@
-use downhill_tensor::normalise::Groups;
+use downhill_tensor::normalise::NormGroups;
 use downhill_tensor::{BuildError, Scalar, Shape};
 
 use super::{WithinExample, affine, check, last_axes, within_example};
@@ -95,9 +95,9 @@ impl WithinExample for LayerNorm {
         (self.affine, self.affine && self.bias)
     }
 
-    fn sizes<T: Scalar>(&self, x: Shape) -> Groups {
+    fn sizes<T: Scalar>(&self, x: Shape) -> NormGroups {
         let features = x.axes()[x.rank() - self.axes..].iter().product();
-        Groups { groups: 1, channels: features, plane: 1, epsilon: self.epsilon, centred: true }
+        NormGroups { groups: 1, channels: features, plane: 1, epsilon: self.epsilon, centred: true }
     }
 }
 

@@ -1,4 +1,4 @@
-use downhill_tensor::normalise::Groups;
+use downhill_tensor::normalise::NormGroups;
 use downhill_tensor::{BuildError, Scalar, Shape};
 
 use super::{WithinExample, affine, check, last_axes, within_example};
@@ -87,10 +87,10 @@ impl WithinExample for RmsNorm {
         (self.affine, false)
     }
 
-    fn sizes<T: Scalar>(&self, x: Shape) -> Groups {
+    fn sizes<T: Scalar>(&self, x: Shape) -> NormGroups {
         let features = x.axes()[x.rank() - self.axes..].iter().product();
         let epsilon = self.epsilon.unwrap_or_else(|| T::EPSILON.to_f64());
-        Groups { groups: 1, channels: features, plane: 1, epsilon, centred: false }
+        NormGroups { groups: 1, channels: features, plane: 1, epsilon, centred: false }
     }
 }
 

@@ -60,7 +60,7 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// The same axis where a setting that makes no difference is 1; `None` where a size is 0 or overflows.
+    /// Sets each setting that makes no difference to 1; `None` if a size is 0 or overflows.
     fn checked(mut self) -> Option<Self> {
         if self.output == 1 {
             self.stride = 1;
@@ -79,7 +79,7 @@ impl Axis {
 }
 
 impl Convolution {
-    /// A convolution from `channels` to `outputs` channels, each in `groups` groups that do not meet,
+    /// Makes a convolution from `channels` to `outputs` channels, each in `groups` groups that do not meet,
     /// along the height and the width.
     ///
     /// `None` where a size is 0, the groups do not divide the channels, or the numbers are more than can be counted.
@@ -104,7 +104,7 @@ impl Convolution {
         self.axes
     }
 
-    /// How much room the passes need to work in, whatever the number of examples.
+    /// The length of the passes' scratch space, whatever the number of examples.
     #[must_use]
     pub fn scratch_len(&self) -> usize {
         #[cfg(target_arch = "x86_64")]
@@ -120,7 +120,7 @@ impl Convolution {
     /// x is (examples, channels, height, width), y the same of the output; all of y is overwritten.
     ///
     /// # Panics
-    /// Where a slice has another length than the sizes say, or `scratch` is shorter than
+    /// If a slice has another length than the sizes say, or `scratch` is shorter than
     /// [`scratch_len`](Self::scratch_len); so do the others.
     pub fn forward<T: Scalar>(&self, x: &[T], weight: &[T], bias: Option<&[T]>, y: &mut [T], scratch: &mut [T]) {
         self.check(x, weight, bias.map(|bias| (bias, self.outputs)), y);
@@ -131,7 +131,7 @@ impl Convolution {
         portable::forward(self, x, weight, bias, y, scratch);
     }
 
-    /// dx = Σ w·dy over all outputs that an input has gone to, and a bias for each channel where one is given,
+    /// dx = Σ w·dy over all outputs that an input has gone to, and a bias for each channel if there is one,
     /// which the transposed convolution needs.
     ///
     /// # Shapes
@@ -152,7 +152,7 @@ impl Convolution {
         portable::input_gradient(self, dy, weight, bias, dx, scratch);
     }
 
-    /// dw = Σ x·dy over all examples and pixels, and db = Σ dy where it is asked for.
+    /// dw = Σ x·dy over all examples and pixels, and db = Σ dy if it is asked for.
     ///
     /// # Shapes
     /// As for [`forward`](Self::forward); all of `dweight` and `dbias` is overwritten.
@@ -185,7 +185,7 @@ impl Convolution {
         assert_eq!(y.len(), examples * self.output_len(), "the output of {self:?}");
     }
 
-    /// The same computation, with images of one row where pixels do not meet: then rows have no ends to care about.
+    /// Turns images into one row if pixels do not meet: then rows have no ends to care about.
     #[cfg(target_arch = "x86_64")]
     fn flattened(mut self) -> Self {
         let alone = |axis: Axis| axis.kernel == 1 && axis.stride == 1 && axis.padding == 0 && axis.input == axis.output;
@@ -320,7 +320,7 @@ mod tests {
             naive
         }
 
-        /// All results, one after the other: y, dx, dw, db, without biases where there are none.
+        /// All results, one after the other: y, dx, dw, db, without biases if there are none.
         fn run(&self, passes: &Passes<T>, biased: bool) -> [Vec<T>; 4] {
             let nan = |len: usize| vec![T::NAN; len];
             let mut results = [nan(self.dy.len()), nan(self.x.len()), nan(self.weight.len()), nan(self.of.outputs)];
@@ -390,7 +390,7 @@ mod tests {
         }
     }
 
-    /// Every way of computing against plain loops.
+    /// Compares every way of computing with plain loops.
     fn check<T: Scalar>(of: Convolution, examples: usize, key: u64) {
         let problem = Problem::<T>::new(of, examples, key);
         let naive = problem.naive();

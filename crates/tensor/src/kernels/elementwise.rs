@@ -12,7 +12,7 @@ pub const GRAIN: usize = 32 * 1024;
 /// yᵢ = f(xᵢ).
 ///
 /// # Panics
-/// Where the lengths differ.
+/// If the lengths differ.
 #[inline]
 pub fn map<T: Scalar, F: Fn(T) -> T + Copy + Send>(x: &[T], y: &mut [T], f: F) {
     assert_eq!(x.len(), y.len(), "map needs as many results as arguments");
@@ -28,7 +28,7 @@ pub fn map_in_place<T: Scalar, F: Fn(T) -> T + Copy + Send>(y: &mut [T], f: F) {
 /// yᵢ = f(aᵢ, bᵢ).
 ///
 /// # Panics
-/// Where the lengths differ.
+/// If the lengths differ.
 #[inline]
 pub fn zip_map<T: Scalar, F: Fn(T, T) -> T + Copy + Send>(a: &[T], b: &[T], y: &mut [T], f: F) {
     assert!(a.len() == y.len() && b.len() == y.len(), "zip_map needs as many results as arguments");
@@ -38,7 +38,7 @@ pub fn zip_map<T: Scalar, F: Fn(T, T) -> T + Copy + Send>(a: &[T], b: &[T], y: &
 /// yᵢ = f(xᵢ, yᵢ).
 ///
 /// # Panics
-/// Where the lengths differ.
+/// If the lengths differ.
 #[inline]
 pub fn update<T: Scalar, F: Fn(T, T) -> T + Copy + Send>(x: &[T], y: &mut [T], f: F) {
     assert_eq!(x.len(), y.len(), "update needs as many results as arguments");
@@ -49,7 +49,7 @@ crate::compiled! {
     /// yᵢ ← yᵢ + xᵢ.
     ///
     /// # Panics
-    /// Panics if the lengths differ.
+    /// If the lengths differ.
     pub fn add<T: Scalar>(x: &[T], y: &mut [T]) {
         update(x, y, |x, y| y + x);
     }

@@ -11,14 +11,14 @@ use crate::{elementwise, threads};
 /// and the best that the machine has is chosen at run time.
 /// Products and sums are never contracted to a fused multiply-add, so all copies give the same bits.
 pub trait Kernel: Sized {
-    /// What the loop gives.
+    /// The loop's result.
     type Output;
 
-    /// The loop. Mark the implementation `#[inline(always)]`.
+    /// Runs the loop. Mark the implementation `#[inline(always)]`.
     fn run(self) -> Self::Output;
 }
 
-/// What can be cut in two, so that threads may share it: slices, [`Runs`], [`RunsMut`], tuples of them that are cut
+/// Work that can be cut in two, so that threads may share it: slices, [`Runs`], [`RunsMut`], tuples of them that are cut
 /// together, and kernels over them.
 ///
 /// A `Range` in a tuple tells each piece where it lies in the whole; an `Option` may be absent, but not come first.
@@ -26,13 +26,13 @@ pub trait Divisible: Send + Sized {
     /// The number of elements.
     fn elements(&self) -> usize;
 
-    /// Cuts it into the elements before `middle` and those from it on.
+    /// Cuts the work into the elements before `middle` and those from it on.
     fn cut(self, middle: usize) -> (Self, Self);
 }
 
 /// A loop over data, element by element.
 pub trait Sweep<P>: Copy + Send {
-    /// The loop. Mark the implementation `#[inline(always)]`.
+    /// Runs the loop. Mark the implementation `#[inline(always)]`.
     fn sweep(self, data: P);
 }
 
@@ -129,7 +129,7 @@ pub struct Runs<'a, T> {
     length: usize,
 }
 
-/// A slice of whole runs of equal length, to be written.
+/// A mutable slice of whole runs of equal length.
 #[derive(Debug)]
 pub struct RunsMut<'a, T> {
     data: &'a mut [T],
@@ -137,7 +137,7 @@ pub struct RunsMut<'a, T> {
 }
 
 impl<'a, T> Runs<'a, T> {
-    /// Runs of `length` elements; what is left over at the end belongs to none.
+    /// Cuts a slice into runs of `length` elements; the rest at the end belongs to none.
     #[must_use]
     pub fn new(data: &'a [T], length: usize) -> Self {
         Self { data, length }
@@ -151,7 +151,7 @@ impl<'a, T> Runs<'a, T> {
 }
 
 impl<'a, T> RunsMut<'a, T> {
-    /// Runs of `length` elements; what is left over at the end belongs to none.
+    /// Cuts a slice into runs of `length` elements; the rest at the end belongs to none.
     #[must_use]
     pub fn new(data: &'a mut [T], length: usize) -> Self {
         Self { data, length }
@@ -247,23 +247,23 @@ fn run_portable<K: Kernel>(kernel: K) -> K::Output {
     kernel.run()
 }
 
-/// Runs `kernel`, shared among the current threads where each gets at least `grain` elements.
+/// Runs `kernel`, shared among the current threads if each gets at least `grain` elements.
 #[inline]
 pub fn parallel<K: Kernel<Output = ()> + Divisible>(kernel: K, grain: usize) {
     match kernel.elements() / grain.max(1) {
         // A small loop doesn't even ask.
         0 | 1 => vectorized(kernel),
         pieces => {
-            let pieces = pieces.min(threads::for_pass(kernel.elements()));
+            let pieces = pieces.min(threads::current());
             share(kernel, pieces, ALIGNMENT);
         }
     }
 }
 
-/// Runs `kernel`, whose elements are whole runs of numbers, shared among the current threads where the
+/// Runs `kernel`, whose elements are whole runs of numbers, shared among the current threads if the
 /// whole `work`, counted in simple operations on a number, is large enough for a fork to pay.
 pub fn parallel_runs<K: Kernel<Output = ()> + Divisible>(kernel: K, work: usize) {
-    let pieces = threads::for_pass(work).min(kernel.elements()).min(work / elementwise::GRAIN);
+    let pieces = threads::current().min(kernel.elements()).min(work / elementwise::GRAIN);
     share(kernel, pieces, 1);
 }
 
@@ -298,9 +298,9 @@ impl<K: Kernel<Output = ()> + Divisible> threads::Task for Share<K> {
     }
 }
 
-/// Asks for numbers to be brought near the processor while something else is computed.
+/// Prefetches numbers into the cache while something else is computed.
 ///
-/// It changes nothing but time: worth it where what comes next would read them in an order that the processor does
+/// It changes nothing but time: worth it if what comes next would read them in an order that the processor does
 /// not foresee.
 #[inline]
 pub fn prefetch<T>(numbers: &[T]) {
@@ -315,26 +315,21 @@ pub fn prefetch<T>(numbers: &[T]) {
 }
 
 /// The instruction sets that kernels are compiled for.
+#[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Instructions {
     Portable,
-    #[cfg(target_arch = "x86_64")]
     Avx2,
-    #[cfg(target_arch = "x86_64")]
     Avx512,
 }
 
 /// The best instruction set that this machine has.
+#[cfg(target_arch = "x86_64")]
 #[inline]
 pub(crate) fn instructions() -> Instructions {
-    #[cfg(target_arch = "x86_64")]
-    {
-        // One thing to look at, where the standard library would look at one for each feature.
-        static BEST: OnceLock<Instructions> = OnceLock::new();
-        *BEST.get_or_init(ask_processor)
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    Instructions::Portable
+    // One value to read, where the standard library would read one for each feature.
+    static BEST: OnceLock<Instructions> = OnceLock::new();
+    *BEST.get_or_init(ask_processor)
 }
 
 #[cfg(target_arch = "x86_64")]

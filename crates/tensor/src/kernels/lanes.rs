@@ -24,7 +24,7 @@ pub(crate) trait Lanes: Copy {
     unsafe fn multiply_add(self, a: Self, b: Self) -> Self;
 }
 
-/// What is read and written at any address.
+/// Numbers that are read and written at any address.
 ///
 /// A development build checks the address wherever an instruction's own function reads or writes a register, which
 /// takes longer than the arithmetic; not so here.

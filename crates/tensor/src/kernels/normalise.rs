@@ -1,8 +1,8 @@
-//! Normalisation: numbers less their mean, over their deviation, and the way back.
+//! Normalisation: numbers less their mean, over their deviation, and the backward pass.
 //!
-//! A batch is (examples, channels, plane): `plane` numbers of one channel lie side by side, one where an example is a
-//! vector. [`Groups`] share a mean and a variance within an example, as in layer and group normalisation;
-//! [`Channels`] share them across the batch, as in batch normalisation.
+//! A batch is (examples, channels, plane): `plane` numbers of one channel lie side by side, one if an example is a
+//! vector. The groups of [`NormGroups`] share a mean and a variance within an example, as in layer and group normalisation;
+//! the channels of [`Channels`] share them across the batch, as in batch normalisation.
 //!
 //! A variance is the mean square of what is left when the mean is subtracted, so it keeps its digits where the mean
 //! is large. All sums have an order that shapes alone decide; threads share examples, or channels.
@@ -19,7 +19,7 @@ mod channels;
 mod groups;
 
 pub use channels::Channels;
-pub use groups::Groups;
+pub use groups::NormGroups;
 
 /// This many columns of a matrix are summed at once: their sums stay in registers while the rows go by.
 const STRIP: usize = 32;
@@ -145,7 +145,7 @@ mod tests {
         let norm = expected.iter().map(|x| x * x).sum::<f64>().sqrt();
         let error = wide(found).iter().zip(expected).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt();
         // The naive sums lose digits too; what is 0 but for rounding is compared with 1.
-        assert!(error <= 200.0 * T::EPSILON.to_f64() * norm.max(1.0), "{what}: {error:e} beside {norm:e}");
+        assert!(error <= 200.0 * T::EPSILON.to_f64() * norm.max(1.0), "{what}: {error:e} next to {norm:e}");
     }
 
     /// μ and r of the numbers of `x` that `of` chooses.
@@ -159,7 +159,7 @@ mod tests {
 
     fn check_groups<T: Scalar>(centred: bool, affine: bool) {
         for (examples, groups, channels, plane) in SIZES {
-            let settings = Groups { groups, channels, plane, epsilon: 0.1, centred };
+            let settings = NormGroups { groups, channels, plane, epsilon: 0.1, centred };
             let (length, all) = (channels * plane, groups * channels);
             let count = examples * groups * length;
             let (x, dy) = (numbers::<T>(count, 0), numbers::<T>(count, 1));
@@ -274,13 +274,13 @@ mod tests {
         }
     }
 
-    /// y, the moments, dx, dweight and dbias of `Groups` with one group, and the same of `Channels` with one channel.
+    /// y, the moments, dx, dweight and dbias of `NormGroups` with one group, and the same of `Channels` with one channel.
     fn both_ways<T: Scalar>(x: &[T], dy: &[T], plane: usize, epsilon: f64) -> [[Vec<T>; 5]; 2] {
         let count = x.len();
         let nan = || vec![T::NAN; count];
         let [mut y, mut dx, mut dw, mut db] = [0; 4].map(|_| nan());
         let mut moments = vec![T::NAN; 2];
-        let groups = Groups { groups: 1, channels: count / plane, plane, epsilon, centred: true };
+        let groups = NormGroups { groups: 1, channels: count / plane, plane, epsilon, centred: true };
         groups.forward(x, None, None, &mut moments, &mut y);
         groups.backward(x, dy, None, &moments, &mut dx);
         dw.truncate(count / plane);
@@ -376,7 +376,7 @@ mod tests {
                     assert!((found[3][0] - expected[3][0]).abs() < 1e-3 * size, "dweight at 2^{power}");
                 }
             }
-            let rms = Groups { groups: 1, channels: 384, plane: 1, epsilon: 0.0, centred: false };
+            let rms = NormGroups { groups: 1, channels: 384, plane: 1, epsilon: 0.0, centred: false };
             let run = |x: &[f32]| {
                 let (mut moments, mut y) = ([f32::NAN; 2], vec![f32::NAN; 384]);
                 rms.forward(x, None, None, &mut moments, &mut y);

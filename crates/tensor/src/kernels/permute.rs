@@ -12,7 +12,7 @@ crate::compiled! {
     /// x: (examples, shape); y: (examples, `shape[order[0]]`, `shape[order[1]]`, ...)
     ///
     /// # Panics
-    /// Where the lengths differ, or `order` does not name each axis of `shape` once.
+    /// If the lengths differ, or `order` does not name each axis of `shape` once.
     ///
     /// ```
     /// use downhill_tensor::permute::permute;
@@ -33,7 +33,7 @@ crate::compiled! {
     }
 }
 
-/// How to go through x in the order of y: the lengths of y's axes, and how far apart their numbers lie in x.
+/// The way through x in the order of y: the lengths of y's axes, and how far apart their numbers lie in x.
 #[derive(Clone, Copy)]
 struct Walk {
     lengths: [usize; MAX_RANK],
@@ -90,10 +90,10 @@ impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>)> for Walk {
     }
 }
 
-/// y, rows of so many columns, from x, where rows and columns lie so far apart.
+/// Copies x, whose rows and columns lie `row` and `column` numbers apart, to y, whose rows are contiguous.
 #[inline(always)]
 fn copy_matrix<T: Scalar>(x: &[T], (row, column): (usize, usize), y: &mut [T], columns: usize) {
-    // Of each line of the cache that is read all is used at once, and a square's rows of y stay near.
+    // All of each cache line that is read is used at once, and a square's rows of y stay in the cache.
     const SQUARE: usize = 16;
     if row == 1 && column != 1 {
         let rows = y.len() / columns;
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
     use crate::threads::Threads;
 
-    /// All orders of so many axes.
+    /// All orders of `rank` axes.
     fn orders(rank: usize) -> Vec<Vec<usize>> {
         if rank == 0 {
             return vec![Vec::new()];
@@ -152,7 +152,7 @@ mod tests {
             &[2, 1, 3, 2],
             &[2, 3, 1, 2, 2],
             &[2, 1, 3, 2, 1, 2],
-            // More than a square, and what is left beside it.
+            // More than a square, and what is left next to it.
             &[37, 18],
             &[17, 2, 35],
         ];

@@ -4,7 +4,7 @@
 //! Which code runs depends on the shapes and on the machine:
 //!
 //! * a register-tiled kernel for AVX2 or AVX-512 that reads its operands where they lie;
-//! * loops of their own for a batch of one (matrix-vector and rank-one products), which are bound by memory;
+//! * special loops for a batch of one (matrix-vector and rank-one products), which are bound by memory;
 //! * [`matrixmultiply`] elsewhere: it is the portable path, and the reference in the tests.
 //!
 //! Every element of a result is one sum in one order, whatever part of the matrix a thread computes.
@@ -21,7 +21,7 @@ mod portable;
 mod tile;
 mod vector;
 
-/// What a product is added to.
+/// The matrix that a product is added to.
 #[derive(Clone, Copy, Debug)]
 pub enum Accumulate<'a, T> {
     /// Nothing: c ← a·b.
@@ -50,7 +50,7 @@ crate::compiled! {
     /// ```
     ///
     /// # Panics
-    /// Where the shapes do not fit.
+    /// If the shapes do not fit.
     pub fn product<T: Scalar>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, start: Accumulate<'_, T>, c: ArrayViewMut2<'_, T>) {
         let ((m, k), (k_of_b, n)) = (a.dim(), b.dim());
         assert_eq!(k, k_of_b, "the inner axes of a product must be equal");
@@ -87,15 +87,15 @@ crate::compiled! {
 
 /// Below this many multiply-adds a thread, a fork costs more than it saves.
 const GRAIN: usize = 256 * 1024;
-/// The same where a has one row, and every number of b is read for one multiply-add.
+/// The grain if a has one row: every number of b is read for one multiply-add.
 const ROW_GRAIN: usize = 64 * 1024;
 
-/// Of a result with so few elements, such as the weight gradient of a narrow layer, threads can't share the elements.
+/// Threads can't share the elements of a result that has at most this many, such as the weight gradient of a narrow layer.
 const FEW: usize = 1024;
-/// Then they share the terms of its sums, if each has so many.
+/// Then they share the terms of its sums, if each has at least this many.
 const TALL: usize = 4000;
-/// Sums of so many terms are such a tree whatever the number of elements, or they would lose more digits the longer they
-/// are: other products add the sums of blocks in turn.
+/// Sums of at least this many terms are such a tree whatever the number of elements, or they would lose more digits the
+/// longer they are: other products add the sums of blocks in turn.
 const VERY_TALL: usize = 1 << 16;
 
 /// Cuts a result with long sums into parts with few elements.
@@ -224,7 +224,7 @@ mod tests {
         Array2::from_shape_simple_fn((rows, columns), || T::from_f64(2.0 * stream.uniform() - 1.0))
     }
 
-    /// What machines without kernels of our own compute, on any machine.
+    /// Computes, on any machine, what machines without kernels of our own compute.
     fn portable_product<T: Scalar>(
         a: ArrayView2<'_, T>,
         b: ArrayView2<'_, T>,
@@ -391,7 +391,7 @@ mod tests {
         assert_eq!(c.iter().filter(|c| c.is_nan()).count(), 8, "only that column");
     }
 
-    /// Where the machine has kernels of our own: an example's prediction is the same alone and among others.
+    /// An example's prediction is the same alone and among others, if the machine has kernels of our own.
     #[test]
     #[cfg(target_arch = "x86_64")]
     fn a_row_alone_gives_the_bits_that_it_gives_among_others() {

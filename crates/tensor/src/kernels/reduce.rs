@@ -10,11 +10,12 @@
 //!
 //! Inside a [`Kernel`] of your own use [`lanes`], whose functions inline.
 
+mod columns;
+
 use std::ops::Range;
 
-use ndarray::ArrayView2;
-
-use crate::{Divisible, Kernel, Scalar, parallel, parallel_runs, threads, vectorized};
+pub use self::columns::{channel_sums, column_sums};
+use crate::{Kernel, Scalar, threads, vectorized};
 
 const LANES: usize = 32;
 
@@ -82,7 +83,7 @@ pub fn map_sum<T: Scalar, S: Scalar>(x: &[T], f: impl Fn(T) -> S + Copy + Send +
 /// Σ f(aᵢ, bᵢ), summed in the precision that `f` gives.
 ///
 /// # Panics
-/// Where the lengths differ.
+/// If the lengths differ.
 #[must_use]
 pub fn zip_sum<T: Scalar, S: Scalar>(a: &[T], b: &[T], f: impl Fn(T, T) -> S + Copy + Send + Sync) -> S {
     assert_eq!(a.len(), b.len(), "zip_sum needs slices of equal length");
@@ -92,10 +93,10 @@ pub fn zip_sum<T: Scalar, S: Scalar>(a: &[T], b: &[T], f: impl Fn(T, T) -> S + C
 crate::compiled! {
     /// Σ aᵢbᵢ, multiplied and summed as `f64`.
     ///
-    /// Where `f32` is enough, [`zip_sum`]`(a, b, |a, b| a * b)` is faster.
+    /// If `f32` is enough, [`zip_sum`]`(a, b, |a, b| a * b)` is faster.
     ///
     /// # Panics
-    /// Where the lengths differ.
+    /// If the lengths differ.
     #[must_use]
     pub fn dot<T: Scalar>(a: &[T], b: &[T]) -> f64 {
         zip_sum(a, b, |a, b| a.to_f64() * b.to_f64())
@@ -111,7 +112,7 @@ crate::compiled! {
 }
 
 crate::compiled! {
-    /// The Euclidean norm √(Σ xᵢ²), which overflows or vanishes only where its value does.
+    /// The Euclidean norm √(Σ xᵢ²), which overflows or vanishes only if its value does.
     ///
     /// ```
     /// use downhill_tensor::reduce::norm;
@@ -138,7 +139,7 @@ crate::compiled! {
 }
 
 crate::compiled! {
-    /// The largest magnitude, max |xᵢ|; not a number where any is not, 0 for an empty slice.
+    /// The largest magnitude, max |xᵢ|; not a number if any is not, 0 for an empty slice.
     #[must_use]
     pub fn norm_max<T: Scalar>(x: &[T]) -> f64 {
         fold(x, &NOTHING[..x.len()], T::ZERO, |x, ()| x.abs(), larger).to_f64()
@@ -146,7 +147,7 @@ crate::compiled! {
 }
 
 crate::compiled! {
-    /// The largest number; not a number where any is not, `None` for an empty slice.
+    /// The largest number; not a number if any is not, `None` for an empty slice.
     ///
     /// ```
     /// use downhill_tensor::reduce::max;
@@ -160,14 +161,14 @@ crate::compiled! {
 }
 
 crate::compiled! {
-    /// The smallest number; not a number where any is not, `None` for an empty slice.
+    /// The smallest number; not a number if any is not, `None` for an empty slice.
     #[must_use]
     pub fn min<T: Scalar>(x: &[T]) -> Option<T> {
         Some(fold(x, &NOTHING[..x.len()], *x.first()?, |x, ()| x, smaller))
     }
 }
 
-/// Where the largest number stands, the first of equals; the first that is not a number where there is one.
+/// The index of the largest number, the first of equals; of the first that is not a number if there is one.
 ///
 /// `None` for an empty slice.
 ///
@@ -193,223 +194,6 @@ crate::compiled! {
     pub fn all_finite<T: Scalar>(x: &[T]) -> bool {
         // x·0 is 0 for finite x and otherwise not a number.
         map_sum(x, |x| x * T::ZERO) == T::ZERO
-    }
-}
-
-/// yⱼ = Σᵢ xᵢⱼ: the sum of each column of x, row after row from 0 on, in blocks of 256 rows.
-///
-/// The sums of blocks are added with what rounding takes from them, so that errors do not grow with the number of rows.
-/// Of a contiguous x with at most 16 columns, 32 numbers are added at a time, as many rows as they hold; and if x has
-/// at most 32 columns and at least 8192 rows, it is cut in two at the multiple of 4096 rows at or after its middle.
-///
-/// # Panics
-/// Where `y` has not one element for each column.
-///
-/// ```
-/// use downhill_tensor::reduce::column_sums;
-/// use ndarray::array;
-/// let mut y = [0.0; 3];
-/// column_sums(array![[1.0, 2.0, 3.0], [10.0, 20.0, 30.0]].view(), &mut y);
-/// assert_eq!(y, [11.0, 22.0, 33.0]);
-/// ```
-pub fn column_sums<T: Scalar>(x: ArrayView2<'_, T>, y: &mut [T]) {
-    assert_eq!(x.ncols(), y.len(), "column_sums needs one result for each column");
-    if let Some(data) = x.to_slice() {
-        return contiguous_column_sums(data, y);
-    }
-    for (strip, y) in y.chunks_mut(LANES).enumerate() {
-        let [sums] = in_blocks!(x.nrows(), IN_TURN, |rows| {
-            let mut sums = [T::ZERO; LANES];
-            for row in rows {
-                for (j, sum) in sums[..y.len()].iter_mut().enumerate() {
-                    *sum += x[[row, strip * LANES + j]];
-                }
-            }
-            [sums]
-        });
-        y.copy_from_slice(&sums[..y.len()]);
-    }
-}
-
-fn contiguous_column_sums<T: Scalar>(data: &[T], y: &mut [T]) {
-    let columns = y.len();
-    let rows = data.len().checked_div(columns).unwrap_or(0);
-    if columns > LANES || rows < 2 * BLOCK {
-        return parallel(ColumnSums { data, columns, first: 0, y }, GRAIN / rows.max(1));
-    }
-    // Too few columns for threads to share: a tree of blocks of rows.
-    let (top, bottom) = data.split_at((rows / 2).next_multiple_of(BLOCK) * columns);
-    let mut rest = [T::ZERO; LANES];
-    let rest = &mut rest[..columns];
-    threads::join(|| contiguous_column_sums(top, y), || contiguous_column_sums(bottom, rest));
-    y.iter_mut().zip(rest).for_each(|(y, rest)| *y += *rest);
-}
-
-/// y_c = Σ x over the examples and the pixels of channel c: each plane is summed as elsewhere here, and the planes
-/// of a channel are added in the order of the examples, in blocks of 256.
-///
-/// # Shapes
-/// x: (examples, channels, `plane` numbers); y: (channels)
-///
-/// # Panics
-/// Where x does not hold whole examples.
-///
-/// ```
-/// use downhill_tensor::reduce::channel_sums;
-/// let mut y = [0.0; 2];
-/// channel_sums(&[1.0, 2.0, 10.0, 20.0, 3.0, 4.0, 30.0, 40.0], &mut y, 2);
-/// assert_eq!(y, [10.0, 100.0]);
-/// ```
-pub fn channel_sums<T: Scalar>(x: &[T], y: &mut [T], plane: usize) {
-    let example = y.len() * plane;
-    let whole = x.len().checked_rem(example).map_or(x.is_empty(), |rest| rest == 0);
-    assert!(whole, "{} numbers are no whole examples of {} channels of {plane}", x.len(), y.len());
-    parallel_runs(ChannelSums { x, example, plane, first: 0, y }, x.len());
-}
-
-struct ChannelSums<'a, T> {
-    /// The whole batch.
-    x: &'a [T],
-    example: usize,
-    plane: usize,
-    /// The channel that `y` begins with.
-    first: usize,
-    y: &'a mut [T],
-}
-
-impl<T: Scalar> Kernel for ChannelSums<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let Self { x, example, plane, first, y } = self;
-        if x.is_empty() {
-            return y.fill(T::ZERO);
-        }
-        for (strip, y) in y.chunks_mut(LANES).enumerate() {
-            let start = (first + strip * LANES) * plane;
-            let [sums] = in_blocks!(x.len() / example, IN_TURN, |examples| {
-                let mut sums = [T::ZERO; LANES];
-                for x in x[examples.start * example..examples.end * example].chunks_exact(example) {
-                    let planes = x[start..start + y.len() * plane].chunks_exact(plane);
-                    for (sum, plane) in sums.iter_mut().zip(planes) {
-                        *sum += lanes::map_sum(plane, |x| x);
-                    }
-                }
-                [sums]
-            });
-            y.copy_from_slice(&sums[..y.len()]);
-        }
-    }
-}
-
-impl<T: Scalar> Divisible for ChannelSums<'_, T> {
-    fn elements(&self) -> usize {
-        self.y.len()
-    }
-
-    fn cut(self, middle: usize) -> (Self, Self) {
-        let (left, right) = self.y.split_at_mut(middle);
-        (Self { y: left, ..self }, Self { y: right, first: self.first + middle, ..self })
-    }
-}
-
-struct ColumnSums<'a, T> {
-    /// The whole matrix.
-    data: &'a [T],
-    columns: usize,
-    /// The column that `y` begins with.
-    first: usize,
-    y: &'a mut [T],
-}
-
-impl<T: Scalar> Kernel for ColumnSums<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let mut first = self.first;
-        let (strips, rest) = self.y.as_chunks_mut();
-        for strip in strips {
-            *strip = strip_sums(self.data, self.columns, first);
-            first += LANES;
-        }
-        if !rest.is_empty() {
-            let Self { data, columns, .. } = self;
-            let (rows, most) = (data.len() / columns, IN_TURN * together(rest.len(), columns));
-            if rows <= most {
-                return narrow_strip_sums(data, columns, first, rest);
-            }
-            let [sums] = in_blocks!(rows, most, |rows| {
-                let mut sums = [T::ZERO; LANES];
-                let data = &data[rows.start * columns..rows.end * columns];
-                narrow_strip_sums(data, columns, first, &mut sums[..rest.len()]);
-                [sums]
-            });
-            rest.copy_from_slice(&sums[..rest.len()]);
-        }
-    }
-}
-
-/// How many rows are added at once of a strip that is narrower than the lanes: several if it is all there is.
-#[inline(always)]
-fn together(strip: usize, columns: usize) -> usize {
-    if strip == columns { LANES / columns } else { 1 }
-}
-
-/// The sums of `LANES` columns from `first` on, which stay in registers while the rows go by.
-#[inline(always)]
-fn strip_sums<T: Scalar>(data: &[T], columns: usize, first: usize) -> [T; LANES] {
-    let [sums] = in_blocks!(data.len() / columns, IN_TURN, |rows| {
-        let mut sums = [T::ZERO; LANES];
-        for row in data[rows.start * columns..rows.end * columns].chunks_exact(columns) {
-            add_to(&mut sums, &row[first..first + LANES]);
-        }
-        [sums]
-    });
-    sums
-}
-
-/// The sums of fewer columns, the last; of all that there are, several rows at a time.
-#[inline(always)]
-fn narrow_strip_sums<T: Scalar>(data: &[T], columns: usize, first: usize, strip: &mut [T]) {
-    let together = together(strip.len(), columns);
-    let group = together * columns;
-    // All lanes at once, while there are numbers for them: nobody reads the sums of those beyond the strip.
-    let whole = (data.len() + group).saturating_sub(group.max(first + LANES)) / group;
-    let mut lanes = [T::ZERO; LANES];
-    for index in 0..whole {
-        add_to(&mut lanes, &data[index * group + first..][..LANES]);
-    }
-    // Copied as a whole: of an array that is cut, the compiler would keep every number in a register of its own.
-    let mut sums = lanes;
-    let sums = &mut sums[..together * strip.len()];
-    let groups = data[whole * group..].chunks_exact(group);
-    let left = groups.remainder().chunks_exact(columns);
-    groups.for_each(|rows| add_to(sums, &rows[first..]));
-    let (row, others) = sums.split_at(strip.len());
-    strip.copy_from_slice(row);
-    if data.len() >= group {
-        others.chunks_exact(strip.len()).for_each(|row| add_to(strip, row));
-    }
-    left.for_each(|row| add_to(strip, &row[first..]));
-}
-
-#[inline(always)]
-fn add_to<T: Scalar>(sums: &mut [T], row: &[T]) {
-    for (sum, &x) in sums.iter_mut().zip(row) {
-        *sum += x;
-    }
-}
-
-impl<T: Scalar> Divisible for ColumnSums<'_, T> {
-    fn elements(&self) -> usize {
-        self.y.len()
-    }
-
-    fn cut(self, middle: usize) -> (Self, Self) {
-        let (left, right) = self.y.split_at_mut(middle);
-        (Self { y: left, ..self }, Self { y: right, first: self.first + middle, ..self })
     }
 }
 
@@ -476,7 +260,7 @@ pub(crate) struct Gathered<'a, T> {
 }
 
 impl<T: Scalar> Gathered<'_, T> {
-    /// Sums of nothing.
+    /// Sets all sums to 0.
     pub(crate) fn clear(&mut self) {
         self.totals.fill(T::ZERO);
         self.lost.fill(T::ZERO);
@@ -535,13 +319,13 @@ pub fn unit_scale<T: Scalar>(magnitude: T) -> T {
     T::ONE / power.max(T::MIN_POSITIVE).min(T::ONE / T::MIN_POSITIVE)
 }
 
-/// The larger; not a number where either is not.
+/// The larger; not a number if either is not.
 #[inline(always)]
 fn larger<T: Scalar>(a: T, b: T) -> T {
     if (b > a) | b.is_nan() { b } else { a }
 }
 
-/// The smaller; not a number where either is not.
+/// The smaller; not a number if either is not.
 #[inline(always)]
 fn smaller<T: Scalar>(a: T, b: T) -> T {
     if (b < a) | b.is_nan() { b } else { a }
@@ -570,7 +354,7 @@ fn tree<S: Scalar>(
     }
     let middle = range.start + (range.len() / 2).next_multiple_of(BLOCK);
     let (left, right) = (range.start..middle, middle..range.end);
-    let (left, right) = if range.len() >= 2 * GRAIN && threads::for_pass(range.len()) > 1 {
+    let (left, right) = if range.len() >= 2 * GRAIN && threads::current() > 1 {
         threads::join(|| tree(left, block, join), || tree(right, block, join))
     } else {
         (tree(left, block, join), tree(right, block, join))
@@ -595,8 +379,8 @@ impl<A: Copy, B: Copy, S: Scalar, F: Fn(A, B) -> S, J: Fn(S, S) -> S> Kernel for
     }
 }
 
-/// The same for use inside a [`Kernel`]: these inline and do not fork. Sums of more than 4096 numbers are made
-/// of those of as many at a time, as by `Totals`.
+/// Sums and extremes for use inside a [`Kernel`]: these inline and do not fork. A sum of more than 4096 numbers is made
+/// of those of as many at a time, as in `Totals`.
 pub mod lanes {
     use std::hint::black_box;
 
@@ -696,7 +480,7 @@ pub mod lanes {
                     lanes[i] = join(lanes[i], term(a[i], b[i]));
                 }
             }
-            // By way of memory: else the narrow steps below decide how the compiler packs the loop above.
+            // Through memory: otherwise the narrow steps below decide how the compiler packs the loop above.
             let lanes = black_box(lanes);
             for i in 0..8 {
                 eight[i] = join(join(lanes[i], lanes[i + 16]), join(lanes[i + 8], lanes[i + 24]));
@@ -765,7 +549,7 @@ mod tests {
         (0..=130).chain([BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 7, 4 * GRAIN + 123])
     }
 
-    fn numbers<T: Scalar>(len: usize) -> Vec<T> {
+    pub(super) fn numbers<T: Scalar>(len: usize) -> Vec<T> {
         let mut stream = Seed(1).stream(len as u64);
         (0..len).map(|_| T::from_f64(2.0 * stream.uniform() - 1.0)).collect()
     }
@@ -913,44 +697,5 @@ mod tests {
         assert!(norm(&[1.0, f64::NAN]).is_nan());
         assert!(norm(&[1.0, f64::INFINITY, f64::NAN]).is_nan());
         assert_eq!(norm(&[1.0, f64::NEG_INFINITY]), f64::INFINITY);
-    }
-
-    #[test]
-    fn a_few_long_columns_are_summed_in_parts() {
-        for (rows, columns) in [(20_001, 4), (9_000, 10), (8_193, 32), (17, 3), (50, 1)] {
-            let x = Array2::from_shape_vec((rows, columns), numbers::<f64>(rows * columns)).unwrap();
-            let sums = || {
-                let mut y = vec![f64::NAN; columns];
-                column_sums(x.view(), &mut y);
-                y
-            };
-            let alone = sums();
-            for (sum, column) in alone.iter().zip(x.columns()) {
-                let size: f64 = column.iter().map(|x| x.abs()).sum();
-                assert!((sum - column.iter().sum::<f64>()).abs() <= 1e-13 * size, "{rows}x{columns}");
-            }
-            for threads in [2, 3] {
-                assert_eq!(Threads::new(threads).unwrap().run(sums), alone, "{rows}x{columns}");
-            }
-        }
-    }
-
-    #[test]
-    fn columns_are_summed_row_after_row() {
-        for (rows, columns) in [(0, 3), (1, 1), (3, 0), (5, 31), (7, 32), (4, 33), (40, 130), (129, 1000)] {
-            let x = Array2::from_shape_vec((rows, columns), numbers::<f32>(rows * columns)).unwrap();
-            let plain: Vec<f32> = x.columns().into_iter().map(|column| column.iter().fold(0.0, |a, b| a + b)).collect();
-            let check = |x: ArrayView2<'_, f32>, expected: &[f32]| {
-                let mut y = vec![f32::NAN; expected.len()];
-                column_sums(x, &mut y);
-                assert_eq!(y, expected, "{rows}x{columns}");
-            };
-            check(x.view(), &plain);
-            Threads::new(3).unwrap().run(|| check(x.view(), &plain));
-            // The same numbers in another layout, and every second column.
-            check(x.t().as_standard_layout().t(), &plain);
-            let half: Vec<f32> = plain.iter().copied().step_by(2).collect();
-            check(x.slice(s![.., ..;2]), &half);
-        }
     }
 }

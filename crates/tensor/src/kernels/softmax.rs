@@ -1,17 +1,17 @@
 //! Softmax and its kin, for each row of a matrix (rows, columns) given as a slice.
 //!
 //! Each function overwrites all of its result, allocates nothing and shares rows among the current threads.
-//! A row's result has the same bits whatever stands beside it.
+//! A row's result has the same bits whatever stands next to it.
 //!
 //! The largest number of a row is subtracted before exponentials are taken, so that none overflows.
 //! At the edges the results are PyTorch's: a row that is −∞ throughout, or holds +∞ or what is not a number,
-//! has a softmax that is not a number; an entry −∞ beside finite ones has the softmax 0.
+//! has a softmax that is not a number; an entry −∞ next to finite ones has the softmax 0.
 
 use crate::reduce::{NOTHING, lanes};
 use crate::{Divisible, Kernel, Scalar, parallel};
 
-/// Whole rows of about so many numbers go through all steps before the next ones: they stay in the nearest cache,
-/// and short rows share one vectorised loop.
+/// Whole rows of about this many numbers in all go through all steps before the next ones: they stay in L1, and short
+/// rows share one vectorised loop.
 const TILE: usize = 1024;
 
 /// Below this many numbers a thread, a fork costs more than it saves.
@@ -26,7 +26,7 @@ crate::compiled! {
     /// x: (rows, columns); y: (rows)
     ///
     /// # Panics
-    /// Where `x` has not `columns` numbers for each of `y`.
+    /// If `x` does not have `columns` numbers for each of `y`.
     ///
     /// ```
     /// use downhill_tensor::softmax::log_sum_exp;
@@ -45,7 +45,7 @@ crate::compiled! {
     /// x, y: (rows, columns)
     ///
     /// # Panics
-    /// Where the lengths differ, or are no multiple of `columns`.
+    /// If the lengths differ, or are no multiple of `columns`.
     ///
     /// ```
     /// use downhill_tensor::softmax::softmax;
@@ -57,10 +57,10 @@ crate::compiled! {
         by_rows(Softmax, Some(x), None, y, columns);
     }
 
-    /// [`softmax`] with y in the place of x.
+    /// [`softmax`] in place: y holds x.
     ///
     /// # Panics
-    /// Where the length is no multiple of `columns`.
+    /// If the length is no multiple of `columns`.
     pub fn softmax_in_place<T: Scalar>(y: &mut [T], columns: usize) {
         by_rows(Softmax, None, None, y, columns);
     }
@@ -71,15 +71,15 @@ crate::compiled! {
     /// x, y: (rows, columns)
     ///
     /// # Panics
-    /// Where the lengths differ, or are no multiple of `columns`.
+    /// If the lengths differ, or are no multiple of `columns`.
     pub fn log_softmax<T: Scalar>(x: &[T], y: &mut [T], columns: usize) {
         by_rows(LogSoftmax, Some(x), None, y, columns);
     }
 
-    /// [`log_softmax`] with y in the place of x.
+    /// [`log_softmax`] in place: y holds x.
     ///
     /// # Panics
-    /// Where the length is no multiple of `columns`.
+    /// If the length is no multiple of `columns`.
     pub fn log_softmax_in_place<T: Scalar>(y: &mut [T], columns: usize) {
         by_rows(LogSoftmax, None, None, y, columns);
     }
@@ -90,15 +90,15 @@ crate::compiled! {
     /// y, dy, dx: (rows, columns)
     ///
     /// # Panics
-    /// Where the lengths differ, or are no multiple of `columns`.
+    /// If the lengths differ, or are no multiple of `columns`.
     pub fn softmax_backward<T: Scalar>(y: &[T], dy: &[T], dx: &mut [T], columns: usize) {
         by_rows(SoftmaxBackward, Some(dy), Some(y), dx, columns);
     }
 
-    /// [`softmax_backward`] with dx in the place of dy.
+    /// [`softmax_backward`] in place: dx holds dy.
     ///
     /// # Panics
-    /// Where the lengths differ, or are no multiple of `columns`.
+    /// If the lengths differ, or are no multiple of `columns`.
     pub fn softmax_backward_in_place<T: Scalar>(y: &[T], dx: &mut [T], columns: usize) {
         by_rows(SoftmaxBackward, None, Some(y), dx, columns);
     }
@@ -109,24 +109,24 @@ crate::compiled! {
     /// y, dy, dx: (rows, columns)
     ///
     /// # Panics
-    /// Where the lengths differ, or are no multiple of `columns`.
+    /// If the lengths differ, or are no multiple of `columns`.
     pub fn log_softmax_backward<T: Scalar>(y: &[T], dy: &[T], dx: &mut [T], columns: usize) {
         by_rows(LogSoftmaxBackward, Some(dy), Some(y), dx, columns);
     }
 
-    /// [`log_softmax_backward`] with dx in the place of dy.
+    /// [`log_softmax_backward`] in place: dx holds dy.
     ///
     /// # Panics
-    /// Where the lengths differ, or are no multiple of `columns`.
+    /// If the lengths differ, or are no multiple of `columns`.
     pub fn log_softmax_backward_in_place<T: Scalar>(y: &[T], dx: &mut [T], columns: usize) {
         by_rows(LogSoftmaxBackward, None, Some(y), dx, columns);
     }
 }
 
-/// What is done to whole rows. A trait and not a closure, because a long closure would not be inlined.
+/// A step that is applied to whole rows. A trait and not a closure, because a long closure would not be inlined.
 trait RowLoop: Copy + Send {
-    /// Overwrites rows of `result`, from `source` or else from what they hold, and from `beside`.
-    fn run<T: Scalar>(self, source: Option<&[T]>, beside: &[T], result: &mut [T], columns: usize);
+    /// Overwrites rows of `result`, from `source` or else from what they hold, and from `other`.
+    fn run<T: Scalar>(self, source: Option<&[T]>, other: &[T], result: &mut [T], columns: usize);
 }
 
 #[derive(Clone, Copy)]
@@ -206,45 +206,39 @@ fn row<T>(x: Option<&[T]>, i: usize, columns: usize) -> Option<&[T]> {
     x.map(|x| &x[i * columns..(i + 1) * columns])
 }
 
-/// resultᵢ = f(sourceᵢ or else resultᵢ, besideᵢ).
+/// resultᵢ = f(sourceᵢ or else resultᵢ, otherᵢ).
 #[inline(always)]
-fn overwrite<T: Scalar, B: Copy>(source: Option<&[T]>, beside: &[B], result: &mut [T], f: impl Fn(T, B) -> T) {
+fn overwrite<T: Scalar, B: Copy>(source: Option<&[T]>, other: &[B], result: &mut [T], f: impl Fn(T, B) -> T) {
     match source {
         Some(source) => {
-            for ((result, &source), &beside) in result.iter_mut().zip(source).zip(beside) {
-                *result = f(source, beside);
+            for ((result, &source), &other) in result.iter_mut().zip(source).zip(other) {
+                *result = f(source, other);
             }
         }
         None => {
-            for (result, &beside) in result.iter_mut().zip(beside) {
-                *result = f(*result, beside);
+            for (result, &other) in result.iter_mut().zip(other) {
+                *result = f(*result, other);
             }
         }
     }
 }
 
 /// Takes `step` over `result`, tile after tile.
-fn by_rows<T: Scalar>(
-    step: impl RowLoop,
-    source: Option<&[T]>,
-    beside: Option<&[T]>,
-    result: &mut [T],
-    columns: usize,
-) {
-    for other in [source, beside].into_iter().flatten() {
+fn by_rows<T: Scalar>(step: impl RowLoop, source: Option<&[T]>, other: Option<&[T]>, result: &mut [T], columns: usize) {
+    for other in [source, other].into_iter().flatten() {
         assert_eq!(other.len(), result.len(), "rows need as many results as arguments");
     }
     let whole = result.len().checked_rem(columns).map_or(result.is_empty(), |rest| rest == 0);
     assert!(whole, "{} numbers do not fill rows of {columns}", result.len());
     if !result.is_empty() {
-        parallel(ByRows { step, source, beside, result, columns }, GRAIN);
+        parallel(ByRows { step, source, other, result, columns }, GRAIN);
     }
 }
 
 struct ByRows<'a, T, S> {
     step: S,
     source: Option<&'a [T]>,
-    beside: Option<&'a [T]>,
+    other: Option<&'a [T]>,
     result: &'a mut [T],
     columns: usize,
 }
@@ -258,8 +252,8 @@ impl<T: Scalar, S: RowLoop> Kernel for ByRows<'_, T, S> {
         for (index, result) in self.result.chunks_mut(length).enumerate() {
             let tile = index * length..index * length + result.len();
             let source = self.source.map(|source| &source[tile.clone()]);
-            let beside = self.beside.map_or(&[][..], |beside| &beside[tile]);
-            self.step.run(source, beside, result, self.columns);
+            let other = self.other.map_or(&[][..], |other| &other[tile]);
+            self.step.run(source, other, result, self.columns);
         }
     }
 }
@@ -274,11 +268,11 @@ impl<T: Scalar, S: RowLoop> Divisible for ByRows<'_, T, S> {
         let Self { step, columns, .. } = self;
         let middle = middle / columns * columns;
         let (source0, source1) = self.source.map(|source| source.split_at(middle)).unzip();
-        let (beside0, beside1) = self.beside.map(|beside| beside.split_at(middle)).unzip();
+        let (other0, other1) = self.other.map(|other| other.split_at(middle)).unzip();
         let (result0, result1) = self.result.split_at_mut(middle);
         (
-            Self { step, source: source0, beside: beside0, result: result0, columns },
-            Self { step, source: source1, beside: beside1, result: result1, columns },
+            Self { step, source: source0, other: other0, result: result0, columns },
+            Self { step, source: source1, other: other1, result: result1, columns },
         )
     }
 }

@@ -82,7 +82,7 @@ fn rates() -> Result<String> {
     })
 }
 
-/// So many steps from a start, the path recorded.
+/// Takes steps from a start and records the path.
 fn walk<const N: usize>(
     f: fn(&[f64], &mut [f64]) -> f64,
     start: [f64; N],

@@ -84,7 +84,7 @@ fn pair(x: [f64; 2]) -> String {
     format!("({}, {})", number(x[0], 3), number(x[1], 3))
 }
 
-/// Where the two rows of the diagram are, in pixels as shown.
+/// The heights of the two rows of the diagram, in pixels as shown.
 const FORWARD: f64 = 95.0;
 const BACKWARD: f64 = 150.0;
 

@@ -75,7 +75,7 @@ const KINDS: [Kind; 5] = [
         output: ".1",
     },
     Kind {
-        name: "sigmoid, Xavier, with a way around",
+        name: "sigmoid, Xavier, with a skip connection",
         color: INK,
         block: || sequential![Residual(sigmoid())],
         output: ".add",

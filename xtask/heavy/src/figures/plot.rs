@@ -52,7 +52,7 @@ pub(super) fn figure(height: u32, draw: impl FnOnce(&Area<'_>) -> Result) -> Res
 }
 
 pub(super) fn text(size: f64, color: RGBColor, across: HPos, down: VPos) -> TextStyle<'static> {
-    // The backend writes a size as 1/1.24 of what it is given.
+    // The backend writes a size as 1/1.24 of its argument.
     ("sans-serif", f64::from(px(size)) * 1.24).into_font().color(&color).pos(Pos::new(across, down))
 }
 
@@ -72,13 +72,13 @@ impl Axis {
         Self { name, low, high, ticks: ticks.into(), decades: false }
     }
 
-    /// Powers of ten from 10^`low` to 10^`high`, with a label every so many.
+    /// Powers of ten from 10^`low` to 10^`high`, with a label at each `every`th.
     pub(super) fn decades(name: &'static str, low: i32, high: i32, every: usize) -> Self {
         let ticks = (low..=high).step_by(every).map(f64::from).collect();
         Self { name, low: low.into(), high: high.into(), ticks, decades: true }
     }
 
-    /// Where a number lies, from 0 at the low end to 1 at the high one.
+    /// The place of a number, from 0 at the low end to 1 at the high one.
     fn part(&self, number: f64) -> f64 {
         let place = if self.decades { number.log10() } else { number };
         (place - self.low) / (self.high - self.low)
@@ -174,7 +174,7 @@ impl<'a> Plot<'a> {
         Ok(())
     }
 
-    /// Text beside a point, in the colour of what it names.
+    /// Text next to a point, in the colour of what it names.
     pub(super) fn label(&mut self, at: (f64, f64), words: &str, color: RGBColor, across: HPos) -> Result {
         let style = text(13.0, color, across, VPos::Center);
         self.chart.draw_series([Text::new(words.to_owned(), self.parts(at), style)])?;

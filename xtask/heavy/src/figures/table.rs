@@ -13,7 +13,7 @@ pub(super) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<I
     table
 }
 
-/// A number with so many digits that count: 0.0123, 12.3, 1.23 · 10⁻⁵.
+/// Writes a number with `count` significant digits: 0.0123, 12.3, 1.23 · 10⁻⁵.
 pub(super) fn digits(number: f64, count: usize) -> String {
     let scientific = format!("{number:.*e}", count - 1);
     // Rounded first: 0.99996 has one digit more before the point than it seems.

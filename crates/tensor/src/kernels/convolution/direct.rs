@@ -5,7 +5,7 @@
 //! each, are added up in registers, for a few outputs at a time.
 //!
 //! A stride s cuts the padded image into s·s planes, of every s-th row and column, and each tap reads the one
-//! that it meets. Backward it is the result that falls into s·s parts, and each has taps of its own.
+//! that it meets. Backward it is the result that falls into s·s parts, and each has its own taps.
 //! Dilation changes nothing but the distances, and groups nothing but which planes are read.
 
 use std::arch::x86_64::*;
@@ -22,13 +22,13 @@ use crate::{Family, Scalar};
 mod slide;
 mod weigh;
 
-/// So many pieces of the work may have room of their own.
+/// The most pieces of the work that have scratch space of their own.
 const WORKERS: usize = 16;
 
 /// Below this many multiply-adds a thread, a fork costs more than it saves.
 const GRAIN: usize = 256 * 1024;
 
-/// Numbers that may be read, and are not used, beyond the last plane: the largest register holds so many.
+/// Numbers that may be read, and are not used, beyond the last plane: as many as the largest register holds.
 const SLACK: usize = 16;
 
 /// A loop over registers.
@@ -39,7 +39,7 @@ trait Loop<T> {
     unsafe fn run<V: Lanes<Number = T>>(&self);
 }
 
-/// What is compiled for the registers of a scalar.
+/// The loops that are compiled for the registers of a scalar.
 trait Direct: Scalar {
     /// Runs a loop with the widest registers that this machine has.
     ///
@@ -163,7 +163,7 @@ fn lanes<T>() -> usize {
     if chosen() == Instructions::Avx512 { 64 / size_of::<T>() } else { 32 / size_of::<T>() }
 }
 
-/// Room for all three passes, in either precision.
+/// The length of the scratch space for all three passes, in either precision.
 pub(super) fn scratch_len(of: &Convolution) -> usize {
     // The registers of all instruction sets hold 4, 8 or 16 numbers.
     let weigh = [4, 8, 16].map(|lanes| weigh::scratch_len(of, lanes));
@@ -172,12 +172,12 @@ pub(super) fn scratch_len(of: &Convolution) -> usize {
     most.saturating_add(distances(of))
 }
 
-/// How many distances there are: for each source that meets in an output, or a gradient, those of all taps.
+/// The number of distances: for each source that meets in an output, or a gradient, those of all taps.
 fn distances(of: &Convolution) -> usize {
     of.channels.max(of.outputs) / of.groups * of.taps()
 }
 
-/// Cuts room for the distances off the scratch.
+/// Cuts the table of distances off the scratch space.
 fn table<'a, T: Scalar>(of: &Convolution, scratch: &'a mut [T]) -> (&'a mut [u32], &'a mut [T]) {
     // A scalar is at least as large as a distance, and aligned for one.
     let (table, rest) = scratch.split_at_mut(distances(of));
@@ -279,7 +279,7 @@ impl Line {
         if self.backward { self.axis.input } else { self.axis.output }
     }
 
-    /// How many kinds of results there are.
+    /// The number of kinds of results.
     fn phases(&self) -> usize {
         if self.backward { self.axis.stride } else { 1 }
     }
@@ -293,12 +293,12 @@ impl Line {
         Phase { first, step: stride, count: input.saturating_sub(first).div_ceil(stride) }
     }
 
-    /// How many inputs of a phase lie in the padding before the first that exists.
+    /// The number of inputs of a phase that lie in the padding before the first that exists.
     fn skipped(&self, phase: usize) -> usize {
         self.axis.padding.saturating_sub(phase).div_ceil(self.axis.stride)
     }
 
-    /// The plane in which the first result of a phase meets a tap, and the place there; `None` where it doesn't.
+    /// The plane in which the first result of a phase meets a tap, and the place there; `None` if it doesn't.
     fn tap(&self, phase: usize, tap: usize) -> Option<[usize; 2]> {
         let (shift, stride) = (tap * self.axis.dilation, self.axis.stride);
         if !self.backward {
@@ -312,24 +312,24 @@ impl Line {
     }
 }
 
-/// How the source of a pass lies: dy on the way backward.
-fn layout(of: &Convolution, backward: bool) -> Layout {
+/// The layout of a pass's source: dy in the backward pass.
+fn layout(of: &Convolution, backward: bool) -> PlaneLayout {
     if backward {
-        Layout { lines: of.axes.map(Line::backward), channels: of.outputs }
+        PlaneLayout { lines: of.axes.map(Line::backward), channels: of.outputs }
     } else {
-        Layout { lines: of.axes.map(Line::forward), channels: of.channels }
+        PlaneLayout { lines: of.axes.map(Line::forward), channels: of.channels }
     }
 }
 
 /// The planes of one image.
 #[derive(Clone, Copy, Debug)]
-struct Layout {
+struct PlaneLayout {
     /// Height and width.
     lines: [Line; 2],
     channels: usize,
 }
 
-impl Layout {
+impl PlaneLayout {
     /// The numbers of one plane.
     fn plane(&self) -> usize {
         self.lines[0].length.saturating_mul(self.lines[1].length)
@@ -340,7 +340,7 @@ impl Layout {
         self.plane().saturating_mul(self.lines[0].split).saturating_mul(self.lines[1].split)
     }
 
-    /// The room that all planes need.
+    /// The numbers of all planes.
     fn len(&self) -> usize {
         self.channel().saturating_mul(self.channels).saturating_add(SLACK)
     }
@@ -403,7 +403,7 @@ impl Layout {
     }
 }
 
-/// Copies a short row, as a few arrays that overlap at the end: a call for so few numbers would cost more.
+/// Copies a short row, as a few arrays that overlap at the end: a call for a few numbers would cost more.
 #[inline(always)]
 fn copy<T: Scalar>(source: &[T], target: &mut [T]) {
     match source.len() {
@@ -423,7 +423,7 @@ fn copy_arrays<T: Scalar, const N: usize>(source: &[T], target: &mut [T]) {
     }
 }
 
-/// How many pieces a job of so many multiply-adds is cut into.
+/// The number of pieces that a job of `work` multiply-adds is cut into.
 fn pieces(work: usize) -> usize {
     threads::current().min(WORKERS).min(work / GRAIN)
 }

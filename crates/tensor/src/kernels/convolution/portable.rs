@@ -96,7 +96,7 @@ fn start<T: Scalar>(y: &mut [T], bias: Option<&[T]>, plane: usize) {
     }
 }
 
-/// The stretches of a slice of this length that belong to the groups.
+/// The parts of a slice of this length that belong to the groups.
 fn groups<'a, T>(of: &Convolution, data: &'a [T], length: usize) -> impl Iterator<Item = &'a [T]> {
     data.chunks_exact(length / of.groups)
 }
@@ -118,7 +118,7 @@ fn add_columns<T: Scalar>(of: &Convolution, columns: &[T], x: &mut [T]) {
     });
 }
 
-/// Calls `visit` with the first input, the stretch of the columns and the inputs' step, for each row of pixels of
+/// Calls `visit` with the first input, the part of the columns and the inputs' step, for each row of pixels of
 /// each channel and tap.
 fn for_each_row(of: &Convolution, mut visit: impl FnMut(usize, Range<usize>, usize)) {
     let [height, width] = of.axes;

@@ -5,7 +5,7 @@ use crate::{Kernel, Scalar, vectorized};
 
 use super::over_deviation;
 
-/// How many deviations a mean may be away from 0 for one subtraction of it to do.
+/// The deviations that a mean may be away from 0 for one subtraction of it to do.
 ///
 /// Rounding the mean moves it by some ε of its size: by up to this times as much of a deviation.
 const FAR: f64 = 32.0;

@@ -34,7 +34,7 @@ impl Channels {
     /// x: (examples, channels, plane); mean, variance, r: (channels)
     ///
     /// # Panics
-    /// Where a length does not fit.
+    /// If a length does not fit.
     pub fn moments<T: Scalar>(self, x: &[T], epsilon: f64, mean: &mut [T], variance: &mut [T], r: &mut [T]) {
         self.expect(&[mean, variance, r]);
         let (moments, parts) =
@@ -48,7 +48,7 @@ impl Channels {
     /// x, y: (examples, channels, plane); mean, scale, shift: (channels)
     ///
     /// # Panics
-    /// Where a length does not fit.
+    /// If a length does not fit.
     pub fn scale<T: Scalar>(self, x: &[T], mean: &[T], scale: &[T], shift: &[T], y: &mut [T]) {
         self.expect(&[mean, scale, shift]);
         assert_eq!(x.len(), y.len(), "a normalisation has as many results as arguments");
@@ -63,7 +63,7 @@ impl Channels {
     /// x, dy: (examples, channels, plane); mean, along, sum: (channels)
     ///
     /// # Panics
-    /// Where a length does not fit.
+    /// If a length does not fit.
     pub fn sums<T: Scalar>(self, x: &[T], dy: &[T], mean: &[T], along: &mut [T], sum: &mut [T]) {
         self.expect(&[mean, along, sum]);
         assert_eq!(x.len(), dy.len(), "a normalisation has as many results as arguments");
@@ -77,7 +77,7 @@ impl Channels {
     /// x, dy, dx: (examples, channels, plane); mean, scale, sum, along: (channels)
     ///
     /// # Panics
-    /// Where a length does not fit.
+    /// If a length does not fit.
     #[expect(clippy::too_many_arguments, reason = "each stands in the equation")]
     pub fn backward<T: Scalar>(self, x: &[T], dy: &[T], mean: &[T], scale: &[T], sum: &[T], along: &[T], dx: &mut [T]) {
         self.expect(&[mean, scale, sum, along]);

@@ -11,28 +11,28 @@ use super::{STRIP, by_channel, over_deviation, plane_sums, planes, strip_sums};
 /// Examples of (groups, channels, plane); all numbers of one group of one example share a mean and a variance.
 ///
 /// ```
-/// use downhill_tensor::normalise::Groups;
-/// let rows = Groups { groups: 1, channels: 3, plane: 1, epsilon: 0.0, centred: true };
+/// use downhill_tensor::normalise::NormGroups;
+/// let rows = NormGroups { groups: 1, channels: 3, plane: 1, epsilon: 0.0, centred: true };
 /// let (mut moments, mut y) = ([0.0; 2], [0.0; 3]);
 /// rows.forward(&[1.0, 3.0, 5.0], None, None, &mut moments, &mut y);
 /// assert_eq!(moments[0], 3.0);
 /// assert!((y[2] - 1.5f64.sqrt()).abs() < 1e-15);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Groups {
+pub struct NormGroups {
     /// The groups of one example.
     pub groups: usize,
-    /// The channels of one group; each has a weight and a bias of its own.
+    /// The channels of one group; each has its own weight and bias.
     pub channels: usize,
     /// The numbers of one channel.
     pub plane: usize,
-    /// What is added to the variance.
+    /// The number that is added to the variance.
     pub epsilon: f64,
     /// Whether the mean is subtracted; if not, 0 stands in its place.
     pub centred: bool,
 }
 
-impl Groups {
+impl NormGroups {
     /// The numbers of one group.
     fn group(self) -> usize {
         self.channels * self.plane
@@ -62,7 +62,7 @@ impl Groups {
     /// x, y: (examples, groups, channels, plane); weight, bias: (groups, channels); moments: (examples, groups, 2)
     ///
     /// # Panics
-    /// Where a length does not fit, or there is a bias without a weight.
+    /// If a length does not fit, or there is a bias without a weight.
     pub fn forward<T: Scalar>(self, x: &[T], weight: Option<&[T]>, bias: Option<&[T]>, moments: &mut [T], y: &mut [T]) {
         self.expect(x, &[y], moments, &[weight, bias]);
         assert!(weight.is_some() || bias.is_none(), "a bias comes with a weight");
@@ -75,10 +75,10 @@ impl Groups {
     /// Without a centre there is no mean(g).
     ///
     /// # Shapes
-    /// As for [`forward`](Groups::forward).
+    /// As for [`forward`](NormGroups::forward).
     ///
     /// # Panics
-    /// Where a length does not fit.
+    /// If a length does not fit.
     pub fn backward<T: Scalar>(self, x: &[T], dy: &[T], weight: Option<&[T]>, moments: &[T], dx: &mut [T]) {
         self.expect(x, &[dy, dx], moments, &[weight]);
         let (example, work) = (self.example(), 4 * x.len());
@@ -90,10 +90,10 @@ impl Groups {
     /// For each channel, dweight = Σ dy x̂ and dbias = Σ dy, over the batch and the plane.
     ///
     /// # Shapes
-    /// As for [`forward`](Groups::forward).
+    /// As for [`forward`](NormGroups::forward).
     ///
     /// # Panics
-    /// Where a length does not fit.
+    /// If a length does not fit.
     pub fn backward_affine<T: Scalar>(
         self,
         x: &[T],
@@ -111,7 +111,7 @@ impl Groups {
 
 #[derive(Clone, Copy)]
 struct Forward<'a, T> {
-    groups: Groups,
+    groups: NormGroups,
     weight: Option<&'a [T]>,
     bias: Option<&'a [T]>,
 }
@@ -119,7 +119,7 @@ struct Forward<'a, T> {
 impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>, RunsMut<'_, T>)> for Forward<'_, T> {
     #[inline(always)]
     fn sweep(self, (x, moments, y): (Runs<'_, T>, RunsMut<'_, T>, RunsMut<'_, T>)) {
-        let Groups { channels, plane, epsilon, centred, .. } = self.groups;
+        let NormGroups { channels, plane, epsilon, centred, .. } = self.groups;
         let length = self.groups.group();
         let (count, epsilon) = (T::from_f64(length as f64), T::from_f64(epsilon));
         for ((x, moments), y) in x.iter().zip(moments.iter_mut()).zip(y.iter_mut()) {
@@ -170,7 +170,7 @@ impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>, RunsMut<'_, T>)> for Forward
 
 #[derive(Clone, Copy)]
 struct Backward<'a, T> {
-    groups: Groups,
+    groups: NormGroups,
     weight: Option<&'a [T]>,
 }
 
@@ -179,7 +179,7 @@ type BackwardParts<'a, T> = (Runs<'a, T>, Runs<'a, T>, Runs<'a, T>, RunsMut<'a, 
 impl<T: Scalar> Sweep<BackwardParts<'_, T>> for Backward<'_, T> {
     #[inline(always)]
     fn sweep(self, (x, dy, moments, dx): BackwardParts<'_, T>) {
-        let Groups { channels, plane, centred, .. } = self.groups;
+        let NormGroups { channels, plane, centred, .. } = self.groups;
         let length = self.groups.group();
         let count = T::from_f64(length as f64);
         for (((x, dy), moments), dx) in x.iter().zip(dy.iter()).zip(moments.iter()).zip(dx.iter_mut()) {
@@ -226,7 +226,7 @@ impl<T: Scalar> Sweep<BackwardParts<'_, T>> for Backward<'_, T> {
 
 #[derive(Clone, Copy)]
 struct AffineGradients<'a, T> {
-    groups: Groups,
+    groups: NormGroups,
     x: &'a [T],
     dy: &'a [T],
     moments: &'a [T],
@@ -237,7 +237,7 @@ type AffineParts<'a, T> = (Range<usize>, &'a mut [T], Option<&'a mut [T]>);
 impl<T: Scalar> Sweep<AffineParts<'_, T>> for AffineGradients<'_, T> {
     #[inline(always)]
     fn sweep(self, (own, dweight, mut dbias): AffineParts<'_, T>) {
-        let Self { groups: Groups { groups, channels, plane, .. }, x, dy, moments } = self;
+        let Self { groups: NormGroups { groups, channels, plane, .. }, x, dy, moments } = self;
         let all = groups * channels;
         let mut write = |first: usize, sums: [&[T]; 2], count: usize| {
             let place = first - own.start..first - own.start + count;

@@ -23,7 +23,7 @@ mod rows;
 use self::row::row;
 use self::rows::{Rows, room};
 
-/// What is compiled once for each kind of register.
+/// The loops that are compiled once for each kind of register.
 trait Compiled: Lanes<Number: Tiled> {
     /// [`Strip::pack`], compiled for this vector's instructions.
     ///
@@ -198,7 +198,7 @@ pub(super) struct Task<T> {
     start: First<T>,
 }
 
-/// What the first block of the inner sum is added to.
+/// The numbers that the first block of the inner sum is added to.
 #[derive(Clone, Copy, Debug)]
 enum First<T> {
     Zero,
@@ -206,7 +206,7 @@ enum First<T> {
     Existing,
 }
 
-/// Computes the job and says so, or leaves it alone where this machine or the strides are not made for it.
+/// Computes the job and returns `true`, or leaves it alone if this machine or the strides don't suit.
 pub(super) fn run<T: Scalar>(job: &mut Job<'_, T>) -> bool {
     struct Runs;
     impl Family for Runs {
@@ -272,7 +272,7 @@ fn run_tiled<T: Tiled>(job: &mut Job<'_, T>) -> bool {
     true
 }
 
-/// c ← start + a·b by way of cᵀ, for fewer columns of c than a register holds: so many rows of it at a time.
+/// c ← start + a·b via cᵀ, for fewer columns of c than a register holds: `WIDTH` rows of it at a time.
 fn run_narrow<T: Tiled, const WIDTH: usize>(job: &mut Job<'_, T>) {
     let mut numbers = [[T::ZERO; WIDTH]; 16];
     let numbers = numbers.as_flattened_mut();
@@ -287,7 +287,7 @@ fn run_narrow<T: Tiled, const WIDTH: usize>(job: &mut Job<'_, T>) {
         let (c_row, c) = (c.strides()[0], c.as_mut_ptr());
         for i in 0..a.nrows() {
             for j in 0..n {
-                // SAFETY: c has so many rows and columns, and its columns are contiguous; j < 16 and i < WIDTH.
+                // SAFETY: c has these rows and columns, and its columns are contiguous; j < 16 and i < WIDTH.
                 unsafe {
                     let (sum, c) = (numbers.as_ptr().add(j * WIDTH + i), c.offset(i as isize * c_row).add(j));
                     *c = if existing { *c + *sum } else { *sum };
@@ -297,13 +297,12 @@ fn run_narrow<T: Tiled, const WIDTH: usize>(job: &mut Job<'_, T>) {
     }
 }
 
-/// The inner sum is cut into blocks of this many terms, so that a panel of b stays in the nearest cache.
+/// The inner sum is cut into blocks of this many terms, so that a panel of b stays in L1.
 const BLOCK_K: usize = 400;
-/// So many rows of b are asked for in advance: memory answers after some hundred cycles, and a row takes up to 24.
-/// With twice as many, rows that share a few sets of the nearest cache drive each other out before they are read.
+/// The number of rows of b that are prefetched: memory answers after some hundred cycles, and a row takes up to 24.
+/// With twice as many, rows that share a few sets of L1 drive each other out before they are read.
 const AHEAD: isize = 12;
-/// Rows are cut into blocks of this many, whole tiles of six and of eight, so that a block of a stays in the second
-/// cache.
+/// Rows are cut into blocks of this many, whole tiles of six and of eight, so that a block of a stays in L2.
 const BLOCK_M: usize = 264;
 
 /// # Safety
@@ -581,7 +580,7 @@ impl<T: Tiled, const R: usize> Strip<'_, T, R> {
     }
 }
 
-/// The numbers in the widest register that this machine uses, where it has kernels of its own.
+/// The numbers in the widest register that this machine uses, if it has kernels of its own.
 pub(super) fn register_width<T: Scalar>() -> Option<usize> {
     match instructions() {
         Instructions::Portable => None,

@@ -1,4 +1,4 @@
-//! Results from sources: the way forward, and the gradient of the input.
+//! Results from sources: the forward pass, and the gradient of the input.
 
 use super::*;
 
@@ -14,7 +14,7 @@ const FEW: usize = 96;
 /// With as many terms as this they do unless vectors would be much emptier.
 const MANY: usize = 256;
 
-/// How channels of the result are computed together.
+/// The order in which channels of the result are computed together.
 #[derive(Clone, Copy, Debug)]
 struct Blocks {
     /// The channels of a group.
@@ -46,34 +46,34 @@ impl Blocks {
         })
     }
 
-    /// The weights of so many channels for one term, with zeros where a vector has no channel.
+    /// The number of weights of `channels` channels for one term, with zeros for the lanes without a channel.
     fn weights(self, channels: usize) -> usize {
         if self.across { channels.next_multiple_of(self.lanes) } else { channels }
     }
 
-    /// The rows of a block's weights: one for each term, after one for the bias where channels lie along the vectors.
+    /// The rows of a block's weights: one for each term, after one for the bias if channels lie along the vectors.
     fn rows(self, terms: usize) -> usize {
         terms + usize::from(self.across)
     }
 
-    /// Where the weights of the block that begins with a channel do.
+    /// The start of the weights of the block that begins with a channel.
     fn start(self, channel: usize, terms: usize) -> usize {
         let (group, within) = (channel / self.group, channel % self.group);
         (group * self.weights(self.group) + within) * self.rows(terms)
     }
 }
 
-/// What all pieces of a pass have in common.
+/// The data that all pieces of a pass share.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pass<'a, T> {
-    layout: Layout,
+    layout: PlaneLayout,
     groups: usize,
     blocks: Blocks,
     /// For each pair of phases the distances of its taps, for each source of a group.
     table: &'a [u32],
     /// For each pair of phases the weights in the order in which they are used.
     weights: &'a [T],
-    /// Where channels lie along the vectors, it is among the weights.
+    /// `None` if channels lie along the vectors: then it is among the weights.
     bias: Option<&'a [T]>,
 }
 
@@ -89,12 +89,12 @@ pub(super) struct Task<'a, T> {
     room: &'a mut [T],
 }
 
-/// Room for results before they are put where they belong.
-fn buffer_len(layout: &Layout) -> usize {
+/// The length of the buffer for results before they are put where they belong.
+fn buffer_len(layout: &PlaneLayout) -> usize {
     along::buffer_len(layout).max(across::BUFFER)
 }
 
-fn room_len(layout: &Layout) -> usize {
+fn room_len(layout: &PlaneLayout) -> usize {
     layout.len().saturating_add(buffer_len(layout))
 }
 
@@ -135,7 +135,7 @@ pub(super) fn input_gradient<T: Direct>(
 #[expect(clippy::too_many_arguments, reason = "the passes above differ in all of them")]
 fn run<T: Direct>(
     of: &Convolution,
-    layout: Layout,
+    layout: PlaneLayout,
     results: usize,
     x: &[T],
     (weight, [next_channel, next_source]): (&[T], [usize; 2]),
@@ -151,7 +151,7 @@ fn run<T: Direct>(
     let (group, sources) = (results / of.groups, layout.channels / of.groups);
     let terms = sources * of.taps() / layout.phases().count().max(1);
     let blocks = Blocks { group, across: true, lanes };
-    // The numbers that vectors hold for each that is a result: beside results, those of lanes that have none.
+    // The numbers that vectors hold for each that is a result: results, and the lanes that have none.
     let waste_across = blocks.weights(group) as f64 / group as f64;
     let waste_along = layout.phases().next().map_or(1.0, |phases| along::Walk::new(&layout, phases, lanes).waste());
     let across =

@@ -1,8 +1,8 @@
 //! The gradient of the weight, and of the bias.
 //!
-//! It is a sum over all pixels of all examples. Outputs lie along the vectors: for a stretch of pixels dy is turned to
+//! It is a sum over all pixels of all examples. Outputs lie along the vectors: for a run of pixels dy is turned to
 //! (pixels, outputs), and each of its vectors is multiplied by the numbers that some taps meet.
-//! Where groups are narrower than a vector, each lane has a group, or a part of it, of its own: then the source's
+//! If groups are narrower than a vector, each lane has a group, or a part of it, of its own: then the source's
 //! planes are turned as well.
 //!
 //! The examples are cut into shards, whose sums are added in order. How many there are depends on the sizes alone.
@@ -12,20 +12,20 @@ use super::super::IN_TURN;
 use super::*;
 use crate::reduce::Gathered;
 
-/// So many sums are there to be shared among threads, if need be by cutting the batch into shards.
+/// The number of sums that threads share, if need be by cutting the batch into shards.
 const SUMS: usize = WORKERS;
 
-/// Pixels whose dy is turned at a time, so that it stays in the nearest cache.
+/// Pixels whose dy is turned at a time, so that it stays in L1.
 const STRETCH: usize = 256;
 
 /// The longest part of a row that is turned at a time.
 const ROW: usize = 2 * STRETCH;
 
-/// What all pieces of a pass have in common.
+/// The data that all pieces of a pass share.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pass<'a, T> {
     of: Convolution,
-    layout: Layout,
+    layout: PlaneLayout,
     /// From a pixel's place to what the terms of an output's sum meet.
     distances: &'a [u32],
     x: &'a [T],
@@ -34,7 +34,7 @@ pub(super) struct Pass<'a, T> {
     shards: usize,
 }
 
-/// How outputs lie along vectors.
+/// The layout of outputs along vectors.
 #[derive(Clone, Copy, Debug)]
 struct Turning {
     /// Whether the lanes of a vector belong to several groups.
@@ -116,13 +116,13 @@ fn sums_len(of: &Convolution, turning: Turning) -> usize {
     of.group_sum().saturating_add(1).saturating_mul(turning.width)
 }
 
-/// Planes, those of one channel for each lane where they are turned, and dy turned.
-fn room_lens(layout: &Layout, turning: Turning) -> [usize; 3] {
+/// Planes, those of one channel for each lane if they are turned, and dy turned.
+fn room_lens(layout: &PlaneLayout, turning: Turning) -> [usize; 3] {
     let turned = if turning.across { layout.channel().saturating_mul(turning.width) } else { 0 };
     [layout.len(), turned, ROW * turning.width]
 }
 
-fn room_len(layout: &Layout, turning: Turning) -> usize {
+fn room_len(layout: &PlaneLayout, turning: Turning) -> usize {
     room_lens(layout, turning).into_iter().fold(0, usize::saturating_add)
 }
 
@@ -178,7 +178,7 @@ pub(super) fn weight_gradient<T: Direct>(
     }
 }
 
-/// So many outputs and what fills their last vector.
+/// The number of outputs and what fills their last vector.
 fn padded(outputs: usize, lanes: usize) -> usize {
     outputs.next_multiple_of(lanes)
 }
@@ -217,7 +217,7 @@ impl<T: Direct> Task<'_, T> {
         for (index, shard) in shards.enumerate() {
             let mut sums = sums.part(index * length * blocks.len()..(index + 1) * length * blocks.len());
             let examples = examples * shard / pass.shards..examples * (shard + 1) / pass.shards;
-            // How many terms the sums have, if they have to be gathered at all.
+            // The number of terms of the sums, if they have to be gathered at all.
             let mut terms = (examples.len() * of.output_plane() > IN_TURN).then_some(0);
             if terms.is_some() {
                 Gathered { totals: sums.totals, lost: sums.lost }.clear();
@@ -245,13 +245,13 @@ impl<T: Direct> Task<'_, T> {
     }
 }
 
-/// What one example adds to the sums of one block of outputs.
+/// The terms that one example adds to the sums of one block of outputs.
 struct Part<'a, T> {
     pass: Pass<'a, T>,
     dy: &'a [T],
     outputs: Range<usize>,
     sums: Sums<'a, T>,
-    /// How many terms the sums have, if they have to be gathered; the functions say how many they have then.
+    /// The number of terms of the sums, if they have to be gathered; the functions return their number then.
     terms: Option<usize>,
 }
 
@@ -265,7 +265,7 @@ impl<T: Direct> Part<'_, T> {
         self.stretches(planes, &distances[..of.group_sum()], 0, turned_dy)
     }
 
-    /// Each output has planes of its own, which become the lanes of one: those of the first channel of its group,
+    /// Each output has its own planes, which become the lanes of one: those of the first channel of its group,
     /// then of the second, and so on.
     fn across(&mut self, planes: &[T], turned: &mut [T], turned_dy: &mut [T]) -> Option<usize> {
         let Pass { of, layout, distances, turning, .. } = self.pass;
@@ -280,7 +280,7 @@ impl<T: Direct> Part<'_, T> {
         gathered
     }
 
-    /// Goes through the pixels, a stretch at a time. The terms' sums begin with row `first`.
+    /// Goes through the pixels, a run at a time. The terms' sums begin with row `first`.
     fn stretches(&mut self, planes: &[T], terms: &[u32], first: usize, turned_dy: &mut [T]) -> Option<usize> {
         let Pass { of, layout, turning, .. } = self.pass;
         let [height, width] = of.axes.map(|axis| axis.output);
@@ -331,12 +331,12 @@ impl<T: Direct> Part<'_, T> {
     }
 }
 
-/// A stretch of pixels.
+/// A run of pixels.
 struct Stretch<'a, T> {
     /// The outputs of a block, in one vector or two.
     lanes: usize,
     across: bool,
-    /// Where the first pixel lies in the first plane.
+    /// The first pixel in the first plane.
     x: *const T,
     x_row: usize,
     /// (pixels, outputs)
@@ -390,7 +390,7 @@ impl<T: Direct> Stretch<'_, T> {
         }
     }
 
-    /// Adds x·dy for `R` terms from `first` on, the last again where fewer are left, and `C` vectors of outputs.
+    /// Adds x·dy for `R` terms from `first` on, the last again if fewer are left, and `C` vectors of outputs.
     #[inline(always)]
     unsafe fn tile<V: Lanes<Number = T>, const R: usize, const C: usize, const SPLAT: bool>(
         &self,
@@ -461,7 +461,7 @@ impl<T: Direct> Stretch<'_, T> {
     }
 }
 
-/// Turns `lanes` rows of `count` numbers to (count, width), with zeros where there are fewer lanes.
+/// Turns `lanes` rows of `count` numbers to (count, width), with zeros if there are fewer lanes.
 fn turn<T: Direct>(
     source: &[T],
     of_lane: impl Fn(usize) -> usize,

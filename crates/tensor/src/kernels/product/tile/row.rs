@@ -25,7 +25,7 @@ pub(super) unsafe fn row<V: Compiled, const C: usize>(task: &Task<V::Number>) {
     }
 }
 
-/// So many rows of b are asked for in advance where one row is all that a has: they may lie far apart.
+/// The number of rows of b that are prefetched if a has one row: they may lie far apart.
 const ROWS_AHEAD: isize = 8;
 
 /// `C` vectors of the row from column `from` on, or what there is of one; gives how many columns those are.

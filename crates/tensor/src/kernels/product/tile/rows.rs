@@ -11,13 +11,13 @@ use super::{BLOCK_K, BLOCK_M, Compiled};
 #[derive(Clone, Copy)]
 pub(super) struct Rows<T, const R: usize> {
     pub(super) count: usize,
-    /// How many tiles have R rows.
+    /// The number of tiles of R rows.
     pub(super) whole: usize,
     pub(super) k: usize,
     pub(super) first: *const T,
     pub(super) row: isize,
     pub(super) column: isize,
-    /// How far it is from one tile to the next.
+    /// The distance from one tile to the next.
     pub(super) tile: isize,
     /// The rows that are left, and the distance of their columns.
     pub(super) rest: *const T,
@@ -25,10 +25,10 @@ pub(super) struct Rows<T, const R: usize> {
 }
 
 impl<T: Scalar, const R: usize> Rows<T, R> {
-    /// Those of a matrix with these strides.
+    /// Cuts the rows of a matrix with these strides into tiles.
     ///
     /// # Safety
-    /// The matrix has so many rows and columns.
+    /// The matrix has `count` rows and `k` columns.
     pub(super) unsafe fn new((count, k): (usize, usize), first: *const T, (row, column): (isize, isize)) -> Self {
         // Tiles of two rows have too few sums to keep both multipliers busy: two of four are faster than six and two.
         let whole = if count % R == 2 { (count / R).saturating_sub(1) } else { count / R };
@@ -37,17 +37,17 @@ impl<T: Scalar, const R: usize> Rows<T, R> {
         Self { count, whole, k, first, row, column, tile, rest, rest_column: column }
     }
 
-    /// Whether tile after tile would read a from far apart: lines of the cache of which a tile uses a part, each on
+    /// Whether tile after tile would read a from far apart: cache lines of which a tile uses a part, each on
     /// a page of its own, or rows that share a few sets of the cache.
     pub(super) fn is_worth_copying(&self, columns: usize) -> bool {
         let many = self.count >= 4 * R && self.k >= 64;
         let by_columns = self.row == 1 && columns >= 64;
-        // Those that miss the first cache are still in the second, so that their copy must be used more often.
+        // Those that miss L1 are still in L2, so that their copy must be used more often.
         let colliding = self.column == 1 && self.row * size_of::<T>() as isize % 2048 == 0 && columns >= 256;
         many && (by_columns || colliding)
     }
 
-    /// Copies the rows: where columns are contiguous, into panels of R rows, and else row by row.
+    /// Copies the rows: if columns are contiguous, into panels of R rows, and else row by row.
     ///
     /// # Safety
     /// The rows can be read, and `room` can hold them.
@@ -105,7 +105,7 @@ impl<T: Scalar, const R: usize> Rows<T, R> {
     }
 }
 
-/// Where copies go: a panel of b, and rows of a.
+/// Space for copies: a panel of b, and rows of a.
 ///
 /// Each thread has its own, which it asks for once and keeps. Nothing in it outlives a product.
 struct Room {
@@ -131,8 +131,8 @@ impl Room {
     }
 }
 
-/// Room for a panel of b and for rows of a: this thread's. A product never begins within another on one thread, so that
-/// nobody else uses it.
+/// This thread's space for a panel of b and for rows of a. A product never begins within another on one thread, so that
+/// nothing else uses it.
 pub(super) fn room() -> (*mut Line, *mut Line) {
     thread_local!(static ROOM: Room = Room::new());
     ROOM.with(|room| (room.panel, room.rows))

@@ -8,7 +8,7 @@ use super::*;
 /// Pixels that go through all terms while they are in the near caches.
 const CHUNK: usize = 120;
 
-/// Terms whose weights stay in the nearest cache while the pixels of a chunk go by.
+/// Terms whose weights stay in L1 while the pixels of a chunk go by.
 const TERMS: usize = 160;
 
 /// The most pixels that are computed together.
@@ -17,7 +17,7 @@ const PIXELS: usize = 10;
 /// Results of a chunk, and of the last pixel again: two vectors of channels of the largest kind for each pixel.
 pub(super) const BUFFER: usize = (CHUNK + PIXELS) * 2 * SLACK;
 
-/// Where the pixels of a chunk lie.
+/// The places of the pixels of a chunk.
 struct Chunk {
     count: usize,
     /// In the source's plane; after the last one comes itself again.
@@ -94,7 +94,7 @@ struct Tiles<'a, T> {
     planes: *const T,
     weights: *const T,
     distances: &'a [u32],
-    /// What sums begin with, where it is not what the buffer holds.
+    /// The numbers that sums begin with, unless the buffer holds them.
     start: Option<*const T>,
     buffer: *mut T,
     chunk: &'a Chunk,
@@ -116,7 +116,7 @@ impl<T: Direct> Loop<T> for Tiles<'_, T> {
 }
 
 impl<T: Direct> Tiles<'_, T> {
-    /// `R` pixels at a time, the last again where fewer are left, and `C` vectors of channels.
+    /// `R` pixels at a time, the last again if fewer are left, and `C` vectors of channels.
     ///
     /// # Safety
     /// As for [`Loop::run`].

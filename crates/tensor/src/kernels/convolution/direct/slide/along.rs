@@ -4,7 +4,7 @@
 
 use super::*;
 
-/// A part of a source that is this large in bytes stays in the second cache while all results are computed from it.
+/// A part of a source that is this large in bytes stays in L2 while all results are computed from it.
 const STRIP: usize = 128 * 1024;
 
 /// The most vectors of a strip.
@@ -14,7 +14,7 @@ const VECTORS: usize = 240;
 const REPEATS: usize = 8;
 
 /// A block's results of the largest phase.
-pub(super) fn buffer_len(layout: &Layout) -> usize {
+pub(super) fn buffer_len(layout: &PlaneLayout) -> usize {
     let [height, width] = layout.lines;
     let rows = (0..height.phases()).map(|phase| height.phase(phase).count).max().unwrap_or(0);
     rows.saturating_mul(width.length).saturating_add(SLACK).saturating_mul(MOST)
@@ -90,20 +90,20 @@ pub(super) struct Walk {
     by_rows: bool,
     vectors: usize,
     per_row: usize,
-    /// Where the last vector of a row begins.
+    /// The start of the last vector of a row.
     last: usize,
     /// From one row to the next in the source's plane.
     source_row: usize,
     /// From one row to the next in the result, or its buffer.
     pitch: usize,
-    /// What one channel takes in a buffer.
+    /// The numbers of one channel in a buffer.
     stretch: usize,
     pixels: usize,
     lanes: usize,
 }
 
 impl Walk {
-    pub(super) fn new(layout: &Layout, phases: [usize; 2], lanes: usize) -> Self {
+    pub(super) fn new(layout: &PlaneLayout, phases: [usize; 2], lanes: usize) -> Self {
         let [rows, columns] = [0, 1].map(|axis| layout.lines[axis].phase(phases[axis]).count);
         let length = layout.lines[1].length;
         let (pixels, source_row) = (rows * columns, length);
@@ -134,7 +134,7 @@ impl Walk {
     }
 }
 
-/// Where the vectors of a strip lie.
+/// The places of the vectors of a strip.
 struct Places {
     /// Which strip it is.
     index: usize,
@@ -203,7 +203,7 @@ impl<T: Direct> Loop<T> for Band<'_, T> {
 }
 
 impl<T: Direct> Band<'_, T> {
-    /// `R` channels, `C` vectors at a time; where fewer are left, the last again.
+    /// `R` channels, `C` vectors at a time; if fewer are left, the last again.
     ///
     /// # Safety
     /// As for [`Loop::run`].
