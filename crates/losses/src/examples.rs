@@ -1,9 +1,9 @@
 //! Losses that judge each example as a whole.
 
-use downhill_tensor::{Batch, Kernel, Scalar, Shape};
+use downhill_tensor::{Batch, Divisible, Kernel, Scalar, Shape};
 
 use crate::pointwise::block_sum;
-use crate::sums::{Rows, cut_optional, total};
+use crate::sums::{Rows, total};
 use crate::target::{self, name};
 use crate::total::Quotient;
 use crate::{Target, TargetError, Total};
@@ -63,19 +63,21 @@ impl<L: ExampleLoss, T: Scalar> Kernel for Examples<'_, L, T> {
 }
 
 impl<L: ExampleLoss, T: Scalar> Rows for Examples<'_, L, T> {
-    fn rows(&self) -> usize {
-        self.count
-    }
-
     fn width(&self) -> usize {
         self.shape.len()
+    }
+}
+
+impl<L: ExampleLoss, T: Scalar> Divisible for Examples<'_, L, T> {
+    fn elements(&self) -> usize {
+        self.count
     }
 
     fn cut(self, middle: usize) -> (Self, Self) {
         let Self { loss, count, shape, targets, scale, .. } = self;
         let (y0, y1) = self.y.split_at(middle * shape.len());
-        let (target0, target1) = target::split_at(self.target, middle * targets);
-        let (dy0, dy1) = cut_optional(self.dy, middle * shape.len());
+        let (target0, target1) = target::cut(self.target, middle * targets);
+        let (dy0, dy1) = self.dy.cut(middle * shape.len());
         (
             Self { loss, count: middle, shape, y: y0, target: target0, targets, dy: dy0, scale },
             Self { loss, count: count - middle, shape, y: y1, target: target1, targets, dy: dy1, scale },

@@ -2,12 +2,12 @@ use std::fmt::Debug;
 use std::ops::Range;
 
 use downhill_tensor::reduce::lanes;
-use downhill_tensor::{Batch, Kernel, Scalar};
+use downhill_tensor::{Batch, Divisible, Kernel, Scalar};
 
 use crate::call::evaluate_by;
 use crate::classes::{Layout, part};
 use crate::domain::TWO_CLASSES;
-use crate::sums::{Rows, cut_optional, total};
+use crate::sums::{Rows, total};
 use crate::total::Quotient;
 use crate::weights::Mask;
 use crate::{Call, ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetError, Total, target};
@@ -266,7 +266,7 @@ pub(crate) fn check_counted<T: Scalar>(
 }
 
 /// Where a loop over numbers has their targets from, and what it multiplies their terms by.
-trait Source<T: Scalar>: Copy + Send {
+trait Source<T: Scalar>: Copy + Divisible {
     /// Whether terms have factors.
     const WEIGHTED: bool;
 
@@ -275,9 +275,6 @@ trait Source<T: Scalar>: Copy + Send {
 
     /// Their targets.
     fn targets<'b>(&'b self, first: usize, count: usize, block: &'b Block<T>) -> &'b [T];
-
-    /// The targets before `middle`, and those from it on.
-    fn split_at(self, middle: usize) -> (Self, Self);
 }
 
 /// The terms of this many numbers wait on the stack for their sum.
@@ -299,10 +296,6 @@ impl<T: Scalar> Source<T> for &[T] {
     #[inline(always)]
     fn targets<'b>(&'b self, first: usize, count: usize, _block: &'b Block<T>) -> &'b [T] {
         &self[first..first + count]
-    }
-
-    fn split_at(self, middle: usize) -> (Self, Self) {
-        <[T]>::split_at(self, middle)
     }
 }
 
@@ -348,10 +341,16 @@ impl<T: Scalar> Source<T> for Targets<'_, T> {
             Target::Classes(_) => &block.targets[..count],
         }
     }
+}
 
-    fn split_at(self, middle: usize) -> (Self, Self) {
+impl<T: Scalar> Divisible for Targets<'_, T> {
+    fn elements(&self) -> usize {
+        self.target.len()
+    }
+
+    fn cut(self, middle: usize) -> (Self, Self) {
         let Self { class_values, positive, classes, mask, .. } = self;
-        let (target0, target1) = target::split_at(self.target, middle);
+        let (target0, target1) = target::cut(self.target, middle);
         let rest = Self {
             target: target1,
             class_values,
@@ -429,19 +428,21 @@ impl<L: Term, S: Source<T>, T: Scalar> Kernel for Terms<'_, L, S, T> {
 }
 
 impl<L: Term, S: Source<T>, T: Scalar> Rows for Terms<'_, L, S, T> {
-    fn rows(&self) -> usize {
-        self.y.len()
-    }
-
     fn width(&self) -> usize {
         1
+    }
+}
+
+impl<L: Term, S: Source<T>, T: Scalar> Divisible for Terms<'_, L, S, T> {
+    fn elements(&self) -> usize {
+        self.y.len()
     }
 
     fn cut(self, middle: usize) -> (Self, Self) {
         let Self { loss, scale, .. } = self;
         let (y0, y1) = self.y.split_at(middle);
-        let (targets0, targets1) = self.targets.split_at(middle);
-        let (dy0, dy1) = cut_optional(self.dy, middle);
+        let (targets0, targets1) = self.targets.cut(middle);
+        let (dy0, dy1) = self.dy.cut(middle);
         (
             Self { loss, y: y0, targets: targets0, dy: dy0, scale },
             Self { loss, y: y1, targets: targets1, dy: dy1, scale },

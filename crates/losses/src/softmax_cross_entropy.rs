@@ -1,7 +1,7 @@
 use std::ops::Range;
 
 use downhill_tensor::reduce::lanes;
-use downhill_tensor::{Batch, Kernel, Scalar};
+use downhill_tensor::{Batch, Divisible, Kernel, Scalar};
 
 use crate::call::{compiled, evaluate_by};
 use crate::classes::{Layout, class_settings, part, weight};
@@ -9,7 +9,7 @@ use crate::domain::Domain;
 use crate::pointwise::check_counted;
 use crate::reduction::reduction_setting;
 use crate::softmax::{GROUP, Group, Groups, Softmax, zip_sum};
-use crate::sums::{Rows, cut_optional, total};
+use crate::sums::{Rows, total};
 use crate::total::Quotient;
 use crate::weights::PositionWeights;
 use crate::{Call, ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetError, Total, target};
@@ -222,23 +222,25 @@ struct Positions<'a, T> {
 }
 
 impl<T: Scalar> Rows for Positions<'_, T> {
-    fn rows(&self) -> usize {
-        self.layout.outer
-    }
-
     fn width(&self) -> usize {
         self.layout.width()
+    }
+}
+
+impl<T: Scalar> Divisible for Positions<'_, T> {
+    fn elements(&self) -> usize {
+        self.layout.outer
     }
 
     fn cut(self, middle: usize) -> (Self, Self) {
         let Self { layout, rule, .. } = self;
         let (y0, y1) = self.y.split_at(middle * layout.width());
-        let (dy0, dy1) = cut_optional(self.dy, middle * layout.width());
+        let (dy0, dy1) = self.dy.cut(middle * layout.width());
         let per_row = match self.target {
             Target::Classes(_) => layout.inner,
             Target::Values(_) => layout.width(),
         };
-        let (target0, target1) = target::split_at(self.target, middle * per_row);
+        let (target0, target1) = target::cut(self.target, middle * per_row);
         let (layout0, layout1) = layout.cut(middle);
         let weights = rule.weights.map(|weights| weights.from(middle * layout.inner));
         let rule1 = Rule { weights, ..rule };

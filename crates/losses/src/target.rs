@@ -37,7 +37,7 @@ pub(crate) fn for_each<T>(target: Target<'_, T>, examples: usize) -> Result<usiz
 }
 
 /// The targets before `middle`, and those from it on.
-pub(crate) fn split_at<T>(target: Target<'_, T>, middle: usize) -> (Target<'_, T>, Target<'_, T>) {
+pub(crate) fn cut<T>(target: Target<'_, T>, middle: usize) -> (Target<'_, T>, Target<'_, T>) {
     match target {
         Target::Values(values) => {
             let (a, b) = values.split_at(middle);
