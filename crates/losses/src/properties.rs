@@ -1,4 +1,4 @@
-//! What holds for every loss, whatever its settings.
+//! Properties that hold for every loss, whatever its settings.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -23,7 +23,7 @@ use crate::{Call, ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetEr
 /// ```
 /// For the index $`t`$ of a class, $`q_c = w_c\,[(1 - \varepsilon)\,\delta_{ct} + \varepsilon / C]`$, and for
 /// probabilities $`t_c`$, $`q_c = w_c\,[(1 - \varepsilon)\,t_c + \varepsilon / C]`$,
-/// where $`w`$ are the class weights (1 by default) and ε is the label smoothing (0 by default).
+/// with the class weights $`w`$ (1 by default) and the label smoothing ε (0 by default).
 ///
 /// The mean is taken over all positions. For classes as targets it is a weighted one:
 /// the sum is divided by $`\sum w_t`$ over the targets that are not ignored.
@@ -39,15 +39,15 @@ use crate::{Call, ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetEr
 /// there is not one weight for each class, a weight is negative or not finite, or the smoothing lies outside 0 to 1.
 ///
 /// # Edge cases
-/// Large logits are exact: the largest is subtracted first. A logit of −∞ is a class that can't be;
-/// where its target is 0 it adds nothing, also with probabilities as targets (PyTorch gives NaN there).
+/// Large logits are exact: the largest is subtracted first. A logit of −∞ is an impossible class: if its
+/// target is 0 it adds nothing, also with probabilities as targets (PyTorch gives NaN there).
 /// A logit of +∞ gives NaN. The mean of no positions, or of ignored ones alone, is NaN with a gradient of 0.
 /// A position whose class weighs 0 is not read and adds nothing, not even its smoothing, which PyTorch adds to a sum
 /// that is not divided by it. An ignored index has no meaning for probabilities, and no effect.
 /// Probabilities are not checked to sum to 1, as in PyTorch.
 ///
 /// # Source
-/// As PyTorch's `CrossEntropyLoss`. Keras's `CategoricalCrossentropy` wants probabilities unless told otherwise;
+/// Like PyTorch's `CrossEntropyLoss`. Keras's `CategoricalCrossentropy` takes probabilities by default;
 /// burn keeps ignored targets in the divisor.
 ///
 /// ```
@@ -77,7 +77,7 @@ pub struct SoftmaxCrossEntropy {
 }
 
 impl SoftmaxCrossEntropy {
-    /// The mean over all positions, without weights or smoothing.
+    /// Makes the loss with the mean over all positions, without weights or smoothing.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -113,7 +113,7 @@ impl SoftmaxCrossEntropy {
         let (hit, base) = (T::from_f64(1.0 - smoothing), T::from_f64(smoothing / layout.classes as f64));
         let weights = (classes.is_some() || mask.is_some()).then_some(Given { classes, positions: mask });
         let rule = Rule { hit, base, weights, all, ignored: self.ignored_index, scale: T::from_f64(whole.scale()) };
-        Ok(whole.with_sum(total(Positions { layout, rule, y: y.slice(), target, dy })))
+        Ok(whole.total(total(Positions { layout, rule, y: y.slice(), target, dy })))
     }
 
     fn check_classes<T: Scalar>(
@@ -123,8 +123,9 @@ impl SoftmaxCrossEntropy {
         mask: Option<PositionWeights<'_, T>>,
     ) -> Result<Quotient, TargetError> {
         let ignored = self.ignored_index;
-        let counts =
-            |position: usize| Some(target[position]) != ignored && mask.is_none_or(|mask| mask.at(position) != T::ZERO);
+        let counts = |position: usize| {
+            Some(target[position]) != ignored && mask.is_none_or(|mask| mask.of_position(position) != T::ZERO)
+        };
         layout.check_classes(target, counts)?;
         let weight = match (self.class_weights.as_deref(), mask) {
             (None, None) => target.iter().filter(|&&class| Some(class) != ignored).count() as f64,
@@ -156,7 +157,7 @@ impl SoftmaxCrossEntropy {
             Some(numbers) => numbers.whole(self.reduction, positions, y.examples()),
         };
         let counts = self.class_weights.as_ref().is_none_or(|weights| weights.iter().any(|&weight| weight > 0.0));
-        Ok(if counts { whole } else { whole.with_weight(0.0) })
+        Ok(if counts { whole } else { whole.weight(0.0) })
     }
 }
 
@@ -171,11 +172,11 @@ impl Loss for SoftmaxCrossEntropy {
     evaluate_by!(Self::evaluate_call);
 
     fn meaning(&self) -> Meaning {
-        Meaning::of(Outputs::ClassLogits).class_axis(self.class_axis).ignored_index(self.ignored_index)
+        Meaning::new(Outputs::ClassLogits).class_axis(self.class_axis).ignored_index(self.ignored_index)
     }
 }
 
-/// What classes and positions weigh.
+/// The weights of classes and positions.
 #[derive(Clone, Copy)]
 struct Given<'a, T> {
     classes: Option<&'a [f64]>,
@@ -190,26 +191,26 @@ impl<T: Scalar> Given<'_, T> {
 
     #[inline(always)]
     fn of_position(self, position: usize) -> T {
-        self.positions.map_or(T::ONE, |weights| weights.at(position))
+        self.positions.map_or(T::ONE, |weights| weights.of_position(position))
     }
 
-    /// Those of the positions from `first` on.
+    /// Returns the weights of the positions from `first` on.
     fn from(self, first: usize) -> Self {
         Self { positions: self.positions.map(|weights| weights.from(first)), ..self }
     }
 }
 
-/// How one position is judged: its target distribution is q_c = w_c (hit t_c + base).
+/// The rule for one position, whose target distribution is q_c = w_c (hit t_c + base).
 #[derive(Clone, Copy)]
 struct Rule<'a, T> {
     hit: T,
     base: T,
-    /// If any may differ from 1.
+    /// The weights, if any may differ from 1.
     weights: Option<Given<'a, T>>,
-    /// The weights of all classes together.
+    /// The sum of the weights of all classes.
     all: T,
     ignored: Option<u32>,
-    /// What the gradient of the sum is multiplied by.
+    /// The factor of the sum's gradient.
     scale: T,
 }
 
@@ -276,8 +277,8 @@ impl<T: Scalar> Kernel for Positions<'_, T> {
 impl<T: Scalar> Rule<'_, T> {
     #[inline(always)]
     fn judge_classes(&self, group: Group, softmax: &Softmax<T>, y: &[T], classes: &[u32], dy: Option<&mut [T]>) -> f64 {
-        // What each position that counts weighs, and the weight and the logit of its class: by these alone, whether
-        // there are weights or not, the loops below go.
+        // The weight of each position that counts, and the weight and the logit of its class: the loops below read
+        // nothing else, whether there are weights or not.
         let mut shares = [T::ZERO; GROUP];
         let mut hits = [T::ZERO; GROUP];
         let mut logits = [T::ZERO; GROUP];
@@ -344,7 +345,7 @@ impl<T: Scalar> Rule<'_, T> {
         target: &[T],
         dy: Option<&mut [T]>,
     ) -> f64 {
-        // Rows without weights are what most have, and may be vectorised along the classes.
+        // Most losses have no weights, and then rows can be vectorised along the classes.
         match group.rows() {
             Some(rows) if self.weights.is_none() => self.judge_rows(rows, softmax, y, target, dy),
             _ => self.judge_panel(group, softmax, y, target, dy),
@@ -384,7 +385,7 @@ impl<T: Scalar> Rule<'_, T> {
                 *share = weights.of_position(group.position + p);
             }
         }
-        // Of a position of weight 0 not even the target is read.
+        // The target of a position of weight 0 is not read either.
         let q = |p: usize, c: usize, target: T| {
             let q = self.hit * target + self.base;
             self.weights.map_or(q, |weights| part(shares[p], weights.of_class(c) * q))
@@ -470,7 +471,7 @@ mod tests {
         }
     }
 
-    /// The same numbers with the classes on the first axis and on the last.
+    /// Compares equal numbers with the classes on the first axis and on the last.
     #[test]
     fn both_axes_give_the_same() {
         let mut draw = Draw::new(8);
@@ -514,7 +515,7 @@ mod tests {
         assert_eq!(hot, (0.0, vec![0.0, 0.0]));
     }
 
-    /// The helper compares the value alone with that beside the gradient.
+    /// The helper compares the value alone with the value that comes with a gradient.
     #[test]
     fn rows_that_outgrow_a_tile() {
         let mut draw = Draw::new(37);

@@ -1,4 +1,4 @@
-//! Sums over a batch that come out the same for any number of threads.
+//! Sums over a batch, the same for any number of threads.
 
 use downhill_tensor::{Divisible, Kernel, elementwise, threads, vectorized};
 

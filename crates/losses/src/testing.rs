@@ -1,4 +1,4 @@
-//! What every loss is tested for: its derivative, its precisions, its contract.
+//! The tests of every loss: its derivative, its precisions, its contract.
 
 use downhill_tensor::{Batch, BatchMut, Scalar, Seed, Shape, Stream};
 
@@ -207,7 +207,7 @@ struct Drawn {
     cases: Vec<Cases>,
 }
 
-/// The targets that a case is given.
+/// The targets of a case.
 enum To {
     Values(Vec<f64>),
     Classes(Vec<u32>),
@@ -229,7 +229,7 @@ impl Drawn {
         self.add(loss, [2, 3], y, To::Values(target), &[1, 2, 6]);
     }
 
-    /// The same with classes 0 and 1 as targets.
+    /// Adds a loss of single numbers with the classes 0 and 1 as targets.
     fn two_classes(&mut self, loss: impl Loss + 'static, low: f64, high: f64, weights: &[usize]) {
         let y = self.draw.numbers(Cases::EXAMPLES * 6, low, high);
         let classes = self.draw.classes(Cases::EXAMPLES * 6, 2);
