@@ -25,7 +25,8 @@ use crate::{Loss, Reduction, Target, TargetError, Total};
 /// The mean divides each example's term by the number of its labels (at least 1), and then by the number of examples.
 ///
 /// # Shapes
-/// Predictions (batch, time, classes), log-probabilities such as those of a log-softmax (PyTorch: (time, batch, classes)).
+/// Predictions (batch, time, classes) are log-probabilities, such as those of a log-softmax (PyTorch: (time, batch,
+/// classes)).
 /// Targets (batch, labels) are class indices: the row of an example with fewer labels is filled up with blanks.
 /// With [`lengths_first`](Ctc::lengths_first) each row of targets begins with the number of time steps that count:
 /// (batch, 1 + labels).
@@ -310,7 +311,7 @@ mod tests {
     use super::*;
     use crate::testing::{Draw, check, error, evaluate};
 
-    /// −ln of the likelihood, by trying every path.
+    /// Computes −ln of the likelihood from every path.
     fn by_all_paths(y: &[f64], classes: usize, labels: &[u32], blank: u32) -> f64 {
         let steps = y.len() / classes;
         let mut likelihood = 0.0;

@@ -70,8 +70,8 @@ fn evaluate_dyn<T: Scalar>(loss: &impl Deref<Target: DynLoss>, call: Call<'_, T>
 
 /// Implements [`Loss`] for a pointer to a `dyn DynLoss`.
 ///
-/// There is no single implementation for `&L` and `Box<L>` with any loss `L`: a crate that depends on this one may implement
-/// `PointwiseLoss` for a reference to or a box of its own type, which would then be a loss twice.
+/// There is no single implementation for `&L` and `Box<L>` with any loss `L`: a crate that depends on this one may
+/// implement `PointwiseLoss` for a reference to or a box of its own type, which would then be a loss twice.
 macro_rules! pointer {
     ($pointer:ty) => {
         impl Loss for $pointer {

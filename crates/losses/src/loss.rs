@@ -10,7 +10,7 @@ use crate::{Call, Meaning, Target, TargetError, Total, weighted};
 /// No loss of this crate allocates, and the order of every sum depends on the sizes alone, whatever the number of
 /// threads.
 ///
-/// A loss that compares each number with its own target is simpler to write as a [`PointwiseLoss`].
+/// A loss that compares each number with its own target is simpler to write as a [`PointwiseLoss`](crate::PointwiseLoss).
 ///
 /// ```
 /// use downhill_losses::{Loss, Target, TargetError, Total};
@@ -109,7 +109,8 @@ pub trait Loss: Debug + Send + Sync {
 
     /// Evaluates a call in `f32`, with weights or without.
     ///
-    /// For the losses of this crate it is compiled here, so that it is optimised even if the program that uses it is not.
+    /// For the losses of this crate it is compiled here, so that it is optimised even if the program that uses it is
+    /// not.
     #[doc(hidden)]
     #[inline]
     fn evaluate_f32(&self, call: Call<'_, f32>) -> Result<Total, TargetError> {

@@ -24,7 +24,7 @@ use crate::{Loss, Meaning, Outputs, Reduction, Target, TargetError, Total, targe
 /// Returns an error if a target is neither 0 nor 1, or there are more or fewer targets than predictions.
 ///
 /// # Source
-/// Like PyTorch's `MultiLabelMarginLoss`, which takes a list of the right classes ended by −1 instead of zeros and ones.
+/// Like PyTorch's `MultiLabelMarginLoss`, which takes a list of the right classes ended by −1, not zeros and ones.
 ///
 /// ```
 /// use downhill_losses::{Loss, MultiLabelMargin, Target};

@@ -202,7 +202,7 @@ impl MultiTask {
                     let part_total = call.evaluate(&part.loss);
                     if !total.join(part_total.map_err(of_part)?, part.weight) {
                         return Err(TargetError::setting_of::<Self>(format!(
-                            "there are {parts} parts, or more with the parts of their losses, but there may be {} in all",
+                            "there are {parts} parts, and those of their losses, but there may be {} in all",
                             Total::MOST_PARTS
                         )));
                     }
@@ -291,7 +291,7 @@ mod tests {
     use crate::testing::{Draw, check, error, evaluate};
     use crate::{ClassAxis, GaussianNll, MeanSquaredError, Reduction, SoftmaxCrossEntropy, Weighted};
 
-    /// One class of three and a number.
+    /// Makes the loss of one class of three and a number.
     fn class_and_number() -> MultiTask {
         let class = SoftmaxCrossEntropy::new().ignored_index(7);
         MultiTask::new().part(0..3, class, 1.0).part(3..4, MeanSquaredError::new(), 0.5)
@@ -457,7 +457,7 @@ mod tests {
         }
         assert_eq!(
             at(&many, Target::Values(&[1.0; 18])),
-            "MultiTask: there are 9 parts, or more with the parts of their losses, but there may be 8 in all"
+            "MultiTask: there are 9 parts, and those of their losses, but there may be 8 in all"
         );
         let y = Batch::new(&[0.0; 8], 2, [4]).unwrap();
         assert_eq!(

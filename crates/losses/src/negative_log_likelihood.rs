@@ -11,7 +11,7 @@ use crate::{Call, ClassAxis, Loss, Meaning, Outputs, Reduction, TargetError, Tot
 ///
 /// $`\partial \ell / \partial y_c = -w_t\,\delta_{ct}`$, with the class weights $`w`$, 1 by default.
 /// The mean divides the sum by $`\sum w_t`$ over the targets that are not ignored.
-/// Behind a log-softmax it equals [`SoftmaxCrossEntropy`](crate::SoftmaxCrossEntropy), which takes one step for the two.
+/// Behind a log-softmax it equals [`SoftmaxCrossEntropy`](crate::SoftmaxCrossEntropy), which does both in one step.
 ///
 /// # Shapes
 /// Predictions (batch, classes) with one class for each example, or (batch, classes, positions...) with one class for

@@ -6,7 +6,7 @@ use crate::total::Quotient;
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Reduction {
-    /// The sum of the terms divided by their number: for a loss of single numbers, the mean over the batch and all features.
+    /// The sum of the terms divided by their number, such as the mean over the batch and all features.
     ///
     /// Without any terms it is not a number, as in PyTorch.
     #[default]

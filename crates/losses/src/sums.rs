@@ -6,7 +6,7 @@ use downhill_tensor::{Divisible, Kernel, elementwise, threads, vectorized};
 ///
 /// Its elements are rows: numbers, examples or positions, whichever the loop does not divide.
 pub(crate) trait Rows: Kernel<Output = f64> + Divisible {
-    /// The size of a row in numbers.
+    /// Returns the size of a row in numbers.
     fn width(&self) -> usize;
 }
 
@@ -39,7 +39,7 @@ mod tests {
         SoftmaxCrossEntropy, Target,
     };
 
-    /// Value and gradient on one thread and on three are the same bits.
+    /// Checks that value and gradient on one thread and on three are the same bits.
     fn any_number_of_threads(
         loss: &(impl Loss + Clone),
         examples: usize,

@@ -59,7 +59,7 @@ impl Default for TripletMargin {
 }
 
 impl TripletMargin {
-    /// Makes the loss by which the negative should be farther away than the positive by `margin`, in the Euclidean norm.
+    /// Makes the loss by which the negative should be farther than the positive by `margin`, in the Euclidean norm.
     #[must_use]
     pub fn new(margin: f64) -> Self {
         Self { margin, power: 2.0, epsilon: 1e-6, swap: false, reduction: Reduction::Mean }

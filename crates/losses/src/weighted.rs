@@ -40,7 +40,7 @@ pub struct Weighted<'a, L, W> {
 }
 
 impl<'a, L: Loss, W: Scalar> Weighted<'a, L, W> {
-    /// Weighs the terms of `loss` by one weight for each example, or for each position or number if the loss takes these.
+    /// Makes a loss from `loss` and one weight for each example, or for each position or number if the loss takes these.
     #[must_use]
     pub fn new(loss: &'a L, weights: &'a [W]) -> Self {
         Self { loss, weights, reduction: Reduction::Mean }
