@@ -36,7 +36,8 @@ use crate::{Call, ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetEr
 ///
 /// # Errors
 /// Returns an error if a class does not exist, a probability is negative or not finite, there are more or fewer targets
-/// than needed, there is not one weight for each class, a weight is negative or not finite, or the smoothing lies outside 0 to 1.
+/// than needed, there is not one weight for each class, a weight is negative or not finite, or the smoothing lies
+/// outside 0 to 1.
 ///
 /// # Edge cases
 /// Large logits are exact: the largest is subtracted first. A logit of −∞ is an impossible class: if its
