@@ -118,7 +118,7 @@ impl Metric<f32> for WhollyRight {
         _weights: Option<&[f32]>, // these sequences have none
     ) -> Result<(), TargetError> {
         let Target::Classes(digits) = target else {
-            return Err(TargetError::Kind { loss: "WhollyRight", expected: "a class for each step" });
+            return Err(TargetError::kind("WhollyRight", "a class for each step"));
         };
         for (index, digits) in digits.chunks(STEPS).enumerate() {
             let told = y.example(index).chunks(10).map(largest);

@@ -22,7 +22,7 @@ use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 /// A prediction that is not a number gives a loss that is not a number (PyTorch: an error).
 ///
 /// # Source
-/// As PyTorch's `BCELoss`, the clamps included: a wrong answer of full confidence costs 100.
+/// Like PyTorch's `BCELoss`, the clamps included: a wrong answer of full confidence costs 100.
 ///
 /// ```
 /// use downhill_losses::{BinaryCrossEntropy, Loss, Target};
@@ -40,7 +40,7 @@ pub struct BinaryCrossEntropy {
 }
 
 impl BinaryCrossEntropy {
-    /// The mean over the batch and all features.
+    /// Makes the loss with the mean over the batch and all features.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -53,7 +53,7 @@ impl PointwiseLoss for BinaryCrossEntropy {
     compiled!(PointwiseLoss);
 
     #[inline(always)]
-    fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
+    fn term_and_slope<T: Scalar>(&self, y: T, target: T) -> (T, T) {
         let (one, least) = (T::ONE, T::from_f64(-100.0));
         let term = (target - one) * (-y).ln_1p().max(least) - target * y.ln().max(least);
         (term, (y - target) / (y * (one - y)).max(T::from_f64(TINY)))
@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(
             error(&BinaryCrossEntropy::new(), (1, [1].into()), &[0.5], Target::Values(&[-1.0])),
             "BinaryCrossEntropy takes targets from 0 to 1, but target 0 of example 0 is -1; \
-             write 0 for no and 1 for yes, and divide what has another scale, as pixels from 0 to 255"
+             write 0 for no and 1 for yes, and divide what has another scale, such as pixels from 0 to 255"
         );
     }
 }

@@ -28,7 +28,7 @@ use crate::{Call, ClassAxis, Loss, Meaning, Outputs, Reduction, TargetError, Tot
 /// neither 0 nor 1, there is not one positive weight for each class, or one is negative or not finite.
 ///
 /// # Source
-/// As PyTorch's `BCEWithLogitsLoss`, whose `pos_weight` this is
+/// Like PyTorch's `BCEWithLogitsLoss`, whose `pos_weight` this is
 /// (there it is broadcast from the last axis, here it lies along the axis of classes).
 ///
 /// ```
@@ -50,20 +50,20 @@ pub struct BinaryCrossEntropyWithLogits {
 }
 
 impl BinaryCrossEntropyWithLogits {
-    /// The mean over the batch and all features, without weights.
+    /// Makes the loss with the mean over the batch and all features, without weights.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Weighs the positive answers of each class; all weights are 1 unless this is called.
+    /// Sets the weights of the positive answers of each class; all are 1 unless this is called.
     #[must_use]
     pub fn positive_weights(mut self, weights: impl Into<Vec<f64>>) -> Self {
         self.positive_weights = Some(weights.into());
         self
     }
 
-    /// Sets where the classes lie in predictions of several positions; `ClassAxis::First` unless this is called.
+    /// Sets the axis of the classes in predictions of several positions; `ClassAxis::First` unless this is called.
     #[must_use]
     pub fn class_axis(mut self, axis: ClassAxis) -> Self {
         self.class_axis = axis;
@@ -89,7 +89,7 @@ impl Loss for BinaryCrossEntropyWithLogits {
     evaluate_by!(Self::evaluate_call);
 
     fn meaning(&self) -> Meaning {
-        Meaning::of(Outputs::Logits).class_axis(self.class_axis)
+        Meaning::new(Outputs::Logits).class_axis(self.class_axis)
     }
 }
 
@@ -99,7 +99,7 @@ struct Entropy;
 
 impl Term for Entropy {
     #[inline(always)]
-    fn at<T: Scalar>(self, y: T, target: T, weight: T) -> (T, T) {
+    fn term_and_slope<T: Scalar>(self, y: T, target: T, weight: T) -> (T, T) {
         let positive = weight * target;
         let negative = T::ONE - target;
         let (if_no, if_yes, sigmoid) = logistic(y);
@@ -181,7 +181,7 @@ mod tests {
                 at(Target::Values(&[0.0, 1.0, 0.5, t])),
                 format!(
                     "BinaryCrossEntropyWithLogits takes targets from 0 to 1, but target 0 of example 3 is {t}; \
-                     write 0 for no and 1 for yes, and divide what has another scale, as pixels from 0 to 255"
+                     write 0 for no and 1 for yes, and divide what has another scale, such as pixels from 0 to 255"
                 )
             );
         }

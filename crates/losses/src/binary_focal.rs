@@ -6,16 +6,15 @@ use crate::pointwise::{logistic, power};
 use crate::reduction::reduction_setting;
 use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 
-/// The binary cross-entropy of logits with the terms of easy examples turned down.
+/// The binary cross-entropy of logits with smaller terms for easy examples.
 ///
-/// With $`p = \sigma(y)`$, the probability $`s = p\,t + (1 - p)(1 - t)`$ given to the truth and
-/// $`\alpha_t = \alpha t + (1 - \alpha)(1 - t)`$,
+/// With the cross-entropy $`H = -t \ln p - (1 - t) \ln(1 - p)`$ of $`p = \sigma(y)`$, the probability
+/// $`s = p\,t + (1 - p)(1 - t)`$ of the truth and $`\alpha_t = \alpha t + (1 - \alpha)(1 - t)`$,
 /// ```math
 /// \ell = \alpha_t (1 - s)^\gamma H, \qquad
 /// \frac{d\ell}{dy} = \alpha_t (1 - s)^\gamma
-/// \Big[(p - t) - \gamma\,(2t - 1)\,\frac{p(1 - p)}{1 - s} H\Big],
+/// \Big[(p - t) - \gamma\,(2t - 1)\,\frac{p(1 - p)}{1 - s} H\Big].
 /// ```
-/// where $`H = -t \ln p - (1 - t) \ln(1 - p)`$ is the cross-entropy.
 /// With γ = 0 and no α it is [`BinaryCrossEntropyWithLogits`](crate::BinaryCrossEntropyWithLogits).
 ///
 /// # Shapes
@@ -26,14 +25,14 @@ use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 /// or there are more or fewer targets than predictions.
 ///
 /// # Source
-/// Lin et al., "Focal loss for dense object detection" (2017); as torchvision's `sigmoid_focal_loss`,
+/// Lin et al., "Focal loss for dense object detection" (2017); like torchvision's `sigmoid_focal_loss`,
 /// but with the mean as its default. For one class of several: [`SoftmaxFocal`](crate::SoftmaxFocal).
 ///
 /// ```
 /// use downhill_losses::{BinaryFocal, Loss, Target};
 /// use downhill_tensor::Batch;
 ///
-/// // An even guess: the cross-entropy ln 2, turned down by (1/2)² and α = 1/4.
+/// // An even guess: the cross-entropy ln 2, reduced by (1/2)² and α = 1/4.
 /// let y = Batch::new(&[0.0], 1, [1])?;
 /// let value = BinaryFocal::new(2.0).value(y, Target::Values(&[1.0]))?;
 /// assert!((value - 2.0_f64.ln() / 16.0).abs() < 1e-15);
@@ -49,14 +48,14 @@ pub struct BinaryFocal {
 }
 
 impl Default for BinaryFocal {
-    /// γ = 2 and α = 0.25, as in the paper.
+    /// Makes the loss with γ = 2 and α = 0.25, as in the paper.
     fn default() -> Self {
         Self::new(2.0)
     }
 }
 
 impl BinaryFocal {
-    /// Turns the terms down by the power `gamma` of the probability of being wrong; α is 0.25.
+    /// Makes the loss that multiplies each term by the power `gamma` of the probability of being wrong; α is 0.25.
     #[must_use]
     pub fn new(gamma: f64) -> Self {
         Self { gamma, alpha: Some(0.25), reduction: Reduction::Mean }
@@ -76,7 +75,7 @@ impl PointwiseLoss for BinaryFocal {
     compiled!(PointwiseLoss);
 
     #[inline(always)]
-    fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
+    fn term_and_slope<T: Scalar>(&self, y: T, target: T) -> (T, T) {
         let (one, gamma) = (T::ONE, T::from_f64(self.gamma));
         let other = one - target;
         let (if_no, if_yes, p) = logistic(y);

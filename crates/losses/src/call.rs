@@ -1,4 +1,4 @@
-//! One call for both ways to evaluate a loss, with weights and without, and where it is compiled.
+//! The arguments of a loss as one value, with weights and without, and the crate in which it is compiled.
 
 use std::marker::PhantomData;
 
@@ -6,7 +6,7 @@ use downhill_tensor::{Batch, PerScalar, Scalar};
 
 use crate::{Loss, Target, TargetError, Total};
 
-/// What a loss is called with.
+/// The arguments of [`Loss::evaluate`] or [`Loss::evaluate_weighted`].
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Call<'a, T> {
@@ -17,7 +17,7 @@ pub struct Call<'a, T> {
 }
 
 impl<T: Scalar> Call<'_, T> {
-    /// Evaluates the loss, as the loss's own crate has compiled it if it has.
+    /// Evaluates the loss by the code that its own crate has compiled, if there is any.
     ///
     /// # Errors
     /// Returns the errors of [`Loss::evaluate`] or [`Loss::evaluate_weighted`].
@@ -26,7 +26,7 @@ impl<T: Scalar> Call<'_, T> {
         T::pick(InPrecision(loss, PhantomData), self)
     }
 
-    /// [`Loss::evaluate`] or [`Loss::evaluate_weighted`].
+    /// Calls [`Loss::evaluate`] or [`Loss::evaluate_weighted`].
     #[inline]
     pub(crate) fn of<L: Loss + ?Sized>(self, loss: &L) -> Result<Total, TargetError> {
         let Self { y, target, weights, dy } = self;
@@ -37,7 +37,7 @@ impl<T: Scalar> Call<'_, T> {
     }
 }
 
-/// [`Call::evaluate`] as a function.
+/// Evaluates a loss; [`Call::evaluate`] as a function.
 #[inline]
 pub(crate) fn evaluate<L: Loss + ?Sized, T: Scalar>(loss: &L, call: Call<'_, T>) -> Result<Total, TargetError> {
     call.evaluate(loss)
@@ -87,8 +87,9 @@ macro_rules! evaluate_by {
 }
 pub(crate) use evaluate_by;
 
-/// Compiles this loss here, for a program in development whose own code is not optimised: what would otherwise be
-/// compiled by the program. Other builds compile the losses that they name, in the precision that they use.
+/// Compiles this loss in this crate, for a program in development whose own code is not optimised.
+///
+/// Other builds compile the losses that they name, in the precision that they use.
 macro_rules! compiled {
     (Loss) => {
         $crate::call::compiled!(|loss, call| call.of(loss));

@@ -1,4 +1,4 @@
-//! What the losses over classes share: where the classes lie, their weights, the check of indices.
+//! Shared parts of the losses over classes: the axis of the classes, their weights, the check of indices.
 
 use downhill_tensor::{Batch, Scalar};
 
@@ -8,17 +8,17 @@ use crate::total::Quotient;
 use crate::weights::PositionWeights;
 use crate::{Reduction, Target, TargetError};
 
-/// Where the classes lie in a prediction that has several positions, as a sequence or an image.
+/// The axis of the classes in a prediction that has several positions, such as a sequence or an image.
 ///
 /// A prediction with a single axis has one position, and its classes lie along that axis either way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum ClassAxis {
-    /// (batch, classes, positions...), as PyTorch's losses and convolutions have it.
+    /// (batch, classes, positions...), the order of PyTorch's losses and of convolutions.
     #[default]
     First,
-    /// (batch, positions..., classes), as recurrent and attention layers have it.
+    /// (batch, positions..., classes), the order of recurrent and attention layers.
     Last,
 }
 
@@ -52,12 +52,12 @@ impl Layout {
         self.outer * self.inner
     }
 
-    /// The numbers of one outer index.
+    /// Returns the count of numbers at one outer index.
     pub(crate) fn width(self) -> usize {
         self.classes * self.inner
     }
 
-    /// The outer indices before `middle`, and those from it on.
+    /// Cuts it at the outer index `middle`.
     pub(crate) fn cut(self, middle: usize) -> (Self, Self) {
         (Self { outer: middle, ..self }, Self { outer: self.outer - middle, ..self })
     }
@@ -65,7 +65,7 @@ impl Layout {
     /// Checks that there is one class for each position, in range if the position counts.
     pub(crate) fn check_classes(self, target: &[u32], counts: impl Fn(usize) -> bool) -> Result<(), TargetError> {
         TargetError::check_count(self.positions(), target.len())?;
-        // All at once, which is vectorised; what counts is looked at only if one is out of range.
+        // All at once, which is vectorised; only if one is out of range does it matter which positions count.
         let classes = u32::try_from(self.classes).unwrap_or(u32::MAX);
         if find(target, |class| class >= classes).is_none() {
             return Ok(());
@@ -81,7 +81,7 @@ impl Layout {
         }
     }
 
-    /// What terms of this summed weight become, before they are summed.
+    /// Returns the total, still without its sum, of positions by the weights of their classes.
     pub(crate) fn whole<T: Scalar>(
         self,
         reduction: Reduction,
@@ -92,11 +92,11 @@ impl Layout {
         reduction.of(weight, examples)
     }
 
-    /// Checks that there is one finite weight ≥ 0 for each class, where there are weights.
+    /// Checks that weights, if there are any, are one for each class, finite and at least 0.
     pub(crate) fn check_weights<L>(self, weights: Option<&[f64]>) -> Result<(), TargetError> {
         let Some(weights) = weights else { return Ok(()) };
         if weights.len() != self.classes {
-            return Err(TargetError::setting::<L>(format!(
+            return Err(TargetError::setting_of::<L>(format!(
                 "there are {} weights, but the predictions have {} classes; give one weight for each class",
                 weights.len(),
                 self.classes
@@ -104,7 +104,7 @@ impl Layout {
         }
         match weights.iter().position(|&weight| !(weight >= 0.0 && weight.is_finite())) {
             None => Ok(()),
-            Some(class) => Err(TargetError::setting::<L>(format!(
+            Some(class) => Err(TargetError::setting_of::<L>(format!(
                 "the weight of class {class} is {}, but weights must be finite and at least 0",
                 weights[class]
             ))),
@@ -113,7 +113,7 @@ impl Layout {
 }
 
 /// Checks that predictions are a vector of classes and targets one class for each, with a weight for each class.
-/// Gives the summed weight of the targets.
+/// Returns the summed weight of the targets.
 pub(crate) fn check_one_class<L, T>(
     y: Batch<'_, T>,
     target: Target<'_, T>,
@@ -125,41 +125,41 @@ pub(crate) fn check_one_class<L, T>(
     }
     let layout = Layout::new::<L, T>(y, ClassAxis::First)?;
     layout.check_weights::<L>(weights)?;
-    let classes = target::classes::<L, T>(target, "one class for each example, but was given numbers")?;
+    let classes = target::classes::<L, T>(target, "one class for each example, but received numbers")?;
     layout.check_classes(classes, |_| true)?;
     Ok(weights.map_or(classes.len() as f64, |weights| classes.iter().map(|&class| weights[class as usize]).sum()))
 }
 
-/// The weight of a class: 1 where there are no weights.
+/// Returns the weight of a class: 1 if there are no weights.
 #[inline(always)]
 pub(crate) fn weight<T: Scalar>(weights: Option<&[f64]>, class: usize) -> T {
     weights.map_or(T::ONE, |weights| T::from_f64(weights[class]))
 }
 
-/// -q ln p, and 0 for q = 0 even where ln p is infinite.
+/// Computes -q ln p, which is 0 for q = 0 even if ln p is infinite.
 #[inline(always)]
 pub(crate) fn part<T: Scalar>(q: T, surprise: T) -> T {
     if q == T::ZERO { T::ZERO } else { q * surprise }
 }
 
-/// The builder methods of a loss over classes.
+/// Writes the builder methods of a loss over classes.
 macro_rules! class_settings {
     () => {
-        /// Weighs the terms of each class; all weights are 1 unless this is called.
+        /// Sets the weights of the classes; all are 1 unless this is called.
         #[must_use]
         pub fn class_weights(mut self, weights: impl Into<Vec<f64>>) -> Self {
             self.class_weights = Some(weights.into());
             self
         }
 
-        /// Leaves out the positions whose target is this index, which need not be a class; none unless this is called.
+        /// Ignores positions whose target is this index, which need not be a class; none unless this is called.
         #[must_use]
         pub fn ignored_index(mut self, index: u32) -> Self {
             self.ignored_index = Some(index);
             self
         }
 
-        /// Sets where the classes lie in predictions of several positions; `ClassAxis::First` unless this is called.
+        /// Sets the axis of the classes in predictions of several positions; `ClassAxis::First` unless this is called.
         #[must_use]
         pub fn class_axis(mut self, axis: $crate::ClassAxis) -> Self {
             self.class_axis = axis;

@@ -9,7 +9,7 @@ use crate::pointwise::TINY;
 use crate::reduction::reduction_setting;
 use crate::{Loss, Reduction, Target, TargetError, Total, target};
 
-/// Turns alike embeddings towards each other and others apart:
+/// A loss that turns alike embeddings towards each other and others apart:
 /// $`\ell = 1 - \cos(a, b)`$ for a pair that is alike ($`t = 1`$),
 /// $`\max(0, \cos(a, b) - m)`$ for one that is not ($`t = -1`$).
 ///
@@ -28,7 +28,7 @@ use crate::{Loss, Reduction, Target, TargetError, Total, target};
 /// or there is not one target for each example.
 ///
 /// # Source
-/// As PyTorch's `CosineEmbeddingLoss`.
+/// Like PyTorch's `CosineEmbeddingLoss`.
 ///
 /// ```
 /// use downhill_losses::{CosineEmbedding, Loss, Target};
@@ -49,7 +49,9 @@ pub struct CosineEmbedding {
 }
 
 impl CosineEmbedding {
-    /// The cosine of pairs that are not alike should be at most `margin`, from −1 to 1; PyTorch's default is 0.
+    /// Makes the loss by which pairs that are not alike should have a cosine of at most `margin`, from −1 to 1.
+    ///
+    /// PyTorch's default is 0.
     #[must_use]
     pub fn new(margin: f64) -> Self {
         Self { margin, reduction: Reduction::Mean }
@@ -70,7 +72,7 @@ impl Loss for CosineEmbedding {
         let margin = self.margin;
         TargetError::check_setting::<Self>("the margin", margin, (-1.0..=1.0).contains(&margin), "from -1 to 1")?;
         part_length::<Self>(y.shape(), 2, "two embeddings, one after the other along the first axis")?;
-        let expected = "one sign for each pair, but was given the indices of classes";
+        let expected = "one sign for each pair, but received the indices of classes";
         let signs = target::values::<Self, T>(target, expected)?;
         check_signs::<Self, T>(signs, SIGNS_OF_PAIRS).map_err(|error| error.located(1))?;
         by_example(self, y, (target, 1), dy, self.reduction.of_terms(terms(y, 1), y.examples()))
@@ -90,8 +92,9 @@ impl ExampleLoss for CosineEmbedding {
 }
 
 impl CosineEmbedding {
-    /// The term of one pair of embeddings, of which the lengths are taken after they were multiplied by powers of two;
-    /// `None` if their product overflows.
+    /// Computes the term of one pair of embeddings, whose lengths are those after a multiplication by powers of two.
+    ///
+    /// It is `None` if their product overflows.
     #[inline(always)]
     fn pair<T: Scalar>(
         &self,
@@ -122,7 +125,7 @@ impl CosineEmbedding {
         Some(term)
     }
 
-    /// The same where squares overflow, or what is not finite.
+    /// Computes the term of a pair whose squares overflow, or that is not finite.
     #[cold]
     #[inline(never)]
     fn large_pair<T: Scalar>(&self, (a, b): (&[T], &[T]), t: T, dy: Option<&mut [T]>, scale: T) -> T {

@@ -10,42 +10,43 @@ use crate::target::{self, name};
 use crate::{Loss, Reduction, Target, TargetError, Total};
 
 /// Connectionist temporal classification: the negative log-likelihood of a sequence of labels,
-/// whichever way it is spread over the time steps.
+/// over all alignments with the time steps.
 ///
-/// A path says one class at each step; it spells the labels that are left when repeats are merged and then blanks
+/// A path has one class at each step; it spells the labels that remain after repeats are merged and then blanks
 /// dropped. With the predicted log-probabilities $`y_{tc}`$,
 /// ```math
 /// \ell = -\ln \sum_{\pi \text{ spells the labels}} \ \prod_t e^{y_{t \pi_t}}, \qquad
-/// \frac{\partial \ell}{\partial y_{tc}} = -\gamma_{tc},
+/// \frac{\partial \ell}{\partial y_{tc}} = -\gamma_{tc}.
 /// ```
-/// where $`\gamma_{tc}`$ is the share of the likelihood that runs through class $`c`$ at step $`t`$.
+/// The share of the likelihood that runs through class $`c`$ at step $`t`$ is $`\gamma_{tc}`$.
 /// The sum over paths is taken by the forward and backward recursions over the labels with a blank before, between
 /// and after them.
 ///
 /// The mean divides each example's term by the number of its labels (at least 1), and then by the number of examples.
 ///
 /// # Shapes
-/// Predictions (batch, time, classes), log-probabilities as from a log-softmax (PyTorch: (time, batch, classes)).
-/// Targets (batch, labels), as class indices: an example with fewer labels is filled up with blanks, which end it.
+/// Predictions (batch, time, classes) are log-probabilities, such as those of a log-softmax (PyTorch: (time, batch,
+/// classes)).
+/// Targets (batch, labels) are class indices: the row of an example with fewer labels is filled up with blanks.
 /// With [`lengths_first`](Ctc::lengths_first) each row of targets begins with the number of time steps that count:
 /// (batch, 1 + labels).
 ///
 /// # Errors
 /// Returns an error if the predictions are not (time, classes) or one that counts is above 0 by more than rounding,
 /// targets can't be divided evenly among the examples, a label or the blank is not a class, or a number of time steps
-/// exceeds those there are.
+/// exceeds the length of the predictions.
 ///
 /// # Edge cases
-/// Labels that need more steps than there are can't be spelled: the value is +∞ and the gradient NaN,
+/// Labels that need more steps than the predictions have can't be spelled: the value is +∞ and the gradient NaN,
 /// or both are 0 with [`zero_infinity`](Ctc::zero_infinity). Time steps beyond an example's length get a gradient of 0.
 ///
 /// # Source
-/// Graves et al., "Connectionist temporal classification" (2006); as PyTorch's `CTCLoss`, except that PyTorch's
-/// gradient is $`e^{y_{tc}} - \gamma_{tc}`$: it takes for granted that a log-softmax comes before, behind which
-/// both are the same. This one is the derivative itself.
+/// Graves et al., "Connectionist temporal classification" (2006); like PyTorch's `CTCLoss`, except that PyTorch's
+/// gradient is $`e^{y_{tc}} - \gamma_{tc}`$: it assumes that a log-softmax comes before, and behind one both
+/// are equal. This one is the derivative itself.
 ///
-/// Sums are taken in f64 in either precision. The recursions keep their table in memory that belongs to the thread:
-/// the heap is asked only where a sequence is longer than any before on that thread.
+/// Sums are in f64 in either precision. The recursions keep their table in memory that belongs to the thread,
+/// which grows only if a sequence is longer than any before on that thread.
 ///
 /// ```
 /// use downhill_losses::{Ctc, Loss, Target};
@@ -68,20 +69,20 @@ pub struct Ctc {
 }
 
 impl Ctc {
-    /// The blank is class 0, and all time steps count.
+    /// Makes the loss whose blank is class 0, and for which all time steps count.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets which class is the blank; 0 unless this is called.
+    /// Sets the class of the blank; 0 unless this is called.
     #[must_use]
     pub fn blank(mut self, blank: u32) -> Self {
         self.blank = blank;
         self
     }
 
-    /// Takes the first number of each row of targets as how many of the example's time steps count.
+    /// Reads the first number of each row of targets as the number of the example's time steps that count.
     #[must_use]
     pub fn lengths_first(mut self) -> Self {
         self.lengths_first = true;
@@ -97,7 +98,7 @@ impl Ctc {
 
     reduction_setting!();
 
-    /// How many steps count, and the labels, which end where the blanks begin.
+    /// Splits a row of targets into the number of steps that count and the labels, which end at the first blank.
     fn split<'a>(&self, row: &'a [u32], steps: usize) -> (usize, &'a [u32]) {
         let (length, labels) = match row {
             [length, labels @ ..] if self.lengths_first => (*length as usize, labels),
@@ -124,15 +125,15 @@ impl Loss for Ctc {
         };
         if self.blank as usize >= classes {
             let reason = format!("the blank is class {}, but there are {classes} classes, from 0", self.blank);
-            return Err(TargetError::setting::<Self>(reason));
+            return Err(TargetError::setting_of::<Self>(reason));
         }
-        let labels = target::classes::<Self, T>(target, "the labels of each example, but was given numbers")?;
+        let labels = target::classes::<Self, T>(target, "the labels of each example, but received numbers")?;
         let row = target::for_each(target, examples)?.max(usize::from(self.lengths_first));
         TargetError::check_count(examples * row, labels.len())?;
         for (example, row) in labels.chunks(row.max(1)).enumerate() {
             let (length, labels) = self.split(row, steps);
             if length > steps {
-                return Err(TargetError::setting::<Self>(format!(
+                return Err(TargetError::setting_of::<Self>(format!(
                     "example {example} is said to have {length} time steps, but there are {steps}"
                 )));
             }
@@ -201,7 +202,7 @@ impl ExampleLoss for Ctc {
 /// The logarithm of 0.
 const NEVER: f64 = f64::NEG_INFINITY;
 
-/// Makes 0 what is `NEVER` for a state that can be reached from two states before it:
+/// Replaces `NEVER` by 0 for each state that can be reached from two states before it:
 /// over a blank from another label, to the first label from before the path began, to the end from the last label.
 fn allow_skips(labels: &[u32], skip: &mut [f64]) {
     for (label, skip) in skip.iter_mut().skip(1).step_by(2).enumerate() {
@@ -226,7 +227,7 @@ impl<T: Scalar> Path<'_, T> {
         if state.is_multiple_of(2) { self.blank } else { self.labels[state / 2] as usize }
     }
 
-    /// The log-probabilities of all states at one step.
+    /// Writes the log-probabilities of all states at one step.
     #[inline(always)]
     fn emit(&self, y: &[T], emitted: &mut [f64]) {
         for (state, emitted) in emitted.iter_mut().enumerate() {
@@ -234,8 +235,8 @@ impl<T: Scalar> Path<'_, T> {
         }
     }
 
-    /// Fills row t + 1 of `table` with the log-likelihoods of all ways to each state at step t.
-    /// State s has column s + 2, and column 1 of row 0 is where every path begins.
+    /// Fills row t + 1 of `table` with the log-likelihoods of all paths to each state at step t.
+    /// State s has column s + 2, and column 1 of row 0 is the start of every path.
     #[inline(always)]
     fn forward(&self, emitted: &mut [f64], table: &mut [f64]) {
         let width = self.states + 2;
@@ -250,7 +251,7 @@ impl<T: Scalar> Path<'_, T> {
         }
     }
 
-    /// That of all paths which end in the last label or the blank after it.
+    /// Returns the log-likelihood of all paths that end in the last label or the blank after it.
     fn log_likelihood(&self, table: &[f64]) -> f64 {
         match table {
             [.., label, blank] => log_sum_exp(*label, *blank, NEVER),
@@ -260,7 +261,7 @@ impl<T: Scalar> Path<'_, T> {
 
     /// Subtracts from `dy` the share of the likelihood that runs through each class at each step, times `factor`.
     ///
-    /// `ahead` holds the log-likelihoods of all ways on from each state, its own step included.
+    /// `ahead` holds the log-likelihoods of all paths from each state to the end, its own step included.
     #[inline(always)]
     fn backward<'t>(
         &self,
@@ -296,12 +297,12 @@ impl<T: Scalar> Path<'_, T> {
     }
 }
 
-/// ln(eᵃ + eᵇ + eᶜ), also where all three are −∞.
+/// Computes ln(eᵃ + eᵇ + eᶜ), also if all three are −∞.
 #[inline(always)]
 fn log_sum_exp(a: f64, b: f64, c: f64) -> f64 {
     let largest = Scalar::max(Scalar::max(a, b), c);
     let sum = Scalar::exp(a - largest) + Scalar::exp(b - largest) + Scalar::exp(c - largest);
-    // Not a number passes through the sum.
+    // NaN passes through the sum.
     if largest == NEVER { a + b + c } else { largest + Scalar::ln(sum) }
 }
 
@@ -310,7 +311,7 @@ mod tests {
     use super::*;
     use crate::testing::{Draw, check, error, evaluate};
 
-    /// −ln of the likelihood, by trying every path.
+    /// Computes −ln of the likelihood from every path.
     fn by_all_paths(y: &[f64], classes: usize, labels: &[u32], blank: u32) -> f64 {
         let steps = y.len() / classes;
         let mut likelihood = 0.0;
@@ -434,7 +435,7 @@ mod tests {
         );
         assert_eq!(
             error(&Ctc::new(), (2, [2, 3].into()), &y, Target::Values(&[1.0, 1.0])),
-            "Ctc compares with the labels of each example, but was given numbers"
+            "Ctc compares with the labels of each example, but received numbers"
         );
     }
 }

@@ -27,7 +27,7 @@ use crate::{Loss, Meaning, Outputs, Reduction, Target, TargetError, Total, targe
 /// or there are more or fewer targets than predictions. Without smoothing, two empty masks give NaN.
 ///
 /// # Source
-/// Milletari, Navab and Ahmadi, "V-Net" (2016), which squares; as MONAI's `DiceLoss`, its smoothing of 1e-5 included.
+/// Milletari, Navab and Ahmadi, "V-Net" (2016), which squares; like MONAI's `DiceLoss`, its smoothing of 1e-5 included.
 ///
 /// ```
 /// use downhill_losses::{Dice, Loss, Target};
@@ -55,13 +55,13 @@ impl Default for Dice {
 }
 
 impl Dice {
-    /// The mean over the batch and the channels.
+    /// Makes the loss with the mean over the batch and the channels.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets what is added to both sides of the fraction; 1e-5 unless this is called.
+    /// Sets the smoothing, which is added to the numerator and the denominator; 1e-5 unless this is called.
     #[must_use]
     pub fn smoothing(mut self, smoothing: f64) -> Self {
         self.smoothing = smoothing;
@@ -98,7 +98,7 @@ impl Loss for Dice {
     }
 
     fn meaning(&self) -> Meaning {
-        Meaning::of(Outputs::Probabilities)
+        Meaning::new(Outputs::Probabilities)
     }
 }
 
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(
             at(0.5, 255.0),
             "Dice takes targets from 0 to 1, but target 1 of example 0 is 255; \
-             write 0 for no and 1 for yes, and divide what has another scale, as pixels from 0 to 255"
+             write 0 for no and 1 for yes, and divide what has another scale, such as pixels from 0 to 255"
         );
     }
 

@@ -1,11 +1,11 @@
-//! Which targets and predictions a loss takes.
+//! The targets and predictions that a loss takes.
 
 use downhill_tensor::{Kernel, Scalar, vectorized};
 
 use crate::TargetError;
 use crate::target::name;
 
-/// What a loss takes, and what to do about anything else.
+/// The numbers that a loss takes, and the advice for any others.
 #[derive(Clone, Copy)]
 pub(crate) struct Domain {
     /// `target` or `prediction`.
@@ -15,7 +15,7 @@ pub(crate) struct Domain {
 }
 
 impl Domain {
-    /// Checks that no number is `bad`, which not-a-number among predictions should not be: it shows in the loss.
+    /// Checks that no number is `bad`. NaN among predictions should not be: it shows in the loss.
     ///
     /// The error counts all numbers as those of example 0; see [`TargetError::located`].
     pub(crate) fn check<L, N: Copy + ToString>(self, x: &[N], bad: impl Fn(N) -> bool) -> Result<(), TargetError> {
@@ -31,12 +31,12 @@ impl Domain {
     }
 }
 
-/// The first place of a number that is `bad`.
+/// Finds the first place of a number that is `bad`.
 pub(crate) fn find<N: Copy>(x: &[N], bad: impl Fn(N) -> bool) -> Option<usize> {
     if vectorized(Any { x, bad: &bad }) { x.iter().position(|&x| bad(x)) } else { None }
 }
 
-/// Whether any number is `bad`.
+/// A loop that tells whether any number is `bad`.
 struct Any<'a, N, F> {
     x: &'a [N],
     bad: &'a F,
@@ -67,7 +67,7 @@ pub(crate) fn check_answers<L, T: Scalar>(target: &[T]) -> Result<(), TargetErro
     const ANSWERS: Domain = Domain {
         what: "target",
         takes: "targets from 0 to 1",
-        advice: "write 0 for no and 1 for yes, and divide what has another scale, as pixels from 0 to 255",
+        advice: "write 0 for no and 1 for yes, and divide what has another scale, such as pixels from 0 to 255",
     };
     ANSWERS.check::<L, T>(target, |t| !((t >= T::ZERO) & (t <= T::ONE)))
 }
@@ -84,7 +84,7 @@ pub(crate) const SIGNS_OF_CLASSES: &str = "write -1 for no and 1 for yes, or giv
 /// Advice for targets of pairs that are not −1 and 1.
 pub(crate) const SIGNS_OF_PAIRS: &str = "write 1 for one kind of pair and -1 for the other";
 
-/// Checks that all classes are 0 or 1.
+/// The classes of a loss of two classes.
 pub(crate) const TWO_CLASSES: Domain = Domain {
     what: "target",
     takes: "the classes 0 and 1",
@@ -97,14 +97,14 @@ pub(crate) fn check_probabilities<L, T: Scalar>(y: &[T], advice: &'static str) -
     probabilities.check::<L, T>(y, |y| (y < T::ZERO) | (y > T::ONE))
 }
 
-/// Predictions that are logarithms of probabilities.
+/// The predictions of a loss that takes logarithms of probabilities.
 pub(crate) const LOG_PROBABILITIES: Domain = Domain {
     what: "prediction",
     takes: "logarithms of probabilities, which are at most 0",
     advice: "put LogSoftmax before this loss",
 };
 
-/// Whether a number is too large for the logarithm of a probability; rounding may take that of 1 just above 0.
+/// Tells whether a number is too large for the logarithm of a probability; rounding may take that of 1 just above 0.
 #[inline(always)]
 pub(crate) fn above_log_1<T: Scalar>(y: T) -> bool {
     y > T::from_f64(1e-3)

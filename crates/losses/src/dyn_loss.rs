@@ -8,9 +8,9 @@ use downhill_tensor::{PerScalar, Scalar};
 use crate::call::evaluate_by;
 use crate::{Call, Loss, Meaning, TargetError, Total};
 
-/// Any loss, its type forgotten: a `Box<dyn DynLoss>`, which is a [`Loss`] itself, is chosen at run time.
+/// A loss whose type is chosen at run time: a `Box<dyn DynLoss>` is itself a [`Loss`].
 ///
-/// It is implemented for every [`Loss`], and nobody implements it by hand.
+/// It is implemented for every [`Loss`], and not meant to be implemented by hand.
 /// `Box<dyn DynLoss>`, `&dyn DynLoss` and `Arc<dyn DynLoss>` are accepted wherever a loss is.
 ///
 /// ```
@@ -24,13 +24,13 @@ use crate::{Call, Loss, Meaning, TargetError, Total};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait DynLoss: Debug + Send + Sync {
-    /// [`Loss::evaluate`] or [`Loss::evaluate_weighted`] for `f32`; the implementation of [`Loss`] calls it.
+    /// Calls [`Loss::evaluate`] or [`Loss::evaluate_weighted`] in `f32`.
     fn call_f32(&self, call: Call<'_, f32>) -> Result<Total, TargetError>;
 
-    /// The same for `f64`.
+    /// Calls [`Loss::evaluate`] or [`Loss::evaluate_weighted`] in `f64`.
     fn call_f64(&self, call: Call<'_, f64>) -> Result<Total, TargetError>;
 
-    /// See [`Loss::meaning`].
+    /// Calls [`Loss::meaning`].
     fn call_meaning(&self) -> Meaning;
 }
 
@@ -68,10 +68,10 @@ fn evaluate_dyn<T: Scalar>(loss: &impl Deref<Target: DynLoss>, call: Call<'_, T>
     T::pick(InPrecision(&**loss, PhantomData), call)
 }
 
-/// Makes a pointer to a `dyn DynLoss` a loss.
+/// Implements [`Loss`] for a pointer to a `dyn DynLoss`.
 ///
-/// There is no one implementation for `&L` and `Box<L>` with any loss `L`: a crate that depends on this one may implement
-/// `PointwiseLoss` for a reference to or a box of its own type, which would then be a loss twice.
+/// There is no single implementation for `&L` and `Box<L>` with any loss `L`: a crate that depends on this one may
+/// implement `PointwiseLoss` for a reference to or a box of its own type, which would then be a loss twice.
 macro_rules! pointer {
     ($pointer:ty) => {
         impl Loss for $pointer {
@@ -92,7 +92,6 @@ fn evaluate_shared<T: Scalar>(loss: &Arc<impl Loss>, call: Call<'_, T>) -> Resul
     call.evaluate(&**loss)
 }
 
-/// A loss that is shared.
 impl<L: Loss> Loss for Arc<L> {
     evaluate_by!(evaluate_shared);
 

@@ -1,22 +1,23 @@
 //! Losses that judge each example as a whole.
 
-use downhill_tensor::{Batch, Kernel, Scalar, Shape};
+use downhill_tensor::{Batch, Divisible, Kernel, Scalar, Shape};
 
 use crate::pointwise::block_sum;
-use crate::sums::{Rows, cut_optional, total};
+use crate::sums::{Rows, total};
 use crate::target::{self, name};
 use crate::total::Quotient;
 use crate::{Target, TargetError, Total};
 
 /// A loss whose terms compare one example with the targets of that example.
 pub(crate) trait ExampleLoss: Sync {
-    /// The term of one example; also overwrites `dy` with its gradient times `scale`, where it is given.
+    /// Computes the term of one example; with `dy`, also overwrites it with the gradient times `scale`.
     ///
     /// Mark the implementation `#[inline(always)]`: it is vectorised in the loop that calls it.
     fn example<T: Scalar>(&self, shape: Shape, y: &[T], target: Target<'_, T>, dy: Option<&mut [T]>, scale: T) -> T;
 }
 
-/// The sum of all examples' terms, in a total of their weight and divisor; also overwrites `dy` with its gradient where it is given.
+/// Sums the terms of all examples into a total of their weight and divisor; with `dy`, also overwrites it with the
+/// gradient.
 ///
 /// Every example has `targets` targets.
 pub(crate) fn by_example<L: ExampleLoss, T: Scalar>(
@@ -31,7 +32,7 @@ pub(crate) fn by_example<L: ExampleLoss, T: Scalar>(
     let scale = T::from_f64(whole.scale());
     let (count, shape) = (y.examples(), y.shape());
     let terms = Examples { loss, count, shape, y: y.slice(), target, targets, dy, scale };
-    Ok(whole.with_sum(total(terms)))
+    Ok(whole.total(total(terms)))
 }
 
 struct Examples<'a, L, T> {
@@ -63,19 +64,21 @@ impl<L: ExampleLoss, T: Scalar> Kernel for Examples<'_, L, T> {
 }
 
 impl<L: ExampleLoss, T: Scalar> Rows for Examples<'_, L, T> {
-    fn rows(&self) -> usize {
-        self.count
-    }
-
     fn width(&self) -> usize {
         self.shape.len()
+    }
+}
+
+impl<L: ExampleLoss, T: Scalar> Divisible for Examples<'_, L, T> {
+    fn elements(&self) -> usize {
+        self.count
     }
 
     fn cut(self, middle: usize) -> (Self, Self) {
         let Self { loss, count, shape, targets, scale, .. } = self;
         let (y0, y1) = self.y.split_at(middle * shape.len());
-        let (target0, target1) = target::split_at(self.target, middle * targets);
-        let (dy0, dy1) = cut_optional(self.dy, middle * shape.len());
+        let (target0, target1) = target::cut(self.target, middle * targets);
+        let (dy0, dy1) = self.dy.cut(middle * shape.len());
         (
             Self { loss, count: middle, shape, y: y0, target: target0, targets, dy: dy0, scale },
             Self { loss, count: count - middle, shape, y: y1, target: target1, targets, dy: dy1, scale },
@@ -83,10 +86,10 @@ impl<L: ExampleLoss, T: Scalar> Rows for Examples<'_, L, T> {
     }
 }
 
-/// The terms of this many pairs wait on the stack for their sum.
+/// The number of pairs whose terms are on the stack until they are summed.
 const BLOCK: usize = 32;
 
-/// The sum of the terms of an example whose two halves are compared with one target for each pair:
+/// Sums the terms of an example whose two halves are compared with one target for each pair:
 /// `at(a, b, t)` gives the term, its slope in a and its slope in b.
 #[inline(always)]
 pub(crate) fn pairs<T: Scalar>(
@@ -120,12 +123,12 @@ pub(crate) fn pairs<T: Scalar>(
     T::from_f64(total)
 }
 
-/// How many terms examples of `each` terms have: none if they have no numbers, of which nothing can be learnt.
+/// Counts the terms of examples of `each` terms: none if they have no numbers, from which nothing can be learnt.
 pub(crate) fn terms<T: Scalar>(y: Batch<'_, T>, each: usize) -> usize {
     if y.slice().is_empty() { 0 } else { y.examples() * each }
 }
 
-/// The numbers of an example of `parts` predictions that lie one after another along its first axis.
+/// Returns the length of each of the `parts` predictions that lie one after another along an example's first axis.
 pub(crate) fn part_length<L>(shape: Shape, parts: usize, expected: &'static str) -> Result<usize, TargetError> {
     match shape.axes() {
         [first, ..] if first.is_multiple_of(parts) => Ok(shape.len() / parts),

@@ -4,15 +4,15 @@ use downhill_tensor::Scalar;
 
 use crate::PointwiseLoss;
 
-/// A loss from a closure; see [`from_fn`].
+/// A pointwise loss from a closure; made by [`from_fn`].
 #[derive(Clone, Copy)]
 pub struct FromFn<F>(F);
 
-/// A loss from a closure that gives the term ℓ(y, t) of one number and its slope dℓ/dy.
+/// Makes a loss from a closure that returns the term ℓ(y, t) of one number and its slope dℓ/dy.
 ///
 /// The value is the mean over the batch and all features.
 /// The closure computes in `f64` whatever the precision of the predictions;
-/// a [`PointwiseLoss`] of your own computes in theirs, and is vectorised.
+/// a custom [`PointwiseLoss`] computes in theirs, and is vectorised.
 ///
 /// ```
 /// use downhill_losses::{Loss, Target, from_fn};
@@ -24,6 +24,7 @@ pub struct FromFn<F>(F);
 /// assert_eq!(quartic.value(y, Target::Values(&[0.0, 0.0]))?, 8.5);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[must_use]
 pub fn from_fn<F: Fn(f64, f64) -> (f64, f64) + Copy + Send + Sync>(term_and_slope: F) -> FromFn<F> {
     FromFn(term_and_slope)
 }
@@ -36,7 +37,7 @@ impl<F> fmt::Debug for FromFn<F> {
 
 impl<F: Fn(f64, f64) -> (f64, f64) + Copy + Send + Sync> PointwiseLoss for FromFn<F> {
     #[inline(always)]
-    fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
+    fn term_and_slope<T: Scalar>(&self, y: T, target: T) -> (T, T) {
         let (term, slope) = (self.0)(y.to_f64(), target.to_f64());
         (T::from_f64(term), T::from_f64(slope))
     }

@@ -15,7 +15,7 @@ use crate::{Loss, Reduction, Target, TargetError, Total, target};
 /// \frac{\partial \ell}{\partial \mu} = \frac{\mu - t}{v}, \qquad
 /// \frac{\partial \ell}{\partial v} = \frac12 \Big[\frac1v - \frac{(\mu - t)^2}{v^2}\Big].
 /// ```
-/// The slope passes the clamp as if it weren't there, so that a variance that became too small can grow again.
+/// The slope ignores the clamp, so that a variance that became too small can grow again.
 /// The term $`\tfrac12 \ln 2\pi`$, which does not depend on the prediction, is left out
 /// unless [`full`](GaussianNll::full) is called.
 ///
@@ -29,7 +29,7 @@ use crate::{Loss, Reduction, Target, TargetError, Total, target};
 ///
 /// # Source
 /// Nix and Weigend, "Estimating the mean and variance of the target probability distribution" (1994);
-/// as PyTorch's `GaussianNLLLoss`.
+/// like PyTorch's `GaussianNLLLoss`.
 ///
 /// ```
 /// use downhill_losses::{GaussianNll, Loss, Target};
@@ -56,7 +56,7 @@ impl Default for GaussianNll {
 }
 
 impl GaussianNll {
-    /// The mean over the batch and all means, without the constant term.
+    /// Makes the loss with the mean over the batch and all means, without the constant term.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -69,7 +69,7 @@ impl GaussianNll {
         self
     }
 
-    /// Sets ε, the least variance; 1e-6 unless this is called.
+    /// Sets ε, the smallest variance; 1e-6 unless this is called.
     #[must_use]
     pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.epsilon = epsilon;
@@ -95,7 +95,7 @@ impl Loss for GaussianNll {
         TargetError::check_setting::<Self>("epsilon", epsilon, epsilon > 0.0, "finite and greater than 0")?;
         let expected = "means and variances, one after the other along the first axis";
         let means = part_length::<Self>(y.shape(), 2, expected)?;
-        let expected = "one number for each mean, but was given the indices of classes";
+        let expected = "one number for each mean, but received the indices of classes";
         let values = target::values::<Self, T>(target, expected)?;
         check_finite::<Self, T>(values).map_err(|error| error.located(means))?;
         for example in 0..y.examples() {
@@ -117,7 +117,7 @@ impl ExampleLoss for GaussianNll {
         let constant = if self.full { T::from_f64(0.5 * (2.0 * PI).ln()) } else { T::ZERO };
         pairs(y, target, dy, scale, |mean, variance, t| {
             let v = variance.max(least);
-            // A square may overflow, or vanish, where its quotient does not.
+            // A square may overflow, or vanish, even if its quotient does not.
             let d = mean - t;
             let (ratio, inverse) = (d / v, T::ONE / v);
             (half * (v.ln() + ratio * d) + constant, ratio, half * (inverse - ratio * ratio))

@@ -7,7 +7,7 @@ use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 
 /// The hinge loss of two classes, −1 and 1: $`\ell = \max(0, 1 - t y)`$, or its square.
 ///
-/// $`d\ell/dy = -t`$ where $`t y < 1`$, else 0; of the square, $`-2t(1 - t y)`$ where $`t y < 1`$, else 0.
+/// $`d\ell/dy = -t`$ if $`t y < 1`$, else 0; of the square, $`-2t(1 - t y)`$ if $`t y < 1`$, else 0.
 ///
 /// # Shapes
 /// Predictions of any shape, and one target for each number: −1 or 1, or the class 0, which means −1, or 1.
@@ -17,8 +17,8 @@ use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 /// or a class is neither 0 nor 1.
 ///
 /// # Source
-/// Cortes and Vapnik, "Support-vector networks" (1995); as Keras's `Hinge` and `SquaredHinge` with targets −1 and 1.
-/// PyTorch has it for several classes, as [`MultiMargin`](crate::MultiMargin).
+/// Cortes and Vapnik, "Support-vector networks" (1995); like Keras's `Hinge` and `SquaredHinge` with targets −1 and 1.
+/// PyTorch has it for several classes: see [`MultiMargin`](crate::MultiMargin).
 ///
 /// ```
 /// use downhill_losses::{Hinge, Loss, Target};
@@ -37,7 +37,7 @@ pub struct Hinge {
 }
 
 impl Hinge {
-    /// The mean over the batch and all features.
+    /// Makes the loss with the mean over the batch and all features, not squared.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -57,7 +57,7 @@ impl PointwiseLoss for Hinge {
     compiled!(PointwiseLoss);
 
     #[inline(always)]
-    fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
+    fn term_and_slope<T: Scalar>(&self, y: T, target: T) -> (T, T) {
         let (short, slope) = ramp(T::ONE - target * y);
         if self.squared { (short * short, -(short + short) * target) } else { (short, -slope * target) }
     }
@@ -79,7 +79,7 @@ impl PointwiseLoss for Hinge {
     }
 }
 
-/// max(0, z) and its slope, which is 0 at the kink; not a number stays one.
+/// Computes max(0, z) and its slope, which is 0 at the kink; NaN stays NaN.
 #[inline(always)]
 pub(crate) fn ramp<T: Scalar>(z: T) -> (T, T) {
     if z > T::ZERO {

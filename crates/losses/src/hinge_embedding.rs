@@ -6,7 +6,7 @@ use crate::hinge::ramp;
 use crate::reduction::reduction_setting;
 use crate::{PointwiseLoss, Reduction, TargetError};
 
-/// Draws alike pairs together and pushes others apart, by their predicted distance:
+/// A loss that draws alike pairs together and pushes others apart, by their predicted distance:
 /// $`\ell = y`$ for a pair that is alike ($`t = 1`$), $`\max(0, m - y)`$ for one that is not ($`t = -1`$).
 ///
 /// $`d\ell/dy = 1`$ for alike pairs, −1 for others nearer than the margin $`m`$, else 0.
@@ -20,7 +20,7 @@ use crate::{PointwiseLoss, Reduction, TargetError};
 ///
 /// # Source
 /// Hadsell, Chopra and LeCun, "Dimensionality reduction by learning an invariant mapping" (2006), without the squares;
-/// as PyTorch's `HingeEmbeddingLoss`.
+/// like PyTorch's `HingeEmbeddingLoss`.
 ///
 /// ```
 /// use downhill_losses::{HingeEmbedding, Loss, Target};
@@ -39,14 +39,14 @@ pub struct HingeEmbedding {
 }
 
 impl Default for HingeEmbedding {
-    /// A margin of 1.
+    /// Makes the loss with a margin of 1.
     fn default() -> Self {
         Self::new(1.0)
     }
 }
 
 impl HingeEmbedding {
-    /// Pairs that are not alike should be `margin` apart.
+    /// Makes the loss by which pairs that are not alike should be `margin` apart.
     #[must_use]
     pub fn new(margin: f64) -> Self {
         Self { margin, reduction: Reduction::Mean }
@@ -59,7 +59,7 @@ impl PointwiseLoss for HingeEmbedding {
     compiled!(PointwiseLoss);
 
     #[inline(always)]
-    fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
+    fn term_and_slope<T: Scalar>(&self, y: T, target: T) -> (T, T) {
         let (short, slope) = ramp(T::from_f64(self.margin) - y);
         if target > T::ZERO { (y, T::ONE) } else { (short, -slope) }
     }

@@ -5,7 +5,7 @@ use crate::domain::check_finite;
 use crate::reduction::reduction_setting;
 use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 
-/// Squared where the difference $`d = y - t`$ is small, absolute where it is large:
+/// The squared error for small differences $`d = y - t`$ and the absolute error for large ones:
 /// $`\ell = \tfrac12 d^2`$ for $`|d| \le \delta`$, else $`\delta(|d| - \tfrac12\delta)`$.
 ///
 /// $`d\ell/dy = d`$ clamped to $`[-\delta, \delta]`$; the slope has no jump.
@@ -18,7 +18,7 @@ use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 /// or a target is not finite.
 ///
 /// # Source
-/// Huber, "Robust estimation of a location parameter" (1964); as PyTorch's `HuberLoss`.
+/// Huber, "Robust estimation of a location parameter" (1964); like PyTorch's `HuberLoss`.
 /// It is δ times [`SmoothL1`](crate::SmoothL1) with β = δ.
 ///
 /// ```
@@ -38,14 +38,14 @@ pub struct Huber {
 }
 
 impl Default for Huber {
-    /// δ = 1.
+    /// Makes the loss with δ = 1.
     fn default() -> Self {
         Self::new(1.0)
     }
 }
 
 impl Huber {
-    /// Squared up to a difference of `delta`, absolute from there on.
+    /// Makes the loss that is quadratic up to a difference of `delta` and linear beyond.
     #[must_use]
     pub fn new(delta: f64) -> Self {
         Self { delta, reduction: Reduction::Mean }
@@ -58,7 +58,7 @@ impl PointwiseLoss for Huber {
     compiled!(PointwiseLoss);
 
     #[inline(always)]
-    fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
+    fn term_and_slope<T: Scalar>(&self, y: T, target: T) -> (T, T) {
         let delta = T::from_f64(self.delta);
         let d = y - target;
         let size = d.abs();

@@ -8,7 +8,7 @@ use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 /// The Kullback-Leibler divergence of predicted log-probabilities $`y`$ from target probabilities $`t`$:
 /// each number adds $`\ell = t (\ln t - y)`$.
 ///
-/// $`d\ell/dy = -t`$. A target of 0 adds nothing, even where $`y`$ is −∞ (PyTorch gives NaN there).
+/// $`d\ell/dy = -t`$. A target of 0 adds nothing, even if $`y`$ is −∞ (PyTorch gives NaN there).
 ///
 /// **The divergence itself is `Reduction::BatchMean`**: the sum over all outcomes, averaged over the batch.
 /// The default, the mean over all numbers, is PyTorch's and is smaller by the number of outcomes.
@@ -21,7 +21,7 @@ use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 /// a probability, or a target is no probability. Rounding by up to 1e-3 passes; nothing is checked to sum to 1.
 ///
 /// # Source
-/// Kullback and Leibler, "On information and sufficiency" (1951); as PyTorch's `KLDivLoss`.
+/// Kullback and Leibler, "On information and sufficiency" (1951); like PyTorch's `KLDivLoss`.
 /// Keras's `KLDivergence` takes probabilities on both sides.
 ///
 /// ```
@@ -43,13 +43,13 @@ pub struct KlDivergence {
 }
 
 impl KlDivergence {
-    /// The mean over all numbers, from probabilities as targets.
+    /// Makes the loss with the mean over all numbers and with probabilities as targets.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes targets as log-probabilities: $`\ell = e^t (t - y)`$.
+    /// Reads targets as log-probabilities: $`\ell = e^t (t - y)`$.
     #[must_use]
     pub fn log_target(mut self) -> Self {
         self.log_target = true;
@@ -63,7 +63,7 @@ impl PointwiseLoss for KlDivergence {
     compiled!(PointwiseLoss);
 
     #[inline(always)]
-    fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
+    fn term_and_slope<T: Scalar>(&self, y: T, target: T) -> (T, T) {
         let (p, log_p) = if self.log_target { (target.exp(), target) } else { (target, target.ln()) };
         (if p == T::ZERO { T::ZERO } else { p * (log_p - y) }, -p)
     }
@@ -84,7 +84,7 @@ impl PointwiseLoss for KlDivergence {
             advice: "call `log_target` if they are logarithms",
         };
         if !self.log_target {
-            // As generous to rounding as the logarithm is.
+            // The tolerance for rounding is that of the logarithm.
             return domain.check::<Self, T>(target, |t| !((t >= T::ZERO) & (t <= T::from_f64(1.001))));
         }
         domain.takes = "targets that are logarithms of probabilities, at most 0";

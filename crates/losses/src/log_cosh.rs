@@ -17,7 +17,7 @@ use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 /// Returns an error if there are more or fewer targets than predictions, or a target is not finite.
 ///
 /// # Source
-/// As Keras's `LogCosh`; PyTorch has none.
+/// Like Keras's `LogCosh`; PyTorch has none.
 ///
 /// ```
 /// use downhill_losses::{LogCosh, Loss, Target};
@@ -35,7 +35,7 @@ pub struct LogCosh {
 }
 
 impl LogCosh {
-    /// The mean over the batch and all features.
+    /// Makes the loss with the mean over the batch and all features.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -48,7 +48,7 @@ impl PointwiseLoss for LogCosh {
     compiled!(PointwiseLoss);
 
     #[inline(always)]
-    fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
+    fn term_and_slope<T: Scalar>(&self, y: T, target: T) -> (T, T) {
         let d = y - target;
         let size = d.abs();
         // With h = tanh(|d|/2), cosh d = (1 + h²) / (1 - h²) and e^(-|d|) = (1 - h) / (1 + h).

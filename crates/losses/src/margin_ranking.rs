@@ -7,10 +7,10 @@ use crate::hinge::ramp;
 use crate::reduction::reduction_setting;
 use crate::{Loss, Reduction, Target, TargetError, Total, target};
 
-/// Ranks two predictions: the first should be the larger where $`t = 1`$, the second where $`t = -1`$:
+/// A ranking loss of two predictions: the first should be the larger if $`t = 1`$, the second if $`t = -1`$:
 /// $`\ell = \max(0, m - t\,(a - b))`$.
 ///
-/// $`\partial \ell / \partial a = -t`$ and $`\partial \ell / \partial b = t`$ where $`\ell > 0`$, else both are 0.
+/// $`\partial \ell / \partial a = -t`$ and $`\partial \ell / \partial b = t`$ if $`\ell > 0`$, else both are 0.
 ///
 /// # Shapes
 /// The two predictions lie one after the other along the first axis of an example: of (batch, 2f) the first f numbers
@@ -21,7 +21,7 @@ use crate::{Loss, Reduction, Target, TargetError, Total, target};
 /// or there are not half as many targets as predictions.
 ///
 /// # Source
-/// As PyTorch's `MarginRankingLoss`.
+/// Like PyTorch's `MarginRankingLoss`.
 ///
 /// ```
 /// use downhill_losses::{Loss, MarginRanking, Target};
@@ -40,7 +40,9 @@ pub struct MarginRanking {
 }
 
 impl MarginRanking {
-    /// The right one of the two should be larger by `margin`; PyTorch's default is 0.
+    /// Makes the loss by which the right one of the two should be larger by `margin`.
+    ///
+    /// PyTorch's default is 0.
     #[must_use]
     pub fn new(margin: f64) -> Self {
         Self { margin, reduction: Reduction::Mean }
@@ -60,7 +62,7 @@ impl Loss for MarginRanking {
     ) -> Result<Total, TargetError> {
         TargetError::check_setting::<Self>("the margin", self.margin, true, "finite")?;
         let pairs = part_length::<Self>(y.shape(), 2, "two predictions, one after the other along the first axis")?;
-        let expected = "one sign for each pair, but was given the indices of classes";
+        let expected = "one sign for each pair, but received the indices of classes";
         let signs = target::values::<Self, T>(target, expected)?;
         check_signs::<Self, T>(signs, SIGNS_OF_PAIRS).map_err(|error| error.located(pairs))?;
         let whole = self.reduction.of_terms(y.examples() * pairs, y.examples());

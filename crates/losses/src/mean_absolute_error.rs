@@ -8,7 +8,7 @@ use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 
 /// The mean of the absolute differences: $`J = \frac1n \sum_i |y_i - t_i|`$.
 ///
-/// $`\partial J/\partial y_i = \frac1n \operatorname{sign}(y_i - t_i)`$, and 0 where the two are equal.
+/// $`\partial J/\partial y_i = \frac1n \operatorname{sign}(y_i - t_i)`$, and 0 if the two are equal.
 ///
 /// # Shapes
 /// Predictions of any shape, and one target for each number.
@@ -17,7 +17,7 @@ use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 /// Returns an error if there are more or fewer targets than predictions, or a target is not finite.
 ///
 /// # Source
-/// As PyTorch's `L1Loss`.
+/// Like PyTorch's `L1Loss`.
 ///
 /// ```
 /// use downhill_losses::{Loss, MeanAbsoluteError, Target};
@@ -35,7 +35,7 @@ pub struct MeanAbsoluteError {
 }
 
 impl MeanAbsoluteError {
-    /// The mean over the batch and all features.
+    /// Makes the loss with the mean over the batch and all features.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -48,7 +48,7 @@ impl PointwiseLoss for MeanAbsoluteError {
     compiled!(PointwiseLoss);
 
     #[inline(always)]
-    fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
+    fn term_and_slope<T: Scalar>(&self, y: T, target: T) -> (T, T) {
         let d = y - target;
         (d.abs(), sign(d))
     }

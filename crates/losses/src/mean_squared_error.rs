@@ -17,7 +17,7 @@ use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 /// Returns an error if there are more or fewer targets than predictions, or a target is not finite.
 ///
 /// # Source
-/// As PyTorch's `MSELoss`; optax's `l2_loss` and scikit-learn's `MLPRegressor` have a factor ½.
+/// Like PyTorch's `MSELoss`; optax's `l2_loss` and scikit-learn's `MLPRegressor` have a factor ½.
 ///
 /// ```
 /// use downhill_losses::{Loss, MeanSquaredError, Target};
@@ -41,7 +41,7 @@ pub struct MeanSquaredError {
 }
 
 impl MeanSquaredError {
-    /// The mean over the batch and all features.
+    /// Makes the loss with the mean over the batch and all features.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -54,7 +54,7 @@ impl PointwiseLoss for MeanSquaredError {
     compiled!(PointwiseLoss);
 
     #[inline(always)]
-    fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
+    fn term_and_slope<T: Scalar>(&self, y: T, target: T) -> (T, T) {
         let d = y - target;
         (d * d, d + d)
     }
@@ -120,7 +120,7 @@ mod tests {
         );
         assert_eq!(
             error(&MeanSquaredError::new(), batch, &y, Target::Classes(&[0; 4])),
-            "MeanSquaredError compares with one number for each predicted number, but was given the indices of classes"
+            "MeanSquaredError compares with one number for each predicted number, but received the indices of classes"
         );
     }
 }

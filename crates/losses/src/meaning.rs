@@ -2,26 +2,26 @@ use downhill_tensor::Outputs;
 
 use crate::ClassAxis;
 
-/// How a loss reads predictions and targets, so that whoever judges them reads them alike.
+/// The way in which a loss reads predictions and targets, so that metrics read them alike.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Meaning {
-    /// What the predicted numbers are; `None` for a loss that does not say.
+    /// The meaning of the predicted numbers; `None` for a loss that does not say.
     pub outputs: Option<Outputs>,
-    /// Where the classes lie in predictions of several positions.
+    /// The axis of the classes in predictions of several positions.
     pub class_axis: ClassAxis,
-    /// Targets of this index do not count.
+    /// The index of targets that do not count.
     pub ignored_index: Option<u32>,
 }
 
 impl Meaning {
-    /// Predictions that mean `outputs`, with no index ignored.
+    /// Makes the meaning of predictions that are `outputs`, with no index ignored.
     #[must_use]
-    pub fn of(outputs: Outputs) -> Self {
+    pub fn new(outputs: Outputs) -> Self {
         Self { outputs: Some(outputs), ..Self::default() }
     }
 
-    /// Sets where the classes lie.
+    /// Sets the axis of the classes.
     #[must_use]
     pub fn class_axis(mut self, axis: ClassAxis) -> Self {
         self.class_axis = axis;

@@ -18,13 +18,13 @@ use crate::{Loss, Meaning, Outputs, Reduction, Target, TargetError, Total, targe
 /// and $`1/C`$ to $`\partial \ell / \partial y_w`$.
 ///
 /// # Shapes
-/// Predictions (batch, classes, ...), and one target for each number: 1 where the class is right, 0 where it is not.
+/// Predictions (batch, classes, ...), and one target for each number: 1 if the class is right, 0 if it is not.
 ///
 /// # Errors
 /// Returns an error if a target is neither 0 nor 1, or there are more or fewer targets than predictions.
 ///
 /// # Source
-/// As PyTorch's `MultiLabelMarginLoss`, which takes a list of the right classes ended by −1 in place of zeros and ones.
+/// Like PyTorch's `MultiLabelMarginLoss`, which takes a list of the right classes ended by −1, not zeros and ones.
 ///
 /// ```
 /// use downhill_losses::{Loss, MultiLabelMargin, Target};
@@ -43,7 +43,7 @@ pub struct MultiLabelMargin {
 }
 
 impl MultiLabelMargin {
-    /// The mean over the batch.
+    /// Makes the loss with the mean over the batch.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -76,7 +76,7 @@ impl Loss for MultiLabelMargin {
     }
 
     fn meaning(&self) -> Meaning {
-        Meaning::of(Outputs::Scores)
+        Meaning::new(Outputs::Scores)
     }
 }
 

@@ -28,7 +28,7 @@ use crate::{Call, ClassAxis, Loss, Meaning, Outputs, Reduction, TargetError, Tot
 /// there is not one weight for each class, or one is negative or not finite.
 ///
 /// # Source
-/// As PyTorch's `MultiLabelSoftMarginLoss` on (batch, classes).
+/// Like PyTorch's `MultiLabelSoftMarginLoss` on (batch, classes).
 ///
 /// ```
 /// use downhill_losses::{Loss, MultiLabelSoftMargin, Target};
@@ -49,20 +49,20 @@ pub struct MultiLabelSoftMargin {
 }
 
 impl MultiLabelSoftMargin {
-    /// The mean over the batch and the classes, without weights.
+    /// Makes the loss with the mean over the batch and the classes, without weights.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Weighs the terms of each class; all weights are 1 unless this is called.
+    /// Sets the weights of the classes; all are 1 unless this is called.
     #[must_use]
     pub fn class_weights(mut self, weights: impl Into<Vec<f64>>) -> Self {
         self.class_weights = Some(weights.into());
         self
     }
 
-    /// Sets where the classes lie in predictions of several positions; `ClassAxis::First` unless this is called.
+    /// Sets the axis of the classes in predictions of several positions; `ClassAxis::First` unless this is called.
     #[must_use]
     pub fn class_axis(mut self, axis: ClassAxis) -> Self {
         self.class_axis = axis;
@@ -88,7 +88,7 @@ impl MultiLabelSoftMargin {
             Some(mask) => mask.whole(self.reduction, positions, examples),
         };
         let counts = self.class_weights.as_ref().is_none_or(|weights| weights.iter().any(|&weight| weight > 0.0));
-        numbers.reduce(entropy, dy, if counts { whole } else { whole.with_weight(0.0) })
+        numbers.reduce(entropy, dy, if counts { whole } else { whole.weight(0.0) })
     }
 }
 
@@ -97,20 +97,20 @@ impl Loss for MultiLabelSoftMargin {
     evaluate_by!(Self::evaluate_call);
 
     fn meaning(&self) -> Meaning {
-        Meaning::of(Outputs::Logits).class_axis(self.class_axis)
+        Meaning::new(Outputs::Logits).class_axis(self.class_axis)
     }
 }
 
 /// The entropy of one answer.
 #[derive(Clone, Copy)]
 struct Entropy {
-    /// What one class adds to the mean over all classes of a position.
+    /// The share of one class in the mean over all classes of a position.
     share: f64,
 }
 
 impl Term for Entropy {
     #[inline(always)]
-    fn at<T: Scalar>(self, y: T, target: T, _positive: T) -> (T, T) {
+    fn term_and_slope<T: Scalar>(self, y: T, target: T, _positive: T) -> (T, T) {
         let (if_no, if_yes, sigmoid) = logistic(y);
         let share = T::from_f64(self.share);
         (share * (target * if_yes + (T::ONE - target) * if_no), share * (sigmoid - target))

@@ -28,7 +28,7 @@ use crate::{Loss, Meaning, Outputs, Reduction, Target, TargetError, Total};
 ///
 /// # Source
 /// Weston and Watkins, "Support vector machines for multi-class pattern recognition" (1999), divided by $`C`$;
-/// as PyTorch's `MultiMarginLoss`.
+/// like PyTorch's `MultiMarginLoss`.
 ///
 /// ```
 /// use downhill_losses::{Loss, MultiMargin, Target};
@@ -49,27 +49,27 @@ pub struct MultiMargin {
 }
 
 impl Default for MultiMargin {
-    /// A margin of 1.
+    /// Makes the loss with a margin of 1.
     fn default() -> Self {
         Self::new(1.0)
     }
 }
 
 impl MultiMargin {
-    /// The right class should score `margin` more than any other.
+    /// Makes the loss by which the right class should score `margin` more than any other.
     #[must_use]
     pub fn new(margin: f64) -> Self {
         Self { margin, squared: false, class_weights: None, reduction: Reduction::Mean }
     }
 
-    /// Squares each shortfall, as PyTorch's `p = 2`.
+    /// Squares each shortfall, like PyTorch's `p = 2`.
     #[must_use]
     pub fn squared(mut self) -> Self {
         self.squared = true;
         self
     }
 
-    /// Weighs the terms of each class; all weights are 1 unless this is called.
+    /// Sets the weights of the classes; all are 1 unless this is called.
     #[must_use]
     pub fn class_weights(mut self, weights: impl Into<Vec<f64>>) -> Self {
         self.class_weights = Some(weights.into());
@@ -90,12 +90,12 @@ impl Loss for MultiMargin {
     ) -> Result<Total, TargetError> {
         TargetError::check_setting::<Self>("the margin", self.margin, true, "finite")?;
         let weight = check_one_class::<Self, T>(y, target, self.class_weights.as_deref())?;
-        let whole = self.reduction.of_terms(y.examples(), y.examples()).with_weight(weight);
+        let whole = self.reduction.of_terms(y.examples(), y.examples()).weight(weight);
         by_example(self, y, (target, 1), dy, whole)
     }
 
     fn meaning(&self) -> Meaning {
-        Meaning::of(Outputs::ClassScores)
+        Meaning::new(Outputs::ClassScores)
     }
 }
 
@@ -126,7 +126,7 @@ impl ExampleLoss for MultiMargin {
     }
 }
 
-/// The sum over all classes but one.
+/// Sums over all classes but one.
 #[inline(always)]
 fn sum_of_others<T: Scalar>(x: &[T], class: usize, f: impl Fn(T) -> T + Copy) -> T {
     lanes::map_sum(&x[..class], f) + lanes::map_sum(&x[class + 1..], f)

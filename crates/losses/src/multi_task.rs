@@ -8,24 +8,24 @@ use crate::target::name;
 use crate::weights::check_weights;
 use crate::{Call, DynLoss, Loss, Target, TargetError, Total, scratch, target};
 
-/// Several losses, each of some of the predicted numbers: $`J = \sum_k \lambda_k J_k`$.
+/// The weighted sum of several losses, each of a range of the predicted numbers: $`J = \sum_k \lambda_k J_k`$.
 ///
 /// Heads of a network are concatenated into one prediction, and each part judges its own range of the last axis.
 /// $`\partial J / \partial y`$ is $`\lambda_k\,\partial J_k / \partial y`$ in the range of part $`k`$,
-/// the sum of these where ranges overlap, and 0 outside all ranges.
+/// the sum of these if ranges overlap, and 0 outside all ranges.
 ///
-/// Each part keeps a divisor of its own, so the loss of a data set is the same however it is cut into batches,
-/// also if a part ignores some of its targets. A part of which nothing counts adds nothing, and neither does one of
-/// weight 0, which is not read.
+/// Each part keeps its own divisor, so the loss of a data set is the same however it is cut into batches,
+/// also if a part ignores some of its targets. A part without any term that counts adds nothing, and neither does one
+/// of weight 0, which is not read.
 ///
 /// # Shapes
 /// Predictions (batch, ..., numbers); a part that takes the numbers `a..b` sees (batch, ..., b − a).
 /// Targets are numbers, (batch, ..., targets), with those of each part one after the other along the last axis:
 /// one whole number, the index of a class, for a loss that compares with one class of several,
-/// and one number for each predicted number for any other. [`part_with_numbers`](MultiTask::part_with_numbers) says
+/// and one number for each predicted number for any other. [`part_with_numbers`](MultiTask::part_with_numbers) sets
 /// another count.
 ///
-/// Weights are one for each example, or one for each part of each example, (batch, parts): 0 where a part's target
+/// Weights are one for each example, or one for each part of each example, (batch, parts): 0 if a part's target
 /// is missing.
 ///
 /// # Errors
@@ -34,7 +34,7 @@ use crate::{Call, DynLoss, Loss, Target, TargetError, Total, scratch, target};
 /// or a part returns an error.
 ///
 /// # Source
-/// The weighted sum of losses that is usual for networks of several heads; as Keras's `loss_weights`.
+/// The weighted sum of losses that is usual for networks of several heads; like Keras's `loss_weights`.
 ///
 /// ```
 /// use downhill_losses::{Loss, MeanSquaredError, MultiTask, SoftmaxCrossEntropy, Target};
@@ -60,7 +60,7 @@ struct Part {
     weight: f64,
 }
 
-/// What a part compares each row of its predictions with.
+/// The targets of each row of a part's predictions.
 #[derive(Clone, Copy, Debug)]
 enum Targets {
     Class,
@@ -77,7 +77,7 @@ impl Targets {
 }
 
 impl MultiTask {
-    /// No parts yet.
+    /// Makes a loss without parts.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -86,7 +86,7 @@ impl MultiTask {
     /// Adds `weight` times `loss` of the predictions in the range `outputs` of the last axis.
     ///
     /// A loss that takes predictions for one class of several, as its [`meaning`](Loss::meaning) says, compares with
-    /// one class; any other with as many numbers as it is given predictions.
+    /// one class; any other compares each predicted number with one number.
     #[must_use]
     pub fn part(self, outputs: Range<usize>, loss: impl Loss + 'static, weight: f64) -> Self {
         let targets = match loss.meaning().outputs {
@@ -96,9 +96,11 @@ impl MultiTask {
         self.with(Part { outputs, targets, loss: Box::new(loss), weight })
     }
 
-    /// The same for a loss that compares with `targets` numbers: probabilities for
-    /// [`SoftmaxCrossEntropy`](crate::SoftmaxCrossEntropy) or [`KlDivergence`](crate::KlDivergence), half as many
-    /// numbers for [`GaussianNll`](crate::GaussianNll).
+    /// Adds a part whose loss compares with `targets` numbers.
+    ///
+    /// These are probabilities for [`SoftmaxCrossEntropy`](crate::SoftmaxCrossEntropy) or
+    /// [`KlDivergence`](crate::KlDivergence), and half as many numbers as predictions for
+    /// [`GaussianNll`](crate::GaussianNll).
     #[must_use]
     pub fn part_with_numbers(
         self,
@@ -119,20 +121,20 @@ impl MultiTask {
         let width = shape.axes().last().copied().unwrap_or(0);
         for (index, Part { outputs, weight, .. }) in self.parts.iter().enumerate() {
             if outputs.start >= outputs.end || outputs.end > width {
-                return Err(TargetError::setting::<Self>(format!(
+                return Err(TargetError::setting_of::<Self>(format!(
                     "part {index} takes the numbers {} to {} of the last axis, which has {width}; \
                      give it a range of at least one number within them",
                     outputs.start, outputs.end
                 )));
             }
             if !(*weight >= 0.0 && weight.is_finite()) {
-                return Err(TargetError::setting::<Self>(format!(
+                return Err(TargetError::setting_of::<Self>(format!(
                     "the weight of part {index} is {weight}, but must be finite and at least 0"
                 )));
             }
         }
         if self.parts.is_empty() {
-            return Err(TargetError::setting::<Self>("there are no parts; add them with `part`"));
+            return Err(TargetError::setting_of::<Self>("there are no parts; add them with `part`"));
         }
         Ok(())
     }
@@ -144,7 +146,7 @@ impl MultiTask {
         TargetError::check_gradient(y, dy.as_deref())?;
         let width = shape[shape.rank() - 1];
         let rows = y.slice().len() / width;
-        let expected = "numbers, one after the other for each part, but was given the indices of classes";
+        let expected = "numbers, one after the other for each part, but received the indices of classes";
         let target = target::values::<Self, T>(target, expected)?;
         let all_targets = self.parts.iter().fold(0_usize, |sum, part| sum.saturating_add(part.targets.count()));
         TargetError::check_count(rows.saturating_mul(all_targets), target.len())?;
@@ -199,8 +201,8 @@ impl MultiTask {
                     let call = Call { y: part_y, target: part_target, weights: part_weights, dy: given };
                     let part_total = call.evaluate(&part.loss);
                     if !total.join(part_total.map_err(of_part)?, part.weight) {
-                        return Err(TargetError::setting::<Self>(format!(
-                            "there are {parts} parts, with those of their own, but there may be {} in all",
+                        return Err(TargetError::setting_of::<Self>(format!(
+                            "there are {parts} parts, and those of their losses, but there may be {} in all",
                             Total::MOST_PARTS
                         )));
                     }
@@ -216,14 +218,14 @@ impl MultiTask {
         })
     }
 
-    /// The weights, and how many each example has.
+    /// Checks the weights, and counts those of each example.
     fn check_weights<'a, T: Scalar>(&self, weights: &'a [T], examples: usize) -> Result<(&'a [T], usize), TargetError> {
         let parts = self.parts.len();
         check_weights::<Self, T>(weights)?;
         match weights.len() {
             count if count == examples => Ok((weights, 1)),
             count if count == examples * parts => Ok((weights, parts)),
-            count => Err(TargetError::setting::<Self>(format!(
+            count => Err(TargetError::setting_of::<Self>(format!(
                 "there are {count} weights; give one for each of the {examples} examples, \
                  or for each of the {parts} parts of each example"
             ))),
@@ -236,7 +238,7 @@ impl Loss for MultiTask {
     evaluate_by!(Self::evaluate_parts);
 }
 
-/// The same axes with another last one.
+/// Replaces the last axis.
 fn with_last(shape: Shape, last: usize) -> Option<Shape> {
     // A shape has fewer axes.
     let mut axes = [0; 8];
@@ -289,7 +291,7 @@ mod tests {
     use crate::testing::{Draw, check, error, evaluate};
     use crate::{ClassAxis, GaussianNll, MeanSquaredError, Reduction, SoftmaxCrossEntropy, Weighted};
 
-    /// One class of three and a number.
+    /// Makes the loss of one class of three and a number.
     fn class_and_number() -> MultiTask {
         let class = SoftmaxCrossEntropy::new().ignored_index(7);
         MultiTask::new().part(0..3, class, 1.0).part(3..4, MeanSquaredError::new(), 0.5)
@@ -345,7 +347,7 @@ mod tests {
                 .part(3..5, MeanSquaredError::new(), 0.0)
                 .part_with_numbers(3..5, 1, MeansAndVariances, 1.0)
         };
-        // The middle part counts for nothing, but has its targets all the same.
+        // The middle part has weight 0, but has its targets nevertheless.
         let rows: Vec<f64> = rows.chunks(2).flat_map(|row| [row[0], f64::NAN, f64::NAN, row[1]]).collect();
         for reduction in [Reduction::Mean, Reduction::Sum] {
             check(&loss(reduction), batch, &y, Target::Values(&rows));
@@ -366,7 +368,7 @@ mod tests {
         assert_eq!(dy[3..], [0.0, 0.0, 0.0, 0.0, -1.0]);
         assert_eq!(
             error(&weighted.reduction(Reduction::Sum), (2, [4].into()), &y, rows),
-            "MultiTask: the parts of a loss are reduced each for itself; set their own reductions"
+            "MultiTask: each part of a loss has its own reduction; set those instead"
         );
     }
 
@@ -425,7 +427,7 @@ mod tests {
         assert_eq!(at(&loss, Target::Values(&[1.0; 3])), "the predictions need 4 targets, but there are 3");
         assert_eq!(
             at(&loss, Target::Classes(&[1; 4])),
-            "MultiTask compares with numbers, one after the other for each part, but was given the indices of classes"
+            "MultiTask compares with numbers, one after the other for each part, but received the indices of classes"
         );
         let none = Target::Values(&[1.0; 2]);
         assert_eq!(at(&MultiTask::new(), none), "MultiTask: there are no parts; add them with `part`");
@@ -455,7 +457,7 @@ mod tests {
         }
         assert_eq!(
             at(&many, Target::Values(&[1.0; 18])),
-            "MultiTask: there are 9 parts, with those of their own, but there may be 8 in all"
+            "MultiTask: there are 9 parts, and those of their losses, but there may be 8 in all"
         );
         let y = Batch::new(&[0.0; 8], 2, [4]).unwrap();
         assert_eq!(

@@ -11,7 +11,7 @@ use crate::{Call, ClassAxis, Loss, Meaning, Outputs, Reduction, TargetError, Tot
 ///
 /// $`\partial \ell / \partial y_c = -w_t\,\delta_{ct}`$, with the class weights $`w`$, 1 by default.
 /// The mean divides the sum by $`\sum w_t`$ over the targets that are not ignored.
-/// Behind a log-softmax it is [`SoftmaxCrossEntropy`](crate::SoftmaxCrossEntropy), in two steps for one.
+/// Behind a log-softmax it equals [`SoftmaxCrossEntropy`](crate::SoftmaxCrossEntropy), which does both in one step.
 ///
 /// # Shapes
 /// Predictions (batch, classes) with one class for each example, or (batch, classes, positions...) with one class for
@@ -28,7 +28,7 @@ use crate::{Call, ClassAxis, Loss, Meaning, Outputs, Reduction, TargetError, Tot
 /// A class of weight 0 adds nothing, even if its log-probability is −∞.
 ///
 /// # Source
-/// As PyTorch's `NLLLoss`, which takes any predictions.
+/// Like PyTorch's `NLLLoss`, which takes any predictions.
 ///
 /// ```
 /// use downhill_losses::{Loss, NegativeLogLikelihood, Target};
@@ -49,7 +49,7 @@ pub struct NegativeLogLikelihood {
 }
 
 impl NegativeLogLikelihood {
-    /// The mean over all positions, without weights.
+    /// Makes the loss with the mean over all positions, without weights.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -67,9 +67,10 @@ impl NegativeLogLikelihood {
         let class_weights = self.class_weights.as_deref();
         layout.check_weights::<Self>(class_weights)?;
         TargetError::check_gradient(y, dy.as_deref())?;
-        let target = target::classes::<Self, T>(target, "one class for each position, but was given numbers")?;
+        let target = target::classes::<Self, T>(target, "one class for each position, but received numbers")?;
         let counts = |position: usize| {
-            Some(target[position]) != self.ignored_index && mask.is_none_or(|mask| mask.at(position) != T::ZERO)
+            Some(target[position]) != self.ignored_index
+                && mask.is_none_or(|mask| mask.of_position(position) != T::ZERO)
         };
         layout.check_classes(target, counts)?;
         let place = |position: usize, class: usize| {
@@ -78,7 +79,7 @@ impl NegativeLogLikelihood {
         };
         let of = |position: usize| {
             let weight = weight::<T>(class_weights, target[position] as usize);
-            mask.map_or(weight, |mask| weight * mask.at(position))
+            mask.map_or(weight, |mask| weight * mask.of_position(position))
         };
         let counted = || (0..target.len()).filter(|&position| counts(position));
         // All at once, and only if that fails the positions that count.
@@ -105,7 +106,7 @@ impl NegativeLogLikelihood {
                 dy[at] = -weight * scale;
             }
         }
-        Ok(whole.with_sum(total))
+        Ok(whole.total(total))
     }
 }
 
@@ -114,7 +115,7 @@ impl Loss for NegativeLogLikelihood {
     evaluate_by!(Self::evaluate_call);
 
     fn meaning(&self) -> Meaning {
-        let outputs = Meaning::of(Outputs::ClassLogProbabilities);
+        let outputs = Meaning::new(Outputs::ClassLogProbabilities);
         outputs.class_axis(self.class_axis).ignored_index(self.ignored_index)
     }
 }
@@ -168,7 +169,7 @@ mod tests {
         );
         assert_eq!(
             error(&loss, (2, [2].into()), &[-1.0; 4], Target::Values(&[0.5; 4])),
-            "NegativeLogLikelihood compares with one class for each position, but was given numbers"
+            "NegativeLogLikelihood compares with one class for each position, but received numbers"
         );
         // Logits, of which only the second example's count.
         let loss = loss.ignored_index(9);

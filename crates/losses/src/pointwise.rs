@@ -2,12 +2,12 @@ use std::fmt::Debug;
 use std::ops::Range;
 
 use downhill_tensor::reduce::lanes;
-use downhill_tensor::{Batch, Kernel, Scalar};
+use downhill_tensor::{Batch, Divisible, Kernel, Scalar};
 
 use crate::call::evaluate_by;
 use crate::classes::{Layout, part};
 use crate::domain::TWO_CLASSES;
-use crate::sums::{Rows, cut_optional, total};
+use crate::sums::{Rows, total};
 use crate::total::Quotient;
 use crate::weights::Mask;
 use crate::{Call, ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetError, Total, target};
@@ -15,7 +15,7 @@ use crate::{Call, ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetEr
 /// A loss whose terms compare one predicted number with one target each: J = mean over all numbers of ℓ(yᵢ, tᵢ).
 ///
 /// It is to [`Loss`] what an activation is to a layer: the rule for one number is all there is to write,
-/// and every `PointwiseLoss` is a `Loss`, which also takes a weight for each example, for each step along leading axes
+/// and every `PointwiseLoss` is a `Loss` that also takes a weight for each example, for each step along leading axes
 /// or for each number. The loop is compiled for the widest vectors of the machine;
 /// it works on a copy of the loss, so that settings stay in registers.
 ///
@@ -29,7 +29,7 @@ use crate::{Call, ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetEr
 ///
 /// impl PointwiseLoss for Quartic {
 ///     #[inline(always)]
-///     fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
+///     fn term_and_slope<T: Scalar>(&self, y: T, target: T) -> (T, T) {
 ///         let d = y - target;
 ///         (d * d * d * d, T::from_f64(4.0) * d * d * d)
 ///     }
@@ -40,47 +40,47 @@ use crate::{Call, ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetEr
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait PointwiseLoss: Copy + Debug + Send + Sync {
-    /// The term ℓ(y, t) and its slope dℓ/dy.
+    /// Computes the term ℓ(y, t) and its slope dℓ/dy.
     ///
-    /// Mark it `#[inline(always)]`: only within the loop that calls it is it vectorised.
-    /// An `if` that chooses between two numbers is no hindrance, a loop is.
-    fn at<T: Scalar>(&self, y: T, target: T) -> (T, T);
+    /// Mark it `#[inline(always)]`: it is vectorised only within the loop that calls it.
+    /// An `if` that chooses between two numbers does not prevent that, but a loop does.
+    fn term_and_slope<T: Scalar>(&self, y: T, target: T) -> (T, T);
 
-    /// How the terms become one number; the mean unless overridden.
+    /// Returns the rule by which the terms become one number; the mean unless overridden.
     fn reduced(&self) -> Reduction {
         Reduction::Mean
     }
 
-    /// What the loss takes predicted numbers to be; it does not say unless overridden.
+    /// Returns the meaning of the predicted numbers; `None` unless overridden.
     fn outputs(&self) -> Option<Outputs> {
         None
     }
 
-    /// The targets that the classes 0 and 1 stand for; `None`, unless overridden, for a loss that takes no classes.
+    /// Returns the targets that the classes 0 and 1 stand for; `None`, unless overridden, if the loss takes no classes.
     fn class_values(&self) -> Option<[f64; 2]> {
         None
     }
 
-    /// Whether the settings, the predictions and the targets lie in their ranges; checks nothing unless overridden.
+    /// Checks that the settings, the predictions and the targets lie in their ranges; checks nothing unless overridden.
     ///
-    /// Only what counts is given: there may be no predictions at all, and there are no targets if they are classes.
+    /// It receives only what counts: there may be no predictions at all, and there are no targets if they are classes.
     ///
     /// # Errors
-    /// Returns an error if one does not. Places are counted from the first prediction given, as those of example 0.
-    /// Leave a prediction that is not a number alone: it should show in the loss.
+    /// Returns an error if one does not. Its place is counted from the first number in the slice, as part of example 0.
+    /// A prediction that is not a number is no error: it should show in the loss.
     fn check<T: Scalar>(&self, y: &[T], target: &[T]) -> Result<(), TargetError> {
         let _ = (y, target);
         Ok(())
     }
 
-    /// As `Loss::evaluate_f32`.
+    /// Implements `Loss::evaluate_f32`.
     #[doc(hidden)]
     #[inline]
     fn evaluate_f32(&self, call: Call<'_, f32>) -> Result<Total, TargetError> {
         evaluate(*self, call)
     }
 
-    /// The same for `f64`.
+    /// Implements `Loss::evaluate_f64`.
     #[doc(hidden)]
     #[inline]
     fn evaluate_f64(&self, call: Call<'_, f64>) -> Result<Total, TargetError> {
@@ -102,11 +102,11 @@ impl<L: PointwiseLoss> Loss for L {
     }
 
     fn meaning(&self) -> Meaning {
-        self.outputs().map_or_else(Meaning::default, Meaning::of)
+        self.outputs().map_or_else(Meaning::default, Meaning::new)
     }
 }
 
-/// Both ways to evaluate, wherever this is compiled.
+/// Evaluates a call, with weights or without, in the crate that compiles this.
 pub(crate) fn evaluate<L: PointwiseLoss, T: Scalar>(loss: L, call: Call<'_, T>) -> Result<Total, TargetError> {
     let Call { y, target, weights, dy } = call;
     let mask = weights.map(|weights| Mask::of_numbers::<L>(weights, y)).transpose()?;
@@ -115,22 +115,22 @@ pub(crate) fn evaluate<L: PointwiseLoss, T: Scalar>(loss: L, call: Call<'_, T>) 
     numbers.reduce(loss, dy, terms(loss.reduced(), y, mask))
 }
 
-/// What the terms of all numbers become, before they are summed.
+/// Returns the total, still without its sum, of the terms of all numbers.
 pub(crate) fn terms<T: Scalar>(reduction: Reduction, y: Batch<'_, T>, mask: Option<Mask<'_, T>>) -> Quotient {
     let (numbers, examples) = (y.slice().len(), y.examples());
     mask.map_or_else(|| reduction.of_terms(numbers, examples), |mask| mask.whole(reduction, numbers, examples))
 }
 
-/// What one number adds to a loss whose positive answers may have weights.
+/// The rule for one number of a loss whose positive answers may have weights.
 pub(crate) trait Term: Copy + Send {
-    /// The term and its slope; the weight of a positive answer is 1 if there are no weights.
-    fn at<T: Scalar>(self, y: T, target: T, positive: T) -> (T, T);
+    /// Computes the term and its slope; the weight of a positive answer is 1 if there are no weights.
+    fn term_and_slope<T: Scalar>(self, y: T, target: T, positive: T) -> (T, T);
 }
 
 impl<L: PointwiseLoss> Term for L {
     #[inline(always)]
-    fn at<T: Scalar>(self, y: T, target: T, _positive: T) -> (T, T) {
-        PointwiseLoss::at(&self, y, target)
+    fn term_and_slope<T: Scalar>(self, y: T, target: T, _positive: T) -> (T, T) {
+        PointwiseLoss::term_and_slope(&self, y, target)
     }
 }
 
@@ -138,7 +138,7 @@ impl<L: PointwiseLoss> Term for L {
 #[derive(Clone, Copy)]
 pub(crate) struct AxisWeights<'a> {
     weights: &'a [f64],
-    /// How many numbers lie side by side in one class.
+    /// The number of adjacent numbers of one class.
     inner: usize,
     /// The place of the first number.
     first: usize,
@@ -146,7 +146,7 @@ pub(crate) struct AxisWeights<'a> {
 }
 
 impl<'a> AxisWeights<'a> {
-    /// Checks that there is one for each class of `y`, where there are any.
+    /// Checks that weights, if there are any, are one for each class of `y`.
     pub(crate) fn new<L, T>(
         weights: Option<&'a [f64]>,
         y: Batch<'_, T>,
@@ -158,12 +158,12 @@ impl<'a> AxisWeights<'a> {
         Ok(Some(Self { weights, inner: layout.inner, first: 0, has_zero: weights.contains(&0.0) }))
     }
 
-    /// Those of the numbers from `first` on.
+    /// Returns the weights of the numbers from `first` on.
     fn from(self, first: usize) -> Self {
         Self { first: self.first + first, ..self }
     }
 
-    /// Calls `visit` with each of as many slots and the weight of its class.
+    /// Calls `visit` with each slot and the weight of its class.
     #[inline(always)]
     fn each<T: Scalar>(self, slots: &mut [T], visit: impl Fn(&mut T, T)) {
         let (mut class, mut within) = (self.first / self.inner % self.weights.len(), self.first % self.inner);
@@ -177,13 +177,13 @@ impl<'a> AxisWeights<'a> {
     }
 }
 
-/// Predicted numbers, each with its target, and what their terms are multiplied by.
+/// Predicted numbers, each with its target and the factor of its term.
 pub(crate) struct Numbers<'a, T> {
     y: Batch<'a, T>,
     targets: Targets<'a, T>,
 }
 
-/// Targets that are more than one number for each prediction.
+/// Targets with everything that weighs them, or that are classes.
 #[derive(Clone, Copy)]
 struct Targets<'a, T> {
     target: Target<'a, T>,
@@ -195,7 +195,7 @@ struct Targets<'a, T> {
 }
 
 impl<'a, T: Scalar> Numbers<'a, T> {
-    /// Checks those predictions and targets that count.
+    /// Checks the predictions and targets that count.
     pub(crate) fn new<L>(
         y: Batch<'a, T>,
         target: Target<'a, T>,
@@ -232,8 +232,7 @@ impl<'a, T: Scalar> Numbers<'a, T> {
         self
     }
 
-    /// The sum of all terms, in a total of their weight and divisor; also overwrites `dy` with its gradient, if it is
-    /// given.
+    /// Sums all terms into a total of their weight and divisor; with `dy`, also overwrites it with the gradient.
     pub(crate) fn reduce(self, loss: impl Term, dy: Option<&mut [T]>, whole: Quotient) -> Result<Total, TargetError> {
         let Self { y, targets } = self;
         TargetError::check_gradient(y, dy.as_deref())?;
@@ -244,11 +243,11 @@ impl<'a, T: Scalar> Numbers<'a, T> {
             }
             targets => total(Terms { loss, y, targets, dy, scale }),
         };
-        Ok(whole.with_sum(sum))
+        Ok(whole.total(sum))
     }
 }
 
-/// Checks all numbers, and if that fails only those that count: what a mask leaves out is not read.
+/// Checks all numbers, and if that fails only those that count, since numbers that a mask excludes are not read.
 pub(crate) fn check_counted<T: Scalar>(
     numbers: usize,
     mask: Option<Mask<'_, T>>,
@@ -265,22 +264,19 @@ pub(crate) fn check_counted<T: Scalar>(
     }
 }
 
-/// Where a loop over numbers has their targets from, and what it multiplies their terms by.
-trait Source<T: Scalar>: Copy + Send {
-    /// Whether terms have factors.
+/// The targets of a loop over numbers, and the factors of their terms.
+trait Source<T: Scalar>: Copy + Divisible {
+    /// True if terms have factors.
     const WEIGHTED: bool;
 
-    /// Fills `block` for as many numbers from `first` on.
+    /// Fills `block` for `count` numbers from `first` on.
     fn fill(self, first: usize, count: usize, block: &mut Block<T>);
 
-    /// Their targets.
+    /// Returns the targets of `count` numbers from `first` on.
     fn targets<'b>(&'b self, first: usize, count: usize, block: &'b Block<T>) -> &'b [T];
-
-    /// The targets before `middle`, and those from it on.
-    fn split_at(self, middle: usize) -> (Self, Self);
 }
 
-/// The terms of this many numbers wait on the stack for their sum.
+/// The number of terms that are on the stack until they are summed.
 const BLOCK: usize = 128;
 
 struct Block<T> {
@@ -289,7 +285,7 @@ struct Block<T> {
     factors: [T; BLOCK],
 }
 
-/// One number for each, and no weights.
+/// One target for each number, and no weights.
 impl<T: Scalar> Source<T> for &[T] {
     const WEIGHTED: bool = false;
 
@@ -299,10 +295,6 @@ impl<T: Scalar> Source<T> for &[T] {
     #[inline(always)]
     fn targets<'b>(&'b self, first: usize, count: usize, _block: &'b Block<T>) -> &'b [T] {
         &self[first..first + count]
-    }
-
-    fn split_at(self, middle: usize) -> (Self, Self) {
-        <[T]>::split_at(self, middle)
     }
 }
 
@@ -348,10 +340,16 @@ impl<T: Scalar> Source<T> for Targets<'_, T> {
             Target::Classes(_) => &block.targets[..count],
         }
     }
+}
 
-    fn split_at(self, middle: usize) -> (Self, Self) {
+impl<T: Scalar> Divisible for Targets<'_, T> {
+    fn elements(&self) -> usize {
+        self.target.len()
+    }
+
+    fn cut(self, middle: usize) -> (Self, Self) {
         let Self { class_values, positive, classes, mask, .. } = self;
-        let (target0, target1) = target::split_at(self.target, middle);
+        let (target0, target1) = target::cut(self.target, middle);
         let rest = Self {
             target: target1,
             class_values,
@@ -363,10 +361,10 @@ impl<T: Scalar> Source<T> for Targets<'_, T> {
     }
 }
 
-/// PyTorch's 1e-12, which it keeps in single precision whatever it computes in.
+/// PyTorch's 1e-12, a single-precision number in either precision.
 pub(crate) const TINY: f64 = 1e-12_f32 as f64;
 
-/// The sum of a few terms, which may be larger than any of them can be.
+/// Sums a few terms; the sum may exceed the largest number of their precision.
 #[inline(always)]
 pub(crate) fn block_sum<T: Scalar>(terms: &[T]) -> f64 {
     let sum = lanes::sum_of_few(terms);
@@ -387,13 +385,13 @@ struct Terms<'a, L, S, T> {
     scale: T,
 }
 
-/// The term and its slope times the factor, if terms have factors.
+/// Computes the term and its slope, times the factor if terms have factors.
 #[inline(always)]
 fn weigh<L: Term, S: Source<T>, T: Scalar>(loss: L, y: T, target: T, positive: T, factor: T) -> (T, T) {
     if !S::WEIGHTED {
-        return loss.at(y, target, T::ONE);
+        return loss.term_and_slope(y, target, T::ONE);
     }
-    let (term, slope) = loss.at(y, target, positive);
+    let (term, slope) = loss.term_and_slope(y, target, positive);
     (part(factor, term), part(factor, slope))
 }
 
@@ -429,19 +427,21 @@ impl<L: Term, S: Source<T>, T: Scalar> Kernel for Terms<'_, L, S, T> {
 }
 
 impl<L: Term, S: Source<T>, T: Scalar> Rows for Terms<'_, L, S, T> {
-    fn rows(&self) -> usize {
-        self.y.len()
-    }
-
     fn width(&self) -> usize {
         1
+    }
+}
+
+impl<L: Term, S: Source<T>, T: Scalar> Divisible for Terms<'_, L, S, T> {
+    fn elements(&self) -> usize {
+        self.y.len()
     }
 
     fn cut(self, middle: usize) -> (Self, Self) {
         let Self { loss, scale, .. } = self;
         let (y0, y1) = self.y.split_at(middle);
-        let (targets0, targets1) = self.targets.split_at(middle);
-        let (dy0, dy1) = cut_optional(self.dy, middle);
+        let (targets0, targets1) = self.targets.cut(middle);
+        let (dy0, dy1) = self.dy.cut(middle);
         (
             Self { loss, y: y0, targets: targets0, dy: dy0, scale },
             Self { loss, y: y1, targets: targets1, dy: dy1, scale },
@@ -449,7 +449,7 @@ impl<L: Term, S: Source<T>, T: Scalar> Rows for Terms<'_, L, S, T> {
     }
 }
 
-/// 1, −1, or `x` itself where that is 0 or not a number.
+/// Returns 1, −1, or `x` itself if that is 0 or NaN.
 #[inline(always)]
 pub(crate) fn sign<T: Scalar>(x: T) -> T {
     if x > T::ZERO {
@@ -461,7 +461,7 @@ pub(crate) fn sign<T: Scalar>(x: T) -> T {
     }
 }
 
-/// ln(1 + eˣ), ln(1 + e⁻ˣ) and σ(x), from one exponential and without cancellation.
+/// Computes ln(1 + eˣ), ln(1 + e⁻ˣ) and σ(x), from one exponential and without cancellation.
 #[inline(always)]
 pub(crate) fn logistic<T: Scalar>(x: T) -> (T, T, T) {
     let e = (-x.abs()).exp();
@@ -470,7 +470,7 @@ pub(crate) fn logistic<T: Scalar>(x: T) -> (T, T, T) {
     (x.max(T::ZERO) + tail, (-x).max(T::ZERO) + tail, sigmoid)
 }
 
-/// xᵖ for x ≥ 0; 0⁰ is 1.
+/// Computes xᵖ for x ≥ 0; 0⁰ is 1.
 #[inline(always)]
 pub(crate) fn power<T: Scalar>(x: T, p: T) -> T {
     if p == T::ZERO { T::ONE } else { (p * x.ln()).exp() }

@@ -21,7 +21,7 @@ use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 /// or there are more or fewer targets than predictions.
 ///
 /// # Source
-/// As PyTorch's `PoissonNLLLoss`. Keras's `Poisson` is [`rates`](PoissonNll::rates) with ε = 1e-7.
+/// Like PyTorch's `PoissonNLLLoss`. Keras's `Poisson` is [`rates`](PoissonNll::rates) with ε = 1e-7.
 ///
 /// ```
 /// use downhill_losses::{Loss, PoissonNll, Target};
@@ -48,20 +48,20 @@ impl Default for PoissonNll {
 }
 
 impl PoissonNll {
-    /// From log-rates, without the constant term.
+    /// Makes the loss of log-rates, without the constant term.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes predictions as rates: $`\ell = y - t \ln(y + \varepsilon)`$ and $`d\ell/dy = 1 - t / (y + \varepsilon)`$.
+    /// Reads predictions as rates: $`\ell = y - t \ln(y + \varepsilon)`$ and $`d\ell/dy = 1 - t / (y + \varepsilon)`$.
     #[must_use]
     pub fn rates(mut self) -> Self {
         self.rates = true;
         self
     }
 
-    /// Adds $`t \ln t - t + \tfrac12 \ln(2\pi t)`$ where $`t > 1`$.
+    /// Adds $`t \ln t - t + \tfrac12 \ln(2\pi t)`$ if $`t > 1`$.
     #[must_use]
     pub fn full(mut self) -> Self {
         self.full = true;
@@ -82,7 +82,7 @@ impl PointwiseLoss for PoissonNll {
     compiled!(PointwiseLoss);
 
     #[inline(always)]
-    fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
+    fn term_and_slope<T: Scalar>(&self, y: T, target: T) -> (T, T) {
         let (term, slope) = if self.rates {
             let rate = y + T::from_f64(self.epsilon);
             (y - target * rate.ln(), T::ONE - target / rate)
@@ -102,7 +102,7 @@ impl PointwiseLoss for PoissonNll {
     }
 
     fn outputs(&self) -> Option<Outputs> {
-        // A log-rate is no number in the targets' own units.
+        // A log-rate has not the units of the targets.
         self.rates.then_some(Outputs::Numbers)
     }
 

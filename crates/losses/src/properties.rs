@@ -1,4 +1,4 @@
-//! What holds for every loss, whatever its settings.
+//! Properties that hold for every loss, whatever its settings.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,7 +13,7 @@ fn near(a: f64, b: f64) -> bool {
     (a - b).abs() <= 1e-12 * a.abs().max(b.abs()).max(1e-3) || a.is_nan() && b.is_nan()
 }
 
-/// The total, and the gradient, all of which must have been overwritten.
+/// Evaluates total and gradient, and checks that all of the gradient was overwritten.
 fn evaluated<T: Scalar>(
     loss: &dyn DynLoss,
     y: Batch<'_, T>,
@@ -30,7 +30,7 @@ fn evaluated<T: Scalar>(
     Ok((total, dy))
 }
 
-/// Weights of which about a third are 0.
+/// Draws weights of which about a third are 0.
 fn some_weights(draw: &mut Draw, count: usize) -> Vec<f64> {
     let mut weights = draw.numbers(count, 0.2, 3.0);
     weights.iter_mut().for_each(|weight| *weight = if draw.below(3) == 0 { 0.0 } else { *weight });
@@ -179,7 +179,7 @@ fn equal_weights_change_nothing() {
     }
 }
 
-/// Not-a-number, infinity and what no loss takes, as prediction and target of all that weighs 0.
+/// Numbers of weight 0 are NaN, infinite and others that no loss takes.
 #[test]
 fn what_weighs_0_is_not_read() {
     let mut draw = Draw::new(63);
@@ -221,7 +221,7 @@ fn what_weighs_0_is_not_read() {
     }
 }
 
-/// The numbers that one of `each` weights of every example belongs to.
+/// Lists the numbers that one of `each` weights of every example belongs to.
 fn numbers_of(case: &Cases, each: usize, place: usize) -> Vec<usize> {
     let width = case.shape.len();
     let group = width / each;

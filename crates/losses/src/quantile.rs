@@ -6,9 +6,9 @@ use crate::reduction::reduction_setting;
 use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 
 /// The pinball loss, whose minimiser is the $`q`$-quantile of the targets:
-/// $`\ell = q\,(t - y)`$ where $`y < t`$, $`(1 - q)(y - t)`$ where $`y > t`$.
+/// $`\ell = q\,(t - y)`$ if $`y < t`$, $`(1 - q)(y - t)`$ if $`y > t`$.
 ///
-/// $`d\ell/dy = -q`$ where $`y < t`$, $`1 - q`$ where $`y > t`$, and 0 where they are equal.
+/// $`d\ell/dy = -q`$ if $`y < t`$, $`1 - q`$ if $`y > t`$, and 0 if they are equal.
 /// With q = ½ it is half the absolute error.
 ///
 /// # Shapes
@@ -19,7 +19,7 @@ use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 /// or a target is not finite.
 ///
 /// # Source
-/// Koenker and Bassett, "Regression quantiles" (1978); as scikit-learn's `mean_pinball_loss`.
+/// Koenker and Bassett, "Regression quantiles" (1978); like scikit-learn's `mean_pinball_loss`.
 ///
 /// ```
 /// use downhill_losses::{Loss, Quantile, Target};
@@ -38,7 +38,7 @@ pub struct Quantile {
 }
 
 impl Quantile {
-    /// The share `q` of the targets should lie below their predictions: 0.5 for the median.
+    /// Makes the loss by which a share `q` of the targets should lie below their predictions: 0.5 for the median.
     #[must_use]
     pub fn new(q: f64) -> Self {
         Self { q, reduction: Reduction::Mean }
@@ -51,10 +51,10 @@ impl PointwiseLoss for Quantile {
     compiled!(PointwiseLoss);
 
     #[inline(always)]
-    fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
+    fn term_and_slope<T: Scalar>(&self, y: T, target: T) -> (T, T) {
         let q = T::from_f64(self.q);
         let d = y - target;
-        // Where d is 0 or not a number it is its own slope.
+        // If d is 0 or NaN it is its own slope.
         let slope = if d < T::ZERO {
             -q
         } else if d > T::ZERO {

@@ -1,4 +1,4 @@
-//! Memory that belongs to the thread, so that a pass asks the heap only the first time.
+//! Memory that belongs to the thread, so that only the first pass allocates.
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -15,7 +15,7 @@ thread_local! {
     static CLASSES: Pool<u32> = const { RefCell::new(Vec::new()) };
 }
 
-/// Calls `f` with as many numbers, which are whatever was left in them.
+/// Calls `f` with `length` numbers, whose values are left over from earlier calls.
 pub(crate) fn numbers<T: Scalar, R>(length: usize, f: impl FnOnce(&mut [T]) -> R) -> R {
     let mut kept: Vec<T> = Vec::new();
     T::pick(Take(PhantomData), &mut kept);
@@ -24,7 +24,7 @@ pub(crate) fn numbers<T: Scalar, R>(length: usize, f: impl FnOnce(&mut [T]) -> R
     result
 }
 
-/// Calls `f` with room for as many classes.
+/// Calls `f` with room for `length` classes.
 pub(crate) fn classes<R>(length: usize, f: impl FnOnce(&mut [u32]) -> R) -> R {
     let mut kept = take(&CLASSES);
     let result = with_length(&mut kept, length, 0, f);

@@ -6,7 +6,7 @@ use crate::pointwise::sign;
 use crate::reduction::reduction_setting;
 use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 
-/// Absolute where the difference $`d = y - t`$ is large, squared where it is small:
+/// The absolute error for large differences $`d = y - t`$ and the squared error for small ones:
 /// $`\ell = \tfrac{1}{2\beta} d^2`$ for $`|d| < \beta`$, else $`|d| - \tfrac12\beta`$.
 ///
 /// $`d\ell/dy = d/\beta`$ clamped to $`[-1, 1]`$. With β = 0 it is the absolute error, whose slope at 0 is 0.
@@ -19,7 +19,7 @@ use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 /// or a target is not finite.
 ///
 /// # Source
-/// Girshick, "Fast R-CNN" (2015), with β = 1; as PyTorch's `SmoothL1Loss`.
+/// Girshick, "Fast R-CNN" (2015), with β = 1; like PyTorch's `SmoothL1Loss`.
 /// It is 1/β times [`Huber`](crate::Huber) with δ = β: as β falls this one tends to the absolute error, Huber to 0.
 ///
 /// ```
@@ -39,14 +39,14 @@ pub struct SmoothL1 {
 }
 
 impl Default for SmoothL1 {
-    /// β = 1.
+    /// Makes the loss with β = 1.
     fn default() -> Self {
         Self::new(1.0)
     }
 }
 
 impl SmoothL1 {
-    /// Squared up to a difference of `beta`, absolute from there on.
+    /// Makes the loss that is quadratic up to a difference of `beta` and linear beyond.
     #[must_use]
     pub fn new(beta: f64) -> Self {
         Self { beta, reduction: Reduction::Mean }
@@ -59,7 +59,7 @@ impl PointwiseLoss for SmoothL1 {
     compiled!(PointwiseLoss);
 
     #[inline(always)]
-    fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
+    fn term_and_slope<T: Scalar>(&self, y: T, target: T) -> (T, T) {
         let (beta, half) = (T::from_f64(self.beta), T::from_f64(0.5));
         let d = y - target;
         let size = d.abs();

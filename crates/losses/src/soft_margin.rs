@@ -8,7 +8,7 @@ use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 
 /// The logistic loss of two classes, −1 and 1: $`\ell = \ln(1 + e^{-t y})`$.
 ///
-/// $`d\ell/dy = -t\,\sigma(-t y)`$. It does not overflow, however wrong the prediction.
+/// $`d\ell/dy = -t\,\sigma(-t y)`$. It does not overflow, however wrong the prediction is.
 /// With targets 0 and 1 it is [`BinaryCrossEntropyWithLogits`](crate::BinaryCrossEntropyWithLogits).
 ///
 /// # Shapes
@@ -19,7 +19,7 @@ use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 /// or a class is neither 0 nor 1.
 ///
 /// # Source
-/// As PyTorch's `SoftMarginLoss`, which takes any targets.
+/// Like PyTorch's `SoftMarginLoss`, which takes any targets.
 ///
 /// ```
 /// use downhill_losses::{Loss, SoftMargin, Target};
@@ -37,7 +37,7 @@ pub struct SoftMargin {
 }
 
 impl SoftMargin {
-    /// The mean over the batch and all features.
+    /// Makes the loss with the mean over the batch and all features.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -50,7 +50,7 @@ impl PointwiseLoss for SoftMargin {
     compiled!(PointwiseLoss);
 
     #[inline(always)]
-    fn at<T: Scalar>(&self, y: T, target: T) -> (T, T) {
+    fn term_and_slope<T: Scalar>(&self, y: T, target: T) -> (T, T) {
         let against = -target * y;
         let (term, _, sigmoid) = logistic(against);
         (term, -target * sigmoid)

@@ -1,4 +1,4 @@
-//! The softmax of many positions at once, as far as a loss needs it.
+//! The softmax of many positions at once, reduced to what a loss needs.
 
 use std::ops::Range;
 
@@ -7,28 +7,28 @@ use downhill_tensor::reduce::{Totals, lanes};
 
 use crate::classes::Layout;
 
-/// The most positions that go through each step together.
+/// The largest number of positions that go through each step together.
 pub(crate) const GROUP: usize = 64;
 
-/// About how many numbers a group of whole rows may have, so that they stay in the nearest cache.
+/// The approximate size of a group of whole rows in numbers, so that they stay in L1.
 const TILE: usize = 1024;
 
-/// Positions side by side: rows whose classes lie one after another, or a stretch of a panel,
-/// where the numbers of one class lie one after another.
+/// Adjacent positions: rows, in which the classes of a position are contiguous, or a slice of a panel, in which the
+/// numbers of a class are contiguous.
 #[derive(Clone, Copy)]
 pub(crate) struct Group {
     pub(crate) classes: usize,
     /// The index of the first position.
     pub(crate) position: usize,
     pub(crate) count: usize,
-    /// Where the first position has its first class.
+    /// The place of the first position's first class.
     place: usize,
     from_position_to_position: usize,
     from_class_to_class: usize,
 }
 
 impl Group {
-    /// Where the number of a class stands.
+    /// Returns the place of a position's number for a class.
     #[inline(always)]
     pub(crate) fn place(&self, position: usize, class: usize) -> usize {
         self.place + position * self.from_position_to_position + class * self.from_class_to_class
@@ -38,7 +38,7 @@ impl Group {
         self.from_class_to_class == 1
     }
 
-    /// Where the rows stand, if the classes of a position lie one after another.
+    /// Returns the places of the rows, if the classes of a position are contiguous.
     #[inline(always)]
     pub(crate) fn rows(&self) -> Option<impl Iterator<Item = Range<usize>> + Clone + use<>> {
         let Self { classes, count, place, .. } = *self;
@@ -83,7 +83,7 @@ impl Group {
     }
 }
 
-/// All positions of predictions, group by group.
+/// An iterator over all positions of predictions, group by group.
 pub(crate) struct Groups {
     layout: Layout,
     next: usize,
@@ -118,7 +118,7 @@ impl Iterator for Groups {
     }
 }
 
-/// What the softmax of a group's positions is made of.
+/// The largest logits and the sums from which the softmax of a group's positions follows.
 pub(crate) struct Softmax<T> {
     largest: [T; GROUP],
     /// Σ e^(y - largest)
@@ -127,7 +127,7 @@ pub(crate) struct Softmax<T> {
 }
 
 impl<T: Scalar> Softmax<T> {
-    /// Also fills the group's places of `e` with e^(y - largest), where it is given.
+    /// Computes the sums of a group; with `e`, also fills the group's places in it with e^(y - largest).
     #[inline(always)]
     pub(crate) fn new(group: Group, y: &[T], e: Option<&mut [T]>) -> Self {
         let mut softmax = Self { largest: [-T::INFINITY; GROUP], sum: [T::ZERO; GROUP], log_sum: [T::ZERO; GROUP] };
@@ -143,7 +143,7 @@ impl<T: Scalar> Softmax<T> {
                 None => &mut [],
             };
             let y = &y[here];
-            // A row that is too long for the scratch is summed as it is read.
+            // A row that is too long for the scratch space is summed as it is read.
             if e.len() == y.len() { softmax.rows(group.classes, y, e) } else { softmax.long_row(y) }
         } else {
             softmax.panel(group, y, e);
@@ -154,7 +154,7 @@ impl<T: Scalar> Softmax<T> {
         softmax
     }
 
-    /// -ln p of a class whose logit is `y`.
+    /// Computes -ln p of a class whose logit is `y`.
     #[inline(always)]
     pub(crate) fn surprise(&self, position: usize, y: T) -> T {
         self.log_sum[position] - (y - self.largest[position])
@@ -177,7 +177,7 @@ impl<T: Scalar> Softmax<T> {
         }
     }
 
-    /// A row that is too long for the scratch.
+    /// Sums a row that is too long for the scratch space.
     #[inline(always)]
     fn long_row(&mut self, y: &[T]) {
         let largest = max(y);
@@ -219,10 +219,10 @@ impl<T: Scalar> Softmax<T> {
     }
 }
 
-/// The exponentials of this many classes are added in turn, and the sums of such blocks with care.
+/// The number of classes whose exponentials are added in turn; the sums of such blocks are added with compensation.
 const IN_TURN: usize = 256;
 
-/// Rows that are shorter are added up one number after another: lanes would mostly be empty.
+/// The length below which a row is summed number by number: most lanes would be empty.
 const SHORT: usize = 32;
 
 #[inline(always)]
@@ -235,13 +235,13 @@ fn sum<T: Scalar>(row: &[T]) -> T {
     if row.len() < SHORT { row.iter().fold(T::ZERO, |sum, &x| sum + x) } else { lanes::map_sum(row, |x| x) }
 }
 
-/// Σ f(aᵢ, bᵢ)
+/// Computes Σ f(aᵢ, bᵢ).
 #[inline(always)]
 pub(crate) fn zip_sum<T: Scalar>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> T {
     if a.len() < SHORT { a.iter().zip(b).fold(T::ZERO, |sum, (&a, &b)| sum + f(a, b)) } else { lanes::zip_sum(a, b, f) }
 }
 
-/// The largest of `y`, and the sum of e^(y - largest), which `e` is filled with where it is given.
+/// Computes the largest of `y` and the sum of e^(y - largest); with `e`, also fills it with these exponentials.
 #[inline(always)]
 pub(crate) fn exponentials<T: Scalar>(y: &[T], e: Option<&mut [T]>) -> (T, T) {
     let largest = max(y);

@@ -1,7 +1,7 @@
 use std::ops::Range;
 
 use downhill_tensor::reduce::lanes;
-use downhill_tensor::{Batch, Kernel, Scalar};
+use downhill_tensor::{Batch, Divisible, Kernel, Scalar};
 
 use crate::call::{compiled, evaluate_by};
 use crate::classes::{Layout, class_settings, part, weight};
@@ -9,7 +9,7 @@ use crate::domain::Domain;
 use crate::pointwise::check_counted;
 use crate::reduction::reduction_setting;
 use crate::softmax::{GROUP, Group, Groups, Softmax, zip_sum};
-use crate::sums::{Rows, cut_optional, total};
+use crate::sums::{Rows, total};
 use crate::total::Quotient;
 use crate::weights::PositionWeights;
 use crate::{Call, ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetError, Total, target};
@@ -23,7 +23,7 @@ use crate::{Call, ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetEr
 /// ```
 /// For the index $`t`$ of a class, $`q_c = w_c\,[(1 - \varepsilon)\,\delta_{ct} + \varepsilon / C]`$, and for
 /// probabilities $`t_c`$, $`q_c = w_c\,[(1 - \varepsilon)\,t_c + \varepsilon / C]`$,
-/// where $`w`$ are the class weights (1 by default) and ε is the label smoothing (0 by default).
+/// with the class weights $`w`$ (1 by default) and the label smoothing ε (0 by default).
 ///
 /// The mean is taken over all positions. For classes as targets it is a weighted one:
 /// the sum is divided by $`\sum w_t`$ over the targets that are not ignored.
@@ -35,19 +35,20 @@ use crate::{Call, ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetEr
 /// A mask has one weight for each example or for each position.
 ///
 /// # Errors
-/// Returns an error if a class does not exist, a probability is negative or not finite, targets are too many or too few,
-/// there is not one weight for each class, a weight is negative or not finite, or the smoothing lies outside 0 to 1.
+/// Returns an error if a class does not exist, a probability is negative or not finite, there are more or fewer targets
+/// than needed, there is not one weight for each class, a weight is negative or not finite, or the smoothing lies
+/// outside 0 to 1.
 ///
 /// # Edge cases
-/// Large logits are exact: the largest is subtracted first. A logit of −∞ is a class that can't be;
-/// where its target is 0 it adds nothing, also with probabilities as targets (PyTorch gives NaN there).
+/// Large logits are exact: the largest is subtracted first. A logit of −∞ is an impossible class: if its
+/// target is 0 it adds nothing, also with probabilities as targets (PyTorch gives NaN there).
 /// A logit of +∞ gives NaN. The mean of no positions, or of ignored ones alone, is NaN with a gradient of 0.
 /// A position whose class weighs 0 is not read and adds nothing, not even its smoothing, which PyTorch adds to a sum
 /// that is not divided by it. An ignored index has no meaning for probabilities, and no effect.
 /// Probabilities are not checked to sum to 1, as in PyTorch.
 ///
 /// # Source
-/// As PyTorch's `CrossEntropyLoss`. Keras's `CategoricalCrossentropy` wants probabilities unless told otherwise;
+/// Like PyTorch's `CrossEntropyLoss`. Keras's `CategoricalCrossentropy` takes probabilities by default;
 /// burn keeps ignored targets in the divisor.
 ///
 /// ```
@@ -77,7 +78,7 @@ pub struct SoftmaxCrossEntropy {
 }
 
 impl SoftmaxCrossEntropy {
-    /// The mean over all positions, without weights or smoothing.
+    /// Makes the loss with the mean over all positions, without weights or smoothing.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -113,7 +114,7 @@ impl SoftmaxCrossEntropy {
         let (hit, base) = (T::from_f64(1.0 - smoothing), T::from_f64(smoothing / layout.classes as f64));
         let weights = (classes.is_some() || mask.is_some()).then_some(Given { classes, positions: mask });
         let rule = Rule { hit, base, weights, all, ignored: self.ignored_index, scale: T::from_f64(whole.scale()) };
-        Ok(whole.with_sum(total(Positions { layout, rule, y: y.slice(), target, dy })))
+        Ok(whole.total(total(Positions { layout, rule, y: y.slice(), target, dy })))
     }
 
     fn check_classes<T: Scalar>(
@@ -123,8 +124,9 @@ impl SoftmaxCrossEntropy {
         mask: Option<PositionWeights<'_, T>>,
     ) -> Result<Quotient, TargetError> {
         let ignored = self.ignored_index;
-        let counts =
-            |position: usize| Some(target[position]) != ignored && mask.is_none_or(|mask| mask.at(position) != T::ZERO);
+        let counts = |position: usize| {
+            Some(target[position]) != ignored && mask.is_none_or(|mask| mask.of_position(position) != T::ZERO)
+        };
         layout.check_classes(target, counts)?;
         let weight = match (self.class_weights.as_deref(), mask) {
             (None, None) => target.iter().filter(|&&class| Some(class) != ignored).count() as f64,
@@ -156,7 +158,7 @@ impl SoftmaxCrossEntropy {
             Some(numbers) => numbers.whole(self.reduction, positions, y.examples()),
         };
         let counts = self.class_weights.as_ref().is_none_or(|weights| weights.iter().any(|&weight| weight > 0.0));
-        Ok(if counts { whole } else { whole.with_weight(0.0) })
+        Ok(if counts { whole } else { whole.weight(0.0) })
     }
 }
 
@@ -171,11 +173,11 @@ impl Loss for SoftmaxCrossEntropy {
     evaluate_by!(Self::evaluate_call);
 
     fn meaning(&self) -> Meaning {
-        Meaning::of(Outputs::ClassLogits).class_axis(self.class_axis).ignored_index(self.ignored_index)
+        Meaning::new(Outputs::ClassLogits).class_axis(self.class_axis).ignored_index(self.ignored_index)
     }
 }
 
-/// What classes and positions weigh.
+/// The weights of classes and positions.
 #[derive(Clone, Copy)]
 struct Given<'a, T> {
     classes: Option<&'a [f64]>,
@@ -190,26 +192,26 @@ impl<T: Scalar> Given<'_, T> {
 
     #[inline(always)]
     fn of_position(self, position: usize) -> T {
-        self.positions.map_or(T::ONE, |weights| weights.at(position))
+        self.positions.map_or(T::ONE, |weights| weights.of_position(position))
     }
 
-    /// Those of the positions from `first` on.
+    /// Returns the weights of the positions from `first` on.
     fn from(self, first: usize) -> Self {
         Self { positions: self.positions.map(|weights| weights.from(first)), ..self }
     }
 }
 
-/// How one position is judged: its target distribution is q_c = w_c (hit t_c + base).
+/// The rule for one position, whose target distribution is q_c = w_c (hit t_c + base).
 #[derive(Clone, Copy)]
 struct Rule<'a, T> {
     hit: T,
     base: T,
-    /// If any may differ from 1.
+    /// The weights, if any may differ from 1.
     weights: Option<Given<'a, T>>,
-    /// The weights of all classes together.
+    /// The sum of the weights of all classes.
     all: T,
     ignored: Option<u32>,
-    /// What the gradient of the sum is multiplied by.
+    /// The factor of the sum's gradient.
     scale: T,
 }
 
@@ -222,23 +224,25 @@ struct Positions<'a, T> {
 }
 
 impl<T: Scalar> Rows for Positions<'_, T> {
-    fn rows(&self) -> usize {
-        self.layout.outer
-    }
-
     fn width(&self) -> usize {
         self.layout.width()
+    }
+}
+
+impl<T: Scalar> Divisible for Positions<'_, T> {
+    fn elements(&self) -> usize {
+        self.layout.outer
     }
 
     fn cut(self, middle: usize) -> (Self, Self) {
         let Self { layout, rule, .. } = self;
         let (y0, y1) = self.y.split_at(middle * layout.width());
-        let (dy0, dy1) = cut_optional(self.dy, middle * layout.width());
+        let (dy0, dy1) = self.dy.cut(middle * layout.width());
         let per_row = match self.target {
             Target::Classes(_) => layout.inner,
             Target::Values(_) => layout.width(),
         };
-        let (target0, target1) = target::split_at(self.target, middle * per_row);
+        let (target0, target1) = target::cut(self.target, middle * per_row);
         let (layout0, layout1) = layout.cut(middle);
         let weights = rule.weights.map(|weights| weights.from(middle * layout.inner));
         let rule1 = Rule { weights, ..rule };
@@ -274,8 +278,8 @@ impl<T: Scalar> Kernel for Positions<'_, T> {
 impl<T: Scalar> Rule<'_, T> {
     #[inline(always)]
     fn judge_classes(&self, group: Group, softmax: &Softmax<T>, y: &[T], classes: &[u32], dy: Option<&mut [T]>) -> f64 {
-        // What each position that counts weighs, and the weight and the logit of its class: by these alone, whether
-        // there are weights or not, the loops below go.
+        // The weight of each position that counts, and the weight and the logit of its class: the loops below read
+        // nothing else, whether there are weights or not.
         let mut shares = [T::ZERO; GROUP];
         let mut hits = [T::ZERO; GROUP];
         let mut logits = [T::ZERO; GROUP];
@@ -342,7 +346,7 @@ impl<T: Scalar> Rule<'_, T> {
         target: &[T],
         dy: Option<&mut [T]>,
     ) -> f64 {
-        // Rows without weights are what most have, and may be vectorised along the classes.
+        // Most losses have no weights, and then rows can be vectorised along the classes.
         match group.rows() {
             Some(rows) if self.weights.is_none() => self.judge_rows(rows, softmax, y, target, dy),
             _ => self.judge_panel(group, softmax, y, target, dy),
@@ -382,7 +386,7 @@ impl<T: Scalar> Rule<'_, T> {
                 *share = weights.of_position(group.position + p);
             }
         }
-        // Of a position of weight 0 not even the target is read.
+        // The target of a position of weight 0 is not read either.
         let q = |p: usize, c: usize, target: T| {
             let q = self.hit * target + self.base;
             self.weights.map_or(q, |weights| part(shares[p], weights.of_class(c) * q))
@@ -468,7 +472,7 @@ mod tests {
         }
     }
 
-    /// The same numbers with the classes on the first axis and on the last.
+    /// Compares equal numbers with the classes on the first axis and on the last.
     #[test]
     fn both_axes_give_the_same() {
         let mut draw = Draw::new(8);
@@ -512,7 +516,7 @@ mod tests {
         assert_eq!(hot, (0.0, vec![0.0, 0.0]));
     }
 
-    /// The helper compares the value alone with that beside the gradient.
+    /// The helper compares the value alone with the value that comes with a gradient.
     #[test]
     fn rows_that_outgrow_a_tile() {
         let mut draw = Draw::new(37);

@@ -9,15 +9,15 @@ use crate::reduction::reduction_setting;
 use crate::softmax::exponentials;
 use crate::{Loss, Meaning, Outputs, Reduction, Target, TargetError, Total};
 
-/// The softmax cross-entropy with the terms of easy examples turned down.
+/// The softmax cross-entropy with smaller terms for easy examples.
 ///
 /// With $`p = \operatorname{softmax}(y)`$ and the class $`t`$ as the target,
 /// ```math
 /// \ell = -\alpha_t (1 - p_t)^\gamma \ln p_t, \qquad
 /// \frac{\partial \ell}{\partial y_c} = \alpha_t (1 - p_t)^\gamma
-/// \Big[1 - \gamma \frac{p_t \ln p_t}{1 - p_t}\Big] (p_c - \delta_{ct}),
+/// \Big[1 - \gamma \frac{p_t \ln p_t}{1 - p_t}\Big] (p_c - \delta_{ct}).
 /// ```
-/// where the class weights α are 1 by default. With γ = 0 it is
+/// The class weights α are 1 by default. With γ = 0 it is
 /// [`SoftmaxCrossEntropy`](crate::SoftmaxCrossEntropy), except that the mean divides by the number of examples
 /// and not by their weight. An example whose class weighs 0 is not read.
 ///
@@ -51,20 +51,20 @@ pub struct SoftmaxFocal {
 }
 
 impl Default for SoftmaxFocal {
-    /// γ = 2, as in the paper.
+    /// Makes the loss with γ = 2, as in the paper.
     fn default() -> Self {
         Self::new(2.0)
     }
 }
 
 impl SoftmaxFocal {
-    /// Turns the terms down by the power `gamma` of the probability of being wrong.
+    /// Makes the loss that multiplies each term by the power `gamma` of the probability of being wrong.
     #[must_use]
     pub fn new(gamma: f64) -> Self {
         Self { gamma, class_weights: None, reduction: Reduction::Mean }
     }
 
-    /// Weighs the terms of each class; all weights are 1 unless this is called.
+    /// Sets the weights of the classes; all are 1 unless this is called.
     #[must_use]
     pub fn class_weights(mut self, weights: impl Into<Vec<f64>>) -> Self {
         self.class_weights = Some(weights.into());
@@ -85,12 +85,12 @@ impl Loss for SoftmaxFocal {
     ) -> Result<Total, TargetError> {
         check_gamma::<Self>(self.gamma)?;
         let weight = check_one_class::<Self, T>(y, target, self.class_weights.as_deref())?;
-        let whole = self.reduction.of_terms(y.examples(), y.examples()).with_weight(weight);
+        let whole = self.reduction.of_terms(y.examples(), y.examples()).weight(weight);
         by_example(self, y, (target, 1), dy, whole)
     }
 
     fn meaning(&self) -> Meaning {
-        Meaning::of(Outputs::ClassLogits)
+        Meaning::new(Outputs::ClassLogits)
     }
 }
 
@@ -182,7 +182,7 @@ mod tests {
         );
         assert_eq!(
             error(&loss, (2, [2].into()), &[0.0; 4], Target::Values(&[0.0; 4])),
-            "SoftmaxFocal compares with one class for each example, but was given numbers"
+            "SoftmaxFocal compares with one class for each example, but received numbers"
         );
         assert_eq!(
             error(&SoftmaxFocal::new(f64::NAN), (2, [2].into()), &[0.0; 4], Target::Classes(&[0; 2])),

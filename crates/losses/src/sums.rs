@@ -1,42 +1,31 @@
-//! Sums over a batch that come out the same for any number of threads.
+//! Sums over a batch, the same for any number of threads.
 
-use downhill_tensor::{Kernel, elementwise, threads, vectorized};
+use downhill_tensor::{Divisible, Kernel, elementwise, threads, vectorized};
 
-/// A loop over rows that gives the sum of their terms, and can be cut between rows.
+/// A loop over rows that gives the sum of their terms.
 ///
-/// A row is whatever the loop can't divide: one number, one example, one position.
-pub(crate) trait Rows: Kernel<Output = f64> + Send {
-    /// The number of rows.
-    fn rows(&self) -> usize;
-
-    /// How many numbers a row has.
+/// Its elements are rows: numbers, examples or positions, whichever the loop does not divide.
+pub(crate) trait Rows: Kernel<Output = f64> + Divisible {
+    /// Returns the size of a row in numbers.
     fn width(&self) -> usize;
-
-    /// The rows before `middle`, and those from it on.
-    fn cut(self, middle: usize) -> (Self, Self);
 }
 
 /// The sum of the terms of all rows.
 ///
-/// Where it is cut depends on the sizes alone: with more threads the same pieces are only computed side by side.
+/// The rows are cut at places that depend on the sizes alone: more threads compute the same pieces at the same time.
 pub(crate) fn total<R: Rows>(rows: R) -> f64 {
     let grain = (elementwise::GRAIN / rows.width().max(1)).max(1);
     total_by(rows, grain)
 }
 
 fn total_by<R: Rows>(rows: R, grain: usize) -> f64 {
-    if rows.rows() <= grain {
+    if rows.elements() <= grain {
         return vectorized(rows);
     }
-    let middle = rows.rows() / 2;
+    let middle = rows.elements() / 2;
     let (a, b) = rows.cut(middle);
     let (a, b) = threads::join(|| total_by(a, grain), || total_by(b, grain));
     a + b
-}
-
-/// Cuts an optional slice.
-pub(crate) fn cut_optional<T>(slice: Option<&mut [T]>, middle: usize) -> (Option<&mut [T]>, Option<&mut [T]>) {
-    slice.map(|slice| slice.split_at_mut(middle)).unzip()
 }
 
 #[cfg(test)]
@@ -50,7 +39,7 @@ mod tests {
         SoftmaxCrossEntropy, Target,
     };
 
-    /// Value and gradient on one thread and on three are the same bits.
+    /// Checks that value and gradient on one thread and on three are the same bits.
     fn any_number_of_threads(
         loss: &(impl Loss + Clone),
         examples: usize,

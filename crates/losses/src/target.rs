@@ -3,7 +3,7 @@ use std::fmt;
 
 use downhill_tensor::{Batch, Shape, Target};
 
-/// The indices of the target, if it is classes.
+/// Returns the indices of the target, if it is classes.
 pub(crate) fn classes<'a, L, T>(target: Target<'a, T>, expected: &'static str) -> Result<&'a [u32], TargetError> {
     match target {
         Target::Classes(classes) => Ok(classes),
@@ -11,7 +11,7 @@ pub(crate) fn classes<'a, L, T>(target: Target<'a, T>, expected: &'static str) -
     }
 }
 
-/// The numbers of the target, if it is numbers.
+/// Returns the numbers of the target, if it is numbers.
 pub(crate) fn values<'a, L, T>(target: Target<'a, T>, expected: &'static str) -> Result<&'a [T], TargetError> {
     match target {
         Target::Values(values) => Ok(values),
@@ -19,25 +19,25 @@ pub(crate) fn values<'a, L, T>(target: Target<'a, T>, expected: &'static str) ->
     }
 }
 
-/// What most losses compare with.
-pub(crate) const ONE_FOR_EACH: &str = "one number for each predicted number, but was given the indices of classes";
+/// What most losses compare with, and the classes that they received instead.
+pub(crate) const ONE_FOR_EACH: &str = "one number for each predicted number, but received the indices of classes";
 
-/// The numbers of the target, if there is one for each predicted number.
+/// Returns the numbers of the target, if there is one for each predicted number.
 pub(crate) fn one_for_each<'a, L, T>(y: Batch<'_, T>, target: Target<'a, T>) -> Result<&'a [T], TargetError> {
     let values = values::<L, T>(target, ONE_FOR_EACH)?;
     TargetError::check_count(y.slice().len(), values.len())?;
     Ok(values)
 }
 
-/// The number of targets that each of `examples` examples has.
+/// Returns the number of targets that each of `examples` examples has.
 pub(crate) fn for_each<T>(target: Target<'_, T>, examples: usize) -> Result<usize, TargetError> {
     let each = target.len().checked_div(examples).unwrap_or(0);
     TargetError::check_count(examples * each, target.len())?;
     Ok(each)
 }
 
-/// The targets before `middle`, and those from it on.
-pub(crate) fn split_at<T>(target: Target<'_, T>, middle: usize) -> (Target<'_, T>, Target<'_, T>) {
+/// Cuts targets into those before `middle` and those from it on.
+pub(crate) fn cut<T>(target: Target<'_, T>, middle: usize) -> (Target<'_, T>, Target<'_, T>) {
     match target {
         Target::Values(values) => {
             let (a, b) = values.split_at(middle);
@@ -50,7 +50,7 @@ pub(crate) fn split_at<T>(target: Target<'_, T>, middle: usize) -> (Target<'_, T
     }
 }
 
-/// The `count` targets of one example.
+/// Returns the `count` targets of one example.
 #[inline(always)]
 pub(crate) fn of_example<T>(target: Target<'_, T>, index: usize, count: usize) -> Target<'_, T> {
     let here = index * count..(index + 1) * count;
@@ -60,50 +60,67 @@ pub(crate) fn of_example<T>(target: Target<'_, T>, index: usize, count: usize) -
     }
 }
 
-/// The name of a loss, without its path and type parameters.
+/// Returns the name of a loss, without its path and type parameters.
 pub(crate) fn name<L: ?Sized>() -> &'static str {
     let path = std::any::type_name::<L>();
     let path = path.split('<').next().unwrap_or(path);
     path.rsplit("::").next().unwrap_or(path)
 }
 
-/// Why targets do not fit predictions.
+/// The reason why a loss or a metric can't judge predictions by their targets.
+///
+/// A loss or a metric outside this crate makes one by the functions of the variants' names, such as
+/// [`TargetError::kind`].
+///
+/// ```
+/// use downhill_losses::TargetError;
+///
+/// let error = TargetError::kind("Quartic", "one number for each predicted number");
+/// assert_eq!(error.to_string(), "Quartic compares with one number for each predicted number");
+/// let error = TargetError::setting("Quartic", "the scale is -1, but must be positive");
+/// assert_eq!(error.to_string(), "Quartic: the scale is -1, but must be positive");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TargetError {
     /// There are more or fewer targets than predictions.
+    #[non_exhaustive]
     Count {
-        /// How many there should be.
+        /// The number of targets that the predictions need.
         expected: usize,
-        /// How many there are.
+        /// The number of targets.
         got: usize,
     },
     /// There is less or more room for the gradient than there are predictions.
+    #[non_exhaustive]
     Gradient {
-        /// How many numbers the gradient has.
+        /// The number of predicted numbers, and so of the gradient.
         expected: usize,
-        /// How many there is room for.
+        /// The length of the slice for the gradient.
         got: usize,
     },
-    /// The loss compares with numbers but was given classes, or the other way round.
+    /// The loss compares with numbers but received classes, or the other way round.
+    #[non_exhaustive]
     Kind {
-        /// The loss, as `MeanSquaredError`.
+        /// The name of the loss, such as `MeanSquaredError`.
         loss: &'static str,
-        /// What it compares with, as `one number for each predicted number`.
+        /// What it compares with, such as `one number for each predicted number`.
         expected: &'static str,
     },
     /// A class index is not smaller than the number of classes.
+    #[non_exhaustive]
     Class {
         /// The example it belongs to.
         example: usize,
         /// The index.
         class: u32,
-        /// How many classes the predictions have.
+        /// The number of classes that the predictions have.
         classes: usize,
     },
     /// The predictions have a shape that this loss can't take.
+    #[non_exhaustive]
     Prediction {
-        /// The loss.
+        /// The name of the loss.
         loss: &'static str,
         /// What it takes.
         expected: &'static str,
@@ -111,10 +128,11 @@ pub enum TargetError {
         got: Shape,
     },
     /// A target or a prediction is not among those that the loss takes.
+    #[non_exhaustive]
     Domain {
-        /// The loss.
+        /// The name of the loss.
         loss: &'static str,
-        /// What it takes, as `targets from 0 to 1`.
+        /// What it takes, such as `targets from 0 to 1`.
         takes: &'static str,
         /// What lies outside: `target` or `prediction`.
         what: &'static str,
@@ -127,16 +145,18 @@ pub enum TargetError {
         /// What to do about it.
         advice: &'static str,
     },
-    /// Something is wrong with one part of a [`MultiTask`](crate::MultiTask).
+    /// A part of a [`MultiTask`](crate::MultiTask) returned an error.
+    #[non_exhaustive]
     Part {
-        /// The part, counted from 0.
+        /// The index of the part, counted from 0.
         part: usize,
-        /// What is wrong with it.
+        /// The error of the part.
         error: Box<TargetError>,
     },
     /// A setting of the loss does not fit the predictions, or a weight lies outside its range.
+    #[non_exhaustive]
     Setting {
-        /// The loss.
+        /// The name of the loss.
         loss: &'static str,
         /// The whole sentence.
         reason: String,
@@ -144,12 +164,49 @@ pub enum TargetError {
 }
 
 impl TargetError {
-    /// A setting of `L`, or a number given to it, outside its range.
-    pub(crate) fn setting<L: ?Sized>(reason: impl Into<String>) -> Self {
-        Self::Setting { loss: name::<L>(), reason: reason.into() }
+    /// Makes the error of more or fewer targets than predictions.
+    #[must_use]
+    pub fn count(expected: usize, got: usize) -> Self {
+        Self::Count { expected, got }
     }
 
-    /// The same error, whose place was counted over examples of `each` numbers and not within its own.
+    /// Makes the error of numbers for a loss that compares with classes, or of classes for one that compares with
+    /// numbers.
+    ///
+    /// It reads "`loss` compares with `expected`".
+    #[must_use]
+    pub fn kind(loss: &'static str, expected: &'static str) -> Self {
+        Self::Kind { loss, expected }
+    }
+
+    /// Makes the error of a class index that is not smaller than the number of classes.
+    #[must_use]
+    pub fn class(example: usize, class: u32, classes: usize) -> Self {
+        Self::Class { example, class, classes }
+    }
+
+    /// Makes the error of predictions of the shape `got`, which the loss can't take.
+    ///
+    /// It reads "`loss` takes `expected`, but the predictions have the shape `got`".
+    #[must_use]
+    pub fn prediction(loss: &'static str, expected: &'static str, got: Shape) -> Self {
+        Self::Prediction { loss, expected, got }
+    }
+
+    /// Makes the error of a setting, or of whatever else is wrong.
+    ///
+    /// It reads "`loss`: `reason`".
+    #[must_use]
+    pub fn setting(loss: &'static str, reason: impl Into<String>) -> Self {
+        Self::Setting { loss, reason: reason.into() }
+    }
+
+    /// Makes the error of a setting of `L`, or of a number outside its range.
+    pub(crate) fn setting_of<L: ?Sized>(reason: impl Into<String>) -> Self {
+        Self::setting(name::<L>(), reason)
+    }
+
+    /// Splits a place that was counted over examples of `each` numbers into the example and the place in it.
     pub(crate) fn located(mut self, each: usize) -> Self {
         if let Self::Domain { example, place, .. } = &mut self {
             (*example, *place) = (*place / each.max(1), *place % each.max(1));
@@ -157,7 +214,7 @@ impl TargetError {
         self
     }
 
-    /// The same error, whose place was counted from `first` on.
+    /// Counts a place from 0 that was counted from `first`.
     pub(crate) fn from(mut self, first: usize) -> Self {
         if let Self::Domain { place, .. } = &mut self {
             *place += first;
@@ -165,24 +222,24 @@ impl TargetError {
         self
     }
 
-    /// The same error of a loss that saw this example alone.
-    pub(crate) fn of_example(mut self, alone: usize) -> Self {
+    /// Names the example `index` instead of the only one that the loss saw.
+    pub(crate) fn of_example(mut self, index: usize) -> Self {
         let mut error = &mut self;
         while let Self::Part { error: inner, .. } = error {
             error = inner;
         }
         if let Self::Class { example, .. } | Self::Domain { example, .. } = error {
-            *example = alone;
+            *example = index;
         }
         self
     }
 
-    /// Checks that the setting `what` is finite and `fits`; if not, it must be `range`.
+    /// Checks that the setting `what` is finite and `fits`; the error says that it must be `range`.
     pub(crate) fn check_setting<L: ?Sized>(what: &str, value: f64, fits: bool, range: &str) -> Result<(), Self> {
         if fits && value.is_finite() {
             return Ok(());
         }
-        Err(Self::setting::<L>(format!("{what} is {value}, but must be {range}")))
+        Err(Self::setting_of::<L>(format!("{what} is {value}, but must be {range}")))
     }
 
     pub(crate) fn check_count(expected: usize, got: usize) -> Result<(), Self> {

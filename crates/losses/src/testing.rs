@@ -1,4 +1,4 @@
-//! What every loss is tested for: its derivative, its precisions, its contract.
+//! The tests of every loss: its derivative, its precisions, its contract.
 
 use downhill_tensor::{Batch, BatchMut, Scalar, Seed, Shape, Stream};
 
@@ -18,7 +18,7 @@ impl Draw {
         Self(Seed(2026).stream(key))
     }
 
-    /// A number between `low` and `high`.
+    /// Draws a number between `low` and `high`.
     pub(crate) fn between(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.0.uniform()
     }
@@ -27,7 +27,7 @@ impl Draw {
         (0..count).map(|_| self.between(low, high)).collect()
     }
 
-    /// 0 or 1, or any other two numbers.
+    /// Draws from two numbers, such as 0 and 1.
     pub(crate) fn either(&mut self, count: usize, a: f64, b: f64) -> Vec<f64> {
         (0..count).map(|_| if self.0.uniform() < 0.5 { a } else { b }).collect()
     }
@@ -58,7 +58,7 @@ pub(crate) fn shapes() -> Vec<(usize, Shape)> {
     ]
 }
 
-/// The value in `T` of predictions and targets given in f64, and the gradient.
+/// Computes in `T` the value of predictions and targets given in f64, and the gradient.
 pub(crate) fn evaluate<T: Scalar>(
     loss: &impl Loss,
     (examples, shape): (usize, Shape),
@@ -113,7 +113,7 @@ pub(crate) fn check(loss: &impl Loss, batch: (usize, Shape), y: &[f64], target: 
     }
 }
 
-/// [`check`] for a loss of single numbers, on all [`shapes`].
+/// Calls [`check`] for a loss of single numbers, on all [`shapes`].
 pub(crate) fn check_pointwise(
     loss: &impl Loss,
     key: u64,
@@ -126,7 +126,7 @@ pub(crate) fn check_pointwise(
     }
 }
 
-/// Predictions and targets whose differences keep away from 0 and from ±`joint`, on all sides of them.
+/// Draws predictions and targets whose differences keep away from 0 and from ±`joint`, on all sides of them.
 pub(crate) fn off_joints(draw: &mut Draw, count: usize, joint: f64) -> (Vec<f64>, Vec<f64>) {
     let target = draw.numbers(count, -2.0, 2.0);
     let size = draw.either(count, 0.5 * joint, 1.5 * joint);
@@ -134,17 +134,17 @@ pub(crate) fn off_joints(draw: &mut Draw, count: usize, joint: f64) -> (Vec<f64>
     (target.iter().zip(size).zip(side).map(|((t, size), side)| t + side * size).collect(), target)
 }
 
-/// The slope of `loss` at one number.
+/// Computes the slope of `loss` at one number.
 pub(crate) fn slope(loss: &impl Loss, y: f64, target: f64) -> f64 {
     evaluate::<f64>(loss, (1, [1].into()), &[y], Target::Values(&[target])).unwrap().1[0]
 }
 
-/// The term of `loss` at one number.
+/// Computes the term of `loss` at one number.
 pub(crate) fn term(loss: &impl Loss, y: f64, target: f64) -> f64 {
     evaluate::<f64>(loss, (1, [1].into()), &[y], Target::Values(&[target])).unwrap().0
 }
 
-/// The error that `loss` gives, as its sentence.
+/// Returns the sentence of the error that `loss` returns.
 pub(crate) fn error(loss: &impl Loss, batch: (usize, Shape), y: &[f64], target: Target<'_, f64>) -> String {
     evaluate::<f64>(loss, batch, y, target).unwrap_err().to_string()
 }
@@ -174,7 +174,7 @@ impl Cases {
         if self.classes.is_empty() { Target::Values(&self.values) } else { Target::Classes(&self.classes) }
     }
 
-    /// Predictions and targets of some of the examples.
+    /// Returns predictions and targets of some of the examples.
     pub(crate) fn some(&self, examples: std::ops::Range<usize>) -> (Batch<'_, f64>, Target<'_, f64>) {
         let width = self.shape.len();
         let targets = self.target().len() / Self::EXAMPLES;
@@ -187,7 +187,7 @@ impl Cases {
         (Batch::new(y, examples.len(), self.shape).unwrap(), target)
     }
 
-    /// Every loss of the crate, with many settings and all reductions.
+    /// Makes cases of every loss of the crate, with many settings and all reductions.
     pub(crate) fn all() -> Vec<Self> {
         let mut all = Vec::new();
         for (key, reduction) in [Reduction::Mean, Reduction::Sum, Reduction::BatchMean].into_iter().enumerate() {
@@ -207,7 +207,7 @@ struct Drawn {
     cases: Vec<Cases>,
 }
 
-/// The targets that a case is given.
+/// The targets of a case.
 enum To {
     Values(Vec<f64>),
     Classes(Vec<u32>),
@@ -223,13 +223,13 @@ impl Drawn {
         self.cases.push(Cases { loss, name, shape: shape.into(), y, values, classes, weights: weights.to_vec() });
     }
 
-    /// A loss of single numbers, in examples of 2 steps of 3 numbers.
+    /// Adds a loss of single numbers, in examples of 2 steps of 3 numbers.
     fn pointwise(&mut self, loss: impl Loss + 'static, pairs: impl FnOnce(&mut Draw, usize) -> (Vec<f64>, Vec<f64>)) {
         let (y, target) = pairs(&mut self.draw, Cases::EXAMPLES * 6);
         self.add(loss, [2, 3], y, To::Values(target), &[1, 2, 6]);
     }
 
-    /// The same with classes 0 and 1 as targets.
+    /// Adds a loss of single numbers with the classes 0 and 1 as targets.
     fn two_classes(&mut self, loss: impl Loss + 'static, low: f64, high: f64, weights: &[usize]) {
         let y = self.draw.numbers(Cases::EXAMPLES * 6, low, high);
         let classes = self.draw.classes(Cases::EXAMPLES * 6, 2);

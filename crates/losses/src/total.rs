@@ -1,12 +1,12 @@
 use std::fmt;
 use std::ops::AddAssign;
 
-/// A loss over some examples: the sum of its terms, and what that sum is divided by.
+/// The loss of a number of examples, as the sum of its terms and the divisor of that sum.
 ///
 /// Totals add up: the total of a data set is the sum of the totals of its batches, however it is cut into them, also
 /// if classes have weights or targets are ignored. Averages of averages do not.
 ///
-/// A loss of several parts, as [`MultiTask`](crate::MultiTask), has a sum and a divisor for each.
+/// A loss of several parts, such as [`MultiTask`](crate::MultiTask), has a sum and a divisor for each.
 ///
 /// ```
 /// use downhill_losses::Total;
@@ -19,19 +19,19 @@ use std::ops::AddAssign;
 pub struct Total(Parts);
 
 #[derive(Clone, Copy)]
-#[expect(clippy::large_enum_variant, reason = "a total asks the heap for nothing")]
+#[expect(clippy::large_enum_variant, reason = "a total does not allocate")]
 enum Parts {
-    /// What most losses have, and cheaper to make than an array.
+    /// The one part that most losses have, cheaper to make than an array.
     One(Quotient),
-    /// Any number: none before anything was added.
+    /// Any number of parts; none in a new total.
     Several { parts: [Quotient; Total::MOST_PARTS], count: usize },
 }
 
-/// One part of a total, or what its terms become before they are summed.
+/// One part of a total, with its sum or still without it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Quotient {
     sum: f64,
-    /// `None` for a sum that is not divided.
+    /// The divisor; `None` for a sum that is not divided.
     divisor: Option<f64>,
     /// The summed weight of the terms, whatever the sum is divided by.
     weight: f64,
@@ -58,13 +58,13 @@ impl Quotient {
         }
     }
 
-    /// The same sum and divisor, of terms that have another summed weight.
-    pub(crate) fn with_weight(self, weight: f64) -> Self {
+    /// Sets the summed weight of the terms, and keeps sum and divisor.
+    pub(crate) fn weight(self, weight: f64) -> Self {
         Self { weight, ..self }
     }
 
-    /// The total of the same terms and divisor with this sum.
-    pub(crate) fn with_sum(self, sum: f64) -> Total {
+    /// Makes the total of terms whose sum this is.
+    pub(crate) fn total(self, sum: f64) -> Total {
         Total(Parts::One(Self { sum, ..self }))
     }
 
@@ -78,7 +78,7 @@ impl Quotient {
 }
 
 impl Total {
-    /// The most parts that a loss may have.
+    /// The largest number of parts that a loss may have.
     pub const MOST_PARTS: usize = 8;
 
     #[inline]
@@ -101,39 +101,40 @@ impl Total {
         self
     }
 
-    /// The mean of terms of this sum and this summed weight: their number, if each weighs 1.
+    /// Makes the mean of terms from their sum and their summed weight, which is their number if each has weight 1.
     #[must_use]
     pub fn mean(sum: f64, weight: f64) -> Self {
         Self(Parts::One(Quotient::mean(sum, weight)))
     }
 
-    /// The sum of terms of this summed weight, which is not divided.
+    /// Makes the sum of terms of this summed weight, which is not divided.
     #[must_use]
     pub fn sum(sum: f64, weight: f64) -> Self {
         Self(Parts::One(Quotient::sum(sum, weight)))
     }
 
-    /// The same terms divided by something other than their weight, as a mean over examples of which each has several.
+    /// Sets a divisor other than the weight of the terms, such as the number of examples if each has several terms.
     #[must_use]
     pub fn divided_by(self, divisor: f64) -> Self {
         self.each(|part| part.divided_by(divisor))
     }
 
-    /// The same terms, not divided.
+    /// Removes the divisor.
     #[must_use]
     pub fn undivided(self) -> Self {
         self.each(|part| Quotient { divisor: None, ..part })
     }
 
-    /// The same terms, each `weight` times as heavy.
+    /// Multiplies the weight of each term by `weight`.
     #[must_use]
     pub fn weighing(self, weight: f64) -> Self {
         self.each(|part| part.weighing(weight))
     }
 
-    /// J: the sum divided by the divisor, which is not a number for the mean of no terms.
+    /// Computes J, the sum divided by the divisor, which is not a number for the mean of no terms.
     ///
-    /// Of several parts, the sum of their values; a part of which nothing counts adds nothing, unless all are so.
+    /// If there are several parts it is the sum of their values; a part without any term that counts adds nothing,
+    /// unless no part has one.
     #[must_use]
     #[inline]
     pub fn value(self) -> f64 {
@@ -144,14 +145,16 @@ impl Total {
         self.parts().iter().filter(|part| empty || part.weight != 0.0).map(|part| part.value()).sum()
     }
 
-    /// What the sum is divided by; 1 for a sum that is not divided. Of several parts, what that of the first is.
+    /// Returns the divisor of the sum, or of the first of several parts; 1 for a sum that is not divided.
     #[must_use]
     pub fn divisor(self) -> f64 {
         self.parts().first().and_then(|part| part.divisor).unwrap_or(1.0)
     }
 
-    /// Whether one number takes the divisors of all parts to those of `other`. Gradients of both, each times its
-    /// divisor, then add up to that of the sum; a part of which nothing counts in one of them alone prevents it.
+    /// Tells whether the divisors of all parts are one multiple of the divisors of `other`.
+    ///
+    /// If so, the gradients of both, each times its divisor, add up to that of the sum. A part without any term that
+    /// counts in only one of the two prevents it.
     #[must_use]
     pub fn is_in_proportion_to(self, other: Self) -> bool {
         let equal = |a: f64, b: f64| (a - b).abs() <= 1e-12 * a.abs().max(b.abs());
@@ -160,13 +163,14 @@ impl Total {
         pairs.all(|(a, b)| equal(own(a) * other.divisor(), own(b) * self.divisor()))
     }
 
-    /// Whether the value is the sum itself.
+    /// Tells whether the value is the sum itself.
     #[must_use]
     pub fn is_sum(self) -> bool {
         self.parts().iter().all(|part| part.divisor.is_none())
     }
 
-    /// Whether no term counts: there are no targets, all are ignored, or all weigh nothing.
+    /// Tells whether no term counts: there are no targets, all are ignored, or all have weight 0.
+    ///
     /// There is then nothing to learn, and the gradient is 0.
     #[must_use]
     #[inline]
@@ -174,20 +178,20 @@ impl Total {
         self.parts().iter().all(|part| part.weight == 0.0)
     }
 
-    /// Whether there are several parts, each with a divisor of its own, so that no one number scales the gradient.
+    /// Tells whether there are several parts, each with its own divisor, so that no single number scales the gradient.
     #[must_use]
     pub fn has_parts(self) -> bool {
         self.parts().len() > 1
     }
 
-    /// What dJ/dy of the terms is multiplied by: 1 over the divisor, and 0 if no term counts.
+    /// Returns the factor of dJ/dy of the terms: 1 over the divisor, and 0 if no term counts.
     #[must_use]
     pub fn scale(self) -> f64 {
         if self.is_empty() { 0.0 } else { 1.0 / self.divisor() }
     }
 
-    /// Adds `factor` times the value of `other` to the value, as parts with divisors of their own.
-    /// Gives back whether there was room for them.
+    /// Adds `factor` times the value of `other` to the value, as parts with their own divisors, and tells whether there
+    /// was room for them.
     pub(crate) fn join(&mut self, other: Self, factor: f64) -> bool {
         let mut joined = [Quotient::default(); Self::MOST_PARTS];
         let (first, end) = (self.parts().len(), self.parts().len() + other.parts().len());
@@ -211,7 +215,7 @@ impl PartialEq for Total {
     }
 }
 
-/// The total of both. A sum that is not divided stays one; a total of nothing changes nothing.
+/// Adds sums and divisors. A sum that is not divided stays one; a total of nothing changes nothing.
 impl AddAssign for Total {
     fn add_assign(&mut self, mut other: Self) {
         if self.parts().len() < other.parts().len() {
@@ -277,7 +281,7 @@ mod tests {
         };
         let mut total = batch(Total::mean(6.0, 2.0), Total::mean(8.0, 1.0));
         assert_eq!(total.value(), 3.0 + 4.0);
-        // Of the second part nothing counts here.
+        // No term of the second part counts here.
         let half = batch(Total::mean(2.0, 2.0), Total::mean(0.0, 0.0));
         assert!((half.value(), half.is_empty(), half.has_parts()) == (1.0, false, true));
         total += half;
@@ -307,6 +311,7 @@ mod tests {
             assert!(!parts(first, second).is_in_proportion_to(parts(mean(1.0), mean(3.0))), "{first:?} {second:?}");
         }
     }
+
     #[test]
     fn parts_that_only_one_total_has_stay_as_they_are() {
         let joined = |parts: &[Total]| {

@@ -8,7 +8,7 @@ use crate::pointwise::{power, sign};
 use crate::reduction::reduction_setting;
 use crate::{Loss, Reduction, Target, TargetError, Total};
 
-/// Pulls an embedding $`a`$ towards one of its own kind, $`p`$, and away from one of another, $`n`$:
+/// A loss that pulls an embedding $`a`$ towards one of its own kind, $`p`$, and away from one of another, $`n`$:
 /// $`\ell = \max(0, m + d(a, p) - d(a, n))`$.
 ///
 /// The distance is $`d(u, v) = \lVert u - v + \varepsilon \rVert_q`$, with the norm's power $`q = 2`$ by default, and
@@ -16,20 +16,20 @@ use crate::{Loss, Reduction, Target, TargetError, Total};
 /// \frac{\partial d}{\partial u_i} = -\frac{\partial d}{\partial v_i}
 /// = \operatorname{sign}(\delta_i) \Big(\frac{|\delta_i|}{d}\Big)^{q-1}, \qquad \delta = u - v + \varepsilon,
 /// ```
-/// which is 0 where $`d = 0`$. With [`swap`](TripletMargin::swap) the negative's distance is the smaller of
+/// which is 0 if $`d = 0`$. With [`swap`](TripletMargin::swap) the negative's distance is the smaller of
 /// $`d(a, n)`$ and $`d(p, n)`$.
 ///
 /// # Shapes
 /// The three embeddings lie one after the other along the first axis of an example: of (batch, 3f) the first f numbers
-/// are $`a`$, the next $`p`$, the last $`n`$. They are compared with one another, so targets are not looked at:
-/// `Target::Values(&[])` will do.
+/// are $`a`$, the next $`p`$, the last $`n`$. They are compared with one another, so targets are not read:
+/// `Target::Values(&[])` is enough.
 ///
 /// # Errors
 /// Returns an error if the first axis can't be divided by three, or the margin, the power or ε is outside its range.
 ///
 /// # Source
 /// Balntas et al., "Learning local feature descriptors with triplets and shallow convolutional neural networks" (2016);
-/// as PyTorch's `TripletMarginLoss`, its ε inside the norm included.
+/// like PyTorch's `TripletMarginLoss`, its ε inside the norm included.
 ///
 /// ```
 /// use downhill_losses::{Loss, Target, TripletMargin};
@@ -52,14 +52,14 @@ pub struct TripletMargin {
 }
 
 impl Default for TripletMargin {
-    /// A margin of 1.
+    /// Makes the loss with a margin of 1.
     fn default() -> Self {
         Self::new(1.0)
     }
 }
 
 impl TripletMargin {
-    /// The negative should be farther away than the positive by `margin`, in the Euclidean norm.
+    /// Makes the loss by which the negative should be farther than the positive by `margin`, in the Euclidean norm.
     #[must_use]
     pub fn new(margin: f64) -> Self {
         Self { margin, power: 2.0, epsilon: 1e-6, swap: false, reduction: Reduction::Mean }
@@ -79,7 +79,7 @@ impl TripletMargin {
         self
     }
 
-    /// Counts the negative's distance from the positive where that is the smaller one.
+    /// Takes the negative's distance from the positive if that is the smaller one.
     #[must_use]
     pub fn swap(mut self) -> Self {
         self.swap = true;
@@ -88,7 +88,7 @@ impl TripletMargin {
 
     reduction_setting!();
 
-    /// ‖u − v + ε‖
+    /// Computes ‖u − v + ε‖.
     #[inline(always)]
     fn distance<T: Scalar>(&self, u: &[T], v: &[T]) -> T {
         let sum = self.powers(u, v, T::ONE);
@@ -97,7 +97,7 @@ impl TripletMargin {
         if exact { self.root(sum) } else { self.extreme_distance(u, v) }
     }
 
-    /// The same where powers overflow or vanish, of differences times a power of two.
+    /// Computes the distance if powers overflow or vanish, from differences times a power of two.
     #[cold]
     #[inline(never)]
     fn extreme_distance<T: Scalar>(&self, u: &[T], v: &[T]) -> T {
@@ -107,7 +107,7 @@ impl TripletMargin {
         self.root(self.powers(u, v, unit)) / unit
     }
 
-    /// Σ (unit |u − v + ε|)^q
+    /// Computes Σ (unit |u − v + ε|)^q.
     #[inline(always)]
     fn powers<T: Scalar>(&self, u: &[T], v: &[T], unit: T) -> T {
         let (epsilon, q) = (T::from_f64(self.epsilon), T::from_f64(self.power));
@@ -121,7 +121,7 @@ impl TripletMargin {
         }
     }
 
-    /// The q-th root of a sum of powers.
+    /// Computes the q-th root of a sum of powers.
     #[inline(always)]
     fn root<T: Scalar>(&self, sum: T) -> T {
         if self.power == 2.0 {

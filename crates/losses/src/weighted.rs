@@ -6,13 +6,13 @@ use crate::{Call, Loss, Meaning, Reduction, Target, TargetError, Total, scratch,
 
 /// A loss with a weight for each example: $`J = \sum_i w_i s_i / \sum_i w_i d_i`$.
 ///
-/// The sum $`s_i`$ and the divisor $`d_i`$ are what the loss makes of example $`i`$ alone, as a batch of one: for most
+/// The sum $`s_i`$ and the divisor $`d_i`$ are those of example $`i`$ alone, as a batch of one: for most
 /// losses the mean $`\sum_i w_i \ell_i / \sum_i w_i`$. An example of weight 0 is left out and not read.
 ///
 /// It is [`Loss::evaluate_weighted`] as a loss, and takes what that takes: if the terms of the loss belong to positions
 /// or to single numbers, the weights may be those of positions or numbers, and so a mask.
 ///
-/// The weights belong to one batch, so a training loop makes one of these for each batch, from the loss and the batch's
+/// The weights belong to one batch, so a training loop makes a `Weighted` for each batch, from the loss and the batch's
 /// weights. Weights are copied into the precision of the predictions, in memory that the thread keeps.
 ///
 /// With `Reduction::BatchMean` the weighted terms are divided by the number of examples, as Keras does with sample
@@ -31,7 +31,7 @@ use crate::{Call, Loss, Meaning, Reduction, Target, TargetError, Total, scratch,
 ///
 /// # Errors
 /// Returns an error if the loss does, there are more or fewer weights than it takes, one is negative or not finite,
-/// or a reduction is set for a loss of several parts, which have divisors of their own.
+/// or a reduction is set for a loss of several parts, which have their own divisors.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Weighted<'a, L, W> {
     loss: &'a L,
@@ -40,7 +40,7 @@ pub struct Weighted<'a, L, W> {
 }
 
 impl<'a, L: Loss, W: Scalar> Weighted<'a, L, W> {
-    /// `loss` with one weight for each example of the batch, or for each of whatever else the loss weighs.
+    /// Makes a loss from `loss` and one weight for each example, or for each position or number if the loss takes these.
     #[must_use]
     pub fn new(loss: &'a L, weights: &'a [W]) -> Self {
         Self { loss, weights, reduction: Reduction::Mean }
@@ -50,7 +50,7 @@ impl<'a, L: Loss, W: Scalar> Weighted<'a, L, W> {
 }
 
 impl<L: Loss, W: Scalar> Weighted<'_, L, W> {
-    /// The weighted loss, reduced as is set, from weights that `fill` writes.
+    /// Evaluates the weighted loss, with the reduction that is set, from weights that `fill` writes.
     fn evaluate_filled<T: Scalar>(
         &self,
         y: Batch<'_, T>,
@@ -68,8 +68,8 @@ impl<L: Loss, W: Scalar> Weighted<'_, L, W> {
             Reduction::BatchMean => whole.divided_by(y.examples() as f64),
         };
         if whole.has_parts() {
-            let reason = "the parts of a loss are reduced each for itself; set their own reductions";
-            return Err(TargetError::setting::<L>(reason));
+            let reason = "each part of a loss has its own reduction; set those instead";
+            return Err(TargetError::setting_of::<L>(reason));
         }
         if let Some(dy) = dy {
             let factor = T::from_f64(reduced.scale() * whole.divisor());
@@ -89,7 +89,7 @@ impl<L: Loss, W: Scalar> Loss for Weighted<'_, L, W> {
         self.evaluate_filled(y, target, dy, (self.weights.len(), |i| self.weights[i].to_f64()))
     }
 
-    /// The products of both weights, of which the finer belong to equal parts of the coarser.
+    /// Weighs by the products of both weights, of which the finer belong to equal parts of the coarser.
     fn evaluate_weighted<T: Scalar>(
         &self,
         y: Batch<'_, T>,
@@ -100,7 +100,7 @@ impl<L: Loss, W: Scalar> Loss for Weighted<'_, L, W> {
         let (own, others) = (self.weights.len(), weights.len());
         let count = own.max(others);
         if !(count.is_multiple_of(own) && count.is_multiple_of(others)) {
-            return Err(TargetError::setting::<L>(format!(
+            return Err(TargetError::setting_of::<L>(format!(
                 "there are {own} and {others} weights, of which neither are equal parts of the others"
             )));
         }
@@ -115,7 +115,7 @@ impl<L: Loss, W: Scalar> Loss for Weighted<'_, L, W> {
     }
 }
 
-/// The weighted loss from the loss of each example alone; see [`Loss::evaluate_weighted`].
+/// Evaluates the weighted loss from the loss of each example alone; see [`Loss::evaluate_weighted`].
 pub(crate) fn by_example<L: Loss + ?Sized, T: Scalar>(
     loss: &L,
     y: Batch<'_, T>,
@@ -125,7 +125,7 @@ pub(crate) fn by_example<L: Loss + ?Sized, T: Scalar>(
 ) -> Result<Total, TargetError> {
     TargetError::check_gradient(y, dy.as_deref())?;
     if weights.len() != y.examples() {
-        return Err(TargetError::setting::<L>(format!(
+        return Err(TargetError::setting_of::<L>(format!(
             "there are {} weights, but the batch has {} examples; give one weight for each example, \
              since this loss judges examples as a whole",
             weights.len(),
@@ -143,17 +143,17 @@ pub(crate) fn by_example<L: Loss + ?Sized, T: Scalar>(
             whole += total.weighing(weight);
         }
         if total.has_parts() {
-            let reason = "its parts have divisors of their own, so that it must weigh examples itself";
-            return Err(TargetError::setting::<L>(reason));
+            let reason = "its parts have their own divisors, so that it must weigh examples itself";
+            return Err(TargetError::setting_of::<L>(reason));
         }
         if let Some(dy) = dy {
-            // dy is the gradient of sum / divisor: what counts is that of the sum.
+            // dy is the gradient of sum / divisor, but the gradient of the sum is needed.
             let factor = T::from_f64(weight * total.divisor());
             dy.iter_mut().for_each(|dy| *dy = if total.is_empty() { T::ZERO } else { *dy * factor });
         }
     }
     if whole == Total::default() {
-        // Only the loss knows what it makes of nothing.
+        // Only the loss knows its value for no examples.
         return loss.evaluate(none_of(y)?, target::of_example(target, 0, 0), None);
     }
     if let Some(dy) = dy {
@@ -163,8 +163,9 @@ pub(crate) fn by_example<L: Loss + ?Sized, T: Scalar>(
     Ok(whole)
 }
 
-/// Overwrites `values` with the loss of each example alone, as of a batch of one: PyTorch's reduction `none`,
-/// averaged over what one example predicts.
+/// Overwrites `values` with the loss of each example alone, as a batch of one.
+///
+/// It is PyTorch's reduction `none`, averaged over the predictions of one example.
 ///
 /// ```
 /// use downhill_losses::{MeanSquaredError, Target, per_example};
@@ -186,10 +187,10 @@ pub fn per_example<L: Loss, T: Scalar>(
     values: &mut [T],
 ) -> Result<(), TargetError> {
     if values.len() != y.examples() {
-        return Err(TargetError::Setting {
-            loss: "per_example",
-            reason: format!("there is room for {} values, but the batch has {} examples", values.len(), y.examples()),
-        });
+        return Err(TargetError::setting(
+            "per_example",
+            format!("there is room for {} values, but the batch has {} examples", values.len(), y.examples()),
+        ));
     }
     let targets = target::for_each(target, y.examples())?;
     for (example, value) in values.iter_mut().enumerate() {
@@ -198,7 +199,7 @@ pub fn per_example<L: Loss, T: Scalar>(
     Ok(())
 }
 
-/// The total of one example; also overwrites `dy` with its gradient, if it is given.
+/// Computes the total of one example; with `dy`, also overwrites it with the gradient.
 fn of_one<L: Loss + ?Sized, T: Scalar>(
     loss: &L,
     y: Batch<'_, T>,
@@ -211,7 +212,7 @@ fn of_one<L: Loss + ?Sized, T: Scalar>(
     Call { y: one, target, weights: None, dy }.evaluate(loss).map_err(|error| error.of_example(example))
 }
 
-/// A batch of no examples.
+/// Makes a batch of no examples.
 fn none_of<'a, T: Scalar>(y: Batch<'a, T>) -> Result<Batch<'a, T>, TargetError> {
     alone(&[], 0, y)
 }

@@ -9,7 +9,7 @@ use crate::domain::find;
 use crate::total::Quotient;
 use crate::{ClassAxis, Reduction, TargetError};
 
-/// Weights that were given to a loss, and which numbers of the predictions each belongs to.
+/// The weights of a call, and the numbers of the predictions that each belongs to.
 ///
 /// Predictions are seen as (outer, classes, inner), and one weight belongs to all classes of an outer and inner index:
 /// a whole example is then a position of as many classes as it has numbers.
@@ -23,7 +23,7 @@ pub(crate) struct Mask<'a, T> {
 }
 
 impl<'a, T: Scalar> Mask<'a, T> {
-    /// Weights of examples, of steps along the leading axes, or of single numbers.
+    /// Makes a mask from weights of examples, of steps along the leading axes, or of single numbers.
     pub(crate) fn of_numbers<L>(weights: &'a [T], y: Batch<'_, T>) -> Result<Self, TargetError> {
         let shape = y.shape();
         let (mut groups, mut classes) = (y.examples(), shape.len());
@@ -39,7 +39,7 @@ impl<'a, T: Scalar> Mask<'a, T> {
         Ok(Self { weights, classes: classes.max(1), inner: 1, first: 0 })
     }
 
-    /// Weights of examples, of positions, or of single numbers, of predictions whose classes lie along an axis.
+    /// Makes a mask from weights of examples, of positions, or of single numbers, if classes lie along an axis.
     pub(crate) fn of_positions<L>(weights: &'a [T], y: Batch<'_, T>, axis: ClassAxis) -> Result<Self, TargetError> {
         let layout = Layout::new::<L, T>(y, axis)?;
         let (classes, inner) = match weights.len() {
@@ -52,12 +52,12 @@ impl<'a, T: Scalar> Mask<'a, T> {
         Ok(Self { weights, classes: classes.max(1), inner, first: 0 })
     }
 
-    /// The numbers from `first` on.
+    /// Returns the mask of the numbers from `first` on.
     pub(crate) fn from(self, first: usize) -> Self {
         Self { first: self.first + first, ..self }
     }
 
-    /// Multiplies the factors of as many numbers by their weights.
+    /// Multiplies each number's factor by its weight.
     #[inline(always)]
     pub(crate) fn multiply(self, factors: &mut [T]) {
         let outer = self.classes * self.inner;
@@ -75,7 +75,7 @@ impl<'a, T: Scalar> Mask<'a, T> {
         }
     }
 
-    /// The stretches of `numbers` numbers whose weights are not 0.
+    /// Lists the ranges of `numbers` numbers whose weights are not 0.
     pub(crate) fn counted(self, numbers: usize) -> impl Iterator<Item = Range<usize>> {
         let outer = self.classes * self.inner;
         let counts = move |i: usize| self.weights[i / outer * self.inner + i % self.inner] != T::ZERO;
@@ -87,23 +87,23 @@ impl<'a, T: Scalar> Mask<'a, T> {
         })
     }
 
-    /// What `terms` terms, as many for each weight, become before they are summed.
+    /// Returns the total, still without its sum, of `terms` terms, of which each weight has an equal number.
     pub(crate) fn whole(self, reduction: Reduction, terms: usize, examples: usize) -> Quotient {
         let count = self.weights.len().max(1) as f64;
         reduction.of(terms as f64 / count, examples as f64 / count).weighing(sum(self.weights))
     }
 }
 
-/// The sum of weights.
+/// Sums weights.
 fn sum<T: Scalar>(weights: &[T]) -> f64 {
     weights.iter().map(|w| w.to_f64()).sum()
 }
 
-/// Weights of positions, each of which may have some.
+/// Weights of positions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PositionWeights<'a, T> {
     weights: &'a [T],
-    /// How many positions share a weight: 1, or all of an example.
+    /// The number of positions that share a weight: 1, or all of an example.
     each: usize,
     /// The first position.
     first: usize,
@@ -121,31 +121,31 @@ impl<'a, T: Scalar> PositionWeights<'a, T> {
         Ok(Self { weights, each: each.max(1), first: 0 })
     }
 
-    /// The same weights as those of all numbers of the predictions.
+    /// Converts to the weights of all numbers of the predictions.
     pub(crate) fn of_numbers(self, layout: Layout) -> Mask<'a, T> {
         let Self { weights, each, first } = self;
-        // Weights of whole examples don't care how the positions lie in them.
+        // For weights of whole examples the order of the positions does not matter.
         let (classes, inner) = if each == 1 { (layout.classes, layout.inner) } else { (layout.classes * each, 1) };
         Mask { weights, classes, inner, first }
     }
 
     #[inline(always)]
-    pub(crate) fn at(self, position: usize) -> T {
+    pub(crate) fn of_position(self, position: usize) -> T {
         self.weights[(self.first + position) / self.each]
     }
 
-    /// How many examples there are, each counted by the mean weight of its positions.
+    /// Counts the examples, each by the mean weight of its positions.
     pub(crate) fn examples(self, examples: usize) -> f64 {
         examples as f64 * sum(self.weights) / self.weights.len().max(1) as f64
     }
 
-    /// Those of the positions from `first` on.
+    /// Returns the weights of the positions from `first` on.
     pub(crate) fn from(self, first: usize) -> Self {
         Self { first: self.first + first, ..self }
     }
 }
 
-/// That there are more or fewer weights than a loss of single terms can take.
+/// Makes the error of more or fewer weights than a loss of single terms can take.
 fn wrong_count<L>(got: usize, y: Batch<'_, impl Scalar>, positions: Option<usize>, numbers: bool) -> TargetError {
     let mut takes = format!("each of the {} examples", y.examples());
     if let Some(positions) = positions {
@@ -154,14 +154,14 @@ fn wrong_count<L>(got: usize, y: Batch<'_, impl Scalar>, positions: Option<usize
     if numbers {
         takes += &format!(", or for each of the {} predicted numbers", y.slice().len());
     }
-    TargetError::setting::<L>(format!("there are {got} weights; give one for {takes}"))
+    TargetError::setting_of::<L>(format!("there are {got} weights; give one for {takes}"))
 }
 
 /// Checks that all weights are finite and at least 0.
 pub(crate) fn check_weights<L: ?Sized, W: Scalar>(weights: &[W]) -> Result<(), TargetError> {
     match find(weights, |w| !((w >= W::ZERO) & w.is_finite())) {
         None => Ok(()),
-        Some(place) => Err(TargetError::setting::<L>(format!(
+        Some(place) => Err(TargetError::setting_of::<L>(format!(
             "weight {place} is {}, but weights must be finite and at least 0",
             weights[place]
         ))),

@@ -97,12 +97,12 @@ impl<T: Scalar> Metric<T> for TopKAccuracy {
         let reading = Reading::new("TopKAccuracy", self.meaning, y, target, weights)?;
         if reading.answers().is_some() {
             let expected = "one output for each class";
-            return Err(TargetError::Prediction { loss: "TopKAccuracy", expected, got: y.shape() });
+            return Err(TargetError::prediction("TopKAccuracy", expected, y.shape()));
         }
         let classes = reading.classes();
         if !(1..=classes).contains(&self.k) {
             let reason = format!("k is {}, but must be from 1 to the number of classes, {classes}", self.k);
-            return Err(TargetError::Setting { loss: "TopKAccuracy", reason });
+            return Err(TargetError::setting("TopKAccuracy", reason));
         }
         for (rank, weight) in reading.ranks() {
             if rank.is_some_and(|rank| rank < self.k) {
@@ -154,17 +154,17 @@ mod tests {
         let meaning = BinaryCrossEntropy::new().meaning();
         assert_eq!(judge(meaning, &[0.1, 0.4, 0.6], 1, Target::Values(&[0.0, 0.0, 1.0])).unwrap(), 1.0);
         // A squared error brings outputs near 0 and 1 too.
-        let meaning = Meaning::of(Outputs::Numbers);
+        let meaning = Meaning::new(Outputs::Numbers);
         assert_eq!(judge(meaning, &[0.1, 0.4, 0.6], 1, Target::Classes(&[0, 0, 1])).unwrap(), 1.0);
     }
 
     #[test]
     fn independent_labels_are_judged_one_by_one() {
         let (y, t) = ([2.0, 3.0, -1.0, -1.0, 4.0, 1.0], [1.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
-        assert_eq!(judge(Meaning::of(Outputs::Logits), &y, 3, Target::Values(&t)).unwrap(), 5.0 / 6.0);
+        assert_eq!(judge(Meaning::new(Outputs::Logits), &y, 3, Target::Values(&t)).unwrap(), 5.0 / 6.0);
         // Margins have targets of -1 and 1.
         let signs = t.map(|t| 2.0 * t - 1.0);
-        assert_eq!(judge(Meaning::of(Outputs::Scores), &y, 3, Target::Values(&signs)).unwrap(), 5.0 / 6.0);
+        assert_eq!(judge(Meaning::new(Outputs::Scores), &y, 3, Target::Values(&signs)).unwrap(), 5.0 / 6.0);
         // Where nothing says so, rows with several labels are an error.
         let error = judge(Meaning::default(), &y, 3, Target::Values(&t)).unwrap_err().to_string();
         assert!(error.contains("sum to 2") && error.contains("BinaryCrossEntropyWithLogits"), "{error}");
@@ -174,7 +174,7 @@ mod tests {
     fn numbers_are_no_classes() {
         let error = judge(Meaning::default(), &[2.5, 3.7], 1, Target::Values(&[17.0, 23.5])).unwrap_err().to_string();
         assert!(error.contains("target 0 is 17, which is no class"), "{error}");
-        assert!(judge(Meaning::of(Outputs::Numbers), &[0.5, 0.7], 1, Target::Values(&[0.3, 0.6])).is_err());
+        assert!(judge(Meaning::new(Outputs::Numbers), &[0.5, 0.7], 1, Target::Values(&[0.3, 0.6])).is_err());
         assert!(judge(Meaning::default(), &[1.0, 2.0], 2, Target::Values(&[17.0, 3.0])).is_err());
     }
 
@@ -192,8 +192,8 @@ mod tests {
 
     #[test]
     fn each_position_has_its_class_on_either_axis() {
-        let last = Meaning::of(Outputs::ClassLogits).class_axis(ClassAxis::Last);
-        let first = Meaning::of(Outputs::ClassLogits);
+        let last = Meaning::new(Outputs::ClassLogits).class_axis(ClassAxis::Last);
+        let first = Meaning::new(Outputs::ClassLogits);
         let target = Target::Classes(&[1, 0, 0]);
         for (meaning, y, shape) in
             [(last, [0.0, 1.0, 1.0, 0.0, 0.0, 1.0], [3, 2]), (first, [0.0, 1.0, 0.0, 1.0, 0.0, 1.0], [2, 3])]

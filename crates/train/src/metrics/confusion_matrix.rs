@@ -128,13 +128,13 @@ impl<T: Scalar> Metric<T> for ConfusionMatrix {
     fn update(&mut self, y: Batch<'_, T>, target: Target<'_, T>, weights: Option<&[T]>) -> Result<(), TargetError> {
         let reading = Reading::new("ConfusionMatrix", self.meaning, y, target, weights)?;
         if let Some(answers) = reading.answers().filter(|&answers| answers > 1) {
-            return Err(TargetError::Setting {
-                loss: "ConfusionMatrix",
-                reason: format!(
+            return Err(TargetError::setting(
+                "ConfusionMatrix",
+                format!(
                     "each example has {answers} independent answers, but a confusion is between classes of which one is \
                      right; judge several answers by their accuracy, or each alone"
                 ),
-            });
+            ));
         }
         self.grow(reading.classes());
         for judged in reading.judged() {
@@ -226,13 +226,15 @@ macro_rules! from_confusion {
             ) -> Result<(), TargetError> {
                 self.confusion.update(y, target, weights)?;
                 match self.average {
-                    Average::Class(class) if class >= self.confusion.classes() => Err(TargetError::Setting {
-                        loss: stringify!($Name),
-                        reason: format!(
-                            "it judges the class {class}, but there are {} classes, counted from 0",
-                            self.confusion.classes()
-                        ),
-                    }),
+                    Average::Class(class) if class >= self.confusion.classes() => {
+                        Err(TargetError::setting(
+                            stringify!($Name),
+                            format!(
+                                "it judges the class {class}, but there are {} classes, counted from 0",
+                                self.confusion.classes()
+                            ),
+                        ))
+                    }
                     _ => Ok(()),
                 }
             }

@@ -58,17 +58,14 @@ impl<T: Scalar, M: Metric<f64>, S: Scaler + Send> Metric<T> for InUnits<M, S> {
 
     fn update(&mut self, y: Batch<'_, T>, target: Target<'_, T>, weights: Option<&[T]>) -> Result<(), TargetError> {
         let Target::Values(values) = target else {
-            return Err(TargetError::Kind { loss: "InUnits", expected: "one number for each predicted number" });
+            return Err(TargetError::kind("InUnits", "one number for each predicted number"));
         };
         let features = self.scaler.features();
         if y.shape().len() != features {
-            return Err(TargetError::Setting {
-                loss: "InUnits",
-                reason: format!(
-                    "the scaler was fitted to {features} numbers, but a prediction has {}",
-                    y.shape().len()
-                ),
-            });
+            return Err(TargetError::setting(
+                "InUnits",
+                format!("the scaler was fitted to {features} numbers, but a prediction has {}", y.shape().len()),
+            ));
         }
         let unscale = |numbers: &[T], out: &mut Vec<f64>| {
             out.clear();
@@ -78,7 +75,7 @@ impl<T: Scalar, M: Metric<f64>, S: Scaler + Send> Metric<T> for InUnits<M, S> {
         unscale(values, &mut self.target);
         self.weights.clear();
         self.weights.extend(weights.into_iter().flatten().map(|weight| weight.to_f64()));
-        let fits = |_| TargetError::Count { expected: y.slice().len(), got: values.len() };
+        let fits = |_| TargetError::count(y.slice().len(), values.len());
         let y = Batch::new(&self.y, y.examples(), y.shape()).map_err(fits)?;
         self.metric.update(y, Target::Values(&self.target), weights.map(|_| &self.weights[..]))
     }

@@ -202,7 +202,7 @@ mod tests {
     fn as_scikit_learn_with_ties() {
         let y = [0.1, 0.4, 0.4, 0.8, 0.8, 0.3, 0.4];
         let t = Target::Classes(&[0, 0, 1, 1, 0, 1, 1]);
-        let logits = Meaning::of(Outputs::Logits);
+        let logits = Meaning::new(Outputs::Logits);
         assert!((of(RocAuc::new(), logits, &y, 1, t) - 0.5416666666666667).abs() < 1e-15);
         assert!((of(AveragePrecision::new(), logits, &y, 1, t) - 0.5916666666666667).abs() < 1e-15);
 
@@ -218,7 +218,7 @@ mod tests {
     fn several_classes_as_scikit_learn_each_against_the_rest() {
         let y = [1.0, 2.0, 0.5, 0.2, 0.1, 0.4, 2.0, 1.0, 1.0, 0.0, 1.0, 3.0, 1.0, 1.0, 1.0, 0.3, 2.0, 0.1];
         let t = Target::Classes(&[1, 0, 0, 2, 1, 2]);
-        let logits = Meaning::of(Outputs::ClassLogits);
+        let logits = Meaning::new(Outputs::ClassLogits);
         assert!((of(RocAuc::new(), logits, &y, 3, t) - 0.7083333333333334).abs() < 1e-15);
         assert!((of(AveragePrecision::new(), logits, &y, 3, t) - 0.6944444444444443).abs() < 1e-15);
     }
@@ -248,7 +248,7 @@ mod tests {
         // Two labels, the first in perfect order, the second in the opposite one.
         let y = [0.1, 0.9, 0.8, 0.2];
         let t = Target::Values(&[0.0, 0.0, 1.0, 1.0]);
-        assert_eq!(of(RocAuc::new(), Meaning::of(Outputs::Logits), &y, 2, t), 0.5);
+        assert_eq!(of(RocAuc::new(), Meaning::new(Outputs::Logits), &y, 2, t), 0.5);
     }
 
     #[test]

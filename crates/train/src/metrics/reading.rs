@@ -51,7 +51,7 @@ impl<'a, T: Scalar> Reading<'a, T> {
             }
         };
         if count == 0 || shape.len() == 0 {
-            return Err(TargetError::Prediction { loss: metric, expected: "at least one output", got: shape });
+            return Err(TargetError::prediction(metric, "at least one output", shape));
         }
         let positions = outer * inner;
         let ignored = meaning.ignored_index;
@@ -68,21 +68,21 @@ impl<'a, T: Scalar> Reading<'a, T> {
             Target::Values(_) => self.y.len(),
         };
         if self.target.len() != expected {
-            return Err(TargetError::Count { expected, got: self.target.len() });
+            return Err(TargetError::count(expected, self.target.len()));
         }
         if let Some(weights) = self.weights
             && weights.len() != self.examples
             && weights.len() != self.positions
         {
-            return Err(TargetError::Setting {
-                loss: metric,
-                reason: format!(
+            return Err(TargetError::setting(
+                metric,
+                format!(
                     "there are {} weights, but {} examples with {} positions; give one weight for each of either",
                     weights.len(),
                     self.examples,
                     self.positions
                 ),
-            });
+            ));
         }
         match self.target {
             Target::Classes(labels) => {
@@ -91,7 +91,7 @@ impl<'a, T: Scalar> Reading<'a, T> {
                     None => Ok(()),
                     Some((position, &class)) => {
                         let example = position / (self.positions / self.examples).max(1);
-                        Err(TargetError::Class { example, class, classes })
+                        Err(TargetError::class(example, class, classes))
                     }
                 }
             }
@@ -102,14 +102,14 @@ impl<'a, T: Scalar> Reading<'a, T> {
                 let fits = |t: f64| t == 0.0 || t == 1.0 || (signs && t == -1.0) || (soft && 0.0 < t && t < 1.0);
                 match values.iter().position(|t| !fits(t.to_f64())) {
                     None => Ok(()),
-                    Some(place) => Err(TargetError::Setting {
-                        loss: metric,
-                        reason: format!(
+                    Some(place) => Err(TargetError::setting(
+                        metric,
+                        format!(
                             "target {place} is {}, which is no class: a single output is judged by targets of 0 and 1; \
                              for numbers, use a metric such as the root mean squared error",
                             values[place]
                         ),
-                    }),
+                    )),
                 }
             }
             Target::Values(values) => {
@@ -118,9 +118,9 @@ impl<'a, T: Scalar> Reading<'a, T> {
                     let fits = shares.clone().all(|t| (0.0..=1.0).contains(&t));
                     let sum: f64 = shares.sum();
                     if !(fits && (sum - 1.0).abs() < 1e-3) {
-                        return Err(TargetError::Setting {
-                            loss: metric,
-                            reason: format!(
+                        return Err(TargetError::setting(
+                            metric,
+                            format!(
                                 "the {} targets at position {position} are not the probabilities of classes of which \
                                  one is right: they sum to {sum}, or are not from 0 to 1. If each is an answer of its \
                                  own, train with a loss that says so, such as BinaryCrossEntropyWithLogits, or `start` \
@@ -128,7 +128,7 @@ impl<'a, T: Scalar> Reading<'a, T> {
                                  error",
                                 self.count
                             ),
-                        });
+                        ));
                     }
                 }
                 Ok(())

@@ -14,31 +14,31 @@ fn pairs<'a, T: Scalar>(
     match meaning.outputs {
         None | Some(Outputs::Numbers | Outputs::Probabilities | Outputs::ClassProbabilities) => {}
         Some(outputs) => {
-            return Err(TargetError::Setting {
-                loss: metric,
-                reason: format!("it compares numbers with numbers, but the network's outputs are {}", outputs.name()),
-            });
+            return Err(TargetError::setting(
+                metric,
+                format!("it compares numbers with numbers, but the network's outputs are {}", outputs.name()),
+            ));
         }
     }
     let Target::Values(values) = target else {
-        return Err(TargetError::Kind { loss: metric, expected: "one number for each predicted number" });
+        return Err(TargetError::kind(metric, "one number for each predicted number"));
     };
     let numbers = y.slice().len();
     if values.len() != numbers {
-        return Err(TargetError::Count { expected: numbers, got: values.len() });
+        return Err(TargetError::count(numbers, values.len()));
     }
     let examples = y.examples();
     if let Some(weights) = weights
         && weights.len() != examples
         && weights.len() != numbers
     {
-        return Err(TargetError::Setting {
-            loss: metric,
-            reason: format!(
+        return Err(TargetError::setting(
+            metric,
+            format!(
                 "there are {} weights, but {examples} examples with {numbers} numbers; give one weight for each of either",
                 weights.len()
             ),
-        });
+        ));
     }
     let each = numbers.checked_div(weights.map_or(1, |weights| weights.len())).unwrap_or(1).max(1);
     let weight = move |place: usize| weights.map_or(1.0, |weights| weights[place / each].to_f64());
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn logits_are_no_numbers() {
         let mut metric = RootMeanSquaredError::new();
-        Metric::<f64>::start(&mut metric, Meaning::of(Outputs::Logits));
+        Metric::<f64>::start(&mut metric, Meaning::new(Outputs::Logits));
         let y = Batch::new(&[1.0], 1, [1]).unwrap();
         let error = metric.update(y, Target::Values(&[0.0]), None).unwrap_err().to_string();
         assert!(error.contains("logits of independent answers"), "{error}");
