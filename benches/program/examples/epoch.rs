@@ -55,7 +55,7 @@ fn classifier(examples: usize, epochs: u64) -> Result<f64, Box<dyn Error>> {
     Ok(fastest(&history))
 }
 
-/// The seconds of the fastest epoch of a network that learns to give what it is given.
+/// The seconds of the fastest epoch of an autoencoder, which learns to give its input.
 fn autoencoder(examples: usize, epochs: u64) -> Result<f64, Box<dyn Error>> {
     let inputs = pattern(examples * FEATURES);
     let data = Dataset::new(inputs.clone(), [FEATURES], Targets::values(inputs, [FEATURES]))?;

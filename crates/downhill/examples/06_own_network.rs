@@ -4,6 +4,7 @@
 //! and damping as one input and the time as the other, and draws the motion of a spring that it has not seen.
 
 use std::error::Error;
+use std::ops::ControlFlow;
 
 use downhill::layers::{Concat, Inputs};
 use downhill::network::{Block, Graph, NetworkObjective, Node, Purpose};

@@ -104,7 +104,7 @@ crate::compiled! {
 }
 
 crate::compiled! {
-    /// Σ xᵢ², as `f64`, so that squares of `f32` neither overflow nor vanish.
+    /// Σ xᵢ², such as `f64`, so that squares of `f32` neither overflow nor vanish.
     #[must_use]
     pub fn sum_of_squares<T: Scalar>(x: &[T]) -> f64 {
         map_sum(x, |x| x.to_f64() * x.to_f64())
