@@ -12,7 +12,7 @@ use crate::{Result, command, docs, english, golden, heavy, promises};
 /// Runs what CI runs, cheapest first, and says how long each step took.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The steps to run; by default all but those that run only by name.
+    /// The steps to run; all by default.
     #[arg(value_enum)]
     steps: Vec<Step>,
     /// Steps to leave out.
@@ -56,11 +56,6 @@ enum Step {
     Package,
 }
 
-/// Steps that run only by name.
-const BY_NAME: &[Step] = &[
-    Step::English, // Remove this line once `cargo xtask english` finds nothing.
-];
-
 /// Whether one of the steps has this name.
 pub(crate) fn is_step(name: &str) -> bool {
     Step::from_str(name, false).is_ok()
@@ -73,7 +68,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     let workspace = Workspace::load()?;
     let chosen = |step: &&Step| {
         let is_named = arguments.steps.contains(step);
-        (is_named || (arguments.steps.is_empty() && !BY_NAME.contains(step))) && !arguments.skip.contains(step)
+        (is_named || arguments.steps.is_empty()) && !arguments.skip.contains(step)
     };
     let mut times = Vec::new();
     for step in Step::value_variants().iter().filter(chosen) {

@@ -195,14 +195,14 @@ fn the_list_of_tasks_waits_for_few_crates_and_none_of_the_library() {
 
 /// The most lines of Rust that each part of the workspace may have, tests and comments included.
 const MOST_LINES: [(&[&str], usize); 10] = [
-    (&["crates/tensor"], 11_300),
+    (&["crates/tensor"], 11_700),
     (&["crates/layers"], 14_300),
-    (&["crates/losses"], 9_400),
-    (&["crates/optim"], 16_200),
+    (&["crates/losses"], 9_500),
+    (&["crates/optim"], 15_900),
     (&["crates/data"], 6_400),
-    (&["crates/network"], 5_000),
+    (&["crates/network"], 5_050),
     (&["crates/gradcheck"], 1_800),
-    (&["crates/train"], 5_300),
+    (&["crates/train"], 5_500),
     (&["crates/downhill"], 3_100),
     (&["xtask", "benches"], 8_800),
 ];
