@@ -187,11 +187,11 @@ fn condition_tables() -> Result<(String, String)> {
             unreachable!("a rate within its limit arrives")
         };
         let descent = steps(Box::new(GradientDescent::new(2.0 / (1.0 + kappa))))?;
-        let momentum = steps(Box::new(Sgd::new(rate).momentum(momentum)))?;
+        let heavy_ball = steps(Box::new(Sgd::new(rate).momentum(momentum)))?;
         let name = count(kappa as u64);
         let factor = (kappa - 1.0) / (kappa + 1.0);
         plain.push([name.clone(), format!("{factor:.4}"), count(descent)]);
-        heavy.push([name, count(descent), format!("{momentum:.3}"), count(momentum)]);
+        heavy.push([name, count(descent), format!("{momentum:.3}"), count(heavy_ball)]);
     }
     Ok((
         table(["κ", "error × (κ−1)/(κ+1) a step", "steps"], plain),

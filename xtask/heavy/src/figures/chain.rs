@@ -175,17 +175,23 @@ fn differences() -> Result<String> {
     })
 }
 
-/// The source of the backward loop, as it stands.
+/// The source of the backward loop as it is, and of what it does for each step.
 fn backward_loop() -> Result<String> {
     let path = "crates/network/src/passes.rs";
     let source = fs::read_to_string(crate::root().join(path))?;
+    let functions = [method(&source, "pub(crate) fn backward(")?, method(&source, "fn run_backward(")?];
+    Ok(functions.map(|function| format!("```rust,ignore\n{function}\n```\n")).join("\n"))
+}
+
+/// The source of the method that begins so.
+fn method(source: &str, beginning: &str) -> Result<String> {
     let lines: Vec<&str> = source.lines().collect();
-    let start = lines.iter().position(|line| line.starts_with("    pub(crate) fn backward("));
-    let start = start.ok_or_else(|| format!("{path} has no function `backward`"))?;
-    let end = lines[start..].iter().position(|line| *line == "    }").ok_or("the function `backward` has no end")?;
-    let body: Vec<&str> =
-        lines[start..=start + end].iter().map(|line| line.strip_prefix("    ").unwrap_or(line)).collect();
-    Ok(format!("```rust,ignore\n{}\n```\n", body.join("\n")))
+    let start = lines.iter().position(|line| line.strip_prefix("    ").is_some_and(|line| line.starts_with(beginning)));
+    let start = start.ok_or_else(|| format!("there is no method `{beginning}`"))?;
+    let end = lines[start..].iter().position(|line| *line == "    }");
+    let end = end.ok_or_else(|| format!("the method `{beginning}` has no end"))?;
+    let body = lines[start..=start + end].iter().map(|line| line.strip_prefix("    ").unwrap_or(line));
+    Ok(body.collect::<Vec<_>>().join("\n"))
 }
 
 #[cfg(test)]
