@@ -26,6 +26,7 @@ mod segment;
 mod setters;
 pub mod settings;
 mod stepper;
+#[cfg(feature = "test_functions")]
 pub mod test_functions;
 
 pub use average::{Ema, Swa};
