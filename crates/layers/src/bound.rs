@@ -121,7 +121,7 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
         if parameter.transposed {
             axes.reverse();
         }
-        let (values, what) = (values.arrays()?, || format!("the parameter `{name}`"));
+        let (values, what) = (values.arrays()?, || format!("the parameter `{name}` and its new values"));
         let [values] = &values[..] else {
             return Err(ShapeError::Length { what: what().into(), expected: 1, got: values.len() }.into());
         };

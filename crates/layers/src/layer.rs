@@ -33,6 +33,43 @@ use crate::{Arrays, ArraysMut, Backward, Bound, Forward, Signature};
 ///     }
 /// }
 /// ```
+///
+/// What the forward pass keeps for the backward pass is declared by name, shape and extent, and read by index; so is
+/// scratch space. It is there in every pass, also if only a prediction is made.
+///
+/// ```
+/// use downhill_layers::{Backward, Extent, Forward, Layer, Signature, single_input};
+/// use downhill_tensor::{BuildError, Scalar, Seed, Shape, elementwise};
+///
+/// /// y = eˣ, with its slope kept, so that the backward pass needs neither x nor y.
+/// #[derive(Clone, Debug)]
+/// struct Exp;
+///
+/// impl Layer for Exp {
+///     fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
+///         let x = single_input("Exp", inputs)?;
+///         Ok(Signature::new("Exp", x)
+///             .saves("slope", x, Extent::PerExample)
+///             .backward_without_x()
+///             .backward_without_y())
+///     }
+///     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+///         let [slope] = pass.saved.vectors();
+///         elementwise::map(pass.x[0].slice(), slope, |x| x.exp());
+///         pass.y.slice().copy_from_slice(slope);
+///     }
+///     fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+///         if let Some(dx) = pass.dx.get(0) {
+///             elementwise::zip_map(pass.saved.vector(0), pass.dy.slice(), dx.slice(), |slope, dy| slope * dy);
+///         }
+///     }
+/// }
+///
+/// let mut exp = Exp.bind::<f64>([2], Seed(1))?;
+/// let y = exp.forward([[0.0, 1.0]])?;
+/// assert_eq!(exp.backward([[1.0, 1.0]])?, y);
+/// # Ok::<(), BuildError>(())
+/// ```
 pub trait Layer: Debug + Send + Sync {
     /// Declares what the layer makes of inputs of these per-example shapes: the output's shape, the parameters,
     /// the arrays that it keeps for `backward`, and what the memory plan may assume.

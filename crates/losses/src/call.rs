@@ -99,12 +99,14 @@ macro_rules! compiled {
     };
     (|$loss:ident, $call:ident| $evaluate:expr) => {
         downhill_tensor::in_optimized_development! {
+            #[doc(hidden)]
             #[inline(never)]
             fn evaluate_f32(&self, $call: $crate::Call<'_, f32>) -> Result<$crate::Total, $crate::TargetError> {
                 let $loss = self;
                 $evaluate
             }
 
+            #[doc(hidden)]
             #[inline(never)]
             fn evaluate_f64(&self, $call: $crate::Call<'_, f64>) -> Result<$crate::Total, $crate::TargetError> {
                 let $loss = self;

@@ -91,11 +91,13 @@ pub trait PointwiseLoss: Copy + Debug + Send + Sync {
 impl<L: PointwiseLoss> Loss for L {
     evaluate_by!(crate::call::evaluate);
 
+    #[doc(hidden)]
     #[inline]
     fn evaluate_f32(&self, call: Call<'_, f32>) -> Result<Total, TargetError> {
         PointwiseLoss::evaluate_f32(self, call)
     }
 
+    #[doc(hidden)]
     #[inline]
     fn evaluate_f64(&self, call: Call<'_, f64>) -> Result<Total, TargetError> {
         PointwiseLoss::evaluate_f64(self, call)

@@ -340,7 +340,10 @@ impl<T: Scalar> Network<T> {
         }
         if examples != workspace.examples {
             return Err(ShapeError::Length {
-                what: "the batch of the backward pass, after the forward pass,".into(),
+                what: match workspace.examples {
+                    0 => "the batch of a backward pass before any forward pass".into(),
+                    _ => "the batch of the backward pass, after the forward pass,".into(),
+                },
                 expected: workspace.examples,
                 got: examples,
             }
@@ -454,10 +457,10 @@ impl<T: Scalar> Network<T> {
         self.check_count(if leading < inputs.len() { leading } else { x.len() })?;
         let examples = x[0].examples();
         let mut as_they_are = true;
-        for (x, &input) in x.iter().zip(inputs) {
+        for (index, (x, &input)) in x.iter().zip(inputs).enumerate() {
             let shape = self.program.nodes[input];
             if x.shape() != shape {
-                check_shape(shape, x.shape())?;
+                check_shape(shape, x.shape()).map_err(|error| of_input(error, index, inputs.len()))?;
                 as_they_are = false;
             }
             if x.examples() != examples {
@@ -485,6 +488,16 @@ fn check_shape(expected: Shape, got: Shape) -> Result<(), ShapeError> {
         return Ok(());
     }
     Err(ShapeError::Mismatch { what: "an example and the network's input".into(), expected, got })
+}
+
+/// Names the input, if there are several.
+fn of_input(error: ShapeError, index: usize, inputs: usize) -> ShapeError {
+    match error {
+        ShapeError::Mismatch { expected, got, .. } if inputs > 1 => {
+            ShapeError::Mismatch { what: format!("an example and the network's input {index}").into(), expected, got }
+        }
+        other => other,
+    }
 }
 
 /// The array, in standard layout, as a batch for an input of this shape: its first axis is that of the examples.

@@ -100,9 +100,7 @@ impl<T: Scalar> Network<T> {
             None => Call { y: workspace.prediction(), target, weights, dy: None }.evaluate(loss),
         })?;
         self.run_backward(theta, x, workspace)?;
-        if total.is_empty() {
-            workspace.ready = Ready::Gradient(Counted::Nothing);
-        }
+        workspace.ready = Ready::Gradient(Counted::of(total));
         Ok(total)
     }
 }

@@ -26,6 +26,18 @@ pub(crate) enum Ready {
 pub(crate) enum Counted {
     Something,
     Nothing,
+    /// Its loss is not a finite number, so that its gradient would spoil the parameters.
+    NotFinite,
+}
+
+impl Counted {
+    pub(crate) fn of(total: Total) -> Self {
+        match total {
+            total if total.is_empty() => Self::Nothing,
+            total if !total.value().is_finite() => Self::NotFinite,
+            _ => Self::Something,
+        }
+    }
 }
 
 impl<T: Scalar> Network<T> {
@@ -58,8 +70,10 @@ impl<T: Scalar> Network<T> {
     /// mean. A gradient from a batch in which no target counts moves nothing.
     ///
     /// # Errors
-    /// Returns an error if there was no backward pass since the last step, if the workspace belongs to another network,
-    /// or if a setting of the optimizer lies outside its range; nothing is then changed.
+    /// Returns an error if there was no backward pass since the last step, if its loss is not a finite number, if the
+    /// workspace belongs to another network (a clone is the same network), or if a setting of the optimizer lies
+    /// outside its range. The network and the optimizer are then as before; a gradient of a loss that is not finite is
+    /// dropped.
     pub fn step<O: Optimizer<T> + ?Sized>(
         &mut self,
         optimizer: &mut O,
@@ -70,14 +84,18 @@ impl<T: Scalar> Network<T> {
             let reason = "the workspace holds no dJ/dθ; make one with Purpose::Training";
             return Err(BuildError::Purpose { by: "Network::step", reason });
         }
-        let counts = match workspace.ready {
+        let counted = match workspace.ready {
             Ready::Nothing => return Err(BuildError::NoGradient),
-            Ready::Gradient(counted) | Ready::Mean(counted) => counted == Counted::Something,
-            Ready::Sum => !workspace.accumulated_total.is_empty(),
+            Ready::Gradient(counted) | Ready::Mean(counted) => counted,
+            Ready::Sum => Counted::of(workspace.accumulated_total),
         };
+        if counted == Counted::NotFinite {
+            workspace.ready = Ready::Nothing;
+            return Err(BuildError::LossNotFinite);
+        }
         let refuse = |reason| BuildError::Setting { by: "Network::step", reason };
         optimizer.check().map_err(|error| refuse(error.to_string()))?;
-        if counts {
+        if counted == Counted::Something {
             optimizer.bind(self.segments());
             let is_shared = self.shares_update(workspace.examples);
             let mut update = || {
@@ -206,7 +224,7 @@ impl<T: Scalar> Workspace<T> {
             let total = self.accumulated_total;
             let scale = T::from_f64(if total.is_sum() { 1.0 } else { total.scale() });
             product(&self.accumulated, scale, &mut self.gradient);
-            self.ready = Ready::Mean(if total.is_empty() { Counted::Nothing } else { Counted::Something });
+            self.ready = Ready::Mean(Counted::of(total));
         }
         &mut self.gradient
     }

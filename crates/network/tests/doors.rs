@@ -9,7 +9,7 @@ use downhill_losses::{
 };
 use downhill_network::{Frozen, Network, PredictError, Purpose, sequential};
 use downhill_optim::{Adam, AdamW, Group, Optimizer, Sgd};
-use downhill_tensor::{Batch, Seed};
+use downhill_tensor::{Batch, BuildError, Seed};
 use ndarray::{Array2, array};
 
 fn training(step: u64) -> Mode {
@@ -400,4 +400,27 @@ fn a_state_keeps_its_bits_in_json() {
     assert_eq!(serde_json::from_str::<downhill_network::NetworkState<f32>>(&json).unwrap(), network.state());
     let description = network.description().unwrap();
     assert_eq!(description.seed, network.seed());
+}
+
+#[test]
+fn a_loss_that_is_not_finite_is_no_step() {
+    let mut network = Network::<f64>::build([2], Affine::new(1), Seed(1)).unwrap();
+    let (mut optimizer, mut workspace) = (Sgd::new(0.1), network.workspace(Purpose::Training));
+    let (loss, mode) = (MeanSquaredError::new(), Mode::Training { step: 0 });
+    let target = Target::Values(&[0.5]);
+    let before = network.parameters().to_vec();
+    for bad in [f64::NAN, f64::INFINITY] {
+        let (x, y) = ([bad, 1.0], [0.5, 1.0]);
+        let x = Batch::new(&x, 1, [2]).unwrap();
+        assert!(!network.backpropagate(x, target, &loss, &mut workspace, mode).unwrap().value().is_finite());
+        assert_eq!(network.step(&mut optimizer, &mut workspace), Err(BuildError::LossNotFinite));
+        network.accumulate(x, target, &loss, &mut workspace, mode).unwrap();
+        assert_eq!(network.step(&mut optimizer, &mut workspace), Err(BuildError::LossNotFinite));
+        assert_eq!(network.parameters(), before);
+        assert_eq!(network.step(&mut optimizer, &mut workspace), Err(BuildError::NoGradient), "it was dropped");
+        let y = Batch::new(&y, 1, [2]).unwrap();
+        network.accumulate(y, target, &loss, &mut workspace, mode).unwrap();
+    }
+    network.step(&mut optimizer, &mut workspace).unwrap();
+    assert_ne!(network.parameters(), before);
 }

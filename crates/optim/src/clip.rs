@@ -28,6 +28,9 @@ pub fn gradient_norm<T: Scalar>(gradient: &[T]) -> f64 {
 /// A norm that is not finite leaves the gradient as it is (PyTorch turns it into zeros and NaN):
 /// check the returned norm, and take no step if it is not finite.
 ///
+/// A `max_norm` below 0 or NaN counts as 0, which leaves a gradient of zeros: scaled by it, the gradient would point
+/// uphill.
+///
 /// ```
 /// let mut gradient = [3.0, 4.0];
 /// assert_eq!(downhill_optim::clip_norm(&mut gradient, 1.0), 5.0);
@@ -35,14 +38,14 @@ pub fn gradient_norm<T: Scalar>(gradient: &[T]) -> f64 {
 /// ```
 #[must_use = "if the norm is not finite, nothing was clipped and no step should be taken"]
 pub fn clip_norm<T: Scalar>(gradient: &mut [T], max_norm: f64) -> f64 {
-    let norm = gradient_norm(gradient);
+    let (norm, max_norm) = (gradient_norm(gradient), max_norm.max(0.0));
     if norm.is_finite() && exceeds(norm, max_norm) {
         loops::scale(gradient, loops::quotient(max_norm, norm + MARGIN));
     }
     norm
 }
 
-/// Clamps every entry to [−`limit`, `limit`]; NaN stays NaN.
+/// Clamps every entry to [−`limit`, `limit`]; NaN stays NaN. A `limit` below 0 or NaN counts as 0.
 ///
 /// ```
 /// let mut gradient = [3.0_f32, -0.5, -7.0];
@@ -50,7 +53,7 @@ pub fn clip_norm<T: Scalar>(gradient: &mut [T], max_norm: f64) -> f64 {
 /// assert_eq!(gradient, [1.0, -0.5, -1.0]);
 /// ```
 pub fn clip_value<T: Scalar>(gradient: &mut [T], limit: f64) {
-    loops::clamp(gradient, T::from_f64(limit));
+    loops::clamp(gradient, T::from_f64(limit.max(0.0)));
 }
 
 /// Returns whether a gradient of this norm is scaled.

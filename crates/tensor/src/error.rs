@@ -144,6 +144,8 @@ pub enum BuildError {
     },
     /// No backward pass has come before a step.
     NoGradient,
+    /// The loss of the batch before a step is infinite or not a number.
+    LossNotFinite,
     /// One of the above, at a named place of a network.
     At {
         /// The dotted name of the place, such as `2.0`.
@@ -242,6 +244,10 @@ impl fmt::Display for BuildError {
             Self::Purpose { by, reason } => write!(f, "{by}: {reason}"),
             Self::NoGradient => f.write_str(
                 "Network::step: there is no gradient to step against; make a backward pass before each step",
+            ),
+            Self::LossNotFinite => f.write_str(
+                "Network::step: the loss of the last batch is not a finite number, and a step against its gradient would \
+                 spoil the parameters; look at the batch, the targets and the learning rate",
             ),
             Self::At { place, source } => write!(f, "layer `{place}`: {source}"),
         }

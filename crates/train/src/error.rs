@@ -25,7 +25,7 @@ pub enum TrainError {
         error: BuildError,
     },
     /// The targets do not fit the network's predictions or the loss.
-    #[error("the targets of {data} do not fit the network or the loss: {error}")]
+    #[error("{}: {error}", blamed(*data, error))]
     Target {
         /// Which data.
         data: DataRole,
@@ -139,6 +139,14 @@ impl TrainError {
 impl From<ShapeError> for TrainError {
     fn from(error: ShapeError) -> Self {
         BuildError::from(error).into()
+    }
+}
+
+/// What an error of a loss is about: its settings know nothing of the data.
+fn blamed(data: DataRole, error: &TargetError) -> String {
+    match error {
+        TargetError::Setting { .. } => "the loss has a setting that is not valid".into(),
+        _ => format!("the targets of {data} do not fit the network or the loss"),
     }
 }
 

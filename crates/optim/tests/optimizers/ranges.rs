@@ -335,3 +335,15 @@ fn a_norm_overflows_only_with_its_value() {
     assert_eq!(gradient_norm(&[1.0, f64::NEG_INFINITY]), f64::INFINITY);
     assert!(gradient_norm(&[f32::NAN]).is_nan());
 }
+
+#[test]
+fn a_limit_below_zero_never_turns_a_gradient_round() {
+    for limit in [-1.0, -f64::INFINITY, f64::NAN] {
+        let mut gradient = [3.0, -4.0];
+        assert_eq!(clip_norm(&mut gradient, limit), 5.0);
+        assert_eq!(gradient, [0.0; 2], "{limit}");
+        let mut gradient = [3.0, -4.0];
+        downhill_optim::clip_value(&mut gradient, limit);
+        assert_eq!(gradient, [0.0; 2], "{limit}");
+    }
+}
