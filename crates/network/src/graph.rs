@@ -229,8 +229,11 @@ impl Graph {
         result
     }
 
-    /// Applies a layer under the name of the current scope itself.
-    pub(crate) fn place(&mut self, layer: impl Layer + 'static, inputs: &[Node]) -> Result<Node, BuildError> {
+    /// Applies a layer under the name of the current scope itself, where [`apply`](Graph::apply) adds a number to it.
+    ///
+    /// # Errors
+    /// Returns the errors of [`apply`](Graph::apply), and an error if there is another layer of this name.
+    pub fn place(&mut self, layer: impl Layer + 'static, inputs: &[Node]) -> Result<Node, BuildError> {
         self.place_erased(Arc::new(layer), inputs)
     }
 
