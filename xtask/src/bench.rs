@@ -5,7 +5,6 @@ mod building;
 mod contest;
 mod measurement;
 mod report;
-mod table;
 mod verdict;
 
 use std::fs;
@@ -19,6 +18,7 @@ use self::building::{Build, Development};
 use self::contest::{Contest, Rounds};
 use self::measurement::{Ceilings, Measurement, SUITES};
 use self::verdict::Change;
+use crate::table::{Table, threads};
 use crate::workspace::Workspace;
 use crate::{Result, command};
 
@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
     /// Measures in under a minute, less exactly.
     #[arg(long)]
     quick: bool,
-    /// Only benchmarks whose name (as `step/784-256-128-10, Adam, batch 32`) matches this regular expression.
+    /// Only benchmarks whose name (such as `step/784-256-128-10, Adam, batch 32`) matches this regular expression.
     #[arg(long, value_name = "REGEX")]
     filter: Option<String>,
     /// Measures everything this many times, and counts what differs between them as uncertainty.
@@ -44,8 +44,8 @@ pub(crate) struct Arguments {
     /// Has the same work done by other libraries too, in turn; `cargo xtask peers` installs them.
     #[arg(long)]
     peers: bool,
-    /// Builds a program that trains a small network too, from nothing and in development; with `--peers` those of other Rust libraries as
-    /// well, which takes minutes.
+    /// Builds a program that trains a small network too, from nothing and in development; with `--peers` those of other
+    /// Rust libraries as well, which takes minutes.
     #[arg(long)]
     build: bool,
     /// Writes the run as JSON too: a name, values and units for each line.
@@ -67,7 +67,7 @@ struct Run {
     development: Vec<Development>,
 }
 
-/// Lists what changed since the run of this name.
+/// What has changed since the run of this name.
 #[derive(Debug)]
 struct Comparison {
     name: String,
@@ -88,14 +88,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     let rounds = (0..arguments.rounds).map(|_| measure(arguments, &workspace)).collect::<Result<_>>()?;
     let measured = measurement::merge(rounds);
     let ceilings = Ceilings::of(&measured)?;
-    println!("{}\n\n{}", machine.description, table::measured(&measured, &ceilings));
+    println!("{}", machine.description);
+    print_all(&measurement::tables(&measured, &ceilings));
     println!("\nThe share is of the machine's own multiply-add rate, or of its memory bandwidth, in the same run.");
     let comparison = before.map(|(name, before)| Comparison {
         name: name.clone(),
         changes: verdict::compare(&before.measured, &measured, [&before.ceilings, &ceilings]),
     });
     if let Some(comparison) = &comparison {
-        println!("\n{}", table::changes(&comparison.changes, &comparison.name));
+        println!("\n{}", verdict::table(&comparison.name, &comparison.changes));
     }
     let memory = if arguments.filter.is_some() { Vec::new() } else { memory(&workspace)? };
     let contests = if arguments.peers {
@@ -108,18 +109,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     } else {
         Vec::new()
     };
-    let builds = if arguments.build { building::run(&workspace, arguments.peers)? } else { Vec::new() };
-    let development = if arguments.build { building::develop(&workspace)? } else { Vec::new() };
-    if arguments.build {
-        println!("\n{}\n\n{}", building::table(&builds), building::development_table(&development));
-    }
+    let (builds, development) = match arguments.build {
+        true => (building::run(&workspace, arguments.peers)?, building::develop(&workspace)?),
+        false => (Vec::new(), Vec::new()),
+    };
     let run = Run { machine, ceilings, measured, memory, comparison, contests, builds, development };
+    print_all(&run.build_tables());
 
     println!();
     for path in [keep, arguments.json.clone()].into_iter().flatten() {
         write(&path, &(serde_json::to_string_pretty(&run.json())? + "\n"))?;
     }
-    write(&folder.join("report.html"), &report::html(&run))
+    write(&folder.join("report.html"), &report::html(&run.machine, &run.tables()))
 }
 
 /// All suites once.
@@ -170,12 +171,31 @@ fn write(path: &Path, text: &str) -> Result {
     Ok(())
 }
 
-/// `1 thread`, `2 threads`.
-fn threads(count: usize) -> String {
-    format!("{count} thread{}", if count == 1 { "" } else { "s" })
+fn print_all(tables: &[Table]) {
+    for table in tables {
+        println!("\n{table}");
+    }
 }
 
 impl Run {
+    /// All tables, those that say what has changed first.
+    fn tables(&self) -> Vec<Table> {
+        let changes = self.comparison.iter().map(|comparison| verdict::table(&comparison.name, &comparison.changes));
+        let mut tables: Vec<Table> = changes.collect();
+        if !self.contests.is_empty() {
+            tables.push(contest::summary(&self.contests));
+            tables.extend(self.contests.iter().map(contest::table));
+        }
+        tables.extend(self.build_tables());
+        tables.extend(measurement::tables(&self.measured, &self.ceilings));
+        tables
+    }
+
+    fn build_tables(&self) -> Vec<Table> {
+        let tables = [building::table(&self.builds), building::development_table(&self.development)];
+        tables.into_iter().filter(|table| !table.rows.is_empty()).collect()
+    }
+
     fn json(&self) -> Value {
         let mut lines: Vec<Value> = self.measured.iter().map(|line| line.json(&self.ceilings)).collect();
         for change in self.comparison.iter().flat_map(|comparison| &comparison.changes) {
@@ -323,6 +343,28 @@ mod tests {
         assert_eq!(json["measured"][0]["verdict"], Value::Null);
         let saved = Saved::parse(&json.to_string(), &machine("here")).unwrap();
         assert_eq!((saved.measured.len(), saved.measured[1].name.as_str()), (2, "step/a"));
+    }
+
+    #[test]
+    fn the_report_holds_every_table_and_asks_for_nothing() {
+        let mut run = a_run();
+        run.machine = machine("a \"machine\"");
+        run.builds = vec![Build { name: "a <b>".into(), seconds: 31.0, wanted: None, bytes: None }];
+        run.development = vec![Development { name: "rebuild", value: 4.2, unit: "s", wanted: Some(4.0) }];
+        let page = report::html(&run.machine, &run.tables());
+        for part in [
+            "a &quot;machine&quot;",
+            "33 %<td><svg",
+            "Against before",
+            "1.00<td>within noise",
+            "a &lt;b&gt;<td>31.0<td>–<td>–",
+            "rebuild<td>4.20 s<td>4.00",
+        ] {
+            assert!(page.contains(part), "{part} is missing in {page}");
+        }
+        for part in ["<script", "http", "src=", "@import"] {
+            assert!(!page.contains(part), "{part} in {page}");
+        }
     }
 
     #[test]

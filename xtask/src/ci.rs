@@ -94,8 +94,8 @@ impl Step {
         match self {
             Self::Fmt => cargo("fmt --all --check"),
             Self::Golden => golden::run(&golden::Arguments { check: true, name: None }),
-            Self::Promises => promises::run(&promises::Arguments::default()),
-            Self::English => english::run(&english::Arguments::default()),
+            Self::Promises => promises::run(),
+            Self::English => english::run(),
             Self::Clippy => cargo("clippy --workspace --all-targets --locked -- -D warnings"),
             Self::Test => cargo("test --workspace"),
             Self::Light => cargo(&format!("test --no-default-features --lib --tests {core}")),
@@ -112,7 +112,7 @@ impl Step {
                 Ok(())
             }
             Self::Msrv => msrv(workspace),
-            Self::Api => heavy::api(&["--check".into()]),
+            Self::Api => heavy::run("api", &["--check".into()]),
             Self::Gradcheck => heavy::run("gradcheck", &[]),
             Self::Digits => cargo("run --release --quiet -p downhill --example digits"),
             Self::Figures => heavy::run("figures", &["--check".into()]),

@@ -13,7 +13,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-pub(crate) use self::equations::doc_comments;
 use self::external::External;
 use self::links::Links;
 use crate::workspace::{Workspace, library};

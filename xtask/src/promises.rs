@@ -13,8 +13,8 @@ use std::path::Path;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 use crate::ci::is_step;
-use crate::docs::doc_comments;
-use crate::{Result, workspace};
+use crate::texts::{self, Text};
+use crate::{Result, no_faults, workspace};
 
 /// The words that make a sentence a promise: these words, in capitals or not, or that it begins with "nothing".
 const WORDS: [&str; 16] = [
@@ -38,32 +38,17 @@ const WORDS: [&str; 16] = [
 
 const LIST: &str = "docs/promises.md";
 
-/// Checks that each sentence with a promise in it is held by a test that `docs/promises.md` names.
-#[derive(Debug, Default, clap::Args)]
-pub(crate) struct Arguments {
-    /// Prints what that file lacks, as it would stand there.
-    #[arg(long)]
-    list: bool,
-}
-
-pub(crate) fn run(arguments: &Arguments) -> Result {
+pub(crate) fn run() -> Result {
     let root = workspace::root();
     let list = List::parse(&fs::read_to_string(root.join(LIST))?)?;
     let promises = promises(&root)?;
-    if arguments.list {
-        print!("{}", list.lacking(&promises));
-        return Ok(());
-    }
     let mut faults = list.faults(&promises);
     faults.extend(list.untrue(&root));
-    if faults.is_empty() {
-        let count: usize = promises.values().map(Vec::len).sum();
-        let held = list.0.values().flatten().filter(|entry| entry.holders.iter().any(Holder::is_check)).count();
-        println!("{count} sentences are listed; checks hold {held} of the entries, and reasons the rest");
-        Ok(())
-    } else {
-        Err(faults.join("\n").into())
-    }
+    no_faults(&faults)?;
+    let count: usize = promises.values().map(Vec::len).sum();
+    let held = list.0.values().flatten().filter(|entry| entry.holders.iter().any(Holder::is_check)).count();
+    println!("{count} sentences are listed; checks hold {held} of the entries, and reasons the rest");
+    Ok(())
 }
 
 /// The sentences with a promise, by the path of their file.
@@ -71,31 +56,24 @@ type Promises = BTreeMap<String, Vec<String>>;
 
 /// The promises of all documents and of the crates' documentation.
 fn promises(root: &Path) -> Result<Promises> {
-    let name = |path: &Path| path.strip_prefix(root).unwrap_or(path).display().to_string().replace('\\', "/");
     let mut found = Promises::new();
-    let mut add = |file: String, text: &str| {
-        let sentences = sentences(text).into_iter().filter(|sentence| is_promise(sentence));
-        found.entry(file).or_default().extend(sentences);
-    };
-    let mut pages = ["README.md", "CONTRIBUTING.md", "docs/architecture.md"].map(|page| root.join(page)).to_vec();
-    pages.extend(workspace::files(&root.join("docs/guide/src"), "md")?);
-    for entry in fs::read_dir(root.join("crates"))? {
-        let folder = entry?.path();
-        pages.push(folder.join("README.md"));
-        for path in workspace::files(&folder.join("src"), "rs")? {
-            let source = fs::read_to_string(&path)?;
-            // Tests, at the foot of a source, promise nothing to a user.
-            let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-            for (_, comment) in doc_comments(source) {
-                add(name(&path), &comment);
-            }
+    for text in texts::read(root)?.iter().filter(|text| is_for_users(text)) {
+        let sentences: Vec<_> = sentences(&text.text).into_iter().filter(|sentence| is_promise(sentence)).collect();
+        if !sentences.is_empty() {
+            found.entry(text.file.clone()).or_default().extend(sentences);
         }
     }
-    for path in pages {
-        add(name(&path), &fs::read_to_string(&path)?);
-    }
-    found.retain(|_, sentences| !sentences.is_empty());
     Ok(found)
+}
+
+/// Whether users rely on what a text says: documents, and what documents the crates.
+fn is_for_users(text: &Text) -> bool {
+    let file = text.file.as_str();
+    let in_crate = file.strip_prefix("crates/").and_then(|file| Some(file.split_once('/')?.1));
+    let is_read = ["README.md", "CONTRIBUTING.md", "docs/architecture.md"].contains(&file)
+        || file.starts_with("docs/guide/src/")
+        || in_crate.is_some_and(|file| file == "README.md" || file.starts_with("src/"));
+    is_read && text.is_documentation() && !text.is_test
 }
 
 /// Whether a sentence has one of the words outside code, or begins with "nothing".

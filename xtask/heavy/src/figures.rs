@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use crate::Result;
+use crate::{Result, workspace};
 
 /// Draws the guide's figures and writes its tables, each from a run made for it.
 #[derive(Debug, Default, clap::Args)]
@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     for part in PARTS {
         part(&mut files)?;
     }
-    let folder = crate::root().join("docs/guide/src/figures");
+    let folder = workspace::root().join("docs/guide/src/figures");
     let stale = stale(&folder, &files)?;
     if arguments.check {
         for name in &stale {

@@ -1,15 +1,14 @@
 //! The cost of a program that trains a small network: the seconds from nothing to a release build and the bytes of it,
 //! and in its own workspace, where Cargo's defaults hold, how development builds compare.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::table::{significant, width};
 use crate::peers::CRATES;
+use crate::table::{Row, Table, significant};
 use crate::workspace::Workspace;
 use crate::{Result, command};
 
@@ -224,49 +223,48 @@ impl Build {
             "size": self.bytes.map(|bytes| json!({ "value": bytes, "unit": "B" })),
         })
     }
-
-    /// The size in millions of bytes, as far as there is one.
-    pub(super) fn megabytes(&self) -> String {
-        self.bytes.map_or_else(|| "–".into(), |bytes| significant(bytes as f64 / 1e6))
-    }
 }
 
 impl Development {
     pub(super) fn json(&self) -> Value {
         json!({ "name": self.name, "value": self.value, "unit": self.unit, "wanted": self.wanted })
     }
-
-    /// The value with its unit.
-    pub(super) fn measured(&self) -> String {
-        format!("{} {}", significant(self.value), self.unit)
-    }
-}
-
-/// The wanted value, if there is one.
-pub(super) fn wanted(wanted: Option<f64>) -> String {
-    wanted.map_or_else(|| "–".into(), significant)
-}
-
-/// A line for each of what [`develop`] measures.
-pub(super) fn development_table(lines: &[Development]) -> String {
-    let width = width(lines.iter().map(|line| line.name));
-    let mut text = format!("{:<width$} {:>10} {:>8}", "an application's own workspace", "", "wanted");
-    for line in lines {
-        let _ = write!(text, "\n{:<width$} {:>10} {:>8}", line.name, line.measured(), wanted(line.wanted));
-    }
-    text
 }
 
 /// A line for each build.
-pub(super) fn table(builds: &[Build]) -> String {
-    let width = width(builds.iter().map(|build| build.name.as_str()));
-    let head = "release build from nothing";
-    let mut text = format!("{head:<width$} {:>8} {:>8} {:>12}", "seconds", "wanted", "stripped, MB");
-    for build in builds {
-        let (seconds, wanted) = (significant(build.seconds), wanted(build.wanted));
-        let _ = write!(text, "\n{:<width$} {seconds:>8} {wanted:>8} {:>12}", build.name, build.megabytes());
+pub(super) fn table(builds: &[Build]) -> Table {
+    let row = |build: &Build| {
+        let megabytes = optional(build.bytes.map(|bytes| bytes as f64 / 1e6));
+        Row {
+            cells: vec![build.name.clone(), significant(build.seconds), optional(build.wanted), megabytes],
+            bar: None,
+        }
+    };
+    Table {
+        title: "Release builds from nothing".into(),
+        head: &["seconds", "wanted", "stripped, MB"],
+        rows: builds.iter().map(row).collect(),
+        ..Table::default()
     }
-    text
+}
+
+/// A line for each of what [`develop`] measures.
+pub(super) fn development_table(lines: &[Development]) -> Table {
+    let row = |line: &Development| {
+        let measured = format!("{} {}", significant(line.value), line.unit);
+        Row { cells: vec![line.name.into(), measured, optional(line.wanted)], bar: None }
+    };
+    Table {
+        title: "Development builds of an application".into(),
+        head: &["measured", "wanted"],
+        rows: lines.iter().map(row).collect(),
+        ..Table::default()
+    }
+}
+
+/// The value, if there is one.
+fn optional(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".into(), significant)
 }
 
 #[cfg(test)]
@@ -279,10 +277,9 @@ mod tests {
             Build { name: "a".into(), seconds: 31.26, wanted: Some(30.0), bytes: Some(1_610_000) },
             Build { name: "b".into(), seconds: 9.0, wanted: None, bytes: None },
         ];
-        let text = table(&builds);
-        let lines: Vec<&str> = text.lines().collect();
-        assert!(lines[1].starts_with("a ") && lines[1].ends_with("31.3     30.0         1.61"), "{text}");
-        assert!(lines[2].ends_with("9.00        –            –"), "{text}");
+        let rows = table(&builds).rows;
+        assert_eq!(rows[0].cells, ["a", "31.3", "30.0", "1.61"]);
+        assert_eq!(rows[1].cells, ["b", "9.00", "–", "–"]);
         assert_eq!(builds[1].json()["size"], Value::Null);
         assert_eq!(builds[0].json()["size"]["value"], 1_610_000);
     }

@@ -8,6 +8,7 @@
 use std::fmt;
 
 use super::measurement::{Ceilings, Measurement, Time};
+use crate::table::{Bar, Row, Table, time};
 
 /// The least ratio of two medians that is called a change.
 pub(super) const LEAST: f64 = 1.03;
@@ -21,7 +22,7 @@ pub(super) enum Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+        f.write_str(match self {
             Self::Faster => "faster",
             Self::Slower => "slower",
             Self::WithinNoise => "within noise",
@@ -74,6 +75,44 @@ pub(super) fn compare(before: &[Measurement], after: &[Measurement], ceilings: [
     after.iter().filter(|line| line.suite() != "ceiling").filter_map(pair).collect()
 }
 
+/// A line for each change, and how many there are of each kind.
+pub(super) fn table(name: &str, changes: &[Change]) -> Table {
+    let row = |change: &Change| {
+        let class = match change.verdict {
+            Verdict::Faster => "good",
+            Verdict::Slower => "bad",
+            Verdict::WithinNoise => "other",
+        };
+        // From the middle to the right if it is faster; a half and twice as fast are the ends.
+        let end = (1.0 + change.ratio.log2()) / 2.0;
+        Row {
+            cells: vec![
+                change.after.name.clone(),
+                change.after.threads.to_string(),
+                time(change.before.median),
+                time(change.after.time.median),
+                format!("{:.2}", change.ratio),
+                change.verdict.to_string(),
+            ],
+            bar: Some(Bar { from: end.min(0.5), to: end.max(0.5), whisker: None, class }),
+        }
+    };
+    let of = |verdict| changes.iter().filter(|change| change.verdict == verdict).count();
+    Table {
+        title: format!("Against {name}"),
+        head: &["threads", "then", "now", "times as fast", "verdict"],
+        rows: changes.iter().map(row).collect(),
+        note: format!(
+            "{} faster, {} slower, {} within noise: a change is one beyond both intervals (95 %), {:.0} %, and what the \
+             machine itself has moved.",
+            of(Verdict::Faster),
+            of(Verdict::Slower),
+            of(Verdict::WithinNoise),
+            100.0 * (LEAST - 1.0),
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::measurement::tests::measurement;
@@ -116,5 +155,8 @@ mod tests {
         let changes = compare(&before, &after, [&ceilings[0], &ceilings[1]]);
         let [change] = changes.as_slice() else { panic!("{changes:?}") };
         assert_eq!((change.after.name.as_str(), change.ratio, change.verdict), ("step/a", 2.0, Verdict::Faster));
+        let table = table("before", &changes);
+        assert_eq!(table.rows[0].cells, ["step/a", "1", "2.00 s", "1.00 s", "2.00", "faster"]);
+        assert!(table.note.starts_with("1 faster, 0 slower, 0 within noise"), "{table}");
     }
 }

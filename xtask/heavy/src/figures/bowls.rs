@@ -7,8 +7,8 @@ use plotters::style::text_anchor::HPos;
 use super::Files;
 use super::contour::{Window, contour};
 use super::plot::{Area, Axis, BLUE, FAINT, GREEN, GREY, INK, ORANGE, PURPLE, Plot, figure};
-use super::table::{count, table};
-use crate::Result;
+use super::table::table;
+use crate::{Result, grouped as count};
 
 pub(super) fn add(files: &mut Files) -> Result {
     files.insert("slope.svg".into(), slope()?);

@@ -8,8 +8,8 @@ use plotters::style::text_anchor::HPos;
 use super::Files;
 use super::contour::{Window, contour};
 use super::plot::{Axis, BLUE, FAINT, GREEN, INK, ORANGE, Plot, figure, px};
-use super::table::{count, digits, table};
-use crate::Result;
+use super::table::{digits, table};
+use crate::{Result, grouped as count};
 
 pub(super) fn add(files: &mut Files) -> Result {
     let runs = [

@@ -17,8 +17,8 @@ use plotters::style::text_anchor::HPos;
 use super::Files;
 use super::contour::{Window, contour};
 use super::plot::{Area, Axis, BLUE, FAINT, GREEN, INK, ORANGE, Plot, SKY, figure, px};
-use super::table::{count, digits, table};
-use crate::Result;
+use super::table::{digits, table};
+use crate::{Result, grouped as count, workspace};
 
 pub(super) fn add(files: &mut Files) -> Result {
     let penguins = Penguins::read()?;
@@ -52,7 +52,7 @@ type BatchRun = (usize, Vec<(f64, f64)>, RGBColor);
 
 impl Penguins {
     fn read() -> Result<Self> {
-        let table = Table::read_path(crate::root().join("crates/downhill/examples/data/penguins.csv"))?;
+        let table = Table::read_path(workspace::root().join("crates/downhill/examples/data/penguins.csv"))?;
         let columns = Columns::for_values(["body_mass_g"]).numeric(["flipper_length_mm"]).missing(Missing::Drop);
         let (flippers, targets) = columns.fit(&table)?.dataset::<f64>(&table)?.into_parts();
         let Targets::Values { values, .. } = targets else { return Err("masses are numbers".into()) };
