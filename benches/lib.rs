@@ -28,6 +28,13 @@ pub fn threads() -> Vec<Threads> {
     if all.count() > 1 { vec![Threads::one(), all] } else { vec![Threads::one()] }
 }
 
+/// The name of a benchmark, such as `step/a/2 threads`, as `cargo xtask bench` reads it.
+#[must_use]
+pub fn labelled(name: &str, threads: &Threads) -> String {
+    let count = threads.count();
+    format!("{name}/{count} thread{}", if count == 1 { "" } else { "s" })
+}
+
 /// The work of one call.
 #[derive(Clone, Copy, Debug)]
 pub enum Work {
@@ -71,8 +78,7 @@ fn measure_started<C: FnMut() + Send>(
     });
     let mut started = None;
     for threads in threads() {
-        let count = threads.count();
-        group.bench_function(format!("{name}/{count} thread{}", if count == 1 { "" } else { "s" }), |bencher| {
+        group.bench_function(labelled(name, &threads), |bencher| {
             if started.is_none() {
                 started = start();
             }

@@ -14,9 +14,9 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use self::building::{Build, Development};
+use self::building::Cost;
 use self::contest::{Contest, Rounds};
-use self::measurement::{Ceilings, Measurement, SUITES};
+use self::measurement::{Ceilings, Measurement, PROGRAMS};
 use self::verdict::Change;
 use crate::table::{Table, threads};
 use crate::workspace::Workspace;
@@ -63,8 +63,7 @@ struct Run {
     memory: Vec<Value>,
     comparison: Option<Comparison>,
     contests: Vec<Contest>,
-    builds: Vec<Build>,
-    development: Vec<Development>,
+    builds: Vec<Cost>,
 }
 
 /// What has changed since the run of this name.
@@ -89,7 +88,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     let measured = measurement::merge(rounds);
     let ceilings = Ceilings::of(&measured)?;
     println!("{}", machine.description);
-    print_all(&measurement::tables(&measured, &ceilings));
+    for table in measurement::tables(&measured, &ceilings) {
+        println!("\n{table}");
+    }
     println!("\nThe share is of the machine's own multiply-add rate, or of its memory bandwidth, in the same run.");
     let comparison = before.map(|(name, before)| Comparison {
         name: name.clone(),
@@ -109,12 +110,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     } else {
         Vec::new()
     };
-    let (builds, development) = match arguments.build {
-        true => (building::run(&workspace, arguments.peers)?, building::develop(&workspace)?),
-        false => (Vec::new(), Vec::new()),
-    };
-    let run = Run { machine, ceilings, measured, memory, comparison, contests, builds, development };
-    print_all(&run.build_tables());
+    let mut builds = Vec::new();
+    if arguments.build {
+        builds.extend(building::run(&workspace, arguments.peers)?);
+        builds.extend(building::develop(&workspace)?);
+        println!("\n{}", building::table(&builds));
+    }
+    let run = Run { machine, ceilings, measured, memory, comparison, contests, builds };
 
     println!();
     for path in [keep, arguments.json.clone()].into_iter().flatten() {
@@ -129,9 +131,7 @@ fn measure(arguments: &Arguments, workspace: &Workspace) -> Result<Vec<Measureme
     let mut bench = command::cargo();
     // Not quiet: the first run compiles for minutes, and should be seen to do so.
     bench.args(["bench", "-p", "downhill-benches"]).current_dir(&workspace.root);
-    for (_, suite) in SUITES {
-        bench.args(["--bench", suite]);
-    }
+    bench.args(PROGRAMS.iter().flat_map(|program| ["--bench", program]));
     if arguments.quick {
         bench.env("DOWNHILL_BENCH_QUICK", "1");
     }
@@ -171,12 +171,6 @@ fn write(path: &Path, text: &str) -> Result {
     Ok(())
 }
 
-fn print_all(tables: &[Table]) {
-    for table in tables {
-        println!("\n{table}");
-    }
-}
-
 impl Run {
     /// All tables, those that say what has changed first.
     fn tables(&self) -> Vec<Table> {
@@ -186,14 +180,11 @@ impl Run {
             tables.push(contest::summary(&self.contests));
             tables.extend(self.contests.iter().map(contest::table));
         }
-        tables.extend(self.build_tables());
+        if !self.builds.is_empty() {
+            tables.push(building::table(&self.builds));
+        }
         tables.extend(measurement::tables(&self.measured, &self.ceilings));
         tables
-    }
-
-    fn build_tables(&self) -> Vec<Table> {
-        let tables = [building::table(&self.builds), building::development_table(&self.development)];
-        tables.into_iter().filter(|table| !table.rows.is_empty()).collect()
     }
 
     fn json(&self) -> Value {
@@ -215,8 +206,7 @@ impl Run {
             "measured": lines,
             "memory": self.memory,
             "peers": self.contests.iter().map(Contest::json).collect::<Vec<_>>(),
-            "builds": self.builds.iter().map(Build::json).collect::<Vec<_>>(),
-            "development": self.development.iter().map(Development::json).collect::<Vec<_>>(),
+            "builds": self.builds.iter().map(Cost::json).collect::<Vec<_>>(),
         })
     }
 }
@@ -332,7 +322,6 @@ mod tests {
             comparison: Some(Comparison { name: "before".into(), changes }),
             contests: Vec::new(),
             builds: Vec::new(),
-            development: Vec::new(),
         }
     }
 
@@ -349,16 +338,14 @@ mod tests {
     fn the_report_holds_every_table_and_asks_for_nothing() {
         let mut run = a_run();
         run.machine = machine("a \"machine\"");
-        run.builds = vec![Build { name: "a <b>".into(), seconds: 31.0, wanted: None, bytes: None }];
-        run.development = vec![Development { name: "rebuild", value: 4.2, unit: "s", wanted: Some(4.0) }];
+        run.builds = vec![Cost { name: "a <b>".into(), value: 4.2, unit: "s", wanted: Some(4.0) }];
         let page = report::html(&run.machine, &run.tables());
         for part in [
             "a &quot;machine&quot;",
             "33 %<td><svg",
             "Against before",
             "1.00<td>within noise",
-            "a &lt;b&gt;<td>31.0<td>–<td>–",
-            "rebuild<td>4.20 s<td>4.00",
+            "a &lt;b&gt;<td>4.20 s<td>4.00",
         ] {
             assert!(page.contains(part), "{part} is missing in {page}");
         }

@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use clap::ValueEnum;
 
-use crate::workspace::Workspace;
+use crate::workspace::{CORE, Workspace};
 use crate::{Result, command, docs, english, golden, heavy, promises};
 
 /// Runs what CI runs, cheapest first, and says how long each step took.
@@ -60,9 +60,6 @@ enum Step {
 pub(crate) fn is_step(name: &str) -> bool {
     Step::from_str(name, false).is_ok()
 }
-
-/// The crates of a program that only trains.
-const CORE: [&str; 5] = ["downhill-tensor", "downhill-layers", "downhill-losses", "downhill-optim", "downhill-network"];
 
 pub(crate) fn run(arguments: &Arguments) -> Result {
     let workspace = Workspace::load()?;

@@ -142,13 +142,12 @@ impl Counts {
                 notes.push(format!("The counts were recorded with {then}, and this is {now}: they may differ."));
             }
         }
-        let fewer = |(name, &count): (&String, &u64)| {
-            let before = *recorded.instructions.get(name)?;
-            (before as f64 > MOST * count as f64).then(|| name.clone())
+        let is_less = |(name, count): &(&String, &u64)| {
+            recorded.instructions.get(*name).is_some_and(|&before| before as f64 > MOST * **count as f64)
         };
-        let fewer: Vec<String> = self.instructions.iter().filter_map(fewer).collect();
-        if !fewer.is_empty() {
-            notes.push(format!("{} got cheaper; {SAVE} keeps it so.", fewer.join(", ")));
+        let less: Vec<&str> = self.instructions.iter().filter(is_less).map(|(name, _)| name.as_str()).collect();
+        if !less.is_empty() {
+            notes.push(format!("{} got cheaper; {SAVE} keeps it so.", less.join(", ")));
         }
         notes
     }

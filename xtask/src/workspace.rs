@@ -6,6 +6,10 @@ use serde_json::Value;
 
 use crate::{Result, command};
 
+/// The crates of a program that only trains.
+pub const CORE: [&str; 5] =
+    ["downhill-tensor", "downhill-layers", "downhill-losses", "downhill-optim", "downhill-network"];
+
 /// The workspace that this task belongs to.
 #[derive(Debug)]
 pub struct Workspace {

@@ -9,73 +9,50 @@ use serde_json::{Value, json};
 
 use crate::peers::CRATES;
 use crate::table::{Row, Table, significant};
-use crate::workspace::Workspace;
+use crate::workspace::{CORE, Workspace};
 use crate::{Result, command};
 
-/// A build from nothing, all dependencies included.
+/// A cost that is measured, and how much of it is wanted at the most.
 #[derive(Debug)]
-pub(super) struct Build {
+pub(super) struct Cost {
     pub(super) name: String,
-    pub(super) seconds: f64,
-    /// The most seconds that it should take, on two cores.
-    pub(super) wanted: Option<f64>,
-    /// Of the program without its symbols; libraries have none.
-    pub(super) bytes: Option<u64>,
-}
-
-/// Something of a development build that is measured.
-#[derive(Debug)]
-pub(super) struct Development {
-    pub(super) name: &'static str,
     pub(super) value: f64,
     pub(super) unit: &'static str,
-    /// At most this is wanted.
     pub(super) wanted: Option<f64>,
 }
 
-/// The program that is built.
+/// A release build from nothing, all dependencies included.
 struct Plan {
     name: String,
+    /// The most seconds that it should take, on two cores.
     wanted: Option<f64>,
     /// The folder of its workspace.
     folder: PathBuf,
     /// Which of its packages, and with which features.
     arguments: Vec<String>,
-    /// The program, below the folder of release builds.
+    /// The program, below the folder of release builds; libraries have none.
     program: Option<String>,
 }
 
-/// The crates that a network is made of and stepped by.
-const CORE: [&str; 5] = ["tensor", "layers", "losses", "optim", "network"];
-
 /// Builds ours, and on request those of other Rust libraries, one after the other in a separate folder.
-pub(super) fn run(workspace: &Workspace, peers: bool) -> Result<Vec<Build>> {
+pub(super) fn run(workspace: &Workspace, peers: bool) -> Result<Vec<Cost>> {
+    let ours = |name: &str, wanted, arguments: &[&str], program: Option<&str>| Plan {
+        name: format!("downhill, {name}"),
+        wanted,
+        folder: workspace.root.clone(),
+        arguments: arguments.iter().map(|&argument| argument.into()).collect(),
+        program: program.map(Into::into),
+    };
+    let core: Vec<&str> = CORE.iter().flat_map(|name| ["-p", name]).chain(["--no-default-features"]).collect();
     let mut plans = vec![
-        Plan {
-            name: "downhill, a program that trains a network".into(),
-            wanted: Some(17.0),
-            folder: workspace.root.clone(),
-            arguments: ["-p", "downhill-program"].map(Into::into).into(),
-            program: Some("downhill-program".into()),
-        },
-        Plan {
-            name: "downhill, example `digits` with its data".into(),
-            wanted: None,
-            folder: workspace.root.clone(),
-            arguments: ["-p", "downhill", "--example", "digits"].map(Into::into).into(),
-            program: Some("examples/digits".into()),
-        },
-        Plan {
-            name: "downhill, five core crates without default features".into(),
-            wanted: None,
-            folder: workspace.root.clone(),
-            arguments: CORE
-                .iter()
-                .flat_map(|name| ["-p".into(), format!("downhill-{name}")])
-                .chain(["--no-default-features".into()])
-                .collect(),
-            program: None,
-        },
+        ours("a program that trains a network", Some(17.0), &["-p", "downhill-program"], Some("downhill-program")),
+        ours(
+            "example `digits` with its data",
+            None,
+            &["-p", "downhill", "--example", "digits"],
+            Some("examples/digits"),
+        ),
+        ours("five core crates without default features", None, &core, None),
     ];
     let others = if peers { &CRATES[..] } else { &[] };
     plans.extend(others.iter().map(|name| Plan {
@@ -85,11 +62,13 @@ pub(super) fn run(workspace: &Workspace, peers: bool) -> Result<Vec<Build>> {
         arguments: ["--no-default-features", "--features", name].map(Into::into).into(),
         program: Some("downhill-peers".into()),
     }));
-    plans.iter().map(|plan| plan.build(workspace)).collect()
+    let costs = plans.iter().map(|plan| plan.build(workspace)).collect::<Result<Vec<_>>>()?;
+    Ok(costs.into_iter().flatten().collect())
 }
 
 impl Plan {
-    fn build(&self, workspace: &Workspace) -> Result<Build> {
+    /// The seconds of the build, and the size of the program without its symbols.
+    fn build(&self, workspace: &Workspace) -> Result<Vec<Cost>> {
         // What has to be loaded from elsewhere is no part of a build.
         command::run(command::cargo().args(["fetch", "--quiet", "--locked"]).current_dir(&self.folder))?;
         let target = workspace.target.join("bench/build");
@@ -104,9 +83,12 @@ impl Plan {
             let file = format!("{program}{}", std::env::consts::EXE_SUFFIX);
             fs::metadata(target.join("release").join(file))
         });
-        let bytes = program.transpose()?.map(|file| file.len());
+        let bytes = program.transpose()?.map(|file| file.len() as f64);
         remove(&target)?;
-        Ok(Build { name: self.name.clone(), seconds, wanted: self.wanted, bytes })
+        let cost = |name, value, unit, wanted| Cost { name, value, unit, wanted };
+        let size = |bytes| cost(format!("{}: stripped", self.name), bytes / 1e6, "MB", None);
+        let time = cost(format!("{}: release build from nothing", self.name), seconds, "s", self.wanted);
+        Ok(std::iter::once(time).chain(bytes.map(size)).collect())
     }
 }
 
@@ -130,7 +112,7 @@ opt-level = 3
 const EDIT: (&str, &str) = ("Affine::new(32)", "Affine::new(48)");
 
 /// Builds a copy of `benches/program` outside the workspace, as a user's own crate, edits it, and trains with it.
-pub(super) fn develop(workspace: &Workspace) -> Result<Vec<Development>> {
+pub(super) fn develop(workspace: &Workspace) -> Result<Vec<Cost>> {
     let folder = workspace.target.join("bench/application");
     remove(&folder)?;
     let program = workspace.root.join("benches/program");
@@ -163,15 +145,11 @@ pub(super) fn develop(workspace: &Workspace) -> Result<Vec<Development>> {
     command::run(&mut cargo(&["build"]))?;
     let rebuild = processor_seconds()? - before;
 
-    let mut measured = vec![Development {
-        name: "rebuild after an edit, of the processor",
-        value: rebuild,
-        unit: "s",
-        wanted: Some(4.0),
-    }];
+    let cost = |name: &str, value, unit, wanted| Cost { name: name.into(), value, unit, wanted };
+    let mut measured = vec![cost("application: rebuild after an edit, of the processor", rebuild, "s", Some(4.0))];
     let networks = [
-        ("classifier", "epoch of 60,000 × 784, development build"),
-        ("autoencoder", "epoch of an autoencoder of 20,000 × 784, development build"),
+        ("classifier", "application: epoch of 60,000 × 784, development build"),
+        ("autoencoder", "application: epoch of an autoencoder of 20,000 × 784, development build"),
     ];
     for (network, name) in networks {
         let epoch = |profile: &[&str], count: &str| -> Result<f64> {
@@ -181,11 +159,10 @@ pub(super) fn develop(workspace: &Workspace) -> Result<Vec<Development>> {
         };
         // In a release build it takes a second at most, in which the machine may have been busy.
         let (development, release) = (epoch(&[], "2")?, epoch(&["--release"], "5")?);
-        let ratio = development / release;
         measured.extend([
-            Development { name, value: development, unit: "s", wanted: None },
-            Development { name: "the same, release build", value: release, unit: "s", wanted: None },
-            Development { name: "development, as a multiple of release", value: ratio, unit: "×", wanted: Some(3.0) },
+            cost(name, development, "s", None),
+            cost("the same, release build", release, "s", None),
+            cost("development, as a multiple of release", development / release, "×", Some(3.0)),
         ]);
     }
     remove(&folder)?;
@@ -215,56 +192,25 @@ fn remove(folder: &PathBuf) -> Result {
     Ok(())
 }
 
-impl Build {
-    pub(super) fn json(&self) -> Value {
-        json!({
-            "name": self.name,
-            "time": { "value": self.seconds, "unit": "s", "wanted": self.wanted },
-            "size": self.bytes.map(|bytes| json!({ "value": bytes, "unit": "B" })),
-        })
-    }
-}
-
-impl Development {
+impl Cost {
     pub(super) fn json(&self) -> Value {
         json!({ "name": self.name, "value": self.value, "unit": self.unit, "wanted": self.wanted })
     }
 }
 
-/// A line for each build.
-pub(super) fn table(builds: &[Build]) -> Table {
-    let row = |build: &Build| {
-        let megabytes = optional(build.bytes.map(|bytes| bytes as f64 / 1e6));
-        Row {
-            cells: vec![build.name.clone(), significant(build.seconds), optional(build.wanted), megabytes],
-            bar: None,
-        }
+/// A line for each cost.
+pub(super) fn table(costs: &[Cost]) -> Table {
+    let row = |cost: &Cost| {
+        let wanted = cost.wanted.map_or_else(|| "–".into(), significant);
+        let cells = vec![cost.name.clone(), format!("{} {}", significant(cost.value), cost.unit), wanted];
+        Row { cells, bar: None }
     };
     Table {
-        title: "Release builds from nothing".into(),
-        head: &["seconds", "wanted", "stripped, MB"],
-        rows: builds.iter().map(row).collect(),
-        ..Table::default()
-    }
-}
-
-/// A line for each of what [`develop`] measures.
-pub(super) fn development_table(lines: &[Development]) -> Table {
-    let row = |line: &Development| {
-        let measured = format!("{} {}", significant(line.value), line.unit);
-        Row { cells: vec![line.name.into(), measured, optional(line.wanted)], bar: None }
-    };
-    Table {
-        title: "Development builds of an application".into(),
+        title: "Builds".into(),
         head: &["measured", "wanted"],
-        rows: lines.iter().map(row).collect(),
+        rows: costs.iter().map(row).collect(),
         ..Table::default()
     }
-}
-
-/// The value, if there is one.
-fn optional(value: Option<f64>) -> String {
-    value.map_or_else(|| "–".into(), significant)
 }
 
 #[cfg(test)]
@@ -272,16 +218,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_library_has_no_size() {
-        let builds = [
-            Build { name: "a".into(), seconds: 31.26, wanted: Some(30.0), bytes: Some(1_610_000) },
-            Build { name: "b".into(), seconds: 9.0, wanted: None, bytes: None },
-        ];
-        let rows = table(&builds).rows;
-        assert_eq!(rows[0].cells, ["a", "31.3", "30.0", "1.61"]);
-        assert_eq!(rows[1].cells, ["b", "9.00", "–", "–"]);
-        assert_eq!(builds[1].json()["size"], Value::Null);
-        assert_eq!(builds[0].json()["size"]["value"], 1_610_000);
+    fn what_is_wanted_stands_next_to_what_was_measured() {
+        let cost = |wanted| Cost { name: "a".into(), value: 31.26, unit: "s", wanted };
+        let rows = table(&[cost(Some(30.0)), cost(None)]).rows;
+        assert_eq!([&rows[0].cells[1..], &rows[1].cells[1..]], [["31.3 s", "30.0"], ["31.3 s", "–"]]);
+        assert_eq!(cost(None).json()["wanted"], Value::Null);
     }
 
     #[test]

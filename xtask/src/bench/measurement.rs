@@ -10,8 +10,11 @@ use crate::Result;
 use crate::table::{Bar, Row, Table, count, significant, time};
 use crate::workspace::files;
 
-/// The suites, in the order in which they run; the ceilings are the first.
-pub(super) const SUITES: [(&str, &str); 6] = [
+/// The programs that measure, in the order in which they run; the ceilings are the first.
+pub(super) const PROGRAMS: [&str; 4] = ["ceilings", "layers", "workloads", "optimizers"];
+
+/// The suites, in the order in which they are shown, with the titles of their tables.
+const SUITES: [(&str, &str); 6] = [
     ("ceiling", "ceilings"),
     ("product", "products"),
     ("layer", "layers"),

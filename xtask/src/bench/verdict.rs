@@ -118,32 +118,25 @@ mod tests {
     use super::super::measurement::tests::measurement;
     use super::*;
 
-    fn verdict([lower, median, upper]: [f64; 3], drift: f64) -> Verdict {
-        Verdict::of(&Time { median: 100.0, lower: 98.0, upper: 101.0 }, &Time { median, lower, upper }, drift)
-    }
-
     #[test]
-    fn a_change_is_beyond_the_intervals_and_the_least_effect() {
-        assert_eq!(verdict([89.0, 90.0, 91.0], 1.0), Verdict::Faster);
-        assert_eq!(verdict([109.0, 110.0, 111.0], 1.0), Verdict::Slower);
-    }
-
-    #[test]
-    fn intervals_that_touch_are_noise_however_far_apart_the_medians() {
-        assert_eq!(verdict([70.0, 80.0, 98.0], 1.0), Verdict::WithinNoise);
-        assert_eq!(verdict([101.0, 150.0, 160.0], 1.0), Verdict::WithinNoise);
-    }
-
-    #[test]
-    fn a_small_effect_is_noise_however_narrow_the_intervals() {
-        assert_eq!(verdict([97.4, 97.5, 97.6], 1.0), Verdict::WithinNoise);
-        assert_eq!(verdict([102.4, 102.5, 102.6], 1.0), Verdict::WithinNoise);
-    }
-
-    #[test]
-    fn an_effect_no_larger_than_the_machine_s_own_drift_is_noise() {
-        assert_eq!(verdict([109.0, 110.0, 111.0], 1.2), Verdict::WithinNoise);
-        assert_eq!(verdict([129.0, 130.0, 131.0], 1.2), Verdict::Slower);
+    fn a_change_is_beyond_the_intervals_the_least_effect_and_the_drift() {
+        use Verdict::{Faster, Slower, WithinNoise};
+        let before = Time { median: 100.0, lower: 98.0, upper: 101.0 };
+        for ([lower, median, upper], drift, expected) in [
+            ([89.0, 90.0, 91.0], 1.0, Faster),
+            ([109.0, 110.0, 111.0], 1.0, Slower),
+            // Intervals that touch, however far apart the medians.
+            ([70.0, 80.0, 98.0], 1.0, WithinNoise),
+            ([101.0, 150.0, 160.0], 1.0, WithinNoise),
+            // A small effect, however narrow the intervals.
+            ([97.4, 97.5, 97.6], 1.0, WithinNoise),
+            ([102.4, 102.5, 102.6], 1.0, WithinNoise),
+            // An effect no larger than the machine's own drift.
+            ([109.0, 110.0, 111.0], 1.2, WithinNoise),
+            ([129.0, 130.0, 131.0], 1.2, Slower),
+        ] {
+            assert_eq!(Verdict::of(&before, &Time { median, lower, upper }, drift), expected, "{median} {drift}");
+        }
     }
 
     #[test]

@@ -6,8 +6,8 @@ use plotters::style::RGBColor;
 use plotters::style::text_anchor::HPos;
 
 use super::Files;
-use super::contour::{Window, contour};
-use super::plot::{Axis, BLUE, FAINT, GREEN, INK, ORANGE, Plot, figure, px};
+use super::contour::Window;
+use super::plot::{Axis, BLUE, GREEN, INK, ORANGE, Plot, figure, px};
 use super::table::{digits, table};
 use crate::{Result, grouped as count};
 
@@ -80,11 +80,8 @@ fn draw(runs: &[Run]) -> Result<String> {
         let x = Axis::new("x", window.x.0, window.x.1, [-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5]);
         let y = Axis::new("y", window.y.0, window.y.1, [-0.5, 0.0, 0.5, 1.0, 1.5, 2.0]);
         let mut plot = Plot::new(&above, "", x, y)?;
-        for level in [0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0] {
-            for line in contour(window, level, |x, y| function.evaluate(&[x, y], &mut [0.0; 2])) {
-                plot.line(line, FAINT, 1.2)?;
-            }
-        }
+        let levels = [0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0];
+        plot.contours(window, &levels, |x, y| function.evaluate(&[x, y], &mut [0.0; 2]))?;
         for (run, at) in runs.iter().zip([(-1.68, 0.6), (-0.24, -0.42), (-0.62, 1.5)]) {
             let path = || run.path.iter().copied().take(SHOWN + 1);
             plot.line(path(), run.color, 1.6)?;
