@@ -79,7 +79,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     let folder = workspace.target.join("bench");
     // A run that can't be compared with is an error before anything is measured.
     let before = match &arguments.against {
-        Some(name) => Some((name, Saved::read(&saved(&folder, name)?, &machine)?)),
+        Some(name) => {
+            let measured = read_saved(&saved(&folder, name)?, &machine)?;
+            Some((name, Ceilings::of(&measured)?, measured))
+        }
         None => None,
     };
     let keep = arguments.save.as_ref().map(|name| saved(&folder, name)).transpose()?;
@@ -92,9 +95,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
         println!("\n{table}");
     }
     println!("\nThe share is of the machine's own multiply-add rate, or of its memory bandwidth, in the same run.");
-    let comparison = before.map(|(name, before)| Comparison {
+    let comparison = before.map(|(name, then, before)| Comparison {
         name: name.clone(),
-        changes: verdict::compare(&before.measured, &measured, [&before.ceilings, &ceilings]),
+        changes: verdict::compare(&before, &measured, [&then, &ceilings]),
     });
     if let Some(comparison) = &comparison {
         println!("\n{}", verdict::table(&comparison.name, &comparison.changes));
@@ -220,34 +223,25 @@ fn saved(folder: &Path, name: &str) -> Result<PathBuf> {
     Ok(folder.join("saved").join(format!("{name}.json")))
 }
 
-/// An earlier run, as far as a later one is compared with it.
-#[derive(Debug)]
-struct Saved {
-    measured: Vec<Measurement>,
-    ceilings: Ceilings,
+/// What an earlier run has measured, on this machine.
+fn read_saved(path: &Path, machine: &Machine) -> Result<Vec<Measurement>> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| format!("{} can't be read ({error}); `--save` writes such a run", path.display()))?;
+    parse_saved(&text, machine).map_err(|error| format!("{}: {error}", path.display()).into())
 }
 
-impl Saved {
-    fn read(path: &Path, machine: &Machine) -> Result<Self> {
-        let text = fs::read_to_string(path)
-            .map_err(|error| format!("{} can't be read ({error}); `--save` writes such a run", path.display()))?;
-        Self::parse(&text, machine).map_err(|error| format!("{}: {error}", path.display()).into())
+fn parse_saved(text: &str, machine: &Machine) -> Result<Vec<Measurement>> {
+    let run: Value = serde_json::from_str(text)?;
+    if run["machine"].as_str() != Some(&machine.description) {
+        return Err(format!(
+            "that run was made on {}, and this is {}: the verdict would be on the machines",
+            run["machine"], machine.description
+        )
+        .into());
     }
-
-    fn parse(text: &str, machine: &Machine) -> Result<Self> {
-        let run: Value = serde_json::from_str(text)?;
-        if run["machine"].as_str() != Some(&machine.description) {
-            return Err(format!(
-                "that run was made on {}, and this is {}: the verdict would be on the machines",
-                run["machine"], machine.description
-            )
-            .into());
-        }
-        let lines = run["measured"].as_array().ok_or("it holds no measurements")?;
-        let read = |line| Measurement::from_json(line).ok_or_else(|| format!("this is no measurement: {line}"));
-        let measured = lines.iter().map(read).collect::<std::result::Result<Vec<_>, _>>()?;
-        Ok(Self { ceilings: Ceilings::of(&measured)?, measured })
-    }
+    let lines = run["measured"].as_array().ok_or("it holds no measurements")?;
+    let read = |line| Measurement::from_json(line).ok_or_else(|| format!("this is no measurement: {line}").into());
+    lines.iter().map(read).collect()
 }
 
 /// The machine and the versions that a run was made with.
@@ -330,8 +324,8 @@ mod tests {
         let json = a_run().json();
         assert_eq!(json["measured"][1]["verdict"], "within noise");
         assert_eq!(json["measured"][0]["verdict"], Value::Null);
-        let saved = Saved::parse(&json.to_string(), &machine("here")).unwrap();
-        assert_eq!((saved.measured.len(), saved.measured[1].name.as_str()), (2, "step/a"));
+        let saved = parse_saved(&json.to_string(), &machine("here")).unwrap();
+        assert_eq!((saved.len(), saved[1].name.as_str()), (2, "step/a"));
     }
 
     #[test]
@@ -356,9 +350,9 @@ mod tests {
 
     #[test]
     fn machines_are_not_compared() {
-        let error = Saved::parse(&a_run().json().to_string(), &machine("there")).unwrap_err().to_string();
+        let error = parse_saved(&a_run().json().to_string(), &machine("there")).unwrap_err().to_string();
         assert!(error.contains("\"here\"") && error.contains("there"), "{error}");
-        let error = Saved::parse("{}", &machine("there")).unwrap_err().to_string();
+        let error = parse_saved("{}", &machine("there")).unwrap_err().to_string();
         assert!(error.contains("null"), "{error}");
     }
 

@@ -156,6 +156,14 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// A sentence if the file is missing or other than this sum says.
+pub(crate) fn sum_fault(file: &Path, sum: &str) -> Option<String> {
+    match fs::read(file).map(|bytes| sha256(&bytes)) {
+        Err(error) => Some(format!("{} can't be read ({error})", file.display())),
+        Ok(found) => (found != sum).then(|| format!("{} has the SHA-256 {found}, not {sum}", file.display())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

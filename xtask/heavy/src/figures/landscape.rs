@@ -1,6 +1,7 @@
 //! Gradient descent, momentum and Adam on Rosenbrock's function.
 
-use downhill::optim::test_functions::{TestFunction, rosenbrock};
+use downhill::optim::minimize::{Reason, minimize};
+use downhill::optim::test_functions::rosenbrock;
 use downhill::optim::{Adam, GradientDescent, Optimizer, Sgd};
 use plotters::style::RGBColor;
 use plotters::style::text_anchor::HPos;
@@ -41,33 +42,15 @@ impl Run {
     fn best(name: &'static str, color: RGBColor, optimizer: fn(f64) -> Box<dyn Optimizer<f64>>) -> Result<Self> {
         let rates = (-4..=-1).flat_map(|exponent| [1.0, 2.0, 5.0].map(|digit| digit * 10f64.powi(exponent)));
         let runs = rates.filter_map(|rate| {
-            let (path, values) = walk(&rosenbrock(), optimizer(rate))?;
-            Some(Self { name, color, rate, path, values })
+            let function = rosenbrock();
+            let walk = minimize(&function, function.start()).optimizer(optimizer(rate)).gradient_tolerance(0.0);
+            let outcome = walk.target(1e-4).iterations(20_000).record_path().run().ok()?;
+            let values = outcome.path.iter().map(|x| function.evaluate(x, &mut [0.0; 2])).collect();
+            let path = outcome.path.iter().map(|x| (x[0], x[1])).collect();
+            matches!(outcome.reason, Reason::TargetReached).then_some(Self { name, color, rate, path, values })
         });
         Ok(runs.min_by_key(|run| run.values.len()).ok_or("no rate arrives")?)
     }
-}
-
-type Walk = (Vec<(f64, f64)>, Vec<f64>);
-
-/// The points and values from the standard start, if the walk arrives within 20,000 steps.
-fn walk(function: &TestFunction, mut optimizer: Box<dyn Optimizer<f64>>) -> Option<Walk> {
-    let mut x = function.start();
-    let mut gradient = vec![0.0; x.len()];
-    let (mut path, mut values) = (Vec::new(), Vec::new());
-    for _ in 0..20_000 {
-        let value = function.evaluate(&x, &mut gradient);
-        path.push((x[0], x[1]));
-        values.push(value);
-        if value < 1e-4 {
-            return Some((path, values));
-        }
-        if !value.is_finite() {
-            return None;
-        }
-        optimizer.step(&mut x, &gradient);
-    }
-    None
 }
 
 fn draw(runs: &[Run]) -> Result<String> {
