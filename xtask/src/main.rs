@@ -7,6 +7,7 @@ mod counts;
 mod data;
 mod docs;
 mod english;
+mod fuzz;
 mod golden;
 mod heavy;
 mod npm;
@@ -42,6 +43,7 @@ enum Task {
     English,
     /// Draws the guide's figures and writes its tables, each from a run made for it.
     Figures(heavy::Arguments),
+    Fuzz(fuzz::Arguments),
     Golden(golden::Arguments),
     /// Checks the derivatives of every layer, block and loss against finite differences.
     Gradcheck(heavy::Arguments),
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Some(Task::Docs(arguments)) => docs::run(&arguments),
         Some(Task::English) => english::run(),
         Some(Task::Figures(arguments)) => heavy::run("figures", &arguments.rest),
+        Some(Task::Fuzz(arguments)) => fuzz::run(&arguments),
         Some(Task::Golden(arguments)) => golden::run(&arguments),
         Some(Task::Gradcheck(arguments)) => heavy::run("gradcheck", &arguments.rest),
         Some(Task::Minimize(arguments)) => heavy::run("minimize", &arguments.rest),
