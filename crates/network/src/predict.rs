@@ -108,7 +108,8 @@ impl<T: Scalar> Network<T> {
     ///
     /// Takes a reference to an array, rows, a [`Batch`], or for a network of several inputs a tuple of these in the
     /// order in which its graph has them: see [`Examples`].
-    /// Buffers are kept behind the scenes and used again; [`forward`](Network::forward) allocates nothing at all.
+    /// Buffers are kept behind the scenes and used again; [`forward`](Network::forward) makes no array for its result
+    /// either, and leaves it in a workspace of yours.
     ///
     /// ```
     /// use downhill_layers::{Affine, Gru};

@@ -204,7 +204,9 @@ fn whole_numbers_are_checked_at_the_door_and_must_come_through_it() {
     let forward = |x: &[f64], mode: Mode| {
         let mut workspace = network.workspace(Purpose::Training);
         let x = Batch::new(x, x.len() / 2, [2]).unwrap();
-        network.forward(network.parameters(), x, &mut workspace, mode).map(|_| ()).map_err(|error| error.to_string())
+        let passed = network.forward(network.parameters(), x, &mut workspace, mode).map(|_| ());
+        assert_eq!(network.check_inputs(x, mode), passed);
+        passed.map_err(|error| error.to_string())
     };
     let training = Mode::Training { step: 0 };
     forward(&[1.0, 3.0, 2.0, 1.0], training).unwrap();

@@ -4,7 +4,7 @@ use downhill_layers::{
     Affine, Backward, Conv2d, Dropout, Embedding, Forward, Layer, Mode, Relu, Sigmoid, Signature, Tanh, single_input,
 };
 use downhill_losses::{MeanSquaredError, Target};
-use downhill_network::{Frozen, Network, Purpose, Residual, Shared, branches, sequential};
+use downhill_network::{Frozen, Network, Purpose, Residual, Sequential, Shared, branches, sequential};
 use downhill_optim::{Optimizer, Sgd};
 use downhill_tensor::{Batch, BuildError, Scalar, Shape, threads};
 use ndarray::{Array2, array};
@@ -195,4 +195,28 @@ fn frozen_layers_have_no_gradient_and_what_lies_before_them_is_not_asked_for() {
     optimizer.step(&mut theta, workspace.gradient());
     assert_eq!(theta[..frozen], network.parameters()[..frozen]);
     assert!(theta[frozen..].iter().zip(&network.parameters()[frozen..]).all(|(a, b)| a != b));
+}
+
+#[test]
+fn a_gradient_goes_through_frozen_layers_to_those_before_them() {
+    let chain = |middle: Sequential| build([3], sequential![Affine::new(4), Tanh, middle, Tanh, Affine::new(2)]);
+    let (frozen, free) = (chain(sequential![Frozen(Affine::new(4))]), chain(sequential![Affine::new(4)]));
+    assert_eq!(frozen.parameters(), free.parameters());
+    let gradient = |network: &Network<f64>| {
+        let mut workspace = network.workspace(Purpose::Training);
+        let (x, mode) = (Batch::new(&[0.3, -1.0, 0.5, 1.0, 0.2, -0.7], 2, [3]).unwrap(), Mode::Training { step: 0 });
+        let (theta, loss) = (network.parameters(), MeanSquaredError::new());
+        network.value_and_gradient(theta, x, Target::Values(&[1.0; 4]), &loss, &mut workspace, mode).unwrap();
+        workspace.gradient().to_vec()
+    };
+    let (through, full) = (gradient(&frozen), gradient(&free));
+    for segment in frozen.segments() {
+        let (through, full) = (&through[segment.range.clone()], &full[segment.range.clone()]);
+        assert!(full.iter().all(|&g| g != 0.0), "{}", segment.name);
+        if segment.frozen {
+            assert!(through.iter().all(|&g| g == 0.0), "{}", segment.name);
+        } else {
+            assert_eq!(through, full, "{}", segment.name);
+        }
+    }
 }

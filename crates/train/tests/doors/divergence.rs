@@ -9,7 +9,7 @@ use downhill_losses::{MeanSquaredError, PoissonNll, Reduction};
 use downhill_network::{Network, sequential};
 use downhill_optim::{Adagrad, Sgd};
 use downhill_tensor::Seed;
-use downhill_train::{Cause, DataRole, Divergence, ExampleField, Place, TrainError, Trainer};
+use downhill_train::{Cause, DataRole, Divergence, ExampleField, NO_METRICS, Place, TrainError, Trainer, evaluate};
 use ndarray::Array2;
 
 use crate::{line, network, points};
@@ -38,6 +38,23 @@ fn an_outlier_is_blamed_and_not_the_learning_rate() {
         assert!(matches!(cause, Cause::Example { example: 17, .. }), "{batch_size}: {cause:?}");
         assert_eq!(network.parameters(), build().parameters());
     }
+}
+
+#[test]
+fn a_gradient_that_overflows_although_its_loss_is_finite_is_blamed_on_its_example() {
+    // dJ/dw = 2 d x is too large for f32 where d² is not; only the loss of the next step is not finite.
+    let mut x = points(40).mapv(|x| x as f32);
+    x[[17, 1]] = 1e22;
+    let data = Dataset::from_array(x, Array2::zeros((40, 1))).unwrap();
+    let mut network = Network::<f32>::build([2], Affine::new(1).no_bias(), Seed(1)).unwrap();
+    network.parameters_mut().copy_from_slice(&[1e-4, 1e-4]);
+    let loss = evaluate(&network, &MeanSquaredError::new(), &data, NO_METRICS).unwrap().loss;
+    assert!(loss.is_finite() && loss > 1e30, "{loss}");
+    let error =
+        Trainer::new(MeanSquaredError::new(), Sgd::new(0.01)).batch_size(8).fit(&mut network, &data).unwrap_err();
+    let Divergence { step, cause, .. } = diverged(error);
+    assert!(matches!(cause, Cause::Example { example: 17, .. }), "step {step}: {cause:?}");
+    assert_eq!(network.parameters(), [1e-4, 1e-4]);
 }
 
 #[test]
