@@ -170,6 +170,12 @@ impl TargetError {
         Self::Count { expected, got }
     }
 
+    /// Makes the error of a gradient's slice of another length than the predictions.
+    #[must_use]
+    pub fn gradient(expected: usize, got: usize) -> Self {
+        Self::Gradient { expected, got }
+    }
+
     /// Makes the error of numbers for a loss that compares with classes, or of classes for one that compares with
     /// numbers.
     ///
@@ -275,7 +281,7 @@ impl TargetError {
         let expected = y.slice().len();
         match dy.map_or(expected, <[T]>::len) {
             got if got == expected => Ok(()),
-            got => Err(Self::Gradient { expected, got }),
+            got => Err(Self::gradient(expected, got)),
         }
     }
 }
