@@ -35,7 +35,7 @@ pub use dataset::Dataset;
 #[cfg(feature = "digits")]
 pub use digits::digits;
 pub use downhill_tensor::Target;
-pub use error::{DataError, RuleError, TargetKind};
+pub use error::{DataError, ExampleNumber, RuleError, TargetKind};
 pub use min_max_scaler::MinMaxScaler;
 #[cfg(feature = "idx")]
 pub use mnist::mnist;

@@ -1,4 +1,4 @@
-//! What every scaler promises.
+//! The promises of every scaler.
 
 use downhill_data::{DataError, MinMaxScaler, Scaler, StandardScaler};
 use downhill_tensor::Seed;

@@ -29,7 +29,7 @@ pub struct NetworkDescription {
     pub steps: Vec<StepDescription>,
     /// The node that is the prediction.
     pub output: usize,
-    /// What the parameters started from, and what random layers draw from.
+    /// The seed that the parameters started from, and that random layers draw from.
     pub seed: Seed,
 }
 

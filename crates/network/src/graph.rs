@@ -37,7 +37,7 @@ pub struct Graph {
     /// The names of the steps.
     names: HashSet<String>,
     scopes: Vec<Scope>,
-    /// How many layers have been applied outside of any scope.
+    /// The number of layers that have been applied outside of any scope.
     applied: usize,
     /// Whether what is placed now is frozen.
     frozen: bool,
@@ -256,10 +256,8 @@ impl Graph {
             return Err(fail(format!("a layer has at most {MAX_INPUTS} inputs, but this one has {}", inputs.len())));
         }
         let shapes: Vec<Shape> = inputs.iter().map(|&node| self.shape(node)).collect();
-        shapes
-            .iter()
-            .try_for_each(|shape| shape.check("an input of the layer"))
-            .map_err(|error| at(&name, error.into()))?;
+        // The output of a layer was checked with its signature, so only an input of the whole network can be too large.
+        shapes.iter().try_for_each(|shape| shape.check("an input of the network"))?;
         let signature = layer.signature(&shapes).map_err(|error| at(&name, error))?;
         // Only inputs of the whole network are checked before a pass.
         for (index, node) in inputs.iter().enumerate() {

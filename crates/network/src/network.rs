@@ -17,6 +17,9 @@ use crate::{Block, Graph, Node, Purpose, Summary, Workspace};
 /// The passes take θ as an argument and never change it; an optimizer does, through
 /// [`parameters_mut`](Network::parameters_mut). Workspaces are separate, so one network serves many threads.
 ///
+/// A [clone](Network::clone) has parameters, running statistics, seed and meaning of its own, and shares the layers and
+/// their wiring: a workspace of one serves the other.
+///
 /// ```
 /// use downhill_layers::{Affine, Tanh};
 /// use downhill_network::{Network, sequential};
@@ -465,7 +468,7 @@ impl<T: Scalar> Network<T> {
             }
             if x.examples() != examples {
                 return Err(ShapeError::Length {
-                    what: "the batch of a further input".into(),
+                    what: format!("the batch of input {index}").into(),
                     expected: examples,
                     got: x.examples(),
                 }
@@ -529,6 +532,28 @@ fn view<V>(view: Result<V, ndarray::ShapeError>) -> V {
 }
 
 impl<T: Clone> Clone for Network<T> {
+    /// Copies the parameters, the running statistics, the seed and the meaning of the outputs, so that a change to one
+    /// network changes nothing in the other.
+    ///
+    /// The two share the layers and their wiring, which can't be changed, so that a [`Workspace`] that one has made also
+    /// serves the other. They share no workspaces, not even those that predictions keep for later ones.
+    ///
+    /// ```
+    /// use downhill_layers::{Affine, Mode};
+    /// use downhill_network::{Network, Purpose};
+    /// use downhill_tensor::{Batch, Seed};
+    ///
+    /// let network = Network::<f64>::build([2], Affine::new(1), Seed(1))?;
+    /// let mut average = network.clone();
+    /// average.parameters_mut().fill(1.0);
+    /// assert_ne!(network.parameters(), average.parameters());
+    ///
+    /// let mut workspace = network.workspace(Purpose::Prediction);
+    /// let x = Batch::new(&[2.0, 3.0], 1, [2])?;
+    /// let y = average.forward(average.parameters(), x, &mut workspace, Mode::Evaluation)?;
+    /// assert_eq!(y.slice(), [6.0]);
+    /// # Ok::<(), downhill_tensor::BuildError>(())
+    /// ```
     fn clone(&self) -> Self {
         Self {
             program: Arc::clone(&self.program),

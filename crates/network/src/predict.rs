@@ -12,7 +12,7 @@ use ndarray::Array2;
 use crate::network::batch_of;
 use crate::{Network, Purpose, Workspace};
 
-/// How a network's outputs are read: what training has told it.
+/// The way to read a network's outputs that training has told it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reading {
     pub(crate) meaning: Meaning,
@@ -34,9 +34,9 @@ pub enum PredictError {
     },
     /// The outputs mean something else than what was asked for.
     Meaning {
-        /// What was asked for, such as `a class`.
+        /// The answer that was asked for, such as `a class`.
         wanted: &'static str,
-        /// What the outputs are, and what to do.
+        /// The rest of the sentence: what the outputs are, and what to do.
         reason: String,
     },
 }
@@ -70,14 +70,14 @@ impl From<BuildError> for PredictError {
 }
 
 impl<T: Scalar> Network<T> {
-    /// How the outputs are read: what the last layer makes them, or else what the loss took them for that the network
+    /// The meaning of the outputs: what the last layer makes them, or else what the loss took them for that the network
     /// was trained with. Unknown outputs are read as logits.
     #[must_use]
     pub fn meaning(&self) -> Meaning {
         self.meaning_with(self.reading.meaning)
     }
 
-    /// How the outputs are read next to this loss: as the last layer says, or else as the loss does.
+    /// The meaning of the outputs next to this loss: that which the last layer gives them, or else the loss's.
     #[must_use]
     pub fn meaning_by(&self, loss: &impl Loss) -> Meaning {
         self.meaning_with(loss.meaning())
@@ -108,7 +108,8 @@ impl<T: Scalar> Network<T> {
     ///
     /// Takes a reference to an array, rows, a [`Batch`], or for a network of several inputs a tuple of these in the
     /// order in which its graph has them: see [`Examples`].
-    /// Buffers are kept behind the scenes and used again; [`forward`](Network::forward) allocates nothing at all.
+    /// Buffers are kept behind the scenes and used again; [`forward`](Network::forward) makes no array for its result
+    /// either, and leaves it in a workspace of yours.
     ///
     /// ```
     /// use downhill_layers::{Affine, Gru};
