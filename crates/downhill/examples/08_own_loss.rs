@@ -1,6 +1,6 @@
 //! A custom loss, checked and then used where one kind of error costs more than the other.
 //!
-//! `cargo run --release --example 07_own_loss` predicts how many loaves to bake for a day. Those that are left over cost
+//! `cargo run --release --example 08_own_loss` predicts how many loaves to bake for a day. Those that are left over cost
 //! a little, and customers who find none cost a lot: the squared error, which takes both for the same, bakes too few.
 
 use std::error::Error;
