@@ -163,10 +163,7 @@ impl<T: Scalar> Network<T> {
     /// # Errors
     /// Returns an error if x does not fit the network, or y its output.
     pub fn predict_into(&self, x: &[T], y: &mut [T]) -> Result<(), BuildError> {
-        let (expected, got) = (self.output_shape().len(), y.len());
-        if got != expected {
-            return Err(ShapeError::Length { what: "the prediction".into(), expected, got }.into());
-        }
+        self.check_output(y.len())?;
         self.with_one(x, |prediction| y.copy_from_slice(prediction.slice()))
     }
 
@@ -175,11 +172,7 @@ impl<T: Scalar> Network<T> {
     /// # Errors
     /// Returns the errors of [`classify`](Network::classify).
     pub fn classify_one(&self, x: &[T]) -> Result<u32, PredictError> {
-        let reader = self.classes("a class")?;
-        if reader.positions() != 1 {
-            let reason = format!("one example has {} positions with a class each; use `classify`", reader.positions());
-            return Err(PredictError::Meaning { wanted: "one class", reason });
-        }
+        let reader = self.one_class()?;
         self.with_one(x, |y| reader.class(y.slice(), 0, 0))?
     }
 
@@ -268,30 +261,64 @@ impl<T: Scalar> Network<T> {
     /// Returns an error if x does not fit the network, or the outputs are not known to be probabilities, their
     /// logarithms, or logits.
     pub fn probabilities(&self, x: impl Examples<T>) -> Result<Array2<T>, PredictError> {
-        let meaning = self.meaning();
-        let wanted = "probabilities";
-        let Some(outputs) = meaning.outputs else {
-            let reason = "neither the last layer nor a loss has said what they are; train the network, or say so with \
-                          `set_meaning`";
-            return Err(PredictError::Meaning { wanted, reason: reason.into() });
-        };
         let mut y = self.predict(x)?;
-        match outputs {
-            Outputs::ClassLogits => {
-                let reader = Classes::new(self.output_shape(), meaning)?;
-                for mut row in y.rows_mut() {
-                    // The rows of an owned array lie one number after another.
-                    reader.softmax(row.as_slice_mut().unwrap_or_default());
-                }
-            }
-            Outputs::Logits => y.mapv_inplace(Scalar::sigmoid),
-            Outputs::ClassLogProbabilities | Outputs::LogProbabilities => y.mapv_inplace(Scalar::exp),
-            Outputs::ClassProbabilities | Outputs::Probabilities => {}
-            other => {
-                return Err(PredictError::Meaning { wanted, reason: format!("they are {}", other.name()) });
-            }
+        for mut row in y.rows_mut() {
+            // The rows of an owned array lie one number after another.
+            self.to_probabilities(row.as_slice_mut().unwrap_or_default())?;
         }
         Ok(y)
+    }
+
+    /// Overwrites the outputs `y` for one example with probabilities; see [`probabilities`](Network::probabilities).
+    ///
+    /// # Errors
+    /// Returns an error if y is not as long as the output, or the outputs are not known to be probabilities, their
+    /// logarithms, or logits.
+    pub fn to_probabilities(&self, y: &mut [T]) -> Result<(), PredictError> {
+        self.check_output(y.len())?;
+        let meaning = self.meaning();
+        let wanted = "probabilities";
+        let each = |y: &mut [T], function: fn(T) -> T| y.iter_mut().for_each(|y| *y = function(*y));
+        match meaning.outputs {
+            Some(Outputs::ClassLogits) => Classes::new(self.output_shape(), meaning)?.softmax(y),
+            Some(Outputs::Logits) => each(y, Scalar::sigmoid),
+            Some(Outputs::ClassLogProbabilities | Outputs::LogProbabilities) => each(y, Scalar::exp),
+            Some(Outputs::ClassProbabilities | Outputs::Probabilities) => {}
+            Some(other) => {
+                return Err(PredictError::Meaning { wanted, reason: format!("they are {}", other.name()) });
+            }
+            None => {
+                let reason = "neither the last layer nor a loss has said what they are; train the network, or say so \
+                              with `set_meaning`";
+                return Err(PredictError::Meaning { wanted, reason: reason.into() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the class from the outputs `y` for one example, as [`classify_one`](Network::classify_one) does.
+    ///
+    /// # Errors
+    /// Returns an error if y is not as long as the output, an output is not a number, or the outputs are not those of
+    /// one class.
+    pub fn class_of(&self, y: &[T]) -> Result<u32, PredictError> {
+        self.check_output(y.len())?;
+        self.one_class()?.class(y, 0, 0)
+    }
+
+    fn check_output(&self, got: usize) -> Result<(), ShapeError> {
+        let expected = self.output_shape().len();
+        if got == expected { Ok(()) } else { Err(ShapeError::Length { what: "the prediction".into(), expected, got }) }
+    }
+
+    /// How the one class of an example is read.
+    fn one_class(&self) -> Result<Classes, PredictError> {
+        let reader = self.classes("a class")?;
+        if reader.positions() != 1 {
+            let reason = format!("one example has {} positions with a class each; use `classify`", reader.positions());
+            return Err(PredictError::Meaning { wanted: "one class", reason });
+        }
+        Ok(reader)
     }
 
     fn classes(&self, wanted: &'static str) -> Result<Classes, PredictError> {
