@@ -400,36 +400,38 @@ impl Classes {
         self.outer * self.inner
     }
 
-    /// The place of a class's number.
-    fn place(&self, position: usize, class: usize) -> usize {
-        (position / self.inner * self.count + class) * self.inner + position % self.inner
+    /// The place of the first class's number at a position; the others follow, `inner` apart.
+    fn first(&self, position: usize) -> usize {
+        position / self.inner * self.count * self.inner + position % self.inner
     }
 
     /// The class at a position of the prediction `y` of one example.
     fn class<T: Scalar>(&self, y: &[T], example: usize, position: usize) -> Result<u32, PredictError> {
-        let score = |class| y[self.place(position, class)];
-        if let Some(class) = (0..self.count).find(|&class| score(class).is_nan()) {
-            return Err(PredictError::NotANumber { example, output: self.place(position, class) });
+        let first = self.first(position);
+        let place = |class| first + class * self.inner;
+        if let Some(output) = (0..self.count).map(place).find(|&output| y[output].is_nan()) {
+            return Err(PredictError::NotANumber { example, output });
         }
         if self.count == 1 {
-            return Ok(u32::from(score(0).to_f64() > self.threshold));
+            return Ok(u32::from(y[first].to_f64() > self.threshold));
         }
-        let largest = (1..self.count).fold(0, |best, class| if score(class) > score(best) { class } else { best });
-        Ok(largest as u32)
+        let larger = |best, class| if y[place(class)] > y[place(best)] { class } else { best };
+        Ok((1..self.count).fold(0, larger) as u32)
     }
 
     /// Makes probabilities of the logits of each position.
     fn softmax<T: Scalar>(&self, y: &mut [T]) {
         for position in 0..self.positions() {
-            let largest =
-                (0..self.count).fold(-T::INFINITY, |largest, class| largest.max(y[self.place(position, class)]));
+            let first = self.first(position);
+            let place = |class| first + class * self.inner;
+            let largest = (0..self.count).fold(-T::INFINITY, |largest, class| largest.max(y[place(class)]));
             let mut sum = T::ZERO;
             for class in 0..self.count {
-                let y = &mut y[self.place(position, class)];
+                let y = &mut y[place(class)];
                 *y = (*y - largest).exp();
                 sum += *y;
             }
-            (0..self.count).for_each(|class| y[self.place(position, class)] /= sum);
+            (0..self.count).for_each(|class| y[place(class)] /= sum);
         }
     }
 }
