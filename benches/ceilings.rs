@@ -24,10 +24,9 @@ fn multiply_add<T: Scalar>(group: &mut BenchmarkGroup<'_, WallTime>, precision: 
     let operations = ceiling::multiply_add_operations::<T>(ROUNDS);
     for threads in downhill_benches::threads() {
         // The work grows with the threads, so each number of them is its own benchmark.
-        let count = threads.count();
-        group.throughput(Throughput::Elements((operations * count) as u64));
-        let name = format!("multiply-add {precision}/{count} thread{}", if count == 1 { "" } else { "s" });
-        group.bench_function(name, |bencher| {
+        group.throughput(Throughput::Elements((operations * threads.count()) as u64));
+        let name = format!("multiply-add {precision}");
+        group.bench_function(downhill_benches::labelled(&name, &threads), |bencher| {
             bencher.iter_custom(|iterations| {
                 threads.run(|| {
                     let start = Instant::now();

@@ -28,12 +28,10 @@ fn list(filter: &str) -> Result<(), Box<dyn Error>> {
 
 fn contend(id: &str, threads: &Threads) -> Result<(), Box<dyn Error>> {
     let workload = Workload::named(id).ok_or_else(|| format!("there is no workload {id}"))?;
-    let variant = threads.run(|| workload.values()).zip(workload.start());
-    let variant = variant.map(|(values, mut call)| {
-        let call = Box::new(move || {
-            std::hint::black_box(call());
-        });
-        Variant { peer: "downhill", values, call }
+    let (values, mut call) = (threads.run(|| workload.values()), workload.start());
+    let call = Box::new(move || {
+        std::hint::black_box(call());
     });
-    serve(concat!("downhill ", env!("CARGO_PKG_VERSION")), variant.into_iter().collect(), |call| threads.run(call))
+    let variant = Variant { peer: "downhill", values, call };
+    serve(concat!("downhill ", env!("CARGO_PKG_VERSION")), vec![variant], |call| threads.run(call))
 }

@@ -31,7 +31,7 @@ fn workload(id: &str) -> Workload {
 }
 
 fn listed(workload: Workload) -> Call {
-    let mut call = workload.start().expect("the library has these layers");
+    let mut call = workload.start();
     ready(move || {
         black_box(call());
     })

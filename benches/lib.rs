@@ -28,6 +28,13 @@ pub fn threads() -> Vec<Threads> {
     if all.count() > 1 { vec![Threads::one(), all] } else { vec![Threads::one()] }
 }
 
+/// The name of a benchmark, such as `step/a/2 threads`: `cargo xtask bench` reads it.
+#[must_use]
+pub fn labelled(name: &str, threads: &Threads) -> String {
+    let count = threads.count();
+    format!("{name}/{count} thread{}", if count == 1 { "" } else { "s" })
+}
+
 /// The work of one call.
 #[derive(Clone, Copy, Debug)]
 pub enum Work {
@@ -39,21 +46,17 @@ pub enum Work {
 
 /// Measures `call` once for each number of threads, inside their pool, as a training loop runs.
 pub fn measure(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, work: Work, call: impl FnMut() + Send) {
-    let mut call = Some(call);
-    measure_started(group, name, work, || call.take());
+    measure_started(group, name, work, || call);
 }
 
 /// Measures the workloads of a suite; those that a filter leaves out are not even set up.
 pub fn measure_workloads(group: &mut BenchmarkGroup<'_, WallTime>, suite: &str) {
     for workload in Workload::of_suite(suite) {
-        if !workload.is_possible() {
-            continue;
-        }
         measure_started(group, workload.name(), workload.work(), || {
-            let mut call = workload.start()?;
-            Some(move || {
+            let mut call = workload.start();
+            move || {
                 std::hint::black_box(call());
-            })
+            }
         });
     }
 }
@@ -63,20 +66,19 @@ fn measure_started<C: FnMut() + Send>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     name: &str,
     work: Work,
-    mut start: impl FnMut() -> Option<C>,
+    start: impl FnOnce() -> C,
 ) {
     group.throughput(match work {
         Work::Operations(operations) => Throughput::Elements(operations as u64),
         Work::Bytes(bytes) => Throughput::Bytes(bytes as u64),
     });
-    let mut started = None;
+    let (mut start, mut started) = (Some(start), None);
     for threads in threads() {
-        let count = threads.count();
-        group.bench_function(format!("{name}/{count} thread{}", if count == 1 { "" } else { "s" }), |bencher| {
-            if started.is_none() {
-                started = start();
+        group.bench_function(labelled(name, &threads), |bencher| {
+            if let Some(start) = start.take() {
+                started = Some(start());
             }
-            let call = started.as_mut().expect("what is measured can be started");
+            let call = started.as_mut().expect("it was started above");
             bencher.iter_custom(|iterations| {
                 threads.run(|| {
                     let start = Instant::now();

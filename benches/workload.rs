@@ -104,39 +104,39 @@ impl Workload {
         }
     }
 
-    /// Whether the library has the layers that this workload needs.
+    /// Sets the workload up to be repeated.
+    ///
+    /// # Panics
+    /// If the file names what the library does not have.
     #[must_use]
-    pub fn is_possible(&self) -> bool {
-        self.entry.settings["model"].is_null() || self.block(Aim::Timing).is_some()
-    }
-
-    /// Sets the workload up to be repeated; `None` where the library has no such layers.
-    #[must_use]
-    pub fn start(&self) -> Option<Call> {
+    pub fn start(&self) -> Call {
         self.begin(Aim::Timing)
     }
 
     /// The numbers by which two libraries are seen to do the same work: the losses of the first steps, or one number
     /// of what was computed. Nothing is dropped out in them.
+    ///
+    /// # Panics
+    /// If the file names what the library does not have.
     #[must_use]
-    pub fn values(&self) -> Option<Vec<f64>> {
-        let mut call = self.begin(Aim::Comparing)?;
-        Some((0..self.entry.compared()).map(|_| call()).collect())
+    pub fn values(&self) -> Vec<f64> {
+        let mut call = self.begin(Aim::Comparing);
+        (0..self.entry.compared()).map(|_| call()).collect()
     }
 
-    fn begin(&self, aim: Aim) -> Option<Call> {
+    fn begin(&self, aim: Aim) -> Call {
         match self.entry.text("precision") {
             "f64" => self.begin_in::<f64>(aim),
             _ => self.begin_in::<f32>(aim),
         }
     }
 
-    fn begin_in<T: Scalar>(&self, aim: Aim) -> Option<Call> {
+    fn begin_in<T: Scalar>(&self, aim: Aim) -> Call {
         match self.entry.suite.as_str() {
-            "optimizer" => Some(self.update::<T>(aim)),
-            "product" => Some(self.product::<T>(aim)),
-            "inference" => Some(inference(self.network::<T>(aim)?, self.entry.examples, aim)),
-            _ => Some(self.step(self.network::<T>(aim)?, aim)),
+            "optimizer" => self.update::<T>(aim),
+            "product" => self.product::<T>(aim),
+            "inference" => inference(self.network::<T>(aim), self.entry.examples, aim),
+            _ => self.step(self.network::<T>(aim), aim),
         }
     }
 
@@ -154,22 +154,22 @@ impl Workload {
         }
     }
 
-    /// The model that the file names, and the shape of its input; `None` where the library has no such layers.
-    fn block(&self, aim: Aim) -> Option<(Shape, Sequential)> {
-        let input = Shape::new(&self.entry.numbers("input"))?;
+    /// The model that the file names, and the shape of its input.
+    fn block(&self, aim: Aim) -> (Shape, Sequential) {
+        let input = || Shape::new(&self.entry.numbers("input")).expect("the shape is one of the library's");
         match self.entry.text("model") {
-            "mlp" => Some(self.mlp(aim)),
-            "convolutions" => Some((input, self.convolutions())),
+            "mlp" => self.mlp(aim),
+            "convolutions" => (input(), self.convolutions()),
             "lstm" => {
                 let lstm = Lstm::new(self.entry.number("hidden")).last_state();
-                Some((input, sequential![lstm, Affine::new(self.entry.numbers("widths")[0])]))
+                (input(), sequential![lstm, Affine::new(self.entry.numbers("widths")[0])])
             }
             "transformer" => {
                 let block = TransformerEncoderBlock::new(self.entry.number("heads"), self.entry.number("hidden"));
                 let block = block.norm_first().activation(Gelu::new()).dropout(0.0);
-                Some((input, Sequential::new().then(Named("block", block))))
+                (input(), Sequential::new().then(Named("block", block)))
             }
-            _ => None,
+            name => panic!("there is no model `{name}`"),
         }
     }
 
@@ -187,8 +187,8 @@ impl Workload {
     }
 
     /// The network of the workload, its parameters as [`start`] says.
-    fn network<T: Scalar>(&self, aim: Aim) -> Option<Network<T>> {
-        let (input, block) = self.block(aim)?;
+    fn network<T: Scalar>(&self, aim: Aim) -> Network<T> {
+        let (input, block) = self.block(aim);
         let mut network = Network::build(input, block, Seed(1)).expect("the layers fit");
         let mut names: Vec<String> = network.segments().iter().map(|segment| segment.name.clone()).collect();
         // A transformer block counts its normalisations last, wherever they stand.
@@ -201,7 +201,7 @@ impl Workload {
                 *value = T::from_f64(centre + start(key as u64, index as u64));
             }
         }
-        Some(network)
+        network
     }
 
     fn mlp(&self, aim: Aim) -> (Shape, Sequential) {
@@ -379,7 +379,10 @@ mod tests {
     fn losses_fall() {
         for workload in Workload::of_suite("step") {
             let small = workload.entry.examples * workload.entry.number("operations") < 200_000;
-            let (true, Some(values)) = (small, workload.values()) else { continue };
+            if !small {
+                continue;
+            }
+            let values = workload.values();
             assert!(values.iter().all(|value| value.is_finite()), "{}: {values:?}", workload.entry.name);
             assert!(values.is_sorted_by(|a, b| a > b), "{}: {values:?}", workload.entry.name);
         }
@@ -393,7 +396,7 @@ mod tests {
     #[test]
     fn inference_allocates_nothing() {
         let predict = Workload::of_suite("inference").into_iter().find(|workload| workload.entry.examples == 1);
-        let mut call = predict.and_then(|workload| workload.start()).expect("the network can be built");
+        let mut call = predict.expect("a prediction of one example is listed").start();
         call();
         assert_eq!(
             allocation_counter::measure(|| {

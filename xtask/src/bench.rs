@@ -5,7 +5,6 @@ mod building;
 mod contest;
 mod measurement;
 mod report;
-mod table;
 mod verdict;
 
 use std::fs;
@@ -15,10 +14,11 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use self::building::{Build, Development};
+use self::building::Cost;
 use self::contest::{Contest, Rounds};
-use self::measurement::{Ceilings, Measurement, SUITES};
+use self::measurement::{Ceilings, Measurement, PROGRAMS};
 use self::verdict::Change;
+use crate::table::{Table, threads};
 use crate::workspace::Workspace;
 use crate::{Result, command};
 
@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
     /// Measures in under a minute, less exactly.
     #[arg(long)]
     quick: bool,
-    /// Only benchmarks whose name (as `step/784-256-128-10, Adam, batch 32`) matches this regular expression.
+    /// Only benchmarks whose name (such as `step/784-256-128-10, Adam, batch 32`) matches this regular expression.
     #[arg(long, value_name = "REGEX")]
     filter: Option<String>,
     /// Measures everything this many times, and counts what differs between them as uncertainty.
@@ -44,8 +44,8 @@ pub(crate) struct Arguments {
     /// Has the same work done by other libraries too, in turn; `cargo xtask peers` installs them.
     #[arg(long)]
     peers: bool,
-    /// Builds a program that trains a small network too, from nothing and in development; with `--peers` those of other Rust libraries as
-    /// well, which takes minutes.
+    /// Builds a program that trains a small network too, from nothing and in development; with `--peers` those of other
+    /// Rust libraries as well, which takes minutes.
     #[arg(long)]
     build: bool,
     /// Writes the run as JSON too: a name, values and units for each line.
@@ -63,11 +63,10 @@ struct Run {
     memory: Vec<Value>,
     comparison: Option<Comparison>,
     contests: Vec<Contest>,
-    builds: Vec<Build>,
-    development: Vec<Development>,
+    builds: Vec<Cost>,
 }
 
-/// Lists what changed since the run of this name.
+/// What has changed since the run of this name.
 #[derive(Debug)]
 struct Comparison {
     name: String,
@@ -80,7 +79,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     let folder = workspace.target.join("bench");
     // A run that can't be compared with is an error before anything is measured.
     let before = match &arguments.against {
-        Some(name) => Some((name, Saved::read(&saved(&folder, name)?, &machine)?)),
+        Some(name) => {
+            let measured = read_saved(&saved(&folder, name)?, &machine)?;
+            Some((name, Ceilings::of(&measured)?, measured))
+        }
         None => None,
     };
     let keep = arguments.save.as_ref().map(|name| saved(&folder, name)).transpose()?;
@@ -88,14 +90,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     let rounds = (0..arguments.rounds).map(|_| measure(arguments, &workspace)).collect::<Result<_>>()?;
     let measured = measurement::merge(rounds);
     let ceilings = Ceilings::of(&measured)?;
-    println!("{}\n\n{}", machine.description, table::measured(&measured, &ceilings));
+    println!("{}", machine.description);
+    for table in measurement::tables(&measured, &ceilings) {
+        println!("\n{table}");
+    }
     println!("\nThe share is of the machine's own multiply-add rate, or of its memory bandwidth, in the same run.");
-    let comparison = before.map(|(name, before)| Comparison {
+    let comparison = before.map(|(name, then, before)| Comparison {
         name: name.clone(),
-        changes: verdict::compare(&before.measured, &measured, [&before.ceilings, &ceilings]),
+        changes: verdict::compare(&before, &measured, [&then, &ceilings]),
     });
     if let Some(comparison) = &comparison {
-        println!("\n{}", table::changes(&comparison.changes, &comparison.name));
+        println!("\n{}", verdict::table(&comparison.name, &comparison.changes));
     }
     let memory = if arguments.filter.is_some() { Vec::new() } else { memory(&workspace)? };
     let contests = if arguments.peers {
@@ -108,18 +113,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     } else {
         Vec::new()
     };
-    let builds = if arguments.build { building::run(&workspace, arguments.peers)? } else { Vec::new() };
-    let development = if arguments.build { building::develop(&workspace)? } else { Vec::new() };
+    let mut builds = Vec::new();
     if arguments.build {
-        println!("\n{}\n\n{}", building::table(&builds), building::development_table(&development));
+        builds.extend(building::run(&workspace, arguments.peers)?);
+        builds.extend(building::develop(&workspace)?);
+        println!("\n{}", building::table(&builds));
     }
-    let run = Run { machine, ceilings, measured, memory, comparison, contests, builds, development };
+    let run = Run { machine, ceilings, measured, memory, comparison, contests, builds };
 
     println!();
     for path in [keep, arguments.json.clone()].into_iter().flatten() {
         write(&path, &(serde_json::to_string_pretty(&run.json())? + "\n"))?;
     }
-    write(&folder.join("report.html"), &report::html(&run))
+    write(&folder.join("report.html"), &report::html(&run.machine, &run.tables()))
 }
 
 /// All suites once.
@@ -128,9 +134,7 @@ fn measure(arguments: &Arguments, workspace: &Workspace) -> Result<Vec<Measureme
     let mut bench = command::cargo();
     // Not quiet: the first run compiles for minutes, and should be seen to do so.
     bench.args(["bench", "-p", "downhill-benches"]).current_dir(&workspace.root);
-    for (_, suite) in SUITES {
-        bench.args(["--bench", suite]);
-    }
+    bench.args(PROGRAMS.iter().flat_map(|program| ["--bench", program]));
     if arguments.quick {
         bench.env("DOWNHILL_BENCH_QUICK", "1");
     }
@@ -170,12 +174,22 @@ fn write(path: &Path, text: &str) -> Result {
     Ok(())
 }
 
-/// `1 thread`, `2 threads`.
-fn threads(count: usize) -> String {
-    format!("{count} thread{}", if count == 1 { "" } else { "s" })
-}
-
 impl Run {
+    /// All tables, those that say what has changed first.
+    fn tables(&self) -> Vec<Table> {
+        let changes = self.comparison.iter().map(|comparison| verdict::table(&comparison.name, &comparison.changes));
+        let mut tables: Vec<Table> = changes.collect();
+        if !self.contests.is_empty() {
+            tables.push(contest::summary(&self.contests));
+            tables.extend(self.contests.iter().map(contest::table));
+        }
+        if !self.builds.is_empty() {
+            tables.push(building::table(&self.builds));
+        }
+        tables.extend(measurement::tables(&self.measured, &self.ceilings));
+        tables
+    }
+
     fn json(&self) -> Value {
         let mut lines: Vec<Value> = self.measured.iter().map(|line| line.json(&self.ceilings)).collect();
         for change in self.comparison.iter().flat_map(|comparison| &comparison.changes) {
@@ -195,8 +209,7 @@ impl Run {
             "measured": lines,
             "memory": self.memory,
             "peers": self.contests.iter().map(Contest::json).collect::<Vec<_>>(),
-            "builds": self.builds.iter().map(Build::json).collect::<Vec<_>>(),
-            "development": self.development.iter().map(Development::json).collect::<Vec<_>>(),
+            "builds": self.builds.iter().map(Cost::json).collect::<Vec<_>>(),
         })
     }
 }
@@ -210,34 +223,25 @@ fn saved(folder: &Path, name: &str) -> Result<PathBuf> {
     Ok(folder.join("saved").join(format!("{name}.json")))
 }
 
-/// An earlier run, as far as a later one is compared with it.
-#[derive(Debug)]
-struct Saved {
-    measured: Vec<Measurement>,
-    ceilings: Ceilings,
+/// What an earlier run has measured, on this machine.
+fn read_saved(path: &Path, machine: &Machine) -> Result<Vec<Measurement>> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| format!("{} can't be read ({error}); `--save` writes such a run", path.display()))?;
+    parse_saved(&text, machine).map_err(|error| format!("{}: {error}", path.display()).into())
 }
 
-impl Saved {
-    fn read(path: &Path, machine: &Machine) -> Result<Self> {
-        let text = fs::read_to_string(path)
-            .map_err(|error| format!("{} can't be read ({error}); `--save` writes such a run", path.display()))?;
-        Self::parse(&text, machine).map_err(|error| format!("{}: {error}", path.display()).into())
+fn parse_saved(text: &str, machine: &Machine) -> Result<Vec<Measurement>> {
+    let run: Value = serde_json::from_str(text)?;
+    if run["machine"].as_str() != Some(&machine.description) {
+        return Err(format!(
+            "that run was made on {}, and this is {}: the verdict would be on the machines",
+            run["machine"], machine.description
+        )
+        .into());
     }
-
-    fn parse(text: &str, machine: &Machine) -> Result<Self> {
-        let run: Value = serde_json::from_str(text)?;
-        if run["machine"].as_str() != Some(&machine.description) {
-            return Err(format!(
-                "that run was made on {}, and this is {}: the verdict would be on the machines",
-                run["machine"], machine.description
-            )
-            .into());
-        }
-        let lines = run["measured"].as_array().ok_or("it holds no measurements")?;
-        let read = |line| Measurement::from_json(line).ok_or_else(|| format!("this is no measurement: {line}"));
-        let measured = lines.iter().map(read).collect::<std::result::Result<Vec<_>, _>>()?;
-        Ok(Self { ceilings: Ceilings::of(&measured)?, measured })
-    }
+    let lines = run["measured"].as_array().ok_or("it holds no measurements")?;
+    let read = |line| Measurement::from_json(line).ok_or_else(|| format!("this is no measurement: {line}").into());
+    lines.iter().map(read).collect()
 }
 
 /// The machine and the versions that a run was made with.
@@ -312,7 +316,6 @@ mod tests {
             comparison: Some(Comparison { name: "before".into(), changes }),
             contests: Vec::new(),
             builds: Vec::new(),
-            development: Vec::new(),
         }
     }
 
@@ -321,15 +324,35 @@ mod tests {
         let json = a_run().json();
         assert_eq!(json["measured"][1]["verdict"], "within noise");
         assert_eq!(json["measured"][0]["verdict"], Value::Null);
-        let saved = Saved::parse(&json.to_string(), &machine("here")).unwrap();
-        assert_eq!((saved.measured.len(), saved.measured[1].name.as_str()), (2, "step/a"));
+        let saved = parse_saved(&json.to_string(), &machine("here")).unwrap();
+        assert_eq!((saved.len(), saved[1].name.as_str()), (2, "step/a"));
+    }
+
+    #[test]
+    fn the_report_holds_every_table_and_asks_for_nothing() {
+        let mut run = a_run();
+        run.machine = machine("a \"machine\"");
+        run.builds = vec![Cost { name: "a <b>".into(), value: 4.2, unit: "s", wanted: Some(4.0) }];
+        let page = report::html(&run.machine, &run.tables());
+        for part in [
+            "a &quot;machine&quot;",
+            "33 %<td><svg",
+            "Against before",
+            "1.00<td>within noise",
+            "a &lt;b&gt;<td>4.20 s<td>4.00",
+        ] {
+            assert!(page.contains(part), "{part} is missing in {page}");
+        }
+        for part in ["<script", "http", "src=", "@import"] {
+            assert!(!page.contains(part), "{part} in {page}");
+        }
     }
 
     #[test]
     fn machines_are_not_compared() {
-        let error = Saved::parse(&a_run().json().to_string(), &machine("there")).unwrap_err().to_string();
+        let error = parse_saved(&a_run().json().to_string(), &machine("there")).unwrap_err().to_string();
         assert!(error.contains("\"here\"") && error.contains("there"), "{error}");
-        let error = Saved::parse("{}", &machine("there")).unwrap_err().to_string();
+        let error = parse_saved("{}", &machine("there")).unwrap_err().to_string();
         assert!(error.contains("null"), "{error}");
     }
 

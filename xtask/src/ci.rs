@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use clap::ValueEnum;
 
-use crate::workspace::Workspace;
+use crate::workspace::{CORE, Workspace};
 use crate::{Result, command, docs, english, golden, heavy, promises};
 
 /// Runs what CI runs, cheapest first, and says how long each step took.
@@ -61,9 +61,6 @@ pub(crate) fn is_step(name: &str) -> bool {
     Step::from_str(name, false).is_ok()
 }
 
-/// The crates of a program that only trains.
-const CORE: [&str; 5] = ["downhill-tensor", "downhill-layers", "downhill-losses", "downhill-optim", "downhill-network"];
-
 pub(crate) fn run(arguments: &Arguments) -> Result {
     let workspace = Workspace::load()?;
     let chosen = |step: &&Step| {
@@ -94,8 +91,8 @@ impl Step {
         match self {
             Self::Fmt => cargo("fmt --all --check"),
             Self::Golden => golden::run(&golden::Arguments { check: true, name: None }),
-            Self::Promises => promises::run(&promises::Arguments::default()),
-            Self::English => english::run(&english::Arguments::default()),
+            Self::Promises => promises::run(),
+            Self::English => english::run(),
             Self::Clippy => cargo("clippy --workspace --all-targets --locked -- -D warnings"),
             Self::Test => cargo("test --workspace"),
             Self::Light => cargo(&format!("test --no-default-features --lib --tests {core}")),
@@ -112,7 +109,7 @@ impl Step {
                 Ok(())
             }
             Self::Msrv => msrv(workspace),
-            Self::Api => heavy::api(&["--check".into()]),
+            Self::Api => heavy::run("api", &["--check".into()]),
             Self::Gradcheck => heavy::run("gradcheck", &[]),
             Self::Digits => cargo("run --release --quiet -p downhill --example digits"),
             Self::Figures => heavy::run("figures", &["--check".into()]),

@@ -11,12 +11,12 @@ use std::process::{Command, Stdio};
 use crate::Result;
 
 /// Cargo, the same one that runs this task.
-pub(crate) fn cargo() -> Command {
+pub fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
 /// Says what is run, runs it with its output shown, and fails unless it succeeds.
-pub(crate) fn run(command: &mut Command) -> Result {
+pub fn run(command: &mut Command) -> Result {
     let line = line(command);
     eprintln!("$ {line}");
     let status = command.status().map_err(|error| cannot_start(command, &error))?;
@@ -24,7 +24,7 @@ pub(crate) fn run(command: &mut Command) -> Result {
 }
 
 /// What the command, fed `input`, writes on its standard output; its errors are shown.
-pub(crate) fn output(command: &mut Command, input: &str) -> Result<String> {
+pub fn output(command: &mut Command, input: &str) -> Result<String> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().map_err(|error| cannot_start(command, &error))?;
     // Taken, and so closed at the end of the block: the child then sees the end of its input.

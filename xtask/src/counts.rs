@@ -1,15 +1,15 @@
 //! `cargo xtask counts`: the number of instructions that kernels and steps take, next to the recorded counts.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::table::{Row, Table};
 use crate::workspace::Workspace;
-use crate::{Result, command};
+use crate::{Result, command, grouped, no_faults};
 
 /// Counts the instructions of kernels and whole steps under valgrind, and fails where one takes more than recorded.
 #[derive(Debug, clap::Args)]
@@ -47,8 +47,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     for note in counted.notes(&recorded) {
         println!("\nnote: {note}");
     }
-    let faults = counted.faults(&recorded);
-    if faults.is_empty() { Ok(()) } else { Err(faults.join("\n").into()) }
+    no_faults(&counted.faults(&recorded))
 }
 
 /// The version of a program, as it says it.
@@ -119,15 +118,20 @@ impl Counts {
         })
     }
 
-    fn table(&self, recorded: &Self) -> String {
-        let mut text = format!("{:<40}{:>14}{:>14}{:>10}", "instructions", "counted", "recorded", "change");
-        for (name, &count) in &self.instructions {
-            let _ = write!(text, "\n{name:<40}{:>14}", grouped(count));
+    fn table(&self, recorded: &Self) -> Table {
+        let row = |(name, &count): (&String, &u64)| {
+            let mut cells = vec![name.clone(), grouped(count)];
             if let Some(&before) = recorded.instructions.get(name) {
-                let _ = write!(text, "{:>14}{:>+8.2} %", grouped(before), percent(count, before));
+                cells.extend([grouped(before), format!("{:+.2} %", percent(count, before))]);
             }
+            Row { cells, bar: None }
+        };
+        Table {
+            title: "instructions".into(),
+            head: &["counted", "recorded", "change"],
+            rows: self.instructions.iter().map(row).collect(),
+            ..Table::default()
         }
-        text
     }
 
     /// Says what may explain a difference, and what should be recorded.
@@ -138,13 +142,12 @@ impl Counts {
                 notes.push(format!("The counts were recorded with {then}, and this is {now}: they may differ."));
             }
         }
-        let fewer = |(name, &count): (&String, &u64)| {
-            let before = *recorded.instructions.get(name)?;
-            (before as f64 > MOST * count as f64).then(|| name.clone())
+        let is_less = |(name, count): &(&String, &u64)| {
+            recorded.instructions.get(*name).is_some_and(|&before| before as f64 > MOST * **count as f64)
         };
-        let fewer: Vec<String> = self.instructions.iter().filter_map(fewer).collect();
-        if !fewer.is_empty() {
-            notes.push(format!("{} got cheaper; {SAVE} keeps it so.", fewer.join(", ")));
+        let less: Vec<&str> = self.instructions.iter().filter(is_less).map(|(name, _)| name.as_str()).collect();
+        if !less.is_empty() {
+            notes.push(format!("{} got cheaper; {SAVE} keeps it so.", less.join(", ")));
         }
         notes
     }
@@ -175,13 +178,6 @@ impl Counts {
 /// By how much a count has changed.
 fn percent(count: u64, before: u64) -> f64 {
     100.0 * (count as f64 / before as f64 - 1.0)
-}
-
-/// A number with its digits in threes.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let parts: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|part| str::from_utf8(part).ok()).collect();
-    parts.join(" ")
 }
 
 #[cfg(test)]
@@ -220,7 +216,7 @@ mod tests {
         let counted = counts("r", &[("a", 10_200), ("b", 10_201), ("c", 9_000)]);
         let faults = counted.faults(&recorded);
         let [fault] = faults.as_slice() else { panic!("{faults:?}") };
-        assert!(fault.starts_with("b takes 10 201 instructions, 2.0 % more than the recorded 10 000;"), "{fault}");
+        assert!(fault.starts_with("b takes 10,201 instructions, 2.0 % more than the recorded 10,000;"), "{fault}");
         assert_eq!(counted.notes(&recorded), [format!("c got cheaper; {SAVE} keeps it so.")]);
     }
 
@@ -239,9 +235,8 @@ mod tests {
 
     #[test]
     fn the_table_shows_what_changed() {
-        let text = counts("", &[("a", 1_234_567), ("b", 1)]).table(&counts("", &[("a", 1_000_000)]));
-        let rows: Vec<&str> = text.lines().map(str::trim_end).collect();
-        assert!(rows[1].starts_with("a ") && rows[1].ends_with("1 234 567     1 000 000  +23.46 %"), "{text}");
-        assert!(rows[2].ends_with(" 1"), "{text}");
+        let table = counts("", &[("a", 1_234_567), ("b", 1)]).table(&counts("", &[("a", 1_000_000)]));
+        assert_eq!(table.rows[0].cells, ["a", "1,234,567", "1,000,000", "+23.46 %"]);
+        assert_eq!(table.rows[1].cells, ["b", "1"]);
     }
 }

@@ -13,11 +13,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-pub(crate) use self::equations::doc_comments;
 use self::external::External;
 use self::links::Links;
 use crate::workspace::{Workspace, library};
-use crate::{Result, command};
+use crate::{Result, command, no_faults};
 
 /// The package that `cargo install` builds if the machine has no mdBook of this version.
 const MDBOOK: &str = "0.5.4";
@@ -37,11 +36,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     let workspace = Workspace::load()?;
     let katex = katex::fetch(&workspace)?;
     let equations = equations::collect(&workspace.root)?;
-    katex::check(&katex, &equations)?;
+    let mathml = katex::render(&katex, &equations)?;
+    let equations: Vec<_> = equations.into_iter().zip(mathml).collect();
     if arguments.headers {
-        return header::write(&workspace, &katex, &equations);
+        return header::write(&workspace, &equations);
     }
-    header::check(&workspace, &katex, &equations)?;
+    header::check(&workspace, &equations)?;
     println!("{} equations are in order", equations.len());
 
     let book = guide(&workspace)?;
@@ -59,10 +59,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
         }
     }
     let links = links::check(&book)?;
-    let faults = faults(&links, &workspace, &external);
-    if !faults.is_empty() {
-        return Err(faults.join("\n").into());
-    }
+    no_faults(&faults(&links, &workspace, &external))?;
     let between: usize = links.between.values().sum();
     println!("{} links within the site are in order, {between} of them from crate to crate", links.count);
 

@@ -1,5 +1,5 @@
-//! The tasks of other programs, so that this one is built soon: `xtask/heavy` runs the library, `xtask/api` reads what
-//! rustdoc says of it.
+//! The tasks of another program, `xtask/heavy`, so that this one is built soon: they run the library, or read what rustdoc
+//! says of it.
 
 use std::ffi::OsString;
 
@@ -18,12 +18,5 @@ pub(crate) struct Arguments {
 pub(crate) fn run(task: &str, arguments: &[OsString]) -> Result {
     let mut cargo = command::cargo();
     cargo.args(["run", "--quiet", "--package", "xtask-heavy", "--", task]).args(arguments);
-    command::run(cargo.current_dir(workspace::root()))
-}
-
-/// Builds `xtask/api`, which needs more crates than this program but none of the library, and runs it.
-pub(crate) fn api(arguments: &[OsString]) -> Result {
-    let mut cargo = command::cargo();
-    cargo.args(["run", "--quiet", "--package", "xtask-api", "--"]).args(arguments);
     command::run(cargo.current_dir(workspace::root()))
 }

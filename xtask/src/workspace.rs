@@ -6,34 +6,36 @@ use serde_json::Value;
 
 use crate::{Result, command};
 
+/// The crates of a program that only trains.
+pub const CORE: [&str; 5] =
+    ["downhill-tensor", "downhill-layers", "downhill-losses", "downhill-optim", "downhill-network"];
+
 /// The workspace that this task belongs to.
 #[derive(Debug)]
-pub(crate) struct Workspace {
-    pub(crate) root: PathBuf,
+pub struct Workspace {
+    /// Its folder.
+    pub root: PathBuf,
     /// Cargo's target directory, wherever the user has put it.
-    pub(crate) target: PathBuf,
+    pub target: PathBuf,
     /// The published crates, by name.
-    pub(crate) crates: Vec<Package>,
+    pub crates: Vec<Package>,
 }
 
 /// A published crate.
 #[derive(Debug)]
-pub(crate) struct Package {
-    pub(crate) name: String,
+pub struct Package {
+    /// As Cargo knows it.
+    pub name: String,
     /// Its features but `default`.
-    pub(crate) features: Vec<String>,
+    pub features: Vec<String>,
     /// The published crates of the workspace that it stands on, its tests aside.
-    pub(crate) below: Vec<String>,
+    pub below: Vec<String>,
 }
 
 impl Workspace {
-    pub(crate) fn load() -> Result<Self> {
-        let root = root();
-        let metadata = command::output(
-            command::cargo().args(["metadata", "--format-version", "1", "--no-deps"]).current_dir(&root),
-            "",
-        )?;
-        let metadata: Value = serde_json::from_str(&metadata)?;
+    /// Asks Cargo.
+    pub fn load() -> Result<Self> {
+        let (root, metadata) = (root(), metadata()?);
         let target = metadata["target_directory"].as_str().ok_or("`cargo metadata` names no target directory")?.into();
         let mut crates: Vec<Package> = metadata["packages"]
             .as_array()
@@ -60,7 +62,7 @@ impl Workspace {
     }
 
     /// The published crates floor by floor: each stands only on those of earlier floors.
-    pub(crate) fn floors(&self) -> Vec<Vec<&Package>> {
+    pub fn floors(&self) -> Vec<Vec<&Package>> {
         let mut floors: Vec<Vec<&Package>> = Vec::new();
         let mut rest: Vec<&Package> = self.crates.iter().collect();
         while !rest.is_empty() {
@@ -76,20 +78,33 @@ impl Workspace {
     }
 }
 
+/// All that `cargo metadata` says of the workspace's own packages.
+pub fn metadata() -> Result<Value> {
+    let mut cargo = command::cargo();
+    cargo.args(["metadata", "--format-version", "1", "--no-deps"]).current_dir(root());
+    Ok(serde_json::from_str(&command::output(&mut cargo, "")?)?)
+}
+
 /// The name of a package's library.
-pub(crate) fn library(package: &str) -> String {
+pub fn library(package: &str) -> String {
     package.replace('-', "_")
 }
 
 /// The folder of the workspace.
-pub(crate) fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     // As Cargo runs it; what was compiled in could be another checkout's that shares the target directory.
-    let xtask = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
-    Path::new(&xtask).with_file_name("")
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let package = Path::new(&package);
+    package.ancestors().find(|folder| folder.join("Cargo.lock").exists()).unwrap_or(package).to_owned()
+}
+
+/// The path from `root` to a file, as the project's texts write it.
+pub fn name(root: &Path, file: &Path) -> String {
+    file.strip_prefix(root).unwrap_or(file).display().to_string().replace('\\', "/")
 }
 
 /// All files below `folder` that end in `extension`, in order; none where the folder is missing.
-pub(crate) fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+pub fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use crate::Result;
+use crate::{Result, no_faults, workspace};
 
 /// Draws the guide's figures and writes its tables, each from a run made for it.
 #[derive(Debug, Default, clap::Args)]
@@ -41,16 +41,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     for part in PARTS {
         part(&mut files)?;
     }
-    let folder = crate::root().join("docs/guide/src/figures");
+    let folder = workspace::root().join("docs/guide/src/figures");
     let stale = stale(&folder, &files)?;
     if arguments.check {
-        for name in &stale {
-            println!("{name}: stale");
-        }
-        return match stale.len() {
-            0 => Ok(()),
-            count => Err(format!("{count} of the guide's figures are stale; run `cargo xtask figures`").into()),
-        };
+        let fault = |name: &String| format!("{name}: stale; run `cargo xtask figures`");
+        return no_faults(&stale.iter().map(fault).collect::<Vec<_>>());
     }
     fs::create_dir_all(&folder)?;
     for name in stale {

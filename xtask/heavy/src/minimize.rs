@@ -6,6 +6,8 @@
 use downhill_optim::minimize::{Bfgs, ConjugateGradient, HagerZhang, Lbfgs, Method, Outcome, minimize};
 use downhill_optim::test_functions::{TestFunction, more_garbow_hillstrom};
 
+use crate::Result;
+
 /// Minimises the 18 problems by several methods and checks what L-BFGS must reach.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -16,7 +18,7 @@ pub(crate) struct Arguments {
     pub(crate) standard: bool,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
+pub(crate) fn run(arguments: &Arguments) -> Result {
     let wanted = |problem: &TestFunction| {
         let name = problem.name().to_lowercase();
         arguments.problem.as_ref().is_none_or(|wanted| name.contains(&wanted.to_lowercase()))
@@ -86,7 +88,7 @@ fn solve(problem: &TestFunction, scale: f64, method: impl Method<f64>) -> Outcom
         .gradient_tolerance(1e-8)
         .iterations(10_000)
         .run()
-        .expect("the settings above make sense")
+        .expect("the settings above are valid")
 }
 
 fn print(row: &Row) {
@@ -111,7 +113,7 @@ fn print(row: &Row) {
 
 /// What L-BFGS must reach: 17 of the 18 problems from their standard starts, 66 of all 69 starts,
 /// and no more evaluations than SciPy's L-BFGS-B in the geometric mean over what both solve.
-fn require(lbfgs: &[Row]) -> Result<(), Box<dyn std::error::Error>> {
+fn require(lbfgs: &[Row]) -> Result {
     let mut unsolved: Vec<&str> =
         lbfgs.iter().filter(|row| row.scale == 1.0 && !row.is_solved()).map(|row| row.problem.name()).collect();
     unsolved.dedup();

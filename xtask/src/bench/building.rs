@@ -1,82 +1,58 @@
 //! The cost of a program that trains a small network: the seconds from nothing to a release build and the bytes of it,
 //! and in its own workspace, where Cargo's defaults hold, how development builds compare.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::table::{significant, width};
 use crate::peers::CRATES;
-use crate::workspace::Workspace;
+use crate::table::{Row, Table, significant};
+use crate::workspace::{CORE, Workspace};
 use crate::{Result, command};
 
-/// A build from nothing, all dependencies included.
+/// A cost that is measured, and how much of it is wanted at the most.
 #[derive(Debug)]
-pub(super) struct Build {
+pub(super) struct Cost {
     pub(super) name: String,
-    pub(super) seconds: f64,
-    /// The most seconds that it should take, on two cores.
-    pub(super) wanted: Option<f64>,
-    /// Of the program without its symbols; libraries have none.
-    pub(super) bytes: Option<u64>,
-}
-
-/// Something of a development build that is measured.
-#[derive(Debug)]
-pub(super) struct Development {
-    pub(super) name: &'static str,
     pub(super) value: f64,
     pub(super) unit: &'static str,
-    /// At most this is wanted.
     pub(super) wanted: Option<f64>,
 }
 
-/// The program that is built.
+/// A release build from nothing, all dependencies included.
 struct Plan {
     name: String,
+    /// The most seconds that it should take, on two cores.
     wanted: Option<f64>,
     /// The folder of its workspace.
     folder: PathBuf,
     /// Which of its packages, and with which features.
     arguments: Vec<String>,
-    /// The program, below the folder of release builds.
+    /// The program, below the folder of release builds; libraries have none.
     program: Option<String>,
 }
 
-/// The crates that a network is made of and stepped by.
-const CORE: [&str; 5] = ["tensor", "layers", "losses", "optim", "network"];
-
 /// Builds ours, and on request those of other Rust libraries, one after the other in a separate folder.
-pub(super) fn run(workspace: &Workspace, peers: bool) -> Result<Vec<Build>> {
+pub(super) fn run(workspace: &Workspace, peers: bool) -> Result<Vec<Cost>> {
+    let ours = |name: &str, wanted, arguments: &[&str], program: Option<&str>| Plan {
+        name: format!("downhill, {name}"),
+        wanted,
+        folder: workspace.root.clone(),
+        arguments: arguments.iter().map(|&argument| argument.into()).collect(),
+        program: program.map(Into::into),
+    };
+    let core: Vec<&str> = CORE.iter().flat_map(|name| ["-p", name]).chain(["--no-default-features"]).collect();
     let mut plans = vec![
-        Plan {
-            name: "downhill, a program that trains a network".into(),
-            wanted: Some(17.0),
-            folder: workspace.root.clone(),
-            arguments: ["-p", "downhill-program"].map(Into::into).into(),
-            program: Some("downhill-program".into()),
-        },
-        Plan {
-            name: "downhill, example `digits` with its data".into(),
-            wanted: None,
-            folder: workspace.root.clone(),
-            arguments: ["-p", "downhill", "--example", "digits"].map(Into::into).into(),
-            program: Some("examples/digits".into()),
-        },
-        Plan {
-            name: "downhill, five core crates without default features".into(),
-            wanted: None,
-            folder: workspace.root.clone(),
-            arguments: CORE
-                .iter()
-                .flat_map(|name| ["-p".into(), format!("downhill-{name}")])
-                .chain(["--no-default-features".into()])
-                .collect(),
-            program: None,
-        },
+        ours("a program that trains a network", Some(17.0), &["-p", "downhill-program"], Some("downhill-program")),
+        ours(
+            "example `digits` with its data",
+            None,
+            &["-p", "downhill", "--example", "digits"],
+            Some("examples/digits"),
+        ),
+        ours("five core crates without default features", None, &core, None),
     ];
     let others = if peers { &CRATES[..] } else { &[] };
     plans.extend(others.iter().map(|name| Plan {
@@ -86,11 +62,13 @@ pub(super) fn run(workspace: &Workspace, peers: bool) -> Result<Vec<Build>> {
         arguments: ["--no-default-features", "--features", name].map(Into::into).into(),
         program: Some("downhill-peers".into()),
     }));
-    plans.iter().map(|plan| plan.build(workspace)).collect()
+    let costs = plans.iter().map(|plan| plan.build(workspace)).collect::<Result<Vec<_>>>()?;
+    Ok(costs.into_iter().flatten().collect())
 }
 
 impl Plan {
-    fn build(&self, workspace: &Workspace) -> Result<Build> {
+    /// The seconds of the build, and the size of the program without its symbols.
+    fn build(&self, workspace: &Workspace) -> Result<Vec<Cost>> {
         // What has to be loaded from elsewhere is no part of a build.
         command::run(command::cargo().args(["fetch", "--quiet", "--locked"]).current_dir(&self.folder))?;
         let target = workspace.target.join("bench/build");
@@ -105,9 +83,12 @@ impl Plan {
             let file = format!("{program}{}", std::env::consts::EXE_SUFFIX);
             fs::metadata(target.join("release").join(file))
         });
-        let bytes = program.transpose()?.map(|file| file.len());
+        let bytes = program.transpose()?.map(|file| file.len() as f64);
         remove(&target)?;
-        Ok(Build { name: self.name.clone(), seconds, wanted: self.wanted, bytes })
+        let cost = |name, value, unit, wanted| Cost { name, value, unit, wanted };
+        let size = |bytes| cost(format!("{}: stripped", self.name), bytes / 1e6, "MB", None);
+        let time = cost(format!("{}: release build from nothing", self.name), seconds, "s", self.wanted);
+        Ok(std::iter::once(time).chain(bytes.map(size)).collect())
     }
 }
 
@@ -131,7 +112,7 @@ opt-level = 3
 const EDIT: (&str, &str) = ("Affine::new(32)", "Affine::new(48)");
 
 /// Builds a copy of `benches/program` outside the workspace, as a user's own crate, edits it, and trains with it.
-pub(super) fn develop(workspace: &Workspace) -> Result<Vec<Development>> {
+pub(super) fn develop(workspace: &Workspace) -> Result<Vec<Cost>> {
     let folder = workspace.target.join("bench/application");
     remove(&folder)?;
     let program = workspace.root.join("benches/program");
@@ -164,15 +145,11 @@ pub(super) fn develop(workspace: &Workspace) -> Result<Vec<Development>> {
     command::run(&mut cargo(&["build"]))?;
     let rebuild = processor_seconds()? - before;
 
-    let mut measured = vec![Development {
-        name: "rebuild after an edit, of the processor",
-        value: rebuild,
-        unit: "s",
-        wanted: Some(4.0),
-    }];
+    let cost = |name: &str, value, unit, wanted| Cost { name: name.into(), value, unit, wanted };
+    let mut measured = vec![cost("application: rebuild after an edit, of the processor", rebuild, "s", Some(4.0))];
     let networks = [
-        ("classifier", "epoch of 60,000 × 784, development build"),
-        ("autoencoder", "epoch of an autoencoder of 20,000 × 784, development build"),
+        ("classifier", "application: epoch of 60,000 × 784, development build"),
+        ("autoencoder", "application: epoch of an autoencoder of 20,000 × 784, development build"),
     ];
     for (network, name) in networks {
         let epoch = |profile: &[&str], count: &str| -> Result<f64> {
@@ -182,11 +159,10 @@ pub(super) fn develop(workspace: &Workspace) -> Result<Vec<Development>> {
         };
         // In a release build it takes a second at most, in which the machine may have been busy.
         let (development, release) = (epoch(&[], "2")?, epoch(&["--release"], "5")?);
-        let ratio = development / release;
         measured.extend([
-            Development { name, value: development, unit: "s", wanted: None },
-            Development { name: "the same, release build", value: release, unit: "s", wanted: None },
-            Development { name: "development, as a multiple of release", value: ratio, unit: "×", wanted: Some(3.0) },
+            cost(name, development, "s", None),
+            cost("the same, release build", release, "s", None),
+            cost("development, as a multiple of release", development / release, "×", Some(3.0)),
         ]);
     }
     remove(&folder)?;
@@ -216,57 +192,25 @@ fn remove(folder: &PathBuf) -> Result {
     Ok(())
 }
 
-impl Build {
-    pub(super) fn json(&self) -> Value {
-        json!({
-            "name": self.name,
-            "time": { "value": self.seconds, "unit": "s", "wanted": self.wanted },
-            "size": self.bytes.map(|bytes| json!({ "value": bytes, "unit": "B" })),
-        })
-    }
-
-    /// The size in millions of bytes, as far as there is one.
-    pub(super) fn megabytes(&self) -> String {
-        self.bytes.map_or_else(|| "–".into(), |bytes| significant(bytes as f64 / 1e6))
-    }
-}
-
-impl Development {
+impl Cost {
     pub(super) fn json(&self) -> Value {
         json!({ "name": self.name, "value": self.value, "unit": self.unit, "wanted": self.wanted })
     }
-
-    /// The value with its unit.
-    pub(super) fn measured(&self) -> String {
-        format!("{} {}", significant(self.value), self.unit)
-    }
 }
 
-/// The wanted value, if there is one.
-pub(super) fn wanted(wanted: Option<f64>) -> String {
-    wanted.map_or_else(|| "–".into(), significant)
-}
-
-/// A line for each of what [`develop`] measures.
-pub(super) fn development_table(lines: &[Development]) -> String {
-    let width = width(lines.iter().map(|line| line.name));
-    let mut text = format!("{:<width$} {:>10} {:>8}", "an application's own workspace", "", "wanted");
-    for line in lines {
-        let _ = write!(text, "\n{:<width$} {:>10} {:>8}", line.name, line.measured(), wanted(line.wanted));
+/// A line for each cost.
+pub(super) fn table(costs: &[Cost]) -> Table {
+    let row = |cost: &Cost| {
+        let wanted = cost.wanted.map_or_else(|| "–".into(), significant);
+        let cells = vec![cost.name.clone(), format!("{} {}", significant(cost.value), cost.unit), wanted];
+        Row { cells, bar: None }
+    };
+    Table {
+        title: "Builds".into(),
+        head: &["measured", "wanted"],
+        rows: costs.iter().map(row).collect(),
+        ..Table::default()
     }
-    text
-}
-
-/// A line for each build.
-pub(super) fn table(builds: &[Build]) -> String {
-    let width = width(builds.iter().map(|build| build.name.as_str()));
-    let head = "release build from nothing";
-    let mut text = format!("{head:<width$} {:>8} {:>8} {:>12}", "seconds", "wanted", "stripped, MB");
-    for build in builds {
-        let (seconds, wanted) = (significant(build.seconds), wanted(build.wanted));
-        let _ = write!(text, "\n{:<width$} {seconds:>8} {wanted:>8} {:>12}", build.name, build.megabytes());
-    }
-    text
 }
 
 #[cfg(test)]
@@ -274,17 +218,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_library_has_no_size() {
-        let builds = [
-            Build { name: "a".into(), seconds: 31.26, wanted: Some(30.0), bytes: Some(1_610_000) },
-            Build { name: "b".into(), seconds: 9.0, wanted: None, bytes: None },
-        ];
-        let text = table(&builds);
-        let lines: Vec<&str> = text.lines().collect();
-        assert!(lines[1].starts_with("a ") && lines[1].ends_with("31.3     30.0         1.61"), "{text}");
-        assert!(lines[2].ends_with("9.00        –            –"), "{text}");
-        assert_eq!(builds[1].json()["size"], Value::Null);
-        assert_eq!(builds[0].json()["size"]["value"], 1_610_000);
+    fn what_is_wanted_stands_next_to_what_was_measured() {
+        let cost = |wanted| Cost { name: "a".into(), value: 31.26, unit: "s", wanted };
+        let rows = table(&[cost(Some(30.0)), cost(None)]).rows;
+        assert_eq!([&rows[0].cells[1..], &rows[1].cells[1..]], [["31.3 s", "30.0"], ["31.3 s", "–"]]);
+        assert_eq!(cost(None).json()["wanted"], Value::Null);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 //! Each side is a separate process that has set everything up and waits: a round asks one after the other to repeat
 //! the work for a while. `benches/peers/common.py` tells the dialogue.
 
-use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -12,14 +11,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::measurement::{Time, median};
-use super::table::{significant, time, width};
+use crate::table::{Bar, Row, Table, significant, threads, time};
 use crate::workspace::Workspace;
 use crate::{Result, command, peers};
 
 /// The name of our side.
 const OURS: &str = "downhill";
 
-/// So long a side is left alone before its turn, for the threads of the one before wait busily for a while.
+/// The time for which a side is left alone before its turn, for the threads of the one before wait busily for a while.
 const REST: Duration = Duration::from_millis(100);
 
 /// The relative difference within which the numbers of two libraries agree that do the same work.
@@ -55,6 +54,10 @@ impl Entry {
 }
 
 impl Contest {
+    fn label(&self) -> String {
+        format!("{}, {}", self.name, threads(self.threads))
+    }
+
     /// The fastest of the others that does the same work, and how many times as fast we are.
     pub(super) fn best_peer(&self) -> Option<(&Entry, f64)> {
         let ours = self.entries.iter().find(|entry| entry.is_ours())?;
@@ -64,13 +67,10 @@ impl Contest {
 
     pub(super) fn json(&self) -> Value {
         let entry = |entry: &Entry| {
-            let time = entry.time;
             json!({
                 "peer": entry.peer,
                 "library": entry.library,
-                "time": {
-                    "value": time.median * 1e6, "lower": time.lower * 1e6, "upper": time.upper * 1e6, "unit": "µs",
-                },
+                "time": entry.time.json(),
                 "values": entry.values,
                 "agrees": entry.agrees,
             })
@@ -242,43 +242,48 @@ impl Drop for Side {
     }
 }
 
-fn table(contest: &Contest) -> String {
-    let mut text = format!("{}, {}", contest.name, super::threads(contest.threads));
-    let width = width(contest.entries.iter().map(|entry| entry.peer.as_str()));
+/// A line for each side of a contest.
+pub(super) fn table(contest: &Contest) -> Table {
     let ours = contest.entries.iter().find(|entry| entry.is_ours());
-    for entry in &contest.entries {
-        let ratio =
-            ours.map_or_else(String::new, |ours| format!("{:>8} ×", significant(entry.time.median / ours.time.median)));
+    let slowest = contest.entries.iter().map(|entry| entry.time.median).fold(0.0, f64::max);
+    let row = |entry: &Entry| {
+        let ratio = ours.map_or_else(String::new, |ours| significant(entry.time.median / ours.time.median));
         let values: Vec<String> = entry.values.iter().map(|value| format!("{value:.6}")).collect();
-        let _ = write!(
-            text,
-            "\n  {:<width$} {:>10} {ratio}  {:<22} {}{}",
-            entry.peer,
-            time(entry.time.median),
-            entry.library,
-            if entry.agrees { "same work: " } else { "OTHER WORK: " },
-            values.join(" "),
-        );
+        let (work, class) = match (entry.agrees, entry.is_ours()) {
+            (false, _) => ("OTHER", "bad"),
+            (true, true) => ("same", "one"),
+            (true, false) => ("same", "other"),
+        };
+        let (peer, library, time) = (entry.peer.clone(), entry.library.clone(), time(entry.time.median));
+        let cells = vec![peer, time, ratio, library, work.into(), values.join(" ")];
+        Row { cells, bar: Some(Bar { from: 0.0, to: entry.time.median / slowest, whisker: None, class }) }
+    };
+    Table {
+        title: contest.label(),
+        head: &["time", "times ours", "library", "work", "values"],
+        rows: contest.entries.iter().map(row).collect(),
+        ..Table::default()
     }
-    text
 }
 
-/// Writes ours next to the best of the others, a line for each workload.
-fn summary(contests: &[Contest]) -> String {
-    let label = |contest: &Contest| format!("{}, {}", contest.name, super::threads(contest.threads));
-    let labels: Vec<String> = contests.iter().map(label).collect();
-    let width = width(labels.iter().map(String::as_str));
-    let mut text = format!("{:<width$} {:>10} {:>10}  speed  best peer", "", "downhill", "best peer");
-    for (contest, label) in contests.iter().zip(&labels) {
-        let _ = match contest.best_peer() {
+/// Ours next to the best of the others, a line for each workload.
+pub(super) fn summary(contests: &[Contest]) -> Table {
+    let row = |contest: &Contest| {
+        let cells = match contest.best_peer() {
             Some((best, ratio)) => {
-                let ours = time(best.time.median / ratio);
-                write!(text, "\n{label:<width$} {ours:>10} {:>10} {ratio:>6.2}  {}", time(best.time.median), best.peer)
+                let (ours, theirs) = (time(best.time.median / ratio), time(best.time.median));
+                vec![contest.label(), ours, theirs, format!("{ratio:.2}"), best.peer.clone()]
             }
-            None => write!(text, "\n{label:<width$} nothing to compare"),
+            None => vec![contest.label(), "nothing to compare".into()],
         };
+        Row { cells, bar: None }
+    };
+    Table {
+        title: "Next to other libraries".into(),
+        head: &["downhill", "best peer", "times as fast", "best peer is"],
+        rows: contests.iter().map(row).collect(),
+        note: "The same shapes, start and data on every side; rounds in turn, and their medians.".into(),
     }
-    text
 }
 
 #[cfg(test)]
@@ -297,8 +302,8 @@ mod tests {
         let (best, ratio) = contest.best_peer().unwrap();
         assert_eq!((best.peer.as_str(), ratio), ("fair", 1.5));
         assert_eq!(contest.json()["best"]["speed"]["value"], 1.5);
-        let one = summary(std::slice::from_ref(&contest));
-        assert!(one.ends_with("2.00 s     3.00 s   1.50  fair"), "{one}");
+        assert_eq!(table(&contest).rows[0].cells, ["cheat", "1.00 s", "0.50", "x", "OTHER", "1.000000"]);
+        assert_eq!(summary(&[contest]).rows[0].cells, ["step/a, 1 thread", "2.00 s", "3.00 s", "1.50", "fair"]);
     }
 
     #[test]
@@ -306,6 +311,7 @@ mod tests {
         let contest = Contest { name: "step/a".into(), threads: 2, entries: vec![entry("fair", 3.0, true)] };
         assert!(contest.best_peer().is_none());
         assert_eq!(contest.json()["best"], Value::Null);
+        assert_eq!(summary(&[contest]).rows[0].cells[1], "nothing to compare");
     }
 
     #[test]

@@ -7,10 +7,14 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use crate::Result;
+use crate::table::{Bar, Row, Table, count, significant, time};
 use crate::workspace::files;
 
-/// The suites, in the order in which they run; the ceilings are the first.
-pub(super) const SUITES: [(&str, &str); 6] = [
+/// The programs that measure, in the order in which they run; the ceilings are the first.
+pub(super) const PROGRAMS: [&str; 4] = ["ceilings", "layers", "workloads", "optimizers"];
+
+/// The suites, in the order in which they are shown, with the titles of their tables.
+const SUITES: [(&str, &str); 6] = [
     ("ceiling", "ceilings"),
     ("product", "products"),
     ("layer", "layers"),
@@ -35,6 +39,12 @@ pub(super) struct Time {
     pub(super) median: f64,
     pub(super) lower: f64,
     pub(super) upper: f64,
+}
+
+impl Time {
+    pub(super) fn json(self) -> Value {
+        json!({ "value": self.median * 1e6, "lower": self.lower * 1e6, "upper": self.upper * 1e6, "unit": "µs" })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -75,11 +85,10 @@ impl Measurement {
     }
 
     pub(super) fn json(&self, ceilings: &Ceilings) -> Value {
-        let time = &self.time;
         let mut line = json!({
             "name": self.name,
             "threads": self.threads,
-            "time": { "value": time.median * 1e6, "lower": time.lower * 1e6, "upper": time.upper * 1e6, "unit": "µs" },
+            "time": self.time.json(),
             "rate": { "value": self.rate() / 1e9, "unit": self.unit() },
             "share": { "value": ceilings.share(self), "unit": "of the ceiling" },
         });
@@ -238,6 +247,33 @@ impl Ceilings {
     }
 }
 
+/// A table for each suite, and in it a line for each workload and number of threads.
+pub(super) fn tables(measured: &[Measurement], ceilings: &Ceilings) -> Vec<Table> {
+    let row = |line: &Measurement| {
+        let share = ceilings.share(line);
+        let at = |seconds: f64| share * line.time.median / seconds;
+        let class = if line.threads == 1 { "one" } else { "all" };
+        Row {
+            cells: vec![
+                line.label().to_owned(),
+                line.threads.to_string(),
+                time(line.time.median),
+                line.samples().map_or_else(String::new, |samples| format!("{}/s", count(samples))),
+                format!("{} {}", significant(line.rate() / 1e9), line.unit()),
+                format!("{:.0} %", 100.0 * share),
+            ],
+            bar: Some(Bar { from: 0.0, to: share, whisker: Some([at(line.time.upper), at(line.time.lower)]), class }),
+        }
+    };
+    let table = |(suite, title): (&str, &str)| Table {
+        title: title.into(),
+        head: &["threads", "time", "samples", "rate", "share of the ceiling"],
+        rows: measured.iter().filter(|line| line.suite() == suite).map(row).collect(),
+        ..Table::default()
+    };
+    SUITES.into_iter().map(table).filter(|table| !table.rows.is_empty()).collect()
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -314,5 +350,19 @@ pub(super) mod tests {
         let names: Vec<&str> = lines.iter().map(|line| line.name.as_str()).collect();
         let steps = ["step/a, batch 1", "step/a, batch 32", "step/a, batch 1024"];
         assert_eq!(names, ["product/y, batch 2, 3 to 4", steps[0], steps[1], steps[2], "inference/b"]);
+    }
+
+    #[test]
+    fn one_and_all_threads_stand_next_to_each_other() {
+        let lines = [
+            measurement("ceiling/multiply-add f32", 1, [1e-3; 3]),
+            measurement("ceiling/multiply-add f32", 2, [5e-4; 3]),
+            measurement("step/a, batch 16", 1, [2e-3; 3]),
+            measurement("step/a, batch 16", 2, [1e-3; 3]),
+        ];
+        let tables = tables(&lines, &Ceilings::of(&lines).unwrap());
+        let [_, steps] = tables.as_slice() else { panic!("{tables:?}") };
+        assert_eq!(steps.rows[0].cells, ["a, batch 16", "1", "2.00 ms", "8.00 k/s", "3.00 GFLOP/s", "50 %"]);
+        assert_eq!(steps.rows[1].cells[..4], ["a, batch 16", "2", "1.00 ms", "16.0 k/s"]);
     }
 }

@@ -8,6 +8,7 @@
 use std::fmt;
 
 use super::measurement::{Ceilings, Measurement, Time};
+use crate::table::{Bar, Row, Table, time};
 
 /// The least ratio of two medians that is called a change.
 pub(super) const LEAST: f64 = 1.03;
@@ -21,7 +22,7 @@ pub(super) enum Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+        f.write_str(match self {
             Self::Faster => "faster",
             Self::Slower => "slower",
             Self::WithinNoise => "within noise",
@@ -74,37 +75,68 @@ pub(super) fn compare(before: &[Measurement], after: &[Measurement], ceilings: [
     after.iter().filter(|line| line.suite() != "ceiling").filter_map(pair).collect()
 }
 
+/// A line for each change, and how many there are of each kind.
+pub(super) fn table(name: &str, changes: &[Change]) -> Table {
+    let row = |change: &Change| {
+        let class = match change.verdict {
+            Verdict::Faster => "good",
+            Verdict::Slower => "bad",
+            Verdict::WithinNoise => "other",
+        };
+        // From the middle to the right if it is faster; a half and twice as fast are the ends.
+        let end = (1.0 + change.ratio.log2()) / 2.0;
+        Row {
+            cells: vec![
+                change.after.name.clone(),
+                change.after.threads.to_string(),
+                time(change.before.median),
+                time(change.after.time.median),
+                format!("{:.2}", change.ratio),
+                change.verdict.to_string(),
+            ],
+            bar: Some(Bar { from: end.min(0.5), to: end.max(0.5), whisker: None, class }),
+        }
+    };
+    let of = |verdict| changes.iter().filter(|change| change.verdict == verdict).count();
+    Table {
+        title: format!("Against {name}"),
+        head: &["threads", "then", "now", "times as fast", "verdict"],
+        rows: changes.iter().map(row).collect(),
+        note: format!(
+            "{} faster, {} slower, {} within noise: a change is one beyond both intervals (95 %), {:.0} %, and what the \
+             machine itself has moved.",
+            of(Verdict::Faster),
+            of(Verdict::Slower),
+            of(Verdict::WithinNoise),
+            100.0 * (LEAST - 1.0),
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::measurement::tests::measurement;
     use super::*;
 
-    fn verdict([lower, median, upper]: [f64; 3], drift: f64) -> Verdict {
-        Verdict::of(&Time { median: 100.0, lower: 98.0, upper: 101.0 }, &Time { median, lower, upper }, drift)
-    }
-
     #[test]
-    fn a_change_is_beyond_the_intervals_and_the_least_effect() {
-        assert_eq!(verdict([89.0, 90.0, 91.0], 1.0), Verdict::Faster);
-        assert_eq!(verdict([109.0, 110.0, 111.0], 1.0), Verdict::Slower);
-    }
-
-    #[test]
-    fn intervals_that_touch_are_noise_however_far_apart_the_medians() {
-        assert_eq!(verdict([70.0, 80.0, 98.0], 1.0), Verdict::WithinNoise);
-        assert_eq!(verdict([101.0, 150.0, 160.0], 1.0), Verdict::WithinNoise);
-    }
-
-    #[test]
-    fn a_small_effect_is_noise_however_narrow_the_intervals() {
-        assert_eq!(verdict([97.4, 97.5, 97.6], 1.0), Verdict::WithinNoise);
-        assert_eq!(verdict([102.4, 102.5, 102.6], 1.0), Verdict::WithinNoise);
-    }
-
-    #[test]
-    fn an_effect_no_larger_than_the_machine_s_own_drift_is_noise() {
-        assert_eq!(verdict([109.0, 110.0, 111.0], 1.2), Verdict::WithinNoise);
-        assert_eq!(verdict([129.0, 130.0, 131.0], 1.2), Verdict::Slower);
+    fn a_change_is_beyond_the_intervals_the_least_effect_and_the_drift() {
+        use Verdict::{Faster, Slower, WithinNoise};
+        let before = Time { median: 100.0, lower: 98.0, upper: 101.0 };
+        for ([lower, median, upper], drift, expected) in [
+            ([89.0, 90.0, 91.0], 1.0, Faster),
+            ([109.0, 110.0, 111.0], 1.0, Slower),
+            // Intervals that touch, however far apart the medians.
+            ([70.0, 80.0, 98.0], 1.0, WithinNoise),
+            ([101.0, 150.0, 160.0], 1.0, WithinNoise),
+            // A small effect, however narrow the intervals.
+            ([97.4, 97.5, 97.6], 1.0, WithinNoise),
+            ([102.4, 102.5, 102.6], 1.0, WithinNoise),
+            // An effect no larger than the machine's own drift.
+            ([109.0, 110.0, 111.0], 1.2, WithinNoise),
+            ([129.0, 130.0, 131.0], 1.2, Slower),
+        ] {
+            assert_eq!(Verdict::of(&before, &Time { median, lower, upper }, drift), expected, "{median} {drift}");
+        }
     }
 
     #[test]
@@ -116,5 +148,8 @@ mod tests {
         let changes = compare(&before, &after, [&ceilings[0], &ceilings[1]]);
         let [change] = changes.as_slice() else { panic!("{changes:?}") };
         assert_eq!((change.after.name.as_str(), change.ratio, change.verdict), ("step/a", 2.0, Verdict::Faster));
+        let table = table("before", &changes);
+        assert_eq!(table.rows[0].cells, ["step/a", "1", "2.00 s", "1.00 s", "2.00", "faster"]);
+        assert!(table.note.starts_with("1 faster, 0 slower, 0 within noise"), "{table}");
     }
 }

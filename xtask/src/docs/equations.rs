@@ -4,14 +4,13 @@
 //! ``$`...`$`` in a line, and a fenced block of the language `math`. Plain `$...$` and `$$...$$` are fine as long as
 //! Markdown finds nothing in them: `\,` would lose its backslash, and two underscores may turn into italics.
 
-use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 use serde_json::{Value, json};
 
-use crate::{Result, workspace};
+use crate::{Result, no_faults, texts};
 
 /// The options that both rustdoc and mdBook turn on.
 const MARKDOWN: Options = Options::ENABLE_TABLES
@@ -35,28 +34,17 @@ impl Equation {
     }
 }
 
-/// All equations of the workspace; fails where Markdown spoils one.
+/// All equations of the project's documents and of the crates' documentation; fails where Markdown spoils one.
 pub(super) fn collect(root: &Path) -> Result<Vec<Equation>> {
     let mut found = Found::default();
-    let name = |path: &Path| path.strip_prefix(root).unwrap_or(path).display().to_string();
-    let sources = workspace::files(&root.join("crates"), "rs")?;
-    let mut pages = workspace::files(&root.join("crates"), "md")?;
-    pages.extend(workspace::files(&root.join("docs"), "md")?);
-    pages.extend(
-        ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
-            .map(|name| root.join(name))
-            .into_iter()
-            .filter(|page| page.exists()),
-    );
-    for path in pages {
-        found.scan(&fs::read_to_string(&path)?, &name(&path), 1);
-    }
-    for path in sources {
-        for (line, comment) in doc_comments(&fs::read_to_string(&path)?) {
-            found.scan(&comment, &name(&path), line);
+    for text in texts::read(root)?.iter().filter(|text| text.is_documentation()) {
+        // The tasks and the benchmarks are on no page; this very file quotes what is spoilt.
+        if !text.file.starts_with("xtask/") && !text.file.starts_with("benches/") {
+            found.scan(&text.text, &text.file, text.line);
         }
     }
-    if found.spoilt.is_empty() { Ok(found.equations) } else { Err(found.spoilt.join("\n").into()) }
+    no_faults(&found.spoilt)?;
+    Ok(found.equations)
 }
 
 #[derive(Default)]
@@ -120,29 +108,6 @@ fn is_left_alone(range: &Range<usize>, text: &str, plain: &[(Event<'_>, Range<us
         }
     }
     kept.split_whitespace().eq(text[range.clone()].split_whitespace())
-}
-
-/// The documentation in a Rust source: the line where each comment begins, and its text.
-pub(crate) fn doc_comments(source: &str) -> Vec<(usize, String)> {
-    let mut comments: Vec<(usize, String)> = Vec::new();
-    let mut marker = "";
-    for (index, line) in source.lines().enumerate() {
-        let line = line.trim_start();
-        let found = ["///", "//!"].into_iter().find(|marker| line.starts_with(marker) && !line.starts_with("////"));
-        let Some(found) = found else {
-            marker = "";
-            continue;
-        };
-        if marker != found {
-            comments.push((index + 1, String::new()));
-            marker = found;
-        }
-        if let Some((_, comment)) = comments.last_mut() {
-            *comment += line[found.len()..].strip_prefix(' ').unwrap_or(&line[found.len()..]);
-            comment.push('\n');
-        }
-    }
-    comments
 }
 
 #[cfg(test)]
@@ -213,11 +178,5 @@ mod tests {
             let found = scan(text);
             assert!(found.spoilt.is_empty() && !found.equations.is_empty(), "{text}: {:?}", found.spoilt);
         }
-    }
-
-    #[test]
-    fn doc_comments_keep_their_lines() {
-        let source = "//! A\n//!\n//! b\n\n    /// C\n    fn c() {} // no\n//// no\n/// D";
-        assert_eq!(doc_comments(source), [(1, "A\n\nb\n".into()), (5, "C\n".into()), (8, "D\n".into())]);
     }
 }

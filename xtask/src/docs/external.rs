@@ -3,12 +3,12 @@
 //! rustdoc takes their addresses from the crates themselves, and some name an older version there or whatever is newest.
 //! It can be told better ones, but only by an option that stable compilers don't have: so its pages are rewritten.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 use crate::workspace::{Workspace, library};
-use crate::{Result, workspace};
+use crate::{Result, command, workspace};
 
 /// The crates that ours are built of, by the names of their libraries, each with its package and version.
 #[derive(Debug, Default)]
@@ -16,34 +16,37 @@ pub(super) struct External(BTreeMap<String, (String, String)>);
 
 impl External {
     pub(super) fn read(workspace: &Workspace) -> Result<Self> {
-        let lock = fs::read_to_string(workspace.root.join("Cargo.lock"))?;
-        let ours: Vec<&str> = workspace.crates.iter().map(|package| package.name.as_str()).collect();
-        Ok(Self::parse(&lock, &ours))
+        let mut tree = command::cargo();
+        tree.args(["tree", "--edges", "normal", "--target", "all", "--all-features", "--prefix", "depth"]);
+        tree.args(workspace.crates.iter().flat_map(|package| ["--package", &package.name]));
+        Ok(Self::parse(&command::output(tree.current_dir(&workspace.root), "")?))
     }
 
-    /// From the text of `Cargo.lock`; of several versions the one that our crates ask for.
-    fn parse(lock: &str, ours: &[&str]) -> Self {
-        let mut versions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    /// From what `cargo tree` prints; of several versions the one that our crates ask for.
+    fn parse(tree: &str) -> Self {
+        let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         let mut asked = BTreeMap::new();
-        for package in lock.split("[[package]]").skip(1) {
-            let value = |key: &str| {
-                let quoted = package.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "))?;
-                Some(quoted.trim_matches('"'))
+        for line in tree.lines() {
+            // `2rand v0.9.5 (*)`; the crates whose dependencies are at the depth 1 are ours.
+            let package = line.trim_start_matches(|c: char| c.is_ascii_digit());
+            let depth = &line[..line.len() - package.len()];
+            let mut words = package.split(' ');
+            let (Some(name), Some(version)) = (words.next(), words.next().and_then(|word| word.strip_prefix('v')))
+            else {
+                continue;
             };
-            let (Some(name), Some(version)) = (value("name"), value("version")) else { continue };
-            if ours.contains(&name) {
-                // A dependency of which there are several versions is followed by its own.
-                let lines = package.lines().filter_map(|line| line.trim().strip_prefix('"')?.strip_suffix("\","));
-                asked.extend(lines.filter_map(|line| line.split_once(' ')));
-            } else if value("source").is_some() {
-                versions.entry(name).or_default().push(version);
+            // One of the workspace has a path.
+            if words.next().is_some_and(|path| path.contains(['/', '\\'])) {
+                continue;
+            }
+            versions.entry(name).or_default().insert(version);
+            if depth == "1" {
+                asked.insert(name, version);
             }
         }
-        let one = |(name, versions): (&str, Vec<&str>)| {
-            let version = match versions.as_slice() {
-                [version] => version,
-                _ => asked.get(name)?,
-            };
+        let one = |(name, versions): (&str, BTreeSet<&str>)| {
+            let only = versions.first().filter(|_| versions.len() == 1);
+            let version = asked.get(name).or(only)?;
             Some((library(name), (name.to_owned(), (*version).to_owned())))
         };
         Self(versions.into_iter().filter_map(one).collect())
@@ -62,17 +65,14 @@ impl External {
     }
 
     fn rewritten(&self, page: &str) -> String {
-        let mut text = String::with_capacity(page.len());
-        for (index, part) in page.split("href=\"").enumerate() {
-            if index > 0 {
-                text.push_str("href=\"");
-            }
-            // What stands before the first is no address.
-            let address = part.split('"').next().filter(|_| index > 0).unwrap_or_default();
-            match self.address(address) {
-                Some(better) => text.push_str(&(better + &part[address.len()..])),
-                None => text.push_str(part),
-            }
+        let mut parts = page.split("href=\"");
+        // What stands before the first is no address.
+        let mut text = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let address = part.split('"').next().unwrap_or_default();
+            text.push_str("href=\"");
+            text.push_str(&self.address(address).unwrap_or_else(|| address.to_owned()));
+            text.push_str(&part[address.len()..]);
         }
         text
     }
@@ -105,56 +105,11 @@ mod tests {
     use super::*;
 
     fn external() -> External {
-        let lock = r#"
-version = 4
-
-[[package]]
-name = "downhill-tensor"
-version = "0.1.0"
-dependencies = [
- "ndarray",
- "rand 0.9.5",
-]
-
-[[package]]
-name = "ndarray"
-version = "0.17.2"
-source = "registry+https://github.com/rust-lang/crates.io-index"
-dependencies = [
- "rand 0.8.1",
-]
-
-[[package]]
-name = "rand"
-version = "0.8.1"
-source = "registry"
-
-[[package]]
-name = "rand"
-version = "0.9.5"
-source = "registry"
-
-[[package]]
-name = "rand_core"
-version = "0.9.6"
-source = "registry"
-
-[[package]]
-name = "rayon-core"
-version = "1.13.0"
-source = "registry"
-
-[[package]]
-name = "syn"
-version = "2.0.1"
-source = "registry"
-
-[[package]]
-name = "syn"
-version = "3.0.1"
-source = "registry"
-"#;
-        External::parse(lock, &["downhill-tensor"])
+        External::parse(
+            "0downhill-tensor v0.1.0 (/home/a b/crates/tensor)\n1ndarray v0.17.2\n2rand v0.8.1\n1rand v0.9.5\n\
+             2rand_core v0.9.6\n\n0downhill-layers v0.1.0 (C:\\layers)\n1downhill-tensor v0.1.0 (/crates/tensor) (*)\n\
+             1rayon-core v1.13.0\n2syn v2.0.1\n2syn v3.0.1 (*)\n2ndarray v0.17.2 (*)\n",
+        )
     }
 
     #[test]

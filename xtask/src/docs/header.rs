@@ -6,12 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
 use super::equations::Equation;
-use super::katex;
 use crate::Result;
 use crate::workspace::Workspace;
 
@@ -19,8 +18,8 @@ use crate::workspace::Workspace;
 const NAME: &str = "docs-header.html";
 
 /// Writes the header of each crate that has equations.
-pub(super) fn write(workspace: &Workspace, katex: &Path, equations: &[Equation]) -> Result {
-    for (path, header) in headers(workspace, katex, equations)? {
+pub(super) fn write(workspace: &Workspace, rendered: &[(Equation, String)]) -> Result {
+    for (path, header) in headers(workspace, rendered)? {
         println!("{}: {} KB", path.display(), header.len() / 1000);
         fs::write(path, header)?;
     }
@@ -28,8 +27,8 @@ pub(super) fn write(workspace: &Workspace, katex: &Path, equations: &[Equation])
 }
 
 /// Fails if the equations of a crate are not those of its header, or if docs.rs is not told of the header.
-pub(super) fn check(workspace: &Workspace, katex: &Path, equations: &[Equation]) -> Result {
-    for (path, header) in headers(workspace, katex, equations)? {
+pub(super) fn check(workspace: &Workspace, rendered: &[(Equation, String)]) -> Result {
+    for (path, header) in headers(workspace, rendered)? {
         if fs::read_to_string(&path).unwrap_or_default() != header {
             return Err(format!("{} is stale: run `cargo xtask docs --headers`", path.display()).into());
         }
@@ -43,22 +42,17 @@ pub(super) fn check(workspace: &Workspace, katex: &Path, equations: &[Equation])
 }
 
 /// The header of each crate that has equations, by its path.
-fn headers(workspace: &Workspace, katex: &Path, equations: &[Equation]) -> Result<BTreeMap<PathBuf, String>> {
-    let mut crates: BTreeMap<&str, Vec<&Equation>> = BTreeMap::new();
-    for equation in equations {
-        let mut parts = equation.place.split(['/', '\\']);
+fn headers(workspace: &Workspace, rendered: &[(Equation, String)]) -> Result<BTreeMap<PathBuf, String>> {
+    let mut crates: BTreeMap<&str, serde_json::Map<String, Value>> = BTreeMap::new();
+    for (equation, mathml) in rendered {
+        let mut parts = equation.place.split('/');
         if let (Some("crates"), Some(name)) = (parts.next(), parts.next()) {
-            crates.entry(name).or_default().push(equation);
+            crates.entry(name).or_default().insert(key(equation), json!(mathml));
         }
     }
     let script = fs::read_to_string(workspace.root.join("docs/theme/equations.js"))?;
-    let mut headers = BTreeMap::new();
-    for (name, equations) in crates {
-        let rendered = katex::render(katex, &equations)?;
-        let table = equations.iter().zip(rendered).map(|(equation, mathml)| (key(equation), json!(mathml)));
-        headers.insert(workspace.root.join("crates").join(name).join(NAME), header(&script, table.collect()));
-    }
-    Ok(headers)
+    let path = |name| workspace.root.join("crates").join(name).join(NAME);
+    Ok(crates.into_iter().map(|(name, table)| (path(name), header(&script, table))).collect())
 }
 
 /// An equation as the script asks for it: equations that only break their lines elsewhere are one.

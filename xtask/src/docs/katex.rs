@@ -8,29 +8,23 @@ use serde_json::Value;
 
 use super::equations::Equation;
 use crate::workspace::{self, Workspace};
-use crate::{Result, command, npm};
+use crate::{Result, command, no_faults, npm};
 
 const PACKAGE: &str = "katex@0.19.1";
 const SHA256: &str = "24da5a599eb2fcede2e270b99a6ff48bca816beecc95feeb84e8cccbd1bb34fd";
 
-/// Reads equations, and prints a line for each that is wrong; `strict` refuses what LaTeX would not understand.
-const CHECK: &str = r#"
-const katex = require(process.argv[1]);
-for (const { place, tex, display } of JSON.parse(require("fs").readFileSync(0, "utf8"))) {
-    try {
-        katex.renderToString(tex, { displayMode: display, strict: "error" });
-    } catch (error) {
-        console.log(`${place}: ${error.message}`);
-    }
-}
-"#;
-
-/// Renders equations to MathML, which browsers show by themselves, and without the LaTeX that it would carry along.
+/// Reads equations, and prints each as MathML, which browsers show by themselves, without the LaTeX that it would carry
+/// along, or as the reason why it is wrong; `strict` refuses what LaTeX would not understand.
 const RENDER: &str = r#"
 const katex = require(process.argv[1]);
-const rendered = JSON.parse(require("fs").readFileSync(0, "utf8")).map(({ tex, display }) =>
-    katex.renderToString(tex, { displayMode: display, output: "mathml" })
-        .replace(/^<span class="katex">|<annotation .*<\/annotation>|<\/?semantics>|<\/span>$/gs, ""));
+const rendered = JSON.parse(require("fs").readFileSync(0, "utf8")).map(({ place, tex, display }) => {
+    try {
+        const mathml = katex.renderToString(tex, { displayMode: display, output: "mathml", strict: "error" });
+        return { mathml: mathml.replace(/^<span class="katex">|<annotation .*<\/annotation>|<\/?semantics>|<\/span>$/gs, "") };
+    } catch (error) {
+        return { fault: `${place}: ${error.message}` };
+    }
+});
 console.log(JSON.stringify(rendered));
 "#;
 
@@ -39,20 +33,19 @@ pub(super) fn fetch(workspace: &Workspace) -> Result<PathBuf> {
     Ok(npm::unpack(PACKAGE, SHA256, &workspace.target.join("katex"))?.join("dist"))
 }
 
-/// Fails unless KaTeX understands all equations.
-pub(super) fn check(katex: &Path, equations: &[Equation]) -> Result {
+/// The equations as MathML, in their order; fails unless KaTeX understands all of them.
+pub(super) fn render(katex: &Path, equations: &[Equation]) -> Result<Vec<String>> {
     let input: Value = equations.iter().map(Equation::to_json).collect();
-    let errors =
-        command::output(Command::new("node").args(["-e", CHECK]).arg(katex.join("katex.js")), &input.to_string())?;
-    if errors.is_empty() { Ok(()) } else { Err(format!("equations that KaTeX does not understand:\n{errors}").into()) }
-}
-
-/// The equations as MathML, in their order.
-pub(super) fn render(katex: &Path, equations: &[&Equation]) -> Result<Vec<String>> {
-    let input: Value = equations.iter().map(|equation| equation.to_json()).collect();
-    let output =
-        command::output(Command::new("node").args(["-e", RENDER]).arg(katex.join("katex.js")), &input.to_string())?;
-    Ok(serde_json::from_str(&output)?)
+    let mut node = Command::new("node");
+    node.args(["-e", RENDER]).arg(katex.join("katex.js"));
+    let rendered: Vec<Value> = serde_json::from_str(&command::output(&mut node, &input.to_string())?)?;
+    let texts = |key: &str| rendered.iter().filter_map(|one| Some(one[key].as_str()?.to_owned())).collect::<Vec<_>>();
+    let mut faults = texts("fault");
+    if !faults.is_empty() {
+        faults.insert(0, "equations that KaTeX does not understand:".into());
+    }
+    no_faults(&faults)?;
+    Ok(texts("mathml"))
 }
 
 /// Copies what a page loads to `folder`.

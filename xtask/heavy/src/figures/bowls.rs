@@ -5,10 +5,10 @@ use downhill::optim::{GradientDescent, Optimizer, Sgd};
 use plotters::style::text_anchor::HPos;
 
 use super::Files;
-use super::contour::{Window, contour};
-use super::plot::{Area, Axis, BLUE, FAINT, GREEN, GREY, INK, ORANGE, PURPLE, Plot, figure};
-use super::table::{count, table};
-use crate::Result;
+use super::contour::Window;
+use super::plot::{Area, Axis, BLUE, GREEN, GREY, INK, ORANGE, PURPLE, Plot, figure};
+use super::table::table;
+use crate::{Result, grouped as count};
 
 pub(super) fn add(files: &mut Files) -> Result {
     files.insert("slope.svg".into(), slope()?);
@@ -74,8 +74,7 @@ fn rates() -> Result<String> {
             plot.line(curve(bowl, -2.4, 8.4), GREY, 1.5)?;
             let steps = walk(bowl_objective, [1.0], GradientDescent::new(rate), 10)?.path;
             let path: Vec<_> = steps.iter().map(|x| (x[0], bowl(x[0]))).collect();
-            plot.line(path.iter().copied(), color, 1.6)?;
-            plot.dots(path.iter().copied(), color, 4.0)?;
+            plot.path(&path, color, 4.0)?;
             plot.dots([path[0]], INK, 4.5)?;
         }
         Ok(())
@@ -133,15 +132,10 @@ fn valley_panel(
     let window = Window { x: (-1.0, 11.0), y: (-1.4, 1.4) };
     let x = Axis::new("x", window.x.0, window.x.1, [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
     let mut plot = Plot::new(area, title, x, Axis::new("y", window.y.0, window.y.1, [-1.0, 0.0, 1.0]))?;
-    for level in [0.2, 1.5, 5.0, 12.0, 22.0, 35.0, 50.0] {
-        for line in contour(window, level, valley) {
-            plot.line(line, FAINT, 1.2)?;
-        }
-    }
+    plot.contours(window, &[0.2, 1.5, 5.0, 12.0, 22.0, 35.0, 50.0], valley)?;
     let path = walk(valley_objective, VALLEY_START, optimizer, 40)?.path;
     let path: Vec<_> = path.iter().map(|at| (at[0], at[1])).collect();
-    plot.line(path.iter().copied(), color, 1.6)?;
-    plot.dots(path.iter().copied(), color, 3.0)?;
+    plot.path(&path, color, 3.0)?;
     plot.dots([path[0]], INK, 4.0)
 }
 

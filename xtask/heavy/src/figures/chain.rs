@@ -10,7 +10,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 use super::Files;
 use super::plot::{Area, Axis, BLUE, GREEN, GREY, INK, ORANGE, Plot, figure, px, text};
 use super::table::{digits, table};
-use crate::Result;
+use crate::{Result, workspace};
 
 pub(super) fn add(files: &mut Files) -> Result {
     files.insert("chain.svg".into(), diagram()?);
@@ -178,7 +178,7 @@ fn differences() -> Result<String> {
 /// The source of the backward loop as it is, and of what it does for each step.
 fn backward_loop() -> Result<String> {
     let path = "crates/network/src/passes.rs";
-    let source = fs::read_to_string(crate::root().join(path))?;
+    let source = fs::read_to_string(workspace::root().join(path))?;
     let functions = [method(&source, "pub(crate) fn backward(")?, method(&source, "fn run_backward(")?];
     Ok(functions.map(|function| format!("```rust,ignore\n{function}\n```\n")).join("\n"))
 }

@@ -115,14 +115,8 @@ impl Kind {
                     *sum += (gradient_norm(y.slice()) / (y.slice().len() as f64).sqrt()).ln();
                 }
             })?;
-            network.value_and_gradient(
-                theta,
-                x,
-                Target::Classes(labels),
-                &SoftmaxCrossEntropy::new(),
-                &mut workspace,
-                mode,
-            )?;
+            let (loss, target) = (SoftmaxCrossEntropy::new(), Target::Classes(labels));
+            network.value_and_gradient(theta, x, target, &loss, &mut workspace, mode)?;
             let biases = network.segments().iter().filter(|segment| segment.name.ends_with("bias"));
             for (sum, bias) in backward.iter_mut().zip(biases) {
                 *sum += gradient_norm(&workspace.gradient()[bias.range.clone()]).ln();
@@ -164,14 +158,12 @@ fn draw(lines: &[(Kind, Signals)]) -> Result<String> {
         let forward = Axis::decades("size of the output y", -10, 8, 2);
         let mut plot = Plot::new(&panels[0], "forward →", layer(), forward)?;
         for (kind, signals) in lines {
-            plot.line(numbered(&signals.forward), kind.color, 1.6)?;
-            plot.dots(numbered(&signals.forward), kind.color, 2.5)?;
+            plot.path(&numbered(&signals.forward), kind.color, 2.5)?;
         }
         let backward = Axis::decades("‖∂J/∂b‖", -14, 8, 2);
         let mut plot = Plot::new(&panels[1], "← backward", layer(), backward)?;
         for (kind, signals) in lines {
-            plot.line(numbered(&signals.backward), kind.color, 1.6)?;
-            plot.dots(numbered(&signals.backward), kind.color, 2.5)?;
+            plot.path(&numbered(&signals.backward), kind.color, 2.5)?;
         }
         for (index, (kind, _)) in lines.iter().enumerate() {
             let (column, row) = (index % 3, index / 3);
@@ -185,6 +177,6 @@ fn draw(lines: &[(Kind, Signals)]) -> Result<String> {
     })
 }
 
-fn numbered(values: &[f64]) -> impl Iterator<Item = (f64, f64)> {
-    values.iter().enumerate().map(|(layer, &value)| (layer as f64 + 1.0, value))
+fn numbered(values: &[f64]) -> Vec<(f64, f64)> {
+    values.iter().enumerate().map(|(layer, &value)| (layer as f64 + 1.0, value)).collect()
 }

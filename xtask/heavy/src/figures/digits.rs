@@ -15,8 +15,8 @@ use plotters::style::text_anchor::HPos;
 
 use super::Files;
 use super::plot::{Axis, BLUE, ORANGE, Plot, figure};
-use super::table::{count, digits, table};
-use crate::Result;
+use super::table::{digits, table};
+use crate::{Result, grouped as count};
 
 /// One epoch: losses and the shares of right answers.
 struct Epoch {

@@ -1,15 +1,16 @@
 //! Gradient descent, momentum and Adam on Rosenbrock's function.
 
-use downhill::optim::test_functions::{TestFunction, rosenbrock};
+use downhill::optim::minimize::{Reason, minimize};
+use downhill::optim::test_functions::rosenbrock;
 use downhill::optim::{Adam, GradientDescent, Optimizer, Sgd};
 use plotters::style::RGBColor;
 use plotters::style::text_anchor::HPos;
 
 use super::Files;
-use super::contour::{Window, contour};
-use super::plot::{Axis, BLUE, FAINT, GREEN, INK, ORANGE, Plot, figure, px};
-use super::table::{count, digits, table};
-use crate::Result;
+use super::contour::Window;
+use super::plot::{Axis, BLUE, GREEN, INK, ORANGE, Plot, figure, px};
+use super::table::{digits, table};
+use crate::{Result, grouped as count};
 
 pub(super) fn add(files: &mut Files) -> Result {
     let runs = [
@@ -41,33 +42,15 @@ impl Run {
     fn best(name: &'static str, color: RGBColor, optimizer: fn(f64) -> Box<dyn Optimizer<f64>>) -> Result<Self> {
         let rates = (-4..=-1).flat_map(|exponent| [1.0, 2.0, 5.0].map(|digit| digit * 10f64.powi(exponent)));
         let runs = rates.filter_map(|rate| {
-            let (path, values) = walk(&rosenbrock(), optimizer(rate))?;
-            Some(Self { name, color, rate, path, values })
+            let function = rosenbrock();
+            let walk = minimize(&function, function.start()).optimizer(optimizer(rate)).gradient_tolerance(0.0);
+            let outcome = walk.target(1e-4).iterations(20_000).record_path().run().ok()?;
+            let values = outcome.path.iter().map(|x| function.evaluate(x, &mut [0.0; 2])).collect();
+            let path = outcome.path.iter().map(|x| (x[0], x[1])).collect();
+            matches!(outcome.reason, Reason::TargetReached).then_some(Self { name, color, rate, path, values })
         });
         Ok(runs.min_by_key(|run| run.values.len()).ok_or("no rate arrives")?)
     }
-}
-
-type Walk = (Vec<(f64, f64)>, Vec<f64>);
-
-/// The points and values from the standard start, if the walk arrives within 20,000 steps.
-fn walk(function: &TestFunction, mut optimizer: Box<dyn Optimizer<f64>>) -> Option<Walk> {
-    let mut x = function.start();
-    let mut gradient = vec![0.0; x.len()];
-    let (mut path, mut values) = (Vec::new(), Vec::new());
-    for _ in 0..20_000 {
-        let value = function.evaluate(&x, &mut gradient);
-        path.push((x[0], x[1]));
-        values.push(value);
-        if value < 1e-4 {
-            return Some((path, values));
-        }
-        if !value.is_finite() {
-            return None;
-        }
-        optimizer.step(&mut x, &gradient);
-    }
-    None
 }
 
 fn draw(runs: &[Run]) -> Result<String> {
@@ -80,11 +63,8 @@ fn draw(runs: &[Run]) -> Result<String> {
         let x = Axis::new("x", window.x.0, window.x.1, [-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5]);
         let y = Axis::new("y", window.y.0, window.y.1, [-0.5, 0.0, 0.5, 1.0, 1.5, 2.0]);
         let mut plot = Plot::new(&above, "", x, y)?;
-        for level in [0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0] {
-            for line in contour(window, level, |x, y| function.evaluate(&[x, y], &mut [0.0; 2])) {
-                plot.line(line, FAINT, 1.2)?;
-            }
-        }
+        let levels = [0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0];
+        plot.contours(window, &levels, |x, y| function.evaluate(&[x, y], &mut [0.0; 2]))?;
         for (run, at) in runs.iter().zip([(-1.68, 0.6), (-0.24, -0.42), (-0.62, 1.5)]) {
             let path = || run.path.iter().copied().take(SHOWN + 1);
             plot.line(path(), run.color, 1.6)?;

@@ -15,10 +15,10 @@ use plotters::style::RGBColor;
 use plotters::style::text_anchor::HPos;
 
 use super::Files;
-use super::contour::{Window, contour};
-use super::plot::{Area, Axis, BLUE, FAINT, GREEN, INK, ORANGE, Plot, SKY, figure, px};
-use super::table::{count, digits, table};
-use crate::Result;
+use super::contour::Window;
+use super::plot::{Area, Axis, BLUE, GREEN, INK, ORANGE, Plot, SKY, figure, px};
+use super::table::{digits, table};
+use crate::{Result, grouped as count, workspace};
 
 pub(super) fn add(files: &mut Files) -> Result {
     let penguins = Penguins::read()?;
@@ -52,7 +52,7 @@ type BatchRun = (usize, Vec<(f64, f64)>, RGBColor);
 
 impl Penguins {
     fn read() -> Result<Self> {
-        let table = Table::read_path(crate::root().join("crates/downhill/examples/data/penguins.csv"))?;
+        let table = Table::read_path(workspace::root().join("crates/downhill/examples/data/penguins.csv"))?;
         let columns = Columns::for_values(["body_mass_g"]).numeric(["flipper_length_mm"]).missing(Missing::Drop);
         let (flippers, targets) = columns.fit(&table)?.dataset::<f64>(&table)?.into_parts();
         let Targets::Values { values, .. } = targets else { return Err("masses are numbers".into()) };
@@ -203,15 +203,11 @@ impl Penguins {
         let window = Window { x: (-0.25, 5.0), y: (-0.45, 1.55) };
         let x = Axis::new("intercept b", window.x.0, window.x.1, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
         let mut plot = Plot::new(area, "", x, Axis::new("slope w", window.y.0, window.y.1, [0.0, 0.5, 1.0, 1.5]))?;
-        for level in [0.05, 0.4, 1.2, 2.5, 4.5, 7.0, 10.0, 13.5, 17.5] {
-            for line in contour(window, self.least + level, |b, w| self.loss(w, b)) {
-                plot.line(line, FAINT, 1.2)?;
-            }
-        }
+        let levels = [0.05, 0.4, 1.2, 2.5, 4.5, 7.0, 10.0, 13.5, 17.5].map(|level| self.least + level);
+        plot.contours(window, &levels, |b, w| self.loss(w, b))?;
         for (_, path, color) in &runs[..2] {
             let path: Vec<_> = path.iter().take(90).map(|&(w, b)| (b, w)).collect();
-            plot.line(path.iter().copied(), *color, 1.6)?;
-            plot.dots(path.iter().copied(), *color, 2.5)?;
+            plot.path(&path, *color, 2.5)?;
         }
         plot.label((1.0, 0.02), "the whole gradient", BLUE, HPos::Left)?;
         plot.label((1.35, 1.25), "batches of 4", ORANGE, HPos::Right)?;

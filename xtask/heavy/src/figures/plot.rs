@@ -9,6 +9,7 @@ use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, Value
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use super::contour::{Window, contour};
 use super::table::superscript;
 use crate::Result;
 
@@ -20,7 +21,7 @@ pub(super) const PURPLE: RGBColor = RGBColor(170, 80, 140);
 pub(super) const SKY: RGBColor = RGBColor(126, 184, 222);
 pub(super) const INK: RGBColor = RGBColor(38, 50, 56);
 pub(super) const GREY: RGBColor = RGBColor(112, 124, 132);
-pub(super) const FAINT: RGBColor = RGBColor(208, 214, 220);
+const FAINT: RGBColor = RGBColor(208, 214, 220);
 const FAINTER: RGBColor = RGBColor(232, 235, 238);
 
 /// A whole figure, or a part of one.
@@ -171,6 +172,20 @@ impl<'a> Plot<'a> {
         let points: Vec<_> = points.into_iter().map(|point| self.parts(point)).collect();
         let dots = points.into_iter().filter(|(x, y)| unit.contains(x) && unit.contains(y));
         self.chart.draw_series(dots.map(|point| Circle::new(point, px(radius), color.filled())))?;
+        Ok(())
+    }
+
+    /// A line with a dot at each of its points.
+    pub(super) fn path(&mut self, points: &[(f64, f64)], color: RGBColor, radius: f64) -> Result {
+        self.line(points.iter().copied(), color, 1.6)?;
+        self.dots(points.iter().copied(), color, radius)
+    }
+
+    /// The lines along which `f` has one of the levels.
+    pub(super) fn contours(&mut self, window: Window, levels: &[f64], f: impl Fn(f64, f64) -> f64) -> Result {
+        for line in levels.iter().flat_map(|&level| contour(window, level, &f)) {
+            self.line(line, FAINT, 1.2)?;
+        }
         Ok(())
     }
 

@@ -30,13 +30,6 @@ pub(super) fn digits(number: f64, count: usize) -> String {
     plain.replace('-', "−")
 }
 
-/// A count with its thousands apart: 12,345.
-pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
-    groups.join(",")
-}
-
 /// An exponent, as in 10⁻³.
 pub(super) fn superscript(number: i32) -> String {
     let raised = |c| match c {
@@ -62,8 +55,6 @@ mod tests {
         assert_eq!(digits(0.000_012_34, 2), "1.2 · 10⁻⁵");
         assert_eq!(digits(-250_000.0, 1), "−2 · 10⁵");
         assert_eq!(digits(0.0, 3), "0");
-        assert_eq!(count(1_234_567), "1,234,567");
-        assert_eq!(count(123), "123");
     }
 
     #[test]

@@ -1,23 +1,19 @@
 //! `cargo xtask api`: the public interface of every crate, an item to a line, in `docs/api`.
 //!
 //! rustdoc says what a crate offers as JSON, whose format changes with the compiler; `public-api` reads one of them.
-#![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
-use std::error::Error;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::path::PathBuf;
 
-use clap::Parser;
 use rustdoc_types::FORMAT_VERSION;
 
-type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
+use crate::workspace::{Workspace, library};
+use crate::{Result, command, no_faults};
 
 /// Writes the public interface of every crate to `docs/api`.
-#[derive(Debug, Parser)]
-#[command(name = "cargo xtask api", bin_name = "cargo xtask api")]
-struct Arguments {
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
     /// Writes nothing, and fails with the difference if a list is not what the crate offers today.
     #[arg(long)]
     check: bool,
@@ -25,28 +21,20 @@ struct Arguments {
     crates: Vec<String>,
 }
 
-fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
+pub(crate) fn run(arguments: &Arguments) -> Result {
+    let workspace = Workspace::load()?;
+    let all: Vec<&str> = workspace.crates.iter().map(|package| package.name.as_str()).collect();
+    if let Some(unknown) = arguments.crates.iter().find(|name| !all.contains(&name.as_str())) {
+        return Err(format!("there is no crate {unknown}; the crates are {}", all.join(", ")).into());
     }
-}
-
-fn run(arguments: &Arguments) -> Result {
-    let root = root();
-    let all = crates(&root)?;
-    if let Some(unknown) = arguments.crates.iter().find(|name| !all.contains(*name)) {
-        let known: Vec<&str> = all.iter().map(String::as_str).collect();
-        return Err(format!("there is no crate {unknown}; the crates are {}", known.join(", ")).into());
-    }
-    let folder = root.join("docs/api");
+    let folder = workspace.root.join("docs/api");
     fs::create_dir_all(&folder)?;
     let mut stale = Vec::new();
-    for name in all.iter().filter(|name| arguments.crates.is_empty() || arguments.crates.contains(name)) {
-        let json = rustdoc(&root, name)?;
+    for name in all {
+        if !arguments.crates.is_empty() && !arguments.crates.iter().any(|chosen| chosen == name) {
+            continue;
+        }
+        let json = rustdoc(&workspace, name)?;
         let format = format_version(&fs::read_to_string(&json)?)?;
         if format != FORMAT_VERSION {
             let unreadable = format!(
@@ -78,52 +66,23 @@ fn run(arguments: &Arguments) -> Result {
             println!("docs/api/{name}.txt: {} items", now.lines().count());
         }
     }
-    if stale.is_empty() {
-        return Ok(());
+    if !stale.is_empty() {
+        stale
+            .push("The public interface is not what is listed: if it is meant to be so, run `cargo xtask api`.".into());
     }
-    let faults = stale.join("\n");
-    Err(format!(
-        "{faults}\nThe public interface is not what is listed: if it is meant to be so, run `cargo xtask api`."
-    )
-    .into())
-}
-
-/// The folder of the workspace.
-fn root() -> PathBuf {
-    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
-    Path::new(&package).join("../..")
-}
-
-fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-}
-
-/// The names of the published crates: each lies in a folder of `crates`, and `downhill` is a prefix of its name.
-fn crates(root: &Path) -> Result<BTreeSet<String>> {
-    let mut names = BTreeSet::new();
-    for entry in fs::read_dir(root.join("crates"))? {
-        let folder = entry?.file_name().into_string().map_err(|name| format!("{name:?} is not Unicode"))?;
-        names.insert(if folder == "downhill" { folder } else { format!("downhill-{folder}") });
-    }
-    Ok(names)
+    no_faults(&stale)
 }
 
 /// Has rustdoc describe the crate with all of its features, and gives the path of the JSON.
-fn rustdoc(root: &Path, name: &str) -> Result<PathBuf> {
+fn rustdoc(workspace: &Workspace, name: &str) -> Result<PathBuf> {
     // A target directory of its own: some build scripts run again, with all that depends on them, when the variable
     // that allows unstable options comes or goes.
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from).join("api");
-    let mut command = cargo();
-    command
-        .args(["rustdoc", "--quiet", "--lib", "--all-features", "--package", name])
-        .args(["-Z", "unstable-options", "--output-format", "json", "--target-dir"])
-        .arg(&target)
-        .env("RUSTC_BOOTSTRAP", "1")
-        .current_dir(root);
-    if !command.status()?.success() {
-        return Err(format!("rustdoc could not describe {name}").into());
-    }
-    Ok(target.join("doc").join(name.replace('-', "_")).with_extension("json"))
+    let target = workspace.target.join("api");
+    let mut cargo = command::cargo();
+    cargo.args(["rustdoc", "--quiet", "--lib", "--all-features", "--package", name]);
+    cargo.args(["-Z", "unstable-options", "--output-format", "json", "--target-dir"]).arg(&target);
+    command::run(cargo.env("RUSTC_BOOTSTRAP", "1").current_dir(&workspace.root))?;
+    Ok(target.join("doc").join(library(name)).with_extension("json"))
 }
 
 /// The version of the format of rustdoc's JSON, found without reading the rest.
@@ -160,11 +119,5 @@ mod tests {
         assert_eq!(format_version(r#"{"format_version": 60, "index": {}}"#).unwrap(), 60);
         assert!(format_version("{}").is_err());
         assert!(format_version(r#"{"format_version":"x"}"#).is_err());
-    }
-
-    #[test]
-    fn every_crate_has_a_name() {
-        let names = crates(&root()).unwrap();
-        assert!(names.contains("downhill") && names.contains("downhill-losses"), "{names:?}");
     }
 }

@@ -1,0 +1,16 @@
+//! The suites of which `workloads.json` lists all: the matrix products that training needs, whole training steps, and
+//! predictions, one pass forward in buffers that are kept.
+#![forbid(unsafe_code)]
+
+use criterion::{Criterion, criterion_group, criterion_main};
+
+fn workloads(criterion: &mut Criterion) {
+    for suite in ["product", "step", "inference"] {
+        let mut group = criterion.benchmark_group(suite);
+        downhill_benches::measure_workloads(&mut group, suite);
+        group.finish();
+    }
+}
+
+criterion_group! { name = benches; config = downhill_benches::criterion(); targets = workloads }
+criterion_main!(benches);
