@@ -28,7 +28,7 @@ pub fn threads() -> Vec<Threads> {
     if all.count() > 1 { vec![Threads::one(), all] } else { vec![Threads::one()] }
 }
 
-/// The name of a benchmark, such as `step/a/2 threads`, as `cargo xtask bench` reads it.
+/// The name of a benchmark, such as `step/a/2 threads`: `cargo xtask bench` reads it.
 #[must_use]
 pub fn labelled(name: &str, threads: &Threads) -> String {
     let count = threads.count();

@@ -107,7 +107,7 @@ impl<'a> Row<'a> {
     }
 }
 
-/// What is left of the bytes, and the line that it begins on.
+/// The rest of the bytes, and the line that it begins on.
 ///
 /// Delimiters, quotes and line breaks are ASCII and so never part of another character in UTF-8: cells are found among
 /// bytes, and each is checked to be text where it can be named.

@@ -3,7 +3,7 @@ use ndarray::{Array, ArrayViewMut2, Dimension};
 
 use crate::input::{Input, batch, gathered};
 use crate::targets::{Targets, check_labels, example_shape, into_vec};
-use crate::{DataError, Scaler, Target, TargetKind, one_hot};
+use crate::{DataError, ExampleNumber, Scaler, Target, TargetKind, one_hot};
 
 /// Examples with their targets.
 ///
@@ -79,9 +79,9 @@ impl<T: Scalar> Dataset<T> {
                 got: targets.len(),
             });
         }
-        check_finite("input", &inputs, shape, &feature_names)?;
+        check_input(0, &inputs, shape, &feature_names)?;
         match &targets {
-            Targets::Values { values, shape } => check_finite("target", values, *shape, &[])?,
+            Targets::Values { values, shape } => check_targets(values, *shape)?,
             Targets::Classes { labels, classes, names, .. } => {
                 check_names("classes", *classes, names)?;
                 check_labels(labels, *classes)?;
@@ -96,7 +96,7 @@ impl<T: Scalar> Dataset<T> {
     /// each of `shape`.
     ///
     /// Whatever picks and orders examples (batches, splits, folds, selections) keeps all inputs of an example together.
-    /// What changes numbers, as [`scale_inputs`](Self::scale_inputs) does, changes the first input alone.
+    /// Methods that change numbers, as [`scale_inputs`](Self::scale_inputs) does, change the first input alone.
     ///
     /// Sequences of different lengths are padded to the longest, and their lengths are the second input:
     ///
@@ -120,7 +120,7 @@ impl<T: Scalar> Dataset<T> {
         if got != self.examples {
             return Err(DataError::InputExamples { input, expected: self.examples, got });
         }
-        check_finite(&format!("input {input}, number"), &values, shape, &[])?;
+        check_input(input, &values, shape, &[])?;
         self.further.push(Input { values, shape });
         Ok(self)
     }
@@ -356,7 +356,7 @@ impl<T: Scalar> Dataset<T> {
             return Err(DataError::TargetKind { operation, needed: TargetKind::Numbers, got: kind });
         };
         scaler.transform(matrix_mut(values, self.examples, *shape))?;
-        check_finite("target", values, *shape, &[])?;
+        check_targets(values, *shape)?;
         Ok(self)
     }
 
@@ -371,7 +371,7 @@ impl<T: Scalar> Dataset<T> {
     }
 
     fn check_input(&self) -> Result<(), DataError> {
-        check_finite("input", &self.input.values, self.input.shape, &self.feature_names)
+        check_input(0, &self.input.values, self.input.shape, &self.feature_names)
     }
 
     /// Returns the class of each example and the number of classes.
@@ -398,12 +398,27 @@ fn matrix_mut<T>(data: &mut [T], examples: usize, shape: Shape) -> ArrayViewMut2
     }
 }
 
-fn check_finite<T: Scalar>(what: &str, numbers: &[T], shape: Shape, names: &[String]) -> Result<(), DataError> {
-    let Some(place) = numbers.iter().position(|x| !x.is_finite()) else { return Ok(()) };
-    let (example, index) = (place / shape.len(), place % shape.len());
-    let name = names.get(index).map_or_else(String::new, |name| format!(" (`{name}`)"));
-    let value = numbers.get(place).map_or(f64::NAN, |x| x.to_f64());
-    Err(DataError::NonFinite { example, what: format!("{what} {index}{name}"), value })
+fn check_input<T: Scalar>(input: usize, numbers: &[T], shape: Shape, names: &[String]) -> Result<(), DataError> {
+    check_finite(numbers, shape, |place| ExampleNumber::Input { input, place, name: names.get(place).cloned() })
+}
+
+fn check_targets<T: Scalar>(numbers: &[T], shape: Shape) -> Result<(), DataError> {
+    check_finite(numbers, shape, |place| ExampleNumber::Target { place })
+}
+
+/// Checks that all numbers are finite; `number` is that of an example at this place.
+fn check_finite<T: Scalar>(
+    numbers: &[T],
+    shape: Shape,
+    number: impl Fn(usize) -> ExampleNumber,
+) -> Result<(), DataError> {
+    match numbers.iter().enumerate().find(|(_, x)| !x.is_finite()) {
+        None => Ok(()),
+        Some((place, x)) => {
+            let (example, number) = (place / shape.len(), number(place % shape.len()));
+            Err(DataError::NonFinite { example, number, value: x.to_f64() })
+        }
+    }
 }
 
 fn check_names(what: &'static str, expected: usize, names: &[String]) -> Result<(), DataError> {

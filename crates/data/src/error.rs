@@ -15,9 +15,9 @@ pub enum DataError {
     /// Something is empty that must not be.
     #[error("{what} is empty, but at least one {unit} is needed")]
     Empty {
-        /// What is empty, such as `the data set`.
+        /// The thing that is empty, such as `the data set`.
         what: &'static str,
-        /// What it should hold, such as `example`.
+        /// The kind of thing that it should hold, such as `example`.
         unit: &'static str,
     },
     /// The inputs are not a whole number of examples.
@@ -35,21 +35,21 @@ pub enum DataError {
     InputExamples {
         /// Which input, the first of all being 0.
         input: usize,
-        /// How many examples the data set has.
+        /// The number of examples of the data set.
         expected: usize,
-        /// How many this input has.
+        /// The number of examples of this input.
         got: usize,
     },
     /// There are more or fewer targets than the inputs need.
     #[error("{got} targets were given, but {examples} examples with targets of shape {shape} ask for {expected}")]
     TargetLength {
-        /// How many examples the inputs are.
+        /// The number of examples that the inputs are.
         examples: usize,
         /// The shape of one example's target.
         shape: Shape,
-        /// How many targets there should be.
+        /// The number of targets that there should be.
         expected: usize,
-        /// How many there are.
+        /// The number that there are.
         got: usize,
     },
     /// There is neither one weight for each example nor one for each target.
@@ -60,7 +60,7 @@ pub enum DataError {
     WeightCount {
         /// The number of examples.
         examples: usize,
-        /// How many targets all examples have together.
+        /// The number of targets that all examples have together.
         targets: usize,
         /// The number of weights.
         got: usize,
@@ -95,13 +95,13 @@ pub enum DataError {
     },
     /// A number is infinite or not a number.
     #[error(
-        "example {example} has {value} as its {what}; every number must be finite: leave the example out or fill the gap"
+        "example {example} has {value} as its {number}; every number must be finite: leave the example out or fill the gap"
     )]
     NonFinite {
         /// The example, or the row of a matrix.
         example: usize,
-        /// Which of its numbers, such as ``input 3 (`body_mass_g`)``.
-        what: String,
+        /// Which of its numbers.
+        number: ExampleNumber,
         /// The number.
         value: f64,
     },
@@ -118,11 +118,11 @@ pub enum DataError {
     /// There are more or fewer names than features or classes.
     #[error("{expected} {what} need as many names, but {got} were given")]
     Names {
-        /// What is named: `features` or `classes`.
+        /// The things that are named: `features` or `classes`.
         what: &'static str,
-        /// How many there are.
+        /// The number of things.
         expected: usize,
-        /// How many names there are.
+        /// The number of names.
         got: usize,
     },
     /// An index lies beyond the last example.
@@ -144,23 +144,23 @@ pub enum DataError {
         "a cross-validation needs 2 folds or more, so that there is something to train and to validate on, not {folds}"
     )]
     FoldCount {
-        /// How many were asked for.
+        /// The number of folds that was asked for.
         folds: usize,
     },
     /// There are too few examples for every part to get one.
     #[error("{what} has {examples} of the {needed} examples that it needs for every part to get one")]
     TooFew {
-        /// What has too few, such as ``class 2 (`virginica`)``.
+        /// The examples that are too few, such as ``class 2 (`virginica`)``.
         what: String,
-        /// How many it has.
+        /// The number of examples that there are.
         examples: usize,
-        /// How many it needs.
+        /// The number of examples that it needs.
         needed: usize,
     },
     /// The targets are of the other kind.
     #[error("{operation} needs {needed}, but the data set has {got}")]
     TargetKind {
-        /// What was asked for, such as `a stratified split`.
+        /// The operation that was asked for, such as `a stratified split`.
         operation: &'static str,
         /// The targets it needs.
         needed: TargetKind,
@@ -173,9 +173,9 @@ pub enum DataError {
     /// A scaler meets another number of features than it was fitted to.
     #[error("the scaler was fitted to {expected} features, but was given {got}")]
     FeatureCount {
-        /// How many it was fitted to.
+        /// The number of features that it was fitted to.
         expected: usize,
-        /// How many it was given.
+        /// The number of features that it was given.
         got: usize,
     },
     /// A scaler is to map to a range that has no length, or is not finite.
@@ -185,6 +185,18 @@ pub enum DataError {
         low: f64,
         /// The other end.
         high: f64,
+    },
+    /// The numbers that a scaler was made of scale nothing.
+    #[error("feature {feature} was given {first} and {second}, but {rule}")]
+    ScalerParts {
+        /// The feature.
+        feature: usize,
+        /// Its first number: a mean, or the smallest value.
+        first: f64,
+        /// Its second: a scale, or the largest value.
+        second: f64,
+        /// What they must be.
+        rule: &'static str,
     },
     /// The numbers of a feature lie so far apart that their range overflows.
     #[error("feature {feature} has a range that overflows; divide the column by a constant first")]
@@ -208,11 +220,15 @@ pub enum DataError {
         /// The categories.
         known: Vec<String>,
     },
-    /// A category or a column is named twice in a list where each must be different.
-    #[error("the {what} `{name}` is listed more than once; name each {what} once")]
-    Duplicate {
-        /// `category` or `column`.
-        what: &'static str,
+    /// A category is named twice in a list where each must be different.
+    #[error("the category `{name}` is listed more than once; name each category once")]
+    DuplicateCategory {
+        /// Its name.
+        name: String,
+    },
+    /// A column is named twice in a list where each must be different.
+    #[error("the column `{name}` is listed more than once; name each column once")]
+    DuplicateColumn {
         /// Its name.
         name: String,
     },
@@ -229,7 +245,7 @@ pub enum DataError {
         "none of the {rows} rows has all the columns asked for; fill missing values, or leave out the columns that lack most"
     )]
     NoRows {
-        /// How many rows the table has.
+        /// The number of rows of the table.
         rows: usize,
     },
     /// A column can't follow a rule for missing or unseen values.
@@ -237,7 +253,7 @@ pub enum DataError {
     Rule {
         /// The column.
         column: String,
-        /// What is wrong with the rule.
+        /// The fault of the rule.
         problem: RuleError,
     },
     /// A cell is empty or holds a marker of a missing value.
@@ -247,9 +263,9 @@ pub enum DataError {
         line: Option<u64>,
         /// The column.
         column: String,
-        /// What the cell holds.
+        /// The text of the cell.
         text: String,
-        /// What to do.
+        /// The advice that ends the sentence.
         advice: &'static str,
     },
     /// A column has no value from which the missing ones could be filled.
@@ -271,7 +287,7 @@ pub enum DataError {
         line: Option<u64>,
         /// The column.
         column: String,
-        /// What the cell holds.
+        /// The text of the cell.
         text: String,
         /// The kind of number that was wanted, such as `f32`.
         kind: &'static str,
@@ -283,7 +299,7 @@ pub enum DataError {
         line: Option<u64>,
         /// The column.
         column: String,
-        /// What is wrong with it.
+        /// The reason why it can't.
         cause: Box<DataError>,
     },
     /// A row has more or fewer cells than the first.
@@ -291,9 +307,9 @@ pub enum DataError {
     RaggedRow {
         /// The line of the file.
         line: u64,
-        /// How many cells it should have.
+        /// The number of cells that it should have.
         expected: usize,
-        /// How many it has.
+        /// The number of cells that it has.
         got: usize,
     },
     /// A cell begins with a quote, and the file ends before another.
@@ -306,7 +322,7 @@ pub enum DataError {
         line: u64,
         /// The cell.
         cell: usize,
-        /// How the text after the quote begins.
+        /// The beginning of the text after the quote.
         text: String,
     },
     /// A quoted cell goes on after its closing quote.
@@ -321,7 +337,7 @@ pub enum DataError {
         cell: usize,
         /// The line with the closing quote.
         closed: u64,
-        /// How the text after the closing quote begins.
+        /// The beginning of the text after the closing quote.
         text: String,
     },
     /// A table of one column has a blank line between its rows.
@@ -352,12 +368,12 @@ pub enum DataError {
         delimiter: u8,
     },
     /// A file does not start as its format does.
-    #[error("this is not {format} data: it starts with {found}")]
+    #[error("this is not {format} data: it starts with the bytes {found:02x?}")]
     Magic {
         /// The format, such as `IDX`.
         format: &'static str,
-        /// What it starts with.
-        found: String,
+        /// The bytes that it starts with.
+        found: Vec<u8>,
     },
     /// A header can't be understood, or asks for what is not supported.
     #[error("the {format} header {reason}")]
@@ -372,9 +388,9 @@ pub enum DataError {
     Truncated {
         /// The format.
         format: &'static str,
-        /// How many bytes there should be.
+        /// The number of bytes that there should be.
         expected: usize,
-        /// How many there are.
+        /// The number that there are.
         got: usize,
     },
     /// Rows of 0 and 1 would take more memory than there is.
@@ -394,13 +410,13 @@ pub enum DataError {
     Trailing {
         /// The format.
         format: &'static str,
-        /// How many bytes there should be.
+        /// The number of bytes that there should be.
         expected: usize,
     },
     /// Compressed data are damaged.
     #[error("the gzip data are damaged: {cause}; fetch the file anew")]
     Gzip {
-        /// What the decoder says.
+        /// The error of the decoder.
         cause: io::Error,
     },
     /// Numbers of a file can't be labels.
@@ -416,13 +432,13 @@ pub enum DataError {
     MissingFile {
         /// The file.
         path: PathBuf,
-        /// How to get it.
+        /// The way to get it.
         hint: &'static str,
     },
     /// The system can't read.
     #[error("reading failed: {cause}")]
     Io {
-        /// What the system says.
+        /// The error of the system.
         cause: io::Error,
     },
     /// Something is wrong in a file.
@@ -430,9 +446,46 @@ pub enum DataError {
     File {
         /// The file.
         path: PathBuf,
-        /// What went wrong there.
+        /// The error in the file.
         cause: Box<DataError>,
     },
+}
+
+/// The place of a number in an example, or in a row of a matrix; every place is counted from 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExampleNumber {
+    /// A number of an input.
+    Input {
+        /// Which input, the first of all being 0.
+        input: usize,
+        /// The place of the number in it.
+        place: usize,
+        /// The name of the feature, if it has one.
+        name: Option<String>,
+    },
+    /// A number of the target.
+    Target {
+        /// Its place in the target.
+        place: usize,
+    },
+    /// A column of a matrix.
+    Feature {
+        /// The column.
+        place: usize,
+    },
+}
+
+impl fmt::Display for ExampleNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Input { input: 0, place, name: Some(name) } => write!(f, "input {place} (`{name}`)"),
+            Self::Input { input: 0, place, .. } => write!(f, "input {place}"),
+            Self::Input { input, place, .. } => write!(f, "input {input}, number {place}"),
+            Self::Target { place } => write!(f, "target {place}"),
+            Self::Feature { place } => write!(f, "feature {place}"),
+        }
+    }
 }
 
 /// The kind of the targets of a data set.

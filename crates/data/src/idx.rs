@@ -36,7 +36,7 @@ pub fn read(mut reader: impl Read) -> Result<RawArray, DataError> {
         return read_plain(whole);
     }
     read_plain(MultiGzDecoder::new(whole)).map_err(|error| match error {
-        // What a decoder finds wrong is of these kinds; a failing disk is not.
+        // Errors of a decoder are of these kinds, those of a failing disk are not.
         DataError::Io { cause }
             if matches!(cause.kind(), ErrorKind::InvalidInput | ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
         {
@@ -60,7 +60,7 @@ fn read_plain(mut reader: impl Read) -> Result<RawArray, DataError> {
     let mut magic = [0; 4];
     read_header(&mut reader, &mut magic, FORMAT)?;
     let [0, 0, code, rank] = magic else {
-        return Err(DataError::Magic { format: FORMAT, found: format!("the bytes {magic:02x?}") });
+        return Err(DataError::Magic { format: FORMAT, found: magic.to_vec() });
     };
     let element = match code {
         0x08 => ElementType::U8,

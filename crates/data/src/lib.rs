@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
+mod any_scaler;
 mod batches;
 #[cfg(feature = "csv")]
 mod cells;
@@ -30,12 +31,13 @@ mod standard_scaler;
 mod table;
 mod targets;
 
+pub use any_scaler::AnyScaler;
 pub use batches::{Batches, MiniBatch};
 pub use dataset::Dataset;
 #[cfg(feature = "digits")]
 pub use digits::digits;
 pub use downhill_tensor::Target;
-pub use error::{DataError, RuleError, TargetKind};
+pub use error::{DataError, ExampleNumber, RuleError, TargetKind};
 pub use min_max_scaler::MinMaxScaler;
 #[cfg(feature = "idx")]
 pub use mnist::mnist;

@@ -25,7 +25,7 @@ pub fn read(mut reader: impl Read) -> Result<RawArray, DataError> {
     let mut start = [0; 8];
     read_header(&mut reader, &mut start, FORMAT)?;
     let [0x93, b'N', b'U', b'M', b'P', b'Y', version, _] = start else {
-        return Err(DataError::Magic { format: FORMAT, found: format!("the bytes {start:02x?}") });
+        return Err(DataError::Magic { format: FORMAT, found: start.to_vec() });
     };
     let mut length = [0; 4];
     match version {

@@ -100,7 +100,7 @@ impl OneHot {
         }
         let mut seen = BTreeSet::new();
         if let Some(name) = categories.iter().find(|&name| !seen.insert(name)) {
-            return Err(DataError::Duplicate { what: "category", name: name.clone() });
+            return Err(DataError::DuplicateCategory { name: name.clone() });
         }
         Ok(Self { categories })
     }

@@ -3,7 +3,7 @@ use std::fmt::Debug;
 use downhill_tensor::Scalar;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
-use crate::DataError;
+use crate::{DataError, ExampleNumber};
 
 /// An invertible change of units, learnt for each feature.
 ///
@@ -65,7 +65,8 @@ pub(crate) fn check_rows<T: Scalar>(rows: ArrayView2<'_, T>) -> Result<(), DataE
     }
     match rows.indexed_iter().find(|(_, x)| !x.is_finite()) {
         Some(((example, feature), x)) => {
-            Err(DataError::NonFinite { example, what: format!("feature {feature}"), value: x.to_f64() })
+            let number = ExampleNumber::Feature { place: feature };
+            Err(DataError::NonFinite { example, number, value: x.to_f64() })
         }
         None => Ok(()),
     }

@@ -23,10 +23,10 @@ pub use self::rows::DroppedRow;
 use self::rows::{Markers, complete_rows, sort_rows};
 use crate::{DataError, Dataset, OneHot, Table, Targets};
 
-/// What was learnt of a table, which turns its cells, and those of later rows, into numbers.
+/// A description learnt from a table, which turns its cells, and those of later rows, into numbers.
 ///
 /// Keep it with the model (it serialises with the feature `serde`): without it the model's inputs have no meaning.
-/// What fills a gap is kept as text, which every format gives back exactly.
+/// The value that fills a gap is kept as text, which every format gives back exactly.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Schema {
@@ -171,7 +171,7 @@ impl Schema {
             let mut cells = record.iter().filter(|(name, _)| *name == column).map(|(_, cell)| cell.trim());
             match (cells.next(), cells.next()) {
                 (Some(cell), None) => Ok(cell),
-                (Some(_), Some(_)) => Err(DataError::Duplicate { what: "column", name: column.to_owned() }),
+                (Some(_), Some(_)) => Err(DataError::DuplicateColumn { name: column.to_owned() }),
                 (None, _) => Err(DataError::NoColumn {
                     column: column.to_owned(),
                     available: record.iter().map(|&(name, _)| name.to_owned()).collect(),

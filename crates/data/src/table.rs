@@ -73,7 +73,7 @@ impl TableOptions {
         let mut places = HashMap::with_capacity(names.len());
         for (place, name) in names.iter().enumerate() {
             if places.insert(name.clone(), place).is_some() {
-                return Err(DataError::Duplicate { what: "column", name: name.clone() });
+                return Err(DataError::DuplicateColumn { name: name.clone() });
             }
         }
         Ok(Table { sheet: Arc::new(Sheet { names, places, cells }), rows })
@@ -118,7 +118,7 @@ impl TableOptions {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Table {
-    /// What was read, shared by all tables that are parts of it.
+    /// The cells that were read, shared by all tables that are parts of them.
     sheet: Arc<Sheet>,
     /// The rows of it that this table has.
     rows: Vec<usize>,

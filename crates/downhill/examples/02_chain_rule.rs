@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let dz = sigmoid.backward([dy])?;
     affine.backward(&dz)?;
 
-    // What a small change of each number does to J, found by trying.
+    // The effect of a small change of each number on J, found by trying.
     let sigma = |z: f64| 1.0 / (1.0 + (-z).exp());
     let squared = |y: f64| (y - target) * (y - target);
     let numeric_y = differentiate(&[y], |y| squared(y[0]));

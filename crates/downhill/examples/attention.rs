@@ -13,7 +13,7 @@ use downhill::network::TransformerEncoderBlock;
 use downhill::optim::schedule::OneCycle;
 use downhill::prelude::*;
 
-/// How many digits a sequence has.
+/// The number of digits of a sequence.
 const STEPS: usize = 10;
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -73,7 +73,7 @@ fn windows(text: &[usize], classes: usize) -> Result<Dataset<f32>, Box<dyn Error
     Ok(Dataset::new(inputs, [STEPS], targets)?)
 }
 
-/// What follows `prompt`: each character is drawn from what the network thinks likely, then it is read as well.
+/// Continues `prompt`: each character is drawn from what the network thinks likely, then it is read as well.
 fn write(network: &Network<f32>, alphabet: &[char], prompt: &[usize]) -> Result<String, Box<dyn Error>> {
     let mut seen: Vec<f32> = prompt.iter().map(|&letter| letter as f32).collect();
     let mut stream = Seed(3).stream(0);

@@ -72,6 +72,35 @@ fn of_a_batch_of_one_allocates_nothing() {
     assert_eq!(of_a_step(mlp(), Adam::new(1e-3), 1), 0);
 }
 
+/// A run sets itself up and keeps a record of each epoch, so that only its steps tell long runs from short ones.
+#[test]
+fn of_a_trainer_allocates_nothing_but_packing_buffers() {
+    let all = digits::<f32>().unwrap();
+    let of_a_run = |steps: usize| {
+        let data = all.select(&(0..32 * steps).collect::<Vec<_>>()).unwrap();
+        let mut network = Network::<f32>::build([64], mlp(), Seed(1)).unwrap();
+        let mut trainer = Trainer::new(SoftmaxCrossEntropy::new(), Adam::new(1e-3)).epochs(1).batch_size(32);
+        measure(|| assert_eq!(trainer.fit(&mut network, &data).unwrap().steps, steps as u64)).count_total
+    };
+    of_a_run(2); // a thread's own memory is made once
+    let (short, long) = (of_a_run(2), of_a_run(34));
+    if own_kernels() {
+        assert_eq!(long, short);
+    } else {
+        assert!(long <= short + 32 * 3 * 6 * 2, "{long} and {short}");
+    }
+}
+
+#[test]
+fn of_batches_in_order_allocates_nothing() {
+    let data = digits::<f32>().unwrap();
+    let mut batches = Batches::sequential(&data, 32).unwrap();
+    let walk = || std::iter::from_fn(|| batches.next_batch().map(|batch| batch.inputs.examples())).sum();
+    let mut examples = 0;
+    let allocations = measure(|| examples = { walk }()).count_total;
+    assert_eq!((allocations, examples), (0, data.len()));
+}
+
 #[test]
 fn of_summed_micro_batches_allocates_nothing() {
     let mut network = Network::<f32>::build([64], mlp(), Seed(1)).unwrap();

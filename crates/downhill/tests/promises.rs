@@ -1,5 +1,5 @@
-//! What the documentation promises in a word such as "never" and no test nearer to it shows; `docs/promises.md` says
-//! which sentence each of these holds.
+//! Promises that the documentation makes in a word such as "never" and no test nearer to it shows; `docs/promises.md`
+//! says which sentence each of these holds.
 
 use std::fmt::Debug;
 use std::ops::ControlFlow;

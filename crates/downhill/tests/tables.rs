@@ -10,8 +10,8 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// What follows one of the markers on the lines of a folder's sources, tests left out; a marker may stand anywhere
-/// behind `impl`.
+/// The names that follow one of the markers on the lines of a folder's sources, tests left out; a marker may stand
+/// anywhere behind `impl`.
 fn named(folder: &str, markers: &[&str]) -> BTreeSet<String> {
     let (mut names, mut folders) = (BTreeSet::new(), vec![root().join(folder)]);
     while let Some(folder) = folders.pop() {
@@ -32,7 +32,7 @@ fn named(folder: &str, markers: &[&str]) -> BTreeSet<String> {
             }
         }
     }
-    // What is left are the parameters of generic implementations.
+    // Those left are the parameters of generic implementations.
     names.retain(|name| name.len() > 1);
     names
 }

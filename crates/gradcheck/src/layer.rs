@@ -131,7 +131,7 @@ pub fn check_layer(layer: &impl Layer, inputs: &[Shape], check: &LayerCheck) -> 
         for (index, (dx, shape)) in dx.iter_mut().zip(inputs).enumerate() {
             wanted.set(index, BatchMut::new(dx, examples, *shape)?);
         }
-        // What the signature says is not read is not there.
+        // Arrays that the signature says are not read are absent.
         let mut seen = batches(&x, inputs, examples)?;
         if !signature.needs_x() {
             inputs.iter().enumerate().for_each(|(index, shape)| seen.set(index, Batch::absent(examples, *shape)));

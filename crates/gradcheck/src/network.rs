@@ -11,7 +11,20 @@ use crate::{GradcheckError, Report, differentiate};
 /// The derivative of frozen parameters must be 0. Inputs that hold whole numbers, such as places in a table or lengths,
 /// have no derivative and are left out.
 /// A network of another precision is checked as `network.cast::<f64>()`. With many parameters this takes long:
-/// every one costs six passes.
+/// every one costs six passes. The report is named `network`.
+///
+/// ```
+/// use downhill_gradcheck::{TOLERANCE, check_network};
+/// use downhill_layers::{Affine, Tanh};
+/// use downhill_losses::{SoftmaxCrossEntropy, Target};
+/// use downhill_network::{Network, sequential};
+/// use downhill_tensor::{Batch, Seed};
+/// let network = Network::<f64>::build([2], sequential![Affine::new(4), Tanh, Affine::new(3)], Seed(1))?;
+/// let x = Batch::new(&[0.5, -1.0, 1.5, 0.2], 2, [2])?;
+/// let report = check_network(&network, x, Target::Classes(&[0, 2]), &SoftmaxCrossEntropy::new())?;
+/// assert!(report.passes(TOLERANCE), "{report}");
+/// # Ok::<(), downhill_gradcheck::GradcheckError>(())
+/// ```
 ///
 /// # Errors
 /// Returns an error if inputs or targets do not fit.
@@ -58,7 +71,8 @@ fn freeze(segments: &[Segment], numeric: &mut [Option<f64>]) {
 
 /// Compares the gradient of any objective with finite differences of its value, in f64.
 ///
-/// The derivative must be 0 in frozen [`segments`](Objective::segments) of the objective.
+/// The derivative must be 0 in frozen [`segments`](Objective::segments) of the objective. The report is named
+/// `objective`.
 ///
 /// ```
 /// use downhill_gradcheck::{TOLERANCE, check_objective};
@@ -66,19 +80,15 @@ fn freeze(segments: &[Segment], numeric: &mut [Option<f64>]) {
 ///     g.copy_from_slice(&[2.0 * x[0], 6.0 * x[1]]);
 ///     x[0] * x[0] + 3.0 * x[1] * x[1]
 /// };
-/// let report = check_objective("bowl", &mut bowl, &[1.0, -2.0])?;
+/// let report = check_objective(&mut bowl, &[1.0, -2.0])?;
 /// assert!(report.passes(TOLERANCE), "{report}");
 /// # Ok::<(), downhill_gradcheck::GradcheckError>(())
 /// ```
 ///
 /// # Errors
 /// Returns an error if the objective can't be evaluated at x.
-pub fn check_objective<K>(
-    name: &str,
-    objective: &mut impl Objective<f64, K>,
-    x: &[f64],
-) -> Result<Report, GradcheckError> {
-    let mut report = Report::new(name);
+pub fn check_objective<K>(objective: &mut impl Objective<f64, K>, x: &[f64]) -> Result<Report, GradcheckError> {
+    let mut report = Report::new("objective");
     let mut explicit = vec![f64::NAN; x.len()];
     objective.value_and_gradient(x, &mut explicit)?;
     let mut numeric = differentiate(x, |x| objective.value(x).unwrap_or(f64::NAN));
@@ -141,15 +151,15 @@ mod tests {
         x.set(1, Batch::new(&numbers, 3, [3]).unwrap());
 
         let objective = || NetworkObjective::new(&network, x, Target::Classes(&[0, 1, 1]), SoftmaxCrossEntropy::new());
-        let report = check_objective("frozen", &mut objective(), network.parameters()).unwrap();
+        let report = check_objective(&mut objective(), network.parameters()).unwrap();
         assert!(report.passes(TOLERANCE), "{report}");
         assert_eq!(report.derivatives, network.parameters().len());
 
         // A penalty learns from its objective what is frozen.
-        let report = check_objective("bound", &mut Penalty::l2(0.1).on(objective()), network.parameters()).unwrap();
+        let report = check_objective(&mut Penalty::l2(0.1).on(objective()), network.parameters()).unwrap();
         assert!(report.passes(TOLERANCE), "{report}");
         // One that pulls at the frozen ones too is found.
-        let report = check_objective("loose", &mut Loose(objective()), network.parameters()).unwrap();
+        let report = check_objective(&mut Loose(objective()), network.parameters()).unwrap();
         assert!(!report.passes(TOLERANCE), "{report}");
     }
 

@@ -27,7 +27,7 @@ impl Domain {
 
     pub(crate) fn error<L: ?Sized>(self, place: usize, got: impl ToString) -> TargetError {
         let Self { what, takes, advice } = self;
-        TargetError::Domain { loss: name::<L>(), takes, what, example: 0, place, got: got.to_string(), advice }
+        TargetError::domain(name::<L>(), takes, what, 0, place, got, advice)
     }
 }
 

@@ -28,6 +28,11 @@ use crate::{Call, Meaning, Target, TargetError, Total, weighted};
 ///         mut dy: Option<&mut [T]>,
 ///     ) -> Result<Total, TargetError> {
 ///         let (examples, width) = (y.examples(), y.shape().len());
+///         if let Some(dy) = &dy
+///             && dy.len() != examples * width
+///         {
+///             return Err(TargetError::gradient(examples * width, dy.len()));
+///         }
 ///         let mut sum = 0.0;
 ///         for example in 0..examples {
 ///             let row = y.example(example);

@@ -65,8 +65,38 @@ pub trait PointwiseLoss: Copy + Debug + Send + Sync {
     ///
     /// It receives only what counts: there may be no predictions at all, and there are no targets if they are classes.
     ///
+    /// ```
+    /// use downhill_losses::{Loss, PointwiseLoss, Target, TargetError};
+    /// use downhill_tensor::{Batch, Scalar};
+    ///
+    /// /// ℓ = (y − t)⁴ for targets of at least 0
+    /// #[derive(Clone, Copy, Debug)]
+    /// struct Quartic;
+    ///
+    /// impl PointwiseLoss for Quartic {
+    ///     #[inline(always)]
+    ///     fn term_and_slope<T: Scalar>(&self, y: T, target: T) -> (T, T) {
+    ///         let d = y - target;
+    ///         (d * d * d * d, T::from_f64(4.0) * d * d * d)
+    ///     }
+    ///
+    ///     fn check<T: Scalar>(&self, _: &[T], target: &[T]) -> Result<(), TargetError> {
+    ///         // Written so that a target that is not a number is refused too.
+    ///         let Some(place) = target.iter().position(|t| !(*t >= T::ZERO)) else { return Ok(()) };
+    ///         let (takes, advice) = ("targets of at least 0", "leave out examples whose target is missing");
+    ///         Err(TargetError::domain("Quartic", takes, "target", 0, place, target[place], advice))
+    ///     }
+    /// }
+    ///
+    /// let y = Batch::new(&[1.0, 2.0, 3.0, 4.0], 2, [2])?;
+    /// let error = Quartic.value(y, Target::Values(&[0.0, 1.0, 2.0, -1.0])).unwrap_err();
+    /// assert!(error.to_string().contains("target 1 of example 1 is -1"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
-    /// Returns an error if one does not. Its place is counted from the first number in the slice, as part of example 0.
+    /// Returns an error if one does not; [`TargetError::domain`] makes it. Its place is counted from the first number in
+    /// the slice, as part of example 0: the caller finds the example, and the place in it.
     /// A prediction that is not a number is no error: it should show in the loss.
     fn check<T: Scalar>(&self, y: &[T], target: &[T]) -> Result<(), TargetError> {
         let _ = (y, target);

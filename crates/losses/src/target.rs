@@ -19,7 +19,7 @@ pub(crate) fn values<'a, L, T>(target: Target<'a, T>, expected: &'static str) ->
     }
 }
 
-/// What most losses compare with, and the classes that they received instead.
+/// The targets that most losses compare with, and the classes that they received instead.
 pub(crate) const ONE_FOR_EACH: &str = "one number for each predicted number, but received the indices of classes";
 
 /// Returns the numbers of the target, if there is one for each predicted number.
@@ -104,7 +104,7 @@ pub enum TargetError {
     Kind {
         /// The name of the loss, such as `MeanSquaredError`.
         loss: &'static str,
-        /// What it compares with, such as `one number for each predicted number`.
+        /// The targets that it compares with, such as `one number for each predicted number`.
         expected: &'static str,
     },
     /// A class index is not smaller than the number of classes.
@@ -122,7 +122,7 @@ pub enum TargetError {
     Prediction {
         /// The name of the loss.
         loss: &'static str,
-        /// What it takes.
+        /// The predictions that it takes, such as `at least two classes`.
         expected: &'static str,
         /// The shape of one prediction.
         got: Shape,
@@ -132,9 +132,9 @@ pub enum TargetError {
     Domain {
         /// The name of the loss.
         loss: &'static str,
-        /// What it takes, such as `targets from 0 to 1`.
+        /// The numbers that it takes, such as `targets from 0 to 1`.
         takes: &'static str,
-        /// What lies outside: `target` or `prediction`.
+        /// The kind of number that lies outside: `target` or `prediction`.
         what: &'static str,
         /// The example it belongs to.
         example: usize,
@@ -142,7 +142,7 @@ pub enum TargetError {
         place: usize,
         /// The target or the prediction.
         got: String,
-        /// What to do about it.
+        /// The advice that ends the sentence.
         advice: &'static str,
     },
     /// A part of a [`MultiTask`](crate::MultiTask) returned an error.
@@ -170,6 +170,12 @@ impl TargetError {
         Self::Count { expected, got }
     }
 
+    /// Makes the error of a gradient's slice of another length than the predictions.
+    #[must_use]
+    pub fn gradient(expected: usize, got: usize) -> Self {
+        Self::Gradient { expected, got }
+    }
+
     /// Makes the error of numbers for a loss that compares with classes, or of classes for one that compares with
     /// numbers.
     ///
@@ -183,6 +189,31 @@ impl TargetError {
     #[must_use]
     pub fn class(example: usize, class: u32, classes: usize) -> Self {
         Self::Class { example, class, classes }
+    }
+
+    /// Makes the error of a target or a prediction that is not among those that the loss takes: the number `place` of
+    /// the example `example`, both counted from 0; `what` is `target` or `prediction`.
+    ///
+    /// It reads "`loss` takes `takes`, but `what` `place` of example `example` is `got`; `advice`".
+    ///
+    /// ```
+    /// use downhill_losses::TargetError;
+    ///
+    /// let error = TargetError::domain("Quartic", "targets from 0 to 1", "target", 3, 0, 255.0, "divide them by 255");
+    /// let text = "Quartic takes targets from 0 to 1, but target 0 of example 3 is 255; divide them by 255";
+    /// assert_eq!(error.to_string(), text);
+    /// ```
+    #[must_use]
+    pub fn domain(
+        loss: &'static str,
+        takes: &'static str,
+        what: &'static str,
+        example: usize,
+        place: usize,
+        got: impl ToString,
+        advice: &'static str,
+    ) -> Self {
+        Self::Domain { loss, takes, what, example, place, got: got.to_string(), advice }
     }
 
     /// Makes the error of predictions of the shape `got`, which the loss can't take.
@@ -250,7 +281,7 @@ impl TargetError {
         let expected = y.slice().len();
         match dy.map_or(expected, <[T]>::len) {
             got if got == expected => Ok(()),
-            got => Err(Self::Gradient { expected, got }),
+            got => Err(Self::gradient(expected, got)),
         }
     }
 }

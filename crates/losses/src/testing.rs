@@ -159,7 +159,7 @@ pub(crate) struct Cases {
     pub(crate) values: Vec<f64>,
     /// Taken as the target unless it is empty.
     pub(crate) classes: Vec<u32>,
-    /// How many weights an example may have.
+    /// The numbers of weights that an example may have.
     pub(crate) weights: Vec<usize>,
 }
 

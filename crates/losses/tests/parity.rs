@@ -14,7 +14,7 @@ use safetensors::SafeTensors;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// How far a norm may differ, relative to the norm.
+/// The largest difference of a norm, relative to the norm.
 fn tolerance<T: Scalar>() -> f64 {
     if T::NAME == "f32" { 2e-6 } else { 1e-11 }
 }
@@ -59,7 +59,7 @@ impl Fixture {
     }
 }
 
-/// What the loss of a case makes of predictions and targets.
+/// The evaluation of a case's loss: its value, and its gradient in the last slice.
 type Evaluate<T> = fn(&dyn Fn(&[T], &mut [T]) -> T, Shape, &[T], &mut [T]) -> T;
 
 /// The loss as it is.
@@ -115,7 +115,7 @@ fn compare<L: Loss + Serialize + DeserializeOwned, T: Scalar>(
             case.loss.value_and_gradient(y, target, BatchMut::new(dy, case.examples, case.shape).unwrap()).unwrap()
         };
         let y = of(take(&mut y, count));
-        // What the loss was given, which may be what comes of y.
+        // The predictions that the loss was given, which may be made of y.
         let given = RefCell::new(Vec::new());
         let recorded = |y: &[T], dy: &mut [T]| {
             given.replace(y.to_vec());

@@ -38,7 +38,7 @@ pub(crate) struct Memory {
     pub(crate) values: Vec<Option<usize>>,
     /// The buffer of each node's gradient; `None` where it is not computed.
     pub(crate) gradients: Vec<Option<usize>>,
-    /// What each step needs in addition to its nodes.
+    /// The memory that each step needs in addition to its nodes.
     pub(crate) steps: Vec<StepMemory>,
 }
 
@@ -95,7 +95,7 @@ impl Destination {
 pub(crate) enum Tenant {
     /// A node's value, or its gradient: its shape's numbers for each example.
     Node(usize),
-    /// What this step keeps for the backward pass.
+    /// The numbers that this step keeps for the backward pass.
     Saved(usize),
 }
 

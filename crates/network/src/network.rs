@@ -17,6 +17,9 @@ use crate::{Block, Graph, Node, Purpose, Summary, Workspace};
 /// The passes take θ as an argument and never change it; an optimizer does, through
 /// [`parameters_mut`](Network::parameters_mut). Workspaces are separate, so one network serves many threads.
 ///
+/// A [clone](Network::clone) has parameters, running statistics, seed and meaning of its own, and shares the layers and
+/// their wiring: a workspace of one serves the other.
+///
 /// ```
 /// use downhill_layers::{Affine, Tanh};
 /// use downhill_network::{Network, sequential};
@@ -63,32 +66,18 @@ impl<T: Scalar> Network<T> {
     /// for the parameters.
     pub fn from_graph(graph: &Graph, output: Node, seed: Seed) -> Result<Self, BuildError> {
         let program = graph.program(output)?;
-        let mut slices = Vec::new();
-        let (mut segments, mut statistic_segments) = (Vec::new(), Vec::new());
-        let (mut parameters_len, mut statistics_len) = (0usize, 0usize);
-        for (index, step) in program.steps.iter().enumerate() {
-            let owner = program.owner(index);
-            if owner < index {
-                slices.push(Slices::clone(&slices[owner]));
-                continue;
-            }
-            let signature = &step.signature;
-            let start = (parameters_len, statistics_len);
-            parameters_len = parameters_len.saturating_add(signature.parameters_len());
-            statistics_len = statistics_len.saturating_add(signature.statistics_len());
-            slices.push(Slices { parameters: start.0..parameters_len, statistics: start.1..statistics_len });
-        }
-        let mut theta = Buffer::try_from_fn("the parameters of the network", parameters_len, |_| T::ZERO)?;
-        let mut statistics = Buffer::try_from_fn("the running statistics of the network", statistics_len, |_| T::ZERO)?;
+        let Division { slices, segments, statistic_segments } = divide(&program);
+        let len = |segments: &[Segment]| segments.last().map_or(0, |last| last.range.end);
+        let (parameters, running) = (len(&segments), len(&statistic_segments));
+        let mut theta = Buffer::try_from_fn("the parameters of the network", parameters, |_| T::ZERO)?;
+        let mut statistics = Buffer::try_from_fn("the running statistics of the network", running, |_| T::ZERO)?;
         for (index, (step, ranges)) in program.steps.iter().zip(&slices).enumerate() {
-            if program.owner(index) < index {
+            if program.owners[index] < index {
                 continue;
             }
             let (signature, seed) = (&step.signature, seed.derive(index as u64));
             signature.start(&mut theta[ranges.parameters.clone()], seed);
             signature.start_statistics(&mut statistics[ranges.statistics.clone()], seed);
-            segments.extend(name(step, signature.parameters(), ranges.parameters.start));
-            statistic_segments.extend(name(step, signature.statistics(), ranges.statistics.start));
         }
         Ok(Self {
             program: Arc::new(program),
@@ -154,6 +143,31 @@ impl<T: Scalar> Network<T> {
     #[must_use]
     pub fn statistic_segments(&self) -> &[Segment] {
         &self.statistic_segments
+    }
+
+    /// The further names of shared parameters and running statistics, each with the name of the segment that it stands
+    /// for: a layer that uses those of an earlier one has no segments.
+    ///
+    /// ```
+    /// use downhill_layers::{Affine, Tanh};
+    /// use downhill_network::{Network, Shared, sequential};
+    /// use downhill_tensor::Seed;
+    ///
+    /// let step = Shared::new(sequential![Affine::new(4), Tanh]);
+    /// let network = Network::<f32>::build([4], sequential![step.clone(), step], Seed(1))?;
+    /// assert_eq!(network.shared_names()[0], ("1.0.weight".into(), "0.0.weight".into()));
+    /// # Ok::<(), downhill_tensor::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn shared_names(&self) -> Vec<(String, String)> {
+        let steps = &self.program.steps;
+        let sharing = steps.iter().enumerate().filter(|&(index, _)| self.program.owners[index] < index);
+        let pairs = sharing.flat_map(|(index, step)| {
+            let owner = &steps[self.program.owners[index]];
+            let arrays = step.signature.parameters().iter().chain(step.signature.statistics());
+            arrays.map(|array| (dotted(&step.name, &array.name), dotted(&owner.name, &array.name)))
+        });
+        pairs.collect()
     }
 
     /// The parameter of this name, such as `0.weight`, in the shape that other frameworks give it:
@@ -465,7 +479,7 @@ impl<T: Scalar> Network<T> {
             }
             if x.examples() != examples {
                 return Err(ShapeError::Length {
-                    what: "the batch of a further input".into(),
+                    what: format!("the batch of input {index}").into(),
                     expected: examples,
                     got: x.examples(),
                 }
@@ -514,14 +528,46 @@ pub(crate) fn batch_of<'a, T, S: ndarray::Data<Elem = T>>(
     Ok(Batch::new(array.as_slice().unwrap_or_default(), examples, shape)?)
 }
 
-fn name<'a>(step: &'a Step, parameters: &'a [Parameter], start: usize) -> impl Iterator<Item = Segment> + 'a {
-    parameters.iter().scan(start, |start, parameter| {
-        let range = *start..*start + parameter.shape.len();
+/// How θ and the running statistics are divided among the layers.
+pub(crate) struct Division {
+    slices: Vec<Slices>,
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) statistic_segments: Vec<Segment>,
+}
+
+/// Divides θ and the running statistics. Where they can't be counted, ranges end at `usize::MAX`.
+pub(crate) fn divide(program: &Program) -> Division {
+    let mut slices: Vec<Slices> = Vec::with_capacity(program.steps.len());
+    let (mut segments, mut statistic_segments) = (Vec::new(), Vec::new());
+    let (mut parameters_len, mut statistics_len) = (0, 0);
+    for (index, step) in program.steps.iter().enumerate() {
+        let owner = program.owners[index];
+        if owner < index {
+            slices.push(Slices::clone(&slices[owner]));
+            continue;
+        }
+        let (signature, start) = (&step.signature, (parameters_len, statistics_len));
+        segments.extend(name(step, signature.parameters(), &mut parameters_len));
+        statistic_segments.extend(name(step, signature.statistics(), &mut statistics_len));
+        slices.push(Slices { parameters: start.0..parameters_len, statistics: start.1..statistics_len });
+    }
+    Division { slices, segments, statistic_segments }
+}
+
+/// The segments of a layer's parameters, from `start` on, which becomes their end.
+fn name<'a>(step: &'a Step, parameters: &'a [Parameter], start: &'a mut usize) -> impl Iterator<Item = Segment> + 'a {
+    parameters.iter().map(move |parameter| {
+        let range = *start..start.saturating_add(parameter.shape.len());
         *start = range.end;
-        let name =
-            if step.name.is_empty() { parameter.name.to_string() } else { format!("{}.{}", step.name, parameter.name) };
-        Some(Segment::new(name, range, parameter.shape).transposed(parameter.transposed).frozen(step.frozen))
+        Segment::new(dotted(&step.name, &parameter.name), range, parameter.shape)
+            .transposed(parameter.transposed)
+            .frozen(step.frozen)
     })
+}
+
+/// The name of an array of the layer of this name, which is empty outside any chain.
+fn dotted(step: &str, array: &str) -> String {
+    if step.is_empty() { array.to_owned() } else { format!("{step}.{array}") }
 }
 
 fn view<V>(view: Result<V, ndarray::ShapeError>) -> V {
@@ -529,6 +575,28 @@ fn view<V>(view: Result<V, ndarray::ShapeError>) -> V {
 }
 
 impl<T: Clone> Clone for Network<T> {
+    /// Copies the parameters, the running statistics, the seed and the meaning of the outputs, so that a change to one
+    /// network changes nothing in the other.
+    ///
+    /// The two share the layers and their wiring, which can't be changed, so that a [`Workspace`] that one has made also
+    /// serves the other. They share no workspaces, not even those that predictions keep for later ones.
+    ///
+    /// ```
+    /// use downhill_layers::{Affine, Mode};
+    /// use downhill_network::{Network, Purpose};
+    /// use downhill_tensor::{Batch, Seed};
+    ///
+    /// let network = Network::<f64>::build([2], Affine::new(1), Seed(1))?;
+    /// let mut average = network.clone();
+    /// average.parameters_mut().fill(1.0);
+    /// assert_ne!(network.parameters(), average.parameters());
+    ///
+    /// let mut workspace = network.workspace(Purpose::Prediction);
+    /// let x = Batch::new(&[2.0, 3.0], 1, [2])?;
+    /// let y = average.forward(average.parameters(), x, &mut workspace, Mode::Evaluation)?;
+    /// assert_eq!(y.slice(), [6.0]);
+    /// # Ok::<(), downhill_tensor::BuildError>(())
+    /// ```
     fn clone(&self) -> Self {
         Self {
             program: Arc::clone(&self.program),

@@ -37,9 +37,9 @@ pub struct NetworkState<T> {
     pub parameters: Vec<NamedArray<T>>,
     /// The running statistics.
     pub statistics: Vec<NamedArray<T>>,
-    /// What random layers draw from.
+    /// The seed that random layers draw from.
     pub seed: Seed,
-    /// What the outputs were trained to be, if that is known.
+    /// The meaning that the outputs were trained to have, if that is known.
     #[cfg_attr(feature = "serde", serde(default))]
     pub outputs: Option<Outputs>,
     /// The axis of the classes in predictions of several positions.
@@ -72,11 +72,11 @@ pub struct NamedArray<T> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StateError {
-    /// What the network has and the state lacks.
+    /// The names that the network has and the state lacks.
     pub missing: Vec<String>,
-    /// What the state has and the network lacks.
+    /// The names that the state has and the network lacks.
     pub unknown: Vec<String>,
-    /// What both have in other shapes: the name, the network's shape, and what the state holds.
+    /// The arrays that both have in other shapes: the name, the network's shape, and that in the state.
     pub mismatched: Vec<(String, Shape, String)>,
 }
 

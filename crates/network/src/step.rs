@@ -71,7 +71,7 @@ impl<T: Scalar> Network<T> {
     ///
     /// # Errors
     /// Returns an error if there was no backward pass since the last step, if its loss is not a finite number, if the
-    /// workspace belongs to another network (a clone is the same network), or if a setting of the optimizer lies
+    /// workspace belongs to another network ([a clone](Network::clone) takes it), or if a setting of the optimizer lies
     /// outside its range. The network and the optimizer are then as before; a gradient of a loss that is not finite is
     /// dropped.
     pub fn step<O: Optimizer<T> + ?Sized>(

@@ -12,7 +12,7 @@ use downhill_tensor::{Scalar, Seed, Stream};
 
 const LIMIT: u64 = 60;
 
-/// What is wrong with an objective.
+/// A fault of an objective.
 #[derive(Clone, Copy, Debug)]
 enum Fault {
     None,

@@ -12,7 +12,7 @@ fn is_solved(outcome: &Outcome<f64>) -> bool {
     outcome.gradient_norm <= 1e-6 * outcome.value.abs().max(1.0)
 }
 
-/// How many of the 69 starts a method solves: all problems from x₀, 10 x₀ and 100 x₀, but for Watson's, whose x₀ is 0.
+/// Counts the starts that a method solves, of 69: all problems from x₀, 10 x₀ and 100 x₀, but Watson's, whose x₀ is 0.
 fn solved_starts<M: Method<f64>>(method: impl Fn() -> M) -> (usize, usize) {
     let (mut solved, mut all) = (0, 0);
     for problem in more_garbow_hillstrom() {

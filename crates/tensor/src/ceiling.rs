@@ -1,4 +1,4 @@
-//! What the machine itself can do, to compare measured rates with: for benchmarks alone.
+//! The rates that the machine itself can reach, to compare measured ones with: for benchmarks alone.
 
 use std::time::Instant;
 

@@ -12,18 +12,18 @@ use crate::Shape;
 pub enum ShapeError {
     /// A layer was given an input of the wrong rank.
     Rank {
-        /// What complains, such as `Affine`.
+        /// The part that complains, such as `Affine`.
         by: &'static str,
-        /// What it takes, such as `a vector per example`.
+        /// The inputs that it takes, such as `a vector per example`.
         expected: &'static str,
         /// The shape it was given.
         got: Shape,
-        /// What usually helps, such as `put Flatten before it`; may be empty.
+        /// The advice that usually helps, such as `put Flatten before it`; may be empty.
         hint: &'static str,
     },
     /// Two shapes that must be equal differ.
     Mismatch {
-        /// What the shapes belong to, such as `the two inputs of Add`.
+        /// The things that have the shapes, such as `the two inputs of Add`.
         what: Cow<'static, str>,
         /// The first shape, or the one that was expected.
         expected: Shape,
@@ -32,34 +32,34 @@ pub enum ShapeError {
     },
     /// A slice or an axis holds another number of elements than its shape says.
     Length {
-        /// What was counted, such as `the batch`.
+        /// The thing that was counted, such as `the batch`.
         what: Cow<'static, str>,
-        /// How many there should be.
+        /// The number that there should be.
         expected: usize,
-        /// How many there are.
+        /// The number that there are.
         got: usize,
     },
     /// A layer was given another number of inputs than it takes.
     Inputs {
-        /// What complains.
+        /// The part that complains.
         by: &'static str,
-        /// What it takes, such as `exactly one input`.
+        /// The inputs that it takes, such as `exactly one input`.
         expected: &'static str,
-        /// How many it was given.
+        /// The number of inputs that it was given.
         got: usize,
     },
     /// A shape has more elements than can be counted.
     TooLarge {
-        /// What has the shape, such as `an input`.
+        /// The thing that has the shape, such as `an input`.
         what: Cow<'static, str>,
         /// The shape.
         shape: Shape,
     },
     /// There is not enough memory.
     Memory {
-        /// What needs it, such as `the parameters of the network`.
+        /// The numbers that need it, such as `the parameters of the network`.
         what: Cow<'static, str>,
-        /// How many bytes it needs; `usize::MAX` if they can't be counted.
+        /// The number of bytes that they need; `usize::MAX` if they can't be counted.
         bytes: usize,
     },
 }
@@ -74,14 +74,14 @@ pub enum BuildError {
     Shape(ShapeError),
     /// A setting lies outside its range.
     Setting {
-        /// What complains, such as `Dropout`.
+        /// The part that complains, such as `Dropout`.
         by: &'static str,
         /// The whole sentence: the value, the range, what to do.
         reason: String,
     },
     /// There is no parameter of this name.
     UnknownParameter {
-        /// What was asked for it, such as `the network`.
+        /// The part that was asked for it, such as `the network`.
         by: &'static str,
         /// The name that was asked for.
         name: String,
@@ -90,14 +90,14 @@ pub enum BuildError {
     },
     /// Layers are wired in a way that makes no network.
     Wiring {
-        /// What is wired, such as `the graph`.
+        /// The thing that is wired, such as `the graph`.
         by: &'static str,
         /// The whole sentence: what is wrong, what to do.
         reason: String,
     },
     /// A node belongs to another graph.
     OtherGraph {
-        /// What the node was to be, such as `the output`.
+        /// The role that the node was to have, such as `the output`.
         what: &'static str,
         /// The number of the node.
         node: usize,
@@ -137,7 +137,7 @@ pub enum BuildError {
     OtherNetwork,
     /// A workspace was made for another purpose.
     Purpose {
-        /// What complains, such as `Network::step`.
+        /// The part that complains, such as `Network::step`.
         by: &'static str,
         /// The whole sentence: what the workspace lacks, what to do.
         reason: &'static str,
@@ -150,7 +150,7 @@ pub enum BuildError {
     At {
         /// The dotted name of the place, such as `2.0`.
         place: String,
-        /// What went wrong there.
+        /// The error at that place.
         source: Box<BuildError>,
     },
 }

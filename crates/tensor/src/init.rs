@@ -113,7 +113,7 @@ pub enum Gain {
     Custom(f64),
 }
 
-/// How many numbers meet in one output, and to how many outputs one input goes.
+/// The number of inputs that meet in one output, and the number of outputs that one input goes to.
 ///
 /// They follow from what a layer does, not from the axes of its weight: a convolution's are channels times kernel size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -173,7 +173,7 @@ impl Init {
 
     /// Overwrites `data`, a parameter of this `shape`, with numbers drawn from `stream`.
     ///
-    /// What [`check`](Self::check) refuses comes out as NaN.
+    /// A setting that [`check`](Self::check) refuses gives NaN.
     ///
     /// # Panics
     /// If `data` does not hold `shape.len()` numbers.

@@ -212,7 +212,7 @@ pub fn current() -> usize {
 
 #[cfg(feature = "threads")]
 thread_local! {
-    /// How many threads share the work of this thread: as many as its pool has if [`Threads`] has started it, or else 1.
+    /// The number of threads that share the work of this one: that of its pool if [`Threads`] has started it, or else 1.
     static CURRENT: Cell<usize> = const { Cell::new(1) };
 }
 

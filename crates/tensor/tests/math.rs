@@ -160,7 +160,7 @@ fn double_precision_agrees_with_the_c_library() {
 /// A function with its name and its values at −∞, −0, 0 and ∞.
 type Edges<T> = (&'static str, fn(T) -> T, [T; 4]);
 
-/// What every function makes of the numbers at the edges, in one precision.
+/// Checks every function at the edges of the numbers, in one precision.
 fn edges<T: Scalar>(tiny: T, largest: T) {
     let (zero, one, infinity, nan) = (T::ZERO, T::ONE, T::INFINITY, T::NAN);
     let (half, ln_2) = (T::from_f64(0.5), T::from_f64(std::f64::consts::LN_2));

@@ -16,20 +16,28 @@ pub enum TrainError {
     /// The data can't be used as they are.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The inputs do not fit the network.
-    #[error("{data} do not fit the network: {error}")]
-    Shape {
+    /// The inputs do not fit the network, or a batch of them does not.
+    #[error("the inputs of {data} do not fit the network: {error}")]
+    Inputs {
         /// Which data.
         data: DataRole,
-        /// What does not fit.
+        /// The reason why they do not.
         error: BuildError,
+    },
+    /// The targets have as many numbers as the network's predictions, but other axes.
+    #[error("the targets of {data} do not fit the network: {error}")]
+    TargetShape {
+        /// Which data.
+        data: DataRole,
+        /// The two shapes.
+        error: ShapeError,
     },
     /// The targets do not fit the network's predictions or the loss.
     #[error("{}: {error}", blamed(*data, error))]
     Target {
         /// Which data.
         data: DataRole,
-        /// What does not fit.
+        /// The reason why they do not.
         error: TargetError,
     },
     /// A metric can't judge the data.
@@ -39,7 +47,7 @@ pub enum TrainError {
         metric: String,
         /// Which data.
         data: DataRole,
-        /// What does not fit.
+        /// The reason why it can't.
         error: TargetError,
     },
     /// All targets are ignored or have a weight of 0.
@@ -127,7 +135,8 @@ impl TrainError {
     /// Names the data that the error is about.
     pub(crate) fn of(self, data: DataRole) -> Self {
         match self {
-            Self::Shape { error, .. } => Self::Shape { data, error },
+            Self::Inputs { error, .. } => Self::Inputs { data, error },
+            Self::TargetShape { error, .. } => Self::TargetShape { data, error },
             Self::Target { error, .. } => Self::Target { data, error },
             Self::Metric { metric, error, .. } => Self::Metric { metric, data, error },
             Self::NothingCounts { .. } => Self::NothingCounts { data },
@@ -142,7 +151,7 @@ impl From<ShapeError> for TrainError {
     }
 }
 
-/// What an error of a loss is about: its settings know nothing of the data.
+/// The subject of a sentence about an error of a loss: its settings know nothing of the data.
 fn blamed(data: DataRole, error: &TargetError) -> String {
     match error {
         TargetError::Setting { .. } => "the loss has a setting that is not valid".into(),
@@ -152,7 +161,7 @@ fn blamed(data: DataRole, error: &TargetError) -> String {
 
 impl From<BuildError> for TrainError {
     fn from(error: BuildError) -> Self {
-        Self::Shape { data: DataRole::Evaluation, error }
+        Self::Inputs { data: DataRole::Evaluation, error }
     }
 }
 
@@ -182,11 +191,11 @@ pub struct Divergence {
     pub epoch: u64,
     /// The loss of that step.
     pub loss: f64,
-    /// What was found first: a parameter, a layer's output, a gradient, the loss, or the optimizer's memory.
+    /// The place that was found first: a parameter, a layer's output, a gradient, the loss, or the optimizer's memory.
     pub place: Place,
     /// The learning rate of the step before.
     pub learning_rate: f64,
-    /// What is to blame, as far as can be told.
+    /// The likely cause, as far as can be told.
     pub cause: Cause,
 }
 

@@ -133,7 +133,7 @@ pub(crate) fn check_target_shape<T: Scalar>(
     network: &Network<T>,
     loss: &impl Loss,
     data: &Dataset<T>,
-) -> Result<(), ShapeError> {
+) -> Result<(), TrainError> {
     let (output, got) = (network.output_shape(), data.target_shape());
     let meaning = network.meaning_by(loss);
     let expected = match (data.classes(), output.axes(), meaning.class_axis) {
@@ -147,7 +147,8 @@ pub(crate) fn check_target_shape<T: Scalar>(
             if expected.len() == got.len() && expected.rank().min(got.rank()) > 1 && !got.reads_as(expected) =>
         {
             let what = "the predictions for an example and its targets".into();
-            Err(ShapeError::Mismatch { what, expected, got })
+            let error = ShapeError::Mismatch { what, expected, got };
+            Err(TrainError::TargetShape { data: DataRole::Evaluation, error })
         }
         _ => Ok(()),
     }

@@ -139,7 +139,7 @@ fn inputs_that_do_not_fit_are_errors_before_the_first_step() {
     let mut fit = |data: &Dataset<f64>| {
         let mut trainer = Trainer::new(SoftmaxCrossEntropy::new(), Sgd::new(0.1)).batch_size(4);
         let error = trainer.fit(&mut network, data).unwrap_err();
-        assert!(matches!(error, TrainError::Shape { .. }), "{error}");
+        assert!(matches!(error, TrainError::Inputs { .. }), "{error}");
         assert_eq!(network.parameters(), before);
         error.to_string()
     };
@@ -147,7 +147,7 @@ fn inputs_that_do_not_fit_are_errors_before_the_first_step() {
     let alone = Dataset::new(x, [STEPS, 1], classes).unwrap();
     assert_eq!(
         fit(&alone),
-        "the training data do not fit the network: the network: the number of its inputs is 2, but it was given 1"
+        "the inputs of the training data do not fit the network: the network: the number of its inputs is 2, but it was given 1"
     );
     let with = |values: &[f64], shape: &[usize]| {
         alone.clone().with_input(values.to_vec(), downhill_tensor::Shape::new(shape).unwrap())

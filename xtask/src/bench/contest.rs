@@ -67,13 +67,10 @@ impl Contest {
 
     pub(super) fn json(&self) -> Value {
         let entry = |entry: &Entry| {
-            let time = entry.time;
             json!({
                 "peer": entry.peer,
                 "library": entry.library,
-                "time": {
-                    "value": time.median * 1e6, "lower": time.lower * 1e6, "upper": time.upper * 1e6, "unit": "µs",
-                },
+                "time": entry.time.json(),
                 "values": entry.values,
                 "agrees": entry.agrees,
             })

@@ -41,6 +41,12 @@ pub(super) struct Time {
     pub(super) upper: f64,
 }
 
+impl Time {
+    pub(super) fn json(self) -> Value {
+        json!({ "value": self.median * 1e6, "lower": self.lower * 1e6, "upper": self.upper * 1e6, "unit": "µs" })
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Work {
     Operations(f64),
@@ -79,11 +85,10 @@ impl Measurement {
     }
 
     pub(super) fn json(&self, ceilings: &Ceilings) -> Value {
-        let time = &self.time;
         let mut line = json!({
             "name": self.name,
             "threads": self.threads,
-            "time": { "value": time.median * 1e6, "lower": time.lower * 1e6, "upper": time.upper * 1e6, "unit": "µs" },
+            "time": self.time.json(),
             "rate": { "value": self.rate() / 1e9, "unit": self.unit() },
             "share": { "value": ceilings.share(self), "unit": "of the ceiling" },
         });

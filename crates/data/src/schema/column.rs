@@ -2,7 +2,7 @@ use crate::{DataError, RuleError};
 
 /// A rule for missing values.
 ///
-/// What fills a gap is learnt from the table that a schema is fitted to, and is the same for all later rows.
+/// The value that fills a gap is learnt from the table that a schema is fitted to, and is the same for all later rows.
 /// Targets are never filled, since an invented target teaches nothing: a rule that fills leaves such rows out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -119,7 +119,7 @@ impl Columns {
         let mut chosen = BTreeSet::new();
         for Column { name, .. } in inputs.iter().map(|(column, _)| column).chain(&targets) {
             if !chosen.insert(name) {
-                return Err(DataError::Duplicate { what: "column", name: name.clone() });
+                return Err(DataError::DuplicateColumn { name: name.clone() });
             }
         }
         let plans = inputs.into_iter().map(|(column, kind)| column.input(kind, &missing, unseen));

@@ -1,4 +1,4 @@
-//! What the tests of several rooms start from.
+//! The table that the tests of several modules start from.
 
 use super::{Column, Columns, Missing, Schema};
 use crate::{DataError, Table};

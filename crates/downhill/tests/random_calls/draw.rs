@@ -1,4 +1,4 @@
-//! What scenes draw: sizes, shapes, numbers, and how likely each kind is.
+//! The draws of scenes: sizes, shapes, numbers, and the likelihood of each kind.
 
 use std::fmt::Display;
 use std::ops::Range;

@@ -30,7 +30,7 @@ struct Log {
     scene: u64,
     calls: Vec<String>,
     count: usize,
-    /// How many results and how many errors there were.
+    /// The numbers of results and of errors.
     answers: [usize; 2],
     began: Option<Instant>,
 }
@@ -97,7 +97,7 @@ fn play(part: &'static str, share: usize, scene: fn(&mut Draw)) {
     assert!(10 * results > log.count / 10 && 100 * errors > log.count / 10, "{results} results, {errors} errors");
 }
 
-/// What every error must be: a sentence, and so must be whatever caused it.
+/// Checks that an error is a sentence, and so is whatever caused it.
 fn is_told(error: &dyn Error) {
     let mut cause = Some(error);
     while let Some(error) = cause {

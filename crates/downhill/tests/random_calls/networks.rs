@@ -181,7 +181,7 @@ fn pass(draw: &mut Draw, network: &mut Network<f64>, workspace: &mut Workspace<f
     answer(network.absorb_statistics(workspace)).expect("it has just gone back");
 }
 
-/// What a network says of itself.
+/// Asks a network about itself.
 fn about(draw: &mut Draw, network: &Network<f64>) {
     draw.note("summary, description, cast, clone");
     assert!(!network.summary().to_string().is_empty() && !format!("{network:?}").is_empty());

@@ -14,10 +14,7 @@ macro_rules! losses {
         pub(super) const ENTRIES: &[Entry] = &[$(Entry {
             name: stringify!($name),
             kind: Kind::Loss,
-            check: |s| {
-                let check: fn(&'static str, &mut Stream) -> Result<Report, GradcheckError> = $check;
-                check(stringify!($name), s)
-            },
+            check: $check,
         }),*];
     };
 }
@@ -36,86 +33,86 @@ const SCORES: Draw = Draw::Between(-3.0, 3.0);
 const PROBABILITIES: Draw = Draw::Between(0.05, 0.95);
 
 losses! {
-    BinaryCrossEntropy: |name, s| {
+    BinaryCrossEntropy: |s| {
         let loss = BinaryCrossEntropy::new().reduction(reduction(s));
-        pairs(name, &loss, PROBABILITIES, Draw::Between(0.0, 1.0), s)
+        pairs(&loss, PROBABILITIES, Draw::Between(0.0, 1.0), s)
     },
-    BinaryCrossEntropyWithLogits: |name, s| {
+    BinaryCrossEntropyWithLogits: |s| {
         let weights: Vec<f64> = (0..4).map(|_| between(s, 0.3, 3.0)).collect();
         let loss = BinaryCrossEntropyWithLogits::new().reduction(reduction(s)).positive_weights(weights);
-        values(name, &loss, ([4].into(), SCORES), (1, Draw::Between(0.0, 1.0)), s)
+        values(&loss, ([4].into(), SCORES), (1, Draw::Between(0.0, 1.0)), s)
     },
-    BinaryFocal: |name, s| {
+    BinaryFocal: |s| {
         let loss = BinaryFocal::new(choose(s, &[0.0, 0.5, 2.0])).alpha(choose(s, &[None, Some(0.25)]));
-        pairs(name, &loss, SCORES, Draw::Between(0.0, 1.0), s)
+        pairs(&loss, SCORES, Draw::Between(0.0, 1.0), s)
     },
-    CosineEmbedding: |name, s| {
+    CosineEmbedding: |s| {
         let loss = CosineEmbedding::new(between(s, -0.5, 0.5)).reduction(reduction(s));
         let width = size(s, 5);
-        values(name, &loss, ([2 * width].into(), SCORES), (2 * width, Draw::Sign), s)
+        values(&loss, ([2 * width].into(), SCORES), (2 * width, Draw::Sign), s)
     },
-    Ctc: |name, s| {
+    Ctc: |s| {
         let (examples, time, classes, labels) = (size(s, 3), 4 + size(s, 4), 1 + size(s, 3), size(s, 2));
         let y = draw(s, examples * time * classes, Draw::Between(-3.0, -0.1));
         let target: Vec<u32> = (0..examples * labels).map(|_| size(s, classes - 1) as u32).collect();
         let loss = Ctc::new().reduction(reduction(s));
-        check_loss(name, &loss, Batch::new(&y, examples, [time, classes])?, Target::Classes(&target))
+        check_loss(&loss, Batch::new(&y, examples, [time, classes])?, Target::Classes(&target))
     },
-    Dice: |name, s| {
+    Dice: |s| {
         let loss = Dice::new().smoothing(between(s, 0.1, 1.0));
         let loss = if choose(s, &[true, false]) { loss } else { loss.squared() };
         let shape = [size(s, 3), size(s, 4)].into();
-        values(name, &loss, (shape, PROBABILITIES), (1, Draw::Between(0.0, 1.0)), s)
+        values(&loss, (shape, PROBABILITIES), (1, Draw::Between(0.0, 1.0)), s)
     },
-    GaussianNll: |name, s| {
+    GaussianNll: |s| {
         let loss = GaussianNll::new().reduction(reduction(s));
         let width = size(s, 4);
-        values(name, &loss, ([2 * width].into(), Draw::Between(0.3, 3.0)), (2, SCORES), s)
+        values(&loss, ([2 * width].into(), Draw::Between(0.3, 3.0)), (2, SCORES), s)
     },
-    Hinge: |name, s| {
+    Hinge: |s| {
         let loss = if choose(s, &[true, false]) { Hinge::new() } else { Hinge::new().squared() };
-        pairs(name, &loss, SCORES, Draw::Sign, s)
+        pairs(&loss, SCORES, Draw::Sign, s)
     },
-    HingeEmbedding: |name, s| {
+    HingeEmbedding: |s| {
         let loss = HingeEmbedding::new(between(s, 0.5, 2.0));
-        pairs(name, &loss, Draw::Between(0.0, 3.0), Draw::Sign, s)
+        pairs(&loss, Draw::Between(0.0, 3.0), Draw::Sign, s)
     },
-    Huber: |name, s| {
+    Huber: |s| {
         let loss = Huber::new(between(s, 0.3, 2.0)).reduction(reduction(s));
-        pairs(name, &loss, SCORES, SCORES, s)
+        pairs(&loss, SCORES, SCORES, s)
     },
-    KlDivergence: |name, s| {
+    KlDivergence: |s| {
         let loss = KlDivergence::new().reduction(reduction(s));
         if choose(s, &[true, false]) {
-            pairs(name, &loss, Draw::Between(-3.0, 0.0), Draw::Between(0.0, 1.0), s)
+            pairs(&loss, Draw::Between(-3.0, 0.0), Draw::Between(0.0, 1.0), s)
         } else {
-            pairs(name, &loss.log_target(), Draw::Between(-3.0, 0.0), Draw::Between(-3.0, 0.0), s)
+            pairs(&loss.log_target(), Draw::Between(-3.0, 0.0), Draw::Between(-3.0, 0.0), s)
         }
     },
-    LogCosh: |name, s| pairs(name, &LogCosh::new().reduction(reduction(s)), SCORES, SCORES, s),
-    MarginRanking: |name, s| {
+    LogCosh: |s| pairs(&LogCosh::new().reduction(reduction(s)), SCORES, SCORES, s),
+    MarginRanking: |s| {
         let loss = MarginRanking::new(between(s, 0.0, 1.0)).reduction(reduction(s));
         let width = size(s, 4);
-        values(name, &loss, ([2 * width].into(), SCORES), (2, Draw::Sign), s)
+        values(&loss, ([2 * width].into(), SCORES), (2, Draw::Sign), s)
     },
-    MeanAbsoluteError: |name, s| {
-        pairs(name, &MeanAbsoluteError::new().reduction(reduction(s)), SCORES, SCORES, s)
+    MeanAbsoluteError: |s| {
+        pairs(&MeanAbsoluteError::new().reduction(reduction(s)), SCORES, SCORES, s)
     },
-    MeanSquaredError: |name, s| pairs(name, &MeanSquaredError::new().reduction(reduction(s)), SCORES, SCORES, s),
-    MultiLabelMargin: |name, s| {
-        pairs(name, &MultiLabelMargin::new().reduction(reduction(s)), SCORES, Draw::Bit, s)
+    MeanSquaredError: |s| pairs(&MeanSquaredError::new().reduction(reduction(s)), SCORES, SCORES, s),
+    MultiLabelMargin: |s| {
+        pairs(&MultiLabelMargin::new().reduction(reduction(s)), SCORES, Draw::Bit, s)
     },
-    MultiLabelSoftMargin: |name, s| {
+    MultiLabelSoftMargin: |s| {
         let loss = MultiLabelSoftMargin::new().reduction(reduction(s));
-        pairs(name, &loss, SCORES, Draw::Between(0.0, 1.0), s)
+        pairs(&loss, SCORES, Draw::Between(0.0, 1.0), s)
     },
-    MultiMargin: |name, s| {
+    MultiMargin: |s| {
         let loss = MultiMargin::new(between(s, 0.3, 1.5));
         let loss = if choose(s, &[true, false]) { loss } else { loss.squared() };
         let classes = size(s, 6);
-        of_class(name, &loss, ([classes].into(), SCORES), (classes, 1), s)
+        of_class(&loss, ([classes].into(), SCORES), (classes, 1), s)
     },
-    MultiTask: |name, s| {
+    MultiTask: |s| {
         let (examples, classes, numbers) = (size(s, 4), size(s, 4), size(s, 3));
         let class = SoftmaxCrossEntropy::new().reduction(reduction(s)).ignored_index(classes as u32);
         let number = MeanSquaredError::new().reduction(reduction(s));
@@ -130,35 +127,34 @@ losses! {
             target.push((size(s, classes + 1) - 1) as f64);
             target.extend(draw(s, numbers + width, SCORES));
         }
-        check_loss(name, &loss, Batch::new(&y, examples, [width])?, Target::Values(&target))
+        check_loss(&loss, Batch::new(&y, examples, [width])?, Target::Values(&target))
     },
-    NegativeLogLikelihood: |name, s| {
+    NegativeLogLikelihood: |s| {
         let loss = |axis, weights| NegativeLogLikelihood::new().class_axis(axis).class_weights(weights);
-        positions(name, loss, Draw::Between(-3.0, -0.1), s)
+        positions(loss, Draw::Between(-3.0, -0.1), s)
     },
-    PoissonNll: |name, s| {
+    PoissonNll: |s| {
         let loss = PoissonNll::new().reduction(reduction(s));
         let loss = if choose(s, &[true, false]) { loss } else { loss.full() };
         if choose(s, &[true, false]) {
-            pairs(name, &loss, SCORES, Draw::Between(0.0, 5.0), s)
+            pairs(&loss, SCORES, Draw::Between(0.0, 5.0), s)
         } else {
-            pairs(name, &loss.rates(), Draw::Between(0.3, 3.0), Draw::Between(0.0, 5.0), s)
+            pairs(&loss.rates(), Draw::Between(0.3, 3.0), Draw::Between(0.0, 5.0), s)
         }
     },
-    Quantile: |name, s| {
+    Quantile: |s| {
         let loss = Quantile::new(between(s, 0.1, 0.9)).reduction(reduction(s));
-        pairs(name, &loss, SCORES, SCORES, s)
+        pairs(&loss, SCORES, SCORES, s)
     },
-    SmoothL1: |name, s| {
+    SmoothL1: |s| {
         let loss = SmoothL1::new(between(s, 0.3, 2.0)).reduction(reduction(s));
-        pairs(name, &loss, SCORES, SCORES, s)
+        pairs(&loss, SCORES, SCORES, s)
     },
-    SoftMargin: |name, s| pairs(name, &SoftMargin::new().reduction(reduction(s)), SCORES, Draw::Sign, s),
-    SoftmaxCrossEntropy: |name, s| {
+    SoftMargin: |s| pairs(&SoftMargin::new().reduction(reduction(s)), SCORES, Draw::Sign, s),
+    SoftmaxCrossEntropy: |s| {
         let smoothing = choose(s, &[0.0, 0.1, 0.3]);
         if choose(s, &[true, false]) {
             return positions(
-                name,
                 |axis, weights| {
                     SoftmaxCrossEntropy::new().label_smoothing(smoothing).class_axis(axis).class_weights(weights)
                 },
@@ -167,21 +163,21 @@ losses! {
             );
         }
         let loss = SoftmaxCrossEntropy::new().label_smoothing(smoothing).reduction(reduction(s));
-        pairs(name, &loss, SCORES, Draw::Between(0.0, 1.0), s)
+        pairs(&loss, SCORES, Draw::Between(0.0, 1.0), s)
     },
-    SoftmaxFocal: |name, s| {
+    SoftmaxFocal: |s| {
         let loss = SoftmaxFocal::new(choose(s, &[0.0, 0.5, 2.0])).reduction(reduction(s));
         let classes = size(s, 6);
-        of_class(name, &loss, ([classes].into(), SCORES), (classes, 1), s)
+        of_class(&loss, ([classes].into(), SCORES), (classes, 1), s)
     },
-    TripletMargin: |name, s| {
+    TripletMargin: |s| {
         let loss = TripletMargin::new(between(s, 0.3, 2.0)).power(choose(s, &[2.0, 3.0]));
         let loss = if choose(s, &[true, false]) { loss } else { loss.swap() };
         let (examples, width) = (size(s, 4), size(s, 4));
         let y = draw(s, examples * 3 * width, SCORES);
-        check_loss(name, &loss, Batch::new(&y, examples, [3 * width])?, Target::Values(&[]))
+        check_loss(&loss, Batch::new(&y, examples, [3 * width])?, Target::Values(&[]))
     },
-    Weighted: |name, s| {
+    Weighted: |s| {
         let (examples, classes, positions) = (size(s, 3), size(s, 4), size(s, 3));
         let shape = Shape::from([classes, positions]);
         let y = draw(s, examples * shape.len(), SCORES);
@@ -192,16 +188,16 @@ losses! {
             // Of nothing there is no mean.
             let sum = MeanSquaredError::new().reduction(Reduction::Sum);
             let target = draw(s, y.slice().len(), SCORES);
-            return check_loss(name, &Weighted::new(&sum, &vec![0.0; examples]), y, Target::Values(&target));
+            return check_loss(&Weighted::new(&sum, &vec![0.0; examples]), y, Target::Values(&target));
         }
         if choose(s, &[true, false]) {
             let loss = SoftmaxCrossEntropy::new().label_smoothing(0.1).reduction(reduction(s));
             let target: Vec<u32> = (0..examples * positions).map(|_| size(s, classes) as u32 - 1).collect();
-            return check_loss(name, &Weighted::new(&loss, &weights), y, Target::Classes(&target));
+            return check_loss(&Weighted::new(&loss, &weights), y, Target::Classes(&target));
         }
         let loss = BinaryCrossEntropyWithLogits::new().reduction(reduction(s));
         let target: Vec<u32> = (0..y.slice().len()).map(|_| choose(s, &[0, 1])).collect();
-        check_loss(name, &Weighted::new(&loss, &weights), y, Target::Classes(&target))
+        check_loss(&Weighted::new(&loss, &weights), y, Target::Classes(&target))
     },
 }
 
@@ -219,14 +215,13 @@ fn draw(s: &mut Stream, length: usize, draw: Draw) -> Vec<f64> {
 }
 
 /// Checks a loss that compares each number with its own target.
-fn pairs(name: &str, loss: &impl Loss, y: Draw, target: Draw, s: &mut Stream) -> Result<Report, GradcheckError> {
+fn pairs(loss: &impl Loss, y: Draw, target: Draw, s: &mut Stream) -> Result<Report, GradcheckError> {
     let outputs = size(s, 6);
-    values(name, loss, ([outputs].into(), y), (1, target), s)
+    values(loss, ([outputs].into(), y), (1, target), s)
 }
 
 /// Checks a loss with one target for every `share` predicted numbers.
 fn values(
-    name: &str,
     loss: &impl Loss,
     (shape, of_y): (Shape, Draw),
     (share, of_target): (usize, Draw),
@@ -235,12 +230,11 @@ fn values(
     let examples = size(s, 4);
     let y = draw(s, examples * shape.len(), of_y);
     let target = draw(s, y.len() / share, of_target);
-    check_loss(name, loss, Batch::new(&y, examples, shape)?, Target::Values(&target))
+    check_loss(loss, Batch::new(&y, examples, shape)?, Target::Values(&target))
 }
 
 /// Checks a loss with one class for each position.
 fn of_class(
-    name: &str,
     loss: &impl Loss,
     (shape, of_y): (Shape, Draw),
     (classes, positions): (usize, usize),
@@ -249,12 +243,11 @@ fn of_class(
     let examples = size(s, 4);
     let y = draw(s, examples * shape.len(), of_y);
     let target: Vec<u32> = (0..examples * positions).map(|_| size(s, classes) as u32 - 1).collect();
-    check_loss(name, loss, Batch::new(&y, examples, shape)?, Target::Classes(&target))
+    check_loss(loss, Batch::new(&y, examples, shape)?, Target::Classes(&target))
 }
 
 /// Checks a loss against classes, for whole examples or for positions of them, with weights for the classes.
 fn positions<L: Loss>(
-    name: &str,
     loss: impl Fn(ClassAxis, Vec<f64>) -> L,
     of_y: Draw,
     s: &mut Stream,
@@ -265,5 +258,5 @@ fn positions<L: Loss>(
         s,
         &[(ClassAxis::First, Shape::from([classes, positions])), (ClassAxis::Last, Shape::from([positions, classes]))],
     );
-    of_class(name, &loss(axis, weights), (shape, of_y), (classes, positions), s)
+    of_class(&loss(axis, weights), (shape, of_y), (classes, positions), s)
 }

@@ -1,4 +1,4 @@
-//! What layers make of known numbers, at their edges too; their derivatives are checked by `downhill-gradcheck`.
+//! The outputs of layers for known numbers, at their edges too; their derivatives are checked by `downhill-gradcheck`.
 
 use downhill_layers::Extent::{PerBatch, PerExample};
 use downhill_layers::{
@@ -221,7 +221,7 @@ fn a_bound_layer_checks_what_it_is_given() {
     assert_eq!(error, "Affine: there is no parameter `weights`; there are `weight`, `bias`");
 }
 
-/// What a failed pass was given is not mixed with what the last one has left.
+/// The inputs of a failed pass are not mixed with what the last one has left.
 #[test]
 fn a_bound_layer_goes_back_from_its_last_whole_pass() {
     let mut norm = BatchNorm::new().bind::<f64>([2], Seed(1)).unwrap();

@@ -1,4 +1,4 @@
-//! What layers make of known numbers, of their edges and of what does not fit, and of the numbers of PyTorch.
+//! Layers at known numbers, at their edges, with what does not fit, and next to the numbers of PyTorch.
 //! One program for all of them, so that each layer's loops are compiled once.
 
 mod attention;

@@ -10,7 +10,7 @@ use downhill_tensor::{Batch, BatchMut, Scalar, Seed, Shape};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 
-/// How far a norm may differ, relative to the norm.
+/// The largest difference of a norm, relative to the norm.
 fn tolerance<T: Scalar>() -> f64 {
     if T::NAME == "f32" { 2e-6 } else { 1e-11 }
 }

@@ -139,7 +139,7 @@ fn bits_do_not_depend_on_threads() {
     }
 }
 
-/// What an example gives must not depend on those beside it.
+/// The output of an example must not depend on the others in its batch.
 #[test]
 fn an_example_gives_the_same_in_any_batch() {
     let all = Problem::<f32>::new(33, 5, 7);

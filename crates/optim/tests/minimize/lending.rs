@@ -1,4 +1,4 @@
-//! What a trait is asked for, a `&mut` or a `Box` of it gives as well.
+//! A `&mut` or a `Box` of what implements a trait answers as it does.
 
 use std::error::Error;
 use std::ops::ControlFlow;

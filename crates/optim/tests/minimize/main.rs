@@ -1,4 +1,4 @@
-//! What `minimize` promises of every walk.
+//! The promises of `minimize` for every walk.
 
 mod ends;
 #[path = "../optimizers/fixtures.rs"]

@@ -24,7 +24,7 @@ const FUNCTIONS: [(&str, Function); 3] = [
     ("Rosenbrock", |x, g| rosenbrock().evaluate(x, g)),
 ];
 
-/// What is done to the gradient.
+/// A mistake in the gradient.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Mistake {
     Sign,

@@ -1,4 +1,4 @@
-//! What every optimizer must do whatever its rule: resume exactly, ignore threads, respect groups, refuse other states.
+//! The duties of every optimizer, whatever its rule: resume exactly, ignore threads, respect groups, refuse other states.
 
 use downhill_optim::settings::{Settings, decay_rate};
 use downhill_optim::{AdamW, Chain, ClipNorm, CoupledDecay, Group, Link, Momentum, Optimizer, OptimizerState};

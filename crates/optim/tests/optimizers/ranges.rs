@@ -130,7 +130,7 @@ fn adafactors_columns_keep_their_digits_however_long() {
     }
 }
 
-/// How far each parameter of the table's segments moves under gradients of this size, and whether the memory is sound.
+/// Moves each parameter of the table's segments by gradients of this size: the distances, and whether the memory is sound.
 fn moved(make: fn() -> Box<dyn Step<f32>>, scale: f32, steps: u64) -> (Vec<f32>, Result<(), MemoryError>) {
     let mut optimizer = make();
     optimizer.bind(&segments());

@@ -150,7 +150,7 @@ fn a_range_test_of_negative_losses_goes_on() {
     assert_eq!(runaway, Some(curve.losses.len() - 1), "{curve:?}");
 }
 
-/// What plateaus of a measure and of its negative, to be raised, do.
+/// The rates that follow plateaus of a measure, and of its negative, which is to be raised.
 fn plateau_rates(measures: &[f64], plateau: ReduceOnPlateau) -> (Vec<f64>, Option<f64>) {
     let mut plateau = plateau.patience(2);
     let rates = measures.iter().map(|&measure| plateau.observe(measure, 1.0)).collect();

@@ -7,7 +7,7 @@ use downhill_tensor::Scalar;
 
 pub(crate) type Make<T> = fn() -> Box<dyn Step<T>>;
 
-/// What the tests call an optimizer by: most take a gradient, Sophia a second one now and then.
+/// An optimizer as the tests call it: most take a gradient, Sophia a second one now and then.
 pub(crate) trait Step<T: Scalar>: Optimizer<T> {
     fn step_with(&mut self, theta: &mut [T], gradient: &[T]) {
         self.step(theta, gradient);

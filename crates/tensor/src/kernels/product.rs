@@ -28,7 +28,7 @@ pub enum Accumulate<'a, T> {
     Overwrite,
     /// One row, added to every row of the product, as a bias is: c ← bias + a·b.
     Bias(&'a [T]),
-    /// What `c` holds: c ← c + a·b.
+    /// The numbers in `c`: c ← c + a·b.
     Add,
 }
 

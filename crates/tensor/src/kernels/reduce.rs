@@ -199,7 +199,7 @@ crate::compiled! {
 
 /// N rows of L long sums that are made of the sums of blocks.
 ///
-/// What rounding takes from them is summed too and given back at the end (Neumaier 1974, with Knuth's two-sum), so that
+/// The part that rounding takes from them is summed too and given back at the end (Neumaier 1974, with Knuth's two-sum), so that
 /// the error is that of one block, however many there are.
 ///
 /// ```

@@ -8,7 +8,7 @@ pub(crate) struct Sum {
 impl Sum {
     pub(crate) fn add(&mut self, term: f64) {
         let sum = self.sum + term;
-        // What the smaller of the two has lost.
+        // The bits that the smaller of the two has lost.
         self.lost += if self.sum.abs() >= term.abs() { (self.sum - sum) + term } else { (term - sum) + self.sum };
         self.sum = sum;
     }
