@@ -52,6 +52,8 @@ enum Task {
     Peers(peers::Arguments),
     /// Checks that each sentence with a promise in it is held by a test that `docs/promises.md` names.
     Promises,
+    /// Writes the files that fuzzing begins with, or checks that they are as they would be written.
+    Seeds(heavy::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -70,6 +72,7 @@ fn main() -> ExitCode {
         Some(Task::Minimize(arguments)) => heavy::run("minimize", &arguments.rest),
         Some(Task::Peers(arguments)) => peers::run(&arguments),
         Some(Task::Promises) => promises::run(),
+        Some(Task::Seeds(arguments)) => heavy::run("seeds", &arguments.rest),
         None => Arguments::command().print_help().map_err(Into::into),
     };
     xtask::exit(done)

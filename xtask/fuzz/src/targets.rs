@@ -95,5 +95,5 @@ fn npz(data: &[u8]) {
 }
 
 fn onnx(data: &[u8]) {
-    let _ = onnx::Import::new().from_bytes::<f32>(data);
+    let _ = onnx::import::<f32>(data);
 }

@@ -6,6 +6,7 @@ mod api;
 mod figures;
 mod gradcheck;
 mod minimize;
+mod seeds;
 
 use std::process::ExitCode;
 
@@ -19,6 +20,7 @@ enum Task {
     Figures(figures::Arguments),
     Gradcheck(gradcheck::Arguments),
     Minimize(minimize::Arguments),
+    Seeds(seeds::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -27,5 +29,6 @@ fn main() -> ExitCode {
         Task::Figures(arguments) => figures::run(&arguments),
         Task::Gradcheck(arguments) => gradcheck::run(&arguments),
         Task::Minimize(arguments) => minimize::run(&arguments),
+        Task::Seeds(arguments) => seeds::run(&arguments),
     })
 }
