@@ -1,1 +1,8 @@
 //!
+//!
+//!
+//!
+//! Networks as ONNX models.
+
+mod proto;
+mod tensor;
