@@ -34,7 +34,9 @@
 //! ```
 
 mod export;
+mod import;
 mod proto;
 mod tensor;
 
 pub use export::Export;
+pub use import::{Import, Imported, import, open};

@@ -145,6 +145,8 @@ pub(crate) struct TensorProto {
     pub(crate) float_data: Vec<f32>,
     #[prost(int32, repeated, tag = "5")]
     pub(crate) int32_data: Vec<i32>,
+    #[prost(bytes = "bytes", repeated, tag = "6")]
+    pub(crate) string_data: Vec<Bytes>,
     #[prost(int64, repeated, tag = "7")]
     pub(crate) int64_data: Vec<i64>,
     #[prost(string, tag = "8")]
@@ -308,7 +310,7 @@ impl Kind {
             (Self::Graph, 1) | (Self::Function, 7) => Field::Message(Self::Node),
             (Self::Graph, 5) | (Self::Attribute, 5) => Field::Message(Self::Tensor),
             (Self::Graph, 11..=13) => Field::Message(Self::ValueInfo),
-            (Self::Graph, 15) | (Self::Attribute, 9) => Field::Numbers(size_of::<Bytes>()),
+            (Self::Graph, 15) | (Self::Attribute, 9) | (Self::Tensor, 6) => Field::Numbers(size_of::<Bytes>()),
             (Self::Node, 5) | (Self::Function, 11) => Field::Message(Self::Attribute),
             (Self::ValueInfo, 2) => Field::Message(Self::Type),
             (Self::Type, 1) => Field::Message(Self::TensorType),
