@@ -72,6 +72,17 @@ pub enum LayerDescription {
     },
 }
 
+impl LayerDescription {
+    /// The layer, if it is one of the library.
+    #[must_use]
+    pub fn library(&self) -> Option<&Description> {
+        match self {
+            Self::Library(layer) => Some(layer),
+            Self::Custom { .. } => None,
+        }
+    }
+}
+
 /// The form of a step in a file: `"layer": {"type": "Relu"}`, or `"custom": {"name": ..., "settings": ...}`.
 #[cfg(feature = "serde")]
 mod written {

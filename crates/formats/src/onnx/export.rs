@@ -201,12 +201,16 @@ fn write_step<T: Scalar>(
 ) -> Result<Value, FormatError> {
     let inputs: Vec<Value> = step.inputs.iter().filter_map(|&input| values.get(input)).cloned().collect();
     let shapes: Vec<Shape> = inputs.iter().map(|input| input.shape).collect();
-    let shape = step.layer.signature(&shapes)?.output();
+    let Some(layer) = step.layer.library() else {
+        let (format, place, reason) = ("ONNX", step.name.clone(), "it is a custom layer".to_owned());
+        return Err(FormatError::Layer { format, place, layer: format!("{:?}", step.layer), reason });
+    };
+    let shape = layer.signature(&shapes)?.output();
     let owner = step.shares.and_then(|owner| description.steps.get(owner)).map_or(&step.name, |owner| &owner.name);
-    let mut place = Place::new(graph, &step.layer, &step.name, owner, &inputs, shape);
+    let mut place = Place::new(graph, layer, &step.name, owner, &inputs, shape);
     let result = match shapes.iter().chain([&shape]).find(|shape| shape.len() == 0) {
         Some(shape) => Err(format!("examples of shape {shape} hold nothing, so there is nothing to compute")),
-        None => write(&mut place, &step.layer),
+        None => write(&mut place, layer),
     };
     match result {
         Ok(value) => Ok(Value { name: place.finish(value), shape, whole: false }),
