@@ -441,6 +441,12 @@ pub enum DataError {
         /// The error of the system.
         cause: io::Error,
     },
+    /// The system can't write.
+    #[error("writing failed: {cause}")]
+    Write {
+        /// What the system says.
+        cause: io::Error,
+    },
     /// Something is wrong in a file.
     #[error("`{}`: {cause}", path.display())]
     File {

@@ -1,0 +1,5 @@
+//! The readers and writers, against files of other programs, damaged files and each other.
+
+mod damage;
+mod npz;
+mod state;
