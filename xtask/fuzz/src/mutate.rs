@@ -4,21 +4,21 @@
 use std::io::{Cursor, Read, Write};
 
 /// A small random stream (SplitMix64), which the fuzzer's seed decides.
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub fn new(seed: u32) -> Self {
+    pub(crate) fn new(seed: u32) -> Self {
         Self(seed.into())
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     }
 
-    pub fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         (self.next() % end.max(1) as u64) as usize
     }
 
@@ -34,7 +34,7 @@ impl Random {
 }
 
 /// Replaces, doubles, removes or moves one token of a text.
-pub fn text(data: &[u8], random: &mut Random) -> Option<Vec<u8>> {
+pub(crate) fn text(data: &[u8], random: &mut Random) -> Option<Vec<u8>> {
     let tokens = tokens(data);
     if tokens.is_empty() {
         return None;
@@ -73,7 +73,7 @@ fn tokens(data: &[u8]) -> Vec<std::ops::Range<usize>> {
 }
 
 /// A text header with its length in front, as in safetensors (8 bytes) and NPY (2 bytes, behind 8 others).
-pub fn header(data: &[u8], length_at: usize, length_bytes: usize, random: &mut Random) -> Option<Vec<u8>> {
+pub(crate) fn header(data: &[u8], length_at: usize, length_bytes: usize, random: &mut Random) -> Option<Vec<u8>> {
     let start = length_at + length_bytes;
     let length = data.get(length_at..start)?.iter().rev().fold(0usize, |length, &byte| length << 8 | usize::from(byte));
     let end = start.checked_add(length).filter(|&end| end <= data.len())?;
@@ -83,7 +83,7 @@ pub fn header(data: &[u8], length_at: usize, length_bytes: usize, random: &mut R
 }
 
 /// The header of an array within an NPZ archive.
-pub fn archive(data: &[u8], random: &mut Random) -> Option<Vec<u8>> {
+pub(crate) fn archive(data: &[u8], random: &mut Random) -> Option<Vec<u8>> {
     let mut archive = zip::ZipArchive::new(Cursor::new(data)).ok()?;
     let chosen = random.below(archive.len());
     let compressed = random.below(2) == 0;
@@ -110,7 +110,7 @@ enum Field {
 }
 
 /// A message with a field changed, doubled, moved or removed, here or in a message within it.
-pub fn message(data: &[u8], random: &mut Random) -> Option<Vec<u8>> {
+pub(crate) fn message(data: &[u8], random: &mut Random) -> Option<Vec<u8>> {
     let mut fields = fields(data)?;
     if fields.is_empty() {
         return None;

@@ -9,11 +9,11 @@ use downhill_network::{NetworkDescription, NetworkState};
 use downhill_optim::OptimizerState;
 
 /// A reader of files.
-pub struct Target {
-    pub name: &'static str,
+pub(crate) struct Target {
+    pub(crate) name: &'static str,
     read: fn(&[u8]),
     /// Changes a file and keeps its structure, or returns nothing if it has none.
-    pub mutate: fn(&[u8], &mut Random) -> Option<Vec<u8>>,
+    pub(crate) mutate: fn(&[u8], &mut Random) -> Option<Vec<u8>>,
 }
 
 impl Target {
@@ -21,14 +21,14 @@ impl Target {
     ///
     /// # Panics
     /// Panics if the reader does, or asks for more memory than it may.
-    pub fn check(&self, data: &[u8]) {
+    pub(crate) fn check(&self, data: &[u8]) {
         let most = 2 * data.len() as u64 + (16 << 20);
         let asked = allocation_counter::measure(|| (self.read)(data)).bytes_max;
         assert!(asked <= most, "a file of {} bytes asked for {asked} bytes of memory, but at most for {most}", data.len());
     }
 }
 
-pub const TARGETS: &[Target] = &[
+pub(crate) const TARGETS: &[Target] = &[
     Target { name: "csv", read: csv, mutate: mutate::text },
     Target { name: "idx", read: idx, mutate: |_, _| None },
     Target { name: "json", read: json, mutate: mutate::text },

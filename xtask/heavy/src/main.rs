@@ -5,6 +5,7 @@
 mod api;
 mod figures;
 mod gradcheck;
+mod interop;
 mod minimize;
 mod seeds;
 
@@ -19,6 +20,7 @@ enum Task {
     Api(api::Arguments),
     Figures(figures::Arguments),
     Gradcheck(gradcheck::Arguments),
+    Interop(interop::Arguments),
     Minimize(minimize::Arguments),
     Seeds(seeds::Arguments),
 }
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         Task::Api(arguments) => api::run(&arguments),
         Task::Figures(arguments) => figures::run(&arguments),
         Task::Gradcheck(arguments) => gradcheck::run(&arguments),
+        Task::Interop(arguments) => interop::run(&arguments),
         Task::Minimize(arguments) => minimize::run(&arguments),
         Task::Seeds(arguments) => seeds::run(&arguments),
     })
