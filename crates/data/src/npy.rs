@@ -170,10 +170,7 @@ where
 /// Writes an array of these little-endian bytes, the last axis running fastest.
 ///
 /// # Errors
-/// Returns an error if the writer fails.
-///
-/// # Panics
-/// Panics if there are more or fewer bytes than the shape says.
+/// Returns an error if the writer fails, or if there are more or fewer bytes than the shape says.
 pub fn write_bytes(
     mut writer: impl Write,
     element: ElementType,
@@ -181,7 +178,9 @@ pub fn write_bytes(
     bytes: &[u8],
 ) -> Result<(), DataError> {
     let expected = shape.iter().try_fold(element.size(), |bytes, &axis| bytes.checked_mul(axis));
-    assert!(expected == Some(bytes.len()), "{} bytes are no array of shape {shape:?} of {element:?}", bytes.len());
+    if expected != Some(bytes.len()) {
+        return Err(refused(format!("of the shape {shape:?} does not describe {} bytes of {element:?}", bytes.len())));
+    }
     writer.write_all(&header(element, shape)).and_then(|()| writer.write_all(bytes)).map_err(writing)
 }
 
@@ -189,7 +188,7 @@ fn writing(cause: std::io::Error) -> DataError {
     DataError::Write { cause }
 }
 
-/// All that stands before the elements, in version 1: its length is a multiple of 64, so that they are aligned.
+/// A file up to its elements, in version 1: a multiple of 64 bytes, so that they are aligned.
 fn header(element: ElementType, shape: &[usize]) -> Vec<u8> {
     const START: &[u8; 8] = b"\x93NUMPY\x01\x00";
     let axes: String = shape.iter().map(|axis| format!("{axis}, ")).collect();
@@ -561,6 +560,14 @@ mod tests {
         let mut scalar = Vec::new();
         write(&mut scalar, &ndarray::arr0(2.5f64)).unwrap();
         assert_eq!(read(&scalar[..]).unwrap().shape(), [0usize; 0]);
+    }
+
+    #[test]
+    fn bytes_that_are_no_array_of_the_shape_are_not_written() {
+        let message =
+            |shape: &[usize]| write_bytes(Vec::new(), ElementType::F32, shape, &[0; 9]).unwrap_err().to_string();
+        assert_eq!(message(&[2]), "the NPY header of the shape [2] does not describe 9 bytes of F32");
+        assert!(message(&[usize::MAX, 2]).contains("does not describe 9 bytes"));
     }
 
     #[test]

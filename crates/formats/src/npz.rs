@@ -43,7 +43,7 @@ const FORMAT: &str = "NPZ";
 /// What is read may be as large as the file and this, and be copied once more, to be brought from Fortran's order.
 const SPARE: u64 = 6 << 20;
 
-/// Writes the parameters and running statistics of a network, as `numpy.savez` does.
+/// Writes the parameters and running statistics of a network like `numpy.savez`.
 ///
 /// The file is complete or not there: it is written under another name and then renamed.
 ///
@@ -89,7 +89,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Tensors<'static>, FormatError> {
     archive(Cursor::new(bytes), None)
 }
 
-/// Writes an archive as `numpy.savez` does, under another name until it is complete.
+/// Writes an archive like `numpy.savez`, under another name until it is complete.
 ///
 /// # Errors
 /// Returns an error if the file can't be written, which names it, or if NumPy has no type for a tensor's elements.
@@ -97,7 +97,7 @@ pub fn write(tensors: &Tensors<'_>, path: impl AsRef<Path>) -> Result<(), Format
     files::replace(path.as_ref(), |file| write_to(tensors, file, CompressionMethod::Stored))
 }
 
-/// Writes a compressed archive as `numpy.savez_compressed` does.
+/// Writes a compressed archive like `numpy.savez_compressed`.
 ///
 /// # Errors
 /// Returns the errors of [`write()`].
