@@ -53,11 +53,12 @@ pub fn read_bytes(mut reader: impl Read, bytes: &mut Vec<u8>) -> Result<(Element
 fn read_layout(mut reader: &mut impl Read) -> Result<Layout, DataError> {
     let mut start = [0; 8];
     read_header(&mut reader, &mut start, FORMAT)?;
-    let [0x93, b'N', b'U', b'M', b'P', b'Y', version, _] = start else {
+    let [0x93, b'N', b'U', b'M', b'P', b'Y', version, minor] = start else {
         return Err(DataError::Magic { format: FORMAT, found: start.to_vec() });
     };
     let mut length = [0; 4];
     match version {
+        _ if minor != 0 => return Err(unknown_version(version, minor)),
         1 => {
             let [low, high, ..] = &mut length;
             let mut two = [0; 2];
@@ -65,7 +66,7 @@ fn read_layout(mut reader: &mut impl Read) -> Result<Layout, DataError> {
             [*low, *high] = two;
         }
         2 | 3 => read_header(&mut reader, &mut length, FORMAT)?,
-        _ => return Err(refused(format!("is of version {version}, but only 1 to 3 exist"))),
+        _ => return Err(unknown_version(version, minor)),
     }
     let length = u32::from_le_bytes(length) as usize;
     if length > LONGEST_HEADER {
@@ -169,10 +170,7 @@ where
 /// Writes an array of these little-endian bytes, the last axis running fastest.
 ///
 /// # Errors
-/// Returns an error if the writer fails.
-///
-/// # Panics
-/// Panics if there are more or fewer bytes than the shape says.
+/// Returns an error if the writer fails, or if there are more or fewer bytes than the shape says.
 pub fn write_bytes(
     mut writer: impl Write,
     element: ElementType,
@@ -180,7 +178,9 @@ pub fn write_bytes(
     bytes: &[u8],
 ) -> Result<(), DataError> {
     let expected = shape.iter().try_fold(element.size(), |bytes, &axis| bytes.checked_mul(axis));
-    assert!(expected == Some(bytes.len()), "{} bytes are no array of shape {shape:?} of {element:?}", bytes.len());
+    if expected != Some(bytes.len()) {
+        return Err(refused(format!("of the shape {shape:?} does not describe {} bytes of {element:?}", bytes.len())));
+    }
     writer.write_all(&header(element, shape)).and_then(|()| writer.write_all(bytes)).map_err(writing)
 }
 
@@ -188,7 +188,7 @@ fn writing(cause: std::io::Error) -> DataError {
     DataError::Write { cause }
 }
 
-/// All that stands before the elements, in version 1: its length is a multiple of 64, so that they are aligned.
+/// A file up to its elements, in version 1: a multiple of 64 bytes, so that they are aligned.
 fn header(element: ElementType, shape: &[usize]) -> Vec<u8> {
     const START: &[u8; 8] = b"\x93NUMPY\x01\x00";
     let axes: String = shape.iter().map(|axis| format!("{axis}, ")).collect();
@@ -221,6 +221,10 @@ fn descr(element: ElementType) -> &'static str {
     }
 }
 
+fn unknown_version(version: u8, minor: u8) -> DataError {
+    refused(format!("is of version {version}.{minor}, but only 1.0, 2.0 and 3.0 exist"))
+}
+
 fn refused(reason: String) -> DataError {
     DataError::Header { format: FORMAT, reason }
 }
@@ -248,7 +252,7 @@ fn layout(header: &str) -> Result<Layout, DataError> {
             break;
         }
     }
-    if !text.rest.trim().is_empty() {
+    if !text.next().is_empty() {
         return Err(text.unexpected("its end"));
     }
     let missing = |key| move || refused(format!("has no key `{key}`"));
@@ -264,10 +268,14 @@ struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
+    /// The rest after what Python takes for white space.
+    fn next(&self) -> &'a str {
+        self.rest.trim_start_matches([' ', '\t', '\n', '\r', '\x0c'])
+    }
+
     /// Skips `token` if it comes next, and returns whether it does.
     fn take(&mut self, token: &str) -> bool {
-        let rest = self.rest.trim_start();
-        match rest.strip_prefix(token) {
+        match self.next().strip_prefix(token) {
             Some(rest) => {
                 self.rest = rest;
                 true
@@ -281,7 +289,7 @@ impl<'a> Text<'a> {
     }
 
     fn unexpected(&self, wanted: &str) -> DataError {
-        let found: String = self.rest.trim_start().chars().take(20).collect();
+        let found: String = self.next().chars().take(20).collect();
         refused(format!("should go on with {wanted}, but goes on with `{}`", found.trim_end()))
     }
 
@@ -309,10 +317,12 @@ impl<'a> Text<'a> {
         let mut axes = Vec::new();
         self.expect("(")?;
         while !self.take(")") {
-            let rest = self.rest.trim_start();
+            let rest = self.next();
             let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
             let (digits, rest) = rest.split_at(end);
-            axes.push(digits.parse().map_err(|_| self.unexpected("the length of an axis"))?);
+            // Python refuses leading zeros, which once meant another base.
+            let axis = digits.parse().ok().filter(|_| digits == "0" || !digits.starts_with('0'));
+            axes.push(axis.ok_or_else(|| self.unexpected("the length of an axis"))?);
             self.rest = rest;
             // Python 2 wrote long integers so.
             self.take("L");
@@ -332,7 +342,7 @@ impl<'a> Text<'a> {
                  read; save the array with `.astype` one of these"
             ))
         };
-        if !self.rest.trim_start().starts_with(['\'', '"']) {
+        if !self.next().starts_with(['\'', '"']) {
             return Err(unsupported("with named fields"));
         }
         let descr = self.string()?;
@@ -491,7 +501,10 @@ mod tests {
             (file("{'descr", &[]), "should go on with a closing quote"),
             (file("{} and more", &[]), "should go on with its end, but goes on with `and more`"),
             (file("", &[]), "should go on with `{`, but goes on with ``"),
-            (b"\x93NUMPY\x04\x00".to_vec(), "is of version 4, but only 1 to 3 exist"),
+            (b"\x93NUMPY\x04\x00".to_vec(), "is of version 4.0, but only 1.0, 2.0 and 3.0 exist"),
+            (b"\x93NUMPY\x01\x02".to_vec(), "is of version 1.2, but only"),
+            (of("|u1", "(2, 04)", &[0; 8]), "should go on with the length of an axis, but goes on with `04"),
+            (of("|u1", "(2,\u{b}4)", &[0; 8]), "should go on with"),
             (b"\x93NUMPY\x02\x00\xff\xff\xff\xff".to_vec(), "claims 4294967295 bytes for itself"),
             (b"\x93NUMPY\x01\x00\x02\x00\xff\xfe".to_vec(), "the NPY header is not text"),
             (b"PK\x03\x04\x14\x00\x00\x00".to_vec(), "this is not NPY data: it starts with the bytes [50, 4b,"),
@@ -547,6 +560,14 @@ mod tests {
         let mut scalar = Vec::new();
         write(&mut scalar, &ndarray::arr0(2.5f64)).unwrap();
         assert_eq!(read(&scalar[..]).unwrap().shape(), [0usize; 0]);
+    }
+
+    #[test]
+    fn bytes_that_are_no_array_of_the_shape_are_not_written() {
+        let message =
+            |shape: &[usize]| write_bytes(Vec::new(), ElementType::F32, shape, &[0; 9]).unwrap_err().to_string();
+        assert_eq!(message(&[2]), "the NPY header of the shape [2] does not describe 9 bytes of F32");
+        assert!(message(&[usize::MAX, 2]).contains("does not describe 9 bytes"));
     }
 
     #[test]

@@ -154,3 +154,19 @@ impl fmt::Display for Misfit {
         f.write_str("; `Load::convert` takes numbers of other precisions")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error;
+
+    #[test]
+    fn a_message_says_its_cause_once() {
+        for error in [FormatError::from(io::Error::other("the disk is on fire")), Misfit::default().into()] {
+            let cause = error.to_string();
+            let error = error.in_file(Path::new("model"));
+            assert_eq!(error.to_string(), format!("model: {cause}"));
+            assert!(error.source().is_none());
+        }
+    }
+}

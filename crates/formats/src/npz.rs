@@ -23,15 +23,17 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, Cursor, Read, Seek, Write};
+use std::io::{BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use downhill_data::{DataError, npy};
 use downhill_network::Network;
 use downhill_tensor::Scalar;
+use flate2::CrcReader;
+use flate2::bufread::DeflateDecoder;
 use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, ZipArchive, ZipWriter};
+use zip::{CompressionMethod, ZipWriter};
 
 use crate::tensors::Entry;
 use crate::{ElementType, FormatError, Load, Save, Tensors, files};
@@ -41,7 +43,7 @@ const FORMAT: &str = "NPZ";
 /// What is read may be as large as the file and this, and be copied once more, to be brought from Fortran's order.
 const SPARE: u64 = 6 << 20;
 
-/// Writes the parameters and running statistics of a network, as `numpy.savez` does.
+/// Writes the parameters and running statistics of a network like `numpy.savez`.
 ///
 /// The file is complete or not there: it is written under another name and then renamed.
 ///
@@ -87,7 +89,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Tensors<'static>, FormatError> {
     archive(Cursor::new(bytes), None)
 }
 
-/// Writes an archive as `numpy.savez` does, under another name until it is complete.
+/// Writes an archive like `numpy.savez`, under another name until it is complete.
 ///
 /// # Errors
 /// Returns an error if the file can't be written, which names it, or if NumPy has no type for a tensor's elements.
@@ -95,7 +97,7 @@ pub fn write(tensors: &Tensors<'_>, path: impl AsRef<Path>) -> Result<(), Format
     files::replace(path.as_ref(), |file| write_to(tensors, file, CompressionMethod::Stored))
 }
 
-/// Writes a compressed archive as `numpy.savez_compressed` does.
+/// Writes a compressed archive like `numpy.savez_compressed`.
 ///
 /// # Errors
 /// Returns the errors of [`write()`].
@@ -122,82 +124,207 @@ fn malformed(reason: impl Into<String>) -> FormatError {
     FormatError::Malformed { format: FORMAT, reason: reason.into() }
 }
 
-fn zip_error(error: ZipError) -> FormatError {
-    match error {
-        ZipError::Io(error) if error.raw_os_error().is_some() => error.into(),
-        other => malformed(other.to_string()),
-    }
-}
-
 fn archive(mut file: impl Read + Seek, limit: Option<u64>) -> Result<Tensors<'static>, FormatError> {
-    let size = check_members(&mut file)?;
-    let limit = limit.unwrap_or(size + SPARE);
-    let mut archive = ZipArchive::new(file).map_err(zip_error)?;
-    if archive.has_duplicate_names() {
-        return Err(malformed("two of its members have one name"));
-    }
-    let mut claimed = 0u64;
-    for index in 0..archive.len() {
-        claimed = claimed.saturating_add(archive.by_index_raw(index).map_err(zip_error)?.size());
-    }
+    /// What an array takes at most in addition to its numbers and its name.
+    const MEMBER: u64 = 256;
+    let table = Table::find(&mut file)?;
+    let limit = limit.unwrap_or(table.file_size.saturating_add(SPARE));
+    // What is said of all members is checked before any is read.
     let too_large = || {
         malformed(format!(
-            "its arrays are said to take {claimed} bytes, more than the {limit} that are read from a file of {size}; if \
-             you trust it, give `read_up_to` a higher limit"
+            "its arrays are said to take more than the {limit} bytes that are read from a file of {}; if you trust it, \
+             give `read_up_to` a higher limit",
+            table.file_size
         ))
     };
-    let room = usize::try_from(claimed).ok().filter(|_| claimed <= limit).ok_or_else(too_large)?;
+    let (mut claimed, mut needed, mut compressed) = (0u64, 0u64, 0u64);
+    table.for_each(&mut file, |_, member| {
+        claimed = claimed.saturating_add(member.size);
+        compressed = compressed.saturating_add(member.compressed);
+        needed = needed.saturating_add(member.size).saturating_add(MEMBER + 2 * member.name.len() as u64);
+        if compressed > table.file_size {
+            return Err(malformed("its members overlap"));
+        }
+        if needed > limit { Err(too_large()) } else { Ok(()) }
+    })?;
     let mut data = Vec::new();
     // No more than this will be there, so that nothing is copied as it grows.
-    data.try_reserve_exact(room).map_err(|_| too_large())?;
+    data.try_reserve_exact(usize::try_from(claimed).unwrap_or(usize::MAX)).map_err(|_| too_large())?;
     let mut entries = BTreeMap::new();
-    for index in 0..archive.len() {
-        let member = archive.by_index(index).map_err(zip_error)?;
-        let (name, size) = (member.name().map_err(zip_error)?.into_owned(), member.size());
+    table.for_each(&mut file, |file, member| {
         let start = data.len();
-        // One byte more than it claims, so that the end is seen and the checksum compared.
-        let read = npy::read_bytes(BufReader::new(member.take(size.saturating_add(1))), &mut data);
-        let (element, shape) = read.map_err(|error| match error {
-            DataError::Io { cause } if cause.raw_os_error().is_some() => cause.into(),
-            error => malformed(format!("its member `{name}` can't be read: {error}")),
-        })?;
-        let name = name.strip_suffix(".npy").unwrap_or(&name);
+        let name = member.name.strip_suffix(".npy").unwrap_or(&member.name).to_owned();
+        let (element, shape) = member.read(file, &mut data)?;
         let entry = Entry { element: element_type(element), shape, range: start..data.len() };
-        if entries.insert(name.to_owned(), entry).is_some() {
-            return Err(malformed(format!("two of its members are called `{name}`")));
+        match entries.insert(name, entry) {
+            None => Ok(()),
+            Some(_) => Err(malformed(format!("two of its arrays have the name of its member `{}`", member.name))),
         }
-    }
+    })?;
     Ok(Tensors::from_parts(entries, BTreeMap::new(), Cow::Owned(data)))
 }
 
-/// Returns the size of a file, and refuses one whose table of members would take more memory than the file's size and
-/// 16 MiB: an entry of 46 bytes there becomes a value of many.
-fn check_members(file: &mut (impl Read + Seek)) -> Result<u64, FormatError> {
-    const SIGNATURE: &[u8; 4] = b"PK\x01\x02";
-    /// What the table of a member takes at most, apart from its name.
-    const MEMBER: u64 = 1 << 10;
-    file.rewind()?;
-    let (mut size, mut members) = (0, 0);
-    let mut piece = vec![0; 1 << 16];
-    let mut kept = 0;
-    loop {
-        let read = file.read(piece.get_mut(kept..).unwrap_or_default())?;
-        if read == 0 {
+/// The table of members at the end of an archive.
+///
+/// It is read here and not by the crate `zip`, which asks for as much memory as the table claims to have entries.
+struct Table {
+    file_size: u64,
+    start: u64,
+    members: u64,
+}
+
+/// What the table says of one member.
+struct Member {
+    name: String,
+    is_deflated: bool,
+    checksum: u32,
+    compressed: u64,
+    size: u64,
+    header: u64,
+}
+
+fn u16_at(bytes: &[u8], place: usize) -> u16 {
+    bytes.get(place..).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u16::from_le_bytes(*bytes))
+}
+
+fn u32_at(bytes: &[u8], place: usize) -> u32 {
+    bytes.get(place..).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u32::from_le_bytes(*bytes))
+}
+
+fn u64_at(bytes: &[u8], place: usize) -> u64 {
+    bytes.get(place..).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+/// Reads a part of an archive, which begins with `signature`.
+fn part<const N: usize>(
+    file: &mut (impl Read + Seek),
+    start: u64,
+    signature: &[u8; 4],
+    what: &str,
+) -> Result<[u8; N], FormatError> {
+    let mut bytes = [0; N];
+    file.seek(SeekFrom::Start(start))?;
+    exactly(file, &mut bytes, what)?;
+    if bytes.starts_with(signature) { Ok(bytes) } else { Err(malformed(format!("{what} is not at byte {start}"))) }
+}
+
+fn exactly(file: &mut impl Read, bytes: &mut [u8], what: &str) -> Result<(), FormatError> {
+    file.read_exact(bytes).map_err(|error| match error.kind() {
+        ErrorKind::UnexpectedEof => malformed(format!("{what} is cut short")),
+        _ => error.into(),
+    })
+}
+
+impl Table {
+    fn find(file: &mut (impl Read + Seek)) -> Result<Self, FormatError> {
+        const END: usize = 22;
+        const LOCATOR: u64 = 20;
+        let what = "the end of its table of members";
+        let file_size = file.seek(SeekFrom::End(0))?;
+        // A comment of up to 64 KiB may follow.
+        let tail_start = file_size.saturating_sub((END + usize::from(u16::MAX)) as u64);
+        let mut tail = Vec::new();
+        file.seek(SeekFrom::Start(tail_start))?;
+        file.take((END + usize::from(u16::MAX)) as u64).read_to_end(&mut tail)?;
+        let ends = |end: &[u8]| end.starts_with(b"PK\x05\x06") && END + usize::from(u16_at(end, 20)) == end.len();
+        let place = (0..tail.len()).rev().find(|&place| tail.get(place..).is_some_and(ends));
+        let place = place.ok_or_else(|| malformed(format!("{what} is missing")))?;
+        let end = tail.get(place..).unwrap_or_default();
+        let (members, size, start) = (u16_at(end, 10), u32_at(end, 12), u32_at(end, 16));
+        let (members, size, start) = if members == u16::MAX || size == u32::MAX || start == u32::MAX {
+            let locator = (tail_start + place as u64).checked_sub(LOCATOR);
+            let locator = locator.ok_or_else(|| malformed(format!("{what} is cut short")))?;
+            let locator: [u8; LOCATOR as usize] = part(file, locator, b"PK\x06\x07", what)?;
+            let end: [u8; 56] = part(file, u64_at(&locator, 8), b"PK\x06\x06", what)?;
+            (u64_at(&end, 32), u64_at(&end, 40), u64_at(&end, 48))
+        } else {
+            (members.into(), size.into(), start.into())
+        };
+        if start.checked_add(size).is_none_or(|end| end > file_size) {
+            return Err(malformed(format!("its table of members is said to be {size} bytes from byte {start} on")));
+        }
+        Ok(Self { file_size, start, members })
+    }
+
+    fn for_each<F: Read + Seek>(
+        &self,
+        file: &mut F,
+        mut each: impl FnMut(&mut F, Member) -> Result<(), FormatError>,
+    ) -> Result<(), FormatError> {
+        let mut place = self.start;
+        for _ in 0..self.members {
+            let fixed: [u8; 46] = part(file, place, b"PK\x01\x02", "an entry of its table of members")?;
+            let lengths = [28, 30, 32].map(|place| u16_at(&fixed, place));
+            let mut name = vec![0; lengths[0].into()];
+            exactly(file, &mut name, "the name of a member")?;
+            let mut extra = vec![0; lengths[1].into()];
+            exactly(file, &mut extra, "what belongs to a member")?;
+            place += 46 + lengths.map(u64::from).iter().sum::<u64>();
+            let name = String::from_utf8(name).map_err(|_| malformed("the name of a member is not UTF-8"))?;
+            let method = u16_at(&fixed, 10);
+            if u16_at(&fixed, 8) & 1 == 1 || !matches!(method, 0 | 8) {
+                let reason = "is encrypted or compressed by another method than `numpy.savez_compressed` uses";
+                return Err(malformed(format!("its member `{name}` {reason}")));
+            }
+            let [size, compressed, header] = large(&extra, [24, 20, 42].map(|place| u32_at(&fixed, place)));
+            let checksum = u32_at(&fixed, 16);
+            each(file, Member { name, is_deflated: method == 8, checksum, compressed, size, header })?;
+        }
+        Ok(())
+    }
+}
+
+/// The numbers, those that 32 bits can't hold taken from the extra field for them, in order.
+fn large(mut extra: &[u8], numbers: [u32; 3]) -> [u64; 3] {
+    const LARGE: u16 = 1;
+    let mut field = &[][..];
+    while let Some((head, rest)) = extra.split_first_chunk::<4>() {
+        let (content, rest) = rest.split_at_checked(u16_at(head, 2).into()).unwrap_or((rest, &[]));
+        if u16_at(head, 0) == LARGE {
+            field = content;
             break;
         }
-        size += read as u64;
-        let seen = piece.get(..kept + read).unwrap_or_default();
-        members += seen.windows(SIGNATURE.len()).filter(|window| window == SIGNATURE).count() as u64;
-        // A signature may begin at the end of this piece.
-        let end = seen.len();
-        kept = end.min(SIGNATURE.len() - 1);
-        piece.copy_within(end - kept..end, 0);
+        extra = rest;
     }
-    if members * MEMBER > size + SPARE {
-        return Err(malformed(format!("it has {members} members, too many for a file of {size} bytes")));
+    numbers.map(|number| match field.split_first_chunk() {
+        Some((large, rest)) if number == u32::MAX => {
+            field = rest;
+            u64::from_le_bytes(*large)
+        }
+        _ => number.into(),
+    })
+}
+
+impl Member {
+    /// Appends the numbers of the array.
+    fn read(
+        &self,
+        file: &mut (impl Read + Seek),
+        data: &mut Vec<u8>,
+    ) -> Result<(downhill_data::ElementType, Vec<usize>), FormatError> {
+        let fail = |reason: String| malformed(format!("its member `{}` can't be read: {reason}", self.name));
+        let header: [u8; 30] = part(file, self.header, b"PK\x03\x04", "the header of a member")?;
+        file.seek_relative(i64::from(u16_at(&header, 26)) + i64::from(u16_at(&header, 28)))?;
+        let stored = BufReader::new(file.take(self.compressed));
+        let inflated: &mut dyn Read = if self.is_deflated { &mut DeflateDecoder::new(stored) } else { &mut { stored } };
+        // One byte more than is claimed, so that more is noticed.
+        let mut member = CrcReader::new(inflated.take(self.size.saturating_add(1)));
+        let array = npy::read_bytes(&mut member, data).map_err(|error| match error {
+            DataError::Io { cause } if cause.raw_os_error().is_some() => cause.into(),
+            error => fail(error.to_string()),
+        })?;
+        if member.crc().sum() != self.checksum || u64::from(member.crc().amount()) != self.size & u64::from(u32::MAX) {
+            return Err(fail("its checksum or its size is another; the file is damaged".into()));
+        }
+        Ok(array)
     }
-    file.rewind()?;
-    Ok(size)
+}
+
+fn zip_error(error: ZipError) -> FormatError {
+    match error {
+        ZipError::Io(error) => error.into(),
+        other => malformed(other.to_string()),
+    }
 }
 
 fn write_to(

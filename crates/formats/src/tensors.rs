@@ -141,7 +141,8 @@ impl<'a> Tensors<'a> {
         Self { entries, metadata, data }
     }
 
-    /// The same with these bytes in place of its own, which must be equal.
+    /// Gives it the bytes that its entries are places in.
+    #[cfg(feature = "safetensors")]
     pub(crate) fn over(self, data: Cow<'_, [u8]>) -> Tensors<'_> {
         Tensors { entries: self.entries, metadata: self.metadata, data }
     }

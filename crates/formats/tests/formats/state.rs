@@ -190,8 +190,10 @@ fn what_is_saved_is_loaded_again_bit_for_bit_in_f64() {
     what_is_saved_is_loaded_again_bit_for_bit::<f64>();
 }
 
+type Names = Vec<(&'static str, Vec<usize>)>;
+
 /// Every layer with parameters: an input, and the names and shapes of PyTorch's state dict.
-fn layers_with_parameters() -> Vec<(Description, Vec<usize>, Vec<(&'static str, Vec<usize>)>)> {
+fn layers_with_parameters() -> Vec<(Description, Vec<usize>, Names)> {
     let scaled = |axes: &[usize]| vec![("weight", axes.to_vec()), ("bias", axes.to_vec())];
     let gates = |gates: usize| {
         let names = ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"];
