@@ -3,6 +3,7 @@
 use downhill_tensor::{BuildError, Outputs, Scalar};
 
 use crate::Activation;
+use crate::errors::refuse;
 
 /// Declares an activation from one row of the table: its settings if it has any, each with its default;
 /// its value and its slope, in which a setting's name stands for it in the precision of x;
@@ -83,7 +84,7 @@ macro_rules! activation {
                 $(finite(stringify!($Name), stringify!($setting), $setting)?;)*
                 $(
                     if $fails {
-                        return Err(BuildError::Setting { by: stringify!($Name), reason: format!($sentence) });
+                        return refuse(stringify!($Name), format!($sentence));
                     }
                 )?
                 Ok(())
@@ -520,5 +521,5 @@ fn finite(layer: &'static str, setting: &str, value: f64) -> Result<(), BuildErr
     if value.is_finite() {
         return Ok(());
     }
-    Err(BuildError::Setting { by: layer, reason: format!("{setting} must be a finite number, but is {value}") })
+    refuse(layer, format!("{setting} must be a finite number, but is {value}"))
 }

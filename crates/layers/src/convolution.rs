@@ -1,8 +1,9 @@
 //! Layers that slide one small weight over signals and images.
 
 use downhill_tensor::convolution::{Axis, Convolution};
-use downhill_tensor::{BuildError, Fans, Init, Scalar, Shape};
+use downhill_tensor::{BuildError, Init, Scalar, Shape};
 
+use crate::errors::{refuse, wrong_rank};
 use crate::{Backward, Extent, Forward, Parameter, Signature};
 
 mod conv1d;
@@ -160,29 +161,25 @@ impl Default for Weights {
 }
 
 impl Weights {
-    /// Weight and bias of a layer with this output. `weight` has the shape in which it lies,
-    /// `fans` are PyTorch's: those of the convolution, the transposed one for a transposed layer.
+    /// Weight and bias of a layer with this output. `weight` has the axes in which it lies; its fans are PyTorch's:
+    /// those of the convolution, the transposed one for a transposed layer.
     fn signature(
         &self,
         by: &'static str,
-        output: Shape,
-        weight: Shape,
-        fans: Fans,
+        output: &[usize],
+        weight: &[usize],
         workspace: usize,
     ) -> Result<Signature, BuildError> {
+        let (output, weight) = (shape(by, output)?, shape(by, weight)?);
         self.init.check()?;
         self.bias_init.check()?;
-        let parameter = |name, shape: Shape, init| Parameter::new(name, shape, init).fans(fans.fan_in, fans.fan_out);
-        let signature = Signature::new(by, output)
+        let fans = [weight.len() / weight[0], weight.len() / weight[1]];
+        let parameter = |name, shape: Shape, init| Parameter::new(name, shape, init).fans(fans[0], fans[1]);
+        Ok(Signature::new(by, output)
             .parameter(parameter("weight", weight, self.init))
+            .parameter_if(self.bias, parameter("bias", [output[0]].into(), self.bias_init))
             .scratch("workspace", [workspace], Extent::PerBatch)
-            .backward_without_y();
-        let channels = output.axes().first().copied().unwrap_or(1);
-        Ok(if self.bias {
-            signature.parameter(parameter("bias", [channels].into(), self.bias_init))
-        } else {
-            signature
-        })
+            .backward_without_y())
     }
 }
 
@@ -205,13 +202,9 @@ fn convolution(
         );
     }
     if axes.iter().any(|axis| axis.input == 0 || axis.output == 0) {
-        return refuse(by, "an axis of the input is empty, but must hold at least one number".into());
+        return refuse(by, "an axis of the input is empty, but must hold at least one number");
     }
     Convolution::new(channels, outputs, groups, axes).ok_or_else(|| too_large(by))
-}
-
-fn refuse<T>(by: &'static str, reason: String) -> Result<T, BuildError> {
-    Err(BuildError::Setting { by, reason })
 }
 
 fn too_large(by: &'static str) -> BuildError {
@@ -220,6 +213,12 @@ fn too_large(by: &'static str) -> BuildError {
 
 fn shape(by: &'static str, axes: &[usize]) -> Result<Shape, BuildError> {
     Shape::new(axes).ok_or_else(|| too_large(by))
+}
+
+/// (channels, height, width) of an image.
+fn image(by: &'static str, x: Shape) -> Result<[usize; 3], BuildError> {
+    let expected = "an image of (channels, height, width) per example";
+    x.axes().try_into().map_err(|_| wrong_rank(by, x, expected, "put Reshape before it"))
 }
 
 /// The convolution of a pass, made again from the shape: 570 instructions, 1 % of a pass over even an 8 x 8 image.

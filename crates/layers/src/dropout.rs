@@ -3,6 +3,7 @@ use std::ops::Range;
 use downhill_tensor::{BuildError, Over, Scalar, Seed, Shape, Sweep, elementwise, parallel};
 
 use crate::Extent::PerExample;
+use crate::errors::refuse;
 use crate::{Backward, Forward, Layer, Mode, Signature, single_input};
 
 /// Drops each number with probability p in training: y = x m, with m = 0 or 1/(1 − p), drawn anew each step.
@@ -50,8 +51,7 @@ impl Dropout {
         if (0.0..=1.0).contains(&self.probability) {
             return Ok(());
         }
-        let reason = format!("the probability must lie in [0, 1], but is {}", self.probability);
-        Err(BuildError::Setting { by, reason })
+        refuse(by, format!("the probability must lie in [0, 1], but is {}", self.probability))
     }
 }
 

@@ -116,28 +116,8 @@ impl<L: Layer> ErasedLayer for L {
         Ok(signature)
     }
 
-    fn forward_f32(&self, pass: &mut Forward<'_, f32>) {
-        Layer::forward_f32(self, pass);
-    }
-
-    fn forward_f64(&self, pass: &mut Forward<'_, f64>) {
-        Layer::forward_f64(self, pass);
-    }
-
-    fn backward_f32(&self, pass: &mut Backward<'_, f32>) {
-        Layer::backward_f32(self, pass);
-    }
-
-    fn backward_f64(&self, pass: &mut Backward<'_, f64>) {
-        Layer::backward_f64(self, pass);
-    }
-
-    fn absorb_f32(&self, saved: Arrays<'_, f32>, statistics: &mut ArraysMut<'_, f32>) {
-        Layer::absorb_f32(self, saved, statistics);
-    }
-
-    fn absorb_f64(&self, saved: Arrays<'_, f64>, statistics: &mut ArraysMut<'_, f64>) {
-        Layer::absorb_f64(self, saved, statistics);
+    passes! {
+        [self] [&self] Layer
     }
 
     fn as_any(&self) -> &dyn Any

@@ -6,6 +6,8 @@
 #[macro_use]
 #[doc(hidden)]
 pub mod erased;
+#[macro_use]
+mod setters;
 
 mod activation;
 mod activations;
@@ -18,6 +20,7 @@ mod convolution;
 mod description;
 mod dropout;
 mod embedding;
+mod errors;
 mod few;
 mod finite_padding;
 mod glu;

@@ -9,6 +9,7 @@ mod rms_norm;
 use downhill_tensor::normalise::NormGroups;
 use downhill_tensor::{BuildError, Init, Scalar, Shape};
 
+use crate::errors::refuse;
 use crate::{Backward, Extent, Forward, Parameter, Signature};
 
 pub use batch_norm::BatchNorm;
@@ -19,20 +20,20 @@ pub use rms_norm::RmsNorm;
 
 /// Checks what all normalisations ask of an ε and of an example.
 fn check(by: &'static str, epsilon: f64, x: Shape) -> Result<(), BuildError> {
-    let refuse = |reason| Err(BuildError::Setting { by, reason });
     if !(epsilon >= 0.0 && epsilon.is_finite()) {
-        return refuse(format!("ε must be a finite number that is not negative, but is {epsilon}"));
+        return refuse(by, format!("ε must be a finite number that is not negative, but is {epsilon}"));
     }
     if x.len() == 0 {
-        return refuse(format!("an example of shape {x} holds nothing to normalise; each axis must be at least 1"));
+        return refuse(by, format!("an example of shape {x} holds nothing to normalise; each axis must be at least 1"));
     }
     Ok(())
 }
 
 /// Adds the parameters that scale and shift what has been normalised: weight and bias.
 fn affine(signature: Signature, shape: Shape, weight: bool, bias: bool) -> Signature {
-    let signature = if weight { signature.parameter(Parameter::new("weight", shape, Init::Ones)) } else { signature };
-    if bias { signature.parameter(Parameter::new("bias", shape, Init::Zeros)) } else { signature }
+    signature
+        .parameter_if(weight, Parameter::new("weight", shape, Init::Ones))
+        .parameter_if(bias, Parameter::new("bias", shape, Init::Zeros))
 }
 
 /// A layer that normalises `groups` groups of each example, and keeps the mean and 1/√(σ² + ε) of each.

@@ -40,18 +40,11 @@ impl<O: Optimizer<T>, T: Scalar> Lookahead<O, T> {
         Self { inner, every: 5, alpha: 0.5, slow: Vec::new(), number: 0, segments: None }
     }
 
-    /// Sets the number k of steps between two looks back.
-    #[must_use]
-    pub fn every(mut self, steps: u64) -> Self {
-        self.every = steps;
-        self
-    }
-
-    /// Sets the share α of the way that is kept.
-    #[must_use]
-    pub fn alpha(mut self, alpha: f64) -> Self {
-        self.alpha = alpha;
-        self
+    setters! {
+        /// Sets the number k of steps between two looks back.
+        every(steps: u64) every = steps;
+        /// Sets the share α of the way that is kept.
+        alpha: f64;
     }
 }
 

@@ -61,18 +61,11 @@ impl Embedding {
         Self { vocabulary, width, padding: None, init: Init::Normal { mean: 0.0, std: 1.0 } }
     }
 
-    /// Sets the row for padding, which does not learn.
-    #[must_use]
-    pub fn padding(mut self, row: usize) -> Self {
-        self.padding = Some(row);
-        self
-    }
-
-    /// Starts the table as `init` says.
-    #[must_use]
-    pub fn init(mut self, init: Init) -> Self {
-        self.init = init;
-        self
+    setters! {
+        /// Sets the row for padding, which does not learn.
+        padding(row: usize) padding = Some(row);
+        /// Starts the table as `init` says.
+        init: Init;
     }
 }
 

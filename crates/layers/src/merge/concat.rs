@@ -1,5 +1,6 @@
 use downhill_tensor::{BuildError, Scalar, Shape, ShapeError};
 
+use crate::errors::{length_of, refuse};
 use crate::signature::countable;
 use crate::{Backward, Forward, Layer, MAX_INPUTS, Signature};
 
@@ -40,12 +41,7 @@ impl Layer for Concat {
             return Err(ShapeError::Inputs { by: "Concat", expected: "at most eight inputs", got: inputs.len() }.into());
         }
         let axis = self.axis;
-        if axis >= first.rank() {
-            return Err(BuildError::Setting {
-                by: "Concat",
-                reason: format!("there is no axis {axis} in examples of shape {first}; axes are counted from 0"),
-            });
-        }
+        length_of(axis, "Concat", *first)?;
         let mut axes = countable("Concat", *first)?.axes().to_vec();
         for other in others {
             countable("Concat", *other)?;
@@ -57,10 +53,9 @@ impl Layer for Concat {
             }
             axes[axis] = axes[axis].saturating_add(other[axis]);
         }
-        let output = Shape::new(&axes).ok_or_else(|| BuildError::Setting {
-            by: "Concat",
-            reason: format!("the joined shape {axes:?} has too many elements"),
-        })?;
+        let Some(output) = Shape::new(&axes) else {
+            return refuse("Concat", format!("the joined shape {axes:?} has too many elements"));
+        };
         Ok(Signature::new("Concat", output).backward_without_x().backward_without_y())
     }
 

@@ -61,32 +61,15 @@ impl LayerNorm {
         Self::default()
     }
 
-    /// Normalises over the last `axes` axes.
-    #[must_use]
-    pub fn axes(mut self, axes: usize) -> Self {
-        self.axes = axes;
-        self
-    }
-
-    /// Sets ε.
-    #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.epsilon = epsilon;
-        self
-    }
-
-    /// Leaves the bias out.
-    #[must_use]
-    pub fn no_bias(mut self) -> Self {
-        self.bias = false;
-        self
-    }
-
-    /// Leaves weight and bias out.
-    #[must_use]
-    pub fn no_affine(mut self) -> Self {
-        self.affine = false;
-        self
+    setters! {
+        /// Normalises over the last `axes` axes.
+        axes: usize;
+        /// Sets ε.
+        epsilon: f64;
+        /// Leaves the bias out.
+        no_bias() bias = false;
+        /// Leaves weight and bias out.
+        no_affine() affine = false;
     }
 }
 

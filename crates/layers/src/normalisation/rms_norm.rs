@@ -60,25 +60,13 @@ impl RmsNorm {
         Self::default()
     }
 
-    /// Normalises over the last `axes` axes.
-    #[must_use]
-    pub fn axes(mut self, axes: usize) -> Self {
-        self.axes = axes;
-        self
-    }
-
-    /// Sets ε.
-    #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.epsilon = Some(epsilon);
-        self
-    }
-
-    /// Leaves the weight out.
-    #[must_use]
-    pub fn no_affine(mut self) -> Self {
-        self.affine = false;
-        self
+    setters! {
+        /// Normalises over the last `axes` axes.
+        axes: usize;
+        /// Sets ε.
+        epsilon(epsilon: f64) epsilon = Some(epsilon);
+        /// Leaves the weight out.
+        no_affine() affine = false;
     }
 }
 

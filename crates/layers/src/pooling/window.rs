@@ -128,38 +128,3 @@ impl Windows {
         (kernel, stride, padding, dilation) == (2, 2, 0, 1) && 2 * self.count <= self.input
     }
 }
-
-/// Writes the setters that pooling layers in one and in two dimensions share.
-macro_rules! setters {
-    (1: $($(#[$doc:meta])* $setter:ident($field:ident);)*) => {
-        $(
-            $(#[$doc])*
-            #[must_use]
-            pub fn $setter(mut self, $field: usize) -> Self {
-                self.$field = $field;
-                self
-            }
-        )*
-        setters!(ceil_mode);
-    };
-    (2: $($(#[$doc:meta])* $setter:ident($field:ident);)*) => {
-        $(
-            $(#[$doc])*
-            #[must_use]
-            pub fn $setter(mut self, $field: impl Into<$crate::Pair>) -> Self {
-                self.$field = $field.into().0;
-                self
-            }
-        )*
-        setters!(ceil_mode);
-    };
-    (ceil_mode) => {
-        /// Lets a last window hang over the end, so that the number of windows is rounded up, not down.
-        #[must_use]
-        pub fn ceil_mode(mut self) -> Self {
-            self.ceil_mode = true;
-            self
-        }
-    };
-}
-pub(super) use setters;

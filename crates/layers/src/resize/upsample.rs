@@ -1,5 +1,6 @@
 use downhill_tensor::{BuildError, Over, Runs, RunsMut, Scalar, Shape, Sweep, parallel_runs};
 
+use crate::errors::shape_of;
 use crate::pooling::image;
 use crate::{Backward, Forward, Layer, Pair, Signature};
 
@@ -74,11 +75,9 @@ impl Upsample {
         Self { target: OutputSize::Size(size.into().0), interpolation: Interpolation::default() }
     }
 
-    /// Sets how numbers between those of x are computed.
-    #[must_use]
-    pub fn interpolation(mut self, interpolation: Interpolation) -> Self {
-        self.interpolation = interpolation;
-        self
+    setters! {
+        /// Sets how numbers between those of x are computed.
+        interpolation: Interpolation;
     }
 
     /// The length in y of an axis of this length in x.
@@ -120,11 +119,7 @@ impl Layer for Upsample {
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let [channels, rows, columns] = image("Upsample", inputs)?;
         let axes = [channels, self.length(0, rows)?, self.length(1, columns)?];
-        let output = Shape::new(&axes).ok_or_else(|| BuildError::Setting {
-            by: "Upsample",
-            reason: format!("the shape {axes:?} has too many elements"),
-        })?;
-        Ok(Signature::new("Upsample", output).backward_without_x().backward_without_y())
+        Ok(Signature::new("Upsample", shape_of(&axes, "Upsample")?).backward_without_x().backward_without_y())
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {

@@ -37,11 +37,9 @@ impl<T: Scalar> Default for Lbfgs<T> {
 }
 
 impl<T: Scalar, S> Lbfgs<T, S> {
-    /// Sets the number m of pairs that are kept.
-    #[must_use]
-    pub fn memory(mut self, pairs: usize) -> Self {
-        self.direction = LimitedMemory::new(pairs);
-        self
+    setters! {
+        /// Sets the number m of pairs that are kept.
+        memory(pairs: usize) direction = LimitedMemory::new(pairs);
     }
 }
 

@@ -25,18 +25,11 @@ impl Cosine {
         Self { steps, floor: 0.0, held: false }
     }
 
-    /// Sets the lowest rate m.
-    #[must_use]
-    pub fn floor(mut self, floor: f64) -> Self {
-        self.floor = floor;
-        self
-    }
-
-    /// Keeps the lowest rate after T.
-    #[must_use]
-    pub fn held(mut self) -> Self {
-        self.held = true;
-        self
+    setters! {
+        /// Sets the lowest rate m.
+        floor: f64;
+        /// Keeps the lowest rate after T.
+        held() held = true;
     }
 }
 

@@ -41,18 +41,11 @@ impl Cyclic {
         self
     }
 
-    /// Halves the height at each cycle (`triangular2`).
-    #[must_use]
-    pub fn halved(mut self) -> Self {
-        self.amplitude = Amplitude::Halved;
-        self
-    }
-
-    /// Multiplies the height by γ at every step (`exp_range`).
-    #[must_use]
-    pub fn decaying(mut self, factor: f64) -> Self {
-        self.amplitude = Amplitude::Decaying(factor);
-        self
+    setters! {
+        /// Halves the height at each cycle (`triangular2`).
+        halved() amplitude = Amplitude::Halved;
+        /// Multiplies the height by γ at every step (`exp_range`).
+        decaying(factor: f64) amplitude = Amplitude::Decaying(factor);
     }
 }
 

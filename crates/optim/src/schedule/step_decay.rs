@@ -21,11 +21,9 @@ impl StepDecay {
         Self { every, factor: 0.1 }
     }
 
-    /// Sets the factor γ.
-    #[must_use]
-    pub fn factor(mut self, factor: f64) -> Self {
-        self.factor = factor;
-        self
+    setters! {
+        /// Sets the factor γ.
+        factor: f64;
     }
 }
 

@@ -23,18 +23,11 @@ impl WarmRestarts {
         Self { first, growth: 1, floor: 0.0 }
     }
 
-    /// Sets the factor k by which each decay is longer than its predecessor.
-    #[must_use]
-    pub fn growth(mut self, growth: u64) -> Self {
-        self.growth = growth;
-        self
-    }
-
-    /// Sets the lowest rate m.
-    #[must_use]
-    pub fn floor(mut self, floor: f64) -> Self {
-        self.floor = floor;
-        self
+    setters! {
+        /// Sets the factor k by which each decay is longer than its predecessor.
+        growth: u64;
+        /// Sets the lowest rate m.
+        floor: f64;
     }
 }
 
