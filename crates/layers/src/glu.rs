@@ -80,18 +80,12 @@ impl Layer for Glu {
         let Some(dx) = pass.dx.get(0) else { return };
         let (x, dx) = (x.slice(), dx.slice());
         let work = x.len();
-        parallel_runs(
-            Over(GateBackward, (Runs::new(x, 2 * half), Runs::new(dy, half), RunsMut::new(dx, 2 * half))),
-            work,
-        );
+        parallel_runs(Over(Gate, (Runs::new(x, 2 * half), Runs::new(dy, half), RunsMut::new(dx, 2 * half))), work);
     }
 }
 
 #[derive(Clone, Copy)]
 struct Gate;
-
-#[derive(Clone, Copy)]
-struct GateBackward;
 
 impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>)> for Gate {
     #[inline(always)]
@@ -105,7 +99,7 @@ impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>)> for Gate {
     }
 }
 
-impl<T: Scalar> Sweep<(Runs<'_, T>, Runs<'_, T>, RunsMut<'_, T>)> for GateBackward {
+impl<T: Scalar> Sweep<(Runs<'_, T>, Runs<'_, T>, RunsMut<'_, T>)> for Gate {
     #[inline(always)]
     fn sweep(self, (x, dy, dx): (Runs<'_, T>, Runs<'_, T>, RunsMut<'_, T>)) {
         for ((x, dy), dx) in x.iter().zip(dy.iter()).zip(dx.iter_mut()) {

@@ -36,11 +36,6 @@ fn affine(signature: Signature, shape: Shape, weight: bool, bias: bool) -> Signa
         .parameter_if(bias, Parameter::new("bias", shape, Init::Zeros))
 }
 
-/// A layer that normalises `groups` groups of each example, and keeps the mean and 1/√(σ² + ε) of each.
-fn within_example(name: &'static str, x: Shape, groups: usize) -> Signature {
-    Signature::new(name, x).saves("moments", [groups, 2], Extent::PerExample).backward_without_y()
-}
-
 /// The shape of the last `axes` axes.
 fn last_axes(by: &'static str, x: Shape, axes: usize) -> Result<Shape, BuildError> {
     let last = x.rank().checked_sub(axes).filter(|_| axes > 0).and_then(|first| Shape::new(&x.axes()[first..]));
@@ -60,6 +55,13 @@ trait WithinExample {
 
     /// The sizes, and ε.
     fn sizes<T: Scalar>(&self, x: Shape) -> NormGroups;
+
+    /// The signature of a layer that normalises `groups` groups of each example, with parameters of this shape.
+    fn signature(&self, name: &'static str, x: Shape, groups: usize, parameters: impl Into<Shape>) -> Signature {
+        let signature = Signature::new(name, x).saves("moments", [groups, 2], Extent::PerExample).backward_without_y();
+        let (weight, bias) = self.affine();
+        affine(signature, parameters.into(), weight, bias)
+    }
 
     fn normalise<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
         let (weight, bias) = self.affine();

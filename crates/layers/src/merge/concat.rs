@@ -1,8 +1,9 @@
 use downhill_tensor::{BuildError, Scalar, Shape, ShapeError};
 
+use super::one_or_more;
 use crate::errors::{length_of, refuse};
 use crate::signature::countable;
-use crate::{Backward, Forward, Layer, MAX_INPUTS, Signature};
+use crate::{Backward, Forward, Layer, Signature};
 
 /// Concatenates its inputs along one axis of the example.
 ///
@@ -34,22 +35,17 @@ impl Layer for Concat {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
-        let [first, others @ ..] = inputs else {
-            return Err(ShapeError::Inputs { by: "Concat", expected: "at least one input", got: 0 }.into());
-        };
-        if inputs.len() > MAX_INPUTS {
-            return Err(ShapeError::Inputs { by: "Concat", expected: "at most eight inputs", got: inputs.len() }.into());
-        }
+        let (first, others) = one_or_more("Concat", inputs)?;
         let axis = self.axis;
-        length_of(axis, "Concat", *first)?;
-        let mut axes = countable("Concat", *first)?.axes().to_vec();
+        length_of(axis, "Concat", first)?;
+        let mut axes = countable("Concat", first)?.axes().to_vec();
         for other in others {
             countable("Concat", *other)?;
             let agree = other.rank() == first.rank()
                 && (0..first.rank()).all(|other_axis| other_axis == axis || other[other_axis] == first[other_axis]);
             if !agree {
                 let what = format!("the inputs of Concat, apart from axis {axis},");
-                return Err(ShapeError::Mismatch { what: what.into(), expected: *first, got: *other }.into());
+                return Err(ShapeError::Mismatch { what: what.into(), expected: first, got: *other }.into());
             }
             axes[axis] = axes[axis].saturating_add(other[axis]);
         }

@@ -1,7 +1,7 @@
 use downhill_tensor::normalise::NormGroups;
 use downhill_tensor::{BuildError, Scalar, Shape};
 
-use super::{WithinExample, affine, check, within_example};
+use super::{WithinExample, check};
 use crate::errors::{self, refuse};
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
@@ -90,8 +90,7 @@ impl Layer for GroupNorm {
                 ),
             );
         }
-        let signature = within_example("GroupNorm", x, self.groups);
-        Ok(affine(signature, [channels].into(), self.affine, self.affine))
+        Ok(WithinExample::signature(self, "GroupNorm", x, self.groups, [channels]))
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {

@@ -1,7 +1,7 @@
 use downhill_tensor::normalise::NormGroups;
 use downhill_tensor::{BuildError, Scalar, Shape};
 
-use super::{WithinExample, affine, check, within_example};
+use super::{WithinExample, check};
 use crate::errors::{refuse, wrong_rank};
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
@@ -95,8 +95,7 @@ impl Layer for InstanceNorm {
                 ),
             );
         }
-        let signature = within_example("InstanceNorm", x, channels);
-        Ok(affine(signature, [channels].into(), self.affine, self.affine))
+        Ok(WithinExample::signature(self, "InstanceNorm", x, channels, [channels]))
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {

@@ -129,8 +129,8 @@ impl Layer for Upsample {
         let work = y.len();
         let parts = (Runs::new(x.slice(), down.input * across.input), RunsMut::new(y, down.output * across.output));
         match self.interpolation {
-            Interpolation::Nearest => parallel_runs(Over(Nearest { down, across }, parts), work),
-            _ => parallel_runs(Over(Bilinear { down, across }, parts), work),
+            Interpolation::Nearest => parallel_runs(Over(Nearest([down, across]), parts), work),
+            _ => parallel_runs(Over(Bilinear([down, across]), parts), work),
         }
     }
 
@@ -142,8 +142,8 @@ impl Layer for Upsample {
         let dy = Runs::new(dy, down.output * across.output);
         let parts = (dy, RunsMut::new(dx.slice(), down.input * across.input));
         match self.interpolation {
-            Interpolation::Nearest => parallel_runs(Over(Back(Nearest { down, across }), parts), work),
-            _ => parallel_runs(Over(Back(Bilinear { down, across }), parts), work),
+            Interpolation::Nearest => parallel_runs(Over(Back(Nearest([down, across])), parts), work),
+            _ => parallel_runs(Over(Back(Bilinear([down, across])), parts), work),
         }
     }
 }
@@ -184,17 +184,12 @@ impl Axis {
     }
 }
 
+/// Down the rows, and across them.
 #[derive(Clone, Copy)]
-struct Nearest {
-    down: Axis,
-    across: Axis,
-}
+struct Nearest([Axis; 2]);
 
 #[derive(Clone, Copy)]
-struct Bilinear {
-    down: Axis,
-    across: Axis,
-}
+struct Bilinear([Axis; 2]);
 
 /// The backward pass.
 #[derive(Clone, Copy)]
@@ -203,7 +198,7 @@ struct Back<F>(F);
 impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>)> for Nearest {
     #[inline(always)]
     fn sweep(self, (x, y): (Runs<'_, T>, RunsMut<'_, T>)) {
-        let Self { down, across } = self;
+        let Self([down, across]) = self;
         for (x, y) in x.iter().zip(y.iter_mut()) {
             for row in 0..down.output {
                 let source = down.nearest(row);
@@ -225,7 +220,7 @@ impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>)> for Nearest {
 impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>)> for Back<Nearest> {
     #[inline(always)]
     fn sweep(self, (dy, dx): (Runs<'_, T>, RunsMut<'_, T>)) {
-        let Self(Nearest { down, across }) = self;
+        let Self(Nearest([down, across])) = self;
         for (dy, dx) in dy.iter().zip(dx.iter_mut()) {
             dx.fill(T::ZERO);
             for (row, dy) in dy.chunks_exact(across.output).enumerate() {
@@ -241,7 +236,7 @@ impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>)> for Back<Nearest> {
 impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>)> for Bilinear {
     #[inline(always)]
     fn sweep(self, (x, y): (Runs<'_, T>, RunsMut<'_, T>)) {
-        let Self { down, across } = self;
+        let Self([down, across]) = self;
         for (x, y) in x.iter().zip(y.iter_mut()) {
             for (row, y) in y.chunks_exact_mut(across.output).enumerate() {
                 let (above, below, v) = down.neighbours(row);
@@ -262,7 +257,7 @@ impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>)> for Bilinear {
 impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>)> for Back<Bilinear> {
     #[inline(always)]
     fn sweep(self, (dy, dx): (Runs<'_, T>, RunsMut<'_, T>)) {
-        let Self(Bilinear { down, across }) = self;
+        let Self(Bilinear([down, across])) = self;
         for (dy, dx) in dy.iter().zip(dx.iter_mut()) {
             dx.fill(T::ZERO);
             for (row, dy) in dy.chunks_exact(across.output).enumerate() {

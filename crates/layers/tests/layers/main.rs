@@ -1,7 +1,9 @@
 //! What layers make of known numbers, of their edges and of what does not fit, and of the numbers of PyTorch.
 //! One program for all of them, so that each layer's loops are compiled once.
 
+mod arrays;
 mod attention;
+mod compiled;
 mod convolution;
 mod embedding;
 mod gates;
