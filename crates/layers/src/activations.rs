@@ -3,7 +3,6 @@
 use downhill_tensor::{BuildError, Outputs, Scalar};
 
 use crate::Activation;
-use crate::errors::refuse;
 
 /// Declares an activation from one row of the table: its settings if it has any, each with its default;
 /// its value and its slope, in which a setting's name stands for it in the precision of x (a slope of `|_, y|` does not
@@ -84,7 +83,7 @@ macro_rules! activation {
                 $(finite(stringify!($Name), stringify!($setting), $setting)?;)*
                 $(
                     if $fails {
-                        return refuse(stringify!($Name), format!($sentence));
+                        return refuse!(stringify!($Name), $sentence);
                     }
                 )?
                 Ok(())
@@ -521,5 +520,5 @@ fn finite(layer: &'static str, setting: &str, value: f64) -> Result<(), BuildErr
     if value.is_finite() {
         return Ok(());
     }
-    refuse(layer, format!("{setting} must be a finite number, but is {value}"))
+    refuse!(layer, "{setting} must be a finite number, but is {value}")
 }

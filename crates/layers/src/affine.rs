@@ -1,7 +1,7 @@
 use downhill_tensor::product::{Accumulate, product};
 use downhill_tensor::{BuildError, Init, Scalar, Shape, reduce};
 
-use crate::errors::{refuse, wrong_rank};
+use crate::errors::wrong_rank;
 use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 
 /// An affine map of vectors: y = x W + b.
@@ -86,16 +86,16 @@ impl Layer for Affine {
         };
         let outputs = self.outputs;
         if features == 0 || outputs == 0 {
-            return refuse(
+            return refuse!(
                 "Affine",
-                format!("a map from {features} to {outputs} numbers has no weights; both must be at least 1"),
+                "a map from {features} to {outputs} numbers has no weights; both must be at least 1"
             );
         }
         self.init.check()?;
         self.bias_init.check()?;
         let sizes = Shape::new(&[before, &[outputs]].concat()).zip(Shape::new(&[features, outputs]));
         let Some((output, weight)) = sizes else {
-            return refuse("Affine", format!("a map from {x} to vectors of {outputs} numbers has too many elements"));
+            return refuse!("Affine", "a map from {x} to vectors of {outputs} numbers has too many elements");
         };
         let weight = Parameter::new("weight", weight, self.init).fans(features, outputs);
         let bias = Parameter::new("bias", [outputs], self.bias_init).fans(features, outputs);

@@ -77,14 +77,14 @@ impl Layer for Bilinear {
             _ => Err(wrong_rank("Bilinear", x, "two vectors per example", "put Flatten before it")),
         };
         let (first, second, outputs) = (vector(u)?, vector(v)?, self.outputs);
-        let refuse = |reason| Err(BuildError::Setting { by: "Bilinear", reason });
         if first == 0 || second == 0 || outputs == 0 {
-            return refuse(format!(
+            return refuse!(
+                "Bilinear",
                 "a map from {first} and {second} to {outputs} numbers has no weights; all must be at least 1"
-            ));
+            );
         }
         let Some(shape) = Shape::new(&[outputs, first, second]) else {
-            return refuse(format!("a weight of {outputs}x{first}x{second} numbers is too large for this machine"));
+            return refuse!("Bilinear", "a weight of {outputs}x{first}x{second} numbers is too large for this machine");
         };
         self.init.check()?;
         self.bias_init.check()?;

@@ -3,7 +3,7 @@
 use downhill_tensor::convolution::{Axis, Convolution};
 use downhill_tensor::{BuildError, Init, Scalar, Shape};
 
-use crate::errors::{refuse, wrong_rank};
+use crate::errors::wrong_rank;
 use crate::{Backward, Extent, Forward, Parameter, Signature};
 
 mod conv1d;
@@ -85,19 +85,18 @@ impl AxisSettings {
             Some(padding) => padding,
             None if stride == 1 => [(span - 1) / 2, (span - 1).div_ceil(2)],
             None => {
-                return refuse(by, format!("padding \"same\" needs a stride of 1, but the stride is {stride}"));
+                return refuse!(by, "padding \"same\" needs a stride of 1, but the stride is {stride}");
             }
         };
         let padded = input.checked_add(padding[0]).and_then(|sum| sum.checked_add(padding[1]));
         let padded = padded.ok_or_else(|| too_large(by))?;
         let Some(rest) = padded.checked_sub(span) else {
-            return refuse(
+            return refuse!(
                 by,
-                format!(
-                    "a kernel of {kernel} with dilation {dilation} spans {span} numbers, but an input of {input} with \
+                "a kernel of {kernel} with dilation {dilation} spans {span} numbers, but an input of {input} with \
                      padding {} and {} has only {padded}; take a smaller kernel or more padding",
-                    padding[0], padding[1]
-                ),
+                padding[0],
+                padding[1]
             );
         };
         Ok(Axis { input, output: rest / stride + 1, kernel, stride, dilation, padding: padding[0] })
@@ -109,11 +108,9 @@ impl AxisSettings {
         let Self { kernel, stride, dilation, .. } = self;
         let span = self.span(by)?;
         if more >= stride && more >= dilation {
-            return refuse(
+            return refuse!(
                 by,
-                format!(
-                    "the output padding {more} must be smaller than the stride {stride} or the dilation {dilation}"
-                ),
+                "the output padding {more} must be smaller than the stride {stride} or the dilation {dilation}"
             );
         }
         let [before, after] = self.padding.unwrap_or_default();
@@ -123,10 +120,7 @@ impl AxisSettings {
             _ => return Err(too_large(by)),
         };
         if cut >= whole {
-            return refuse(
-                by,
-                format!("of {whole} numbers the padding {before} and {after} leaves none; take less padding"),
-            );
+            return refuse!(by, "of {whole} numbers the padding {before} and {after} leaves none; take less padding");
         }
         Ok(Axis { input: whole - cut, output: input, kernel, stride, dilation, padding: before })
     }
@@ -135,10 +129,7 @@ impl AxisSettings {
     fn span(self, by: &'static str) -> Result<usize, BuildError> {
         let Self { kernel, stride, dilation, .. } = self;
         if kernel == 0 || stride == 0 || dilation == 0 {
-            return refuse(
-                by,
-                format!("kernel {kernel}, stride {stride} and dilation {dilation} must all be at least 1"),
-            );
+            return refuse!(by, "kernel {kernel}, stride {stride} and dilation {dilation} must all be at least 1");
         }
         let span = (kernel - 1).checked_mul(dilation).and_then(|taps| taps.checked_add(1));
         span.ok_or_else(|| too_large(by))
@@ -190,19 +181,13 @@ fn convolution(
     axes: [Axis; 2],
 ) -> Result<Convolution, BuildError> {
     if channels == 0 || outputs == 0 || groups == 0 {
-        return refuse(
-            by,
-            format!("{channels} channels, {outputs} outputs and {groups} groups are not all at least 1"),
-        );
+        return refuse!(by, "{channels} channels, {outputs} outputs and {groups} groups are not all at least 1");
     }
     if channels % groups > 0 || outputs % groups > 0 {
-        return refuse(
-            by,
-            format!("{groups} groups must divide both the {channels} input channels and the {outputs} outputs"),
-        );
+        return refuse!(by, "{groups} groups must divide both the {channels} input channels and the {outputs} outputs");
     }
     if axes.iter().any(|axis| axis.input == 0 || axis.output == 0) {
-        return refuse(by, "an axis of the input is empty, but must hold at least one number");
+        return refuse!(by, "an axis of the input is empty, but must hold at least one number");
     }
     Convolution::new(channels, outputs, groups, axes).ok_or_else(|| too_large(by))
 }

@@ -3,7 +3,6 @@ use std::ops::Range;
 use downhill_tensor::{BuildError, Over, Scalar, Seed, Shape, Sweep, elementwise, parallel};
 
 use crate::Extent::PerExample;
-use crate::errors::refuse;
 use crate::{Backward, Forward, Layer, Mode, Signature, single_input};
 
 /// Drops each number with probability p in training: y = x m, with m = 0 or 1/(1 − p), drawn anew each step.
@@ -51,7 +50,7 @@ impl Dropout {
         if (0.0..=1.0).contains(&self.probability) {
             return Ok(());
         }
-        refuse(by, format!("the probability must lie in [0, 1], but is {}", self.probability))
+        refuse!(by, "the probability must lie in [0, 1], but is {}", self.probability)
     }
 }
 

@@ -8,7 +8,7 @@ mod sinusoidal_positions;
 
 use downhill_tensor::{BuildError, Scalar, Shape};
 
-use crate::errors::{refuse, wrong_rank};
+use crate::errors::wrong_rank;
 use crate::single_input;
 
 pub use embedding::Embedding;
@@ -35,5 +35,5 @@ fn check_base(by: &'static str, base: f64) -> Result<(), BuildError> {
     if base > 0.0 && base.is_finite() {
         return Ok(());
     }
-    refuse(by, format!("the base of the frequencies must be a finite number above 0, but is {base}"))
+    refuse!(by, "the base of the frequencies must be a finite number above 0, but is {base}")
 }

@@ -4,9 +4,11 @@ use std::borrow::Cow;
 
 use downhill_tensor::{BuildError, Shape, ShapeError};
 
-/// The error of settings or sizes that the layer can't work with.
-pub(crate) fn refuse<T>(by: &'static str, reason: impl Into<String>) -> Result<T, BuildError> {
-    Err(BuildError::Setting { by, reason: reason.into() })
+/// `Err` of settings or sizes that the layer can't work with: `refuse!(layer, "format", arguments)`.
+macro_rules! refuse {
+    ($by:expr, $($reason:tt)+) => {
+        Err(downhill_tensor::BuildError::Setting { by: $by, reason: format!($($reason)+) })
+    };
 }
 
 /// The error of an example with too few axes, or too many.
@@ -24,7 +26,7 @@ pub(crate) fn channels(by: &'static str, x: Shape) -> Result<usize, BuildError> 
 pub(crate) fn length_of(axis: usize, by: &'static str, x: Shape) -> Result<usize, BuildError> {
     match x.axes().get(axis) {
         Some(&length) => Ok(length),
-        None => refuse(by, format!("there is no axis {axis} in examples of shape {x}; axes are counted from 0")),
+        None => refuse!(by, "there is no axis {axis} in examples of shape {x}; axes are counted from 0"),
     }
 }
 
@@ -32,7 +34,7 @@ pub(crate) fn length_of(axis: usize, by: &'static str, x: Shape) -> Result<usize
 pub(crate) fn shape_of(axes: &[usize], by: &'static str) -> Result<Shape, BuildError> {
     match Shape::new(axes) {
         Some(shape) => Ok(shape),
-        None => refuse(by, format!("the shape {axes:?} has too many elements")),
+        None => refuse!(by, "the shape {axes:?} has too many elements"),
     }
 }
 

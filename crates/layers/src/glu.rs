@@ -1,6 +1,6 @@
 use downhill_tensor::{BuildError, Over, Runs, RunsMut, Scalar, Shape, Sweep, parallel_runs};
 
-use crate::errors::{length_of, refuse, shape_of};
+use crate::errors::{length_of, shape_of};
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// The gated linear unit: y = a σ(b), where a and b are the halves of x along one axis.
@@ -61,7 +61,7 @@ impl Layer for Glu {
         let axis = self.axis_of(x);
         let length = length_of(axis, "Glu", x)?;
         if !length.is_multiple_of(2) {
-            return refuse("Glu", format!("axis {axis} of {x} can't be halved; give it an even length"));
+            return refuse!("Glu", "axis {axis} of {x} can't be halved; give it an even length");
         }
         let mut axes = x.axes().to_vec();
         axes[axis] = length / 2;

@@ -7,6 +7,8 @@
 #[doc(hidden)]
 pub mod erased;
 #[macro_use]
+mod errors;
+#[macro_use]
 mod setters;
 
 mod activation;
@@ -20,7 +22,6 @@ mod convolution;
 mod description;
 mod dropout;
 mod embedding;
-mod errors;
 mod few;
 mod finite_padding;
 mod glu;

@@ -9,7 +9,6 @@ mod rms_norm;
 use downhill_tensor::normalise::NormGroups;
 use downhill_tensor::{BuildError, Init, Scalar, Shape};
 
-use crate::errors::refuse;
 use crate::{Backward, Extent, Forward, Parameter, Signature};
 
 pub use batch_norm::BatchNorm;
@@ -21,10 +20,10 @@ pub use rms_norm::RmsNorm;
 /// Checks what all normalisations ask of an ε and of an example.
 fn check(by: &'static str, epsilon: f64, x: Shape) -> Result<(), BuildError> {
     if !(epsilon >= 0.0 && epsilon.is_finite()) {
-        return refuse(by, format!("ε must be a finite number that is not negative, but is {epsilon}"));
+        return refuse!(by, "ε must be a finite number that is not negative, but is {epsilon}");
     }
     if x.len() == 0 {
-        return refuse(by, format!("an example of shape {x} holds nothing to normalise; each axis must be at least 1"));
+        return refuse!(by, "an example of shape {x} holds nothing to normalise; each axis must be at least 1");
     }
     Ok(())
 }

@@ -1,7 +1,6 @@
 use downhill_tensor::{BuildError, Scalar, Shape, elementwise};
 
 use crate::Extent::PerExample;
-use crate::errors::refuse;
 use crate::{Backward, Forward, Layer, Mode, Signature, single_input};
 
 /// A leaky rectifier with random slopes: y = x where x > 0, a x elsewhere.
@@ -59,8 +58,7 @@ impl Layer for RRelu {
         let x = single_input("RRelu", inputs)?;
         let Self { lower, upper } = self;
         if !((upper - lower).is_finite() && lower <= upper) {
-            let reason = format!("the slopes must lie between finite bounds, but these are {lower} and {upper}");
-            return refuse("RRelu", reason);
+            return refuse!("RRelu", "the slopes must lie between finite bounds, but these are {lower} and {upper}");
         }
         Ok(Signature::new("RRelu", x).saves("slope", x, PerExample).in_place().backward_without_y())
     }

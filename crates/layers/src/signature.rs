@@ -3,7 +3,6 @@ use std::ops::Range;
 
 use downhill_tensor::{BuildError, Fans, Init, Outputs, Scalar, Seed, Shape, ShapeError};
 
-use crate::errors::refuse;
 use crate::{Extent, Inputs, Layout, MAX_INPUTS, Mode};
 
 /// A layer's output, parameters and arrays for given inputs: all that it takes to plan memory and start parameters.
@@ -222,9 +221,10 @@ impl Signature {
             return Err(ShapeError::Memory { what: self.name.into(), bytes: usize::MAX }.into());
         }
         if self.in_place && !matches!(inputs, [x] if x.len() == self.output.len()) {
-            let reason = "it says that it runs in place, which only a layer of one input can that is as long as its \
-                          output";
-            return refuse(self.name, reason);
+            return refuse!(
+                self.name,
+                "it says that it runs in place, which only a layer of one input can that is as long as its output"
+            );
         }
         Ok(())
     }

@@ -2,7 +2,7 @@ use downhill_tensor::Scalar;
 
 use crate::loops;
 use crate::optimizer::forward_rates;
-use crate::settings::require;
+use crate::settings::{at_least_one, require};
 use crate::stepper::PARAMETERS;
 use crate::{MemoryError, Optimizer, OptimizerState, RestoreError, Segment, SettingError};
 
@@ -55,7 +55,7 @@ const NUMBER: &str = "lookahead.step";
 
 impl<O: Optimizer<T>, T: Scalar> Optimizer<T> for Lookahead<O, T> {
     fn check(&self) -> Result<(), SettingError> {
-        require(self.every > 0, "the number of steps between looks back", 0.0, "at least 1")?;
+        at_least_one("the number of steps between looks back", self.every)?;
         require(self.alpha > 0.0 && self.alpha <= 1.0, "alpha", self.alpha, "greater than 0 and at most 1")?;
         self.inner.check()
     }

@@ -183,13 +183,12 @@ impl MultiHeadAttention {
     }
 
     fn check(&self, x: Shape, memory: Shape) -> Result<(), BuildError> {
-        let fail = |reason| Err(BuildError::Setting { by: NAME, reason });
         for got in [x, memory] {
             if got.rank() != 2 {
                 return Err(wrong_rank(NAME, got, "sequences of shape (steps, width)", "put Reshape before it"));
             }
             if got.len() == 0 {
-                return fail(format!("a sequence of shape {got} is empty; steps and width must be at least 1"));
+                return refuse!(NAME, "a sequence of shape {got} is empty; steps and width must be at least 1");
             }
         }
         let (heads, width) = (self.heads, x[1]);
@@ -198,7 +197,7 @@ impl MultiHeadAttention {
             return Err(ShapeError::Mismatch { what, expected: x, got: memory }.into());
         }
         if heads == 0 || !width.is_multiple_of(heads) {
-            return fail(format!("the width {width} can't be cut into {heads} heads of equal size"));
+            return refuse!(NAME, "the width {width} can't be cut into {heads} heads of equal size");
         }
         Dropout::new(self.dropout).check(NAME)?;
         if let Some(rotary) = self.rotary {
@@ -207,7 +206,7 @@ impl MultiHeadAttention {
         let steps = x[0].saturating_add(memory[0]);
         let largest = [&[8, steps, width][..], &[3, width, width], &[2, heads, x[0], memory[0]]];
         if largest.iter().any(|axes| Shape::new(axes).is_none()) {
-            return fail(format!("sequences of shapes {x} and {memory} have too many elements"));
+            return refuse!(NAME, "sequences of shapes {x} and {memory} have too many elements");
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use downhill_tensor::{BuildError, Over, RunsMut, Scalar, Shape, Sweep, parallel_
 
 use super::{check_base, frequency};
 use crate::Extent::PerBatch;
-use crate::errors::{refuse, wrong_rank};
+use crate::errors::wrong_rank;
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// Tells steps apart by turning pairs of features: at the position p, pair i of a width d turns by
@@ -72,7 +72,7 @@ impl RotaryPositions {
     /// Refuses a width that has no pairs, and a base that has no powers.
     pub(crate) fn check(self, by: &'static str, width: usize) -> Result<(), BuildError> {
         if width % 2 == 1 {
-            return refuse(by, format!("features turn in pairs, so that their number must be even, but it is {width}"));
+            return refuse!(by, "features turn in pairs, so that their number must be even, but it is {width}");
         }
         check_base(by, self.base)
     }

@@ -1,7 +1,7 @@
 use downhill_tensor::{BuildError, Scalar, Shape, ShapeError};
 
 use super::one_or_more;
-use crate::errors::{length_of, refuse};
+use crate::errors::length_of;
 use crate::signature::countable;
 use crate::{Backward, Forward, Layer, Signature};
 
@@ -50,7 +50,7 @@ impl Layer for Concat {
             axes[axis] = axes[axis].saturating_add(other[axis]);
         }
         let Some(output) = Shape::new(&axes) else {
-            return refuse("Concat", format!("the joined shape {axes:?} has too many elements"));
+            return refuse!("Concat", "the joined shape {axes:?} has too many elements");
         };
         Ok(Signature::new("Concat", output).backward_without_x().backward_without_y())
     }

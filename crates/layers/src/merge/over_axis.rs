@@ -3,14 +3,14 @@
 use downhill_tensor::reduce::lanes;
 use downhill_tensor::{BuildError, Over, Runs, RunsMut, Scalar, Shape, Sweep, parallel_runs};
 
-use crate::errors::{length_of, refuse};
+use crate::errors::length_of;
 use crate::{Backward, Forward, Signature, single_input};
 
 /// The signature of a sum over an axis of one input; `keep` keeps the axis, with the length 1.
 pub(super) fn signature(by: &'static str, inputs: &[Shape], axis: usize, keep: bool) -> Result<Signature, BuildError> {
     let x = single_input(by, inputs)?;
     if length_of(axis, by, x)? == 0 {
-        return refuse(by, format!("axis {axis} of an example of shape {x} holds nothing"));
+        return refuse!(by, "axis {axis} of an example of shape {x} holds nothing");
     }
     let mut axes = x.axes().to_vec();
     if keep {

@@ -3,7 +3,7 @@ use downhill_tensor::{BuildError, Init, Scalar, Shape};
 
 use super::{affine, check};
 use crate::Extent::PerBatch;
-use crate::errors::{self, refuse};
+use crate::errors;
 use crate::{Arrays, ArraysMut, Backward, Forward, Layer, Parameter, Signature, single_input};
 
 /// Normalises each channel by its mean and variance over the batch: y = (x − μ) / √(σ² + ε) · weight + bias.
@@ -105,8 +105,10 @@ impl Layer for BatchNorm {
         errors::channels("BatchNorm", x)?;
         check("BatchNorm", self.epsilon, x)?;
         if let Some(momentum) = self.momentum.filter(|momentum| !(0.0..=1.0).contains(momentum)) {
-            let reason = "the momentum is the weight of the new value and must lie in [0, 1], but is";
-            return refuse("BatchNorm", format!("{reason} {momentum}"));
+            return refuse!(
+                "BatchNorm",
+                "the momentum is the weight of the new value and must lie in [0, 1], but is {momentum}"
+            );
         }
         let Channels { channels, plane } = Self::channels(x);
         let statistic = |name: &'static str, init| Parameter::new(name, [channels], init);

@@ -2,7 +2,7 @@ use downhill_tensor::normalise::NormGroups;
 use downhill_tensor::{BuildError, Scalar, Shape};
 
 use super::{WithinExample, check};
-use crate::errors::{self, refuse};
+use crate::errors;
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// Normalises groups of neighbouring channels of each example: y = (x − μ) / √(σ² + ε) · weight + bias.
@@ -83,11 +83,9 @@ impl Layer for GroupNorm {
         check("GroupNorm", self.epsilon, x)?;
         if channels.checked_rem(self.groups) != Some(0) {
             let groups = self.groups;
-            return refuse(
+            return refuse!(
                 "GroupNorm",
-                format!(
-                    "{channels} channels do not fall into {groups} groups of equal size; take a number that divides them"
-                ),
+                "{channels} channels do not fall into {groups} groups of equal size; take a number that divides them"
             );
         }
         Ok(WithinExample::signature(self, "GroupNorm", x, self.groups, [channels]))

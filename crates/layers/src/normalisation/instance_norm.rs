@@ -2,7 +2,7 @@ use downhill_tensor::normalise::NormGroups;
 use downhill_tensor::{BuildError, Scalar, Shape};
 
 use super::{WithinExample, check};
-use crate::errors::{refuse, wrong_rank};
+use crate::errors::wrong_rank;
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// Normalises each channel of each example: y = (x − μ) / √(σ² + ε), then · weight + bias if wanted.
@@ -87,12 +87,10 @@ impl Layer for InstanceNorm {
             return Err(wrong_rank("InstanceNorm", x, "examples of channels and at least one axis more", ""));
         };
         if places.iter().product::<usize>() < 2 {
-            return refuse(
+            return refuse!(
                 "InstanceNorm",
-                format!(
-                    "a channel of an example of shape {x} is one number, which would always become 0; \
+                "a channel of an example of shape {x} is one number, which would always become 0; \
                      take LayerNorm or GroupNorm for vectors"
-                ),
             );
         }
         Ok(WithinExample::signature(self, "InstanceNorm", x, channels, [channels]))

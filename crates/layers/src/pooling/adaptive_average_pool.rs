@@ -2,7 +2,6 @@ use downhill_tensor::{BuildError, Scalar, Shape};
 
 use super::average::{self, EVEN};
 use super::{image, sequence};
-use crate::errors::refuse;
 use crate::{Backward, Forward, Layer, Pair, Signature};
 
 /// The means of as many windows as the output is long: window i holds x[⌊i n/m⌋] up to x[⌈(i + 1) n/m⌉ − 1].
@@ -83,7 +82,7 @@ fn check(layer: &'static str, input: usize, output: usize) -> Result<usize, Buil
     if input > 0 && output > 0 {
         return Ok(output);
     }
-    refuse(layer, format!("an axis of {input} can't be averaged to one of {output}; both must be at least 1"))
+    refuse!(layer, "an axis of {input} can't be averaged to one of {output}; both must be at least 1")
 }
 
 impl Layer for AdaptiveAveragePool1d {
@@ -125,7 +124,7 @@ impl Layer for AdaptiveAveragePool2d {
 
 fn signature(layer: &'static str, output: &[usize]) -> Result<Signature, BuildError> {
     let Some(output) = Shape::new(output) else {
-        return refuse(layer, format!("the output {output:?} has too many elements"));
+        return refuse!(layer, "the output {output:?} has too many elements");
     };
     Ok(Signature::new(layer, output).backward_without_x().backward_without_y())
 }

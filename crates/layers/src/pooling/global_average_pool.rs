@@ -1,7 +1,7 @@
 use downhill_tensor::{BuildError, Scalar, Shape};
 
 use super::average::{self, EVEN};
-use crate::errors::{refuse, wrong_rank};
+use crate::errors::wrong_rank;
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// The mean of each channel: y = (1/n) Σ x over all axes after the first.
@@ -46,8 +46,10 @@ impl Layer for GlobalAveragePool {
             ));
         }
         if x.axes()[1..].contains(&0) {
-            let reason = format!("the channels of examples of shape {x} are empty, and nothing has no mean");
-            return refuse("GlobalAveragePool", reason);
+            return refuse!(
+                "GlobalAveragePool",
+                "the channels of examples of shape {x} are empty, and nothing has no mean"
+            );
         }
         Ok(Signature::new("GlobalAveragePool", [x[0]]).backward_without_x().backward_without_y())
     }

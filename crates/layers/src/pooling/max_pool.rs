@@ -2,7 +2,6 @@ use downhill_tensor::{BuildError, Over, Runs, RunsMut, Scalar, Shape, Sweep, par
 
 use super::window::{Window, Windows};
 use super::{image, plane, sequence};
-use crate::errors::refuse;
 use crate::{Backward, Extent, Forward, Layer, Pair, Signature};
 
 /// The largest number of each window along a sequence: yᵢ = maxₖ x[s i + d k − p], k < kernel.
@@ -179,7 +178,7 @@ const LARGEST_KERNEL: usize = 1 << 24;
 /// nothing.
 fn signature(layer: &'static str, output: impl Into<Shape>, kernel: usize) -> Result<Signature, BuildError> {
     if kernel > LARGEST_KERNEL {
-        return refuse(layer, format!("a window may hold 2^24 numbers at most, but holds {kernel}"));
+        return refuse!(layer, "a window may hold 2^24 numbers at most, but holds {kernel}");
     }
     let output = output.into();
     Ok(Signature::new(layer, output)
@@ -234,7 +233,11 @@ impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>, RunsMut<'_, T>)> for Largest
     #[inline(always)]
     fn sweep(self, (x, y, chosen): (Runs<'_, T>, RunsMut<'_, T>, RunsMut<'_, T>)) {
         for ((x, y), chosen) in x.iter().zip(y.iter_mut()).zip(chosen.iter_mut()) {
-            self.forward(x, y, chosen);
+            if self.are_pairs() {
+                self.pairs(x, y, chosen);
+            } else {
+                self.windows(x, y, chosen);
+            }
         }
     }
 }
@@ -254,15 +257,6 @@ impl<T: Scalar> Sweep<(Runs<'_, T>, Runs<'_, T>, RunsMut<'_, T>)> for Largest {
 
 /// One channel at a time.
 impl Largest {
-    #[inline(always)]
-    fn forward<T: Scalar>(self, x: &[T], y: &mut [T], chosen: &mut [T]) {
-        if self.are_pairs() {
-            self.pairs(x, y, chosen);
-        } else {
-            self.windows(x, y, chosen);
-        }
-    }
-
     // Plain loops: over an iterator that makes the windows first, the compiler gives up on vectors.
     #[inline(always)]
     fn pairs<T: Scalar>(self, x: &[T], y: &mut [T], chosen: &mut [T]) {

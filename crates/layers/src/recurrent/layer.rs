@@ -283,35 +283,37 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
                 "put Reshape before it",
             ));
         };
-        let refuse = |reason| Err(BuildError::Setting { by: C::NAME, reason });
         let (hidden, layers, directions) = (self.hidden, self.layers, self.directions());
         if steps == 0 || features == 0 || hidden == 0 || layers == 0 {
-            return refuse(format!(
+            return refuse!(
+                C::NAME,
                 "{layers} layers of {hidden} units over {steps} steps of {features} numbers compute nothing; \
                  all four must be at least 1"
-            ));
+            );
         }
         Dropout::new(self.dropout).check(C::NAME)?;
         let constant = self.cell.constant_bias();
         if let Some((_, value)) = constant {
             Init::Constant(value).check()?;
             if !self.bias {
-                return refuse(format!(
+                return refuse!(
+                    C::NAME,
                     "a gate's bias is to start from {value}, but there are no biases; leave out `no_bias`"
-                ));
+                );
             }
         }
         // No count below is larger than this.
         let largest = [layers, directions, 16 * KEPT, hidden.max(features), hidden.max(steps)];
         if Shape::new(&largest).is_none() {
-            return refuse(format!(
+            return refuse!(
+                C::NAME,
                 "{layers} layers of {hidden} units over {steps} steps of {features} numbers are more than can be \
                  counted"
-            ));
+            );
         }
 
         if layers > MOST_LAYERS {
-            return refuse(format!("it has {layers} layers on top of each other, but may have {MOST_LAYERS} at most"));
+            return refuse!(C::NAME, "it has {layers} layers on top of each other, but may have {MOST_LAYERS} at most");
         }
 
         let output: Shape = if self.last_state { [self.width()].into() } else { [steps, self.width()].into() };

@@ -78,23 +78,23 @@ impl Pad {
 
     /// The length of an axis with the numbers added at its ends.
     fn padded(&self, length: usize, [before, behind]: [usize; 2]) -> Result<usize, BuildError> {
-        let refuse = |reason| Err(BuildError::Setting { by: "Pad", reason });
         let most = match self.mode {
-            _ if length == 0 => return refuse("an axis of 0 holds nothing to put numbers around".into()),
+            _ if length == 0 => return refuse!("Pad", "an axis of 0 holds nothing to put numbers around"),
             PadMode::Constant(_) | PadMode::Replicate => usize::MAX,
             PadMode::Reflect => length - 1,
             PadMode::Circular => length,
         };
         if before > most || behind > most {
-            return refuse(format!(
+            return refuse!(
+                "Pad",
                 "{:?} can give an axis of {length} at most {most} numbers at either end, but is asked for {before} and \
                  {behind}",
                 self.mode
-            ));
+            );
         }
         match before.checked_add(length).and_then(|sum| sum.checked_add(behind)) {
             Some(padded) => Ok(padded),
-            None => refuse(format!("{before} and {behind} are too many numbers to put around an axis of {length}")),
+            None => refuse!("Pad", "{before} and {behind} are too many numbers to put around an axis of {length}"),
         }
     }
 }

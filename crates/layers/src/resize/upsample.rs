@@ -82,18 +82,17 @@ impl Upsample {
 
     /// The length in y of an axis of this length in x.
     fn length(&self, axis: usize, input: usize) -> Result<usize, BuildError> {
-        let refuse = |reason| Err(BuildError::Setting { by: "Upsample", reason });
         let length = match self.target {
             OutputSize::Size(size) => size[axis],
             OutputSize::Factor(factor) if factor[axis] > 0.0 && factor[axis].is_finite() => {
                 (input as f64 * factor[axis]).floor() as usize
             }
             OutputSize::Factor(factor) => {
-                return refuse(format!("factors must be positive and finite, but these are {factor:?}"));
+                return refuse!("Upsample", "factors must be positive and finite, but these are {factor:?}");
             }
         };
         if input == 0 || length == 0 {
-            return refuse(format!("an axis of {input} can't become one of {length}; both must be at least 1"));
+            return refuse!("Upsample", "an axis of {input} can't become one of {length}; both must be at least 1");
         }
         Ok(length)
     }

@@ -1,6 +1,5 @@
 use downhill_tensor::{BuildError, Scalar, Shape, permute};
 
-use crate::errors::refuse;
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// Puts the axes of each example in another order.
@@ -79,14 +78,12 @@ impl Layer for Permute {
         });
         match permuted {
             Some(output) => Ok(Signature::new("Permute", output).backward_without_x().backward_without_y()),
-            None => refuse(
+            None => refuse!(
                 "Permute",
-                format!(
-                    "the order {:?} does not put the {} axes of an example of shape {x} in another order; \
+                "the order {:?} does not put the {} axes of an example of shape {x} in another order; \
                      it must name each of its first axes once, counted from 0",
-                    self.order,
-                    x.rank()
-                ),
+                self.order,
+                x.rank()
             ),
         }
     }

@@ -1,6 +1,5 @@
 use downhill_tensor::{BuildError, Scalar, Shape};
 
-use crate::errors::refuse;
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// Gives each example another shape: the same numbers, in the same order.
@@ -29,9 +28,13 @@ impl Layer for Reshape {
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("Reshape", inputs)?;
         if x.len() != self.shape.len() {
-            let (numbers, shape, wanted) = (x.len(), self.shape, self.shape.len());
-            let reason = format!("an example of shape {x} has {numbers} numbers, but the shape {shape} has {wanted}");
-            return refuse("Reshape", reason);
+            return refuse!(
+                "Reshape",
+                "an example of shape {x} has {} numbers, but the shape {} has {}",
+                x.len(),
+                self.shape,
+                self.shape.len()
+            );
         }
         Ok(Signature::new("Reshape", self.shape).keeps_numbers().in_place().backward_without_y())
     }

@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use downhill_tensor::{BuildError, Scalar, Shape};
 
-use crate::errors::{length_of, refuse};
+use crate::errors::length_of;
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// Keeps a range of one axis of each example: y = x[..., start..end, ...].
@@ -57,12 +57,10 @@ impl Layer for Slice {
         let Self { axis, start, end } = *self;
         let length = length_of(axis, "Slice", x)?;
         if start >= end || end > length {
-            return refuse(
+            return refuse!(
                 "Slice",
-                format!(
-                    "the range {start}..{end} does not lie in axis {axis} of an example of shape {x}; \
+                "the range {start}..{end} does not lie in axis {axis} of an example of shape {x}; \
                      it must hold at least one place and end at {length} or before"
-                ),
             );
         }
         let mut axes = x.axes().to_vec();

@@ -1,6 +1,6 @@
 use super::Schedule;
 use crate::SettingError;
-use crate::settings::{not_negative, positive, require};
+use crate::settings::{at_least_one, not_negative, positive};
 
 /// A cycle between the base rate and a higher one (Smith 2017); `CyclicLR` in PyTorch.
 ///
@@ -69,8 +69,8 @@ impl Schedule for Cyclic {
 
     fn check(&self) -> Result<(), SettingError> {
         not_negative("the highest rate of a cycle", self.highest)?;
-        require(self.up > 0, "the number of rising steps of a cycle", 0.0, "at least 1")?;
-        require(self.down > 0, "the number of falling steps of a cycle", 0.0, "at least 1")?;
+        at_least_one("the number of rising steps of a cycle", self.up)?;
+        at_least_one("the number of falling steps of a cycle", self.down)?;
         match self.amplitude {
             Amplitude::Decaying(factor) => positive("the decay factor of a cycle", factor),
             _ => Ok(()),

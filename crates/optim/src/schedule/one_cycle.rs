@@ -1,6 +1,6 @@
 use super::{Schedule, half_cosine};
 use crate::SettingError;
-use crate::settings::{decay_rate, positive, require};
+use crate::settings::{at_least_one, decay_rate, positive, require};
 
 /// A rise to the base rate, then a decay far below the start, with the momentum running opposite (Smith 2017);
 /// `OneCycleLR` in PyTorch, with the base rate as its `max_lr`.
@@ -102,7 +102,7 @@ impl Schedule for OneCycle {
     }
 
     fn check(&self) -> Result<(), SettingError> {
-        require(self.steps > 0, "the number of steps of a cycle", 0.0, "at least 1")?;
+        at_least_one("the number of steps of a cycle", self.steps)?;
         require((0.0..=1.0).contains(&self.rise), "the rising share of a cycle", self.rise, "between 0 and 1")?;
         positive("the first divisor of a cycle", self.start_divisor)?;
         positive("the last divisor of a cycle", self.final_divisor)?;

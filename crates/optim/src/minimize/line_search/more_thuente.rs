@@ -1,4 +1,5 @@
 use super::*;
+use crate::settings::at_least_one;
 
 /// The search of Moré & Thuente (ACM TOMS 20(3), 1994) for a step that meets the strong Wolfe conditions.
 ///
@@ -57,7 +58,7 @@ impl LineSearch for MoreThuente {
         check_wolfe(self.c1, self.c2)?;
         not_negative("the narrowest interval", self.interval)?;
         not_negative("the share that rounding may hide", self.rounding)?;
-        require(self.trials > 0, "the number of trials", 0.0, "at least 1")
+        at_least_one("the number of trials", self.trials.into())
     }
 
     fn search(
