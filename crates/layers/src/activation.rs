@@ -91,7 +91,7 @@ impl<A: Activation> Layer for A {
         let y = pass.y.slice();
         match pass.x.get(0) {
             Some(x) => parallel(Over(Value(*self), (x.slice(), y)), GRAIN),
-            None => parallel(Over(ValueInPlace(*self), (y,)), GRAIN),
+            None => parallel(Over(Value(*self), (y,)), GRAIN),
         }
     }
 
@@ -125,9 +125,6 @@ impl<A: Activation> Layer for A {
 struct Value<A>(A);
 
 #[derive(Clone, Copy)]
-struct ValueInPlace<A>(A);
-
-#[derive(Clone, Copy)]
 struct Chain<A>(A);
 
 #[derive(Clone, Copy)]
@@ -142,7 +139,7 @@ impl<A: Activation, T: Scalar> Sweep<(&[T], &mut [T])> for Value<A> {
     }
 }
 
-impl<A: Activation, T: Scalar> Sweep<(&mut [T],)> for ValueInPlace<A> {
+impl<A: Activation, T: Scalar> Sweep<(&mut [T],)> for Value<A> {
     #[inline(always)]
     fn sweep(self, (y,): (&mut [T],)) {
         for y in y {

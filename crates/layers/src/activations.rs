@@ -5,8 +5,8 @@ use downhill_tensor::{BuildError, Outputs, Scalar};
 use crate::Activation;
 
 /// Declares an activation from one row of the table: its settings if it has any, each with its default;
-/// its value and its slope, in which a setting's name stands for it in the precision of x;
-/// and which settings it fails with, beyond those that are not finite.
+/// its value and its slope, in which a setting's name stands for it in the precision of x (a slope of `|_, y|` does not
+/// read x); and which settings it fails with, beyond those that are not finite.
 macro_rules! activation {
     ($(#[$doc:meta])* $Name:ident, $($row:tt)*) => {
         $(#[$doc])*
@@ -42,7 +42,7 @@ macro_rules! activation {
     };
     (
         @implement $Name:ident { $($setting:ident),* }, |$x:pat_param| $value:expr,
-        slope |$sx:pat_param, $sy:pat_param| $slope:expr, reads x: $reads:literal
+        slope |$sx:tt, $sy:pat_param| $slope:expr
         $(, outputs: $outputs:ident)?
         $(, fails: $fails:expr, with $sentence:literal)?
     ) => {
@@ -69,7 +69,7 @@ macro_rules! activation {
             }
 
             fn slope_reads_x(&self) -> bool {
-                $reads
+                stringify!($sx) != "_"
             }
 
             $(
@@ -83,7 +83,7 @@ macro_rules! activation {
                 $(finite(stringify!($Name), stringify!($setting), $setting)?;)*
                 $(
                     if $fails {
-                        return Err(BuildError::Setting { by: stringify!($Name), reason: format!($sentence) });
+                        return refuse!(stringify!($Name), $sentence);
                     }
                 )?
                 Ok(())
@@ -94,7 +94,7 @@ macro_rules! activation {
 
 activation!(
     /// The identity: y = x, dy/dx = 1.
-    Identity, |x| x, slope |_, _| T::ONE, reads x: false
+    Identity, |x| x, slope |_, _| T::ONE
 );
 
 activation!(
@@ -104,17 +104,17 @@ activation!(
     ///
     /// Source: Nair and Hinton 2010.
     Relu, |x| if x < T::ZERO { T::ZERO } else { x },
-    slope |_, y| if y > T::ZERO { T::ONE } else { T::ZERO }, reads x: false
+    slope |_, y| if y > T::ZERO { T::ONE } else { T::ZERO }
 );
 
 activation!(
     /// The hyperbolic tangent: y = tanh x, dy/dx = 1 − y².
-    Tanh, |x| x.tanh(), slope |_, y| T::ONE - y * y, reads x: false
+    Tanh, |x| x.tanh(), slope |_, y| T::ONE - y * y
 );
 
 activation!(
     /// The logistic function: y = 1 / (1 + e⁻ˣ), dy/dx = y (1 − y).
-    Sigmoid, |x| x.sigmoid(), slope |_, y| y * (T::ONE - y), reads x: false, outputs: Probabilities
+    Sigmoid, |x| x.sigmoid(), slope |_, y| y * (T::ONE - y), outputs: Probabilities
 );
 
 activation!(
@@ -130,7 +130,7 @@ activation!(
         /// The sharpness of the bend, β.
         beta: 1.0
     },
-    |x| (beta * x).softplus() / beta, slope |_, y| -(-beta * y).exp_m1(), reads x: false,
+    |x| (beta * x).softplus() / beta, slope |_, y| -(-beta * y).exp_m1(),
     fails: beta == 0.0, with "beta divides, and must not be {beta}"
 );
 
@@ -149,7 +149,7 @@ activation!(
         let s = x.sigmoid();
         let bend = x * (T::ONE - s);
         if x < T::from_f64(FAR_LEFT) { T::ZERO } else { s * (T::ONE + bend) }
-    }, reads x: true
+    }
 );
 
 /// Left of this, x σ(x) underflows to 0 in either precision.
@@ -162,7 +162,7 @@ activation!(
     ///
     /// Source: Klambauer et al. 2017 (arXiv 1706.02515).
     Selu, |x| if x > T::ZERO { T::from_f64(SELU_SCALE) * x } else { T::from_f64(SELU_SCALE * SELU_ALPHA) * x.exp_m1() },
-    slope |_, y| if y > T::ZERO { T::from_f64(SELU_SCALE) } else { y + T::from_f64(SELU_SCALE * SELU_ALPHA) }, reads x: false
+    slope |_, y| if y > T::ZERO { T::from_f64(SELU_SCALE) } else { y + T::from_f64(SELU_SCALE * SELU_ALPHA) }
 );
 
 const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
@@ -179,7 +179,7 @@ activation!(
         negative_slope: 0.01
     },
     |x| if x > T::ZERO { x } else { negative_slope * x },
-    slope |x, _| if x > T::ZERO { T::ONE } else { negative_slope }, reads x: true
+    slope |x, _| if x > T::ZERO { T::ONE } else { negative_slope }
 );
 
 activation!(
@@ -193,7 +193,7 @@ activation!(
         alpha: 1.0
     },
     |x| if x > T::ZERO { x } else { alpha * x.exp_m1() },
-    slope |x, _| if x > T::ZERO { T::ONE } else { alpha * x.exp() }, reads x: true
+    slope |x, _| if x > T::ZERO { T::ONE } else { alpha * x.exp() }
 );
 
 activation!(
@@ -214,7 +214,7 @@ activation!(
         alpha: 1.0
     },
     |x| if x > T::ZERO { x } else { alpha * (x / alpha).exp_m1() },
-    slope |x, _| if x > T::ZERO { T::ONE } else { (x / alpha).exp() }, reads x: true,
+    slope |x, _| if x > T::ZERO { T::ONE } else { (x / alpha).exp() },
     fails: alpha == 0.0, with "alpha divides, and must not be {alpha}"
 );
 
@@ -230,7 +230,7 @@ activation!(
     /// assert_eq!([-1.0, 3.0, 7.0].map(|x| Relu6.value(x)), [0.0, 3.0, 6.0]);
     /// ```
     Relu6, |x| x.max(T::ZERO).min(T::from_f64(6.0)),
-    slope |_, y| if (y <= T::ZERO) | (y >= T::from_f64(6.0)) { T::ZERO } else { T::ONE }, reads x: false
+    slope |_, y| if (y <= T::ZERO) | (y >= T::from_f64(6.0)) { T::ZERO } else { T::ONE }
 );
 
 activation!(
@@ -252,7 +252,7 @@ activation!(
         max: 1.0
     },
     |x| x.max(min).min(max),
-    slope |_, y| if (y <= min) | (y >= max) { T::ZERO } else { T::ONE }, reads x: false,
+    slope |_, y| if (y <= min) | (y >= max) { T::ZERO } else { T::ONE },
     fails: min > max, with "min may not lie above max, but they are {min} and {max}"
 );
 
@@ -270,7 +270,7 @@ activation!(
     /// assert_eq!([-4.0, 0.0, 1.5, 4.0].map(|x| Hardsigmoid.value(x)), [0.0, 0.5, 0.75, 1.0]);
     /// ```
     Hardsigmoid, |x| (x + T::from_f64(3.0)).max(T::ZERO).min(T::from_f64(6.0)) / T::from_f64(6.0),
-    slope |_, y| if (y > T::ZERO) & (y < T::ONE) { T::from_f64(1.0 / 6.0) } else { T::ZERO }, reads x: false,
+    slope |_, y| if (y > T::ZERO) & (y < T::ONE) { T::from_f64(1.0 / 6.0) } else { T::ZERO },
     outputs: Probabilities
 );
 
@@ -293,7 +293,7 @@ activation!(
     slope |x, _| {
         let between = if x < T::from_f64(3.0) { x / T::from_f64(3.0) + T::from_f64(0.5) } else { T::ONE };
         if x <= T::from_f64(-3.0) { T::ZERO } else { between }
-    }, reads x: true
+    }
 );
 
 activation!(
@@ -313,7 +313,7 @@ activation!(
         lambda: 0.5
     },
     |x| if (x >= -lambda) & (x <= lambda) { T::ZERO } else { x },
-    slope |_, y| if y == T::ZERO { T::ZERO } else { T::ONE }, reads x: false,
+    slope |_, y| if y == T::ZERO { T::ZERO } else { T::ONE },
     fails: lambda < 0.0, with "lambda may not be negative, but is {lambda}"
 );
 
@@ -334,7 +334,7 @@ activation!(
         lambda: 0.5
     },
     |x| x - x.max(-lambda).min(lambda),
-    slope |_, y| if y == T::ZERO { T::ZERO } else { T::ONE }, reads x: false,
+    slope |_, y| if y == T::ZERO { T::ZERO } else { T::ONE },
     fails: lambda < 0.0, with "lambda may not be negative, but is {lambda}"
 );
 
@@ -349,7 +349,7 @@ activation!(
     slope |x, _| {
         let t = x.tanh();
         t * t
-    }, reads x: true
+    }
 );
 
 activation!(
@@ -371,7 +371,7 @@ activation!(
         value: 0.0
     },
     |x| if x <= threshold { value } else { x },
-    slope |x, _| if x <= threshold { T::ZERO } else { T::ONE }, reads x: true
+    slope |x, _| if x <= threshold { T::ZERO } else { T::ONE }
 );
 
 activation!(
@@ -392,7 +392,7 @@ activation!(
     slope |x, _| {
         let root = T::ONE / (T::ONE + x.abs());
         root * root
-    }, reads x: true
+    }
 );
 
 activation!(
@@ -404,7 +404,7 @@ activation!(
     /// use downhill_layers::{Activation, LogSigmoid};
     /// assert_eq!([-1e3, 1e3].map(|x| LogSigmoid.value(x)), [-1e3, 0.0]);
     /// ```
-    LogSigmoid, |x| -(-x).softplus(), slope |_, y| -y.exp_m1(), reads x: false, outputs: LogProbabilities
+    LogSigmoid, |x| -(-x).softplus(), slope |_, y| -y.exp_m1(), outputs: LogProbabilities
 );
 
 activation!(
@@ -430,7 +430,7 @@ activation!(
         let n = e * (e + T::from_f64(2.0));
         let bend = T::from_f64(4.0) * x * e * (e + T::ONE) / (n + T::from_f64(2.0));
         (n + bend) / (n + T::from_f64(2.0))
-    }, reads x: true
+    }
 );
 
 /// Right of this, tanh(ln(1 + eˣ)) is 1 in either precision.
@@ -520,5 +520,5 @@ fn finite(layer: &'static str, setting: &str, value: f64) -> Result<(), BuildErr
     if value.is_finite() {
         return Ok(());
     }
-    Err(BuildError::Setting { by: layer, reason: format!("{setting} must be a finite number, but is {value}") })
+    refuse!(layer, "{setting} must be a finite number, but is {value}")
 }

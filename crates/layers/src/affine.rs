@@ -1,6 +1,7 @@
 use downhill_tensor::product::{Accumulate, product};
-use downhill_tensor::{BuildError, Init, Scalar, Shape, ShapeError, reduce};
+use downhill_tensor::{BuildError, Init, Scalar, Shape, reduce};
 
+use crate::errors::wrong_rank;
 use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 
 /// An affine map of vectors: y = x W + b.
@@ -60,25 +61,13 @@ impl Affine {
         Self { outputs, bias: true, init: Init::FanInUniform, bias_init: Init::FanInUniform }
     }
 
-    /// Leaves the bias out: the linear map y = x W.
-    #[must_use]
-    pub fn no_bias(mut self) -> Self {
-        self.bias = false;
-        self
-    }
-
-    /// Starts the weight as `init` says.
-    #[must_use]
-    pub fn init(mut self, init: Init) -> Self {
-        self.init = init;
-        self
-    }
-
-    /// Starts the bias as `init` says.
-    #[must_use]
-    pub fn bias_init(mut self, init: Init) -> Self {
-        self.bias_init = init;
-        self
+    setters! {
+        /// Leaves the bias out: the linear map y = x W.
+        no_bias() bias = false;
+        /// Starts the weight as `init` says.
+        init: Init;
+        /// Starts the bias as `init` says.
+        bias_init(init: Init) bias_init = init;
     }
 }
 
@@ -88,40 +77,32 @@ impl Layer for Affine {
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("Affine", inputs)?;
         let Some((&features, before)) = x.axes().split_last() else {
-            return Err(ShapeError::Rank {
-                by: "Affine",
-                expected: "vectors along the last axis of an example",
-                got: x,
-                hint: "put Reshape::new([1]) before it to see a number as a vector of one",
-            }
-            .into());
+            return Err(wrong_rank(
+                "Affine",
+                x,
+                "vectors along the last axis of an example",
+                "put Reshape::new([1]) before it to see a number as a vector of one",
+            ));
         };
-        if features == 0 || self.outputs == 0 {
-            return Err(BuildError::Setting {
-                by: "Affine",
-                reason: format!(
-                    "a map from {features} to {} numbers has no weights; both must be at least 1",
-                    self.outputs
-                ),
-            });
+        let outputs = self.outputs;
+        if features == 0 || outputs == 0 {
+            return refuse!(
+                "Affine",
+                "a map from {features} to {outputs} numbers has no weights; both must be at least 1"
+            );
         }
         self.init.check()?;
         self.bias_init.check()?;
-        let sizes = Shape::new(&[before, &[self.outputs]].concat()).zip(Shape::new(&[features, self.outputs]));
-        let (output, weight) = sizes.ok_or_else(|| BuildError::Setting {
-            by: "Affine",
-            reason: format!("a map from {x} to vectors of {} numbers has too many elements", self.outputs),
-        })?;
-        let weight = Parameter::new("weight", weight, self.init);
-        let signature = Signature::new("Affine", output)
-            .parameter(weight.fans(features, self.outputs).transposed())
-            .backward_without_y();
-        Ok(if self.bias {
-            let bias = Parameter::new("bias", [self.outputs], self.bias_init);
-            signature.parameter(bias.fans(features, self.outputs))
-        } else {
-            signature
-        })
+        let sizes = Shape::new(&[before, &[outputs]].concat()).zip(Shape::new(&[features, outputs]));
+        let Some((output, weight)) = sizes else {
+            return refuse!("Affine", "a map from {x} to vectors of {outputs} numbers has too many elements");
+        };
+        let weight = Parameter::new("weight", weight, self.init).fans(features, outputs);
+        let bias = Parameter::new("bias", [outputs], self.bias_init).fans(features, outputs);
+        Ok(Signature::new("Affine", output)
+            .parameter(weight.transposed())
+            .parameter_if(self.bias, bias)
+            .backward_without_y())
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {

@@ -4,6 +4,7 @@ use downhill_tensor::{
 };
 
 use crate::Extent::PerExample;
+use crate::errors::wrong_rank;
 use crate::{Backward, Forward, Layer, Parameter, Signature};
 
 /// A bilinear map of two vectors: yₖ = uᵀ Wₖ v + bₖ.
@@ -54,25 +55,13 @@ impl Bilinear {
         Self { outputs, bias: true, init: Init::FanInUniform, bias_init: Init::FanInUniform }
     }
 
-    /// Leaves the bias out.
-    #[must_use]
-    pub fn no_bias(mut self) -> Self {
-        self.bias = false;
-        self
-    }
-
-    /// Starts the weight as `init` says.
-    #[must_use]
-    pub fn init(mut self, init: Init) -> Self {
-        self.init = init;
-        self
-    }
-
-    /// Starts the bias as `init` says.
-    #[must_use]
-    pub fn bias_init(mut self, init: Init) -> Self {
-        self.bias_init = init;
-        self
+    setters! {
+        /// Leaves the bias out.
+        no_bias() bias = false;
+        /// Starts the weight as `init` says.
+        init: Init;
+        /// Starts the bias as `init` says.
+        bias_init(init: Init) bias_init = init;
     }
 }
 
@@ -85,34 +74,25 @@ impl Layer for Bilinear {
         };
         let vector = |x: Shape| match x.axes() {
             &[features] => Ok(features),
-            _ => Err(ShapeError::Rank {
-                by: "Bilinear",
-                expected: "two vectors per example",
-                got: x,
-                hint: "put Flatten before it",
-            }),
+            _ => Err(wrong_rank("Bilinear", x, "two vectors per example", "put Flatten before it")),
         };
         let (first, second, outputs) = (vector(u)?, vector(v)?, self.outputs);
-        let refuse = |reason| Err(BuildError::Setting { by: "Bilinear", reason });
         if first == 0 || second == 0 || outputs == 0 {
-            return refuse(format!(
+            return refuse!(
+                "Bilinear",
                 "a map from {first} and {second} to {outputs} numbers has no weights; all must be at least 1"
-            ));
+            );
         }
         let Some(shape) = Shape::new(&[outputs, first, second]) else {
-            return refuse(format!("a weight of {outputs}x{first}x{second} numbers is too large for this machine"));
+            return refuse!("Bilinear", "a weight of {outputs}x{first}x{second} numbers is too large for this machine");
         };
         self.init.check()?;
         self.bias_init.check()?;
-        let signature = Signature::new("Bilinear", [outputs])
+        Ok(Signature::new("Bilinear", [outputs])
             .parameter(Parameter::new("weight", shape, self.init).fans(first, outputs))
+            .parameter_if(self.bias, Parameter::new("bias", [outputs], self.bias_init).fans(first, outputs))
             .scratch("outer", [first * second], PerExample) // u vᵀ, then its gradient
-            .backward_without_y();
-        Ok(if self.bias {
-            signature.parameter(Parameter::new("bias", [outputs], self.bias_init).fans(first, outputs))
-        } else {
-            signature
-        })
+            .backward_without_y())
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {

@@ -2,9 +2,7 @@ use downhill_tensor::{Batch, BatchMut, Buffer, BuildError, Examples, Scalar, See
 use ndarray::{Array2, ArrayView, ArrayViewD, IxDyn};
 
 use crate::erased;
-use crate::{
-    Arrays, ArraysMut, Backward, Forward, Inputs, InputsMut, Layer, MAX_INPUTS, Mode, Parameter, Signature, Streams,
-};
+use crate::{Arrays, ArraysMut, Backward, Forward, Inputs, InputsMut, Layer, MAX_INPUTS, Mode, Signature, Streams};
 
 /// One layer with its own parameters and buffers, for inputs of fixed shapes:
 /// for learning, for tests, and for those who need no network.
@@ -142,13 +140,19 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
         Ok(())
     }
 
+    /// The parameter of this name as an array, in the axes that files show.
     fn shaped<'a>(&self, flat: &'a [T], name: &str) -> Result<ArrayViewD<'a, T>, BuildError>
     where
         Self: 'a,
     {
         let index = self.find(name)?;
-        let range = self.signature.parameter_layout().range(index, 0);
-        Ok(shaped(&flat[range], &self.signature.parameters()[index]))
+        let parameter = &self.signature.parameters()[index];
+        let numbers = &flat[self.signature.parameter_layout().range(index, 0)];
+        match ArrayView::from_shape(IxDyn(parameter.shape.axes()), numbers) {
+            Ok(view) if parameter.transposed => Ok(view.reversed_axes()),
+            Ok(view) => Ok(view),
+            Err(error) => unreachable!("a parameter holds as many numbers as its shape says: {error}"),
+        }
     }
 
     /// The running statistics, in one flat vector.
@@ -308,14 +312,4 @@ fn check_examples(axes: &[usize], examples: usize, shape: Shape) -> Result<(), S
         return Err(ShapeError::Length { what: "the batch axis".into(), expected: examples, got: rows });
     }
     Ok(())
-}
-
-/// The parameter as an array, in the axes that files show.
-fn shaped<'a, T>(numbers: &'a [T], parameter: &Parameter) -> ArrayViewD<'a, T> {
-    let axes = IxDyn(parameter.shape.axes());
-    match ArrayView::from_shape(axes, numbers) {
-        Ok(view) if parameter.transposed => view.reversed_axes(),
-        Ok(view) => view,
-        Err(error) => unreachable!("a parameter holds as many numbers as its shape says: {error}"),
-    }
 }

@@ -1,8 +1,9 @@
 //! Layers that slide one small weight over signals and images.
 
 use downhill_tensor::convolution::{Axis, Convolution};
-use downhill_tensor::{BuildError, Fans, Init, Scalar, Shape};
+use downhill_tensor::{BuildError, Init, Scalar, Shape};
 
+use crate::errors::wrong_rank;
 use crate::{Backward, Extent, Forward, Parameter, Signature};
 
 mod conv1d;
@@ -84,19 +85,18 @@ impl AxisSettings {
             Some(padding) => padding,
             None if stride == 1 => [(span - 1) / 2, (span - 1).div_ceil(2)],
             None => {
-                return refuse(by, format!("padding \"same\" needs a stride of 1, but the stride is {stride}"));
+                return refuse!(by, "padding \"same\" needs a stride of 1, but the stride is {stride}");
             }
         };
         let padded = input.checked_add(padding[0]).and_then(|sum| sum.checked_add(padding[1]));
         let padded = padded.ok_or_else(|| too_large(by))?;
         let Some(rest) = padded.checked_sub(span) else {
-            return refuse(
+            return refuse!(
                 by,
-                format!(
-                    "a kernel of {kernel} with dilation {dilation} spans {span} numbers, but an input of {input} with \
+                "a kernel of {kernel} with dilation {dilation} spans {span} numbers, but an input of {input} with \
                      padding {} and {} has only {padded}; take a smaller kernel or more padding",
-                    padding[0], padding[1]
-                ),
+                padding[0],
+                padding[1]
             );
         };
         Ok(Axis { input, output: rest / stride + 1, kernel, stride, dilation, padding: padding[0] })
@@ -108,11 +108,9 @@ impl AxisSettings {
         let Self { kernel, stride, dilation, .. } = self;
         let span = self.span(by)?;
         if more >= stride && more >= dilation {
-            return refuse(
+            return refuse!(
                 by,
-                format!(
-                    "the output padding {more} must be smaller than the stride {stride} or the dilation {dilation}"
-                ),
+                "the output padding {more} must be smaller than the stride {stride} or the dilation {dilation}"
             );
         }
         let [before, after] = self.padding.unwrap_or_default();
@@ -122,10 +120,7 @@ impl AxisSettings {
             _ => return Err(too_large(by)),
         };
         if cut >= whole {
-            return refuse(
-                by,
-                format!("of {whole} numbers the padding {before} and {after} leaves none; take less padding"),
-            );
+            return refuse!(by, "of {whole} numbers the padding {before} and {after} leaves none; take less padding");
         }
         Ok(Axis { input: whole - cut, output: input, kernel, stride, dilation, padding: before })
     }
@@ -134,10 +129,7 @@ impl AxisSettings {
     fn span(self, by: &'static str) -> Result<usize, BuildError> {
         let Self { kernel, stride, dilation, .. } = self;
         if kernel == 0 || stride == 0 || dilation == 0 {
-            return refuse(
-                by,
-                format!("kernel {kernel}, stride {stride} and dilation {dilation} must all be at least 1"),
-            );
+            return refuse!(by, "kernel {kernel}, stride {stride} and dilation {dilation} must all be at least 1");
         }
         let span = (kernel - 1).checked_mul(dilation).and_then(|taps| taps.checked_add(1));
         span.ok_or_else(|| too_large(by))
@@ -160,29 +152,25 @@ impl Default for Weights {
 }
 
 impl Weights {
-    /// Weight and bias of a layer with this output. `weight` has the shape in which it lies,
-    /// `fans` are PyTorch's: those of the convolution, the transposed one for a transposed layer.
+    /// Weight and bias of a layer with this output. `weight` has the axes in which it lies; its fans are PyTorch's:
+    /// those of the convolution, the transposed one for a transposed layer.
     fn signature(
         &self,
         by: &'static str,
-        output: Shape,
-        weight: Shape,
-        fans: Fans,
+        output: &[usize],
+        weight: &[usize],
         workspace: usize,
     ) -> Result<Signature, BuildError> {
+        let (output, weight) = (shape(by, output)?, shape(by, weight)?);
         self.init.check()?;
         self.bias_init.check()?;
-        let parameter = |name, shape: Shape, init| Parameter::new(name, shape, init).fans(fans.fan_in, fans.fan_out);
-        let signature = Signature::new(by, output)
+        let fans = [weight.len() / weight[0], weight.len() / weight[1]];
+        let parameter = |name, shape: Shape, init| Parameter::new(name, shape, init).fans(fans[0], fans[1]);
+        Ok(Signature::new(by, output)
             .parameter(parameter("weight", weight, self.init))
+            .parameter_if(self.bias, parameter("bias", [output[0]].into(), self.bias_init))
             .scratch("workspace", [workspace], Extent::PerBatch)
-            .backward_without_y();
-        let channels = output.axes().first().copied().unwrap_or(1);
-        Ok(if self.bias {
-            signature.parameter(parameter("bias", [channels].into(), self.bias_init))
-        } else {
-            signature
-        })
+            .backward_without_y())
     }
 }
 
@@ -193,25 +181,15 @@ fn convolution(
     axes: [Axis; 2],
 ) -> Result<Convolution, BuildError> {
     if channels == 0 || outputs == 0 || groups == 0 {
-        return refuse(
-            by,
-            format!("{channels} channels, {outputs} outputs and {groups} groups are not all at least 1"),
-        );
+        return refuse!(by, "{channels} channels, {outputs} outputs and {groups} groups are not all at least 1");
     }
     if channels % groups > 0 || outputs % groups > 0 {
-        return refuse(
-            by,
-            format!("{groups} groups must divide both the {channels} input channels and the {outputs} outputs"),
-        );
+        return refuse!(by, "{groups} groups must divide both the {channels} input channels and the {outputs} outputs");
     }
     if axes.iter().any(|axis| axis.input == 0 || axis.output == 0) {
-        return refuse(by, "an axis of the input is empty, but must hold at least one number".into());
+        return refuse!(by, "an axis of the input is empty, but must hold at least one number");
     }
     Convolution::new(channels, outputs, groups, axes).ok_or_else(|| too_large(by))
-}
-
-fn refuse<T>(by: &'static str, reason: String) -> Result<T, BuildError> {
-    Err(BuildError::Setting { by, reason })
 }
 
 fn too_large(by: &'static str) -> BuildError {
@@ -220,6 +198,12 @@ fn too_large(by: &'static str) -> BuildError {
 
 fn shape(by: &'static str, axes: &[usize]) -> Result<Shape, BuildError> {
     Shape::new(axes).ok_or_else(|| too_large(by))
+}
+
+/// (channels, height, width) of an image.
+fn image(by: &'static str, x: Shape) -> Result<[usize; 3], BuildError> {
+    let expected = "an image of (channels, height, width) per example";
+    x.axes().try_into().map_err(|_| wrong_rank(by, x, expected, "put Reshape before it"))
 }
 
 /// The convolution of a pass, made again from the shape: 570 instructions, 1 % of a pass over even an 8 x 8 image.

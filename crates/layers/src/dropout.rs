@@ -50,8 +50,7 @@ impl Dropout {
         if (0.0..=1.0).contains(&self.probability) {
             return Ok(());
         }
-        let reason = format!("the probability must lie in [0, 1], but is {}", self.probability);
-        Err(BuildError::Setting { by, reason })
+        refuse!(by, "the probability must lie in [0, 1], but is {}", self.probability)
     }
 }
 

@@ -116,28 +116,8 @@ impl<L: Layer> ErasedLayer for L {
         Ok(signature)
     }
 
-    fn forward_f32(&self, pass: &mut Forward<'_, f32>) {
-        Layer::forward_f32(self, pass);
-    }
-
-    fn forward_f64(&self, pass: &mut Forward<'_, f64>) {
-        Layer::forward_f64(self, pass);
-    }
-
-    fn backward_f32(&self, pass: &mut Backward<'_, f32>) {
-        Layer::backward_f32(self, pass);
-    }
-
-    fn backward_f64(&self, pass: &mut Backward<'_, f64>) {
-        Layer::backward_f64(self, pass);
-    }
-
-    fn absorb_f32(&self, saved: Arrays<'_, f32>, statistics: &mut ArraysMut<'_, f32>) {
-        Layer::absorb_f32(self, saved, statistics);
-    }
-
-    fn absorb_f64(&self, saved: Arrays<'_, f64>, statistics: &mut ArraysMut<'_, f64>) {
-        Layer::absorb_f64(self, saved, statistics);
+    passes! {
+        [self] [&self] Layer
     }
 
     fn as_any(&self) -> &dyn Any
@@ -167,12 +147,12 @@ impl dyn ErasedLayer + '_ {
 
 /// [`Layer::forward`], as the layer's own crate has compiled it if it has.
 pub(crate) fn forward<L: ErasedLayer + ?Sized, T: Scalar>(layer: &L, pass: &mut Forward<'_, T>) {
-    T::pick(CallForward(layer, PhantomData), pass);
+    T::pick(CallForward(layer, PhantomData), (pass,));
 }
 
 /// Calls [`Layer::backward`] as compiled with the crate.
 pub(crate) fn backward<L: ErasedLayer + ?Sized, T: Scalar>(layer: &L, pass: &mut Backward<'_, T>) {
-    T::pick(CallBackward(layer, PhantomData), pass);
+    T::pick(CallBackward(layer, PhantomData), (pass,));
 }
 
 /// Calls [`Layer::absorb`] as compiled with the crate.
@@ -184,81 +164,26 @@ pub(crate) fn absorb<L: ErasedLayer + ?Sized, T: Scalar>(
     T::pick(CallAbsorb(layer, PhantomData), (saved, statistics));
 }
 
-struct CallForward<'l, 'p, 'b, L: ?Sized>(&'l L, PhantomData<&'p mut &'b ()>);
-struct CallBackward<'l, 'p, 'b, L: ?Sized>(&'l L, PhantomData<&'p mut &'b ()>);
-struct CallAbsorb<'l, 'p, 'b, L: ?Sized>(&'l L, PhantomData<&'p mut &'b ()>);
+/// Defines the choice of one of two methods by the precision, with the arguments that they take.
+macro_rules! call {
+    ($Call:ident: $f32:ident or $f64:ident, ($($argument:ident: $With:ty),+)) => {
+        struct $Call<'l, 'p, 'b, L: ?Sized>(&'l L, PhantomData<&'p mut &'b ()>);
 
-impl<'p, 'b: 'p, L: ErasedLayer + ?Sized> PerScalar for CallForward<'_, 'p, 'b, L> {
-    type With<T: Scalar> = &'p mut Forward<'b, T>;
-    type Output = ();
+        impl<'p, 'b: 'p, L: ErasedLayer + ?Sized> PerScalar for $Call<'_, 'p, 'b, L> {
+            type With<T: Scalar> = ($($With,)+);
+            type Output = ();
 
-    fn f32(self, pass: &'p mut Forward<'b, f32>) {
-        self.0.forward_f32(pass);
-    }
+            fn f32(self, ($($argument,)+): Self::With<f32>) {
+                self.0.$f32($($argument),+);
+            }
 
-    fn f64(self, pass: &'p mut Forward<'b, f64>) {
-        self.0.forward_f64(pass);
-    }
-}
-
-impl<'p, 'b: 'p, L: ErasedLayer + ?Sized> PerScalar for CallBackward<'_, 'p, 'b, L> {
-    type With<T: Scalar> = &'p mut Backward<'b, T>;
-    type Output = ();
-
-    fn f32(self, pass: &'p mut Backward<'b, f32>) {
-        self.0.backward_f32(pass);
-    }
-
-    fn f64(self, pass: &'p mut Backward<'b, f64>) {
-        self.0.backward_f64(pass);
-    }
-}
-
-impl<'p, 'b: 'p, L: ErasedLayer + ?Sized> PerScalar for CallAbsorb<'_, 'p, 'b, L> {
-    type With<T: Scalar> = (Arrays<'p, T>, &'p mut ArraysMut<'b, T>);
-    type Output = ();
-
-    fn f32(self, (saved, statistics): Self::With<f32>) {
-        self.0.absorb_f32(saved, statistics);
-    }
-
-    fn f64(self, (saved, statistics): Self::With<f64>) {
-        self.0.absorb_f64(saved, statistics);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::path::Path;
-
-    /// Calls `visit` with the text of every source of this crate.
-    fn sources(folder: &Path, visit: &mut impl FnMut(&Path, &str)) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                sources(&path, visit);
-            } else {
-                visit(&path, &fs::read_to_string(&path).unwrap());
+            fn f64(self, ($($argument,)+): Self::With<f64>) {
+                self.0.$f64($($argument),+);
             }
         }
-    }
-
-    #[test]
-    fn every_layer_is_compiled_here() {
-        let mut layers = 0;
-        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut |path, source| {
-            let mut lines = source.lines();
-            while let Some(line) = lines.next() {
-                let line = line.trim_start();
-                if ["impl Layer for ", "impl Activation for ", "impl Cell<"].iter().any(|start| line.starts_with(start))
-                {
-                    let first = lines.next().unwrap_or_default().trim_start();
-                    assert!(first.starts_with("compiled!("), "{}: `{line}` does not begin so", path.display());
-                    layers += 1;
-                }
-            }
-        });
-        assert!(layers > 40, "only {layers} layers were found");
-    }
+    };
 }
+
+call!(CallForward: forward_f32 or forward_f64, (pass: &'p mut Forward<'b, T>));
+call!(CallBackward: backward_f32 or backward_f64, (pass: &'p mut Backward<'b, T>));
+call!(CallAbsorb: absorb_f32 or absorb_f64, (saved: Arrays<'p, T>, statistics: &'p mut ArraysMut<'b, T>));

@@ -1,5 +1,6 @@
 use downhill_tensor::{Batch, BuildError, Scalar, Shape, ShapeError};
 
+use crate::errors::{check_lengths, wrong_rank};
 use crate::{Backward, Forward, Layer, Signature};
 
 /// Passes sequences on, with zeros for those steps of their padding that hold a number that is not finite.
@@ -46,14 +47,9 @@ impl Layer for FinitePadding {
             );
         };
         let &[steps, ..] = x.axes() else {
-            let (expected, hint) = ("sequences of shape (steps, ...)", "put Reshape before it");
-            return Err(ShapeError::Rank { by: NAME, expected, got: x, hint }.into());
+            return Err(wrong_rank(NAME, x, "sequences of shape (steps, ...)", "put Reshape before it"));
         };
-        let expected = Shape::from([1]);
-        if lengths != expected {
-            let what = "the lengths of FinitePadding, one number for each example,".into();
-            return Err(ShapeError::Mismatch { what, expected, got: lengths }.into());
-        }
+        check_lengths("the lengths of FinitePadding, one number for each example,", lengths)?;
         Ok(Signature::new(NAME, x).whole_numbers(1, 0, steps).backward_without_y())
     }
 

@@ -1,5 +1,6 @@
 use downhill_tensor::{BuildError, Over, Runs, RunsMut, Scalar, Shape, Sweep, parallel_runs};
 
+use crate::errors::{length_of, shape_of};
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// The gated linear unit: y = a σ(b), where a and b are the halves of x along one axis.
@@ -37,11 +38,9 @@ impl Glu {
         Self::default()
     }
 
-    /// Halves this axis of the example: 0 is the features of a vector, and the channels of an image.
-    #[must_use]
-    pub fn axis(mut self, axis: usize) -> Self {
-        self.axis = Some(axis);
-        self
+    setters! {
+        /// Halves this axis of the example: 0 is the features of a vector, and the channels of an image.
+        axis(axis: usize) axis = Some(axis);
     }
 
     fn axis_of(self, shape: Shape) -> usize {
@@ -59,17 +58,14 @@ impl Layer for Glu {
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("Glu", inputs)?;
-        let refuse = |reason| BuildError::Setting { by: "Glu", reason };
-        let (axis, mut axes) = (self.axis_of(x), x.axes().to_vec());
-        let Some(length) = axes.get_mut(axis) else {
-            return Err(refuse(format!("there is no axis {axis} in examples of shape {x}; axes are counted from 0")));
-        };
+        let axis = self.axis_of(x);
+        let length = length_of(axis, "Glu", x)?;
         if !length.is_multiple_of(2) {
-            return Err(refuse(format!("axis {axis} of {x} can't be halved; give it an even length")));
+            return refuse!("Glu", "axis {axis} of {x} can't be halved; give it an even length");
         }
-        *length /= 2;
-        let output = Shape::new(&axes).ok_or_else(|| refuse(format!("the shape {axes:?} has too many elements")))?;
-        Ok(Signature::new("Glu", output).backward_without_y())
+        let mut axes = x.axes().to_vec();
+        axes[axis] = length / 2;
+        Ok(Signature::new("Glu", shape_of(&axes, "Glu")?).backward_without_y())
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
@@ -84,18 +80,12 @@ impl Layer for Glu {
         let Some(dx) = pass.dx.get(0) else { return };
         let (x, dx) = (x.slice(), dx.slice());
         let work = x.len();
-        parallel_runs(
-            Over(GateBackward, (Runs::new(x, 2 * half), Runs::new(dy, half), RunsMut::new(dx, 2 * half))),
-            work,
-        );
+        parallel_runs(Over(Gate, (Runs::new(x, 2 * half), Runs::new(dy, half), RunsMut::new(dx, 2 * half))), work);
     }
 }
 
 #[derive(Clone, Copy)]
 struct Gate;
-
-#[derive(Clone, Copy)]
-struct GateBackward;
 
 impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>)> for Gate {
     #[inline(always)]
@@ -109,7 +99,7 @@ impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>)> for Gate {
     }
 }
 
-impl<T: Scalar> Sweep<(Runs<'_, T>, Runs<'_, T>, RunsMut<'_, T>)> for GateBackward {
+impl<T: Scalar> Sweep<(Runs<'_, T>, Runs<'_, T>, RunsMut<'_, T>)> for Gate {
     #[inline(always)]
     fn sweep(self, (x, dy, dx): (Runs<'_, T>, Runs<'_, T>, RunsMut<'_, T>)) {
         for ((x, dy), dx) in x.iter().zip(dy.iter()).zip(dx.iter_mut()) {

@@ -6,6 +6,10 @@
 #[macro_use]
 #[doc(hidden)]
 pub mod erased;
+#[macro_use]
+mod errors;
+#[macro_use]
+mod setters;
 
 mod activation;
 mod activations;

@@ -18,17 +18,23 @@ pub use mean::Mean;
 pub use multiply::Multiply;
 pub use sum::Sum;
 
-/// The shape that all inputs have.
-fn alike(by: &'static str, what: &'static str, inputs: &[Shape]) -> Result<Shape, ShapeError> {
+/// The first input of one to eight, and the others.
+fn one_or_more<'a>(by: &'static str, inputs: &'a [Shape]) -> Result<(Shape, &'a [Shape]), ShapeError> {
     let [first, others @ ..] = inputs else {
         return Err(ShapeError::Inputs { by, expected: "at least one input", got: 0 });
     };
     if inputs.len() > MAX_INPUTS {
         return Err(ShapeError::Inputs { by, expected: "at most eight inputs", got: inputs.len() });
     }
-    countable(by, *first)?;
-    match others.iter().find(|other| *other != first) {
-        Some(other) => Err(ShapeError::Mismatch { what: what.into(), expected: *first, got: *other }),
-        None => Ok(*first),
+    Ok((*first, others))
+}
+
+/// The shape that all inputs have.
+fn alike(by: &'static str, what: &'static str, inputs: &[Shape]) -> Result<Shape, ShapeError> {
+    let (first, others) = one_or_more(by, inputs)?;
+    countable(by, first)?;
+    match others.iter().find(|other| **other != first) {
+        Some(other) => Err(ShapeError::Mismatch { what: what.into(), expected: first, got: *other }),
+        None => Ok(first),
     }
 }

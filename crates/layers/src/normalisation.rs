@@ -19,25 +19,20 @@ pub use rms_norm::RmsNorm;
 
 /// Checks what all normalisations ask of an ε and of an example.
 fn check(by: &'static str, epsilon: f64, x: Shape) -> Result<(), BuildError> {
-    let refuse = |reason| Err(BuildError::Setting { by, reason });
     if !(epsilon >= 0.0 && epsilon.is_finite()) {
-        return refuse(format!("ε must be a finite number that is not negative, but is {epsilon}"));
+        return refuse!(by, "ε must be a finite number that is not negative, but is {epsilon}");
     }
     if x.len() == 0 {
-        return refuse(format!("an example of shape {x} holds nothing to normalise; each axis must be at least 1"));
+        return refuse!(by, "an example of shape {x} holds nothing to normalise; each axis must be at least 1");
     }
     Ok(())
 }
 
 /// Adds the parameters that scale and shift what has been normalised: weight and bias.
 fn affine(signature: Signature, shape: Shape, weight: bool, bias: bool) -> Signature {
-    let signature = if weight { signature.parameter(Parameter::new("weight", shape, Init::Ones)) } else { signature };
-    if bias { signature.parameter(Parameter::new("bias", shape, Init::Zeros)) } else { signature }
-}
-
-/// A layer that normalises `groups` groups of each example, and keeps the mean and 1/√(σ² + ε) of each.
-fn within_example(name: &'static str, x: Shape, groups: usize) -> Signature {
-    Signature::new(name, x).saves("moments", [groups, 2], Extent::PerExample).backward_without_y()
+    signature
+        .parameter_if(weight, Parameter::new("weight", shape, Init::Ones))
+        .parameter_if(bias, Parameter::new("bias", shape, Init::Zeros))
 }
 
 /// The shape of the last `axes` axes.
@@ -59,6 +54,13 @@ trait WithinExample {
 
     /// The sizes, and ε.
     fn sizes<T: Scalar>(&self, x: Shape) -> NormGroups;
+
+    /// The signature of a layer that normalises `groups` groups of each example, with parameters of this shape.
+    fn signature(&self, name: &'static str, x: Shape, groups: usize, parameters: impl Into<Shape>) -> Signature {
+        let signature = Signature::new(name, x).saves("moments", [groups, 2], Extent::PerExample).backward_without_y();
+        let (weight, bias) = self.affine();
+        affine(signature, parameters.into(), weight, bias)
+    }
 
     fn normalise<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
         let (weight, bias) = self.affine();

@@ -1,9 +1,10 @@
 use downhill_tensor::{
-    BuildError, Init, Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs,
+    BuildError, Init, Over, Runs, RunsMut, Scalar, Shape, Sweep, parallel_runs,
     reduce::{self, lanes},
 };
 
 use crate::Extent::PerExample;
+use crate::errors::wrong_rank;
 use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 
 /// A leaky rectifier that learns its slope: y = x where x > 0, w x elsewhere, with one w or one for each channel.
@@ -45,11 +46,9 @@ impl PRelu {
         Self::default()
     }
 
-    /// Creates a rectifier with one slope for each channel, the first axis of an example.
-    #[must_use]
-    pub fn per_channel(mut self) -> Self {
-        self.per_channel = true;
-        self
+    setters! {
+        /// Creates a rectifier with one slope for each channel, the first axis of an example.
+        per_channel() per_channel = true;
     }
 }
 
@@ -61,10 +60,7 @@ impl Layer for PRelu {
         let slopes = match x.axes() {
             _ if !self.per_channel => 1,
             [channels, ..] => *channels,
-            [] => {
-                let (expected, hint) = ("channels per example", "take one slope for all numbers");
-                return Err(ShapeError::Rank { by: "PRelu", expected, got: x, hint }.into());
-            }
+            [] => return Err(wrong_rank("PRelu", x, "channels per example", "take one slope for all numbers")),
         };
         Ok(Signature::new("PRelu", x)
             .parameter(Parameter::new("weight", [slopes], Init::Constant(0.25)))

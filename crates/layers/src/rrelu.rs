@@ -58,8 +58,7 @@ impl Layer for RRelu {
         let x = single_input("RRelu", inputs)?;
         let Self { lower, upper } = self;
         if !((upper - lower).is_finite() && lower <= upper) {
-            let reason = format!("the slopes must lie between finite bounds, but these are {lower} and {upper}");
-            return Err(BuildError::Setting { by: "RRelu", reason });
+            return refuse!("RRelu", "the slopes must lie between finite bounds, but these are {lower} and {upper}");
         }
         Ok(Signature::new("RRelu", x).saves("slope", x, PerExample).in_place().backward_without_y())
     }

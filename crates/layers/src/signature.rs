@@ -69,6 +69,11 @@ impl Signature {
         self
     }
 
+    /// Declares a parameter that not every layer of its kind has.
+    pub(crate) fn parameter_if(self, exists: bool, parameter: Parameter) -> Self {
+        if exists { self.parameter(parameter) } else { self }
+    }
+
     /// Declares a running statistic, changed by [`Layer::absorb`](crate::Layer::absorb) alone.
     #[must_use]
     pub fn statistic(mut self, statistic: Parameter) -> Self {
@@ -114,18 +119,11 @@ impl Signature {
         self
     }
 
-    /// Says that the backward pass does not read x, so that its buffer is free after the forward pass.
-    #[must_use]
-    pub fn backward_without_x(mut self) -> Self {
-        self.backward_needs_x = false;
-        self
-    }
-
-    /// Says that the backward pass does not read y.
-    #[must_use]
-    pub fn backward_without_y(mut self) -> Self {
-        self.backward_needs_y = false;
-        self
+    setters! {
+        /// Says that the backward pass does not read x, so that its buffer is free after the forward pass.
+        backward_without_x() backward_needs_x = false;
+        /// Says that the backward pass does not read y.
+        backward_without_y() backward_needs_y = false;
     }
 
     /// Lets the passes run over their input's buffer.
@@ -152,26 +150,14 @@ impl Signature {
         self
     }
 
-    /// Sets the least number of examples in a training pass, unless it has none: statistics of one number are not
-    /// defined.
-    #[must_use]
-    pub fn least_examples(mut self, examples: usize) -> Self {
-        self.least_examples = examples;
-        self
-    }
-
-    /// Says what the layer's outputs mean if it is a network's last, such as the probabilities of a softmax.
-    #[must_use]
-    pub fn outputs(mut self, outputs: Outputs) -> Self {
-        self.outputs = Some(outputs);
-        self
-    }
-
-    /// Says that the layer only gives its input's numbers another shape, which leaves their meaning as it is.
-    #[must_use]
-    pub fn keeps_numbers(mut self) -> Self {
-        self.keeps_numbers = true;
-        self
+    setters! {
+        /// Sets the least number of examples in a training pass, unless it has none: statistics of one number are not
+        /// defined.
+        least_examples(examples: usize) least_examples = examples;
+        /// Says what the layer's outputs mean if it is a network's last, such as the probabilities of a softmax.
+        outputs(outputs: Outputs) outputs = Some(outputs);
+        /// Says that the layer only gives its input's numbers another shape, which leaves their meaning as it is.
+        keeps_numbers() keeps_numbers = true;
     }
 
     /// Returns whether the output holds the input's numbers in their order.
@@ -235,9 +221,10 @@ impl Signature {
             return Err(ShapeError::Memory { what: self.name.into(), bytes: usize::MAX }.into());
         }
         if self.in_place && !matches!(inputs, [x] if x.len() == self.output.len()) {
-            let reason = "it says that it runs in place, which only a layer of one input can that is as long as its \
-                          output";
-            return Err(BuildError::Setting { by: self.name, reason: reason.into() });
+            return refuse!(
+                self.name,
+                "it says that it runs in place, which only a layer of one input can that is as long as its output"
+            );
         }
         Ok(())
     }
@@ -382,25 +369,13 @@ impl Parameter {
         Self { name: name.into(), shape, init, fans, transposed: false, constant: None }
     }
 
-    /// Sets the fans that initialisers scale by.
-    #[must_use]
-    pub fn fans(mut self, fan_in: usize, fan_out: usize) -> Self {
-        self.fans = Fans { fan_in, fan_out };
-        self
-    }
-
-    /// Says that the matrix lies (in, out) in memory, and (out, in) in other frameworks.
-    #[must_use]
-    pub fn transposed(mut self) -> Self {
-        self.transposed = true;
-        self
-    }
-
-    /// Starts the numbers of this range, counted in memory order, from this value.
-    #[must_use]
-    pub fn constant(mut self, range: Range<usize>, value: f64) -> Self {
-        self.constant = Some((range, value));
-        self
+    setters! {
+        /// Sets the fans that initialisers scale by.
+        fans(fan_in: usize, fan_out: usize) fans = Fans { fan_in, fan_out };
+        /// Says that the matrix lies (in, out) in memory, and (out, in) in other frameworks.
+        transposed() transposed = true;
+        /// Starts the numbers of this range, counted in memory order, from this value.
+        constant(range: Range<usize>, value: f64) constant = Some((range, value));
     }
 }
 

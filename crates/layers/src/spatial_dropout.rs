@@ -1,6 +1,7 @@
-use downhill_tensor::{BuildError, Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs};
+use downhill_tensor::{BuildError, Over, Runs, RunsMut, Scalar, Shape, Sweep, parallel_runs};
 
 use crate::Extent::PerExample;
+use crate::errors;
 use crate::{Backward, Dropout, Forward, Layer, Signature, single_input};
 
 /// Drops whole channels with probability p in training: y = x m, with one m = 0 or 1/(1 − p) for each channel of each
@@ -51,15 +52,7 @@ impl Layer for SpatialDropout {
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("SpatialDropout", inputs)?;
         Dropout::new(self.probability).check("SpatialDropout")?;
-        let Some(&channels) = x.axes().first() else {
-            return Err(ShapeError::Rank {
-                by: "SpatialDropout",
-                expected: "examples whose first axis is the channels",
-                got: x,
-                hint: "",
-            }
-            .into());
-        };
+        let channels = errors::channels("SpatialDropout", x)?;
         Ok(Signature::new("SpatialDropout", x).saves("mask", [channels], PerExample).in_place().backward_without_y())
     }
 

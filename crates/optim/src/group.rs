@@ -66,25 +66,14 @@ impl Group {
         Self::new(|segment| segment.shape.rank() < 2).weight_decay(0.0)
     }
 
-    /// Sets the factor on the optimizer's learning rate.
-    #[must_use]
-    pub fn rate_factor(mut self, factor: f64) -> Self {
-        self.treatment.rate_factor = factor;
-        self
-    }
-
-    /// Makes rules that treat matrices and vectors differently, such as [`Muon`](crate::Muon), treat these as vectors.
-    #[must_use]
-    pub fn as_vector(mut self) -> Self {
-        self.treatment.as_vector = true;
-        self
-    }
-
-    /// Sets the weight decay that replaces the optimizer's.
-    #[must_use]
-    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
-        self.treatment.weight_decay = Some(weight_decay);
-        self
+    setters! {
+        /// Sets the factor on the optimizer's learning rate.
+        rate_factor(factor: f64) treatment.rate_factor = factor;
+        /// Makes rules that treat matrices and vectors differently, such as [`Muon`](crate::Muon), treat these as
+        /// vectors.
+        as_vector() treatment.as_vector = true;
+        /// Sets the weight decay that replaces the optimizer's.
+        weight_decay(weight_decay: f64) treatment.weight_decay = Some(weight_decay);
     }
 }
 

@@ -41,11 +41,9 @@ impl Trust {
         Self { coefficient, epsilon: 0.0 }
     }
 
-    /// Sets ε, which keeps the ratio finite where directions vanish.
-    #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.epsilon = epsilon;
-        self
+    setters! {
+        /// Sets ε, which keeps the ratio finite where directions vanish.
+        epsilon: f64;
     }
 
     /// Returns q as a quotient.
@@ -65,11 +63,9 @@ impl<B, A> Layerwise<B, A> {
         Self { before, trust, after, exempts_vectors: false }
     }
 
-    /// Sets the ratio of parameters that are no matrices to 1, as is usual for biases and gains.
-    #[must_use]
-    pub fn exempt_vectors(mut self) -> Self {
-        self.exempts_vectors = true;
-        self
+    setters! {
+        /// Sets the ratio of parameters that are no matrices to 1, as is usual for biases and gains.
+        exempt_vectors() exempts_vectors = true;
     }
 }
 

@@ -3,6 +3,9 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
+#[macro_use]
+mod setters;
+
 mod average;
 mod clip;
 mod error;
@@ -23,7 +26,6 @@ mod reduce;
 mod rules;
 pub mod schedule;
 mod segment;
-mod setters;
 pub mod settings;
 mod stepper;
 #[cfg(feature = "test_functions")]

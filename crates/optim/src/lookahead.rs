@@ -2,7 +2,7 @@ use downhill_tensor::Scalar;
 
 use crate::loops;
 use crate::optimizer::forward_rates;
-use crate::settings::require;
+use crate::settings::{at_least_one, require};
 use crate::stepper::PARAMETERS;
 use crate::{MemoryError, Optimizer, OptimizerState, RestoreError, Segment, SettingError};
 
@@ -40,18 +40,11 @@ impl<O: Optimizer<T>, T: Scalar> Lookahead<O, T> {
         Self { inner, every: 5, alpha: 0.5, slow: Vec::new(), number: 0, segments: None }
     }
 
-    /// Sets the number k of steps between two looks back.
-    #[must_use]
-    pub fn every(mut self, steps: u64) -> Self {
-        self.every = steps;
-        self
-    }
-
-    /// Sets the share α of the way that is kept.
-    #[must_use]
-    pub fn alpha(mut self, alpha: f64) -> Self {
-        self.alpha = alpha;
-        self
+    setters! {
+        /// Sets the number k of steps between two looks back.
+        every(steps: u64) every = steps;
+        /// Sets the share α of the way that is kept.
+        alpha: f64;
     }
 }
 
@@ -62,7 +55,7 @@ const NUMBER: &str = "lookahead.step";
 
 impl<O: Optimizer<T>, T: Scalar> Optimizer<T> for Lookahead<O, T> {
     fn check(&self) -> Result<(), SettingError> {
-        require(self.every > 0, "the number of steps between looks back", 0.0, "at least 1")?;
+        at_least_one("the number of steps between looks back", self.every)?;
         require(self.alpha > 0.0 && self.alpha <= 1.0, "alpha", self.alpha, "greater than 0 and at most 1")?;
         self.inner.check()
     }

@@ -53,19 +53,12 @@ impl RangeTest {
         Self { lowest, highest, steps, smoothing: 0.98, runaway: 4.0 }
     }
 
-    /// Sets the weight of the past in the smoothed loss; 0 for an objective without noise.
-    #[must_use]
-    pub fn smoothing(mut self, weight: f64) -> Self {
-        self.smoothing = weight;
-        self
-    }
-
-    /// Sets the multiple of its least at which the smoothed loss ends the test; above a least loss m < 0 it is
-    /// m + (factor − 1)|m|.
-    #[must_use]
-    pub fn runaway(mut self, factor: f64) -> Self {
-        self.runaway = factor;
-        self
+    setters! {
+        /// Sets the weight of the past in the smoothed loss; 0 for an objective without noise.
+        smoothing(weight: f64) smoothing = weight;
+        /// Sets the multiple of its least at which the smoothed loss ends the test; above a least loss m < 0 it is
+        /// m + (factor − 1)|m|.
+        runaway(factor: f64) runaway = factor;
     }
 
     /// Checks the settings.

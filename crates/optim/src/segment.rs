@@ -34,17 +34,10 @@ impl Segment {
         Self { name: name.into(), range, shape: shape.into(), transposed: false, frozen: false }
     }
 
-    /// Sets whether other frameworks swap its two axes.
-    #[must_use]
-    pub fn transposed(mut self, transposed: bool) -> Self {
-        self.transposed = transposed;
-        self
-    }
-
-    /// Sets whether no optimizer steps it.
-    #[must_use]
-    pub fn frozen(mut self, frozen: bool) -> Self {
-        self.frozen = frozen;
-        self
+    setters! {
+        /// Sets whether other frameworks swap its two axes.
+        transposed: bool;
+        /// Sets whether no optimizer steps it.
+        frozen: bool;
     }
 }

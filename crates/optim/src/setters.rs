@@ -1,4 +1,4 @@
-//! The setters of the named optimizers: each names the link that it sets.
+//! Setters; those of the named optimizers name the link that they set.
 
 use std::marker::PhantomData;
 
@@ -57,19 +57,38 @@ impl<L, P, B, A: Has<L, P>> Has<L, After<P>> for Layerwise<B, A> {
     }
 }
 
-/// Defines the setters of an optimizer:
+/// Defines setters, each of which takes and returns the value:
+///
+/// * `epsilon: f64;` sets the field of this name, `held() held = true;` any field, to an expression of the arguments.
+///
+/// Those of an optimizer name the link that they set:
 ///
 /// * `epsilon of Link;` sets the field of this name, `betas of Link;` the fields `beta1` and `beta2`,
 /// * `name(argument: type) |link: Link| change;` makes any other change.
 macro_rules! setters {
     () => {};
+    ($(#[$doc:meta])* $name:ident: $kind:ty; $($rest:tt)*) => {
+        setters! { $(#[$doc])* $name($name: $kind) $name = $name; $($rest)* }
+    };
+    (
+        $(#[$doc:meta])* $name:ident($($argument:ident: $kind:ty),*) $($field:ident).+ = $value:expr;
+        $($rest:tt)*
+    ) => {
+        $(#[$doc])*
+        #[must_use]
+        pub fn $name(mut self, $($argument: $kind),*) -> Self {
+            self.$($field).+ = $value;
+            self
+        }
+        setters! { $($rest)* }
+    };
     ($(#[$doc:meta])* betas of $link:ident $(.$inner:ident)?; $($rest:tt)*) => {
         $(#[$doc])*
         #[must_use]
         pub fn betas(self, beta1: f64, beta2: f64) -> Self {
             self.set(|link: &mut $link| (link$(.$inner)?.beta1, link$(.$inner)?.beta2) = (beta1, beta2))
         }
-        crate::setters::setters! { $($rest)* }
+        setters! { $($rest)* }
     };
     ($(#[$doc:meta])* $name:ident of $link:ident $(.$inner:ident)?; $($rest:tt)*) => {
         $(#[$doc])*
@@ -77,7 +96,7 @@ macro_rules! setters {
         pub fn $name(self, $name: f64) -> Self {
             self.set(|link: &mut $link| link$(.$inner)?.$name = $name)
         }
-        crate::setters::setters! { $($rest)* }
+        setters! { $($rest)* }
     };
     (
         $(#[$doc:meta])* $name:ident($($argument:ident: $kind:ty),*) |$link:ident: $type:ty| $change:expr;
@@ -88,7 +107,6 @@ macro_rules! setters {
         pub fn $name(self, $($argument: $kind),*) -> Self {
             self.set(|$link: &mut $type| $change)
         }
-        crate::setters::setters! { $($rest)* }
+        setters! { $($rest)* }
     };
 }
-pub(crate) use setters;

@@ -151,6 +151,11 @@ pub fn decay_rate(setting: &'static str, value: f64) -> Result<(), SettingError>
     require((0.0..1.0).contains(&value), setting, value, "at least 0 and less than 1")
 }
 
+/// Checks that a number of steps, or of other things, is not 0.
+pub(crate) fn at_least_one(setting: &'static str, number: u64) -> Result<(), SettingError> {
+    require(number > 0, setting, 0.0, "at least 1")
+}
+
 /// Checks that a requirement `holds`.
 ///
 /// # Errors

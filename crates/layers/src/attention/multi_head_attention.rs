@@ -4,6 +4,7 @@ use downhill_tensor::{Batch, BuildError, Gain, Init, Runs, RunsMut, Scalar, Shap
 use ndarray::Axis;
 
 use crate::Extent::{PerBatch, PerExample};
+use crate::errors::{check_lengths, wrong_rank};
 use crate::{Backward, Dropout, Forward, Inputs, Layer, Parameter, RotaryPositions, Signature};
 
 mod heads;
@@ -115,42 +116,21 @@ impl MultiHeadAttention {
         Self { heads, bias: true, causal: false, lengths: false, dropout: 0.0, rotary: None }
     }
 
-    /// Leaves the biases out.
-    #[must_use]
-    pub fn no_bias(mut self) -> Self {
-        self.bias = false;
-        self
-    }
-
-    /// Masks the keys after each query: query i attends to the keys 0 to i only.
-    #[must_use]
-    pub fn causal(mut self) -> Self {
-        self.causal = true;
-        self
-    }
-
-    /// Takes the lengths as a last input of shape (1): the positions of the memory (of x, in self-attention) that are
-    /// no padding.
-    ///
-    /// PyTorch's `key_padding_mask` says the same with a flag for each position.
-    #[must_use]
-    pub fn lengths(mut self) -> Self {
-        self.lengths = true;
-        self
-    }
-
-    /// Drops each weight of P with this probability in training, and scales the others by 1/(1 − p).
-    #[must_use]
-    pub fn dropout(mut self, probability: f64) -> Self {
-        self.dropout = probability;
-        self
-    }
-
-    /// Turns the heads of Q and K by their [`RotaryPositions`], so that scores depend on how far apart two steps are.
-    #[must_use]
-    pub fn rotary_positions(mut self, positions: RotaryPositions) -> Self {
-        self.rotary = Some(positions);
-        self
+    setters! {
+        /// Leaves the biases out.
+        no_bias() bias = false;
+        /// Masks the keys after each query: query i attends to the keys 0 to i only.
+        causal() causal = true;
+        /// Takes the lengths as a last input of shape (1): the positions of the memory (of x, in self-attention) that
+        /// are no padding.
+        ///
+        /// PyTorch's `key_padding_mask` says the same with a flag for each position.
+        lengths() lengths = true;
+        /// Drops each weight of P with this probability in training, and scales the others by 1/(1 − p).
+        dropout(probability: f64) dropout = probability;
+        /// Turns the heads of Q and K by their [`RotaryPositions`], so that scores depend on how far apart two steps
+        /// are.
+        rotary_positions(positions: RotaryPositions) rotary = Some(positions);
     }
 
     /// The index of the memory and that of the lengths among the inputs; the queries are the first.
@@ -203,14 +183,12 @@ impl MultiHeadAttention {
     }
 
     fn check(&self, x: Shape, memory: Shape) -> Result<(), BuildError> {
-        let fail = |reason| Err(BuildError::Setting { by: NAME, reason });
         for got in [x, memory] {
             if got.rank() != 2 {
-                let expected = "sequences of shape (steps, width)";
-                return Err(ShapeError::Rank { by: NAME, expected, got, hint: "put Reshape before it" }.into());
+                return Err(wrong_rank(NAME, got, "sequences of shape (steps, width)", "put Reshape before it"));
             }
             if got.len() == 0 {
-                return fail(format!("a sequence of shape {got} is empty; steps and width must be at least 1"));
+                return refuse!(NAME, "a sequence of shape {got} is empty; steps and width must be at least 1");
             }
         }
         let (heads, width) = (self.heads, x[1]);
@@ -219,7 +197,7 @@ impl MultiHeadAttention {
             return Err(ShapeError::Mismatch { what, expected: x, got: memory }.into());
         }
         if heads == 0 || !width.is_multiple_of(heads) {
-            return fail(format!("the width {width} can't be cut into {heads} heads of equal size"));
+            return refuse!(NAME, "the width {width} can't be cut into {heads} heads of equal size");
         }
         Dropout::new(self.dropout).check(NAME)?;
         if let Some(rotary) = self.rotary {
@@ -228,7 +206,7 @@ impl MultiHeadAttention {
         let steps = x[0].saturating_add(memory[0]);
         let largest = [&[8, steps, width][..], &[3, width, width], &[2, heads, x[0], memory[0]]];
         if largest.iter().any(|axes| Shape::new(axes).is_none()) {
-            return fail(format!("sequences of shapes {x} and {memory} have too many elements"));
+            return refuse!(NAME, "sequences of shapes {x} and {memory} have too many elements");
         }
         Ok(())
     }
@@ -278,20 +256,13 @@ impl Layer for MultiHeadAttention {
         let glorot = Init::XavierUniform { gain: Gain::Linear };
         let in_weight = Parameter::new("in_proj_weight", [width, 3 * width], glorot).fans(width, 3 * width);
         let out_weight = Parameter::new("out_proj.weight", [width, width], Init::FanInUniform).fans(width, width);
-        let mut signature = Signature::new(NAME, x).parameter(in_weight.transposed());
-        if self.bias {
-            signature = signature.parameter(Parameter::new("in_proj_bias", [3 * width], Init::Zeros));
-        }
-        signature = signature.parameter(out_weight.transposed());
-        if self.bias {
-            signature = signature.parameter(Parameter::new("out_proj.bias", [width], Init::Zeros));
-        }
+        let mut signature = Signature::new(NAME, x)
+            .parameter(in_weight.transposed())
+            .parameter_if(self.bias, Parameter::new("in_proj_bias", [3 * width], Init::Zeros))
+            .parameter(out_weight.transposed())
+            .parameter_if(self.bias, Parameter::new("out_proj.bias", [width], Init::Zeros));
         if let Some(lengths) = lengths {
-            let (expected, got) = (Shape::from([1]), inputs[lengths]);
-            if got != expected {
-                let what = "the lengths of MultiHeadAttention, one number for each example,".into();
-                return Err(ShapeError::Mismatch { what, expected, got }.into());
-            }
+            check_lengths("the lengths of MultiHeadAttention, one number for each example,", inputs[lengths])?;
             signature = signature.whole_numbers(lengths, 1, sizes.keys);
         }
         Ok(signature
@@ -300,10 +271,8 @@ impl Layer for MultiHeadAttention {
             .saves("context", [sizes.queries, width], PerExample)
             .saves("weights", [sizes.heads, sizes.kept()], PerExample)
             .saves("factor", [], PerBatch) // of the weights that dropout has kept
-            .forward_scratch("rotary_table", [self.table(sizes)], PerBatch)
-            .forward_scratch("block", [sizes.scratch_len()], PerExample)
-            .backward_scratch("rotary_table", [self.table(sizes)], PerBatch)
-            .backward_scratch("block", [sizes.scratch_len()], PerExample)
+            .scratch("rotary_table", [self.table(sizes)], PerBatch)
+            .scratch("block", [sizes.scratch_len()], PerExample)
             .backward_scratch("dq", [sizes.queries, width], PerExample)
             .backward_scratch("dkv", [sizes.keys, 2 * width], PerExample)
             .backward_scratch("finite_memory", [self.copied(sizes)], PerExample)

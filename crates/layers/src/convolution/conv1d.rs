@@ -1,7 +1,8 @@
 use downhill_tensor::convolution::Convolution;
-use downhill_tensor::{BuildError, Fans, Init, Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Init, Scalar, Shape};
 
 use super::{ABSENT, AxisSettings, Padding, Weights};
+use crate::errors::wrong_rank;
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// A convolution of signals: each output is a weighted sum of the inputs around it.
@@ -74,64 +75,26 @@ impl Conv1d {
         Self { outputs, kernel, stride: 1, padding, dilation: 1, groups: 1, weights: Weights::default() }
     }
 
-    /// Sets the stride: the distance from one output to the next.
-    #[must_use]
-    pub fn stride(mut self, stride: usize) -> Self {
-        self.stride = stride;
-        self
-    }
-
-    /// Adds zeros around the signal: a number for either side, `[before, after]`, or [`Padding::Same`].
-    #[must_use]
-    pub fn padding(mut self, padding: impl Into<Padding<[usize; 2]>>) -> Self {
-        self.padding = padding.into();
-        self
-    }
-
-    /// Sets the dilation: the distance from one tap of the kernel to the next.
-    #[must_use]
-    pub fn dilation(mut self, dilation: usize) -> Self {
-        self.dilation = dilation;
-        self
-    }
-
-    /// Sets the number of groups of channels and outputs; as many as channels make a depthwise convolution.
-    #[must_use]
-    pub fn groups(mut self, groups: usize) -> Self {
-        self.groups = groups;
-        self
-    }
-
-    /// Leaves the bias out, as before a normalisation.
-    #[must_use]
-    pub fn no_bias(mut self) -> Self {
-        self.weights.bias = false;
-        self
-    }
-
-    /// Starts the weight as `init` says.
-    #[must_use]
-    pub fn init(mut self, init: Init) -> Self {
-        self.weights.init = init;
-        self
-    }
-
-    /// Starts the bias as `init` says.
-    #[must_use]
-    pub fn bias_init(mut self, init: Init) -> Self {
-        self.weights.bias_init = init;
-        self
+    setters! {
+        /// Sets the stride: the distance from one output to the next.
+        stride: usize;
+        /// Adds zeros around the signal: a number for either side, `[before, after]`, or [`Padding::Same`].
+        padding(padding: impl Into<Padding<[usize; 2]>>) padding = padding.into();
+        /// Sets the dilation: the distance from one tap of the kernel to the next.
+        dilation: usize;
+        /// Sets the number of groups of channels and outputs; as many as channels make a depthwise convolution.
+        groups: usize;
+        /// Leaves the bias out, as before a normalisation.
+        no_bias() weights.bias = false;
+        /// Starts the weight as `init` says.
+        init(init: Init) weights.init = init;
+        /// Starts the bias as `init` says.
+        bias_init(init: Init) weights.bias_init = init;
     }
 
     fn convolution(&self, x: Shape) -> Result<Convolution, BuildError> {
         let &[channels, length] = x.axes() else {
-            return Err(ShapeError::Rank {
-                by: "Conv1d",
-                expected: "a signal of (channels, length) per example",
-                got: x,
-                hint: "put Reshape before it",
-            }
-            .into());
+            return Err(wrong_rank("Conv1d", x, "a signal of (channels, length) per example", "put Reshape before it"));
         };
         let along = AxisSettings {
             kernel: self.kernel,
@@ -153,10 +116,9 @@ impl Layer for Conv1d {
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("Conv1d", inputs)?;
         let convolution = self.convolution(x)?;
-        let output = super::shape("Conv1d", &[self.outputs, convolution.axes()[1].output])?;
-        let weight = super::shape("Conv1d", &[self.outputs, x[0] / self.groups, self.kernel])?;
-        let fans = Fans { fan_in: weight.len() / weight[0], fan_out: weight.len() / weight[1] };
-        self.weights.signature("Conv1d", output, weight, fans, convolution.scratch_len())
+        let output = [self.outputs, convolution.axes()[1].output];
+        let weight = [self.outputs, x[0] / self.groups, self.kernel];
+        self.weights.signature("Conv1d", &output, &weight, convolution.scratch_len())
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {

@@ -1,5 +1,5 @@
 use downhill_tensor::convolution::Convolution;
-use downhill_tensor::{BuildError, Fans, Init, Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Init, Scalar, Shape};
 
 use super::{AxisSettings, Padding, Weights};
 use crate::{Backward, Forward, Layer, Pair, Signature, single_input};
@@ -85,66 +85,26 @@ impl Conv2d {
         }
     }
 
-    /// Sets the stride: the distance from one output to the next.
-    #[must_use]
-    pub fn stride(mut self, stride: impl Into<Pair>) -> Self {
-        self.stride = stride.into();
-        self
-    }
-
-    /// Adds zeros around the image: a number for all sides, `[height, width]`, `[[above, below], [left, right]]`,
-    /// or [`Padding::Same`].
-    #[must_use]
-    pub fn padding(mut self, padding: impl Into<Padding<[[usize; 2]; 2]>>) -> Self {
-        self.padding = padding.into();
-        self
-    }
-
-    /// Sets the dilation: the distance from one tap of the kernel to the next.
-    #[must_use]
-    pub fn dilation(mut self, dilation: impl Into<Pair>) -> Self {
-        self.dilation = dilation.into();
-        self
-    }
-
-    /// Sets the number of groups of channels and outputs; as many as channels make a depthwise convolution.
-    #[must_use]
-    pub fn groups(mut self, groups: usize) -> Self {
-        self.groups = groups;
-        self
-    }
-
-    /// Leaves the bias out, as before a normalisation.
-    #[must_use]
-    pub fn no_bias(mut self) -> Self {
-        self.weights.bias = false;
-        self
-    }
-
-    /// Starts the weight as `init` says.
-    #[must_use]
-    pub fn init(mut self, init: Init) -> Self {
-        self.weights.init = init;
-        self
-    }
-
-    /// Starts the bias as `init` says.
-    #[must_use]
-    pub fn bias_init(mut self, init: Init) -> Self {
-        self.weights.bias_init = init;
-        self
+    setters! {
+        /// Sets the stride: the distance from one output to the next.
+        stride(stride: impl Into<Pair>) stride = stride.into();
+        /// Adds zeros around the image: a number for all sides, `[height, width]`, `[[above, below], [left, right]]`,
+        /// or [`Padding::Same`].
+        padding(padding: impl Into<Padding<[[usize; 2]; 2]>>) padding = padding.into();
+        /// Sets the dilation: the distance from one tap of the kernel to the next.
+        dilation(dilation: impl Into<Pair>) dilation = dilation.into();
+        /// Sets the number of groups of channels and outputs; as many as channels make a depthwise convolution.
+        groups: usize;
+        /// Leaves the bias out, as before a normalisation.
+        no_bias() weights.bias = false;
+        /// Starts the weight as `init` says.
+        init(init: Init) weights.init = init;
+        /// Starts the bias as `init` says.
+        bias_init(init: Init) weights.bias_init = init;
     }
 
     fn convolution(&self, x: Shape) -> Result<Convolution, BuildError> {
-        let &[channels, height, width] = x.axes() else {
-            return Err(ShapeError::Rank {
-                by: "Conv2d",
-                expected: "an image of (channels, height, width) per example",
-                got: x,
-                hint: "put Reshape before it",
-            }
-            .into());
-        };
+        let [channels, height, width] = super::image("Conv2d", x)?;
         let along = |axis: usize| AxisSettings {
             kernel: self.kernel.0[axis],
             stride: self.stride.0[axis],
@@ -166,11 +126,9 @@ impl Layer for Conv2d {
         let x = single_input("Conv2d", inputs)?;
         let convolution = self.convolution(x)?;
         let [height, width] = convolution.axes();
-        let output = super::shape("Conv2d", &[self.outputs, height.output, width.output])?;
+        let output = [self.outputs, height.output, width.output];
         let weight = [self.outputs, x[0] / self.groups, height.kernel, width.kernel];
-        let weight = super::shape("Conv2d", &weight)?;
-        let fans = Fans { fan_in: weight.len() / weight[0], fan_out: weight.len() / weight[1] };
-        self.weights.signature("Conv2d", output, weight, fans, convolution.scratch_len())
+        self.weights.signature("Conv2d", &output, &weight, convolution.scratch_len())
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {

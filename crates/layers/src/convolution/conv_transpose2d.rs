@@ -1,5 +1,5 @@
 use downhill_tensor::convolution::Convolution;
-use downhill_tensor::{BuildError, Fans, Init, Scalar, Shape, ShapeError, reduce};
+use downhill_tensor::{BuildError, Init, Scalar, Shape, reduce};
 
 use super::{AxisSettings, Weights};
 use crate::{Backward, Forward, Layer, Pair, Signature, single_input};
@@ -88,74 +88,29 @@ impl ConvTranspose2d {
         }
     }
 
-    /// Sets the stride: the distance in the output from one pixel's kernel to the next one's.
-    #[must_use]
-    pub fn stride(mut self, stride: impl Into<Pair>) -> Self {
-        self.stride = stride.into();
-        self
-    }
-
-    /// Sets the rows cut off above and below, and the columns left and right: the padding of the convolution that
-    /// this transposes.
-    #[must_use]
-    pub fn padding(mut self, padding: impl Into<Pair>) -> Self {
-        self.padding = padding.into();
-        self
-    }
-
-    /// Sets the number of rows added below and of columns added to the right.
-    #[must_use]
-    pub fn output_padding(mut self, padding: impl Into<Pair>) -> Self {
-        self.output_padding = padding.into();
-        self
-    }
-
-    /// Sets the dilation: the distance from one tap of the kernel to the next.
-    #[must_use]
-    pub fn dilation(mut self, dilation: impl Into<Pair>) -> Self {
-        self.dilation = dilation.into();
-        self
-    }
-
-    /// Sets the number of groups of channels and outputs.
-    #[must_use]
-    pub fn groups(mut self, groups: usize) -> Self {
-        self.groups = groups;
-        self
-    }
-
-    /// Leaves the bias out, as before a normalisation.
-    #[must_use]
-    pub fn no_bias(mut self) -> Self {
-        self.weights.bias = false;
-        self
-    }
-
-    /// Starts the weight as `init` says.
-    #[must_use]
-    pub fn init(mut self, init: Init) -> Self {
-        self.weights.init = init;
-        self
-    }
-
-    /// Starts the bias as `init` says.
-    #[must_use]
-    pub fn bias_init(mut self, init: Init) -> Self {
-        self.weights.bias_init = init;
-        self
+    setters! {
+        /// Sets the stride: the distance in the output from one pixel's kernel to the next one's.
+        stride(stride: impl Into<Pair>) stride = stride.into();
+        /// Sets the rows cut off above and below, and the columns left and right: the padding of the convolution that
+        /// this transposes.
+        padding(padding: impl Into<Pair>) padding = padding.into();
+        /// Sets the number of rows added below and of columns added to the right.
+        output_padding(padding: impl Into<Pair>) output_padding = padding.into();
+        /// Sets the dilation: the distance from one tap of the kernel to the next.
+        dilation(dilation: impl Into<Pair>) dilation = dilation.into();
+        /// Sets the number of groups of channels and outputs.
+        groups: usize;
+        /// Leaves the bias out, as before a normalisation.
+        no_bias() weights.bias = false;
+        /// Starts the weight as `init` says.
+        init(init: Init) weights.init = init;
+        /// Starts the bias as `init` says.
+        bias_init(init: Init) weights.bias_init = init;
     }
 
     /// The convolution from y to x.
     fn convolution(&self, x: Shape) -> Result<Convolution, BuildError> {
-        let &[channels, height, width] = x.axes() else {
-            return Err(ShapeError::Rank {
-                by: "ConvTranspose2d",
-                expected: "an image of (channels, height, width) per example",
-                got: x,
-                hint: "put Reshape before it",
-            }
-            .into());
-        };
+        let [channels, height, width] = super::image("ConvTranspose2d", x)?;
         let along = |axis: usize, length: usize| {
             let along = AxisSettings {
                 kernel: self.kernel.0[axis],
@@ -177,11 +132,9 @@ impl Layer for ConvTranspose2d {
         let x = single_input("ConvTranspose2d", inputs)?;
         let convolution = self.convolution(x)?;
         let [height, width] = convolution.axes();
-        let output = super::shape("ConvTranspose2d", &[self.outputs, height.input, width.input])?;
+        let output = [self.outputs, height.input, width.input];
         let weight = [x[0], self.outputs / self.groups, height.kernel, width.kernel];
-        let weight = super::shape("ConvTranspose2d", &weight)?;
-        let fans = Fans { fan_in: weight.len() / weight[0], fan_out: weight.len() / weight[1] };
-        self.weights.signature("ConvTranspose2d", output, weight, fans, convolution.scratch_len())
+        self.weights.signature("ConvTranspose2d", &output, &weight, convolution.scratch_len())
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {

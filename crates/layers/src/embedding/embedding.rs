@@ -61,18 +61,11 @@ impl Embedding {
         Self { vocabulary, width, padding: None, init: Init::Normal { mean: 0.0, std: 1.0 } }
     }
 
-    /// Sets the row for padding, which does not learn.
-    #[must_use]
-    pub fn padding(mut self, row: usize) -> Self {
-        self.padding = Some(row);
-        self
-    }
-
-    /// Starts the table as `init` says.
-    #[must_use]
-    pub fn init(mut self, init: Init) -> Self {
-        self.init = init;
-        self
+    setters! {
+        /// Sets the row for padding, which does not learn.
+        padding(row: usize) padding = Some(row);
+        /// Starts the table as `init` says.
+        init: Init;
     }
 }
 
@@ -84,25 +77,26 @@ impl Layer for Embedding {
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("Embedding", inputs)?;
-        let refuse = |reason| Err(BuildError::Setting { by: "Embedding", reason });
         let Self { vocabulary, width, padding, init } = *self;
         if vocabulary == 0 || width == 0 || vocabulary > MOST_ROWS {
-            return refuse(format!(
+            return refuse!(
+                "Embedding",
                 "a table of {vocabulary} vectors of {width} numbers is not possible; it needs from 1 to {MOST_ROWS} \
                  vectors of at least 1 number"
-            ));
+            );
         }
         if let Some(row) = padding.filter(|&row| row >= vocabulary) {
-            return refuse(format!(
+            return refuse!(
+                "Embedding",
                 "row {row} is to be the padding, but the table has {vocabulary} rows, counted from 0"
-            ));
+            );
         }
         init.check()?;
         let Some(output) = Shape::new(&[x.axes(), &[width]].concat()) else {
-            return refuse(format!("examples of shape {x} can't have one axis of {width} more"));
+            return refuse!("Embedding", "examples of shape {x} can't have one axis of {width} more");
         };
         let Some(weight) = Shape::new(&[vocabulary, width]) else {
-            return refuse(format!("a table of {vocabulary} vectors of {width} numbers is too large"));
+            return refuse!("Embedding", "a table of {vocabulary} vectors of {width} numbers is too large");
         };
         let weight = Parameter::new("weight", weight, init).fans(vocabulary, width);
         let weight = match padding {

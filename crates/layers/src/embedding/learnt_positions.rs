@@ -1,6 +1,7 @@
-use downhill_tensor::{Batch, BuildError, Init, Scalar, Shape, ShapeError, elementwise, reduce};
+use downhill_tensor::{Batch, BuildError, Init, Scalar, Shape, elementwise, reduce};
 
-use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
+use super::sequence;
+use crate::{Backward, Forward, Layer, Parameter, Signature};
 
 /// Tells steps apart by a learnt vector for each position: y = x + W.
 ///
@@ -50,11 +51,9 @@ impl LearntPositions {
         Self::default()
     }
 
-    /// Starts the vectors as `init` says.
-    #[must_use]
-    pub fn init(mut self, init: Init) -> Self {
-        self.init = init;
-        self
+    setters! {
+        /// Starts the vectors as `init` says.
+        init: Init;
     }
 }
 
@@ -62,16 +61,7 @@ impl Layer for LearntPositions {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
-        let x = single_input("LearntPositions", inputs)?;
-        if x.rank() != 2 {
-            return Err(ShapeError::Rank {
-                by: "LearntPositions",
-                expected: "examples of steps and features",
-                got: x,
-                hint: "",
-            }
-            .into());
-        }
+        let x = sequence("LearntPositions", inputs)?;
         self.init.check()?;
         let weight = Parameter::new("weight", x, self.init).fans(x[0], x[1]);
         Ok(Signature::new("LearntPositions", x).parameter(weight).in_place().backward_without_y())

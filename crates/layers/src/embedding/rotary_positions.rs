@@ -1,9 +1,10 @@
 use std::ops::Range;
 
-use downhill_tensor::{BuildError, Over, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs};
+use downhill_tensor::{BuildError, Over, RunsMut, Scalar, Shape, Sweep, parallel_runs};
 
 use super::{check_base, frequency};
 use crate::Extent::PerBatch;
+use crate::errors::wrong_rank;
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// Tells steps apart by turning pairs of features: at the position p, pair i of a width d turns by
@@ -61,25 +62,17 @@ impl RotaryPositions {
         Self::default()
     }
 
-    /// Sets the base; longer contexts are trained with larger ones.
-    #[must_use]
-    pub fn base(mut self, base: f64) -> Self {
-        self.base = base;
-        self
-    }
-
-    /// Pairs neighbouring features.
-    #[must_use]
-    pub fn interleaved(mut self) -> Self {
-        self.interleaved = true;
-        self
+    setters! {
+        /// Sets the base; longer contexts are trained with larger ones.
+        base: f64;
+        /// Pairs neighbouring features.
+        interleaved() interleaved = true;
     }
 
     /// Refuses a width that has no pairs, and a base that has no powers.
     pub(crate) fn check(self, by: &'static str, width: usize) -> Result<(), BuildError> {
         if width % 2 == 1 {
-            let reason = format!("features turn in pairs, so that their number must be even, but it is {width}");
-            return Err(BuildError::Setting { by, reason });
+            return refuse!(by, "features turn in pairs, so that their number must be even, but it is {width}");
         }
         check_base(by, self.base)
     }
@@ -119,13 +112,7 @@ impl Layer for RotaryPositions {
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("RotaryPositions", inputs)?;
         let (&[steps, width] | &[steps, _, width]) = x.axes() else {
-            return Err(ShapeError::Rank {
-                by: "RotaryPositions",
-                expected: "examples of steps, perhaps heads, and features",
-                got: x,
-                hint: "",
-            }
-            .into());
+            return Err(wrong_rank("RotaryPositions", x, "examples of steps, perhaps heads, and features", ""));
         };
         self.check("RotaryPositions", width)?;
         Ok(Signature::new("RotaryPositions", x)

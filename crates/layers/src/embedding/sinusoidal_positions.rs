@@ -1,10 +1,10 @@
 use std::ops::Range;
 
-use downhill_tensor::{BuildError, Over, RunsMut, Scalar, Shape, ShapeError, Sweep, elementwise, parallel_runs};
+use downhill_tensor::{BuildError, Over, RunsMut, Scalar, Shape, Sweep, elementwise, parallel_runs};
 
-use super::{check_base, frequency};
+use super::{check_base, frequency, sequence};
 use crate::Extent::PerBatch;
-use crate::{Backward, Forward, Layer, Signature, single_input};
+use crate::{Backward, Forward, Layer, Signature};
 
 /// Tells steps apart by sines and cosines of their positions: y = x + P.
 ///
@@ -56,11 +56,9 @@ impl SinusoidalPositions {
         Self::default()
     }
 
-    /// Sets the base.
-    #[must_use]
-    pub fn base(mut self, base: f64) -> Self {
-        self.base = base;
-        self
+    setters! {
+        /// Sets the base.
+        base: f64;
     }
 }
 
@@ -68,16 +66,7 @@ impl Layer for SinusoidalPositions {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
-        let x = single_input("SinusoidalPositions", inputs)?;
-        if x.rank() != 2 {
-            return Err(ShapeError::Rank {
-                by: "SinusoidalPositions",
-                expected: "examples of steps and features",
-                got: x,
-                hint: "",
-            }
-            .into());
-        }
+        let x = sequence("SinusoidalPositions", inputs)?;
         check_base("SinusoidalPositions", self.base)?;
         Ok(Signature::new("SinusoidalPositions", x)
             .forward_scratch("positions", x, PerBatch)

@@ -1,7 +1,9 @@
 use downhill_tensor::{BuildError, Scalar, Shape, ShapeError};
 
+use super::one_or_more;
+use crate::errors::length_of;
 use crate::signature::countable;
-use crate::{Backward, Forward, Layer, MAX_INPUTS, Signature};
+use crate::{Backward, Forward, Layer, Signature};
 
 /// Concatenates its inputs along one axis of the example.
 ///
@@ -33,34 +35,23 @@ impl Layer for Concat {
     compiled!();
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
-        let [first, others @ ..] = inputs else {
-            return Err(ShapeError::Inputs { by: "Concat", expected: "at least one input", got: 0 }.into());
-        };
-        if inputs.len() > MAX_INPUTS {
-            return Err(ShapeError::Inputs { by: "Concat", expected: "at most eight inputs", got: inputs.len() }.into());
-        }
+        let (first, others) = one_or_more("Concat", inputs)?;
         let axis = self.axis;
-        if axis >= first.rank() {
-            return Err(BuildError::Setting {
-                by: "Concat",
-                reason: format!("there is no axis {axis} in examples of shape {first}; axes are counted from 0"),
-            });
-        }
-        let mut axes = countable("Concat", *first)?.axes().to_vec();
+        length_of(axis, "Concat", first)?;
+        let mut axes = countable("Concat", first)?.axes().to_vec();
         for other in others {
             countable("Concat", *other)?;
             let agree = other.rank() == first.rank()
                 && (0..first.rank()).all(|other_axis| other_axis == axis || other[other_axis] == first[other_axis]);
             if !agree {
                 let what = format!("the inputs of Concat, apart from axis {axis},");
-                return Err(ShapeError::Mismatch { what: what.into(), expected: *first, got: *other }.into());
+                return Err(ShapeError::Mismatch { what: what.into(), expected: first, got: *other }.into());
             }
             axes[axis] = axes[axis].saturating_add(other[axis]);
         }
-        let output = Shape::new(&axes).ok_or_else(|| BuildError::Setting {
-            by: "Concat",
-            reason: format!("the joined shape {axes:?} has too many elements"),
-        })?;
+        let Some(output) = Shape::new(&axes) else {
+            return refuse!("Concat", "the joined shape {axes:?} has too many elements");
+        };
         Ok(Signature::new("Concat", output).backward_without_x().backward_without_y())
     }
 

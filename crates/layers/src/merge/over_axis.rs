@@ -3,20 +3,20 @@
 use downhill_tensor::reduce::lanes;
 use downhill_tensor::{BuildError, Over, Runs, RunsMut, Scalar, Shape, Sweep, parallel_runs};
 
+use crate::errors::length_of;
 use crate::{Backward, Forward, Signature, single_input};
 
 /// The signature of a sum over an axis of one input; `keep` keeps the axis, with the length 1.
 pub(super) fn signature(by: &'static str, inputs: &[Shape], axis: usize, keep: bool) -> Result<Signature, BuildError> {
     let x = single_input(by, inputs)?;
-    let refuse = |reason| Err(BuildError::Setting { by, reason });
+    if length_of(axis, by, x)? == 0 {
+        return refuse!(by, "axis {axis} of an example of shape {x} holds nothing");
+    }
     let mut axes = x.axes().to_vec();
-    match axes.get(axis) {
-        None => return refuse(format!("there is no axis {axis} in examples of shape {x}; axes are counted from 0")),
-        Some(0) => return refuse(format!("axis {axis} of an example of shape {x} holds nothing")),
-        Some(_) if keep => axes[axis] = 1,
-        Some(_) => {
-            axes.remove(axis);
-        }
+    if keep {
+        axes[axis] = 1;
+    } else {
+        axes.remove(axis);
     }
     let Some(output) = Shape::new(&axes) else { unreachable!("a part of a shape is a shape") };
     Ok(Signature::new(by, output).backward_without_y().backward_without_x())

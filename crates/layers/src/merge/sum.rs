@@ -37,11 +37,9 @@ impl Sum {
         Self { axis, keep: false }
     }
 
-    /// Keeps the axis, with the length 1.
-    #[must_use]
-    pub fn keep_axis(mut self) -> Self {
-        self.keep = true;
-        self
+    setters! {
+        /// Keeps the axis, with the length 1.
+        keep_axis() keep = true;
     }
 }
 

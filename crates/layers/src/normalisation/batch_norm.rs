@@ -1,8 +1,9 @@
 use downhill_tensor::normalise::Channels;
-use downhill_tensor::{BuildError, Init, Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Init, Scalar, Shape};
 
 use super::{affine, check};
 use crate::Extent::PerBatch;
+use crate::errors;
 use crate::{Arrays, ArraysMut, Backward, Forward, Layer, Parameter, Signature, single_input};
 
 /// Normalises each channel by its mean and variance over the batch: y = (x − μ) / √(σ² + ε) · weight + bias.
@@ -69,32 +70,15 @@ impl BatchNorm {
         Self::default()
     }
 
-    /// Sets ε.
-    #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.epsilon = epsilon;
-        self
-    }
-
-    /// Sets the weight of the new value in the running statistics.
-    #[must_use]
-    pub fn momentum(mut self, momentum: f64) -> Self {
-        self.momentum = Some(momentum);
-        self
-    }
-
-    /// Makes the running statistics the averages over all batches: `momentum=None` in PyTorch.
-    #[must_use]
-    pub fn cumulative_average(mut self) -> Self {
-        self.momentum = None;
-        self
-    }
-
-    /// Leaves weight and bias out.
-    #[must_use]
-    pub fn no_affine(mut self) -> Self {
-        self.affine = false;
-        self
+    setters! {
+        /// Sets ε.
+        epsilon: f64;
+        /// Sets the weight of the new value in the running statistics.
+        momentum(momentum: f64) momentum = Some(momentum);
+        /// Makes the running statistics the averages over all batches: `momentum=None` in PyTorch.
+        cumulative_average() momentum = None;
+        /// Leaves weight and bias out.
+        no_affine() affine = false;
     }
 
     fn channels(x: Shape) -> Channels {
@@ -118,23 +102,13 @@ impl Layer for BatchNorm {
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("BatchNorm", inputs)?;
-        if x.rank() == 0 {
-            return Err(ShapeError::Rank {
-                by: "BatchNorm",
-                expected: "examples whose first axis is the channels",
-                got: x,
-                hint: "",
-            }
-            .into());
-        }
+        errors::channels("BatchNorm", x)?;
         check("BatchNorm", self.epsilon, x)?;
         if let Some(momentum) = self.momentum.filter(|momentum| !(0.0..=1.0).contains(momentum)) {
-            return Err(BuildError::Setting {
-                by: "BatchNorm",
-                reason: format!(
-                    "the momentum is the weight of the new value and must lie in [0, 1], but is {momentum}"
-                ),
-            });
+            return refuse!(
+                "BatchNorm",
+                "the momentum is the weight of the new value and must lie in [0, 1], but is {momentum}"
+            );
         }
         let Channels { channels, plane } = Self::channels(x);
         let statistic = |name: &'static str, init| Parameter::new(name, [channels], init);

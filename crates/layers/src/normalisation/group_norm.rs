@@ -1,7 +1,8 @@
 use downhill_tensor::normalise::NormGroups;
-use downhill_tensor::{BuildError, Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Scalar, Shape};
 
-use super::{WithinExample, affine, check, within_example};
+use super::{WithinExample, check};
+use crate::errors;
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// Normalises groups of neighbouring channels of each example: y = (x − μ) / √(σ² + ε) · weight + bias.
@@ -54,18 +55,11 @@ impl GroupNorm {
         Self { groups, epsilon: 1e-5, affine: true }
     }
 
-    /// Sets ε.
-    #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.epsilon = epsilon;
-        self
-    }
-
-    /// Leaves weight and bias out.
-    #[must_use]
-    pub fn no_affine(mut self) -> Self {
-        self.affine = false;
-        self
+    setters! {
+        /// Sets ε.
+        epsilon: f64;
+        /// Leaves weight and bias out.
+        no_affine() affine = false;
     }
 }
 
@@ -85,27 +79,16 @@ impl Layer for GroupNorm {
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("GroupNorm", inputs)?;
-        let Some(&channels) = x.axes().first() else {
-            return Err(ShapeError::Rank {
-                by: "GroupNorm",
-                expected: "examples whose first axis is the channels",
-                got: x,
-                hint: "",
-            }
-            .into());
-        };
+        let channels = errors::channels("GroupNorm", x)?;
         check("GroupNorm", self.epsilon, x)?;
         if channels.checked_rem(self.groups) != Some(0) {
-            return Err(BuildError::Setting {
-                by: "GroupNorm",
-                reason: format!(
-                    "{channels} channels do not fall into {} groups of equal size; take a number that divides them",
-                    self.groups
-                ),
-            });
+            let groups = self.groups;
+            return refuse!(
+                "GroupNorm",
+                "{channels} channels do not fall into {groups} groups of equal size; take a number that divides them"
+            );
         }
-        let signature = within_example("GroupNorm", x, self.groups);
-        Ok(affine(signature, [channels].into(), self.affine, self.affine))
+        Ok(WithinExample::signature(self, "GroupNorm", x, self.groups, [channels]))
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {

@@ -1,7 +1,8 @@
 use downhill_tensor::normalise::NormGroups;
-use downhill_tensor::{BuildError, Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Scalar, Shape};
 
-use super::{WithinExample, affine, check, within_example};
+use super::{WithinExample, check};
+use crate::errors::wrong_rank;
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// Normalises each channel of each example: y = (x − μ) / √(σ² + ε), then · weight + bias if wanted.
@@ -58,18 +59,11 @@ impl InstanceNorm {
         Self::default()
     }
 
-    /// Sets ε.
-    #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.epsilon = epsilon;
-        self
-    }
-
-    /// Adds a weight and a bias.
-    #[must_use]
-    pub fn affine(mut self) -> Self {
-        self.affine = true;
-        self
+    setters! {
+        /// Sets ε.
+        epsilon: f64;
+        /// Adds a weight and a bias.
+        affine() affine = true;
     }
 }
 
@@ -90,25 +84,16 @@ impl Layer for InstanceNorm {
         let x = single_input("InstanceNorm", inputs)?;
         check("InstanceNorm", self.epsilon, x)?;
         let &[channels, ref places @ ..] = x.axes() else {
-            return Err(ShapeError::Rank {
-                by: "InstanceNorm",
-                expected: "examples of channels and at least one axis more",
-                got: x,
-                hint: "",
-            }
-            .into());
+            return Err(wrong_rank("InstanceNorm", x, "examples of channels and at least one axis more", ""));
         };
         if places.iter().product::<usize>() < 2 {
-            return Err(BuildError::Setting {
-                by: "InstanceNorm",
-                reason: format!(
-                    "a channel of an example of shape {x} is one number, which would always become 0; \
+            return refuse!(
+                "InstanceNorm",
+                "a channel of an example of shape {x} is one number, which would always become 0; \
                      take LayerNorm or GroupNorm for vectors"
-                ),
-            });
+            );
         }
-        let signature = within_example("InstanceNorm", x, channels);
-        Ok(affine(signature, [channels].into(), self.affine, self.affine))
+        Ok(WithinExample::signature(self, "InstanceNorm", x, channels, [channels]))
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {

@@ -1,7 +1,7 @@
 use downhill_tensor::normalise::NormGroups;
 use downhill_tensor::{BuildError, Scalar, Shape};
 
-use super::{WithinExample, affine, check, last_axes, within_example};
+use super::{WithinExample, check, last_axes};
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// Normalises over the last axes of each example: y = (x − μ) / √(σ² + ε) · weight + bias.
@@ -61,32 +61,15 @@ impl LayerNorm {
         Self::default()
     }
 
-    /// Normalises over the last `axes` axes.
-    #[must_use]
-    pub fn axes(mut self, axes: usize) -> Self {
-        self.axes = axes;
-        self
-    }
-
-    /// Sets ε.
-    #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.epsilon = epsilon;
-        self
-    }
-
-    /// Leaves the bias out.
-    #[must_use]
-    pub fn no_bias(mut self) -> Self {
-        self.bias = false;
-        self
-    }
-
-    /// Leaves weight and bias out.
-    #[must_use]
-    pub fn no_affine(mut self) -> Self {
-        self.affine = false;
-        self
+    setters! {
+        /// Normalises over the last `axes` axes.
+        axes: usize;
+        /// Sets ε.
+        epsilon: f64;
+        /// Leaves the bias out.
+        no_bias() bias = false;
+        /// Leaves weight and bias out.
+        no_affine() affine = false;
     }
 }
 
@@ -108,9 +91,7 @@ impl Layer for LayerNorm {
         let x = single_input("LayerNorm", inputs)?;
         check("LayerNorm", self.epsilon, x)?;
         let features = last_axes("LayerNorm", x, self.axes)?;
-        let signature = within_example("LayerNorm", x, x.len() / features.len());
-        let (weight, bias) = self.affine();
-        Ok(affine(signature, features, weight, bias))
+        Ok(WithinExample::signature(self, "LayerNorm", x, x.len() / features.len(), features))
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {

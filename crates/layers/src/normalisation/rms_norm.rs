@@ -1,7 +1,7 @@
 use downhill_tensor::normalise::NormGroups;
 use downhill_tensor::{BuildError, Scalar, Shape};
 
-use super::{WithinExample, affine, check, last_axes, within_example};
+use super::{WithinExample, check, last_axes};
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// Divides the last axes of each example by their root mean square: y = x / √(mean(x²) + ε) · weight.
@@ -60,25 +60,13 @@ impl RmsNorm {
         Self::default()
     }
 
-    /// Normalises over the last `axes` axes.
-    #[must_use]
-    pub fn axes(mut self, axes: usize) -> Self {
-        self.axes = axes;
-        self
-    }
-
-    /// Sets ε.
-    #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.epsilon = Some(epsilon);
-        self
-    }
-
-    /// Leaves the weight out.
-    #[must_use]
-    pub fn no_affine(mut self) -> Self {
-        self.affine = false;
-        self
+    setters! {
+        /// Normalises over the last `axes` axes.
+        axes: usize;
+        /// Sets ε.
+        epsilon(epsilon: f64) epsilon = Some(epsilon);
+        /// Leaves the weight out.
+        no_affine() affine = false;
     }
 }
 
@@ -102,8 +90,7 @@ impl Layer for RmsNorm {
         check("RmsNorm", self.epsilon.unwrap_or_default(), x)?;
         let features = last_axes("RmsNorm", x, self.axes)?;
         // Keeps 0 and 1/√(mean(x²) + ε) of each row.
-        let signature = within_example("RmsNorm", x, x.len() / features.len());
-        Ok(affine(signature, features, self.affine, false))
+        Ok(WithinExample::signature(self, "RmsNorm", x, x.len() / features.len(), features))
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {

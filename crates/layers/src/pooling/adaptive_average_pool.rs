@@ -82,8 +82,7 @@ fn check(layer: &'static str, input: usize, output: usize) -> Result<usize, Buil
     if input > 0 && output > 0 {
         return Ok(output);
     }
-    let reason = format!("an axis of {input} can't be averaged to one of {output}; both must be at least 1");
-    Err(BuildError::Setting { by: layer, reason })
+    refuse!(layer, "an axis of {input} can't be averaged to one of {output}; both must be at least 1")
 }
 
 impl Layer for AdaptiveAveragePool1d {
@@ -124,9 +123,8 @@ impl Layer for AdaptiveAveragePool2d {
 }
 
 fn signature(layer: &'static str, output: &[usize]) -> Result<Signature, BuildError> {
-    let output = Shape::new(output).ok_or_else(|| BuildError::Setting {
-        by: layer,
-        reason: format!("the output {output:?} has too many elements"),
-    })?;
+    let Some(output) = Shape::new(output) else {
+        return refuse!(layer, "the output {output:?} has too many elements");
+    };
     Ok(Signature::new(layer, output).backward_without_x().backward_without_y())
 }

@@ -1,7 +1,7 @@
 use downhill_tensor::{BuildError, Scalar, Shape};
 
 use super::average::{self, Layout};
-use super::window::{Window, setters};
+use super::window::Window;
 use super::{image, sequence};
 use crate::{Backward, Forward, Layer, Pair, Signature};
 
@@ -84,18 +84,14 @@ impl AveragePool1d {
     }
 
     setters! {
-        1:
-        /// The distance s from one window to the next.
-        stride(stride);
+        /// Sets the distance s from one window to the next.
+        stride: usize;
         /// Sets the number p of zeros before and after the sequence.
-        padding(padding);
-    }
-
-    /// Divides by the number of elements of the input in a window, without the padding.
-    #[must_use]
-    pub fn exclude_padding(mut self) -> Self {
-        self.count_include_pad = false;
-        self
+        padding: usize;
+        /// Lets a last window hang over the end, so that the number of windows is rounded up, not down.
+        ceil_mode() ceil_mode = true;
+        /// Divides by the number of elements of the input in a window, without the padding.
+        exclude_padding() count_include_pad = false;
     }
 
     fn windows(&self) -> [Window; 2] {
@@ -117,18 +113,14 @@ impl AveragePool2d {
     }
 
     setters! {
-        2:
-        /// The distance s from one window to the next.
-        stride(stride);
+        /// Sets the distance s from one window to the next.
+        stride(stride: impl Into<Pair>) stride = stride.into().0;
         /// Sets the number p of rows and columns of zeros before and after the image.
-        padding(padding);
-    }
-
-    /// Divides by the number of elements of the input in a window, without the padding.
-    #[must_use]
-    pub fn exclude_padding(mut self) -> Self {
-        self.count_include_pad = false;
-        self
+        padding(padding: impl Into<Pair>) padding = padding.into().0;
+        /// Lets a last window hang over the end, so that the number of windows is rounded up, not down.
+        ceil_mode() ceil_mode = true;
+        /// Divides by the number of elements of the input in a window, without the padding.
+        exclude_padding() count_include_pad = false;
     }
 
     fn windows(&self) -> [Window; 2] {

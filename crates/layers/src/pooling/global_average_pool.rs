@@ -1,6 +1,7 @@
-use downhill_tensor::{BuildError, Scalar, Shape, ShapeError};
+use downhill_tensor::{BuildError, Scalar, Shape};
 
 use super::average::{self, EVEN};
+use crate::errors::wrong_rank;
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// The mean of each channel: y = (1/n) Σ x over all axes after the first.
@@ -37,17 +38,18 @@ impl Layer for GlobalAveragePool {
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("GlobalAveragePool", inputs)?;
         if x.rank() < 2 {
-            return Err(ShapeError::Rank {
-                by: "GlobalAveragePool",
-                expected: "channels and at least one axis behind them per example",
-                got: x,
-                hint: "a vector has nothing to average over",
-            }
-            .into());
+            return Err(wrong_rank(
+                "GlobalAveragePool",
+                x,
+                "channels and at least one axis behind them per example",
+                "a vector has nothing to average over",
+            ));
         }
         if x.axes()[1..].contains(&0) {
-            let reason = format!("the channels of examples of shape {x} are empty, and nothing has no mean");
-            return Err(BuildError::Setting { by: "GlobalAveragePool", reason });
+            return refuse!(
+                "GlobalAveragePool",
+                "the channels of examples of shape {x} are empty, and nothing has no mean"
+            );
         }
         Ok(Signature::new("GlobalAveragePool", [x[0]]).backward_without_x().backward_without_y())
     }

@@ -1,6 +1,6 @@
 use downhill_tensor::{BuildError, Over, Runs, RunsMut, Scalar, Shape, Sweep, parallel_runs};
 
-use super::window::{Window, Windows, setters};
+use super::window::{Window, Windows};
 use super::{image, plane, sequence};
 use crate::{Backward, Extent, Forward, Layer, Pair, Signature};
 
@@ -86,13 +86,14 @@ impl MaxPool1d {
     }
 
     setters! {
-        1:
-        /// The distance s from one window to the next.
-        stride(stride);
+        /// Sets the distance s from one window to the next.
+        stride: usize;
         /// Sets the distance p by which the windows reach over either end.
-        padding(padding);
-        /// The distance d from one number of a window to the next.
-        dilation(dilation);
+        padding: usize;
+        /// Sets the distance d from one number of a window to the next.
+        dilation: usize;
+        /// Lets a last window hang over the end, so that the number of windows is rounded up, not down.
+        ceil_mode() ceil_mode = true;
     }
 
     fn windows(&self) -> [Window; 2] {
@@ -110,13 +111,14 @@ impl MaxPool2d {
     }
 
     setters! {
-        2:
-        /// The distance s from one window to the next.
-        stride(stride);
+        /// Sets the distance s from one window to the next.
+        stride(stride: impl Into<Pair>) stride = stride.into().0;
         /// Sets the distance p by which the windows reach over the edges.
-        padding(padding);
-        /// The distance d from one number of a window to the next.
-        dilation(dilation);
+        padding(padding: impl Into<Pair>) padding = padding.into().0;
+        /// Sets the distance d from one number of a window to the next.
+        dilation(dilation: impl Into<Pair>) dilation = dilation.into().0;
+        /// Lets a last window hang over the end, so that the number of windows is rounded up, not down.
+        ceil_mode() ceil_mode = true;
     }
 
     fn windows(&self) -> [Window; 2] {
@@ -176,8 +178,7 @@ const LARGEST_KERNEL: usize = 1 << 24;
 /// nothing.
 fn signature(layer: &'static str, output: impl Into<Shape>, kernel: usize) -> Result<Signature, BuildError> {
     if kernel > LARGEST_KERNEL {
-        let reason = format!("a window may hold 2^24 numbers at most, but holds {kernel}");
-        return Err(BuildError::Setting { by: layer, reason });
+        return refuse!(layer, "a window may hold 2^24 numbers at most, but holds {kernel}");
     }
     let output = output.into();
     Ok(Signature::new(layer, output)
@@ -232,7 +233,11 @@ impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>, RunsMut<'_, T>)> for Largest
     #[inline(always)]
     fn sweep(self, (x, y, chosen): (Runs<'_, T>, RunsMut<'_, T>, RunsMut<'_, T>)) {
         for ((x, y), chosen) in x.iter().zip(y.iter_mut()).zip(chosen.iter_mut()) {
-            self.forward(x, y, chosen);
+            if self.are_pairs() {
+                self.pairs(x, y, chosen);
+            } else {
+                self.windows(x, y, chosen);
+            }
         }
     }
 }
@@ -252,15 +257,6 @@ impl<T: Scalar> Sweep<(Runs<'_, T>, Runs<'_, T>, RunsMut<'_, T>)> for Largest {
 
 /// One channel at a time.
 impl Largest {
-    #[inline(always)]
-    fn forward<T: Scalar>(self, x: &[T], y: &mut [T], chosen: &mut [T]) {
-        if self.are_pairs() {
-            self.pairs(x, y, chosen);
-        } else {
-            self.windows(x, y, chosen);
-        }
-    }
-
     // Plain loops: over an iterator that makes the windows first, the compiler gives up on vectors.
     #[inline(always)]
     fn pairs<T: Scalar>(self, x: &[T], y: &mut [T], chosen: &mut [T]) {

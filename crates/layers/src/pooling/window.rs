@@ -36,32 +36,34 @@ impl Window {
     /// padding.
     pub(super) fn count(self, layer: &'static str, input: usize) -> Result<usize, BuildError> {
         let Self { kernel, stride, padding, dilation, ceil_mode } = self;
-        let refuse = |reason| Err(BuildError::Setting { by: layer, reason });
         if kernel == 0 || stride == 0 || dilation == 0 {
-            return refuse(format!(
+            return refuse!(
+                layer,
                 "the kernel, the stride and the dilation must be at least 1, but are {kernel}, {stride} and {dilation}"
-            ));
+            );
         }
         if kernel > LARGEST_KERNEL {
-            return refuse(format!("a kernel may be {LARGEST_KERNEL} long at most, but is {kernel}"));
+            return refuse!(layer, "a kernel may be {LARGEST_KERNEL} long at most, but is {kernel}");
         }
         if padding > kernel / 2 {
-            return refuse(format!(
+            return refuse!(
+                layer,
                 "the padding may be half of the kernel at most, but is {padding} for a kernel of {kernel}"
-            ));
+            );
         }
         let extent = (kernel - 1).checked_mul(dilation).and_then(|extent| extent.checked_add(1));
         let padded = padding.checked_mul(2).and_then(|both| both.checked_add(input));
         let (Some(extent), Some(padded)) = (extent, padded) else {
-            return refuse(format!("a kernel of {kernel} with a dilation of {dilation} is too large"));
+            return refuse!(layer, "a kernel of {kernel} with a dilation of {dilation} is too large");
         };
         // A window may hang over the end by less than a stride.
         let over = if ceil_mode { stride - 1 } else { 0 };
         let Some(rest) = padded.saturating_add(over).checked_sub(extent) else {
-            return refuse(format!(
+            return refuse!(
+                layer,
                 "a window spans {extent} (kernel {kernel}, dilation {dilation}), but an axis of {input} with a padding \
                  of {padding} on both sides has only {padded}; take a smaller kernel"
-            ));
+            );
         };
         let mut count = 1 + rest / stride;
         // A window that would begin in the padding behind the input is left out.
@@ -72,10 +74,11 @@ impl Window {
         // Only a window that begins in the padding before the input can miss it, by a dilation longer than the input.
         let missing = if dilation > input { count.min(padding.div_ceil(stride)) } else { 0 };
         if let Some(empty) = (0..missing).find(|&index| windows.taps(index).is_empty()) {
-            return refuse(format!(
+            return refuse!(
+                layer,
                 "window {empty} over an axis of {input} would hold nothing but padding (kernel {kernel}, stride \
                  {stride}, padding {padding}, dilation {dilation}); take a smaller dilation or padding"
-            ));
+            );
         }
         Ok(count)
     }
@@ -128,38 +131,3 @@ impl Windows {
         (kernel, stride, padding, dilation) == (2, 2, 0, 1) && 2 * self.count <= self.input
     }
 }
-
-/// Writes the setters that pooling layers in one and in two dimensions share.
-macro_rules! setters {
-    (1: $($(#[$doc:meta])* $setter:ident($field:ident);)*) => {
-        $(
-            $(#[$doc])*
-            #[must_use]
-            pub fn $setter(mut self, $field: usize) -> Self {
-                self.$field = $field;
-                self
-            }
-        )*
-        setters!(ceil_mode);
-    };
-    (2: $($(#[$doc:meta])* $setter:ident($field:ident);)*) => {
-        $(
-            $(#[$doc])*
-            #[must_use]
-            pub fn $setter(mut self, $field: impl Into<$crate::Pair>) -> Self {
-                self.$field = $field.into().0;
-                self
-            }
-        )*
-        setters!(ceil_mode);
-    };
-    (ceil_mode) => {
-        /// Lets a last window hang over the end, so that the number of windows is rounded up, not down.
-        #[must_use]
-        pub fn ceil_mode(mut self) -> Self {
-            self.ceil_mode = true;
-            self
-        }
-    };
-}
-pub(super) use setters;

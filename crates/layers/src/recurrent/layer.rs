@@ -9,6 +9,7 @@ use super::Cell;
 use super::time::{BackThroughTime, ThroughTime, Traversal};
 use crate::Extent::{PerBatch, PerExample};
 use crate::dropout::masked;
+use crate::errors::{check_lengths, wrong_rank};
 use crate::{Arrays, Backward, Dropout, Forward, Inputs, Layer, Mode, Parameter, Signature, Streams};
 
 /// A recurrent layer: what [`Rnn`](crate::Rnn), [`Lstm`](crate::Lstm), [`Gru`](crate::Gru) and custom [`Cell`]s have
@@ -95,46 +96,19 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
         }
     }
 
-    /// Sets the number of layers on top of each other.
-    #[must_use]
-    pub fn layers(mut self, layers: usize) -> Self {
-        self.layers = layers;
-        self
-    }
-
-    /// Adds a second direction, from the last step to the first.
-    #[must_use]
-    pub fn bidirectional(mut self) -> Self {
-        self.bidirectional = true;
-        self
-    }
-
-    /// Leaves the biases out.
-    #[must_use]
-    pub fn no_bias(mut self) -> Self {
-        self.bias = false;
-        self
-    }
-
-    /// Adds [`Dropout`] with this probability between layers; none before the first and none after the last.
-    #[must_use]
-    pub fn dropout(mut self, probability: f64) -> Self {
-        self.dropout = probability;
-        self
-    }
-
-    /// Takes a second input, which says how many steps each example has.
-    #[must_use]
-    pub fn lengths(mut self) -> Self {
-        self.lengths = true;
-        self
-    }
-
-    /// Outputs the last state instead of the sequence.
-    #[must_use]
-    pub fn last_state(mut self) -> Self {
-        self.last_state = true;
-        self
+    setters! {
+        /// Sets the number of layers on top of each other.
+        layers: usize;
+        /// Adds a second direction, from the last step to the first.
+        bidirectional() bidirectional = true;
+        /// Leaves the biases out.
+        no_bias() bias = false;
+        /// Adds [`Dropout`] with this probability between layers; none before the first and none after the last.
+        dropout(probability: f64) dropout = probability;
+        /// Takes a second input, which says how many steps each example has.
+        lengths() lengths = true;
+        /// Outputs the last state instead of the sequence.
+        last_state() last_state = true;
     }
 
     fn directions(&self) -> usize {
@@ -293,10 +267,7 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
         let x = match (inputs, self.lengths) {
             (&[x], false) => x,
             (&[x, lengths], true) => {
-                if lengths != Shape::from([1]) {
-                    let what = format!("the second input of {}, one length for each example,", C::NAME);
-                    return Err(ShapeError::Mismatch { what: what.into(), expected: [1].into(), got: lengths }.into());
-                }
+                check_lengths(format!("the second input of {}, one length for each example,", C::NAME), lengths)?;
                 x
             }
             (_, lengths) => {
@@ -305,43 +276,44 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
             }
         };
         let &[steps, features] = x.axes() else {
-            return Err(ShapeError::Rank {
-                by: C::NAME,
-                expected: "a sequence of vectors per example, (steps, features)",
-                got: x,
-                hint: "put Reshape before it",
-            }
-            .into());
+            return Err(wrong_rank(
+                C::NAME,
+                x,
+                "a sequence of vectors per example, (steps, features)",
+                "put Reshape before it",
+            ));
         };
-        let refuse = |reason| Err(BuildError::Setting { by: C::NAME, reason });
         let (hidden, layers, directions) = (self.hidden, self.layers, self.directions());
         if steps == 0 || features == 0 || hidden == 0 || layers == 0 {
-            return refuse(format!(
+            return refuse!(
+                C::NAME,
                 "{layers} layers of {hidden} units over {steps} steps of {features} numbers compute nothing; \
                  all four must be at least 1"
-            ));
+            );
         }
         Dropout::new(self.dropout).check(C::NAME)?;
         let constant = self.cell.constant_bias();
         if let Some((_, value)) = constant {
             Init::Constant(value).check()?;
             if !self.bias {
-                return refuse(format!(
+                return refuse!(
+                    C::NAME,
                     "a gate's bias is to start from {value}, but there are no biases; leave out `no_bias`"
-                ));
+                );
             }
         }
         // No count below is larger than this.
         let largest = [layers, directions, 16 * KEPT, hidden.max(features), hidden.max(steps)];
         if Shape::new(&largest).is_none() {
-            return refuse(format!(
+            return refuse!(
+                C::NAME,
                 "{layers} layers of {hidden} units over {steps} steps of {features} numbers are more than can be \
                  counted"
-            ));
+            );
         }
 
         if layers > MOST_LAYERS {
-            return refuse(format!("it has {layers} layers on top of each other, but may have {MOST_LAYERS} at most"));
+            return refuse!(C::NAME, "it has {layers} layers on top of each other, but may have {MOST_LAYERS} at most");
         }
 
         let output: Shape = if self.last_state { [self.width()].into() } else { [steps, self.width()].into() };
@@ -358,10 +330,9 @@ impl<C: Cell<GATES, STATE, KEPT>, const GATES: usize, const STATE: usize, const 
             signature = signature.saves(format!("mask_l{layer}"), [steps, dropped], PerExample);
         }
         signature = signature
-            .forward_scratch("x", [steps, widest], PerExample)
+            .scratch("x", [steps, widest], PerExample)
             .forward_scratch("from_h", [gates], PerExample)
             .forward_scratch("state", [STATE, hidden], PerExample)
-            .backward_scratch("x", [steps, widest], PerExample)
             .backward_scratch("dy", [steps, widest_gradient], PerExample)
             .backward_scratch("dx", [steps, widest_gradient], PerExample)
             .backward_scratch("du", [steps, gates], PerExample)

@@ -57,11 +57,9 @@ pub enum RnnCell {
 }
 
 impl Rnn {
-    /// Uses f = ReLU instead of tanh.
-    #[must_use]
-    pub fn relu(mut self) -> Self {
-        self.cell = RnnCell::Relu;
-        self
+    setters! {
+        /// Uses f = ReLU instead of tanh.
+        relu() cell = RnnCell::Relu;
     }
 }
 

@@ -1,5 +1,6 @@
-use downhill_tensor::{BuildError, Over, Runs, RunsMut, Scalar, Shape, ShapeError, Sweep, parallel_runs};
+use downhill_tensor::{BuildError, Over, Runs, RunsMut, Scalar, Shape, Sweep, parallel_runs};
 
+use crate::errors::{shape_of, wrong_rank};
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// The numbers beyond the edges.
@@ -55,18 +56,11 @@ impl Pad {
         Self { rows: [0; 2], columns, mode: PadMode::Constant(0.0) }
     }
 
-    /// Sets the number of rows before and after the second-last axis: `[top, bottom]`.
-    #[must_use]
-    pub fn rows(mut self, rows: [usize; 2]) -> Self {
-        self.rows = rows;
-        self
-    }
-
-    /// Sets the numbers beyond the edges.
-    #[must_use]
-    pub fn mode(mut self, mode: PadMode) -> Self {
-        self.mode = mode;
-        self
+    setters! {
+        /// Sets the number of rows before and after the second-last axis: `[top, bottom]`.
+        rows: [usize; 2];
+        /// Sets the numbers beyond the edges.
+        mode: PadMode;
     }
 
     /// The axes of planes of this shape.
@@ -84,23 +78,23 @@ impl Pad {
 
     /// The length of an axis with the numbers added at its ends.
     fn padded(&self, length: usize, [before, behind]: [usize; 2]) -> Result<usize, BuildError> {
-        let refuse = |reason| Err(BuildError::Setting { by: "Pad", reason });
         let most = match self.mode {
-            _ if length == 0 => return refuse("an axis of 0 holds nothing to put numbers around".into()),
+            _ if length == 0 => return refuse!("Pad", "an axis of 0 holds nothing to put numbers around"),
             PadMode::Constant(_) | PadMode::Replicate => usize::MAX,
             PadMode::Reflect => length - 1,
             PadMode::Circular => length,
         };
         if before > most || behind > most {
-            return refuse(format!(
+            return refuse!(
+                "Pad",
                 "{:?} can give an axis of {length} at most {most} numbers at either end, but is asked for {before} and \
                  {behind}",
                 self.mode
-            ));
+            );
         }
         match before.checked_add(length).and_then(|sum| sum.checked_add(behind)) {
             Some(padded) => Ok(padded),
-            None => refuse(format!("{before} and {behind} are too many numbers to put around an axis of {length}")),
+            None => refuse!("Pad", "{before} and {behind} are too many numbers to put around an axis of {length}"),
         }
     }
 }
@@ -111,18 +105,14 @@ impl Layer for Pad {
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("Pad", inputs)?;
         let mut axes = x.axes().to_vec();
-        let wrong_rank = |expected| ShapeError::Rank { by: "Pad", expected, got: x, hint: "" };
-        let (columns, others) = axes.split_last_mut().ok_or(wrong_rank("at least one axis per example"))?;
+        let too_few_axes = |expected| wrong_rank("Pad", x, expected, "");
+        let (columns, others) = axes.split_last_mut().ok_or_else(|| too_few_axes("at least one axis per example"))?;
         *columns = self.padded(*columns, self.columns)?;
         if self.rows != [0; 2] {
-            let rows = others.last_mut().ok_or(wrong_rank("rows and columns per example"))?;
+            let rows = others.last_mut().ok_or_else(|| too_few_axes("rows and columns per example"))?;
             *rows = self.padded(*rows, self.rows)?;
         }
-        let output = Shape::new(&axes).ok_or_else(|| BuildError::Setting {
-            by: "Pad",
-            reason: format!("the shape {axes:?} has too many elements"),
-        })?;
-        Ok(Signature::new("Pad", output).backward_without_x().backward_without_y())
+        Ok(Signature::new("Pad", shape_of(&axes, "Pad")?).backward_without_x().backward_without_y())
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {

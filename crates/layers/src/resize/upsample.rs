@@ -1,5 +1,6 @@
 use downhill_tensor::{BuildError, Over, Runs, RunsMut, Scalar, Shape, Sweep, parallel_runs};
 
+use crate::errors::shape_of;
 use crate::pooling::image;
 use crate::{Backward, Forward, Layer, Pair, Signature};
 
@@ -74,27 +75,24 @@ impl Upsample {
         Self { target: OutputSize::Size(size.into().0), interpolation: Interpolation::default() }
     }
 
-    /// Sets how numbers between those of x are computed.
-    #[must_use]
-    pub fn interpolation(mut self, interpolation: Interpolation) -> Self {
-        self.interpolation = interpolation;
-        self
+    setters! {
+        /// Sets how numbers between those of x are computed.
+        interpolation: Interpolation;
     }
 
     /// The length in y of an axis of this length in x.
     fn length(&self, axis: usize, input: usize) -> Result<usize, BuildError> {
-        let refuse = |reason| Err(BuildError::Setting { by: "Upsample", reason });
         let length = match self.target {
             OutputSize::Size(size) => size[axis],
             OutputSize::Factor(factor) if factor[axis] > 0.0 && factor[axis].is_finite() => {
                 (input as f64 * factor[axis]).floor() as usize
             }
             OutputSize::Factor(factor) => {
-                return refuse(format!("factors must be positive and finite, but these are {factor:?}"));
+                return refuse!("Upsample", "factors must be positive and finite, but these are {factor:?}");
             }
         };
         if input == 0 || length == 0 {
-            return refuse(format!("an axis of {input} can't become one of {length}; both must be at least 1"));
+            return refuse!("Upsample", "an axis of {input} can't become one of {length}; both must be at least 1");
         }
         Ok(length)
     }
@@ -120,11 +118,7 @@ impl Layer for Upsample {
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let [channels, rows, columns] = image("Upsample", inputs)?;
         let axes = [channels, self.length(0, rows)?, self.length(1, columns)?];
-        let output = Shape::new(&axes).ok_or_else(|| BuildError::Setting {
-            by: "Upsample",
-            reason: format!("the shape {axes:?} has too many elements"),
-        })?;
-        Ok(Signature::new("Upsample", output).backward_without_x().backward_without_y())
+        Ok(Signature::new("Upsample", shape_of(&axes, "Upsample")?).backward_without_x().backward_without_y())
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
@@ -134,8 +128,8 @@ impl Layer for Upsample {
         let work = y.len();
         let parts = (Runs::new(x.slice(), down.input * across.input), RunsMut::new(y, down.output * across.output));
         match self.interpolation {
-            Interpolation::Nearest => parallel_runs(Over(Nearest { down, across }, parts), work),
-            _ => parallel_runs(Over(Bilinear { down, across }, parts), work),
+            Interpolation::Nearest => parallel_runs(Over(Nearest([down, across]), parts), work),
+            _ => parallel_runs(Over(Bilinear([down, across]), parts), work),
         }
     }
 
@@ -147,8 +141,8 @@ impl Layer for Upsample {
         let dy = Runs::new(dy, down.output * across.output);
         let parts = (dy, RunsMut::new(dx.slice(), down.input * across.input));
         match self.interpolation {
-            Interpolation::Nearest => parallel_runs(Over(Back(Nearest { down, across }), parts), work),
-            _ => parallel_runs(Over(Back(Bilinear { down, across }), parts), work),
+            Interpolation::Nearest => parallel_runs(Over(Back(Nearest([down, across])), parts), work),
+            _ => parallel_runs(Over(Back(Bilinear([down, across])), parts), work),
         }
     }
 }
@@ -189,17 +183,12 @@ impl Axis {
     }
 }
 
+/// Down the rows, and across them.
 #[derive(Clone, Copy)]
-struct Nearest {
-    down: Axis,
-    across: Axis,
-}
+struct Nearest([Axis; 2]);
 
 #[derive(Clone, Copy)]
-struct Bilinear {
-    down: Axis,
-    across: Axis,
-}
+struct Bilinear([Axis; 2]);
 
 /// The backward pass.
 #[derive(Clone, Copy)]
@@ -208,7 +197,7 @@ struct Back<F>(F);
 impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>)> for Nearest {
     #[inline(always)]
     fn sweep(self, (x, y): (Runs<'_, T>, RunsMut<'_, T>)) {
-        let Self { down, across } = self;
+        let Self([down, across]) = self;
         for (x, y) in x.iter().zip(y.iter_mut()) {
             for row in 0..down.output {
                 let source = down.nearest(row);
@@ -230,7 +219,7 @@ impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>)> for Nearest {
 impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>)> for Back<Nearest> {
     #[inline(always)]
     fn sweep(self, (dy, dx): (Runs<'_, T>, RunsMut<'_, T>)) {
-        let Self(Nearest { down, across }) = self;
+        let Self(Nearest([down, across])) = self;
         for (dy, dx) in dy.iter().zip(dx.iter_mut()) {
             dx.fill(T::ZERO);
             for (row, dy) in dy.chunks_exact(across.output).enumerate() {
@@ -246,7 +235,7 @@ impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>)> for Back<Nearest> {
 impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>)> for Bilinear {
     #[inline(always)]
     fn sweep(self, (x, y): (Runs<'_, T>, RunsMut<'_, T>)) {
-        let Self { down, across } = self;
+        let Self([down, across]) = self;
         for (x, y) in x.iter().zip(y.iter_mut()) {
             for (row, y) in y.chunks_exact_mut(across.output).enumerate() {
                 let (above, below, v) = down.neighbours(row);
@@ -267,7 +256,7 @@ impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>)> for Bilinear {
 impl<T: Scalar> Sweep<(Runs<'_, T>, RunsMut<'_, T>)> for Back<Bilinear> {
     #[inline(always)]
     fn sweep(self, (dy, dx): (Runs<'_, T>, RunsMut<'_, T>)) {
-        let Self(Bilinear { down, across }) = self;
+        let Self(Bilinear([down, across])) = self;
         for (dy, dx) in dy.iter().zip(dx.iter_mut()) {
             dx.fill(T::ZERO);
             for (row, dy) in dy.chunks_exact(across.output).enumerate() {

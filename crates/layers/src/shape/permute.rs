@@ -78,15 +78,13 @@ impl Layer for Permute {
         });
         match permuted {
             Some(output) => Ok(Signature::new("Permute", output).backward_without_x().backward_without_y()),
-            None => Err(BuildError::Setting {
-                by: "Permute",
-                reason: format!(
-                    "the order {:?} does not put the {} axes of an example of shape {x} in another order; \
+            None => refuse!(
+                "Permute",
+                "the order {:?} does not put the {} axes of an example of shape {x} in another order; \
                      it must name each of its first axes once, counted from 0",
-                    self.order,
-                    x.rank()
-                ),
-            }),
+                self.order,
+                x.rank()
+            ),
         }
     }
 

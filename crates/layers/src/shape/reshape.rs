@@ -28,15 +28,13 @@ impl Layer for Reshape {
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("Reshape", inputs)?;
         if x.len() != self.shape.len() {
-            return Err(BuildError::Setting {
-                by: "Reshape",
-                reason: format!(
-                    "an example of shape {x} has {} numbers, but the shape {} has {}",
-                    x.len(),
-                    self.shape,
-                    self.shape.len()
-                ),
-            });
+            return refuse!(
+                "Reshape",
+                "an example of shape {x} has {} numbers, but the shape {} has {}",
+                x.len(),
+                self.shape,
+                self.shape.len()
+            );
         }
         Ok(Signature::new("Reshape", self.shape).keeps_numbers().in_place().backward_without_y())
     }

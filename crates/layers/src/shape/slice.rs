@@ -2,6 +2,7 @@ use std::ops::Range;
 
 use downhill_tensor::{BuildError, Scalar, Shape};
 
+use crate::errors::length_of;
 use crate::{Backward, Forward, Layer, Signature, single_input};
 
 /// Keeps a range of one axis of each example: y = x[..., start..end, ...].
@@ -53,16 +54,14 @@ impl Layer for Slice {
 
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
         let x = single_input("Slice", inputs)?;
-        let refuse = |reason| Err(BuildError::Setting { by: "Slice", reason });
         let Self { axis, start, end } = *self;
-        let Some(&length) = x.axes().get(axis) else {
-            return refuse(format!("there is no axis {axis} in examples of shape {x}; axes are counted from 0"));
-        };
+        let length = length_of(axis, "Slice", x)?;
         if start >= end || end > length {
-            return refuse(format!(
+            return refuse!(
+                "Slice",
                 "the range {start}..{end} does not lie in axis {axis} of an example of shape {x}; \
-                 it must hold at least one place and end at {length} or before"
-            ));
+                     it must hold at least one place and end at {length} or before"
+            );
         }
         let mut axes = x.axes().to_vec();
         axes[axis] = end - start;

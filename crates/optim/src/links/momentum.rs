@@ -26,18 +26,11 @@ impl Momentum {
         Self { momentum, dampening: 0.0, nesterov: false }
     }
 
-    /// Sets the dampening: new directions come in with the weight 1 − `dampening`.
-    #[must_use]
-    pub fn dampening(mut self, dampening: f64) -> Self {
-        self.dampening = dampening;
-        self
-    }
-
-    /// Looks ahead along the velocity.
-    #[must_use]
-    pub fn nesterov(mut self) -> Self {
-        self.nesterov = true;
-        self
+    setters! {
+        /// Sets the dampening: new directions come in with the weight 1 − `dampening`.
+        dampening: f64;
+        /// Looks ahead along the velocity.
+        nesterov() nesterov = true;
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::settings::at_least_one;
 use downhill_tensor::elementwise;
 use downhill_tensor::reduce::dot;
 
@@ -37,11 +38,9 @@ impl<T: Scalar> Default for Lbfgs<T> {
 }
 
 impl<T: Scalar, S> Lbfgs<T, S> {
-    /// Sets the number m of pairs that are kept.
-    #[must_use]
-    pub fn memory(mut self, pairs: usize) -> Self {
-        self.direction = LimitedMemory::new(pairs);
-        self
+    setters! {
+        /// Sets the number m of pairs that are kept.
+        memory(pairs: usize) direction = LimitedMemory::new(pairs);
     }
 }
 
@@ -87,7 +86,7 @@ impl<T> LimitedMemory<T> {
 
 impl<T: Scalar> Direction<T> for LimitedMemory<T> {
     fn check(&self) -> Result<(), SettingError> {
-        require(self.capacity > 0, "the number of pairs in memory", 0.0, "at least 1")
+        at_least_one("the number of pairs in memory", self.capacity as u64)
     }
 
     fn begin(&mut self, len: usize) -> Result<(), SettingError> {

@@ -76,11 +76,9 @@ impl<T: Scalar> OwlQn<T> {
         }
     }
 
-    /// Sets the number m of pairs that are kept.
-    #[must_use]
-    pub fn memory(mut self, pairs: usize) -> Self {
-        self.memory = LimitedMemory::new(pairs);
-        self
+    setters! {
+        /// Sets the number m of pairs that are kept.
+        memory(pairs: usize) memory = LimitedMemory::new(pairs);
     }
 
     /// Sets the direction from the least subgradient, with no entry that rises where the penalty has a kink.

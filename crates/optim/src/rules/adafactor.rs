@@ -4,7 +4,6 @@ use super::muon::next;
 use crate::fused::descend;
 use crate::group::{Part, Partition};
 use crate::precompiled::precompile;
-use crate::setters::setters;
 use crate::settings::{Settings, not_negative, require};
 use crate::{Pass, Precompiled, Rule, Stepper};
 use downhill_tensor::reduce::{dot, norm, sum_of_squares};

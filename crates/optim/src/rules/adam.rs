@@ -2,7 +2,6 @@ use downhill_tensor::Scalar;
 
 use super::default_is_new;
 use crate::precompiled::precompile;
-use crate::setters::setters;
 use crate::settings::{Settings, decay_rate, not_negative};
 use crate::{Chain, CoupledDecay, Link, Precompiled, ScaleByRate, StepContext, Stepper};
 
@@ -69,11 +68,9 @@ impl ScaleByAdam {
         self
     }
 
-    /// Sets ε, which bounds the step where gradients vanish.
-    #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.epsilon = epsilon;
-        self
+    setters! {
+        /// Sets ε, which bounds the step where gradients vanish.
+        epsilon: f64;
     }
 }
 

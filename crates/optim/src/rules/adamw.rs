@@ -1,7 +1,6 @@
 use downhill_tensor::Scalar;
 
 use crate::precompiled::precompile;
-use crate::setters::setters;
 use crate::{Chain, DecoupledDecay, Precompiled, ScaleByAdam, ScaleByRate, Stepper};
 
 /// Adam with decoupled weight decay (Loshchilov & Hutter 2019).

@@ -5,7 +5,6 @@ use crate::fused::{descend, views};
 use crate::group::Partition;
 use crate::precompiled::precompile;
 use crate::reduce::sweep;
-use crate::setters::setters;
 use crate::settings::{Settings, decay_rate, not_negative, positive, require};
 use crate::{Pass, Precompiled, Rule, Stepper};
 

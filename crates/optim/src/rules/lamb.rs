@@ -1,7 +1,6 @@
 use downhill_tensor::Scalar;
 
 use crate::precompiled::precompile;
-use crate::setters::setters;
 use crate::{AddDecay, Layerwise, Precompiled, ScaleByAdam, ScaleByRate, Stepper, Trust};
 
 /// LAMB (You et al. 2020, arXiv 1904.00962): Adam's steps, each parameter's as long as its norm says.

@@ -1,7 +1,6 @@
 use downhill_tensor::Scalar;
 
 use crate::precompiled::precompile;
-use crate::setters::setters;
 use crate::{CoupledDecay, Layerwise, Momentum, Precompiled, ScaleByRate, Stepper, Trust};
 
 /// LARS (You et al. 2017, arXiv 1708.03888): momentum, with each parameter's gradient as long as its norm says.

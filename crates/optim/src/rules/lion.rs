@@ -3,7 +3,6 @@ use downhill_tensor::Scalar;
 use super::default_is_new;
 use super::sign;
 use crate::precompiled::precompile;
-use crate::setters::setters;
 use crate::settings::{Settings, decay_rate};
 use crate::{AddDecay, Chain, Link, Precompiled, ScaleByRate, StepContext, Stepper};
 

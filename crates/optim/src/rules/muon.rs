@@ -9,7 +9,6 @@ use crate::fused::{descend, views};
 use crate::group::{Part, Partition};
 use crate::loops::quotient;
 use crate::precompiled::precompile;
-use crate::setters::setters;
 use crate::settings::{Settings, check, decay_rate, not_negative, positive, require};
 use crate::{DecoupledDecay, Link, Pass, Precompiled, Rule, ScaleByRate, Stepper};
 use downhill_tensor::reduce::norm;

@@ -3,7 +3,6 @@ use downhill_tensor::Scalar;
 use super::adam::{AdamScalars, ScaleByAdam};
 use super::default_is_new;
 use crate::precompiled::precompile;
-use crate::setters::setters;
 use crate::settings::{Settings, not_negative};
 use crate::{Chain, CoupledDecay, DecoupledDecay, Link, Precompiled, ScaleByRate, StepContext, Stepper};
 

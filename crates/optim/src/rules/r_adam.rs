@@ -2,7 +2,6 @@ use downhill_tensor::Scalar;
 
 use super::adam::{AdamScalars, ScaleByAdam};
 use crate::precompiled::precompile;
-use crate::setters::setters;
 use crate::settings::Settings;
 use crate::{Chain, CoupledDecay, DecoupledDecay, Link, Precompiled, ScaleByRate, StepContext, Stepper};
 

@@ -2,7 +2,6 @@ use downhill_tensor::Scalar;
 
 use super::default_is_new;
 use crate::precompiled::precompile;
-use crate::setters::setters;
 use crate::settings::{Settings, decay_rate, not_negative};
 use crate::{Chain, CoupledDecay, Link, Momentum, Precompiled, ScaleByRate, StepContext, Stepper};
 

@@ -1,7 +1,6 @@
 use downhill_tensor::Scalar;
 
 use crate::precompiled::precompile;
-use crate::setters::setters;
 use crate::{Chain, CoupledDecay, Momentum, Precompiled, ScaleByRate, Stepper};
 
 /// Gradient descent with momentum, dampening, Nesterov's form and coupled weight decay.

@@ -2,7 +2,6 @@ use downhill_tensor::{Scalar, elementwise};
 
 use super::default_is_new;
 use crate::precompiled::precompile;
-use crate::setters::setters;
 use crate::settings::{Settings, decay_rate, positive};
 use crate::{Chain, DecoupledDecay, Link, Precompiled, ScaleByRate, StepContext, Stepper};
 

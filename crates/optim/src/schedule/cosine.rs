@@ -1,6 +1,6 @@
 use super::{Schedule, half_cosine};
 use crate::SettingError;
-use crate::settings::{not_negative, require};
+use crate::settings::{at_least_one, not_negative};
 
 /// A decay along half a cosine (Loshchilov & Hutter 2017); `CosineAnnealingLR` in PyTorch.
 ///
@@ -25,18 +25,11 @@ impl Cosine {
         Self { steps, floor: 0.0, held: false }
     }
 
-    /// Sets the lowest rate m.
-    #[must_use]
-    pub fn floor(mut self, floor: f64) -> Self {
-        self.floor = floor;
-        self
-    }
-
-    /// Keeps the lowest rate after T.
-    #[must_use]
-    pub fn held(mut self) -> Self {
-        self.held = true;
-        self
+    setters! {
+        /// Sets the lowest rate m.
+        floor: f64;
+        /// Keeps the lowest rate after T.
+        held() held = true;
     }
 }
 
@@ -49,7 +42,7 @@ impl Schedule for Cosine {
     }
 
     fn check(&self) -> Result<(), SettingError> {
-        require(self.steps > 0, "the number of steps of a cosine", 0.0, "at least 1")?;
+        at_least_one("the number of steps of a cosine", self.steps)?;
         not_negative("the lowest rate of a cosine", self.floor)
     }
 }

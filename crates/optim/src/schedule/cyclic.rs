@@ -1,6 +1,6 @@
 use super::Schedule;
 use crate::SettingError;
-use crate::settings::{not_negative, positive, require};
+use crate::settings::{at_least_one, not_negative, positive};
 
 /// A cycle between the base rate and a higher one (Smith 2017); `CyclicLR` in PyTorch.
 ///
@@ -41,18 +41,11 @@ impl Cyclic {
         self
     }
 
-    /// Halves the height at each cycle (`triangular2`).
-    #[must_use]
-    pub fn halved(mut self) -> Self {
-        self.amplitude = Amplitude::Halved;
-        self
-    }
-
-    /// Multiplies the height by γ at every step (`exp_range`).
-    #[must_use]
-    pub fn decaying(mut self, factor: f64) -> Self {
-        self.amplitude = Amplitude::Decaying(factor);
-        self
+    setters! {
+        /// Halves the height at each cycle (`triangular2`).
+        halved() amplitude = Amplitude::Halved;
+        /// Multiplies the height by γ at every step (`exp_range`).
+        decaying(factor: f64) amplitude = Amplitude::Decaying(factor);
     }
 }
 
@@ -76,8 +69,8 @@ impl Schedule for Cyclic {
 
     fn check(&self) -> Result<(), SettingError> {
         not_negative("the highest rate of a cycle", self.highest)?;
-        require(self.up > 0, "the number of rising steps of a cycle", 0.0, "at least 1")?;
-        require(self.down > 0, "the number of falling steps of a cycle", 0.0, "at least 1")?;
+        at_least_one("the number of rising steps of a cycle", self.up)?;
+        at_least_one("the number of falling steps of a cycle", self.down)?;
         match self.amplitude {
             Amplitude::Decaying(factor) => positive("the decay factor of a cycle", factor),
             _ => Ok(()),

@@ -1,6 +1,6 @@
 use super::Schedule;
 use crate::SettingError;
-use crate::settings::require;
+use crate::settings::at_least_one;
 
 /// A linear warm-up, then a decay with the root of the step number; `inverse_sqrt` in fairseq.
 ///
@@ -28,7 +28,7 @@ impl Schedule for InverseSqrt {
     }
 
     fn check(&self) -> Result<(), SettingError> {
-        require(self.warmup > 0, "the number of warm-up steps", 0.0, "at least 1")
+        at_least_one("the number of warm-up steps", self.warmup)
     }
 }
 
@@ -59,7 +59,7 @@ impl Schedule for TransformerDecay {
     }
 
     fn check(&self) -> Result<(), SettingError> {
-        require(self.width > 0, "the width of the model", 0.0, "at least 1")?;
-        require(self.warmup > 0, "the number of warm-up steps", 0.0, "at least 1")
+        at_least_one("the width of the model", self.width)?;
+        at_least_one("the number of warm-up steps", self.warmup)
     }
 }

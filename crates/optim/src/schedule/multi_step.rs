@@ -22,11 +22,9 @@ impl MultiStep {
         Self { milestones: milestones.into(), factor: 0.1 }
     }
 
-    /// Sets the factor γ.
-    #[must_use]
-    pub fn factor(mut self, factor: f64) -> Self {
-        self.factor = factor;
-        self
+    setters! {
+        /// Sets the factor γ.
+        factor: f64;
     }
 }
 

@@ -1,6 +1,6 @@
 use super::{Schedule, half_cosine};
 use crate::SettingError;
-use crate::settings::{decay_rate, positive, require};
+use crate::settings::{at_least_one, decay_rate, positive, require};
 
 /// A rise to the base rate, then a decay far below the start, with the momentum running opposite (Smith 2017);
 /// `OneCycleLR` in PyTorch, with the base rate as its `max_lr`.
@@ -46,11 +46,9 @@ impl OneCycle {
         }
     }
 
-    /// Sets the share p of the steps in which the rate rises.
-    #[must_use]
-    pub fn rise(mut self, share: f64) -> Self {
-        self.rise = share;
-        self
+    setters! {
+        /// Sets the share p of the steps in which the rate rises.
+        rise(share: f64) rise = share;
     }
 
     /// Sets the divisors of the base rate at the start, and of that rate at the end.
@@ -60,32 +58,15 @@ impl OneCycle {
         self
     }
 
-    /// Takes straight lines instead of cosines.
-    #[must_use]
-    pub fn linear(mut self) -> Self {
-        self.linear = true;
-        self
-    }
-
-    /// Goes down to the first rate for as long as it went up, then on to the last.
-    #[must_use]
-    pub fn three_phases(mut self) -> Self {
-        self.three_phases = true;
-        self
-    }
-
-    /// Sets the lowest momentum, which goes with the highest rate, and the highest.
-    #[must_use]
-    pub fn momentum_between(mut self, lowest: f64, highest: f64) -> Self {
-        self.momentum = Some((lowest, highest));
-        self
-    }
-
-    /// Leaves the momentum as it is; `cycle_momentum=False` in PyTorch.
-    #[must_use]
-    pub fn no_momentum(mut self) -> Self {
-        self.momentum = None;
-        self
+    setters! {
+        /// Takes straight lines instead of cosines.
+        linear() linear = true;
+        /// Goes down to the first rate for as long as it went up, then on to the last.
+        three_phases() three_phases = true;
+        /// Sets the lowest momentum, which goes with the highest rate, and the highest.
+        momentum_between(lowest: f64, highest: f64) momentum = Some((lowest, highest));
+        /// Leaves the momentum as it is; `cycle_momentum=False` in PyTorch.
+        no_momentum() momentum = None;
     }
 
     /// Returns the value at `step` of a cycle through start, peak, (start,) end.
@@ -121,7 +102,7 @@ impl Schedule for OneCycle {
     }
 
     fn check(&self) -> Result<(), SettingError> {
-        require(self.steps > 0, "the number of steps of a cycle", 0.0, "at least 1")?;
+        at_least_one("the number of steps of a cycle", self.steps)?;
         require((0.0..=1.0).contains(&self.rise), "the rising share of a cycle", self.rise, "between 0 and 1")?;
         positive("the first divisor of a cycle", self.start_divisor)?;
         positive("the last divisor of a cycle", self.final_divisor)?;

@@ -69,60 +69,23 @@ impl ReduceOnPlateau {
         }
     }
 
-    /// Sets the factor of a reduction.
-    #[must_use]
-    pub fn factor(mut self, factor: f64) -> Self {
-        self.factor = factor;
-        self
-    }
-
-    /// Sets the number of bad measurements that do not reduce the rate.
-    #[must_use]
-    pub fn patience(mut self, patience: u64) -> Self {
-        self.patience = patience;
-        self
-    }
-
-    /// Sets the share of the best's magnitude by which a measurement must be better to count.
-    #[must_use]
-    pub fn relative_threshold(mut self, threshold: f64) -> Self {
-        self.threshold = Threshold::Relative(threshold);
-        self
-    }
-
-    /// Sets the amount by which a measurement must be better to count.
-    #[must_use]
-    pub fn absolute_threshold(mut self, threshold: f64) -> Self {
-        self.threshold = Threshold::Absolute(threshold);
-        self
-    }
-
-    /// Sets the number of measurements after a reduction that do not count as bad.
-    #[must_use]
-    pub fn cooldown(mut self, cooldown: u64) -> Self {
-        self.cooldown = cooldown;
-        self
-    }
-
-    /// Sets the lowest rate.
-    #[must_use]
-    pub fn floor(mut self, floor: f64) -> Self {
-        self.floor = floor;
-        self
-    }
-
-    /// Sets the largest change of the rate that is left out.
-    #[must_use]
-    pub fn smallest_change(mut self, change: f64) -> Self {
-        self.smallest_change = change;
-        self
-    }
-
-    /// Takes a measure that should rise, such as an accuracy.
-    #[must_use]
-    pub fn larger_is_better(mut self) -> Self {
-        self.larger_is_better = true;
-        self
+    setters! {
+        /// Sets the factor of a reduction.
+        factor: f64;
+        /// Sets the number of bad measurements that do not reduce the rate.
+        patience: u64;
+        /// Sets the share of the best's magnitude by which a measurement must be better to count.
+        relative_threshold(threshold: f64) threshold = Threshold::Relative(threshold);
+        /// Sets the amount by which a measurement must be better to count.
+        absolute_threshold(threshold: f64) threshold = Threshold::Absolute(threshold);
+        /// Sets the number of measurements after a reduction that do not count as bad.
+        cooldown: u64;
+        /// Sets the lowest rate.
+        floor: f64;
+        /// Sets the largest change of the rate that is left out.
+        smallest_change(change: f64) smallest_change = change;
+        /// Takes a measure that should rise, such as an accuracy.
+        larger_is_better() larger_is_better = true;
     }
 
     /// Returns the best measurement so far.

@@ -21,11 +21,9 @@ impl Polynomial {
         Self { steps, power: 1.0 }
     }
 
-    /// Sets the power p.
-    #[must_use]
-    pub fn power(mut self, power: f64) -> Self {
-        self.power = power;
-        self
+    setters! {
+        /// Sets the power p.
+        power: f64;
     }
 }
 

@@ -1,6 +1,6 @@
 use super::Schedule;
 use crate::SettingError;
-use crate::settings::{positive, require};
+use crate::settings::{at_least_one, positive};
 
 /// A decay by the factor γ every S steps; `StepLR` in PyTorch.
 ///
@@ -21,11 +21,9 @@ impl StepDecay {
         Self { every, factor: 0.1 }
     }
 
-    /// Sets the factor γ.
-    #[must_use]
-    pub fn factor(mut self, factor: f64) -> Self {
-        self.factor = factor;
-        self
+    setters! {
+        /// Sets the factor γ.
+        factor: f64;
     }
 }
 
@@ -35,7 +33,7 @@ impl Schedule for StepDecay {
     }
 
     fn check(&self) -> Result<(), SettingError> {
-        require(self.every > 0, "the number of steps between decays", 0.0, "at least 1")?;
+        at_least_one("the number of steps between decays", self.every)?;
         positive("the decay factor", self.factor)
     }
 }

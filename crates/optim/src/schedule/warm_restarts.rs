@@ -1,6 +1,6 @@
 use super::{Schedule, half_cosine};
 use crate::SettingError;
-use crate::settings::{not_negative, require};
+use crate::settings::{at_least_one, not_negative};
 
 /// Cosine decays that start again, each longer than the last (Loshchilov & Hutter 2017);
 /// `CosineAnnealingWarmRestarts` in PyTorch.
@@ -23,18 +23,11 @@ impl WarmRestarts {
         Self { first, growth: 1, floor: 0.0 }
     }
 
-    /// Sets the factor k by which each decay is longer than its predecessor.
-    #[must_use]
-    pub fn growth(mut self, growth: u64) -> Self {
-        self.growth = growth;
-        self
-    }
-
-    /// Sets the lowest rate m.
-    #[must_use]
-    pub fn floor(mut self, floor: f64) -> Self {
-        self.floor = floor;
-        self
+    setters! {
+        /// Sets the factor k by which each decay is longer than its predecessor.
+        growth: u64;
+        /// Sets the lowest rate m.
+        floor: f64;
     }
 }
 
@@ -53,8 +46,8 @@ impl Schedule for WarmRestarts {
     }
 
     fn check(&self) -> Result<(), SettingError> {
-        require(self.first > 0, "the number of steps to the first restart", 0.0, "at least 1")?;
-        require(self.growth > 0, "the growth of the decays", 0.0, "at least 1")?;
+        at_least_one("the number of steps to the first restart", self.first)?;
+        at_least_one("the growth of the decays", self.growth)?;
         not_negative("the lowest rate of a cosine", self.floor)
     }
 }

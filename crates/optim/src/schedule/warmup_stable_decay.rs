@@ -34,18 +34,11 @@ impl WarmupStableDecay {
         Self { steps, warmup, decay, form: Form::Root }
     }
 
-    /// Decays along a straight line.
-    #[must_use]
-    pub fn linear(mut self) -> Self {
-        self.form = Form::Linear;
-        self
-    }
-
-    /// Decays exponentially, to the share f of the base rate.
-    #[must_use]
-    pub fn exponential(mut self, last: f64) -> Self {
-        self.form = Form::Exponential(last);
-        self
+    setters! {
+        /// Decays along a straight line.
+        linear() form = Form::Linear;
+        /// Decays exponentially, to the share f of the base rate.
+        exponential(last: f64) form = Form::Exponential(last);
     }
 }
 

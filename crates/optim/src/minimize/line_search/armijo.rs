@@ -23,11 +23,9 @@ impl Armijo {
         Self { c1: 1e-4, trials: 40 }
     }
 
-    /// Sets the share c₁ of the first slope that must be gained.
-    #[must_use]
-    pub fn c1(mut self, c1: f64) -> Self {
-        self.c1 = c1;
-        self
+    setters! {
+        /// Sets the share c₁ of the first slope that must be gained.
+        c1: f64;
     }
 }
 

@@ -36,11 +36,9 @@ impl HagerZhang {
         self
     }
 
-    /// Sets the share ε of |φ(0)| by which the value may rise.
-    #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.epsilon = epsilon;
-        self
+    setters! {
+        /// Sets the share ε of |φ(0)| by which the value may rise.
+        epsilon: f64;
     }
 }
 

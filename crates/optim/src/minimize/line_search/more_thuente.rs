@@ -1,4 +1,5 @@
 use super::*;
+use crate::settings::at_least_one;
 
 /// The search of Moré & Thuente (ACM TOMS 20(3), 1994) for a step that meets the strong Wolfe conditions.
 ///
@@ -32,39 +33,17 @@ impl MoreThuente {
         Self { c1: 1e-4, c2: 0.9, interval: 0.1, rounding: 1e-6, trials: 40 }
     }
 
-    /// Sets the share c₁ of the first slope that must be gained.
-    #[must_use]
-    pub fn c1(mut self, c1: f64) -> Self {
-        self.c1 = c1;
-        self
-    }
-
-    /// Sets the share c₂ of the first slope that may be left.
-    #[must_use]
-    pub fn c2(mut self, c2: f64) -> Self {
-        self.c2 = c2;
-        self
-    }
-
-    /// Sets the interval, relative to the step, that is not narrowed further.
-    #[must_use]
-    pub fn interval(mut self, share: f64) -> Self {
-        self.interval = share;
-        self
-    }
-
-    /// Sets the share ε of |φ(0)| that rounding may hide; 0 for the strong Wolfe conditions alone.
-    #[must_use]
-    pub fn rounding(mut self, share: f64) -> Self {
-        self.rounding = share;
-        self
-    }
-
-    /// Sets the largest number of trials.
-    #[must_use]
-    pub fn trials(mut self, trials: u32) -> Self {
-        self.trials = trials;
-        self
+    setters! {
+        /// Sets the share c₁ of the first slope that must be gained.
+        c1: f64;
+        /// Sets the share c₂ of the first slope that may be left.
+        c2: f64;
+        /// Sets the interval, relative to the step, that is not narrowed further.
+        interval(share: f64) interval = share;
+        /// Sets the share ε of |φ(0)| that rounding may hide; 0 for the strong Wolfe conditions alone.
+        rounding(share: f64) rounding = share;
+        /// Sets the largest number of trials.
+        trials: u32;
     }
 }
 
@@ -79,7 +58,7 @@ impl LineSearch for MoreThuente {
         check_wolfe(self.c1, self.c2)?;
         not_negative("the narrowest interval", self.interval)?;
         not_negative("the share that rounding may hide", self.rounding)?;
-        require(self.trials > 0, "the number of trials", 0.0, "at least 1")
+        at_least_one("the number of trials", self.trials.into())
     }
 
     fn search(
