@@ -269,12 +269,6 @@ impl<'g, 'n, T: Scalar> Place<'g, 'n, T> {
         Ok(self.initializer(name, &shape, numbers))
     }
 
-    /// A parameter as an initializer of its name, in another shape.
-    pub(super) fn parameter_as(&mut self, name: &str, shape: &[usize]) -> Result<String, String> {
-        let (_, numbers) = self.numbers(name)?;
-        Ok(self.initializer(name, shape, numbers))
-    }
-
     /// A parameter of the channels, the first axis of an example, in a shape that goes with examples of x.
     pub(super) fn channels(&mut self, name: &str) -> Result<String, String> {
         let (shape, numbers) = self.numbers(name)?;
