@@ -18,7 +18,10 @@
 //!   operators, such as `Conv`.
 //! * The **producer** is `downhill` with its version; [`metadata`](Export::metadata) adds what you want to say.
 //!
-//! What stands in the padding of a sequence has to be finite: a runtime computes 0 times it.
+//! What stands in the padding of a sequence has to be finite where attention reads it: a runtime multiplies it by 0.
+//!
+//! ONNX Runtime runs what is written of every layer. tract 0.23 does too, but for recurrent layers with lengths, a
+//! bidirectional [`Rnn`](downhill_layers::Rnn) of ReLUs, and [`Celu`](downhill_layers::Celu) with an α other than 1.
 //!
 //! ```
 //! use downhill_formats::onnx::Export;
