@@ -284,7 +284,7 @@ enum Field {
     Copied(usize),
     /// Numbers of this size for each byte in the file.
     Numbers(usize),
-    /// Nothing: it is skipped, or a part of the file's bytes.
+    /// It is skipped, or a part of the file's bytes.
     Nothing,
 }
 
