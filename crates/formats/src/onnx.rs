@@ -5,10 +5,10 @@
 //!
 //! * The **batch** is an axis named `batch` in every input and in the output: one file serves any number of examples.
 //! * **Inputs** are called `input`, or `input_0`, `input_1`, ... if there are several, and the **output** `output`, unless
-//!   [`Export`] is told otherwise. Inputs of whole numbers, which are places in a table or the lengths of sequences, are
+//!   [`Export`] names them. Inputs of whole numbers, which are places in a table or the lengths of sequences, are
 //!   `int64`; [`float_inputs`](Export::float_inputs) makes them floats as they are here. Lengths are (batch, 1).
-//! * **Nodes** have the dotted names of layers. A layer that takes several nodes ends with the one of its name; those
-//!   before it add `/` and their operator. What only training does (dropout, the identity) is left out.
+//! * **Nodes** have the dotted names of layers. A layer that takes several nodes ends with the one of its name; the
+//!   others add `/` and their operator. What only training does (dropout, the identity) is left out.
 //! * **Initializers** have the names and layouts of parameters in PyTorch: `0.weight` is (out, in). Slopes and
 //!   scales of channels are (channels, 1, ...) where the operator needs that. Recurrent layers have ONNX's own arrays,
 //!   one set for each of the layers on top of each other: `rnn/l0.W`, `rnn/l0.R` and `rnn/l0.B` for a layer `rnn`, with
@@ -18,7 +18,10 @@
 //!   operators, such as `Conv`.
 //! * The **producer** is `downhill` with its version; [`metadata`](Export::metadata) adds what you want to say.
 //!
-//! What stands in the padding of a sequence has to be finite: a runtime computes 0 times it.
+//! What stands in the padding of a sequence has to be finite where attention reads it: a runtime multiplies it by 0.
+//!
+//! ONNX Runtime runs what is written of every layer. tract 0.23 does too, but for recurrent layers with lengths, a
+//! bidirectional [`Rnn`](downhill_layers::Rnn) of ReLUs, and [`Celu`](downhill_layers::Celu) with an α other than 1.
 //!
 //! ```
 //! use downhill_formats::onnx::Export;

@@ -20,7 +20,7 @@ mod zoo;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     part: Part,
-    /// Where the files are.
+    /// The folder of the files.
     folder: PathBuf,
 }
 

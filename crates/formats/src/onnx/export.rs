@@ -172,7 +172,7 @@ impl Export {
             None => (0..count).map(|index| format!("input_{index}")).collect(),
         };
         if inputs.len() != count {
-            return refuse(format!("it has {} names for {count} inputs; give each input one", inputs.len()));
+            return refuse(format!("{} names were given for {count} inputs; give each input one", inputs.len()));
         }
         Ok((inputs, self.output_name.clone().unwrap_or_else(|| "output".to_owned())))
     }

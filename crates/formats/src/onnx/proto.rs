@@ -141,23 +141,25 @@ pub(crate) struct TensorProto {
     /// As its bytes.
     #[prost(bytes = "bytes", optional, tag = "3")]
     pub(crate) segment: Option<Bytes>,
-    #[prost(float, repeated, tag = "4")]
-    pub(crate) float_data: Vec<f32>,
-    #[prost(int32, repeated, tag = "5")]
-    pub(crate) int32_data: Vec<i32>,
+    // Fields of numbers are packed in every version of the format. They stay bytes, since most numbers take fewer bytes
+    // in the file than in memory: `super::tensor` reads them.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub(crate) float_data: Bytes,
+    #[prost(bytes = "bytes", tag = "5")]
+    pub(crate) int32_data: Bytes,
     #[prost(bytes = "bytes", repeated, tag = "6")]
     pub(crate) string_data: Vec<Bytes>,
-    #[prost(int64, repeated, tag = "7")]
-    pub(crate) int64_data: Vec<i64>,
+    #[prost(bytes = "bytes", tag = "7")]
+    pub(crate) int64_data: Bytes,
     #[prost(string, tag = "8")]
     pub(crate) name: String,
     /// The numbers in little-endian order: a part of the file's bytes, not a copy.
     #[prost(bytes = "bytes", optional, tag = "9")]
     pub(crate) raw_data: Option<Bytes>,
-    #[prost(double, repeated, tag = "10")]
-    pub(crate) double_data: Vec<f64>,
-    #[prost(uint64, repeated, tag = "11")]
-    pub(crate) uint64_data: Vec<u64>,
+    #[prost(bytes = "bytes", tag = "10")]
+    pub(crate) double_data: Bytes,
+    #[prost(bytes = "bytes", tag = "11")]
+    pub(crate) uint64_data: Bytes,
     #[prost(message, repeated, tag = "13")]
     pub(crate) external_data: Vec<StringStringEntryProto>,
     /// 1 if the numbers are in another file.
@@ -251,6 +253,9 @@ impl ModelProto {
 /// The memory that messages may take in addition to the file's size.
 const MOST_IN_ADDITION: usize = 12 << 20;
 
+/// A vector that grows holds its elements, and beside them room for twice as many.
+const GROWTH: usize = 3;
+
 /// Messages within messages; `prost` has the same limit.
 const DEEPEST: usize = 100;
 
@@ -277,9 +282,9 @@ enum Field {
     Message(Kind),
     /// A text or bytes: a header of this size, and a copy.
     Copied(usize),
-    /// Numbers of this size, each of which may be one byte in the file.
+    /// Numbers of this size for each byte in the file.
     Numbers(usize),
-    /// Nothing: it is skipped, or a part of the file's bytes.
+    /// It is skipped, or a part of the file's bytes.
     Nothing,
 }
 
@@ -316,11 +321,9 @@ impl Kind {
             (Self::Type, 1) => Field::Message(Self::TensorType),
             (Self::TensorType, 2) => Field::Message(Self::Shape),
             (Self::Shape, 1) => Field::Message(Self::Dimension),
-            (Self::Attribute, 8) | (Self::Tensor, 1 | 7 | 11) => Field::Numbers(size_of::<i64>()),
-            (Self::Tensor, 5) => Field::Numbers(size_of::<i32>()),
-            // Numbers of a fixed size take as much in the file, but for a vector's growth.
-            (Self::Attribute, 7) | (Self::Tensor, 4 | 10) => Field::Numbers(2),
-            (Self::Attribute, 4) | (Self::Tensor, 3 | 9) => Field::Nothing,
+            (Self::Attribute, 8) | (Self::Tensor, 1) => Field::Numbers(size_of::<i64>()),
+            (Self::Attribute, 7) => Field::Numbers(1),
+            (Self::Attribute, 4) | (Self::Tensor, 3..=5 | 7 | 9..=11) => Field::Nothing,
             (Self::Type | Self::TensorType | Self::Shape, _) => Field::Nothing,
             _ => TEXT,
         }
@@ -330,8 +333,7 @@ impl Kind {
 /// The most memory that a message takes, itself and what it holds, by its tags alone.
 fn memory(mut bytes: Bytes, kind: Kind, deep: usize) -> Result<usize, &'static str> {
     const CUT: &str = "a field ends beyond the message that holds it";
-    // A vector grows to twice what it holds.
-    let mut sum = 2 * kind.size();
+    let mut sum = GROWTH * kind.size();
     while bytes.has_remaining() {
         let (tag, wire) = decode_key(&mut bytes).map_err(|_| "a field's key is no key of this format")?;
         let length = match wire {
@@ -355,9 +357,9 @@ fn memory(mut bytes: Bytes, kind: Kind, deep: usize) -> Result<usize, &'static s
             (Field::Message(inner), WireType::LengthDelimited) => {
                 memory(part, inner, deep.checked_sub(1).ok_or("messages lie within messages too deeply")?)?
             }
-            (Field::Copied(header), WireType::LengthDelimited) => 2 * header + length,
+            (Field::Copied(header), WireType::LengthDelimited) => GROWTH * header + length,
             // Packed, or one alone.
-            (Field::Numbers(size), _) => 2 * size * length.max(1),
+            (Field::Numbers(size), _) => GROWTH * size * length.max(1),
             _ => 0,
         };
         sum = sum.saturating_add(more);

@@ -3,6 +3,7 @@
 use downhill_tensor::Scalar;
 use half::{bf16, f16};
 use prost::bytes::Bytes;
+use prost::encoding::decode_varint;
 
 use super::proto::TensorProto;
 
@@ -178,17 +179,22 @@ impl TensorProto {
             other => return refuse(format!("holds numbers of {}, which is not supported", type_name(other))),
         };
         let raw = self.raw_data.clone().filter(|raw| !raw.is_empty() || len == 0);
+        // The bytes, and the bytes of each number: 0 if these are as many as it needs.
+        let (bytes, width_in_file) = match (raw, self.data_type) {
+            (Some(raw), _) => (raw, width),
+            (None, FLOAT) => (self.float_data.clone(), 4),
+            (None, DOUBLE) => (self.double_data.clone(), 8),
+            (None, INT64) => (self.int64_data.clone(), 0),
+            (None, UINT32 | UINT64) => (self.uint64_data.clone(), 0),
+            (None, _) => (self.int32_data.clone(), 0),
+        };
         // Counted before anything is allocated.
-        let found = match (&raw, self.data_type) {
-            (Some(raw), _) if raw.len() % width > 0 => {
-                return refuse(format!("has {} bytes for numbers of {width} bytes each", raw.len()));
+        let found = match width_in_file {
+            0 => bytes.iter().filter(|&&byte| byte < 0x80).count(),
+            width if !bytes.len().is_multiple_of(width) => {
+                return refuse(format!("has {} bytes for numbers of {width} bytes each", bytes.len()));
             }
-            (Some(raw), _) => raw.len() / width,
-            (None, FLOAT) => self.float_data.len(),
-            (None, DOUBLE) => self.double_data.len(),
-            (None, INT64) => self.int64_data.len(),
-            (None, UINT32 | UINT64) => self.uint64_data.len(),
-            (None, _) => self.int32_data.len(),
+            width => bytes.len() / width,
         };
         if found != len {
             return refuse(format!("has the shape {shape:?}, of {len} numbers, but holds {found}"));
@@ -198,58 +204,82 @@ impl TensorProto {
         {
             return refuse(format!("holds {len} whole numbers of {width} bytes, which are too many"));
         }
-        // A type whose typed field holds wider numbers: those that don't fit are refused.
-        let short = |fits: fn(i32) -> bool| match self.int32_data.iter().find(|&&number| !fits(number)) {
-            Some(number) => {
-                Err(format!("tensor `{}` holds {number}, which is no {}", self.name, type_name(self.data_type)))
-            }
-            None => Ok(self.int32_data.iter()),
-        };
-        let numbers = match (&raw, self.data_type) {
-            (Some(raw), FLOAT) => Numbers::Float(each(raw, f32::from_le_bytes)),
-            (Some(raw), DOUBLE) => Numbers::Double(each(raw, f64::from_le_bytes)),
-            (Some(raw), FLOAT16) => Numbers::Float(each(raw, |b| f16::from_le_bytes(b).to_f32())),
-            (Some(raw), BFLOAT16) => Numbers::Float(each(raw, |b| bf16::from_le_bytes(b).to_f32())),
-            (Some(raw), BOOL) => Numbers::Bool(raw.iter().map(|&b| b != 0).collect()),
-            (Some(raw), UINT8) => Numbers::Int(raw.iter().map(|&b| b.into()).collect()),
-            (Some(raw), INT8) => Numbers::Int(each(raw, |b| i8::from_le_bytes(b).into())),
-            (Some(raw), UINT16) => Numbers::Int(each(raw, |b| u16::from_le_bytes(b).into())),
-            (Some(raw), INT16) => Numbers::Int(each(raw, |b| i16::from_le_bytes(b).into())),
-            (Some(raw), INT32) => Numbers::Int(each(raw, |b| i32::from_le_bytes(b).into())),
-            (Some(raw), UINT32) => Numbers::Int(each(raw, |b| u32::from_le_bytes(b).into())),
-            (Some(raw), INT64) => Numbers::Int(each(raw, i64::from_le_bytes)),
-            (Some(raw), _) => Numbers::Int(self.signed(each(raw, u64::from_le_bytes))?),
-            (None, FLOAT) => Numbers::Float(self.float_data.clone()),
-            (None, DOUBLE) => Numbers::Double(self.double_data.clone()),
-            (None, INT64) => Numbers::Int(self.int64_data.clone()),
-            (None, UINT32 | UINT64) => Numbers::Int(self.signed(self.uint64_data.clone())?),
-            // The bits of a short float are the lower half of a whole number.
-            (None, FLOAT16) => Numbers::Float(
-                short(|n| u16::try_from(n).is_ok())?.map(|&n| f16::from_bits(n as u16).to_f32()).collect(),
-            ),
-            (None, BFLOAT16) => Numbers::Float(
-                short(|n| u16::try_from(n).is_ok())?.map(|&n| bf16::from_bits(n as u16).to_f32()).collect(),
-            ),
-            (None, BOOL) => Numbers::Bool(self.int32_data.iter().map(|&n| n != 0).collect()),
-            (None, kind) => {
-                let numbers = match kind {
-                    UINT8 => short(|n| u8::try_from(n).is_ok()),
-                    INT8 => short(|n| i8::try_from(n).is_ok()),
-                    UINT16 => short(|n| u16::try_from(n).is_ok()),
-                    INT16 => short(|n| i16::try_from(n).is_ok()),
-                    _ => short(|_| true),
-                };
-                Numbers::Int(numbers?.map(|&n| n.into()).collect())
-            }
-        };
+        let numbers = if width_in_file == 0 { self.varying(bytes, len)? } else { self.fixed(&bytes)? };
         Ok(Array { shape, numbers })
     }
 
-    fn signed(&self, numbers: Vec<u64>) -> Result<Vec<i64>, String> {
-        let signed = |number| {
-            i64::try_from(number).map_err(|_| format!("tensor `{}` holds {number}, which is too large", self.name))
-        };
-        numbers.into_iter().map(signed).collect()
+    /// Numbers that have the bytes of their type.
+    fn fixed(&self, bytes: &Bytes) -> Result<Numbers, String> {
+        use data_type::*;
+        Ok(match self.data_type {
+            FLOAT => Numbers::Float(each(bytes, f32::from_le_bytes)),
+            DOUBLE => Numbers::Double(each(bytes, f64::from_le_bytes)),
+            FLOAT16 => Numbers::Float(each(bytes, |b| f16::from_le_bytes(b).to_f32())),
+            BFLOAT16 => Numbers::Float(each(bytes, |b| bf16::from_le_bytes(b).to_f32())),
+            BOOL => Numbers::Bool(bytes.iter().map(|&b| b != 0).collect()),
+            UINT8 => Numbers::Int(bytes.iter().map(|&b| b.into()).collect()),
+            INT8 => Numbers::Int(each(bytes, |b| i8::from_le_bytes(b).into())),
+            UINT16 => Numbers::Int(each(bytes, |b| u16::from_le_bytes(b).into())),
+            INT16 => Numbers::Int(each(bytes, |b| i16::from_le_bytes(b).into())),
+            INT32 => Numbers::Int(each(bytes, |b| i32::from_le_bytes(b).into())),
+            UINT32 => Numbers::Int(each(bytes, |b| u32::from_le_bytes(b).into())),
+            INT64 => Numbers::Int(each(bytes, i64::from_le_bytes)),
+            _ => {
+                let numbers = each(bytes, |b| i64::try_from(u64::from_le_bytes(b)));
+                Numbers::Int(numbers.into_iter().collect::<Result<_, _>>().map_err(|_| self.too_large())?)
+            }
+        })
+    }
+
+    /// Numbers of varying bytes, which are wider than their type: those that don't fit are refused.
+    fn varying(&self, mut bytes: Bytes, len: usize) -> Result<Numbers, String> {
+        use data_type::*;
+        let (mut ints, mut floats, mut flags) = (Vec::new(), Vec::new(), Vec::new());
+        match self.data_type {
+            FLOAT16 | BFLOAT16 => floats.reserve_exact(len),
+            BOOL => flags.reserve_exact(len),
+            _ => ints.reserve_exact(len),
+        }
+        while !bytes.is_empty() {
+            let number = decode_varint(&mut bytes)
+                .map_err(|_| format!("tensor `{}` has a number of more bytes than its type", self.name))?;
+            if self.data_type == UINT64 && i64::try_from(number).is_err() {
+                return Err(self.too_large());
+            }
+            let number = number as i64;
+            let fits = match self.data_type {
+                UINT8 => u8::try_from(number).is_ok(),
+                INT8 => i8::try_from(number).is_ok(),
+                // The bits of a short float are the lower half of a whole number.
+                UINT16 | FLOAT16 | BFLOAT16 => u16::try_from(number).is_ok(),
+                INT16 => i16::try_from(number).is_ok(),
+                INT32 => i32::try_from(number).is_ok(),
+                UINT32 => u32::try_from(number).is_ok(),
+                _ => true,
+            };
+            if !fits {
+                return Err(format!(
+                    "tensor `{}` holds {number}, which is no {}",
+                    self.name,
+                    type_name(self.data_type)
+                ));
+            }
+            match self.data_type {
+                FLOAT16 => floats.push(f16::from_bits(number as u16).to_f32()),
+                BFLOAT16 => floats.push(bf16::from_bits(number as u16).to_f32()),
+                BOOL => flags.push(number != 0),
+                _ => ints.push(number),
+            }
+        }
+        Ok(match self.data_type {
+            FLOAT16 | BFLOAT16 => Numbers::Float(floats),
+            BOOL => Numbers::Bool(flags),
+            _ => Numbers::Int(ints),
+        })
+    }
+
+    fn too_large(&self) -> String {
+        format!("tensor `{}` holds a number that is too large for 63 bits", self.name)
     }
 }
 
@@ -267,6 +297,13 @@ mod tests {
 
     fn raw(data_type: i32, dims: &[i64], bytes: &[u8]) -> TensorProto {
         TensorProto { raw_data: Some(Bytes::copy_from_slice(bytes)), ..typed(data_type, dims) }
+    }
+
+    /// Numbers as a packed field has them.
+    fn varying(numbers: &[i64]) -> Bytes {
+        let mut bytes = Vec::new();
+        numbers.iter().for_each(|&number| prost::encoding::encode_varint(number as u64, &mut bytes));
+        bytes.into()
     }
 
     #[test]
@@ -293,23 +330,29 @@ mod tests {
         assert_eq!(ints(&raw(UINT32, &[1], &[1, 0, 0, 128])), [(1 << 31) + 1]);
         assert_eq!(ints(&raw(UINT64, &[1], &[1, 0, 0, 0, 0, 0, 0, 0])), [1]);
         for kind in [UINT8, INT8, UINT16, INT16, INT32] {
-            assert_eq!(ints(&TensorProto { int32_data: vec![3, 4], ..typed(kind, &[2]) }), [3, 4]);
+            assert_eq!(ints(&TensorProto { int32_data: varying(&[3, 4]), ..typed(kind, &[2]) }), [3, 4]);
         }
         for kind in [UINT32, UINT64] {
-            assert_eq!(ints(&TensorProto { uint64_data: vec![3], ..typed(kind, &[1]) }), [3]);
+            assert_eq!(ints(&TensorProto { uint64_data: varying(&[3]), ..typed(kind, &[1]) }), [3]);
         }
-        assert_eq!(ints(&TensorProto { int64_data: vec![-3], ..typed(INT64, &[]) }), [-3]);
+        assert_eq!(ints(&TensorProto { int64_data: varying(&[-3]), ..typed(INT64, &[]) }), [-3]);
         let floats = |tensor: &TensorProto| tensor.read().unwrap().scalars::<f64>();
         assert_eq!(floats(&raw(FLOAT16, &[1], &f16::from_f32(1.5).to_le_bytes())), [1.5]);
         assert_eq!(floats(&raw(BFLOAT16, &[1], &bf16::from_f32(1.5).to_le_bytes())), [1.5]);
-        let bits = i32::from(f16::from_f32(-1.5).to_bits());
-        assert_eq!(floats(&TensorProto { int32_data: vec![bits], ..typed(FLOAT16, &[1]) }), [-1.5]);
-        let bits = i32::from(bf16::from_f32(-1.5).to_bits());
-        assert_eq!(floats(&TensorProto { int32_data: vec![bits], ..typed(BFLOAT16, &[1]) }), [-1.5]);
-        assert_eq!(floats(&TensorProto { float_data: vec![0.5], ..typed(FLOAT, &[1]) }), [0.5]);
-        assert_eq!(floats(&TensorProto { double_data: vec![0.1], ..typed(DOUBLE, &[1]) }), [0.1]);
+        let bits = i64::from(f16::from_f32(-1.5).to_bits());
+        assert_eq!(floats(&TensorProto { int32_data: varying(&[bits]), ..typed(FLOAT16, &[1]) }), [-1.5]);
+        let bits = i64::from(bf16::from_f32(-1.5).to_bits());
+        assert_eq!(floats(&TensorProto { int32_data: varying(&[bits]), ..typed(BFLOAT16, &[1]) }), [-1.5]);
+        assert_eq!(
+            floats(&TensorProto { float_data: 0.5f32.to_le_bytes().to_vec().into(), ..typed(FLOAT, &[1]) }),
+            [0.5]
+        );
+        assert_eq!(
+            floats(&TensorProto { double_data: 0.1f64.to_le_bytes().to_vec().into(), ..typed(DOUBLE, &[1]) }),
+            [0.1]
+        );
         assert_eq!(floats(&raw(BOOL, &[3], &[0, 1, 2])), [0.0, 1.0, 1.0]);
-        assert_eq!(floats(&TensorProto { int32_data: vec![1, 0], ..typed(BOOL, &[2]) }), [1.0, 0.0]);
+        assert_eq!(floats(&TensorProto { int32_data: varying(&[1, 0]), ..typed(BOOL, &[2]) }), [1.0, 0.0]);
     }
 
     #[test]
@@ -325,9 +368,15 @@ mod tests {
         assert!(reason(&typed(14, &[1])).contains("type 14"));
         assert!(reason(&TensorProto { data_location: 1, ..typed(FLOAT, &[0]) }).contains("another file"));
         assert!(reason(&TensorProto { segment: Some(Bytes::new()), ..typed(FLOAT, &[0]) }).contains("segment"));
-        let wide = TensorProto { int32_data: vec![256], ..typed(UINT8, &[1]) };
+        let wide = TensorProto { int32_data: varying(&[256]), ..typed(UINT8, &[1]) };
         assert_eq!(reason(&wide), "tensor `t` holds 256, which is no uint8");
         assert!(reason(&raw(UINT64, &[1], &[255; 8])).contains("too large"));
+        let negative = TensorProto { int32_data: varying(&[-1]), ..typed(UINT8, &[1]) };
+        assert_eq!(reason(&negative), "tensor `t` holds -1, which is no uint8");
+        let endless = TensorProto { int64_data: [&[0xff; 11][..], &[0]].concat().into(), ..typed(INT64, &[1]) };
+        assert!(reason(&endless).contains("more bytes than its type"));
+        let cut = TensorProto { int64_data: vec![1, 0xff].into(), ..typed(INT64, &[1]) };
+        assert!(reason(&cut).contains("more bytes than its type"));
         let many = vec![0; MOST_WIDENED / 8 + 1];
         assert!(reason(&raw(INT8, &[many.len() as i64], &many)).contains("too many"));
     }

@@ -5,7 +5,7 @@ use downhill_tensor::{Scalar, Seed, Shape};
 use serde::Deserialize;
 
 use super::maps::map;
-use super::place::{Place, int, signed};
+use super::place::{Place, float_type, int, signed};
 
 type Written = Result<String, String>;
 
@@ -174,13 +174,15 @@ fn turn<T: Scalar>(
 pub(super) fn finite_padding<T: Scalar>(place: &mut Place<'_, '_, T>) -> Written {
     let (x, lengths, shape) = (place.input(0), place.whole_input(1), place.shape(0));
     let steps = shape.axes().first().copied().unwrap_or(1);
-    // 0 times what is not finite is no number, and so is a sum with it.
-    let mut zeros = place.with("Mul", &x, 0.0);
+    // A comparison, since an optimiser may take 0 times x for 0.
+    let (size, most) = (place.unary("Abs", &x), place.constant("largest", &[], vec![T::MAX]));
+    let finite = place.binary("LessOrEqual", &size, &most);
+    let mut finite = place.cast(&finite, float_type::<T>());
     if shape.rank() > 1 {
         let axes: Vec<i64> = (2..=shape.rank() as i64).collect();
-        zeros = place.reduce("ReduceSum", &zeros, &axes, false);
+        finite = place.reduce("ReduceMin", &finite, &axes, false);
     }
-    let undefined = place.unary("IsNaN", &zeros);
+    let undefined = place.with("Less", &finite, 0.5);
     let all: Vec<i64> = (0..steps as i64).collect();
     let all = place.whole("steps", &all);
     let padding = place.binary("GreaterOrEqual", &all, &lengths);

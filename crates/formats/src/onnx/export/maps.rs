@@ -108,7 +108,7 @@ pub(super) fn convolution<T: Scalar>(place: &mut Place<'_, '_, T>) -> Written {
     convolve(place, "Conv", attributes, bias)
 }
 
-/// Numbers before and after each axis, in the order of ONNX: all before, then all after.
+/// Numbers at both ends of each axis, in the order of ONNX: those at all beginnings, then those at all ends.
 pub(super) fn pads(sides: &[[usize; 2]]) -> super::place::Attribute {
     ints("pads", [0, 1].into_iter().flat_map(|end| sides.iter().filter_map(move |side| side.get(end).copied())))
 }

@@ -23,7 +23,7 @@ pub(super) fn is_double<T: Scalar>() -> bool {
     size_of::<T>() == size_of::<f64>()
 }
 
-/// Whether an attribute, which is an `f32`, holds this number as exactly as the network's numbers do.
+/// Whether an attribute, which is an `f32`, rounds this number no more than the network's numbers do.
 pub(super) fn fits_attribute<T: Scalar>(number: f64) -> bool {
     !is_double::<T>() || f64::from(number as f32) == number
 }
@@ -269,12 +269,6 @@ impl<'g, 'n, T: Scalar> Place<'g, 'n, T> {
         Ok(self.initializer(name, &shape, numbers))
     }
 
-    /// A parameter as an initializer of its name, in another shape.
-    pub(super) fn parameter_as(&mut self, name: &str, shape: &[usize]) -> Result<String, String> {
-        let (_, numbers) = self.numbers(name)?;
-        Ok(self.initializer(name, shape, numbers))
-    }
-
     /// A parameter of the channels, the first axis of an example, in a shape that goes with examples of x.
     pub(super) fn channels(&mut self, name: &str) -> Result<String, String> {
         let (shape, numbers) = self.numbers(name)?;
@@ -312,7 +306,7 @@ impl<'g, 'n, T: Scalar> Place<'g, 'n, T> {
         self.hold(key, name, shape, numbers)
     }
 
-    /// The same, named after the layer whose parameters they are made of, so that layers that share those share them.
+    /// Numbers that are made of parameters, named after the layer that owns those: who shares the parameters shares them.
     pub(super) fn shared_constant(&mut self, label: &str, shape: &[usize], numbers: Vec<T>) -> String {
         let own = self.name.clone();
         if !self.owner.is_empty() {

@@ -140,8 +140,8 @@ pub(super) fn adaptive<T: Scalar>(place: &mut Place<'_, '_, T>) -> Written {
     Ok(x)
 }
 
-/// Sums of an axis's numbers with weights: each output names the places it is made of. The axis is the last one, or the
-/// one before it.
+/// Sums of an axis's numbers with weights: each output names the places it is made of. The axis is the last one or the
+/// second-last.
 pub(super) fn mix<T: Scalar>(
     place: &mut Place<'_, '_, T>,
     x: &str,

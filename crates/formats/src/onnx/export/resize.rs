@@ -46,7 +46,7 @@ pub(super) fn pad<T: Scalar>(place: &mut Place<'_, '_, T>) -> Written {
     Ok(place.node("Pad", &inputs, [text("mode", mode)]))
 }
 
-/// Puts the numbers of the other end of an axis, counted with the batch, before and behind it.
+/// Puts the numbers of the other end of an axis, counted with the batch, at each of its ends.
 fn wrap<T: Scalar>(place: &mut Place<'_, '_, T>, x: &str, axis: usize, [before, behind]: [usize; 2]) -> String {
     let length = place.shape(0).axes().get(axis - 1).copied().unwrap_or(0);
     let mut part = |start: usize, end: usize| {

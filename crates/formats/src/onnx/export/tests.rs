@@ -151,7 +151,7 @@ fn names_that_do_not_fit_are_errors() {
     let error = |export: Export| export.to_bytes(&network).unwrap_err().to_string();
     assert_eq!(
         error(Export::new().input_names(["a", "b"])),
-        "the ONNX export can't be made: it has 2 names for 1 inputs; give each input one"
+        "the ONNX export can't be made: 2 names were given for 1 inputs; give each input one"
     );
     assert!(error(Export::new().input_names([""])).contains("empty name"));
     for export in [Export::new().output_name("input"), Export::new().input_names(["0.weight"])] {
