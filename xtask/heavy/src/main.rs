@@ -5,6 +5,7 @@
 mod figures;
 mod gradcheck;
 mod minimize;
+mod onnx_conformance;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ enum Task {
     Figures(figures::Arguments),
     Gradcheck(gradcheck::Arguments),
     Minimize(minimize::Arguments),
+    OnnxConformance(onnx_conformance::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         Task::Figures(arguments) => figures::run(&arguments),
         Task::Gradcheck(arguments) => gradcheck::run(&arguments),
         Task::Minimize(arguments) => minimize::run(&arguments),
+        Task::OnnxConformance(arguments) => onnx_conformance::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

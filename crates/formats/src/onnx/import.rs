@@ -29,7 +29,7 @@ use self::node::Operator;
 use self::plan::Plan;
 use self::view::{Atom, View};
 use super::proto::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
-use super::tensor::data_type;
+use super::tensor::{data_type, type_name};
 use crate::FormatError;
 
 /// A network that was read from a model, and what the model says of it.
@@ -42,6 +42,9 @@ pub struct Imported<T> {
     pub inputs: Vec<String>,
     /// The name of its output.
     pub output: String,
+    /// Which axis of the model's output was that of the examples; here it is the first. `None` if the model's output is
+    /// one example, or its examples lie in an axis together with something else.
+    pub batch_axis: Option<usize>,
     /// The keys and values of the model's metadata.
     pub metadata: Vec<(String, String)>,
     /// The names of the classes whose probabilities the output holds, if the model tells them.
@@ -60,7 +63,9 @@ pub struct Imported<T> {
 pub struct Import {
     output: Option<String>,
     shapes: HashMap<String, Vec<usize>>,
-    batch_axes: HashMap<String, Option<usize>>,
+    batch_axes: HashMap<String, usize>,
+    batch_axis_of_all: Option<usize>,
+    without_batch: bool,
 }
 
 /// Reads a model from bytes.
@@ -104,13 +109,27 @@ impl Import {
         self
     }
 
-    /// Sets which axis of an input is that of the examples, or that none is: then the whole input is one example.
+    /// Sets which axis of an input is that of the examples.
     ///
     /// Otherwise it is the only axis whose length the model leaves open, or else the first.
     /// The network takes examples along the first axis in any case.
     #[must_use]
-    pub fn batch_axis(mut self, input: impl Into<String>, axis: impl Into<Option<usize>>) -> Self {
-        self.batch_axes.insert(input.into(), axis.into());
+    pub fn batch_axis(mut self, input: impl Into<String>, axis: usize) -> Self {
+        self.batch_axes.insert(input.into(), axis);
+        self
+    }
+
+    /// Sets which axis is that of the examples, in all inputs for which [`batch_axis`](Self::batch_axis) sets none.
+    #[must_use]
+    pub fn batch_axis_of_all(mut self, axis: usize) -> Self {
+        self.batch_axis_of_all = Some(axis);
+        self
+    }
+
+    /// Takes all that the inputs hold as one example: no axis of theirs is that of the examples.
+    #[must_use]
+    pub fn without_batch(mut self) -> Self {
+        self.without_batch = true;
         self
     }
 
@@ -155,11 +174,15 @@ impl Import {
         };
         let inputs = importer.begin(self)?;
         let (output, value) = importer.run(self.output.as_deref())?;
-        let network = importer.finish(value)?;
+        let batch_axis = value.dims.iter().position(|dim| dim[..] == [Atom::Batch]);
+        let mut network = importer.finish(value)?;
         let width = network.output_shape().axes().last().copied();
         let classes = importer.classes().filter(|classes| Some(classes.len()) == width);
+        if let Some(classes) = &classes {
+            network.set_class_names(classes);
+        }
         let metadata = model.metadata_props.iter().map(|entry| (entry.key.clone(), entry.value.clone())).collect();
-        Ok(Imported { network, inputs, output, metadata, classes })
+        Ok(Imported { network, inputs, output, batch_axis, metadata, classes })
     }
 }
 
@@ -268,6 +291,7 @@ impl<'a> Importer<'a> {
             let example = example.into_iter().collect::<Option<Vec<_>>>().ok_or_else(|| malformed(open()))?;
             let value = self.plan.input(&example).map_err(malformed)?;
             let mut view = View::plain(value, false, &example);
+            view.whole = is_whole(input);
             if let Some(axis) = batch_axis {
                 view.dims.insert(axis, vec![Atom::Batch]);
             }
@@ -351,6 +375,9 @@ impl<'a> Importer<'a> {
                 None => return Err(Refusal::Own(format!("it reads `{name}`, which no input and no earlier node makes"))),
             });
         }
+        if let Some(attribute) = node.unknown_attribute() {
+            return Err(Refusal::Own(format!("its attribute `{attribute}` is not known")));
+        }
         if let Some(value) = self.pattern(node)? {
             return Ok(vec![value]);
         }
@@ -358,6 +385,12 @@ impl<'a> Importer<'a> {
             if let Value::Failed(failure) = value {
                 return Err(Refusal::Of(Rc::clone(failure)));
             }
+        }
+        let whole = |value: &Value| matches!(value, Value::View(view) if view.whole);
+        let moves = PASSES_ON.contains(&node.name()) || matches!(node.name(), "Shape" | "Size");
+        let looks_up = node.name() == "Gather" && !inputs.first().is_some_and(|table| table.as_ref().is_some_and(whole));
+        if !moves && !looks_up && inputs.iter().flatten().any(whole) {
+            return Err(Refusal::Own("it computes with whole numbers, which no layer does".into()));
         }
         if inputs.iter().flatten().all(|value| matches!(value, Value::Const(_))) && node.is_standard() {
             let known: Vec<_> = inputs
@@ -497,12 +530,19 @@ impl From<String> for Refusal {
     }
 }
 
+/// Whether an input holds places in a table.
+fn is_whole(input: &ValueInfoProto) -> bool {
+    let tensor = input.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref());
+    tensor.is_some_and(|tensor| matches!(tensor.elem_type, data_type::INT32 | data_type::INT64))
+}
+
 /// The lengths of an input's axes, as far as they are known, and which of them is the batch.
 fn declared(input: &ValueInfoProto, settings: &Import) -> Result<(Vec<Option<usize>>, Option<usize>), String> {
     let tensor = input.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref());
     let tensor = tensor.ok_or("is no tensor")?;
-    if tensor.elem_type == data_type::STRING {
-        return Err("holds texts, which no network takes".into());
+    let real = [data_type::FLOAT, data_type::DOUBLE, data_type::FLOAT16, data_type::BFLOAT16, 0];
+    if !real.contains(&tensor.elem_type) && !is_whole(input) {
+        return Err(format!("holds values of {}, which no network takes", type_name(tensor.elem_type)));
     }
     let set = settings.shapes.get(&input.name);
     let mut axes = Vec::new();
@@ -524,11 +564,12 @@ fn declared(input: &ValueInfoProto, settings: &Import) -> Result<(Vec<Option<usi
         },
     }
     let open: Vec<usize> = (0..axes.len()).filter(|&axis| axes.get(axis) == Some(&None)).collect();
-    let batch = match (settings.batch_axes.get(&input.name), &open[..]) {
-        (Some(&Some(axis)), _) if axis >= axes.len() => {
+    let batch = match (settings.batch_axes.get(&input.name).or(settings.batch_axis_of_all.as_ref()), &open[..]) {
+        (Some(&axis), _) if axis >= axes.len() => {
             return Err(format!("has {} axes, of which {axis} can't be the batch", axes.len()));
         }
-        (Some(&axis), _) => axis,
+        (Some(&axis), _) => Some(axis),
+        (None, _) if settings.without_batch => None,
         (None, _) if axes.is_empty() => None,
         (None, &[axis]) => Some(axis),
         (None, _) => Some(0),

@@ -137,7 +137,7 @@ impl<'a> Importer<'a> {
         let sizes = [heads, width, value_width];
         let made = self.attention(sizes, [query.value, key.value, value.value], factor, scores.causal)?;
         // The parts of the values' heads and widths, and those of the queries' steps.
-        let mut y = View { value: made, atoms: Vec::new(), dims: Vec::new() };
+        let mut y = View::empty(made);
         let of = |y: &mut View, x: &View, atoms: &[Atom]| -> Vec<Atom> {
             atoms
                 .iter()

@@ -226,7 +226,7 @@ impl<'a> Importer<'a> {
         let windows = self.windows(node, lengths, Some(spatial))?;
         let groups = usize::try_from(node.int("group", 1)?).unwrap_or_default();
         let outputs = each.checked_mul(groups).ok_or("it has too many outputs")?;
-        let output_padding = node.sizes("output_padding", count, 0)?;
+        let mut output_padding = node.sizes("output_padding", count, 0)?;
         let wanted = node.ints("output_shape")?.filter(|shape| !shape.is_empty());
         let same = node.text("auto_pad", "NOTSET")?;
         // All rows and columns are made, and those of the padding cut off afterwards, unless the layer can leave as
@@ -236,7 +236,7 @@ impl<'a> Importer<'a> {
         for axis in 0..count {
             let stride = at(&windows.strides, axis, 1);
             let whole = at(lengths, axis, 1).saturating_sub(1).saturating_mul(stride).saturating_add(windows.span(axis));
-            let more = at(&output_padding, axis, 0);
+            let mut more = at(&output_padding, axis, 0);
             let target = match &wanted {
                 // With the batch and the channels, or without.
                 Some(shape) => shape.get(shape.len().saturating_sub(count) + axis).copied(),
@@ -247,9 +247,11 @@ impl<'a> Importer<'a> {
                 None => windows.pads.get(axis).copied().unwrap_or_default(),
                 Some(target) => {
                     let target = usize::try_from(target).map_err(|_| "its output has no such shape")?;
-                    let all = whole.saturating_add(more).checked_sub(target).ok_or_else(|| {
-                        format!("an axis of {target} is longer than the {whole} that it makes")
-                    })?;
+                    if target > whole.saturating_add(more) {
+                        more = target - whole;
+                        output_padding.iter_mut().skip(axis).take(1).for_each(|at| *at = more);
+                    }
+                    let all = whole.saturating_add(more) - target;
                     let (less, rest) = (all / 2, all - all / 2);
                     if same == "SAME_UPPER" { [less, rest] } else { [rest, less] }
                 }
@@ -508,6 +510,7 @@ impl<'a> Importer<'a> {
             return Err("it changes the batch or the channels".into());
         }
         let default = if node.name() == "Upsample" || node.version < 11 { "asymmetric" } else { "half_pixel" };
+        let lengths: Vec<usize> = (2..rank).map(|axis| x.length(axis, self.batch)).collect();
         let whole = spatial.iter().all(|factor| *factor >= 1.0 && factor.fract() == 0.0);
         let place = node.text("coordinate_transformation_mode", default)?;
         let rounding = if node.version < 11 { "floor" } else { node.text("nearest_mode", "round_prefer_floor")? };
@@ -529,7 +532,11 @@ impl<'a> Importer<'a> {
             {
                 Interpolation::Bilinear
             }
-            ("linear" | "bilinear", "align_corners") => Interpolation::BilinearAlignedCorners,
+            ("linear" | "bilinear", "align_corners")
+                if sizes.is_some() || spatial.iter().zip(&lengths).all(|(f, &n)| (f * n as f64).fract() == 0.0) =>
+            {
+                Interpolation::BilinearAlignedCorners
+            }
             (mode, place) => {
                 return Err(format!("interpolation of the mode `{mode}`, `{place}`, `{rounding}` is in no layer"));
             }

@@ -1,10 +1,11 @@
 //! Functions of single numbers, sums, products and affine maps.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use downhill_layers::{
     Add, Affine, Celu, Conv1d, Description, Dropout, Elu, Gelu, Hardshrink, Hardsigmoid, Hardswish, Hardtanh,
-    LeakyRelu, LearntPositions, LogSoftmax, Mish, Multiply, PRelu, Relu, Scale, Selu, Sigmoid, Silu, Softmax,
+    LeakyRelu, LearntPositions, LogSoftmax, MAX_INPUTS, Mish, Multiply, PRelu, Relu, Scale, Selu, Sigmoid, Silu, Softmax,
     Softplus, Softshrink, Softsign, Tanh, Threshold, Upsample,
 };
 
@@ -52,6 +53,9 @@ impl<'a> Importer<'a> {
                     Some(ratio) => ratio.data.real(0),
                     None => node.float("ratio", 0.5)?,
                 };
+                if optional(inputs, 2)?.is_some_and(|training| training.data.real(0) != 0.0) {
+                    return Err("it drops numbers of predictions, too".into());
+                }
                 return self.map(&x()?, Dropout::new(ratio)).map(|value| Some(vec![value]));
             }
             "Add" | "Sub" | "Mul" | "Div" | "Max" | "Min" | "Sum" | "Mean" | "Pow" => self.combine(node, inputs)?,
@@ -69,7 +73,10 @@ impl<'a> Importer<'a> {
                 Value::View(View { value: self.plan.place(Add, &parts)?, ..x })
             }
             "PRelu" => {
-                let (x, slope) = (x()?, known(inputs, 1)?);
+                let (x, mut slope) = (x()?, known(inputs, 1)?);
+                if node.version < 7 && slope.rank() == 1 {
+                    slope = Rc::new(from_axis(&slope, 1, x.rank()));
+                }
                 match slope.uniform().filter(|_| slope.single().is_some()) {
                     Some(_) => {
                         let numbers = vec![Numbers::new("weight", &self.parameter(&slope)?)];
@@ -149,8 +156,11 @@ impl<'a> Importer<'a> {
         let to = node.int("to", 1)?;
         let is = |kinds: &[i32]| kinds.iter().any(|&kind| i64::from(kind) == to);
         // Places in a table stay what they are; what is computed would be rounded.
-        if is(&[FLOAT, DOUBLE, FLOAT16, BFLOAT16]) || (is(&[INT32, INT64]) && self.plan.is_input(x.value)) {
-            return Ok(x);
+        if is(&[FLOAT, DOUBLE, FLOAT16, BFLOAT16]) {
+            return Ok(View { whole: false, ..x });
+        }
+        if is(&[INT32, INT64]) && self.plan.is_input(x.value) {
+            return Ok(View { whole: true, ..x });
         }
         Err("numbers that are computed stay real numbers".into())
     }
@@ -172,6 +182,13 @@ impl<'a> Importer<'a> {
         let (first, name) = all.next().ok_or("it has no inputs")?;
         let (mut sum, mut name) = (first.clone(), name.as_str());
         for (other, other_name) in all {
+            let placed = match (&sum, other) {
+                (Value::View(x), Value::Const(c)) if node.version < 7 && node.has("axis") => {
+                    Some(Value::from(from_axis(c, axis_of(node.int("axis", 0)?, x.rank())?, x.rank())))
+                }
+                _ => None,
+            };
+            let other = placed.as_ref().unwrap_or(other);
             sum = match (sum, other) {
                 (Value::View(x), Value::Const(c)) => self.with_known(node.name(), &x, c, name, false)?,
                 (Value::Const(c), Value::View(x)) => self.with_known(node.name(), x, &c, other_name, true)?,
@@ -225,11 +242,11 @@ impl<'a> Importer<'a> {
             }
             ("Pow", false) => match c.uniform() {
                 Some(1.0) => x,
-                Some(power) if power == 2.0 || power == 3.0 => {
+                Some(power) if (2.0..=MAX_INPUTS as f64).contains(&power) && power.fract() == 0.0 => {
                     let factors = vec![x.value; power as usize];
                     View { value: self.plan.place(Multiply, &factors)?, ..x }
                 }
-                _ => return Err("only squares and cubes are powers that a layer computes".into()),
+                _ => return Err("only whole powers up to 8 are computed by a layer".into()),
             },
             _ => return Err(format!("{operator} of a known value by a computed one is computed by no layer")),
         }))
@@ -448,7 +465,10 @@ impl<'a> Importer<'a> {
     pub(super) fn along(&mut self, node: &Operator<'_>, x: &View, layer: Description) -> Result<Value, String> {
         let old = node.version < 13;
         let axis = axis_of(node.int("axis", if old { 1 } else { -1 })?, x.rank().max(1))?;
-        let axes = if old { axis..x.rank() } else { axis..(axis + 1).min(x.rank()) };
+        self.along_axes(x, if old { axis..x.rank() } else { axis..(axis + 1).min(x.rank()) }, layer)
+    }
+
+    pub(super) fn along_axes(&mut self, x: &View, axes: Range<usize>, layer: Description) -> Result<Value, String> {
         if axes.clone().any(|axis| x.dim(axis).contains(&Atom::Batch)) {
             return Err("it works along the batch, so that examples would depend on each other".into());
         }
@@ -592,6 +612,12 @@ impl<'a> Importer<'a> {
         y.dims.iter_mut().skip(last).for_each(|dim| dim.clone_from(&added));
         Ok(y)
     }
+}
+
+/// A known array whose first axis is this one of a value of this rank: so old versions broadcast.
+fn from_axis(c: &Const, axis: usize, rank: usize) -> Const {
+    let behind = rank.saturating_sub(axis + c.rank());
+    c.with_axes((0..c.rank()).map(Some).chain(std::iter::repeat_n(None, behind)))
 }
 
 /// The same number as often as a parameter has some.

@@ -1,6 +1,6 @@
 //! Functions that exporters write as several nodes.
 
-use downhill_layers::{Gelu, Hardswish, LogSoftmax, Mish, Silu};
+use downhill_layers::{Gelu, Hardswish, LogSoftmax, Mish, Silu, Softmax, Softsign};
 
 use super::constant::axis_of;
 use super::elementwise::near;
@@ -16,7 +16,10 @@ impl<'a> Importer<'a> {
                 Some(value) => Some(value),
                 None => self.normalised(node)?,
             },
-            "Div" => self.normalised(node)?,
+            "Div" => match self.normalised(node)? {
+                Some(value) => Some(value),
+                None => self.divided(node)?,
+            },
             "Log" => self.log_softmax(node)?,
             "Where" => self.without_empty_rows(node),
             _ => None,
@@ -246,6 +249,41 @@ impl<'a> Importer<'a> {
         match mean.node.input.get(1).and_then(|name| self.values.get(name.as_str())) {
             Some(Value::Const(axes)) => Some((0..axes.data.len()).map(|place| axes.data.whole(place)).collect()),
             _ => mean.ints("axes").ok().flatten(),
+        }
+    }
+
+    /// x / (1 + |x|), and exp(x − max x) / Σ exp(x − max x).
+    fn divided(&mut self, node: Operator<'a>) -> Result<Option<Value>, Refusal> {
+        let [over, under] = &node.node.input[..] else { return Ok(None) };
+        let Some(below) = self.maker(under) else { return Ok(None) };
+        if let ("Add", Some((bent, 1.0)), Some(x)) = (below.name(), self.with_number(below), self.computed(over)) {
+            let of = self.made_by(bent, "Abs").and_then(|abs| abs.node.input.first());
+            return match of {
+                Some(of) if self.same(of, over) => Ok(Some(self.map(&x, Softsign)?)),
+                _ => Ok(None),
+            };
+        }
+        let exponents = || {
+            let exp = self.made_by(over, "Exp")?;
+            let sum = Some(below).filter(|sum| sum.name() == "ReduceSum" && sum.node.input.first() == Some(over))?;
+            let axes = self.reduced(sum)?;
+            let x = exp.node.input.first()?;
+            // The largest may be taken from all first.
+            let x = match self.made_by(x, "Sub").map(|difference| &difference.node.input[..]) {
+                Some([x, largest]) => {
+                    let largest = self.made_by(largest, "ReduceMax")?;
+                    let same = largest.node.input.first() == Some(x) && self.reduced(largest)? == axes;
+                    same.then_some(x)?
+                }
+                _ => x,
+            };
+            let (x, &[axis]) = (self.computed(x)?, &axes[..]) else { return None };
+            let axis = axis_of(axis, x.rank()).ok()?;
+            Some((x, axis))
+        };
+        match exponents() {
+            Some((x, axis)) => Ok(Some(self.along_axes(&x, axis..axis + 1, Softmax.into())?)),
+            None => Ok(None),
         }
     }
 

@@ -81,10 +81,6 @@ impl Plan {
         value < self.inputs
     }
 
-    pub(super) fn has_steps(&self) -> bool {
-        !self.steps.is_empty()
-    }
-
     /// The step that makes a value.
     pub(super) fn step(&self, value: usize) -> Option<&Step> {
         self.steps.get(self.values.get(value)?.by?)

@@ -100,7 +100,7 @@ impl<'a> Importer<'a> {
         if build_all {
             // Y is (steps, directions, batch, hidden), or (batch, steps, directions, hidden).
             let value = self.plan.place_with(build(false), &[value], numbers.clone(), false)?;
-            let mut y = View { value, atoms: Vec::new(), dims: Vec::new() };
+            let mut y = View::empty(value);
             let (steps, directions, hidden) = (y.add(steps), y.add(directions), y.add(hidden));
             y.dims = if batch_first {
                 vec![lead.clone(), steps, directions, hidden]
@@ -126,7 +126,7 @@ impl<'a> Importer<'a> {
             h
         } else {
             let value = self.plan.place_with(build(true), &[value], numbers, false)?;
-            let mut h = View { value, atoms: Vec::new(), dims: Vec::new() };
+            let mut h = View::empty(value);
             let (directions, hidden) = (h.add(directions), h.add(hidden));
             h.dims = if batch_first { vec![lead, directions, hidden] } else { vec![directions, lead, hidden] };
             h

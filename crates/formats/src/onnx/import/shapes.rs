@@ -36,14 +36,14 @@ impl<'a> Importer<'a> {
             "Reshape" => {
                 let target = reshape_target(node, optional(inputs, 1)?, &mut self.budget)?;
                 let shape = resolve(&target, &x()?.shape(batch), node.int("allowzero", 0)? != 0)?;
-                Value::View(x()?.reshaped(&shape, batch)?)
+                Value::View(self.reshape(&x()?, &shape)?)
             }
             "Flatten" => {
                 let (shape, rank) = (x()?.shape(batch), x()?.rank() as i64);
                 let axis = node.int("axis", 1)?;
                 let axis = (if axis < 0 { axis.saturating_add(rank) } else { axis }).clamp(0, rank) as usize;
                 let (before, behind) = shape.split_at(axis);
-                Value::View(x()?.reshaped(&[count(before)?, count(behind)?], batch)?)
+                Value::View(self.reshape(&x()?, &[count(before)?, count(behind)?])?)
             }
             "Unsqueeze" => {
                 let axes = self.axes(node, 1, given(1)?, &all)?;
@@ -120,6 +120,25 @@ impl<'a> Importer<'a> {
         Ok(Some(vec![value]))
     }
 
+    /// The same elements in another shape; where axes are cut at other places, in the file's order in memory.
+    pub(super) fn reshape(&mut self, x: &View, shape: &[usize]) -> Result<View, String> {
+        if let Ok(view) = x.reshaped(shape, self.batch) {
+            return Ok(view);
+        }
+        let x = self.plan.canonical(x)?;
+        let all: Vec<Atom> = x.dims.iter().flatten().copied().collect();
+        let mut whole = View { whole: x.whole, ..View::empty(x.value) };
+        let mut dim = Vec::new();
+        for side in all.split(|&atom| atom == Atom::Batch) {
+            let length = x.product(&places(side));
+            dim.extend(whole.add(length));
+            dim.push(Atom::Batch);
+        }
+        dim.pop();
+        whole.dims.push(dim);
+        whole.reshaped(shape, self.batch)
+    }
+
     /// The view with an axis as the middle one of three: its number of places, and the view in such an order that the
     /// value has the shape (before, places, behind).
     fn around(&mut self, x: &View, axis: usize) -> Result<(View, usize), String> {
@@ -157,7 +176,7 @@ impl<'a> Importer<'a> {
                 .map(|&atom| if let Atom::Axis(old) = atom { Atom::Axis(place(old)) } else { Atom::Batch })
                 .collect()
         });
-        View { value, dims: dims.collect(), atoms }
+        View { value, dims: dims.collect(), atoms, whole: x.whole }
     }
 
     /// Keeps some places of an axis, at equal distances.
@@ -229,7 +248,7 @@ impl<'a> Importer<'a> {
                 values.push(if let &[one] = &part[..] { one } else { self.plan.place(Concat::new(1), &part)? });
             }
         }
-        let mut y = View { value: values.first().copied().unwrap_or_default(), atoms: Vec::new(), dims: Vec::new() };
+        let mut y = View::empty(values.first().copied().unwrap_or_default());
         for (at, sides) in first.iter().enumerate() {
             let mut dim = Vec::new();
             for (side, &length) in sides.iter().enumerate() {
@@ -338,7 +357,7 @@ impl<'a> Importer<'a> {
         } else if at.rank() > 1 {
             let mut shape = taken.shape(self.batch);
             shape.splice(axis..=axis, at.shape.iter().copied());
-            taken = taken.reshaped(&shape, self.batch)?;
+            taken = self.reshape(&taken, &shape)?;
         }
         Ok(taken)
     }
@@ -352,7 +371,7 @@ impl<'a> Importer<'a> {
         let numbers = vec![Numbers::new("weight", &self.parameter(table)?)];
         let layer = Embedding::new(rows, width).init(Init::Zeros);
         let value = self.plan.place_with(layer, &[at.value], numbers, false)?;
-        let mut y = View { value, ..at.clone() };
+        let mut y = View { value, whole: false, ..at.clone() };
         let added = y.add(width);
         y.dims.push(added);
         Ok(y)
@@ -420,7 +439,10 @@ impl<'a> Importer<'a> {
         if node.name() == "SpaceToDepth" {
             let (down, across) = (rows / block, columns / block);
             let x = x.reshaped(&[examples, channels, down, block, across, block], batch)?;
-            let x = x.transposed(&[0, 3, 5, 1, 2, 4]);
+            let x = x.transposed(match node.text("mode", "DCR")? {
+                "CRD" => &[0, 1, 3, 5, 2, 4],
+                _ => &[0, 3, 5, 1, 2, 4],
+            });
             return x.reshaped(&[examples, channels.saturating_mul(area), down, across], batch);
         }
         let rest = channels / area;

@@ -25,12 +25,19 @@ pub(super) struct View {
     pub(super) atoms: Vec<usize>,
     /// The axes in the file, each of any number of parts.
     pub(super) dims: Vec<Vec<Atom>>,
+    /// Whether it is an input of whole numbers, which can be looked up and moved, but not computed with.
+    pub(super) whole: bool,
 }
 
 impl View {
+    /// A value without axes, which are still to be added.
+    pub(super) fn empty(value: usize) -> Self {
+        Self { value, atoms: Vec::new(), dims: Vec::new(), whole: false }
+    }
+
     /// A value whose axes are those of an example, with the batch before them if `batch` is set.
     pub(super) fn plain(value: usize, batch: bool, axes: &[usize]) -> Self {
-        let mut view = Self { value, atoms: Vec::new(), dims: Vec::new() };
+        let mut view = Self::empty(value);
         if batch {
             view.dims.push(vec![Atom::Batch]);
         }
@@ -98,7 +105,7 @@ impl View {
     pub(super) fn reordered(&self, value: usize, order: &[usize]) -> Self {
         let atoms = order.iter().filter_map(|&axis| self.atoms.get(axis).copied()).collect();
         let place = |axis: usize| order.iter().position(|&other| other == axis).unwrap_or_default();
-        Self { value, atoms, dims: self.renamed(place) }
+        Self { value, atoms, dims: self.renamed(place), whole: self.whole }
     }
 
     fn renamed(&self, place: impl Fn(usize) -> usize) -> Vec<Vec<Atom>> {
@@ -116,7 +123,7 @@ impl View {
         for dim in &mut dims {
             dim.retain(|atom| !matches!(atom, Atom::Axis(axis) if gone.contains(axis)));
         }
-        let view = Self { value, atoms: self.atoms.clone(), dims };
+        let view = Self { dims, ..self.clone() };
         view.reordered(value, &kept)
     }
 
@@ -184,7 +191,7 @@ impl View {
             Some(key) => Atom::Axis(all.partition_point(|&(other, _)| other < key)),
         };
         let dims = dims.iter().map(|dim| dim.iter().map(number).collect()).collect();
-        Self { value: self.value, atoms, dims }
+        Self { atoms, dims, ..self.clone() }
     }
 
     /// Both views with their axes cut into the same parts, if they can be: the shapes must be the same.
