@@ -233,7 +233,7 @@ impl<'a> Importer<'a> {
             Numbers::new("in_proj_bias", &bias),
             Numbers { name: "out_proj.weight".into(), ..merge.clone() },
         ];
-        let biased = Biased { layer, inputs: parts.inputs, numbers, bias: None, outputs, first: false };
+        let biased = Biased { layer, inputs: parts.inputs, numbers, name: "out_proj.bias", bias: None, outputs, first: false };
         self.biased.insert(made, biased);
         Ok(Some(made))
     }

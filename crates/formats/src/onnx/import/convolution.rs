@@ -207,7 +207,7 @@ impl<'a> Importer<'a> {
         };
         let value = self.plan.place_with(layer(bias.is_some()), &[x], all, false)?;
         let bias = bias.map(|bias| bias.real_numbers(&mut self.budget)).transpose()?;
-        let biased = Biased { layer: layer(true), inputs: vec![x], numbers, bias, outputs, first: true };
+        let biased = Biased { layer: layer(true), inputs: vec![x], numbers, name: "bias", bias, outputs, first: true };
         self.biased.insert(value, biased);
         Ok(value)
     }

@@ -23,6 +23,8 @@ pub(super) struct Biased {
     pub(super) inputs: Vec<usize>,
     /// All but the bias.
     pub(super) numbers: Vec<Numbers>,
+    /// The name of the bias within the layer.
+    pub(super) name: &'static str,
     /// The bias that it has already.
     pub(super) bias: Option<Vec<f64>>,
     /// The numbers of a bias: those of the first axis, or else of the last.
@@ -456,7 +458,7 @@ impl<'a> Importer<'a> {
             }
         };
         let (layer, inputs) = (biased.layer.clone(), biased.inputs.clone());
-        let numbers = [&biased.numbers[..], &[Numbers::new("bias", &values)]].concat();
+        let numbers = [&biased.numbers[..], &[Numbers::new(biased.name, &values)]].concat();
         let value = self.plan.place_with(layer, &inputs, numbers, false)?;
         Ok(Some(View { value, ..x.clone() }))
     }
@@ -605,7 +607,7 @@ impl<'a> Importer<'a> {
                 self.plan.place_with(layer.clone(), &[value], numbers, false)?
             }
         };
-        let biased = Biased { layer: layer.into(), inputs: vec![value], numbers, bias, outputs, first: false };
+        let biased = Biased { layer: layer.into(), inputs: vec![value], numbers, name: "bias", bias, outputs, first: false };
         self.biased.insert(made, biased);
         let mut y = ordered.without(made, &(rest.len()..ordered.atoms.len()).collect::<Vec<_>>());
         let added = y.add(outputs);
