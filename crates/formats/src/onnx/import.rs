@@ -168,13 +168,22 @@ impl Import {
             makers: HashMap::new(),
             uses: HashMap::new(),
             batch: OPEN_BATCH,
+            single: None,
             version,
             biased: HashMap::new(),
             unmerged: HashMap::new(),
         };
         let inputs = importer.begin(self)?;
         let (output, value) = importer.run(self.output.as_deref())?;
-        let batch_axis = value.dims.iter().position(|dim| dim[..] == [Atom::Batch]);
+        let (mut value, mut batch_axis) = (value, None);
+        match importer.single {
+            None => batch_axis = value.dims.iter().position(|dim| dim[..] == [Atom::Batch]),
+            Some(axis) if value.rank() > axis && value.dim(axis).is_empty() => {
+                value.dims.remove(axis);
+                batch_axis = Some(axis);
+            }
+            Some(_) => {}
+        }
         let mut network = importer.finish(value)?;
         let width = network.output_shape().axes().last().copied();
         let classes = importer.classes().filter(|classes| Some(classes.len()) == width);
@@ -231,6 +240,8 @@ struct Importer<'a> {
     uses: HashMap<&'a str, usize>,
     /// The length of the batch axis in the file.
     batch: usize,
+    /// The batch axis of the inputs, if the file is made for one example.
+    single: Option<usize>,
     /// The version of ONNX's own operators.
     version: i64,
     /// What a bias can still be added to, by value.
@@ -293,7 +304,10 @@ impl<'a> Importer<'a> {
             let mut view = View::plain(value, false, &example);
             view.whole = is_whole(input);
             if let Some(axis) = batch_axis {
-                view.dims.insert(axis, vec![Atom::Batch]);
+                // A batch of 1 could be a part of any axis, so that it is none: there is only one example.
+                let single = axes.get(axis) == Some(&Some(1));
+                view.dims.insert(axis, if single { Vec::new() } else { vec![Atom::Batch] });
+                self.single = self.single.or(single.then_some(axis));
             }
             self.values.insert(&input.name, Value::View(view));
         }

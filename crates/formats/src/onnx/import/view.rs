@@ -149,8 +149,7 @@ impl View {
             let mut need = length;
             let mut dim = Vec::new();
             while let Some(&(atom, part, size)) = parts.front() {
-                let single_batch = size == 1 && atom == Atom::Batch && (dim.is_empty() || need > 1);
-                if single_batch || (need > 1 && need.is_multiple_of(size)) {
+                if need > 1 && need.is_multiple_of(size) {
                     parts.pop_front();
                     need /= size;
                     dim.push((atom, part, size));
@@ -169,12 +168,7 @@ impl View {
             }
             dims.push(dim);
         }
-        match (parts.pop_front(), dims.last_mut()) {
-            (None, _) => {}
-            (Some(batch @ (Atom::Batch, _, 1)), Some(dim)) if parts.is_empty() => dim.push(batch),
-            _ => return fail(),
-        }
-        Ok(self.from_parts(dims))
+        if parts.is_empty() { Ok(self.from_parts(dims)) } else { fail() }
     }
 
     /// Numbers the parts anew; each is given by what it is a part of, which part of that, and its length.
