@@ -4,6 +4,7 @@
 
 mod figures;
 mod gradcheck;
+mod interop;
 mod minimize;
 mod onnx_conformance;
 
@@ -21,6 +22,7 @@ type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 enum Task {
     Figures(figures::Arguments),
     Gradcheck(gradcheck::Arguments),
+    Interop(interop::Arguments),
     Minimize(minimize::Arguments),
     OnnxConformance(onnx_conformance::Arguments),
 }
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Figures(arguments) => figures::run(&arguments),
         Task::Gradcheck(arguments) => gradcheck::run(&arguments),
+        Task::Interop(arguments) => interop::run(&arguments),
         Task::Minimize(arguments) => minimize::run(&arguments),
         Task::OnnxConformance(arguments) => onnx_conformance::run(&arguments),
     };

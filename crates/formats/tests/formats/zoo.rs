@@ -6,23 +6,25 @@ use downhill_tensor::{BuildError, Seed, Shape};
 
 /// What an input holds.
 #[derive(Clone, Copy, Debug)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Numbers between −2 and 2.
     Numbers,
+    /// Such numbers, of which some are not finite.
+    Gaps,
     /// Whole numbers of this range, both ends included.
     Whole(usize, usize),
 }
 
 /// A network and what it reads.
-pub struct Case {
-    pub name: String,
-    pub network: Network<f64>,
-    pub inputs: Vec<Kind>,
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) network: Network<f64>,
+    pub(crate) inputs: Vec<Kind>,
 }
 
 impl Case {
     /// Numbers for a batch, the same for the same `seed`: a shape and numbers for each input.
-    pub fn inputs(&self, examples: usize, seed: u64) -> Vec<(Vec<usize>, Vec<f64>)> {
+    pub(crate) fn inputs(&self, examples: usize, seed: u64) -> Vec<(Vec<usize>, Vec<f64>)> {
         let mut random = Random(seed);
         let shapes = self.network.input_shapes();
         let input = |(shape, kind): (Shape, &Kind)| {
@@ -47,6 +49,11 @@ impl Random {
         match kind {
             // Of 24 bits, so that they are the same in f32.
             Kind::Numbers => 4.0 * self.uniform() - 2.0,
+            Kind::Gaps => match self.of(Kind::Whole(0, 7)) {
+                0.0 => f64::NAN,
+                1.0 => f64::NEG_INFINITY,
+                _ => self.of(Kind::Numbers),
+            },
             Kind::Whole(least, most) => least as f64 + (self.uniform() * (most - least + 1) as f64).floor(),
         }
     }
@@ -103,7 +110,7 @@ impl Zoo {
 ///
 /// # Errors
 /// Returns an error if one can't be built.
-pub fn cases() -> Result<Vec<Case>> {
+pub(crate) fn cases() -> Result<Vec<Case>> {
     let mut zoo = Zoo::default();
     maps(&mut zoo)?;
     pools(&mut zoo)?;
@@ -287,8 +294,8 @@ fn sequences(zoo: &mut Zoo) -> Result {
     zoo.one("rotary_positions", positions(), x.0)?;
     zoo.one("rotary_positions_heads", positions().interleaved(), &[6, 2, 4])?;
     zoo.one("sinusoidal_positions", SinusoidalPositions::new().base(50.0), &[6, 5])?;
-    zoo.layer("finite_padding", FinitePadding, &[x, own])?;
-    zoo.layer("finite_padding_numbers", FinitePadding, &[(&[6], X), own])
+    zoo.layer("finite_padding", FinitePadding, &[(x.0, Kind::Gaps), own])?;
+    zoo.layer("finite_padding_numbers", FinitePadding, &[(&[6], Kind::Gaps), own])
 }
 
 fn whole(zoo: &mut Zoo) -> Result {

@@ -44,6 +44,8 @@ pub(super) struct Graph<'n, T> {
     pub(super) initializers: Vec<TensorProto>,
     /// All names that are taken: of values, nodes and parameters.
     names: HashSet<String>,
+    /// The names of parameters and statistics that no initializer has yet.
+    kept: HashSet<String>,
     /// The names of initializers by what they hold: a parameter in a shape, or a constant.
     held: HashMap<(String, Vec<usize>), String>,
 }
@@ -55,7 +57,8 @@ impl<'n, T: Scalar> Graph<'n, T> {
         reserved: impl Iterator<Item = &'a String>,
     ) -> Result<Self, FormatError> {
         let segments = network.segments().iter().chain(network.statistic_segments());
-        let mut names: HashSet<String> = segments.map(|segment| segment.name.clone()).collect();
+        let kept: HashSet<String> = segments.map(|segment| segment.name.clone()).collect();
+        let mut names = kept.clone();
         for name in reserved {
             if name.is_empty() {
                 return refuse("an input or the output has an empty name, but each needs one".to_owned());
@@ -66,7 +69,7 @@ impl<'n, T: Scalar> Graph<'n, T> {
                 ));
             }
         }
-        Ok(Self { network, nodes: Vec::new(), initializers: Vec::new(), names, held: HashMap::new() })
+        Ok(Self { network, nodes: Vec::new(), initializers: Vec::new(), names, kept, held: HashMap::new() })
     }
 
     /// This name, or with a number behind it if it is taken.
@@ -285,9 +288,7 @@ impl<'g, 'n, T: Scalar> Place<'g, 'n, T> {
         if let Some(name) = self.graph.held.get(&key) {
             return name.clone();
         }
-        // The name itself has been kept free for the first.
-        let taken = self.graph.held.values().any(|name| *name == key.0);
-        let name = if taken { self.graph.unique(key.0.clone()) } else { key.0.clone() };
+        let name = if self.graph.kept.remove(&key.0) { key.0.clone() } else { self.graph.unique(key.0.clone()) };
         self.hold(key, name, shape, numbers)
     }
 

@@ -20,7 +20,6 @@ struct Pool {
 
 /// The windows along one axis.
 struct Windows {
-    kernel: usize,
     padding: usize,
     /// The numbers by which the last window hangs over the padded end.
     over: usize,
@@ -40,7 +39,7 @@ impl Pool {
                 let padded = input + 2 * padding;
                 let over = (count.saturating_sub(1) * stride + extent).saturating_sub(padded);
                 let rounds_up = padded.saturating_sub(extent).div_ceil(stride.max(1)) + 1 == count && extent <= padded;
-                Windows { kernel, padding, over, rounds_up }
+                Windows { padding, over, rounds_up }
             });
         axes.collect()
     }
@@ -102,10 +101,6 @@ pub(super) fn average<T: Scalar>(place: &mut Place<'_, '_, T>) -> Written {
     if hangs_over && !ceil_mode {
         let hang = windows.iter().zip(&sides);
         sides = hang.map(|(axis, &[before, behind])| [before, behind + axis.over]).collect();
-        if let Some((axis, _)) = windows.iter().zip(&sides).find(|(axis, side)| side.iter().any(|&n| n >= axis.kernel))
-        {
-            return Err(format!("a window of {} hangs over the end by more than ONNX can say", axis.kernel));
-        }
     }
     let mut attributes = pool.attributes(&sides, ceil_mode);
     attributes.push(int("count_include_pad", counts_padding.into()));
