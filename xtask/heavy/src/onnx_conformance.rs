@@ -1,6 +1,6 @@
 //! `cargo xtask onnx-conformance`: the ONNX project's own test cases, read as networks and run.
 //!
-//! `xtask/onnx/cases.py` writes them. A case passes if each of its outputs of real numbers is right, in one of the ways
+//! `xtask/interop/onnx_cases.py` writes them. A case passes if each of its outputs of real numbers is right, in one of the ways
 //! of reading it: with different inputs of the model as inputs of the network, and with the first or the second axis as
 //! the batch or with a whole input as one example. It is listed, with the reason, if it can't be read in any way. A result that is
 //! wrong in any way, and a panic, fail the task.
@@ -22,7 +22,7 @@ use crate::Result;
 /// Runs the cases that a folder holds.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The folder that `xtask/onnx/cases.py` has written.
+    /// The folder that `xtask/interop/onnx_cases.py` has written.
     folder: PathBuf,
     /// Only cases whose name contains this.
     #[arg(long)]

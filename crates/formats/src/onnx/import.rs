@@ -300,7 +300,9 @@ impl<'a> Importer<'a> {
             }
             let open = || format!("input `{}` leaves the length of an axis open; set it by `input_shape`", input.name);
             let example = example.into_iter().collect::<Option<Vec<_>>>().ok_or_else(|| malformed(open()))?;
-            let value = self.plan.input(&example).map_err(malformed)?;
+            // One number for each example is the length of a sequence, of which layers take a vector of one.
+            let shape = if example.is_empty() && is_whole(input) { &[1] } else { &example[..] };
+            let value = self.plan.input(shape).map_err(malformed)?;
             let mut view = View::plain(value, false, &example);
             view.whole = is_whole(input);
             if let Some(axis) = batch_axis {
@@ -402,7 +404,9 @@ impl<'a> Importer<'a> {
         }
         let whole = |value: &Value| matches!(value, Value::View(view) if view.whole);
         let moves = PASSES_ON.contains(&node.name()) || matches!(node.name(), "Shape" | "Size");
-        let looks_up = node.name() == "Gather" && !inputs.first().is_some_and(|table| table.as_ref().is_some_and(whole));
+        // Places in a table, and the lengths of sequences.
+        let counts = matches!(node.name(), "LSTM" | "GRU" | "RNN") && !inputs.first().is_some_and(|x| x.as_ref().is_some_and(whole));
+        let looks_up = counts || node.name() == "Gather" && !inputs.first().is_some_and(|table| table.as_ref().is_some_and(whole));
         if !moves && !looks_up && inputs.iter().flatten().any(whole) {
             return Err(Refusal::Own("it computes with whole numbers, which no layer does".into()));
         }

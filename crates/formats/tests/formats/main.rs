@@ -1,3 +1,4 @@
 //! Files that other programs read and write.
 
 mod onnx_import;
+mod zoo;

@@ -76,6 +76,13 @@ impl<'a> Importer<'a> {
                 scores.scale /= c.uniform().ok_or(UNFINISHED)?;
             }
             ("Add", &[Value::Const(c)]) if !scores.weights => scores.causal |= is_causal(c, &scores, self.batch)?,
+            // Scores where a mask is true, and a number far below all where it is false, or the other way round.
+            ("Where", &[Value::Const(condition), Value::Const(hidden)]) if !scores.weights => {
+                let shown = matches!(inputs.get(1), Some(Some(Value::Scores(_))));
+                let hidden = hidden.uniform().ok_or(UNFINISHED)?;
+                let mask = condition.map(&mut self.budget, |x| if (x != 0.0) == shown { 0.0 } else { hidden })?;
+                scores.causal |= is_causal(&mask, &scores, self.batch)?;
+            }
             ("Softmax", &[]) if !scores.weights => {
                 let rank = scores.q.rank() as i64;
                 let axis = node.int("axis", if node.version < 13 { 1 } else { -1 })?;

@@ -116,6 +116,23 @@ impl Importer<'_> {
                 }
                 one(x)
             }
+            "Split" => {
+                let x = need(0)?;
+                let axis = axis_of(node.int("axis", 0)?, x.rank())?;
+                let length = x.shape.get(axis).copied().unwrap_or(1);
+                let sizes = match given(1) {
+                    Some(sizes) => Some(sizes.whole_numbers(budget)?),
+                    None => node.ints("split")?,
+                };
+                let mut start = 0;
+                let mut parts = Vec::new();
+                for size in split_sizes(sizes, length, node.node.output.len())? {
+                    budget.take(size)?;
+                    parts.push(Value::from(x.take(axis, &(start..start + size).collect::<Vec<_>>(), budget)?));
+                    start += size;
+                }
+                Ok(parts)
+            }
             "Transpose" => {
                 let x = need(0)?;
                 one(x.transpose(&permutation(node, x.rank())?, budget)?)
@@ -323,6 +340,19 @@ pub(super) fn resolve(target: &[i64], from: &[usize], zero_is_zero: bool) -> Res
         shape.iter_mut().skip(open).take(1).for_each(|length| *length = all / rest);
     }
     Ok(shape)
+}
+
+/// The lengths that a `Split` cuts an axis into, which are as even as can be if it names none.
+pub(super) fn split_sizes(sizes: Option<Vec<i64>>, length: usize, outputs: usize) -> Result<Vec<usize>, String> {
+    let sizes = match sizes {
+        Some(sizes) => lengths(&sizes)?,
+        None => {
+            let each = length.div_ceil(outputs.max(1));
+            (0..outputs).map(|at| length.saturating_sub(at.saturating_mul(each)).min(each)).collect()
+        }
+    };
+    let sum = sizes.iter().try_fold(0usize, |sum, &size| sum.checked_add(size));
+    if sum == Some(length) { Ok(sizes) } else { Err(format!("an axis of {length} can't be cut into {sizes:?}")) }
 }
 
 /// The axes after an `Unsqueeze`, each with the axis that it was.

@@ -6,7 +6,7 @@ use downhill_layers::{Concat, Embedding, MaxPool1d, MaxPool2d, Mean, Multiply, P
 use downhill_tensor::Init;
 
 use super::constant::{Const, Data, axis_of, count};
-use super::fold::{lengths, reshape_target, resolve, shape_slice, squeezed, unsqueezed};
+use super::fold::{lengths, reshape_target, resolve, shape_slice, split_sizes, squeezed, unsqueezed};
 use super::node::{Operator, Run, permutation, ranges};
 use super::plan::Numbers;
 use super::view::{Atom, View, places};
@@ -308,17 +308,9 @@ impl<'a> Importer<'a> {
             Some(sizes) => Some(sizes.whole_numbers(&mut self.budget)?),
             None => node.ints("split")?,
         };
-        let sizes = match sizes {
-            Some(sizes) => lengths(&sizes)?,
-            None => {
-                let outputs = node.node.output.len().max(1);
-                let each = length.div_ceil(outputs);
-                (0..outputs).map(|at| length.saturating_sub(at * each).min(each)).collect()
-            }
-        };
-        if sizes.iter().try_fold(0usize, |sum, &size| sum.checked_add(size)) != Some(length) || sizes.len() > MOST_PARTS
-        {
-            return Err(format!("an axis of {length} can't be cut into {sizes:?}"));
+        let sizes = split_sizes(sizes, length, node.node.output.len())?;
+        if sizes.len() > MOST_PARTS {
+            return Err(format!("it cuts an axis into {} parts; there can be {MOST_PARTS}", sizes.len()));
         }
         let mut start = 0;
         sizes

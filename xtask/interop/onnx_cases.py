@@ -1,7 +1,7 @@
 """The ONNX project's own test cases, for `cargo xtask onnx-conformance`: its node cases, which the package generates,
 and the models of PyTorch that it stores.
 
-Usage: cases.py FOLDER. Each file FOLDER/GROUP/CASE.VARIANT.safetensors holds a model as bytes (`model`), its inputs
+Usage: onnx_cases.py FOLDER. Each file FOLDER/GROUP/CASE.VARIANT.safetensors holds a model as bytes (`model`), its inputs
 (`input:NAME`) and what it makes of them (`output:NAME`); the metadata names the operators.
 
 Node cases give weights and shapes as inputs of the graph, too. Here they become initialisers, and only data stays an
