@@ -261,7 +261,7 @@ impl<'a> Importer<'a> {
         for tensor in &graph.initializer {
             known.insert(tensor.name.as_str());
             let value = match node::read(tensor) {
-                Ok(value) => Value::from(value.from_file(&tensor.name)),
+                Ok(value) => Value::from(value.of_file(&tensor.name)),
                 Err(reason) => Value::Failed(Rc::new(Failure {
                     node: tensor.name.clone(),
                     operator: "initialiser".into(),
@@ -373,9 +373,15 @@ impl<'a> Importer<'a> {
         }
         .into_iter();
         for (index, name) in node.output.iter().enumerate() {
+            let too_many = |value: &Value| match value {
+                Value::View(view) => view.rank() > MOST_AXES,
+                Value::Const(known) => known.rank() > MOST_AXES,
+                _ => false,
+            };
             let value = answers
                 .next()
                 .unwrap_or_else(|| failure(format!("its output {index}, `{name}`, is none that a layer computes")));
+            let value = if too_many(&value) { failure("its output has too many axes".into()) } else { value };
             if !name.is_empty() {
                 self.values.insert(name, value);
             }
@@ -388,7 +394,9 @@ impl<'a> Importer<'a> {
             inputs.push(match self.values.get(name.as_str()) {
                 _ if name.is_empty() => None,
                 Some(value) => Some(value.clone()),
-                None => return Err(Refusal::Own(format!("it reads `{name}`, which no input and no earlier node makes"))),
+                None => {
+                    return Err(Refusal::Own(format!("it reads `{name}`, which no input and no earlier node makes")));
+                }
             });
         }
         if let Some(attribute) = node.unknown_attribute() {
@@ -403,10 +411,12 @@ impl<'a> Importer<'a> {
             }
         }
         let whole = |value: &Value| matches!(value, Value::View(view) if view.whole);
-        let moves = PASSES_ON.contains(&node.name()) || matches!(node.name(), "Shape" | "Size");
+        let moves = PASSES_ON.contains(&node.kind()) || matches!(node.kind(), "Shape" | "Size");
         // Places in a table, and the lengths of sequences.
-        let counts = matches!(node.name(), "LSTM" | "GRU" | "RNN") && !inputs.first().is_some_and(|x| x.as_ref().is_some_and(whole));
-        let looks_up = counts || node.name() == "Gather" && !inputs.first().is_some_and(|table| table.as_ref().is_some_and(whole));
+        let counts = matches!(node.kind(), "LSTM" | "GRU" | "RNN")
+            && !inputs.first().is_some_and(|x| x.as_ref().is_some_and(whole));
+        let looks_up =
+            counts || node.kind() == "Gather" && !inputs.first().is_some_and(|table| table.as_ref().is_some_and(whole));
         if !moves && !looks_up && inputs.iter().flatten().any(whole) {
             return Err(Refusal::Own("it computes with whole numbers, which no layer does".into()));
         }
@@ -418,9 +428,9 @@ impl<'a> Importer<'a> {
             let mut values = self.fold(&node, &known)?;
             // A copy of numbers of the file is a parameter of its own.
             if let (["Identity"], [Value::Const(copy)], [name]) =
-                ([node.name()], &mut values[..], &node.node.output[..])
+                ([node.kind()], &mut values[..], &node.node.output[..])
             {
-                *copy = Rc::new(copy.as_ref().clone().from_file(name));
+                *copy = Rc::new(copy.as_ref().clone().of_file(name));
             }
             return Ok(values);
         }
@@ -432,7 +442,7 @@ impl<'a> Importer<'a> {
         if inputs.iter().flatten().any(|value| matches!(value, Value::Scores(_))) {
             return self.on_scores(node, inputs).map(|value| vec![value]);
         }
-        let learnt = match (node.node.domain.as_str(), node.name()) {
+        let learnt = match (node.node.domain.as_str(), node.kind()) {
             ("" | "ai.onnx" | "ai.onnx.ml", _) => None,
             (domain, _) => Some(format!("operators of the domain `{domain}` are not known")),
         };
@@ -448,7 +458,7 @@ impl<'a> Importer<'a> {
         if let Some(values) = self.convolutions(node, inputs)? {
             return Ok(values);
         }
-        match node.name() {
+        match node.kind() {
             "LSTM" | "GRU" | "RNN" => self.recurrent(node, inputs),
             "MatMul" => self.matmul(node, inputs).map(|value| vec![value]),
             "Gemm" => self.gemm(node, inputs).map(|value| vec![value]),
@@ -502,7 +512,7 @@ impl<'a> Importer<'a> {
 
     /// Whether only one node reads a value, apart from nodes that pass it on.
     fn is_read_once(&self, mut name: &'a str) -> bool {
-        for _ in 0..self.graph.node.len() {
+        for _ in 0..MOST_PASSED_ON {
             if self.uses.get(name) != Some(&1) {
                 return false;
             }
@@ -527,6 +537,12 @@ impl<'a> Importer<'a> {
         })
     }
 }
+
+/// The most nodes that are followed back to the one that has made a value.
+const MOST_PASSED_ON: usize = 64;
+
+/// The most axes of a value: an example has six at most, but those of 1 don't count.
+const MOST_AXES: usize = 32;
 
 /// Operators that change no number.
 const PASSES_ON: [&str; 8] =
@@ -626,7 +642,9 @@ fn title(node: &NodeProto, place: usize) -> String {
 fn view(inputs: &[Option<Value>], index: usize) -> Result<View, String> {
     match inputs.get(index) {
         Some(Some(Value::View(view))) => Ok(view.clone()),
-        Some(Some(Value::Const(_))) => Err(format!("its input {index} is known when the file is read, which is not supported")),
+        Some(Some(Value::Const(_))) => {
+            Err(format!("its input {index} is known when the file is read, which is not supported"))
+        }
         _ => Err(format!("it lacks input {index}")),
     }
 }

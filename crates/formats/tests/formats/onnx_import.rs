@@ -28,7 +28,8 @@ fn cases() -> BTreeMap<String, Case> {
         let numbers = tensor.data().as_chunks::<8>().0.iter().map(|&bytes| f64::from_le_bytes(bytes)).collect();
         Some((tensor.shape().to_vec(), numbers))
     };
-    let names: Vec<String> = tensors.names().into_iter().filter_map(|name| name.strip_suffix(":model")).map(str::to_owned).collect();
+    let names: Vec<String> =
+        tensors.names().into_iter().filter_map(|name| name.strip_suffix(":model")).map(str::to_owned).collect();
     let case = |name: String| {
         let model = tensors.tensor(&format!("{name}:model")).unwrap().data().to_vec();
         let inputs = (0..).map_while(|place| array(&format!("{name}:{place}"))).collect();
@@ -220,7 +221,6 @@ fn a_damaged_model_is_an_error_or_another_model() {
     let mut random = Random(1);
     let mut read = 0;
     for (name, case) in cases() {
-        let begun = Instant::now();
         for _ in 0..60 {
             let mut model = case.model.clone();
             match random.below(4) {
@@ -243,10 +243,11 @@ fn a_damaged_model_is_an_error_or_another_model() {
                 }
             }
             for import in [Import::new(), Import::new().without_batch()] {
+                let begun = Instant::now();
                 read += usize::from(import.read::<f32>(&model).is_ok());
+                assert!(begun.elapsed() < Duration::from_secs(5), "{name}");
             }
         }
-        assert!(begun.elapsed() < Duration::from_secs(60), "{name}");
     }
     assert!(read > 0, "no damage was survived, so that nothing but the outermost door was tried");
 }
@@ -319,9 +320,14 @@ fn lengths_that_only_a_header_claims_ask_for_no_memory() {
     let reason = refusal(&[0, 1 << 16, 1 << 16], &attention);
     assert!(reason.contains("room") || reason.contains("parameters") || reason.contains("too"), "{reason}");
     // Of what is known, the shape alone is computed.
-    let sizes = [node("Shape", &["x"], &["s"]), node("ConstantOfShape", &["s"], &["c"]), node("Add", &["x", "c"], &["y"])];
+    let sizes =
+        [node("Shape", &["x"], &["s"]), node("ConstantOfShape", &["s"], &["c"]), node("Add", &["x", "c"], &["y"])];
     assert!(Import::new().read::<f32>(&model(&[0, 1 << 20, 1 << 10], &sizes)).is_ok());
-    let many = [node("Shape", &["x"], &["s"]), node("ConstantOfShape", &["s"], &["c"]), node("Range", &["s", "s", "s"], &["y"])];
+    let many = [
+        node("Shape", &["x"], &["s"]),
+        node("ConstantOfShape", &["s"], &["c"]),
+        node("Range", &["s", "s", "s"], &["y"]),
+    ];
     assert!(!refusal(&[0, 1 << 20, 1 << 10], &many).is_empty());
 }
 

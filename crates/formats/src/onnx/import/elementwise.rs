@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use downhill_layers::{
     Add, Affine, Celu, Conv1d, Description, Dropout, Elu, Gelu, Hardshrink, Hardsigmoid, Hardswish, Hardtanh,
-    LeakyRelu, LearntPositions, LogSoftmax, MAX_INPUTS, Mish, Multiply, PRelu, Relu, Scale, Selu, Sigmoid, Silu, Softmax,
-    Softplus, Softshrink, Softsign, Tanh, Threshold, Upsample,
+    LeakyRelu, LearntPositions, LogSoftmax, MAX_INPUTS, Mish, Multiply, PRelu, Relu, Scale, Selu, Sigmoid, Silu,
+    Softmax, Softplus, Softshrink, Softsign, Tanh, Threshold, Upsample,
 };
 
 use super::constant::{Const, axis_of, broadcast};
@@ -47,7 +47,7 @@ impl<'a> Importer<'a> {
         inputs: &[Option<Value>],
     ) -> Result<Option<Vec<Value>>, String> {
         let x = || view(inputs, 0);
-        let value = match node.name() {
+        let value = match node.kind() {
             "Identity" | "CastLike" | "ZipMap" => Value::View(x()?),
             "Cast" => Value::View(self.cast(node, x()?)?),
             "Dropout" => {
@@ -192,17 +192,17 @@ impl<'a> Importer<'a> {
             };
             let other = placed.as_ref().unwrap_or(other);
             sum = match (sum, other) {
-                (Value::View(x), Value::Const(c)) => self.with_known(node.name(), &x, c, name, false)?,
-                (Value::Const(c), Value::View(x)) => self.with_known(node.name(), x, &c, other_name, true)?,
+                (Value::View(x), Value::Const(c)) => self.with_known(node.kind(), &x, c, name, false)?,
+                (Value::Const(c), Value::View(x)) => self.with_known(node.kind(), x, &c, other_name, true)?,
                 (Value::View(x), Value::View(y)) => Value::View(self.with_view(node, &x, y)?),
-                (Value::Const(a), Value::Const(b)) if matches!(node.name(), "Sum" | "Mean") => {
-                    Value::from(a.zip(&b, &mut self.budget, None::<fn(i64, i64) -> Option<i64>>, |a, b| a + b)?)
+                (Value::Const(a), Value::Const(b)) if matches!(node.kind(), "Sum" | "Mean") => {
+                    Value::from(a.zip(b, &mut self.budget, None::<fn(i64, i64) -> Option<i64>>, |a, b| a + b)?)
                 }
                 _ => return Err("its inputs can't be combined".into()),
             };
             name = "";
         }
-        match (node.name(), sum) {
+        match (node.kind(), sum) {
             ("Mean", Value::View(x)) => Ok(Value::View(self.scale(&x, 1.0 / names.len().max(1) as f64)?)),
             (_, value) => Ok(value),
         }
@@ -257,7 +257,7 @@ impl<'a> Importer<'a> {
     /// An operator of two computed values.
     fn with_view(&mut self, node: &Operator<'_>, x: &View, y: &View) -> Result<View, String> {
         let (x, y) = self.alike(x, y)?;
-        let layer: Description = match node.name() {
+        let layer: Description = match node.kind() {
             "Add" | "Sum" | "Mean" => Add.into(),
             "Mul" => Multiply.into(),
             "Sub" => {
@@ -309,7 +309,8 @@ impl<'a> Importer<'a> {
         let mut dims = vec![Vec::new(); whole.len() - x.rank()];
         dims.extend(x.dims.iter().cloned());
         let mut x = View { dims, ..x.clone() };
-        let missing: Vec<usize> = (0..x.rank()).filter(|&axis| whole.get(axis) != Some(&x.length(axis, batch))).collect();
+        let missing: Vec<usize> =
+            (0..x.rank()).filter(|&axis| whole.get(axis) != Some(&x.length(axis, batch))).collect();
         if missing.is_empty() {
             return Ok(x);
         }
@@ -362,10 +363,12 @@ impl<'a> Importer<'a> {
                     place * x.atoms.get(part).copied().unwrap_or(1) + at(part).unwrap_or_default()
                 })
             };
-            let place: Vec<usize> = (0..c.rank()).map(|axis| if c.stored(axis) > 1 { place(axis) } else { 0 }).collect();
+            let place: Vec<usize> =
+                (0..c.rank()).map(|axis| if c.stored(axis) > 1 { place(axis) } else { 0 }).collect();
             values.push(c.at(&place));
         });
-        let same = (0..length).all(|place| c.data.real(place).to_bits() == values.get(place).copied().unwrap_or(0.0).to_bits());
+        let same = (0..length)
+            .all(|place| c.data.real(place).to_bits() == values.get(place).copied().unwrap_or(0.0).to_bits());
         let mut values = Const::reals(vec![length], values);
         if same && c.data.len() == length {
             values.origin.clone_from(&c.origin);
@@ -607,7 +610,8 @@ impl<'a> Importer<'a> {
                 self.plan.place_with(layer.clone(), &[value], numbers, false)?
             }
         };
-        let biased = Biased { layer: layer.into(), inputs: vec![value], numbers, name: "bias", bias, outputs, first: false };
+        let biased =
+            Biased { layer: layer.into(), inputs: vec![value], numbers, name: "bias", bias, outputs, first: false };
         self.biased.insert(made, biased);
         let mut y = ordered.without(made, &(rest.len()..ordered.atoms.len()).collect::<Vec<_>>());
         let added = y.add(outputs);

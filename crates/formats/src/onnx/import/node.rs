@@ -14,7 +14,7 @@ pub(super) struct Operator<'a> {
 }
 
 impl<'a> Operator<'a> {
-    pub(super) fn name(&self) -> &'a str {
+    pub(super) fn kind(&self) -> &'a str {
         &self.node.op_type
     }
 
@@ -69,7 +69,7 @@ impl<'a> Operator<'a> {
 
     /// An attribute of which nothing here knows what it changes.
     pub(super) fn unknown_attribute(&self) -> Option<&'a str> {
-        let (_, known) = ATTRIBUTES.iter().find(|(operator, _)| *operator == self.name())?;
+        let (_, known) = ATTRIBUTES.iter().find(|(operator, _)| *operator == self.kind())?;
         let known: Vec<&str> = known.split(' ').collect();
         self.node.attribute.iter().map(|attribute| attribute.name.as_str()).find(|name| !known.contains(name))
     }
@@ -226,7 +226,8 @@ pub(super) fn ranges(
     each.map(|((&start, &end), (&axis, &step))| {
         let axis = axis_of(axis, shape.len())?;
         let length = shape.get(axis).map_or(0, |&length| length as i64);
-        let bound = |at: i64, low: i64, high: i64| (if at < 0 { at.saturating_add(length) } else { at }).clamp(low, high);
+        let bound =
+            |at: i64, low: i64, high: i64| (if at < 0 { at.saturating_add(length) } else { at }).clamp(low, high);
         let run = match step {
             0 => return Err("it has a step of 0".to_owned()),
             1.. => {

@@ -13,11 +13,7 @@ use super::{Importer, Value, known, optional, view};
 
 impl<'a> Importer<'a> {
     /// A recurrent layer: its sequence, and the last states of h.
-    pub(super) fn recurrent(
-        &mut self,
-        node: &Operator<'a>,
-        inputs: &[Option<Value>],
-    ) -> Result<Vec<Value>, String> {
+    pub(super) fn recurrent(&mut self, node: &Operator<'a>, inputs: &[Option<Value>]) -> Result<Vec<Value>, String> {
         let batch_first = node.int("layout", 0)? != 0;
         let x = view(inputs, 0)?;
         if x.rank() != 3 {
@@ -29,7 +25,7 @@ impl<'a> Importer<'a> {
             return Err("the axis of its examples must be the batch, and nothing else".into());
         }
         // The order of the gates in the file, for each of the layer's.
-        let gates: &[usize] = match node.name() {
+        let gates: &[usize] = match node.kind() {
             "LSTM" => &[0, 2, 3, 1],
             "GRU" => &[1, 0, 2],
             _ => &[0],
@@ -46,7 +42,8 @@ impl<'a> Importer<'a> {
         };
         let direction = node.text("direction", "forward")?;
         let backwards = direction == "reverse";
-        if directions != if direction == "bidirectional" { 2 } else { 1 } || rows != hidden.saturating_mul(gates.len()) {
+        if directions != if direction == "bidirectional" { 2 } else { 1 } || rows != hidden.saturating_mul(gates.len())
+        {
             return Err(format!("its weights of shapes {:?} and {:?} do not fit together", w.shape, r.shape));
         }
         let mut numbers = Vec::new();
@@ -76,7 +73,9 @@ impl<'a> Importer<'a> {
         let plain = b.is_none();
         let lengths = match inputs.get(4) {
             Some(Some(Value::View(lengths))) if self.plan.shape(lengths.value).axes() == [1] => Some(lengths.value),
-            Some(Some(Value::View(_))) => return Err("the lengths of its sequences are not one for each example".into()),
+            Some(Some(Value::View(_))) => {
+                return Err("the lengths of its sequences are not one for each example".into());
+            }
             _ => None,
         };
         let read_by = [&[value][..], lengths.as_slice()].concat();
@@ -96,7 +95,7 @@ impl<'a> Importer<'a> {
                     if last { layer.last_state() } else { layer }.into()
                 }};
             }
-            match node.name() {
+            match node.kind() {
                 "LSTM" => recurrent!(Lstm::new(hidden)),
                 "GRU" => recurrent!(Gru::new(hidden)),
                 _ if activations(node).first().is_some_and(|f| f == "Relu") => recurrent!(Rnn::new(hidden).relu()),
@@ -168,16 +167,18 @@ impl<'a> Importer<'a> {
         if node.has("clip") || node.int("input_forget", 0)? != 0 {
             return Err("cells with a clip or with coupled gates are in no layer".into());
         }
-        if node.name() == "GRU" && node.int("linear_before_reset", 0)? == 0 {
-            return Err("its reset gate scales h before the product (linear_before_reset is 0), which no layer does".into());
+        if node.kind() == "GRU" && node.int("linear_before_reset", 0)? == 0 {
+            return Err(
+                "its reset gate scales h before the product (linear_before_reset is 0), which no layer does".into()
+            );
         }
         let functions = activations(node);
-        let usual: &[&str] = match node.name() {
+        let usual: &[&str] = match node.kind() {
             "LSTM" => &["Sigmoid", "Tanh", "Tanh"],
             "GRU" => &["Sigmoid", "Tanh"],
             _ => &["Tanh"],
         };
-        let relu = node.name() == "RNN" && functions.iter().all(|f| f == "Relu");
+        let relu = node.kind() == "RNN" && functions.iter().all(|f| f == "Relu");
         if !relu && !functions.chunks(usual.len()).all(|functions| functions == usual) {
             return Err(format!("its functions {functions:?} are in no layer"));
         }

@@ -29,7 +29,7 @@ impl<'a> Importer<'a> {
             .map(|value| if let Some(Value::Const(known)) = value { Some(Rc::clone(known)) } else { None })
             .collect();
         let given = |index: usize| Ok::<bool, String>(optional(inputs, index)?.is_some());
-        let value = match node.name() {
+        let value = match node.kind() {
             "Shape" => Value::from(shape_slice(node, &x()?.shape(batch))?),
             "Size" => Value::from(Const::new(Vec::new(), Data::Int(vec![count(&x()?.shape(batch))? as i64]))),
             "Transpose" => Value::View(x()?.transposed(&permutation(node, x()?.rank())?)),
@@ -230,9 +230,8 @@ impl<'a> Importer<'a> {
             return Err("its inputs have different shapes beside the axis".into());
         }
         let product = |dims: &[Vec<usize>]| dims.iter().flatten().fold(1usize, |all, &n| all.saturating_mul(n));
-        let (before, behind) = (product(first.get(..axis).unwrap_or_default()), {
-            product(first.get(axis + 1..).unwrap_or_default())
-        });
+        let (before, behind) =
+            (product(first.get(..axis).unwrap_or_default()), { product(first.get(axis + 1..).unwrap_or_default()) });
         let mut total = 0usize;
         let mut values = Vec::new();
         for (x, dims) in &level {
@@ -418,7 +417,7 @@ impl<'a> Importer<'a> {
         }
         let (x, first) = self.around(x, axis)?;
         let length = x.length(axis, self.batch).saturating_add(ends.iter().fold(0, |sum, &n| sum + n.min(OPEN_BATCH)));
-        let value = self.plan.place(Pad::new([0, 0]).rows(ends).mode(mode.clone()), &[x.value])?;
+        let value = self.plan.place(Pad::new([0, 0]).rows(ends).mode(*mode), &[x.value])?;
         Ok(Self::with_length(&x, axis, first, value, length))
     }
 
@@ -428,7 +427,7 @@ impl<'a> Importer<'a> {
         let block = usize::try_from(node.int("blocksize", 1)?).unwrap_or_default();
         let &[examples, channels, rows, columns] = &x.shape(batch)[..] else { return Err("it reads no images".into()) };
         let area = block.checked_mul(block).filter(|&area| area > 0).ok_or("its block size is no size")?;
-        if node.name() == "SpaceToDepth" {
+        if node.kind() == "SpaceToDepth" {
             let (down, across) = (rows / block, columns / block);
             let x = x.reshaped(&[examples, channels, down, block, across, block], batch)?;
             let x = x.transposed(match node.text("mode", "DCR")? {
@@ -457,7 +456,7 @@ impl<'a> Importer<'a> {
         let keep = node.int("keepdims", 1)? != 0;
         let axes: Vec<usize> = match axes.is_empty() {
             true if node.int("noop_with_empty_axes", 0)? != 0 => {
-                return if node.name() == "ReduceSumSquare" { self.square(&x) } else { Ok(x) };
+                return if node.kind() == "ReduceSumSquare" { self.square(&x) } else { Ok(x) };
             }
             true => (0..x.rank()).collect(),
             false => axes.iter().map(|&axis| axis_of(axis, x.rank())).collect::<Result<_, _>>()?,
@@ -467,12 +466,12 @@ impl<'a> Importer<'a> {
         }
         let mut parts: Vec<usize> = axes.iter().flat_map(|&axis| x.axes(axis)).collect();
         parts.sort_unstable();
-        let x = match node.name() {
+        let x = match node.kind() {
             "ReduceSumSquare" => self.square(&x)?,
             "ReduceMin" => self.scale(&x, -1.0)?,
             _ => x,
         };
-        let mut y = match node.name() {
+        let mut y = match node.kind() {
             "ReduceMax" | "ReduceMin" => self.largest(&x, &parts)?,
             name => {
                 // Together in memory, or brought together.
@@ -493,7 +492,7 @@ impl<'a> Importer<'a> {
                 x.without(value, &reduced)
             }
         };
-        if node.name() == "ReduceMin" {
+        if node.kind() == "ReduceMin" {
             y = self.scale(&y, -1.0)?;
         }
         if !keep {

@@ -74,7 +74,9 @@ impl View {
 
     /// The length of an axis of the file, where the batch is of this size.
     pub(super) fn length(&self, axis: usize, batch: usize) -> usize {
-        self.dim(axis).iter().fold(1, |all, &atom| all.saturating_mul(self.size(atom, batch)))
+        let length = self.dim(axis).iter().fold(1usize, |all, &atom| all.saturating_mul(self.size(atom, batch)));
+        // As files have lengths.
+        length.min(i64::MAX as usize)
     }
 
     /// The shape in the file.
@@ -168,11 +170,11 @@ impl View {
             }
             dims.push(dim);
         }
-        if parts.is_empty() { Ok(self.from_parts(dims)) } else { fail() }
+        if parts.is_empty() { Ok(self.of_parts(dims)) } else { fail() }
     }
 
     /// Numbers the parts anew; each is given by what it is a part of, which part of that, and its length.
-    fn from_parts(&self, dims: Vec<Vec<(Atom, usize, usize)>>) -> Self {
+    fn of_parts(&self, dims: Vec<Vec<(Atom, usize, usize)>>) -> Self {
         let key = |&(atom, part, _): &(Atom, usize, usize)| match atom {
             Atom::Batch => None,
             Atom::Axis(axis) => Some((axis, part)),
@@ -221,7 +223,7 @@ impl View {
             mine.push(cut_a);
             others.push(cut_b);
         }
-        Some((self.from_parts(mine), other.from_parts(others)))
+        Some((self.of_parts(mine), other.of_parts(others)))
     }
 }
 
