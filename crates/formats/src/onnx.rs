@@ -44,8 +44,8 @@
 //! * **The batch** is the axis whose length is open, or else the first. Wherever it lies in the model, the network has
 //!   its examples along the first axis; [`Imported::batch_axis`] tells where it was in the output. A model that was
 //!   exported for one example takes any number here.
-//! * **Layouts**: transposing and reshaping only says where axes lie, so that a layer that moves numbers is there
-//!   where another one asks for an order. Sequences with the steps first and images with the channels last are read.
+//! * **Layouts**: transposing and reshaping only says which axis lies at which place; a layer moves numbers if another
+//!   layer asks for an order. Sequences with the steps first and images with the channels last are read.
 //! * **Patterns**: attention, layer normalisation, GELU and others that exporters write as several nodes are one layer.
 //!   Of attention the maps before and after it become parts, if they keep its width; otherwise it has parts that pick
 //!   numbers, and stay as they are.

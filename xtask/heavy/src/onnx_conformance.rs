@@ -175,7 +175,8 @@ fn attempt(
         }
         for (place, (&y, &expected)) in y.iter().zip(&expected).enumerate() {
             let same = y == expected || (y.is_nan() && expected.is_nan());
-            if !same && !((y - expected).abs() <= tolerance * expected.abs().max(1.0)) {
+            let near = (y - expected).abs() <= tolerance * expected.abs().max(1.0);
+            if !(same || near) {
                 return Verdict::Wrong(format!("number {place} of `{name}` is {y}, but should be {expected}"));
             }
         }

@@ -198,7 +198,7 @@ impl Import {
 /// The most nodes of a graph.
 const MOST_NODES: usize = 1 << 16;
 
-/// The length of a batch axis that is open: a prime, so that a length is told to be a multiple of it.
+/// The length of a batch axis that is open: a prime, so that a length that is a multiple of it shows.
 const OPEN_BATCH: usize = 1_000_000_007;
 
 fn malformed(reason: impl Into<String>) -> FormatError {

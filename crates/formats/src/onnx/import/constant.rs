@@ -351,7 +351,7 @@ impl Const {
         Ok(Self { shape, stored, data, origin: None })
     }
 
-    /// Combines elements, with axes of 1 repeated; whole numbers stay whole if `whole` is given.
+    /// Combines elements, with axes of 1 repeated; whole numbers stay whole with a `whole`.
     pub(super) fn zip(
         &self,
         other: &Self,

@@ -552,7 +552,7 @@ impl<'a> Importer<'a> {
                 let c = if beta == 1.0 { Rc::clone(c) } else { Rc::new(c.map(&mut self.budget, |x| beta * x)?) };
                 let y = self.spread_out(&y, &c.shape)?;
                 let (y, spread) = self.spread(&y, &c)?;
-                // Nobody else can read the product.
+                // No other node can read the product.
                 match self.add_bias(&y, &spread)? {
                     Some(y) => Ok(Value::View(y)),
                     None => self.add(&y, &c, "", c.origin.is_none()).map(Value::View),
@@ -626,7 +626,7 @@ fn from_axis(c: &Const, axis: usize, rank: usize) -> Const {
     c.with_axes((0..c.rank()).map(Some).chain(std::iter::repeat_n(None, behind)))
 }
 
-/// The same number as often as a parameter has some.
+/// A parameter of equal numbers.
 pub(super) fn constant(name: &str, count: usize, value: f64) -> Numbers {
     let values = Const::filled(vec![count], super::constant::Data::F64(vec![value]));
     Numbers::new(name, &Rc::new(values))

@@ -120,7 +120,7 @@ impl<'a> Importer<'a> {
         Ok(Some(vec![value]))
     }
 
-    /// The same elements in another shape; where axes are cut at other places, in the file's order in memory.
+    /// All elements in another shape; if axes are cut at other places, in the file's order in memory.
     pub(super) fn reshape(&mut self, x: &View, shape: &[usize]) -> Result<View, String> {
         if let Ok(view) = x.reshaped(shape, self.batch) {
             return Ok(view);

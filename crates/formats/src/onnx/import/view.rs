@@ -134,7 +134,7 @@ impl View {
         Self { dims, ..self.clone() }
     }
 
-    /// The same elements in another shape.
+    /// All elements, in order, in another shape.
     pub(super) fn reshaped(&self, shape: &[usize], batch: usize) -> Result<Self, String> {
         let fail = || {
             let batched = if self.has_batch() { " without a split of the batch axis" } else { "" };
@@ -173,7 +173,7 @@ impl View {
         if parts.is_empty() { Ok(self.of_parts(dims)) } else { fail() }
     }
 
-    /// Numbers the parts anew; each is given by what it is a part of, which part of that, and its length.
+    /// Numbers the parts anew; each comes as what it is a part of, which part of that, and its length.
     fn of_parts(&self, dims: Vec<Vec<(Atom, usize, usize)>>) -> Self {
         let key = |&(atom, part, _): &(Atom, usize, usize)| match atom {
             Atom::Batch => None,
