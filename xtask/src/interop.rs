@@ -9,7 +9,7 @@ use crate::workspace::{self, Workspace};
 use crate::{Result, command, heavy, python};
 
 /// The pinned packages, a line `name==version` for each.
-const REQUIREMENTS: &str = "xtask/interop/requirements.txt";
+pub(crate) const REQUIREMENTS: &str = "xtask/interop/requirements.txt";
 
 /// One side's work on the folder of a part.
 #[derive(Clone, Copy)]

@@ -12,6 +12,7 @@ mod golden;
 mod heavy;
 mod interop;
 mod npm;
+mod onnx_conformance;
 mod peers;
 mod promises;
 mod python;
@@ -51,6 +52,7 @@ enum Task {
     Interop(interop::Arguments),
     /// Minimises the 18 problems by several methods and checks what L-BFGS must reach.
     Minimize(heavy::Arguments),
+    OnnxConformance(onnx_conformance::Arguments),
     Peers(peers::Arguments),
     /// Checks that each sentence with a promise in it is held by a test that `docs/promises.md` names.
     Promises,
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         Some(Task::Gradcheck(arguments)) => heavy::run("gradcheck", &arguments.rest),
         Some(Task::Interop(arguments)) => interop::run(&arguments),
         Some(Task::Minimize(arguments)) => heavy::run("minimize", &arguments.rest),
+        Some(Task::OnnxConformance(arguments)) => onnx_conformance::run(&arguments),
         Some(Task::Peers(arguments)) => peers::run(&arguments),
         Some(Task::Promises) => promises::run(),
         Some(Task::Seeds(arguments)) => heavy::run("seeds", &arguments.rest),

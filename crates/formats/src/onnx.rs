@@ -1,4 +1,7 @@
-//! Networks as ONNX models, for ONNX Runtime, tract and whatever else reads them.
+//! Networks as ONNX models, for ONNX Runtime, tract and whatever else reads them; and models of other frameworks as
+//! networks.
+//!
+//! # Export
 //!
 //! A model is written in **opset 18** with **IR version 8** (ONNX 1.13): every current runtime reads them, and each layer
 //! has an operator there or a short composition of operators.
@@ -33,6 +36,39 @@
 //! let folder = tempfile::tempdir()?;
 //! let export = Export::new().input_names(["measurements"]).output_name("scores").metadata("trained on", "iris");
 //! export.save(&network, folder.path().join("iris.onnx"))?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Import
+//!
+//! [`open`] and [`import`] read a model, and [`Import`] does with settings, for what the model leaves open.
+//! The graph is read as layers, with constants and arithmetic of shapes folded:
+//!
+//! * **The batch** is the axis whose length is open, or else the first. Wherever it lies in the model, the network has
+//!   its examples along the first axis; [`Imported::batch_axis`] tells where it was in the output. A model that was
+//!   exported for one example takes any number here.
+//! * **Layouts**: transposing and reshaping only says which axis lies at which place; a layer moves numbers if another
+//!   layer asks for an order. Sequences with the steps first and images with the channels last are read.
+//! * **Patterns**: attention, layer normalisation, GELU and others that exporters write as several nodes are one layer.
+//!   Of attention the maps before and after it become parts, if they keep its width; otherwise it has parts that pick
+//!   numbers, and stay as they are.
+//! * **Parameters** are called by their names in the file if these end as those of PyTorch do, and otherwise by their
+//!   node. Those that nodes share are shared. What is no parameter in the file, such as a scaler's numbers and single
+//!   factors, is frozen.
+//! * **Opsets** from 1 on; whole numbers are only looked up, or lengths of sequences.
+//!
+//! Not read: operators of other domains than `ai.onnx` and `ai.onnx.ml`, functions, loops and branches, weights in a
+//! file of their own, three spatial axes, and what examples would depend on each other by.
+//!
+//! ```
+//! use downhill_formats::onnx::{self, Export};
+//! use downhill_layers::{Affine, Relu};
+//! use downhill_network::{Network, sequential};
+//! use downhill_tensor::Seed;
+//!
+//! let network = Network::<f32>::build([4], sequential![Affine::new(8), Relu, Affine::new(3)], Seed(1))?;
+//! let imported = onnx::import::<f32>(&Export::new().to_bytes(&network)?)?;
+//! assert_eq!(imported.network.parameter("0.weight")?, network.parameter("0.weight")?);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

@@ -7,6 +7,7 @@ mod figures;
 mod gradcheck;
 mod interop;
 mod minimize;
+mod onnx_conformance;
 mod seeds;
 
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ enum Task {
     Gradcheck(gradcheck::Arguments),
     Interop(interop::Arguments),
     Minimize(minimize::Arguments),
+    OnnxConformance(onnx_conformance::Arguments),
     Seeds(seeds::Arguments),
 }
 
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         Task::Gradcheck(arguments) => gradcheck::run(&arguments),
         Task::Interop(arguments) => interop::run(&arguments),
         Task::Minimize(arguments) => minimize::run(&arguments),
+        Task::OnnxConformance(arguments) => onnx_conformance::run(&arguments),
         Task::Seeds(arguments) => seeds::run(&arguments),
     })
 }

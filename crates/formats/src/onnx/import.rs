@@ -29,7 +29,7 @@ use self::node::Operator;
 use self::plan::Plan;
 use self::view::{Atom, View};
 use super::proto::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
-use super::tensor::data_type;
+use super::tensor::{data_type, type_name};
 use crate::FormatError;
 
 /// A network that was read from a model, and what the model says of it.
@@ -42,6 +42,9 @@ pub struct Imported<T> {
     pub inputs: Vec<String>,
     /// The name of its output.
     pub output: String,
+    /// Which axis of the model's output was that of the examples; here it is the first. `None` if the model's output is
+    /// one example, or its examples lie in an axis together with something else.
+    pub batch_axis: Option<usize>,
     /// The keys and values of the model's metadata.
     pub metadata: Vec<(String, String)>,
     /// The names of the classes whose probabilities the output holds, if the model tells them.
@@ -60,7 +63,9 @@ pub struct Imported<T> {
 pub struct Import {
     output: Option<String>,
     shapes: HashMap<String, Vec<usize>>,
-    batch_axes: HashMap<String, Option<usize>>,
+    batch_axes: HashMap<String, usize>,
+    batch_axis_of_all: Option<usize>,
+    without_batch: bool,
 }
 
 /// Reads a model from bytes.
@@ -104,13 +109,27 @@ impl Import {
         self
     }
 
-    /// Sets which axis of an input is that of the examples, or that none is: then the whole input is one example.
+    /// Sets which axis of an input is that of the examples.
     ///
     /// Otherwise it is the only axis whose length the model leaves open, or else the first.
     /// The network takes examples along the first axis in any case.
     #[must_use]
-    pub fn batch_axis(mut self, input: impl Into<String>, axis: impl Into<Option<usize>>) -> Self {
-        self.batch_axes.insert(input.into(), axis.into());
+    pub fn batch_axis(mut self, input: impl Into<String>, axis: usize) -> Self {
+        self.batch_axes.insert(input.into(), axis);
+        self
+    }
+
+    /// Sets which axis is that of the examples, in all inputs for which [`batch_axis`](Self::batch_axis) sets none.
+    #[must_use]
+    pub fn batch_axis_of_all(mut self, axis: usize) -> Self {
+        self.batch_axis_of_all = Some(axis);
+        self
+    }
+
+    /// Takes all that the inputs hold as one example: no axis of theirs is that of the examples.
+    #[must_use]
+    pub fn without_batch(mut self) -> Self {
+        self.without_batch = true;
         self
     }
 
@@ -149,24 +168,37 @@ impl Import {
             makers: HashMap::new(),
             uses: HashMap::new(),
             batch: OPEN_BATCH,
+            single: None,
             version,
             biased: HashMap::new(),
             unmerged: HashMap::new(),
         };
         let inputs = importer.begin(self)?;
         let (output, value) = importer.run(self.output.as_deref())?;
-        let network = importer.finish(value)?;
+        let (mut value, mut batch_axis) = (value, None);
+        match importer.single {
+            None => batch_axis = value.dims.iter().position(|dim| dim[..] == [Atom::Batch]),
+            Some(axis) if value.rank() > axis && value.dim(axis).is_empty() => {
+                value.dims.remove(axis);
+                batch_axis = Some(axis);
+            }
+            Some(_) => {}
+        }
+        let mut network = importer.finish(value)?;
         let width = network.output_shape().axes().last().copied();
         let classes = importer.classes().filter(|classes| Some(classes.len()) == width);
+        if let Some(classes) = &classes {
+            network.set_class_names(classes);
+        }
         let metadata = model.metadata_props.iter().map(|entry| (entry.key.clone(), entry.value.clone())).collect();
-        Ok(Imported { network, inputs, output, metadata, classes })
+        Ok(Imported { network, inputs, output, batch_axis, metadata, classes })
     }
 }
 
 /// The most nodes of a graph.
 const MOST_NODES: usize = 1 << 16;
 
-/// The length of a batch axis that is open: a prime, so that a length is told to be a multiple of it.
+/// The length of a batch axis that is open: a prime, so that a length that is a multiple of it shows.
 const OPEN_BATCH: usize = 1_000_000_007;
 
 fn malformed(reason: impl Into<String>) -> FormatError {
@@ -208,6 +240,8 @@ struct Importer<'a> {
     uses: HashMap<&'a str, usize>,
     /// The length of the batch axis in the file.
     batch: usize,
+    /// The batch axis of the inputs, if the file is made for one example.
+    single: Option<usize>,
     /// The version of ONNX's own operators.
     version: i64,
     /// What a bias can still be added to, by value.
@@ -227,7 +261,7 @@ impl<'a> Importer<'a> {
         for tensor in &graph.initializer {
             known.insert(tensor.name.as_str());
             let value = match node::read(tensor) {
-                Ok(value) => Value::from(value.from_file(&tensor.name)),
+                Ok(value) => Value::from(value.of_file(&tensor.name)),
                 Err(reason) => Value::Failed(Rc::new(Failure {
                     node: tensor.name.clone(),
                     operator: "initialiser".into(),
@@ -266,10 +300,16 @@ impl<'a> Importer<'a> {
             }
             let open = || format!("input `{}` leaves the length of an axis open; set it by `input_shape`", input.name);
             let example = example.into_iter().collect::<Option<Vec<_>>>().ok_or_else(|| malformed(open()))?;
-            let value = self.plan.input(&example).map_err(malformed)?;
+            // One number for each example is the length of a sequence, of which layers take a vector of one.
+            let shape = if example.is_empty() && is_whole(input) { &[1] } else { &example[..] };
+            let value = self.plan.input(shape).map_err(malformed)?;
             let mut view = View::plain(value, false, &example);
+            view.whole = is_whole(input);
             if let Some(axis) = batch_axis {
-                view.dims.insert(axis, vec![Atom::Batch]);
+                // A batch of 1 could be a part of any axis, so that it is none: there is only one example.
+                let single = axes.get(axis) == Some(&Some(1));
+                view.dims.insert(axis, if single { Vec::new() } else { vec![Atom::Batch] });
+                self.single = self.single.or(single.then_some(axis));
             }
             self.values.insert(&input.name, Value::View(view));
         }
@@ -333,9 +373,15 @@ impl<'a> Importer<'a> {
         }
         .into_iter();
         for (index, name) in node.output.iter().enumerate() {
+            let too_many = |value: &Value| match value {
+                Value::View(view) => view.rank() > MOST_AXES,
+                Value::Const(known) => known.rank() > MOST_AXES,
+                _ => false,
+            };
             let value = answers
                 .next()
                 .unwrap_or_else(|| failure(format!("its output {index}, `{name}`, is none that a layer computes")));
+            let value = if too_many(&value) { failure("its output has too many axes".into()) } else { value };
             if !name.is_empty() {
                 self.values.insert(name, value);
             }
@@ -348,8 +394,13 @@ impl<'a> Importer<'a> {
             inputs.push(match self.values.get(name.as_str()) {
                 _ if name.is_empty() => None,
                 Some(value) => Some(value.clone()),
-                None => return Err(Refusal::Own(format!("it reads `{name}`, which no input and no earlier node makes"))),
+                None => {
+                    return Err(Refusal::Own(format!("it reads `{name}`, which no input and no earlier node makes")));
+                }
             });
+        }
+        if let Some(attribute) = node.unknown_attribute() {
+            return Err(Refusal::Own(format!("its attribute `{attribute}` is not known")));
         }
         if let Some(value) = self.pattern(node)? {
             return Ok(vec![value]);
@@ -359,6 +410,16 @@ impl<'a> Importer<'a> {
                 return Err(Refusal::Of(Rc::clone(failure)));
             }
         }
+        let whole = |value: &Value| matches!(value, Value::View(view) if view.whole);
+        let moves = PASSES_ON.contains(&node.kind()) || matches!(node.kind(), "Shape" | "Size");
+        // Places in a table, and the lengths of sequences.
+        let counts = matches!(node.kind(), "LSTM" | "GRU" | "RNN")
+            && !inputs.first().is_some_and(|x| x.as_ref().is_some_and(whole));
+        let looks_up =
+            counts || node.kind() == "Gather" && !inputs.first().is_some_and(|table| table.as_ref().is_some_and(whole));
+        if !moves && !looks_up && inputs.iter().flatten().any(whole) {
+            return Err(Refusal::Own("it computes with whole numbers, which no layer does".into()));
+        }
         if inputs.iter().flatten().all(|value| matches!(value, Value::Const(_))) && node.is_standard() {
             let known: Vec<_> = inputs
                 .iter()
@@ -367,9 +428,9 @@ impl<'a> Importer<'a> {
             let mut values = self.fold(&node, &known)?;
             // A copy of numbers of the file is a parameter of its own.
             if let (["Identity"], [Value::Const(copy)], [name]) =
-                ([node.name()], &mut values[..], &node.node.output[..])
+                ([node.kind()], &mut values[..], &node.node.output[..])
             {
-                *copy = Rc::new(copy.as_ref().clone().from_file(name));
+                *copy = Rc::new(copy.as_ref().clone().of_file(name));
             }
             return Ok(values);
         }
@@ -381,7 +442,7 @@ impl<'a> Importer<'a> {
         if inputs.iter().flatten().any(|value| matches!(value, Value::Scores(_))) {
             return self.on_scores(node, inputs).map(|value| vec![value]);
         }
-        let learnt = match (node.node.domain.as_str(), node.name()) {
+        let learnt = match (node.node.domain.as_str(), node.kind()) {
             ("" | "ai.onnx" | "ai.onnx.ml", _) => None,
             (domain, _) => Some(format!("operators of the domain `{domain}` are not known")),
         };
@@ -397,7 +458,7 @@ impl<'a> Importer<'a> {
         if let Some(values) = self.convolutions(node, inputs)? {
             return Ok(values);
         }
-        match node.name() {
+        match node.kind() {
             "LSTM" | "GRU" | "RNN" => self.recurrent(node, inputs),
             "MatMul" => self.matmul(node, inputs).map(|value| vec![value]),
             "Gemm" => self.gemm(node, inputs).map(|value| vec![value]),
@@ -451,7 +512,7 @@ impl<'a> Importer<'a> {
 
     /// Whether only one node reads a value, apart from nodes that pass it on.
     fn is_read_once(&self, mut name: &'a str) -> bool {
-        for _ in 0..self.graph.node.len() {
+        for _ in 0..MOST_PASSED_ON {
             if self.uses.get(name) != Some(&1) {
                 return false;
             }
@@ -477,6 +538,12 @@ impl<'a> Importer<'a> {
     }
 }
 
+/// The most nodes that are followed back to the one that has made a value.
+const MOST_PASSED_ON: usize = 64;
+
+/// The most axes of a value: an example has six at most, but those of 1 don't count.
+const MOST_AXES: usize = 32;
+
 /// Operators that change no number.
 const PASSES_ON: [&str; 8] =
     ["Cast", "CastLike", "Identity", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten"];
@@ -497,12 +564,19 @@ impl From<String> for Refusal {
     }
 }
 
+/// Whether an input holds places in a table.
+fn is_whole(input: &ValueInfoProto) -> bool {
+    let tensor = input.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref());
+    tensor.is_some_and(|tensor| matches!(tensor.elem_type, data_type::INT32 | data_type::INT64))
+}
+
 /// The lengths of an input's axes, as far as they are known, and which of them is the batch.
 fn declared(input: &ValueInfoProto, settings: &Import) -> Result<(Vec<Option<usize>>, Option<usize>), String> {
     let tensor = input.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref());
     let tensor = tensor.ok_or("is no tensor")?;
-    if tensor.elem_type == data_type::STRING {
-        return Err("holds texts, which no network takes".into());
+    let real = [data_type::FLOAT, data_type::DOUBLE, data_type::FLOAT16, data_type::BFLOAT16, 0];
+    if !real.contains(&tensor.elem_type) && !is_whole(input) {
+        return Err(format!("holds values of {}, which no network takes", type_name(tensor.elem_type)));
     }
     let set = settings.shapes.get(&input.name);
     let mut axes = Vec::new();
@@ -524,11 +598,12 @@ fn declared(input: &ValueInfoProto, settings: &Import) -> Result<(Vec<Option<usi
         },
     }
     let open: Vec<usize> = (0..axes.len()).filter(|&axis| axes.get(axis) == Some(&None)).collect();
-    let batch = match (settings.batch_axes.get(&input.name), &open[..]) {
-        (Some(&Some(axis)), _) if axis >= axes.len() => {
+    let batch = match (settings.batch_axes.get(&input.name).or(settings.batch_axis_of_all.as_ref()), &open[..]) {
+        (Some(&axis), _) if axis >= axes.len() => {
             return Err(format!("has {} axes, of which {axis} can't be the batch", axes.len()));
         }
-        (Some(&axis), _) => axis,
+        (Some(&axis), _) => Some(axis),
+        (None, _) if settings.without_batch => None,
         (None, _) if axes.is_empty() => None,
         (None, &[axis]) => Some(axis),
         (None, _) => Some(0),
@@ -567,7 +642,9 @@ fn title(node: &NodeProto, place: usize) -> String {
 fn view(inputs: &[Option<Value>], index: usize) -> Result<View, String> {
     match inputs.get(index) {
         Some(Some(Value::View(view))) => Ok(view.clone()),
-        Some(Some(Value::Const(_))) => Err(format!("its input {index} is known when the file is read, which is not supported")),
+        Some(Some(Value::Const(_))) => {
+            Err(format!("its input {index} is known when the file is read, which is not supported"))
+        }
         _ => Err(format!("it lacks input {index}")),
     }
 }

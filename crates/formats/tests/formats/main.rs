@@ -3,4 +3,6 @@
 mod damage;
 mod npy;
 mod npz;
+mod onnx_import;
 mod state;
+mod zoo;

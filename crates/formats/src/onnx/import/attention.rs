@@ -69,13 +69,20 @@ impl<'a> Importer<'a> {
         }
         let mut scores = scores.ok_or(UNFINISHED)?;
         let first = matches!(inputs.first(), Some(Some(Value::Scores(_))));
-        match (node.name(), &others[..]) {
+        match (node.kind(), &others[..]) {
             ("Identity" | "Cast" | "CastLike" | "Dropout", _) if first => {}
             ("Mul", &[Value::Const(c)]) if !scores.weights => scores.scale *= c.uniform().ok_or(UNFINISHED)?,
             ("Div", &[Value::Const(c)]) if !scores.weights && first => {
                 scores.scale /= c.uniform().ok_or(UNFINISHED)?;
             }
             ("Add", &[Value::Const(c)]) if !scores.weights => scores.causal |= is_causal(c, &scores, self.batch)?,
+            // Scores where a mask is true, and a number far below all where it is false, or the other way round.
+            ("Where", &[Value::Const(condition), Value::Const(hidden)]) if !scores.weights => {
+                let shown = matches!(inputs.get(1), Some(Some(Value::Scores(_))));
+                let hidden = hidden.uniform().ok_or(UNFINISHED)?;
+                let mask = condition.map(&mut self.budget, |x| if (x != 0.0) == shown { 0.0 } else { hidden })?;
+                scores.causal |= is_causal(&mask, &scores, self.batch)?;
+            }
             ("Softmax", &[]) if !scores.weights => {
                 let rank = scores.q.rank() as i64;
                 let axis = node.int("axis", if node.version < 13 { 1 } else { -1 })?;
@@ -112,7 +119,10 @@ impl<'a> Importer<'a> {
                 all
             })
         };
-        if leads(q) != leads(k) || leads(q) != leads(v) || !q.has_batch() && q.dims.iter().any(|d| d.contains(&Atom::Batch)) {
+        if leads(q) != leads(k)
+            || leads(q) != leads(v)
+            || !q.has_batch() && q.dims.iter().any(|d| d.contains(&Atom::Batch))
+        {
             return Err("the batches or heads of queries, keys and values differ".into());
         }
         let lead_parts = |x: &View| -> Vec<usize> { (0..rank - 2).flat_map(|axis| places(x.dim(axis))).collect() };
@@ -137,7 +147,7 @@ impl<'a> Importer<'a> {
         let sizes = [heads, width, value_width];
         let made = self.attention(sizes, [query.value, key.value, value.value], factor, scores.causal)?;
         // The parts of the values' heads and widths, and those of the queries' steps.
-        let mut y = View { value: made, atoms: Vec::new(), dims: Vec::new() };
+        let mut y = View::empty(made);
         let of = |y: &mut View, x: &View, atoms: &[Atom]| -> Vec<Atom> {
             atoms
                 .iter()
@@ -197,7 +207,7 @@ impl<'a> Importer<'a> {
         let mut numbers = vec![Numbers::new("in_proj_weight", &parts.weight)];
         numbers.push(match merge {
             Some(merge) => Numbers { name: "out_proj.weight".into(), ..merge.clone() },
-            None => Numbers::new("out_proj.weight", &Rc::new(self.selection(width, width, |row| Some(row))?)),
+            None => Numbers::new("out_proj.weight", &Rc::new(self.selection(width, width, Some)?)),
         });
         let layer = match &parts.bias {
             None => layer.no_bias(),
@@ -225,15 +235,15 @@ impl<'a> Importer<'a> {
         let made = self.place_attention(&parts, Some(merge))?;
         let layer = MultiHeadAttention::new(parts.heads);
         let layer: Description = if parts.causal { layer.causal() } else { layer }.into();
-        let bias = parts.bias.clone().unwrap_or_else(|| {
-            Rc::new(Const::filled(vec![3 * parts.width], Data::F64(vec![0.0])))
-        });
+        let bias =
+            parts.bias.clone().unwrap_or_else(|| Rc::new(Const::filled(vec![3 * parts.width], Data::F64(vec![0.0]))));
         let numbers = vec![
             Numbers::new("in_proj_weight", &parts.weight),
             Numbers::new("in_proj_bias", &bias),
             Numbers { name: "out_proj.weight".into(), ..merge.clone() },
         ];
-        let biased = Biased { layer, inputs: parts.inputs, numbers, bias: None, outputs, first: false };
+        let biased =
+            Biased { layer, inputs: parts.inputs, numbers, name: "out_proj.bias", bias: None, outputs, first: false };
         self.biased.insert(made, biased);
         Ok(Some(made))
     }
@@ -255,9 +265,8 @@ impl<'a> Importer<'a> {
         // Of each head, the first `width` places are the query's or the key's, and the first `value_width` the value's.
         let head = |row: usize| (row / both, row % both);
         let key = |row: usize| Some(head(row).0 * width + head(row).1).filter(|_| head(row).1 < width);
-        let value = |row: usize| {
-            Some(all + head(row).0 * value_width + head(row).1).filter(|_| head(row).1 < value_width)
-        };
+        let value =
+            |row: usize| Some(all + head(row).0 * value_width + head(row).1).filter(|_| head(row).1 < value_width);
         let stretch = factor * (both as f64 / width as f64).sqrt();
         let of_q = self.selection(whole, whole, key)?.map(&mut self.budget, |x| x * stretch)?;
         let (of_k, of_v) = (self.selection(whole, whole, key)?, self.selection(whole, whole, value)?);
@@ -274,7 +283,12 @@ impl<'a> Importer<'a> {
     }
 
     /// A matrix whose rows each pick one column, or nothing.
-    fn selection(&mut self, rows: usize, columns: usize, pick: impl Fn(usize) -> Option<usize>) -> Result<Const, String> {
+    fn selection(
+        &mut self,
+        rows: usize,
+        columns: usize,
+        pick: impl Fn(usize) -> Option<usize>,
+    ) -> Result<Const, String> {
         let count = rows.checked_mul(columns).ok_or("its heads are too wide")?;
         self.budget.take(count)?;
         let mut numbers = vec![0.0; count];
@@ -441,9 +455,8 @@ fn is_causal(mask: &Const, scores: &Scores, batch: usize) -> Result<bool, String
     let hides = |x: f64| x <= -1e4;
     if same_for_all
         && (rows, columns) == (queries, keys)
-        && (0..queries).all(|query| {
-            (0..keys).all(|key| if key > query { hides(at(query, key)) } else { at(query, key) == 0.0 })
-        })
+        && (0..queries)
+            .all(|query| (0..keys).all(|key| if key > query { hides(at(query, key)) } else { at(query, key) == 0.0 }))
     {
         return Ok(true);
     }
@@ -451,11 +464,7 @@ fn is_causal(mask: &Const, scores: &Scores, batch: usize) -> Result<bool, String
 }
 
 /// Moves the elements of an array as a layer moves those of an example.
-fn moved_by(
-    layer: &Description,
-    from: &Const,
-    budget: &mut super::constant::Budget,
-) -> Result<Option<Const>, String> {
+fn moved_by(layer: &Description, from: &Const, budget: &mut super::constant::Budget) -> Result<Option<Const>, String> {
     #[derive(serde::Deserialize)]
     struct Order {
         order: Vec<usize>,

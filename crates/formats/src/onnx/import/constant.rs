@@ -48,7 +48,9 @@ pub(super) type Folded<T = Const> = Result<T, String>;
 
 /// The number of elements, if it can be counted.
 pub(super) fn count(shape: &[usize]) -> Folded<usize> {
-    shape.iter().try_fold(1usize, |all, &axis| all.checked_mul(axis)).ok_or_else(|| format!("{shape:?} is too large"))
+    let all = shape.iter().try_fold(1usize, |all, &axis| all.checked_mul(axis));
+    // As files have lengths.
+    all.filter(|&all| i64::try_from(all).is_ok()).ok_or_else(|| format!("{shape:?} is too large"))
 }
 
 /// The place of an axis that may be counted from the end.
@@ -160,7 +162,7 @@ impl Const {
         Self { stored: vec![1; shape.len()], shape, data, origin: None }
     }
 
-    pub(super) fn from_file(mut self, name: &str) -> Self {
+    pub(super) fn of_file(mut self, name: &str) -> Self {
         self.origin = Some(name.into());
         self
     }
@@ -318,6 +320,7 @@ impl Const {
             }
             starts.push(length);
             length = part.shape.get(axis).and_then(|&n| length.checked_add(n)).ok_or("the axis is too long")?;
+            count(&[length])?;
             stored.iter_mut().zip(&part.stored).for_each(|(stored, &other)| *stored = (*stored).max(other));
         }
         for lengths in [&mut shape, &mut stored] {
@@ -348,7 +351,7 @@ impl Const {
         Ok(Self { shape, stored, data, origin: None })
     }
 
-    /// Combines elements, with axes of 1 repeated; whole numbers stay whole if `whole` is given.
+    /// Combines elements, with axes of 1 repeated; whole numbers stay whole with a `whole`.
     pub(super) fn zip(
         &self,
         other: &Self,

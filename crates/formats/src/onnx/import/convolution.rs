@@ -32,8 +32,8 @@ impl Windows {
 
 fn pair(numbers: &[usize]) -> [usize; 2] {
     match numbers {
-        &[rows, columns] => [rows, columns],
-        &[one] => [1, one],
+        [rows, columns] => [*rows, *columns],
+        [one] => [1, *one],
         _ => [1, 1],
     }
 }
@@ -45,7 +45,7 @@ impl<'a> Importer<'a> {
         node: &Operator<'a>,
         inputs: &[Option<Value>],
     ) -> Result<Option<Vec<Value>>, String> {
-        let value = match node.name() {
+        let value = match node.kind() {
             "Conv" => self.convolution(node, inputs)?,
             "ConvTranspose" => self.transposed_convolution(node, inputs)?,
             "MaxPool" => self.max_pool(node, inputs)?,
@@ -53,7 +53,9 @@ impl<'a> Importer<'a> {
             "GlobalAveragePool" => {
                 let (x, lead, shape) = self.example(&view(inputs, 0)?)?;
                 let y = self.plan.place(GlobalAveragePool, &[x])?;
-                Self::with_lead(y, &lead, &[&shape[..1.min(shape.len())], &vec![1; shape.len().saturating_sub(1)]].concat())
+                let pooled: Vec<usize> =
+                    shape.iter().enumerate().map(|(axis, &n)| if axis == 0 { n } else { 1 }).collect();
+                Self::with_lead(y, &lead, &pooled)
             }
             "GlobalMaxPool" => {
                 let x = view(inputs, 0)?;
@@ -88,7 +90,7 @@ impl<'a> Importer<'a> {
                 let axis = axis_of(node.int("axis", -1)?, x.rank())?;
                 let scale = known(inputs, 1)?;
                 let bias = optional(inputs, 2)?;
-                let centred = node.name() == "LayerNormalization";
+                let centred = node.kind() == "LayerNormalization";
                 self.layer_norm(&x, axis, node.float("epsilon", 1e-5)?, Some(&scale), bias.as_ref(), centred)?
             }
             "Resize" | "Upsample" => self.resize(node, inputs)?,
@@ -117,10 +119,7 @@ impl<'a> Importer<'a> {
 
     fn weight_and_bias(&mut self, inputs: &[Option<Value>]) -> Result<Vec<Numbers>, String> {
         let (weight, bias) = (known(inputs, 1)?, known(inputs, 2)?);
-        Ok(vec![
-            Numbers::new("weight", &self.parameter(&weight)?),
-            Numbers::new("bias", &self.parameter(&bias)?),
-        ])
+        Ok(vec![Numbers::new("weight", &self.parameter(&weight)?), Numbers::new("bias", &self.parameter(&bias)?)])
     }
 
     /// The windows of an operator over axes of these lengths.
@@ -207,7 +206,7 @@ impl<'a> Importer<'a> {
         };
         let value = self.plan.place_with(layer(bias.is_some()), &[x], all, false)?;
         let bias = bias.map(|bias| bias.real_numbers(&mut self.budget)).transpose()?;
-        let biased = Biased { layer: layer(true), inputs: vec![x], numbers, bias, outputs, first: true };
+        let biased = Biased { layer: layer(true), inputs: vec![x], numbers, name: "bias", bias, outputs, first: true };
         self.biased.insert(value, biased);
         Ok(value)
     }
@@ -226,7 +225,7 @@ impl<'a> Importer<'a> {
         let windows = self.windows(node, lengths, Some(spatial))?;
         let groups = usize::try_from(node.int("group", 1)?).unwrap_or_default();
         let outputs = each.checked_mul(groups).ok_or("it has too many outputs")?;
-        let output_padding = node.sizes("output_padding", count, 0)?;
+        let mut output_padding = node.sizes("output_padding", count, 0)?;
         let wanted = node.ints("output_shape")?.filter(|shape| !shape.is_empty());
         let same = node.text("auto_pad", "NOTSET")?;
         // All rows and columns are made, and those of the padding cut off afterwards, unless the layer can leave as
@@ -235,8 +234,9 @@ impl<'a> Importer<'a> {
         let mut cuts = Vec::new();
         for axis in 0..count {
             let stride = at(&windows.strides, axis, 1);
-            let whole = at(lengths, axis, 1).saturating_sub(1).saturating_mul(stride).saturating_add(windows.span(axis));
-            let more = at(&output_padding, axis, 0);
+            let whole =
+                at(lengths, axis, 1).saturating_sub(1).saturating_mul(stride).saturating_add(windows.span(axis));
+            let mut more = at(&output_padding, axis, 0);
             let target = match &wanted {
                 // With the batch and the channels, or without.
                 Some(shape) => shape.get(shape.len().saturating_sub(count) + axis).copied(),
@@ -247,9 +247,11 @@ impl<'a> Importer<'a> {
                 None => windows.pads.get(axis).copied().unwrap_or_default(),
                 Some(target) => {
                     let target = usize::try_from(target).map_err(|_| "its output has no such shape")?;
-                    let all = whole.saturating_add(more).checked_sub(target).ok_or_else(|| {
-                        format!("an axis of {target} is longer than the {whole} that it makes")
-                    })?;
+                    if target > whole.saturating_add(more) {
+                        more = target - whole;
+                        output_padding.iter_mut().skip(axis).take(1).for_each(|at| *at = more);
+                    }
+                    let all = whole.saturating_add(more) - target;
                     let (less, rest) = (all / 2, all - all / 2);
                     if same == "SAME_UPPER" { [less, rest] } else { [rest, less] }
                 }
@@ -377,9 +379,11 @@ impl<'a> Importer<'a> {
                 count += 1;
             }
             let reach = (count - 1).saturating_mul(stride).saturating_add(windows.span(axis));
-            pads.push([before, behind + reach.saturating_sub(padded)]);
+            pads.push([before, behind.saturating_add(reach.saturating_sub(padded))]);
             self.budget.take(count.saturating_mul(at(&windows.kernel)))?;
-            let inside = |at: usize| if counts_padding { at < padded } else { (before..before + length).contains(&at) };
+            let inside = |at: usize| {
+                if counts_padding { at < padded } else { (before..before.saturating_add(length)).contains(&at) }
+            };
             let taps = |window: usize| (0..at(&windows.kernel)).map(move |tap| window * stride + tap * dilation);
             counts.push((0..count).map(|window| taps(window).filter(|&at| inside(at)).count() as f64).collect());
         }
@@ -467,7 +471,7 @@ impl<'a> Importer<'a> {
         let rank = x.rank();
         // Upsample has its factors second, or as an attribute; Resize has a region before them.
         let (scales_at, sizes_at) =
-            if node.name() == "Upsample" || node.version < 11 { (1, usize::MAX) } else { (2, 3) };
+            if node.kind() == "Upsample" || node.version < 11 { (1, usize::MAX) } else { (2, 3) };
         let numbers = |value: Option<Rc<Const>>| value.filter(|value| value.data.len() > 0);
         let sizes = numbers(optional(inputs, sizes_at)?);
         let scales = match numbers(optional(inputs, scales_at)?) {
@@ -507,7 +511,8 @@ impl<'a> Importer<'a> {
         if rest != [1.0, 1.0] {
             return Err("it changes the batch or the channels".into());
         }
-        let default = if node.name() == "Upsample" || node.version < 11 { "asymmetric" } else { "half_pixel" };
+        let default = if node.kind() == "Upsample" || node.version < 11 { "asymmetric" } else { "half_pixel" };
+        let lengths: Vec<usize> = (2..rank).map(|axis| x.length(axis, self.batch)).collect();
         let whole = spatial.iter().all(|factor| *factor >= 1.0 && factor.fract() == 0.0);
         let place = node.text("coordinate_transformation_mode", default)?;
         let rounding = if node.version < 11 { "floor" } else { node.text("nearest_mode", "round_prefer_floor")? };
@@ -519,9 +524,7 @@ impl<'a> Importer<'a> {
             {
                 Interpolation::Nearest
             }
-            ("linear" | "bilinear", "half_pixel" | "half_pixel_symmetric")
-                if place == "half_pixel" || whole =>
-            {
+            ("linear" | "bilinear", "half_pixel" | "half_pixel_symmetric") if place == "half_pixel" || whole => {
                 Interpolation::Bilinear
             }
             ("linear" | "bilinear", "pytorch_half_pixel")
@@ -529,7 +532,11 @@ impl<'a> Importer<'a> {
             {
                 Interpolation::Bilinear
             }
-            ("linear" | "bilinear", "align_corners") => Interpolation::BilinearAlignedCorners,
+            ("linear" | "bilinear", "align_corners")
+                if sizes.is_some() || spatial.iter().zip(&lengths).all(|(f, &n)| (f * n as f64).fract() == 0.0) =>
+            {
+                Interpolation::BilinearAlignedCorners
+            }
             (mode, place) => {
                 return Err(format!("interpolation of the mode `{mode}`, `{place}`, `{rounding}` is in no layer"));
             }

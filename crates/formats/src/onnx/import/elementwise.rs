@@ -1,11 +1,12 @@
 //! Functions of single numbers, sums, products and affine maps.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use downhill_layers::{
     Add, Affine, Celu, Conv1d, Description, Dropout, Elu, Gelu, Hardshrink, Hardsigmoid, Hardswish, Hardtanh,
-    LeakyRelu, LearntPositions, LogSoftmax, Mish, Multiply, PRelu, Relu, Scale, Selu, Sigmoid, Silu, Softmax,
-    Softplus, Softshrink, Softsign, Tanh, Threshold, Upsample,
+    LeakyRelu, LearntPositions, LogSoftmax, MAX_INPUTS, Mish, Multiply, PRelu, Relu, Scale, Selu, Sigmoid, Silu,
+    Softmax, Softplus, Softshrink, Softsign, Tanh, Threshold, Upsample,
 };
 
 use super::constant::{Const, axis_of, broadcast};
@@ -22,6 +23,8 @@ pub(super) struct Biased {
     pub(super) inputs: Vec<usize>,
     /// All but the bias.
     pub(super) numbers: Vec<Numbers>,
+    /// The name of the bias within the layer.
+    pub(super) name: &'static str,
     /// The bias that it has already.
     pub(super) bias: Option<Vec<f64>>,
     /// The numbers of a bias: those of the first axis, or else of the last.
@@ -44,7 +47,7 @@ impl<'a> Importer<'a> {
         inputs: &[Option<Value>],
     ) -> Result<Option<Vec<Value>>, String> {
         let x = || view(inputs, 0);
-        let value = match node.name() {
+        let value = match node.kind() {
             "Identity" | "CastLike" | "ZipMap" => Value::View(x()?),
             "Cast" => Value::View(self.cast(node, x()?)?),
             "Dropout" => {
@@ -52,6 +55,9 @@ impl<'a> Importer<'a> {
                     Some(ratio) => ratio.data.real(0),
                     None => node.float("ratio", 0.5)?,
                 };
+                if optional(inputs, 2)?.is_some_and(|training| training.data.real(0) != 0.0) {
+                    return Err("it drops numbers of predictions, too".into());
+                }
                 return self.map(&x()?, Dropout::new(ratio)).map(|value| Some(vec![value]));
             }
             "Add" | "Sub" | "Mul" | "Div" | "Max" | "Min" | "Sum" | "Mean" | "Pow" => self.combine(node, inputs)?,
@@ -69,7 +75,10 @@ impl<'a> Importer<'a> {
                 Value::View(View { value: self.plan.place(Add, &parts)?, ..x })
             }
             "PRelu" => {
-                let (x, slope) = (x()?, known(inputs, 1)?);
+                let (x, mut slope) = (x()?, known(inputs, 1)?);
+                if node.version < 7 && slope.rank() == 1 {
+                    slope = Rc::new(from_axis(&slope, 1, x.rank()));
+                }
                 match slope.uniform().filter(|_| slope.single().is_some()) {
                     Some(_) => {
                         let numbers = vec![Numbers::new("weight", &self.parameter(&slope)?)];
@@ -149,8 +158,11 @@ impl<'a> Importer<'a> {
         let to = node.int("to", 1)?;
         let is = |kinds: &[i32]| kinds.iter().any(|&kind| i64::from(kind) == to);
         // Places in a table stay what they are; what is computed would be rounded.
-        if is(&[FLOAT, DOUBLE, FLOAT16, BFLOAT16]) || (is(&[INT32, INT64]) && self.plan.is_input(x.value)) {
-            return Ok(x);
+        if is(&[FLOAT, DOUBLE, FLOAT16, BFLOAT16]) {
+            return Ok(View { whole: false, ..x });
+        }
+        if is(&[INT32, INT64]) && self.plan.is_input(x.value) {
+            return Ok(View { whole: true, ..x });
         }
         Err("numbers that are computed stay real numbers".into())
     }
@@ -172,18 +184,25 @@ impl<'a> Importer<'a> {
         let (first, name) = all.next().ok_or("it has no inputs")?;
         let (mut sum, mut name) = (first.clone(), name.as_str());
         for (other, other_name) in all {
+            let placed = match (&sum, other) {
+                (Value::View(x), Value::Const(c)) if node.version < 7 && node.has("axis") => {
+                    Some(Value::from(from_axis(c, axis_of(node.int("axis", 0)?, x.rank())?, x.rank())))
+                }
+                _ => None,
+            };
+            let other = placed.as_ref().unwrap_or(other);
             sum = match (sum, other) {
-                (Value::View(x), Value::Const(c)) => self.with_known(node.name(), &x, c, name, false)?,
-                (Value::Const(c), Value::View(x)) => self.with_known(node.name(), x, &c, other_name, true)?,
+                (Value::View(x), Value::Const(c)) => self.with_known(node.kind(), &x, c, name, false)?,
+                (Value::Const(c), Value::View(x)) => self.with_known(node.kind(), x, &c, other_name, true)?,
                 (Value::View(x), Value::View(y)) => Value::View(self.with_view(node, &x, y)?),
-                (Value::Const(a), Value::Const(b)) if matches!(node.name(), "Sum" | "Mean") => {
-                    Value::from(a.zip(&b, &mut self.budget, None::<fn(i64, i64) -> Option<i64>>, |a, b| a + b)?)
+                (Value::Const(a), Value::Const(b)) if matches!(node.kind(), "Sum" | "Mean") => {
+                    Value::from(a.zip(b, &mut self.budget, None::<fn(i64, i64) -> Option<i64>>, |a, b| a + b)?)
                 }
                 _ => return Err("its inputs can't be combined".into()),
             };
             name = "";
         }
-        match (node.name(), sum) {
+        match (node.kind(), sum) {
             ("Mean", Value::View(x)) => Ok(Value::View(self.scale(&x, 1.0 / names.len().max(1) as f64)?)),
             (_, value) => Ok(value),
         }
@@ -225,11 +244,11 @@ impl<'a> Importer<'a> {
             }
             ("Pow", false) => match c.uniform() {
                 Some(1.0) => x,
-                Some(power) if power == 2.0 || power == 3.0 => {
+                Some(power) if (2.0..=MAX_INPUTS as f64).contains(&power) && power.fract() == 0.0 => {
                     let factors = vec![x.value; power as usize];
                     View { value: self.plan.place(Multiply, &factors)?, ..x }
                 }
-                _ => return Err("only squares and cubes are powers that a layer computes".into()),
+                _ => return Err("only whole powers up to 8 are computed by a layer".into()),
             },
             _ => return Err(format!("{operator} of a known value by a computed one is computed by no layer")),
         }))
@@ -238,7 +257,7 @@ impl<'a> Importer<'a> {
     /// An operator of two computed values.
     fn with_view(&mut self, node: &Operator<'_>, x: &View, y: &View) -> Result<View, String> {
         let (x, y) = self.alike(x, y)?;
-        let layer: Description = match node.name() {
+        let layer: Description = match node.kind() {
             "Add" | "Sum" | "Mean" => Add.into(),
             "Mul" => Multiply.into(),
             "Sub" => {
@@ -290,7 +309,8 @@ impl<'a> Importer<'a> {
         let mut dims = vec![Vec::new(); whole.len() - x.rank()];
         dims.extend(x.dims.iter().cloned());
         let mut x = View { dims, ..x.clone() };
-        let missing: Vec<usize> = (0..x.rank()).filter(|&axis| whole.get(axis) != Some(&x.length(axis, batch))).collect();
+        let missing: Vec<usize> =
+            (0..x.rank()).filter(|&axis| whole.get(axis) != Some(&x.length(axis, batch))).collect();
         if missing.is_empty() {
             return Ok(x);
         }
@@ -343,10 +363,12 @@ impl<'a> Importer<'a> {
                     place * x.atoms.get(part).copied().unwrap_or(1) + at(part).unwrap_or_default()
                 })
             };
-            let place: Vec<usize> = (0..c.rank()).map(|axis| if c.stored(axis) > 1 { place(axis) } else { 0 }).collect();
+            let place: Vec<usize> =
+                (0..c.rank()).map(|axis| if c.stored(axis) > 1 { place(axis) } else { 0 }).collect();
             values.push(c.at(&place));
         });
-        let same = (0..length).all(|place| c.data.real(place).to_bits() == values.get(place).copied().unwrap_or(0.0).to_bits());
+        let same = (0..length)
+            .all(|place| c.data.real(place).to_bits() == values.get(place).copied().unwrap_or(0.0).to_bits());
         let mut values = Const::reals(vec![length], values);
         if same && c.data.len() == length {
             values.origin.clone_from(&c.origin);
@@ -439,7 +461,7 @@ impl<'a> Importer<'a> {
             }
         };
         let (layer, inputs) = (biased.layer.clone(), biased.inputs.clone());
-        let numbers = [&biased.numbers[..], &[Numbers::new("bias", &values)]].concat();
+        let numbers = [&biased.numbers[..], &[Numbers::new(biased.name, &values)]].concat();
         let value = self.plan.place_with(layer, &inputs, numbers, false)?;
         Ok(Some(View { value, ..x.clone() }))
     }
@@ -448,7 +470,10 @@ impl<'a> Importer<'a> {
     pub(super) fn along(&mut self, node: &Operator<'_>, x: &View, layer: Description) -> Result<Value, String> {
         let old = node.version < 13;
         let axis = axis_of(node.int("axis", if old { 1 } else { -1 })?, x.rank().max(1))?;
-        let axes = if old { axis..x.rank() } else { axis..(axis + 1).min(x.rank()) };
+        self.along_axes(x, if old { axis..x.rank() } else { axis..(axis + 1).min(x.rank()) }, layer)
+    }
+
+    pub(super) fn along_axes(&mut self, x: &View, axes: Range<usize>, layer: Description) -> Result<Value, String> {
         if axes.clone().any(|axis| x.dim(axis).contains(&Atom::Batch)) {
             return Err("it works along the batch, so that examples would depend on each other".into());
         }
@@ -527,7 +552,7 @@ impl<'a> Importer<'a> {
                 let c = if beta == 1.0 { Rc::clone(c) } else { Rc::new(c.map(&mut self.budget, |x| beta * x)?) };
                 let y = self.spread_out(&y, &c.shape)?;
                 let (y, spread) = self.spread(&y, &c)?;
-                // Nobody else can read the product.
+                // No other node can read the product.
                 match self.add_bias(&y, &spread)? {
                     Some(y) => Ok(Value::View(y)),
                     None => self.add(&y, &c, "", c.origin.is_none()).map(Value::View),
@@ -585,7 +610,8 @@ impl<'a> Importer<'a> {
                 self.plan.place_with(layer.clone(), &[value], numbers, false)?
             }
         };
-        let biased = Biased { layer: layer.into(), inputs: vec![value], numbers, bias, outputs, first: false };
+        let biased =
+            Biased { layer: layer.into(), inputs: vec![value], numbers, name: "bias", bias, outputs, first: false };
         self.biased.insert(made, biased);
         let mut y = ordered.without(made, &(rest.len()..ordered.atoms.len()).collect::<Vec<_>>());
         let added = y.add(outputs);
@@ -594,7 +620,13 @@ impl<'a> Importer<'a> {
     }
 }
 
-/// The same number as often as a parameter has some.
+/// A known array whose first axis is this one of a value of this rank: so old versions broadcast.
+fn from_axis(c: &Const, axis: usize, rank: usize) -> Const {
+    let behind = rank.saturating_sub(axis + c.rank());
+    c.with_axes((0..c.rank()).map(Some).chain(std::iter::repeat_n(None, behind)))
+}
+
+/// A parameter of equal numbers.
 pub(super) fn constant(name: &str, count: usize, value: f64) -> Numbers {
     let values = Const::filled(vec![count], super::constant::Data::F64(vec![value]));
     Numbers::new(name, &Rc::new(values))

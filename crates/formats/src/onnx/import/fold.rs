@@ -16,7 +16,7 @@ impl Importer<'_> {
         let need = |index: usize| given(index).ok_or_else(|| format!("it lacks input {index}"));
         let one = |value: Const| Ok(vec![Value::from(value)]);
         let binary = |index: usize| Ok::<_, String>((need(0)?, need(index)?));
-        match node.name() {
+        match node.kind() {
             "Identity" | "Dropout" | "CastLike" => one(need(0)?.as_ref().clone()),
             "Constant" => one(constant(node)?),
             "ConstantOfShape" => {
@@ -46,16 +46,17 @@ impl Importer<'_> {
             "Max" => binary(1).and_then(|(a, b)| one(a.zip(&b, budget, Some(|a: i64, b| Some(a.max(b))), f64::max)?)),
             "Equal" | "Less" | "Greater" | "LessOrEqual" | "GreaterOrEqual" | "And" | "Or" | "Xor" => {
                 let (a, b) = binary(1)?;
-                let truth = compare(node.name());
-                let numbers = a.zip(&b, budget, Some(|a: i64, b: i64| Some(i64::from(truth(a as f64, b as f64)))), {
-                    |a, b| f64::from(u8::from(truth(a, b)))
-                })?;
+                let truth = compare(node.kind());
+                let numbers =
+                    a.zip(&b, budget, Some(|a: i64, b: i64| Some(i64::from(truth(a as f64, b as f64)))), {
+                        |a, b| f64::from(u8::from(truth(a, b)))
+                    })?;
                 one(numbers.map_whole(budget, |x, _| x as i64)?)
             }
             "Not" => one(need(0)?.map_whole(budget, |x, _| i64::from(x == 0.0))?),
             "IsNaN" => one(need(0)?.map_whole(budget, |x, _| i64::from(x.is_nan()))?),
             "Neg" | "Abs" if need(0)?.is_whole() => {
-                let negate = node.name() == "Neg";
+                let negate = node.kind() == "Neg";
                 one(need(0)?.map_whole(budget, |_, x| if negate { x.saturating_neg() } else { x.saturating_abs() })?)
             }
             "Floor" | "Ceil" | "Round" if need(0)?.is_whole() => one(need(0)?.as_ref().clone()),
@@ -116,6 +117,23 @@ impl Importer<'_> {
                 }
                 one(x)
             }
+            "Split" => {
+                let x = need(0)?;
+                let axis = axis_of(node.int("axis", 0)?, x.rank())?;
+                let length = x.shape.get(axis).copied().unwrap_or(1);
+                let sizes = match given(1) {
+                    Some(sizes) => Some(sizes.whole_numbers(budget)?),
+                    None => node.ints("split")?,
+                };
+                let mut start = 0;
+                let mut parts = Vec::new();
+                for size in split_sizes(sizes, length, node.node.output.len())? {
+                    budget.take(size)?;
+                    parts.push(Value::from(x.take(axis, &(start..start + size).collect::<Vec<_>>(), budget)?));
+                    start += size;
+                }
+                Ok(parts)
+            }
             "Transpose" => {
                 let x = need(0)?;
                 one(x.transpose(&permutation(node, x.rank())?, budget)?)
@@ -174,7 +192,7 @@ impl Importer<'_> {
                 if !x.is_whole() {
                     return Err("only whole numbers are reduced while a file is read".into());
                 }
-                let all = match node.name() {
+                let all = match node.kind() {
                     "ReduceProd" => numbers.iter().try_fold(1i64, |all, &x| all.checked_mul(x)),
                     "ReduceSum" => numbers.iter().try_fold(0i64, |all, &x| all.checked_add(x)),
                     "ReduceMax" => numbers.iter().copied().max(),
@@ -323,6 +341,19 @@ pub(super) fn resolve(target: &[i64], from: &[usize], zero_is_zero: bool) -> Res
         shape.iter_mut().skip(open).take(1).for_each(|length| *length = all / rest);
     }
     Ok(shape)
+}
+
+/// The lengths that a `Split` cuts an axis into, which are as even as can be if it names none.
+pub(super) fn split_sizes(sizes: Option<Vec<i64>>, length: usize, outputs: usize) -> Result<Vec<usize>, String> {
+    let sizes = match sizes {
+        Some(sizes) => lengths(&sizes)?,
+        None => {
+            let each = length.div_ceil(outputs.max(1));
+            (0..outputs).map(|at| length.saturating_sub(at.saturating_mul(each)).min(each)).collect()
+        }
+    };
+    let sum = sizes.iter().try_fold(0usize, |sum, &size| sum.checked_add(size));
+    if sum == Some(length) { Ok(sizes) } else { Err(format!("an axis of {length} can't be cut into {sizes:?}")) }
 }
 
 /// The axes after an `Unsqueeze`, each with the axis that it was.

@@ -14,7 +14,7 @@ pub(super) struct Operator<'a> {
 }
 
 impl<'a> Operator<'a> {
-    pub(super) fn name(&self) -> &'a str {
+    pub(super) fn kind(&self) -> &'a str {
         &self.node.op_type
     }
 
@@ -67,6 +67,13 @@ impl<'a> Operator<'a> {
         self.attribute(name).and_then(|attribute| attribute.t.as_deref()).map(read).transpose()
     }
 
+    /// An attribute of which nothing here knows what it changes.
+    pub(super) fn unknown_attribute(&self) -> Option<&'a str> {
+        let (_, known) = ATTRIBUTES.iter().find(|(operator, _)| *operator == self.kind())?;
+        let known: Vec<&str> = known.split(' ').collect();
+        self.node.attribute.iter().map(|attribute| attribute.name.as_str()).find(|name| !known.contains(name))
+    }
+
     /// Whole numbers of an attribute as sizes; `default` for each if there is none.
     pub(super) fn sizes(&self, name: &str, count: usize, default: usize) -> Result<Vec<usize>, String> {
         let Some(numbers) = self.ints(name)?.filter(|numbers| !numbers.is_empty()) else {
@@ -79,6 +86,74 @@ impl<'a> Operator<'a> {
         numbers.iter().map(size).collect()
     }
 }
+
+/// The attributes of operators that are read, and those that make no difference to what a network computes.
+const ATTRIBUTES: [(&str, &str); 57] = [
+    ("Add", "axis broadcast consumed_inputs"),
+    ("Attention", "is_causal kv_num_heads q_num_heads qk_matmul_output_mode scale softcap softmax_precision"),
+    ("AveragePool", "auto_pad ceil_mode count_include_pad dilations kernel_shape pads strides"),
+    ("BatchNormalization", "consumed_inputs epsilon is_test momentum spatial training_mode"),
+    ("Cast", "saturate to round_mode"),
+    ("CastLike", "saturate round_mode"),
+    ("Celu", "alpha"),
+    ("Clip", "consumed_inputs max min"),
+    ("Concat", "axis"),
+    ("Conv", "auto_pad dilations group kernel_shape pads strides"),
+    ("ConvTranspose", "auto_pad dilations group kernel_shape output_padding output_shape pads strides"),
+    ("DepthToSpace", "blocksize mode"),
+    ("Div", "axis broadcast consumed_inputs"),
+    ("Dropout", "consumed_inputs is_test ratio seed"),
+    ("Elu", "alpha consumed_inputs"),
+    ("Flatten", "axis"),
+    ("GRU", "activation_alpha activation_beta activations clip direction hidden_size layout linear_before_reset"),
+    ("Gather", "axis"),
+    ("Gelu", "approximate"),
+    ("Gemm", "alpha beta broadcast transA transB"),
+    ("GlobalAveragePool", ""),
+    ("GlobalMaxPool", ""),
+    ("GroupNormalization", "epsilon num_groups stash_type"),
+    ("HardSigmoid", "alpha beta consumed_inputs"),
+    ("HardSwish", ""),
+    ("InstanceNormalization", "consumed_inputs epsilon"),
+    (
+        "LSTM",
+        "activation_alpha activation_beta activations clip direction hidden_size input_forget layout output_sequence",
+    ),
+    ("LayerNormalization", "axis epsilon stash_type"),
+    ("LeakyRelu", "alpha consumed_inputs"),
+    ("LogSoftmax", "axis"),
+    ("MatMul", ""),
+    ("MaxPool", "auto_pad ceil_mode dilations kernel_shape pads storage_order strides"),
+    ("Mul", "axis broadcast consumed_inputs"),
+    ("PRelu", "consumed_inputs"),
+    ("Pad", "mode paddings pads value"),
+    ("RMSNormalization", "axis epsilon stash_type"),
+    ("RNN", "activation_alpha activation_beta activations clip direction hidden_size layout output_sequence"),
+    ("ReduceMax", "axes keepdims noop_with_empty_axes"),
+    ("ReduceMean", "axes keepdims noop_with_empty_axes"),
+    ("ReduceMin", "axes keepdims noop_with_empty_axes"),
+    ("ReduceSum", "axes keepdims noop_with_empty_axes"),
+    ("ReduceSumSquare", "axes keepdims noop_with_empty_axes"),
+    ("Reshape", "allowzero consumed_inputs shape"),
+    (
+        "Resize",
+        "antialias axes coordinate_transformation_mode cubic_coeff_a exclude_outside extrapolation_value \
+         keep_aspect_ratio_policy mode nearest_mode",
+    ),
+    ("Scaler", "offset scale"),
+    ("Selu", "alpha consumed_inputs gamma"),
+    ("Shrink", "bias lambd"),
+    ("Slice", "axes ends starts steps"),
+    ("Softmax", "axis"),
+    ("SpaceToDepth", "blocksize mode"),
+    ("Split", "axis num_outputs split"),
+    ("Squeeze", "axes"),
+    ("Sub", "axis broadcast consumed_inputs"),
+    ("ThresholdedRelu", "alpha"),
+    ("Transpose", "perm"),
+    ("Unsqueeze", "axes"),
+    ("Upsample", "height_scale mode scales width_scale"),
+];
 
 /// The numbers of a tensor.
 pub(super) fn read(tensor: &TensorProto) -> Result<Const, String> {
@@ -151,7 +226,8 @@ pub(super) fn ranges(
     each.map(|((&start, &end), (&axis, &step))| {
         let axis = axis_of(axis, shape.len())?;
         let length = shape.get(axis).map_or(0, |&length| length as i64);
-        let bound = |at: i64, low: i64, high: i64| (if at < 0 { at.saturating_add(length) } else { at }).clamp(low, high);
+        let bound =
+            |at: i64, low: i64, high: i64| (if at < 0 { at.saturating_add(length) } else { at }).clamp(low, high);
         let run = match step {
             0 => return Err("it has a step of 0".to_owned()),
             1.. => {

@@ -1,6 +1,6 @@
 //! Functions that exporters write as several nodes.
 
-use downhill_layers::{Gelu, Hardswish, LogSoftmax, Mish, Silu};
+use downhill_layers::{Gelu, Hardswish, LogSoftmax, Mish, Silu, Softmax, Softsign};
 
 use super::constant::axis_of;
 use super::elementwise::near;
@@ -11,12 +11,15 @@ use super::{Importer, Refusal, Value};
 impl<'a> Importer<'a> {
     /// Reads a node as the last of several that make one function, if it is such a node.
     pub(super) fn pattern(&mut self, node: Operator<'a>) -> Result<Option<Value>, Refusal> {
-        Ok(match node.name() {
+        Ok(match node.kind() {
             "Mul" => match self.gated(node)? {
                 Some(value) => Some(value),
                 None => self.normalised(node)?,
             },
-            "Div" => self.normalised(node)?,
+            "Div" => match self.normalised(node)? {
+                Some(value) => Some(value),
+                None => self.divided(node)?,
+            },
             "Log" => self.log_softmax(node)?,
             "Where" => self.without_empty_rows(node),
             _ => None,
@@ -27,12 +30,12 @@ impl<'a> Importer<'a> {
         let node = self.graph.node.get(*self.makers.get(name)?)?;
         let operator = Operator { node, version: self.version };
         // What casts is between real numbers here.
-        if operator.name() == "Cast" { self.maker_behind_cast(operator) } else { Some(operator) }
+        if operator.kind() == "Cast" { self.maker_behind_cast(operator) } else { Some(operator) }
     }
 
     fn maker_behind_cast(&self, mut operator: Operator<'a>) -> Option<Operator<'a>> {
         for _ in 0..8 {
-            if operator.name() != "Cast" {
+            if operator.kind() != "Cast" {
                 return Some(operator);
             }
             let node = self.graph.node.get(*self.makers.get(operator.node.input.first()?.as_str())?)?;
@@ -42,7 +45,7 @@ impl<'a> Importer<'a> {
     }
 
     fn made_by(&self, name: &str, operator: &str) -> Option<Operator<'a>> {
-        self.maker(name).filter(|maker| maker.name() == operator)
+        self.maker(name).filter(|maker| maker.kind() == operator)
     }
 
     fn number(&self, name: &str) -> Option<f64> {
@@ -81,16 +84,18 @@ impl<'a> Importer<'a> {
         let mut factor = 1.0;
         let mut leaves: Vec<&'a str> = Vec::new();
         let mut open: Vec<&'a str> = node.node.input.iter().map(String::as_str).collect();
+        let mut nodes = 0;
         while let Some(name) = open.pop() {
-            if leaves.len() + open.len() > 3 {
+            nodes += 1;
+            if leaves.len() + open.len() > 3 || nodes > 16 {
                 return Ok(None);
             }
             match (self.number(name), self.maker(name)) {
                 (Some(number), _) => factor *= number,
-                (None, Some(maker)) if maker.name() == "Mul" => {
+                (None, Some(maker)) if maker.kind() == "Mul" => {
                     open.extend(maker.node.input.iter().map(String::as_str));
                 }
-                (None, Some(maker)) if maker.name() == "Div" => match &maker.node.input[..] {
+                (None, Some(maker)) if maker.kind() == "Div" => match &maker.node.input[..] {
                     [x, by] if self.number(by).is_some() => {
                         factor /= self.number(by).unwrap_or(1.0);
                         open.push(x);
@@ -104,7 +109,7 @@ impl<'a> Importer<'a> {
         for (x, gate) in [(a, b), (b, a)] {
             let (Some(view), Some(maker)) = (self.computed(x), self.maker(gate)) else { continue };
             let argument = maker.node.input.first().map(String::as_str).unwrap_or_default();
-            let value = match maker.name() {
+            let value = match maker.kind() {
                 "Sigmoid" if factor == 1.0 && self.same(argument, x) => self.map(&view, Silu)?,
                 "HardSigmoid"
                     if factor == 1.0
@@ -122,10 +127,10 @@ impl<'a> Importer<'a> {
                 },
                 "Add" if near(factor, 0.5) => match self.with_number(maker) {
                     Some((bent, 1.0)) => match self.maker(bent) {
-                        Some(erf) if erf.name() == "Erf" && self.is_scaled(erf, x, std::f64::consts::FRAC_1_SQRT_2) => {
+                        Some(erf) if erf.kind() == "Erf" && self.is_scaled(erf, x, std::f64::consts::FRAC_1_SQRT_2) => {
                             self.map(&view, Gelu::new())?
                         }
-                        Some(tanh) if tanh.name() == "Tanh" && self.is_tanh_of_gelu(tanh, x) => {
+                        Some(tanh) if tanh.kind() == "Tanh" && self.is_tanh_of_gelu(tanh, x) => {
                             self.map(&view, Gelu::tanh())?
                         }
                         _ => continue,
@@ -144,8 +149,8 @@ impl<'a> Importer<'a> {
         let inner = operator.node.input.first().and_then(|name| self.maker(name));
         let Some(inner) = inner else { return false };
         let Some((value, number)) = self.with_number(inner) else { return false };
-        let number = if inner.name() == "Div" { 1.0 / number } else { number };
-        matches!(inner.name(), "Mul" | "Div") && self.same(value, x) && near(number, by)
+        let number = if inner.kind() == "Div" { 1.0 / number } else { number };
+        matches!(inner.kind(), "Mul" | "Div") && self.same(value, x) && near(number, by)
     }
 
     /// Whether tanh is of √(2/π) (x + 0.044715 x³).
@@ -158,11 +163,11 @@ impl<'a> Importer<'a> {
             let other = if self.same(a, x) { b } else { a };
             let (cube, small) = self.with_number(self.made_by(other, "Mul")?)?;
             let is_cube = match self.maker(cube)? {
-                pow if pow.name() == "Pow" => {
+                pow if pow.kind() == "Pow" => {
                     let (base, power) = self.with_number(pow)?;
                     self.same(base, x) && power == 3.0
                 }
-                product if product.name() == "Mul" => {
+                product if product.kind() == "Mul" => {
                     let [a, b] = &product.node.input[..] else { return None };
                     let square = if self.same(a, x) { b } else { a };
                     let square = self.made_by(square, "Mul")?;
@@ -181,16 +186,16 @@ impl<'a> Importer<'a> {
     /// own.
     fn normalised(&mut self, node: Operator<'a>) -> Result<Option<Value>, Refusal> {
         let [a, b] = &node.node.input[..] else { return Ok(None) };
-        let sides = if node.name() == "Div" { vec![(a, b)] } else { vec![(a, b), (b, a)] };
+        let sides = if node.kind() == "Div" { vec![(a, b)] } else { vec![(a, b), (b, a)] };
         for (over, under) in sides {
             // √v under the line, or 1/√v beside it.
-            let root = match node.name() {
+            let root = match node.kind() {
                 "Div" => self.made_by(under, "Sqrt"),
                 _ => match self.maker(under) {
-                    Some(inverse) if inverse.name() == "Reciprocal" => {
+                    Some(inverse) if inverse.kind() == "Reciprocal" => {
                         inverse.node.input.first().and_then(|name| self.made_by(name, "Sqrt"))
                     }
-                    Some(inverse) if inverse.name() == "Div" => match &inverse.node.input[..] {
+                    Some(inverse) if inverse.kind() == "Div" => match &inverse.node.input[..] {
                         [one, root] if self.number(one) == Some(1.0) => self.made_by(root, "Sqrt"),
                         _ => None,
                     },
@@ -211,7 +216,7 @@ impl<'a> Importer<'a> {
         let (mean, epsilon) = self.with_number(sum)?;
         let mean = self.made_by(mean, "ReduceMean")?;
         let square = self.maker(mean.node.input.first()?)?;
-        let base = match (square.name(), &square.node.input[..]) {
+        let base = match (square.kind(), &square.node.input[..]) {
             ("Pow", [base, _]) if self.with_number(square).is_some_and(|(_, power)| power == 2.0) => base,
             ("Mul", [a, b]) if a == b => a,
             _ => return None,
@@ -246,6 +251,41 @@ impl<'a> Importer<'a> {
         match mean.node.input.get(1).and_then(|name| self.values.get(name.as_str())) {
             Some(Value::Const(axes)) => Some((0..axes.data.len()).map(|place| axes.data.whole(place)).collect()),
             _ => mean.ints("axes").ok().flatten(),
+        }
+    }
+
+    /// x / (1 + |x|), and exp(x − max x) / Σ exp(x − max x).
+    fn divided(&mut self, node: Operator<'a>) -> Result<Option<Value>, Refusal> {
+        let [over, under] = &node.node.input[..] else { return Ok(None) };
+        let Some(below) = self.maker(under) else { return Ok(None) };
+        if let ("Add", Some((bent, 1.0)), Some(x)) = (below.kind(), self.with_number(below), self.computed(over)) {
+            let of = self.made_by(bent, "Abs").and_then(|abs| abs.node.input.first());
+            return match of {
+                Some(of) if self.same(of, over) => Ok(Some(self.map(&x, Softsign)?)),
+                _ => Ok(None),
+            };
+        }
+        let exponents = || {
+            let exp = self.made_by(over, "Exp")?;
+            let sum = Some(below).filter(|sum| sum.kind() == "ReduceSum" && sum.node.input.first() == Some(over))?;
+            let axes = self.reduced(sum)?;
+            let x = exp.node.input.first()?;
+            // The largest may be taken from all first.
+            let x = match self.made_by(x, "Sub").map(|difference| &difference.node.input[..]) {
+                Some([x, largest]) => {
+                    let largest = self.made_by(largest, "ReduceMax")?;
+                    let same = largest.node.input.first() == Some(x) && self.reduced(largest)? == axes;
+                    same.then_some(x)?
+                }
+                _ => x,
+            };
+            let (x, &[axis]) = (self.computed(x)?, &axes[..]) else { return None };
+            let axis = axis_of(axis, x.rank()).ok()?;
+            Some((x, axis))
+        };
+        match exponents() {
+            Some((x, axis)) => Ok(Some(self.along_axes(&x, axis..axis + 1, Softmax.into())?)),
+            None => Ok(None),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The layers that a file is read as, before they become a network.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use downhill_layers::{Description, Layer, MAX_INPUTS, Permute, Reshape};
@@ -33,8 +33,37 @@ pub(super) struct Step {
     pub(super) layer: Description,
     pub(super) inputs: Vec<usize>,
     pub(super) numbers: Vec<Numbers>,
-    name: String,
+    /// What the node is called that it was read from, and its kind.
+    title: (String, &'static str),
     frozen: bool,
+}
+
+impl Step {
+    /// The name of the parameters in the file, if it tells, or that of the node, which some layers add their kind to.
+    fn name(&self, taken: &mut HashMap<String, usize>) -> String {
+        let (title, kind) = &self.title;
+        let named = self.numbers.iter().filter_map(|numbers| {
+            let origin = numbers.values.origin.as_deref()?;
+            origin.strip_suffix(numbers.name.as_str())?.strip_suffix('.').filter(|name| !name.is_empty())
+        });
+        let with_kind = || format!("{title}_{}", kind.to_lowercase());
+        let mut name = match named.min_by_key(|name| name.len()) {
+            Some(name) => name.to_owned(),
+            None if matches!(*kind, "Reshape" | "Permute") => with_kind(),
+            None => title.clone(),
+        };
+        if taken.contains_key(&name) && name == *title {
+            name = with_kind();
+        }
+        loop {
+            let number = taken.entry(name.clone()).or_default();
+            *number += 1;
+            if *number == 1 {
+                return name;
+            }
+            name = format!("{name}_{number}");
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -49,7 +78,6 @@ pub(super) struct Plan {
     steps: Vec<Step>,
     /// The network's inputs, which are its first values.
     inputs: usize,
-    names: HashSet<String>,
     /// What the layers that are placed now are called.
     pub(super) name: String,
     /// The numbers that parameters may have beyond those that the file holds.
@@ -79,10 +107,6 @@ impl Plan {
 
     pub(super) fn is_input(&self, value: usize) -> bool {
         value < self.inputs
-    }
-
-    pub(super) fn has_steps(&self) -> bool {
-        !self.steps.is_empty()
     }
 
     /// The step that makes a value.
@@ -130,31 +154,10 @@ impl Plan {
                 ));
             }
         }
-        let name = self.name_for(signature.name(), &numbers);
+        let title = (self.name.clone(), signature.name());
         self.values.push(Made { shape: signature.output(), by: Some(self.steps.len()) });
-        self.steps.push(Step { layer, inputs: inputs.to_vec(), numbers, name, frozen });
+        self.steps.push(Step { layer, inputs: inputs.to_vec(), numbers, title, frozen });
         Ok(self.values.len() - 1)
-    }
-
-    /// The name of a layer: that of its parameters in the file, or of the node, which further layers add their kind to.
-    fn name_for(&mut self, kind: &str, numbers: &[Numbers]) -> String {
-        let named = numbers.iter().filter_map(|numbers| {
-            let origin = numbers.values.origin.as_deref()?;
-            origin.strip_suffix(numbers.name.as_str())?.strip_suffix('.').filter(|name| !name.is_empty())
-        });
-        let base = named.max_by_key(|name| std::cmp::Reverse(name.len())).map(str::to_owned).unwrap_or_else(|| {
-            match self.names.contains(&self.name) || (numbers.is_empty() && matches!(kind, "Reshape" | "Permute")) {
-                true => format!("{}_{}", self.name, kind.to_lowercase()),
-                false => self.name.clone(),
-            }
-        });
-        let mut name = base.clone();
-        let mut number = 2;
-        while !self.names.insert(name.clone()) {
-            name = format!("{base}_{number}");
-            number += 1;
-        }
-        name
     }
 
     /// The value in another shape.
@@ -183,8 +186,7 @@ impl Plan {
         sorted.sort_unstable();
         let shape: Vec<usize> =
             sorted.iter().map(|&(start, length)| view.atoms.iter().skip(start).take(length).product()).collect();
-        let places: Vec<usize> =
-            runs.iter().filter_map(|run| sorted.iter().position(|other| other == run)).collect();
+        let places: Vec<usize> = runs.iter().filter_map(|run| sorted.iter().position(|other| other == run)).collect();
         let value = self.shaped(view.value, &shape)?;
         let value = self.place(Permute::new(places), &[value])?;
         Ok(view.reordered(value, order))
@@ -209,15 +211,17 @@ impl Plan {
         let mut graph = Graph::new();
         let mut nodes: Vec<Option<Node>> = Vec::new();
         let mut shared: HashMap<String, Shared<Place>> = HashMap::new();
-        let mut holders: HashMap<&str, &Step> = HashMap::new();
+        let mut holders: HashMap<String, &Step> = HashMap::new();
+        let mut taken = HashMap::new();
         for (value, made) in self.values.iter().enumerate() {
             let node = match self.step(value) {
                 None => Some(graph.input(made.shape)),
                 Some(step) if wanted.get(value) == Some(&true) => {
                     let inputs: Vec<Node> =
                         step.inputs.iter().filter_map(|&input| nodes.get(input).copied().flatten()).collect();
-                    holders.insert(&step.name, step);
-                    Some(graph.scoped(&step.name, |graph| place(step, graph, &inputs, &mut shared))?)
+                    let name = step.name(&mut taken);
+                    holders.insert(name.clone(), step);
+                    Some(graph.scoped(name, |graph| place(step, graph, &inputs, &mut shared))?)
                 }
                 Some(_) => None,
             };
@@ -277,7 +281,7 @@ fn place(
 }
 
 /// The numbers of a parameter by its whole name; a parameter's own name may have dots too.
-fn find<'a>(whole: &str, holders: &HashMap<&str, &'a Step>) -> Option<&'a Numbers> {
+fn find<'a>(whole: &str, holders: &HashMap<String, &'a Step>) -> Option<&'a Numbers> {
     whole.match_indices('.').rev().find_map(|(dot, _)| {
         let (step, name) = (whole.get(..dot)?, whole.get(dot + 1..)?);
         holders.get(step)?.numbers.iter().find(|numbers| numbers.name == name)

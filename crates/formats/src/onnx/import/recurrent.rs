@@ -13,11 +13,7 @@ use super::{Importer, Value, known, optional, view};
 
 impl<'a> Importer<'a> {
     /// A recurrent layer: its sequence, and the last states of h.
-    pub(super) fn recurrent(
-        &mut self,
-        node: &Operator<'a>,
-        inputs: &[Option<Value>],
-    ) -> Result<Vec<Value>, String> {
+    pub(super) fn recurrent(&mut self, node: &Operator<'a>, inputs: &[Option<Value>]) -> Result<Vec<Value>, String> {
         let batch_first = node.int("layout", 0)? != 0;
         let x = view(inputs, 0)?;
         if x.rank() != 3 {
@@ -29,7 +25,7 @@ impl<'a> Importer<'a> {
             return Err("the axis of its examples must be the batch, and nothing else".into());
         }
         // The order of the gates in the file, for each of the layer's.
-        let gates: &[usize] = match node.name() {
+        let gates: &[usize] = match node.kind() {
             "LSTM" => &[0, 2, 3, 1],
             "GRU" => &[1, 0, 2],
             _ => &[0],
@@ -46,7 +42,8 @@ impl<'a> Importer<'a> {
         };
         let direction = node.text("direction", "forward")?;
         let backwards = direction == "reverse";
-        if directions != if direction == "bidirectional" { 2 } else { 1 } || rows != hidden.saturating_mul(gates.len()) {
+        if directions != if direction == "bidirectional" { 2 } else { 1 } || rows != hidden.saturating_mul(gates.len())
+        {
             return Err(format!("its weights of shapes {:?} and {:?} do not fit together", w.shape, r.shape));
         }
         let mut numbers = Vec::new();
@@ -74,6 +71,14 @@ impl<'a> Importer<'a> {
         }
         let directions = if backwards { 2 } else { directions };
         let plain = b.is_none();
+        let lengths = match inputs.get(4) {
+            Some(Some(Value::View(lengths))) if self.plan.shape(lengths.value).axes() == [1] => Some(lengths.value),
+            Some(Some(Value::View(_))) => {
+                return Err("the lengths of its sequences are not one for each example".into());
+            }
+            _ => None,
+        };
+        let read_by = [&[value][..], lengths.as_slice()].concat();
         let build = |last: bool| -> Description {
             macro_rules! recurrent {
                 ($layer:expr) => {{
@@ -84,23 +89,28 @@ impl<'a> Importer<'a> {
                     if plain {
                         layer = layer.no_bias();
                     }
+                    if lengths.is_some() {
+                        layer = layer.lengths();
+                    }
                     if last { layer.last_state() } else { layer }.into()
                 }};
             }
-            match node.name() {
+            match node.kind() {
                 "LSTM" => recurrent!(Lstm::new(hidden)),
                 "GRU" => recurrent!(Gru::new(hidden)),
                 _ if activations(node).first().is_some_and(|f| f == "Relu") => recurrent!(Rnn::new(hidden).relu()),
                 _ => recurrent!(Rnn::new(hidden)),
             }
         };
-        let read = |index: usize| node.node.output.get(index).is_some_and(|name| self.uses.contains_key(name.as_str()));
-        let build_all = read(0) || !read(1);
+        let uses = &self.uses;
+        let read = |index: usize| node.node.output.get(index).is_some_and(|name| uses.contains_key(name.as_str()));
+        let (reads_all, reads_state) = (read(0), read(1));
+        let build_all = reads_all || !reads_state;
         let mut states = Vec::new();
         if build_all {
             // Y is (steps, directions, batch, hidden), or (batch, steps, directions, hidden).
-            let value = self.plan.place_with(build(false), &[value], numbers.clone(), false)?;
-            let mut y = View { value, atoms: Vec::new(), dims: Vec::new() };
+            let value = self.plan.place_with(build(false), &read_by, numbers.clone(), false)?;
+            let mut y = View::empty(value);
             let (steps, directions, hidden) = (y.add(steps), y.add(directions), y.add(hidden));
             y.dims = if batch_first {
                 vec![lead.clone(), steps, directions, hidden]
@@ -109,7 +119,8 @@ impl<'a> Importer<'a> {
             };
             states.push(y);
         }
-        let state = if build_all {
+        // With lengths, the last step is another one in each example, and a layer of its own gives it.
+        let state = if build_all && (lengths.is_none() || !reads_state) {
             // The last step of one direction, and the first of the other.
             let whole = states.first().cloned().ok_or("there is no sequence")?;
             let (steps_at, directions_at) = if batch_first { (1, 2) } else { (0, 1) };
@@ -125,8 +136,8 @@ impl<'a> Importer<'a> {
             h.dims.remove(steps_at);
             h
         } else {
-            let value = self.plan.place_with(build(true), &[value], numbers, false)?;
-            let mut h = View { value, atoms: Vec::new(), dims: Vec::new() };
+            let value = self.plan.place_with(build(true), &read_by, numbers, false)?;
+            let mut h = View::empty(value);
             let (directions, hidden) = (h.add(directions), h.add(hidden));
             h.dims = if batch_first { vec![lead, directions, hidden] } else { vec![directions, lead, hidden] };
             h
@@ -146,7 +157,8 @@ impl<'a> Importer<'a> {
         let zero = |value: Option<Rc<Const>>| value.is_none_or(|value| value.uniform() == Some(0.0));
         let steps = view(inputs, 0)?;
         let length = steps.length(if node.int("layout", 0)? != 0 { 1 } else { 0 }, self.batch);
-        if optional(inputs, 4)?.is_some_and(|lengths| lengths.uniform() != Some(length as f64)) {
+        let lengths = if let Some(Some(Value::View(_))) = inputs.get(4) { None } else { optional(inputs, 4)? };
+        if lengths.is_some_and(|lengths| lengths.uniform() != Some(length as f64)) {
             return Err("lengths of its sequences that are known when the file is read are not supported".into());
         }
         if !zero(optional(inputs, 5)?) || !zero(optional(inputs, 6)?) || !zero(optional(inputs, 7)?) {
@@ -155,16 +167,18 @@ impl<'a> Importer<'a> {
         if node.has("clip") || node.int("input_forget", 0)? != 0 {
             return Err("cells with a clip or with coupled gates are in no layer".into());
         }
-        if node.name() == "GRU" && node.int("linear_before_reset", 0)? == 0 {
-            return Err("its reset gate scales h before the product (linear_before_reset is 0), which no layer does".into());
+        if node.kind() == "GRU" && node.int("linear_before_reset", 0)? == 0 {
+            return Err(
+                "its reset gate scales h before the product (linear_before_reset is 0), which no layer does".into()
+            );
         }
         let functions = activations(node);
-        let usual: &[&str] = match node.name() {
+        let usual: &[&str] = match node.kind() {
             "LSTM" => &["Sigmoid", "Tanh", "Tanh"],
             "GRU" => &["Sigmoid", "Tanh"],
             _ => &["Tanh"],
         };
-        let relu = node.name() == "RNN" && functions.iter().all(|f| f == "Relu");
+        let relu = node.kind() == "RNN" && functions.iter().all(|f| f == "Relu");
         if !relu && !functions.chunks(usual.len()).all(|functions| functions == usual) {
             return Err(format!("its functions {functions:?} are in no layer"));
         }

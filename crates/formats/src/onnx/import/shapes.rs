@@ -6,7 +6,7 @@ use downhill_layers::{Concat, Embedding, MaxPool1d, MaxPool2d, Mean, Multiply, P
 use downhill_tensor::Init;
 
 use super::constant::{Const, Data, axis_of, count};
-use super::fold::{lengths, reshape_target, resolve, shape_slice, squeezed, unsqueezed};
+use super::fold::{lengths, reshape_target, resolve, shape_slice, split_sizes, squeezed, unsqueezed};
 use super::node::{Operator, Run, permutation, ranges};
 use super::plan::Numbers;
 use super::view::{Atom, View, places};
@@ -29,21 +29,21 @@ impl<'a> Importer<'a> {
             .map(|value| if let Some(Value::Const(known)) = value { Some(Rc::clone(known)) } else { None })
             .collect();
         let given = |index: usize| Ok::<bool, String>(optional(inputs, index)?.is_some());
-        let value = match node.name() {
+        let value = match node.kind() {
             "Shape" => Value::from(shape_slice(node, &x()?.shape(batch))?),
             "Size" => Value::from(Const::new(Vec::new(), Data::Int(vec![count(&x()?.shape(batch))? as i64]))),
             "Transpose" => Value::View(x()?.transposed(&permutation(node, x()?.rank())?)),
             "Reshape" => {
                 let target = reshape_target(node, optional(inputs, 1)?, &mut self.budget)?;
                 let shape = resolve(&target, &x()?.shape(batch), node.int("allowzero", 0)? != 0)?;
-                Value::View(x()?.reshaped(&shape, batch)?)
+                Value::View(self.reshape(&x()?, &shape)?)
             }
             "Flatten" => {
                 let (shape, rank) = (x()?.shape(batch), x()?.rank() as i64);
                 let axis = node.int("axis", 1)?;
                 let axis = (if axis < 0 { axis.saturating_add(rank) } else { axis }).clamp(0, rank) as usize;
                 let (before, behind) = shape.split_at(axis);
-                Value::View(x()?.reshaped(&[count(before)?, count(behind)?], batch)?)
+                Value::View(self.reshape(&x()?, &[count(before)?, count(behind)?])?)
             }
             "Unsqueeze" => {
                 let axes = self.axes(node, 1, given(1)?, &all)?;
@@ -120,6 +120,25 @@ impl<'a> Importer<'a> {
         Ok(Some(vec![value]))
     }
 
+    /// All elements in another shape; if axes are cut at other places, in the file's order in memory.
+    pub(super) fn reshape(&mut self, x: &View, shape: &[usize]) -> Result<View, String> {
+        if let Ok(view) = x.reshaped(shape, self.batch) {
+            return Ok(view);
+        }
+        let x = self.plan.canonical(x)?;
+        let all: Vec<Atom> = x.dims.iter().flatten().copied().collect();
+        let mut whole = View { whole: x.whole, ..View::empty(x.value) };
+        let mut dim = Vec::new();
+        for side in all.split(|&atom| atom == Atom::Batch) {
+            let length = x.product(&places(side));
+            dim.extend(whole.add(length));
+            dim.push(Atom::Batch);
+        }
+        dim.pop();
+        whole.dims.push(dim);
+        whole.reshaped(shape, self.batch)
+    }
+
     /// The view with an axis as the middle one of three: its number of places, and the view in such an order that the
     /// value has the shape (before, places, behind).
     fn around(&mut self, x: &View, axis: usize) -> Result<(View, usize), String> {
@@ -157,7 +176,7 @@ impl<'a> Importer<'a> {
                 .map(|&atom| if let Atom::Axis(old) = atom { Atom::Axis(place(old)) } else { Atom::Batch })
                 .collect()
         });
-        View { value, dims: dims.collect(), atoms }
+        View { value, dims: dims.collect(), atoms, whole: x.whole }
     }
 
     /// Keeps some places of an axis, at equal distances.
@@ -211,9 +230,8 @@ impl<'a> Importer<'a> {
             return Err("its inputs have different shapes beside the axis".into());
         }
         let product = |dims: &[Vec<usize>]| dims.iter().flatten().fold(1usize, |all, &n| all.saturating_mul(n));
-        let (before, behind) = (product(first.get(..axis).unwrap_or_default()), {
-            product(first.get(axis + 1..).unwrap_or_default())
-        });
+        let (before, behind) =
+            (product(first.get(..axis).unwrap_or_default()), { product(first.get(axis + 1..).unwrap_or_default()) });
         let mut total = 0usize;
         let mut values = Vec::new();
         for (x, dims) in &level {
@@ -229,7 +247,7 @@ impl<'a> Importer<'a> {
                 values.push(if let &[one] = &part[..] { one } else { self.plan.place(Concat::new(1), &part)? });
             }
         }
-        let mut y = View { value: values.first().copied().unwrap_or_default(), atoms: Vec::new(), dims: Vec::new() };
+        let mut y = View::empty(values.first().copied().unwrap_or_default());
         for (at, sides) in first.iter().enumerate() {
             let mut dim = Vec::new();
             for (side, &length) in sides.iter().enumerate() {
@@ -289,17 +307,9 @@ impl<'a> Importer<'a> {
             Some(sizes) => Some(sizes.whole_numbers(&mut self.budget)?),
             None => node.ints("split")?,
         };
-        let sizes = match sizes {
-            Some(sizes) => lengths(&sizes)?,
-            None => {
-                let outputs = node.node.output.len().max(1);
-                let each = length.div_ceil(outputs);
-                (0..outputs).map(|at| length.saturating_sub(at * each).min(each)).collect()
-            }
-        };
-        if sizes.iter().try_fold(0usize, |sum, &size| sum.checked_add(size)) != Some(length) || sizes.len() > MOST_PARTS
-        {
-            return Err(format!("an axis of {length} can't be cut into {sizes:?}"));
+        let sizes = split_sizes(sizes, length, node.node.output.len())?;
+        if sizes.len() > MOST_PARTS {
+            return Err(format!("it cuts an axis into {} parts; there can be {MOST_PARTS}", sizes.len()));
         }
         let mut start = 0;
         sizes
@@ -338,7 +348,7 @@ impl<'a> Importer<'a> {
         } else if at.rank() > 1 {
             let mut shape = taken.shape(self.batch);
             shape.splice(axis..=axis, at.shape.iter().copied());
-            taken = taken.reshaped(&shape, self.batch)?;
+            taken = self.reshape(&taken, &shape)?;
         }
         Ok(taken)
     }
@@ -352,7 +362,7 @@ impl<'a> Importer<'a> {
         let numbers = vec![Numbers::new("weight", &self.parameter(table)?)];
         let layer = Embedding::new(rows, width).init(Init::Zeros);
         let value = self.plan.place_with(layer, &[at.value], numbers, false)?;
-        let mut y = View { value, ..at.clone() };
+        let mut y = View { value, whole: false, ..at.clone() };
         let added = y.add(width);
         y.dims.push(added);
         Ok(y)
@@ -407,7 +417,7 @@ impl<'a> Importer<'a> {
         }
         let (x, first) = self.around(x, axis)?;
         let length = x.length(axis, self.batch).saturating_add(ends.iter().fold(0, |sum, &n| sum + n.min(OPEN_BATCH)));
-        let value = self.plan.place(Pad::new([0, 0]).rows(ends).mode(mode.clone()), &[x.value])?;
+        let value = self.plan.place(Pad::new([0, 0]).rows(ends).mode(*mode), &[x.value])?;
         Ok(Self::with_length(&x, axis, first, value, length))
     }
 
@@ -417,10 +427,13 @@ impl<'a> Importer<'a> {
         let block = usize::try_from(node.int("blocksize", 1)?).unwrap_or_default();
         let &[examples, channels, rows, columns] = &x.shape(batch)[..] else { return Err("it reads no images".into()) };
         let area = block.checked_mul(block).filter(|&area| area > 0).ok_or("its block size is no size")?;
-        if node.name() == "SpaceToDepth" {
+        if node.kind() == "SpaceToDepth" {
             let (down, across) = (rows / block, columns / block);
             let x = x.reshaped(&[examples, channels, down, block, across, block], batch)?;
-            let x = x.transposed(&[0, 3, 5, 1, 2, 4]);
+            let x = x.transposed(match node.text("mode", "DCR")? {
+                "CRD" => &[0, 1, 3, 5, 2, 4],
+                _ => &[0, 3, 5, 1, 2, 4],
+            });
             return x.reshaped(&[examples, channels.saturating_mul(area), down, across], batch);
         }
         let rest = channels / area;
@@ -443,7 +456,7 @@ impl<'a> Importer<'a> {
         let keep = node.int("keepdims", 1)? != 0;
         let axes: Vec<usize> = match axes.is_empty() {
             true if node.int("noop_with_empty_axes", 0)? != 0 => {
-                return if node.name() == "ReduceSumSquare" { self.square(&x) } else { Ok(x) };
+                return if node.kind() == "ReduceSumSquare" { self.square(&x) } else { Ok(x) };
             }
             true => (0..x.rank()).collect(),
             false => axes.iter().map(|&axis| axis_of(axis, x.rank())).collect::<Result<_, _>>()?,
@@ -453,12 +466,12 @@ impl<'a> Importer<'a> {
         }
         let mut parts: Vec<usize> = axes.iter().flat_map(|&axis| x.axes(axis)).collect();
         parts.sort_unstable();
-        let x = match node.name() {
+        let x = match node.kind() {
             "ReduceSumSquare" => self.square(&x)?,
             "ReduceMin" => self.scale(&x, -1.0)?,
             _ => x,
         };
-        let mut y = match node.name() {
+        let mut y = match node.kind() {
             "ReduceMax" | "ReduceMin" => self.largest(&x, &parts)?,
             name => {
                 // Together in memory, or brought together.
@@ -479,7 +492,7 @@ impl<'a> Importer<'a> {
                 x.without(value, &reduced)
             }
         };
-        if node.name() == "ReduceMin" {
+        if node.kind() == "ReduceMin" {
             y = self.scale(&y, -1.0)?;
         }
         if !keep {

@@ -25,12 +25,19 @@ pub(super) struct View {
     pub(super) atoms: Vec<usize>,
     /// The axes in the file, each of any number of parts.
     pub(super) dims: Vec<Vec<Atom>>,
+    /// Whether it is an input of whole numbers, which can be looked up and moved, but not computed with.
+    pub(super) whole: bool,
 }
 
 impl View {
+    /// A value without axes, which are still to be added.
+    pub(super) fn empty(value: usize) -> Self {
+        Self { value, atoms: Vec::new(), dims: Vec::new(), whole: false }
+    }
+
     /// A value whose axes are those of an example, with the batch before them if `batch` is set.
     pub(super) fn plain(value: usize, batch: bool, axes: &[usize]) -> Self {
-        let mut view = Self { value, atoms: Vec::new(), dims: Vec::new() };
+        let mut view = Self::empty(value);
         if batch {
             view.dims.push(vec![Atom::Batch]);
         }
@@ -67,7 +74,9 @@ impl View {
 
     /// The length of an axis of the file, where the batch is of this size.
     pub(super) fn length(&self, axis: usize, batch: usize) -> usize {
-        self.dim(axis).iter().fold(1, |all, &atom| all.saturating_mul(self.size(atom, batch)))
+        let length = self.dim(axis).iter().fold(1usize, |all, &atom| all.saturating_mul(self.size(atom, batch)));
+        // As files have lengths.
+        length.min(i64::MAX as usize)
     }
 
     /// The shape in the file.
@@ -98,7 +107,7 @@ impl View {
     pub(super) fn reordered(&self, value: usize, order: &[usize]) -> Self {
         let atoms = order.iter().filter_map(|&axis| self.atoms.get(axis).copied()).collect();
         let place = |axis: usize| order.iter().position(|&other| other == axis).unwrap_or_default();
-        Self { value, atoms, dims: self.renamed(place) }
+        Self { value, atoms, dims: self.renamed(place), whole: self.whole }
     }
 
     fn renamed(&self, place: impl Fn(usize) -> usize) -> Vec<Vec<Atom>> {
@@ -116,7 +125,7 @@ impl View {
         for dim in &mut dims {
             dim.retain(|atom| !matches!(atom, Atom::Axis(axis) if gone.contains(axis)));
         }
-        let view = Self { value, atoms: self.atoms.clone(), dims };
+        let view = Self { dims, ..self.clone() };
         view.reordered(value, &kept)
     }
 
@@ -125,7 +134,7 @@ impl View {
         Self { dims, ..self.clone() }
     }
 
-    /// The same elements in another shape.
+    /// All elements, in order, in another shape.
     pub(super) fn reshaped(&self, shape: &[usize], batch: usize) -> Result<Self, String> {
         let fail = || {
             let batched = if self.has_batch() { " without a split of the batch axis" } else { "" };
@@ -142,8 +151,7 @@ impl View {
             let mut need = length;
             let mut dim = Vec::new();
             while let Some(&(atom, part, size)) = parts.front() {
-                let single_batch = size == 1 && atom == Atom::Batch && (dim.is_empty() || need > 1);
-                if single_batch || (need > 1 && need.is_multiple_of(size)) {
+                if need > 1 && need.is_multiple_of(size) {
                     parts.pop_front();
                     need /= size;
                     dim.push((atom, part, size));
@@ -162,16 +170,11 @@ impl View {
             }
             dims.push(dim);
         }
-        match (parts.pop_front(), dims.last_mut()) {
-            (None, _) => {}
-            (Some(batch @ (Atom::Batch, _, 1)), Some(dim)) if parts.is_empty() => dim.push(batch),
-            _ => return fail(),
-        }
-        Ok(self.from_parts(dims))
+        if parts.is_empty() { Ok(self.of_parts(dims)) } else { fail() }
     }
 
-    /// Numbers the parts anew; each is given by what it is a part of, which part of that, and its length.
-    fn from_parts(&self, dims: Vec<Vec<(Atom, usize, usize)>>) -> Self {
+    /// Numbers the parts anew; each comes as what it is a part of, which part of that, and its length.
+    fn of_parts(&self, dims: Vec<Vec<(Atom, usize, usize)>>) -> Self {
         let key = |&(atom, part, _): &(Atom, usize, usize)| match atom {
             Atom::Batch => None,
             Atom::Axis(axis) => Some((axis, part)),
@@ -184,7 +187,7 @@ impl View {
             Some(key) => Atom::Axis(all.partition_point(|&(other, _)| other < key)),
         };
         let dims = dims.iter().map(|dim| dim.iter().map(number).collect()).collect();
-        Self { value: self.value, atoms, dims }
+        Self { atoms, dims, ..self.clone() }
     }
 
     /// Both views with their axes cut into the same parts, if they can be: the shapes must be the same.
@@ -220,7 +223,7 @@ impl View {
             mine.push(cut_a);
             others.push(cut_b);
         }
-        Some((self.from_parts(mine), other.from_parts(others)))
+        Some((self.of_parts(mine), other.of_parts(others)))
     }
 }
 
