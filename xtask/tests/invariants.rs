@@ -10,7 +10,7 @@ use xtask::command;
 use xtask::workspace::{files, metadata, name, root};
 
 /// The floor of each crate: it stands only on floors below its own.
-const FLOORS: [(&str, u8); 9] = [
+const FLOORS: [(&str, u8); 12] = [
     ("downhill-tensor", 1),
     ("downhill-layers", 2),
     ("downhill-losses", 2),
@@ -18,8 +18,11 @@ const FLOORS: [(&str, u8); 9] = [
     ("downhill-data", 2),
     ("downhill-network", 3),
     ("downhill-gradcheck", 4),
+    ("downhill-formats", 4),
     ("downhill-train", 4),
+    ("downhill-model", 5),
     ("downhill", 6),
+    ("downhill-cli", 7),
 ];
 
 fn read(path: &str) -> String {

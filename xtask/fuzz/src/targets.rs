@@ -24,7 +24,11 @@ impl Target {
     pub(crate) fn check(&self, data: &[u8]) {
         let most = 2 * data.len() as u64 + (16 << 20);
         let asked = allocation_counter::measure(|| (self.read)(data)).bytes_max;
-        assert!(asked <= most, "a file of {} bytes asked for {asked} bytes of memory, but at most for {most}", data.len());
+        assert!(
+            asked <= most,
+            "a file of {} bytes asked for {asked} bytes of memory, but at most for {most}",
+            data.len()
+        );
     }
 }
 
@@ -42,7 +46,8 @@ pub(crate) const TARGETS: &[Target] = &[
 fn csv(data: &[u8]) {
     if let Ok(table) = Table::read(data)
         && let [target, inputs @ ..] = table.names()
-        && let Ok(schema) = Columns::for_class(target.as_str()).categorical(inputs.iter().map(String::as_str)).fit(&table)
+        && let Ok(schema) =
+            Columns::for_class(target.as_str()).categorical(inputs.iter().map(String::as_str)).fit(&table)
     {
         let _ = schema.dataset::<f32>(&table);
     }

@@ -51,7 +51,8 @@ const TABLES: [(&str, &str); 6] = [
 /// Small networks that between them have what files can say of one.
 fn networks() -> Result<Vec<(&'static str, Network<f32>)>> {
     let build = |shape: &[usize], layers: Sequential| {
-        Network::build(downhill::tensor::Shape::new(shape).ok_or("a shape has few axes")?, layers, Seed(1)).map_err(Into::into)
+        Network::build(downhill::tensor::Shape::new(shape).ok_or("a shape has few axes")?, layers, Seed(1))
+            .map_err(Into::into)
     };
     let all: Vec<(_, Result<Network<f32>>)> = vec![
         ("mlp", build(&[2], sequential![Affine::new(3), Tanh, Dropout::new(0.1), Affine::new(2), Softmax])),
@@ -60,7 +61,13 @@ fn networks() -> Result<Vec<(&'static str, Network<f32>)>> {
             "cnn",
             build(
                 &[1, 5, 5],
-                sequential![Conv2d::new(2, 3).stride(2).padding(1), BatchNorm::new(), Relu, AveragePool2d::new(2), Flatten],
+                sequential![
+                    Conv2d::new(2, 3).stride(2).padding(1),
+                    BatchNorm::new(),
+                    Relu,
+                    AveragePool2d::new(2),
+                    Flatten
+                ],
             ),
         ),
         ("conv1d", build(&[2, 4], sequential![Conv1d::new(2, 2).groups(2), Permute::new([1, 0])])),
@@ -76,7 +83,8 @@ fn networks() -> Result<Vec<(&'static str, Network<f32>)>> {
 /// A model with all parts.
 fn model() -> Result<Model<f32>> {
     let table = downhill::data::Table::read("kind,size,colour\nplum,3,blue\napple,NA,red\napple,8,green\n".as_bytes())?;
-    let schema = Columns::for_class("kind").numeric(["size"]).categorical(["colour"]).missing(Missing::Fill).fit(&table)?;
+    let schema =
+        Columns::for_class("kind").numeric(["size"]).categorical(["colour"]).missing(Missing::Fill).fit(&table)?;
     let data: Dataset<f32> = schema.dataset(&table)?;
     let mut network = Network::build(data.input_shape(), sequential![Affine::new(2), BatchNorm::new()], Seed(2))?;
     network.set_meaning(SoftmaxCrossEntropy::new().meaning());
@@ -90,7 +98,10 @@ fn seeds() -> Result<Vec<(String, Vec<u8>)>> {
     for (name, text) in TABLES {
         seeds.push((format!("csv/{name}"), text.into()));
     }
-    seeds.push(("idx/images".into(), [&[0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 2][..], &[0, 128, 255, 3]].concat()));
+    seeds.push((
+        "idx/images".into(),
+        [&[0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 2][..], &[0, 128, 255, 3]].concat(),
+    ));
     seeds.push(("idx/floats".into(), [&[0, 0, 13, 1, 0, 0, 0, 1][..], &1.5f32.to_be_bytes()].concat()));
     for (name, network) in networks()? {
         let tensors = Save::new().tensors(&network)?;

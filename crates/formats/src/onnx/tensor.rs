@@ -1,5 +1,6 @@
 //! Numbers of tensors: from their bytes or their typed fields, and to bytes.
 
+#[cfg(test)]
 use downhill_tensor::Scalar;
 use half::{bf16, f16};
 use prost::bytes::Bytes;
@@ -57,6 +58,7 @@ pub(crate) enum Numbers {
     Bool(Vec<bool>),
 }
 
+#[cfg(test)]
 impl Numbers {
     pub(crate) fn len(&self) -> usize {
         match self {
@@ -75,6 +77,7 @@ pub(crate) struct Array {
     pub(crate) numbers: Numbers,
 }
 
+#[cfg(test)]
 impl Array {
     /// The numbers in this precision, whatever type they have; true is 1.
     pub(crate) fn scalars<T: Scalar>(&self) -> Vec<T> {
