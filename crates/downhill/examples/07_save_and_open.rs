@@ -59,7 +59,7 @@ fn ask(file: &Path) -> Result<(), Box<dyn Error>> {
     let table = penguins()?;
     let labels = model.predict(&table)?.labels()?;
     let right = table.column("species")?.zip(labels).filter(|(species, label)| species == label).count();
-    println!("{right} of {} penguins are told right", table.len());
+    println!("{right} of {} penguins are named right", table.len());
 
     // Records, from many threads: a model is only read.
     let bills = ["38.0", "46.5", "50.0"];

@@ -27,7 +27,7 @@ fn classifier() -> Model<f64> {
     let mut network = Network::build([4], layers, Seed(5)).unwrap();
     network.statistics_mut().iter_mut().enumerate().for_each(|(index, x)| *x = 0.5 + 0.1 * index as f64);
     network.set_meaning(SoftmaxCrossEntropy::new().meaning());
-    Model::builder(network).schema(schema).input_scaler(scaler).note("by", "nobody").build().unwrap()
+    Model::builder(network).schema(schema).input_scaler(scaler).note("by", "the test").build().unwrap()
 }
 
 /// Weight and size from the rest.
@@ -79,7 +79,7 @@ fn a_file_holds_all_that_an_answer_needs() {
         assert_eq!((again.notes(), again.class_names()), (model.notes(), model.class_names()));
         assert_eq!(again.to_bytes().unwrap(), model.to_bytes().unwrap());
     }
-    assert_eq!(again(&classifier()).notes(), &BTreeMap::from([("by".to_owned(), "nobody".to_owned())]));
+    assert_eq!(again(&classifier()).notes(), &BTreeMap::from([("by".to_owned(), "the test".to_owned())]));
 }
 
 #[test]
@@ -351,5 +351,17 @@ fn damaged_files_never_panic_and_ask_for_little_memory() {
             });
             assert!(info.bytes_max < (2 * bytes.len() + (16 << 20)) as u64, "{} bytes", info.bytes_max);
         }
+    }
+}
+
+#[test]
+fn a_message_says_all_that_its_cause_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = Model::open(folder.path().join("none.downhill")).unwrap_err();
+    let cell = classifier().predict(&[("size", "tall"), ("colour", "red")]).unwrap_err();
+    let shape = classifier().predict(&array![[1.0]]).unwrap_err();
+    for (error, part) in [(missing, "none.downhill"), (cell, "`tall`"), (shape, "4")] {
+        assert!(error.to_string().contains(part), "{error}");
+        assert!(std::error::Error::source(&error).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! The readers of files, and what none of them may do whatever it is given: panic, or ask for more memory than twice the
+//! The readers of files, and what none of them may do whatever it reads: panic, or ask for more memory than twice the
 //! file and 16 MiB. The fuzzer sees to it that none takes longer than a second.
 
 use crate::mutate::{self, Random};

@@ -1,4 +1,4 @@
-//! Models of other frameworks, as `xtask/golden/onnx_import.py` has stored them, read and run without those.
+//! Models of other frameworks, such as `xtask/golden/onnx_import.py` has stored them, read and run without those.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
