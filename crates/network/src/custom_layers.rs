@@ -47,9 +47,15 @@ pub struct CustomLayers {
 #[derive(Clone)]
 struct Registered {
     name: String,
-    write: Arc<dyn Fn(&dyn Any) -> Option<String> + Send + Sync>,
-    read: Arc<dyn Fn(&str) -> Result<Arc<dyn ErasedLayer>, String> + Send + Sync>,
+    write: Arc<Write>,
+    read: Arc<Read>,
 }
+
+/// Writes the settings of a layer, if it is of the registered type.
+type Write = dyn Fn(&dyn Any) -> Option<String> + Send + Sync;
+
+/// Makes a layer of its settings, or says why it can't.
+type Read = dyn Fn(&str) -> Result<Arc<dyn ErasedLayer>, String> + Send + Sync;
 
 impl CustomLayers {
     /// Knows no layer.

@@ -59,7 +59,6 @@ pub struct StepDescription {
 
 /// One of the library's own layers, or a custom one.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are of the library")]
 pub enum LayerDescription {
     /// A layer of downhill-layers.
     Library(Description),
