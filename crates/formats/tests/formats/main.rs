@@ -1,0 +1,3 @@
+//! Files of each format, written and read.
+
+mod rust_source;
