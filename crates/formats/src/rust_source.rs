@@ -215,11 +215,14 @@ impl File<'_> {
             let _ = writeln!(text, "    b{index}: [{float}; {numbers}],");
         }
         text.push_str("}\n\nimpl Workspace {\n    /// Creates buffers of zeros.\n    pub const fn new() -> Self {\n");
-        text.push_str("        Self {\n");
-        for (index, numbers) in self.buffers.iter().enumerate() {
-            let _ = writeln!(text, "            b{index}: [0.0; {numbers}],");
+        let zeros = self.buffers.iter().enumerate().map(|(index, numbers)| format!("b{index}: [0.0; {numbers}]"));
+        let zeros: Vec<String> = zeros.collect();
+        if zeros.join(", ").len() <= 18 {
+            let _ = writeln!(text, "        Self {{ {} }}", zeros.join(", "));
+        } else {
+            let _ = writeln!(text, "        Self {{\n            {},\n        }}", zeros.join(",\n            "));
         }
-        text.push_str("        }\n    }\n}\n\nimpl Default for Workspace {\n    fn default() -> Self {\n");
+        text.push_str("    }\n}\n\nimpl Default for Workspace {\n    fn default() -> Self {\n");
         text.push_str("        Self::new()\n    }\n}\n");
         text
     }

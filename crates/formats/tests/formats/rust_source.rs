@@ -81,21 +81,29 @@ fn rounded<T: Scalar>(network: &Network<T>) -> Network<T> {
     network
 }
 
-/// The compiler that this test was built with, or the one on the path.
-fn rustc() -> PathBuf {
-    let next_to_cargo = env::var_os("CARGO").map(|cargo| Path::new(&cargo).with_file_name("rustc"));
-    let given = env::var_os("RUSTC").map(PathBuf::from);
-    given.or(next_to_cargo.filter(|rustc| rustc.exists())).unwrap_or_else(|| "rustc".into())
+/// A program of the toolchain that this test was built with, or of the one on the path.
+fn tool(name: &str) -> Command {
+    let next_to_cargo = env::var_os("CARGO").map(|cargo| Path::new(&cargo).with_file_name(name));
+    Command::new(next_to_cargo.filter(|tool| tool.exists()).unwrap_or_else(|| name.into()))
 }
 
+/// Whether a program of the toolchain is installed: Clippy and rustfmt need not be.
+fn is_installed(name: &str) -> bool {
+    tool(name).arg("--version").output().is_ok_and(|output| output.status.success())
+}
+
+fn run(mut command: Command, directory: &Path) {
+    let output = command.current_dir(directory).output().unwrap();
+    let text = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    assert!(output.status.success(), "{command:?}\n{text}");
+}
+
+/// Compiles as a program of the user's may be: by Clippy, which is a compiler that says more, if it is installed.
 fn compile(directory: &Path, arguments: &[&str]) {
-    let output = Command::new(rustc())
-        .current_dir(directory)
-        .args(["--edition", "2024", "-D", "warnings", "-C", "opt-level=0", "-C", "debug-assertions=yes"])
-        .args(arguments)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{arguments:?}\n{}", String::from_utf8_lossy(&output.stderr));
+    let mut compiler = tool(if is_installed("clippy-driver") { "clippy-driver" } else { "rustc" });
+    compiler.args(["--edition", "2024", "-D", "warnings", "-C", "opt-level=0", "-C", "debug-assertions=yes"]);
+    compiler.args(arguments);
+    run(compiler, directory);
 }
 
 /// Compiles all files as one crate without the standard library, and asks each of them once.
@@ -107,11 +115,11 @@ fn answers(trials: &[Trial]) -> Vec<Vec<f64>> {
     let mut library = String::from("#![no_std]\n#![forbid(unsafe_code)]\n");
     let mut main = String::from("fn main() {\n");
     for (index, trial) in trials.iter().enumerate() {
-        fs::write(directory.join(format!("case_{index}.rs")), &trial.source).unwrap();
-        writeln!(library, "pub mod case_{index};").unwrap();
+        fs::write(directory.join(format!("case_{index:03}.rs")), &trial.source).unwrap();
+        writeln!(library, "pub mod case_{index:03};").unwrap();
         writeln!(
             main,
-            "    for y in generated::case_{index}::predict({}) {{ print!(\"{{:?}} \", f64::from(y)); }}\n    println!();",
+            "    for y in generated::case_{index:03}::predict({}) {{ print!(\"{{:?}} \", f64::from(y)); }}\n    println!();",
             trial.arguments
         )
         .unwrap();
@@ -120,6 +128,12 @@ fn answers(trials: &[Trial]) -> Vec<Vec<f64>> {
     fs::write(directory.join("generated.rs"), library).unwrap();
     fs::write(directory.join("main.rs"), main).unwrap();
     compile(directory, &["--crate-type", "rlib", "generated.rs"]);
+    if is_installed("rustfmt") {
+        fs::write(directory.join("rustfmt.toml"), "").unwrap();
+        let mut rustfmt = tool("rustfmt");
+        rustfmt.args(["--check", "--edition", "2024", "--config-path", "rustfmt.toml", "generated.rs"]);
+        run(rustfmt, directory);
+    }
     compile(directory, &["--extern", "generated=libgenerated.rlib", "main.rs", "-o", "main"]);
     let output = Command::new(directory.join("main")).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
