@@ -38,6 +38,8 @@ struct Trial {
     arguments: String,
     expected: Vec<f64>,
     tolerance: f64,
+    /// Whether it answers in `f32`.
+    single: bool,
 }
 
 fn trial<T: Scalar>(case: &Case, writer: &RustSource, network: &Network<T>, reference: &Network<T>) -> Trial {
@@ -52,7 +54,8 @@ fn trial<T: Scalar>(case: &Case, writer: &RustSource, network: &Network<T>, refe
         let bits = input.iter().map(|&x| format!("{}::from_bits({})", T::NAME, bits(x)));
         format!("&[{}]", bits.collect::<Vec<_>>().join(", "))
     };
-    Trial { about, source, arguments: inputs.iter().map(literal).collect::<Vec<_>>().join(", "), expected, tolerance }
+    let arguments = inputs.iter().map(literal).collect::<Vec<_>>().join(", ");
+    Trial { about, source, arguments, expected, tolerance, single: T::NAME == "f32" }
 }
 
 fn bits<T: Scalar>(x: T) -> u64 {
@@ -119,7 +122,7 @@ fn answers(trials: &[Trial]) -> Vec<Vec<f64>> {
         writeln!(library, "pub mod case_{index:03};").unwrap();
         writeln!(
             main,
-            "    for y in generated::case_{index:03}::predict({}) {{ print!(\"{{:?}} \", f64::from(y)); }}\n    println!();",
+            "    for y in generated::case_{index:03}::predict({}) {{ print!(\"{{}} \", y.to_bits()); }}\n    println!();",
             trial.arguments
         )
         .unwrap();
@@ -138,7 +141,12 @@ fn answers(trials: &[Trial]) -> Vec<Vec<f64>> {
     let output = Command::new(directory.join("main")).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
-    text.lines().map(|line| line.split_whitespace().map(|y| y.parse().unwrap()).collect()).collect()
+    let number = |trial: &Trial, bits: &str| match trial.single {
+        true => f64::from(f32::from_bits(bits.parse().unwrap())),
+        false => f64::from_bits(bits.parse().unwrap()),
+    };
+    let lines = trials.iter().zip(text.lines());
+    lines.map(|(trial, line)| line.split_whitespace().map(|y| number(trial, y)).collect()).collect()
 }
 
 #[test]
