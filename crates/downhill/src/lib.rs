@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 
 pub use downhill_data as data;
+#[cfg(feature = "formats")]
+pub use downhill_formats as formats;
 #[cfg(feature = "gradcheck")]
 pub use downhill_gradcheck as gradcheck;
 pub use downhill_layers as layers;
