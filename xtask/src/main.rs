@@ -7,6 +7,7 @@ mod command;
 mod counts;
 mod data;
 mod docs;
+mod embedded;
 mod english;
 mod golden;
 mod heavy;
@@ -41,6 +42,7 @@ enum Task {
     Counts(counts::Arguments),
     Data(data::Arguments),
     Docs(docs::Arguments),
+    Embedded(embedded::Arguments),
     English(english::Arguments),
     /// Draws the guide's figures and writes its tables, each from a run made for it.
     Figures(heavy::Arguments),
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Some(Task::Counts(arguments)) => counts::run(&arguments),
         Some(Task::Data(arguments)) => data::run(&arguments),
         Some(Task::Docs(arguments)) => docs::run(&arguments),
+        Some(Task::Embedded(arguments)) => embedded::run(&arguments),
         Some(Task::English(arguments)) => english::run(&arguments),
         Some(Task::Figures(arguments)) => heavy::run("figures", &arguments.rest),
         Some(Task::Golden(arguments)) => golden::run(&arguments),

@@ -19,7 +19,7 @@
 //! # What a file holds
 //! `predict` takes an array of each input and returns the prediction; its buffers lie on the stack.
 //! `predict_into` writes to an array of the caller's and works in a `Workspace`, which may lie in a `static`: it then
-//! takes a few hundred bytes of stack. Networks that need no buffer have no `Workspace`.
+//! needs little stack, whatever the size of the network. One that needs no buffer has no `Workspace`.
 //! The comment at the top of the file tells the shapes and the bytes of constants and buffers.
 //!
 //! It needs Rust 1.85 or newer, of edition 2021 or 2024, and a target with floating-point numbers, in hardware or not.

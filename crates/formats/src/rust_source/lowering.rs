@@ -15,7 +15,7 @@ use crate::settings::Settings;
 
 mod layers;
 
-/// What a function is given.
+/// An argument of a function.
 #[derive(Clone, Debug)]
 pub(super) enum Argument {
     /// Numbers that it reads.
@@ -77,7 +77,7 @@ struct Lowering<'a, T> {
     /// The arrays of each step that owns some.
     arrays: Vec<Arrays<T>>,
     shapes: Vec<Shape>,
-    /// Where the numbers of each node are, among the stays.
+    /// The stay that holds the numbers of each node.
     values: Vec<usize>,
     /// How many of its readers each node still waits for.
     readers: Vec<usize>,

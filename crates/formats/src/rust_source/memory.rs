@@ -1,6 +1,6 @@
-//! Which buffer each value lies in: values that are never needed at the same time share one.
+//! Which buffer each value lies in: values that are not needed at the same time share one.
 
-/// Where a value lies.
+/// The memory that holds a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// An input of the network, by its index.

@@ -34,8 +34,9 @@ fn predict<T: Scalar>(network: &Network<T>, inputs: &[Vec<T>]) -> Vec<T> {
 struct Trial {
     about: String,
     source: String,
-    /// The arguments of `predict`.
+    /// The arguments of `predict`, and such that are all the same number `x`.
     arguments: String,
+    all_x: String,
     expected: Vec<f64>,
     tolerance: f64,
     /// Whether it answers in `f32`.
@@ -55,7 +56,8 @@ fn trial<T: Scalar>(case: &Case, writer: &RustSource, network: &Network<T>, refe
         format!("&[{}]", bits.collect::<Vec<_>>().join(", "))
     };
     let arguments = inputs.iter().map(literal).collect::<Vec<_>>().join(", ");
-    Trial { about, source, arguments, expected, tolerance, single: T::NAME == "f32" }
+    let all_x = inputs.iter().map(|input| format!("&[x; {}]", input.len())).collect::<Vec<_>>().join(", ");
+    Trial { about, source, arguments, all_x, expected, tolerance, single: T::NAME == "f32" }
 }
 
 fn bits<T: Scalar>(x: T) -> u64 {
@@ -120,12 +122,13 @@ fn answers(trials: &[Trial]) -> Vec<Vec<f64>> {
     for (index, trial) in trials.iter().enumerate() {
         fs::write(directory.join(format!("case_{index:03}.rs")), &trial.source).unwrap();
         writeln!(library, "pub mod case_{index:03};").unwrap();
-        writeln!(
-            main,
-            "    for y in generated::case_{index:03}::predict({}) {{ print!(\"{{}} \", y.to_bits()); }}\n    println!();",
-            trial.arguments
-        )
-        .unwrap();
+        let predict = format!("generated::case_{index:03}::predict");
+        let print = "print!(\"{} \", y.to_bits());";
+        writeln!(main, "    for y in {predict}({}) {{ {print} }}\n    println!();", trial.arguments).unwrap();
+        // Whatever it receives, it must not panic.
+        let float = if trial.single { "f32" } else { "f64" };
+        let odd = format!("[{float}::NAN, {float}::INFINITY, {float}::NEG_INFINITY, -1e30, 1e30, 0.0]");
+        writeln!(main, "    for x in {odd} {{ std::hint::black_box({predict}({})); }}", trial.all_x).unwrap();
     }
     main.push_str("}\n");
     fs::write(directory.join("generated.rs"), library).unwrap();

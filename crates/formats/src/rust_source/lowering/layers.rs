@@ -29,7 +29,7 @@ impl Sizes<'_> {
         self.input().last().copied().unwrap_or(1)
     }
 
-    /// Rows and columns of a plane; the axes before them are channels.
+    /// Rows and columns of a plane; the first axis is the channels.
     fn plane(shape: &[usize]) -> [usize; 2] {
         match shape {
             [] | [_] => [1, 1],
@@ -362,7 +362,7 @@ impl<T: Scalar> Lowering<'_, T> {
         }
     }
 
-    /// Calls a function whose last argument is the output, which has so many numbers.
+    /// Calls a function whose last argument is the output, of this many numbers.
     fn make(&mut self, function: &str, mut arguments: Vec<Argument>, numbers: usize) -> usize {
         let y = self.space(numbers);
         arguments.push(Write(y));
@@ -536,7 +536,6 @@ impl<T: Scalar> Lowering<'_, T> {
 
     fn pad(&mut self, settings: &Settings, step: &StepDescription, sizes: &Sizes<'_>) -> Result<usize, String> {
         let Pad { rows, columns, mode } = settings.read()?;
-        let rank = sizes.input().len();
         let width = sizes.last();
         let height = if rows == [0; 2] { 1 } else { sizes.input().iter().rev().nth(1).copied().unwrap_or(1) };
         let (x, y) = (self.input(step, 0), self.space(sizes.output.len()));
@@ -554,22 +553,11 @@ impl<T: Scalar> Lowering<'_, T> {
         };
         if let PadMode::Constant(constant) = mode {
             self.call(".fill", [Write(y), Text(number(T::from_f64(constant)))]);
-            let padded = columns.iter().sum::<usize>() + width;
-            let planes: usize = sizes.input().iter().take(rank.saturating_sub(2)).product();
-            if rows == [0; 2] {
-                let to = pair([padded, columns.first().copied().unwrap_or(0)]);
-                self.call("copy_blocks", [x, pair([width, 0]), Write(y), to, count(width)]);
-                return Ok(y);
-            }
-            let [above, below] = rows;
+            let ([above, below], [left, right]) = (rows, columns);
+            let padded = left + width + right;
             let whole = (above + height + below) * padded;
-            // A row at a time, of all planes.
-            for row in 0..height {
-                let to = pair([whole, (above + row) * padded + columns.first().copied().unwrap_or(0)]);
-                let x = x.clone();
-                self.call("copy_blocks", [x, pair([height * width, row * width]), Write(y), to, count(width)]);
-            }
-            debug_assert_eq!(planes * whole, sizes.output.len());
+            let to = pair([padded, whole]);
+            self.call("inset", [x, pair([width, height * width]), Write(y), to, count(above * padded + left)]);
             return Ok(y);
         }
         let table = |length: usize, sides: [usize; 2]| {
