@@ -6,6 +6,7 @@ mod ci;
 mod counts;
 mod data;
 mod docs;
+mod embedded;
 mod english;
 mod fuzz;
 mod golden;
@@ -41,6 +42,7 @@ enum Task {
     Counts(counts::Arguments),
     Data(data::Arguments),
     Docs(docs::Arguments),
+    Embedded(embedded::Arguments),
     /// Checks that no text has a phrase that the project writes in another way.
     English,
     /// Draws the guide's figures and writes its tables, each from a run made for it.
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Some(Task::Counts(arguments)) => counts::run(&arguments),
         Some(Task::Data(arguments)) => data::run(&arguments),
         Some(Task::Docs(arguments)) => docs::run(&arguments),
+        Some(Task::Embedded(arguments)) => embedded::run(&arguments),
         Some(Task::English) => english::run(),
         Some(Task::Figures(arguments)) => heavy::run("figures", &arguments.rest),
         Some(Task::Fuzz(arguments)) => fuzz::run(&arguments),

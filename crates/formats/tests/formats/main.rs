@@ -4,5 +4,6 @@ mod damage;
 mod npy;
 mod npz;
 mod onnx_import;
+mod rust_source;
 mod state;
 mod zoo;
