@@ -43,7 +43,7 @@ pub use one_hot::{OneHot, one_hot};
 pub use raw_array::{Elements, RawArray};
 pub use scaler::Scaler;
 #[cfg(feature = "csv")]
-pub use schema::{Column, Columns, DroppedRow, Missing, Schema, Unseen};
+pub use schema::{Column, Columns, DroppedRow, Encoded, LearntColumn, Missing, Schema, Unseen};
 pub use split::{Fold, Folds};
 pub use standard_scaler::StandardScaler;
 #[cfg(feature = "csv")]
