@@ -186,6 +186,18 @@ pub enum DataError {
         /// The other end.
         high: f64,
     },
+    /// The numbers that a scaler was made of scale nothing.
+    #[error("feature {feature} was given {first} and {second}, but {rule}")]
+    ScalerParts {
+        /// The feature.
+        feature: usize,
+        /// Its first number: a mean, or the smallest value.
+        first: f64,
+        /// Its second: a scale, or the largest value.
+        second: f64,
+        /// What they must be.
+        rule: &'static str,
+    },
     /// The numbers of a feature lie so far apart that their range overflows.
     #[error("feature {feature} has a range that overflows; divide the column by a constant first")]
     FeatureRange {

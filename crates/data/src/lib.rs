@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
+mod any_scaler;
 mod batches;
 #[cfg(feature = "csv")]
 mod cells;
@@ -30,6 +31,7 @@ mod standard_scaler;
 mod table;
 mod targets;
 
+pub use any_scaler::AnyScaler;
 pub use batches::{Batches, MiniBatch};
 pub use dataset::Dataset;
 #[cfg(feature = "digits")]

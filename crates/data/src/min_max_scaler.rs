@@ -69,6 +69,40 @@ impl MinMaxScaler {
         Ok(Self { low, high, features })
     }
 
+    /// Creates a scaler to [low, high] of known smallest and largest values.
+    ///
+    /// # Errors
+    /// Returns an error if there are not as many largest values as smallest, a largest is smaller than its smallest, or
+    /// their difference or `high - low` is not finite.
+    pub fn from_parts(low: f64, high: f64, minima: &[f64], maxima: &[f64]) -> Result<Self, DataError> {
+        if !(low < high && (high - low).is_finite()) {
+            return Err(DataError::ScalerRange { low, high });
+        }
+        if maxima.len() != minima.len() {
+            return Err(DataError::FeatureCount { expected: minima.len(), got: maxima.len() });
+        }
+        let features: Vec<Feature> = minima.iter().zip(maxima).map(|(&min, &max)| Feature { min, max }).collect();
+        let bad = |x: &Feature| !(x.min <= x.max && (x.max - x.min).is_finite());
+        match features.iter().enumerate().find(|(_, x)| bad(x)) {
+            Some((feature, &Feature { min: first, max: second })) => {
+                let rule = "a smallest value is not larger than the largest, and their difference is finite";
+                Err(DataError::ScalerParts { feature, first, second, rule })
+            }
+            None => Ok(Self { low, high, features }),
+        }
+    }
+
+    /// The two ends that each feature's range is mapped to.
+    #[must_use]
+    pub fn ends(&self) -> (f64, f64) {
+        (self.low, self.high)
+    }
+
+    /// The largest value of each feature.
+    pub fn maxima(&self) -> impl ExactSizeIterator<Item = f64> {
+        self.features.iter().map(|feature| feature.max)
+    }
+
     /// The smallest value of each feature.
     pub fn minima(&self) -> impl ExactSizeIterator<Item = f64> {
         self.features.iter().map(|feature| feature.min)

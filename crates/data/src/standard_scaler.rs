@@ -53,6 +53,25 @@ impl StandardScaler {
         Ok(Self { features: features.map(|(j, column)| Feature::fit(j, column)).collect::<Result<_, _>>()? })
     }
 
+    /// Creates a scaler of known means and scales, such as those that were learnt elsewhere.
+    ///
+    /// # Errors
+    /// Returns an error if there are not as many scales as means, a number is not finite, or a scale is not positive.
+    pub fn from_parts(means: &[f64], scales: &[f64]) -> Result<Self, DataError> {
+        if scales.len() != means.len() {
+            return Err(DataError::FeatureCount { expected: means.len(), got: scales.len() });
+        }
+        let features: Vec<Feature> = means.iter().zip(scales).map(|(&mean, &scale)| Feature { mean, scale }).collect();
+        let bad = |x: &Feature| !(x.mean.is_finite() && x.scale.is_finite() && x.scale > 0.0);
+        match features.iter().enumerate().find(|(_, x)| bad(x)) {
+            Some((feature, &Feature { mean: first, scale: second })) => {
+                let rule = "a mean and a scale are finite, and the scale is larger than 0";
+                Err(DataError::ScalerParts { feature, first, second, rule })
+            }
+            None => Ok(Self { features }),
+        }
+    }
+
     /// The mean of each feature.
     pub fn means(&self) -> impl ExactSizeIterator<Item = f64> {
         self.features.iter().map(|feature| feature.mean)

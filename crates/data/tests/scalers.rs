@@ -1,6 +1,6 @@
 //! What every scaler promises.
 
-use downhill_data::{DataError, MinMaxScaler, Scaler, StandardScaler};
+use downhill_data::{AnyScaler, DataError, MinMaxScaler, Scaler, StandardScaler};
 use downhill_tensor::Seed;
 use ndarray::{Array2, array};
 
@@ -108,4 +108,51 @@ fn scalers_survive_a_file_to_the_last_bit() {
             assert!(serde_json::from_str::<MinMaxScaler>(&json.replace(good, bad)).is_err());
         }
     }
+}
+
+#[test]
+fn a_scaler_made_of_its_parts_is_the_same() {
+    let rows = columns(3);
+    let standard = StandardScaler::fit(rows.view()).unwrap();
+    let (means, scales): (Vec<f64>, Vec<f64>) = (standard.means().collect(), standard.scales().collect());
+    assert_eq!(StandardScaler::from_parts(&means, &scales).unwrap(), standard);
+    let range = MinMaxScaler::fit_to(-0.3, 1.7, rows.view()).unwrap();
+    let (minima, maxima): (Vec<f64>, Vec<f64>) = (range.minima().collect(), range.maxima().collect());
+    let (low, high) = range.ends();
+    assert_eq!(MinMaxScaler::from_parts(low, high, &minima, &maxima).unwrap(), range);
+    for (any, scaler) in
+        [(AnyScaler::from(standard.clone()), &standard as &dyn Features), (range.clone().into(), &range)]
+    {
+        goes_there_and_back(&any, &rows);
+        assert_eq!(any.scale(1, 2.5), scaler.scale_one(1, 2.5));
+    }
+}
+
+/// A scaler of either type.
+trait Features {
+    fn scale_one(&self, feature: usize, x: f64) -> f64;
+}
+
+impl<S: Scaler> Features for S {
+    fn scale_one(&self, feature: usize, x: f64) -> f64 {
+        self.scale(feature, x)
+    }
+}
+
+#[test]
+fn parts_that_scale_nothing_are_refused() {
+    let message = |error: DataError| error.to_string();
+    let standard = |means: &[f64], scales: &[f64]| message(StandardScaler::from_parts(means, scales).unwrap_err());
+    assert!(standard(&[1.0, 2.0], &[1.0]).contains('2'));
+    for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        assert!(standard(&[0.0, 0.0], &[1.0, bad]).contains("feature 1"), "{}", standard(&[0.0, 0.0], &[1.0, bad]));
+    }
+    assert!(standard(&[f64::NAN], &[1.0]).contains("feature 0"));
+    let range = |low, high, minima: &[f64], maxima: &[f64]| {
+        message(MinMaxScaler::from_parts(low, high, minima, maxima).unwrap_err())
+    };
+    assert!(range(0.0, 1.0, &[1.0], &[]).contains('1'));
+    assert!(range(0.0, 1.0, &[1.0, 2.0], &[1.0, 1.5]).contains("feature 1"));
+    assert!(range(0.0, 1.0, &[f64::MIN], &[f64::MAX]).contains("feature 0"));
+    assert!(range(1.0, 1.0, &[0.0], &[1.0]).contains('1'));
 }

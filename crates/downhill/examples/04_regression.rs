@@ -2,46 +2,14 @@
 //!
 //! `cargo run --release --example 04_regression` learns to predict the body mass of penguins from species, island, sex
 //! and three measures, and is judged on penguins that it has never seen.
-//! Then it saves all that a prediction needs, and predicts a new penguin from what was saved.
+//! Then it saves all that an answer needs as one file, and asks that file about a new penguin.
 
 use std::error::Error;
 
-use downhill::data::{Column, Columns, Missing, Schema, Table};
-use downhill::losses::MeanSquaredError;
-use downhill::ndarray::ArrayViewMut2;
-use downhill::network::{NetworkDescription, NetworkState};
+use downhill::data::{Column, Columns, Missing, Table};
+use downhill::model::Model;
 use downhill::prelude::*;
 use downhill::train::metrics;
-
-/// All that a prediction needs: what a cell means, the units that the network was trained in, and the network.
-struct Model {
-    schema: Schema,
-    input_scaler: StandardScaler,
-    mass_scaler: StandardScaler,
-    network: Network<f32>,
-}
-
-impl Model {
-    /// The body mass in grams of one penguin, whose numbers are in the units of the table.
-    fn predict(&self, mut x: Vec<f32>) -> Result<f64, Box<dyn Error>> {
-        self.input_scaler.transform(ArrayViewMut2::from_shape((1, x.len()), &mut x)?)?;
-        let mass = self.network.predict_one(&x)?[0];
-        Ok(self.mass_scaler.unscale(0, f64::from(mass)))
-    }
-
-    fn to_json(&self) -> Result<String, Box<dyn Error>> {
-        let network = (self.network.description()?, self.network.state());
-        Ok(serde_json::to_string(&(&self.schema, &self.input_scaler, &self.mass_scaler, network))?)
-    }
-
-    fn from_json(json: &str) -> Result<Self, Box<dyn Error>> {
-        type Saved = (Schema, StandardScaler, StandardScaler, (NetworkDescription, NetworkState<f32>));
-        let (schema, input_scaler, mass_scaler, (description, state)): Saved = serde_json::from_str(json)?;
-        let mut network = description.build()?;
-        network.restore(&state)?;
-        Ok(Self { schema, input_scaler, mass_scaler, network })
-    }
-}
 
 fn main() -> Result<(), Box<dyn Error>> {
     // 70 % to train on, 15 % to know when to stop, 15 % to be judged on. The table is split before anything is learnt
@@ -94,9 +62,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("  {name:<5} {value:>7.2}");
     }
 
-    // Months later, elsewhere: everything comes from the text. What isn't known is filled as it was in training.
-    let json = Model { schema, input_scaler, mass_scaler, network }.to_json()?;
-    let model = Model::from_json(&json)?;
+    // All that an answer needs goes into one file. Months later, elsewhere, everything comes from there; what isn't
+    // known of a penguin is filled as it was in training.
+    let file = std::env::temp_dir().join("penguins.downhill");
+    let model = Model::builder(network).schema(schema).input_scaler(input_scaler).target_scaler(mass_scaler);
+    model.units(["g"]).build()?.save(&file)?;
+
+    let model = Model::open(&file)?;
     let found = [
         ("species", "Gentoo"),
         ("island", "Biscoe"),
@@ -105,7 +77,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("bill_depth_mm", "15.1"),
         ("flipper_length_mm", "NA"),
     ];
-    let mass = model.predict(model.schema.transform(&found)?)?;
-    println!("\nFrom {} bytes of JSON: a Gentoo with a bill of 48.2 by 15.1 mm weighs about {mass:.0} g", json.len());
+    let bytes = std::fs::metadata(&file)?.len();
+    println!("\nFrom a file of {bytes} bytes: a Gentoo with a bill of 48.2 by 15.1 mm weighs about");
+    println!("{}", model.predict_one(&found)?);
     Ok(())
 }

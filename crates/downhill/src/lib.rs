@@ -8,6 +8,8 @@ pub use downhill_data as data;
 pub use downhill_gradcheck as gradcheck;
 pub use downhill_layers as layers;
 pub use downhill_losses as losses;
+#[cfg(feature = "model")]
+pub use downhill_model as model;
 pub use downhill_network as network;
 pub use downhill_optim as optim;
 pub use downhill_tensor as tensor;

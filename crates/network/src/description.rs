@@ -1,10 +1,16 @@
+use std::collections::HashSet;
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 use downhill_layers::Description;
+use downhill_layers::erased::ErasedLayer;
+use downhill_optim::Segment;
 use downhill_tensor::{BuildError, Scalar, Seed, Shape};
 
-use crate::{Graph, Network, Node};
+use crate::graph::at;
+use crate::network::divide;
+use crate::{CustomLayers, Graph, Network, Node};
 
 /// The wiring of a network as data, without its numbers: what a file holds in addition to θ.
 ///
@@ -36,27 +42,93 @@ pub struct NetworkDescription {
 /// One layer at its place.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "written::Step", into = "written::Step"))]
 #[non_exhaustive]
 pub struct StepDescription {
     /// The dotted name, such as `2.0`.
     pub name: String,
     /// The layer.
-    pub layer: Description,
+    pub layer: LayerDescription,
     /// The nodes it reads.
     pub inputs: Vec<usize>,
     /// Whether its parameters stay as they are.
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "std::ops::Not::not"))]
     pub frozen: bool,
     /// The earlier step whose parameters it shares.
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub shares: Option<usize>,
+}
+
+/// One of the library's own layers, or a custom one.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are of the library")]
+pub enum LayerDescription {
+    /// A layer of downhill-layers.
+    Library(Description),
+    /// A layer that [`CustomLayers`] know.
+    Custom {
+        /// The name that it is registered under.
+        name: String,
+        /// Its settings, as its own functions write and read them.
+        settings: String,
+    },
+}
+
+/// The form of a step in a file: `"layer": {"type": "Relu"}`, or `"custom": {"name": ..., "settings": ...}`.
+#[cfg(feature = "serde")]
+mod written {
+    use super::*;
+
+    #[derive(serde::Serialize, serde::Deserialize)]
+    pub(super) struct Step {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        layer: Option<Description>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        custom: Option<Custom>,
+        inputs: Vec<usize>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        frozen: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shares: Option<usize>,
+    }
+
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Custom {
+        name: String,
+        #[serde(default)]
+        settings: String,
+    }
+
+    impl From<StepDescription> for Step {
+        fn from(step: StepDescription) -> Self {
+            let StepDescription { name, layer, inputs, frozen, shares } = step;
+            let (layer, custom) = match layer {
+                LayerDescription::Library(layer) => (Some(layer), None),
+                LayerDescription::Custom { name, settings } => (None, Some(Custom { name, settings })),
+            };
+            Self { name, layer, custom, inputs, frozen, shares }
+        }
+    }
+
+    impl TryFrom<Step> for StepDescription {
+        type Error = String;
+
+        fn try_from(step: Step) -> Result<Self, String> {
+            let Step { name, layer, custom, inputs, frozen, shares } = step;
+            let layer = match (layer, custom) {
+                (Some(layer), None) => LayerDescription::Library(layer),
+                (None, Some(Custom { name, settings })) => LayerDescription::Custom { name, settings },
+                _ => return Err(format!("the step `{name}` must hold either `layer` or `custom`")),
+            };
+            Ok(Self { name, layer, inputs, frozen, shares })
+        }
+    }
 }
 
 /// Why a network can't be written as a description.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DescriptionError {
-    /// A layer is not one of the library's own.
+    /// A layer is neither one of the library's own nor registered.
     Unknown {
         /// Its place; empty outside any chain.
         place: String,
@@ -74,8 +146,8 @@ impl fmt::Display for DescriptionError {
             write!(f, "layer `{place}` ({layer})")?
         }
         f.write_str(
-            " is not one of downhill-layers, so it can't be described as data; rebuild the network in code and load \
-             its parameters",
+            " is not one of downhill-layers, so it can't be described as data; register it with `CustomLayers`, or \
+             rebuild the network in code and load its parameters",
         )
     }
 }
@@ -86,17 +158,27 @@ impl<T: Scalar> Network<T> {
     /// Describes the wiring of this network as data.
     ///
     /// # Errors
-    /// Returns an error if a layer is a custom one.
+    /// Returns an error if a layer is a custom one, for which [`describe_with`](Network::describe_with) is made.
     pub fn description(&self) -> Result<NetworkDescription, DescriptionError> {
+        self.describe_with(&CustomLayers::new())
+    }
+
+    /// Describes the wiring of this network, which may hold these custom layers, as data.
+    ///
+    /// # Errors
+    /// Returns an error if a layer is neither of the library nor registered.
+    pub fn describe_with(&self, custom: &CustomLayers) -> Result<NetworkDescription, DescriptionError> {
         let program = self.program();
         let mut number = vec![0; program.nodes.len()];
         let made = program.inputs.iter().copied().chain(program.steps.iter().map(|step| step.output));
         made.enumerate().for_each(|(index, node)| number[node] = index);
-        let steps = program.steps.iter().enumerate().map(|(index, step)| {
-            let layer = Description::of(step.layer.as_any())
-                .ok_or_else(|| DescriptionError::Unknown { place: step.name.clone(), layer: step.signature.name() })?;
+        let steps = program.steps.iter().zip(&program.owners).enumerate().map(|(index, (step, &owner))| {
+            let layer = step.layer.as_any();
+            let layer = Description::of(layer).map(LayerDescription::Library).or_else(|| custom.describe(layer));
+            let unknown = || DescriptionError::Unknown { place: step.name.clone(), layer: step.signature.name() };
             let inputs = step.inputs.iter().map(|&node| number[node]).collect();
-            let shares = Some(program.owner(index)).filter(|&owner| owner != index);
+            let shares = Some(owner).filter(|&owner| owner != index);
+            let layer = layer.ok_or_else(unknown)?;
             Ok(StepDescription { name: step.name.clone(), layer, inputs, frozen: step.frozen, shares })
         });
         Ok(NetworkDescription {
@@ -112,12 +194,38 @@ impl NetworkDescription {
     /// Builds the network, with parameters started from the seed. [`Network::restore`] sets those of a saved state.
     ///
     /// # Errors
-    /// Returns an error if the description does not fit together: it may come from a file.
+    /// Returns an error if the description does not fit together, as one from a file may not, or holds a custom layer.
     pub fn build<T: Scalar>(&self) -> Result<Network<T>, BuildError> {
+        self.build_with(&CustomLayers::new())
+    }
+
+    /// Builds the network, which may hold these custom layers.
+    ///
+    /// # Errors
+    /// Returns the errors of [`build`](Self::build), and one if a custom layer is not registered or refuses its
+    /// settings.
+    pub fn build_with<T: Scalar>(&self, custom: &CustomLayers) -> Result<Network<T>, BuildError> {
+        let (graph, output) = self.wire(custom)?;
+        Network::from_graph(&graph, output, self.seed)
+    }
+
+    /// The parameters and the running statistics that the network would have, without making any: what a reader
+    /// compares with the numbers in a file before it asks for memory.
+    ///
+    /// # Errors
+    /// Returns the errors of [`build_with`](Self::build_with).
+    pub fn segments(&self, custom: &CustomLayers) -> Result<(Vec<Segment>, Vec<Segment>), BuildError> {
+        let (graph, output) = self.wire(custom)?;
+        let division = divide(&graph.program(output)?);
+        Ok((division.segments, division.statistic_segments))
+    }
+
+    fn wire(&self, custom: &CustomLayers) -> Result<(Graph, Node), BuildError> {
         let mut graph = Graph::new();
         for &input in &self.inputs {
             graph.input(input);
         }
+        let lenders: HashSet<usize> = self.steps.iter().filter_map(|step| step.shares).collect();
         for (index, step) in self.steps.iter().enumerate() {
             let inputs: Vec<Node> = step.inputs.iter().map(|&node| graph.nth(node)).collect();
             if let Some(owner) = step.shares
@@ -130,15 +238,21 @@ impl NetworkDescription {
                 );
                 return Err(BuildError::Wiring { by: "the description", reason });
             }
-            let place = |graph: &mut Graph| graph.place(step.layer.clone(), &inputs);
+            let layer: Arc<dyn ErasedLayer> = match &step.layer {
+                LayerDescription::Library(layer) => Arc::new(layer.clone()),
+                LayerDescription::Custom { name, settings } => {
+                    custom.build(name, settings).map_err(|error| at(&step.name, error))?
+                }
+            };
+            let place = |graph: &mut Graph| graph.place_erased(layer, &inputs);
             let place = |graph: &mut Graph| if step.frozen { graph.frozen(place) } else { place(graph) };
-            let lends = self.steps.iter().any(|other| other.shares == Some(index));
-            let owner = step.shares.or(lends.then_some(index));
+            let owner = step.shares.or_else(|| lenders.contains(&index).then_some(index));
             graph.scoped(&step.name, |graph| match owner {
                 Some(owner) => graph.sharing(owner, place),
                 None => place(graph),
             })?;
         }
-        Network::from_graph(&graph, graph.nth(self.output), self.seed)
+        let output = graph.nth(self.output);
+        Ok((graph, output))
     }
 }

@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -43,6 +43,8 @@ pub struct Graph {
     frozen: bool,
     /// Whose parameters what is placed now shares.
     sharing: Option<Sharing>,
+    /// The first step of each shared wiring's places.
+    lenders: HashMap<SharedMark, usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -104,7 +106,7 @@ pub(crate) fn at(name: &str, error: BuildError) -> BuildError {
 }
 
 /// The layer at this place of a shared wiring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SharedMark {
     key: usize,
     place: usize,
@@ -131,6 +133,7 @@ impl Graph {
             applied: 0,
             frozen: false,
             sharing: None,
+            lenders: HashMap::new(),
         }
     }
 
@@ -275,7 +278,7 @@ impl Graph {
             sharing.placed += 1;
             SharedMark { key: sharing.key, place: sharing.placed }
         });
-        let owner = self.steps.iter().find(|step| shared.is_some() && step.shared == shared);
+        let owner = shared.and_then(|mark| self.lenders.get(&mark)).and_then(|&index| self.steps.get(index));
         if let Some(owner) = owner
             && (owner.signature.parameters() != signature.parameters()
                 || owner.signature.statistics() != signature.statistics())
@@ -287,6 +290,9 @@ impl Graph {
         }
         // The layer that is wired first decides for all that share its parameters.
         let frozen = owner.map_or(self.frozen, |owner| owner.frozen);
+        if let Some(mark) = shared {
+            self.lenders.entry(mark).or_insert(self.steps.len());
+        }
         let output = self.node(signature.output());
         self.names.insert(name.clone());
         let inputs = inputs.iter().map(|node| node.index).collect();
@@ -357,10 +363,15 @@ impl Graph {
         self.inputs.iter().try_for_each(|&input| self.nodes[input].check("an input of the network"))?;
         let checked_steps = (0..steps.len()).filter(|&step| steps[step].signature.checks_batch()).collect();
         let work = steps.iter().map(|step| self.work(step)).fold(0, usize::saturating_add);
+        let mut lenders = HashMap::new();
+        let owner =
+            |(index, step): (usize, &Step)| step.shared.map_or(index, |mark| *lenders.entry(mark).or_insert(index));
+        let owners = steps.iter().enumerate().map(owner).collect();
         Ok(Program {
             nodes: self.nodes.clone(),
             inputs: self.inputs.clone(),
             steps,
+            owners,
             checked_steps,
             output: output.index,
             work,
@@ -377,6 +388,8 @@ pub(crate) struct Program {
     pub(crate) inputs: Vec<usize>,
     /// The layers, in the order in which they run forward.
     pub(crate) steps: Vec<Step>,
+    /// For each step the first of those that share its parameters, usually itself.
+    pub(crate) owners: Vec<usize>,
     /// The steps whose layers look at a batch before they take it.
     pub(crate) checked_steps: Vec<usize>,
     /// The node that is the prediction.
@@ -397,13 +410,6 @@ impl Program {
             }
         }
         None
-    }
-
-    /// The step whose parameters this one uses: the first of those that share them, usually itself.
-    pub(crate) fn owner(&self, step: usize) -> usize {
-        let shared = self.steps[step].shared;
-        let first = || self.steps.iter().position(|step| step.shared == shared);
-        shared.and_then(|_| first()).unwrap_or(step)
     }
 
     /// Which of the caller's inputs this node is, if it is one.

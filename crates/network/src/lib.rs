@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod block;
+mod custom_layers;
 mod description;
 mod graph;
 mod memory;
@@ -18,7 +19,8 @@ mod transformer;
 mod workspace;
 
 pub use block::{Block, Branches, Frozen, Gated, Named, Repeat, Residual, Sequential, Shared};
-pub use description::{DescriptionError, NetworkDescription, StepDescription};
+pub use custom_layers::CustomLayers;
+pub use description::{DescriptionError, LayerDescription, NetworkDescription, StepDescription};
 pub use graph::{Graph, Node};
 pub use memory::Purpose;
 pub use network::Network;

@@ -63,32 +63,18 @@ impl<T: Scalar> Network<T> {
     /// for the parameters.
     pub fn from_graph(graph: &Graph, output: Node, seed: Seed) -> Result<Self, BuildError> {
         let program = graph.program(output)?;
-        let mut slices = Vec::new();
-        let (mut segments, mut statistic_segments) = (Vec::new(), Vec::new());
-        let (mut parameters_len, mut statistics_len) = (0usize, 0usize);
-        for (index, step) in program.steps.iter().enumerate() {
-            let owner = program.owner(index);
-            if owner < index {
-                slices.push(Slices::clone(&slices[owner]));
-                continue;
-            }
-            let signature = &step.signature;
-            let start = (parameters_len, statistics_len);
-            parameters_len = parameters_len.saturating_add(signature.parameters_len());
-            statistics_len = statistics_len.saturating_add(signature.statistics_len());
-            slices.push(Slices { parameters: start.0..parameters_len, statistics: start.1..statistics_len });
-        }
-        let mut theta = Buffer::try_from_fn("the parameters of the network", parameters_len, |_| T::ZERO)?;
-        let mut statistics = Buffer::try_from_fn("the running statistics of the network", statistics_len, |_| T::ZERO)?;
+        let Division { slices, segments, statistic_segments } = divide(&program);
+        let len = |segments: &[Segment]| segments.last().map_or(0, |last| last.range.end);
+        let (parameters, running) = (len(&segments), len(&statistic_segments));
+        let mut theta = Buffer::try_from_fn("the parameters of the network", parameters, |_| T::ZERO)?;
+        let mut statistics = Buffer::try_from_fn("the running statistics of the network", running, |_| T::ZERO)?;
         for (index, (step, ranges)) in program.steps.iter().zip(&slices).enumerate() {
-            if program.owner(index) < index {
+            if program.owners[index] < index {
                 continue;
             }
             let (signature, seed) = (&step.signature, seed.derive(index as u64));
             signature.start(&mut theta[ranges.parameters.clone()], seed);
             signature.start_statistics(&mut statistics[ranges.statistics.clone()], seed);
-            segments.extend(name(step, signature.parameters(), ranges.parameters.start));
-            statistic_segments.extend(name(step, signature.statistics(), ranges.statistics.start));
         }
         Ok(Self {
             program: Arc::new(program),
@@ -514,13 +500,40 @@ pub(crate) fn batch_of<'a, T, S: ndarray::Data<Elem = T>>(
     Ok(Batch::new(array.as_slice().unwrap_or_default(), examples, shape)?)
 }
 
-fn name<'a>(step: &'a Step, parameters: &'a [Parameter], start: usize) -> impl Iterator<Item = Segment> + 'a {
-    parameters.iter().scan(start, |start, parameter| {
-        let range = *start..*start + parameter.shape.len();
+/// How θ and the running statistics are divided among the layers.
+pub(crate) struct Division {
+    slices: Vec<Slices>,
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) statistic_segments: Vec<Segment>,
+}
+
+/// Divides θ and the running statistics. Where they can't be counted, ranges end at `usize::MAX`.
+pub(crate) fn divide(program: &Program) -> Division {
+    let mut slices: Vec<Slices> = Vec::with_capacity(program.steps.len());
+    let (mut segments, mut statistic_segments) = (Vec::new(), Vec::new());
+    let (mut parameters_len, mut statistics_len) = (0, 0);
+    for (index, step) in program.steps.iter().enumerate() {
+        let owner = program.owners[index];
+        if owner < index {
+            slices.push(Slices::clone(&slices[owner]));
+            continue;
+        }
+        let (signature, start) = (&step.signature, (parameters_len, statistics_len));
+        segments.extend(name(step, signature.parameters(), &mut parameters_len));
+        statistic_segments.extend(name(step, signature.statistics(), &mut statistics_len));
+        slices.push(Slices { parameters: start.0..parameters_len, statistics: start.1..statistics_len });
+    }
+    Division { slices, segments, statistic_segments }
+}
+
+/// The segments of a layer's parameters, from `start` on, which becomes their end.
+fn name<'a>(step: &'a Step, parameters: &'a [Parameter], start: &'a mut usize) -> impl Iterator<Item = Segment> + 'a {
+    parameters.iter().map(move |parameter| {
+        let range = *start..start.saturating_add(parameter.shape.len());
         *start = range.end;
         let name =
             if step.name.is_empty() { parameter.name.to_string() } else { format!("{}.{}", step.name, parameter.name) };
-        Some(Segment::new(name, range, parameter.shape).transposed(parameter.transposed).frozen(step.frozen))
+        Segment::new(name, range, parameter.shape).transposed(parameter.transposed).frozen(step.frozen)
     })
 }
 

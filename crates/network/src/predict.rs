@@ -163,10 +163,7 @@ impl<T: Scalar> Network<T> {
     /// # Errors
     /// Returns an error if x does not fit the network, or y its output.
     pub fn predict_into(&self, x: &[T], y: &mut [T]) -> Result<(), BuildError> {
-        let (expected, got) = (self.output_shape().len(), y.len());
-        if got != expected {
-            return Err(ShapeError::Length { what: "the prediction".into(), expected, got }.into());
-        }
+        self.check_output(y.len())?;
         self.with_one(x, |prediction| y.copy_from_slice(prediction.slice()))
     }
 
@@ -175,11 +172,7 @@ impl<T: Scalar> Network<T> {
     /// # Errors
     /// Returns the errors of [`classify`](Network::classify).
     pub fn classify_one(&self, x: &[T]) -> Result<u32, PredictError> {
-        let reader = self.classes("a class")?;
-        if reader.positions() != 1 {
-            let reason = format!("one example has {} positions with a class each; use `classify`", reader.positions());
-            return Err(PredictError::Meaning { wanted: "one class", reason });
-        }
+        let reader = self.one_class()?;
         self.with_one(x, |y| reader.class(y.slice(), 0, 0))?
     }
 
@@ -268,30 +261,64 @@ impl<T: Scalar> Network<T> {
     /// Returns an error if x does not fit the network, or the outputs are not known to be probabilities, their
     /// logarithms, or logits.
     pub fn probabilities(&self, x: impl Examples<T>) -> Result<Array2<T>, PredictError> {
-        let meaning = self.meaning();
-        let wanted = "probabilities";
-        let Some(outputs) = meaning.outputs else {
-            let reason = "neither the last layer nor a loss has said what they are; train the network, or say so with \
-                          `set_meaning`";
-            return Err(PredictError::Meaning { wanted, reason: reason.into() });
-        };
         let mut y = self.predict(x)?;
-        match outputs {
-            Outputs::ClassLogits => {
-                let reader = Classes::new(self.output_shape(), meaning)?;
-                for mut row in y.rows_mut() {
-                    // The rows of an owned array lie one number after another.
-                    reader.softmax(row.as_slice_mut().unwrap_or_default());
-                }
-            }
-            Outputs::Logits => y.mapv_inplace(Scalar::sigmoid),
-            Outputs::ClassLogProbabilities | Outputs::LogProbabilities => y.mapv_inplace(Scalar::exp),
-            Outputs::ClassProbabilities | Outputs::Probabilities => {}
-            other => {
-                return Err(PredictError::Meaning { wanted, reason: format!("they are {}", other.name()) });
-            }
+        for mut row in y.rows_mut() {
+            // The rows of an owned array lie one number after another.
+            self.to_probabilities(row.as_slice_mut().unwrap_or_default())?;
         }
         Ok(y)
+    }
+
+    /// Overwrites the outputs `y` for one example with probabilities; see [`probabilities`](Network::probabilities).
+    ///
+    /// # Errors
+    /// Returns an error if y is not as long as the output, or the outputs are not known to be probabilities, their
+    /// logarithms, or logits.
+    pub fn to_probabilities(&self, y: &mut [T]) -> Result<(), PredictError> {
+        self.check_output(y.len())?;
+        let meaning = self.meaning();
+        let wanted = "probabilities";
+        let each = |y: &mut [T], function: fn(T) -> T| y.iter_mut().for_each(|y| *y = function(*y));
+        match meaning.outputs {
+            Some(Outputs::ClassLogits) => Classes::new(self.output_shape(), meaning)?.softmax(y),
+            Some(Outputs::Logits) => each(y, Scalar::sigmoid),
+            Some(Outputs::ClassLogProbabilities | Outputs::LogProbabilities) => each(y, Scalar::exp),
+            Some(Outputs::ClassProbabilities | Outputs::Probabilities) => {}
+            Some(other) => {
+                return Err(PredictError::Meaning { wanted, reason: format!("they are {}", other.name()) });
+            }
+            None => {
+                let reason = "neither the last layer nor a loss has said what they are; train the network, or say so \
+                              with `set_meaning`";
+                return Err(PredictError::Meaning { wanted, reason: reason.into() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the class from the outputs `y` for one example, as [`classify_one`](Network::classify_one) does.
+    ///
+    /// # Errors
+    /// Returns an error if y is not as long as the output, an output is not a number, or the outputs are not those of
+    /// one class.
+    pub fn class_of(&self, y: &[T]) -> Result<u32, PredictError> {
+        self.check_output(y.len())?;
+        self.one_class()?.class(y, 0, 0)
+    }
+
+    fn check_output(&self, got: usize) -> Result<(), ShapeError> {
+        let expected = self.output_shape().len();
+        if got == expected { Ok(()) } else { Err(ShapeError::Length { what: "the prediction".into(), expected, got }) }
+    }
+
+    /// How the one class of an example is read.
+    fn one_class(&self) -> Result<Classes, PredictError> {
+        let reader = self.classes("a class")?;
+        if reader.positions() != 1 {
+            let reason = format!("one example has {} positions with a class each; use `classify`", reader.positions());
+            return Err(PredictError::Meaning { wanted: "one class", reason });
+        }
+        Ok(reader)
     }
 
     fn classes(&self, wanted: &'static str) -> Result<Classes, PredictError> {
@@ -373,36 +400,38 @@ impl Classes {
         self.outer * self.inner
     }
 
-    /// The place of a class's number.
-    fn place(&self, position: usize, class: usize) -> usize {
-        (position / self.inner * self.count + class) * self.inner + position % self.inner
+    /// The place of the first class's number at a position; the others follow, `inner` apart.
+    fn first(&self, position: usize) -> usize {
+        position / self.inner * self.count * self.inner + position % self.inner
     }
 
     /// The class at a position of the prediction `y` of one example.
     fn class<T: Scalar>(&self, y: &[T], example: usize, position: usize) -> Result<u32, PredictError> {
-        let score = |class| y[self.place(position, class)];
-        if let Some(class) = (0..self.count).find(|&class| score(class).is_nan()) {
-            return Err(PredictError::NotANumber { example, output: self.place(position, class) });
+        let first = self.first(position);
+        let place = |class| first + class * self.inner;
+        if let Some(output) = (0..self.count).map(place).find(|&output| y[output].is_nan()) {
+            return Err(PredictError::NotANumber { example, output });
         }
         if self.count == 1 {
-            return Ok(u32::from(score(0).to_f64() > self.threshold));
+            return Ok(u32::from(y[first].to_f64() > self.threshold));
         }
-        let largest = (1..self.count).fold(0, |best, class| if score(class) > score(best) { class } else { best });
-        Ok(largest as u32)
+        let larger = |best, class| if y[place(class)] > y[place(best)] { class } else { best };
+        Ok((1..self.count).fold(0, larger) as u32)
     }
 
     /// Makes probabilities of the logits of each position.
     fn softmax<T: Scalar>(&self, y: &mut [T]) {
         for position in 0..self.positions() {
-            let largest =
-                (0..self.count).fold(-T::INFINITY, |largest, class| largest.max(y[self.place(position, class)]));
+            let first = self.first(position);
+            let place = |class| first + class * self.inner;
+            let largest = (0..self.count).fold(-T::INFINITY, |largest, class| largest.max(y[place(class)]));
             let mut sum = T::ZERO;
             for class in 0..self.count {
-                let y = &mut y[self.place(position, class)];
+                let y = &mut y[place(class)];
                 *y = (*y - largest).exp();
                 sum += *y;
             }
-            (0..self.count).for_each(|class| y[self.place(position, class)] /= sum);
+            (0..self.count).for_each(|class| y[place(class)] /= sum);
         }
     }
 }

@@ -65,7 +65,7 @@ impl Summary {
             layer: step.signature.name(),
             output: step.signature.output(),
             // Shared parameters count once.
-            parameters: if program.owner(index) == index { step.signature.parameters_len() } else { 0 },
+            parameters: if program.owners[index] == index { step.signature.parameters_len() } else { 0 },
             kept: Kept::all(&step.name, &step.signature, bytes_of_number),
         });
         Self { inputs: program.inputs.iter().map(|&input| program.nodes[input]).collect(), rows: rows.collect() }
