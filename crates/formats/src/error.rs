@@ -30,7 +30,15 @@ pub enum FormatError {
         /// What is wrong, where.
         reason: String,
     },
-    /// Names or shapes do not fit the network, which is unchanged.
+    /// A tensor can't be read or written.
+    #[error("tensor `{name}` {reason}")]
+    Tensor {
+        /// Its name.
+        name: String,
+        /// The rest of the sentence: what is wrong, and what to do.
+        reason: String,
+    },
+    /// Names, shapes or types do not fit the network, which is unchanged.
     #[error("{0}")]
     Misfit(Misfit),
     /// A layer can't be written in the format.
@@ -85,7 +93,9 @@ impl From<Misfit> for FormatError {
     }
 }
 
-/// All names and shapes in which a file and a network differ, at once.
+/// All names, shapes and types in which a file and a network differ, at once.
+///
+/// Names are those of the file, or those that it would have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Misfit {
@@ -95,10 +105,14 @@ pub struct Misfit {
     pub left_over: Vec<String>,
     /// What both have in other shapes: the name, the network's shape, the file's shape.
     pub other_shapes: Vec<(String, Vec<usize>, Vec<usize>)>,
+    /// What the file has in another type of numbers: the name, the network's type, the file's type.
+    pub other_types: Vec<(String, String, String)>,
+    /// What is one parameter in the network and has two names in the file, with different numbers: both names.
+    pub different: Vec<(String, String)>,
 }
 
 impl Misfit {
-    /// Returns whether names and shapes are the same.
+    /// Returns whether there is no difference.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -119,6 +133,16 @@ impl fmt::Display for Misfit {
         for (name, network, file) in &self.other_shapes {
             parts.push(format!("`{name}` has the shape {network:?} in the network and {file:?} in the file"));
         }
-        f.write_str(&parts.join("; "))
+        for (name, network, file) in &self.other_types {
+            parts.push(format!("`{name}` is made of {network} in the network and of {file} in the file"));
+        }
+        for (name, other) in &self.different {
+            parts.push(format!("`{name}` and `{other}` are one parameter in the network and differ in the file"));
+        }
+        f.write_str(&parts.join("; "))?;
+        if self.other_types.is_empty() {
+            return Ok(());
+        }
+        f.write_str("; `Load::convert` takes numbers of other precisions")
     }
 }

@@ -4,6 +4,8 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod error;
+#[cfg(any(feature = "safetensors", feature = "npz"))]
+mod files;
 #[cfg(feature = "npz")]
 pub mod npz;
 #[cfg(feature = "onnx")]
@@ -14,5 +16,13 @@ pub mod rust_source;
 pub mod safetensors;
 #[cfg(any(feature = "onnx", feature = "rust-source"))]
 mod settings;
+#[cfg(any(feature = "safetensors", feature = "npz"))]
+mod state;
+#[cfg(any(feature = "safetensors", feature = "npz"))]
+mod tensors;
 
 pub use error::{FormatError, Misfit};
+#[cfg(any(feature = "safetensors", feature = "npz"))]
+pub use state::{Load, Save};
+#[cfg(any(feature = "safetensors", feature = "npz"))]
+pub use tensors::{ElementType, Tensor, Tensors};

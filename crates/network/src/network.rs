@@ -142,6 +142,31 @@ impl<T: Scalar> Network<T> {
         &self.statistic_segments
     }
 
+    /// The further names of shared parameters and running statistics, each with the name of the segment that it stands
+    /// for: a layer that uses those of an earlier one has no segments.
+    ///
+    /// ```
+    /// use downhill_layers::{Affine, Tanh};
+    /// use downhill_network::{Network, Shared, sequential};
+    /// use downhill_tensor::Seed;
+    ///
+    /// let step = Shared::new(sequential![Affine::new(4), Tanh]);
+    /// let network = Network::<f32>::build([4], sequential![step.clone(), step], Seed(1))?;
+    /// assert_eq!(network.shared_names()[0], ("1.0.weight".into(), "0.0.weight".into()));
+    /// # Ok::<(), downhill_tensor::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn shared_names(&self) -> Vec<(String, String)> {
+        let steps = &self.program.steps;
+        let sharing = steps.iter().enumerate().filter(|&(index, _)| self.program.owners[index] < index);
+        let pairs = sharing.flat_map(|(index, step)| {
+            let owner = &steps[self.program.owners[index]];
+            let arrays = step.signature.parameters().iter().chain(step.signature.statistics());
+            arrays.map(|array| (dotted(&step.name, &array.name), dotted(&owner.name, &array.name)))
+        });
+        pairs.collect()
+    }
+
     /// The parameter of this name, such as `0.weight`, in the shape that other frameworks give it:
     /// an affine layer's weight is (out, in).
     ///
@@ -531,10 +556,15 @@ fn name<'a>(step: &'a Step, parameters: &'a [Parameter], start: &'a mut usize) -
     parameters.iter().map(move |parameter| {
         let range = *start..start.saturating_add(parameter.shape.len());
         *start = range.end;
-        let name =
-            if step.name.is_empty() { parameter.name.to_string() } else { format!("{}.{}", step.name, parameter.name) };
-        Segment::new(name, range, parameter.shape).transposed(parameter.transposed).frozen(step.frozen)
+        Segment::new(dotted(&step.name, &parameter.name), range, parameter.shape)
+            .transposed(parameter.transposed)
+            .frozen(step.frozen)
     })
+}
+
+/// The name of an array of the layer of this name, which is empty outside any chain.
+fn dotted(step: &str, array: &str) -> String {
+    if step.is_empty() { array.to_owned() } else { format!("{step}.{array}") }
 }
 
 fn view<V>(view: Result<V, ndarray::ShapeError>) -> V {
