@@ -450,6 +450,12 @@ pub enum DataError {
         /// What the system says.
         cause: io::Error,
     },
+    /// The system can't write.
+    #[error("writing failed: {cause}")]
+    Write {
+        /// What the system says.
+        cause: io::Error,
+    },
     /// Something is wrong in a file.
     #[error("`{}`: {cause}", path.display())]
     File {

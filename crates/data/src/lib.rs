@@ -46,7 +46,7 @@ pub use min_max_scaler::MinMaxScaler;
 #[cfg(feature = "idx")]
 pub use mnist::mnist;
 pub use one_hot::{OneHot, one_hot};
-pub use raw_array::{Elements, RawArray};
+pub use raw_array::{ElementType, Elements, Half, RawArray};
 pub use scaler::Scaler;
 #[cfg(feature = "csv")]
 pub use schema::{Column, Columns, DroppedRow, Encoded, LearntColumn, Missing, Schema, Unseen};

@@ -1,0 +1,6 @@
+//! The readers and writers, against files of other programs, damaged files and each other.
+
+mod damage;
+mod npy;
+mod npz;
+mod state;
