@@ -10,6 +10,7 @@ mod docs;
 mod english;
 mod golden;
 mod heavy;
+mod interop;
 mod npm;
 mod peers;
 mod promises;
@@ -47,6 +48,7 @@ enum Task {
     Golden(golden::Arguments),
     /// Checks the derivatives of every layer, block and loss against finite differences.
     Gradcheck(heavy::Arguments),
+    Interop(interop::Arguments),
     /// Minimises the 18 problems by several methods and checks what L-BFGS must reach.
     Minimize(heavy::Arguments),
     Peers(peers::Arguments),
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Some(Task::Figures(arguments)) => heavy::run("figures", &arguments.rest),
         Some(Task::Golden(arguments)) => golden::run(&arguments),
         Some(Task::Gradcheck(arguments)) => heavy::run("gradcheck", &arguments.rest),
+        Some(Task::Interop(arguments)) => interop::run(&arguments),
         Some(Task::Minimize(arguments)) => heavy::run("minimize", &arguments.rest),
         Some(Task::Peers(arguments)) => peers::run(&arguments),
         Some(Task::Promises(arguments)) => promises::run(&arguments),

@@ -53,6 +53,14 @@ pub enum FormatError {
         /// Why, and what to do.
         reason: String,
     },
+    /// A setting does not fit the network, or settings don't fit together.
+    #[error("{by} can't be made: {reason}")]
+    Setting {
+        /// What was asked for, such as `the ONNX export`.
+        by: &'static str,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A node of a graph can't be read as layers.
     #[error("node `{node}` ({operator}) can't be read: {reason}")]
     Node {

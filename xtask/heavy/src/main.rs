@@ -4,6 +4,7 @@
 
 mod figures;
 mod gradcheck;
+mod interop;
 mod minimize;
 
 use std::error::Error;
@@ -20,6 +21,7 @@ type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 enum Task {
     Figures(figures::Arguments),
     Gradcheck(gradcheck::Arguments),
+    Interop(interop::Arguments),
     Minimize(minimize::Arguments),
 }
 
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Figures(arguments) => figures::run(&arguments),
         Task::Gradcheck(arguments) => gradcheck::run(&arguments),
+        Task::Interop(arguments) => interop::run(&arguments),
         Task::Minimize(arguments) => minimize::run(&arguments),
     };
     match done {
