@@ -70,7 +70,9 @@ pub(crate) enum Command {
     )]
     Convert(Convert),
     /// Write completions for a shell to the standard output
-    #[command(after_help = "Example:\n  downhill completions bash > ~/.local/share/bash-completion/completions/downhill")]
+    #[command(
+        after_help = "Example:\n  downhill completions bash > ~/.local/share/bash-completion/completions/downhill"
+    )]
     Completions {
         /// The shell
         shell: Shell,

@@ -3,7 +3,6 @@
 mod convert;
 mod evaluate;
 mod export;
-mod folded;
 mod inspect;
 mod predict;
 mod train;
@@ -59,7 +58,7 @@ fn man(out: &mut dyn Write) -> Result<(), CliError> {
     let command = Cli::command();
     clap_mangen::Man::new(command.clone()).render(out)?;
     for sub in command.get_subcommands() {
-        let page = clap_mangen::Man::new(sub.clone().name(format!("downhill {}", sub.get_name())));
+        let page = clap_mangen::Man::new(sub.clone());
         writeln!(out, ".SH \"DOWNHILL {}\"", sub.get_name().to_uppercase())?;
         page.render_description_section(out)?;
         page.render_options_section(out)?;

@@ -1,5 +1,6 @@
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use downhill_data::DataError;
 use downhill_formats::FormatError;
@@ -128,6 +129,23 @@ pub enum CliError {
     /// A model answers several questions at once.
     #[error("the model answers several independent questions, which are not judged together; judge it from a program")]
     SeveralQuestions,
+    /// A scaler is not next to layers that can take it in.
+    #[error("{what} can't become part of the network, since it is not next to affine layers alone; {advice}")]
+    Fold {
+        /// The scaler.
+        what: &'static str,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// Numbers alone make no model.
+    #[error("a model is more than its numbers; name the model whose network they are for by `--model`")]
+    NoBase,
+    /// A model is to be written to a file of another format.
+    #[error("`--model` makes a model, but `{}` does not end in .downhill; rename the file, or use `downhill export`", path.display())]
+    NotModel {
+        /// The file.
+        path: PathBuf,
+    },
     /// What a file holds is not told by its name.
     #[error("the name of `{}` does not tell its format; end it in {known}, or name the format by `--format`", path.display())]
     UnknownFormat {
@@ -141,6 +159,21 @@ pub enum CliError {
 impl CliError {
     pub(crate) fn read(path: &Path, cause: io::Error) -> Self {
         Self::Read { path: path.to_owned(), cause }
+    }
+
+    /// 2 for arguments and settings that are not valid, and 1 for whatever else fails.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Settings { .. }
+            | Self::Setting { .. }
+            | Self::NoTarget { .. }
+            | Self::TargetAsInput { .. }
+            | Self::TwoKinds { .. }
+            | Self::NoBase
+            | Self::NotModel { .. }
+            | Self::UnknownFormat { .. } => 2,
+            _ => 1,
+        })
     }
 
     pub(crate) fn write(path: &Path, cause: io::Error) -> Self {

@@ -7,8 +7,8 @@ use downhill_layers::{Affine, Dropout, Gelu, Relu, Silu, Tanh};
 use downhill_losses::{Loss, MeanSquaredError, SoftmaxCrossEntropy};
 use downhill_model::Model;
 use downhill_network::{Branches, Network, Sequential};
-use downhill_optim::{AdamW, Segment};
 use downhill_optim::schedule::OneCycle;
+use downhill_optim::{AdamW, Segment};
 use downhill_tensor::Seed;
 use downhill_train::{EarlyStopping, Trainer};
 

@@ -192,7 +192,7 @@ pub fn look(table: &Table, settings: &Settings) -> Result<Findings, CliError> {
 
 /// The columns whose kind the settings choose.
 fn chosen<'s>(table: &Table, settings: &'s Settings, target: &str) -> Result<HashMap<&'s str, Kind>, CliError> {
-    table.column(target)?;
+    let _ = table.column(target)?;
     let lists = [
         (&settings.numeric, Kind::Numbers),
         (&settings.categorical, Kind::Categories),
@@ -202,7 +202,7 @@ fn chosen<'s>(table: &Table, settings: &'s Settings, target: &str) -> Result<Has
     let mut chosen = HashMap::new();
     for (names, kind) in lists {
         for name in names.iter().flatten() {
-            table.column(name)?;
+            let _ = table.column(name)?;
             if name == target {
                 return Err(CliError::TargetAsInput { column: name.clone() });
             }

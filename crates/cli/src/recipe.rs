@@ -68,7 +68,8 @@ impl Recipe {
     /// The recipes to choose from, by name: this one, and others that fit their table more or less closely.
     #[must_use]
     pub fn candidates(&self, rows: usize) -> Vec<(&'static str, Self)> {
-        let longer = (self.epochs * 2).min(((4 * STEPS * self.batch_size).div_ceil(rows.max(1)) as u64).max(self.epochs));
+        let longer =
+            (self.epochs * 2).min(((4 * STEPS * self.batch_size).div_ceil(rows.max(1)) as u64).max(self.epochs));
         vec![
             ("closer", Self { dropout: 0.0, epochs: longer, ..self.clone() }),
             ("middle", self.clone()),

@@ -29,7 +29,8 @@ pub struct Tried {
     pub loss: f64,
 }
 
-/// Judges a recipe by a cross-validation: each row once, by a model that has not learnt from it.
+/// Judges a recipe by a cross-validation: each row once, by a model that has not learnt from it. With settings, each fold
+/// chooses its recipe, as [`search`] does, by rows that it learns from.
 ///
 /// # Errors
 /// Returns an error if there are too few rows, or training fails.
@@ -38,6 +39,7 @@ pub fn cross_validate(
     findings: &Findings,
     recipe: &Recipe,
     folds: usize,
+    search_with: Option<&Settings>,
     watch: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Vec<Verdict>, CliError> {
     let seed = Seed(recipe.seed).derive(ROWS);
@@ -54,7 +56,11 @@ pub fn cross_validate(
     for round in rounds {
         let every = recipe.epochs * recipe.members as u64;
         let epochs = every * folds as u64;
-        let learnt = learn(&round.train, findings, recipe, &mut |progress| {
+        let recipe = match search_with {
+            Some(settings) => search(&round.train, findings, settings, recipe.clone(), &mut |_| ())?.0,
+            None => recipe.clone(),
+        };
+        let learnt = learn(&round.train, findings, &recipe, &mut |progress| {
             watch(Progress { done: done + progress.done, epochs, ..progress });
         })?;
         done += every;
@@ -99,7 +105,7 @@ pub fn search(
     let count = candidates.len() as u64;
     for (place, (name, candidate)) in (0..).zip(&candidates) {
         let alone = Recipe { members: 1, ..candidate.clone() };
-        let verdicts = cross_validate(&some, findings, &alone, FOLDS, &mut |progress| {
+        let verdicts = cross_validate(&some, findings, &alone, FOLDS, None, &mut |progress| {
             let (done, epochs) = (place * progress.epochs + progress.done, count * progress.epochs);
             watch(Progress { done, epochs, ..progress });
         })?;

@@ -72,6 +72,14 @@ pub enum LayerDescription {
     },
 }
 
+impl LayerDescription {
+    /// The layer, if it is one of the library's own.
+    #[must_use]
+    pub fn library(&self) -> Option<&Description> {
+        if let Self::Library(layer) = self { Some(layer) } else { None }
+    }
+}
+
 /// The form of a step in a file: `"layer": {"type": "Relu"}`, or `"custom": {"name": ..., "settings": ...}`.
 #[cfg(feature = "serde")]
 mod written {

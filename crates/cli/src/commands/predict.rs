@@ -1,7 +1,7 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 
-use downhill_data::{DataError, Table};
+use downhill_data::DataError;
 use downhill_model::{Answers, Model, ModelError, Prediction};
 use serde_json::{Map, Value, json};
 
@@ -15,7 +15,8 @@ pub(super) fn predict(args: &Predict, cli: &Cli, out: &mut dyn Write) -> Result<
         return Err(CliError::NoColumns);
     }
     let options = table_options(Some(&args.delimiter))?;
-    let delimiter = if matches!(&*args.delimiter, "tab" | "\\t") { '\t' } else { args.delimiter.chars().next().unwrap_or(',') };
+    let delimiter =
+        if matches!(&*args.delimiter, "tab" | "\\t") { '\t' } else { args.delimiter.chars().next().unwrap_or(',') };
     let input = open(&args.data)?;
     let in_input = in_input(&args.data);
     let mut file;
@@ -70,9 +71,10 @@ fn answer_names(model: &Model, probabilities: bool) -> Result<Vec<String>, CliEr
         .map(|target| format!("predicted_{target}"))
         .collect();
     match (model.answers(), probabilities) {
-        (Answers::Classes, true) => {
-            Ok(targets.into_iter().chain(model.class_names().iter().map(|name| format!("probability_{name}"))).collect())
-        }
+        (Answers::Classes, true) => Ok(targets
+            .into_iter()
+            .chain(model.class_names().iter().map(|name| format!("probability_{name}")))
+            .collect()),
         (_, true) => Err(CliError::Model(ModelError::Answer { wanted: "probabilities", answers: "values" })),
         _ => Ok(targets),
     }
@@ -111,11 +113,19 @@ fn write_row<'c>(out: &mut dyn Write, cells: impl Iterator<Item = &'c str>, deli
 }
 
 /// Writes an answer as a line of JSON.
-fn write_object(out: &mut dyn Write, line: u64, told: &[String], model: &Model, probabilities: &[f32]) -> Result<(), CliError> {
+fn write_object(
+    out: &mut dyn Write,
+    line: u64,
+    told: &[String],
+    model: &Model,
+    probabilities: &[f32],
+) -> Result<(), CliError> {
     let prediction = match (model.answers(), told) {
         (Answers::Classes, [name]) => json!(name),
         // Values are numbers, as JSON has them.
-        (_, values) => values.iter().map(|value| value.parse::<f64>().map_or(Value::Null, |value| json!(value))).collect(),
+        (_, values) => {
+            values.iter().map(|value| value.parse::<f64>().map_or(Value::Null, |value| json!(value))).collect()
+        }
     };
     let prediction = match prediction {
         Value::Array(mut values) if values.len() == 1 => values.pop().unwrap_or_default(),
@@ -123,7 +133,8 @@ fn write_object(out: &mut dyn Write, line: u64, told: &[String], model: &Model, 
     };
     let mut object = json!({ "line": line, "prediction": prediction });
     if !probabilities.is_empty() {
-        let of_classes: Map<String, Value> = model.class_names().iter().cloned().zip(probabilities.iter().map(|p| json!(p))).collect();
+        let of_classes: Map<String, Value> =
+            model.class_names().iter().cloned().zip(probabilities.iter().map(|p| json!(p))).collect();
         if let Some(fields) = object.as_object_mut() {
             fields.insert("probabilities".to_owned(), Value::Object(of_classes));
         }
@@ -131,10 +142,10 @@ fn write_object(out: &mut dyn Write, line: u64, told: &[String], model: &Model, 
     Ok(writeln!(out, "{object}")?)
 }
 
-/// Only whole tables have rows that can be read back.
 #[cfg(test)]
 mod tests {
     use super::*;
+    use downhill_data::Table;
 
     #[test]
     fn what_is_written_is_read_back() {

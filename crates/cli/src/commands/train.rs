@@ -93,7 +93,12 @@ pub(super) fn train(args: &Train, cli: &Cli, out: &mut dyn Write) -> Result<(), 
         return write_json(out, &report);
     }
     let saved = styled(GOOD, format!("Saved {}", path.display()));
-    writeln!(out, "{saved} ({}), which has learnt from all {} rows, in {seconds:.1} s.", bytes(bytes_of_file), learnt.rows)?;
+    writeln!(
+        out,
+        "{saved} ({}), which has learnt from all {} rows, in {seconds:.1} s.",
+        bytes(bytes_of_file),
+        learnt.rows
+    )?;
     let next = format!("Ask it: downhill predict {} --data FILE", path.display());
     Ok(writeln!(out, "{}", styled(FAINT, next))?)
 }
@@ -141,7 +146,9 @@ fn judge(
     }
     let kept = (table.len() as f64 * share).round() as usize;
     let too_few = kept == 0 || table.len() - kept < crate::learn::LEAST_ROWS;
-    let (rest, kept) = if too_few { (table.clone(), None) } else {
+    let (rest, kept) = if too_few {
+        (table.clone(), None)
+    } else {
         let (rest, kept) = split(table, found, share, first.seed)?;
         (rest, Some(kept))
     };
@@ -195,7 +202,8 @@ fn write_findings(out: &mut dyn Write, data: &Path, found: &Findings) -> Result<
 
 fn write_recipe(out: &mut dyn Write, recipe: &Recipe, tried: &[Tried]) -> Result<(), CliError> {
     let hidden: Vec<String> = recipe.hidden.iter().map(usize::to_string).collect();
-    let units = if hidden.is_empty() { "no hidden units".to_owned() } else { format!("{} hidden units", hidden.join("-")) };
+    let units =
+        if hidden.is_empty() { "no hidden units".to_owned() } else { format!("{} hidden units", hidden.join("-")) };
     let members = if recipe.members == 1 { "one network".to_owned() } else { format!("{} networks", recipe.members) };
     writeln!(
         out,
@@ -210,7 +218,11 @@ fn write_recipe(out: &mut dyn Write, recipe: &Recipe, tried: &[Tried]) -> Result
     )?;
     if !tried.is_empty() {
         let losses: Vec<String> = tried.iter().map(|tried| format!("{} {}", tried.name, number(tried.loss))).collect();
-        writeln!(out, "{}", styled(FAINT, format!("the best of three by cross-validation, with losses {}", losses.join(", "))))?;
+        writeln!(
+            out,
+            "{}",
+            styled(FAINT, format!("the best of three by cross-validation, with losses {}", losses.join(", ")))
+        )?;
     }
     Ok(writeln!(out)?)
 }
@@ -223,13 +235,26 @@ fn write_judged(out: &mut dyn Write, judged: &Judged, unit: Option<&str>) -> Res
             write_verdict(out, verdict, unit)?;
         }
         Judged::Folds(verdicts) => {
-            writeln!(out, "{}", styled(TITLE, format!("Judged by {} folds, each row once by a network that had not seen it", verdicts.len())))?;
+            writeln!(
+                out,
+                "{}",
+                styled(
+                    TITLE,
+                    format!("Judged by {} folds, each row once by a network that had not seen it", verdicts.len())
+                )
+            )?;
             let mut rows = Vec::new();
             for measure in verdicts.iter().flat_map(|verdict| &verdict.measures) {
                 if rows.iter().any(|row: &Vec<String>| row.first() == Some(&measure.name)) {
                     continue;
                 }
-                let values = || verdicts.iter().flat_map(|verdict| &verdict.measures).filter(|other| other.name == measure.name).map(|other| other.value);
+                let values = || {
+                    verdicts
+                        .iter()
+                        .flat_map(|verdict| &verdict.measures)
+                        .filter(|other| other.name == measure.name)
+                        .map(|other| other.value)
+                };
                 let count = values().count() as f64;
                 let mean = values().sum::<f64>() / count;
                 let spread = (values().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();

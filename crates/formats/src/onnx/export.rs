@@ -201,12 +201,16 @@ fn write_step<T: Scalar>(
 ) -> Result<Value, FormatError> {
     let inputs: Vec<Value> = step.inputs.iter().filter_map(|&input| values.get(input)).cloned().collect();
     let shapes: Vec<Shape> = inputs.iter().map(|input| input.shape).collect();
-    let shape = step.layer.signature(&shapes)?.output();
+    let layer = step.layer.library().ok_or_else(|| {
+        let reason = "it is no layer of the library, so there is no operator for it".to_owned();
+        FormatError::Layer { format: "ONNX", place: step.name.clone(), layer: "a custom layer".to_owned(), reason }
+    })?;
+    let shape = layer.signature(&shapes)?.output();
     let owner = step.shares.and_then(|owner| description.steps.get(owner)).map_or(&step.name, |owner| &owner.name);
-    let mut place = Place::new(graph, &step.layer, &step.name, owner, &inputs, shape);
+    let mut place = Place::new(graph, layer, &step.name, owner, &inputs, shape);
     let result = match shapes.iter().chain([&shape]).find(|shape| shape.len() == 0) {
         Some(shape) => Err(format!("examples of shape {shape} hold nothing, so there is nothing to compute")),
-        None => write(&mut place, &step.layer),
+        None => write(&mut place, layer),
     };
     match result {
         Ok(value) => Ok(Value { name: place.finish(value), shape, whole: false }),

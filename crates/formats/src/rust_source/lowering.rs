@@ -118,11 +118,15 @@ pub(super) fn lower<T: Scalar>(network: &Network<T>, int8: bool) -> Result<Lower
     lowering.read_arrays(network)?;
     for (index, step) in description.steps.iter().enumerate() {
         lowering.step = index;
-        lowering.lower_step(step).map_err(|reason| refusal(&step.name, &Settings::of(&step.layer).kind, reason))?;
+        let kind = step.layer.library().map(|layer| Settings::of(layer).kind);
+        let kind = kind.unwrap_or_else(|| "a custom layer".to_owned());
+        lowering.lower_step(step).map_err(|reason| refusal(&step.name, &kind, reason))?;
     }
     lowering.end();
     Ok(lowering.lowered)
 }
+
+const CUSTOM: &str = "it is not one of downhill-layers; write the function that it computes by hand";
 
 fn refusal(place: &str, layer: &str, reason: String) -> FormatError {
     FormatError::Layer { format: FORMAT, place: place.to_owned(), layer: layer.to_owned(), reason }
@@ -135,7 +139,8 @@ impl<T: Scalar> Lowering<'_, T> {
         let (mut parameters, mut statistics) = (network.segments().iter(), network.statistic_segments().iter());
         for step in &self.description.steps {
             let inputs: Vec<Shape> = step.inputs.iter().filter_map(|&node| shapes.get(node).copied()).collect();
-            let signature = step.layer.signature(&inputs)?;
+            let layer = step.layer.library().ok_or_else(|| refusal(&step.name, "a custom layer", CUSTOM.to_owned()))?;
+            let signature = layer.signature(&inputs)?;
             shapes.push(signature.output());
             let mut arrays = Arrays::new();
             if step.shares.is_none() {
@@ -165,14 +170,15 @@ impl<T: Scalar> Lowering<'_, T> {
 
     fn lower_step(&mut self, step: &StepDescription) -> Result<(), String> {
         let inputs: Vec<Shape> = step.inputs.iter().map(|&node| self.shape(node)).collect();
-        let signature = step.layer.signature(&inputs).map_err(|error| error.to_string())?;
+        let layer = step.layer.library().ok_or(CUSTOM)?;
+        let signature = layer.signature(&inputs).map_err(|error| error.to_string())?;
         let output = signature.output();
         for shape in inputs.iter().chain([&output]) {
             if shape.len() == 0 {
                 return Err(format!("an example of shape {shape} holds no numbers; leave the layer out"));
             }
         }
-        let settings = Settings::of(&step.layer);
+        let settings = Settings::of(layer);
         let shapes: Vec<String> = inputs.iter().map(Shape::to_string).collect();
         let title = format!("`{}` {}: {} -> {output}", one_line(&step.name), settings.kind, shapes.join(" and "));
         self.lowered.stages.push(Stage { title, calls: Vec::new() });

@@ -3,6 +3,5 @@
 mod damage;
 mod npy;
 mod npz;
-mod state;
-//! Files of each format, written and read.
 mod rust_source;
+mod state;
