@@ -21,23 +21,30 @@ pub(crate) struct Row<'a> {
 }
 
 impl Cells {
-    /// Reads cells as [`Table`](crate::Table) documents.
-    pub(crate) fn read(bytes: &[u8], delimiter: u8) -> Result<Self, DataError> {
+    /// Reads cells as [`Table`](crate::Table) documents, from a line on, and returns the number of lines too.
+    ///
+    /// `width`: the number of cells in each row, if there are rows in front of these.
+    pub(crate) fn read(
+        bytes: &[u8],
+        delimiter: u8,
+        first_line: u64,
+        width: Option<usize>,
+    ) -> Result<(Self, u64), DataError> {
         if !delimiter.is_ascii() || matches!(delimiter, b'"' | b'\n' | b'\r' | b'\0') {
             return Err(DataError::Delimiter { delimiter });
         }
-        let mut cells = Self::default();
-        let mut reader = Reader { rest: bytes, delimiter, line: 1 };
+        let mut cells = Self { width: width.unwrap_or_default(), ..Self::default() };
+        let mut reader = Reader { rest: bytes, delimiter, line: first_line };
         let mut blank = None;
         loop {
             reader.skip_space();
             let line = reader.line;
             match reader.rest {
-                [] => return Ok(cells),
+                [] => return Ok((cells, reader.line - first_line)),
                 [b'\n' | b'\r', ..] => {
                     reader.end_line();
                     // Before the first row nothing can be missing.
-                    blank = blank.or((!cells.lines.is_empty()).then_some(line));
+                    blank = blank.or((cells.width > 0).then_some(line));
                 }
                 _ => {
                     if let (1, Some(line)) = (cells.width, blank) {
@@ -61,7 +68,7 @@ impl Cells {
             }
         }
         reader.end_line();
-        if self.lines.is_empty() {
+        if self.width == 0 {
             self.width = got;
         } else if self.width != got {
             return Err(DataError::RaggedRow { line, expected: self.width, got });

@@ -292,6 +292,19 @@ pub enum DataError {
         /// The kind of number that was wanted, such as `f32`.
         kind: &'static str,
     },
+    /// A cell of a column of dates can't be read as one.
+    #[error(
+        "column `{column}` holds `{text}`{}, which is not a date; write it as in `2024-03-31` or `2024-03-31T18:30`, \
+         list it as a marker of missing values, or read the column as categorical", on(*line)
+    )]
+    NotDate {
+        /// The line of the file, if the row came from one.
+        line: Option<u64>,
+        /// The column.
+        column: String,
+        /// What the cell holds.
+        text: String,
+    },
     /// A cell can't be encoded.
     #[error("column `{column}`{}: {cause}", on(*line))]
     Cell {
@@ -532,14 +545,26 @@ pub enum RuleError {
         /// The text.
         text: String,
     },
+    /// Dates are to be filled with a text.
+    #[error("can't have its gaps filled with `{text}`, which is not a date as in `2024-03-31`")]
+    NotDate {
+        /// The text.
+        text: String,
+    },
+    /// Dates are written with slashes, and both orders of day and month read them all.
+    #[error(
+        "holds dates whose day and month can't be told apart; write the year first, as in `2024-03-31`, or read the \
+         column as categorical"
+    )]
+    AmbiguousDates,
     /// An indicator is asked for, but no gap is left to indicate.
     #[error(
         "asks for an indicator, but no rule fills its gaps; give it one, such as `Missing::Fill`, or leave the indicator \
          out"
     )]
     NothingToIndicate,
-    /// Numbers have a rule for unseen categories.
-    #[error("holds numbers, so that no value is unseen; leave the rule out")]
+    /// Numbers or dates have a rule for unseen categories.
+    #[error("holds no categories, so that no value is unseen; leave the rule out")]
     NoCategories,
     /// A target has an indicator or a rule for unseen categories.
     #[error("is a target, which takes neither an indicator nor a rule for unseen values")]

@@ -8,6 +8,8 @@ mod any_scaler;
 mod batches;
 #[cfg(feature = "csv")]
 mod cells;
+#[cfg(feature = "csv")]
+mod chunks;
 mod dataset;
 #[cfg(feature = "digits")]
 mod digits;
@@ -33,6 +35,8 @@ mod targets;
 
 pub use any_scaler::AnyScaler;
 pub use batches::{Batches, MiniBatch};
+#[cfg(feature = "csv")]
+pub use chunks::Chunks;
 pub use dataset::Dataset;
 #[cfg(feature = "digits")]
 pub use digits::digits;
@@ -45,7 +49,7 @@ pub use one_hot::{OneHot, one_hot};
 pub use raw_array::{ElementType, Elements, Half, RawArray};
 pub use scaler::Scaler;
 #[cfg(feature = "csv")]
-pub use schema::{Column, Columns, DroppedRow, Missing, Schema, Unseen};
+pub use schema::{Column, Columns, DroppedRow, Encoded, LearntColumn, Missing, Schema, Unseen};
 pub use split::{Fold, Folds};
 pub use standard_scaler::StandardScaler;
 #[cfg(feature = "csv")]

@@ -2,12 +2,14 @@
 //!
 //! * `column.rs`: the rules of one column, and which of them suit it.
 //! * `columns.rs`: the choice of columns, and how it is fitted to a table.
+//! * `date.rs`: dates as numbers.
 //! * `input.rs`: what is learnt of a column, and how its cells become features.
 //! * `rows.rs`: which rows have all that they need.
 //! * Here: what was learnt, by name, and tables and records that become inputs and targets.
 
 mod column;
 mod columns;
+mod date;
 mod input;
 mod rows;
 #[cfg(test)]
@@ -18,6 +20,7 @@ use ndarray::Array2;
 
 pub use self::column::{Column, Missing, Unseen};
 pub use self::columns::Columns;
+pub use self::input::{Encoded, LearntColumn};
 use self::input::{Encoding, Gap, Input, cell_error, number};
 pub use self::rows::DroppedRow;
 use self::rows::{Markers, complete_rows, sort_rows};
@@ -56,18 +59,41 @@ impl Schema {
         self.inputs.iter().map(|input| input.column.as_str())
     }
 
+    /// What was learnt of each input column, in the order of their features.
+    ///
+    /// ```
+    /// # use downhill_data::{Columns, Encoded, Missing, Table};
+    /// let table = Table::read("day,size,price\n2024-03-01,3,1\n2024-03-02,NA,7\n".as_bytes())?;
+    /// let columns = Columns::for_values(["price"]).dates(["day"]).numeric(["size"]).missing(Missing::Fill);
+    /// let schema = columns.fit(&table)?;
+    /// let inputs: Vec<_> = schema.inputs_learnt().map(|input| (input.column, input.encoded, input.fill)).collect();
+    /// assert_eq!(inputs[0], ("day", Encoded::Date { time: false }, Some("2024-03-01")));
+    /// assert_eq!(inputs[1], ("size", Encoded::Number, Some("3.0")));
+    /// # Ok::<(), downhill_data::DataError>(())
+    /// ```
+    pub fn inputs_learnt(&self) -> impl ExactSizeIterator<Item = LearntColumn<'_>> {
+        self.inputs.iter().map(Input::learnt)
+    }
+
+    /// The texts of cells whose value is missing.
+    pub fn missing_markers(&self) -> impl Iterator<Item = &str> {
+        self.markers.iter().map(String::as_str)
+    }
+
     /// The columns that targets are made of.
     pub fn target_columns(&self) -> impl Iterator<Item = &str> {
         self.targets().iter().map(|target| target.column.as_str())
     }
 
-    /// The name of each input feature: its column's, `column=category`, or `column is missing`.
+    /// The name of each input feature: its column's, `column=category`, `column (year, sine)` and similar of a date, or
+    /// `column is missing`.
     #[must_use]
     pub fn feature_names(&self) -> Vec<String> {
         let mut names = Vec::new();
         for Input { column, indicator, encoding, .. } in &self.inputs {
             match encoding {
                 Encoding::Numeric => names.push(column.clone()),
+                Encoding::Date { time, .. } => names.extend(date::feature_names(column, *time)),
                 Encoding::Categorical { categories, .. } => {
                     names.extend(categories.categories().iter().map(|category| format!("{column}={category}")));
                 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use downhill_tensor::Seed;
 
 use crate::cells::{Cells, Row};
+use crate::chunks::Chunks;
 use crate::split::{self, Folds, Strata};
 use crate::{DataError, OneHot};
 
@@ -20,7 +21,7 @@ use crate::{DataError, OneHot};
 /// ```
 #[derive(Clone, Debug)]
 pub struct TableOptions {
-    delimiter: u8,
+    pub(crate) delimiter: u8,
     header: bool,
 }
 
@@ -60,23 +61,57 @@ impl TableOptions {
     pub fn read(&self, mut reader: impl Read) -> Result<Table, DataError> {
         let mut bytes = Vec::new();
         reader.read_to_end(&mut bytes)?;
-        let cells = Cells::read(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes), self.delimiter)?;
-        let header = cells.rows().next().filter(|_| self.header);
-        let names: Vec<String> = match &header {
-            Some(header) => header.cells().map(str::to_owned).collect(),
-            None => (0..cells.width()).map(|place| place.to_string()).collect(),
+        let (table, _) = self.read_part(&bytes, &mut None, 1)?;
+        table.ok_or(NO_ROW)
+    }
+
+    /// Reads a table part by part, each a table of some rows, for one that is too large to be held, or that comes in
+    /// slowly. What it yields is what [`read`](Self::read) would read, line numbers included.
+    ///
+    /// ```
+    /// use downhill_data::TableOptions;
+    /// let mut total = 0.0;
+    /// for part in TableOptions::new().chunks("size,price\n1,10\n2,20\n".as_bytes()) {
+    ///     for cell in part?.column("price")? {
+    ///         total += cell.parse::<f64>()?;
+    ///     }
+    /// }
+    /// assert_eq!(total, 30.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn chunks<R: Read>(&self, reader: R) -> Chunks<R> {
+        Chunks::new(reader, self.clone())
+    }
+
+    /// Reads whole rows, which begin on `line` and follow those that `header` is of; the first part has the header.
+    /// Returns the rows, if there are any, and the number of lines.
+    pub(crate) fn read_part(
+        &self,
+        bytes: &[u8],
+        header: &mut Option<Header>,
+        line: u64,
+    ) -> Result<(Option<Table>, u64), DataError> {
+        let first = header.is_none();
+        let bytes = if first { bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes) } else { bytes };
+        let width = header.as_ref().map(|header| header.names.len());
+        let (cells, lines) = Cells::read(bytes, self.delimiter, line, width)?;
+        let named = if first { cells.rows().next().filter(|_| self.header) } else { None };
+        let rows: Vec<usize> = (usize::from(named.is_some())..cells.len()).collect();
+        let header = match header {
+            Some(header) => header,
+            None if cells.len() == 0 => return Ok((None, lines)),
+            None => header.insert(Header::new(match &named {
+                Some(named) => named.cells().map(str::to_owned).collect(),
+                None => (0..cells.width()).map(|place| place.to_string()).collect(),
+            })),
         };
-        let rows: Vec<usize> = (usize::from(header.is_some())..cells.len()).collect();
         if rows.is_empty() {
-            return Err(DataError::Empty { what: "the table", unit: "row" });
+            return Ok((None, lines));
         }
-        let mut places = HashMap::with_capacity(names.len());
-        for (place, name) in names.iter().enumerate() {
-            if places.insert(name.clone(), place).is_some() {
-                return Err(DataError::DuplicateColumn { name: name.clone() });
-            }
+        if let Some(name) = &header.twice {
+            return Err(DataError::DuplicateColumn { name: name.clone() });
         }
-        Ok(Table { sheet: Arc::new(Sheet { names, places, cells }), rows })
+        Ok((Some(Table { sheet: Arc::new(Sheet { header: header.clone(), cells }), rows }), lines))
     }
 
     /// Reads the table of a file.
@@ -126,9 +161,29 @@ pub struct Table {
 
 #[derive(Debug)]
 struct Sheet {
-    names: Vec<String>,
-    places: HashMap<String, usize>,
+    header: Header,
     cells: Cells,
+}
+
+/// The error of a table that ends before its first row.
+pub(crate) const NO_ROW: DataError = DataError::Empty { what: "the table", unit: "row" };
+
+/// The names of columns, and their places in a row.
+#[derive(Clone, Debug)]
+pub(crate) struct Header {
+    names: Arc<[String]>,
+    places: Arc<HashMap<String, usize>>,
+    /// A name that two columns have.
+    twice: Option<String>,
+}
+
+impl Header {
+    fn new(names: Vec<String>) -> Self {
+        let mut places = HashMap::with_capacity(names.len());
+        let twice = names.iter().enumerate().find(|&(place, name)| places.insert(name.clone(), place).is_some());
+        let twice = twice.map(|(_, name)| name.clone());
+        Self { names: names.into(), places: Arc::new(places), twice }
+    }
 }
 
 #[expect(clippy::len_without_is_empty, reason = "a table has at least one row")]
@@ -152,7 +207,7 @@ impl Table {
     /// The names of the columns.
     #[must_use]
     pub fn names(&self) -> &[String] {
-        &self.sheet.names
+        &self.sheet.header.names
     }
 
     /// The number of rows, which is never 0; a header is none.
@@ -259,11 +314,11 @@ impl Table {
 
     /// The place of a column in a row.
     pub(crate) fn place(&self, column: &str) -> Result<usize, DataError> {
-        let Sheet { names, places, .. } = &*self.sheet;
+        let Header { names, places, .. } = &self.sheet.header;
         places
             .get(column)
             .copied()
-            .ok_or_else(|| DataError::NoColumn { column: column.to_owned(), available: names.clone() })
+            .ok_or_else(|| DataError::NoColumn { column: column.to_owned(), available: names.to_vec() })
     }
 }
 

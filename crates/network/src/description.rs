@@ -72,13 +72,10 @@ pub enum LayerDescription {
 }
 
 impl LayerDescription {
-    /// The layer, if it is one of the library.
+    /// The layer, if it is one of the library's own.
     #[must_use]
     pub fn library(&self) -> Option<&Description> {
-        match self {
-            Self::Library(layer) => Some(layer),
-            Self::Custom { .. } => None,
-        }
+        if let Self::Library(layer) = self { Some(layer) } else { None }
     }
 }
 

@@ -1,3 +1,4 @@
+use super::date;
 use crate::{DataError, RuleError};
 
 /// A rule for missing values.
@@ -12,15 +13,16 @@ pub enum Missing {
     Error,
     /// Its row is left out; [`Schema::dropped`](crate::Schema::dropped) lists such rows.
     Drop,
-    /// It becomes the mean of a column of numbers.
+    /// It becomes the mean of a column of numbers or dates.
     Mean,
-    /// It becomes the median of a column of numbers.
+    /// It becomes the median of a column of numbers or dates.
     Median,
-    /// It becomes the most frequent value: of categories the first among equals, of numbers the smallest.
+    /// It becomes the most frequent value: of categories the first among equals, of numbers the smallest, of dates the
+    /// earliest.
     MostFrequent,
     /// It is read as if the cell held this text. A category of that name is there even if no cell holds it.
     Constant(String),
-    /// It becomes the mean in a column of numbers, and the most frequent category in one of categories.
+    /// It becomes the mean in a column of numbers or dates, and the most frequent category in one of categories.
     Fill,
 }
 
@@ -114,6 +116,7 @@ impl Column {
         let refuse = |problem| Err(DataError::Rule { column: name.clone(), problem });
         let rule = match (kind, own.unwrap_or_else(|| missing.clone())) {
             (Kind::Numeric, Missing::Fill) => Missing::Mean,
+            (Kind::Date, Missing::Fill) => Missing::Mean,
             (Kind::Categorical, Missing::Fill) => Missing::MostFrequent,
             (Kind::Categorical, Missing::Mean | Missing::Median) => {
                 return refuse(RuleError::NoMean);
@@ -121,12 +124,15 @@ impl Column {
             (Kind::Numeric, Missing::Constant(text)) if !text.parse().is_ok_and(f64::is_finite) => {
                 return refuse(RuleError::NotNumber { text });
             }
+            (Kind::Date, Missing::Constant(text)) if !date::reads_in_any_order(&text) => {
+                return refuse(RuleError::NotDate { text });
+            }
             (_, rule) => rule,
         };
         if indicator && matches!(rule, Missing::Error | Missing::Drop) {
             return refuse(RuleError::NothingToIndicate);
         }
-        if own_unseen.is_some() && matches!(kind, Kind::Numeric) {
+        if own_unseen.is_some() && !matches!(kind, Kind::Categorical) {
             return refuse(RuleError::NoCategories);
         }
         Ok(Plan { kind, missing: rule, indicator, unseen: own_unseen.unwrap_or(unseen), column: name })
@@ -153,6 +159,7 @@ impl Column {
 pub(crate) enum Kind {
     Numeric,
     Categorical,
+    Date,
 }
 
 /// A plan of what to learn of a column.

@@ -78,6 +78,22 @@ impl Columns {
         self
     }
 
+    /// Adds columns of dates to the inputs: names, or [`Column`]s with their own rules.
+    ///
+    /// A date is written with its year first (`2024-03-31`, `2024/03/31`) or last (`31.3.2024`, `31/3/2024`,
+    /// `3/31/2024`), and a time may follow (`2024-03-31T18:30`, `2024-03-31 18:30:00+02:00`), which is read as the clock
+    /// shows it: an offset from UTC is not applied. Whether day or month comes first between slashes is learnt from the
+    /// column, and is an error if it can't be told.
+    ///
+    /// It becomes five features: the days since 1970 (with the time as a fraction), and sine and cosine of its place in
+    /// the year and of that in the week. If a cell of the fitted table tells a time, sine and cosine of its place in the
+    /// day follow.
+    #[must_use]
+    pub fn dates<C: Into<Column>>(mut self, columns: impl IntoIterator<Item = C>) -> Self {
+        self.inputs.extend(columns.into_iter().map(|column| (column.into(), Kind::Date)));
+        self
+    }
+
     /// Sets the rule for missing values in columns without one; an error by default.
     ///
     /// A row whose target is missing is left out by every rule but [`Missing::Error`].
@@ -146,7 +162,7 @@ impl Columns {
         };
         let learn = |plan: Plan| {
             let place = table.place(&plan.column)?;
-            Input::learn(plan, rows.iter().map(|row| (row.line(), row.cell(place))), &markers)
+            Input::learn(plan, rows.iter().map(move |row| (row.line(), row.cell(place))), &markers)
         };
         let inputs = plans.into_iter().map(learn).collect::<Result<_, DataError>>()?;
         Ok(Schema { inputs, goal, markers })
@@ -232,7 +248,8 @@ mod tests {
             assert!(message.starts_with("column `x` asks for an indicator, but no rule fills its gaps;"), "{message}");
         }
         assert!(
-            message(column("1 2", Column::new("x").unseen(Unseen::Zeros))).starts_with("column `x` holds numbers, so")
+            message(column("1 2", Column::new("x").unseen(Unseen::Zeros)))
+                .starts_with("column `x` holds no categories, so")
         );
         let target = |target: Column| {
             let table = Table::read("x,y\n1,2\n".as_bytes()).unwrap();

@@ -4,6 +4,7 @@ use downhill_tensor::Scalar;
 use downhill_tensor::reduce::{map_sum, sum};
 
 use super::column::{Kind, Missing, Plan, Unseen};
+use super::date::{self, Moment, Order};
 use super::rows::{Markers, missing_value};
 use crate::{DataError, OneHot};
 
@@ -31,14 +32,68 @@ pub(super) enum Gap {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub(super) enum Encoding {
     Numeric,
-    Categorical { categories: OneHot, unseen: Unseen },
+    Categorical {
+        categories: OneHot,
+        unseen: Unseen,
+    },
+    /// With the order of the numbers between slashes, and whether a time of day is a feature.
+    Date {
+        order: Order,
+        time: bool,
+    },
+}
+
+/// What a schema has learnt of an input column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LearntColumn<'s> {
+    /// The name of the column.
+    pub column: &'s str,
+    /// What its cells become.
+    pub encoded: Encoded<'s>,
+    /// What a missing value is read as; `None` if it can't be filled.
+    pub fill: Option<&'s str>,
+    /// Whether a feature says that the value is missing.
+    pub indicator: bool,
+}
+
+/// What the cells of a column become.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Encoded<'s> {
+    /// A number.
+    Number,
+    /// A feature for each of the categories.
+    Categories {
+        /// The categories, in the order of their features.
+        known: &'s [String],
+        /// What becomes of others.
+        unseen: Unseen,
+    },
+    /// The features of a date.
+    Date {
+        /// Whether its time of day is a feature.
+        time: bool,
+    },
 }
 
 impl Input {
+    pub(super) fn learnt(&self) -> LearntColumn<'_> {
+        let encoded = match &self.encoding {
+            Encoding::Numeric => Encoded::Number,
+            Encoding::Categorical { categories, unseen } => {
+                Encoded::Categories { known: categories.categories(), unseen: *unseen }
+            }
+            Encoding::Date { time, .. } => Encoded::Date { time: *time },
+        };
+        let fill = if let Gap::Fill(text) = &self.gap { Some(text.as_str()) } else { None };
+        LearntColumn { column: &self.column, encoded, fill, indicator: self.indicator }
+    }
+
     /// Learns what the cells of a column are turned into, given the line and the cell of each row.
     pub(super) fn learn<'t>(
         plan: Plan,
-        cells: impl Iterator<Item = (u64, &'t str)>,
+        cells: impl Iterator<Item = (u64, &'t str)> + Clone,
         markers: &Markers,
     ) -> Result<Self, DataError> {
         let Plan { column, kind, missing, indicator, unseen } = plan;
@@ -52,7 +107,7 @@ impl Input {
                 numbers.sort_by(f64::total_cmp);
                 let fill = match missing {
                     Missing::Mean => mean,
-                    Missing::Median => median(&numbers),
+                    Missing::Median => median(&numbers, |a, b| Some(a.midpoint(b))),
                     _ => most_frequent(&numbers),
                 };
                 // The shortest text is read back as the same number.
@@ -74,6 +129,16 @@ impl Input {
                     categories = OneHot::with_categories(known.chain([OTHER]))?;
                 }
                 (fill, Encoding::Categorical { categories, unseen })
+            }
+            Kind::Date => {
+                let (order, mut moments, time) = date::read_all(&column, present)?;
+                moments.sort_unstable();
+                let fill = match missing {
+                    Missing::Mean => Moment::mean(&moments),
+                    Missing::Median => median(&moments, |a, b| Moment::mean(&[a, b])),
+                    _ => most_frequent(&moments),
+                };
+                (fill.map(|moment| moment.text(time)), Encoding::Date { order, time })
             }
         };
         let gap = match missing {
@@ -106,6 +171,7 @@ impl Input {
             }
         };
         match encoding {
+            Encoding::Date { order, time } => date::date(column, line, cell, *order)?.encode(*time, features),
             Encoding::Numeric => features.push(number(column, line, cell)?),
             Encoding::Categorical { categories, unseen } => {
                 let place = match (categories.position(cell), unseen) {
@@ -150,15 +216,15 @@ fn mean(numbers: &[f64]) -> Option<f64> {
     (!numbers.is_empty()).then_some(mean)
 }
 
-/// The median of sorted numbers.
-fn median(sorted: &[f64]) -> Option<f64> {
+/// The median of sorted values: what lies between the two in the middle.
+fn median<V: Copy>(sorted: &[V], between: impl Fn(V, V) -> Option<V>) -> Option<V> {
     let middle = |place: usize| sorted.get(place).copied();
     let last = sorted.len().checked_sub(1)?;
-    Some(middle(last / 2)?.midpoint(middle(last.div_ceil(2))?))
+    between(middle(last / 2)?, middle(last.div_ceil(2))?)
 }
 
-/// The most frequent of sorted numbers, the smallest among equals.
-fn most_frequent(sorted: &[f64]) -> Option<f64> {
+/// The most frequent of sorted values, the smallest among equals.
+fn most_frequent<V: Copy + PartialEq>(sorted: &[V]) -> Option<V> {
     let runs = sorted.chunk_by(|a, b| a == b);
     runs.rev().max_by_key(|run| run.len()).and_then(|run| run.first()).copied()
 }

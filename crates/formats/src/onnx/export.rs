@@ -201,10 +201,10 @@ fn write_step<T: Scalar>(
 ) -> Result<Value, FormatError> {
     let inputs: Vec<Value> = step.inputs.iter().filter_map(|&input| values.get(input)).cloned().collect();
     let shapes: Vec<Shape> = inputs.iter().map(|input| input.shape).collect();
-    let Some(layer) = step.layer.library() else {
-        let (format, place, reason) = ("ONNX", step.name.clone(), "it is a custom layer".to_owned());
-        return Err(FormatError::Layer { format, place, layer: format!("{:?}", step.layer), reason });
-    };
+    let layer = step.layer.library().ok_or_else(|| {
+        let reason = "it is no layer of the library, so there is no operator for it".to_owned();
+        FormatError::Layer { format: "ONNX", place: step.name.clone(), layer: "a custom layer".to_owned(), reason }
+    })?;
     let shape = layer.signature(&shapes)?.output();
     let owner = step.shares.and_then(|owner| description.steps.get(owner)).map_or(&step.name, |owner| &owner.name);
     let mut place = Place::new(graph, layer, &step.name, owner, &inputs, shape);

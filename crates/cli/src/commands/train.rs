@@ -1,0 +1,281 @@
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use downhill_data::Table;
+use downhill_model::Model;
+use serde::Serialize;
+
+use crate::CliError;
+use crate::args::{Cli, Train};
+use crate::commands::evaluate::write_verdict;
+use crate::judge::{Judge, Verdict};
+use crate::learn::{Learnt, learn, rows_of_known_classes, split, with_target};
+use crate::look::{Findings, look};
+use crate::output::{FAINT, GOOD, Line, TITLE, bytes, check_free, in_input, is_stream, number, open, styled};
+use crate::output::{table_options, write_json, write_table};
+use crate::recipe::Recipe;
+use crate::search::{Tried, cross_validate, search};
+use crate::settings::{Settings, Task};
+
+/// The share of rows that are kept to judge by, unless set.
+const HOLDOUT: f64 = 0.2;
+
+/// All that a training has to tell.
+#[derive(Serialize)]
+struct Report<'r> {
+    data: &'r Path,
+    found: &'r Findings,
+    recipe: &'r Recipe,
+    tried: &'r [Tried],
+    judged: &'r Judged,
+    rows: usize,
+    epochs: &'r [u64],
+    losses: &'r [f64],
+    seconds: f64,
+    model: &'r Path,
+    bytes: u64,
+}
+
+/// How the recipe was judged.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case", tag = "by", content = "verdicts")]
+enum Judged {
+    Holdout(Box<Verdict>),
+    Folds(Vec<Verdict>),
+    Nothing,
+}
+
+pub(super) fn train(args: &Train, cli: &Cli, out: &mut dyn Write) -> Result<(), CliError> {
+    let start = Instant::now();
+    let file = args.config.as_deref().map(Settings::read).transpose()?.unwrap_or_default();
+    let settings = args.settings.clone().or(file);
+    let options = table_options(settings.delimiter.as_deref())?;
+    let table = options.read(open(&args.data)?).map_err(in_input(&args.data))?;
+    let found = look(&table, &settings)?;
+    let path = args.output.clone().unwrap_or_else(|| file_name(&found.target));
+    check_free(&path, args.force)?;
+    let text = !cli.json;
+    if text {
+        write_findings(out, &args.data, &found)?;
+    }
+    let table = with_target(&table, &found)?;
+    let first = Recipe::choose(&settings, found.task, table.len())?;
+    let mut line = Line::new(cli.quiet);
+    let (recipe, tried, judged) = judge(&table, &found, &settings, first, &mut line)?;
+    if text {
+        line.clear();
+        write_recipe(out, &recipe, &tried)?;
+        write_judged(out, &judged, settings.unit.as_deref())?;
+    }
+    let learnt = learn(&table, &found, &recipe, &mut |progress| line.show("training on all rows", progress))?;
+    line.clear();
+    let model = finished(&learnt, &settings, &args.data)?;
+    model.save(&path)?;
+    let bytes_of_file = fs::metadata(&path).map_err(|cause| CliError::read(&path, cause))?.len();
+    let seconds = start.elapsed().as_secs_f64();
+    if !text {
+        let Learnt { rows, epochs, losses, .. } = &learnt;
+        let report = Report {
+            data: &args.data,
+            found: &found,
+            recipe: &recipe,
+            tried: &tried,
+            judged: &judged,
+            rows: *rows,
+            epochs,
+            losses,
+            seconds,
+            model: &path,
+            bytes: bytes_of_file,
+        };
+        return write_json(out, &report);
+    }
+    let saved = styled(GOOD, format!("Saved {}", path.display()));
+    writeln!(
+        out,
+        "{saved} ({}), which has learnt from all {} rows, in {seconds:.1} s.",
+        bytes(bytes_of_file),
+        learnt.rows
+    )?;
+    let next = format!("Ask it: downhill predict {} --data FILE", path.display());
+    Ok(writeln!(out, "{}", styled(FAINT, next))?)
+}
+
+/// The model with what the command knows about it.
+fn finished(learnt: &Learnt, settings: &Settings, data: &Path) -> Result<Model, CliError> {
+    let model = &learnt.model;
+    let mut builder = Model::builder(model.network().clone()).note("trained on", data.display().to_string());
+    builder = builder.note("rows", learnt.rows.to_string());
+    if let Some(schema) = model.schema() {
+        builder = builder.schema(schema.clone());
+    }
+    if let Some(scaler) = model.input_scaler() {
+        builder = builder.input_scaler(scaler.clone());
+    }
+    if let Some(scaler) = model.target_scaler() {
+        builder = builder.target_scaler(scaler.clone());
+    }
+    if let (Some(unit), true) = (&settings.unit, model.class_names().is_empty()) {
+        builder = builder.units([unit]);
+    }
+    Ok(builder.build()?)
+}
+
+/// Chooses the recipe and judges it, on rows that neither the choice nor the network has seen.
+fn judge(
+    table: &Table,
+    found: &Findings,
+    settings: &Settings,
+    first: Recipe,
+    line: &mut Line,
+) -> Result<(Recipe, Vec<Tried>, Judged), CliError> {
+    if let Some(folds) = settings.folds {
+        let verdicts = cross_validate(table, found, &first, folds, Some(settings), &mut |progress| {
+            line.show("judging by folds", progress);
+        })?;
+        let (recipe, tried) =
+            search(table, found, settings, first, &mut |progress| line.show("comparing recipes", progress))?;
+        return Ok((recipe, tried, Judged::Folds(verdicts)));
+    }
+    let share = settings.holdout.unwrap_or(HOLDOUT);
+    if !(0.0..1.0).contains(&share) {
+        let reason = "it must be at least 0 and less than 1";
+        return Err(CliError::Setting { setting: "holdout", value: share.to_string(), reason });
+    }
+    let kept = (table.len() as f64 * share).round() as usize;
+    let too_few = kept == 0 || table.len() - kept < crate::learn::LEAST_ROWS;
+    let (rest, kept) = if too_few {
+        (table.clone(), None)
+    } else {
+        let (rest, kept) = split(table, found, share, first.seed)?;
+        (rest, Some(kept))
+    };
+    let (recipe, tried) =
+        search(&rest, found, settings, first, &mut |progress| line.show("comparing recipes", progress))?;
+    let Some(kept) = kept else { return Ok((recipe, tried, Judged::Nothing)) };
+    let learnt = learn(&rest, found, &recipe, &mut |progress| line.show("training to be judged", progress))?;
+    let mut judge = Judge::new(&learnt.model)?;
+    let schema = learnt.model.schema().ok_or(CliError::NoColumns)?;
+    Ok(match rows_of_known_classes(schema, &found.target, &kept)? {
+        Some(kept) => {
+            judge.add(&kept)?;
+            (recipe, tried, Judged::Holdout(Box::new(judge.verdict())))
+        }
+        None => (recipe, tried, Judged::Nothing),
+    })
+}
+
+/// The name of a model's file, if none was given.
+fn file_name(target: &str) -> PathBuf {
+    let safe = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' };
+    let name: String = target.chars().map(safe).collect();
+    PathBuf::from(format!("{}.downhill", if name.is_empty() { "model" } else { &name }))
+}
+
+fn write_findings(out: &mut dyn Write, data: &Path, found: &Findings) -> Result<(), CliError> {
+    let name = if is_stream(data) { "the standard input".into() } else { data.display().to_string() };
+    let task = match found.task {
+        Task::Classification => "its class",
+        Task::Regression => "its number",
+    };
+    writeln!(out, "{}", styled(TITLE, format!("{} rows of {name}", found.rows)))?;
+    writeln!(out, "To predict: `{}`, {task} ({})\n", found.target, found.because)?;
+    let rows: Vec<Vec<String>> = found
+        .columns
+        .iter()
+        .map(|found| {
+            let count = |count: usize| count.to_string();
+            vec![
+                found.column.clone(),
+                found.kind.to_string(),
+                count(found.values),
+                count(found.missing),
+                found.note.clone(),
+            ]
+        })
+        .collect();
+    write_table(out, &["column", "read as", "values", "missing", "holds"], &rows)?;
+    Ok(writeln!(out)?)
+}
+
+fn write_recipe(out: &mut dyn Write, recipe: &Recipe, tried: &[Tried]) -> Result<(), CliError> {
+    let hidden: Vec<String> = recipe.hidden.iter().map(usize::to_string).collect();
+    let units =
+        if hidden.is_empty() { "no hidden units".to_owned() } else { format!("{} hidden units", hidden.join("-")) };
+    let members = if recipe.members == 1 { "one network".to_owned() } else { format!("{} networks", recipe.members) };
+    writeln!(
+        out,
+        "{} {members} of {units}, {} epochs in batches of {}, rate {}, decay {}, dropout {}, seed {}",
+        styled(TITLE, "Recipe:"),
+        recipe.epochs,
+        recipe.batch_size,
+        recipe.learning_rate,
+        recipe.weight_decay,
+        recipe.dropout,
+        recipe.seed
+    )?;
+    if !tried.is_empty() {
+        let losses: Vec<String> = tried.iter().map(|tried| format!("{} {}", tried.name, number(tried.loss))).collect();
+        writeln!(
+            out,
+            "{}",
+            styled(FAINT, format!("the best of three by cross-validation, with losses {}", losses.join(", ")))
+        )?;
+    }
+    Ok(writeln!(out)?)
+}
+
+fn write_judged(out: &mut dyn Write, judged: &Judged, unit: Option<&str>) -> Result<(), CliError> {
+    match judged {
+        Judged::Holdout(verdict) => {
+            let title = format!("Judged on {} rows that it had not seen", verdict.rows);
+            writeln!(out, "{}", styled(TITLE, title))?;
+            write_verdict(out, verdict, unit)?;
+        }
+        Judged::Folds(verdicts) => {
+            writeln!(
+                out,
+                "{}",
+                styled(
+                    TITLE,
+                    format!("Judged by {} folds, each row once by a network that had not seen it", verdicts.len())
+                )
+            )?;
+            let mut rows = Vec::new();
+            for measure in verdicts.iter().flat_map(|verdict| &verdict.measures) {
+                if rows.iter().any(|row: &Vec<String>| row.first() == Some(&measure.name)) {
+                    continue;
+                }
+                let values = || {
+                    verdicts
+                        .iter()
+                        .flat_map(|verdict| &verdict.measures)
+                        .filter(|other| other.name == measure.name)
+                        .map(|other| other.value)
+                };
+                let count = values().count() as f64;
+                let mean = values().sum::<f64>() / count;
+                let spread = (values().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();
+                let unit = unit.filter(|_| measure.in_units).map_or_else(String::new, |unit| format!(" {unit}"));
+                rows.push(vec![measure.name.clone(), number(mean), format!("± {}{unit} among folds", number(spread))]);
+            }
+            write_table(out, &["measure", "mean", ""], &rows)?;
+        }
+        Judged::Nothing => writeln!(out, "Not judged, since no rows were kept for it.")?,
+    }
+    Ok(writeln!(out)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_named_after_the_target_and_stays_in_its_folder() {
+        assert_eq!(file_name("species"), Path::new("species.downhill"));
+        assert_eq!(file_name("../price (EUR)"), Path::new("___price__EUR_.downhill"));
+        assert_eq!(file_name(""), Path::new("model.downhill"));
+    }
+}

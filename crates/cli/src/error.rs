@@ -1,0 +1,207 @@
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use downhill_data::DataError;
+use downhill_formats::FormatError;
+use downhill_model::ModelError;
+use downhill_tensor::BuildError;
+use downhill_train::TrainError;
+
+/// Why a command did not do what it was asked for: a whole sentence.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CliError {
+    /// A table can't be read, or does not fit.
+    #[error("{0}")]
+    Data(DataError),
+    /// A model can't be made, opened or asked.
+    #[error("{0}")]
+    Model(ModelError),
+    /// A network can't be written in another format.
+    #[error("{0}")]
+    Format(FormatError),
+    /// Training failed.
+    #[error("{0}")]
+    Train(TrainError),
+    /// A network can't be built.
+    #[error("{0}")]
+    Build(BuildError),
+    /// A file can't be read.
+    #[error("`{}` can't be read: {cause}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// A file can't be written.
+    #[error("`{}` can't be written: {cause}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// Reading or writing a stream failed.
+    #[error("{0}")]
+    Stream(io::Error),
+    /// A file is there already.
+    #[error("`{}` is there already; add `--force` to replace it, or name another file by `--output`", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file of settings is not valid.
+    #[error("`{}` holds settings that can't be read: {reason}", path.display())]
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and in which line.
+        reason: String,
+    },
+    /// A setting is not valid.
+    #[error("`--{setting} {value}` is not valid: {reason}")]
+    Setting {
+        /// The setting.
+        setting: &'static str,
+        /// Its value.
+        value: String,
+        /// What it must be.
+        reason: &'static str,
+    },
+    /// No target was named.
+    #[error("say which column to predict with `--target COLUMN`; the columns are {}", listed(available))]
+    NoTarget {
+        /// The columns there are.
+        available: Vec<String>,
+    },
+    /// The target was listed as an input too.
+    #[error("column `{column}` is the target and can't be an input too; take it out of the list")]
+    TargetAsInput {
+        /// The column.
+        column: String,
+    },
+    /// A column is listed as two kinds.
+    #[error("column `{column}` is listed as two kinds; keep it in one list")]
+    TwoKinds {
+        /// The column.
+        column: String,
+    },
+    /// The target holds one value or none.
+    #[error("{}", constant(column, value.as_deref()))]
+    ConstantTarget {
+        /// The column.
+        column: String,
+        /// The only value.
+        value: Option<String>,
+    },
+    /// A target holds texts and is to be predicted as a number.
+    #[error(
+        "column `{column}` holds `{text}` on line {line}, which is no number, so that it can't be predicted as one; correct \
+         it, or name it as missing by `--missing`"
+    )]
+    NotNumbers {
+        /// The column.
+        column: String,
+        /// The first text that is no number.
+        text: String,
+        /// Its line.
+        line: u64,
+    },
+    /// All columns are left out.
+    #[error("no column is left to learn from ({})", reasons.join("; "))]
+    NothingToLearnFrom {
+        /// Why each is left out.
+        reasons: Vec<String>,
+    },
+    /// There are too few rows to learn from and to judge by.
+    #[error("{rows} rows that have a target are too few to learn from; at least {least} are needed")]
+    TooFewRows {
+        /// The rows there are.
+        rows: usize,
+        /// The rows that are needed.
+        least: usize,
+    },
+    /// What was asked for needs a model with columns.
+    #[error("the model knows no columns, so that it can't read a table; it answers arrays of numbers from a program")]
+    NoColumns,
+    /// A model answers several questions at once.
+    #[error("the model answers several independent questions, which are not judged together; judge it from a program")]
+    SeveralQuestions,
+    /// A scaler is not next to layers that can take it in.
+    #[error("{what} can't become part of the network, since it is not next to affine layers alone; {advice}")]
+    Fold {
+        /// The scaler.
+        what: &'static str,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// Numbers alone make no model.
+    #[error("a model is more than its numbers; name the model whose network they are for by `--model`")]
+    NoBase,
+    /// A model is to be written to a file of another format.
+    #[error("`--model` makes a model, but `{}` does not end in .downhill; rename the file, or use `downhill export`", path.display())]
+    NotModel {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What a file holds is not told by its name.
+    #[error("the name of `{}` does not tell its format; end it in {known}, or name the format by `--format`", path.display())]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+        /// The endings that are known.
+        known: &'static str,
+    },
+}
+
+impl CliError {
+    pub(crate) fn read(path: &Path, cause: io::Error) -> Self {
+        Self::Read { path: path.to_owned(), cause }
+    }
+
+    /// 2 for arguments and settings that are not valid, and 1 for whatever else fails.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Settings { .. }
+            | Self::Setting { .. }
+            | Self::NoTarget { .. }
+            | Self::TargetAsInput { .. }
+            | Self::TwoKinds { .. }
+            | Self::NoBase
+            | Self::NotModel { .. }
+            | Self::UnknownFormat { .. } => 2,
+            _ => 1,
+        })
+    }
+
+    pub(crate) fn write(path: &Path, cause: io::Error) -> Self {
+        Self::Write { path: path.to_owned(), cause }
+    }
+}
+
+fn constant(column: &str, value: Option<&str>) -> String {
+    match value {
+        Some(value) => format!(
+            "column `{column}` always holds `{value}`, so that there is nothing to learn; choose another target"
+        ),
+        None => format!("column `{column}` holds nothing, so that there is nothing to learn; choose another target"),
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+macro_rules! from {
+    ($($variant:ident($error:ty)),+) => {
+        $(impl From<$error> for CliError {
+            fn from(error: $error) -> Self {
+                Self::$variant(error)
+            }
+        })+
+    };
+}
+
+from!(Data(DataError), Model(ModelError), Format(FormatError), Train(TrainError), Build(BuildError), Stream(io::Error));

@@ -1,0 +1,188 @@
+//! What all commands share to read files and to write to people.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write, stderr, stdin};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anstyle::{AnsiColor, Style};
+use downhill_data::{DataError, TableOptions};
+use serde::Serialize;
+
+use crate::CliError;
+use crate::learn::Progress;
+
+/// Titles, of which a terminal shows the words in bold.
+pub(crate) const TITLE: Style = Style::new().bold();
+/// What came out well.
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
+/// What is worth less attention.
+pub(crate) const FAINT: Style = Style::new().dimmed();
+
+/// Text in a style; the stream leaves the style out unless it is a terminal.
+pub(crate) fn styled(style: Style, text: impl std::fmt::Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// Opens a file, or the standard input for `-`.
+pub(crate) fn open(path: &Path) -> Result<Box<dyn Read>, CliError> {
+    if is_stream(path) {
+        return Ok(Box::new(stdin().lock()));
+    }
+    // A folder opens, but can't be read.
+    let file = File::open(path).and_then(|file| match file.metadata()?.is_dir() {
+        true => Err(io::Error::from(io::ErrorKind::IsADirectory)),
+        false => Ok(file),
+    });
+    Ok(Box::new(file.map_err(|cause| CliError::read(path, cause))?))
+}
+
+/// Whether a path stands for the standard input or output.
+pub(crate) fn is_stream(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// Names the input in an error of its data.
+pub(crate) fn in_input(path: &Path) -> impl Fn(DataError) -> CliError {
+    let name = if is_stream(path) { Path::new("standard input").to_owned() } else { path.to_owned() };
+    move |error| CliError::Data(error.in_file(&name))
+}
+
+/// Reads the character between cells.
+pub(crate) fn table_options(delimiter: Option<&str>) -> Result<TableOptions, CliError> {
+    let options = TableOptions::new();
+    match delimiter.unwrap_or(",") {
+        "tab" | "\\t" => Ok(options.delimiter(b'\t')),
+        text => match text.as_bytes() {
+            [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r' | b'\0') => Ok(options.delimiter(*byte)),
+            _ => Err(CliError::Setting {
+                setting: "delimiter",
+                value: text.to_owned(),
+                reason: "it must be one ASCII character that is not a quote or a line break, or `tab`",
+            }),
+        },
+    }
+}
+
+/// Refuses to replace a file, unless that was asked for.
+pub(crate) fn check_free(path: &Path, force: bool) -> Result<(), CliError> {
+    if !force && path.exists() { Err(CliError::Exists { path: path.to_owned() }) } else { Ok(()) }
+}
+
+/// Writes a value as JSON.
+pub(crate) fn write_json(out: &mut dyn Write, value: &impl Serialize) -> Result<(), CliError> {
+    let text = serde_json::to_string_pretty(value).map_err(io::Error::from)?;
+    Ok(writeln!(out, "{text}")?)
+}
+
+/// Writes rows under each other, numbers to the right.
+pub(crate) fn write_table(out: &mut dyn Write, titles: &[&str], rows: &[Vec<String>]) -> Result<(), CliError> {
+    let is_number = |text: &str| text.starts_with(|c: char| c.is_ascii_digit() || c == '-');
+    let columns = titles.len();
+    for (at_title, row) in [(true, titles.iter().map(|&title| title.to_owned()).collect())]
+        .into_iter()
+        .chain(rows.iter().map(|row| (false, row.clone())))
+    {
+        let mut line = String::from(" ");
+        for (place, cell) in row.iter().enumerate() {
+            let cells = || rows.iter().filter_map(|row| row.get(place));
+            let title = titles.get(place).map_or(0, |title| title.chars().count());
+            let width = cells().map(|cell| cell.chars().count()).chain([title]).max().unwrap_or(0);
+            line += " ";
+            match (cells().all(|cell| is_number(cell)), place + 1 == columns) {
+                (true, _) => line += &format!("{cell:>width$}"),
+                (false, true) => line += cell,
+                (false, false) => line += &format!("{cell:<width$}"),
+            }
+            line += " ";
+        }
+        let line = line.trim_end();
+        writeln!(out, "{}", if at_title { styled(FAINT, line) } else { line.to_owned() })?;
+    }
+    Ok(())
+}
+
+/// A number of bytes, as people say it.
+pub(crate) fn bytes(count: u64) -> String {
+    match count {
+        0..1_000 => format!("{count} bytes"),
+        1_000..1_000_000 => format!("{:.1} kB", count as f64 / 1e3),
+        _ => format!("{:.1} MB", count as f64 / 1e6),
+    }
+}
+
+/// A measure with four digits.
+pub(crate) fn number(x: f64) -> String {
+    if x != 0.0 && !(1e-3..1e4).contains(&x.abs()) && (x.abs() < 1e-3 || x.abs() >= 1e7) {
+        format!("{x:.3e}")
+    } else {
+        let digits = 3 - x.abs().max(1e-3).log10().floor().clamp(-1.0, 3.0) as i32;
+        format!("{x:.*}", digits.clamp(0, 4) as usize)
+    }
+}
+
+/// A line on the standard error that says how far training is, if that is a terminal.
+#[derive(Debug)]
+pub(crate) struct Line {
+    shown: bool,
+    last: Option<Instant>,
+}
+
+impl Line {
+    pub(crate) fn new(quiet: bool) -> Self {
+        Self { shown: !quiet && stderr().is_terminal(), last: None }
+    }
+
+    pub(crate) fn show(&mut self, what: &str, progress: Progress) {
+        let due = self.last.is_none_or(|last| last.elapsed() > Duration::from_millis(100));
+        if self.shown && due {
+            let share = 100.0 * progress.done as f64 / progress.epochs.max(1) as f64;
+            // Whoever closes the standard error does not want to see this.
+            let _ = write!(stderr(), "\r\x1b[2K{what}: {share:.0} %, loss {:.4}", progress.loss);
+            self.last = Some(Instant::now());
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        if self.last.take().is_some() {
+            let _ = write!(stderr(), "\r\x1b[2K");
+        }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_bytes_read_well() {
+        let texts = [0.0, 0.98765, 1.23456, 12.3456, 1234.56, 45678.9, 0.000123, -3.5, 1e9].map(number);
+        assert_eq!(texts, ["0.0000", "0.9877", "1.235", "12.35", "1235", "45679", "1.230e-4", "-3.500", "1.000e9"]);
+        assert_eq!([12, 1_500, 2_500_000].map(bytes), ["12 bytes", "1.5 kB", "2.5 MB"]);
+    }
+
+    #[test]
+    fn a_table_has_its_numbers_to_the_right() {
+        let rows = [["a", "1"], ["long", "12"]].map(|row| row.map(str::to_owned).to_vec());
+        let mut out = Vec::new();
+        write_table(&mut out, &["name", "n"], &rows).unwrap();
+        let text = anstream::adapter::strip_str(std::str::from_utf8(&out).unwrap()).to_string();
+        assert_eq!(text, "  name   n\n  a      1\n  long  12\n");
+    }
+
+    #[test]
+    fn a_delimiter_is_one_character_or_tab() {
+        for good in [None, Some(";"), Some("tab"), Some("\t")] {
+            assert!(table_options(good).is_ok());
+        }
+        for bad in ["", ";;", "ä", "\"", "\n"] {
+            assert!(table_options(Some(bad)).unwrap_err().to_string().contains("one ASCII character"), "{bad}");
+        }
+    }
+}
