@@ -61,7 +61,6 @@ impl<T> Buffer<T> {
 
 impl<T: Scalar> Model<T> {
     /// Begins a model of a trained network.
-    #[must_use]
     pub fn builder(network: Network<T>) -> ModelBuilder<T> {
         ModelBuilder::new(network)
     }
@@ -256,7 +255,7 @@ impl Answers {
 /// An array as rows of numbers.
 fn matrix<T: Scalar>(x: &mut ArrayD<T>) -> Result<ArrayViewMut2<'_, T>, ModelError> {
     let rows = x.shape().first().copied().unwrap_or(1);
-    let columns = if rows == 0 { x.shape().iter().skip(1).product() } else { x.len() / rows };
+    let columns = x.shape().iter().skip(1).product();
     let flat = x.as_slice_mut().unwrap_or_default();
     match ArrayViewMut2::from_shape((rows, columns), flat) {
         Ok(matrix) => Ok(matrix),

@@ -51,7 +51,7 @@ fn records<'r, T: Scalar>(
         numbers.append(&mut schema.transform(record)?);
         rows += 1;
     }
-    let features = if rows == 0 { schema.feature_names().len() } else { numbers.len() / rows };
+    let features = numbers.len().checked_div(rows).unwrap_or_else(|| schema.feature_names().len());
     match Array2::from_shape_vec((rows, features), numbers) {
         Ok(array) => Ok(vec![array.into_dyn()]),
         Err(error) => unreachable!("every record has as many features: {error}"),

@@ -74,7 +74,9 @@ fn rounded<T: Scalar>(network: &Network<T>) -> Network<T> {
         let step = description.steps.iter().filter(of_step).max_by_key(|step| step.name.len()).unwrap();
         let mut weight = network.parameter_mut(&name).unwrap();
         // Vectors stay, and so do those that hold one number for each place.
-        if weight.ndim() < 2 || matches!(step.layer, Description::LearntPositions(_) | Description::LayerNorm(_)) {
+        if weight.ndim() < 2
+            || matches!(step.layer.library(), Some(Description::LearntPositions(_) | Description::LayerNorm(_)))
+        {
             continue;
         }
         for mut row in weight.outer_iter_mut() {
@@ -160,7 +162,8 @@ fn each_layer_answers_as_the_library_does() {
         let double = case.network();
         let single = double.cast::<f32>();
         for step in double.description().unwrap().steps {
-            let kind = serde_json::to_value(&step.layer).unwrap()["type"].as_str().unwrap().to_owned();
+            let kind =
+                serde_json::to_value(step.layer.library().unwrap()).unwrap()["type"].as_str().unwrap().to_owned();
             kinds.insert(kind);
         }
         let plain = RustSource::new();
