@@ -74,7 +74,7 @@ fn ask(file: &Path) -> Result<(), Box<dyn Error>> {
                     ("flipper_length_mm", "NA"), // filled as in training
                     ("body_mass_g", "4800"),
                 ];
-                match model.predict_one(&found) {
+                match model.predict_one(found) {
                     Ok(answer) => println!("a bill of {bill} mm: {answer}"),
                     Err(error) => println!("a bill of {bill} mm: {error}"),
                 }
