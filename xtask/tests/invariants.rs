@@ -176,19 +176,20 @@ fn the_list_of_tasks_waits_for_few_crates_and_none_of_the_library() {
 }
 
 /// The most lines of Rust that each part of the workspace may have, tests and comments included.
-const MOST_LINES: [(&[&str], usize); 12] = [
+const MOST_LINES: [(&[&str], usize); 13] = [
     (&["crates/tensor"], 11_700),
     (&["crates/layers"], 14_300),
     (&["crates/losses"], 9_500),
     (&["crates/optim"], 15_900),
-    (&["crates/data"], 6_400),
-    (&["crates/network"], 5_500),
+    (&["crates/data"], 7_800),
+    (&["crates/network"], 5_600),
     (&["crates/gradcheck"], 1_850),
     (&["crates/train"], 5_600),
-    (&["crates/formats"], 3_000),
-    (&["crates/model"], 1_200),
-    (&["crates/downhill"], 3_300),
-    (&["xtask", "benches"], 8_500),
+    (&["crates/formats"], 13_900),
+    (&["crates/model"], 1_500),
+    (&["crates/downhill"], 3_600),
+    (&["crates/cli"], 3_700),
+    (&["xtask", "benches"], 9_600),
 ];
 
 #[test]

@@ -38,7 +38,7 @@ const STEPS: usize = 20_000;
 const EPOCHS: (u64, u64) = (10, 60);
 
 impl Recipe {
-    /// Chooses what the settings leave open, for a table of so many rows.
+    /// Chooses what the settings leave open, for a table with this number of rows.
     ///
     /// # Errors
     /// Returns an error if a setting is not valid.
