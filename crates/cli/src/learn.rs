@@ -137,6 +137,9 @@ pub(crate) fn rows_of_known_classes(schema: &Schema, target: &str, table: &Table
     Ok(if kept.is_empty() { None } else { Some(table.select(&kept)?) })
 }
 
+/// A network with the epochs and the last loss of each of its members.
+type Trained = (Network<f32>, Vec<u64>, Vec<f64>);
+
 /// Trains the members and makes one network of them.
 fn train<L: Loss + Clone>(
     data: &Dataset<f32>,
@@ -145,7 +148,7 @@ fn train<L: Loss + Clone>(
     loss: L,
     outputs: usize,
     watch: &mut (dyn FnMut(Progress) + Send),
-) -> Result<(Network<f32>, Vec<u64>, Vec<f64>), CliError> {
+) -> Result<Trained, CliError> {
     let (mut members, mut epochs, mut losses) = (Vec::new(), Vec::new(), Vec::new());
     let steps = recipe.epochs * data.len().div_ceil(recipe.batch_size) as u64;
     let all = recipe.epochs * recipe.members as u64;

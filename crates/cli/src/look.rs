@@ -346,7 +346,8 @@ mod tests {
 
     #[test]
     fn each_kind_of_column_is_found() {
-        let cases: [(&str, fn(usize) -> String); 10] = [
+        type Cell = fn(usize) -> String;
+        let cases: [(&str, Cell); 10] = [
             ("numbers: 0.5 to 39.5", |row| format!("{}.5", (row * 7) % 40)),
             ("numbers: whole, 0 to 4", |row| (row % 5).to_string()),
             ("categories: a, b, c", |row| ["a", "b", "c"][row % 3].to_owned()),

@@ -115,7 +115,7 @@ pub(crate) fn bytes(count: u64) -> String {
 pub(crate) fn number(x: f64) -> String {
     match x.abs() {
         0.0 => "0".to_owned(),
-        size if size < 1e-3 || size >= 1e7 => format!("{x:.3e}"),
+        size if !(1e-3..1e7).contains(&size) => format!("{x:.3e}"),
         size if size < 10.0 => format!("{x:.4}"),
         size if size < 1000.0 => format!("{x:.2}"),
         _ => format!("{x:.0}"),

@@ -191,8 +191,8 @@ fn errors_say_where_and_what() {
     let model = "fruit.downhill";
     assert!(folder.fails("train --data none.csv --target fruit", 1).contains("`none.csv` can't be read"));
     assert!(folder.fails("train --data . --target fruit", 1).contains("`.` can't be read"));
-    assert!(folder.fails(&format!("predict none.downhill --data fruits.csv"), 1).contains("none.downhill"));
-    assert!(folder.fails(&format!("predict fruits.csv --data fruits.csv"), 1).contains("fruits.csv"));
+    assert!(folder.fails("predict none.downhill --data fruits.csv", 1).contains("none.downhill"));
+    assert!(folder.fails("predict fruits.csv --data fruits.csv", 1).contains("fruits.csv"));
     assert!(folder.fails("train --data fruits.csv", 2).contains("`size`, `colour`, `picked`, `ripe`, `fruit`"));
     let said = folder.fails("train --data fruits.csv --target taste", 1);
     assert!(said.contains("there is no column `taste`; the columns are `size`"), "{said}");
@@ -335,9 +335,7 @@ fn a_model_leaves_for_other_runtimes_and_its_numbers_come_back() {
     folder.ok("convert fruit.downhill whole.safetensors");
     assert_eq!(fs::read(folder.path("whole.safetensors")).unwrap(), fs::read(folder.path("m.safetensors")).unwrap());
     assert!(folder.fails("convert m.npz x.downhill", 2).contains("--model"));
-    folder.ok(&format!(
-        "train --data fruits.csv --target fruit --hidden 9 --epochs 2 --members 1 --output other.downhill"
-    ));
+    folder.ok("train --data fruits.csv --target fruit --hidden 9 --epochs 2 --members 1 --output other.downhill");
     let said = folder.fails("convert m.npz x.downhill --model other.downhill", 1);
     assert!(said.contains("0.weight"), "{said}");
 }
