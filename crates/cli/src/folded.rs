@@ -190,7 +190,7 @@ mod tests {
             let alone = folded(&model).unwrap().predict(&inputs).unwrap();
             for (answer, alone) in model.predict(&table).unwrap().iter().zip(alone.rows()) {
                 for (a, b) in answer.outputs().iter().zip(alone) {
-                    assert!((a - b).abs() <= 2e-3 * a.abs().max(1.0), "{target}: {a} or {b}");
+                    assert!((a - b).abs() <= 1e-4 * a.abs().max(1.0), "{target}: {a} or {b}");
                 }
             }
         }

@@ -137,7 +137,7 @@ pub(crate) fn rows_of_known_classes(schema: &Schema, target: &str, table: &Table
     Ok(if kept.is_empty() { None } else { Some(table.select(&kept)?) })
 }
 
-/// The network, the number of epochs of each member, and the loss at the end of each.
+/// A network with the epochs and the last loss of each of its members.
 type Trained = (Network<f32>, Vec<u64>, Vec<f64>);
 
 /// Trains the members and makes one network of them.

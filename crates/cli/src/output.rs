@@ -111,13 +111,14 @@ pub(crate) fn bytes(count: u64) -> String {
     }
 }
 
-/// A measure with four digits.
+/// A measure: four digits behind the point, fewer of large numbers.
 pub(crate) fn number(x: f64) -> String {
-    if x != 0.0 && !(1e-3..1e4).contains(&x.abs()) && (x.abs() < 1e-3 || x.abs() >= 1e7) {
-        format!("{x:.3e}")
-    } else {
-        let digits = 3 - x.abs().max(1e-3).log10().floor().clamp(-1.0, 3.0) as i32;
-        format!("{x:.*}", digits.clamp(0, 4) as usize)
+    match x.abs() {
+        0.0 => "0".to_owned(),
+        size if !(1e-3..1e7).contains(&size) => format!("{x:.3e}"),
+        size if size < 10.0 => format!("{x:.4}"),
+        size if size < 1000.0 => format!("{x:.2}"),
+        _ => format!("{x:.0}"),
     }
 }
 
@@ -163,7 +164,7 @@ mod tests {
     #[test]
     fn numbers_and_bytes_read_well() {
         let texts = [0.0, 0.98765, 1.23456, 12.3456, 1234.56, 45678.9, 0.000123, -3.5, 1e9].map(number);
-        assert_eq!(texts, ["0.0000", "0.9877", "1.235", "12.35", "1235", "45679", "1.230e-4", "-3.500", "1.000e9"]);
+        assert_eq!(texts, ["0", "0.9877", "1.2346", "12.35", "1235", "45679", "1.230e-4", "-3.5000", "1.000e9"]);
         assert_eq!([12, 1_500, 2_500_000].map(bytes), ["12 bytes", "1.5 kB", "2.5 MB"]);
     }
 

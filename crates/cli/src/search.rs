@@ -101,7 +101,7 @@ pub fn search(
     let share = MOST_ROWS as f64 / table.len() as f64;
     let some = if share < 1.0 { table.split(share, Seed(recipe.seed).derive(ROWS))?.0 } else { table.clone() };
     let mut tried = Vec::new();
-    let candidates = recipe.candidates(some.len());
+    let candidates = recipe.candidates();
     let count = candidates.len() as u64;
     for (place, (name, candidate)) in (0..).zip(&candidates) {
         let alone = Recipe { members: 1, ..candidate.clone() };
