@@ -180,7 +180,7 @@ pub(crate) enum Format {
     Onnx,
     /// The network's numbers by PyTorch's names
     Safetensors,
-    /// The same for NumPy
+    /// The network's numbers for NumPy
     Npz,
     /// A file of Rust source that depends on nothing
     Rust,
