@@ -79,7 +79,7 @@ pub fn split(table: &Table, findings: &Findings, share: f64, seed: u64) -> Resul
     Ok(table.split(1.0 - share, seed)?)
 }
 
-/// Trains a network on a table, by a recipe; `watch` receives every epoch.
+/// Trains a network on a table, by a recipe; `watch` sees the progress of every epoch.
 ///
 /// # Errors
 /// Returns an error if the columns can't be read, or training leaves the finite numbers.

@@ -65,7 +65,7 @@ pub enum Kind {
     Categories,
     /// Dates.
     Dates,
-    /// No feature: the column is left out.
+    /// Nothing: the column is left out.
     LeftOut,
 }
 
@@ -91,7 +91,7 @@ struct Cells<'t> {
     range: (f64, f64),
     /// The first cell that is no number, with its line.
     odd: Option<(&'t str, u64)>,
-    /// Whether each is the next whole number.
+    /// Whether each is the whole number after the one before.
     counting: bool,
 }
 
@@ -272,7 +272,7 @@ fn kind(
     if cells.numbers * 10 >= cells.present * 9
         && let Some((text, line)) = cells.odd
     {
-        // A few words among numbers are likely to be markers of missing values.
+        // A few words among numbers are likely to be gaps without a name.
         let (text, others) = (shortened(text), cells.present - cells.numbers);
         note = format!(
             "{others} of {} cells are no numbers, such as `{text}` on line {line}; `--missing {text}`?",

@@ -27,7 +27,7 @@ pub struct Recipe {
     pub weight_decay: f64,
     /// The share of a class's target that is spread over all classes; 0 for numbers.
     pub label_smoothing: f64,
-    /// The epochs without a fall of the validation loss that training goes on for; `None` to run all epochs.
+    /// The epochs without a fall of the validation loss before training stops; `None` to run all epochs.
     pub patience: Option<u64>,
     /// The seed of all that is random.
     pub seed: u64,
@@ -38,7 +38,7 @@ const STEPS: usize = 20_000;
 const EPOCHS: (u64, u64) = (10, 60);
 
 impl Recipe {
-    /// Chooses what the settings leave open, for a table of this number of rows.
+    /// Chooses what the settings leave open, for a table with this number of rows.
     ///
     /// # Errors
     /// Returns an error if a setting is not valid.

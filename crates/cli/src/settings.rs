@@ -90,10 +90,10 @@ pub struct Settings {
     /// The share of a class's target that is spread over all classes
     #[arg(long, value_name = "SHARE", help_heading = "Training")]
     pub label_smoothing: Option<f64>,
-    /// Stops after more epochs than this in which the loss on rows kept for it does not fall [default: runs all epochs]
+    /// Stops after more epochs than this in which the loss on rows kept for it does not fall [default: never stops]
     #[arg(long, value_name = "EPOCHS", help_heading = "Training")]
     pub patience: Option<u64>,
-    /// The share of rows that a first network is judged on; the one to save learns from all rows; 0 for none
+    /// The share of rows that a first network is judged on before the one to save learns from all rows; 0 for none
     #[arg(long, value_name = "SHARE", conflicts_with = "folds", help_heading = "Judging")]
     pub holdout: Option<f64>,
     /// Whether to choose among a few recipes by cross-validation; a setting of the training turns it off [default: true]

@@ -165,7 +165,7 @@ struct Sheet {
     cells: Cells,
 }
 
-/// The error of a table without a row.
+/// The error of a table that ends before its first row.
 pub(crate) const NO_ROW: DataError = DataError::Empty { what: "the table", unit: "row" };
 
 /// The names of columns, and their places in a row.
