@@ -52,6 +52,12 @@ pub enum CliError {
         /// The file.
         path: PathBuf,
     },
+    /// A file is to be read and written at once.
+    #[error("`{}` can't be written while it is read; name another file by `--output`", path.display())]
+    OverInput {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file of settings is not valid.
     #[error("`{}` holds settings that can't be read: {reason}", path.display())]
     Settings {

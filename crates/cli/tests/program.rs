@@ -246,6 +246,12 @@ fn a_file_is_replaced_only_if_that_was_asked_for() {
     assert!(folder.fails("export fruit.downhill answers.csv --format onnx", 1).contains("there already"));
     assert_eq!(fs::read_to_string(folder.path("answers.csv")).unwrap(), "mine");
     folder.ok("predict fruit.downhill --data fruits.csv --output answers.csv --force");
+    let table = fs::read_to_string(folder.path("fruits.csv")).unwrap();
+    for file in ["fruits.csv", "./fruits.csv", "fruit.downhill"] {
+        let said = folder.fails(&format!("predict fruit.downhill --data fruits.csv --output {file} --force"), 1);
+        assert!(said.contains("can't be written while it is read"), "{said}");
+    }
+    assert_eq!(fs::read_to_string(folder.path("fruits.csv")).unwrap(), table);
     folder.ok(&format!("{train} --force"));
     assert_ne!(fs::read(folder.path("fruit.downhill")).unwrap(), before);
 }

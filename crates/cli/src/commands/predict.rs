@@ -1,5 +1,6 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::path::Path;
 
 use downhill_data::DataError;
 use downhill_model::{Answers, Model, ModelError, Prediction};
@@ -26,6 +27,12 @@ pub(super) fn predict(args: &Predict, cli: &Cli, out: &mut dyn Write) -> Result<
         &mut stream
     } else {
         check_free(&args.output, args.force)?;
+        let canonical = |path: &Path| path.canonicalize().ok();
+        let written = canonical(&args.output);
+        if written.is_some() && [&args.data, &args.model].map(|path| canonical(path)).contains(&written) {
+            // It would be empty before it is read.
+            return Err(CliError::OverInput { path: args.output.clone() });
+        }
         file = BufWriter::new(File::create(&args.output).map_err(|cause| CliError::write(&args.output, cause))?);
         &mut file
     };
