@@ -64,7 +64,8 @@ pub(crate) enum Command {
     /// Convert numbers from one file to another, or put them into a model
     #[command(
         after_help = "From safetensors or npz to the other of the two, or into the network of a model, where every name and \
-                      shape must fit.\n\nExamples:\n  \
+                      shape must fit. An ONNX file becomes a model of its own, or its numbers are taken.\n\nExamples:\n  \
+                      downhill convert network.onnx network.downhill\n  \
                       downhill convert weights.safetensors weights.npz\n  \
                       downhill convert trained-on.safetensors new.downhill --model old.downhill"
     )]
@@ -161,9 +162,9 @@ pub(crate) struct Export {
 
 #[derive(Args, Debug)]
 pub(crate) struct Convert {
-    /// The file to read: .safetensors, .npz or .downhill
+    /// The file to read: .onnx, .safetensors, .npz or .downhill
     pub(crate) input: PathBuf,
-    /// The file to write: .safetensors, .npz or, with `--model`, .downhill
+    /// The file to write: .safetensors, .npz or, with `--model` or from ONNX, .downhill
     pub(crate) output: PathBuf,
     /// The model whose network the numbers are for
     #[arg(long, value_name = "FILE")]

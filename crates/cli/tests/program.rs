@@ -340,6 +340,10 @@ fn a_model_leaves_for_other_runtimes_and_its_numbers_come_back() {
     assert_eq!(fs::read(folder.path("again.downhill")).unwrap(), fs::read(folder.path("fruit.downhill")).unwrap());
     folder.ok("convert fruit.downhill whole.safetensors");
     assert_eq!(fs::read(folder.path("whole.safetensors")).unwrap(), fs::read(folder.path("m.safetensors")).unwrap());
+    // ONNX there and back: the bare network is the same, and a model of its own.
+    folder.ok("convert bare.onnx from_onnx.downhill");
+    assert!(folder.ok("inspect from_onnx.downhill").contains("Affine"));
+    folder.ok("convert bare.onnx from_onnx.npz");
     assert!(folder.fails("convert m.npz x.downhill", 2).contains("--model"));
     folder.ok("train --data fruits.csv --target fruit --hidden 9 --epochs 2 --members 1 --output other.downhill");
     let said = folder.fails("convert m.npz x.downhill --model other.downhill", 1);

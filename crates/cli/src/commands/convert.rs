@@ -1,7 +1,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use downhill_formats::{Load, Save, Tensors, npz, safetensors};
+use downhill_formats::{Load, Save, Tensors, npz, onnx, safetensors};
 use downhill_model::Model;
 
 use crate::CliError;
@@ -9,10 +9,16 @@ use crate::args::{Cli, Convert};
 use crate::commands::export::saved;
 use crate::output::check_free;
 
-const KNOWN: &str = ".safetensors, .npz or .downhill";
+/// The endings of files that are read; all but the first are written too.
+const READ: &str = ".onnx, .safetensors, .npz or .downhill";
+const WRITTEN: &str = ".safetensors, .npz or .downhill";
 
 pub(super) fn convert(args: &Convert, cli: &Cli, out: &mut dyn Write) -> Result<(), CliError> {
     check_free(&args.output, args.force)?;
+    if let ("onnx", "downhill", None) = (ending(&args.input), ending(&args.output), &args.model) {
+        imported(&args.input)?.save(&args.output)?;
+        return saved(&args.output, cli, out);
+    }
     let tensors = read(&args.input)?;
     match (ending(&args.output), &args.model) {
         ("safetensors", None) => safetensors::write(&tensors, &args.output)?,
@@ -20,7 +26,7 @@ pub(super) fn convert(args: &Convert, cli: &Cli, out: &mut dyn Write) -> Result<
         ("downhill", Some(path)) => filled(&Model::open(path)?, &tensors)?.save(&args.output)?,
         ("downhill", None) => return Err(CliError::NoBase),
         (_, Some(_)) => return Err(CliError::NotModel { path: args.output.clone() }),
-        _ => return Err(CliError::UnknownFormat { path: args.output.clone(), known: KNOWN }),
+        _ => return Err(CliError::UnknownFormat { path: args.output.clone(), known: WRITTEN }),
     }
     saved(&args.output, cli, out)
 }
@@ -32,11 +38,19 @@ fn ending(path: &Path) -> &str {
 /// Reads the tensors of a file; those of a model are its network's.
 fn read(path: &Path) -> Result<Tensors<'static>, CliError> {
     match ending(path) {
+        "onnx" => Ok(Save::new().tensors(&onnx::open::<f32>(path)?.network)?),
         "safetensors" => Ok(safetensors::read(path)?),
         "npz" => Ok(npz::read(path)?),
         "downhill" => Ok(Save::new().tensors(Model::open(path)?.network())?),
-        _ => Err(CliError::UnknownFormat { path: path.to_owned(), known: KNOWN }),
+        _ => Err(CliError::UnknownFormat { path: path.to_owned(), known: READ }),
     }
+}
+
+/// A model of the network in an ONNX file, whose own notes it keeps.
+fn imported(path: &Path) -> Result<Model, CliError> {
+    let onnx = onnx::open::<f32>(path)?;
+    let builder = Model::builder(onnx.network);
+    Ok(onnx.metadata.into_iter().fold(builder, |builder, (name, text)| builder.note(name, text)).build()?)
 }
 
 /// The model with other numbers in its network.
