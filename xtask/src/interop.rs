@@ -1,6 +1,6 @@
 //! `cargo xtask interop`: files that other libraries read as we write them, and that we read as they write them.
 //!
-//! Each part runs our side, `xtask/heavy`, and the other side, a script in `xtask/interop`, over one folder.
+//! Each part runs our side, `xtask/heavy` or a test, and the other side, a script, over one folder.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,25 +11,54 @@ use crate::{Result, command, heavy, python};
 /// The pinned packages, a line `name==version` for each.
 pub(crate) const REQUIREMENTS: &str = "xtask/interop/requirements.txt";
 
+/// Those of parts that run PyTorch.
+const PYTORCH: &str = "xtask/golden/requirements.txt";
+
 /// One side's work on the folder of a part.
 #[derive(Clone, Copy)]
 enum Side {
     /// The part of this name of the task `interop` of `xtask/heavy`.
     Ours(&'static str),
-    /// This script.
-    Theirs(&'static str),
+    /// The tests of `downhill-formats` with this name, which find the folder in `INTEROP_STATE_DICT`.
+    Test(&'static str),
+    /// This script with these arguments before the folder.
+    Theirs(&'static str, &'static [&'static str]),
 }
 
 /// A name, and what runs in this order.
 struct Part {
     name: &'static str,
+    requirements: &'static str,
     sides: &'static [Side],
 }
 
-const PARTS: &[Part] =
-    &[Part { name: "onnx-export", sides: &[Side::Ours("onnx-export"), Side::Theirs("onnx_export.py")] }];
+const PARTS: &[Part] = &[
+    Part {
+        name: "onnx-export",
+        requirements: REQUIREMENTS,
+        sides: &[Side::Ours("onnx-export"), Side::Theirs("xtask/interop/onnx_export.py", &[])],
+    },
+    Part {
+        name: "onnx-import",
+        requirements: PYTORCH,
+        sides: &[
+            Side::Theirs("xtask/golden/onnx_import.py", &[]),
+            Side::Test("onnx_import::models_of_other_frameworks"),
+        ],
+    },
+    Part {
+        name: "state-dict",
+        requirements: PYTORCH,
+        sides: &[
+            Side::Test("state::what_is_saved_is_loaded_again"),
+            Side::Theirs("xtask/golden/interop_state_dict.py", &["--check"]),
+            Side::Test("state::state_dicts"),
+        ],
+    },
+];
 
-/// Compares with other libraries through files: ONNX Runtime runs what we export.
+/// Compares with other libraries through files: ONNX Runtime and PyTorch run what we write, and we what they and others
+/// write.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The one part to run, such as `onnx-export`; all without it.
@@ -45,9 +74,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     }
     let root = workspace::root();
     let target = Workspace::load()?.target;
-    let python = python::environment(&root.join(REQUIREMENTS), &target.join("interop-venv"))?;
     for part in parts {
         println!("{}:", part.name);
+        let environment = if part.requirements == PYTORCH { "golden-venv" } else { "interop-venv" };
+        let python = python::environment(&root.join(part.requirements), &target.join(environment))?;
         run_part(part, &root, &target.join("interop").join(part.name), &python)?;
     }
     Ok(())
@@ -62,8 +92,22 @@ fn run_part(part: &Part, root: &Path, folder: &Path, python: &Path) -> Result {
     for side in part.sides {
         match side {
             Side::Ours(name) => heavy::run("interop", &[(*name).into(), folder.into()])?,
-            Side::Theirs(script) => {
-                command::run(Command::new(python).arg(root.join("xtask/interop").join(script)).arg(folder))?;
+            Side::Test(name) => {
+                let mut cargo = command::cargo();
+                cargo.args([
+                    "test",
+                    "--quiet",
+                    "--package",
+                    "downhill-formats",
+                    "--all-features",
+                    "--test",
+                    "formats",
+                    name,
+                ]);
+                command::run(cargo.current_dir(root).env("INTEROP_STATE_DICT", folder))?;
+            }
+            Side::Theirs(script, arguments) => {
+                command::run(Command::new(python).arg(root.join(script)).args(*arguments).arg(folder))?;
             }
         }
     }
