@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use clap::ValueEnum;
 
 use crate::workspace::{CORE, Workspace};
-use crate::{Result, command, docs, english, golden, heavy, promises};
+use crate::{Result, command, docs, embedded, english, golden, heavy, promises};
 
 /// Runs what CI runs, cheapest first, and says how long each step took.
 #[derive(Debug, clap::Args)]
@@ -46,6 +46,8 @@ enum Step {
     Gradcheck,
     /// A network learns to read handwritten digits.
     Digits,
+    /// The predictor without an operating system is what the code writes today, and answers as its network does.
+    Embedded,
     /// The guide's figures and tables are what the code makes today.
     Figures,
     /// The guide and the reference, with their equations and links.
@@ -112,6 +114,7 @@ impl Step {
             Self::Api => heavy::run("api", &["--check".into()]),
             Self::Gradcheck => heavy::run("gradcheck", &[]),
             Self::Digits => cargo("run --release --quiet -p downhill --example digits"),
+            Self::Embedded => embedded::run(&embedded::Arguments::default()),
             Self::Figures => heavy::run("figures", &["--check".into()]),
             Self::Docs => docs::run(&docs::Arguments::default()),
             Self::Benches => cargo("build -p downhill-benches --benches"),

@@ -13,7 +13,7 @@ const TARGETS: [&str; 4] =
 
 /// Checks the predictor of the example `embedded`, and compiles it for those machines without an operating system whose
 /// `core` is installed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct Arguments {
     /// Trains the network and writes the predictor first.
     #[arg(long)]
