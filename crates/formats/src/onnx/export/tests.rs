@@ -38,7 +38,7 @@ fn every_kind_of_layer_is_exported() {
     let mut kinds = BTreeSet::new();
     for case in cases() {
         for step in case.network.description().unwrap().steps {
-            let debug = format!("{:?}", step.layer);
+            let debug = format!("{:?}", step.layer.library().unwrap());
             kinds.insert(debug.split('(').next().unwrap().to_owned());
         }
     }
