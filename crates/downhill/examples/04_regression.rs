@@ -79,6 +79,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     ];
     let bytes = std::fs::metadata(&file)?.len();
     println!("\nFrom a file of {bytes} bytes: a Gentoo with a bill of 48.2 by 15.1 mm weighs about");
-    println!("{}", model.predict_one(&found)?);
+    println!("{}", model.predict_one(found)?);
     Ok(())
 }
