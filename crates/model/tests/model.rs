@@ -1,4 +1,5 @@
 //! What a model promises: its file holds all, its answers are the network's, and no file can harm.
+#![expect(clippy::needless_borrows_for_generic_args, reason = "a program that keeps its rows borrows them")]
 
 use std::collections::BTreeMap;
 
