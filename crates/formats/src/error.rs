@@ -1,6 +1,8 @@
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+#[cfg(any(feature = "safetensors", feature = "npz", feature = "onnx"))]
+use std::path::Path;
+use std::path::PathBuf;
 
 use downhill_tensor::BuildError;
 
@@ -78,6 +80,7 @@ pub enum FormatError {
 
 impl FormatError {
     /// Names the file that the error happened with.
+    #[cfg(any(feature = "safetensors", feature = "npz", feature = "onnx"))]
     pub(crate) fn in_file(self, path: &Path) -> Self {
         Self::File { path: path.to_owned(), cause: Box::new(self) }
     }
