@@ -92,7 +92,16 @@ fn mdbook(workspace: &Workspace) -> Result<PathBuf> {
 }
 
 /// Crates that use another without a word of it in their public interface.
-const UNNAMED: [(&str, &str); 1] = [("downhill-train", "downhill-layers")];
+const UNNAMED: [(&str, &str); 8] = [
+    ("downhill-cli", "downhill-layers"),
+    ("downhill-cli", "downhill-losses"),
+    ("downhill-cli", "downhill-network"),
+    ("downhill-cli", "downhill-optim"),
+    ("downhill-formats", "downhill-data"),
+    ("downhill-formats", "downhill-optim"),
+    ("downhill-model", "downhill-losses"),
+    ("downhill-train", "downhill-layers"),
+];
 
 /// A sentence for each crate that is used by another whose pages never link to it, and for each link to a version of
 /// some crate that is not the one in use.

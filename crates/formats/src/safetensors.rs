@@ -3,7 +3,7 @@
 //! [`save`] and [`load`] are for the parameters and running statistics of a [`Network`], under PyTorch's names and in
 //! PyTorch's layouts: the state dict of a `torch.nn` module of the same parts loads unchanged, and
 //! `module.load_state_dict(safetensors.torch.load_file(path))` takes what [`save`] wrote.
-//! Options are set on [`Save`](crate::Save) and [`Load`](crate::Load), which speak of [`Tensors`]; [`read`], [`write()`],
+//! Options are set on [`Save`] and [`Load`], which speak of [`Tensors`]; [`read`], [`write()`],
 //! [`from_bytes`] and [`to_bytes`] bring those from and to files:
 //!
 //! ```
