@@ -81,6 +81,6 @@ fn buffers_are_shared_where_values_do_not_meet() {
         (workspace.bytes() - size_of_val(workspace.gradient())) / (64 * 10 * 8)
     };
     assert_eq!(bytes(Purpose::Prediction), 2, "two buffers, in turn");
-    // Each Tanh runs over its affine layer's output, which is kept; two more hold the gradient on its way back.
+    // Each Tanh runs over its affine layer's output, which is kept; two more hold the gradient in the backward pass.
     assert_eq!(bytes(Purpose::Training), 30 + 2);
 }
