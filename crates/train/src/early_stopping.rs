@@ -8,11 +8,33 @@ use crate::{EpochRecord, TrainError};
 /// The number of an epoch that decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-enum Monitor {
+pub(crate) enum Monitor {
     /// The loss on the validation data, or on the training data if there are none.
     Loss,
     /// The validation metric of this name.
     Metric(String),
+}
+
+impl Monitor {
+    /// Whether larger is better; `metrics` are the names of the validation metrics, each with whether it is so.
+    pub(crate) fn larger_is_better(&self, metrics: &[(String, bool)]) -> Result<bool, TrainError> {
+        let Self::Metric(name) = self else { return Ok(false) };
+        match metrics.iter().find(|(known, _)| known == name) {
+            Some((_, larger_is_better)) => Ok(*larger_is_better),
+            None => {
+                let known = metrics.iter().map(|(known, _)| known.clone()).collect();
+                Err(TrainError::UnknownMetric { metric: name.clone(), known })
+            }
+        }
+    }
+
+    /// The number of this epoch.
+    pub(crate) fn of(&self, record: &EpochRecord) -> f64 {
+        match self {
+            Self::Loss => record.validation_loss.unwrap_or(record.training_loss),
+            Self::Metric(name) => record.metric(name).unwrap_or(f64::NAN),
+        }
+    }
 }
 
 /// A rule that ends a run that no longer improves, and gives the network the parameters of its best epoch.
@@ -68,10 +90,21 @@ impl EarlyStopping {
 pub(crate) struct Best<T> {
     rule: EarlyStopping,
     larger_is_better: bool,
-    value: Option<f64>,
-    bad: u64,
-    pub(crate) epoch: u64,
+    pub(crate) standing: Standing,
     pub(crate) snapshot: Snapshot<T>,
+}
+
+/// What early stopping remembers beside parameters.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Standing {
+    /// The best number so far.
+    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::text"))]
+    value: Option<f64>,
+    /// The epochs in a row that have not improved.
+    bad: u64,
+    /// The best epoch, counted from 1; 0 before the first.
+    pub(crate) epoch: u64,
 }
 
 impl<T: Scalar> Best<T> {
@@ -82,49 +115,46 @@ impl<T: Scalar> Best<T> {
 
     /// Gives a run that goes on the whole patience again.
     pub(crate) fn go_on(&mut self) {
-        self.bad = 0;
+        self.standing.bad = 0;
+    }
+
+    /// Whether training should have ended: a run that goes on with the same patience ends at once.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.standing.bad > self.rule.patience
     }
 
     /// `metrics` are the names of the validation metrics, each with whether larger is better.
     pub(crate) fn new(rule: &EarlyStopping, metrics: &[(String, bool)]) -> Result<Self, TrainError> {
-        let larger_is_better = match &rule.monitor {
-            Monitor::Loss => false,
-            Monitor::Metric(name) => match metrics.iter().find(|(known, _)| known == name) {
-                Some((_, larger_is_better)) => *larger_is_better,
-                None => {
-                    let known = metrics.iter().map(|(known, _)| known.clone()).collect();
-                    return Err(TrainError::UnknownMetric { metric: name.clone(), known });
-                }
-            },
-        };
+        let larger_is_better = rule.monitor.larger_is_better(metrics)?;
         if !(rule.min_delta >= 0.0 && rule.min_delta.is_finite()) {
             return Err(SettingError::new("early stopping's min_delta", rule.min_delta, "finite and at least 0").into());
         }
         let rule = rule.clone();
-        Ok(Self { rule, larger_is_better, value: None, bad: 0, epoch: 0, snapshot: Snapshot::default() })
+        Ok(Self { rule, larger_is_better, standing: Standing::default(), snapshot: Snapshot::default() })
+    }
+
+    /// Goes on from the best epoch of an earlier process.
+    #[cfg(feature = "checkpoint")]
+    pub(crate) fn with(self, standing: Standing, snapshot: Snapshot<T>) -> Self {
+        Self { standing, snapshot, ..self }
     }
 
     /// Takes an epoch into account, and returns whether training should end.
     pub(crate) fn observe(&mut self, record: &EpochRecord, theta: &[T], statistics: &[T]) -> bool {
-        let value = match &self.rule.monitor {
-            Monitor::Loss => record.validation_loss.unwrap_or(record.training_loss),
-            Monitor::Metric(name) => record.metric(name).unwrap_or(f64::NAN),
-        };
+        let value = self.rule.monitor.of(record);
         let sign = if self.larger_is_better { -1.0 } else { 1.0 };
         // Not-a-number is never better; anything is better than nothing.
-        let improves = match self.value {
+        let improves = match self.standing.value {
             None => !value.is_nan(),
             Some(best) => sign * value < sign * best - self.rule.min_delta,
         };
         if improves {
-            self.value = Some(value);
-            self.bad = 0;
-            self.epoch = record.epoch;
+            self.standing = Standing { value: Some(value), bad: 0, epoch: record.epoch };
             self.snapshot.keep(theta, statistics);
         } else {
-            self.bad += 1;
+            self.standing.bad += 1;
         }
-        self.bad > self.rule.patience
+        self.is_exhausted()
     }
 }
 
@@ -148,7 +178,7 @@ mod tests {
         assert!(!best.observe(&record(2, 0.5, 0.0), &[2.0], &[]));
         assert!(!best.observe(&record(3, 0.5, 0.0), &[3.0], &[]), "equal is not better");
         assert!(best.observe(&record(4, f64::NAN, 0.0), &[4.0], &[]));
-        assert_eq!((best.epoch, best.snapshot.parameters()), (2, &[2.0][..]));
+        assert_eq!((best.standing.epoch, best.snapshot.parameters()), (2, &[2.0][..]));
     }
 
     #[test]
@@ -158,7 +188,7 @@ mod tests {
         assert!(!best.observe(&record(1, 1.0, 0.5), &[1.0], &[]));
         assert!(!best.observe(&record(2, 2.0, 0.6), &[2.0], &[]));
         assert!(best.observe(&record(3, 0.0, 0.605), &[3.0], &[]), "less than min_delta");
-        assert_eq!(best.epoch, 2);
+        assert_eq!(best.standing.epoch, 2);
     }
 
     #[test]
