@@ -345,5 +345,5 @@ fn an_average_is_judged_and_kept_and_training_goes_on_from_the_weights() {
     let judged = downhill_train::evaluate(&averaged, &loss, &validation, downhill_train::NO_METRICS).unwrap();
     assert_eq!(Some(judged.loss), history.epochs.last().unwrap().validation_loss);
     assert_ne!(averaged.statistics(), last.statistics());
-    assert!(!loss.meaning().outputs.is_none_or(|outputs| !outputs.is_one_of_several()));
+    assert!(loss.meaning().outputs.is_some_and(downhill_tensor::Outputs::is_one_of_several));
 }
