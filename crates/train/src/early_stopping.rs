@@ -39,8 +39,23 @@ impl Monitor {
 
 /// A rule that ends a run that no longer improves, and gives the network the parameters of its best epoch.
 ///
-/// An epoch improves if its number is better than the best by more than `min_delta`.
-/// Training ends once more than `patience` epochs in a row have not improved.
+/// An epoch is the best so far if its number is better than the best one by more than `min_delta`. Many metrics move in
+/// steps, and on imbalanced data they rest for many epochs at the share of the largest class while the network learns.
+/// So where a metric decides, the loss helps:
+///
+/// * an epoch whose metric is no worse than the best, and whose loss is smaller, is the best so far;
+/// * an epoch whose loss is the smallest so far is no failure, whatever its metric.
+///
+/// The loss is that on the validation data, or on the training data if there are none. Training ends once more than
+/// `patience` epochs in a row have failed. The crate's README says which measure suits which data.
+///
+/// ```
+/// use downhill_train::EarlyStopping;
+///
+/// let on_the_loss = EarlyStopping::new().patience(20);
+/// let on_a_metric = EarlyStopping::new().on_metric("f1").patience(20);
+/// # assert_ne!(on_the_loss, on_a_metric);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct EarlyStopping {
@@ -63,21 +78,21 @@ impl EarlyStopping {
         Self::default()
     }
 
-    /// Watches the validation metric of this name, such as `accuracy`.
+    /// Watches the validation metric of this name, such as `f1`; the loss breaks its ties.
     #[must_use]
     pub fn on_metric(mut self, name: impl Into<String>) -> Self {
         self.monitor = Monitor::Metric(name.into());
         self
     }
 
-    /// Sets how many epochs in a row may fail to improve; 10 unless set.
+    /// Sets how many epochs in a row may fail; 10 unless set.
     #[must_use]
     pub fn patience(mut self, epochs: u64) -> Self {
         self.patience = epochs;
         self
     }
 
-    /// Sets by how much an epoch must be better; 0 unless set.
+    /// Sets by how much the number of an epoch must be better; 0 unless set.
     #[must_use]
     pub fn min_delta(mut self, delta: f64) -> Self {
         self.min_delta = delta;
@@ -95,16 +110,28 @@ pub(crate) struct Best<T> {
 }
 
 /// What early stopping remembers beside parameters.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Standing {
-    /// The best number so far.
+    /// The number of the best epoch, with its sign changed if larger is better; NaN until there is one.
     #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::text"))]
-    value: Option<f64>,
+    cost: f64,
+    /// The loss of the best epoch.
+    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::text"))]
+    loss: f64,
+    /// The smallest loss of all epochs.
+    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::text"))]
+    lowest_loss: f64,
     /// The epochs in a row that have not improved.
     bad: u64,
     /// The best epoch, counted from 1; 0 before the first.
     pub(crate) epoch: u64,
+}
+
+impl Default for Standing {
+    fn default() -> Self {
+        Self { cost: f64::NAN, loss: f64::NAN, lowest_loss: f64::NAN, bad: 0, epoch: 0 }
+    }
 }
 
 impl<T: Scalar> Best<T> {
@@ -141,21 +168,31 @@ impl<T: Scalar> Best<T> {
 
     /// Takes an epoch into account, and returns whether training should end.
     pub(crate) fn observe(&mut self, record: &EpochRecord, theta: &[T], statistics: &[T]) -> bool {
-        let value = self.rule.monitor.of(record);
-        let sign = if self.larger_is_better { -1.0 } else { 1.0 };
-        // Not-a-number is never better; anything is better than nothing.
-        let improves = match self.standing.value {
-            None => !value.is_nan(),
-            Some(best) => sign * value < sign * best - self.rule.min_delta,
+        let loss = Monitor::Loss.of(record);
+        let metric = match &self.rule.monitor {
+            Monitor::Loss => None,
+            metric => Some(metric.of(record)),
         };
+        let cost = metric.map_or(loss, |value| if self.larger_is_better { -value } else { value });
+        let best = &mut self.standing;
+        let ties = metric.is_some() && cost <= best.cost && is_smaller(loss, best.loss);
+        let improves = is_smaller(cost, best.cost - self.rule.min_delta) || ties;
+        let progresses = improves || (metric.is_some() && is_smaller(loss, best.lowest_loss));
         if improves {
-            self.standing = Standing { value: Some(value), bad: 0, epoch: record.epoch };
+            (best.cost, best.loss, best.epoch) = (cost, loss, record.epoch);
             self.snapshot.keep(theta, statistics);
-        } else {
-            self.standing.bad += 1;
         }
+        if is_smaller(loss, best.lowest_loss) {
+            best.lowest_loss = loss;
+        }
+        best.bad = if progresses { 0 } else { best.bad + 1 };
         self.is_exhausted()
     }
+}
+
+/// Whether `a` is smaller than `b`: not-a-number is never smaller, and any number is smaller than it.
+fn is_smaller(a: f64, b: f64) -> bool {
+    a < b || (b.is_nan() && !a.is_nan())
 }
 
 #[cfg(test)]
@@ -181,14 +218,62 @@ mod tests {
         assert_eq!((best.standing.epoch, best.snapshot.parameters()), (2, &[2.0][..]));
     }
 
+    fn on_accuracy(rule: EarlyStopping) -> Best<f64> {
+        Best::new(&rule.on_metric("accuracy"), &[("accuracy".into(), true)]).unwrap()
+    }
+
     #[test]
     fn a_metric_knows_its_direction() {
-        let rule = EarlyStopping::new().on_metric("accuracy").patience(0).min_delta(0.01);
-        let mut best = Best::new(&rule, &[("accuracy".into(), true)]).unwrap();
+        let mut best = on_accuracy(EarlyStopping::new().patience(0).min_delta(0.01));
         assert!(!best.observe(&record(1, 1.0, 0.5), &[1.0], &[]));
         assert!(!best.observe(&record(2, 2.0, 0.6), &[2.0], &[]));
-        assert!(best.observe(&record(3, 0.0, 0.605), &[3.0], &[]), "less than min_delta");
+        assert!(best.observe(&record(3, 2.0, 0.605), &[3.0], &[]), "less than min_delta");
         assert_eq!(best.standing.epoch, 2);
+    }
+
+    #[test]
+    fn a_tie_of_the_metric_is_broken_by_the_loss() {
+        let mut best = on_accuracy(EarlyStopping::new().patience(1));
+        assert!(!best.observe(&record(1, 1.0, 0.9), &[1.0], &[]));
+        assert!(!best.observe(&record(2, 0.8, 0.9), &[2.0], &[]));
+        assert_eq!(best.standing.epoch, 2, "a smaller loss at the same accuracy is kept");
+        assert!(!best.observe(&record(3, 0.9, 0.9), &[3.0], &[]));
+        assert!(best.observe(&record(4, 0.8, 0.9), &[4.0], &[]), "as good in both is no progress");
+        assert_eq!((best.standing.epoch, best.snapshot.parameters()), (2, &[2.0][..]));
+    }
+
+    #[test]
+    fn a_worse_metric_is_not_kept_but_waited_for_while_the_loss_falls() {
+        let mut best = on_accuracy(EarlyStopping::new().patience(1));
+        for (epoch, loss) in [(1, 1.0), (2, 0.9), (3, 0.8), (4, 0.7), (5, 0.6)] {
+            let accuracy = if epoch == 1 { 0.9 } else { 0.88 };
+            assert!(!best.observe(&record(epoch, loss, accuracy), &[loss], &[]));
+        }
+        assert_eq!(best.standing.epoch, 1);
+        assert!(!best.observe(&record(6, 0.65, 0.95), &[0.65], &[]), "a better metric at a larger loss");
+        assert_eq!(best.standing.epoch, 6);
+        assert!(!best.observe(&record(7, 0.62, 0.94), &[7.0], &[]));
+        assert!(best.observe(&record(8, 0.61, 0.94), &[8.0], &[]), "the smallest loss is that of epoch 5");
+    }
+
+    #[test]
+    fn the_loss_breaks_no_tie_of_its_own_within_min_delta() {
+        let mut best = Best::new(&EarlyStopping::new().patience(1).min_delta(0.1), &[]).unwrap();
+        assert!(!best.observe(&record(1, 1.0, 0.0), &[1.0], &[]));
+        assert!(!best.observe(&record(2, 0.95, 0.0), &[2.0], &[]));
+        assert!(best.observe(&record(3, 0.91, 0.0), &[3.0], &[]));
+        assert_eq!(best.standing.epoch, 1);
+    }
+
+    #[test]
+    fn numbers_replace_what_is_not_a_number() {
+        let mut best = on_accuracy(EarlyStopping::new().patience(0));
+        assert!(!best.observe(&record(1, 1.0, f64::NAN), &[1.0], &[]), "the loss is the first");
+        assert_eq!(best.standing.epoch, 0, "nothing is kept");
+        assert!(!best.observe(&record(2, f64::NAN, 0.5), &[2.0], &[]));
+        assert!(!best.observe(&record(3, 2.0, 0.5), &[3.0], &[]));
+        assert!(best.observe(&record(4, 3.0, f64::NAN), &[4.0], &[]));
+        assert_eq!(best.standing.epoch, 3);
     }
 
     #[test]
