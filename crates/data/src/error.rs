@@ -157,6 +157,37 @@ pub enum DataError {
         /// The number of examples that it needs.
         needed: usize,
     },
+    /// There is not one group for each example.
+    #[error("{got} groups were given, but there are {examples} examples; give the group of each example")]
+    GroupCount {
+        /// The number of examples.
+        examples: usize,
+        /// The number of groups that were given.
+        got: usize,
+    },
+    /// There are too few groups for every part to get one.
+    #[error("{needed} groups are needed for every part to get one, but the number of groups is {groups}")]
+    TooFewGroups {
+        /// The number of different groups.
+        groups: usize,
+        /// The number of groups that are needed.
+        needed: usize,
+    },
+    /// A fold by time has nothing to train or to validate on.
+    #[error(
+        "{what} has {examples} examples, too few for {folds} folds by time with a gap of {gap} in front of each; \
+         ask for fewer folds or a smaller gap"
+    )]
+    TimeFolds {
+        /// The examples, such as `the data set`.
+        what: &'static str,
+        /// The number of examples.
+        examples: usize,
+        /// The number of folds.
+        folds: usize,
+        /// The number of examples that are left out in front of each fold.
+        gap: usize,
+    },
     /// The targets are of the other kind.
     #[error("{operation} needs {needed}, but the data set has {got}")]
     TargetKind {

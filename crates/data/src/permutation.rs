@@ -9,6 +9,7 @@ pub(crate) enum Purpose {
     Split = 1,
     Folds = 2,
     Batches = 3,
+    Groups = 4,
 }
 
 /// Overwrites `order` with a random permutation of 0..order.len() (Fisher–Yates).

@@ -40,6 +40,19 @@ fn random_calls_with_odd_sizes_never_panic() {
             assert!(folds <= data.len() && rounds.len() == folds);
             assert_eq!(rounds.map(|fold| fold.validation.len()).sum::<usize>(), data.len());
         }
+        let groups: Vec<usize> = (0..data.len()).map(|_| any(&SIZES, stream) % 4).collect();
+        let parts = [data.grouped_split(&groups, fraction, seed), data.time_split(fraction, any(&SIZES, stream))];
+        for (a, b) in parts.into_iter().flatten() {
+            assert!(a.len() + b.len() <= data.len());
+        }
+        let rounds = [
+            data.grouped_k_folds(&groups, folds, seed),
+            data.stratified_grouped_k_folds(&groups, folds, seed),
+            data.time_folds(folds, any(&SIZES, stream)),
+        ];
+        for fold in rounds.into_iter().flatten().flatten() {
+            assert!(fold.train.len() + fold.validation.len() <= data.len());
+        }
         let indices = [any(&SIZES, stream), any(&SIZES, stream)];
         assert_eq!(data.select(&indices).is_ok(), indices.iter().all(|&index| index < data.len()));
         let size = any(&SIZES, stream);
