@@ -217,14 +217,36 @@ pub enum DataError {
         /// The other end.
         high: f64,
     },
+    /// Two quantiles have no range between them.
+    #[error(
+        "the quantiles {low} and {high} enclose no part of the numbers; give two from 0 to 1, the smaller one first"
+    )]
+    Quantiles {
+        /// The quantile that was given first.
+        low: f64,
+        /// The other.
+        high: f64,
+    },
+    /// A number has no Box-Cox transform.
+    #[error(
+        "example {example} has {value} as its {number}, but Box-Cox takes numbers above 0 alone; fit Yeo-Johnson instead"
+    )]
+    NotPositive {
+        /// The row of the matrix.
+        example: usize,
+        /// Which of its numbers.
+        number: ExampleNumber,
+        /// The number.
+        value: f64,
+    },
     /// The numbers that a scaler was made of scale nothing.
     #[error("feature {feature} was given {first} and {second}, but {rule}")]
     ScalerParts {
         /// The feature.
         feature: usize,
-        /// Its first number: a mean, or the smallest value.
+        /// Its first number: a mean, a median, a power or the smallest value.
         first: f64,
-        /// Its second: a scale, or the largest value.
+        /// Its second: a scale, a mean or the largest value.
         second: f64,
         /// What they must be.
         rule: &'static str,

@@ -23,7 +23,9 @@ mod mnist;
 pub mod npy;
 mod one_hot;
 mod permutation;
+mod power_scaler;
 mod raw_array;
+mod robust_scaler;
 mod scaler;
 #[cfg(feature = "csv")]
 mod schema;
@@ -46,7 +48,9 @@ pub use min_max_scaler::MinMaxScaler;
 #[cfg(feature = "idx")]
 pub use mnist::mnist;
 pub use one_hot::{OneHot, one_hot};
+pub use power_scaler::{PowerScaler, PowerTransform};
 pub use raw_array::{ElementType, Elements, Half, RawArray};
+pub use robust_scaler::RobustScaler;
 pub use scaler::Scaler;
 #[cfg(feature = "csv")]
 pub use schema::{Column, Columns, DroppedRow, Encoded, LearntColumn, Missing, Schema, Unseen};
