@@ -616,6 +616,28 @@ pub enum RuleError {
          out"
     )]
     NothingToIndicate,
+    /// Ordered categories are to be filled with another.
+    #[error("can't have its gaps filled with `{text}`, which is not in its order of categories")]
+    NotInOrder {
+        /// The text.
+        text: String,
+    },
+    /// Ordered categories have a rule that takes others in.
+    #[error(
+        "has an order of categories, in which others have no place; leave the rule out, or read the column as categorical"
+    )]
+    OutOfOrder,
+    /// Hashed categories have a rule for unseen ones.
+    #[error("is hashed, so that no category is unseen; leave the rule out")]
+    NothingUnseen,
+    /// Categories are to be hashed into none or too many buckets.
+    #[error("can't be hashed into {buckets} buckets; take 1 to {most}")]
+    Buckets {
+        /// The number of buckets.
+        buckets: usize,
+        /// The most that there may be.
+        most: usize,
+    },
     /// Numbers or dates have a rule for unseen categories.
     #[error("holds no categories, so that no value is unseen; leave the rule out")]
     NoCategories,

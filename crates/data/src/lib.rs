@@ -53,7 +53,7 @@ pub use raw_array::{ElementType, Elements, Half, RawArray};
 pub use robust_scaler::RobustScaler;
 pub use scaler::Scaler;
 #[cfg(feature = "csv")]
-pub use schema::{Column, Columns, DroppedRow, Encoded, LearntColumn, Missing, Schema, Unseen};
+pub use schema::{Column, Columns, DroppedRow, Encoded, Hashing, LearntColumn, Missing, Schema, Unseen};
 pub use split::{Fold, Folds};
 pub use standard_scaler::StandardScaler;
 #[cfg(feature = "csv")]
