@@ -65,6 +65,20 @@ pub enum DataError {
         /// The number of weights.
         got: usize,
     },
+    /// A sampler has more or fewer weights than there are examples.
+    #[error("{got} weights were given to draw by, but there are {examples} examples; give one for each example")]
+    SampleWeights {
+        /// The number of examples.
+        examples: usize,
+        /// The number of weights.
+        got: usize,
+    },
+    /// An epoch of a sampler is too long.
+    #[error("an epoch of {draws} draws does not fit in memory; make it shorter")]
+    Draws {
+        /// The number of draws.
+        draws: usize,
+    },
     /// A weight is negative or not finite.
     #[error("example {example} has the weight {weight}, but weights must be finite and at least 0")]
     Weight {

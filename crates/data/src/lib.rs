@@ -26,6 +26,7 @@ mod permutation;
 mod power_scaler;
 mod raw_array;
 mod robust_scaler;
+mod sampler;
 mod scaler;
 #[cfg(feature = "csv")]
 mod schema;
@@ -51,6 +52,7 @@ pub use one_hot::{OneHot, one_hot};
 pub use power_scaler::{PowerScaler, PowerTransform};
 pub use raw_array::{ElementType, Elements, Half, RawArray};
 pub use robust_scaler::RobustScaler;
+pub use sampler::Sampler;
 pub use scaler::Scaler;
 #[cfg(feature = "csv")]
 pub use schema::{Column, Columns, DroppedRow, Encoded, Hashing, LearntColumn, Missing, Schema, Unseen};

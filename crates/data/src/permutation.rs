@@ -10,6 +10,7 @@ pub(crate) enum Purpose {
     Folds = 2,
     Batches = 3,
     Groups = 4,
+    Samples = 5,
 }
 
 /// Overwrites `order` with a random permutation of 0..order.len() (Fisher–Yates).
