@@ -1,4 +1,4 @@
-use crate::{MinMaxScaler, PowerScaler, RobustScaler, Scaler, StandardScaler};
+use crate::{ChannelScaler, MinMaxScaler, PowerScaler, RobustScaler, Scaler, StandardScaler};
 
 /// Any scaler of this crate, for files and for settings that choose one.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +13,8 @@ pub enum AnyScaler {
     Robust(RobustScaler),
     /// See [`PowerScaler`].
     Power(PowerScaler),
+    /// See [`ChannelScaler`].
+    Channels(ChannelScaler),
 }
 
 /// Evaluates an expression of whichever scaler it is.
@@ -23,6 +25,7 @@ macro_rules! each {
             AnyScaler::MinMax($scaler) => $value,
             AnyScaler::Robust($scaler) => $value,
             AnyScaler::Power($scaler) => $value,
+            AnyScaler::Channels($scaler) => $value,
         }
     };
 }
@@ -62,5 +65,11 @@ impl From<RobustScaler> for AnyScaler {
 impl From<PowerScaler> for AnyScaler {
     fn from(scaler: PowerScaler) -> Self {
         Self::Power(scaler)
+    }
+}
+
+impl From<ChannelScaler> for AnyScaler {
+    fn from(scaler: ChannelScaler) -> Self {
+        Self::Channels(scaler)
     }
 }

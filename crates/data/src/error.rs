@@ -231,6 +231,30 @@ pub enum DataError {
         /// The other end.
         high: f64,
     },
+    /// A shape is not that of an image.
+    #[error("examples of shape {shape} are no images: they need axes (channels, height, width), none of length 0")]
+    ImageShape {
+        /// The shape.
+        shape: Shape,
+    },
+    /// Images have nothing to scale.
+    #[error("images of {channels} channels with {pixels} pixels each hold nothing to scale, or more than memory does")]
+    Pixels {
+        /// The number of channels.
+        channels: usize,
+        /// The number of pixels in each.
+        pixels: usize,
+    },
+    /// A setting of an augmentation is out of its range.
+    #[error("the augmentation's `{setting}` is {value}, but {rule}")]
+    Augmentation {
+        /// The setting.
+        setting: &'static str,
+        /// Its value.
+        value: f64,
+        /// What it must be.
+        rule: &'static str,
+    },
     /// Two quantiles have no range between them.
     #[error(
         "the quantiles {low} and {high} enclose no part of the numbers; give two from 0 to 1, the smaller one first"

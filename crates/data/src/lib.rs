@@ -5,9 +5,11 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod any_scaler;
+mod augmentation;
 mod batches;
 #[cfg(feature = "csv")]
 mod cells;
+mod channel_scaler;
 #[cfg(feature = "csv")]
 mod chunks;
 mod dataset;
@@ -37,7 +39,9 @@ mod table;
 mod targets;
 
 pub use any_scaler::AnyScaler;
+pub use augmentation::{Augmentation, Border, Mixup};
 pub use batches::{Batches, MiniBatch};
+pub use channel_scaler::ChannelScaler;
 #[cfg(feature = "csv")]
 pub use chunks::Chunks;
 pub use dataset::Dataset;
