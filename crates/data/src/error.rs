@@ -255,6 +255,41 @@ pub enum DataError {
         /// What it must be.
         rule: &'static str,
     },
+    /// Windows of a time series have no steps.
+    #[error("the {setting} of windows is 0, but must be 1 or more")]
+    WindowSetting {
+        /// The setting that is 0.
+        setting: &'static str,
+    },
+    /// A time series is shorter than a window with its target.
+    #[error(
+        "a series of {steps} steps holds no window, which takes {needed} with its target; \
+         give a longer series, or shorten length, lead or horizon"
+    )]
+    ShortSeries {
+        /// The number of steps of the series.
+        steps: usize,
+        /// The number of steps of a window with its target.
+        needed: usize,
+    },
+    /// A column to predict lies beyond the last of a time series.
+    #[error("column {column} was to be predicted, but the series has {columns} columns, counted from 0")]
+    WindowColumn {
+        /// The column.
+        column: usize,
+        /// The number of columns.
+        columns: usize,
+    },
+    /// The windows of a time series take more memory than there is.
+    #[error("{windows} windows of {steps} steps and {columns} columns do not fit in memory; lengthen the stride")]
+    WindowsSize {
+        /// The number of windows.
+        windows: usize,
+        /// The number of steps of each.
+        steps: usize,
+        /// The number of columns.
+        columns: usize,
+    },
     /// Two quantiles have no range between them.
     #[error(
         "the quantiles {low} and {high} enclose no part of the numbers; give two from 0 to 1, the smaller one first"

@@ -37,6 +37,7 @@ mod standard_scaler;
 #[cfg(feature = "csv")]
 mod table;
 mod targets;
+mod windows;
 
 pub use any_scaler::AnyScaler;
 pub use augmentation::{Augmentation, Border, Mixup};
@@ -65,3 +66,4 @@ pub use standard_scaler::StandardScaler;
 #[cfg(feature = "csv")]
 pub use table::{Table, TableOptions};
 pub use targets::Targets;
+pub use windows::Windows;

@@ -33,7 +33,7 @@ pub enum PowerTransform {
 /// use downhill_data::{PowerScaler, Scaler};
 /// use ndarray::array;
 ///
-/// let mut rows = array![[1.0], [2.0], [4.0], [8.0], [16.0]];
+/// let mut rows = array![[1.0_f64], [2.0], [4.0], [8.0], [16.0]];
 /// let scaler = PowerScaler::fit_box_cox(rows.view())?;
 /// assert!(scaler.powers().all(|power| power.abs() < 1e-12)); // a logarithm
 /// scaler.transform(rows.view_mut())?;
