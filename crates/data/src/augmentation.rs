@@ -9,7 +9,7 @@ use crate::permutation::{below, permute, uniform};
 ///
 /// Those that are set are made in this order: flips, the shift, noise, the cutout. Each is drawn for each image.
 /// An image is (channels, height, width) as convolutions take it, or (height, width); all channels are changed alike,
-/// but for noise. Nothing is allocated.
+/// but for noise. It is changed where it lies, without another buffer.
 ///
 /// ```
 /// use downhill_data::{Augmentation, Border};
@@ -117,11 +117,11 @@ impl Augmentation {
     /// Changes one image in place.
     ///
     /// # Shapes
-    /// `image`: (channels, height, width) or (height, width), as `shape` says.
+    /// `image`: (channels, height, width) or (height, width), which `shape` says.
     ///
     /// # Errors
     /// Returns an error if the shape is that of no image or of another number of numbers, a probability does not lie
-    /// between 0 and 1, or the noise or the number to fill with is negative or not finite.
+    /// between 0 and 1, the noise is negative, or the noise or the number to fill with is not finite.
     pub fn apply<T: Scalar, R: RngCore>(&self, image: &mut [T], shape: Shape, random: &mut R) -> Result<(), DataError> {
         let (height, width) = self.check(image.len(), shape)?;
         self.change(image, height, width, random);

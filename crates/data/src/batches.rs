@@ -9,8 +9,9 @@ use crate::{DataError, Dataset, Sampler, Target, Targets};
 ///
 /// The order of an epoch depends on the seed and the epoch's number alone, so training that is
 /// resumed at an epoch sees what it would have seen, on every machine.
-/// Examples of a shuffled or sampled batch are gathered into buffers that all batches share:
-/// nothing is allocated after construction. Sequential batches are views of the data set.
+/// Examples of a shuffled batch are gathered into buffers that all batches share:
+/// nothing is allocated after construction. Those that a [`Sampler`] draws are gathered likewise.
+/// Sequential batches are views of the data set.
 ///
 /// ```
 /// use downhill_data::{Batches, Dataset};

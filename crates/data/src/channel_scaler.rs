@@ -121,8 +121,7 @@ mod tests {
     #[test]
     fn each_channel_is_standardised_over_images_and_pixels() {
         let mut stream = Seed(2).stream(0);
-        let numbers: Vec<f64> =
-            (0..5 * 3 * 4 * 6).map(|i| 10f64.powi((i / 24 % 3) as i32) * (stream.uniform() + 2.0)).collect();
+        let numbers: Vec<f64> = (0..5 * 3 * 4 * 6).map(|i| 10f64.powi(i / 24 % 3) * (stream.uniform() + 2.0)).collect();
         let set = Dataset::new(numbers.clone(), [3, 4, 6], vec![0; 5]).unwrap();
         let scaler = ChannelScaler::fit(set.inputs()).unwrap();
         assert_eq!((scaler.channels(), scaler.pixels(), scaler.features()), (3, 24, 72));

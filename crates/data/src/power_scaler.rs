@@ -22,8 +22,8 @@ pub enum PowerTransform {
 /// x′ = (ψ(x) − μ) / σ, with ψ of a [`PowerTransform`].
 ///
 /// The power λ of each feature has the largest likelihood if ψ(x) is normal.
-/// The likelihood is concave in λ, so that its slope has one zero, which is found to the last digits;
-/// scikit-learn's `PowerTransformer` searches for the largest value itself, which fixes about half as many.
+/// The likelihood is concave in λ, so that its slope has one zero, which is what is searched for;
+/// scikit-learn's `PowerTransformer` searches for the largest value, which rounding leaves uncertain by 1e-8 or more.
 /// λ is kept where ψ neither overflows nor loses more than half of its digits, and is 1 for a constant feature.
 ///
 /// What lies beyond all values of ψ is taken back to the end of the range that it came from, such as 0 or infinity;

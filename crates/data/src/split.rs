@@ -40,7 +40,7 @@ pub struct Folds<'a, D> {
 pub(crate) enum Rounds {
     /// Each of these parts validates once, and the others train.
     Parts(Vec<Vec<usize>>),
-    /// The examples before an end train, and a later window validates.
+    /// The examples up to an end train, and a later window validates.
     Windows(Vec<(usize, Range<usize>)>),
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{check_enough, check_folds, check_fraction, share};
 use crate::DataError;
 
-/// The examples before a gap and those after it; an error calls them `what`.
+/// The examples in front of a gap and those after it; an error calls them `what`.
 pub(crate) fn time_halves(
     what: &str,
     examples: usize,
