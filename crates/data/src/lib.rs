@@ -27,6 +27,7 @@ mod raw_array;
 mod scaler;
 #[cfg(feature = "csv")]
 mod schema;
+pub mod source;
 mod split;
 mod standard_scaler;
 #[cfg(feature = "csv")]

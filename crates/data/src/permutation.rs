@@ -9,6 +9,7 @@ pub(crate) enum Purpose {
     Split = 1,
     Folds = 2,
     Batches = 3,
+    Buffer = 4,
 }
 
 /// Overwrites `order` with a random permutation of 0..order.len() (Fisher–Yates).
@@ -25,7 +26,7 @@ pub(crate) fn permute(order: &mut [usize], stream: &mut Stream) {
 ///
 /// `rand` draws a `usize` differently on 32 and on 64 bits and may draw differently in its next version;
 /// this draws the same number for ever.
-fn below(bound: u64, stream: &mut Stream) -> u64 {
+pub(crate) fn below(bound: u64, stream: &mut Stream) -> u64 {
     let mut wide = u128::from(stream.next_u64()) * u128::from(bound);
     if (wide as u64) < bound {
         // The lowest `2^64 mod bound` remainders are one product too many: they are drawn again.
