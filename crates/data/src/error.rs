@@ -410,6 +410,14 @@ pub enum DataError {
         /// The number of cells that it has.
         got: usize,
     },
+    /// A row of a table that is read part by part has no end within reach.
+    #[error("the row that begins on line {line} is longer than {most} bytes; is one of its quotes never closed?")]
+    LongRow {
+        /// The line of the file.
+        line: u64,
+        /// The most bytes that a row may have.
+        most: usize,
+    },
     /// A cell begins with a quote, and the file ends before another.
     #[error(
         "the quote that opens cell {cell} of line {line} (`\"{text}`) is never closed; \

@@ -3,14 +3,18 @@
 //! * `column.rs`: the rules of one column, and which of them suit it.
 //! * `columns.rs`: the choice of columns, and how it is fitted to a table.
 //! * `date.rs`: dates as numbers.
+//! * `encoder.rs`: rows that are not part of a table.
 //! * `input.rs`: what is learnt of a column, and how its cells become features.
+//! * `parts.rs`: a table larger than memory.
 //! * `rows.rs`: which rows have all that they need.
 //! * Here: what was learnt, by name, and tables and records that become inputs and targets.
 
 mod column;
 mod columns;
 mod date;
+mod encoder;
 mod input;
+mod parts;
 mod rows;
 #[cfg(test)]
 mod testing;
@@ -20,6 +24,7 @@ use ndarray::Array2;
 
 pub use self::column::{Column, Missing, Unseen};
 pub use self::columns::Columns;
+pub(crate) use self::encoder::Encoder;
 pub use self::input::{Encoded, LearntColumn};
 use self::input::{Encoding, Gap, Input, cell_error, number};
 pub use self::rows::DroppedRow;

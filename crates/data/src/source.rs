@@ -56,6 +56,8 @@ mod array_file;
 mod arrays;
 mod batches;
 mod concatenated;
+#[cfg(feature = "csv")]
+mod csv;
 mod engine;
 mod iterator;
 mod layout;
@@ -70,6 +72,8 @@ pub use self::array_file::{ArrayFile, RawRows};
 pub use self::arrays::ArraySource;
 pub use self::batches::SourceBatches;
 pub use self::concatenated::Concatenated;
+#[cfg(feature = "csv")]
+pub use self::csv::CsvSource;
 pub use self::iterator::IteratorSource;
 pub use self::layout::ExampleLayout;
 pub use self::memory::InMemory;

@@ -52,6 +52,21 @@ impl ExampleLayout {
         }
     }
 
+    /// Returns the layout of the examples that a schema makes of rows.
+    ///
+    /// # Errors
+    /// Returns an error if the schema has no features.
+    #[cfg(feature = "csv")]
+    pub fn from_schema(schema: &crate::Schema) -> Result<Self, DataError> {
+        let features = schema.feature_names();
+        let layout = match schema.class_names() {
+            [] => Self::values([features.len()], [schema.target_columns().count()]),
+            classes => Self::classes([features.len()], classes.len()).with_class_names(classes)?,
+        };
+        layout.check()?;
+        layout.with_feature_names(features)
+    }
+
     /// Adds one more input to each example; see [`Dataset::with_input`](crate::Dataset::with_input).
     #[must_use]
     pub fn with_input(mut self, shape: impl Into<Shape>) -> Self {

@@ -1,6 +1,8 @@
 //! Batches of sources: the same examples in the same order, however they are read.
 
 mod batches;
+#[cfg(feature = "csv")]
+mod csv;
 mod files;
 
 use downhill_data::source::{Example, ExampleLayout, IteratorSource, Source, SourceBatches};
