@@ -49,6 +49,22 @@ impl Cells {
         self.lines.clear();
     }
 
+    /// Appends a row, whose cells are as many as the rows here have, each written to the end of the text.
+    #[cfg(feature = "parquet")]
+    pub(crate) fn write_row<C>(
+        &mut self,
+        line: u64,
+        cells: impl Iterator<Item = C>,
+        write: impl Fn(C, &mut String) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        for cell in cells {
+            write(cell, &mut self.text)?;
+            self.ends.push(self.text.len());
+        }
+        self.lines.push(line);
+        Ok(())
+    }
+
     /// Appends a row of other cells, as many as the rows here have.
     pub(crate) fn push(&mut self, row: Row<'_>) {
         for cell in row.cells() {

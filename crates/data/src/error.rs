@@ -473,6 +473,20 @@ pub enum DataError {
         /// The character.
         delimiter: u8,
     },
+    /// Something is wrong in a row of a file whose rows have no lines.
+    #[error("row {row}: {cause}")]
+    Row {
+        /// The row, counted from 0.
+        row: u64,
+        /// The error in the row.
+        cause: Box<DataError>,
+    },
+    /// A Parquet file can't be read.
+    #[error("the Parquet file can't be read: {reason}")]
+    Parquet {
+        /// The reason.
+        reason: String,
+    },
     /// A file does not start as its format does.
     #[error("this is not {format} data: it starts with the bytes {found:02x?}")]
     Magic {

@@ -24,6 +24,8 @@ use ndarray::Array2;
 
 pub use self::column::{Column, Missing, Unseen};
 pub use self::columns::Columns;
+#[cfg(feature = "parquet")]
+pub(crate) use self::date::text as date_text;
 pub(crate) use self::encoder::Encoder;
 pub use self::input::{Encoded, LearntColumn};
 use self::input::{Encoding, Gap, Input, cell_error, number};
@@ -220,6 +222,12 @@ impl Schema {
             Goal::Class { target, .. } => std::slice::from_ref(target),
             Goal::Values { targets } => targets,
         }
+    }
+
+    /// Whether rows are left out if they lack a value.
+    #[cfg(feature = "parquet")]
+    pub(crate) fn drops_rows(&self) -> bool {
+        self.needed().any(|(_, drop)| drop)
     }
 
     /// The columns whose values an example needs, and whether rows without them are left out.

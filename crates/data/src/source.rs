@@ -8,6 +8,7 @@
 //! | [`InMemory`] | a [`Dataset`](crate::Dataset), owned or borrowed | yes |
 //! | [`ArraySource`] | rows of NPY files and of files of plain numbers ([`ArrayFile`]) | yes |
 //! | `CsvSource` (feature `csv`) | rows of a table, by a fitted `Schema` | no |
+//! | `ParquetSource` (feature `parquet`) | rows of a Parquet file, by a fitted `Schema` | no |
 //! | [`IteratorSource`] | whatever a closure's iterator yields | no |
 //! | [`Concatenated`] | those of several sources, one after the other | if all are |
 //!
@@ -62,6 +63,8 @@ mod engine;
 mod iterator;
 mod layout;
 mod memory;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod pool;
 mod rows;
 mod stamp;
@@ -77,6 +80,8 @@ pub use self::csv::CsvSource;
 pub use self::iterator::IteratorSource;
 pub use self::layout::ExampleLayout;
 pub use self::memory::InMemory;
+#[cfg(feature = "parquet")]
+pub use self::parquet::{ParquetParts, ParquetSource};
 pub use self::rows::{Example, Rows};
 use crate::DataError;
 

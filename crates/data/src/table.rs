@@ -129,8 +129,7 @@ impl TableOptions {
             }
         }
         let (header, cells) = first.filter(|(_, cells)| cells.len() > 0).ok_or(NO_ROW)?;
-        let rows = (0..cells.len()).collect();
-        Ok(Table { sheet: Arc::new(Sheet { header, cells }), rows })
+        Ok(Table::from_cells(header, cells))
     }
 
     /// Reads the table of a file.
@@ -333,6 +332,12 @@ impl Table {
         let labels: Vec<u32> = self.column(column)?.filter_map(|cell| places.get(cell).copied()).collect();
         let value = |label: u32| values.categories().get(label as usize).map_or("", String::as_str);
         split(Strata { labels: &labels, name: &|label| format!("the value `{}` of column `{column}`", value(label)) })
+    }
+
+    /// The table of rows, of which there is one at least.
+    pub(crate) fn from_cells(header: Header, cells: Cells) -> Self {
+        let rows = (0..cells.len()).collect();
+        Self { sheet: Arc::new(Sheet { header, cells }), rows }
     }
 
     /// The rows at `indices`, which are in range and not none.

@@ -4,6 +4,8 @@ mod batches;
 #[cfg(feature = "csv")]
 mod csv;
 mod files;
+#[cfg(feature = "parquet")]
+mod parquet;
 
 use downhill_data::source::{Example, ExampleLayout, IteratorSource, Source, SourceBatches};
 use downhill_data::{DataError, Dataset, MiniBatch, Target, Targets};
