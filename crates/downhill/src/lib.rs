@@ -9,6 +9,8 @@ pub use downhill_formats as formats;
 #[cfg(feature = "gradcheck")]
 pub use downhill_gradcheck as gradcheck;
 pub use downhill_layers as layers;
+#[cfg(feature = "log")]
+pub use downhill_log as log;
 pub use downhill_losses as losses;
 #[cfg(feature = "model")]
 pub use downhill_model as model;
@@ -16,6 +18,8 @@ pub use downhill_network as network;
 pub use downhill_optim as optim;
 pub use downhill_tensor as tensor;
 pub use downhill_train as train;
+#[cfg(feature = "tune")]
+pub use downhill_tune as tune;
 pub use ndarray;
 
 pub use downhill_network::{branches, sequential};

@@ -1,9 +1,23 @@
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use downhill_network::Network;
 use downhill_tensor::Scalar;
 
-use crate::EpochRecord;
+use crate::{EpochRecord, History, TrainError};
+
+/// A run that is about to take its first step.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct RunStart<'a, T> {
+    /// The epochs that the run may come to, counted from 0: a run that goes on begins above 0.
+    pub epochs: Range<u64>,
+    /// The number of steps in an epoch, if it is known beforehand.
+    pub steps_per_epoch: Option<u64>,
+    /// The settings of the run, such as `("batch_size", "32")`.
+    pub settings: &'a [(&'static str, String)],
+    /// The network, as it starts.
+    pub network: &'a Network<T>,
+}
 
 /// A step that was taken.
 #[derive(Debug)]
@@ -33,10 +47,26 @@ pub struct EpochEnd<'a, T> {
     pub network: &'a Network<T>,
 }
 
+/// A run that has ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct RunEnd<'a, T> {
+    /// The history that the run returns, or its error.
+    pub result: Result<&'a History, &'a TrainError>,
+    /// The network, as it is left.
+    pub network: &'a Network<T>,
+}
+
 /// An observer of a training run, which may end it.
 ///
-/// It can't change the network: only the optimizer does.
+/// It can't change the network: only the optimizer does. Every observer sees every event, also one after which another
+/// ends the run.
 pub trait Callback<T: Scalar>: Send {
+    /// Takes note of the start of a run.
+    fn on_start(&mut self, start: &RunStart<'_, T>) {
+        let _ = start;
+    }
+
     /// Takes note of a step; `Break` ends the run.
     fn on_step(&mut self, end: &StepEnd<'_, T>) -> ControlFlow<()> {
         let _ = end;
@@ -48,27 +78,48 @@ pub trait Callback<T: Scalar>: Send {
         let _ = end;
         ControlFlow::Continue(())
     }
+
+    /// Takes note of the end of a run, also of one that ends with an error.
+    fn on_end(&mut self, end: &RunEnd<'_, T>) {
+        let _ = end;
+    }
 }
 
 /// A borrowed observer, so that what it has seen can be read after the run.
 impl<T: Scalar, C: Callback<T> + ?Sized> Callback<T> for &mut C {
+    fn on_start(&mut self, start: &RunStart<'_, T>) {
+        (**self).on_start(start);
+    }
+
     fn on_step(&mut self, end: &StepEnd<'_, T>) -> ControlFlow<()> {
         (**self).on_step(end)
     }
 
     fn on_epoch(&mut self, end: &EpochEnd<'_, T>) -> ControlFlow<()> {
         (**self).on_epoch(end)
+    }
+
+    fn on_end(&mut self, end: &RunEnd<'_, T>) {
+        (**self).on_end(end);
     }
 }
 
 /// An observer that is chosen at run time.
 impl<T: Scalar, C: Callback<T> + ?Sized> Callback<T> for Box<C> {
+    fn on_start(&mut self, start: &RunStart<'_, T>) {
+        (**self).on_start(start);
+    }
+
     fn on_step(&mut self, end: &StepEnd<'_, T>) -> ControlFlow<()> {
         (**self).on_step(end)
     }
 
     fn on_epoch(&mut self, end: &EpochEnd<'_, T>) -> ControlFlow<()> {
         (**self).on_epoch(end)
+    }
+
+    fn on_end(&mut self, end: &RunEnd<'_, T>) {
+        (**self).on_end(end);
     }
 }
 

@@ -18,7 +18,7 @@ mod snapshot;
 mod stop;
 mod trainer;
 
-pub use callback::{Callback, EpochEnd, StepEnd};
+pub use callback::{Callback, EpochEnd, RunEnd, RunStart, StepEnd};
 pub use early_stopping::EarlyStopping;
 pub use error::{Cause, DataRole, Divergence, ExampleField, Place, TrainError};
 pub use evaluation::{Evaluation, NO_METRICS, evaluate};

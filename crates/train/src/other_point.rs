@@ -16,6 +16,11 @@ impl<T: Scalar> OtherPoint<T> {
         Self { theta: vec![T::ZERO; network.parameters().len()], judged: false }
     }
 
+    /// That of no network.
+    pub(crate) fn empty() -> Self {
+        Self { theta: Vec::new(), judged: false }
+    }
+
     /// Whether these are parameters of a network like this one.
     pub(crate) fn fits(&self, network: &Network<T>) -> bool {
         self.theta.len() == network.parameters().len()

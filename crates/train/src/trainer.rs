@@ -380,6 +380,23 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         self.start(network, data)
     }
 
+    /// The settings of a run, by name, as logs and checkpoints show them.
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let mut settings = vec![
+            ("loss", format!("{:?}", self.loss)),
+            ("optimizer", self.optimizer.state().name),
+            ("learning_rate", self.optimizer.base_learning_rate().to_string()),
+            ("batch_size", self.batch_size.to_string()),
+            ("drop_last", self.drop_last.to_string()),
+            ("seed", self.seed.0.to_string()),
+            ("rates", format!("{:?}", self.rates)),
+        ];
+        settings.extend(self.clipping.map(|clipping| ("clipping", format!("{clipping:?}"))));
+        settings.extend(self.penalty.as_ref().map(|penalty| ("penalty", format!("{penalty:?}"))));
+        settings.extend(self.early_stopping.as_ref().map(|rule| ("early_stopping", format!("{rule:?}"))));
+        settings
+    }
+
     fn start(&mut self, network: &mut Network<T>, data: &Dataset<T>) -> Result<History, TrainError> {
         #[cfg(feature = "signals")]
         if self.watch_interrupts {

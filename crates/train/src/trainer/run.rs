@@ -20,7 +20,8 @@ use crate::other_point::OtherPoint;
 use crate::progress::Display;
 use crate::snapshot::Snapshot;
 use crate::{
-    Callback, DataRole, Divergence, EpochEnd, EpochRecord, History, StepEnd, StopHandle, StopReason, TrainError,
+    Callback, DataRole, Divergence, EpochEnd, EpochRecord, History, RunEnd, RunStart, StepEnd, StopHandle, StopReason,
+    TrainError,
 };
 
 /// Trains for the epochs of one call of `fit` or `resume`.
@@ -31,8 +32,11 @@ pub(super) fn run<T: Scalar, L: Loss, O: Optimizer<T>>(
 ) -> Result<History, TrainError> {
     let mut batches = trainer.batches(data)?;
     let mut run = Run::new(trainer, network, data, batches.batches_per_epoch())?;
-    let reason = run.train(&mut batches)?;
-    Ok(run.finish(reason))
+    run.tell_start(batches.batches_per_epoch());
+    let result = run.train(&mut batches).map(|reason| run.finish(reason));
+    let end = RunEnd { result: result.as_ref(), network };
+    trainer.callbacks.iter_mut().for_each(|callback| callback.on_end(&end));
+    result
 }
 
 /// A run under way.
@@ -54,6 +58,18 @@ struct Run<'r, 'a, T: Scalar, L, O> {
 }
 
 impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
+    /// Tells every callback that the run starts.
+    fn tell_start(&mut self, steps_per_epoch: usize) {
+        let settings = self.trainer.settings();
+        let start = RunStart {
+            epochs: self.epochs.clone(),
+            steps_per_epoch: Some(steps_per_epoch as u64),
+            settings: &settings,
+            network: self.network,
+        };
+        self.trainer.callbacks.iter_mut().for_each(|callback| callback.on_start(&start));
+    }
+
     /// Goes through the epochs.
     fn train(&mut self, batches: &mut Batches<'_, T>) -> Result<StopReason, TrainError> {
         for number in self.epochs.clone() {
@@ -199,19 +215,20 @@ impl<'r, 'a, T: Scalar, L: Loss, O: Optimizer<T>> Run<'r, 'a, T, L, O> {
     }
 
     /// Leaves the network at its best epoch, or at the point where it was judged last.
-    fn finish(mut self, reason: StopReason) -> History {
+    fn finish(&mut self, reason: StopReason) -> History {
         self.display.finish();
         self.other_point.judge(self.network, &self.trainer.optimizer);
         // After a stop within an epoch the network holds the parameters of none, unless there is a best one.
         let is_complete = self.network.parameters() == self.good.parameters();
-        let mut history = self.history;
+        let mut history = std::mem::take(&mut self.history);
         history.reason = reason;
         history.kept_epoch = history.epochs.last().map(|record| record.epoch).filter(|_| is_complete);
         if let Some(best) = self.best.as_ref().filter(|best| best.epoch > 0) {
             best.snapshot.put_back(self.network);
             history.kept_epoch = Some(best.epoch);
         }
-        (self.trainer.best, self.trainer.other_point) = (self.best, Some(self.other_point));
+        let other_point = std::mem::replace(&mut self.other_point, OtherPoint::empty());
+        (self.trainer.best, self.trainer.other_point) = (self.best.take(), Some(other_point));
         history.seconds = self.started.elapsed().as_secs_f64();
         history
     }

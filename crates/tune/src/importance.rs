@@ -1,0 +1,1 @@
+//! Permutation importance of columns.

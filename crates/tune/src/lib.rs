@@ -1,0 +1,10 @@
+//! What is done around training: search, learning-rate finder, ensembles, calibration, importance.
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![forbid(unsafe_code)]
+
+mod calibration;
+mod ensemble;
+mod importance;
+mod rate_finder;
+mod search;

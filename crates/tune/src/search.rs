@@ -1,0 +1,1 @@
+//! Grid and random search over settings.
