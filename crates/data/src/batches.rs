@@ -140,6 +140,11 @@ impl<'a, T: Scalar> Batches<'a, T> {
         }
     }
 
+    /// Goes to the batch of this number, counted from 0, in the epoch that has been started.
+    pub fn skip_to(&mut self, batch: usize) {
+        self.next = batch.saturating_mul(self.size).min(self.end);
+    }
+
     /// Returns the next batch of the epoch, or `None` at its end.
     pub fn next_batch(&mut self) -> Option<MiniBatch<'_, T>> {
         let (start, end) = (self.next, (self.next + self.size).min(self.end));
@@ -258,6 +263,24 @@ mod tests {
         batches.start_epoch(6);
         let _ = batches.next_batch();
         assert_eq!(epoch(&mut batches, 7), whole);
+    }
+
+    #[test]
+    fn an_epoch_goes_on_at_any_batch() {
+        let data = numbered(10);
+        let mut batches = Batches::shuffled(&data, 3, Seed(5)).unwrap();
+        let whole = epoch(&mut batches, 2);
+        for batch in 0..6 {
+            batches.start_epoch(2);
+            batches.skip_to(batch);
+            let mut rest = Vec::new();
+            while let Some(batch) = batches.next_batch() {
+                rest.extend_from_slice(batch.indices);
+            }
+            assert_eq!(rest, whole[(3 * batch).min(10)..]);
+        }
+        batches.skip_to(usize::MAX);
+        assert!(batches.next_batch().is_none());
     }
 
     #[test]

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::FormatError;
 
-/// Writes a file next to `path` and gives it that name once it is complete, so that a crash leaves the old file or the
-/// new one. An error names the file.
+/// Writes a file next to `path` and gives it that name once all of it is on the disk, so that a crash leaves the old file
+/// or the new one. An error names the file.
 pub(crate) fn replace(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> Result<(), FormatError>,
@@ -27,7 +27,8 @@ pub(crate) fn replace(
             write(&mut file)?;
             file.flush()?;
             file.get_ref().sync_all()?;
-            Ok(fs::rename(&temporary, path)?)
+            fs::rename(&temporary, path)?;
+            Ok(sync_folder(path)?)
         };
         complete().inspect_err(|_| {
             // The first error says more than one of cleaning up.
@@ -35,4 +36,12 @@ pub(crate) fn replace(
         })
     };
     beside().map_err(|error| error.in_file(path))
+}
+
+/// Waits until the new name is on the disk too.
+///
+/// Only Unix opens a folder to do so; elsewhere the file system itself keeps names in order.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }

@@ -34,6 +34,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
+use std::ops::Range;
 use std::path::Path;
 
 use downhill_network::Network;
@@ -110,6 +111,71 @@ pub fn to_bytes(tensors: &Tensors<'_>) -> Result<Vec<u8>, FormatError> {
     let mut bytes = Vec::new();
     write_to(tensors, &mut bytes)?;
     Ok(bytes)
+}
+
+/// Writes a file with a checksum of all its bytes in its strings, under another name until it is complete.
+///
+/// It is a safetensors file like any other; [`read_checked`] tells whether it is as it was written.
+///
+/// # Errors
+/// Returns the errors of [`write()`].
+pub fn write_checked(tensors: &Tensors<'_>, path: impl AsRef<Path>) -> Result<(), FormatError> {
+    let path = path.as_ref();
+    files::replace(path, |file| Ok(file.write_all(&checked_bytes(tensors)?)?))
+}
+
+/// Reads a file that [`write_checked`] wrote.
+///
+/// # Errors
+/// Returns the errors of [`read`], and an error if a byte has changed since, or if the file has no checksum.
+pub fn read_checked(path: impl AsRef<Path>) -> Result<Tensors<'static>, FormatError> {
+    let path = path.as_ref();
+    let read = || {
+        let bytes = fs::read(path)?;
+        verify(&bytes)?;
+        let tensors = parse(&bytes)?;
+        Ok(tensors.over(Cow::Owned(bytes)))
+    };
+    read().map_err(|error: FormatError| error.in_file(path))
+}
+
+/// The key of the checksum, the CRC-32 of the file with eight zeros in the place of the checksum's own digits.
+const CHECKSUM: &str = "checksum.crc32";
+const NO_CHECKSUM: &[u8; 8] = b"00000000";
+
+fn checked_bytes(tensors: &Tensors<'_>) -> Result<Vec<u8>, FormatError> {
+    let mut tensors = tensors.clone();
+    tensors.set_metadata(CHECKSUM, "00000000");
+    let mut bytes = to_bytes(&tensors)?;
+    let checksum = format!("{:08x}", crc32fast::hash(&bytes));
+    if let Some(digits) = find_checksum(&bytes).and_then(|range| bytes.get_mut(range)) {
+        digits.copy_from_slice(checksum.as_bytes());
+    }
+    Ok(bytes)
+}
+
+fn verify(bytes: &[u8]) -> Result<(), FormatError> {
+    let damaged = |reason: &str| Err(FormatError::Malformed { format: FORMAT, reason: reason.into() });
+    let Some(range) = find_checksum(bytes) else {
+        return damaged("it has no checksum, so it was cut off, damaged, or written by another program");
+    };
+    let (before, rest) = bytes.split_at(range.start);
+    let (digits, after) = rest.split_at(range.len());
+    let mut hasher = crc32fast::Hasher::new();
+    [before, NO_CHECKSUM, after].into_iter().for_each(|part| hasher.update(part));
+    if format!("{:08x}", hasher.finalize()).as_bytes() == digits {
+        Ok(())
+    } else {
+        damaged("its bytes do not have the checksum that they were written with, so it is damaged")
+    }
+}
+
+/// The place of the checksum's digits. In a string of the header a quotation mark has a backslash before it, so that
+/// nothing else looks like this key.
+fn find_checksum(bytes: &[u8]) -> Option<Range<usize>> {
+    let key = format!("\"{CHECKSUM}\":\"");
+    let start = bytes.windows(key.len()).position(|window| window == key.as_bytes())? + key.len();
+    Some(start..start + NO_CHECKSUM.len()).filter(|range| range.end <= bytes.len())
 }
 
 /// The tensors without their bytes.

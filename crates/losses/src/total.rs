@@ -29,11 +29,15 @@ enum Parts {
 
 /// One part of a total, with its sum or still without it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Quotient {
+    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::text"))]
     sum: f64,
     /// The divisor; `None` for a sum that is not divided.
+    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::text"))]
     divisor: Option<f64>,
     /// The summed weight of the terms, whatever the sum is divided by.
+    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::text"))]
     weight: f64,
 }
 
@@ -229,6 +233,28 @@ impl AddAssign for Total {
     }
 }
 
+/// As the list of its parts, so that a run that goes on adds to the same bits.
+#[cfg(feature = "serde")]
+impl serde::Serialize for Total {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.parts().serialize(serializer)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for Total {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let read = Vec::<Quotient>::deserialize(deserializer)?;
+        if let [part] = read[..] {
+            return Ok(Self(Parts::One(part)));
+        }
+        let (mut parts, count) = ([Quotient::default(); Self::MOST_PARTS], read.len());
+        let room = parts.get_mut(..count);
+        room.ok_or_else(|| serde::de::Error::invalid_length(count, &"at most 8 parts"))?.copy_from_slice(&read);
+        Ok(Self(Parts::Several { parts, count }))
+    }
+}
+
 impl fmt::Debug for Total {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Total ")?;
@@ -239,6 +265,20 @@ impl fmt::Debug for Total {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn totals_are_saved_to_the_same_bits() {
+        let mut parts = Total::mean(0.1, 3.0);
+        assert!(parts.join(Total::sum(f64::NAN, 1e-300), 2.0));
+        for total in [Total::default(), Total::mean(0.1 + 0.2, 7.0), Total::sum(-0.0, 0.0), parts] {
+            let text = serde_json::to_string(&total).unwrap();
+            let read: Total = serde_json::from_str(&text).unwrap();
+            assert_eq!(format!("{read:?}"), format!("{total:?}"), "{text}");
+        }
+        let nine = serde_json::to_string(&vec![Quotient::default(); 9]).unwrap();
+        assert!(serde_json::from_str::<Total>(&nine).is_err());
+    }
 
     #[test]
     fn the_total_of_a_whole_is_that_of_its_parts() {

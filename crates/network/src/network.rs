@@ -229,7 +229,8 @@ impl<T: Scalar> Network<T> {
         self.seed
     }
 
-    pub(crate) fn set_seed(&mut self, seed: Seed) {
+    /// Sets the seed that random layers draw from. The parameters stay.
+    pub fn set_seed(&mut self, seed: Seed) {
         self.seed = seed;
     }
 
@@ -431,11 +432,15 @@ impl<T: Scalar> Network<T> {
     }
 
     /// A workspace is planned for the layers of the network that has made it.
+    /// Tells whether this workspace was made by the network or by [a clone](Network::clone) of it, so that its passes
+    /// take it.
+    #[must_use]
+    pub fn owns(&self, workspace: &Workspace<T>) -> bool {
+        workspace.is_for(&self.program)
+    }
+
     pub(crate) fn check_workspace(&self, workspace: &Workspace<T>) -> Result<(), BuildError> {
-        if workspace.is_for(&self.program) {
-            return Ok(());
-        }
-        Err(BuildError::OtherNetwork)
+        if self.owns(workspace) { Ok(()) } else { Err(BuildError::OtherNetwork) }
     }
 
     /// The inputs in the network's own shapes, if they lack axes of 1 or have more of them.

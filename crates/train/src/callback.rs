@@ -3,7 +3,7 @@ use std::ops::{ControlFlow, Range};
 use downhill_network::Network;
 use downhill_tensor::Scalar;
 
-use crate::{EpochRecord, History, TrainError};
+use crate::{EpochRecord, History, Resumed, TrainError};
 
 /// A run that is about to take its first step.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub struct RunStart<'a, T> {
     pub steps_per_epoch: Option<u64>,
     /// The settings of the run, such as `("batch_size", "32")`.
     pub settings: &'a [(&'static str, String)],
+    /// The checkpoint that the run goes on from, and what differs from the run that wrote it.
+    pub resumed: Option<&'a Resumed>,
     /// The network, as it starts.
     pub network: &'a Network<T>,
 }

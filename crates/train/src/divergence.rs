@@ -38,8 +38,13 @@ pub(crate) fn find_place<T: Scalar>(
     })?;
     Ok(match first {
         Some(name) => Place::Output(name),
-        None => find_segment(network.segments(), gradient).map_or(Place::Loss, Place::Gradient),
+        None => find_gradient(network, gradient),
     })
+}
+
+/// Finds the first gradient that is not finite, or else blames the loss.
+pub(crate) fn find_gradient<T: Scalar>(network: &Network<T>, gradient: &[T]) -> Place {
+    find_segment(network.segments(), gradient).map_or(Place::Loss, Place::Gradient)
 }
 
 /// Finds what is to blame at the last good parameters, which `network` holds again: the first of the `suspects` that is

@@ -8,11 +8,33 @@ use crate::{EpochRecord, TrainError};
 /// The number of an epoch that decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-enum Monitor {
+pub(crate) enum Monitor {
     /// The loss on the validation data, or on the training data if there are none.
     Loss,
     /// The validation metric of this name.
     Metric(String),
+}
+
+impl Monitor {
+    /// Whether larger is better; `metrics` are the names of the validation metrics, each with whether it is so.
+    pub(crate) fn larger_is_better(&self, metrics: &[(String, bool)]) -> Result<bool, TrainError> {
+        let Self::Metric(name) = self else { return Ok(false) };
+        match metrics.iter().find(|(known, _)| known == name) {
+            Some((_, larger_is_better)) => Ok(*larger_is_better),
+            None => {
+                let known = metrics.iter().map(|(known, _)| known.clone()).collect();
+                Err(TrainError::UnknownMetric { metric: name.clone(), known })
+            }
+        }
+    }
+
+    /// The number of this epoch.
+    pub(crate) fn of(&self, record: &EpochRecord) -> f64 {
+        match self {
+            Self::Loss => record.validation_loss.unwrap_or(record.training_loss),
+            Self::Metric(name) => record.metric(name).unwrap_or(f64::NAN),
+        }
+    }
 }
 
 /// A rule that ends a run that no longer improves, and gives the network the parameters of its best epoch.
@@ -83,15 +105,33 @@ impl EarlyStopping {
 pub(crate) struct Best<T> {
     rule: EarlyStopping,
     larger_is_better: bool,
+    pub(crate) standing: Standing,
+    pub(crate) snapshot: Snapshot<T>,
+}
+
+/// What early stopping remembers beside parameters.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Standing {
     /// The number of the best epoch, with its sign changed if larger is better; NaN until there is one.
+    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::text"))]
     cost: f64,
     /// The loss of the best epoch.
+    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::text"))]
     loss: f64,
     /// The smallest loss of all epochs.
+    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::text"))]
     lowest_loss: f64,
+    /// The epochs in a row that have not improved.
     bad: u64,
+    /// The best epoch, counted from 1; 0 before the first.
     pub(crate) epoch: u64,
-    pub(crate) snapshot: Snapshot<T>,
+}
+
+impl Default for Standing {
+    fn default() -> Self {
+        Self { cost: f64::NAN, loss: f64::NAN, lowest_loss: f64::NAN, bad: 0, epoch: 0 }
+    }
 }
 
 impl<T: Scalar> Best<T> {
@@ -102,49 +142,51 @@ impl<T: Scalar> Best<T> {
 
     /// Gives a run that goes on the whole patience again.
     pub(crate) fn go_on(&mut self) {
-        self.bad = 0;
+        self.standing.bad = 0;
+    }
+
+    /// Whether training should have ended: a run that goes on with the same patience ends at once.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.standing.bad > self.rule.patience
     }
 
     /// `metrics` are the names of the validation metrics, each with whether larger is better.
     pub(crate) fn new(rule: &EarlyStopping, metrics: &[(String, bool)]) -> Result<Self, TrainError> {
-        let larger_is_better = match &rule.monitor {
-            Monitor::Loss => false,
-            Monitor::Metric(name) => match metrics.iter().find(|(known, _)| known == name) {
-                Some((_, larger_is_better)) => *larger_is_better,
-                None => {
-                    let known = metrics.iter().map(|(known, _)| known.clone()).collect();
-                    return Err(TrainError::UnknownMetric { metric: name.clone(), known });
-                }
-            },
-        };
+        let larger_is_better = rule.monitor.larger_is_better(metrics)?;
         if !(rule.min_delta >= 0.0 && rule.min_delta.is_finite()) {
             return Err(SettingError::new("early stopping's min_delta", rule.min_delta, "finite and at least 0").into());
         }
         let rule = rule.clone();
-        let (cost, loss, lowest_loss) = (f64::NAN, f64::NAN, f64::NAN);
-        Ok(Self { rule, larger_is_better, cost, loss, lowest_loss, bad: 0, epoch: 0, snapshot: Snapshot::default() })
+        Ok(Self { rule, larger_is_better, standing: Standing::default(), snapshot: Snapshot::default() })
+    }
+
+    /// Goes on from the best epoch of an earlier process.
+    #[cfg(feature = "checkpoint")]
+    pub(crate) fn with(self, standing: Standing, snapshot: Snapshot<T>) -> Self {
+        Self { standing, snapshot, ..self }
     }
 
     /// Takes an epoch into account, and returns whether training should end.
     pub(crate) fn observe(&mut self, record: &EpochRecord, theta: &[T], statistics: &[T]) -> bool {
-        let loss = record.validation_loss.unwrap_or(record.training_loss);
+        let loss = Monitor::Loss.of(record);
         let metric = match &self.rule.monitor {
             Monitor::Loss => None,
-            Monitor::Metric(name) => Some(record.metric(name).unwrap_or(f64::NAN)),
+            metric => Some(metric.of(record)),
         };
         let cost = metric.map_or(loss, |value| if self.larger_is_better { -value } else { value });
-        let ties = metric.is_some() && cost <= self.cost && is_smaller(loss, self.loss);
-        let improves = is_smaller(cost, self.cost - self.rule.min_delta) || ties;
-        let progresses = improves || (metric.is_some() && is_smaller(loss, self.lowest_loss));
+        let best = &mut self.standing;
+        let ties = metric.is_some() && cost <= best.cost && is_smaller(loss, best.loss);
+        let improves = is_smaller(cost, best.cost - self.rule.min_delta) || ties;
+        let progresses = improves || (metric.is_some() && is_smaller(loss, best.lowest_loss));
         if improves {
-            (self.cost, self.loss, self.epoch) = (cost, loss, record.epoch);
+            (best.cost, best.loss, best.epoch) = (cost, loss, record.epoch);
             self.snapshot.keep(theta, statistics);
         }
-        if is_smaller(loss, self.lowest_loss) {
-            self.lowest_loss = loss;
+        if is_smaller(loss, best.lowest_loss) {
+            best.lowest_loss = loss;
         }
-        self.bad = if progresses { 0 } else { self.bad + 1 };
-        self.bad > self.rule.patience
+        best.bad = if progresses { 0 } else { best.bad + 1 };
+        self.is_exhausted()
     }
 }
 
@@ -173,7 +215,7 @@ mod tests {
         assert!(!best.observe(&record(2, 0.5, 0.0), &[2.0], &[]));
         assert!(!best.observe(&record(3, 0.5, 0.0), &[3.0], &[]), "equal is not better");
         assert!(best.observe(&record(4, f64::NAN, 0.0), &[4.0], &[]));
-        assert_eq!((best.epoch, best.snapshot.parameters()), (2, &[2.0][..]));
+        assert_eq!((best.standing.epoch, best.snapshot.parameters()), (2, &[2.0][..]));
     }
 
     fn on_accuracy(rule: EarlyStopping) -> Best<f64> {
@@ -186,7 +228,7 @@ mod tests {
         assert!(!best.observe(&record(1, 1.0, 0.5), &[1.0], &[]));
         assert!(!best.observe(&record(2, 2.0, 0.6), &[2.0], &[]));
         assert!(best.observe(&record(3, 2.0, 0.605), &[3.0], &[]), "less than min_delta");
-        assert_eq!(best.epoch, 2);
+        assert_eq!(best.standing.epoch, 2);
     }
 
     #[test]
@@ -194,10 +236,10 @@ mod tests {
         let mut best = on_accuracy(EarlyStopping::new().patience(1));
         assert!(!best.observe(&record(1, 1.0, 0.9), &[1.0], &[]));
         assert!(!best.observe(&record(2, 0.8, 0.9), &[2.0], &[]));
-        assert_eq!(best.epoch, 2, "a smaller loss at the same accuracy is kept");
+        assert_eq!(best.standing.epoch, 2, "a smaller loss at the same accuracy is kept");
         assert!(!best.observe(&record(3, 0.9, 0.9), &[3.0], &[]));
         assert!(best.observe(&record(4, 0.8, 0.9), &[4.0], &[]), "as good in both is no progress");
-        assert_eq!((best.epoch, best.snapshot.parameters()), (2, &[2.0][..]));
+        assert_eq!((best.standing.epoch, best.snapshot.parameters()), (2, &[2.0][..]));
     }
 
     #[test]
@@ -207,9 +249,9 @@ mod tests {
             let accuracy = if epoch == 1 { 0.9 } else { 0.88 };
             assert!(!best.observe(&record(epoch, loss, accuracy), &[loss], &[]));
         }
-        assert_eq!(best.epoch, 1);
+        assert_eq!(best.standing.epoch, 1);
         assert!(!best.observe(&record(6, 0.65, 0.95), &[0.65], &[]), "a better metric at a larger loss");
-        assert_eq!(best.epoch, 6);
+        assert_eq!(best.standing.epoch, 6);
         assert!(!best.observe(&record(7, 0.62, 0.94), &[7.0], &[]));
         assert!(best.observe(&record(8, 0.61, 0.94), &[8.0], &[]), "the smallest loss is that of epoch 5");
     }
@@ -220,18 +262,18 @@ mod tests {
         assert!(!best.observe(&record(1, 1.0, 0.0), &[1.0], &[]));
         assert!(!best.observe(&record(2, 0.95, 0.0), &[2.0], &[]));
         assert!(best.observe(&record(3, 0.91, 0.0), &[3.0], &[]));
-        assert_eq!(best.epoch, 1);
+        assert_eq!(best.standing.epoch, 1);
     }
 
     #[test]
     fn numbers_replace_what_is_not_a_number() {
         let mut best = on_accuracy(EarlyStopping::new().patience(0));
         assert!(!best.observe(&record(1, 1.0, f64::NAN), &[1.0], &[]), "the loss is the first");
-        assert_eq!(best.epoch, 0, "nothing is kept");
+        assert_eq!(best.standing.epoch, 0, "nothing is kept");
         assert!(!best.observe(&record(2, f64::NAN, 0.5), &[2.0], &[]));
         assert!(!best.observe(&record(3, 2.0, 0.5), &[3.0], &[]));
         assert!(best.observe(&record(4, 3.0, f64::NAN), &[4.0], &[]));
-        assert_eq!(best.epoch, 3);
+        assert_eq!(best.standing.epoch, 3);
     }
 
     #[test]

@@ -7,6 +7,9 @@ use downhill_optim::SettingError;
 use downhill_tensor::threads::ThreadsError;
 use downhill_tensor::{BuildError, ShapeError};
 
+#[cfg(feature = "checkpoint")]
+use crate::CheckpointError;
+
 /// An error of training or evaluating a network.
 ///
 /// Every error prints as a whole sentence; none repeats in `source` what it has printed.
@@ -76,6 +79,10 @@ pub enum TrainError {
     /// Numbers became infinite or NaN. The network holds the parameters of the last good epoch.
     #[error(transparent)]
     Diverged(Box<Divergence>),
+    /// A checkpoint can't be written, or the run can't go on from one.
+    #[cfg(feature = "checkpoint")]
+    #[error(transparent)]
+    Checkpoint(Box<CheckpointError>),
     /// The threads could not be started.
     #[error(transparent)]
     Threads(#[from] ThreadsError),

@@ -20,6 +20,35 @@ pub struct History {
     /// The time that the run took, in seconds.
     #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))]
     pub seconds: f64,
+    /// The checkpoint that the run went on from, if it did.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub resumed: Option<Resumed>,
+}
+
+/// The checkpoint that a run went on from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+#[non_exhaustive]
+pub struct Resumed {
+    /// Its path.
+    pub checkpoint: String,
+    /// The number of steps that had been taken.
+    pub steps: u64,
+    /// The number of epochs that had been completed.
+    pub epochs: u64,
+    /// What is wrong with later checkpoints, which are damaged and now have the ending `.damaged`.
+    pub damaged: Vec<String>,
+    /// What differs from the run that wrote it, such as "batch_size was 32 and is 64".
+    pub differences: Vec<String>,
+}
+
+impl fmt::Display for Resumed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { checkpoint, steps, epochs, damaged, differences } = self;
+        write!(f, "resuming from {checkpoint}, after {steps} steps and {epochs} whole epochs")?;
+        damaged.iter().try_for_each(|damaged| write!(f, "\n  damaged: {damaged}"))?;
+        differences.iter().try_for_each(|difference| write!(f, "\n  differs: {difference}"))
+    }
 }
 
 impl History {

@@ -3,7 +3,10 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
+mod averaging;
 mod callback;
+#[cfg(feature = "checkpoint")]
+mod checkpoint;
 mod clipping;
 mod divergence;
 mod early_stopping;
@@ -19,10 +22,12 @@ mod stop;
 mod trainer;
 
 pub use callback::{Callback, EpochEnd, RunEnd, RunStart, StepEnd};
+#[cfg(feature = "checkpoint")]
+pub use checkpoint::{CheckpointError, Checkpoints, Every};
 pub use early_stopping::EarlyStopping;
 pub use error::{Cause, DataRole, Divergence, ExampleField, Place, TrainError};
 pub use evaluation::{Evaluation, NO_METRICS, evaluate};
-pub use history::{EpochRecord, History, StopReason};
+pub use history::{EpochRecord, History, Resumed, StopReason};
 pub use metrics::Metric;
 pub use progress::Progress;
 pub use stop::StopHandle;

@@ -48,6 +48,13 @@ impl Display {
         }
     }
 
+    /// Shows what is said once, on the standard error.
+    pub(crate) fn note(&self, note: impl std::fmt::Display) {
+        if self.progress != Progress::Quiet {
+            eprintln!("{note}");
+        }
+    }
+
     pub(crate) fn start_epoch(&self, epoch: u64) {
         #[cfg(feature = "progress")]
         if let Some(bar) = &self.bar {

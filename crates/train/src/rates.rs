@@ -31,6 +31,36 @@ impl Rates {
         }
     }
 
+    /// What a plateau remembers, for a checkpoint.
+    #[cfg(feature = "checkpoint")]
+    pub(crate) fn plateau(&self) -> Option<ReduceOnPlateau> {
+        if let Self::Plateau(plateau) = self { Some(*plateau) } else { None }
+    }
+
+    /// Remembers what a plateau of the same settings did; another one starts anew.
+    #[cfg(feature = "checkpoint")]
+    pub(crate) fn restore(&mut self, saved: Option<ReduceOnPlateau>) {
+        if let (Self::Plateau(plateau), Some(saved)) = (self, saved) {
+            let mut settings = saved;
+            settings.reset();
+            if settings == *plateau {
+                *plateau = saved;
+            }
+        }
+    }
+
+    /// The rule without what it remembers.
+    pub(crate) fn settings(&self) -> String {
+        match self {
+            Self::Plateau(plateau) => {
+                let mut plateau = *plateau;
+                plateau.reset();
+                format!("{:?}", Self::Plateau(plateau))
+            }
+            other => format!("{other:?}"),
+        }
+    }
+
     /// Sets the rate of the next step. `epoch` counts from 0.
     pub(crate) fn before_step<T: Scalar>(&self, optimizer: &mut impl Optimizer<T>, step: u64, epoch: u64) {
         match self {

@@ -13,6 +13,19 @@ impl<T: Scalar> Snapshot<T> {
         Self { parameters: network.parameters().to_vec(), statistics: network.statistics().to_vec() }
     }
 
+    pub(crate) fn new(parameters: Vec<T>, statistics: Vec<T>) -> Self {
+        Self { parameters, statistics }
+    }
+
+    pub(crate) fn statistics(&self) -> &[T] {
+        &self.statistics
+    }
+
+    /// Whether the network still has them.
+    pub(crate) fn is_of(&self, network: &Network<T>) -> bool {
+        self.parameters == network.parameters() && self.statistics == network.statistics()
+    }
+
     pub(crate) fn parameters(&self) -> &[T] {
         &self.parameters
     }

@@ -1,19 +1,29 @@
 //! The builder of a run. `door.rs` checks its settings and data, `run.rs` has the loop.
 
 mod door;
+#[cfg(feature = "checkpoint")]
+mod resume;
 mod run;
+mod single;
+mod update;
+
+#[cfg(feature = "checkpoint")]
+pub(crate) use run::Epoch;
 
 use std::ops::ControlFlow;
 
 use downhill_data::{Batches, DataError, Dataset};
 use downhill_losses::Loss;
-use downhill_network::Network;
+use downhill_network::{Network, Workspace};
 use downhill_optim::schedule::{ReduceOnPlateau, Schedule};
 use downhill_optim::{Optimizer, Penalty};
 use downhill_tensor::threads::Threads;
 use downhill_tensor::{Scalar, Seed};
 
+use crate::averaging::Averaging;
 use crate::callback::{OnEpoch, OnStep};
+#[cfg(feature = "checkpoint")]
+use crate::checkpoint::Checkpoints;
 use crate::clipping::Clipping;
 use crate::early_stopping::Best;
 use crate::other_point::OtherPoint;
@@ -49,6 +59,7 @@ pub struct Trainer<'a, T: Scalar, L, O> {
     optimizer: O,
     epochs: u64,
     batch_size: usize,
+    micro_batches: u64,
     drop_last: bool,
     seed: Seed,
     rates: Rates,
@@ -66,6 +77,13 @@ pub struct Trainer<'a, T: Scalar, L, O> {
     clock: Clock,
     best: Option<Best<T>>,
     other_point: Option<OtherPoint<T>>,
+    averaging: Option<Averaging<T>>,
+    /// Memory for steps outside a run.
+    single: Option<Workspace<T>>,
+    #[cfg(feature = "checkpoint")]
+    checkpoints: Option<Checkpoints>,
+    #[cfg(feature = "checkpoint")]
+    resume_from: Option<resume::From>,
 }
 
 impl<T: Scalar, L: Loss, O: Optimizer<T>> std::fmt::Debug for Trainer<'_, T, L, O> {
@@ -89,6 +107,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
             optimizer,
             epochs: 10,
             batch_size: 32,
+            micro_batches: 1,
             drop_last: false,
             seed: Seed(0),
             rates: Rates::Constant,
@@ -106,6 +125,12 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
             clock: Clock::default(),
             best: None,
             other_point: None,
+            averaging: None,
+            single: None,
+            #[cfg(feature = "checkpoint")]
+            checkpoints: None,
+            #[cfg(feature = "checkpoint")]
+            resume_from: None,
         }
     }
 
@@ -120,6 +145,39 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
     #[must_use]
     pub fn batch_size(mut self, examples: usize) -> Self {
         self.batch_size = examples;
+        self
+    }
+
+    /// Adds up the gradients of this many batches, and takes one step by them all; 1 unless set.
+    ///
+    /// The step is that of one batch with all their examples, within rounding, whatever the loss divides by, except that
+    /// each of them is seen by itself: batch normalisation takes the statistics of one, and dropout draws anew for each.
+    /// So large a batch needs the memory of a small one. What is left at the end of an epoch makes a smaller step.
+    #[must_use]
+    pub fn accumulate(mut self, batches: u64) -> Self {
+        self.micro_batches = batches;
+        self
+    }
+
+    /// Judges and keeps an exponential moving average of the weights, e ← d e + (1 − d) θ after every step, instead of
+    /// the last ones.
+    ///
+    /// Running statistics, such as those of batch normalisation, are averaged in the same way. Training goes on from θ,
+    /// the [`training_point`](Trainer::training_point); whenever the network is validated, kept or shown to
+    /// [`on_epoch`](Trainer::on_epoch), and at the end, it holds the average.
+    #[must_use]
+    pub fn exponential_average(mut self, decay: f64) -> Self {
+        self.averaging = Some(Averaging::exponential(decay));
+        self
+    }
+
+    /// Judges and keeps the plain mean of the weights at the ends of the epochs from this one on, counted from 1
+    /// (stochastic weight averaging, Izmailov et al. 2018), instead of the last ones.
+    ///
+    /// Everything else is as with [`exponential_average`](Trainer::exponential_average).
+    #[must_use]
+    pub fn average_from_epoch(mut self, epoch: u64) -> Self {
+        self.averaging = Some(Averaging::from_epoch(epoch.saturating_sub(1)));
         self
     }
 
@@ -279,7 +337,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
     /// network gives the same bits, so one trainer serves all folds of a cross-validation.
     ///
     /// The network is trained on from the parameters that it has. To go on with the optimizer's memory too, see
-    /// [`resume`](Trainer::resume).
+    /// [`continue_fit`](Trainer::continue_fit).
     ///
     /// While training, the network learns from the loss what its outputs mean, and from the data the names of its
     /// classes: see [`Network::classify`].
@@ -335,8 +393,15 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         self.check(network, data)?;
         self.optimizer.reset();
         self.rates.reset();
+        if let Some(averaging) = &mut self.averaging {
+            averaging.reset();
+        }
         (self.clock, self.best, self.other_point) = (Clock::default(), None, None);
-        self.start(network, data)
+        #[cfg(feature = "checkpoint")]
+        let begin = self.begin(network, data)?;
+        #[cfg(not(feature = "checkpoint"))]
+        let begin = run::Begin::at(self.clock);
+        self.start(network, data, begin)
     }
 
     /// Trains on from where the last call ended: the optimizer keeps what it remembers, the schedule and plateau go on,
@@ -344,14 +409,13 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
     /// so far. An epoch that was not completed is begun again.
     ///
     /// A schedule-free optimizer goes on from where the last call took its gradients, unless the network's parameters
-    /// have been changed since. To go on in another process, save the [`training_point`](Trainer::training_point) with
-    /// the optimizer's state, and make it the network's parameters first.
+    /// have been changed since. Checkpoints, with the feature `checkpoint`, go on in another process.
     ///
     /// ```
     /// use downhill_data::Dataset;
     /// use downhill_layers::Affine;
     /// use downhill_losses::MeanSquaredError;
-    /// use downhill_network::Network;
+    /// use downhill_network::{Network, Workspace};
     /// use downhill_optim::Adam;
     /// use downhill_tensor::Seed;
     /// use downhill_train::Trainer;
@@ -364,20 +428,20 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
     /// trainer().epochs(6).fit(&mut whole, &data)?;
     /// let mut twice = trainer().epochs(3);
     /// twice.fit(&mut parts, &data)?;
-    /// twice.resume(&mut parts, &data)?;
+    /// twice.continue_fit(&mut parts, &data)?;
     /// assert_eq!(parts.parameters(), whole.parameters());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
     /// Returns the errors of [`fit`](Trainer::fit).
-    pub fn resume(&mut self, network: &mut Network<T>, data: &Dataset<T>) -> Result<History, TrainError> {
+    pub fn continue_fit(&mut self, network: &mut Network<T>, data: &Dataset<T>) -> Result<History, TrainError> {
         self.check(network, data)?;
         self.best = self.best.take().filter(|best| best.fits(network));
         if let Some(best) = &mut self.best {
             best.go_on();
         }
-        self.start(network, data)
+        self.start(network, data, run::Begin::at(self.clock))
     }
 
     /// The settings of a run, by name, as logs and checkpoints show them.
@@ -387,17 +451,24 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
             ("optimizer", self.optimizer.state().name),
             ("learning_rate", self.optimizer.base_learning_rate().to_string()),
             ("batch_size", self.batch_size.to_string()),
+            ("micro_batches", self.micro_batches.to_string()),
             ("drop_last", self.drop_last.to_string()),
             ("seed", self.seed.0.to_string()),
-            ("rates", format!("{:?}", self.rates)),
+            ("rates", self.rates.settings()),
         ];
         settings.extend(self.clipping.map(|clipping| ("clipping", format!("{clipping:?}"))));
         settings.extend(self.penalty.as_ref().map(|penalty| ("penalty", format!("{penalty:?}"))));
         settings.extend(self.early_stopping.as_ref().map(|rule| ("early_stopping", format!("{rule:?}"))));
+        settings.extend(self.averaging.as_ref().map(|averaging| ("averaging", averaging.to_string())));
         settings
     }
 
-    fn start(&mut self, network: &mut Network<T>, data: &Dataset<T>) -> Result<History, TrainError> {
+    fn start(
+        &mut self,
+        network: &mut Network<T>,
+        data: &Dataset<T>,
+        begin: run::Begin<T>,
+    ) -> Result<History, TrainError> {
         #[cfg(feature = "signals")]
         if self.watch_interrupts {
             self.stops.push(crate::stop::on_interrupt()?);
@@ -414,7 +485,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
             Some(threads) => threads.clone(),
             None => self.choose_threads(network)?,
         };
-        threads.run(|| run::run(self, network, data))
+        threads.run(|| run::run(self, network, data, begin))
     }
 
     /// Chooses all threads if a step is worth sharing, and one otherwise.
@@ -434,10 +505,11 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
 }
 
 /// The progress of training since the last call of `fit`.
-#[derive(Clone, Copy, Debug, Default)]
-struct Clock {
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Clock {
     /// Completed epochs.
-    epochs: u64,
+    pub(crate) epochs: u64,
     /// Completed steps.
-    steps: u64,
+    pub(crate) steps: u64,
 }

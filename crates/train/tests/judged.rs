@@ -99,7 +99,7 @@ fn the_best_epoch_is_kept_as_it_was_validated_and_training_goes_on_from_the_last
         assert_eq!(loss(&network, &validation), best);
 
         let epochs = history.epochs.len();
-        let next = stopping.resume(&mut network, &data).unwrap().epochs[0].training_loss;
+        let next = stopping.continue_fit(&mut network, &data).unwrap().epochs[0].training_loss;
         let history = trainer(again, &validation).epochs(epochs as u64 + 1).fit(&mut unbroken, &data).unwrap();
         assert_eq!(history.epochs[epochs].training_loss, next);
     }
@@ -117,7 +117,7 @@ fn a_run_that_is_resumed_goes_on_from_the_training_point() {
         let mut point = vec![0.0; parts.parameters().len()];
         assert!(twice.optimizer().evaluation_point(twice.training_point().unwrap(), &mut point));
         assert_eq!(point, parts.parameters());
-        let resumed = twice.resume(&mut parts, &data).unwrap();
+        let resumed = twice.continue_fit(&mut parts, &data).unwrap();
         assert_eq!(parts.parameters(), whole.parameters());
         let losses = |epochs: &[downhill_train::EpochRecord]| {
             epochs.iter().map(|record| (record.training_loss, record.validation_loss)).collect::<Vec<_>>()
@@ -144,7 +144,7 @@ fn parameters_that_were_changed_between_two_calls_are_trained_on() {
         trainer.fit(&mut network, &data).unwrap();
         let trained = trainer.training_point().unwrap().to_vec();
         network.parameters_mut().iter_mut().zip(&trained).for_each(|(theta, y)| *theta = y + change);
-        let losses = trainer.resume(&mut network, &data).unwrap();
+        let losses = trainer.continue_fit(&mut network, &data).unwrap();
         losses.epochs[0].training_loss
     };
     // From the training point itself as if nothing had happened, and from another otherwise.

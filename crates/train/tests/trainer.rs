@@ -264,7 +264,7 @@ fn a_run_that_is_resumed_is_the_unbroken_one() {
     trainer().epochs(6).fit(&mut whole, &data).unwrap();
     let mut twice = trainer().epochs(3);
     twice.fit(&mut halves, &data).unwrap();
-    let second = twice.resume(&mut halves, &data).unwrap();
+    let second = twice.continue_fit(&mut halves, &data).unwrap();
     assert_eq!(whole.parameters(), halves.parameters());
     assert_eq!((second.epochs[0].epoch, second.kept_epoch), (4, Some(6)));
 }

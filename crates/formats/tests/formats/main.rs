@@ -1,5 +1,6 @@
 //! The readers and writers, against files of other programs, damaged files and each other.
 
+mod checked;
 mod damage;
 mod npy;
 mod npz;

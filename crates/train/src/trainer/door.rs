@@ -46,7 +46,7 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'_, T, L, O> {
         }
     }
 
-    fn check_settings(&self) -> Result<(), TrainError> {
+    pub(super) fn check_settings(&self) -> Result<(), TrainError> {
         self.optimizer.check()?;
         self.rates.check(&self.optimizer)?;
         if let Some(penalty) = &self.penalty {
@@ -58,6 +58,18 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'_, T, L, O> {
         if self.epochs == 0 {
             return Err(SettingError::new("the number of epochs", 0.0, "at least 1").into());
         }
+        if self.micro_batches == 0 {
+            return Err(SettingError::new("the number of accumulated batches", 0.0, "at least 1").into());
+        }
+        if let Some(averaging) = &self.averaging {
+            averaging.check()?;
+            if self.optimizer.evaluation_point(&[], &mut []) {
+                let requirement = "left out: this optimizer averages weights itself";
+                return Err(SettingError::new("the average of weights", 1.0, requirement).into());
+            }
+        }
+        #[cfg(feature = "checkpoint")]
+        self.check_checkpoints()?;
         match self.clipping {
             Some(clipping) => Ok(clipping.check()?),
             None => Ok(()),
@@ -80,7 +92,11 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'_, T, L, O> {
             let examples = batch.inputs.examples();
             // A last batch that is left out holds other examples in every epoch, so that all are looked at here.
             let is_stepped = role == DataRole::Training && (examples == whole || !self.drop_last);
-            let mode = if is_stepped { Mode::Training { step: self.clock.steps } } else { Mode::Evaluation };
+            let mode = if is_stepped {
+                Mode::Training { step: self.clock.steps * self.micro_batches }
+            } else {
+                Mode::Evaluation
+            };
             network.check_inputs(inputs(batch.all_inputs())?, mode)?;
             total += judge(&self.loss, rows(&prediction, network, examples)?, &batch)?;
         }

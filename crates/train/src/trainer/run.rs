@@ -11,8 +11,13 @@ use downhill_network::{Network, PassError, Purpose, Workspace};
 use downhill_optim::Optimizer;
 use downhill_tensor::Scalar;
 
-use super::Trainer;
-use crate::divergence::{find_cause, find_place, find_segment};
+use super::update::{NotFinite, Updated};
+use super::{Clock, Trainer};
+#[cfg(feature = "checkpoint")]
+use crate::averaging::Averaging;
+#[cfg(feature = "checkpoint")]
+use crate::checkpoint::{Facts, Keeper, State};
+use crate::divergence::{find_cause, find_gradient, find_place, find_segment};
 use crate::early_stopping::Best;
 use crate::error::{Cause, Place};
 use crate::evaluation::{evaluate_with, inputs, placed};
@@ -24,19 +29,49 @@ use crate::{
     TrainError,
 };
 
-/// Trains for the epochs of one call of `fit` or `resume`.
+/// Trains for the epochs of one call of `fit` or `continue_fit`.
 pub(super) fn run<T: Scalar, L: Loss, O: Optimizer<T>>(
     trainer: &mut Trainer<'_, T, L, O>,
     network: &mut Network<T>,
     data: &Dataset<T>,
+    begin: Begin<T>,
 ) -> Result<History, TrainError> {
     let mut batches = trainer.batches(data)?;
-    let mut run = Run::new(trainer, network, data, batches.batches_per_epoch())?;
-    run.tell_start(batches.batches_per_epoch());
-    let result = run.train(&mut batches).map(|reason| run.finish(reason));
+    let steps_per_epoch = (batches.batches_per_epoch() as u64).div_ceil(trainer.micro_batches);
+    let mut run = Run::new(trainer, network, data, steps_per_epoch, begin)?;
+    run.tell_start(steps_per_epoch);
+    let result = run.train(&mut batches).and_then(|reason| run.finish(reason));
     let end = RunEnd { result: result.as_ref(), network };
     trainer.callbacks.iter_mut().for_each(|callback| callback.on_end(&end));
     result
+}
+
+/// The point that a run begins at.
+pub(crate) struct Begin<T> {
+    /// The first epoch of the run, counted from 0, which may have been completed in an earlier process.
+    pub(crate) first_epoch: u64,
+    /// The epoch under way, if the run begins within one.
+    pub(crate) epoch: Option<Epoch>,
+    /// What the run has seen so far.
+    pub(crate) history: History,
+    /// The network after the last whole epoch, unless it is as it begins.
+    pub(crate) good: Option<Snapshot<T>>,
+    #[cfg(feature = "checkpoint")]
+    pub(crate) checkpoints: Option<(Keeper, Facts)>,
+}
+
+impl<T> Begin<T> {
+    /// Begins an epoch without a history.
+    pub(super) fn at(clock: Clock) -> Self {
+        Self {
+            first_epoch: clock.epochs,
+            epoch: None,
+            history: History::default(),
+            good: None,
+            #[cfg(feature = "checkpoint")]
+            checkpoints: None,
+        }
+    }
 }
 
 /// A run under way.
@@ -45,8 +80,13 @@ struct Run<'r, 'a, T: Scalar, L, O> {
     network: &'r mut Network<T>,
     data: &'r Dataset<T>,
     started: Instant,
-    /// The epochs of this run, counted from 0.
+    /// The epochs of this run that are left, counted from 0.
     epochs: Range<u64>,
+    first_epoch: u64,
+    /// The epoch that an earlier process has begun.
+    begun: Option<Epoch>,
+    /// The seconds of earlier processes.
+    earlier: f64,
     display: Display,
     training: Workspace<T>,
     judging: Workspace<T>,
@@ -55,16 +95,23 @@ struct Run<'r, 'a, T: Scalar, L, O> {
     best: Option<Best<T>>,
     other_point: OtherPoint<T>,
     history: History,
+    #[cfg(feature = "checkpoint")]
+    checkpoints: Option<(Keeper, Facts)>,
 }
 
 impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
     /// Tells every callback that the run starts.
-    fn tell_start(&mut self, steps_per_epoch: usize) {
+    fn tell_start(&mut self, steps_per_epoch: u64) {
         let settings = self.trainer.settings();
+        let resumed = self.history.resumed.as_ref();
+        if let Some(resumed) = resumed {
+            self.display.note(resumed);
+        }
         let start = RunStart {
             epochs: self.epochs.clone(),
-            steps_per_epoch: Some(steps_per_epoch as u64),
+            steps_per_epoch: Some(steps_per_epoch),
             settings: &settings,
+            resumed,
             network: self.network,
         };
         self.trainer.callbacks.iter_mut().for_each(|callback| callback.on_start(&start));
@@ -72,65 +119,98 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
 
     /// Goes through the epochs.
     fn train(&mut self, batches: &mut Batches<'_, T>) -> Result<StopReason, TrainError> {
+        if self.best.as_ref().is_some_and(Best::is_exhausted) {
+            return Ok(StopReason::EarlyStopping);
+        }
         for number in self.epochs.clone() {
-            let mut epoch = Epoch::new(number);
+            let mut epoch = self.begun.take().unwrap_or_else(|| Epoch::new(number));
             self.display.start_epoch(number + 1);
             batches.start_epoch(number);
+            batches.skip_to(epoch.batches);
             while let Some(batch) = batches.next_batch() {
                 if let Break(reason) = self.step(&batch, &mut epoch)? {
+                    self.save(Some(&epoch), None)?;
                     return Ok(reason);
                 }
             }
+            if let Break(reason) = self.update(&mut epoch)? {
+                self.save(Some(&epoch), None)?;
+                return Ok(reason);
+            }
             let record = self.validate(&epoch)?;
-            if let Break(reason) = self.end_epoch(record) {
+            if let Break(reason) = self.end_epoch(record)? {
                 return Ok(reason);
             }
         }
         Ok(StopReason::Completed)
     }
 
-    /// Takes one step: θ ← θ − step(g), with g = dJ/dθ of the batch.
+    /// Computes the gradient of a batch, and takes a step if as many batches as make one have been seen.
     fn step(&mut self, batch: &MiniBatch<'_, T>, epoch: &mut Epoch) -> Result<ControlFlow<StopReason>, TrainError> {
-        let Trainer { loss, optimizer, rates, clipping, penalty, clock, .. } = &mut *self.trainer;
-        let step = clock.steps;
+        let Trainer { loss, optimizer, rates, micro_batches, clock, .. } = &mut *self.trainer;
         epoch.batches += 1;
-        rates.before_step(optimizer, step, epoch.number);
+        if epoch.waiting == 0 {
+            rates.before_step(optimizer, clock.steps, epoch.number);
+        }
         // Forward, the loss, backward: J(θ) and g = dJ/dθ.
-        let (x, mode) = (inputs(batch.all_inputs())?, Mode::Training { step });
+        let (step, micro_batches) = (clock.steps, *micro_batches);
+        let mode = Mode::Training { step: step * micro_batches + epoch.waiting };
+        let x = inputs(batch.all_inputs())?;
         let (targets, weights) = (batch.targets, batch.weights);
-        let total = self.network.backpropagate_weighted(x, targets, weights, loss, &mut self.training, mode);
+        let total = if micro_batches == 1 {
+            self.network.backpropagate_weighted(x, targets, weights, loss, &mut self.training, mode)
+        } else {
+            self.network.accumulate_weighted(x, targets, weights, loss, &mut self.training, mode)
+        };
         let total = total.map_err(|error| self.good.after(pass_error(error, batch.indices), self.network))?;
-        if total.is_empty() {
-            epoch.total += total;
+        epoch.waiting += 1;
+        epoch.step_total += total;
+        if !total.is_empty() && !total.value().is_finite() {
+            self.training.average();
+            let place = find_place(self.network, x, self.training.gradient(), &mut self.judging)?;
+            return Err(self.diverged(step, total.value(), place, epoch)?.into());
+        }
+        if epoch.waiting < micro_batches { Ok(Continue(())) } else { self.update(epoch) }
+    }
+
+    /// Takes one step by the gradients so far, if there are any: θ ← θ − step(g), with g = dJ/dθ.
+    fn update(&mut self, epoch: &mut Epoch) -> Result<ControlFlow<StopReason>, TrainError> {
+        let total = std::mem::take(&mut epoch.step_total);
+        epoch.total += total;
+        if std::mem::take(&mut epoch.waiting) == 0 || total.is_empty() {
             return Ok(Continue(()));
         }
-        let gradient = self.training.gradient_mut();
-        let penalty = penalty.as_ref().map_or(0.0, |penalty| penalty.add(self.network.parameters(), gradient));
-        let loss = total.value() + penalty;
-        let clipped = clipping.is_none_or(|clipping| clipping.clip(gradient));
-        let learning_rate = optimizer.learning_rate();
-        if !(loss.is_finite() && clipped) {
-            let place = find_place(self.network, x, gradient, &mut self.judging)?;
-            return Err(self.diverged(step, loss, place, epoch)?.into());
-        }
-        self.network.step(optimizer, &mut self.training)?;
-        clock.steps += 1;
+        let step = self.trainer.clock.steps;
+        let taken = self.trainer.update(self.network, &mut self.training, total)?;
+        let Updated { loss, penalty, learning_rate } = match taken {
+            Ok(updated) => updated,
+            Err(NotFinite { loss }) => {
+                let place = find_gradient(self.network, self.training.gradient());
+                return Err(self.diverged(step, loss, place, epoch)?.into());
+            }
+        };
         self.history.steps += 1;
-        epoch.add(total, penalty);
+        epoch.add(penalty);
         self.display.step(loss);
         let (gradient, network) = (self.training.gradient(), &*self.network);
         let end = StepEnd { step, epoch: epoch.number + 1, loss, learning_rate, gradient, network };
         if tell(&mut self.trainer.callbacks, |callback| callback.on_step(&end)) {
             return Ok(Break(StopReason::Callback));
         }
-        let is_stopped = self.trainer.stops.iter().any(StopHandle::is_stopped);
-        Ok(if is_stopped { Break(StopReason::Interrupted) } else { Continue(()) })
+        if self.trainer.stops.iter().any(StopHandle::is_stopped) {
+            return Ok(Break(StopReason::Interrupted));
+        }
+        self.save_if_due(epoch)?;
+        Ok(Continue(()))
     }
 
     /// Judges the network after an epoch.
     fn validate(&mut self, epoch: &Epoch) -> Result<EpochRecord, TrainError> {
-        let optimizer = &self.trainer.optimizer;
-        self.other_point.judge(self.network, optimizer);
+        let Trainer { optimizer, averaging, .. } = &mut *self.trainer;
+        if let Some(averaging) = averaging {
+            averaging.after_epoch(epoch.number, self.network.parameters(), self.network.statistics());
+        }
+        self.other_point.judge(self.network, optimizer, averaging.as_ref());
         let parameter = find_segment(self.network.segments(), self.network.parameters()).map(Place::Parameter);
         let memory = || optimizer.check_memory().err().map(|error| Place::Memory(error.slot().to_owned()));
         if let Some(place) = parameter.or_else(memory) {
@@ -158,7 +238,7 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
     }
 
     /// Shows and keeps an epoch, and goes back to where the network is trained.
-    fn end_epoch(&mut self, record: EpochRecord) -> ControlFlow<StopReason> {
+    fn end_epoch(&mut self, record: EpochRecord) -> Result<ControlFlow<StopReason>, TrainError> {
         let Trainer { optimizer, rates, callbacks, clock, .. } = &mut *self.trainer;
         self.display.end_epoch(&record);
         rates.after_epoch(optimizer, record.validation_loss.unwrap_or(record.training_loss));
@@ -168,13 +248,67 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
         let end = EpochEnd { record: &record, network: self.network };
         let stop = tell(callbacks, |callback| callback.on_epoch(&end));
         let exhausted = self.best.as_mut().is_some_and(|best| best.observe(&record, parameters, statistics));
-        self.history.epochs.push(record);
+        self.history.epochs.push(record.clone());
         self.other_point.train(self.network);
-        match (stop, exhausted) {
+        let flow = match (stop, exhausted) {
             (true, _) => Break(StopReason::Callback),
             (false, true) => Break(StopReason::EarlyStopping),
             (false, false) => Continue(()),
+        };
+        if flow.is_break() || record.epoch == self.epochs.end || self.is_due_after(&record) {
+            self.save(None, Some(&record))?;
         }
+        Ok(flow)
+    }
+
+    #[cfg(feature = "checkpoint")]
+    fn is_due_after(&self, record: &EpochRecord) -> bool {
+        self.checkpoints.as_ref().is_some_and(|(keeper, _)| keeper.is_due_after_epoch(record))
+    }
+
+    #[cfg(not(feature = "checkpoint"))]
+    fn is_due_after(&self, _: &EpochRecord) -> bool {
+        false
+    }
+
+    /// Writes a checkpoint after a step, if it is time.
+    fn save_if_due(&mut self, epoch: &Epoch) -> Result<(), TrainError> {
+        #[cfg(feature = "checkpoint")]
+        if self.checkpoints.as_ref().is_some_and(|(keeper, _)| keeper.is_due_after_step(self.trainer.clock.steps)) {
+            return self.save(Some(epoch), None);
+        }
+        let _ = epoch;
+        Ok(())
+    }
+
+    /// Writes a checkpoint, if the run keeps any: within an epoch, or after one.
+    fn save(&mut self, epoch: Option<&Epoch>, ended: Option<&EpochRecord>) -> Result<(), TrainError> {
+        #[cfg(feature = "checkpoint")]
+        if let Some((keeper, facts)) = &mut self.checkpoints {
+            self.history.seconds = self.earlier + self.started.elapsed().as_secs_f64();
+            let Trainer { optimizer, rates, averaging, clock, .. } = &*self.trainer;
+            let mut state = State {
+                network: self.network,
+                optimizer: optimizer.state(),
+                clock: *clock,
+                first_epoch: self.first_epoch,
+                epoch: epoch.copied(),
+                history: &self.history,
+                plateau: rates.plateau(),
+                good: &self.good,
+                best: self
+                    .best
+                    .as_ref()
+                    .filter(|best| best.standing.epoch > 0)
+                    .map(|best| (best.standing, &best.snapshot)),
+                average: averaging.as_ref().map(Averaging::states),
+                facts,
+                best_checkpoints: Vec::new(),
+            };
+            keeper.write(&mut state, ended)?;
+        }
+        let _ = (epoch, ended);
+        Ok(())
     }
 }
 
@@ -183,54 +317,60 @@ impl<'r, 'a, T: Scalar, L: Loss, O: Optimizer<T>> Run<'r, 'a, T, L, O> {
         trainer: &'r mut Trainer<'a, T, L, O>,
         network: &'r mut Network<T>,
         data: &'r Dataset<T>,
-        steps_per_epoch: usize,
+        steps_per_epoch: u64,
+        begin: Begin<T>,
     ) -> Result<Self, TrainError> {
         let started = Instant::now();
-        let epochs = trainer.clock.epochs..trainer.clock.epochs.saturating_add(trainer.epochs);
-        let display = Display::new(trainer.progress, (epochs.start + 1, epochs.end), steps_per_epoch as u64);
+        let epochs = trainer.clock.epochs..begin.first_epoch.saturating_add(trainer.epochs);
+        let display = Display::new(trainer.progress, (epochs.start + 1, epochs.end), steps_per_epoch);
         let (training, judging) = (network.workspace(Purpose::Training), network.workspace(Purpose::Prediction));
         let best = match (trainer.best.take(), &trainer.early_stopping) {
             (None, Some(rule)) => Some(Best::new(rule, &trainer.metric_directions())?),
             (best, _) => best,
         };
-        let good = Snapshot::of(network);
+        let good = begin.good.unwrap_or_else(|| Snapshot::of(network));
         let other_point = trainer.other_point.take().filter(|other| other.fits(network));
         let mut other_point = other_point.unwrap_or_else(|| OtherPoint::new(network));
-        other_point.go_on(network, &trainer.optimizer, best.as_ref().map(|best| best.snapshot.parameters()));
-        let history = History::default();
+        let kept = best.as_ref().map(|best| &best.snapshot);
+        other_point.go_on(network, &trainer.optimizer, trainer.averaging.as_ref(), kept);
         Ok(Self {
             trainer,
             network,
             data,
             started,
             epochs,
+            first_epoch: begin.first_epoch,
+            begun: begin.epoch,
+            earlier: begin.history.seconds,
             display,
             training,
             judging,
             good,
             best,
             other_point,
-            history,
+            history: begin.history,
+            #[cfg(feature = "checkpoint")]
+            checkpoints: begin.checkpoints,
         })
     }
 
     /// Leaves the network at its best epoch, or at the point where it was judged last.
-    fn finish(&mut self, reason: StopReason) -> History {
+    fn finish(&mut self, reason: StopReason) -> Result<History, TrainError> {
         self.display.finish();
-        self.other_point.judge(self.network, &self.trainer.optimizer);
+        self.other_point.judge(self.network, &self.trainer.optimizer, self.trainer.averaging.as_ref());
         // After a stop within an epoch the network holds the parameters of none, unless there is a best one.
         let is_complete = self.network.parameters() == self.good.parameters();
         let mut history = std::mem::take(&mut self.history);
         history.reason = reason;
         history.kept_epoch = history.epochs.last().map(|record| record.epoch).filter(|_| is_complete);
-        if let Some(best) = self.best.as_ref().filter(|best| best.epoch > 0) {
+        if let Some(best) = self.best.as_ref().filter(|best| best.standing.epoch > 0) {
             best.snapshot.put_back(self.network);
-            history.kept_epoch = Some(best.epoch);
+            history.kept_epoch = Some(best.standing.epoch);
         }
-        let other_point = std::mem::replace(&mut self.other_point, OtherPoint::empty());
+        let other_point = std::mem::take(&mut self.other_point);
         (self.trainer.best, self.trainer.other_point) = (self.best.take(), Some(other_point));
-        history.seconds = self.started.elapsed().as_secs_f64();
-        history
+        history.seconds = self.earlier + self.started.elapsed().as_secs_f64();
+        Ok(history)
     }
 
     /// Puts the network back to the last good epoch, and finds out what is to blame for what came after it.
@@ -252,25 +392,34 @@ impl<'r, 'a, T: Scalar, L: Loss, O: Optimizer<T>> Run<'r, 'a, T, L, O> {
 
 /// An epoch under way.
 #[derive(Clone, Copy, Debug)]
-struct Epoch {
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Epoch {
     /// Counted from 0.
     number: u64,
+    #[cfg_attr(feature = "serde", serde(skip, default = "Instant::now"))]
     started: Instant,
     /// The batches so far, those without a step too.
     batches: usize,
+    /// The batches whose gradients wait for the others of a step.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    waiting: u64,
+    /// The loss of those.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    step_total: Total,
     steps: u64,
     total: Total,
+    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::text"))]
     penalties: f64,
 }
 
 impl Epoch {
     fn new(number: u64) -> Self {
-        Self { number, started: Instant::now(), batches: 0, steps: 0, total: Total::default(), penalties: 0.0 }
+        let (total, step_total) = (Total::default(), Total::default());
+        Self { number, started: Instant::now(), batches: 0, waiting: 0, step_total, steps: 0, total, penalties: 0.0 }
     }
 
-    fn add(&mut self, total: Total, penalty: f64) {
+    fn add(&mut self, penalty: f64) {
         self.steps += 1;
-        self.total += total;
         self.penalties += penalty;
     }
 

@@ -72,7 +72,7 @@ fn each_epoch_that_is_resumed_has_an_order_of_its_own() {
     let mut network = network(1);
     trainer.fit(&mut network, &data).unwrap();
     for _ in 0..3 {
-        trainer.resume(&mut network, &data).unwrap();
+        trainer.continue_fit(&mut network, &data).unwrap();
     }
     trainer.fit(&mut network, &data).unwrap();
     let seen = seen.lock().unwrap();
@@ -91,7 +91,7 @@ fn a_run_in_single_epochs_is_the_unbroken_one() {
     trainer().epochs(6).fit(&mut whole, &data).unwrap();
     let mut single = trainer().epochs(1);
     single.fit(&mut parts, &data).unwrap();
-    let later: Vec<History> = (0..5).map(|_| single.resume(&mut parts, &data).unwrap()).collect();
+    let later: Vec<History> = (0..5).map(|_| single.continue_fit(&mut parts, &data).unwrap()).collect();
     assert_eq!(parts.parameters(), whole.parameters());
     assert_eq!(later.iter().map(|history| history.epochs[0].epoch).collect::<Vec<_>>(), [2, 3, 4, 5, 6]);
 }
