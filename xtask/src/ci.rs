@@ -44,6 +44,10 @@ enum Step {
     Api,
     /// The derivatives of every layer, block and loss against finite differences.
     Gradcheck,
+    /// Weights have the same bits on any number of threads, resumed or unbroken.
+    Determinism,
+    /// Killed training processes go on as if nothing had happened.
+    Crash,
     /// A network learns to read handwritten digits.
     Digits,
     /// The predictor without an operating system is what the code writes today, and answers as its network does.
@@ -113,6 +117,8 @@ impl Step {
             Self::Msrv => msrv(workspace),
             Self::Api => heavy::run("api", &["--check".into()]),
             Self::Gradcheck => heavy::run("gradcheck", &[]),
+            Self::Determinism => heavy::run("determinism", &["--interruptions".into(), "2".into()]),
+            Self::Crash => heavy::run("crash", &["--kills".into(), "30".into()]),
             Self::Digits => cargo("run --release --quiet -p downhill --example digits"),
             Self::Embedded => embedded::run(&embedded::Arguments::default()),
             Self::Figures => heavy::run("figures", &["--check".into()]),

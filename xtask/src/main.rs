@@ -40,7 +40,11 @@ enum Task {
     Bench(bench::Arguments),
     Ci(ci::Arguments),
     Counts(counts::Arguments),
+    /// Kills training processes, breaks their files and disks, and checks that each goes on as if nothing had happened.
+    Crash(heavy::Arguments),
     Data(data::Arguments),
+    /// Checks that weights have the same bits on any number of threads, run again, resumed or unbroken.
+    Determinism(heavy::Arguments),
     Docs(docs::Arguments),
     Embedded(embedded::Arguments),
     /// Checks that no text has a phrase that the project writes in another way.
@@ -68,7 +72,9 @@ fn main() -> ExitCode {
         Some(Task::Bench(arguments)) => bench::run(&arguments),
         Some(Task::Ci(arguments)) => ci::run(&arguments),
         Some(Task::Counts(arguments)) => counts::run(&arguments),
+        Some(Task::Crash(arguments)) => heavy::run("crash", &arguments.rest),
         Some(Task::Data(arguments)) => data::run(&arguments),
+        Some(Task::Determinism(arguments)) => heavy::run("determinism", &arguments.rest),
         Some(Task::Docs(arguments)) => docs::run(&arguments),
         Some(Task::Embedded(arguments)) => embedded::run(&arguments),
         Some(Task::English) => english::run(),

@@ -143,6 +143,14 @@ pub enum CliError {
         /// What to do.
         advice: &'static str,
     },
+    /// A scaler is no change of units, which weights could take in.
+    #[error(
+        "a power scaler can't become part of the network, since it is no multiple of its input and a shift; {advice}"
+    )]
+    Curve {
+        /// What to do.
+        advice: &'static str,
+    },
     /// Numbers alone make no model.
     #[error("a model is more than its numbers; name the model whose network they are for by `--model`")]
     NoBase,

@@ -11,11 +11,17 @@ use crate::CliError;
 /// Folds a model's scalers into the layers next to them, and appends what makes probabilities.
 ///
 /// # Errors
-/// Returns an error if a scaler is not next to affine layers alone, so that their weights can't take it in.
+/// Returns an error if a scaler is a curve, or is not next to affine layers alone, so that their weights can't take it
+/// in.
 pub(crate) fn folded(model: &Model) -> Result<Network<f32>, CliError> {
     // In f64, so that what is folded in is rounded once.
     let mut network: Network<f64> = model.network().cast();
     let description = network.description().map_err(downhill_model::ModelError::from)?;
+    for scaler in [model.input_scaler(), model.target_scaler()].into_iter().flatten() {
+        if matches!(scaler, AnyScaler::Power(_)) {
+            return Err(CliError::Curve { advice: FOLD });
+        }
+    }
     if let Some(scaler) = model.input_scaler() {
         fold_input(&mut network, &description, scaler)?;
     }
@@ -155,7 +161,9 @@ mod tests {
     use crate::look::look;
     use crate::recipe::Recipe;
     use crate::settings::Settings;
-    use downhill_data::Table;
+    use downhill_data::{PowerScaler, PowerTransform, Table};
+    use downhill_layers::Affine;
+    use downhill_tensor::Seed;
 
     fn model(target: &str, settings: &str) -> (Model, Table) {
         let rows: String = (0..60)
@@ -194,5 +202,14 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_power_scaler_is_no_part_of_a_network() {
+        let network = Network::build([1], Affine::new(1), Seed(1)).unwrap();
+        let scaler = PowerScaler::from_parts(PowerTransform::BoxCox, &[0.5], &[0.0], &[1.0]).unwrap();
+        let model = Model::builder(network).input_scaler(scaler).build().unwrap();
+        let message = folded(&model).unwrap_err().to_string();
+        assert!(message.starts_with("a power scaler can't become part of the network"), "{message}");
     }
 }

@@ -1,4 +1,4 @@
-use crate::{MinMaxScaler, Scaler, StandardScaler};
+use crate::{ChannelScaler, MinMaxScaler, PowerScaler, RobustScaler, Scaler, StandardScaler};
 
 /// Any scaler of this crate, for files and for settings that choose one.
 #[derive(Clone, Debug, PartialEq)]
@@ -9,28 +9,38 @@ pub enum AnyScaler {
     Standard(StandardScaler),
     /// See [`MinMaxScaler`].
     MinMax(MinMaxScaler),
+    /// See [`RobustScaler`].
+    Robust(RobustScaler),
+    /// See [`PowerScaler`].
+    Power(PowerScaler),
+    /// See [`ChannelScaler`].
+    Channels(ChannelScaler),
+}
+
+/// Evaluates an expression of whichever scaler it is.
+macro_rules! each {
+    ($any:expr, $scaler:ident => $value:expr) => {
+        match $any {
+            AnyScaler::Standard($scaler) => $value,
+            AnyScaler::MinMax($scaler) => $value,
+            AnyScaler::Robust($scaler) => $value,
+            AnyScaler::Power($scaler) => $value,
+            AnyScaler::Channels($scaler) => $value,
+        }
+    };
 }
 
 impl Scaler for AnyScaler {
     fn features(&self) -> usize {
-        match self {
-            Self::Standard(scaler) => scaler.features(),
-            Self::MinMax(scaler) => scaler.features(),
-        }
+        each!(self, scaler => scaler.features())
     }
 
     fn scale(&self, feature: usize, x: f64) -> f64 {
-        match self {
-            Self::Standard(scaler) => scaler.scale(feature, x),
-            Self::MinMax(scaler) => scaler.scale(feature, x),
-        }
+        each!(self, scaler => scaler.scale(feature, x))
     }
 
     fn unscale(&self, feature: usize, x: f64) -> f64 {
-        match self {
-            Self::Standard(scaler) => scaler.unscale(feature, x),
-            Self::MinMax(scaler) => scaler.unscale(feature, x),
-        }
+        each!(self, scaler => scaler.unscale(feature, x))
     }
 }
 
@@ -43,5 +53,23 @@ impl From<StandardScaler> for AnyScaler {
 impl From<MinMaxScaler> for AnyScaler {
     fn from(scaler: MinMaxScaler) -> Self {
         Self::MinMax(scaler)
+    }
+}
+
+impl From<RobustScaler> for AnyScaler {
+    fn from(scaler: RobustScaler) -> Self {
+        Self::Robust(scaler)
+    }
+}
+
+impl From<PowerScaler> for AnyScaler {
+    fn from(scaler: PowerScaler) -> Self {
+        Self::Power(scaler)
+    }
+}
+
+impl From<ChannelScaler> for AnyScaler {
+    fn from(scaler: ChannelScaler) -> Self {
+        Self::Channels(scaler)
     }
 }

@@ -2,14 +2,16 @@ use downhill_tensor::{Batch, Scalar, Seed};
 
 use crate::input::{Input, gather_into};
 use crate::permutation::{Purpose, permute};
-use crate::{DataError, Dataset, Target, Targets};
+use crate::sampler::draw;
+use crate::{DataError, Dataset, Sampler, Target, Targets};
 
 /// Mini-batches of a data set, epoch after epoch.
 ///
 /// The order of an epoch depends on the seed and the epoch's number alone, so training that is
 /// resumed at an epoch sees what it would have seen, on every machine.
 /// Examples of a shuffled batch are gathered into buffers that all batches share:
-/// nothing is allocated after construction. Sequential batches are views of the data set.
+/// nothing is allocated after construction. Those that a [`Sampler`] draws are gathered likewise.
+/// Sequential batches are views of the data set.
 ///
 /// ```
 /// use downhill_data::{Batches, Dataset};
@@ -31,7 +33,7 @@ use crate::{DataError, Dataset, Target, Targets};
 pub struct Batches<'a, T> {
     dataset: &'a Dataset<T>,
     size: usize,
-    shuffle: Option<Seed>,
+    ordering: Ordering,
     /// The number of examples in an epoch.
     end: usize,
     /// The examples in the order of this epoch.
@@ -42,6 +44,15 @@ pub struct Batches<'a, T> {
     weights: Option<Input<T>>,
     values: Vec<T>,
     labels: Vec<u32>,
+}
+
+/// What decides the order of an epoch.
+#[derive(Clone, Debug)]
+enum Ordering {
+    Sequential,
+    Shuffled(Seed),
+    /// With the sums of the weights up to each example and with it.
+    Sampled(Seed, Vec<f64>),
 }
 
 /// A batch of examples of a data set, borrowed until the next batch is asked for.
@@ -76,7 +87,7 @@ impl<'a, T: Scalar> Batches<'a, T> {
     /// # Errors
     /// Returns an error if `size` is 0.
     pub fn sequential(dataset: &'a Dataset<T>, size: usize) -> Result<Self, DataError> {
-        Self::new(dataset, size, None)
+        Self::new(dataset, size, Ordering::Sequential, (0..dataset.len()).collect())
     }
 
     /// Makes batches of `size` examples in an order drawn anew for every epoch; the last one may be smaller.
@@ -86,15 +97,29 @@ impl<'a, T: Scalar> Batches<'a, T> {
     /// # Errors
     /// Returns an error if `size` is 0.
     pub fn shuffled(dataset: &'a Dataset<T>, size: usize, seed: Seed) -> Result<Self, DataError> {
-        Self::new(dataset, size, Some(seed))
+        Self::new(dataset, size, Ordering::Shuffled(seed), (0..dataset.len()).collect())
     }
 
-    fn new(dataset: &'a Dataset<T>, size: usize, shuffle: Option<Seed>) -> Result<Self, DataError> {
+    /// Makes batches of `size` examples that are drawn anew for every epoch, with replacement, as a [`Sampler`] says; the
+    /// last one may be smaller.
+    ///
+    /// A size beyond the number of draws gives one batch of them all.
+    ///
+    /// # Errors
+    /// Returns an error if `size` is 0, the sampler's weights do not fit the data set or are all 0, it balances classes
+    /// of which there is not one for each example, or an epoch has no draws or more than fit in memory.
+    pub fn sampled(dataset: &'a Dataset<T>, size: usize, sampler: Sampler, seed: Seed) -> Result<Self, DataError> {
+        let (ends, order) = sampler.fit(dataset)?;
+        Self::new(dataset, size, Ordering::Sampled(seed, ends), order)
+    }
+
+    /// `order` has as many places as an epoch has examples.
+    fn new(dataset: &'a Dataset<T>, size: usize, ordering: Ordering, order: Vec<usize>) -> Result<Self, DataError> {
         if size == 0 {
             return Err(DataError::EmptyBatch);
         }
-        let size = size.min(dataset.len());
-        let gathered = if shuffle.is_some() { size } else { 0 };
+        let size = size.min(order.len());
+        let gathered = if matches!(ordering, Ordering::Sequential) { 0 } else { size };
         let (values, labels) = match dataset.all_targets() {
             Targets::Values { shape, .. } => (gathered * shape.len(), 0),
             Targets::Classes { shape, .. } => (0, gathered * shape.len()),
@@ -103,9 +128,9 @@ impl<'a, T: Scalar> Batches<'a, T> {
         let mut batches = Self {
             dataset,
             size,
-            shuffle,
-            end: dataset.len(),
-            order: (0..dataset.len()).collect(),
+            ordering,
+            end: order.len(),
+            order,
             next: 0,
             input: input.with_capacity_for(gathered),
             further: further.iter().map(|input| input.with_capacity_for(gathered)).collect(),
@@ -135,8 +160,11 @@ impl<'a, T: Scalar> Batches<'a, T> {
     /// Starts an epoch, whatever was drawn before; new batches are at the start of epoch 0.
     pub fn start_epoch(&mut self, epoch: u64) {
         self.next = 0;
-        if let Some(seed) = self.shuffle {
-            permute(&mut self.order, &mut seed.derive(Purpose::Batches as u64).stream(epoch));
+        let stream = |seed: Seed, purpose: Purpose| seed.derive(purpose as u64).stream(epoch);
+        match &self.ordering {
+            Ordering::Sequential => {}
+            Ordering::Shuffled(seed) => permute(&mut self.order, &mut stream(*seed, Purpose::Batches)),
+            Ordering::Sampled(seed, ends) => draw(ends, &mut self.order, &mut stream(*seed, Purpose::Samples)),
         }
     }
 
@@ -153,7 +181,7 @@ impl<'a, T: Scalar> Batches<'a, T> {
         let count = indices.len();
         let (input, further) = self.dataset.split_inputs();
         let targets = self.dataset.all_targets();
-        if self.shuffle.is_none() {
+        if matches!(self.ordering, Ordering::Sequential) {
             let rows = |each: usize| start * each..end * each;
             let targets = match targets {
                 Targets::Values { values, shape } => Target::Values(values.get(rows(shape.len()))?),

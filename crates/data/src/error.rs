@@ -65,6 +65,20 @@ pub enum DataError {
         /// The number of weights.
         got: usize,
     },
+    /// A sampler has more or fewer weights than there are examples.
+    #[error("{got} weights were given to draw by, but there are {examples} examples; give one for each example")]
+    SampleWeights {
+        /// The number of examples.
+        examples: usize,
+        /// The number of weights.
+        got: usize,
+    },
+    /// An epoch of a sampler is too long.
+    #[error("an epoch of {draws} draws does not fit in memory; make it shorter")]
+    Draws {
+        /// The number of draws.
+        draws: usize,
+    },
     /// A weight is negative or not finite.
     #[error("example {example} has the weight {weight}, but weights must be finite and at least 0")]
     Weight {
@@ -157,6 +171,37 @@ pub enum DataError {
         /// The number of examples that it needs.
         needed: usize,
     },
+    /// There is not one group for each example.
+    #[error("{got} groups were given, but there are {examples} examples; give the group of each example")]
+    GroupCount {
+        /// The number of examples.
+        examples: usize,
+        /// The number of groups that were given.
+        got: usize,
+    },
+    /// There are too few groups for every part to get one.
+    #[error("{needed} groups are needed for every part to get one, but the number of groups is {groups}")]
+    TooFewGroups {
+        /// The number of different groups.
+        groups: usize,
+        /// The number of groups that are needed.
+        needed: usize,
+    },
+    /// A fold by time has nothing to train or to validate on.
+    #[error(
+        "{what} has {examples} examples, too few for {folds} folds by time with a gap of {gap} in front of each; \
+         ask for fewer folds or a smaller gap"
+    )]
+    TimeFolds {
+        /// The examples, such as `the data set`.
+        what: &'static str,
+        /// The number of examples.
+        examples: usize,
+        /// The number of folds.
+        folds: usize,
+        /// The number of examples that are left out in front of each fold.
+        gap: usize,
+    },
     /// The targets are of the other kind.
     #[error("{operation} needs {needed}, but the data set has {got}")]
     TargetKind {
@@ -186,14 +231,95 @@ pub enum DataError {
         /// The other end.
         high: f64,
     },
+    /// A shape is not that of an image.
+    #[error("examples of shape {shape} are no images: they need axes (channels, height, width), none of length 0")]
+    ImageShape {
+        /// The shape.
+        shape: Shape,
+    },
+    /// Images have nothing to scale.
+    #[error("images of {channels} channels with {pixels} pixels each hold nothing to scale, or more than memory does")]
+    Pixels {
+        /// The number of channels.
+        channels: usize,
+        /// The number of pixels in each.
+        pixels: usize,
+    },
+    /// A setting of an augmentation is out of its range.
+    #[error("the augmentation's `{setting}` is {value}, but {rule}")]
+    Augmentation {
+        /// The setting.
+        setting: &'static str,
+        /// Its value.
+        value: f64,
+        /// What it must be.
+        rule: &'static str,
+    },
+    /// Windows of a time series have no steps.
+    #[error("the {setting} of windows is 0, but must be 1 or more")]
+    WindowSetting {
+        /// The setting that is 0.
+        setting: &'static str,
+    },
+    /// A time series is shorter than a window with its target.
+    #[error(
+        "a series of {steps} steps holds no window, which takes {needed} with its target; \
+         give a longer series, or shorten length, lead or horizon"
+    )]
+    ShortSeries {
+        /// The number of steps of the series.
+        steps: usize,
+        /// The number of steps of a window with its target.
+        needed: usize,
+    },
+    /// A column to predict lies beyond the last of a time series.
+    #[error("column {column} was to be predicted, but the series has {columns} columns, counted from 0")]
+    WindowColumn {
+        /// The column.
+        column: usize,
+        /// The number of columns.
+        columns: usize,
+    },
+    /// The windows of a time series take more memory than there is.
+    #[error("{windows} windows of {steps} steps and {columns} columns do not fit in memory; lengthen the stride")]
+    WindowsSize {
+        /// The number of windows.
+        windows: usize,
+        /// The number of steps of each.
+        steps: usize,
+        /// The number of columns.
+        columns: usize,
+    },
+    /// Two quantiles have no range between them.
+    #[error(
+        "the quantiles {low} and {high} enclose no part of the numbers; give two from 0 to 1, the smaller one first"
+    )]
+    Quantiles {
+        /// The quantile that was given first.
+        low: f64,
+        /// The other.
+        high: f64,
+    },
+    /// A number has no Box-Cox transform.
+    #[error(
+        "example {example} has {value} as its {number}, but Box-Cox takes numbers above 0 alone; fit Yeo-Johnson instead"
+    )]
+    NotPositive {
+        /// The row of the matrix.
+        example: usize,
+        /// Which of its numbers.
+        number: ExampleNumber,
+        /// The number.
+        value: f64,
+    },
     /// The numbers that a scaler was made of scale nothing.
     #[error("feature {feature} was given {first} and {second}, but {rule}")]
     ScalerParts {
         /// The feature.
         feature: usize,
-        /// Its first number: a mean, or the smallest value.
+        /// Its first number: a mean, a median, a power or the smallest value.
         first: f64,
-        /// Its second: a scale, or the largest value.
+        /// Its second: a scale, a mean or the largest value.
         second: f64,
         /// What they must be.
         rule: &'static str,
@@ -563,6 +689,28 @@ pub enum RuleError {
          out"
     )]
     NothingToIndicate,
+    /// Ordered categories are to be filled with another.
+    #[error("can't have its gaps filled with `{text}`, which is not in its order of categories")]
+    NotInOrder {
+        /// The text.
+        text: String,
+    },
+    /// Ordered categories have a rule that takes others in.
+    #[error(
+        "has an order of categories, in which others have no place; leave the rule out, or read the column as categorical"
+    )]
+    OutOfOrder,
+    /// Hashed categories have a rule for unseen ones.
+    #[error("is hashed, so that no category is unseen; leave the rule out")]
+    NothingUnseen,
+    /// Categories are to be hashed into none or too many buckets.
+    #[error("can't be hashed into {buckets} buckets; take 1 to {most}")]
+    Buckets {
+        /// The number of buckets.
+        buckets: usize,
+        /// The most that there may be.
+        most: usize,
+    },
     /// Numbers or dates have a rule for unseen categories.
     #[error("holds no categories, so that no value is unseen; leave the rule out")]
     NoCategories,

@@ -5,9 +5,11 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod any_scaler;
+mod augmentation;
 mod batches;
 #[cfg(feature = "csv")]
 mod cells;
+mod channel_scaler;
 #[cfg(feature = "csv")]
 mod chunks;
 mod dataset;
@@ -23,7 +25,10 @@ mod mnist;
 pub mod npy;
 mod one_hot;
 mod permutation;
+mod power_scaler;
 mod raw_array;
+mod robust_scaler;
+mod sampler;
 mod scaler;
 #[cfg(feature = "csv")]
 mod schema;
@@ -32,9 +37,12 @@ mod standard_scaler;
 #[cfg(feature = "csv")]
 mod table;
 mod targets;
+mod windows;
 
 pub use any_scaler::AnyScaler;
+pub use augmentation::{Augmentation, Border, Mixup};
 pub use batches::{Batches, MiniBatch};
+pub use channel_scaler::ChannelScaler;
 #[cfg(feature = "csv")]
 pub use chunks::Chunks;
 pub use dataset::Dataset;
@@ -46,12 +54,16 @@ pub use min_max_scaler::MinMaxScaler;
 #[cfg(feature = "idx")]
 pub use mnist::mnist;
 pub use one_hot::{OneHot, one_hot};
+pub use power_scaler::{PowerScaler, PowerTransform};
 pub use raw_array::{ElementType, Elements, Half, RawArray};
+pub use robust_scaler::RobustScaler;
+pub use sampler::Sampler;
 pub use scaler::Scaler;
 #[cfg(feature = "csv")]
-pub use schema::{Column, Columns, DroppedRow, Encoded, LearntColumn, Missing, Schema, Unseen};
+pub use schema::{Column, Columns, DroppedRow, Encoded, Hashing, LearntColumn, Missing, Schema, Unseen};
 pub use split::{Fold, Folds};
 pub use standard_scaler::StandardScaler;
 #[cfg(feature = "csv")]
 pub use table::{Table, TableOptions};
 pub use targets::Targets;
+pub use windows::Windows;

@@ -1,6 +1,5 @@
 //! Random orders that are the same on every machine.
 
-use downhill_tensor::Stream;
 use rand::RngCore;
 
 /// The purpose of a stream of random orders; parts that share a seed draw from different streams.
@@ -9,10 +8,12 @@ pub(crate) enum Purpose {
     Split = 1,
     Folds = 2,
     Batches = 3,
+    Groups = 4,
+    Samples = 5,
 }
 
 /// Overwrites `order` with a random permutation of 0..order.len() (Fisher–Yates).
-pub(crate) fn permute(order: &mut [usize], stream: &mut Stream) {
+pub(crate) fn permute(order: &mut [usize], stream: &mut impl RngCore) {
     for (place, index) in order.iter_mut().enumerate() {
         *index = place;
     }
@@ -25,7 +26,7 @@ pub(crate) fn permute(order: &mut [usize], stream: &mut Stream) {
 ///
 /// `rand` draws a `usize` differently on 32 and on 64 bits and may draw differently in its next version;
 /// this draws the same number for ever.
-fn below(bound: u64, stream: &mut Stream) -> u64 {
+pub(crate) fn below(bound: u64, stream: &mut impl RngCore) -> u64 {
     let mut wide = u128::from(stream.next_u64()) * u128::from(bound);
     if (wide as u64) < bound {
         // The lowest `2^64 mod bound` remainders are one product too many: they are drawn again.
@@ -37,10 +38,15 @@ fn below(bound: u64, stream: &mut Stream) -> u64 {
     (wide >> 64) as u64
 }
 
+/// A number in [0, 1) with 53 random bits, as [`Stream::uniform`](downhill_tensor::Stream::uniform) draws it.
+pub(crate) fn uniform(stream: &mut impl RngCore) -> f64 {
+    (stream.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use downhill_tensor::Seed;
+    use downhill_tensor::{Seed, Stream};
 
     fn permutation(length: usize, stream: &mut Stream) -> Vec<usize> {
         let mut order = vec![0; length];

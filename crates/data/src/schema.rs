@@ -3,6 +3,7 @@
 //! * `column.rs`: the rules of one column, and which of them suit it.
 //! * `columns.rs`: the choice of columns, and how it is fitted to a table.
 //! * `date.rs`: dates as numbers.
+//! * `hashing.rs`: categories in a fixed number of buckets.
 //! * `input.rs`: what is learnt of a column, and how its cells become features.
 //! * `rows.rs`: which rows have all that they need.
 //! * Here: what was learnt, by name, and tables and records that become inputs and targets.
@@ -10,6 +11,7 @@
 mod column;
 mod columns;
 mod date;
+mod hashing;
 mod input;
 mod rows;
 #[cfg(test)]
@@ -20,6 +22,7 @@ use ndarray::Array2;
 
 pub use self::column::{Column, Missing, Unseen};
 pub use self::columns::Columns;
+pub use self::hashing::Hashing;
 pub use self::input::{Encoded, LearntColumn};
 use self::input::{Encoding, Gap, Input, cell_error, number};
 pub use self::rows::DroppedRow;
@@ -85,14 +88,17 @@ impl Schema {
         self.targets().iter().map(|target| target.column.as_str())
     }
 
-    /// The name of each input feature: its column's, `column=category`, `column (year, sine)` and similar of a date, or
-    /// `column is missing`.
+    /// The name of each input feature: its column's, `column=category`, `column (bucket 0)`, `column (year, sine)` and
+    /// similar of a date, or `column is missing`.
     #[must_use]
     pub fn feature_names(&self) -> Vec<String> {
         let mut names = Vec::new();
         for Input { column, indicator, encoding, .. } in &self.inputs {
             match encoding {
-                Encoding::Numeric => names.push(column.clone()),
+                Encoding::Numeric | Encoding::Ordinal { .. } => names.push(column.clone()),
+                Encoding::Hashed { hashing } => {
+                    names.extend((0..hashing.buckets()).map(|bucket| format!("{column} (bucket {bucket})")));
+                }
                 Encoding::Date { time, .. } => names.extend(date::feature_names(column, *time)),
                 Encoding::Categorical { categories, .. } => {
                     names.extend(categories.categories().iter().map(|category| format!("{column}={category}")));
@@ -101,6 +107,18 @@ impl Schema {
             names.extend(indicator.then(|| format!("{column} is missing")));
         }
         names
+    }
+
+    /// The number of input features, which are as many as [`feature_names`](Self::feature_names).
+    #[must_use]
+    pub fn feature_count(&self) -> usize {
+        let count = |input: &Input| match &input.encoding {
+            Encoding::Numeric | Encoding::Ordinal { .. } => 1,
+            Encoding::Hashed { hashing } => hashing.buckets(),
+            Encoding::Date { time, .. } => date::feature_names("", *time).count(),
+            Encoding::Categorical { categories, .. } => categories.categories().len(),
+        };
+        self.inputs.iter().map(|input| count(input) + usize::from(input.indicator)).fold(0, usize::saturating_add)
     }
 
     /// The name of each class; empty if targets are numbers.

@@ -1,8 +1,18 @@
+//! Splits and folds of data sets, and their indices, which tables share.
+//!
+//! * `split/grouped.rs`: examples that belong together stay together.
+//! * `split/timed.rs`: the past teaches and the future judges.
+
+mod grouped;
+mod timed;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use downhill_tensor::{Scalar, Seed};
 
+pub(crate) use self::grouped::{Groups, grouped_folds, grouped_halves, stratified_grouped_folds};
+pub(crate) use self::timed::{time_folds, time_halves};
 use crate::permutation::{Purpose, permute};
 use crate::{DataError, Dataset};
 
@@ -10,7 +20,7 @@ use crate::{DataError, Dataset};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Fold<D> {
-    /// All examples but those of this fold.
+    /// All examples but those of this fold; of time-ordered folds, the earlier ones.
     pub train: D,
     /// The examples of this fold.
     pub validation: D,
@@ -21,8 +31,40 @@ pub struct Fold<D> {
 pub struct Folds<'a, D> {
     whole: &'a D,
     gather: fn(&D, &[usize]) -> D,
-    folds: Vec<Vec<usize>>,
+    rounds: Rounds,
     rest: Range<usize>,
+}
+
+/// The indices of each round of a cross-validation.
+#[derive(Clone, Debug)]
+pub(crate) enum Rounds {
+    /// Each of these parts validates once, and the others train.
+    Parts(Vec<Vec<usize>>),
+    /// The examples up to an end train, and a later window validates.
+    Windows(Vec<(usize, Range<usize>)>),
+}
+
+impl Rounds {
+    fn len(&self) -> usize {
+        match self {
+            Self::Parts(parts) => parts.len(),
+            Self::Windows(windows) => windows.len(),
+        }
+    }
+
+    /// The examples that train and those that validate.
+    fn round(&self, number: usize) -> Option<(Vec<usize>, Vec<usize>)> {
+        match self {
+            Self::Parts(parts) => {
+                let others = parts.iter().enumerate().filter(|&(part, _)| part != number);
+                Some((others.flat_map(|(_, indices)| indices).copied().collect(), parts.get(number)?.clone()))
+            }
+            Self::Windows(windows) => {
+                let (end, window) = windows.get(number)?.clone();
+                Some(((0..end).collect(), window.collect()))
+            }
+        }
+    }
 }
 
 impl<T: Scalar> Dataset<T> {
@@ -69,7 +111,7 @@ impl<T: Scalar> Dataset<T> {
     /// # Errors
     /// Returns an error if there are fewer than two folds, or fewer examples than folds.
     pub fn k_folds(&self, count: usize, seed: Seed) -> Result<Folds<'_, Self>, DataError> {
-        Ok(Folds::new(self, Self::gather, folds(WHOLE, self.len(), count, seed)?))
+        Ok(Folds::new(self, Self::gather, Rounds::Parts(folds(WHOLE, self.len(), count, seed)?)))
     }
 
     /// Makes the rounds of a `count`-fold cross-validation in which every class keeps its share.
@@ -83,7 +125,117 @@ impl<T: Scalar> Dataset<T> {
         check_folds(count)?;
         let (labels, _) = self.single_labels("a stratified cross-validation")?;
         let strata = Strata { labels, name: &|label| self.named_class(label) };
-        Ok(Folds::new(self, Self::gather, stratified_folds(strata, count, seed)?))
+        Ok(Folds::new(self, Self::gather, Rounds::Parts(stratified_folds(strata, count, seed)?)))
+    }
+
+    /// Splits the examples into two random parts so that all examples of a group are in one of them: `groups` holds the
+    /// group of each example, such as the patient that an image is of.
+    ///
+    /// Groups are taken in random order; each goes to the first part if that brings its size no farther from `fraction`
+    /// of the examples. Each part gets one group at least.
+    ///
+    /// ```
+    /// use downhill_data::Dataset;
+    /// use downhill_tensor::Seed;
+    /// let all = Dataset::new((0..6).map(f64::from).collect(), [1], vec![0; 6])?;
+    /// let patients = ["ann", "ann", "bob", "cid", "cid", "bob"];
+    /// let (train, test) = all.grouped_split(&patients, 0.67, Seed(1))?;
+    /// assert_eq!((train.len(), test.len()), (4, 2));
+    /// # Ok::<(), downhill_data::DataError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns an error if the fraction does not lie between 0 and 1, there is not one group for each example,
+    /// or there are fewer than two groups.
+    pub fn grouped_split<G: Ord>(&self, groups: &[G], fraction: f64, seed: Seed) -> Result<(Self, Self), DataError> {
+        let (first, second) = grouped_halves(&Groups::new(groups, self.len())?, fraction, seed)?;
+        Ok((self.gather(&first), self.gather(&second)))
+    }
+
+    /// Makes the rounds of a `count`-fold cross-validation in which all examples of a group are in one fold.
+    ///
+    /// The largest group comes first, and each goes to the fold that has the fewest examples so far, as in
+    /// scikit-learn's `GroupKFold`; `seed` decides between groups of one size, and the order of examples in a fold.
+    ///
+    /// # Errors
+    /// Returns an error if there are fewer than two folds, there is not one group for each example, or there are fewer
+    /// groups than folds.
+    pub fn grouped_k_folds<G: Ord>(
+        &self,
+        groups: &[G],
+        count: usize,
+        seed: Seed,
+    ) -> Result<Folds<'_, Self>, DataError> {
+        let folds = grouped_folds(&Groups::new(groups, self.len())?, count, seed)?;
+        Ok(Folds::new(self, Self::gather, Rounds::Parts(folds)))
+    }
+
+    /// Makes the rounds of a `count`-fold cross-validation in which all examples of a group are in one fold, and every
+    /// class keeps its share as far as the groups let it.
+    ///
+    /// The group whose classes are the most uneven comes first, and each goes to the fold where the shares of the
+    /// classes then differ least, as in scikit-learn's `StratifiedGroupKFold`; `seed` decides between groups that are
+    /// equally uneven, and the order of examples in a fold.
+    ///
+    /// # Errors
+    /// Returns the errors of [`grouped_k_folds`](Self::grouped_k_folds), and one if there is not one class for each
+    /// example, or a class that occurs has fewer examples than there are folds.
+    pub fn stratified_grouped_k_folds<G: Ord>(
+        &self,
+        groups: &[G],
+        count: usize,
+        seed: Seed,
+    ) -> Result<Folds<'_, Self>, DataError> {
+        check_folds(count)?;
+        let (labels, _) = self.single_labels("a stratified cross-validation")?;
+        let strata = Strata { labels, name: &|label| self.named_class(label) };
+        let folds = stratified_grouped_folds(&Groups::new(groups, self.len())?, strata, count, seed)?;
+        Ok(Folds::new(self, Self::gather, Rounds::Parts(folds)))
+    }
+
+    /// Splits the examples by time, of which their order is taken to be the order: the earlier ones, then `gap` examples
+    /// that are left out, then the later ones.
+    ///
+    /// The first part holds `fraction` of the examples that are not left out, rounded to the nearest count but at least
+    /// one and at most all but one. A gap is for examples that look back or ahead, so that the two parts share nothing.
+    ///
+    /// ```
+    /// use downhill_data::Dataset;
+    /// let days = Dataset::new((0..12).map(f64::from).collect(), [1], vec![0; 12])?;
+    /// let (train, test) = days.time_split(0.7, 2)?;
+    /// assert_eq!(train.inputs().slice(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    /// assert_eq!(test.inputs().slice(), [9.0, 10.0, 11.0]);
+    /// # Ok::<(), downhill_data::DataError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns an error if the fraction does not lie between 0 and 1, or there are fewer than two examples besides the
+    /// gap.
+    pub fn time_split(&self, fraction: f64, gap: usize) -> Result<(Self, Self), DataError> {
+        let (first, second) = time_halves(WHOLE, self.len(), fraction, gap)?;
+        Ok((self.gather(&first), self.gather(&second)))
+    }
+
+    /// Makes `count` rounds of a cross-validation by time, of which the order of the examples is taken to be the order:
+    /// each validates on a window of examples and trains on all examples before it, but for the last `gap` of them.
+    ///
+    /// The windows follow each other up to the last example, each as long as the number of examples divided by
+    /// `count + 1`, rounded down: as in scikit-learn's `TimeSeriesSplit`.
+    ///
+    /// ```
+    /// use downhill_data::Dataset;
+    /// let days = Dataset::new((0..8).map(f64::from).collect(), [1], vec![0; 8])?;
+    /// let mut folds = days.time_folds(3, 1)?;
+    /// let first = folds.next().unwrap();
+    /// assert_eq!((first.train.inputs().slice(), first.validation.inputs().slice()), (&[0.0][..], &[2.0, 3.0][..]));
+    /// assert_eq!(folds.map(|fold| fold.train.len()).collect::<Vec<_>>(), [3, 5]);
+    /// # Ok::<(), downhill_data::DataError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns an error if there are fewer than two folds, or a fold would have nothing to train or to validate on.
+    pub fn time_folds(&self, count: usize, gap: usize) -> Result<Folds<'_, Self>, DataError> {
+        Ok(Folds::new(self, Self::gather, Rounds::Windows(time_folds(WHOLE, self.len(), count, gap)?)))
     }
 
     fn named_class(&self, label: u32) -> String {
@@ -96,10 +248,10 @@ impl<T: Scalar> Dataset<T> {
 const WHOLE: &str = "the data set";
 
 impl<'a, D> Folds<'a, D> {
-    /// Each fold as the indices of its examples in `whole`; `gather` makes a part of indices.
-    pub(crate) fn new(whole: &'a D, gather: fn(&D, &[usize]) -> D, folds: Vec<Vec<usize>>) -> Self {
-        let rest = 0..folds.len();
-        Self { whole, gather, folds, rest }
+    /// The rounds as indices of examples in `whole`; `gather` makes a part of indices.
+    pub(crate) fn new(whole: &'a D, gather: fn(&D, &[usize]) -> D, rounds: Rounds) -> Self {
+        let rest = 0..rounds.len();
+        Self { whole, gather, rounds, rest }
     }
 }
 
@@ -107,11 +259,8 @@ impl<D> Iterator for Folds<'_, D> {
     type Item = Fold<D>;
 
     fn next(&mut self) -> Option<Fold<D>> {
-        let current = self.rest.next()?;
-        let others = self.folds.iter().enumerate().filter(|&(fold, _)| fold != current);
-        let train: Vec<usize> = others.flat_map(|(_, indices)| indices).copied().collect();
-        let validation = self.folds.get(current)?;
-        Some(Fold { train: (self.gather)(self.whole, &train), validation: (self.gather)(self.whole, validation) })
+        let (train, validation) = self.rounds.round(self.rest.next()?)?;
+        Some(Fold { train: (self.gather)(self.whole, &train), validation: (self.gather)(self.whole, &validation) })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

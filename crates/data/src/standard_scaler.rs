@@ -49,8 +49,16 @@ impl StandardScaler {
     /// Returns an error if there are no rows, a number is not finite, or numbers are so large that their squares overflow.
     pub fn fit<T: Scalar>(rows: ArrayView2<'_, T>) -> Result<Self, DataError> {
         check_rows(rows)?;
-        let features = rows.columns().into_iter().enumerate();
-        Ok(Self { features: features.map(|(j, column)| Feature::fit(j, column)).collect::<Result<_, _>>()? })
+        let columns = rows.columns().into_iter();
+        Self::fit_columns(columns.map(|column| column.into_iter().map(|x| x.to_f64())))
+    }
+
+    /// Learns mean and standard deviation of columns, which are finite and not empty.
+    pub(crate) fn fit_columns<I: Iterator<Item = f64> + Clone>(
+        columns: impl Iterator<Item = I>,
+    ) -> Result<Self, DataError> {
+        let features = columns.enumerate().map(|(feature, column)| Feature::fit(feature, column));
+        Ok(Self { features: features.collect::<Result<_, _>>()? })
     }
 
     /// Creates a scaler of known means and scales, such as those that were learnt elsewhere.
@@ -84,22 +92,22 @@ impl StandardScaler {
 }
 
 impl Feature {
-    fn fit<T: Scalar>(index: usize, column: ndarray::ArrayView1<'_, T>) -> Result<Self, DataError> {
+    fn fit(index: usize, column: impl Iterator<Item = f64> + Clone) -> Result<Self, DataError> {
         // In units of about the largest number, squares neither overflow nor vanish.
-        let unit = unit_scale(column.iter().fold(0.0, |largest: f64, x| largest.max(x.to_f64().abs())));
-        let (mut mean, mut squares) = (0.0, 0.0);
-        for (example, x) in column.iter().enumerate() {
-            let x = unit * x.to_f64();
+        let unit = unit_scale(column.clone().fold(0.0, |largest: f64, x| largest.max(x.abs())));
+        let (mut count, mut mean, mut squares) = (0.0, 0.0, 0.0);
+        for x in column.clone() {
+            let x = unit * x;
             let delta = x - mean;
-            mean += delta / (example + 1) as f64;
+            count += 1.0;
+            mean += delta / count;
             squares += delta * (x - mean);
         }
-        let count = column.len() as f64;
         let variance = squares / count;
         let rounding = count * f64::EPSILON * variance + (count * f64::EPSILON * mean).powi(2);
         let scale = if variance <= rounding { 1.0 } else { variance.sqrt() / unit };
         let mean = mean / unit;
-        if column.iter().any(|x| !(x.to_f64() - mean).is_finite()) {
+        if column.into_iter().any(|x| !(x - mean).is_finite()) {
             return Err(DataError::FeatureRange { feature: index });
         }
         Ok(Self { mean, scale })

@@ -8,8 +8,11 @@ use downhill_tensor::Seed;
 
 use crate::cells::{Cells, Row};
 use crate::chunks::Chunks;
-use crate::split::{self, Folds, Strata};
+use crate::split::{self, Folds, Groups, Rounds, Strata};
 use crate::{DataError, OneHot};
+
+/// The name of a table in an error.
+const WHOLE: &str = "the table";
 
 /// Options for reading a table, by default with commas and a header.
 ///
@@ -250,7 +253,7 @@ impl Table {
     /// # Errors
     /// Returns an error if the fraction does not lie between 0 and 1, or there are fewer than two rows.
     pub fn split(&self, fraction: f64, seed: Seed) -> Result<(Self, Self), DataError> {
-        let (first, second) = split::halves("the table", self.len(), fraction, seed)?;
+        let (first, second) = split::halves(WHOLE, self.len(), fraction, seed)?;
         Ok((self.gather(&first), self.gather(&second)))
     }
 
@@ -270,7 +273,7 @@ impl Table {
     /// # Errors
     /// Returns an error if there are fewer than two folds, or fewer rows than folds.
     pub fn k_folds(&self, count: usize, seed: Seed) -> Result<Folds<'_, Self>, DataError> {
-        Ok(Folds::new(self, Self::gather, split::folds("the table", self.len(), count, seed)?))
+        Ok(Folds::new(self, Self::gather, Rounds::Parts(split::folds(WHOLE, self.len(), count, seed)?)))
     }
 
     /// Makes the rounds of a `count`-fold cross-validation in which every value of a column keeps its share, as
@@ -281,7 +284,79 @@ impl Table {
     /// fewer rows than there are folds.
     pub fn stratified_k_folds(&self, column: &str, count: usize, seed: Seed) -> Result<Folds<'_, Self>, DataError> {
         let folds = self.stratified(column, |strata| split::stratified_folds(strata, count, seed))?;
-        Ok(Folds::new(self, Self::gather, folds))
+        Ok(Folds::new(self, Self::gather, Rounds::Parts(folds)))
+    }
+
+    /// Splits the rows so that all rows with the same value of a column are in one part, as
+    /// [`Dataset::grouped_split`](crate::Dataset::grouped_split) does with groups.
+    ///
+    /// ```
+    /// # use downhill_data::Table;
+    /// # use downhill_tensor::Seed;
+    /// let visits = Table::read("patient,pulse\nann,61\nann,65\nbob,70\nbob,72\n".as_bytes())?;
+    /// let (train, test) = visits.grouped_split("patient", 0.5, Seed(1))?;
+    /// assert!(train.column("patient")?.all(|patient| test.column("patient").unwrap().all(|other| other != patient)));
+    /// # Ok::<(), downhill_data::DataError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns an error if there is no such column, the fraction does not lie between 0 and 1, or all rows have one value.
+    pub fn grouped_split(&self, column: &str, fraction: f64, seed: Seed) -> Result<(Self, Self), DataError> {
+        let (first, second) = split::grouped_halves(&self.groups(column)?, fraction, seed)?;
+        Ok((self.gather(&first), self.gather(&second)))
+    }
+
+    /// Makes the rounds of a `count`-fold cross-validation in which all rows with the same value of a column are in one
+    /// fold, as [`Dataset::grouped_k_folds`](crate::Dataset::grouped_k_folds) makes them for groups.
+    ///
+    /// # Errors
+    /// Returns an error if there is no such column, there are fewer than two folds, or fewer values than folds.
+    pub fn grouped_k_folds(&self, column: &str, count: usize, seed: Seed) -> Result<Folds<'_, Self>, DataError> {
+        let folds = split::grouped_folds(&self.groups(column)?, count, seed)?;
+        Ok(Folds::new(self, Self::gather, Rounds::Parts(folds)))
+    }
+
+    /// Makes the rounds of a `count`-fold cross-validation in which all rows with the same value of the column `groups`
+    /// are in one fold and every value of the column `classes` keeps its share as far as the groups let it, as
+    /// [`Dataset::stratified_grouped_k_folds`](crate::Dataset::stratified_grouped_k_folds) makes them.
+    ///
+    /// # Errors
+    /// Returns the errors of [`grouped_k_folds`](Self::grouped_k_folds), and one if a class is in fewer rows than there
+    /// are folds.
+    pub fn stratified_grouped_k_folds(
+        &self,
+        classes: &str,
+        groups: &str,
+        count: usize,
+        seed: Seed,
+    ) -> Result<Folds<'_, Self>, DataError> {
+        let groups = self.groups(groups)?;
+        let folds = self.stratified(classes, |strata| split::stratified_grouped_folds(&groups, strata, count, seed))?;
+        Ok(Folds::new(self, Self::gather, Rounds::Parts(folds)))
+    }
+
+    /// Splits the rows by time, of which their order is taken to be the order, as
+    /// [`Dataset::time_split`](crate::Dataset::time_split) splits examples.
+    ///
+    /// # Errors
+    /// Returns an error if the fraction does not lie between 0 and 1, or there are fewer than two rows besides the gap.
+    pub fn time_split(&self, fraction: f64, gap: usize) -> Result<(Self, Self), DataError> {
+        let (first, second) = split::time_halves(WHOLE, self.len(), fraction, gap)?;
+        Ok((self.gather(&first), self.gather(&second)))
+    }
+
+    /// Makes `count` rounds of a cross-validation by time, of which the order of the rows is taken to be the order, as
+    /// [`Dataset::time_folds`](crate::Dataset::time_folds) makes them.
+    ///
+    /// # Errors
+    /// Returns an error if there are fewer than two folds, or a fold would have nothing to train or to validate on.
+    pub fn time_folds(&self, count: usize, gap: usize) -> Result<Folds<'_, Self>, DataError> {
+        Ok(Folds::new(self, Self::gather, Rounds::Windows(split::time_folds(WHOLE, self.len(), count, gap)?)))
+    }
+
+    /// Reads the values of a column as groups.
+    fn groups(&self, column: &str) -> Result<Groups, DataError> {
+        Groups::new(&self.column(column)?.collect::<Vec<_>>(), self.len())
     }
 
     /// Reads the values of a column as classes, in the order that a [`Schema`](crate::Schema) gives them.
@@ -572,6 +647,28 @@ mod tests {
         for (fold, expected) in folds.zip(set.stratified_k_folds(3, Seed(2)).unwrap()) {
             same(parts(fold), sets(expected));
         }
+
+        let of: Vec<usize> = (0..40).map(|i| i % 7).collect();
+        let rows: String = of.iter().enumerate().map(|(i, group)| format!("{i},{},{group}\n", i % 2)).collect();
+        let whole = table(&format!("i,kind,group\n{rows}"));
+        let set = data(&whole);
+        let (first, second) = whole.grouped_split("group", 0.4, Seed(1)).unwrap();
+        let (a, b) = set.grouped_split(&of, 0.4, Seed(1)).unwrap();
+        assert_eq!((numbers(&first), numbers(&second)), (a.inputs().slice().to_vec(), b.inputs().slice().to_vec()));
+        let folds = whole.grouped_k_folds("group", 3, Seed(2)).unwrap();
+        let folds = folds.chain(whole.stratified_grouped_k_folds("kind", "group", 3, Seed(2)).unwrap());
+        let folds = folds.chain(whole.time_folds(4, 2).unwrap());
+        let expected = set.grouped_k_folds(&of, 3, Seed(2)).unwrap();
+        let expected = expected.chain(set.stratified_grouped_k_folds(&of, 3, Seed(2)).unwrap());
+        let expected = expected.chain(set.time_folds(4, 2).unwrap());
+        let (folds, expected): (Vec<_>, Vec<_>) = (folds.collect(), expected.collect());
+        assert_eq!((folds.len(), expected.len()), (10, 10));
+        for (fold, expected) in folds.into_iter().zip(expected) {
+            assert_eq!(numbers(&fold.train), expected.train.inputs().slice());
+            assert_eq!(numbers(&fold.validation), expected.validation.inputs().slice());
+        }
+        let (first, second) = whole.time_split(0.5, 10).unwrap();
+        assert_eq!((numbers(&first)[14], numbers(&second)[0], second.len()), (14.0, 25.0, 15));
     }
 
     #[test]
@@ -610,6 +707,10 @@ mod tests {
         );
         assert!(message(whole.stratified_k_folds("kind", usize::MAX, Seed(1))).starts_with("the value `a` of column"));
         assert!(message(whole.stratified_split("size", 0.5, Seed(1))).starts_with("there is no column `size`"));
+        assert!(message(whole.grouped_split("size", 0.5, Seed(1))).starts_with("there is no column `size`"));
+        assert!(message(whole.grouped_k_folds("kind", 3, Seed(1))).starts_with("3 groups are needed"));
+        assert!(message(whole.time_split(0.5, 2)).starts_with("the table has 3 of the 4"));
+        assert!(message(whole.time_folds(3, 0)).starts_with("the table has 3 examples, too few for 3 folds by time"));
         assert_eq!(message(whole.select(&[0, 3])), "row 3 was asked for, but the table has 3 rows, counted from 0");
         assert_eq!(message(whole.select(&[])), "the selection is empty, but at least one row is needed");
         assert!(message(whole.select(&[0]).unwrap().split(0.5, Seed(1))).starts_with("the table has 1 of the 2"));

@@ -1,6 +1,6 @@
 //! The promises of every scaler.
 
-use downhill_data::{AnyScaler, DataError, MinMaxScaler, Scaler, StandardScaler};
+use downhill_data::{AnyScaler, DataError, MinMaxScaler, PowerScaler, RobustScaler, Scaler, StandardScaler};
 use downhill_tensor::Seed;
 use ndarray::{Array2, array};
 
@@ -31,6 +31,7 @@ fn what_is_scaled_comes_back_to_a_few_units_in_the_last_place() {
         goes_there_and_back(&StandardScaler::fit(rows.view()).unwrap(), &rows);
         goes_there_and_back(&MinMaxScaler::fit(rows.view()).unwrap(), &rows);
         goes_there_and_back(&MinMaxScaler::fit_to(-0.3, 1.7, rows.view()).unwrap(), &rows);
+        goes_there_and_back(&RobustScaler::fit(rows.view()).unwrap(), &rows);
     }
 }
 
@@ -65,7 +66,12 @@ fn a_constant_column_has_the_scale_1() {
 fn what_is_not_finite_is_refused_when_fitting_and_kept_when_scaling() {
     for odd in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         let rows = array![[1.0, 2.0], [3.0, odd]];
-        for error in [StandardScaler::fit(rows.view()).map(|_| ()), MinMaxScaler::fit(rows.view()).map(|_| ())] {
+        for error in [
+            StandardScaler::fit(rows.view()).map(|_| ()),
+            MinMaxScaler::fit(rows.view()).map(|_| ()),
+            RobustScaler::fit(rows.view()).map(|_| ()),
+            PowerScaler::fit(rows.view()).map(|_| ()),
+        ] {
             assert!(matches!(error, Err(DataError::NonFinite { example: 1, .. })), "{error:?}");
         }
         let scaler = StandardScaler::fit(array![[1.0, 2.0], [3.0, 4.0]].view()).unwrap();
@@ -100,6 +106,15 @@ fn scalers_survive_a_file_to_the_last_bit() {
         let standard = StandardScaler::fit(rows.view()).unwrap();
         let json = serde_json::to_string(&standard).unwrap();
         assert_eq!(serde_json::from_str::<StandardScaler>(&json).unwrap(), standard);
+        let any = [
+            AnyScaler::from(RobustScaler::fit(rows.view()).unwrap()),
+            PowerScaler::fit(rows.view()).unwrap().into(),
+            PowerScaler::fit_box_cox(rows.mapv(|x| x.abs() + 1e-9).view()).unwrap().into(),
+        ];
+        for any in any {
+            let json = serde_json::to_string(&any).unwrap();
+            assert_eq!(serde_json::from_str::<AnyScaler>(&json).unwrap(), any);
+        }
         let range = MinMaxScaler::fit_to(-0.1, 0.3, rows.view()).unwrap();
         let json = serde_json::to_string(&range).unwrap();
         assert_eq!(serde_json::from_str::<MinMaxScaler>(&json).unwrap(), range);
@@ -119,23 +134,37 @@ fn a_scaler_made_of_its_parts_is_the_same() {
     let range = MinMaxScaler::fit_to(-0.3, 1.7, rows.view()).unwrap();
     let (minima, maxima): (Vec<f64>, Vec<f64>) = (range.minima().collect(), range.maxima().collect());
     let (low, high) = range.ends();
+    let robust = RobustScaler::fit(rows.view()).unwrap();
+    let (medians, scales): (Vec<f64>, Vec<f64>) = (robust.medians().collect(), robust.scales().collect());
+    assert_eq!(RobustScaler::from_parts(&medians, &scales).unwrap(), robust);
+    let power = PowerScaler::fit(rows.view()).unwrap();
+    let parts: [Vec<f64>; 3] = [power.powers().collect(), power.means().collect(), power.scales().collect()];
+    assert_eq!(PowerScaler::from_parts(power.power_transform(), &parts[0], &parts[1], &parts[2]).unwrap(), power);
     assert_eq!(MinMaxScaler::from_parts(low, high, &minima, &maxima).unwrap(), range);
-    for (any, scaler) in
-        [(AnyScaler::from(standard.clone()), &standard as &dyn Features), (range.clone().into(), &range)]
-    {
-        goes_there_and_back(&any, &rows);
+    for (any, scaler) in [
+        (AnyScaler::from(standard.clone()), &standard as &dyn Features),
+        (range.clone().into(), &range),
+        (robust.clone().into(), &robust),
+        (power.clone().into(), &power),
+    ] {
+        assert_eq!(any.unscale(1, 0.3), scaler.unscale_one(1, 0.3));
         assert_eq!(any.scale(1, 2.5), scaler.scale_one(1, 2.5));
     }
 }
 
-/// A scaler of either type.
+/// A scaler of any type.
 trait Features {
     fn scale_one(&self, feature: usize, x: f64) -> f64;
+    fn unscale_one(&self, feature: usize, x: f64) -> f64;
 }
 
 impl<S: Scaler> Features for S {
     fn scale_one(&self, feature: usize, x: f64) -> f64 {
         self.scale(feature, x)
+    }
+
+    fn unscale_one(&self, feature: usize, x: f64) -> f64 {
+        self.unscale(feature, x)
     }
 }
 
@@ -148,6 +177,11 @@ fn parts_that_scale_nothing_are_refused() {
         assert!(standard(&[0.0, 0.0], &[1.0, bad]).contains("feature 1"), "{}", standard(&[0.0, 0.0], &[1.0, bad]));
     }
     assert!(standard(&[f64::NAN], &[1.0]).contains("feature 0"));
+    let robust = |medians: &[f64], scales: &[f64]| message(RobustScaler::from_parts(medians, scales).unwrap_err());
+    assert!(robust(&[1.0, 2.0], &[1.0]).contains('2'));
+    for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        assert!(robust(&[0.0, 0.0], &[1.0, bad]).contains("feature 1"), "{bad}");
+    }
     let range = |low, high, minima: &[f64], maxima: &[f64]| {
         message(MinMaxScaler::from_parts(low, high, minima, maxima).unwrap_err())
     };

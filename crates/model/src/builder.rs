@@ -84,7 +84,7 @@ impl<T: Scalar> ModelBuilder<T> {
         };
         if let Some(schema) = &schema {
             count("inputs", "schema", 1, inputs.len())?;
-            count("features in its schema", "network", features, schema.feature_names().len())?;
+            count("features in its schema", "network", features, schema.feature_count())?;
             match schema.class_names() {
                 [] => count("targets in its schema", "network", outputs, schema.target_columns().count())?,
                 // Two classes are a question with one answer, too.

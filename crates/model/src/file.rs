@@ -8,7 +8,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use downhill_data::{AnyScaler, MinMaxScaler, Schema, StandardScaler};
+use downhill_data::{
+    AnyScaler, ChannelScaler, MinMaxScaler, PowerScaler, PowerTransform, RobustScaler, Schema, StandardScaler,
+};
 use downhill_formats::{Load, Save, Tensors, safetensors};
 use downhill_losses::{ClassAxis, Meaning};
 use downhill_network::{CustomLayers, Network, NetworkDescription};
@@ -61,6 +63,14 @@ struct Description {
 enum Scaling {
     Standard,
     MinMax,
+    Robust,
+    Power {
+        transform: PowerTransform,
+    },
+    /// With the number of pixels in a channel.
+    Channels {
+        pixels: usize,
+    },
 }
 
 impl Model<f32> {
@@ -193,6 +203,22 @@ fn push_scaler(
             push("max", scaler.maxima().collect())?;
             Some(Scaling::MinMax)
         }
+        Some(AnyScaler::Robust(scaler)) => {
+            push("median", scaler.medians().collect())?;
+            push("scale", scaler.scales().collect())?;
+            Some(Scaling::Robust)
+        }
+        Some(AnyScaler::Power(scaler)) => {
+            push("power", scaler.powers().collect())?;
+            push("mean", scaler.means().collect())?;
+            push("scale", scaler.scales().collect())?;
+            Some(Scaling::Power { transform: scaler.power_transform() })
+        }
+        Some(AnyScaler::Channels(scaler)) => {
+            push("mean", scaler.means().collect())?;
+            push("scale", scaler.scales().collect())?;
+            Some(Scaling::Channels { pixels: scaler.pixels() })
+        }
         Some(_) => {
             let reason = "it is of a kind that has no form in files yet";
             return Err(ModelError::Part { part: "a scaler", reason });
@@ -209,6 +235,13 @@ fn scaler(name: &str, scaling: &Scaling, tensors: &Tensors<'_>) -> Result<AnySca
     };
     Ok(match scaling {
         Scaling::Standard => StandardScaler::from_parts(&numbers("mean")?, &numbers("scale")?)?.into(),
+        Scaling::Robust => RobustScaler::from_parts(&numbers("median")?, &numbers("scale")?)?.into(),
+        Scaling::Power { transform } => {
+            PowerScaler::from_parts(*transform, &numbers("power")?, &numbers("mean")?, &numbers("scale")?)?.into()
+        }
+        Scaling::Channels { pixels } => {
+            ChannelScaler::from_parts(&numbers("mean")?, &numbers("scale")?, *pixels)?.into()
+        }
         Scaling::MinMax => {
             let ends = numbers("ends")?;
             let [low, high] = ends[..] else {

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use downhill_data::{Columns, Dataset, MinMaxScaler, Missing, StandardScaler, Table};
+use downhill_data::{
+    AnyScaler, ChannelScaler, Columns, Dataset, MinMaxScaler, Missing, PowerScaler, RobustScaler, StandardScaler, Table,
+};
 use downhill_formats::{Tensors, safetensors};
 use downhill_layers::{Activation, Affine, BatchNorm, Embedding, Flatten, Gru, Sigmoid, Tanh};
 use downhill_losses::{BinaryCrossEntropyWithLogits, Loss, MeanSquaredError, SoftmaxCrossEntropy};
@@ -81,6 +83,28 @@ fn a_file_holds_all_that_an_answer_needs() {
         assert_eq!(again.to_bytes().unwrap(), model.to_bytes().unwrap());
     }
     assert_eq!(again(&classifier()).notes(), &BTreeMap::from([("by".to_owned(), "the test".to_owned())]));
+}
+
+#[test]
+fn every_scaler_survives_a_file() {
+    let rows = array![[1.0, 5.0], [2.0, 7.5], [9.0, 1.25], [30.0, 2.0]];
+    let scalers: [AnyScaler; 7] = [
+        StandardScaler::fit(rows.view()).unwrap().into(),
+        MinMaxScaler::fit_to(-0.3, 0.7, rows.view()).unwrap().into(),
+        RobustScaler::fit(rows.view()).unwrap().into(),
+        PowerScaler::fit(rows.view()).unwrap().into(),
+        PowerScaler::fit_box_cox(rows.view()).unwrap().into(),
+        ChannelScaler::from_parts(&[0.1, 0.2], &[0.3, 0.7], 1).unwrap().into(),
+        ChannelScaler::from_parts(&[0.1], &[0.3], 2).unwrap().into(),
+    ];
+    for scaler in scalers {
+        let mut network = Network::<f64>::build([2], Affine::new(2), Seed(2)).unwrap();
+        network.set_meaning(MeanSquaredError::new().meaning());
+        let model = Model::builder(network).input_scaler(scaler.clone()).target_scaler(scaler.clone()).build().unwrap();
+        let again = again(&model);
+        assert_eq!((again.input_scaler(), again.target_scaler()), (Some(&scaler), Some(&scaler)));
+        assert_eq!(again.to_bytes().unwrap(), model.to_bytes().unwrap());
+    }
 }
 
 #[test]

@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod crash;
+mod determinism;
 mod figures;
 mod gradcheck;
 mod interop;
@@ -19,6 +21,10 @@ use xtask::{Result, command, grouped, no_faults, workspace};
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {
     Api(api::Arguments),
+    Crash(crash::Arguments),
+    #[command(hide = true)]
+    CrashWorker(crash::worker::Arguments),
+    Determinism(determinism::Arguments),
     Figures(figures::Arguments),
     Gradcheck(gradcheck::Arguments),
     Interop(interop::Arguments),
@@ -30,6 +36,9 @@ enum Task {
 fn main() -> ExitCode {
     xtask::exit(match Task::parse() {
         Task::Api(arguments) => api::run(&arguments),
+        Task::Crash(arguments) => crash::run(&arguments),
+        Task::CrashWorker(arguments) => crash::worker::run(&arguments),
+        Task::Determinism(arguments) => determinism::run(&arguments),
         Task::Figures(arguments) => figures::run(&arguments),
         Task::Gradcheck(arguments) => gradcheck::run(&arguments),
         Task::Interop(arguments) => interop::run(&arguments),

@@ -89,6 +89,8 @@ fn described(input: &LearntColumn<'_>) -> Vec<String> {
             };
             (format!("one of {}{others}", shortened(known)), known.len())
         }
+        Encoded::Ordered { known } => (format!("a place in {}", shortened(known)), 1),
+        Encoded::Hashed { hashing } => ("a category, hashed".to_owned(), hashing.buckets()),
         _ => (String::new(), 0),
     };
     vec![input.column.to_owned(), kind, missing, (features + usize::from(input.indicator)).to_string()]
@@ -128,6 +130,8 @@ fn as_json(args: &Inspect, model: &Model, size: u64, seconds: f64) -> Value {
         .map(|input| {
             let (kind, categories) = match &input.encoded {
                 Encoded::Categories { known, .. } => ("categories", Some(*known)),
+                Encoded::Ordered { known } => ("ordered", Some(*known)),
+                Encoded::Hashed { .. } => ("hashed", None),
                 Encoded::Date { .. } => ("dates", None),
                 _ => ("numbers", None),
             };

@@ -1,4 +1,5 @@
 use super::date;
+use super::hashing::{Hashing, MOST_BUCKETS};
 use crate::{DataError, RuleError};
 
 /// A rule for missing values.
@@ -114,11 +115,10 @@ impl Column {
     pub(crate) fn input(self, kind: Kind, missing: &Missing, unseen: Unseen) -> Result<Plan, DataError> {
         let Self { name, missing: own, indicator, unseen: own_unseen } = self;
         let refuse = |problem| Err(DataError::Rule { column: name.clone(), problem });
-        let rule = match (kind, own.unwrap_or_else(|| missing.clone())) {
-            (Kind::Numeric, Missing::Fill) => Missing::Mean,
-            (Kind::Date, Missing::Fill) => Missing::Mean,
-            (Kind::Categorical, Missing::Fill) => Missing::MostFrequent,
-            (Kind::Categorical, Missing::Mean | Missing::Median) => {
+        let rule = match (&kind, own.unwrap_or_else(|| missing.clone())) {
+            (Kind::Numeric | Kind::Date, Missing::Fill) => Missing::Mean,
+            (Kind::Categorical | Kind::Ordinal(_) | Kind::Hashed(_), Missing::Fill) => Missing::MostFrequent,
+            (Kind::Categorical | Kind::Ordinal(_) | Kind::Hashed(_), Missing::Mean | Missing::Median) => {
                 return refuse(RuleError::NoMean);
             }
             (Kind::Numeric, Missing::Constant(text)) if !text.parse().is_ok_and(f64::is_finite) => {
@@ -127,13 +127,22 @@ impl Column {
             (Kind::Date, Missing::Constant(text)) if !date::reads_in_any_order(&text) => {
                 return refuse(RuleError::NotDate { text });
             }
+            (Kind::Ordinal(order), Missing::Constant(text)) if !order.contains(&text) => {
+                return refuse(RuleError::NotInOrder { text });
+            }
             (_, rule) => rule,
         };
         if indicator && matches!(rule, Missing::Error | Missing::Drop) {
             return refuse(RuleError::NothingToIndicate);
         }
-        if own_unseen.is_some() && !matches!(kind, Kind::Categorical) {
-            return refuse(RuleError::NoCategories);
+        match (&kind, own_unseen) {
+            (Kind::Hashed(hashing), _) if !(1..=MOST_BUCKETS).contains(&hashing.buckets()) => {
+                return refuse(RuleError::Buckets { buckets: hashing.buckets(), most: MOST_BUCKETS });
+            }
+            (Kind::Numeric | Kind::Date, Some(_)) => return refuse(RuleError::NoCategories),
+            (Kind::Ordinal(_), Some(Unseen::Other | Unseen::Zeros)) => return refuse(RuleError::OutOfOrder),
+            (Kind::Hashed(_), Some(_)) => return refuse(RuleError::NothingUnseen),
+            _ => {}
         }
         Ok(Plan { kind, missing: rule, indicator, unseen: own_unseen.unwrap_or(unseen), column: name })
     }
@@ -155,10 +164,13 @@ impl Column {
 }
 
 /// The kind of a column's cells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Numeric,
     Categorical,
+    /// With the categories in their order.
+    Ordinal(Vec<String>),
+    Hashed(Hashing),
     Date,
 }
 

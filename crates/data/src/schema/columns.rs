@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::column::{Column, Kind, Missing, Plan, Unseen};
+use super::hashing::Hashing;
 use super::input::Input;
 use super::rows::{Markers, complete_rows};
 use super::{Goal, Schema, Target};
@@ -75,6 +76,43 @@ impl Columns {
     #[must_use]
     pub fn categorical<C: Into<Column>>(mut self, columns: impl IntoIterator<Item = C>) -> Self {
         self.inputs.extend(columns.into_iter().map(|column| (column.into(), Kind::Categorical)));
+        self
+    }
+
+    /// Adds a column of ordered categories to the inputs, each as one number: its place in `order`, counted from 0.
+    ///
+    /// A category that is not in the order is an error.
+    ///
+    /// ```
+    /// use downhill_data::{Columns, Table};
+    /// let shirts = Table::read("size,price\nlarge,9\nsmall,7\n".as_bytes())?;
+    /// let schema = Columns::for_values(["price"]).ordinal("size", ["small", "medium", "large"]).fit(&shirts)?;
+    /// assert_eq!(schema.transform::<f32>(&[("size", "large")])?, [2.0]);
+    /// # Ok::<(), downhill_data::DataError>(())
+    /// ```
+    #[must_use]
+    pub fn ordinal<S: Into<String>>(mut self, column: impl Into<Column>, order: impl IntoIterator<Item = S>) -> Self {
+        self.inputs.push((column.into(), Kind::Ordinal(order.into_iter().map(Into::into).collect())));
+        self
+    }
+
+    /// Adds columns of categories to the inputs, each as many features as [`Hashing`] has buckets, of which one is 1 (or
+    /// −1): for columns of more categories than should be features. Names, or [`Column`]s with their own rules.
+    ///
+    /// No category is learnt, so that none is unseen.
+    ///
+    /// ```
+    /// use downhill_data::{Columns, Hashing, Table};
+    /// let visits = Table::read("page,seconds\n/index,9\n/help,30\n".as_bytes())?;
+    /// let schema = Columns::for_values(["seconds"]).hashed(["page"], Hashing::new(4).signed()).fit(&visits)?;
+    /// assert_eq!(schema.feature_names()[3], "page (bucket 3)");
+    /// let page = schema.transform::<f32>(&[("page", "/never/seen")])?;
+    /// assert_eq!(page.iter().map(|x| x.abs()).sum::<f32>(), 1.0);
+    /// # Ok::<(), downhill_data::DataError>(())
+    /// ```
+    #[must_use]
+    pub fn hashed<C: Into<Column>>(mut self, columns: impl IntoIterator<Item = C>, hashing: Hashing) -> Self {
+        self.inputs.extend(columns.into_iter().map(|column| (column.into(), Kind::Hashed(hashing))));
         self
     }
 

@@ -5,6 +5,7 @@ use downhill_tensor::reduce::{map_sum, sum};
 
 use super::column::{Kind, Missing, Plan, Unseen};
 use super::date::{self, Moment, Order};
+use super::hashing::Hashing;
 use super::rows::{Markers, missing_value};
 use crate::{DataError, OneHot};
 
@@ -35,6 +36,12 @@ pub(super) enum Encoding {
     Categorical {
         categories: OneHot,
         unseen: Unseen,
+    },
+    Ordinal {
+        categories: OneHot,
+    },
+    Hashed {
+        hashing: Hashing,
     },
     /// With the order of the numbers between slashes, and whether a time of day is a feature.
     Date {
@@ -70,6 +77,16 @@ pub enum Encoded<'s> {
         /// What becomes of others.
         unseen: Unseen,
     },
+    /// The place of a category in the order of these.
+    Ordered {
+        /// The categories, the first of which is 0.
+        known: &'s [String],
+    },
+    /// A feature for each bucket that categories are hashed into.
+    Hashed {
+        /// The buckets.
+        hashing: Hashing,
+    },
     /// The features of a date.
     Date {
         /// Whether its time of day is a feature.
@@ -84,6 +101,8 @@ impl Input {
             Encoding::Categorical { categories, unseen } => {
                 Encoded::Categories { known: categories.categories(), unseen: *unseen }
             }
+            Encoding::Ordinal { categories } => Encoded::Ordered { known: categories.categories() },
+            Encoding::Hashed { hashing } => Encoded::Hashed { hashing: *hashing },
             Encoding::Date { time, .. } => Encoded::Date { time: *time },
         };
         let fill = if let Gap::Fill(text) = &self.gap { Some(text.as_str()) } else { None };
@@ -114,21 +133,30 @@ impl Input {
                 (fill.map(|x| format!("{x:?}")), Encoding::Numeric)
             }
             Kind::Categorical => {
-                let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-                for (_, cell) in present {
-                    *counts.entry(cell).or_default() += 1;
-                }
+                let counts = counts(present.map(|(_, cell)| cell));
                 let constant = if let Missing::Constant(text) = &missing { Some(text.as_str()) } else { None };
                 let mut categories =
                     OneHot::fit(counts.keys().copied().chain(constant)).map_err(|_nothing_to_learn| nothing())?;
-                // `max_by_key` takes the last among equals, so the order is reversed.
-                let by_count = |category: &&String| counts.get(category.as_str()).copied();
-                let fill = categories.categories().iter().rev().max_by_key(by_count).cloned();
+                let fill = most_frequent_category(&categories, &counts);
                 if unseen == Unseen::Other && categories.position(OTHER).is_none() {
                     let known = categories.categories().iter().map(String::as_str);
                     categories = OneHot::with_categories(known.chain([OTHER]))?;
                 }
                 (fill, Encoding::Categorical { categories, unseen })
+            }
+            Kind::Ordinal(order) => {
+                let categories = OneHot::with_categories(order)?;
+                for (line, cell) in present.clone() {
+                    categories.index(cell).map_err(|cause| cell_error(&column, Some(line), cause))?;
+                }
+                let counts = counts(present.map(|(_, cell)| cell));
+                (most_frequent_category(&categories, &counts), Encoding::Ordinal { categories })
+            }
+            Kind::Hashed(hashing) => {
+                let counts = counts(present.map(|(_, cell)| cell));
+                let categories = OneHot::fit(counts.keys().copied()).ok();
+                let fill = categories.and_then(|categories| most_frequent_category(&categories, &counts));
+                (fill, Encoding::Hashed { hashing })
             }
             Kind::Date => {
                 let (order, mut moments, time) = date::read_all(&column, present)?;
@@ -173,6 +201,15 @@ impl Input {
         match encoding {
             Encoding::Date { order, time } => date::date(column, line, cell, *order)?.encode(*time, features),
             Encoding::Numeric => features.push(number(column, line, cell)?),
+            Encoding::Ordinal { categories } => {
+                let place = categories.index(cell).map_err(|cause| cell_error(column, line, cause))?;
+                features.push(T::from_f64(place as f64));
+            }
+            Encoding::Hashed { hashing } => {
+                let (bucket, sign) = hashing.bucket(cell);
+                let row = 0..hashing.buckets();
+                features.extend(row.map(|place| if place == bucket { T::from_f64(sign) } else { T::ZERO }));
+            }
             Encoding::Categorical { categories, unseen } => {
                 let place = match (categories.position(cell), unseen) {
                     (Some(place), _) => Some(place),
@@ -206,6 +243,23 @@ pub(super) fn number<T: Scalar>(column: &str, line: Option<u64>, cell: &str) -> 
         text: cell.to_owned(),
         kind: T::NAME,
     })
+}
+
+/// How often each category occurs.
+fn counts<'t>(cells: impl Iterator<Item = &'t str>) -> BTreeMap<&'t str, usize> {
+    let mut counts = BTreeMap::new();
+    for cell in cells {
+        *counts.entry(cell).or_default() += 1;
+    }
+    counts
+}
+
+/// The most frequent category that occurs, the first among equals.
+fn most_frequent_category(categories: &OneHot, counts: &BTreeMap<&str, usize>) -> Option<String> {
+    let count = |category: &&String| counts.get(category.as_str()).copied();
+    // `max_by_key` takes the last among equals, so the order is reversed.
+    let found = categories.categories().iter().rev().filter(|category| count(category).is_some()).max_by_key(count);
+    found.cloned()
 }
 
 /// The mean of finite numbers, which is finite too.
@@ -344,6 +398,104 @@ mod tests {
             message(schema.dataset::<f32>(&later)),
             "column `class` on line 2: `d` is none of the known categories (`c`)"
         );
+    }
+
+    fn sizes(text: &str, column: impl Into<Column>) -> Result<Schema, DataError> {
+        let rows: String = text.split(' ').map(|cell| format!("{cell},0\n")).collect();
+        let table = Table::read(format!("x,y\n{rows}").as_bytes()).unwrap();
+        Columns::for_values(["y"]).ordinal(column, ["small", "medium", "large"]).fit(&table)
+    }
+
+    #[test]
+    fn ordered_categories_become_their_places() {
+        let schema = sizes("large small", "x").unwrap();
+        assert_eq!((schema.feature_names(), schema.feature_count()), (vec!["x".to_owned()], 1));
+        let places = ["small", "medium", "large"].map(|size| schema.transform::<f32>(&[("x", size)]).unwrap());
+        assert_eq!(places, [[0.0], [1.0], [2.0]]);
+        assert!(
+            message(schema.transform::<f32>(&[("x", "huge")]))
+                .starts_with("column `x`: `huge` is none of the known categories (`small`, `medium`, `large`)")
+        );
+        assert!(message(sizes("large tiny", "x")).starts_with("column `x` on line 3: `tiny` is none of the known"));
+
+        let filled = |text, rule| sizes(text, Column::new("x").missing(rule).indicator()).unwrap();
+        for (text, expected) in [("large NA large small", 2.0), ("large NA medium", 1.0)] {
+            for rule in [Missing::Fill, Missing::MostFrequent] {
+                assert_eq!(filled(text, rule).transform::<f64>(&[("x", "")]).unwrap(), [expected, 1.0]);
+            }
+        }
+        assert_eq!(filled("NA", Missing::constant("medium")).transform::<f64>(&[("x", "NA")]).unwrap(), [1.0, 1.0]);
+        let refused = |column: Column| message(sizes("large", column));
+        assert_eq!(
+            refused(Column::new("x").missing(Missing::constant("tiny"))),
+            "column `x` can't have its gaps filled with `tiny`, which is not in its order of categories"
+        );
+        assert!(refused(Column::new("x").missing(Missing::Median)).contains("have no mean or median"));
+        for rule in [Unseen::Other, Unseen::Zeros] {
+            assert!(refused(Column::new("x").unseen(rule)).contains("in which others have no place"));
+        }
+        assert!(sizes("large", Column::new("x").unseen(Unseen::Error)).is_ok());
+        assert!(message(sizes("NA", Column::new("x").missing(Missing::Fill))).contains("has no value at all"));
+        let table = Table::read("x,y\na,0\n".as_bytes()).unwrap();
+        let ordered = |order: &[&str]| message(Columns::for_values(["y"]).ordinal("x", order.to_vec()).fit(&table));
+        assert!(ordered(&["a", "a"]).starts_with("the category `a` is listed more than once"));
+        assert!(ordered(&[]).starts_with("the list of categories is empty"));
+    }
+
+    #[test]
+    fn hashed_categories_fill_one_bucket_each() {
+        let hashed = |text: &str, column: Column, hashing| {
+            let rows: String = text.split(' ').map(|cell| format!("{cell},0\n")).collect();
+            let table = Table::read(format!("x,y\n{rows}").as_bytes()).unwrap();
+            Columns::for_values(["y"]).hashed([column], hashing).fit(&table)
+        };
+        let hashing = Hashing::new(8).signed();
+        let schema = hashed("a b b NA", Column::new("x").missing(Missing::Fill).indicator(), hashing).unwrap();
+        assert_eq!((schema.feature_count(), schema.feature_names().len()), (9, 9));
+        assert_eq!(schema.feature_names()[7..], ["x (bucket 7)", "x is missing"]);
+        for category in ["a", "b", "never seen"] {
+            let row = schema.transform::<f64>(&[("x", category)]).unwrap();
+            let (bucket, sign) = hashing.bucket(category);
+            assert!(row.iter().enumerate().all(|(place, x)| *x == if place == bucket { sign } else { 0.0 }));
+        }
+        // The most frequent category.
+        let (gap, b) = (schema.transform::<f64>(&[("x", "")]), schema.transform::<f64>(&[("x", "b")]));
+        assert_eq!(gap.unwrap()[..8], b.unwrap()[..8]);
+        let refused = |column, hashing| message(hashed("a", column, hashing));
+        assert!(refused(Column::new("x").unseen(Unseen::Error), hashing).contains("so that no category is unseen"));
+        assert!(refused(Column::new("x").missing(Missing::Mean), hashing).contains("have no mean or median"));
+        for buckets in [0, usize::MAX] {
+            let message = refused(Column::new("x"), Hashing::new(buckets));
+            assert!(message.starts_with(&format!("column `x` can't be hashed into {buckets} buckets")), "{message}");
+        }
+        assert!(hashed("NA", Column::new("x").missing(Missing::constant("none")), hashing).is_ok());
+        assert!(message(hashed("NA", Column::new("x").missing(Missing::Fill), hashing)).contains("no value at all"));
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn a_schema_that_was_saved_before_is_read_and_new_encodings_survive_a_file() {
+        let old = r#"{"inputs":[
+            {"column":"size","gap":{"Fill":"3.5"},"indicator":true,"encoding":"Numeric"},
+            {"column":"colour","gap":"Error","indicator":false,
+             "encoding":{"Categorical":{"categories":["blue","red"],"unseen":"Zeros"}}},
+            {"column":"day","gap":"Drop","indicator":false,"encoding":{"Date":{"order":"DayFirst","time":false}}}],
+            "goal":{"Values":{"targets":[{"column":"price","drop":true}]}},"markers":["","NA"]}"#;
+        let schema: Schema = serde_json::from_str(old).unwrap();
+        let record = [("size", "NA"), ("colour", "red"), ("day", "2024-01-01")];
+        assert_eq!(schema.transform::<f64>(&record).unwrap()[..4], [3.5, 1.0, 0.0, 1.0]);
+        assert_eq!((schema.feature_count(), schema.feature_names().len()), (9, 9));
+
+        let table = Table::read("x,z,y\nb,q,0\na,r,1\n".as_bytes()).unwrap();
+        let columns = Columns::for_values(["y"]).ordinal("x", ["a", "b"]).hashed(["z"], Hashing::new(5).signed());
+        let schema = columns.fit(&table).unwrap();
+        let json = serde_json::to_string(&schema).unwrap();
+        let read: Schema = serde_json::from_str(&json).unwrap();
+        assert_eq!((&read, read.inputs::<f64>(&table).unwrap()), (&schema, schema.inputs::<f64>(&table).unwrap()));
+        for buckets in ["0", "99999999999"] {
+            let json = json.replace("\"buckets\":5", &format!("\"buckets\":{buckets}"));
+            assert!(serde_json::from_str::<Schema>(&json).is_err(), "{json}");
+        }
     }
 
     #[cfg(feature = "serde")]
