@@ -8,3 +8,6 @@ mod ensemble;
 mod importance;
 mod rate_finder;
 mod search;
+
+pub use calibration::{CalibrationError, Temperature};
+pub use importance::{Importance, ImportanceError, Importances, PermutationImportance};
