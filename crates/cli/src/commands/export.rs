@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::CliError;
 use crate::args::{Cli, Export, Format};
-use crate::folded::folded;
+use crate::folded::{InputScaler, folded};
 use crate::output::{GOOD, bytes, check_free, styled, write_json};
 
 /// The entry of an ONNX model's metadata that holds the names of its classes.
@@ -28,7 +28,7 @@ pub(super) fn export(args: &Export, cli: &Cli, out: &mut dyn Write) -> Result<()
     let network = if args.bare || matches!(format, Format::Safetensors | Format::Npz) {
         model.network().clone()
     } else {
-        folded(&model)?
+        folded(&model, if args.int8 { InputScaler::Layer } else { InputScaler::Weights })?
     };
     match format {
         Format::Safetensors => safetensors::save(&network, &args.output)?,
