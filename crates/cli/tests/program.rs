@@ -119,6 +119,10 @@ fn a_table_becomes_a_model_that_answers() {
         cells.iter().all(|row| (row[6].parse::<f64>().unwrap() + row[7].parse::<f64>().unwrap() - 1.0).abs() < 1e-5)
     );
 
+    let first = folder.ok("predict fruit.downhill --data fruits.csv --probabilities --json");
+    let first: Value = serde_json::from_str(first.lines().next().unwrap()).unwrap();
+    assert_eq!(first["probabilities"]["apple"].to_string(), cells[0][6], "JSON has the digits of CSV");
+
     let judged: Value = serde_json::from_str(&folder.ok("evaluate fruit.downhill --data fruits.csv --json")).unwrap();
     assert_eq!(judged["rows"], 80);
     let accuracy = judged["measures"].as_array().unwrap().iter().find(|measure| measure["name"] == "accuracy").unwrap();
@@ -221,13 +225,16 @@ fn errors_say_where_and_what() {
             .contains("must be finite and greater than 0")
     );
     assert!(folder.fails("train --data fruits.csv --target fruit --force --holdout 1", 2).contains("less than 1"));
-    assert!(folder.fails("train --data fruits.csv --target fruit --force --folds 1", 1).contains("2 folds or more"));
+    assert!(folder.fails("train --data fruits.csv --target fruit --force --folds 1", 2).contains("must be 2 or more"));
     assert!(
         folder
             .fails("train --data fruits.csv --target fruit --force --delimiter ,,", 2)
             .contains("one ASCII character")
     );
-    assert!(folder.fails(&format!("export {model} model.txt"), 2).contains("does not tell its format"));
+    assert!(folder.fails(&format!("export {model} model.txt"), 2).contains("name the format by `--format`"));
+    assert!(folder.fails("convert m.txt m.npz", 2).ends_with("end it in .onnx, .safetensors, .npz or .downhill\n"));
+    assert!(folder.fails(&format!("export {model} m.onnx --int8"), 2).contains("`--int8` is not valid here"));
+    assert!(folder.fails(&format!("export {model} - --format onnx"), 2).contains("name a file"));
     for usage in ["", "fly", "train", "train --data fruits.csv --epochs many", "train --data a --folds 3 --holdout 0.1"]
     {
         assert_eq!(folder.run(usage).status.code(), Some(2), "{usage}");
@@ -257,6 +264,23 @@ fn a_file_is_replaced_only_if_that_was_asked_for() {
 }
 
 #[test]
+fn what_can_not_be_written_is_known_before_training() {
+    let folder = trained();
+    for (output, code) in [("none/fruit.downhill", 1), (".", 1), ("-", 2)] {
+        let output = folder.run(&format!("train --data fruits.csv --target fruit --force --output {output}"));
+        // Not even the columns are told.
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(code), String::new()), "{output:?}");
+    }
+    for (bad, reason) in
+        [("size\n1\n", "no column `colour`"), ("predicted_fruit,size,colour,picked,ripe\n,,,,\n", "to append")]
+    {
+        folder.write("bad.csv", bad);
+        let said = folder.fails("predict fruit.downhill --data bad.csv --output answers.csv", 1);
+        assert!(said.contains(reason) && !folder.path("answers.csv").exists(), "{said}");
+    }
+}
+
+#[test]
 fn what_was_never_seen_and_what_is_missing_are_answered() {
     let folder = trained();
     let output = folder
@@ -274,6 +298,17 @@ fn text_in_quotes_comes_out_as_it_went_in() {
     let input = "note,size,colour,picked,ripe\n\"two\nlines, \"\"said\"\" he\",8.1,red,2024-01-01,3\n";
     let output = folder.with_input("predict fruit.downhill --data -", input);
     assert_eq!(text(&output.stdout), input.replace("ripe", "ripe,predicted_fruit").replace(",3\n", ",3,apple\n"));
+    // What a terminal would obey is data, too; a report shows it.
+    let input = input.replace("said", "\x1b[31msaid\x1b[0m\x07");
+    let output = folder.with_input("predict fruit.downhill", &input);
+    assert_eq!(text(&output.stdout), input.replace("ripe", "ripe,predicted_fruit").replace(",3\n", ",3,apple\n"));
+    folder.write("odd.csv", &fruits(80).replace("size,", "\"the\nsize\x1b[1m\",").replace("apple", "\"ap\nple\""));
+    let said = folder.ok(&format!("train --data odd.csv --target fruit --output odd.downhill {QUICK}"));
+    for part in ["the\\nsize\\u{1b}[1m  numbers", "2 classes: ap\\nple, plum", "\n  ap\\nple"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let said = folder.ok("inspect odd.downhill");
+    assert!(said.contains("2 classes: ap\\nple, plum") && said.contains("  the\\nsize"), "{said}");
 }
 
 #[test]
@@ -342,7 +377,8 @@ fn a_model_leaves_for_other_runtimes_and_its_numbers_come_back() {
     assert_eq!(fs::read(folder.path("whole.safetensors")).unwrap(), fs::read(folder.path("m.safetensors")).unwrap());
     // ONNX there and back: the bare network is the same, and a model of its own.
     folder.ok("convert bare.onnx from_onnx.downhill");
-    assert!(folder.ok("inspect from_onnx.downhill").contains("Affine"));
+    let page = folder.ok("inspect from_onnx.downhill");
+    assert!(page.contains("Affine") && page.contains("one of 2 classes: apple, plum"), "{page}");
     folder.ok("convert bare.onnx from_onnx.npz");
     assert!(folder.fails("convert m.npz x.downhill", 2).contains("--model"));
     folder.ok("train --data fruits.csv --target fruit --hidden 9 --epochs 2 --members 1 --output other.downhill");
@@ -361,6 +397,12 @@ fn help_completions_and_the_manual_name_every_command() {
         assert!(folder.ok(&format!("{command} --help")).contains("Usage: downhill"), "{command}");
     }
     assert!(help.contains("Exit codes") && man.contains(".TH downhill 1"));
+    // One page holds all commands, each with its arguments.
+    assert!(
+        man.contains("\\fBdownhill predict\\fR") && man.contains(".SS SYNOPSIS") && man.contains("<\\fIMODEL\\fR>"),
+        "{man}"
+    );
+    assert!(!man.contains("train(1)"), "{man}");
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = folder.ok(&format!("completions {shell}"));
         assert!(commands.iter().all(|command| script.contains(command)), "{shell}");
@@ -378,6 +420,7 @@ fn rows_of_rare_classes_and_without_target_do_no_harm() {
         let said = folder.ok(&format!("train --data rare.csv --target fruit {QUICK} {judged} --force"));
         assert!(said.contains("3 classes"), "{said}");
         assert_eq!(said.contains("Not judged"), judged == "--holdout 0", "{said}");
+        assert!(said.contains("left out: 1\n"), "{said}");
     }
     folder.write("tiny.csv", "x,y\n1,a\n2,b\n3,a\n");
     assert!(folder.fails("train --data tiny.csv --target y", 1).contains("3 rows that have a target are too few"));

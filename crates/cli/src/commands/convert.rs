@@ -6,7 +6,7 @@ use downhill_model::Model;
 
 use crate::CliError;
 use crate::args::{Cli, Convert};
-use crate::commands::export::saved;
+use crate::commands::export::{CLASSES, saved};
 use crate::output::check_free;
 
 /// The endings of files that are read; all but the first are written too.
@@ -46,9 +46,14 @@ fn read(path: &Path) -> Result<Tensors<'static>, CliError> {
     }
 }
 
-/// A model of the network in an ONNX file, whose own notes it keeps.
+/// A model of the network in an ONNX file, whose own notes it keeps, and whose class names if `export` wrote them there.
 fn imported(path: &Path) -> Result<Model, CliError> {
-    let onnx = onnx::open::<f32>(path)?;
+    let mut onnx = onnx::open::<f32>(path)?;
+    let names = onnx.metadata.iter().find(|(name, _)| name == CLASSES);
+    let names: Vec<String> = names.and_then(|(_, names)| serde_json::from_str(names).ok()).unwrap_or_default();
+    if onnx.classes.is_none() && names.len() == onnx.network.output_shape().len() {
+        onnx.network.set_class_names(names);
+    }
     let builder = Model::builder(onnx.network);
     Ok(onnx.metadata.into_iter().fold(builder, |builder, (name, text)| builder.note(name, text)).build()?)
 }

@@ -14,7 +14,7 @@ use crate::judge::{Judge, Verdict};
 use crate::learn::{Learnt, learn, rows_of_known_classes, split, with_target};
 use crate::look::{Findings, look};
 use crate::output::{FAINT, GOOD, Line, TITLE, bytes, check_free, in_input, is_stream, number, open, styled};
-use crate::output::{table_options, write_json, write_table};
+use crate::output::{check_place, printable, table_options, write_json, write_table};
 use crate::recipe::Recipe;
 use crate::search::{Tried, cross_validate, search};
 use crate::settings::{Settings, Task};
@@ -56,12 +56,14 @@ pub(super) fn train(args: &Train, cli: &Cli, out: &mut dyn Write) -> Result<(), 
     let found = look(&table, &settings)?;
     let path = args.output.clone().unwrap_or_else(|| file_name(&found.target));
     check_free(&path, args.force)?;
+    let table = with_target(&table, &found)?;
+    let first = Recipe::choose(&settings, found.task, table.len())?;
+    check_judging(&settings)?;
+    check_place(&path)?;
     let text = !cli.json;
     if text {
         write_findings(out, &args.data, &found)?;
     }
-    let table = with_target(&table, &found)?;
-    let first = Recipe::choose(&settings, found.task, table.len())?;
     let mut line = Line::new(cli.quiet);
     let (recipe, tried, judged) = judge(&table, &found, &settings, first, &mut line)?;
     if text {
@@ -106,7 +108,7 @@ pub(super) fn train(args: &Train, cli: &Cli, out: &mut dyn Write) -> Result<(), 
 /// The model with what the command knows about it.
 fn finished(learnt: &Learnt, settings: &Settings, data: &Path) -> Result<Model, CliError> {
     let model = &learnt.model;
-    let mut builder = Model::builder(model.network().clone()).note("trained on", data.display().to_string());
+    let mut builder = Model::builder(model.network().clone()).note("trained on", named(data));
     builder = builder.note("rows", learnt.rows.to_string());
     if let Some(schema) = model.schema() {
         builder = builder.schema(schema.clone());
@@ -121,6 +123,22 @@ fn finished(learnt: &Learnt, settings: &Settings, data: &Path) -> Result<Model, 
         builder = builder.units([unit]);
     }
     Ok(builder.build()?)
+}
+
+/// Checks how the recipe is to be judged.
+fn check_judging(settings: &Settings) -> Result<(), CliError> {
+    let error = |setting, value, reason| Err(CliError::Setting { setting, value, reason });
+    match (settings.holdout, settings.folds) {
+        (Some(share), _) if !(0.0..1.0).contains(&share) => {
+            error("holdout", share.to_string(), "it must be at least 0 and less than 1")
+        }
+        (_, Some(folds)) if folds < 2 => error(
+            "folds",
+            folds.to_string(),
+            "it must be 2 or more, so that there are rows to learn from and to judge by",
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// Chooses the recipe and judges it, on rows that neither the choice nor the network has seen.
@@ -140,10 +158,6 @@ fn judge(
         return Ok((recipe, tried, Judged::Folds(verdicts)));
     }
     let share = settings.holdout.unwrap_or(HOLDOUT);
-    if !(0.0..1.0).contains(&share) {
-        let reason = "it must be at least 0 and less than 1";
-        return Err(CliError::Setting { setting: "holdout", value: share.to_string(), reason });
-    }
     let kept = (table.len() as f64 * share).round() as usize;
     let too_few = kept == 0 || table.len() - kept < crate::learn::LEAST_ROWS;
     let (rest, kept) = if too_few {
@@ -174,14 +188,23 @@ fn file_name(target: &str) -> PathBuf {
     PathBuf::from(format!("{}.downhill", if name.is_empty() { "model" } else { &name }))
 }
 
+/// The name of the table, for people.
+fn named(data: &Path) -> String {
+    if is_stream(data) { "the standard input".to_owned() } else { data.display().to_string() }
+}
+
 fn write_findings(out: &mut dyn Write, data: &Path, found: &Findings) -> Result<(), CliError> {
-    let name = if is_stream(data) { "the standard input".into() } else { data.display().to_string() };
     let task = match found.task {
         Task::Classification => "its class",
         Task::Regression => "its number",
     };
-    writeln!(out, "{}", styled(TITLE, format!("{} rows of {name}", found.rows)))?;
-    writeln!(out, "To predict: `{}`, {task} ({})\n", found.target, found.because)?;
+    writeln!(out, "{}", styled(TITLE, format!("{} rows of {}", found.rows, printable(&named(data)))))?;
+    let target = printable(&format!("`{}`, {task} ({})", found.target, found.because));
+    writeln!(out, "To predict: {target}")?;
+    if found.without_target > 0 {
+        writeln!(out, "Rows without a target, which are left out: {}", found.without_target)?;
+    }
+    writeln!(out)?;
     let rows: Vec<Vec<String>> = found
         .columns
         .iter()
