@@ -156,6 +156,7 @@ mod tests {
     use crate::recipe::Recipe;
     use crate::settings::Settings;
     use downhill_data::Table;
+    use downhill_train::StopHandle;
 
     fn model(target: &str, settings: &str) -> (Model, Table) {
         let rows: String = (0..60)
@@ -174,7 +175,7 @@ mod tests {
         let found = look(&table, &settings).unwrap();
         let table = with_target(&table, &found).unwrap();
         let recipe = Recipe::choose(&settings, found.task, table.len()).unwrap();
-        (learn(&table, &found, &recipe, &mut |_| ()).unwrap().model, table)
+        (learn(&table, &found, &recipe, &mut |_| (), &StopHandle::new()).unwrap().model, table)
     }
 
     #[test]

@@ -383,7 +383,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
     fn start(&mut self, network: &mut Network<T>, data: &Dataset<T>) -> Result<History, TrainError> {
         #[cfg(feature = "signals")]
         if self.watch_interrupts {
-            self.stops.push(crate::stop::on_interrupt()?);
+            self.stops.push(StopHandle::on_interrupt()?);
             self.watch_interrupts = false;
         }
         if let Some(penalty) = &mut self.penalty {
