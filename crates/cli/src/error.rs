@@ -139,6 +139,9 @@ pub enum CliError {
         /// Why each is left out.
         reasons: Vec<String>,
     },
+    /// Ctrl-C was pressed while there was nothing to save.
+    #[error("interrupted while recipes or folds were compared, so that there is no network to save yet")]
+    Interrupted,
     /// There are too few rows to learn from and to judge by.
     #[error("{rows} rows that have a target are too few to learn from; at least {least} are needed")]
     TooFewRows {
@@ -193,7 +196,7 @@ impl CliError {
         Self::Read { path: path.to_owned(), cause }
     }
 
-    /// 2 for arguments and settings that are not valid, and 1 for whatever else fails.
+    /// 2 for arguments and settings that are not valid, 130 after Ctrl-C, and 1 for whatever else fails.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Settings { .. }
@@ -206,6 +209,7 @@ impl CliError {
             | Self::NoBase
             | Self::NotModel { .. }
             | Self::UnknownFormat { .. } => 2,
+            Self::Interrupted => 130,
             _ => 1,
         })
     }

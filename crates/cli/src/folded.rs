@@ -230,6 +230,7 @@ mod tests {
     use downhill_data::{PowerScaler, PowerTransform, Table};
     use downhill_layers::Affine;
     use downhill_tensor::Seed;
+    use downhill_train::StopHandle;
 
     fn model(target: &str, settings: &str) -> (Model, Table) {
         let rows: String = (0..60)
@@ -248,7 +249,7 @@ mod tests {
         let found = look(&table, &settings).unwrap();
         let table = with_target(&table, &found).unwrap();
         let recipe = Recipe::choose(&settings, found.task, table.len()).unwrap();
-        (learn(&table, &found, &recipe, &mut |_| ()).unwrap().model, table)
+        (learn(&table, &found, &recipe, &mut |_| (), &StopHandle::new()).unwrap().model, table)
     }
 
     #[test]

@@ -410,6 +410,97 @@ fn help_completions_and_the_manual_name_every_command() {
     assert!(folder.ok("--version").starts_with("downhill "));
 }
 
+/// The program on Linux, where another process can send what Ctrl-C sends.
+#[cfg(target_os = "linux")]
+mod interrupted {
+    use super::*;
+    use std::process::Child;
+    use std::thread::sleep;
+    use std::time::Duration;
+
+    fn interrupt(child: &Child) {
+        let sent = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Trains for longer than anyone waits, interrupts it as soon as a line of its output begins with this, and returns
+    /// its exit code, the rest of the output, and what it says on the standard error.
+    fn train(folder: &Folder, arguments: &str, line: &str) -> (Option<i32>, String, String) {
+        let arguments = format!("train --data fruits.csv --target fruit --hidden 8 --epochs 100000000 {arguments}");
+        let mut child = folder.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        assert!(lines.any(|read| read.starts_with(line)), "{line}");
+        interrupt(&child);
+        let rest = lines.collect::<Vec<_>>().join("\n");
+        let output = child.wait_with_output().unwrap();
+        (output.status.code(), rest, text(&output.stderr))
+    }
+
+    #[test]
+    fn training_ends_after_a_step_and_the_model_is_saved_with_a_note() {
+        let folder = Folder::new();
+        folder.write("fruits.csv", &fruits(80));
+        for (arguments, line, judged, rows) in [
+            // The last line before the network learns from all rows, and before the one to be judged learns.
+            ("--holdout 0", "Not judged", false, "all 80 rows"),
+            ("", "  ripe", true, "64 of 80 rows"),
+            ("--patience 100000000", "  ripe", true, "of 80 rows"),
+        ] {
+            let (code, rest, said) = train(&folder, &format!("{arguments} --members 2 --force"), line);
+            assert_eq!((code, said), (Some(0), String::new()), "{rest}");
+            assert_eq!(rest.contains("Judged on 16 rows"), judged, "{rest}");
+            assert!(rest.contains("Interrupted: training was stopped after ") && rest.contains(rows), "{rest}");
+            let page = folder.ok("inspect fruit.downhill");
+            let note = page.lines().find(|line| line.starts_with("interrupted: training was stopped after "));
+            assert!(note.is_some_and(|note| note.ends_with(" of 200000000 epochs")), "{page}");
+            assert_eq!(folder.ok("predict fruit.downhill --data fruits.csv").lines().count(), 81);
+        }
+    }
+
+    #[test]
+    fn nothing_is_saved_while_folds_are_compared() {
+        let folder = Folder::new();
+        folder.write("fruits.csv", &fruits(80));
+        let (code, _, said) = train(&folder, "--folds 3 --members 1", "  ripe");
+        assert_eq!(code, Some(130), "{said}");
+        assert!(said.starts_with("error: interrupted while recipes or folds were compared"), "{said}");
+        assert!(!folder.path("fruit.downhill").exists());
+    }
+
+    #[test]
+    fn a_second_interrupt_ends_the_program_at_once() {
+        let folder = Folder::new();
+        // What it finds in so many columns is more than the pipe holds, which no one reads, so that it waits.
+        let row = |cell: &dyn Fn(usize) -> String| (0..2000).map(cell).collect::<Vec<_>>().join(",") + "\n";
+        let rows: String = (0..8).map(|line| row(&|column| (line * column % 7).to_string())).collect();
+        folder.write("wide.csv", &(row(&|column| format!("a_column_of_a_wide_table_{column}")) + &rows));
+        let train = "train --data wide.csv --target a_column_of_a_wide_table_3";
+        let mut child = folder.command(train).stdout(Stdio::piped()).spawn().unwrap();
+        let status = format!("/proc/{}/status", child.id());
+        let catches_interrupts = || {
+            let status = fs::read_to_string(&status).unwrap();
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+            u64::from_str_radix(caught.trim(), 16).unwrap() & 0b10 != 0
+        };
+        while !catches_interrupts() {
+            assert_eq!(child.try_wait().unwrap(), None);
+            sleep(Duration::from_millis(5));
+        }
+        let mut sent = 0;
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            interrupt(&child);
+            sent += 1;
+            sleep(Duration::from_millis(20));
+        };
+        assert_eq!(status.code(), Some(130));
+        assert!(sent > 1, "the first was the last");
+        assert!(!folder.path("a_column_of_a_wide_table_3.downhill").exists());
+    }
+}
+
 #[test]
 fn rows_of_rare_classes_and_without_target_do_no_harm() {
     let folder = Folder::new();

@@ -157,6 +157,11 @@ impl<T: Scalar> Model<T> {
         Buffer { x: vec![T::ZERO; x], y: len(self.network.output_shape()), class: None }
     }
 
+    /// Takes the model apart into its parts, to [build](ModelBuilder::build) one of it that differs in some.
+    pub fn into_builder(self) -> ModelBuilder<T> {
+        ModelBuilder::from_model(self)
+    }
+
     /// What the model answers with.
     #[must_use]
     pub fn answers(&self) -> Answers {

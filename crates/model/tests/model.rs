@@ -108,6 +108,24 @@ fn every_scaler_survives_a_file() {
 }
 
 #[test]
+fn a_model_is_built_anew_of_its_parts() {
+    for model in [classifier(), regressor()] {
+        assert_eq!(model.clone().into_builder().build().unwrap().to_bytes().unwrap(), model.to_bytes().unwrap());
+        // Another network, and all else the same.
+        let mut network = model.network().clone();
+        network.parameters_mut().fill(0.25);
+        let other = model.clone().into_builder().network(network).note("of", "quarters").build().unwrap();
+        assert!(other.network().parameters().iter().all(|&x| x == 0.25));
+        assert_eq!((other.schema(), other.units(), other.answers()), (model.schema(), model.units(), model.answers()));
+        assert_eq!((other.input_scaler(), other.target_scaler()), (model.input_scaler(), model.target_scaler()));
+        assert_eq!((other.class_names(), &*other.notes()["of"]), (model.class_names(), "quarters"));
+        assert_eq!(other.notes().get("by"), model.notes().get("by"));
+        let smaller = Network::build([1], Affine::new(2), Seed(1)).unwrap();
+        assert!(matches!(model.into_builder().network(smaller).build(), Err(ModelError::Count { .. })));
+    }
+}
+
+#[test]
 fn a_class_is_answered_with_its_name_and_probability() {
     let model = classifier();
     assert_eq!(model.answers(), Answers::Classes);

@@ -471,7 +471,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
     ) -> Result<History, TrainError> {
         #[cfg(feature = "signals")]
         if self.watch_interrupts {
-            self.stops.push(crate::stop::on_interrupt()?);
+            self.stops.push(StopHandle::on_interrupt()?);
             self.watch_interrupts = false;
         }
         if let Some(penalty) = &mut self.penalty {

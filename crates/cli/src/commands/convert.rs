@@ -23,7 +23,7 @@ pub(super) fn convert(args: &Convert, cli: &Cli, out: &mut dyn Write) -> Result<
     match (ending(&args.output), &args.model) {
         ("safetensors", None) => safetensors::write(&tensors, &args.output)?,
         ("npz", None) => npz::write(&tensors, &args.output)?,
-        ("downhill", Some(path)) => filled(&Model::open(path)?, &tensors)?.save(&args.output)?,
+        ("downhill", Some(path)) => filled(Model::open(path)?, &tensors)?.save(&args.output)?,
         ("downhill", None) => return Err(CliError::NoBase),
         (_, Some(_)) => return Err(CliError::NotModel { path: args.output.clone() }),
         _ => return Err(CliError::UnknownFormat { path: args.output.clone(), known: WRITTEN }),
@@ -59,21 +59,8 @@ fn imported(path: &Path) -> Result<Model, CliError> {
 }
 
 /// The model with other numbers in its network.
-fn filled(model: &Model, tensors: &Tensors<'_>) -> Result<Model, CliError> {
+fn filled(model: Model, tensors: &Tensors<'_>) -> Result<Model, CliError> {
     let mut network = model.network().clone();
     Load::new().convert().apply(&mut network, tensors)?;
-    let mut builder = Model::builder(network).units(model.units().iter().cloned());
-    if let Some(schema) = model.schema() {
-        builder = builder.schema(schema.clone());
-    }
-    if let Some(scaler) = model.input_scaler() {
-        builder = builder.input_scaler(scaler.clone());
-    }
-    if let Some(scaler) = model.target_scaler() {
-        builder = builder.target_scaler(scaler.clone());
-    }
-    for (name, text) in model.notes() {
-        builder = builder.note(name, text);
-    }
-    Ok(builder.build()?)
+    Ok(model.into_builder().network(network).build()?)
 }
