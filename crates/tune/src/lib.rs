@@ -8,3 +8,5 @@ mod ensemble;
 mod importance;
 mod rate_finder;
 mod search;
+
+pub use rate_finder::{RateCurve, RateFinder, RatePoint};
