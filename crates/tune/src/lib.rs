@@ -6,7 +6,11 @@
 mod calibration;
 mod ensemble;
 mod importance;
+mod parallel;
 mod rate_finder;
 mod search;
 
 pub use rate_finder::{RateCurve, RateFinder, RatePoint};
+pub use search::{
+    Draw, Grid, Score, Search, SearchError, SearchReport, Settings, SettingsError, Trial, TrialRecord, Value, random,
+};
