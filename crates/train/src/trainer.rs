@@ -17,7 +17,7 @@ use downhill_losses::Loss;
 use downhill_network::{Network, Workspace};
 use downhill_optim::schedule::{ReduceOnPlateau, Schedule};
 use downhill_optim::{Optimizer, Penalty};
-use downhill_tensor::threads::Threads;
+use downhill_tensor::threads::{Threads, is_alone};
 use downhill_tensor::{Scalar, Seed};
 
 use crate::averaging::Averaging;
@@ -488,9 +488,10 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         threads.run(|| run::run(self, network, data, begin))
     }
 
-    /// Chooses all threads if a step is worth sharing, and one otherwise.
+    /// Chooses all threads if a step is worth sharing and may be shared, and one otherwise.
     fn choose_threads(&self, network: &Network<T>) -> Result<Threads, TrainError> {
-        Ok(if network.is_worth_sharing(self.batch_size) { Threads::all()? } else { Threads::one() })
+        let shares = network.is_worth_sharing(self.batch_size) && !is_alone();
+        Ok(if shares { Threads::all()? } else { Threads::one() })
     }
 
     fn metric_directions(&self) -> Vec<(String, bool)> {
