@@ -61,9 +61,15 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
     /// Tells every callback that the run starts.
     fn tell_start(&mut self, steps_per_epoch: usize) {
         let settings = self.trainer.settings();
+        let metrics: Vec<String> = self.trainer.metrics.iter().map(|metric| metric.name()).collect();
+        let examples = (steps_per_epoch as u64).saturating_mul(self.trainer.batch_size as u64);
         let start = RunStart {
             epochs: self.epochs.clone(),
+            step: self.trainer.clock.steps,
             steps_per_epoch: Some(steps_per_epoch as u64),
+            // The last batch may be smaller, or be left out.
+            examples_per_epoch: Some(examples.min(self.data.len() as u64)),
+            metrics: &metrics,
             settings: &settings,
             network: self.network,
         };
