@@ -5,16 +5,22 @@
 
 #[cfg(feature = "csv")]
 mod csv_log;
+#[cfg(any(feature = "csv", feature = "json", feature = "tensorboard"))]
 mod error;
 #[cfg(feature = "json")]
 mod json_lines;
-#[cfg(any(feature = "csv", feature = "json"))]
+#[cfg(any(feature = "csv", feature = "json", feature = "tensorboard"))]
 mod keeper;
 #[cfg(any(feature = "csv", feature = "json"))]
 mod lines;
+#[cfg(feature = "tensorboard")]
+mod tensorboard;
 
 #[cfg(feature = "csv")]
 pub use csv_log::CsvLog;
+#[cfg(any(feature = "csv", feature = "json", feature = "tensorboard"))]
 pub use error::LogError;
 #[cfg(feature = "json")]
 pub use json_lines::JsonLines;
+#[cfg(feature = "tensorboard")]
+pub use tensorboard::TensorBoard;

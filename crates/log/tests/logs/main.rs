@@ -1,6 +1,7 @@
 //! What the logs write of real runs. One program for all of them, so that the loops are compiled once.
 
 mod lines;
+mod tensorboard;
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
