@@ -5,6 +5,8 @@
 
 #[cfg(feature = "csv")]
 mod csv_log;
+#[cfg(feature = "dashboard")]
+mod dashboard;
 #[cfg(any(feature = "csv", feature = "json", feature = "tensorboard"))]
 mod error;
 #[cfg(feature = "json")]
@@ -18,6 +20,8 @@ mod tensorboard;
 
 #[cfg(feature = "csv")]
 pub use csv_log::CsvLog;
+#[cfg(feature = "dashboard")]
+pub use dashboard::{Dashboard, Warnings};
 #[cfg(any(feature = "csv", feature = "json", feature = "tensorboard"))]
 pub use error::LogError;
 #[cfg(feature = "json")]

@@ -31,6 +31,7 @@ impl Point {
         match event {
             Event::Step(step) => step < self.steps,
             Event::Epoch(epoch) => epoch <= self.epochs,
+            #[cfg(feature = "json")]
             Event::Other => true,
         }
     }
@@ -43,6 +44,7 @@ pub(crate) enum Event {
     Step(u64),
     /// Counted from 1.
     Epoch(u64),
+    #[cfg(feature = "json")]
     Other,
 }
 

@@ -1,5 +1,7 @@
 //! What the logs write of real runs. One program for all of them, so that the loops are compiled once.
 
+#[cfg(target_os = "linux")]
+mod dashboard;
 mod lines;
 mod tensorboard;
 
