@@ -107,9 +107,16 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
         if let Some(resumed) = resumed {
             self.display.note(resumed);
         }
+        let metrics: Vec<String> = self.trainer.metrics.iter().map(|metric| metric.name()).collect();
+        let batches = steps_per_epoch.saturating_mul(self.trainer.micro_batches);
+        let examples = batches.saturating_mul(self.trainer.batch_size as u64);
         let start = RunStart {
             epochs: self.epochs.clone(),
+            step: self.trainer.clock.steps,
             steps_per_epoch: Some(steps_per_epoch),
+            // The last batch may be smaller, or be left out.
+            examples_per_epoch: Some(examples.min(self.data.len() as u64)),
+            metrics: &metrics,
             settings: &settings,
             resumed,
             network: self.network,
