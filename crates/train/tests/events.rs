@@ -1,4 +1,4 @@
-//! Every callback is told every event of a run in order, whoever ends it, and its end once.
+//! Every callback sees every event of a run in order, whoever ends it, and its end once.
 
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,7 @@ const BATCH_SIZE: usize = 8;
 const STEPS_PER_EPOCH: u64 = 3;
 const EPOCHS: u64 = 4;
 
-/// What a callback was told.
+/// What a callback saw.
 #[derive(Clone, Debug, PartialEq)]
 enum Event {
     Start { first_epoch: u64, last_epoch: u64, step: u64 },
@@ -37,17 +37,17 @@ enum At {
     Epoch(u64),
 }
 
-/// An observer that writes down what it is told, and may end the run.
+/// An observer that writes down what it sees, and may end the run.
 struct Witness {
-    told: Arc<Mutex<Vec<Event>>>,
+    seen: Arc<Mutex<Vec<Event>>>,
     breaks: At,
     /// Pulled at this step.
     stop: Option<(u64, StopHandle)>,
 }
 
 impl Witness {
-    fn tell(&self, event: Event, at: At) -> ControlFlow<()> {
-        self.told.lock().unwrap().push(event);
+    fn note(&self, event: Event, at: At) -> ControlFlow<()> {
+        self.seen.lock().unwrap().push(event);
         if self.breaks != At::Nothing && self.breaks == at { Break(()) } else { Continue(()) }
     }
 }
@@ -59,7 +59,7 @@ impl Callback<f64> for Witness {
         assert_eq!(start.metrics, ["mae"]);
         assert!(start.settings.contains(&("batch_size", BATCH_SIZE.to_string())), "{:?}", start.settings);
         let (first_epoch, last_epoch) = (start.epochs.start + 1, start.epochs.end);
-        let _ = self.tell(Event::Start { first_epoch, last_epoch, step: start.step }, At::Nothing);
+        let _ = self.note(Event::Start { first_epoch, last_epoch, step: start.step }, At::Nothing);
     }
 
     fn on_step(&mut self, end: &StepEnd<'_, f64>) -> ControlFlow<()> {
@@ -67,17 +67,17 @@ impl Callback<f64> for Witness {
         if let Some((_, stop)) = self.stop.as_ref().filter(|(step, _)| *step == end.step) {
             stop.stop();
         }
-        self.tell(Event::Step { epoch: end.epoch, step: end.step }, At::Step(end.step))
+        self.note(Event::Step { epoch: end.epoch, step: end.step }, At::Step(end.step))
     }
 
     fn on_epoch(&mut self, end: &EpochEnd<'_, f64>) -> ControlFlow<()> {
         assert_eq!(end.record.metrics[0].0, "mae");
-        self.tell(Event::Epoch { epoch: end.record.epoch }, At::Epoch(end.record.epoch))
+        self.note(Event::Epoch { epoch: end.record.epoch }, At::Epoch(end.record.epoch))
     }
 
     fn on_end(&mut self, end: &RunEnd<'_, f64>) {
         let result = end.result.map(|history| history.reason).map_err(ToString::to_string);
-        let _ = self.tell(Event::End(result), At::Nothing);
+        let _ = self.note(Event::End(result), At::Nothing);
     }
 }
 
@@ -97,9 +97,9 @@ fn witnesses(breaks: [At; 3], stop: Option<(usize, u64, &StopHandle)>) -> ([Witn
     let witnesses = breaks.map(|breaks| {
         let stop = stop.filter(|(who, ..)| *who == number).map(|(_, step, handle)| (step, handle.clone()));
         number += 1;
-        Witness { told: Arc::default(), breaks, stop }
+        Witness { seen: Arc::default(), breaks, stop }
     });
-    let records = witnesses.iter().map(|witness| Arc::clone(&witness.told)).collect();
+    let records = witnesses.iter().map(|witness| Arc::clone(&witness.seen)).collect();
     (witnesses, records)
 }
 
@@ -133,7 +133,7 @@ fn assert_all_saw(records: &[Arc<Mutex<Vec<Event>>>], expected: &[Event]) {
 }
 
 #[test]
-fn a_run_that_nobody_ends_is_told_from_start_to_end() {
+fn a_run_that_no_one_ends_is_seen_from_start_to_end() {
     let (witnesses, records) = witnesses([At::Nothing; 3], None);
     let mut trainer = trainer(0.1, witnesses);
     let mut network = network();
@@ -148,7 +148,7 @@ fn a_run_that_nobody_ends_is_told_from_start_to_end() {
 }
 
 #[test]
-fn whichever_callback_ends_the_run_all_are_told_every_event() {
+fn whichever_callback_ends_the_run_all_see_every_event() {
     // The first step, one within an epoch, the last of an epoch, and the last of all; likewise epochs.
     for (at, steps, epochs) in [
         (At::Step(0), 1, 0),
@@ -180,7 +180,7 @@ fn a_callback_that_ends_a_run_at_a_step_hides_no_other_wish_to_end_it() {
 }
 
 #[test]
-fn early_stopping_is_told_to_all() {
+fn early_stopping_is_seen_by_all() {
     let (witnesses, records) = witnesses([At::Nothing; 3], None);
     // Steps of this size change no loss, so that the second epoch is no progress.
     let mut trainer = trainer(1e-300, witnesses).early_stopping(EarlyStopping::new().patience(1));
@@ -193,7 +193,7 @@ fn early_stopping_is_told_to_all() {
 }
 
 #[test]
-fn a_stop_handle_is_told_to_all() {
+fn a_stop_handle_is_seen_by_all() {
     for who in 0..3 {
         for (step, steps, epochs) in [(0, 1, 0), (4, 5, 1), (5, 6, 1)] {
             let handle = StopHandle::new();
@@ -206,7 +206,7 @@ fn a_stop_handle_is_told_to_all() {
 }
 
 #[test]
-fn a_divergence_is_told_to_all() {
+fn a_divergence_is_seen_by_all() {
     let (witnesses, records) = witnesses([At::Nothing; 3], None);
     let error = trainer(1e200, witnesses).fit(&mut network(), &line()).unwrap_err();
     let TrainError::Diverged(divergence) = &error else { panic!("{error}") };
@@ -217,7 +217,7 @@ fn a_divergence_is_told_to_all() {
 }
 
 #[test]
-fn a_run_that_is_refused_at_the_door_is_not_told() {
+fn a_run_that_is_refused_at_the_door_has_no_events() {
     let (witnesses, records) = witnesses([At::Nothing; 3], None);
     trainer(-1.0, witnesses).fit(&mut network(), &line()).unwrap_err();
     assert_all_saw(&records, &[]);

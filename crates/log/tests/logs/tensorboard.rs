@@ -20,7 +20,7 @@ use tempfile::tempdir;
 
 use crate::{Fixed, data, trainer};
 
-/// What TensorBoard's reader found, as `xtask/interop/tensorboard_events.py` wrote it.
+/// What TensorBoard's reader found; `xtask/interop/tensorboard_events.py` wrote it.
 const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tensorboard.json");
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../xtask/interop/tensorboard_events.py");
 
@@ -66,12 +66,12 @@ impl Callback<f64> for Witness {
     fn on_step(&mut self, end: &StepEnd<'_, f64>) -> ControlFlow<()> {
         let (scalars, histograms, last_step) = &mut *self.0.lock().unwrap();
         *last_step = end.step;
-        if end.step % 2 == 0 {
+        if end.step.is_multiple_of(2) {
             for (tag, number) in [("step/loss", end.loss), ("step/learning_rate", end.learning_rate)] {
                 scalars.entry(tag.into()).or_default().push((end.step, vec![number]));
             }
         }
-        if end.step % 4 == 0 {
+        if end.step.is_multiple_of(4) {
             for segment in end.network.segments() {
                 for (group, flat) in [("parameters", end.network.parameters()), ("gradients", end.gradient)] {
                     let of_segment = low_high_count(&flat[segment.range.clone()]);
@@ -293,7 +293,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// What the event files of a folder hold, as `xtask/interop/tensorboard_events.py` puts it.
+/// What the event files of a folder hold, in the form of `xtask/interop/tensorboard_events.py`.
 fn read(folder: &Path) -> Value {
     let (mut scalars, mut histograms) = (Events::new(), Events::new());
     let mut found = json!({});
