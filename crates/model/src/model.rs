@@ -12,6 +12,34 @@ use crate::{ModelBuilder, ModelError, Prediction, Predictions, Rows};
 ///
 /// A model is asked with `&self`, from as many threads as there are. It is made by [`Model::builder`], and
 /// [saved](Model::save) as one file that [`Model::open`] reads.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use std::thread;
+///
+/// use downhill_data::{Columns, StandardScaler, Table};
+/// use downhill_layers::Affine;
+/// use downhill_model::Model;
+/// use downhill_network::Network;
+/// use downhill_tensor::Seed;
+///
+/// let table = Table::read("size,colour,price\n3,red,1.5\n7,green,2.5\n5,red,2\n".as_bytes())?;
+/// let schema = Columns::for_values(["price"]).numeric(["size"]).categorical(["colour"]).fit(&table)?;
+/// let scaler = StandardScaler::fit(schema.inputs::<f32>(&table)?.view())?;
+/// let network = Network::<f32>::build([3], Affine::new(1), Seed(1))?; // to be trained, on scaled inputs
+///
+/// let model = Model::builder(network).schema(schema).input_scaler(scaler).units(["EUR"]).build()?;
+/// let record = HashMap::from([("size".to_owned(), "4"), ("colour".to_owned(), "red")]);
+/// let answer = model.predict_one(&record)?.to_string();
+/// assert!(answer.ends_with(" EUR"));
+///
+/// thread::scope(|scope| {
+///     for _ in 0..2 {
+///         scope.spawn(|| assert_eq!(model.predict_one(&record).map(|found| found.to_string()).ok(), Some(answer.clone())));
+///     }
+/// });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Model<T = f32> {
     pub(crate) network: Network<T>,

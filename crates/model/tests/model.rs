@@ -1,7 +1,7 @@
 //! What a model promises: its file holds all, its answers are the network's, and no file can harm.
 #![expect(clippy::needless_borrows_for_generic_args, reason = "a program that keeps its rows borrows them")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use downhill_data::{Columns, Dataset, MinMaxScaler, Missing, StandardScaler, Table};
 use downhill_formats::{Tensors, safetensors};
@@ -129,6 +129,25 @@ fn tables_records_and_arrays_have_the_same_answers() {
     ];
     let by_records = model.predict(&records).unwrap();
     assert_eq!(by_records.probabilities().unwrap(), by_table.probabilities().unwrap());
+    // Records of owned texts, as lists of pairs and as maps, one or several.
+    let owned = records.map(|record| record.map(|(column, cell)| (column.to_owned(), cell.to_owned())));
+    let lists: Vec<Vec<(String, String)>> = owned.iter().map(|record| record.to_vec()).collect();
+    let sorted: Vec<BTreeMap<String, String>> = owned.iter().map(|record| record.clone().into()).collect();
+    let hashed = owned.clone().map(HashMap::from);
+    let expected = by_table.probabilities().unwrap();
+    for answers in [model.predict(&owned), model.predict(&lists), model.predict(&sorted), model.predict(&hashed)] {
+        assert_eq!(answers.unwrap().probabilities().unwrap(), expected);
+    }
+    let first = by_table.iter().next().unwrap();
+    for answer in [
+        model.predict_one(&owned[0]),
+        model.predict_one(&owned[0][..]),
+        model.predict_one(&lists[0]),
+        model.predict_one(&sorted[0]),
+        model.predict_one(&hashed[0]),
+    ] {
+        assert_eq!(answer.unwrap().outputs(), first.outputs());
+    }
     let features: Array2<f64> = model.schema().unwrap().inputs(&table()).unwrap();
     let by_array = model.predict(&features).unwrap();
     assert_eq!(by_array.probabilities().unwrap(), by_table.probabilities().unwrap());
