@@ -192,7 +192,7 @@ const MOST_LINES: [(&[&str], usize); 15] = [
     (&["crates/tune"], 3_000),
     (&["crates/log"], 3_000),
     (&["crates/downhill"], 3_600),
-    (&["crates/cli"], 3_700),
+    (&["crates/cli"], 3_800),
     (&["xtask", "benches"], 9_600),
 ];
 

@@ -26,7 +26,7 @@ use crate::{ModelBuilder, ModelError, Prediction, Predictions, Rows};
 /// let table = Table::read("size,colour,price\n3,red,1.5\n7,green,2.5\n5,red,2\n".as_bytes())?;
 /// let schema = Columns::for_values(["price"]).numeric(["size"]).categorical(["colour"]).fit(&table)?;
 /// let scaler = StandardScaler::fit(schema.inputs::<f32>(&table)?.view())?;
-/// let network = Network::build([3], Affine::new(1), Seed(1))?; // to be trained, on scaled inputs
+/// let network = Network::<f32>::build([3], Affine::new(1), Seed(1))?; // to be trained, on scaled inputs
 ///
 /// let model = Model::builder(network).schema(schema).input_scaler(scaler).units(["EUR"]).build()?;
 /// let record = HashMap::from([("size".to_owned(), "4"), ("colour".to_owned(), "red")]);
