@@ -136,7 +136,7 @@ fn what_can_not_be_calibrated_is_an_error() {
     let error = Temperature::fit(&scores, &data).unwrap_err().to_string();
     assert!(error.contains("scores of classes"), "{error}");
     let one = identity(1, Hinge::new().meaning());
-    assert!(Temperature::new(2.0).unwrap().probabilities(&one, &[[1.0]]).is_err());
+    assert!(Temperature::new(2.0).unwrap().probabilities(&one, [[1.0]]).is_err());
     let meaning = Meaning::new(Outputs::ClassLogits).ignored_index(Some(0));
     let ignored = Dataset::from_array(Array2::from_elem((2, 2), 1.0), vec![0, 0]).unwrap();
     let error = Temperature::fit(&identity(2, meaning), &ignored).unwrap_err();

@@ -11,7 +11,7 @@ use downhill_train::{Trainer, evaluate};
 use downhill_tune::{ImportanceError, PermutationImportance};
 use ndarray::{Array2, array};
 
-/// The class is told by the sign of the first column; the second says nothing.
+/// The sign of the first column is the class; the second column says nothing.
 fn useful_and_useless(key: u64, examples: usize) -> Dataset<f64> {
     let mut stream = Seed(5).stream(key);
     let x = Array2::from_shape_fn((examples, 2), |_| 2.0 * stream.uniform() - 1.0);

@@ -182,8 +182,8 @@ impl Scores {
     }
 }
 
-/// The area under the receiver operating characteristic: how likely a positive example scores higher than a negative one,
-/// where equal scores count ½.
+/// The area under the receiver operating characteristic: how likely a positive example scores higher than a negative one.
+/// Equal scores count ½.
 ///
 /// The score is the single output, or of two classes the lead of the second. For several classes, or several independent
 /// answers, it is the mean over each against the rest, or another [`Average`]; the weighted one passes over classes that
