@@ -173,6 +173,12 @@ impl<'s, T: Scalar> SourceBatches<'s, T> {
         &self.layout
     }
 
+    /// The number of examples in a batch, other than a smaller last one.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
     /// The number of examples in an epoch; `None` as long as it is not known.
     ///
     /// What the source does not tell is known after the first epoch.
