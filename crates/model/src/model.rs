@@ -265,11 +265,12 @@ impl<T: Scalar> Model<T> {
             }
             return Ok(None);
         }
-        let class = if self.answers == Answers::Classes { Some(self.network.class_of(y)?) } else { None };
-        if self.gives_probabilities() {
-            self.network.to_probabilities(y)?;
-        }
-        Ok(class)
+        Ok(match (self.answers == Answers::Classes, self.gives_probabilities()) {
+            (true, true) => Some(self.network.class_and_probabilities(y)?),
+            (true, false) => Some(self.network.class_of(y)?),
+            (false, true) => self.network.to_probabilities(y).map(|()| None)?,
+            (false, false) => None,
+        })
     }
 }
 
