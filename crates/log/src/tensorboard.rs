@@ -39,7 +39,7 @@ mod record;
 /// | `step/loss`, `step/learning_rate` | scalars | as [`every_step`](TensorBoard::every_step) asks |
 /// | `parameters/NAME`, `gradients/NAME`, such as `parameters/0.weight` | histograms | as [`histograms`](TensorBoard::histograms) asks |
 ///
-/// Scalars have 32 bits, since TensorBoard reads no others; [`CsvLog`](crate::CsvLog) keeps all. A histogram has 30 buckets of one
+/// Scalars have 32 bits, since TensorBoard reads no others; `CsvLog` keeps all. A histogram has 30 buckets of one
 /// width, and leaves out numbers that are not finite. The settings of the run are hyperparameters, to which
 /// [`hyperparameter`](TensorBoard::hyperparameter) adds your own, and the last losses and metrics their results. With one
 /// folder for each run in a common one, the HParams page compares them.
