@@ -12,7 +12,7 @@ use crate::lines::{Event, Form, Lines, Point};
 /// A table with a row for each epoch, and on request for steps, as comma-separated values.
 ///
 /// Each row is written when its epoch ends, so that a run that is killed keeps its rows. The columns are those of
-/// [`History::write_csv`](downhill_train::History::write_csv): `epoch`, `training_loss`, `validation_loss`,
+/// `History::write_csv`: `epoch`, `training_loss`, `validation_loss`,
 /// `learning_rate`, `seconds`, and one for each metric. With [`every_step`](CsvLog::every_step), `step` and `batch_loss`
 /// follow `epoch`. Each number reads back to the same bits, and those that are not finite are `NaN`, `inf` and `-inf`; a
 /// cell without a number is empty.

@@ -39,7 +39,7 @@ mod record;
 /// | `step/loss`, `step/learning_rate` | scalars | as [`every_step`](TensorBoard::every_step) asks |
 /// | `parameters/NAME`, `gradients/NAME`, such as `parameters/0.weight` | histograms | as [`histograms`](TensorBoard::histograms) asks |
 ///
-/// Scalars are tensors of 64 bits, so that TensorBoard's reader gives the same bits. A histogram has 30 buckets of one
+/// Scalars have 32 bits, since TensorBoard reads no others; `CsvLog` keeps all. A histogram has 30 buckets of one
 /// width, and leaves out numbers that are not finite. The settings of the run are hyperparameters, to which
 /// [`hyperparameter`](TensorBoard::hyperparameter) adds your own, and the last losses and metrics their results. With one
 /// folder for each run in a common one, the HParams page compares them.
@@ -236,29 +236,27 @@ fn create(folder: &Path) -> Result<(PathBuf, File), LogError> {
     Ok((path, file))
 }
 
-fn value(tag: &str, plugin: &str, content: Vec<u8>, data_class: i32, tensor: Tensor) -> Value {
-    let plugin_data = PluginData { plugin_name: plugin.to_owned(), content };
-    Value {
-        tag: tag.to_owned(),
-        tensor: Some(tensor),
-        metadata: Some(Metadata { plugin_data: Some(plugin_data), data_class }),
-    }
+/// A scalar in the oldest form, which all of TensorBoard's readers know: the one of its pages passes over doubles.
+fn scalar(tag: &str, number: f64) -> Value {
+    Value { tag: tag.to_owned(), simple_value: Some(number as f32), tensor: None, metadata: None }
 }
 
-fn scalar(tag: &str, number: f64) -> Value {
-    value(tag, "scalars", Vec::new(), Metadata::SCALAR, Tensor::doubles(&[], [number]))
+fn tensor_value(tag: &str, plugin: &str, content: Vec<u8>, tensor: Tensor) -> Value {
+    let plugin_data = PluginData { plugin_name: plugin.to_owned(), content };
+    let metadata = Metadata { plugin_data: Some(plugin_data), data_class: Metadata::TENSOR };
+    Value { tag: tag.to_owned(), simple_value: None, tensor: Some(tensor), metadata: Some(metadata) }
 }
 
 fn hparams_value(tag: &str, data: HParamsData) -> Value {
     let content = HParams { data: Some(data) }.encode_to_vec();
-    value(tag, "hparams", content, Metadata::TENSOR, Tensor::empty())
+    tensor_value(tag, "hparams", content, Tensor::empty())
 }
 
 /// A histogram of each segment of θ or of its gradient.
 fn histograms<T: Scalar>(group: &str, network: &Network<T>, flat: &[T]) -> impl Iterator<Item = Value> {
     network.segments().iter().filter_map(move |segment| {
         let tensor = histogram::histogram(flat.get(segment.range.clone())?);
-        Some(value(&format!("{group}/{}", segment.name), "histograms", Vec::new(), Metadata::TENSOR, tensor))
+        Some(tensor_value(&format!("{group}/{}", segment.name), "histograms", Vec::new(), tensor))
     })
 }
 

@@ -29,6 +29,8 @@ enum Event {
     End(Result<StopReason, String>),
 }
 
+type Record = Arc<Mutex<Vec<Event>>>;
+
 /// An event after which a callback ends the run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum At {
@@ -39,7 +41,7 @@ enum At {
 
 /// An observer that writes down what it sees, and may end the run.
 struct Witness {
-    seen: Arc<Mutex<Vec<Event>>>,
+    seen: Record,
     breaks: At,
     /// Pulled at this step.
     stop: Option<(u64, StopHandle)>,
@@ -92,7 +94,7 @@ fn network() -> Network<f64> {
 }
 
 /// Three witnesses, of which each may end the run, with one record of events each.
-fn witnesses(breaks: [At; 3], stop: Option<(usize, u64, &StopHandle)>) -> ([Witness; 3], Vec<Arc<Mutex<Vec<Event>>>>) {
+fn witnesses(breaks: [At; 3], stop: Option<(usize, u64, &StopHandle)>) -> ([Witness; 3], Vec<Record>) {
     let mut number = 0;
     let witnesses = breaks.map(|breaks| {
         let stop = stop.filter(|(who, ..)| *who == number).map(|(_, step, handle)| (step, handle.clone()));
@@ -126,7 +128,7 @@ fn expected(before: u64, steps: u64, epochs: u64, end: Result<StopReason, String
     events
 }
 
-fn assert_all_saw(records: &[Arc<Mutex<Vec<Event>>>], expected: &[Event]) {
+fn assert_all_saw(records: &[Record], expected: &[Event]) {
     for (who, record) in records.iter().enumerate() {
         assert_eq!(*record.lock().unwrap(), expected, "callback {who}");
     }

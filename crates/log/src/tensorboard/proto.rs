@@ -49,6 +49,9 @@ pub(crate) struct Summary {
 pub(crate) struct Value {
     #[prost(string, tag = "1")]
     pub(crate) tag: String,
+    /// A scalar, which has no metadata.
+    #[prost(float, optional, tag = "2")]
+    pub(crate) simple_value: Option<f32>,
     #[prost(message, optional, tag = "8")]
     pub(crate) tensor: Option<Tensor>,
     #[prost(message, optional, tag = "9")]
@@ -64,7 +67,6 @@ pub(crate) struct Metadata {
 }
 
 impl Metadata {
-    pub(crate) const SCALAR: i32 = 1;
     pub(crate) const TENSOR: i32 = 2;
 }
 
