@@ -10,6 +10,7 @@ mod parallel;
 mod rate_finder;
 mod search;
 
+pub use ensemble::{Ensemble, EnsembleError, EnsemblePrediction, EnsembleTrainer};
 pub use rate_finder::{RateCurve, RateFinder, RatePoint};
 pub use search::{
     Draw, Grid, Score, Search, SearchError, SearchReport, Settings, SettingsError, Trial, TrialRecord, Value, random,
