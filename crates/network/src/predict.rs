@@ -325,6 +325,18 @@ impl<T: Scalar> Network<T> {
         Ok(class)
     }
 
+    /// Reads the class of each position from the probabilities `p` for one example, such as the mean of those of several
+    /// networks: that with the largest, or class 1 of a single one above ½.
+    ///
+    /// # Errors
+    /// Returns an error if p is not as long as the output, a probability is not a number, or they are the answers to
+    /// several independent questions.
+    pub fn classes_by_probability(&self, p: &[T]) -> Result<Vec<u32>, PredictError> {
+        self.check_output(p.len())?;
+        let reader = Classes { threshold: Outputs::Probabilities.threshold(), ..self.classes("a class")? };
+        (0..reader.positions()).map(|position| reader.class(p, 0, position)).collect()
+    }
+
     fn check_output(&self, got: usize) -> Result<(), ShapeError> {
         let expected = self.output_shape().len();
         if got == expected { Ok(()) } else { Err(ShapeError::Length { what: "the prediction".into(), expected, got }) }

@@ -11,6 +11,7 @@ mod rate_finder;
 mod search;
 
 pub use calibration::{CalibrationError, Temperature};
+pub use ensemble::{Ensemble, EnsembleError, EnsemblePrediction, EnsembleTrainer};
 pub use importance::{Importance, ImportanceError, Importances, PermutationImportance};
 pub use rate_finder::{RateCurve, RateFinder, RatePoint};
 pub use search::{

@@ -218,7 +218,7 @@ mod tests {
     fn curve(lowest: f64, highest: f64, losses: &[f64]) -> RateCurve {
         let test = RangeTest::new(lowest, highest, losses.len().max(2) as u64).smoothing(0.5);
         let mut curve = RangeCurve::default();
-        let has_run_away = losses.iter().map(|&loss| test.observe(&mut curve, loss).is_break()).any(|over| over);
+        let has_run_away = losses.iter().any(|&loss| test.observe(&mut curve, loss).is_break());
         RateCurve { curve, has_run_away }
     }
 
