@@ -50,6 +50,8 @@ enum Step {
     Crash,
     /// A network learns to read handwritten digits.
     Digits,
+    /// The examples that judge what they have learnt.
+    Examples,
     /// The predictor without an operating system is what the code writes today, and answers as its network does.
     Embedded,
     /// The guide's figures and tables are what the code makes today.
@@ -120,6 +122,12 @@ impl Step {
             Self::Determinism => heavy::run("determinism", &["--interruptions".into(), "2".into()]),
             Self::Crash => heavy::run("crash", &["--kills".into(), "30".into()]),
             Self::Digits => cargo("run --release --quiet -p downhill --example digits"),
+            Self::Examples => {
+                for example in ["09_long_run -- --demonstrate", "11_policy", "12_sequences"] {
+                    cargo(&format!("run --release --quiet -p downhill --example {example}"))?;
+                }
+                Ok(())
+            }
             Self::Embedded => embedded::run(&embedded::Arguments::default()),
             Self::Figures => heavy::run("figures", &["--check".into()]),
             Self::Docs => docs::run(&docs::Arguments::default()),
