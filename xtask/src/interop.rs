@@ -19,8 +19,8 @@ const PYTORCH: &str = "xtask/golden/requirements.txt";
 enum Side {
     /// The part of this name of the task `interop` of `xtask/heavy`.
     Ours(&'static str),
-    /// The tests of `downhill-formats` with this name, which find the folder in `INTEROP_STATE_DICT`.
-    Test(&'static str),
+    /// The tests of a program of tests with this name, which find the folder in `INTEROP_FOLDER`.
+    Test { package: &'static str, program: &'static str, name: &'static str },
     /// This script with these arguments before the folder.
     Theirs(&'static str, &'static [&'static str]),
 }
@@ -41,24 +41,38 @@ const PARTS: &[Part] = &[
     Part {
         name: "onnx-import",
         requirements: PYTORCH,
-        sides: &[
-            Side::Theirs("xtask/golden/onnx_import.py", &[]),
-            Side::Test("onnx_import::models_of_other_frameworks"),
-        ],
+        sides: &[Side::Theirs("xtask/golden/onnx_import.py", &[]), formats("onnx_import::models_of_other_frameworks")],
     },
     Part {
         name: "state-dict",
         requirements: PYTORCH,
         sides: &[
-            Side::Test("state::what_is_saved_is_loaded_again"),
+            formats("state::what_is_saved_is_loaded_again"),
             Side::Theirs("xtask/golden/interop_state_dict.py", &["--check"]),
-            Side::Test("state::state_dicts"),
+            formats("state::state_dicts"),
+        ],
+    },
+    Part {
+        name: "tensorboard",
+        requirements: REQUIREMENTS,
+        sides: &[
+            Side::Test {
+                package: "downhill-log",
+                program: "logs",
+                name: "tensorboard::a_reader_finds_what_was_logged",
+            },
+            Side::Theirs("xtask/interop/tensorboard_events.py", &[]),
         ],
     },
 ];
 
-/// Compares with other libraries through files: ONNX Runtime and PyTorch run what we write, and we what they and others
-/// write.
+/// Tests of `downhill-formats`.
+const fn formats(name: &'static str) -> Side {
+    Side::Test { package: "downhill-formats", program: "formats", name }
+}
+
+/// Compares with other libraries through files: ONNX Runtime, PyTorch and TensorBoard read what we write, and we what they
+/// and others write.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The one part to run, such as `onnx-export`; all without it.
@@ -92,19 +106,10 @@ fn run_part(part: &Part, root: &Path, folder: &Path, python: &Path) -> Result {
     for side in part.sides {
         match side {
             Side::Ours(name) => heavy::run("interop", &[(*name).into(), folder.into()])?,
-            Side::Test(name) => {
+            Side::Test { package, program, name } => {
                 let mut cargo = command::cargo();
-                cargo.args([
-                    "test",
-                    "--quiet",
-                    "--package",
-                    "downhill-formats",
-                    "--all-features",
-                    "--test",
-                    "formats",
-                    name,
-                ]);
-                command::run(cargo.current_dir(root).env("INTEROP_STATE_DICT", folder))?;
+                cargo.args(["test", "--quiet", "--package", package, "--all-features", "--test", program, name]);
+                command::run(cargo.current_dir(root).env("INTEROP_FOLDER", folder))?;
             }
             Side::Theirs(script, arguments) => {
                 command::run(Command::new(python).arg(root.join(script)).args(*arguments).arg(folder))?;

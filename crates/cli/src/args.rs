@@ -8,7 +8,8 @@ use clap_complete::Shell;
 use crate::settings::Settings;
 
 const CODES: &str = "Exit codes: 0 if all went well, also if the reader of the output stopped reading; 1 if something failed, \
-                     which is said on the standard error; 2 for arguments or settings that are not valid.";
+                     which is said on the standard error; 2 for arguments or settings that are not valid; 130 after \
+                     Ctrl-C, unless a model was saved.";
 
 /// Train a network on a table, judge it, ask it, and hand it to other runtimes
 #[derive(Debug, Parser)]
@@ -29,7 +30,9 @@ pub(crate) enum Command {
     /// Train a network on a CSV table and save it as one file
     #[command(
         after_help = "Finds out what each column holds, says so, judges a network on rows that it has not seen, and saves one \
-                      that has learnt from all rows.\n\nExamples:\n  \
+                      that has learnt from all rows. Ctrl-C ends training after the step at hand and saves the network as it is, \
+                      once there is one that is not for comparison alone; a second Ctrl-C ends the program at once.\n\n\
+                      Examples:\n  \
                       downhill train --data penguins.csv --target species\n  \
                       downhill train --data houses.csv --target price --unit EUR --folds 5\n  \
                       downhill train --data visits.csv --config visits.toml --output visits.downhill --force\n\n\

@@ -14,13 +14,18 @@ use clap::{CommandFactory, Parser};
 
 use crate::CliError;
 use crate::args::{Cli, Command};
-use crate::output::styled;
+use crate::output::{printable, styled};
 
 /// Runs the program on its arguments, and returns its exit code.
 #[must_use]
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    let mut out = anstream::AutoStream::auto(io::stdout().lock());
+    let is_report = !matches!(cli.command, Command::Predict(_) | Command::Completions { .. } | Command::Man);
+    // Data leaves as it is; a report has styles, which are taken out unless a terminal shows it.
+    let mut out: Box<dyn Write> = match is_report && !cli.json {
+        true => Box::new(anstream::AutoStream::auto(io::stdout().lock())),
+        false => Box::new(io::stdout().lock()),
+    };
     let result = command(&cli, &mut out).and_then(|()| Ok(out.flush()?));
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -28,8 +33,10 @@ pub fn run() -> ExitCode {
         Err(CliError::Stream(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             let word = styled(anstyle::AnsiColor::Red.on_default().bold(), "error:");
+            // It may quote what a table or a file holds.
+            let lines: Vec<String> = error.to_string().split('\n').map(printable).collect();
             // There is no one left to tell if this fails.
-            let _ = writeln!(anstream::AutoStream::auto(io::stderr()), "{word} {error}");
+            let _ = writeln!(anstream::AutoStream::auto(io::stderr()), "{word} {}", lines.join("\n"));
             error.exit_code()
         }
     }
@@ -56,13 +63,22 @@ fn command(cli: &Cli, out: &mut dyn Write) -> Result<(), CliError> {
 /// Writes the page of the program, with a section for each command.
 fn man(out: &mut dyn Write) -> Result<(), CliError> {
     let command = Cli::command();
-    clap_mangen::Man::new(command.clone()).render(out)?;
+    let page = clap_mangen::Man::new(command.clone());
+    page.render_title(out)?;
+    page.render_name_section(out)?;
+    page.render_synopsis_section(out)?;
+    page.render_options_section(out)?;
     for sub in command.get_subcommands() {
-        let page = clap_mangen::Man::new(sub.clone());
         writeln!(out, ".SH \"DOWNHILL {}\"", sub.get_name().to_uppercase())?;
-        page.render_description_section(out)?;
-        page.render_options_section(out)?;
-        page.render_extra_section(out)?;
+        let page = clap_mangen::Man::new(sub.clone().bin_name(format!("downhill {}", sub.get_name())));
+        let mut section = Vec::new();
+        page.render_description_section(&mut section)?;
+        page.render_synopsis_section(&mut section)?;
+        page.render_options_section(&mut section)?;
+        page.render_extra_section(&mut section)?;
+        // What is a section of a page of its own stands a step lower here.
+        out.write_all(String::from_utf8_lossy(&section).replace(".SH ", ".SS ").as_bytes())?;
     }
-    Ok(())
+    page.render_extra_section(out)?;
+    Ok(page.render_version_section(out)?)
 }

@@ -47,16 +47,25 @@ pub enum CliError {
     #[error("{0}")]
     Stream(io::Error),
     /// A file is there already.
-    #[error("`{}` is there already; add `--force` to replace it, or name another file by `--output`", path.display())]
+    #[error("`{}` is there already; add `--force` to replace it, or name another file", path.display())]
     Exists {
         /// The file.
         path: PathBuf,
     },
     /// A file is to be read and written at once.
-    #[error("`{}` can't be written while it is read; name another file by `--output`", path.display())]
+    #[error("`{}` can't be written while it is read; name another file", path.display())]
     OverInput {
         /// The file.
         path: PathBuf,
+    },
+    /// What is written is a file.
+    #[error("`-` is the standard output, which takes the answers of `predict` alone; name a file")]
+    NotStream,
+    /// The column of the predictions is there already.
+    #[error("the table has a column `{column}` already, the one to append; rename it or take it out")]
+    AnswerColumn {
+        /// The column.
+        column: String,
     },
     /// A file of settings is not valid.
     #[error("`{}` holds settings that can't be read: {reason}", path.display())]
@@ -76,6 +85,9 @@ pub enum CliError {
         /// What it must be.
         reason: &'static str,
     },
+    /// Weights of 8 bits were asked for in a format that has none.
+    #[error("`--int8` is not valid here: only Rust source has weights of 8 bits")]
+    Int8,
     /// No target was named.
     #[error("say which column to predict with `--target COLUMN`; the columns are {}", listed(available))]
     NoTarget {
@@ -115,12 +127,21 @@ pub enum CliError {
         /// Its line.
         line: u64,
     },
+    /// The table has the target alone.
+    #[error("`{target}` is the only column, so that there is nothing to learn from; add another")]
+    NoOtherColumn {
+        /// The target.
+        target: String,
+    },
     /// All columns are left out.
-    #[error("no column is left to learn from ({})", reasons.join("; "))]
+    #[error("no column is left to learn from ({}); `--numeric`, `--categorical` or `--dates` keep one", reasons.join("; "))]
     NothingToLearnFrom {
         /// Why each is left out.
         reasons: Vec<String>,
     },
+    /// Ctrl-C was pressed while there was nothing to save.
+    #[error("interrupted while recipes or folds were compared, so that there is no network to save yet")]
+    Interrupted,
     /// There are too few rows to learn from and to judge by.
     #[error("{rows} rows that have a target are too few to learn from; at least {least} are needed")]
     TooFewRows {
@@ -161,11 +182,11 @@ pub enum CliError {
         path: PathBuf,
     },
     /// What a file holds is not told by its name.
-    #[error("the name of `{}` does not tell its format; end it in {known}, or name the format by `--format`", path.display())]
+    #[error("the name of `{}` does not tell its format; end it in {known}", path.display())]
     UnknownFormat {
         /// The file.
         path: PathBuf,
-        /// The endings that are known.
+        /// The endings that are known, or what else to do.
         known: &'static str,
     },
 }
@@ -175,7 +196,7 @@ impl CliError {
         Self::Read { path: path.to_owned(), cause }
     }
 
-    /// 2 for arguments and settings that are not valid, and 1 for whatever else fails.
+    /// 2 for arguments and settings that are not valid, 130 after Ctrl-C, and 1 for whatever else fails.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Settings { .. }
@@ -183,9 +204,12 @@ impl CliError {
             | Self::NoTarget { .. }
             | Self::TargetAsInput { .. }
             | Self::TwoKinds { .. }
+            | Self::NotStream
+            | Self::Int8
             | Self::NoBase
             | Self::NotModel { .. }
             | Self::UnknownFormat { .. } => 2,
+            Self::Interrupted => 130,
             _ => 1,
         })
     }

@@ -1,41 +1,57 @@
 //! A model as one network, which takes features in the table's units and answers as the model does.
 
 use downhill_data::{AnyScaler, Scaler};
-use downhill_layers::{Description, Sigmoid, Softmax};
+use downhill_layers::{BatchNorm, Description, Sigmoid, Softmax};
 use downhill_model::{Answers, Model};
 use downhill_network::{LayerDescription, Network, NetworkDescription, StepDescription};
-use downhill_tensor::{Outputs, Scalar};
+use downhill_tensor::Outputs;
 
 use crate::CliError;
 
-/// Folds a model's scalers into the layers next to them, and appends what makes probabilities.
+/// Where the scaler of the inputs goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InputScaler {
+    /// Into the weights of the first layers.
+    Weights,
+    /// Into a layer in front of them: weights that took it in are as unlike each other as the units of the features,
+    /// which 8 bits with one scale for a row can't tell apart.
+    Layer,
+}
+
+/// Makes a model's scalers part of its network, and appends what makes probabilities.
 ///
 /// # Errors
-/// Returns an error if a scaler is a curve, or is not next to affine layers alone, so that their weights can't take it
-/// in.
-pub(crate) fn folded(model: &Model) -> Result<Network<f32>, CliError> {
+/// Returns an error if a scaler is a curve, if it is not next to affine layers alone, so that their weights can't take it
+/// in, or if it is to be a layer and the input is no plain list of features.
+pub(crate) fn folded(model: &Model, place: InputScaler) -> Result<Network<f32>, CliError> {
     // In f64, so that what is folded in is rounded once.
     let mut network: Network<f64> = model.network().cast();
-    let description = network.description().map_err(downhill_model::ModelError::from)?;
+    let describe = |network: &Network<f64>| network.description().map_err(downhill_model::ModelError::from);
+    let mut description = describe(&network)?;
     for scaler in [model.input_scaler(), model.target_scaler()].into_iter().flatten() {
         if matches!(scaler, AnyScaler::Power(_)) {
             return Err(CliError::Curve { advice: FOLD });
         }
     }
-    if let Some(scaler) = model.input_scaler() {
-        fold_input(&mut network, &description, scaler)?;
+    match (model.input_scaler(), place) {
+        (Some(scaler), InputScaler::Weights) => fold_input(&mut network, &description, scaler)?,
+        (Some(scaler), InputScaler::Layer) => {
+            network = with_first(&network, description, scaler)?;
+            description = describe(&network)?;
+        }
+        (None, _) => {}
     }
     if let Some(scaler) = model.target_scaler() {
         fold_output(&mut network, &description, scaler)?;
     }
-    let outputs = network.meaning().outputs;
+    let outputs = model.network().meaning().outputs;
     let last = match (model.answers(), outputs) {
         (Answers::Classes, Some(Outputs::ClassLogits)) => Some(Description::from(Softmax)),
         (_, Some(Outputs::Logits)) => Some(Description::from(Sigmoid)),
         _ => None,
     };
     match last {
-        Some(layer) => with_last(&network, description, layer),
+        Some(layer) => Ok(with_last(&network, description, layer)?.cast()),
         None => Ok(network.cast()),
     }
 }
@@ -133,24 +149,74 @@ fn fold_output(
     Ok(())
 }
 
+/// The network with a layer in front of it that scales the input: (x − μ)/σ, as a batch normalisation at rest.
+fn with_first(
+    network: &Network<f64>,
+    mut description: NetworkDescription,
+    scaler: &AnyScaler,
+) -> Result<Network<f64>, CliError> {
+    let is_plain = description.inputs.first().is_some_and(|input| input.axes() == [scaler.features()]);
+    let (Some(mut step), true) = (description.steps.first().cloned(), is_plain) else {
+        return Err(CliError::Fold { what: "the scaler of the inputs", advice: FOLD });
+    };
+    // The new node comes after the inputs, and takes the place of the first one.
+    let node = description.inputs.len();
+    let moved = |place: &mut usize| match *place {
+        0 => *place = node,
+        before if before < node => {}
+        _ => *place += 1,
+    };
+    for step in &mut description.steps {
+        step.inputs.iter_mut().for_each(moved);
+        step.shares.iter_mut().for_each(|step| *step += 1);
+    }
+    moved(&mut description.output);
+    step.name = "scaler".to_owned();
+    step.layer = LayerDescription::Library(Description::from(BatchNorm::new().epsilon(0.0).no_affine()));
+    (step.inputs, step.frozen, step.shares) = (vec![0], false, None);
+    description.steps.insert(0, step);
+    let mut longer = rebuilt(network, &description)?;
+    let mean = |feature| scaler.unscale(feature, 0.0);
+    // A feature that was the same in all rows tells nothing.
+    let deviation = |feature| match scaler.unscale(feature, 1.0) - mean(feature) {
+        0.0 => f64::from(f32::MAX).sqrt(),
+        deviation => deviation,
+    };
+    for segment in longer.statistic_segments().to_vec() {
+        let numbers = longer.statistics_mut().get_mut(segment.range).unwrap_or_default().iter_mut().enumerate();
+        match &*segment.name {
+            "scaler.running_mean" => numbers.for_each(|(feature, x)| *x = mean(feature)),
+            "scaler.running_var" => numbers.for_each(|(feature, x)| *x = deviation(feature).powi(2)),
+            _ => {}
+        }
+    }
+    Ok(longer)
+}
+
 /// The network with one more layer behind it, which has no parameters.
-fn with_last<T: Scalar>(
-    network: &Network<T>,
+fn with_last(
+    network: &Network<f64>,
     mut description: NetworkDescription,
     layer: Description,
-) -> Result<Network<f32>, CliError> {
-    let Some(mut step) = description.steps.last().cloned() else { return Ok(network.cast()) };
+) -> Result<Network<f64>, CliError> {
+    let Some(mut step) = description.steps.last().cloned() else { return Ok(network.clone()) };
     (step.name, step.layer) = ("probabilities".to_owned(), LayerDescription::Library(layer));
     (step.inputs, step.frozen, step.shares) = (vec![description.output], false, None);
     description.output = description.inputs.len() + description.steps.len();
     description.steps.push(step);
-    let mut longer: Network<f32> = description.build()?;
-    let numbers = |from: &[T], to: &mut [f32]| from.iter().zip(to).for_each(|(from, to)| *to = from.to_f64() as f32);
+    rebuilt(network, &description)
+}
+
+/// A network of this description with the numbers that the other one has under the same names.
+fn rebuilt(network: &Network<f64>, description: &NetworkDescription) -> Result<Network<f64>, CliError> {
+    let mut longer: Network<f64> = description.build()?;
     for segment in network.segments() {
-        let from = network.parameter(&segment.name)?;
-        longer.parameter_mut(&segment.name)?.zip_mut_with(&from, |to, from| *to = from.to_f64() as f32);
+        longer.parameter_mut(&segment.name)?.assign(&network.parameter(&segment.name)?);
     }
-    numbers(network.statistics(), longer.statistics_mut());
+    // Statistics stand in the order of the steps, so that those of a new first layer come before the others.
+    let numbers = network.statistics();
+    let before = longer.statistics().len() - numbers.len();
+    longer.statistics_mut().get_mut(before..).unwrap_or_default().copy_from_slice(numbers);
     Ok(longer)
 }
 
@@ -164,6 +230,7 @@ mod tests {
     use downhill_data::{PowerScaler, PowerTransform, Table};
     use downhill_layers::Affine;
     use downhill_tensor::Seed;
+    use downhill_train::StopHandle;
 
     fn model(target: &str, settings: &str) -> (Model, Table) {
         let rows: String = (0..60)
@@ -182,7 +249,7 @@ mod tests {
         let found = look(&table, &settings).unwrap();
         let table = with_target(&table, &found).unwrap();
         let recipe = Recipe::choose(&settings, found.task, table.len()).unwrap();
-        (learn(&table, &found, &recipe, &mut |_| ()).unwrap().model, table)
+        (learn(&table, &found, &recipe, &mut |_| (), &StopHandle::new()).unwrap().model, table)
     }
 
     #[test]
@@ -195,10 +262,12 @@ mod tests {
         ] {
             let (model, table) = model(target, settings);
             let inputs = model.schema().unwrap().inputs::<f32>(&table).unwrap();
-            let alone = folded(&model).unwrap().predict(&inputs).unwrap();
-            for (answer, alone) in model.predict(&table).unwrap().iter().zip(alone.rows()) {
-                for (a, b) in answer.outputs().iter().zip(alone) {
-                    assert!((a - b).abs() <= 1e-4 * a.abs().max(1.0), "{target}: {a} or {b}");
+            for place in [InputScaler::Weights, InputScaler::Layer] {
+                let alone = folded(&model, place).unwrap().predict(&inputs).unwrap();
+                for (answer, alone) in model.predict(&table).unwrap().iter().zip(alone.rows()) {
+                    for (a, b) in answer.outputs().iter().zip(alone) {
+                        assert!((a - b).abs() <= 1e-4 * a.abs().max(1.0), "{target}, {place:?}: {a} or {b}");
+                    }
                 }
             }
         }
@@ -209,7 +278,28 @@ mod tests {
         let network = Network::build([1], Affine::new(1), Seed(1)).unwrap();
         let scaler = PowerScaler::from_parts(PowerTransform::BoxCox, &[0.5], &[0.0], &[1.0]).unwrap();
         let model = Model::builder(network).input_scaler(scaler).build().unwrap();
-        let message = folded(&model).unwrap_err().to_string();
+        let message = folded(&model, InputScaler::Weights).unwrap_err().to_string();
         assert!(message.starts_with("a power scaler can't become part of the network"), "{message}");
+    }
+
+    #[test]
+    fn weights_of_8_bits_answer_alike_behind_a_layer_that_scales() {
+        let (model, table) = model("y", "epochs = 20\ntask = 'regression'");
+        let inputs = model.schema().unwrap().inputs::<f32>(&table).unwrap();
+        let worst = |place| {
+            let mut network = folded(&model, place).unwrap();
+            for segment in network.segments().to_vec() {
+                for mut row in network.parameter_mut(&segment.name).unwrap().rows_mut() {
+                    let scale = row.fold(0.0_f32, |most, w| most.max(w.abs())) / 127.0;
+                    row.mapv_inplace(|w| if segment.shape.rank() == 2 { (w / scale).round() * scale } else { w });
+                }
+            }
+            let answers = model.predict(&table).unwrap();
+            let alone = network.predict(&inputs).unwrap();
+            answers.values().unwrap().iter().zip(&alone).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+        };
+        // The targets are 0 to 3, and one of the features is above 10,000.
+        let (layer, weights) = (worst(InputScaler::Layer), worst(InputScaler::Weights));
+        assert!(layer < 0.1 && weights > 10.0 * layer, "{layer}, {weights}");
     }
 }

@@ -10,7 +10,7 @@ use downhill_network::{Branches, Network, Sequential};
 use downhill_optim::schedule::OneCycle;
 use downhill_optim::{AdamW, Segment};
 use downhill_tensor::Seed;
-use downhill_train::{EarlyStopping, Trainer};
+use downhill_train::{EarlyStopping, StopHandle, StopReason, Trainer};
 
 use crate::CliError;
 use crate::look::Findings;
@@ -48,6 +48,8 @@ pub struct Learnt {
     pub epochs: Vec<u64>,
     /// The training loss of each member's last epoch.
     pub losses: Vec<f64>,
+    /// Whether training was stopped, so that members are missing or have not learnt to the end.
+    pub interrupted: bool,
 }
 
 /// The rows of a table that have a target.
@@ -81,6 +83,9 @@ pub fn split(table: &Table, findings: &Findings, share: f64, seed: u64) -> Resul
 
 /// Trains a network on a table, by a recipe; `watch` sees the progress of every epoch.
 ///
+/// Once `stop` is asked to, training ends after its step: the members that are complete are kept, or the first one as it
+/// is then.
+///
 /// # Errors
 /// Returns an error if the columns can't be read, or training leaves the finite numbers.
 pub fn learn(
@@ -88,6 +93,7 @@ pub fn learn(
     findings: &Findings,
     recipe: &Recipe,
     watch: &mut (dyn FnMut(Progress) + Send),
+    stop: &StopHandle,
 ) -> Result<Learnt, CliError> {
     let (table, watched) = match recipe.patience {
         Some(_) => {
@@ -110,19 +116,20 @@ pub fn learn(
     };
     let watched = watched.map(|watched| scaled(schema.dataset(&watched)?)).transpose()?;
     let data = scaled(data)?;
-    let (network, epochs, losses) = match findings.task {
+    let trained = match findings.task {
         Task::Classification => {
             let loss = SoftmaxCrossEntropy::new().label_smoothing(recipe.label_smoothing);
             let outputs = schema.class_names().len();
-            train(&data, watched.as_ref(), recipe, loss, outputs, watch)?
+            train(&data, watched.as_ref(), recipe, loss, outputs, watch, stop)?
         }
-        Task::Regression => train(&data, watched.as_ref(), recipe, MeanSquaredError::new(), 1, watch)?,
+        Task::Regression => train(&data, watched.as_ref(), recipe, MeanSquaredError::new(), 1, watch, stop)?,
     };
-    let mut model = Model::builder(network).schema(schema).input_scaler(input_scaler);
+    let mut model = Model::builder(trained.network).schema(schema).input_scaler(input_scaler);
     if let Some(scaler) = target_scaler {
         model = model.target_scaler(scaler);
     }
-    Ok(Learnt { model: model.build()?, rows: data.len(), epochs, losses })
+    let Trained { epochs, losses, interrupted, .. } = trained;
+    Ok(Learnt { model: model.build()?, rows: data.len(), epochs, losses, interrupted })
 }
 
 /// The rows whose class a schema knows, if there are any; all rows if it predicts numbers. A class that is in few rows
@@ -138,7 +145,12 @@ pub(crate) fn rows_of_known_classes(schema: &Schema, target: &str, table: &Table
 }
 
 /// A network with the epochs and the last loss of each of its members.
-type Trained = (Network<f32>, Vec<u64>, Vec<f64>);
+struct Trained {
+    network: Network<f32>,
+    epochs: Vec<u64>,
+    losses: Vec<f64>,
+    interrupted: bool,
+}
 
 /// Trains the members and makes one network of them.
 fn train<L: Loss + Clone>(
@@ -148,8 +160,9 @@ fn train<L: Loss + Clone>(
     loss: L,
     outputs: usize,
     watch: &mut (dyn FnMut(Progress) + Send),
+    stop: &StopHandle,
 ) -> Result<Trained, CliError> {
-    let (mut members, mut epochs, mut losses) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut members, mut epochs, mut losses, mut interrupted) = (Vec::new(), Vec::new(), Vec::new(), false);
     let steps = recipe.epochs * data.len().div_ceil(recipe.batch_size) as u64;
     let all = recipe.epochs * recipe.members as u64;
     for member in 0..recipe.members as u64 {
@@ -161,6 +174,7 @@ fn train<L: Loss + Clone>(
             .batch_size(recipe.batch_size)
             .seed(seed)
             .schedule(OneCycle::new(steps))
+            .stop_handle(stop.clone())
             .on_epoch(|end| {
                 let record = end.record;
                 watch(Progress {
@@ -174,11 +188,18 @@ fn train<L: Loss + Clone>(
             trainer = trainer.validate(watched).early_stopping(EarlyStopping::new().patience(patience));
         }
         let history = trainer.fit(&mut network, data)?;
+        interrupted = history.reason == StopReason::Interrupted;
+        if interrupted && !members.is_empty() {
+            break;
+        }
         epochs.push(history.epochs.len() as u64);
         losses.extend(history.epochs.last().map(|record| record.training_loss));
         members.push(network);
+        if interrupted {
+            break;
+        }
     }
-    Ok((joined(members, recipe, outputs)?, epochs, losses))
+    Ok(Trained { network: joined(members, recipe, outputs)?, epochs, losses, interrupted })
 }
 
 fn layers(recipe: &Recipe, outputs: usize) -> Sequential {

@@ -7,6 +7,7 @@ use downhill_data::{Column, Columns, Missing, Table, Unseen};
 use serde::Serialize;
 
 use crate::CliError;
+use crate::output::short;
 use crate::settings::{Settings, Task};
 
 /// The texts that mean a missing value, if none are named.
@@ -33,6 +34,8 @@ pub struct Findings {
     pub task: Task,
     /// Why the task was chosen.
     pub because: String,
+    /// The number of rows without a target, which nothing is learnt from.
+    pub without_target: usize,
     /// The other columns, in their order.
     pub columns: Vec<Found>,
     /// The texts that mean a missing value.
@@ -171,7 +174,9 @@ pub fn look(table: &Table, settings: &Settings) -> Result<Findings, CliError> {
     };
     let known: BTreeSet<&str> = markers.iter().map(String::as_str).collect();
     let chosen = chosen(table, settings, &target)?;
-    let (task, because) = task(&Cells::of(table, &target, &known)?, &target, settings.task)?;
+    let cells = Cells::of(table, &target, &known)?;
+    let (task, because) = task(&cells, &target, settings.task)?;
+    let without_target = cells.missing;
     let mut columns = Vec::new();
     for column in table.names().iter().filter(|name| **name != target) {
         let cells = Cells::of(table, column, &known)?;
@@ -183,11 +188,14 @@ pub fn look(table: &Table, settings: &Settings) -> Result<Findings, CliError> {
         let (values, missing) = (cells.distinct(), cells.missing);
         columns.push(Found { column: column.clone(), kind, values, missing, note });
     }
+    if columns.is_empty() {
+        return Err(CliError::NoOtherColumn { target });
+    }
     if columns.iter().all(|found| found.kind == Kind::LeftOut) {
         let reasons = columns.iter().map(|found| format!("`{}`: {}", found.column, found.note)).collect();
         return Err(CliError::NothingToLearnFrom { reasons });
     }
-    Ok(Findings { rows: table.len(), target, task, because, columns, markers })
+    Ok(Findings { rows: table.len(), target, task, because, without_target, columns, markers })
 }
 
 /// The columns whose kind the settings choose.
@@ -233,7 +241,7 @@ fn task(cells: &Cells<'_>, target: &str, wanted: Option<Task>) -> Result<(Task, 
             let advice = if values == 2 { "" } else { "; `--task regression` reads them as numbers" };
             (Task::Classification, format!("{values} whole numbers: {}{advice}", cells.common()))
         }
-        None => (Task::Regression, format!("numbers from {} to {}", cells.range.0, cells.range.1)),
+        None => (Task::Regression, format!("numbers from {} to {}", short(cells.range.0), short(cells.range.1))),
     })
 }
 
@@ -260,7 +268,7 @@ fn kind(
             return Ok((Kind::LeftOut, "numbers of the rows".to_owned()));
         }
         let whole = if cells.whole { "whole, " } else { "" };
-        return Ok((Kind::Numbers, format!("{whole}{} to {}", cells.range.0, cells.range.1)));
+        return Ok((Kind::Numbers, format!("{whole}{} to {}", short(cells.range.0), short(cells.range.1))));
     }
     if values > 1 && are_dates(table, column, target, markers)? {
         let mut sorted: Vec<_> = cells.counts.keys().collect();
@@ -269,15 +277,19 @@ fn kind(
         return Ok((Kind::Dates, format!("such as {example}")));
     }
     let mut note = cells.common();
-    if cells.numbers * 10 >= cells.present * 9
-        && let Some((text, line)) = cells.odd
-    {
-        // A few words among numbers are likely to be gaps without a name.
-        let (text, others) = (shortened(text), cells.present - cells.numbers);
-        note = format!(
-            "{others} of {} cells are no numbers, such as `{text}` on line {line}; `--missing {text}`?",
-            cells.present
-        );
+    if let Some((text, line)) = cells.odd {
+        let others = cells.present - cells.numbers;
+        let is_same = cells.counts.get(text) == Some(&others);
+        // A few words among numbers, or one word again and again, are likely to be gaps without a name.
+        if cells.numbers * 10 >= cells.present * 9 || (is_same && values > MANY_CATEGORIES) {
+            let text = shortened(text);
+            note = format!(
+                "{others} of {} cells are no numbers, such as `{text}` on line {line}; `--missing {text}`?",
+                cells.present
+            );
+        } else if cells.counts.keys().all(|cell| cell.replace(',', "").parse::<f64>().is_ok()) {
+            note += "; a number has a point and no commas";
+        }
     }
     if values == cells.present && values > MANY_CATEGORIES {
         return Ok((Kind::LeftOut, format!("every text is another, as in names: {note}")));
@@ -347,7 +359,7 @@ mod tests {
     #[test]
     fn each_kind_of_column_is_found() {
         type Cell = fn(usize) -> String;
-        let cases: [(&str, Cell); 10] = [
+        let cases: [(&str, Cell); 12] = [
             ("numbers: 0.5 to 39.5", |row| format!("{}.5", (row * 7) % 40)),
             ("numbers: whole, 0 to 4", |row| (row % 5).to_string()),
             ("categories: a, b, c", |row| ["a", "b", "c"][row % 3].to_owned()),
@@ -359,14 +371,21 @@ mod tests {
             ("left out: 39 texts in 40 rows hardly repeat: n1, n0, n10, n11, ...", |row| {
                 format!("n{}", row.max(1) % 39)
             }),
+            ("left out: 10 of 40 cells are no numbers, such as `-` on line 2; `--missing -`?", |row| {
+                if row % 4 == 0 { "-".to_owned() } else { (row * 3).to_string() }
+            }),
+            (
+                "left out: 39 texts in 40 rows hardly repeat: 1,5, 0,5, 10,5, 11,5, ...; a number has a point and no commas",
+                |row| format!("\"{},5\"", row.max(1) % 39),
+            ),
             ("left out: 1 of 40 cells are no numbers, such as `unknown` on line 5; `--missing unknown`?", |row| {
                 if row == 3 { "unknown".to_owned() } else { (row * 3).to_string() }
             }),
         ];
         for (expected, cell) in cases {
             let found = found(cell);
-            let text =
-                format!("{}: {}", found.kind, found.note.replace("every text is another, as in names: 1 of", "1 of"));
+            let note = found.note.replace("every text is another, as in names: 1 of", "1 of");
+            let text = format!("{}: {}", found.kind, note.replace("31 texts in 40 rows hardly repeat: 10 of", "10 of"));
             assert_eq!(text, expected);
         }
     }
@@ -407,6 +426,8 @@ mod tests {
         assert!(message(twice).contains("`x` is listed as two kinds"));
         assert!(message(Settings { leave_out: names(&["x", "z"]), ..target("y") }).contains("no column is left"));
         assert!(message(Settings::default()).contains("`x`, `z`, `y`"));
+        let alone = Table::read("y\na\nb\n".as_bytes()).unwrap();
+        assert!(look(&alone, &target("y")).unwrap_err().to_string().contains("`y` is the only column"));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! What all commands share to read files and to write to people.
 
-use std::fs::File;
+use std::ffi::OsString;
+use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read, Write, stderr, stdin};
 use std::path::Path;
+use std::process;
 use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
@@ -66,7 +68,30 @@ pub(crate) fn table_options(delimiter: Option<&str>) -> Result<TableOptions, Cli
 
 /// Refuses to replace a file, unless that was asked for.
 pub(crate) fn check_free(path: &Path, force: bool) -> Result<(), CliError> {
-    if !force && path.exists() { Err(CliError::Exists { path: path.to_owned() }) } else { Ok(()) }
+    match is_stream(path) {
+        true => Err(CliError::NotStream),
+        false if !force && path.exists() => Err(CliError::Exists { path: path.to_owned() }),
+        false => Ok(()),
+    }
+}
+
+/// Refuses a place that no file can be written to, so that it is not found out when the work is done.
+pub(crate) fn check_place(path: &Path) -> Result<(), CliError> {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}", process::id()));
+    let probe = path.with_file_name(name);
+    let is_free = match path.is_dir() {
+        true => Err(io::Error::from(io::ErrorKind::IsADirectory)),
+        false => File::create_new(&probe).and_then(|_| fs::remove_file(&probe)),
+    };
+    is_free.map_err(|cause| CliError::write(path, cause))
+}
+
+/// A text of a table on one line, and without a character that a terminal obeys.
+pub(crate) fn printable(text: &str) -> String {
+    let show = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(show).collect()
 }
 
 /// Writes a value as JSON.
@@ -77,12 +102,11 @@ pub(crate) fn write_json(out: &mut dyn Write, value: &impl Serialize) -> Result<
 
 /// Writes rows under each other, numbers to the right.
 pub(crate) fn write_table(out: &mut dyn Write, titles: &[&str], rows: &[Vec<String>]) -> Result<(), CliError> {
-    let is_number = |text: &str| text.starts_with(|c: char| c.is_ascii_digit() || c == '-');
+    let is_number = |text: &str| text.parse::<f64>().is_ok();
     let columns = titles.len();
-    for (at_title, row) in [(true, titles.iter().map(|&title| title.to_owned()).collect())]
-        .into_iter()
-        .chain(rows.iter().map(|row| (false, row.clone())))
-    {
+    let titles: Vec<String> = titles.iter().map(|title| printable(title)).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| printable(cell)).collect()).collect();
+    for (at_title, row) in [(true, &titles)].into_iter().chain(rows.iter().map(|row| (false, row))) {
         let mut line = String::from(" ");
         for (place, cell) in row.iter().enumerate() {
             let cells = || rows.iter().filter_map(|row| row.get(place));
@@ -109,6 +133,15 @@ pub(crate) fn bytes(count: u64) -> String {
         1_000..1_000_000 => format!("{:.1} kB", count as f64 / 1e3),
         _ => format!("{:.1} MB", count as f64 / 1e6),
     }
+}
+
+/// A number of a table, with six digits at most unless it is whole.
+pub(crate) fn short(x: f64) -> String {
+    // As Rust writes it, a number beyond these bounds is a long row of zeros.
+    if x != 0.0 && !(1e-4..1e15).contains(&x.abs()) {
+        return format!("{x:.5e}").parse().map_or_else(|_| x.to_string(), |x: f64| format!("{x:e}"));
+    }
+    if x.fract() == 0.0 { x.to_string() } else { format!("{x:.5e}").parse().unwrap_or(x).to_string() }
 }
 
 /// A measure: four digits behind the point, fewer of large numbers.
@@ -169,12 +202,24 @@ mod tests {
     }
 
     #[test]
+    fn a_number_of_a_table_is_short() {
+        let texts = [0.0, 2700.0, 32.1, 0.023_858_079_14, 0.1 + 0.2, 123_456_789.0, -1.5e-7, 1e290].map(short);
+        assert_eq!(texts, ["0", "2700", "32.1", "0.0238581", "0.3", "123456789", "-1.5e-7", "1e290"]);
+    }
+
+    #[test]
     fn a_table_has_its_numbers_to_the_right() {
-        let rows = [["a", "1"], ["long", "12"]].map(|row| row.map(str::to_owned).to_vec());
-        let mut out = Vec::new();
-        write_table(&mut out, &["name", "n"], &rows).unwrap();
-        let text = anstream::adapter::strip_str(std::str::from_utf8(&out).unwrap()).to_string();
-        assert_eq!(text, "  name   n\n  a      1\n  long  12\n");
+        let table = |rows: [[&str; 3]; 2]| {
+            let rows = rows.map(|row| row.map(str::to_owned).to_vec());
+            let mut out = Vec::new();
+            write_table(&mut out, &["name", "n", "holds"], &rows).unwrap();
+            anstream::adapter::strip_str(std::str::from_utf8(&out).unwrap()).to_string()
+        };
+        let text = table([["a", "1", "0.5 to 12"], ["long", "-12", "1 to 2"]]);
+        assert_eq!(text, "  name    n  holds\n  a       1  0.5 to 12\n  long  -12  1 to 2\n");
+        // What a terminal would obey is written out.
+        let text = table([["a\nb", "1", "x"], ["\u{1b}[31m", "2", "ü"]]);
+        assert_eq!(text, "  name        n  holds\n  a\\nb        1  x\n  \\u{1b}[31m  2  ü\n");
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl Recipe {
     /// Returns an error if a setting is not valid.
     pub fn choose(settings: &Settings, task: Task, rows: usize) -> Result<Self, CliError> {
         let batch_size = settings.batch_size.unwrap_or(32);
-        let epochs = (STEPS * batch_size).div_ceil(rows.max(1)) as u64;
+        let epochs = STEPS.saturating_mul(batch_size).div_ceil(rows.max(1)) as u64;
         let recipe = Self {
             hidden: settings.hidden.clone().unwrap_or_else(|| vec![64, 32]),
             activation: settings.activation.unwrap_or(Activation::Relu),
@@ -87,7 +87,12 @@ impl Recipe {
             (self.hidden.iter().all(|units| (1..=65_536).contains(units)), "hidden", units, hidden),
             (is_share(self.dropout), "dropout", self.dropout.to_string(), share),
             ((1..=8).contains(&self.members), "members", self.members.to_string(), "it must be 1 to 8"),
-            (self.epochs > 0, "epochs", self.epochs.to_string(), some),
+            (
+                (1..=1_000_000_000).contains(&self.epochs),
+                "epochs",
+                self.epochs.to_string(),
+                "it must be 1 to 1000000000",
+            ),
             (self.batch_size > 0, "batch-size", self.batch_size.to_string(), some),
             (is_positive(self.learning_rate), "learning-rate", self.learning_rate.to_string(), positive),
             (
@@ -117,6 +122,12 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_of_any_size_is_a_batch_of_all_rows() {
+        let settings = Settings { batch_size: Some(usize::MAX), ..Settings::default() };
+        assert_eq!(Recipe::choose(&settings, Task::Regression, 1000).unwrap().epochs, EPOCHS.1);
+    }
+
+    #[test]
     fn what_is_set_is_kept_and_checked() {
         let choose = |text: &str| Recipe::choose(&Settings::parse(text).unwrap(), Task::Classification, 100);
         let recipe = choose("hidden = [5]\nepochs = 7\nlabel-smoothing = 0.0\nseed = 9").unwrap();
@@ -129,6 +140,7 @@ mod tests {
             "members = 0",
             "members = 9",
             "epochs = 0",
+            "epochs = 9000000000000000000",
             "batch-size = 0",
             "learning-rate = 0.0",
             "learning-rate = inf",

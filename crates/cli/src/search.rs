@@ -1,6 +1,8 @@
 //! A choice between a few recipes by cross-validation.
 
 use downhill_data::Table;
+use downhill_tensor::Seed;
+use downhill_train::StopHandle;
 use serde::Serialize;
 
 use crate::CliError;
@@ -9,7 +11,6 @@ use crate::learn::{Progress, ROWS, learn, rows_of_known_classes};
 use crate::look::Findings;
 use crate::recipe::Recipe;
 use crate::settings::{Settings, Task};
-use downhill_tensor::Seed;
 
 /// The folds by which recipes are compared.
 const FOLDS: usize = 3;
@@ -33,7 +34,7 @@ pub struct Tried {
 /// chooses its recipe, as [`search`] does, by rows that it learns from.
 ///
 /// # Errors
-/// Returns an error if there are too few rows, or training fails.
+/// Returns an error if there are too few rows, training fails, or `stop` is asked to.
 pub fn cross_validate(
     table: &Table,
     findings: &Findings,
@@ -41,6 +42,7 @@ pub fn cross_validate(
     folds: usize,
     search_with: Option<&Settings>,
     watch: &mut (dyn FnMut(Progress) + Send),
+    stop: &StopHandle,
 ) -> Result<Vec<Verdict>, CliError> {
     let seed = Seed(recipe.seed).derive(ROWS);
     let stratified = match findings.task {
@@ -57,12 +59,14 @@ pub fn cross_validate(
         let every = recipe.epochs * recipe.members as u64;
         let epochs = every * folds as u64;
         let recipe = match search_with {
-            Some(settings) => search(&round.train, findings, settings, recipe.clone(), &mut |_| ())?.0,
+            Some(settings) => search(&round.train, findings, settings, recipe.clone(), &mut |_| (), stop)?.0,
             None => recipe.clone(),
         };
-        let learnt = learn(&round.train, findings, &recipe, &mut |progress| {
-            watch(Progress { done: done + progress.done, epochs, ..progress });
-        })?;
+        let mut part = |progress: Progress| watch(Progress { done: done + progress.done, epochs, ..progress });
+        let learnt = learn(&round.train, findings, &recipe, &mut part, stop)?;
+        if learnt.interrupted {
+            return Err(CliError::Interrupted);
+        }
         done += every;
         let mut judge = Judge::new(&learnt.model)?;
         let schema = learnt.model.schema().ok_or(CliError::NoColumns)?;
@@ -77,13 +81,14 @@ pub fn cross_validate(
 /// Chooses among recipes that learn their table by heart more or less readily, unless the settings say which.
 ///
 /// # Errors
-/// Returns an error if training fails.
+/// Returns an error if training fails, or `stop` is asked to.
 pub fn search(
     table: &Table,
     findings: &Findings,
     settings: &Settings,
     recipe: Recipe,
     watch: &mut (dyn FnMut(Progress) + Send),
+    stop: &StopHandle,
 ) -> Result<(Recipe, Vec<Tried>), CliError> {
     let decided = [
         settings.hidden.is_some(),
@@ -105,10 +110,11 @@ pub fn search(
     let count = candidates.len() as u64;
     for (place, (name, candidate)) in (0..).zip(&candidates) {
         let alone = Recipe { members: 1, ..candidate.clone() };
-        let verdicts = cross_validate(&some, findings, &alone, FOLDS, None, &mut |progress| {
+        let mut part = |progress: Progress| {
             let (done, epochs) = (place * progress.epochs + progress.done, count * progress.epochs);
             watch(Progress { done, epochs, ..progress });
-        })?;
+        };
+        let verdicts = cross_validate(&some, findings, &alone, FOLDS, None, &mut part, stop)?;
         let losses = verdicts.iter().filter_map(|verdict| Some(verdict.loss()?.value * verdict.rows as f64));
         let rows: usize = verdicts.iter().map(|verdict| verdict.rows).sum();
         tried.push(Tried { name, loss: losses.sum::<f64>() / rows as f64 });

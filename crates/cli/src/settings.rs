@@ -96,7 +96,8 @@ pub struct Settings {
     /// The share of rows that a first network is judged on before the one to save learns from all rows; 0 for none
     #[arg(long, value_name = "SHARE", conflicts_with = "folds", help_heading = "Judging")]
     pub holdout: Option<f64>,
-    /// Whether to choose among a few recipes by cross-validation; a setting of the training turns it off [default: true]
+    /// Whether to choose among a few recipes by cross-validation [default: true, unless one is set by its units,
+    /// activation, dropout, epochs, batch size, rate, decay or patience]
     #[arg(long, value_name = "BOOL", help_heading = "Training")]
     pub search: Option<bool>,
     /// Judges by a cross-validation of this many folds instead

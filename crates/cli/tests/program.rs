@@ -119,6 +119,10 @@ fn a_table_becomes_a_model_that_answers() {
         cells.iter().all(|row| (row[6].parse::<f64>().unwrap() + row[7].parse::<f64>().unwrap() - 1.0).abs() < 1e-5)
     );
 
+    let first = folder.ok("predict fruit.downhill --data fruits.csv --probabilities --json");
+    let first: Value = serde_json::from_str(first.lines().next().unwrap()).unwrap();
+    assert_eq!(first["probabilities"]["apple"].to_string(), cells[0][6], "JSON has the digits of CSV");
+
     let judged: Value = serde_json::from_str(&folder.ok("evaluate fruit.downhill --data fruits.csv --json")).unwrap();
     assert_eq!(judged["rows"], 80);
     let accuracy = judged["measures"].as_array().unwrap().iter().find(|measure| measure["name"] == "accuracy").unwrap();
@@ -221,13 +225,16 @@ fn errors_say_where_and_what() {
             .contains("must be finite and greater than 0")
     );
     assert!(folder.fails("train --data fruits.csv --target fruit --force --holdout 1", 2).contains("less than 1"));
-    assert!(folder.fails("train --data fruits.csv --target fruit --force --folds 1", 1).contains("2 folds or more"));
+    assert!(folder.fails("train --data fruits.csv --target fruit --force --folds 1", 2).contains("must be 2 or more"));
     assert!(
         folder
             .fails("train --data fruits.csv --target fruit --force --delimiter ,,", 2)
             .contains("one ASCII character")
     );
-    assert!(folder.fails(&format!("export {model} model.txt"), 2).contains("does not tell its format"));
+    assert!(folder.fails(&format!("export {model} model.txt"), 2).contains("name the format by `--format`"));
+    assert!(folder.fails("convert m.txt m.npz", 2).ends_with("end it in .onnx, .safetensors, .npz or .downhill\n"));
+    assert!(folder.fails(&format!("export {model} m.onnx --int8"), 2).contains("`--int8` is not valid here"));
+    assert!(folder.fails(&format!("export {model} - --format onnx"), 2).contains("name a file"));
     for usage in ["", "fly", "train", "train --data fruits.csv --epochs many", "train --data a --folds 3 --holdout 0.1"]
     {
         assert_eq!(folder.run(usage).status.code(), Some(2), "{usage}");
@@ -257,6 +264,23 @@ fn a_file_is_replaced_only_if_that_was_asked_for() {
 }
 
 #[test]
+fn what_can_not_be_written_is_known_before_training() {
+    let folder = trained();
+    for (output, code) in [("none/fruit.downhill", 1), (".", 1), ("-", 2)] {
+        let output = folder.run(&format!("train --data fruits.csv --target fruit --force --output {output}"));
+        // Not even the columns are told.
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(code), String::new()), "{output:?}");
+    }
+    for (bad, reason) in
+        [("size\n1\n", "no column `colour`"), ("predicted_fruit,size,colour,picked,ripe\n,,,,\n", "to append")]
+    {
+        folder.write("bad.csv", bad);
+        let said = folder.fails("predict fruit.downhill --data bad.csv --output answers.csv", 1);
+        assert!(said.contains(reason) && !folder.path("answers.csv").exists(), "{said}");
+    }
+}
+
+#[test]
 fn what_was_never_seen_and_what_is_missing_are_answered() {
     let folder = trained();
     let output = folder
@@ -274,6 +298,17 @@ fn text_in_quotes_comes_out_as_it_went_in() {
     let input = "note,size,colour,picked,ripe\n\"two\nlines, \"\"said\"\" he\",8.1,red,2024-01-01,3\n";
     let output = folder.with_input("predict fruit.downhill --data -", input);
     assert_eq!(text(&output.stdout), input.replace("ripe", "ripe,predicted_fruit").replace(",3\n", ",3,apple\n"));
+    // What a terminal would obey is data, too; a report shows it.
+    let input = input.replace("said", "\x1b[31msaid\x1b[0m\x07");
+    let output = folder.with_input("predict fruit.downhill", &input);
+    assert_eq!(text(&output.stdout), input.replace("ripe", "ripe,predicted_fruit").replace(",3\n", ",3,apple\n"));
+    folder.write("odd.csv", &fruits(80).replace("size,", "\"the\nsize\x1b[1m\",").replace("apple", "\"ap\nple\""));
+    let said = folder.ok(&format!("train --data odd.csv --target fruit --output odd.downhill {QUICK}"));
+    for part in ["the\\nsize\\u{1b}[1m  numbers", "2 classes: ap\\nple, plum", "\n  ap\\nple"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let said = folder.ok("inspect odd.downhill");
+    assert!(said.contains("2 classes: ap\\nple, plum") && said.contains("  the\\nsize"), "{said}");
 }
 
 #[test]
@@ -342,7 +377,8 @@ fn a_model_leaves_for_other_runtimes_and_its_numbers_come_back() {
     assert_eq!(fs::read(folder.path("whole.safetensors")).unwrap(), fs::read(folder.path("m.safetensors")).unwrap());
     // ONNX there and back: the bare network is the same, and a model of its own.
     folder.ok("convert bare.onnx from_onnx.downhill");
-    assert!(folder.ok("inspect from_onnx.downhill").contains("Affine"));
+    let page = folder.ok("inspect from_onnx.downhill");
+    assert!(page.contains("Affine") && page.contains("one of 2 classes: apple, plum"), "{page}");
     folder.ok("convert bare.onnx from_onnx.npz");
     assert!(folder.fails("convert m.npz x.downhill", 2).contains("--model"));
     folder.ok("train --data fruits.csv --target fruit --hidden 9 --epochs 2 --members 1 --output other.downhill");
@@ -361,11 +397,108 @@ fn help_completions_and_the_manual_name_every_command() {
         assert!(folder.ok(&format!("{command} --help")).contains("Usage: downhill"), "{command}");
     }
     assert!(help.contains("Exit codes") && man.contains(".TH downhill 1"));
+    // One page holds all commands, each with its arguments.
+    assert!(
+        man.contains("\\fBdownhill predict\\fR") && man.contains(".SS SYNOPSIS") && man.contains("<\\fIMODEL\\fR>"),
+        "{man}"
+    );
+    assert!(!man.contains("train(1)"), "{man}");
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = folder.ok(&format!("completions {shell}"));
         assert!(commands.iter().all(|command| script.contains(command)), "{shell}");
     }
     assert!(folder.ok("--version").starts_with("downhill "));
+}
+
+/// The program on Linux, where another process can send what Ctrl-C sends.
+#[cfg(target_os = "linux")]
+mod interrupted {
+    use super::*;
+    use std::process::Child;
+    use std::thread::sleep;
+    use std::time::Duration;
+
+    fn interrupt(child: &Child) {
+        let sent = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Trains for longer than anyone waits, interrupts it as soon as a line of its output begins with this, and returns
+    /// its exit code, the rest of the output, and what it says on the standard error.
+    fn train(folder: &Folder, arguments: &str, line: &str) -> (Option<i32>, String, String) {
+        let arguments = format!("train --data fruits.csv --target fruit --hidden 8 --epochs 100000000 {arguments}");
+        let mut child = folder.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        assert!(lines.any(|read| read.starts_with(line)), "{line}");
+        interrupt(&child);
+        let rest = lines.collect::<Vec<_>>().join("\n");
+        let output = child.wait_with_output().unwrap();
+        (output.status.code(), rest, text(&output.stderr))
+    }
+
+    #[test]
+    fn training_ends_after_a_step_and_the_model_is_saved_with_a_note() {
+        let folder = Folder::new();
+        folder.write("fruits.csv", &fruits(80));
+        for (arguments, line, judged, rows) in [
+            // The last line before the network learns from all rows, and before the one to be judged learns.
+            ("--holdout 0", "Not judged", false, "all 80 rows"),
+            ("", "  ripe", true, "64 of 80 rows"),
+            ("--patience 100000000", "  ripe", true, "of 80 rows"),
+        ] {
+            let (code, rest, said) = train(&folder, &format!("{arguments} --members 2 --force"), line);
+            assert_eq!((code, said), (Some(0), String::new()), "{rest}");
+            assert_eq!(rest.contains("Judged on 16 rows"), judged, "{rest}");
+            assert!(rest.contains("Interrupted: training was stopped after ") && rest.contains(rows), "{rest}");
+            let page = folder.ok("inspect fruit.downhill");
+            let note = page.lines().find(|line| line.starts_with("interrupted: training was stopped after "));
+            assert!(note.is_some_and(|note| note.ends_with(" of 200000000 epochs")), "{page}");
+            assert_eq!(folder.ok("predict fruit.downhill --data fruits.csv").lines().count(), 81);
+        }
+    }
+
+    #[test]
+    fn nothing_is_saved_while_folds_are_compared() {
+        let folder = Folder::new();
+        folder.write("fruits.csv", &fruits(80));
+        let (code, _, said) = train(&folder, "--folds 3 --members 1", "  ripe");
+        assert_eq!(code, Some(130), "{said}");
+        assert!(said.starts_with("error: interrupted while recipes or folds were compared"), "{said}");
+        assert!(!folder.path("fruit.downhill").exists());
+    }
+
+    #[test]
+    fn a_second_interrupt_ends_the_program_at_once() {
+        let folder = Folder::new();
+        // What it finds in so many columns is more than the pipe holds, which no one reads, so that it waits.
+        let row = |cell: &dyn Fn(usize) -> String| (0..2000).map(cell).collect::<Vec<_>>().join(",") + "\n";
+        let rows: String = (0..8).map(|line| row(&|column| (line * column % 7).to_string())).collect();
+        folder.write("wide.csv", &(row(&|column| format!("a_column_of_a_wide_table_{column}")) + &rows));
+        let train = "train --data wide.csv --target a_column_of_a_wide_table_3";
+        let mut child = folder.command(train).stdout(Stdio::piped()).spawn().unwrap();
+        let status = format!("/proc/{}/status", child.id());
+        let catches_interrupts = || {
+            let status = fs::read_to_string(&status).unwrap();
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+            u64::from_str_radix(caught.trim(), 16).unwrap() & 0b10 != 0
+        };
+        while !catches_interrupts() {
+            assert_eq!(child.try_wait().unwrap(), None);
+            sleep(Duration::from_millis(5));
+        }
+        let mut sent = 0;
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            interrupt(&child);
+            sent += 1;
+            sleep(Duration::from_millis(20));
+        };
+        assert_eq!(status.code(), Some(130));
+        assert!(sent > 1, "the first was the last");
+        assert!(!folder.path("a_column_of_a_wide_table_3.downhill").exists());
+    }
 }
 
 #[test]
@@ -378,6 +511,7 @@ fn rows_of_rare_classes_and_without_target_do_no_harm() {
         let said = folder.ok(&format!("train --data rare.csv --target fruit {QUICK} {judged} --force"));
         assert!(said.contains("3 classes"), "{said}");
         assert_eq!(said.contains("Not judged"), judged == "--holdout 0", "{said}");
+        assert!(said.contains("left out: 1\n"), "{said}");
     }
     folder.write("tiny.csv", "x,y\n1,a\n2,b\n3,a\n");
     assert!(folder.fails("train --data tiny.csv --target y", 1).contains("3 rows that have a target are too few"));

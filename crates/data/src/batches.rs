@@ -55,7 +55,7 @@ enum Ordering {
     Sampled(Seed, Vec<f64>),
 }
 
-/// A batch of examples of a data set, borrowed until the next batch is asked for.
+/// A batch of examples of a data set or a source, borrowed until the next batch is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct MiniBatch<'a, T> {
     /// The inputs; if examples have several, the first.
@@ -64,11 +64,11 @@ pub struct MiniBatch<'a, T> {
     pub targets: Target<'a, T>,
     /// The weight of each example, or of each of its targets, if the data set has weights.
     pub weights: Option<&'a [T]>,
-    /// The places of these examples in the data set.
+    /// The places of these examples in the data set or the source.
     pub indices: &'a [usize],
-    further: &'a [Input<T>],
+    pub(crate) further: &'a [Input<T>],
     /// The place of the first example in each of the further inputs.
-    start: usize,
+    pub(crate) start: usize,
 }
 
 impl<'a, T: Copy> MiniBatch<'a, T> {

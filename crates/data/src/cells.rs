@@ -30,30 +30,48 @@ impl Cells {
         first_line: u64,
         width: Option<usize>,
     ) -> Result<(Self, u64), DataError> {
-        if !delimiter.is_ascii() || matches!(delimiter, b'"' | b'\n' | b'\r' | b'\0') {
-            return Err(DataError::Delimiter { delimiter });
+        check_delimiter(delimiter)?;
+        let mut cells = Self::of_width(width.unwrap_or_default());
+        let mut rows = RowReader::new(bytes, delimiter, first_line);
+        while rows.read(&mut cells)? {}
+        Ok((cells, rows.line() - first_line))
+    }
+
+    /// Makes room for rows of so many cells; 0 if the first row tells.
+    pub(crate) fn of_width(width: usize) -> Self {
+        Self { width, ..Self::default() }
+    }
+
+    /// Removes all rows and keeps their memory and their width.
+    pub(crate) fn clear(&mut self) {
+        self.text.clear();
+        self.ends.clear();
+        self.lines.clear();
+    }
+
+    /// Appends a row, whose cells are as many as the rows here have, each written to the end of the text.
+    #[cfg(feature = "parquet")]
+    pub(crate) fn write_row<C>(
+        &mut self,
+        line: u64,
+        cells: impl Iterator<Item = C>,
+        write: impl Fn(C, &mut String) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        for cell in cells {
+            write(cell, &mut self.text)?;
+            self.ends.push(self.text.len());
         }
-        let mut cells = Self { width: width.unwrap_or_default(), ..Self::default() };
-        let mut reader = Reader { rest: bytes, delimiter, line: first_line };
-        let mut blank = None;
-        loop {
-            reader.skip_space();
-            let line = reader.line;
-            match reader.rest {
-                [] => return Ok((cells, reader.line - first_line)),
-                [b'\n' | b'\r', ..] => {
-                    reader.end_line();
-                    // Before the first row nothing can be missing.
-                    blank = blank.or((cells.width > 0).then_some(line));
-                }
-                _ => {
-                    if let (1, Some(line)) = (cells.width, blank) {
-                        return Err(DataError::BlankLine { line });
-                    }
-                    cells.push_row(line, &mut reader)?;
-                }
-            }
+        self.lines.push(line);
+        Ok(())
+    }
+
+    /// Appends a row of other cells, as many as the rows here have.
+    pub(crate) fn push(&mut self, row: Row<'_>) {
+        for cell in row.cells() {
+            self.text.push_str(cell);
+            self.ends.push(self.text.len());
         }
+        self.lines.push(row.line());
     }
 
     fn push_row(&mut self, line: u64, reader: &mut Reader<'_>) -> Result<(), DataError> {
@@ -111,6 +129,67 @@ impl<'a> Row<'a> {
 
     pub(crate) fn cells(self) -> impl ExactSizeIterator<Item = &'a str> {
         (0..self.cells.width).map(move |place| self.cell(place))
+    }
+}
+
+/// Checks that a character can separate cells.
+pub(crate) fn check_delimiter(delimiter: u8) -> Result<(), DataError> {
+    if !delimiter.is_ascii() || matches!(delimiter, b'"' | b'\n' | b'\r' | b'\0') {
+        return Err(DataError::Delimiter { delimiter });
+    }
+    Ok(())
+}
+
+/// What reads rows one by one.
+pub(crate) struct RowReader<'a> {
+    reader: Reader<'a>,
+    /// The first blank line after a row, until the next.
+    blank: Option<u64>,
+}
+
+impl<'a> RowReader<'a> {
+    /// Reads from the start of a row, or of blank lines in front of one.
+    pub(crate) fn new(bytes: &'a [u8], delimiter: u8, line: u64) -> Self {
+        Self { reader: Reader { rest: bytes, delimiter, line }, blank: None }
+    }
+
+    /// Goes on from the start of another row.
+    pub(crate) fn go_to(&mut self, rest: &'a [u8], line: u64) {
+        (self.reader.rest, self.reader.line) = (rest, line);
+    }
+
+    /// The line that the next row begins on, or that blank lines in front of it do.
+    pub(crate) fn line(&self) -> u64 {
+        self.reader.line
+    }
+
+    /// What follows the rows that were read.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.reader.rest
+    }
+
+    /// Appends the next row, or returns `false` if there is none.
+    pub(crate) fn read(&mut self, cells: &mut Cells) -> Result<bool, DataError> {
+        loop {
+            self.reader.skip_space();
+            let line = self.reader.line;
+            match self.reader.rest {
+                [] => return Ok(false),
+                [b'\n' | b'\r', ..] => {
+                    self.reader.end_line();
+                    // Before the first row nothing can be missing.
+                    self.blank = self.blank.or((cells.width > 0).then_some(line));
+                }
+                _ => {
+                    if let (1, Some(line)) = (cells.width, self.blank) {
+                        return Err(DataError::BlankLine { line });
+                    }
+                    self.blank = None;
+                    cells.push_row(line, &mut self.reader)?;
+                    return Ok(true);
+                }
+            }
+        }
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Chunks<R> {
 
 impl<R: Read> Chunks<R> {
     pub(crate) fn new(reader: R, options: TableOptions) -> Self {
-        let scan = Scan { delimiter: options.delimiter, ..Scan::default() };
+        let scan = Scan::new(options.delimiter);
         Self { reader, options, header: None, bytes: VecDeque::new(), scan, line: 1, ended: false, rows: false }
     }
 
@@ -82,18 +82,17 @@ impl<R: Read> Iterator for Chunks<R> {
 }
 
 /// Finds the ends of rows, by the rules that [`Table`] documents.
-#[derive(Debug, Default)]
-struct Scan {
+#[derive(Debug)]
+pub(crate) struct Scan {
     delimiter: u8,
     at: At,
     /// The end of the last row that is known to be whole.
-    rows_end: usize,
+    pub(crate) rows_end: usize,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum At {
     /// In front of a row, where lines may be blank.
-    #[default]
     Line,
     /// In front of a cell.
     Cell,
@@ -107,8 +106,12 @@ enum At {
 }
 
 impl Scan {
+    pub(crate) fn new(delimiter: u8) -> Self {
+        Self { delimiter, at: At::Line, rows_end: 0 }
+    }
+
     /// Scans bytes that begin at `start`.
-    fn go_on(&mut self, bytes: &[u8], start: usize) {
+    pub(crate) fn go_on(&mut self, bytes: &[u8], start: usize) {
         for (place, &byte) in (start..).zip(bytes) {
             if self.at == At::Return {
                 // A chunk never begins within the end of a line.

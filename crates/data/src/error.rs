@@ -215,6 +215,91 @@ pub enum DataError {
     /// A batch was to have no examples.
     #[error("a batch of 0 examples holds nothing to learn from; its size must be 1 or more")]
     EmptyBatch,
+    /// A part of an example has more or fewer numbers than the layout of its source says.
+    #[error(
+        "an example has {got} {} as its {what}, but the source's layout says {expected}",
+        if *got == 1 { "number" } else { "numbers" }
+    )]
+    ExampleLength {
+        /// The part, such as `input 0`.
+        what: String,
+        /// The number of numbers that the layout says.
+        expected: usize,
+        /// The number that there are.
+        got: usize,
+    },
+    /// The target of an example is of another kind than the layout of its source says.
+    #[error("an example has {got}, but the source's layout says {needed}")]
+    ExampleTarget {
+        /// The targets that the layout says.
+        needed: TargetKind,
+        /// Those of the example.
+        got: TargetKind,
+    },
+    /// A source or a transform gave another number of examples than was asked for.
+    #[error("{what} gave {got} examples, but {asked} were asked for; this is a fault of its code")]
+    ExampleCount {
+        /// The source or the transform.
+        what: &'static str,
+        /// The number of examples that was asked for.
+        asked: usize,
+        /// The number that there were.
+        got: usize,
+    },
+    /// A source has another number of examples than it said, or had in an earlier epoch.
+    #[error(
+        "the source has {now} examples in this epoch, but {before} by what it said or had in an earlier one; \
+         every epoch must read the same examples, so keep its data as they are while a model trains"
+    )]
+    SourceChanged {
+        /// The number of examples before.
+        before: u64,
+        /// The number in this epoch.
+        now: u64,
+    },
+    /// A file is no longer as it was when it was opened.
+    #[error(
+        "the file was changed since it was opened (it had {before} bytes then and has {now} now); \
+         keep it as it is while a model trains, or open it again"
+    )]
+    FileChanged {
+        /// The number of bytes that it had.
+        before: u64,
+        /// The number of bytes that it has.
+        now: u64,
+    },
+    /// A source can be read from its start to its end only.
+    #[error("the source can't be read by the places of its examples, but only from its start to its end")]
+    NotAddressable,
+    /// Sources that differ can't be joined.
+    #[error("source {part} can't be joined to the first: it has {what} {got}, and the first {expected}")]
+    SourceLayout {
+        /// The place of the source in the list.
+        part: usize,
+        /// The things in which they differ.
+        what: &'static str,
+        /// Those of the first source.
+        expected: String,
+        /// Those of this one.
+        got: String,
+    },
+    /// The order of an epoch does not fit in memory.
+    #[error("an order of {examples} examples does not fit in memory; read the source without shuffling it")]
+    OrderSize {
+        /// The number of examples that the source says it has.
+        examples: u64,
+    },
+    /// A file of rows of equal size does not hold a whole number of them.
+    #[error(
+        "{bytes} bytes of data are not a whole number of rows of {row} bytes; \
+         check the shape, the type of the elements and the size of the header"
+    )]
+    RowBytes {
+        /// The number of bytes.
+        bytes: u64,
+        /// The number of bytes of a row.
+        row: u64,
+    },
     /// A scaler meets another number of features than it was fitted to.
     #[error("the scaler was fitted to {expected} features, but was given {got}")]
     FeatureCount {
@@ -451,6 +536,14 @@ pub enum DataError {
         /// The number of cells that it has.
         got: usize,
     },
+    /// A row of a table that is read part by part has no end within reach.
+    #[error("the row that begins on line {line} is longer than {most} bytes; is one of its quotes never closed?")]
+    LongRow {
+        /// The line of the file.
+        line: u64,
+        /// The most bytes that a row may have.
+        most: usize,
+    },
     /// A cell begins with a quote, and the file ends before another.
     #[error(
         "the quote that opens cell {cell} of line {line} (`\"{text}`) is never closed; \
@@ -505,6 +598,20 @@ pub enum DataError {
     Delimiter {
         /// The character.
         delimiter: u8,
+    },
+    /// Something is wrong in a row of a file whose rows have no lines.
+    #[error("row {row}: {cause}")]
+    Row {
+        /// The row, counted from 0.
+        row: u64,
+        /// The error in the row.
+        cause: Box<DataError>,
+    },
+    /// A Parquet file can't be read.
+    #[error("the Parquet file can't be read: {reason}")]
+    Parquet {
+        /// The reason.
+        reason: String,
     },
     /// A file does not start as its format does.
     #[error("this is not {format} data: it starts with the bytes {found:02x?}")]

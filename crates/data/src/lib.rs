@@ -32,6 +32,7 @@ mod sampler;
 mod scaler;
 #[cfg(feature = "csv")]
 mod schema;
+pub mod source;
 mod split;
 mod standard_scaler;
 #[cfg(feature = "csv")]

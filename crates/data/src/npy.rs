@@ -50,7 +50,7 @@ pub fn read_bytes(mut reader: impl Read, bytes: &mut Vec<u8>) -> Result<(Element
     Ok((layout.element, layout.shape))
 }
 
-fn read_layout(mut reader: &mut impl Read) -> Result<Layout, DataError> {
+pub(crate) fn read_layout(mut reader: &mut impl Read) -> Result<Layout, DataError> {
     let mut start = [0; 8];
     read_header(&mut reader, &mut start, FORMAT)?;
     let [0x93, b'N', b'U', b'M', b'P', b'Y', version, minor] = start else {

@@ -10,6 +10,7 @@ pub(crate) enum Purpose {
     Batches = 3,
     Groups = 4,
     Samples = 5,
+    Buffer = 6,
 }
 
 /// Overwrites `order` with a random permutation of 0..order.len() (Fisher–Yates).

@@ -3,16 +3,20 @@
 //! * `column.rs`: the rules of one column, and which of them suit it.
 //! * `columns.rs`: the choice of columns, and how it is fitted to a table.
 //! * `date.rs`: dates as numbers.
+//! * `encoder.rs`: rows that are not part of a table.
 //! * `hashing.rs`: categories in a fixed number of buckets.
 //! * `input.rs`: what is learnt of a column, and how its cells become features.
+//! * `parts.rs`: a table larger than memory.
 //! * `rows.rs`: which rows have all that they need.
 //! * Here: what was learnt, by name, and tables and records that become inputs and targets.
 
 mod column;
 mod columns;
 mod date;
+mod encoder;
 mod hashing;
 mod input;
+mod parts;
 mod rows;
 #[cfg(test)]
 mod testing;
@@ -22,6 +26,9 @@ use ndarray::Array2;
 
 pub use self::column::{Column, Missing, Unseen};
 pub use self::columns::Columns;
+#[cfg(feature = "parquet")]
+pub(crate) use self::date::text as date_text;
+pub(crate) use self::encoder::Encoder;
 pub use self::hashing::Hashing;
 pub use self::input::{Encoded, LearntColumn};
 use self::input::{Encoding, Gap, Input, cell_error, number};
@@ -233,6 +240,12 @@ impl Schema {
             Goal::Class { target, .. } => std::slice::from_ref(target),
             Goal::Values { targets } => targets,
         }
+    }
+
+    /// Whether rows are left out if they lack a value.
+    #[cfg(feature = "parquet")]
+    pub(crate) fn drops_rows(&self) -> bool {
+        self.needed().any(|(_, drop)| drop)
     }
 
     /// The columns whose values an example needs, and whether rows without them are left out.

@@ -25,7 +25,7 @@ const WHOLE: &str = "the table";
 #[derive(Clone, Debug)]
 pub struct TableOptions {
     pub(crate) delimiter: u8,
-    header: bool,
+    pub(crate) header: bool,
 }
 
 impl Default for TableOptions {
@@ -111,10 +111,28 @@ impl TableOptions {
         if rows.is_empty() {
             return Ok((None, lines));
         }
-        if let Some(name) = &header.twice {
-            return Err(DataError::DuplicateColumn { name: name.clone() });
-        }
+        header.check()?;
         Ok((Some(Table { sheet: Arc::new(Sheet { header: header.clone(), cells }), rows }), lines))
+    }
+
+    /// Reads the first rows of a table, at most this many: enough to fit a schema to, where the whole is too large.
+    ///
+    /// # Errors
+    /// Returns the errors of [`read`](Self::read), for as much as is read.
+    pub fn read_first(&self, rows: usize, reader: impl Read) -> Result<Table, DataError> {
+        let mut first: Option<(Header, Cells)> = None;
+        for part in self.chunks(reader) {
+            let part = part?;
+            let header = &part.sheet.header;
+            let (_, cells) = first.get_or_insert_with(|| (header.clone(), Cells::of_width(header.width())));
+            let left = rows.saturating_sub(cells.len());
+            part.rows().take(left).for_each(|row| cells.push(row));
+            if cells.len() >= rows {
+                break;
+            }
+        }
+        let (header, cells) = first.filter(|(_, cells)| cells.len() > 0).ok_or(NO_ROW)?;
+        Ok(Table::from_cells(header, cells))
     }
 
     /// Reads the table of a file.
@@ -181,11 +199,30 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    fn new(names: Vec<String>) -> Self {
+    pub(crate) fn new(names: Vec<String>) -> Self {
         let mut places = HashMap::with_capacity(names.len());
         let twice = names.iter().enumerate().find(|&(place, name)| places.insert(name.clone(), place).is_some());
         let twice = twice.map(|(_, name)| name.clone());
         Self { names: names.into(), places: Arc::new(places), twice }
+    }
+
+    /// The number of columns.
+    pub(crate) fn width(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Checks that no two columns have one name.
+    pub(crate) fn check(&self) -> Result<(), DataError> {
+        match &self.twice {
+            Some(name) => Err(DataError::DuplicateColumn { name: name.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// The place of a column in a row.
+    pub(crate) fn place(&self, column: &str) -> Result<usize, DataError> {
+        let unknown = || DataError::NoColumn { column: column.to_owned(), available: self.names.to_vec() };
+        self.places.get(column).copied().ok_or_else(unknown)
     }
 }
 
@@ -372,6 +409,12 @@ impl Table {
         split(Strata { labels: &labels, name: &|label| format!("the value `{}` of column `{column}`", value(label)) })
     }
 
+    /// The table of rows, of which there is one at least.
+    pub(crate) fn from_cells(header: Header, cells: Cells) -> Self {
+        let rows = (0..cells.len()).collect();
+        Self { sheet: Arc::new(Sheet { header, cells }), rows }
+    }
+
     /// The rows at `indices`, which are in range and not none.
     pub(crate) fn gather(&self, indices: &[usize]) -> Self {
         let rows = indices.iter().filter_map(|&index| self.rows.get(index).copied()).collect();
@@ -389,11 +432,7 @@ impl Table {
 
     /// The place of a column in a row.
     pub(crate) fn place(&self, column: &str) -> Result<usize, DataError> {
-        let Header { names, places, .. } = &self.sheet.header;
-        places
-            .get(column)
-            .copied()
-            .ok_or_else(|| DataError::NoColumn { column: column.to_owned(), available: names.to_vec() })
+        self.sheet.header.place(column)
     }
 }
 

@@ -9,7 +9,7 @@ pub use downhill_formats as formats;
 #[cfg(feature = "gradcheck")]
 pub use downhill_gradcheck as gradcheck;
 pub use downhill_layers as layers;
-#[cfg(feature = "log")]
+#[cfg(any(feature = "log", feature = "dashboard"))]
 pub use downhill_log as log;
 pub use downhill_losses as losses;
 #[cfg(feature = "model")]

@@ -26,6 +26,7 @@ use std::fs::File;
 use std::io::{BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use downhill_data::source::ArrayFile;
 use downhill_data::{DataError, npy};
 use downhill_network::Network;
 use downhill_tensor::Scalar;
@@ -79,6 +80,56 @@ pub fn read(path: impl AsRef<Path>) -> Result<Tensors<'static>, FormatError> {
 /// bytes.
 pub fn read_up_to(path: impl AsRef<Path>, most_bytes: u64) -> Result<Tensors<'static>, FormatError> {
     open(path.as_ref(), Some(most_bytes))
+}
+
+/// Opens one array of an archive whose rows are read when they are needed, for a
+/// [`Source`](downhill_data::source::Source) larger than memory.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("digits.npz");
+/// use downhill_data::source::{ArraySource, SourceBatches};
+/// use downhill_formats::{Tensors, npz};
+///
+/// let mut tensors = Tensors::new();
+/// tensors.push("x", &[3, 2], [1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
+/// tensors.push("y", &[3], [0i64, 1, 0])?;
+/// npz::write(&tensors, &path)?;
+///
+/// let source = ArraySource::classes(npz::open_array(&path, "x")?, npz::open_array(&path, "y")?, 2)?;
+/// let mut batches = SourceBatches::<f32>::sequential(source, 2)?;
+/// assert_eq!(batches.next_batch()?.map(|batch| batch.inputs.slice().to_vec()), Some(vec![1.0, 2.0, 3.0, 4.0]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// Returns an error that names the file if it can't be read or is not valid, or has no such array, or the array is
+/// compressed or in Fortran order, so that its rows can't be found.
+pub fn open_array(path: impl AsRef<Path>, name: &str) -> Result<ArrayFile, FormatError> {
+    let path = path.as_ref();
+    let open = || {
+        let mut file = BufReader::new(File::open(path)?);
+        let mut found = None;
+        Table::find(&mut file)?.for_each(&mut file, |file, member| {
+            if member.name.strip_suffix(".npy").unwrap_or(&member.name) != name {
+                return Ok(());
+            }
+            if member.is_deflated {
+                let reason = "is compressed, so that its rows can't be found; write the archive with `numpy.savez`";
+                return Err(malformed(format!("its array `{name}` {reason}")));
+            }
+            let header: [u8; 30] = part(file, member.header, b"PK\x03\x04", "the header of a member")?;
+            let names = u64::from(u16_at(&header, 26)) + u64::from(u16_at(&header, 28));
+            found = Some((member.header.saturating_add(30 + names), member.size));
+            Ok(())
+        })?;
+        let (start, size) = found.ok_or_else(|| malformed(format!("it has no array `{name}`")))?;
+        ArrayFile::npy_within(path, start, size).map_err(|error| match error {
+            DataError::File { cause, .. } => malformed(format!("its array `{name}` can't be read: {cause}")),
+            error => malformed(error.to_string()),
+        })
+    };
+    open().map_err(|error: FormatError| error.in_file(path))
 }
 
 /// Reads all arrays of an archive in memory, of at most twice its size and 16 MiB.

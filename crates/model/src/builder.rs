@@ -32,6 +32,18 @@ impl<T: Scalar> ModelBuilder<T> {
         }
     }
 
+    pub(crate) fn from_model(model: Model<T>) -> Self {
+        let Model { network, schema, input_scaler, target_scaler, units, notes, custom, library: _, answers: _ } =
+            model;
+        Self { network, schema, input_scaler, target_scaler, units, notes, custom }
+    }
+
+    /// Sets the network in place of another, such as one that was trained further.
+    pub fn network(mut self, network: Network<T>) -> Self {
+        self.network = network;
+        self
+    }
+
     /// Sets the meaning of the columns. If its target is a class, its names become those of the network's classes.
     pub fn schema(mut self, schema: Schema) -> Self {
         self.schema = Some(schema);

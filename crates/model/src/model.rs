@@ -12,6 +12,34 @@ use crate::{ModelBuilder, ModelError, Prediction, Predictions, Rows};
 ///
 /// A model is asked with `&self`, from as many threads as there are. It is made by [`Model::builder`], and
 /// [saved](Model::save) as one file that [`Model::open`] reads.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use std::thread;
+///
+/// use downhill_data::{Columns, StandardScaler, Table};
+/// use downhill_layers::Affine;
+/// use downhill_model::Model;
+/// use downhill_network::Network;
+/// use downhill_tensor::Seed;
+///
+/// let table = Table::read("size,colour,price\n3,red,1.5\n7,green,2.5\n5,red,2\n".as_bytes())?;
+/// let schema = Columns::for_values(["price"]).numeric(["size"]).categorical(["colour"]).fit(&table)?;
+/// let scaler = StandardScaler::fit(schema.inputs::<f32>(&table)?.view())?;
+/// let network = Network::<f32>::build([3], Affine::new(1), Seed(1))?; // to be trained, on scaled inputs
+///
+/// let model = Model::builder(network).schema(schema).input_scaler(scaler).units(["EUR"]).build()?;
+/// let record = HashMap::from([("size".to_owned(), "4"), ("colour".to_owned(), "red")]);
+/// let answer = model.predict_one(&record)?.to_string();
+/// assert!(answer.ends_with(" EUR"));
+///
+/// thread::scope(|scope| {
+///     for _ in 0..2 {
+///         scope.spawn(|| assert_eq!(model.predict_one(&record).map(|found| found.to_string()).ok(), Some(answer.clone())));
+///     }
+/// });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Model<T = f32> {
     pub(crate) network: Network<T>,
@@ -129,6 +157,11 @@ impl<T: Scalar> Model<T> {
         Buffer { x: vec![T::ZERO; x], y: len(self.network.output_shape()), class: None }
     }
 
+    /// Takes the model apart into its parts, to [build](ModelBuilder::build) one of it that differs in some.
+    pub fn into_builder(self) -> ModelBuilder<T> {
+        ModelBuilder::from_model(self)
+    }
+
     /// What the model answers with.
     #[must_use]
     pub fn answers(&self) -> Answers {
@@ -232,11 +265,12 @@ impl<T: Scalar> Model<T> {
             }
             return Ok(None);
         }
-        let class = if self.answers == Answers::Classes { Some(self.network.class_of(y)?) } else { None };
-        if self.gives_probabilities() {
-            self.network.to_probabilities(y)?;
-        }
-        Ok(class)
+        Ok(match (self.answers == Answers::Classes, self.gives_probabilities()) {
+            (true, true) => Some(self.network.class_and_probabilities(y)?),
+            (true, false) => Some(self.network.class_of(y)?),
+            (false, true) => self.network.to_probabilities(y).map(|()| None)?,
+            (false, false) => None,
+        })
     }
 }
 

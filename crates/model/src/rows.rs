@@ -1,3 +1,6 @@
+use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher;
+
 use downhill_data::{Schema, Table};
 use downhill_tensor::Scalar;
 use ndarray::{Array2, ArrayBase, ArrayD, ArrayRef, Data, Dimension};
@@ -9,12 +12,12 @@ use crate::ModelError;
 /// | what | columns |
 /// |---|---|
 /// | a reference to a [`Table`] | by name, as the model's schema has learnt them |
-/// | a record: `[(column, cell); N]`, or a slice or `Vec` of such pairs | the same |
-/// | records: a slice or `Vec` of records | the same |
+/// | a record: pairs `(column, cell)` in an array, slice or `Vec`, or a `BTreeMap` or `HashMap` of them | the same |
+/// | records: an array, slice or `Vec` of records | the same |
 /// | a reference to an array of `ndarray`, whose first axis counts the rows | features in their order and units |
 /// | a tuple of two or three such arrays | one for each input of the network |
 ///
-/// A cell is text, as in a table. Features are numbers before the model scales them.
+/// A column and a cell are text, such as `&str` or `String`. Features are numbers before the model scales them.
 pub trait Rows<T> {
     /// The array of each input, whose first axis counts the rows; features are not scaled yet.
     ///
@@ -40,15 +43,17 @@ impl<T: Scalar> Rows<T> for Table {
     }
 }
 
-/// The inputs of records that are lists of columns and cells.
-fn records<'r, T: Scalar>(
-    records: impl Iterator<Item = &'r [(&'r str, &'r str)]>,
+/// The inputs of records, each of columns and their cells.
+fn records<'r, T: Scalar, R: IntoIterator<Item = (&'r str, &'r str)>>(
+    records: impl Iterator<Item = R>,
     schema: Option<&Schema>,
 ) -> Result<Vec<ArrayD<T>>, ModelError> {
     let schema = needed(schema)?;
-    let (mut numbers, mut rows) = (Vec::new(), 0);
-    for record in records {
-        numbers.append(&mut schema.transform(record)?);
+    let (mut numbers, mut record, mut rows) = (Vec::new(), Vec::new(), 0);
+    for cells in records {
+        record.clear();
+        record.extend(cells);
+        numbers.append(&mut schema.transform(&record)?);
         rows += 1;
     }
     let features = numbers.len().checked_div(rows).unwrap_or_else(|| schema.feature_names().len());
@@ -58,45 +63,54 @@ fn records<'r, T: Scalar>(
     }
 }
 
-impl<T: Scalar> Rows<T> for [(&str, &str)] {
-    fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<ArrayD<T>>, ModelError> {
-        records(std::iter::once(self), schema)
-    }
+/// The cells of a record whose columns and cells are texts of any kind, such as `String`.
+fn cells<'r, K: AsRef<str> + 'r, V: AsRef<str> + 'r>(
+    record: impl IntoIterator<Item = (&'r K, &'r V)>,
+) -> impl Iterator<Item = (&'r str, &'r str)> {
+    record.into_iter().map(|(column, cell)| (column.as_ref(), cell.as_ref()))
 }
 
-impl<T: Scalar, const N: usize> Rows<T> for [(&str, &str); N] {
-    fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<ArrayD<T>>, ModelError> {
-        self.as_slice().inputs(schema)
-    }
+fn pairs<K: AsRef<str>, V: AsRef<str>>(record: &[(K, V)]) -> impl Iterator<Item = (&str, &str)> {
+    cells(record.iter().map(|(column, cell)| (column, cell)))
 }
 
-impl<T: Scalar> Rows<T> for Vec<(&str, &str)> {
-    fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<ArrayD<T>>, ModelError> {
-        self.as_slice().inputs(schema)
-    }
+/// One record of a type, and several of them in an array, a slice or a `Vec`.
+macro_rules! record {
+    ([$($generics:tt)*] $Record:ty, $cells:expr) => {
+        impl<T: Scalar, K: AsRef<str>, V: AsRef<str>, $($generics)*> Rows<T> for $Record {
+            fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<ArrayD<T>>, ModelError> {
+                records(std::iter::once($cells(self)), schema)
+            }
+        }
+
+        impl<T: Scalar, K: AsRef<str>, V: AsRef<str>, $($generics)*> Rows<T> for [$Record] {
+            fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<ArrayD<T>>, ModelError> {
+                records(self.iter().map(|record| $cells(record)), schema)
+            }
+        }
+
+        impl<T: Scalar, K: AsRef<str>, V: AsRef<str>, $($generics)*> Rows<T> for Vec<$Record> {
+            fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<ArrayD<T>>, ModelError> {
+                self.as_slice().inputs(schema)
+            }
+        }
+
+        impl<T: Scalar, K: AsRef<str>, V: AsRef<str>, const M: usize, $($generics)*> Rows<T> for [$Record; M] {
+            fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<ArrayD<T>>, ModelError> {
+                self.as_slice().inputs(schema)
+            }
+        }
+    };
 }
 
-impl<T: Scalar, const N: usize> Rows<T> for [[(&str, &str); N]] {
-    fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<ArrayD<T>>, ModelError> {
-        records(self.iter().map(<[_; N]>::as_slice), schema)
-    }
-}
+record!([const N: usize] [(K, V); N], pairs);
+record!([] Vec<(K, V)>, pairs);
+record!([] BTreeMap<K, V>, cells);
+record!([S: BuildHasher] HashMap<K, V, S>, cells);
 
-impl<T: Scalar, const N: usize, const M: usize> Rows<T> for [[(&str, &str); N]; M] {
+impl<T: Scalar, K: AsRef<str>, V: AsRef<str>> Rows<T> for [(K, V)] {
     fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<ArrayD<T>>, ModelError> {
-        self.as_slice().inputs(schema)
-    }
-}
-
-impl<T: Scalar> Rows<T> for [Vec<(&str, &str)>] {
-    fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<ArrayD<T>>, ModelError> {
-        records(self.iter().map(Vec::as_slice), schema)
-    }
-}
-
-impl<T: Scalar> Rows<T> for Vec<Vec<(&str, &str)>> {
-    fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<ArrayD<T>>, ModelError> {
-        self.as_slice().inputs(schema)
+        records(std::iter::once(pairs(self)), schema)
     }
 }
 

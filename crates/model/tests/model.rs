@@ -1,7 +1,7 @@
 //! What a model promises: its file holds all, its answers are the network's, and no file can harm.
 #![expect(clippy::needless_borrows_for_generic_args, reason = "a program that keeps its rows borrows them")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use downhill_data::{
     AnyScaler, ChannelScaler, Columns, Dataset, MinMaxScaler, Missing, PowerScaler, RobustScaler, StandardScaler, Table,
@@ -108,6 +108,24 @@ fn every_scaler_survives_a_file() {
 }
 
 #[test]
+fn a_model_is_built_anew_of_its_parts() {
+    for model in [classifier(), regressor()] {
+        assert_eq!(model.clone().into_builder().build().unwrap().to_bytes().unwrap(), model.to_bytes().unwrap());
+        // Another network, and all else the same.
+        let mut network = model.network().clone();
+        network.parameters_mut().fill(0.25);
+        let other = model.clone().into_builder().network(network).note("of", "quarters").build().unwrap();
+        assert!(other.network().parameters().iter().all(|&x| x == 0.25));
+        assert_eq!((other.schema(), other.units(), other.answers()), (model.schema(), model.units(), model.answers()));
+        assert_eq!((other.input_scaler(), other.target_scaler()), (model.input_scaler(), model.target_scaler()));
+        assert_eq!((other.class_names(), &*other.notes()["of"]), (model.class_names(), "quarters"));
+        assert_eq!(other.notes().get("by"), model.notes().get("by"));
+        let smaller = Network::build([1], Affine::new(2), Seed(1)).unwrap();
+        assert!(matches!(model.into_builder().network(smaller).build(), Err(ModelError::Count { .. })));
+    }
+}
+
+#[test]
 fn a_class_is_answered_with_its_name_and_probability() {
     let model = classifier();
     assert_eq!(model.answers(), Answers::Classes);
@@ -153,6 +171,25 @@ fn tables_records_and_arrays_have_the_same_answers() {
     ];
     let by_records = model.predict(&records).unwrap();
     assert_eq!(by_records.probabilities().unwrap(), by_table.probabilities().unwrap());
+    // Records of owned texts, as lists of pairs and as maps, one or several.
+    let owned = records.map(|record| record.map(|(column, cell)| (column.to_owned(), cell.to_owned())));
+    let lists: Vec<Vec<(String, String)>> = owned.iter().map(|record| record.to_vec()).collect();
+    let sorted: Vec<BTreeMap<String, String>> = owned.iter().map(|record| record.clone().into()).collect();
+    let hashed = owned.clone().map(HashMap::from);
+    let expected = by_table.probabilities().unwrap();
+    for answers in [model.predict(&owned), model.predict(&lists), model.predict(&sorted), model.predict(&hashed)] {
+        assert_eq!(answers.unwrap().probabilities().unwrap(), expected);
+    }
+    let first = by_table.iter().next().unwrap();
+    for answer in [
+        model.predict_one(&owned[0]),
+        model.predict_one(&owned[0][..]),
+        model.predict_one(&lists[0]),
+        model.predict_one(&sorted[0]),
+        model.predict_one(&hashed[0]),
+    ] {
+        assert_eq!(answer.unwrap().outputs(), first.outputs());
+    }
     let features: Array2<f64> = model.schema().unwrap().inputs(&table()).unwrap();
     let by_array = model.predict(&features).unwrap();
     assert_eq!(by_array.probabilities().unwrap(), by_table.probabilities().unwrap());

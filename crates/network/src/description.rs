@@ -176,9 +176,7 @@ impl<T: Scalar> Network<T> {
     /// Returns an error if a layer is neither of the library nor registered.
     pub fn describe_with(&self, custom: &CustomLayers) -> Result<NetworkDescription, DescriptionError> {
         let program = self.program();
-        let mut number = vec![0; program.nodes.len()];
-        let made = program.inputs.iter().copied().chain(program.steps.iter().map(|step| step.output));
-        made.enumerate().for_each(|(index, node)| number[node] = index);
+        let number = program.numbers();
         let steps = program.steps.iter().zip(&program.owners).enumerate().map(|(index, (step, &owner))| {
             let layer = step.layer.as_any();
             let layer = Description::of(layer).map(LayerDescription::Library).or_else(|| custom.describe(layer));

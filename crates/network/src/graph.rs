@@ -397,6 +397,14 @@ pub(crate) struct Program {
 }
 
 impl Program {
+    /// The number of every node: first come the inputs, then the output of each step.
+    pub(crate) fn numbers(&self) -> Vec<usize> {
+        let mut numbers = vec![0; self.nodes.len()];
+        let made = self.inputs.iter().copied().chain(self.steps.iter().map(|step| step.output));
+        made.enumerate().for_each(|(index, node)| numbers[node] = index);
+        numbers
+    }
+
     /// The meaning of the last layer's outputs, leaving out layers that only give them another shape.
     pub(crate) fn meaning(&self) -> Option<Outputs> {
         let mut node = self.output;

@@ -27,6 +27,6 @@ pub use network::Network;
 pub use objective::{NetworkObjective, PassError};
 pub use predict::PredictError;
 pub use state::{NamedArray, NetworkState, StateError};
-pub use summary::{Kept, Summary};
+pub use summary::{Kept, LayerSummary, Summary};
 pub use transformer::TransformerEncoderBlock;
 pub use workspace::Workspace;

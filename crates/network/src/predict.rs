@@ -307,6 +307,36 @@ impl<T: Scalar> Network<T> {
         self.one_class()?.class(y, 0, 0)
     }
 
+    /// Reads the class from the outputs `y` for one example and overwrites them with probabilities: what
+    /// [`class_of`](Network::class_of) and then [`to_probabilities`](Network::to_probabilities) do, in one.
+    ///
+    /// # Errors
+    /// Returns the errors of both.
+    pub fn class_and_probabilities(&self, y: &mut [T]) -> Result<u32, PredictError> {
+        self.check_output(y.len())?;
+        let reader = self.one_class()?;
+        let class = reader.class(y, 0, 0)?;
+        if reader.count > 1 && self.meaning().outputs == Some(Outputs::ClassLogits) {
+            // The class is that of the largest logit.
+            reader.softmax_below(y[class as usize], y, 0);
+        } else {
+            self.to_probabilities(y)?;
+        }
+        Ok(class)
+    }
+
+    /// Reads the class of each position from the probabilities `p` for one example, such as the mean of those of several
+    /// networks: that with the largest, or class 1 of a single one above ½.
+    ///
+    /// # Errors
+    /// Returns an error if p is not as long as the output, a probability is not a number, or they are the answers to
+    /// several independent questions.
+    pub fn classes_by_probability(&self, p: &[T]) -> Result<Vec<u32>, PredictError> {
+        self.check_output(p.len())?;
+        let reader = Classes { threshold: Outputs::Probabilities.threshold(), ..self.classes("a class")? };
+        (0..reader.positions()).map(|position| reader.class(p, 0, position)).collect()
+    }
+
     fn check_output(&self, got: usize) -> Result<(), ShapeError> {
         let expected = self.output_shape().len();
         if got == expected { Ok(()) } else { Err(ShapeError::Length { what: "the prediction".into(), expected, got }) }
@@ -426,13 +456,19 @@ impl Classes {
             let first = self.first(position);
             let place = |class| first + class * self.inner;
             let largest = (0..self.count).fold(-T::INFINITY, |largest, class| largest.max(y[place(class)]));
-            let mut sum = T::ZERO;
-            for class in 0..self.count {
-                let y = &mut y[place(class)];
-                *y = (*y - largest).exp();
-                sum += *y;
-            }
-            (0..self.count).for_each(|class| y[place(class)] /= sum);
+            self.softmax_below(largest, y, first);
         }
+    }
+
+    /// Makes probabilities of the logits of one position, of which the largest is known.
+    fn softmax_below<T: Scalar>(&self, largest: T, y: &mut [T], first: usize) {
+        let place = |class| first + class * self.inner;
+        let mut sum = T::ZERO;
+        for class in 0..self.count {
+            let y = &mut y[place(class)];
+            *y = (*y - largest).exp();
+            sum += *y;
+        }
+        (0..self.count).for_each(|class| y[place(class)] /= sum);
     }
 }

@@ -11,16 +11,25 @@ use crate::graph::Program;
 #[derive(Clone, Debug)]
 pub struct Summary {
     inputs: Vec<Shape>,
-    rows: Vec<Row>,
+    layers: Vec<LayerSummary>,
 }
 
-#[derive(Clone, Debug)]
-struct Row {
-    name: String,
-    layer: &'static str,
-    output: Shape,
-    parameters: usize,
-    kept: Vec<Kept>,
+/// A layer at its place in a network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LayerSummary {
+    /// The place of the layer in the network, such as `2.norm`.
+    pub place: String,
+    /// The name of the layer, such as `Affine`.
+    pub layer: &'static str,
+    /// The nodes that it reads: first come the inputs of the network, then the output of each layer, in this order.
+    pub inputs: Vec<usize>,
+    /// The shape of one example of its output.
+    pub output: Shape,
+    /// The number of its parameters; 0 if they are those of an earlier layer.
+    pub parameters: usize,
+    /// The arrays that it keeps for the backward pass.
+    pub kept: Vec<Kept>,
 }
 
 /// An array that a layer keeps for the backward pass.
@@ -60,44 +69,52 @@ impl fmt::Display for Kept {
 
 impl Summary {
     pub(crate) fn new(program: &Program, bytes_of_number: usize) -> Self {
-        let rows = program.steps.iter().enumerate().map(|(index, step)| Row {
-            name: step.name.clone(),
+        let number = program.numbers();
+        let layers = program.steps.iter().enumerate().map(|(index, step)| LayerSummary {
+            place: step.name.clone(),
             layer: step.signature.name(),
+            inputs: step.inputs.iter().map(|&node| number[node]).collect(),
             output: step.signature.output(),
             // Shared parameters count once.
             parameters: if program.owners[index] == index { step.signature.parameters_len() } else { 0 },
             kept: Kept::all(&step.name, &step.signature, bytes_of_number),
         });
-        Self { inputs: program.inputs.iter().map(|&input| program.nodes[input]).collect(), rows: rows.collect() }
+        Self { inputs: program.inputs.iter().map(|&input| program.nodes[input]).collect(), layers: layers.collect() }
     }
 
     /// The number of parameters in all.
     #[must_use]
     pub fn parameters(&self) -> usize {
-        self.rows.iter().map(|row| row.parameters).sum()
+        self.layers.iter().map(|layer| layer.parameters).sum()
+    }
+
+    /// The layers, in the order in which they run.
+    #[must_use]
+    pub fn layers(&self) -> &[LayerSummary] {
+        &self.layers
     }
 
     /// The arrays that layers keep for the backward pass, in the order of the layers.
     pub fn kept(&self) -> impl Iterator<Item = &Kept> {
-        self.rows.iter().flat_map(|row| &row.kept)
+        self.layers.iter().flat_map(|layer| &layer.kept)
     }
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = |text: fn(&Row) -> String, title: &str| {
-            self.rows.iter().map(|row| text(row).len()).chain([title.len()]).max().unwrap_or(0)
+        let width = |text: fn(&LayerSummary) -> String, title: &str| {
+            self.layers.iter().map(|row| text(row).len()).chain([title.len()]).max().unwrap_or(0)
         };
-        let place = width(|row| row.name.clone(), "place");
+        let place = width(|row| row.place.clone(), "place");
         let layer = width(|row| row.layer.to_owned(), "layer");
         let output = width(|row| row.output.to_string(), "output");
         writeln!(f, "{:place$}  {:layer$}  {:>output$}  parameters  keeps", "place", "layer", "output")?;
         for input in &self.inputs {
             writeln!(f, "{:place$}  {:layer$}  {:>output$}", "", "input", input.to_string())?;
         }
-        for row in &self.rows {
+        for row in &self.layers {
             let shape = row.output.to_string();
-            write!(f, "{:place$}  {:layer$}  {shape:>output$}  {:>10}", row.name, row.layer, row.parameters)?;
+            write!(f, "{:place$}  {:layer$}  {shape:>output$}  {:>10}", row.place, row.layer, row.parameters)?;
             for (index, kept) in row.kept.iter().enumerate() {
                 write!(f, "{}{kept}", if index == 0 { "  " } else { ", " })?;
             }

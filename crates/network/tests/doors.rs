@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use downhill_layers::{Affine, BatchNorm, Dropout, Flatten, LogSoftmax, Mode, Reshape, Sigmoid, Softmax, Tanh};
 use downhill_losses::{
-    BinaryCrossEntropy, BinaryCrossEntropyWithLogits, ClassAxis, Huber, Loss, MeanSquaredError, MultiTask, Outputs,
-    Reduction, SoftmaxCrossEntropy, Target,
+    BinaryCrossEntropy, BinaryCrossEntropyWithLogits, ClassAxis, Huber, Loss, MeanSquaredError, Meaning, MultiTask,
+    Outputs, Reduction, SoftmaxCrossEntropy, Target,
 };
 use downhill_network::{Frozen, Network, PredictError, Purpose, sequential};
 use downhill_optim::{Adam, AdamW, Group, Optimizer, Sgd};
@@ -311,6 +311,35 @@ fn probabilities_are_what_the_outputs_mean() {
     assert!(network.probabilities([[0.0]]).is_err());
     assert!(close(&build(Some("log")), softmax) && close(&build(Some("softmax")), softmax));
     assert_eq!(build(Some("softmax")).meaning().outputs, Some(Outputs::ClassProbabilities));
+}
+
+#[test]
+fn a_class_with_its_probabilities_has_the_bits_of_both() {
+    for outputs in [Outputs::ClassLogits, Outputs::ClassLogProbabilities, Outputs::ClassProbabilities, Outputs::Logits]
+    {
+        for classes in [1, 2, 3, 10] {
+            let mut network = Network::<f32>::build([1], Affine::new(classes), Seed(1)).unwrap();
+            network.set_meaning(Meaning::new(outputs));
+            for seed in 0..50_usize {
+                let y: Vec<f32> = (0..classes).map(|k| ((seed * 31 + k * 17) % 23) as f32 * 0.7 - 8.0).collect();
+                let (mut both, mut apart) = (y.clone(), y.clone());
+                match network.class_of(&y) {
+                    Ok(class) => {
+                        network.to_probabilities(&mut apart).unwrap();
+                        assert_eq!(network.class_and_probabilities(&mut both).unwrap(), class);
+                        assert!(both.iter().zip(&apart).all(|(a, b)| a.to_bits() == b.to_bits()), "{both:?} {apart:?}");
+                    }
+                    Err(error) => assert_eq!(network.class_and_probabilities(&mut both), Err(error)),
+                }
+            }
+        }
+    }
+    let mut network = Network::<f32>::build([1], Affine::new(2), Seed(1)).unwrap();
+    assert!(network.class_and_probabilities(&mut [0.0; 2]).is_err(), "nothing says what the outputs are");
+    network.set_meaning(Meaning::new(Outputs::ClassLogits));
+    assert!(network.class_and_probabilities(&mut [0.0; 3]).is_err());
+    let error = network.class_and_probabilities(&mut [0.0, f32::NAN]).unwrap_err();
+    assert_eq!(error, PredictError::NotANumber { example: 0, output: 1 });
 }
 
 #[test]

@@ -1,3 +1,5 @@
+use std::ops::ControlFlow;
+
 use downhill_tensor::Scalar;
 
 use crate::settings::{positive, require};
@@ -69,6 +71,8 @@ impl RangeTest {
         positive("the lowest rate", self.lowest)?;
         positive("the highest rate", self.highest)?;
         require(self.highest > self.lowest, "the highest rate", self.highest, "greater than the lowest")?;
+        let ratio = self.highest / self.lowest;
+        require(ratio.is_finite(), "the highest rate", self.highest, "less than 1e308 times the lowest")?;
         require(self.steps > 1, "the number of steps", self.steps as f64, "at least 2")?;
         require((0.0..1.0).contains(&self.smoothing), "the smoothing", self.smoothing, "at least 0 and less than 1")?;
         require(self.runaway > 1.0, "the factor of a runaway loss", self.runaway, "greater than 1")
@@ -106,25 +110,33 @@ impl RangeTest {
     ) -> Result<RangeCurve, EvaluationError> {
         let mut gradient = vec![T::ZERO; theta.len()];
         let mut curve = RangeCurve::default();
-        let (mut average, mut least) = (0.0, f64::INFINITY);
         for step in 0..self.steps {
             let loss = objective(theta, &mut gradient)?.to_f64();
-            average = self.smoothing * average + (1.0 - self.smoothing) * loss;
-            let smoothed = average / (1.0 - self.smoothing.powf(step as f64 + 1.0));
-            curve.rates.push(self.rate(step));
-            curve.losses.push(loss);
-            curve.smoothed.push(smoothed);
-            // Written so that NaN ends the test too.
-            let limit = least * (1.0 + (self.runaway - 1.0).copysign(least));
-            let sane = smoothed.is_finite() && smoothed <= limit;
-            if !sane {
+            if self.observe(&mut curve, loss).is_break() {
                 break;
             }
-            least = least.min(smoothed);
             optimizer.set_learning_rate(self.rate(step));
             optimizer.step(theta, &gradient);
         }
         Ok(curve)
+    }
+
+    /// Adds the loss before a step to the curve of the steps before it, for a loop that sets the [`rate`](Self::rate) of
+    /// each step itself. `Break` ends the test: the loss has run away.
+    pub fn observe(&self, curve: &mut RangeCurve, loss: f64) -> ControlFlow<()> {
+        let step = curve.losses.len();
+        // smoothed = Σ sⁿ⁻ⁱ lossᵢ / Σ sⁿ⁻ⁱ over i = 1, ..., n, with n = step + 1.
+        let weights = |count: usize| 1.0 - self.smoothing.powf(count as f64);
+        let past = self.smoothing * weights(step) / weights(step + 1);
+        let smoothed = curve.smoothed.last().map_or(loss, |before| past * before + (1.0 - past) * loss);
+        let least = curve.smoothed.iter().copied().fold(f64::INFINITY, f64::min);
+        curve.rates.push(self.rate(step as u64));
+        curve.losses.push(loss);
+        curve.smoothed.push(smoothed);
+        let limit = least * (1.0 + (self.runaway - 1.0).copysign(least));
+        // Written so that NaN ends the test too.
+        let sane = smoothed.is_finite() && smoothed <= limit;
+        if sane { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 }
 
@@ -133,14 +145,17 @@ impl RangeCurve {
     #[must_use]
     pub fn steepest(&self) -> Option<f64> {
         let slopes = self.smoothed.windows(2).map(|pair| pair[1] - pair[0]);
-        let (index, slope) = slopes.enumerate().min_by(|a, b| a.1.total_cmp(&b.1))?;
-        (slope < 0.0).then(|| self.rates.get(index).copied()).flatten()
+        // A NaN may have either sign, and would be the least or the greatest.
+        let falling = slopes.enumerate().filter(|(_, slope)| *slope < 0.0);
+        let (index, _) = falling.min_by(|a, b| a.1.total_cmp(&b.1))?;
+        self.rates.get(index).copied()
     }
 
     /// Returns a tenth of the rate at which the smoothed loss is least, another usual choice.
     #[must_use]
     pub fn tenth_of_least(&self) -> Option<f64> {
-        let (index, _) = self.smoothed.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1))?;
+        let known = self.smoothed.iter().enumerate().filter(|(_, loss)| !loss.is_nan());
+        let (index, _) = known.min_by(|a, b| a.1.total_cmp(b.1))?;
         self.rates.get(index).map(|rate| rate / 10.0)
     }
 }

@@ -1,7 +1,7 @@
 //! The threads that share the work.
 //!
 //! Nothing forks outside [`Threads::run`]: a loop enters the pool once, and everything within it may split.
-//! A caller's own rayon pool is left alone: there nothing forks.
+//! A caller's own rayon pool is left alone: there nothing forks. Within [`alone`] nothing forks either.
 //! A thread that waits, for the other half of a fork or for a [`Threads::run`], takes up no other work meanwhile, and
 //! no run waits for threads that are busy with another. So a caller may hold a lock across any call.
 //! Work is split over output elements, and a long sum at places that its length alone decides, so results are the same
@@ -137,13 +137,14 @@ impl Threads {
     ///
     /// A run within a run of the same threads stays where it is, and so does one that finds them busy with the run of
     /// another caller: outside any run, that is on the calling thread alone. Within a run of other threads these do the
-    /// work.
+    /// work. Within [`alone`] the calling thread does it.
     ///
     /// Calls of rayon's own within `work` use these threads too, and there a thread that waits takes up other items:
     /// hold no lock in an item that other items take.
     pub fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         #[cfg(feature = "threads")]
         if let Some(pool) = &self.pool
+            && !is_alone()
             && let Some(_entered) = pool.enter()
         {
             let enter = || pool.threads.install(|| awake::run(work));
@@ -205,23 +206,36 @@ fn apart(work: &mut dyn Task) {
 #[inline]
 pub fn current() -> usize {
     #[cfg(feature = "threads")]
-    return CURRENT.get();
+    return CURRENT.get().max(1);
     #[cfg(not(feature = "threads"))]
     1
 }
 
 #[cfg(feature = "threads")]
 thread_local! {
-    /// The number of threads that share the work of this one: that of its pool if [`Threads`] has started it, or else 1.
+    /// The number of threads that share the work of this one: that of its pool if [`Threads`] has started it, or else 1;
+    /// [`ALONE`] within [`alone`].
     static CURRENT: Cell<usize> = const { Cell::new(1) };
 }
 
+#[cfg(feature = "threads")]
+const ALONE: usize = 0;
+
 /// Runs `work` on this thread, whatever threads there are: for work so small that it takes longer to share it, because
-/// what one thread has written the others must fetch.
+/// what one thread has written the others must fetch, and for one of several pieces that threads do side by side.
 pub fn alone<R>(work: impl FnOnce() -> R) -> R {
     #[cfg(feature = "threads")]
-    let _restored = Restored(CURRENT.replace(1));
+    let _restored = Restored(CURRENT.replace(ALONE));
     work()
+}
+
+/// Returns whether this is within [`alone`], so that threads that are started here find no work.
+#[must_use]
+pub fn is_alone() -> bool {
+    #[cfg(feature = "threads")]
+    return CURRENT.get() == ALONE;
+    #[cfg(not(feature = "threads"))]
+    false
 }
 
 /// The number of threads before [`alone`], which is set again when this is dropped, also after a panic.
@@ -299,10 +313,24 @@ mod tests {
         Threads::new(2).unwrap().run(|| {
             assert_eq!((alone(current), current()), (1, 2));
             assert_eq!(alone(|| alone(current) + current()), 2);
+            assert!(!is_alone() && alone(is_alone));
             let panics = std::panic::catch_unwind(|| alone(|| std::panic::resume_unwind(Box::new("as planned"))));
             assert!(panics.is_err());
             assert_eq!(current(), 2);
         });
+    }
+
+    #[cfg(feature = "threads")]
+    #[test]
+    fn work_alone_stays_on_its_thread_also_in_a_run_of_other_threads() {
+        let thread = || std::thread::current().id();
+        let (two, three) = (Threads::new(2).unwrap(), Threads::new(3).unwrap());
+        assert_eq!(alone(|| two.run(|| (thread(), current()))), (thread(), 1));
+        two.run(|| {
+            let own = thread();
+            assert_eq!(alone(|| three.run(|| (thread(), current()))), (own, 1));
+        });
+        assert_eq!(two.run(current), 2);
     }
 
     /// The sum of a range, by a tree of forks.

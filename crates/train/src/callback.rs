@@ -11,8 +11,14 @@ use crate::{EpochRecord, History, Resumed, TrainError};
 pub struct RunStart<'a, T> {
     /// The epochs that the run may come to, counted from 0: a run that goes on begins above 0.
     pub epochs: Range<u64>,
+    /// The step that comes first, counted from 0: a run that goes on begins above 0.
+    pub step: u64,
     /// The number of steps in an epoch, if it is known beforehand.
     pub steps_per_epoch: Option<u64>,
+    /// The number of examples in an epoch, if it is known beforehand.
+    pub examples_per_epoch: Option<u64>,
+    /// The names of the metrics, in the order of [`EpochRecord::metrics`].
+    pub metrics: &'a [String],
     /// The settings of the run, such as `("batch_size", "32")`.
     pub settings: &'a [(&'static str, String)],
     /// The checkpoint that the run goes on from, and what differs from the run that wrote it.

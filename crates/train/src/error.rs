@@ -76,6 +76,15 @@ pub enum TrainError {
         /// The names there are.
         known: Vec<String>,
     },
+    /// A metric has no data to judge.
+    #[error(
+        "the metric `{metric}` has nothing to judge: training data that are read batch by batch are not read once more, so \
+         give validation data with `validate`"
+    )]
+    NothingToJudge {
+        /// The metric's name.
+        metric: String,
+    },
     /// Numbers became infinite or NaN. The network holds the parameters of the last good epoch.
     #[error(transparent)]
     Diverged(Box<Divergence>),
@@ -262,6 +271,8 @@ pub enum Cause {
     /// A batch whose loss or gradient is not finite at the parameters that training started from, although each of its
     /// examples is finite.
     Batch,
+    /// The data, or the steps: the data are read batch by batch, and were not searched.
+    Unknown,
     /// A parameter or a running statistic was not finite before the first step.
     Start {
         /// The name of the first of them.
@@ -298,6 +309,11 @@ impl fmt::Display for Divergence {
                 f,
                 "The learning rate of {learning_rate:e} is most likely too large: try a tenth of it, scale the inputs, \
                  or clip the gradient"
+            )?,
+            Cause::Unknown => write!(
+                f,
+                "Either the learning rate of {learning_rate:e} is too large or the data have numbers far from the others: try \
+                 a tenth of it, scale the inputs, or clip the gradient"
             )?,
             Cause::LargeGradient => f.write_str(
                 "The gradient is most likely too large to be squared: clip it, scale inputs, targets or the loss, or train \

@@ -12,6 +12,7 @@ mod divergence;
 mod early_stopping;
 mod error;
 mod evaluation;
+mod feed;
 mod history;
 pub mod metrics;
 mod other_point;

@@ -8,19 +8,35 @@ use downhill_losses::{Meaning, Target, TargetError};
 use downhill_tensor::{Batch, Scalar};
 
 mod accuracy;
+mod average;
+mod brier_score;
+mod calibrated_log_loss;
+mod calibration_error;
 mod confusion_matrix;
+mod f_score;
 mod in_units;
+mod log_loss;
+mod multi_label;
 mod ranking;
 mod reading;
 mod regression;
+mod retrieval;
 mod sum;
 
 pub use accuracy::{Accuracy, TopKAccuracy};
-pub use confusion_matrix::{Average, ConfusionMatrix, F1, Precision, Recall};
+pub use average::Average;
+pub use brier_score::BrierScore;
+pub use calibrated_log_loss::CalibratedLogLoss;
+pub use calibration_error::{ExpectedCalibrationError, ReliabilityBin};
+pub use confusion_matrix::{BalancedAccuracy, CohenKappa, ConfusionMatrix, Disagreement, MatthewsCorrelation};
+pub use f_score::{F1, FBeta, Precision, Recall};
 pub use in_units::InUnits;
+pub use log_loss::LogLoss;
+pub use multi_label::{HammingLoss, SubsetAccuracy};
 pub use ranking::{AveragePrecision, RocAuc};
 pub(crate) use reading::Reading;
-pub use regression::{MeanAbsoluteError, RSquared, RootMeanSquaredError};
+pub use regression::{MeanAbsoluteError, PinballLoss, RSquared, RootMeanSquaredError};
+pub use retrieval::{MeanReciprocalRank, Ndcg};
 pub(crate) use sum::Sum;
 
 /// A measure of predictions, taken batch by batch.

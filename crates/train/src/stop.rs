@@ -12,6 +12,32 @@ impl StopHandle {
         Self::default()
     }
 
+    /// Returns the handle that Ctrl-C asks to stop, which all callers share. A second Ctrl-C ends the program at once.
+    ///
+    /// The first call installs the process's one handler for the signal.
+    ///
+    /// # Errors
+    /// Returns an error if the process has another handler already.
+    #[cfg(feature = "signals")]
+    pub fn on_interrupt() -> Result<Self, crate::TrainError> {
+        use std::sync::OnceLock;
+
+        static HANDLE: OnceLock<Result<StopHandle, String>> = OnceLock::new();
+        let handle = HANDLE.get_or_init(|| {
+            let handle = StopHandle::new();
+            let pulled = handle.clone();
+            ctrlc::set_handler(move || {
+                if pulled.is_stopped() {
+                    std::process::exit(130);
+                }
+                pulled.stop();
+            })
+            .map_err(|error| error.to_string())?;
+            Ok(handle)
+        });
+        handle.clone().map_err(crate::TrainError::Signal)
+    }
+
     /// Asks the run to end.
     pub fn stop(&self) {
         self.0.store(true, Ordering::Relaxed);
@@ -27,26 +53,4 @@ impl StopHandle {
     pub fn is_stopped(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
-}
-
-/// Returns the handle that Ctrl-C pulls. A second Ctrl-C ends the program at once.
-#[cfg(feature = "signals")]
-pub(crate) fn on_interrupt() -> Result<StopHandle, crate::TrainError> {
-    use std::sync::OnceLock;
-
-    // A process has one handler; all trainers share it.
-    static HANDLE: OnceLock<Result<StopHandle, String>> = OnceLock::new();
-    let handle = HANDLE.get_or_init(|| {
-        let handle = StopHandle::new();
-        let pulled = handle.clone();
-        ctrlc::set_handler(move || {
-            if pulled.is_stopped() {
-                std::process::exit(130);
-            }
-            pulled.stop();
-        })
-        .map_err(|error| error.to_string())?;
-        Ok(handle)
-    });
-    handle.clone().map_err(crate::TrainError::Signal)
 }

@@ -12,12 +12,13 @@ pub(crate) use run::Epoch;
 
 use std::ops::ControlFlow;
 
+use downhill_data::source::SourceBatches;
 use downhill_data::{Batches, DataError, Dataset};
 use downhill_losses::Loss;
 use downhill_network::{Network, Workspace};
 use downhill_optim::schedule::{ReduceOnPlateau, Schedule};
 use downhill_optim::{Optimizer, Penalty};
-use downhill_tensor::threads::Threads;
+use downhill_tensor::threads::{Threads, is_alone};
 use downhill_tensor::{Scalar, Seed};
 
 use crate::averaging::Averaging;
@@ -26,6 +27,7 @@ use crate::callback::{OnEpoch, OnStep};
 use crate::checkpoint::Checkpoints;
 use crate::clipping::Clipping;
 use crate::early_stopping::Best;
+use crate::feed::{Feed, Known};
 use crate::other_point::OtherPoint;
 use crate::rates::Rates;
 use crate::{Callback, EarlyStopping, EpochEnd, History, Metric, Progress, StepEnd, StopHandle, TrainError};
@@ -391,6 +393,59 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
     /// good epoch.
     pub fn fit(&mut self, network: &mut Network<T>, data: &Dataset<T>) -> Result<History, TrainError> {
         self.check(network, data)?;
+        let mut batches = self.batches(data)?;
+        self.fit_anew(network, &mut batches, &Known::dataset(data, self.batch_size), data.class_names())
+    }
+
+    /// Trains `network` as [`fit`](Trainer::fit) does on batches that are read as they are needed, from files or from a
+    /// [source](downhill_data::source) of the caller's: the data need not fit into memory.
+    ///
+    /// The batches have their own size, seed and order, and may leave out the last one; the trainer's settings of
+    /// these names are not used. The bits are those of `fit` if the batches are.
+    ///
+    /// ```
+    /// use downhill_data::Dataset;
+    /// use downhill_data::source::{InMemory, SourceBatches};
+    /// use downhill_layers::Affine;
+    /// use downhill_losses::MeanSquaredError;
+    /// use downhill_network::Network;
+    /// use downhill_optim::Adam;
+    /// use downhill_tensor::Seed;
+    /// use downhill_train::Trainer;
+    /// use ndarray::array;
+    ///
+    /// let data = Dataset::from_array(array![[0.0], [1.0], [2.0], [3.0]], array![1.0, 3.0, 5.0, 7.0])?;
+    /// let build = || Network::<f64>::build([1], Affine::new(1), Seed(1));
+    /// let trainer = || Trainer::new(MeanSquaredError::new(), Adam::new(0.01)).epochs(5);
+    /// let (mut held, mut read) = (build()?, build()?);
+    /// trainer().batch_size(2).seed(Seed(4)).fit(&mut held, &data)?;
+    /// let mut batches = SourceBatches::shuffled(InMemory::new(data), 2, Seed(4))?.prefetch(2);
+    /// trainer().fit_batches(&mut read, &mut batches)?;
+    /// assert_eq!(read.parameters(), held.parameters());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns the errors of `fit`. The data are not read before they are trained on, so that what does not fit in them is
+    /// an error of its batch: the network then holds the parameters of the last whole epoch. Returns an error before the
+    /// first step if there are metrics, which want validation data here.
+    pub fn fit_batches(
+        &mut self,
+        network: &mut Network<T>,
+        batches: &mut SourceBatches<'_, T>,
+    ) -> Result<History, TrainError> {
+        self.check_source(network)?;
+        let (known, class_names) = (Known::source(batches), batches.layout().class_names().to_vec());
+        self.fit_anew(network, batches, &known, &class_names)
+    }
+
+    fn fit_anew(
+        &mut self,
+        network: &mut Network<T>,
+        batches: &mut dyn Feed<T>,
+        data: &Known<'_, T>,
+        class_names: &[String],
+    ) -> Result<History, TrainError> {
         self.optimizer.reset();
         self.rates.reset();
         if let Some(averaging) = &mut self.averaging {
@@ -401,7 +456,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         let begin = self.begin(network, data)?;
         #[cfg(not(feature = "checkpoint"))]
         let begin = run::Begin::at(self.clock);
-        self.start(network, data, begin)
+        self.start(network, batches, data, class_names, begin)
     }
 
     /// Trains on from where the last call ended: the optimizer keeps what it remembers, the schedule and plateau go on,
@@ -441,7 +496,8 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         if let Some(best) = &mut self.best {
             best.go_on();
         }
-        self.start(network, data, run::Begin::at(self.clock))
+        let (mut batches, begin) = (self.batches(data)?, run::Begin::at(self.clock));
+        self.start(network, &mut batches, &Known::dataset(data, self.batch_size), data.class_names(), begin)
     }
 
     /// The settings of a run, by name, as logs and checkpoints show them.
@@ -466,31 +522,34 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
     fn start(
         &mut self,
         network: &mut Network<T>,
-        data: &Dataset<T>,
+        batches: &mut dyn Feed<T>,
+        data: &Known<'_, T>,
+        class_names: &[String],
         begin: run::Begin<T>,
     ) -> Result<History, TrainError> {
         #[cfg(feature = "signals")]
         if self.watch_interrupts {
-            self.stops.push(crate::stop::on_interrupt()?);
+            self.stops.push(StopHandle::on_interrupt()?);
             self.watch_interrupts = false;
         }
         if let Some(penalty) = &mut self.penalty {
             penalty.bind(network.segments());
         }
         network.set_meaning(self.loss.meaning());
-        if !data.class_names().is_empty() {
-            network.set_class_names(data.class_names());
+        if !class_names.is_empty() {
+            network.set_class_names(class_names);
         }
         let threads = match &self.threads {
             Some(threads) => threads.clone(),
-            None => self.choose_threads(network)?,
+            None => self.choose_threads(network, data.batch_size)?,
         };
-        threads.run(|| run::run(self, network, data, begin))
+        threads.run(|| run::run(self, network, batches, data, begin))
     }
 
-    /// Chooses all threads if a step is worth sharing, and one otherwise.
-    fn choose_threads(&self, network: &Network<T>) -> Result<Threads, TrainError> {
-        Ok(if network.is_worth_sharing(self.batch_size) { Threads::all()? } else { Threads::one() })
+    /// Chooses all threads if a step is worth sharing and may be shared, and one otherwise.
+    fn choose_threads(&self, network: &Network<T>, batch_size: usize) -> Result<Threads, TrainError> {
+        let shares = network.is_worth_sharing(batch_size) && !is_alone();
+        Ok(if shares { Threads::all()? } else { Threads::one() })
     }
 
     fn metric_directions(&self) -> Vec<(String, bool)> {

@@ -5,9 +5,11 @@
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use downhill_data::Dataset;
+use downhill_data::source::{InMemory, SourceBatches};
 use downhill_formats::safetensors;
 use downhill_layers::{Affine, BatchNorm, Dropout, Relu, Tanh};
 use downhill_losses::{Loss, SoftmaxCrossEntropy};
@@ -100,6 +102,58 @@ fn a_resumed_run_ends_with_the_bits_of_an_unbroken_one() {
     check("a mean of epochs", &|| trainer(Adam::new(0.02)).average_from_epoch(3).validate(&validation));
     check("micro-batches", &|| trainer(Adam::new(0.02)).accumulate(3).clip_norm(0.5).penalty(Penalty::l2(1e-3)));
     check("Lookahead", &|| trainer(Lookahead::new(Sgd::new(0.05))).drop_last());
+}
+
+#[test]
+fn batches_from_a_source_give_the_bits_of_a_data_set_also_resumed_and_read_ahead() {
+    let data = data(0);
+    let mut held = network();
+    let of_held = trainer(Adam::new(0.01)).fit(&mut held, &data).unwrap();
+    let batches = |ahead| SourceBatches::shuffled(InMemory::new(data.clone()), 8, Seed(3)).unwrap().prefetch(ahead);
+    for ahead in [0, 1, 3] {
+        let mut read = network();
+        let of_read = trainer(Adam::new(0.01)).fit_batches(&mut read, &mut batches(ahead)).unwrap();
+        assert_eq!(left(&read, of_read), left(&held, of_held.clone()));
+        for stop in [1, 9, 20] {
+            let folder = tempdir().unwrap();
+            trainer(Adam::new(0.01))
+                .checkpoint(folder.path(), Every::Epochs(1))
+                .on_step(|end| if end.step + 1 == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+                .fit_batches(&mut network(), &mut batches(ahead))
+                .unwrap();
+            let mut resumed = network();
+            let history =
+                trainer(Adam::new(0.01)).resume(folder.path()).fit_batches(&mut resumed, &mut batches(3 - ahead)).unwrap();
+            assert_eq!(left(&resumed, history), left(&held, of_held.clone()));
+        }
+    }
+}
+
+#[test]
+fn a_source_is_checked_as_far_as_it_is_known_and_its_errors_leave_a_whole_epoch() {
+    let before = network();
+    let mut same = network();
+    let plain = || SourceBatches::sequential(InMemory::new(data(0)), 8).unwrap();
+    let told = error(trainer(Adam::new(0.01)).metric(Accuracy::new()).fit_batches(&mut same, &mut plain()));
+    assert!(told.contains("`accuracy` has nothing to judge"), "{told}");
+    // An example that is not finite, in the third batch of the second epoch.
+    let batch = AtomicU32::new(0);
+    let mut failing = plain().transform(Seed(1), move |rows, _| {
+        if batch.fetch_add(1, Ordering::Relaxed) == 9 {
+            rows.input_mut(0)[0] = f32::NAN;
+        }
+        Ok(())
+    });
+    let validation = data(5);
+    let told = error(trainer(Adam::new(0.01)).validate(&validation).fit_batches(&mut same, &mut failing));
+    assert!(told.contains("finite"), "{told}");
+    let mut one = before.clone();
+    trainer(Adam::new(0.01)).epochs(1).validate(&validation).fit_batches(&mut one, &mut plain()).unwrap();
+    assert_eq!(same.parameters(), one.parameters());
+    // Numbers that grow beyond all bounds, without data to be searched.
+    let mut wild = network();
+    let told = error(trainer(Sgd::new(1e38)).fit_batches(&mut wild, &mut plain()));
+    assert!(told.contains("Either the learning rate of 1e38 is too large or the data"), "{told}");
 }
 
 /// The checkpoints in a folder, the earliest first.

@@ -6,7 +6,7 @@ use downhill_losses::SoftmaxCrossEntropy;
 use downhill_network::{Network, sequential};
 use downhill_optim::AdamW;
 use downhill_tensor::{Seed, Stream};
-use downhill_train::metrics::{Accuracy, Average, F1};
+use downhill_train::metrics::{Accuracy, Average, CalibratedLogLoss, F1};
 use downhill_train::{EarlyStopping, Trainer, evaluate};
 use ndarray::Array2;
 
@@ -80,4 +80,42 @@ fn stopping_on_accuracy_keeps_no_first_epoch_of_imbalanced_data() {
     let (on_loss, on_accuracy) = (mean_f1(EarlyStopping::new()), mean_f1(EarlyStopping::new().on_metric("accuracy")));
     println!("macro-F1 {on_loss:.3} on the loss, {on_accuracy:.3} on the accuracy");
     assert!(on_accuracy >= on_loss - 0.02, "{on_accuracy} on the accuracy, {on_loss} on the loss");
+}
+
+#[test]
+fn of_many_classes_the_calibrated_log_loss_stops_later_than_the_loss() {
+    // The class k occurs 1 / k times as often as the first.
+    let frequencies: Vec<f64> = (1..=12).map(|class| 1.0 / f64::from(class)).collect();
+    let sum: f64 = frequencies.iter().sum();
+    let shares = frequencies.iter().map(|frequency| frequency / sum).collect();
+    let mixture = Mixture { shares, features: 30, informative: 20, clusters: 4, deviation: 0.8 };
+    let mean_f1 = |rule: Option<EarlyStopping>| {
+        let mut sum = 0.0;
+        for seed in (100..105).map(Seed) {
+            let [train, validation, test] =
+                [(1, 800), (2, 200), (3, 2000)].map(|(key, rows)| mixture.draw(seed, key, rows));
+            let layers = sequential![Affine::new(128), Relu, Affine::new(128), Relu, Affine::new(12)];
+            let mut network = Network::build([30], layers, seed.derive(9)).unwrap();
+            let mut trainer = Trainer::new(SoftmaxCrossEntropy::new(), AdamW::new(0.003))
+                .epochs(60)
+                .seed(seed.derive(7))
+                .validate(&validation)
+                .metric(CalibratedLogLoss::new());
+            if let Some(rule) = &rule {
+                trainer = trainer.early_stopping(rule.clone());
+            }
+            trainer.fit(&mut network, &train).unwrap();
+            let f1 = F1::new(Average::Macro);
+            sum += evaluate(&network, &SoftmaxCrossEntropy::new(), &test, [f1]).unwrap().metric("f1").unwrap();
+        }
+        sum / 5.0
+    };
+    let whole = mean_f1(None);
+    let on_loss = mean_f1(Some(EarlyStopping::new()));
+    let on_calibrated = mean_f1(Some(EarlyStopping::new().on_metric("calibrated log loss")));
+    println!(
+        "macro-F1 {whole:.3} after all epochs, {on_loss:.3} on the loss, {on_calibrated:.3} on the calibrated one"
+    );
+    assert!(on_loss < whole - 0.02, "the loss rises too early: {on_loss}, {whole}");
+    assert!(on_calibrated >= whole - 0.01, "{on_calibrated}, {whole}");
 }

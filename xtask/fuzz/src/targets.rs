@@ -2,6 +2,8 @@
 //! file and 16 MiB. The fuzzer sees to it that none takes longer than a second.
 
 use crate::mutate::{self, Random};
+use downhill_cli::recipe::Recipe;
+use downhill_cli::settings::{Settings, Task};
 use downhill_data::{Columns, Schema, StandardScaler, Table, idx, npy};
 use downhill_formats::{npz, onnx, safetensors};
 use downhill_model::{CustomLayers, Model};
@@ -41,6 +43,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "npz", read: npz, mutate: mutate::archive },
     Target { name: "onnx", read: onnx, mutate: mutate::message },
     Target { name: "safetensors", read: safetensors, mutate: |data, random| mutate::header(data, 0, 8, random) },
+    Target { name: "settings", read: settings, mutate: mutate::text },
 ];
 
 fn csv(data: &[u8]) {
@@ -91,6 +94,17 @@ fn safetensors(data: &[u8]) {
         for tensor in ours.iter() {
             let Ok(view) = theirs.tensor(tensor.name()) else { panic!("`{}` is not there", tensor.name()) };
             assert_eq!((view.shape(), view.data()), (tensor.shape(), tensor.bytes()));
+        }
+    }
+}
+
+/// The settings of `downhill train`, and the recipes that they lead to.
+fn settings(data: &[u8]) {
+    if let Ok(text) = str::from_utf8(data)
+        && let Ok(settings) = Settings::parse(text)
+    {
+        for task in [Task::Classification, Task::Regression] {
+            let _ = Recipe::choose(&settings, task, 1000).map(|recipe| recipe.candidates());
         }
     }
 }

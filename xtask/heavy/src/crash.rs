@@ -41,7 +41,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     let mut worker = Worker::new(&program, &scratch.path().join("run-0"));
     let mut killed = Kills::default();
     while killed.in_all() < arguments.kills {
-        let is_injected = killed.injected < injected && (killed.in_all() % 4 == 3 || killed.at_random >= arguments.kills - injected);
+        let is_injected =
+            killed.injected < injected && (killed.in_all() % 4 == 3 || killed.at_random >= arguments.kills - injected);
         let before = worker.steps()?;
         let finished = if is_injected {
             let call = CALLS[(random.next_u32() % 4) as usize];
@@ -60,7 +61,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
                 worker = Worker::new(&program, &scratch.path().join(format!("run-{runs}")));
             }
             None => {
-                if is_injected { killed.injected += 1 } else { killed.at_random += 1 }
+                if is_injected {
+                    killed.injected += 1
+                } else {
+                    killed.at_random += 1
+                }
                 worker.check_loss(before)?;
             }
         }
@@ -170,7 +175,9 @@ impl Worker {
         for entry in fs::read_dir(&self.folder)? {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let Some(step) = name.strip_prefix("step-").and_then(|rest| rest.strip_suffix(".safetensors")) else { continue };
+            let Some(step) = name.strip_prefix("step-").and_then(|rest| rest.strip_suffix(".safetensors")) else {
+                continue;
+            };
             safetensors::read_checked(&path)?;
             latest = latest.max(step.parse()?);
         }
@@ -222,7 +229,9 @@ fn failing_disks(program: &Path, scratch: &Path, expected: &str, traces: bool) -
     };
     let strace = |inject: &str| {
         let mut command = Command::new("strace");
-        command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=write,fsync,rename,ftruncate", "-e", inject]).arg(program);
+        command
+            .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=write,fsync,rename,ftruncate", "-e", inject])
+            .arg(program);
         command
     };
     if traces {
@@ -246,13 +255,18 @@ fn failing_disks(program: &Path, scratch: &Path, expected: &str, traces: bool) -
         let before = worker.steps()?;
         let output = command.args(worker.arguments(0)).output()?;
         let told = error(&output);
-        if output.status.success() || output.status.code().is_none() || !told.contains(&worker.folder.display().to_string()) {
+        if output.status.success()
+            || output.status.code().is_none()
+            || !told.contains(&worker.folder.display().to_string())
+        {
             return Err(format!("{what}: no error that names the file, but {} and `{told}`", output.status).into());
         }
         let left = worker.steps()?;
         let (resumed, bits) = worker.finish()?;
         if left < before || bits != expected {
-            return Err(format!("{what}: resumed from {resumed:?}, where {before} steps were saved, with other bits").into());
+            return Err(
+                format!("{what}: resumed from {resumed:?}, where {before} steps were saved, with other bits").into()
+            );
         }
         println!("{what}: \"{}\"; resumed from step {left}", told.lines().last().unwrap_or_default());
     }
@@ -263,7 +277,8 @@ fn failing_disks(program: &Path, scratch: &Path, expected: &str, traces: bool) -
 fn tmpfs(program: &Path, scratch: &Path, expected: &str) -> Result {
     let place = scratch.join("small");
     fs::create_dir_all(&place)?;
-    let mount = |options: &str| Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&place).output();
+    let mount =
+        |options: &str| Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&place).output();
     if !mount("size=256k").is_ok_and(|output| output.status.success()) {
         println!("no disk can be mounted here, so none was full");
         return Ok(());
@@ -272,7 +287,8 @@ fn tmpfs(program: &Path, scratch: &Path, expected: &str) -> Result {
         let worker = Worker::new(program, &place.join("run"));
         worker.killed_at(Duration::from_millis(60))?;
         // All the room but some kilobytes is taken.
-        let used: u64 = fs::read_dir(&worker.folder)?.filter_map(|entry| entry.ok()?.metadata().ok()).map(|m| m.len()).sum();
+        let used: u64 =
+            fs::read_dir(&worker.folder)?.filter_map(|entry| entry.ok()?.metadata().ok()).map(|m| m.len()).sum();
         fs::write(place.join("filler"), vec![0; (256 * 1024_u64).saturating_sub(used + 16 * 1024) as usize])?;
         let before = worker.steps()?;
         let output = Command::new(program).args(worker.arguments(0)).output()?;
@@ -293,7 +309,8 @@ fn tmpfs(program: &Path, scratch: &Path, expected: &str) -> Result {
 
 /// Flips each bit in turn of a byte, for every byte of a checkpoint.
 fn flipped_bits(scratch: &Path) -> Result {
-    let mut files: Vec<_> = fs::read_dir(scratch.join("unbroken"))?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let mut files: Vec<_> =
+        fs::read_dir(scratch.join("unbroken"))?.filter_map(|entry| Some(entry.ok()?.path())).collect();
     files.sort();
     let path = files.last().ok_or("no checkpoint was written")?;
     let (mut bytes, copy) = (fs::read(path)?, scratch.join("flipped.safetensors"));

@@ -6,9 +6,9 @@ use downhill::data::Dataset;
 use downhill::layers::{BatchNorm, LearntPositions};
 use downhill::network::TransformerEncoderBlock;
 use downhill::prelude::*;
+use downhill::sequential;
 use downhill::tensor::Shape;
 use downhill::tensor::threads::Threads;
-use downhill::sequential;
 use downhill::train::Every;
 use rand::RngCore;
 use sha2::{Digest, Sha256};
@@ -162,7 +162,12 @@ fn cases() -> Result<[Case; 4]> {
             data: made(&[1, 14, 14], 320)?,
             batch_size: 32,
         },
-        Case { name: "LSTM", network: Network::build([16, 12], lstm, Seed(3))?, data: made(&[16, 12], 256)?, batch_size: 32 },
+        Case {
+            name: "LSTM",
+            network: Network::build([16, 12], lstm, Seed(3))?,
+            data: made(&[16, 12], 256)?,
+            batch_size: 32,
+        },
         Case {
             name: "transformer",
             network: Network::build([16, 32], transformer, Seed(4))?,

@@ -48,6 +48,22 @@ const TABLES: [(&str, &str); 6] = [
     ("one", "x\n1\n2\n"),
 ];
 
+const SETTINGS: [(&str, &str); 4] = [
+    (
+        "all",
+        "target = \"price\"\ntask = \"regression\"\nnumeric = [\"a\"]\ncategorical = [\"b\", \"c\"]\ndates = [\"d\"]\n\
+         leave-out = []\nmissing = [\"-\"]\nunit = \"EUR\"\ndelimiter = \"tab\"\nhidden = [128, 64]\nactivation = \"gelu\"\n\
+         dropout = 0.25\nmembers = 2\nepochs = 100\nbatch-size = 16\nlearning-rate = 1e-3\nweight-decay = 0\n\
+         label-smoothing = 0.1\npatience = 5\nholdout = 0.2\nsearch = false\nseed = 7\n",
+    ),
+    ("folds", "task = 'classification'\nfolds = 5 # instead of a holdout\nactivation = 'relu'\nsearch = true\n"),
+    (
+        "forms",
+        "\"target\" = \"\"\"\n\\u00fc \\\n  b\"\"\"\r\nhidden = [\n  0x10, 1_000, # two\n]\nweight-decay = +inf\n",
+    ),
+    ("unknown", "[train.more]\nepochs = { a = 1, b = [2024-03-31, 18:30:00] }\n[[train.parts]]\nx.y = nan\n"),
+];
+
 /// Small networks that between them have what files can say of one.
 fn networks() -> Result<Vec<(&'static str, Network<f32>)>> {
     let build = |shape: &[usize], layers: Sequential| {
@@ -97,6 +113,9 @@ fn seeds() -> Result<Vec<(String, Vec<u8>)>> {
     let mut seeds: Vec<(String, Vec<u8>)> = Vec::new();
     for (name, text) in TABLES {
         seeds.push((format!("csv/{name}"), text.into()));
+    }
+    for (name, text) in SETTINGS {
+        seeds.push((format!("settings/{name}"), text.into()));
     }
     seeds.push((
         "idx/images".into(),

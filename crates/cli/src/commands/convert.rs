@@ -6,7 +6,7 @@ use downhill_model::Model;
 
 use crate::CliError;
 use crate::args::{Cli, Convert};
-use crate::commands::export::saved;
+use crate::commands::export::{CLASSES, saved};
 use crate::output::check_free;
 
 /// The endings of files that are read; all but the first are written too.
@@ -23,7 +23,7 @@ pub(super) fn convert(args: &Convert, cli: &Cli, out: &mut dyn Write) -> Result<
     match (ending(&args.output), &args.model) {
         ("safetensors", None) => safetensors::write(&tensors, &args.output)?,
         ("npz", None) => npz::write(&tensors, &args.output)?,
-        ("downhill", Some(path)) => filled(&Model::open(path)?, &tensors)?.save(&args.output)?,
+        ("downhill", Some(path)) => filled(Model::open(path)?, &tensors)?.save(&args.output)?,
         ("downhill", None) => return Err(CliError::NoBase),
         (_, Some(_)) => return Err(CliError::NotModel { path: args.output.clone() }),
         _ => return Err(CliError::UnknownFormat { path: args.output.clone(), known: WRITTEN }),
@@ -46,29 +46,21 @@ fn read(path: &Path) -> Result<Tensors<'static>, CliError> {
     }
 }
 
-/// A model of the network in an ONNX file, whose own notes it keeps.
+/// A model of the network in an ONNX file, whose own notes it keeps, and whose class names if `export` wrote them there.
 fn imported(path: &Path) -> Result<Model, CliError> {
-    let onnx = onnx::open::<f32>(path)?;
+    let mut onnx = onnx::open::<f32>(path)?;
+    let names = onnx.metadata.iter().find(|(name, _)| name == CLASSES);
+    let names: Vec<String> = names.and_then(|(_, names)| serde_json::from_str(names).ok()).unwrap_or_default();
+    if onnx.classes.is_none() && names.len() == onnx.network.output_shape().len() {
+        onnx.network.set_class_names(names);
+    }
     let builder = Model::builder(onnx.network);
     Ok(onnx.metadata.into_iter().fold(builder, |builder, (name, text)| builder.note(name, text)).build()?)
 }
 
 /// The model with other numbers in its network.
-fn filled(model: &Model, tensors: &Tensors<'_>) -> Result<Model, CliError> {
+fn filled(model: Model, tensors: &Tensors<'_>) -> Result<Model, CliError> {
     let mut network = model.network().clone();
     Load::new().convert().apply(&mut network, tensors)?;
-    let mut builder = Model::builder(network).units(model.units().iter().cloned());
-    if let Some(schema) = model.schema() {
-        builder = builder.schema(schema.clone());
-    }
-    if let Some(scaler) = model.input_scaler() {
-        builder = builder.input_scaler(scaler.clone());
-    }
-    if let Some(scaler) = model.target_scaler() {
-        builder = builder.target_scaler(scaler.clone());
-    }
-    for (name, text) in model.notes() {
-        builder = builder.note(name, text);
-    }
-    Ok(builder.build()?)
+    Ok(model.into_builder().network(network).build()?)
 }

@@ -10,23 +10,25 @@ use serde_json::json;
 
 use crate::CliError;
 use crate::args::{Cli, Export, Format};
-use crate::folded::folded;
+use crate::folded::{InputScaler, folded};
 use crate::output::{GOOD, bytes, check_free, styled, write_json};
+
+/// The entry of an ONNX model's metadata that holds the names of its classes.
+pub(super) const CLASSES: &str = "classes";
 
 pub(super) fn export(args: &Export, cli: &Cli, out: &mut dyn Write) -> Result<(), CliError> {
     let format = args.format.or_else(|| by_name(&args.output));
-    let known = ".onnx, .safetensors, .npz or .rs";
+    let known = ".onnx, .safetensors, .npz or .rs, or name the format by `--format`";
     let format = format.ok_or_else(|| CliError::UnknownFormat { path: args.output.clone(), known })?;
     if args.int8 && format != Format::Rust {
-        let reason = "only Rust source has weights of 8 bits";
-        return Err(CliError::Setting { setting: "int8", value: String::new(), reason });
+        return Err(CliError::Int8);
     }
     check_free(&args.output, args.force)?;
     let model = Model::open(&args.model)?;
     let network = if args.bare || matches!(format, Format::Safetensors | Format::Npz) {
         model.network().clone()
     } else {
-        folded(&model)?
+        folded(&model, if args.int8 { InputScaler::Layer } else { InputScaler::Weights })?
     };
     match format {
         Format::Safetensors => safetensors::save(&network, &args.output)?,
@@ -44,7 +46,7 @@ pub(super) fn export(args: &Export, cli: &Cli, out: &mut dyn Write) -> Result<()
                 export = export.metadata("targets", list(&schema.target_columns().collect::<Vec<_>>())?);
             }
             if !model.class_names().is_empty() {
-                export = export.metadata("classes", list(&model.class_names())?);
+                export = export.metadata(CLASSES, list(&model.class_names())?);
             }
             export.save(&network, &args.output)?;
         }

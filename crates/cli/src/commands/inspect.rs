@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::CliError;
 use crate::args::{Cli, Inspect};
-use crate::output::{TITLE, bytes, number, styled, write_json, write_table};
+use crate::output::{TITLE, bytes, printable, styled, write_json, write_table};
 
 /// How long the time of an answer is measured.
 const MEASURED: Duration = Duration::from_millis(50);
@@ -21,7 +21,7 @@ pub(super) fn inspect(args: &Inspect, cli: &Cli, out: &mut dyn Write) -> Result<
         return write_json(out, &as_json(args, &model, size, seconds));
     }
     writeln!(out, "{}", styled(TITLE, args.model.display()))?;
-    writeln!(out, "{}\n", answers(&model))?;
+    writeln!(out, "{}\n", printable(&answers(&model)))?;
     if let Some(schema) = model.schema() {
         let features = schema.feature_names();
         let count = schema.inputs_learnt().len();
@@ -32,16 +32,21 @@ pub(super) fn inspect(args: &Inspect, cli: &Cli, out: &mut dyn Write) -> Result<
     }
     writeln!(out, "{}", styled(TITLE, "Layers"))?;
     for line in model.network().summary().to_string().lines() {
-        writeln!(out, "  {}", line.trim_end())?;
+        writeln!(out, "  {}", printable(line.trim_end()))?;
     }
     let parameters = model.network().summary().parameters();
     writeln!(out, "\n{} {parameters} parameters, {} in the file", styled(TITLE, "Size:"), bytes(size))?;
-    let time =
-        if seconds < 1e-3 { format!("{} µs", number(seconds * 1e6)) } else { format!("{} ms", number(seconds * 1e3)) };
-    writeln!(out, "{} {time} for the numbers of one row, on this machine", styled(TITLE, "Time:"))?;
-    writeln!(out, "{} downhill {}", styled(TITLE, "Made by:"), model.library_version())?;
+    let time = match seconds {
+        Some(seconds) if seconds < 1e-3 => {
+            format!("{:.1} µs for the numbers of one row, on this machine", seconds * 1e6)
+        }
+        Some(seconds) => format!("{:.1} ms for the numbers of one row, on this machine", seconds * 1e3),
+        None => "not measured, since the network has several inputs".to_owned(),
+    };
+    writeln!(out, "{} {time}", styled(TITLE, "Time:"))?;
+    writeln!(out, "{} downhill {}", styled(TITLE, "Made by:"), printable(model.library_version()))?;
     for (name, text) in model.notes() {
-        writeln!(out, "{} {text}", styled(TITLE, format!("{name}:")))?;
+        writeln!(out, "{} {}", styled(TITLE, printable(&format!("{name}:"))), printable(text))?;
     }
     Ok(())
 }
@@ -102,12 +107,11 @@ fn shortened(names: &[String]) -> String {
     if names.len() > SHOWN { format!("{shown} and {} more", names.len() - SHOWN) } else { shown }
 }
 
-/// The shortest time that an answer to one row of numbers takes, among many.
-fn seconds_per_row(model: &Model) -> Result<f64, CliError> {
+/// The shortest time that an answer to one row of numbers takes, among many; none if there are several inputs.
+fn seconds_per_row(model: &Model) -> Result<Option<f64>, CliError> {
     let shape = model.network().input_shapes();
     let [input] = shape.as_slice() else {
-        // Several inputs have no flat row.
-        return Ok(f64::NAN);
+        return Ok(None);
     };
     let (features, mut buffer) = (vec![0.0_f32; input.len()], model.buffer());
     let (start, mut best) = (Instant::now(), f64::INFINITY);
@@ -119,10 +123,10 @@ fn seconds_per_row(model: &Model) -> Result<f64, CliError> {
         }
         best = best.min(one.elapsed().as_secs_f64() / f64::from(REPEATS));
     }
-    Ok(best)
+    Ok(Some(best))
 }
 
-fn as_json(args: &Inspect, model: &Model, size: u64, seconds: f64) -> Value {
+fn as_json(args: &Inspect, model: &Model, size: u64, seconds: Option<f64>) -> Value {
     let columns: Vec<Value> = model
         .schema()
         .into_iter()

@@ -2,7 +2,6 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use downhill_data::DataError;
 use downhill_model::{Answers, Model, ModelError, Prediction};
 use serde_json::{Map, Value, json};
 
@@ -20,12 +19,8 @@ pub(super) fn predict(args: &Predict, cli: &Cli, out: &mut dyn Write) -> Result<
         if matches!(&*args.delimiter, "tab" | "\\t") { '\t' } else { args.delimiter.chars().next().unwrap_or(',') };
     let input = open(&args.data)?;
     let in_input = in_input(&args.data);
-    let mut file;
-    let mut stream;
-    let out: &mut dyn Write = if is_stream(&args.output) {
-        stream = BufWriter::new(out);
-        &mut stream
-    } else {
+    let to_file = !is_stream(&args.output);
+    if to_file {
         check_free(&args.output, args.force)?;
         let canonical = |path: &Path| path.canonicalize().ok();
         let written = canonical(&args.output);
@@ -33,9 +28,8 @@ pub(super) fn predict(args: &Predict, cli: &Cli, out: &mut dyn Write) -> Result<
             // It would be empty before it is read.
             return Err(CliError::OverInput { path: args.output.clone() });
         }
-        file = BufWriter::new(File::create(&args.output).map_err(|cause| CliError::write(&args.output, cause))?);
-        &mut file
-    };
+    }
+    let mut out: Box<dyn Write> = Box::new(BufWriter::new(out));
     let names = answer_names(&model, args.probabilities)?;
     let mut is_first = true;
     for part in options.chunks(input) {
@@ -44,24 +38,36 @@ pub(super) fn predict(args: &Predict, cli: &Cli, out: &mut dyn Write) -> Result<
             ModelError::Data(error) => in_input(error),
             error => CliError::Model(error),
         })?;
+        if is_first
+            && !cli.json
+            && let Some(name) = names.iter().find(|name| part.names().contains(name))
+        {
+            return Err(CliError::AnswerColumn { column: name.clone() });
+        }
+        if is_first && to_file {
+            // There are answers to write, so that an input which has none leaves no file.
+            let file = File::create(&args.output).map_err(|cause| CliError::write(&args.output, cause))?;
+            out = Box::new(BufWriter::new(file));
+        }
         if is_first && !cli.json {
-            if let Some(name) = names.iter().find(|name| part.names().contains(name)) {
-                return Err(in_input(DataError::DuplicateColumn { name: name.clone() }));
-            }
-            write_row(out, part.names().iter().map(String::as_str).chain(names.iter().map(String::as_str)), delimiter)?;
+            write_row(
+                &mut out,
+                part.names().iter().map(String::as_str).chain(names.iter().map(String::as_str)),
+                delimiter,
+            )?;
         }
         is_first = false;
         let mut columns = part.names().iter().map(|name| part.column(name)).collect::<Result<Vec<_>, _>>()?;
         for (answer, line) in answers.iter().zip(part.lines()) {
             let (told, probabilities) = told(&model, &answer, args.probabilities);
             if cli.json {
-                write_object(out, line, &told, &model, &probabilities)?;
+                write_object(&mut out, line, &told, &model, &probabilities)?;
                 continue;
             }
             let cells: Vec<&str> = columns.iter_mut().map(|column| column.next().unwrap_or_default()).collect();
             let probabilities: Vec<String> = probabilities.iter().map(f32::to_string).collect();
             let answers = told.iter().chain(&probabilities).map(String::as_str);
-            write_row(out, cells.into_iter().chain(answers), delimiter)?;
+            write_row(&mut out, cells.into_iter().chain(answers), delimiter)?;
         }
         // A part may be all that comes for a while.
         out.flush()?;
@@ -130,9 +136,7 @@ fn write_object(
     let prediction = match (model.answers(), told) {
         (Answers::Classes, [name]) => json!(name),
         // Values are numbers, as JSON has them.
-        (_, values) => {
-            values.iter().map(|value| value.parse::<f64>().map_or(Value::Null, |value| json!(value))).collect()
-        }
+        (_, values) => values.iter().map(|value| as_json(value)).collect(),
     };
     let prediction = match prediction {
         Value::Array(mut values) if values.len() == 1 => values.pop().unwrap_or_default(),
@@ -141,12 +145,17 @@ fn write_object(
     let mut object = json!({ "line": line, "prediction": prediction });
     if !probabilities.is_empty() {
         let of_classes: Map<String, Value> =
-            model.class_names().iter().cloned().zip(probabilities.iter().map(|p| json!(p))).collect();
+            model.class_names().iter().cloned().zip(probabilities.iter().map(|p| as_json(&p.to_string()))).collect();
         if let Some(fields) = object.as_object_mut() {
             fields.insert("probabilities".to_owned(), Value::Object(of_classes));
         }
     }
     Ok(writeln!(out, "{object}")?)
+}
+
+/// A number with the digits that CSV has: an `f32` as it stands would get those of the nearest `f64`.
+fn as_json(number: &str) -> Value {
+    number.parse::<f64>().map_or(Value::Null, |number| json!(number))
 }
 
 #[cfg(test)]

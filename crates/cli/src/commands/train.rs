@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use downhill_data::Table;
 use downhill_model::Model;
+use downhill_train::StopHandle;
 use serde::Serialize;
 
 use crate::CliError;
@@ -14,7 +15,7 @@ use crate::judge::{Judge, Verdict};
 use crate::learn::{Learnt, learn, rows_of_known_classes, split, with_target};
 use crate::look::{Findings, look};
 use crate::output::{FAINT, GOOD, Line, TITLE, bytes, check_free, in_input, is_stream, number, open, styled};
-use crate::output::{table_options, write_json, write_table};
+use crate::output::{check_place, printable, table_options, write_json, write_table};
 use crate::recipe::Recipe;
 use crate::search::{Tried, cross_validate, search};
 use crate::settings::{Settings, Task};
@@ -33,6 +34,7 @@ struct Report<'r> {
     rows: usize,
     epochs: &'r [u64],
     losses: &'r [f64],
+    interrupted: bool,
     seconds: f64,
     model: &'r Path,
     bytes: u64,
@@ -54,29 +56,36 @@ pub(super) fn train(args: &Train, cli: &Cli, out: &mut dyn Write) -> Result<(), 
     let options = table_options(settings.delimiter.as_deref())?;
     let table = options.read(open(&args.data)?).map_err(in_input(&args.data))?;
     let found = look(&table, &settings)?;
+    // Until here Ctrl-C ends the program.
+    let stop = StopHandle::on_interrupt()?;
     let path = args.output.clone().unwrap_or_else(|| file_name(&found.target));
     check_free(&path, args.force)?;
+    let table = with_target(&table, &found)?;
+    let first = Recipe::choose(&settings, found.task, table.len())?;
+    check_judging(&settings)?;
+    check_place(&path)?;
     let text = !cli.json;
     if text {
         write_findings(out, &args.data, &found)?;
     }
-    let table = with_target(&table, &found)?;
-    let first = Recipe::choose(&settings, found.task, table.len())?;
     let mut line = Line::new(cli.quiet);
-    let (recipe, tried, judged) = judge(&table, &found, &settings, first, &mut line)?;
+    let Judgement { recipe, tried, judged, interrupted } = judge(&table, &found, &settings, first, &mut line, &stop)?;
     if text {
         line.clear();
         write_recipe(out, &recipe, &tried)?;
         write_judged(out, &judged, settings.unit.as_deref())?;
     }
-    let learnt = learn(&table, &found, &recipe, &mut |progress| line.show("training on all rows", progress))?;
+    let learnt = match interrupted {
+        Some(learnt) => *learnt,
+        None => learn(&table, &found, &recipe, &mut |progress| line.show("training on all rows", progress), &stop)?,
+    };
     line.clear();
-    let model = finished(&learnt, &settings, &args.data)?;
+    let model = finished(&learnt, &recipe, &settings, &args.data)?;
     model.save(&path)?;
     let bytes_of_file = fs::metadata(&path).map_err(|cause| CliError::read(&path, cause))?.len();
     let seconds = start.elapsed().as_secs_f64();
     if !text {
-        let Learnt { rows, epochs, losses, .. } = &learnt;
+        let Learnt { rows, epochs, losses, interrupted, .. } = &learnt;
         let report = Report {
             data: &args.data,
             found: &found,
@@ -86,41 +95,65 @@ pub(super) fn train(args: &Train, cli: &Cli, out: &mut dyn Write) -> Result<(), 
             rows: *rows,
             epochs,
             losses,
+            interrupted: *interrupted,
             seconds,
             model: &path,
             bytes: bytes_of_file,
         };
         return write_json(out, &report);
     }
+    if let Some(said) = interruption(&learnt, &recipe) {
+        writeln!(out, "{} {said}; the network is saved as it is.", styled(TITLE, "Interrupted:"))?;
+    }
     let saved = styled(GOOD, format!("Saved {}", path.display()));
-    writeln!(
-        out,
-        "{saved} ({}), which has learnt from all {} rows, in {seconds:.1} s.",
-        bytes(bytes_of_file),
-        learnt.rows
-    )?;
+    let (size, rows) = (bytes(bytes_of_file), learnt.rows);
+    let rows = if rows == table.len() { format!("all {rows} rows") } else { format!("{rows} of {} rows", table.len()) };
+    writeln!(out, "{saved} ({size}), which has learnt from {rows}, in {seconds:.1} s.")?;
     let next = format!("Ask it: downhill predict {} --data FILE", path.display());
     Ok(writeln!(out, "{}", styled(FAINT, next))?)
 }
 
 /// The model with what the command knows about it.
-fn finished(learnt: &Learnt, settings: &Settings, data: &Path) -> Result<Model, CliError> {
-    let model = &learnt.model;
-    let mut builder = Model::builder(model.network().clone()).note("trained on", data.display().to_string());
-    builder = builder.note("rows", learnt.rows.to_string());
-    if let Some(schema) = model.schema() {
-        builder = builder.schema(schema.clone());
-    }
-    if let Some(scaler) = model.input_scaler() {
-        builder = builder.input_scaler(scaler.clone());
-    }
-    if let Some(scaler) = model.target_scaler() {
-        builder = builder.target_scaler(scaler.clone());
-    }
-    if let (Some(unit), true) = (&settings.unit, model.class_names().is_empty()) {
-        builder = builder.units([unit]);
+fn finished(learnt: &Learnt, recipe: &Recipe, settings: &Settings, data: &Path) -> Result<Model, CliError> {
+    let model = learnt.model.clone();
+    let unit = settings.unit.as_ref().filter(|_| model.class_names().is_empty());
+    let mut builder = model.into_builder().note("trained on", named(data));
+    builder = builder.note("rows", learnt.rows.to_string()).units(unit);
+    if let Some(said) = interruption(learnt, recipe) {
+        builder = builder.note("interrupted", said);
     }
     Ok(builder.build()?)
+}
+
+/// Checks how the recipe is to be judged.
+fn check_judging(settings: &Settings) -> Result<(), CliError> {
+    let error = |setting, value, reason| Err(CliError::Setting { setting, value, reason });
+    match (settings.holdout, settings.folds) {
+        (Some(share), _) if !(0.0..1.0).contains(&share) => {
+            error("holdout", share.to_string(), "it must be at least 0 and less than 1")
+        }
+        (_, Some(folds)) if folds < 2 => error(
+            "folds",
+            folds.to_string(),
+            "it must be 2 or more, so that there are rows to learn from and to judge by",
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// How far training came, if Ctrl-C ended it.
+fn interruption(learnt: &Learnt, recipe: &Recipe) -> Option<String> {
+    let (done, all) = (learnt.epochs.iter().sum::<u64>(), recipe.epochs * recipe.members as u64);
+    learnt.interrupted.then(|| format!("training was stopped after {done} of {all} epochs"))
+}
+
+/// What judging has come to.
+struct Judgement {
+    recipe: Recipe,
+    tried: Vec<Tried>,
+    judged: Judged,
+    /// What was judged, if its training was interrupted, so that it is what will be saved.
+    interrupted: Option<Box<Learnt>>,
 }
 
 /// Chooses the recipe and judges it, on rows that neither the choice nor the network has seen.
@@ -130,20 +163,18 @@ fn judge(
     settings: &Settings,
     first: Recipe,
     line: &mut Line,
-) -> Result<(Recipe, Vec<Tried>, Judged), CliError> {
+    stop: &StopHandle,
+) -> Result<Judgement, CliError> {
+    let search = |table: &Table, line: &mut Line| {
+        search(table, found, settings, first.clone(), &mut |progress| line.show("comparing recipes", progress), stop)
+    };
     if let Some(folds) = settings.folds {
-        let verdicts = cross_validate(table, found, &first, folds, Some(settings), &mut |progress| {
-            line.show("judging by folds", progress);
-        })?;
-        let (recipe, tried) =
-            search(table, found, settings, first, &mut |progress| line.show("comparing recipes", progress))?;
-        return Ok((recipe, tried, Judged::Folds(verdicts)));
+        let mut watch = |progress| line.show("judging by folds", progress);
+        let verdicts = cross_validate(table, found, &first, folds, Some(settings), &mut watch, stop)?;
+        let (recipe, tried) = search(table, line)?;
+        return Ok(Judgement { recipe, tried, judged: Judged::Folds(verdicts), interrupted: None });
     }
     let share = settings.holdout.unwrap_or(HOLDOUT);
-    if !(0.0..1.0).contains(&share) {
-        let reason = "it must be at least 0 and less than 1";
-        return Err(CliError::Setting { setting: "holdout", value: share.to_string(), reason });
-    }
     let kept = (table.len() as f64 * share).round() as usize;
     let too_few = kept == 0 || table.len() - kept < crate::learn::LEAST_ROWS;
     let (rest, kept) = if too_few {
@@ -152,19 +183,20 @@ fn judge(
         let (rest, kept) = split(table, found, share, first.seed)?;
         (rest, Some(kept))
     };
-    let (recipe, tried) =
-        search(&rest, found, settings, first, &mut |progress| line.show("comparing recipes", progress))?;
-    let Some(kept) = kept else { return Ok((recipe, tried, Judged::Nothing)) };
-    let learnt = learn(&rest, found, &recipe, &mut |progress| line.show("training to be judged", progress))?;
+    let (recipe, tried) = search(&rest, line)?;
+    let Some(kept) = kept else { return Ok(Judgement { recipe, tried, judged: Judged::Nothing, interrupted: None }) };
+    let learnt = learn(&rest, found, &recipe, &mut |progress| line.show("training to be judged", progress), stop)?;
     let mut judge = Judge::new(&learnt.model)?;
     let schema = learnt.model.schema().ok_or(CliError::NoColumns)?;
-    Ok(match rows_of_known_classes(schema, &found.target, &kept)? {
+    let judged = match rows_of_known_classes(schema, &found.target, &kept)? {
         Some(kept) => {
             judge.add(&kept)?;
-            (recipe, tried, Judged::Holdout(Box::new(judge.verdict())))
+            Judged::Holdout(Box::new(judge.verdict()))
         }
-        None => (recipe, tried, Judged::Nothing),
-    })
+        None => Judged::Nothing,
+    };
+    let interrupted = learnt.interrupted.then(|| Box::new(learnt));
+    Ok(Judgement { recipe, tried, judged, interrupted })
 }
 
 /// The name of a model's file, if none was given.
@@ -174,14 +206,23 @@ fn file_name(target: &str) -> PathBuf {
     PathBuf::from(format!("{}.downhill", if name.is_empty() { "model" } else { &name }))
 }
 
+/// The name of the table, for people.
+fn named(data: &Path) -> String {
+    if is_stream(data) { "the standard input".to_owned() } else { data.display().to_string() }
+}
+
 fn write_findings(out: &mut dyn Write, data: &Path, found: &Findings) -> Result<(), CliError> {
-    let name = if is_stream(data) { "the standard input".into() } else { data.display().to_string() };
     let task = match found.task {
         Task::Classification => "its class",
         Task::Regression => "its number",
     };
-    writeln!(out, "{}", styled(TITLE, format!("{} rows of {name}", found.rows)))?;
-    writeln!(out, "To predict: `{}`, {task} ({})\n", found.target, found.because)?;
+    writeln!(out, "{}", styled(TITLE, format!("{} rows of {}", found.rows, printable(&named(data)))))?;
+    let target = printable(&format!("`{}`, {task} ({})", found.target, found.because));
+    writeln!(out, "To predict: {target}")?;
+    if found.without_target > 0 {
+        writeln!(out, "Rows without a target, which are left out: {}", found.without_target)?;
+    }
+    writeln!(out)?;
     let rows: Vec<Vec<String>> = found
         .columns
         .iter()

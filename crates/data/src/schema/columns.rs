@@ -163,6 +163,27 @@ impl Columns {
     /// Returns an error if no columns are chosen, one is chosen twice or not there, a rule does not suit its column,
     /// a number can't be read, a value is missing that is neither left out nor filled, or no row is left.
     pub fn fit(self, table: &Table) -> Result<Schema, DataError> {
+        let Choice { plans, targets, target_kind, markers } = self.choose()?;
+        let rows = complete_rows(table, needed(&plans, &targets), &markers)?;
+        let rows: Vec<Row<'_>> = rows.rows().collect();
+        let goal = match (target_kind, targets.as_slice()) {
+            (Kind::Categorical, [target]) => {
+                let place = table.place(&target.column)?;
+                let classes = OneHot::fit(rows.iter().map(|row| row.cell(place)))?;
+                Goal::Class { target: target.clone(), classes }
+            }
+            _ => Goal::Values { targets },
+        };
+        let learn = |plan: Plan| {
+            let place = table.place(&plan.column)?;
+            Input::learn(plan, rows.iter().map(move |row| (row.line(), row.cell(place))), &markers)
+        };
+        let inputs = plans.into_iter().map(learn).collect::<Result<_, DataError>>()?;
+        Ok(Schema { inputs, goal, markers })
+    }
+
+    /// Checks that the choice is one, and that each rule suits its column.
+    pub(super) fn choose(self) -> Result<Choice, DataError> {
         let Self { inputs, targets, target_kind, missing, unseen, markers } = self;
         if inputs.is_empty() {
             return Err(DataError::Empty { what: "the list of input columns", unit: "column" });
@@ -183,28 +204,26 @@ impl Columns {
             Ok(Target { column, drop })
         });
         let targets = targets.collect::<Result<Vec<_>, DataError>>()?;
-        let needed = plans.iter().filter_map(|plan| match plan.missing {
-            Missing::Error => Some((plan.column.as_str(), false)),
-            Missing::Drop => Some((plan.column.as_str(), true)),
-            _ => None,
-        });
-        let rows = complete_rows(table, needed.chain(targets.iter().map(Target::needed)), &markers)?;
-        let rows: Vec<Row<'_>> = rows.rows().collect();
-        let goal = match (target_kind, targets.as_slice()) {
-            (Kind::Categorical, [target]) => {
-                let place = table.place(&target.column)?;
-                let classes = OneHot::fit(rows.iter().map(|row| row.cell(place)))?;
-                Goal::Class { target: target.clone(), classes }
-            }
-            _ => Goal::Values { targets },
-        };
-        let learn = |plan: Plan| {
-            let place = table.place(&plan.column)?;
-            Input::learn(plan, rows.iter().map(move |row| (row.line(), row.cell(place))), &markers)
-        };
-        let inputs = plans.into_iter().map(learn).collect::<Result<_, DataError>>()?;
-        Ok(Schema { inputs, goal, markers })
+        Ok(Choice { plans, targets, target_kind, markers })
     }
+}
+
+/// A choice of columns that was checked.
+pub(super) struct Choice {
+    pub(super) plans: Vec<Plan>,
+    pub(super) targets: Vec<Target>,
+    pub(super) target_kind: Kind,
+    pub(super) markers: Markers,
+}
+
+/// The columns whose values a row needs, and whether rows without them are left out.
+pub(super) fn needed<'c>(plans: &'c [Plan], targets: &'c [Target]) -> impl Iterator<Item = (&'c str, bool)> {
+    let inputs = plans.iter().filter_map(|plan| match plan.missing {
+        Missing::Error => Some((plan.column.as_str(), false)),
+        Missing::Drop => Some((plan.column.as_str(), true)),
+        _ => None,
+    });
+    inputs.chain(targets.iter().map(Target::needed))
 }
 
 #[cfg(test)]

@@ -61,6 +61,12 @@ pub(super) fn reads_in_any_order(text: &str) -> bool {
     by_month.is_some() && by_month == by_day
 }
 
+/// Writes seconds since the start of 1970 as a date, with its time if it is to be told.
+#[cfg(feature = "parquet")]
+pub(crate) fn text(seconds: i64, time: bool) -> String {
+    Moment { days: seconds.div_euclid(SECONDS_PER_DAY), seconds: seconds.rem_euclid(SECONDS_PER_DAY) }.text(time)
+}
+
 /// The names of a date's features.
 pub(super) fn feature_names(column: &str, time: bool) -> impl Iterator<Item = String> {
     let names = ["days since 1970", "year, sine", "year, cosine", "week, sine", "week, cosine"];

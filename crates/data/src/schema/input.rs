@@ -271,14 +271,14 @@ fn mean(numbers: &[f64]) -> Option<f64> {
 }
 
 /// The median of sorted values: what lies between the two in the middle.
-fn median<V: Copy>(sorted: &[V], between: impl Fn(V, V) -> Option<V>) -> Option<V> {
+pub(super) fn median<V: Copy>(sorted: &[V], between: impl Fn(V, V) -> Option<V>) -> Option<V> {
     let middle = |place: usize| sorted.get(place).copied();
     let last = sorted.len().checked_sub(1)?;
     between(middle(last / 2)?, middle(last.div_ceil(2))?)
 }
 
 /// The most frequent of sorted values, the smallest among equals.
-fn most_frequent<V: Copy + PartialEq>(sorted: &[V]) -> Option<V> {
+pub(super) fn most_frequent<V: Copy + PartialEq>(sorted: &[V]) -> Option<V> {
     let runs = sorted.chunk_by(|a, b| a == b);
     runs.rev().max_by_key(|run| run.len()).and_then(|run| run.first()).copied()
 }

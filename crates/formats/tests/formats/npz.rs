@@ -196,3 +196,27 @@ fn damaged_archives_never_panic() {
     }
     assert!((10..5900).contains(&read), "{read} of 6000 were read");
 }
+
+#[test]
+fn an_array_is_opened_within_its_archive() {
+    use downhill_data::source::{ArraySource, SourceBatches};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("arrays.npz");
+    let mut tensors = Tensors::new();
+    tensors.push("a", &[2], [9.0f64, 9.0]).unwrap();
+    tensors.push("x", &[3, 2], [1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
+    tensors.push("y", &[3, 1], [0.5f64, -0.5, 1.5]).unwrap();
+    npz::write(&tensors, &path).unwrap();
+    let source = ArraySource::values(npz::open_array(&path, "x").unwrap(), npz::open_array(&path, "y").unwrap());
+    let mut batches = SourceBatches::<f64>::sequential(source.unwrap(), 5).unwrap();
+    let batch = batches.next_batch().unwrap().unwrap();
+    assert_eq!(batch.inputs.slice(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    assert_eq!(batch.targets, downhill_data::Target::Values(&[0.5, -0.5, 1.5]));
+
+    let message = |name: &str| npz::open_array(&path, name).unwrap_err().to_string();
+    assert!(message("z").contains("arrays.npz") && message("z").contains("it has no array `z`"), "{}", message("z"));
+    npz::write_compressed(&tensors, &path).unwrap();
+    assert!(message("x").contains("its array `x` is compressed"), "{}", message("x"));
+    let numpy = npz::open_array(fixture("numpy.npz"), "bool").unwrap();
+    assert_eq!((numpy.rows(), numpy.shape().axes()), (2, &[2][..]));
+}

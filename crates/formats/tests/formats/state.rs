@@ -145,10 +145,10 @@ fn state_dicts_of_pytorch_predict_the_same_in_f64() {
     }
 }
 
-/// Writes each case for `interop_state_dict.py --check`, to the folder that `INTEROP_STATE_DICT` names if it is set.
+/// Writes each case for `interop_state_dict.py --check`, to the folder that `INTEROP_FOLDER` names if it is set.
 fn what_is_saved_is_loaded_again_bit_for_bit<T: Scalar>() {
     let temporary = tempfile::tempdir().unwrap();
-    let folder = env::var_os("INTEROP_STATE_DICT").map_or(temporary.path().to_owned(), PathBuf::from);
+    let folder = env::var_os("INTEROP_FOLDER").map_or(temporary.path().to_owned(), PathBuf::from);
     for case in cases() {
         let mut network = case.network::<T>(7);
         let (x, _) = case.examples::<T>();
@@ -175,7 +175,7 @@ fn what_is_saved_is_loaded_again_bit_for_bit<T: Scalar>() {
         npz::load(&mut other, path("npz")).unwrap();
         assert_eq!(bits(&other), bits(&network), "{}", case.name);
     }
-    if env::var_os("INTEROP_STATE_DICT").is_none() {
+    if env::var_os("INTEROP_FOLDER").is_none() {
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 3 * cases().len(), "a temporary file is left");
     }
 }

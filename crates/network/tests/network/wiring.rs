@@ -195,4 +195,7 @@ place  layer      output  parameters  keeps
     assert_eq!(summary.to_string(), expected);
     assert_eq!(summary.parameters(), network.parameters().len());
     assert_eq!(summary.kept().map(|kept| kept.bytes).sum::<usize>(), 264);
+    let layers = summary.layers();
+    assert_eq!((layers.len(), layers[4].layer, &*layers[4].place, layers[4].parameters), (5, "Affine", "4", 27));
+    assert!(layers.iter().enumerate().all(|(index, layer)| layer.inputs == [index]), "{layers:?}");
 }

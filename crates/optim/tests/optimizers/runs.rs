@@ -150,6 +150,22 @@ fn a_range_test_of_negative_losses_goes_on() {
     assert_eq!(runaway, Some(curve.losses.len() - 1), "{curve:?}");
 }
 
+#[test]
+fn a_loss_that_is_no_number_is_neither_a_fall_nor_the_least() {
+    for last in [f64::NAN, -f64::NAN, f64::INFINITY] {
+        let (mut step, losses) = (0, [3.0, 2.0, 2.5, last]);
+        let objective = |_: &[f64], _: &mut [f64]| {
+            step += 1;
+            Ok(losses[step - 1])
+        };
+        let test = RangeTest::new(1e-3, 1.0, 4).smoothing(0.0);
+        let curve = test.run(&mut Sgd::new(1.0), &mut [1.0], objective).unwrap();
+        assert_eq!(curve.losses.len(), 4);
+        assert_eq!(curve.steepest(), Some(1e-3));
+        assert_eq!(curve.tenth_of_least(), Some(test.rate(1) / 10.0));
+    }
+}
+
 /// The rates that follow plateaus of a measure, and of its negative, which is to be raised.
 fn plateau_rates(measures: &[f64], plateau: ReduceOnPlateau) -> (Vec<f64>, Option<f64>) {
     let mut plateau = plateau.patience(2);

@@ -3,6 +3,7 @@ use std::fmt;
 use downhill_losses::{Meaning, Target, TargetError};
 use downhill_tensor::{Batch, Scalar};
 
+use super::f_score::share;
 use super::{Metric, Reading};
 
 /// A table of how often each class was taken for which: rows are true classes, columns predicted ones.
@@ -86,18 +87,98 @@ impl ConfusionMatrix {
         share(2.0 * self.count(class, class), self.predictions(class) + self.truths(class))
     }
 
-    fn average(&self, average: Average, of: impl Fn(usize) -> f64) -> f64 {
-        let classes = 0..self.classes();
-        match average {
-            Average::Macro => {
-                // Classes that never occur say nothing.
-                let met: Vec<usize> =
-                    classes.filter(|&class| self.truths(class) + self.predictions(class) > 0.0).collect();
-                met.iter().map(|&class| of(class)).sum::<f64>() / met.len() as f64
-            }
-            Average::Weighted => classes.map(|class| of(class) * self.truths(class)).sum::<f64>() / self.examples(),
-            Average::Class(class) => of(class),
+    /// The mean of the recalls of all classes that occur among the targets.
+    ///
+    /// Source: as scikit-learn's `balanced_accuracy_score`.
+    #[must_use]
+    pub fn balanced_accuracy(&self) -> f64 {
+        let recalls: Vec<f64> =
+            (0..self.classes()).filter(|&class| self.truths(class) > 0.0).map(|class| self.recall(class)).collect();
+        recalls.iter().sum::<f64>() / recalls.len() as f64
+    }
+
+    /// The Matthews correlation of targets and predictions, from -1 to 1; 0 if the targets or the predictions are all of
+    /// one class, and not a number if there were no examples or a prediction was not a number.
+    ///
+    /// With c right ones among s examples, of which t_k are of class k and p_k taken for it, it is
+    ///
+    /// ```math
+    /// \frac{c\,s - \sum_k t_k p_k}{\sqrt{(s^2 - \sum_k p_k^2)(s^2 - \sum_k t_k^2)}}
+    /// ```
+    ///
+    /// Source: Gorodkin 2004; as scikit-learn's `matthews_corrcoef`.
+    #[must_use]
+    pub fn matthews_correlation(&self) -> f64 {
+        if !self.is_of_numbers() {
+            return f64::NAN;
         }
+        let classes = || (0..self.classes()).map(|class| (self.truths(class), self.predictions(class)));
+        let right: f64 = (0..self.classes()).map(|class| self.count(class, class)).sum();
+        let all = self.examples();
+        let both = right * all - classes().map(|(truth, predicted)| truth * predicted).sum::<f64>();
+        let predictions = all * all - classes().map(|(_, predicted)| predicted * predicted).sum::<f64>();
+        let truths = all * all - classes().map(|(truth, _)| truth * truth).sum::<f64>();
+        if truths * predictions == 0.0 { 0.0 } else { both / (truths * predictions).sqrt() }
+    }
+
+    /// Cohen's kappa: how far targets and predictions agree beyond what chance would bring, 1 if in all, 0 if no further.
+    ///
+    /// It is not a number if the targets and the predictions are all of the same class, if there were no examples, or
+    /// if a prediction was not a number.
+    ///
+    /// ```math
+    /// \kappa = 1 - \frac{\sum_{ij} d_{ij} n_{ij}}{\sum_{ij} d_{ij} t_i p_j / s}
+    /// ```
+    ///
+    /// There n is this matrix, t and p are its sums by row and by column, s is the sum of all, and d is the
+    /// [`Disagreement`]. Classes keep their distance if one between them never occurs.
+    ///
+    /// Source: Cohen 1960 and 1968; as scikit-learn's `cohen_kappa_score` with all classes as `labels`.
+    #[must_use]
+    pub fn kappa(&self, disagreement: Disagreement) -> f64 {
+        if !self.is_of_numbers() {
+            return f64::NAN;
+        }
+        let (mut seen, mut expected) = (0.0, 0.0);
+        for truth in 0..self.classes() {
+            for predicted in 0..self.classes() {
+                let weight = disagreement.of(truth, predicted);
+                seen += weight * self.count(truth, predicted);
+                expected += weight * (self.truths(truth) * self.predictions(predicted) / self.examples());
+            }
+        }
+        if expected == 0.0 { f64::NAN } else { 1.0 - seen / expected }
+    }
+
+    /// Whether there are examples, and all predictions are numbers.
+    fn is_of_numbers(&self) -> bool {
+        self.examples() > 0.0 && self.nothing.iter().all(|&weight| weight == 0.0)
+    }
+
+    /// Takes a batch into account in the name of `metric`.
+    fn update_as<T: Scalar>(
+        &mut self,
+        metric: &'static str,
+        (y, target, weights): (Batch<'_, T>, Target<'_, T>, Option<&[T]>),
+    ) -> Result<(), TargetError> {
+        let reading = Reading::new(metric, self.meaning, y, target, weights)?;
+        if let Some(answers) = reading.answers().filter(|&answers| answers > 1) {
+            return Err(TargetError::setting(
+                metric,
+                format!(
+                    "each example has {answers} independent answers, but a confusion is between classes of which one is \
+                     right; judge several answers by their accuracy or F1, or each alone"
+                ),
+            ));
+        }
+        self.grow(reading.classes());
+        for judged in reading.judged() {
+            match judged.predicted {
+                Some(predicted) => self.counts[judged.truth][predicted] += judged.weight,
+                None => self.nothing[judged.truth] += judged.weight,
+            }
+        }
+        Ok(())
     }
 
     fn grow(&mut self, classes: usize) {
@@ -106,10 +187,6 @@ impl ConfusionMatrix {
         self.counts.iter_mut().for_each(|row| row.resize(classes, 0.0));
         self.nothing.resize(classes, 0.0);
     }
-}
-
-fn share(part: f64, whole: f64) -> f64 {
-    if whole == 0.0 { 0.0 } else { part / whole }
 }
 
 impl<T: Scalar> Metric<T> for ConfusionMatrix {
@@ -126,24 +203,7 @@ impl<T: Scalar> Metric<T> for ConfusionMatrix {
     }
 
     fn update(&mut self, y: Batch<'_, T>, target: Target<'_, T>, weights: Option<&[T]>) -> Result<(), TargetError> {
-        let reading = Reading::new("ConfusionMatrix", self.meaning, y, target, weights)?;
-        if let Some(answers) = reading.answers().filter(|&answers| answers > 1) {
-            return Err(TargetError::setting(
-                "ConfusionMatrix",
-                format!(
-                    "each example has {answers} independent answers, but a confusion is between classes of which one is \
-                     right; judge several answers by their accuracy, or each alone"
-                ),
-            ));
-        }
-        self.grow(reading.classes());
-        for judged in reading.judged() {
-            match judged.predicted {
-                Some(predicted) => self.counts[judged.truth][predicted] += judged.weight,
-                None => self.nothing[judged.truth] += judged.weight,
-            }
-        }
-        Ok(())
+        self.update_as("ConfusionMatrix", (y, target, weights))
     }
 
     fn value(&self) -> f64 {
@@ -170,44 +230,44 @@ impl fmt::Display for ConfusionMatrix {
     }
 }
 
-/// The average that makes one number of those of several classes.
+/// How far apart two classes are in [`ConfusionMatrix::kappa`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
-pub enum Average {
-    /// The mean over the classes, each counting the same.
+pub enum Disagreement {
+    /// All classes are equally far apart.
     #[default]
-    Macro,
-    /// The mean over the classes, each counting as often as it occurs.
-    Weighted,
-    /// The number of this class alone, such as 1 for the positive class of two.
-    Class(usize),
+    Equal,
+    /// The distance of their indices, for classes in an order.
+    Linear,
+    /// The square of that distance.
+    Quadratic,
+}
+
+impl Disagreement {
+    fn of(self, a: usize, b: usize) -> f64 {
+        let distance = a.abs_diff(b) as f64;
+        match self {
+            Self::Equal => distance.min(1.0),
+            Self::Linear => distance,
+            Self::Quadratic => distance * distance,
+        }
+    }
 }
 
 macro_rules! from_confusion {
-    ($(#[$doc:meta])* $Name:ident, $name:literal, $of:ident) => {
+    ($(#[$doc:meta])* $Name:ident($($field:ident: $Field:ty)?), $name:expr, $of:expr) => {
         $(#[$doc])*
         #[derive(Clone, Debug, Default)]
         pub struct $Name {
-            average: Average,
+            $($field: $Field,)?
             confusion: ConfusionMatrix,
-        }
-
-        impl $Name {
-            /// Makes a metric with this average over the classes.
-            #[must_use]
-            pub fn new(average: Average) -> Self {
-                Self { average, confusion: ConfusionMatrix::new() }
-            }
         }
 
         impl<T: Scalar> Metric<T> for $Name {
             fn name(&self) -> String {
-                match self.average {
-                    Average::Macro => $name.into(),
-                    Average::Weighted => concat!("weighted ", $name).into(),
-                    Average::Class(class) => format!(concat!($name, " of class {}"), class),
-                }
+                let name: fn(&Self) -> &str = $name;
+                name(self).into()
             }
 
             fn larger_is_better(&self) -> bool {
@@ -224,60 +284,66 @@ macro_rules! from_confusion {
                 target: Target<'_, T>,
                 weights: Option<&[T]>,
             ) -> Result<(), TargetError> {
-                self.confusion.update(y, target, weights)?;
-                match self.average {
-                    Average::Class(class) if class >= self.confusion.classes() => {
-                        Err(TargetError::setting(
-                            stringify!($Name),
-                            format!(
-                                "it judges the class {class}, but there are {} classes, counted from 0",
-                                self.confusion.classes()
-                            ),
-                        ))
-                    }
-                    _ => Ok(()),
-                }
+                self.confusion.update_as(stringify!($Name), (y, target, weights))
             }
 
             fn value(&self) -> f64 {
-                self.confusion.average(self.average, |class| self.confusion.$of(class))
+                let value: fn(&Self) -> f64 = $of;
+                value(self)
             }
         }
     };
 }
 
 from_confusion!(
-    /// The share of the examples taken for a class that were of it.
-    Precision, "precision", precision
+    /// The mean of the recalls of all classes that occur: the accuracy if each class counts the same. See
+    /// [`ConfusionMatrix::balanced_accuracy`].
+    BalancedAccuracy(), |_| "balanced accuracy", |metric| metric.confusion.balanced_accuracy()
 );
 
 from_confusion!(
-    /// The share of the examples of a class that were taken for it.
-    Recall, "recall", recall
+    /// The Matthews correlation of targets and predictions. See [`ConfusionMatrix::matthews_correlation`].
+    MatthewsCorrelation(), |_| "matthews correlation", |metric| metric.confusion.matthews_correlation()
 );
 
 from_confusion!(
-    /// The harmonic mean of precision and recall, class by class.
-    F1, "f1", f1
+    /// Cohen's kappa, the agreement of targets and predictions beyond chance. See [`ConfusionMatrix::kappa`].
+    CohenKappa(disagreement: Disagreement),
+    |metric| match metric.disagreement {
+        Disagreement::Equal => "kappa",
+        Disagreement::Linear => "linear kappa",
+        Disagreement::Quadratic => "quadratic kappa",
+    },
+    |metric| metric.confusion.kappa(metric.disagreement)
 );
+
+impl BalancedAccuracy {
+    /// Makes a metric that has seen no examples yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl MatthewsCorrelation {
+    /// Makes a metric that has seen no examples yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl CohenKappa {
+    /// Makes a metric for which classes are this far apart.
+    #[must_use]
+    pub fn new(disagreement: Disagreement) -> Self {
+        Self { disagreement, ..Self::default() }
+    }
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_class_that_does_not_exist_is_an_error() {
-        let (y, truth) = example();
-        let judge = |class| {
-            let mut f1 = F1::new(Average::Class(class));
-            f1.update(Batch::new(&y, 6, [3]).unwrap(), Target::Classes(&truth), None)
-        };
-        assert_eq!(judge(2), Ok(()));
-        assert_eq!(
-            judge(3).unwrap_err().to_string(),
-            "F1: it judges the class 3, but there are 3 classes, counted from 0"
-        );
-    }
 
     /// Six examples of three classes: truth 0 0 1 1 2 2, predicted 0 1 1 1 0 2.
     fn example() -> (Vec<f64>, [u32; 6]) {
@@ -299,16 +365,33 @@ mod tests {
         assert_eq!(confusion.to_string(), "true\\pred 0 1 2\n        0 1 1 0\n        1 0 2 0\n        2 1 0 1");
     }
 
+    fn judged(y: &[f64], labels: &[u32]) -> ConfusionMatrix {
+        let mut confusion = ConfusionMatrix::new();
+        let batch = Batch::new(y, labels.len(), [y.len() / labels.len()]).unwrap();
+        confusion.update(batch, Target::Classes(labels), None).unwrap();
+        confusion
+    }
+
     #[test]
-    fn averages_are_means_over_classes() {
+    fn agreement_beyond_chance() {
         let (y, labels) = example();
-        let value = |mut metric: F1| {
-            metric.update(Batch::new(&y, 6, [3]).unwrap(), Target::Classes(&labels), None).unwrap();
-            Metric::<f64>::value(&metric)
-        };
-        let expected = (0.5 + 0.8 + 2.0 / 3.0) / 3.0;
-        assert!((value(F1::new(Average::Macro)) - expected).abs() < 1e-15);
-        assert!((value(F1::new(Average::Weighted)) - expected).abs() < 1e-15, "classes are equally frequent");
-        assert_eq!(value(F1::new(Average::Class(0))), 0.5);
+        let confusion = judged(&y, &labels);
+        assert!((confusion.balanced_accuracy() - 2.0 / 3.0).abs() < 1e-15);
+        // By chance a third would agree.
+        assert!((confusion.kappa(Disagreement::Equal) - 0.5).abs() < 1e-15);
+        // Distances of 3 in sum, where chance would bring 5; and squares of 5, where it would bring 7.
+        assert!((confusion.kappa(Disagreement::Linear) - (1.0 - 3.0 / 5.0)).abs() < 1e-15);
+        assert!((confusion.kappa(Disagreement::Quadratic) - (1.0 - 5.0 / 7.0)).abs() < 1e-15);
+        assert!((confusion.matthews_correlation() - 12.0 / (22.0_f64 * 24.0).sqrt()).abs() < 1e-15);
+    }
+
+    #[test]
+    fn a_single_class_agrees_by_chance() {
+        let confusion = judged(&[0.0, 1.0, 0.0, 2.0], &[1, 1]);
+        assert!(confusion.kappa(Disagreement::Equal).is_nan());
+        assert_eq!((confusion.matthews_correlation(), confusion.balanced_accuracy()), (0.0, 1.0));
+        let confusion = judged(&[0.0, f64::NAN, 0.0, 2.0], &[0, 1]);
+        assert!(confusion.kappa(Disagreement::Equal).is_nan() && confusion.matthews_correlation().is_nan());
+        assert_eq!(confusion.balanced_accuracy(), 0.5, "what is not a number is wrong");
     }
 }

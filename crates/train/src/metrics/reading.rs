@@ -6,6 +6,8 @@ use downhill_tensor::{Batch, Outputs, Scalar};
 /// A prediction at one place, with the right answer and its weight.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Judged {
+    /// The index of the place in the batch.
+    pub(crate) position: usize,
     /// `None` if an output is not a number: that is no class, and never right.
     pub(crate) predicted: Option<usize>,
     pub(crate) truth: usize,
@@ -90,7 +92,7 @@ impl<'a, T: Scalar> Reading<'a, T> {
                 match labels.iter().enumerate().find(bad) {
                     None => Ok(()),
                     Some((position, &class)) => {
-                        let example = position / (self.positions / self.examples).max(1);
+                        let example = position / self.positions_of_an_example();
                         Err(TargetError::class(example, class, classes))
                     }
                 }
@@ -146,6 +148,11 @@ impl<'a, T: Scalar> Reading<'a, T> {
         (self.count == 1).then(|| self.positions / self.examples.max(1))
     }
 
+    /// The number of positions that each example has.
+    pub(crate) fn positions_of_an_example(&self) -> usize {
+        (self.positions / self.examples.max(1)).max(1)
+    }
+
     fn place(&self, position: usize, class: usize) -> usize {
         (position / self.inner * self.count + class) * self.inner + position % self.inner
     }
@@ -158,7 +165,7 @@ impl<'a, T: Scalar> Reading<'a, T> {
         match self.weights {
             None => 1.0,
             Some(weights) if weights.len() == self.positions => weights[position].to_f64(),
-            Some(weights) => weights[position / (self.positions / self.examples).max(1)].to_f64(),
+            Some(weights) => weights[position / self.positions_of_an_example()].to_f64(),
         }
     }
 
@@ -195,7 +202,11 @@ impl<'a, T: Scalar> Reading<'a, T> {
 
     /// Judges all positions that count.
     pub(crate) fn judged(&self) -> impl Iterator<Item = Judged> + '_ {
-        self.counted().map(|(position, truth, weight)| Judged { predicted: self.predicted(position), truth, weight })
+        let judge = |(position, truth, weight)| {
+            let predicted = self.predicted(position);
+            Judged { position, predicted, truth, weight }
+        };
+        self.counted().map(judge)
     }
 
     /// Ranks all positions that count: the true class, how many other classes score higher, or as high with a lower index,
@@ -234,6 +245,112 @@ impl<'a, T: Scalar> Reading<'a, T> {
                 scores.iter_mut().for_each(|score| *score /= sum);
             }
             visit(&scores, truth, weight);
+        }
+    }
+
+    /// Visits all positions that count: the probability of each class, two of them for a yes-or-no question, with the
+    /// true class and the weight.
+    pub(crate) fn probabilities(
+        &self,
+        metric: &'static str,
+        mut visit: impl FnMut(&[f64], usize, f64),
+    ) -> Result<(), TargetError> {
+        let kind = Kind::of(metric, self.outputs)?;
+        let mut row = vec![0.0; self.classes()];
+        for (position, truth, weight) in self.counted() {
+            self.fill(metric, kind, position, &mut row)?;
+            if kind != Kind::Probabilities {
+                row.iter_mut().for_each(|p| *p = p.exp());
+            }
+            visit(&row, truth, weight);
+        }
+        Ok(())
+    }
+
+    /// As [`probabilities`](Self::probabilities), but visits their logarithms. Outputs that are probabilities themselves
+    /// are kept from 0 and 1 by the precision ε of their type, as scikit-learn does.
+    pub(crate) fn log_probabilities(
+        &self,
+        metric: &'static str,
+        mut visit: impl FnMut(&[f64], usize, f64),
+    ) -> Result<(), TargetError> {
+        let kind = Kind::of(metric, self.outputs)?;
+        let (mut row, epsilon) = (vec![0.0; self.classes()], T::EPSILON.to_f64());
+        for (position, truth, weight) in self.counted() {
+            self.fill(metric, kind, position, &mut row)?;
+            if kind == Kind::Probabilities {
+                row.iter_mut().for_each(|p| *p = p.clamp(epsilon, 1.0 - epsilon).ln());
+            }
+            visit(&row, truth, weight);
+        }
+        Ok(())
+    }
+
+    /// Writes the probabilities of a position's classes, or their logarithms if the outputs are not probabilities.
+    fn fill(&self, metric: &'static str, kind: Kind, position: usize, row: &mut [f64]) -> Result<(), TargetError> {
+        if self.count == 1 {
+            let y = self.score(position, 0).to_f64();
+            let [no, yes] = match kind {
+                Kind::Probabilities => [1.0 - y, y],
+                // ln σ(-y) and ln σ(y)
+                Kind::Logits => [y, -y].map(|y| -(y.max(0.0) + (-y.abs()).exp().ln_1p())),
+                Kind::LogProbabilities => [(-y.exp_m1()).ln(), y],
+            };
+            row.copy_from_slice(&[no, yes]);
+        } else {
+            for (class, out) in row.iter_mut().enumerate() {
+                *out = self.score(position, class).to_f64();
+            }
+            if kind == Kind::Logits {
+                let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let sum: f64 = row.iter().map(|y| (y - largest).exp()).sum();
+                row.iter_mut().for_each(|y| *y = *y - largest - sum.ln());
+            }
+        }
+        if kind == Kind::Probabilities {
+            self.check_probabilities(metric, position, row)?;
+        }
+        Ok(())
+    }
+
+    fn check_probabilities(&self, metric: &'static str, position: usize, row: &[f64]) -> Result<(), TargetError> {
+        let sum: f64 = row.iter().sum();
+        let wrong = row.iter().find(|&&p| !(0.0..=1.0).contains(&p) && !p.is_nan());
+        let reason = match wrong {
+            Some(p) => format!("the output at position {position} gives a class the probability {p}"),
+            None if (sum - 1.0).abs() > 1e-3 => {
+                format!("the probabilities at position {position} sum to {sum}")
+            }
+            None => return Ok(()),
+        };
+        let advice = "the outputs are read as probabilities, as the network's last layer and its loss say; end the network \
+                      with a softmax or a sigmoid, or train with a loss of logits";
+        Err(TargetError::setting(metric, format!("{reason}, but {advice}")))
+    }
+}
+
+/// What outputs are of which probabilities can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Logits,
+    Probabilities,
+    LogProbabilities,
+}
+
+impl Kind {
+    fn of(metric: &'static str, outputs: Option<Outputs>) -> Result<Self, TargetError> {
+        match outputs {
+            None | Some(Outputs::ClassLogits | Outputs::Logits) => Ok(Self::Logits),
+            Some(Outputs::ClassProbabilities | Outputs::Probabilities) => Ok(Self::Probabilities),
+            Some(Outputs::ClassLogProbabilities | Outputs::LogProbabilities) => Ok(Self::LogProbabilities),
+            Some(outputs) => Err(TargetError::setting(
+                metric,
+                format!(
+                    "it judges probabilities, but the network's outputs are {}; train with a loss of probabilities, such \
+                     as SoftmaxCrossEntropy or BinaryCrossEntropyWithLogits",
+                    outputs.name()
+                ),
+            )),
         }
     }
 }

@@ -130,6 +130,61 @@ impl<T: Scalar> Metric<T> for RootMeanSquaredError {
     }
 }
 
+/// The mean of the pinball loss at a quantile q: q (t − y) if the target is above the prediction, and (1 − q)(y − t)
+/// otherwise.
+///
+/// The prediction that makes it smallest is the q-quantile of the targets: at q = ½ it is half the mean absolute error.
+///
+/// Source: Koenker and Bassett 1978; as scikit-learn's `mean_pinball_loss`.
+///
+/// # Errors
+/// Returns an error if q is not from 0 to 1.
+#[derive(Clone, Copy, Debug)]
+pub struct PinballLoss {
+    quantile: f64,
+    meaning: Meaning,
+    sum: Sum,
+    weight: Sum,
+}
+
+impl PinballLoss {
+    /// Makes a metric of predictions of this quantile, such as 0.9.
+    #[must_use]
+    pub fn new(quantile: f64) -> Self {
+        Self { quantile, meaning: Meaning::default(), sum: Sum::default(), weight: Sum::default() }
+    }
+}
+
+impl<T: Scalar> Metric<T> for PinballLoss {
+    fn name(&self) -> String {
+        format!("pinball loss at {}", self.quantile)
+    }
+
+    fn larger_is_better(&self) -> bool {
+        false
+    }
+
+    fn start(&mut self, meaning: Meaning) {
+        *self = Self { meaning, ..Self::new(self.quantile) };
+    }
+
+    fn update(&mut self, y: Batch<'_, T>, target: Target<'_, T>, weights: Option<&[T]>) -> Result<(), TargetError> {
+        let q = self.quantile;
+        if !(0.0..=1.0).contains(&q) {
+            return Err(TargetError::setting("PinballLoss", format!("the quantile is {q}, but must be from 0 to 1")));
+        }
+        for (y, t, weight) in pairs("PinballLoss", self.meaning, y, target, weights)? {
+            self.sum.add(weight * if t >= y { q * (t - y) } else { (1.0 - q) * (y - t) });
+            self.weight.add(weight);
+        }
+        Ok(())
+    }
+
+    fn value(&self) -> f64 {
+        self.sum.value() / self.weight.value()
+    }
+}
+
 /// The share of the targets' variance that the predictions explain: 1 − Σ (y − t)² / Σ (t − mean t)².
 ///
 /// 1 is perfect; 0 is as good as always saying the mean; a constant target gives 1 if it is hit exactly and
@@ -224,6 +279,15 @@ mod tests {
         weighted.update(batch, Target::Values(&t), Some(&[1.0, 3.0, 0.0])).unwrap();
         let repeated = value(RSquared::new(), &[1.0, 2.0, 2.0, 2.0], &[1.5, 0.0, 0.0, 0.0]);
         assert!((Metric::<f64>::value(&weighted) - repeated).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_quantile_weighs_both_sides() {
+        let (y, t) = ([1.0, 2.0, 3.0, 5.0], [1.0, 3.0, 3.0, 3.0]);
+        assert!((value(PinballLoss::new(0.9), &y, &t) - (0.9 + 0.2) / 4.0).abs() < 1e-15);
+        let y = Batch::new(&[1.0], 1, [1]).unwrap();
+        let error = PinballLoss::new(1.5).update(y, Target::Values(&[0.0]), None).unwrap_err().to_string();
+        assert_eq!(error, "PinballLoss: the quantile is 1.5, but must be from 0 to 1");
     }
 
     #[test]

@@ -29,6 +29,20 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'_, T, L, O> {
         self.check_metrics(network, judged).map_err(|error| error.of(role))
     }
 
+    /// Checks the settings, the network and the validation data of a run whose training data are not in memory.
+    pub(super) fn check_source(&mut self, network: &Network<T>) -> Result<(), TrainError> {
+        self.check_settings()?;
+        self.check_start(network)?;
+        let Some(judged) = self.validation else {
+            if let Some(metric) = self.metrics.first() {
+                return Err(TrainError::NothingToJudge { metric: metric.name() });
+            }
+            return Ok(());
+        };
+        self.check_data(network, judged, DataRole::Validation)?;
+        self.check_metrics(network, judged).map_err(|error| error.of(DataRole::Validation))
+    }
+
     /// Checks that the network is finite: no step mends a number that is not, and none is to blame for it.
     fn check_start(&self, network: &Network<T>) -> Result<(), TrainError> {
         let parameter = find_segment(network.segments(), network.parameters());

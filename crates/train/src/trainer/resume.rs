@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use downhill_data::Dataset;
 use downhill_losses::Loss;
 use downhill_network::Network;
 use downhill_optim::Optimizer;
@@ -13,6 +12,7 @@ use super::run::Begin;
 use crate::TrainError;
 use crate::checkpoint::{CheckpointError, Checkpoints, Continuation, Every, Facts, Fingerprint, Keeper, restore};
 use crate::early_stopping::Best;
+use crate::feed::Known;
 use crate::snapshot::Snapshot;
 
 /// The folder that a run goes on from.
@@ -51,8 +51,7 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'_, T, L, O> {
     /// ```
     /// # let folder = tempfile::tempdir()?;
     /// # let path = folder.path().join("run");
-    /// use downhill_data::Dataset;
-    /// use downhill_layers::Affine;
+    ///     /// use downhill_layers::Affine;
     /// use downhill_losses::MeanSquaredError;
     /// use downhill_network::Network;
     /// use downhill_optim::Adam;
@@ -93,7 +92,7 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'_, T, L, O> {
     }
 
     /// Finds the point that a call of `fit` begins at: the start, or that of a checkpoint.
-    pub(super) fn begin(&mut self, network: &mut Network<T>, data: &Dataset<T>) -> Result<Begin<T>, TrainError> {
+    pub(super) fn begin(&mut self, network: &mut Network<T>, data: &Known<'_, T>) -> Result<Begin<T>, TrainError> {
         let mut begin = Begin::at(self.clock);
         if self.checkpoints.is_none() && self.resume_from.is_none() {
             return Ok(begin);
@@ -153,13 +152,13 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'_, T, L, O> {
         }
     }
 
-    fn facts(&self, network: &Network<T>, data: &Dataset<T>) -> Facts {
+    fn facts(&self, network: &Network<T>, data: &Known<'_, T>) -> Facts {
         Facts {
             settings: self.settings().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             network: network.summary().to_string(),
             seed: network.seed().0,
             training: Fingerprint::of(data),
-            validation: self.validation.map(Fingerprint::of),
+            validation: self.validation.map(|data| Fingerprint::of(&Known::dataset(data, self.batch_size))),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use std::ops::Range;
 use std::time::Instant;
 
-use downhill_data::{Batches, Dataset, MiniBatch};
+use downhill_data::MiniBatch;
 use downhill_layers::Mode;
 use downhill_losses::{Loss, Total};
 use downhill_network::{Network, PassError, Purpose, Workspace};
@@ -20,6 +20,7 @@ use crate::checkpoint::{Facts, Keeper, State};
 use crate::divergence::{find_cause, find_gradient, find_place, find_segment};
 use crate::early_stopping::Best;
 use crate::error::{Cause, Place};
+use crate::feed::{Feed, Known};
 use crate::evaluation::{evaluate_with, inputs, placed};
 use crate::other_point::OtherPoint;
 use crate::progress::Display;
@@ -33,14 +34,14 @@ use crate::{
 pub(super) fn run<T: Scalar, L: Loss, O: Optimizer<T>>(
     trainer: &mut Trainer<'_, T, L, O>,
     network: &mut Network<T>,
-    data: &Dataset<T>,
+    batches: &mut dyn Feed<T>,
+    data: &Known<'_, T>,
     begin: Begin<T>,
 ) -> Result<History, TrainError> {
-    let mut batches = trainer.batches(data)?;
-    let steps_per_epoch = (batches.batches_per_epoch() as u64).div_ceil(trainer.micro_batches);
-    let mut run = Run::new(trainer, network, data, steps_per_epoch, begin)?;
-    run.tell_start(steps_per_epoch);
-    let result = run.train(&mut batches).and_then(|reason| run.finish(reason));
+    let steps = batches.batches_per_epoch().map(|batches| (batches as u64).div_ceil(trainer.micro_batches));
+    let mut run = Run::new(trainer, network, data, steps, begin)?;
+    run.tell_start(steps);
+    let result = run.train(batches).and_then(|reason| run.finish(reason));
     let end = RunEnd { result: result.as_ref(), network };
     trainer.callbacks.iter_mut().for_each(|callback| callback.on_end(&end));
     result
@@ -78,7 +79,7 @@ impl<T> Begin<T> {
 struct Run<'r, 'a, T: Scalar, L, O> {
     trainer: &'r mut Trainer<'a, T, L, O>,
     network: &'r mut Network<T>,
-    data: &'r Dataset<T>,
+    data: &'r Known<'r, T>,
     started: Instant,
     /// The epochs of this run that are left, counted from 0.
     epochs: Range<u64>,
@@ -101,15 +102,22 @@ struct Run<'r, 'a, T: Scalar, L, O> {
 
 impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
     /// Tells every callback that the run starts.
-    fn tell_start(&mut self, steps_per_epoch: u64) {
+    fn tell_start(&mut self, steps_per_epoch: Option<u64>) {
         let settings = self.trainer.settings();
         let resumed = self.history.resumed.as_ref();
         if let Some(resumed) = resumed {
             self.display.note(resumed);
         }
+        let metrics: Vec<String> = self.trainer.metrics.iter().map(|metric| metric.name()).collect();
+        let step = self.trainer.micro_batches.saturating_mul(self.data.batch_size as u64);
+        let examples = steps_per_epoch.map(|steps| steps.saturating_mul(step));
         let start = RunStart {
             epochs: self.epochs.clone(),
-            steps_per_epoch: Some(steps_per_epoch),
+            step: self.trainer.clock.steps,
+            steps_per_epoch,
+            // The last batch may be smaller, or be left out.
+            examples_per_epoch: examples.map(|examples| examples.min(self.data.examples.unwrap_or(u64::MAX))),
+            metrics: &metrics,
             settings: &settings,
             resumed,
             network: self.network,
@@ -118,7 +126,7 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
     }
 
     /// Goes through the epochs.
-    fn train(&mut self, batches: &mut Batches<'_, T>) -> Result<StopReason, TrainError> {
+    fn train(&mut self, batches: &mut dyn Feed<T>) -> Result<StopReason, TrainError> {
         if self.best.as_ref().is_some_and(Best::is_exhausted) {
             return Ok(StopReason::EarlyStopping);
         }
@@ -127,7 +135,7 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
             self.display.start_epoch(number + 1);
             batches.start_epoch(number);
             batches.skip_to(epoch.batches);
-            while let Some(batch) = batches.next_batch() {
+            while let Some(batch) = batches.next_batch().map_err(|error| self.good.after(error, self.network))? {
                 if let Break(reason) = self.step(&batch, &mut epoch)? {
                     self.save(Some(&epoch), None)?;
                     return Ok(reason);
@@ -220,7 +228,7 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
         let Trainer { loss, metrics, validation, .. } = &mut *self.trainer;
         let (judged, role) = match *validation {
             Some(validation) => (Some(validation), DataRole::Validation),
-            None => (Some(self.data).filter(|_| !metrics.is_empty()), DataRole::Training),
+            None => (self.data.dataset.filter(|_| !metrics.is_empty()), DataRole::Training),
         };
         let judged = judged.map(|data| {
             let metrics = metrics.iter_mut().map(|metric| &mut **metric as _).collect();
@@ -316,13 +324,13 @@ impl<'r, 'a, T: Scalar, L: Loss, O: Optimizer<T>> Run<'r, 'a, T, L, O> {
     fn new(
         trainer: &'r mut Trainer<'a, T, L, O>,
         network: &'r mut Network<T>,
-        data: &'r Dataset<T>,
-        steps_per_epoch: u64,
+        data: &'r Known<'r, T>,
+        steps_per_epoch: Option<u64>,
         begin: Begin<T>,
     ) -> Result<Self, TrainError> {
         let started = Instant::now();
         let epochs = trainer.clock.epochs..begin.first_epoch.saturating_add(trainer.epochs);
-        let display = Display::new(trainer.progress, (epochs.start + 1, epochs.end), steps_per_epoch);
+        let display = Display::new(trainer.progress, (epochs.start + 1, epochs.end), steps_per_epoch.unwrap_or(0));
         let (training, judging) = (network.workspace(Purpose::Training), network.workspace(Purpose::Prediction));
         let best = match (trainer.best.take(), &trainer.early_stopping) {
             (None, Some(rule)) => Some(Best::new(rule, &trainer.metric_directions())?),
@@ -376,16 +384,20 @@ impl<'r, 'a, T: Scalar, L: Loss, O: Optimizer<T>> Run<'r, 'a, T, L, O> {
     /// Puts the network back to the last good epoch, and finds out what is to blame for what came after it.
     fn diverged(&mut self, step: u64, loss: f64, place: Place, epoch: &Epoch) -> Result<Divergence, TrainError> {
         self.good.put_back(self.network);
-        let mut batches = self.trainer.batches(self.data)?;
+        let learning_rate = self.trainer.optimizer.learning_rate();
+        let Some(data) = self.data.dataset else {
+            let cause = if matches!(place, Place::Memory(_)) { Cause::LargeGradient } else { Cause::Unknown };
+            return Ok(Divergence { step, epoch: epoch.number + 1, loss, place, learning_rate, cause });
+        };
+        let mut batches = self.trainer.batches(data)?;
         batches.start_epoch(epoch.number);
         let suspects = if epoch.number == self.epochs.start { epoch.batches } else { 0 };
         let (trained_on, mode) = (&self.trainer.loss, Mode::Training { step });
-        let cause = match find_cause(self.network, trained_on, self.data, &mut batches, suspects, mode)? {
+        let cause = match find_cause(self.network, trained_on, data, &mut batches, suspects, mode)? {
             // A slower walk would overflow as well.
             Cause::LearningRate if matches!(place, Place::Memory(_)) => Cause::LargeGradient,
             cause => cause,
         };
-        let learning_rate = self.trainer.optimizer.learning_rate();
         Ok(Divergence { step, epoch: epoch.number + 1, loss, place, learning_rate, cause })
     }
 }

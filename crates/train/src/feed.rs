@@ -1,0 +1,78 @@
+use downhill_data::source::SourceBatches;
+use downhill_data::{Batches, DataError, Dataset, MiniBatch};
+use downhill_tensor::Scalar;
+
+/// What a run learns from: the batches of one epoch after another.
+pub(crate) trait Feed<T>: Send {
+    fn start_epoch(&mut self, epoch: u64);
+
+    /// Goes to a batch of the epoch that was started, counted from 0.
+    fn skip_to(&mut self, batch: usize);
+
+    fn next_batch(&mut self) -> Result<Option<MiniBatch<'_, T>>, DataError>;
+
+    /// The number of batches in an epoch, if it is known.
+    fn batches_per_epoch(&self) -> Option<usize>;
+}
+
+impl<T: Scalar> Feed<T> for Batches<'_, T> {
+    fn start_epoch(&mut self, epoch: u64) {
+        Batches::start_epoch(self, epoch);
+    }
+
+    fn skip_to(&mut self, batch: usize) {
+        Batches::skip_to(self, batch);
+    }
+
+    fn next_batch(&mut self) -> Result<Option<MiniBatch<'_, T>>, DataError> {
+        Ok(Batches::next_batch(self))
+    }
+
+    fn batches_per_epoch(&self) -> Option<usize> {
+        Some(Batches::batches_per_epoch(self))
+    }
+}
+
+impl<T: Scalar> Feed<T> for SourceBatches<'_, T> {
+    fn start_epoch(&mut self, epoch: u64) {
+        SourceBatches::start_epoch(self, epoch);
+    }
+
+    fn skip_to(&mut self, batch: usize) {
+        SourceBatches::skip_to(self, batch);
+    }
+
+    fn next_batch(&mut self) -> Result<Option<MiniBatch<'_, T>>, DataError> {
+        SourceBatches::next_batch(self)
+    }
+
+    fn batches_per_epoch(&self) -> Option<usize> {
+        SourceBatches::batches_per_epoch(self)
+    }
+}
+
+/// What is known of the data of a run without reading them.
+#[derive(Clone, Debug)]
+pub(crate) struct Known<'d, T> {
+    /// All of them, if they are in memory.
+    pub(crate) dataset: Option<&'d Dataset<T>>,
+    pub(crate) examples: Option<u64>,
+    pub(crate) batch_size: usize,
+    /// What an example is made of, for a checkpoint.
+    pub(crate) shape: String,
+}
+
+impl<'d, T: Scalar> Known<'d, T> {
+    pub(crate) fn dataset(dataset: &'d Dataset<T>, batch_size: usize) -> Self {
+        let shapes: Vec<_> = dataset.all_inputs().map(|input| input.shape().to_string()).collect();
+        let shape = format!("{} to {}", shapes.join(" and "), dataset.target_shape());
+        Self { dataset: Some(dataset), examples: Some(dataset.len() as u64), batch_size, shape }
+    }
+
+    pub(crate) fn source(batches: &SourceBatches<'_, T>) -> Self {
+        let layout = batches.layout();
+        let shapes: Vec<_> = layout.input_shapes().iter().map(ToString::to_string).collect();
+        let shape = format!("{} to {}", shapes.join(" and "), layout.target_shape());
+        Self { dataset: None, examples: batches.examples(), batch_size: batches.size(), shape }
+    }
+}
