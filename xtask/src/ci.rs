@@ -123,7 +123,7 @@ impl Step {
             Self::Crash => heavy::run("crash", &["--kills".into(), "30".into()]),
             Self::Digits => cargo("run --release --quiet -p downhill --example digits"),
             Self::Examples => {
-                for example in ["09_long_run -- --demonstrate", "11_policy", "12_sequences"] {
+                for example in ["09_long_run -- --demonstrate", "10_tables", "11_policy", "12_sequences"] {
                     cargo(&format!("run --release --quiet -p downhill --example {example}"))?;
                 }
                 Ok(())

@@ -1,14 +1,16 @@
 //! Nothing that a user or a file can cause panics: random calls of the public interface, with random settings, shapes,
 //! sizes and numbers, absurd ones among them. Each is answered, by a result or by a typed error in words.
 //!
-//! `RANDOM_CALLS` sets how many calls each part makes. A part that fails names the seed of the scene that did, and
-//! its calls; `RANDOM_CALLS_SEED` starts from that scene. Each part is one file with one function, `scene`.
+//! `RANDOM_CALLS` sets how many calls each part makes, and `RANDOM_SEQUENCES` how many sequences of them the part of that
+//! name. A part that fails names the seed of the scene that did, and its calls; `RANDOM_CALLS_SEED` starts from that
+//! scene. Each part is one file with one function, `scene`.
 
 mod data;
 mod draw;
 mod layers;
 mod networks;
 mod optimizers;
+mod sequences;
 mod training;
 
 use std::error::Error;
@@ -55,10 +57,20 @@ impl Calls {
 
 thread_local!(static CURRENT: std::cell::RefCell<Calls> = std::cell::RefCell::default());
 
-/// Plays scenes until enough calls are made.
-fn play(part: &'static str, share: usize, scene: fn(&mut Draw)) {
+/// What a part ends after, unless the environment says otherwise.
+#[derive(Clone, Copy)]
+enum Enough {
+    Calls(u64),
+    Scenes(u64),
+}
+
+/// Plays scenes until there are enough of them or of their calls.
+fn play(part: &'static str, enough: Enough, scene: fn(&mut Draw)) {
     let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
-    let wanted = number("RANDOM_CALLS").unwrap_or(share as u64) as usize;
+    let enough = match enough {
+        Enough::Calls(count) => Enough::Calls(number("RANDOM_CALLS").unwrap_or(count)),
+        Enough::Scenes(count) => Enough::Scenes(number("RANDOM_SEQUENCES").unwrap_or(count)),
+    };
     let first: u64 = number("RANDOM_CALLS_SEED").unwrap_or(0);
     let calls = Calls::default();
     let player = std::thread::spawn({
@@ -68,7 +80,11 @@ fn play(part: &'static str, share: usize, scene: fn(&mut Draw)) {
             for seed in first.. {
                 {
                     let mut log = calls.lock();
-                    if log.count >= wanted {
+                    let is_enough = match enough {
+                        Enough::Calls(count) => log.count as u64 >= count,
+                        Enough::Scenes(count) => seed - first >= count,
+                    };
+                    if is_enough {
                         return true;
                     }
                     log.calls.clear();
@@ -115,26 +131,31 @@ fn answer<R, E: Error + 'static>(result: Result<R, E>) -> Option<R> {
 
 #[test]
 fn no_layer_panics() {
-    play("layers", 100_000, layers::scene);
+    play("layers", Enough::Calls(100_000), layers::scene);
     assert_eq!(layers::missed(), [""; 0], "no call has come to these layers");
 }
 
 #[test]
 fn no_network_panics() {
-    play("networks", 100_000, networks::scene);
+    play("networks", Enough::Calls(100_000), networks::scene);
 }
 
 #[test]
 fn no_optimizer_panics() {
-    play("optimizers", 50_000, optimizers::scene);
+    play("optimizers", Enough::Calls(50_000), optimizers::scene);
 }
 
 #[test]
 fn no_data_panic() {
-    play("data", 50_000, data::scene);
+    play("data", Enough::Calls(50_000), data::scene);
 }
 
 #[test]
 fn no_training_panics() {
-    play("training", 50_000, training::scene);
+    play("training", Enough::Calls(50_000), training::scene);
+}
+
+#[test]
+fn no_sequence_of_calls_panics() {
+    play("sequences", Enough::Scenes(300), sequences::scene);
 }

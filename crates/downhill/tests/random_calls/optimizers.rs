@@ -84,9 +84,19 @@ fn segments(draw: &mut Draw) -> (Vec<Segment>, usize) {
     (all, start)
 }
 
+/// Any optimizer, with any settings.
+pub(crate) fn optimizer(draw: &mut Draw) -> Box<dyn Optimizer<f64>> {
+    draw.pick(OPTIMIZERS)(draw)
+}
+
+/// Any schedule, with any settings.
+pub(crate) fn schedule(draw: &mut Draw) -> Box<dyn Schedule> {
+    draw.pick(SCHEDULES)(draw)
+}
+
 pub(crate) fn scene(draw: &mut Draw) {
     if draw.chance(0.3) {
-        let schedule = draw.pick(SCHEDULES)(draw);
+        let schedule = schedule(draw);
         draw.note(format!("{schedule:?}.check"));
         answer(schedule.check());
         for step in [0, 1, 7, draw.size() as u64, u64::MAX] {
@@ -96,7 +106,7 @@ pub(crate) fn scene(draw: &mut Draw) {
         }
         return;
     }
-    let mut optimizer = draw.pick(OPTIMIZERS)(draw);
+    let mut optimizer = optimizer(draw);
     draw.note(format!("{optimizer:?}.check"));
     let is_valid = answer(optimizer.check()).is_some();
     // What a schedule has set to nonsense, no check sees, but a saved state is refused.
@@ -124,7 +134,7 @@ pub(crate) fn scene(draw: &mut Draw) {
                 let finite = state.scalars.iter().all(|(_, number)| number.is_finite());
                 let own = answer(optimizer.restore(&state));
                 assert!(own.is_some() || !restorable || !finite, "an optimizer refuses its own state");
-                let mut other = draw.pick(OPTIMIZERS)(draw);
+                let mut other = self::optimizer(draw);
                 answer(other.restore(&state));
                 answer(optimizer.restore(&other.state()));
                 let mut json = serde_json::to_string(&state).expect("a state is text");
