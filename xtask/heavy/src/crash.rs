@@ -187,7 +187,7 @@ impl Worker {
     /// Checks that no more was lost than the steps since the last checkpoint that was due.
     fn check_loss(&self, before: u64) -> Result {
         let (now, told) = (self.steps()?, self.told());
-        // The checkpoint of a step is written after the step is told.
+        // The checkpoint of a step is written after the step is logged.
         let due = (told.saturating_sub(1) / EVERY * EVERY).max(before);
         if now >= due {
             Ok(())
