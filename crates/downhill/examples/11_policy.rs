@@ -99,14 +99,14 @@ impl Experience {
         let (mut advantages, mut returns) = (vec![0.0; count], vec![0.0; count]);
         let mut later = [0.0; CARTS];
         for step in (0..STEPS).rev() {
-            for cart in 0..CARTS {
+            for (cart, later) in later.iter_mut().enumerate() {
                 let index = step * CARTS + cart;
                 // A pole that has fallen earns nothing more; time that is up is no fault of the policy.
                 let next = if self.fallen[index] { 0.0 } else { next_values[[index, 0]] };
-                let after = if self.over[index] { 0.0 } else { later[cart] };
-                later[cart] = 1.0 + DISCOUNT * next - values[[index, 0]] + DISCOUNT * TRACE * after;
-                advantages[index] = later[cart];
-                returns[index] = later[cart] + values[[index, 0]];
+                let after = if self.over[index] { 0.0 } else { *later };
+                *later = 1.0 + DISCOUNT * next - values[[index, 0]] + DISCOUNT * TRACE * after;
+                advantages[index] = *later;
+                returns[index] = *later + values[[index, 0]];
             }
         }
         Ok((advantages, returns))
