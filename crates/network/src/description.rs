@@ -219,12 +219,15 @@ impl NetworkDescription {
     ///
     /// # Errors
     /// Returns the errors of [`build_with`](Self::build_with).
+    // Compiled here, it would bring the code of all layers into every program: 40 s of a processor's time.
+    #[cfg_attr(not(feature = "serde"), inline)]
     pub fn segments(&self, custom: &CustomLayers) -> Result<(Vec<Segment>, Vec<Segment>), BuildError> {
         let (graph, output) = self.wire(custom)?;
         let division = divide(&graph.program(output)?);
         Ok((division.segments, division.statistic_segments))
     }
 
+    #[cfg_attr(not(feature = "serde"), inline)]
     fn wire(&self, custom: &CustomLayers) -> Result<(Graph, Node), BuildError> {
         let mut graph = Graph::new();
         for &input in &self.inputs {

@@ -1,6 +1,8 @@
 use std::fmt;
 
-use downhill_optim::{Ema, OptimizerState, RestoreError, SettingError, Swa};
+use downhill_optim::{Ema, SettingError, Swa};
+#[cfg(feature = "checkpoint")]
+use downhill_optim::{OptimizerState, RestoreError};
 use downhill_tensor::Scalar;
 
 /// An average of the weights of a run, and of its running statistics with them.
@@ -78,6 +80,7 @@ impl<T: Scalar> Averaging<T> {
     }
 
     /// The memory of the weights' average and of the statistics'.
+    #[cfg(feature = "checkpoint")]
     pub(crate) fn states(&self) -> [OptimizerState<T>; 2] {
         match self {
             Self::Exponential { weights, statistics, .. } => [weights.state(), statistics.state()],
@@ -85,6 +88,7 @@ impl<T: Scalar> Averaging<T> {
         }
     }
 
+    #[cfg(feature = "checkpoint")]
     pub(crate) fn restore(&mut self, [of_weights, of_statistics]: &[OptimizerState<T>; 2]) -> Result<(), RestoreError> {
         match self {
             Self::Exponential { weights, statistics, .. } => {

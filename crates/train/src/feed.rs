@@ -1,6 +1,8 @@
 use downhill_data::source::SourceBatches;
 use downhill_data::{Batches, DataError, Dataset, MiniBatch};
 use downhill_tensor::Scalar;
+#[cfg(feature = "checkpoint")]
+use downhill_tensor::Shape;
 
 /// What a run learns from: the batches of one epoch after another.
 pub(crate) trait Feed<T>: Send {
@@ -58,21 +60,35 @@ pub(crate) struct Known<'d, T> {
     pub(crate) dataset: Option<&'d Dataset<T>>,
     pub(crate) examples: Option<u64>,
     pub(crate) batch_size: usize,
-    /// What an example is made of, for a checkpoint.
+    /// What an example is made of.
+    #[cfg(feature = "checkpoint")]
     pub(crate) shape: String,
 }
 
 impl<'d, T: Scalar> Known<'d, T> {
     pub(crate) fn dataset(dataset: &'d Dataset<T>, batch_size: usize) -> Self {
-        let shapes: Vec<_> = dataset.all_inputs().map(|input| input.shape().to_string()).collect();
-        let shape = format!("{} to {}", shapes.join(" and "), dataset.target_shape());
-        Self { dataset: Some(dataset), examples: Some(dataset.len() as u64), batch_size, shape }
+        Self {
+            dataset: Some(dataset),
+            examples: Some(dataset.len() as u64),
+            batch_size,
+            #[cfg(feature = "checkpoint")]
+            shape: shape(dataset.all_inputs().map(|input| input.shape()), dataset.target_shape()),
+        }
     }
 
     pub(crate) fn source(batches: &SourceBatches<'_, T>) -> Self {
-        let layout = batches.layout();
-        let shapes: Vec<_> = layout.input_shapes().iter().map(ToString::to_string).collect();
-        let shape = format!("{} to {}", shapes.join(" and "), layout.target_shape());
-        Self { dataset: None, examples: batches.examples(), batch_size: batches.size(), shape }
+        Self {
+            dataset: None,
+            examples: batches.examples(),
+            batch_size: batches.size(),
+            #[cfg(feature = "checkpoint")]
+            shape: shape(batches.layout().input_shapes().iter().copied(), batches.layout().target_shape()),
+        }
     }
+}
+
+#[cfg(feature = "checkpoint")]
+fn shape(inputs: impl Iterator<Item = Shape>, target: Shape) -> String {
+    let inputs: Vec<_> = inputs.map(|input| input.to_string()).collect();
+    format!("{} to {target}", inputs.join(" and "))
 }

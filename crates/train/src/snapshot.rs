@@ -13,15 +13,18 @@ impl<T: Scalar> Snapshot<T> {
         Self { parameters: network.parameters().to_vec(), statistics: network.statistics().to_vec() }
     }
 
+    #[cfg(feature = "checkpoint")]
     pub(crate) fn new(parameters: Vec<T>, statistics: Vec<T>) -> Self {
         Self { parameters, statistics }
     }
 
+    #[cfg(feature = "checkpoint")]
     pub(crate) fn statistics(&self) -> &[T] {
         &self.statistics
     }
 
     /// Whether the network still has them.
+    #[cfg(feature = "checkpoint")]
     pub(crate) fn is_of(&self, network: &Network<T>) -> bool {
         self.parameters == network.parameters() && self.statistics == network.statistics()
     }

@@ -122,8 +122,10 @@ fn batches_from_a_source_give_the_bits_of_a_data_set_also_resumed_and_read_ahead
                 .fit_batches(&mut network(), &mut batches(ahead))
                 .unwrap();
             let mut resumed = network();
-            let history =
-                trainer(Adam::new(0.01)).resume(folder.path()).fit_batches(&mut resumed, &mut batches(3 - ahead)).unwrap();
+            let history = trainer(Adam::new(0.01))
+                .resume(folder.path())
+                .fit_batches(&mut resumed, &mut batches(3 - ahead))
+                .unwrap();
             assert_eq!(left(&resumed, history), left(&held, of_held.clone()));
         }
     }

@@ -144,7 +144,7 @@ fn a_run_that_no_one_ends_is_seen_from_start_to_end() {
     let first = expected(0, steps, EPOCHS, Ok(StopReason::Completed));
     assert_all_saw(&records, &first);
     // One that goes on counts on.
-    trainer.resume(&mut network, &line()).unwrap();
+    trainer.continue_fit(&mut network, &line()).unwrap();
     let second = expected(EPOCHS, steps, EPOCHS, Ok(StopReason::Completed));
     assert_all_saw(&records, &[first, second].concat());
 }

@@ -188,7 +188,7 @@ fn a_run_that_goes_on_leaves_the_file_of_one_that_was_not_broken() {
             let torn = fs::read_to_string(&parts).unwrap() + &later.join("\n");
             fs::write(&parts, &torn[..torn.len() - 3]).unwrap();
         }
-        parts.resume(&mut network, &data).unwrap();
+        parts.continue_fit(&mut network, &data).unwrap();
         drop(parts);
         assert_eq!(timeless(&read("parts.csv")), timeless(&read("whole.csv")));
         let is_of_training = |line: &&str| !line.contains("\"event\":\"start\"") && !line.contains("\"event\":\"end\"");
@@ -235,7 +235,7 @@ fn a_run_goes_on_only_in_its_own_table() {
         trainer.fit(&mut network, &data()).unwrap();
         let text = fs::read_to_string(&path).unwrap().replace(before, after);
         fs::write(&path, &text).unwrap();
-        trainer.resume(&mut network, &data()).unwrap();
+        trainer.continue_fit(&mut network, &data()).unwrap();
         drop(trainer);
         assert_eq!(fs::read_to_string(&path).unwrap(), text, "the file is left as it is");
         table.finish().unwrap_err()

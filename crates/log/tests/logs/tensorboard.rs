@@ -119,7 +119,7 @@ fn log_runs(folder: &Path) -> Value {
     let mut broken = network();
     let mut first = trainer(2);
     first.fit(&mut broken, &data).unwrap();
-    first.callback(log()).resume(&mut broken, &data).unwrap();
+    first.callback(log()).continue_fit(&mut broken, &data).unwrap();
     let (scalars, histograms) = witness.expected();
     json!({
         "scalars": scalars,

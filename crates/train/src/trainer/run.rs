@@ -20,8 +20,8 @@ use crate::checkpoint::{Facts, Keeper, State};
 use crate::divergence::{find_cause, find_gradient, find_place, find_segment};
 use crate::early_stopping::Best;
 use crate::error::{Cause, Place};
-use crate::feed::{Feed, Known};
 use crate::evaluation::{evaluate_with, inputs, placed};
+use crate::feed::{Feed, Known};
 use crate::other_point::OtherPoint;
 use crate::progress::Display;
 use crate::snapshot::Snapshot;
@@ -83,6 +83,7 @@ struct Run<'r, 'a, T: Scalar, L, O> {
     started: Instant,
     /// The epochs of this run that are left, counted from 0.
     epochs: Range<u64>,
+    #[cfg(feature = "checkpoint")]
     first_epoch: u64,
     /// The epoch that an earlier process has begun.
     begun: Option<Epoch>,
@@ -347,6 +348,7 @@ impl<'r, 'a, T: Scalar, L: Loss, O: Optimizer<T>> Run<'r, 'a, T, L, O> {
             data,
             started,
             epochs,
+            #[cfg(feature = "checkpoint")]
             first_epoch: begin.first_epoch,
             begun: begin.epoch,
             earlier: begin.history.seconds,
