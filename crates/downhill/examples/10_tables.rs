@@ -43,9 +43,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folds = rest.stratified_k_folds("sex", 5, Seed(3))?;
     let report =
         Search::new().larger_is_better().seed(Seed(4)).run_folds(settings, folds, |settings, fold, trial| {
-            let [train, validation] = prepare(&fold.train, [&fold.train, &fold.validation])?.1;
-            let network = learn(settings, &train, trial.seed)?;
-            Ok::<_, Box<dyn Error>>(score(&network, &validation, Accuracy::new())?)
+            let numbers = Numbers::fit(&fold.train)?;
+            let network = learn(settings, &numbers.of(&fold.train)?, trial.seed)?;
+            score(&network, &numbers.of(&fold.validation)?, Accuracy::new())
         })?;
     println!("The best and the worst of {} settings, by the accuracy in five folds", report.trials().len());
     let lines = report.to_string();
@@ -57,7 +57,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     // The best settings learn once more. An accuracy does not tell how sure a network is of itself: a fifth of the rest
     // is kept, to find out there.
     let (train, kept) = rest.stratified_split("sex", 0.8, Seed(5))?;
-    let (schema, [train, kept, test]) = prepare(&train, [&train, &kept, &test])?;
+    let numbers = Numbers::fit(&train)?;
+    let (train, kept, test) = (numbers.of(&train)?, numbers.of(&kept)?, numbers.of(&test)?);
     let network = learn(&best.settings, &train, best.seed)?;
     let temperature = Temperature::fit(&network, &kept)?;
     let accuracy = score(&network, &test, Accuracy::new())?;
@@ -73,7 +74,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // The numbers that a category became are one column of the table, and are shuffled together.
     let mut importance = PermutationImportance::new().repeats(20).seed(Seed(6));
-    let names = schema.feature_names();
+    let names = numbers.schema.feature_names();
     for column in ["species", "island"] {
         let those = (0..names.len()).filter(|&place| names[place].starts_with(&format!("{column}=")));
         importance = importance.group(column, those);
@@ -87,20 +88,28 @@ fn main() -> Result<(), Box<dyn Error>> {
     if accuracy < 0.85 { Err("the network has learnt too little".into()) } else { Ok(()) }
 }
 
-/// Turns tables into numbers by what `train` alone shows: categories, what fills gaps, means and deviations.
-fn prepare<const N: usize>(train: &Table, tables: [&Table; N]) -> Result<(Schema, [Dataset<f32>; N]), Box<dyn Error>> {
-    // A penguin whose sex is not known can neither teach nor judge.
-    let schema = Columns::for_class(Column::new("sex").missing(Missing::Drop))
-        .numeric(["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g"])
-        .categorical(["species", "island"])
-        .missing(Missing::Fill)
-        .fit(train)?;
-    let scaler = StandardScaler::fit(schema.dataset::<f32>(train)?.inputs().matrix())?;
-    let mut datasets = Vec::new();
-    for table in tables {
-        datasets.push(schema.dataset::<f32>(table)?.scale_inputs(&scaler)?);
+/// What turns a table into numbers, by what the training part alone shows: categories, what fills a gap, means and
+/// deviations.
+struct Numbers {
+    schema: Schema,
+    scaler: StandardScaler,
+}
+
+impl Numbers {
+    fn fit(train: &Table) -> Result<Self, Box<dyn Error>> {
+        // A penguin whose sex is not known can neither teach nor judge.
+        let schema = Columns::for_class(Column::new("sex").missing(Missing::Drop))
+            .numeric(["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g"])
+            .categorical(["species", "island"])
+            .missing(Missing::Fill)
+            .fit(train)?;
+        let scaler = StandardScaler::fit(schema.dataset::<f32>(train)?.inputs().matrix())?;
+        Ok(Self { schema, scaler })
     }
-    Ok((schema, datasets.try_into().map_err(|_| "as many data sets as tables")?))
+
+    fn of(&self, table: &Table) -> Result<Dataset<f32>, Box<dyn Error>> {
+        Ok(self.schema.dataset(table)?.scale_inputs(&self.scaler)?)
+    }
 }
 
 fn learn(settings: &Settings, train: &Dataset<f32>, seed: Seed) -> Result<Network<f32>, Box<dyn Error>> {
