@@ -187,7 +187,7 @@ const MOST_LINES: [(&[&str], usize); 13] = [
     (&["crates/train"], 5_600),
     (&["crates/formats"], 13_900),
     (&["crates/model"], 1_500),
-    (&["crates/downhill"], 3_600),
+    (&["crates/downhill"], 3_700),
     (&["crates/cli"], 3_700),
     (&["xtask", "benches"], 9_600),
 ];

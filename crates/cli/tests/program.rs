@@ -428,7 +428,7 @@ mod interrupted {
     #[test]
     fn a_second_interrupt_ends_the_program_at_once() {
         let folder = Folder::new();
-        // What it finds in so many columns is more than the pipe holds, which no one reads, so that it waits.
+        // What it finds in 2000 columns is more than the pipe holds, which no one reads, so that it waits.
         let row = |cell: &dyn Fn(usize) -> String| (0..2000).map(cell).collect::<Vec<_>>().join(",") + "\n";
         let rows: String = (0..8).map(|line| row(&|column| (line * column % 7).to_string())).collect();
         folder.write("wide.csv", &(row(&|column| format!("a_column_of_a_wide_table_{column}")) + &rows));

@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The same parts in the same order as in the script, so that each has the name that it has there: `0.weight`,
+/// The parts of the network in the script, in their order, so that each has the name that it has there: `0.weight`,
 /// `1.running_mean`, `9.bias`. What the file has must fit by name and shape, to the last tensor.
 fn from_pytorch() -> Result<Network<f32>, Box<dyn Error>> {
     let layers = sequential![
