@@ -62,7 +62,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let network = learn(&best.settings, &train, best.seed)?;
     let temperature = Temperature::fit(&network, &kept)?;
     let accuracy = score(&network, &test, Accuracy::new())?;
-    println!("\n{} penguins that it has not seen: {:.1} % are told right", test.len(), 100.0 * accuracy);
+    println!("\n{} penguins that it has not seen: {:.1} % are recognised", test.len(), 100.0 * accuracy);
     let plain = network.probabilities(test.inputs())?;
     let calibrated = temperature.probabilities(&network, test.inputs())?;
     println!(
@@ -80,7 +80,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         importance = importance.group(column, those);
     }
     let importances = importance.measure_by(Accuracy::new(), &network, &SoftmaxCrossEntropy::new(), &test)?;
-    println!("\nHow many fewer are told right if a column is shuffled");
+    println!("\nHow many fewer are recognised if a column is shuffled");
     for column in importances.ranked() {
         let bar = "#".repeat((100.0 * column.mean).max(0.0).round() as usize);
         println!("{:>18}  {:>5.1} ± {:>3.1} %  {bar}", column.name, 100.0 * column.mean, 100.0 * column.deviation);
