@@ -8,7 +8,7 @@ use downhill_tensor::Outputs;
 
 use crate::CliError;
 
-/// Where the scaler of the inputs goes.
+/// The place of the scaler of the inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum InputScaler {
     /// Into the weights of the first layers.

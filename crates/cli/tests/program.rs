@@ -268,7 +268,7 @@ fn what_can_not_be_written_is_known_before_training() {
     let folder = trained();
     for (output, code) in [("none/fruit.downhill", 1), (".", 1), ("-", 2)] {
         let output = folder.run(&format!("train --data fruits.csv --target fruit --force --output {output}"));
-        // Not even the columns are told.
+        // Not even the columns appear.
         assert_eq!((output.status.code(), text(&output.stdout)), (Some(code), String::new()), "{output:?}");
     }
     for (bad, reason) in
@@ -470,7 +470,7 @@ mod interrupted {
     #[test]
     fn a_second_interrupt_ends_the_program_at_once() {
         let folder = Folder::new();
-        // What it finds in so many columns is more than the pipe holds, which no one reads, so that it waits.
+        // What it finds in all these columns is more than the pipe holds, which no one reads, so that it waits.
         let row = |cell: &dyn Fn(usize) -> String| (0..2000).map(cell).collect::<Vec<_>>().join(",") + "\n";
         let rows: String = (0..8).map(|line| row(&|column| (line * column % 7).to_string())).collect();
         folder.write("wide.csv", &(row(&|column| format!("a_column_of_a_wide_table_{column}")) + &rows));

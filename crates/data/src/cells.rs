@@ -37,7 +37,7 @@ impl Cells {
         Ok((cells, rows.line() - first_line))
     }
 
-    /// Makes room for rows of so many cells; 0 if the first row tells.
+    /// Makes room for rows of this many cells; 0 if the first row tells.
     pub(crate) fn of_width(width: usize) -> Self {
         Self { width, ..Self::default() }
     }

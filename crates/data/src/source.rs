@@ -12,7 +12,7 @@
 //! | [`IteratorSource`] | whatever a closure's iterator yields | no |
 //! | [`Concatenated`] | those of several sources, one after the other | if all are |
 //!
-//! # A source of one's own
+//! # A custom source
 //! ```
 //! use downhill_data::source::{ExampleLayout, Rows, Source, SourceBatches};
 //! use downhill_data::{DataError, Target};

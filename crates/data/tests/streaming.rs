@@ -17,7 +17,7 @@ use downhill_tensor::Seed;
 /// Features of each row, and the target.
 const COLUMNS: usize = 11;
 
-/// Writes a table of about so many bytes, with numbers as pandas writes them, and returns its rows.
+/// Writes a table of about this many bytes, with numbers as pandas writes them, and returns its rows.
 fn write(path: &Path, bytes: u64) -> u64 {
     let mut stream = Seed(1).stream(0);
     // Some thousand rows again and again: the text is what is read, not what is new in it.

@@ -86,7 +86,7 @@ fn balanced(length: usize, stream: &mut Stream) -> String {
     text
 }
 
-/// Turns a bracket of a balanced sequence, or has two of them change places, so that it is not balanced.
+/// Turns one of the brackets, or has two change places, so that they are not balanced.
 fn broken(balanced: &str, stream: &mut Stream) -> String {
     loop {
         let mut brackets: Vec<char> = balanced.chars().collect();

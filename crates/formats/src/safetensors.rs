@@ -139,7 +139,7 @@ pub fn read_checked(path: impl AsRef<Path>) -> Result<Tensors<'static>, FormatEr
     read().map_err(|error: FormatError| error.in_file(path))
 }
 
-/// The key of the checksum, the CRC-32 of the file with eight zeros in the place of the checksum's own digits.
+/// The key of the checksum, the CRC-32 of the file with eight zeros instead of the checksum's own digits.
 const CHECKSUM: &str = "checksum.crc32";
 const NO_CHECKSUM: &[u8; 8] = b"00000000";
 

@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
+use std::mem;
 
 use downhill_data::{AnyScaler, Scaler, Schema};
 use downhill_network::{CustomLayers, Network};
 use downhill_tensor::{Outputs, Scalar, Shape};
-use ndarray::{Array2, ArrayD, ArrayViewMut2};
+use ndarray::{Array2, ArrayD, ArrayViewMut2, IxDyn};
 
 use crate::{ModelBuilder, ModelError, Prediction, Predictions, Rows};
 
@@ -100,11 +101,15 @@ impl<T: Scalar> Model<T> {
     /// is not a number where a class is asked for.
     pub fn predict(&self, rows: impl Rows<T>) -> Result<Predictions<'_, T>, ModelError> {
         let mut inputs = rows.inputs(self.schema.as_ref())?;
-        if let (Some(scaler), Some(x)) = (&self.input_scaler, inputs.first_mut()) {
-            scaler.transform(matrix(x)?)?;
+        if let (Some(scaler), Some(first)) = (&self.input_scaler, inputs.first_mut()) {
+            let mut x = mem::replace(first, ArrayD::zeros(IxDyn(&[0])).into()).into_owned();
+            scaler.transform(matrix(&mut x)?)?;
+            *first = x.into();
         }
-        let views: Vec<_> = inputs.iter().map(|x| x.view()).collect();
-        let mut outputs = self.network.predict(views.as_slice())?;
+        let mut outputs = match inputs.as_slice() {
+            [x] => self.network.predict(x)?,
+            several => self.network.predict(several.iter().map(|x| x.view()).collect::<Vec<_>>().as_slice())?,
+        };
         let classes = self.finish(&mut outputs)?;
         Ok(Predictions { model: self, outputs, classes })
     }
@@ -250,10 +255,15 @@ impl<T: Scalar> Model<T> {
 
     /// Turns the network's outputs into answers, in place, and returns the classes if there are any.
     fn finish(&self, outputs: &mut Array2<T>) -> Result<Vec<u32>, ModelError> {
-        let rows = outputs.rows_mut().into_iter();
-        // The rows of an owned array lie one number after another.
-        let classes = rows.filter_map(|mut y| self.finish_row(y.as_slice_mut().unwrap_or_default()).transpose());
-        classes.collect()
+        if self.answers == Answers::Values && self.target_scaler.is_none() {
+            return Ok(Vec::new());
+        }
+        let mut classes = Vec::with_capacity(outputs.nrows());
+        for mut y in outputs.rows_mut() {
+            // The rows of an owned array lie one number after another.
+            classes.extend(self.finish_row(y.as_slice_mut().unwrap_or_default())?);
+        }
+        Ok(classes)
     }
 
     fn finish_row(&self, y: &mut [T]) -> Result<Option<u32>, ModelError> {

@@ -3,7 +3,7 @@ use std::hash::BuildHasher;
 
 use downhill_data::{Schema, Table};
 use downhill_tensor::Scalar;
-use ndarray::{Array2, ArrayBase, ArrayD, ArrayRef, Data, Dimension};
+use ndarray::{Array2, ArrayBase, ArrayRef, CowArray, Data, Dimension, IxDyn};
 
 use crate::ModelError;
 
@@ -19,15 +19,15 @@ use crate::ModelError;
 ///
 /// A column and a cell are text, such as `&str` or `String`. Features are numbers before the model scales them.
 pub trait Rows<T> {
-    /// The array of each input, whose first axis counts the rows; features are not scaled yet.
+    /// The array of each input, in standard layout, whose first axis counts the rows; features are not scaled yet.
     ///
     /// # Errors
     /// Returns an error if a column is missing or a cell can't be read, or there is no schema to read them by.
-    fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<ArrayD<T>>, ModelError>;
+    fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<CowArray<'_, T, IxDyn>>, ModelError>;
 }
 
 impl<T, R: Rows<T> + ?Sized> Rows<T> for &R {
-    fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<ArrayD<T>>, ModelError> {
+    fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<CowArray<'_, T, IxDyn>>, ModelError> {
         (**self).inputs(schema)
     }
 }
@@ -38,8 +38,8 @@ fn needed(schema: Option<&Schema>) -> Result<&Schema, ModelError> {
 }
 
 impl<T: Scalar> Rows<T> for Table {
-    fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<ArrayD<T>>, ModelError> {
-        Ok(vec![needed(schema)?.inputs(self)?.into_dyn()])
+    fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<CowArray<'_, T, IxDyn>>, ModelError> {
+        Ok(vec![needed(schema)?.inputs(self)?.into_dyn().into()])
     }
 }
 
@@ -47,7 +47,7 @@ impl<T: Scalar> Rows<T> for Table {
 fn records<'r, T: Scalar, R: IntoIterator<Item = (&'r str, &'r str)>>(
     records: impl Iterator<Item = R>,
     schema: Option<&Schema>,
-) -> Result<Vec<ArrayD<T>>, ModelError> {
+) -> Result<Vec<CowArray<'static, T, IxDyn>>, ModelError> {
     let schema = needed(schema)?;
     let (mut numbers, mut record, mut rows) = (Vec::new(), Vec::new(), 0);
     for cells in records {
@@ -58,7 +58,7 @@ fn records<'r, T: Scalar, R: IntoIterator<Item = (&'r str, &'r str)>>(
     }
     let features = numbers.len().checked_div(rows).unwrap_or_else(|| schema.feature_names().len());
     match Array2::from_shape_vec((rows, features), numbers) {
-        Ok(array) => Ok(vec![array.into_dyn()]),
+        Ok(array) => Ok(vec![array.into_dyn().into()]),
         Err(error) => unreachable!("every record has as many features: {error}"),
     }
 }
@@ -78,25 +78,25 @@ fn pairs<K: AsRef<str>, V: AsRef<str>>(record: &[(K, V)]) -> impl Iterator<Item 
 macro_rules! record {
     ([$($generics:tt)*] $Record:ty, $cells:expr) => {
         impl<T: Scalar, K: AsRef<str>, V: AsRef<str>, $($generics)*> Rows<T> for $Record {
-            fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<ArrayD<T>>, ModelError> {
+            fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<CowArray<'_, T, IxDyn>>, ModelError> {
                 records(std::iter::once($cells(self)), schema)
             }
         }
 
         impl<T: Scalar, K: AsRef<str>, V: AsRef<str>, $($generics)*> Rows<T> for [$Record] {
-            fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<ArrayD<T>>, ModelError> {
+            fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<CowArray<'_, T, IxDyn>>, ModelError> {
                 records(self.iter().map(|record| $cells(record)), schema)
             }
         }
 
         impl<T: Scalar, K: AsRef<str>, V: AsRef<str>, $($generics)*> Rows<T> for Vec<$Record> {
-            fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<ArrayD<T>>, ModelError> {
+            fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<CowArray<'_, T, IxDyn>>, ModelError> {
                 self.as_slice().inputs(schema)
             }
         }
 
         impl<T: Scalar, K: AsRef<str>, V: AsRef<str>, const M: usize, $($generics)*> Rows<T> for [$Record; M] {
-            fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<ArrayD<T>>, ModelError> {
+            fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<CowArray<'_, T, IxDyn>>, ModelError> {
                 self.as_slice().inputs(schema)
             }
         }
@@ -109,19 +109,19 @@ record!([] BTreeMap<K, V>, cells);
 record!([S: BuildHasher] HashMap<K, V, S>, cells);
 
 impl<T: Scalar, K: AsRef<str>, V: AsRef<str>> Rows<T> for [(K, V)] {
-    fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<ArrayD<T>>, ModelError> {
+    fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<CowArray<'_, T, IxDyn>>, ModelError> {
         records(std::iter::once(pairs(self)), schema)
     }
 }
 
 impl<T: Scalar, D: Dimension> Rows<T> for ArrayRef<T, D> {
-    fn inputs(&self, _: Option<&Schema>) -> Result<Vec<ArrayD<T>>, ModelError> {
-        Ok(vec![self.as_standard_layout().into_owned().into_dyn()])
+    fn inputs(&self, _: Option<&Schema>) -> Result<Vec<CowArray<'_, T, IxDyn>>, ModelError> {
+        Ok(vec![self.as_standard_layout().into_dyn()])
     }
 }
 
 impl<T: Scalar, S: Data<Elem = T>, D: Dimension> Rows<T> for ArrayBase<S, D> {
-    fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<ArrayD<T>>, ModelError> {
+    fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<CowArray<'_, T, IxDyn>>, ModelError> {
         Rows::inputs(&**self, schema)
     }
 }
@@ -129,7 +129,7 @@ impl<T: Scalar, S: Data<Elem = T>, D: Dimension> Rows<T> for ArrayBase<S, D> {
 macro_rules! several_inputs {
     ($($Input:ident: $index:tt),*) => {
         impl<T: Scalar, $($Input: Rows<T>),*> Rows<T> for ($($Input,)*) {
-            fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<ArrayD<T>>, ModelError> {
+            fn inputs(&self, schema: Option<&Schema>) -> Result<Vec<CowArray<'_, T, IxDyn>>, ModelError> {
                 let mut inputs = Vec::new();
                 $(inputs.append(&mut self.$index.inputs(schema)?);)*
                 Ok(inputs)

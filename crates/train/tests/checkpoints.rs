@@ -1,4 +1,4 @@
-//! Runs that are broken off and resumed end with the bits of unbroken ones, and broken files are told.
+//! Runs that are broken off and resumed end with the bits of unbroken ones, and broken files are named.
 
 #![cfg(feature = "checkpoint")]
 

@@ -187,7 +187,7 @@ impl Worker {
     /// Checks that no more was lost than the steps since the last checkpoint that was due.
     fn check_loss(&self, before: u64) -> Result {
         let (now, told) = (self.steps()?, self.told());
-        // The checkpoint of a step is written after the step is told.
+        // The checkpoint of a step is written after the step is logged.
         let due = (told.saturating_sub(1) / EVERY * EVERY).max(before);
         if now >= due {
             Ok(())
@@ -223,7 +223,7 @@ fn failing_disks(program: &Path, scratch: &Path, expected: &str, traces: bool) -
         let worker = Worker::new(program, &scratch.join(name));
         let started = Instant::now();
         while worker.steps()? == 0 && started.elapsed() < Duration::from_secs(20) {
-            worker.killed_at(Duration::from_millis(80))?;
+            worker.killed_at(Duration::from_millis(25))?;
         }
         Ok(worker)
     };
@@ -235,12 +235,13 @@ fn failing_disks(program: &Path, scratch: &Path, expected: &str, traces: bool) -
         command
     };
     if traces {
+        // A process that goes on tells five steps, each by a write, and then writes a checkpoint, by one.
         for (what, inject) in [
-            ("a full disk (ENOSPC)", "inject=write:error=ENOSPC:when=40"),
-            ("an error of a write (EIO)", "inject=write:error=EIO:when=30"),
-            ("an error of an fsync (EIO)", "inject=fsync:error=EIO:when=3"),
-            ("an error of a folder's fsync (EIO)", "inject=fsync:error=EIO:when=4"),
-            ("a read-only folder (EROFS)", "inject=rename:error=EROFS:when=2"),
+            ("a full disk (ENOSPC)", "inject=write:error=ENOSPC:when=6"),
+            ("an error of a write (EIO)", "inject=write:error=EIO:when=12"),
+            ("an error of an fsync (EIO)", "inject=fsync:error=EIO:when=3+"),
+            ("an error of a folder's fsync (EIO)", "inject=fsync:error=EIO:when=4+"),
+            ("a read-only folder (EROFS)", "inject=rename:error=EROFS:when=2+"),
         ] {
             faults.push((what, strace(inject)));
         }
@@ -285,7 +286,7 @@ fn tmpfs(program: &Path, scratch: &Path, expected: &str) -> Result {
     }
     let checked = || -> Result {
         let worker = Worker::new(program, &place.join("run"));
-        worker.killed_at(Duration::from_millis(60))?;
+        worker.killed_at(Duration::from_millis(25))?;
         // All the room but some kilobytes is taken.
         let used: u64 =
             fs::read_dir(&worker.folder)?.filter_map(|entry| entry.ok()?.metadata().ok()).map(|m| m.len()).sum();

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use downhill::data::Dataset;
+use downhill::data::source::{InMemory, SourceBatches};
 use downhill::layers::{BatchNorm, LearntPositions};
 use downhill::network::TransformerEncoderBlock;
 use downhill::prelude::*;
@@ -16,7 +17,7 @@ use sha2::{Digest, Sha256};
 use crate::Result;
 
 /// Trains an MLP, a CNN with batch normalisation and dropout, an LSTM and a transformer on 1, 2, 3, 4 and 8 threads, again,
-/// inside a caller's own pool, and broken off and resumed at random steps, and compares the bits of their weights.
+/// inside a caller's own pool, with batches read ahead or not, and broken off and resumed at random steps, and compares the bits of their weights.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// How often each run is broken off and resumed.
@@ -58,6 +59,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
         for threads in [1, 3] {
             compare(format!("in a caller's pool of {threads}"), &case.train(Place::CallersPool(threads))?);
         }
+        for ahead in [0, 2] {
+            compare(format!("from a source, {ahead} batches read ahead"), &case.streamed(ahead)?);
+        }
         let steps = case.steps();
         for interruption in 0..arguments.interruptions {
             let draw = Seed(31).derive(interruption).stream(0).next_u64();
@@ -98,6 +102,15 @@ impl Case {
                 return Ok(hash(&network));
             }
         }
+        Ok(hash(&network))
+    }
+
+    /// Trains on batches that a thread reads this far ahead.
+    fn streamed(&self, ahead: usize) -> Result<String> {
+        let mut network = self.network.clone();
+        let source = InMemory::new(self.data.clone());
+        let mut batches = SourceBatches::shuffled(source, self.batch_size, Seed(5))?.prefetch(ahead);
+        self.trainer().fit_batches(&mut network, &mut batches)?;
         Ok(hash(&network))
     }
 

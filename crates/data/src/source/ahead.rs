@@ -107,13 +107,13 @@ impl<T> Drop for Ahead<T> {
     fn drop(&mut self) {
         self.commands = None;
         if let Some(thread) = self.thread.take() {
-            // A panic of the thread was shown by `next`, or nobody waits for it any more.
+            // A panic of the thread was shown by `next`, or the caller no longer waits for it.
             let _ = thread.join();
         }
     }
 }
 
-/// Makes batches until there is nobody to take them.
+/// Makes batches until no caller takes them.
 fn make<T: Scalar>(
     engine: &mut Engine<'static, T>,
     depth: usize,

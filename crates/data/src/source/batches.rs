@@ -122,7 +122,7 @@ impl<'s, T: Scalar> SourceBatches<'s, T> {
         self.set(|engine| engine.pool = examples.max(1))
     }
 
-    /// Changes each batch before it is given out: `change` gets its examples, and a seed that depends on `seed`, the
+    /// Changes each batch before it is returned: `change` gets its examples, and a seed that depends on `seed`, the
     /// epoch and the place of the batch in it.
     ///
     /// Transforms are made in the order in which they were added, on the thread that reads.
@@ -149,7 +149,7 @@ impl<'s, T: Scalar> SourceBatches<'s, T> {
         self.add(Box::new(change))
     }
 
-    /// Changes the first input of each example before it is given out: `change` gets its numbers, its shape, and a
+    /// Changes the first input of each example before it is returned: `change` gets its numbers, its shape, and a
     /// random stream that depends on `seed`, the epoch and the place of the example in it.
     #[must_use]
     pub fn transform_examples(self, seed: Seed, change: impl Fn(&mut [T], Shape, &mut Stream) + Send + 's) -> Self {

@@ -59,7 +59,7 @@ fn cell(text: String, style: usize, delimiter: char) -> String {
     }
 }
 
-/// A table of mixed columns with all that a table may have, of about so many bytes.
+/// A table of mixed columns with all that a table may have, of about this many bytes.
 fn mixed(bytes: usize, delimiter: char, end: &str, seed: u64) -> String {
     let mut stream = Seed(seed).stream(0);
     let mut draw = |below: usize| (stream.uniform() * below as f64) as usize;

@@ -1,4 +1,4 @@
-"""Trains a small convolutional network on the digits in PyTorch, for the example `10_from_pytorch`.
+"""Trains a small convolutional network on the digits in PyTorch, for the example `from_pytorch`.
 
     python3 digits_cnn.py    writes `digits_cnn.safetensors` and `digits_cnn_logits.safetensors` beside this script
 

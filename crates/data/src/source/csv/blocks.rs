@@ -68,7 +68,7 @@ impl Blocks {
         }
     }
 
-    /// Reads until the block has so many bytes, or there are no more.
+    /// Reads until the block has this many bytes, or there are no more.
     fn fill(&mut self, block: &mut Vec<u8>, wanted: usize) -> Result<(), BlockError> {
         let mut length = block.len();
         block.resize(length.max(wanted), 0);

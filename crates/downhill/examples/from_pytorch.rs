@@ -1,6 +1,6 @@
 //! A network from PyTorch: its state dict is loaded, its answers are PyTorch's, and it trains on.
 //!
-//! `cargo run --release --example 10_from_pytorch` builds the network that `examples/data/digits_cnn.py` has trained for two
+//! `cargo run --release --example from_pytorch` builds the network that `examples/data/digits_cnn.py` has trained for two
 //! passes through the digits, loads the weights that the script saved, compares what both say of digits that were not
 //! learnt from, and trains for five more passes.
 
@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The same parts in the same order as in the script, so that each has the name that it has there: `0.weight`,
+/// Parts in the same order as in the script, so that each has the name that it has there: `0.weight`,
 /// `1.running_mean`, `9.bias`. What the file has must fit by name and shape, to the last tensor.
 fn from_pytorch() -> Result<Network<f32>, Box<dyn Error>> {
     let layers = sequential![
