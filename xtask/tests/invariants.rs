@@ -191,7 +191,7 @@ const MOST_LINES: [(&[&str], usize); 15] = [
     (&["crates/model"], 1_650),
     (&["crates/tune"], 3_500),
     (&["crates/log"], 3_600),
-    (&["crates/downhill"], 4_500),
+    (&["crates/downhill"], 4_900),
     (&["crates/cli"], 4_100),
     (&["xtask", "benches"], 10_500),
 ];

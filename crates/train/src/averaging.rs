@@ -1,5 +1,6 @@
 use std::fmt;
 
+use downhill_network::Network;
 use downhill_optim::{Ema, SettingError, Swa};
 #[cfg(feature = "checkpoint")]
 use downhill_optim::{OptimizerState, RestoreError};
@@ -68,6 +69,13 @@ impl<T: Scalar> Averaging<T> {
             weights.update(theta);
             statistics.update(running);
         }
+    }
+
+    /// Whether the averages, if there are any, are of a network like this one.
+    pub(crate) fn fits(&self, network: &Network<T>) -> bool {
+        self.averages().is_none_or(|(weights, statistics)| {
+            weights.len() == network.parameters().len() && statistics.len() == network.statistics().len()
+        })
     }
 
     /// The averaged weights and statistics, once there are any.

@@ -24,7 +24,8 @@ impl<T: Scalar> OtherPoint<T> {
 
     /// Whether these are parameters of a network like this one.
     pub(crate) fn fits(&self, network: &Network<T>) -> bool {
-        self.theta.len() == network.parameters().len()
+        let has_statistics = self.statistics.is_empty() || self.statistics.len() == network.statistics().len();
+        self.theta.len() == network.parameters().len() && has_statistics
     }
 
     /// Returns the point where the network is trained, if it holds another one.

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
 use downhill_data::{Dataset, digits};
-use downhill_layers::{Affine, Dropout, Relu, Tanh};
+use downhill_layers::{Affine, BatchNorm, Dropout, Relu, Tanh};
 use downhill_losses::{MeanSquaredError, SoftmaxCrossEntropy, Target};
 use downhill_network::{Network, NetworkObjective, sequential};
 use downhill_optim::minimize::minimize;
@@ -235,6 +235,51 @@ fn callbacks_see_every_step_and_may_end_the_run() {
         .fit(&mut network, &data)
         .unwrap();
     assert_eq!((history.reason, history.epochs.len()), (StopReason::Callback, 2));
+}
+
+/// An average of a run before is of no use to a network with other numbers, and neither is where that one was trained.
+#[test]
+fn a_run_that_goes_on_with_a_network_of_another_size_begins_its_average_anew() {
+    let affine =
+        |hidden: usize| Network::build([2], sequential![Affine::new(hidden), Affine::new(1)], Seed(1)).unwrap();
+    // As many parameters, with running statistics and without.
+    let normalised = |layers| Network::build([2], layers, Seed(1)).unwrap();
+    let with = normalised(sequential![Affine::new(3), BatchNorm::new().no_affine(), Affine::new(1)]);
+    let data = line();
+    let first = Arc::new(Mutex::new(false));
+    for (before, after) in [(affine(3), affine(5)), (with.clone(), affine(3)), (affine(3), with.clone())] {
+        for exponential in [true, false] {
+            let stops = first.clone();
+            *stops.lock().unwrap() = false;
+            let trainer = Trainer::new(MeanSquaredError::new(), Adam::new(0.01)).epochs(2).on_step(move |_| {
+                if *stops.lock().unwrap() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            let mut trainer =
+                if exponential { trainer.exponential_average(0.9) } else { trainer.average_from_epoch(1) };
+            trainer.fit(&mut before.clone(), &data).unwrap();
+            // It ends before there is an average of its own.
+            *first.lock().unwrap() = true;
+            let mut network = after.clone();
+            let history = trainer.continue_fit(&mut network, &data).unwrap();
+            assert_eq!((history.reason, history.steps), (StopReason::Callback, 1));
+            assert!(network.parameters().iter().chain(network.statistics()).all(|x| x.is_finite()));
+        }
+    }
+}
+
+#[test]
+fn a_single_step_is_not_part_of_an_average() {
+    let data = line();
+    let target = data.targets();
+    let mut network = linear();
+    let mut trainer = Trainer::new(MeanSquaredError::new(), Sgd::new(0.1)).epochs(1).exponential_average(0.5);
+    trainer.partial_fit(&mut network, data.inputs(), target).unwrap();
+    let mut other = linear();
+    other.parameters_mut().copy_from_slice(network.parameters());
+    let mut plain = Trainer::new(MeanSquaredError::new(), Sgd::new(0.1)).epochs(1).exponential_average(0.5);
+    trainer.continue_fit(&mut network, &data).unwrap();
+    plain.fit(&mut other, &data).unwrap();
+    assert_eq!(network.parameters(), other.parameters());
 }
 
 #[test]

@@ -198,6 +198,9 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
                 return Err(self.diverged(step, loss, place, epoch)?.into());
             }
         };
+        if let Some(averaging) = &mut self.trainer.averaging {
+            averaging.after_step(self.network.parameters(), self.network.statistics());
+        }
         self.history.steps += 1;
         epoch.add(penalty);
         self.display.step(loss);
@@ -337,6 +340,9 @@ impl<'r, 'a, T: Scalar, L: Loss, O: Optimizer<T>> Run<'r, 'a, T, L, O> {
             (None, Some(rule)) => Some(Best::new(rule, &trainer.metric_directions())?),
             (best, _) => best,
         };
+        if let Some(averaging) = trainer.averaging.as_mut().filter(|averaging| !averaging.fits(network)) {
+            averaging.reset();
+        }
         let good = begin.good.unwrap_or_else(|| Snapshot::of(network));
         let other_point = trainer.other_point.take().filter(|other| other.fits(network));
         let mut other_point = other_point.unwrap_or_else(|| OtherPoint::new(network));

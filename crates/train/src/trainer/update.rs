@@ -38,9 +38,6 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'_, T, L, O> {
         }
         network.step(&mut self.optimizer, workspace)?;
         self.clock.steps += 1;
-        if let Some(averaging) = &mut self.averaging {
-            averaging.after_step(network.parameters(), network.statistics());
-        }
         Ok(Ok(Updated { loss, penalty, learning_rate }))
     }
 }
