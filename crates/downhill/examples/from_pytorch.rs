@@ -1,6 +1,6 @@
 //! A network from PyTorch: its state dict is loaded, its answers are PyTorch's, and it trains on.
 //!
-//! `cargo run --release --example 10_from_pytorch` builds the network that `examples/data/digits_cnn.py` has trained for two
+//! `cargo run --release --example from_pytorch` builds the network that `examples/data/digits_cnn.py` has trained for two
 //! passes through the digits, loads the weights that the script saved, compares what both say of digits that were not
 //! learnt from, and trains for five more passes.
 
