@@ -85,5 +85,7 @@ fn every_optimizer_and_schedule_stands_in_the_tables() {
 #[test]
 fn every_metric_is_named() {
     let metrics = named("crates/train/src/metrics", &["pub struct ", " Metric<T> for "]);
+    // A part of what a metric says.
+    let metrics = without(metrics, &["ReliabilityBin"]);
     check("metrics", &metrics, &["crates/train/README.md"]);
 }
