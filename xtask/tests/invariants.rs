@@ -189,7 +189,7 @@ const MOST_LINES: [(&[&str], usize); 13] = [
     (&["crates/model"], 1_500),
     (&["crates/downhill"], 3_700),
     (&["crates/cli"], 3_700),
-    (&["xtask", "benches"], 9_600),
+    (&["xtask", "benches"], 9_800),
 ];
 
 #[test]
