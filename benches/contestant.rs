@@ -1,5 +1,6 @@
 //! Our side of `cargo xtask bench --peers`: `contestant WORKLOAD THREADS` answers as `peers/common.py` tells, and
-//! `contestant --list [REGEX]` names the workloads.
+//! `contestant --list [REGEX]` names the workloads, and
+//! `contestant --onnx WORKLOAD FILE` writes the network of one as the file that other runtimes read.
 #![forbid(unsafe_code)]
 
 use std::error::Error;
@@ -13,8 +14,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--list"] => list(""),
         ["--list", filter] => list(filter),
+        ["--onnx", id, file] => Ok(std::fs::write(file, workload(id)?.onnx())?),
         [id, threads] => contend(id, &Threads::new(threads.parse()?)?),
-        _ => Err("usage: contestant WORKLOAD THREADS | contestant --list [REGEX]".into()),
+        _ => {
+            Err("usage: contestant WORKLOAD THREADS | contestant --list [REGEX] | contestant --onnx WORKLOAD FILE"
+                .into())
+        }
     }
 }
 
@@ -26,8 +31,12 @@ fn list(filter: &str) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+fn workload(id: &str) -> Result<Workload, String> {
+    Workload::named(id).ok_or_else(|| format!("there is no workload {id}"))
+}
+
 fn contend(id: &str, threads: &Threads) -> Result<(), Box<dyn Error>> {
-    let workload = Workload::named(id).ok_or_else(|| format!("there is no workload {id}"))?;
+    let workload = workload(id)?;
     let (values, mut call) = (threads.run(|| workload.values()), workload.start());
     let call = Box::new(move || {
         std::hint::black_box(call());

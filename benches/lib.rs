@@ -6,6 +6,7 @@
 
 #[path = "peers/common.rs"]
 mod common;
+mod model;
 mod workload;
 
 use std::time::{Duration, Instant};

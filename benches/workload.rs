@@ -4,6 +4,7 @@ use std::hint::black_box;
 
 use crate::Work;
 use crate::common::{Entry, INPUT, STILL, TARGET, fill, mean_square, parameter as start};
+use crate::model;
 use downhill::layers::Dropout;
 use downhill::losses::{Loss, TargetError, Total};
 use downhill::ndarray::Array2;
@@ -17,7 +18,7 @@ pub type Call = Box<dyn FnMut() -> f64 + Send>;
 
 /// The purpose that a workload is set up for.
 #[derive(Clone, Copy, Debug)]
-enum Aim {
+pub(crate) enum Aim {
     /// To be repeated without end: with a rate that hardly moves.
     Timing,
     /// To be compared with other libraries: with the rate that the file states, and without dropout.
@@ -26,7 +27,7 @@ enum Aim {
 
 impl Aim {
     /// One number that stands for a whole result.
-    fn number<T: Scalar>(self, result: &[T]) -> f64 {
+    pub(crate) fn number<T: Scalar>(self, result: &[T]) -> f64 {
         match self {
             Self::Timing => black_box(result).first().map_or(0.0, |first| first.to_f64()),
             Self::Comparing => squares(result),
@@ -37,7 +38,7 @@ impl Aim {
 /// One workload: what it computes, and on how many examples.
 #[derive(Clone, Debug)]
 pub struct Workload {
-    entry: Entry,
+    pub(crate) entry: Entry,
 }
 
 impl Workload {
@@ -97,6 +98,7 @@ impl Workload {
     pub fn work(&self) -> Work {
         match self.entry.suite.as_str() {
             "optimizer" => Work::Bytes(self.entry.number("bytes") * self.entry.number("parameters")),
+            "model" if self.entry.text("call") == "open" => Work::Bytes(self.entry.number("bytes")),
             "product" => {
                 Work::Operations(2 * self.entry.examples * self.entry.number("inputs") * self.entry.number("outputs"))
             }
@@ -136,6 +138,7 @@ impl Workload {
             "optimizer" => self.update::<T>(aim),
             "product" => self.product::<T>(aim),
             "inference" => inference(self.network::<T>(aim), self.entry.examples, aim),
+            "model" => model::start(self, aim),
             _ => self.step(self.network::<T>(aim), aim),
         }
     }
@@ -187,7 +190,7 @@ impl Workload {
     }
 
     /// The network of the workload, its parameters as [`start`] says.
-    fn network<T: Scalar>(&self, aim: Aim) -> Network<T> {
+    pub(crate) fn network<T: Scalar>(&self, aim: Aim) -> Network<T> {
         let (input, block) = self.block(aim);
         let mut network = Network::build(input, block, Seed(1)).expect("the layers fit");
         let mut names: Vec<String> = network.segments().iter().map(|segment| segment.name.clone()).collect();
@@ -341,7 +344,7 @@ impl Loss for Criterion {
     }
 }
 
-fn data<T: Scalar>(key: u64, length: usize) -> Vec<T> {
+pub(crate) fn data<T: Scalar>(key: u64, length: usize) -> Vec<T> {
     (0..length).map(|index| T::from_f64(fill(key, index as u64))).collect()
 }
 
@@ -359,9 +362,17 @@ mod tests {
             let weights: Vec<usize> =
                 workload.entry.numbers("widths").windows(2).map(|pair| pair[0] * pair[1]).collect();
             let all: usize = weights.iter().sum();
-            // Forward and both ways back, a multiply-add counting as two; the input's own gradient is not wanted.
-            let expected = if workload.entry.suite == "inference" { 2 * all } else { 6 * all - 2 * weights[0] };
-            assert_eq!(workload.entry.number("operations"), expected, "{}", workload.entry.name);
+            let (stated, expected) = match workload.entry.suite.as_str() {
+                // The numbers in the file: weights and biases, in `f32`.
+                "model" if workload.entry.text("call") == "open" => {
+                    let biases: usize = workload.entry.numbers("widths").iter().skip(1).sum();
+                    ("bytes", 4 * (all + biases))
+                }
+                "inference" | "model" => ("operations", 2 * all),
+                // Forward and both ways back, a multiply-add counting as two; the input's own gradient is not wanted.
+                _ => ("operations", 6 * all - 2 * weights[0]),
+            };
+            assert_eq!(workload.entry.number(stated), expected, "{}", workload.entry.name);
         }
     }
 

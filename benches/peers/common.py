@@ -2,7 +2,8 @@
 
 A side is started as `python with_NAME.py WORKLOAD THREADS`. It says on one line which variants of the workload it can
 run, with the numbers by which they are compared. Then, for each line `VARIANT SECONDS` that it reads, it repeats the
-variant for about so long and answers with the seconds of one call.
+variant for about so long and answers with the seconds of one call. The environment variable DOWNHILL_ONNX names the
+file of the workload's network, for what is measured of a file.
 """
 
 import json

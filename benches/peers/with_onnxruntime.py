@@ -1,10 +1,20 @@
-"""ONNX Runtime: inference alone, with and without bound buffers."""
+"""ONNX Runtime: inference with and without bound buffers, and the file that this library exports."""
 
 from common import *  # noqa: F403
 
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
+
+
+def options():
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = THREADS
+    return settings
+
+
+def opened(model):
+    return onnxruntime.InferenceSession(model, options(), providers=["CPUExecutionProvider"])
 
 
 def session():
@@ -23,17 +33,20 @@ def session():
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [BATCH, widths[-1]])
     graph = helper.make_graph(nodes, "mlp", [x], [y], tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = THREADS
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return opened(model.SerializeToString())
 
 
 def variants():
-    if SUITE != "inference" or MODEL != "mlp":
+    if SUITE not in ("inference", "model") or MODEL != "mlp":
         return []
-    run = session()
+    call, file = WORKLOAD.get("call"), os.environ["DOWNHILL_ONNX"]
+    if "bare" in WORKLOAD or call in ("classes", "buffer"):
+        return []  # What a model makes of its network's outputs.
+    run = session() if SUITE == "inference" else opened(file)
     x, _ = data(WORKLOAD["widths"][-1:])
     y = run.run(None, {"x": x})[0]
+    if call == "open":
+        return [Variant("ONNX Runtime", lambda: opened(file), [mean_square(y)])]
     binding = run.io_binding()
     binding.bind_ortvalue_input("x", onnxruntime.OrtValue.ortvalue_from_numpy(x))
     binding.bind_ortvalue_output("y", onnxruntime.OrtValue.ortvalue_from_numpy(np.empty_like(y)))

@@ -156,6 +156,8 @@ def variants():
                 update("PyTorch fused", fused=True),
                 update("PyTorch compile", compiled=True),
             ]
+        case "model":
+            return []
         case "inference":
             return [inference("PyTorch"), inference("PyTorch compile", compiled=True)]
     made = [step("PyTorch")]

@@ -16,7 +16,7 @@ pub(crate) const SCRIPTS: [(&str, &str); 4] = [
 ];
 
 /// The Rust libraries, as the program in `benches/peers/rust` names them.
-pub(crate) const CRATES: [&str; 2] = ["candle", "burn"];
+pub(crate) const CRATES: [&str; 3] = ["candle", "burn", "tract"];
 
 /// Installs the libraries that `bench --peers` compares with; all of them, or those of one language.
 #[derive(Debug, clap::Args)]
@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
 enum Language {
     /// PyTorch, JAX, NumPy and ONNX Runtime, in a virtual environment.
     Python,
-    /// candle and burn, built from their own workspace and lock file.
+    /// candle, burn and tract, built from their own workspace and lock file.
     Rust,
 }
 

@@ -104,11 +104,18 @@ pub(super) fn run(workspace: &Workspace, filter: Option<&str>, rounds: Rounds) -
     let ours = workspace.target.join("release").join(format!("contestant{}", std::env::consts::EXE_SUFFIX));
     let listed = command::output(Command::new(&ours).arg("--list").args(filter), "")?;
     let sides = sides(workspace, &ours);
+    let folder = workspace.target.join("bench");
+    std::fs::create_dir_all(&folder)?;
+    let onnx = folder.join("network.onnx");
     let all = std::thread::available_parallelism().map_or(1, Into::into);
     let mut contests = Vec::new();
     for name in listed.lines() {
+        if name.starts_with("model/") {
+            // One file, which all runtimes read.
+            command::run(Command::new(&ours).args(["--onnx", name]).arg(&onnx))?;
+        }
         for threads in if all > 1 { vec![1, all] } else { vec![1] } {
-            if let Some(contest) = contest(&sides, name, threads, rounds)? {
+            if let Some(contest) = contest(&sides, name, threads, rounds, &onnx)? {
                 println!("{}\n", table(&contest));
                 contests.push(contest);
             }
@@ -141,10 +148,16 @@ fn sides(workspace: &Workspace, ours: &Path) -> Vec<(&'static str, Vec<PathBuf>)
     sides
 }
 
-fn contest(sides: &[(&str, Vec<PathBuf>)], name: &str, threads: usize, rounds: Rounds) -> Result<Option<Contest>> {
+fn contest(
+    sides: &[(&str, Vec<PathBuf>)],
+    name: &str,
+    threads: usize,
+    rounds: Rounds,
+    onnx: &Path,
+) -> Result<Option<Contest>> {
     let mut started = Vec::new();
     for (side, call) in sides {
-        match Side::start(call, name, threads) {
+        match Side::start(call, name, threads, onnx) {
             Ok(side) => started.push(side),
             Err(error) => println!("{side} can't do {name}: {error}"),
         }
@@ -203,12 +216,13 @@ struct Side {
 }
 
 impl Side {
-    fn start(call: &[PathBuf], name: &str, threads: usize) -> Result<Self> {
+    fn start(call: &[PathBuf], name: &str, threads: usize, onnx: &Path) -> Result<Self> {
         let mut command = Command::new(&call[0]);
         command.args(&call[1..]).args([name, &threads.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
         for variable in ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"] {
             command.env(variable, threads.to_string());
         }
+        command.env("DOWNHILL_ONNX", onnx);
         let mut process = command.spawn()?;
         let (requests, answers) = process.stdin.take().zip(process.stdout.take()).ok_or("it has no pipes")?;
         let mut side = Self { process, requests, answers: BufReader::new(answers), variants: Vec::new() };

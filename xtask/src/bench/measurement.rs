@@ -14,12 +14,13 @@ use crate::workspace::files;
 pub(super) const PROGRAMS: [&str; 4] = ["ceilings", "layers", "workloads", "optimizers"];
 
 /// The suites, in the order in which they are shown, with the titles of their tables.
-const SUITES: [(&str, &str); 6] = [
+const SUITES: [(&str, &str); 7] = [
     ("ceiling", "ceilings"),
     ("product", "products"),
     ("layer", "layers"),
     ("step", "steps"),
     ("inference", "inference"),
+    ("model", "models"),
     ("optimizer", "optimizers"),
 ];
 
@@ -79,7 +80,7 @@ impl Measurement {
 
     /// Examples a second, where the examples of a batch are what is worked through.
     pub(super) fn samples(&self) -> Option<f64> {
-        let counted = ["step", "inference"].contains(&self.suite());
+        let counted = ["step", "inference", "model"].contains(&self.suite());
         let examples = if counted { batch(&self.name)? } else { return None };
         Some(examples as f64 / self.time.median)
     }

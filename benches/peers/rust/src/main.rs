@@ -8,6 +8,8 @@ mod common;
 mod with_burn;
 #[cfg(feature = "candle")]
 mod with_candle;
+#[cfg(feature = "tract")]
+mod with_tract;
 
 use std::error::Error;
 
@@ -23,6 +25,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         "candle" => ("candle 0.11.1", with_candle::variant(&entry)?),
         #[cfg(feature = "burn")]
         "burn" => ("burn 0.22.1", with_burn::variant(&entry)),
+        #[cfg(feature = "tract")]
+        "tract" => ("tract 0.23.9", with_tract::variant(&entry)?),
         _ => return Err(format!("there is no library {library} here").into()),
     };
     common::serve(version, variant.into_iter().collect(), |call| call())
