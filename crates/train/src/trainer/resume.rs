@@ -51,7 +51,8 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'_, T, L, O> {
     /// ```
     /// # let folder = tempfile::tempdir()?;
     /// # let path = folder.path().join("run");
-    ///     /// use downhill_layers::Affine;
+    /// use downhill_data::Dataset;
+    /// use downhill_layers::Affine;
     /// use downhill_losses::MeanSquaredError;
     /// use downhill_network::Network;
     /// use downhill_optim::Adam;
