@@ -15,8 +15,9 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'_, T, L, O> {
     /// Takes one step by one batch, and returns its loss: for data that come as a stream, or a loop of the caller's own.
     ///
     /// Steps are counted on from one call to the next, so that the optimizer remembers and a schedule over steps goes on;
-    /// [`fit`](Trainer::fit) starts anew. Clipping, penalty and threads are as in a run; epochs, validation, callbacks,
-    /// averages and early stopping are not part of it, and neither is [`accumulate`](Trainer::accumulate).
+    /// [`fit`](Trainer::fit) starts anew. Clipping and penalty are as in a run; epochs, validation, callbacks, averages and
+    /// early stopping are not part of it, and neither is [`accumulate`](Trainer::accumulate). The calling thread does the
+    /// work; within [`Threads::run`](downhill_tensor::threads::Threads::run) others share it.
     ///
     /// ```
     /// use downhill_layers::Affine;
