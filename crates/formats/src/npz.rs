@@ -89,11 +89,11 @@ pub fn read_up_to(path: impl AsRef<Path>, most_bytes: u64) -> Result<Tensors<'st
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("digits.npz");
 /// use downhill_data::source::{ArraySource, SourceBatches};
-/// use downhill_formats::{Tensors, npz};
+/// use downhill_formats::{ElementType, Tensors, npz};
 ///
 /// let mut tensors = Tensors::new();
 /// tensors.push("x", &[3, 2], [1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
-/// tensors.push("y", &[3], [0i64, 1, 0])?;
+/// tensors.push_as("y", ElementType::I64, &[3], [0.0f32, 1.0, 0.0])?;
 /// npz::write(&tensors, &path)?;
 ///
 /// let source = ArraySource::classes(npz::open_array(&path, "x")?, npz::open_array(&path, "y")?, 2)?;
