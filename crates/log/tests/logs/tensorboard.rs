@@ -134,7 +134,7 @@ fn log_runs(folder: &Path) -> Value {
             ["3_Affine", "Affine", ["2/add_Add"], [-1, 1]],
         ],
         "hyperparameters": {
-            "batch_size": 8.0, "drop_last": false, "hidden": 4.0, "learning_rate": 0.01,
+            "batch_size": 8.0, "micro_batches": 1.0, "drop_last": false, "hidden": 4.0, "learning_rate": 0.01,
             "loss": "MeanSquaredError { reduction: Mean }",
             "note": "for the test", "optimizer": "Adam", "rates": "Constant", "residual": true, "seed": 0.0,
         },
