@@ -92,13 +92,14 @@ fn mdbook(workspace: &Workspace) -> Result<PathBuf> {
 }
 
 /// Crates that use another without a word of it in their public interface.
-const UNNAMED: [(&str, &str); 8] = [
+const UNNAMED: [(&str, &str); 9] = [
     ("downhill-cli", "downhill-layers"),
     ("downhill-cli", "downhill-losses"),
     ("downhill-cli", "downhill-network"),
     ("downhill-cli", "downhill-optim"),
     ("downhill-formats", "downhill-data"),
     ("downhill-formats", "downhill-optim"),
+    ("downhill-log", "downhill-network"),
     ("downhill-model", "downhill-losses"),
     ("downhill-train", "downhill-layers"),
 ];
