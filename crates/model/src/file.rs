@@ -162,7 +162,7 @@ fn read<T: Scalar>(tensors: &Tensors<'_>, custom: &CustomLayers) -> Result<Model
         let of = "description";
         return Err(ModelError::Count { what: "numbers in its tensors", of, expected: asked, got: held });
     }
-    let mut network: Network<T> = read.network.build_with(custom)?;
+    let mut network: Network<T> = read.network.build_zeroed(custom)?;
     Load::new().prefix("network.").convert().apply(&mut network, tensors)?;
     let mut meaning = Meaning::default();
     (meaning.outputs, meaning.class_axis, meaning.ignored_index) = (read.outputs, read.class_axis, read.ignored_index);

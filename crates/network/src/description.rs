@@ -214,6 +214,17 @@ impl NetworkDescription {
         Network::from_graph(&graph, output, self.seed)
     }
 
+    /// Builds the network with zero for every parameter and running statistic, for numbers that are read from a file to
+    /// overwrite: drawing a start takes longer than reading it.
+    ///
+    /// # Errors
+    /// Returns the errors of [`build_with`](Self::build_with).
+    #[cfg_attr(not(feature = "serde"), inline)]
+    pub fn build_zeroed<T: Scalar>(&self, custom: &CustomLayers) -> Result<Network<T>, BuildError> {
+        let (graph, output) = self.wire(custom)?;
+        Network::zeroed(&graph, output, self.seed)
+    }
+
     /// The parameters and the running statistics that the network would have, without making any: what a reader
     /// compares with the numbers in a file before it asks for memory.
     ///

@@ -25,6 +25,7 @@ pub use graph::{Graph, Node};
 pub use memory::Purpose;
 pub use network::Network;
 pub use objective::{NetworkObjective, PassError};
+pub use passes::BackwardObserver;
 pub use predict::PredictError;
 pub use state::{NamedArray, NetworkState, StateError};
 pub use summary::{Kept, LayerSummary, Summary};

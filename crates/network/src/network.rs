@@ -7,7 +7,7 @@ use downhill_tensor::{Batch, Buffer, BuildError, Scalar, Seed, Shape, ShapeError
 use ndarray::{ArrayView, ArrayViewD, ArrayViewMutD, IxDyn};
 
 use crate::graph::{Program, Step, at};
-use crate::passes::{Model, Observe, Slices};
+use crate::passes::{BackwardObserver, Model, Observe, Slices};
 use crate::predict::Reading;
 use crate::step::{Counted, Ready};
 use crate::{Block, Graph, Node, Purpose, Summary, Workspace};
@@ -65,20 +65,26 @@ impl<T: Scalar> Network<T> {
     /// Returns an error if `output` belongs to another graph or depends on no layer, or if there is not enough memory
     /// for the parameters.
     pub fn from_graph(graph: &Graph, output: Node, seed: Seed) -> Result<Self, BuildError> {
+        let mut network = Self::zeroed(graph, output, seed)?;
+        for (index, (step, ranges)) in network.program.steps.iter().zip(&*network.slices).enumerate() {
+            if network.program.owners[index] < index {
+                continue;
+            }
+            let (signature, seed) = (&step.signature, seed.derive(index as u64));
+            signature.start(&mut network.theta[ranges.parameters.clone()], seed);
+            signature.start_statistics(&mut network.statistics[ranges.statistics.clone()], seed);
+        }
+        Ok(network)
+    }
+
+    /// Builds the network with zero for every parameter and running statistic.
+    pub(crate) fn zeroed(graph: &Graph, output: Node, seed: Seed) -> Result<Self, BuildError> {
         let program = graph.program(output)?;
         let Division { slices, segments, statistic_segments } = divide(&program);
         let len = |segments: &[Segment]| segments.last().map_or(0, |last| last.range.end);
         let (parameters, running) = (len(&segments), len(&statistic_segments));
-        let mut theta = Buffer::try_from_fn("the parameters of the network", parameters, |_| T::ZERO)?;
-        let mut statistics = Buffer::try_from_fn("the running statistics of the network", running, |_| T::ZERO)?;
-        for (index, (step, ranges)) in program.steps.iter().zip(&slices).enumerate() {
-            if program.owners[index] < index {
-                continue;
-            }
-            let (signature, seed) = (&step.signature, seed.derive(index as u64));
-            signature.start(&mut theta[ranges.parameters.clone()], seed);
-            signature.start_statistics(&mut statistics[ranges.statistics.clone()], seed);
-        }
+        let theta = Buffer::try_from_fn("the parameters of the network", parameters, |_| T::ZERO)?;
+        let statistics = Buffer::try_from_fn("the running statistics of the network", running, |_| T::ZERO)?;
         Ok(Self {
             program: Arc::new(program),
             slices: slices.into(),
@@ -337,7 +343,7 @@ impl<T: Scalar> Network<T> {
         x: impl Into<Inputs<'x, T>>,
         workspace: &mut Workspace<T>,
     ) -> Result<(), BuildError> {
-        self.run_backward(theta, &x.into(), workspace)
+        self.run_backward(theta, &x.into(), workspace, None)
     }
 
     pub(crate) fn run_backward(
@@ -345,6 +351,7 @@ impl<T: Scalar> Network<T> {
         theta: &[T],
         x: &Inputs<'_, T>,
         workspace: &mut Workspace<T>,
+        observer: Option<&mut dyn BackwardObserver<T>>,
     ) -> Result<(), BuildError> {
         let (examples, as_they_are) = self.check(theta, x)?;
         self.check_workspace(workspace)?;
@@ -368,7 +375,7 @@ impl<T: Scalar> Network<T> {
             workspace.gradient_mut().fill(T::ZERO);
             return Ok(());
         }
-        let mut pass = || self.model(theta).backward(x, workspace);
+        let pass = || self.model(theta).backward(x, workspace, observer);
         if self.is_worth_sharing(examples) {
             pass()
         } else {

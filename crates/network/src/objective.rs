@@ -6,6 +6,7 @@ use downhill_losses::{Call, Loss, Target, TargetError, Total};
 use downhill_optim::{EvaluationError, Objective, Segment};
 use downhill_tensor::{BuildError, Scalar, ShapeError};
 
+use crate::passes::BackwardObserver;
 use crate::step::{Counted, Ready};
 use crate::{Network, Purpose, Workspace};
 
@@ -79,7 +80,7 @@ impl<T: Scalar> Network<T> {
         workspace: &mut Workspace<T>,
         mode: Mode,
     ) -> Result<T, PassError> {
-        Ok(T::from_f64(self.total_and_gradient(theta, &x.into(), target, None, loss, workspace, mode)?.value()))
+        Ok(T::from_f64(self.total_and_gradient(theta, &x.into(), target, None, loss, workspace, mode, None)?.value()))
     }
 
     /// Computes J(θ) as a sum and a divisor, and dJ/dθ in the workspace.
@@ -93,13 +94,14 @@ impl<T: Scalar> Network<T> {
         loss: &impl Loss,
         workspace: &mut Workspace<T>,
         mode: Mode,
+        observer: Option<&mut dyn BackwardObserver<T>>,
     ) -> Result<Total, PassError> {
         self.run_forward(theta, x, workspace, mode, None)?;
         let total = self.in_step(workspace.examples, || match workspace.loss_slots() {
             Some((y, mut dy)) => Call { y, target, weights, dy: Some(dy.slice()) }.evaluate(loss),
             None => Call { y: workspace.prediction(), target, weights, dy: None }.evaluate(loss),
         })?;
-        self.run_backward(theta, x, workspace)?;
+        self.run_backward(theta, x, workspace, observer)?;
         workspace.ready = Ready::Gradient(Counted::of(total));
         Ok(total)
     }
@@ -160,7 +162,7 @@ impl<'a, T: Scalar, L: Loss> NetworkObjective<'a, T, L> {
 impl<T: Scalar, L: Loss> Objective<T> for NetworkObjective<'_, T, L> {
     fn value_and_gradient(&mut self, theta: &[T], gradient: &mut [T]) -> Result<T, EvaluationError> {
         let Self { network, x, target, loss, mode, weights, workspace } = self;
-        let total = network.total_and_gradient(theta, x, *target, *weights, loss, workspace, *mode);
+        let total = network.total_and_gradient(theta, x, *target, *weights, loss, workspace, *mode, None);
         let total = total.map_err(EvaluationError::because)?;
         let got = gradient.len();
         if got != workspace.gradient().len() {

@@ -21,6 +21,50 @@ pub(crate) struct Slices {
 /// Receives every layer's name and output; behind a pointer, so that the loop is compiled once for all observers.
 pub(crate) type Observe<'a, T> = &'a mut dyn FnMut(&str, Batch<'_, T>);
 
+/// Looks on while a backward pass goes from the last layer to the first. A method that is not written does nothing.
+///
+/// ```
+/// use std::ops::Range;
+///
+/// use downhill_layers::{Affine, Mode, Tanh};
+/// use downhill_losses::{MeanSquaredError, Target};
+/// use downhill_network::{BackwardObserver, Network, Purpose, sequential};
+/// use downhill_tensor::{Batch, Seed};
+///
+/// /// Keeps the largest |dJ/dy| of each layer.
+/// #[derive(Default)]
+/// struct Largest(Vec<(String, f64)>);
+///
+/// impl BackwardObserver<f64> for Largest {
+///     fn output_gradient(&mut self, layer: &str, dy: Batch<'_, f64>) {
+///         self.0.push((layer.to_owned(), dy.slice().iter().fold(0.0, |most, dy| dy.abs().max(most))));
+///     }
+/// }
+///
+/// let network = Network::<f64>::build([1], sequential![Affine::new(2), Tanh, Affine::new(1)], Seed(1))?;
+/// let (x, target) = (Batch::new(&[0.5], 1, [1])?, Target::Values(&[1.0]));
+/// let (loss, mut workspace) = (MeanSquaredError::new(), network.workspace(Purpose::Training));
+/// let mut largest = Largest::default();
+/// network.backpropagate_observed(
+///     x, target, None, &loss, &mut workspace, Mode::Training { step: 0 }, &mut largest)?;
+/// assert_eq!(largest.0.iter().map(|(layer, _)| layer.as_str()).collect::<Vec<_>>(), ["2", "1", "0"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait BackwardObserver<T: Scalar> {
+    /// Receives dJ/dy of a layer, complete, before the layer multiplies its own derivatives in. Layers come in the
+    /// order of the pass, the last one first; the name of a layer outside any chain is empty.
+    fn output_gradient(&mut self, layer: &str, dy: Batch<'_, T>) {
+        let _ = (layer, dy);
+    }
+
+    /// Receives dJ/dθ, of which the numbers in `complete` are now final and those in front of them are not.
+    ///
+    /// The ranges of one pass adjoin one another, from the end of θ to its beginning, and none is empty.
+    fn parameter_gradient(&mut self, complete: Range<usize>, gradient: &[T]) {
+        let _ = (complete, gradient);
+    }
+}
+
 /// A model as a pass sees it: nothing in it changes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Model<'a, T> {
@@ -54,17 +98,42 @@ impl<'a, T: Scalar> Model<'a, T> {
     }
 
     /// dJ/dyₙ --backward--> ... dJ/dy₁, and dJ/dθ along the way: this loop is backpropagation.
-    pub(crate) fn backward(&self, x: &Inputs<'_, T>, workspace: &mut Workspace<T>) {
+    pub(crate) fn backward(
+        &self,
+        x: &Inputs<'_, T>,
+        workspace: &mut Workspace<T>,
+        mut observer: Option<&mut dyn BackwardObserver<T>>,
+    ) {
+        let mut incomplete = self.theta.len();
         for (index, step) in self.program.steps.iter().enumerate().rev() {
             if !workspace.memory.steps[index].goes_back {
                 continue;
+            }
+            if let (Some(observer), Some(dy)) = (&mut observer, workspace.memory.gradients[step.output]) {
+                observer.output_gradient(&step.name, workspace.batch(dy, step.signature.output()));
             }
             workspace.exchange_gradients(index);
             self.run_backward(step, index, x, workspace);
             workspace.add_shared(index, &self.slices[index].parameters);
             workspace.exchange_gradients(index);
             workspace.add_fan_out(index, self.program);
+            if let Some(observer) = &mut observer {
+                let complete = self.to_come(index)..incomplete;
+                if !complete.is_empty() {
+                    incomplete = complete.start;
+                    observer.parameter_gradient(complete, &workspace.gradient);
+                }
+            }
         }
+        // Parameters of layers without a backward pass.
+        if let Some(observer) = observer.filter(|_| incomplete > 0) {
+            observer.parameter_gradient(0..incomplete, &workspace.gradient);
+        }
+    }
+
+    /// The place in θ up to which the steps in front of this one have parameters.
+    fn to_come(&self, index: usize) -> usize {
+        self.slices[..index].iter().map(|slices| slices.parameters.end).max().unwrap_or(0)
     }
 
     /// Hands a step's layer what its forward pass reads and writes.

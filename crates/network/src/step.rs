@@ -5,7 +5,7 @@ use downhill_losses::{Loss, Target, Total};
 use downhill_optim::Optimizer;
 use downhill_tensor::{BuildError, Scalar, elementwise, threads};
 
-use crate::{Network, PassError, Workspace};
+use crate::{BackwardObserver, Network, PassError, Workspace};
 
 /// Gradients of several micro-batches, waiting for one step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -151,7 +151,29 @@ impl<T: Scalar> Network<T> {
         workspace: &mut Workspace<T>,
         mode: Mode,
     ) -> Result<Total, PassError> {
-        self.total_and_gradient(self.parameters(), &x.into(), target, weights, loss, workspace, mode)
+        self.total_and_gradient(self.parameters(), &x.into(), target, weights, loss, workspace, mode, None)
+    }
+
+    /// Backpropagates as [`backpropagate_weighted`](Network::backpropagate_weighted) does, and shows `observer` dJ/dy
+    /// of each layer and dJ/dθ as the pass goes back through the layers.
+    ///
+    /// # Errors
+    /// Returns the errors of [`backpropagate_weighted`](Network::backpropagate_weighted).
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "weights and an observer are rare, so that neither has a door without the other"
+    )]
+    pub fn backpropagate_observed<'x>(
+        &self,
+        x: impl Into<Inputs<'x, T>>,
+        target: Target<'_, T>,
+        weights: Option<&[T]>,
+        loss: &impl Loss,
+        workspace: &mut Workspace<T>,
+        mode: Mode,
+        observer: &mut dyn BackwardObserver<T>,
+    ) -> Result<Total, PassError> {
+        self.total_and_gradient(self.parameters(), &x.into(), target, weights, loss, workspace, mode, Some(observer))
     }
 
     /// Backpropagates a micro-batch: its gradient is added to those since the last [`step`](Network::step), which then
@@ -190,7 +212,8 @@ impl<T: Scalar> Network<T> {
             Ready::Sum => workspace.accumulated_total,
             Ready::Nothing | Ready::Gradient(_) | Ready::Mean(_) => Total::default(),
         };
-        let total = self.total_and_gradient(self.parameters(), &x.into(), target, weights, loss, workspace, mode)?;
+        let total =
+            self.total_and_gradient(self.parameters(), &x.into(), target, weights, loss, workspace, mode, None)?;
         if !total.is_in_proportion_to(whole) {
             workspace.ready = if whole == Total::default() { Ready::Nothing } else { Ready::Sum };
             let reason = "the parts of the loss are divided by numbers whose proportions change from one micro-batch to \

@@ -145,7 +145,7 @@ impl<T: Scalar> Workspace<T> {
     }
 
     #[inline]
-    fn batch(&self, buffer: usize, shape: Shape) -> Batch<'_, T> {
+    pub(crate) fn batch(&self, buffer: usize, shape: Shape) -> Batch<'_, T> {
         batch(&self.buffers[buffer], self.examples, shape)
     }
 }

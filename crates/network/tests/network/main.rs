@@ -3,6 +3,7 @@
 #[cfg(feature = "serde")]
 mod descriptions;
 mod inputs;
+mod observed;
 mod passes;
 mod wiring;
 mod workspaces;
