@@ -219,3 +219,14 @@ fn no_part_outgrows_its_budget_of_lines() {
         );
     }
 }
+
+#[test]
+fn the_lock_files_beside_the_workspace_are_current() {
+    for folder in ["xtask/fuzz", "benches/peers/rust"] {
+        let mut cargo = command::cargo();
+        cargo.args(["metadata", "--locked", "--format-version", "1"]).current_dir(root().join(folder));
+        let output = cargo.output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "`cargo metadata` in {folder} brings its lock file up to date: {error}");
+    }
+}
