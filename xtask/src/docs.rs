@@ -1,8 +1,10 @@
 //! `cargo xtask docs`: the guide and the reference of all crates as one site that needs no network.
 //!
 //! mdBook writes the guide to `docs/book`, and rustdoc's pages are put below it at `api`, so that chapters can link to
-//! `api/downhill/index.html`; equations are rendered in the browser by a copy of KaTeX that lies next to the pages.
+//! `api/downhill/index.html`; the derivations are a second book at `derivations`. Equations are
+//! rendered in the browser by a copy of KaTeX that lies next to the pages.
 
+mod derivations;
 mod equations;
 mod external;
 mod header;
@@ -44,11 +46,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     header::check(&workspace, &equations)?;
     println!("{} equations are in order", equations.len());
 
-    let book = guide(&workspace)?;
+    let mdbook = mdbook(&workspace)?;
+    let book = guide(&workspace, &mdbook)?;
     let reference = reference(&workspace)?;
     copy(&reference, &book.join("api"))?;
     let external = External::read(&workspace)?;
     external.rewrite(&book.join("api"))?;
+    derivations::build(&workspace, &mdbook, &book)?;
+    derivations::link(&book)?;
     // rustdoc has no front page for several crates, but links to one.
     fs::write(book.join("api/index.html"), r#"<meta http-equiv="refresh" content="0; url=downhill/index.html">"#)?;
     for site in [&book, &book.join("api")] {
@@ -69,8 +74,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
 }
 
 /// Builds the guide and gives its folder.
-fn guide(workspace: &Workspace) -> Result<PathBuf> {
-    let mdbook = mdbook(workspace)?;
+fn guide(workspace: &Workspace, mdbook: &Path) -> Result<PathBuf> {
     command::run(Command::new(mdbook).arg("build").arg(workspace.root.join("docs")))?;
     Ok(workspace.root.join("docs/book"))
 }
