@@ -13,6 +13,9 @@ const HEADINGS: [&str; 7] =
 /// The layers that are in no list of descriptions: that of all cells of which recurrent layers are made.
 const UNLISTED_LAYERS: [&str; 1] = ["Recurrent"];
 
+/// The losses with type parameters that have a page: that of weights and reductions, to which the others lead.
+const GENERIC_LOSSES: [&str; 1] = ["Weighted"];
+
 /// The folder of the pages, that of the crate, and the types that have a page.
 fn families() -> [(&'static str, &'static str, BTreeSet<String>); 2] {
     let layers = between(&read("crates/layers/src/description.rs"), "\ndescription! {\n", "\n}");
@@ -25,7 +28,7 @@ fn families() -> [(&'static str, &'static str, BTreeSet<String>); 2] {
     let exports = read("crates/losses/src/lib.rs");
     let exports =
         exports.lines().filter_map(|line| line.strip_prefix("pub use ")?.trim_end_matches(';').rsplit_once("::"));
-    let losses = exports.map(|(_, name)| name).filter(is_loss).map(str::to_owned);
+    let losses = exports.map(|(_, name)| name).filter(is_loss).chain(GENERIC_LOSSES).map(str::to_owned);
     [
         ("layers", "crates/layers", layers.chain(UNLISTED_LAYERS.map(str::to_owned)).collect()),
         ("losses", "crates/losses", losses.collect()),
