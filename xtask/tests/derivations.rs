@@ -1,4 +1,4 @@
-//! Each layer and each loss has its page in `docs/derivations`, as the README there describes them.
+//! Each layer, each loss and each optimizer has its page in `docs/derivations`, as the README there describes them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,9 +6,12 @@ use std::fs;
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 use xtask::workspace::{files, root};
 
-/// What stands below the title of each page.
-const HEADINGS: [&str; 7] =
-    ["Equation", "Shapes", "Derivatives", "In matrix form", "Kinks and edge cases", "Cost", "Source"];
+/// What stands below the title of the page of a layer or a loss.
+const HEADINGS: &[&str] =
+    &["Equation", "Shapes", "Derivatives", "In matrix form", "Kinks and edge cases", "Cost", "Source"];
+
+/// What stands below the title of the page of an optimizer.
+const HEADINGS_OF_OPTIMIZERS: &[&str] = &["Rule", "Derivation", "State", "Edge cases", "Cost", "Source"];
 
 /// The layers that are in no list of descriptions: that of all cells of which recurrent layers are made.
 const UNLISTED_LAYERS: [&str; 1] = ["Recurrent"];
@@ -16,8 +19,17 @@ const UNLISTED_LAYERS: [&str; 1] = ["Recurrent"];
 /// The losses with type parameters that have a page: that of weights and reductions, to which the others lead.
 const GENERIC_LOSSES: [&str; 1] = ["Weighted"];
 
-/// The folder of the pages, that of the crate, and the types that have a page.
-fn families() -> [(&'static str, &'static str, BTreeSet<String>); 2] {
+/// The types of one kind, of which each has a page.
+struct Family {
+    /// The folder of the pages.
+    folder: &'static str,
+    /// The folder of the crate.
+    package: &'static str,
+    headings: &'static [&'static str],
+    names: BTreeSet<String>,
+}
+
+fn families() -> [Family; 3] {
     let layers = between(&read("crates/layers/src/description.rs"), "\ndescription! {\n", "\n}");
     let layers = layers.lines().map(|line| line.trim().trim_end_matches(',').to_owned());
     let sources = sources("crates/losses");
@@ -29,9 +41,14 @@ fn families() -> [(&'static str, &'static str, BTreeSet<String>); 2] {
     let exports =
         exports.lines().filter_map(|line| line.strip_prefix("pub use ")?.trim_end_matches(';').rsplit_once("::"));
     let losses = exports.map(|(_, name)| name).filter(is_loss).chain(GENERIC_LOSSES).map(str::to_owned);
+    // The first optimizer of a file; any other there is a variant of it.
+    let rules = files(&root().join("crates/optim/src/rules"), "rs").unwrap();
+    let optimizers = rules.iter().map(|path| between(&fs::read_to_string(path).unwrap(), "\npub type ", "<"));
+    let family = |folder, package, headings, names| Family { folder, package, headings, names };
     [
-        ("layers", "crates/layers", layers.chain(UNLISTED_LAYERS.map(str::to_owned)).collect()),
-        ("losses", "crates/losses", losses.collect()),
+        family("layers", "crates/layers", HEADINGS, layers.chain(UNLISTED_LAYERS.map(str::to_owned)).collect()),
+        family("losses", "crates/losses", HEADINGS, losses.collect()),
+        family("optimizers", "crates/optim", HEADINGS_OF_OPTIMIZERS, optimizers.collect()),
     ]
 }
 
@@ -84,7 +101,7 @@ fn documentation(source: &str, name: &str) -> Option<String> {
 }
 
 /// A sentence for each thing that a page lacks.
-fn faults(page: &str, name: &str, text: &str) -> Vec<String> {
+fn faults(page: &str, name: &str, parts: &[&str], text: &str) -> Vec<String> {
     let mut headings: Vec<(HeadingLevel, String, bool)> = Vec::new();
     let mut is_heading = false;
     for event in Parser::new_ext(text, Options::ENABLE_TABLES) {
@@ -107,9 +124,9 @@ fn faults(page: &str, name: &str, text: &str) -> Vec<String> {
     if titles.collect::<Vec<_>>() != [name] {
         faults.push(format!("{page}: its one title must be \"# {name}\""));
     }
-    let parts = headings.iter().filter(|(level, ..)| *level == HeadingLevel::H2).map(|(_, part, _)| part);
-    if !parts.clone().eq(HEADINGS) {
-        faults.push(format!("{page}: the headings must be {HEADINGS:?}, but are {:?}", parts.collect::<Vec<_>>()));
+    let found = headings.iter().filter(|(level, ..)| *level == HeadingLevel::H2).map(|(_, part, _)| part);
+    if !found.clone().eq(parts) {
+        faults.push(format!("{page}: the headings must be {parts:?}, but are {:?}", found.collect::<Vec<_>>()));
     }
     let empty = headings.iter().filter(|(.., has_text)| !has_text);
     faults.extend(empty.map(|(_, heading, _)| format!("{page}: nothing stands below \"{heading}\"")));
@@ -117,31 +134,31 @@ fn faults(page: &str, name: &str, text: &str) -> Vec<String> {
 }
 
 #[test]
-fn each_layer_and_loss_has_its_page_and_each_page_its_layer_or_loss() {
+fn each_layer_loss_and_optimizer_has_its_page_and_each_page_its_type() {
     let expected: BTreeSet<_> = families()
         .into_iter()
-        .flat_map(|(folder, _, names)| names.into_iter().map(move |name| page(folder, &name)))
+        .flat_map(|Family { folder, names, .. }| names.into_iter().map(move |name| page(folder, &name)))
         .collect();
-    assert!(expected.len() > 90, "only {} layers and losses were found", expected.len());
+    assert!(expected.len() > 110, "only {} layers, losses and optimizers were found", expected.len());
     let folder = root().join("docs/derivations");
     let found = files(&folder, "md").unwrap();
     let found = found.iter().map(|path| xtask::workspace::name(&root(), path));
     let found: BTreeSet<_> = found.filter(|path| path != "docs/derivations/README.md").collect();
     let missing: Vec<_> = expected.difference(&found).collect();
     let strange: Vec<_> = found.difference(&expected).collect();
-    assert!(missing.is_empty(), "layers or losses without their pages: {missing:#?}");
-    assert!(strange.is_empty(), "pages without their layers or losses: {strange:#?}");
+    assert!(missing.is_empty(), "types without their pages: {missing:#?}");
+    assert!(strange.is_empty(), "pages without their types: {strange:#?}");
 }
 
 #[test]
 fn each_page_has_its_headings_in_order() {
     let mut found = Vec::new();
-    for (folder, _, names) in families() {
+    for Family { folder, headings, names, .. } in families() {
         for name in names {
             let page = page(folder, &name);
             // That a page is missing is said by the test above.
             if let Ok(text) = fs::read_to_string(root().join(&page)) {
-                found.extend(faults(&page, &name, &text));
+                found.extend(faults(&page, &name, headings, &text));
             }
         }
     }
@@ -149,9 +166,9 @@ fn each_page_has_its_headings_in_order() {
 }
 
 #[test]
-fn the_documentation_of_each_layer_and_loss_names_its_page() {
+fn the_documentation_of_each_type_names_its_page() {
     let mut found = Vec::new();
-    for (folder, package, names) in families() {
+    for Family { folder, package, names, .. } in families() {
         let sources = sources(package);
         for name in names {
             let line = format!("Derivation: `{}`", page(folder, &name));
@@ -190,8 +207,8 @@ fn documentation_is_that_before_the_declaration() {
 fn a_page_that_lacks_something_is_a_fault() {
     let whole: String = HEADINGS.iter().map(|heading| format!("\n## {heading}\n\nText.\n")).collect();
     let whole = format!("# A\n\nText.\n{whole}");
-    assert_eq!(faults("a.md", "A", &whole), [""; 0]);
-    assert_eq!(faults("a.md", "B", &whole).len(), 1);
+    assert_eq!(faults("a.md", "A", HEADINGS, &whole), [""; 0]);
+    assert_eq!(faults("a.md", "B", HEADINGS, &whole).len(), 1);
     for (from, to) in [
         ("## Cost\n", "## Costs\n"),
         ("## Cost\n\nText.\n\n", ""),
@@ -199,6 +216,6 @@ fn a_page_that_lacks_something_is_a_fault() {
         ("## Shapes\n", "## Cost\n\nText.\n\n## Shapes\n"),
     ] {
         assert!(whole.contains(from));
-        assert_eq!(faults("a.md", "A", &whole.replacen(from, to, 1)).len(), 1, "{from:?} -> {to:?}");
+        assert_eq!(faults("a.md", "A", HEADINGS, &whole.replacen(from, to, 1)).len(), 1, "{from:?} -> {to:?}");
     }
 }

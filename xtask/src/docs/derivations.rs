@@ -12,12 +12,15 @@ use crate::workspace::{self, Workspace};
 use crate::{Result, command};
 
 /// The folders of the pages, each with the heading above their names and the crate that they are about.
-const PARTS: [(&str, &str, &str); 2] =
-    [("layers", "Layers", "downhill_layers"), ("losses", "Losses", "downhill_losses")];
+const PARTS: [(&str, &str, &str); 3] = [
+    ("layers", "Layers", "downhill_layers"),
+    ("losses", "Losses", "downhill_losses"),
+    ("optimizers", "Optimizers", "downhill_optim"),
+];
 
 const SETTINGS: &str = r#"[book]
 title = "Derivations"
-description = "How each layer and each loss of downhill comes to its derivatives."
+description = "How each layer, loss and optimizer of downhill comes to its derivatives or its rule."
 authors = ["the downhill developers"]
 language = "en"
 
