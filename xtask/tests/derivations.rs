@@ -13,23 +13,35 @@ const HEADINGS: [&str; 7] =
 /// The layers that are in no list of descriptions: that of all cells of which recurrent layers are made.
 const UNLISTED_LAYERS: [&str; 1] = ["Recurrent"];
 
+/// The loss whose derivative its user writes.
+const FROM_A_USER: &str = "FromFn";
+
 /// The folder of the pages, that of the crate, and the types that have a page.
 fn families() -> [(&'static str, &'static str, BTreeSet<String>); 2] {
     let layers = between(&read("crates/layers/src/description.rs"), "\ndescription! {\n", "\n}");
     let layers = layers.lines().map(|line| line.trim().trim_end_matches(',').to_owned());
+    let losses = exports(&read("crates/losses/src/lib.rs"));
     let sources = sources("crates/losses");
-    let is_loss = |name: &&str| {
-        let starts = [format!("\nimpl Loss for {name} {{"), format!("\nimpl PointwiseLoss for {name} {{")];
-        sources.iter().any(|source| starts.iter().any(|start| source.contains(start)))
-    };
-    let exports = read("crates/losses/src/lib.rs");
-    let exports =
-        exports.lines().filter_map(|line| line.strip_prefix("pub use ")?.trim_end_matches(';').rsplit_once("::"));
-    let losses = exports.map(|(_, name)| name).filter(is_loss).map(str::to_owned);
+    let losses = losses.into_iter().filter(|name| sources.iter().any(|source| is_loss(source, name)));
     [
         ("layers", "crates/layers", layers.chain(UNLISTED_LAYERS.map(str::to_owned)).collect()),
-        ("losses", "crates/losses", losses.collect()),
+        ("losses", "crates/losses", losses.filter(|name| name != FROM_A_USER).collect()),
     ]
+}
+
+/// The names that a crate's root exports from its modules.
+fn exports(root: &str) -> Vec<String> {
+    let lines = root.lines().filter_map(|line| line.strip_prefix("pub use ")?.split_once("::"));
+    let names = lines.flat_map(|(_, names)| names.split(|c: char| !c.is_alphanumeric() && c != '_'));
+    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+/// Whether a source implements the trait of losses, or that of pointwise ones, for this type.
+fn is_loss(source: &str, name: &str) -> bool {
+    source.lines().filter(|line| line.starts_with("impl")).any(|line| {
+        let implemented = line.split_once(" Loss for ").or_else(|| line.split_once(" PointwiseLoss for "));
+        implemented.is_some_and(|(_, line)| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '<'])))
+    })
 }
 
 fn read(path: &str) -> String {
@@ -159,6 +171,14 @@ fn the_documentation_of_each_layer_and_loss_names_its_page() {
         }
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn losses_are_found_by_what_they_implement() {
+    assert_eq!(exports("mod a;\npub use a::A;\npub use b::{B, c};\n"), ["A", "B", "c"]);
+    let source =
+        "impl Loss for A {\nimpl<L: Loss> PointwiseLoss for B<'_, L> {\nimpl Clone for C {\n    impl Loss for D {";
+    assert_eq!(["A", "B", "C", "D", "L"].map(|name| is_loss(source, name)), [true, true, false, false, false]);
 }
 
 #[test]
