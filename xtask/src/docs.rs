@@ -46,13 +46,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     header::check(&workspace, &equations)?;
     println!("{} equations are in order", equations.len());
 
-    let mdbook = mdbook(&workspace)?;
-    let book = guide(&workspace, &mdbook)?;
+    let book = guide(&workspace)?;
     let reference = reference(&workspace)?;
     copy(&reference, &book.join("api"))?;
     let external = External::read(&workspace)?;
     external.rewrite(&book.join("api"))?;
-    derivations::build(&workspace, &mdbook, &book)?;
+    derivations::build(&workspace, &mdbook(&workspace)?, &book)?;
     derivations::link(&book)?;
     // rustdoc has no front page for several crates, but links to one.
     fs::write(book.join("api/index.html"), r#"<meta http-equiv="refresh" content="0; url=downhill/index.html">"#)?;
@@ -74,7 +73,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
 }
 
 /// Builds the guide and gives its folder.
-fn guide(workspace: &Workspace, mdbook: &Path) -> Result<PathBuf> {
+fn guide(workspace: &Workspace) -> Result<PathBuf> {
+    let mdbook = mdbook(workspace)?;
     command::run(Command::new(mdbook).arg("build").arg(workspace.root.join("docs")))?;
     Ok(workspace.root.join("docs/book"))
 }

@@ -16,8 +16,8 @@ const HEADINGS_OF_OPTIMIZERS: &[&str] = &["Rule", "Derivation", "State", "Edge c
 /// The layers that are in no list of descriptions: that of all cells of which recurrent layers are made.
 const UNLISTED_LAYERS: [&str; 1] = ["Recurrent"];
 
-/// The losses with type parameters that have a page: that of weights and reductions, to which the others lead.
-const GENERIC_LOSSES: [&str; 1] = ["Weighted"];
+/// The loss whose derivative its user writes.
+const FROM_A_USER: &str = "FromFn";
 
 /// The types of one kind, of which each has a page.
 struct Family {
@@ -32,15 +32,10 @@ struct Family {
 fn families() -> [Family; 3] {
     let layers = between(&read("crates/layers/src/description.rs"), "\ndescription! {\n", "\n}");
     let layers = layers.lines().map(|line| line.trim().trim_end_matches(',').to_owned());
+    let losses = exports(&read("crates/losses/src/lib.rs"));
     let sources = sources("crates/losses");
-    let is_loss = |name: &&str| {
-        let starts = [format!("\nimpl Loss for {name} {{"), format!("\nimpl PointwiseLoss for {name} {{")];
-        sources.iter().any(|source| starts.iter().any(|start| source.contains(start)))
-    };
-    let exports = read("crates/losses/src/lib.rs");
-    let exports =
-        exports.lines().filter_map(|line| line.strip_prefix("pub use ")?.trim_end_matches(';').rsplit_once("::"));
-    let losses = exports.map(|(_, name)| name).filter(is_loss).chain(GENERIC_LOSSES).map(str::to_owned);
+    let losses = losses.into_iter().filter(|name| sources.iter().any(|source| is_loss(source, name)));
+    let losses = losses.filter(|name| name != FROM_A_USER);
     // The first optimizer of a file; any other there is a variant of it.
     let rules = files(&root().join("crates/optim/src/rules"), "rs").unwrap();
     let optimizers = rules.iter().map(|path| between(&fs::read_to_string(path).unwrap(), "\npub type ", "<"));
@@ -50,6 +45,21 @@ fn families() -> [Family; 3] {
         family("losses", "crates/losses", HEADINGS, losses.collect()),
         family("optimizers", "crates/optim", HEADINGS_OF_OPTIMIZERS, optimizers.collect()),
     ]
+}
+
+/// The names that a crate's root exports from its modules.
+fn exports(root: &str) -> Vec<String> {
+    let lines = root.lines().filter_map(|line| line.strip_prefix("pub use ")?.split_once("::"));
+    let names = lines.flat_map(|(_, names)| names.split(|c: char| !c.is_alphanumeric() && c != '_'));
+    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+/// Whether a source implements the trait of losses, or that of pointwise ones, for this type.
+fn is_loss(source: &str, name: &str) -> bool {
+    source.lines().filter(|line| line.starts_with("impl")).any(|line| {
+        let implemented = line.split_once(" Loss for ").or_else(|| line.split_once(" PointwiseLoss for "));
+        implemented.is_some_and(|(_, line)| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '<'])))
+    })
 }
 
 fn read(path: &str) -> String {
@@ -179,6 +189,14 @@ fn the_documentation_of_each_type_names_its_page() {
         }
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn losses_are_found_by_what_they_implement() {
+    assert_eq!(exports("mod a;\npub use a::A;\npub use b::{B, c};\n"), ["A", "B", "c"]);
+    let source =
+        "impl Loss for A {\nimpl<L: Loss> PointwiseLoss for B<'_, L> {\nimpl Clone for C {\n    impl Loss for D {";
+    assert_eq!(["A", "B", "C", "D", "L"].map(|name| is_loss(source, name)), [true, true, false, false, false]);
 }
 
 #[test]

@@ -98,9 +98,11 @@ fn linked(page: &str, up: &str) -> String {
     for part in parts {
         match part.split_once(".md</code>") {
             Some((file, rest)) if !file.contains('<') => {
+                // mdBook makes the index of a README.
+                let page = file.replace("README", "index");
                 let _ = write!(
                     text,
-                    r#"<a href="{up}derivations/{file}.html"><code>docs/derivations/{file}.md</code></a>{rest}"#
+                    r#"<a href="{up}derivations/{page}.html"><code>docs/derivations/{file}.md</code></a>{rest}"#
                 );
             }
             _ => {
@@ -122,6 +124,10 @@ mod tests {
             linked(page, "../../"),
             "<p>Derivation: <a href=\"../../derivations/layers/relu.html\">\
              <code>docs/derivations/layers/relu.md</code></a>.</p><code>docs/derivations/</code>"
+        );
+        assert_eq!(
+            linked("<code>docs/derivations/README.md</code>", ""),
+            "<a href=\"derivations/index.html\"><code>docs/derivations/README.md</code></a>"
         );
         assert_eq!(linked("<p>Prose.</p>", ""), "<p>Prose.</p>");
     }
