@@ -1,8 +1,10 @@
 //! `cargo xtask docs`: the guide and the reference of all crates as one site that needs no network.
 //!
 //! mdBook writes the guide to `docs/book`, and rustdoc's pages are put below it at `api`, so that chapters can link to
-//! `api/downhill/index.html`; equations are rendered in the browser by a copy of KaTeX that lies next to the pages.
+//! `api/downhill/index.html`; the derivations are a second book at `derivations`. Equations are
+//! rendered in the browser by a copy of KaTeX that lies next to the pages.
 
+mod derivations;
 mod equations;
 mod external;
 mod header;
@@ -49,6 +51,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     copy(&reference, &book.join("api"))?;
     let external = External::read(&workspace)?;
     external.rewrite(&book.join("api"))?;
+    derivations::build(&workspace, &mdbook(&workspace)?, &book)?;
+    derivations::link(&book)?;
     // rustdoc has no front page for several crates, but links to one.
     fs::write(book.join("api/index.html"), r#"<meta http-equiv="refresh" content="0; url=downhill/index.html">"#)?;
     for site in [&book, &book.join("api")] {
