@@ -72,7 +72,7 @@ fn read(folder: &Path) -> Result<Files> {
 }
 
 /// What figures and tables say, and the same in Korean; a longer phrase goes before its parts.
-const WORDS: [(&str, &str); 79] = [
+const WORDS: [(&str, &str); 78] = [
     // Slopes and rates.
     ("slope", "기울기"),
     ("the tangent", "접선"),
@@ -112,8 +112,8 @@ const WORDS: [(&str, &str); 79] = [
     ("above the least J, in %", "J의 최솟값을 넘는 정도(%)"),
     ("above the least J, passes 15 to 30", "J의 최솟값을 넘는 정도, 15~30번째"),
     ("the same at the end, if the rate falls to 0", "학습률을 0으로 줄였을 때 마지막의 정도"),
-    ("penguins looked at to be within 5%", "5% 안에 들 때까지 본 펭귄 수"),
-    ("steps a pass", "한 번 돌 때의 걸음 수"),
+    ("penguins looked at to be within 5%", "5% 안에 들 때까지 본 펭귄"),
+    ("steps a pass", "한 번 도는 걸음 수"),
     ("batch", "배치"),
     (": all", ": 전부"),
     // Rosenbrock's function.
@@ -134,7 +134,7 @@ const WORDS: [(&str, &str); 79] = [
     ("by finite differences", "유한 차분으로"),
     ("apart", "차이"),
     ("step h", "간격 h"),
-    ("error of", "오차:"),
+    ("error of ∂J/∂W₁₁", "∂J/∂W₁₁의 오차"),
     ("one-sided", "단측 차분"),
     ("central", "중앙 차분"),
     ("extrapolated, as downhill-gradcheck does", "외삽, downhill-gradcheck의 방법"),
@@ -144,7 +144,6 @@ const WORDS: [(&str, &str); 79] = [
     ("with a skip connection", "스킵 연결"),
     ("twice Kaiming", "카이밍의 두 배"),
     ("Kaiming", "카이밍"),
-    ("Xavier", "세이비어"),
     ("of layer 1", "(1층)"),
     ("of layer 20", "(20층)"),
     ("test accuracy after 10 epochs", "열 에포크 뒤의 테스트 정확도"),
@@ -161,7 +160,7 @@ const WORDS: [(&str, &str); 79] = [
 ];
 
 /// Names and units that are written alike in both languages.
-const NAMES: [&str; 6] = ["Adam", "ReLU", "downhill", "gradcheck", "kg", "mm"];
+const NAMES: [&str; 7] = ["Adam", "ReLU", "Xavier", "downhill", "gradcheck", "kg", "mm"];
 
 /// The files in Korean; fails with a line for each word that has no Korean one, and for each phrase that no file has.
 fn translated(files: &Files) -> Result<Files> {

@@ -72,7 +72,7 @@ pub(super) fn join(site: &Path) -> Result {
             Switch { lang: "en", address: format!("../{name}"), text: "English", title: "Read this page in English" };
         for (path, switch) in [(&english, to_korean), (&other, to_english)] {
             match switch.put_into(&fs::read_to_string(path)?) {
-                Some(page) => fs::write(path, page)?,
+                Some(page) => fs::write(path, own_script_first(&page))?,
                 None => faults.push(format!("{} has no place for the link to the other language", path.display())),
             }
         }
@@ -98,6 +98,17 @@ fn translate(book: &Path) -> Result<Vec<String>> {
     }
     let fault = |english| format!("mdBook no longer writes {english}, which the Korean guide shows in Korean");
     Ok(missing.into_iter().flatten().map(fault).collect())
+}
+
+/// The page with the Korean book's own script before mdBook's search, which begins at once at an address with a query.
+fn own_script_first(page: &str) -> String {
+    let mut lines: Vec<&str> = page.lines().collect();
+    let script = |name: &str| lines.iter().position(|line| line.contains("<script src=") && line.contains(name));
+    if let (Some(search), Some(own)) = (script("searcher-"), script("korean-")) {
+        let line = lines.remove(own);
+        lines.insert(search, line);
+    }
+    lines.join("\n") + "\n"
 }
 
 /// A link to the same page in another language.
@@ -151,6 +162,13 @@ mod tests {
         assert!(korean.contains("<a class=\"language\" href=\"../a.html\" hreflang=\"en\" lang=\"en\""), "{korean}");
         assert!(korean.contains("<link rel=\"alternate\" hreflang=\"en\" href=\"../a.html\">"), "{korean}");
         assert!(korean.contains("\"차례\"") && !korean.contains("Table of"), "{korean}");
+    }
+
+    #[test]
+    fn the_own_script_goes_before_the_search() {
+        let [search, own] = ["<script src=\"searcher-1.js\"></script>", "<script src=\"korean-1.js\"></script>"];
+        assert_eq!(own_script_first(&format!("a\n{search}\nb\n{own}\nc")), format!("a\n{own}\n{search}\nb\nc\n"));
+        assert_eq!(own_script_first(&format!("{search}\nb\n")), format!("{search}\nb\n"));
     }
 
     #[test]

@@ -183,7 +183,7 @@ fn numbers(prose: &str) -> Vec<String> {
     texts.map(|text| text.trim_matches(['.', ',']).to_owned()).collect()
 }
 
-/// Where two chapters differ first, by the lines of the English and of the Korean one, and how.
+/// The first difference of two chapters: its lines in the English and in the Korean one, and what it is.
 fn difference(english: &[Block], korean: &[Block]) -> Option<(usize, usize, String)> {
     let mut pairs = english.iter().zip(korean);
     let found = pairs.find_map(|(one, other)| Some((one.line, other.line, fault(one, other)?)));
@@ -235,7 +235,7 @@ fn lacking<'a>(parts: &'a [String], others: &[String]) -> Option<&'a String> {
 mod tests {
     use super::*;
 
-    const ENGLISH_PAGE: &str = "# Steps, *long* ones\n\nTake $`x`$ and $`y`$ of 12, as `f` says [there](api/a.html).\n\n\
+    const ENGLISH_PAGE: &str = "# Steps, *long* ones\n\nTake $`x`$ and $`y`$ of 12; `f` says it [there](api/a.html).\n\n\
         ![a walk](figures/a.svg)\n\n{{#include figures/a.md}}\n\n```math\nx \\text{ if } y\n```\n\n\
         ```rust\n// Two steps.\nlet a = \"//\"; // one\n# // hidden\nlet b = 2;\n```\n\n\
         ```sh\ncargo run # it runs\n```\n\n* one **word**\n\n| a | b |\n|---|---|\n| c | 3 |\n";
