@@ -193,7 +193,7 @@ const MOST_LINES: [(&[&str], usize); 15] = [
     (&["crates/log"], 3_600),
     (&["crates/downhill"], 4_900),
     (&["crates/cli"], 4_100),
-    (&["xtask", "benches"], 10_900),
+    (&["xtask", "benches"], 12_200),
 ];
 
 #[test]

@@ -18,7 +18,9 @@ use downhill_optim::schedule::{OneCycle, ReduceOnPlateau};
 use downhill_optim::{Adam, AdamW, Lookahead, Optimizer, Penalty, Sgd};
 use downhill_tensor::Seed;
 use downhill_train::metrics::Accuracy;
-use downhill_train::{Callback, Checkpoints, EarlyStopping, Every, History, StepEnd, StopReason, TrainError, Trainer};
+use downhill_train::{
+    Callback, Checkpoints, EarlyStopping, Every, History, RunStart, StepEnd, StopReason, TrainError, Trainer,
+};
 use ndarray::Array2;
 use tempfile::tempdir;
 
@@ -410,9 +412,15 @@ struct Patience {
     least: f64,
     waited: u64,
     seen: Vec<u64>,
+    /// How many steps it had seen when the run started.
+    at_start: usize,
 }
 
 impl Callback<f32> for Patience {
+    fn on_start(&mut self, _: &RunStart<'_, f32>) {
+        self.at_start = self.seen.len();
+    }
+
     fn on_step(&mut self, end: &StepEnd<'_, f32>) -> ControlFlow<()> {
         self.seen.push(end.step);
         self.waited = if self.seen.len() == 1 || end.loss < self.least { 0 } else { self.waited + 1 };
@@ -449,6 +457,7 @@ fn what_observers_remember_is_in_a_checkpoint() {
         let mut trainer = trainer.callback(OnEpochs);
         let went_on = trainer.fit(&mut resumed, &data).unwrap();
         drop(trainer);
+        assert_eq!(again.at_start as u64, stop, "it remembers before the run starts");
         assert_eq!(again.seen, observer.seen, "broken off after {stop} steps");
         assert_eq!(left(&resumed, went_on), left(&whole, history.clone()));
     }
