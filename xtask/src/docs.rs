@@ -37,7 +37,8 @@ pub(crate) struct Arguments {
     /// Only checks that the guide says and shows the same in both languages, and builds nothing.
     #[arg(long)]
     check: bool,
-    /// Builds the guide alone, within seconds: its links to the reference lead nowhere, and no link is checked.
+    /// Builds the guide alone, within seconds: its links to the reference and the derivations lead nowhere, and no link is
+    /// checked.
     #[arg(long)]
     guide: bool,
 }
@@ -61,12 +62,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
 
     let book = guide(&workspace)?;
     install(&workspace, &katex, &book)?;
-    derivations::build(&workspace, &mdbook(&workspace)?, &book)?;
     if !arguments.guide {
         let reference = reference(&workspace)?;
         copy(&reference, &book.join("api"))?;
         let external = External::read(&workspace)?;
         external.rewrite(&book.join("api"))?;
+        derivations::build(&workspace, &mdbook(&workspace)?, &book)?;
         derivations::link(&book)?;
         // rustdoc has no front page for several crates, but links to one.
         fs::write(book.join("api/index.html"), r#"<meta http-equiv="refresh" content="0; url=downhill/index.html">"#)?;
