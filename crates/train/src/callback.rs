@@ -98,8 +98,8 @@ pub trait Callback<T: Scalar>: Send {
         None
     }
 
-    /// Takes back its [memory](Callback::memory) from a checkpoint, before [`on_start`](Callback::on_start). Observers are
-    /// told apart by the order in which the trainer was given them.
+    /// Takes back its [memory](Callback::memory) from a checkpoint, before [`on_start`](Callback::on_start). An
+    /// observer is known by its place in the order in which they were added to the trainer.
     ///
     /// # Errors
     /// Returns the reason if the text is not one that it has written; the run does not start then.

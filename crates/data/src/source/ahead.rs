@@ -215,7 +215,7 @@ mod tests {
         Ahead::spawn(engine, 2).unwrap_or_else(|_| panic!("the system has a thread to give"))
     }
 
-    /// The batches until the engine is given back, which goes on if it is to.
+    /// The batches until the thread gives its engine back, and the engine.
     fn given(ahead: &mut Ahead<f64>, epochs: u64) -> Option<(Vec<f64>, Box<Engine<'static, f64>>)> {
         for epoch in 0..epochs {
             let mut seen = Vec::new();
