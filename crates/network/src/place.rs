@@ -25,7 +25,7 @@ use crate::passes::Slices;
 /// assert_eq!((tanh.name(), tanh.signature().name()), ("1", "Tanh"));
 ///
 /// let x = [0.0, 1.0, -1.0];
-/// let passed = tanh.forward(Inputs::from(Batch::new(&x, 1, [3])?), Mode::Evaluation)?;
+/// let passed = tanh.forward(Inputs::from(Batch::new(&x, 1, [3])?), 1, Mode::Evaluation)?;
 /// let (y, gradients) = (passed.y(), passed.backward(&[1.0, 1.0, 1.0])?);
 /// assert_eq!(y, x.map(f64::tanh));
 /// assert_eq!(gradients.dx[0][0], 1.0); // 1 − tanh² 0
@@ -92,14 +92,13 @@ impl<'n, T: Scalar> Place<'n, T> {
         self.step().frozen
     }
 
-    /// Runs the layer alone.
+    /// Runs the layer alone on a batch of this many examples.
     ///
     /// # Errors
-    /// Returns an error if the inputs have other shapes than in the network or different numbers of examples, or the
+    /// Returns an error if the inputs have other shapes than in the network or another number of examples, or the
     /// layer's signature does not [`check_batch`](Signature::check_batch) them.
-    pub fn forward<'x>(&self, x: Inputs<'x, T>, mode: Mode) -> Result<Passed<'n, 'x, T>, BuildError> {
+    pub fn forward<'x>(&self, x: Inputs<'x, T>, examples: usize, mode: Mode) -> Result<Passed<'n, 'x, T>, BuildError> {
         let (step, signature) = (self.step(), self.signature());
-        let examples = x.get(0).map_or(0, |x| x.examples());
         self.check(&x, examples).map_err(|error| at(&step.name, error.into()))?;
         signature.check_batch(&x, examples, mode).map_err(|error| at(&step.name, error))?;
         let zeros = |what, len| Buffer::try_from_fn(what, len, |_| T::ZERO);
@@ -265,7 +264,7 @@ mod tests {
                 let shape = place.shapes()[input];
                 inputs.set(input, Batch::new(&y[node], 5, shape).unwrap());
             }
-            let passed = place.forward(inputs, mode).unwrap();
+            let passed = place.forward(inputs, 5, mode).unwrap();
             assert_eq!(passed.y(), y[index + 1], "{}", place.name());
             let above = dy[index + 1].clone().unwrap();
             let of_network = seen.0.iter().find(|(name, _)| name == place.name()).unwrap();
@@ -290,11 +289,11 @@ mod tests {
         assert!(add.layer::<Add>().is_some() && add.layer::<Affine>().is_none());
         assert!(!add.is_frozen() && add.parameters().is_empty());
         let x = Inputs::from(Batch::new(&[1.0, 2.0], 1, [2]).unwrap());
-        let error = add.forward(x, Mode::Evaluation).unwrap_err().to_string();
+        let error = add.forward(x, 1, Mode::Evaluation).unwrap_err().to_string();
         assert!(error.contains("as many inputs as it has in the network"), "{error}");
         let affine = network.places()[0];
         let long = Inputs::from(Batch::new(&[1.0, 2.0, 3.0], 1, [3]).unwrap());
-        assert!(affine.forward(long, Mode::Evaluation).is_err());
-        assert!(affine.forward(x, Mode::Evaluation).unwrap().backward(&[1.0]).is_err());
+        assert!(affine.forward(long, 1, Mode::Evaluation).is_err());
+        assert!(affine.forward(x, 1, Mode::Evaluation).unwrap().backward(&[1.0]).is_err());
     }
 }
