@@ -132,7 +132,7 @@ impl<'a, T: Scalar> Model<'a, T> {
     }
 
     /// The place in θ up to which the steps in front of this one have parameters.
-    fn to_come(&self, index: usize) -> usize {
+    fn to_come(self, index: usize) -> usize {
         self.slices[..index].iter().map(|slices| slices.parameters.end).max().unwrap_or(0)
     }
 
