@@ -14,7 +14,7 @@ pub enum Expression {
     Number {
         /// How it is written.
         symbol: Symbol,
-        /// Where it stands, so that its own origin can be asked for.
+        /// Its address, so that its own origin can be asked for.
         number: Number,
         /// The number.
         #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))]
@@ -189,7 +189,7 @@ impl Expression {
         self.written(Notation::Latex, Some(digits))
     }
 
-    /// `digits` asks for numbers in the place of symbols.
+    /// `digits` asks for numbers instead of symbols.
     pub(crate) fn written(&self, notation: Notation, digits: Option<usize>) -> String {
         self.written_at(true, notation, digits)
     }

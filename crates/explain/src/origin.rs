@@ -20,7 +20,7 @@ pub struct Origin {
     pub step: Option<usize>,
     /// How the number is written.
     pub symbol: Symbol,
-    /// Where it comes from.
+    /// What it comes from.
     pub source: Source,
     /// The formula, if there is one; it gives the number within rounding.
     pub formula: Option<Expression>,
@@ -29,7 +29,7 @@ pub struct Origin {
     pub value: f64,
 }
 
-/// Where a number comes from.
+/// What a number comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -132,6 +132,8 @@ impl Explanation {
     /// number.
     ///
     /// A formula is shown if it gives the number within rounding. The sum over a batch has a term for each example.
+    /// What one step alone gives back to another comes about in the step that gives it back, so its origin is that of
+    /// the product, by the name that it has there: dJ/dx, and not dJ/dy.
     #[must_use]
     pub fn origin(&self, number: Number) -> Option<Origin> {
         let value = self.value(number)?;
@@ -141,17 +143,15 @@ impl Explanation {
                 let (source, formula) = self.or(compared.value(), value, Source::Loss(self.loss.name.clone()));
                 (None, Symbol::new("J", "J"), source, formula)
             }
-            Number::Target { .. } | Number::LearningRate => (None, self.symbol(None, number)?, Source::Given, None),
-            Number::Parameter { parameter, .. } => {
-                (self.owner(parameter), self.symbol(None, number)?, Source::Given, None)
-            }
+            Number::Target { .. } | Number::LearningRate => (None, self.symbol(number)?, Source::Given, None),
+            Number::Parameter { parameter, .. } => (self.owner(parameter), self.symbol(number)?, Source::Given, None),
             Number::Value { node, index } => match self.maker(node) {
-                None => (None, self.symbol(None, number)?, Source::Given, None),
+                None => (None, self.symbol(number)?, Source::Given, None),
                 Some(step) => {
                     let formula = self.value_formula(step, index, value);
                     let source = Source::Layer(self.steps.get(step)?.layer.clone());
                     let (source, formula) = self.or(formula, value, source);
-                    (Some(step), self.symbol(Some(step), number)?, source, formula)
+                    (Some(step), self.symbol(number)?, source, formula)
                 }
             },
             Number::Gradient { node, index } => self.gradient_origin(node, index, value)?,
@@ -160,7 +160,7 @@ impl Explanation {
                 let (x, y) = (self.x(step, 0, index), self.y(step, index));
                 let formula = x.zip(y).and_then(|(x, y)| formulas::slope(&at.layer, x, y));
                 let (source, formula) = self.or(formula, value, Source::Layer(at.layer.clone()));
-                (Some(step), self.symbol(Some(step), number)?, source, formula)
+                (Some(step), self.symbol(number)?, source, formula)
             }
             Number::Derivative { step, output, by } => {
                 let at = self.steps.get(step)?;
@@ -172,24 +172,24 @@ impl Explanation {
                     _ => None,
                 };
                 let (source, formula) = self.or(formula, value, Source::Layer(at.layer.clone()));
-                (Some(step), self.symbol(Some(step), number)?, source, formula)
+                (Some(step), self.symbol(number)?, source, formula)
             }
             Number::Product { step, input, index } => {
                 let formula = self.product_formula(step, input, index);
                 let source = Source::Layer(self.steps.get(step)?.layer.clone());
                 let (source, formula) = self.or(formula, value, source);
-                (Some(step), self.symbol(Some(step), number)?, source, formula)
+                (Some(step), self.symbol(number)?, source, formula)
             }
             Number::ParameterProduct { step, parameter, index } => {
                 let formula = self.parameter_formula(step, parameter, index);
                 let source = Source::Layer(self.steps.get(step)?.layer.clone());
                 let (source, formula) = self.or(formula, value, source);
-                (Some(step), self.symbol(Some(step), number)?, source, formula)
+                (Some(step), self.symbol(number)?, source, formula)
             }
             Number::ParameterGradient { parameter, index } => self.sum_over_steps(parameter, index, value)?,
             Number::Updated { parameter, index } => {
                 let update = self.update.as_ref()?;
-                let of = |number| self.number(None, number);
+                let of = |number| self.number(number);
                 let theta = of(Number::Parameter { parameter, index })?;
                 let rate_times = |gradient| Some(product([of(Number::LearningRate)?, gradient]));
                 let formula = match self.parameters.get(parameter)?.frozen {
@@ -198,7 +198,7 @@ impl Explanation {
                 };
                 let source = Source::Optimizer(update.optimizer.clone());
                 let (source, formula) = self.or(Some(formula), value, source);
-                (self.owner(parameter), self.symbol(None, number)?, source, formula)
+                (self.owner(parameter), self.symbol(number)?, source, formula)
             }
         };
         Some(Origin { number, step, symbol, source, formula, value })
@@ -224,7 +224,7 @@ impl Explanation {
             }
         }
         let step = self.maker(node);
-        let symbol = self.symbol(step, number)?;
+        let symbol = self.symbol(number)?;
         if readers.is_empty() && node == self.loss.node {
             let slope = self.compared().and_then(|compared| compared.slope(index));
             let (source, formula) = self.or(slope, value, Source::Loss(self.loss.name.clone()));
@@ -232,7 +232,7 @@ impl Explanation {
         }
         let terms = readers.iter().map(|reader| {
             let number = Number::Product { step: reader.step, input: reader.input, index };
-            let symbol = self.symbol(Some(reader.step), number)?.at(self.steps.get(reader.step)?.title());
+            let symbol = self.symbol(number)?.at(self.steps.get(reader.step)?.title());
             Some(Expression::Number { symbol, number, value: self.value(number)? })
         });
         let terms: Vec<Expression> = terms.collect::<Option<_>>()?;
@@ -243,7 +243,7 @@ impl Explanation {
     /// dJ/dθ is what the one step with this parameter gives back, or the sum of what several do; 0 if it is frozen.
     fn sum_over_steps(&self, parameter: usize, index: usize, value: f64) -> Option<Answer> {
         let (number, at) = (Number::ParameterGradient { parameter, index }, self.parameters.get(parameter)?);
-        let (step, symbol) = (self.owner(parameter), self.symbol(None, number)?);
+        let (step, symbol) = (self.owner(parameter), self.symbol(number)?);
         if at.frozen {
             return Some((step, symbol, Source::Frozen, None));
         }
@@ -253,7 +253,7 @@ impl Explanation {
         }
         let terms = at.steps.iter().map(|&step| {
             let number = Number::ParameterProduct { step, parameter, index };
-            let symbol = self.symbol(Some(step), number)?.at(self.steps.get(step)?.title());
+            let symbol = self.symbol(number)?.at(self.steps.get(step)?.title());
             Some(Expression::Number { symbol, number, value: self.value(number)? })
         });
         let terms: Vec<Expression> = terms.collect::<Option<_>>()?;
@@ -268,17 +268,16 @@ impl Explanation {
 
     fn compared(&self) -> Option<Compared<'_>> {
         let node = self.nodes.get(self.loss.node)?;
-        let step = self.maker(self.loss.node);
-        let all = |count: usize, number: &dyn Fn(usize) -> Number, step| {
-            (0..count).map(|index| self.number(step, number(index))).collect::<Option<Vec<_>>>()
+        let all = |count: usize, number: &dyn Fn(usize) -> Number| {
+            (0..count).map(|index| self.number(number(index))).collect::<Option<Vec<_>>>()
         };
         let t = match &self.loss.targets {
-            Targets::Values(values) => all(values.numbers.len(), &|index| Number::Target { index }, None)?,
+            Targets::Values(values) => all(values.numbers.len(), &|index| Number::Target { index })?,
             Targets::Classes(_) => Vec::new(),
         };
         Some(Compared {
             name: &self.loss.name,
-            y: all(node.values.numbers.len(), &|index| Number::Value { node: self.loss.node, index }, step)?,
+            y: all(node.values.numbers.len(), &|index| Number::Value { node: self.loss.node, index })?,
             targets: &self.loss.targets,
             t,
             width: node.shape.len(),
@@ -309,7 +308,7 @@ impl Explanation {
                 let known = formulas::value(&at.layer, x.clone());
                 known.filter(|known| gives(known, value, &self.precision)).or_else(|| {
                     // So does what scales, keeps or drops each number.
-                    Some(product([self.number(Some(step), Number::Slope { step, index })?, x]))
+                    Some(product([self.number(Number::Slope { step, index })?, x]))
                 })
             }
             Local::Sum => {
@@ -326,7 +325,7 @@ impl Explanation {
                 for (input, matrix) in dx.iter().enumerate() {
                     for (column, _) in matrix.row(index) {
                         let by = Variable::Input { input, index: column };
-                        let slope = self.number(Some(step), Number::Derivative { step, output: index, by })?;
+                        let slope = self.number(Number::Derivative { step, output: index, by })?;
                         terms.push(product([slope, self.x(step, input, column)?]));
                     }
                 }
@@ -338,7 +337,7 @@ impl Explanation {
                     if self.parameters.get(parameter)?.short_name() == "bias" {
                         for (column, _) in matrix.row(index) {
                             let by = Variable::Parameter { parameter, index: column };
-                            let slope = self.number(Some(step), Number::Derivative { step, output: index, by })?;
+                            let slope = self.number(Number::Derivative { step, output: index, by })?;
                             terms.push(product([slope, self.theta(step, place, column)?]));
                         }
                     }
@@ -364,13 +363,13 @@ impl Explanation {
                 Some(sum((0..outputs).map(term).collect::<Option<Vec<_>>>()?))
             }
             Local::Elementwise { .. } => {
-                Some(product([self.dy(step, index)?, self.number(Some(step), Number::Slope { step, index })?]))
+                Some(product([self.dy(step, index)?, self.number(Number::Slope { step, index })?]))
             }
             Local::Sum => self.dy(step, index),
             Local::Jacobian { dx, .. } => {
                 let term = |(output, _): (usize, f64)| {
                     let number = Number::Derivative { step, output, by: Variable::Input { input, index } };
-                    Some(product([self.dy(step, output)?, self.number(Some(step), number)?]))
+                    Some(product([self.dy(step, output)?, self.number(number)?]))
                 };
                 Some(sum(dx.get(input)?.column(index).map(term).collect::<Option<Vec<_>>>()?))
             }
@@ -399,7 +398,7 @@ impl Explanation {
             Local::Jacobian { dtheta, .. } => {
                 let term = |(output, _): (usize, f64)| {
                     let number = Number::Derivative { step, output, by: Variable::Parameter { parameter, index } };
-                    Some(product([self.number(Some(step), number)?, self.dy(step, output)?]))
+                    Some(product([self.number(number)?, self.dy(step, output)?]))
                 };
                 Some(sum(dtheta.get(place)?.column(index).map(term).collect::<Option<Vec<_>>>()?))
             }
@@ -431,24 +430,26 @@ impl Explanation {
     }
 
     fn y(&self, step: usize, index: usize) -> Option<Expression> {
-        self.number(Some(step), Number::Value { node: self.steps.get(step)?.output, index })
+        self.number(Number::Value { node: self.steps.get(step)?.output, index })
     }
 
     fn dy(&self, step: usize, index: usize) -> Option<Expression> {
-        self.number(Some(step), Number::Gradient { node: self.steps.get(step)?.output, index })
+        self.number(Number::Gradient { node: self.steps.get(step)?.output, index })
     }
 
     fn theta(&self, step: usize, place: usize, index: usize) -> Option<Expression> {
         let parameter = *self.steps.get(step)?.parameters.get(place)?;
-        self.number(Some(step), Number::Parameter { parameter, index })
+        self.number(Number::Parameter { parameter, index })
     }
 
-    fn number(&self, step: Option<usize>, number: Number) -> Option<Expression> {
-        Some(Expression::Number { symbol: self.symbol(step, number)?, number, value: self.value(number)? })
+    fn number(&self, number: Number) -> Option<Expression> {
+        Some(Expression::Number { symbol: self.symbol(number)?, number, value: self.value(number)? })
     }
 
-    /// How a number is written by a step, whose output is y, or by the network, whose input is x.
-    pub(crate) fn symbol(&self, step: Option<usize>, number: Number) -> Option<Symbol> {
+    /// How a number is written: what a step takes as its x, and what it makes as its y. `None` if the explanation has no
+    /// such number.
+    #[must_use]
+    pub fn symbol(&self, number: Number) -> Option<Symbol> {
         let j = Symbol::new("J", "J");
         Some(match number {
             Number::Loss => j,
@@ -470,19 +471,17 @@ impl Explanation {
                     self.indexed(&text, &latex, index, self.nodes.get(node)?)
                 }
             },
-            Number::Gradient { node, index } => j.by(&self.symbol(step, Number::Value { node, index })?),
+            Number::Gradient { node, index } => j.by(&self.symbol(Number::Value { node, index })?),
             Number::Slope { step, index } => {
-                let y = self.symbol(Some(step), Number::Value { node: self.steps.get(step)?.output, index })?;
+                let y = self.symbol(Number::Value { node: self.steps.get(step)?.output, index })?;
                 y.by(&self.input_symbol(step, 0, index)?)
             }
             Number::Derivative { step, output, by } => {
                 let node = self.steps.get(step)?.output;
-                let y = self.symbol(Some(step), Number::Value { node, index: output })?;
+                let y = self.symbol(Number::Value { node, index: output })?;
                 y.by(&match by {
                     Variable::Input { input, index } => self.input_symbol(step, input, index)?,
-                    Variable::Parameter { parameter, index } => {
-                        self.symbol(Some(step), Number::Parameter { parameter, index })?
-                    }
+                    Variable::Parameter { parameter, index } => self.symbol(Number::Parameter { parameter, index })?,
                 })
             }
             Number::Product { step, input, index } => j.by(&self.input_symbol(step, input, index)?),
@@ -503,7 +502,7 @@ impl Explanation {
                 )
             }
             Number::ParameterProduct { parameter, index, .. } | Number::ParameterGradient { parameter, index } => {
-                j.by(&self.symbol(step, Number::Parameter { parameter, index })?)
+                j.by(&self.symbol(Number::Parameter { parameter, index })?)
             }
         })
     }

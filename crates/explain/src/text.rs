@@ -158,7 +158,7 @@ impl Display for Explanation {
         }
         for (parameter, at) in self.parameters.iter().enumerate() {
             for index in at.order() {
-                let symbol = self.symbol(None, Number::Parameter { parameter, index });
+                let symbol = self.symbol(Number::Parameter { parameter, index });
                 let number = |array: &Array| array.numbers.get(index).map_or(String::new(), |&number| shown(number));
                 let mut row = vec![at.name.clone(), symbol.map(|symbol| symbol.text).unwrap_or_default()];
                 row.extend([&at.values, &at.gradient].map(number));

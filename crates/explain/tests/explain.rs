@@ -254,8 +254,8 @@ fn local_derivatives_are_those_of_each_layer_alone() {
                 }
                 place.forward(inputs, case.examples, case.mode).unwrap().y().to_vec()
             };
-            for input in 0..at.inputs.len() {
-                let mut x = own[input].to_vec();
+            for (input, x) in own.iter().enumerate() {
+                let mut x = x.to_vec();
                 for index in 0..x.len() {
                     let (before, h) = (x[index], 1e-5);
                     let mut at_offset = |offset: f64| {
