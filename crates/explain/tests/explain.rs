@@ -58,6 +58,29 @@ impl Layer for Ring {
     }
 }
 
+/// A layer of a user's that maps each number by itself: y = x².
+#[derive(Clone, Debug)]
+struct Square;
+
+impl Layer for Square {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
+        Ok(Signature::new("Square", single_input("Square", inputs)?))
+    }
+
+    fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+        let x = pass.x[0].slice();
+        pass.y.slice().iter_mut().zip(x).for_each(|(y, &x)| *y = x * x);
+    }
+
+    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+        let (x, dy) = (pass.x[0].slice(), pass.dy.slice());
+        if let Some(dx) = pass.dx.get(0) {
+            let slopes = x.iter().zip(dy).map(|(&x, &dy)| dy * x * T::from_f64(2.0));
+            dx.slice().iter_mut().zip(slopes).for_each(|(dx, slope)| *dx = slope);
+        }
+    }
+}
+
 /// An activation of a user's that bears another one's name.
 #[derive(Clone, Copy, Debug)]
 struct Impostor;
@@ -162,7 +185,7 @@ fn cases() -> Vec<Case> {
         Case::new("pooling", &[1, 8], sequential![Conv1d::new(2, 3), MaxPool1d::new(2), Flatten, Affine::new(2)]),
         Case::new("recurrent", &[3, 2], sequential![Rnn::new(2), Flatten, Affine::new(1)]),
         Case::new("lstm", &[2, 2], sequential![Lstm::new(2), Affine::new(2)]),
-        Case::new("own layer", &[3], sequential![Affine::new(3), Ring, Affine::new(2)]),
+        Case::new("own layer", &[3], sequential![Affine::new(3), Ring, Square, Affine::new(2)]),
         Case::new("own activation", &[2], sequential![Affine::new(2), Impostor]),
         Case::new(
             "residual",
@@ -714,6 +737,33 @@ fn losses_show_their_formula_or_their_name() {
     let smoothed = SoftmaxCrossEntropy::new().label_smoothing(0.1);
     let named = || Source::Loss("SoftmaxCrossEntropy".into());
     assert_eq!(sources(&network, x, Target::Classes(&[1, 0]), &smoothed), [named(), named()]);
+}
+
+#[test]
+fn layers_are_explained_as_what_they_are() {
+    let kinds = |name: &str| -> Vec<&str> {
+        let case = cases().into_iter().find(|case| case.name == name).unwrap();
+        let kind = |local: &Local| match local {
+            Local::Affine => "affine",
+            Local::Elementwise { .. } => "elementwise",
+            Local::Sum => "sum",
+            Local::Jacobian { .. } => "jacobian",
+            _ => "not listed",
+        };
+        case.explain().steps.iter().map(|step| kind(&step.local)).collect()
+    };
+    assert_eq!(kinds("own layer"), ["affine", "jacobian", "elementwise", "affine"]);
+    assert_eq!(kinds("random"), ["affine", "elementwise", "affine"]);
+    assert_eq!(kinds("convolution"), ["jacobian", "elementwise", "sum", "affine"]);
+    assert_eq!(kinds("branches"), ["elementwise", "affine", "elementwise", "affine", "jacobian", "jacobian", "affine"]);
+    assert!(kinds("activations").iter().all(|kind| ["affine", "elementwise"].contains(kind)));
+    // What is linear is its own Jacobian times its input, and a bias.
+    let case = cases().into_iter().find(|case| case.name == "pooling").unwrap();
+    let explanation = case.explain();
+    for node in [1, 2] {
+        let origin = explanation.origin(Number::Value { node, index: 1 }).unwrap();
+        assert_eq!(origin.source, Source::Formula, "{origin}");
+    }
 }
 
 #[test]
