@@ -10,7 +10,7 @@ use xtask::command;
 use xtask::workspace::{files, metadata, name, root};
 
 /// The floor of each crate: it stands only on floors below its own.
-const FLOORS: [(&str, u8); 14] = [
+const FLOORS: [(&str, u8); 15] = [
     ("downhill-tensor", 1),
     ("downhill-layers", 2),
     ("downhill-losses", 2),
@@ -21,6 +21,7 @@ const FLOORS: [(&str, u8); 14] = [
     ("downhill-formats", 4),
     ("downhill-train", 5),
     ("downhill-model", 5),
+    ("downhill-explain", 5),
     ("downhill-log", 6),
     ("downhill-tune", 6),
     ("downhill", 7),
@@ -178,17 +179,18 @@ fn the_list_of_tasks_waits_for_few_crates_and_none_of_the_library() {
 }
 
 /// The most lines of Rust that each part of the workspace may have, tests and comments included.
-const MOST_LINES: [(&[&str], usize); 15] = [
+const MOST_LINES: [(&[&str], usize); 16] = [
     (&["crates/tensor"], 11_700),
     (&["crates/layers"], 14_300),
     (&["crates/losses"], 9_500),
     (&["crates/optim"], 15_900),
     (&["crates/data"], 16_500),
-    (&["crates/network"], 5_900),
+    (&["crates/network"], 6_150),
     (&["crates/gradcheck"], 1_850),
     (&["crates/train"], 10_800),
     (&["crates/formats"], 14_100),
     (&["crates/model"], 1_650),
+    (&["crates/explain"], 3_700),
     (&["crates/tune"], 3_500),
     (&["crates/log"], 3_600),
     (&["crates/downhill"], 4_900),

@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 
 pub use downhill_data as data;
+#[cfg(feature = "explain")]
+pub use downhill_explain as explain;
 #[cfg(feature = "formats")]
 pub use downhill_formats as formats;
 #[cfg(feature = "gradcheck")]
@@ -30,6 +32,8 @@ pub use downhill_network::{branches, sequential};
 /// `downhill::optim::schedule`.
 pub mod prelude {
     pub use crate::data::{Dataset, Scaler, StandardScaler, Targets};
+    #[cfg(feature = "explain")]
+    pub use crate::explain::Explain;
     pub use crate::layers::{
         Affine, Conv2d, Dropout, Embedding, Flatten, Gelu, Layer, LayerNorm, Lstm, MaxPool2d, Mode, Relu, Sigmoid, Tanh,
     };

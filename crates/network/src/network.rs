@@ -250,6 +250,10 @@ impl<T: Scalar> Network<T> {
         &self.program
     }
 
+    pub(crate) fn slices(&self) -> &[Slices] {
+        &self.slices
+    }
+
     /// Creates buffers for passes through this network.
     #[must_use]
     pub fn workspace(&self, purpose: Purpose) -> Workspace<T> {

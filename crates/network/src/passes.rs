@@ -132,7 +132,7 @@ impl<'a, T: Scalar> Model<'a, T> {
     }
 
     /// The place in θ up to which the steps in front of this one have parameters.
-    fn parameters_before(&self, index: usize) -> usize {
+    fn parameters_before(self, index: usize) -> usize {
         self.slices[..index].iter().map(|slices| slices.parameters.end).max().unwrap_or(0)
     }
 

@@ -1,0 +1,366 @@
+use downhill_tensor::Scalar;
+
+use crate::Number;
+use crate::format::{self, Notation};
+
+/// A formula whose letters are numbers of an explanation: it can be shown with symbols, with the numbers put in, and
+/// evaluated.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Expression {
+    /// A number of the explanation.
+    Number {
+        /// How it is written.
+        symbol: Symbol,
+        /// Its address, so that its own origin can be asked for.
+        number: Number,
+        /// The number.
+        #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))]
+        value: f64,
+    },
+    /// A number that belongs to the formula, such as 2.
+    Constant(#[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))] f64),
+    /// −a.
+    Negative(Box<Expression>),
+    /// a + b + ...; 0 if there are no terms.
+    Sum(Vec<Expression>),
+    /// a · b · ...; 1 if there are no factors.
+    Product(Vec<Expression>),
+    /// a / b.
+    Quotient(Box<Expression>, Box<Expression>),
+    /// aⁿ.
+    Power(Box<Expression>, u32),
+    /// f(a).
+    Apply(Function, Box<Expression>),
+}
+
+/// A function of one number in an [`Expression`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Function {
+    /// eˣ.
+    Exp,
+    /// The natural logarithm.
+    Ln,
+    /// The hyperbolic tangent.
+    Tanh,
+    /// σ(x) = 1 / (1 + e⁻ˣ).
+    Sigmoid,
+    /// |x|.
+    Abs,
+    /// max(x, 0).
+    Relu,
+    /// Φ, the normal distribution's cumulative function.
+    NormalCdf,
+    /// φ, the normal distribution's density.
+    NormalDensity,
+}
+
+/// How a number is written: as text and as LaTeX.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Symbol {
+    /// As text, such as `dJ/dw₂₁`.
+    pub text: String,
+    /// As LaTeX, such as `\frac{\partial J}{\partial w_{21}}`.
+    pub latex: String,
+}
+
+impl Symbol {
+    pub(crate) fn new(text: impl Into<String>, latex: impl Into<String>) -> Self {
+        Self { text: text.into(), latex: latex.into() }
+    }
+
+    /// d(by) in the denominator: how fast `self` changes with `by`.
+    pub(crate) fn by(&self, by: &Self) -> Self {
+        Self::new(
+            format!("d{}/d{}", self.text, by.text),
+            format!("\\frac{{\\partial {}}}{{\\partial {}}}", self.latex, by.latex),
+        )
+    }
+
+    /// The part of the number that a step of this title contributes.
+    pub(crate) fn at(&self, step: &str) -> Self {
+        Self::new(
+            format!("{}|{step}", self.text),
+            format!("\\left.{}\\right|_{{\\text{{{}}}}}", self.latex, format::escaped(step)),
+        )
+    }
+}
+
+impl Function {
+    fn name(self, notation: Notation) -> &'static str {
+        match (self, notation) {
+            (Self::Exp, Notation::Text) => "exp",
+            (Self::Exp, Notation::Latex) => "\\exp",
+            (Self::Ln, Notation::Text) => "ln",
+            (Self::Ln, Notation::Latex) => "\\ln",
+            (Self::Tanh, Notation::Text) => "tanh",
+            (Self::Tanh, Notation::Latex) => "\\tanh",
+            (Self::Sigmoid, Notation::Text) => "σ",
+            (Self::Sigmoid, Notation::Latex) => "\\sigma",
+            (Self::Abs, Notation::Text) => "abs",
+            (Self::Abs, Notation::Latex) => "\\operatorname{abs}",
+            (Self::Relu, Notation::Text) => "relu",
+            (Self::Relu, Notation::Latex) => "\\operatorname{relu}",
+            (Self::NormalCdf, Notation::Text) => "Φ",
+            (Self::NormalCdf, Notation::Latex) => "\\Phi",
+            (Self::NormalDensity, Notation::Text) => "φ",
+            (Self::NormalDensity, Notation::Latex) => "\\varphi",
+        }
+    }
+
+    /// f(x).
+    #[must_use]
+    pub fn evaluate(self, x: f64) -> f64 {
+        match self {
+            Self::Exp => x.exp(),
+            Self::Ln => x.ln(),
+            Self::Tanh => x.tanh(),
+            Self::Sigmoid => Scalar::sigmoid(x),
+            Self::Abs => x.abs(),
+            Self::Relu => {
+                if x < 0.0 {
+                    0.0
+                } else {
+                    x
+                }
+            }
+            Self::NormalCdf => 0.5 * (1.0 + Scalar::erf(x * std::f64::consts::FRAC_1_SQRT_2)),
+            Self::NormalDensity => (-0.5 * x * x).exp() / std::f64::consts::TAU.sqrt(),
+        }
+    }
+}
+
+/// How tightly an expression binds: a looser one is put into parentheses.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Binding {
+    Sum,
+    Product,
+    Atom,
+}
+
+impl Expression {
+    /// The value of the formula, in f64.
+    #[must_use]
+    pub fn evaluate(&self) -> f64 {
+        match self {
+            Self::Number { value, .. } | Self::Constant(value) => *value,
+            Self::Negative(a) => -a.evaluate(),
+            Self::Sum(terms) => terms.iter().map(Self::evaluate).fold(0.0, |sum, term| sum + term),
+            Self::Product(factors) => factors.iter().map(Self::evaluate).product(),
+            Self::Quotient(a, b) => a.evaluate() / b.evaluate(),
+            Self::Power(a, exponent) => a.evaluate().powi(i32::try_from(*exponent).unwrap_or(i32::MAX)),
+            Self::Apply(function, a) => function.evaluate(a.evaluate()),
+        }
+    }
+
+    /// Whether the formula is one number alone, so that there is nothing to work out.
+    pub(crate) fn is_number(&self) -> bool {
+        matches!(self, Self::Number { .. } | Self::Constant(_))
+    }
+
+    /// The formula with symbols, as text.
+    #[must_use]
+    pub fn symbols(&self) -> String {
+        self.written(Notation::Text, None)
+    }
+
+    /// The formula with the numbers put in, of this many significant digits, as text.
+    #[must_use]
+    pub fn numbers(&self, digits: usize) -> String {
+        self.written(Notation::Text, Some(digits))
+    }
+
+    /// The formula with symbols, as LaTeX.
+    #[must_use]
+    pub fn latex_symbols(&self) -> String {
+        self.written(Notation::Latex, None)
+    }
+
+    /// The formula with the numbers put in, of this many significant digits, as LaTeX.
+    #[must_use]
+    pub fn latex_numbers(&self, digits: usize) -> String {
+        self.written(Notation::Latex, Some(digits))
+    }
+
+    /// `digits` asks for numbers instead of symbols.
+    pub(crate) fn written(&self, notation: Notation, digits: Option<usize>) -> String {
+        self.written_at(true, notation, digits)
+    }
+
+    /// `leading` says that no sign stands in front, so that a negative number needs no parentheses.
+    fn written_at(&self, leading: bool, notation: Notation, digits: Option<usize>) -> String {
+        let minus = if notation == Notation::Text { "−" } else { "-" };
+        match self {
+            Self::Number { symbol, value, .. } => match (digits, notation) {
+                (Some(digits), _) => format::number(*value, digits, notation),
+                (None, Notation::Text) => symbol.text.clone(),
+                (None, Notation::Latex) => symbol.latex.clone(),
+            },
+            Self::Constant(value) => format::number(*value, digits.unwrap_or(format::DIGITS), notation),
+            Self::Negative(a) => format!("{minus}{}", a.within(Binding::Product, false, notation, digits)),
+            Self::Sum(terms) => {
+                let mut sum = String::new();
+                for (index, term) in terms.iter().enumerate() {
+                    match term {
+                        Self::Negative(a) if index > 0 => {
+                            sum += &format!(" {minus} {}", a.within(Binding::Product, false, notation, digits));
+                        }
+                        _ if index > 0 => {
+                            sum += &format!(" + {}", term.within(Binding::Product, false, notation, digits));
+                        }
+                        _ => sum = term.within(Binding::Sum, leading, notation, digits),
+                    }
+                }
+                if sum.is_empty() { "0".into() } else { sum }
+            }
+            Self::Product(factors) => {
+                let dot = if notation == Notation::Text { " · " } else { " \\cdot " };
+                let factors = factors.iter().enumerate();
+                let written: Vec<String> = factors
+                    .map(|(index, factor)| factor.within(Binding::Product, leading && index == 0, notation, digits))
+                    .collect();
+                if written.is_empty() { "1".into() } else { written.join(dot) }
+            }
+            Self::Quotient(a, b) => match notation {
+                Notation::Text => {
+                    let a = a.within(Binding::Product, leading, notation, digits);
+                    format!("{a} / {}", b.within(Binding::Atom, false, notation, digits))
+                }
+                Notation::Latex => {
+                    format!("\\frac{{{}}}{{{}}}", a.written(notation, digits), b.written(notation, digits))
+                }
+            },
+            Self::Power(a, exponent) => {
+                let exponent = format::power(*exponent, notation);
+                let base = a.within(Binding::Atom, false, notation, digits);
+                // Something that ends in an index or a power of ten would swallow it.
+                match a.as_ref() {
+                    Self::Apply(..) => format!("({base}){exponent}"),
+                    _ => format!("{base}{exponent}"),
+                }
+            }
+            Self::Apply(Function::Abs, a) if notation == Notation::Latex => {
+                format!("\\left|{}\\right|", a.written(notation, digits))
+            }
+            Self::Apply(Function::Relu, a) => {
+                let max = if notation == Notation::Text { "max" } else { "\\max" };
+                format!("{max}({}, 0)", a.written(notation, digits))
+            }
+            Self::Apply(function, a) => format!("{}({})", function.name(notation), a.written(notation, digits)),
+        }
+    }
+
+    /// The expression in a place where only what binds as tightly may stand without parentheses.
+    fn within(&self, place: Binding, leading: bool, notation: Notation, digits: Option<usize>) -> String {
+        let binding = match self {
+            Self::Sum(terms) if terms.len() > 1 => Binding::Sum,
+            Self::Negative(_) => Binding::Sum,
+            Self::Product(factors) if factors.len() > 1 => Binding::Product,
+            Self::Quotient(..) if notation == Notation::Text => Binding::Product,
+            _ => Binding::Atom,
+        };
+        if binding < place {
+            return format!("({})", self.written(notation, digits));
+        }
+        let written = self.written_at(leading, notation, digits);
+        let is_negative = written.starts_with('−') || written.starts_with('-');
+        // A power of ten is a product, which takes no other power.
+        let is_product = written.contains("\\cdot 10^");
+        if (is_negative && !(leading && place < Binding::Atom)) || (is_product && place == Binding::Atom) {
+            return format!("({written})");
+        }
+        written
+    }
+}
+
+/// The constructors that formulas are written with.
+pub(crate) fn constant(value: f64) -> Expression {
+    Expression::Constant(value)
+}
+
+pub(crate) fn sum(terms: impl IntoIterator<Item = Expression>) -> Expression {
+    let mut terms: Vec<_> = terms.into_iter().collect();
+    if terms.len() == 1 { terms.remove(0) } else { Expression::Sum(terms) }
+}
+
+pub(crate) fn minus(a: Expression, b: Expression) -> Expression {
+    Expression::Sum(vec![a, negative(b)])
+}
+
+pub(crate) fn negative(a: Expression) -> Expression {
+    Expression::Negative(Box::new(a))
+}
+
+pub(crate) fn product(factors: impl IntoIterator<Item = Expression>) -> Expression {
+    let mut factors: Vec<_> = factors.into_iter().collect();
+    if factors.len() == 1 { factors.remove(0) } else { Expression::Product(factors) }
+}
+
+pub(crate) fn quotient(a: Expression, b: Expression) -> Expression {
+    Expression::Quotient(Box::new(a), Box::new(b))
+}
+
+/// a / n, and a itself if n is 1.
+pub(crate) fn divided(a: Expression, n: f64) -> Expression {
+    if n == 1.0 { a } else { quotient(a, constant(n)) }
+}
+
+pub(crate) fn squared(a: Expression) -> Expression {
+    Expression::Power(Box::new(a), 2)
+}
+
+pub(crate) fn apply(function: Function, a: Expression) -> Expression {
+    Expression::Apply(function, Box::new(a))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn x(value: f64) -> Expression {
+        Expression::Number { symbol: Symbol::new("x₁", "x_{1}"), number: Number::Loss, value }
+    }
+
+    #[test]
+    fn formulas_are_written_with_symbols_and_with_numbers() {
+        let cases = [
+            (product([x(0.5), x(-0.12)]), "x₁ · x₁", "0.5 · (−0.12)", "0.5 \\cdot (-0.12)"),
+            (product([x(-0.5), x(2.0)]), "x₁ · x₁", "−0.5 · 2", "-0.5 \\cdot 2"),
+            (minus(constant(1.0), squared(x(-0.5))), "1 − x₁²", "1 − (−0.5)²", "1 - (-0.5)^{2}"),
+            (minus(x(1.0), x(-2.0)), "x₁ − x₁", "1 − (−2)", "1 - (-2)"),
+            (sum([x(1.0), product([x(-2.0), x(-3.0)])]), "x₁ + x₁ · x₁", "1 + (−2) · (−3)", "1 + (-2) \\cdot (-3)"),
+            (product([constant(2.0), minus(x(-1.0), x(2.0))]), "2 · (x₁ − x₁)", "2 · (−1 − 2)", "2 \\cdot (-1 - 2)"),
+            (product([x(2.0), minus(constant(1.0), x(2.0))]), "x₁ · (1 − x₁)", "2 · (1 − 2)", "2 \\cdot (1 - 2)"),
+            (
+                quotient(constant(1.0), sum([constant(1.0), apply(Function::Exp, negative(x(-3.0)))])),
+                "1 / (1 + exp(−x₁))",
+                "1 / (1 + exp(−(−3)))",
+                "\\frac{1}{1 + \\exp(-(-3))}",
+            ),
+            (squared(apply(Function::Tanh, x(1.0))), "(tanh(x₁))²", "(tanh(1))²", "(\\tanh(1))^{2}"),
+            (squared(minus(x(1.0), x(3.0))), "(x₁ − x₁)²", "(1 − 3)²", "(1 - 3)^{2}"),
+            (apply(Function::Relu, x(-3.0)), "max(x₁, 0)", "max(−3, 0)", "\\max(-3, 0)"),
+            (sum([]), "0", "0", "0"),
+            (quotient(product([x(2.0), x(3.0)]), constant(4.0)), "x₁ · x₁ / 4", "2 · 3 / 4", "\\frac{2 \\cdot 3}{4}"),
+        ];
+        for (formula, symbols, numbers, latex) in cases {
+            assert_eq!((formula.symbols().as_str(), formula.numbers(6).as_str()), (symbols, numbers));
+            assert_eq!(formula.latex_numbers(6), latex);
+        }
+    }
+
+    #[test]
+    fn formulas_are_evaluated() {
+        assert_eq!(minus(constant(1.0), squared(x(-0.5))).evaluate(), 0.75);
+        assert_eq!(quotient(product([x(2.0), x(3.0)]), constant(4.0)).evaluate(), 1.5);
+        assert!((Function::NormalCdf.evaluate(1.0) - 0.841_344_746_068_543).abs() < 1e-14);
+        assert!((Function::NormalDensity.evaluate(0.0) - 0.398_942_280_401_432_7).abs() < 1e-15);
+    }
+}

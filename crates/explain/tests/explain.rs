@@ -1,0 +1,791 @@
+//! Explanations of real networks: their numbers, their origins, their text and their JSON.
+
+use std::fs;
+use std::path::Path;
+
+use downhill_explain::{Array, Explain, Explanation, Local, Number, Settings, Source, Variable};
+use downhill_gradcheck::differentiate;
+use downhill_layers::{
+    Activation, Add, Affine, Backward, BatchNorm, Celu, Concat, Conv1d, Conv2d, Dropout, Elu, Embedding, Flatten,
+    Forward, Gelu, Hardshrink, Hardsigmoid, Hardswish, Hardtanh, Identity, Inputs, Layer, LayerNorm, LeakyRelu,
+    LogSigmoid, Lstm, MaxPool1d, Mish, Mode, Multiply, Parameter, Relu, Relu6, Rnn, Selu, Sigmoid, Signature, Silu,
+    Softmax, Softplus, Softshrink, Softsign, Tanh, Tanhshrink, Threshold, single_input,
+};
+use downhill_losses::{
+    BinaryCrossEntropy, BinaryCrossEntropyWithLogits, Huber, Loss, MeanAbsoluteError, MeanSquaredError, Reduction,
+    SoftmaxCrossEntropy, Target,
+};
+use downhill_network::{
+    Block, Branches, Frozen, Graph, Network, NetworkObjective, Purpose, Residual, Sequential, Shared, sequential,
+};
+use downhill_optim::{Adam, GradientDescent, Objective, Optimizer, Sgd};
+use downhill_tensor::{Batch, BuildError, Init, Scalar, Seed, Shape};
+
+/// A layer of a user's: y = c x₁ x₂ … of neighbours in a ring, with a learnt c.
+#[derive(Clone, Debug)]
+struct Ring;
+
+impl Layer for Ring {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
+        let x = single_input("Ring", inputs)?;
+        Ok(Signature::new("Ring", x).parameter(Parameter::new("scale", [1], Init::Constant(1.5))))
+    }
+
+    fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+        let (x, n) = (pass.x[0], pass.x[0].shape().len());
+        let c = pass.params.vector(0)[0];
+        for example in 0..x.examples() {
+            let row = x.example(example);
+            (0..n).for_each(|i| pass.y.example(example)[i] = c * row[i] * row[(i + 1) % n]);
+        }
+    }
+
+    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+        let (x, n) = (pass.x[0], pass.x[0].shape().len());
+        let c = pass.params.vector(0)[0];
+        let mut slope = T::ZERO;
+        for example in 0..x.examples() {
+            let (row, dy) = (x.example(example), pass.dy.example(example));
+            (0..n).for_each(|i| slope += dy[i] * row[i] * row[(i + 1) % n]);
+            if let Some(dx) = pass.dx.get(0) {
+                for i in 0..n {
+                    let before = (i + n - 1) % n;
+                    dx.example(example)[i] = c * (dy[i] * row[(i + 1) % n] + dy[before] * row[before]);
+                }
+            }
+        }
+        pass.dparams.vector(0)[0] = slope;
+    }
+}
+
+/// A layer of a user's that maps each number by itself: y = x².
+#[derive(Clone, Debug)]
+struct Square;
+
+impl Layer for Square {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
+        Ok(Signature::new("Square", single_input("Square", inputs)?))
+    }
+
+    fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+        let x = pass.x[0].slice();
+        pass.y.slice().iter_mut().zip(x).for_each(|(y, &x)| *y = x * x);
+    }
+
+    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+        let (x, dy) = (pass.x[0].slice(), pass.dy.slice());
+        if let Some(dx) = pass.dx.get(0) {
+            let slopes = x.iter().zip(dy).map(|(&x, &dy)| dy * x * T::from_f64(2.0));
+            dx.slice().iter_mut().zip(slopes).for_each(|(dx, slope)| *dx = slope);
+        }
+    }
+}
+
+/// An activation of a user's that bears another one's name.
+#[derive(Clone, Copy, Debug)]
+struct Impostor;
+
+impl Activation for Impostor {
+    fn name(&self) -> &'static str {
+        "Tanh"
+    }
+
+    fn value<T: Scalar>(&self, x: T) -> T {
+        x * x * x
+    }
+
+    fn slope<T: Scalar>(&self, x: T, _: T) -> T {
+        T::from_f64(3.0) * x * x
+    }
+}
+
+/// A network in f64 with a batch and what it is compared with.
+struct Case {
+    name: &'static str,
+    network: Network<f64>,
+    x: Vec<f64>,
+    examples: usize,
+    values: Vec<f64>,
+    classes: Vec<u32>,
+    mode: Mode,
+}
+
+impl Case {
+    fn new(name: &'static str, input: &[usize], chain: impl Block) -> Self {
+        Self::with(name, input, chain, 2)
+    }
+
+    fn with(name: &'static str, input: &[usize], chain: impl Block, examples: usize) -> Self {
+        let network = Network::build(Shape::new(input).unwrap(), chain, Seed(3)).unwrap();
+        let (inputs, outputs) = (network.input_shapes()[0].len() * examples, network.output_shape().len() * examples);
+        Self {
+            name,
+            network,
+            // Away from kinks at 0.
+            x: (0..inputs).map(|i| (i as f64 * 1.7 + 0.4).sin() * 1.3 + 0.05).collect(),
+            examples,
+            values: (0..outputs).map(|i| (i as f64).cos()).collect(),
+            classes: Vec::new(),
+            mode: Mode::Training { step: 0 },
+        }
+    }
+
+    fn classes(mut self, classes: &[u32]) -> Self {
+        self.classes = classes.to_vec();
+        self
+    }
+
+    fn batch(&self) -> Batch<'_, f64> {
+        Batch::new(&self.x, self.examples, self.network.input_shapes()[0]).unwrap()
+    }
+
+    fn target(&self) -> Target<'_, f64> {
+        if self.classes.is_empty() { Target::Values(&self.values) } else { Target::Classes(&self.classes) }
+    }
+
+    fn explain(&self) -> Explanation {
+        let settings = Settings::new().mode(self.mode).learning_rate(0.3);
+        if self.classes.is_empty() {
+            self.network.explain_with(self.batch(), self.target(), &MeanSquaredError::new(), settings).unwrap()
+        } else {
+            self.network.explain_with(self.batch(), self.target(), &SoftmaxCrossEntropy::new(), settings).unwrap()
+        }
+    }
+
+    fn objective(&self, theta: &[f64], x: &[f64]) -> f64 {
+        let x = Batch::new(x, self.examples, self.network.input_shapes()[0]).unwrap();
+        if self.classes.is_empty() {
+            let mut j = NetworkObjective::new(&self.network, x, self.target(), MeanSquaredError::new()).mode(self.mode);
+            j.value(theta).unwrap()
+        } else {
+            let loss = SoftmaxCrossEntropy::new();
+            NetworkObjective::new(&self.network, x, self.target(), loss).mode(self.mode).value(theta).unwrap()
+        }
+    }
+}
+
+fn activations() -> Sequential {
+    let affine = || Affine::new(3);
+    let chain = sequential![affine(), Relu, affine(), Tanh, affine(), Sigmoid, affine(), Softplus::default(), affine()];
+    let chain = chain.then(Silu).then(affine()).then(Gelu::new()).then(affine()).then(Softsign).then(affine());
+    let chain = chain.then(LogSigmoid).then(affine()).then(Tanhshrink).then(affine()).then(Mish).then(affine());
+    let chain = chain.then(Elu::default()).then(affine()).then(Celu::default()).then(affine()).then(Selu);
+    let chain = chain.then(affine()).then(LeakyRelu::default()).then(affine()).then(Identity).then(affine());
+    let chain = chain.then(Hardtanh::default()).then(affine()).then(Relu6).then(affine()).then(Hardsigmoid);
+    let chain = chain.then(affine()).then(Hardswish).then(affine()).then(Softshrink::default()).then(affine());
+    chain.then(Hardshrink::default()).then(affine()).then(Threshold::default()).then(affine()).then(Gelu::tanh())
+}
+
+fn cases() -> Vec<Case> {
+    let shared = Shared::new(sequential![Affine::new(3), Tanh]);
+    vec![
+        Case::new("activations", &[2], activations()),
+        Case::new("classes", &[3], sequential![Affine::new(4), Tanh, Affine::new(3)]).classes(&[2, 0]),
+        Case::new("convolution", &[1, 4, 4], sequential![Conv2d::new(2, 3).padding(1), Tanh, Flatten, Affine::new(2)]),
+        Case::new("pooling", &[1, 8], sequential![Conv1d::new(2, 3), MaxPool1d::new(2), Flatten, Affine::new(2)]),
+        Case::new("recurrent", &[3, 2], sequential![Rnn::new(2), Flatten, Affine::new(1)]),
+        Case::new("lstm", &[2, 2], sequential![Lstm::new(2), Affine::new(2)]),
+        Case::new("own layer", &[3], sequential![Affine::new(3), Ring, Square, Affine::new(2)]),
+        Case::new("own activation", &[2], sequential![Affine::new(2), Impostor]),
+        Case::new(
+            "residual",
+            &[3],
+            sequential![Affine::new(3), Residual(sequential![Affine::new(3), Tanh]), Affine::new(1)],
+        ),
+        Case::new("shared", &[3], sequential![shared.clone(), shared.clone(), shared, Affine::new(1)]),
+        Case::new("frozen", &[2], sequential![Affine::new(2), Frozen(Affine::new(2)), Tanh, Affine::new(1)]),
+        Case::new(
+            "branches",
+            &[2],
+            sequential![
+                Tanh,
+                Branches::concat(0).with(Affine::new(2)).with(Sigmoid).with(Affine::new(1)),
+                Softmax,
+                Affine::new(2)
+            ],
+        ),
+        Case::new("random", &[4], sequential![Affine::new(4), Dropout::new(0.5), Affine::new(2)]),
+        Case::with("norms", &[3], sequential![Affine::new(3), BatchNorm::new(), LayerNorm::new(), Affine::new(1)], 3),
+        Case::with("one number", &[1], sequential![Affine::new(1).no_bias(), Sigmoid], 1),
+    ]
+}
+
+fn near(got: f64, expected: f64, tolerance: f64, what: &str) {
+    assert!((got - expected).abs() <= tolerance * (1.0 + expected.abs()), "{what}: {got} and not {expected}");
+}
+
+#[test]
+fn gradients_are_those_of_finite_differences() {
+    for case in cases() {
+        let explanation = case.explain();
+        assert!(explanation.full, "{}", case.name);
+        let theta = case.network.parameters();
+        near(explanation.loss.value, case.objective(theta, &case.x), 1e-14, case.name);
+        let of_x = differentiate(&case.x, |x| case.objective(theta, x));
+        for (index, (&got, numeric)) in explanation.nodes[0].gradient.numbers.iter().zip(of_x).enumerate() {
+            near(got, numeric.unwrap(), 1e-7, &format!("{}: dJ/dx {index}", case.name));
+        }
+        let of_theta = differentiate(theta, |theta| case.objective(theta, &case.x));
+        let mut numeric = of_theta.into_iter();
+        for parameter in &explanation.parameters {
+            for &got in &parameter.gradient.numbers {
+                let numeric = numeric.next().unwrap().unwrap();
+                let expected = if parameter.frozen { 0.0 } else { numeric };
+                near(got, expected, 1e-7, &format!("{}: dJ/d({})", case.name, parameter.name));
+            }
+        }
+        assert!(numeric.next().is_none());
+    }
+}
+
+/// dy/dx of a step, number by number, as the explanation has it.
+fn derivative(explanation: &Explanation, step: usize, output: usize, input: usize, index: usize) -> f64 {
+    let at = &explanation.steps[step];
+    match &at.local {
+        Local::Affine => {
+            let weight = &explanation.parameters[at.parameters[0]];
+            let [inputs, outputs] = weight.shape.axes() else { panic!("a weight has two axes") };
+            if index / inputs == output / outputs {
+                weight.values.numbers[index % inputs * outputs + output % outputs]
+            } else {
+                0.0
+            }
+        }
+        Local::Sum => f64::from(output == index),
+        Local::Elementwise { slope } if output == index => slope.numbers[index],
+        Local::Elementwise { .. } => 0.0,
+        Local::Jacobian { .. } => {
+            explanation.value(Number::Derivative { step, output, by: Variable::Input { input, index } }).unwrap()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn local_derivatives_are_those_of_each_layer_alone() {
+    let mut compared = 0;
+    for case in cases() {
+        let explanation = case.explain();
+        for (step, place) in case.network.places().iter().enumerate() {
+            let at = &explanation.steps[step];
+            let own: Vec<&[f64]> = at.inputs.iter().map(|&node| &explanation.nodes[node].values.numbers[..]).collect();
+            let run = |moved: usize, x: &[f64]| {
+                let mut inputs = Inputs::empty();
+                for (input, &node) in at.inputs.iter().enumerate() {
+                    let numbers = if input == moved { x } else { own[input] };
+                    inputs.set(input, Batch::new(numbers, case.examples, explanation.nodes[node].shape).unwrap());
+                }
+                place.forward(inputs, case.examples, case.mode).unwrap().y().to_vec()
+            };
+            for (input, x) in own.iter().enumerate() {
+                let mut x = x.to_vec();
+                for index in 0..x.len() {
+                    let (before, h) = (x[index], 1e-5);
+                    let mut at_offset = |offset: f64| {
+                        x[index] = before + offset;
+                        let y = run(input, &x);
+                        x[index] = before;
+                        y
+                    };
+                    let (left, middle, right) = (at_offset(-h), at_offset(0.0), at_offset(h));
+                    for (output, y) in middle.iter().enumerate() {
+                        let sides = ((right[output] - y) / h, (y - left[output]) / h);
+                        // A kink has no derivative.
+                        if (sides.0 - sides.1).abs() < 0.01 {
+                            let got = derivative(&explanation, step, output, input, index);
+                            let what = format!("{}, step {} ({}): dy{output}/dx{index}", case.name, at.name, at.layer);
+                            near(got, (sides.0 + sides.1) / 2.0, 1e-7, &what);
+                            compared += 1;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(compared > 5_000, "{compared}");
+}
+
+#[test]
+fn products_are_the_networks_own_bit_for_bit() {
+    for case in cases() {
+        let explanation = case.explain();
+        // A training pass, which does not ask for dJ/dx of the input.
+        let mut workspace = case.network.workspace(Purpose::Training);
+        let (x, target, mode) = (case.batch(), case.target(), case.mode);
+        if case.classes.is_empty() {
+            case.network.backpropagate(x, target, &MeanSquaredError::new(), &mut workspace, mode).unwrap();
+        } else {
+            case.network.backpropagate(x, target, &SoftmaxCrossEntropy::new(), &mut workspace, mode).unwrap();
+        }
+        let gradient: Vec<f64> = explanation.parameters.iter().flat_map(|at| at.gradient.numbers.clone()).collect();
+        assert_eq!(gradient, workspace.gradient(), "{}", case.name);
+
+        let sum = |arrays: &mut dyn Iterator<Item = &Array>| {
+            let mut sum: Vec<f64> = arrays.next().unwrap().numbers.clone();
+            for array in arrays {
+                sum.iter_mut().zip(&array.numbers).for_each(|(sum, x)| *sum += x);
+            }
+            sum
+        };
+        for (parameter, at) in explanation.parameters.iter().enumerate().filter(|(_, at)| !at.frozen) {
+            let place = |step: usize| explanation.steps[step].parameters.iter().position(|&own| own == parameter);
+            let mut products = at.steps.iter().map(|&step| &explanation.steps[step].dtheta[place(step).unwrap()]);
+            assert_eq!(sum(&mut products), at.gradient.numbers, "{}: {}", case.name, at.name);
+        }
+        for (node, at) in explanation.nodes.iter().enumerate().filter(|(_, at)| !at.readers.is_empty()) {
+            let mut products = at.readers.iter().map(|reader| &explanation.steps[reader.step].dx[reader.input]);
+            assert_eq!(sum(&mut products), at.gradient.numbers, "{}: node {node}", case.name);
+        }
+        let mut theta = case.network.parameters().to_vec();
+        GradientDescent::new(0.3).step(&mut theta, &gradient);
+        let updated = explanation.parameters.iter().map(|at| (at.frozen, at.updated.as_ref().unwrap(), &at.values));
+        let updated: Vec<f64> = updated
+            .flat_map(|(frozen, updated, before)| {
+                assert!(!frozen || updated == before);
+                updated.numbers.clone()
+            })
+            .collect();
+        assert_eq!(updated, theta, "{}", case.name);
+    }
+}
+
+/// The value of a formula as it is printed.
+struct Parser {
+    text: Vec<char>,
+    at: usize,
+}
+
+impl Parser {
+    fn evaluate(text: &str) -> f64 {
+        let mut parser = Self { text: text.chars().filter(|c| *c != ' ').collect(), at: 0 };
+        let value = parser.sum();
+        assert_eq!(parser.at, parser.text.len(), "{text}: what is at {}?", parser.at);
+        value
+    }
+
+    fn peek(&self) -> char {
+        self.text.get(self.at).copied().unwrap_or(' ')
+    }
+
+    fn takes(&mut self, c: char) -> bool {
+        let takes = self.peek() == c;
+        self.at += usize::from(takes);
+        takes
+    }
+
+    fn sum(&mut self) -> f64 {
+        let mut sum = if self.takes('−') { -self.product() } else { self.product() };
+        loop {
+            match () {
+                () if self.takes('+') => sum += self.product(),
+                () if self.takes('−') => sum -= self.product(),
+                () => return sum,
+            }
+        }
+    }
+
+    fn product(&mut self) -> f64 {
+        let mut product = self.power();
+        loop {
+            match () {
+                () if self.takes('·') => product *= self.power(),
+                () if self.takes('/') => product /= self.power(),
+                () => return product,
+            }
+        }
+    }
+
+    fn power(&mut self) -> f64 {
+        let base = self.atom();
+        if self.takes('²') { base * base } else { base }
+    }
+
+    fn atom(&mut self) -> f64 {
+        if self.takes('(') {
+            let value = self.sum();
+            assert!(self.takes(')'));
+            return value;
+        }
+        let start = self.at;
+        while self.peek().is_alphabetic() && !self.peek().is_ascii_digit() {
+            self.at += 1;
+        }
+        if self.at > start {
+            let name: String = self.text[start..self.at].iter().collect();
+            assert!(self.takes('('), "{name}");
+            let x = self.sum();
+            if name == "max" {
+                assert!(self.takes(',') && self.takes('0'));
+            }
+            assert!(self.takes(')'));
+            return match name.as_str() {
+                "exp" => x.exp(),
+                "ln" => x.ln(),
+                "tanh" => x.tanh(),
+                "abs" => x.abs(),
+                "max" => x.max(0.0),
+                "σ" => 1.0 / (1.0 + (-x).exp()),
+                "Φ" => 0.5 * (1.0 + Scalar::erf(x / 2.0_f64.sqrt())),
+                "φ" => (-x * x / 2.0).exp() / std::f64::consts::TAU.sqrt(),
+                other => panic!("{other}"),
+            };
+        }
+        while self.peek().is_ascii_digit() || self.peek() == '.' {
+            self.at += 1;
+        }
+        if self.peek() == 'e' {
+            self.at += 1;
+            self.takes('−');
+            while self.peek().is_ascii_digit() {
+                self.at += 1;
+            }
+        }
+        let number: String = self.text[start..self.at].iter().collect();
+        number.replace('−', "-").parse().unwrap_or_else(|_| panic!("{number} in {:?}", self.text))
+    }
+}
+
+#[test]
+fn what_is_printed_evaluates_to_the_number() {
+    let (mut formulas, mut others) = (0, 0);
+    for case in cases() {
+        let explanation = case.explain();
+        for number in explanation.numbers() {
+            let origin = explanation.origin(number).unwrap_or_else(|| panic!("{}: {number:?}", case.name));
+            assert_eq!(Some(origin.value), explanation.value(number));
+            let text = origin.text(17).replace(" ← ", " = ");
+            let parts: Vec<&str> = text.split(" = ").collect();
+            let Some(formula) = &origin.formula else {
+                assert_ne!(origin.source, Source::Formula);
+                others += 1;
+                continue;
+            };
+            // The symbol, the formula, the formula with numbers, and the number: what is alike stands there once.
+            assert!((3..=4).contains(&parts.len()) || formula.numbers(6) == formula.symbols(), "{text}");
+            let value = Parser::evaluate(parts[parts.len() - 1]);
+            assert_eq!(value, origin.value, "{text}");
+            near(Parser::evaluate(&formula.numbers(17)), value, 1e-10, &text);
+            near(formula.evaluate(), value, 1e-10, &text);
+            if parts.len() == 4 {
+                assert_eq!(parts[2], formula.numbers(17));
+            }
+            assert!(!origin.latex(6).contains('−') && !origin.latex(6).contains('₁'), "{}", origin.latex(6));
+            formulas += 1;
+        }
+    }
+    assert!(formulas > 3_000, "{formulas} formulas, {others} others");
+}
+
+/// Compares with a stored file; with the variable `WRITE` set it is written anew.
+fn stored(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/expected").join(name);
+    if std::env::var_os("WRITE").is_some() {
+        fs::write(&path, text).unwrap();
+    }
+    let expected = fs::read_to_string(&path).unwrap();
+    assert!(text == expected, "{name} is printed in another way, see the difference with WRITE=1:\n{text}");
+}
+
+/// The network of the README and of the guide's chapter on the chain rule.
+fn small() -> Explanation {
+    let mut network = Network::<f64>::build([2], sequential![Affine::new(2), Sigmoid], Seed(1)).unwrap();
+    network.parameters_mut().copy_from_slice(&[0.8, -0.4, 0.2, 0.6, 0.1, 0.3]);
+    let x = Batch::new(&[0.5, -1.0], 1, [2]).unwrap();
+    let settings = Settings::new().learning_rate(1.0);
+    network.explain_with(x, Target::Values(&[1.0, 0.0]), &MeanSquaredError::new(), settings).unwrap()
+}
+
+/// All that an explanation can hold: sums over examples, readers and places, a Jacobian, what is frozen and random.
+fn varied() -> (Network<f64>, Vec<f64>) {
+    let shared = Shared::new(Affine::new(2));
+    let chain = sequential![
+        shared.clone(),
+        Residual(sequential![shared, Dropout::new(0.5)]),
+        Softmax,
+        Frozen(Affine::new(2).no_bias()),
+        Rnn::new(1),
+        Flatten
+    ];
+    let network = Network::build([2, 2], chain, Seed(5)).unwrap();
+    (network, vec![0.5, -1.0, 0.25, 2.0, -0.75, 0.5, 1.0, -0.125])
+}
+
+#[test]
+fn text_and_markdown_are_as_stored() {
+    let explanation = small();
+    stored("readme.txt", &explanation.to_string());
+    stored("small.txt", &format!("{explanation:#}"));
+    stored("small.md", &explanation.markdown());
+    let (network, x) = varied();
+    let (x, target) = (Batch::new(&x, 2, [2, 2]).unwrap(), Target::Classes(&[1, 0]));
+    let loss = SoftmaxCrossEntropy::new();
+    let mut adam = Adam::new(0.1);
+    let explanation = network.explain_with(x, target, &loss, Settings::new().optimizer(&mut adam)).unwrap();
+    stored("varied.txt", &format!("{explanation:#}"));
+    stored("varied.md", &explanation.markdown());
+    let settings = Settings::new().optimizer(&mut adam).full_up_to(10);
+    let explanation = network.explain_with(x, target, &loss, settings).unwrap();
+    stored("norms.txt", &explanation.to_string());
+    stored("norms.md", &explanation.markdown());
+}
+
+#[test]
+fn the_readme_shows_what_is_printed() {
+    let readme = include_str!("../README.md");
+    assert!(readme.contains(&format!("```text\n{}```\n", small())), "{}", small());
+}
+
+#[test]
+fn json_round_trips() {
+    for case in cases() {
+        let explanation = case.explain();
+        let json = serde_json::to_string(&explanation).unwrap();
+        assert_eq!(serde_json::from_str::<Explanation>(&json).unwrap(), explanation, "{}", case.name);
+    }
+    let explanation = small();
+    let origins: Vec<_> = explanation.numbers().into_iter().filter_map(|number| explanation.origin(number)).collect();
+    let json = serde_json::to_string(&origins).unwrap();
+    assert_eq!(serde_json::from_str::<Vec<downhill_explain::Origin>>(&json).unwrap(), origins);
+}
+
+#[test]
+fn numbers_that_are_not_finite_are_saved_and_shown() {
+    let mut network = Network::<f64>::build([1], Affine::new(1), Seed(1)).unwrap();
+    network.parameters_mut()[0] = f64::INFINITY;
+    let x = Batch::new(&[1.0], 1, [1]).unwrap();
+    let explanation = network.explain(x, Target::Values(&[0.0]), &MeanSquaredError::new()).unwrap();
+    assert!(format!("{explanation:#}").contains('∞'));
+    assert!(explanation.markdown().contains("\\infty"));
+    let json = serde_json::to_string(&explanation).unwrap();
+    let again: Explanation = serde_json::from_str(&json).unwrap();
+    assert_eq!(format!("{again:?}"), format!("{explanation:?}"));
+}
+
+#[test]
+fn data_whose_parts_do_not_fit_is_shown_without_a_panic() {
+    let (network, x) = varied();
+    let x = Batch::new(&x, 2, [2, 2]).unwrap();
+    let loss = SoftmaxCrossEntropy::new();
+    let settings = Settings::new().learning_rate(0.1);
+    let whole = network.explain_with(x, Target::Classes(&[1, 0]), &loss, settings).unwrap();
+    let numbers = whole.numbers();
+    let breaks: [fn(&mut Explanation); 9] = [
+        |e| e.nodes.truncate(1),
+        |e| e.nodes.clear(),
+        |e| e.parameters.truncate(1),
+        |e| e.steps.truncate(2),
+        |e| e.steps.clear(),
+        |e| e.nodes.iter_mut().for_each(|node| node.values.numbers.truncate(1)),
+        |e| e.nodes.iter_mut().for_each(|node| node.gradient.numbers.clear()),
+        |e| e.parameters.iter_mut().for_each(|at| at.values.numbers.truncate(1)),
+        |e| e.loss.node = 77,
+    ];
+    for change in breaks {
+        let mut broken = whole.clone();
+        change(&mut broken);
+        assert!(!format!("{broken:#}{}", broken.markdown()).is_empty());
+        assert!(broken.edges().count() <= whole.edges().count());
+        for &number in &numbers {
+            let _ = broken.origin(number);
+        }
+    }
+}
+
+#[test]
+fn large_networks_are_shown_by_norms_alone() {
+    let chain = sequential![Affine::new(100), Relu, Affine::new(10)];
+    let network = Network::<f32>::build([64], chain, Seed(1)).unwrap();
+    let numbers: Vec<f32> = (0..640).map(|i| (i as f32).sin()).collect();
+    let classes: Vec<u32> = (0..10).collect();
+    let (x, target) = (Batch::new(&numbers, 10, [64]).unwrap(), Target::Classes(&classes));
+    let explanation = network.explain(x, target, &SoftmaxCrossEntropy::new()).unwrap();
+    assert!(!explanation.full);
+    assert_eq!(explanation.origin(Number::Parameter { parameter: 0, index: 0 }), None);
+    assert_eq!(explanation.numbers(), [Number::Loss]);
+    assert!(explanation.nodes.iter().all(|node| node.values.numbers.is_empty()));
+    assert!(serde_json::to_string(&explanation).unwrap().len() < 10_000);
+    let norm = |numbers: &[f32]| numbers.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+    near(explanation.nodes[0].values.norms.norm, norm(&numbers), 1e-12, "|x|");
+    let mut workspace = network.workspace(Purpose::Training);
+    let mode = Mode::Training { step: 0 };
+    network.backpropagate(x, target, &SoftmaxCrossEntropy::new(), &mut workspace, mode).unwrap();
+    let weight = &explanation.parameters[0].gradient.norms;
+    near(weight.norm, norm(&workspace.gradient()[..6_400]), 1e-12, "|g|");
+    assert_eq!((weight.count, explanation.steps[0].dtheta[0].norms.norm), (6_400, weight.norm));
+
+    let settings = Settings::new().full_up_to(100_000).jacobians_up_to(10);
+    let explanation = network.explain_with(x, target, &SoftmaxCrossEntropy::new(), settings).unwrap();
+    let origin = explanation.origin(Number::ParameterGradient { parameter: 0, index: 101 }).unwrap();
+    // The sum over the batch has a term for each example.
+    assert_eq!(origin.formula.unwrap().symbols().matches('+').count(), 9);
+}
+
+#[test]
+fn jacobians_above_the_limit_are_not_listed() {
+    let network = Network::<f64>::build([3, 2], Lstm::new(2), Seed(1)).unwrap();
+    let (x, target) = ([0.5; 6], [0.0; 6]);
+    let (x, target) = (Batch::new(&x, 1, [3, 2]).unwrap(), Target::Values(&target));
+    let settings = Settings::new().jacobians_up_to(100);
+    let explanation = network.explain_with(x, target, &MeanSquaredError::new(), settings).unwrap();
+    assert_eq!(explanation.steps[0].local, Local::NotListed);
+    let origin = explanation.origin(Number::Product { step: 0, input: 0, index: 0 }).unwrap();
+    assert_eq!((origin.source, origin.formula), (Source::Layer("Lstm".into()), None));
+    assert!(explanation.to_string().contains("as Lstm computes them, not listed"));
+}
+
+#[test]
+fn an_optimizer_shows_its_next_step_and_is_left_as_it_was() {
+    let mut network = Network::<f32>::build([2], sequential![Affine::new(3), Tanh, Affine::new(1)], Seed(1)).unwrap();
+    let (x, target, loss) = ([0.5, 1.0, -1.0, 2.0], [1.0, 0.0], MeanSquaredError::new());
+    let (x, target) = (Batch::new(&x, 2, [2]).unwrap(), Target::Values(&target));
+    let (mut adam, mut workspace) = (Adam::new(0.01), network.workspace(Purpose::Training));
+    for step in 0..5 {
+        let before = Optimizer::<f32>::state(&adam);
+        let mode = Mode::Training { step };
+        let settings = Settings::new().mode(mode).optimizer(&mut adam);
+        let explanation = network.explain_with(x, target, &loss, settings).unwrap();
+        assert_eq!(Optimizer::<f32>::state(&adam), before);
+        assert_eq!(explanation.update.as_ref().map(|update| update.optimizer.as_str()), Some("Adam"));
+        network.backpropagate(x, target, &loss, &mut workspace, mode).unwrap();
+        network.step(&mut adam, &mut workspace).unwrap();
+        let shown = explanation.parameters.iter().flat_map(|at| at.updated.as_ref().unwrap().numbers.clone());
+        let theta: Vec<f64> = network.parameters().iter().map(|&theta| f64::from(theta)).collect();
+        assert_eq!(shown.collect::<Vec<_>>(), theta, "step {step}");
+    }
+    // Plain SGD is gradient descent, whatever its name.
+    let settings = Settings::new();
+    let mut sgd = Sgd::new(0.5);
+    let explanation = network.explain_with(x, target, &loss, settings.optimizer(&mut sgd)).unwrap();
+    let origin = explanation.origin(Number::Updated { parameter: 1, index: 0 }).unwrap();
+    assert!(origin.to_string().starts_with("b₁ ← b₁ − η · dJ/db₁ = "), "{origin}");
+}
+
+#[test]
+fn what_is_random_is_drawn_as_in_that_training_step() {
+    let network = Network::<f64>::build([50], Dropout::new(0.5), Seed(9)).unwrap();
+    let (x, target) = ([1.0; 50], [0.0; 50]);
+    let (x, target) = (Batch::new(&x, 1, [50]).unwrap(), Target::Values(&target));
+    let y = |settings| {
+        let explanation = network.explain_with(x, target, &MeanSquaredError::new(), settings).unwrap();
+        let Local::Elementwise { slope } = &explanation.steps[0].local else { panic!("{explanation}") };
+        assert_eq!(slope.numbers, explanation.nodes[1].values.numbers);
+        slope.numbers.clone()
+    };
+    let trained = |step| {
+        let mut workspace = network.workspace(Purpose::Training);
+        let mode = Mode::Training { step };
+        network.forward(&[], x, &mut workspace, mode).unwrap().slice().to_vec()
+    };
+    assert_eq!(y(Settings::new()), trained(0));
+    assert_eq!(y(Settings::new().mode(Mode::Training { step: 3 })), trained(3));
+    assert_ne!(trained(0), trained(3));
+    assert_eq!(y(Settings::new().mode(Mode::Evaluation)), [1.0; 50]);
+}
+
+#[test]
+fn several_inputs_whole_numbers_and_a_value_that_is_read_twice() {
+    let mut graph = Graph::new();
+    let (words, number) = (graph.input([2]), graph.input([2]));
+    let looked_up = graph.apply(Embedding::new(4, 1), &[words]).unwrap();
+    let looked_up = graph.apply(Flatten, &[looked_up]).unwrap();
+    let squared = graph.apply(Multiply, &[number, number]).unwrap();
+    let both = graph.apply(Add, &[looked_up, squared]).unwrap();
+    let joined = graph.apply(Concat::new(0), &[both, number]).unwrap();
+    let y = graph.apply(Affine::new(1), &[joined]).unwrap();
+    let network = Network::<f64>::from_graph(&graph, y, Seed(1)).unwrap();
+    let mut x = Inputs::from(Batch::new(&[3.0, 1.0], 1, [2]).unwrap());
+    x.set(1, Batch::new(&[0.5, -2.0], 1, [2]).unwrap());
+    let explanation = network.explain(x, Target::Values(&[1.0]), &MeanSquaredError::new()).unwrap();
+    assert!(explanation.nodes[0].whole_numbers && !explanation.nodes[1].whole_numbers);
+    assert_eq!(explanation.nodes[1].readers.len(), 3);
+    let origin = explanation.origin(Number::Gradient { node: 1, index: 1 }).unwrap();
+    assert_eq!(origin.formula.as_ref().unwrap().symbols(), "dJ/dx′₂|4 + dJ/dx₂|2 + dJ/dx′₂|2");
+    near(origin.formula.unwrap().evaluate(), origin.value, 1e-14, "the sum");
+    let text = format!("{explanation:#}");
+    assert!(text.contains("dJ/dx: none, since these are whole numbers"), "{text}");
+    let edges: Vec<_> = explanation.edges().map(|edge| (edge.from, edge.step, edge.input)).collect();
+    assert_eq!(
+        edges,
+        [(0, 0, 0), (2, 1, 0), (1, 2, 0), (1, 2, 1), (3, 3, 0), (4, 3, 1), (5, 4, 0), (1, 4, 1), (6, 5, 0)]
+    );
+    // The table's row that is looked up twice, and its others.
+    let rows = &explanation.parameters[0].gradient.numbers;
+    assert!(rows[0] == 0.0 && rows[1] != 0.0 && rows[2] == 0.0 && rows[3] != 0.0);
+}
+
+#[test]
+fn losses_show_their_formula_or_their_name() {
+    let network = Network::<f64>::build([2], sequential![Affine::new(2), Sigmoid], Seed(1)).unwrap();
+    let x = Batch::new(&[0.5, -1.0, 1.0, 0.25], 2, [2]).unwrap();
+    let target = Target::Values(&[1.0, 0.0, 0.25, 1.0]);
+    fn sources(network: &Network<f64>, x: Batch<'_, f64>, target: Target<'_, f64>, loss: &impl Loss) -> [Source; 2] {
+        let explanation = network.explain(x, target, loss).unwrap();
+        let node = explanation.loss.node;
+        [Number::Loss, Number::Gradient { node, index: 1 }].map(|number| explanation.origin(number).unwrap().source)
+    }
+    let formula = [Source::Formula, Source::Formula];
+    assert_eq!(sources(&network, x, target, &MeanSquaredError::new()), formula);
+    assert_eq!(sources(&network, x, target, &MeanSquaredError::new().reduction(Reduction::Sum)), formula);
+    assert_eq!(sources(&network, x, target, &MeanSquaredError::new().reduction(Reduction::BatchMean)), formula);
+    assert_eq!(sources(&network, x, target, &MeanAbsoluteError::new()), formula);
+    assert_eq!(sources(&network, x, target, &BinaryCrossEntropy::new()), formula);
+    assert_eq!(sources(&network, x, target, &BinaryCrossEntropyWithLogits::new()), formula);
+    assert_eq!(sources(&network, x, Target::Classes(&[1, 0]), &SoftmaxCrossEntropy::new()), formula);
+    let huber = || Source::Loss("Huber".into());
+    assert_eq!(sources(&network, x, target, &Huber::new(1.0)), [huber(), huber()]);
+    // Smoothed labels make it another loss, of the same name.
+    let smoothed = SoftmaxCrossEntropy::new().label_smoothing(0.1);
+    let named = || Source::Loss("SoftmaxCrossEntropy".into());
+    assert_eq!(sources(&network, x, Target::Classes(&[1, 0]), &smoothed), [named(), named()]);
+}
+
+#[test]
+fn layers_are_explained_as_what_they_are() {
+    let kinds = |name: &str| -> Vec<&str> {
+        let case = cases().into_iter().find(|case| case.name == name).unwrap();
+        let kind = |local: &Local| match local {
+            Local::Affine => "affine",
+            Local::Elementwise { .. } => "elementwise",
+            Local::Sum => "sum",
+            Local::Jacobian { .. } => "jacobian",
+            _ => "not listed",
+        };
+        case.explain().steps.iter().map(|step| kind(&step.local)).collect()
+    };
+    assert_eq!(kinds("own layer"), ["affine", "jacobian", "elementwise", "affine"]);
+    assert_eq!(kinds("random"), ["affine", "elementwise", "affine"]);
+    assert_eq!(kinds("convolution"), ["jacobian", "elementwise", "sum", "affine"]);
+    assert_eq!(kinds("branches"), ["elementwise", "affine", "elementwise", "affine", "jacobian", "jacobian", "affine"]);
+    assert!(kinds("activations").iter().all(|kind| ["affine", "elementwise"].contains(kind)));
+    // What is linear is its own Jacobian times its input, and a bias.
+    let case = cases().into_iter().find(|case| case.name == "pooling").unwrap();
+    let explanation = case.explain();
+    for node in [1, 2] {
+        let origin = explanation.origin(Number::Value { node, index: 1 }).unwrap();
+        assert_eq!(origin.source, Source::Formula, "{origin}");
+    }
+}
+
+#[test]
+fn a_name_alone_gives_no_formula() {
+    let case = cases().into_iter().find(|case| case.name == "own activation").unwrap();
+    let explanation = case.explain();
+    assert_eq!(explanation.steps[1].layer, "Tanh");
+    let origin = explanation.origin(Number::Slope { step: 1, index: 0 }).unwrap();
+    assert_eq!((origin.source, origin.formula), (Source::Layer("Tanh".into()), None));
+}
+
+#[test]
+fn what_does_not_fit_is_an_error() {
+    let network = Network::<f64>::build([2], Affine::new(1), Seed(1)).unwrap();
+    let (x, loss) = (Batch::new(&[0.5, -1.0], 1, [2]).unwrap(), MeanSquaredError::new());
+    assert!(network.explain(x, Target::Values(&[1.0, 2.0]), &loss).is_err());
+    assert!(network.explain(Batch::new(&[0.5], 1, [1]).unwrap(), Target::Values(&[1.0]), &loss).is_err());
+    let settings = Settings::new().learning_rate(f64::NAN);
+    let error = network.explain_with(x, Target::Values(&[1.0]), &loss, settings).unwrap_err().to_string();
+    assert!(error.contains("learning rate"), "{error}");
+    // No examples are no error, and nothing to show.
+    let none = network.explain(Batch::new(&[], 0, [2]).unwrap(), Target::Values(&[]), &loss).unwrap();
+    assert!(none.examples == 0 && none.loss.value.is_nan());
+    assert!(!format!("{none:#}{}", none.markdown()).is_empty());
+}
