@@ -105,7 +105,7 @@ impl<T: Scalar> Callback<T> for Dashboard {
     }
 
     fn on_warning(&mut self, warned: &Warned) {
-        self.warnings.push(warned.to_string());
+        self.warnings.push(warned.warning.to_string());
     }
 
     fn on_end(&mut self, _: &RunEnd<'_, T>) {

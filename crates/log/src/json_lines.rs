@@ -199,7 +199,9 @@ enum Line<'a> {
         seconds: f64,
     },
     #[serde(rename = "end")]
-    Failure { error: String },
+    Failure {
+        error: String,
+    },
 }
 
 fn as_object<S: Serializer>(pairs: &[(&'static str, String)], serializer: S) -> Result<S::Ok, S::Error> {

@@ -2,11 +2,11 @@ use downhill_data::{Batches, Dataset, MiniBatch};
 use downhill_layers::Mode;
 use downhill_losses::{Loss, Target};
 use downhill_network::{BackwardObserver, LayerSummary, Network, Purpose, Workspace};
-use downhill_tensor::{Scalar, reduce};
+use downhill_tensor::{Scalar, Seed, reduce};
 
 use super::activations::Activations;
 use super::data::{Features, Sample, Targets};
-use super::findings::History;
+use super::findings::{self, History};
 use super::gradients::Gradients;
 use super::labels::{Judged, Labels};
 use super::observer::Observer;
@@ -38,7 +38,7 @@ const COMPARED: usize = 16;
 const TRIES: u32 = 5;
 
 /// Watches a run, and finds what is likely to be wrong.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Watcher<T> {
     every: u64,
     observer: Observer<T>,
@@ -55,40 +55,24 @@ pub(super) struct Watcher<T> {
     /// The parameters at the start, and before the step that is observed.
     start: Vec<T>,
     before: Vec<T>,
-    /// The step that is observed.
-    observed: Option<u64>,
+    /// Whether the step under way is observed.
+    is_observed: bool,
     /// The examples of the step.
     examples: usize,
     history: History,
+    /// What was found since the last time that it was told.
     found: Vec<Warning>,
+    /// All warnings of the run.
     said: Vec<Warned>,
+    /// The first bad number of a batch.
     bad: Option<BadValue>,
+    /// The number of steps that have been taken, and the epoch.
     at: (u64, u64),
 }
 
 impl<T: Scalar> Watcher<T> {
     pub(super) fn new(settings: Diagnosis) -> Self {
-        Self {
-            every: settings.every.max(1),
-            observer: Observer::default(),
-            activations: Activations::default(),
-            gradients: Gradients::default(),
-            rates: Rates::default(),
-            labels: Labels::default(),
-            sample: None,
-            is_sampling: false,
-            is_whole: false,
-            tries: 0,
-            start: Vec::new(),
-            before: Vec::new(),
-            observed: None,
-            examples: 0,
-            history: History::default(),
-            found: Vec::new(),
-            said: Vec::new(),
-            bad: None,
-            at: (0, 0),
-        }
+        Self { every: settings.every.max(1), ..Self::default() }
     }
 
     /// Whether the predictions of this step are compared with other targets: only those for examples that are new.
@@ -149,7 +133,7 @@ impl<T: Scalar> Watcher<T> {
 
 impl<T: Scalar, L: Loss> Watch<T, L> for Watcher<T> {
     fn start(&mut self, network: &Network<T>, data: &Known<'_, T>, said: &[Warned], step: u64) {
-        *self = Self::new(Diagnosis::new().every(self.every));
+        *self = Self { every: self.every, ..Self::default() };
         self.observer = Observer::new(network);
         self.sample = Some(Sample::of(network, data));
         (self.is_sampling, self.is_whole) = (true, step == 0);
@@ -170,11 +154,10 @@ impl<T: Scalar, L: Loss> Watch<T, L> for Watcher<T> {
             self.examples += examples;
             return None;
         }
-        (self.examples, self.observed) = (examples, None);
-        if !self.is_due(moment.step) {
+        (self.examples, self.is_observed) = (examples, self.is_due(moment.step));
+        if !self.is_observed {
             return None;
         }
-        self.observed = Some(moment.step);
         self.before.clear();
         self.before.extend_from_slice(network.parameters());
         self.observer.begin(moment.step, moment.epoch);
@@ -192,7 +175,7 @@ impl<T: Scalar, L: Loss> Watch<T, L> for Watcher<T> {
         if self.compares(moment) {
             self.labels.compare(loss, workspace.prediction(), batch.targets, batch.weights);
         }
-        if self.observed.is_some() && moment.waiting == 0 {
+        if self.is_observed && moment.waiting == 0 {
             let segments = network.segments().iter().zip(&mut self.observer.norms.parameters);
             for (segment, norms) in segments {
                 let gradient = workspace.gradient().get(segment.range.clone()).unwrap_or_default();
@@ -205,7 +188,9 @@ impl<T: Scalar, L: Loss> Watch<T, L> for Watcher<T> {
         self.rates.step(end, self.examples);
         self.history.step(end);
         self.at = (end.step + 1, end.epoch);
-        self.observed.take()?;
+        if !std::mem::take(&mut self.is_observed) {
+            return None;
+        }
         let Self { observer, gradients, activations, rates, start, before, found, history, is_whole, .. } = self;
         let (theta, segments) = (end.network.parameters(), end.network.segments());
         for (segment, norms) in segments.iter().zip(&mut observer.norms.parameters) {
@@ -216,10 +201,11 @@ impl<T: Scalar, L: Loss> Watch<T, L> for Watcher<T> {
         history.observe(&observer.norms);
         gradients.observe(&observer.norms, |layer| observer.layers[layer].has_parameters, found);
         if *is_whole {
-            let is_weight = |segment: &downhill_optim::Segment| segment.shape.rank() > 1 && !segment.frozen;
-            let ways = || segments.iter().filter(|segment| is_weight(segment)).map(|segment| &segment.range);
-            let way =
-                || ways().map(|range| distance(&theta[range.clone()], &start[range.clone()])).fold(0.0, f64::hypot);
+            let way = || {
+                let parameters = segments.iter().zip(&observer.norms.parameters);
+                let weights = parameters.filter(|(_, norms)| norms.is_weight).map(|(segment, _)| &segment.range);
+                weights.map(|range| distance(&theta[range.clone()], &start[range.clone()])).fold(0.0, f64::hypot)
+            };
             rates.observe(&observer.norms, way, found);
         }
         activations.observe(observer, found);
@@ -249,11 +235,11 @@ impl<T: Scalar, L: Loss> Watch<T, L> for Watcher<T> {
         gradient: &[T],
         workspace: &mut Workspace<T>,
     ) {
-        self.bad = super::findings::locate(place, network, batch, gradient, workspace);
+        self.bad = findings::locate(place, network, batch, gradient, workspace);
     }
 
     fn findings(&mut self, network: &Network<T>, gradient: &[T], place: &Place) -> Findings {
-        let bad = self.bad.take().or_else(|| super::findings::locate_number(place, network, gradient));
+        let bad = self.bad.take().or_else(|| findings::locate_number(place, network, gradient));
         self.history.findings(bad, self.said.clone())
     }
 }
@@ -272,7 +258,7 @@ fn compare_all<T: Scalar>(
 ) -> Option<()> {
     let mut workspace = network.workspace(Purpose::Prediction);
     // In another order than their own, which may be by class, and always the same.
-    let mut batches = Batches::shuffled(data, COMPARED, downhill_tensor::Seed(0)).ok()?.drop_last();
+    let mut batches = Batches::shuffled(data, COMPARED, Seed(0)).ok()?.drop_last();
     batches.start_epoch(0);
     for _ in 0..SAMPLE / COMPARED {
         let Some(batch) = batches.next_batch() else { break };
