@@ -6,7 +6,7 @@
 use std::error::Error;
 
 use downhill::tensor::threads::Threads;
-use downhill_benches::{Variant, Workload, serve};
+use downhill_benches::{Run, Variant, Workload, serve};
 use regex::Regex;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -37,7 +37,8 @@ fn workload(id: &str) -> Result<Workload, String> {
 
 fn contend(id: &str, threads: &Threads) -> Result<(), Box<dyn Error>> {
     let workload = workload(id)?;
-    let (values, mut call) = (threads.run(|| workload.values()), workload.start());
+    let values = threads.run(|| workload.values());
+    let mut call = Run::of(&workload).map_or_else(|| workload.start(), |run| run.start("fit", threads));
     let call = Box::new(move || {
         std::hint::black_box(call());
     });

@@ -7,6 +7,7 @@
 #[path = "peers/common.rs"]
 mod common;
 mod model;
+mod run;
 mod workload;
 
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use downhill::prelude::*;
 use downhill::tensor::threads::Threads;
 
 pub use common::{Variant, serve};
+pub use run::{Run, round_trip};
 pub use workload::{Call, Workload};
 
 /// The threads that are measured: one, and all that the machine has.

@@ -5,6 +5,7 @@ use std::hint::black_box;
 use crate::Work;
 use crate::common::{Entry, INPUT, STILL, TARGET, fill, mean_square, parameter as start};
 use crate::model;
+use crate::run::Run;
 use downhill::layers::Dropout;
 use downhill::losses::{Loss, TargetError, Total};
 use downhill::ndarray::Array2;
@@ -122,6 +123,9 @@ impl Workload {
     /// If the file names what the library does not have.
     #[must_use]
     pub fn values(&self) -> Vec<f64> {
+        if self.entry.suite == "run" {
+            return Run(self.clone()).values();
+        }
         let mut call = self.begin(Aim::Comparing);
         (0..self.entry.compared()).map(|_| call()).collect()
     }
@@ -135,6 +139,7 @@ impl Workload {
 
     fn begin_in<T: Scalar>(&self, aim: Aim) -> Call {
         match self.entry.suite.as_str() {
+            "run" => panic!("a run is started by `Run::start`, which knows its threads"),
             "optimizer" => self.update::<T>(aim),
             "product" => self.product::<T>(aim),
             "inference" => inference(self.network::<T>(aim), self.entry.examples, aim),
@@ -231,7 +236,7 @@ impl Workload {
     }
 
     /// Forward, the loss, backward and the update; without an optimizer all but the update.
-    fn step<T: Scalar>(&self, mut network: Network<T>, aim: Aim) -> Call {
+    pub(crate) fn step<T: Scalar>(&self, mut network: Network<T>, aim: Aim) -> Call {
         let mut optimizer = self.optimizer::<T>(aim);
         if let Some(optimizer) = &mut optimizer {
             optimizer.bind(network.segments());

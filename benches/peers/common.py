@@ -46,10 +46,20 @@ PRECISION = np.float64 if WORKLOAD.get("precision") == "f64" else np.float32
 
 def fill(key, *shape):
     """Uniform in [0, 1), in steps of 2⁻²⁴: SplitMix64's finalizer of key · 2⁴⁰ + index, as in benches/workload.rs."""
-    z = (np.uint64(key << 40) + np.arange(np.prod(shape, dtype=int), dtype=np.uint64)) + np.uint64(0x9E3779B97F4A7C15)
+    return _mixed(np.uint64(key << 40) + np.arange(np.prod(shape, dtype=int), dtype=np.uint64)).reshape(shape)
+
+
+def _mixed(z):
+    z = z + np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return (((z ^ (z >> np.uint64(31))) >> np.uint64(40)) / 2.0**24).reshape(shape).astype(PRECISION)
+    return (((z ^ (z >> np.uint64(31))) >> np.uint64(40)) / 2.0**24).astype(PRECISION)
+
+
+def fill_rows(start, end, width):
+    """The rows from `start` to `end` of the inputs, as `fill` makes them; whole, 60,000 of them would take gigabytes."""
+    z = np.uint64(INPUT << 40) + np.arange(start * width, end * width, dtype=np.uint64)
+    return _mixed(z).reshape(end - start, width)
 
 
 def parameter(key, shape, gain=False):

@@ -146,7 +146,7 @@ def variants():
 
         loop = Loop(jax.jit(step, donate_argnums=(0, 1)), jnp.asarray(fill(INPUT, WORKLOAD["parameters"])))
         return [loop.variant("JAX", lambda loop: mean_square(loop.parameters))]
-    if MODEL != "mlp" or SUITE == "model":
+    if MODEL != "mlp" or SUITE in ("model", "run"):
         return []
     parameters = [[jnp.asarray(p) for p in layer if p is not None] for layer in mlp_parameters()]
     x, target = map(jnp.asarray, data(WORKLOAD["widths"][-1:]))

@@ -131,7 +131,7 @@ def variants():
             values.append(mean_square(theta))
         rule.rate = STILL
         return [Variant("NumPy", rule.step, values)]
-    if MODEL != "mlp" or SUITE == "model":
+    if MODEL != "mlp" or SUITE in ("model", "run"):
         return []
     mlp = Mlp()
     if SUITE == "inference":

@@ -100,6 +100,33 @@ def step(name, fused=False, compiled=False, channels_last=False):
     return Variant(name, call, values)
 
 
+def run(name, fused=False):
+    """The plain loop over tensors: a new order in each epoch, and rows gathered batch by batch."""
+    network, _, _ = model()
+    rows, inputs, classes = WORKLOAD["rows"], WORKLOAD["widths"][0], WORKLOAD["widths"][-1]
+    parts = [fill_rows(start, min(start + 1000, rows), inputs) for start in range(0, rows, 1000)]
+    x = torch.from_numpy(np.concatenate(parts))
+    target = torch.from_numpy((fill(TARGET, rows).astype(np.float64) * classes).astype(np.int64))
+    loss, rule = nn.CrossEntropyLoss(), optimizer(network.parameters(), fused)
+
+    def step(places):
+        rule.zero_grad()
+        value = loss(network(x[places]), target[places])
+        value.backward()
+        rule.step()
+        return value
+
+    def call():
+        for _ in range(WORKLOAD["epochs"]):
+            for places in torch.randperm(rows).split(BATCH):
+                step(places)
+
+    values = [step(places).item() for places in torch.arange(COMPARED * BATCH).split(BATCH)]
+    for group in rule.param_groups:
+        group["lr"] = STILL
+    return Variant(name, call, values)
+
+
 def gradient(name, network, forward, loss, x, target):
     def call():
         network.zero_grad()
@@ -158,6 +185,8 @@ def variants():
             ]
         case "model":
             return []
+        case "run":
+            return [run("PyTorch"), run("PyTorch fused", fused=True)]
         case "inference":
             return [inference("PyTorch"), inference("PyTorch compile", compiled=True)]
     made = [step("PyTorch")]

@@ -1,13 +1,15 @@
-//! Makes a documented module of each chapter.
+//! Makes a documented module of each chapter in each language.
 
 use std::path::Path;
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
-    println!("cargo::rerun-if-changed=src");
     let variable = |name| env::var(name).map_err(io::Error::other);
     let mut modules = String::new();
-    chapters(&Path::new(&variable("CARGO_MANIFEST_DIR")?).join("src"), "chapter", &mut modules)?;
+    for (language, folder) in [("english", "src"), ("korean", "ko/src")] {
+        println!("cargo::rerun-if-changed={folder}");
+        chapters(&Path::new(&variable("CARGO_MANIFEST_DIR")?).join(folder), language, &mut modules)?;
+    }
     fs::write(Path::new(&variable("OUT_DIR")?).join("chapters.rs"), modules)
 }
 

@@ -5,6 +5,7 @@ mod building;
 mod contest;
 mod measurement;
 mod report;
+mod runs;
 mod verdict;
 
 use std::fs;
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 use self::building::Cost;
 use self::contest::{Contest, Rounds};
 use self::measurement::{Ceilings, Measurement, PROGRAMS};
+use self::runs::WholeRuns;
 use self::verdict::Change;
 use crate::table::{Table, threads};
 use crate::workspace::Workspace;
@@ -61,6 +63,7 @@ struct Run {
     measured: Vec<Measurement>,
     /// The memory that is asked for, as the suite `memory` reports it.
     memory: Vec<Value>,
+    runs: WholeRuns,
     comparison: Option<Comparison>,
     contests: Vec<Contest>,
     builds: Vec<Cost>,
@@ -103,6 +106,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
         println!("\n{}", verdict::table(&comparison.name, &comparison.changes));
     }
     let memory = if arguments.filter.is_some() { Vec::new() } else { memory(&workspace)? };
+    let runs = runs::measure(&workspace, arguments.filter.as_deref(), arguments.quick)?;
+    for table in runs.tables() {
+        println!("\n{table}");
+    }
     let contests = if arguments.peers {
         let rounds = match arguments.quick {
             true => Rounds { count: 5, seconds: 0.05 },
@@ -119,7 +126,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
         builds.extend(building::develop(&workspace)?);
         println!("\n{}", building::table(&builds));
     }
-    let run = Run { machine, ceilings, measured, memory, comparison, contests, builds };
+    let run = Run { machine, ceilings, measured, memory, runs, comparison, contests, builds };
 
     println!();
     for path in [keep, arguments.json.clone()].into_iter().flatten() {
@@ -187,6 +194,7 @@ impl Run {
             tables.push(building::table(&self.builds));
         }
         tables.extend(measurement::tables(&self.measured, &self.ceilings));
+        tables.extend(self.runs.tables());
         tables
     }
 
@@ -208,6 +216,7 @@ impl Run {
             "against": self.comparison.as_ref().map(|comparison| &comparison.name),
             "measured": lines,
             "memory": self.memory,
+            "runs": self.runs.json(),
             "peers": self.contests.iter().map(Contest::json).collect::<Vec<_>>(),
             "builds": self.builds.iter().map(Cost::json).collect::<Vec<_>>(),
         })
@@ -313,6 +322,7 @@ mod tests {
             ceilings,
             measured,
             memory: Vec::new(),
+            runs: WholeRuns::default(),
             comparison: Some(Comparison { name: "before".into(), changes }),
             contests: Vec::new(),
             builds: Vec::new(),

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use clap::ValueEnum;
 
 use crate::workspace::{CORE, Workspace};
-use crate::{Result, command, docs, embedded, english, golden, heavy, promises};
+use crate::{Result, command, docs, embedded, english, figures, golden, heavy, promises};
 
 /// Runs what CI runs, cheapest first, and says how long each step took.
 #[derive(Debug, clap::Args)]
@@ -129,7 +129,7 @@ impl Step {
                 Ok(())
             }
             Self::Embedded => embedded::run(&embedded::Arguments::default()),
-            Self::Figures => heavy::run("figures", &["--check".into()]),
+            Self::Figures => figures::run(&figures::Arguments::checking()),
             Self::Docs => docs::run(&docs::Arguments::default()),
             Self::Benches => cargo("build -p downhill-benches --benches"),
             Self::Package => package(workspace),

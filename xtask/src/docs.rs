@@ -1,13 +1,17 @@
 //! `cargo xtask docs`: the guide and the reference of all crates as one site that needs no network.
 //!
-//! mdBook writes the guide to `docs/book`, and rustdoc's pages are put below it at `api`, so that chapters can link to
-//! `api/downhill/index.html`; equations are rendered in the browser by a copy of KaTeX that lies next to the pages.
+//! mdBook writes the guide to `docs/book`, the Korean one to `ko` below it, and the derivations to `derivations`.
+//! rustdoc's pages are put there at `api`, so that chapters can link to `api/downhill/index.html`; equations are rendered
+//! in the browser by a copy of KaTeX that lies next to the pages.
 
+mod derivations;
 mod equations;
 mod external;
 mod header;
 mod katex;
+mod languages;
 mod links;
+mod parity;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +20,7 @@ use std::process::Command;
 use self::external::External;
 use self::links::Links;
 use crate::workspace::{Workspace, library};
-use crate::{Result, command, no_faults};
+use crate::{Result, command, figures, no_faults};
 
 /// The package that `cargo install` builds if the machine has no mdBook of this version.
 const MDBOOK: &str = "0.5.4";
@@ -30,10 +34,22 @@ pub(crate) struct Arguments {
     /// Only writes the headers by which docs.rs shows equations: one for each crate that has any.
     #[arg(long)]
     headers: bool,
+    /// Only checks that the guide says and shows the same in both languages, and builds nothing.
+    #[arg(long)]
+    check: bool,
+    /// Builds the guide alone, within seconds: its links to the reference and the derivations lead nowhere, and no link is
+    /// checked.
+    #[arg(long)]
+    guide: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result {
     let workspace = Workspace::load()?;
+    parity::check(&workspace.root)?;
+    figures::translate(true)?;
+    if arguments.check {
+        return Ok(());
+    }
     let katex = katex::fetch(&workspace)?;
     let equations = equations::collect(&workspace.root)?;
     let mathml = katex::render(&katex, &equations)?;
@@ -45,34 +61,47 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     println!("{} equations are in order", equations.len());
 
     let book = guide(&workspace)?;
-    let reference = reference(&workspace)?;
-    copy(&reference, &book.join("api"))?;
-    let external = External::read(&workspace)?;
-    external.rewrite(&book.join("api"))?;
-    // rustdoc has no front page for several crates, but links to one.
-    fs::write(book.join("api/index.html"), r#"<meta http-equiv="refresh" content="0; url=downhill/index.html">"#)?;
-    for site in [&book, &book.join("api")] {
-        let folder = site.join("equations");
-        katex::install(&katex, &folder)?;
-        for name in ["equations.css", "equations.js"] {
-            fs::copy(workspace.root.join("docs/theme").join(name), folder.join(name))?;
-        }
+    install(&workspace, &katex, &book)?;
+    if !arguments.guide {
+        let reference = reference(&workspace)?;
+        copy(&reference, &book.join("api"))?;
+        let external = External::read(&workspace)?;
+        external.rewrite(&book.join("api"))?;
+        derivations::build(&workspace, &mdbook(&workspace)?, &book)?;
+        derivations::link(&book)?;
+        // rustdoc has no front page for several crates, but links to one.
+        fs::write(book.join("api/index.html"), r#"<meta http-equiv="refresh" content="0; url=downhill/index.html">"#)?;
+        install(&workspace, &katex, &book.join("api"))?;
+        let links = links::check(&book)?;
+        no_faults(&faults(&links, &workspace, &external))?;
+        let between: usize = links.between.values().sum();
+        println!("{} links within the site are in order, {between} of them from crate to crate", links.count);
     }
-    let links = links::check(&book)?;
-    no_faults(&faults(&links, &workspace, &external))?;
-    let between: usize = links.between.values().sum();
-    println!("{} links within the site are in order, {between} of them from crate to crate", links.count);
-
     let front = book.join("index.html");
     println!("{}", front.display());
     if arguments.open { open(&front) } else { Ok(()) }
 }
 
-/// Builds the guide and gives its folder.
+/// Puts what renders equations next to the pages of a site.
+fn install(workspace: &Workspace, katex: &Path, site: &Path) -> Result {
+    let folder = site.join("equations");
+    katex::install(katex, &folder)?;
+    for name in ["equations.css", "equations.js"] {
+        fs::copy(workspace.root.join("docs/theme").join(name), folder.join(name))?;
+    }
+    Ok(())
+}
+
+/// Builds the guide in both languages and gives its folder.
 fn guide(workspace: &Workspace) -> Result<PathBuf> {
     let mdbook = mdbook(workspace)?;
-    command::run(Command::new(mdbook).arg("build").arg(workspace.root.join("docs")))?;
-    Ok(workspace.root.join("docs/book"))
+    // In this order: mdBook empties the folder that it writes to.
+    for book in ["docs", "docs/guide/ko"] {
+        command::run(Command::new(&mdbook).arg("build").arg(workspace.root.join(book)))?;
+    }
+    let site = workspace.root.join("docs/book");
+    languages::join(&site)?;
+    Ok(site)
 }
 
 /// An mdBook of the pinned version: the machine's own or one that this installs below the target directory.

@@ -8,6 +8,7 @@ mod data;
 mod docs;
 mod embedded;
 mod english;
+mod figures;
 mod fuzz;
 mod golden;
 mod heavy;
@@ -49,8 +50,7 @@ enum Task {
     Embedded(embedded::Arguments),
     /// Checks that no text has a phrase that the project writes in another way.
     English,
-    /// Draws the guide's figures and writes its tables, each from a run made for it.
-    Figures(heavy::Arguments),
+    Figures(figures::Arguments),
     Fuzz(fuzz::Arguments),
     Golden(golden::Arguments),
     /// Checks the derivatives of every layer, block and loss against finite differences.
@@ -78,7 +78,7 @@ fn main() -> ExitCode {
         Some(Task::Docs(arguments)) => docs::run(&arguments),
         Some(Task::Embedded(arguments)) => embedded::run(&arguments),
         Some(Task::English) => english::run(),
-        Some(Task::Figures(arguments)) => heavy::run("figures", &arguments.rest),
+        Some(Task::Figures(arguments)) => figures::run(&arguments),
         Some(Task::Fuzz(arguments)) => fuzz::run(&arguments),
         Some(Task::Golden(arguments)) => golden::run(&arguments),
         Some(Task::Gradcheck(arguments)) => heavy::run("gradcheck", &arguments.rest),

@@ -88,7 +88,7 @@ pub(crate) fn of_source(file: &str, source: &str) -> Vec<Text> {
                 let text = &rest[mark.len()..end];
                 let text = text.strip_prefix(' ').unwrap_or(text);
                 match texts.last_mut() {
-                    Some(comment) if last == (line - 1, mark) => {
+                    Some(comment) if last == (line - 1, mark) && comment.kind == kind => {
                         comment.text.push('\n');
                         comment.text.push_str(text);
                     }
@@ -171,6 +171,13 @@ mod tests {
             ]
         );
         assert_eq!(texts.iter().filter(|text| text.is_test).count(), 1);
+    }
+
+    #[test]
+    fn a_comment_behind_a_string_is_no_part_of_it() {
+        let texts = of_source("a.rs", "// a\nb(\"c\"); // d\n// e");
+        let found: Vec<_> = texts.iter().map(|text| (text.line, text.text.as_str(), text.kind)).collect();
+        assert_eq!(found, [(1, "a", Kind::Comment), (2, "c", Kind::String), (2, "d\ne", Kind::Comment)]);
     }
 
     #[test]

@@ -94,6 +94,8 @@ macro_rules! activation {
 
 activation!(
     /// The identity: y = x, dy/dx = 1.
+    ///
+    /// Derivation: `docs/derivations/layers/identity.md`.
     Identity, |x| x, slope |_, _| T::ONE
 );
 
@@ -103,17 +105,22 @@ activation!(
     /// dy/dx is 1 where x > 0 and 0 elsewhere, 0 at the kink too, as in PyTorch. Not-a-number goes through.
     ///
     /// Source: Nair and Hinton 2010.
+    /// Derivation: `docs/derivations/layers/relu.md`.
     Relu, |x| if x < T::ZERO { T::ZERO } else { x },
     slope |_, y| if y > T::ZERO { T::ONE } else { T::ZERO }
 );
 
 activation!(
     /// The hyperbolic tangent: y = tanh x, dy/dx = 1 − y².
+    ///
+    /// Derivation: `docs/derivations/layers/tanh.md`.
     Tanh, |x| x.tanh(), slope |_, y| T::ONE - y * y
 );
 
 activation!(
     /// The logistic function: y = 1 / (1 + e⁻ˣ), dy/dx = y (1 − y).
+    ///
+    /// Derivation: `docs/derivations/layers/sigmoid.md`.
     Sigmoid, |x| x.sigmoid(), slope |_, y| y * (T::ONE - y), outputs: Probabilities
 );
 
@@ -126,6 +133,7 @@ activation!(
     ///
     /// Source: Dugas et al. 2001. PyTorch has a threshold of βx = 20 above which y is x; here the formula holds
     /// throughout.
+    /// Derivation: `docs/derivations/layers/softplus.md`.
     Softplus {
         /// The sharpness of the bend, β.
         beta: 1.0
@@ -140,6 +148,7 @@ activation!(
     /// With s = σ(x), dy/dx = s (1 + x (1 − s)).
     ///
     /// Source: Elfwing et al. 2017 (arXiv 1702.03118).
+    /// Derivation: `docs/derivations/layers/silu.md`.
     Silu, |x| {
         // At −∞ the product −∞ · 0 is no number, but its limit is 0.
         let y = x * x.sigmoid();
@@ -161,6 +170,7 @@ activation!(
     /// λ = 1.0507..., α = 1.6733...; dy/dx is λ where x > 0 and y + λ α elsewhere.
     ///
     /// Source: Klambauer et al. 2017 (arXiv 1706.02515).
+    /// Derivation: `docs/derivations/layers/selu.md`.
     Selu, |x| if x > T::ZERO { T::from_f64(SELU_SCALE) * x } else { T::from_f64(SELU_SCALE * SELU_ALPHA) * x.exp_m1() },
     slope |_, y| if y > T::ZERO { T::from_f64(SELU_SCALE) } else { y + T::from_f64(SELU_SCALE * SELU_ALPHA) }
 );
@@ -174,6 +184,7 @@ activation!(
     /// dy/dx is 1 where x > 0 and α elsewhere, at the kink too.
     ///
     /// Source: Maas et al. 2013.
+    /// Derivation: `docs/derivations/layers/leaky-relu.md`.
     LeakyRelu {
         /// The slope α where x ≤ 0.
         negative_slope: 0.01
@@ -188,6 +199,7 @@ activation!(
     /// dy/dx is 1 where x > 0 and α eˣ elsewhere (α at 0).
     ///
     /// Source: Clevert et al. 2015 (arXiv 1511.07289).
+    /// Derivation: `docs/derivations/layers/elu.md`.
     Elu {
         /// The limit −α far to the left.
         alpha: 1.0
@@ -203,6 +215,7 @@ activation!(
     /// dy/dx is 1 where x > 0 and e^(x/α) elsewhere, which is 1 at 0.
     ///
     /// Source: Barron 2017 (arXiv 1704.07483).
+    /// Derivation: `docs/derivations/layers/celu.md`.
     ///
     /// ```
     /// use downhill_layers::{Activation, Celu};
@@ -224,6 +237,7 @@ activation!(
     /// dy/dx is 1 where 0 < x < 6 and 0 elsewhere, at both kinks too. Not-a-number goes through.
     ///
     /// Source: Krizhevsky 2010, "Convolutional deep belief networks on CIFAR-10".
+    /// Derivation: `docs/derivations/layers/relu6.md`.
     ///
     /// ```
     /// use downhill_layers::{Activation, Relu6};
@@ -239,6 +253,7 @@ activation!(
     /// dy/dx is 1 where min < x < max and 0 elsewhere, at both kinks too. Not-a-number goes through.
     ///
     /// Source: Collobert 2004, "Large scale machine learning".
+    /// Derivation: `docs/derivations/layers/hardtanh.md`.
     ///
     /// ```
     /// use downhill_layers::{Activation, Hardtanh};
@@ -264,6 +279,7 @@ activation!(
     /// This is PyTorch's form, and Keras's since its third version; ONNX has min(max(0.2 x + 0.5, 0), 1).
     ///
     /// Source: Howard et al. 2019 (arXiv 1905.02244).
+    /// Derivation: `docs/derivations/layers/hardsigmoid.md`.
     ///
     /// ```
     /// use downhill_layers::{Activation, Hardsigmoid};
@@ -280,6 +296,7 @@ activation!(
     /// dy/dx is 0 where x ≤ −3, x/3 + 1/2 between, and 1 where x ≥ 3.
     ///
     /// Source: Howard et al. 2019 (arXiv 1905.02244).
+    /// Derivation: `docs/derivations/layers/hardswish.md`.
     ///
     /// ```
     /// use downhill_layers::{Activation, Hardswish};
@@ -302,6 +319,7 @@ activation!(
     /// dy/dx is 0 where −λ ≤ x ≤ λ and 1 elsewhere.
     ///
     /// Source: Donoho and Johnstone 1994, "Ideal spatial adaptation by wavelet shrinkage".
+    /// Derivation: `docs/derivations/layers/hardshrink.md`.
     ///
     /// ```
     /// use downhill_layers::{Activation, Hardshrink};
@@ -323,6 +341,7 @@ activation!(
     /// dy/dx is 0 where −λ ≤ x ≤ λ and 1 elsewhere.
     ///
     /// Source: Donoho 1995, "De-noising by soft-thresholding".
+    /// Derivation: `docs/derivations/layers/softshrink.md`.
     ///
     /// ```
     /// use downhill_layers::{Activation, Softshrink};
@@ -341,6 +360,8 @@ activation!(
 activation!(
     /// The difference to the hyperbolic tangent: y = x − tanh x, dy/dx = tanh² x.
     ///
+    /// Derivation: `docs/derivations/layers/tanhshrink.md`.
+    ///
     /// ```
     /// use downhill_layers::{Activation, Tanhshrink};
     /// assert_eq!([0.0, 100.0].map(|x| Tanhshrink.value(x)), [0.0, 99.0]);
@@ -358,6 +379,8 @@ activation!(
     /// dy/dx is 1 where x > threshold and 0 elsewhere, at the jump too. Not-a-number goes through.
     ///
     /// Both settings are 0 by default, which is [`Relu`]; PyTorch has no default.
+    ///
+    /// Derivation: `docs/derivations/layers/threshold.md`.
     ///
     /// ```
     /// use downhill_layers::{Activation, Threshold};
@@ -380,6 +403,7 @@ activation!(
     /// At ±∞ it is ±1, its limit, where PyTorch gives not-a-number.
     ///
     /// Source: Turian, Bergstra and Bengio 2009, "Quadratic features and deep architectures for chunking".
+    /// Derivation: `docs/derivations/layers/softsign.md`.
     ///
     /// ```
     /// use downhill_layers::{Activation, Softsign};
@@ -400,6 +424,8 @@ activation!(
     ///
     /// Computed without overflow: far to the left y is x itself.
     ///
+    /// Derivation: `docs/derivations/layers/log-sigmoid.md`.
+    ///
     /// ```
     /// use downhill_layers::{Activation, LogSigmoid};
     /// assert_eq!([-1e3, 1e3].map(|x| LogSigmoid.value(x)), [-1e3, 0.0]);
@@ -413,6 +439,7 @@ activation!(
     /// With n = eˣ (eˣ + 2), y = x n / (n + 2) and dy/dx = (n + 4 x eˣ (eˣ + 1) / (n + 2)) / (n + 2).
     ///
     /// Source: Misra 2019 (arXiv 1908.08681).
+    /// Derivation: `docs/derivations/layers/mish.md`.
     ///
     /// ```
     /// use downhill_layers::{Activation, Mish};
@@ -444,6 +471,7 @@ const FAR_RIGHT: f64 = 20.0;
 /// dy/dx = (1 + t)/2 + x (1 − t²) u'/2 with t = tanh u.
 ///
 /// Source: Hendrycks and Gimpel 2016 (arXiv 1606.08415).
+/// Derivation: `docs/derivations/layers/gelu.md`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Gelu {

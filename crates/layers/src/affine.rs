@@ -30,6 +30,8 @@ use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 /// Weight and bias start uniformly in ±1/√in, as in PyTorch. Keras and Flux start with Glorot's uniform weights
 /// and a bias of zero: [`init`](Affine::init) and [`bias_init`](Affine::bias_init).
 ///
+/// Derivation: `docs/derivations/layers/affine.md`.
+///
 /// ```
 /// use downhill_layers::{Affine, Layer};
 /// use downhill_tensor::Seed;

@@ -25,6 +25,8 @@ use crate::{Backward, Forward, Layer, Parameter, Signature};
 /// # Start
 /// Weight and bias start uniformly in ±1/√in1, as in PyTorch.
 ///
+/// Derivation: `docs/derivations/layers/bilinear.md`.
+///
 /// ```
 /// use downhill_layers::{Bilinear, Bound};
 /// use downhill_tensor::Seed;

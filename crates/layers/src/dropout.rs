@@ -18,6 +18,7 @@ use crate::{Backward, Forward, Layer, Mode, Signature, single_input};
 /// p outside [0, 1] is an error when the network is built. p = 1 gives zeros.
 ///
 /// Source: Srivastava et al. 2014.
+/// Derivation: `docs/derivations/layers/dropout.md`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Dropout {

@@ -20,6 +20,8 @@ use crate::{Backward, Forward, Layer, Signature};
 /// Returns an error if there are not two inputs, x has no steps, or the second has another shape; when a pass starts,
 /// if a length is no whole number from 0 to the number of steps.
 ///
+/// Derivation: `docs/derivations/layers/finite-padding.md`.
+///
 /// ```
 /// use downhill_layers::{Bound, FinitePadding};
 /// use downhill_tensor::Seed;

@@ -14,6 +14,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// Building a network returns an error for an axis that an example does not have, or whose length is odd.
 ///
 /// Source: Dauphin et al. 2017 (arXiv 1612.08083).
+/// Derivation: `docs/derivations/layers/glu.md`.
 ///
 /// ```
 /// use downhill_layers::{Glu, Layer};

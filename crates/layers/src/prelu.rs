@@ -21,6 +21,7 @@ use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 /// w starts at 0.25 as in PyTorch; in Keras at 0, with one for each number of an example.
 ///
 /// Source: He et al. 2015 (arXiv 1502.01852).
+/// Derivation: `docs/derivations/layers/prelu.md`.
 ///
 /// ```
 /// use downhill_layers::{Layer, PRelu};

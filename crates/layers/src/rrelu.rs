@@ -17,6 +17,7 @@ use crate::{Backward, Forward, Layer, Mode, Signature, single_input};
 /// Building a network returns an error for bounds that are not finite, or a lower one above the upper one.
 ///
 /// Source: Xu et al. 2015 (arXiv 1505.00853).
+/// Derivation: `docs/derivations/layers/rrelu.md`.
 ///
 /// ```
 /// use downhill_layers::{Layer, Mode, RRelu};

@@ -17,6 +17,8 @@ use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 /// # Errors
 /// Building a network returns an error for a start that is not finite.
 ///
+/// Derivation: `docs/derivations/layers/scale.md`.
+///
 /// ```
 /// use downhill_layers::{Layer, Scale};
 /// use downhill_tensor::Seed;

@@ -10,6 +10,8 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 ///
 /// # Shapes
 /// y has the shape of x.
+///
+/// Derivation: `docs/derivations/layers/softmax.md`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Softmax;
@@ -20,6 +22,8 @@ pub struct Softmax;
 ///
 /// # Shapes
 /// y has the shape of x.
+///
+/// Derivation: `docs/derivations/layers/softmin.md`.
 ///
 /// ```
 /// use downhill_layers::{Layer, Softmin};
@@ -41,6 +45,8 @@ pub struct Softmin;
 ///
 /// # Shapes
 /// y has the shape of x.
+///
+/// Derivation: `docs/derivations/layers/log-softmax.md`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LogSoftmax;

@@ -21,6 +21,7 @@ use crate::{Backward, Dropout, Forward, Layer, Signature, single_input};
 /// PyTorch calls it `Dropout1d`, `Dropout2d` and `Dropout3d`; Keras `SpatialDropout`, with the channels last.
 ///
 /// Source: Tompson et al. 2015 (arXiv 1411.4280).
+/// Derivation: `docs/derivations/layers/spatial-dropout.md`.
 ///
 /// ```
 /// use downhill_layers::{Layer, SpatialDropout};

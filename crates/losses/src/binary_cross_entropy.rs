@@ -23,6 +23,7 @@ use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 ///
 /// # Source
 /// Like PyTorch's `BCELoss`, the clamps included: a wrong answer of full confidence costs 100.
+/// Derivation: `docs/derivations/losses/binary-cross-entropy.md`.
 ///
 /// ```
 /// use downhill_losses::{BinaryCrossEntropy, Loss, Target};

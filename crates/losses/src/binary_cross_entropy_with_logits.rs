@@ -30,6 +30,7 @@ use crate::{Call, ClassAxis, Loss, Meaning, Outputs, Reduction, TargetError, Tot
 /// # Source
 /// Like PyTorch's `BCEWithLogitsLoss`, whose `pos_weight` this is
 /// (there it is broadcast from the last axis, here it lies along the axis of classes).
+/// Derivation: `docs/derivations/losses/binary-cross-entropy-with-logits.md`.
 ///
 /// ```
 /// use downhill_losses::{BinaryCrossEntropyWithLogits, Loss, Target};

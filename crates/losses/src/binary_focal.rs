@@ -27,6 +27,7 @@ use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 /// # Source
 /// Lin et al., "Focal loss for dense object detection" (2017); like torchvision's `sigmoid_focal_loss`,
 /// but with the mean as its default. For one class of several: [`SoftmaxFocal`](crate::SoftmaxFocal).
+/// Derivation: `docs/derivations/losses/binary-focal.md`.
 ///
 /// ```
 /// use downhill_losses::{BinaryFocal, Loss, Target};

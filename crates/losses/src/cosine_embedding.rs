@@ -29,6 +29,7 @@ use crate::{Loss, Reduction, Target, TargetError, Total, target};
 ///
 /// # Source
 /// Like PyTorch's `CosineEmbeddingLoss`.
+/// Derivation: `docs/derivations/losses/cosine-embedding.md`.
 ///
 /// ```
 /// use downhill_losses::{CosineEmbedding, Loss, Target};

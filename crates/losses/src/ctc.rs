@@ -44,6 +44,7 @@ use crate::{Loss, Reduction, Target, TargetError, Total};
 /// Graves et al., "Connectionist temporal classification" (2006); like PyTorch's `CTCLoss`, except that PyTorch's
 /// gradient is $`e^{y_{tc}} - \gamma_{tc}`$: it assumes that a log-softmax comes before, and behind one both
 /// are equal. This one is the derivative itself.
+/// Derivation: `docs/derivations/losses/ctc.md`.
 ///
 /// Sums are in f64 in either precision. The recursions keep their table in memory that belongs to the thread,
 /// which grows only if a sequence is longer than any before on that thread.

@@ -28,6 +28,7 @@ use crate::{Loss, Meaning, Outputs, Reduction, Target, TargetError, Total, targe
 ///
 /// # Source
 /// Milletari, Navab and Ahmadi, "V-Net" (2016), which squares; like MONAI's `DiceLoss`, its smoothing of 1e-5 included.
+/// Derivation: `docs/derivations/losses/dice.md`.
 ///
 /// ```
 /// use downhill_losses::{Dice, Loss, Target};

@@ -30,6 +30,7 @@ use crate::{Loss, Reduction, Target, TargetError, Total, target};
 /// # Source
 /// Nix and Weigend, "Estimating the mean and variance of the target probability distribution" (1994);
 /// like PyTorch's `GaussianNLLLoss`.
+/// Derivation: `docs/derivations/losses/gaussian-nll.md`.
 ///
 /// ```
 /// use downhill_losses::{GaussianNll, Loss, Target};

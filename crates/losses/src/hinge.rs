@@ -19,6 +19,7 @@ use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 /// # Source
 /// Cortes and Vapnik, "Support-vector networks" (1995); like Keras's `Hinge` and `SquaredHinge` with targets −1 and 1.
 /// PyTorch has it for several classes: see [`MultiMargin`](crate::MultiMargin).
+/// Derivation: `docs/derivations/losses/hinge.md`.
 ///
 /// ```
 /// use downhill_losses::{Hinge, Loss, Target};

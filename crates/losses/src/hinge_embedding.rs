@@ -21,6 +21,7 @@ use crate::{PointwiseLoss, Reduction, TargetError};
 /// # Source
 /// Hadsell, Chopra and LeCun, "Dimensionality reduction by learning an invariant mapping" (2006), without the squares;
 /// like PyTorch's `HingeEmbeddingLoss`.
+/// Derivation: `docs/derivations/losses/hinge-embedding.md`.
 ///
 /// ```
 /// use downhill_losses::{HingeEmbedding, Loss, Target};

@@ -20,6 +20,7 @@ use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 /// # Source
 /// Huber, "Robust estimation of a location parameter" (1964); like PyTorch's `HuberLoss`.
 /// It is δ times [`SmoothL1`](crate::SmoothL1) with β = δ.
+/// Derivation: `docs/derivations/losses/huber.md`.
 ///
 /// ```
 /// use downhill_losses::{Huber, Loss, Target};

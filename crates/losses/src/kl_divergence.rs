@@ -23,6 +23,7 @@ use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 /// # Source
 /// Kullback and Leibler, "On information and sufficiency" (1951); like PyTorch's `KLDivLoss`.
 /// Keras's `KLDivergence` takes probabilities on both sides.
+/// Derivation: `docs/derivations/losses/kl-divergence.md`.
 ///
 /// ```
 /// use downhill_losses::{KlDivergence, Loss, Reduction, Target};

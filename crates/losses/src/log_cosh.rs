@@ -18,6 +18,7 @@ use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 ///
 /// # Source
 /// Like Keras's `LogCosh`; PyTorch has none.
+/// Derivation: `docs/derivations/losses/log-cosh.md`.
 ///
 /// ```
 /// use downhill_losses::{LogCosh, Loss, Target};

@@ -22,6 +22,7 @@ use crate::{Loss, Reduction, Target, TargetError, Total, target};
 ///
 /// # Source
 /// Like PyTorch's `MarginRankingLoss`.
+/// Derivation: `docs/derivations/losses/margin-ranking.md`.
 ///
 /// ```
 /// use downhill_losses::{Loss, MarginRanking, Target};

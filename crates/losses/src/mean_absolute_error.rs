@@ -18,6 +18,7 @@ use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 ///
 /// # Source
 /// Like PyTorch's `L1Loss`.
+/// Derivation: `docs/derivations/losses/mean-absolute-error.md`.
 ///
 /// ```
 /// use downhill_losses::{Loss, MeanAbsoluteError, Target};

@@ -18,6 +18,7 @@ use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 ///
 /// # Source
 /// Like PyTorch's `MSELoss`; optax's `l2_loss` and scikit-learn's `MLPRegressor` have a factor ½.
+/// Derivation: `docs/derivations/losses/mean-squared-error.md`.
 ///
 /// ```
 /// use downhill_losses::{Loss, MeanSquaredError, Target};

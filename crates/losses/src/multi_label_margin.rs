@@ -25,6 +25,7 @@ use crate::{Loss, Meaning, Outputs, Reduction, Target, TargetError, Total, targe
 ///
 /// # Source
 /// Like PyTorch's `MultiLabelMarginLoss`, which takes a list of the right classes ended by −1, not zeros and ones.
+/// Derivation: `docs/derivations/losses/multi-label-margin.md`.
 ///
 /// ```
 /// use downhill_losses::{Loss, MultiLabelMargin, Target};

@@ -29,6 +29,7 @@ use crate::{Call, ClassAxis, Loss, Meaning, Outputs, Reduction, TargetError, Tot
 ///
 /// # Source
 /// Like PyTorch's `MultiLabelSoftMarginLoss` on (batch, classes).
+/// Derivation: `docs/derivations/losses/multi-label-soft-margin.md`.
 ///
 /// ```
 /// use downhill_losses::{Loss, MultiLabelSoftMargin, Target};

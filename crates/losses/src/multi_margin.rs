@@ -29,6 +29,7 @@ use crate::{Loss, Meaning, Outputs, Reduction, Target, TargetError, Total};
 /// # Source
 /// Weston and Watkins, "Support vector machines for multi-class pattern recognition" (1999), divided by $`C`$;
 /// like PyTorch's `MultiMarginLoss`.
+/// Derivation: `docs/derivations/losses/multi-margin.md`.
 ///
 /// ```
 /// use downhill_losses::{Loss, MultiMargin, Target};

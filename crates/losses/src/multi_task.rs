@@ -35,6 +35,7 @@ use crate::{Call, DynLoss, Loss, Target, TargetError, Total, scratch, target};
 ///
 /// # Source
 /// The weighted sum of losses that is usual for networks of several heads; like Keras's `loss_weights`.
+/// Derivation: `docs/derivations/losses/multi-task.md`.
 ///
 /// ```
 /// use downhill_losses::{Loss, MeanSquaredError, MultiTask, SoftmaxCrossEntropy, Target};

@@ -29,6 +29,7 @@ use crate::{Call, ClassAxis, Loss, Meaning, Outputs, Reduction, TargetError, Tot
 ///
 /// # Source
 /// Like PyTorch's `NLLLoss`, which takes any predictions.
+/// Derivation: `docs/derivations/losses/negative-log-likelihood.md`.
 ///
 /// ```
 /// use downhill_losses::{Loss, NegativeLogLikelihood, Target};

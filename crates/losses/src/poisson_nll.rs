@@ -22,6 +22,7 @@ use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 ///
 /// # Source
 /// Like PyTorch's `PoissonNLLLoss`. Keras's `Poisson` is [`rates`](PoissonNll::rates) with ε = 1e-7.
+/// Derivation: `docs/derivations/losses/poisson-nll.md`.
 ///
 /// ```
 /// use downhill_losses::{Loss, PoissonNll, Target};

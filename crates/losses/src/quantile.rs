@@ -20,6 +20,7 @@ use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 ///
 /// # Source
 /// Koenker and Bassett, "Regression quantiles" (1978); like scikit-learn's `mean_pinball_loss`.
+/// Derivation: `docs/derivations/losses/quantile.md`.
 ///
 /// ```
 /// use downhill_losses::{Loss, Quantile, Target};

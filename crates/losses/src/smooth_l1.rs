@@ -21,6 +21,7 @@ use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 /// # Source
 /// Girshick, "Fast R-CNN" (2015), with β = 1; like PyTorch's `SmoothL1Loss`.
 /// It is 1/β times [`Huber`](crate::Huber) with δ = β: as β falls this one tends to the absolute error, Huber to 0.
+/// Derivation: `docs/derivations/losses/smooth-l1.md`.
 ///
 /// ```
 /// use downhill_losses::{Loss, SmoothL1, Target};

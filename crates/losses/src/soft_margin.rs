@@ -20,6 +20,7 @@ use crate::{Outputs, PointwiseLoss, Reduction, TargetError};
 ///
 /// # Source
 /// Like PyTorch's `SoftMarginLoss`, which takes any targets.
+/// Derivation: `docs/derivations/losses/soft-margin.md`.
 ///
 /// ```
 /// use downhill_losses::{Loss, SoftMargin, Target};

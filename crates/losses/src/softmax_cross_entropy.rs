@@ -50,6 +50,7 @@ use crate::{Call, ClassAxis, Loss, Meaning, Outputs, Reduction, Target, TargetEr
 /// # Source
 /// Like PyTorch's `CrossEntropyLoss`. Keras's `CategoricalCrossentropy` takes probabilities by default;
 /// burn keeps ignored targets in the divisor.
+/// Derivation: `docs/derivations/losses/softmax-cross-entropy.md`.
 ///
 /// ```
 /// use downhill_losses::{Loss, SoftmaxCrossEntropy, Target};

@@ -30,6 +30,7 @@ use crate::{Loss, Meaning, Outputs, Reduction, Target, TargetError, Total};
 ///
 /// # Source
 /// Lin et al., "Focal loss for dense object detection" (2017), section 3, over a softmax.
+/// Derivation: `docs/derivations/losses/softmax-focal.md`.
 ///
 /// ```
 /// use downhill_losses::{Loss, SoftmaxFocal, Target};

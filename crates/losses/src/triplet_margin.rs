@@ -30,6 +30,7 @@ use crate::{Loss, Reduction, Target, TargetError, Total};
 /// # Source
 /// Balntas et al., "Learning local feature descriptors with triplets and shallow convolutional neural networks" (2016);
 /// like PyTorch's `TripletMarginLoss`, its ε inside the norm included.
+/// Derivation: `docs/derivations/losses/triplet-margin.md`.
 ///
 /// ```
 /// use downhill_losses::{Loss, Target, TripletMargin};

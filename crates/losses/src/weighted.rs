@@ -18,6 +18,8 @@ use crate::{Call, Loss, Meaning, Reduction, Target, TargetError, Total, scratch,
 /// With `Reduction::BatchMean` the weighted terms are divided by the number of examples, as Keras does with sample
 /// weights; `Reduction::Sum` does not divide them.
 ///
+/// Derivation: `docs/derivations/losses/weighted.md`.
+///
 /// ```
 /// use downhill_losses::{Loss, MeanSquaredError, Target, Weighted};
 /// use downhill_tensor::Batch;

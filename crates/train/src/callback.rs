@@ -102,6 +102,22 @@ pub trait Callback<T: Scalar>: Send {
     fn on_end(&mut self, end: &RunEnd<'_, T>) {
         let _ = end;
     }
+
+    /// Returns what the observer needs to go on as if a run had not been broken off, in a text of its choice: a checkpoint
+    /// keeps it. `None` if it needs nothing.
+    fn memory(&self) -> Option<String> {
+        None
+    }
+
+    /// Takes back its [memory](Callback::memory) from a checkpoint, before [`on_start`](Callback::on_start). An
+    /// observer is known by its place in the order in which they were added to the trainer.
+    ///
+    /// # Errors
+    /// Returns the reason if the text is not one that it has written; the run does not start then.
+    fn remember(&mut self, memory: &str) -> Result<(), String> {
+        let _ = memory;
+        Ok(())
+    }
 }
 
 /// A borrowed observer, so that what it has seen can be read after the run.
@@ -129,6 +145,14 @@ impl<T: Scalar, C: Callback<T> + ?Sized> Callback<T> for &mut C {
     fn on_end(&mut self, end: &RunEnd<'_, T>) {
         (**self).on_end(end);
     }
+
+    fn memory(&self) -> Option<String> {
+        (**self).memory()
+    }
+
+    fn remember(&mut self, memory: &str) -> Result<(), String> {
+        (**self).remember(memory)
+    }
 }
 
 /// An observer that is chosen at run time.
@@ -155,6 +179,14 @@ impl<T: Scalar, C: Callback<T> + ?Sized> Callback<T> for Box<C> {
 
     fn on_end(&mut self, end: &RunEnd<'_, T>) {
         (**self).on_end(end);
+    }
+
+    fn memory(&self) -> Option<String> {
+        (**self).memory()
+    }
+
+    fn remember(&mut self, memory: &str) -> Result<(), String> {
+        (**self).remember(memory)
     }
 }
 

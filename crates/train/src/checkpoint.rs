@@ -150,6 +150,18 @@ pub enum CheckpointError {
         /// All that differs.
         reason: String,
     },
+    /// An observer does not know what the one at its place has remembered.
+    #[error(
+        "{}: observer {place}, counted from 0, can't go on from the checkpoint: {reason}", path.display()
+    )]
+    Callback {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The observer's place among those of the trainer, counted from 0.
+        place: usize,
+        /// The reason.
+        reason: String,
+    },
     /// The optimizer of a checkpoint is not the one to train with.
     #[error("{}: the optimizer can't go on from the checkpoint: {error}", path.display())]
     Optimizer {

@@ -18,7 +18,9 @@ use downhill_optim::schedule::{OneCycle, ReduceOnPlateau};
 use downhill_optim::{Adam, AdamW, Lookahead, Optimizer, Penalty, Sgd};
 use downhill_tensor::Seed;
 use downhill_train::metrics::Accuracy;
-use downhill_train::{Checkpoints, EarlyStopping, Every, History, StopReason, TrainError, Trainer};
+use downhill_train::{
+    Callback, Checkpoints, EarlyStopping, Every, History, RunStart, StepEnd, StopReason, TrainError, Trainer,
+};
 use ndarray::Array2;
 use tempfile::tempdir;
 
@@ -402,4 +404,99 @@ fn an_average_is_judged_and_kept_and_training_goes_on_from_the_weights() {
     assert_eq!(Some(judged.loss), history.epochs.last().unwrap().validation_loss);
     assert_ne!(averaged.statistics(), last.statistics());
     assert!(loss.meaning().outputs.is_some_and(downhill_tensor::Outputs::is_one_of_several));
+}
+
+/// Ends a run after as many steps without a new smallest loss.
+#[derive(Default)]
+struct Patience {
+    least: f64,
+    waited: u64,
+    seen: Vec<u64>,
+    /// How many steps it had seen when the run started.
+    at_start: usize,
+}
+
+impl Callback<f32> for Patience {
+    fn on_start(&mut self, _: &RunStart<'_, f32>) {
+        self.at_start = self.seen.len();
+    }
+
+    fn on_step(&mut self, end: &StepEnd<'_, f32>) -> ControlFlow<()> {
+        self.seen.push(end.step);
+        self.waited = if self.seen.len() == 1 || end.loss < self.least { 0 } else { self.waited + 1 };
+        self.least = if self.waited == 0 { end.loss } else { self.least };
+        if self.waited == 6 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn memory(&self) -> Option<String> {
+        serde_json::to_string(&(self.least, self.waited, &self.seen)).ok()
+    }
+
+    fn remember(&mut self, memory: &str) -> Result<(), String> {
+        (self.least, self.waited, self.seen) = serde_json::from_str(memory).map_err(|error| error.to_string())?;
+        Ok(())
+    }
+}
+
+#[test]
+fn what_observers_remember_is_in_a_checkpoint() {
+    let data = data(0);
+    let (mut whole, mut observer) = (network(), Patience::default());
+    let history = trainer(Adam::new(0.01)).epochs(50).callback(&mut observer).fit(&mut whole, &data).unwrap();
+    assert_eq!(history.reason, StopReason::Callback);
+    for stop in [1, history.steps / 2, history.steps - 1] {
+        let folder = tempdir().unwrap();
+        let broken = trainer(Adam::new(0.01)).epochs(50).checkpoint(folder.path(), Every::Epochs(1));
+        broken
+            .callback(Patience::default())
+            .on_step(|end| if end.step + 1 == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            .fit(&mut network(), &data)
+            .unwrap();
+        let (mut resumed, mut again) = (network(), Patience::default());
+        let trainer = trainer(Adam::new(0.01)).epochs(50).resume(folder.path()).callback(&mut again);
+        let mut trainer = trainer.callback(OnEpochs);
+        let went_on = trainer.fit(&mut resumed, &data).unwrap();
+        drop(trainer);
+        assert_eq!(again.at_start as u64, stop, "it remembers before the run starts");
+        assert_eq!(again.seen, observer.seen, "broken off after {stop} steps");
+        assert_eq!(left(&resumed, went_on), left(&whole, history.clone()));
+    }
+}
+
+/// An observer that remembers nothing.
+struct OnEpochs;
+
+impl Callback<f32> for OnEpochs {}
+
+#[test]
+fn an_observer_that_can_not_go_on_is_named_and_the_network_stays() {
+    struct Forgetful(Result<(), String>);
+    impl Callback<f32> for Forgetful {
+        fn memory(&self) -> Option<String> {
+            Some("seven".into())
+        }
+        fn remember(&mut self, memory: &str) -> Result<(), String> {
+            assert_eq!(memory, "seven");
+            self.0.clone()
+        }
+    }
+    let (data, folder) = (data(0), tempdir().unwrap());
+    let first = trainer(Adam::new(0.01)).epochs(1).checkpoint(folder.path(), Every::Epochs(1));
+    first.callback(OnEpochs).callback(Forgetful(Ok(()))).fit(&mut network(), &data).unwrap();
+    let resumed = || trainer(Adam::new(0.01)).epochs(2).resume(folder.path());
+    let mut other = network();
+    let before = other.parameters().to_vec();
+    let refused = Forgetful(Err("`seven` is no number".into()));
+    let error = resumed().callback(OnEpochs).callback(refused).fit(&mut other, &data).unwrap_err().to_string();
+    assert!(
+        error.ends_with("observer 1, counted from 0, can't go on from the checkpoint: `seven` is no number"),
+        "{error}"
+    );
+    assert_eq!(other.parameters(), before);
+    let history = resumed().fit(&mut other, &data).unwrap();
+    let differences = history.resumed.unwrap().differences;
+    assert!(
+        differences.contains(&"there were 2 observers, some with a memory, and there are 0".into()),
+        "{differences:?}"
+    );
 }

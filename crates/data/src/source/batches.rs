@@ -2,7 +2,7 @@ use std::fmt;
 
 use downhill_tensor::{Scalar, Seed, Shape, Stream};
 
-use super::ahead::Ahead;
+use super::ahead::{Ahead, Next};
 use super::engine::{Engine, Loaded, Transform};
 use super::{ExampleLayout, Rows, Source};
 use crate::{DataError, MiniBatch};
@@ -250,10 +250,14 @@ impl<'s, T: Scalar> SourceBatches<'s, T> {
                     return Ok(None);
                 }
             }
-            Maker::Thread(ahead) => {
-                let Some(batch) = ahead.next()? else { return Ok(None) };
-                ahead.free(std::mem::replace(&mut self.loaded, batch));
-            }
+            Maker::Thread(ahead) => match ahead.next()? {
+                Next::Batch(batch) => ahead.free(std::mem::replace(&mut self.loaded, batch)),
+                Next::End => return Ok(None),
+                Next::Engine(engine) => {
+                    self.maker = Maker::Here(engine, None);
+                    return self.next_batch();
+                }
+            },
             Maker::Nowhere => return Ok(None),
         }
         Ok(Some(self.loaded.rows.batch(&self.loaded.places)))
@@ -263,6 +267,9 @@ impl<'s, T: Scalar> SourceBatches<'s, T> {
 impl<T: Scalar> SourceBatches<'static, T> {
     /// Reads and transforms up to `batches` batches ahead on a thread, so that a model need not wait for them; 0 reads
     /// each when it is asked for.
+    ///
+    /// A batch that takes longer to hand from one thread to another than to make, about 10 µs, is worth no thread: if
+    /// the first 64 are of this kind on average, the thread ends, and the others are made when they are asked for.
     ///
     /// The batches are the same bits. The source must own what it reads: a data set, not a reference to one.
     /// The thread ends when this is dropped, which waits for the batch that is being read.

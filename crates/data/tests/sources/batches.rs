@@ -63,6 +63,8 @@ fn kinds() -> Vec<(&'static str, Make)> {
             "places, shuffled",
             Box::new(move || noisy(SourceBatches::shuffled(InMemory::new(dataset(23)), 4, Seed(1)).unwrap())),
         ),
+        // The thread that makes these ends soon, since they take no time to make.
+        ("many", Box::new(|| SourceBatches::shuffled(InMemory::new(dataset(300)), 2, Seed(1)).unwrap())),
         ("source", Box::new(move || noisy(SourceBatches::sequential(counted(23), 4).unwrap()))),
         ("pool", Box::new(move || noisy(SourceBatches::shuffled(counted(23), 4, Seed(1)).unwrap().shuffle_buffer(7)))),
         ("large pool", Box::new(|| SourceBatches::shuffled(counted(600), 50, Seed(1)).unwrap().shuffle_buffer(300))),

@@ -82,6 +82,7 @@ const NAME: &str = "MultiHeadAttention";
 ///
 /// Source: Vaswani et al. 2017 (arXiv 1706.03762); rotary positions: Su et al. 2021 (arXiv 2104.09864); the blocks and
 /// the recomputed weights: Dao et al. 2022 (arXiv 2205.14135).
+/// Derivation: `docs/derivations/layers/multi-head-attention.md`.
 ///
 /// ```
 /// use downhill_layers::{Layer, MultiHeadAttention};

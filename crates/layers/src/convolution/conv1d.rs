@@ -40,6 +40,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 ///
 /// # Source
 /// Waibel, Hanazawa, Hinton, Shikano and Lang 1989, "Phoneme recognition using time-delay neural networks".
+/// Derivation: `docs/derivations/layers/conv1d.md`.
 ///
 /// ```
 /// use downhill_layers::{Conv1d, Layer};

@@ -40,6 +40,7 @@ use crate::{Backward, Forward, Layer, Pair, Signature, single_input};
 ///
 /// # Source
 /// LeCun, Bottou, Bengio and Haffner 1998, "Gradient-based learning applied to document recognition".
+/// Derivation: `docs/derivations/layers/conv2d.md`.
 ///
 /// ```
 /// use downhill_layers::{Conv2d, Layer};

@@ -42,6 +42,7 @@ use crate::{Backward, Forward, Layer, Pair, Signature, single_input};
 /// # Source
 /// Zeiler, Krishnan, Taylor and Fergus 2010, "Deconvolutional networks"; Dumoulin and Visin 2016, "A guide to
 /// convolution arithmetic for deep learning".
+/// Derivation: `docs/derivations/layers/conv-transpose2d.md`.
 ///
 /// ```
 /// use downhill_layers::{ConvTranspose2d, Layer};

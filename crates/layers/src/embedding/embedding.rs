@@ -32,6 +32,8 @@ use crate::{Backward, Forward, Layer, Parameter, Signature, single_input};
 /// # Start
 /// N(0, 1), as in PyTorch; Keras starts at U(±0.05).
 ///
+/// Derivation: `docs/derivations/layers/embedding.md`.
+///
 /// ```
 /// use downhill_layers::{Embedding, Layer};
 /// use downhill_tensor::Seed;

@@ -19,6 +19,7 @@ use crate::{Backward, Forward, Layer, Parameter, Signature};
 /// N(0, 0.02²), as in BERT and GPT-2.
 ///
 /// Source: Gehring et al. 2017 (arXiv 1705.03122); in transformers, Devlin et al. 2018 (arXiv 1810.04805).
+/// Derivation: `docs/derivations/layers/learnt-positions.md`.
 ///
 /// ```
 /// use downhill_layers::{Layer, LearntPositions};

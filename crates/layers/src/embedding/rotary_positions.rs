@@ -31,6 +31,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// above 0.
 ///
 /// Source: Su et al. 2021 (arXiv 2104.09864), with its base of 10000.
+/// Derivation: `docs/derivations/layers/rotary-positions.md`.
 ///
 /// ```
 /// use downhill_layers::{Layer, RotaryPositions};

@@ -26,6 +26,7 @@ use crate::{Backward, Forward, Layer, Signature};
 /// tensor2tensor and some of its descendants put all sines before all cosines; here they alternate, as in the paper.
 ///
 /// Source: Vaswani et al. 2017 (arXiv 1706.03762), section 3.5, with its base of 10000.
+/// Derivation: `docs/derivations/layers/sinusoidal-positions.md`.
 ///
 /// ```
 /// use downhill_layers::{Layer, SinusoidalPositions};

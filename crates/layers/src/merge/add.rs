@@ -10,6 +10,8 @@ use crate::{Backward, Forward, Layer, Signature};
 ///
 /// # Shapes
 /// All inputs have the shape of y.
+///
+/// Derivation: `docs/derivations/layers/add.md`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Add;

@@ -12,6 +12,8 @@ use crate::{Backward, Forward, Layer, Signature};
 /// # Shapes
 /// Inputs (batch, ..., nᵢ, ...) that agree on all other axes give (batch, ..., Σ nᵢ, ...).
 /// The axis is counted without the batch: 0 is the features of a vector, and the channels of an image.
+///
+/// Derivation: `docs/derivations/layers/concat.md`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Concat {

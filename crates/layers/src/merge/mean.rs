@@ -14,6 +14,8 @@ use crate::{Backward, Forward, Layer, Signature};
 /// # Errors
 /// Building a network returns an error for an axis that an example does not have, or one of length 0.
 ///
+/// Derivation: `docs/derivations/layers/mean.md`.
+///
 /// ```
 /// use downhill_layers::{Layer, Mean};
 /// use downhill_tensor::Seed;

@@ -13,6 +13,8 @@ use crate::{Backward, Forward, Layer, Signature};
 /// # Errors
 /// Building a network returns an error for no inputs, more than eight, or inputs of different shapes.
 ///
+/// Derivation: `docs/derivations/layers/multiply.md`.
+///
 /// ```
 /// use downhill_layers::{Bound, Multiply};
 /// use downhill_tensor::Seed;

@@ -35,6 +35,7 @@ use crate::{Arrays, ArraysMut, Backward, Forward, Layer, Parameter, Signature, s
 /// variance and ε = 1e-3; ONNX has 0.9 on the old value.
 ///
 /// Source: Ioffe and Szegedy 2015 (arXiv 1502.03167).
+/// Derivation: `docs/derivations/layers/batch-norm.md`.
 ///
 /// ```
 /// use downhill_layers::{BatchNorm, Layer, Mode};

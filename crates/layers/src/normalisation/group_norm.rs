@@ -30,6 +30,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// As PyTorch's `GroupNorm`, which yet refuses one example with one value per group; here that value becomes the bias.
 ///
 /// Source: Wu and He 2018 (arXiv 1803.08494).
+/// Derivation: `docs/derivations/layers/group-norm.md`.
 ///
 /// ```
 /// use downhill_layers::{GroupNorm, Layer};

@@ -29,6 +29,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// asks for them. Its `track_running_stats` is not offered.
 ///
 /// Source: Ulyanov, Vedaldi and Lempitsky 2016 (arXiv 1607.08022).
+/// Derivation: `docs/derivations/layers/instance-norm.md`.
 ///
 /// ```
 /// use downhill_layers::{InstanceNorm, Layer};

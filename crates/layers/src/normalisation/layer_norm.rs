@@ -29,6 +29,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// PyTorch's `LayerNorm` takes the sizes of the axes; here they follow from the input. Its ε is 1e-5, Keras's 1e-3.
 ///
 /// Source: Ba, Kiros and Hinton 2016 (arXiv 1607.06450).
+/// Derivation: `docs/derivations/layers/layer-norm.md`.
 ///
 /// ```
 /// use downhill_layers::{Layer, LayerNorm};

@@ -28,6 +28,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// Llama and most of its kin set it to 1e-5 or 1e-6.
 ///
 /// Source: Zhang and Sennrich 2019 (arXiv 1910.07467).
+/// Derivation: `docs/derivations/layers/rms-norm.md`.
 ///
 /// ```
 /// use downhill_layers::{Layer, RmsNorm};

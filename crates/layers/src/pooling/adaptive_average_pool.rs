@@ -17,6 +17,8 @@ use crate::{Backward, Forward, Layer, Pair, Signature};
 ///
 /// Windows lie as in PyTorch.
 ///
+/// Derivation: `docs/derivations/layers/adaptive-average-pool1d.md`.
+///
 /// ```
 /// use downhill_layers::{AdaptiveAveragePool1d, Layer};
 /// use downhill_tensor::Seed;
@@ -45,6 +47,8 @@ pub struct AdaptiveAveragePool1d {
 /// Building a network returns an error for an axis of length 0, of x or of y.
 ///
 /// Windows lie as in PyTorch.
+///
+/// Derivation: `docs/derivations/layers/adaptive-average-pool2d.md`.
 ///
 /// ```
 /// use downhill_layers::{AdaptiveAveragePool2d, Layer};

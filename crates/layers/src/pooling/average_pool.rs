@@ -21,6 +21,8 @@ use crate::{Backward, Forward, Layer, Pair, Signature};
 ///
 /// Padding counts by default as in PyTorch; in Keras and ONNX it does not.
 ///
+/// Derivation: `docs/derivations/layers/average-pool1d.md`.
+///
 /// ```
 /// use downhill_layers::{AveragePool1d, Layer};
 /// use downhill_tensor::Seed;
@@ -55,6 +57,8 @@ pub struct AveragePool1d {
 /// Returns the errors of [`AveragePool1d`].
 ///
 /// Padding counts by default as in PyTorch; in Keras and ONNX it does not.
+///
+/// Derivation: `docs/derivations/layers/average-pool2d.md`.
 ///
 /// ```
 /// use downhill_layers::{AveragePool2d, Layer};

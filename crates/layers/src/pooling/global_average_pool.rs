@@ -17,6 +17,7 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// PyTorch has no layer of this name: it is `AdaptiveAvgPool2d(1)` and `Flatten`.
 ///
 /// Source: Lin et al. 2013 (arXiv 1312.4400).
+/// Derivation: `docs/derivations/layers/global-average-pool.md`.
 ///
 /// ```
 /// use downhill_layers::{GlobalAveragePool, Layer};

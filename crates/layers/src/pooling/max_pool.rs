@@ -22,6 +22,8 @@ use crate::{Backward, Extent, Forward, Layer, Pair, Signature};
 ///
 /// The stride is the kernel by default, as in PyTorch and Keras; in ONNX it is 1.
 ///
+/// Derivation: `docs/derivations/layers/max-pool1d.md`.
+///
 /// ```
 /// use downhill_layers::{Layer, MaxPool1d};
 /// use downhill_tensor::Seed;
@@ -56,6 +58,8 @@ pub struct MaxPool1d {
 /// Returns the errors of [`MaxPool1d`].
 ///
 /// The stride is the kernel by default, as in PyTorch and Keras; in ONNX it is 1.
+///
+/// Derivation: `docs/derivations/layers/max-pool2d.md`.
 ///
 /// ```
 /// use downhill_layers::{Layer, MaxPool2d};

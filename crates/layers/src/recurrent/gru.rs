@@ -26,6 +26,7 @@ use super::{Cell, CellGradient, Recurrent};
 /// `reset_after`); in the original paper r scales h before the product, so that its numbers differ.
 ///
 /// Source: Cho et al. 2014 (arXiv 1406.1078).
+/// Derivation: `docs/derivations/layers/gru.md`.
 ///
 /// ```
 /// use downhill_layers::{Gru, Layer};

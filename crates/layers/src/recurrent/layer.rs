@@ -51,6 +51,8 @@ use crate::{Arrays, Backward, Dropout, Forward, Inputs, Layer, Mode, Parameter, 
 /// # Where frameworks differ
 /// PyTorch's default order of axes is (steps, batch, in); this is its `batch_first`.
 /// Keras gives the last state unless asked for sequences, has one layer at a time, and reads masks instead of lengths.
+///
+/// Derivation: `docs/derivations/layers/recurrent.md`.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Recurrent<C, const GATES: usize, const STATE: usize, const KEPT: usize> {

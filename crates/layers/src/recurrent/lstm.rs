@@ -28,6 +28,7 @@ use super::{Cell, CellGradient, Recurrent};
 /// The order of the gates and the two biases are PyTorch's. Keras has i, f, c, o and one bias, ONNX i, o, f, c.
 ///
 /// Source: Hochreiter and Schmidhuber 1997; the forget gate is that of Gers, Schmidhuber and Cummins 2000.
+/// Derivation: `docs/derivations/layers/lstm.md`.
 ///
 /// ```
 /// use downhill_layers::{Layer, Lstm};

@@ -26,6 +26,7 @@ use crate::{Activation, Relu, Tanh};
 /// Keras and Flux have one bias where PyTorch, and this, have two: their sum does what one does.
 ///
 /// Source: Elman 1990.
+/// Derivation: `docs/derivations/layers/rnn.md`.
 ///
 /// ```
 /// use downhill_layers::{Layer, Rnn};

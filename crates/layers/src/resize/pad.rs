@@ -30,6 +30,8 @@ pub enum PadMode {
 ///
 /// PyTorch has a layer for each mode and number of axes, and lists the last axis first: left, right, top, bottom.
 ///
+/// Derivation: `docs/derivations/layers/pad.md`.
+///
 /// ```
 /// use downhill_layers::{Layer, Pad, PadMode};
 /// use downhill_tensor::Seed;

@@ -33,6 +33,8 @@ pub enum Interpolation {
 /// `nearest`, which agrees with OpenCV, and not its `nearest-exact`, which looks from the middle of pixels as
 /// `tf.image.resize` does.
 ///
+/// Derivation: `docs/derivations/layers/upsample.md`.
+///
 /// ```
 /// use downhill_layers::{Interpolation, Layer, Upsample};
 /// use downhill_tensor::Seed;

@@ -8,6 +8,8 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 ///
 /// # Shapes
 /// x is (batch, ...), y is (batch, features).
+///
+/// Derivation: `docs/derivations/layers/flatten.md`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Flatten;

@@ -14,6 +14,8 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// Building a network returns an error for an order that names an axis twice, or one that an example does not have, or
 /// leaves one out.
 ///
+/// Derivation: `docs/derivations/layers/permute.md`.
+///
 /// ```
 /// use downhill_layers::{Layer, Permute};
 /// use downhill_tensor::Seed;

@@ -8,6 +8,8 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 ///
 /// # Shapes
 /// x is (batch, ...), y is (batch, shape), with as many numbers per example.
+///
+/// Derivation: `docs/derivations/layers/reshape.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Reshape {

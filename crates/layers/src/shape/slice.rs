@@ -17,6 +17,8 @@ use crate::{Backward, Forward, Layer, Signature, single_input};
 /// Building a network returns an error for an axis that an example does not have, a range that is empty or goes beyond
 /// the axis.
 ///
+/// Derivation: `docs/derivations/layers/slice.md`.
+///
 /// ```
 /// use downhill_layers::{Layer, Slice};
 /// use downhill_tensor::Seed;

@@ -15,6 +15,7 @@ use crate::{Chain, CoupledDecay, Link, Precompiled, ScaleByRate, StepContext, St
 ///
 /// Defaults: ρ = 0.9, ε = 1e-6, λ = 0, like `torch.optim.Adadelta` (PyTorch 2.15; its learning rate is 1).
 /// Keras has ρ = 0.95, ε = 1e-7 and the learning rate 1e-3.
+/// Derivation: `docs/derivations/optimizers/adadelta.md`.
 ///
 /// ```
 /// use downhill_optim::{Adadelta, Optimizer};

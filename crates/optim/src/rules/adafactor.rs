@@ -25,6 +25,7 @@ use downhill_tensor::reduce::{dot, norm, sum_of_squares};
 /// A matrix of more than two axes is one for each index of the leading axes.
 /// Squares that overflow count as the largest number: the step keeps its size, which the update's own norm sets.
 /// Memory: rows + columns numbers for a matrix.
+/// Derivation: `docs/derivations/optimizers/adafactor.md`.
 ///
 /// ```
 /// use downhill_optim::{Adafactor, Optimizer, Segment};

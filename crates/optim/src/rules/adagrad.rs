@@ -15,6 +15,7 @@ use crate::{Chain, CoupledDecay, Link, Precompiled, ScaleByRate, StepContext, St
 ///
 /// Defaults: η = 0, λ = 0, s₀ = 0, ε = 1e-10, like `torch.optim.Adagrad` (PyTorch 2.15; its learning rate is 1e-2).
 /// Keras and optax start s at 0.1; TensorFlow puts ε inside the root.
+/// Derivation: `docs/derivations/optimizers/adagrad.md`.
 ///
 /// ```
 /// use downhill_optim::{Adagrad, Optimizer};

@@ -17,6 +17,7 @@ use crate::{Chain, CoupledDecay, Link, Precompiled, ScaleByRate, StepContext, St
 /// ε stands outside the corrected root; Keras and scikit-learn leave it uncorrected, and burn's default is 1e-5,
 /// Keras's 1e-7.
 /// The weight decay is coupled; [`AdamW`](crate::AdamW) decouples it.
+/// Derivation: `docs/derivations/optimizers/adam.md`.
 ///
 /// ```
 /// use downhill_optim::{Adam, Optimizer};

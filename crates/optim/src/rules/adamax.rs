@@ -14,6 +14,7 @@ use crate::{Chain, CoupledDecay, Link, Precompiled, ScaleByRate, StepContext, St
 /// ```
 ///
 /// Defaults: β = (0.9, 0.999), ε = 1e-8, λ = 0, like `torch.optim.Adamax` (PyTorch 2.15; its learning rate is 2e-3).
+/// Derivation: `docs/derivations/optimizers/adamax.md`.
 ///
 /// ```
 /// use downhill_optim::{Adamax, Optimizer};

@@ -12,6 +12,7 @@ use crate::{Chain, DecoupledDecay, Precompiled, ScaleByAdam, ScaleByRate, Steppe
 ///
 /// Defaults: β = (0.9, 0.999), ε = 1e-8, λ = 0.01, like `torch.optim.AdamW` (PyTorch 2.15), whose numbers it gives.
 /// The decay is scaled by the scheduled learning rate, as in PyTorch; the paper scales it by the schedule alone.
+/// Derivation: `docs/derivations/optimizers/adam-w.md`.
 ///
 /// ```
 /// use downhill_optim::{AdamW, Optimizer};

@@ -16,6 +16,7 @@ use crate::{Chain, DecoupledDecay, Link, Precompiled, ProximalDecay, ScaleByRate
 ///
 /// Defaults: β = (0.98, 0.92, 0.99), ε = 1e-8, λ = 0, as the authors' code (its learning rate is 1e-3).
 /// The β are decay rates; the paper writes 1 − β.
+/// Derivation: `docs/derivations/optimizers/adan.md`.
 ///
 /// ```
 /// use downhill_optim::{Adan, Optimizer};

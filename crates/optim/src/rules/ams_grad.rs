@@ -14,6 +14,7 @@ use crate::{Chain, CoupledDecay, Link, Precompiled, ScaleByRate, StepContext, St
 ///
 /// Defaults as [`Adam`](crate::Adam)'s; the numbers of `torch.optim.Adam` with `amsgrad=True` (PyTorch 2.15).
 /// The maximum is taken before the correction, which the paper doesn't have.
+/// Derivation: `docs/derivations/optimizers/ams-grad.md`.
 ///
 /// ```
 /// use downhill_optim::{AmsGrad, Optimizer};

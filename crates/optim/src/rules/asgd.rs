@@ -17,6 +17,7 @@ use crate::{Chain, CoupledDecay, Link, Precompiled, StepContext, Stepper};
 /// η is that of the scheduled rate of the same step; PyTorch takes the rate of the step before.
 /// The average a is θ itself until step t₀: set t₀ to where averaging should begin, and take
 /// [`average`](Asgd::average) at the end.
+/// Derivation: `docs/derivations/optimizers/asgd.md`.
 ///
 /// ```
 /// use downhill_optim::{Asgd, Optimizer};

@@ -21,6 +21,7 @@ use crate::{Pass, Precompiled, Rule, Stepper};
 ///
 /// Defaults: γ = 1, β = (0.9, 0.999), ε = 1e-8, λ = 0 (decoupled), d₀ = 1e-6, no bound on growth, no bias correction, as
 /// the authors' code, except for the decay, which is coupled there by default.
+/// Derivation: `docs/derivations/optimizers/dadapt-adam.md`.
 ///
 /// ```
 /// use downhill_optim::{DAdaptAdam, Optimizer};

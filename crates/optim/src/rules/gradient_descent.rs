@@ -8,6 +8,7 @@ use crate::{Chain, Precompiled, ScaleByRate, Stepper};
 /// ```text
 /// θ ← θ − γ g
 /// ```
+/// Derivation: `docs/derivations/optimizers/gradient-descent.md`.
 ///
 /// ```
 /// use downhill_optim::{GradientDescent, Optimizer};

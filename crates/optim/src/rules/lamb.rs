@@ -14,6 +14,7 @@ use crate::{AddDecay, Layerwise, Precompiled, ScaleByAdam, ScaleByRate, Stepper,
 /// Defaults: β = (0.9, 0.999), ε = 1e-6, λ = 0, as optax's; the paper's φ is the identity.
 /// NVIDIA's version first clips the norm of the whole gradient to 1: use [`clip_norm`](crate::clip_norm).
 /// Biases and gains are usually exempt from both λ and q: [`exempt_vectors`](Lamb::exempt_vectors).
+/// Derivation: `docs/derivations/optimizers/lamb.md`.
 ///
 /// ```
 /// use downhill_optim::{Lamb, Optimizer};

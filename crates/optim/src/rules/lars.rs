@@ -15,6 +15,7 @@ use crate::{CoupledDecay, Layerwise, Momentum, Precompiled, ScaleByRate, Stepper
 /// Defaults: η = 0.001, μ = 0.9, ε = 0, λ = 0, as optax's form. The paper divides by ‖g‖ + λ‖θ‖ instead of ‖u‖.
 /// In both the learning rate stands inside the momentum.
 /// Biases and gains are usually exempt from both λ and q: [`exempt_vectors`](Lars::exempt_vectors).
+/// Derivation: `docs/derivations/optimizers/lars.md`.
 ///
 /// ```
 /// use downhill_optim::{Lars, Optimizer};

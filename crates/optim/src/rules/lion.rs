@@ -15,6 +15,7 @@ use crate::{AddDecay, Chain, Link, Precompiled, ScaleByRate, StepContext, Steppe
 ///
 /// Defaults: β = (0.9, 0.99), λ = 0, as the paper's; optax's λ is 1e-3.
 /// Take a learning rate 3 to 10 times smaller than AdamW's, and a decay as many times larger.
+/// Derivation: `docs/derivations/optimizers/lion.md`.
 ///
 /// ```
 /// use downhill_optim::{Lion, Optimizer};

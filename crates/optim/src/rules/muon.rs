@@ -32,6 +32,7 @@ use downhill_tensor::reduce::norm;
 /// (out, in · height · width).
 /// Matrices that are no hidden weights, embeddings and the output layer, belong to AdamW:
 /// give them a group with [`Group::as_vector`](crate::Group::as_vector).
+/// Derivation: `docs/derivations/optimizers/muon.md`.
 ///
 /// ```
 /// use downhill_optim::{Group, Muon, Optimizer, Segment};

@@ -18,6 +18,7 @@ use crate::{Chain, CoupledDecay, DecoupledDecay, Link, Precompiled, ScaleByRate,
 /// Defaults: β = (0.9, 0.999), ε = 1e-8, ψ = 4e-3, λ = 0, coupled, like `torch.optim.NAdam` (PyTorch 2.15; its learning
 /// rate is 2e-3). Π is kept in f64; PyTorch keeps it in f32, so that its runs in f32 differ by 3e-6.
 /// optax's `nadam` is another rule, without the schedule of μ.
+/// Derivation: `docs/derivations/optimizers/nadam.md`.
 ///
 /// ```
 /// use downhill_optim::{NAdam, Optimizer};

@@ -21,6 +21,7 @@ use crate::{Pass, Precompiled, Rule, Stepper};
 /// d, d_max and N are shared by all parameters.
 /// Defaults: γ = 1, β = (0.9, 0.999), β₃ = √β₂, ε = 1e-8, λ = 0 (decoupled), d₀ = 1e-6, c = 1, no bound on growth,
 /// no bias correction, no safeguard, as the authors' code.
+/// Derivation: `docs/derivations/optimizers/prodigy.md`.
 ///
 /// ```
 /// use downhill_optim::{Optimizer, Prodigy};

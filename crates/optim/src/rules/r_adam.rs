@@ -16,6 +16,7 @@ use crate::{Chain, CoupledDecay, DecoupledDecay, Link, Precompiled, ScaleByRate,
 ///
 /// Defaults: β = (0.9, 0.999), ε = 1e-8, λ = 0, coupled, like `torch.optim.RAdam` (PyTorch 2.15; its learning rate is
 /// 1e-3). The threshold is 5; the paper's is 4. ε comes before the correction.
+/// Derivation: `docs/derivations/optimizers/radam.md`.
 ///
 /// ```
 /// use downhill_optim::{Optimizer, RAdam};

@@ -21,6 +21,7 @@ use crate::{Chain, CoupledDecay, Link, Momentum, Precompiled, ScaleByRate, StepC
 ///
 /// [`centered`](RmsProp::centered) and [`momentum`](RmsProp::momentum) come last: they make another chain, so that neither
 /// costs anything if it isn't used.
+/// Derivation: `docs/derivations/optimizers/rms-prop.md`.
 ///
 /// ```
 /// use downhill_optim::{Optimizer, RmsProp};

@@ -16,6 +16,7 @@ use crate::{Chain, Link, Precompiled, StepContext, Stepper};
 ///
 /// s starts at the learning rate, which plays no part afterwards; p starts at 0.
 /// Defaults: η = (0.5, 1.2), steps within (1e-6, 50), like `torch.optim.Rprop` (PyTorch 2.15; its learning rate is 1e-2).
+/// Derivation: `docs/derivations/optimizers/rprop.md`.
 ///
 /// ```
 /// use downhill_optim::{Optimizer, Rprop};

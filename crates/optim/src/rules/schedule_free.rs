@@ -19,6 +19,7 @@ use crate::{AddDecay, Chain, CoupledDecay, Link, Precompiled, StepContext, Stepp
 /// [`evaluation_point`](crate::Optimizer::evaluation_point), and recompute statistics of batch normalisation there.
 /// `Trainer` of `downhill-train` validates, keeps and ends with x by itself, and leaves the statistics as they are.
 /// Defaults: β = 0.9, λ = 0, W = 0, r = 0, p = 2, as the authors' code (its learning rate is 1).
+/// Derivation: `docs/derivations/optimizers/schedule-free-sgd.md`.
 ///
 /// ```
 /// use downhill_optim::{Optimizer, ScheduleFreeSgd};

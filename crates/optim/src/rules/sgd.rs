@@ -15,6 +15,7 @@ use crate::{Chain, CoupledDecay, Momentum, Precompiled, ScaleByRate, Stepper};
 /// The velocity holds no learning rate; Keras, Optimisers.jl and Sutskever et al. 2013 keep the rate inside,
 /// so paths differ once it changes.
 /// Without momentum [`GradientDescent`](crate::GradientDescent) does the same and keeps no velocity.
+/// Derivation: `docs/derivations/optimizers/sgd.md`.
 ///
 /// ```
 /// use downhill_optim::{Optimizer, Sgd};

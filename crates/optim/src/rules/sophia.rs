@@ -17,6 +17,7 @@ use crate::{Chain, DecoupledDecay, Link, Precompiled, ScaleByRate, StepContext, 
 /// B is the number of samples (tokens) in a batch, because the estimator of the Hessian is B ĝ².
 /// ĝ is the gradient of the mean loss on labels drawn from the model's own softmax: a second backward pass, about every
 /// k = 10 steps, given to [`update_hessian`](SophiaG::update_hessian).
+/// Derivation: `docs/derivations/optimizers/sophia-g.md`.
 ///
 /// ```
 /// use downhill_optim::{Optimizer, SophiaG};

@@ -51,6 +51,9 @@ struct Description {
     plateau: Option<ReduceOnPlateau>,
     best: Option<Standing>,
     average: Option<[Memory; 2]>,
+    /// What each observer remembers.
+    #[serde(default)]
+    callbacks: Vec<Option<String>>,
     /// The steps of the best checkpoints, and their values.
     #[serde(with = "downhill_tensor::exact::text")]
     best_checkpoints: Vec<(String, f64)>,
@@ -127,6 +130,7 @@ pub(crate) struct State<'r, T: Scalar> {
     pub(crate) good: &'r Snapshot<T>,
     pub(crate) best: Option<(Standing, &'r Snapshot<T>)>,
     pub(crate) average: Option<[OptimizerState<T>; 2]>,
+    pub(crate) callbacks: Vec<Option<String>>,
     pub(crate) facts: &'r Facts,
     pub(crate) best_checkpoints: Vec<(String, f64)>,
 }
@@ -160,6 +164,7 @@ impl<T: Scalar> State<'_, T> {
             epoch: self.epoch,
             history: self.history.clone(),
             average: average.transpose()?,
+            callbacks: self.callbacks.clone(),
             optimizer: Memory::push("optimizer", &self.optimizer, &mut tensors)?,
             plateau: self.plateau,
             best: self.best.as_ref().map(|(standing, _)| *standing),
@@ -252,6 +257,7 @@ pub(crate) struct Continuation<T> {
     pub(crate) good: Option<Snapshot<T>>,
     pub(crate) best: Option<(Standing, Snapshot<T>)>,
     pub(crate) average: Option<[OptimizerState<T>; 2]>,
+    pub(crate) callbacks: Vec<Option<String>>,
     pub(crate) best_checkpoints: Vec<(u64, f64)>,
     pub(crate) resumed: crate::Resumed,
     seed: Seed,
@@ -328,6 +334,7 @@ fn read<T: Scalar>(
         epoch: read.epoch,
         history: read.history,
         optimizer: read.optimizer.read("optimizer", &file)?,
+        callbacks: read.callbacks,
         plateau: read.plateau,
         good,
         best: best.transpose()?,

@@ -120,7 +120,13 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'_, T, L, O> {
                     };
                     resumed = Some((found.clock.steps, found.best_checkpoints));
                     let mut history = found.history;
-                    history.resumed = Some(found.resumed);
+                    let (had, has) = (found.callbacks.len(), self.callbacks.len());
+                    let mut resumed_from = found.resumed;
+                    if had != has && found.callbacks.iter().any(Option::is_some) {
+                        let difference = format!("there were {had} observers, some with a memory, and there are {has}");
+                        resumed_from.differences.push(difference);
+                    }
+                    history.resumed = Some(resumed_from);
                     begin = Begin {
                         first_epoch: found.first_epoch,
                         epoch: found.epoch,
@@ -141,16 +147,21 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'_, T, L, O> {
         Ok(begin)
     }
 
-    /// Gives the optimizer and the average what they had. A run that goes on with other settings keeps its own: the memory
+    /// Gives the optimizer, the average and the observers what they had. A run that goes on with other settings keeps its own: the memory
     /// alone is of the checkpoint.
     fn restore_memory(&mut self, network: &Network<T>, found: &Continuation<T>) -> Result<(), CheckpointError> {
         let refused = |error| CheckpointError::Optimizer { path: found.resumed.checkpoint.clone().into(), error };
         self.optimizer.bind(network.segments());
         self.optimizer.restore(&found.optimizer).map_err(refused)?;
-        match (&mut self.averaging, &found.average) {
-            (Some(averaging), Some(states)) => averaging.restore(states).map_err(refused),
-            _ => Ok(()),
+        if let (Some(averaging), Some(states)) = (&mut self.averaging, &found.average) {
+            averaging.restore(states).map_err(refused)?;
         }
+        for (place, (callback, memory)) in self.callbacks.iter_mut().zip(&found.callbacks).enumerate() {
+            let Some(memory) = memory else { continue };
+            let path = || found.resumed.checkpoint.clone().into();
+            callback.remember(memory).map_err(|reason| CheckpointError::Callback { path: path(), place, reason })?;
+        }
+        Ok(())
     }
 
     fn facts(&self, network: &Network<T>, data: &Known<'_, T>) -> Facts {

@@ -332,7 +332,7 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
         #[cfg(feature = "checkpoint")]
         if let Some((keeper, facts)) = &mut self.checkpoints {
             self.history.seconds = self.earlier + self.started.elapsed().as_secs_f64();
-            let Trainer { optimizer, rates, averaging, clock, .. } = &*self.trainer;
+            let Trainer { optimizer, rates, averaging, callbacks, clock, .. } = &*self.trainer;
             let mut state = State {
                 network: self.network,
                 optimizer: optimizer.state(),
@@ -348,6 +348,7 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
                     .filter(|best| best.standing.epoch > 0)
                     .map(|best| (best.standing, &best.snapshot)),
                 average: averaging.as_ref().map(Averaging::states),
+                callbacks: callbacks.iter().map(|callback| callback.memory()).collect(),
                 facts,
                 best_checkpoints: Vec::new(),
             };
