@@ -34,7 +34,7 @@ impl Gradients {
     /// Judges one observation; `learns` tells whether a layer has parameters.
     pub(super) fn observe(&mut self, norms: &Norms, learns: impl Fn(usize) -> bool, found: &mut Vec<Warning>) {
         let flowing = || norms.layers.iter().enumerate().filter_map(|(at, layer)| Some((at, layer, layer.gradients?)));
-        let last = flowing().last().filter(|(.., norm)| *norm > 0.0);
+        let last = flowing().next_back().filter(|(.., norm)| *norm > 0.0);
         let smallest = flowing().filter(|(at, ..)| learns(*at)).min_by(|a, b| a.2.total_cmp(&b.2));
         match (smallest, last) {
             (Some((_, layer, norm)), Some((_, last, last_norm))) if norm < VANISHING * last_norm => {
