@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
 use downhill_tensor::Scalar;
-use downhill_train::{Callback, EpochEnd, RunEnd, RunStart, StepEnd, StopHandle};
+use downhill_train::{Callback, EpochEnd, RunEnd, RunStart, StepEnd, StopHandle, Warned};
 
 use self::screen::{Screen, lock};
 use self::state::State;
@@ -15,7 +15,8 @@ mod state;
 mod view;
 
 /// A picture of the run on the terminal: curves of losses and metrics, the learning rate, the throughput, the progress of
-/// the epoch and of the run, an estimate of the time that is left, and the latest warnings.
+/// the epoch and of the run, an estimate of the time that is left, and the latest warnings, which are those of the
+/// trainer's diagnosis and what [`warnings`](Dashboard::warnings) is given.
 ///
 /// A thread draws it on the terminal's other screen, ten times a second, so that the run does not wait for the terminal.
 /// `q` or Ctrl-C asks for a stop after the step, and a second Ctrl-C ends the program. What the program printed stays;
@@ -101,6 +102,10 @@ impl<T: Scalar> Callback<T> for Dashboard {
             screen.state().epoch(end.record);
         }
         ControlFlow::Continue(())
+    }
+
+    fn on_warning(&mut self, warned: &Warned) {
+        self.warnings.push(warned.warning.to_string());
     }
 
     fn on_end(&mut self, _: &RunEnd<'_, T>) {

@@ -3,15 +3,15 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use downhill_tensor::{Scalar, exact};
-use downhill_train::{Callback, EpochEnd, RunEnd, RunStart, StepEnd};
+use downhill_train::{Callback, EpochEnd, RunEnd, RunStart, StepEnd, Warned};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::LogError;
 use crate::keeper::{Keeper, errors};
 use crate::lines::{Event, Form, Lines, Point};
 
-/// A JSON object on a line for each event of a run: its start with its settings, each epoch, its end, and on request
-/// steps.
+/// A JSON object on a line for each event of a run: its start with its settings, each epoch, its end, each warning of the
+/// trainer's diagnosis, and on request steps.
 ///
 /// Each line is written when its event happens, so that a run that is killed keeps its lines. The key `event` says what a
 /// line is of:
@@ -21,6 +21,7 @@ use crate::lines::{Event, Form, Lines, Point};
 /// | `start` | `first_epoch`, `last_epoch`, `step` (the first), `steps_per_epoch`, `examples_per_epoch`, `settings` |
 /// | `step` | `epoch`, `step`, `loss`, `learning_rate` |
 /// | `epoch` | `epoch`, `step` (the last), `training_loss`, `validation_loss`, `metrics`, `learning_rate`, `seconds` |
+/// | `warning` | `epoch`, `steps` (those before it), `message` |
 /// | `end` | `reason`, `kept_epoch`, `steps`, `seconds`; or `error` |
 ///
 /// Epochs count from 1 and steps from 0. Numbers are numbers, and those that JSON lacks are the strings `"NaN"`, `"inf"`
@@ -119,6 +120,11 @@ impl<T: Scalar> Callback<T> for JsonLines {
         self.keeper.flow()
     }
 
+    fn on_warning(&mut self, warned: &Warned) {
+        let Warned { epoch, step, warning, .. } = warned;
+        self.write(&Line::Warning { epoch: *epoch, steps: *step, message: warning.to_string() });
+    }
+
     fn on_epoch(&mut self, end: &EpochEnd<'_, T>) -> ControlFlow<()> {
         let record = end.record;
         self.write(&Line::Epoch {
@@ -180,6 +186,11 @@ enum Line<'a> {
         #[serde(with = "exact::number")]
         seconds: f64,
     },
+    Warning {
+        epoch: u64,
+        steps: u64,
+        message: String,
+    },
     End {
         reason: String,
         kept_epoch: Option<u64>,
@@ -188,7 +199,9 @@ enum Line<'a> {
         seconds: f64,
     },
     #[serde(rename = "end")]
-    Failure { error: String },
+    Failure {
+        error: String,
+    },
 }
 
 fn as_object<S: Serializer>(pairs: &[(&'static str, String)], serializer: S) -> Result<S::Ok, S::Error> {
@@ -210,12 +223,15 @@ fn event(line: &str) -> Option<Event> {
         event: &'a str,
         epoch: Option<u64>,
         step: Option<u64>,
+        steps: Option<u64>,
     }
 
     let mark: Mark<'_> = serde_json::from_str(line).ok()?;
     match mark.event {
         "epoch" => mark.epoch.map(Event::Epoch),
         "step" => mark.step.map(Event::Step),
+        // It stands behind its last step, and goes with it.
+        "warning" => mark.steps.map(|steps| Event::Step(steps.saturating_sub(1))),
         _ => Some(Event::Other),
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use downhill_network::Network;
 use downhill_tensor::Scalar;
-use downhill_train::{Callback, EpochEnd, RunEnd, RunStart, StepEnd};
+use downhill_train::{Callback, EpochEnd, Norms, RunEnd, RunStart, StepEnd};
 use prost::Message;
 
 use self::proto::{
@@ -38,6 +38,8 @@ mod record;
 /// | `metrics/NAME` | scalar | each epoch |
 /// | `step/loss`, `step/learning_rate` | scalars | as [`every_step`](TensorBoard::every_step) asks |
 /// | `parameters/NAME`, `gradients/NAME`, such as `parameters/0.weight` | histograms | as [`histograms`](TensorBoard::histograms) asks |
+/// | `activations/LAYER`, `backward/LAYER`, such as `backward/0` | scalars: the norms of y and of dJ/dy | as the trainer's diagnosis observes steps |
+/// | `gradient_norms/NAME`, `updates/NAME` | scalars: the norm of dJ/dθ, and ‖Δθ‖/‖θ‖ | likewise |
 ///
 /// Scalars have 32 bits, since TensorBoard reads no others; `CsvLog` keeps all. A histogram has 30 buckets of one
 /// width, and leaves out numbers that are not finite. The settings of the run are hyperparameters, to which
@@ -191,6 +193,20 @@ impl<T: Scalar> Callback<T> for TensorBoard {
             self.write_values(end.step, values);
         }
         self.keeper.flow()
+    }
+
+    fn on_norms(&mut self, norms: &Norms) {
+        let mut values = Vec::new();
+        for layer in &norms.layers {
+            let name = if layer.layer.is_empty() { layer.kind } else { &layer.layer };
+            values.push(scalar(&format!("activations/{name}"), layer.activations));
+            values.extend(layer.gradients.map(|norm| scalar(&format!("backward/{name}"), norm)));
+        }
+        for parameter in &norms.parameters {
+            values.push(scalar(&format!("gradient_norms/{}", parameter.name), parameter.gradient));
+            values.push(scalar(&format!("updates/{}", parameter.name), parameter.relative_change()));
+        }
+        self.write_values(norms.step, values);
     }
 
     fn on_epoch(&mut self, end: &EpochEnd<'_, T>) -> ControlFlow<()> {

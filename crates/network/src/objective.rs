@@ -94,9 +94,14 @@ impl<T: Scalar> Network<T> {
         loss: &impl Loss,
         workspace: &mut Workspace<T>,
         mode: Mode,
-        observer: Option<&mut dyn BackwardObserver<T>>,
+        mut observer: Option<&mut dyn BackwardObserver<T>>,
     ) -> Result<Total, PassError> {
-        self.run_forward(theta, x, workspace, mode, None)?;
+        match &mut observer {
+            Some(observer) => {
+                self.run_forward(theta, x, workspace, mode, Some(&mut |layer, y| observer.output(layer, y)))
+            }
+            None => self.run_forward(theta, x, workspace, mode, None),
+        }?;
         let total = self.in_step(workspace.examples, || match workspace.loss_slots() {
             Some((y, mut dy)) => Call { y, target, weights, dy: Some(dy.slice()) }.evaluate(loss),
             None => Call { y: workspace.prediction(), target, weights, dy: None }.evaluate(loss),

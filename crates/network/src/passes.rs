@@ -21,7 +21,8 @@ pub(crate) struct Slices {
 /// Receives every layer's name and output; behind a pointer, so that the loop is compiled once for all observers.
 pub(crate) type Observe<'a, T> = &'a mut dyn FnMut(&str, Batch<'_, T>);
 
-/// Looks on while a backward pass goes from the last layer to the first. A method that is not written does nothing.
+/// Looks on while a training pass goes forward from the first layer to the last, and back. A method that is not written
+/// does nothing.
 ///
 /// ```
 /// use std::ops::Range;
@@ -51,6 +52,12 @@ pub(crate) type Observe<'a, T> = &'a mut dyn FnMut(&str, Batch<'_, T>);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait BackwardObserver<T: Scalar> {
+    /// Receives the output of a layer on the way forward. Layers come in the order in which they run; the name of a layer
+    /// outside any chain is empty.
+    fn output(&mut self, layer: &str, y: Batch<'_, T>) {
+        let _ = (layer, y);
+    }
+
     /// Receives dJ/dy of a layer, complete, before the layer multiplies its own derivatives in. Layers come in the
     /// order of the pass, the last one first; the name of a layer outside any chain is empty.
     fn output_gradient(&mut self, layer: &str, dy: Batch<'_, T>) {

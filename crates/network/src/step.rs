@@ -154,8 +154,8 @@ impl<T: Scalar> Network<T> {
         self.total_and_gradient(self.parameters(), &x.into(), target, weights, loss, workspace, mode, None)
     }
 
-    /// Backpropagates as [`backpropagate_weighted`](Network::backpropagate_weighted) does, and shows `observer` dJ/dy
-    /// of each layer and dJ/dθ as the pass goes back through the layers.
+    /// Backpropagates as [`backpropagate_weighted`](Network::backpropagate_weighted) does, and shows `observer` the output
+    /// of each layer, and dJ/dy and dJ/dθ as the pass goes back through the layers.
     ///
     /// # Errors
     /// Returns the errors of [`backpropagate_weighted`](Network::backpropagate_weighted).
@@ -208,12 +208,44 @@ impl<T: Scalar> Network<T> {
         workspace: &mut Workspace<T>,
         mode: Mode,
     ) -> Result<Total, PassError> {
+        self.add_batch(&x.into(), target, weights, loss, workspace, mode, None)
+    }
+
+    /// Accumulates as [`accumulate_weighted`](Network::accumulate_weighted) does, and shows `observer` the pass of this
+    /// micro-batch.
+    ///
+    /// # Errors
+    /// Returns the errors of [`accumulate_weighted`](Network::accumulate_weighted).
+    #[expect(clippy::too_many_arguments, reason = "those of `backpropagate_observed`")]
+    pub fn accumulate_observed<'x>(
+        &mut self,
+        x: impl Into<Inputs<'x, T>>,
+        target: Target<'_, T>,
+        weights: Option<&[T]>,
+        loss: &impl Loss,
+        workspace: &mut Workspace<T>,
+        mode: Mode,
+        observer: &mut dyn BackwardObserver<T>,
+    ) -> Result<Total, PassError> {
+        self.add_batch(&x.into(), target, weights, loss, workspace, mode, Some(observer))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "those of the doors before it")]
+    fn add_batch(
+        &mut self,
+        x: &Inputs<'_, T>,
+        target: Target<'_, T>,
+        weights: Option<&[T]>,
+        loss: &impl Loss,
+        workspace: &mut Workspace<T>,
+        mode: Mode,
+        observer: Option<&mut dyn BackwardObserver<T>>,
+    ) -> Result<Total, PassError> {
         let mut whole = match workspace.ready {
             Ready::Sum => workspace.accumulated_total,
             Ready::Nothing | Ready::Gradient(_) | Ready::Mean(_) => Total::default(),
         };
-        let total =
-            self.total_and_gradient(self.parameters(), &x.into(), target, weights, loss, workspace, mode, None)?;
+        let total = self.total_and_gradient(self.parameters(), x, target, weights, loss, workspace, mode, observer)?;
         if !total.is_in_proportion_to(whole) {
             workspace.ready = if whole == Total::default() { Ready::Nothing } else { Ready::Sum };
             let reason = "the parts of the loss are divided by numbers whose proportions change from one micro-batch to \

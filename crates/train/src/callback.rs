@@ -3,7 +3,7 @@ use std::ops::{ControlFlow, Range};
 use downhill_network::Network;
 use downhill_tensor::Scalar;
 
-use crate::{EpochRecord, History, Resumed, TrainError};
+use crate::{EpochRecord, History, Norms, Resumed, TrainError, Warned};
 
 /// A run that is about to take its first step.
 #[derive(Debug)]
@@ -81,6 +81,17 @@ pub trait Callback<T: Scalar>: Send {
         ControlFlow::Continue(())
     }
 
+    /// Takes note of the norms of a step, if [`Trainer::diagnose`](crate::Trainer::diagnose) has observed it. It comes after
+    /// [`on_step`](Callback::on_step).
+    fn on_norms(&mut self, norms: &Norms) {
+        let _ = norms;
+    }
+
+    /// Takes note of a warning of [`Trainer::diagnose`](crate::Trainer::diagnose).
+    fn on_warning(&mut self, warned: &Warned) {
+        let _ = warned;
+    }
+
     /// Takes note of an epoch and its validation; `Break` ends the run.
     fn on_epoch(&mut self, end: &EpochEnd<'_, T>) -> ControlFlow<()> {
         let _ = end;
@@ -119,6 +130,14 @@ impl<T: Scalar, C: Callback<T> + ?Sized> Callback<T> for &mut C {
         (**self).on_step(end)
     }
 
+    fn on_norms(&mut self, norms: &Norms) {
+        (**self).on_norms(norms);
+    }
+
+    fn on_warning(&mut self, warned: &Warned) {
+        (**self).on_warning(warned);
+    }
+
     fn on_epoch(&mut self, end: &EpochEnd<'_, T>) -> ControlFlow<()> {
         (**self).on_epoch(end)
     }
@@ -144,6 +163,14 @@ impl<T: Scalar, C: Callback<T> + ?Sized> Callback<T> for Box<C> {
 
     fn on_step(&mut self, end: &StepEnd<'_, T>) -> ControlFlow<()> {
         (**self).on_step(end)
+    }
+
+    fn on_norms(&mut self, norms: &Norms) {
+        (**self).on_norms(norms);
+    }
+
+    fn on_warning(&mut self, warned: &Warned) {
+        (**self).on_warning(warned);
     }
 
     fn on_epoch(&mut self, end: &EpochEnd<'_, T>) -> ControlFlow<()> {

@@ -9,6 +9,7 @@ use downhill_tensor::{BuildError, ShapeError};
 
 #[cfg(feature = "checkpoint")]
 use crate::CheckpointError;
+use crate::Findings;
 
 /// An error of training or evaluating a network.
 ///
@@ -213,6 +214,8 @@ pub struct Divergence {
     pub learning_rate: f64,
     /// The likely cause, as far as can be told.
     pub cause: Cause,
+    /// The first bad number and what came before it, if the run was [diagnosed](crate::Trainer::diagnose).
+    pub findings: Option<Box<Findings>>,
 }
 
 impl From<Divergence> for TrainError {
@@ -284,7 +287,7 @@ impl std::error::Error for Divergence {}
 
 impl fmt::Display for Divergence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { step, epoch, loss, place, learning_rate, cause } = self;
+        let Self { step, epoch, loss, place, learning_rate, cause, findings } = self;
         if let Cause::Start { parameter } = cause {
             return write!(
                 f,
@@ -343,6 +346,9 @@ impl fmt::Display for Divergence {
                  training started from either; scale inputs and targets",
             )?,
             Cause::Start { .. } => {}
+        }
+        if let Some(findings) = findings {
+            findings.write(place, f)?;
         }
         f.write_str(". The network holds the parameters of the last good epoch")
     }

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::Warned;
+
 /// The history of a training run, epoch by epoch.
 ///
 /// As JSON, numbers are numbers, and those that JSON lacks are the strings `"NaN"`, `"inf"` and `"-inf"`. All read back to
@@ -23,6 +25,9 @@ pub struct History {
     /// The checkpoint that the run went on from, if it did.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub resumed: Option<Resumed>,
+    /// What [`Trainer::diagnose`](crate::Trainer::diagnose) has warned of, in this order.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
+    pub warnings: Vec<Warned>,
 }
 
 /// The checkpoint that a run went on from.

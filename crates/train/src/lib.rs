@@ -8,6 +8,7 @@ mod callback;
 #[cfg(feature = "checkpoint")]
 mod checkpoint;
 mod clipping;
+mod diagnosis;
 mod divergence;
 mod early_stopping;
 mod error;
@@ -25,6 +26,7 @@ mod trainer;
 pub use callback::{Callback, EpochEnd, RunEnd, RunStart, StepEnd};
 #[cfg(feature = "checkpoint")]
 pub use checkpoint::{CheckpointError, Checkpoints, Every};
+pub use diagnosis::{BadValue, Diagnosis, Findings, LayerNorms, Norms, ParameterNorms, StepRecord, Warned, Warning};
 pub use early_stopping::EarlyStopping;
 pub use error::{Cause, DataRole, Divergence, ExampleField, Place, TrainError};
 pub use evaluation::{Evaluation, NO_METRICS, evaluate};

@@ -50,9 +50,15 @@ impl Display {
 
     /// Shows what is said once, on the standard error.
     pub(crate) fn note(&self, note: impl std::fmt::Display) {
-        if self.progress != Progress::Quiet {
-            eprintln!("{note}");
+        if self.progress == Progress::Quiet {
+            return;
         }
+        #[cfg(feature = "progress")]
+        if let Some(bar) = &self.bar {
+            bar.suspend(|| eprintln!("{note}"));
+            return;
+        }
+        eprintln!("{note}");
     }
 
     pub(crate) fn start_epoch(&self, epoch: u64) {

@@ -26,11 +26,12 @@ use crate::callback::{OnEpoch, OnStep};
 #[cfg(feature = "checkpoint")]
 use crate::checkpoint::Checkpoints;
 use crate::clipping::Clipping;
+use crate::diagnosis::Watch;
 use crate::early_stopping::Best;
 use crate::feed::{Feed, Known};
 use crate::other_point::OtherPoint;
 use crate::rates::Rates;
-use crate::{Callback, EarlyStopping, EpochEnd, History, Metric, Progress, StepEnd, StopHandle, TrainError};
+use crate::{Callback, Diagnosis, EarlyStopping, EpochEnd, History, Metric, Progress, StepEnd, StopHandle, TrainError};
 
 /// A training loop: a loss, an optimizer, and the settings of a run.
 ///
@@ -71,6 +72,7 @@ pub struct Trainer<'a, T: Scalar, L, O> {
     metrics: Vec<Box<dyn Metric<T>>>,
     early_stopping: Option<EarlyStopping>,
     callbacks: Vec<Box<dyn Callback<T> + 'a>>,
+    watch: Option<Box<dyn Watch<T, L>>>,
     stops: Vec<StopHandle>,
     #[cfg(feature = "signals")]
     watch_interrupts: bool,
@@ -119,6 +121,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
             metrics: Vec::new(),
             early_stopping: None,
             callbacks: Vec::new(),
+            watch: None,
             stops: Vec::new(),
             #[cfg(feature = "signals")]
             watch_interrupts: false,
@@ -278,6 +281,47 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
     #[must_use]
     pub fn on_step(self, callback: impl FnMut(&StepEnd<'_, T>) -> ControlFlow<()> + Send + 'a) -> Self {
         self.callback(OnStep(callback))
+    }
+
+    /// Takes the norms of layers, gradients and updates at some steps, and warns of what is likely to be wrong: gradients that
+    /// vanish or explode, units that are dead or saturated, a learning rate that is too high or too low, labels that look
+    /// shuffled, a feature that tells the target, and features that were not scaled.
+    ///
+    /// Callbacks receive [norms](Callback::on_norms) and [warnings](Callback::on_warning) as they arise, and
+    /// [`History::warnings`] keeps these; [`Warning`](crate::Warning) has a variant for each. If numbers become infinite or
+    /// NaN, the error says more: see [`Findings`](crate::Findings). Parameters, and all else that the run leaves, have the
+    /// same bits as without.
+    ///
+    /// What is judged are the training batches as they come, and validation data by their predictions. The counts behind a
+    /// judgement are not in a checkpoint; the warnings are, so that a run that goes on does not say them again.
+    ///
+    /// ```
+    /// use downhill_data::Dataset;
+    /// use downhill_layers::{Affine, Tanh};
+    /// use downhill_losses::MeanSquaredError;
+    /// use downhill_network::{Network, sequential};
+    /// use downhill_optim::Adam;
+    /// use downhill_tensor::Seed;
+    /// use downhill_train::{Diagnosis, Trainer, Warning};
+    /// use ndarray::Array2;
+    ///
+    /// // Years, as they are.
+    /// let x = Array2::from_shape_fn((200, 1), |(i, _)| 1900.0 + i as f64 / 2.0);
+    /// let y = x.mapv(|year| (year / 10.0).sin());
+    /// let data = Dataset::from_array(x, y)?;
+    /// let mut network = Network::<f64>::build([1], sequential![Affine::new(8), Tanh, Affine::new(1)], Seed(1))?;
+    /// let history = Trainer::new(MeanSquaredError::new(), Adam::new(0.01))
+    ///     .diagnose(Diagnosis::new())
+    ///     .fit(&mut network, &data)?;
+    /// let said = &history.warnings[0];
+    /// assert!(matches!(said.warning, Warning::UnscaledFeatures { feature: 0, .. }));
+    /// println!("{said}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn diagnose(mut self, settings: Diagnosis) -> Self {
+        self.watch = Some(settings.watch());
+        self
     }
 
     /// Ends the run after the step in which this handle is asked to stop.

@@ -2,6 +2,7 @@
 
 #[cfg(target_os = "linux")]
 mod dashboard;
+mod diagnosis;
 mod lines;
 mod tensorboard;
 

@@ -299,7 +299,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// What the event files of a folder hold, in the form of `xtask/interop/tensorboard_events.py`.
-fn read(folder: &Path) -> Value {
+pub(crate) fn read(folder: &Path) -> Value {
     let (mut scalars, mut histograms) = (Events::new(), Events::new());
     let mut found = json!({});
     let mut last_time = 0.0;

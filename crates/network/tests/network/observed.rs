@@ -1,4 +1,4 @@
-//! What an observer sees of a backward pass.
+//! What an observer sees of a training pass.
 
 use std::ops::Range;
 
@@ -10,11 +10,16 @@ use downhill_tensor::{Batch, Seed};
 /// All that a pass has shown.
 #[derive(Default)]
 struct Seen {
+    forward: Vec<(String, Vec<f64>)>,
     outputs: Vec<(String, Vec<f64>)>,
     complete: Vec<(Range<usize>, Vec<f64>)>,
 }
 
 impl BackwardObserver<f64> for Seen {
+    fn output(&mut self, layer: &str, y: Batch<'_, f64>) {
+        self.forward.push((layer.to_owned(), y.slice().to_vec()));
+    }
+
     fn output_gradient(&mut self, layer: &str, dy: Batch<'_, f64>) {
         self.outputs.push((layer.to_owned(), dy.slice().to_vec()));
     }
@@ -77,4 +82,33 @@ fn an_observer_sees_the_gradient_of_each_output_before_a_layer_multiplies_its_ow
         assert!((dy - 2.0 * (y - target) / 8.0).abs() < 1e-15);
         assert!((dx - dy * (1.0 - y * y)).abs() < 1e-15, "dJ/dx = dJ/dy · (1 − y²)");
     }
+}
+
+#[test]
+fn an_observer_sees_the_outputs_of_its_own_forward_pass() {
+    let block = sequential![Affine::new(2), BatchNorm::new(), Relu];
+    let network = Network::<f64>::build([2], block.clone(), Seed(7)).unwrap();
+    let (_, _, seen) = watch(block);
+    let (mut workspace, mut expected) = (network.workspace(Purpose::Prediction), Vec::new());
+    let (x, mode) = (Batch::new(&X, 4, [2]).unwrap(), Mode::Training { step: 0 });
+    let note = |layer: &str, y: Batch<'_, f64>| expected.push((layer.to_owned(), y.slice().to_vec()));
+    network.forward_observed(network.parameters(), x, &mut workspace, mode, note).unwrap();
+    assert_eq!(expected.len(), 3);
+    assert_eq!(seen.forward, expected);
+}
+
+#[test]
+fn a_micro_batch_that_is_observed_adds_the_same_gradient() {
+    let mut network = Network::<f64>::build([2], sequential![Affine::new(3), Tanh, Affine::new(2)], Seed(7)).unwrap();
+    let (loss, mode) = (MeanSquaredError::new(), Mode::Training { step: 0 });
+    let (mut plain, mut watched) = (network.workspace(Purpose::Training), network.workspace(Purpose::Training));
+    let mut seen = Seen::default();
+    for half in 0..2 {
+        let here = 4 * half..4 * half + 4;
+        let (x, target) = (Batch::new(&X[here.clone()], 2, [2]).unwrap(), Target::Values(&TARGET[here]));
+        network.accumulate_weighted(x, target, None, &loss, &mut plain, mode).unwrap();
+        network.accumulate_observed(x, target, None, &loss, &mut watched, mode, &mut seen).unwrap();
+    }
+    assert_eq!(watched.average(), plain.average());
+    assert_eq!((seen.forward.len(), seen.outputs.len()), (6, 6));
 }

@@ -55,6 +55,7 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'_, T, L, O> {
                 place: Place::Parameter(parameter.clone()),
                 learning_rate: self.optimizer.learning_rate(),
                 cause: Cause::Start { parameter },
+                findings: None,
             }
             .into()),
         }

@@ -17,6 +17,7 @@ use super::{Clock, Trainer};
 use crate::averaging::Averaging;
 #[cfg(feature = "checkpoint")]
 use crate::checkpoint::{Facts, Keeper, State};
+use crate::diagnosis::Moment;
 use crate::divergence::{find_cause, find_gradient, find_place, find_segment};
 use crate::early_stopping::Best;
 use crate::error::{Cause, Place};
@@ -124,6 +125,20 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
             network: self.network,
         };
         self.trainer.callbacks.iter_mut().for_each(|callback| callback.on_start(&start));
+        if let Some(watch) = &mut self.trainer.watch {
+            let said = &self.history.warnings;
+            watch.start(self.network, self.data, said, self.trainer.clock.steps);
+        }
+    }
+
+    /// Tells of what has been found since the last call.
+    fn tell_warnings(&mut self) {
+        let Trainer { watch: Some(watch), callbacks, .. } = &mut *self.trainer else { return };
+        for warned in watch.news() {
+            self.display.note(format_args!("warning, {warned}"));
+            callbacks.iter_mut().for_each(|callback| callback.on_warning(warned));
+            self.history.warnings.push(warned.clone());
+        }
     }
 
     /// Goes through the epochs.
@@ -156,7 +171,7 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
 
     /// Computes the gradient of a batch, and takes a step if as many batches as make one have been seen.
     fn step(&mut self, batch: &MiniBatch<'_, T>, epoch: &mut Epoch) -> Result<ControlFlow<StopReason>, TrainError> {
-        let Trainer { loss, optimizer, rates, micro_batches, clock, .. } = &mut *self.trainer;
+        let Trainer { loss, optimizer, rates, micro_batches, clock, watch, .. } = &mut *self.trainer;
         epoch.batches += 1;
         if epoch.waiting == 0 {
             rates.before_step(optimizer, clock.steps, epoch.number);
@@ -166,10 +181,14 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
         let mode = Mode::Training { step: step * micro_batches + epoch.waiting };
         let x = inputs(batch.all_inputs())?;
         let (targets, weights) = (batch.targets, batch.weights);
-        let total = if micro_batches == 1 {
-            self.network.backpropagate_weighted(x, targets, weights, loss, &mut self.training, mode)
-        } else {
-            self.network.accumulate_weighted(x, targets, weights, loss, &mut self.training, mode)
+        let moment = Moment { step, epoch: epoch.number + 1, waiting: epoch.waiting };
+        let observer = watch.as_mut().and_then(|watch| watch.before_pass(self.network, batch, moment));
+        let (network, workspace) = (&mut *self.network, &mut self.training);
+        let total = match (micro_batches, observer) {
+            (1, None) => network.backpropagate_weighted(x, targets, weights, loss, workspace, mode),
+            (1, Some(observer)) => network.backpropagate_observed(x, targets, weights, loss, workspace, mode, observer),
+            (_, None) => network.accumulate_weighted(x, targets, weights, loss, workspace, mode),
+            (_, Some(observer)) => network.accumulate_observed(x, targets, weights, loss, workspace, mode, observer),
         };
         let total = total.map_err(|error| self.good.after(pass_error(error, batch.indices), self.network))?;
         epoch.waiting += 1;
@@ -177,7 +196,13 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
         if !total.is_empty() && !total.value().is_finite() {
             self.training.average();
             let place = find_place(self.network, x, self.training.gradient(), &mut self.judging)?;
+            if let Some(watch) = &mut self.trainer.watch {
+                watch.locate(&place, self.network, batch, self.training.gradient(), &mut self.judging);
+            }
             return Err(self.diverged(step, total.value(), place, epoch)?.into());
+        }
+        if let Some(watch) = &mut self.trainer.watch {
+            watch.after_pass(self.network, batch, moment, &self.training, &self.trainer.loss);
         }
         if epoch.waiting < micro_batches { Ok(Continue(())) } else { self.update(epoch) }
     }
@@ -206,7 +231,12 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
         self.display.step(loss);
         let (gradient, network) = (self.training.gradient(), &*self.network);
         let end = StepEnd { step, epoch: epoch.number + 1, loss, learning_rate, gradient, network };
-        if tell(&mut self.trainer.callbacks, |callback| callback.on_step(&end)) {
+        let stop = tell(&mut self.trainer.callbacks, |callback| callback.on_step(&end));
+        if let Some(norms) = self.trainer.watch.as_mut().and_then(|watch| watch.after_step(&end)) {
+            self.trainer.callbacks.iter_mut().for_each(|callback| callback.on_norms(norms));
+        }
+        self.tell_warnings();
+        if stop {
             return Ok(Break(StopReason::Callback));
         }
         if self.trainer.stops.iter().any(StopHandle::is_stopped) {
@@ -251,7 +281,7 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
 
     /// Shows and keeps an epoch, and goes back to where the network is trained.
     fn end_epoch(&mut self, record: EpochRecord) -> Result<ControlFlow<StopReason>, TrainError> {
-        let Trainer { optimizer, rates, callbacks, clock, .. } = &mut *self.trainer;
+        let Trainer { loss, optimizer, rates, validation, callbacks, watch, clock, .. } = &mut *self.trainer;
         self.display.end_epoch(&record);
         rates.after_epoch(optimizer, record.validation_loss.unwrap_or(record.training_loss));
         clock.epochs = record.epoch;
@@ -259,8 +289,12 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
         self.good.keep(parameters, statistics);
         let end = EpochEnd { record: &record, network: self.network };
         let stop = tell(callbacks, |callback| callback.on_epoch(&end));
+        if let Some(watch) = watch {
+            watch.after_epoch(self.network, loss, *validation);
+        }
         let exhausted = self.best.as_mut().is_some_and(|best| best.observe(&record, parameters, statistics));
         self.history.epochs.push(record.clone());
+        self.tell_warnings();
         self.other_point.train(self.network);
         let flow = match (stop, exhausted) {
             (true, _) => Break(StopReason::Callback),
@@ -392,11 +426,13 @@ impl<'r, 'a, T: Scalar, L: Loss, O: Optimizer<T>> Run<'r, 'a, T, L, O> {
 
     /// Puts the network back to the last good epoch, and finds out what is to blame for what came after it.
     fn diverged(&mut self, step: u64, loss: f64, place: Place, epoch: &Epoch) -> Result<Divergence, TrainError> {
+        let (network, gradient) = (&*self.network, self.training.gradient());
+        let findings = self.trainer.watch.as_mut().map(|watch| Box::new(watch.findings(network, gradient, &place)));
         self.good.put_back(self.network);
         let learning_rate = self.trainer.optimizer.learning_rate();
         let Some(data) = self.data.dataset else {
             let cause = if matches!(place, Place::Memory(_)) { Cause::LargeGradient } else { Cause::Unknown };
-            return Ok(Divergence { step, epoch: epoch.number + 1, loss, place, learning_rate, cause });
+            return Ok(Divergence { step, epoch: epoch.number + 1, loss, place, learning_rate, cause, findings });
         };
         let mut batches = self.trainer.batches(data)?;
         batches.start_epoch(epoch.number);
@@ -407,7 +443,7 @@ impl<'r, 'a, T: Scalar, L: Loss, O: Optimizer<T>> Run<'r, 'a, T, L, O> {
             Cause::LearningRate if matches!(place, Place::Memory(_)) => Cause::LargeGradient,
             cause => cause,
         };
-        Ok(Divergence { step, epoch: epoch.number + 1, loss, place, learning_rate, cause })
+        Ok(Divergence { step, epoch: epoch.number + 1, loss, place, learning_rate, cause, findings })
     }
 }
 

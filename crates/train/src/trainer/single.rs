@@ -137,7 +137,7 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'_, T, L, O> {
                     _ => Cause::Batch,
                 };
                 let epoch = self.clock.epochs + 1;
-                Err(Divergence { step, epoch, loss, place, learning_rate, cause }.into())
+                Err(Divergence { step, epoch, loss, place, learning_rate, cause, findings: None }.into())
             }
         };
         self.single = Some(workspace);
