@@ -118,7 +118,7 @@ impl<'a, T: Scalar> Model<'a, T> {
             workspace.exchange_gradients(index);
             workspace.add_fan_out(index, self.program);
             if let Some(observer) = &mut observer {
-                let complete = self.to_come(index)..incomplete;
+                let complete = self.parameters_before(index)..incomplete;
                 if !complete.is_empty() {
                     incomplete = complete.start;
                     observer.parameter_gradient(complete, &workspace.gradient);
@@ -132,7 +132,7 @@ impl<'a, T: Scalar> Model<'a, T> {
     }
 
     /// The place in θ up to which the steps in front of this one have parameters.
-    fn to_come(&self, index: usize) -> usize {
+    fn parameters_before(&self, index: usize) -> usize {
         self.slices[..index].iter().map(|slices| slices.parameters.end).max().unwrap_or(0)
     }
 
