@@ -13,6 +13,7 @@ mod fuzz;
 mod golden;
 mod heavy;
 mod interop;
+mod mpi;
 mod npm;
 mod onnx_conformance;
 mod peers;
@@ -58,6 +59,7 @@ enum Task {
     Interop(interop::Arguments),
     /// Minimises the 18 problems by several methods and checks what L-BFGS must reach.
     Minimize(heavy::Arguments),
+    Mpi(mpi::Arguments),
     OnnxConformance(onnx_conformance::Arguments),
     Peers(peers::Arguments),
     /// Checks that each sentence with a promise in it is held by a test that `docs/promises.md` names.
@@ -84,6 +86,7 @@ fn main() -> ExitCode {
         Some(Task::Gradcheck(arguments)) => heavy::run("gradcheck", &arguments.rest),
         Some(Task::Interop(arguments)) => interop::run(&arguments),
         Some(Task::Minimize(arguments)) => heavy::run("minimize", &arguments.rest),
+        Some(Task::Mpi(arguments)) => mpi::run(&arguments),
         Some(Task::OnnxConformance(arguments)) => onnx_conformance::run(&arguments),
         Some(Task::Peers(arguments)) => peers::run(&arguments),
         Some(Task::Promises) => promises::run(),

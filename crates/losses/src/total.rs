@@ -194,6 +194,37 @@ impl Total {
         if self.is_empty() { 0.0 } else { 1.0 / self.divisor() }
     }
 
+    /// Returns the bytes of all parts, from which [`from_le_bytes`](Total::from_le_bytes) makes the same total, such as in
+    /// another process.
+    #[must_use]
+    pub fn to_le_bytes(self) -> Vec<u8> {
+        let numbers = |part: &Quotient| {
+            [part.sum, f64::from(u8::from(part.divisor.is_some())), part.divisor.unwrap_or(0.0), part.weight]
+        };
+        self.parts().iter().flat_map(numbers).flat_map(f64::to_le_bytes).collect()
+    }
+
+    /// Makes the total of which these are the bytes; `None` if they are those of no total.
+    #[must_use]
+    pub fn from_le_bytes(bytes: &[u8]) -> Option<Self> {
+        let (numbers, rest) = bytes.as_chunks::<8>();
+        let numbers: Vec<f64> = numbers.iter().map(|&bytes| f64::from_le_bytes(bytes)).collect();
+        let (read, other) = numbers.as_chunks::<4>();
+        if !rest.is_empty() || !other.is_empty() {
+            return None;
+        }
+        let part = |&[sum, divided, divisor, weight]: &[f64; 4]| {
+            let divisor = (divided != 0.0).then_some(divisor);
+            Quotient { sum, divisor, weight }
+        };
+        if let [only] = read {
+            return Some(Self(Parts::One(part(only))));
+        }
+        let (mut parts, count) = ([Quotient::default(); Self::MOST_PARTS], read.len());
+        parts.get_mut(..count)?.iter_mut().zip(read).for_each(|(place, read)| *place = part(read));
+        Some(Self(Parts::Several { parts, count }))
+    }
+
     /// Adds `factor` times the value of `other` to the value, as parts with their own divisors, and tells whether there
     /// was room for them.
     pub(crate) fn join(&mut self, other: Self, factor: f64) -> bool {
@@ -278,6 +309,18 @@ mod tests {
         }
         let nine = serde_json::to_string(&vec![Quotient::default(); 9]).unwrap();
         assert!(serde_json::from_str::<Total>(&nine).is_err());
+    }
+
+    #[test]
+    fn totals_have_the_same_bits_after_they_were_bytes() {
+        let mut parts = Total::mean(0.1, 3.0);
+        assert!(parts.join(Total::sum(f64::NAN, 1e-300), 2.0));
+        for total in [Total::default(), Total::mean(0.1 + 0.2, 7.0), Total::sum(-0.0, 0.0), parts] {
+            let bytes = total.to_le_bytes();
+            assert_eq!(format!("{:?}", Total::from_le_bytes(&bytes)), format!("{:?}", Some(total)));
+            assert!(bytes.is_empty() || Total::from_le_bytes(&bytes[1..]).is_none());
+        }
+        assert_eq!(Total::from_le_bytes(&Total::mean(1.0, 1.0).to_le_bytes().repeat(9)), None);
     }
 
     #[test]

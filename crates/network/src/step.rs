@@ -271,6 +271,15 @@ impl<T: Scalar> Network<T> {
 }
 
 impl<T: Scalar> Workspace<T> {
+    /// Takes a gradient from elsewhere for the next [`step`](Network::step), such as the mean over several processes, and
+    /// returns the place to write it, which holds that of the last pass. `total` is the loss that it is the gradient of.
+    ///
+    /// The step leaves the running statistics alone: see [`Network::absorb_statistics`].
+    pub fn replace_gradient(&mut self, total: Total) -> &mut [T] {
+        self.ready = Ready::Mean(Counted::of(total));
+        &mut self.gradient
+    }
+
     /// Turns the gradients that [`Network::accumulate`] has added up into the gradient of them all, and returns it to
     /// be clipped or looked at before the step. [`Network::step`] does the same by itself. Without such gradients
     /// nothing changes.

@@ -118,6 +118,13 @@ pub trait Optimizer<T: Scalar>: Debug + Send {
         false
     }
 
+    /// Tells whether each parameter is stepped by its own gradient and memory alone, so that a step on a part of θ is that
+    /// part of the step on all of it: then several processes can each keep the memory of a part. `false` unless a rule
+    /// says so.
+    fn is_elementwise(&self) -> bool {
+        false
+    }
+
     /// Checks what is remembered of the steps so far, in one pass over it.
     ///
     /// # Errors
@@ -201,6 +208,10 @@ macro_rules! forward {
             }
 
             forward_rates!(self => (**self));
+
+            fn is_elementwise(&self) -> bool {
+                (**self).is_elementwise()
+            }
 
             fn follow(&mut self, schedule: &dyn Schedule, step: u64) {
                 (**self).follow(schedule, step);

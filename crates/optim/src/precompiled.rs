@@ -120,6 +120,10 @@ impl<T: Scalar, R: Rule<T> + Entry> Rule<T> for Precompiled<R> {
         self.0.step(pass)
     }
 
+    fn is_elementwise(&self) -> bool {
+        self.0.is_elementwise()
+    }
+
     fn settings(&mut self, settings: &mut Settings<'_>) {
         self.0.settings(settings);
     }

@@ -32,6 +32,11 @@ pub trait Rule<T: Scalar>: Clone + Debug + Send + 'static {
     /// Steps θ; returns `false` if the step was left out. Then nothing may have changed.
     fn step(&mut self, pass: &mut Pass<'_, T>) -> bool;
 
+    /// Tells whether each parameter is stepped by its own gradient and memory alone; `false` unless a rule says so.
+    fn is_elementwise(&self) -> bool {
+        false
+    }
+
     /// Shows the rule's numbers to a visitor: its settings with what they must be, its momentum, and what it remembers
     /// outside the slots.
     fn settings(&mut self, settings: &mut Settings<'_>) {
@@ -320,6 +325,10 @@ impl<R: Rule<T>, T: Scalar> Optimizer<T> for Stepper<R, T> {
         true
     }
 
+    fn is_elementwise(&self) -> bool {
+        self.rule.is_elementwise()
+    }
+
     fn check_memory(&self) -> Result<(), MemoryError> {
         let Some((partition, slots)) = self.partition.as_ref().zip(self.slots.as_ref()) else { return Ok(()) };
         for ((slot, _), numbers) in self.names(partition).into_iter().zip(slots) {
@@ -475,6 +484,10 @@ impl<T: Scalar, L: Link<T>> Rule<T> for Chain<L> {
             }
         }
         true
+    }
+
+    fn is_elementwise(&self) -> bool {
+        !L::WANTS_NORM
     }
 
     fn settings(&mut self, settings: &mut Settings<'_>) {

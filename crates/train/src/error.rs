@@ -99,6 +99,53 @@ pub enum TrainError {
     /// Ctrl-C can't be watched, because the program already has a handler.
     #[error("Ctrl-C can't be watched: {0}; pass a StopHandle to the program's own handler instead")]
     Signal(String),
+    /// Another rank of the run has ended it by an error.
+    #[error("rank {rank} has ended the run: {message}")]
+    OtherRank {
+        /// The rank's number.
+        rank: usize,
+        /// What its error says.
+        message: String,
+    },
+    /// A rank was started with something else than the others.
+    #[error(
+        "rank {rank} differs from rank 0 in {difference}; start all ranks with the same program, data and settings"
+    )]
+    RanksDiffer {
+        /// The rank's number.
+        rank: usize,
+        /// What differs, and how.
+        difference: String,
+    },
+    /// The weights of a rank are not those of the others.
+    #[error(
+        "after epoch {epoch} rank {rank} holds other weights than rank 0, although both have taken the same steps; check \
+         that all ranks run on the same kind of processor, and that no callback changes the network"
+    )]
+    RanksDiverged {
+        /// The epoch, counted from 1.
+        epoch: u64,
+        /// The rank's number.
+        rank: usize,
+    },
+    /// A metric would judge other data on each rank.
+    #[error(
+        "the metric `{metric}` would judge the training data of each rank by themselves; give validation data, the same on \
+         all ranks, with `validate`"
+    )]
+    OwnDataToJudge {
+        /// The metric's name.
+        metric: String,
+    },
+    /// The ranks of the run can't reach one another.
+    #[error("the ranks can't exchange gradients: {0}")]
+    Exchange(String),
+    /// The number of batches in an epoch is not known, so that the ranks can't agree on their steps.
+    #[error(
+        "the number of batches in an epoch is not known, so that several ranks can't agree on their steps; tell the number \
+         of examples of the source"
+    )]
+    UnknownSteps,
     /// A pass could not be made for a reason that is new to this crate.
     #[error(transparent)]
     Pass(PassError),
@@ -149,6 +196,11 @@ impl fmt::Display for ExampleField {
 }
 
 impl TrainError {
+    /// An error that another rank has sent.
+    pub(crate) fn of_rank(rank: usize, message: &[u8]) -> Self {
+        Self::OtherRank { rank, message: String::from_utf8_lossy(message).into_owned() }
+    }
+
     /// Names the data that the error is about.
     pub(crate) fn of(self, data: DataRole) -> Self {
         match self {

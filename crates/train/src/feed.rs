@@ -13,6 +13,9 @@ pub(crate) trait Feed<T>: Send {
 
     fn next_batch(&mut self) -> Result<Option<MiniBatch<'_, T>>, DataError>;
 
+    /// Goes on from the batch `next`, which would come now, to a later one.
+    fn advance(&mut self, next: usize, wanted: usize) -> Result<(), DataError>;
+
     /// The number of batches in an epoch, if it is known.
     fn batches_per_epoch(&self) -> Option<usize>;
 }
@@ -28,6 +31,11 @@ impl<T: Scalar> Feed<T> for Batches<'_, T> {
 
     fn next_batch(&mut self) -> Result<Option<MiniBatch<'_, T>>, DataError> {
         Ok(Batches::next_batch(self))
+    }
+
+    fn advance(&mut self, _: usize, wanted: usize) -> Result<(), DataError> {
+        Batches::skip_to(self, wanted);
+        Ok(())
     }
 
     fn batches_per_epoch(&self) -> Option<usize> {
@@ -46,6 +54,15 @@ impl<T: Scalar> Feed<T> for SourceBatches<'_, T> {
 
     fn next_batch(&mut self) -> Result<Option<MiniBatch<'_, T>>, DataError> {
         SourceBatches::next_batch(self)
+    }
+
+    /// Reads what lies between: a source is told to go elsewhere only at the start of an epoch, since batches are made
+    /// ahead.
+    fn advance(&mut self, next: usize, wanted: usize) -> Result<(), DataError> {
+        for _ in next..wanted {
+            SourceBatches::next_batch(self)?;
+        }
+        Ok(())
     }
 
     fn batches_per_epoch(&self) -> Option<usize> {

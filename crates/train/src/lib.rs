@@ -13,6 +13,7 @@ mod divergence;
 mod early_stopping;
 mod error;
 mod evaluation;
+mod exchange;
 mod feed;
 mod history;
 pub mod metrics;
@@ -30,6 +31,7 @@ pub use diagnosis::{BadValue, Diagnosis, Findings, LayerNorms, Norms, ParameterN
 pub use early_stopping::EarlyStopping;
 pub use error::{Cause, DataRole, Divergence, ExampleField, Place, TrainError};
 pub use evaluation::{Evaluation, NO_METRICS, evaluate};
+pub use exchange::{GradientExchange, RankData, part_of};
 pub use history::{EpochRecord, History, Resumed, StopReason};
 pub use metrics::Metric;
 pub use progress::Progress;

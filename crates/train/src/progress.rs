@@ -33,22 +33,32 @@ pub(crate) struct Display {
 }
 
 impl Display {
-    pub(crate) fn new(progress: Progress, epochs: (u64, u64), steps: u64) -> Self {
+    pub(crate) fn new(progress: Progress, epochs: (u64, u64)) -> Self {
         if let Some(warning) = warning(progress, is_optimized(), &WARNED) {
             eprintln!("{warning}");
         }
         let bar = progress == Progress::Auto && stderr().is_terminal();
         #[cfg(not(feature = "progress"))]
-        let _ = (bar, steps);
+        let _ = bar;
         Self {
             progress,
             epochs,
             #[cfg(feature = "progress")]
-            bar: bar.then(|| new_bar(steps)),
+            bar: bar.then(new_bar),
         }
     }
 
     /// Shows what is said once, on the standard error.
+    /// Sets the steps of an epoch, which fill the bar.
+    pub(crate) fn expect_steps(&self, steps: u64) {
+        #[cfg(feature = "progress")]
+        if let Some(bar) = &self.bar {
+            bar.set_length(steps);
+        }
+        #[cfg(not(feature = "progress"))]
+        let _ = steps;
+    }
+
     pub(crate) fn note(&self, note: impl std::fmt::Display) {
         if self.progress == Progress::Quiet {
             return;
@@ -124,8 +134,8 @@ fn warning(progress: Progress, optimized: bool, warned: &AtomicBool) -> Option<&
 }
 
 #[cfg(feature = "progress")]
-fn new_bar(steps: u64) -> indicatif::ProgressBar {
-    let bar = indicatif::ProgressBar::new(steps);
+fn new_bar() -> indicatif::ProgressBar {
+    let bar = indicatif::ProgressBar::new(0);
     // The template is a constant and known to be well formed; if it were not, the default style would do.
     if let Ok(style) = indicatif::ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} {per_sec} {msg}") {
         bar.set_style(style.progress_chars("=> "));

@@ -14,7 +14,7 @@ use std::ops::ControlFlow;
 
 use downhill_data::source::SourceBatches;
 use downhill_data::{Batches, DataError, Dataset};
-use downhill_losses::Loss;
+use downhill_losses::{Loss, Target};
 use downhill_network::{Network, Workspace};
 use downhill_optim::schedule::{ReduceOnPlateau, Schedule};
 use downhill_optim::{Optimizer, Penalty};
@@ -28,10 +28,14 @@ use crate::checkpoint::Checkpoints;
 use crate::clipping::Clipping;
 use crate::diagnosis::Watch;
 use crate::early_stopping::Best;
+use crate::exchange::{Checksum, Exchange, agree, compare};
 use crate::feed::{Feed, Known};
 use crate::other_point::OtherPoint;
 use crate::rates::Rates;
-use crate::{Callback, Diagnosis, EarlyStopping, EpochEnd, History, Metric, Progress, StepEnd, StopHandle, TrainError};
+use crate::{
+    Callback, Diagnosis, EarlyStopping, EpochEnd, GradientExchange, History, Metric, Progress, RankData, StepEnd,
+    StopHandle, TrainError,
+};
 
 /// A training loop: a loss, an optimizer, and the settings of a run.
 ///
@@ -82,6 +86,7 @@ pub struct Trainer<'a, T: Scalar, L, O> {
     best: Option<Best<T>>,
     other_point: Option<OtherPoint<T>>,
     averaging: Option<Averaging<T>>,
+    exchange: Option<Exchange<'a, T>>,
     /// Memory for steps outside a run.
     single: Option<Workspace<T>>,
     #[cfg(feature = "checkpoint")]
@@ -131,6 +136,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
             best: None,
             other_point: None,
             averaging: None,
+            exchange: None,
             single: None,
             #[cfg(feature = "checkpoint")]
             checkpoints: None,
@@ -349,6 +355,31 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         self
     }
 
+    /// Has several ranks train one network together, each of which calls [`fit`](Trainer::fit) with its own trainer: see
+    /// [`GradientExchange`].
+    ///
+    /// A step is taken by the mean gradient over the batches of all ranks, so that n ranks learn from n batches at once.
+    /// The loss of a step and of an epoch is that of all examples, and each rank judges all validation data, so that
+    /// metrics, early stopping and schedules are the same everywhere. All ranks start with the parameters of rank 0.
+    ///
+    /// * With [data that are dealt](RankData::Dealt), the batches of an epoch are those of one process, in the same order:
+    ///   n ranks take the steps of one process that [accumulates](Trainer::accumulate) n batches, bit for bit if each
+    ///   rank sees one batch a step, or if [each batch is exchanged by itself](GradientExchange::is_in_order).
+    /// * Batch normalisation takes the statistics of each batch. Running statistics are those of one process that sees one
+    ///   batch after another; if each rank first adds up its own batches, they are the mean over the ranks.
+    /// * A callback or a [stop handle](Trainer::stop_handle) of one rank ends the run of all ranks after one more step, or
+    ///   at the end of the epoch.
+    /// * A [diagnosis](Trainer::diagnose) is for one process, and refused here.
+    /// * An error on one rank is an error on all: [`TrainError::OtherRank`] says which rank and why.
+    /// * [Checkpoints](Trainer::checkpoint) are written by rank 0, in a folder that all ranks can read, and hold the whole
+    ///   optimizer's memory: another number of ranks can go on from them.
+    #[must_use]
+    pub fn exchange(mut self, exchange: impl GradientExchange<T> + 'a) -> Self {
+        // One rank has nobody to wait for.
+        self.exchange = (exchange.ranks() > 1).then(|| Box::new(exchange) as _);
+        self
+    }
+
     /// Sets the threads that share the work.
     ///
     /// By default a large network uses all there are, and a small one, which is faster on one thread, uses one. The result
@@ -436,7 +467,8 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
     /// range that the loss takes, such as a rate that falls below 0. The network then holds the parameters of the last
     /// good epoch.
     pub fn fit(&mut self, network: &mut Network<T>, data: &Dataset<T>) -> Result<History, TrainError> {
-        self.check(network, data)?;
+        let checked = self.check(network, data);
+        self.agreed("the settings and the data", checked)?;
         let mut batches = self.batches(data)?;
         self.fit_anew(network, &mut batches, &Known::dataset(data, self.batch_size), data.class_names())
     }
@@ -478,7 +510,8 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         network: &mut Network<T>,
         batches: &mut SourceBatches<'_, T>,
     ) -> Result<History, TrainError> {
-        self.check_source(network)?;
+        let checked = self.check_source(network);
+        self.agreed("the settings", checked)?;
         let (known, class_names) = (Known::source(batches), batches.layout().class_names().to_vec());
         self.fit_anew(network, batches, &known, &class_names)
     }
@@ -497,7 +530,10 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         }
         (self.clock, self.best, self.other_point) = (Clock::default(), None, None);
         #[cfg(feature = "checkpoint")]
-        let begin = self.begin(network, data)?;
+        let begin = {
+            let begin = self.begin(network, data);
+            self.agreed("the checkpoints", begin)?
+        };
         #[cfg(not(feature = "checkpoint"))]
         let begin = run::Begin::at(self.clock);
         self.start(network, batches, data, class_names, begin)
@@ -535,7 +571,8 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
     /// # Errors
     /// Returns the errors of [`fit`](Trainer::fit).
     pub fn continue_fit(&mut self, network: &mut Network<T>, data: &Dataset<T>) -> Result<History, TrainError> {
-        self.check(network, data)?;
+        let checked = self.check(network, data);
+        self.agreed("the settings and the data", checked)?;
         self.best = self.best.take().filter(|best| best.fits(network));
         if let Some(best) = &mut self.best {
             best.go_on();
@@ -576,6 +613,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
             self.stops.push(StopHandle::on_interrupt()?);
             self.watch_interrupts = false;
         }
+        self.agree_on_start(network, data)?;
         if let Some(penalty) = &mut self.penalty {
             penalty.bind(network.segments());
         }
@@ -588,6 +626,48 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
             None => self.choose_threads(network, data.batch_size)?,
         };
         threads.run(|| run::run(self, network, batches, data, begin))
+    }
+
+    fn agreed<R>(&mut self, what: &str, own: Result<R, TrainError>) -> Result<R, TrainError> {
+        agree(self.exchange.as_mut(), what, own)
+    }
+
+    /// Checks that all ranks train the same network in the same way, and starts them with the parameters of rank 0.
+    fn agree_on_start(&mut self, network: &mut Network<T>, data: &Known<'_, T>) -> Result<(), TrainError> {
+        let Some(exchange) = &self.exchange else { return Ok(()) };
+        let (clock, data_of_ranks) = (self.clock, exchange.data());
+        let mut facts = vec![
+            ("the version of downhill", env!("CARGO_PKG_VERSION").to_owned()),
+            ("the precision", std::any::type_name::<T>().to_owned()),
+            ("the network", network.summary().to_string()),
+            ("the step that the run begins at", clock.steps.to_string()),
+            ("the epochs", self.epochs.to_string()),
+            ("the batch size of the data", data.batch_size.to_string()),
+            ("how the data lie on the ranks", format!("{data_of_ranks:?}")),
+            ("how gradients are exchanged", format!("{} {}", exchange.is_in_order(), exchange.is_sharded())),
+            ("the metrics", format!("{:?}", self.metric_directions())),
+            ("the validation data", self.validation.map_or("none".to_owned(), fingerprint)),
+        ];
+        if data_of_ranks == RankData::Dealt {
+            let examples = data.examples.map_or("unknown".to_owned(), |examples| examples.to_string());
+            facts.push(("the training data", data.dataset.map_or(examples, fingerprint)));
+        }
+        #[cfg(feature = "checkpoint")]
+        facts.push(("the checkpoints", format!("{:?}", self.checkpoints)));
+        facts.extend(self.settings());
+        let judges_own = data_of_ranks == RankData::Own && self.validation.is_none();
+        let metric = self.metrics.first().filter(|_| judges_own).map(|metric| metric.name());
+        let checked = metric.map_or(Ok(()), |metric| Err(TrainError::OwnDataToJudge { metric }));
+        self.agreed("the metrics", checked)?;
+        let Some(exchange) = &mut self.exchange else { return Ok(()) };
+        compare(exchange, &facts)?;
+        let seeds = exchange.gather("the seed of the network", &network.seed().0.to_le_bytes());
+        let seeds = seeds.map_err(TrainError::Exchange)?;
+        if let Some(seed) = seeds.first().and_then(|seed| seed.as_slice().try_into().ok()) {
+            network.set_seed(Seed(u64::from_le_bytes(seed)));
+        }
+        exchange.broadcast(0, network.parameters_mut()).map_err(TrainError::Exchange)?;
+        exchange.broadcast(0, network.statistics_mut()).map_err(TrainError::Exchange)
     }
 
     /// Chooses all threads if a step is worth sharing and may be shared, and one otherwise.
@@ -615,4 +695,15 @@ pub(crate) struct Clock {
     pub(crate) epochs: u64,
     /// Completed steps.
     pub(crate) steps: u64,
+}
+
+/// The size of a data set and a checksum of its numbers.
+fn fingerprint<T: Scalar>(data: &Dataset<T>) -> String {
+    let mut sum = data.all_inputs().fold(Checksum::EMPTY, |sum, input| sum.numbers(input.slice()));
+    sum = match data.targets() {
+        Target::Values(values) => sum.numbers(values),
+        Target::Classes(classes) => classes.iter().fold(sum, |sum, &class| sum.word(u64::from(class))),
+    };
+    sum = data.weights().iter().fold(sum, |sum, weights| sum.numbers(weights.slice()));
+    format!("{} examples with the checksum {sum}", data.len())
 }

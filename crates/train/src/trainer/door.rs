@@ -83,6 +83,10 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'_, T, L, O> {
                 return Err(SettingError::new("the average of weights", 1.0, requirement).into());
             }
         }
+        if self.watch.is_some() && self.exchange.is_some() {
+            let requirement = "left out: it observes the passes of one process, and an exchange joins those of several";
+            return Err(SettingError::new("the diagnosis", 1.0, requirement).into());
+        }
         #[cfg(feature = "checkpoint")]
         self.check_checkpoints()?;
         match self.clipping {

@@ -12,6 +12,7 @@ use super::run::Begin;
 use crate::TrainError;
 use crate::checkpoint::{CheckpointError, Checkpoints, Continuation, Every, Facts, Fingerprint, Keeper, restore};
 use crate::early_stopping::Best;
+use crate::exchange::{cut, cut_state, sharded_part};
 use crate::feed::Known;
 use crate::snapshot::Snapshot;
 
@@ -141,7 +142,8 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'_, T, L, O> {
                 None => {}
             }
         }
-        if let Some(settings) = &self.checkpoints {
+        let is_first = self.exchange.as_ref().is_none_or(|exchange| exchange.rank() == 0);
+        if let Some(settings) = self.checkpoints.as_ref().filter(|_| is_first) {
             begin.checkpoints = Some((Keeper::open(settings, &self.metric_directions(), resumed)?, facts));
         }
         Ok(begin)
@@ -151,8 +153,17 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'_, T, L, O> {
     /// alone is of the checkpoint.
     fn restore_memory(&mut self, network: &Network<T>, found: &Continuation<T>) -> Result<(), CheckpointError> {
         let refused = |error| CheckpointError::Optimizer { path: found.resumed.checkpoint.clone().into(), error };
-        self.optimizer.bind(network.segments());
-        self.optimizer.restore(&found.optimizer).map_err(refused)?;
+        match sharded_part(self.exchange.as_ref(), &self.optimizer, network) {
+            None => {
+                self.optimizer.bind(network.segments());
+                self.optimizer.restore(&found.optimizer).map_err(refused)?;
+            }
+            Some(part) => {
+                self.optimizer.bind(&cut(network.segments(), &part));
+                let own = cut_state(&found.optimizer, &part, network.parameters().len());
+                self.optimizer.restore(&own).map_err(refused)?;
+            }
+        }
         if let (Some(averaging), Some(states)) = (&mut self.averaging, &found.average) {
             averaging.restore(states).map_err(refused)?;
         }

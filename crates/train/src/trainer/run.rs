@@ -1,5 +1,7 @@
 //! The training loop, the only one there is: the steps of an epoch, what is judged after it, and who may end the run.
 
+mod together;
+
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::ops::Range;
 use std::time::Instant;
@@ -11,6 +13,7 @@ use downhill_network::{Network, PassError, Purpose, Workspace};
 use downhill_optim::Optimizer;
 use downhill_tensor::Scalar;
 
+use self::together::Together;
 use super::update::{NotFinite, Updated};
 use super::{Clock, Trainer};
 #[cfg(feature = "checkpoint")]
@@ -22,13 +25,16 @@ use crate::divergence::{find_cause, find_gradient, find_place, find_segment};
 use crate::early_stopping::Best;
 use crate::error::{Cause, Place};
 use crate::evaluation::{evaluate_with, inputs, placed};
+use crate::exchange::agree;
+#[cfg(feature = "checkpoint")]
+use crate::exchange::complete_state;
 use crate::feed::{Feed, Known};
 use crate::other_point::OtherPoint;
 use crate::progress::Display;
 use crate::snapshot::Snapshot;
 use crate::{
-    Callback, DataRole, Divergence, EpochEnd, EpochRecord, History, RunEnd, RunStart, StepEnd, StopHandle, StopReason,
-    TrainError,
+    Callback, DataRole, Divergence, EpochEnd, EpochRecord, History, Progress, RunEnd, RunStart, StepEnd, StopHandle,
+    StopReason, TrainError,
 };
 
 /// Trains for the epochs of one call of `fit` or `continue_fit`.
@@ -39,8 +45,10 @@ pub(super) fn run<T: Scalar, L: Loss, O: Optimizer<T>>(
     data: &Known<'_, T>,
     begin: Begin<T>,
 ) -> Result<History, TrainError> {
-    let steps = batches.batches_per_epoch().map(|batches| (batches as u64).div_ceil(trainer.micro_batches));
-    let mut run = Run::new(trainer, network, data, steps, begin)?;
+    let mut run = Run::new(trainer, network, data, begin)?;
+    let rounds = run.agree_on_rounds(batches, 0)?.or_else(|| batches.batches_per_epoch());
+    let steps = rounds.map(|batches| (batches as u64).div_ceil(run.trainer.micro_batches));
+    run.display.expect_steps(steps.unwrap_or(0));
     run.tell_start(steps);
     let result = run.train(batches).and_then(|reason| run.finish(reason));
     let end = RunEnd { result: result.as_ref(), network };
@@ -97,6 +105,10 @@ struct Run<'r, 'a, T: Scalar, L, O> {
     good: Snapshot<T>,
     best: Option<Best<T>>,
     other_point: OtherPoint<T>,
+    /// What other ranks are waited for with, if there are any.
+    together: Option<Together<T>>,
+    /// The numbers of the gradient that no pass has sent to the other ranks.
+    unsent: usize,
     history: History,
     #[cfg(feature = "checkpoint")]
     checkpoints: Option<(Keeper, Facts)>,
@@ -151,8 +163,21 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
             self.display.start_epoch(number + 1);
             batches.start_epoch(number);
             batches.skip_to(epoch.batches);
-            while let Some(batch) = batches.next_batch().map_err(|error| self.good.after(error, self.network))? {
-                if let Break(reason) = self.step(&batch, &mut epoch)? {
+            let (mut rounds, mut position) = (self.agree_on_rounds(batches, epoch.batches)?, epoch.batches);
+            loop {
+                let flow = match (&mut rounds, &self.together) {
+                    (Some(0), _) => break,
+                    (Some(rounds), Some(together)) => {
+                        *rounds -= 1;
+                        let batch = together.next_batch(batches, &epoch, &mut position);
+                        self.step_together(batch, &mut epoch)?
+                    }
+                    _ => match batches.next_batch().map_err(|error| self.good.after(error, self.network))? {
+                        Some(batch) => self.step(&batch, &mut epoch)?,
+                        None => break,
+                    },
+                };
+                if let Break(reason) = flow {
                     self.save(Some(&epoch), None)?;
                     return Ok(reason);
                 }
@@ -161,7 +186,8 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
                 self.save(Some(&epoch), None)?;
                 return Ok(reason);
             }
-            let record = self.validate(&epoch)?;
+            let record = self.validate(&epoch);
+            let record = agree(self.trainer.exchange.as_mut(), "the validation", record)?;
             if let Break(reason) = self.end_epoch(record)? {
                 return Ok(reason);
             }
@@ -209,16 +235,20 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
 
     /// Takes one step by the gradients so far, if there are any: θ ← θ − step(g), with g = dJ/dθ.
     fn update(&mut self, epoch: &mut Epoch) -> Result<ControlFlow<StopReason>, TrainError> {
+        self.exchange_rest(epoch)?;
         let total = std::mem::take(&mut epoch.step_total);
         epoch.total += total;
         if std::mem::take(&mut epoch.waiting) == 0 || total.is_empty() {
-            return Ok(Continue(()));
+            return Ok(self.agreed_stop());
         }
+        self.take_mean(total)?;
         let step = self.trainer.clock.steps;
-        let taken = self.trainer.update(self.network, &mut self.training, total)?;
+        let part = self.together.as_ref().and_then(|together| together.stepped.clone());
+        let taken = self.trainer.update(self.network, &mut self.training, total, part)?;
         let Updated { loss, penalty, learning_rate } = match taken {
             Ok(updated) => updated,
             Err(NotFinite { loss }) => {
+                self.complete_gradient(total)?;
                 let place = find_gradient(self.network, self.training.gradient());
                 return Err(self.diverged(step, loss, place, epoch)?.into());
             }
@@ -236,14 +266,19 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
             self.trainer.callbacks.iter_mut().for_each(|callback| callback.on_norms(norms));
         }
         self.tell_warnings();
+        let mut flow = Continue(());
         if stop {
-            return Ok(Break(StopReason::Callback));
+            flow = self.stop_for(StopReason::Callback);
+        } else if self.trainer.stops.iter().any(StopHandle::is_stopped) {
+            flow = self.stop_for(StopReason::Interrupted);
         }
-        if self.trainer.stops.iter().any(StopHandle::is_stopped) {
-            return Ok(Break(StopReason::Interrupted));
+        if flow.is_continue() {
+            flow = self.agreed_stop();
         }
-        self.save_if_due(epoch)?;
-        Ok(Continue(()))
+        if flow.is_continue() {
+            self.save_if_due(epoch)?;
+        }
+        Ok(flow)
     }
 
     /// Judges the network after an epoch.
@@ -295,47 +330,68 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
         let exhausted = self.best.as_mut().is_some_and(|best| best.observe(&record, parameters, statistics));
         self.history.epochs.push(record.clone());
         self.tell_warnings();
+        let stop = self.agree_on_epoch(record.epoch, stop)?;
         self.other_point.train(self.network);
         let flow = match (stop, exhausted) {
-            (true, _) => Break(StopReason::Callback),
-            (false, true) => Break(StopReason::EarlyStopping),
-            (false, false) => Continue(()),
+            (Some(reason), _) => Break(reason),
+            (None, true) => Break(StopReason::EarlyStopping),
+            (None, false) => Continue(()),
         };
-        if flow.is_break() || record.epoch == self.epochs.end || self.is_due_after(&record) {
+        if flow.is_break() || record.epoch == self.epochs.end || self.is_due_after(&record)? {
             self.save(None, Some(&record))?;
         }
         Ok(flow)
     }
 
     #[cfg(feature = "checkpoint")]
-    fn is_due_after(&self, record: &EpochRecord) -> bool {
-        self.checkpoints.as_ref().is_some_and(|(keeper, _)| keeper.is_due_after_epoch(record))
+    fn is_due_after(&mut self, record: &EpochRecord) -> Result<bool, TrainError> {
+        let own = self.checkpoints.as_ref().is_some_and(|(keeper, _)| keeper.is_due_after_epoch(record));
+        self.by_rank_0(own)
     }
 
     #[cfg(not(feature = "checkpoint"))]
-    fn is_due_after(&self, _: &EpochRecord) -> bool {
-        false
+    fn is_due_after(&mut self, _: &EpochRecord) -> Result<bool, TrainError> {
+        Ok(false)
     }
 
     /// Writes a checkpoint after a step, if it is time.
     fn save_if_due(&mut self, epoch: &Epoch) -> Result<(), TrainError> {
         #[cfg(feature = "checkpoint")]
-        if self.checkpoints.as_ref().is_some_and(|(keeper, _)| keeper.is_due_after_step(self.trainer.clock.steps)) {
-            return self.save(Some(epoch), None);
+        {
+            let steps = self.trainer.clock.steps;
+            let own = self.checkpoints.as_ref().is_some_and(|(keeper, _)| keeper.is_due_after_step(steps));
+            if self.by_rank_0(own)? {
+                return self.save(Some(epoch), None);
+            }
         }
         let _ = epoch;
         Ok(())
     }
 
-    /// Writes a checkpoint, if the run keeps any: within an epoch, or after one.
+    /// Writes a checkpoint, if the run keeps any: within an epoch, or after one. Rank 0 writes it for all.
     fn save(&mut self, epoch: Option<&Epoch>, ended: Option<&EpochRecord>) -> Result<(), TrainError> {
         #[cfg(feature = "checkpoint")]
+        if self.trainer.checkpoints.is_some() {
+            let written = self.write_checkpoint(epoch, ended);
+            return agree(self.trainer.exchange.as_mut(), "a checkpoint", written);
+        }
+        let _ = (epoch, ended);
+        Ok(())
+    }
+
+    #[cfg(feature = "checkpoint")]
+    fn write_checkpoint(&mut self, epoch: Option<&Epoch>, ended: Option<&EpochRecord>) -> Result<(), TrainError> {
+        let part = self.together.as_ref().and_then(|together| together.stepped.as_ref());
+        let mut optimizer_state = part.map(|_| self.trainer.optimizer.state());
+        if let (Some(part), Some(state), Some(exchange)) = (part, &mut optimizer_state, &mut self.trainer.exchange) {
+            complete_state(exchange, state, part, self.network.parameters().len())?;
+        }
         if let Some((keeper, facts)) = &mut self.checkpoints {
             self.history.seconds = self.earlier + self.started.elapsed().as_secs_f64();
             let Trainer { optimizer, rates, averaging, callbacks, clock, .. } = &*self.trainer;
             let mut state = State {
                 network: self.network,
-                optimizer: optimizer.state(),
+                optimizer: optimizer_state.unwrap_or_else(|| optimizer.state()),
                 clock: *clock,
                 first_epoch: self.first_epoch,
                 epoch: epoch.copied(),
@@ -354,7 +410,6 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
             };
             keeper.write(&mut state, ended)?;
         }
-        let _ = (epoch, ended);
         Ok(())
     }
 }
@@ -364,12 +419,14 @@ impl<'r, 'a, T: Scalar, L: Loss, O: Optimizer<T>> Run<'r, 'a, T, L, O> {
         trainer: &'r mut Trainer<'a, T, L, O>,
         network: &'r mut Network<T>,
         data: &'r Known<'r, T>,
-        steps_per_epoch: Option<u64>,
         begin: Begin<T>,
     ) -> Result<Self, TrainError> {
         let started = Instant::now();
         let epochs = trainer.clock.epochs..begin.first_epoch.saturating_add(trainer.epochs);
-        let display = Display::new(trainer.progress, (epochs.start + 1, epochs.end), steps_per_epoch.unwrap_or(0));
+        let together = Together::new(trainer.exchange.as_ref(), trainer.micro_batches, &trainer.optimizer, network);
+        let is_first = trainer.exchange.as_ref().is_none_or(|exchange| exchange.rank() == 0);
+        let progress = if is_first { trainer.progress } else { Progress::Quiet };
+        let display = Display::new(progress, (epochs.start + 1, epochs.end));
         let (training, judging) = (network.workspace(Purpose::Training), network.workspace(Purpose::Prediction));
         let best = match (trainer.best.take(), &trainer.early_stopping) {
             (None, Some(rule)) => Some(Best::new(rule, &trainer.metric_directions())?),
@@ -384,6 +441,8 @@ impl<'r, 'a, T: Scalar, L: Loss, O: Optimizer<T>> Run<'r, 'a, T, L, O> {
         let kept = best.as_ref().map(|best| &best.snapshot);
         other_point.go_on(network, &trainer.optimizer, trainer.averaging.as_ref(), kept);
         Ok(Self {
+            unsent: network.parameters().len(),
+            together,
             trainer,
             network,
             data,

@@ -16,7 +16,8 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'_, T, L, O> {
     ///
     /// Steps are counted on from one call to the next, so that the optimizer remembers and a schedule over steps goes on;
     /// [`fit`](Trainer::fit) starts anew. Clipping and penalty are as in a run; epochs, validation, callbacks, averages and
-    /// early stopping are not part of it, and neither is [`accumulate`](Trainer::accumulate). The calling thread does the
+    /// early stopping are not part of it, and neither are [`accumulate`](Trainer::accumulate) and
+    /// [`exchange`](Trainer::exchange). The calling thread does the
     /// work; within [`Threads::run`](downhill_tensor::threads::Threads::run) others share it.
     ///
     /// ```
@@ -124,7 +125,7 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'_, T, L, O> {
         let total = pass(self, network, &mut workspace, Mode::Training { step })?;
         let learning_rate = self.optimizer.learning_rate();
         let updated = if total.value().is_finite() {
-            self.update(network, &mut workspace, total)?
+            self.update(network, &mut workspace, total, None)?
         } else {
             Err(NotFinite { loss: total.value() })
         };

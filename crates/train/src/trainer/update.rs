@@ -1,12 +1,17 @@
 //! One step by a gradient that is there, within a run and outside.
 
+use std::ops::Range;
+
 use downhill_losses::{Loss, Total};
 use downhill_network::{Network, Workspace};
 use downhill_optim::Optimizer;
 use downhill_tensor::Scalar;
+use downhill_tensor::reduce::norm;
 
 use super::Trainer;
 use crate::TrainError;
+use crate::clipping::Clipping;
+use crate::exchange::{Exchange, Sharded};
 
 /// A step that was taken.
 pub(super) struct Updated {
@@ -21,23 +26,51 @@ pub(super) struct NotFinite {
 }
 
 impl<T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'_, T, L, O> {
-    /// Adds the penalty to the gradient, clips it, and moves the parameters: θ ← θ − step(g).
+    /// Adds the penalty to the gradient, clips it, and moves the parameters: θ ← θ − step(g). If this rank has a part of
+    /// the gradient alone, it steps that part, and the others the rest.
     pub(super) fn update(
         &mut self,
         network: &mut Network<T>,
         workspace: &mut Workspace<T>,
         total: Total,
+        part: Option<Range<usize>>,
     ) -> Result<Result<Updated, NotFinite>, TrainError> {
         let gradient = workspace.average();
         let penalty = self.penalty.as_ref().map_or(0.0, |penalty| penalty.add(network.parameters(), gradient));
         let loss = total.value() + penalty;
-        let clipped = self.clipping.is_none_or(|clipping| clipping.clip(gradient));
+        let clipped = match (&part, self.clipping, &mut self.exchange) {
+            (_, None, _) => true,
+            (Some(part), Some(Clipping::Norm(limit)), Some(exchange)) => {
+                clip_part(limit, &mut gradient[part.clone()], exchange)?
+            }
+            (_, Some(clipping), _) => clipping.clip(gradient),
+        };
         let learning_rate = self.optimizer.learning_rate();
         if !(loss.is_finite() && clipped) {
             return Ok(Err(NotFinite { loss }));
         }
-        network.step(&mut self.optimizer, workspace)?;
+        match (part, &mut self.exchange) {
+            (Some(part), Some(exchange)) => {
+                let mut sharded = Sharded { optimizer: &mut self.optimizer, exchange, part, completed: Ok(()) };
+                network.step(&mut sharded, workspace)?;
+                sharded.completed.map_err(TrainError::Exchange)?;
+            }
+            _ => network.step(&mut self.optimizer, workspace)?,
+        }
         self.clock.steps += 1;
         Ok(Ok(Updated { loss, penalty, learning_rate }))
     }
+}
+
+/// Clips a part of a gradient by the norm of all of it; `false` if that is not finite.
+fn clip_part<T: Scalar>(limit: f64, part: &mut [T], exchange: &mut Exchange<'_, T>) -> Result<bool, TrainError> {
+    let own = norm(part).to_le_bytes();
+    let norms = exchange.gather("the norm of the gradient", &own).map_err(TrainError::Exchange)?;
+    let norms = norms.iter().map(|norm| norm.as_slice().try_into().map_or(f64::NAN, f64::from_le_bytes));
+    let norm = norms.fold(0.0, f64::hypot);
+    if norm > limit && norm.is_finite() {
+        let factor = T::from_f64(limit / norm);
+        part.iter_mut().for_each(|g| *g *= factor);
+    }
+    Ok(norm.is_finite())
 }

@@ -1,0 +1,308 @@
+//! Gradients, weights and small messages between all ranks.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use downhill_tensor::Scalar;
+use downhill_train::{GradientExchange, RankData, part_of};
+use mpi::Count;
+use mpi::collective::{CommunicatorCollectives, Root};
+use mpi::datatype::{Partition, PartitionMut};
+use mpi::request::scope;
+use mpi::traits::{Communicator, Equivalence};
+
+use crate::engine::{Engine, Orders};
+
+/// The numbers of a gradient that are sent at once, in bytes.
+const BUCKET: usize = 4 << 20;
+
+/// The most numbers of an operation: MPI counts in 32 bits.
+const MOST: usize = 1 << 28;
+
+/// The bytes of a small message that go with its length, enough for the loss of a step.
+const SHORT: usize = 60;
+
+/// An exchange over MPI, made by [`Ranks::exchange`](crate::Ranks::exchange).
+///
+/// The gradient is sent in pieces of 4 MiB while the backward pass goes on. Each rank receives the numbers of its own part
+/// of θ from all others and adds them up in the order of the ranks, so that the sum has the same bits each time; then the
+/// mean gradient, or with [`sharded`](MpiExchange::sharded) the parameters after the step, are brought to all.
+/// Each way, a rank sends (n − 1)/n of the bytes of θ, the least there is.
+#[derive(Debug)]
+pub struct MpiExchange<T> {
+    rank: usize,
+    ranks: usize,
+    orders: Orders,
+    limit: Duration,
+    in_order: bool,
+    sharded: bool,
+    data: RankData,
+    /// The pieces of the gradient that are under way, from the end of θ.
+    pieces: VecDeque<Piece<T>>,
+    /// The start of the numbers that are under way, while a gradient is sent.
+    sent_from: Option<usize>,
+    /// Memory of pieces that have come.
+    spare: Vec<Vec<T>>,
+}
+
+#[derive(Debug)]
+struct Piece<T> {
+    /// What it holds of the own part, counted from that part's start.
+    own: Range<usize>,
+    /// The memory of what was sent, and the numbers of all ranks.
+    arrives: Receiver<(Vec<T>, Vec<T>)>,
+}
+
+impl<T: Scalar + Equivalence> MpiExchange<T> {
+    pub(crate) fn new(rank: usize, ranks: usize, orders: Orders) -> Self {
+        Self {
+            rank,
+            ranks,
+            orders,
+            limit: Duration::from_secs(300),
+            in_order: false,
+            sharded: false,
+            data: RankData::Dealt,
+            pieces: VecDeque::new(),
+            sent_from: None,
+            spare: Vec::new(),
+        }
+    }
+
+    /// Sets the longest time that a rank waits for the others before it ends all of them, with a message that says which
+    /// ranks did not arrive; 5 minutes unless set. A rank may be late by as much as it takes longer for a step, an epoch's
+    /// validation or a checkpoint.
+    #[must_use]
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Exchanges the gradient of every batch by itself if several [make a step](downhill_train::Trainer::accumulate): n
+    /// ranks then have the bits of one process that sees the same batches, for as many times the messages.
+    #[must_use]
+    pub fn in_order(mut self) -> Self {
+        self.in_order = true;
+        self
+    }
+
+    /// Has each rank keep the optimizer's memory of its own part of θ alone, a share of 1/n, and step that part (ZeRO
+    /// stage 1, Rajbhandari et al. 2020).
+    ///
+    /// Rules that look at more than one parameter at a time, such as Muon, stay whole on every rank. The gradient
+    /// that a callback sees is then complete in the rank's own part alone.
+    #[must_use]
+    pub fn sharded(mut self) -> Self {
+        self.sharded = true;
+        self
+    }
+
+    /// Has each rank train on data of its own, instead of every n-th batch of data that all ranks have.
+    #[must_use]
+    pub fn own_data(mut self) -> Self {
+        self.data = RankData::Own;
+        self
+    }
+
+    /// The numbers of `range` that a rank owns.
+    fn owned(&self, range: &Range<usize>, len: usize, rank: usize) -> Range<usize> {
+        let part = part_of(len, rank, self.ranks);
+        let start = part.start.clamp(range.start, range.end);
+        start..part.end.clamp(start, range.end)
+    }
+
+    fn memory(&mut self, len: usize) -> Vec<T> {
+        let mut memory = self.spare.pop().unwrap_or_default();
+        memory.resize(len, T::ZERO);
+        memory
+    }
+
+    /// Sends the numbers of a range to their owners.
+    fn post(&mut self, range: Range<usize>, gradient: &[T]) {
+        let len = gradient.len();
+        let counts: Vec<Count> = (0..self.ranks).map(|rank| count(self.owned(&range, len, rank).len())).collect();
+        let (own, part) = (self.owned(&range, len, self.rank), part_of(len, self.rank, self.ranks));
+        let mut sent = self.memory(range.len());
+        sent.copy_from_slice(&gradient[range]);
+        let mut received = self.memory(own.len() * self.ranks);
+        let (limit, ranks, each) = (self.limit, self.ranks, count(own.len()));
+        let arrives = self.orders.give(move |engine: &Engine| {
+            let from = vec![each; ranks];
+            let (places, from_places) = (places(&counts), places(&from));
+            let to = Partition::new(&sent[..], counts, places);
+            let mut from = PartitionMut::new(&mut received[..], from, from_places);
+            scope(|scope| {
+                let request = engine.world.immediate_all_to_all_varcount_into(scope, &to, &mut from);
+                engine.wait("the gradients", limit, request);
+            });
+            (sent, received)
+        });
+        let own = if own.is_empty() { 0..0 } else { own.start - part.start..own.end - part.start };
+        self.pieces.push_back(Piece { own, arrives });
+    }
+}
+
+fn count(len: usize) -> Count {
+    // No operation has more than `MOST` numbers.
+    Count::try_from(len).unwrap_or(Count::MAX)
+}
+
+/// The places of parts that lie one after another.
+fn places(counts: &[Count]) -> Vec<Count> {
+    counts.iter().scan(0, |place, count| Some(std::mem::replace(place, *place + count))).collect()
+}
+
+/// Ranges of at most so many numbers that make up `len`.
+fn cut(len: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..len).step_by(most).map(move |start| start..len.min(start + most))
+}
+
+fn lost<E>(_: E) -> String {
+    "the thread that calls MPI has ended".into()
+}
+
+impl<T: Scalar + Equivalence> GradientExchange<T> for MpiExchange<T> {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn ranks(&self) -> usize {
+        self.ranks
+    }
+
+    fn gather(&mut self, what: &str, own: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+        let (what, own, limit, ranks) = (what.to_owned(), own.to_vec(), self.limit, self.ranks);
+        let all = self.orders.give(move |engine: &Engine| {
+            // The length and as much as comes with it; what is longer takes another operation.
+            let mut block = [0; 4 + SHORT];
+            block[..4].copy_from_slice(&count(own.len()).to_le_bytes());
+            let short = own.len().min(SHORT);
+            block[4..4 + short].copy_from_slice(&own[..short]);
+            let mut blocks = vec![0; block.len() * ranks];
+            scope(|scope| {
+                let request = engine.world.immediate_all_gather_into(scope, &block[..], &mut blocks[..]);
+                engine.wait(&what, limit, request);
+            });
+            let blocks: Vec<&[u8; 4 + SHORT]> = blocks.as_chunks().0.iter().collect();
+            let counts: Vec<Count> =
+                blocks.iter().map(|&&[a, b, c, d, ..]| Count::from_le_bytes([a, b, c, d])).collect();
+            let lengths = counts.iter().map(|&count| usize::try_from(count).unwrap_or(0));
+            if lengths.clone().all(|length| length <= SHORT) {
+                return blocks.iter().zip(lengths).map(|(block, length)| block[4..4 + length].to_vec()).collect();
+            }
+            let mut bytes = vec![0; lengths.clone().sum()];
+            let places = places(&counts);
+            let mut all = PartitionMut::new(&mut bytes[..], &counts[..], places);
+            scope(|scope| {
+                let request = engine.world.immediate_all_gather_varcount_into(scope, &own[..], &mut all);
+                engine.wait(&what, limit, request);
+            });
+            let mut rest = &bytes[..];
+            let mut take = |length| {
+                let (own, others) = rest.split_at(length);
+                rest = others;
+                own.to_vec()
+            };
+            lengths.map(&mut take).collect()
+        });
+        all.recv().map_err(lost)
+    }
+
+    fn broadcast(&mut self, from: usize, numbers: &mut [T]) -> Result<(), String> {
+        for range in cut(numbers.len(), MOST) {
+            let (mut sent, limit, from) = (numbers[range.clone()].to_vec(), self.limit, count(from));
+            let arrives = self.orders.give(move |engine: &Engine| {
+                scope(|scope| {
+                    let root = engine.world.process_at_rank(from);
+                    let request = root.immediate_broadcast_into(scope, &mut sent[..]);
+                    engine.wait("the numbers of one rank", limit, request);
+                });
+                sent
+            });
+            numbers[range].copy_from_slice(&arrives.recv().map_err(lost)?);
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, complete: Range<usize>, gradient: &[T]) {
+        // All ranks cut at the same places, whatever the ranges that they come to know.
+        let most = (BUCKET / size_of::<T>()).min(MOST);
+        let mut end = self.sent_from.unwrap_or(gradient.len());
+        while end > 0 {
+            let start = end.saturating_sub(most);
+            if start < complete.start {
+                break;
+            }
+            self.post(start..end, gradient);
+            end = start;
+        }
+        self.sent_from = Some(end);
+    }
+
+    fn add(&mut self, factors: &[Option<T>], sum: &mut [T]) -> Result<(), String> {
+        self.sent_from = None;
+        while let Some(Piece { own, arrives }) = self.pieces.pop_front() {
+            let (sent, received) = arrives.recv().map_err(lost)?;
+            let sum = &mut sum[own.clone()];
+            if !own.is_empty() {
+                for (g, &factor) in received.chunks_exact(own.len()).zip(factors) {
+                    if let Some(factor) = factor {
+                        sum.iter_mut().zip(g).for_each(|(sum, &g)| *sum += factor * g);
+                    }
+                }
+            }
+            self.spare.extend([sent, received]);
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self, numbers: &mut [T]) -> Result<(), String> {
+        let len = numbers.len();
+        for range in cut(len, MOST) {
+            let counts: Vec<Count> = (0..self.ranks).map(|rank| count(self.owned(&range, len, rank).len())).collect();
+            let own = self.owned(&range, len, self.rank);
+            let mut sent = self.memory(own.len());
+            sent.copy_from_slice(&numbers[own]);
+            let (mut all, limit) = (self.memory(range.len()), self.limit);
+            let arrives = self.orders.give(move |engine: &Engine| {
+                let places = places(&counts);
+                let mut parts = PartitionMut::new(&mut all[..], counts, places);
+                scope(|scope| {
+                    let request = engine.world.immediate_all_gather_varcount_into(scope, &sent[..], &mut parts);
+                    engine.wait("the parts of the weights", limit, request);
+                });
+                (sent, all)
+            });
+            let (sent, all) = arrives.recv().map_err(lost)?;
+            numbers[range].copy_from_slice(&all);
+            self.spare.extend([sent, all]);
+        }
+        Ok(())
+    }
+
+    fn is_in_order(&self) -> bool {
+        self.in_order
+    }
+
+    fn is_sharded(&self) -> bool {
+        self.sharded
+    }
+
+    fn data(&self) -> RankData {
+        self.data
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_cut_and_placed_one_after_another() {
+        assert_eq!(cut(10, 4).collect::<Vec<_>>(), [0..4, 4..8, 8..10]);
+        assert_eq!(cut(0, 4).count(), 0);
+        assert_eq!(places(&[2, 0, 3]), [0, 2, 2]);
+    }
+}

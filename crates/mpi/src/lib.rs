@@ -1,0 +1,10 @@
+//! Data-parallel training over MPI.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod engine;
+mod exchange;
+mod ranks;
+
+pub use exchange::MpiExchange;
+pub use ranks::{Ranks, StartError, run};

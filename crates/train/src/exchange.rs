@@ -1,0 +1,371 @@
+//! What happens to a gradient between the backward pass and the step, if several processes train one network.
+
+use std::fmt::Debug;
+use std::ops::Range;
+
+use downhill_network::{BackwardObserver, Network};
+use downhill_optim::{Optimizer, OptimizerState, RestoreError, Segment, SettingError};
+use downhill_tensor::Scalar;
+
+use crate::TrainError;
+
+/// Connects the ranks of a run: processes, or threads, that train one network together, numbered from 0.
+///
+/// A trainer with an [`exchange`](crate::Trainer::exchange) takes each step by the mean gradient over the batches of all
+/// ranks. Every rank calls the same methods in the same order, and each call returns once all have made it. Without an
+/// exchange nothing is called and nothing is copied.
+///
+/// Every rank owns one [part](part_of) of the numbers: a gradient is sent in ranges as the backward pass completes them,
+/// from the end to the beginning; [`add`](GradientExchange::add) leaves its owner with the sum of a part, and
+/// [`complete`](GradientExchange::complete) brings all parts to all ranks.
+pub trait GradientExchange<T: Scalar>: Debug + Send {
+    /// The number of this rank.
+    fn rank(&self) -> usize;
+
+    /// The number of ranks.
+    fn ranks(&self) -> usize;
+
+    /// Returns the bytes of all ranks, in their order. `what` says what they are, for an error that no rank foresaw.
+    ///
+    /// # Errors
+    /// Returns a sentence if the ranks can't be reached.
+    fn gather(&mut self, what: &str, own: &[u8]) -> Result<Vec<Vec<u8>>, String>;
+
+    /// Overwrites `numbers` by those of the rank `from`.
+    ///
+    /// # Errors
+    /// Returns a sentence if the ranks can't be reached.
+    fn broadcast(&mut self, from: usize, numbers: &mut [T]) -> Result<(), String>;
+
+    /// Begins to send these numbers of a gradient, which are final, to the ranks that own them. The ranges of one
+    /// gradient adjoin one another, from its end to its beginning, and may differ from rank to rank.
+    fn send(&mut self, complete: Range<usize>, gradient: &[T]);
+
+    /// Waits for the gradient that was sent by each rank, and adds to the numbers of this rank's own part:
+    /// `sum ← sum + factor · g`, one rank after another in their order; a rank without a factor adds nothing.
+    ///
+    /// # Errors
+    /// Returns a sentence if the ranks can't be reached.
+    fn add(&mut self, factors: &[Option<T>], sum: &mut [T]) -> Result<(), String>;
+
+    /// Fills in the parts of `numbers` that other ranks own.
+    ///
+    /// # Errors
+    /// Returns a sentence if the ranks can't be reached.
+    fn complete(&mut self, numbers: &mut [T]) -> Result<(), String>;
+
+    /// Tells whether the gradient of every batch is exchanged by itself if several
+    /// [make a step](crate::Trainer::accumulate), so that n ranks get the bits of one process that sees the same batches;
+    /// otherwise each rank first adds up its own. A matter of batch normalisation too: see
+    /// [`exchange`](crate::Trainer::exchange).
+    fn is_in_order(&self) -> bool {
+        false
+    }
+
+    /// Tells whether each rank keeps the optimizer's memory of its own part alone, if the optimizer
+    /// [is element-wise](Optimizer::is_elementwise).
+    fn is_sharded(&self) -> bool {
+        false
+    }
+
+    /// Tells how the training data lie on the ranks.
+    fn data(&self) -> RankData {
+        RankData::Dealt
+    }
+}
+
+/// How the training data of a run lie on its ranks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RankData {
+    /// All ranks have the same data, and each takes every n-th batch of an epoch.
+    #[default]
+    Dealt,
+    /// Each rank has data of its own, and takes all of their batches. A rank that has seen its last one takes part in the
+    /// remaining steps of the epoch without any.
+    Own,
+}
+
+/// Returns the part of `len` numbers that a rank owns: all ranks have as many, or one more.
+///
+/// ```
+/// use downhill_train::part_of;
+///
+/// assert_eq!([0, 1, 2].map(|rank| part_of(10, rank, 3)), [0..3, 3..6, 6..10]);
+/// ```
+#[must_use]
+pub fn part_of(len: usize, rank: usize, ranks: usize) -> Range<usize> {
+    let bound = |rank: usize| (len as u128 * rank as u128 / ranks.max(1) as u128) as usize;
+    bound(rank)..bound(rank + 1)
+}
+
+/// An exchange of a trainer.
+pub(crate) type Exchange<'a, T> = Box<dyn GradientExchange<T> + 'a>;
+
+/// Sends what is final of a gradient during the backward pass.
+pub(crate) struct Sending<'a, 'e, T> {
+    exchange: &'a mut Exchange<'e, T>,
+    /// The numbers that were not sent yet, which come first.
+    left: usize,
+}
+
+impl<'a, 'e, T: Scalar> Sending<'a, 'e, T> {
+    pub(crate) fn new(exchange: &'a mut Exchange<'e, T>, len: usize) -> Self {
+        Self { exchange, left: len }
+    }
+
+    /// The numbers in front of those that were sent.
+    pub(crate) fn left(&self) -> usize {
+        self.left
+    }
+}
+
+impl<T: Scalar> BackwardObserver<T> for Sending<'_, '_, T> {
+    fn parameter_gradient(&mut self, complete: Range<usize>, gradient: &[T]) {
+        self.left = complete.start;
+        self.exchange.send(complete, gradient);
+    }
+}
+
+/// Returns the segments as they lie in a part of θ.
+pub(crate) fn cut(segments: &[Segment], part: &Range<usize>) -> Vec<Segment> {
+    let within = segments.iter().filter_map(|segment| {
+        let range = segment.range.start.max(part.start)..segment.range.end.min(part.end);
+        let is_within = !range.is_empty();
+        is_within.then(|| {
+            let mut cut = segment.clone();
+            cut.range = range.start - part.start..range.end - part.start;
+            cut
+        })
+    });
+    within.collect()
+}
+
+/// An optimizer that steps this rank's part of θ, after which all ranks have all of it.
+#[derive(Debug)]
+pub(crate) struct Sharded<'a, 'e, T, O> {
+    pub(crate) optimizer: &'a mut O,
+    pub(crate) exchange: &'a mut Exchange<'e, T>,
+    pub(crate) part: Range<usize>,
+    pub(crate) completed: Result<(), String>,
+}
+
+impl<T: Scalar, O: Optimizer<T>> Optimizer<T> for Sharded<'_, '_, T, O> {
+    fn check(&self) -> Result<(), SettingError> {
+        self.optimizer.check()
+    }
+
+    fn bind(&mut self, segments: &[Segment]) {
+        self.optimizer.bind(&cut(segments, &self.part));
+    }
+
+    fn step(&mut self, theta: &mut [T], gradient: &[T]) {
+        self.optimizer.step(&mut theta[self.part.clone()], &gradient[self.part.clone()]);
+        self.completed = self.exchange.complete(theta);
+    }
+
+    fn reset(&mut self) {
+        self.optimizer.reset();
+    }
+
+    fn base_learning_rate(&self) -> f64 {
+        self.optimizer.base_learning_rate()
+    }
+
+    fn set_base_learning_rate(&mut self, learning_rate: f64) {
+        self.optimizer.set_base_learning_rate(learning_rate);
+    }
+
+    fn learning_rate(&self) -> f64 {
+        self.optimizer.learning_rate()
+    }
+
+    fn set_learning_rate(&mut self, learning_rate: f64) {
+        self.optimizer.set_learning_rate(learning_rate);
+    }
+
+    fn state(&self) -> OptimizerState<T> {
+        self.optimizer.state()
+    }
+
+    fn restore(&mut self, state: &OptimizerState<T>) -> Result<(), RestoreError> {
+        self.optimizer.restore(state)
+    }
+}
+
+/// Returns this rank's part of θ if it steps no other.
+pub(crate) fn sharded_part<T: Scalar>(
+    exchange: Option<&Exchange<'_, T>>,
+    optimizer: &impl Optimizer<T>,
+    network: &Network<T>,
+) -> Option<Range<usize>> {
+    let exchange = exchange.filter(|exchange| exchange.ranks() > 1 && exchange.is_sharded())?;
+    let is_elementwise = optimizer.is_elementwise() && !optimizer.evaluation_point(&[], &mut []);
+    let len = network.parameters().len();
+    // A rank without parameters would have no memory to save.
+    (is_elementwise && len >= exchange.ranks()).then(|| part_of(len, exchange.rank(), exchange.ranks()))
+}
+
+/// Fills in what other ranks remember of the steps so far, so that a state is that of the whole optimizer.
+#[cfg(feature = "checkpoint")]
+pub(crate) fn complete_state<T: Scalar>(
+    exchange: &mut Exchange<'_, T>,
+    state: &mut OptimizerState<T>,
+    part: &Range<usize>,
+    len: usize,
+) -> Result<(), TrainError> {
+    for (_, slot) in &mut state.slots {
+        let mut whole = vec![T::ZERO; len];
+        whole[part.clone()].copy_from_slice(slot);
+        exchange.complete(&mut whole).map_err(TrainError::Exchange)?;
+        *slot = whole;
+    }
+    set_parameters(state, part.len(), len);
+    Ok(())
+}
+
+/// Returns what a rank keeps of a whole optimizer's state; as it is if it has no memory yet.
+#[cfg(feature = "checkpoint")]
+pub(crate) fn cut_state<T: Scalar>(state: &OptimizerState<T>, part: &Range<usize>, len: usize) -> OptimizerState<T> {
+    let mut state = state.clone();
+    for (_, slot) in &mut state.slots {
+        if let Some(own) = slot.get(part.clone()).filter(|_| slot.len() == len) {
+            *slot = own.to_vec();
+        }
+    }
+    set_parameters(&mut state, len, part.len());
+    state
+}
+
+#[cfg(feature = "checkpoint")]
+fn set_parameters<T>(state: &mut OptimizerState<T>, from: usize, to: usize) {
+    let counters = state.counters.iter_mut().filter(|(name, count)| name == "parameters" && *count == from as u64);
+    counters.for_each(|(_, count)| *count = to as u64);
+}
+
+/// Brings a result to all ranks: that of this rank if all have one, and an error if any has.
+pub(crate) fn agree<T: Scalar, R>(
+    exchange: Option<&mut Exchange<'_, T>>,
+    what: &str,
+    own: Result<R, TrainError>,
+) -> Result<R, TrainError> {
+    let Some(exchange) = exchange else { return own };
+    let message = own.as_ref().map_or_else(|error| error.to_string(), |_| String::new());
+    let messages = exchange.gather(what, message.as_bytes()).map_err(TrainError::Exchange)?;
+    let own = own?;
+    match messages.iter().position(|message| !message.is_empty()) {
+        None => Ok(own),
+        Some(rank) => Err(TrainError::of_rank(rank, &messages[rank])),
+    }
+}
+
+/// Checks that a fact about the run is the same on all ranks; each has a name and a text of any number of lines.
+pub(crate) fn compare<T: Scalar>(exchange: &mut Exchange<'_, T>, facts: &[(&str, String)]) -> Result<(), TrainError> {
+    let own: Vec<String> = facts.iter().map(|(name, value)| format!("{name}\x1f{value}")).collect();
+    let all = exchange.gather("the version, the network, the data and the settings", own.join("\x1e").as_bytes());
+    let all: Vec<String> =
+        all.map_err(TrainError::Exchange)?.iter().map(|facts| String::from_utf8_lossy(facts).into_owned()).collect();
+    let Some((first, others)) = all.split_first() else { return Ok(()) };
+    match (1..).zip(others).find(|(_, other)| *other != first) {
+        Some((rank, other)) => Err(TrainError::RanksDiffer { rank, difference: difference(first, other) }),
+        None => Ok(()),
+    }
+}
+
+/// Names the first fact that differs, by the first of its lines that does.
+fn difference(first: &str, other: &str) -> String {
+    let facts = |all: &str| -> Vec<(String, String)> {
+        let fact = |fact: &str| fact.split_once('\x1f').map(|(name, value)| (name.to_owned(), value.to_owned()));
+        all.split('\x1e').filter_map(fact).collect()
+    };
+    let (first, other) = (facts(first), facts(other));
+    let find = |facts: &[(String, String)], name: &str| {
+        facts.iter().find(|(known, _)| known == name).map_or("nothing".to_owned(), |(_, value)| value.clone())
+    };
+    for (name, _) in first.iter().chain(&other) {
+        let (a, b) = (find(&first, name), find(&other, name));
+        if a != b {
+            let mut lines =
+                a.lines().chain(std::iter::repeat("nothing")).zip(b.lines().chain(std::iter::repeat("nothing")));
+            let (a, b) = lines.find(|(a, b)| a != b).unwrap_or_default();
+            return format!("{name}: `{}` there and `{}` on rank 0", b.trim(), a.trim());
+        }
+    }
+    "the order of its settings".into()
+}
+
+/// A checksum of the bits of numbers (FNV-1a over words of 64 bits).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Checksum(u64);
+
+impl Checksum {
+    pub(crate) const EMPTY: Self = Self(0xcbf2_9ce4_8422_2325);
+
+    pub(crate) fn word(self, word: u64) -> Self {
+        // The fold brings high bits down, which a product alone moves only up.
+        let mixed = (self.0 ^ word).wrapping_mul(0x0000_0100_0000_01b3);
+        Self(mixed ^ mixed >> 29)
+    }
+
+    pub(crate) fn numbers<T: Scalar>(self, numbers: &[T]) -> Self {
+        numbers.iter().fold(self, |sum, x| sum.word(x.to_f64().to_bits()))
+    }
+
+    pub(crate) fn of<T: Scalar>(network: &Network<T>) -> Self {
+        Self::EMPTY.numbers(network.parameters()).numbers(network.statistics())
+    }
+
+    pub(crate) fn to_le_bytes(self) -> [u8; 8] {
+        self.0.to_le_bytes()
+    }
+}
+
+impl std::fmt::Display for Checksum {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_adjoin_one_another_and_differ_by_one_at_most() {
+        for (len, ranks) in [(0, 3), (1, 4), (7, 3), (1_000, 7), (usize::MAX, 5)] {
+            let parts: Vec<_> = (0..ranks).map(|rank| part_of(len, rank, ranks)).collect();
+            assert!(parts[0].start == 0 && parts[ranks - 1].end == len);
+            assert!(parts.windows(2).all(|pair| pair[0].end == pair[1].start));
+            assert!(parts.iter().all(|part| part.len() == len / ranks || part.len() == len / ranks + 1));
+        }
+    }
+
+    #[test]
+    fn segments_are_cut_at_the_ends_of_a_part() {
+        let segments =
+            [Segment::new("a", 0..6, [2, 3]), Segment::new("b", 6..8, [2]).frozen(true), Segment::new("c", 8..9, [1])];
+        let cut = cut(&segments, &(4..8));
+        let seen: Vec<_> = cut.iter().map(|segment| (&*segment.name, segment.range.clone(), segment.frozen)).collect();
+        assert_eq!(seen, [("a", 0..2, false), ("b", 2..4, true)]);
+    }
+
+    #[test]
+    fn the_first_fact_that_differs_is_named_by_its_line() {
+        let facts = |network: &str, rate: &str| format!("the network\x1f{network}\x1ethe learning rate\x1f{rate}");
+        assert_eq!(difference(&facts("a\nb", "1"), &facts("a\nc", "2")), "the network: `c` there and `b` on rank 0");
+        assert_eq!(difference(&facts("a", "1"), &facts("a\nb", "1")), "the network: `b` there and `nothing` on rank 0");
+        let other = facts("a", "1") + "\x1eclipping\x1fnorm";
+        assert_eq!(difference(&facts("a", "1"), &other), "clipping: `norm` there and `nothing` on rank 0");
+    }
+
+    #[test]
+    fn a_checksum_tells_numbers_and_their_order_apart() {
+        let of = |numbers: &[f64]| Checksum::EMPTY.numbers(numbers);
+        assert_eq!(of(&[1.0, 2.0]), of(&[1.0, 2.0]));
+        for other in
+            [&[2.0, 1.0][..], &[1.0], &[1.0, 2.0, 0.0], &[-1.0, 2.0], &[1.0, f64::from_bits(2.0_f64.to_bits() + 1)]]
+        {
+            assert_ne!(of(&[1.0, 2.0]), of(other));
+        }
+    }
+}

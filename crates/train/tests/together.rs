@@ -1,0 +1,609 @@
+//! Several ranks train one network: threads here, which send one another what processes would.
+
+#![cfg(feature = "full")]
+
+use std::collections::VecDeque;
+use std::ops::{ControlFlow, Range};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use downhill_data::Dataset;
+use downhill_data::source::{InMemory, SourceBatches};
+use downhill_layers::{Affine, BatchNorm, Dropout, Relu, Tanh};
+use downhill_losses::SoftmaxCrossEntropy;
+use downhill_network::{Network, sequential};
+use downhill_optim::schedule::{Cosine, ReduceOnPlateau};
+use downhill_optim::{Adam, Muon, Optimizer, Penalty, Sgd};
+use downhill_tensor::Seed;
+use downhill_train::metrics::Accuracy;
+use downhill_train::{
+    Diagnosis, EarlyStopping, EpochRecord, Every, GradientExchange, History, RankData, StopReason, TrainError, Trainer,
+    part_of,
+};
+use ndarray::Array2;
+use tempfile::tempdir;
+
+/// What one rank sends another.
+enum Message {
+    Bytes(Vec<u8>),
+    Numbers(Range<usize>, Vec<f32>),
+}
+
+/// A rank that is a thread.
+#[derive(Debug)]
+struct Channels {
+    rank: usize,
+    to: Vec<Sender<Message>>,
+    from: Vec<Receiver<Message>>,
+    /// The parts of gradients that have come while something else was waited for.
+    early: Vec<VecDeque<(Range<usize>, Vec<f32>)>>,
+    in_order: bool,
+    sharded: bool,
+    data: RankData,
+    /// The numbers that this rank has sent to others.
+    sent: Arc<AtomicUsize>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Settings {
+    in_order: bool,
+    sharded: bool,
+    data: RankData,
+}
+
+impl Channels {
+    fn connect(ranks: usize, settings: Settings) -> Vec<Self> {
+        let mut all: Vec<_> = (0..ranks)
+            .map(|rank| Self {
+                rank,
+                to: Vec::new(),
+                from: Vec::new(),
+                early: vec![VecDeque::new(); ranks],
+                in_order: settings.in_order,
+                sharded: settings.sharded,
+                data: settings.data,
+                sent: Arc::default(),
+            })
+            .collect();
+        for from in 0..ranks {
+            for to in 0..ranks {
+                let (sender, receiver) = channel();
+                all[from].to.push(sender);
+                all[to].from.push(receiver);
+            }
+        }
+        all
+    }
+
+    fn tell(&self, rank: usize, message: Message) {
+        // A rank that is gone is an error of the next thing that is waited for.
+        let _ = self.to[rank].send(message);
+    }
+
+    fn bytes_of(&mut self, rank: usize) -> Result<Vec<u8>, String> {
+        loop {
+            match self.from[rank].recv().map_err(|_| format!("rank {rank} is gone"))? {
+                Message::Bytes(bytes) => return Ok(bytes),
+                Message::Numbers(range, numbers) => self.early[rank].push_back((range, numbers)),
+            }
+        }
+    }
+
+    fn numbers_of(&mut self, rank: usize) -> Result<(Range<usize>, Vec<f32>), String> {
+        if let Some(early) = self.early[rank].pop_front() {
+            return Ok(early);
+        }
+        match self.from[rank].recv().map_err(|_| format!("rank {rank} is gone"))? {
+            Message::Numbers(range, numbers) => Ok((range, numbers)),
+            Message::Bytes(_) => Err("bytes came instead of numbers".into()),
+        }
+    }
+}
+
+impl GradientExchange<f32> for Channels {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn ranks(&self) -> usize {
+        self.to.len()
+    }
+
+    fn gather(&mut self, _: &str, own: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+        (0..self.to.len()).for_each(|rank| self.tell(rank, Message::Bytes(own.to_vec())));
+        (0..self.to.len()).map(|rank| self.bytes_of(rank)).collect()
+    }
+
+    fn broadcast(&mut self, from: usize, numbers: &mut [f32]) -> Result<(), String> {
+        if self.rank == from {
+            (0..self.to.len()).for_each(|rank| self.tell(rank, Message::Numbers(0..numbers.len(), numbers.to_vec())));
+        }
+        numbers.copy_from_slice(&self.numbers_of(from)?.1);
+        Ok(())
+    }
+
+    fn send(&mut self, complete: Range<usize>, gradient: &[f32]) {
+        for rank in 0..self.to.len() {
+            let part = part_of(gradient.len(), rank, self.to.len());
+            let range = part.start.max(complete.start)..part.end.min(complete.end);
+            if !range.is_empty() {
+                self.sent.fetch_add(range.len(), Ordering::Relaxed);
+                let within = range.start - part.start..range.end - part.start;
+                self.tell(rank, Message::Numbers(within, gradient[range].to_vec()));
+            }
+        }
+    }
+
+    fn add(&mut self, factors: &[Option<f32>], sum: &mut [f32]) -> Result<(), String> {
+        for (rank, factor) in factors.iter().enumerate() {
+            let mut left = sum.len();
+            while left > 0 {
+                let (range, numbers) = self.numbers_of(rank)?;
+                left -= range.len();
+                if let Some(factor) = factor {
+                    sum[range].iter_mut().zip(numbers).for_each(|(sum, g)| *sum += factor * g);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self, numbers: &mut [f32]) -> Result<(), String> {
+        let ranks = self.to.len();
+        let own = part_of(numbers.len(), self.rank, ranks);
+        (0..ranks).for_each(|rank| self.tell(rank, Message::Numbers(own.clone(), numbers[own.clone()].to_vec())));
+        for rank in 0..ranks {
+            let (range, part) = self.numbers_of(rank)?;
+            numbers[range].copy_from_slice(&part);
+        }
+        Ok(())
+    }
+
+    fn is_in_order(&self) -> bool {
+        self.in_order
+    }
+
+    fn is_sharded(&self) -> bool {
+        self.sharded
+    }
+
+    fn data(&self) -> RankData {
+        self.data
+    }
+}
+
+type AnyTrainer<'a> = Trainer<'a, f32, SoftmaxCrossEntropy, Box<dyn Optimizer<f32>>>;
+
+/// What a run leaves on a rank.
+type Left = (Network<f32>, Result<History, TrainError>);
+
+/// Runs `train` on each of several ranks, with its exchange.
+fn on_ranks<R: Send>(ranks: usize, settings: Settings, train: impl Fn(usize, Channels) -> R + Sync) -> Vec<R> {
+    thread::scope(|scope| {
+        let run = |exchange: Channels| {
+            let train = &train;
+            scope.spawn(move || train(exchange.rank, exchange))
+        };
+        let threads: Vec<_> = Channels::connect(ranks, settings).into_iter().map(run).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+/// An even number of batches of 8 is not a multiple of 3 or 4, and the last batch has 6 examples.
+const EXAMPLES: usize = 78;
+
+fn data(seed: u32, examples: usize) -> Dataset<f32> {
+    let x = Array2::from_shape_fn((examples, 3), |(i, j)| {
+        (((i as u32 * 7 + j as u32 * 13 + seed) % 11) as f32) / 5.0 - 1.0
+    });
+    let labels: Vec<u32> = (0..examples as u32).map(|i| (i * i + seed) % 3).collect();
+    let weights: Vec<f32> = (0..examples).map(|i| [1.0, 0.5, 0.0, 2.0][i % 4]).collect();
+    Dataset::from_array(x, labels).unwrap().with_weights(weights).unwrap()
+}
+
+fn network() -> Network<f32> {
+    let layers =
+        sequential![Affine::new(8), BatchNorm::new(), Relu, Dropout::new(0.3), Affine::new(6), Tanh, Affine::new(3)];
+    Network::build([3], layers, Seed(7)).unwrap()
+}
+
+fn trainer<'a>(optimizer: impl Optimizer<f32> + 'static) -> AnyTrainer<'a> {
+    let optimizer: Box<dyn Optimizer<f32>> = Box::new(optimizer);
+    Trainer::new(SoftmaxCrossEntropy::new(), optimizer).epochs(4).batch_size(8).seed(Seed(3))
+}
+
+fn bits(network: &Network<f32>) -> Vec<u32> {
+    network.parameters().iter().chain(network.statistics()).map(|x| x.to_bits()).collect()
+}
+
+/// The epochs of a history, without what a clock told.
+fn curve(history: &History) -> Vec<EpochRecord> {
+    let mut epochs = history.epochs.clone();
+    epochs.iter_mut().for_each(|epoch| epoch.seconds = 0.0);
+    epochs
+}
+
+/// Trains on ranks that begin with other networks than rank 0, on data that they share.
+fn train(ranks: usize, settings: Settings, build: impl Fn() -> AnyTrainer<'static> + Sync) -> Vec<Left> {
+    let (training, validation) = (data(0, EXAMPLES), data(5, 30));
+    on_ranks(ranks, settings, |rank, exchange| {
+        let mut network = network();
+        network.parameters_mut()[0] += rank as f32;
+        network.set_seed(Seed(7 + rank as u64));
+        let mut trainer = shortened(build()).validate(&validation).exchange(exchange);
+        let result = trainer.fit(&mut network, &training);
+        (network, result)
+    })
+}
+
+/// Lets a trainer borrow what lives for a shorter time.
+fn shortened<'a>(trainer: AnyTrainer<'static>) -> AnyTrainer<'a> {
+    trainer
+}
+
+/// What one process leaves that accumulates the batches of all ranks.
+fn alone(batches: u64, build: impl Fn() -> AnyTrainer<'static>) -> (Network<f32>, History) {
+    let (training, validation) = (data(0, EXAMPLES), data(5, 30));
+    let mut network = network();
+    let mut trainer = shortened(build()).accumulate(batches).validate(&validation);
+    let history = trainer.fit(&mut network, &training).unwrap();
+    drop(trainer);
+    (network, history)
+}
+
+/// A trainer with all that is agreed on.
+fn rich() -> AnyTrainer<'static> {
+    trainer(Adam::new(0.02))
+        .metric(Accuracy::new())
+        .penalty(Penalty::l2(1e-3))
+        .clip_norm(0.4)
+        .exponential_average(0.9)
+        .schedule(Cosine::new(40))
+        .early_stopping(EarlyStopping::new().patience(2))
+}
+
+#[test]
+fn ranks_have_the_bits_of_one_process_that_accumulates_their_batches() {
+    for ranks in [2, 3, 4] {
+        let (network, history) = alone(ranks, rich);
+        for (rank, (other, result)) in train(ranks as usize, Settings::default(), rich).into_iter().enumerate() {
+            let result = result.unwrap();
+            assert_eq!(bits(&other), bits(&network), "rank {rank} of {ranks}");
+            assert_eq!(curve(&result), curve(&history), "rank {rank} of {ranks}");
+            assert_eq!((result.steps, result.reason), (history.steps, history.reason));
+        }
+    }
+}
+
+#[test]
+fn ranks_that_exchange_each_batch_have_these_bits_if_they_accumulate_too() {
+    let settings = Settings { in_order: true, ..Settings::default() };
+    let (network, history) = alone(6, rich);
+    for (other, result) in train(2, settings, || rich().accumulate(3)) {
+        assert_eq!((bits(&other), curve(&result.unwrap())), (bits(&network), curve(&history)));
+    }
+}
+
+#[test]
+fn ranks_that_add_up_their_batches_first_are_equal_and_near_one_process() {
+    let build = || trainer(Sgd::new(0.1)).schedule(Cosine::new(20));
+    let plain = || Network::<f32>::build([3], sequential![Affine::new(8), Tanh, Affine::new(3)], Seed(7)).unwrap();
+    let training = data(0, EXAMPLES);
+    let mut whole = plain();
+    build().accumulate(6).fit(&mut whole, &training).unwrap();
+    let all = on_ranks(3, Settings::default(), |_, exchange| {
+        let mut network = plain();
+        build().accumulate(2).exchange(exchange).fit(&mut network, &training).unwrap();
+        network
+    });
+    for network in &all {
+        assert_eq!(bits(network), bits(&all[0]));
+        for (a, b) in network.parameters().iter().zip(whole.parameters()) {
+            assert!((a - b).abs() < 1e-5, "{a} {b}");
+        }
+    }
+    // With running statistics, which are their mean.
+    let all = train(3, Settings::default(), || build().accumulate(2));
+    assert!(all.iter().all(|(network, _)| bits(network) == bits(&all[0].0)));
+}
+
+#[test]
+fn an_optimizer_that_is_sharded_has_the_same_bits_and_a_part_of_the_memory() {
+    let settings = Settings { sharded: true, ..Settings::default() };
+    let build = || trainer(Adam::new(0.02).no_decay_on_biases()).penalty(Penalty::l1(1e-3)).clip_value(0.05);
+    let (network, history) = alone(3, build);
+    let len = network.parameters().len();
+    let training = data(0, EXAMPLES);
+    let validation = data(5, 30);
+    let all = on_ranks(3, settings, |rank, exchange| {
+        let mut network = self::network();
+        let mut trainer = shortened(build()).validate(&validation).exchange(exchange);
+        let history = trainer.fit(&mut network, &training).unwrap();
+        let slots: Vec<usize> = trainer.optimizer().state().slots.iter().map(|(_, slot)| slot.len()).collect();
+        assert_eq!(slots, [part_of(len, rank, 3).len(); 2]);
+        (bits(&network), curve(&history))
+    });
+    assert!(all.iter().all(|left| *left == (bits(&network), curve(&history))));
+}
+
+#[test]
+fn a_norm_is_that_of_all_parts_of_a_gradient() {
+    let build = || trainer(Sgd::new(0.3)).clip_norm(0.1);
+    let (network, _) = alone(3, build);
+    for (other, result) in train(3, Settings { sharded: true, ..Settings::default() }, build) {
+        result.unwrap();
+        let far = other.parameters().iter().zip(network.parameters()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(far < 1e-4, "{far}");
+    }
+}
+
+#[test]
+fn rules_that_need_whole_matrices_stay_whole() {
+    assert!(!Optimizer::<f32>::is_elementwise(&Muon::new(0.01)) && Optimizer::<f32>::is_elementwise(&Adam::new(0.01)));
+    let (network, _) = alone(2, || trainer(Muon::new(0.01)));
+    for (other, result) in train(2, Settings { sharded: true, ..Settings::default() }, || trainer(Muon::new(0.01))) {
+        result.unwrap();
+        assert_eq!(bits(&other), bits(&network));
+    }
+}
+
+#[test]
+fn data_of_each_rank_may_be_uneven() {
+    let settings = Settings { data: RankData::Own, ..Settings::default() };
+    let validation = data(5, 30);
+    let build = || trainer(Sgd::new(0.05)).reduce_on_plateau(ReduceOnPlateau::new());
+    let all = on_ranks(3, settings, |rank, exchange| {
+        let (mut network, own) = (network(), data(rank as u32, [40, 3, 18][rank]));
+        let mut trainer = shortened(build()).validate(&validation).exchange(exchange);
+        let history = trainer.fit(&mut network, &own).unwrap();
+        (bits(&network), curve(&history), history.steps)
+    });
+    assert!(all.iter().all(|left| *left == all[0]));
+    assert_eq!(all[0].2, 4 * 5);
+}
+
+#[test]
+fn batches_of_a_source_are_dealt() {
+    let (network, _) = alone(3, || trainer(Sgd::new(0.1)));
+    let validation = data(5, 30);
+    let all = on_ranks(3, Settings::default(), |_, exchange| {
+        let mut other = self::network();
+        let mut batches = SourceBatches::shuffled(InMemory::new(data(0, EXAMPLES)), 8, Seed(3)).unwrap().prefetch(2);
+        let mut trainer = shortened(trainer(Sgd::new(0.1))).validate(&validation).exchange(exchange);
+        trainer.fit_batches(&mut other, &mut batches).unwrap();
+        other
+    });
+    assert!(all.iter().all(|other| bits(other) == bits(&network)));
+}
+
+#[test]
+fn each_batch_is_read_by_one_rank_and_each_number_is_sent_once() {
+    let training = data(0, EXAMPLES);
+    let sent = on_ranks(2, Settings::default(), |_, exchange| {
+        let (sent, mut network) = (exchange.sent.clone(), network());
+        let history = trainer(Sgd::new(0.1)).exchange(exchange).fit(&mut network, &training).unwrap();
+        (sent.load(Ordering::Relaxed), history.steps as usize * network.parameters().len())
+    });
+    assert!(sent.iter().all(|(sent, expected)| sent == expected && *sent > 0), "{sent:?}");
+}
+
+fn messages(all: &[Left]) -> Vec<String> {
+    all.iter().map(|(_, result)| result.as_ref().unwrap_err().to_string()).collect()
+}
+
+#[test]
+fn an_error_before_the_first_step_is_an_error_on_all_ranks() {
+    let training = data(0, EXAMPLES);
+    let bad = Dataset::from_array(Array2::zeros((4, 3)), vec![0, 1, 2, 9]).unwrap();
+    let all = on_ranks(3, Settings { data: RankData::Own, ..Settings::default() }, |rank, exchange| {
+        let (mut network, own) = (network(), if rank == 1 { &bad } else { &training });
+        let result = trainer(Sgd::new(0.1)).exchange(exchange).fit(&mut network, own);
+        assert_eq!(bits(&network), bits(&self::network()));
+        (network, result)
+    });
+    let messages = messages(&all);
+    assert!(messages[1].contains("class 9"), "{}", messages[1]);
+    for rank in [0, 2] {
+        assert_eq!(messages[rank], format!("rank 1 has ended the run: {}", messages[1]));
+    }
+}
+
+#[test]
+fn a_diagnosis_is_for_one_process() {
+    let training = data(0, EXAMPLES);
+    let all = on_ranks(2, Settings::default(), |_, exchange| {
+        let mut network = network();
+        let result = trainer(Sgd::new(0.1)).diagnose(Diagnosis::new()).exchange(exchange).fit(&mut network, &training);
+        (network, result)
+    });
+    for message in messages(&all) {
+        assert!(message.contains("it must be left out: it observes the passes of one process"), "{message}");
+    }
+}
+
+#[test]
+fn an_error_in_the_midst_of_a_run_is_an_error_on_all_ranks() {
+    for (sharded, micro_batches) in [(false, 1), (true, 1), (true, 2)] {
+        let settings = Settings { sharded, data: RankData::Own, ..Settings::default() };
+        let all = on_ranks(3, settings, |rank, exchange| {
+            let mut network = network();
+            let classes: Vec<u32> = (0..40).map(|i| if rank == 2 && i == 29 { 9 } else { i % 3 }).collect();
+            let own = Dataset::from_array(Array2::zeros((40, 3)), classes).unwrap();
+            let mut batches = SourceBatches::sequential(InMemory::new(own), 8).unwrap();
+            let mut trainer = trainer(Adam::new(0.1)).accumulate(micro_batches).exchange(exchange);
+            let result = trainer.fit_batches(&mut network, &mut batches);
+            (network, result)
+        });
+        let messages = messages(&all);
+        assert!(messages[2].contains("class 9"), "{}", messages[2]);
+        assert!(messages[..2].iter().all(|message| *message == format!("rank 2 has ended the run: {}", messages[2])));
+        // Each holds the parameters of the last whole epoch, which are those of the start.
+        assert!(all.iter().all(|(network, _)| bits(network) == bits(&self::network())));
+    }
+}
+
+#[test]
+fn numbers_that_are_not_finite_end_all_ranks() {
+    let all = train(2, Settings::default(), || trainer(Sgd::new(1e39)));
+    for message in messages(&all) {
+        assert!(message.contains("diverged"), "{message}");
+    }
+    let all = train(2, Settings { sharded: true, ..Settings::default() }, || trainer(Sgd::new(1e39)).clip_norm(1e30));
+    assert!(all.iter().all(|(network, _)| bits(network) == bits(&all[0].0)));
+    assert!(messages(&all).iter().all(|message| message.contains("diverged")), "{:?}", messages(&all));
+}
+
+#[test]
+fn ranks_that_differ_are_told_in_what() {
+    let differ = |change: &(dyn Fn(usize) -> (Network<f32>, AnyTrainer<'static>, Dataset<f32>) + Sync)| {
+        let all = on_ranks(3, Settings::default(), |rank, exchange| {
+            let (mut network, trainer, training) = change(rank);
+            let result = trainer.exchange(exchange).fit(&mut network, &training);
+            (network, result)
+        });
+        let messages = messages(&all);
+        assert!(messages.iter().all(|message| *message == messages[0]), "{messages:?}");
+        messages[0].clone()
+    };
+    let wide = |width| Network::build([3], sequential![Affine::new(width), Tanh, Affine::new(3)], Seed(7)).unwrap();
+    let message = differ(&|rank| (wide(5 + rank / 2), trainer(Sgd::new(0.1)), data(0, EXAMPLES)));
+    assert!(message.starts_with("rank 2 differs from rank 0 in the network: `"), "{message}");
+    let message = differ(&|rank| (network(), trainer(Sgd::new(0.1 + rank as f64)), data(0, EXAMPLES)));
+    assert!(
+        message.contains("rank 1 differs from rank 0 in learning_rate: `1.1` there and `0.1` on rank 0"),
+        "{message}"
+    );
+    let message = differ(&|rank| (network(), trainer(Sgd::new(0.1)), data(rank as u32, EXAMPLES)));
+    assert!(message.contains("in the training data: `78 examples with the checksum "), "{message}");
+    let message = differ(&|rank| (network(), trainer(Sgd::new(0.1)).epochs(4 + rank as u64), data(0, EXAMPLES)));
+    assert!(message.contains("in the epochs: `5` there and `4` on rank 0"), "{message}");
+}
+
+#[test]
+fn ranks_whose_weights_have_come_apart_are_found_after_the_epoch() {
+    let training = data(0, EXAMPLES);
+    let all = on_ranks(2, Settings::default(), |rank, exchange| {
+        let (mut network, mut lie) = (network(), exchange);
+        lie.sharded = true;
+        let result = trainer(Sgd::new(0.1)).exchange(Wrong(lie, rank)).fit(&mut network, &training);
+        (network, result)
+    });
+    for message in messages(&all) {
+        assert!(message.starts_with("after epoch 1 rank 1 holds other weights than rank 0"), "{message}");
+    }
+}
+
+/// An exchange that gives rank 1 a wrong number.
+#[derive(Debug)]
+struct Wrong(Channels, usize);
+
+impl GradientExchange<f32> for Wrong {
+    fn rank(&self) -> usize {
+        self.0.rank
+    }
+
+    fn ranks(&self) -> usize {
+        self.0.ranks()
+    }
+
+    fn gather(&mut self, what: &str, own: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+        self.0.gather(what, own)
+    }
+
+    fn broadcast(&mut self, from: usize, numbers: &mut [f32]) -> Result<(), String> {
+        self.0.broadcast(from, numbers)
+    }
+
+    fn send(&mut self, complete: Range<usize>, gradient: &[f32]) {
+        self.0.send(complete, gradient);
+    }
+
+    fn add(&mut self, factors: &[Option<f32>], sum: &mut [f32]) -> Result<(), String> {
+        self.0.add(factors, sum)
+    }
+
+    fn complete(&mut self, numbers: &mut [f32]) -> Result<(), String> {
+        self.0.complete(numbers)?;
+        numbers[0] += self.1 as f32 * 1e-6;
+        Ok(())
+    }
+}
+
+#[test]
+fn a_rank_that_stops_ends_the_run_of_all() {
+    let training = data(0, EXAMPLES);
+    let all = on_ranks(3, Settings::default(), |rank, exchange| {
+        let mut network = network();
+        let stop =
+            move |steps: u64| if rank == 1 && steps == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        let result =
+            trainer(Sgd::new(0.1)).on_step(move |end| stop(end.step)).exchange(exchange).fit(&mut network, &training);
+        let history = result.unwrap();
+        (bits(&network), history.steps, history.reason)
+    });
+    // Step 2 is the third; the others learn of it with the fourth.
+    assert!(all.iter().all(|left| (left.1, left.2) == (4, StopReason::Callback) && left.0 == all[0].0), "{all:?}");
+    let all = on_ranks(3, Settings::default(), |rank, exchange| {
+        let mut network = network();
+        let stop =
+            move |epoch| if rank == 2 && epoch == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        let mut trainer = trainer(Sgd::new(0.1)).on_epoch(move |end| stop(end.record.epoch)).exchange(exchange);
+        let history = trainer.fit(&mut network, &training).unwrap();
+        (history.epochs.len(), history.reason)
+    });
+    assert_eq!(all, [(2, StopReason::Callback); 3]);
+}
+
+#[test]
+fn a_metric_does_not_judge_the_data_of_one_rank() {
+    let all = on_ranks(2, Settings { data: RankData::Own, ..Settings::default() }, |rank, exchange| {
+        let mut network = network();
+        let mut trainer = trainer(Sgd::new(0.1)).metric(Accuracy::new()).exchange(exchange);
+        let result = trainer.fit(&mut network, &data(rank as u32, EXAMPLES));
+        (network, result)
+    });
+    assert!(messages(&all).iter().all(|message| message.contains("`accuracy` would judge")), "{:?}", messages(&all));
+}
+
+/// Trains with checkpoints on so many ranks, up to an epoch, and stops within it after some steps if told to.
+fn with_checkpoints(ranks: usize, folder: &Path, epochs: u64, stop_at: Option<u64>) -> Vec<(Vec<u32>, History)> {
+    let (training, validation) = (data(0, EXAMPLES), data(5, 30));
+    let settings = Settings { sharded: true, ..Settings::default() };
+    on_ranks(ranks, settings, |_, exchange| {
+        let mut network = network();
+        let stop = move |step| if stop_at == Some(step) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        let mut trainer = shortened(trainer(Adam::new(0.02)))
+            .epochs(epochs)
+            .validate(&validation)
+            .checkpoint(folder, Every::Steps(1))
+            .resume_or_start(folder)
+            .on_step(move |end| stop(end.step))
+            .exchange(exchange);
+        let history = trainer.fit(&mut network, &training).unwrap();
+        (bits(&network), history)
+    })
+}
+
+#[test]
+fn a_run_goes_on_with_its_bits_and_on_another_number_of_ranks() {
+    let folder = tempdir().unwrap();
+    let whole = with_checkpoints(3, &folder.path().join("whole"), 4, None);
+    // Broken off within the second epoch and within the third.
+    let path = folder.path().join("parts");
+    for stop in [5, 10] {
+        with_checkpoints(3, &path, 4, Some(stop));
+    }
+    let resumed = with_checkpoints(3, &path, 4, None);
+    assert!(resumed.iter().all(|left| left.0 == whole[0].0 && curve(&left.1) == curve(&whole[0].1)));
+    let path = folder.path().join("others");
+    with_checkpoints(3, &path, 4, Some(5));
+    let fewer = with_checkpoints(2, &path, 4, Some(12));
+    assert!(fewer.iter().all(|left| left.0 == fewer[0].0));
+    let more = with_checkpoints(4, &path, 6, None);
+    assert!(more.iter().all(|left| left.0 == more[0].0 && left.1.epochs.len() == 6));
+    let losses: Vec<f64> = more[0].1.epochs.iter().map(|epoch| epoch.training_loss).collect();
+    assert!(losses[5] < losses[0], "{losses:?}");
+}

@@ -1,0 +1,62 @@
+//! `cargo xtask mpi`: training on several processes, which needs an MPI library.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::workspace::{self, Workspace};
+use crate::{Result, command};
+
+/// Runs the tests of `crates/mpi`: processes under `mpirun`, their bits, and how they end.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// A part of the name of the tests to run; all without it.
+    pub(crate) name: Option<String>,
+}
+
+/// A program that is needed, how it is asked for its version, and the package of Debian that has it.
+const NEEDED: [(&str, &str, &str); 2] = [("mpirun", "--version", "openmpi-bin"), ("mpicc", "-show", "libopenmpi-dev")];
+
+pub(crate) fn run(arguments: &Arguments) -> Result {
+    let answers = |program: &str, argument: &str| {
+        let mut command = Command::new(program);
+        command.arg(argument).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    let programs = NEEDED.iter().filter(|(program, argument, _)| !answers(program, argument));
+    let mut missing: Vec<(&str, &str)> = programs.map(|&(program, _, package)| (program, package)).collect();
+    if !has_libclang() {
+        missing.push(("libclang", "libclang-dev"));
+    }
+    if !missing.is_empty() {
+        let (names, packages): (Vec<_>, Vec<_>) = missing.into_iter().unzip();
+        let install = format!("apt-get install {}", packages.join(" "));
+        return Err(format!("{} can't be found; on Debian, `{install}` installs it", names.join(", ")).into());
+    }
+    let folder = workspace::root().join("crates/mpi");
+    // The sources are of another workspace, whose builds lie next to ours.
+    let target = Workspace::load()?.target.join("mpi");
+    let cargo = |arguments: &[&str]| {
+        let mut cargo = command::cargo();
+        cargo.args(arguments).current_dir(&folder).env("CARGO_TARGET_DIR", &target);
+        cargo
+    };
+    command::run(&mut cargo(&["clippy", "--all-targets", "--", "--deny", "warnings"]))?;
+    command::run(&mut cargo(&["test", "--lib"]))?;
+    command::run(&mut cargo(&["test", "--doc"]))?;
+    let mut tests = cargo(&["test", "--test", "mpirun", "--"]);
+    command::run(tests.args(&arguments.name))
+}
+
+/// Whether the library that reads C headers is where Linux keeps it, or where the user says.
+fn has_libclang() -> bool {
+    if std::env::var_os("LIBCLANG_PATH").is_some() {
+        return true;
+    }
+    let holds = |folder: &Path| {
+        let names = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        names.filter_map(|entry| entry.file_name().into_string().ok()).any(|name| name.starts_with("libclang"))
+    };
+    let llvm = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
+    llvm.filter(|path| path.is_dir()).any(|path| holds(&path) || holds(&path.join("lib")))
+        || holds(Path::new("/usr/lib64"))
+}
