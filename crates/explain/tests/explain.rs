@@ -530,6 +530,37 @@ fn text_and_markdown_are_as_stored() {
 }
 
 #[test]
+fn the_chain_rule_by_hand_gives_the_same() {
+    // The network of the example `02_chain_rule`.
+    let (x, t, w, b) = (1.5_f64, 1.0, 0.8, -2.0);
+    let mut network = Network::<f64>::build([1], sequential![Affine::new(1), Sigmoid], Seed(0)).unwrap();
+    network.parameters_mut().copy_from_slice(&[w, b]);
+    let batch = [x];
+    let (batch, settings) = (Batch::new(&batch, 1, [1]).unwrap(), Settings::new().learning_rate(0.5));
+    let explanation = network.explain_with(batch, Target::Values(&[t]), &MeanSquaredError::new(), settings).unwrap();
+    let z = w * x + b;
+    let y = 1.0 / (1.0 + (-z).exp());
+    let (dj_dy, dy_dz) = (2.0 * (y - t), y * (1.0 - y));
+    let (dw, db) = (dj_dy * dy_dz * x, dj_dy * dy_dz);
+    let by_hand = [
+        (Number::Value { node: 1, index: 0 }, z),
+        (Number::Value { node: 2, index: 0 }, y),
+        (Number::Loss, (y - t) * (y - t)),
+        (Number::Gradient { node: 2, index: 0 }, dj_dy),
+        (Number::Slope { step: 1, index: 0 }, dy_dz),
+        (Number::Gradient { node: 1, index: 0 }, dj_dy * dy_dz),
+        (Number::Gradient { node: 0, index: 0 }, dj_dy * dy_dz * w),
+        (Number::ParameterGradient { parameter: 0, index: 0 }, dw),
+        (Number::ParameterGradient { parameter: 1, index: 0 }, db),
+        (Number::Updated { parameter: 0, index: 0 }, w - 0.5 * dw),
+        (Number::Updated { parameter: 1, index: 0 }, b - 0.5 * db),
+    ];
+    for (number, expected) in by_hand {
+        near(explanation.value(number).unwrap(), expected, 1e-15, &format!("{number:?}"));
+    }
+}
+
+#[test]
 fn the_readme_shows_what_is_printed() {
     let readme = include_str!("../README.md");
     assert!(readme.contains(&format!("```text\n{}```\n", small())), "{}", small());
