@@ -10,6 +10,7 @@ use downhill::data::source::{InMemory, SourceBatches};
 use downhill::log::{JsonLines, TensorBoard};
 use downhill::prelude::*;
 use downhill::tensor::threads::Threads;
+use downhill::train::Diagnosis;
 
 use crate::common::{COMPARED, INPUT, STILL, TARGET, fill};
 use crate::workload::{Aim, Call, Workload, data};
@@ -103,6 +104,10 @@ impl Run {
             "fit" => Box::new(move || loss(trainer().fit(&mut network, &dataset).expect("the data fit"))),
             "fit, accumulating 4" => Box::new(move || {
                 let mut trainer = trainer().batch_size(examples / 4).accumulate(4);
+                loss(trainer.fit(&mut network, &dataset).expect("the data fit"))
+            }),
+            "fit, diagnosing" => Box::new(move || {
+                let mut trainer = trainer().diagnose(Diagnosis::new());
                 loss(trainer.fit(&mut network, &dataset).expect("the data fit"))
             }),
             "fit, JSON lines" => Box::new(move || {
