@@ -18,7 +18,7 @@ use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator, Destination, Source};
 
 /// The exit code of all processes after one of them has ended the others.
-const FAILED: i32 = 1;
+pub(crate) const FAILED: i32 = 1;
 
 /// The longest time in which an order to end all processes is obeyed, before this one ends in a way that launchers notice.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -57,10 +57,12 @@ impl Orders {
         results
     }
 
-    /// Ends all processes.
-    pub(crate) fn abort(&self) -> ! {
+    /// Ends all processes; returns if MPI has come to its end before.
+    pub(crate) fn abort(&self) {
         self.aborts.store(true, Ordering::Release);
-        let _ = self.orders.send(Order::Abort);
+        if self.orders.send(Order::Abort).is_err() {
+            return;
+        }
         thread::sleep(PATIENCE);
         // The thread is in a call that does not return, or has itself panicked: the launcher ends the others.
         process::abort()
