@@ -10,7 +10,7 @@ use downhill_tensor::Scalar;
 use mpi::traits::{CommunicatorCollectives, Equivalence};
 
 use crate::MpiExchange;
-use crate::engine::{self, FAILED, Orders, Started};
+use crate::engine::{self, FAILED, Orders, Started, Watch};
 
 /// Starts MPI, and runs `train` on every process that the launcher has started.
 ///
@@ -43,7 +43,7 @@ pub fn run<E: Display>(train: impl FnOnce(&Ranks) -> Result<(), E>) -> ExitCode 
 /// The processes that a launcher such as `mpirun` has started, numbered from 0; one, if there was no launcher.
 ///
 /// All of them wait for one another when this is dropped. Until then a panic ends all of them, and so does an error that
-/// is handed to [`run`] or [`abort`](Ranks::abort).
+/// [`run`] or [`abort`](Ranks::abort) receives.
 #[derive(Debug)]
 pub struct Ranks {
     rank: usize,
@@ -120,8 +120,8 @@ impl Ranks {
 impl Drop for Ranks {
     /// Waits for all other processes.
     fn drop(&mut self) {
-        const LIMIT: Duration = Duration::from_secs(600);
-        let end = self.orders.give(|engine| engine.wait("the end", LIMIT, engine.world.immediate_barrier()));
+        let watch = Watch { limit: Duration::from_secs(600), timeline: None };
+        let end = self.orders.give(move |engine| engine.wait("the end", &watch, 0, engine.world.immediate_barrier()));
         let _ = end.recv();
         self.orders.finish();
         if let Some(thread) = self.thread.take() {
