@@ -40,6 +40,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
         cargo.args(arguments).current_dir(&folder).env("CARGO_TARGET_DIR", &target);
         cargo
     };
+    command::run(&mut cargo(&["fmt", "--check"]))?;
     command::run(&mut cargo(&["clippy", "--all-targets", "--", "--deny", "warnings"]))?;
     command::run(&mut cargo(&["test", "--lib"]))?;
     command::run(&mut cargo(&["test", "--doc"]))?;

@@ -17,8 +17,10 @@ use mpi::request::{Request, Scope, StaticScope};
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator, Destination, Source};
 
+use crate::timeline::{MESSAGES, Timeline};
+
 /// The exit code of all processes after one of them has ended the others.
-const FAILED: i32 = 1;
+pub(crate) const FAILED: i32 = 1;
 
 /// The longest time in which an order to end all processes is obeyed, before this one ends in a way that launchers notice.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -45,11 +47,11 @@ pub(crate) struct Orders {
 }
 
 impl Orders {
-    /// Has the thread do this next, in the order in which jobs are given, and returns where its result will come.
+    /// Has the thread do this next, in the order of calls, and returns where its result will come.
     pub(crate) fn give<R: Send + 'static>(&self, job: impl FnOnce(&Engine) -> R + Send + 'static) -> Receiver<R> {
         let (result, results) = channel();
         let job = move |engine: &Engine| {
-            // Nobody waits for it if the run has ended.
+            // The caller no longer waits for it if the run has ended.
             let _ = result.send(job(engine));
         };
         // A thread that has ended shows itself by no result.
@@ -57,10 +59,12 @@ impl Orders {
         results
     }
 
-    /// Ends all processes.
-    pub(crate) fn abort(&self) -> ! {
+    /// Ends all processes; returns if MPI has come to its end before.
+    pub(crate) fn abort(&self) {
         self.aborts.store(true, Ordering::Release);
-        let _ = self.orders.send(Order::Abort);
+        if self.orders.send(Order::Abort).is_err() {
+            return;
+        }
         thread::sleep(PATIENCE);
         // The thread is in a call that does not return, or has itself panicked: the launcher ends the others.
         process::abort()
@@ -96,6 +100,14 @@ pub(crate) fn start() -> std::io::Result<Option<Started>> {
     Ok(starts.recv().ok().map(|(rank, ranks)| Started { rank, ranks, orders, thread }))
 }
 
+/// How operations are looked at.
+#[derive(Clone, Debug)]
+pub(crate) struct Watch {
+    /// The longest time for one.
+    pub(crate) limit: Duration,
+    pub(crate) timeline: Option<Timeline>,
+}
+
 /// What the thread has.
 pub(crate) struct Engine {
     pub(crate) world: SimpleCommunicator,
@@ -125,14 +137,21 @@ impl Engine {
         }
     }
 
-    /// Waits until an operation of all ranks is done, and ends all processes if it takes longer than `limit`: the message
-    /// says which ranks have not begun it.
-    pub(crate) fn wait<'a, D: ?Sized, S: Scope<'a>>(&self, what: &str, limit: Duration, request: Request<'a, D, S>) {
+    /// Waits until an operation of all ranks is done, and ends all processes if that takes longer than the limit: the
+    /// message says which ranks have not begun it. `bytes` are what this rank sends to others.
+    pub(crate) fn wait<'a, D: ?Sized, S: Scope<'a>>(
+        &self,
+        what: &str,
+        watch: &Watch,
+        bytes: usize,
+        request: Request<'a, D, S>,
+    ) {
+        let limit = watch.limit;
         self.operations.set(self.operations.get() + 1);
         let (began, mut has_noted, mut request) = (Instant::now(), false, request);
         loop {
             match request.test() {
-                Ok(_) => return,
+                Ok(_) => break,
                 Err(still) => request = still,
             }
             if self.aborts.load(Ordering::Acquire) {
@@ -148,6 +167,9 @@ impl Engine {
                 self.note();
             }
             if waited < AWAKE { thread::yield_now() } else { thread::sleep(NAP) }
+        }
+        if let Some(timeline) = &watch.timeline {
+            timeline.add(MESSAGES, what, began, bytes);
         }
     }
 

@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use downhill_tensor::Scalar;
 use downhill_train::{GradientExchange, RankData, part_of};
@@ -13,7 +14,8 @@ use mpi::datatype::{Partition, PartitionMut};
 use mpi::request::scope;
 use mpi::traits::{Communicator, Equivalence};
 
-use crate::engine::{Engine, Orders};
+use crate::engine::{Engine, Orders, Watch};
+use crate::timeline::{Timeline, WAITS};
 
 /// The numbers of a gradient that are sent at once, in bytes.
 const BUCKET: usize = 4 << 20;
@@ -23,6 +25,11 @@ const MOST: usize = 1 << 28;
 
 /// The bytes of a small message that go with its length, enough for the loss of a step.
 const SHORT: usize = 60;
+
+// What operations are called in messages and timelines.
+const GRADIENTS: &str = "the gradients";
+const NUMBERS: &str = "the numbers of one rank";
+const PARTS: &str = "the parts of the weights";
 
 /// An exchange over MPI, made by [`Ranks::exchange`](crate::Ranks::exchange).
 ///
@@ -35,7 +42,7 @@ pub struct MpiExchange<T> {
     rank: usize,
     ranks: usize,
     orders: Orders,
-    limit: Duration,
+    watch: Watch,
     in_order: bool,
     sharded: bool,
     data: RankData,
@@ -61,7 +68,7 @@ impl<T: Scalar + Equivalence> MpiExchange<T> {
             rank,
             ranks,
             orders,
-            limit: Duration::from_secs(300),
+            watch: Watch { limit: Duration::from_secs(300), timeline: None },
             in_order: false,
             sharded: false,
             data: RankData::Dealt,
@@ -76,7 +83,7 @@ impl<T: Scalar + Equivalence> MpiExchange<T> {
     /// validation or a checkpoint.
     #[must_use]
     pub fn time_limit(mut self, limit: Duration) -> Self {
-        self.limit = limit;
+        self.watch.limit = limit;
         self
     }
 
@@ -106,6 +113,25 @@ impl<T: Scalar + Equivalence> MpiExchange<T> {
         self
     }
 
+    /// Has each rank write, when its trainer goes, when it was busy with which messages and when training waited for them,
+    /// into the file `rank-0.json` (and so on) of this folder, which must be there. Chrome's `about:tracing` and Perfetto
+    /// show such files.
+    #[must_use]
+    pub fn timeline(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.watch.timeline = Some(Timeline::new(folder.into(), self.rank));
+        self
+    }
+
+    /// Waits for the result of a job.
+    fn wait<R>(&self, what: &str, results: &Receiver<R>) -> Result<R, String> {
+        let began = Instant::now();
+        let result = results.recv().map_err(|_| "the thread that calls MPI has ended".to_owned());
+        if let Some(timeline) = &self.watch.timeline {
+            timeline.add(WAITS, what, began, 0);
+        }
+        result
+    }
+
     /// The numbers of `range` that a rank owns.
     fn owned(&self, range: &Range<usize>, len: usize, rank: usize) -> Range<usize> {
         let part = part_of(len, rank, self.ranks);
@@ -127,7 +153,8 @@ impl<T: Scalar + Equivalence> MpiExchange<T> {
         let mut sent = self.memory(range.len());
         sent.copy_from_slice(&gradient[range]);
         let mut received = self.memory(own.len() * self.ranks);
-        let (limit, ranks, each) = (self.limit, self.ranks, count(own.len()));
+        let (watch, ranks, each) = (self.watch.clone(), self.ranks, count(own.len()));
+        let bytes = (sent.len() - own.len()) * size_of::<T>();
         let arrives = self.orders.give(move |engine: &Engine| {
             let from = vec![each; ranks];
             let (places, from_places) = (places(&counts), places(&from));
@@ -135,7 +162,7 @@ impl<T: Scalar + Equivalence> MpiExchange<T> {
             let mut from = PartitionMut::new(&mut received[..], from, from_places);
             scope(|scope| {
                 let request = engine.world.immediate_all_to_all_varcount_into(scope, &to, &mut from);
-                engine.wait("the gradients", limit, request);
+                engine.wait(GRADIENTS, &watch, bytes, request);
             });
             (sent, received)
         });
@@ -154,13 +181,9 @@ fn places(counts: &[Count]) -> Vec<Count> {
     counts.iter().scan(0, |place, count| Some(std::mem::replace(place, *place + count))).collect()
 }
 
-/// Ranges of at most so many numbers that make up `len`.
+/// Ranges of at most `most` numbers that make up `len`.
 fn cut(len: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
     (0..len).step_by(most).map(move |start| start..len.min(start + most))
-}
-
-fn lost<E>(_: E) -> String {
-    "the thread that calls MPI has ended".into()
 }
 
 impl<T: Scalar + Equivalence> GradientExchange<T> for MpiExchange<T> {
@@ -173,7 +196,7 @@ impl<T: Scalar + Equivalence> GradientExchange<T> for MpiExchange<T> {
     }
 
     fn gather(&mut self, what: &str, own: &[u8]) -> Result<Vec<Vec<u8>>, String> {
-        let (what, own, limit, ranks) = (what.to_owned(), own.to_vec(), self.limit, self.ranks);
+        let (name, own, watch, ranks) = (what.to_owned(), own.to_vec(), self.watch.clone(), self.ranks);
         let all = self.orders.give(move |engine: &Engine| {
             // The length and as much as comes with it; what is longer takes another operation.
             let mut block = [0; 4 + SHORT];
@@ -183,7 +206,7 @@ impl<T: Scalar + Equivalence> GradientExchange<T> for MpiExchange<T> {
             let mut blocks = vec![0; block.len() * ranks];
             scope(|scope| {
                 let request = engine.world.immediate_all_gather_into(scope, &block[..], &mut blocks[..]);
-                engine.wait(&what, limit, request);
+                engine.wait(&name, &watch, (4 + SHORT) * (ranks - 1), request);
             });
             let blocks: Vec<&[u8; 4 + SHORT]> = blocks.as_chunks().0.iter().collect();
             let counts: Vec<Count> =
@@ -197,7 +220,7 @@ impl<T: Scalar + Equivalence> GradientExchange<T> for MpiExchange<T> {
             let mut all = PartitionMut::new(&mut bytes[..], &counts[..], places);
             scope(|scope| {
                 let request = engine.world.immediate_all_gather_varcount_into(scope, &own[..], &mut all);
-                engine.wait(&what, limit, request);
+                engine.wait(&name, &watch, own.len() * (ranks - 1), request);
             });
             let mut rest = &bytes[..];
             let mut take = |length| {
@@ -207,21 +230,22 @@ impl<T: Scalar + Equivalence> GradientExchange<T> for MpiExchange<T> {
             };
             lengths.map(&mut take).collect()
         });
-        all.recv().map_err(lost)
+        self.wait(what, &all)
     }
 
     fn broadcast(&mut self, from: usize, numbers: &mut [T]) -> Result<(), String> {
         for range in cut(numbers.len(), MOST) {
-            let (mut sent, limit, from) = (numbers[range.clone()].to_vec(), self.limit, count(from));
+            let (mut sent, watch, root) = (numbers[range.clone()].to_vec(), self.watch.clone(), count(from));
+            let bytes = if from == self.rank { size_of_val(&sent[..]) * (self.ranks - 1) } else { 0 };
             let arrives = self.orders.give(move |engine: &Engine| {
                 scope(|scope| {
-                    let root = engine.world.process_at_rank(from);
+                    let root = engine.world.process_at_rank(root);
                     let request = root.immediate_broadcast_into(scope, &mut sent[..]);
-                    engine.wait("the numbers of one rank", limit, request);
+                    engine.wait(NUMBERS, &watch, bytes, request);
                 });
                 sent
             });
-            numbers[range].copy_from_slice(&arrives.recv().map_err(lost)?);
+            numbers[range].copy_from_slice(&self.wait(NUMBERS, &arrives)?);
         }
         Ok(())
     }
@@ -244,7 +268,7 @@ impl<T: Scalar + Equivalence> GradientExchange<T> for MpiExchange<T> {
     fn add(&mut self, factors: &[Option<T>], sum: &mut [T]) -> Result<(), String> {
         self.sent_from = None;
         while let Some(Piece { own, arrives }) = self.pieces.pop_front() {
-            let (sent, received) = arrives.recv().map_err(lost)?;
+            let (sent, received) = self.wait(GRADIENTS, &arrives)?;
             let sum = &mut sum[own.clone()];
             if !own.is_empty() {
                 for (g, &factor) in received.chunks_exact(own.len()).zip(factors) {
@@ -265,17 +289,18 @@ impl<T: Scalar + Equivalence> GradientExchange<T> for MpiExchange<T> {
             let own = self.owned(&range, len, self.rank);
             let mut sent = self.memory(own.len());
             sent.copy_from_slice(&numbers[own]);
-            let (mut all, limit) = (self.memory(range.len()), self.limit);
+            let (mut all, watch) = (self.memory(range.len()), self.watch.clone());
+            let bytes = size_of_val(&sent[..]) * (self.ranks - 1);
             let arrives = self.orders.give(move |engine: &Engine| {
                 let places = places(&counts);
                 let mut parts = PartitionMut::new(&mut all[..], counts, places);
                 scope(|scope| {
                     let request = engine.world.immediate_all_gather_varcount_into(scope, &sent[..], &mut parts);
-                    engine.wait("the parts of the weights", limit, request);
+                    engine.wait(PARTS, &watch, bytes, request);
                 });
                 (sent, all)
             });
-            let (sent, all) = arrives.recv().map_err(lost)?;
+            let (sent, all) = self.wait(PARTS, &arrives)?;
             numbers[range].copy_from_slice(&all);
             self.spare.extend([sent, all]);
         }

@@ -5,6 +5,7 @@
 mod engine;
 mod exchange;
 mod ranks;
+mod timeline;
 
 pub use exchange::MpiExchange;
 pub use ranks::{Ranks, StartError, run};

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 use std::panic;
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use downhill_tensor::Scalar;
 use mpi::traits::{CommunicatorCollectives, Equivalence};
 
 use crate::MpiExchange;
-use crate::engine::{self, Orders, Started};
+use crate::engine::{self, FAILED, Orders, Started, Watch};
 
 /// Starts MPI, and runs `train` on every process that the launcher has started.
 ///
@@ -42,7 +42,8 @@ pub fn run<E: Display>(train: impl FnOnce(&Ranks) -> Result<(), E>) -> ExitCode 
 
 /// The processes that a launcher such as `mpirun` has started, numbered from 0; one, if there was no launcher.
 ///
-/// All of them wait for one another when this is dropped. A panic ends all of them.
+/// All of them wait for one another when this is dropped. Until then a panic ends all of them, and so does an error that
+/// [`run`] or [`abort`](Ranks::abort) receives.
 #[derive(Debug)]
 pub struct Ranks {
     rank: usize,
@@ -82,7 +83,7 @@ impl Ranks {
         let Started { rank, ranks: count, orders, thread } = started;
         let (previous, for_panics) = (panic::take_hook(), orders.clone());
         panic::set_hook(Box::new(move |panic| {
-            eprintln!("rank {rank} panicked, which ends all ranks:");
+            eprintln!("rank {rank} panicked:");
             previous(panic);
             for_panics.abort();
         }));
@@ -111,15 +112,16 @@ impl Ranks {
     /// Prints an error with the number of this process, and ends all processes with an exit code other than 0.
     pub fn abort(&self, error: &dyn Display) -> ! {
         eprintln!("rank {}: {error}", self.rank);
-        self.orders.abort()
+        self.orders.abort();
+        process::exit(FAILED)
     }
 }
 
 impl Drop for Ranks {
     /// Waits for all other processes.
     fn drop(&mut self) {
-        const LIMIT: Duration = Duration::from_secs(600);
-        let end = self.orders.give(|engine| engine.wait("the end", LIMIT, engine.world.immediate_barrier()));
+        let watch = Watch { limit: Duration::from_secs(600), timeline: None };
+        let end = self.orders.give(move |engine| engine.wait("the end", &watch, 0, engine.world.immediate_barrier()));
         let _ = end.recv();
         self.orders.finish();
         if let Some(thread) = self.thread.take() {

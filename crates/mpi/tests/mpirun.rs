@@ -97,7 +97,7 @@ fn left(network: &Network<f32>, history: &History) -> String {
     text
 }
 
-/// What one process leaves that accumulates so many batches.
+/// What one process leaves that accumulates this number of batches.
 fn alone(name: &str, batches: u64) -> String {
     let (mut network, data, trainer) = task(name);
     let history = trainer.accumulate(batches).fit(&mut network, &data).unwrap();
@@ -119,6 +119,7 @@ fn program(words: &[&str]) -> ExitCode {
             ["error", ..] => stopped(ranks, exchange, || {}),
             ["network", ..] => other_network(ranks, exchange),
             ["label", ..] => label(ranks, exchange),
+            ["disk", ..] => disk(ranks, exchange),
             ["empty", ..] => empty(ranks, exchange),
             ["checkpoints", epochs, ..] => checkpoints(ranks, exchange, epochs.parse()?, words),
             _ => Err(format!("there is no program {words:?}").into()),
@@ -133,6 +134,7 @@ fn exchange(ranks: &Ranks, words: &[&str]) -> MpiExchange<f32> {
             "in-order" => exchange.in_order(),
             "sharded" => exchange.sharded(),
             "own" => exchange.own_data(),
+            "timeline" => exchange.timeline(std::env::var_os(FOLDER).unwrap_or_default()),
             "impatient" => exchange.time_limit(Duration::from_secs(2)),
             _ => exchange,
         };
@@ -195,6 +197,21 @@ fn label(ranks: &Ranks, exchange: MpiExchange<f32>) -> Outcome {
     Ok(())
 }
 
+/// The folder of checkpoints can't be written to after the third step.
+fn disk(ranks: &Ranks, exchange: MpiExchange<f32>) -> Outcome {
+    let (mut network, data, trainer) = task("mlp");
+    let folder = PathBuf::from(std::env::var_os(FOLDER).unwrap_or_default()).join("checkpoints");
+    let (is_writer, broken) = (ranks.rank() == 0, folder.clone());
+    let trainer = trainer.checkpoint(&folder, Every::Steps(1)).on_step(move |end| {
+        if is_writer && end.step == 2 {
+            fs::remove_dir_all(&broken).and_then(|()| fs::write(&broken, "a file")).unwrap();
+        }
+        ControlFlow::Continue(())
+    });
+    trainer.exchange(exchange).fit(&mut network, &data)?;
+    Ok(())
+}
+
 /// Rank 1 has no examples.
 fn empty(ranks: &Ranks, exchange: MpiExchange<f32>) -> Outcome {
     let examples = if ranks.rank() == 1 { 0 } else { 40 };
@@ -252,11 +269,15 @@ impl Launched {
     }
 }
 
-/// Starts so many ranks of a program.
+/// Starts this number of ranks of a program.
 fn launch(ranks: usize, words: &str) -> Launched {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(words.replace(' ', "-")).join(ranks.to_string());
+    let folder = folder_of(ranks, words);
     let _ = fs::remove_dir_all(&folder);
     launch_in(&folder, ranks, words)
+}
+
+fn folder_of(ranks: usize, words: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(words.replace(' ', "-")).join(ranks.to_string())
 }
 
 fn launch_in(folder: &Path, ranks: usize, words: &str) -> Launched {
@@ -327,9 +348,39 @@ fn a_sharded_optimizer_has_these_bits_and_its_share_of_the_memory() {
     }
 }
 
+/// What a timeline says under a name, summed over the events of one.
+fn sum_of(timeline: &str, name: &str, number: &str) -> usize {
+    let events = timeline.lines().filter(|line| line.contains(&format!(r#""name":"{name}""#)));
+    let number = |line: &str| {
+        let after = line.split_once(&format!(r#""{number}":"#))?.1;
+        after.split([',', '}']).next()?.parse::<usize>().ok()
+    };
+    events.filter_map(number).sum()
+}
+
+fn timelines_show_the_least_bytes_that_there_are() {
+    for ranks in [2, 3] {
+        let launched = launch(ranks, "train mlp timeline");
+        let folder = folder_of(ranks, "train mlp timeline");
+        let all = launched.all();
+        let parameters: usize = all[0].lines().next().unwrap().split_once(' ').unwrap().1.parse().unwrap();
+        // 700 examples make 44 batches.
+        let steps = 3 * 44_usize.div_ceil(ranks);
+        let mut total = 0;
+        for rank in 0..ranks {
+            let timeline = fs::read_to_string(folder.join(format!("rank-{rank}.json"))).unwrap();
+            assert!(timeline.starts_with("[\n{") && timeline.ends_with("}\n]\n"), "{timeline}");
+            total +=
+                sum_of(&timeline, "the gradients", "bytes") + sum_of(&timeline, "the parts of the weights", "bytes");
+        }
+        // 2 (n − 1)/n times the bytes of θ for each rank.
+        assert_eq!(total, steps * 2 * (ranks - 1) * 4 * parameters);
+    }
+}
+
 fn a_panic_ends_all_ranks() {
     let launched = launch(4, "panic");
-    launched.ended_with("rank 1 panicked, which ends all ranks:");
+    launched.ended_with("rank 1 panicked:");
     launched.ended_with("the third step is too much");
 }
 
@@ -356,6 +407,12 @@ fn a_label_out_of_range_ends_all_ranks() {
     let launched = launch(3, "label own");
     launched.ended_with("rank 1: the targets of the training data do not fit");
     launched.ended_with("class 99");
+}
+
+fn a_checkpoint_that_can_not_be_written_ends_all_ranks() {
+    let launched = launch(3, "disk sharded");
+    launched.ended_with("rank 0: ");
+    launched.ended_with("rank 0 has ended the run: ");
 }
 
 fn a_rank_without_examples_ends_all() {
@@ -398,6 +455,7 @@ fn main() -> ExitCode {
         ranks_that_accumulate_have_these_bits_in_order,
         a_gradient_of_several_pieces_has_these_bits,
         a_sharded_optimizer_has_these_bits_and_its_share_of_the_memory,
+        timelines_show_the_least_bytes_that_there_are,
         a_panic_ends_all_ranks,
         an_error_of_one_rank_ends_all,
         a_killed_rank_ends_all,
@@ -405,6 +463,7 @@ fn main() -> ExitCode {
         ranks_that_differ_are_told_in_what,
         a_label_out_of_range_ends_all_ranks,
         a_rank_without_examples_ends_all,
+        a_checkpoint_that_can_not_be_written_ends_all_ranks,
         killed_runs_go_on_with_their_bits_and_on_other_numbers_of_ranks,
     ];
     let mut failed = 0;

@@ -39,7 +39,8 @@ pub struct StepEnd<'a, T> {
     pub loss: f64,
     /// The learning rate of the step.
     pub learning_rate: f64,
-    /// dJ/dθ, after clipping.
+    /// dJ/dθ, after clipping; of a rank that [steps a part](crate::GradientExchange::is_sharded) of θ, right in that part
+    /// alone.
     pub gradient: &'a [T],
     /// The network, after the step; with a schedule-free optimizer where the next gradient is taken.
     pub network: &'a Network<T>,

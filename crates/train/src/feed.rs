@@ -56,8 +56,7 @@ impl<T: Scalar> Feed<T> for SourceBatches<'_, T> {
         SourceBatches::next_batch(self)
     }
 
-    /// Reads what lies between: a source is told to go elsewhere only at the start of an epoch, since batches are made
-    /// ahead.
+    /// Reads what lies between: a source goes elsewhere only at the start of an epoch, since batches are made ahead.
     fn advance(&mut self, next: usize, wanted: usize) -> Result<(), DataError> {
         for _ in next..wanted {
             SourceBatches::next_batch(self)?;

@@ -375,7 +375,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
     ///   optimizer's memory: another number of ranks can go on from them.
     #[must_use]
     pub fn exchange(mut self, exchange: impl GradientExchange<T> + 'a) -> Self {
-        // One rank has nobody to wait for.
+        // One rank has no other to wait for.
         self.exchange = (exchange.ranks() > 1).then(|| Box::new(exchange) as _);
         self
     }

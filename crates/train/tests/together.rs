@@ -568,7 +568,7 @@ fn a_metric_does_not_judge_the_data_of_one_rank() {
     assert!(messages(&all).iter().all(|message| message.contains("`accuracy` would judge")), "{:?}", messages(&all));
 }
 
-/// Trains with checkpoints on so many ranks, up to an epoch, and stops within it after some steps if told to.
+/// Trains with checkpoints on this number of ranks, up to an epoch, and stops within it after some steps if told to.
 fn with_checkpoints(ranks: usize, folder: &Path, epochs: u64, stop_at: Option<u64>) -> Vec<(Vec<u32>, History)> {
     let (training, validation) = (data(0, EXAMPLES), data(5, 30));
     let settings = Settings { sharded: true, ..Settings::default() };

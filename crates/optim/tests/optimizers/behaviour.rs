@@ -303,3 +303,37 @@ fn one_visit_of_a_custom_link_serves_checks_schedules_evaluation_and_saved_state
     let passed = optimizer.state().scalars.into_iter().find(|(name, _)| name == "leaky.passed");
     assert_eq!(passed, Some(("leaky.passed".into(), 0.5)));
 }
+
+#[test]
+fn an_element_wise_optimizer_steps_parts_of_theta_as_it_steps_all_of_it() {
+    let (middle, mut elementwise) = (7, 0);
+    let whole = segments();
+    let cut = |part: std::ops::Range<usize>| -> Vec<Segment> {
+        let within = whole.iter().map(|segment| {
+            let mut cut = segment.clone();
+            let (start, end) = (segment.range.start.max(part.start), segment.range.end.min(part.end));
+            cut.range = start.saturating_sub(part.start)..end.saturating_sub(part.start);
+            cut
+        });
+        within.filter(|cut| !cut.range.is_empty()).collect()
+    };
+    for (name, make) in table::<f32>() {
+        if !make().is_elementwise() {
+            continue;
+        }
+        elementwise += 1;
+        let (mut all, mut first, mut second) = (make(), make(), make());
+        all.bind(&whole);
+        first.bind(&cut(0..middle));
+        second.bind(&cut(middle..15));
+        let (mut theta, mut parts) = ([0.5_f32; 15], [0.5_f32; 15]);
+        for step in 0..20 {
+            let gradient: Vec<f32> = (0..15).map(|i| ((i * 7 + step * 5) % 11) as f32 / 5.0 - 1.0).collect();
+            all.step(&mut theta, &gradient);
+            first.step(&mut parts[..middle], &gradient[..middle]);
+            second.step(&mut parts[middle..], &gradient[middle..]);
+            assert_eq!(parts.map(f32::to_bits), theta.map(f32::to_bits), "{name} at step {step}");
+        }
+    }
+    assert!(elementwise > 10, "only {elementwise}");
+}

@@ -169,6 +169,9 @@ macro_rules! delegate {
             fn evaluation_point(&self, theta: &[T], point: &mut [T]) -> bool {
                 self.$field.evaluation_point(theta, point)
             }
+            fn is_elementwise(&self) -> bool {
+                self.$field.is_elementwise()
+            }
             fn check_memory(&self) -> Result<(), MemoryError> {
                 self.$field.check_memory()
             }

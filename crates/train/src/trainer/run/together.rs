@@ -32,7 +32,7 @@ pub(super) struct Together<T> {
     in_order: bool,
     /// The loss of the own batches that wait for an exchange, and an error of one of them.
     waiting: Result<Total, TrainError>,
-    /// This rank's reason to stop, which the others are told next.
+    /// This rank's reason to stop, which the others hear of next.
     wish: Option<StopReason>,
     /// The reason for which all stop.
     agreed: Option<StopReason>,
