@@ -10,7 +10,7 @@ use xtask::command;
 use xtask::workspace::{files, metadata, name, root};
 
 /// The floor of each crate: it stands only on floors below its own.
-const FLOORS: [(&str, u8); 14] = [
+const FLOORS: [(&str, u8); 15] = [
     ("downhill-tensor", 1),
     ("downhill-layers", 2),
     ("downhill-losses", 2),
@@ -23,8 +23,9 @@ const FLOORS: [(&str, u8); 14] = [
     ("downhill-model", 5),
     ("downhill-log", 6),
     ("downhill-tune", 6),
-    ("downhill", 7),
-    ("downhill-cli", 8),
+    ("downhill-plot", 7),
+    ("downhill", 8),
+    ("downhill-cli", 9),
 ];
 
 fn read(path: &str) -> String {
@@ -178,7 +179,7 @@ fn the_list_of_tasks_waits_for_few_crates_and_none_of_the_library() {
 }
 
 /// The most lines of Rust that each part of the workspace may have, tests and comments included.
-const MOST_LINES: [(&[&str], usize); 15] = [
+const MOST_LINES: [(&[&str], usize); 16] = [
     (&["crates/tensor"], 11_700),
     (&["crates/layers"], 14_300),
     (&["crates/losses"], 9_500),
@@ -189,10 +190,11 @@ const MOST_LINES: [(&[&str], usize); 15] = [
     (&["crates/train"], 10_800),
     (&["crates/formats"], 14_100),
     (&["crates/model"], 1_650),
-    (&["crates/tune"], 3_500),
+    (&["crates/tune"], 3_200),
     (&["crates/log"], 3_600),
+    (&["crates/plot"], 6_300),
     (&["crates/downhill"], 4_900),
-    (&["crates/cli"], 4_100),
+    (&["crates/cli"], 4_300),
     (&["xtask", "benches"], 10_500),
 ];
 
