@@ -6,8 +6,8 @@ use crate::text;
 use crate::theme::Colour;
 use crate::words::Word;
 
-/// A confusion matrix: how often each true class (row) was taken for which class (column). The darker a cell, the larger
-/// its share of the true class.
+/// A confusion matrix: how often each true class (row) was taken for which class (column). The stronger the
+/// colour of a cell, the larger its share of the true class.
 ///
 /// ```
 /// use downhill_plot::ConfusionPlot;

@@ -286,6 +286,31 @@ impl Layout {
                 self.settle(rank, &wanted);
             }
         }
+        self.straighten(&below);
+    }
+
+    /// Puts the bends of an edge that runs along one side of all boxes below each other.
+    fn straighten(&mut self, below: &[Vec<usize>]) {
+        let is_bend = |spots: &[Spot], spot: usize| spots[spot].node.is_none();
+        let starts = (0..self.spots.len()).filter(|&spot| is_bend(&self.spots, spot));
+        let starts: Vec<usize> =
+            starts.filter(|&spot| !self.spots[spot].above.iter().any(|&above| is_bend(&self.spots, above))).collect();
+        for start in starts {
+            let next = |&spot: &usize| below[spot].first().copied().filter(|&next| is_bend(&self.spots, next));
+            let chain: Vec<usize> = std::iter::successors(Some(start), next).collect();
+            let are_at = |end: fn(&[usize]) -> Option<&usize>| {
+                chain.iter().all(|spot| end(&self.ranks[self.spots[*spot].rank]) == Some(spot))
+            };
+            let places = chain.iter().map(|&spot| self.spots[spot].x);
+            let x = if are_at(<[usize]>::last) {
+                places.fold(f64::NEG_INFINITY, f64::max)
+            } else if are_at(<[usize]>::first) {
+                places.fold(f64::INFINITY, f64::min)
+            } else {
+                continue;
+            };
+            chain.iter().for_each(|&spot| self.spots[spot].x = x);
+        }
     }
 
     fn below(&self) -> Vec<Vec<usize>> {

@@ -19,13 +19,17 @@ use crate::words::Word;
 /// ```
 /// use downhill_data::Dataset;
 /// use downhill_layers::{Affine, Tanh};
+/// use downhill_losses::SoftmaxCrossEntropy;
 /// use downhill_network::{Network, sequential};
+/// use downhill_optim::Adam;
 /// use downhill_plot::DecisionRegions;
 /// use downhill_tensor::Seed;
+/// use downhill_train::Trainer;
 /// use ndarray::array;
 ///
 /// let data = Dataset::from_array(array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], vec![0, 1, 1, 0])?;
-/// let network = Network::build([2], sequential![Affine::new(4), Tanh, Affine::new(2)], Seed(1))?; // to be trained
+/// let mut network = Network::build([2], sequential![Affine::new(4), Tanh, Affine::new(2)], Seed(1))?;
+/// Trainer::new(SoftmaxCrossEntropy::new(), Adam::new(0.1)).epochs(50).fit(&mut network, &data)?;
 /// let svg = DecisionRegions::of(&network, &data)?.variables("x", "y").to_svg();
 /// assert!(svg.contains("class 1"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -63,7 +63,7 @@ impl Report {
         self
     }
 
-    /// Adds a table. Cells that are numbers stand on the right.
+    /// Adds a table. Columns of numbers are aligned on the right.
     #[must_use]
     pub fn table<R, C>(mut self, header: impl IntoIterator<Item = C>, rows: impl IntoIterator<Item = R>) -> Self
     where
@@ -133,18 +133,19 @@ impl Part {
                 writeln!(html, "<figure>\n{}<figcaption>{}</figcaption>\n</figure>", picture.to_svg(), escaped(caption))
             }
             Self::Table { header, rows } => {
-                let cell = |html: &mut String, tag: &str, text: &str| {
-                    let is_number =
-                        text.parse::<f64>().is_ok() || text.starts_with(|c: char| c == '−' || c.is_ascii_digit());
-                    let class = if is_number { " class=\"number\"" } else { "" };
+                let is_number =
+                    |text: &String| text.starts_with(|c: char| matches!(c, '-' | '−') || c.is_ascii_digit());
+                let is_of_numbers = |column: usize| rows.iter().all(|row| row.get(column).is_none_or(is_number));
+                let cell = |html: &mut String, tag: &str, (column, text): (usize, &String)| {
+                    let class = if is_of_numbers(column) { " class=\"number\"" } else { "" };
                     let _ = write!(html, "<{tag}{class}>{}</{}>", escaped(text), &tag[..2]);
                 };
                 html.push_str("<div class=\"table\">\n<table>\n<thead><tr>");
-                header.iter().for_each(|text| cell(html, "th scope=\"col\"", text));
+                header.iter().enumerate().for_each(|text| cell(html, "th scope=\"col\"", text));
                 html.push_str("</tr></thead>\n<tbody>\n");
                 for row in rows {
                     html.push_str("<tr>");
-                    row.iter().for_each(|text| cell(html, "td", text));
+                    row.iter().enumerate().for_each(|text| cell(html, "td", text));
                     html.push_str("</tr>\n");
                 }
                 html.push_str("</tbody>\n</table>\n</div>\n");

@@ -41,9 +41,9 @@ pub(crate) fn named(name: &str, language: Language) -> String {
 words! {
     Accuracy: "accuracy", "정확도";
     AreaUnderRoc: "area under the ROC curve", "ROC 곡선 아래 면적";
-    AboutConfusion: "Each row is a true class, and each column the class that it was taken for. The darker a cell, the \
-                     larger its share of the true class.",
-                    "행은 참 클래스이고 열은 예측한 클래스이다. 칸이 진할수록 참 클래스에서 차지하는 비율이 크다.";
+    AboutConfusion: "Each row is a true class, and each column the class that it was taken for. The stronger the colour \
+                     of a cell, the larger its share of the true class.",
+                    "행은 참 클래스이고 열은 예측한 클래스이다. 칸의 색이 강할수록 참 클래스에서 차지하는 비율이 크다.";
     AboutNetwork: "The layers from the input down to the output, each with the shape of its output and the number of its \
                    parameters.",
                   "입력에서 출력까지의 층. 각 층에 출력의 형태와 매개변수의 개수를 적었다.";

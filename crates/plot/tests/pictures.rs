@@ -222,14 +222,19 @@ fn a_report_is_one_file_that_needs_no_other() {
 
 #[test]
 fn what_a_report_says_is_text_and_no_markup() {
-    let report = Report::new("<b> & \"c\"").text("1 < 2").table(["<i>"], [["−3.5"], ["\u{1}a"]]);
+    let report = Report::new("<b> & \"c\"").text("1 < 2").table(["<i>", "n"], [["\u{1}a", "−3.5"], ["4", "7"]]);
     let html = report.to_html();
     assert!(html.contains("<h1>&lt;b&gt; &amp; &quot;c&quot;</h1>") && html.contains("<p>1 &lt; 2</p>"), "{html}");
     assert!(
         html.contains("<th scope=\"col\">&lt;i&gt;</th>") && html.contains("<td class=\"number\">−3.5</td>"),
         "{html}"
     );
-    assert!(html.contains("<td>a</td>"), "{html}");
+    assert!(
+        html.contains("<td>a</td>")
+            && html.contains("<td>4</td>")
+            && html.contains("scope=\"col\" class=\"number\">n<"),
+        "{html}"
+    );
 }
 
 #[test]

@@ -13,6 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(&folder)?;
     for (language, ending) in [(Language::English, "en"), (Language::Korean, "ko")] {
         for (name, picture) in pictures::all(language)? {
+            picture.save(folder.join(format!("{name}.{ending}.png")))?;
             for (theme, suffix) in [(Theme::Light, "light"), (Theme::Dark, "dark"), (Theme::Page, "page")] {
                 picture.clone().theme(theme).save(folder.join(format!("{name}.{ending}.{suffix}.svg")))?;
             }
