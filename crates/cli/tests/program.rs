@@ -159,7 +159,8 @@ fn reports_are_one_html_file_with_pictures() {
     assert!(error.contains("`all.html` is there already; add `--force`"), "{error}");
     folder.ok("evaluate fruit.downhill --data fruits.csv --report all.html --force --json");
 
-    folder.ok(&format!("train --data fruits.csv --target ripe --unit days {QUICK}"));
+    folder.ok(&format!("train --data fruits.csv --target ripe --unit days --report kept.html {QUICK}"));
+    assert!(fs::read_to_string(folder.path("kept.html")).unwrap().contains("predicted (days)"));
     folder.ok("evaluate ripe.downhill --data fruits.csv --report ripe.html");
     let html = fs::read_to_string(folder.path("ripe.html")).unwrap();
     assert!(html.contains("predicted (days)") && html.contains("residual"), "{html}");

@@ -84,7 +84,7 @@ impl Grid {
         outlines
     }
 
-    /// Where the function is `level` between two nodes, as parts of both axes.
+    /// The place between two nodes at which the function is `level`, as parts of both axes.
     fn crossing(&self, (a, b): Key, level: f64) -> Point {
         let wide = self.columns + 2;
         let place = |node: usize| (node % wide, node / wide);

@@ -83,6 +83,8 @@ struct Spot {
     node: Option<usize>,
     rank: usize,
     wide: f64,
+    /// The width that is kept free for it: that of the widest box in its chain, so that a chain goes straight down.
+    room: f64,
     /// The spots above that it is connected with.
     above: Vec<usize>,
     x: f64,
@@ -145,6 +147,7 @@ impl NetworkPlot {
                 node: Some(index),
                 rank: rank[index],
                 wide: wide(node),
+                room: wide(node),
                 above: Vec::new(),
                 x: 0.0,
             })
@@ -153,7 +156,7 @@ impl NetworkPlot {
             for &input in &node.inputs {
                 let mut from = input;
                 for rank in rank[input] + 1..rank[index] {
-                    spots.push(Spot { node: None, rank, wide: 8.0, above: vec![from], x: 0.0 });
+                    spots.push(Spot { node: None, rank, wide: 8.0, room: 8.0, above: vec![from], x: 0.0 });
                     from = spots.len() - 1;
                 }
                 spots[index].above.push(from);
@@ -221,7 +224,7 @@ impl NetworkPlot {
     }
 }
 
-/// Where an edge arrives at a box, from the box's middle.
+/// The place at which an edge arrives at a box, from the box's middle.
 fn arrival(spot: &Spot, above: usize, layout: &Layout) -> f64 {
     let mut order = spot.above.clone();
     order.sort_by(|a, b| layout.spots[*a].x.total_cmp(&layout.spots[*b].x));
@@ -251,6 +254,14 @@ impl Layout {
     /// Orders the spots of each rank so that edges cross little, and moves each towards those that it is connected with.
     fn arrange(&mut self) {
         let below = self.below();
+        let ranks = self.ranks.concat();
+        for (spots, is_down) in [(ranks.clone(), true), (ranks.into_iter().rev().collect(), false)] {
+            for spot in spots {
+                if let Some(other) = self.chained(spot, &below, is_down) {
+                    self.spots[spot].room = self.spots[spot].room.max(self.spots[other].room);
+                }
+            }
+        }
         for sweep in 0..8 {
             let is_down = sweep % 2 == 0;
             let count = self.ranks.len();
@@ -269,24 +280,35 @@ impl Layout {
                 self.space(rank);
             }
         }
-        for sweep in 0..24 {
+        // The last sweep goes down.
+        for sweep in 0..25 {
+            let is_down = sweep % 2 == 0;
             for step in 0..self.ranks.len() {
-                let rank = if sweep % 2 == 0 { step } else { self.ranks.len() - 1 - step };
-                let wanted: Vec<f64> = self.ranks[rank]
-                    .iter()
-                    .map(|&spot| {
-                        let near = || self.spots[spot].above.iter().chain(&below[spot]);
-                        // The bends of an edge lie below each other.
-                        let is_bend =
-                            |other: &&usize| self.spots[spot].node.is_none() && self.spots[**other].node.is_none();
-                        let bends = mean(near().filter(is_bend).map(|&other| self.spots[other].x));
-                        bends.or_else(|| mean(near().map(|&other| self.spots[other].x))).unwrap_or(self.spots[spot].x)
-                    })
-                    .collect();
+                let rank = if is_down { step } else { self.ranks.len() - 1 - step };
+                let wanted =
+                    self.ranks[rank].iter().map(|&spot| self.wanted(spot, &below, is_down)).collect::<Vec<_>>();
                 self.settle(rank, &wanted);
             }
         }
         self.straighten(&below);
+    }
+
+    /// The spot above or below that a spot is in a chain with: each is all that the other is connected with on that side.
+    fn chained(&self, spot: usize, below: &[Vec<usize>], is_down: bool) -> Option<usize> {
+        let above = |spot: usize| &self.spots[spot].above[..];
+        match (above(spot), &below[spot][..]) {
+            (&[other], _) if is_down => Some(other).filter(|&other| below[other].len() == 1),
+            (_, &[other]) if !is_down => Some(other).filter(|&other| above(other).len() == 1),
+            _ => None,
+        }
+    }
+
+    /// The place at which a spot should be: below or above the one that it is in a chain with, or else in the middle of
+    /// those that it is connected with.
+    fn wanted(&self, spot: usize, below: &[Vec<usize>], is_down: bool) -> f64 {
+        let near = || self.spots[spot].above.iter().chain(&below[spot]).map(|&other| self.spots[other].x);
+        let chained = self.chained(spot, below, is_down).map(|other| self.spots[other].x);
+        chained.or_else(|| mean(near())).unwrap_or(self.spots[spot].x)
     }
 
     /// Puts the bends of an edge that runs along one side of all boxes below each other.
@@ -323,7 +345,7 @@ impl Layout {
 
     /// The least distance of the middles of two spots next to each other.
     fn apart(&self, a: usize, b: usize) -> f64 {
-        (self.spots[a].wide + self.spots[b].wide) / 2.0 + ACROSS
+        (self.spots[a].room + self.spots[b].room) / 2.0 + ACROSS
     }
 
     /// Puts the spots of a rank next to each other around the middle.

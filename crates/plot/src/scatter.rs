@@ -23,7 +23,7 @@ fn pairs(
     Ok(predicted.into_iter().zip(truth).collect())
 }
 
-/// The radius of a point among so many.
+/// The radius of each point of a plot with this many.
 fn radius(points: usize) -> f64 {
     match points {
         0..=200 => 3.4,

@@ -15,7 +15,7 @@ use crate::theme::{Colour, Pair, Theme};
 /// The backend rounds to whole pixels, so a picture is drawn this much larger than it is shown.
 const SCALE: f64 = 5.0;
 
-/// What a shape is painted with. The backend knows no dashes and no second theme, so it is given the place of the paint in
+/// What a shape is painted with. The backend knows no dashes and no second theme, so it takes the place of the paint in
 /// a list as a colour, and the colour is put in place of that afterwards.
 type Paint = (Colour, Dash);
 

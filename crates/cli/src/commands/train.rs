@@ -217,7 +217,10 @@ fn judge(
         Some(kept) => {
             judge.add(&kept)?;
             if let Some(path) = report {
-                let mut report = ModelReport::new(&learnt.model)?;
+                let model = learnt.model.clone();
+                let unit = settings.unit.as_ref().filter(|_| model.class_names().is_empty());
+                let model = model.into_builder().units(unit).build()?;
+                let mut report = ModelReport::new(&model)?;
                 report.add(&kept)?;
                 report.save(path)?;
             }
