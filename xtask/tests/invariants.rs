@@ -10,7 +10,7 @@ use xtask::command;
 use xtask::workspace::{files, metadata, name, root};
 
 /// The floor of each crate: it stands only on floors below its own.
-const FLOORS: [(&str, u8); 16] = [
+const FLOORS: [(&str, u8); 17] = [
     ("downhill-tensor", 1),
     ("downhill-layers", 2),
     ("downhill-losses", 2),
@@ -25,8 +25,9 @@ const FLOORS: [(&str, u8); 16] = [
     ("downhill-log", 6),
     ("downhill-mpi", 6),
     ("downhill-tune", 6),
-    ("downhill", 7),
-    ("downhill-cli", 8),
+    ("downhill-plot", 7),
+    ("downhill", 8),
+    ("downhill-cli", 9),
 ];
 
 fn read(path: &str) -> String {
@@ -185,7 +186,7 @@ fn the_list_of_tasks_waits_for_few_crates_and_none_of_the_library() {
 }
 
 /// The most lines of Rust that each part of the workspace may have, tests and comments included.
-const MOST_LINES: [(&[&str], usize); 17] = [
+const MOST_LINES: [(&[&str], usize); 18] = [
     (&["crates/tensor"], 11_700),
     (&["crates/layers"], 14_300),
     (&["crates/losses"], 9_500),
@@ -198,10 +199,11 @@ const MOST_LINES: [(&[&str], usize); 17] = [
     (&["crates/model"], 1_650),
     (&["crates/explain"], 3_700),
     (&["crates/mpi"], 1_350),
-    (&["crates/tune"], 3_500),
+    (&["crates/tune"], 3_200),
     (&["crates/log"], 3_600),
+    (&["crates/plot"], 6_300),
     (&["crates/downhill"], 4_900),
-    (&["crates/cli"], 4_100),
+    (&["crates/cli"], 4_300),
     (&["xtask", "benches"], 12_200),
 ];
 

@@ -41,7 +41,9 @@ pub(crate) enum Command {
     )]
     Train(Box<Train>),
     /// Judge a model on a table that has the column it predicts
-    #[command(after_help = "Example:\n  downhill evaluate species.downhill --data later.csv")]
+    #[command(after_help = "Examples:\n  \
+                      downhill evaluate species.downhill --data later.csv\n  \
+                      downhill evaluate species.downhill --data later.csv --report later.html")]
     Evaluate(Evaluate),
     /// Answer for every row of a table: CSV in, CSV out
     #[command(
@@ -97,7 +99,10 @@ pub(crate) struct Train {
     /// The model's file [default: the target's name with the ending .downhill]
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Replace the model's file if it is there
+    /// Write a report with pictures as one HTML file, of the rows that are kept to judge by
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    /// Replace the model's file and the report if they are there
     #[arg(long)]
     pub(crate) force: bool,
     #[command(flatten)]
@@ -111,6 +116,12 @@ pub(crate) struct Evaluate {
     /// The table; - for the standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) data: PathBuf,
+    /// Write a report with pictures too, as one HTML file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    /// Replace the report if it is there
+    #[arg(long)]
+    pub(crate) force: bool,
     /// The character between cells: any in ASCII, or `tab`
     #[arg(long, value_name = "CHARACTER", default_value = ",")]
     pub(crate) delimiter: String,

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use downhill_data::DataError;
 use downhill_formats::FormatError;
 use downhill_model::ModelError;
+use downhill_plot::PlotError;
 use downhill_tensor::BuildError;
 use downhill_train::TrainError;
 
@@ -27,6 +28,9 @@ pub enum CliError {
     /// A network can't be built.
     #[error("{0}")]
     Build(BuildError),
+    /// A report can't be made.
+    #[error("{0}")]
+    Plot(PlotError),
     /// A file can't be read.
     #[error("`{}` can't be read: {cause}", path.display())]
     Read {
@@ -242,4 +246,12 @@ macro_rules! from {
     };
 }
 
-from!(Data(DataError), Model(ModelError), Format(FormatError), Train(TrainError), Build(BuildError), Stream(io::Error));
+from!(
+    Data(DataError),
+    Model(ModelError),
+    Format(FormatError),
+    Train(TrainError),
+    Build(BuildError),
+    Plot(PlotError),
+    Stream(io::Error)
+);

@@ -143,6 +143,36 @@ fn a_table_becomes_a_model_that_answers() {
 }
 
 #[test]
+fn reports_are_one_html_file_with_pictures() {
+    let folder = Folder::new();
+    folder.write("fruits.csv", &fruits(80));
+    let said = folder.ok(&format!("train --data fruits.csv --target fruit --report train.html {QUICK}"));
+    assert!(said.contains("Wrote train.html of these rows."), "{said}");
+    let html = fs::read_to_string(folder.path("train.html")).unwrap();
+    assert!(html.contains("<h1>Report on fruit</h1>") && html.contains("ROC curve"), "{html}");
+    let said = folder.ok("evaluate fruit.downhill --data fruits.csv --report all.html");
+    assert!(said.contains("accuracy") && said.ends_with("\nWrote all.html\n"), "{said}");
+    let html = fs::read_to_string(folder.path("all.html")).unwrap();
+    assert!(html.contains("<td class=\"number\">80</td>") && html.contains("\napple\n"), "{html}");
+    assert!(html.matches("<svg").count() >= 5 && html.trim_end().ends_with("</html>"), "{html}");
+    let error = folder.fails("evaluate fruit.downhill --data fruits.csv --report all.html", 1);
+    assert!(error.contains("`all.html` is there already; add `--force`"), "{error}");
+    folder.ok("evaluate fruit.downhill --data fruits.csv --report all.html --force --json");
+
+    folder.ok(&format!("train --data fruits.csv --target ripe --unit days --report kept.html {QUICK}"));
+    assert!(fs::read_to_string(folder.path("kept.html")).unwrap().contains("predicted (days)"));
+    folder.ok("evaluate ripe.downhill --data fruits.csv --report ripe.html");
+    let html = fs::read_to_string(folder.path("ripe.html")).unwrap();
+    assert!(html.contains("predicted (days)") && html.contains("residual"), "{html}");
+
+    let error = folder.fails(
+        &format!("train --data fruits.csv --target ripe --output a.downhill --report a.html --folds 3 {QUICK}"),
+        2,
+    );
+    assert!(error.contains("`--report a.html` is not valid: it is of the rows that are kept"), "{error}");
+}
+
+#[test]
 fn numbers_are_answered_in_their_unit() {
     let folder = Folder::new();
     folder.write("fruits.csv", &fruits(80));

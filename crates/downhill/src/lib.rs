@@ -18,6 +18,8 @@ pub use downhill_losses as losses;
 pub use downhill_model as model;
 pub use downhill_network as network;
 pub use downhill_optim as optim;
+#[cfg(feature = "plot")]
+pub use downhill_plot as plot;
 pub use downhill_tensor as tensor;
 pub use downhill_train as train;
 #[cfg(feature = "tune")]

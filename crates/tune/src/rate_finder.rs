@@ -1,8 +1,5 @@
 //! The learning-rate finder: a range test of a network on its data.
 
-#[cfg(feature = "plot")]
-mod plot;
-
 use std::fmt;
 use std::ops::ControlFlow;
 

@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use downhill_data::Table;
 use downhill_model::Model;
+use downhill_plot::ModelReport;
 use downhill_train::StopHandle;
 use serde::Serialize;
 
 use crate::CliError;
 use crate::args::{Cli, Train};
-use crate::commands::evaluate::write_verdict;
+use crate::commands::evaluate::{report_place, write_verdict};
 use crate::judge::{Judge, Verdict};
 use crate::learn::{Learnt, learn, rows_of_known_classes, split, with_target};
 use crate::look::{Findings, look};
@@ -64,16 +65,29 @@ pub(super) fn train(args: &Train, cli: &Cli, out: &mut dyn Write) -> Result<(), 
     let first = Recipe::choose(&settings, found.task, table.len())?;
     check_judging(&settings)?;
     check_place(&path)?;
+    if let Some(report) = &args.report {
+        check_reporting(report, &settings)?;
+        report_place(report, args.force)?;
+    }
     let text = !cli.json;
     if text {
         write_findings(out, &args.data, &found)?;
     }
     let mut line = Line::new(cli.quiet);
-    let Judgement { recipe, tried, judged, interrupted } = judge(&table, &found, &settings, first, &mut line, &stop)?;
+    let report = args.report.as_deref();
+    let judgement = judge(&table, &found, &settings, first, report, &mut line, &stop)?;
+    let Judgement { recipe, tried, judged, interrupted } = judgement;
     if text {
         line.clear();
         write_recipe(out, &recipe, &tried)?;
         write_judged(out, &judged, settings.unit.as_deref())?;
+        match (report, &judged) {
+            (Some(path), Judged::Holdout(_)) => {
+                writeln!(out, "{} of these rows.\n", styled(GOOD, format!("Wrote {}", path.display())))?;
+            }
+            (Some(path), _) => writeln!(out, "{} is not written, for the same reason.\n", path.display())?,
+            (None, _) => {}
+        }
     }
     let learnt = match interrupted {
         Some(learnt) => *learnt,
@@ -141,6 +155,16 @@ fn check_judging(settings: &Settings) -> Result<(), CliError> {
     }
 }
 
+/// Checks that there will be rows to report on, which no network has seen that learns from others.
+fn check_reporting(report: &Path, settings: &Settings) -> Result<(), CliError> {
+    let reason = match (settings.folds, settings.holdout) {
+        (Some(_), _) => "it is of the rows that are kept to judge by, which folds do without; leave `--folds` out",
+        (_, Some(0.0)) => "it is of the rows that are kept to judge by, but `--holdout 0` keeps none",
+        _ => return Ok(()),
+    };
+    Err(CliError::Setting { setting: "report", value: report.display().to_string(), reason })
+}
+
 /// How far training came, if Ctrl-C ended it.
 fn interruption(learnt: &Learnt, recipe: &Recipe) -> Option<String> {
     let (done, all) = (learnt.epochs.iter().sum::<u64>(), recipe.epochs * recipe.members as u64);
@@ -162,6 +186,7 @@ fn judge(
     found: &Findings,
     settings: &Settings,
     first: Recipe,
+    report: Option<&Path>,
     line: &mut Line,
     stop: &StopHandle,
 ) -> Result<Judgement, CliError> {
@@ -191,6 +216,14 @@ fn judge(
     let judged = match rows_of_known_classes(schema, &found.target, &kept)? {
         Some(kept) => {
             judge.add(&kept)?;
+            if let Some(path) = report {
+                let model = learnt.model.clone();
+                let unit = settings.unit.as_ref().filter(|_| model.class_names().is_empty());
+                let model = model.into_builder().units(unit).build()?;
+                let mut report = ModelReport::new(&model)?;
+                report.add(&kept)?;
+                report.save(path)?;
+            }
             Judged::Holdout(Box::new(judge.verdict()))
         }
         None => Judged::Nothing,

@@ -1,0 +1,57 @@
+//! Pictures of training and of networks.
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![forbid(unsafe_code)]
+
+mod axis;
+mod chart;
+mod confusion;
+mod contour;
+mod curves;
+mod descent;
+mod error;
+mod filters;
+mod frame;
+mod gradient_flow;
+mod graph;
+mod histogram;
+mod history;
+mod landscape;
+mod look;
+#[cfg(feature = "model")]
+mod model_report;
+mod picture;
+#[cfg(feature = "png")]
+mod png;
+mod rates;
+mod regions;
+mod reliability;
+mod report;
+mod scatter;
+mod scene;
+mod svg;
+mod text;
+mod theme;
+mod words;
+
+pub use chart::Chart;
+pub use confusion::ConfusionPlot;
+pub use curves::{PrecisionRecallPlot, RocPlot};
+pub use descent::DescentPlot;
+pub use error::PlotError;
+pub use filters::FiltersPlot;
+pub use gradient_flow::{GradientFlow, GradientFlowPlot};
+pub use graph::{NetworkPlot, PlotNetwork};
+pub use histogram::HistogramPlot;
+pub use history::{HistoryPlot, PlotHistory};
+pub use landscape::{Landscape, LandscapePlot, Trajectory};
+#[cfg(feature = "model")]
+pub use model_report::ModelReport;
+pub use picture::Picture;
+pub use rates::{PlotRates, RatePlot};
+pub use regions::DecisionRegions;
+pub use reliability::ReliabilityPlot;
+pub use report::Report;
+pub use scatter::{PredictedPlot, ResidualPlot};
+pub use theme::Theme;
+pub use words::Language;
