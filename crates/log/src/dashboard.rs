@@ -16,7 +16,7 @@ mod view;
 
 /// A picture of the run on the terminal: curves of losses and metrics, the learning rate, the throughput, the progress of
 /// the epoch and of the run, an estimate of the time that is left, and the latest warnings, which are those of the
-/// trainer's diagnosis and what [`warnings`](Dashboard::warnings) is given.
+/// trainer's diagnosis and what [`warnings`](Dashboard::warnings) receives.
 ///
 /// A thread draws it on the terminal's other screen, ten times a second, so that the run does not wait for the terminal.
 /// `q` or Ctrl-C asks for a stop after the step, and a second Ctrl-C ends the program. What the program printed stays;

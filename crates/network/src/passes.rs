@@ -52,7 +52,7 @@ pub(crate) type Observe<'a, T> = &'a mut dyn FnMut(&str, Batch<'_, T>);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait BackwardObserver<T: Scalar> {
-    /// Receives the output of a layer on the way forward. Layers come in the order in which they run; the name of a layer
+    /// Receives the output of a layer in the forward pass. Layers come in the order in which they run; the name of a layer
     /// outside any chain is empty.
     fn output(&mut self, layer: &str, y: Batch<'_, T>) {
         let _ = (layer, y);

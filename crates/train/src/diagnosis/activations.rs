@@ -10,7 +10,7 @@ use super::observer::{Activity, Observer};
 /// activation functions"); a narrow layer behind another rectifier begins with nearly as many now and then.
 const DEAD: f64 = 0.5;
 
-/// A layer is saturated if at least this share of its outputs is. Where classes are told apart well, half of them can be.
+/// A layer is saturated if at least this share of its outputs is. Where classes are kept apart well, half of them can be.
 const SATURATED: f64 = 0.8;
 
 /// The examples after which units are judged: one that answers to one example in fifty is taken for dead with a chance

@@ -29,7 +29,7 @@ const FALLEN: f64 = 0.1;
 /// random walk around a minimum 1/√n after n steps, or √10 times that with a momentum of 0.9.
 const STRAIGHT: f64 = 0.5;
 
-/// The steps after which a random walk is told from a straight line.
+/// The steps after which a random walk differs clearly from a straight line.
 const ENOUGH_STEPS: u64 = 200;
 
 /// The examples over which the first loss is taken, so that it is not that of a lucky one.

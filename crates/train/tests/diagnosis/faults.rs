@@ -135,7 +135,7 @@ fn a_rate_too_low() {
     }
 }
 
-/// The same inputs with the targets of others.
+/// Gives the inputs the targets of other examples.
 fn shuffled(data: &Dataset<f32>) -> Dataset<f32> {
     let mut stream = Seed(20).stream(0);
     let mut order: Vec<(f64, usize)> = (0..data.len()).map(|row| (stream.uniform(), row)).collect();
