@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use clap::ValueEnum;
 
 use crate::workspace::{CORE, Workspace};
-use crate::{Result, command, docs, embedded, english, figures, golden, heavy, promises};
+use crate::{Result, command, docs, embedded, english, figures, golden, heavy, mpi, promises};
 
 /// Runs what CI runs, cheapest first, and says how long each step took.
 #[derive(Debug, clap::Args)]
@@ -48,6 +48,8 @@ enum Step {
     Determinism,
     /// Killed training processes go on as if nothing had happened.
     Crash,
+    /// Several processes train one network, with the bits of one, and end together.
+    Mpi,
     /// A network learns to read handwritten digits.
     Digits,
     /// The examples that judge what they have learnt.
@@ -121,6 +123,7 @@ impl Step {
             Self::Gradcheck => heavy::run("gradcheck", &[]),
             Self::Determinism => heavy::run("determinism", &["--interruptions".into(), "2".into()]),
             Self::Crash => heavy::run("crash", &["--kills".into(), "30".into()]),
+            Self::Mpi => mpi::run(&mpi::Arguments { name: None }),
             Self::Digits => cargo("run --release --quiet -p downhill --example digits"),
             Self::Examples => {
                 for example in ["09_long_run -- --demonstrate", "10_tables", "11_policy", "12_sequences"] {
