@@ -109,33 +109,23 @@ impl<'a, T: Scalar> Model<'a, T> {
         &self,
         x: &Inputs<'_, T>,
         workspace: &mut Workspace<T>,
-        mut observer: Option<&mut dyn BackwardObserver<T>>,
+        observer: Option<&mut dyn BackwardObserver<T>>,
     ) {
-        let mut incomplete = self.theta.len();
+        let mut watch = Watch { observer, incomplete: self.theta.len() };
         for (index, step) in self.program.steps.iter().enumerate().rev() {
             if !workspace.memory.steps[index].goes_back {
                 continue;
             }
-            if let (Some(observer), Some(dy)) = (&mut observer, workspace.memory.gradients[step.output]) {
-                observer.output_gradient(&step.name, workspace.batch(dy, step.signature.output()));
-            }
+            watch.before(step, workspace);
             workspace.exchange_gradients(index);
             self.run_backward(step, index, x, workspace);
             workspace.add_shared(index, &self.slices[index].parameters);
             workspace.exchange_gradients(index);
             workspace.add_fan_out(index, self.program);
-            if let Some(observer) = &mut observer {
-                let complete = self.parameters_before(index)..incomplete;
-                if !complete.is_empty() {
-                    incomplete = complete.start;
-                    observer.parameter_gradient(complete, &workspace.gradient);
-                }
-            }
+            watch.after(|| self.parameters_before(index), workspace);
         }
-        // Parameters of layers without a backward pass.
-        if let Some(observer) = observer.filter(|_| incomplete > 0) {
-            observer.parameter_gradient(0..incomplete, &workspace.gradient);
-        }
+        // Layers without a backward pass may have parameters too.
+        watch.after(|| 0, workspace);
     }
 
     /// The place in θ up to which the steps in front of this one have parameters.
@@ -235,6 +225,34 @@ impl<'a, T: Scalar> Model<'a, T> {
             let saved = Arrays::new(&workspace.buffers[buffer][..layout.len(examples)], layout, examples);
             let layout = step.signature.statistic_layout();
             step.layer.absorb(saved, &mut ArraysMut::new(&mut statistics[range], layout, 0));
+        }
+    }
+}
+
+/// What an observer of a backward pass has not seen yet.
+struct Watch<'a, T> {
+    observer: Option<&'a mut dyn BackwardObserver<T>>,
+    /// The numbers of dJ/dθ that are not complete, which come first.
+    incomplete: usize,
+}
+
+impl<T: Scalar> Watch<'_, T> {
+    #[inline(always)]
+    fn before(&mut self, step: &Step, workspace: &Workspace<T>) {
+        if let (Some(observer), Some(dy)) = (&mut self.observer, workspace.memory.gradients[step.output]) {
+            observer.output_gradient(&step.name, workspace.batch(dy, step.signature.output()));
+        }
+    }
+
+    /// Shows what has become complete, if steps in front have parameters up to `incomplete` alone.
+    #[inline(always)]
+    fn after(&mut self, incomplete: impl FnOnce() -> usize, workspace: &Workspace<T>) {
+        if let Some(observer) = &mut self.observer {
+            let complete = incomplete()..self.incomplete;
+            if !complete.is_empty() {
+                self.incomplete = complete.start;
+                observer.parameter_gradient(complete, &workspace.gradient);
+            }
         }
     }
 }
