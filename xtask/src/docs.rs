@@ -121,7 +121,7 @@ fn mdbook(workspace: &Workspace) -> Result<PathBuf> {
 }
 
 /// Crates that use another without a word of it in their public interface.
-const UNNAMED: [(&str, &str); 9] = [
+const UNNAMED: [(&str, &str); 10] = [
     ("downhill-cli", "downhill-layers"),
     ("downhill-cli", "downhill-losses"),
     ("downhill-cli", "downhill-network"),
@@ -130,6 +130,7 @@ const UNNAMED: [(&str, &str); 9] = [
     ("downhill-formats", "downhill-optim"),
     ("downhill-log", "downhill-network"),
     ("downhill-model", "downhill-losses"),
+    ("downhill-plot", "downhill-layers"),
     ("downhill-train", "downhill-layers"),
 ];
 
