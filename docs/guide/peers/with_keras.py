@@ -87,3 +87,16 @@ assert type(layers.Dense(1).kernel_initializer).__name__ == "GlorotUniform"
 assert type(layers.Dense(1).bias_initializer).__name__ == "Zeros"
 assert f"{layers.LeakyReLU().negative_slope:.1f}" == "0.3"
 assert layers.Conv2D(1, 3).data_format == "channels_last"
+
+# The first exercise.
+convolutional = keras.Sequential([
+    keras.Input([28, 28, 1]), layers.Conv2D(8, 3, activation="relu"), layers.MaxPooling2D(), layers.Flatten(),
+    layers.Dense(10),
+])
+assert convolutional.count_params() == 13_610
+# Channels to the front, and the kernel fits a network whose channels come first.
+kernel = convolutional.get_weights()[2]
+moved = kernel.reshape(13, 13, 8, 10).transpose(2, 0, 1, 3).reshape(-1, 10)
+maps = numpy.random.default_rng(1).normal(size=(1, 13, 13, 8))
+last, first = maps.reshape(1, -1) @ kernel, maps.transpose(0, 3, 1, 2).reshape(1, -1) @ moved
+assert numpy.allclose(last, first)
