@@ -60,6 +60,8 @@ enum Step {
     Figures,
     /// The guide and the reference, with their equations and links.
     Docs,
+    /// Start pages and a page of equations in a browser, wide and narrow, light and dark.
+    Shots,
     /// The benchmarks build.
     Benches,
     /// Every crate can be published.
@@ -134,6 +136,8 @@ impl Step {
             Self::Embedded => embedded::run(&embedded::Arguments::default()),
             Self::Figures => figures::run(&figures::Arguments::checking()),
             Self::Docs => docs::run(&docs::Arguments::default()),
+            // The Korean start page has the same name as the English one.
+            Self::Shots => docs::run(&docs::Arguments::shots(&["introduction", "layers/gelu"])),
             Self::Benches => cargo("build -p downhill-benches --benches"),
             Self::Package => package(workspace),
         }
