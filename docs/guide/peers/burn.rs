@@ -1,6 +1,5 @@
-//! The burn side of the chapter "Coming from another library": `cargo run --example guide_burn` in `benches/peers/rust`.
-//!
-//! What stands between two anchors is shown in the chapter, and its numbers are those of the Rust code next to it.
+//! The burn side of the chapter "From another library to here", which shows what stands between two anchors:
+//! `cargo run --example guide_burn` in `benches/peers/rust`.
 
 // ANCHOR: network
 use burn::module::{Module, Param};
@@ -23,15 +22,24 @@ impl Mlp {
 
 fn main() {
     let device = Device::flex().autodiff();
-    let mut network =
-        Mlp { hidden: LinearConfig::new(2, 3).init(&device), output: LinearConfig::new(3, 3).init(&device) };
+    let mut network = Mlp {
+        hidden: LinearConfig::new(2, 3).init(&device),
+        output: LinearConfig::new(3, 3).init(&device),
+    };
     // A weight lies (inputs, outputs).
-    network.hidden.weight = Param::from_data([[0.5, 0.2, -0.6], [-0.3, 0.8, 0.1]], &device);
+    network.hidden.weight =
+        Param::from_data([[0.5, 0.2, -0.6], [-0.3, 0.8, 0.1]], &device);
     network.hidden.bias = Some(Param::from_data([0.1, 0.0, -0.2], &device));
-    network.output.weight = Param::from_data([[0.4, -0.2, 0.1], [-0.5, 0.7, 0.2], [0.3, 0.6, -0.4]], &device);
+    network.output.weight = Param::from_data(
+        [[0.4, -0.2, 0.1], [-0.5, 0.7, 0.2], [0.3, 0.6, -0.4]],
+        &device,
+    );
     network.output.bias = Some(Param::from_data([0.0, 0.1, -0.1], &device));
 
-    let x = Tensor::<2>::from_data([[1.0, 2.0], [-1.0, 0.5], [0.5, -1.5], [-2.0, -1.0]], &device);
+    let x = Tensor::<2>::from_data(
+        [[1.0, 2.0], [-1.0, 0.5], [0.5, -1.5], [-2.0, -1.0]],
+        &device,
+    );
     let classes = Tensor::<1, Int>::from_data([0, 1, 2, 1], &device);
     let cross_entropy = CrossEntropyLossConfig::new().init(&device);
     let mut optimizer = AdamConfig::new().with_epsilon(1e-8).init();

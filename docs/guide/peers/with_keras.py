@@ -42,7 +42,8 @@ assert f"{losses[20]:.6f}" == "0.018770"
 # ANCHOR: file
 kernel, bias, last_kernel, last_bias = network.get_weights()
 numpy.savez("keras.npz", **{
-    "0.weight": kernel.T, "0.bias": bias, "2.weight": last_kernel.T, "2.bias": last_bias,
+    "0.weight": kernel.T, "0.bias": bias,
+    "2.weight": last_kernel.T, "2.bias": last_bias,
 })
 scores = network.predict(numpy.array([[1.0, -1.0]]), verbose=0)
 assert [f"{score:.4f}" for score in scores[0]] == ["0.5938", "-3.0325", "4.2402"]
@@ -66,7 +67,8 @@ def stepped(optimizer, gradients, rates=None):
         optimizer.apply([keras.ops.array([gradient])], [theta])
     return float(theta.numpy()[0])
 
-momentum = stepped(keras.optimizers.SGD(0.1, momentum=0.9), [1.0, 1.0], [0.1, 0.01])
+sgd = keras.optimizers.SGD(0.1, momentum=0.9)
+momentum = stepped(sgd, [1.0, 1.0], [0.1, 0.01])
 assert f"{momentum:.4f}" == "0.8000"
 decay = stepped(keras.optimizers.Adam(0.1, weight_decay=0.5), [2.0])
 assert f"{decay:.4f}" == "0.8500"
@@ -75,3 +77,13 @@ assert f"{1.0 - tiny:.4f}" == "0.0031"
 # ANCHOR_END: steps
 
 common.compare(numpy.load("keras.npz"), numpy.load(common.HERE / "keras.npz"))
+
+# The defaults that the chapter names.
+assert keras.optimizers.Adam().epsilon == 1e-7
+assert keras.optimizers.AdamW().weight_decay == 0.004
+assert not keras.losses.SparseCategoricalCrossentropy().from_logits
+assert (layers.BatchNormalization().momentum, layers.BatchNormalization().epsilon) == (0.99, 1e-3)
+assert type(layers.Dense(1).kernel_initializer).__name__ == "GlorotUniform"
+assert type(layers.Dense(1).bias_initializer).__name__ == "Zeros"
+assert f"{layers.LeakyReLU().negative_slope:.1f}" == "0.3"
+assert layers.Conv2D(1, 3).data_format == "channels_last"

@@ -16,7 +16,9 @@ network = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 3))
 with torch.no_grad():
     network[0].weight[:] = torch.tensor([[0.5, -0.3], [0.2, 0.8], [-0.6, 0.1]])
     network[0].bias[:] = torch.tensor([0.1, 0.0, -0.2])
-    network[2].weight[:] = torch.tensor([[0.4, -0.5, 0.3], [-0.2, 0.7, 0.6], [0.1, 0.2, -0.4]])
+    network[2].weight[:] = torch.tensor(
+        [[0.4, -0.5, 0.3], [-0.2, 0.7, 0.6], [0.1, 0.2, -0.4]]
+    )
     network[2].bias[:] = torch.tensor([0.0, 0.1, -0.1])
 
 x = torch.tensor([[1.0, 2.0], [-1.0, 0.5], [0.5, -1.5], [-2.0, -1.0]])
@@ -64,7 +66,8 @@ def stepped(optimizer, gradients, rates=None):
         optimizer.step()
     return theta.item()
 
-momentum = stepped(lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9), [1.0, 1.0], [0.1, 0.01])
+sgd = lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9)
+momentum = stepped(sgd, [1.0, 1.0], [0.1, 0.01])
 assert f"{momentum:.4f}" == "0.8810"
 decay = stepped(lambda p: torch.optim.Adam(p, lr=0.1, weight_decay=0.5), [2.0])
 assert f"{decay:.4f}" == "0.9000"
@@ -77,3 +80,9 @@ assert f"{1.0 - tiny:.4f}" == "0.0909"
 from safetensors.torch import load_file
 
 common.compare(load_file("pytorch.safetensors"), load_file(common.HERE / "pytorch.safetensors"))
+
+# The defaults that the chapter names.
+assert torch.optim.Adam(network.parameters()).defaults["eps"] == 1e-8
+assert torch.optim.AdamW(network.parameters()).defaults["weight_decay"] == 0.01
+assert (nn.BatchNorm1d(1).momentum, nn.BatchNorm1d(1).eps) == (0.1, 1e-5)
+assert nn.LeakyReLU().negative_slope == 0.01 and nn.GELU().approximate == "none"
