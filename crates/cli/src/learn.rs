@@ -10,7 +10,7 @@ use downhill_network::{Branches, Network, Sequential};
 use downhill_optim::schedule::OneCycle;
 use downhill_optim::{AdamW, Segment};
 use downhill_tensor::Seed;
-use downhill_train::{EarlyStopping, Slowest, StopReason, Trainer};
+use downhill_train::{EarlyStopping, History, Slowest, StopReason, Trainer};
 
 use crate::CliError;
 use crate::look::Findings;
@@ -51,6 +51,8 @@ pub struct Learnt {
     pub epochs: Vec<u64>,
     /// The training loss of each member's last epoch.
     pub losses: Vec<f64>,
+    /// How each member was trained.
+    pub histories: Vec<History>,
     /// Whether training was stopped, so that members are missing or have not learnt to the end.
     pub interrupted: bool,
 }
@@ -131,8 +133,10 @@ pub fn learn(
     if let Some(scaler) = target_scaler {
         model = model.target_scaler(scaler);
     }
-    let Trained { epochs, losses, interrupted, .. } = trained;
-    Ok(Learnt { model: model.build()?, rows: data.len(), epochs, losses, interrupted })
+    let Trained { histories, interrupted, .. } = trained;
+    let epochs = histories.iter().map(|history| history.epochs.len() as u64).collect();
+    let losses = histories.iter().filter_map(|history| Some(history.epochs.last()?.training_loss)).collect();
+    Ok(Learnt { model: model.build()?, rows: data.len(), epochs, losses, histories, interrupted })
 }
 
 /// The rows whose class a schema knows, if there are any; all rows if it predicts numbers. A class that is in few rows
@@ -147,11 +151,10 @@ pub(crate) fn rows_of_known_classes(schema: &Schema, target: &str, table: &Table
     Ok(if kept.is_empty() { None } else { Some(table.select(&kept)?) })
 }
 
-/// A network with the epochs and the last loss of each of its members.
+/// A network with the run of each of its members.
 struct Trained {
     network: Network<f32>,
-    epochs: Vec<u64>,
-    losses: Vec<f64>,
+    histories: Vec<History>,
     interrupted: bool,
 }
 
@@ -165,7 +168,7 @@ fn train<L: Loss + Clone>(
     watch: &mut (dyn FnMut(Progress) + Send),
     session: &Session<'_>,
 ) -> Result<Trained, CliError> {
-    let (mut members, mut epochs, mut losses, mut interrupted) = (Vec::new(), Vec::new(), Vec::new(), false);
+    let (mut members, mut histories, mut interrupted) = (Vec::new(), Vec::new(), false);
     // All processes together take the recipe's batch.
     let batch_size = recipe.batch_size.div_ceil(session.count());
     let steps = recipe.epochs * data.len().div_ceil(batch_size).div_ceil(session.count()) as u64;
@@ -201,14 +204,13 @@ fn train<L: Loss + Clone>(
         if interrupted && !members.is_empty() {
             break;
         }
-        epochs.push(history.epochs.len() as u64);
-        losses.extend(history.epochs.last().map(|record| record.training_loss));
+        histories.push(history);
         members.push(network);
         if interrupted {
             break;
         }
     }
-    Ok(Trained { network: joined(members, recipe, outputs)?, epochs, losses, interrupted })
+    Ok(Trained { network: joined(members, recipe, outputs)?, histories, interrupted })
 }
 
 fn layers(recipe: &Recipe, outputs: usize) -> Sequential {

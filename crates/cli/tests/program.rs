@@ -150,11 +150,14 @@ fn reports_are_one_html_file_with_pictures() {
     assert!(said.contains("Wrote train.html of these rows."), "{said}");
     let html = fs::read_to_string(folder.path("train.html")).unwrap();
     assert!(html.contains("<h1>Report on fruit</h1>") && html.contains("ROC curve"), "{html}");
+    assert!(html.contains("<h2>Training history</h2>") && html.contains("learning rate"), "{html}");
     let said = folder.ok("evaluate fruit.downhill --data fruits.csv --report all.html");
     assert!(said.contains("accuracy") && said.ends_with("\nWrote all.html\n"), "{said}");
     let html = fs::read_to_string(folder.path("all.html")).unwrap();
     assert!(html.contains("<td class=\"number\">80</td>") && html.contains("\napple\n"), "{html}");
     assert!(html.matches("<svg").count() >= 5 && html.trim_end().ends_with("</html>"), "{html}");
+    // A model's file knows nothing of its runs.
+    assert!(!html.contains("Training history"), "{html}");
     let error = folder.fails("evaluate fruit.downhill --data fruits.csv --report all.html", 1);
     assert!(error.contains("`all.html` is there already; add `--force`"), "{error}");
     folder.ok("evaluate fruit.downhill --data fruits.csv --report all.html --force --json");

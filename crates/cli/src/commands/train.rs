@@ -236,7 +236,7 @@ fn judge(
                 let model = learnt.model.clone();
                 let unit = settings.unit.as_ref().filter(|_| model.class_names().is_empty());
                 let model = model.into_builder().units(unit).build()?;
-                let mut report = ModelReport::new(&model)?;
+                let mut report = learnt.histories.iter().fold(ModelReport::new(&model)?, ModelReport::history);
                 report.add(&kept)?;
                 report.save(path)?;
             }

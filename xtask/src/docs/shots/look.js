@@ -171,9 +171,10 @@ async function open(browser, { width, scheme }) {
         await page.evaluate(() => document.fonts.ready);
         const found = await page.evaluate(seen);
         await page.evaluate(axe);
-        found.push(...(await page.evaluate(accessible)), ...(await worked(page)));
+        found.push(...(await page.evaluate(accessible)));
         const file = `${name.replace(/\.html$/, "").replaceAll("/", "-")}-${width}-${scheme}.png`;
         await page.screenshot({ path: join(task.folder, file), fullPage: true });
+        found.push(...(await worked(page)));
         for (const fault of new Set([...faults, ...found])) {
             say({ fault: `${name} (${width} pixels, ${scheme}) ${fault}` });
         }
