@@ -150,11 +150,14 @@ fn reports_are_one_html_file_with_pictures() {
     assert!(said.contains("Wrote train.html of these rows."), "{said}");
     let html = fs::read_to_string(folder.path("train.html")).unwrap();
     assert!(html.contains("<h1>Report on fruit</h1>") && html.contains("ROC curve"), "{html}");
+    assert!(html.contains("<h2>Training history</h2>") && html.contains("learning rate"), "{html}");
     let said = folder.ok("evaluate fruit.downhill --data fruits.csv --report all.html");
     assert!(said.contains("accuracy") && said.ends_with("\nWrote all.html\n"), "{said}");
     let html = fs::read_to_string(folder.path("all.html")).unwrap();
     assert!(html.contains("<td class=\"number\">80</td>") && html.contains("\napple\n"), "{html}");
     assert!(html.matches("<svg").count() >= 5 && html.trim_end().ends_with("</html>"), "{html}");
+    // A model's file knows nothing of its runs.
+    assert!(!html.contains("Training history"), "{html}");
     let error = folder.fails("evaluate fruit.downhill --data fruits.csv --report all.html", 1);
     assert!(error.contains("`all.html` is there already; add `--force`"), "{error}");
     folder.ok("evaluate fruit.downhill --data fruits.csv --report all.html --force --json");
@@ -265,6 +268,8 @@ fn errors_say_where_and_what() {
     assert!(folder.fails("convert m.txt m.npz", 2).ends_with("end it in .onnx, .safetensors, .npz or .downhill\n"));
     assert!(folder.fails(&format!("export {model} m.onnx --int8"), 2).contains("`--int8` is not valid here"));
     assert!(folder.fails(&format!("export {model} - --format onnx"), 2).contains("name a file"));
+    let said = folder.fails("train --data fruits.csv --target fruit --mpi", 2);
+    assert!(said.contains("`cargo install --path crates/mpi --features program` builds one"), "{said}");
     for usage in ["", "fly", "train", "train --data fruits.csv --epochs many", "train --data a --folds 3 --holdout 0.1"]
     {
         assert_eq!(folder.run(usage).status.code(), Some(2), "{usage}");

@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -30,6 +31,10 @@ const AWAKE: Duration = Duration::from_millis(2);
 
 /// The sleep between two looks after that.
 const NAP: Duration = Duration::from_micros(50);
+
+/// The longest time between two looks that counts as waiting: after a longer one, all processes have stood still, as
+/// batch systems have them do for others.
+const STOPPED: Duration = Duration::from_secs(1);
 
 /// Something that the thread does.
 enum Order {
@@ -149,6 +154,7 @@ impl Engine {
         let limit = watch.limit;
         self.operations.set(self.operations.get() + 1);
         let (began, mut has_noted, mut request) = (Instant::now(), false, request);
+        let (mut waited, mut last) = (Duration::ZERO, began);
         loop {
             match request.test() {
                 Ok(_) => break,
@@ -157,9 +163,11 @@ impl Engine {
             if self.aborts.load(Ordering::Acquire) {
                 self.world.abort(FAILED);
             }
-            let waited = began.elapsed();
+            // If this process was stopped, so may have been the others.
+            waited += last.elapsed().min(STOPPED);
+            last = Instant::now();
             if waited > limit {
-                eprintln!("{}", self.complaint(what, limit));
+                say(&self.complaint(what, limit));
                 self.world.abort(FAILED);
             }
             if !has_noted && waited > limit / 2 {
@@ -211,6 +219,12 @@ impl Engine {
         text + ". A process hangs, has come to an end or is slow: look at what that rank has printed last, or set a longer \
                 `time_limit`"
     }
+}
+
+/// Writes a line on the standard error at once, which several processes share.
+pub(crate) fn say(line: &str) {
+    // There is no one left to tell if this fails.
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Writes ranks as a person would.

@@ -15,6 +15,7 @@ use mpi::request::scope;
 use mpi::traits::{Communicator, Equivalence};
 
 use crate::engine::{Engine, Orders, Watch};
+use crate::rounding::{Feedback, widened};
 use crate::timeline::{Timeline, WAITS};
 
 /// The numbers of a gradient that are sent at once, in bytes.
@@ -45,6 +46,8 @@ pub struct MpiExchange<T> {
     watch: Watch,
     in_order: bool,
     sharded: bool,
+    /// What rounding gradients to bf16 has left: of the own ones, and of the means in the own part.
+    feedback: Option<(Feedback<T>, Feedback<T>)>,
     data: RankData,
     /// The pieces of the gradient that are under way, from the end of θ.
     pieces: VecDeque<Piece<T>>,
@@ -52,14 +55,23 @@ pub struct MpiExchange<T> {
     sent_from: Option<usize>,
     /// Memory of pieces that have come.
     spare: Vec<Vec<T>>,
+    spare_rounded: Vec<Vec<u16>>,
 }
 
 #[derive(Debug)]
 struct Piece<T> {
+    /// Its place in θ.
+    range: Range<usize>,
     /// What it holds of the own part, counted from that part's start.
     own: Range<usize>,
-    /// The memory of what was sent, and the numbers of all ranks.
-    arrives: Receiver<(Vec<T>, Vec<T>)>,
+    arrives: Arrives<T>,
+}
+
+/// The memory of what was sent, and the numbers of all ranks.
+#[derive(Debug)]
+enum Arrives<T> {
+    Whole(Receiver<(Vec<T>, Vec<T>)>),
+    Rounded(Receiver<(Vec<u16>, Vec<u16>)>),
 }
 
 impl<T: Scalar + Equivalence> MpiExchange<T> {
@@ -71,16 +83,18 @@ impl<T: Scalar + Equivalence> MpiExchange<T> {
             watch: Watch { limit: Duration::from_secs(300), timeline: None },
             in_order: false,
             sharded: false,
+            feedback: None,
             data: RankData::Dealt,
             pieces: VecDeque::new(),
             sent_from: None,
             spare: Vec::new(),
+            spare_rounded: Vec::new(),
         }
     }
 
     /// Sets the longest time that a rank waits for the others before it ends all of them, with a message that says which
     /// ranks did not arrive; 5 minutes unless set. A rank may be late by as much as it takes longer for a step, an epoch's
-    /// validation or a checkpoint.
+    /// validation or a checkpoint. The time for which the waiting process itself was stopped does not count.
     #[must_use]
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.watch.limit = limit;
@@ -103,6 +117,18 @@ impl<T: Scalar + Equivalence> MpiExchange<T> {
     #[must_use]
     pub fn sharded(mut self) -> Self {
         self.sharded = true;
+        self
+    }
+
+    /// Sends gradients as bf16, with 8 bits of precision and half the bytes of `f32`. What rounding takes is added to the
+    /// next gradient (error feedback, Seide et al. 2014), which needs as much memory as θ on every rank.
+    ///
+    /// Weights have the same bits on all ranks, but no longer those of one process. Parameters and the optimizer's memory
+    /// keep their precision, and so do the parameters that [`sharded`](MpiExchange::sharded) brings to all ranks. What
+    /// waits to be added is not in a checkpoint: a run that goes on starts without it.
+    #[must_use]
+    pub fn bf16(mut self) -> Self {
+        self.feedback = Some((Feedback::default(), Feedback::default()));
         self
     }
 
@@ -139,23 +165,38 @@ impl<T: Scalar + Equivalence> MpiExchange<T> {
         start..part.end.clamp(start, range.end)
     }
 
-    fn memory(&mut self, len: usize) -> Vec<T> {
-        let mut memory = self.spare.pop().unwrap_or_default();
-        memory.resize(len, T::ZERO);
-        memory
-    }
-
     /// Sends the numbers of a range to their owners.
     fn post(&mut self, range: Range<usize>, gradient: &[T]) {
         let len = gradient.len();
-        let counts: Vec<Count> = (0..self.ranks).map(|rank| count(self.owned(&range, len, rank).len())).collect();
         let (own, part) = (self.owned(&range, len, self.rank), part_of(len, self.rank, self.ranks));
-        let mut sent = self.memory(range.len());
-        sent.copy_from_slice(&gradient[range]);
-        let mut received = self.memory(own.len() * self.ranks);
-        let (watch, ranks, each) = (self.watch.clone(), self.ranks, count(own.len()));
-        let bytes = (sent.len() - own.len()) * size_of::<T>();
-        let arrives = self.orders.give(move |engine: &Engine| {
+        let arrives = if let Some((feedback, _)) = &mut self.feedback {
+            let mut sent = memory(&mut self.spare_rounded, range.len());
+            feedback.round(range.clone(), len, &gradient[range.clone()], &mut sent);
+            let received = memory(&mut self.spare_rounded, own.len() * self.ranks);
+            Arrives::Rounded(self.exchange_parts(&range, len, sent, received))
+        } else {
+            let mut sent = memory(&mut self.spare, range.len());
+            sent.copy_from_slice(&gradient[range.clone()]);
+            let received = memory(&mut self.spare, own.len() * self.ranks);
+            Arrives::Whole(self.exchange_parts(&range, len, sent, received))
+        };
+        let own = if own.is_empty() { 0..0 } else { own.start - part.start..own.end - part.start };
+        self.pieces.push_back(Piece { range, own, arrives });
+    }
+
+    /// Sends the numbers of a range to their owners, and receives those of all ranks for the own part.
+    fn exchange_parts<N: Equivalence + Send + 'static>(
+        &self,
+        range: &Range<usize>,
+        len: usize,
+        sent: Vec<N>,
+        mut received: Vec<N>,
+    ) -> Receiver<(Vec<N>, Vec<N>)> {
+        let counts: Vec<Count> = (0..self.ranks).map(|rank| count(self.owned(range, len, rank).len())).collect();
+        let own = self.owned(range, len, self.rank).len();
+        let (watch, ranks, each) = (self.watch.clone(), self.ranks, count(own));
+        let bytes = (sent.len() - own) * size_of::<N>();
+        self.orders.give(move |engine: &Engine| {
             let from = vec![each; ranks];
             let (places, from_places) = (places(&counts), places(&from));
             let to = Partition::new(&sent[..], counts, places);
@@ -165,10 +206,46 @@ impl<T: Scalar + Equivalence> MpiExchange<T> {
                 engine.wait(GRADIENTS, &watch, bytes, request);
             });
             (sent, received)
-        });
-        let own = if own.is_empty() { 0..0 } else { own.start - part.start..own.end - part.start };
-        self.pieces.push_back(Piece { own, arrives });
+        })
     }
+
+    /// Brings the parts of numbers to all ranks.
+    fn complete_parts<N: Equivalence + Copy + Default + Send + 'static>(
+        &self,
+        what: &'static str,
+        numbers: &mut [N],
+        spare: &mut Vec<Vec<N>>,
+    ) -> Result<(), String> {
+        let len = numbers.len();
+        for range in cut(len, MOST) {
+            let counts: Vec<Count> = (0..self.ranks).map(|rank| count(self.owned(&range, len, rank).len())).collect();
+            let own = self.owned(&range, len, self.rank);
+            let mut sent = memory(spare, own.len());
+            sent.copy_from_slice(&numbers[own]);
+            let (mut all, watch) = (memory(spare, range.len()), self.watch.clone());
+            let bytes = size_of_val(&sent[..]) * (self.ranks - 1);
+            let arrives = self.orders.give(move |engine: &Engine| {
+                let places = places(&counts);
+                let mut parts = PartitionMut::new(&mut all[..], counts, places);
+                scope(|scope| {
+                    let request = engine.world.immediate_all_gather_varcount_into(scope, &sent[..], &mut parts);
+                    engine.wait(what, &watch, bytes, request);
+                });
+                (sent, all)
+            });
+            let (sent, all) = self.wait(what, &arrives)?;
+            numbers[range].copy_from_slice(&all);
+            spare.extend([sent, all]);
+        }
+        Ok(())
+    }
+}
+
+/// Memory for this many numbers, which may hold any.
+fn memory<N: Copy + Default>(spare: &mut Vec<Vec<N>>, len: usize) -> Vec<N> {
+    let mut memory = spare.pop().unwrap_or_default();
+    memory.resize(len, N::default());
+    memory
 }
 
 fn count(len: usize) -> Count {
@@ -267,44 +344,46 @@ impl<T: Scalar + Equivalence> GradientExchange<T> for MpiExchange<T> {
 
     fn add(&mut self, factors: &[Option<T>], sum: &mut [T]) -> Result<(), String> {
         self.sent_from = None;
-        while let Some(Piece { own, arrives }) = self.pieces.pop_front() {
-            let (sent, received) = self.wait(GRADIENTS, &arrives)?;
-            let sum = &mut sum[own.clone()];
-            if !own.is_empty() {
-                for (g, &factor) in received.chunks_exact(own.len()).zip(factors) {
-                    if let Some(factor) = factor {
-                        sum.iter_mut().zip(g).for_each(|(sum, &g)| *sum += factor * g);
+        while let Some(Piece { range, own, arrives }) = self.pieces.pop_front() {
+            let sum = &mut sum[own];
+            match arrives {
+                Arrives::Whole(arrives) => {
+                    let (sent, received) = self.wait(GRADIENTS, &arrives)?;
+                    add_up(sum, &received, factors, |g| g);
+                    self.spare.extend([sent, received]);
+                }
+                Arrives::Rounded(arrives) => {
+                    let (sent, received) = self.wait(GRADIENTS, &arrives)?;
+                    add_up(sum, &received, factors, widened);
+                    let is_used = factors.get(self.rank).is_some_and(Option::is_some);
+                    if let Some((feedback, _)) = self.feedback.as_mut().filter(|_| !is_used) {
+                        feedback.put_back(range, &sent);
                     }
+                    self.spare_rounded.extend([sent, received]);
                 }
             }
-            self.spare.extend([sent, received]);
         }
         Ok(())
     }
 
     fn complete(&mut self, numbers: &mut [T]) -> Result<(), String> {
-        let len = numbers.len();
-        for range in cut(len, MOST) {
-            let counts: Vec<Count> = (0..self.ranks).map(|rank| count(self.owned(&range, len, rank).len())).collect();
-            let own = self.owned(&range, len, self.rank);
-            let mut sent = self.memory(own.len());
-            sent.copy_from_slice(&numbers[own]);
-            let (mut all, watch) = (self.memory(range.len()), self.watch.clone());
-            let bytes = size_of_val(&sent[..]) * (self.ranks - 1);
-            let arrives = self.orders.give(move |engine: &Engine| {
-                let places = places(&counts);
-                let mut parts = PartitionMut::new(&mut all[..], counts, places);
-                scope(|scope| {
-                    let request = engine.world.immediate_all_gather_varcount_into(scope, &sent[..], &mut parts);
-                    engine.wait(PARTS, &watch, bytes, request);
-                });
-                (sent, all)
-            });
-            let (sent, all) = self.wait(PARTS, &arrives)?;
-            numbers[range].copy_from_slice(&all);
-            self.spare.extend([sent, all]);
-        }
-        Ok(())
+        let mut spare = std::mem::take(&mut self.spare);
+        let completed = self.complete_parts(PARTS, numbers, &mut spare);
+        self.spare = spare;
+        completed
+    }
+
+    fn complete_gradient(&mut self, gradient: &mut [T]) -> Result<(), String> {
+        let (len, part) = (gradient.len(), part_of(gradient.len(), self.rank, self.ranks));
+        let Some((_, feedback)) = &mut self.feedback else { return self.complete(gradient) };
+        let mut spare = std::mem::take(&mut self.spare_rounded);
+        let mut rounded = memory(&mut spare, len);
+        feedback.round(0..part.len(), part.len(), &gradient[part.clone()], &mut rounded[part]);
+        let completed = self.complete_parts(PARTS, &mut rounded, &mut spare);
+        gradient.iter_mut().zip(&rounded).for_each(|(g, &bits)| *g = widened(bits));
+        spare.push(rounded);
+        self.spare_rounded = spare;
+        completed
     }
 
     fn is_in_order(&self) -> bool {
@@ -317,6 +396,23 @@ impl<T: Scalar + Equivalence> GradientExchange<T> for MpiExchange<T> {
 
     fn data(&self) -> RankData {
         self.data
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let numbers = if self.feedback.is_some() { "bf16" } else { "their own precision" };
+        vec![("the numbers that gradients are sent as", numbers.to_owned())]
+    }
+}
+
+/// Adds to a sum the numbers of each rank in turn, times its factor; those of a rank without a factor are left out.
+fn add_up<T: Scalar, N: Copy>(sum: &mut [T], received: &[N], factors: &[Option<T>], number: impl Fn(N) -> T) {
+    if sum.is_empty() {
+        return;
+    }
+    for (g, &factor) in received.chunks_exact(sum.len()).zip(factors) {
+        if let Some(factor) = factor {
+            sum.iter_mut().zip(g).for_each(|(sum, &g)| *sum += factor * number(g));
+        }
     }
 }
 

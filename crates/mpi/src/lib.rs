@@ -5,6 +5,7 @@
 mod engine;
 mod exchange;
 mod ranks;
+mod rounding;
 mod timeline;
 
 pub use exchange::MpiExchange;

@@ -130,7 +130,14 @@ impl Part {
             Self::Heading(text) => writeln!(html, "<h2>{}</h2>", escaped(text)),
             Self::Text(text) => writeln!(html, "<p>{}</p>", escaped(text)),
             Self::Picture { picture, caption } => {
-                writeln!(html, "<figure>\n{}<figcaption>{}</figcaption>\n</figure>", picture.to_svg(), escaped(caption))
+                // On a narrow screen it scrolls, which needs the keyboard's focus.
+                let focus = if picture.size().0 > 560 { " tabindex=\"0\"" } else { "" };
+                let svg = picture.to_svg();
+                writeln!(
+                    html,
+                    "<figure>\n<div{focus}>\n{svg}</div>\n<figcaption>{}</figcaption>\n</figure>",
+                    escaped(caption)
+                )
             }
             Self::Table { header, rows } => {
                 let is_number =
@@ -177,7 +184,9 @@ fn style() -> String {
          th {{ color: var(--muted); font-weight: 600; }}\n\
          .number {{ text-align: right; }}\n\
          figure {{ margin: 20px 0; }}\n\
-         figure svg {{ max-width: 100%; height: auto; }}\n\
+         figure div {{ overflow-x: auto; }}\n\
+         figure svg {{ display: block; max-width: 100%; height: auto; }}\n\
+         figure [tabindex] svg {{ max-width: max(100%, 560px); }}\n\
          figcaption {{ color: var(--muted); font-size: 14px; }}\n",
         variables(|pair| pair.light),
         variables(|pair| pair.dark),
