@@ -72,7 +72,7 @@ fn read(folder: &Path) -> Result<Files> {
 }
 
 /// What figures and tables say, and the same in Korean; a longer phrase goes before its parts.
-const WORDS: [(&str, &str); 78] = [
+const WORDS: [(&str, &str); 92] = [
     // Slopes and rates.
     ("slope", "기울기"),
     ("the tangent", "접선"),
@@ -157,6 +157,21 @@ const WORDS: [(&str, &str); 78] = [
     ("epoch", "에포크"),
     ("training", "훈련"),
     ("test", "테스트"),
+    // A table.
+    ("bill depth in mm", "부리 두께(mm)"),
+    ("male", "수컷"),
+    ("female", "암컷"),
+    ("Gentoo", "젠투펭귄"),
+    ("Adelie, Chinstrap", "아델리펭귄, 턱끈펭귄"),
+    ("this epoch is kept", "이 에포크를 남긴다"),
+    ("validation", "검증"),
+    ("shuffled", "뒤섞은 열"),
+    ("right answers lost, of 100", "답 100개 가운데 잃은 정답"),
+    ("bill length", "부리 길이"),
+    ("bill depth", "부리 두께"),
+    ("flipper length", "날개 길이"),
+    ("species", "종"),
+    ("island", "섬"),
 ];
 
 /// Names and units that are written alike in both languages.

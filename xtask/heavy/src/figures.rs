@@ -12,6 +12,7 @@ mod digits;
 mod landscape;
 mod penguins;
 mod plot;
+mod sexes;
 mod table;
 
 use std::collections::BTreeMap;
@@ -34,7 +35,7 @@ type Files = BTreeMap<String, String>;
 /// The figures and tables of one part of the guide.
 type Part = fn(&mut Files) -> Result;
 
-const PARTS: [Part; 6] = [bowls::add, penguins::add, landscape::add, chain::add, depth::add, digits::add];
+const PARTS: [Part; 7] = [bowls::add, penguins::add, landscape::add, chain::add, depth::add, digits::add, sexes::add];
 
 pub(crate) fn run(arguments: &Arguments) -> Result {
     let mut files = Files::new();
