@@ -141,7 +141,7 @@ impl Aside {
 }
 
 impl Drop for Aside {
-    /// After a fault elsewhere nobody waits for these steps.
+    /// After a fault elsewhere the run is over.
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
             // It may have ended by itself.

@@ -72,7 +72,11 @@ fn read(folder: &Path) -> Result<Files> {
 }
 
 /// What figures and tables say, and the same in Korean; a longer phrase goes before its parts.
+<<<<<<< HEAD
 const WORDS: [(&str, &str); 80] = [
+=======
+const WORDS: [(&str, &str); 92] = [
+>>>>>>> lessons
     // Slopes and rates.
     ("slope", "기울기"),
     ("the tangent", "접선"),
@@ -157,9 +161,27 @@ const WORDS: [(&str, &str); 80] = [
     ("epoch", "에포크"),
     ("training", "훈련"),
     ("test", "테스트"),
+<<<<<<< HEAD
     // Spirals.
     ("one spiral", "한 나선"),
     ("the other", "다른 나선"),
+=======
+    // A table.
+    ("bill depth in mm", "부리 두께(mm)"),
+    ("male", "수컷"),
+    ("female", "암컷"),
+    ("Gentoo", "젠투펭귄"),
+    ("Adelie, Chinstrap", "아델리펭귄, 턱끈펭귄"),
+    ("this epoch is kept", "이 에포크를 남긴다"),
+    ("validation", "검증"),
+    ("shuffled", "뒤섞은 열"),
+    ("right answers lost, of 100", "답 100개 가운데 잃은 정답"),
+    ("bill length", "부리 길이"),
+    ("bill depth", "부리 두께"),
+    ("flipper length", "날개 길이"),
+    ("species", "종"),
+    ("island", "섬"),
+>>>>>>> lessons
 ];
 
 /// Names and units that are written alike in both languages.

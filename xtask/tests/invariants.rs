@@ -23,11 +23,11 @@ const FLOORS: [(&str, u8); 17] = [
     ("downhill-model", 5),
     ("downhill-explain", 5),
     ("downhill-log", 6),
-    ("downhill-mpi", 6),
     ("downhill-tune", 6),
     ("downhill-plot", 7),
     ("downhill", 8),
     ("downhill-cli", 9),
+    ("downhill-mpi", 10),
 ];
 
 fn read(path: &str) -> String {
@@ -204,7 +204,7 @@ const MOST_LINES: [(&[&str], usize); 18] = [
     (&["crates/plot"], 6_500),
     (&["crates/downhill"], 4_900),
     (&["crates/cli"], 4_300),
-    (&["xtask", "benches"], 12_200),
+    (&["xtask", "benches"], 14_500),
 ];
 
 #[test]

@@ -13,6 +13,7 @@ mod landscape;
 mod learning;
 mod penguins;
 mod plot;
+mod sexes;
 mod table;
 
 use std::collections::BTreeMap;
@@ -35,8 +36,12 @@ type Files = BTreeMap<String, String>;
 /// The figures and tables of one part of the guide.
 type Part = fn(&mut Files) -> Result;
 
+<<<<<<< HEAD
 const PARTS: [Part; 7] =
     [bowls::add, penguins::add, landscape::add, chain::add, depth::add, digits::add, learning::add];
+=======
+const PARTS: [Part; 7] = [bowls::add, penguins::add, landscape::add, chain::add, depth::add, digits::add, sexes::add];
+>>>>>>> lessons
 
 pub(crate) fn run(arguments: &Arguments) -> Result {
     let mut files = Files::new();
