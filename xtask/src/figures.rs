@@ -72,11 +72,7 @@ fn read(folder: &Path) -> Result<Files> {
 }
 
 /// What figures and tables say, and the same in Korean; a longer phrase goes before its parts.
-<<<<<<< HEAD
-const WORDS: [(&str, &str); 80] = [
-=======
-const WORDS: [(&str, &str); 92] = [
->>>>>>> lessons
+const WORDS: [(&str, &str); 94] = [
     // Slopes and rates.
     ("slope", "기울기"),
     ("the tangent", "접선"),
@@ -161,11 +157,9 @@ const WORDS: [(&str, &str); 92] = [
     ("epoch", "에포크"),
     ("training", "훈련"),
     ("test", "테스트"),
-<<<<<<< HEAD
     // Spirals.
     ("one spiral", "한 나선"),
     ("the other", "다른 나선"),
-=======
     // A table.
     ("bill depth in mm", "부리 두께(mm)"),
     ("male", "수컷"),
@@ -181,7 +175,6 @@ const WORDS: [(&str, &str); 92] = [
     ("flipper length", "날개 길이"),
     ("species", "종"),
     ("island", "섬"),
->>>>>>> lessons
 ];
 
 /// Names and units that are written alike in both languages.

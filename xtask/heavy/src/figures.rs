@@ -36,12 +36,8 @@ type Files = BTreeMap<String, String>;
 /// The figures and tables of one part of the guide.
 type Part = fn(&mut Files) -> Result;
 
-<<<<<<< HEAD
-const PARTS: [Part; 7] =
-    [bowls::add, penguins::add, landscape::add, chain::add, depth::add, digits::add, learning::add];
-=======
-const PARTS: [Part; 7] = [bowls::add, penguins::add, landscape::add, chain::add, depth::add, digits::add, sexes::add];
->>>>>>> lessons
+const PARTS: [Part; 8] =
+    [bowls::add, penguins::add, landscape::add, chain::add, depth::add, digits::add, learning::add, sexes::add];
 
 pub(crate) fn run(arguments: &Arguments) -> Result {
     let mut files = Files::new();
