@@ -204,7 +204,7 @@ const MOST_LINES: [(&[&str], usize); 18] = [
     (&["crates/plot"], 6_500),
     (&["crates/downhill"], 4_900),
     (&["crates/cli"], 4_300),
-    (&["xtask", "benches"], 12_200),
+    (&["xtask", "benches"], 12_700),
 ];
 
 #[test]
