@@ -108,9 +108,8 @@ fn build(workspace: &Workspace, arguments: &Arguments) -> Result {
 fn install(workspace: &Workspace, katex: &Path, site: &Path) -> Result {
     katex::install(katex, &site.join("equations"))?;
     fs::create_dir_all(site.join("theme"))?;
-    for name in
-        ["equations/equations.css", "equations/equations.js", "theme/reach.js", "theme/start.css", "theme/start.js"]
-    {
+    let own = ["equations/equations.css", "equations/equations.js"].into_iter();
+    for name in own.chain(["theme/reach.js", "theme/start.css", "theme/start.js", "theme/together.js"]) {
         let from = workspace.root.join("docs/theme").join(Path::new(name).file_name().unwrap_or_default());
         fs::copy(from, site.join(name))?;
     }

@@ -194,19 +194,18 @@ impl<'m, T: Scalar> ModelReport<'m, T> {
 
     /// Adds the runs, if there are any.
     fn with_histories(&self, report: Report) -> Report {
-        let about = self.say(Word::AboutHistory);
-        let mut plots = self.histories.iter().map(|plot| plot.clone().language(self.language));
-        match plots.len() {
-            0 => report,
-            1 => plots
-                .fold(report.heading(capital(self.say(Word::History))), |report, plot| report.captioned(plot, about)),
-            _ => {
-                let report = report.heading(capital(self.say(Word::History))).text(about);
-                let named =
-                    |(index, plot): (usize, HistoryPlot)| plot.title(format!("{} {}", self.say(Word::Run), index + 1));
-                plots.by_ref().enumerate().map(named).fold(report, Report::picture)
-            }
+        let plots: Vec<_> = self.histories.iter().map(|plot| plot.clone().language(self.language)).collect();
+        if plots.is_empty() {
+            return report;
         }
+        let report = report.heading(capital(self.say(Word::History)));
+        let about = self.say(Word::AboutHistory);
+        if let [plot] = &plots[..] {
+            return report.captioned(plot, about);
+        }
+        let named = |index| format!("{} {}", capital(self.say(Word::Run)), index + 1);
+        let plots = plots.iter().enumerate();
+        plots.fold(report.text(about), |report, (index, plot)| report.captioned(plot, named(index)))
     }
 
     fn of_values(&self, report: Report) -> Result<Report, PlotError> {

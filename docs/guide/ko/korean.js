@@ -16,18 +16,3 @@ elasticlunr.Index.prototype.search = function (query) {
     }
     return results.sort((a, b) => b.score - a.score);
 };
-
-// A particle stays on the line of its equation, unless the equation is so long that it may be broken itself.
-document.addEventListener("DOMContentLoaded", () => {
-    for (const equation of document.querySelectorAll("main span > .katex")) {
-        const [rendered, after] = [equation.parentElement, equation.parentElement.nextSibling];
-        const particle = after?.nodeType === Node.TEXT_NODE ? after.data.match(/^\S+/)?.[0] : undefined;
-        if (particle !== undefined) {
-            after.data = after.data.slice(particle.length);
-            const together = document.createElement("span");
-            together.className = "together";
-            rendered.replaceWith(together);
-            together.append(rendered, particle);
-        }
-    }
-});
