@@ -14,11 +14,19 @@ use mpi::datatype::{Partition, PartitionMut};
 use mpi::request::scope;
 use mpi::traits::{Communicator, Equivalence};
 
+use crate::Link;
 use crate::engine::{Engine, Orders, Watch};
 use crate::timeline::{Timeline, WAITS};
 
-/// The numbers of a gradient that are sent at once, in bytes.
-const BUCKET: usize = 4 << 20;
+/// The least bytes of a gradient that are sent at once, as long as there are as many: few enough to stay in a cache, and to
+/// leave little that is sent only after the backward pass.
+const BUCKET: usize = 1 << 20;
+
+/// The least bytes of a bucket that go to one of many ranks.
+const MESSAGE: usize = 32 << 10;
+
+/// The numbers that are added up at once, which stay in the L1 cache.
+const BLOCK: usize = 2048;
 
 /// The most numbers of an operation: MPI counts in 32 bits.
 const MOST: usize = 1 << 28;
@@ -33,10 +41,10 @@ const PARTS: &str = "the parts of the weights";
 
 /// An exchange over MPI, made by [`Ranks::exchange`](crate::Ranks::exchange).
 ///
-/// The gradient is sent in pieces of 4 MiB while the backward pass goes on. Each rank receives the numbers of its own part
-/// of θ from all others and adds them up in the order of the ranks, so that the sum has the same bits each time; then the
-/// mean gradient, or with [`sharded`](MpiExchange::sharded) the parameters after the step, are brought to all.
-/// Each way, a rank sends (n − 1)/n of the bytes of θ, the least there is.
+/// The gradient is sent in buckets of 1 MiB, or 32 KiB for each rank if that is more, while the backward pass goes on. Each rank owns a part of every bucket, so that
+/// all links are busy with each; it receives these numbers from all others and adds them up in the order of the ranks, so
+/// that the sum has the same bits each time. Then the mean gradient, or with [`sharded`](MpiExchange::sharded) the
+/// parameters after the step, are brought to all. Each way, a rank sends (n − 1)/n of the bytes of θ, the least there is.
 #[derive(Debug)]
 pub struct MpiExchange<T> {
     rank: usize,
@@ -46,7 +54,7 @@ pub struct MpiExchange<T> {
     in_order: bool,
     sharded: bool,
     data: RankData,
-    /// The pieces of the gradient that are under way, from the end of θ.
+    /// The buckets of the gradient that are under way, from the end of θ.
     pieces: VecDeque<Piece<T>>,
     /// The start of the numbers that are under way, while a gradient is sent.
     sent_from: Option<usize>,
@@ -56,9 +64,9 @@ pub struct MpiExchange<T> {
 
 #[derive(Debug)]
 struct Piece<T> {
-    /// What it holds of the own part, counted from that part's start.
+    /// What this rank owns of it.
     own: Range<usize>,
-    /// The memory of what was sent, and the numbers of all ranks.
+    /// The bucket as this rank has it, and its own part as all others have it.
     arrives: Receiver<(Vec<T>, Vec<T>)>,
 }
 
@@ -68,7 +76,7 @@ impl<T: Scalar + Equivalence> MpiExchange<T> {
             rank,
             ranks,
             orders,
-            watch: Watch { limit: Duration::from_secs(300), timeline: None },
+            watch: Watch { limit: Duration::from_secs(300), timeline: None, link: None },
             in_order: false,
             sharded: false,
             data: RankData::Dealt,
@@ -122,51 +130,81 @@ impl<T: Scalar + Equivalence> MpiExchange<T> {
         self
     }
 
+    /// Has every message take as much longer as it would over this link: a tool for planning, which shows on one machine
+    /// how a network would train on many.
+    #[must_use]
+    pub fn link(mut self, link: Link) -> Self {
+        self.watch.link = Some(link);
+        self
+    }
+
     /// Waits for the result of a job.
     fn wait<R>(&self, what: &str, results: &Receiver<R>) -> Result<R, String> {
         let began = Instant::now();
-        let result = results.recv().map_err(|_| "the thread that calls MPI has ended".to_owned());
+        let result = self.orders.wait(results).ok_or_else(|| "the thread that calls MPI has ended".to_owned());
         if let Some(timeline) = &self.watch.timeline {
             timeline.add(WAITS, what, began, 0);
         }
         result
     }
 
-    /// The numbers of `range` that a rank owns.
-    fn owned(&self, range: &Range<usize>, len: usize, rank: usize) -> Range<usize> {
-        let part = part_of(len, rank, self.ranks);
-        let start = part.start.clamp(range.start, range.end);
-        start..part.end.clamp(start, range.end)
+    /// What a rank owns of a bucket.
+    fn part(&self, bucket: &Range<usize>, rank: usize) -> Range<usize> {
+        let part = part_of(bucket.len(), rank, self.ranks);
+        bucket.start + part.start..bucket.start + part.end
     }
 
+    /// The buckets of `len` numbers, from the first to the last. They are counted from the end, where a backward pass
+    /// begins.
+    fn buckets(&self, len: usize) -> Vec<Range<usize>> {
+        let from_end = cut(len, bucket::<T>(self.ranks));
+        let mut buckets: Vec<_> = from_end.map(|bucket| len - bucket.end..len - bucket.start).collect();
+        buckets.reverse();
+        buckets
+    }
+
+    /// Memory of an earlier message of this length, or new one.
     fn memory(&mut self, len: usize) -> Vec<T> {
-        let mut memory = self.spare.pop().unwrap_or_default();
-        memory.resize(len, T::ZERO);
-        memory
+        let fitting = self.spare.iter().position(|memory| memory.len() == len);
+        fitting.map_or_else(|| vec![T::ZERO; len], |place| self.spare.swap_remove(place))
     }
 
-    /// Sends the numbers of a range to their owners.
-    fn post(&mut self, range: Range<usize>, gradient: &[T]) {
-        let len = gradient.len();
-        let counts: Vec<Count> = (0..self.ranks).map(|rank| count(self.owned(&range, len, rank).len())).collect();
-        let (own, part) = (self.owned(&range, len, self.rank), part_of(len, self.rank, self.ranks));
-        let mut sent = self.memory(range.len());
-        sent.copy_from_slice(&gradient[range]);
-        let mut received = self.memory(own.len() * self.ranks);
-        let (watch, ranks, each) = (self.watch.clone(), self.ranks, count(own.len()));
-        let bytes = (sent.len() - own.len()) * size_of::<T>();
-        let arrives = self.orders.give(move |engine: &Engine| {
-            let from = vec![each; ranks];
-            let (places, from_places) = (places(&counts), places(&from));
-            let to = Partition::new(&sent[..], counts, places);
+    /// Sends some numbers to each of the others, and receives some: `to` and `from` have a range of them for each rank, of
+    /// which those of this rank are not looked at.
+    fn all_to_all(
+        &mut self,
+        what: &'static str,
+        sent: Vec<T>,
+        to: &[Range<usize>],
+        from: impl Fn(usize) -> usize,
+    ) -> Receiver<(Vec<T>, Vec<T>)> {
+        let others = |rank: usize, len: usize| if rank == self.rank { 0 } else { len };
+        let from: Vec<usize> = (0..self.ranks).map(|rank| others(rank, from(rank))).collect();
+        let to_counts: Vec<Count> = to.iter().enumerate().map(|(rank, to)| count(others(rank, to.len()))).collect();
+        let to_places: Vec<Count> = to.iter().map(|to| count(to.start)).collect();
+        let bytes = to.iter().enumerate().map(|(rank, to)| others(rank, to.len())).sum::<usize>() * size_of::<T>();
+        let mut received = self.memory(from.iter().sum());
+        let watch = self.watch.clone();
+        self.orders.give(move |engine: &Engine| {
+            let from: Vec<Count> = from.into_iter().map(count).collect();
+            let from_places = places(&from);
+            let to = Partition::new(&sent[..], to_counts, to_places);
             let mut from = PartitionMut::new(&mut received[..], from, from_places);
             scope(|scope| {
                 let request = engine.world.immediate_all_to_all_varcount_into(scope, &to, &mut from);
-                engine.wait(GRADIENTS, &watch, bytes, request);
+                engine.wait(what, &watch, bytes, request);
             });
             (sent, received)
-        });
-        let own = if own.is_empty() { 0..0 } else { own.start - part.start..own.end - part.start };
+        })
+    }
+
+    /// Sends the numbers of a bucket to their owners.
+    fn post(&mut self, bucket: Range<usize>, gradient: &[T]) {
+        let mut sent = self.memory(bucket.len());
+        sent.copy_from_slice(&gradient[bucket]);
+        let to: Vec<_> = (0..self.ranks).map(|rank| part_of(sent.len(), rank, self.ranks)).collect();
+        let own = to[self.rank].clone();
+        let arrives = self.all_to_all(GRADIENTS, sent, &to, |_| own.len());
         self.pieces.push_back(Piece { own, arrives });
     }
 }
@@ -184,6 +222,11 @@ fn places(counts: &[Count]) -> Vec<Count> {
 /// Ranges of at most `most` numbers that make up `len`.
 fn cut(len: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
     (0..len).step_by(most).map(move |start| start..len.min(start + most))
+}
+
+/// The most numbers of a bucket.
+fn bucket<T>(ranks: usize) -> usize {
+    (BUCKET.max(ranks * MESSAGE) / size_of::<T>()).min(MOST)
 }
 
 impl<T: Scalar + Equivalence> GradientExchange<T> for MpiExchange<T> {
@@ -250,12 +293,15 @@ impl<T: Scalar + Equivalence> GradientExchange<T> for MpiExchange<T> {
         Ok(())
     }
 
+    fn owned(&self, len: usize, rank: usize) -> Vec<Range<usize>> {
+        self.buckets(len).iter().map(|bucket| self.part(bucket, rank)).collect()
+    }
+
     fn send(&mut self, complete: Range<usize>, gradient: &[T]) {
-        // All ranks cut at the same places, whatever the ranges that they come to know.
-        let most = (BUCKET / size_of::<T>()).min(MOST);
+        // All ranks have the same buckets, whatever the ranges that they come to know.
         let mut end = self.sent_from.unwrap_or(gradient.len());
         while end > 0 {
-            let start = end.saturating_sub(most);
+            let start = end.saturating_sub(bucket::<T>(self.ranks));
             if start < complete.start {
                 break;
             }
@@ -267,13 +313,19 @@ impl<T: Scalar + Equivalence> GradientExchange<T> for MpiExchange<T> {
 
     fn add(&mut self, factors: &[Option<T>], sum: &mut [T]) -> Result<(), String> {
         self.sent_from = None;
+        let mut left = sum;
         while let Some(Piece { own, arrives }) = self.pieces.pop_front() {
             let (sent, received) = self.wait(GRADIENTS, &arrives)?;
-            let sum = &mut sum[own.clone()];
-            if !own.is_empty() {
-                for (g, &factor) in received.chunks_exact(own.len()).zip(factors) {
+            let place = left.len() - own.len();
+            let (before, sum) = std::mem::take(&mut left).split_at_mut(place);
+            left = before;
+            let mut others = received.chunks_exact(own.len().max(1));
+            let of = |rank| if rank == self.rank { &sent[own.clone()] } else { others.next().unwrap_or_default() };
+            let gradients: Vec<&[T]> = (0..self.ranks).map(of).collect();
+            for (place, sum) in (0..).step_by(BLOCK).zip(sum.chunks_mut(BLOCK)) {
+                for (g, &factor) in gradients.iter().zip(factors) {
                     if let Some(factor) = factor {
-                        sum.iter_mut().zip(g).for_each(|(sum, &g)| *sum += factor * g);
+                        sum.iter_mut().zip(&g[place..]).for_each(|(sum, &g)| *sum += factor * g);
                     }
                 }
             }
@@ -283,26 +335,29 @@ impl<T: Scalar + Equivalence> GradientExchange<T> for MpiExchange<T> {
     }
 
     fn complete(&mut self, numbers: &mut [T]) -> Result<(), String> {
-        let len = numbers.len();
-        for range in cut(len, MOST) {
-            let counts: Vec<Count> = (0..self.ranks).map(|rank| count(self.owned(&range, len, rank).len())).collect();
-            let own = self.owned(&range, len, self.rank);
-            let mut sent = self.memory(own.len());
-            sent.copy_from_slice(&numbers[own]);
-            let (mut all, watch) = (self.memory(range.len()), self.watch.clone());
-            let bytes = size_of_val(&sent[..]) * (self.ranks - 1);
-            let arrives = self.orders.give(move |engine: &Engine| {
-                let places = places(&counts);
-                let mut parts = PartitionMut::new(&mut all[..], counts, places);
-                scope(|scope| {
-                    let request = engine.world.immediate_all_gather_varcount_into(scope, &sent[..], &mut parts);
-                    engine.wait(PARTS, &watch, bytes, request);
-                });
-                (sent, all)
-            });
-            let (sent, all) = self.wait(PARTS, &arrives)?;
-            numbers[range].copy_from_slice(&all);
-            self.spare.extend([sent, all]);
+        // As many buckets at once as MPI can count.
+        for buckets in self.buckets(numbers.len()).chunks(MOST / bucket::<T>(self.ranks)) {
+            let of = |rank| buckets.iter().map(|bucket| self.part(bucket, rank)).collect();
+            let parts: Vec<Vec<Range<usize>>> = (0..self.ranks).map(of).collect();
+            let lens: Vec<usize> = parts.iter().map(|parts| parts.iter().map(Range::len).sum()).collect();
+            let mut sent = self.memory(lens[self.rank]);
+            let mut rest = &mut sent[..];
+            for part in &parts[self.rank] {
+                let (own, behind) = std::mem::take(&mut rest).split_at_mut(part.len());
+                own.copy_from_slice(&numbers[part.clone()]);
+                rest = behind;
+            }
+            let all = 0..sent.len();
+            let arrives = self.all_to_all(PARTS, sent, &vec![all; self.ranks], |rank| lens[rank]);
+            let (sent, received) = self.wait(PARTS, &arrives)?;
+            let mut rest = &received[..];
+            let others = parts.into_iter().enumerate().filter(|(rank, _)| *rank != self.rank);
+            for part in others.flat_map(|(_, parts)| parts) {
+                let (new, behind) = rest.split_at(part.len());
+                numbers[part].copy_from_slice(new);
+                rest = behind;
+            }
+            self.spare.extend([sent, received]);
         }
         Ok(())
     }

@@ -4,8 +4,12 @@
 
 mod engine;
 mod exchange;
+mod link;
+mod plan;
 mod ranks;
 mod timeline;
 
 pub use exchange::MpiExchange;
+pub use link::Link;
+pub use plan::{Estimate, Plan};
 pub use ranks::{Ranks, StartError, run};
