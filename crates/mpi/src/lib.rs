@@ -13,3 +13,8 @@ pub use exchange::MpiExchange;
 pub use link::Link;
 pub use plan::{Estimate, Plan};
 pub use ranks::{Ranks, StartError, run};
+
+/// Its example is a test too.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/scaling.md")]
+struct Scaling;

@@ -8,7 +8,7 @@ const LOSS: f64 = 64.0;
 /// What a step of data-parallel training costs, to work out how long it takes on a number of ranks over a link.
 ///
 /// A rank needs `c = overhead + examples · example` seconds for the forward and the backward pass over its examples. A
-/// bucket of B bytes of the gradient is complete after a share of these; it is sent once those before it have arrived, by
+/// bucket of B bytes of the gradient is complete after a share of these; it is sent once the previous one has arrived, by
 /// `l(b) = (n − 1) · message + latency + b / bandwidth` seconds for the b = B (n − 1)/n bytes of other ranks:
 ///
 /// ```text
