@@ -58,7 +58,7 @@ impl Run {
     #[must_use]
     pub fn start(&self, way: &str, threads: &Threads) -> Call {
         let network = self.0.network::<f32>(Aim::Timing);
-        let dataset = self.dataset(self.0.entry.number("rows"), &network);
+        let dataset = self.dataset(self.0.entry.number("rows"), &network, |row| fill(TARGET, row));
         match way {
             "steps" => self.steps_over(network, dataset),
             "steps on one batch" => {
@@ -94,9 +94,14 @@ impl Run {
     /// The trainer, with the addition that the way names.
     fn fit(&self, way: &str, mut network: Network<f32>, dataset: Dataset<f32>, threads: Threads) -> Call {
         let (examples, epochs) = (self.0.entry.examples, self.epochs() as u64);
-        let trainer = move || {
-            let trainer = Trainer::new(SoftmaxCrossEntropy::new(), Adam::new(STILL)).threads(threads.clone());
+        let trainer_at = move |rate| {
+            let trainer = Trainer::new(SoftmaxCrossEntropy::new(), Adam::new(rate)).threads(threads.clone());
             trainer.epochs(epochs).batch_size(examples)
+        };
+        let rate = self.0.entry.rate();
+        let trainer = {
+            let trainer_at = trainer_at.clone();
+            move || trainer_at(STILL)
         };
         let loss = |history: downhill::train::History| history.epochs.last().expect("it ran").training_loss;
         let folder = tempfile::tempdir().expect("there is room for a folder");
@@ -106,10 +111,15 @@ impl Run {
                 let mut trainer = trainer().batch_size(examples / 4).accumulate(4);
                 loss(trainer.fit(&mut network, &dataset).expect("the data fit"))
             }),
-            "fit, diagnosing" => Box::new(move || {
-                let mut trainer = trainer().diagnose(Diagnosis::new());
-                loss(trainer.fit(&mut network, &dataset).expect("the data fit"))
-            }),
+            // A run of which there is nothing to be warned: it learns, and there is something to be learnt.
+            "fit, diagnosing" => {
+                let features = network.input_shapes()[0].len() as u64;
+                let dataset = self.dataset(dataset.len(), &network, |row| fill(INPUT, row * features));
+                Box::new(move || {
+                    let mut trainer = trainer_at(rate).diagnose(Diagnosis::new());
+                    loss(trainer.fit(&mut network, &dataset).expect("the data fit"))
+                })
+            }
             "fit, JSON lines" => Box::new(move || {
                 let lines = JsonLines::new(folder.path().join("run.jsonl")).every_step(1);
                 loss(trainer().callback(lines).fit(&mut network, &dataset).expect("the data fit"))
@@ -134,7 +144,7 @@ impl Run {
     /// The losses of the first steps over batches in their order, by which others are seen to do the same work.
     pub(crate) fn values(&self) -> Vec<f64> {
         let (mut network, examples) = (self.0.network::<f32>(Aim::Comparing), self.0.entry.examples);
-        let dataset = self.dataset(COMPARED * examples, &network);
+        let dataset = self.dataset(COMPARED * examples, &network, |row| fill(TARGET, row));
         let source = InMemory::new(&dataset);
         let mut batches = SourceBatches::sequential(source, examples).expect("there are examples");
         let mut losses = Vec::new();
@@ -152,9 +162,10 @@ impl Run {
         self.0.entry.number("epochs")
     }
 
-    fn dataset(&self, rows: usize, network: &Network<f32>) -> Dataset<f32> {
+    /// Rows, and for each the class that a number of at least 0 and below 1 stands for.
+    fn dataset(&self, rows: usize, network: &Network<f32>, class: impl Fn(u64) -> f64) -> Dataset<f32> {
         let (input, classes) = (network.input_shapes()[0], network.output_shape().len() as f64);
-        let labels: Vec<u32> = (0..rows as u64).map(|index| (fill(TARGET, index) * classes) as u32).collect();
+        let labels: Vec<u32> = (0..rows as u64).map(|row| (class(row) * classes) as u32).collect();
         Dataset::new(data(INPUT, rows * input.len()), input, labels).expect("the rows fit")
     }
 }

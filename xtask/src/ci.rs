@@ -1,7 +1,7 @@
 //! `cargo xtask ci`: everything that must pass before a change is merged.
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Instant, SystemTime};
 
 use clap::ValueEnum;
@@ -10,6 +10,8 @@ use crate::workspace::{CORE, Workspace};
 use crate::{Result, command, docs, embedded, english, figures, golden, heavy, mpi, promises};
 
 /// Runs what CI runs, cheapest first, and says how long each step took.
+///
+/// Steps that build in folders of their own run next to the others.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The steps to run; all by default.
@@ -20,7 +22,7 @@ pub(crate) struct Arguments {
     skip: Vec<Step>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 enum Step {
     /// Every source is formatted.
     Fmt,
@@ -30,7 +32,7 @@ enum Step {
     Promises,
     /// No text has a phrase that the project writes in another way.
     English,
-    /// No warning in any target, and the lock file is up to date.
+    /// No warning in any target, benchmarks included, and the lock file is up to date.
     Clippy,
     /// The tests and the documentation's examples, the guide's included.
     Test,
@@ -60,8 +62,8 @@ enum Step {
     Figures,
     /// The guide and the reference, with their equations and links.
     Docs,
-    /// The benchmarks build.
-    Benches,
+    /// Start pages and a page of equations in a browser, wide and narrow, light and dark.
+    Shots,
     /// Every crate can be published.
     Package,
 }
@@ -77,22 +79,88 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
         let is_named = arguments.steps.contains(step);
         (is_named || arguments.steps.is_empty()) && !arguments.skip.contains(step)
     };
+    let steps: Vec<Step> = Step::value_variants().iter().filter(chosen).copied().collect();
+    let (aside, own): (Vec<_>, Vec<_>) = steps.iter().partition(|step| steps.len() > ASIDE.len() && step.is_aside());
+    let mut aside = Aside::new(&workspace, aside)?;
     let mut times = Vec::new();
-    for step in Step::value_variants().iter().filter(chosen) {
-        let name = format!("{step:?}").to_lowercase();
+    for step in own {
+        let name = step.name();
         println!("\n== {name}");
         let start = Instant::now();
         step.run(&workspace).map_err(|error| format!("in the step {name}: {error}"))?;
         times.push((name, start.elapsed().as_secs_f64()));
+        // The first steps use all processors, and find the most faults for their time.
+        if step >= Step::Clippy {
+            aside.start()?;
+        }
     }
+    aside.start()?;
+    aside.end()?;
     println!();
     for (name, seconds) in times {
-        println!("{name:<10}{seconds:7.1} s");
+        println!("{name:<12}{seconds:7.1} s");
     }
     Ok(())
 }
 
+/// The steps that build in folders of their own, mostly one crate after another: they run next to others, which they would
+/// leave a processor idle for.
+const ASIDE: [Step; 2] = [Step::Api, Step::Package];
+
+/// Steps that another process does, whose output is shown when it has ended.
+struct Aside {
+    steps: Vec<Step>,
+    output: std::path::PathBuf,
+    child: Option<Child>,
+}
+
+impl Aside {
+    fn new(workspace: &Workspace, steps: Vec<Step>) -> Result<Self> {
+        fs::create_dir_all(&workspace.target)?;
+        Ok(Self { steps, output: workspace.target.join("ci-aside.txt"), child: None })
+    }
+
+    /// Starts the steps, unless they run already or there are none.
+    fn start(&mut self) -> Result {
+        if self.child.is_none() && !self.steps.is_empty() {
+            let output = fs::File::create(&self.output)?;
+            let mut ci = Command::new(std::env::current_exe()?);
+            ci.arg("ci").args(self.steps.iter().map(|step| step.name()));
+            self.child = Some(ci.stdout(output.try_clone()?).stderr(output).spawn()?);
+        }
+        Ok(())
+    }
+
+    /// Waits for the steps, and shows what they have written.
+    fn end(&mut self) -> Result {
+        let Some(mut child) = self.child.take() else { return Ok(()) };
+        let status = child.wait()?;
+        print!("\n{}", fs::read_to_string(&self.output)?);
+        if status.success() { Ok(()) } else { Err(format!("the steps that ran aside failed ({status})").into()) }
+    }
+}
+
+impl Drop for Aside {
+    /// After a fault elsewhere nobody waits for these steps.
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
 impl Step {
+    /// The name that the command line has for it.
+    fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
+
+    fn is_aside(self) -> bool {
+        ASIDE.contains(&self)
+    }
+
     fn run(self, workspace: &Workspace) -> Result {
         let cargo = |arguments: &str| {
             command::run(command::cargo().args(arguments.split_whitespace()).current_dir(&workspace.root))
@@ -123,7 +191,7 @@ impl Step {
             Self::Gradcheck => heavy::run("gradcheck", &[]),
             Self::Determinism => heavy::run("determinism", &["--interruptions".into(), "2".into()]),
             Self::Crash => heavy::run("crash", &["--kills".into(), "30".into()]),
-            Self::Mpi => mpi::run(&mpi::Arguments { tests: true, ..mpi::Arguments::default() }),
+            Self::Mpi => mpi::run(&mpi::Arguments { tests: true, kills: 6, ..mpi::Arguments::default() }),
             Self::Digits => cargo("run --release --quiet -p downhill --example digits"),
             Self::Examples => {
                 for example in ["09_long_run -- --demonstrate", "10_tables", "11_policy", "12_sequences"] {
@@ -134,7 +202,8 @@ impl Step {
             Self::Embedded => embedded::run(&embedded::Arguments::default()),
             Self::Figures => figures::run(&figures::Arguments::checking()),
             Self::Docs => docs::run(&docs::Arguments::default()),
-            Self::Benches => cargo("build -p downhill-benches --benches"),
+            // The Korean start page has the same name as the English one.
+            Self::Shots => docs::run(&docs::Arguments::shots(&["introduction", "layers/gelu"])),
             Self::Package => package(workspace),
         }
     }

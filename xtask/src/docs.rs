@@ -12,6 +12,7 @@ mod katex;
 mod languages;
 mod links;
 mod parity;
+mod shots;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,39 +42,60 @@ pub(crate) struct Arguments {
     /// checked.
     #[arg(long)]
     guide: bool,
+    /// Takes screenshots of the site's pages in Chromium, and checks each there; of those whose address has one of these
+    /// words, if there are any. A site that is there is shown as it is.
+    #[arg(long, value_name = "WORD", num_args = 0..)]
+    shots: Option<Vec<String>>,
+}
+
+impl Arguments {
+    /// For `--shots` with these words.
+    pub(crate) fn shots(words: &[&str]) -> Self {
+        Self { shots: Some(words.iter().map(|&word| word.to_owned()).collect()), ..Self::default() }
+    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result {
     let workspace = Workspace::load()?;
+    let Some(words) = &arguments.shots else { return build(&workspace, arguments) };
+    let site = workspace.root.join("docs/book");
+    let is_whole = ["index.html", "ko/index.html", "derivations/index.html", "api/index.html"];
+    if arguments.guide || !is_whole.iter().all(|page| site.join(page).exists()) {
+        build(&workspace, arguments)?;
+    }
+    shots::take(&workspace, &site, words)
+}
+
+fn build(workspace: &Workspace, arguments: &Arguments) -> Result {
     parity::check(&workspace.root)?;
     figures::translate(true)?;
     if arguments.check {
         return Ok(());
     }
-    let katex = katex::fetch(&workspace)?;
+    let katex = katex::fetch(workspace)?;
     let equations = equations::collect(&workspace.root)?;
     let mathml = katex::render(&katex, &equations)?;
     let equations: Vec<_> = equations.into_iter().zip(mathml).collect();
     if arguments.headers {
-        return header::write(&workspace, &equations);
+        return header::write(workspace, &equations);
     }
-    header::check(&workspace, &equations)?;
+    header::check(workspace, &equations)?;
     println!("{} equations are in order", equations.len());
 
-    let book = guide(&workspace)?;
-    install(&workspace, &katex, &book)?;
+    let book = guide(workspace)?;
+    install(workspace, &katex, &book)?;
     if !arguments.guide {
-        let reference = reference(&workspace)?;
+        let reference = reference(workspace)?;
         copy(&reference, &book.join("api"))?;
-        let external = External::read(&workspace)?;
+        let external = External::read(workspace)?;
         external.rewrite(&book.join("api"))?;
-        derivations::build(&workspace, &mdbook(&workspace)?, &book)?;
+        derivations::build(workspace, &mdbook(workspace)?, &book)?;
         derivations::link(&book)?;
         // rustdoc has no front page for several crates, but links to one.
         fs::write(book.join("api/index.html"), r#"<meta http-equiv="refresh" content="0; url=downhill/index.html">"#)?;
-        install(&workspace, &katex, &book.join("api"))?;
+        install(workspace, &katex, &book.join("api"))?;
         let links = links::check(&book)?;
-        no_faults(&faults(&links, &workspace, &external))?;
+        no_faults(&faults(&links, workspace, &external))?;
         let between: usize = links.between.values().sum();
         println!("{} links within the site are in order, {between} of them from crate to crate", links.count);
     }
@@ -82,12 +104,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     if arguments.open { open(&front) } else { Ok(()) }
 }
 
-/// Puts what renders equations next to the pages of a site.
+/// Puts what renders equations, and what else the pages load, next to those of a site.
 fn install(workspace: &Workspace, katex: &Path, site: &Path) -> Result {
-    let folder = site.join("equations");
-    katex::install(katex, &folder)?;
-    for name in ["equations.css", "equations.js"] {
-        fs::copy(workspace.root.join("docs/theme").join(name), folder.join(name))?;
+    katex::install(katex, &site.join("equations"))?;
+    fs::create_dir_all(site.join("theme"))?;
+    for name in
+        ["equations/equations.css", "equations/equations.js", "theme/reach.js", "theme/start.css", "theme/start.js"]
+    {
+        let from = workspace.root.join("docs/theme").join(Path::new(name).file_name().unwrap_or_default());
+        fs::copy(from, site.join(name))?;
     }
     Ok(())
 }

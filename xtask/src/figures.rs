@@ -72,7 +72,7 @@ fn read(folder: &Path) -> Result<Files> {
 }
 
 /// What figures and tables say, and the same in Korean; a longer phrase goes before its parts.
-const WORDS: [(&str, &str); 78] = [
+const WORDS: [(&str, &str); 80] = [
     // Slopes and rates.
     ("slope", "기울기"),
     ("the tangent", "접선"),
@@ -157,6 +157,9 @@ const WORDS: [(&str, &str); 78] = [
     ("epoch", "에포크"),
     ("training", "훈련"),
     ("test", "테스트"),
+    // Spirals.
+    ("one spiral", "한 나선"),
+    ("the other", "다른 나선"),
 ];
 
 /// Names and units that are written alike in both languages.

@@ -34,6 +34,17 @@ struct Part {
 
 const PARTS: &[Part] = &[
     Part {
+        name: "guide",
+        requirements: PYTORCH,
+        sides: &[
+            Side::Theirs("docs/guide/peers/names.py", &[]),
+            Side::Theirs("docs/guide/peers/with_pytorch.py", &[]),
+            Side::Theirs("docs/guide/peers/with_keras.py", &[]),
+            Side::Theirs("docs/guide/peers/with_scikit_learn.py", &[]),
+            Side::Test { package: "downhill-guide", program: "bridges", name: "both_sides_assert_the_same_numbers" },
+        ],
+    },
+    Part {
         name: "onnx-export",
         requirements: REQUIREMENTS,
         sides: &[Side::Ours("onnx-export"), Side::Theirs("xtask/interop/onnx_export.py", &[])],

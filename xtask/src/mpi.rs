@@ -12,6 +12,9 @@ use crate::{Result, command, peers};
 pub(crate) struct Arguments {
     /// A part of the name of the tests to run, without a comparison; all without it.
     pub(crate) name: Option<String>,
+    /// The number of processes that are killed at random moments.
+    #[arg(long, default_value_t = 6)]
+    pub(crate) kills: usize,
     /// Only the tests, as CI runs them.
     #[arg(long)]
     pub(crate) tests: bool,
@@ -57,11 +60,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     let compares_alone = arguments.model || arguments.speed || arguments.task.is_some();
     if !compares_alone {
         command::run(&mut cargo(&["fmt", "--check"]))?;
-        command::run(&mut cargo(&["clippy", "--all-targets", "--", "--deny", "warnings"]))?;
-        command::run(&mut cargo(&["test", "--lib"]))?;
-        command::run(&mut cargo(&["test", "--doc"]))?;
-        let mut tests = cargo(&["test", "--test", "mpirun", "--"]);
-        command::run(tests.args(&arguments.name))?;
+        let all = ["--features", "program"];
+        command::run(cargo(&["clippy", "--all-targets"]).args(all).args(["--", "--deny", "warnings"]))?;
+        command::run(cargo(&["test", "--lib"]).args(all))?;
+        command::run(cargo(&["test", "--doc"]).args(all))?;
+        command::run(cargo(&["build", "--examples"]).args(all))?;
+        command::run(cargo(&["test", "--test", "program"]).args(all).arg("--").args(&arguments.name))?;
+        let mut tests = cargo(&["test", "--test", "mpirun"]);
+        command::run(
+            tests.args(all).arg("--").args(&arguments.name).env("DOWNHILL_MPI_KILLS", arguments.kills.to_string()),
+        )?;
     }
     if arguments.tests || arguments.name.is_some() {
         return Ok(());

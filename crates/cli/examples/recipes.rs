@@ -13,9 +13,9 @@ use downhill_cli::learn::learn;
 use downhill_cli::look::look;
 use downhill_cli::recipe::Recipe;
 use downhill_cli::search::search;
+use downhill_cli::session::Session;
 use downhill_cli::settings::Settings;
 use downhill_data::Table;
-use downhill_train::StopHandle;
 
 fn score(folder: &Path, name: &str, text: &str) -> Result<f64, Box<dyn Error>> {
     let part = |half: &str| Table::read_path(folder.join(format!("{name}.{half}.csv")));
@@ -23,13 +23,13 @@ fn score(folder: &Path, name: &str, text: &str) -> Result<f64, Box<dyn Error>> {
     let settings = Settings::parse(&text.replace(';', "\n"))?;
     let settings = Settings { target: Some("target".into()), ..settings };
     let findings = look(&train, &settings)?;
-    let stop = StopHandle::new();
+    let session = Session::new();
     let recipe = Recipe::choose(&settings, findings.task, train.len())?;
-    let (recipe, tried) = search(&train, &findings, &settings, recipe, &mut |_| (), &stop)?;
+    let (recipe, tried) = search(&train, &findings, &settings, recipe, &mut |_| (), &session)?;
     if std::env::var_os("SHOW").is_some() {
         eprintln!("{name}: {tried:?}");
     }
-    let learnt = learn(&train, &findings, &recipe, &mut |_| (), &stop)?;
+    let learnt = learn(&train, &findings, &recipe, &mut |_| (), &session)?;
     let mut judge = Judge::new(&learnt.model)?;
     judge.add(&test)?;
     Ok(judge.verdict().main().ok_or("no measure is defined")?.value)

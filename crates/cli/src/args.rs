@@ -105,6 +105,9 @@ pub(crate) struct Train {
     /// Replace the model's file and the report if they are there
     #[arg(long)]
     pub(crate) force: bool,
+    /// Share each batch among the processes that `mpirun` or `srun` has started; for a program that is built with MPI
+    #[arg(long)]
+    pub(crate) mpi: bool,
     #[command(flatten)]
     pub(crate) settings: Settings,
 }

@@ -146,6 +146,15 @@ pub enum CliError {
     /// Ctrl-C was pressed while there was nothing to save.
     #[error("interrupted while recipes or folds were compared, so that there is no network to save yet")]
     Interrupted,
+    /// Processes are to share the work, in a program that can't reach others.
+    #[error(
+        "`--mpi` needs a program that is built with MPI, which this one is not: with an MPI library installed, \
+         `cargo install --path crates/mpi --features program` builds one, also called `downhill`"
+    )]
+    NoMpi,
+    /// Several processes are to read one stream.
+    #[error("`--data -` is not valid with `--mpi`, since each process reads the table; name a file that all can read")]
+    StreamOnRanks,
     /// There are too few rows to learn from and to judge by.
     #[error("{rows} rows that have a target are too few to learn from; at least {least} are needed")]
     TooFewRows {
@@ -210,6 +219,8 @@ impl CliError {
             | Self::TwoKinds { .. }
             | Self::NotStream
             | Self::Int8
+            | Self::NoMpi
+            | Self::StreamOnRanks
             | Self::NoBase
             | Self::NotModel { .. }
             | Self::UnknownFormat { .. } => 2,

@@ -226,11 +226,11 @@ mod tests {
     use crate::learn::{learn, with_target};
     use crate::look::look;
     use crate::recipe::Recipe;
+    use crate::session::Session;
     use crate::settings::Settings;
     use downhill_data::{PowerScaler, PowerTransform, Table};
     use downhill_layers::Affine;
     use downhill_tensor::Seed;
-    use downhill_train::StopHandle;
 
     fn model(target: &str, settings: &str) -> (Model, Table) {
         let rows: String = (0..60)
@@ -249,7 +249,7 @@ mod tests {
         let found = look(&table, &settings).unwrap();
         let table = with_target(&table, &found).unwrap();
         let recipe = Recipe::choose(&settings, found.task, table.len()).unwrap();
-        (learn(&table, &found, &recipe, &mut |_| (), &StopHandle::new()).unwrap().model, table)
+        (learn(&table, &found, &recipe, &mut |_| (), &Session::new()).unwrap().model, table)
     }
 
     #[test]

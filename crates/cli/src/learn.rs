@@ -10,11 +10,12 @@ use downhill_network::{Branches, Network, Sequential};
 use downhill_optim::schedule::OneCycle;
 use downhill_optim::{AdamW, Segment};
 use downhill_tensor::Seed;
-use downhill_train::{EarlyStopping, StopHandle, StopReason, Trainer};
+use downhill_train::{EarlyStopping, Slowest, StopReason, Trainer};
 
 use crate::CliError;
 use crate::look::Findings;
 use crate::recipe::Recipe;
+use crate::session::Session;
 use crate::settings::{Activation, Task};
 
 /// The fewest rows that a network is trained on.
@@ -35,6 +36,8 @@ pub struct Progress {
     pub epochs: u64,
     /// The loss of the last one.
     pub loss: f64,
+    /// The process that the others have waited for in the last one, if several train together.
+    pub slowest: Option<Slowest>,
 }
 
 /// A model that was just trained.
@@ -83,8 +86,8 @@ pub fn split(table: &Table, findings: &Findings, share: f64, seed: u64) -> Resul
 
 /// Trains a network on a table, by a recipe; `watch` sees the progress of every epoch.
 ///
-/// Once `stop` is asked to, training ends after its step: the members that are complete are kept, or the first one as it
-/// is then.
+/// Once the session is stopped, training ends after its step: the members that are complete are kept, or the first
+/// one as it is then. If several processes share the session, each takes its part of every batch.
 ///
 /// # Errors
 /// Returns an error if the columns can't be read, or training leaves the finite numbers.
@@ -93,7 +96,7 @@ pub fn learn(
     findings: &Findings,
     recipe: &Recipe,
     watch: &mut (dyn FnMut(Progress) + Send),
-    stop: &StopHandle,
+    session: &Session<'_>,
 ) -> Result<Learnt, CliError> {
     let (table, watched) = match recipe.patience {
         Some(_) => {
@@ -120,9 +123,9 @@ pub fn learn(
         Task::Classification => {
             let loss = SoftmaxCrossEntropy::new().label_smoothing(recipe.label_smoothing);
             let outputs = schema.class_names().len();
-            train(&data, watched.as_ref(), recipe, loss, outputs, watch, stop)?
+            train(&data, watched.as_ref(), recipe, loss, outputs, watch, session)?
         }
-        Task::Regression => train(&data, watched.as_ref(), recipe, MeanSquaredError::new(), 1, watch, stop)?,
+        Task::Regression => train(&data, watched.as_ref(), recipe, MeanSquaredError::new(), 1, watch, session)?,
     };
     let mut model = Model::builder(trained.network).schema(schema).input_scaler(input_scaler);
     if let Some(scaler) = target_scaler {
@@ -160,10 +163,12 @@ fn train<L: Loss + Clone>(
     loss: L,
     outputs: usize,
     watch: &mut (dyn FnMut(Progress) + Send),
-    stop: &StopHandle,
+    session: &Session<'_>,
 ) -> Result<Trained, CliError> {
     let (mut members, mut epochs, mut losses, mut interrupted) = (Vec::new(), Vec::new(), Vec::new(), false);
-    let steps = recipe.epochs * data.len().div_ceil(recipe.batch_size) as u64;
+    // All processes together take the recipe's batch.
+    let batch_size = recipe.batch_size.div_ceil(session.count());
+    let steps = recipe.epochs * data.len().div_ceil(batch_size).div_ceil(session.count()) as u64;
     let all = recipe.epochs * recipe.members as u64;
     for member in 0..recipe.members as u64 {
         let seed = Seed(recipe.seed).derive(member);
@@ -171,21 +176,25 @@ fn train<L: Loss + Clone>(
         let optimizer = AdamW::new(recipe.learning_rate).weight_decay(recipe.weight_decay);
         let mut trainer = Trainer::new(loss.clone(), optimizer)
             .epochs(recipe.epochs)
-            .batch_size(recipe.batch_size)
+            .batch_size(batch_size)
             .seed(seed)
             .schedule(OneCycle::new(steps))
-            .stop_handle(stop.clone())
+            .stop_handle(session.stop().clone())
             .on_epoch(|end| {
                 let record = end.record;
                 watch(Progress {
                     done: member * recipe.epochs + record.epoch,
                     epochs: all,
                     loss: record.training_loss,
+                    slowest: end.slowest,
                 });
                 ControlFlow::Continue(())
             });
         if let (Some(patience), Some(watched)) = (recipe.patience, watched) {
             trainer = trainer.validate(watched).early_stopping(EarlyStopping::new().patience(patience));
+        }
+        if let Some(exchange) = session.exchange() {
+            trainer = trainer.exchange(exchange);
         }
         let history = trainer.fit(&mut network, data)?;
         interrupted = history.reason == StopReason::Interrupted;

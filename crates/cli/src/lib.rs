@@ -14,8 +14,9 @@ pub mod look;
 mod output;
 pub mod recipe;
 pub mod search;
+pub mod session;
 /// All that training can be told.
 pub mod settings;
 
-pub use commands::run;
+pub use commands::{run, run_on_ranks};
 pub use error::CliError;

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::CliError;
 use crate::learn::Progress;
+use crate::session::Session;
 
 /// Titles, of which a terminal shows the words in bold.
 pub(crate) const TITLE: Style = Style::new().bold();
@@ -159,26 +160,40 @@ pub(crate) fn number(x: f64) -> String {
 #[derive(Debug)]
 pub(crate) struct Line {
     shown: bool,
+    /// Whether lines stand under each other: what a launcher passes on is no terminal.
+    kept: bool,
     last: Option<Instant>,
 }
 
 impl Line {
-    pub(crate) fn new(quiet: bool) -> Self {
-        Self { shown: !quiet && stderr().is_terminal(), last: None }
+    /// A line for a program that is one of several processes, or alone.
+    pub(crate) fn new(quiet: bool, session: &Session<'_>) -> Self {
+        let kept = session.count() > 1;
+        Self { shown: !quiet && session.is_first() && (kept || stderr().is_terminal()), kept, last: None }
     }
 
     pub(crate) fn show(&mut self, what: &str, progress: Progress) {
-        let due = self.last.is_none_or(|last| last.elapsed() > Duration::from_millis(100));
+        let pause = Duration::from_millis(if self.kept { 1000 } else { 100 });
+        let due = self.last.is_none_or(|last| last.elapsed() > pause);
         if self.shown && due {
             let share = 100.0 * progress.done as f64 / progress.epochs.max(1) as f64;
+            let text = format!("{what}: {share:.0} %, loss {:.4}", progress.loss);
             // Whoever closes the standard error does not want to see this.
-            let _ = write!(stderr(), "\r\x1b[2K{what}: {share:.0} %, loss {:.4}", progress.loss);
+            let _ = match progress.slowest.filter(|_| self.kept) {
+                Some(slowest) => writeln!(
+                    stderr(),
+                    "{text}, slowest rank {} by {:.3} s in the last epoch",
+                    slowest.rank,
+                    slowest.seconds
+                ),
+                None => write!(stderr(), "\r\x1b[2K{text}"),
+            };
             self.last = Some(Instant::now());
         }
     }
 
     pub(crate) fn clear(&mut self) {
-        if self.last.take().is_some() {
+        if self.last.take().is_some() && !self.kept {
             let _ = write!(stderr(), "\r\x1b[2K");
         }
     }

@@ -2,7 +2,6 @@
 
 use downhill_data::Table;
 use downhill_tensor::Seed;
-use downhill_train::StopHandle;
 use serde::Serialize;
 
 use crate::CliError;
@@ -10,6 +9,7 @@ use crate::judge::{Judge, Verdict};
 use crate::learn::{Progress, ROWS, learn, rows_of_known_classes};
 use crate::look::Findings;
 use crate::recipe::Recipe;
+use crate::session::Session;
 use crate::settings::{Settings, Task};
 
 /// The folds by which recipes are compared.
@@ -34,7 +34,7 @@ pub struct Tried {
 /// chooses its recipe, as [`search`] does, by rows that it learns from.
 ///
 /// # Errors
-/// Returns an error if there are too few rows, training fails, or `stop` is asked to.
+/// Returns an error if there are too few rows, training fails, or the session is stopped.
 pub fn cross_validate(
     table: &Table,
     findings: &Findings,
@@ -42,7 +42,7 @@ pub fn cross_validate(
     folds: usize,
     search_with: Option<&Settings>,
     watch: &mut (dyn FnMut(Progress) + Send),
-    stop: &StopHandle,
+    session: &Session<'_>,
 ) -> Result<Vec<Verdict>, CliError> {
     let seed = Seed(recipe.seed).derive(ROWS);
     let stratified = match findings.task {
@@ -59,11 +59,11 @@ pub fn cross_validate(
         let every = recipe.epochs * recipe.members as u64;
         let epochs = every * folds as u64;
         let recipe = match search_with {
-            Some(settings) => search(&round.train, findings, settings, recipe.clone(), &mut |_| (), stop)?.0,
+            Some(settings) => search(&round.train, findings, settings, recipe.clone(), &mut |_| (), session)?.0,
             None => recipe.clone(),
         };
         let mut part = |progress: Progress| watch(Progress { done: done + progress.done, epochs, ..progress });
-        let learnt = learn(&round.train, findings, &recipe, &mut part, stop)?;
+        let learnt = learn(&round.train, findings, &recipe, &mut part, session)?;
         if learnt.interrupted {
             return Err(CliError::Interrupted);
         }
@@ -81,14 +81,14 @@ pub fn cross_validate(
 /// Chooses among recipes that learn their table by heart more or less readily, unless the settings say which.
 ///
 /// # Errors
-/// Returns an error if training fails, or `stop` is asked to.
+/// Returns an error if training fails, or the session is stopped.
 pub fn search(
     table: &Table,
     findings: &Findings,
     settings: &Settings,
     recipe: Recipe,
     watch: &mut (dyn FnMut(Progress) + Send),
-    stop: &StopHandle,
+    session: &Session<'_>,
 ) -> Result<(Recipe, Vec<Tried>), CliError> {
     let decided = [
         settings.hidden.is_some(),
@@ -114,7 +114,7 @@ pub fn search(
             let (done, epochs) = (place * progress.epochs + progress.done, count * progress.epochs);
             watch(Progress { done, epochs, ..progress });
         };
-        let verdicts = cross_validate(&some, findings, &alone, FOLDS, None, &mut part, stop)?;
+        let verdicts = cross_validate(&some, findings, &alone, FOLDS, None, &mut part, session)?;
         let losses = verdicts.iter().filter_map(|verdict| Some(verdict.loss()?.value * verdict.rows as f64));
         let rows: usize = verdicts.iter().map(|verdict| verdict.rows).sum();
         tried.push(Tried { name, loss: losses.sum::<f64>() / rows as f64 });

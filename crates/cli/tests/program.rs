@@ -265,6 +265,8 @@ fn errors_say_where_and_what() {
     assert!(folder.fails("convert m.txt m.npz", 2).ends_with("end it in .onnx, .safetensors, .npz or .downhill\n"));
     assert!(folder.fails(&format!("export {model} m.onnx --int8"), 2).contains("`--int8` is not valid here"));
     assert!(folder.fails(&format!("export {model} - --format onnx"), 2).contains("name a file"));
+    let said = folder.fails("train --data fruits.csv --target fruit --mpi", 2);
+    assert!(said.contains("`cargo install --path crates/mpi --features program` builds one"), "{said}");
     for usage in ["", "fly", "train", "train --data fruits.csv --epochs many", "train --data a --folds 3 --holdout 0.1"]
     {
         assert_eq!(folder.run(usage).status.code(), Some(2), "{usage}");

@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -34,6 +35,10 @@ const NAP: Duration = Duration::from_micros(50);
 
 /// The sleep between two looks while training goes on: each look takes the processor from it.
 const LONG_NAP: Duration = Duration::from_micros(200);
+
+/// The longest time between two looks that counts as waiting: after a longer one, all processes have stood still, as
+/// batch systems have them do for others.
+const STOPPED: Duration = Duration::from_secs(1);
 
 /// Something that the thread does.
 enum Order {
@@ -169,6 +174,7 @@ impl Engine {
         let limit = watch.limit;
         self.operations.set(self.operations.get() + 1);
         let (began, mut has_noted, mut request) = (Instant::now(), false, request);
+        let (mut waited, mut last) = (Duration::ZERO, began);
         let mut awake_until = None;
         loop {
             match request.test() {
@@ -178,9 +184,11 @@ impl Engine {
             if self.aborts.load(Ordering::Acquire) {
                 self.world.abort(FAILED);
             }
-            let waited = began.elapsed();
+            // If this process was stopped, so may have been the others.
+            waited += last.elapsed().min(STOPPED);
+            last = Instant::now();
             if waited > limit {
-                eprintln!("{}", self.complaint(what, limit));
+                say(&self.complaint(what, limit));
                 self.world.abort(FAILED);
             }
             if !has_noted && waited > limit / 2 {
@@ -251,6 +259,12 @@ fn pause(duration: Duration) {
     while Instant::now() < end {
         thread::yield_now();
     }
+}
+
+/// Writes a line on the standard error at once, which several processes share.
+pub(crate) fn say(line: &str) {
+    // There is no one left to tell if this fails.
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Writes ranks as a person would.

@@ -16,6 +16,7 @@ use mpi::traits::{Communicator, Equivalence};
 
 use crate::Link;
 use crate::engine::{Engine, Orders, Watch};
+use crate::rounding::{Feedback, widened};
 use crate::timeline::{Timeline, WAITS};
 
 /// The least bytes of a gradient that are sent at once, as long as there are as many: few enough to stay in a cache, and to
@@ -53,6 +54,8 @@ pub struct MpiExchange<T> {
     watch: Watch,
     in_order: bool,
     sharded: bool,
+    /// What rounding gradients to bf16 has left: of the own ones, and of the means that this rank owns.
+    feedback: Option<(Feedback<T>, Feedback<T>)>,
     data: RankData,
     /// The buckets of the gradient that are under way, from the end of θ.
     pieces: VecDeque<Piece<T>>,
@@ -60,14 +63,23 @@ pub struct MpiExchange<T> {
     sent_from: Option<usize>,
     /// Memory of pieces that have come.
     spare: Vec<Vec<T>>,
+    spare_rounded: Vec<Vec<u16>>,
 }
 
 #[derive(Debug)]
 struct Piece<T> {
-    /// What this rank owns of it.
+    /// Its place in θ.
+    bucket: Range<usize>,
+    /// What this rank owns of it, counted from its start.
     own: Range<usize>,
-    /// The bucket as this rank has it, and its own part as all others have it.
-    arrives: Receiver<(Vec<T>, Vec<T>)>,
+    arrives: Arrives<T>,
+}
+
+/// A bucket as this rank has it, and its own part as all others have it.
+#[derive(Debug)]
+enum Arrives<T> {
+    Whole(Receiver<(Vec<T>, Vec<T>)>),
+    Rounded(Receiver<(Vec<u16>, Vec<u16>)>),
 }
 
 impl<T: Scalar + Equivalence> MpiExchange<T> {
@@ -79,16 +91,18 @@ impl<T: Scalar + Equivalence> MpiExchange<T> {
             watch: Watch { limit: Duration::from_secs(300), timeline: None, link: None },
             in_order: false,
             sharded: false,
+            feedback: None,
             data: RankData::Dealt,
             pieces: VecDeque::new(),
             sent_from: None,
             spare: Vec::new(),
+            spare_rounded: Vec::new(),
         }
     }
 
     /// Sets the longest time that a rank waits for the others before it ends all of them, with a message that says which
     /// ranks did not arrive; 5 minutes unless set. A rank may be late by as much as it takes longer for a step, an epoch's
-    /// validation or a checkpoint.
+    /// validation or a checkpoint. The time for which the waiting process itself was stopped does not count.
     #[must_use]
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.watch.limit = limit;
@@ -111,6 +125,18 @@ impl<T: Scalar + Equivalence> MpiExchange<T> {
     #[must_use]
     pub fn sharded(mut self) -> Self {
         self.sharded = true;
+        self
+    }
+
+    /// Sends gradients as bf16, with 8 bits of precision and half the bytes of `f32`. What rounding takes is added to the
+    /// next gradient (error feedback, Seide et al. 2014), which needs as much memory as θ on every rank.
+    ///
+    /// Weights have the same bits on all ranks, but no longer those of one process. Parameters and the optimizer's memory
+    /// keep their precision, and so do the parameters that [`sharded`](MpiExchange::sharded) brings to all ranks. What
+    /// waits to be added is not in a checkpoint: a run that goes on starts without it.
+    #[must_use]
+    pub fn bf16(mut self) -> Self {
+        self.feedback = Some((Feedback::default(), Feedback::default()));
         self
     }
 
@@ -163,33 +189,45 @@ impl<T: Scalar + Equivalence> MpiExchange<T> {
         buckets
     }
 
-    /// Memory of an earlier message of this length, or new one.
-    fn memory(&mut self, len: usize) -> Vec<T> {
-        let fitting = self.spare.iter().position(|memory| memory.len() == len);
-        fitting.map_or_else(|| vec![T::ZERO; len], |place| self.spare.swap_remove(place))
+    /// Sends the numbers of a bucket to their owners.
+    fn post(&mut self, bucket: Range<usize>, gradient: &[T]) {
+        let to: Vec<_> = (0..self.ranks).map(|rank| part_of(bucket.len(), rank, self.ranks)).collect();
+        let own = to[self.rank].clone();
+        let (numbers, from) = (&gradient[bucket.clone()], vec![own.len(); self.ranks]);
+        let arrives = if let Some((feedback, _)) = &mut self.feedback {
+            let mut sent = memory(&mut self.spare_rounded, numbers.len());
+            feedback.round(bucket.clone(), gradient.len(), numbers, &mut sent);
+            let received = memory(&mut self.spare_rounded, own.len() * (self.ranks - 1));
+            Arrives::Rounded(self.all_to_all(GRADIENTS, sent, &to, received, &from))
+        } else {
+            let mut sent = memory(&mut self.spare, numbers.len());
+            sent.copy_from_slice(numbers);
+            let received = memory(&mut self.spare, own.len() * (self.ranks - 1));
+            Arrives::Whole(self.all_to_all(GRADIENTS, sent, &to, received, &from))
+        };
+        self.pieces.push_back(Piece { bucket, own, arrives });
     }
 
-    /// Sends some numbers to each of the others, and receives some: `to` and `from` have a range of them for each rank, of
-    /// which those of this rank are not looked at.
-    fn all_to_all(
-        &mut self,
+    /// Sends a range of some numbers to each rank, and receives this many of each; nothing is sent to this rank itself.
+    fn all_to_all<N: Equivalence + Send + 'static>(
+        &self,
         what: &'static str,
-        sent: Vec<T>,
+        sent: Vec<N>,
         to: &[Range<usize>],
-        from: impl Fn(usize) -> usize,
-    ) -> Receiver<(Vec<T>, Vec<T>)> {
-        let others = |rank: usize, len: usize| if rank == self.rank { 0 } else { len };
-        let from: Vec<usize> = (0..self.ranks).map(|rank| others(rank, from(rank))).collect();
-        let to_counts: Vec<Count> = to.iter().enumerate().map(|(rank, to)| count(others(rank, to.len()))).collect();
+        mut received: Vec<N>,
+        from: &[usize],
+    ) -> Receiver<(Vec<N>, Vec<N>)> {
+        let of_others = |(rank, len): (usize, usize)| if rank == self.rank { 0 } else { len };
+        let to_lens = to.iter().map(Range::len).enumerate().map(of_others);
+        let bytes = to_lens.clone().sum::<usize>() * size_of::<N>();
+        let to_counts: Vec<Count> = to_lens.map(count).collect();
         let to_places: Vec<Count> = to.iter().map(|to| count(to.start)).collect();
-        let bytes = to.iter().enumerate().map(|(rank, to)| others(rank, to.len())).sum::<usize>() * size_of::<T>();
-        let mut received = self.memory(from.iter().sum());
+        let from_counts: Vec<Count> = from.iter().copied().enumerate().map(of_others).map(count).collect();
         let watch = self.watch.clone();
         self.orders.give(move |engine: &Engine| {
-            let from: Vec<Count> = from.into_iter().map(count).collect();
-            let from_places = places(&from);
+            let from_places = places(&from_counts);
             let to = Partition::new(&sent[..], to_counts, to_places);
-            let mut from = PartitionMut::new(&mut received[..], from, from_places);
+            let mut from = PartitionMut::new(&mut received[..], from_counts, from_places);
             scope(|scope| {
                 let request = engine.world.immediate_all_to_all_varcount_into(scope, &to, &mut from);
                 engine.wait(what, &watch, bytes, request);
@@ -198,15 +236,53 @@ impl<T: Scalar + Equivalence> MpiExchange<T> {
         })
     }
 
-    /// Sends the numbers of a bucket to their owners.
-    fn post(&mut self, bucket: Range<usize>, gradient: &[T]) {
-        let mut sent = self.memory(bucket.len());
-        sent.copy_from_slice(&gradient[bucket]);
-        let to: Vec<_> = (0..self.ranks).map(|rank| part_of(sent.len(), rank, self.ranks)).collect();
-        let own = to[self.rank].clone();
-        let arrives = self.all_to_all(GRADIENTS, sent, &to, |_| own.len());
-        self.pieces.push_back(Piece { own, arrives });
+    /// The numbers of all ranks, of which this one has its own and has received the others.
+    fn in_turn<'n, N>(&self, own: &'n [N], received: &'n [N]) -> Vec<&'n [N]> {
+        let mut others = received.chunks_exact(own.len().max(1));
+        (0..self.ranks).map(|rank| if rank == self.rank { own } else { others.next().unwrap_or_default() }).collect()
     }
+
+    /// Brings the numbers that each rank owns to all ranks.
+    fn complete_parts<N: Equivalence + Copy + Default + Send + 'static>(
+        &self,
+        what: &'static str,
+        numbers: &mut [N],
+        spare: &mut Vec<Vec<N>>,
+    ) -> Result<(), String> {
+        // As many buckets at once as MPI can count.
+        for buckets in self.buckets(numbers.len()).chunks(MOST / bucket::<T>(self.ranks)) {
+            let of = |rank| buckets.iter().map(|bucket| self.part(bucket, rank)).collect();
+            let parts: Vec<Vec<Range<usize>>> = (0..self.ranks).map(of).collect();
+            let lens: Vec<usize> = parts.iter().map(|parts| parts.iter().map(Range::len).sum()).collect();
+            let own = lens[self.rank];
+            let mut sent = memory(spare, own);
+            let mut rest = &mut sent[..];
+            for part in &parts[self.rank] {
+                let (next, behind) = std::mem::take(&mut rest).split_at_mut(part.len());
+                next.copy_from_slice(&numbers[part.clone()]);
+                rest = behind;
+            }
+            let received = memory(spare, lens.iter().sum::<usize>() - own);
+            let to: Vec<_> = lens.iter().map(|_| 0..own).collect();
+            let arrives = self.all_to_all(what, sent, &to, received, &lens);
+            let (sent, received) = self.wait(what, &arrives)?;
+            let mut rest = &received[..];
+            let others = parts.into_iter().enumerate().filter(|(rank, _)| *rank != self.rank);
+            for part in others.flat_map(|(_, parts)| parts) {
+                let (next, behind) = rest.split_at(part.len());
+                numbers[part].copy_from_slice(next);
+                rest = behind;
+            }
+            spare.extend([sent, received]);
+        }
+        Ok(())
+    }
+}
+
+/// Memory of an earlier message of this length, or new one; it may hold any numbers.
+fn memory<N: Copy + Default>(spare: &mut Vec<Vec<N>>, len: usize) -> Vec<N> {
+    let fitting = spare.iter().position(|memory| memory.len() == len);
+    fitting.map_or_else(|| vec![N::default(); len], |place| spare.swap_remove(place))
 }
 
 fn count(len: usize) -> Count {
@@ -314,52 +390,52 @@ impl<T: Scalar + Equivalence> GradientExchange<T> for MpiExchange<T> {
     fn add(&mut self, factors: &[Option<T>], sum: &mut [T]) -> Result<(), String> {
         self.sent_from = None;
         let mut left = sum;
-        while let Some(Piece { own, arrives }) = self.pieces.pop_front() {
-            let (sent, received) = self.wait(GRADIENTS, &arrives)?;
+        while let Some(Piece { bucket, own, arrives }) = self.pieces.pop_front() {
             let place = left.len() - own.len();
             let (before, sum) = std::mem::take(&mut left).split_at_mut(place);
             left = before;
-            let mut others = received.chunks_exact(own.len().max(1));
-            let of = |rank| if rank == self.rank { &sent[own.clone()] } else { others.next().unwrap_or_default() };
-            let gradients: Vec<&[T]> = (0..self.ranks).map(of).collect();
-            for (place, sum) in (0..).step_by(BLOCK).zip(sum.chunks_mut(BLOCK)) {
-                for (g, &factor) in gradients.iter().zip(factors) {
-                    if let Some(factor) = factor {
-                        sum.iter_mut().zip(&g[place..]).for_each(|(sum, &g)| *sum += factor * g);
+            match arrives {
+                Arrives::Whole(arrives) => {
+                    let (sent, received) = self.wait(GRADIENTS, &arrives)?;
+                    add_up(sum, &self.in_turn(&sent[own], &received), factors, |g| g);
+                    self.spare.extend([sent, received]);
+                }
+                Arrives::Rounded(arrives) => {
+                    let (sent, received) = self.wait(GRADIENTS, &arrives)?;
+                    add_up(sum, &self.in_turn(&sent[own], &received), factors, widened);
+                    let is_used = factors.get(self.rank).is_some_and(Option::is_some);
+                    if let Some((feedback, _)) = self.feedback.as_mut().filter(|_| !is_used) {
+                        feedback.put_back(bucket, &sent);
                     }
+                    self.spare_rounded.extend([sent, received]);
                 }
             }
-            self.spare.extend([sent, received]);
         }
         Ok(())
     }
 
     fn complete(&mut self, numbers: &mut [T]) -> Result<(), String> {
-        // As many buckets at once as MPI can count.
-        for buckets in self.buckets(numbers.len()).chunks(MOST / bucket::<T>(self.ranks)) {
-            let of = |rank| buckets.iter().map(|bucket| self.part(bucket, rank)).collect();
-            let parts: Vec<Vec<Range<usize>>> = (0..self.ranks).map(of).collect();
-            let lens: Vec<usize> = parts.iter().map(|parts| parts.iter().map(Range::len).sum()).collect();
-            let mut sent = self.memory(lens[self.rank]);
-            let mut rest = &mut sent[..];
-            for part in &parts[self.rank] {
-                let (own, behind) = std::mem::take(&mut rest).split_at_mut(part.len());
-                own.copy_from_slice(&numbers[part.clone()]);
-                rest = behind;
-            }
-            let all = 0..sent.len();
-            let arrives = self.all_to_all(PARTS, sent, &vec![all; self.ranks], |rank| lens[rank]);
-            let (sent, received) = self.wait(PARTS, &arrives)?;
-            let mut rest = &received[..];
-            let others = parts.into_iter().enumerate().filter(|(rank, _)| *rank != self.rank);
-            for part in others.flat_map(|(_, parts)| parts) {
-                let (new, behind) = rest.split_at(part.len());
-                numbers[part].copy_from_slice(new);
-                rest = behind;
-            }
-            self.spare.extend([sent, received]);
+        let mut spare = std::mem::take(&mut self.spare);
+        let completed = self.complete_parts(PARTS, numbers, &mut spare);
+        self.spare = spare;
+        completed
+    }
+
+    fn complete_gradient(&mut self, gradient: &mut [T]) -> Result<(), String> {
+        let (len, owned) = (gradient.len(), self.owned(gradient.len(), self.rank));
+        let Some((_, feedback)) = &mut self.feedback else { return self.complete(gradient) };
+        let mut spare = std::mem::take(&mut self.spare_rounded);
+        let mut rounded = memory(&mut spare, len);
+        let (all, mut place) = (owned.iter().map(Range::len).sum(), 0);
+        for own in owned {
+            feedback.round(place..place + own.len(), all, &gradient[own.clone()], &mut rounded[own.clone()]);
+            place += own.len();
         }
-        Ok(())
+        let completed = self.complete_parts(PARTS, &mut rounded, &mut spare);
+        gradient.iter_mut().zip(&rounded).for_each(|(g, &bits)| *g = widened(bits));
+        spare.push(rounded);
+        self.spare_rounded = spare;
+        completed
     }
 
     fn is_in_order(&self) -> bool {
@@ -372,6 +448,22 @@ impl<T: Scalar + Equivalence> GradientExchange<T> for MpiExchange<T> {
 
     fn data(&self) -> RankData {
         self.data
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let numbers = if self.feedback.is_some() { "bf16" } else { "their own precision" };
+        vec![("the numbers that gradients are sent as", numbers.to_owned())]
+    }
+}
+
+/// Adds to a sum the numbers of each rank in turn, times its factor; those of a rank without a factor are left out.
+fn add_up<T: Scalar, N: Copy>(sum: &mut [T], all: &[&[N]], factors: &[Option<T>], number: impl Fn(N) -> T) {
+    for (place, sum) in (0..).step_by(BLOCK).zip(sum.chunks_mut(BLOCK)) {
+        for (g, &factor) in all.iter().zip(factors) {
+            if let Some(factor) = factor {
+                sum.iter_mut().zip(&g[place..]).for_each(|(sum, &g)| *sum += factor * number(g));
+            }
+        }
     }
 }
 

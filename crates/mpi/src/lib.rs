@@ -7,6 +7,7 @@ mod exchange;
 mod link;
 mod plan;
 mod ranks;
+mod rounding;
 mod timeline;
 
 pub use exchange::MpiExchange;

@@ -10,7 +10,7 @@ use downhill_tensor::Scalar;
 use mpi::traits::{CommunicatorCollectives, Equivalence};
 
 use crate::MpiExchange;
-use crate::engine::{self, FAILED, Orders, Started, Watch};
+use crate::engine::{self, FAILED, Orders, Started, Watch, say};
 
 /// Starts MPI, and runs `train` on every process that the launcher has started.
 ///
@@ -83,7 +83,7 @@ impl Ranks {
         let Started { rank, ranks: count, orders, thread } = started;
         let (previous, for_panics) = (panic::take_hook(), orders.clone());
         panic::set_hook(Box::new(move |panic| {
-            eprintln!("rank {rank} panicked:");
+            say(&format!("rank {rank} panicked:"));
             previous(panic);
             for_panics.abort();
         }));
@@ -111,7 +111,7 @@ impl Ranks {
 
     /// Prints an error with the number of this process, and ends all processes with an exit code other than 0.
     pub fn abort(&self, error: &dyn Display) -> ! {
-        eprintln!("rank {}: {error}", self.rank);
+        say(&format!("rank {}: {error}", self.rank));
         self.orders.abort();
         process::exit(FAILED)
     }

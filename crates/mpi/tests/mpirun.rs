@@ -2,13 +2,15 @@
 //!
 //! `cargo xtask mpi` runs it. A part of a test's name, as an argument, runs the tests with that name.
 
+mod launcher;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Output};
-use std::thread;
+use std::process::{Command, ExitCode, Output, Stdio};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use downhill_data::source::{InMemory, SourceBatches};
@@ -21,8 +23,10 @@ use downhill_optim::schedule::Cosine;
 use downhill_optim::{AdamW, Optimizer};
 use downhill_tensor::Seed;
 use downhill_train::metrics::Accuracy;
-use downhill_train::{EarlyStopping, Every, History, Trainer};
+use downhill_train::{EarlyStopping, Every, GradientExchange, History, Progress, Trainer};
 use ndarray::Array2;
+
+use self::launcher::mpirun;
 
 /// Names the program that this process runs as a rank.
 const PROGRAM: &str = "DOWNHILL_MPI_PROGRAM";
@@ -116,13 +120,15 @@ fn program(words: &[&str]) -> ExitCode {
         match words {
             ["train", name, ..] => train(ranks, name, exchange, words),
             ["panic", ..] => stopped(ranks, exchange, || panic!("the third step is too much")),
-            ["kill", ..] => stopped(ranks, exchange, kill),
+            ["kill", ..] => stopped(ranks, exchange, || signal("-KILL")),
+            ["freeze", ..] => stopped(ranks, exchange, || signal("-STOP")),
             ["hang", ..] => stopped(ranks, exchange, || thread::sleep(Duration::from_secs(3600))),
             ["error", ..] if ranks.rank() == 1 => Err("there is no file `data.csv`".into()),
             ["error", ..] => stopped(ranks, exchange, || {}),
-            ["network", ..] => other_network(ranks, exchange),
+            ["differ", what, ..] => differ(ranks, exchange, what),
+            ["slow", ..] => slow(ranks, exchange),
             ["label", ..] => label(ranks, exchange),
-            ["disk", ..] => disk(ranks, exchange),
+            ["disk", ..] => disk(ranks, exchange, words),
             ["empty", ..] => empty(ranks, exchange),
             ["checkpoints", epochs, ..] => checkpoints(ranks, exchange, epochs.parse()?, words),
             _ => Err(format!("there is no program {words:?}").into()),
@@ -137,6 +143,7 @@ fn exchange(ranks: &Ranks, words: &[&str]) -> MpiExchange<f32> {
             "in-order" => exchange.in_order(),
             "sharded" => exchange.sharded(),
             "own" => exchange.own_data(),
+            "bf16" => exchange.bf16(),
             "timeline" => exchange.timeline(std::env::var_os(FOLDER).unwrap_or_default()),
             "impatient" => exchange.time_limit(Duration::from_secs(2)),
             "slow" => exchange.link(Link::new(SLOW, 1e8)),
@@ -179,16 +186,83 @@ fn stopped(ranks: &Ranks, exchange: MpiExchange<f32>, what: impl Fn() + Send) ->
     Ok(())
 }
 
-/// Ends this process as the kernel does if memory runs out.
-fn kill() {
-    let killed = Command::new("kill").args(["-9", &std::process::id().to_string()]).status();
-    panic!("it survived: {killed:?}");
+/// Sends this process a signal: that of the kernel if memory runs out, or one that stops all its threads.
+fn signal(name: &str) {
+    let sent = Command::new("kill").args([name, &std::process::id().to_string()]).status();
+    // A signal comes a moment later than its sender's end.
+    thread::sleep(Duration::from_secs(1));
+    panic!("it goes on: {sent:?}");
 }
 
-fn other_network(ranks: &Ranks, exchange: MpiExchange<f32>) -> Outcome {
-    let width = 20 + ranks.rank();
+/// A rank as one of an older version would be seen.
+#[derive(Debug)]
+struct Older(MpiExchange<f32>);
+
+impl GradientExchange<f32> for Older {
+    fn rank(&self) -> usize {
+        self.0.rank()
+    }
+
+    fn ranks(&self) -> usize {
+        self.0.ranks()
+    }
+
+    fn gather(&mut self, what: &str, own: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+        let own = String::from_utf8(own.to_vec()).map_err(|error| error.to_string())?;
+        self.0.gather(what, own.replacen(env!("CARGO_PKG_VERSION"), "0.0.9", 1).as_bytes())
+    }
+
+    fn broadcast(&mut self, from: usize, numbers: &mut [f32]) -> Result<(), String> {
+        self.0.broadcast(from, numbers)
+    }
+
+    fn send(&mut self, complete: Range<usize>, gradient: &[f32]) {
+        self.0.send(complete, gradient);
+    }
+
+    fn add(&mut self, factors: &[Option<f32>], sum: &mut [f32]) -> Result<(), String> {
+        self.0.add(factors, sum)
+    }
+
+    fn complete(&mut self, numbers: &mut [f32]) -> Result<(), String> {
+        self.0.complete(numbers)
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        self.0.settings()
+    }
+}
+
+/// Has rank 1 come with something else than the others.
+fn differ(ranks: &Ranks, exchange: MpiExchange<f32>, what: &str) -> Outcome {
+    let is_other = |of: &str| ranks.rank() == 1 && what == of;
+    let width = if is_other("network") { 21 } else { 20 };
     let mut network = Network::build([64], sequential![Affine::new(width), Relu, Affine::new(10)], Seed(1))?;
-    trainer(1).exchange(exchange).fit(&mut network, &digits()?)?;
+    let data: Dataset<f32> = digits()?;
+    let data = if is_other("data") { data.select(&(1..data.len()).collect::<Vec<_>>())? } else { data };
+    let batch_size = if is_other("settings") { 8 } else { 16 };
+    let exchange = if is_other("precision") { exchange.bf16() } else { exchange };
+    let trainer = trainer(1).batch_size(batch_size);
+    let mut trainer = if is_other("version") { trainer.exchange(Older(exchange)) } else { trainer.exchange(exchange) };
+    trainer.fit(&mut network, &data)?;
+    leave(ranks, "it has trained")?;
+    Ok(())
+}
+
+/// Has rank 2 take longer for each step.
+fn slow(ranks: &Ranks, exchange: MpiExchange<f32>) -> Outcome {
+    let (mut network, data, trainer) = task("mlp");
+    let (rank, mut slowest) = (ranks.rank(), Vec::new());
+    let trainer = trainer.progress(Progress::Lines).on_step(move |_| {
+        thread::sleep(Duration::from_millis(if rank == 2 { 30 } else { 0 }));
+        ControlFlow::Continue(())
+    });
+    let trainer = trainer.on_epoch(|end| {
+        slowest.extend(end.slowest.map(|slowest| (slowest.rank, slowest.seconds > 0.2)));
+        ControlFlow::Continue(())
+    });
+    trainer.exchange(exchange).fit(&mut network, &data)?;
+    leave(ranks, &format!("{slowest:?}"))?;
     Ok(())
 }
 
@@ -201,14 +275,23 @@ fn label(ranks: &Ranks, exchange: MpiExchange<f32>) -> Outcome {
     Ok(())
 }
 
-/// The folder of checkpoints can't be written to after the third step.
-fn disk(ranks: &Ranks, exchange: MpiExchange<f32>) -> Outcome {
+/// The folder of checkpoints is no folder any more after the third step, or no file may become as large as a checkpoint.
+fn disk(ranks: &Ranks, exchange: MpiExchange<f32>, words: &[&str]) -> Outcome {
     let (mut network, data, trainer) = task("mlp");
     let folder = PathBuf::from(std::env::var_os(FOLDER).unwrap_or_default()).join("checkpoints");
     let (is_writer, broken) = (ranks.rank() == 0, folder.clone());
+    let happens = words.get(1).copied().unwrap_or_default().to_owned();
     let trainer = trainer.checkpoint(&folder, Every::Steps(1)).on_step(move |end| {
-        if is_writer && end.step == 2 {
-            fs::remove_dir_all(&broken).and_then(|()| fs::write(&broken, "a file")).unwrap();
+        match &*happens {
+            "no-folder" if is_writer && end.step == 2 => {
+                fs::remove_dir_all(&broken).and_then(|()| fs::write(&broken, "a file")).unwrap();
+            }
+            "small-files" if is_writer && end.step == 2 => {
+                let own = std::process::id().to_string();
+                let limited = Command::new("prlimit").args(["--pid", &own, "--fsize=20000:20000"]).status();
+                assert!(limited.is_ok_and(|status| status.success()));
+            }
+            _ => {}
         }
         ControlFlow::Continue(())
     });
@@ -224,17 +307,22 @@ fn empty(ranks: &Ranks, exchange: MpiExchange<f32>) -> Outcome {
     Ok(())
 }
 
-/// Trains with checkpoints, and goes on if there are any; rank 1 kills itself after the step that a word names.
+/// Trains with checkpoints, and goes on if there are any; rank 1 kills itself after the step that a word names. Ranks say
+/// by which number they can be killed.
 fn checkpoints(ranks: &Ranks, exchange: MpiExchange<f32>, epochs: u64, words: &[&str]) -> Outcome {
     let (mut network, data, trainer) = task("mlp");
-    let folder = PathBuf::from(std::env::var_os(FOLDER).unwrap_or_default()).join("checkpoints");
-    let killed_after = words.iter().find_map(|word| word.strip_prefix("kill-after-")?.parse::<u64>().ok());
+    let folder = PathBuf::from(std::env::var_os(FOLDER).unwrap_or_default());
+    fs::write(folder.join(format!("process-{}", ranks.rank())), std::process::id().to_string())?;
+    let folder = folder.join("checkpoints");
+    let number_in = |start: &str| words.iter().find_map(|word| word.strip_prefix(start)?.parse::<u64>().ok());
+    let (killed_after, batches) = (number_in("kill-after-"), number_in("batches-").unwrap_or(1));
     let is_victim = ranks.rank() == 1;
-    let trainer = trainer.epochs(epochs).checkpoint(&folder, Every::Steps(1)).resume_or_start(&folder);
+    let trainer =
+        trainer.accumulate(batches).epochs(epochs).checkpoint(&folder, Every::Steps(1)).resume_or_start(&folder);
     let mut trainer = trainer
         .on_step(move |end| {
             if is_victim && killed_after == Some(end.step) {
-                kill();
+                signal("-KILL");
             }
             ControlFlow::Continue(())
         })
@@ -268,8 +356,22 @@ impl Launched {
     /// Checks that all ranks have ended soon, with an exit code other than 0 and this in a message.
     fn ended_with(&self, message: &str) {
         assert!(!self.output.status.success(), "it ended well: {}", self.errors());
-        assert!(self.seconds < 15.0, "it took {} s", self.seconds);
+        assert!(self.seconds < 10.0, "it took {} s", self.seconds);
         assert!(self.errors().contains(message), "no {message:?} in:\n{}", self.errors());
+    }
+
+    /// Checks that an error of this rank has ended all: its own message comes, or that of a rank that has heard of it.
+    fn ended_by(&self, rank: usize, message: &str) {
+        self.ended_with(message);
+        let heard = [format!("rank {rank}: "), format!("rank {rank} has ended the run: ")];
+        assert!(heard.iter().any(|start| self.errors().contains(start)), "no {heard:?} in:\n{}", self.errors());
+    }
+
+    /// Checks that the launcher has ended all ranks after one was killed. MPICH says so on the standard output.
+    fn ended_by_a_kill(&self) {
+        self.ended_with("");
+        let said = (self.errors() + &String::from_utf8_lossy(&self.output.stdout)).to_lowercase();
+        assert!(said.contains("signal 9") || said.contains("signal: 9"), "{said}");
     }
 }
 
@@ -284,26 +386,36 @@ fn folder_of(ranks: usize, words: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(words.replace(' ', "-")).join(ranks.to_string())
 }
 
-fn launch_in(folder: &Path, ranks: usize, words: &str) -> Launched {
+fn command_in(folder: &Path, ranks: usize, words: &str) -> Command {
     fs::create_dir_all(folder).unwrap();
-    let mut mpirun = Command::new(std::env::var_os("MPIRUN").unwrap_or_else(|| "mpirun".into()));
-    // More ranks than cores are Open MPI's to allow, and a machine for tests has one user.
-    mpirun.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
-    mpirun.env("OMPI_MCA_rmaps_base_oversubscribe", "1").env("PRTE_MCA_rmaps_default_mapping_policy", ":oversubscribe");
-    mpirun.env("OMPI_MCA_hwloc_base_binding_policy", "none");
-    let started = Instant::now();
-    let output = mpirun
-        .args(["-n", &ranks.to_string()])
-        .arg(std::env::current_exe().unwrap())
-        .env(PROGRAM, words)
-        .env(FOLDER, folder)
-        .env("RUST_BACKTRACE", "0")
-        .output()
-        .unwrap_or_else(|error| panic!("mpirun could not be started ({error}): install `openmpi-bin`"));
-    let seconds = started.elapsed().as_secs_f64();
+    let mut command = mpirun(ranks);
+    command.arg(std::env::current_exe().unwrap());
+    command.env(PROGRAM, words).env(FOLDER, folder).env("RUST_BACKTRACE", "0");
+    command
+}
+
+fn launch_in(folder: &Path, ranks: usize, words: &str) -> Launched {
+    finish(command_in(folder, ranks, words), folder, ranks)
+}
+
+/// Starts a command and waits for its end.
+fn finish(mut command: Command, folder: &Path, ranks: usize) -> Launched {
+    let (output, seconds) = wait_for(thread::spawn(move || command.output()));
+    let output = output.unwrap_or_else(|error| panic!("mpirun could not be started ({error}): install `openmpi-bin`"));
     let left = |rank| fs::read_to_string(folder.join(format!("rank-{rank}")));
     let ranks = (0..ranks).filter_map(|rank| left(rank).ok()).collect();
     Launched { output, seconds, ranks }
+}
+
+/// Waits for a result, and says how long that took. While all processes stand still, no time is counted.
+fn wait_for<R>(running: JoinHandle<R>) -> (R, f64) {
+    let (mut waited, mut last) = (Duration::ZERO, Instant::now());
+    while !running.is_finished() {
+        thread::sleep(Duration::from_millis(1));
+        waited += last.elapsed().min(Duration::from_secs(1));
+        last = Instant::now();
+    }
+    (running.join().unwrap(), waited.as_secs_f64())
 }
 
 fn without_memory(left: &str) -> &str {
@@ -409,7 +521,7 @@ fn an_error_of_one_rank_ends_all() {
 }
 
 fn a_killed_rank_ends_all() {
-    launch(4, "kill").ended_with("signal 9");
+    launch(4, "kill").ended_by_a_kill();
 }
 
 fn a_rank_that_hangs_is_named() {
@@ -417,26 +529,93 @@ fn a_rank_that_hangs_is_named() {
     launched.ended_with("of all ranks did not come together within 2 s: rank 1 did not arrive, ranks ");
 }
 
+fn ranks_that_were_all_stopped_go_on() {
+    let folder = folder_of(3, "stopped impatient");
+    let _ = fs::remove_dir_all(&folder);
+    let command = command_in(&folder, 3, "checkpoints 6 impatient");
+    let at = folder.clone();
+    let running = thread::spawn(move || finish(command, &at, 3));
+    let process =
+        |rank| fs::read_to_string(folder.join(format!("process-{rank}"))).ok().filter(|text| !text.is_empty());
+    let processes = loop {
+        match (0..3).map(process).collect::<Option<Vec<String>>>() {
+            Some(processes) => break processes,
+            None => thread::sleep(Duration::from_millis(1)),
+        }
+    };
+    for (signal, then) in [("-STOP", 3), ("-CONT", 0)] {
+        assert!(Command::new("kill").arg(signal).args(&processes).status().unwrap().success());
+        thread::sleep(Duration::from_secs(then));
+    }
+    let all = running.join().unwrap().all();
+    assert!(all.len() == 3 && all.iter().all(|left| *left == all[0]));
+}
+
+fn a_process_that_stands_still_is_named() {
+    launch(3, "freeze impatient").ended_with("rank 1 did not arrive, rank ");
+}
+
 fn ranks_that_differ_are_told_in_what() {
-    let launched = launch(3, "network");
-    launched.ended_with("rank 1 differs from rank 0 in the network: `");
-    assert!(launched.errors().contains("21") && launched.errors().contains("20"), "{}", launched.errors());
+    for (what, difference) in [
+        (
+            "network",
+            "the network: `0      Affine      21        1365` there and `0      Affine      20        1300` on rank 0",
+        ),
+        ("data", "the training data: `1796 examples with the checksum "),
+        ("settings", "the batch size of the data: `8` there and `16` on rank 0"),
+        ("precision", "the numbers that gradients are sent as: `bf16` there and `their own precision` on rank 0"),
+        ("version", "the version of downhill: `0.0.9` there and `0.1.0` on rank 0"),
+    ] {
+        let launched = launch(3, &format!("differ {what}"));
+        launched.ended_with(&format!("rank 1 differs from rank 0 in {difference}"));
+        assert!(launched.ranks.is_empty(), "{what}");
+    }
+    assert_eq!(launch(3, "differ nothing").all().len(), 3);
+}
+
+fn one_rank_shows_progress_and_names_the_slowest() {
+    let launched = launch(3, "slow");
+    let text = String::from_utf8(launched.output.stdout.clone()).unwrap();
+    assert_eq!(text.matches("slowest rank").count(), 1, "{text}");
+    assert_eq!(text.lines().filter(|line| line.contains("  2 by 0.") && line.ends_with(" s")).count(), 3, "{text}");
+    assert_eq!(text.lines().count(), 4, "{text}");
+    assert!(launched.all().iter().all(|slowest| slowest == "[(2, true), (2, true), (2, true)]"));
+}
+
+fn gradients_as_bf16_have_half_the_bytes_and_learn_as_well() {
+    let (loss, accuracy) = result(without_memory(&launch(2, "train mlp").all()[0]));
+    for words in ["train mlp bf16 timeline", "train mlp bf16 sharded timeline"] {
+        let all = launch(2, words).all();
+        assert!(all.len() == 2 && all[0] == all[1], "{words}");
+        let (other, other_accuracy) = result(without_memory(&all[0]));
+        assert!(other != loss && (other - loss).abs() < 0.02 * loss, "{words}: {other} {loss}");
+        assert!((other_accuracy - accuracy).abs() < 0.01, "{words}: {other_accuracy} {accuracy}");
+        let parameters: usize = all[0].lines().next().unwrap().split_once(' ').unwrap().1.parse().unwrap();
+        let timeline = |rank| fs::read_to_string(folder_of(2, words).join(format!("rank-{rank}.json"))).unwrap();
+        let sent = |name| (0..2).map(|rank| sum_of(&timeline(rank), name, "bytes")).sum::<usize>();
+        let steps = 3 * 22;
+        assert_eq!(sent("the gradients"), steps * 2 * parameters);
+        // Parameters after a step are sent as they are, and mean gradients are rounded.
+        let each = if words.contains("sharded") { 4 } else { 2 };
+        assert_eq!(sent("the parts of the weights"), steps * each * parameters);
+    }
+    // A rank without a batch keeps for later what it was to add.
+    let all = launch(4, "train mlp bf16").all();
+    assert!(all.len() == 4 && all.iter().all(|left| *left == all[0]));
 }
 
 fn a_label_out_of_range_ends_all_ranks() {
     let launched = launch(3, "label own");
-    launched.ended_with("rank 1: the targets of the training data do not fit");
+    launched.ended_by(1, "the targets of the training data do not fit");
     launched.ended_with("class 99");
 }
 
 fn a_checkpoint_that_can_not_be_written_ends_all_ranks() {
-    let launched = launch(3, "disk sharded");
-    launched.ended_with("rank 0: ");
-    launched.ended_with("rank 0 has ended the run: ");
+    launch(3, "disk no-folder sharded").ended_by(0, "Not a directory");
 }
 
 fn a_rank_without_examples_ends_all() {
-    launch(3, "empty own").ended_with("rank 1: ");
+    launch(3, "empty own").ended_by(1, "the data set is empty");
 }
 
 fn killed_runs_go_on_with_their_bits_and_on_other_numbers_of_ranks() {
@@ -448,16 +627,164 @@ fn killed_runs_go_on_with_their_bits_and_on_other_numbers_of_ranks() {
     };
     let same = folder("same-ranks");
     for step in [4, 23] {
-        launch_in(&same, 3, &format!("checkpoints 3 sharded kill-after-{step}")).ended_with("signal 9");
+        launch_in(&same, 3, &format!("checkpoints 3 sharded kill-after-{step}")).ended_by_a_kill();
     }
     let resumed = launch_in(&same, 3, "checkpoints 3").all();
     assert_eq!(resumed, whole);
     let other = folder("other-ranks");
-    launch_in(&other, 4, "checkpoints 3 sharded kill-after-8").ended_with("signal 9");
+    launch_in(&other, 4, "checkpoints 3 sharded kill-after-8").ended_by_a_kill();
     let resumed = launch_in(&other, 2, "checkpoints 3 sharded").all();
     assert!(resumed.len() == 2 && resumed[0] == resumed[1]);
     let loss = |left: &str| left.lines().nth(2).unwrap().split(' ').next().unwrap().parse::<f64>().unwrap();
     assert!(loss(&resumed[0]) < 1.5 * loss(&whole[0]), "{} {}", loss(&resumed[0]), loss(&whole[0]));
+}
+
+/// Gives a program's checkpoints a file system of 160 KiB, which goes with this shell, and keeps what came of them.
+const SMALL_DISK: &str = r#"
+    mkdir "$0/checkpoints" && mount -t tmpfs -o size=160k tmpfs "$0/checkpoints" || exit 99
+    [ $# = 0 ] && exit
+    "$@"
+    code=$?
+    mkdir "$0/kept" && cp "$0"/checkpoints/step-* "$0/kept"
+    exit $code
+"#;
+
+fn a_full_disk_ends_all_ranks_and_leaves_whole_checkpoints() {
+    let folder = folder_of(3, "full disk");
+    let _ = fs::remove_dir_all(&folder);
+    let small_disk = |folder: &Path| {
+        let mut shell = Command::new("unshare");
+        shell.args(["--mount", "sh", "-c", SMALL_DISK]).arg(folder);
+        shell
+    };
+    fs::create_dir_all(folder.join("probe")).unwrap();
+    let can_mount = small_disk(&folder.join("probe")).output().is_ok_and(|output| output.status.success());
+    let checkpoints = if can_mount {
+        let program = command_in(&folder, 3, "disk full");
+        let mut shell = small_disk(&folder);
+        shell.arg(program.get_program()).args(program.get_args());
+        shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        finish(shell, &folder, 3).ended_by(0, "No space left on device");
+        fs::rename(folder.join("checkpoints"), folder.join("mounted")).unwrap();
+        fs::rename(folder.join("kept"), folder.join("checkpoints")).unwrap();
+        folder.join("checkpoints")
+    } else {
+        println!("no file system can be mounted here, so that the size of files is limited instead");
+        let mut shell = mpirun(3);
+        // Without this, the signal of a file that is too large ends the process.
+        shell.args(["sh", "-c", r#"trap "" XFSZ; exec "$0""#]).arg(std::env::current_exe().unwrap());
+        shell.env(PROGRAM, "disk small-files").env(FOLDER, &folder).env("RUST_BACKTRACE", "0");
+        finish(shell, &folder, 3).ended_by(0, "File too large");
+        folder.join("checkpoints")
+    };
+    assert!(fs::read_dir(&checkpoints).unwrap().count() > 0);
+    let resumed = launch_in(&folder, 3, "checkpoints 3").all();
+    assert_eq!(resumed, launch(3, "checkpoints 3").all());
+    assert_whole(&checkpoints);
+}
+
+/// Checks that no checkpoint was found to be damaged and set aside.
+fn assert_whole(checkpoints: &Path) {
+    let names: Vec<_> = fs::read_dir(checkpoints).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(names.iter().all(|name| !name.to_string_lossy().ends_with(".damaged")), "{names:?}");
+}
+
+/// The training loss and the accuracy of the last epoch.
+fn result(left: &str) -> (f64, f64) {
+    let last = left.lines().rfind(|line| line.contains(' ')).unwrap();
+    let (loss, metrics) = last.split_once(' ').unwrap();
+    let accuracy = metrics.trim_end_matches([')', ']']).rsplit(' ').next().unwrap();
+    (loss.parse().unwrap(), accuracy.parse().unwrap())
+}
+
+/// Names the number of processes that are killed in [`random_kills_change_no_result`].
+const KILLS: &str = "DOWNHILL_MPI_KILLS";
+
+/// A run that is killed again and again, each time at another moment, and then goes on to its end.
+struct Killed {
+    folder: PathBuf,
+    kills: usize,
+}
+
+impl Killed {
+    /// Starts ranks and kills one of them after this time, unless all have ended before. Returns what they leave if they
+    /// have come to their end.
+    fn launch(&mut self, ranks: usize, words: &str, victim: usize, after: Duration) -> Option<Vec<String>> {
+        let process = self.folder.join(format!("process-{victim}"));
+        let _ = fs::remove_file(&process);
+        let mut command = command_in(&self.folder, ranks, words);
+        let (folder, running) = (self.folder.clone(), thread::spawn(move || command.output().unwrap()));
+        let number = loop {
+            match fs::read_to_string(&process) {
+                Ok(number) if !number.is_empty() => break number,
+                _ if running.is_finished() => panic!("{:?}", running.join()),
+                _ => thread::sleep(Duration::from_millis(1)),
+            }
+        };
+        thread::sleep(after);
+        let is_killed = Command::new("kill").args(["-KILL", &number]).stderr(Stdio::null()).status().unwrap().success();
+        let (output, seconds) = wait_for(running);
+        if is_killed && !output.status.success() {
+            assert!(seconds < 10.0, "it took {seconds} s");
+            self.kills += 1;
+            return None;
+        }
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Some((0..ranks).map(|rank| fs::read_to_string(folder.join(format!("rank-{rank}"))).unwrap()).collect())
+    }
+}
+
+fn random_kills_change_no_result() {
+    let wanted = std::env::var(KILLS).map_or(6, |kills| kills.parse().unwrap());
+    // A run in order has 12 batches to a step on any number of ranks, and one that is not has as many as ranks.
+    let words = |in_order: bool, ranks: usize| match in_order {
+        true => format!("checkpoints 6 in-order batches-{}", 12 / ranks),
+        false => "checkpoints 6 sharded".to_owned(),
+    };
+    let whole = [false, true].map(|in_order| {
+        let launched = launch(3, &words(in_order, 3));
+        (launched.seconds, launched.all().swap_remove(0))
+    });
+    let mut random = Seed(18).stream(0);
+    let mut below = |most: usize| (random.uniform() * most as f64) as usize;
+    let (mut kills, mut runs, mut others) = (0, 0, 0);
+    while kills < wanted {
+        // In turn: the same ranks; others, in order; others.
+        let (in_order, same_ranks) = (runs % 3 == 1, runs % 3 == 0);
+        let (seconds, whole) = &whole[usize::from(in_order)];
+        let folder = folder_of(runs, "kills");
+        let _ = fs::remove_dir_all(&folder);
+        let mut run = Killed { folder, kills: 0 };
+        let most = (1 + below(4)).min(wanted - kills);
+        let (mut end, mut used) = (None, Vec::new());
+        while end.is_none() {
+            let ranks = if same_ranks { 3 } else { 1 + below(4) };
+            used.push(ranks);
+            let words = words(in_order, ranks);
+            end = if run.kills < most {
+                run.launch(
+                    ranks,
+                    &words,
+                    below(ranks),
+                    Duration::from_secs_f64(0.7 * seconds * below(1000) as f64 / 1000.0),
+                )
+            } else {
+                Some(launch_in(&run.folder, ranks, &words).all())
+            };
+        }
+        let end = end.unwrap_or_default();
+        kills += run.kills;
+        runs += 1;
+        others += usize::from(run.kills > 0 && used.iter().any(|&ranks| ranks != used[0]));
+        assert_whole(&run.folder.join("checkpoints"));
+        assert!(end.iter().all(|left| *left == end[0]));
+        let (accuracy, expected) = (result(&end[0]).1, result(whole).1);
+        assert!((accuracy - expected).abs() < 0.02, "{used:?} ranks: {accuracy} {expected}");
+        if same_ranks || in_order {
+            assert!(end[0] == *whole, "{used:?} ranks: {accuracy} {expected}");
+        }
+    }
+    println!("{kills} kills in {runs} runs, {others} of which went on with another number of ranks");
 }
 
 /// Every test, by name.
@@ -481,11 +808,17 @@ fn main() -> ExitCode {
         an_error_of_one_rank_ends_all,
         a_killed_rank_ends_all,
         a_rank_that_hangs_is_named,
+        a_process_that_stands_still_is_named,
+        ranks_that_were_all_stopped_go_on,
+        one_rank_shows_progress_and_names_the_slowest,
+        gradients_as_bf16_have_half_the_bytes_and_learn_as_well,
         ranks_that_differ_are_told_in_what,
         a_label_out_of_range_ends_all_ranks,
         a_rank_without_examples_ends_all,
         a_checkpoint_that_can_not_be_written_ends_all_ranks,
+        a_full_disk_ends_all_ranks_and_leaves_whole_checkpoints,
         killed_runs_go_on_with_their_bits_and_on_other_numbers_of_ranks,
+        random_kills_change_no_result,
     ];
     let mut failed = 0;
     for (name, test) in tests {

@@ -77,23 +77,32 @@ const HIGH: f64 = 42.0;
 const ACROSS: f64 = 26.0;
 const DOWN: f64 = 26.0;
 
+/// A box to be laid out: its width, the width that is kept free for it, and the boxes above that it is connected with,
+/// each with the width that is kept free for the edge if it passes other boxes.
+#[derive(Clone, Debug)]
+pub(crate) struct Item {
+    pub(crate) wide: f64,
+    pub(crate) room: f64,
+    pub(crate) inputs: Vec<(usize, f64)>,
+}
+
 /// A place in the layout: a node, or a bend of an edge that passes several ranks.
 #[derive(Clone, Debug)]
-struct Spot {
-    node: Option<usize>,
-    rank: usize,
-    wide: f64,
+pub(crate) struct Spot {
+    pub(crate) node: Option<usize>,
+    pub(crate) rank: usize,
+    pub(crate) wide: f64,
     /// The width that is kept free for it: that of the widest box in its chain, so that a chain goes straight down.
-    room: f64,
-    /// The spots above that it is connected with.
-    above: Vec<usize>,
-    x: f64,
+    pub(crate) room: f64,
+    /// The spots above that it is connected with, in the order of a node's inputs.
+    pub(crate) above: Vec<usize>,
+    pub(crate) x: f64,
 }
 
 /// A network laid out: spots by rank, and their places.
-struct Layout {
-    spots: Vec<Spot>,
-    ranks: Vec<Vec<usize>>,
+pub(crate) struct Layout {
+    pub(crate) spots: Vec<Spot>,
+    pub(crate) ranks: Vec<Vec<usize>>,
 }
 
 impl NetworkPlot {
@@ -131,45 +140,12 @@ impl NetworkPlot {
     }
 
     fn layout(&self) -> Layout {
-        let mut rank = vec![0; self.nodes.len()];
-        for (index, node) in self.nodes.iter().enumerate() {
-            rank[index] = node.inputs.iter().map(|&input| rank[input] + 1).max().unwrap_or(0);
-        }
-        let wide = |node: &Node| {
+        let item = |node: &Node| {
             let (name, note) = self.lines(node);
-            (1.06 * width(&name, NAME)).max(width(&note, NOTE)) + 24.0
+            let wide = (1.06 * width(&name, NAME)).max(width(&note, NOTE)) + 24.0;
+            Item { wide, room: wide, inputs: node.inputs.iter().map(|&input| (input, 8.0)).collect() }
         };
-        let mut spots: Vec<Spot> = self
-            .nodes
-            .iter()
-            .enumerate()
-            .map(|(index, node)| Spot {
-                node: Some(index),
-                rank: rank[index],
-                wide: wide(node),
-                room: wide(node),
-                above: Vec::new(),
-                x: 0.0,
-            })
-            .collect();
-        for (index, node) in self.nodes.iter().enumerate() {
-            for &input in &node.inputs {
-                let mut from = input;
-                for rank in rank[input] + 1..rank[index] {
-                    spots.push(Spot { node: None, rank, wide: 8.0, room: 8.0, above: vec![from], x: 0.0 });
-                    from = spots.len() - 1;
-                }
-                spots[index].above.push(from);
-            }
-        }
-        let count = spots.iter().map(|spot| spot.rank + 1).max().unwrap_or(0);
-        let mut ranks: Vec<Vec<usize>> = vec![Vec::new(); count];
-        for (index, spot) in spots.iter().enumerate() {
-            ranks[spot.rank].push(index);
-        }
-        let mut layout = Layout { spots, ranks };
-        layout.arrange();
-        layout
+        Layout::new(&self.nodes.iter().map(item).collect::<Vec<_>>())
     }
 
     fn own_size(&self) -> (u32, u32) {
@@ -225,7 +201,7 @@ impl NetworkPlot {
 }
 
 /// The place at which an edge arrives at a box, from the box's middle.
-fn arrival(spot: &Spot, above: usize, layout: &Layout) -> f64 {
+pub(crate) fn arrival(spot: &Spot, above: usize, layout: &Layout) -> f64 {
     let mut order = spot.above.clone();
     order.sort_by(|a, b| layout.spots[*a].x.total_cmp(&layout.spots[*b].x));
     let place = order.iter().position(|other| *other == above).unwrap_or(0) as f64;
@@ -251,6 +227,37 @@ fn connect(scene: &mut Scene, from: Point, to: Point, has_head: bool) {
 }
 
 impl Layout {
+    /// Lays boxes out, each below all that it is connected with.
+    pub(crate) fn new(items: &[Item]) -> Self {
+        let mut rank = vec![0; items.len()];
+        for (index, item) in items.iter().enumerate() {
+            rank[index] = item.inputs.iter().map(|&(input, _)| rank[input] + 1).max().unwrap_or(0);
+        }
+        let spot = |(index, item): (usize, &Item)| {
+            let Item { wide, room, .. } = *item;
+            Spot { node: Some(index), rank: rank[index], wide, room, above: Vec::new(), x: 0.0 }
+        };
+        let mut spots: Vec<Spot> = items.iter().enumerate().map(spot).collect();
+        for (index, item) in items.iter().enumerate() {
+            for &(input, room) in &item.inputs {
+                let mut from = input;
+                for rank in rank[input] + 1..rank[index] {
+                    spots.push(Spot { node: None, rank, wide: 8.0, room, above: vec![from], x: 0.0 });
+                    from = spots.len() - 1;
+                }
+                spots[index].above.push(from);
+            }
+        }
+        let count = spots.iter().map(|spot| spot.rank + 1).max().unwrap_or(0);
+        let mut ranks: Vec<Vec<usize>> = vec![Vec::new(); count];
+        for (index, spot) in spots.iter().enumerate() {
+            ranks[spot.rank].push(index);
+        }
+        let mut layout = Self { spots, ranks };
+        layout.arrange();
+        layout
+    }
+
     /// Orders the spots of each rank so that edges cross little, and moves each towards those that it is connected with.
     fn arrange(&mut self) {
         let below = self.below();

@@ -20,6 +20,8 @@ mod landscape;
 mod look;
 #[cfg(feature = "model")]
 mod model_report;
+#[cfg(feature = "explain")]
+mod passes;
 mod picture;
 #[cfg(feature = "png")]
 mod png;
@@ -47,6 +49,8 @@ pub use history::{HistoryPlot, PlotHistory};
 pub use landscape::{Landscape, LandscapePlot, Trajectory};
 #[cfg(feature = "model")]
 pub use model_report::ModelReport;
+#[cfg(feature = "explain")]
+pub use passes::{PassesPlot, PlotPasses};
 pub use picture::Picture;
 pub use rates::{PlotRates, RatePlot};
 pub use regions::DecisionRegions;

@@ -4,17 +4,17 @@ use downhill_data::{DataError, Schema, Table};
 use downhill_losses::{Meaning, Target, TargetError};
 use downhill_model::{Answers, Model};
 use downhill_tensor::{Batch, Outputs, Scalar};
-use downhill_train::TrainError;
 use downhill_train::metrics::{
     Accuracy, ConfusionMatrix, ExpectedCalibrationError, LogLoss, MeanAbsoluteError, Metric, RSquared, RocAuc,
     RootMeanSquaredError,
 };
+use downhill_train::{History, TrainError};
 
 use crate::text::{grouped, number};
 use crate::words::Word;
 use crate::{
-    ConfusionPlot, HistogramPlot, Language, PlotError, PlotNetwork, PrecisionRecallPlot, PredictedPlot,
-    ReliabilityPlot, Report, ResidualPlot, RocPlot,
+    ConfusionPlot, HistogramPlot, HistoryPlot, Language, PlotError, PlotHistory, PlotNetwork, PrecisionRecallPlot,
+    PredictedPlot, ReliabilityPlot, Report, ResidualPlot, RocPlot,
 };
 
 /// A report of how right a model is on tables, with the pictures that suit it, as one HTML file.
@@ -46,6 +46,7 @@ pub struct ModelReport<'m, T = f32> {
     model: &'m Model<T>,
     schema: &'m Schema,
     language: Language,
+    histories: Vec<HistoryPlot>,
     outputs: Vec<T>,
     labels: Vec<u32>,
     values: Vec<T>,
@@ -67,14 +68,29 @@ impl<'m, T: Scalar> ModelReport<'m, T> {
         if !matches!(model.answers(), Answers::Classes | Answers::Values) {
             return Err(PlotError::data(what, "it answers several questions at once; plot each by itself"));
         }
-        let language = Language::English;
-        Ok(Self { model, schema, language, outputs: Vec::new(), labels: Vec::new(), values: Vec::new(), rows: 0 })
+        Ok(Self {
+            model,
+            schema,
+            language: Language::English,
+            histories: Vec::new(),
+            outputs: Vec::new(),
+            labels: Vec::new(),
+            values: Vec::new(),
+            rows: 0,
+        })
     }
 
     /// Sets the language; English unless set.
     #[must_use]
     pub fn language(mut self, language: Language) -> Self {
         self.language = language;
+        self
+    }
+
+    /// Adds the history of a run that trained the model, to show its losses by epoch; several if it is an ensemble.
+    #[must_use]
+    pub fn history(mut self, history: &History) -> Self {
+        self.histories.push(history.plot());
         self
     }
 
@@ -144,6 +160,7 @@ impl<'m, T: Scalar> ModelReport<'m, T> {
             Answers::Values => self.of_values(report)?,
             _ => self.of_classes(report)?,
         };
+        let report = self.with_histories(report);
         let network = self.model.network();
         let plot = network.plot().language(self.language);
         let weights = HistogramPlot::weights(network).language(self.language);
@@ -173,6 +190,23 @@ impl<'m, T: Scalar> ModelReport<'m, T> {
         };
         let rows = [[self.say(Word::Rows).to_owned(), grouped(self.rows)]].into_iter().chain(known.map(row));
         report.table([self.say(Word::Measure), self.say(Word::Value)].map(str::to_owned), rows)
+    }
+
+    /// Adds the runs, if there are any.
+    fn with_histories(&self, report: Report) -> Report {
+        let about = self.say(Word::AboutHistory);
+        let mut plots = self.histories.iter().map(|plot| plot.clone().language(self.language));
+        match plots.len() {
+            0 => report,
+            1 => plots
+                .fold(report.heading(capital(self.say(Word::History))), |report, plot| report.captioned(plot, about)),
+            _ => {
+                let report = report.heading(capital(self.say(Word::History))).text(about);
+                let named =
+                    |(index, plot): (usize, HistoryPlot)| plot.title(format!("{} {}", self.say(Word::Run), index + 1));
+                plots.by_ref().enumerate().map(named).fold(report, Report::picture)
+            }
+        }
     }
 
     fn of_values(&self, report: Report) -> Result<Report, PlotError> {

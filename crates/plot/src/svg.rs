@@ -163,8 +163,8 @@ fn hex((r, g, b): (u8, u8, u8)) -> String {
     format!("#{r:02X}{g:02X}{b:02X}")
 }
 
-/// The rules for readers who prefer dark colours, and the mark of the picture that they are for: several may stand in one
-/// page.
+/// The rules that choose between light and dark colours, and the mark of the picture that they are for: several may stand
+/// in one page. A picture in a page takes the page's scheme, and one by itself that of the reader's system.
 fn dark(body: &str, paints: &[Paint]) -> (String, String) {
     // FNV-1a.
     let hash = body
@@ -172,12 +172,14 @@ fn dark(body: &str, paints: &[Paint]) -> (String, String) {
         .fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3));
     let mut rules = String::new();
     for (index, (colour, _)) in paints.iter().enumerate() {
+        let Pair { light, dark } = colour.pair();
         for (class, name) in [("f", "fill"), ("s", "stroke")] {
             if body.contains(&format!("class=\"{class}{index}\"")) {
-                let _ = writeln!(rules, "#p{hash:016x} .{class}{index} {{ {name}: {}; }}", hex(colour.pair().dark));
+                let (light, dark) = (hex(light), hex(dark));
+                let _ = writeln!(rules, "#p{hash:016x} .{class}{index} {{ {name}: light-dark({light}, {dark}); }}");
             }
         }
     }
-    let style = format!("<style>\n@media (prefers-color-scheme: dark) {{\n{rules}}}\n</style>\n");
+    let style = format!("<style>\nsvg:root {{ color-scheme: light dark; }}\n{rules}</style>\n");
     (style, format!(" id=\"p{hash:016x}\""))
 }

@@ -9,7 +9,8 @@ pub enum Theme {
     Light,
     /// Light ink on a dark page.
     Dark,
-    /// As the reader's system prefers: an SVG holds both, and its reader chooses. A PNG is light.
+    /// Light or dark, as the page around the picture is, or as the reader's system prefers: an SVG holds both. A PNG is
+    /// light.
     Page,
 }
 

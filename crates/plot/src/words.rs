@@ -44,6 +44,9 @@ words! {
     AboutConfusion: "Each row is a true class, and each column the class that it was taken for. The stronger the colour \
                      of a cell, the larger its share of the true class.",
                     "행은 참 클래스이고 열은 예측한 클래스이다. 칸의 색이 강할수록 참 클래스에서 차지하는 비율이 크다.";
+    AboutHistory: "The loss by epoch, of the examples that were learnt from and of those held back, if there were any: from \
+                   where the two part, the network learns by heart.",
+                  "에포크별 손실. 따로 떼어 둔 예제가 있으면 그 손실도 있다. 둘이 벌어지는 곳부터 신경망은 외우고 있다.";
     AboutNetwork: "The layers from the input down to the output, each with the shape of its output and the number of its \
                    parameters.",
                   "입력에서 출력까지의 층. 각 층에 출력의 형태와 매개변수의 개수를 적었다.";
@@ -65,6 +68,7 @@ words! {
                   "층마다 매개변수가 값에 따라 분포한 비율.";
     Activations: "activations", "활성값";
     AveragePrecision: "average precision", "평균 정밀도";
+    BackwardGradients: "backward: gradients", "역전파: 기울기";
     BestEpoch: "best epoch", "최적 에포크";
     Chance: "chance", "무작위";
     Class: "class", "클래스";
@@ -80,7 +84,9 @@ words! {
     Epoch: "epoch", "에포크";
     FalsePositiveRate: "false positive rate", "거짓 양성률";
     FirstLayer: "filters of the first layer", "첫째 층의 필터";
+    ForwardValues: "forward: values", "순전파: 값";
     Frequency: "share that came true", "실제로 참인 비율";
+    Gradient: "gradient", "기울기";
     GradientFlow: "gradient norm by layer", "층별 기울기 크기";
     GradientNorm: "norm of the gradient", "기울기의 노름";
     History: "training history", "학습 기록";
@@ -95,9 +101,11 @@ words! {
     Measure: "measure", "지표";
     Minimum: "minimum", "최솟값";
     Network: "network", "신경망";
+    Norm: "norm", "노름";
     Notes: "notes", "메모";
     NotNumbers: "not numbers", "숫자가 아님";
     Parameters: "parameters", "매개변수";
+    Passes: "forward and backward pass", "순전파와 역전파";
     Perfect: "perfect", "완벽";
     Precision: "precision", "정밀도";
     PrecisionRecall: "precision and recall", "정밀도와 재현율";
@@ -115,6 +123,7 @@ words! {
     RootMeanSquaredError: "root mean squared error", "평균 제곱근 오차";
     RSquared: "R², the share of the variance that is explained", "결정 계수 R²";
     Rows: "rows", "행";
+    Run: "run", "실행";
     Smoothed: "smoothed", "평활";
     Start: "start", "시작";
     Steepest: "steepest fall", "가장 가파른 하강";

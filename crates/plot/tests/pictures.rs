@@ -148,7 +148,7 @@ fn a_dark_picture_differs_in_nothing_but_its_colours_and_one_of_a_page_has_both(
         assert_eq!(without(&light, &of_light), without(&dark, &of_dark), "{name}");
         let rules = page.split("</style>").next().unwrap();
         assert!(
-            rules.contains("prefers-color-scheme: dark") && of_dark.iter().all(|colour| rules.contains(colour)),
+            rules.contains("color-scheme: light dark") && of_dark.iter().all(|colour| rules.contains(colour)),
             "{name}"
         );
     }
@@ -188,6 +188,8 @@ fn plots_show_what_they_are_of() {
         ("gradient_flow", &["layer 1", "layer 7", "norm of the gradient", "step"]),
         ("network", &["input", "1x8x8", "1 Affine", "24 · 1,560 parameters"]),
         ("wired", &["Branches", "1.concat Concat", "2.add Add"]),
+        ("passes", &["(−1, −0.5, 0, 0.5)", "1.add Add", "weight: (", "gradient: (", "true: (0.5, 1)", "J = "]),
+        ("passes_norms", &["norm 2.", "0 Affine", "backward: gradients"]),
         ("predicted", &["true (°C)", "predicted (°C)"]),
         ("residuals", &["residual: predicted − true (°C)", "count"]),
     ];
@@ -208,14 +210,14 @@ fn a_report_is_one_file_that_needs_no_other() {
         let xml = xml.replace("initial-scale=1\">", "initial-scale=1\"/>");
         let document = Document::parse(&xml).unwrap_or_else(|error| panic!("{error}"));
         let count = |tag: &str| document.descendants().filter(|node| node.tag_name().name() == tag).count();
-        assert_eq!((count("svg"), count("figure"), count("table"), count("h1")), (6, 6, 2, 1));
+        assert_eq!((count("svg"), count("figure"), count("table"), count("h1")), (7, 7, 2, 1));
         assert!(
             !html.contains("href=") && !html.contains("src=") && !html.contains("url(") && !html.contains("@import")
         );
         // A page of several pictures, each with the colours of its own.
         let ids: Vec<&str> = document.descendants().filter_map(|node| node.attribute("id")).collect();
         let different: std::collections::BTreeSet<&&str> = ids.iter().collect();
-        assert!(ids.len() == 6 && different.len() == 6, "{ids:?}");
+        assert!(ids.len() == 7 && different.len() == 7, "{ids:?}");
         assert!(html.contains(if language == Language::Korean { "<html lang=\"ko\">" } else { "<html lang=\"en\">" }));
     }
 }

@@ -6,15 +6,16 @@ use std::fs;
 use std::path::PathBuf;
 
 use downhill_data::{Dataset, Targets};
-use downhill_layers::{Affine, Relu, Tanh};
+use downhill_explain::Explain;
+use downhill_layers::{Affine, Relu, Sigmoid, Tanh};
 use downhill_losses::{MeanSquaredError, Meaning, Outputs, Target};
 use downhill_network::{Network, Residual, sequential};
 use downhill_optim::Sgd;
 use downhill_optim::test_functions::booth;
 use downhill_plot::{
     Chart, ConfusionPlot, DecisionRegions, DescentPlot, FiltersPlot, GradientFlow, HistogramPlot, Landscape, Language,
-    Picture, PlotHistory, PlotNetwork, PlotRates, PrecisionRecallPlot, PredictedPlot, ReliabilityPlot, ResidualPlot,
-    RocPlot, Theme, Trajectory,
+    Picture, PlotHistory, PlotNetwork, PlotPasses, PlotRates, PrecisionRecallPlot, PredictedPlot, ReliabilityPlot,
+    ResidualPlot, RocPlot, Theme, Trajectory,
 };
 use downhill_tensor::{Batch, Seed};
 use downhill_train::metrics::{ExpectedCalibrationError, Metric};
@@ -98,6 +99,9 @@ fn pictures() -> Vec<(&'static str, Picture)> {
     let random = Landscape::new().resolution(9).random(&network, &data, &loss).unwrap();
     let wired = sequential![Affine::new(8), Residual(sequential![Affine::new(8), Relu]), Affine::new(2)];
     let wired = Network::<f32>::build([3], wired, Seed(1)).unwrap();
+    let passes = Network::<f64>::build([2], sequential![Affine::new(2), Residual(Sigmoid)], Seed(1)).unwrap();
+    let x = Batch::new(&[0.5, -1.0], 1, [2]).unwrap();
+    let explained = passes.explain(x, Target::Values(&[1.0, 0.0]), &loss).unwrap();
     let image = |phase: f64| (0..16).map(|i| (phase + f64::from(i)).sin()).collect();
     let waves = (0..200).map(f64::from).map(f64::sin);
     vec![
@@ -121,6 +125,7 @@ fn pictures() -> Vec<(&'static str, Picture)> {
         ("filters", FiltersPlot::new(4, 4, vec![image(0.0), image(1.0), image(2.0)]).unwrap().into()),
         ("gradient_flow", flow.plot().into()),
         ("network", wired.plot().into()),
+        ("passes", explained.plot().into()),
         ("chart", Chart::new("x", "f(x)").line("x²", steps().map(|x| (x, x * x))).points("", [(30.0, 900.0)]).into()),
     ]
 }

@@ -54,6 +54,28 @@ pub struct EpochEnd<'a, T> {
     pub record: &'a EpochRecord,
     /// The network, after the epoch, as it was validated.
     pub network: &'a Network<T>,
+    /// The rank that the others have waited for, if [several ranks](crate::Trainer::exchange) train together.
+    pub slowest: Option<Slowest>,
+}
+
+/// The rank that was the last to be ready for the exchanges of an epoch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Slowest {
+    /// The rank's number: that which has waited least for the others.
+    pub rank: usize,
+    /// The seconds for which another rank has waited longer, on average.
+    pub seconds: f64,
+}
+
+impl Slowest {
+    /// Finds the slowest of ranks that have waited for this many seconds each.
+    pub(crate) fn of(waited: &[f64]) -> Option<Self> {
+        let (rank, least) = waited.iter().copied().enumerate().min_by(|(_, a), (_, b)| a.total_cmp(b))?;
+        let others = waited.len() - 1;
+        let more = waited.iter().map(|seconds| seconds - least).sum::<f64>();
+        (others > 0).then(|| Self { rank, seconds: more / others as f64 })
+    }
 }
 
 /// A run that has ended.

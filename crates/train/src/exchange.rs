@@ -61,6 +61,14 @@ pub trait GradientExchange<T: Scalar>: Debug + Send {
     /// Returns a sentence if the ranks can't be reached.
     fn complete(&mut self, numbers: &mut [T]) -> Result<(), String>;
 
+    /// Fills in those numbers of a mean gradient that other ranks own. The numbers may be rounded, the same on all ranks.
+    ///
+    /// # Errors
+    /// Returns a sentence if the ranks can't be reached.
+    fn complete_gradient(&mut self, gradient: &mut [T]) -> Result<(), String> {
+        self.complete(gradient)
+    }
+
     /// Tells whether the gradient of every batch is exchanged by itself if several
     /// [make a step](crate::Trainer::accumulate), so that n ranks get the bits of one process that sees the same batches;
     /// otherwise each rank first adds up its own. A matter of batch normalisation too: see
@@ -78,6 +86,65 @@ pub trait GradientExchange<T: Scalar>: Debug + Send {
     /// Tells how the training data lie on the ranks.
     fn data(&self) -> RankData {
         RankData::Dealt
+    }
+
+    /// Returns the settings that all ranks must have in common beyond those of the other methods, each with its name.
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+}
+
+impl<T: Scalar, E: GradientExchange<T> + ?Sized> GradientExchange<T> for Box<E> {
+    fn rank(&self) -> usize {
+        (**self).rank()
+    }
+
+    fn ranks(&self) -> usize {
+        (**self).ranks()
+    }
+
+    fn gather(&mut self, what: &str, own: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+        (**self).gather(what, own)
+    }
+
+    fn broadcast(&mut self, from: usize, numbers: &mut [T]) -> Result<(), String> {
+        (**self).broadcast(from, numbers)
+    }
+
+    fn send(&mut self, complete: Range<usize>, gradient: &[T]) {
+        (**self).send(complete, gradient);
+    }
+
+    fn owned(&self, len: usize, rank: usize) -> Vec<Range<usize>> {
+        (**self).owned(len, rank)
+    }
+
+    fn add(&mut self, factors: &[Option<T>], sum: &mut [T]) -> Result<(), String> {
+        (**self).add(factors, sum)
+    }
+
+    fn complete(&mut self, numbers: &mut [T]) -> Result<(), String> {
+        (**self).complete(numbers)
+    }
+
+    fn complete_gradient(&mut self, gradient: &mut [T]) -> Result<(), String> {
+        (**self).complete_gradient(gradient)
+    }
+
+    fn is_in_order(&self) -> bool {
+        (**self).is_in_order()
+    }
+
+    fn is_sharded(&self) -> bool {
+        (**self).is_sharded()
+    }
+
+    fn data(&self) -> RankData {
+        (**self).data()
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        (**self).settings()
     }
 }
 

@@ -24,7 +24,7 @@ mod snapshot;
 mod stop;
 mod trainer;
 
-pub use callback::{Callback, EpochEnd, RunEnd, RunStart, StepEnd};
+pub use callback::{Callback, EpochEnd, RunEnd, RunStart, Slowest, StepEnd};
 #[cfg(feature = "checkpoint")]
 pub use checkpoint::{CheckpointError, Checkpoints, Every};
 pub use diagnosis::{BadValue, Diagnosis, Findings, LayerNorms, Norms, ParameterNorms, StepRecord, Warned, Warning};

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use downhill_tensor::is_optimized;
 
-use crate::EpochRecord;
+use crate::{EpochRecord, Slowest};
 
 /// The progress that a run shows while it goes on.
 ///
@@ -94,14 +94,14 @@ impl Display {
         let _ = loss;
     }
 
-    pub(crate) fn end_epoch(&self, record: &EpochRecord) {
+    pub(crate) fn end_epoch(&self, record: &EpochRecord, slowest: Option<Slowest>) {
         if self.progress == Progress::Quiet {
             return;
         }
         if record.epoch == self.epochs.0 {
-            self.line(&header(record));
+            self.line(&header(record, slowest));
         }
-        self.line(&row(record, self.epochs.1));
+        self.line(&row(record, self.epochs.1, slowest));
     }
 
     pub(crate) fn finish(&self) {
@@ -148,7 +148,7 @@ fn width(title: &str) -> usize {
     title.len().max(10)
 }
 
-fn header(record: &EpochRecord) -> String {
+fn header(record: &EpochRecord, slowest: Option<Slowest>) -> String {
     let mut line = format!("{:>9}  {:>10}", "epoch", "loss");
     if record.validation_loss.is_some() {
         line += &format!("  {:>10}", "validation");
@@ -156,10 +156,11 @@ fn header(record: &EpochRecord) -> String {
     for (name, _) in &record.metrics {
         line += &format!("  {name:>width$}", width = width(name));
     }
-    line + &format!("  {:>10}  {:>8}", "rate", "seconds")
+    line += &format!("  {:>10}  {:>8}", "rate", "seconds");
+    if slowest.is_some() { line + "  slowest rank" } else { line }
 }
 
-fn row(record: &EpochRecord, epochs: u64) -> String {
+fn row(record: &EpochRecord, epochs: u64, slowest: Option<Slowest>) -> String {
     let mut line = format!("{:>9}  {:>10.5}", format!("{}/{epochs}", record.epoch), record.training_loss);
     if let Some(loss) = record.validation_loss {
         line += &format!("  {loss:>10.5}");
@@ -167,7 +168,11 @@ fn row(record: &EpochRecord, epochs: u64) -> String {
     for (name, value) in &record.metrics {
         line += &format!("  {value:>width$.4}", width = width(name));
     }
-    line + &format!("  {:>10.3e}  {:>8.3}", record.learning_rate, record.seconds)
+    line += &format!("  {:>10.3e}  {:>8.3}", record.learning_rate, record.seconds);
+    match slowest {
+        Some(Slowest { rank, seconds }) => line + &format!("  {rank} by {seconds:.3} s"),
+        None => line,
+    }
 }
 
 #[cfg(test)]
@@ -193,7 +198,13 @@ mod tests {
             learning_rate: 1e-3,
             seconds: 0.5,
         };
-        assert_eq!(header(&record), "    epoch        loss  validation  top-5 accuracy        rate   seconds");
-        assert_eq!(row(&record, 20), "     3/20     0.25000     0.50000          0.7500    1.000e-3     0.500");
+        let (header, row) = (|slowest| header(&record, slowest), |slowest| row(&record, 20, slowest));
+        let titles = "    epoch        loss  validation  top-5 accuracy        rate   seconds";
+        let cells = "     3/20     0.25000     0.50000          0.7500    1.000e-3     0.500";
+        assert_eq!((header(None), row(None)), (titles.to_owned(), cells.to_owned()));
+        let slowest = Slowest::of(&[0.5, 0.125, 0.25]);
+        assert_eq!(header(slowest), format!("{titles}  slowest rank"));
+        assert_eq!(row(slowest), format!("{cells}  1 by 0.250 s"));
+        assert!(Slowest::of(&[0.5]).is_none() && Slowest::of(&[]).is_none());
     }
 }

@@ -644,7 +644,8 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
             ("the epochs", self.epochs.to_string()),
             ("the batch size of the data", data.batch_size.to_string()),
             ("how the data lie on the ranks", format!("{data_of_ranks:?}")),
-            ("how gradients are exchanged", format!("{} {}", exchange.is_in_order(), exchange.is_sharded())),
+            ("whether each batch is exchanged by itself", exchange.is_in_order().to_string()),
+            ("whether the optimizer's memory is sharded", exchange.is_sharded().to_string()),
             ("the metrics", format!("{:?}", self.metric_directions())),
             ("the validation data", self.validation.map_or("none".to_owned(), fingerprint)),
         ];
@@ -654,6 +655,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
         }
         #[cfg(feature = "checkpoint")]
         facts.push(("the checkpoints", format!("{:?}", self.checkpoints)));
+        facts.extend(exchange.settings());
         facts.extend(self.settings());
         let judges_own = data_of_ranks == RankData::Own && self.validation.is_none();
         let metric = self.metrics.first().filter(|_| judges_own).map(|metric| metric.name());

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
+use std::time::Duration;
 
 use downhill_data::Dataset;
 use downhill_data::source::{InMemory, SourceBatches};
@@ -387,6 +388,37 @@ fn data_of_each_rank_may_be_uneven() {
     });
     assert!(all.iter().all(|left| *left == all[0]));
     assert_eq!(all[0].2, 4 * 5);
+}
+
+#[test]
+fn the_rank_that_others_wait_for_is_named() {
+    let training = data(0, EXAMPLES);
+    let all = on_ranks(3, Settings::default(), |rank, exchange| {
+        let (mut network, mut slowest) = (network(), Vec::new());
+        let mut trainer = trainer(Sgd::new(0.1))
+            .on_step(move |_| {
+                thread::sleep(Duration::from_millis(if rank == 1 { 40 } else { 0 }));
+                ControlFlow::Continue(())
+            })
+            .on_epoch(|end| {
+                slowest.extend(end.slowest);
+                ControlFlow::Continue(())
+            })
+            .exchange(exchange);
+        trainer.fit(&mut network, &training).unwrap();
+        drop(trainer);
+        slowest
+    });
+    // The others wait in each of the four steps of an epoch but the first, which may follow a step of the epoch before.
+    for slowest in &all {
+        assert!(slowest.len() == 4 && slowest.iter().all(|slowest| slowest.rank == 1 && slowest.seconds > 0.1));
+        assert_eq!(slowest, &all[0]);
+    }
+    let mut alone = trainer(Sgd::new(0.1)).on_epoch(|end| {
+        assert!(end.slowest.is_none());
+        ControlFlow::Continue(())
+    });
+    alone.fit(&mut network(), &training).unwrap();
 }
 
 #[test]

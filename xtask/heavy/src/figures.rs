@@ -10,6 +10,7 @@ mod contour;
 mod depth;
 mod digits;
 mod landscape;
+mod learning;
 mod penguins;
 mod plot;
 mod table;
@@ -34,7 +35,8 @@ type Files = BTreeMap<String, String>;
 /// The figures and tables of one part of the guide.
 type Part = fn(&mut Files) -> Result;
 
-const PARTS: [Part; 6] = [bowls::add, penguins::add, landscape::add, chain::add, depth::add, digits::add];
+const PARTS: [Part; 7] =
+    [bowls::add, penguins::add, landscape::add, chain::add, depth::add, digits::add, learning::add];
 
 pub(crate) fn run(arguments: &Arguments) -> Result {
     let mut files = Files::new();

@@ -48,7 +48,7 @@ pub(super) fn build(workspace: &Workspace, mdbook: &Path, site: &Path) -> Result
     }
     fs::write(folder.join("src/SUMMARY.md"), summary)?;
     fs::write(folder.join("book.toml"), SETTINGS)?;
-    // KaTeX lies in the guide's folder, one above.
+    // What the pages load lies in the guide's folder, one above.
     let head = fs::read_to_string(workspace.root.join("docs/theme/head.hbs"))?;
     fs::create_dir_all(folder.join("theme"))?;
     fs::write(folder.join("theme/head.hbs"), head.replace("{{ path_to_root }}", "{{ path_to_root }}../"))?;

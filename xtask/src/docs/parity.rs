@@ -110,7 +110,8 @@ fn blocks(text: &str, has_addresses: bool) -> Vec<Block> {
                 block.parts.extend(tags.map(|tag| format!("the tag <{tag}>")));
             }
             Event::End(TagEnd::CodeBlock) => {
-                let code = std::mem::take(&mut block.prose);
+                // The Korean chapters lie a folder deeper.
+                let code = std::mem::take(&mut block.prose).replace("{{#include ../../", "{{#include ../");
                 match block.name {
                     "equation" => block.whole = without_words(&code),
                     _ => block.whole = format!("{}\n{}", block.whole, without_comments(&block.whole, &code)),
@@ -238,12 +239,12 @@ mod tests {
     const ENGLISH_PAGE: &str = "# Steps, *long* ones\n\nTake $`x`$ and $`y`$ of 12; `f` says it [there](api/a.html).\n\n\
         ![a walk](figures/a.svg)\n\n{{#include figures/a.md}}\n\n```math\nx \\text{ if } y\n```\n\n\
         ```rust\n// Two steps.\nlet a = \"//\"; // one\n# // hidden\nlet b = 2;\n```\n\n\
-        ```sh\ncargo run # it runs\n```\n\n* one **word**\n\n| a | b |\n|---|---|\n| c | 3 |\n";
+        ```sh\ncargo run # it runs\n```\n\n```python\n{{#include ../peers/a.py:b}}\n```\n\n* one **word**\n\n| a | b |\n|---|---|\n| c | 3 |\n";
 
     const KOREAN_PAGE: &str = "# *긴* 걸음 {#steps-long-ones}\n\n[거기](../api/a.html)에 적힌 대로 `f`는 12의 $`y`$와 $`x`$입니다.\n\n\
         ![걸음](figures/a.svg)\n\n{{#include figures/a.md}}\n\n```math\nx \\text{ 단 } y\n```\n\n\
         ```rust\nlet a = \"//\"; // 하나\n// 두\n// 줄.\nlet b = 2;\n```\n\n\
-        ```sh\n# 실행\ncargo run\n```\n\n* 한 **낱말**\n\n| 가 | 나 |\n|---|---|\n| 다 | 3 |\n";
+        ```sh\n# 실행\ncargo run\n```\n\n```python\n{{#include ../../peers/a.py:b}}\n```\n\n* 한 **낱말**\n\n| 가 | 나 |\n|---|---|\n| 다 | 3 |\n";
 
     fn differs(korean: &str) -> Option<(usize, usize, String)> {
         difference(&blocks(ENGLISH_PAGE, true), &blocks(korean, false))
@@ -273,11 +274,12 @@ mod tests {
             ("\"//\"", "\"/\"", 13, "the block of code has `let a = \"/\";`"),
             ("let b = 2;\n", "", 13, "the block of code has `(nothing)`, but in English `let b = 2;`"),
             ("```rust", "```rust,no_run", 13, "the block of code has `rust,no_run`, but in English `rust`"),
+            (":b}}", ":c}}", 25, "the block of code has `{{#include ../peers/a.py:c}}`"),
             ("cargo run", "cargo test", 20, "the block of code has `cargo test`, but in English `cargo run`"),
-            ("한 **낱말**", "한 낱말**", 25, "the item of a list lacks a strong emphasis"),
-            ("| 다 | 3 |\n", "", 27, "the English chapter goes on"),
-            ("| 다 | 3 |\n", "| 다 | 3 |\n\n끝.\n", 31, "the English chapter ends here"),
-            ("* 한 **낱말**", "한 **낱말**", 25, "here is a paragraph, but in English a list"),
+            ("한 **낱말**", "한 낱말**", 29, "the item of a list lacks a strong emphasis"),
+            ("| 다 | 3 |\n", "", 31, "the English chapter goes on"),
+            ("| 다 | 3 |\n", "| 다 | 3 |\n\n끝.\n", 35, "the English chapter ends here"),
+            ("* 한 **낱말**", "한 **낱말**", 29, "here is a paragraph, but in English a list"),
         ] {
             assert!(KOREAN_PAGE.contains(from), "{from}");
             let (_, at, found) = differs(&KOREAN_PAGE.replacen(from, to, 1)).unwrap_or_else(|| panic!("{from}"));

@@ -78,10 +78,10 @@ fn inference(entry: &Entry) -> Variant {
 
 fn rule(entry: &Entry) -> ModuleOptimizer {
     match entry.text("optimizer") {
-        "adam" => AdamConfig::new().epsilon(1e-8).init(),
+        "adam" => AdamConfig::new().with_epsilon(1e-8).init(),
         "momentum" => {
-            let momentum = MomentumConfig::new().momentum(0.9).with_dampening(0.0);
-            SgdConfig::new().momentum(Some(momentum)).init()
+            let momentum = MomentumConfig::new().with_momentum(0.9).with_dampening(0.0);
+            SgdConfig::new().with_momentum(Some(momentum)).init()
         }
         _ => SgdConfig::new().init(),
     }

@@ -19,6 +19,7 @@ use crate::output::{FAINT, GOOD, Line, TITLE, bytes, check_free, in_input, is_st
 use crate::output::{check_place, printable, table_options, write_json, write_table};
 use crate::recipe::Recipe;
 use crate::search::{Tried, cross_validate, search};
+use crate::session::Session;
 use crate::settings::{Settings, Task};
 
 /// The share of rows that are kept to judge by, unless set.
@@ -30,6 +31,8 @@ struct Report<'r> {
     data: &'r Path,
     found: &'r Findings,
     recipe: &'r Recipe,
+    /// The processes that each batch was shared among.
+    ranks: usize,
     tried: &'r [Tried],
     judged: &'r Judged,
     rows: usize,
@@ -50,22 +53,32 @@ enum Judged {
     Nothing,
 }
 
-pub(super) fn train(args: &Train, cli: &Cli, out: &mut dyn Write) -> Result<(), CliError> {
+pub(super) fn train(args: &Train, cli: &Cli, session: Session<'_>, out: &mut dyn Write) -> Result<(), CliError> {
     let start = Instant::now();
     let file = args.config.as_deref().map(Settings::read).transpose()?.unwrap_or_default();
     let settings = args.settings.clone().or(file);
+    if session.count() > 1 && is_stream(&args.data) {
+        return Err(CliError::StreamOnRanks);
+    }
     let options = table_options(settings.delimiter.as_deref())?;
     let table = options.read(open(&args.data)?).map_err(in_input(&args.data))?;
     let found = look(&table, &settings)?;
     // Until here Ctrl-C ends the program.
-    let stop = StopHandle::on_interrupt()?;
+    let session = session.stop_handle(StopHandle::on_interrupt()?);
+    // What is written is written by one process for all.
+    let is_first = session.is_first();
+    let report = args.report.as_deref().filter(|_| is_first);
     let path = args.output.clone().unwrap_or_else(|| file_name(&found.target));
-    check_free(&path, args.force)?;
+    if is_first {
+        check_free(&path, args.force)?;
+    }
     let table = with_target(&table, &found)?;
     let first = Recipe::choose(&settings, found.task, table.len())?;
     check_judging(&settings)?;
-    check_place(&path)?;
-    if let Some(report) = &args.report {
+    if is_first {
+        check_place(&path)?;
+    }
+    if let Some(report) = report {
         check_reporting(report, &settings)?;
         report_place(report, args.force)?;
     }
@@ -73,13 +86,12 @@ pub(super) fn train(args: &Train, cli: &Cli, out: &mut dyn Write) -> Result<(), 
     if text {
         write_findings(out, &args.data, &found)?;
     }
-    let mut line = Line::new(cli.quiet);
-    let report = args.report.as_deref();
-    let judgement = judge(&table, &found, &settings, first, report, &mut line, &stop)?;
+    let mut line = Line::new(cli.quiet, &session);
+    let judgement = judge(&table, &found, &settings, first, report, &mut line, &session)?;
     let Judgement { recipe, tried, judged, interrupted } = judgement;
     if text {
         line.clear();
-        write_recipe(out, &recipe, &tried)?;
+        write_recipe(out, &recipe, &tried, session.count())?;
         write_judged(out, &judged, settings.unit.as_deref())?;
         match (report, &judged) {
             (Some(path), Judged::Holdout(_)) => {
@@ -91,9 +103,12 @@ pub(super) fn train(args: &Train, cli: &Cli, out: &mut dyn Write) -> Result<(), 
     }
     let learnt = match interrupted {
         Some(learnt) => *learnt,
-        None => learn(&table, &found, &recipe, &mut |progress| line.show("training on all rows", progress), &stop)?,
+        None => learn(&table, &found, &recipe, &mut |progress| line.show("training on all rows", progress), &session)?,
     };
     line.clear();
+    if !is_first {
+        return Ok(());
+    }
     let model = finished(&learnt, &recipe, &settings, &args.data)?;
     model.save(&path)?;
     let bytes_of_file = fs::metadata(&path).map_err(|cause| CliError::read(&path, cause))?.len();
@@ -104,6 +119,7 @@ pub(super) fn train(args: &Train, cli: &Cli, out: &mut dyn Write) -> Result<(), 
             data: &args.data,
             found: &found,
             recipe: &recipe,
+            ranks: session.count(),
             tried: &tried,
             judged: &judged,
             rows: *rows,
@@ -188,14 +204,14 @@ fn judge(
     first: Recipe,
     report: Option<&Path>,
     line: &mut Line,
-    stop: &StopHandle,
+    session: &Session<'_>,
 ) -> Result<Judgement, CliError> {
     let search = |table: &Table, line: &mut Line| {
-        search(table, found, settings, first.clone(), &mut |progress| line.show("comparing recipes", progress), stop)
+        search(table, found, settings, first.clone(), &mut |progress| line.show("comparing recipes", progress), session)
     };
     if let Some(folds) = settings.folds {
         let mut watch = |progress| line.show("judging by folds", progress);
-        let verdicts = cross_validate(table, found, &first, folds, Some(settings), &mut watch, stop)?;
+        let verdicts = cross_validate(table, found, &first, folds, Some(settings), &mut watch, session)?;
         let (recipe, tried) = search(table, line)?;
         return Ok(Judgement { recipe, tried, judged: Judged::Folds(verdicts), interrupted: None });
     }
@@ -210,7 +226,7 @@ fn judge(
     };
     let (recipe, tried) = search(&rest, line)?;
     let Some(kept) = kept else { return Ok(Judgement { recipe, tried, judged: Judged::Nothing, interrupted: None }) };
-    let learnt = learn(&rest, found, &recipe, &mut |progress| line.show("training to be judged", progress), stop)?;
+    let learnt = learn(&rest, found, &recipe, &mut |progress| line.show("training to be judged", progress), session)?;
     let mut judge = Judge::new(&learnt.model)?;
     let schema = learnt.model.schema().ok_or(CliError::NoColumns)?;
     let judged = match rows_of_known_classes(schema, &found.target, &kept)? {
@@ -274,14 +290,15 @@ fn write_findings(out: &mut dyn Write, data: &Path, found: &Findings) -> Result<
     Ok(writeln!(out)?)
 }
 
-fn write_recipe(out: &mut dyn Write, recipe: &Recipe, tried: &[Tried]) -> Result<(), CliError> {
+fn write_recipe(out: &mut dyn Write, recipe: &Recipe, tried: &[Tried], ranks: usize) -> Result<(), CliError> {
     let hidden: Vec<String> = recipe.hidden.iter().map(usize::to_string).collect();
     let units =
         if hidden.is_empty() { "no hidden units".to_owned() } else { format!("{} hidden units", hidden.join("-")) };
+    let shared = if ranks == 1 { String::new() } else { format!(" shared among {ranks} processes") };
     let members = if recipe.members == 1 { "one network".to_owned() } else { format!("{} networks", recipe.members) };
     writeln!(
         out,
-        "{} {members} of {units}, {} epochs in batches of {}, rate {}, decay {}, dropout {}, seed {}",
+        "{} {members} of {units}, {} epochs in batches of {}{shared}, rate {}, decay {}, dropout {}, seed {}",
         styled(TITLE, "Recipe:"),
         recipe.epochs,
         recipe.batch_size,

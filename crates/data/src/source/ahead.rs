@@ -11,7 +11,7 @@ use crate::DataError;
 const HANDOVER: Duration = Duration::from_micros(10);
 
 /// The batches after which the thread knows how long it takes to make one.
-const TRIED: u32 = 64;
+const TRIED: u32 = 16;
 
 /// A thread that makes batches before they are asked for.
 ///

@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use downhill_data::{Columns, Dataset, StandardScaler, Table, Target, Targets, digits};
+use downhill_explain::Explain;
 use downhill_layers::{Affine, Conv2d, Flatten, MaxPool2d, Relu, Sigmoid, Tanh};
 use downhill_losses::{MeanSquaredError, SoftmaxCrossEntropy};
 use downhill_model::Model;
@@ -13,10 +14,10 @@ use downhill_optim::test_functions::rosenbrock;
 use downhill_optim::{Adam, Sgd};
 use downhill_plot::{
     Chart, ConfusionPlot, DecisionRegions, DescentPlot, FiltersPlot, GradientFlow, HistogramPlot, Landscape, Language,
-    ModelReport, Picture, PlotHistory, PlotNetwork, PlotRates, PrecisionRecallPlot, PredictedPlot, ReliabilityPlot,
-    Report, ResidualPlot, RocPlot, Trajectory,
+    ModelReport, Picture, PlotHistory, PlotNetwork, PlotPasses, PlotRates, PrecisionRecallPlot, PredictedPlot,
+    ReliabilityPlot, Report, ResidualPlot, RocPlot, Trajectory,
 };
-use downhill_tensor::Seed;
+use downhill_tensor::{Batch, Seed};
 use downhill_train::metrics::{Accuracy, ConfusionMatrix, ExpectedCalibrationError};
 use downhill_train::{EarlyStopping, Trainer, evaluate};
 use downhill_tune::RateFinder;
@@ -182,12 +183,25 @@ fn of_functions(language: Language) -> Result<Vec<(&'static str, Picture)>> {
         .line("sigmoid", activations.clone().map(|x| (x, 1.0 / (1.0 + (-x).exp()))))
         .line("ReLU", activations.map(|x| (x, x.max(0.0))))
         .y_range(-1.2, 2.2);
+    let target = |t: &[f64]| network_passes(t, language);
     Ok(vec![
+        ("passes", target(&[0.5, 1.0])?),
+        ("passes_norms", target(&[0.5, 1.0, -1.0, 0.2, 2.0, 0.0])?),
         ("descent", descent.into()),
         ("predicted", PredictedPlot::new(predicted.clone(), y.clone())?.unit("°C").language(language).into()),
         ("residuals", ResidualPlot::new(predicted, y)?.unit("°C").language(language).into()),
         ("chart", chart.language(language).into()),
     ])
+}
+
+/// The passes of a network with a skip connection over examples of two numbers with these targets.
+fn network_passes(targets: &[f64], language: Language) -> Result<Picture> {
+    let block = sequential![Affine::new(2), Residual(sequential![Affine::new(2), Tanh]), Affine::new(1)];
+    let network = Network::<f64>::build([2], block, Seed(1))?;
+    let x: Vec<f64> = (0..2 * targets.len()).map(|index| 0.5 * index as f64 - 1.0).collect();
+    let x = Batch::new(&x, targets.len(), [2])?;
+    let explanation = network.explain(x, Target::Values(targets), &MeanSquaredError::new())?;
+    Ok(explanation.plot().language(language).into())
 }
 
 /// A report of a model of flowers' sizes, whose classes overlap a little.
@@ -206,9 +220,10 @@ pub(crate) fn report(language: Language) -> Result<Report> {
     let scaler = StandardScaler::fit(data.inputs().matrix())?;
     let mut network = Network::build([2], sequential![Affine::new(12), Relu, Affine::new(3)], Seed(1))?;
     let scaled = data.scale_inputs(&scaler)?;
-    Trainer::new(SoftmaxCrossEntropy::new(), Adam::new(0.02)).epochs(30).fit(&mut network, &scaled)?;
+    let mut trainer = Trainer::new(SoftmaxCrossEntropy::new(), Adam::new(0.02)).epochs(30);
+    let history = trainer.fit(&mut network, &scaled)?;
     let model = Model::builder(network).schema(schema).input_scaler(scaler).note("rows", "240").build()?;
-    let mut report = ModelReport::new(&model)?.language(language);
+    let mut report = ModelReport::new(&model)?.language(language).history(&history);
     report.add(&table)?;
     Ok(report.report()?)
 }

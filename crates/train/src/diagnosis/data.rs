@@ -53,6 +53,9 @@ pub(super) struct Features {
     pub(super) length: usize,
     /// Those of all examples, one after another.
     pub(super) values: Vec<f64>,
+    /// The mean and the standard deviation of each number over the examples, once they are [measured](Sample::measure).
+    pub(super) means: Vec<f64>,
+    pub(super) deviations: Vec<f64>,
 }
 
 /// The targets of the examples, one after another.
@@ -75,8 +78,57 @@ fn moments(numbers: impl Iterator<Item = f64> + Clone, count: usize) -> (f64, f6
 }
 
 impl Features {
+    /// Σ f(x − mean, example) over the examples, for each feature; row by row, as the numbers lie in memory.
+    fn sums(&self, means: &[f64], f: impl Fn(f64, usize) -> f64) -> Vec<f64> {
+        let mut sums = vec![0.0; self.length];
+        for (example, row) in self.values.chunks_exact(self.length.max(1)).enumerate() {
+            let terms = row.iter().zip(means).map(|(x, mean)| f(x - mean, example));
+            sums.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
+        }
+        sums
+    }
+
+    /// Pearson's correlation of each feature with targets of this mean and deviation; 0 if either is constant.
+    fn correlations(&self, targets: &[f64], target_mean: f64, target_deviation: f64) -> Vec<f64> {
+        let products = self.sums(&self.means, |x, example| x * (targets[example] - target_mean));
+        let of = |(product, deviation): (f64, &f64)| {
+            let scale = deviation * target_deviation * targets.len() as f64;
+            if scale > 0.0 { product / scale } else { 0.0 }
+        };
+        products.into_iter().zip(&self.deviations).map(of).collect()
+    }
+
+    /// The share of the variance of each feature that is between classes: 1 if it is constant in each, as any code of the
+    /// class is.
+    fn explained_by_class(&self, classes: &[u32]) -> Vec<f64> {
+        let (length, count) = (self.length.max(1), classes.iter().max().map_or(0, |&class| class as usize + 1));
+        let (mut sums, mut numbers) = (vec![0.0; count * length], vec![0.0; count]);
+        for (row, &class) in self.values.chunks_exact(length).zip(classes) {
+            numbers[class as usize] += 1.0;
+            let of_class = &mut sums[class as usize * length..][..length];
+            of_class.iter_mut().zip(row).zip(&self.means).for_each(|((sum, x), mean)| *sum += x - mean);
+        }
+        let mut between = vec![0.0; length];
+        for (of_class, number) in sums.chunks_exact(length).zip(numbers).filter(|(_, number)| *number > 0.0) {
+            between.iter_mut().zip(of_class).for_each(|(between, sum)| *between += sum * sum / number);
+        }
+        let of = |(between, deviation): (f64, &f64)| {
+            let all = deviation * deviation * classes.len() as f64;
+            if all > 0.0 { between / all } else { 0.0 }
+        };
+        between.into_iter().zip(&self.deviations).map(of).collect()
+    }
+
     fn column(&self, feature: usize) -> impl Iterator<Item = f64> + Clone {
         self.values.iter().copied().skip(feature).step_by(self.length.max(1))
+    }
+
+    /// The number of examples that don't have a feature's most frequent value.
+    fn others(&self, feature: usize) -> usize {
+        let mut sorted: Vec<f64> = self.column(feature).collect();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let most = sorted.chunk_by(|a, b| a == b).map(<[f64]>::len).max().unwrap_or(0);
+        sorted.len() - most
     }
 
     fn name(&self, feature: usize) -> Option<String> {
@@ -85,13 +137,24 @@ impl Features {
 }
 
 impl Sample {
+    /// Takes the moments of all features, which what follows reads.
+    pub(super) fn measure(&mut self) {
+        let count = self.examples as f64;
+        for features in &mut self.inputs {
+            let over_count = |sum: f64| sum / count;
+            features.means = features.sums(&vec![0.0; features.length], |x, _| x).into_iter().map(over_count).collect();
+            let squares = features.sums(&features.means, |x, _| x * x).into_iter();
+            features.deviations = squares.map(over_count).map(f64::sqrt).collect();
+        }
+    }
+
     /// Finds features that are far from unit scale, and names the furthest.
     pub(super) fn unscaled(&self) -> Option<Warning> {
         let mut worst: Option<(f64, Warning)> = None;
         let mut count = 0;
         for features in self.inputs.iter().filter(|features| !features.is_normalised && self.examples >= ENOUGH) {
             for feature in 0..features.length {
-                let (mean, deviation) = moments(features.column(feature), self.examples);
+                let (mean, deviation) = (features.means[feature], features.deviations[feature]);
                 let size = mean.hypot(deviation);
                 let far = if size > LARGE { size } else { size.recip() };
                 if size == 0.0 || (SMALL..=LARGE).contains(&size) || !size.is_finite() {
@@ -122,8 +185,7 @@ impl Sample {
         }
         match &self.targets {
             Targets::Classes(classes) if classes.len() == self.examples => {
-                let count = classes.iter().max().map_or(0, |&class| class as usize + 1);
-                self.first(0, |column| explained_by_class(column, classes, count))
+                self.first(0, |features| features.explained_by_class(classes))
             }
             Targets::Classes(_) => None,
             Targets::Values(values) => {
@@ -133,7 +195,11 @@ impl Sample {
                     let targets: Vec<f64> = values.iter().copied().skip(target).step_by(each).collect();
                     let (mean, deviation) = moments(targets.iter().copied(), targets.len());
                     if deviation > 0.0 {
-                        found.push(self.first(target, |column| correlation(column, &targets, mean, deviation).powi(2)));
+                        let explained = |features: &Features| {
+                            let correlations = features.correlations(&targets, mean, deviation).into_iter();
+                            correlations.map(|correlation| correlation * correlation).collect()
+                        };
+                        found.push(self.first(target, explained));
                     }
                 }
                 let is_task = found.len() > 1 && 2 * found.iter().flatten().count() > found.len();
@@ -142,21 +208,15 @@ impl Sample {
         }
     }
 
-    /// The first feature that explains a target.
-    fn first(&self, target: usize, explained: impl Fn(&[f64]) -> f64) -> Option<Warning> {
-        let mut column = Vec::with_capacity(self.examples);
-        for features in &self.inputs {
-            for feature in 0..features.length {
-                column.clear();
-                column.extend(features.column(feature));
-                let explained = explained(&column);
-                if explained > 1.0 - UNEXPLAINED && others(&column) >= ENOUGH_OTHERS {
-                    let (input, name) = (features.input, features.name(feature));
-                    return Some(Warning::Leakage { input, feature, name, target, explained: explained.min(1.0) });
-                }
-            }
-        }
-        None
+    /// The first feature that explains a target, by the share of it that each of an input's features explains.
+    fn first(&self, target: usize, explained: impl Fn(&Features) -> Vec<f64>) -> Option<Warning> {
+        self.inputs.iter().find_map(|features| {
+            let explained = explained(features);
+            let feature = (0..features.length)
+                .find(|&feature| explained[feature] > 1.0 - UNEXPLAINED && features.others(feature) >= ENOUGH_OTHERS)?;
+            let (input, name, explained) = (features.input, features.name(feature), explained[feature].min(1.0));
+            Some(Warning::Leakage { input, feature, name, target, explained })
+        })
     }
 
     /// The number of examples of which nearest neighbours have targets that are no more alike than those of any two, if
@@ -196,22 +256,31 @@ impl Sample {
 
     /// The nearest neighbour of each of the first `n` examples, with all features in standard deviations.
     fn nearest(&self, n: usize) -> Vec<usize> {
-        let mut rows = vec![Vec::new(); n];
+        let mut columns = Vec::new();
         for features in &self.inputs {
-            for feature in 0..features.length {
-                let (mean, deviation) = moments(features.column(feature).take(n), n);
-                if deviation > 0.0 {
-                    let scaled = features.column(feature).take(n).map(|x| (x - mean) / deviation);
-                    rows.iter_mut().zip(scaled).for_each(|(row, x)| row.push(x));
-                }
+            for feature in (0..features.length).filter(|&feature| features.deviations[feature] > 0.0) {
+                let (mean, deviation) = (features.means[feature], features.deviations[feature]);
+                let scaled = features.column(feature).take(n).map(|x| ((x - mean) / deviation) as f32);
+                columns.push(scaled.collect::<Vec<f32>>());
             }
         }
-        let distance = |a: usize, b: usize| rows[a].iter().zip(&rows[b]).map(|(a, b)| (a - b) * (a - b)).sum::<f64>();
-        let nearest = |example: usize| {
-            let others = (0..n).filter(|&other| other != example).map(|other| (distance(example, other), other));
-            others.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(example, |(_, other)| other)
+        let mut distances = vec![0.0; n];
+        let mut nearest = |example: usize| {
+            distances.fill(0.0);
+            for column in &columns {
+                let x = column[example];
+                distances.iter_mut().zip(column).for_each(|(distance, y)| *distance += (x - y) * (x - y));
+            }
+            distances[example] = f32::INFINITY;
+            let mut nearest = (f32::INFINITY, example);
+            for (other, &distance) in distances.iter().enumerate() {
+                if distance < nearest.0 {
+                    nearest = (distance, other);
+                }
+            }
+            nearest.1
         };
-        (0..n).map(nearest).collect()
+        (0..n).map(&mut nearest).collect()
     }
 }
 
@@ -221,25 +290,4 @@ fn correlation(x: &[f64], targets: &[f64], target_mean: f64, target_deviation: f
     let product: f64 = x.iter().zip(targets).map(|(x, t)| (x - mean) * (t - target_mean)).sum();
     let scale = deviation * target_deviation * x.len() as f64;
     if scale > 0.0 { product / scale } else { 0.0 }
-}
-
-/// The share of the variance of `x` that is between classes: 1 if `x` is constant in each class, as any code of it is.
-fn explained_by_class(x: &[f64], classes: &[u32], count: usize) -> f64 {
-    let (mean, deviation) = moments(x.iter().copied(), x.len());
-    let mut sums = vec![(0.0, 0.0); count];
-    for (x, &class) in x.iter().zip(classes) {
-        let (sum, number) = &mut sums[class as usize];
-        (*sum, *number) = (*sum + x - mean, *number + 1.0);
-    }
-    let between: f64 = sums.iter().filter(|(_, number)| *number > 0.0).map(|(sum, number)| sum * sum / number).sum();
-    let all = deviation * deviation * x.len() as f64;
-    if all > 0.0 { between / all } else { 0.0 }
-}
-
-/// The number of examples that don't have the most frequent value.
-fn others(x: &[f64]) -> usize {
-    let mut sorted = x.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let most = sorted.chunk_by(|a, b| a == b).map(<[f64]>::len).max().unwrap_or(0);
-    x.len() - most
 }

@@ -79,7 +79,11 @@ impl Rates {
         if self.losses.len() < WINDOW || self.changes.len() < OBSERVATIONS {
             return;
         }
-        let (first_loss, loss, update) = (self.first.0, median(&self.losses), median(&self.changes));
+        let update = median(&self.changes);
+        if (SHORT..=LONG).contains(&update) {
+            return;
+        }
+        let (first_loss, loss) = (self.first.0, median(&self.losses));
         let learning_rate = self.rates.back().copied().unwrap_or(0.0);
         if update > LONG && loss > first_loss + RISEN * first_loss.abs() {
             found.push(Warning::RateTooHigh { learning_rate, first_loss, loss, update });

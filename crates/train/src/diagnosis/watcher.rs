@@ -98,8 +98,9 @@ impl<T: Scalar> Watcher<T> {
 
     fn judge_sample(&mut self) {
         if std::mem::take(&mut self.is_sampling)
-            && let Some(sample) = &self.sample
+            && let Some(sample) = &mut self.sample
         {
+            sample.measure();
             self.found.extend(sample.unscaled());
             self.found.extend(sample.leakage());
         }
@@ -283,6 +284,8 @@ impl Sample {
             names: if input == 0 { names.clone() } else { Vec::new() },
             length: shape.len(),
             values: Vec::new(),
+            means: Vec::new(),
+            deviations: Vec::new(),
         });
         Self { inputs: features.collect(), ..Self::default() }
     }

@@ -33,8 +33,8 @@ use crate::other_point::OtherPoint;
 use crate::progress::Display;
 use crate::snapshot::Snapshot;
 use crate::{
-    Callback, DataRole, Divergence, EpochEnd, EpochRecord, History, Progress, RunEnd, RunStart, StepEnd, StopHandle,
-    StopReason, TrainError,
+    Callback, DataRole, Divergence, EpochEnd, EpochRecord, History, Progress, RunEnd, RunStart, Slowest, StepEnd,
+    StopHandle, StopReason, TrainError,
 };
 
 /// Trains for the epochs of one call of `fit` or `continue_fit`.
@@ -186,9 +186,10 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
                 self.save(Some(&epoch), None)?;
                 return Ok(reason);
             }
+            let slowest = self.find_slowest()?;
             let record = self.validate(&epoch);
             let record = agree(self.trainer.exchange.as_mut(), "the validation", record)?;
-            if let Break(reason) = self.end_epoch(record)? {
+            if let Break(reason) = self.end_epoch(record, slowest)? {
                 return Ok(reason);
             }
         }
@@ -315,14 +316,18 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
     }
 
     /// Shows and keeps an epoch, and goes back to where the network is trained.
-    fn end_epoch(&mut self, record: EpochRecord) -> Result<ControlFlow<StopReason>, TrainError> {
+    fn end_epoch(
+        &mut self,
+        record: EpochRecord,
+        slowest: Option<Slowest>,
+    ) -> Result<ControlFlow<StopReason>, TrainError> {
         let Trainer { loss, optimizer, rates, validation, callbacks, watch, clock, .. } = &mut *self.trainer;
-        self.display.end_epoch(&record);
+        self.display.end_epoch(&record, slowest);
         rates.after_epoch(optimizer, record.validation_loss.unwrap_or(record.training_loss));
         clock.epochs = record.epoch;
         let (parameters, statistics) = (self.network.parameters(), self.network.statistics());
         self.good.keep(parameters, statistics);
-        let end = EpochEnd { record: &record, network: self.network };
+        let end = EpochEnd { record: &record, network: self.network, slowest };
         let stop = tell(callbacks, |callback| callback.on_epoch(&end));
         if let Some(watch) = watch {
             watch.after_epoch(self.network, loss, *validation);

@@ -8,7 +8,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::Files;
-use super::plot::{Area, Axis, BLUE, GREEN, GREY, INK, ORANGE, Plot, figure, px, text};
+use super::plot::{Area, Axis, BLUE, FAINTEST, GREEN, GREY, INK, ORANGE, Plot, figure, px, text};
 use super::table::{digits, table};
 use crate::{Result, workspace};
 
@@ -97,7 +97,7 @@ fn diagram() -> Result<String> {
             [(161.0, "affine", "z = x W + b"), (378.0, "sigmoid", "y = σ(z)"), (595.0, "loss", "J = ½ ‖y − t‖²")];
         for (x, name, equation) in stations {
             let corners = [at(x - 52.0, 65.0), at(x + 52.0, 180.0)];
-            area.draw(&Rectangle::new(corners, RGBColor(244, 246, 248).filled()))?;
+            area.draw(&Rectangle::new(corners, FAINTEST.filled()))?;
             area.draw(&Rectangle::new(corners, GREY.stroke_width(px(1.0))))?;
             words(area, (x, 112.0), name, 15.0, INK, HPos::Center)?;
             words(area, (x, 132.0), equation, 12.5, GREY, HPos::Center)?;

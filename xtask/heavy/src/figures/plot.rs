@@ -23,6 +23,7 @@ pub(super) const INK: RGBColor = RGBColor(38, 50, 56);
 pub(super) const GREY: RGBColor = RGBColor(112, 124, 132);
 const FAINT: RGBColor = RGBColor(208, 214, 220);
 const FAINTER: RGBColor = RGBColor(232, 235, 238);
+pub(super) const FAINTEST: RGBColor = RGBColor(244, 246, 248);
 
 /// A whole figure, or a part of one.
 pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -38,7 +39,22 @@ pub(super) fn px(shown: f64) -> u32 {
     (SCALE * shown).round() as u32
 }
 
-/// Draws a figure of this height on white, which is readable in dark themes too.
+/// What replaces each colour on a dark page: a figure in a page has the page's scheme.
+const DARK: [(RGBColor, &str); 11] = [
+    (WHITE, "none"),
+    (INK, "#E6EAEE"),
+    (GREY, "#A3AEB6"),
+    (FAINT, "#4A545C"),
+    (FAINTER, "#2C343B"),
+    (FAINTEST, "#20272D"),
+    (BLUE, "#5AAEEA"),
+    (ORANGE, "#FF9650"),
+    (GREEN, "#45CFA4"),
+    (PURPLE, "#E699CB"),
+    (SKY, "#3F7FA8"),
+];
+
+/// Draws a figure of this height, with colours for light pages and for dark ones.
 pub(super) fn figure(height: u32, draw: impl FnOnce(&Area<'_>) -> Result) -> Result<String> {
     let mut svg = String::new();
     let drawn = (px(WIDTH.into()), px(height.into()));
@@ -49,7 +65,22 @@ pub(super) fn figure(height: u32, draw: impl FnOnce(&Area<'_>) -> Result) -> Res
         area.present()?;
     }
     let sized = |(width, height): (u32, u32)| format!(r#"<svg width="{width}" height="{height}""#);
-    Ok(svg.replacen(&sized(drawn), &sized((WIDTH, height)), 1))
+    let svg = svg.replacen(&sized(drawn), &sized((WIDTH, height)), 1);
+    Ok(svg.replacen(">\n", &format!(">\n{}", dark(&svg)), 1))
+}
+
+/// The style of a figure on a dark page.
+fn dark(svg: &str) -> String {
+    let mut style = String::from("<style>\n@media (prefers-color-scheme: dark) {\n");
+    for (RGBColor(r, g, b), dark) in DARK {
+        for kind in ["fill", "stroke"] {
+            let light = format!("[{kind}=\"#{r:02X}{g:02X}{b:02X}\"]");
+            if svg.contains(&light[1..light.len() - 1]) {
+                style += &format!("{light} {{ {kind}: {dark}; }}\n");
+            }
+        }
+    }
+    style + "}\n</style>\n"
 }
 
 pub(super) fn text(size: f64, color: RGBColor, across: HPos, down: VPos) -> TextStyle<'static> {

@@ -1,6 +1,7 @@
 //! A step that several ranks take by the mean of their gradients.
 
 use std::ops::ControlFlow::{self, Break, Continue};
+use std::time::{Duration, Instant};
 
 use downhill_data::{DataError, MiniBatch};
 use downhill_layers::Mode;
@@ -14,7 +15,7 @@ use crate::divergence::find_place;
 use crate::evaluation::inputs;
 use crate::exchange::{Checksum, Exchange, Owned, Sending, Stepped, sharded_part};
 use crate::feed::Feed;
-use crate::{RankData, StopReason, TrainError};
+use crate::{RankData, Slowest, StopReason, TrainError};
 
 /// What a rank keeps between the exchanges of a run.
 pub(super) struct Together<T> {
@@ -35,6 +36,8 @@ pub(super) struct Together<T> {
     wish: Option<StopReason>,
     /// The reason for which all stop.
     agreed: Option<StopReason>,
+    /// The time for which this rank has waited in the epoch.
+    waited: Duration,
 }
 
 impl<T: Scalar> Together<T> {
@@ -59,6 +62,7 @@ impl<T: Scalar> Together<T> {
             waiting: Ok(Total::default()),
             wish: None,
             agreed: None,
+            waited: Duration::ZERO,
         })
     }
 
@@ -218,7 +222,10 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
             exchange.send(0..unsent, gradient);
         }
         let told = Told::to_bytes(together.wish.take(), &own);
+        // The ranks that are early wait here for the last one.
+        let began = Instant::now();
         let told = exchange.gather("the loss of a step", &told).map_err(TrainError::Exchange)?;
+        together.waited += began.elapsed();
         own.map_err(|error| self.good.after(error, self.network))?;
         let mut factors = Vec::with_capacity(told.len());
         for (rank, told) in told.iter().enumerate() {
@@ -286,7 +293,7 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
         if together.stepped.is_some() {
             return Ok(());
         }
-        exchange.complete(gradient).map_err(TrainError::Exchange)
+        exchange.complete_gradient(gradient).map_err(TrainError::Exchange)
     }
 
     /// Brings the whole gradient to a rank that keeps a part, to look for what is not finite.
@@ -313,6 +320,16 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
     /// Ends the run if all ranks have agreed to.
     pub(super) fn agreed_stop(&self) -> ControlFlow<StopReason> {
         self.together.as_ref().and_then(|together| together.agreed).map_or(Continue(()), Break)
+    }
+
+    /// Finds the rank that the others have waited for in an epoch, at its end.
+    pub(super) fn find_slowest(&mut self) -> Result<Option<Slowest>, TrainError> {
+        let Some(together) = &mut self.together else { return Ok(None) };
+        let own = std::mem::take(&mut together.waited).as_secs_f64();
+        let all = self.gather("the time for which each rank has waited", &own.to_le_bytes())?;
+        let seconds = |bytes: Vec<u8>| bytes.try_into().map(f64::from_le_bytes).map_err(|_| garbled());
+        let waited = all.into_iter().map(seconds).collect::<Result<Vec<_>, _>>()?;
+        Ok(Slowest::of(&waited))
     }
 
     /// Checks after an epoch that all ranks hold the same numbers, and tells whether one of them wants to stop.
