@@ -191,7 +191,7 @@ impl Step {
             Self::Gradcheck => heavy::run("gradcheck", &[]),
             Self::Determinism => heavy::run("determinism", &["--interruptions".into(), "2".into()]),
             Self::Crash => heavy::run("crash", &["--kills".into(), "30".into()]),
-            Self::Mpi => mpi::run(&mpi::Arguments { name: None, kills: 6 }),
+            Self::Mpi => mpi::run(&mpi::Arguments { tests: true, kills: 6, ..mpi::Arguments::default() }),
             Self::Digits => cargo("run --release --quiet -p downhill --example digits"),
             Self::Examples => {
                 for example in ["09_long_run -- --demonstrate", "10_tables", "11_policy", "12_sequences"] {

@@ -18,6 +18,7 @@ use mpi::request::{Request, Scope, StaticScope};
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator, Destination, Source};
 
+use crate::Link;
 use crate::timeline::{MESSAGES, Timeline};
 
 /// The exit code of all processes after one of them has ended the others.
@@ -26,11 +27,14 @@ pub(crate) const FAILED: i32 = 1;
 /// The longest time in which an order to end all processes is obeyed, before this one ends in a way that launchers notice.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The time for which a wait lets others have the processor without sleeping.
+/// The time for which a wait lets others have the processor without sleeping, if training waits as well.
 const AWAKE: Duration = Duration::from_millis(2);
 
 /// The sleep between two looks after that.
 const NAP: Duration = Duration::from_micros(50);
+
+/// The sleep between two looks while training goes on: each look takes the processor from it.
+const LONG_NAP: Duration = Duration::from_micros(200);
 
 /// The longest time between two looks that counts as waiting: after a longer one, all processes have stood still, as
 /// batch systems have them do for others.
@@ -49,6 +53,9 @@ pub(crate) struct Orders {
     orders: Sender<Order>,
     /// Seen by the thread while it waits for other processes.
     aborts: Arc<AtomicBool>,
+    /// Whether training waits for a result.
+    awaited: Arc<AtomicBool>,
+    thread: thread::Thread,
 }
 
 impl Orders {
@@ -62,6 +69,15 @@ impl Orders {
         // A thread that has ended shows itself by no result.
         let _ = self.orders.send(Order::Job(Box::new(job)));
         results
+    }
+
+    /// Waits for a result; `None` if the thread has ended.
+    pub(crate) fn wait<R>(&self, results: &Receiver<R>) -> Option<R> {
+        self.awaited.store(true, Ordering::Release);
+        self.thread.unpark();
+        let result = results.recv().ok();
+        self.awaited.store(false, Ordering::Release);
+        result
     }
 
     /// Ends all processes; returns if MPI has come to its end before.
@@ -91,17 +107,18 @@ pub(crate) struct Started {
 /// Starts MPI; `None` if it has been started before.
 pub(crate) fn start() -> std::io::Result<Option<Started>> {
     let (orders, incoming) = channel();
-    let aborts = Arc::new(AtomicBool::new(false));
+    let (aborts, awaited) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let (started, starts) = channel();
-    let seen = Arc::clone(&aborts);
+    let seen = (Arc::clone(&aborts), Arc::clone(&awaited));
     let thread = thread::Builder::new().name("mpi".into()).spawn(move || {
         let Some((universe, _)) = mpi::initialize_with_threading(Threading::Funneled) else { return };
         let world = universe.world();
-        let engine = Engine { notes: world.duplicate(), world, aborts: seen, operations: Cell::new(0) };
+        let (aborts, awaited) = seen;
+        let engine = Engine { notes: world.duplicate(), world, aborts, awaited, operations: Cell::new(0) };
         let _ = started.send((engine.rank(), engine.ranks()));
         engine.obey(&incoming);
     })?;
-    let orders = Orders { orders, aborts };
+    let orders = Orders { orders, aborts, awaited, thread: thread.thread().clone() };
     Ok(starts.recv().ok().map(|(rank, ranks)| Started { rank, ranks, orders, thread }))
 }
 
@@ -111,6 +128,8 @@ pub(crate) struct Watch {
     /// The longest time for one.
     pub(crate) limit: Duration,
     pub(crate) timeline: Option<Timeline>,
+    /// The link that they are slowed down to.
+    pub(crate) link: Option<Link>,
 }
 
 /// What the thread has.
@@ -119,6 +138,7 @@ pub(crate) struct Engine {
     /// For notes of ranks that wait, next to the operations that they wait for.
     notes: SimpleCommunicator,
     aborts: Arc<AtomicBool>,
+    awaited: Arc<AtomicBool>,
     /// The operations so far, which are the same on all ranks.
     operations: Cell<u64>,
 }
@@ -155,6 +175,7 @@ impl Engine {
         self.operations.set(self.operations.get() + 1);
         let (began, mut has_noted, mut request) = (Instant::now(), false, request);
         let (mut waited, mut last) = (Duration::ZERO, began);
+        let mut awake_until = None;
         loop {
             match request.test() {
                 Ok(_) => break,
@@ -174,7 +195,17 @@ impl Engine {
                 has_noted = true;
                 self.note();
             }
-            if waited < AWAKE { thread::yield_now() } else { thread::sleep(NAP) }
+            if !self.awaited.load(Ordering::Acquire) {
+                awake_until = None;
+                thread::park_timeout(LONG_NAP);
+            } else if waited < *awake_until.get_or_insert(waited + AWAKE) {
+                thread::yield_now();
+            } else {
+                thread::sleep(NAP);
+            }
+        }
+        if let Some(link) = watch.link {
+            pause(link.time(bytes));
         }
         if let Some(timeline) = &watch.timeline {
             timeline.add(MESSAGES, what, began, bytes);
@@ -218,6 +249,15 @@ impl Engine {
         };
         text + ". A process hangs, has come to an end or is slow: look at what that rank has printed last, or set a longer \
                 `time_limit`"
+    }
+}
+
+/// Sleeps this long, to a few microseconds: a sleep alone ends some tens of them late.
+fn pause(duration: Duration) {
+    let end = Instant::now() + duration;
+    thread::sleep(duration.saturating_sub(Duration::from_micros(80)));
+    while Instant::now() < end {
+        thread::yield_now();
     }
 }
 

@@ -14,12 +14,20 @@ use mpi::datatype::{Partition, PartitionMut};
 use mpi::request::scope;
 use mpi::traits::{Communicator, Equivalence};
 
+use crate::Link;
 use crate::engine::{Engine, Orders, Watch};
 use crate::rounding::{Feedback, widened};
 use crate::timeline::{Timeline, WAITS};
 
-/// The numbers of a gradient that are sent at once, in bytes.
-const BUCKET: usize = 4 << 20;
+/// The least bytes of a gradient that are sent at once, as long as there are as many: few enough to stay in a cache, and to
+/// leave little that is sent only after the backward pass.
+const BUCKET: usize = 1 << 20;
+
+/// The least bytes of a bucket that go to one of many ranks.
+const MESSAGE: usize = 32 << 10;
+
+/// The numbers that are added up at once, which stay in the L1 cache.
+const BLOCK: usize = 2048;
 
 /// The most numbers of an operation: MPI counts in 32 bits.
 const MOST: usize = 1 << 28;
@@ -34,10 +42,10 @@ const PARTS: &str = "the parts of the weights";
 
 /// An exchange over MPI, made by [`Ranks::exchange`](crate::Ranks::exchange).
 ///
-/// The gradient is sent in pieces of 4 MiB while the backward pass goes on. Each rank receives the numbers of its own part
-/// of θ from all others and adds them up in the order of the ranks, so that the sum has the same bits each time; then the
-/// mean gradient, or with [`sharded`](MpiExchange::sharded) the parameters after the step, are brought to all.
-/// Each way, a rank sends (n − 1)/n of the bytes of θ, the least there is.
+/// The gradient is sent in buckets of 1 MiB, or 32 KiB for each rank if that is more, while the backward pass goes on. Each rank owns a part of every bucket, so that
+/// all links are busy with each; it receives these numbers from all others and adds them up in the order of the ranks, so
+/// that the sum has the same bits each time. Then the mean gradient, or with [`sharded`](MpiExchange::sharded) the
+/// parameters after the step, are brought to all. Each way, a rank sends (n − 1)/n of the bytes of θ, the least there is.
 #[derive(Debug)]
 pub struct MpiExchange<T> {
     rank: usize,
@@ -46,10 +54,10 @@ pub struct MpiExchange<T> {
     watch: Watch,
     in_order: bool,
     sharded: bool,
-    /// What rounding gradients to bf16 has left: of the own ones, and of the means in the own part.
+    /// What rounding gradients to bf16 has left: of the own ones, and of the means that this rank owns.
     feedback: Option<(Feedback<T>, Feedback<T>)>,
     data: RankData,
-    /// The pieces of the gradient that are under way, from the end of θ.
+    /// The buckets of the gradient that are under way, from the end of θ.
     pieces: VecDeque<Piece<T>>,
     /// The start of the numbers that are under way, while a gradient is sent.
     sent_from: Option<usize>,
@@ -61,13 +69,13 @@ pub struct MpiExchange<T> {
 #[derive(Debug)]
 struct Piece<T> {
     /// Its place in θ.
-    range: Range<usize>,
-    /// What it holds of the own part, counted from that part's start.
+    bucket: Range<usize>,
+    /// What this rank owns of it, counted from its start.
     own: Range<usize>,
     arrives: Arrives<T>,
 }
 
-/// The memory of what was sent, and the numbers of all ranks.
+/// A bucket as this rank has it, and its own part as all others have it.
 #[derive(Debug)]
 enum Arrives<T> {
     Whole(Receiver<(Vec<T>, Vec<T>)>),
@@ -80,7 +88,7 @@ impl<T: Scalar + Equivalence> MpiExchange<T> {
             rank,
             ranks,
             orders,
-            watch: Watch { limit: Duration::from_secs(300), timeline: None },
+            watch: Watch { limit: Duration::from_secs(300), timeline: None, link: None },
             in_order: false,
             sharded: false,
             feedback: None,
@@ -148,104 +156,133 @@ impl<T: Scalar + Equivalence> MpiExchange<T> {
         self
     }
 
+    /// Has every message take as much longer as it would over this link: a tool for planning, which shows on one machine
+    /// how a network would train on many.
+    #[must_use]
+    pub fn link(mut self, link: Link) -> Self {
+        self.watch.link = Some(link);
+        self
+    }
+
     /// Waits for the result of a job.
     fn wait<R>(&self, what: &str, results: &Receiver<R>) -> Result<R, String> {
         let began = Instant::now();
-        let result = results.recv().map_err(|_| "the thread that calls MPI has ended".to_owned());
+        let result = self.orders.wait(results).ok_or_else(|| "the thread that calls MPI has ended".to_owned());
         if let Some(timeline) = &self.watch.timeline {
             timeline.add(WAITS, what, began, 0);
         }
         result
     }
 
-    /// The numbers of `range` that a rank owns.
-    fn owned(&self, range: &Range<usize>, len: usize, rank: usize) -> Range<usize> {
-        let part = part_of(len, rank, self.ranks);
-        let start = part.start.clamp(range.start, range.end);
-        start..part.end.clamp(start, range.end)
+    /// What a rank owns of a bucket.
+    fn part(&self, bucket: &Range<usize>, rank: usize) -> Range<usize> {
+        let part = part_of(bucket.len(), rank, self.ranks);
+        bucket.start + part.start..bucket.start + part.end
     }
 
-    /// Sends the numbers of a range to their owners.
-    fn post(&mut self, range: Range<usize>, gradient: &[T]) {
-        let len = gradient.len();
-        let (own, part) = (self.owned(&range, len, self.rank), part_of(len, self.rank, self.ranks));
+    /// The buckets of `len` numbers, from the first to the last. They are counted from the end, where a backward pass
+    /// begins.
+    fn buckets(&self, len: usize) -> Vec<Range<usize>> {
+        let from_end = cut(len, bucket::<T>(self.ranks));
+        let mut buckets: Vec<_> = from_end.map(|bucket| len - bucket.end..len - bucket.start).collect();
+        buckets.reverse();
+        buckets
+    }
+
+    /// Sends the numbers of a bucket to their owners.
+    fn post(&mut self, bucket: Range<usize>, gradient: &[T]) {
+        let to: Vec<_> = (0..self.ranks).map(|rank| part_of(bucket.len(), rank, self.ranks)).collect();
+        let own = to[self.rank].clone();
+        let (numbers, from) = (&gradient[bucket.clone()], vec![own.len(); self.ranks]);
         let arrives = if let Some((feedback, _)) = &mut self.feedback {
-            let mut sent = memory(&mut self.spare_rounded, range.len());
-            feedback.round(range.clone(), len, &gradient[range.clone()], &mut sent);
-            let received = memory(&mut self.spare_rounded, own.len() * self.ranks);
-            Arrives::Rounded(self.exchange_parts(&range, len, sent, received))
+            let mut sent = memory(&mut self.spare_rounded, numbers.len());
+            feedback.round(bucket.clone(), gradient.len(), numbers, &mut sent);
+            let received = memory(&mut self.spare_rounded, own.len() * (self.ranks - 1));
+            Arrives::Rounded(self.all_to_all(GRADIENTS, sent, &to, received, &from))
         } else {
-            let mut sent = memory(&mut self.spare, range.len());
-            sent.copy_from_slice(&gradient[range.clone()]);
-            let received = memory(&mut self.spare, own.len() * self.ranks);
-            Arrives::Whole(self.exchange_parts(&range, len, sent, received))
+            let mut sent = memory(&mut self.spare, numbers.len());
+            sent.copy_from_slice(numbers);
+            let received = memory(&mut self.spare, own.len() * (self.ranks - 1));
+            Arrives::Whole(self.all_to_all(GRADIENTS, sent, &to, received, &from))
         };
-        let own = if own.is_empty() { 0..0 } else { own.start - part.start..own.end - part.start };
-        self.pieces.push_back(Piece { range, own, arrives });
+        self.pieces.push_back(Piece { bucket, own, arrives });
     }
 
-    /// Sends the numbers of a range to their owners, and receives those of all ranks for the own part.
-    fn exchange_parts<N: Equivalence + Send + 'static>(
+    /// Sends a range of some numbers to each rank, and receives this many of each; nothing is sent to this rank itself.
+    fn all_to_all<N: Equivalence + Send + 'static>(
         &self,
-        range: &Range<usize>,
-        len: usize,
+        what: &'static str,
         sent: Vec<N>,
+        to: &[Range<usize>],
         mut received: Vec<N>,
+        from: &[usize],
     ) -> Receiver<(Vec<N>, Vec<N>)> {
-        let counts: Vec<Count> = (0..self.ranks).map(|rank| count(self.owned(range, len, rank).len())).collect();
-        let own = self.owned(range, len, self.rank).len();
-        let (watch, ranks, each) = (self.watch.clone(), self.ranks, count(own));
-        let bytes = (sent.len() - own) * size_of::<N>();
+        let of_others = |(rank, len): (usize, usize)| if rank == self.rank { 0 } else { len };
+        let to_lens = to.iter().map(Range::len).enumerate().map(of_others);
+        let bytes = to_lens.clone().sum::<usize>() * size_of::<N>();
+        let to_counts: Vec<Count> = to_lens.map(count).collect();
+        let to_places: Vec<Count> = to.iter().map(|to| count(to.start)).collect();
+        let from_counts: Vec<Count> = from.iter().copied().enumerate().map(of_others).map(count).collect();
+        let watch = self.watch.clone();
         self.orders.give(move |engine: &Engine| {
-            let from = vec![each; ranks];
-            let (places, from_places) = (places(&counts), places(&from));
-            let to = Partition::new(&sent[..], counts, places);
-            let mut from = PartitionMut::new(&mut received[..], from, from_places);
+            let from_places = places(&from_counts);
+            let to = Partition::new(&sent[..], to_counts, to_places);
+            let mut from = PartitionMut::new(&mut received[..], from_counts, from_places);
             scope(|scope| {
                 let request = engine.world.immediate_all_to_all_varcount_into(scope, &to, &mut from);
-                engine.wait(GRADIENTS, &watch, bytes, request);
+                engine.wait(what, &watch, bytes, request);
             });
             (sent, received)
         })
     }
 
-    /// Brings the parts of numbers to all ranks.
+    /// The numbers of all ranks, of which this one has its own and has received the others.
+    fn in_turn<'n, N>(&self, own: &'n [N], received: &'n [N]) -> Vec<&'n [N]> {
+        let mut others = received.chunks_exact(own.len().max(1));
+        (0..self.ranks).map(|rank| if rank == self.rank { own } else { others.next().unwrap_or_default() }).collect()
+    }
+
+    /// Brings the numbers that each rank owns to all ranks.
     fn complete_parts<N: Equivalence + Copy + Default + Send + 'static>(
         &self,
         what: &'static str,
         numbers: &mut [N],
         spare: &mut Vec<Vec<N>>,
     ) -> Result<(), String> {
-        let len = numbers.len();
-        for range in cut(len, MOST) {
-            let counts: Vec<Count> = (0..self.ranks).map(|rank| count(self.owned(&range, len, rank).len())).collect();
-            let own = self.owned(&range, len, self.rank);
-            let mut sent = memory(spare, own.len());
-            sent.copy_from_slice(&numbers[own]);
-            let (mut all, watch) = (memory(spare, range.len()), self.watch.clone());
-            let bytes = size_of_val(&sent[..]) * (self.ranks - 1);
-            let arrives = self.orders.give(move |engine: &Engine| {
-                let places = places(&counts);
-                let mut parts = PartitionMut::new(&mut all[..], counts, places);
-                scope(|scope| {
-                    let request = engine.world.immediate_all_gather_varcount_into(scope, &sent[..], &mut parts);
-                    engine.wait(what, &watch, bytes, request);
-                });
-                (sent, all)
-            });
-            let (sent, all) = self.wait(what, &arrives)?;
-            numbers[range].copy_from_slice(&all);
-            spare.extend([sent, all]);
+        // As many buckets at once as MPI can count.
+        for buckets in self.buckets(numbers.len()).chunks(MOST / bucket::<T>(self.ranks)) {
+            let of = |rank| buckets.iter().map(|bucket| self.part(bucket, rank)).collect();
+            let parts: Vec<Vec<Range<usize>>> = (0..self.ranks).map(of).collect();
+            let lens: Vec<usize> = parts.iter().map(|parts| parts.iter().map(Range::len).sum()).collect();
+            let own = lens[self.rank];
+            let mut sent = memory(spare, own);
+            let mut rest = &mut sent[..];
+            for part in &parts[self.rank] {
+                let (next, behind) = std::mem::take(&mut rest).split_at_mut(part.len());
+                next.copy_from_slice(&numbers[part.clone()]);
+                rest = behind;
+            }
+            let received = memory(spare, lens.iter().sum::<usize>() - own);
+            let to: Vec<_> = lens.iter().map(|_| 0..own).collect();
+            let arrives = self.all_to_all(what, sent, &to, received, &lens);
+            let (sent, received) = self.wait(what, &arrives)?;
+            let mut rest = &received[..];
+            let others = parts.into_iter().enumerate().filter(|(rank, _)| *rank != self.rank);
+            for part in others.flat_map(|(_, parts)| parts) {
+                let (next, behind) = rest.split_at(part.len());
+                numbers[part].copy_from_slice(next);
+                rest = behind;
+            }
+            spare.extend([sent, received]);
         }
         Ok(())
     }
 }
 
-/// Memory for this many numbers, which may hold any.
+/// Memory of an earlier message of this length, or new one; it may hold any numbers.
 fn memory<N: Copy + Default>(spare: &mut Vec<Vec<N>>, len: usize) -> Vec<N> {
-    let mut memory = spare.pop().unwrap_or_default();
-    memory.resize(len, N::default());
-    memory
+    let fitting = spare.iter().position(|memory| memory.len() == len);
+    fitting.map_or_else(|| vec![N::default(); len], |place| spare.swap_remove(place))
 }
 
 fn count(len: usize) -> Count {
@@ -261,6 +298,11 @@ fn places(counts: &[Count]) -> Vec<Count> {
 /// Ranges of at most `most` numbers that make up `len`.
 fn cut(len: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
     (0..len).step_by(most).map(move |start| start..len.min(start + most))
+}
+
+/// The most numbers of a bucket.
+fn bucket<T>(ranks: usize) -> usize {
+    (BUCKET.max(ranks * MESSAGE) / size_of::<T>()).min(MOST)
 }
 
 impl<T: Scalar + Equivalence> GradientExchange<T> for MpiExchange<T> {
@@ -327,12 +369,15 @@ impl<T: Scalar + Equivalence> GradientExchange<T> for MpiExchange<T> {
         Ok(())
     }
 
+    fn owned(&self, len: usize, rank: usize) -> Vec<Range<usize>> {
+        self.buckets(len).iter().map(|bucket| self.part(bucket, rank)).collect()
+    }
+
     fn send(&mut self, complete: Range<usize>, gradient: &[T]) {
-        // All ranks cut at the same places, whatever the ranges that they come to know.
-        let most = (BUCKET / size_of::<T>()).min(MOST);
+        // All ranks have the same buckets, whatever the ranges that they come to know.
         let mut end = self.sent_from.unwrap_or(gradient.len());
         while end > 0 {
-            let start = end.saturating_sub(most);
+            let start = end.saturating_sub(bucket::<T>(self.ranks));
             if start < complete.start {
                 break;
             }
@@ -344,20 +389,23 @@ impl<T: Scalar + Equivalence> GradientExchange<T> for MpiExchange<T> {
 
     fn add(&mut self, factors: &[Option<T>], sum: &mut [T]) -> Result<(), String> {
         self.sent_from = None;
-        while let Some(Piece { range, own, arrives }) = self.pieces.pop_front() {
-            let sum = &mut sum[own];
+        let mut left = sum;
+        while let Some(Piece { bucket, own, arrives }) = self.pieces.pop_front() {
+            let place = left.len() - own.len();
+            let (before, sum) = std::mem::take(&mut left).split_at_mut(place);
+            left = before;
             match arrives {
                 Arrives::Whole(arrives) => {
                     let (sent, received) = self.wait(GRADIENTS, &arrives)?;
-                    add_up(sum, &received, factors, |g| g);
+                    add_up(sum, &self.in_turn(&sent[own], &received), factors, |g| g);
                     self.spare.extend([sent, received]);
                 }
                 Arrives::Rounded(arrives) => {
                     let (sent, received) = self.wait(GRADIENTS, &arrives)?;
-                    add_up(sum, &received, factors, widened);
+                    add_up(sum, &self.in_turn(&sent[own], &received), factors, widened);
                     let is_used = factors.get(self.rank).is_some_and(Option::is_some);
                     if let Some((feedback, _)) = self.feedback.as_mut().filter(|_| !is_used) {
-                        feedback.put_back(range, &sent);
+                        feedback.put_back(bucket, &sent);
                     }
                     self.spare_rounded.extend([sent, received]);
                 }
@@ -374,11 +422,15 @@ impl<T: Scalar + Equivalence> GradientExchange<T> for MpiExchange<T> {
     }
 
     fn complete_gradient(&mut self, gradient: &mut [T]) -> Result<(), String> {
-        let (len, part) = (gradient.len(), part_of(gradient.len(), self.rank, self.ranks));
+        let (len, owned) = (gradient.len(), self.owned(gradient.len(), self.rank));
         let Some((_, feedback)) = &mut self.feedback else { return self.complete(gradient) };
         let mut spare = std::mem::take(&mut self.spare_rounded);
         let mut rounded = memory(&mut spare, len);
-        feedback.round(0..part.len(), part.len(), &gradient[part.clone()], &mut rounded[part]);
+        let (all, mut place) = (owned.iter().map(Range::len).sum(), 0);
+        for own in owned {
+            feedback.round(place..place + own.len(), all, &gradient[own.clone()], &mut rounded[own.clone()]);
+            place += own.len();
+        }
         let completed = self.complete_parts(PARTS, &mut rounded, &mut spare);
         gradient.iter_mut().zip(&rounded).for_each(|(g, &bits)| *g = widened(bits));
         spare.push(rounded);
@@ -405,13 +457,12 @@ impl<T: Scalar + Equivalence> GradientExchange<T> for MpiExchange<T> {
 }
 
 /// Adds to a sum the numbers of each rank in turn, times its factor; those of a rank without a factor are left out.
-fn add_up<T: Scalar, N: Copy>(sum: &mut [T], received: &[N], factors: &[Option<T>], number: impl Fn(N) -> T) {
-    if sum.is_empty() {
-        return;
-    }
-    for (g, &factor) in received.chunks_exact(sum.len()).zip(factors) {
-        if let Some(factor) = factor {
-            sum.iter_mut().zip(g).for_each(|(sum, &g)| *sum += factor * number(g));
+fn add_up<T: Scalar, N: Copy>(sum: &mut [T], all: &[&[N]], factors: &[Option<T>], number: impl Fn(N) -> T) {
+    for (place, sum) in (0..).step_by(BLOCK).zip(sum.chunks_mut(BLOCK)) {
+        for (g, &factor) in all.iter().zip(factors) {
+            if let Some(factor) = factor {
+                sum.iter_mut().zip(&g[place..]).for_each(|(sum, &g)| *sum += factor * number(g));
+            }
         }
     }
 }

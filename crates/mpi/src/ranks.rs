@@ -120,9 +120,9 @@ impl Ranks {
 impl Drop for Ranks {
     /// Waits for all other processes.
     fn drop(&mut self) {
-        let watch = Watch { limit: Duration::from_secs(600), timeline: None };
+        let watch = Watch { limit: Duration::from_secs(600), timeline: None, link: None };
         let end = self.orders.give(move |engine| engine.wait("the end", &watch, 0, engine.world.immediate_barrier()));
-        let _ = end.recv();
+        let _ = self.orders.wait(&end);
         self.orders.finish();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();

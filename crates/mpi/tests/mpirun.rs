@@ -17,7 +17,7 @@ use downhill_data::source::{InMemory, SourceBatches};
 use downhill_data::{Dataset, digits};
 use downhill_layers::{Affine, BatchNorm, Dropout, Embedding, Flatten, Relu};
 use downhill_losses::SoftmaxCrossEntropy;
-use downhill_mpi::{MpiExchange, Ranks};
+use downhill_mpi::{Link, MpiExchange, Ranks};
 use downhill_network::{Network, TransformerEncoderBlock, sequential};
 use downhill_optim::schedule::Cosine;
 use downhill_optim::{AdamW, Optimizer};
@@ -33,6 +33,9 @@ const PROGRAM: &str = "DOWNHILL_MPI_PROGRAM";
 
 /// The folder in which ranks leave what they have.
 const FOLDER: &str = "DOWNHILL_MPI_FOLDER";
+
+/// The latency of a link that messages are slowed down to.
+const SLOW: Duration = Duration::from_millis(3);
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -143,6 +146,7 @@ fn exchange(ranks: &Ranks, words: &[&str]) -> MpiExchange<f32> {
             "bf16" => exchange.bf16(),
             "timeline" => exchange.timeline(std::env::var_os(FOLDER).unwrap_or_default()),
             "impatient" => exchange.time_limit(Duration::from_secs(2)),
+            "slow" => exchange.link(Link::new(SLOW, 1e8)),
             _ => exchange,
         };
     }
@@ -490,6 +494,22 @@ fn timelines_show_the_least_bytes_that_there_are() {
     }
 }
 
+fn a_link_slows_messages_down_and_leaves_the_bits() {
+    let words = "train transformer sharded timeline slow";
+    let launched = launch(2, words);
+    let folder = folder_of(2, words);
+    let expected = alone("transformer", 2);
+    assert!(launched.all().iter().all(|left| without_memory(left) == expected));
+    let timeline = fs::read_to_string(folder.join("rank-1.json")).unwrap();
+    for name in ["the gradients", "the loss of a step", "the parts of the weights"] {
+        let messages: Vec<&str> =
+            timeline.lines().filter(|line| line.contains(name) && line.contains(r#""tid":0"#)).collect();
+        let micros = sum_of(&messages.join("\n"), name, "dur");
+        let least = SLOW.as_micros() as usize * messages.len();
+        assert!(!messages.is_empty() && micros >= least, "{name}: {micros} of at least {least}");
+    }
+}
+
 fn a_panic_ends_all_ranks() {
     let launched = launch(4, "panic");
     launched.ended_with("rank 1 panicked:");
@@ -783,6 +803,7 @@ fn main() -> ExitCode {
         a_gradient_of_several_pieces_has_these_bits,
         a_sharded_optimizer_has_these_bits_and_its_share_of_the_memory,
         timelines_show_the_least_bytes_that_there_are,
+        a_link_slows_messages_down_and_leaves_the_bits,
         a_panic_ends_all_ranks,
         an_error_of_one_rank_ends_all,
         a_killed_rank_ends_all,

@@ -15,9 +15,9 @@ use crate::TrainError;
 /// ranks. Every rank calls the same methods in the same order, and each call returns once all have made it. Without an
 /// exchange nothing is called and nothing is copied.
 ///
-/// Every rank owns one [part](part_of) of the numbers: a gradient is sent in ranges as the backward pass completes them,
-/// from the end to the beginning; [`add`](GradientExchange::add) leaves its owner with the sum of a part, and
-/// [`complete`](GradientExchange::complete) brings all parts to all ranks.
+/// Every number is [owned](GradientExchange::owned) by one rank: a gradient is sent in ranges as the backward pass
+/// completes them, from the end to the beginning; [`add`](GradientExchange::add) leaves a rank with the sum of what it
+/// owns, and [`complete`](GradientExchange::complete) brings that of all ranks to all.
 pub trait GradientExchange<T: Scalar>: Debug + Send {
     /// The number of this rank.
     fn rank(&self) -> usize;
@@ -41,20 +41,27 @@ pub trait GradientExchange<T: Scalar>: Debug + Send {
     /// gradient adjoin one another, from its end to its beginning, and may differ from rank to rank.
     fn send(&mut self, complete: Range<usize>, gradient: &[T]);
 
-    /// Waits for the gradient that was sent by each rank, and adds to the numbers of this rank's own part:
-    /// `sum ← sum + factor · g`, one rank after another in their order; a rank without a factor adds nothing.
+    /// Returns the ranges of `len` numbers that a rank owns, from the first to the last: its [part](part_of) unless an
+    /// exchange deals them otherwise, such as a part of every bucket that it sends.
+    fn owned(&self, len: usize, rank: usize) -> Vec<Range<usize>> {
+        vec![part_of(len, rank, self.ranks())]
+    }
+
+    /// Waits for the gradient that was sent by each rank, and adds to the numbers that this rank owns, which `sum` holds
+    /// one range after another: `sum ← sum + factor · g`, one rank after another in their order; a rank without a factor
+    /// adds nothing.
     ///
     /// # Errors
     /// Returns a sentence if the ranks can't be reached.
     fn add(&mut self, factors: &[Option<T>], sum: &mut [T]) -> Result<(), String>;
 
-    /// Fills in the parts of `numbers` that other ranks own.
+    /// Fills in those of `numbers` that other ranks own.
     ///
     /// # Errors
     /// Returns a sentence if the ranks can't be reached.
     fn complete(&mut self, numbers: &mut [T]) -> Result<(), String>;
 
-    /// Fills in the parts of a mean gradient that other ranks own. The numbers may be rounded, the same on all ranks.
+    /// Fills in those numbers of a mean gradient that other ranks own. The numbers may be rounded, the same on all ranks.
     ///
     /// # Errors
     /// Returns a sentence if the ranks can't be reached.
@@ -108,6 +115,10 @@ impl<T: Scalar, E: GradientExchange<T> + ?Sized> GradientExchange<T> for Box<E> 
         (**self).send(complete, gradient);
     }
 
+    fn owned(&self, len: usize, rank: usize) -> Vec<Range<usize>> {
+        (**self).owned(len, rank)
+    }
+
     fn add(&mut self, factors: &[Option<T>], sum: &mut [T]) -> Result<(), String> {
         (**self).add(factors, sum)
     }
@@ -149,7 +160,7 @@ pub enum RankData {
     Own,
 }
 
-/// Returns the part of `len` numbers that a rank owns: all ranks have as many, or one more.
+/// Returns one of the parts into which `len` numbers are cut, a part for each rank: all have as many, or one more.
 ///
 /// ```
 /// use downhill_train::part_of;
@@ -190,18 +201,71 @@ impl<T: Scalar> BackwardObserver<T> for Sending<'_, '_, T> {
     }
 }
 
-/// Returns the segments as they lie in a part of θ.
-pub(crate) fn cut(segments: &[Segment], part: &Range<usize>) -> Vec<Segment> {
-    let within = segments.iter().filter_map(|segment| {
-        let range = segment.range.start.max(part.start)..segment.range.end.min(part.end);
-        let is_within = !range.is_empty();
-        is_within.then(|| {
-            let mut cut = segment.clone();
-            cut.range = range.start - part.start..range.end - part.start;
-            cut
-        })
-    });
-    within.collect()
+/// The ranges of θ that a rank owns, and their numbers as they lie in its own memory: one range after another.
+#[derive(Clone, Debug)]
+pub(crate) struct Owned(Vec<Range<usize>>);
+
+impl Owned {
+    pub(crate) fn by<T: Scalar>(exchange: &Exchange<'_, T>, len: usize) -> Self {
+        Self(exchange.owned(len, exchange.rank()))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.iter().map(Range::len).sum()
+    }
+
+    pub(crate) fn ranges(&self) -> &[Range<usize>] {
+        &self.0
+    }
+
+    /// Copies the own ones of all numbers.
+    fn copy<T: Scalar>(&self, all: &[T], own: &mut Vec<T>) {
+        own.clear();
+        self.0.iter().for_each(|range| own.extend_from_slice(&all[range.clone()]));
+    }
+
+    /// Puts own numbers where they belong.
+    fn put_back<T: Scalar>(&self, own: &[T], all: &mut [T]) {
+        let mut rest = own;
+        for range in &self.0 {
+            let (numbers, behind) = rest.split_at(range.len());
+            all[range.clone()].copy_from_slice(numbers);
+            rest = behind;
+        }
+    }
+
+    /// Returns the segments as they lie in the own numbers.
+    pub(crate) fn cut(&self, segments: &[Segment]) -> Vec<Segment> {
+        let mut place = 0;
+        let mut cut = Vec::new();
+        for own in &self.0 {
+            for segment in segments {
+                let range = segment.range.start.max(own.start)..segment.range.end.min(own.end);
+                if !range.is_empty() {
+                    let mut segment = segment.clone();
+                    segment.range = place + range.start - own.start..place + range.end - own.start;
+                    cut.push(segment);
+                }
+            }
+            place += own.len();
+        }
+        cut
+    }
+}
+
+/// What a rank steps, if it is no more than what it owns.
+#[derive(Debug)]
+pub(crate) struct Stepped<T> {
+    pub(crate) owned: Owned,
+    /// Memory for several ranges, which are stepped as one.
+    theta: Vec<T>,
+    gradient: Vec<T>,
+}
+
+impl<T> Stepped<T> {
+    pub(crate) fn new(owned: Owned) -> Self {
+        Self { owned, theta: Vec::new(), gradient: Vec::new() }
+    }
 }
 
 /// An optimizer that steps this rank's part of θ, after which all ranks have all of it.
@@ -209,7 +273,7 @@ pub(crate) fn cut(segments: &[Segment], part: &Range<usize>) -> Vec<Segment> {
 pub(crate) struct Sharded<'a, 'e, T, O> {
     pub(crate) optimizer: &'a mut O,
     pub(crate) exchange: &'a mut Exchange<'e, T>,
-    pub(crate) part: Range<usize>,
+    pub(crate) stepped: &'a mut Stepped<T>,
     pub(crate) completed: Result<(), String>,
 }
 
@@ -219,11 +283,19 @@ impl<T: Scalar, O: Optimizer<T>> Optimizer<T> for Sharded<'_, '_, T, O> {
     }
 
     fn bind(&mut self, segments: &[Segment]) {
-        self.optimizer.bind(&cut(segments, &self.part));
+        self.optimizer.bind(&self.stepped.owned.cut(segments));
     }
 
     fn step(&mut self, theta: &mut [T], gradient: &[T]) {
-        self.optimizer.step(&mut theta[self.part.clone()], &gradient[self.part.clone()]);
+        let Stepped { owned, theta: own_theta, gradient: own_gradient } = &mut *self.stepped;
+        if let [range] = owned.ranges() {
+            self.optimizer.step(&mut theta[range.clone()], &gradient[range.clone()]);
+        } else {
+            owned.copy(theta, own_theta);
+            owned.copy(gradient, own_gradient);
+            self.optimizer.step(own_theta, own_gradient);
+            owned.put_back(own_theta, theta);
+        }
         self.completed = self.exchange.complete(theta);
     }
 
@@ -256,17 +328,17 @@ impl<T: Scalar, O: Optimizer<T>> Optimizer<T> for Sharded<'_, '_, T, O> {
     }
 }
 
-/// Returns this rank's part of θ if it steps no other.
+/// Returns what this rank owns of θ if it steps nothing else.
 pub(crate) fn sharded_part<T: Scalar>(
     exchange: Option<&Exchange<'_, T>>,
     optimizer: &impl Optimizer<T>,
     network: &Network<T>,
-) -> Option<Range<usize>> {
+) -> Option<Owned> {
     let exchange = exchange.filter(|exchange| exchange.ranks() > 1 && exchange.is_sharded())?;
     let is_elementwise = optimizer.is_elementwise() && !optimizer.evaluation_point(&[], &mut []);
     let len = network.parameters().len();
     // A rank without parameters would have no memory to save.
-    (is_elementwise && len >= exchange.ranks()).then(|| part_of(len, exchange.rank(), exchange.ranks()))
+    (is_elementwise && len >= exchange.ranks()).then(|| Owned::by(exchange, len))
 }
 
 /// Fills in what other ranks remember of the steps so far, so that a state is that of the whole optimizer.
@@ -274,12 +346,12 @@ pub(crate) fn sharded_part<T: Scalar>(
 pub(crate) fn complete_state<T: Scalar>(
     exchange: &mut Exchange<'_, T>,
     state: &mut OptimizerState<T>,
-    part: &Range<usize>,
+    part: &Owned,
     len: usize,
 ) -> Result<(), TrainError> {
     for (_, slot) in &mut state.slots {
         let mut whole = vec![T::ZERO; len];
-        whole[part.clone()].copy_from_slice(slot);
+        part.put_back(slot, &mut whole);
         exchange.complete(&mut whole).map_err(TrainError::Exchange)?;
         *slot = whole;
     }
@@ -289,12 +361,12 @@ pub(crate) fn complete_state<T: Scalar>(
 
 /// Returns what a rank keeps of a whole optimizer's state; as it is if it has no memory yet.
 #[cfg(feature = "checkpoint")]
-pub(crate) fn cut_state<T: Scalar>(state: &OptimizerState<T>, part: &Range<usize>, len: usize) -> OptimizerState<T> {
+pub(crate) fn cut_state<T: Scalar>(state: &OptimizerState<T>, part: &Owned, len: usize) -> OptimizerState<T> {
     let mut state = state.clone();
-    for (_, slot) in &mut state.slots {
-        if let Some(own) = slot.get(part.clone()).filter(|_| slot.len() == len) {
-            *slot = own.to_vec();
-        }
+    for (_, slot) in state.slots.iter_mut().filter(|(_, slot)| slot.len() == len) {
+        let mut own = Vec::new();
+        part.copy(slot, &mut own);
+        *slot = own;
     }
     set_parameters(&mut state, len, part.len());
     state
@@ -404,12 +476,31 @@ mod tests {
     }
 
     #[test]
-    fn segments_are_cut_at_the_ends_of_a_part() {
+    fn segments_are_cut_at_the_ends_of_what_is_owned() {
         let segments =
             [Segment::new("a", 0..6, [2, 3]), Segment::new("b", 6..8, [2]).frozen(true), Segment::new("c", 8..9, [1])];
-        let cut = cut(&segments, &(4..8));
-        let seen: Vec<_> = cut.iter().map(|segment| (&*segment.name, segment.range.clone(), segment.frozen)).collect();
-        assert_eq!(seen, [("a", 0..2, false), ("b", 2..4, true)]);
+        let cut = |owned: &[Range<usize>]| {
+            let cut = Owned(owned.to_vec()).cut(&segments);
+            cut.iter()
+                .map(|segment| (segment.name.to_string(), segment.range.clone(), segment.frozen))
+                .collect::<Vec<_>>()
+        };
+        let (a, b, c) = ("a".to_owned(), "b".to_owned(), "c".to_owned());
+        assert_eq!(cut(&[0..0, 4..8]), [(a.clone(), 0..2, false), (b.clone(), 2..4, true)]);
+        assert_eq!(
+            cut(&[1..3, 5..7, 8..9]),
+            [(a.clone(), 0..2, false), (a, 2..3, false), (b, 3..4, true), (c, 4..5, false)]
+        );
+    }
+
+    #[test]
+    fn own_numbers_are_found_copied_and_put_back() {
+        let (owned, mut all) = (Owned(vec![1..3, 3..3, 5..6]), [0, 1, 2, 3, 4, 5, 6].map(f64::from));
+        let mut own = vec![9.0];
+        owned.copy(&all, &mut own);
+        assert_eq!((owned.len(), &own[..]), (3, &[1.0, 2.0, 5.0][..]));
+        owned.put_back(&[7.0, 8.0, 9.0], &mut all);
+        assert_eq!(all, [0.0, 7.0, 8.0, 3.0, 4.0, 9.0, 6.0]);
     }
 
     #[test]

@@ -44,6 +44,7 @@ struct Channels {
     in_order: bool,
     sharded: bool,
     data: RankData,
+    bucket: Option<usize>,
     /// The numbers that this rank has sent to others.
     sent: Arc<AtomicUsize>,
 }
@@ -53,6 +54,8 @@ struct Settings {
     in_order: bool,
     sharded: bool,
     data: RankData,
+    /// Each rank owns a part of every bucket of this many numbers, instead of one part.
+    bucket: Option<usize>,
 }
 
 impl Channels {
@@ -66,6 +69,7 @@ impl Channels {
                 in_order: settings.in_order,
                 sharded: settings.sharded,
                 data: settings.data,
+                bucket: settings.bucket,
                 sent: Arc::default(),
             })
             .collect();
@@ -126,14 +130,26 @@ impl GradientExchange<f32> for Channels {
         Ok(())
     }
 
+    fn owned(&self, len: usize, rank: usize) -> Vec<Range<usize>> {
+        let most = self.bucket.unwrap_or(len).max(1);
+        let part = |start: usize| {
+            let part = part_of(most.min(len - start), rank, self.to.len());
+            start + part.start..start + part.end
+        };
+        (0..len).step_by(most).map(part).collect()
+    }
+
     fn send(&mut self, complete: Range<usize>, gradient: &[f32]) {
         for rank in 0..self.to.len() {
-            let part = part_of(gradient.len(), rank, self.to.len());
-            let range = part.start.max(complete.start)..part.end.min(complete.end);
-            if !range.is_empty() {
-                self.sent.fetch_add(range.len(), Ordering::Relaxed);
-                let within = range.start - part.start..range.end - part.start;
-                self.tell(rank, Message::Numbers(within, gradient[range].to_vec()));
+            let mut place = 0;
+            for part in self.owned(gradient.len(), rank) {
+                let range = part.start.max(complete.start)..part.end.min(complete.end);
+                if !range.is_empty() {
+                    self.sent.fetch_add(range.len(), Ordering::Relaxed);
+                    let within = place + range.start - part.start..place + range.end - part.start;
+                    self.tell(rank, Message::Numbers(within, gradient[range].to_vec()));
+                }
+                place += part.len();
             }
         }
     }
@@ -154,11 +170,14 @@ impl GradientExchange<f32> for Channels {
 
     fn complete(&mut self, numbers: &mut [f32]) -> Result<(), String> {
         let ranks = self.to.len();
-        let own = part_of(numbers.len(), self.rank, ranks);
-        (0..ranks).for_each(|rank| self.tell(rank, Message::Numbers(own.clone(), numbers[own.clone()].to_vec())));
+        for own in self.owned(numbers.len(), self.rank) {
+            (0..ranks).for_each(|rank| self.tell(rank, Message::Numbers(own.clone(), numbers[own.clone()].to_vec())));
+        }
         for rank in 0..ranks {
-            let (range, part) = self.numbers_of(rank)?;
-            numbers[range].copy_from_slice(&part);
+            for _ in self.owned(numbers.len(), rank) {
+                let (range, part) = self.numbers_of(rank)?;
+                numbers[range].copy_from_slice(&part);
+            }
         }
         Ok(())
     }
@@ -313,28 +332,33 @@ fn ranks_that_add_up_their_batches_first_are_equal_and_near_one_process() {
 
 #[test]
 fn an_optimizer_that_is_sharded_has_the_same_bits_and_a_part_of_the_memory() {
-    let settings = Settings { sharded: true, ..Settings::default() };
     let build = || trainer(Adam::new(0.02).no_decay_on_biases()).penalty(Penalty::l1(1e-3)).clip_value(0.05);
     let (network, history) = alone(3, build);
     let len = network.parameters().len();
     let training = data(0, EXAMPLES);
     let validation = data(5, 30);
-    let all = on_ranks(3, settings, |rank, exchange| {
-        let mut network = self::network();
-        let mut trainer = shortened(build()).validate(&validation).exchange(exchange);
-        let history = trainer.fit(&mut network, &training).unwrap();
-        let slots: Vec<usize> = trainer.optimizer().state().slots.iter().map(|(_, slot)| slot.len()).collect();
-        assert_eq!(slots, [part_of(len, rank, 3).len(); 2]);
-        (bits(&network), curve(&history))
-    });
-    assert!(all.iter().all(|left| *left == (bits(&network), curve(&history))));
+    for bucket in [None, Some(7), Some(20)] {
+        let settings = Settings { sharded: true, bucket, ..Settings::default() };
+        let all = on_ranks(3, settings, |rank, exchange| {
+            let mut network = self::network();
+            let own: usize = exchange.owned(len, rank).iter().map(Range::len).sum();
+            let mut trainer = shortened(build()).validate(&validation).exchange(exchange);
+            let history = trainer.fit(&mut network, &training).unwrap();
+            let slots: Vec<usize> = trainer.optimizer().state().slots.iter().map(|(_, slot)| slot.len()).collect();
+            assert_eq!(slots, [own; 2]);
+            (bits(&network), curve(&history))
+        });
+        assert!(all.iter().all(|left| *left == (bits(&network), curve(&history))), "{bucket:?}");
+    }
 }
 
 #[test]
 fn a_norm_is_that_of_all_parts_of_a_gradient() {
     let build = || trainer(Sgd::new(0.3)).clip_norm(0.1);
     let (network, _) = alone(3, build);
-    for (other, result) in train(3, Settings { sharded: true, ..Settings::default() }, build) {
+    let settings = |bucket| Settings { sharded: true, bucket, ..Settings::default() };
+    let all = train(3, settings(None), build).into_iter().chain(train(3, settings(Some(20)), build));
+    for (other, result) in all {
         result.unwrap();
         let far = other.parameters().iter().zip(network.parameters()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(far < 1e-4, "{far}");
@@ -603,7 +627,7 @@ fn a_metric_does_not_judge_the_data_of_one_rank() {
 /// Trains with checkpoints on this number of ranks, up to an epoch, and stops within it after some steps if told to.
 fn with_checkpoints(ranks: usize, folder: &Path, epochs: u64, stop_at: Option<u64>) -> Vec<(Vec<u32>, History)> {
     let (training, validation) = (data(0, EXAMPLES), data(5, 30));
-    let settings = Settings { sharded: true, ..Settings::default() };
+    let settings = Settings { sharded: true, bucket: Some(20), ..Settings::default() };
     on_ranks(ranks, settings, |_, exchange| {
         let mut network = network();
         let stop = move |step| if stop_at == Some(step) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };

@@ -12,7 +12,7 @@ use super::run::Begin;
 use crate::TrainError;
 use crate::checkpoint::{CheckpointError, Checkpoints, Continuation, Every, Facts, Fingerprint, Keeper, restore};
 use crate::early_stopping::Best;
-use crate::exchange::{cut, cut_state, sharded_part};
+use crate::exchange::{cut_state, sharded_part};
 use crate::feed::Known;
 use crate::snapshot::Snapshot;
 
@@ -159,7 +159,7 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'_, T, L, O> {
                 self.optimizer.restore(&found.optimizer).map_err(refused)?;
             }
             Some(part) => {
-                self.optimizer.bind(&cut(network.segments(), &part));
+                self.optimizer.bind(&part.cut(network.segments()));
                 let own = cut_state(&found.optimizer, &part, network.parameters().len());
                 self.optimizer.restore(&own).map_err(refused)?;
             }

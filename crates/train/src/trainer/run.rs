@@ -244,8 +244,8 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
         }
         self.take_mean(total)?;
         let step = self.trainer.clock.steps;
-        let part = self.together.as_ref().and_then(|together| together.stepped.clone());
-        let taken = self.trainer.update(self.network, &mut self.training, total, part)?;
+        let stepped = self.together.as_mut().and_then(|together| together.stepped.as_mut());
+        let taken = self.trainer.update(self.network, &mut self.training, total, stepped)?;
         let Updated { loss, penalty, learning_rate } = match taken {
             Ok(updated) => updated,
             Err(NotFinite { loss }) => {
@@ -386,7 +386,7 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
 
     #[cfg(feature = "checkpoint")]
     fn write_checkpoint(&mut self, epoch: Option<&Epoch>, ended: Option<&EpochRecord>) -> Result<(), TrainError> {
-        let part = self.together.as_ref().and_then(|together| together.stepped.as_ref());
+        let part = self.together.as_ref().and_then(|together| Some(&together.stepped.as_ref()?.owned));
         let mut optimizer_state = part.map(|_| self.trainer.optimizer.state());
         if let (Some(part), Some(state), Some(exchange)) = (part, &mut optimizer_state, &mut self.trainer.exchange) {
             complete_state(exchange, state, part, self.network.parameters().len())?;

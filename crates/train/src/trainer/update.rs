@@ -1,7 +1,5 @@
 //! One step by a gradient that is there, within a run and outside.
 
-use std::ops::Range;
-
 use downhill_losses::{Loss, Total};
 use downhill_network::{Network, Workspace};
 use downhill_optim::Optimizer;
@@ -11,7 +9,7 @@ use downhill_tensor::reduce::norm;
 use super::Trainer;
 use crate::TrainError;
 use crate::clipping::Clipping;
-use crate::exchange::{Exchange, Sharded};
+use crate::exchange::{Exchange, Owned, Sharded, Stepped};
 
 /// A step that was taken.
 pub(super) struct Updated {
@@ -33,15 +31,15 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'_, T, L, O> {
         network: &mut Network<T>,
         workspace: &mut Workspace<T>,
         total: Total,
-        part: Option<Range<usize>>,
+        stepped: Option<&mut Stepped<T>>,
     ) -> Result<Result<Updated, NotFinite>, TrainError> {
         let gradient = workspace.average();
         let penalty = self.penalty.as_ref().map_or(0.0, |penalty| penalty.add(network.parameters(), gradient));
         let loss = total.value() + penalty;
-        let clipped = match (&part, self.clipping, &mut self.exchange) {
+        let clipped = match (&stepped, self.clipping, &mut self.exchange) {
             (_, None, _) => true,
-            (Some(part), Some(Clipping::Norm(limit)), Some(exchange)) => {
-                clip_part(limit, &mut gradient[part.clone()], exchange)?
+            (Some(stepped), Some(Clipping::Norm(limit)), Some(exchange)) => {
+                clip_part(limit, gradient, &stepped.owned, exchange)?
             }
             (_, Some(clipping), _) => clipping.clip(gradient),
         };
@@ -49,9 +47,9 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'_, T, L, O> {
         if !(loss.is_finite() && clipped) {
             return Ok(Err(NotFinite { loss }));
         }
-        match (part, &mut self.exchange) {
-            (Some(part), Some(exchange)) => {
-                let mut sharded = Sharded { optimizer: &mut self.optimizer, exchange, part, completed: Ok(()) };
+        match (stepped, &mut self.exchange) {
+            (Some(stepped), Some(exchange)) => {
+                let mut sharded = Sharded { optimizer: &mut self.optimizer, exchange, stepped, completed: Ok(()) };
                 network.step(&mut sharded, workspace)?;
                 sharded.completed.map_err(TrainError::Exchange)?;
             }
@@ -62,15 +60,20 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'_, T, L, O> {
     }
 }
 
-/// Clips a part of a gradient by the norm of all of it; `false` if that is not finite.
-fn clip_part<T: Scalar>(limit: f64, part: &mut [T], exchange: &mut Exchange<'_, T>) -> Result<bool, TrainError> {
-    let own = norm(part).to_le_bytes();
-    let norms = exchange.gather("the norm of the gradient", &own).map_err(TrainError::Exchange)?;
+/// Clips what is owned of a gradient by the norm of all of it; `false` if that is not finite.
+fn clip_part<T: Scalar>(
+    limit: f64,
+    gradient: &mut [T],
+    owned: &Owned,
+    exchange: &mut Exchange<'_, T>,
+) -> Result<bool, TrainError> {
+    let own = owned.ranges().iter().map(|range| norm(&gradient[range.clone()])).fold(0.0, f64::hypot);
+    let norms = exchange.gather("the norm of the gradient", &own.to_le_bytes()).map_err(TrainError::Exchange)?;
     let norms = norms.iter().map(|norm| norm.as_slice().try_into().map_or(f64::NAN, f64::from_le_bytes));
     let norm = norms.fold(0.0, f64::hypot);
     if norm > limit && norm.is_finite() {
         let factor = T::from_f64(limit / norm);
-        part.iter_mut().for_each(|g| *g *= factor);
+        owned.ranges().iter().for_each(|range| gradient[range.clone()].iter_mut().for_each(|g| *g *= factor));
     }
     Ok(norm.is_finite())
 }

@@ -1,7 +1,6 @@
 //! A step that several ranks take by the mean of their gradients.
 
 use std::ops::ControlFlow::{self, Break, Continue};
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use downhill_data::{DataError, MiniBatch};
@@ -14,7 +13,7 @@ use downhill_tensor::{BuildError, Scalar};
 use super::{Epoch, Run, pass_error};
 use crate::divergence::find_place;
 use crate::evaluation::inputs;
-use crate::exchange::{Checksum, Exchange, Sending, part_of, sharded_part};
+use crate::exchange::{Checksum, Exchange, Owned, Sending, Stepped, sharded_part};
 use crate::feed::Feed;
 use crate::{RankData, Slowest, StopReason, TrainError};
 
@@ -22,11 +21,11 @@ use crate::{RankData, Slowest, StopReason, TrainError};
 pub(super) struct Together<T> {
     rank: usize,
     ranks: usize,
-    /// The part of θ that this rank owns.
-    part: Range<usize>,
-    /// The part of θ that this rank steps, if it is no more than that.
-    pub(super) stepped: Option<Range<usize>>,
-    /// The sum of the gradients of a step, in the own part.
+    /// What this rank owns of θ.
+    owned: Owned,
+    /// What this rank steps, if it is no more than that.
+    pub(super) stepped: Option<Stepped<T>>,
+    /// The sum of the gradients of a step, of what is owned.
     sum: Vec<T>,
     data: RankData,
     /// Whether each batch is exchanged by itself.
@@ -51,13 +50,13 @@ impl<T: Scalar> Together<T> {
         let exchange_or_none = exchange;
         let exchange = exchange?;
         let (rank, ranks) = (exchange.rank(), exchange.ranks());
-        let part = part_of(network.parameters().len(), rank, ranks);
+        let owned = Owned::by(exchange, network.parameters().len());
         Some(Self {
             rank,
             ranks,
-            sum: vec![T::ZERO; part.len()],
-            part,
-            stepped: sharded_part(exchange_or_none, optimizer, network),
+            sum: vec![T::ZERO; owned.len()],
+            owned,
+            stepped: sharded_part(exchange_or_none, optimizer, network).map(Stepped::new),
             data: exchange.data(),
             in_order: micro_batches == 1 || exchange.is_in_order(),
             waiting: Ok(Total::default()),
@@ -212,7 +211,7 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
         Ok(total)
     }
 
-    /// Adds up the gradients of all ranks, each in its own part, and their losses.
+    /// Adds up the gradients of all ranks, each of what it owns, and their losses.
     fn exchange_gradients(&mut self, epoch: &mut Epoch) -> Result<(), TrainError> {
         let (Some(together), Some(exchange)) = (&mut self.together, &mut self.trainer.exchange) else { return Ok(()) };
         let own = std::mem::replace(&mut together.waiting, Ok(Total::default()));
@@ -285,8 +284,11 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
         let (Some(together), Some(exchange)) = (&mut self.together, &mut self.trainer.exchange) else { return Ok(()) };
         let scale = T::from_f64(if total.is_sum() { 1.0 } else { total.scale() });
         let gradient = self.training.replace_gradient(total);
-        for (g, sum) in gradient[together.part.clone()].iter_mut().zip(&mut together.sum) {
-            *g = std::mem::replace(sum, T::ZERO) * scale;
+        let mut sums = together.sum.iter_mut();
+        for range in together.owned.ranges() {
+            for (g, sum) in gradient[range.clone()].iter_mut().zip(&mut sums) {
+                *g = std::mem::replace(sum, T::ZERO) * scale;
+            }
         }
         if together.stepped.is_some() {
             return Ok(());
