@@ -3,7 +3,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use downhill_tensor::{Scalar, exact};
-use downhill_train::{Callback, EpochEnd, RunEnd, RunStart, StepEnd, Warned};
+use downhill_train::{Callback, EpochEnd, RunEnd, RunStart, Slowest, StepEnd, Warned};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::LogError;
@@ -20,7 +20,7 @@ use crate::lines::{Event, Form, Lines, Point};
 /// |---|---|
 /// | `start` | `first_epoch`, `last_epoch`, `step` (the first), `steps_per_epoch`, `examples_per_epoch`, `settings` |
 /// | `step` | `epoch`, `step`, `loss`, `learning_rate` |
-/// | `epoch` | `epoch`, `step` (the last), `training_loss`, `validation_loss`, `metrics`, `learning_rate`, `seconds` |
+/// | `epoch` | `epoch`, `step` (the last), `training_loss`, `validation_loss`, `metrics`, `learning_rate`, `seconds`; `slowest`, with `rank` and `seconds`, of several ranks |
 /// | `warning` | `epoch`, `steps` (those before it), `message` |
 /// | `end` | `reason`, `kept_epoch`, `steps`, `seconds`; or `error` |
 ///
@@ -135,6 +135,7 @@ impl<T: Scalar> Callback<T> for JsonLines {
             metrics: &record.metrics,
             learning_rate: record.learning_rate,
             seconds: record.seconds,
+            slowest: end.slowest.map(|Slowest { rank, seconds, .. }| SlowestRank { rank, seconds }),
         });
         self.keeper.flow()
     }
@@ -185,6 +186,8 @@ enum Line<'a> {
         learning_rate: f64,
         #[serde(with = "exact::number")]
         seconds: f64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        slowest: Option<SlowestRank>,
     },
     Warning {
         epoch: u64,
@@ -202,6 +205,13 @@ enum Line<'a> {
     Failure {
         error: String,
     },
+}
+
+#[derive(Serialize)]
+struct SlowestRank {
+    rank: usize,
+    #[serde(with = "exact::number")]
+    seconds: f64,
 }
 
 fn as_object<S: Serializer>(pairs: &[(&'static str, String)], serializer: S) -> Result<S::Ok, S::Error> {

@@ -24,6 +24,9 @@ use crate::timeline::{MESSAGES, Timeline};
 /// The exit code of all processes after one of them has ended the others.
 pub(crate) const FAILED: i32 = 1;
 
+/// The time for which a launcher can pass on what was said last: it drops what comes as it ends all processes.
+const HEARD: Duration = Duration::from_millis(300);
+
 /// The longest time in which an order to end all processes is obeyed, before this one ends in a way that launchers notice.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -82,6 +85,7 @@ impl Orders {
 
     /// Ends all processes; returns if MPI has come to its end before.
     pub(crate) fn abort(&self) {
+        thread::sleep(HEARD);
         self.aborts.store(true, Ordering::Release);
         if self.orders.send(Order::Abort).is_err() {
             return;
@@ -189,6 +193,7 @@ impl Engine {
             last = Instant::now();
             if waited > limit {
                 say(&self.complaint(what, limit));
+                thread::sleep(HEARD);
                 self.world.abort(FAILED);
             }
             if !has_noted && waited > limit / 2 {

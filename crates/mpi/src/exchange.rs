@@ -131,7 +131,7 @@ impl<T: Scalar + Equivalence> MpiExchange<T> {
     /// Sends gradients as bf16, with 8 bits of precision and half the bytes of `f32`. What rounding takes is added to the
     /// next gradient (error feedback, Seide et al. 2014), which needs as much memory as θ on every rank.
     ///
-    /// Weights have the same bits on all ranks, but no longer those of one process. Parameters and the optimizer's memory
+    /// Weights have the same bits on all ranks, other ones than those of one process. Parameters and the optimizer's memory
     /// keep their precision, and so do the parameters that [`sharded`](MpiExchange::sharded) brings to all ranks. What
     /// waits to be added is not in a checkpoint: a run that goes on starts without it.
     #[must_use]

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use downhill_data::source::{InMemory, SourceBatches};
 use downhill_data::{Dataset, digits};
 use downhill_layers::{Affine, BatchNorm, Dropout, Embedding, Flatten, Relu};
+use downhill_log::JsonLines;
 use downhill_losses::SoftmaxCrossEntropy;
 use downhill_mpi::{Link, MpiExchange, Ranks};
 use downhill_network::{Network, TransformerEncoderBlock, sequential};
@@ -253,6 +254,10 @@ fn differ(ranks: &Ranks, exchange: MpiExchange<f32>, what: &str) -> Outcome {
 fn slow(ranks: &Ranks, exchange: MpiExchange<f32>) -> Outcome {
     let (mut network, data, trainer) = task("mlp");
     let (rank, mut slowest) = (ranks.rank(), Vec::new());
+    // What writes files belongs to one rank.
+    let folder = PathBuf::from(std::env::var_os(FOLDER).unwrap_or_default());
+    let log = (rank == 0).then(|| JsonLines::new(folder.join("log")));
+    let trainer = if let Some(log) = log { trainer.callback(log) } else { trainer };
     let trainer = trainer.progress(Progress::Lines).on_step(move |_| {
         thread::sleep(Duration::from_millis(if rank == 2 { 30 } else { 0 }));
         ControlFlow::Continue(())
@@ -313,7 +318,14 @@ fn checkpoints(ranks: &Ranks, exchange: MpiExchange<f32>, epochs: u64, words: &[
     let (mut network, data, trainer) = task("mlp");
     let folder = PathBuf::from(std::env::var_os(FOLDER).unwrap_or_default());
     fs::write(folder.join(format!("process-{}", ranks.rank())), std::process::id().to_string())?;
-    let folder = folder.join("checkpoints");
+    let folder = if words.contains(&"lost") {
+        // The same path on all ranks, which is another folder on rank 1.
+        let own = folder.join(if ranks.rank() == 1 { "elsewhere" } else { "." });
+        fs::create_dir_all(&own).and_then(|()| std::env::set_current_dir(&own))?;
+        PathBuf::from("checkpoints")
+    } else {
+        folder.join("checkpoints")
+    };
     let number_in = |start: &str| words.iter().find_map(|word| word.strip_prefix(start)?.parse::<u64>().ok());
     let (killed_after, batches) = (number_in("kill-after-"), number_in("batches-").unwrap_or(1));
     let is_victim = ranks.rank() == 1;
@@ -571,6 +583,12 @@ fn ranks_that_differ_are_told_in_what() {
         assert!(launched.ranks.is_empty(), "{what}");
     }
     assert_eq!(launch(3, "differ nothing").all().len(), 3);
+    // A folder of checkpoints that one rank doesn't see.
+    let folder = folder_of(2, "lost");
+    let _ = fs::remove_dir_all(&folder);
+    launch_in(&folder, 2, "checkpoints 1 lost").all();
+    let launched = launch_in(&folder, 2, "checkpoints 2 lost");
+    launched.ended_with("rank 1 differs from rank 0 in the step that the run begins at: `0` there and `22` on rank 0");
 }
 
 fn one_rank_shows_progress_and_names_the_slowest() {
@@ -579,6 +597,8 @@ fn one_rank_shows_progress_and_names_the_slowest() {
     assert_eq!(text.matches("slowest rank").count(), 1, "{text}");
     assert_eq!(text.lines().filter(|line| line.contains("  2 by 0.") && line.ends_with(" s")).count(), 3, "{text}");
     assert_eq!(text.lines().count(), 4, "{text}");
+    let log = fs::read_to_string(folder_of(3, "slow").join("log")).unwrap();
+    assert_eq!(log.matches(r#""slowest":{"rank":2,"seconds":0."#).count(), 3, "{log}");
     assert!(launched.all().iter().all(|slowest| slowest == "[(2, true), (2, true), (2, true)]"));
 }
 
