@@ -30,7 +30,10 @@ let version = 0;
 let drawn = {};
 
 const isClass = () => catalogue?.class_losses.some((one) => one.name === state.values.loss) ?? false;
-const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+/** The address of a number as text, whatever the order of its fields. */
+const key = (address) => (typeof address === "object" && address !== null
+    ? `{${Object.keys(address).sort().map((name) => `${name}:${key(address[name])}`).join()}}` : String(address));
+const same = (a, b) => key(a) === key(b);
 
 function request() {
     const { values } = state;
@@ -215,7 +218,7 @@ function drawGraph() {
     const width = found.length * COLUMN - (COLUMN - WIDE) + 12;
     const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": t("about graph"), style: `width:${width}px;max-width:max(100%, ${Math.min(width, 900)}px);min-width:${Math.min(width, 900)}px` });
     const places = new Map();
-    const used = new Set((origin?.used ?? []).map((one) => JSON.stringify(one)));
+    const used = new Set((origin?.used ?? []).map(key));
     const elements = [];
     found.forEach(({ title, boxes }, at) => {
         const x = 6 + at * COLUMN;
@@ -227,16 +230,17 @@ function drawGraph() {
             places.set(id, { x, y: y + (rows.length * ROW) / 2 });
             for (const { symbol, address, value, isBackward } of rows) {
                 const isChosen = origin !== null && same(origin.number, address);
-                const isUsed = used.has(JSON.stringify(address));
+                const isUsed = used.has(key(address));
                 const group = svg("g", {
                     class: `node${isUsed ? " used" : ""}`, role: "button", tabindex: "0", "aria-pressed": String(isChosen),
-                    "aria-label": `${title}: ${symbol === "dJ" ? `dJ/d${rows[0].symbol}` : symbol} = ${shown(value)}`, "data-number": JSON.stringify(address),
+                    // It begins with what is written there.
+                    "aria-label": `${symbol} ${shown(value, 3)}, ${symbol === rows[0].symbol ? title : `${rows[0].symbol}, ${title}`}`, "data-number": key(address),
                 });
                 const name = svg("text", { class: "symbol", x: x + 6, y: y + 14.5 });
                 name.textContent = symbol;
                 const text = svg("text", { class: `value${isBackward ? " backward" : ""}`, x: x + WIDE - 6, y: y + 15, "text-anchor": "end" });
                 text.textContent = shown(value, 3);
-                group.append(svg("rect", { x, y, width: WIDE, height: ROW, rx: 4 }), name, text);
+                group.append(svg("rect", { x, y, width: WIDE, height: ROW, rx: 4 }), name, " ", text);
                 const press = () => choose(placeOf(address)).catch(sayFault);
                 group.addEventListener("click", press);
                 group.addEventListener("keydown", (event) => {

@@ -20,7 +20,7 @@ const settings = () => field.json({}, areSettings);
 
 /** Layers as `8.Tanh.LayerNorm.0.1`, joined by `_`. */
 const layersField = {
-    initial: [{ units: 8, activation: "Tanh", normalisation: "None", dropout: 0 }, { units: 8, activation: "Tanh", normalisation: "None", dropout: 0 }],
+    initial: [{ units: 8, activation: "Silu", normalisation: "None", dropout: 0 }, { units: 8, activation: "Silu", normalisation: "None", dropout: 0 }],
     read: (text) => {
         if (text === "none") {
             return [];
@@ -89,7 +89,7 @@ const state = new State({
     loss: name(""),
     lossSettings: settings(),
     optimizer: name("Adam"),
-    rate: field.number(0.01, 1e-6, 10),
+    rate: field.number(0.03, 1e-6, 10),
     optimizerSettings: settings(),
     schedule: name("Constant"),
     scheduleSettings: settings(),
@@ -384,7 +384,7 @@ function drawNetwork() {
     drawn.layerButtons.replaceChildren(
         make("h2", { style: "margin:0" }, t("layers")), make("span", { class: "grow" }),
         button(t("remove layer"), () => put(values.layers.slice(0, -1)), { class: "small", disabled: values.layers.length === 0 }),
-        button(t("add layer"), () => put([...values.layers, { units: 4, activation: values.layers.at(-1)?.activation ?? "Tanh", normalisation: "None", dropout: 0 }]),
+        button(t("add layer"), () => put([...values.layers, { units: 4, activation: values.layers.at(-1)?.activation ?? "Silu", normalisation: "None", dropout: 0 }]),
             { class: "small", disabled: values.layers.length >= MOST_LAYERS }));
     drawn.lines = make("canvas", { class: "lines", "aria-hidden": "true" });
     const outputs = make("div", { class: "layer", "aria-hidden": "true" }, make("div", { class: "name" }, t("output")),

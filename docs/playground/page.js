@@ -58,7 +58,7 @@ export function shown(number, digits = 4) {
         return value > 0 ? "∞" : "−∞";
     }
     const size = Math.abs(value);
-    const text = size !== 0 && (size < 1e-4 || size >= 1e6) ? value.toExponential(2) : String(Number(value.toPrecision(digits)));
+    const text = size !== 0 && (size < 1e-4 || size >= 1e6) ? Number(value.toPrecision(3)).toExponential() : String(Number(value.toPrecision(digits)));
     return text.replace("-", "−").replace("e+", "e");
 }
 

@@ -134,7 +134,7 @@ impl Step {
                 Ok(())
             }
             Self::Embedded => embedded::run(&embedded::Arguments::default()),
-            Self::Playground => playground::run(&playground::Arguments { test: true, ..Default::default() }),
+            Self::Playground => playground::run(&playground::Arguments::testing()),
             Self::Figures => figures::run(&figures::Arguments::checking()),
             Self::Docs => docs::run(&docs::Arguments::default()),
             Self::Benches => cargo("build -p downhill-benches --benches"),

@@ -23,7 +23,17 @@ pub(crate) struct Arguments {
     serve: Option<u16>,
     /// Tries the pages in headless Chromium, and stores screenshots of them.
     #[arg(long)]
-    pub(crate) test: bool,
+    test: bool,
+    /// Puts four of the screenshots into `docs/screenshots`, which the README shows.
+    #[arg(long, requires = "test")]
+    keep: bool,
+}
+
+impl Arguments {
+    /// Tries the pages.
+    pub(crate) fn testing() -> Self {
+        Self { test: true, ..Self::default() }
+    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result {
@@ -31,7 +41,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     let site = build(&workspace)?;
     println!("{}", site.display());
     if arguments.test {
-        test::run(&workspace, &site)?;
+        let shots = test::run(&workspace, &site)?;
+        if arguments.keep {
+            for page in ["descent", "network", "chain", "digits"] {
+                let name = format!("playground-{page}.png");
+                fs::copy(shots.join(&name), workspace.root.join("docs/screenshots").join(&name))?;
+            }
+        }
     }
     if let Some(port) = arguments.serve {
         let server = server::Server::open(port, roots(&workspace, &site))?;
@@ -68,9 +84,29 @@ pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf> {
         // An empty value takes away what the environment would add.
         cargo.env("CARGO_ENCODED_RUSTFLAGS", flags).current_dir(workspace.root.join("crates/playground"));
         command::run(&mut cargo)?;
-        fs::copy(target.join(TARGET).join("release/downhill_playground.wasm"), site.join(name))?;
+        let module = fs::read(target.join(TARGET).join("release/downhill_playground.wasm"))?;
+        fs::write(site.join(name), without_names(&module).ok_or("the compiler wrote no module of WebAssembly")?)?;
     }
     Ok(site)
+}
+
+/// A module without its custom sections: the names of functions are a quarter of it, and no page reads them.
+fn without_names(module: &[u8]) -> Option<Vec<u8>> {
+    const HEAD: usize = 8;
+    let mut kept = module.get(..HEAD)?.to_vec();
+    let mut rest = module.get(HEAD..)?;
+    while let [kind, after @ ..] = rest {
+        // The length in groups of seven bits, the lowest first; the last has no bit above them.
+        let digits = after.iter().take_while(|digit| **digit >= 0x80).count() + 1;
+        let groups = after.get(..digits.min(5))?.iter().rev();
+        let length = groups.fold(0, |length, digit| (length << 7) | usize::from(digit & 0x7f));
+        let (section, others) = rest.split_at_checked(1 + digits + length)?;
+        if *kind != 0 {
+            kept.extend_from_slice(section);
+        }
+        rest = others;
+    }
+    module.starts_with(b"\0asm").then_some(kept)
 }
 
 /// Whether the module can be built here.
@@ -115,5 +151,20 @@ impl Toolchain {
                 cargo.env("PATH", path);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn custom_sections_are_left_out() {
+        let head = *b"\0asm\x01\0\0\0";
+        let long = [&[7, 0x80 + 72, 1][..], &[9; 200]].concat();
+        let module = [&head[..], &[0, 2, 1, 65], &long, &[0, 1, 0], &[1, 0]].concat();
+        assert_eq!(without_names(&module), Some([&head[..], &long, &[1, 0]].concat()));
+        assert_eq!(without_names(b"no module"), None);
+        assert_eq!(without_names(&[&head[..], &[1, 9, 0]].concat()), None);
     }
 }

@@ -20,7 +20,8 @@ const AXE: (&str, &str) = ("axe-core@4.14.1", "e6b0ce02b84d892e2e33e403485e7f3d6
 
 const SCRIPT: &str = include_str!("test.js");
 
-pub(super) fn run(workspace: &Workspace, site: &Path) -> Result {
+/// Tries the pages of a site, and gives the folder of the screenshots.
+pub(super) fn run(workspace: &Workspace, site: &Path) -> Result<PathBuf> {
     let unpack = |(package, sum): (&str, &str), name| npm::unpack(package, sum, &workspace.target.join(name));
     let shots = workspace.target.join("playground/shots");
     fs::create_dir_all(&shots)?;
@@ -41,7 +42,7 @@ pub(super) fn run(workspace: &Workspace, site: &Path) -> Result {
         stdin.write_all(task.to_string().as_bytes())?;
     }
     println!("screenshots: {}", shots.display());
-    if node.wait()?.success() { Ok(()) } else { Err("the playground does not do what it should (above)".into()) }
+    if node.wait()?.success() { Ok(shots) } else { Err("the playground does not do what it should (above)".into()) }
 }
 
 /// The tests of the crate, and its program that answers requests as the pages' module does, compiled for this machine.
