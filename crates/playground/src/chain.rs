@@ -66,7 +66,7 @@ impl Chain {
                 return Err(Error::new(format!("A layer may have up to {MOST_UNITS} units.")));
             }
             layers.push(Affine::new(layer.units).into());
-            layers.push(catalogue::activation(&layer.activation.name(), layer.activation.settings())?);
+            layers.push(catalogue::activation(layer.activation.name(), layer.activation.settings())?);
         }
         // The identity adds nothing to see.
         layers.retain(|layer| !matches!(layer, Description::Identity(_)));
@@ -75,7 +75,7 @@ impl Chain {
             let count = network.parameters().len();
             if parameters.len() != count {
                 let got = parameters.len();
-                return Err(Error::new(format!("The network has {count} parameters, but {got} are given.")));
+                return Err(Error::new(format!("The network has {count} parameters, but got {got}.")));
             }
             network.parameters_mut().copy_from_slice(parameters);
         }
@@ -201,12 +201,7 @@ fn chain(layers: &[Description]) -> Sequential {
 /// The addresses of the numbers in a formula, each once.
 fn numbers_in(expression: &Expression, found: &mut Vec<Number>) {
     match expression {
-        Expression::Number { number, .. } => {
-            if !found.contains(number) {
-                found.push(*number);
-            }
-        }
-        Expression::Constant(_) => {}
+        Expression::Number { number, .. } if !found.contains(number) => found.push(*number),
         Expression::Negative(inner) | Expression::Power(inner, _) | Expression::Apply(_, inner) => {
             numbers_in(inner, found)
         }

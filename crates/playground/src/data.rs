@@ -11,7 +11,7 @@ use crate::Error;
 /// At most this many points are learnt from.
 const MOST: usize = 2000;
 
-/// Where a page draws its points: both coordinates lie in [−1, 1], or a little outside by noise.
+/// The points of a page: both coordinates lie in [−1, 1], or a little outside by noise.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Points {
     pub(crate) at: Vec<[f64; 2]>,
@@ -82,7 +82,7 @@ fn count_classes(targets: &[f64]) -> Result<usize, Error> {
     Ok((largest as usize + 1).max(2))
 }
 
-/// At most this many colours are told apart.
+/// The most classes, since a page has as many colours.
 const MOST_CLASSES: usize = 6;
 
 /// Random numbers of one point: those of another don't depend on how many it draws.

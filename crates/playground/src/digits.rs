@@ -81,7 +81,7 @@ impl Digits {
     }
 
     /// Learns that a drawing is this digit: each step sees what was drawn, moved a little, among digits that were known
-    /// before, so that those are not forgotten.
+    /// already, so that most of those stay known.
     pub(crate) fn learn(&mut self, ink: &[u8], label: u32, steps: u32) -> Result<Value, Error> {
         if label > 9 {
             return Err(Error::new(format!("A digit is one from 0 to 9, but this is {label}.")));

@@ -17,7 +17,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// Any error of the library is told in its own words.
+/// An error of the library keeps its own words.
 impl<E: std::error::Error> From<E> for Error {
     fn from(error: E) -> Self {
         Self(error.to_string())

@@ -63,10 +63,10 @@ enum Normalisation {
 pub(crate) struct LearnerSettings {
     /// The name of a data set, or `own`.
     data: String,
-    /// Points of one's own: two coordinates and the class or the value.
+    /// Custom points: two coordinates and the class or the value.
     #[serde(default)]
     points: Vec<[f64; 3]>,
-    /// Whether the targets of one's own points are values.
+    /// Whether the targets of custom points are values.
     #[serde(default)]
     values: bool,
     examples: usize,
@@ -95,7 +95,7 @@ const MOST_UNITS: usize = 64;
 pub(crate) struct View {
     /// The numbers along each side of the boundary's picture; 0 for none.
     boundary: usize,
-    /// The same of the units' pictures.
+    /// The numbers along each side of a unit's picture; 0 for none.
     units: usize,
     /// Half the side of the square that is shown.
     reach: f64,
@@ -108,14 +108,14 @@ pub(crate) struct Learner {
     training: Dataset<f32>,
     test: Dataset<f32>,
     network: Network<f32>,
-    /// The same network at the point at which the optimizer is judged.
+    /// A copy of the network at the point at which the optimizer is judged.
     judged: Network<f32>,
     trainer: Trainer<'static, f32, Box<dyn DynLoss>, Box<dyn Optimizer<f32>>>,
     loss: Box<dyn DynLoss>,
     predicting: Workspace<f32>,
     learning: Workspace<f32>,
     steps: u64,
-    /// The name of the last step of each hidden layer before its dropout.
+    /// The name of the step in each hidden layer whose output is drawn: its activation.
     shown: Vec<String>,
 }
 

@@ -38,7 +38,7 @@ pub extern "C" fn playground_call(length: usize) {
     });
 }
 
-/// Where the JSON of the reply begins.
+/// The place at which the JSON of the reply begins.
 #[unsafe(no_mangle)]
 pub extern "C" fn playground_text() -> *const u8 {
     MODULE.with_borrow(|module| module.reply.text().as_ptr())
@@ -50,7 +50,7 @@ pub extern "C" fn playground_text_length() -> usize {
     MODULE.with_borrow(|module| module.reply.text().len())
 }
 
-/// Where the bytes that go with the reply begin.
+/// The place at which the bytes that go with the reply begin.
 #[unsafe(no_mangle)]
 pub extern "C" fn playground_bytes() -> *const u8 {
     MODULE.with_borrow(|module| module.reply.bytes().as_ptr())

@@ -45,14 +45,16 @@ pub(super) fn run(workspace: &Workspace, site: &Path) -> Result<PathBuf> {
     if node.wait()?.success() { Ok(shots) } else { Err("the playground does not do what it should (above)".into()) }
 }
 
-/// The tests of the crate, and its program that answers requests as the pages' module does, compiled for this machine.
+/// Checks the crate as CI checks the others, and compiles its program that answers requests as the pages' module does.
 fn native(workspace: &Workspace) -> Result<PathBuf> {
     let target = workspace.target.join("playground/native");
     let cargo = |arguments: &[&str]| {
         let mut cargo = command::cargo();
-        cargo.args(arguments).arg("--target-dir").arg(&target).current_dir(workspace.root.join("crates/playground"));
+        cargo.args(arguments).current_dir(workspace.root.join("crates/playground")).env("CARGO_TARGET_DIR", &target);
         cargo
     };
+    command::run(&mut cargo(&["fmt", "--check"]))?;
+    command::run(&mut cargo(&["clippy", "--locked", "--all-targets", "--", "--deny", "warnings"]))?;
     command::run(&mut cargo(&["test", "--locked", "--quiet"]))?;
     command::run(&mut cargo(&["build", "--locked", "--example", "answer"]))?;
     Ok(target.join("debug/examples/answer").with_extension(std::env::consts::EXE_EXTENSION))
