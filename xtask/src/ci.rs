@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use clap::ValueEnum;
 
 use crate::workspace::{CORE, Workspace};
-use crate::{Result, command, docs, embedded, english, figures, golden, heavy, mpi, promises};
+use crate::{Result, command, docs, embedded, english, figures, golden, heavy, mpi, playground, promises};
 
 /// Runs what CI runs, cheapest first, and says how long each step took.
 ///
@@ -58,6 +58,8 @@ enum Step {
     Examples,
     /// The predictor without an operating system is what the code writes today, and answers as its network does.
     Embedded,
+    /// The playground's pages do in a browser what they promise.
+    Playground,
     /// The guide's figures and tables are what the code makes today.
     Figures,
     /// The guide and the reference, with their equations and links.
@@ -200,6 +202,7 @@ impl Step {
                 Ok(())
             }
             Self::Embedded => embedded::run(&embedded::Arguments::default()),
+            Self::Playground => playground::run(&playground::Arguments::testing()),
             Self::Figures => figures::run(&figures::Arguments::checking()),
             Self::Docs => docs::run(&docs::Arguments::default()),
             // The Korean start page has the same name as the English one.

@@ -21,7 +21,7 @@ use std::process::Command;
 use self::external::External;
 use self::links::Links;
 use crate::workspace::{Workspace, library};
-use crate::{Result, command, figures, no_faults};
+use crate::{Result, command, figures, no_faults, playground};
 
 /// The package that `cargo install` builds if the machine has no mdBook of this version.
 const MDBOOK: &str = "0.5.4";
@@ -94,6 +94,15 @@ fn build(workspace: &Workspace, arguments: &Arguments) -> Result {
         // rustdoc has no front page for several crates, but links to one.
         fs::write(book.join("api/index.html"), r#"<meta http-equiv="refresh" content="0; url=downhill/index.html">"#)?;
         install(workspace, &katex, &book.join("api"))?;
+        if playground::can_build() {
+            copy(&playground::build(workspace)?, &book.join("playground"))?;
+        } else {
+            let reason =
+                "the playground was left out: `rustup target add wasm32-unknown-unknown` installs what it needs";
+            println!("{reason}");
+            fs::create_dir_all(book.join("playground"))?;
+            fs::write(book.join("playground/index.html"), reason)?;
+        }
         let links = links::check(&book)?;
         no_faults(&faults(&links, workspace, &external))?;
         let between: usize = links.between.values().sum();

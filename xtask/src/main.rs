@@ -17,6 +17,7 @@ mod mpi;
 mod npm;
 mod onnx_conformance;
 mod peers;
+mod playground;
 mod promises;
 mod python;
 mod table;
@@ -62,6 +63,7 @@ enum Task {
     Mpi(mpi::Arguments),
     OnnxConformance(onnx_conformance::Arguments),
     Peers(peers::Arguments),
+    Playground(playground::Arguments),
     /// Checks that each sentence with a promise in it is held by a test that `docs/promises.md` names.
     Promises,
     /// Writes the files that fuzzing begins with, or checks that they are as they would be written.
@@ -89,6 +91,7 @@ fn main() -> ExitCode {
         Some(Task::Mpi(arguments)) => mpi::run(&arguments),
         Some(Task::OnnxConformance(arguments)) => onnx_conformance::run(&arguments),
         Some(Task::Peers(arguments)) => peers::run(&arguments),
+        Some(Task::Playground(arguments)) => playground::run(&arguments),
         Some(Task::Promises) => promises::run(),
         Some(Task::Seeds(arguments)) => heavy::run("seeds", &arguments.rest),
         None => Arguments::command().print_help().map_err(Into::into),

@@ -1,0 +1,249 @@
+//! A network that reads handwritten digits, and learns from those that are drawn.
+
+use downhill_data::{Augmentation, Dataset, Targets, digits};
+use downhill_layers::Mode;
+use downhill_losses::SoftmaxCrossEntropy;
+use downhill_model::Model;
+use downhill_network::{CustomLayers, Network, Purpose};
+use downhill_optim::AdamW;
+use downhill_tensor::{Batch, BatchMut, Seed, Shape};
+use downhill_train::Trainer;
+use serde_json::{Value, json};
+
+use crate::Error;
+use crate::learner::finite;
+
+/// The digits behind these are not learnt from.
+const LEARNT: usize = 1437;
+/// The side of the picture that a page sends.
+const CANVAS: usize = 64;
+/// The side of the picture that the network reads.
+const SIDE: usize = 8;
+/// Each pixel that the network reads counts the ink in a square of this side, as in the data.
+const CELL: usize = 4;
+
+/// The network with what it has been taught.
+pub(crate) struct Digits {
+    network: Network<f32>,
+    trainer: Trainer<'static, f32, SoftmaxCrossEntropy, AdamW<f32>>,
+    data: Dataset<f32>,
+    /// What was drawn, with its digit.
+    drawn: Vec<(Vec<f32>, u32)>,
+    steps: u64,
+}
+
+impl std::fmt::Debug for Digits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Digits").field("drawn", &self.drawn.len()).field("steps", &self.steps).finish_non_exhaustive()
+    }
+}
+
+impl Digits {
+    /// Opens a model file.
+    pub(crate) fn open(file: &[u8]) -> Result<Self, Error> {
+        let network = Model::<f32>::from_bytes(file, &CustomLayers::new())?.into_network();
+        let reads: Shape = [1, SIDE, SIDE].into();
+        if network.input_shapes() != [reads] || network.output_shape().len() != 10 {
+            return Err(Error::new("The model does not read pictures of 8x8 pixels as ten digits."));
+        }
+        let trainer = Trainer::new(SoftmaxCrossEntropy::new(), AdamW::new(1e-3));
+        let data = digits::<f32>()?.reshape([1, SIDE, SIDE])?;
+        Ok(Self { network, trainer, data, drawn: Vec::new(), steps: 0 })
+    }
+
+    pub(crate) fn start(&self) -> Result<Value, Error> {
+        let layers: Vec<Value> = self
+            .network
+            .summary()
+            .layers()
+            .iter()
+            .map(|layer| json!({ "name": layer.place, "layer": layer.layer, "shape": layer.output.axes(), "parameters": layer.parameters }))
+            .collect();
+        Ok(json!({ "layers": layers, "parameters": self.network.parameters().len(), "canvas": CANVAS }))
+    }
+
+    /// Reads a drawing, and shows what each layer makes of it: first the picture that the network sees.
+    pub(crate) fn read(&mut self, ink: &[u8]) -> Result<(Value, Vec<f32>), Error> {
+        let Some(x) = seen(ink)? else { return Ok((json!({ "empty": true }), Vec::new())) };
+        let (mut maps, mut numbers) = (vec![json!(["", [1, SIDE, SIDE]])], x.clone());
+        let mut workspace = self.network.workspace(Purpose::Prediction);
+        let batch = Batch::new(&x, 1, [1, SIDE, SIDE])?;
+        let theta = self.network.parameters();
+        self.network.forward_observed(theta, batch, &mut workspace, Mode::Evaluation, |name, y| {
+            maps.push(json!([name, y.shape().axes()]));
+            numbers.extend_from_slice(y.slice());
+        })?;
+        let probabilities = self.network.probabilities(batch)?;
+        Ok((
+            json!({ "probabilities": probabilities.iter().map(|p| finite(f64::from(*p))).collect::<Vec<_>>(), "maps": maps }),
+            numbers,
+        ))
+    }
+
+    /// Learns that a drawing is this digit: each step sees what was drawn, moved a little, among digits that were known
+    /// already, so that most of those stay known.
+    pub(crate) fn learn(&mut self, ink: &[u8], label: u32, steps: u32) -> Result<Value, Error> {
+        if label > 9 {
+            return Err(Error::new(format!("A digit is one from 0 to 9, but this is {label}.")));
+        }
+        let x = seen(ink)?.ok_or_else(|| Error::new("Draw a digit first."))?;
+        if !self.drawn.iter().any(|(drawn, known)| *drawn == x && *known == label) {
+            self.drawn.push((x, label));
+        }
+        let mut loss = f64::NAN;
+        for _ in 0..steps.min(200) {
+            let (mut images, labels) = self.batch()?;
+            let seed = Seed(7).derive(self.steps);
+            Augmentation::new()
+                .shift(1)
+                .apply_batch(BatchMut::new(&mut images, labels.len(), [1, SIDE, SIDE])?, seed)?;
+            let batch = Batch::new(&images, labels.len(), [1, SIDE, SIDE])?;
+            loss = self.trainer.partial_fit(&mut self.network, batch, downhill_losses::Target::Classes(&labels))?;
+            self.steps += 1;
+        }
+        Ok(json!({ "steps": self.steps, "drawn": self.drawn.len(), "loss": finite(loss) }))
+    }
+
+    /// Eight drawings and 24 digits of the data.
+    fn batch(&self) -> Result<(Vec<f32>, Vec<u32>), Error> {
+        let mut stream = Seed(11).derive(self.steps).stream(0);
+        let (mut images, mut labels) = (Vec::new(), Vec::new());
+        for _ in 0..8 {
+            let place = stream.bits() as usize % self.drawn.len().max(1);
+            if let Some((image, label)) = self.drawn.get(place) {
+                images.extend_from_slice(image);
+                labels.push(*label);
+            }
+        }
+        let places: Vec<usize> = (0..24).map(|_| stream.bits() as usize % LEARNT).collect();
+        let (known, targets) = self.data.select(&places)?.into_parts();
+        images.extend(known);
+        if let Targets::Classes { labels: known, .. } = targets {
+            labels.extend(known);
+        }
+        Ok((images, labels))
+    }
+
+    /// How many of the digits that were not learnt from are read right.
+    pub(crate) fn test(&self) -> Result<Value, Error> {
+        let places: Vec<usize> = (LEARNT..self.data.len()).collect();
+        let data = self.data.select(&places)?;
+        let read = self.network.classify(data.inputs())?;
+        let downhill_losses::Target::Classes(labels) = data.targets() else {
+            return Err(Error::new("The digits have no classes."));
+        };
+        let right = read.iter().zip(labels).filter(|(read, label)| read == label).count();
+        Ok(json!({ "right": right, "of": labels.len(), "drawn": self.drawn.len(), "steps": self.steps }))
+    }
+
+    /// The network as a model file.
+    pub(crate) fn model(&self) -> Result<Vec<u8>, Error> {
+        let classes = "the ten digits, of pictures of 8x8 pixels from 0 (paper) to 1 (ink)";
+        Ok(Model::builder(self.network.clone()).note("reads", classes).build()?.to_bytes()?)
+    }
+}
+
+/// What the network sees of a drawing, as the digits of the data were made: cut out, made 32 pixels large and black or
+/// white, and then the ink counted in squares of 4 pixels. `None` if there is no ink.
+fn seen(ink: &[u8]) -> Result<Option<Vec<f32>>, Error> {
+    if ink.len() != CANVAS * CANVAS {
+        return Err(Error::new(format!("A drawing has {CANVAS}x{CANVAS} pixels, but this has {}.", ink.len())));
+    }
+    let inked = |x: usize, y: usize| ink.get(y * CANVAS + x).is_some_and(|&pixel| pixel >= 96);
+    let columns: Vec<usize> = (0..CANVAS).filter(|&x| (0..CANVAS).any(|y| inked(x, y))).collect();
+    let rows: Vec<usize> = (0..CANVAS).filter(|&y| (0..CANVAS).any(|x| inked(x, y))).collect();
+    let (Some((&left, &right)), Some((&top, &bottom))) =
+        (columns.first().zip(columns.last()), rows.first().zip(rows.last()))
+    else {
+        return Ok(None);
+    };
+    let side = (right - left + 1).max(bottom - top + 1) as f64;
+    let (middle_x, middle_y) = ((left + right + 1) as f64 / 2.0, (top + bottom + 1) as f64 / 2.0);
+    let large = SIDE * CELL;
+    let mut image = vec![0.0_f32; SIDE * SIDE];
+    for y in 0..large {
+        for x in 0..large {
+            let along = |place: usize, middle: f64| middle + side * ((place as f64 + 0.5) / large as f64 - 0.5);
+            let (from_x, from_y) = (along(x, middle_x), along(y, middle_y));
+            if from_x >= 0.0 && from_y >= 0.0 && inked(from_x as usize, from_y as usize) && from_x < CANVAS as f64 {
+                image[y / CELL * SIDE + x / CELL] += 1.0 / (CELL * CELL) as f32;
+            }
+        }
+    }
+    Ok(Some(image))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &[u8] = include_bytes!("../../../docs/playground/digits.safetensors");
+
+    /// A drawing of a stored digit: each of its pixels as a square of ink of its darkness.
+    fn drawing(digits: &Digits, place: usize) -> (Vec<u8>, u32) {
+        let data = digits.data.select(&[place]).unwrap();
+        let downhill_losses::Target::Classes(labels) = data.targets() else { unreachable!() };
+        let x = data.inputs().slice().to_vec();
+        let ink = (0..CANVAS * CANVAS).map(|at| {
+            let (column, row) = (at % CANVAS / SIDE, at / CANVAS / SIDE);
+            if x[row * SIDE + column] > 0.4 { 255 } else { 0 }
+        });
+        (ink.collect(), labels[0])
+    }
+
+    #[test]
+    fn the_shipped_model_reads_digits_that_it_has_not_seen() {
+        let digits = Digits::open(FILE).unwrap();
+        let test = digits.test().unwrap();
+        let part = test["right"].as_f64().unwrap() / test["of"].as_f64().unwrap();
+        assert!(part > 0.97, "{test}");
+    }
+
+    #[test]
+    fn drawings_are_read_with_each_layers_maps() {
+        let mut digits = Digits::open(FILE).unwrap();
+        let mut right = 0;
+        for place in LEARNT..LEARNT + 40 {
+            let (ink, label) = drawing(&digits, place);
+            let (read, numbers) = digits.read(&ink).unwrap();
+            let probabilities: Vec<f64> =
+                read["probabilities"].as_array().unwrap().iter().map(|p| p.as_f64().unwrap()).collect();
+            let best = (0..10).max_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b])).unwrap();
+            right += usize::from(best == label as usize);
+            let counted = read["maps"].as_array().unwrap().iter().map(|map| {
+                map[1].as_array().unwrap().iter().map(|side| side.as_u64().unwrap()).product::<u64>() as usize
+            });
+            assert_eq!(counted.sum::<usize>(), numbers.len());
+        }
+        assert!(right >= 34, "{right} of 40 drawings of black squares");
+    }
+
+    #[test]
+    fn it_learns_what_is_drawn_and_forgets_little() {
+        let mut digits = Digits::open(FILE).unwrap();
+        // A cross, which is none of the ten, is to be a 4.
+        let ink: Vec<u8> = (0..CANVAS * CANVAS)
+            .map(|at| {
+                let (x, y) = (at % CANVAS, at / CANVAS);
+                if x.abs_diff(y) < 4 || (x + y).abs_diff(CANVAS) < 4 { 255 } else { 0 }
+            })
+            .collect();
+        digits.learn(&ink, 4, 60).unwrap();
+        let (read, _) = digits.read(&ink).unwrap();
+        assert!(read["probabilities"][4].as_f64().unwrap() > 0.9, "{read}");
+        let test = digits.test().unwrap();
+        assert!(test["right"].as_f64().unwrap() / test["of"].as_f64().unwrap() > 0.95, "{test}");
+        let again = Digits::open(&digits.model().unwrap()).unwrap();
+        assert_eq!(again.network.parameters(), digits.network.parameters());
+    }
+
+    #[test]
+    fn what_is_no_drawing_is_refused() {
+        let mut digits = Digits::open(FILE).unwrap();
+        assert!(digits.read(&[0; 7]).unwrap_err().to_string().contains("64x64"));
+        assert_eq!(digits.read(&[0; CANVAS * CANVAS]).unwrap().0["empty"], true);
+        assert!(digits.learn(&[0; CANVAS * CANVAS], 1, 1).unwrap_err().to_string().contains("Draw"));
+        assert!(digits.learn(&[255; CANVAS * CANVAS], 11, 1).is_err());
+        assert!(Digits::open(b"no file").is_err());
+    }
+}

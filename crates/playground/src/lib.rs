@@ -1,0 +1,18 @@
+//! What the playground's pages call.
+#![doc = include_str!("../README.md")]
+#![deny(unsafe_code)]
+
+mod catalogue;
+mod chain;
+mod data;
+mod descent;
+mod digits;
+mod engine;
+mod error;
+mod formula;
+mod learner;
+pub mod module;
+mod optimizers;
+
+pub use engine::{Engine, Reply};
+pub use error::Error;

@@ -1,0 +1,510 @@
+// Descent: optimizers side by side on a function of two variables, on a map, on a surface, and as curves.
+import {
+    State, areSettings, button, chapter, curves, engine, field, fill, isDark, isStill, lead, make, number, numbers, page, palette, say,
+    sayFault, select, settingsOf, shown, sized, slider, t, thinned,
+} from "./page.js";
+
+/** Each function with the part of the plane that is shown, and a place to begin. */
+const FUNCTIONS = {
+    "bowl": { x: [-3, 3], y: [-3, 3], start: [2.2, 1.6] },
+    "ravine": { x: [-4, 4], y: [-2, 2], start: [-3.4, 1.2] },
+    "rosenbrock": { x: [-2, 2], y: [-1, 3], start: [-1.2, 1] },
+    "himmelblau": { x: [-5, 5], y: [-5, 5], start: [0, -1] },
+    "saddle": { x: [-3, 3], y: [-3, 3], start: [2.4, 0.05] },
+    "beale": { x: [-4.5, 4.5], y: [-4.5, 4.5], start: [-2, 2.5] },
+    "three-hump-camel": { x: [-2.5, 2.5], y: [-2.5, 2.5], start: [-1.6, 1.9] },
+    "rastrigin": { x: [-4, 4], y: [-4, 4], start: [2.6, 1.7] },
+    "formula": { x: [-4, 4], y: [-4, 4], start: [2, 1.5] },
+};
+const SPEEDS = [1, 2, 5, 20];
+const FIELD = 120;
+const SURFACE = 56;
+
+/** Optimizers as a list of names with their settings. */
+const runsField = field.json(
+    [{ name: "GradientDescent", rate: 0.0015, settings: {} }, { name: "Sgd", rate: 0.001, settings: {} }, { name: "Adam", rate: 0.05, settings: {} }],
+    (runs) => Array.isArray(runs) && runs.length >= 1 && runs.length <= 4 && runs.every((run) =>
+        typeof run === "object" && run !== null && /^[A-Za-z]{1,30}$/.test(run.name) && typeof run.rate === "number" && run.rate > 0 && run.rate <= 1000
+            && areSettings(run.settings ?? {}) && (run.schedule === undefined || (/^[A-Za-z]{1,30}$/.test(run.schedule)))
+            && areSettings(run.scheduleSettings ?? {})));
+
+const state = new State({
+    function: field.oneOf(Object.keys(FUNCTIONS), "rosenbrock"),
+    formula: field.text("sin(x) cos(y) + 0.1 (x^2 + y^2)", 400),
+    x: field.number(-1.2, -1e6, 1e6),
+    y: field.number(1, -1e6, 1e6),
+    runs: runsField,
+    turn: field.number(0.7, -10, 10),
+    tilt: field.number(0.85, 0.1, 1.5),
+    speed: field.number(5, 1, 20, true),
+});
+
+let catalogue = null;
+let start = null;
+let values = null;
+let levels = [];
+let surface = null;
+let paths = [];
+let ended = [];
+let isRunning = false;
+let isBusy = false;
+let version = 0;
+let drawn = {};
+let lastFrame = 0;
+
+const box = () => FUNCTIONS[state.values.function];
+const runColour = (at) => palette().classes[at];
+
+async function restart() {
+    const mine = ++version;
+    setRunning(false);
+    const { values: set } = state;
+    try {
+        catalogue ??= await engine.ask("catalogue");
+        const reply = await engine.ask("descent-start", {
+            function: set.function,
+            formula: set.formula,
+            start: [set.x, set.y],
+            runs: set.runs.map(({ name, rate, settings = {}, schedule = "Constant", scheduleSettings = {} }) =>
+                ({ optimizer: { name, rate, settings }, schedule: [schedule, scheduleSettings] })),
+        });
+        const { x, y } = box();
+        const whole = await engine.ask("descent-field", { x, y, columns: FIELD, rows: FIELD });
+        const small = await engine.ask("descent-field", { x, y, columns: SURFACE, rows: SURFACE });
+        if (mine !== version) {
+            return;
+        }
+        start = reply;
+        values = numbers(whole);
+        surface = numbers(small);
+        levels = heights(values);
+        paths = set.runs.map(() => [[0, set.x, set.y, Number(reply.value)]]);
+        ended = set.runs.map(() => null);
+        say(state.refused.length ? t("refused", { what: state.refused.join(", ") }) : "", state.refused.length > 0);
+        state.refused = [];
+        drawn.field = null;
+        drawControls();
+        drawAll();
+    } catch (error) {
+        if (mine === version) {
+            start = null;
+            sayFault(error);
+            drawControls();
+        }
+    }
+}
+
+function change(changes) {
+    state.set(changes);
+    restart();
+}
+
+async function steps(count) {
+    if (isBusy || !start) {
+        return;
+    }
+    isBusy = true;
+    const mine = version;
+    try {
+        const reply = await engine.ask("descent-step", { steps: count });
+        if (mine !== version) {
+            return;
+        }
+        reply.runs.forEach((run, at) => {
+            const path = paths[at];
+            const from = run.steps - run.path.length;
+            run.path.forEach(([x, y, value], place) => path.push([from + place + 1, Number(x), Number(y), Number(String(value).replace("inf", "Infinity"))]));
+            paths[at] = path.length > 3000 ? path.filter((_, place) => place % 2 === 0 || place === path.length - 1) : path;
+            if (run.ended && !ended[at]) {
+                ended[at] = run.ended;
+            }
+        });
+        const stories = ended.filter(Boolean).map(({ how, step, optimizer, rate, largest }) => {
+            const limit = Number(largest) > 0 ? 2 / largest : null;
+            const isBeyond = how === "exploded" && limit !== null && rate > limit;
+            return t(isBeyond ? "exploded" : how === "exploded" ? "exploded plain" : "endless", { name: optimizer, step, rate: shown(rate), limit: shown(limit) });
+        });
+        if (stories.length) {
+            say(stories.join(" "), true);
+        }
+        if (ended.every(Boolean)) {
+            setRunning(false);
+        }
+        drawAll();
+    } catch (error) {
+        setRunning(false);
+        sayFault(error);
+    } finally {
+        isBusy = false;
+    }
+}
+
+async function loop() {
+    if (!isRunning) {
+        return;
+    }
+    const now = performance.now();
+    if (!isStill() || now - lastFrame > 250) {
+        lastFrame = now;
+        await steps(isStill() ? state.values.speed * 15 : state.values.speed);
+    }
+    requestAnimationFrame(loop);
+}
+
+function setRunning(running) {
+    const begins = running && !isRunning;
+    isRunning = running && start !== null;
+    if (drawn.run) {
+        drawn.run.textContent = isRunning ? t("pause") : t("walk");
+        drawn.run.setAttribute("aria-pressed", isRunning);
+    }
+    if (begins && isRunning) {
+        requestAnimationFrame(loop);
+    }
+}
+
+/* What is set */
+
+function drawControls() {
+    const { values: set } = state;
+    fill(drawn.settings,
+        make("h2", {}, t("function")),
+        make("div", { class: "fields one" },
+            select(t("function"), Object.keys(FUNCTIONS).map((one) => [one, t(`function.${one}`)]), set.function, (next) => {
+                const [x, y] = FUNCTIONS[next].start;
+                change({ function: next, x, y });
+            }),
+            set.function === "formula" ? formulaInput() : null),
+        make("div", { class: "fields", style: "margin-top:8px" },
+            number("x", Number(set.x.toPrecision(5)), { least: -1e6, largest: 1e6 }, (x) => change({ x })),
+            number("y", Number(set.y.toPrecision(5)), { least: -1e6, largest: 1e6 }, (y) => change({ y }))));
+    fill(drawn.runs, make("h2", {}, t("optimizers")), set.runs.map(runControls),
+        set.runs.length < 4 && catalogue ? button(t("add optimizer"), () => change({ runs: [...set.runs, { name: "AdamW", rate: 0.05, settings: {} }] })) : null,
+        make("p", { class: "note" }, t("about descent")));
+}
+
+function formulaInput() {
+    const input = make("input", { type: "text", value: state.values.formula, maxlength: 400, spellcheck: "false", id: "formula", onchange: () => change({ formula: input.value }) });
+    return make("div", { class: "field" }, make("label", { for: "formula" }, t("formula")), input);
+}
+
+function runControls(run, at) {
+    const put = (changes) => change({ runs: state.values.runs.map((one, place) => (place === at ? { ...one, ...changes } : one)) });
+    if (!catalogue) {
+        return null;
+    }
+    const known = catalogue.optimizers.find((one) => one.name === run.name);
+    const schedule = run.schedule ?? "Constant";
+    const limit = start?.curvature.limit;
+    const isPlain = run.name === "GradientDescent";
+    const open = drawn.runs.querySelectorAll(".run")[at]?.querySelector("details")?.open ?? false;
+    return make("div", { class: "run", style: `--mark:${runColour(at)}` },
+        make("div", { class: "bar" },
+            select(t("optimizer"), catalogue.optimizers.map((one) => one.name), run.name, (name) =>
+                put({ name, settings: {}, rate: catalogue.optimizers.find((one) => one.name === name).rate })),
+            state.values.runs.length > 1 ? button(t("remove"), () => change({ runs: state.values.runs.filter((_, place) => place !== at) }), { class: "small", "aria-label": `${t("remove")}: ${run.name}` }) : null),
+        slider(t("rate"), run.rate, { least: 1e-5, largest: 10, power: true, step: 0.02 }, (rate) => put({ rate })),
+        isPlain && limit && run.rate > limit ? make("p", { class: "note", style: "color:var(--fault)" }, t("beyond", { rate: shown(run.rate), name: run.name, limit: shown(limit) })) : null,
+        isPlain && limit ? button(t("use limit"), () => put({ rate: Number((1.05 * limit).toPrecision(4)) }), { class: "small" }) : null,
+        make("details", { open }, make("summary", {}, t("settings of", { name: run.name })),
+            make("div", { class: "fields" }, settingsOf(known?.settings, run.settings ?? {}, (settings) => put({ settings })),
+                select(t("schedule"), catalogue.schedules.map((one) => one.name), schedule, (next) => put({ schedule: next, scheduleSettings: {} })),
+                settingsOf(catalogue.schedules.find((one) => one.name === schedule)?.settings, run.scheduleSettings ?? {}, (scheduleSettings) => put({ scheduleSettings })))));
+}
+
+/* What there is to see */
+
+/** Heights of contours: of equal share of the plane between two, but a few more near the lowest. */
+function heights(all) {
+    const sorted = Float32Array.from(all).filter(Number.isFinite).sort();
+    const count = 16;
+    return Array.from({ length: count }, (_, at) => sorted[Math.floor(((at + 1) / (count + 1)) ** 1.6 * (sorted.length - 1))] ?? 0);
+}
+
+/** A share from the lowest contour to the highest, for the colours. */
+function share(value) {
+    let at = 0;
+    while (at < levels.length && value > levels[at]) { at += 1; }
+    return at / levels.length;
+}
+
+function shade(value) {
+    const { rgb } = palette();
+    const part = Number.isFinite(value) ? share(value) : 1;
+    const low = rgb.accent.map((one, at) => one + (rgb.panel[at] - one) * 0.45);
+    return low.map((one, at) => one + (rgb.middle[at] - one) * Math.sqrt(part));
+}
+
+function drawAll() {
+    if (!start || !drawn.map) {
+        return;
+    }
+    drawMap();
+    drawSurface();
+    const least = Math.min(0, ...paths.flatMap((path) => path.map(([, , , value]) => value)).filter(Number.isFinite));
+    const lines = paths.map((path, at) => ({
+        // As much as the curve shows: beyond, it would be flat elsewhere.
+        points: thinned(path.map(([step, , , value]) => [step, Number.isFinite(value) && Math.abs(value) < 1e9 ? Math.max(value, least === 0 ? 1e-16 : -Infinity) : NaN])),
+        colour: runColour(at),
+    }));
+    curves(drawn.curves, lines, { height: 210, log: least === 0, label: t("step") });
+    fill(drawn.key, state.values.runs.map((run, at) => {
+        const [step, , , value] = paths[at].at(-1);
+        return make("span", { class: "number" }, make("i", { style: `background:${runColour(at)}` }), `${run.name}: f = ${shown(value, 3)} (${step})`);
+    }));
+    const { curvature } = start;
+    const figures = [["value", shown(start.value)], ["gradient", start.gradient.map((one) => shown(one, 3)).join(", ")], ["curvature", shown(curvature.largest)], ["limit", curvature.limit === null ? t("no limit") : shown(curvature.limit)]];
+    fill(drawn.figures, figures.map(([key, text]) => make("div", {}, make("dt", {}, t(key)), make("dd", { id: `figure-${key}` }, text))));
+}
+
+/** The place of a point on the map, in a canvas of this size. */
+function onMap([x, y], size) {
+    const { x: [left, right], y: [low, high] } = box();
+    return [((x - left) / (right - left)) * size, (1 - (y - low) / (high - low)) * size];
+}
+
+/** The part of the map that does not change with the paths. */
+function fieldPicture(size) {
+    if (drawn.field) {
+        return drawn.field;
+    }
+    const canvas = document.createElement("canvas");
+    const fine = size * 2;
+    canvas.width = canvas.height = fine;
+    const context = canvas.getContext("2d");
+    const image = context.createImageData(fine, fine);
+    const bands = new Float32Array(fine);
+    const edge = palette().rgb.accent;
+    // Between the numbers of the field: what lies between four of them.
+    const at = (x, y) => values[Math.max(0, Math.min(FIELD - 1, y)) * FIELD + Math.max(0, Math.min(FIELD - 1, x))];
+    for (let row = 0; row < fine; row += 1) {
+        const y = ((row + 0.5) / fine) * FIELD - 0.5;
+        const top = Math.floor(y);
+        for (let column = 0; column < fine; column += 1) {
+            const x = ((column + 0.5) / fine) * FIELD - 0.5;
+            const left = Math.floor(x);
+            const [a, b] = [x - left, y - top];
+            const value = (at(left, top) * (1 - a) + at(left + 1, top) * a) * (1 - b) + (at(left, top + 1) * (1 - a) + at(left + 1, top + 1) * a) * b;
+            const band = share(value);
+            // A contour lies where a pixel is of another band than the one beside it or above it.
+            const isEdge = (column > 0 && band !== bands[column - 1]) || (row > 0 && band !== bands[column]);
+            bands[column] = band;
+            const [red, green, blue] = shade(value).map((one, channel) => (isEdge ? one * 0.72 + edge[channel] * 0.28 : one));
+            image.data.set([red, green, blue, 255], 4 * (row * fine + column));
+        }
+    }
+    context.putImageData(image, 0, 0);
+    return (drawn.field = canvas);
+}
+
+function drawMap() {
+    const size = drawn.map.clientWidth || 520;
+    const context = sized(drawn.map, size, size);
+    context.imageSmoothingEnabled = true;
+    context.drawImage(fieldPicture(size), 0, 0, size, size);
+    const { quiet, text, panel } = palette();
+    context.font = "11px system-ui, sans-serif";
+    context.fillStyle = quiet;
+    const { x, y } = box();
+    context.textAlign = "left";
+    context.textBaseline = "bottom";
+    context.fillText(`x ${shown(x[0])} … ${shown(x[1])}`, 6, size - 5);
+    context.textBaseline = "top";
+    context.fillText(`y ${shown(y[0])} … ${shown(y[1])}`, 6, 6);
+    paths.forEach((path, at) => {
+        context.strokeStyle = runColour(at);
+        context.fillStyle = runColour(at);
+        context.lineWidth = 1.8;
+        context.lineJoin = "round";
+        context.beginPath();
+        for (const [, px, py] of path) {
+            const [cx, cy] = onMap([px, py], size).map((one) => Math.max(-3000, Math.min(3000, one)));
+            context.lineTo(Number.isFinite(cx) ? cx : 0, Number.isFinite(cy) ? cy : 0);
+        }
+        context.stroke();
+        if (path.length < 150) {
+            for (const [, px, py] of path) {
+                context.beginPath();
+                context.arc(...onMap([px, py], size), 2.2, 0, 7);
+                context.fill();
+            }
+        }
+        const [, px, py] = path.at(-1);
+        context.beginPath();
+        context.arc(...onMap([px, py], size), 5.5, 0, 7);
+        context.fill();
+        context.strokeStyle = panel;
+        context.stroke();
+    });
+    context.strokeStyle = text;
+    context.lineWidth = 1.6;
+    const [sx, sy] = onMap([state.values.x, state.values.y], size);
+    context.beginPath();
+    context.arc(sx, sy, 8, 0, 7);
+    context.moveTo(sx - 12, sy);
+    context.lineTo(sx + 12, sy);
+    context.moveTo(sx, sy - 12);
+    context.lineTo(sx, sy + 12);
+    context.stroke();
+}
+
+function drawSurface() {
+    const [width, height] = [420, 330];
+    const { turn, tilt } = state.values;
+    const [cos, sin, up, flat] = [Math.cos(turn), Math.sin(turn), Math.cos(tilt), Math.sin(tilt)];
+    // A power of the height, by which half of the plane lies below a third: a wall would hide the valley beside it.
+    const sorted = Float32Array.from(surface).filter(Number.isFinite).sort();
+    const [least, middle, most] = [sorted[0], sorted[sorted.length >> 1], sorted.at(-1)];
+    const power = Math.max(0.25, Math.min(1, Math.log(0.35) / Math.log(Math.max(1e-9, Math.min(0.999, (middle - least) / (most - least))))));
+    const high = (value) => Math.max(0, Math.min(1, (value - least) / (most - least))) ** power;
+    const put = (u, v, h) => {
+        const [a, b] = [u * cos - v * sin, u * sin + v * cos];
+        return [width / 2 + a * 142, height / 2 + 18 + b * 142 * flat * 0.62 - (h - 0.5) * 190 * up, b];
+    };
+    const context = sized(drawn.surface, width, height);
+    context.clearRect(0, 0, width, height);
+    const seen = `${turn} ${tilt} ${version} ${isDark()}`;
+    if (drawn.seen !== seen) {
+        drawn.seen = seen;
+        drawn.bare ??= document.createElement("canvas");
+        drawPatches(sized(drawn.bare, width, height), put, high);
+    }
+    context.drawImage(drawn.bare, 0, 0, width, height);
+    const { x: [left, right], y: [low, highest] } = box();
+    paths.forEach((path, at) => {
+        context.strokeStyle = runColour(at);
+        context.fillStyle = runColour(at);
+        context.lineWidth = 2;
+        context.beginPath();
+        let isDown = false;
+        let last = null;
+        for (const [, px, py, value] of path) {
+            const [u, v] = [(2 * (px - left)) / (right - left) - 1, 1 - (2 * (py - low)) / (highest - low)];
+            if (Math.abs(u) > 1 || Math.abs(v) > 1 || !Number.isFinite(value)) {
+                isDown = false;
+                continue;
+            }
+            const [cx, cy] = put(u, v, high(value) + 0.012);
+            if (isDown) { context.lineTo(cx, cy); } else { context.moveTo(cx, cy); }
+            isDown = true;
+            last = [cx, cy];
+        }
+        context.stroke();
+        if (last) {
+            context.beginPath();
+            context.arc(...last, 4.5, 0, 7);
+            context.fill();
+        }
+    });
+}
+
+/** The surface without paths: patches from the farthest to the nearest. */
+function drawPatches(context, put, high) {
+    context.clearRect(0, 0, context.canvas.width, context.canvas.height);
+    const along = (at) => (2 * (at + 0.5)) / SURFACE - 1;
+    const corners = [];
+    for (let row = 0; row < SURFACE; row += 1) {
+        for (let column = 0; column < SURFACE; column += 1) {
+            corners.push(put(along(column), along(row), high(surface[row * SURFACE + column])));
+        }
+    }
+    const patches = [];
+    for (let row = 0; row < SURFACE - 1; row += 1) {
+        for (let column = 0; column < SURFACE - 1; column += 1) {
+            const at = row * SURFACE + column;
+            const four = [at, at + 1, at + SURFACE + 1, at + SURFACE];
+            patches.push([four.reduce((sum, one) => sum + corners[one][2], 0), four]);
+        }
+    }
+    patches.sort(([a], [b]) => a - b);
+    const line = palette().line;
+    for (const [, four] of patches) {
+        context.beginPath();
+        four.forEach((one) => context.lineTo(corners[one][0], corners[one][1]));
+        context.closePath();
+        const colour = `rgb(${shade(surface[four[0]]).map(Math.round).join()})`;
+        context.fillStyle = colour;
+        context.strokeStyle = line;
+        context.lineWidth = 0.5;
+        context.fill();
+        context.stroke();
+    }
+}
+
+function choosing(canvas) {
+    canvas.addEventListener("pointerdown", (event) => {
+        if (event.button !== 0) { return; }
+        const rect = canvas.getBoundingClientRect();
+        const { x: [left, right], y: [low, high] } = box();
+        const x = left + ((event.clientX - rect.left) / rect.width) * (right - left);
+        const y = high - ((event.clientY - rect.top) / rect.height) * (high - low);
+        change({ x: Number(x.toPrecision(5)), y: Number(y.toPrecision(5)) });
+    });
+    canvas.addEventListener("keydown", (event) => {
+        const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+        if (move) {
+            event.preventDefault();
+            const { x: [left, right], y: [low, high] } = box();
+            change({ x: Number((state.values.x + move[0] * (right - left) / 60).toPrecision(5)), y: Number((state.values.y + move[1] * (high - low) / 60).toPrecision(5)) });
+        }
+    });
+}
+
+function turning(canvas) {
+    const turned = (byTurn, byTilt) => {
+        state.set({ turn: Number(((state.values.turn + byTurn) % (2 * Math.PI)).toFixed(3)), tilt: Number(Math.max(0.1, Math.min(1.5, state.values.tilt + byTilt)).toFixed(3)) });
+        if (start) { drawSurface(); }
+    };
+    let from = null;
+    canvas.addEventListener("pointerdown", (event) => { from = [event.clientX, event.clientY]; canvas.setPointerCapture(event.pointerId); });
+    canvas.addEventListener("pointermove", (event) => {
+        if (from) {
+            turned((from[0] - event.clientX) / 150, (from[1] - event.clientY) / -200);
+            from = [event.clientX, event.clientY];
+        }
+    });
+    canvas.addEventListener("pointerup", () => { from = null; });
+    canvas.addEventListener("keydown", (event) => {
+        const move = { ArrowLeft: [0.12, 0], ArrowRight: [-0.12, 0], ArrowUp: [0, -0.06], ArrowDown: [0, 0.06] }[event.key];
+        if (move) {
+            event.preventDefault();
+            turned(...move);
+        }
+    });
+}
+
+page("descent", (main, told) => {
+    drawn = {};
+    drawn.run = button(isRunning ? t("pause") : t("walk"), () => setRunning(!isRunning), { class: "main", id: "run" });
+    drawn.settings = make("section", { class: "panel", "aria-label": t("function") });
+    drawn.runs = make("section", { class: "panel", "aria-label": t("optimizers") });
+    drawn.map = make("canvas", { class: "wide", id: "map", tabindex: 0, role: "img", "aria-label": t("about map"), style: "cursor:crosshair" });
+    drawn.surface = make("canvas", { class: "wide", id: "surface", tabindex: 0, role: "img", "aria-label": t("about surface"), style: "cursor:grab;touch-action:pan-y" });
+    drawn.curves = make("canvas", { class: "wide", role: "img", "aria-label": t("about values") });
+    drawn.key = make("div", { class: "key" });
+    drawn.figures = make("dl", { class: "figures" });
+    choosing(drawn.map);
+    turning(drawn.surface);
+    main.append(...lead("descent", [chapter("walking-downhill", t("chapter.walking-downhill"))]), told,
+        make("section", { class: "panel", "aria-label": t("walk"), style: "margin-bottom:14px" },
+            make("div", { class: "bar" }, drawn.run,
+                button(t("one step"), () => { setRunning(false); steps(1); }, { id: "step" }),
+                button(t("reset"), restart, { id: "reset" }),
+                select(t("speed"), SPEEDS.map((one) => [String(one), t("steps a frame", { n: one })]), String(state.values.speed), (one) => state.set({ speed: Number(one) })),
+                make("span", { class: "grow" }), drawn.figures)),
+        make("div", { class: "columns descent" },
+            make("div", {}, drawn.settings, drawn.runs),
+            make("div", { class: "first-on-phone" },
+                make("div", { class: "maps" },
+                    make("section", { class: "panel", "aria-label": t("map") }, make("h2", {}, t("map")), drawn.map, make("p", { class: "note" }, t("about start"))),
+                    make("section", { class: "panel", "aria-label": t("surface"), style: "margin-top:0" }, make("h2", {}, t("surface")), drawn.surface, make("p", { class: "note" }, t("about surface")))),
+                make("section", { class: "panel", "aria-label": t("values"), style: "margin-top:14px" }, make("h2", {}, t("values")), drawn.curves, drawn.key))));
+    if (start) {
+        drawControls();
+        drawAll();
+    } else {
+        restart();
+    }
+});
+
+window.playground = { engine, state, restart, steps, setRunning, start: () => start, paths: () => paths, ended: () => ended };
