@@ -42,10 +42,10 @@ const PARTS: &str = "the parts of the weights";
 
 /// An exchange over MPI, made by [`Ranks::exchange`](crate::Ranks::exchange).
 ///
-/// The gradient is sent in buckets of 1 MiB, or 32 KiB for each rank if that is more, while the backward pass goes on. Each rank owns a part of every bucket, so that
-/// all links are busy with each; it receives these numbers from all others and adds them up in the order of the ranks, so
-/// that the sum has the same bits each time. Then the mean gradient, or with [`sharded`](MpiExchange::sharded) the
-/// parameters after the step, are brought to all. Each way, a rank sends (n − 1)/n of the bytes of θ, the least there is.
+/// The gradient is sent in buckets of 1 MiB, or 32 KiB for each rank if that is more, while the backward pass goes on.
+/// Each rank owns a part of every bucket, so that all links are busy with each; it receives these numbers from all others
+/// and adds them up in the order of the ranks, so that the sum has the same bits each time. Then the mean gradient, or with
+/// [`sharded`](MpiExchange::sharded) the parameters after the step, are brought to all. Each way, a rank sends (n − 1)/n of the bytes of θ, the least there is.
 #[derive(Debug)]
 pub struct MpiExchange<T> {
     rank: usize,

@@ -221,6 +221,10 @@ impl GradientExchange<f32> for Older {
         self.0.send(complete, gradient);
     }
 
+    fn owned(&self, len: usize, rank: usize) -> Vec<Range<usize>> {
+        self.0.owned(len, rank)
+    }
+
     fn add(&mut self, factors: &[Option<f32>], sum: &mut [f32]) -> Result<(), String> {
         self.0.add(factors, sum)
     }
