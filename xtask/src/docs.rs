@@ -75,7 +75,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
         if playground::can_build() {
             copy(&playground::build(&workspace)?, &book.join("playground"))?;
         } else {
-            let reason = "the playground was left out: `rustup target add wasm32-unknown-unknown` installs what it needs";
+            let reason =
+                "the playground was left out: `rustup target add wasm32-unknown-unknown` installs what it needs";
             println!("{reason}");
             fs::create_dir_all(book.join("playground"))?;
             fs::write(book.join("playground/index.html"), reason)?;
