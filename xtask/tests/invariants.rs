@@ -95,7 +95,8 @@ fn unsafe_code_lives_in_tensor_alone() {
         // An attribute covers its own target only; examples, tests and benchmarks are targets too.
         for path in sources(&folder) {
             // Written apart, since this source is searched as well.
-            let found = lines_with(&read(&path), concat!("un", "safe"));
+            let source = read(&path);
+            let found = lines_with(&source, concat!("un", "safe"));
             // A name that a module exports is an attribute: the pages of the playground call it, and no code is within.
             let is_name = |line: &&str| path == "crates/playground/src/module.rs" && *line == EXPORTED;
             let found = found.into_iter().filter(|line| !is_name(line)).collect::<Vec<_>>().join("\n");
