@@ -36,7 +36,7 @@ enum Step {
     Clippy,
     /// The tests and the documentation's examples, the guide's included.
     Test,
-    /// The core crates' tests without default features.
+    /// The core crates' unit tests without default features.
     Light,
     /// No warning in any crate with none and with each one of its features.
     Features,
@@ -58,6 +58,8 @@ enum Step {
     Examples,
     /// The predictor without an operating system is what the code writes today, and answers as its network does.
     Embedded,
+    /// The playground's crate, which is a workspace of its own.
+    Engine,
     /// The playground's pages do in a browser what they promise.
     Playground,
     /// The guide's figures and tables are what the code makes today.
@@ -107,7 +109,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
 
 /// The steps that build in folders of their own, mostly one crate after another: they run next to others, which they would
 /// leave a processor idle for.
-const ASIDE: [Step; 2] = [Step::Api, Step::Package];
+const ASIDE: [Step; 3] = [Step::Engine, Step::Api, Step::Package];
 
 /// Steps that another process does, whose output is shown when it has ended.
 struct Aside {
@@ -175,7 +177,7 @@ impl Step {
             Self::English => english::run(),
             Self::Clippy => cargo("clippy --workspace --all-targets --locked -- -D warnings"),
             Self::Test => cargo("test --workspace"),
-            Self::Light => cargo(&format!("test --no-default-features --lib --tests {core}")),
+            Self::Light => cargo(&format!("test --no-default-features --lib {core}")),
             Self::Features => {
                 for package in &workspace.crates {
                     let alone = package.features.iter().map(String::as_str);
@@ -202,6 +204,7 @@ impl Step {
                 Ok(())
             }
             Self::Embedded => embedded::run(&embedded::Arguments::default()),
+            Self::Engine => playground::check(workspace),
             Self::Playground => playground::run(&playground::Arguments::testing()),
             Self::Figures => figures::run(&figures::Arguments::checking()),
             Self::Docs => docs::run(&docs::Arguments::default()),

@@ -27,12 +27,15 @@ pub(crate) struct Arguments {
     /// Puts four of the screenshots into `docs/screenshots`, which the README shows.
     #[arg(long, requires = "test")]
     keep: bool,
+    /// Whether the crate's own checks have been made.
+    #[arg(skip)]
+    is_checked: bool,
 }
 
 impl Arguments {
-    /// Tries the pages.
+    /// Tries the pages of a crate that was [checked](check).
     pub(crate) fn testing() -> Self {
-        Self { test: true, ..Self::default() }
+        Self { test: true, is_checked: true, ..Self::default() }
     }
 }
 
@@ -41,6 +44,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     let site = build(&workspace)?;
     println!("{}", site.display());
     if arguments.test {
+        if !arguments.is_checked {
+            check(&workspace)?;
+        }
         let shots = test::run(&workspace, &site)?;
         if arguments.keep {
             for page in ["descent", "network", "chain", "digits"] {
@@ -55,6 +61,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
         server.wait();
     }
     Ok(())
+}
+
+/// Checks the crate as CI checks the others.
+pub(crate) fn check(workspace: &Workspace) -> Result {
+    for arguments in ["fmt --check", "clippy --locked --all-targets -- --deny warnings", "test --locked --quiet"] {
+        command::run(native(workspace).args(arguments.split_whitespace()))?;
+    }
+    Ok(())
+}
+
+/// Cargo for the crate on the machine itself.
+fn native(workspace: &Workspace) -> Command {
+    let mut cargo = command::cargo();
+    let target = workspace.target.join("playground/native");
+    cargo.current_dir(workspace.root.join("crates/playground")).env("CARGO_TARGET_DIR", target);
+    cargo
 }
 
 /// The folders that are shown: the playground, and the guide that it links to, if that was built.

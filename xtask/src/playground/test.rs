@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::{roots, server::Server};
+use super::{native, roots, server::Server};
 use crate::workspace::Workspace;
 use crate::{Result, command, npm};
 
@@ -33,7 +33,7 @@ pub(super) fn run(workspace: &Workspace, site: &Path) -> Result<PathBuf> {
         "address": format!("http://{}/playground/", server.address()),
         "site": site,
         "shots": shots,
-        "native": native(workspace)?,
+        "native": answer(workspace)?,
         "portable": portable(),
         "scratch": workspace.target.join("playground"),
     });
@@ -45,19 +45,11 @@ pub(super) fn run(workspace: &Workspace, site: &Path) -> Result<PathBuf> {
     if node.wait()?.success() { Ok(shots) } else { Err("the playground does not do what it should (above)".into()) }
 }
 
-/// Checks the crate as CI checks the others, and compiles its program that answers requests as the pages' module does.
-fn native(workspace: &Workspace) -> Result<PathBuf> {
-    let target = workspace.target.join("playground/native");
-    let cargo = |arguments: &[&str]| {
-        let mut cargo = command::cargo();
-        cargo.args(arguments).current_dir(workspace.root.join("crates/playground")).env("CARGO_TARGET_DIR", &target);
-        cargo
-    };
-    command::run(&mut cargo(&["fmt", "--check"]))?;
-    command::run(&mut cargo(&["clippy", "--locked", "--all-targets", "--", "--deny", "warnings"]))?;
-    command::run(&mut cargo(&["test", "--locked", "--quiet"]))?;
-    command::run(&mut cargo(&["build", "--locked", "--example", "answer"]))?;
-    Ok(target.join("debug/examples/answer").with_extension(std::env::consts::EXE_EXTENSION))
+/// Compiles the crate's program that answers requests as the pages' module does.
+fn answer(workspace: &Workspace) -> Result<PathBuf> {
+    command::run(native(workspace).args(["build", "--locked", "--example", "answer"]))?;
+    let program = workspace.target.join("playground/native/debug/examples/answer");
+    Ok(program.with_extension(std::env::consts::EXE_EXTENSION))
 }
 
 /// What runs a program as on a processor without AVX2, which takes the portable path; nothing where this one has none.
