@@ -11,7 +11,7 @@ use crate::{Result, command, docs, embedded, english, figures, golden, heavy, mp
 
 /// Runs what CI runs, cheapest first, and says how long each step took.
 ///
-/// Steps that build in folders of their own run next to the others.
+/// Steps that build in other folders than most run next to the others.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The steps to run; all by default.
@@ -107,9 +107,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     Ok(())
 }
 
-/// The steps that build in folders of their own, mostly one crate after another: they run next to others, which they would
-/// leave a processor idle for.
-const ASIDE: [Step; 3] = [Step::Engine, Step::Api, Step::Package];
+/// The steps that build in folders of their own, mostly one crate after another, or in the folder of release builds: they
+/// run next to others, which they would leave a processor idle for.
+const ASIDE: [Step; 6] = [Step::Api, Step::Digits, Step::Examples, Step::Embedded, Step::Engine, Step::Package];
 
 /// Steps that another process does, whose output is shown when it has ended.
 struct Aside {
