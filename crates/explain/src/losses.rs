@@ -21,7 +21,7 @@ pub(crate) struct Compared<'e> {
 }
 
 /// One of several equal parts of all.
-fn part<'a, A>(all: &'a [A], index: usize, parts: usize) -> Option<&'a [A]> {
+fn part<A>(all: &[A], index: usize, parts: usize) -> Option<&[A]> {
     let each = all.len().checked_div(parts).filter(|each| each * parts == all.len())?;
     all.get(index * each..(index + 1) * each)
 }

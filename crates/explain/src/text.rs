@@ -97,8 +97,9 @@ impl Display for Table {
     }
 }
 
+/// The width of a text; the hat of x̂ is a mark over a letter.
 fn chars(text: &str) -> usize {
-    text.chars().count()
+    text.chars().filter(|c| !('\u{300}'..='\u{36f}').contains(c)).count()
 }
 
 fn padded(text: &str, width: usize) -> String {

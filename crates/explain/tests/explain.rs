@@ -326,7 +326,9 @@ fn derivative(explanation: &Explanation, step: usize, output: usize, input: usiz
 /// dy/dx through all numbers between, by the local derivatives of the equations.
 fn chained(explanation: &Explanation, step: usize, output: usize, by: Variable) -> f64 {
     let Local::Equations { inner, derivatives } = &explanation.steps[step].local else { panic!("no equations") };
-    let mut of: HashMap<Option<(usize, usize)>, Vec<(Variable, f64)>> = HashMap::new();
+    /// The array and the place of a number between; none for y.
+    type Place = Option<(usize, usize)>;
+    let mut of: HashMap<Place, Vec<(Variable, f64)>> = HashMap::new();
     for derivative in derivatives {
         let (key, by) = match derivative.number {
             Number::Derivative { output: own, by, .. } if own == output => (None, by),
@@ -337,8 +339,8 @@ fn chained(explanation: &Explanation, step: usize, output: usize, by: Variable) 
     }
     // Gradients of this number of y, from y back: each equation once all that read it are done.
     let mut found = 0.0;
-    let mut gradient: HashMap<Option<(usize, usize)>, f64> = HashMap::from([(None, 1.0)]);
-    let mut readers: HashMap<Option<(usize, usize)>, usize> = HashMap::new();
+    let mut gradient: HashMap<Place, f64> = HashMap::from([(None, 1.0)]);
+    let mut readers: HashMap<Place, usize> = HashMap::new();
     let all: usize = inner.iter().map(|inner| inner.values.numbers.len()).sum();
     for (variable, _) in of.values().flatten() {
         if let &Variable::Inner { array, index } = variable {
@@ -346,7 +348,7 @@ fn chained(explanation: &Explanation, step: usize, output: usize, by: Variable) 
         }
     }
     // Those that nothing of this y reads come first, with a gradient of 0.
-    let mut ready: Vec<Option<(usize, usize)>> = of.keys().copied().filter(|key| !readers.contains_key(key)).collect();
+    let mut ready: Vec<Place> = of.keys().copied().filter(|key| !readers.contains_key(key)).collect();
     let mut done = 0;
     while let Some(key) = ready.pop() {
         done += 1;
