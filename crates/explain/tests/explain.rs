@@ -24,8 +24,8 @@ use downhill_network::{
     Sequential, Shared, sequential,
 };
 use downhill_optim::{
-    Adadelta, Adagrad, Adam, AdamW, Adamax, Adan, AmsGrad, Asgd, GradientDescent, Lamb, Lion,
-    NAdam, Objective, Optimizer, RAdam, RmsProp, Rprop, Sgd, SophiaG,
+    Adadelta, Adagrad, Adam, AdamW, Adamax, Adan, AmsGrad, Asgd, GradientDescent, Lamb, Lion, NAdam, Objective,
+    Optimizer, RAdam, RmsProp, Rprop, Sgd, SophiaG,
 };
 use downhill_tensor::{Batch, BuildError, Init, Scalar, Seed, Shape};
 
