@@ -71,6 +71,9 @@ pub struct Step {
     pub name: String,
     /// The name of the layer, such as `Affine`.
     pub layer: String,
+    /// Its settings as it prints them for debugging, such as `negative_slope` and `0.01`.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub settings: BTreeMap<String, String>,
     /// The nodes that it reads.
     pub inputs: Vec<usize>,
     /// The node that it makes.
@@ -107,8 +110,47 @@ pub enum Local {
         /// dy/dθ for each of the step's parameters.
         dtheta: Vec<Matrix>,
     },
+    /// The equations of the layer, with the numbers between x and y, such as gates, means and scores.
+    Equations {
+        /// The arrays between x and y, in the order in which y follows from them.
+        inner: Vec<Inner>,
+        /// The derivative of each equation by each number in it, sorted by the addresses: those of
+        /// [`Number::InnerDerivative`] for what lies between, and of [`Number::Derivative`] for y.
+        derivatives: Vec<LocalDerivative>,
+    },
     /// The Jacobian is larger than the limit, or the explanation has norms alone.
     NotListed,
+}
+
+/// An array between the x and the y of a step.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Inner {
+    /// How it is written, such as `c`.
+    pub name: String,
+    /// How LaTeX writes it.
+    pub latex: String,
+    /// The shape of one example, or of all if the batch shares it.
+    pub shape: Shape,
+    /// Whether the batch shares it, as the mean of a batch normalisation.
+    pub of_batch: bool,
+    /// The numbers.
+    pub values: Array,
+    /// dJ/d(values), complete.
+    pub gradient: Array,
+}
+
+/// A local derivative with its address.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct LocalDerivative {
+    /// What is differentiated, and by what.
+    pub number: Number,
+    /// The derivative.
+    #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))]
+    pub value: f64,
 }
 
 /// A matrix of which only the entries are kept that are not 0.
@@ -180,8 +222,24 @@ pub struct Parameter {
     pub gradient: Array,
     /// The numbers after the update.
     pub updated: Option<Array>,
+    /// What the optimizer remembers for each number, if it says so.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub memory: Vec<Memory>,
     /// The steps that use it, in the order in which their products are summed; more than one if it is shared.
     pub steps: Vec<usize>,
+}
+
+/// What an optimizer remembers for each number of a parameter.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Memory {
+    /// The name, such as `adam.m`.
+    pub name: String,
+    /// Before the update.
+    pub before: Array,
+    /// After the update.
+    pub after: Array,
 }
 
 /// The loss, the last link of the chain.
@@ -191,6 +249,9 @@ pub struct Parameter {
 pub struct LossStep {
     /// The name, such as `MeanSquaredError`.
     pub name: String,
+    /// Its settings as it prints them for debugging, such as `delta` and `1.0`.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub settings: BTreeMap<String, String>,
     /// The node that is compared with the targets. Its gradient is what the loss gives back.
     pub node: usize,
     /// The targets.
@@ -222,6 +283,12 @@ pub enum Targets {
 pub struct Update {
     /// The name of the optimizer, such as `GradientDescent`.
     pub optimizer: String,
+    /// The links of its chain in order, each with its settings; empty if it is no chain of links.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub links: Vec<(String, BTreeMap<String, String>)>,
+    /// The number of the step, from 1.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub number: u64,
     /// η.
     #[cfg_attr(feature = "serde", serde(with = "downhill_tensor::exact::number"))]
     pub learning_rate: f64,
@@ -268,6 +335,26 @@ impl Explanation {
         self.steps.iter().position(|step| step.output == node)
     }
 
+    /// The arrays between the x and the y of a step, if its equations are shown.
+    pub(crate) fn inner_arrays(&self, step: usize) -> &[Inner] {
+        match self.steps.get(step).map(|at| &at.local) {
+            Some(Local::Equations { inner, .. }) => inner,
+            _ => &[],
+        }
+    }
+
+    /// An array between the x and the y of a step.
+    pub(crate) fn inner(&self, step: usize, array: usize) -> Option<&Inner> {
+        self.inner_arrays(step).get(array)
+    }
+
+    /// The derivative of an equation by a number in it.
+    fn derivative(&self, step: usize, number: Number) -> Option<f64> {
+        let Local::Equations { derivatives, .. } = &self.steps.get(step)?.local else { return None };
+        let found = derivatives.binary_search_by_key(&number, |derivative| derivative.number).ok()?;
+        derivatives.get(found).map(|derivative| derivative.value)
+    }
+
     /// A number, if the explanation has it.
     #[must_use]
     pub fn value(&self, number: Number) -> Option<f64> {
@@ -285,12 +372,16 @@ impl Explanation {
                 Local::Elementwise { slope } => at(slope, index),
                 _ => None,
             },
+            Number::Inner { step, array, index } => at(&self.inner(step, array)?.values, index),
+            Number::InnerGradient { step, array, index } => at(&self.inner(step, array)?.gradient, index),
+            Number::InnerDerivative { step, .. } => self.derivative(step, number),
             Number::Derivative { step, output, by } => {
-                let step = self.steps.get(step)?;
-                let Local::Jacobian { dx, dtheta } = &step.local else { return None };
+                let step_at = self.steps.get(step)?;
+                let Local::Jacobian { dx, dtheta } = &step_at.local else { return self.derivative(step, number) };
                 let (matrix, column) = match by {
                     Variable::Input { input, index } => (dx.get(input)?, index),
-                    Variable::Parameter { parameter, index } => (dtheta.get(step.place_of(parameter)?)?, index),
+                    Variable::Parameter { parameter, index } => (dtheta.get(step_at.place_of(parameter)?)?, index),
+                    Variable::Inner { .. } => return None,
                 };
                 matrix.get(output, column)
             }
@@ -301,6 +392,12 @@ impl Explanation {
                 at(step.dtheta.get(step.place_of(parameter)?)?, index)
             }
             Number::ParameterGradient { parameter, index } => at(&self.parameters.get(parameter)?.gradient, index),
+            Number::Memory { parameter, slot, index } => {
+                at(&self.parameters.get(parameter)?.memory.get(slot)?.before, index)
+            }
+            Number::Remembered { parameter, slot, index } => {
+                at(&self.parameters.get(parameter)?.memory.get(slot)?.after, index)
+            }
             Number::Updated { parameter, index } => at(self.parameters.get(parameter)?.updated.as_ref()?, index),
         }
     }
@@ -314,6 +411,12 @@ impl Explanation {
             numbers.extend(at.order().into_iter().map(|index| Number::Parameter { parameter, index }));
         }
         for (node, at) in self.nodes.iter().enumerate() {
+            if let Some(step) = self.maker(node) {
+                for (array, inner) in self.inner_arrays(step).iter().enumerate() {
+                    let count = inner.values.numbers.len();
+                    numbers.extend((0..count).map(|index| Number::Inner { step, array, index }));
+                }
+            }
             numbers.extend((0..at.values.numbers.len()).map(|index| Number::Value { node, index }));
         }
         let targets = match &self.loss.targets {
@@ -330,6 +433,13 @@ impl Explanation {
             match &at.local {
                 Local::Elementwise { slope } => {
                     numbers.extend((0..slope.numbers.len()).map(|index| Number::Slope { step, index }));
+                }
+                Local::Equations { inner, derivatives } => {
+                    numbers.extend(derivatives.iter().map(|derivative| derivative.number));
+                    for (array, inner) in inner.iter().enumerate().rev() {
+                        let count = inner.gradient.numbers.len();
+                        numbers.extend((0..count).map(|index| Number::InnerGradient { step, array, index }));
+                    }
                 }
                 Local::Jacobian { dx, dtheta } => {
                     for (input, matrix) in dx.iter().enumerate() {
@@ -368,6 +478,13 @@ impl Explanation {
             numbers.push(Number::LearningRate);
         }
         for (parameter, at) in self.parameters.iter().enumerate() {
+            for (slot, memory) in at.memory.iter().enumerate() {
+                let order = if memory.after.numbers.is_empty() { Vec::new() } else { at.order() };
+                numbers.extend(order.iter().map(|&index| Number::Memory { parameter, slot, index }));
+                numbers.extend(order.into_iter().map(|index| Number::Remembered { parameter, slot, index }));
+            }
+        }
+        for (parameter, at) in self.parameters.iter().enumerate() {
             let order = if at.updated.is_some() { at.order() } else { Vec::new() };
             numbers.extend(order.into_iter().map(|index| Number::Updated { parameter, index }));
         }
@@ -396,6 +513,14 @@ impl Parameter {
     }
 
     /// The name within its layer, such as `weight`.
+    #[must_use]
+    pub fn short_name(&self) -> &str {
+        self.name.rsplit('.').next().unwrap_or_default()
+    }
+}
+
+impl Memory {
+    /// The name within its link, such as `m`.
     #[must_use]
     pub fn short_name(&self) -> &str {
         self.name.rsplit('.').next().unwrap_or_default()

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use downhill_tensor::Scalar;
 
 use crate::Number;
@@ -58,6 +60,10 @@ pub enum Function {
     NormalCdf,
     /// φ, the normal distribution's density.
     NormalDensity,
+    /// The square root.
+    Sqrt,
+    /// −1, 0 or 1.
+    Sign,
 }
 
 /// How a number is written: as text and as LaTeX.
@@ -112,6 +118,10 @@ impl Function {
             (Self::NormalCdf, Notation::Latex) => "\\Phi",
             (Self::NormalDensity, Notation::Text) => "φ",
             (Self::NormalDensity, Notation::Latex) => "\\varphi",
+            (Self::Sqrt, Notation::Text) => "sqrt",
+            (Self::Sqrt, Notation::Latex) => "\\sqrt",
+            (Self::Sign, Notation::Text) => "sign",
+            (Self::Sign, Notation::Latex) => "\\operatorname{sign}",
         }
     }
 
@@ -133,7 +143,44 @@ impl Function {
             }
             Self::NormalCdf => 0.5 * (1.0 + Scalar::erf(x * std::f64::consts::FRAC_1_SQRT_2)),
             Self::NormalDensity => (-0.5 * x * x).exp() / std::f64::consts::TAU.sqrt(),
+            Self::Sqrt => x.sqrt(),
+            Self::Sign if x == 0.0 => 0.0,
+            Self::Sign => x.signum(),
         }
+    }
+}
+
+impl Function {
+    /// The chain rule: f'(a) da, with y = f(a); `None` if it is 0.
+    fn chain(self, a: &Expression, y: &Expression, da: Expression) -> Option<Expression> {
+        let one = || constant(1.0);
+        Some(match self {
+            Self::Exp => times([y.clone(), da]),
+            // The logarithm of 1 + eˣ has the slope σ(x).
+            Self::Ln => match a {
+                Expression::Sum(terms) => match &terms[..] {
+                    [Expression::Constant(1.0), e @ Expression::Apply(Self::Exp, x)] => {
+                        times([apply(Self::Sigmoid, (**x).clone()), factor_of(da, e)])
+                    }
+                    _ => over(da, a.clone()),
+                },
+                _ => over(da, a.clone()),
+            },
+            Self::Tanh => times([minus(one(), squared(y.clone())), da]),
+            Self::Sigmoid => times([y.clone(), minus(one(), y.clone()), da]),
+            Self::Abs => match a.evaluate() {
+                0.0 => return None,
+                a => times([constant(a.signum()), da]),
+            },
+            Self::Relu => match a.evaluate() > 0.0 {
+                true => da,
+                false => return None,
+            },
+            Self::NormalCdf => times([apply(Self::NormalDensity, a.clone()), da]),
+            Self::NormalDensity => opposite(times([a.clone(), y.clone(), da])),
+            Self::Sqrt => over(da, product([constant(2.0), y.clone()])),
+            Self::Sign => return None,
+        })
     }
 }
 
@@ -157,6 +204,97 @@ impl Expression {
             Self::Quotient(a, b) => a.evaluate() / b.evaluate(),
             Self::Power(a, exponent) => a.evaluate().powi(i32::try_from(*exponent).unwrap_or(i32::MAX)),
             Self::Apply(function, a) => function.evaluate(a.evaluate()),
+        }
+    }
+
+    /// The derivative by one of the numbers in the formula, all others being held; 0 if it is not in it.
+    ///
+    /// At a kink it is what the layers and losses of this project take: 0 for max(x, 0) and for |x| at 0.
+    #[must_use]
+    pub fn derivative(&self, by: Number) -> Self {
+        self.slope(by).unwrap_or(Self::Constant(0.0))
+    }
+
+    /// The derivative of y, of which this is the formula: with y itself in it where that is shorter, as in 1 − y² for
+    /// the hyperbolic tangent.
+    pub(crate) fn derivative_of(&self, y: &Self, by: Number) -> Self {
+        let slope = match self {
+            Self::Apply(function, a) => a.slope(by).and_then(|da| function.chain(a, y, da)),
+            // y = eᵃ / b: dy = y (da − db / b)
+            Self::Quotient(top, b) => match &**top {
+                Self::Apply(Function::Exp, a) => {
+                    let share = |db: Self| match db {
+                        db if db == **top => y.clone(),
+                        db => over(db, (**b).clone()),
+                    };
+                    let terms = [a.slope(by), b.slope(by).map(share).map(opposite)];
+                    let terms: Vec<Self> = terms.into_iter().flatten().collect();
+                    (!terms.is_empty()).then(|| times([y.clone(), sum(terms)]))
+                }
+                _ => self.slope(by),
+            },
+            _ => self.slope(by),
+        };
+        slope.unwrap_or(Self::Constant(0.0))
+    }
+
+    /// The derivative, unless it is 0.
+    fn slope(&self, by: Number) -> Option<Self> {
+        match self {
+            Self::Number { number, .. } => (*number == by).then_some(Self::Constant(1.0)),
+            Self::Constant(_) => None,
+            Self::Negative(a) => a.slope(by).map(opposite),
+            Self::Sum(terms) => {
+                let slopes: Vec<Self> = terms.iter().filter_map(|term| term.slope(by)).collect();
+                (!slopes.is_empty()).then(|| sum(slopes))
+            }
+            Self::Product(factors) => {
+                let with = |place: usize, slope: Self| {
+                    let all = factors.iter().enumerate();
+                    times(all.map(|(index, factor)| if index == place { slope.clone() } else { factor.clone() }))
+                };
+                let all = factors.iter().enumerate();
+                let terms: Vec<Self> = all.filter_map(|(place, factor)| Some(with(place, factor.slope(by)?))).collect();
+                (!terms.is_empty()).then(|| sum(terms))
+            }
+            Self::Quotient(a, b) => {
+                let of_a = a.slope(by).map(|da| over(da, (**b).clone()));
+                let of_b = b.slope(by).map(|db| opposite(over(times([(**a).clone(), db]), squared((**b).clone()))));
+                let terms: Vec<Self> = [of_a, of_b].into_iter().flatten().collect();
+                (!terms.is_empty()).then(|| sum(terms))
+            }
+            Self::Power(a, exponent) => {
+                let rest = match exponent {
+                    0 => return None,
+                    1 => Self::Constant(1.0),
+                    2 => (**a).clone(),
+                    _ => Self::Power(a.clone(), exponent - 1),
+                };
+                Some(times([constant(f64::from(*exponent)), rest, a.slope(by)?]))
+            }
+            Self::Apply(function, a) => function.chain(a, self, a.slope(by)?),
+        }
+    }
+
+    /// Each number of the formula, once.
+    pub(crate) fn letters(&self) -> BTreeSet<Number> {
+        let mut letters = BTreeSet::new();
+        self.collect(&mut letters);
+        letters
+    }
+
+    fn collect(&self, letters: &mut BTreeSet<Number>) {
+        match self {
+            Self::Number { number, .. } => {
+                letters.insert(*number);
+            }
+            Self::Constant(_) => {}
+            Self::Negative(a) | Self::Power(a, _) | Self::Apply(_, a) => a.collect(letters),
+            Self::Sum(parts) | Self::Product(parts) => parts.iter().for_each(|part| part.collect(letters)),
+            Self::Quotient(a, b) => {
+                a.collect(letters);
+                b.collect(letters);
+            }
         }
     }
 
@@ -249,6 +387,9 @@ impl Expression {
             Self::Apply(Function::Abs, a) if notation == Notation::Latex => {
                 format!("\\left|{}\\right|", a.written(notation, digits))
             }
+            Self::Apply(Function::Sqrt, a) if notation == Notation::Latex => {
+                format!("\\sqrt{{{}}}", a.written(notation, digits))
+            }
             Self::Apply(Function::Relu, a) => {
                 let max = if notation == Notation::Text { "max" } else { "\\max" };
                 format!("{max}({}, 0)", a.written(notation, digits))
@@ -303,6 +444,64 @@ pub(crate) fn product(factors: impl IntoIterator<Item = Expression>) -> Expressi
     if factors.len() == 1 { factors.remove(0) } else { Expression::Product(factors) }
 }
 
+/// A product without the factors 1, and with its sign in front.
+pub(crate) fn times(factors: impl IntoIterator<Item = Expression>) -> Expression {
+    fn take(factor: Expression, kept: &mut Vec<Expression>, is_negative: &mut bool) {
+        match factor {
+            Expression::Constant(1.0) => {}
+            Expression::Constant(-1.0) => *is_negative = !*is_negative,
+            Expression::Negative(a) => {
+                *is_negative = !*is_negative;
+                take(*a, kept, is_negative);
+            }
+            Expression::Product(factors) => factors.into_iter().for_each(|factor| take(factor, kept, is_negative)),
+            factor => kept.push(factor),
+        }
+    }
+    let (mut kept, mut is_negative) = (Vec::new(), false);
+    factors.into_iter().for_each(|factor| take(factor, &mut kept, &mut is_negative));
+    match (kept.is_empty(), is_negative) {
+        (true, false) => constant(1.0),
+        (true, true) => constant(-1.0),
+        (false, false) => product(kept),
+        (false, true) => negative(product(kept)),
+    }
+}
+
+/// −a, and a itself of −a.
+fn opposite(a: Expression) -> Expression {
+    match a {
+        Expression::Negative(a) => *a,
+        a => negative(a),
+    }
+}
+
+/// a / b with its sign in front.
+pub(crate) fn over(a: Expression, b: Expression) -> Expression {
+    match a {
+        Expression::Negative(a) => negative(quotient(*a, b)),
+        a => quotient(a, b),
+    }
+}
+
+/// The other factors of a product with this one.
+fn factor_of(product: Expression, factor: &Expression) -> Expression {
+    let without = |a: Expression| match a {
+        a if a == *factor => constant(1.0),
+        Expression::Product(mut factors) => {
+            if let Some(place) = factors.iter().position(|other| other == factor) {
+                factors.remove(place);
+            }
+            times(factors)
+        }
+        a => a,
+    };
+    match product {
+        Expression::Negative(a) => opposite(without(*a)),
+        a => without(a),
+    }
+}
+
 pub(crate) fn quotient(a: Expression, b: Expression) -> Expression {
     Expression::Quotient(Box::new(a), Box::new(b))
 }
@@ -310,6 +509,11 @@ pub(crate) fn quotient(a: Expression, b: Expression) -> Expression {
 /// a / n, and a itself if n is 1.
 pub(crate) fn divided(a: Expression, n: f64) -> Expression {
     if n == 1.0 { a } else { quotient(a, constant(n)) }
+}
+
+/// c a, and a itself if c is 1.
+pub(crate) fn scaled(c: f64, a: Expression) -> Expression {
+    if c == 1.0 { a } else { product([constant(c), a]) }
 }
 
 pub(crate) fn squared(a: Expression) -> Expression {
@@ -360,7 +564,48 @@ mod tests {
     fn formulas_are_evaluated() {
         assert_eq!(minus(constant(1.0), squared(x(-0.5))).evaluate(), 0.75);
         assert_eq!(quotient(product([x(2.0), x(3.0)]), constant(4.0)).evaluate(), 1.5);
+        assert_eq!(Function::Sign.evaluate(-0.0), 0.0);
         assert!((Function::NormalCdf.evaluate(1.0) - 0.841_344_746_068_543).abs() < 1e-14);
         assert!((Function::NormalDensity.evaluate(0.0) - 0.398_942_280_401_432_7).abs() < 1e-15);
+    }
+
+    #[test]
+    fn derivatives_are_those_of_finite_differences() {
+        use crate::Function::{Abs, Exp, Ln, NormalCdf, NormalDensity, Relu, Sigmoid, Sqrt, Tanh};
+        let formula = |x: Expression| -> Vec<Expression> {
+            let of = |function| apply(function, x.clone());
+            let one = || constant(1.0);
+            vec![
+                sum([of(Exp), of(Tanh), of(Sigmoid), of(Abs), of(Relu), one()]),
+                product([of(NormalCdf), of(NormalDensity), negative(x.clone())]),
+                quotient(of(Tanh), sum([squared(x.clone()), one()])),
+                quotient(one(), apply(Sqrt, sum([squared(x.clone()), constant(0.5)]))),
+                apply(Ln, sum([one(), apply(Exp, product([constant(-2.0), x.clone()]))])),
+                apply(Ln, sum([of(Exp), constant(2.0)])),
+                quotient(of(Exp), sum([of(Exp), apply(Exp, product([constant(3.0), x.clone()]))])),
+                Expression::Power(Box::new(sum([x.clone(), constant(2.0)])), 3),
+            ]
+        };
+        for at in [-1.3, -0.2, 0.7, 2.0] {
+            let (h, by) = (1e-6, Number::Loss);
+            let (low, middle, high) = (formula(x(at - h)), formula(x(at)), formula(x(at + h)));
+            for ((low, middle), high) in low.iter().zip(&middle).zip(&high) {
+                let expected = (high.evaluate() - low.evaluate()) / (2.0 * h);
+                let y = Expression::Number {
+                    symbol: Symbol::new("y", "y"),
+                    number: Number::LearningRate,
+                    value: middle.evaluate(),
+                };
+                for slope in [middle.derivative(by), middle.derivative_of(&y, by)] {
+                    assert!((slope.evaluate() - expected).abs() < 1e-8, "{}: {}", middle.symbols(), slope.symbols());
+                }
+                assert_eq!(middle.derivative(Number::LearningRate), constant(0.0));
+            }
+        }
+        // As it is written by hand.
+        let (x, by) = (x(0.7), Number::Loss);
+        assert_eq!(apply(Tanh, x.clone()).derivative(by).symbols(), "1 − (tanh(x₁))²");
+        assert_eq!(squared(minus(x.clone(), constant(0.5))).derivative(by).symbols(), "2 · (x₁ − 0.5)");
+        assert_eq!(apply(Ln, sum([constant(1.0), apply(Exp, x)])).derivative(by).symbols(), "σ(x₁)");
     }
 }

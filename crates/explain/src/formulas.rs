@@ -1,9 +1,10 @@
-//! The formulas of activations and losses, by name. Each is shown only if it gives the number that the layer or the loss
-//! has computed, so that a name says nothing wrong.
+//! The formulas of activations, by name. Each is shown only if it gives the number that the layer has computed, so that a
+//! name says nothing wrong.
 
+use crate::Expression;
 use crate::Function::{Abs, Exp, Ln, NormalCdf, NormalDensity, Relu, Sigmoid, Tanh};
-use crate::expression::{apply, constant, divided, minus, negative, product, quotient, squared, sum};
-use crate::{Expression, Targets};
+use crate::expression::{apply, constant, divided, minus, negative, product, quotient, scaled, squared, sum, times};
+use crate::printed::{self, Settings};
 
 /// Whether a formula gives the number, within the rounding of this precision.
 pub(crate) fn gives(formula: &Expression, value: f64, precision: &str) -> bool {
@@ -21,157 +22,108 @@ fn logistic(x: Expression) -> Expression {
     quotient(constant(1.0), one_plus(apply(Exp, negative(x))))
 }
 
-/// y = f(x) of the activation of this name.
-pub(crate) fn value(name: &str, x: Expression) -> Option<Expression> {
-    let positive = x.evaluate() > 0.0;
+/// ln(1 + eˣ)
+pub(crate) fn softplus(x: Expression) -> Expression {
+    apply(Ln, one_plus(apply(Exp, x)))
+}
+
+/// x within two bounds: x itself, or the bound that it has reached.
+fn clipped(x: Expression, low: f64, high: f64) -> Expression {
+    match x.evaluate() {
+        value if value <= low => constant(low),
+        value if value >= high => constant(high),
+        _ => x,
+    }
+}
+
+/// √(2/π) and the weight of the cube in the approximation of the normal distribution by a hyperbolic tangent.
+const GELU: (f64, f64) = (0.797_884_560_802_865_4, 0.044_715);
+
+/// λ and α of the self-normalising unit.
+const SELU: (f64, f64) = (1.050_700_987_355_480_5, 1.673_263_242_354_377_2);
+
+/// y = f(x) of the activation of this name with these settings: of several pieces, the one on which x lies.
+pub(crate) fn value(name: &str, settings: &Settings, x: Expression) -> Option<Expression> {
+    let (at, set) = (x.evaluate(), |name: &str| printed::number(settings, name));
     Some(match name {
         "Identity" => x,
         "Relu" => apply(Relu, x),
+        "LeakyRelu" if at > 0.0 => x,
+        "LeakyRelu" => scaled(set("negative_slope")?, x),
+        "Relu6" => clipped(x, 0.0, 6.0),
+        "Hardtanh" => clipped(x, set("min")?, set("max")?),
+        "Hardsigmoid" => divided(clipped(sum([x, constant(3.0)]), 0.0, 6.0), 6.0),
+        "Hardswish" if at <= -3.0 => constant(0.0),
+        "Hardswish" if at >= 3.0 => x,
+        "Hardswish" => divided(product([x.clone(), sum([x, constant(3.0)])]), 6.0),
+        "Hardshrink" | "Softshrink" if at.abs() <= set("lambda")? => constant(0.0),
+        "Hardshrink" => x,
+        "Softshrink" if at > 0.0 => minus(x, constant(set("lambda")?)),
+        "Softshrink" => sum([x, constant(set("lambda")?)]),
+        "Threshold" if at > set("threshold")? => x,
+        "Threshold" => constant(set("value")?),
         "Tanh" => apply(Tanh, x),
         "Sigmoid" => logistic(x),
-        "Softplus" => apply(Ln, one_plus(apply(Exp, x))),
+        "Softplus" => {
+            let beta = set("beta")?;
+            divided(softplus(scaled(beta, x)), beta)
+        }
         "Silu" => quotient(x.clone(), one_plus(apply(Exp, negative(x)))),
+        "Gelu" if printed::is(settings, "approximation", "Tanh") => {
+            let (scale, cube) = GELU;
+            let cubed = scaled(cube, Expression::Power(Box::new(x.clone()), 3));
+            let inner = scaled(scale, sum([x.clone(), cubed]));
+            divided(product([x, one_plus(apply(Tanh, inner))]), 2.0)
+        }
         "Gelu" => product([x.clone(), apply(NormalCdf, x)]),
         "Softsign" => quotient(x.clone(), one_plus(apply(Abs, x))),
-        "LogSigmoid" => negative(apply(Ln, one_plus(apply(Exp, negative(x))))),
+        "LogSigmoid" => negative(softplus(negative(x))),
         "Tanhshrink" => minus(x.clone(), apply(Tanh, x)),
-        "Mish" => product([x.clone(), apply(Tanh, apply(Ln, one_plus(apply(Exp, x))))]),
-        "Elu" | "Celu" if !positive => minus(apply(Exp, x), constant(1.0)),
-        "Elu" | "Celu" => x,
+        "Mish" => product([x.clone(), apply(Tanh, softplus(x))]),
+        "Elu" | "Celu" if at > 0.0 => x,
+        "Elu" => scaled(set("alpha")?, minus(apply(Exp, x), constant(1.0))),
+        "Celu" => {
+            let alpha = set("alpha")?;
+            scaled(alpha, minus(apply(Exp, divided(x, alpha)), constant(1.0)))
+        }
+        "Selu" if at > 0.0 => scaled(SELU.0, x),
+        "Selu" => scaled(SELU.0 * SELU.1, minus(apply(Exp, x), constant(1.0))),
         _ => return None,
     })
 }
 
-/// dy/dx of the activation of this name.
-pub(crate) fn slope(name: &str, x: Expression, y: Expression) -> Option<Expression> {
-    let positive = x.evaluate() > 0.0;
+/// dy/dx of the activation of this name: as textbooks have it, or else the derivative of its formula.
+pub(crate) fn slope(name: &str, settings: &Settings, x: Expression, y: Expression) -> Option<Expression> {
     let one = || constant(1.0);
     Some(match name {
-        "Identity" => one(),
-        "Relu" => constant(f64::from(positive)),
-        "Tanh" => minus(one(), squared(y)),
         "Sigmoid" => product([y.clone(), minus(one(), y)]),
-        "Softplus" => logistic(x),
+        "Softplus" => logistic(scaled(printed::number(settings, "beta")?, x)),
         // s (1 + x (1 − s)) with s = σ(x)
         "Silu" => {
             let s = || apply(Sigmoid, x.clone());
             product([s(), one_plus(product([x.clone(), minus(one(), s())]))])
         }
-        "Gelu" => sum([apply(NormalCdf, x.clone()), product([x.clone(), apply(NormalDensity, x)])]),
+        "Gelu" if !printed::is(settings, "approximation", "Tanh") => {
+            sum([apply(NormalCdf, x.clone()), product([x.clone(), apply(NormalDensity, x)])])
+        }
         "Softsign" => quotient(one(), squared(one_plus(apply(Abs, x)))),
         "LogSigmoid" => quotient(one(), one_plus(apply(Exp, x))),
         "Tanhshrink" => squared(apply(Tanh, x)),
-        "Elu" | "Celu" if !positive => apply(Exp, x),
-        "Elu" | "Celu" => one(),
-        _ => return None,
+        // (x (x + 3))' / 6
+        "Hardswish" if x.evaluate().abs() < 3.0 => divided(sum([times([constant(2.0), x]), constant(3.0)]), 6.0),
+        _ => {
+            let Expression::Number { number, .. } = x else { return None };
+            value(name, settings, x)?.derivative_of(&y, number)
+        }
     })
 }
 
 /// y = eˣ / Σ eˣ of a softmax over these numbers.
-pub(crate) fn softmax(x: Expression, all: Vec<Expression>) -> Expression {
+pub(crate) fn softmax(x: Expression, all: impl IntoIterator<Item = Expression>) -> Expression {
     quotient(apply(Exp, x), sum(all.into_iter().map(|x| apply(Exp, x))))
 }
 
 /// dy/dx of a softmax: y (1 − y) by its own x, and −y y′ by that of another.
 pub(crate) fn softmax_slope(y: Expression, other: Expression, own: bool) -> Expression {
     if own { product([y, minus(constant(1.0), other)]) } else { negative(product([y, other])) }
-}
-
-/// What a loss compares: the predictions with their targets, in order.
-pub(crate) struct Compared<'e> {
-    pub(crate) name: &'e str,
-    pub(crate) y: Vec<Expression>,
-    pub(crate) targets: &'e Targets,
-    /// The targets if they are numbers.
-    pub(crate) t: Vec<Expression>,
-    /// The predicted numbers of an example.
-    pub(crate) width: usize,
-    pub(crate) divisor: f64,
-}
-
-/// ln Σ e^y of an example.
-fn log_sum_exp(y: &[Expression]) -> Expression {
-    apply(Ln, sum(y.iter().map(|y| apply(Exp, y.clone()))))
-}
-
-impl Compared<'_> {
-    fn pairs(&self) -> Option<impl Iterator<Item = (Expression, Expression)> + '_> {
-        let fits = self.t.len() == self.y.len() && !self.t.is_empty();
-        fits.then(|| self.y.iter().cloned().zip(self.t.iter().cloned()))
-    }
-
-    /// The class of each example, if each example is a vector of scores.
-    fn classes(&self) -> Option<&[u32]> {
-        match self.targets {
-            Targets::Classes(classes) if self.width > 0 && classes.len() * self.width == self.y.len() => Some(classes),
-            _ => None,
-        }
-    }
-
-    /// J.
-    pub(crate) fn value(&self) -> Option<Expression> {
-        let terms: Vec<Expression> = match self.name {
-            "MeanSquaredError" => self.pairs()?.map(|(y, t)| squared(minus(y, t))).collect(),
-            "MeanAbsoluteError" => self.pairs()?.map(|(y, t)| apply(Abs, minus(y, t))).collect(),
-            // ln(1 + e^y) − t y
-            "BinaryCrossEntropyWithLogits" => {
-                self.pairs()?.map(|(y, t)| minus(apply(Ln, one_plus(apply(Exp, y.clone()))), product([t, y]))).collect()
-            }
-            // −t ln y − (1 − t) ln(1 − y)
-            "BinaryCrossEntropy" => self
-                .pairs()?
-                .map(|(y, t)| {
-                    let one = || constant(1.0);
-                    let right = product([t.clone(), apply(Ln, y.clone())]);
-                    let wrong = product([minus(one(), t), apply(Ln, minus(one(), y))]);
-                    Expression::Sum(vec![negative(right), negative(wrong)])
-                })
-                .collect(),
-            "SoftmaxCrossEntropy" => {
-                let examples = self.y.chunks(self.width.max(1)).zip(self.classes()?);
-                let term = |(y, &class): (&[Expression], &u32)| {
-                    Some(minus(log_sum_exp(y), y.get(usize::try_from(class).ok()?)?.clone()))
-                };
-                examples.map(term).collect::<Option<_>>()?
-            }
-            _ => return None,
-        };
-        Some(divided(sum(terms), self.divisor))
-    }
-
-    /// dJ/dy of one number.
-    pub(crate) fn slope(&self, index: usize) -> Option<Expression> {
-        let pair = || self.pairs()?.nth(index);
-        let slope = match self.name {
-            "MeanSquaredError" => {
-                let (y, t) = pair()?;
-                product([constant(2.0), minus(y, t)])
-            }
-            "MeanAbsoluteError" => {
-                let (y, t) = pair()?;
-                let difference = y.evaluate() - t.evaluate();
-                constant(if difference == 0.0 { 0.0 } else { difference.signum() })
-            }
-            "BinaryCrossEntropyWithLogits" => {
-                let (y, t) = pair()?;
-                minus(apply(Sigmoid, y), t)
-            }
-            // (y − t) / (y (1 − y))
-            "BinaryCrossEntropy" => {
-                let (y, t) = pair()?;
-                quotient(minus(y.clone(), t), product([y.clone(), minus(constant(1.0), y)]))
-            }
-            // e^y / Σ e^y − [this is the right class]
-            "SoftmaxCrossEntropy" => {
-                let (example, class) = (index / self.width.max(1), index % self.width.max(1));
-                let scores = self.y.get(example * self.width..(example + 1) * self.width)?;
-                let all = sum(scores.iter().map(|y| apply(Exp, y.clone())));
-                let probability = quotient(apply(Exp, scores.get(class)?.clone()), all);
-                let right = usize::try_from(*self.classes()?.get(example)?).ok()? == class;
-                if right { minus(probability, constant(1.0)) } else { probability }
-            }
-            _ => return None,
-        };
-        Some(divided(slope, self.divisor))
-    }
 }

@@ -3,14 +3,18 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
+mod equations;
 mod explanation;
 mod expression;
 mod format;
 mod formulas;
+mod losses;
 mod make;
 mod markdown;
 mod number;
+mod optimizers;
 mod origin;
+mod printed;
 mod settings;
 mod text;
 
@@ -20,7 +24,8 @@ use downhill_network::{Network, PassError};
 use downhill_tensor::Scalar;
 
 pub use explanation::{
-    Array, Edge, Explanation, Local, LossStep, Matrix, Node, Norms, Parameter, Reader, Step, Targets, Update,
+    Array, Edge, Explanation, Inner, Local, LocalDerivative, LossStep, Matrix, Memory, Node, Norms, Parameter, Reader,
+    Step, Targets, Update,
 };
 pub use expression::{Expression, Function, Symbol};
 pub use number::{Number, Variable};

@@ -3,13 +3,14 @@
 use downhill_layers::{Add, Affine, Inputs};
 use downhill_losses::{Loss, Target};
 use downhill_network::{BackwardObserver, Network, PassError, Passed, Place, Purpose};
-use downhill_optim::{GradientDescent, Optimizer};
+use downhill_optim::{GradientDescent, Optimizer, OptimizerState};
 use downhill_tensor::{Batch, BuildError, Scalar, Shape};
 
 use crate::explanation::{
-    Array, Explanation, Local, LossStep, Matrix, Node, Parameter, Reader, Step, Targets, Update, by_start,
+    Array, Explanation, Local, LossStep, Matrix, Memory, Node, Parameter, Reader, Step, Targets, Update, by_start,
 };
 use crate::settings::{Settings, Updates};
+use crate::{equations, optimizers, printed};
 
 /// dJ/dy of each layer, by its name.
 struct Gradients<T>(Vec<(String, Vec<T>)>);
@@ -85,6 +86,7 @@ pub(crate) fn explain<T: Scalar>(
         steps.push(Step {
             name: place.name().to_owned(),
             layer: place.signature().name().to_owned(),
+            settings: printed::settings(&format!("{:?}", place.debug())),
             inputs: read,
             output,
             local,
@@ -94,7 +96,7 @@ pub(crate) fn explain<T: Scalar>(
         });
     }
 
-    let (update, updated) = update(network, workspace.gradient(), updates)?;
+    let updated = update(network, workspace.gradient(), updates, full)?;
     let last_first = || steps.iter().enumerate().rev();
     let nodes = values.iter().zip(&gradients).zip(&shapes).enumerate().map(|(node, ((values, gradient), shape))| {
         let readers = last_first().flat_map(|(step, at)| {
@@ -116,10 +118,19 @@ pub(crate) fn explain<T: Scalar>(
         frozen: segment.frozen,
         values: array(&theta[segment.range.clone()]),
         gradient: array(&workspace.gradient()[segment.range.clone()]),
-        updated: updated.as_ref().map(|updated| array(&updated[segment.range.clone()])),
+        updated: updated.as_ref().map(|updated| array(&updated.theta[segment.range.clone()])),
+        memory: updated.as_ref().map_or(Vec::new(), |updated| {
+            let of = |(name, before, after): &(String, Vec<T>, Vec<T>)| Memory {
+                name: name.clone(),
+                before: array(&before[segment.range.clone()]),
+                after: array(&after[segment.range.clone()]),
+            };
+            updated.memory.iter().map(of).collect()
+        }),
         steps: last_first().filter(|(_, at)| at.parameters.contains(&parameter)).map(|(step, _)| step).collect(),
     });
     let (nodes, parameters) = (nodes.collect(), parameters.collect());
+    let update = updated.map(|updated| updated.update);
     let targets = match target {
         Target::Values(values) => Targets::Values(array(values)),
         Target::Classes(classes) => Targets::Classes(if full { classes.to_vec() } else { Vec::new() }),
@@ -127,14 +138,15 @@ pub(crate) fn explain<T: Scalar>(
     let (last, value) = (shapes.len() - 1, total.value());
     // What comes out of the network is the node of its last step, whatever was wired after.
     let divisor = if total.is_sum() || total.scale() == 0.0 { 1.0 } else { total.divisor() };
-    let loss = LossStep { name: debug_name(loss), node: last, targets, value: T::from_f64(value).to_f64(), divisor };
-    Ok(Explanation { examples, precision: T::NAME.to_owned(), full, nodes, steps, parameters, loss, update })
-}
-
-/// The name with which the debugging text of a type begins.
-fn debug_name(value: &impl std::fmt::Debug) -> String {
-    let text = format!("{value:?}");
-    text.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default().to_owned()
+    let text = format!("{loss:?}");
+    let (name, settings) = (printed::name(&text).to_owned(), printed::settings(&text));
+    let loss = LossStep { name, settings, node: last, targets, value: T::from_f64(value).to_f64(), divisor };
+    let precision = T::NAME.to_owned();
+    let mut explanation = Explanation { examples, precision, full, nodes, steps, parameters, loss, update };
+    if full {
+        (0..explanation.steps.len()).for_each(|step| equations::solve(&mut explanation, step, jacobians_up_to));
+    }
+    Ok(explanation)
 }
 
 /// The local derivatives of a layer, as what they are.
@@ -193,15 +205,22 @@ fn local<T: Scalar>(
     Ok(Local::Jacobian { dx: dx.iter().map(matrix).collect(), dtheta: dtheta.iter().map(matrix).collect() })
 }
 
-/// The update, and θ after it.
+/// The update, θ after it, and what the optimizer remembers for each number of θ, before and after.
+struct Updated<T> {
+    update: Update,
+    theta: Vec<T>,
+    memory: Vec<(String, Vec<T>, Vec<T>)>,
+}
+
 fn update<T: Scalar>(
     network: &Network<T>,
     gradient: &[T],
     updates: Updates<'_, T>,
-) -> Result<(Option<Update>, Option<Vec<T>>), PassError> {
+    full: bool,
+) -> Result<Option<Updated<T>>, PassError> {
     let mut plain;
     let (optimizer, own): (&mut dyn Optimizer<T>, bool) = match updates {
-        Updates::None => return Ok((None, None)),
+        Updates::None => return Ok(None),
         Updates::Rate(rate) => {
             plain = GradientDescent::new(rate);
             (&mut plain, true)
@@ -211,12 +230,35 @@ fn update<T: Scalar>(
     let refuse = |reason| BuildError::Setting { by: "explain", reason };
     optimizer.check().map_err(|error| refuse(error.to_string()))?;
     let mut theta = network.parameters().to_vec();
-    let before = optimizer.state();
-    let update = Update { optimizer: before.name.clone(), learning_rate: optimizer.learning_rate() };
+    let (before, learning_rate) = (optimizer.state(), optimizer.learning_rate());
+    // It prints its memory too, which is too long if there is much.
+    let links = if full { printed::links(&format!("{optimizer:?}")) } else { Vec::new() };
     optimizer.bind(network.segments());
     optimizer.step(&mut theta, gradient);
+    let memory =
+        if full { remembered(&before, optimizer.state(), &links, learning_rate, theta.len()) } else { Vec::new() };
     if !own && optimizer.restore(&before).is_err() {
         optimizer.reset();
     }
-    Ok((Some(update), Some(theta)))
+    let steps = before.counters.iter().find(|(name, _)| name == "step").map_or(0, |(_, steps)| *steps);
+    let update = Update { optimizer: before.name, links, number: steps + 1, learning_rate };
+    Ok(Some(Updated { update, theta, memory }))
+}
+
+/// The slots that have a number for each of θ, before and after a step.
+fn remembered<T: Scalar>(
+    before: &OptimizerState<T>,
+    after: OptimizerState<T>,
+    links: &[(String, printed::Settings)],
+    learning_rate: f64,
+    count: usize,
+) -> Vec<(String, Vec<T>, Vec<T>)> {
+    let slots = after.slots.into_iter().filter(|(_, after)| after.len() == count);
+    let with_before = slots.map(|(name, after)| {
+        let found = before.slots.iter().find(|(other, slot)| *other == name && slot.len() == count);
+        let start = || vec![T::from_f64(optimizers::at_the_start(links, &name, learning_rate)); count];
+        let before = found.map_or_else(start, |(_, slot)| slot.clone());
+        (name, before, after)
+    });
+    with_before.collect()
 }

@@ -51,13 +51,14 @@ impl Explanation {
             text += &format!("### {}, shape {}\n\n", capitalised(&self.node_name(node)), at.shape);
             text += &self.equations_of(|number| matches!(number, Number::Value { node: of, .. } if of == node));
         }
-        for step in &self.steps {
+        for (index, step) in self.steps.iter().enumerate() {
             text += &format!("### {}\n\n", self.title(step));
             text += match &step.local {
                 Local::Affine if step.parameters.len() > 1 => "```math\ny = x W^\\top + b\n```\n\n",
                 Local::Affine => "```math\ny = x W^\\top\n```\n\n",
                 _ => "",
             };
+            text += &self.equations_of(|number| matches!(number, Number::Inner { step: of, .. } if of == index));
             text += &self.equations_of(|number| matches!(number, Number::Value { node, .. } if node == step.output));
         }
         text += &format!("### The loss, {}\n\n", self.loss.name);
@@ -82,6 +83,9 @@ impl Explanation {
             text += &format!("## Update by {}, $`\\eta = {rate}`$\n\n", update.optimizer);
             for (parameter, at) in self.parameters.iter().enumerate() {
                 text += &format!("### `{}`\n\n", at.name);
+                text += &self.equations_of(
+                    |number| matches!(number, Number::Remembered { parameter: of, .. } if of == parameter),
+                );
                 text += &self
                     .equations_of(|number| matches!(number, Number::Updated { parameter: of, .. } if of == parameter));
             }
@@ -132,13 +136,20 @@ impl Explanation {
             Local::Affine => "Local derivatives: $`\\partial y/\\partial x = W`$, $`\\partial y/\\partial W = x`$.\n\n",
             Local::Sum => "Each local derivative is 1.\n\n",
             Local::Elementwise { .. } => "Local derivatives, each number by itself:\n\n",
+            Local::Equations { .. } => "Local derivatives, each of an equation by a number in it:\n\n",
             Local::Jacobian { .. } => "Local derivatives, those that are not 0:\n\n",
             Local::NotListed => "The local derivatives are not listed.\n\n",
         };
         text += &self.equations_of(|number| match number {
-            Number::Slope { step, .. } | Number::Derivative { step, .. } => step == index,
+            Number::Slope { step, .. } | Number::Derivative { step, .. } | Number::InnerDerivative { step, .. } => {
+                step == index
+            }
             _ => false,
         });
+        if matches!(step.local, Local::Equations { .. }) {
+            text += "What comes to the numbers between:\n\n";
+            text += &self.equations_of(|number| matches!(number, Number::InnerGradient { step, .. } if step == index));
+        }
         text += "Products with what comes from above:\n\n";
         for (input, &node) in step.inputs.iter().enumerate() {
             if self.nodes.get(node).is_none_or(|node| node.whole_numbers) {

@@ -2,7 +2,7 @@
 ///
 /// Indices count from 0, in the order in which numbers lie in memory: example after example, row after row. The
 /// symbols of an [`Origin`](crate::Origin) count from 1, as textbooks do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
@@ -37,7 +37,37 @@ pub enum Number {
         /// The place among the numbers of y.
         index: usize,
     },
-    /// An entry of a step's Jacobian: how fast a number of y changes with another number.
+    /// A number between x and y, such as one of a gate; see [`Local::Equations`](crate::Local::Equations).
+    Inner {
+        /// The step.
+        step: usize,
+        /// Which of its arrays between x and y.
+        array: usize,
+        /// The place among the numbers of the array.
+        index: usize,
+    },
+    /// dJ/d(a number between x and y).
+    InnerGradient {
+        /// The step.
+        step: usize,
+        /// Which of its arrays between x and y.
+        array: usize,
+        /// The place among the numbers of the array.
+        index: usize,
+    },
+    /// The local derivative of a number between x and y by one in its equation.
+    InnerDerivative {
+        /// The step.
+        step: usize,
+        /// Which of its arrays between x and y.
+        array: usize,
+        /// The place among the numbers of the array.
+        index: usize,
+        /// What changes.
+        by: Variable,
+    },
+    /// How fast a number of y changes with another number: an entry of a step's Jacobian, or the local derivative by a
+    /// number in the equation of y.
     Derivative {
         /// The step.
         step: usize,
@@ -78,6 +108,24 @@ pub enum Number {
         /// The place among its numbers.
         index: usize,
     },
+    /// A number that the optimizer remembers, before the update, such as Adam's m.
+    Memory {
+        /// The parameter to which it belongs.
+        parameter: usize,
+        /// Which of the optimizer's numbers for each parameter.
+        slot: usize,
+        /// The place among the parameter's numbers.
+        index: usize,
+    },
+    /// A number that the optimizer remembers, after the update.
+    Remembered {
+        /// The parameter to which it belongs.
+        parameter: usize,
+        /// Which of the optimizer's numbers for each parameter.
+        slot: usize,
+        /// The place among the parameter's numbers.
+        index: usize,
+    },
     /// A number of θ after the update.
     Updated {
         /// The parameter.
@@ -88,7 +136,7 @@ pub enum Number {
 }
 
 /// What a number of y is differentiated by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
@@ -98,6 +146,13 @@ pub enum Variable {
         /// Which of its inputs.
         input: usize,
         /// The place among that input's numbers.
+        index: usize,
+    },
+    /// A number between x and y of the same step.
+    Inner {
+        /// Which of the arrays.
+        array: usize,
+        /// The place among its numbers.
         index: usize,
     },
     /// A number of one of its parameters.

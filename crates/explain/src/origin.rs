@@ -1,10 +1,13 @@
 use std::fmt;
 
+use downhill_tensor::Shape;
+
 use crate::explanation::{Explanation, Local, Node, Step, Targets};
-use crate::expression::{constant, minus, product, sum};
+use crate::expression::{constant, product, sum};
 use crate::format::{self, DIGITS, Notation};
-use crate::formulas::{self, Compared, gives};
-use crate::{Expression, Number, Symbol, Variable};
+use crate::formulas::{self, gives};
+use crate::losses::Compared;
+use crate::{Expression, Number, Symbol, Variable, equations, optimizers};
 
 /// How a number came about: a formula with symbols, and the same formula with the numbers put in.
 ///
@@ -75,7 +78,7 @@ impl Origin {
 
     /// Whether the number replaces the one that its symbol stood for.
     pub(crate) fn is_update(&self) -> bool {
-        matches!(self.number, Number::Updated { .. })
+        matches!(self.number, Number::Updated { .. } | Number::Remembered { .. })
     }
 
     fn written(&self, notation: Notation, digits: usize) -> String {
@@ -144,6 +147,7 @@ impl Explanation {
                 (None, Symbol::new("J", "J"), source, formula)
             }
             Number::Target { .. } | Number::LearningRate => (None, self.symbol(number)?, Source::Given, None),
+            Number::Memory { parameter, .. } => (self.owner(parameter), self.symbol(number)?, Source::Given, None),
             Number::Parameter { parameter, .. } => (self.owner(parameter), self.symbol(number)?, Source::Given, None),
             Number::Value { node, index } => match self.maker(node) {
                 None => (None, self.symbol(number)?, Source::Given, None),
@@ -158,7 +162,7 @@ impl Explanation {
             Number::Slope { step, index } => {
                 let at = self.steps.get(step)?;
                 let (x, y) = (self.x(step, 0, index), self.y(step, index));
-                let formula = x.zip(y).and_then(|(x, y)| formulas::slope(&at.layer, x, y));
+                let formula = x.zip(y).and_then(|(x, y)| formulas::slope(&at.layer, &at.settings, x, y));
                 let (source, formula) = self.or(formula, value, Source::Layer(at.layer.clone()));
                 (Some(step), self.symbol(number)?, source, formula)
             }
@@ -169,9 +173,30 @@ impl Explanation {
                         let (y, other) = (self.y(step, output)?, self.y(step, index)?);
                         Some(formulas::softmax_slope(y, other, output == index))
                     }
-                    _ => None,
+                    _ => {
+                        let y = self.y(step, output)?;
+                        let by = self.letter_of(step, by)?;
+                        equations::output(self, step, output).map(|formula| formula.derivative_of(&y, by))
+                    }
                 };
                 let (source, formula) = self.or(formula, value, Source::Layer(at.layer.clone()));
+                (Some(step), self.symbol(number)?, source, formula)
+            }
+            Number::Inner { step, array, index } => {
+                let formula = equations::inner(self, step, array, index);
+                let (source, formula) = self.or(formula, value, Source::Layer(self.steps.get(step)?.layer.clone()));
+                (Some(step), self.symbol(number)?, source, formula)
+            }
+            Number::InnerDerivative { step, array, index, by } => {
+                let y = self.number(Number::Inner { step, array, index })?;
+                let by = self.letter_of(step, by)?;
+                let formula = equations::inner(self, step, array, index).map(|formula| formula.derivative_of(&y, by));
+                let (source, formula) = self.or(formula, value, Source::Layer(self.steps.get(step)?.layer.clone()));
+                (Some(step), self.symbol(number)?, source, formula)
+            }
+            Number::InnerGradient { step, array, index } => {
+                let formula = self.chained(step, Variable::Inner { array, index });
+                let (source, formula) = self.or(formula, value, Source::Layer(self.steps.get(step)?.layer.clone()));
                 (Some(step), self.symbol(number)?, source, formula)
             }
             Number::Product { step, input, index } => {
@@ -188,20 +213,75 @@ impl Explanation {
             }
             Number::ParameterGradient { parameter, index } => self.sum_over_steps(parameter, index, value)?,
             Number::Updated { parameter, index } => {
-                let update = self.update.as_ref()?;
-                let of = |number| self.number(number);
-                let theta = of(Number::Parameter { parameter, index })?;
-                let rate_times = |gradient| Some(product([of(Number::LearningRate)?, gradient]));
+                let theta = self.number(Number::Parameter { parameter, index })?;
                 let formula = match self.parameters.get(parameter)?.frozen {
-                    true => theta,
-                    false => minus(theta, rate_times(of(Number::ParameterGradient { parameter, index })?)?),
+                    true => Some(theta.clone()),
+                    false => optimizers::stepped(self, parameter, index).map(|stepped| stepped.theta),
                 };
-                let source = Source::Optimizer(update.optimizer.clone());
-                let (source, formula) = self.or(Some(formula), value, source);
+                // A step is small next to θ, so that θ alone would nearly be the number.
+                let formula = formula.filter(|formula| self.gives_step(formula, theta.evaluate(), value));
+                let source = if formula.is_some() { Source::Formula } else { self.optimizer()? };
+                (self.owner(parameter), self.symbol(number)?, source, formula)
+            }
+            Number::Remembered { parameter, slot, index } => {
+                let at = self.parameters.get(parameter)?;
+                let before = self.number(Number::Memory { parameter, slot, index })?;
+                let formula = match at.frozen {
+                    true => Some(before.clone()),
+                    false => {
+                        let stepped = optimizers::stepped(self, parameter, index);
+                        let name = &at.memory.get(slot)?.name;
+                        let found = stepped.and_then(|stepped| stepped.memory.into_iter().find(|(own, _)| own == name));
+                        found.map(|(_, formula)| formula)
+                    }
+                };
+                let formula = formula.filter(|formula| self.gives_step(formula, before.evaluate(), value));
+                let source = if formula.is_some() { Source::Formula } else { self.optimizer()? };
                 (self.owner(parameter), self.symbol(number)?, source, formula)
             }
         };
         Some(Origin { number, step, symbol, source, formula, value })
+    }
+
+    fn optimizer(&self) -> Option<Source> {
+        Some(Source::Optimizer(self.update.as_ref()?.optimizer.clone()))
+    }
+
+    /// Whether a formula gives the number, and the way to it from the number before.
+    fn gives_step(&self, formula: &Expression, before: f64, value: f64) -> bool {
+        let (relative, epsilon) =
+            if self.precision == "f32" { (1e-3, f64::from(f32::EPSILON)) } else { (1e-8, f64::EPSILON) };
+        let (step, got) = (value - before, formula.evaluate() - before);
+        let rounding = 4.0 * epsilon * before.abs().max(value.abs());
+        formula.evaluate() == value || (step - got).abs() <= relative * step.abs() + rounding
+    }
+
+    /// The number that a variable of a step is.
+    fn letter_of(&self, step: usize, by: Variable) -> Option<Number> {
+        Some(match by {
+            Variable::Input { input, index } => {
+                Number::Value { node: *self.steps.get(step)?.inputs.get(input)?, index }
+            }
+            Variable::Parameter { parameter, index } => Number::Parameter { parameter, index },
+            Variable::Inner { array, index } => Number::Inner { step, array, index },
+        })
+    }
+
+    /// dJ/d(a variable of a step): what each number gives back in whose equation it stands.
+    fn chained(&self, step: usize, variable: Variable) -> Option<Expression> {
+        let Local::Equations { derivatives, .. } = &self.steps.get(step)?.local else { return None };
+        let above = |number: Number| match number {
+            Number::Derivative { output, by, .. } if by == variable => {
+                Some(Number::Gradient { node: self.steps.get(step)?.output, index: output })
+            }
+            Number::InnerDerivative { array, index, by, .. } if by == variable => {
+                Some(Number::InnerGradient { step, array, index })
+            }
+            _ => None,
+        };
+        let all = derivatives.iter().filter_map(|derivative| Some((above(derivative.number)?, derivative.number)));
+        let terms = all.map(|(above, derivative)| Some(product([self.number(above)?, self.number(derivative)?])));
+        Some(sum(terms.collect::<Option<Vec<_>>>()?))
     }
 
     /// The formula, if it gives the number, or else the one who computed it.
@@ -273,14 +353,16 @@ impl Explanation {
         };
         let t = match &self.loss.targets {
             Targets::Values(values) => all(values.numbers.len(), &|index| Number::Target { index })?,
-            Targets::Classes(_) => Vec::new(),
+            Targets::Classes(classes) => all(classes.len(), &|index| Number::Target { index })?,
         };
         Some(Compared {
             name: &self.loss.name,
+            settings: &self.loss.settings,
             y: all(node.values.numbers.len(), &|index| Number::Value { node: self.loss.node, index })?,
             targets: &self.loss.targets,
             t,
-            width: node.shape.len(),
+            axes: node.shape.axes(),
+            examples: self.examples,
             divisor: self.loss.divisor,
         })
     }
@@ -305,7 +387,7 @@ impl Explanation {
             }
             Local::Elementwise { .. } => {
                 let x = self.x(step, 0, index)?;
-                let known = formulas::value(&at.layer, x.clone());
+                let known = formulas::value(&at.layer, &at.settings, x.clone());
                 known.filter(|known| gives(known, value, &self.precision)).or_else(|| {
                     // So does what scales, keeps or drops each number.
                     Some(product([self.number(Number::Slope { step, index })?, x]))
@@ -315,12 +397,13 @@ impl Explanation {
                 let inputs = 0..at.inputs.len();
                 Some(sum(inputs.map(|input| self.x(step, input, index)).collect::<Option<Vec<_>>>()?))
             }
-            Local::Jacobian { .. } if at.layer == "Softmax" => {
-                let all = self.softmax_row(step, index)?.map(|index| self.x(step, 0, index));
-                Some(formulas::softmax(self.x(step, 0, index)?, all.collect::<Option<Vec<_>>>()?))
-            }
+            Local::Equations { .. } | Local::NotListed => equations::output(self, step, index),
             // What is linear, or of the first degree such as a maximum, is its own Jacobian times x; a bias is added.
             Local::Jacobian { dx, dtheta } => {
+                let known = equations::output(self, step, index);
+                if let Some(known) = known.filter(|known| gives(known, value, &self.precision)) {
+                    return Some(known);
+                }
                 let mut terms = Vec::new();
                 for (input, matrix) in dx.iter().enumerate() {
                     for (column, _) in matrix.row(index) {
@@ -344,7 +427,6 @@ impl Explanation {
                 }
                 Some(sum(terms))
             }
-            Local::NotListed => None,
         }
     }
 
@@ -366,6 +448,7 @@ impl Explanation {
                 Some(product([self.dy(step, index)?, self.number(Number::Slope { step, index })?]))
             }
             Local::Sum => self.dy(step, index),
+            Local::Equations { .. } => self.chained(step, Variable::Input { input, index }),
             Local::Jacobian { dx, .. } => {
                 let term = |(output, _): (usize, f64)| {
                     let number = Number::Derivative { step, output, by: Variable::Input { input, index } };
@@ -402,16 +485,9 @@ impl Explanation {
                 };
                 Some(sum(dtheta.get(place)?.column(index).map(term).collect::<Option<Vec<_>>>()?))
             }
+            Local::Equations { .. } => self.chained(step, Variable::Parameter { parameter, index }),
             _ => None,
         }
-    }
-
-    /// The places of the numbers along the last axis, next to which a number of y stands.
-    fn softmax_row(&self, step: usize, index: usize) -> Option<std::ops::Range<usize>> {
-        let node = self.nodes.get(self.steps.get(step)?.output)?;
-        let width = node.shape.axes().last().copied().unwrap_or(1).max(1);
-        let start = index / width * width;
-        Some(start..start + width)
     }
 
     /// The lengths of the vectors that an affine layer takes and makes.
@@ -423,7 +499,7 @@ impl Explanation {
         }
     }
 
-    fn x(&self, step: usize, input: usize, index: usize) -> Option<Expression> {
+    pub(crate) fn x(&self, step: usize, input: usize, index: usize) -> Option<Expression> {
         let number = Number::Value { node: *self.steps.get(step)?.inputs.get(input)?, index };
         let symbol = self.input_symbol(step, input, index)?;
         Some(Expression::Number { symbol, number, value: self.value(number)? })
@@ -442,7 +518,7 @@ impl Explanation {
         self.number(Number::Parameter { parameter, index })
     }
 
-    fn number(&self, number: Number) -> Option<Expression> {
+    pub(crate) fn number(&self, number: Number) -> Option<Expression> {
         Some(Expression::Number { symbol: self.symbol(number)?, number, value: self.value(number)? })
     }
 
@@ -482,7 +558,34 @@ impl Explanation {
                 y.by(&match by {
                     Variable::Input { input, index } => self.input_symbol(step, input, index)?,
                     Variable::Parameter { parameter, index } => self.symbol(Number::Parameter { parameter, index })?,
+                    Variable::Inner { array, index } => self.symbol(Number::Inner { step, array, index })?,
                 })
+            }
+            Number::Inner { step, array, index } => {
+                let inner = self.inner(step, array)?;
+                self.lettered(&inner.name, &inner.latex, index, inner.shape, inner.of_batch)
+            }
+            Number::InnerGradient { step, array, index } => j.by(&self.symbol(Number::Inner { step, array, index })?),
+            Number::InnerDerivative { step, array, index, by } => {
+                let by = self.letter_of(step, by)?;
+                let by = match by {
+                    Number::Value { node, index } => {
+                        let input = self.steps.get(step)?.inputs.iter().position(|&read| read == node)?;
+                        self.input_symbol(step, input, index)?
+                    }
+                    by => self.symbol(by)?,
+                };
+                self.symbol(Number::Inner { step, array, index })?.by(&by)
+            }
+            Number::Memory { parameter, slot, index } | Number::Remembered { parameter, slot, index } => {
+                let name = self.parameters.get(parameter)?.memory.get(slot)?.short_name();
+                let of = self.symbol(Number::Parameter { parameter, index })?;
+                let latex = if name.chars().count() == 1 {
+                    name.to_owned()
+                } else {
+                    format!("\\text{{{}}}", format::escaped(name))
+                };
+                Symbol::new(format!("{name}({})", of.text), format!("{latex}({})", of.latex))
             }
             Number::Product { step, input, index } => j.by(&self.input_symbol(step, input, index)?),
             Number::Parameter { parameter, index } | Number::Updated { parameter, index } => {
@@ -516,10 +619,16 @@ impl Explanation {
 
     /// A letter with the indices of a number of a node.
     fn indexed(&self, text: &str, latex: &str, index: usize, node: &Node) -> Symbol {
-        let each = node.shape.len().max(1);
-        let indices = format::indices(index % each, node.shape.axes());
+        self.lettered(text, latex, index, node.shape, false)
+    }
+
+    /// A letter with the indices of a number, and its example unless the batch has it.
+    fn lettered(&self, text: &str, latex: &str, index: usize, shape: Shape, of_batch: bool) -> Symbol {
+        let each = shape.len().max(1);
+        let indices = format::indices(index % each, shape.axes());
         let example = |notation| match self.examples {
             1 => String::new(),
+            _ if of_batch => String::new(),
             _ => format::example(index / each + 1, notation),
         };
         Symbol::new(

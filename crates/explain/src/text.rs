@@ -97,8 +97,9 @@ impl Display for Table {
     }
 }
 
+/// The width of a text; the hat of x̂ is a mark over a letter.
 fn chars(text: &str) -> usize {
-    text.chars().count()
+    text.chars().filter(|c| !('\u{300}'..='\u{36f}').contains(c)).count()
 }
 
 fn padded(text: &str, width: usize) -> String {
@@ -156,6 +157,8 @@ impl Display for Explanation {
         if self.update.is_some() {
             rows[0].push("θ after".to_owned());
         }
+        let slots = self.parameters.first().map_or(&[][..], |at| &at.memory[..]);
+        rows[0].extend(slots.iter().map(|memory| format!("{} after", memory.short_name())));
         for (parameter, at) in self.parameters.iter().enumerate() {
             for index in at.order() {
                 let symbol = self.symbol(Number::Parameter { parameter, index });
@@ -163,6 +166,7 @@ impl Display for Explanation {
                 let mut row = vec![at.name.clone(), symbol.map(|symbol| symbol.text).unwrap_or_default()];
                 row.extend([&at.values, &at.gradient].map(number));
                 row.extend(at.updated.as_ref().map(number));
+                row.extend(at.memory.iter().map(|memory| number(&memory.after)));
                 rows.push(row);
             }
         }
@@ -230,6 +234,9 @@ impl Explanation {
                 _ => table.parameter("", letter(at.short_name()), &at.values, at),
             }
         }
+        for inner in self.inner_arrays(index) {
+            table.array("", &inner.name, &inner.values, inner.shape.axes());
+        }
         if let Some(at) = self.nodes.get(step.output) {
             table.array("", "y", &at.values, at.shape.axes());
         }
@@ -267,6 +274,13 @@ impl Explanation {
             Local::Affine => table.text("local", "dy/dx = W, dy/dW = x"),
             Local::Sum => table.text("local", "dy/dx = 1"),
             Local::Elementwise { slope } => table.array("local", "dy/dx", slope, axes),
+            Local::Equations { inner, derivatives } => {
+                table.text("local", format!("{} derivatives of its equations", derivatives.len()));
+                for (index, inner) in inner.iter().rev().enumerate() {
+                    let section = if index == 0 { "within" } else { "" };
+                    table.array(section, &format!("dJ/d{}", inner.name), &inner.gradient, inner.shape.axes());
+                }
+            }
             Local::Jacobian { dx, dtheta } => {
                 for (input, matrix) in dx.iter().enumerate() {
                     let section = if input == 0 { "local" } else { "" };

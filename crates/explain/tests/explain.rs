@@ -1,24 +1,32 @@
 //! Explanations of real networks: their numbers, their origins, their text and their JSON.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
 use downhill_explain::{Array, Explain, Explanation, Local, Number, Settings, Source, Variable};
 use downhill_gradcheck::differentiate;
 use downhill_layers::{
-    Activation, Add, Affine, Backward, BatchNorm, Celu, Concat, Conv1d, Conv2d, Dropout, Elu, Embedding, Flatten,
-    Forward, Gelu, Hardshrink, Hardsigmoid, Hardswish, Hardtanh, Identity, Inputs, Layer, LayerNorm, LeakyRelu,
-    LogSigmoid, Lstm, MaxPool1d, Mish, Mode, Multiply, Parameter, Relu, Relu6, Rnn, Selu, Sigmoid, Signature, Silu,
-    Softmax, Softplus, Softshrink, Softsign, Tanh, Tanhshrink, Threshold, single_input,
+    Activation, Add, Affine, Backward, BatchNorm, Celu, Concat, Conv1d, Conv2d, Description, Dropout, Elu, Embedding,
+    Flatten, Forward, Gelu, Glu, GroupNorm, Gru, Hardshrink, Hardsigmoid, Hardswish, Hardtanh, Identity, Inputs,
+    InstanceNorm, Layer, LayerNorm, LeakyRelu, LogSigmoid, LogSoftmax, Lstm, MaxPool1d, Mish, Mode, MultiHeadAttention,
+    Multiply, PRelu, Padding, Parameter, Relu, Relu6, RmsNorm, Rnn, Scale, Selu, Sigmoid, Signature, Silu, Softmax,
+    Softmin, Softplus, Softshrink, Softsign, Tanh, Tanhshrink, Threshold, single_input,
 };
 use downhill_losses::{
-    BinaryCrossEntropy, BinaryCrossEntropyWithLogits, Huber, Loss, MeanAbsoluteError, MeanSquaredError, Reduction,
-    SoftmaxCrossEntropy, Target,
+    BinaryCrossEntropy, BinaryCrossEntropyWithLogits, BinaryFocal, ClassAxis, CosineEmbedding, Ctc, Dice, GaussianNll,
+    Hinge, HingeEmbedding, Huber, KlDivergence, LogCosh, Loss, MarginRanking, MeanAbsoluteError, MeanSquaredError,
+    MultiLabelMargin, MultiLabelSoftMargin, MultiMargin, NegativeLogLikelihood, PoissonNll, Quantile, Reduction,
+    SmoothL1, SoftMargin, SoftmaxCrossEntropy, SoftmaxFocal, Target, TargetError, Total, TripletMargin, Weighted,
 };
 use downhill_network::{
-    Block, Branches, Frozen, Graph, Network, NetworkObjective, Purpose, Residual, Sequential, Shared, sequential,
+    Block, Branches, Frozen, Gated, Graph, Network, NetworkDescription, NetworkObjective, Purpose, Residual,
+    Sequential, Shared, sequential,
 };
-use downhill_optim::{Adam, GradientDescent, Objective, Optimizer, Sgd};
+use downhill_optim::{
+    Adadelta, Adagrad, Adam, AdamW, Adamax, Adan, AmsGrad, Asgd, GradientDescent, Lamb, Lion, NAdam, Objective,
+    Optimizer, RAdam, RmsProp, Rprop, Sgd, SophiaG,
+};
 use downhill_tensor::{Batch, BuildError, Init, Scalar, Seed, Shape};
 
 /// A layer of a user's: y = c x₁ x₂ … of neighbours in a ring, with a learnt c.
@@ -176,6 +184,14 @@ fn activations() -> Sequential {
     chain.then(Hardshrink::default()).then(affine()).then(Threshold::default()).then(affine()).then(Gelu::tanh())
 }
 
+fn set_activations() -> Sequential {
+    let affine = || Affine::new(3);
+    let chain = sequential![affine(), Softplus::new(2.0), affine(), LeakyRelu::new(0.3), affine(), Elu::new(0.7)];
+    let chain = chain.then(affine()).then(Celu::new(1.5)).then(affine()).then(Hardtanh::new(-0.1, 0.2));
+    let chain = chain.then(affine()).then(Hardshrink::new(0.2)).then(affine()).then(Softshrink::new(0.1));
+    chain.then(affine()).then(Threshold::new(0.1, -0.5)).then(affine()).then(Gelu::tanh())
+}
+
 fn cases() -> Vec<Case> {
     let shared = Shared::new(sequential![Affine::new(3), Tanh]);
     vec![
@@ -206,6 +222,51 @@ fn cases() -> Vec<Case> {
         ),
         Case::new("random", &[4], sequential![Affine::new(4), Dropout::new(0.5), Affine::new(2)]),
         Case::with("norms", &[3], sequential![Affine::new(3), BatchNorm::new(), LayerNorm::new(), Affine::new(1)], 3),
+        Case::new("activations with settings", &[2], set_activations()),
+        Case::new(
+            "bidirectional",
+            &[3, 2],
+            sequential![Lstm::new(2).layers(2).bidirectional(), Flatten, Affine::new(1)],
+        ),
+        Case::new("gru", &[3, 2], sequential![Gru::new(2).no_bias(), Gru::new(2).bidirectional().last_state()]),
+        Case::new("relu cells", &[3, 2], sequential![Rnn::new(3).relu(), Rnn::new(1).no_bias().last_state()]),
+        Case::new("attention", &[3, 4], sequential![MultiHeadAttention::new(2), Flatten, Affine::new(2)]),
+        Case::new("masked attention", &[3, 2], MultiHeadAttention::new(1).causal().no_bias()),
+        Case::new(
+            "strides and groups",
+            &[2, 5, 4],
+            sequential![
+                Conv2d::new(4, [3, 2]).stride([2, 1]).padding([[1, 0], [0, 1]]).groups(2),
+                Tanh,
+                Conv2d::new(1, 2).padding(Padding::Same).dilation(2).no_bias()
+            ],
+        ),
+        Case::new("signals", &[2, 7], sequential![Conv1d::new(2, 3).dilation(2).padding([2, 0]).stride(2), Tanh]),
+        Case::new(
+            "groups that are normalised",
+            &[4, 3],
+            sequential![
+                GroupNorm::new(2),
+                Tanh,
+                InstanceNorm::new().affine(),
+                RmsNorm::new(),
+                LayerNorm::new().axes(2)
+            ],
+        ),
+        Case::with("images that are normalised", &[2, 2], sequential![BatchNorm::new().no_affine(), Affine::new(2)], 3),
+        Case::new(
+            "gates",
+            &[4],
+            sequential![
+                Affine::new(4),
+                Gated::new(Affine::new(4), sequential![Affine::new(4), PRelu::new().per_channel()]),
+                Glu::new(),
+                Scale::new(1.5),
+                LogSoftmax,
+                Affine::new(3),
+                Softmin
+            ],
+        ),
         Case::with("one number", &[1], sequential![Affine::new(1).no_bias(), Sigmoid], 1),
     ]
 }
@@ -254,11 +315,61 @@ fn derivative(explanation: &Explanation, step: usize, output: usize, input: usiz
         Local::Sum => f64::from(output == index),
         Local::Elementwise { slope } if output == index => slope.numbers[index],
         Local::Elementwise { .. } => 0.0,
+        Local::Equations { .. } => chained(explanation, step, output, Variable::Input { input, index }),
         Local::Jacobian { .. } => {
             explanation.value(Number::Derivative { step, output, by: Variable::Input { input, index } }).unwrap()
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// dy/dx through all numbers between, by the local derivatives of the equations.
+fn chained(explanation: &Explanation, step: usize, output: usize, by: Variable) -> f64 {
+    let Local::Equations { inner, derivatives } = &explanation.steps[step].local else { panic!("no equations") };
+    /// The array and the place of a number between; none for y.
+    type Place = Option<(usize, usize)>;
+    let mut of: HashMap<Place, Vec<(Variable, f64)>> = HashMap::new();
+    for derivative in derivatives {
+        let (key, by) = match derivative.number {
+            Number::Derivative { output: own, by, .. } if own == output => (None, by),
+            Number::InnerDerivative { array, index, by, .. } => (Some((array, index)), by),
+            _ => continue,
+        };
+        of.entry(key).or_default().push((by, derivative.value));
+    }
+    // Gradients of this number of y, from y back: each equation once all that read it are done.
+    let mut found = 0.0;
+    let mut gradient: HashMap<Place, f64> = HashMap::from([(None, 1.0)]);
+    let mut readers: HashMap<Place, usize> = HashMap::new();
+    let all: usize = inner.iter().map(|inner| inner.values.numbers.len()).sum();
+    for (variable, _) in of.values().flatten() {
+        if let &Variable::Inner { array, index } = variable {
+            *readers.entry(Some((array, index))).or_default() += 1;
+        }
+    }
+    // Those that nothing of this y reads come first, with a gradient of 0.
+    let mut ready: Vec<Place> = of.keys().copied().filter(|key| !readers.contains_key(key)).collect();
+    let mut done = 0;
+    while let Some(key) = ready.pop() {
+        done += 1;
+        let above = gradient.get(&key).copied().unwrap_or(0.0);
+        for &(variable, slope) in of.get(&key).map_or(&[][..], Vec::as_slice) {
+            if variable == by {
+                found += above * slope;
+            }
+            if let Variable::Inner { array, index } = variable {
+                let key = Some((array, index));
+                *gradient.entry(key).or_default() += above * slope;
+                let left = readers.get_mut(&key).unwrap();
+                *left -= 1;
+                if *left == 0 {
+                    ready.push(key);
+                }
+            }
+        }
+    }
+    assert!(done > 0 && done <= all + 1, "{done} of {all}");
+    found
 }
 
 #[test]
@@ -397,7 +508,11 @@ impl Parser {
 
     fn power(&mut self) -> f64 {
         let base = self.atom();
-        if self.takes('²') { base * base } else { base }
+        match () {
+            () if self.takes('²') => base * base,
+            () if self.takes('³') => base * base * base,
+            () => base,
+        }
     }
 
     fn atom(&mut self) -> f64 {
@@ -423,6 +538,9 @@ impl Parser {
                 "ln" => x.ln(),
                 "tanh" => x.tanh(),
                 "abs" => x.abs(),
+                "sqrt" => x.sqrt(),
+                "sign" if x == 0.0 => 0.0,
+                "sign" => x.signum(),
                 "max" => x.max(0.0),
                 "σ" => 1.0 / (1.0 + (-x).exp()),
                 "Φ" => 0.5 * (1.0 + Scalar::erf(x / 2.0_f64.sqrt())),
@@ -510,6 +628,13 @@ fn varied() -> (Network<f64>, Vec<f64>) {
     (network, vec![0.5, -1.0, 0.25, 2.0, -0.75, 0.5, 1.0, -0.125])
 }
 
+/// The equations within layers: a normalisation over the batch, attention, and a memory with gates.
+fn within() -> (Network<f64>, Vec<f64>) {
+    let chain = sequential![BatchNorm::new(), MultiHeadAttention::new(1).causal().no_bias(), Lstm::new(1).last_state()];
+    let network = Network::build([2, 2], chain, Seed(6)).unwrap();
+    (network, vec![0.5, -1.0, 0.25, 2.0, -0.75, 0.5, 1.0, -0.125])
+}
+
 #[test]
 fn text_and_markdown_are_as_stored() {
     let explanation = small();
@@ -523,6 +648,14 @@ fn text_and_markdown_are_as_stored() {
     let explanation = network.explain_with(x, target, &loss, Settings::new().optimizer(&mut adam)).unwrap();
     stored("varied.txt", &format!("{explanation:#}"));
     stored("varied.md", &explanation.markdown());
+    let (network, x) = within();
+    let x = Batch::new(&x, 2, [2, 2]).unwrap();
+    let settings = Settings::new().learning_rate(0.1);
+    let explanation = network.explain_with(x, Target::Values(&[0.5, -0.5]), &Huber::new(0.25), settings).unwrap();
+    stored("within.txt", &format!("{explanation:#}"));
+    stored("within.md", &explanation.markdown());
+    let (network, x) = varied();
+    let x = Batch::new(&x, 2, [2, 2]).unwrap();
     let settings = Settings::new().optimizer(&mut adam).full_up_to(10);
     let explanation = network.explain_with(x, target, &loss, settings).unwrap();
     stored("norms.txt", &explanation.to_string());
@@ -762,12 +895,9 @@ fn losses_show_their_formula_or_their_name() {
     assert_eq!(sources(&network, x, target, &BinaryCrossEntropy::new()), formula);
     assert_eq!(sources(&network, x, target, &BinaryCrossEntropyWithLogits::new()), formula);
     assert_eq!(sources(&network, x, Target::Classes(&[1, 0]), &SoftmaxCrossEntropy::new()), formula);
-    let huber = || Source::Loss("Huber".into());
-    assert_eq!(sources(&network, x, target, &Huber::new(1.0)), [huber(), huber()]);
-    // Smoothed labels make it another loss, of the same name.
-    let smoothed = SoftmaxCrossEntropy::new().label_smoothing(0.1);
-    let named = || Source::Loss("SoftmaxCrossEntropy".into());
-    assert_eq!(sources(&network, x, Target::Classes(&[1, 0]), &smoothed), [named(), named()]);
+    // Without an equation it is named.
+    let own = || Source::Loss("LargestSquared".into());
+    assert_eq!(sources(&network, x, target, &LargestSquared), [own(), own()]);
 }
 
 #[test]
@@ -779,6 +909,7 @@ fn layers_are_explained_as_what_they_are() {
             Local::Elementwise { .. } => "elementwise",
             Local::Sum => "sum",
             Local::Jacobian { .. } => "jacobian",
+            Local::Equations { .. } => "equations",
             _ => "not listed",
         };
         case.explain().steps.iter().map(|step| kind(&step.local)).collect()
@@ -788,6 +919,9 @@ fn layers_are_explained_as_what_they_are() {
     assert_eq!(kinds("convolution"), ["jacobian", "elementwise", "sum", "affine"]);
     assert_eq!(kinds("branches"), ["elementwise", "affine", "elementwise", "affine", "jacobian", "jacobian", "affine"]);
     assert!(kinds("activations").iter().all(|kind| ["affine", "elementwise"].contains(kind)));
+    assert_eq!(kinds("lstm"), ["equations", "affine"]);
+    assert_eq!(kinds("norms"), ["affine", "equations", "equations", "affine"]);
+    assert_eq!(kinds("attention"), ["equations", "sum", "affine"]);
     // What is linear is its own Jacobian times its input, and a bias.
     let case = cases().into_iter().find(|case| case.name == "pooling").unwrap();
     let explanation = case.explain();
@@ -819,4 +953,260 @@ fn what_does_not_fit_is_an_error() {
     let none = network.explain(Batch::new(&[], 0, [2]).unwrap(), Target::Values(&[]), &loss).unwrap();
     assert!(none.examples == 0 && none.loss.value.is_nan());
     assert!(!format!("{none:#}{}", none.markdown()).is_empty());
+}
+
+/// A loss of a user's: half the square of the largest number of each example.
+#[derive(Debug)]
+struct LargestSquared;
+
+impl Loss for LargestSquared {
+    fn evaluate<T: Scalar>(
+        &self,
+        y: Batch<'_, T>,
+        _: Target<'_, T>,
+        mut dy: Option<&mut [T]>,
+    ) -> Result<Total, TargetError> {
+        let (width, mut sum) = (y.shape().len(), 0.0);
+        for example in 0..y.examples() {
+            let row = y.example(example);
+            let largest = (0..width).max_by(|&a, &b| row[a].to_f64().total_cmp(&row[b].to_f64())).unwrap();
+            sum += 0.5 * row[largest].to_f64().powi(2);
+            if let Some(dy) = &mut dy {
+                dy[example * width..][..width].fill(T::ZERO);
+                dy[example * width + largest] = row[largest];
+            }
+        }
+        Ok(Total::sum(sum, 1.0))
+    }
+}
+
+#[test]
+fn a_network_that_was_saved_and_opened_is_explained_as_before() {
+    let mut compared = 0;
+    for case in cases() {
+        // A custom layer is no description.
+        let Ok(description) = case.network.description() else { continue };
+        let json = serde_json::to_string(&description).unwrap();
+        let mut opened: Network<f64> = serde_json::from_str::<NetworkDescription>(&json).unwrap().build().unwrap();
+        opened.parameters_mut().copy_from_slice(case.network.parameters());
+        let expected = case.explain();
+        let opened = Case { network: opened, ..case };
+        let explanation = opened.explain();
+        assert_eq!(explanation, expected, "{}", opened.name);
+        assert_eq!(format!("{explanation:#}"), format!("{expected:#}"), "{}", opened.name);
+        compared += 1;
+    }
+    assert!(compared >= 20, "{compared}");
+}
+
+#[test]
+fn layers_that_are_chosen_by_settings_are_explained_as_those_that_are_named() {
+    let named =
+        Case::new("named", &[2], sequential![Affine::new(3), Residual(sequential![Affine::new(3), Silu]), Softmax]);
+    let chosen: [Description; 2] = [Affine::new(3).into(), Silu.into()];
+    let chain = sequential![chosen[0].clone(), Residual(sequential![chosen[0].clone(), chosen[1].clone()])];
+    let chosen = Case::new("chosen", &[2], chain.then(Description::from(Softmax)));
+    assert_eq!(chosen.explain(), named.explain());
+    assert!(matches!(chosen.explain().steps[0].local, Local::Affine));
+}
+
+/// The numbers of an explanation without a formula, apart from those that were given.
+fn without_formula(explanation: &Explanation) -> Vec<String> {
+    let origins = explanation.numbers().into_iter().filter_map(|number| explanation.origin(number));
+    let others = origins.filter(|origin| !matches!(origin.source, Source::Given | Source::Formula | Source::Frozen));
+    others.map(|origin| origin.to_string()).collect()
+}
+
+#[test]
+fn each_number_of_a_layer_with_equations_has_its_formula() {
+    // Pooling, concatenation, what is drawn at random and what a user has written have none.
+    let others = ["pooling", "branches", "own layer", "own activation", "random"];
+    for case in cases().iter().filter(|case| !others.contains(&case.name)) {
+        let without = without_formula(&case.explain());
+        assert!(without.is_empty(), "{}: {without:#?}", case.name);
+    }
+}
+
+#[test]
+fn gates_are_values_with_their_equations() {
+    let mut network = Network::<f64>::build([2, 1], Lstm::new(1), Seed(2)).unwrap();
+    let numbers: Vec<f64> = (0..network.parameters().len()).map(|i| (i as f64 * 0.7).sin()).collect();
+    network.parameters_mut().copy_from_slice(&numbers);
+    let x = Batch::new(&[0.5, -1.0], 1, [2, 1]).unwrap();
+    let explanation = network.explain(x, Target::Values(&[0.5, 0.0]), &MeanSquaredError::new()).unwrap();
+    let Local::Equations { inner, .. } = &explanation.steps[0].local else { panic!("{explanation}") };
+    let names: Vec<&str> = inner.iter().map(|inner| inner.name.as_str()).collect();
+    assert_eq!(names, ["a_i", "a_f", "a_g", "a_o", "i", "f", "g", "o", "c", "h"]);
+    let symbols = |number| {
+        let origin = explanation.origin(number).unwrap();
+        format!("{} = {}", origin.symbol.text, origin.formula.unwrap().symbols())
+    };
+    let (step, index) = (0, 1);
+    assert_eq!(symbols(Number::Inner { step, array: 4, index }), "i₂₁ = σ(a_i₂₁)");
+    assert_eq!(symbols(Number::Inner { step, array: 8, index }), "c₂₁ = f₂₁ · c₁₁ + i₂₁ · g₂₁");
+    assert_eq!(symbols(Number::Inner { step, array: 9, index }), "h₂₁ = o₂₁ · tanh(c₂₁)");
+    let by = Variable::Inner { array: 0, index };
+    assert_eq!(symbols(Number::InnerDerivative { step, array: 4, index, by }), "di₂₁/da_i₂₁ = i₂₁ · (1 − i₂₁)");
+    let by = Variable::Inner { array: 8, index };
+    assert_eq!(symbols(Number::InnerDerivative { step, array: 9, index, by }), "dh₂₁/dc₂₁ = o₂₁ · (1 − (tanh(c₂₁))²)");
+    assert_eq!(symbols(Number::InnerGradient { step, array: 7, index }), "dJ/do₂₁ = dJ/dh₂₁ · dh₂₁/do₂₁");
+    // By hand.
+    let value = |array: usize, index: usize| inner[array].values.numbers[index];
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    near(value(4, 1), sigmoid(value(0, 1)), 1e-15, "i");
+    near(value(8, 1), value(5, 1) * value(8, 0) + value(4, 1) * value(6, 1), 1e-15, "c");
+    near(explanation.nodes[1].values.numbers[1], value(7, 1) * value(8, 1).tanh(), 1e-15, "h");
+    let (dh, slope) = (explanation.nodes[1].gradient.numbers[1], value(7, 1) * (1.0 - value(8, 1).tanh().powi(2)));
+    near(inner[8].gradient.numbers[1], dh * slope, 1e-15, "dJ/dc");
+}
+
+#[test]
+fn each_loss_shows_its_formula() {
+    /// Runs the loss on the outputs of an affine layer, between 0 and 1 or through another activation.
+    fn check(activation: Description, shape: &[usize], target: Target<'_, f64>, loss: &impl Loss) {
+        let width: usize = shape.iter().product();
+        let chain =
+            sequential![Affine::new(width), activation, downhill_layers::Reshape::new(Shape::new(shape).unwrap())];
+        let network = Network::<f64>::build([3], chain, Seed(4)).unwrap();
+        let x = Batch::new(&[0.5, -1.0, 0.3, 1.0, 0.25, -0.7], 2, [3]).unwrap();
+        let explanation = network.explain(x, target, loss).unwrap();
+        let without = without_formula(&explanation);
+        assert!(without.is_empty(), "{loss:?}: {without:#?}");
+    }
+    let plain = || Description::from(Identity);
+    let inside = || Description::from(Sigmoid);
+    let values = Target::Values(&[1.0, 0.0, 0.25, 1.0]);
+    for reduction in [Reduction::Mean, Reduction::Sum, Reduction::BatchMean] {
+        check(plain(), &[2], values, &MeanSquaredError::new().reduction(reduction));
+    }
+    check(plain(), &[2], values, &MeanAbsoluteError::new());
+    for size in [0.1, 1.0, 10.0] {
+        check(plain(), &[2], values, &Huber::new(size));
+        check(plain(), &[2], values, &SmoothL1::new(size));
+    }
+    check(plain(), &[2], values, &LogCosh::new());
+    check(plain(), &[2], values, &Quantile::new(0.3));
+    check(plain(), &[2], values, &PoissonNll::new());
+    check(inside(), &[2], Target::Values(&[3.0, 0.0, 2.0, 1.0]), &PoissonNll::new().rates().full());
+    check(LogSoftmax.into(), &[2], Target::Values(&[0.5, 0.5, 0.0, 1.0]), &KlDivergence::new());
+    check(LogSoftmax.into(), &[2], Target::Values(&[-0.7, -0.7, -0.1, -2.0]), &KlDivergence::new().log_target());
+    let signs = Target::Values(&[1.0, -1.0, -1.0, 1.0]);
+    check(plain(), &[2], signs, &Hinge::new());
+    check(plain(), &[2], signs, &Hinge::new().squared());
+    check(plain(), &[2], signs, &SoftMargin::new());
+    check(plain(), &[2], signs, &HingeEmbedding::new(1.0));
+    check(inside(), &[2], values, &BinaryCrossEntropy::new());
+    check(plain(), &[2], values, &BinaryCrossEntropyWithLogits::new());
+    check(plain(), &[2], values, &BinaryCrossEntropyWithLogits::new().positive_weights([2.0, 0.5]));
+    check(plain(), &[2], values, &BinaryFocal::new(2.0));
+    check(plain(), &[2], values, &BinaryFocal::new(1.5).alpha(0.25));
+    check(plain(), &[2], values, &MultiLabelSoftMargin::new());
+    check(plain(), &[2], values, &MultiLabelSoftMargin::new().class_weights([2.0, 0.5]));
+
+    let classes = Target::Classes(&[1, 0]);
+    check(plain(), &[1], classes, &BinaryCrossEntropyWithLogits::new());
+    check(plain(), &[1], classes, &Hinge::new());
+    check(plain(), &[3], classes, &SoftmaxCrossEntropy::new());
+    check(plain(), &[3], classes, &SoftmaxCrossEntropy::new().label_smoothing(0.1));
+    let weights = [2.0, 0.5, 1.5];
+    check(plain(), &[3], classes, &SoftmaxCrossEntropy::new().class_weights(weights).label_smoothing(0.1));
+    check(plain(), &[3], Target::Values(&[0.5, 0.25, 0.25, 0.0, 0.0, 1.0]), &SoftmaxCrossEntropy::new());
+    check(LogSoftmax.into(), &[3], classes, &NegativeLogLikelihood::new().class_weights(weights));
+    check(plain(), &[3], classes, &SoftmaxFocal::new(2.0));
+    check(plain(), &[3], classes, &SoftmaxFocal::new(0.5).class_weights(weights));
+    check(plain(), &[3], classes, &MultiMargin::new(1.0));
+    check(plain(), &[3], classes, &MultiMargin::new(0.5).squared().class_weights(weights));
+    let positions = Target::Classes(&[1, 0, 2, 1]);
+    check(plain(), &[3, 2], positions, &SoftmaxCrossEntropy::new().ignored_index(2));
+    check(plain(), &[2, 3], positions, &SoftmaxCrossEntropy::new().class_axis(ClassAxis::Last));
+
+    check(plain(), &[3], Target::Values(&[1.0, 0.0, 1.0, 0.0, 0.0, 1.0]), &MultiLabelMargin::new());
+    check(plain(), &[4], signs, &MarginRanking::new(0.5));
+    check(plain(), &[4], Target::Values(&[1.0, -1.0]), &CosineEmbedding::new(-0.5));
+    check(plain(), &[6], Target::Values(&[]), &TripletMargin::new(1.0));
+    check(plain(), &[6], Target::Values(&[]), &TripletMargin::new(1.0).swap());
+    let masks = Target::Values(&[1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0]);
+    check(inside(), &[2, 2], masks, &Dice::new());
+    check(inside(), &[2, 2], masks, &Dice::new().squared().smoothing(0.0));
+    check(inside(), &[4], values, &GaussianNll::new());
+    check(inside(), &[4], values, &GaussianNll::new().full());
+
+    // With weights: of examples, of numbers, and of positions.
+    check(plain(), &[2], values, &Weighted::new(&MeanSquaredError::new(), &[3.0, 0.5]));
+    check(plain(), &[2], values, &Weighted::new(&Huber::new(0.5), &[3.0, 0.0, 1.0, 2.0]));
+    check(plain(), &[3], classes, &Weighted::new(&SoftmaxCrossEntropy::new().class_weights(weights), &[3.0, 0.5]));
+    check(
+        plain(),
+        &[2, 3],
+        positions,
+        &Weighted::new(&SoftmaxCrossEntropy::new().class_axis(ClassAxis::Last), &[1.0, 2.0, 0.0, 3.0]),
+    );
+    check(inside(), &[2, 2], masks, &Weighted::new(&Dice::new(), &[3.0, 0.5]));
+    check(plain(), &[2], values, &Weighted::new(&MeanSquaredError::new(), &[3.0, 0.5]).reduction(Reduction::BatchMean));
+}
+
+#[test]
+fn a_loss_without_an_equation_is_named() {
+    let network = Network::<f64>::build([4, 3], sequential![Affine::new(3), LogSoftmax], Seed(4)).unwrap();
+    let x: Vec<f64> = (0..12).map(|i| (i as f64).sin()).collect();
+    let x = Batch::new(&x, 1, [4, 3]).unwrap();
+    let explanation = network.explain(x, Target::Classes(&[1, 2]), &Ctc::new()).unwrap();
+    let origin = explanation.origin(Number::Loss).unwrap();
+    assert_eq!((origin.source, origin.formula), (Source::Loss("Ctc".into()), None));
+}
+
+/// Explains five steps of an optimizer, and makes them.
+fn each_step<T: Scalar>(optimizer: &mut dyn Optimizer<T>, shows: bool) {
+    let mut network = Network::<T>::build([2], sequential![Affine::new(3), Tanh, Affine::new(1)], Seed(1)).unwrap();
+    let numbers = |all: &[f64]| all.iter().map(|&x| T::from_f64(x)).collect::<Vec<T>>();
+    let (x, target) = (numbers(&[0.5, 1.0, -1.0, 2.0]), numbers(&[1.0, 0.0]));
+    let (x, target, loss) = (Batch::new(&x, 2, [2]).unwrap(), Target::Values(&target), MeanSquaredError::new());
+    let mut workspace = network.workspace(Purpose::Training);
+    let name = optimizer.state().name;
+    for step in 0..8 {
+        let mode = Mode::Training { step };
+        let settings = Settings::new().mode(mode).optimizer(&mut *optimizer);
+        let explanation = network.explain_with(x, target, &loss, settings).unwrap();
+        assert_eq!(explanation.update.as_ref().unwrap().number, step + 1);
+        let without = without_formula(&explanation);
+        assert_eq!(without.is_empty(), shows, "{name}, step {step}: {without:#?}");
+        network.backpropagate(x, target, &loss, &mut workspace, mode).unwrap();
+        network.step(optimizer, &mut workspace).unwrap();
+        let remembered =
+            explanation.parameters.iter().flat_map(|at| at.memory.iter().map(|memory| &memory.after.numbers));
+        assert!(remembered.flatten().all(|number| number.is_finite()));
+    }
+}
+
+#[test]
+fn each_element_wise_optimizer_shows_its_formulas() {
+    fn all<T: Scalar>() {
+        each_step::<T>(&mut GradientDescent::new(0.1), true);
+        each_step::<T>(&mut Sgd::new(0.1).momentum(0.9).weight_decay(0.01), true);
+        each_step::<T>(&mut Sgd::new(0.1).momentum(0.9).nesterov(), true);
+        each_step::<T>(&mut Adam::new(0.01), true);
+        each_step::<T>(&mut Adam::new(0.01).betas(0.8, 0.9).weight_decay(0.1), true);
+        each_step::<T>(&mut AdamW::new(0.01).weight_decay(0.1), true);
+        each_step::<T>(&mut AmsGrad::new(0.01), true);
+        each_step::<T>(&mut Adamax::new(0.01), true);
+        each_step::<T>(&mut NAdam::new(0.01), true);
+        each_step::<T>(&mut NAdam::new(0.01).weight_decay(0.1).decoupled(), true);
+        each_step::<T>(&mut RAdam::new(0.01), true);
+        each_step::<T>(&mut RAdam::new(0.01).weight_decay(0.1).decoupled(), true);
+        each_step::<T>(&mut Adan::new(0.01).weight_decay(0.1), true);
+        each_step::<T>(&mut Adan::new(0.01).weight_decay(0.1).decoupled(), true);
+        each_step::<T>(&mut RmsProp::new(0.01), true);
+        each_step::<T>(&mut RmsProp::new(0.01).centered(), true);
+        each_step::<T>(&mut RmsProp::new(0.01).momentum(0.9), true);
+        each_step::<T>(&mut Adagrad::new(0.1), true);
+        each_step::<T>(&mut Adadelta::new(1.0), true);
+        each_step::<T>(&mut Lion::new(0.001).weight_decay(0.1), true);
+        each_step::<T>(&mut SophiaG::new(0.001), true);
+        each_step::<T>(&mut Rprop::new(0.01), true);
+        each_step::<T>(&mut Asgd::new(0.1), true);
+        // Its trust ratio is that of a whole parameter.
+        each_step::<T>(&mut Lamb::new(0.01), false);
+    }
+    all::<f64>();
+    all::<f32>();
 }

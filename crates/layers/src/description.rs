@@ -40,6 +40,14 @@ macro_rules! description {
                 None
             }
 
+            /// The layer that is described, to find its type.
+            #[must_use]
+            pub fn inner(&self) -> &dyn Any {
+                match self {
+                    $(Self::$Layer(layer) => layer,)*
+                }
+            }
+
             // Inlined, and so are its callers that are not generic, where the layers are not compiled here: their code
             // is then compiled by programs that build networks from descriptions, and not by those that name their
             // layers.

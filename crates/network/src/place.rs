@@ -1,8 +1,11 @@
 //! One layer of a network by itself: to look at it, and to run its passes alone.
 
+use std::fmt::Debug;
 use std::ops::Range;
 
-use downhill_layers::{Arrays, ArraysMut, Backward, Forward, Inputs, InputsMut, Layer, Mode, Signature, Streams};
+use downhill_layers::{
+    Arrays, ArraysMut, Backward, Description, Forward, Inputs, InputsMut, Layer, Mode, Signature, Streams,
+};
 use downhill_tensor::{Batch, BatchMut, Buffer, BuildError, Scalar, Shape, ShapeError};
 
 use crate::Network;
@@ -66,10 +69,19 @@ impl<'n, T: Scalar> Place<'n, T> {
         &self.step().signature
     }
 
-    /// The layer itself, if it is an `L`.
+    /// The layer itself, if it is an `L`. A layer that is held as a [`Description`], as in a network that was opened from
+    /// a file, is found by its own type too.
     #[must_use]
     pub fn layer<L: Layer + 'static>(&self) -> Option<&'n L> {
-        self.step().layer.as_any().downcast_ref()
+        let layer = self.step().layer.as_any();
+        let described = || layer.downcast_ref::<Description>()?.inner().downcast_ref();
+        layer.downcast_ref().or_else(described)
+    }
+
+    /// The layer as it prints itself for debugging, which shows its settings.
+    #[must_use]
+    pub fn debug(&self) -> &'n dyn Debug {
+        &*self.step().layer
     }
 
     /// The nodes that it reads, numbered as in [`LayerSummary::inputs`](crate::LayerSummary::inputs): first come the
@@ -214,7 +226,7 @@ impl<T: Scalar> Passed<'_, '_, T> {
 
 #[cfg(test)]
 mod tests {
-    use downhill_layers::{Add, Affine, BatchNorm, Dropout, Gru, Tanh};
+    use downhill_layers::{Add, Affine, BatchNorm, Dropout, Gru, LeakyRelu, Tanh};
     use downhill_losses::{MeanSquaredError, Target};
     use downhill_tensor::Seed;
 
@@ -280,6 +292,23 @@ mod tests {
         }
         assert_eq!(gradient, workspace.gradient());
         assert_eq!(dy[0].as_deref(), workspace.input_gradient(0).map(|dx| dx.slice()));
+    }
+
+    #[test]
+    fn layers_that_are_held_as_descriptions_are_found_by_their_own_type() {
+        let chain = sequential![Description::from(Affine::new(2)), LeakyRelu::new(0.25), Residual(Gru::new(2))];
+        let network = Network::<f64>::build([3, 2], chain, Seed(1)).unwrap();
+        let opened: Network<f64> = network.description().unwrap().build().unwrap();
+        for network in [&network, &opened] {
+            let places = network.places();
+            assert!(places[0].layer::<Affine>().is_some() && places[0].layer::<Add>().is_none());
+            assert_eq!(places[1].layer::<LeakyRelu>(), Some(&LeakyRelu::new(0.25)));
+            assert!(places[2].layer::<Gru>().is_some() && places[3].layer::<Add>().is_some());
+            assert!(format!("{:?}", places[1].debug()).contains("LeakyRelu { negative_slope: 0.25 }"));
+        }
+        // What was wired as a description is found as one, too.
+        assert!(network.places()[0].layer::<Description>().is_some());
+        assert!(network.places()[1].layer::<Description>().is_none());
     }
 
     #[test]

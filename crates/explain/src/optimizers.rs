@@ -1,0 +1,247 @@
+//! The formulas of optimizers, link by link: what each remembers, and the direction that it hands on. Each is shown only
+//! if it gives the numbers that the optimizer has computed.
+
+use crate::Function::{Abs, Sign, Sqrt};
+use crate::expression::{apply, constant, minus, product, quotient, scaled, squared, sum};
+use crate::printed::{number, numbers};
+use crate::{Explanation, Expression, Number};
+
+/// A step of one number of θ.
+pub(crate) struct Stepped {
+    /// θ after it.
+    pub(crate) theta: Expression,
+    /// What is remembered after it, by its name.
+    pub(crate) memory: Vec<(&'static str, Expression)>,
+}
+
+/// What an optimizer remembers before its first step; 0 unless a link says otherwise.
+pub(crate) fn at_the_start(links: &[(String, crate::printed::Settings)], slot: &str, learning_rate: f64) -> f64 {
+    match slot {
+        "adagrad.sum" => {
+            let link = links.iter().find(|(name, _)| name == "ScaleByAdagrad");
+            link.and_then(|(_, settings)| number(settings, "initial_sum")).unwrap_or(0.0)
+        }
+        "rprop.step" => learning_rate,
+        _ => 0.0,
+    }
+}
+
+/// a, moved on to b by an average that keeps the share β.
+fn averaged(beta: f64, a: Expression, b: Expression) -> Expression {
+    sum([scaled(beta, a), scaled(1.0 - beta, b)])
+}
+
+/// a / c, and a itself if c is 1.
+fn corrected(a: Expression, c: f64) -> Expression {
+    if c == 1.0 { a } else { quotient(a, constant(c)) }
+}
+
+/// a + ε
+fn above(epsilon: f64, a: Expression) -> Expression {
+    if epsilon == 0.0 { a } else { sum([a, constant(epsilon)]) }
+}
+
+/// The step of one number of θ, if each link of the optimizer is known.
+pub(crate) fn stepped(all: &Explanation, parameter: usize, index: usize) -> Option<Stepped> {
+    let update = all.update.as_ref()?;
+    let at = all.parameters.get(parameter)?;
+    let letter = |number| all.number(number);
+    let (theta, eta) = (letter(Number::Parameter { parameter, index })?, letter(Number::LearningRate)?);
+    let slot = |name: &str| at.memory.iter().position(|memory| memory.name == name);
+    let before = |name: &str| letter(Number::Memory { parameter, slot: slot(name)?, index });
+    let after = |name: &str| letter(Number::Remembered { parameter, slot: slot(name)?, index });
+    let (step, rate) = (update.number as f64, update.learning_rate);
+    let mut memory: Vec<(&'static str, Expression)> = Vec::new();
+    let mut d = letter(Number::ParameterGradient { parameter, index })?;
+    // Instead of θ − d.
+    let mut whole = None;
+    for (name, settings) in &update.links {
+        let set = |name: &str| number(settings, name);
+        // m and v of Adam, and the corrections of both.
+        let adam = |d: &Expression, memory: &mut Vec<(&'static str, Expression)>| -> Option<(f64, f64, f64)> {
+            let (beta1, beta2) = (set("beta1")?, set("beta2")?);
+            memory.push(("adam.m", averaged(beta1, before("adam.m")?, d.clone())));
+            memory.push(("adam.v", averaged(beta2, before("adam.v")?, squared(d.clone()))));
+            Some((1.0 - beta1.powf(step), 1.0 - beta2.powf(step), set("epsilon")?))
+        };
+        d = match name.as_str() {
+            "ScaleByRate" => product([eta.clone(), d]),
+            "CoupledDecay" | "AddDecay" => match set("weight_decay")? {
+                0.0 => d,
+                decay => sum([d, scaled(decay, theta.clone())]),
+            },
+            "DecoupledDecay" => match set("weight_decay")? {
+                0.0 => d,
+                decay => sum([d, product([eta.clone(), constant(decay), theta.clone()])]),
+            },
+            "ProximalDecay" => {
+                let decay = set("weight_decay")?;
+                if decay != 0.0 {
+                    let shrink = sum([constant(1.0), product([eta.clone(), constant(decay)])]);
+                    whole = Some(quotient(minus(theta.clone(), d.clone()), shrink));
+                }
+                d
+            }
+            "Momentum" => {
+                let (momentum, is_first) = (set("momentum")?, update.number == 1);
+                let weight = if is_first || momentum == 0.0 { 1.0 } else { 1.0 - set("dampening")? };
+                let new = scaled(weight, d.clone());
+                match momentum {
+                    0.0 => {
+                        memory.push(("momentum.velocity", new));
+                        d
+                    }
+                    momentum => {
+                        let kept = scaled(momentum, before("momentum.velocity")?);
+                        memory.push(("momentum.velocity", sum([kept, new])));
+                        let velocity = after("momentum.velocity")?;
+                        match crate::printed::is(settings, "nesterov", "true") {
+                            true => sum([d, scaled(momentum, velocity)]),
+                            false => velocity,
+                        }
+                    }
+                }
+            }
+            // m / (1 − β₁ᵗ) / (√(v / (1 − β₂ᵗ)) + ε)
+            "ScaleByAdam" => {
+                let (c1, c2, epsilon) = adam(&d, &mut memory)?;
+                let root = apply(Sqrt, corrected(after("adam.v")?, c2));
+                quotient(corrected(after("adam.m")?, c1), above(epsilon, root))
+            }
+            "ScaleByAmsGrad" => {
+                let (c1, c2, epsilon) = adam(&d, &mut memory)?;
+                let (v, largest) = (after("adam.v")?, before("adam.largest_v")?);
+                memory.push(("adam.largest_v", if v.evaluate() > largest.evaluate() { v } else { largest }));
+                let root = apply(Sqrt, corrected(after("adam.largest_v")?, c2));
+                quotient(corrected(after("adam.m")?, c1), above(epsilon, root))
+            }
+            // (1 − μₜ) / (1 − Π) g + μₜ₊₁ / (1 − Π μₜ₊₁) m, over the root
+            "ScaleByNAdam" => {
+                let (_, c2, epsilon) = adam(&d, &mut memory)?;
+                let (beta, decay) = (set("beta1")?, set("momentum_decay")?);
+                let mu = |step: f64| beta * (1.0 - 0.5 * 0.96_f64.powf(step * decay));
+                let (all, next) = (set("product")? * mu(step), mu(step + 1.0));
+                let ahead = sum([
+                    scaled((1.0 - mu(step)) / (1.0 - all), d),
+                    scaled(next / (1.0 - all * next), after("adam.m")?),
+                ]);
+                quotient(ahead, above(epsilon, apply(Sqrt, corrected(after("adam.v")?, c2))))
+            }
+            // The mean alone until the second moment is trusted.
+            "ScaleByRAdam" => {
+                let (c1, c2, epsilon) = adam(&d, &mut memory)?;
+                let limit = 2.0 / (1.0 - set("beta2")?) - 1.0;
+                let rho = limit - 2.0 * step * (1.0 - c2) / c2;
+                let mean = corrected(after("adam.m")?, c1);
+                if rho > 5.0 {
+                    let r = (rho - 4.0) * (rho - 2.0) * limit / ((limit - 4.0) * (limit - 2.0) * rho);
+                    let root = above(epsilon, apply(Sqrt, after("adam.v")?));
+                    quotient(scaled((r * c2).sqrt(), mean), root)
+                } else {
+                    mean
+                }
+            }
+            // u = max(|g| + ε, β₂ u), m / (1 − β₁ᵗ) / u
+            "ScaleByAdamax" => {
+                let (beta1, beta2) = (set("beta1")?, set("beta2")?);
+                memory.push(("adamax.m", averaged(beta1, before("adamax.m")?, d.clone())));
+                let now = above(set("epsilon")?, apply(Abs, d));
+                let kept = scaled(beta2, before("adamax.u")?);
+                memory.push(("adamax.u", if now.evaluate() > kept.evaluate() { now } else { kept }));
+                quotient(corrected(after("adamax.m")?, 1.0 - beta1.powf(step)), after("adamax.u")?)
+            }
+            "ScaleByAdan" => {
+                let betas = numbers(settings, "betas");
+                let &[beta1, beta2, beta3] = &betas[..] else { return None };
+                let gap = if update.number == 1 { constant(0.0) } else { minus(d.clone(), before("adan.gradient")?) };
+                let ahead = sum([d.clone(), scaled(beta2, gap.clone())]);
+                memory.push(("adan.m", averaged(beta1, before("adan.m")?, d.clone())));
+                memory.push(("adan.d", averaged(beta2, before("adan.d")?, gap)));
+                memory.push(("adan.n", averaged(beta3, before("adan.n")?, squared(ahead))));
+                memory.push(("adan.gradient", d));
+                let [c1, c2, c3] = [beta1, beta2, beta3].map(|beta| 1.0 - beta.powf(step));
+                let top = sum([corrected(after("adan.m")?, c1), scaled(beta2 / c2, after("adan.d")?)]);
+                quotient(top, above(set("epsilon")?, apply(Sqrt, corrected(after("adan.n")?, c3))))
+            }
+            "ScaleByRms" => {
+                memory.push(("rms.v", averaged(set("alpha")?, before("rms.v")?, squared(d.clone()))));
+                quotient(d, above(set("epsilon")?, apply(Sqrt, after("rms.v")?)))
+            }
+            "ScaleByCenteredRms" => {
+                memory.push(("rms.v", averaged(set("alpha")?, before("rms.v")?, squared(d.clone()))));
+                memory.push(("rms.mean", averaged(set("alpha")?, before("rms.mean")?, d.clone())));
+                let variance = minus(after("rms.v")?, squared(after("rms.mean")?));
+                quotient(d, above(set("epsilon")?, apply(Sqrt, variance)))
+            }
+            "ScaleByAdagrad" => {
+                memory.push(("adagrad.sum", sum([before("adagrad.sum")?, squared(d.clone())])));
+                let decayed = 1.0 / (1.0 + (step - 1.0) * set("rate_decay")?);
+                quotient(scaled(decayed, d), above(set("epsilon")?, apply(Sqrt, after("adagrad.sum")?)))
+            }
+            // √(u + ε) / √(v + ε) g, with the average u of the squares of these steps
+            "ScaleByAdadelta" => {
+                let (rho, epsilon) = (set("rho")?, set("epsilon")?);
+                memory.push(("adadelta.v", averaged(rho, before("adadelta.v")?, squared(d.clone()))));
+                let root = |a: Expression| apply(Sqrt, above(epsilon, a));
+                let delta = product([quotient(root(before("adadelta.u")?), root(after("adadelta.v")?)), d]);
+                memory.push(("adadelta.u", averaged(rho, before("adadelta.u")?, squared(delta.clone()))));
+                delta
+            }
+            "ScaleByLion" => {
+                let direction = apply(Sign, averaged(set("beta1")?, before("lion.m")?, d.clone()));
+                memory.push(("lion.m", averaged(set("beta2")?, before("lion.m")?, d)));
+                direction
+            }
+            // m / (ρ n h), within −1 and 1
+            "ScaleBySophia" => {
+                memory.push(("sophia.m", averaged(set("beta1")?, before("sophia.m")?, d)));
+                memory.push(("sophia.hessian", before("sophia.hessian")?));
+                let scale = set("rho")? * set("batch_size")?;
+                let ratio = quotient(after("sophia.m")?, above(1e-15, scaled(scale, after("sophia.hessian")?)));
+                let value = ratio.evaluate();
+                if value.abs() > 1.0 { constant(value.signum()) } else { ratio }
+            }
+            "ResilientDescent" => {
+                let (factors, limits) = (numbers(settings, "factors"), numbers(settings, "limits"));
+                let (&[shrink, grow], &[low, high]) = (&factors[..], &limits[..]) else { return None };
+                let agreement = d.evaluate() * before("rprop.gradient")?.evaluate();
+                let factor = match agreement {
+                    agreement if agreement > 0.0 => grow,
+                    agreement if agreement < 0.0 => shrink,
+                    _ => 1.0,
+                };
+                let length = scaled(factor, before("rprop.step")?);
+                let within = length.evaluate().max(low).min(high);
+                let length = if within == length.evaluate() { length } else { constant(within) };
+                memory.push(("rprop.step", length));
+                memory.push(("rprop.gradient", if agreement < 0.0 { constant(0.0) } else { apply(Sign, d) }));
+                product([after("rprop.gradient")?, after("rprop.step")?])
+            }
+            // η / (1 + λ η t)ᵅ
+            "AveragedDescent" => {
+                let (lambda, alpha, start) = (set("lambda")?, set("alpha")?, set("start")?);
+                let before_it = step - 1.0;
+                let slowed = corrected(eta.clone(), (1.0 + lambda * rate * before_it).powf(alpha));
+                let next = letter(Number::Updated { parameter, index })?;
+                let weight = 1.0 / (before_it - start).max(1.0);
+                memory.push((
+                    "asgd.average",
+                    match weight {
+                        1.0 => next,
+                        weight => {
+                            let average = before("asgd.average")?;
+                            sum([average.clone(), scaled(weight, minus(next, average))])
+                        }
+                    },
+                ));
+                let shrunk = product([slowed.clone(), constant(lambda), theta.clone()]);
+                sum([product([slowed, d]), shrunk])
+            }
+            _ => return None,
+        };
+    }
+    if update.links.is_empty() {
+        return None;
+    }
+    Some(Stepped { theta: whole.unwrap_or_else(|| minus(theta.clone(), d)), memory })
+}
