@@ -110,6 +110,7 @@ pub fn check_layer(layer: &impl Layer, inputs: &[Shape], check: &LayerCheck) -> 
             statistics: Arrays::new(&statistics, signature.statistic_layout(), 0),
             mode: check.mode,
             random,
+            ranks: None,
         });
         Ok((y, saved))
     };
@@ -146,6 +147,7 @@ pub fn check_layer(layer: &impl Layer, inputs: &[Shape], check: &LayerCheck) -> 
             dy: if in_place { Batch::absent(examples, output) } else { Batch::new(&dy, examples, output)? },
             dx: wanted,
             dparams: ArraysMut::new(&mut dtheta, signature.parameter_layout(), 0),
+            ranks: None,
         });
         Ok((dx, dtheta))
     };
@@ -181,6 +183,7 @@ pub fn check_layer(layer: &impl Layer, inputs: &[Shape], check: &LayerCheck) -> 
             statistics: Arrays::new(&statistics, signature.statistic_layout(), 0),
             mode: check.mode,
             random,
+            ranks: None,
         });
         if over != y {
             report.fail("y: differs when the layer runs in place".into());

@@ -228,6 +228,7 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
             statistics: Arrays::new(&self.statistics, self.signature.statistic_layout(), 0),
             mode: self.mode,
             random: Streams::new(self.seed, self.mode.step(), 0),
+            ranks: None,
         };
         erased::forward(&self.layer, &mut pass);
         Ok(Batch::new(&self.y, self.examples, self.signature.output())?.matrix().to_owned())
@@ -268,6 +269,7 @@ impl<L: Layer, T: Scalar> Bound<L, T> {
             dy: Batch::new(&dy, examples, output)?,
             dx: wanted,
             dparams: ArraysMut::new(&mut self.gradient, self.signature.parameter_layout(), 0),
+            ranks: None,
         };
         erased::backward(&self.layer, &mut pass);
         Ok(self.first_input_gradient())

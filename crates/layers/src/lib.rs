@@ -61,7 +61,7 @@ pub use layer::Layer;
 pub use merge::{Add, Concat, Mean, Multiply, Sum};
 pub use normalisation::{BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RmsNorm};
 pub use pair::Pair;
-pub use pass::{Backward, Forward, Inputs, InputsMut, MAX_INPUTS, Mode, Streams};
+pub use pass::{AllGather, Backward, Forward, Inputs, InputsMut, MAX_INPUTS, Mode, Streams};
 pub use pooling::{
     AdaptiveAveragePool1d, AdaptiveAveragePool2d, AveragePool1d, AveragePool2d, GlobalAveragePool, MaxPool1d, MaxPool2d,
 };

@@ -1,3 +1,4 @@
+use std::fmt::Debug;
 use std::ops::Index;
 
 use downhill_tensor::{Batch, BatchMut, Scalar, Seed, Stream};
@@ -88,6 +89,8 @@ pub struct Forward<'a, T> {
     pub mode: Mode,
     /// Random streams, one for each example.
     pub random: Streams,
+    /// The other parts of the batch, if this pass is over one of several and the layer [gathers](crate::Signature::gathers).
+    pub ranks: Option<&'a mut dyn AllGather<T>>,
 }
 
 /// What a layer's backward pass reads and writes.
@@ -107,8 +110,19 @@ pub struct Backward<'a, T> {
     pub dy: Batch<'a, T>,
     /// dJ/dx, which the pass overwrites, for those inputs that ask.
     pub dx: InputsMut<'a, T>,
-    /// dJ/dθ, which the pass overwrites.
+    /// dJ/dθ, which the pass overwrites: the share of this part of the batch, if there are others.
     pub dparams: ArraysMut<'a, T>,
+    /// The other parts of the batch, if this pass is over one of several, the layer [gathers](crate::Signature::gathers),
+    /// and dJ/dx is asked for.
+    pub ranks: Option<&'a mut dyn AllGather<T>>,
+}
+
+/// Connects passes over the parts of one batch, such as in several processes that train one network.
+///
+/// Every rank runs the same layers in the same order, so that a call on one meets the same call on all others.
+pub trait AllGather<T>: Debug {
+    /// Returns the numbers of all ranks, in their order; all give as many. A rank without an example gives zeros.
+    fn all_gather(&mut self, own: &[T]) -> &[T];
 }
 
 /// The inputs of a layer, in order: `inputs[0]` is the first.

@@ -24,6 +24,7 @@ pub struct Signature {
     least_examples: usize,
     outputs: Option<Outputs>,
     keeps_numbers: bool,
+    gathered: [usize; 2],
 }
 
 /// The whole numbers that an input may hold.
@@ -58,6 +59,7 @@ impl Signature {
             least_examples: 0,
             outputs: None,
             keeps_numbers: false,
+            gathered: [0; 2],
         }
     }
 
@@ -158,6 +160,23 @@ impl Signature {
         outputs(outputs: Outputs) outputs = Some(outputs);
         /// Says that the layer only gives its input's numbers another shape, which leaves their meaning as it is.
         keeps_numbers() keeps_numbers = true;
+    }
+
+    /// Says that a training pass over a part of a batch needs sums over all of it: `forward` then calls
+    /// [`all_gather`](crate::AllGather::all_gather) once with this many numbers, and `backward` once with that many, if
+    /// they have `ranks`.
+    ///
+    /// The [least number of examples](Signature::least_examples) is then no matter of one part.
+    #[must_use]
+    pub fn gathers(mut self, forward: usize, backward: usize) -> Self {
+        self.gathered = [forward, backward];
+        self
+    }
+
+    /// The numbers that the forward pass and the backward pass gather from all parts of a batch; 0 for most layers.
+    #[must_use]
+    pub fn gathered(&self) -> [usize; 2] {
+        self.gathered
     }
 
     /// Returns whether the output holds the input's numbers in their order.

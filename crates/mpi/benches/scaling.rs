@@ -479,9 +479,7 @@ fn speed(bench: &Bench) -> Outcome {
         let folder = bench.folder.join("ranks");
         let time = |row, name| -> Outcome<f64> { Ok(sum_of(&folder, 2, row, name, "dur")?.1) };
         let (gradients, parts) = (time(0, "the gradients")?, time(0, "the parts of the weights")?);
-        // The loss comes after the gradients, so that a wait for it is one for them.
-        let waits = time(1, "the gradients")? + time(1, "the loss of a step")? - time(0, "the loss of a step")?;
-        let hidden = (gradients - waits).max(0.0);
+        let hidden = (gradients - time(1, "the gradients")?).max(0.0);
         let ratio = |one: &[f64], two: &[f64]| median(one.iter().zip(two).map(|(one, two)| one / two).collect());
         let faster = |one: &[f64], two: &[f64]| {
             if one.is_empty() || two.is_empty() { "missing".into() } else { format!("{:.2} ×", ratio(one, two)) }

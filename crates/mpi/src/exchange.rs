@@ -53,10 +53,13 @@ pub struct MpiExchange<T> {
     orders: Orders,
     watch: Watch,
     in_order: bool,
+    synchronized: bool,
     sharded: bool,
     /// What rounding gradients to bf16 has left: of the own ones, and of the means that this rank owns.
     feedback: Option<(Feedback<T>, Feedback<T>)>,
     data: RankData,
+    /// What has begun to be gathered.
+    begun: Option<Receiver<Vec<Vec<u8>>>>,
     /// The buckets of the gradient that are under way, from the end of θ.
     pieces: VecDeque<Piece<T>>,
     /// The start of the numbers that are under way, while a gradient is sent.
@@ -90,9 +93,11 @@ impl<T: Scalar + Equivalence> MpiExchange<T> {
             orders,
             watch: Watch { limit: Duration::from_secs(300), timeline: None, link: None },
             in_order: false,
+            synchronized: false,
             sharded: false,
             feedback: None,
             data: RankData::Dealt,
+            begun: None,
             pieces: VecDeque::new(),
             sent_from: None,
             spare: Vec::new(),
@@ -114,6 +119,18 @@ impl<T: Scalar + Equivalence> MpiExchange<T> {
     #[must_use]
     pub fn in_order(mut self) -> Self {
         self.in_order = true;
+        self
+    }
+
+    /// Has batch normalisation take the batches of all ranks in a step as one, for batches that are too small by
+    /// themselves. n ranks then take the steps of one process with n times the batch, within rounding.
+    ///
+    /// Each such layer waits for two messages in every step, of two numbers for each channel, and the loss is waited for
+    /// before the backward pass; a network without such layers is trained as without this. If several batches
+    /// [make a step](downhill_train::Trainer::accumulate), each is exchanged by itself.
+    #[must_use]
+    pub fn synchronized(mut self) -> Self {
+        self.synchronized = true;
         self
     }
 
@@ -206,6 +223,44 @@ impl<T: Scalar + Equivalence> MpiExchange<T> {
             Arrives::Whole(self.all_to_all(GRADIENTS, sent, &to, received, &from))
         };
         self.pieces.push_back(Piece { bucket, own, arrives });
+    }
+
+    /// Begins to gather what each rank has to say.
+    fn give_gather(&self, what: &str, own: &[u8]) -> Receiver<Vec<Vec<u8>>> {
+        let (name, own, watch, ranks) = (what.to_owned(), own.to_vec(), self.watch.clone(), self.ranks);
+        self.orders.give(move |engine: &Engine| {
+            // The length and as much as comes with it; what is longer takes another operation.
+            let mut block = [0; 4 + SHORT];
+            block[..4].copy_from_slice(&count(own.len()).to_le_bytes());
+            let short = own.len().min(SHORT);
+            block[4..4 + short].copy_from_slice(&own[..short]);
+            let mut blocks = vec![0; block.len() * ranks];
+            scope(|scope| {
+                let request = engine.world.immediate_all_gather_into(scope, &block[..], &mut blocks[..]);
+                engine.wait(&name, &watch, (4 + SHORT) * (ranks - 1), request);
+            });
+            let blocks: Vec<&[u8; 4 + SHORT]> = blocks.as_chunks().0.iter().collect();
+            let counts: Vec<Count> =
+                blocks.iter().map(|&&[a, b, c, d, ..]| Count::from_le_bytes([a, b, c, d])).collect();
+            let lengths = counts.iter().map(|&count| usize::try_from(count).unwrap_or(0));
+            if lengths.clone().all(|length| length <= SHORT) {
+                return blocks.iter().zip(lengths).map(|(block, length)| block[4..4 + length].to_vec()).collect();
+            }
+            let mut bytes = vec![0; lengths.clone().sum()];
+            let places = places(&counts);
+            let mut all = PartitionMut::new(&mut bytes[..], &counts[..], places);
+            scope(|scope| {
+                let request = engine.world.immediate_all_gather_varcount_into(scope, &own[..], &mut all);
+                engine.wait(&name, &watch, own.len() * (ranks - 1), request);
+            });
+            let mut rest = &bytes[..];
+            let mut take = |length| {
+                let (own, others) = rest.split_at(length);
+                rest = others;
+                own.to_vec()
+            };
+            lengths.map(&mut take).collect()
+        })
     }
 
     /// Sends a range of some numbers to each rank, and receives this many of each; nothing is sent to this rank itself.
@@ -314,42 +369,28 @@ impl<T: Scalar + Equivalence> GradientExchange<T> for MpiExchange<T> {
         self.ranks
     }
 
+    fn begin_gather(&mut self, what: &str, own: &[u8]) {
+        self.begun = Some(self.give_gather(what, own));
+    }
+
     fn gather(&mut self, what: &str, own: &[u8]) -> Result<Vec<Vec<u8>>, String> {
-        let (name, own, watch, ranks) = (what.to_owned(), own.to_vec(), self.watch.clone(), self.ranks);
-        let all = self.orders.give(move |engine: &Engine| {
-            // The length and as much as comes with it; what is longer takes another operation.
-            let mut block = [0; 4 + SHORT];
-            block[..4].copy_from_slice(&count(own.len()).to_le_bytes());
-            let short = own.len().min(SHORT);
-            block[4..4 + short].copy_from_slice(&own[..short]);
-            let mut blocks = vec![0; block.len() * ranks];
-            scope(|scope| {
-                let request = engine.world.immediate_all_gather_into(scope, &block[..], &mut blocks[..]);
-                engine.wait(&name, &watch, (4 + SHORT) * (ranks - 1), request);
-            });
-            let blocks: Vec<&[u8; 4 + SHORT]> = blocks.as_chunks().0.iter().collect();
-            let counts: Vec<Count> =
-                blocks.iter().map(|&&[a, b, c, d, ..]| Count::from_le_bytes([a, b, c, d])).collect();
-            let lengths = counts.iter().map(|&count| usize::try_from(count).unwrap_or(0));
-            if lengths.clone().all(|length| length <= SHORT) {
-                return blocks.iter().zip(lengths).map(|(block, length)| block[4..4 + length].to_vec()).collect();
-            }
-            let mut bytes = vec![0; lengths.clone().sum()];
-            let places = places(&counts);
-            let mut all = PartitionMut::new(&mut bytes[..], &counts[..], places);
-            scope(|scope| {
-                let request = engine.world.immediate_all_gather_varcount_into(scope, &own[..], &mut all);
-                engine.wait(&name, &watch, own.len() * (ranks - 1), request);
-            });
-            let mut rest = &bytes[..];
-            let mut take = |length| {
-                let (own, others) = rest.split_at(length);
-                rest = others;
-                own.to_vec()
-            };
-            lengths.map(&mut take).collect()
-        });
+        let all = self.begun.take().unwrap_or_else(|| self.give_gather(what, own));
         self.wait(what, &all)
+    }
+
+    fn all_gather(&mut self, what: &str, own: &[T], all: &mut Vec<T>) -> Result<(), String> {
+        let (name, own, watch, ranks) = (what.to_owned(), own.to_vec(), self.watch.clone(), self.ranks);
+        let mut received = std::mem::take(all);
+        received.resize(own.len() * ranks, T::ZERO);
+        let arrives = self.orders.give(move |engine: &Engine| {
+            scope(|scope| {
+                let request = engine.world.immediate_all_gather_into(scope, &own[..], &mut received[..]);
+                engine.wait(&name, &watch, size_of_val(&own[..]) * (ranks - 1), request);
+            });
+            received
+        });
+        *all = self.wait(what, &arrives)?;
+        Ok(())
     }
 
     fn broadcast(&mut self, from: usize, numbers: &mut [T]) -> Result<(), String> {
@@ -440,6 +481,10 @@ impl<T: Scalar + Equivalence> GradientExchange<T> for MpiExchange<T> {
 
     fn is_in_order(&self) -> bool {
         self.in_order
+    }
+
+    fn is_synchronized(&self) -> bool {
+        self.synchronized
     }
 
     fn is_sharded(&self) -> bool {

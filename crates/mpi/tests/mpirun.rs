@@ -88,6 +88,13 @@ fn task(name: &str) -> (Network<f32>, Dataset<f32>, AnyTrainer<'static>) {
             let data = digits().unwrap().select(&(0..100).collect::<Vec<_>>()).unwrap();
             (Network::build([64], layers, Seed(1)).unwrap(), data, trainer(1))
         }
+        // Two layers gather while its gradient is sent in several pieces.
+        "normalised" => {
+            let (first, second) = (Affine::new(6_000), Affine::new(300));
+            let layers = sequential![first, BatchNorm::new(), Relu, second, BatchNorm::new(), Relu, Affine::new(10)];
+            let data = digits().unwrap().select(&(0..100).collect::<Vec<_>>()).unwrap();
+            (Network::build([64], layers, Seed(1)).unwrap(), data, trainer(1))
+        }
         "transformer" => (transformer(), sentences(), trainer(3).early_stopping(EarlyStopping::new().patience(5))),
         other => panic!("there is no task {other}"),
     }
@@ -142,6 +149,7 @@ fn exchange(ranks: &Ranks, words: &[&str]) -> MpiExchange<f32> {
     for word in words {
         exchange = match *word {
             "in-order" => exchange.in_order(),
+            "synchronized" => exchange.synchronized(),
             "sharded" => exchange.sharded(),
             "own" => exchange.own_data(),
             "bf16" => exchange.bf16(),
@@ -466,6 +474,19 @@ fn a_gradient_of_several_pieces_has_these_bits() {
     for words in ["train wide", "train wide sharded"] {
         let all = launch(3, words).all();
         assert!(all.len() == 3 && all.iter().all(|left| without_memory(left) == expected), "{words}");
+    }
+}
+
+fn batches_of_all_ranks_are_normalised_as_one() {
+    let (mut network, data, trainer) = task("normalised");
+    let history = trainer.batch_size(32).fit(&mut network, &data).unwrap();
+    // The second rank has no batch in the last step.
+    for words in ["train normalised synchronized", "train normalised synchronized sharded"] {
+        let all = launch(2, words).all();
+        assert!(all.len() == 2 && without_memory(&all[0]) == without_memory(&all[1]), "{words}");
+        let loss: f64 = without_memory(&all[0]).split(' ').next().unwrap().parse().unwrap();
+        let expected = history.epochs[0].training_loss;
+        assert!((loss - expected).abs() < 1e-3 * expected, "{loss} {expected}");
     }
 }
 
@@ -825,6 +846,7 @@ fn main() -> ExitCode {
         ranks_have_the_bits_of_one_process,
         ranks_that_accumulate_have_these_bits_in_order,
         a_gradient_of_several_pieces_has_these_bits,
+        batches_of_all_ranks_are_normalised_as_one,
         a_sharded_optimizer_has_these_bits_and_its_share_of_the_memory,
         timelines_show_the_least_bytes_that_there_are,
         a_link_slows_messages_down_and_leaves_the_bits,

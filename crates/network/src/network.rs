@@ -2,12 +2,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use downhill_layers::{Inputs, Mode, Parameter};
+use downhill_losses::Total;
 use downhill_optim::Segment;
 use downhill_tensor::{Batch, Buffer, BuildError, Scalar, Seed, Shape, ShapeError, threads};
 use ndarray::{ArrayView, ArrayViewD, ArrayViewMutD, IxDyn};
 
 use crate::graph::{Program, Step, at};
-use crate::passes::{BackwardObserver, Model, Observe, Slices};
+use crate::passes::{BackwardObserver, Model, Onlooker, Slices};
 use crate::predict::Reading;
 use crate::step::{Counted, Ready};
 use crate::{Block, Graph, Node, Purpose, Summary, Workspace};
@@ -273,7 +274,7 @@ impl<T: Scalar> Network<T> {
         workspace: &'w mut Workspace<T>,
         mode: Mode,
     ) -> Result<Batch<'w, T>, BuildError> {
-        self.run_forward(theta, &x.into(), workspace, mode, None)?;
+        self.run_forward(theta, &x.into(), workspace, mode, Onlooker::Nobody)?;
         Ok(workspace.prediction())
     }
 
@@ -290,7 +291,7 @@ impl<T: Scalar> Network<T> {
         mode: Mode,
         mut observe: impl FnMut(&str, Batch<'_, T>),
     ) -> Result<Batch<'w, T>, BuildError> {
-        self.run_forward(theta, &x.into(), workspace, mode, Some(&mut observe))?;
+        self.run_forward(theta, &x.into(), workspace, mode, Onlooker::Outputs(&mut observe))?;
         Ok(workspace.prediction())
     }
 
@@ -300,24 +301,22 @@ impl<T: Scalar> Network<T> {
         x: &Inputs<'_, T>,
         workspace: &mut Workspace<T>,
         mode: Mode,
-        mut observe: Option<Observe<'_, T>>,
+        mut onlooker: Onlooker<'_, T>,
     ) -> Result<(), BuildError> {
         let (examples, as_they_are) = self.check(theta, x)?;
         self.check_workspace(workspace)?;
         let own = if as_they_are { None } else { self.in_own_shapes(x) };
         let x = own.as_ref().unwrap_or(x);
-        self.check_batch(x, examples, mode)?;
+        self.check_batch(x, examples, mode, onlooker.is_one_of_several())?;
         workspace.reserve(&self.program, examples)?;
         if examples == 0 {
             // Layers need not know that there may be no examples.
-            if let Some(observe) = &mut observe {
-                for step in &self.program.steps {
-                    observe(&step.name, Batch::absent(0, step.signature.output()));
-                }
+            for step in &self.program.steps {
+                onlooker.output(&step.name, || Batch::absent(0, step.signature.output()));
             }
             return Ok(());
         }
-        let pass = || self.model(theta).forward(x, workspace, mode, observe);
+        let pass = || self.model(theta).forward(x, workspace, mode, onlooker);
         if !mode.is_training() || self.is_worth_sharing(examples) {
             pass()
         } else {
@@ -333,7 +332,7 @@ impl<T: Scalar> Network<T> {
     pub fn check_inputs<'x>(&self, x: impl Into<Inputs<'x, T>>, mode: Mode) -> Result<(), BuildError> {
         let x = x.into();
         let (examples, _) = self.check(&self.theta, &x)?;
-        self.check_batch(&x, examples, mode)
+        self.check_batch(&x, examples, mode, false)
     }
 
     /// Applies the chain rule, from dJ/dy in the workspace's `loss_slots` to dJ/dθ in its
@@ -389,6 +388,37 @@ impl<T: Scalar> Network<T> {
         Ok(())
     }
 
+    /// Takes part in a training pass of several ranks without an example: gives the zeros of this rank wherever layers
+    /// [gather](downhill_layers::Signature::gathers), and shows `observer` a loss of nothing and a gradient of 0.
+    ///
+    /// # Errors
+    /// Returns an error if the workspace was made by another network, or is only for prediction.
+    pub fn pass_without_examples(
+        &self,
+        workspace: &mut Workspace<T>,
+        observer: &mut dyn BackwardObserver<T>,
+    ) -> Result<(), BuildError> {
+        self.check_workspace(workspace)?;
+        if workspace.purpose() == Purpose::Prediction {
+            return Err(prediction_only());
+        }
+        workspace.reserve(&self.program, 0)?;
+        let model = self.model(&self.theta);
+        model.forward_without_examples(workspace, observer);
+        workspace.ready = Ready::Nothing;
+        if observer.loss(Total::default(), &mut []).is_continue() {
+            model.backward_without_examples(workspace, observer);
+        }
+        Ok(())
+    }
+
+    /// Returns whether there are layers that [gather](downhill_layers::Signature::gathers) in a training pass, such as
+    /// batch normalisation.
+    #[must_use]
+    pub fn gathers(&self) -> bool {
+        self.program.steps.iter().any(|step| step.signature.gathered() != [0; 2])
+    }
+
     /// Returns whether a training step on this many examples is large enough for threads to share it.
     ///
     /// Below, its passes use the calling thread alone: what one thread has written the others would have to fetch,
@@ -427,8 +457,8 @@ impl<T: Scalar> Network<T> {
         Model { program: &self.program, slices: &self.slices, theta, statistics: &self.statistics, seed: self.seed }
     }
 
-    /// Checks that each layer takes the batch, in addition to its shape.
-    fn check_batch(&self, x: &Inputs<'_, T>, examples: usize, mode: Mode) -> Result<(), BuildError> {
+    /// Checks that each layer takes the batch, in addition to its shape; layers that gather don't mind how small a part is.
+    fn check_batch(&self, x: &Inputs<'_, T>, examples: usize, mode: Mode, is_part: bool) -> Result<(), BuildError> {
         for &step in &self.program.checked_steps {
             let step = &self.program.steps[step];
             let mut seen = Inputs::empty();
@@ -437,6 +467,7 @@ impl<T: Scalar> Network<T> {
                     seen.set(index, x);
                 }
             }
+            let mode = if is_part && step.signature.gathered()[0] > 0 { Mode::Evaluation } else { mode };
             step.signature.check_batch(&seen, examples, mode).map_err(|error| at(&step.name, error))?;
         }
         Ok(())

@@ -6,7 +6,7 @@ use downhill_losses::{Call, Loss, Target, TargetError, Total};
 use downhill_optim::{EvaluationError, Objective, Segment};
 use downhill_tensor::{BuildError, Scalar, ShapeError};
 
-use crate::passes::BackwardObserver;
+use crate::passes::{BackwardObserver, Onlooker};
 use crate::step::{Counted, Ready};
 use crate::{Network, Purpose, Workspace};
 
@@ -96,16 +96,26 @@ impl<T: Scalar> Network<T> {
         mode: Mode,
         mut observer: Option<&mut dyn BackwardObserver<T>>,
     ) -> Result<Total, PassError> {
-        match &mut observer {
-            Some(observer) => {
-                self.run_forward(theta, x, workspace, mode, Some(&mut |layer, y| observer.output(layer, y)))
-            }
-            None => self.run_forward(theta, x, workspace, mode, None),
-        }?;
+        let onlooker = match &mut observer {
+            Some(observer) => Onlooker::Training(&mut **observer),
+            None => Onlooker::Nobody,
+        };
+        self.run_forward(theta, x, workspace, mode, onlooker)?;
         let total = self.in_step(workspace.examples, || match workspace.loss_slots() {
             Some((y, mut dy)) => Call { y, target, weights, dy: Some(dy.slice()) }.evaluate(loss),
             None => Call { y: workspace.prediction(), target, weights, dy: None }.evaluate(loss),
         })?;
+        if let Some(observer) = &mut observer {
+            let mut slots = workspace.loss_slots();
+            let dy = match &mut slots {
+                Some((_, dy)) => dy.slice(),
+                None => &mut [],
+            };
+            if observer.loss(total, dy).is_break() {
+                workspace.ready = Ready::Nothing;
+                return Ok(total);
+            }
+        }
         self.run_backward(theta, x, workspace, observer)?;
         workspace.ready = Ready::Gradient(Counted::of(total));
         Ok(total)
@@ -180,7 +190,7 @@ impl<T: Scalar, L: Loss> Objective<T> for NetworkObjective<'_, T, L> {
 
     fn value(&mut self, theta: &[T]) -> Result<T, EvaluationError> {
         let Self { network, x, target, loss, mode, weights, workspace } = self;
-        network.run_forward(theta, x, workspace, *mode, None).map_err(EvaluationError::because)?;
+        network.run_forward(theta, x, workspace, *mode, Onlooker::Nobody).map_err(EvaluationError::because)?;
         let call = Call { y: workspace.prediction(), target: *target, weights: *weights, dy: None };
         let total = call.evaluate(loss).map_err(EvaluationError::because)?;
         Ok(T::from_f64(total.value()))

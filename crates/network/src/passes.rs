@@ -1,14 +1,15 @@
 //! The forward loop and the backward loop: the only ones there are.
 
 use std::mem::{swap, take};
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
-use downhill_layers::{Arrays, ArraysMut, Backward, Forward, Inputs, InputsMut, Mode, Streams};
+use downhill_layers::{AllGather, Arrays, ArraysMut, Backward, Forward, Inputs, InputsMut, Mode, Streams};
+use downhill_losses::Total;
 use downhill_tensor::{Batch, Scalar, Seed, elementwise};
 
 use crate::Workspace;
 use crate::graph::{Program, Step};
-use crate::memory::{Destination, ParameterGradient};
+use crate::memory::{Destination, ParameterGradient, StepMemory};
 use crate::workspace::{batch, batch_mut, set_inputs};
 
 /// The ranges of a step's numbers in θ and among the running statistics.
@@ -18,8 +19,46 @@ pub(crate) struct Slices {
     pub(crate) statistics: Range<usize>,
 }
 
-/// Receives every layer's name and output; behind a pointer, so that the loop is compiled once for all observers.
+/// Receives every layer's name and output.
 pub(crate) type Observe<'a, T> = &'a mut dyn FnMut(&str, Batch<'_, T>);
+
+/// Who looks on while a pass goes forward; behind a pointer, so that the loop is compiled once for all.
+pub(crate) enum Onlooker<'a, T> {
+    Nobody,
+    Outputs(Observe<'a, T>),
+    Training(&'a mut dyn BackwardObserver<T>),
+}
+
+impl<T: Scalar> Onlooker<'_, T> {
+    #[inline(always)]
+    pub(crate) fn output<'y>(&mut self, layer: &str, y: impl FnOnce() -> Batch<'y, T>)
+    where
+        T: 'y,
+    {
+        match self {
+            Self::Nobody => {}
+            Self::Outputs(observe) => observe(layer, y()),
+            Self::Training(observer) => observer.output(layer, y()),
+        }
+    }
+
+    /// Whether the pass is over a part of a batch, next to passes over the others.
+    pub(crate) fn is_one_of_several(&mut self) -> bool {
+        match self {
+            Self::Training(observer) => observer.ranks().is_some(),
+            Self::Nobody | Self::Outputs(_) => false,
+        }
+    }
+
+    /// What a step's layer gathers by, if it does.
+    #[inline(always)]
+    fn ranks(&mut self, step: &Step) -> Option<&mut dyn AllGather<T>> {
+        match self {
+            Self::Training(observer) if step.signature.gathered()[0] > 0 => observer.ranks(),
+            _ => None,
+        }
+    }
+}
 
 /// Looks on while a training pass goes forward from the first layer to the last, and back. A method that is not written
 /// does nothing.
@@ -58,6 +97,19 @@ pub trait BackwardObserver<T: Scalar> {
         let _ = (layer, y);
     }
 
+    /// Receives the loss between the forward pass and the backward pass, with dJ/dy of the network's output, which it may
+    /// multiply by a number. The backward pass is left out if it breaks off here: the workspace then holds no gradient.
+    fn loss(&mut self, total: Total, dy: &mut [T]) -> ControlFlow<()> {
+        let _ = (total, dy);
+        ControlFlow::Continue(())
+    }
+
+    /// Returns what connects the pass with those over the other parts of its batch, if there are any, for layers that
+    /// [gather](downhill_layers::Signature::gathers).
+    fn ranks(&mut self) -> Option<&mut dyn AllGather<T>> {
+        None
+    }
+
     /// Receives dJ/dy of a layer, complete, before the layer multiplies its own derivatives in. Layers come in the
     /// order of the pass, the last one first; the name of a layer outside any chain is empty.
     fn output_gradient(&mut self, layer: &str, dy: Batch<'_, T>) {
@@ -85,21 +137,19 @@ pub(crate) struct Model<'a, T> {
 impl<'a, T: Scalar> Model<'a, T> {
     /// x --forward--> y₁ --forward--> ... yₙ
     ///
-    /// `observe` receives every layer's name and output.
+    /// `onlooker` receives every layer's name and output.
     pub(crate) fn forward(
         &self,
         x: &Inputs<'_, T>,
         workspace: &mut Workspace<T>,
         mode: Mode,
-        mut observe: Option<Observe<'_, T>>,
+        mut onlooker: Onlooker<'_, T>,
     ) {
         for (index, step) in self.program.steps.iter().enumerate() {
             let Some(y) = workspace.memory.values[step.output] else { continue };
             workspace.exchange_outputs(index, y);
-            self.run_forward(step, index, x, workspace, mode);
-            if let Some(observe) = &mut observe {
-                observe(&step.name, batch(&workspace.taken[0], workspace.examples, step.signature.output()));
-            }
+            self.run_forward(step, index, x, workspace, mode, onlooker.ranks(step));
+            onlooker.output(&step.name, || batch(&workspace.taken[0], workspace.examples, step.signature.output()));
             workspace.exchange_outputs(index, y);
         }
     }
@@ -118,13 +168,43 @@ impl<'a, T: Scalar> Model<'a, T> {
             }
             watch.before(step, workspace);
             workspace.exchange_gradients(index);
-            self.run_backward(step, index, x, workspace);
+            let ranks = watch.ranks(step, &workspace.memory.steps[index]);
+            self.run_backward(step, index, x, workspace, ranks);
             workspace.add_shared(index, &self.slices[index].parameters);
             workspace.exchange_gradients(index);
             workspace.add_fan_out(index, self.program);
             watch.after(|| self.parameters_before(index), workspace);
         }
         // Layers without a backward pass may have parameters too.
+        watch.after(|| 0, workspace);
+    }
+
+    /// Does in a training pass without an example what its observer and other ranks expect: `forward` goes through the
+    /// layers that gather, and `backward` back, with a gradient of 0.
+    pub(crate) fn forward_without_examples(&self, workspace: &Workspace<T>, observer: &mut dyn BackwardObserver<T>) {
+        for step in self.program.steps.iter().filter(|step| workspace.memory.values[step.output].is_some()) {
+            gather_zeros(step.signature.gathered()[0], observer);
+        }
+    }
+
+    /// See [`forward_without_examples`](Model::forward_without_examples).
+    pub(crate) fn backward_without_examples(
+        &self,
+        workspace: &mut Workspace<T>,
+        observer: &mut dyn BackwardObserver<T>,
+    ) {
+        workspace.gradient.fill(T::ZERO);
+        let mut watch = Watch { observer: Some(&mut *observer), incomplete: self.theta.len() };
+        for (index, step) in self.program.steps.iter().enumerate().rev() {
+            let plan = &workspace.memory.steps[index];
+            if !plan.goes_back {
+                continue;
+            }
+            if let Some(observer) = watch.observer.as_mut().filter(|_| goes_on(plan)) {
+                gather_zeros(step.signature.gathered()[1], &mut **observer);
+            }
+            watch.after(|| self.parameters_before(index), workspace);
+        }
         watch.after(|| 0, workspace);
     }
 
@@ -135,7 +215,15 @@ impl<'a, T: Scalar> Model<'a, T> {
 
     /// Hands a step's layer what its forward pass reads and writes.
     #[inline(always)]
-    fn run_forward(&self, step: &Step, index: usize, x: &Inputs<'_, T>, workspace: &mut Workspace<T>, mode: Mode) {
+    fn run_forward(
+        &self,
+        step: &Step,
+        index: usize,
+        x: &Inputs<'_, T>,
+        workspace: &mut Workspace<T>,
+        mode: Mode,
+        ranks: Option<&mut dyn AllGather<T>>,
+    ) {
         let Workspace { memory, buffers, scratch, taken, examples, .. } = workspace;
         let examples = *examples;
         let signature = &step.signature;
@@ -154,6 +242,7 @@ impl<'a, T: Scalar> Model<'a, T> {
             ),
             mode,
             random: Streams::new(self.seed, mode.step(), index as u64),
+            ranks: ranks.map(|ranks| ranks as _),
         };
         if !memory.steps[index].forward_in_place {
             set_inputs(&mut pass.x, x, self.program, memory, buffers, &step.inputs, examples);
@@ -163,7 +252,14 @@ impl<'a, T: Scalar> Model<'a, T> {
 
     /// Hands a step's layer what its backward pass reads and writes.
     #[inline(always)]
-    fn run_backward(&self, step: &Step, index: usize, x: &Inputs<'_, T>, workspace: &mut Workspace<T>) {
+    fn run_backward(
+        &self,
+        step: &Step,
+        index: usize,
+        x: &Inputs<'_, T>,
+        workspace: &mut Workspace<T>,
+        ranks: Option<&mut dyn AllGather<T>>,
+    ) {
         let Workspace { memory, buffers, scratch, gradient, spare, taken, examples, .. } = workspace;
         let (plan, examples) = (&memory.steps[index], *examples);
         let signature = &step.signature;
@@ -194,6 +290,7 @@ impl<'a, T: Scalar> Model<'a, T> {
                 signature.parameter_layout(),
                 0,
             ),
+            ranks: ranks.map(|ranks| ranks as _),
         };
         if signature.needs_x() {
             set_inputs(&mut pass.x, x, self.program, memory, buffers, &step.inputs, examples);
@@ -236,7 +333,29 @@ struct Watch<'a, T> {
     incomplete: usize,
 }
 
+/// Gives the numbers of a rank without an example.
+fn gather_zeros<T: Scalar>(count: usize, observer: &mut dyn BackwardObserver<T>) {
+    if let Some(ranks) = observer.ranks().filter(|_| count > 0) {
+        ranks.all_gather(&vec![T::ZERO; count]);
+    }
+}
+
+/// Whether a step is asked for dJ/dx.
+#[inline]
+fn goes_on(plan: &StepMemory) -> bool {
+    plan.destinations.iter().any(|destination| *destination != Destination::Unused)
+}
+
 impl<T: Scalar> Watch<'_, T> {
+    /// What a step's layer gathers by, if it does.
+    #[inline(always)]
+    fn ranks(&mut self, step: &Step, plan: &StepMemory) -> Option<&mut dyn AllGather<T>> {
+        match &mut self.observer {
+            Some(observer) if step.signature.gathered()[1] > 0 && goes_on(plan) => observer.ranks(),
+            _ => None,
+        }
+    }
+
     #[inline(always)]
     fn before(&mut self, step: &Step, workspace: &Workspace<T>) {
         if let (Some(observer), Some(dy)) = (&mut self.observer, workspace.memory.gradients[step.output]) {

@@ -128,6 +128,7 @@ impl<'n, T: Scalar> Place<'n, T> {
                 statistics: Arrays::new(statistics, signature.statistic_layout(), 0),
                 mode,
                 random: Streams::new(self.network.seed(), mode.step(), self.index as u64),
+                ranks: None,
             });
         }
         Ok(Passed { place: *self, x, examples, y, saved })
@@ -218,6 +219,7 @@ impl<T: Scalar> Passed<'_, '_, T> {
                 dy,
                 dx: wanted,
                 dparams: ArraysMut::new(&mut dtheta, signature.parameter_layout(), 0),
+                ranks: None,
             });
         }
         Ok(PlaceGradients { dx, dtheta })

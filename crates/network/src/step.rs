@@ -246,8 +246,14 @@ impl<T: Scalar> Network<T> {
             Ready::Nothing | Ready::Gradient(_) | Ready::Mean(_) => Total::default(),
         };
         let total = self.total_and_gradient(self.parameters(), x, target, weights, loss, workspace, mode, observer)?;
+        let kept = if whole == Total::default() { Ready::Nothing } else { Ready::Sum };
+        if workspace.ready == Ready::Nothing {
+            // The observer has broken the pass off.
+            workspace.ready = kept;
+            return Ok(total);
+        }
         if !total.is_in_proportion_to(whole) {
-            workspace.ready = if whole == Total::default() { Ready::Nothing } else { Ready::Sum };
+            workspace.ready = kept;
             let reason = "the parts of the loss are divided by numbers whose proportions change from one micro-batch to \
                           the next, so that their gradients do not add up; make one batch of them, or divide each part \
                           by the examples, with `Reduction::BatchMean`";

@@ -4,8 +4,9 @@ use downhill_losses::{Call, ClassAxis, Loss, Outputs, TargetError, Total};
 use downhill_network::{Network, Purpose, Workspace};
 use downhill_tensor::{Batch, Scalar, Shape, ShapeError};
 
+use crate::exchange::{Exchange, agree, garbled};
 use crate::metrics::Accuracy;
-use crate::{DataRole, Metric, TrainError};
+use crate::{DataRole, Metric, TrainError, part_of};
 
 /// The loss and the metrics of a network on some data.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -89,12 +90,103 @@ pub(crate) fn evaluate_with<T: Scalar>(
     let mut batches = Batches::sequential(data, BATCH)?;
     let mut total = Total::default();
     while let Some(batch) = batches.next_batch() {
-        let y = network.forward(network.parameters(), inputs(batch.all_inputs())?, workspace, Mode::Evaluation)?;
-        total += judge(loss, y, &batch)?;
+        total += judge_batch(network, loss, &batch, workspace)?;
+        let y = workspace.prediction();
         for metric in &mut metrics {
             update(&mut **metric, y, &batch)?;
         }
     }
+    evaluation(total, &metrics)
+}
+
+/// The most predictions that ranks exchange at once.
+const MOST_PREDICTIONS: usize = 1 << 22;
+
+/// Evaluates to the bits of [`evaluate_with`], each rank a part of the batches: all ranks get the losses of all parts and,
+/// if there are metrics, the predictions.
+pub(crate) fn evaluate_together<T: Scalar>(
+    network: &Network<T>,
+    loss: &impl Loss,
+    data: &Dataset<T>,
+    mut metrics: Metrics<'_, T>,
+    workspace: &mut Workspace<T>,
+    exchange: &mut Exchange<'_, T>,
+) -> Result<Evaluation, TrainError> {
+    let (rank, ranks, shape) = (exchange.rank(), exchange.ranks(), network.output_shape());
+    let meaning = network.meaning_by(loss);
+    metrics.iter_mut().for_each(|metric| metric.start(meaning));
+    let mut batches = Batches::sequential(data, BATCH)?;
+    let count = batches.batches_per_epoch();
+    let each = BATCH.min(data.len()) * shape.len();
+    let most = if metrics.is_empty() { count } else { (MOST_PREDICTIONS / each.max(1)).max(ranks) };
+    let (mut total, mut all, mut judged) = (Total::default(), Vec::new(), Ok(()));
+    for first in (0..count).step_by(most.max(1)) {
+        let round = most.min(count - first);
+        // Forward and the loss, for the batches of this rank.
+        let (mut own, mut predictions) = (Vec::new(), Vec::new());
+        let part = part_of(round, rank, ranks);
+        batches.skip_to(first + part.start);
+        for _ in part {
+            let Some(batch) = batches.next_batch().filter(|_| judged.is_ok()) else { break };
+            judged = judge_batch(network, loss, &batch, workspace).map(|total| {
+                let bytes = total.to_le_bytes();
+                own.extend((bytes.len() as u64).to_le_bytes().into_iter().chain(bytes));
+                if !metrics.is_empty() {
+                    predictions.extend_from_slice(workspace.prediction().slice());
+                }
+            });
+        }
+        judged = Ok(agree(Some(&mut *exchange), "the validation", judged)?);
+        for totals in exchange.gather("the losses of the validation", &own).map_err(TrainError::Exchange)? {
+            total = add_totals(total, &totals).ok_or_else(garbled)?;
+        }
+        if metrics.is_empty() {
+            continue;
+        }
+        // The metrics, for all batches in their order. A batch that an error has left out is one of no rank.
+        let longest = round.div_ceil(ranks) * each;
+        predictions.resize(longest, T::ZERO);
+        exchange.all_gather("the predictions", &predictions, &mut all).map_err(TrainError::Exchange)?;
+        batches.skip_to(first);
+        for (rank, mut left) in all.chunks_exact(longest.max(1)).enumerate() {
+            for _ in part_of(round, rank, ranks) {
+                let Some(batch) = batches.next_batch() else { break };
+                let examples = batch.inputs.examples();
+                let (y, behind) = left.split_at(examples * shape.len());
+                left = behind;
+                let y = Batch::new(y, examples, shape)?;
+                for metric in &mut metrics {
+                    judged = judged.and_then(|()| update(&mut **metric, y, &batch));
+                }
+            }
+        }
+    }
+    judged?;
+    evaluation(total, &metrics)
+}
+
+/// Adds the totals of which these are the bytes, each after their number; `None` if they are those of no totals.
+fn add_totals(mut sum: Total, mut bytes: &[u8]) -> Option<Total> {
+    while let Some((&len, rest)) = bytes.split_first_chunk::<8>() {
+        let (total, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(len)).ok()?)?;
+        sum += Total::from_le_bytes(total)?;
+        bytes = rest;
+    }
+    bytes.is_empty().then_some(sum)
+}
+
+/// Forward and the loss for a batch, whose predictions are then in the workspace.
+fn judge_batch<T: Scalar>(
+    network: &Network<T>,
+    loss: &impl Loss,
+    batch: &MiniBatch<'_, T>,
+    workspace: &mut Workspace<T>,
+) -> Result<Total, TrainError> {
+    let y = network.forward(network.parameters(), inputs(batch.all_inputs())?, workspace, Mode::Evaluation)?;
+    Ok(judge(loss, y, batch)?)
+}
+
+fn evaluation<T: Scalar>(total: Total, metrics: &Metrics<'_, T>) -> Result<Evaluation, TrainError> {
     if total.is_empty() {
         return Err(TrainError::NothingCounts { data: DataRole::Evaluation });
     }

@@ -1,13 +1,16 @@
 //! What happens to a gradient between the backward pass and the step, if several processes train one network.
 
 use std::fmt::Debug;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
+use std::time::{Duration, Instant};
 
-use downhill_network::{BackwardObserver, Network};
+use downhill_layers::AllGather;
+use downhill_losses::Total;
+use downhill_network::{BackwardObserver, Network, Workspace};
 use downhill_optim::{Optimizer, OptimizerState, RestoreError, Segment, SettingError};
-use downhill_tensor::Scalar;
+use downhill_tensor::{BuildError, Scalar};
 
-use crate::TrainError;
+use crate::{StopReason, TrainError};
 
 /// Connects the ranks of a run: processes, or threads, that train one network together, numbered from 0.
 ///
@@ -30,6 +33,25 @@ pub trait GradientExchange<T: Scalar>: Debug + Send {
     /// # Errors
     /// Returns a sentence if the ranks can't be reached.
     fn gather(&mut self, what: &str, own: &[u8]) -> Result<Vec<Vec<u8>>, String>;
+
+    /// Begins to send what the next [`gather`](GradientExchange::gather) is for, which follows with the same arguments; other
+    /// messages may come between the two. An exchange may also do nothing here.
+    fn begin_gather(&mut self, what: &str, own: &[u8]) {
+        let _ = (what, own);
+    }
+
+    /// Overwrites `all` by the numbers of all ranks, in their order; all give as many, and get them with the same bits.
+    ///
+    /// # Errors
+    /// Returns a sentence if the ranks can't be reached.
+    fn all_gather(&mut self, what: &str, own: &[T], all: &mut Vec<T>) -> Result<(), String> {
+        let own: Vec<u8> = own.iter().flat_map(|x| x.to_f64().to_le_bytes()).collect();
+        all.clear();
+        for numbers in self.gather(what, &own)? {
+            all.extend(numbers.as_chunks::<8>().0.iter().map(|&bytes| T::from_f64(f64::from_le_bytes(bytes))));
+        }
+        Ok(())
+    }
 
     /// Overwrites `numbers` by those of the rank `from`.
     ///
@@ -77,6 +99,12 @@ pub trait GradientExchange<T: Scalar>: Debug + Send {
         false
     }
 
+    /// Tells whether layers that [gather](downhill_layers::Signature::gathers), such as batch normalisation, take the batches
+    /// of all ranks as one. The gradient of every batch is then exchanged by itself.
+    fn is_synchronized(&self) -> bool {
+        false
+    }
+
     /// Tells whether each rank keeps the optimizer's memory of its own part alone, if the optimizer
     /// [is element-wise](Optimizer::is_elementwise).
     fn is_sharded(&self) -> bool {
@@ -107,6 +135,14 @@ impl<T: Scalar, E: GradientExchange<T> + ?Sized> GradientExchange<T> for Box<E> 
         (**self).gather(what, own)
     }
 
+    fn begin_gather(&mut self, what: &str, own: &[u8]) {
+        (**self).begin_gather(what, own);
+    }
+
+    fn all_gather(&mut self, what: &str, own: &[T], all: &mut Vec<T>) -> Result<(), String> {
+        (**self).all_gather(what, own, all)
+    }
+
     fn broadcast(&mut self, from: usize, numbers: &mut [T]) -> Result<(), String> {
         (**self).broadcast(from, numbers)
     }
@@ -133,6 +169,10 @@ impl<T: Scalar, E: GradientExchange<T> + ?Sized> GradientExchange<T> for Box<E> 
 
     fn is_in_order(&self) -> bool {
         (**self).is_in_order()
+    }
+
+    fn is_synchronized(&self) -> bool {
+        (**self).is_synchronized()
     }
 
     fn is_sharded(&self) -> bool {
@@ -176,28 +216,176 @@ pub fn part_of(len: usize, rank: usize, ranks: usize) -> Range<usize> {
 /// An exchange of a trainer.
 pub(crate) type Exchange<'a, T> = Box<dyn GradientExchange<T> + 'a>;
 
-/// Sends what is final of a gradient during the backward pass.
+/// What ranks tell one another with a step.
+pub(crate) const LOSS: &str = "the loss of a step";
+
+/// What a rank tells the others with its gradient.
+pub(crate) struct Told {
+    pub(crate) stop: Option<StopReason>,
+    /// The loss of its batch, if it has one.
+    pub(crate) loss: Option<Total>,
+    /// Whether it has an error, which it tells next.
+    pub(crate) has_failed: bool,
+}
+
+impl Told {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![stop_to_byte(self.stop), u8::from(self.has_failed)];
+        bytes.extend(self.loss.iter().flat_map(|total| total.to_le_bytes()));
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let &[stop, has_failed, ref rest @ ..] = bytes else { return None };
+        let loss = if rest.is_empty() { None } else { Some(Total::from_le_bytes(rest)?) };
+        // The rank finds out where its loss has ceased to be a number.
+        let is_finite = loss.is_none_or(|total| total.is_empty() || total.value().is_finite());
+        Some(Self { stop: stop_from_byte(stop), loss, has_failed: has_failed != 0 || !is_finite })
+    }
+
+    /// Reads what all ranks have told; `None` if one of them has another program.
+    pub(crate) fn all(messages: &[Vec<u8>]) -> Option<Vec<Self>> {
+        messages.iter().map(|message| Self::from_bytes(message)).collect()
+    }
+}
+
+pub(crate) fn stop_to_byte(reason: Option<StopReason>) -> u8 {
+    match reason {
+        None => 0,
+        Some(StopReason::Interrupted) => 2,
+        Some(_) => 1,
+    }
+}
+
+pub(crate) fn stop_from_byte(byte: u8) -> Option<StopReason> {
+    match byte {
+        0 => None,
+        2 => Some(StopReason::Interrupted),
+        _ => Some(StopReason::Callback),
+    }
+}
+
+/// Sends what is final of a gradient during the backward pass, and the loss before it; and gathers what layers ask for, if
+/// they take the batches of all ranks as one.
+#[derive(Debug)]
 pub(crate) struct Sending<'a, 'e, T> {
     exchange: &'a mut Exchange<'e, T>,
-    /// The numbers that were not sent yet, which come first.
-    left: usize,
+    is_synchronized: bool,
+    stop: Option<StopReason>,
+    has_failed: bool,
+    has_gathered: bool,
+    /// What layers have gathered last.
+    gathered: Vec<T>,
+    pub(crate) sent: Sent,
+}
+
+/// What a pass has sent.
+#[derive(Debug, Default)]
+pub(crate) struct Sent {
+    /// The numbers of the gradient that were not sent yet, which come first.
+    pub(crate) left: usize,
+    /// What this rank has begun to tell the others.
+    pub(crate) told: Option<Vec<u8>>,
+    /// What all ranks have told, if this rank has waited for it, or why that can't be known.
+    pub(crate) heard: Option<Result<Vec<Vec<u8>>, String>>,
+    /// The time for which this rank has waited.
+    pub(crate) waited: Duration,
 }
 
 impl<'a, 'e, T: Scalar> Sending<'a, 'e, T> {
-    pub(crate) fn new(exchange: &'a mut Exchange<'e, T>, len: usize) -> Self {
-        Self { exchange, left: len }
+    pub(crate) fn new(
+        exchange: &'a mut Exchange<'e, T>,
+        is_synchronized: bool,
+        stop: Option<StopReason>,
+        len: usize,
+    ) -> Self {
+        let sent = Sent { left: len, ..Sent::default() };
+        let (has_failed, has_gathered) = (false, false);
+        Self { exchange, is_synchronized, stop, has_failed, has_gathered, gathered: Vec::new(), sent }
     }
 
-    /// The numbers in front of those that were sent.
-    pub(crate) fn left(&self) -> usize {
-        self.left
+    /// Takes part in a step without a gradient, for want of a batch or after an error.
+    pub(crate) fn sit_out(
+        &mut self,
+        network: &Network<T>,
+        workspace: &mut Workspace<T>,
+        has_failed: bool,
+    ) -> Result<(), BuildError> {
+        self.has_failed = has_failed;
+        // An error comes before the first layer or after the last one.
+        if self.is_synchronized && !self.has_gathered {
+            return network.pass_without_examples(workspace, self);
+        }
+        let _ = self.tell(None);
+        Ok(())
+    }
+
+    /// Tells the others how this rank's pass has begun; breaks off what can't go on.
+    fn tell(&mut self, loss: Option<Total>) -> ControlFlow<()> {
+        if self.sent.heard.is_some() {
+            return ControlFlow::Break(());
+        }
+        let told = Told { stop: self.stop, loss, has_failed: self.has_failed }.to_bytes();
+        if !self.is_synchronized {
+            self.exchange.begin_gather(LOSS, &told);
+            self.sent.told = Some(told);
+            return ControlFlow::Continue(());
+        }
+        // No rank may wait in the backward pass for one that has left.
+        let began = Instant::now();
+        let heard = self.exchange.gather(LOSS, &told);
+        self.sent.waited += began.elapsed();
+        let all = heard.as_ref().ok().and_then(|messages| Told::all(messages));
+        self.sent.heard = Some(heard);
+        match all {
+            Some(all) if !all.iter().any(|told| told.has_failed) => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(()),
+        }
     }
 }
 
 impl<T: Scalar> BackwardObserver<T> for Sending<'_, '_, T> {
+    fn loss(&mut self, total: Total, dy: &mut [T]) -> ControlFlow<()> {
+        if self.is_synchronized {
+            // The sums of a layer are then those of one loss.
+            let divisor = T::from_f64(total.divisor());
+            dy.iter_mut().for_each(|dy| *dy *= divisor);
+        }
+        self.tell((total != Total::default()).then_some(total))
+    }
+
+    fn ranks(&mut self) -> Option<&mut dyn AllGather<T>> {
+        if self.is_synchronized { Some(self) } else { None }
+    }
+
     fn parameter_gradient(&mut self, complete: Range<usize>, gradient: &[T]) {
-        self.left = complete.start;
+        self.sent.left = complete.start;
         self.exchange.send(complete, gradient);
+    }
+}
+
+impl<T: Scalar> AllGather<T> for Sending<'_, '_, T> {
+    fn all_gather(&mut self, own: &[T]) -> &[T] {
+        self.has_gathered = true;
+        let Sent { heard, waited, .. } = &mut self.sent;
+        let began = Instant::now();
+        let reached = match heard {
+            Some(Err(_)) => false,
+            _ => match self.exchange.all_gather("the sums of a layer", own, &mut self.gathered) {
+                Ok(()) => true,
+                Err(error) => {
+                    *heard = Some(Err(error));
+                    false
+                }
+            },
+        };
+        *waited += began.elapsed();
+        if !reached {
+            // The run ends after this pass, whatever comes out of it.
+            self.gathered.clear();
+            self.gathered.extend_from_slice(own);
+        }
+        &self.gathered
     }
 }
 
@@ -376,6 +564,11 @@ pub(crate) fn cut_state<T: Scalar>(state: &OptimizerState<T>, part: &Owned, len:
 fn set_parameters<T>(state: &mut OptimizerState<T>, from: usize, to: usize) {
     let counters = state.counters.iter_mut().filter(|(name, count)| name == "parameters" && *count == from as u64);
     counters.for_each(|(_, count)| *count = to as u64);
+}
+
+/// An error of ranks whose programs are not the same.
+pub(crate) fn garbled() -> TrainError {
+    TrainError::Exchange("a rank has sent what no rank of this version sends".into())
 }
 
 /// Brings a result to all ranks: that of this rank if all have one, and an error if any has.

@@ -359,14 +359,17 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
     /// [`GradientExchange`].
     ///
     /// A step is taken by the mean gradient over the batches of all ranks, so that n ranks learn from n batches at once.
-    /// The loss of a step and of an epoch is that of all examples, and each rank judges all validation data, so that
-    /// metrics, early stopping and schedules are the same everywhere. All ranks start with the parameters of rank 0.
+    /// The loss of a step and of an epoch is that of all examples. Each rank judges a part of the validation data and hears
+    /// what was found for the others, so that metrics, early stopping and schedules are the same everywhere, with the bits
+    /// of one process. All ranks start with the parameters of rank 0.
     ///
     /// * With [data that are dealt](RankData::Dealt), the batches of an epoch are those of one process, in the same order:
     ///   n ranks take the steps of one process that [accumulates](Trainer::accumulate) n batches, bit for bit if each
     ///   rank sees one batch a step, or if [each batch is exchanged by itself](GradientExchange::is_in_order).
-    /// * Batch normalisation takes the statistics of each batch. Running statistics are those of one process that sees one
-    ///   batch after another; if each rank first adds up its own batches, they are the mean over the ranks.
+    /// * Batch normalisation takes the statistics of each batch, unless [all batches of a step are one to
+    ///   it](GradientExchange::is_synchronized): n ranks then take the steps of one process with n times the batch, within
+    ///   rounding. Running statistics are those of one process that sees one batch after another; if each rank first adds up
+    ///   its own batches, they are the mean over the ranks.
     /// * A callback or a [stop handle](Trainer::stop_handle) of one rank ends the run of all ranks after one more step, or
     ///   at the end of the epoch.
     /// * A [diagnosis](Trainer::diagnose) is for one process, and refused here.
@@ -645,6 +648,7 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
             ("the batch size of the data", data.batch_size.to_string()),
             ("how the data lie on the ranks", format!("{data_of_ranks:?}")),
             ("whether each batch is exchanged by itself", exchange.is_in_order().to_string()),
+            ("whether layers take all batches of a step as one", exchange.is_synchronized().to_string()),
             ("whether the optimizer's memory is sharded", exchange.is_sharded().to_string()),
             ("the metrics", format!("{:?}", self.metric_directions())),
             ("the validation data", self.validation.map_or("none".to_owned(), fingerprint)),

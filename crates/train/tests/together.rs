@@ -13,16 +13,16 @@ use std::time::Duration;
 
 use downhill_data::Dataset;
 use downhill_data::source::{InMemory, SourceBatches};
-use downhill_layers::{Affine, BatchNorm, Dropout, Relu, Tanh};
-use downhill_losses::SoftmaxCrossEntropy;
+use downhill_layers::{Affine, Backward, BatchNorm, Dropout, Forward, Layer, Relu, Signature, Tanh, single_input};
+use downhill_losses::{Meaning, SoftmaxCrossEntropy, Target, TargetError};
 use downhill_network::{Network, sequential};
 use downhill_optim::schedule::{Cosine, ReduceOnPlateau};
 use downhill_optim::{Adam, Muon, Optimizer, Penalty, Sgd};
-use downhill_tensor::Seed;
-use downhill_train::metrics::Accuracy;
+use downhill_tensor::{Batch, BuildError, Scalar, Seed, Shape};
+use downhill_train::metrics::{Accuracy, ConfusionMatrix, LogLoss};
 use downhill_train::{
-    Diagnosis, EarlyStopping, EpochRecord, Every, GradientExchange, History, RankData, StopReason, TrainError, Trainer,
-    part_of,
+    Diagnosis, EarlyStopping, EpochRecord, Every, GradientExchange, History, Metric, RankData, StopReason, TrainError,
+    Trainer, part_of,
 };
 use ndarray::Array2;
 use tempfile::tempdir;
@@ -42,9 +42,12 @@ struct Channels {
     /// The parts of gradients that have come while something else was waited for.
     early: Vec<VecDeque<(Range<usize>, Vec<f32>)>>,
     in_order: bool,
+    synchronized: bool,
     sharded: bool,
     data: RankData,
     bucket: Option<usize>,
+    /// Whether the next thing to gather is on its way.
+    begun: bool,
     /// The numbers that this rank has sent to others.
     sent: Arc<AtomicUsize>,
 }
@@ -52,6 +55,7 @@ struct Channels {
 #[derive(Clone, Copy, Default)]
 struct Settings {
     in_order: bool,
+    synchronized: bool,
     sharded: bool,
     data: RankData,
     /// Each rank owns a part of every bucket of this many numbers, instead of one part.
@@ -67,6 +71,8 @@ impl Channels {
                 from: Vec::new(),
                 early: vec![VecDeque::new(); ranks],
                 in_order: settings.in_order,
+                synchronized: settings.synchronized,
+                begun: false,
                 sharded: settings.sharded,
                 data: settings.data,
                 bucket: settings.bucket,
@@ -117,8 +123,16 @@ impl GradientExchange<f32> for Channels {
         self.to.len()
     }
 
-    fn gather(&mut self, _: &str, own: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+    fn begin_gather(&mut self, _: &str, own: &[u8]) {
         (0..self.to.len()).for_each(|rank| self.tell(rank, Message::Bytes(own.to_vec())));
+        self.begun = true;
+    }
+
+    fn gather(&mut self, what: &str, own: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+        if !self.begun {
+            self.begin_gather(what, own);
+        }
+        self.begun = false;
         (0..self.to.len()).map(|rank| self.bytes_of(rank)).collect()
     }
 
@@ -184,6 +198,10 @@ impl GradientExchange<f32> for Channels {
 
     fn is_in_order(&self) -> bool {
         self.in_order
+    }
+
+    fn is_synchronized(&self) -> bool {
+        self.synchronized
     }
 
     fn is_sharded(&self) -> bool {
@@ -375,19 +393,182 @@ fn rules_that_need_whole_matrices_stay_whole() {
     }
 }
 
+/// Trains with batch normalisation at the front, where no one asks for dJ/dx, and in the middle.
+fn normalised() -> Network<f32> {
+    let layers = sequential![BatchNorm::new(), Affine::new(8), BatchNorm::new(), Relu, Affine::new(3)];
+    Network::build([3], layers, Seed(7)).unwrap()
+}
+
+#[test]
+fn ranks_whose_batches_are_one_take_the_steps_of_one_process_with_that_batch() {
+    let (training, validation) = (data(0, EXAMPLES), data(5, 30));
+    let build = |size| shortened(trainer(Sgd::new(0.05))).batch_size(size).validate(&validation);
+    let near = |a: f64, b: f64| (a - b).abs() < 1e-4 * b.abs().max(1.0);
+    // The last step of an epoch leaves some ranks without a batch, and others with a smaller one.
+    for (ranks, size, batches) in [(2, 12, 1), (3, 8, 1), (3, 4, 2), (4, 1, 1)] {
+        let mut whole = normalised();
+        let history = build(ranks * size).accumulate(batches).fit(&mut whole, &training).unwrap();
+        for sharded in [false, true] {
+            let settings = Settings { synchronized: true, sharded, ..Settings::default() };
+            let all = on_ranks(ranks, settings, |_, exchange| {
+                let mut network = normalised();
+                let history = build(size).accumulate(batches).exchange(exchange).fit(&mut network, &training).unwrap();
+                (network, history)
+            });
+            for (network, left) in &all {
+                assert_eq!(bits(network), bits(&all[0].0), "{ranks} ranks");
+                assert_eq!((left.steps, curve(left)), (history.steps, curve(&all[0].1)));
+                let numbers = network.parameters().iter().chain(network.statistics());
+                for (&a, &b) in numbers.zip(whole.parameters().iter().chain(whole.statistics())) {
+                    assert!(near(a.into(), b.into()), "{ranks} ranks with batches of {size}: {a} {b}");
+                }
+                for (own, expected) in left.epochs.iter().zip(&history.epochs) {
+                    assert!(near(own.training_loss, expected.training_loss), "{own:?} {expected:?}");
+                    assert!(near(own.validation_loss.unwrap(), expected.validation_loss.unwrap()), "{own:?}");
+                }
+            }
+        }
+        // Each rank for itself goes elsewhere.
+        if size > 1 {
+            let alone = on_ranks(ranks, Settings::default(), |_, exchange| {
+                let mut network = normalised();
+                build(size).accumulate(batches).exchange(exchange).fit(&mut network, &training).unwrap();
+                network
+            });
+            let mut pairs = alone[0].parameters().iter().zip(whole.parameters());
+            assert!(pairs.any(|(&a, &b)| !near(a.into(), b.into())), "{ranks} ranks");
+        }
+    }
+}
+
+#[test]
+fn networks_without_such_layers_are_trained_as_before() {
+    let training = data(0, EXAMPLES);
+    let run = |synchronized| {
+        on_ranks(3, Settings { synchronized, ..Settings::default() }, |_, exchange| {
+            let layers = sequential![Affine::new(8), Tanh, Dropout::new(0.2), Affine::new(3)];
+            let mut network = Network::build([3], layers, Seed(7)).unwrap();
+            trainer(Adam::new(0.02)).exchange(exchange).fit(&mut network, &training).unwrap();
+            bits(&network)
+        })
+    };
+    assert_eq!(run(true), run(false));
+}
+
+/// Counts the examples that are predicted for.
+#[derive(Clone, Debug)]
+struct Counting(Arc<AtomicUsize>);
+
+impl Layer for Counting {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
+        Ok(Signature::new("Counting", single_input("Counting", inputs)?))
+    }
+
+    fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+        if !pass.mode.is_training() {
+            self.0.fetch_add(pass.x[0].examples(), Ordering::Relaxed);
+        }
+        pass.y.slice().copy_from_slice(pass.x[0].slice());
+    }
+
+    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+        if let Some(dx) = pass.dx.get(0) {
+            dx.slice().copy_from_slice(pass.dy.slice());
+        }
+    }
+}
+
+#[test]
+fn each_rank_judges_a_part_of_the_validation_data_and_all_get_the_bits_of_one_process() {
+    let (training, validation) = (data(0, EXAMPLES), data(5, 1_200));
+    let build = || shortened(rich().metric(LogLoss::new()).metric(ConfusionMatrix::new())).validate(&validation);
+    let counting = || {
+        let count = Arc::default();
+        let layers = sequential![Affine::new(8), BatchNorm::new(), Tanh, Affine::new(3), Counting(Arc::clone(&count))];
+        (Network::build([3], layers, Seed(7)).unwrap(), count)
+    };
+    for ranks in [2, 3, 7] {
+        let (mut network, count) = counting();
+        let expected = build().accumulate(ranks as u64).fit(&mut network, &training).unwrap();
+        let epochs = expected.epochs.len();
+        // What is predicted before the first step.
+        let door = count.load(Ordering::Relaxed) - epochs * 1_200;
+        let all = on_ranks(ranks, Settings::default(), |_, exchange| {
+            let (mut own, count) = counting();
+            let history = build().exchange(exchange).fit(&mut own, &training).unwrap();
+            (bits(&own), curve(&history), count.load(Ordering::Relaxed))
+        });
+        for (left, epochs, _) in &all {
+            assert_eq!((left, epochs), (&bits(&network), &curve(&expected)), "{ranks} ranks");
+        }
+        let predicted: usize = all.iter().map(|(.., count)| count - door).sum();
+        assert_eq!(predicted, epochs * 1_200);
+        let most = all.iter().map(|(.., count)| count - door).max().unwrap();
+        assert!(most <= epochs * 5_usize.div_ceil(ranks) * 256, "{most} on one of {ranks} ranks");
+    }
+}
+
+#[test]
+fn an_error_in_the_validation_of_one_rank_is_one_of_all() {
+    let training = data(0, EXAMPLES);
+    let validation = data(5, 1_200);
+    let all = on_ranks(3, Settings::default(), |rank, exchange| {
+        let mut network = network();
+        let fussy = Fussy { after: if rank == 1 { 153 } else { usize::MAX } };
+        let mut trainer = shortened(trainer(Sgd::new(0.1)).metric(fussy)).validate(&validation).exchange(exchange);
+        let result = trainer.fit(&mut network, &training);
+        (network, result)
+    });
+    let messages = messages(&all);
+    assert!(messages[1].contains("it has seen enough"), "{}", messages[1]);
+    for rank in [0, 2] {
+        assert!(messages[rank].starts_with("rank 1 has ended the run: "), "{}", messages[rank]);
+    }
+    assert!(all.iter().all(|(network, _)| bits(network) == bits(&self::network())));
+}
+
+/// A metric that takes no more than a number of batches.
+#[derive(Debug)]
+struct Fussy {
+    after: usize,
+}
+
+impl Metric<f32> for Fussy {
+    fn name(&self) -> String {
+        "fussy".into()
+    }
+
+    fn larger_is_better(&self) -> bool {
+        true
+    }
+
+    fn start(&mut self, _: Meaning) {}
+
+    fn update(&mut self, _: Batch<'_, f32>, _: Target<'_, f32>, _: Option<&[f32]>) -> Result<(), TargetError> {
+        self.after = self.after.checked_sub(1).ok_or_else(|| TargetError::setting("Fussy", "it has seen enough"))?;
+        Ok(())
+    }
+
+    fn value(&self) -> f64 {
+        0.0
+    }
+}
+
 #[test]
 fn data_of_each_rank_may_be_uneven() {
-    let settings = Settings { data: RankData::Own, ..Settings::default() };
     let validation = data(5, 30);
     let build = || trainer(Sgd::new(0.05)).reduce_on_plateau(ReduceOnPlateau::new());
-    let all = on_ranks(3, settings, |rank, exchange| {
-        let (mut network, own) = (network(), data(rank as u32, [40, 3, 18][rank]));
-        let mut trainer = shortened(build()).validate(&validation).exchange(exchange);
-        let history = trainer.fit(&mut network, &own).unwrap();
-        (bits(&network), curve(&history), history.steps)
-    });
-    assert!(all.iter().all(|left| *left == all[0]));
-    assert_eq!(all[0].2, 4 * 5);
+    for synchronized in [false, true] {
+        let settings = Settings { synchronized, data: RankData::Own, ..Settings::default() };
+        let all = on_ranks(3, settings, |rank, exchange| {
+            let (mut network, own) = (network(), data(rank as u32, [40, 3, 18][rank]));
+            let mut trainer = shortened(build()).validate(&validation).exchange(exchange);
+            let history = trainer.fit(&mut network, &own).unwrap();
+            (bits(&network), curve(&history), history.steps)
+        });
+        assert!(all.iter().all(|left| *left == all[0]));
+        assert_eq!(all[0].2, 4 * 5);
+    }
 }
 
 #[test]
@@ -482,8 +663,10 @@ fn a_diagnosis_is_for_one_process() {
 
 #[test]
 fn an_error_in_the_midst_of_a_run_is_an_error_on_all_ranks() {
-    for (sharded, micro_batches) in [(false, 1), (true, 1), (true, 2)] {
-        let settings = Settings { sharded, data: RankData::Own, ..Settings::default() };
+    for (synchronized, sharded, micro_batches) in
+        [(false, false, 1), (false, true, 1), (false, true, 2), (true, false, 1), (true, true, 2)]
+    {
+        let settings = Settings { synchronized, sharded, data: RankData::Own, ..Settings::default() };
         let all = on_ranks(3, settings, |rank, exchange| {
             let mut network = network();
             let classes: Vec<u32> = (0..40).map(|i| if rank == 2 && i == 29 { 9 } else { i % 3 }).collect();
@@ -503,9 +686,11 @@ fn an_error_in_the_midst_of_a_run_is_an_error_on_all_ranks() {
 
 #[test]
 fn numbers_that_are_not_finite_end_all_ranks() {
-    let all = train(2, Settings::default(), || trainer(Sgd::new(1e39)));
-    for message in messages(&all) {
-        assert!(message.contains("diverged"), "{message}");
+    for synchronized in [false, true] {
+        let all = train(2, Settings { synchronized, ..Settings::default() }, || trainer(Sgd::new(1e39)));
+        for message in messages(&all) {
+            assert!(message.contains("diverged"), "{message}");
+        }
     }
     let all = train(2, Settings { sharded: true, ..Settings::default() }, || trainer(Sgd::new(1e39)).clip_norm(1e30));
     assert!(all.iter().all(|(network, _)| bits(network) == bits(&all[0].0)));

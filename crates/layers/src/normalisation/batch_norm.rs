@@ -22,6 +22,11 @@ use crate::{Arrays, ArraysMut, Backward, Forward, Layer, Parameter, Signature, s
 /// default; [`cumulative_average`](BatchNorm::cumulative_average) weighs all batches alike.
 /// An empty batch changes nothing.
 ///
+/// # Parts of a batch
+/// If ranks with a part of the batch each [gather](Signature::gathers), all sums are over the whole batch, and the running
+/// statistics are the same on all ranks; dJ/dweight and dJ/dbias are the part's share. Source of the way to join moments:
+/// Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance".
+///
 /// # Shapes
 /// x and y are (batch, channels), (batch, channels, length) or (batch, channels, height, width): the channels are
 /// the first axis of an example. weight, bias and the statistics are (channels).
@@ -85,6 +90,31 @@ impl BatchNorm {
     fn channels(x: Shape) -> Channels {
         Channels { channels: x[0], plane: x.axes()[1..].iter().product() }
     }
+
+    /// Joins the moments of the parts of a batch: those of one part after another, each a mean and a variance for each
+    /// channel and the count.
+    fn join<T: Scalar>(&self, parts: &[T], mean: &mut [T], variance: &mut [T], r: &mut [T]) -> f64 {
+        let channels = mean.len();
+        let parts = parts.chunks_exact(2 * channels + 1);
+        let mut whole = 0.0;
+        for (channel, ((mean, variance), r)) in mean.iter_mut().zip(variance).zip(r).enumerate() {
+            let (mut count, mut centre, mut squares) = (0.0, 0.0, 0.0);
+            for part in parts.clone().filter(|part| part[2 * channels] > T::ZERO) {
+                let [further, of_part, spread] =
+                    [part[2 * channels], part[channel], part[channels + channel]].map(Scalar::to_f64);
+                // Σ (x − μ)² of both is that of each about its own mean, and what their means are apart.
+                let (sum, apart) = (count + further, of_part - centre);
+                squares += further * spread + apart * apart * (count * further / sum);
+                centre += apart * (further / sum);
+                count = sum;
+            }
+            let spread = squares / count.max(1.0);
+            (*mean, *variance) = (T::from_f64(centre), T::from_f64(spread));
+            *r = T::from_f64(1.0 / (spread + self.epsilon).sqrt());
+            whole = count;
+        }
+        whole
+    }
 }
 
 /// running ← (1 − share) running + share · new, so that what does not change stays as it is.
@@ -95,6 +125,14 @@ fn move_towards<T: Scalar>(running: &mut [T], share: f64, new: impl Iterator<Ite
     for (running, new) in running.iter_mut().zip(new) {
         let old = running.to_f64();
         *running = T::from_f64(if share == 1.0 { new } else { old + share * (new - old) });
+    }
+}
+
+/// Adds up the numbers of all parts of a batch, one part after another.
+fn add_up<T: Scalar>(parts: &[T], sums: &mut [T]) {
+    let len = sums.len();
+    for (place, sum) in sums.iter_mut().enumerate() {
+        *sum = T::from_f64(parts.chunks_exact(len).map(|part| part[place].to_f64()).sum());
     }
 }
 
@@ -114,6 +152,7 @@ impl Layer for BatchNorm {
         let Channels { channels, plane } = Self::channels(x);
         let statistic = |name: &'static str, init| Parameter::new(name, [channels], init);
         let each = Shape::from([channels]);
+        let moments = channels.saturating_mul(2).saturating_add(1);
         let signature = Signature::new("BatchNorm", x)
             .statistic(statistic("running_mean", Init::Zeros))
             .statistic(statistic("running_var", Init::Ones))
@@ -124,9 +163,10 @@ impl Layer for BatchNorm {
             .saves("count", [], PerBatch) // the numbers of each channel; 0 in evaluation
             .forward_scratch("scale", each, PerBatch)
             .forward_scratch("shift", each, PerBatch)
+            .forward_scratch("moments", [moments], PerBatch) // those of a part of a batch, and its count
             .backward_scratch("scale", each, PerBatch)
-            .backward_scratch("sum_dy_x", each, PerBatch)
-            .backward_scratch("sum_dy", each, PerBatch)
+            .backward_scratch("sums", [2, channels], PerBatch) // Σ dy (x − μ) and Σ dy
+            .gathers(moments, moments - 1)
             .least_examples(if plane == 1 { 2 } else { 0 })
             .backward_without_y();
         Ok(affine(signature, [channels].into(), self.affine, self.affine))
@@ -139,6 +179,13 @@ impl Layer for BatchNorm {
         if pass.mode.is_training() {
             sizes.moments(x.slice(), self.epsilon, mean, variance, r);
             count[0] = T::from_f64((x.examples() * sizes.plane) as f64);
+            if let Some(ranks) = &mut pass.ranks {
+                let [_, _, own] = pass.scratch.vectors();
+                own[..sizes.channels].copy_from_slice(mean);
+                own[sizes.channels..2 * sizes.channels].copy_from_slice(variance);
+                own[2 * sizes.channels] = count[0];
+                count[0] = T::from_f64(self.join(ranks.all_gather(own), mean, variance, r));
+            }
         } else {
             mean.copy_from_slice(pass.statistics.vector(0));
             variance.copy_from_slice(pass.statistics.vector(1));
@@ -163,8 +210,9 @@ impl Layer for BatchNorm {
         let (x, dy) = (pass.x[0].slice(), pass.dy.slice());
         let sizes = Self::channels(pass.x[0].shape());
         let [mean, _, r, count] = pass.saved.vectors();
-        let [scale, sum_dy_x, sum_dy] = pass.scratch.vectors();
+        let [scale, sums] = pass.scratch.vectors();
         // Σ dy (x − μ) and Σ dy of each channel
+        let (sum_dy_x, sum_dy) = sums.split_at_mut(sizes.channels);
         sizes.sums(x, dy, mean, sum_dy_x, sum_dy);
         if self.affine {
             let [dweight, dbias] = pass.dparams.vectors();
@@ -174,6 +222,10 @@ impl Layer for BatchNorm {
             dbias.copy_from_slice(sum_dy);
         }
         let Some(dx) = pass.dx.get(0) else { return };
+        if let Some(ranks) = pass.ranks.as_mut().filter(|_| count[0] > T::ZERO) {
+            add_up(ranks.all_gather(sums), sums);
+        }
+        let (sum_dy_x, sum_dy) = sums.split_at_mut(sizes.channels);
         // The running statistics of an evaluation pass do not depend on x.
         let share = if count[0] > T::ZERO { T::ONE / count[0] } else { T::ZERO };
         for ((sum_dy_x, sum_dy), &r) in sum_dy_x.iter_mut().zip(&mut *sum_dy).zip(r) {

@@ -1,7 +1,13 @@
 //! Normalisations at their edges; their numbers are compared with PyTorch's in `parity.rs`.
 
-use downhill_layers::{BatchNorm, Bound, GroupNorm, InstanceNorm, Layer, LayerNorm, Mode, RmsNorm};
-use downhill_tensor::{Seed, Shape};
+use std::sync::{Arc, Barrier, Mutex};
+use std::thread;
+
+use downhill_layers::{
+    AllGather, Arrays, ArraysMut, Backward, BatchNorm, Bound, Forward, GroupNorm, Inputs, InputsMut, InstanceNorm,
+    Layer, LayerNorm, Mode, RmsNorm, Streams,
+};
+use downhill_tensor::{Batch, BatchMut, Seed, Shape};
 use ndarray::{Array2, array};
 
 fn error(layer: &impl Layer, input: impl Into<Shape>) -> String {
@@ -277,4 +283,103 @@ fn shapes_that_do_not_fit_are_told_in_sentences() {
     assert!(error(&BatchNorm::new(), [0, 3]).contains("holds nothing to normalise"));
     let two: [Shape; 2] = [[2].into(), [2].into()];
     assert!(BatchNorm::new().signature(&two).unwrap_err().to_string().contains("exactly one input"));
+}
+
+/// A part of a batch on a thread of its own, which gives its numbers to the others.
+#[derive(Debug)]
+struct Part {
+    rank: usize,
+    shared: Arc<(Mutex<Vec<Vec<f64>>>, Barrier)>,
+    all: Vec<f64>,
+}
+
+impl AllGather<f64> for Part {
+    fn all_gather(&mut self, own: &[f64]) -> &[f64] {
+        let (numbers, barrier) = &*self.shared;
+        numbers.lock().unwrap()[self.rank] = own.to_vec();
+        barrier.wait();
+        self.all = numbers.lock().unwrap().concat();
+        barrier.wait();
+        &self.all
+    }
+}
+
+/// What the passes over one part leave: y, dx, dθ and the running statistics.
+type Left = [Vec<f64>; 4];
+
+fn passes(norm: BatchNorm, shape: Shape, x: &[f64], dy: &[f64], mut part: Option<Part>) -> Left {
+    let (signature, examples) = (norm.signature(&[shape]).unwrap(), x.len() / shape.len());
+    let nan = |len: usize| vec![f64::NAN; len];
+    let (mut y, mut dx) = (nan(x.len()), nan(x.len()));
+    let (mut theta, mut statistics) = (nan(signature.parameters_len()), nan(signature.statistics_len()));
+    signature.start(&mut theta, Seed(1));
+    signature.start_statistics(&mut statistics, Seed(1));
+    let (mut dtheta, mut saved) = (nan(theta.len()), nan(signature.saved().len(examples)));
+    let mut scratch = nan(signature.scratch_of_forward().len(examples));
+    norm.forward(&mut Forward {
+        x: Inputs::from(Batch::new(x, examples, shape).unwrap()),
+        params: Arrays::new(&theta, signature.parameter_layout(), 0),
+        y: BatchMut::new(&mut y, examples, shape).unwrap(),
+        saved: ArraysMut::new(&mut saved, signature.saved(), examples),
+        scratch: ArraysMut::new(&mut scratch, signature.scratch_of_forward(), examples),
+        statistics: Arrays::new(&statistics, signature.statistic_layout(), 0),
+        mode: Mode::Training { step: 0 },
+        random: Streams::new(Seed(0), 0, 0),
+        ranks: part.as_mut().map(|part| part as _),
+    });
+    let mut scratch = nan(signature.scratch_of_backward().len(examples));
+    norm.backward(&mut Backward {
+        x: Inputs::from(Batch::new(x, examples, shape).unwrap()),
+        params: Arrays::new(&theta, signature.parameter_layout(), 0),
+        y: Batch::absent(examples, shape),
+        saved: Arrays::new(&saved, signature.saved(), examples),
+        scratch: ArraysMut::new(&mut scratch, signature.scratch_of_backward(), examples),
+        dy: Batch::new(dy, examples, shape).unwrap(),
+        dx: InputsMut::from(BatchMut::new(&mut dx, examples, shape).unwrap()),
+        dparams: ArraysMut::new(&mut dtheta, signature.parameter_layout(), 0),
+        ranks: part.as_mut().map(|part| part as _),
+    });
+    let saved = Arrays::new(&saved, signature.saved(), examples);
+    norm.absorb(saved, &mut ArraysMut::new(&mut statistics, signature.statistic_layout(), 0));
+    [y, dx, dtheta, statistics]
+}
+
+#[test]
+fn parts_of_a_batch_that_gather_are_normalised_as_the_whole() {
+    let close = |found: &[f64], expected: &[f64]| {
+        assert_eq!(found.len(), expected.len());
+        for (a, b) in found.iter().zip(expected) {
+            assert!((a - b).abs() < 1e-12 * b.abs().max(1.0), "{a} {b}");
+        }
+    };
+    // Parts of one example too, whose own variance is 0.
+    for (shape, sizes) in [(Shape::from([3]), [1, 5, 1]), ([2, 3, 2].into(), [4, 1, 2]), ([1].into(), [1, 1, 1])] {
+        let mut stream = Seed(4).stream(0);
+        let examples: usize = sizes.iter().sum();
+        let mut numbers = || (0..examples * shape.len()).map(|i| stream.uniform() + i as f64 / 4.0).collect();
+        let (x, dy): (Vec<f64>, Vec<f64>) = (numbers(), numbers());
+        for norm in [BatchNorm::new(), BatchNorm::new().no_affine()] {
+            let whole = passes(norm, shape, &x, &dy, None);
+            let shared = Arc::new((Mutex::new(vec![Vec::new(); sizes.len()]), Barrier::new(sizes.len())));
+            let parts: Vec<Left> = thread::scope(|scope| {
+                let (mut x, mut dy) = (&x[..], &dy[..]);
+                let mut threads = Vec::new();
+                for (rank, size) in sizes.into_iter().enumerate() {
+                    let ((own, rest), (down, below)) =
+                        (x.split_at(size * shape.len()), dy.split_at(size * shape.len()));
+                    (x, dy) = (rest, below);
+                    let part = Part { rank, shared: Arc::clone(&shared), all: Vec::new() };
+                    threads.push(scope.spawn(move || passes(norm, shape, own, down, Some(part))));
+                }
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            for (place, whole) in whole[..2].iter().enumerate() {
+                close(&parts.iter().flat_map(|part| part[place].clone()).collect::<Vec<_>>(), whole);
+            }
+            let sum = |place: usize| parts.iter().map(|part| part[2][place]).sum::<f64>();
+            close(&(0..whole[2].len()).map(sum).collect::<Vec<_>>(), &whole[2]);
+            close(&parts[0][3], &whole[3]);
+            assert!(parts.iter().all(|part| part[3] == parts[0][3]), "the running statistics of all parts");
+        }
+    }
 }

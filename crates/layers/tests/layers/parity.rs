@@ -123,6 +123,7 @@ impl<'a, T: Scalar> Run<'a, T> {
             statistics: Arrays::new(&self.statistics, self.signature.statistic_layout(), 0),
             mode,
             random: Streams::new(Seed(0), 0, 0),
+            ranks: None,
         });
         (self.y, self.saved, self.scratch) = (y, saved, scratch);
     }
@@ -147,6 +148,7 @@ impl<'a, T: Scalar> Run<'a, T> {
             dy: Batch::new(&self.dy, self.case.examples, self.case.output).unwrap(),
             dx: wanted,
             dparams: ArraysMut::new(&mut dtheta, self.signature.parameter_layout(), 0),
+            ranks: None,
         });
         (self.dx, self.dtheta, self.scratch) = (dx, dtheta, scratch);
     }

@@ -163,6 +163,7 @@ fn threads_change_no_bit() {
             statistics: Arrays::empty(),
             mode: Mode::Training { step: 0 },
             random: Streams::new(Seed(0), 0, 0),
+            ranks: None,
         });
         let mut dx = vec![f32::NAN; x.len()];
         layer.backward(&mut Backward {
@@ -174,6 +175,7 @@ fn threads_change_no_bit() {
             dy: Batch::new(&y, examples, signature.output()).unwrap(),
             dx: InputsMut::from(BatchMut::new(&mut dx, examples, shape).unwrap()),
             dparams: ArraysMut::empty(),
+            ranks: None,
         });
         (y, dx)
     }

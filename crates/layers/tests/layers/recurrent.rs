@@ -69,6 +69,7 @@ impl<T: Scalar> Problem<T> {
             statistics: Arrays::empty(),
             mode: Mode::Training { step: 3 },
             random: Streams::new(Seed(2), 3, 0),
+            ranks: None,
         });
         y
     }
@@ -103,6 +104,7 @@ impl<T: Scalar> Problem<T> {
             dy: Batch::new(&dy, self.examples, signature.output()).unwrap(),
             dx: wanted,
             dparams: ArraysMut::new(&mut dtheta, signature.parameter_layout(), 0),
+            ranks: None,
         });
         assert!(self.lengths.is_none() || dlengths.iter().all(|&dlength| dlength == T::ZERO));
         Passes { y, dx, dtheta }

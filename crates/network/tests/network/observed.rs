@@ -1,11 +1,12 @@
 //! What an observer sees of a training pass.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use downhill_layers::{Affine, BatchNorm, Mode, Relu, Tanh};
-use downhill_losses::{MeanSquaredError, Target};
+use downhill_losses::{MeanSquaredError, Target, Total};
 use downhill_network::{BackwardObserver, Block, Frozen, Network, Purpose, Residual, Shared, sequential};
-use downhill_tensor::{Batch, Seed};
+use downhill_optim::Sgd;
+use downhill_tensor::{Batch, BuildError, Seed};
 
 /// All that a pass has shown.
 #[derive(Default)]
@@ -111,4 +112,43 @@ fn a_micro_batch_that_is_observed_adds_the_same_gradient() {
     }
     assert_eq!(watched.average(), plain.average());
     assert_eq!((seen.forward.len(), seen.outputs.len()), (6, 6));
+}
+
+/// Multiplies dJ/dy of the output, or breaks the pass off.
+struct Between {
+    factor: Option<f64>,
+    totals: Vec<Total>,
+}
+
+impl BackwardObserver<f64> for Between {
+    fn loss(&mut self, total: Total, dy: &mut [f64]) -> ControlFlow<()> {
+        self.totals.push(total);
+        let Some(factor) = self.factor else { return ControlFlow::Break(()) };
+        dy.iter_mut().for_each(|dy| *dy *= factor);
+        ControlFlow::Continue(())
+    }
+}
+
+#[test]
+fn an_observer_sees_the_loss_and_may_scale_the_gradient_or_break_the_pass_off() {
+    let mut network = Network::<f64>::build([2], sequential![Affine::new(3), Tanh, Affine::new(2)], Seed(7)).unwrap();
+    let (loss, mode) = (MeanSquaredError::new(), Mode::Training { step: 0 });
+    let (x, target) = (Batch::new(&X, 4, [2]).unwrap(), Target::Values(&TARGET));
+    let mut workspace = network.workspace(Purpose::Training);
+    let total = network.backpropagate(x, target, &loss, &mut workspace, mode).unwrap();
+    let gradient = workspace.gradient().to_vec();
+    let mut twice = Between { factor: Some(2.0), totals: Vec::new() };
+    network.backpropagate_observed(x, target, None, &loss, &mut workspace, mode, &mut twice).unwrap();
+    assert!(workspace.gradient().iter().zip(&gradient).all(|(&twice, &once)| twice == 2.0 * once));
+    let mut off = Between { factor: None, totals: Vec::new() };
+    network.backpropagate_observed(x, target, None, &loss, &mut workspace, mode, &mut off).unwrap();
+    assert_eq!((&twice.totals, &off.totals), (&vec![total], &vec![total]));
+    let error = network.step(&mut Sgd::new(0.1), &mut workspace).unwrap_err();
+    assert_eq!(error, BuildError::NoGradient);
+    // What was accumulated stays.
+    let mut sum = network.workspace(Purpose::Training);
+    network.accumulate(x, target, &loss, &mut sum, mode).unwrap();
+    network.accumulate_observed(x, target, None, &loss, &mut sum, mode, &mut off).unwrap();
+    let near = |a: &[f64]| a.iter().zip(&gradient).all(|(a, b)| (a - b).abs() < 1e-15);
+    assert!(near(sum.average()));
 }

@@ -105,12 +105,14 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'_, T, L, O> {
         network.check_inputs(inputs(data.all_inputs())?, Mode::Evaluation)?;
         let mut batches = Batches::sequential(data, self.batch_size)?;
         let whole = self.batch_size.min(data.len());
+        // A rank's batch may be too small for a layer that takes all of them as one.
+        let is_part = self.exchange.as_ref().is_some_and(|exchange| exchange.is_synchronized());
         let prediction = self.predict_once(network, data)?;
         let mut total = Total::default();
         while let Some(batch) = batches.next_batch() {
             let examples = batch.inputs.examples();
             // A last batch that is left out holds other examples in every epoch, so that all are looked at here.
-            let is_stepped = role == DataRole::Training && (examples == whole || !self.drop_last);
+            let is_stepped = role == DataRole::Training && !is_part && (examples == whole || !self.drop_last);
             let mode = if is_stepped {
                 Mode::Training { step: self.clock.steps * self.micro_batches }
             } else {

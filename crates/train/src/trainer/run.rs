@@ -24,7 +24,7 @@ use crate::diagnosis::Moment;
 use crate::divergence::{find_cause, find_gradient, find_place, find_segment};
 use crate::early_stopping::Best;
 use crate::error::{Cause, Place};
-use crate::evaluation::{evaluate_with, inputs, placed};
+use crate::evaluation::{evaluate_together, evaluate_with, inputs, placed};
 use crate::exchange::agree;
 #[cfg(feature = "checkpoint")]
 use crate::exchange::complete_state;
@@ -107,8 +107,6 @@ struct Run<'r, 'a, T: Scalar, L, O> {
     other_point: OtherPoint<T>,
     /// What other ranks are waited for with, if there are any.
     together: Option<Together<T>>,
-    /// The numbers of the gradient that no pass has sent to the other ranks.
-    unsent: usize,
     history: History,
     #[cfg(feature = "checkpoint")]
     checkpoints: Option<(Keeper, Facts)>,
@@ -188,7 +186,8 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
             }
             let slowest = self.find_slowest()?;
             let record = self.validate(&epoch);
-            let record = agree(self.trainer.exchange.as_mut(), "the validation", record)?;
+            let record = agree(self.trainer.exchange.as_mut(), "the validation", record);
+            let record = record.map_err(|error| self.good.after(error, self.network))?;
             if let Break(reason) = self.end_epoch(record, slowest)? {
                 return Ok(reason);
             }
@@ -291,18 +290,24 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
         self.other_point.judge(self.network, optimizer, averaging.as_ref());
         let parameter = find_segment(self.network.segments(), self.network.parameters()).map(Place::Parameter);
         let memory = || optimizer.check_memory().err().map(|error| Place::Memory(error.slot().to_owned()));
-        if let Some(place) = parameter.or_else(memory) {
+        let place = parameter.or_else(memory);
+        let checked = place.map_or(Ok(()), |place| {
             let step = self.trainer.clock.steps.saturating_sub(1);
-            return Err(self.diverged(step, epoch.training_loss(), place, epoch)?.into());
-        }
-        let Trainer { loss, metrics, validation, .. } = &mut *self.trainer;
+            Err(self.diverged(step, epoch.training_loss(), place, epoch).map_or_else(|error| error, TrainError::from))
+        });
+        let checked = agree(self.trainer.exchange.as_mut(), "the weights after an epoch", checked);
+        checked.map_err(|error| self.good.after(error, self.network))?;
+        let Trainer { loss, metrics, validation, exchange, .. } = &mut *self.trainer;
         let (judged, role) = match *validation {
             Some(validation) => (Some(validation), DataRole::Validation),
             None => (self.data.dataset.filter(|_| !metrics.is_empty()), DataRole::Training),
         };
         let judged = judged.map(|data| {
             let metrics = metrics.iter_mut().map(|metric| &mut **metric as _).collect();
-            evaluate_with(self.network, loss, data, metrics, &mut self.judging)
+            match exchange {
+                None => evaluate_with(self.network, loss, data, metrics, &mut self.judging),
+                Some(exchange) => evaluate_together(self.network, loss, data, metrics, &mut self.judging, exchange),
+            }
         });
         let judged = judged.transpose().map_err(|error| self.good.after(error.of(role), self.network))?;
         Ok(EpochRecord {
@@ -446,7 +451,6 @@ impl<'r, 'a, T: Scalar, L: Loss, O: Optimizer<T>> Run<'r, 'a, T, L, O> {
         let kept = best.as_ref().map(|best| &best.snapshot);
         other_point.go_on(network, &trainer.optimizer, trainer.averaging.as_ref(), kept);
         Ok(Self {
-            unsent: network.parameters().len(),
             together,
             trainer,
             network,

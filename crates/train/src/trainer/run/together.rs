@@ -4,7 +4,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::{Duration, Instant};
 
 use downhill_data::{DataError, MiniBatch};
-use downhill_layers::Mode;
+use downhill_layers::{Inputs, Mode};
 use downhill_losses::{Loss, Total};
 use downhill_network::PassError;
 use downhill_optim::Optimizer;
@@ -13,7 +13,9 @@ use downhill_tensor::{BuildError, Scalar};
 use super::{Epoch, Run, pass_error};
 use crate::divergence::find_place;
 use crate::evaluation::inputs;
-use crate::exchange::{Checksum, Exchange, Owned, Sending, Stepped, sharded_part};
+use crate::exchange::{
+    Checksum, Exchange, LOSS, Owned, Sending, Sent, Stepped, Told, garbled, sharded_part, stop_from_byte, stop_to_byte,
+};
 use crate::feed::Feed;
 use crate::{RankData, Slowest, StopReason, TrainError};
 
@@ -30,6 +32,10 @@ pub(super) struct Together<T> {
     data: RankData,
     /// Whether each batch is exchanged by itself.
     in_order: bool,
+    /// Whether layers take the batches of all ranks as one.
+    is_synchronized: bool,
+    /// What the pass of the last batch has sent.
+    sent: Sent,
     /// The loss of the own batches that wait for an exchange, and an error of one of them.
     waiting: Result<Total, TrainError>,
     /// This rank's reason to stop, which the others hear of next.
@@ -51,6 +57,7 @@ impl<T: Scalar> Together<T> {
         let exchange = exchange?;
         let (rank, ranks) = (exchange.rank(), exchange.ranks());
         let owned = Owned::by(exchange, network.parameters().len());
+        let is_synchronized = exchange.is_synchronized() && network.gathers();
         Some(Self {
             rank,
             ranks,
@@ -58,7 +65,9 @@ impl<T: Scalar> Together<T> {
             owned,
             stepped: sharded_part(exchange_or_none, optimizer, network).map(Stepped::new),
             data: exchange.data(),
-            in_order: micro_batches == 1 || exchange.is_in_order(),
+            in_order: micro_batches == 1 || exchange.is_in_order() || is_synchronized,
+            is_synchronized,
+            sent: Sent { left: network.parameters().len(), ..Sent::default() },
             waiting: Ok(Total::default()),
             wish: None,
             agreed: None,
@@ -83,48 +92,14 @@ impl<T: Scalar> Together<T> {
     }
 }
 
-/// What a rank tells the others with its gradient.
-struct Told {
-    stop: Option<StopReason>,
-    loss: Result<Total, Vec<u8>>,
-}
-
-impl Told {
-    fn to_bytes(stop: Option<StopReason>, loss: &Result<Total, TrainError>) -> Vec<u8> {
-        let mut bytes = vec![stop_to_byte(stop), u8::from(loss.is_err())];
-        match loss {
-            Ok(total) => bytes.extend(total.to_le_bytes()),
-            Err(error) => bytes.extend(error.to_string().into_bytes()),
-        }
-        bytes
-    }
-
-    fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let &[stop, is_error, ref rest @ ..] = bytes else { return None };
-        let loss = if is_error == 0 { Ok(Total::from_le_bytes(rest)?) } else { Err(rest.to_vec()) };
-        Some(Self { stop: stop_from_byte(stop), loss })
-    }
-}
-
-fn stop_to_byte(reason: Option<StopReason>) -> u8 {
-    match reason {
-        None => 0,
-        Some(StopReason::Interrupted) => 2,
-        Some(_) => 1,
-    }
-}
-
-fn stop_from_byte(byte: u8) -> Option<StopReason> {
-    match byte {
-        0 => None,
-        2 => Some(StopReason::Interrupted),
-        _ => Some(StopReason::Callback),
-    }
-}
-
-/// An error of ranks whose programs are not the same.
-fn garbled() -> TrainError {
-    TrainError::Exchange("a rank has sent what no rank of this version sends".into())
+/// Makes a pass over a batch, if there is one.
+fn pass<'b, T: Scalar>(
+    batch: Option<&'b MiniBatch<'b, T>>,
+    make: impl FnOnce(Inputs<'b, T>, &'b MiniBatch<'b, T>) -> Result<Total, PassError>,
+) -> Result<Option<Total>, TrainError> {
+    let Some(batch) = batch else { return Ok(None) };
+    let total = make(inputs(batch.all_inputs())?, batch);
+    total.map(Some).map_err(|error| pass_error(error, batch.indices))
 }
 
 impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
@@ -184,27 +159,41 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
         mode: Mode,
         epoch: &Epoch,
     ) -> Result<Total, TrainError> {
-        let Some(together) = &self.together else { return Ok(Total::default()) };
-        let batch = match batch {
-            Ok(Some(batch)) if together.waiting.is_ok() => batch,
-            Ok(_) => return Ok(Total::default()),
-            Err(error) => return Err(error.into()),
+        let trainer = &mut *self.trainer;
+        let (Some(together), Some(exchange)) = (&mut self.together, &mut trainer.exchange) else {
+            return Ok(Total::default());
         };
-        let x = inputs(batch.all_inputs())?;
-        let (targets, weights, loss) = (batch.targets, batch.weights, &self.trainer.loss);
-        let total = match &mut self.trainer.exchange {
-            Some(exchange) if together.in_order => {
-                let mut sending = Sending::new(exchange, self.network.parameters().len());
-                let (network, training) = (&*self.network, &mut self.training);
-                let total = network.backpropagate_observed(x, targets, weights, loss, training, mode, &mut sending);
-                self.unsent = sending.left();
-                total
+        let (batch, unread) = match batch {
+            Ok(batch) => (batch.filter(|_| together.waiting.is_ok()), None),
+            Err(error) => (None, Some(TrainError::from(error))),
+        };
+        let (network, training, loss) = (&mut *self.network, &mut self.training, &trainer.loss);
+        let passed = if together.in_order {
+            let len = network.parameters().len();
+            let mut sending = Sending::new(exchange, together.is_synchronized, together.wish.take(), len);
+            let passed = pass(batch.as_ref(), |x, batch| {
+                let (targets, weights) = (batch.targets, batch.weights);
+                network.backpropagate_observed(x, targets, weights, loss, training, mode, &mut sending)
+            });
+            let passed = unread.map_or(passed, Err);
+            if !matches!(passed, Ok(Some(_))) {
+                sending.sit_out(network, training, passed.is_err())?;
             }
-            _ => self.network.accumulate_weighted(x, targets, weights, loss, &mut self.training, mode),
+            together.sent = sending.sent;
+            passed
+        } else {
+            let passed = pass(batch.as_ref(), |x, batch| {
+                network.accumulate_weighted(x, batch.targets, batch.weights, loss, training, mode)
+            });
+            unread.map_or(passed, Err)
         };
-        let total = total.map_err(|error| pass_error(error, batch.indices))?;
-        if !total.is_empty() && !total.value().is_finite() {
+        let Some(total) = passed? else { return Ok(Total::default()) };
+        if let Some(batch) = batch
+            && !total.is_empty()
+            && !total.value().is_finite()
+        {
             self.training.average();
+            let x = inputs(batch.all_inputs())?;
             let place = find_place(self.network, x, self.training.gradient(), &mut self.judging)?;
             return Err(self.diverged(self.trainer.clock.steps, total.value(), place, epoch)?.into());
         }
@@ -217,21 +206,45 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
         let own = std::mem::replace(&mut together.waiting, Ok(Total::default()));
         // What a pass has not sent, or what several have added up.
         let gradient = self.training.average();
-        let unsent = std::mem::replace(&mut self.unsent, gradient.len());
-        if unsent > 0 {
-            exchange.send(0..unsent, gradient);
+        let whole = Sent { left: gradient.len(), ..Sent::default() };
+        let Sent { left, told, heard, waited } = std::mem::replace(&mut together.sent, whole);
+        together.waited += waited;
+        let was_heard = heard.is_some();
+        let heard = match heard {
+            Some(heard) => heard,
+            None => {
+                let told = told.unwrap_or_else(|| {
+                    let (loss, has_failed) = (own.as_ref().ok().copied(), own.is_err());
+                    let told = Told { stop: together.wish.take(), loss, has_failed }.to_bytes();
+                    exchange.begin_gather(LOSS, &told);
+                    told
+                });
+                if left > 0 {
+                    exchange.send(0..left, gradient);
+                }
+                // The ranks that are early wait here for the last one.
+                let began = Instant::now();
+                let heard = exchange.gather(LOSS, &told);
+                together.waited += began.elapsed();
+                heard
+            }
+        };
+        let told = Told::all(&heard.map_err(TrainError::Exchange)?).ok_or_else(garbled)?;
+        if told.iter().any(|told| told.has_failed) {
+            let message = own.as_ref().map_or_else(|error| error.to_string(), |_| String::new());
+            let messages = exchange.gather("the error of a rank", message.as_bytes()).map_err(TrainError::Exchange)?;
+            let found = messages.iter().enumerate().find(|(_, message)| !message.is_empty());
+            let error = match (own, found) {
+                (Err(error), _) => error,
+                (Ok(_), Some((rank, message))) => TrainError::of_rank(rank, message),
+                (Ok(_), None) => garbled(),
+            };
+            return Err(self.good.after(error, self.network));
         }
-        let told = Told::to_bytes(together.wish.take(), &own);
-        // The ranks that are early wait here for the last one.
-        let began = Instant::now();
-        let told = exchange.gather("the loss of a step", &told).map_err(TrainError::Exchange)?;
-        together.waited += began.elapsed();
-        own.map_err(|error| self.good.after(error, self.network))?;
         let mut factors = Vec::with_capacity(told.len());
-        for (rank, told) in told.iter().enumerate() {
-            let Told { stop, loss } = Told::from_bytes(told).ok_or_else(garbled)?;
-            together.agreed = together.agreed.or(stop);
-            let total = loss.map_err(|message| self.good.after(TrainError::of_rank(rank, &message), self.network))?;
+        for Told { stop, loss, .. } in &told {
+            together.agreed = together.agreed.or(*stop);
+            let total = loss.unwrap_or_default();
             if !total.is_in_proportion_to(epoch.step_total) {
                 let reason = "the parts of the loss are divided by numbers whose proportions change from rank to rank, so \
                               that their gradients do not add up; divide each part by the examples, with \
@@ -239,11 +252,31 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
                 let error = BuildError::Setting { by: "Trainer::exchange", reason: reason.into() };
                 return Err(PassError::from(error).into());
             }
-            factors.push((!total.is_empty()).then(|| T::from_f64(total.divisor())));
+            // A pass whose layers have taken all batches as one has multiplied by the divisor itself, and its examples have
+            // a part in the loss of others.
+            let factor = if together.is_synchronized { 1.0 } else { total.divisor() };
+            factors.push((together.is_synchronized || !total.is_empty()).then(|| T::from_f64(factor)));
             epoch.step_total += total;
         }
+        if was_heard && left > 0 {
+            exchange.send(0..left, gradient);
+        }
+        let began = Instant::now();
         exchange.add(&factors, &mut together.sum).map_err(TrainError::Exchange)?;
+        together.waited += began.elapsed();
         if self.network.statistics().is_empty() {
+            return Ok(());
+        }
+        let counts = |told: &Told| told.loss.is_some_and(|total| !total.is_empty());
+        if together.is_synchronized {
+            // All that have a batch have the sums of all batches.
+            let first = told.iter().position(|told| told.loss.is_some());
+            if let Some(rank) = first.filter(|_| told.iter().any(counts)) {
+                if rank == together.rank {
+                    self.network.absorb_statistics(&self.training)?;
+                }
+                exchange.broadcast(rank, self.network.statistics_mut()).map_err(TrainError::Exchange)?;
+            }
             return Ok(());
         }
         if together.in_order {
