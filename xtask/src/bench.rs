@@ -149,7 +149,8 @@ fn in_browser(arguments: &Arguments, workspace: &Workspace, machine: &Machine, f
         let run = json!({ "machine": machine.description, "commit": machine.commit, "browser": contests });
         write(path, &(serde_json::to_string_pretty(&run)? + "\n"))?;
     }
-    let tables: Vec<Table> = std::iter::once(wasm::summary(&contests)).chain(contests.iter().map(contest::table)).collect();
+    let tables: Vec<Table> =
+        std::iter::once(wasm::summary(&contests)).chain(contests.iter().map(contest::table)).collect();
     write(&folder.join("report.html"), &report::html(machine, &tables))
 }
 

@@ -54,8 +54,9 @@ impl Speed {
     /// then the targets.
     pub(crate) fn new(settings: SpeedSettings, bytes: &[u8]) -> Result<Self, Error> {
         let widths = &settings.widths;
-        let mut counts = widths.iter().chain([&settings.examples]);
-        if !(2..=MOST_WIDTHS).contains(&widths.len()) || !counts.all(|count| (1..=MOST).contains(count)) {
+        let is_count = |count: &usize| (1..=MOST).contains(count);
+        let are_counts = widths.iter().all(is_count) && is_count(&settings.examples);
+        if !(2..=MOST_WIDTHS).contains(&widths.len()) || !are_counts {
             return Err(Error::new(format!(
                 "There are from 2 to {MOST_WIDTHS} widths, and each is from 1 to {MOST}, as the number of examples."
             )));
@@ -86,7 +87,8 @@ impl Speed {
         }
         let inputs = numbers.by_ref().take(inputs).collect();
         let values: Vec<f32> = numbers.collect();
-        let classes = if kind == Kind::Classes { values.iter().map(|&class| class as u32).collect() } else { Vec::new() };
+        let classes =
+            if kind == Kind::Classes { values.iter().map(|&class| class as u32).collect() } else { Vec::new() };
         let trainer = Trainer::new(loss, settings.optimizer.make::<f32>()?);
         Ok(Self { settings, network, trainer, inputs, values, classes, kind })
     }

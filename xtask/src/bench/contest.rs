@@ -244,7 +244,8 @@ impl Side {
         command.envs(onnx.map(|file| ("DOWNHILL_ONNX", file)));
         let mut process = command.spawn()?;
         let (requests, answers) = process.stdin.take().zip(process.stdout.take()).ok_or("it has no pipes")?;
-        let mut side = Self { process, requests: Some(requests), answers: BufReader::new(answers), variants: Vec::new() };
+        let mut side =
+            Self { process, requests: Some(requests), answers: BufReader::new(answers), variants: Vec::new() };
         let told: Value = serde_json::from_str(&side.answer()?)?;
         side.variants = told["variants"].as_array().cloned().ok_or("it does not say what it can do")?;
         Ok(side)

@@ -23,8 +23,12 @@ const THEIRS: &str = "TensorFlow.js";
 
 /// The packages of TensorFlow.js, each with the address of its files.
 const TENSORFLOW: [(&str, &str, &str); 2] = [
-    ("@tensorflow/tfjs@4.22.0", "SUM", "/tfjs/"),
-    ("@tensorflow/tfjs-backend-wasm@4.22.0", "SUM", "/tfjs-wasm/"),
+    ("@tensorflow/tfjs@4.22.0", "56505c191e24116787477b3bb5bb1cc0cf1c2bdce8112b9c402a8a2d31cf2f00", "/tfjs/"),
+    (
+        "@tensorflow/tfjs-backend-wasm@4.22.0",
+        "5cd6f5e18657c12fb94f4ec3dcef485c8c1a9ca39f3ef1d261c1cb13c1a231c3",
+        "/tfjs-wasm/",
+    ),
 ];
 
 /// Measures the workloads that match `filter`, and prints each as it ends: on one thread, and on all of the machine's in
@@ -66,7 +70,9 @@ pub(super) fn run(workspace: &Workspace, filter: Option<&str>, rounds: Rounds) -
         }
     }
     if contests.is_empty() {
-        return Err(format!("the filter leaves out all that is measured in the browser: {}", WORKLOADS.join("; ")).into());
+        return Err(
+            format!("the filter leaves out all that is measured in the browser: {}", WORKLOADS.join("; ")).into()
+        );
     }
     println!("{}", summary(&contests));
     Ok(contests)
@@ -153,7 +159,10 @@ mod tests {
         let listed = include_str!("../../../benches/workloads.json");
         for workload in WORKLOADS {
             let (name, batch) = workload.trim_start_matches("step/").split_once(", batch ").unwrap();
-            assert!(listed.contains(&format!("\"suite\": \"step\", \"name\": \"{name}\", \"batches\": [{batch}]")), "{workload}");
+            assert!(
+                listed.contains(&format!("\"suite\": \"step\", \"name\": \"{name}\", \"batches\": [{batch}]")),
+                "{workload}"
+            );
         }
     }
 }
