@@ -116,16 +116,17 @@ function drawControls() {
         make("div", { class: "fields" },
             select(t("hidden layers"), ["0", ...several(3)], String(values.hidden), (value) => rebuild({ hidden: Number(value) })),
             select(t("hidden units"), several(5), String(values.units), (value) => rebuild({ units: Number(value) })),
-            select(t("activation"), activations, values.activation, (activation) => rebuild({ activation })),
             select(t("output units"), several(5), String(values.outputs), (value) => rebuild({ outputs: Number(value) })),
+            number(t("seed"), values.seed, { least: 0, largest: 1e9, whole: true }, (seed) => rebuild({ seed })),
+            slider(t("rate"), values.rate, { least: 1e-3, largest: 10, power: true, step: 0.05 }, (rate) => change({ rate }))),
+        make("div", { class: "fields names" },
+            select(t("activation"), activations, values.activation, (activation) => rebuild({ activation })),
             select(t("output activation"), activations, values.outputActivation, (outputActivation) => rebuild({ outputActivation })),
             select(t("loss"), [...catalogue.value_losses, ...catalogue.class_losses].map((one) => one.name), values.loss, (loss) => {
                 const ofClasses = catalogue.class_losses.some((one) => one.name === loss);
                 // Scores of classes need two outputs, and are given as they are.
                 rebuild(ofClasses ? { loss, outputs: Math.max(2, values.outputs), outputActivation: "Identity", targets: [0] } : { loss });
-            }),
-            number(t("seed"), values.seed, { least: 0, largest: 1e9, whole: true }, (seed) => rebuild({ seed })),
-            slider(t("rate"), values.rate, { least: 1e-3, largest: 10, power: true, step: 0.05 }, (rate) => change({ rate }))),
+            })),
         make("div", { class: "bar", style: "margin-top:10px" },
             button(t("take a step"), takeStep, { id: "take-step" }),
             button(t("back to seed"), () => change({ weights: null }), { disabled: values.weights === null })));
@@ -151,6 +152,14 @@ const svg = (name, attributes, ...children) => {
 };
 
 const [WIDE, ROW, GAP, COLUMN] = [92, 21, 10, 128];
+
+/** A name of the library's, such as MeanSquaredError, in lines that fit a column. */
+function lines(name) {
+    return name.match(/[A-Z]?[^A-Z]+|[A-Z]+/g).reduce((all, word) => {
+        const [above, line] = [all.slice(0, -1), all.at(-1)];
+        return line.length + word.length > 14 ? [...above, line, word] : [...above, line + word];
+    }, [""]);
+}
 
 /** The columns of the graph: boxes with rows, each row a number. */
 function columns() {
@@ -214,7 +223,8 @@ function columns() {
 function drawGraph() {
     const { found, edges } = columns();
     const tall = (boxes) => boxes.reduce((sum, { rows, isLast }) => sum + rows.length * ROW + GAP + (isLast ? 12 : 0), -GAP);
-    const height = Math.max(...found.map(({ boxes }) => tall(boxes))) + 44;
+    const head = 15 + 13 * Math.max(...found.map(({ title }) => lines(title).length));
+    const height = Math.max(...found.map(({ boxes }) => tall(boxes))) + head + 16;
     const width = found.length * COLUMN - (COLUMN - WIDE) + 12;
     const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": t("about graph"), style: `width:${width}px;max-width:max(100%, ${Math.min(width, 900)}px);min-width:${Math.min(width, 900)}px` });
     const places = new Map();
@@ -222,10 +232,12 @@ function drawGraph() {
     const elements = [];
     found.forEach(({ title, boxes }, at) => {
         const x = 6 + at * COLUMN;
-        const label = svg("text", { class: "title", x: x + WIDE / 2, y: 15, "text-anchor": "middle" });
-        label.textContent = title.length > 15 ? `${title.slice(0, 14)}…` : title;
-        elements.push(label);
-        let y = 28 + (height - 44 - tall(boxes)) / 2;
+        lines(title).reverse().forEach((line, above) => {
+            const label = svg("text", { class: "title", x: x + WIDE / 2, y: head - 13 * (above + 1), "text-anchor": "middle" });
+            label.textContent = line;
+            elements.push(label);
+        });
+        let y = head + (height - head - 16 - tall(boxes)) / 2;
         for (const { id, rows, isLast } of boxes) {
             places.set(id, { x, y: y + (rows.length * ROW) / 2 });
             for (const { symbol, address, value, isBackward } of rows) {

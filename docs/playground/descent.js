@@ -207,8 +207,10 @@ function runControls(run, at) {
         isPlain && limit && run.rate > limit ? make("p", { class: "note", style: "color:var(--fault)" }, t("beyond", { rate: shown(run.rate), name: run.name, limit: shown(limit) })) : null,
         isPlain && limit ? button(t("use limit"), () => put({ rate: Number((1.05 * limit).toPrecision(4)) }), { class: "small" }) : null,
         make("details", { open }, make("summary", {}, t("settings of", { name: run.name })),
-            make("div", { class: "fields" }, settingsOf(known?.settings, run.settings ?? {}, (settings) => put({ settings })),
-                select(t("schedule"), catalogue.schedules.map((one) => one.name), schedule, (next) => put({ schedule: next, scheduleSettings: {} })),
+            make("div", { class: "fields" }, settingsOf(known?.settings, run.settings ?? {}, (settings) => put({ settings }))),
+            make("div", { class: "fields names" },
+                select(t("schedule"), catalogue.schedules.map((one) => one.name), schedule, (next) => put({ schedule: next, scheduleSettings: {} }))),
+            make("div", { class: "fields" },
                 settingsOf(catalogue.schedules.find((one) => one.name === schedule)?.settings, run.scheduleSettings ?? {}, (scheduleSettings) => put({ scheduleSettings })))));
 }
 

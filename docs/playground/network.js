@@ -297,12 +297,13 @@ function drawControls() {
     const open = [...drawn.training.querySelectorAll("details")].map((one) => one.open);
     fill(drawn.training,
         make("h2", {}, t("training")),
-        make("div", { class: "fields" },
+        make("div", { class: "fields names" },
             select(t("optimizer"), catalogue.optimizers.map((one) => one.name), values.optimizer, (next) =>
                 change({ optimizer: next, optimizerSettings: {}, rate: catalogue.optimizers.find((one) => one.name === next).rate })),
             slider(t("rate"), values.rate, { least: 1e-5, largest: 10, power: true, step: 0.05 }, (rate) => change({ rate })),
             select(t("schedule"), catalogue.schedules.map((one) => one.name), values.schedule, (next) => change({ schedule: next, scheduleSettings: {} })),
-            select(t("loss"), losses().map((one) => one.name), lossName(), (next) => change({ loss: next, lossSettings: {} })),
+            select(t("loss"), losses().map((one) => one.name), lossName(), (next) => change({ loss: next, lossSettings: {} }))),
+        make("div", { class: "fields" },
             number(t("batch"), values.batch, { least: 1, largest: 2000, whole: true }, (batch) => change({ batch })),
             number("L1", values.l1, { least: 0, largest: 10 }, (l1) => change({ l1 })),
             number("L2", values.l2, { least: 0, largest: 10 }, (l2) => change({ l2 })),

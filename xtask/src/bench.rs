@@ -7,6 +7,7 @@ mod measurement;
 mod report;
 mod runs;
 mod verdict;
+mod wasm;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -46,6 +47,10 @@ pub(crate) struct Arguments {
     /// Has the same work done by other libraries too, in turn; `cargo xtask peers` installs them.
     #[arg(long)]
     peers: bool,
+    /// Measures training in headless Chromium and nothing else: the playground's module, next to the native build and to
+    /// TensorFlow.js in the same browser.
+    #[arg(long, conflicts_with_all = ["rounds", "save", "against", "peers", "build"])]
+    wasm: bool,
     /// Builds a program that trains a small network too, from nothing and in development; with `--peers` those of other
     /// Rust libraries as well, which takes minutes.
     #[arg(long)]
@@ -80,6 +85,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     let workspace = Workspace::load()?;
     let machine = Machine::here(&workspace.root);
     let folder = workspace.target.join("bench");
+    if arguments.wasm {
+        return in_browser(arguments, &workspace, &machine, &folder);
+    }
     // A run that can't be compared with is an error before anything is measured.
     let before = match &arguments.against {
         Some(name) => {
@@ -111,12 +119,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
         println!("\n{table}");
     }
     let contests = if arguments.peers {
-        let rounds = match arguments.quick {
-            true => Rounds { count: 5, seconds: 0.05 },
-            false => Rounds { count: 9, seconds: 0.25 },
-        };
         println!();
-        contest::run(&workspace, arguments.filter.as_deref(), rounds)?
+        contest::run(&workspace, arguments.filter.as_deref(), Rounds::new(arguments.quick))?
     } else {
         Vec::new()
     };
@@ -133,6 +137,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
         write(&path, &(serde_json::to_string_pretty(&run.json())? + "\n"))?;
     }
     write(&folder.join("report.html"), &report::html(&run.machine, &run.tables()))
+}
+
+/// What `--wasm` measures.
+fn in_browser(arguments: &Arguments, workspace: &Workspace, machine: &Machine, folder: &Path) -> Result {
+    println!("{}\n", machine.description);
+    let contests = wasm::run(workspace, arguments.filter.as_deref(), Rounds::new(arguments.quick))?;
+    println!();
+    if let Some(path) = &arguments.json {
+        let contests: Vec<Value> = contests.iter().map(Contest::json).collect();
+        let run = json!({ "machine": machine.description, "commit": machine.commit, "browser": contests });
+        write(path, &(serde_json::to_string_pretty(&run)? + "\n"))?;
+    }
+    let tables: Vec<Table> =
+        std::iter::once(wasm::summary(&contests)).chain(contests.iter().map(contest::table)).collect();
+    write(&folder.join("report.html"), &report::html(machine, &tables))
 }
 
 /// All suites once.

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod browser;
 mod ci;
 mod counts;
 mod data;
@@ -20,6 +21,7 @@ mod peers;
 mod playground;
 mod promises;
 mod python;
+mod server;
 mod table;
 mod texts;
 

@@ -1,12 +1,12 @@
 //! `cargo xtask playground`: the pages of `docs/playground`, with the library compiled to WebAssembly.
 
-mod server;
 mod test;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::server::Server;
 use crate::workspace::Workspace;
 use crate::{Result, command};
 
@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     /// Tries the pages in headless Chromium, and stores screenshots of them.
     #[arg(long)]
     test: bool,
-    /// Puts four of the screenshots into `docs/screenshots`, which the README shows.
+    /// Puts a screenshot of each page into the guide, in both languages; the README shows the English ones.
     #[arg(long, requires = "test")]
     keep: bool,
     /// Whether the crate's own checks have been made.
@@ -50,13 +50,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
         let shots = test::run(&workspace, &site)?;
         if arguments.keep {
             for page in ["descent", "network", "chain", "digits"] {
-                let name = format!("playground-{page}.png");
-                fs::copy(shots.join(&name), workspace.root.join("docs/screenshots").join(&name))?;
+                for (language, guide) in [("en", "docs/guide/src"), ("ko", "docs/guide/ko/src")] {
+                    let folder = workspace.root.join(guide).join("screenshots");
+                    fs::create_dir_all(&folder)?;
+                    let shot = shots.join(format!("playground-{page}-{language}.png"));
+                    fs::copy(shot, folder.join(format!("playground-{page}.png")))?;
+                }
             }
         }
     }
     if let Some(port) = arguments.serve {
-        let server = server::Server::open(port, roots(&workspace, &site))?;
+        let server = Server::open(port, roots(&workspace, &site), "")?;
         println!("http://{}/playground/index.html (Ctrl-C ends it)", server.address());
         server.wait();
     }

@@ -118,6 +118,14 @@ fn boxed(loss: impl Loss + 'static) -> Box<dyn DynLoss> {
     Box::new(loss)
 }
 
+/// Makes a loss of its name and settings, and says what it compares predictions with.
+pub(crate) fn loss_of_any_kind(name: &str, settings: &Value) -> Result<(Kind, Box<dyn DynLoss>), Error> {
+    match loss(name, settings, Kind::Values) {
+        Ok(loss) => Ok((Kind::Values, loss)),
+        Err(_) => Ok((Kind::Classes, loss(name, settings, Kind::Classes)?)),
+    }
+}
+
 /// A default with the settings that were changed.
 fn changed<S: Serialize + DeserializeOwned>(default: &S, settings: &Value) -> Result<S, Error> {
     let mut value = serde_json::to_value(default)?;
@@ -191,6 +199,36 @@ mod tests {
         let list = library.split("pub use activations::{").nth(1).unwrap().split('}').next().unwrap();
         for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {
             activation(name, &Value::Null).unwrap();
+        }
+    }
+
+    /// What the crate of losses exports and no page offers, by the reason.
+    const LEFT_OUT: [(&str, &str); 9] = [
+        ("one score for yes or no", "BinaryCrossEntropy BinaryCrossEntropyWithLogits BinaryFocal Hinge SoftMargin"),
+        ("several labels of an example", "MultiLabelMargin MultiLabelSoftMargin"),
+        ("probabilities, and the last layer gives scores", "KlDivergence NegativeLogLikelihood"),
+        ("embeddings", "CosineEmbedding HingeEmbedding MarginRanking TripletMargin"),
+        ("a variance beside the mean", "GaussianNll"),
+        ("counts, and values of the data are below 0 too", "PoissonNll"),
+        ("masks or sequences", "Ctc Dice"),
+        ("made of other losses or of code", "FromFn MultiTask PointwiseLoss Weighted from_fn"),
+        ("no loss", "Call ClassAxis DynLoss Loss Meaning Outputs Reduction Target TargetError Total per_example"),
+    ];
+
+    #[test]
+    fn each_loss_of_the_library_is_here_or_left_out_for_a_reason() {
+        let library = include_str!("../../losses/src/lib.rs");
+        let used = library.lines().filter_map(|line| line.strip_prefix("pub use ")?.split("::").nth(1));
+        let exported: Vec<&str> =
+            used.flat_map(|list| list.split([',', '{', '}', ';', ' '])).filter(|name| !name.is_empty()).collect();
+        assert!(exported.len() > 30, "{exported:?}");
+        let left_out: Vec<&str> = LEFT_OUT.iter().flat_map(|(_, names)| names.split(' ')).collect();
+        for name in &exported {
+            let is_here = loss_of_any_kind(name, &Value::Null).is_ok();
+            assert_ne!(is_here, left_out.contains(name), "{name} is offered by the pages: {is_here}");
+        }
+        for name in left_out {
+            assert!(exported.contains(&name), "{name} is no longer exported");
         }
     }
 

@@ -79,11 +79,7 @@ impl Chain {
             }
             network.parameters_mut().copy_from_slice(parameters);
         }
-        let (name, of) = (settings.loss.name(), settings.loss.settings());
-        let (kind, loss) = match catalogue::loss(name, of, Kind::Values) {
-            Ok(loss) => (Kind::Values, loss),
-            Err(_) => (Kind::Classes, catalogue::loss(name, of, Kind::Classes)?),
-        };
+        let (kind, loss) = catalogue::loss_of_any_kind(settings.loss.name(), settings.loss.settings())?;
         let outputs = network.output_shape().len();
         let wanted = if kind == Kind::Values { outputs } else { 1 };
         if settings.targets.len() < wanted {

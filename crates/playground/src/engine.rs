@@ -5,6 +5,7 @@ use crate::chain::{Chain, ChainSettings};
 use crate::descent::{Descent, DescentSettings, Field};
 use crate::digits::Digits;
 use crate::learner::{Learner, LearnerSettings, View};
+use crate::speed::{Speed, SpeedSettings};
 use crate::{Error, catalogue, data};
 
 /// What a page asks for: the name of the request with what it needs.
@@ -32,6 +33,8 @@ enum Request {
     DigitsLearn { label: u32, steps: u32 },
     DigitsTest,
     DigitsModel,
+    SpeedStart(SpeedSettings),
+    SpeedStep { steps: u32 },
 }
 
 /// The state behind the pages, which answers one request at a time.
@@ -41,6 +44,7 @@ pub struct Engine {
     learner: Option<Learner>,
     chain: Option<Chain>,
     digits: Option<Digits>,
+    speed: Option<Speed>,
 }
 
 /// An answer: JSON, and bytes that go with it, such as a file or numbers in f32.
@@ -113,6 +117,8 @@ impl Engine {
                 let bytes = begun(&mut self.digits)?.model()?;
                 Reply { text: json!({ "length": bytes.len() }).to_string(), bytes }
             }
+            Request::SpeedStart(settings) => self.speed.insert(Speed::new(settings, rest)?).start().into(),
+            Request::SpeedStep { steps } => begun(&mut self.speed)?.step(steps)?.into(),
         })
     }
 }

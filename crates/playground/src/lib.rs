@@ -13,6 +13,7 @@ mod formula;
 mod learner;
 pub mod module;
 mod optimizers;
+mod speed;
 
 pub use engine::{Engine, Reply};
 pub use error::Error;

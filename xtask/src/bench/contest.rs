@@ -42,7 +42,7 @@ pub(super) struct Entry {
     pub(super) library: String,
     pub(super) time: Time,
     /// The losses of the first steps, or what else shows that the work is the same.
-    values: Vec<f64>,
+    pub(super) values: Vec<f64>,
     /// Whether they are those of the first entry.
     pub(super) agrees: bool,
 }
@@ -54,7 +54,7 @@ impl Entry {
 }
 
 impl Contest {
-    fn label(&self) -> String {
+    pub(super) fn label(&self) -> String {
         format!("{}, {}", self.name, threads(self.threads))
     }
 
@@ -94,15 +94,17 @@ pub(super) struct Rounds {
     pub(super) seconds: f64,
 }
 
+impl Rounds {
+    /// Few and short ones, or as many as a comparison should have.
+    pub(super) fn new(quick: bool) -> Self {
+        if quick { Self { count: 5, seconds: 0.05 } } else { Self { count: 9, seconds: 0.25 } }
+    }
+}
+
 /// Runs every workload that matches `filter`, on one thread and on all, and prints each as it ends.
 pub(super) fn run(workspace: &Workspace, filter: Option<&str>, rounds: Rounds) -> Result<Vec<Contest>> {
-    command::run(
-        command::cargo()
-            .args(["build", "--quiet", "--profile", "bench", "-p", "downhill-benches", "--bin", "contestant"])
-            .current_dir(&workspace.root),
-    )?;
-    let ours = workspace.target.join("release").join(format!("contestant{}", std::env::consts::EXE_SUFFIX));
-    let listed = command::output(Command::new(&ours).arg("--list").args(filter), "")?;
+    let ours = contestant(workspace)?;
+    let listed = list(&ours, filter)?;
     let sides = sides(workspace, &ours);
     let folder = workspace.target.join("bench");
     std::fs::create_dir_all(&folder)?;
@@ -115,7 +117,7 @@ pub(super) fn run(workspace: &Workspace, filter: Option<&str>, rounds: Rounds) -
             command::run(Command::new(&ours).args(["--onnx", name]).arg(&onnx))?;
         }
         for threads in if all > 1 { vec![1, all] } else { vec![1] } {
-            if let Some(contest) = contest(&sides, name, threads, rounds, &onnx)? {
+            if let Some(contest) = contest(&sides, name, threads, rounds, Some(&onnx))? {
                 println!("{}\n", table(&contest));
                 contests.push(contest);
             }
@@ -123,6 +125,21 @@ pub(super) fn run(workspace: &Workspace, filter: Option<&str>, rounds: Rounds) -
     }
     println!("{}", summary(&contests));
     Ok(contests)
+}
+
+/// Builds the program that is our side.
+pub(super) fn contestant(workspace: &Workspace) -> Result<PathBuf> {
+    command::run(
+        command::cargo()
+            .args(["build", "--quiet", "--profile", "bench", "-p", "downhill-benches", "--bin", "contestant"])
+            .current_dir(&workspace.root),
+    )?;
+    Ok(workspace.target.join("release").join(format!("contestant{}", std::env::consts::EXE_SUFFIX)))
+}
+
+/// The names of the workloads that match `filter`, a line for each.
+pub(super) fn list(contestant: &Path, filter: Option<&str>) -> Result<String> {
+    command::output(Command::new(contestant).arg("--list").args(filter), "")
 }
 
 /// A participant: the name of a side, and how it is called.
@@ -148,12 +165,13 @@ fn sides(workspace: &Workspace, ours: &Path) -> Vec<(&'static str, Vec<PathBuf>)
     sides
 }
 
-fn contest(
+/// One workload by all sides that can do it; `onnx` is the file of its network, which some of them read.
+pub(super) fn contest(
     sides: &[(&str, Vec<PathBuf>)],
     name: &str,
     threads: usize,
     rounds: Rounds,
-    onnx: &Path,
+    onnx: Option<&Path>,
 ) -> Result<Option<Contest>> {
     let mut started = Vec::new();
     for (side, call) in sides {
@@ -210,22 +228,24 @@ fn interval(times: &[f64]) -> Time {
 /// A process that waits to be asked.
 struct Side {
     process: Child,
-    requests: ChildStdin,
+    /// Closed when there are no more.
+    requests: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
     variants: Vec<Value>,
 }
 
 impl Side {
-    fn start(call: &[PathBuf], name: &str, threads: usize, onnx: &Path) -> Result<Self> {
+    fn start(call: &[PathBuf], name: &str, threads: usize, onnx: Option<&Path>) -> Result<Self> {
         let mut command = Command::new(&call[0]);
         command.args(&call[1..]).args([name, &threads.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
         for variable in ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"] {
             command.env(variable, threads.to_string());
         }
-        command.env("DOWNHILL_ONNX", onnx);
+        command.envs(onnx.map(|file| ("DOWNHILL_ONNX", file)));
         let mut process = command.spawn()?;
         let (requests, answers) = process.stdin.take().zip(process.stdout.take()).ok_or("it has no pipes")?;
-        let mut side = Self { process, requests, answers: BufReader::new(answers), variants: Vec::new() };
+        let mut side =
+            Self { process, requests: Some(requests), answers: BufReader::new(answers), variants: Vec::new() };
         let told: Value = serde_json::from_str(&side.answer()?)?;
         side.variants = told["variants"].as_array().cloned().ok_or("it does not say what it can do")?;
         Ok(side)
@@ -233,8 +253,9 @@ impl Side {
 
     /// The seconds of one call.
     fn repeat(&mut self, variant: usize, seconds: f64) -> Result<f64> {
-        writeln!(self.requests, "{variant} {seconds}")?;
-        self.requests.flush()?;
+        let mut requests = self.requests.as_ref().ok_or("it is asked no more")?;
+        writeln!(requests, "{variant} {seconds}")?;
+        requests.flush()?;
         let answer = self.answer()?;
         answer.trim().parse().map_err(|_| format!("`{}` is no time", answer.trim()).into())
     }
@@ -250,7 +271,14 @@ impl Side {
 
 impl Drop for Side {
     fn drop(&mut self) {
-        // Whoever still waits for a request has nothing left to do.
+        // Whoever waits for a request ends when there can be none, and ends what it has started, such as a browser.
+        self.requests = None;
+        for _ in 0..100 {
+            if !matches!(self.process.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

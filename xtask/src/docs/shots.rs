@@ -1,8 +1,6 @@
 //! Screenshots of the site's pages, and what is wrong with them in a browser.
 //!
-//! Playwright drives the machine's own Chromium from a script, `shots/look.js`: it is one archive of npm that needs nothing
-//! else, as KaTeX is, where the crates that speak the browser's protocol bring an asynchronous runtime and more than a
-//! hundred others.
+//! A script, `shots/look.js`, opens them in the machine's own Chromium.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,20 +9,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::workspace::{self, Workspace, library};
-use crate::{Result, command, no_faults, npm};
-
-const PLAYWRIGHT: (&str, &str) =
-    ("playwright-core@1.65.1", "6f5a60be62a4fddfbe7d10c448d8fbd54547da3358f2f8a04211440471ee863e");
-const AXE: (&str, &str) = ("axe-core@4.14.1", "e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745");
-
-/// What Chromium is called where it is installed.
-const BROWSERS: [&str; 5] = [
-    "chromium",
-    "chromium-browser",
-    "google-chrome",
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    r"C:\Program Files\Google\Chrome\Application\chrome.exe",
-];
+use crate::{Result, browser, command, no_faults};
 
 const SCRIPT: &str = include_str!("shots/look.js");
 
@@ -55,9 +40,9 @@ pub(super) fn take(workspace: &Workspace, site: &Path, words: &[String]) -> Resu
     let folder = workspace.target.join("shots");
     fs::create_dir_all(&folder)?;
     let browser = Browser {
-        playwright: npm::unpack(PLAYWRIGHT.0, PLAYWRIGHT.1, &workspace.target.join("playwright"))?,
-        axe: npm::unpack(AXE.0, AXE.1, &workspace.target.join("axe"))?.join("axe.min.js"),
-        chromium: chromium()?,
+        playwright: browser::playwright(workspace)?,
+        axe: browser::axe(workspace)?,
+        chromium: browser::chromium()?,
         folder,
     };
     browser.try_out(workspace)?;
@@ -125,19 +110,6 @@ fn pages(workspace: &Workspace, site: &Path) -> Result<Vec<String>> {
 /// Whether a page only sends its reader on to another.
 fn is_forward(page: &Path) -> Result<bool> {
     Ok(fs::read_to_string(page)?.contains("http-equiv=\"refresh\""))
-}
-
-/// The machine's Chromium, or the one that the variable `CHROMIUM` names.
-fn chromium() -> Result<PathBuf> {
-    if let Some(named) = std::env::var_os("CHROMIUM") {
-        return Ok(named.into());
-    }
-    let folders: Vec<PathBuf> = std::env::var_os("PATH").iter().flat_map(std::env::split_paths).collect();
-    let places = BROWSERS.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
-    places.into_iter().find(|place| place.is_file()).ok_or_else(|| {
-        "no Chromium is on the PATH: install the package `chromium`, or name the program in the variable CHROMIUM"
-            .into()
-    })
 }
 
 #[cfg(test)]

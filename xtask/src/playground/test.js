@@ -223,6 +223,35 @@ const TESTS = {
         check("with the same values in them", other.length === 0, other);
     },
 
+    async "no choice and no heading is cut off"() {
+        const cut = () => {
+            document.querySelectorAll("details").forEach((one) => { one.open = true; });
+            const narrow = [...document.querySelectorAll("select")].filter((select) => {
+                // As wide as its longest choice.
+                const whole = select.cloneNode(true);
+                whole.style.cssText = "position: absolute; width: auto; min-width: 0; max-width: none";
+                select.after(whole);
+                const isCut = whole.offsetWidth > select.offsetWidth;
+                whole.remove();
+                return isCut;
+            });
+            const longest = (select) => [...select.options].map(({ text }) => text).sort((a, b) => b.length - a.length)[0];
+            const titles = [...document.querySelectorAll(".graph text.title")].map((one) => ({ text: one.textContent, box: one.getBBox() }));
+            const meets = (a, b) => a !== b && a.x < b.x + b.width && b.x < a.x + a.width && a.y + 3 < b.y + b.height && b.y + 3 < a.y + a.height;
+            const cutTitles = titles.filter(({ text, box }) => text.includes("…") || titles.some((other) => meets(box, other.box)));
+            return [...narrow.map(longest), ...cutTitles.map(({ text }) => text)];
+        };
+        const CLASSES = "chain.html#loss=SoftmaxCrossEntropy&outputs=2&outputActivation=Identity&targets=[0]&";
+        for (const address of ["descent.html#", "network.html#", "chain.html#", CLASSES, "digits.html#"]) {
+            for (const [width, language] of [[1280, "en"], [1280, "ko"], [390, "en"], [390, "ko"]]) {
+                const page = await open(`${address}lang=${language}`, { width });
+                const found = await page.evaluate(cut);
+                check(`${address.slice(0, 20)} at ${width} pixels in ${language}`, found.length === 0, found);
+                await close(page);
+            }
+        }
+    },
+
     async "the keyboard reaches all there is"() {
         for (const name of PAGES) {
             const page = await open(`${name}.html`);
@@ -355,9 +384,9 @@ const TESTS = {
                         });
                         await page.waitForTimeout(600);
                         await page.screenshot({ path: join(task.shots, `${name}-${width}-${language}-${scheme}.png`), fullPage: true });
-                        if (width === 1280 && scheme === "light" && language === "en" && name !== "index") {
-                            // Those that the README shows.
-                            await page.screenshot({ path: join(task.shots, `playground-${name}.png`) });
+                        if (width === 1280 && scheme === "light" && name !== "index") {
+                            // Those that the guide shows, and the README.
+                            await page.screenshot({ path: join(task.shots, `playground-${name}-${language}.png`) });
                         }
                         const { room, wide } = await page.evaluate(() => ({ room: document.documentElement.clientWidth, wide: document.scrollingElement.scrollWidth }));
                         if (wide > room) { check(`${name} fits ${width} pixels in ${language}`, false, `${wide} of ${room}`); }

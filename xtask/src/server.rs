@@ -10,18 +10,22 @@ use std::thread::{self, JoinHandle};
 use crate::Result;
 
 /// Files below some addresses, each with the folder that has them.
-type Roots = Vec<(&'static str, PathBuf)>;
+pub(crate) type Roots = Vec<(&'static str, PathBuf)>;
+
+/// Lines of a head by which a browser lets a page have threads that share its memory.
+pub(crate) const ISOLATED: &str =
+    "Cross-Origin-Opener-Policy: same-origin\r\nCross-Origin-Embedder-Policy: require-corp\r\n";
 
 /// A server that answers until the program ends.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(crate) struct Server {
     address: SocketAddr,
     accepting: JoinHandle<()>,
 }
 
 impl Server {
-    /// Begins to answer at a port of localhost; 0 is any that is free.
-    pub(super) fn open(port: u16, roots: Roots) -> Result<Self> {
+    /// Begins to answer at a port of localhost, 0 for any that is free, with these lines in the head of each answer.
+    pub(crate) fn open(port: u16, roots: Roots, lines: &'static str) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .map_err(|error| format!("port {port} of localhost can't be opened ({error}); name another one"))?;
         let address = listener.local_addr()?;
@@ -30,23 +34,23 @@ impl Server {
             for stream in listener.incoming().flatten() {
                 let roots = Arc::clone(&roots);
                 // A browser that has left asks for no answer.
-                thread::spawn(move || drop(answer(&stream, &roots)));
+                thread::spawn(move || drop(answer(&stream, &roots, lines)));
             }
         });
         Ok(Self { address, accepting })
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Waits for the end of the program.
-    pub(super) fn wait(self) {
+    pub(crate) fn wait(self) {
         drop(self.accepting.join());
     }
 }
 
-fn answer(stream: &TcpStream, roots: &Roots) -> std::io::Result<()> {
+fn answer(stream: &TcpStream, roots: &Roots, added: &str) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream).lines();
     let request = lines.next().transpose()?.unwrap_or_default();
     // The rest of the head is of no interest, but has to be read.
@@ -60,7 +64,7 @@ fn answer(stream: &TcpStream, roots: &Roots) -> std::io::Result<()> {
     let length = body.len();
     write!(
         stream,
-        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nCache-Control: no-store\r\nConnection: close\r\n{added}\r\n"
     )?;
     stream.write_all(&body)
 }
@@ -114,13 +118,14 @@ mod tests {
     fn it_answers_with_the_kind_of_a_file() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("a.js"), "let a;").unwrap();
-        let server = Server::open(0, vec![("/", folder.path().to_owned())]).unwrap();
+        let server = Server::open(0, vec![("/", folder.path().to_owned())], ISOLATED).unwrap();
         let ask = |address: &str| {
             let mut stream = TcpStream::connect(server.address()).unwrap();
             write!(stream, "GET {address} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
             std::io::read_to_string(stream).unwrap()
         };
         let answer = ask("/a.js");
+        assert!(answer.contains("\r\n\r\nlet a;") && answer.contains("require-corp\r\n"), "{answer}");
         assert!(answer.contains("text/javascript") && answer.ends_with("let a;"), "{answer}");
         assert!(ask("/b.js").starts_with("HTTP/1.1 404"));
     }
