@@ -72,7 +72,15 @@ fn read(folder: &Path) -> Result<Files> {
 }
 
 /// What figures and tables say, and the same in Korean; a longer phrase goes before its parts.
-const WORDS: [(&str, &str); 94] = [
+const WORDS: [(&str, &str); 99] = [
+    // What the plots say and are called.
+    ("best epoch", "최적 에포크"),
+    ("decision regions", "결정 영역"),
+    ("descent paths", "하강 경로"),
+    ("diagram", "도식"),
+    ("minimum", "최솟값"),
+    ("training history", "학습 기록"),
+    ("value", "값"),
     // Slopes and rates.
     ("slope", "기울기"),
     ("the tangent", "접선"),
@@ -120,7 +128,6 @@ const WORDS: [(&str, &str); 94] = [
     ("gradient descent", "경사하강법"),
     ("momentum", "모멘텀"),
     ("start", "출발점"),
-    ("lowest point", "가장 낮은 점"),
     ("f after 100 steps", "100걸음 뒤의 f"),
     ("after 300", "300걸음 뒤의 f"),
     ("steps until f < 10⁻⁴", "f < 10⁻⁴까지의 걸음 수"),
@@ -166,7 +173,6 @@ const WORDS: [(&str, &str); 94] = [
     ("female", "암컷"),
     ("Gentoo", "젠투펭귄"),
     ("Adelie, Chinstrap", "아델리펭귄, 턱끈펭귄"),
-    ("this epoch is kept", "이 에포크를 남긴다"),
     ("validation", "검증"),
     ("shuffled", "뒤섞은 열"),
     ("right answers lost, of 100", "답 100개 가운데 잃은 정답"),
@@ -200,14 +206,14 @@ struct Translator {
 }
 
 impl Translator {
-    /// A figure, whose words are in its elements `text`.
+    /// A figure, whose words are in its elements `text` and `title`.
     fn svg(&mut self, name: &str, text: &str) -> String {
-        let mut pieces = text.split("<text ");
+        let mut pieces = text.split("<t");
         let mut korean = pieces.next().unwrap_or_default().to_owned();
         for piece in pieces {
-            let (attributes, rest) = piece.split_once('>').unwrap_or((piece, ""));
-            let (words, rest) = rest.split_once("</text>").unwrap_or((rest, ""));
-            korean += &format!("<text {attributes}>{}</text>{rest}", self.words(name, words));
+            let (element, rest) = piece.split_once('>').unwrap_or((piece, ""));
+            let (words, rest) = rest.split_once("</t").unwrap_or((rest, ""));
+            korean += &format!("<t{element}>{}</t{rest}", self.words(name, words));
         }
         korean
     }
@@ -262,9 +268,12 @@ mod tests {
     #[test]
     fn labels_and_cells_are_translated_and_numbers_stay() {
         let mut translator = translator();
-        let svg = "<svg width=\"1\"><text x=\"5\">\nh = 3: slope −1\n</text><line/><text x=\"6\">ReLU</text></svg>";
-        let korean = "<svg width=\"1\"><text x=\"5\">\nh = 3: 기울기 −1\n</text><line/><text x=\"6\">ReLU</text></svg>";
-        assert_eq!(translator.svg("a.svg", svg), korean);
+        let svg = |title: &str, slope: &str| {
+            format!(
+                "<svg><title>{title}</title><text x=\"5\">\nh = 3: {slope} −1\n</text><line/><text>ReLU</text></svg>"
+            )
+        };
+        assert_eq!(translator.svg("a.svg", &svg("loss", "slope")), svg("손실", "기울기"));
         let table = "|  | test accuracy | test |\n| --- | ---: | --- |\n| ReLU, twice Kaiming | 0.5 | 1 |\n";
         let korean = "|  | 테스트 정확도 | 테스트 |\n| --- | ---: | --- |\n| ReLU, 카이밍의 두 배 | 0.5 | 1 |\n";
         assert_eq!(translator.table("a.md", table), korean);

@@ -73,6 +73,11 @@ impl Axis {
         self.part(x).clamp(0.0, 1.0)
     }
 
+    /// How much it holds: a difference of numbers, or of their powers of ten.
+    pub(crate) fn span(&self) -> f64 {
+        self.high - self.low
+    }
+
     pub(crate) fn range(&self) -> Range<f64> {
         self.at(0.0)..self.at(1.0)
     }

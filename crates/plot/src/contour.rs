@@ -176,6 +176,14 @@ impl Levels {
         Self(axis.ticks().into_iter().map(|(part, _)| axis.at(part)).filter(|x| *x > low && *x < high).collect())
     }
 
+    /// Takes chosen heights.
+    pub(crate) fn at(heights: impl IntoIterator<Item = f64>) -> Self {
+        let mut heights: Vec<f64> = heights.into_iter().filter(|x| x.is_finite()).collect();
+        heights.sort_by(f64::total_cmp);
+        heights.dedup();
+        Self(heights)
+    }
+
     /// The heights as text, all with as many decimals if they are equally far from each other.
     fn labels(&self) -> Vec<String> {
         let steps = || self.0.windows(2).map(|pair| pair[1] - pair[0]);
@@ -276,5 +284,6 @@ mod tests {
         );
         assert!(Levels::of(&[]).0.is_empty() && Levels::of(&[f64::NAN]).0.is_empty());
         assert!(Levels::of(&[1.0; 9]).0.is_empty());
+        assert_eq!(Levels::at([5.0, 0.2, f64::NAN, 1.5, 5.0]).0, [0.2, 1.5, 5.0]);
     }
 }

@@ -83,7 +83,7 @@ impl Ranking {
 /// Draws the frame of two shares, and returns it.
 fn shares(canvas: &mut Canvas, x: Word, y: Word) -> Frame {
     let axis = |word| Axis::new(canvas.say(word), 0.0, 1.0);
-    let frame = Frame::square(axis(x), axis(y), canvas.area);
+    let frame = Frame::equal(axis(x), axis(y), canvas.area);
     frame.grid(&mut canvas.scene);
     frame
 }

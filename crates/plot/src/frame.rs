@@ -54,15 +54,12 @@ impl Frame {
         widest + 8.0 + if y.name.is_empty() { 0.0 } else { 22.0 }
     }
 
-    /// The largest square with these axes at the left of an area: both axes have the same unit.
-    pub(crate) fn square(x: Axis, y: Axis, area: Area) -> Self {
-        let frame = Self::new(x.clone(), y.clone(), area);
-        let less = frame.inner.width() - frame.inner.height();
-        if less > 0.0 {
-            Self::new(x, y, Area { right: area.right - less, ..area })
-        } else {
-            Self::new(x, y, Area { bottom: area.bottom + less, ..area })
-        }
+    /// The largest frame at the upper left of an area in which a unit is as long along both axes.
+    pub(crate) fn equal(x: Axis, y: Axis, area: Area) -> Self {
+        let Self { x: across, y: up, inner } = Self::new(x.clone(), y.clone(), area);
+        let unit = (inner.width() / across.span()).min(inner.height() / up.span());
+        let (less, lower) = (inner.width() - unit * across.span(), inner.height() - unit * up.span());
+        Self::new(x, y, Area { right: area.right - less, bottom: area.bottom - lower, ..area })
     }
 
     /// The place of a pair of parts of the axes.
@@ -230,12 +227,15 @@ mod tests {
     }
 
     #[test]
-    fn a_square_frame_has_equal_sides() {
-        for (width, height) in [(500.0, 300.0), (300.0, 500.0)] {
-            let axis = || Axis::new("x", 0.0, 1.0);
+    fn equal_axes_have_the_same_unit() {
+        for (width, height, wide, high) in
+            [(500.0, 300.0, 1.0, 1.0), (300.0, 500.0, 1.0, 1.0), (700.0, 240.0, 12.0, 2.8)]
+        {
+            let (x, y) = (Axis::new("x", 0.0, wide), Axis::new("y", 0.0, high));
             let area = Area { left: 0.0, top: 0.0, right: width, bottom: height };
-            let inner = Frame::square(axis(), axis(), area).inner;
-            assert!((inner.width() - inner.height()).abs() < 12.0, "{inner:?}");
+            let inner = Frame::equal(x, y, area).inner;
+            let units = (inner.width() / wide, inner.height() / high);
+            assert!((units.0 / units.1 - 1.0).abs() < 0.08, "{inner:?}");
         }
     }
 }

@@ -19,6 +19,7 @@ pub struct HistoryPlot {
     epochs: Vec<EpochRecord>,
     best: Option<u64>,
     logarithmic: Option<bool>,
+    has_rate: bool,
 }
 
 /// Plots of a [`History`].
@@ -52,7 +53,7 @@ impl PlotHistory for History {
         let losses = || self.epochs.iter().filter_map(|record| Some((record.validation_loss?, record.epoch)));
         let least = losses().filter(|(loss, _)| loss.is_finite()).min_by(|a, b| a.0.total_cmp(&b.0));
         let best = self.kept_epoch.filter(|&kept| Some(kept) != last).or(least.map(|(_, epoch)| epoch));
-        HistoryPlot { look: Look::default(), epochs: self.epochs.clone(), best, logarithmic: None }
+        HistoryPlot { look: Look::default(), epochs: self.epochs.clone(), best, logarithmic: None, has_rate: true }
     }
 }
 
@@ -85,6 +86,13 @@ impl HistoryPlot {
     #[must_use]
     pub fn linear(mut self) -> Self {
         self.logarithmic = Some(false);
+        self
+    }
+
+    /// Leaves out the learning rate, such as one that stays the same.
+    #[must_use]
+    pub fn no_learning_rate(mut self) -> Self {
+        self.has_rate = false;
         self
     }
 
@@ -152,10 +160,12 @@ impl HistoryPlot {
             let lines = metrics.map(|(index, (name, points))| line(named(&name, language), points, Dash::of(index)));
             panels.push(Panel { axis: metric_axis(name, numbers), lines: lines.collect(), share: 1.3 });
         }
-        let rate = Word::LearningRate.of(language);
-        let points = self.points(|record| Some(record.learning_rate));
-        let axis = Axis::from_zero(rate, points.iter().map(|point| point.1));
-        panels.push(Panel { axis, lines: vec![line(rate.to_owned(), points, Dash::Solid)], share: 0.9 });
+        if self.has_rate {
+            let rate = Word::LearningRate.of(language);
+            let points = self.points(|record| Some(record.learning_rate));
+            let axis = Axis::from_zero(rate, points.iter().map(|point| point.1));
+            panels.push(Panel { axis, lines: vec![line(rate.to_owned(), points, Dash::Solid)], share: 0.9 });
+        }
         panels
     }
 
@@ -222,4 +232,7 @@ fn metric_axis(name: impl Into<String>, numbers: Vec<f64>) -> Axis {
     }
 }
 
-plot!(HistoryPlot, |_| Word::History, |plot| { (720, 440 + 150 * plot.metrics().len() as u32) });
+plot!(HistoryPlot, |_| Word::History, |plot| {
+    let losses = if plot.has_rate { 440 } else { 330 };
+    (720, losses + 150 * plot.metrics().len() as u32)
+});

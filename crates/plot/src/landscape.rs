@@ -10,10 +10,10 @@ use downhill_train::{Callback, EpochEnd, NO_METRICS, RunStart, StepEnd, evaluate
 use crate::PlotError;
 use crate::axis::Axis;
 use crate::contour::{Grid, Levels};
-use crate::descent::draw_path;
+use crate::descent::PathLine;
 use crate::frame::Frame;
 use crate::look::{Area, Canvas, Look, plot};
-use crate::scene::{Dash, Entry, Sample};
+use crate::scene::{Dash, Entry, Marker, Sample};
 use crate::text::percent;
 use crate::theme::Colour;
 use crate::words::Word;
@@ -267,11 +267,15 @@ impl LandscapePlot {
         let entry = |text: &str, sample, colour| Entry { text: text.to_owned(), sample, colour };
         let mut entries = Vec::new();
         if self.path.is_empty() {
-            entries.push(entry(canvas.say(Word::Network), Sample::Marker(3), Colour::Series(1)));
+            entries.push(entry(canvas.say(Word::Network), Sample::Marker(Marker::Diamond), Colour::Series(1)));
         } else {
-            entries.push(entry(canvas.say(Word::Training), Sample::Marked(Dash::Solid, 0), Colour::Series(0)));
-            entries.push(entry(canvas.say(Word::Start), Sample::Marker(4), Colour::Ink));
-            entries.push(entry(canvas.say(Word::End), Sample::Marker(3), Colour::Series(1)));
+            entries.push(entry(
+                canvas.say(Word::Training),
+                Sample::Marked(Dash::Solid, Marker::Disc),
+                Colour::Series(0),
+            ));
+            entries.push(entry(canvas.say(Word::Start), Sample::Marker(Marker::Ring), Colour::Ink));
+            entries.push(entry(canvas.say(Word::End), Sample::Marker(Marker::Diamond), Colour::Series(1)));
         }
         canvas.legend(&entries);
         let [x, y] = [0, 1].map(|index| match self.shares[index] {
@@ -284,8 +288,8 @@ impl LandscapePlot {
         let frame = Frame::new(Axis::new(x, self.across.0, self.across.1), Axis::new(y, self.up.0, self.up.1), area);
         let scene = &mut canvas.scene;
         levels.draw(scene, &frame, &self.grid);
-        draw_path(scene, &frame, &self.path, 0);
-        scene.marker(3, frame.at((0.0, 0.0)), 5.0, Colour::Series(1));
+        PathLine::default().draw(scene, &frame, &self.path);
+        scene.marker(Marker::Diamond, frame.at((0.0, 0.0)), 5.0, Colour::Series(1));
         frame.axes(scene);
         levels.scale(scene, &frame, name);
     }

@@ -9,6 +9,7 @@ mod confusion;
 mod contour;
 mod curves;
 mod descent;
+mod diagram;
 mod error;
 mod filters;
 mod frame;
@@ -20,6 +21,7 @@ mod landscape;
 mod look;
 #[cfg(feature = "model")]
 mod model_report;
+mod panels;
 #[cfg(feature = "explain")]
 mod passes;
 mod picture;
@@ -40,6 +42,7 @@ pub use chart::Chart;
 pub use confusion::ConfusionPlot;
 pub use curves::{PrecisionRecallPlot, RocPlot};
 pub use descent::DescentPlot;
+pub use diagram::Diagram;
 pub use error::PlotError;
 pub use filters::FiltersPlot;
 pub use gradient_flow::{GradientFlow, GradientFlowPlot};
@@ -49,6 +52,7 @@ pub use history::{HistoryPlot, PlotHistory};
 pub use landscape::{Landscape, LandscapePlot, Trajectory};
 #[cfg(feature = "model")]
 pub use model_report::ModelReport;
+pub use panels::Panels;
 #[cfg(feature = "explain")]
 pub use passes::{PassesPlot, PlotPasses};
 pub use picture::Picture;
@@ -57,5 +61,6 @@ pub use regions::DecisionRegions;
 pub use reliability::ReliabilityPlot;
 pub use report::Report;
 pub use scatter::{PredictedPlot, ResidualPlot};
-pub use theme::Theme;
+pub use scene::{Align, Dash, Marker};
+pub use theme::{Theme, Tone};
 pub use words::Language;

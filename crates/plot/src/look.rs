@@ -70,6 +70,11 @@ impl Canvas {
         word.of(self.language)
     }
 
+    /// How far down what a title leaves free begins, if there is one.
+    pub(crate) fn below_title(&self) -> f64 {
+        self.area.top - MARGIN
+    }
+
     /// Draws a legend at the top of what is free.
     pub(crate) fn legend(&mut self, entries: &[crate::scene::Entry]) {
         let Area { left, top, right, .. } = self.area;

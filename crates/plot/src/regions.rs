@@ -9,7 +9,7 @@ use crate::axis::Axis;
 use crate::contour::Grid;
 use crate::frame::Frame;
 use crate::look::{Canvas, Look, plot};
-use crate::scene::{Entry, Sample};
+use crate::scene::{Entry, Marker, Sample};
 use crate::theme::Colour;
 use crate::words::Word;
 
@@ -142,7 +142,8 @@ impl DecisionRegions {
         let word = canvas.say(Word::Class);
         let name =
             |(index, name): (usize, &String)| if name.is_empty() { format!("{word} {index}") } else { name.clone() };
-        let entry = |(index, text)| Entry { text, sample: Sample::Marker(index), colour: Colour::Series(index) };
+        let entry =
+            |(index, text)| Entry { text, sample: Sample::Marker(Marker::of(index)), colour: Colour::Series(index) };
         let entries: Vec<Entry> = self.classes.iter().enumerate().map(name).enumerate().map(entry).collect();
         canvas.legend(&entries);
         let (mut x, mut y) = (self.x.clone(), self.y.clone());
@@ -161,8 +162,8 @@ impl DecisionRegions {
         let radius = if self.points.len() > 400 { 2.6 } else { 3.6 };
         for (x, y, class) in &self.points {
             let at = frame.at((*x, *y));
-            scene.marker(*class, at, radius + 0.9, Colour::Page);
-            scene.marker(*class, at, radius, Colour::Series(*class));
+            scene.marker(Marker::of(*class), at, radius + 0.9, Colour::Page);
+            scene.marker(Marker::of(*class), at, radius, Colour::Series(*class));
         }
         frame.axes(scene);
     }

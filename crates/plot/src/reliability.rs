@@ -3,7 +3,7 @@ use downhill_train::metrics::{ExpectedCalibrationError, ReliabilityBin};
 use crate::axis::Axis;
 use crate::frame::Frame;
 use crate::look::{Area, Canvas, Look, plot};
-use crate::scene::{Dash, Entry, Sample};
+use crate::scene::{Dash, Entry, Marker, Sample};
 use crate::theme::Colour;
 use crate::words::Word;
 
@@ -58,7 +58,7 @@ impl ReliabilityPlot {
         let mut entries: Vec<Entry> = named
             .map(|(index, (name, _))| Entry {
                 text: name.clone(),
-                sample: Sample::Marked(Dash::of(index), index),
+                sample: Sample::Marked(Dash::of(index), Marker::of(index)),
                 colour: Colour::Series(index),
             })
             .collect();
@@ -79,7 +79,7 @@ impl ReliabilityPlot {
             let points = || bins.iter().filter(|bin| bin.weight > 0.0).map(|bin| (bin.confidence, bin.frequency));
             frame.line(scene, points(), Colour::Series(index), 2.2, Dash::of(index));
             for point in points().filter(|point| frame.holds(*point)) {
-                scene.marker(index, frame.at(point), 4.2, Colour::Series(index));
+                scene.marker(Marker::of(index), frame.at(point), 4.2, Colour::Series(index));
             }
         }
         frame.axes(scene);

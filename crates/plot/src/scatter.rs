@@ -79,7 +79,7 @@ impl PredictedPlot {
             let numbers = self.pairs.iter().flat_map(|pair| [pair.0, pair.1]);
             Axis::around(named(canvas.say(word), self.unit.as_ref()), numbers)
         };
-        let frame = Frame::square(axis(Word::True), axis(Word::Predicted), canvas.area);
+        let frame = Frame::equal(axis(Word::True), axis(Word::Predicted), canvas.area);
         let scene = &mut canvas.scene;
         frame.grid(scene);
         let range = frame.x.range();

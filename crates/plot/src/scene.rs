@@ -6,21 +6,29 @@ use crate::theme::Colour;
 /// A place in pixels from the upper left corner.
 pub(crate) type Point = (f64, f64);
 
-/// The side of its place on which text lies.
+/// How text is aligned with its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Align {
+pub enum Align {
+    /// The text begins at its place.
     Left,
+    /// The middle of the text is at its place.
     Middle,
+    /// The text ends at its place.
     Right,
 }
 
 /// How a line is broken up, so that lines differ for those who see no colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Dash {
+#[non_exhaustive]
+pub enum Dash {
+    /// Without gaps.
     #[default]
     Solid,
+    /// Dashes.
     Dashed,
+    /// Dots.
     Dotted,
+    /// A dash and a dot by turns.
     Mixed,
 }
 
@@ -41,6 +49,30 @@ impl Dash {
     }
 }
 
+/// The shape of points.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Marker {
+    /// A filled circle.
+    #[default]
+    Disc,
+    /// A filled square.
+    Square,
+    /// A filled triangle.
+    Triangle,
+    /// A filled square that stands on a corner.
+    Diamond,
+    /// The outline of a circle.
+    Ring,
+}
+
+impl Marker {
+    /// The marker of one of several series or classes: its shape tells it apart, as its colour does.
+    pub(crate) fn of(series: usize) -> Self {
+        [Self::Disc, Self::Square, Self::Triangle, Self::Diamond, Self::Ring][series % 5]
+    }
+}
+
 /// One element of a picture.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Mark {
@@ -52,6 +84,19 @@ pub(crate) enum Mark {
     Text { text: String, at: Point, size: f64, colour: Colour, align: Align, bold: bool, turned: bool },
 }
 
+impl Mark {
+    /// Moves it by a distance across and down.
+    fn moved(mut self, (dx, dy): Point) -> Self {
+        let move_by = |(x, y): &mut Point| (*x, *y) = (*x + dx, *y + dy);
+        match &mut self {
+            Self::Line { points, .. } | Self::Area { points, .. } => points.iter_mut().for_each(move_by),
+            Self::Box { from, to, .. } => [from, to].into_iter().for_each(move_by),
+            Self::Disc { centre: at, .. } | Self::Ring { centre: at, .. } | Self::Text { at, .. } => move_by(at),
+        }
+        self
+    }
+}
+
 /// The elements of a picture, the hindmost first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Scene {
@@ -59,6 +104,11 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
+    /// Adds all of another scene, moved by a distance across and down.
+    pub(crate) fn add(&mut self, other: Self, by: Point) {
+        self.marks.extend(other.marks.into_iter().map(|mark| mark.moved(by)));
+    }
+
     pub(crate) fn line(&mut self, points: impl IntoIterator<Item = Point>, colour: Colour, width: f64) {
         self.dashed(points, colour, width, Dash::Solid);
     }
@@ -105,15 +155,17 @@ impl Scene {
         self.marks.push(Mark::Text { text, at, size, colour, align, bold: false, turned: true });
     }
 
-    /// Draws the marker of one of several series or classes: its shape tells it apart, as its colour does.
-    pub(crate) fn marker(&mut self, series: usize, (x, y): Point, radius: f64, colour: Colour) {
+    /// Draws a marker.
+    pub(crate) fn marker(&mut self, marker: Marker, (x, y): Point, radius: f64, colour: Colour) {
         let r = radius;
-        match series % 5 {
-            0 => self.disc((x, y), r, colour),
-            1 => self.area([(x - r, y - r), (x + r, y - r), (x + r, y + r), (x - r, y + r)], colour, 1.0),
-            2 => self.area([(x, y - 1.3 * r), (x + 1.2 * r, y + r), (x - 1.2 * r, y + r)], colour, 1.0),
-            3 => self.area([(x, y - 1.4 * r), (x + 1.4 * r, y), (x, y + 1.4 * r), (x - 1.4 * r, y)], colour, 1.0),
-            _ => self.ring((x, y), r, colour, r * 0.7),
+        match marker {
+            Marker::Disc => self.disc((x, y), r, colour),
+            Marker::Square => self.area([(x - r, y - r), (x + r, y - r), (x + r, y + r), (x - r, y + r)], colour, 1.0),
+            Marker::Triangle => self.area([(x, y - 1.3 * r), (x + 1.2 * r, y + r), (x - 1.2 * r, y + r)], colour, 1.0),
+            Marker::Diamond => {
+                self.area([(x, y - 1.4 * r), (x + 1.4 * r, y), (x, y + 1.4 * r), (x - 1.4 * r, y)], colour, 1.0)
+            }
+            Marker::Ring => self.ring((x, y), r, colour, r * 0.7),
         }
     }
 
@@ -139,9 +191,9 @@ pub(crate) struct Entry {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Sample {
     Line(Dash, f64),
-    /// A line with the marker of a series.
-    Marked(Dash, usize),
-    Marker(usize),
+    /// A line with a marker.
+    Marked(Dash, Marker),
+    Marker(Marker),
 }
 
 /// The size of a legend's text, and the height of one of its rows.
@@ -174,11 +226,11 @@ impl Scene {
             let centre = (x + SAMPLE / 2.0, middle);
             match entry.sample {
                 Sample::Line(dash, width) => self.dashed([from, to], entry.colour, width, dash),
-                Sample::Marked(dash, series) => {
+                Sample::Marked(dash, marker) => {
                     self.dashed([from, to], entry.colour, 2.0, dash);
-                    self.marker(series, centre, 3.8, entry.colour);
+                    self.marker(marker, centre, 3.8, entry.colour);
                 }
-                Sample::Marker(series) => self.marker(series, centre, 4.4, entry.colour),
+                Sample::Marker(marker) => self.marker(marker, centre, 4.4, entry.colour),
             }
             let most = (right - x - SAMPLE - 6.0).max(20.0);
             let shown = text::fitted(&entry.text, LEGEND.0, most);

@@ -7,9 +7,10 @@ pub(crate) fn width(text: &str, size: f64) -> f64 {
     size * text.chars().map(em).sum::<f64>()
 }
 
-/// The fonts that text asks for, which have Latin letters and Hangul on all systems.
-pub(crate) const FONTS: &str = "Noto Sans, Noto Sans KR, Noto Sans CJK KR, Segoe UI, Malgun Gothic, Helvetica Neue, \
-                                Apple SD Gothic Neo, Arial, sans-serif";
+/// The fonts that text asks for, which have Latin letters and Hangul on all systems. Those of Hangul come last: their
+/// signs, such as ∂, are as wide as a syllable.
+pub(crate) const FONTS: &str = "Noto Sans, Segoe UI, Helvetica Neue, Arial, DejaVu Sans, Noto Sans KR, \
+                                Noto Sans CJK KR, Malgun Gothic, Apple SD Gothic Neo, sans-serif";
 
 /// The width of a character in units of the font's size.
 fn em(c: char) -> f64 {

@@ -14,6 +14,38 @@ pub enum Theme {
     Page,
 }
 
+/// The colour of a line, of points or of text by its role, which each theme has a colour for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Tone {
+    /// That of text.
+    #[default]
+    Ink,
+    /// That of axes and notes, for what stays in the background.
+    Muted,
+    /// That of one of several series, counted from 0; after eight they repeat.
+    Series(usize),
+}
+
+impl Tone {
+    /// That of lines and points.
+    pub(crate) fn colour(self) -> Colour {
+        match self {
+            Self::Ink => Colour::Ink,
+            Self::Muted => Colour::Muted,
+            Self::Series(index) => Colour::Series(index),
+        }
+    }
+
+    /// That of text.
+    pub(crate) fn text(self) -> Colour {
+        match self {
+            Self::Series(index) => Colour::Written(index),
+            _ => self.colour(),
+        }
+    }
+}
+
 /// A colour by its role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Colour {
@@ -27,6 +59,8 @@ pub(crate) enum Colour {
     Grid,
     /// One of several series or classes, counted from 0.
     Series(usize),
+    /// Text about one of several series.
+    Written(usize),
     /// The region of a class, behind its points.
     Region(usize),
     /// Height over a plane, from 0 to [`Colour::STEPS`].
@@ -87,6 +121,7 @@ impl Colour {
             Self::Muted => pair(0x56636B, 0xA3AEB6),
             Self::Grid => pair(0xE2E6EA, 0x2C343B),
             Self::Series(index) => SERIES[index % SERIES.len()],
+            Self::Written(index) => mix(SERIES[index % SERIES.len()], Self::Ink.pair(), 0.3),
             Self::Region(index) => mix(PAGE, SERIES[index % SERIES.len()], 0.22),
             Self::Height(step) => mix(pair(0xFBFCFD, 0x171C21), pair(0x8FB2D0, 0x43688A), part(step)),
             Self::Share(step) => mix(pair(0xF3F6F8, 0x1D242A), pair(0x00568A, 0x8CCBF8), part(step)),
@@ -150,6 +185,8 @@ mod tests {
         for series in 0..SERIES.len() {
             let found = worst(Colour::Series(series), Colour::Page);
             assert!(found > 3.0, "{found} for {series}");
+            let written = worst(Colour::Written(series), Colour::Page);
+            assert!(written > 4.5, "{written} for text about {series}");
         }
     }
 

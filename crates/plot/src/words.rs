@@ -78,6 +78,7 @@ words! {
     Decision: "decision regions", "결정 영역";
     Density: "share", "비율";
     DescentPaths: "descent paths", "하강 경로";
+    Diagram: "diagram", "도식";
     Direction: "direction", "방향";
     EachBatch: "each batch", "배치별";
     End: "end", "끝";

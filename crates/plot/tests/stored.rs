@@ -13,9 +13,9 @@ use downhill_network::{Network, Residual, sequential};
 use downhill_optim::Sgd;
 use downhill_optim::test_functions::booth;
 use downhill_plot::{
-    Chart, ConfusionPlot, DecisionRegions, DescentPlot, FiltersPlot, GradientFlow, HistogramPlot, Landscape, Language,
-    Picture, PlotHistory, PlotNetwork, PlotPasses, PlotRates, PrecisionRecallPlot, PredictedPlot, ReliabilityPlot,
-    ResidualPlot, RocPlot, Theme, Trajectory,
+    Align, Chart, ConfusionPlot, Dash, DecisionRegions, DescentPlot, Diagram, FiltersPlot, GradientFlow, HistogramPlot,
+    Landscape, Language, Marker, Panels, Picture, PlotHistory, PlotNetwork, PlotPasses, PlotRates, PrecisionRecallPlot,
+    PredictedPlot, ReliabilityPlot, ResidualPlot, RocPlot, Theme, Tone, Trajectory,
 };
 use downhill_tensor::{Batch, Seed};
 use downhill_train::metrics::{ExpectedCalibrationError, Metric};
@@ -104,6 +104,25 @@ fn pictures() -> Vec<(&'static str, Picture)> {
     let explained = passes.explain(x, Target::Values(&[1.0, 0.0]), &loss).unwrap();
     let image = |phase: f64| (0..16).map(|i| (phase + f64::from(i)).sin()).collect();
     let waves = (0..200).map(f64::from).map(f64::sin);
+    let marked = Chart::new("step", "x")
+        .label((30.0, 0.95), Align::Middle, "above all")
+        .path("a path", steps().step_by(3).map(|x| (x, (x / 20.0).sin())))
+        .label((31.0, 0.8), Align::Left, "its label")
+        .line("", [(0.0, 0.5), (60.0, 0.5)])
+        .tone(Tone::Muted)
+        .dash(Dash::Dotted)
+        .width(1.2)
+        .points("", [(30.0, 0.5)])
+        .marker(Marker::Ring)
+        .size(360, 240);
+    let walk = DescentPlot::of(&booth()).levels([5.0, 50.0, 500.0]).x_range(-10.0, 10.0).y_range(-5.0, 10.0);
+    let walk = walk.path("0.1", path(0.1)).tone(Tone::Series(2)).equal_axes().mark_every_step();
+    let diagram = Diagram::new()
+        .block((100.0, 30.0), (200.0, 90.0), "affine", "z = x W + b")
+        .arrow((20.0, 50.0), (98.0, 50.0), Tone::Series(0))
+        .arrow((98.0, 74.0), (20.0, 74.0), Tone::Series(1))
+        .text((60.0, 36.0), Align::Middle, "x", Tone::Series(0))
+        .size(220, 160);
     vec![
         ("history", history().plot().into()),
         (
@@ -127,6 +146,10 @@ fn pictures() -> Vec<(&'static str, Picture)> {
         ("network", wired.plot().into()),
         ("passes", explained.plot().into()),
         ("chart", Chart::new("x", "f(x)").line("x²", steps().map(|x| (x, x * x))).points("", [(30.0, 900.0)]).into()),
+        ("chart_marked", marked.clone().into()),
+        ("diagram", diagram.into()),
+        ("history_of_losses", history().plot().no_learning_rate().into()),
+        ("panels", Panels::new(2).legend_of(&marked).panel(marked.no_legend()).panel(walk.size(420, 320)).into()),
     ]
 }
 

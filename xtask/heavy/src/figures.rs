@@ -6,13 +6,11 @@
 
 mod bowls;
 mod chain;
-mod contour;
 mod depth;
 mod digits;
 mod landscape;
 mod learning;
 mod penguins;
-mod plot;
 mod sexes;
 mod table;
 

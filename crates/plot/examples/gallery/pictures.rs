@@ -13,9 +13,9 @@ use downhill_optim::schedule::Cosine;
 use downhill_optim::test_functions::rosenbrock;
 use downhill_optim::{Adam, Sgd};
 use downhill_plot::{
-    Chart, ConfusionPlot, DecisionRegions, DescentPlot, FiltersPlot, GradientFlow, HistogramPlot, Landscape, Language,
-    ModelReport, Picture, PlotHistory, PlotNetwork, PlotPasses, PlotRates, PrecisionRecallPlot, PredictedPlot,
-    ReliabilityPlot, Report, ResidualPlot, RocPlot, Trajectory,
+    Align, Chart, ConfusionPlot, DecisionRegions, DescentPlot, Diagram, FiltersPlot, GradientFlow, HistogramPlot,
+    Landscape, Language, ModelReport, Panels, Picture, PlotHistory, PlotNetwork, PlotPasses, PlotRates,
+    PrecisionRecallPlot, PredictedPlot, ReliabilityPlot, Report, ResidualPlot, RocPlot, Tone, Trajectory,
 };
 use downhill_tensor::{Batch, Seed};
 use downhill_train::metrics::{Accuracy, ConfusionMatrix, ExpectedCalibrationError};
@@ -191,7 +191,49 @@ fn of_functions(language: Language) -> Result<Vec<(&'static str, Picture)>> {
         ("predicted", PredictedPlot::new(predicted.clone(), y.clone())?.unit("°C").language(language).into()),
         ("residuals", ResidualPlot::new(predicted, y)?.unit("°C").language(language).into()),
         ("chart", chart.language(language).into()),
+        ("panels", walks(language)?),
+        ("diagram", diagram(language)),
     ])
+}
+
+/// Two walks into a valley that is steep in one direction, each with its errors by step.
+fn walks(language: Language) -> Result<Picture> {
+    let valley = |x: &[f64], gradient: &mut [f64]| {
+        (gradient[0], gradient[1]) = (x[0], 10.0 * x[1]);
+        0.5 * (x[0] * x[0] + 10.0 * x[1] * x[1])
+    };
+    let mut panels = Panels::new(2);
+    for (series, rate) in [0.05, 0.19].into_iter().enumerate() {
+        let run = minimize(valley, [5.0, 1.0]).optimizer(Sgd::new(rate)).iterations(20).record_path().run()?;
+        let path = run.path.iter().map(|x| (x[0], x[1]));
+        let errors = run.path.iter().enumerate().map(|(step, x)| (step as f64, x[0].hypot(x[1])));
+        let plane = DescentPlot::new(move |x, y| valley(&[x, y], &mut [0.0; 2]))
+            .levels([0.1, 1.0, 3.0, 6.0, 10.0])
+            .path(format!("γ = {rate}"), path)
+            .tone(Tone::Series(series))
+            .minimum(0.0, 0.0)
+            .equal_axes()
+            .mark_every_step();
+        let chart = Chart::new("", "").path("", errors).tone(Tone::Series(series)).logarithmic_y();
+        let chart = chart.label((19.5, 4.0), Align::Right, format!("γ = {rate}"));
+        panels = panels.panel(plane.language(language).size(560, 300)).panel(chart.language(language).size(300, 300));
+    }
+    Ok(panels.into())
+}
+
+/// A layer with what goes in and out of it.
+fn diagram(language: Language) -> Picture {
+    let (forward, backward) = (Tone::Series(0), Tone::Series(1));
+    let mut diagram = Diagram::new().block((130.0, 40.0), (250.0, 130.0), "affine", "z = x W + b");
+    for (from, to, value, gradient) in [(20.0, 128.0, "x", "∂J/∂x"), (252.0, 360.0, "z", "∂J/∂z")] {
+        let middle = (from + to) / 2.0;
+        diagram = diagram
+            .arrow((from, 65.0), (to, 65.0), forward)
+            .text((middle, 51.0), Align::Middle, value, forward)
+            .arrow((to, 105.0), (from, 105.0), backward)
+            .text((middle, 121.0), Align::Middle, gradient, backward);
+    }
+    diagram.language(language).size(380, 170).into()
 }
 
 /// The passes of a network with a skip connection over examples of two numbers with these targets.

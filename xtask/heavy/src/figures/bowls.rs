@@ -2,16 +2,14 @@
 
 use downhill::optim::minimize::{Outcome, Reason, minimize};
 use downhill::optim::{GradientDescent, Optimizer, Sgd};
-use plotters::style::text_anchor::HPos;
+use downhill::plot::{Align, Chart, Dash, DescentPlot, Marker, Panels, Theme, Tone};
 
 use super::Files;
-use super::contour::Window;
-use super::plot::{Area, Axis, BLUE, GREEN, GREY, INK, ORANGE, PURPLE, Plot, figure};
 use super::table::table;
 use crate::{Result, grouped as count};
 
 pub(super) fn add(files: &mut Files) -> Result {
-    files.insert("slope.svg".into(), slope()?);
+    files.insert("slope.svg".into(), slope());
     files.insert("rates.svg".into(), rates()?);
     files.insert("rates.md".into(), rates_table()?);
     files.insert("zigzag.svg".into(), zigzag()?);
@@ -37,48 +35,70 @@ fn curve(f: impl Fn(f64) -> f64, from: f64, to: f64) -> impl Iterator<Item = (f6
 }
 
 /// Secants that turn into the tangent.
-fn slope() -> Result<String> {
-    figure(340, |area| {
-        let x = Axis::new("x", -0.2, 6.2, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-        let y = Axis::new("f(x)", -2.0, 11.0, [-2.0, 0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
-        let mut plot = Plot::new(area, "", x, y)?;
-        plot.line(curve(bowl, -0.2, 6.2), INK, 2.0)?;
-        for (h, end, color) in [(3.0, 5.0, PURPLE), (2.0, 3.75, GREEN), (1.0, 3.1, BLUE)] {
-            let slope = (bowl(1.0 + h) - bowl(1.0)) / h;
-            let through = |x: f64| (x, bowl(1.0) + slope * (x - 1.0));
-            plot.line([through(0.35), through(end)], color, 1.6)?;
-            plot.dots([through(1.0 + h)], color, 4.0)?;
-            let words = format!("h = {h}: slope {slope}").replace('-', "−");
-            plot.label((end + 0.08, through(end).1), &words, color, HPos::Left)?;
-        }
-        let tangent = |x: f64| (x, bowl(1.0) - 4.0 * (x - 1.0));
-        plot.line([tangent(-0.2), tangent(2.7)], ORANGE, 2.6)?;
-        plot.label((0.35, 8.6), "the tangent: slope −4", ORANGE, HPos::Left)?;
-        plot.dots([(1.0, bowl(1.0))], INK, 4.5)?;
-        plot.label((1.12, 5.6), "x = 1", INK, HPos::Left)
-    })
+fn slope() -> String {
+    let mut chart = Chart::new("x", "f(x)")
+        .x_range(-0.2, 6.2)
+        .y_range(-2.0, 11.0)
+        .label((1.15, 5.6), Align::Left, "x = 1")
+        .line("", curve(bowl, -0.2, 6.2))
+        .tone(Tone::Ink);
+    for (series, h, end) in [(3, 3.0, 5.0), (2, 2.0, 3.75), (0, 1.0, 3.1)] {
+        let slope = (bowl(1.0 + h) - bowl(1.0)) / h;
+        let through = |x: f64| (x, bowl(1.0) + slope * (x - 1.0));
+        let words = format!("h = {h}: slope {slope}").replace('-', "−");
+        chart = chart
+            .line("", [through(0.35), through(end)])
+            .tone(Tone::Series(series))
+            .dash(Dash::Solid)
+            .width(1.6)
+            .label((end + 0.08, through(end).1), Align::Left, words)
+            .points("", [through(1.0 + h)])
+            .tone(Tone::Series(series))
+            .marker(Marker::Disc);
+    }
+    let tangent = |x: f64| (x, bowl(1.0) - 4.0 * (x - 1.0));
+    let chart = chart
+        .line("", [tangent(-0.2), tangent(2.7)])
+        .tone(Tone::Series(1))
+        .dash(Dash::Solid)
+        .width(2.8)
+        .label((0.35, 8.6), Align::Left, "the tangent: slope −4")
+        .points("", [(1.0, bowl(1.0))])
+        .tone(Tone::Ink)
+        .marker(Marker::Disc)
+        .width(9.0);
+    chart.size(750, 340).theme(Theme::Page).to_svg()
 }
 
 /// The bowl from x = 1 with four learning rates.
 fn rates() -> Result<String> {
-    figure(520, |area| {
-        let runs = [
-            (0.05, "γ = 0.05: slow but sure", BLUE),
-            (0.4, "γ = 0.4: about right", GREEN),
-            (0.95, "γ = 0.95: from side to side", PURPLE),
-            (1.05, "γ = 1.05: it explodes", ORANGE),
-        ];
-        for (panel, (rate, title, color)) in area.split_evenly((2, 2)).iter().zip(runs) {
-            let x = Axis::new("x", -2.4, 8.4, [-2.0, 0.0, 2.0, 4.0, 6.0, 8.0]);
-            let mut plot = Plot::new(panel, title, x, Axis::new("f(x)", 0.0, 28.0, [0.0, 10.0, 20.0]))?;
-            plot.line(curve(bowl, -2.4, 8.4), GREY, 1.5)?;
-            let steps = walk(bowl_objective, [1.0], GradientDescent::new(rate), 10)?.path;
-            let path: Vec<_> = steps.iter().map(|x| (x[0], bowl(x[0]))).collect();
-            plot.path(&path, color, 4.0)?;
-            plot.dots([path[0]], INK, 4.5)?;
-        }
-        Ok(())
-    })
+    let runs = [
+        (0.05, "γ = 0.05: slow but sure", 0),
+        (0.4, "γ = 0.4: about right", 2),
+        (0.95, "γ = 0.95: from side to side", 3),
+        (1.05, "γ = 1.05: it explodes", 1),
+    ];
+    let mut panels = Panels::new(2).theme(Theme::Page);
+    for (rate, title, series) in runs {
+        let steps = walk(bowl_objective, [1.0], GradientDescent::new(rate), 10)?.path;
+        let path: Vec<_> = steps.iter().map(|x| (x[0], bowl(x[0]))).collect();
+        let chart = Chart::new("x", "f(x)")
+            .x_range(-2.4, 8.4)
+            .y_range(0.0, 28.0)
+            .line("", curve(bowl, -2.4, 8.4))
+            .tone(Tone::Muted)
+            .width(1.5)
+            .path("", path.iter().copied())
+            .tone(Tone::Series(series))
+            .dash(Dash::Solid)
+            .marker(Marker::Disc)
+            .points("", path.first().copied())
+            .tone(Tone::Ink)
+            .marker(Marker::Disc)
+            .width(9.0);
+        panels = panels.panel(chart.title(title).size(375, 270));
+    }
+    Ok(panels.to_svg())
 }
 
 /// Takes steps from a start and records the path.
@@ -123,36 +143,31 @@ fn valley_objective(x: &[f64], gradient: &mut [f64]) -> f64 {
 const VALLEY_START: [f64; 2] = [10.0, 1.0];
 
 /// A path on the valley's contours, at the same scale along both axes.
-fn valley_panel(
-    area: &Area<'_>,
-    title: &str,
-    optimizer: impl Optimizer<f64>,
-    color: plotters::style::RGBColor,
-) -> Result {
-    let window = Window { x: (-1.0, 11.0), y: (-1.4, 1.4) };
-    let x = Axis::new("x", window.x.0, window.x.1, [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
-    let mut plot = Plot::new(area, title, x, Axis::new("y", window.y.0, window.y.1, [-1.0, 0.0, 1.0]))?;
-    plot.contours(window, &[0.2, 1.5, 5.0, 12.0, 22.0, 35.0, 50.0], valley)?;
+fn valley_panel(name: &str, optimizer: impl Optimizer<f64>, series: usize) -> Result<DescentPlot> {
     let path = walk(valley_objective, VALLEY_START, optimizer, 40)?.path;
-    let path: Vec<_> = path.iter().map(|at| (at[0], at[1])).collect();
-    plot.path(&path, color, 3.0)?;
-    plot.dots([path[0]], INK, 4.0)
+    let plot = DescentPlot::new(valley)
+        .variables("x", "y")
+        .x_range(-1.0, 11.0)
+        .y_range(-1.4, 1.4)
+        .levels([0.2, 1.5, 5.0, 12.0, 22.0, 35.0, 50.0])
+        .path(name, path.iter().map(|at| (at[0], at[1])))
+        .tone(Tone::Series(series))
+        .minimum(0.0, 0.0)
+        .equal_axes()
+        .mark_every_step();
+    Ok(plot.size(750, 242))
 }
 
 fn zigzag() -> Result<String> {
-    figure(480, |area| {
-        let panels = area.split_evenly((2, 1));
-        valley_panel(&panels[0], "γ = 0.04", GradientDescent::new(0.04), BLUE)?;
-        valley_panel(&panels[1], "γ = 0.095, just below 2/20", GradientDescent::new(0.095), ORANGE)
-    })
+    let slow = valley_panel("γ = 0.04", GradientDescent::new(0.04), 0)?;
+    let fast = valley_panel("γ = 0.095, just below 2/20", GradientDescent::new(0.095), 1)?;
+    Ok(Panels::new(1).panel(slow).panel(fast).theme(Theme::Page).to_svg())
 }
 
 fn momentum() -> Result<String> {
-    figure(480, |area| {
-        let panels = area.split_evenly((2, 1));
-        valley_panel(&panels[0], "γ = 0.04, μ = 0", GradientDescent::new(0.04), BLUE)?;
-        valley_panel(&panels[1], "γ = 0.04, μ = 0.7", Sgd::new(0.04).momentum(0.7), GREEN)
-    })
+    let plain = valley_panel("γ = 0.04, μ = 0", GradientDescent::new(0.04), 0)?;
+    let heavy = valley_panel("γ = 0.04, μ = 0.7", Sgd::new(0.04).momentum(0.7), 2)?;
+    Ok(Panels::new(1).panel(plain).panel(heavy).theme(Theme::Page).to_svg())
 }
 
 /// How many steps it takes to come a million times nearer to the bottom of bowls of growing eccentricity.

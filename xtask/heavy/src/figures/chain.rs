@@ -3,17 +3,15 @@
 use std::fs;
 
 use downhill::gradcheck::differentiate;
+use downhill::plot::{Align, Chart, Dash, Diagram, Theme, Tone};
 use downhill::tensor::Scalar;
-use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, VPos};
 
 use super::Files;
-use super::plot::{Area, Axis, BLUE, FAINTEST, GREEN, GREY, INK, ORANGE, Plot, figure, px, text};
 use super::table::{digits, table};
 use crate::{Result, workspace};
 
 pub(super) fn add(files: &mut Files) -> Result {
-    files.insert("chain.svg".into(), diagram()?);
+    files.insert("chain.svg".into(), diagram());
     files.insert("chain.md".into(), comparison());
     files.insert("differences.svg".into(), differences()?);
     files.insert("backward.md".into(), backward_loop()?);
@@ -84,69 +82,51 @@ fn pair(x: [f64; 2]) -> String {
     format!("({}, {})", number(x[0], 3), number(x[1], 3))
 }
 
-/// The heights of the two rows of the diagram, in pixels as shown.
+/// The heights of the two rows of the diagram in pixels.
 const FORWARD: f64 = 95.0;
 const BACKWARD: f64 = 150.0;
 
 /// The example's numbers on their way forward and back.
-fn diagram() -> Result<String> {
+fn diagram() -> String {
+    let (ahead, back) = (Tone::Series(0), Tone::Series(1));
     let there = forward(&THETA);
-    let back = backward(&THETA, &there);
-    figure(270, |area| {
-        let stations =
-            [(161.0, "affine", "z = x W + b"), (378.0, "sigmoid", "y = σ(z)"), (595.0, "loss", "J = ½ ‖y − t‖²")];
-        for (x, name, equation) in stations {
-            let corners = [at(x - 52.0, 65.0), at(x + 52.0, 180.0)];
-            area.draw(&Rectangle::new(corners, FAINTEST.filled()))?;
-            area.draw(&Rectangle::new(corners, GREY.stroke_width(px(1.0))))?;
-            words(area, (x, 112.0), name, 15.0, INK, HPos::Center)?;
-            words(area, (x, 132.0), equation, 12.5, GREY, HPos::Center)?;
-        }
-        let x = format!("x = ({}, {})", X[0], X[1]).replace('-', "−");
-        let passages = [
-            (12.0, 105.0, x, "∂J/∂x", pair(back.dx)),
-            (217.0, 322.0, format!("z = {}", pair(there.z)), "∂J/∂z", pair(back.dz)),
-            (434.0, 539.0, format!("y = {}", pair(there.y)), "∂J/∂y", pair(back.dy)),
-            (651.0, 738.0, format!("J = {:.4}", there.loss), "∂J/∂J", "1".to_owned()),
-        ];
-        for (from, to, there, symbol, back) in passages {
-            let middle = (from + to) / 2.0;
-            arrow(area, (from, FORWARD), (to, FORWARD), BLUE)?;
-            words(area, (middle, FORWARD - 12.0), &there, 11.5, BLUE, HPos::Center)?;
-            arrow(area, (to, BACKWARD), (from, BACKWARD), ORANGE)?;
-            words(area, (middle, BACKWARD + 14.0), symbol, 11.5, ORANGE, HPos::Center)?;
-            words(area, (middle, BACKWARD + 30.0), &back, 11.5, ORANGE, HPos::Center)?;
-        }
-        words(area, (161.0, 22.0), "W, b", 13.0, BLUE, HPos::Center)?;
-        arrow(area, (161.0, 34.0), (161.0, 63.0), BLUE)?;
-        words(area, (595.0, 22.0), "t = (1, 0)", 13.0, BLUE, HPos::Center)?;
-        arrow(area, (595.0, 34.0), (595.0, 63.0), BLUE)?;
-        arrow(area, (161.0, 182.0), (161.0, 212.0), ORANGE)?;
-        let [w11, w12, w21, w22, ..] = back.dtheta.map(|slope| number(slope, 3));
-        let weight = format!("∂J/∂W = xᵀ ∂J/∂z = ({w11}, {w12}; {w21}, {w22})");
-        words(area, (109.0, 228.0), &weight, 11.5, ORANGE, HPos::Left)?;
-        words(area, (109.0, 246.0), &format!("∂J/∂b = ∂J/∂z = {}", pair(back.dz)), 11.5, ORANGE, HPos::Left)?;
-        words(area, (738.0, 22.0), "forward", 13.0, BLUE, HPos::Right)?;
-        words(area, (738.0, 246.0), "backward", 13.0, ORANGE, HPos::Right)
-    })
-}
-
-fn at(x: f64, y: f64) -> (i32, i32) {
-    (px(x) as i32, px(y) as i32)
-}
-
-fn words(area: &Area<'_>, (x, y): (f64, f64), words: &str, size: f64, color: RGBColor, across: HPos) -> Result {
-    area.draw(&Text::new(words.to_owned(), at(x, y), text(size, color, across, VPos::Center)))?;
-    Ok(())
-}
-
-fn arrow(area: &Area<'_>, from: (f64, f64), to: (f64, f64), color: RGBColor) -> Result {
-    let towards = |from: f64, to: f64| if from == to { 0.0 } else { (to - from).signum() };
-    let (dx, dy) = (towards(from.0, to.0), towards(from.1, to.1));
-    let back = |along: f64, across: f64| at(to.0 - along * dx - across * dy, to.1 - along * dy + across * dx);
-    area.draw(&PathElement::new([at(from.0, from.1), back(4.0, 0.0)], color.stroke_width(px(1.8))))?;
-    area.draw(&Polygon::new([back(0.0, 0.0), back(8.0, 4.5), back(8.0, -4.5)], color.filled()))?;
-    Ok(())
+    let slopes = backward(&THETA, &there);
+    let mut diagram = Diagram::new();
+    for (x, name, equation) in
+        [(161.0, "affine", "z = x W + b"), (378.0, "sigmoid", "y = σ(z)"), (595.0, "loss", "J = ½ ‖y − t‖²")]
+    {
+        diagram = diagram.block((x - 52.0, 65.0), (x + 52.0, 180.0), name, equation);
+    }
+    let x = format!("x = ({}, {})", X[0], X[1]).replace('-', "−");
+    let passages = [
+        (12.0, 107.0, x, "∂J/∂x", pair(slopes.dx)),
+        (215.0, 324.0, format!("z = {}", pair(there.z)), "∂J/∂z", pair(slopes.dz)),
+        (432.0, 541.0, format!("y = {}", pair(there.y)), "∂J/∂y", pair(slopes.dy)),
+        (649.0, 738.0, format!("J = {:.4}", there.loss), "∂J/∂J", "1".to_owned()),
+    ];
+    for (from, to, value, symbol, slope) in passages {
+        let middle = (from + to) / 2.0;
+        diagram = diagram
+            .arrow((from, FORWARD), (to, FORWARD), ahead)
+            .text((middle, FORWARD - 13.0), Align::Middle, value, ahead)
+            .arrow((to, BACKWARD), (from, BACKWARD), back)
+            .text((middle, BACKWARD + 15.0), Align::Middle, symbol, back)
+            .text((middle, BACKWARD + 32.0), Align::Middle, slope, back);
+    }
+    let [w11, w12, w21, w22, ..] = slopes.dtheta.map(|slope| number(slope, 3));
+    let weight = format!("∂J/∂W = xᵀ ∂J/∂z = ({w11}, {w12}; {w21}, {w22})");
+    let bias = format!("∂J/∂b = ∂J/∂z = {}", pair(slopes.dz));
+    let diagram = diagram
+        .text((161.0, 22.0), Align::Middle, "W, b", ahead)
+        .arrow((161.0, 34.0), (161.0, 63.0), ahead)
+        .text((595.0, 22.0), Align::Middle, "t = (1, 0)", ahead)
+        .arrow((595.0, 34.0), (595.0, 63.0), ahead)
+        .arrow((161.0, 182.0), (161.0, 212.0), back)
+        .text((109.0, 228.0), Align::Left, weight, back)
+        .text((109.0, 247.0), Align::Left, bias, back)
+        .text((738.0, 22.0), Align::Right, "forward", ahead)
+        .text((738.0, 247.0), Align::Right, "backward", back);
+    diagram.size(750, 270).theme(Theme::Page).to_svg()
 }
 
 /// The error of difference quotients over their step: first it is the function's bend, then rounding.
@@ -163,16 +143,21 @@ fn differences() -> Result<String> {
     let one_sided = steps().map(|h| (h, error((at(THETA[0] + h) - at(THETA[0])) / h)));
     let central = steps().map(|h| (h, error((at(THETA[0] + h) - at(THETA[0] - h)) / (2.0 * h))));
     let extrapolated = error(differentiate(&[THETA[0]], |w| at(w[0]))[0].ok_or("the loss is smooth")?);
-    figure(380, |area| {
-        let x = Axis::decades("step h", -14, 0, 2);
-        let mut plot = Plot::new(area, "", x, Axis::decades("error of ∂J/∂W₁₁", -16, 0, 4))?;
-        plot.line(one_sided, BLUE, 2.0)?;
-        plot.line(central, ORANGE, 2.0)?;
-        plot.line([(1e-14, extrapolated), (1.0, extrapolated)], GREEN, 1.6)?;
-        plot.label((1e-4, 3e-5), "one-sided", BLUE, HPos::Right)?;
-        plot.label((1e-3, 1e-11), "central", ORANGE, HPos::Left)?;
-        plot.label((1.5e-14, extrapolated / 6.0), "extrapolated, as downhill-gradcheck does", GREEN, HPos::Left)
-    })
+    let chart = Chart::new("step h", "error of ∂J/∂W₁₁")
+        .logarithmic_x()
+        .logarithmic_y()
+        .x_range(1e-14, 1.0)
+        .y_range(1e-16, 1.0)
+        .line("", one_sided)
+        .label((1e-4, 3e-5), Align::Right, "one-sided")
+        .line("", central)
+        .dash(Dash::Solid)
+        .label((1e-3, 1e-11), Align::Left, "central")
+        .line("", [(1e-14, extrapolated), (1.0, extrapolated)])
+        .dash(Dash::Solid)
+        .width(1.8)
+        .label((1.5e-14, extrapolated / 6.0), Align::Left, "extrapolated, as downhill-gradcheck does");
+    Ok(chart.size(750, 380).theme(Theme::Page).to_svg())
 }
 
 /// The source of the backward loop as it is, and of what it does for each step.

@@ -5,15 +5,12 @@ use downhill::layers::{Affine, Mode, Relu, Sigmoid};
 use downhill::losses::{SoftmaxCrossEntropy, Target};
 use downhill::network::{Network, Purpose, Residual, Sequential, sequential};
 use downhill::optim::{Sgd, gradient_norm};
+use downhill::plot::{Chart, Panels, Theme};
 use downhill::tensor::{Gain, Init, Seed};
 use downhill::train::metrics::Accuracy;
 use downhill::train::{TrainError, Trainer};
-use plotters::element::{PathElement, Text};
-use plotters::style::text_anchor::{HPos, VPos};
-use plotters::style::{Color, RGBColor};
 
 use super::Files;
-use super::plot::{Axis, BLUE, GREEN, INK, ORANGE, PURPLE, Plot, figure, px, text};
 use super::table::{digits, table};
 use crate::Result;
 
@@ -33,7 +30,7 @@ pub(super) fn add(files: &mut Files) -> Result {
     }
     let header = ["", "‖∂J/∂b‖ of layer 1", "of layer 20", "test accuracy after 10 epochs"];
     files.insert("depth.md".into(), table(header, rows));
-    files.insert("depth.svg".into(), draw(&lines)?);
+    files.insert("depth.svg".into(), draw(&lines));
     Ok(())
 }
 
@@ -41,7 +38,6 @@ pub(super) fn add(files: &mut Files) -> Result {
 #[derive(Clone, Copy)]
 struct Kind {
     name: &'static str,
-    color: RGBColor,
     block: fn() -> Sequential,
     /// How the name of its output ends.
     output: &'static str,
@@ -60,23 +56,16 @@ fn sigmoid() -> Sequential {
 }
 
 const KINDS: [Kind; 5] = [
-    Kind { name: "sigmoid, Xavier", color: ORANGE, block: sigmoid, output: ".1" },
-    Kind { name: "ReLU, U(±1/√in)", color: BLUE, block: || relu(Init::FanInUniform), output: ".1" },
+    Kind { name: "sigmoid, Xavier", block: sigmoid, output: ".1" },
+    Kind { name: "ReLU, U(±1/√in)", block: || relu(Init::FanInUniform), output: ".1" },
     Kind {
         name: "ReLU, twice Kaiming",
-        color: PURPLE,
         block: || relu(Init::KaimingNormal { gain: Gain::Custom(2.0 * Gain::Relu.value()) }),
         output: ".1",
     },
-    Kind {
-        name: "ReLU, Kaiming",
-        color: GREEN,
-        block: || relu(Init::KaimingNormal { gain: Gain::Relu }),
-        output: ".1",
-    },
+    Kind { name: "ReLU, Kaiming", block: || relu(Init::KaimingNormal { gain: Gain::Relu }), output: ".1" },
     Kind {
         name: "sigmoid, Xavier, with a skip connection",
-        color: INK,
         block: || sequential![Residual(sigmoid())],
         output: ".add",
     },
@@ -150,31 +139,16 @@ impl Kind {
     }
 }
 
-fn draw(lines: &[(Kind, Signals)]) -> Result<String> {
-    figure(420, |area| {
-        let (above, legend) = area.split_vertically(px(360.0));
-        let panels = above.split_evenly((1, 2));
-        let layer = || Axis::new("hidden layer", 0.0, 21.0, [1.0, 5.0, 10.0, 15.0, 20.0]);
-        let forward = Axis::decades("size of the output y", -10, 8, 2);
-        let mut plot = Plot::new(&panels[0], "forward →", layer(), forward)?;
-        for (kind, signals) in lines {
-            plot.path(&numbered(&signals.forward), kind.color, 2.5)?;
-        }
-        let backward = Axis::decades("‖∂J/∂b‖", -14, 8, 2);
-        let mut plot = Plot::new(&panels[1], "← backward", layer(), backward)?;
-        for (kind, signals) in lines {
-            plot.path(&numbered(&signals.backward), kind.color, 2.5)?;
-        }
-        for (index, (kind, _)) in lines.iter().enumerate() {
-            let (column, row) = (index % 3, index / 3);
-            let (x, y) = (px([70.0, 250.0, 440.0][column]) as i32, px([16.0, 38.0][row]) as i32);
-            let line = [(x, y), (x + px(22.0) as i32, y)];
-            legend.draw(&PathElement::new(line, kind.color.stroke_width(px(2.0))))?;
-            let style = text(13.0, kind.color, HPos::Left, VPos::Center);
-            legend.draw(&Text::new(kind.name, (x + px(28.0) as i32, y), style))?;
-        }
-        Ok(())
-    })
+fn draw(lines: &[(Kind, Signals)]) -> String {
+    let chart = |name: &str, values: fn(&Signals) -> &[f64]| {
+        let chart = Chart::new("hidden layer", name).logarithmic_y().x_range(0.0, 21.0);
+        lines.iter().fold(chart, |chart, (kind, signals)| chart.path(kind.name, numbered(values(signals))))
+    };
+    let forward = chart("size of the output y", |signals| &signals.forward).y_range(1e-10, 1e8).title("forward →");
+    let backward = chart("‖∂J/∂b‖", |signals| &signals.backward).y_range(1e-14, 1e8).title("← backward");
+    let panels = Panels::new(2).legend_of(&forward);
+    let panels = [forward, backward].into_iter().fold(panels, |all, chart| all.panel(chart.no_legend().size(375, 380)));
+    panels.theme(Theme::Page).to_svg()
 }
 
 fn numbered(values: &[f64]) -> Vec<(f64, f64)> {

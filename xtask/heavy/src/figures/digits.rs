@@ -8,13 +8,12 @@ use downhill::losses::SoftmaxCrossEntropy;
 use downhill::network::{Network, sequential};
 use downhill::optim::AdamW;
 use downhill::optim::schedule::OneCycle;
+use downhill::plot::{Align, Chart, Panels, Theme};
 use downhill::tensor::Seed;
 use downhill::train::metrics::Accuracy;
 use downhill::train::{Trainer, evaluate};
-use plotters::style::text_anchor::HPos;
 
 use super::Files;
-use super::plot::{Axis, BLUE, ORANGE, Plot, figure};
 use super::table::{digits, table};
 use crate::{Result, grouped as count};
 
@@ -26,7 +25,7 @@ struct Epoch {
 
 pub(super) fn add(files: &mut Files) -> Result {
     let epochs = run()?;
-    files.insert("digits-curve.svg".into(), draw(&epochs)?);
+    files.insert("digits-curve.svg".into(), draw(&epochs));
     let rows = [1, 2, 5, 10, 20, 40, 60].into_iter().filter_map(|number: u64| {
         let epoch = epochs.get(number as usize - 1)?;
         let per_cent = |share: f64| format!("{}%", digits(100.0 * share, 3));
@@ -70,23 +69,18 @@ fn run() -> Result<Vec<Epoch>> {
     Ok(seen)
 }
 
-fn draw(epochs: &[Epoch]) -> Result<String> {
-    figure(330, |area| {
-        let panels = area.split_evenly((1, 2));
-        let across = || Axis::new("epoch", 0.0, 61.0, [1.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0]);
+fn draw(epochs: &[Epoch]) -> String {
+    let chart = |name: &str, training: fn(&Epoch) -> f64, test: fn(&Epoch) -> f64| {
         let points = |value: fn(&Epoch) -> f64| {
             epochs.iter().enumerate().map(move |(epoch, seen)| (epoch as f64 + 1.0, value(seen)))
         };
-        let mut plot = Plot::new(&panels[0], "loss", across(), Axis::decades("", -2, 1, 1))?;
-        plot.line(points(|epoch| epoch.training.0), BLUE, 2.4)?;
-        plot.line(points(|epoch| epoch.test.0), ORANGE, 2.4)?;
-        plot.label((44.0, 2.2e-2), "training", BLUE, HPos::Right)?;
-        plot.label((44.0, 0.16), "test", ORANGE, HPos::Center)?;
-        let y = Axis::new("", 84.0, 100.4, [85.0, 90.0, 95.0, 100.0]);
-        let mut plot = Plot::new(&panels[1], "accuracy in %", across(), y)?;
-        plot.line(points(|epoch| 100.0 * epoch.training.1), BLUE, 2.4)?;
-        plot.line(points(|epoch| 100.0 * epoch.test.1), ORANGE, 2.4)?;
-        let last = epochs.last().map_or(f64::NAN, |epoch| 100.0 * epoch.test.1);
-        plot.label((60.0, last - 1.2), &format!("test: {}%", digits(last, 3)), ORANGE, HPos::Right)
-    })
+        let chart = Chart::new("epoch", name).x_range(0.0, 61.0);
+        chart.line("training", points(training)).line("test", points(test)).size(375, 330)
+    };
+    let loss = chart("loss", |epoch| epoch.training.0, |epoch| epoch.test.0).logarithmic_y().y_range(1e-2, 10.0);
+    let last = epochs.last().map_or(f64::NAN, |epoch| 100.0 * epoch.test.1);
+    let accuracy = chart("accuracy in %", |epoch| 100.0 * epoch.training.1, |epoch| 100.0 * epoch.test.1)
+        .y_range(84.0, 100.4)
+        .label((60.0, last - 1.2), Align::Right, format!("test: {}%", digits(last, 3)));
+    Panels::new(2).panel(loss).panel(accuracy).theme(Theme::Page).to_svg()
 }

@@ -9,20 +9,17 @@ use downhill::network::Network;
 use downhill::optim::GradientDescent;
 use downhill::optim::minimize::{Reason, minimize};
 use downhill::optim::schedule::{Constant, Cosine, Schedule};
+use downhill::plot::{Align, Chart, Dash, DescentPlot, Panels, Theme, Tone};
 use downhill::tensor::Seed;
 use downhill::train::Trainer;
-use plotters::style::RGBColor;
-use plotters::style::text_anchor::HPos;
 
 use super::Files;
-use super::contour::Window;
-use super::plot::{Area, Axis, BLUE, GREEN, INK, ORANGE, Plot, SKY, figure, px};
 use super::table::{digits, table};
 use crate::{Result, grouped as count, workspace};
 
 pub(super) fn add(files: &mut Files) -> Result {
     let penguins = Penguins::read()?;
-    files.insert("penguins.svg".into(), penguins.scatter()?);
+    files.insert("penguins.svg".into(), penguins.scatter());
     files.insert("scaling.md".into(), penguins.scaling_table()?);
     files.insert("batches.svg".into(), penguins.paths()?);
     files.insert("batches.md".into(), penguins.batch_table()?);
@@ -47,8 +44,11 @@ struct Penguins {
 /// The learning rate of all runs on standardised flippers.
 const RATE: f64 = 0.1;
 
-/// A batch size, the path that it takes, and its colour.
-type BatchRun = (usize, Vec<(f64, f64)>, RGBColor);
+/// J(w, b), the mean of the squared errors of w x + b.
+fn mean_square(x: &[f64], t: &[f64], w: f64, b: f64) -> f64 {
+    let errors = x.iter().zip(t).map(|(x, t)| w * x + b - t);
+    errors.map(|error| error * error).sum::<f64>() / t.len() as f64
+}
 
 impl Penguins {
     fn read() -> Result<Self> {
@@ -75,25 +75,30 @@ impl Penguins {
 
     /// J(w, b), over all penguins with standardised flippers.
     fn loss(&self, w: f64, b: f64) -> f64 {
-        let errors = self.data.inputs().slice().iter().zip(&self.masses).map(|(x, t)| w * x + b - t);
-        errors.map(|error| error * error).sum::<f64>() / self.masses.len() as f64
+        mean_square(self.data.inputs().slice(), &self.masses, w, b)
     }
 
-    fn scatter(&self) -> Result<String> {
-        figure(360, |area| {
-            let x = Axis::new("flipper length in mm", 168.0, 236.0, [170.0, 180.0, 190.0, 200.0, 210.0, 220.0, 230.0]);
-            let mut plot = Plot::new(area, "", x, Axis::new("mass in kg", 2.4, 6.6, [3.0, 4.0, 5.0, 6.0]))?;
-            let mut dots: Vec<_> = self.flippers.iter().copied().zip(self.masses.iter().copied()).collect();
-            // Many penguins have the same two numbers.
-            dots.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
-            dots.dedup();
-            plot.dots(dots, SKY, 3.0)?;
-            let (slope, intercept) = self.best;
-            let line = |x: f64| (x, intercept + slope * (x - self.mean) / self.deviation);
-            plot.line([line(170.0), line(233.0)], ORANGE, 2.5)?;
-            let words = format!("mass = {} + {} · standardised flipper", digits(intercept, 3), digits(slope, 2));
-            plot.label((172.0, 5.8), &words, ORANGE, HPos::Left)
-        })
+    fn scatter(&self) -> String {
+        let mut dots: Vec<_> = self.flippers.iter().copied().zip(self.masses.iter().copied()).collect();
+        // Many penguins have the same two numbers.
+        dots.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+        dots.dedup();
+        let (slope, intercept) = self.best;
+        let line = |x: f64| (x, intercept + slope * (x - self.mean) / self.deviation);
+        let words = format!("mass = {} + {} · standardised flipper", digits(intercept, 3), digits(slope, 2));
+        Chart::new("flipper length in mm", "mass in kg")
+            .x_range(168.0, 236.0)
+            .y_range(2.4, 6.6)
+            .points("", dots)
+            .tone(Tone::Series(5))
+            .width(6.0)
+            .line("", [line(170.0), line(233.0)])
+            .dash(Dash::Solid)
+            .width(2.6)
+            .label((172.0, 5.8), Align::Left, words)
+            .size(750, 360)
+            .theme(Theme::Page)
+            .to_svg()
     }
 
     /// What the unit of length does to gradient descent.
@@ -177,41 +182,32 @@ impl Penguins {
         let all = self.masses.len();
         let falling = Cosine::new(EPOCHS * self.steps_per_epoch(4) as u64);
         let runs = [
-            (all, self.train(all, EPOCHS, Constant)?, BLUE),
-            (4, self.train(4, EPOCHS, Constant)?, ORANGE),
-            (4, self.train(4, EPOCHS, falling)?, GREEN),
+            ("the whole gradient", all, self.train(all, EPOCHS, Constant)?),
+            ("batches of 4", 4, self.train(4, EPOCHS, Constant)?),
+            ("batches of 4, the rate falling to 0", 4, self.train(4, EPOCHS, falling)?),
         ];
-        figure(640, |area| {
-            let (above, below) = area.split_vertically(px(320.0));
-            self.plane(&above, &runs)?;
-            let x = Axis::new("passes over the data", 0.0, EPOCHS as f64, [0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0]);
-            let y = Axis::decades("above the least J, in %", -4, 5, 2);
-            let mut plot = Plot::new(&below, "", x, y)?;
-            for (batch, path, color) in &runs {
-                let each = self.steps_per_epoch(*batch);
-                let line = path.iter().enumerate().step_by(each.div_ceil(4));
-                plot.line(line.map(|(step, &at)| (step as f64 / each as f64, self.excess(at))), *color, 1.6)?;
-            }
-            plot.label((9.0, 1.5e3), "the whole gradient", BLUE, HPos::Left)?;
-            plot.label((29.6, 120.0), "batches of 4", ORANGE, HPos::Right)?;
-            plot.label((25.4, 6e-4), "batches of 4, the rate falling to 0", GREEN, HPos::Right)
-        })
-    }
-
-    /// The first steps in the plane of slope and intercept.
-    fn plane(&self, area: &Area<'_>, runs: &[BatchRun]) -> Result {
-        let window = Window { x: (-0.25, 5.0), y: (-0.45, 1.55) };
-        let x = Axis::new("intercept b", window.x.0, window.x.1, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
-        let mut plot = Plot::new(area, "", x, Axis::new("slope w", window.y.0, window.y.1, [0.0, 0.5, 1.0, 1.5]))?;
-        let levels = [0.05, 0.4, 1.2, 2.5, 4.5, 7.0, 10.0, 13.5, 17.5].map(|level| self.least + level);
-        plot.contours(window, &levels, |b, w| self.loss(w, b))?;
-        for (_, path, color) in &runs[..2] {
-            let path: Vec<_> = path.iter().take(90).map(|&(w, b)| (b, w)).collect();
-            plot.path(&path, *color, 2.5)?;
+        let (x, masses) = (self.data.inputs().slice().to_vec(), self.masses.clone());
+        let mut plane = DescentPlot::new(move |b, w| mean_square(&x, &masses, w, b))
+            .variables("intercept b", "slope w")
+            .x_range(-0.25, 5.0)
+            .y_range(-0.45, 1.55)
+            .levels([0.2, 0.5, 1.0, 2.0, 4.0, 7.0, 10.0, 13.0, 17.0])
+            .minimum(self.best.1, self.best.0);
+        for (name, _, path) in &runs[..2] {
+            // The first steps.
+            plane = plane.path(*name, path.iter().take(90).map(|&(w, b)| (b, w)));
         }
-        plot.label((1.0, 0.02), "the whole gradient", BLUE, HPos::Left)?;
-        plot.label((1.35, 1.25), "batches of 4", ORANGE, HPos::Right)?;
-        plot.dots([(0.0, 0.0), (self.best.1, self.best.0)], INK, 4.0)
+        let mut chart = Chart::new("passes over the data", "above the least J, in %")
+            .x_range(0.0, EPOCHS as f64)
+            .logarithmic_y()
+            .y_range(1e-4, 1e5);
+        for (name, batch, path) in &runs {
+            let each = self.steps_per_epoch(*batch);
+            let line = path.iter().enumerate().step_by(each.div_ceil(4));
+            let line = line.map(|(step, &at)| (step as f64 / each as f64, self.excess(at)));
+            chart = chart.line(*name, line).dash(Dash::Solid).width(1.8);
+        }
+        Ok(Panels::new(1).panel(plane.size(750, 360)).panel(chart.size(750, 340)).theme(Theme::Page).to_svg())
     }
 
     /// What the size of a batch does to noise and to work.

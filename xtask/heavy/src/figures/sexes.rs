@@ -5,14 +5,13 @@ use downhill::layers::{Affine, Relu};
 use downhill::losses::SoftmaxCrossEntropy;
 use downhill::network::{Network, sequential};
 use downhill::optim::AdamW;
+use downhill::plot::{Align, Chart, PlotHistory, Theme};
 use downhill::tensor::Seed;
 use downhill::train::metrics::Accuracy;
 use downhill::train::{EarlyStopping, History, Trainer};
 use downhill::tune::PermutationImportance;
-use plotters::style::text_anchor::HPos;
 
 use super::Files;
-use super::plot::{Axis, BLUE, GREY, INK, ORANGE, Plot, figure};
 use super::table::table;
 use crate::{Result, workspace};
 
@@ -20,7 +19,7 @@ pub(super) fn add(files: &mut Files) -> Result {
     let penguins = Table::read_path(workspace::root().join("crates/downhill/examples/data/penguins.csv"))?;
     files.insert("sexes.svg".into(), scatter(&penguins)?);
     let run = run(&penguins)?;
-    files.insert("sexes-curve.svg".into(), curves(&run.history)?);
+    files.insert("sexes-curve.svg".into(), run.curves());
     files.insert("sexes.md".into(), run.importance()?);
     Ok(())
 }
@@ -37,18 +36,16 @@ fn scatter(penguins: &Table) -> Result<String> {
     // Many penguins have the same two numbers.
     dots.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)));
     dots.dedup();
-    figure(360, |area| {
-        let x = Axis::new("bill depth in mm", 12.8, 22.2, [14.0, 16.0, 18.0, 20.0, 22.0]);
-        let mut plot = Plot::new(area, "", x, Axis::new("mass in kg", 2.4, 6.6, [3.0, 4.0, 5.0, 6.0]))?;
-        for (is_female, color) in [(false, BLUE), (true, ORANGE)] {
-            let those = dots.iter().filter(|dot| dot.2 == is_female);
-            plot.dots(those.map(|&(depth, mass, _)| (depth, mass)), color, 3.0)?;
-        }
-        plot.label((13.1, 5.9), "Gentoo", INK, HPos::Left)?;
-        plot.label((20.4, 3.0), "Adelie, Chinstrap", INK, HPos::Center)?;
-        plot.label((21.9, 6.2), "male", BLUE, HPos::Right)?;
-        plot.label((21.9, 5.9), "female", ORANGE, HPos::Right)
-    })
+    let mut chart = Chart::new("bill depth in mm", "mass in kg")
+        .x_range(12.8, 22.2)
+        .y_range(2.4, 6.6)
+        .label((13.1, 5.9), Align::Left, "Gentoo")
+        .label((20.4, 3.0), Align::Middle, "Adelie, Chinstrap");
+    for (name, is_female) in [("male", false), ("female", true)] {
+        let those = dots.iter().filter(|dot| dot.2 == is_female);
+        chart = chart.points(name, those.map(|&(depth, mass, _)| (depth, mass))).width(6.0);
+    }
+    Ok(chart.size(750, 380).theme(Theme::Page).to_svg())
 }
 
 /// A network that stopped in time, and what it is judged on.
@@ -81,26 +78,12 @@ fn run(penguins: &Table) -> Result<Run> {
     Ok(Run { network, history, test })
 }
 
-/// The losses of each epoch, and the epoch that is kept.
-fn curves(history: &History) -> Result<String> {
-    let last = history.epochs.len() as f64;
-    figure(300, |area| {
-        let x = Axis::new("epoch", 0.0, last + 1.0, [1.0, 5.0, 10.0, 15.0, 20.0]);
-        let mut plot = Plot::new(area, "", x, Axis::new("loss", 0.0, 0.7, [0.0, 0.2, 0.4, 0.6]))?;
-        if let Some(kept) = history.kept() {
-            let epoch = kept.epoch as f64;
-            plot.line([(epoch, 0.0), (epoch, 0.7)], GREY, 1.2)?;
-            plot.label((epoch + 0.2, 0.65), "this epoch is kept", GREY, HPos::Left)?;
-        }
-        let validation = history.epochs.iter().filter_map(|end| Some((end.epoch as f64, end.validation_loss?)));
-        plot.line(validation, ORANGE, 2.4)?;
-        plot.line(history.epochs.iter().map(|end| (end.epoch as f64, end.training_loss)), BLUE, 2.4)?;
-        plot.label((17.0, 0.27), "validation", ORANGE, HPos::Center)?;
-        plot.label((17.0, 0.08), "training", BLUE, HPos::Center)
-    })
-}
-
 impl Run {
+    /// The losses of each epoch, and the epoch that is kept.
+    fn curves(&self) -> String {
+        self.history.plot().no_learning_rate().size(750, 320).theme(Theme::Page).to_svg()
+    }
+
     /// How many right answers are lost if a column is shuffled.
     fn importance(&self) -> Result<String> {
         let importances = PermutationImportance::new()

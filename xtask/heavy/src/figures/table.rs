@@ -31,7 +31,7 @@ pub(super) fn digits(number: f64, count: usize) -> String {
 }
 
 /// An exponent, as in 10⁻³.
-pub(super) fn superscript(number: i32) -> String {
+fn superscript(number: i32) -> String {
     let raised = |c| match c {
         '-' => '⁻',
         '1' => '¹',
