@@ -3,12 +3,11 @@
 use std::error::Error;
 
 use downhill_data::{Augmentation, Batches, Targets, digits};
-use downhill_layers::{Affine, Conv2d, Dropout, Flatten, MaxPool2d, Relu};
 use downhill_losses::SoftmaxCrossEntropy;
 use downhill_model::Model;
-use downhill_network::{Network, sequential};
 use downhill_optim::AdamW;
 use downhill_optim::schedule::OneCycle;
+use downhill_playground::digits_network;
 use downhill_tensor::{Batch, BatchMut, Seed};
 use downhill_train::Trainer;
 
@@ -17,20 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // As in the examples, the last 360 digits are not learnt from: other people wrote them.
     let learnt = data.select(&(0..1437).collect::<Vec<_>>())?;
     let test = data.select(&(1437..1797).collect::<Vec<_>>())?;
-    let cnn = sequential![
-        Conv2d::new(8, 3).padding(1),
-        Relu,
-        Conv2d::new(16, 3).padding(1),
-        Relu,
-        MaxPool2d::new(2),
-        Conv2d::new(24, 3).padding(1),
-        Relu,
-        MaxPool2d::new(2),
-        Flatten,
-        Dropout::new(0.25),
-        Affine::new(10)
-    ];
-    let mut network = Network::<f32>::build([1, 8, 8], cnn, Seed(7))?;
+    let mut network = digits_network()?;
     println!("{}", network.summary());
     let epochs = 60;
     let mut batches = Batches::shuffled(&learnt, 32, Seed(1))?;

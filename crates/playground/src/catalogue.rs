@@ -1,13 +1,14 @@
 //! What there is to choose from: the library's own lists, with the settings that each choice has.
 
 use downhill_layers::{
-    Celu, Description, Elu, Gelu, Hardshrink, Hardsigmoid, Hardswish, Hardtanh, Identity, LeakyRelu, LogSigmoid, Mish,
-    PRelu, Relu, Relu6, Selu, Sigmoid, Silu, Softplus, Softshrink, Softsign, Tanh, Tanhshrink, Threshold,
+    Celu, Elu, Gelu, Hardshrink, Hardsigmoid, Hardswish, Hardtanh, Identity, LeakyRelu, LogSigmoid, Mish, PRelu, Relu,
+    Relu6, Selu, Sigmoid, Silu, Softplus, Softshrink, Softsign, Tanh, Tanhshrink, Threshold,
 };
 use downhill_losses::{
     DynLoss, Huber, LogCosh, Loss, MeanAbsoluteError, MeanSquaredError, MultiMargin, Quantile, SmoothL1,
     SoftmaxCrossEntropy, SoftmaxFocal,
 };
+use downhill_network::Block;
 use downhill_optim::schedule::{
     Constant, ConstantFactor, Cosine, Cyclic, Exponential, InverseSqrt, Linear, MultiStep, OneCycle, Polynomial,
     Schedule, StepDecay, TransformerDecay, WarmRestarts, WarmupStableDecay,
@@ -153,9 +154,12 @@ macro_rules! activations {
         }
 
         /// Makes an activation of its name and settings.
-        pub(crate) fn activation(name: &str, settings: &Value) -> Result<Description, Error> {
+        ///
+        /// It keeps its own type: a [`Description`](downhill_layers::Description) would bring the code of all layers into
+        /// the module.
+        pub(crate) fn activation(name: &str, settings: &Value) -> Result<Box<dyn Block>, Error> {
             match name {
-                $(stringify!($Name) => Ok(changed(&$Name::default(), settings)?.into()),)*
+                $(stringify!($Name) => Ok(Box::new(changed(&$Name::default(), settings)?)),)*
                 _ => Err(Error::new(format!("There is no activation of the name `{name}`."))),
             }
         }

@@ -1,9 +1,9 @@
 //! A forward and a backward pass through a small network, number by number.
 
 use downhill_explain::{Explain, Explanation, Expression, Local, Number, Settings};
-use downhill_layers::{Affine, Description, Mode};
+use downhill_layers::{Affine, Mode};
 use downhill_losses::{DynLoss, Loss, Target};
-use downhill_network::{Network, Purpose, Sequential};
+use downhill_network::{Block, Network, Purpose, Sequential};
 use downhill_tensor::{Batch, Seed};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ struct ChainLayer {
 /// An explanation with the network that it is of.
 #[derive(Debug)]
 pub(crate) struct Chain {
-    layers: Vec<Description>,
+    layers: Vec<ChainLayer>,
     network: Network<f64>,
     loss: Box<dyn DynLoss>,
     targets: Vec<f64>,
@@ -60,17 +60,11 @@ impl Chain {
         if numbers.chain([&settings.rate]).any(|number| !number.is_finite() || number.abs() > 1e6) {
             return Err(Error::new("Inputs, targets, weights and the rate are finite numbers below a million."));
         }
-        let mut layers = Vec::new();
-        for layer in &settings.layers {
-            if !(1..=MOST_UNITS).contains(&layer.units) {
-                return Err(Error::new(format!("A layer may have up to {MOST_UNITS} units.")));
-            }
-            layers.push(Affine::new(layer.units).into());
-            layers.push(catalogue::activation(layer.activation.name(), layer.activation.settings())?);
+        if !settings.layers.iter().all(|layer| (1..=MOST_UNITS).contains(&layer.units)) {
+            return Err(Error::new(format!("A layer may have up to {MOST_UNITS} units.")));
         }
-        // The identity adds nothing to see.
-        layers.retain(|layer| !matches!(layer, Description::Identity(_)));
-        let mut network = Network::<f64>::build([settings.inputs.len()], chain(&layers), Seed(settings.seed))?;
+        let mut network =
+            Network::<f64>::build([settings.inputs.len()], chain(blocks(&settings.layers)?), Seed(settings.seed))?;
         if let Some(parameters) = &settings.parameters {
             let count = network.parameters().len();
             if parameters.len() != count {
@@ -90,7 +84,7 @@ impl Chain {
         let target = if kind == Kind::Values { Target::Values(&targets) } else { Target::Classes(&classes) };
         let x = Batch::new(&settings.inputs, 1, [settings.inputs.len()])?;
         let explanation = network.explain_with(x, target, &loss, Settings::new().learning_rate(settings.rate))?;
-        Ok(Self { layers, network, loss, targets, classes, kind, explanation })
+        Ok(Self { layers: settings.layers.clone(), network, loss, targets, classes, kind, explanation })
     }
 
     /// All numbers, and their addresses in the order in which they are computed.
@@ -129,7 +123,7 @@ impl Chain {
 
     /// J for values x of a node, through the steps that come after it.
     fn loss_from(&self, after: usize, x: &[f64], theta: &[f64]) -> Result<f64, Error> {
-        let layers = self.layers.get(after..).unwrap_or_default();
+        let layers: Vec<_> = blocks(&self.layers)?.into_iter().skip(after).collect();
         let target =
             if self.kind == Kind::Values { Target::Values(&self.targets) } else { Target::Classes(&self.classes) };
         if layers.is_empty() {
@@ -176,9 +170,10 @@ impl Chain {
                 let Some(Local::Elementwise { .. }) = self.explanation.steps.get(step).map(|step| &step.local) else {
                     return Ok(None);
                 };
-                let (Some(at), Some(layer)) = (nodes.get(step), self.layers.get(step)) else { return Ok(None) };
+                let layer = blocks(&self.layers)?.into_iter().nth(step);
+                let (Some(at), Some(layer)) = (nodes.get(step), layer) else { return Ok(None) };
                 let x = &at.values.numbers;
-                let alone = Network::<f64>::build([x.len()], layer.clone(), Seed(0))?;
+                let alone = Network::<f64>::build([x.len()], layer, Seed(0))?;
                 central(x, index, &|x| Ok(alone.predict_one(x)?[index]))
             }
             _ => Ok(None),
@@ -186,12 +181,21 @@ impl Chain {
     }
 }
 
-fn chain(layers: &[Description]) -> Sequential {
-    layers.iter().fold(Sequential::new(), |chain, layer| match layer {
-        // By its own type, by which its local derivatives are known.
-        Description::Affine(affine) => chain.then(affine.clone()),
-        layer => chain.then(layer.clone()),
-    })
+/// The layers one after the other; the identity is left out, since it adds nothing to see.
+fn blocks(layers: &[ChainLayer]) -> Result<Vec<Box<dyn Block>>, Error> {
+    let mut blocks: Vec<Box<dyn Block>> = Vec::new();
+    for ChainLayer { units, activation } in layers {
+        blocks.push(Box::new(Affine::new(*units)));
+        let activation_block = catalogue::activation(activation.name(), activation.settings())?;
+        if activation.name() != "Identity" {
+            blocks.push(activation_block);
+        }
+    }
+    Ok(blocks)
+}
+
+fn chain(blocks: Vec<Box<dyn Block>>) -> Sequential {
+    blocks.into_iter().fold(Sequential::new(), Sequential::then)
 }
 
 /// The addresses of the numbers in a formula, each once.

@@ -1,12 +1,13 @@
 //! A network that reads handwritten digits, and learns from those that are drawn.
 
 use downhill_data::{Augmentation, Dataset, Targets, digits};
-use downhill_layers::Mode;
-use downhill_losses::SoftmaxCrossEntropy;
+use downhill_formats::{Load, safetensors};
+use downhill_layers::{Affine, Conv2d, Dropout, Flatten, MaxPool2d, Mode, Relu};
+use downhill_losses::{Loss, SoftmaxCrossEntropy};
 use downhill_model::Model;
-use downhill_network::{CustomLayers, Network, Purpose};
+use downhill_network::{Network, Purpose, sequential};
 use downhill_optim::AdamW;
-use downhill_tensor::{Batch, BatchMut, Seed, Shape};
+use downhill_tensor::{Batch, BatchMut, BuildError, Seed};
 use downhill_train::Trainer;
 use serde_json::{Value, json};
 
@@ -39,13 +40,13 @@ impl std::fmt::Debug for Digits {
 }
 
 impl Digits {
-    /// Opens a model file.
+    /// Opens the model file of a [network of digits](digits_network).
+    ///
+    /// Only its numbers are read: opening a network of any layers would bring the code of all layers into the module.
     pub(crate) fn open(file: &[u8]) -> Result<Self, Error> {
-        let network = Model::<f32>::from_bytes(file, &CustomLayers::new())?.into_network();
-        let reads: Shape = [1, SIDE, SIDE].into();
-        if network.input_shapes() != [reads] || network.output_shape().len() != 10 {
-            return Err(Error::new("The model does not read pictures of 8x8 pixels as ten digits."));
-        }
+        let mut network = digits_network()?;
+        Load::new().prefix("network.").apply(&mut network, &safetensors::from_bytes(file)?)?;
+        network.set_meaning(SoftmaxCrossEntropy::new().meaning());
         let trainer = Trainer::new(SoftmaxCrossEntropy::new(), AdamW::new(1e-3));
         let data = digits::<f32>()?.reshape([1, SIDE, SIDE])?;
         Ok(Self { network, trainer, data, drawn: Vec::new(), steps: 0 })
@@ -141,6 +142,27 @@ impl Digits {
         let classes = "the ten digits, of pictures of 8x8 pixels from 0 (paper) to 1 (ink)";
         Ok(Model::builder(self.network.clone()).note("reads", classes).build()?.to_bytes()?)
     }
+}
+
+/// A network that reads pictures of 8x8 pixels as one of ten digits, with the parameters that a seed draws.
+///
+/// # Errors
+/// Returns no error: its layers fit each other.
+pub fn digits_network() -> Result<Network<f32>, BuildError> {
+    let layers = sequential![
+        Conv2d::new(8, 3).padding(1),
+        Relu,
+        Conv2d::new(16, 3).padding(1),
+        Relu,
+        MaxPool2d::new(2),
+        Conv2d::new(24, 3).padding(1),
+        Relu,
+        MaxPool2d::new(2),
+        Flatten,
+        Dropout::new(0.25),
+        Affine::new(10)
+    ];
+    Network::build([1, SIDE, SIDE], layers, Seed(7))
 }
 
 /// What the network sees of a drawing, as the digits of the data were made: cut out, made 32 pixels large and black or

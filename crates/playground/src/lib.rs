@@ -15,5 +15,6 @@ pub mod module;
 mod optimizers;
 mod speed;
 
+pub use digits::digits_network;
 pub use engine::{Engine, Reply};
 pub use error::Error;

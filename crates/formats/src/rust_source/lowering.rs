@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use downhill_layers::Layer;
 use downhill_network::{Network, NetworkDescription, StepDescription};
 use downhill_tensor::{Scalar, Shape};
 
@@ -76,6 +75,7 @@ struct Lowering<'a, T> {
     description: &'a NetworkDescription,
     /// The arrays of each step that owns some.
     arrays: Vec<Arrays<T>>,
+    /// The shape of each node.
     shapes: Vec<Shape>,
     /// The stay that holds the numbers of each node.
     values: Vec<usize>,
@@ -135,13 +135,10 @@ fn refusal(place: &str, layer: &str, reason: String) -> FormatError {
 impl<T: Scalar> Lowering<'_, T> {
     /// Reads the parameters and the running statistics of all steps: both lie in the order of the steps that own them.
     fn read_arrays(&mut self, network: &Network<T>) -> Result<(), FormatError> {
-        let mut shapes = self.description.inputs.clone();
         let (mut parameters, mut statistics) = (network.segments().iter(), network.statistic_segments().iter());
-        for step in &self.description.steps {
-            let inputs: Vec<Shape> = step.inputs.iter().filter_map(|&node| shapes.get(node).copied()).collect();
-            let layer = step.layer.library().ok_or_else(|| refusal(&step.name, "a custom layer", CUSTOM.to_owned()))?;
-            let signature = layer.signature(&inputs)?;
-            shapes.push(signature.output());
+        for (step, place) in self.description.steps.iter().zip(network.places()) {
+            let signature = place.signature();
+            self.shapes.push(signature.output());
             let mut arrays = Arrays::new();
             if step.shares.is_none() {
                 let own = parameters.by_ref().take(signature.parameters().len());
@@ -171,8 +168,7 @@ impl<T: Scalar> Lowering<'_, T> {
     fn lower_step(&mut self, step: &StepDescription) -> Result<(), String> {
         let inputs: Vec<Shape> = step.inputs.iter().map(|&node| self.shape(node)).collect();
         let layer = step.layer.library().ok_or(CUSTOM)?;
-        let signature = layer.signature(&inputs).map_err(|error| error.to_string())?;
-        let output = signature.output();
+        let output = self.shape(self.description.inputs.len() + self.step);
         for shape in inputs.iter().chain([&output]) {
             if shape.len() == 0 {
                 return Err(format!("an example of shape {shape} holds no numbers; leave the layer out"));
@@ -189,7 +185,6 @@ impl<T: Scalar> Lowering<'_, T> {
             }
         }
         self.values.push(value);
-        self.shapes.push(output);
         Ok(())
     }
 
