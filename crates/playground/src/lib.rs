@@ -7,6 +7,7 @@ mod chain;
 mod data;
 mod descent;
 mod digits;
+mod drawing;
 mod engine;
 mod error;
 mod formula;
@@ -15,5 +16,6 @@ pub mod module;
 mod optimizers;
 mod speed;
 
+pub use drawing::{drawing, seen};
 pub use engine::{Engine, Reply};
 pub use error::Error;
