@@ -1,6 +1,6 @@
 // Descent: optimizers side by side on a function of two variables, on a map, on a surface, and as curves.
 import {
-    State, areSettings, button, chapter, curves, engine, field, fill, isDark, isStill, lead, make, number, numbers, page, palette, say,
+    Runner, State, areSettings, button, chapter, curves, engine, field, fill, isDark, lead, make, number, numbers, page, palette, say,
     sayFault, select, settingsOf, shown, sized, slider, t, thinned,
 } from "./page.js";
 
@@ -46,18 +46,15 @@ let levels = [];
 let surface = null;
 let paths = [];
 let ended = [];
-let isRunning = false;
-let isBusy = false;
 let version = 0;
 let drawn = {};
-let lastFrame = 0;
 
 const box = () => FUNCTIONS[state.values.function];
 const runColour = (at) => palette().classes[at];
 
 async function restart() {
     const mine = ++version;
-    setRunning(false);
+    runner.set(false);
     const { values: set } = state;
     try {
         catalogue ??= await engine.ask("catalogue");
@@ -99,69 +96,34 @@ function change(changes) {
     restart();
 }
 
-async function steps(count) {
-    if (isBusy || !start) {
-        return;
-    }
-    isBusy = true;
+const runner = new Runner("walk", state, () => start !== null, async (steps) => {
     const mine = version;
-    try {
-        const reply = await engine.ask("descent-step", { steps: count });
-        if (mine !== version) {
-            return;
-        }
-        reply.runs.forEach((run, at) => {
-            const path = paths[at];
-            const from = run.steps - run.path.length;
-            run.path.forEach(([x, y, value], place) => path.push([from + place + 1, Number(x), Number(y), Number(String(value).replace("inf", "Infinity"))]));
-            paths[at] = path.length > 3000 ? path.filter((_, place) => place % 2 === 0 || place === path.length - 1) : path;
-            if (run.ended && !ended[at]) {
-                ended[at] = run.ended;
-            }
-        });
-        const stories = ended.filter(Boolean).map(({ how, step, optimizer, rate, largest }) => {
-            const limit = Number(largest) > 0 ? 2 / largest : null;
-            const isBeyond = how === "exploded" && limit !== null && rate > limit;
-            return t(isBeyond ? "exploded" : how === "exploded" ? "exploded plain" : "endless", { name: optimizer, step, rate: shown(rate), limit: shown(limit) });
-        });
-        if (stories.length) {
-            say(stories.join(" "), true);
-        }
-        if (ended.every(Boolean)) {
-            setRunning(false);
-        }
-        drawAll();
-    } catch (error) {
-        setRunning(false);
-        sayFault(error);
-    } finally {
-        isBusy = false;
-    }
-}
-
-async function loop() {
-    if (!isRunning) {
+    const reply = await engine.ask("descent-step", { steps });
+    if (mine !== version) {
         return;
     }
-    const now = performance.now();
-    if (!isStill() || now - lastFrame > 250) {
-        lastFrame = now;
-        await steps(isStill() ? state.values.speed * 15 : state.values.speed);
+    reply.runs.forEach((run, at) => {
+        const path = paths[at];
+        const from = run.steps - run.path.length;
+        run.path.forEach(([x, y, value], place) => path.push([from + place + 1, Number(x), Number(y), Number(String(value).replace("inf", "Infinity"))]));
+        paths[at] = thinned(path, 3000);
+        if (run.ended && !ended[at]) {
+            ended[at] = run.ended;
+        }
+    });
+    const stories = ended.filter(Boolean).map(({ how, step, optimizer, rate, largest }) => {
+        const limit = Number(largest) > 0 ? 2 / largest : null;
+        const isBeyond = how === "exploded" && limit !== null && rate > limit;
+        return t(isBeyond ? "exploded" : how === "exploded" ? "exploded plain" : "endless", { name: optimizer, step, rate: shown(rate), limit: shown(limit) });
+    });
+    if (stories.length) {
+        say(stories.join(" "), true);
     }
-    requestAnimationFrame(loop);
-}
-
-function setRunning(running) {
-    const begins = running && !isRunning;
-    isRunning = running && start !== null;
-    if (drawn.run) {
-        drawn.run.textContent = isRunning ? t("pause") : t("walk");
-        drawn.run.setAttribute("aria-pressed", isRunning);
+    if (ended.every(Boolean)) {
+        runner.set(false);
     }
-    if (begins && isRunning) {
-        requestAnimationFrame(loop);
-    }
-}
+    drawAll();
+});
 
 /* What is set */
 
@@ -477,7 +439,6 @@ function turning(canvas) {
 
 page("descent", (main, told) => {
     drawn = {};
-    drawn.run = button(isRunning ? t("pause") : t("walk"), () => setRunning(!isRunning), { class: "main", id: "run" });
     drawn.settings = make("section", { class: "panel", "aria-label": t("function") });
     drawn.runs = make("section", { class: "panel", "aria-label": t("optimizers") });
     drawn.map = make("canvas", { class: "wide", id: "map", tabindex: 0, role: "img", "aria-label": t("about map"), style: "cursor:crosshair" });
@@ -489,11 +450,7 @@ page("descent", (main, told) => {
     turning(drawn.surface);
     main.append(...lead("descent", [chapter("walking-downhill", t("chapter.walking-downhill"))]), told,
         make("section", { class: "panel", "aria-label": t("walk"), style: "margin-bottom:14px" },
-            make("div", { class: "bar" }, drawn.run,
-                button(t("one step"), () => { setRunning(false); steps(1); }, { id: "step" }),
-                button(t("reset"), restart, { id: "reset" }),
-                select(t("speed"), SPEEDS.map((one) => [String(one), t("steps a frame", { n: one })]), String(state.values.speed), (one) => state.set({ speed: Number(one) })),
-                make("span", { class: "grow" }), drawn.figures)),
+            make("div", { class: "bar" }, runner.controls(SPEEDS, restart), make("span", { class: "grow" }), drawn.figures)),
         make("div", { class: "columns descent" },
             make("div", {}, drawn.settings, drawn.runs),
             make("div", { class: "first-on-phone" },
@@ -509,4 +466,4 @@ page("descent", (main, told) => {
     }
 });
 
-window.playground = { engine, state, restart, steps, setRunning, start: () => start, paths: () => paths, ended: () => ended };
+window.playground = { engine, state, restart, steps: (count) => runner.steps(count), start: () => start, paths: () => paths, ended: () => ended };

@@ -1,6 +1,6 @@
 // A network learns: data, layers and settings; the boundary, the units, the weights and the curves.
 import {
-    State, areSettings, button, chapter, check, curves, diverging, engine, field, fill, isStill, lead, make, number, numbers, page,
+    Runner, State, areSettings, button, chapter, check, curves, diverging, engine, field, fill, lead, make, number, numbers, page,
     palette, pixels, save, say, sayFault, select, settingsOf, shown, sized, slider, t, term, thinned,
 } from "./page.js";
 
@@ -107,14 +107,11 @@ let points = null;
 let view = null;
 let parts = {};
 let history = { train: [], test: [], gradients: [] };
-let isRunning = false;
-let isBusy = false;
 let version = 0;
 let chosen = null;
 let drawn = {};
 let pen = 0;
 let cursor = [0, 0];
-let lastFrame = 0;
 
 const areValues = () => (state.values.data === "own" ? state.values.values : VALUES.includes(state.values.data));
 const losses = () => (areValues() ? catalogue.value_losses : catalogue.class_losses);
@@ -148,7 +145,7 @@ function request() {
 /** Begins anew with the settings as they are. */
 async function restart() {
     const mine = ++version;
-    setRunning(false);
+    runner.set(false);
     view = null;
     chosen = null;
     history = { train: [], test: [], gradients: [] };
@@ -209,53 +206,18 @@ async function look() {
     drawView();
 }
 
-async function steps(count) {
-    if (isBusy || !about) {
-        return;
-    }
-    isBusy = true;
+const runner = new Runner("run", state, () => about !== null, async (steps) => {
     const mine = version;
-    try {
-        const reply = await engine.ask("learner-step", { steps: count });
-        if (mine === version) {
-            await look();
-            if (reply.stopped) {
-                setRunning(false);
-                say(t("stopped", { step: reply.steps, why: reply.stopped }), true);
-            }
-        }
-    } catch (error) {
-        setRunning(false);
-        sayFault(error);
-    } finally {
-        isBusy = false;
-    }
-}
-
-async function loop() {
-    if (!isRunning) {
+    const reply = await engine.ask("learner-step", { steps });
+    if (mine !== version) {
         return;
     }
-    const now = performance.now();
-    // With less motion the picture changes four times a second.
-    if (!isStill() || now - lastFrame > 250) {
-        lastFrame = now;
-        await steps(isStill() ? state.values.speed * 15 : state.values.speed);
+    await look();
+    if (reply.stopped) {
+        runner.set(false);
+        say(t("stopped", { step: reply.steps, why: reply.stopped }), true);
     }
-    requestAnimationFrame(loop);
-}
-
-function setRunning(running) {
-    const begins = running && !isRunning;
-    isRunning = running && about !== null;
-    if (drawn.run) {
-        drawn.run.textContent = isRunning ? t("pause") : t("run");
-        drawn.run.setAttribute("aria-pressed", isRunning);
-    }
-    if (begins && isRunning) {
-        requestAnimationFrame(loop);
-    }
-}
+});
 
 /* What is set */
 
@@ -609,7 +571,6 @@ async function exported(what) {
 
 page("network", (main, told) => {
     drawn = {};
-    drawn.run = button(isRunning ? t("pause") : t("run"), () => setRunning(!isRunning), { class: "main", id: "run" });
     drawn.figures = make("dl", { class: "figures", id: "figures" });
     drawn.data = make("section", { class: "panel", "aria-label": t("data") });
     drawn.inputs = make("section", { class: "panel", "aria-label": t("inputs") });
@@ -621,12 +582,9 @@ page("network", (main, told) => {
     drawByHand(drawn.boundary);
     drawn.curves = make("canvas", { class: "wide", role: "img", "aria-label": t("about curves") });
     drawn.gradients = make("div", { class: "bars" });
-    const speed = select(t("speed"), SPEEDS.map((one) => [String(one), t("steps a frame", { n: one })]), String(state.values.speed), (one) => state.set({ speed: Number(one) }));
+    const epoch = runner.stepper(t("one epoch"), () => about?.steps_per_epoch ?? 1, { id: "epoch-button" });
     const bar = make("section", { class: "panel", "aria-label": t("training"), style: "margin-bottom:14px" },
-        make("div", { class: "bar" }, drawn.run,
-            button(t("one step"), () => { setRunning(false); steps(1); }, { id: "step" }),
-            button(t("one epoch"), () => { setRunning(false); steps(about?.steps_per_epoch ?? 1); }, { id: "epoch-button" }),
-            button(t("reset"), restart, { id: "reset" }), speed, make("span", { class: "grow" }), drawn.figures));
+        make("div", { class: "bar" }, runner.controls(SPEEDS, restart, epoch), make("span", { class: "grow" }), drawn.figures));
     main.append(...lead("network", [chapter("your-own-network", t("chapter.your-own-network"))]), told, bar,
         make("div", { class: "columns network" },
             make("div", {}, drawn.data, drawn.inputs),
@@ -658,4 +616,4 @@ for (const name of ["dragover", "drop"]) {
 addEventListener("resize", () => view && drawLines());
 
 // For tests, and for the curious in the console.
-window.playground = { engine, state, restart, steps, readFile, request, view: () => view, about: () => about, setRunning };
+window.playground = { engine, state, restart, steps: (count) => runner.steps(count), readFile, request, view: () => view, about: () => about };

@@ -395,6 +395,80 @@ export const lead = (name, links = []) => [
     make("p", { class: "lead" }, t(`lead.${name}`), " ", ...links.flatMap((link) => [link, " "])),
 ];
 
+/* Steps */
+
+/** What takes steps of a page: one press of a button at a time, or some in each frame while it runs. */
+export class Runner {
+    isRunning = false;
+    isTaking = false;
+    isLooping = false;
+
+    /** `word` is the key of what the button says, `isReady` whether there is anything to take steps of, and `take` takes them. */
+    constructor(word, state, isReady, take) {
+        Object.assign(this, { word, state, isReady, take });
+    }
+
+    /** The button that runs and pauses, one for a step, those in `more`, one for `restart`, and the speed. */
+    controls(speeds, restart, ...more) {
+        this.button = button("", () => this.set(!this.isRunning), { class: "main", id: "run" });
+        this.show();
+        return [
+            this.button, this.stepper(t("one step"), () => 1, { id: "step" }), ...more, button(t("reset"), restart, { id: "reset" }),
+            select(t("speed"), speeds.map((one) => [String(one), t("steps a frame", { n: one })]), String(this.state.values.speed), (one) => this.state.set({ speed: Number(one) })),
+        ];
+    }
+
+    /** A button that pauses and takes as many steps as `count` says. */
+    stepper(label, count, attributes) {
+        return button(label, () => { this.set(false); this.steps(count()); }, attributes);
+    }
+
+    show() {
+        this.button.textContent = this.isRunning ? t("pause") : t(this.word);
+        this.button.setAttribute("aria-pressed", this.isRunning);
+    }
+
+    set(isRunning) {
+        this.isRunning = isRunning && this.isReady();
+        this.show();
+        if (this.isRunning && !this.isLooping) {
+            this.loop();
+        }
+    }
+
+    async loop() {
+        this.isLooping = true;
+        let last = -Infinity;
+        while (this.isRunning) {
+            const now = performance.now();
+            const { speed } = this.state.values;
+            // With less motion the picture changes four times a second.
+            if (!isStill() || now - last > 250) {
+                last = now;
+                await this.steps(isStill() ? speed * 15 : speed);
+            }
+            await new Promise(requestAnimationFrame);
+        }
+        this.isLooping = false;
+    }
+
+    /** Takes steps, unless some are being taken. */
+    async steps(count) {
+        if (this.isTaking || !this.isReady()) {
+            return;
+        }
+        this.isTaking = true;
+        try {
+            await this.take(count);
+        } catch (error) {
+            this.set(false);
+            sayFault(error);
+        } finally {
+            this.isTaking = false;
+        }
+    }
+}
+
 /* Drawing */
 
 let colours = null;

@@ -178,7 +178,7 @@ export const WORDS = {
         "weights": "weights",
         "dead": "The numbers differ from those that a finite difference gives, as they do at a kink.",
 
-        "lead.digits": "Draw a digit with the mouse or a finger. A network of 5,698 weights, trained by this library on 1,437 digits of other people, reads it.",
+        "lead.digits": "Draw a digit with the mouse or a finger. A network of 5,698 weights, trained by this library on 1,437 digits of other people and on strokes of a pen, reads it.",
         "draw here": "Draw here",
         "about pad": "A field to draw a digit in. With the keyboard: arrows move the pen, Space puts it down or lifts it.",
         "clear": "Clear",
@@ -375,7 +375,7 @@ export const WORDS = {
         "weights": "가중치",
         "dead": "꺾인 곳에서 그렇듯이 유한 차분과 다릅니다.",
 
-        "lead.digits": "마우스나 손가락으로 숫자를 그리세요. 다른 사람들이 쓴 숫자 1,437개로 이 라이브러리가 학습시킨, 가중치 5,698개의 신경망이 읽습니다.",
+        "lead.digits": "마우스나 손가락으로 숫자를 그리세요. 다른 사람들이 쓴 숫자 1,437개와 펜으로 그은 획으로 이 라이브러리가 학습시킨, 가중치 5,698개의 신경망이 읽습니다.",
         "draw here": "여기에 그리세요",
         "about pad": "숫자를 그리는 곳. 키보드로는 화살표로 펜을 옮기고 스페이스로 펜을 내리거나 듭니다.",
         "clear": "지우기",

@@ -15,6 +15,9 @@ const TARGET: &str = "wasm32-unknown-unknown";
 /// The module's builds: a browser takes the second unless it has no SIMD.
 const BUILDS: [(&str, &str); 2] = [("playground.wasm", ""), ("playground-simd.wasm", "-C\x1ftarget-feature=+simd128")];
 
+/// The pages, each with its script.
+const PAGES: [&str; 5] = ["index", "descent", "network", "chain", "digits"];
+
 /// Builds the playground, and shows it or tries it in a browser.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Arguments {
@@ -49,7 +52,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
         }
         let shots = test::run(&workspace, &site)?;
         if arguments.keep {
-            for page in ["descent", "network", "chain", "digits"] {
+            for page in &PAGES[1..] {
                 for (language, guide) in [("en", "docs/guide/src"), ("ko", "docs/guide/ko/src")] {
                     let folder = workspace.root.join(guide).join("screenshots");
                     fs::create_dir_all(&folder)?;
@@ -99,6 +102,12 @@ pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf> {
     for entry in fs::read_dir(workspace.root.join("docs/playground"))? {
         let path = entry?.path();
         fs::copy(&path, site.join(path.file_name().unwrap_or_default()))?;
+    }
+    let template = site.join("page.html");
+    let page = fs::read_to_string(&template)?;
+    fs::remove_file(template)?;
+    for name in PAGES {
+        fs::write(site.join(name).with_extension("html"), page.replace("PAGE", name))?;
     }
     let toolchain = Toolchain::find()?;
     for (name, flags) in BUILDS {

@@ -12,16 +12,11 @@ use downhill_train::Trainer;
 use serde_json::{Value, json};
 
 use crate::Error;
+use crate::drawing::{CANVAS, SIDE, seen};
 use crate::learner::finite;
 
 /// The digits behind these are not learnt from.
 const LEARNT: usize = 1437;
-/// The side of the picture that a page sends.
-const CANVAS: usize = 64;
-/// The side of the picture that the network reads.
-const SIDE: usize = 8;
-/// Each pixel that the network reads counts the ink in a square of this side, as in the data.
-const CELL: usize = 4;
 
 /// The network with what it has been taught.
 pub(crate) struct Digits {
@@ -165,36 +160,6 @@ pub fn digits_network() -> Result<Network<f32>, BuildError> {
     Network::build([1, SIDE, SIDE], layers, Seed(7))
 }
 
-/// What the network sees of a drawing, as the digits of the data were made: cut out, made 32 pixels large and black or
-/// white, and then the ink counted in squares of 4 pixels. `None` if there is no ink.
-fn seen(ink: &[u8]) -> Result<Option<Vec<f32>>, Error> {
-    if ink.len() != CANVAS * CANVAS {
-        return Err(Error::new(format!("A drawing has {CANVAS}x{CANVAS} pixels, but this has {}.", ink.len())));
-    }
-    let inked = |x: usize, y: usize| ink.get(y * CANVAS + x).is_some_and(|&pixel| pixel >= 96);
-    let columns: Vec<usize> = (0..CANVAS).filter(|&x| (0..CANVAS).any(|y| inked(x, y))).collect();
-    let rows: Vec<usize> = (0..CANVAS).filter(|&y| (0..CANVAS).any(|x| inked(x, y))).collect();
-    let (Some((&left, &right)), Some((&top, &bottom))) =
-        (columns.first().zip(columns.last()), rows.first().zip(rows.last()))
-    else {
-        return Ok(None);
-    };
-    let side = (right - left + 1).max(bottom - top + 1) as f64;
-    let (middle_x, middle_y) = ((left + right + 1) as f64 / 2.0, (top + bottom + 1) as f64 / 2.0);
-    let large = SIDE * CELL;
-    let mut image = vec![0.0_f32; SIDE * SIDE];
-    for y in 0..large {
-        for x in 0..large {
-            let along = |place: usize, middle: f64| middle + side * ((place as f64 + 0.5) / large as f64 - 0.5);
-            let (from_x, from_y) = (along(x, middle_x), along(y, middle_y));
-            if from_x >= 0.0 && from_y >= 0.0 && inked(from_x as usize, from_y as usize) && from_x < CANVAS as f64 {
-                image[y / CELL * SIDE + x / CELL] += 1.0 / (CELL * CELL) as f32;
-            }
-        }
-    }
-    Ok(Some(image))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,6 +203,42 @@ mod tests {
             assert_eq!(counted.sum::<usize>(), numbers.len());
         }
         assert!(right >= 34, "{right} of 40 drawings of black squares");
+    }
+
+    #[test]
+    fn a_7_without_a_bar_is_read_whatever_the_pen() {
+        // 1845 is the point x = 18, y = 45; no digit that was learnt from has these strokes.
+        const SHAPES: [(u32, &[&[u16]]); 12] = [
+            (7, &[&[1812, 4612, 2854]]),
+            (7, &[&[2014, 4410, 3256]]),
+            (7, &[&[1812, 4412, 3654]]),
+            (7, &[&[1612, 4812, 2256]]),
+            (7, &[&[1820, 1812, 4612, 3054]]),
+            (7, &[&[1812, 4612, 3624, 3236, 3054]]),
+            (1, &[&[3410, 3054]]),
+            (1, &[&[2420, 3310, 3354]]),
+            (2, &[&[1814, 4414, 2054, 4654]]),
+            (2, &[&[2020, 2412, 3210, 4212, 4422, 3834, 2054, 4654]]),
+            (4, &[&[2410, 2034, 4634], &[4012, 4056]]),
+            (4, &[&[3810, 1838, 4838], &[3810, 3856]]),
+        ];
+        let mut digits = Digits::open(FILE).unwrap();
+        let mut wrong = Vec::new();
+        for ((label, strokes), lean, radius) in SHAPES.iter().flat_map(|shape| {
+            [-0.2, 0.0, 0.2].into_iter().flat_map(move |lean| [3.0, 4.8, 6.0].map(|radius| (shape, lean, radius)))
+        }) {
+            let point = |point: &u16| {
+                let (x, y) = (f64::from(point / 100), f64::from(point % 100));
+                [x + lean * (32.0 - y), y]
+            };
+            let strokes: Vec<Vec<_>> = strokes.iter().map(|stroke| stroke.iter().map(point).collect()).collect();
+            let (read, _) = digits.read(&crate::drawing(&strokes, radius)).unwrap();
+            let probability = |digit: u32| read["probabilities"][digit as usize].as_f64().unwrap();
+            if (0..10).any(|digit| probability(digit) > probability(*label)) {
+                wrong.push((label, strokes, radius));
+            }
+        }
+        assert!(wrong.is_empty(), "{} of 108: {wrong:?}", wrong.len());
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod chain;
 mod data;
 mod descent;
 mod digits;
+mod drawing;
 mod engine;
 mod error;
 mod formula;
@@ -16,5 +17,6 @@ mod optimizers;
 mod speed;
 
 pub use digits::digits_network;
+pub use drawing::{drawing, seen};
 pub use engine::{Engine, Reply};
 pub use error::Error;

@@ -180,6 +180,10 @@ const TESTS = {
         check("a 0 is read", (await draw(ring)) === "0");
         check("a 1 is read", (await draw([[26, 20], [33, 10], [33, 54]])) === "1");
         check("a 3 is read", (await draw([[20, 18], [28, 11], [40, 14], [42, 24], [32, 31], [42, 38], [40, 50], [28, 53], [20, 47]])) === "3", await page.textContent("#answer"));
+        const SEVENS = [[[18, 12], [46, 12], [28, 54]], [[18, 12], [44, 12], [36, 54]], [[18, 20], [18, 12], [46, 12], [30, 54]], [[14, 14], [48, 10], [20, 54]]];
+        for (const seven of SEVENS) { check("a 7 without a bar is read", (await draw(seven)) === "7", await page.textContent("#answer")); }
+        check("a 2 is read", (await draw([[18, 14], [44, 14], [20, 54], [46, 54]])) === "2", await page.textContent("#answer"));
+        check("an open 4 is read", (await draw([[24, 10], [20, 34], [46, 34]], [[40, 12], [40, 56]])) === "4", await page.textContent("#answer"));
         await draw([[12, 12], [52, 52]], [[52, 12], [12, 52]]);
         await page.click('button[aria-label="This is a 4"]');
         await page.click("#learn");
