@@ -528,6 +528,9 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
     ) -> Result<History, TrainError> {
         self.optimizer.reset();
         self.rates.reset();
+        if let Some(exchange) = &mut self.exchange {
+            exchange.restart();
+        }
         if let Some(averaging) = &mut self.averaging {
             averaging.reset();
         }
