@@ -40,7 +40,8 @@ pub trait GradientExchange<T: Scalar>: Debug + Send {
         let _ = (what, own);
     }
 
-    /// Overwrites `all` by the numbers of all ranks, in their order; all give as many, and get them with the same bits.
+    /// Overwrites `all` by the numbers of all ranks, in their order; all give as many, and get them with the same bits. They
+    /// are few, such as the sums of a layer.
     ///
     /// # Errors
     /// Returns a sentence if the ranks can't be reached.

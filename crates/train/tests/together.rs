@@ -48,6 +48,7 @@ struct Channels {
     sharded: bool,
     data: RankData,
     bucket: Option<usize>,
+    is_cut: bool,
     /// Whether the next thing to gather is on its way.
     begun: bool,
     /// The numbers that this rank has sent to others.
@@ -64,6 +65,8 @@ struct Settings {
     data: RankData,
     /// Each rank owns a part of every bucket of this many numbers, instead of one part.
     bucket: Option<usize>,
+    /// Layers can't reach the other ranks.
+    is_cut: bool,
 }
 
 impl Channels {
@@ -80,6 +83,7 @@ impl Channels {
                 sharded: settings.sharded,
                 data: settings.data,
                 bucket: settings.bucket,
+                is_cut: settings.is_cut,
                 sent: Arc::default(),
                 rounds: Arc::default(),
             })
@@ -138,6 +142,9 @@ impl GradientExchange<f32> for Channels {
             self.begin_gather(what, own);
         }
         self.begun = false;
+        if self.is_cut && what == "the sums of a layer" {
+            return Err("the line is cut".into());
+        }
         self.rounds.fetch_add(usize::from(what == "the losses of the validation"), Ordering::Relaxed);
         (0..self.to.len()).map(|rank| self.bytes_of(rank)).collect()
     }
@@ -942,6 +949,41 @@ fn a_rank_without_weight_has_its_part_in_the_statistics() {
         let numbers = network.parameters().iter().chain(network.statistics());
         let mut pairs = numbers.zip(whole.parameters().iter().chain(whole.statistics()));
         assert!(pairs.all(|(&a, &b)| near(a, b)));
+    }
+}
+
+/// A layer that multiplies by what the last of two ranks has to say.
+#[derive(Clone, Debug)]
+struct Led;
+
+impl Layer for Led {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
+        Ok(Signature::new("Led", single_input("Led", inputs)?).gathers(1, 0))
+    }
+
+    fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+        let factor = pass.ranks.as_mut().map_or(T::ONE, |ranks| ranks.all_gather(&[T::ONE])[1]);
+        pass.y.slice().iter_mut().zip(pass.x[0].slice()).for_each(|(y, &x)| *y = factor * x);
+    }
+
+    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+        if let Some(dx) = pass.dx.get(0) {
+            dx.slice().copy_from_slice(pass.dy.slice());
+        }
+    }
+}
+
+#[test]
+fn ranks_that_a_layer_can_not_reach_are_an_error() {
+    let training = data(0, EXAMPLES);
+    for is_cut in [false, true] {
+        let all = on_ranks(2, Settings { synchronized: true, is_cut, ..Settings::default() }, |_, exchange| {
+            let mut network = Network::build([3], sequential![Led, Affine::new(3)], Seed(7)).unwrap();
+            let result = trainer(Sgd::new(0.1)).exchange(exchange).fit(&mut network, &training);
+            result.err().map(|error| error.to_string())
+        });
+        assert!(all.iter().all(|message| message.is_some() == is_cut), "{all:?}");
+        assert!(all.iter().flatten().all(|message| message.contains("the line is cut")), "{all:?}");
     }
 }
 
