@@ -14,13 +14,14 @@ use std::time::Duration;
 use downhill_data::source::{ExampleLayout, InMemory, Rows, Source, SourceBatches};
 use downhill_data::{DataError, Dataset};
 use downhill_layers::{
-    Affine, Backward, BatchNorm, Dropout, Embedding, Flatten, Forward, Layer, Relu, Signature, Tanh, single_input,
+    Affine, Arrays, ArraysMut, Backward, BatchNorm, Dropout, Embedding, Extent, Flatten, Forward, Layer, Parameter,
+    Relu, Signature, Tanh, single_input,
 };
 use downhill_losses::{MeanSquaredError, Meaning, MultiTask, SoftmaxCrossEntropy, Target, TargetError};
 use downhill_network::{Network, sequential};
 use downhill_optim::schedule::{Cosine, ReduceOnPlateau};
 use downhill_optim::{Adam, Muon, Optimizer, Penalty, Sgd};
-use downhill_tensor::{Batch, BuildError, Scalar, Seed, Shape};
+use downhill_tensor::{Batch, BuildError, Init, Scalar, Seed, Shape};
 use downhill_train::metrics::{Accuracy, ConfusionMatrix, LogLoss};
 use downhill_train::{
     Diagnosis, EarlyStopping, EpochRecord, Every, GradientExchange, History, Metric, RankData, StepEnd, StopReason,
@@ -950,6 +951,49 @@ fn a_rank_without_weight_has_its_part_in_the_statistics() {
         let mut pairs = numbers.zip(whole.parameters().iter().chain(whole.statistics()));
         assert!(pairs.all(|(&a, &b)| near(a, b)));
     }
+}
+
+/// A layer that remembers a number of the last batch, without a word to other ranks.
+#[derive(Clone, Debug)]
+struct Remembering;
+
+impl Layer for Remembering {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
+        Ok(Signature::new("Remembering", single_input("Remembering", inputs)?)
+            .statistic(Parameter::new("last", [], Init::Zeros))
+            .saves("last", [], Extent::PerBatch))
+    }
+
+    fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+        let [last] = pass.saved.vectors();
+        last[0] = pass.x[0].slice()[0];
+        pass.y.slice().copy_from_slice(pass.x[0].slice());
+    }
+
+    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+        if let Some(dx) = pass.dx.get(0) {
+            dx.slice().copy_from_slice(pass.dy.slice());
+        }
+    }
+
+    fn absorb<T: Scalar>(&self, saved: Arrays<'_, T>, statistics: &mut ArraysMut<'_, T>) {
+        let ([from], [to]) = (saved.vectors(), statistics.vectors());
+        to.copy_from_slice(from);
+    }
+}
+
+#[test]
+fn statistics_that_are_not_gathered_are_those_of_one_rank() {
+    let training = data(0, EXAMPLES);
+    let build = || Network::build([3], sequential![BatchNorm::new(), Remembering, Affine::new(3)], Seed(7)).unwrap();
+    assert!(build().gathers() && !build().gathers_statistics());
+    assert!(normalised().gathers_statistics());
+    let all = on_ranks(3, Settings { synchronized: true, ..Settings::default() }, |_, exchange| {
+        let mut network = build();
+        trainer(Sgd::new(0.05)).exchange(exchange).fit(&mut network, &training).unwrap();
+        bits(&network)
+    });
+    assert!(all.iter().all(|left| *left == all[0]));
 }
 
 /// A layer that multiplies by what the last of two ranks has to say.
