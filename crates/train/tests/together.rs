@@ -473,6 +473,17 @@ fn networks_without_such_layers_are_trained_as_before() {
     assert_eq!(run(true), run(false));
 }
 
+/// The backward pass of a layer that stands for y = x.
+macro_rules! passes_back {
+    () => {
+        fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+            if let Some(dx) = pass.dx.get(0) {
+                dx.slice().copy_from_slice(pass.dy.slice());
+            }
+        }
+    };
+}
+
 /// Counts the examples that are predicted for.
 #[derive(Clone, Debug)]
 struct Counting(Arc<AtomicUsize>);
@@ -489,11 +500,7 @@ impl Layer for Counting {
         pass.y.slice().copy_from_slice(pass.x[0].slice());
     }
 
-    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
-        if let Some(dx) = pass.dx.get(0) {
-            dx.slice().copy_from_slice(pass.dy.slice());
-        }
-    }
+    passes_back!();
 }
 
 #[test]
@@ -803,13 +810,13 @@ fn gradients_that_do_not_add_up_are_an_error_and_leave_nothing() {
     assert!(all.iter().all(|(network, alone)| network == alone));
 }
 
-/// A layer that gives no number for a large one.
+/// A layer that gives no number for a large one, and takes no single example.
 #[derive(Clone, Debug)]
 struct Fragile;
 
 impl Layer for Fragile {
     fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
-        Ok(Signature::new("Fragile", single_input("Fragile", inputs)?))
+        Ok(Signature::new("Fragile", single_input("Fragile", inputs)?).least_examples(2))
     }
 
     fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
@@ -818,11 +825,7 @@ impl Layer for Fragile {
         }
     }
 
-    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
-        if let Some(dx) = pass.dx.get(0) {
-            dx.slice().copy_from_slice(pass.dy.slice());
-        }
-    }
+    passes_back!();
 }
 
 const LARGE: f32 = 100.0;
@@ -970,11 +973,7 @@ impl Layer for Remembering {
         pass.y.slice().copy_from_slice(pass.x[0].slice());
     }
 
-    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
-        if let Some(dx) = pass.dx.get(0) {
-            dx.slice().copy_from_slice(pass.dy.slice());
-        }
-    }
+    passes_back!();
 
     fn absorb<T: Scalar>(&self, saved: Arrays<'_, T>, statistics: &mut ArraysMut<'_, T>) {
         let ([from], [to]) = (saved.vectors(), statistics.vectors());
@@ -1010,11 +1009,7 @@ impl Layer for Led {
         pass.y.slice().iter_mut().zip(pass.x[0].slice()).for_each(|(y, &x)| *y = factor * x);
     }
 
-    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
-        if let Some(dx) = pass.dx.get(0) {
-            dx.slice().copy_from_slice(pass.dy.slice());
-        }
-    }
+    passes_back!();
 }
 
 #[test]
@@ -1085,32 +1080,12 @@ fn an_error_before_the_first_layer_of_one_rank_ends_ranks_that_gather() {
     }
 }
 
-/// A layer that takes no single example.
-#[derive(Clone, Debug)]
-struct Pairs;
-
-impl Layer for Pairs {
-    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
-        Ok(Signature::new("Pairs", single_input("Pairs", inputs)?).least_examples(2))
-    }
-
-    fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
-        pass.y.slice().copy_from_slice(pass.x[0].slice());
-    }
-
-    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
-        if let Some(dx) = pass.dx.get(0) {
-            dx.slice().copy_from_slice(pass.dy.slice());
-        }
-    }
-}
-
 #[test]
 fn a_batch_that_a_layer_does_not_take_is_refused_before_the_first_step() {
     // The last batch is of one example.
     let (training, steps) = (data(0, 73), AtomicUsize::new(0));
     let all = on_ranks(2, Settings { synchronized: true, ..Settings::default() }, |_, exchange| {
-        let mut network = Network::build([3], sequential![Pairs, Affine::new(3)], Seed(7)).unwrap();
+        let mut network = Network::build([3], sequential![Fragile, Affine::new(3)], Seed(7)).unwrap();
         let count = |_: &StepEnd<'_, f32>| {
             steps.fetch_add(1, Ordering::Relaxed);
             ControlFlow::Continue(())
@@ -1118,7 +1093,9 @@ fn a_batch_that_a_layer_does_not_take_is_refused_before_the_first_step() {
         let result = shortened(trainer(Sgd::new(0.1))).on_step(count).exchange(exchange).fit(&mut network, &training);
         (network, result)
     });
-    assert!(messages(&all).iter().all(|message| message.contains("Pairs: a training pass needs at least 2 examples")));
+    assert!(
+        messages(&all).iter().all(|message| message.contains("Fragile: a training pass needs at least 2 examples"))
+    );
     assert_eq!(steps.load(Ordering::Relaxed), 0);
 }
 
