@@ -99,9 +99,8 @@ pub(crate) fn evaluate_with<T: Scalar>(
     evaluation(total, &metrics)
 }
 
-/// The most numbers of predictions that a rank makes before it brings them to all, unless one batch has more: every rank has
-/// its own and those of one other in memory, 8 MiB in `f32`, on any number of ranks. A message of 4 MiB is one whose latency
-/// no longer matters.
+/// The most predicted numbers that a rank brings to all at once, unless one batch has more: each rank holds its own and
+/// those of one other, 8 MiB in `f32`, on any number of ranks. The latency of a message of 4 MiB hardly matters.
 const MOST_PREDICTIONS: usize = 1 << 20;
 
 /// Evaluates to the bits of [`evaluate_with`], each rank a part of the batches: all ranks get the losses of all parts and,
