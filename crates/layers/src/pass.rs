@@ -122,6 +122,8 @@ pub struct Backward<'a, T> {
 /// Every rank runs the same layers in the same order, so that a call on one meets the same call on all others.
 pub trait AllGather<T>: Debug {
     /// Returns the numbers of all ranks, in their order; all give as many. A rank without an example gives zeros.
+    ///
+    /// There are as many numbers too if the ranks can't be reached: the pass goes on with any, and its result is not used.
     fn all_gather(&mut self, own: &[T]) -> &[T];
 }
 

@@ -166,7 +166,8 @@ impl Signature {
     /// [`all_gather`](crate::AllGather::all_gather) once with this many numbers, and `backward` once with that many, if
     /// they have `ranks`.
     ///
-    /// The [least number of examples](Signature::least_examples) is then no matter of one part.
+    /// The [least number of examples](Signature::least_examples) is then no matter of one part, and all parts come to the
+    /// same running statistics.
     #[must_use]
     pub fn gathers(mut self, forward: usize, backward: usize) -> Self {
         self.gathered = [forward, backward];

@@ -123,7 +123,8 @@ impl<T: Scalar + Equivalence> MpiExchange<T> {
     }
 
     /// Has batch normalisation take the batches of all ranks in a step as one, for batches that are too small by
-    /// themselves. n ranks then take the steps of one process with n times the batch, within rounding.
+    /// themselves. If no layer draws random numbers, as dropout does, n ranks then take the steps of one process with n
+    /// times the batch, within rounding.
     ///
     /// Each such layer waits for two messages in every step, of two numbers for each channel, and the loss is waited for
     /// before the backward pass; a network without such layers is trained as without this. If several batches
@@ -477,6 +478,10 @@ impl<T: Scalar + Equivalence> GradientExchange<T> for MpiExchange<T> {
         spare.push(rounded);
         self.spare_rounded = spare;
         completed
+    }
+
+    fn restart(&mut self) {
+        self.feedback = self.feedback.take().map(|_| Default::default());
     }
 
     fn is_in_order(&self) -> bool {

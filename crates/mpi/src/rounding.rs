@@ -24,9 +24,10 @@ impl<T: Scalar> Feedback<T> {
         }
     }
 
-    /// Puts back what was rounded but then not used.
+    /// Puts back what was rounded but then not used, as far as it is finite.
     pub(crate) fn put_back(&mut self, range: Range<usize>, rounded: &[u16]) {
-        self.errors[range].iter_mut().zip(rounded).for_each(|(error, &r)| *error += widened(r));
+        let pairs = self.errors[range].iter_mut().zip(rounded.iter().map(|&r| widened::<T>(r)));
+        pairs.filter(|(_, r)| r.is_finite()).for_each(|(error, r)| *error += r);
     }
 }
 
@@ -71,6 +72,7 @@ mod tests {
         let mut rounded = [0; 3];
         feedback.round(0..3, 3, &[f32::NAN, f32::INFINITY, f32::MAX], &mut rounded);
         assert!(widened::<f32>(rounded[0]).is_nan() && widened::<f32>(rounded[1]) == f32::INFINITY);
+        feedback.put_back(0..3, &rounded);
         assert_eq!(feedback.errors, [0.0; 3]);
     }
 }

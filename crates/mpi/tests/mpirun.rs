@@ -127,6 +127,7 @@ fn program(words: &[&str]) -> ExitCode {
         let exchange = exchange(ranks, words);
         match words {
             ["train", name, ..] => train(ranks, name, exchange, words),
+            ["again", ..] => again(ranks, exchange, words),
             ["panic", ..] => stopped(ranks, exchange, || panic!("the third step is too much")),
             ["kill", ..] => stopped(ranks, exchange, || signal("-KILL")),
             ["freeze", ..] => stopped(ranks, exchange, || signal("-STOP")),
@@ -178,6 +179,23 @@ fn train(ranks: &Ranks, name: &str, exchange: MpiExchange<f32>, words: &[&str]) 
     let history = trainer.fit(&mut network, &data)?;
     let memory: usize = trainer.optimizer().state().slots.iter().map(|(_, slot)| slot.len()).sum();
     leave(ranks, &format!("{memory} {}\n{}", network.parameters().len(), left(&network, &history)))?;
+    Ok(())
+}
+
+/// Trains once more with a trainer whose first run has failed, next to one that has not.
+fn again(ranks: &Ranks, exchange: MpiExchange<f32>, words: &[&str]) -> Outcome {
+    let (mut network, data, trainer) = task("normalised");
+    let mut trainer = trainer.exchange(exchange);
+    trainer.optimizer_mut().set_base_learning_rate(1e30);
+    let error = trainer.fit(&mut network, &data).map(|_| "it has trained").unwrap_err();
+    assert!(error.to_string().contains("diverged"), "{error}");
+    trainer.optimizer_mut().set_base_learning_rate(0.01);
+    let history = trainer.fit(&mut network, &data)?;
+    let text = left(&network, &history);
+    let (mut network, _, trainer) = task("normalised");
+    let history = trainer.exchange(self::exchange(ranks, words)).fit(&mut network, &data)?;
+    assert!(text == left(&network, &history), "the failed run has left something");
+    leave(ranks, &text)?;
     Ok(())
 }
 
@@ -481,12 +499,19 @@ fn batches_of_all_ranks_are_normalised_as_one() {
     let (mut network, data, trainer) = task("normalised");
     let history = trainer.batch_size(32).fit(&mut network, &data).unwrap();
     // The second rank has no batch in the last step.
-    for words in ["train normalised synchronized", "train normalised synchronized sharded"] {
-        let all = launch(2, words).all();
+    for words in ["", " sharded", " bf16"].map(|more| format!("train normalised synchronized{more}")) {
+        let all = launch(2, &words).all();
         assert!(all.len() == 2 && without_memory(&all[0]) == without_memory(&all[1]), "{words}");
         let loss: f64 = without_memory(&all[0]).split(' ').next().unwrap().parse().unwrap();
         let expected = history.epochs[0].training_loss;
         assert!((loss - expected).abs() < 1e-3 * expected, "{loss} {expected}");
+    }
+}
+
+fn a_run_after_one_that_has_failed_begins_anew() {
+    for words in ["again", "again bf16", "again synchronized bf16 sharded"] {
+        let all = launch(2, words).all();
+        assert!(all.len() == 2 && all[0] == all[1], "{words}");
     }
 }
 
@@ -847,6 +872,7 @@ fn main() -> ExitCode {
         ranks_that_accumulate_have_these_bits_in_order,
         a_gradient_of_several_pieces_has_these_bits,
         batches_of_all_ranks_are_normalised_as_one,
+        a_run_after_one_that_has_failed_begins_anew,
         a_sharded_optimizer_has_these_bits_and_its_share_of_the_memory,
         timelines_show_the_least_bytes_that_there_are,
         a_link_slows_messages_down_and_leaves_the_bits,

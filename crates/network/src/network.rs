@@ -389,7 +389,8 @@ impl<T: Scalar> Network<T> {
     }
 
     /// Takes part in a training pass of several ranks without an example: gives the zeros of this rank wherever layers
-    /// [gather](downhill_layers::Signature::gathers), and shows `observer` a loss of nothing and a gradient of 0.
+    /// [gather](downhill_layers::Signature::gathers) in [`Mode::Training`], and shows `observer` a loss of nothing and a
+    /// gradient of 0.
     ///
     /// # Errors
     /// Returns an error if the workspace was made by another network, or is only for prediction.
@@ -417,6 +418,13 @@ impl<T: Scalar> Network<T> {
     #[must_use]
     pub fn gathers(&self) -> bool {
         self.program.steps.iter().any(|step| step.signature.gathered() != [0; 2])
+    }
+
+    /// Returns whether all layers with running statistics [gather](downhill_layers::Signature::gathers), so that passes over
+    /// the parts of one batch come to the same ones.
+    #[must_use]
+    pub fn gathers_statistics(&self) -> bool {
+        self.program.steps.iter().all(|step| step.signature.statistics().is_empty() || step.signature.gathered()[0] > 0)
     }
 
     /// Returns whether a training step on this many examples is large enough for threads to share it.

@@ -60,8 +60,9 @@ impl<T: Scalar> Onlooker<'_, T> {
     }
 }
 
-/// Looks on while a training pass goes forward from the first layer to the last, and back. A method that is not written
-/// does nothing.
+/// Looks on while a training pass goes forward from the first layer to the last, and back. It may break off or scale the
+/// pass at the [loss](BackwardObserver::loss), and connect it with [others](BackwardObserver::ranks). A method that is not
+/// written does nothing.
 ///
 /// ```
 /// use std::ops::Range;

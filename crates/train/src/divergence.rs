@@ -19,11 +19,12 @@ pub(crate) fn find_segment<T: Scalar>(segments: &[Segment], flat: &[T]) -> Optio
     segments.iter().find(|segment| !finite(&flat[segment.range.clone()])).map(|segment| segment.name.clone())
 }
 
-/// Finds what is no longer finite: a parameter, or else the first layer whose output isn't, or else a gradient.
+/// Finds what is no longer finite: a parameter, or else the first layer whose output isn't, or else a gradient, if there is
+/// one.
 pub(crate) fn find_place<T: Scalar>(
     network: &Network<T>,
     x: Inputs<'_, T>,
-    gradient: &[T],
+    gradient: Option<&[T]>,
     workspace: &mut Workspace<T>,
 ) -> Result<Place, TrainError> {
     let theta = network.parameters();
@@ -38,7 +39,7 @@ pub(crate) fn find_place<T: Scalar>(
     })?;
     Ok(match first {
         Some(name) => Place::Output(name),
-        None => find_gradient(network, gradient),
+        None => gradient.map_or(Place::Loss, |gradient| find_gradient(network, gradient)),
     })
 }
 
@@ -68,7 +69,10 @@ pub(crate) fn find_cause<T: Scalar>(
     };
     for _ in 0..suspects {
         let Some(batch) = batches.next_batch() else { break };
-        if is_finite(inputs(batch.all_inputs())?, batch.targets, batch.weights, mode)? {
+        let x = inputs(batch.all_inputs())?;
+        // A batch that was a part of a larger one may be too small by itself.
+        let mode = if network.check_inputs(x, mode).is_ok() { mode } else { Mode::Evaluation };
+        if is_finite(x, batch.targets, batch.weights, mode)? {
             continue;
         }
         let examples = batch.inputs.examples();

@@ -201,6 +201,14 @@ impl TrainError {
         Self::OtherRank { rank, message: String::from_utf8_lossy(message).into_owned() }
     }
 
+    /// Tells how well an error of one of several ranks knows what is to blame, from 1 up: numbers that are not finite may have
+    /// come to a rank from another one, whose data it does not see.
+    pub(crate) fn knowledge(&self) -> u8 {
+        let Self::Diverged(divergence) = self else { return 4 };
+        let blames_data = !matches!(divergence.cause, Cause::LearningRate | Cause::LargeGradient | Cause::Unknown);
+        1 + 2 * u8::from(blames_data) + u8::from(matches!(divergence.place, Place::Output(_)))
+    }
+
     /// Names the data that the error is about.
     pub(crate) fn of(self, data: DataRole) -> Self {
         match self {

@@ -4,7 +4,7 @@ use downhill_losses::{Call, ClassAxis, Loss, Outputs, TargetError, Total};
 use downhill_network::{Network, Purpose, Workspace};
 use downhill_tensor::{Batch, Scalar, Shape, ShapeError};
 
-use crate::exchange::{Exchange, agree, garbled};
+use crate::exchange::{Exchange, garbled, share};
 use crate::metrics::Accuracy;
 use crate::{DataRole, Metric, TrainError, part_of};
 
@@ -99,8 +99,9 @@ pub(crate) fn evaluate_with<T: Scalar>(
     evaluation(total, &metrics)
 }
 
-/// The most predictions that ranks exchange at once.
-const MOST_PREDICTIONS: usize = 1 << 22;
+/// The most predicted numbers that a rank brings to all at once, unless one batch has more: each rank holds its own and
+/// those of one other, 8 MiB in `f32`, on any number of ranks. The latency of a message of 4 MiB hardly matters.
+const MOST_PREDICTIONS: usize = 1 << 20;
 
 /// Evaluates to the bits of [`evaluate_with`], each rank a part of the batches: all ranks get the losses of all parts and,
 /// if there are metrics, the predictions.
@@ -117,9 +118,9 @@ pub(crate) fn evaluate_together<T: Scalar>(
     metrics.iter_mut().for_each(|metric| metric.start(meaning));
     let mut batches = Batches::sequential(data, BATCH)?;
     let count = batches.batches_per_epoch();
-    let each = BATCH.min(data.len()) * shape.len();
-    let most = if metrics.is_empty() { count } else { (MOST_PREDICTIONS / each.max(1)).max(ranks) };
-    let (mut total, mut all, mut judged) = (Total::default(), Vec::new(), Ok(()));
+    let each = (MOST_PREDICTIONS / (BATCH * shape.len()).max(1)).max(1);
+    let most = if metrics.is_empty() { count } else { ranks.saturating_mul(each) };
+    let (mut total, mut received, mut judged) = (Total::default(), Vec::new(), Ok(()));
     for first in (0..count).step_by(most.max(1)) {
         let round = most.min(count - first);
         // Forward and the loss, for the batches of this rank.
@@ -136,20 +137,23 @@ pub(crate) fn evaluate_together<T: Scalar>(
                 }
             });
         }
-        judged = Ok(agree(Some(&mut *exchange), "the validation", judged)?);
-        for totals in exchange.gather("the losses of the validation", &own).map_err(TrainError::Exchange)? {
+        let own = std::mem::replace(&mut judged, Ok(())).map(|()| own);
+        for totals in share(exchange, "the losses of the validation", own)? {
             total = add_totals(total, &totals).ok_or_else(garbled)?;
         }
         if metrics.is_empty() {
             continue;
         }
-        // The metrics, for all batches in their order. A batch that an error has left out is one of no rank.
-        let longest = round.div_ceil(ranks) * each;
-        predictions.resize(longest, T::ZERO);
-        exchange.all_gather("the predictions", &predictions, &mut all).map_err(TrainError::Exchange)?;
+        // The metrics, for all batches in their order.
         batches.skip_to(first);
-        for (rank, mut left) in all.chunks_exact(longest.max(1)).enumerate() {
-            for _ in part_of(round, rank, ranks) {
+        for from in 0..ranks {
+            let part = part_of(round, from, ranks);
+            let place = |batch: usize| data.len().min((first + batch) * BATCH);
+            let y = if from == rank { &mut predictions } else { &mut received };
+            y.resize((place(part.end) - place(part.start)) * shape.len(), T::ZERO);
+            exchange.broadcast(from, y).map_err(TrainError::Exchange)?;
+            let mut left = &y[..];
+            for _ in part {
                 let Some(batch) = batches.next_batch() else { break };
                 let examples = batch.inputs.examples();
                 let (y, behind) = left.split_at(examples * shape.len());

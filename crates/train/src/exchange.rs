@@ -40,7 +40,8 @@ pub trait GradientExchange<T: Scalar>: Debug + Send {
         let _ = (what, own);
     }
 
-    /// Overwrites `all` by the numbers of all ranks, in their order; all give as many, and get them with the same bits.
+    /// Overwrites `all` by the numbers of all ranks, in their order; all give as many, and get them with the same bits. They
+    /// are few, such as the sums of a layer.
     ///
     /// # Errors
     /// Returns a sentence if the ranks can't be reached.
@@ -90,6 +91,10 @@ pub trait GradientExchange<T: Scalar>: Debug + Send {
     fn complete_gradient(&mut self, gradient: &mut [T]) -> Result<(), String> {
         self.complete(gradient)
     }
+
+    /// Forgets what earlier steps have left for the next gradient, such as errors of rounding: a run starts anew, or a step
+    /// has failed.
+    fn restart(&mut self) {}
 
     /// Tells whether the gradient of every batch is exchanged by itself if several
     /// [make a step](crate::Trainer::accumulate), so that n ranks get the bits of one process that sees the same batches;
@@ -165,6 +170,10 @@ impl<T: Scalar, E: GradientExchange<T> + ?Sized> GradientExchange<T> for Box<E> 
 
     fn complete_gradient(&mut self, gradient: &mut [T]) -> Result<(), String> {
         (**self).complete_gradient(gradient)
+    }
+
+    fn restart(&mut self) {
+        (**self).restart();
     }
 
     fn is_in_order(&self) -> bool {
@@ -243,6 +252,11 @@ impl Told {
         Some(Self { stop: stop_from_byte(stop), loss, has_failed: has_failed != 0 || !is_finite })
     }
 
+    /// Whether any target counts.
+    pub(crate) fn counts(&self) -> bool {
+        self.loss.is_some_and(|total| !total.is_empty())
+    }
+
     /// Reads what all ranks have told; `None` if one of them has another program.
     pub(crate) fn all(messages: &[Vec<u8>]) -> Option<Vec<Self>> {
         messages.iter().map(|message| Self::from_bytes(message)).collect()
@@ -275,7 +289,7 @@ pub(crate) struct Sending<'a, 'e, T> {
     has_failed: bool,
     has_gathered: bool,
     /// What layers have gathered last.
-    gathered: Vec<T>,
+    gathered: &'a mut Vec<T>,
     pub(crate) sent: Sent,
 }
 
@@ -296,12 +310,13 @@ impl<'a, 'e, T: Scalar> Sending<'a, 'e, T> {
     pub(crate) fn new(
         exchange: &'a mut Exchange<'e, T>,
         is_synchronized: bool,
+        gathered: &'a mut Vec<T>,
         stop: Option<StopReason>,
         len: usize,
     ) -> Self {
         let sent = Sent { left: len, ..Sent::default() };
         let (has_failed, has_gathered) = (false, false);
-        Self { exchange, is_synchronized, stop, has_failed, has_gathered, gathered: Vec::new(), sent }
+        Self { exchange, is_synchronized, stop, has_failed, has_gathered, gathered, sent }
     }
 
     /// Takes part in a step without a gradient, for want of a batch or after an error.
@@ -351,7 +366,7 @@ impl<T: Scalar> BackwardObserver<T> for Sending<'_, '_, T> {
             let divisor = T::from_f64(total.divisor());
             dy.iter_mut().for_each(|dy| *dy *= divisor);
         }
-        self.tell((total != Total::default()).then_some(total))
+        self.tell(Some(total))
     }
 
     fn ranks(&mut self) -> Option<&mut dyn AllGather<T>> {
@@ -371,7 +386,7 @@ impl<T: Scalar> AllGather<T> for Sending<'_, '_, T> {
         let began = Instant::now();
         let reached = match heard {
             Some(Err(_)) => false,
-            _ => match self.exchange.all_gather("the sums of a layer", own, &mut self.gathered) {
+            _ => match self.exchange.all_gather("the sums of a layer", own, self.gathered) {
                 Ok(()) => true,
                 Err(error) => {
                     *heard = Some(Err(error));
@@ -382,10 +397,9 @@ impl<T: Scalar> AllGather<T> for Sending<'_, '_, T> {
         *waited += began.elapsed();
         if !reached {
             // The run ends after this pass, whatever comes out of it.
-            self.gathered.clear();
-            self.gathered.extend_from_slice(own);
+            *self.gathered = own.repeat(self.exchange.ranks());
         }
-        &self.gathered
+        self.gathered
     }
 }
 
@@ -578,12 +592,33 @@ pub(crate) fn agree<T: Scalar, R>(
     own: Result<R, TrainError>,
 ) -> Result<R, TrainError> {
     let Some(exchange) = exchange else { return own };
-    let message = own.as_ref().map_or_else(|error| error.to_string(), |_| String::new());
-    let messages = exchange.gather(what, message.as_bytes()).map_err(TrainError::Exchange)?;
-    let own = own?;
-    match messages.iter().position(|message| !message.is_empty()) {
-        None => Ok(own),
-        Some(rank) => Err(TrainError::of_rank(rank, &messages[rank])),
+    let (own, told) = match own {
+        Ok(own) => (Some(own), Ok(Vec::new())),
+        Err(error) => (None, Err(error)),
+    };
+    share(exchange, what, told)?;
+    own.ok_or_else(garbled)
+}
+
+/// Returns the bytes of all ranks, or an error if any has one: that of this rank, unless another knows better what is to
+/// blame.
+pub(crate) fn share<T: Scalar>(
+    exchange: &mut Exchange<'_, T>,
+    what: &str,
+    own: Result<Vec<u8>, TrainError>,
+) -> Result<Vec<Vec<u8>>, TrainError> {
+    let (mut told, knowledge) = match &own {
+        Ok(bytes) => (bytes.clone(), 0),
+        Err(error) => (error.to_string().into_bytes(), error.knowledge()),
+    };
+    told.push(knowledge);
+    let mut all = exchange.gather(what, &told).map_err(TrainError::Exchange)?;
+    let known: Vec<u8> = all.iter_mut().map(Vec::pop).collect::<Option<_>>().ok_or_else(garbled)?;
+    let most = known.iter().copied().max().unwrap_or_default();
+    match (own, known.iter().position(|&known| known == most)) {
+        (Err(error), _) if knowledge == most => Err(error),
+        (_, Some(rank)) if most > 0 => Err(TrainError::of_rank(rank, &all[rank])),
+        _ => Ok(all),
     }
 }
 

@@ -367,9 +367,9 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
     ///   n ranks take the steps of one process that [accumulates](Trainer::accumulate) n batches, bit for bit if each
     ///   rank sees one batch a step, or if [each batch is exchanged by itself](GradientExchange::is_in_order).
     /// * Batch normalisation takes the statistics of each batch, unless [all batches of a step are one to
-    ///   it](GradientExchange::is_synchronized): n ranks then take the steps of one process with n times the batch, within
-    ///   rounding. Running statistics are those of one process that sees one batch after another; if each rank first adds up
-    ///   its own batches, they are the mean over the ranks.
+    ///   it](GradientExchange::is_synchronized): if no layer draws random numbers, as dropout does, n ranks then take the
+    ///   steps of one process with n times the batch, within rounding. Running statistics are those of one process that sees
+    ///   one batch after another; if each rank first adds up its own batches, they are the mean over the ranks.
     /// * A callback or a [stop handle](Trainer::stop_handle) of one rank ends the run of all ranks after one more step, or
     ///   at the end of the epoch.
     /// * A [diagnosis](Trainer::diagnose) is for one process, and refused here.
@@ -528,6 +528,9 @@ impl<'a, T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'a, T, L, O> {
     ) -> Result<History, TrainError> {
         self.optimizer.reset();
         self.rates.reset();
+        if let Some(exchange) = &mut self.exchange {
+            exchange.restart();
+        }
         if let Some(averaging) = &mut self.averaging {
             averaging.reset();
         }

@@ -11,18 +11,21 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use downhill_data::Dataset;
-use downhill_data::source::{InMemory, SourceBatches};
-use downhill_layers::{Affine, Backward, BatchNorm, Dropout, Forward, Layer, Relu, Signature, Tanh, single_input};
-use downhill_losses::{Meaning, SoftmaxCrossEntropy, Target, TargetError};
+use downhill_data::source::{ExampleLayout, InMemory, Rows, Source, SourceBatches};
+use downhill_data::{DataError, Dataset};
+use downhill_layers::{
+    Affine, Arrays, ArraysMut, Backward, BatchNorm, Dropout, Embedding, Extent, Flatten, Forward, Layer, Parameter,
+    Relu, Signature, Tanh, single_input,
+};
+use downhill_losses::{MeanSquaredError, Meaning, MultiTask, SoftmaxCrossEntropy, Target, TargetError};
 use downhill_network::{Network, sequential};
 use downhill_optim::schedule::{Cosine, ReduceOnPlateau};
 use downhill_optim::{Adam, Muon, Optimizer, Penalty, Sgd};
-use downhill_tensor::{Batch, BuildError, Scalar, Seed, Shape};
+use downhill_tensor::{Batch, BuildError, Init, Scalar, Seed, Shape};
 use downhill_train::metrics::{Accuracy, ConfusionMatrix, LogLoss};
 use downhill_train::{
-    Diagnosis, EarlyStopping, EpochRecord, Every, GradientExchange, History, Metric, RankData, StopReason, TrainError,
-    Trainer, part_of,
+    Diagnosis, EarlyStopping, EpochRecord, Every, GradientExchange, History, Metric, RankData, StepEnd, StopReason,
+    TrainError, Trainer, part_of,
 };
 use ndarray::Array2;
 use tempfile::tempdir;
@@ -46,13 +49,16 @@ struct Channels {
     sharded: bool,
     data: RankData,
     bucket: Option<usize>,
+    is_cut: bool,
     /// Whether the next thing to gather is on its way.
     begun: bool,
     /// The numbers that this rank has sent to others.
     sent: Arc<AtomicUsize>,
+    /// How often it was asked for losses of the validation.
+    rounds: Arc<AtomicUsize>,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Settings {
     in_order: bool,
     synchronized: bool,
@@ -60,6 +66,8 @@ struct Settings {
     data: RankData,
     /// Each rank owns a part of every bucket of this many numbers, instead of one part.
     bucket: Option<usize>,
+    /// Layers can't reach the other ranks.
+    is_cut: bool,
 }
 
 impl Channels {
@@ -76,7 +84,9 @@ impl Channels {
                 sharded: settings.sharded,
                 data: settings.data,
                 bucket: settings.bucket,
+                is_cut: settings.is_cut,
                 sent: Arc::default(),
+                rounds: Arc::default(),
             })
             .collect();
         for from in 0..ranks {
@@ -133,6 +143,10 @@ impl GradientExchange<f32> for Channels {
             self.begin_gather(what, own);
         }
         self.begun = false;
+        if self.is_cut && what == "the sums of a layer" {
+            return Err("the line is cut".into());
+        }
+        self.rounds.fetch_add(usize::from(what == "the losses of the validation"), Ordering::Relaxed);
         (0..self.to.len()).map(|rank| self.bytes_of(rank)).collect()
     }
 
@@ -233,13 +247,17 @@ fn on_ranks<R: Send>(ranks: usize, settings: Settings, train: impl Fn(usize, Cha
 /// An even number of batches of 8 is not a multiple of 3 or 4, and the last batch has 6 examples.
 const EXAMPLES: usize = 78;
 
-fn data(seed: u32, examples: usize) -> Dataset<f32> {
+fn unweighted(seed: u32, examples: usize) -> Dataset<f32> {
     let x = Array2::from_shape_fn((examples, 3), |(i, j)| {
         (((i as u32 * 7 + j as u32 * 13 + seed) % 11) as f32) / 5.0 - 1.0
     });
     let labels: Vec<u32> = (0..examples as u32).map(|i| (i * i + seed) % 3).collect();
-    let weights: Vec<f32> = (0..examples).map(|i| [1.0, 0.5, 0.0, 2.0][i % 4]).collect();
-    Dataset::from_array(x, labels).unwrap().with_weights(weights).unwrap()
+    Dataset::from_array(x, labels).unwrap()
+}
+
+fn data(seed: u32, examples: usize) -> Dataset<f32> {
+    let weights = (0..examples).map(|i| [1.0, 0.5, 0.0, 2.0][i % 4]).collect();
+    unweighted(seed, examples).with_weights(weights).unwrap()
 }
 
 fn network() -> Network<f32> {
@@ -455,6 +473,17 @@ fn networks_without_such_layers_are_trained_as_before() {
     assert_eq!(run(true), run(false));
 }
 
+/// The backward pass of a layer that stands for y = x.
+macro_rules! passes_back {
+    () => {
+        fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
+            if let Some(dx) = pass.dx.get(0) {
+                dx.slice().copy_from_slice(pass.dy.slice());
+            }
+        }
+    };
+}
+
 /// Counts the examples that are predicted for.
 #[derive(Clone, Debug)]
 struct Counting(Arc<AtomicUsize>);
@@ -471,11 +500,7 @@ impl Layer for Counting {
         pass.y.slice().copy_from_slice(pass.x[0].slice());
     }
 
-    fn backward<T: Scalar>(&self, pass: &mut Backward<'_, T>) {
-        if let Some(dx) = pass.dx.get(0) {
-            dx.slice().copy_from_slice(pass.dy.slice());
-        }
-    }
+    passes_back!();
 }
 
 #[test]
@@ -506,6 +531,22 @@ fn each_rank_judges_a_part_of_the_validation_data_and_all_get_the_bits_of_one_pr
         let most = all.iter().map(|(.., count)| count - door).max().unwrap();
         assert!(most <= epochs * 5_usize.div_ceil(ranks) * 256, "{most} on one of {ranks} ranks");
     }
+}
+
+#[test]
+fn predictions_are_exchanged_in_rounds_that_fit_memory() {
+    let (training, validation) = (data(0, 40), data(5, 1_100));
+    let wide = || Network::build([3], sequential![Affine::new(2), Affine::new(2_048)], Seed(7)).unwrap();
+    let build = || shortened(trainer(Sgd::new(0.1)).epochs(2).metric(Accuracy::new()).metric(LogLoss::new()));
+    let mut network = wide();
+    let expected = build().accumulate(2).validate(&validation).fit(&mut network, &training).unwrap();
+    // Two batches of 256 times 2,048 numbers are as many as a rank makes at once; the fifth batch is a second round.
+    let all = on_ranks(2, Settings::default(), |_, exchange| {
+        let (mut own, rounds) = (wide(), exchange.rounds.clone());
+        let history = build().validate(&validation).exchange(exchange).fit(&mut own, &training).unwrap();
+        (curve(&history), rounds.load(Ordering::Relaxed))
+    });
+    assert!(all.iter().all(|left| *left == (curve(&expected), 2 * 2)), "{all:?} {expected:?}");
 }
 
 #[test]
@@ -695,6 +736,367 @@ fn numbers_that_are_not_finite_end_all_ranks() {
     let all = train(2, Settings { sharded: true, ..Settings::default() }, || trainer(Sgd::new(1e39)).clip_norm(1e30));
     assert!(all.iter().all(|(network, _)| bits(network) == bits(&all[0].0)));
     assert!(messages(&all).iter().all(|message| message.contains("diverged")), "{:?}", messages(&all));
+}
+
+/// The settings of ranks with another order of messages in a step.
+fn orders() -> [Settings; 4] {
+    let plain = Settings::default();
+    [
+        plain,
+        Settings { in_order: true, ..plain },
+        Settings { synchronized: true, ..plain },
+        Settings { sharded: true, ..plain },
+    ]
+}
+
+#[test]
+fn a_run_after_one_that_has_failed_begins_anew() {
+    let training = data(0, EXAMPLES);
+    let bad = Dataset::from_array(
+        Array2::zeros((40, 3)),
+        (0..40).map(|i| if i == 29 { 9 } else { i % 3 }).collect::<Vec<_>>(),
+    );
+    let bad = bad.unwrap();
+    for (settings, micro_batches) in orders().into_iter().flat_map(|settings| [(settings, 1), (settings, 2)]) {
+        let build = || trainer(Sgd::new(0.05)).accumulate(micro_batches);
+        let all = on_ranks(3, settings, |_, exchange| {
+            let mut network = normalised();
+            let mut trainer = build().exchange(exchange);
+            // A label of one rank, then steps that go too far.
+            let mut batches = SourceBatches::sequential(InMemory::new(bad.clone()), 8).unwrap();
+            assert!(trainer.fit_batches(&mut network, &mut batches).is_err());
+            trainer.optimizer_mut().set_base_learning_rate(1e39);
+            assert!(trainer.fit(&mut network, &training).unwrap_err().to_string().contains("diverged"));
+            assert_eq!(bits(&network), bits(&normalised()));
+            trainer.optimizer_mut().set_base_learning_rate(0.05);
+            trainer.fit(&mut network, &training).unwrap();
+            bits(&network)
+        });
+        let expected = on_ranks(3, settings, |_, exchange| {
+            let mut network = normalised();
+            build().exchange(exchange).fit(&mut network, &training).unwrap();
+            bits(&network)
+        });
+        assert_eq!(all, expected, "{settings:?} {micro_batches}");
+    }
+}
+
+#[test]
+fn gradients_that_do_not_add_up_are_an_error_and_leave_nothing() {
+    let loss = || {
+        let class = SoftmaxCrossEntropy::new().ignored_index(7);
+        MultiTask::new().part(0..2, class, 1.0).part(2..3, MeanSquaredError::new(), 1.0)
+    };
+    let build = || Network::<f32>::build([3], sequential![Affine::new(4), Tanh, Affine::new(3)], Seed(7)).unwrap();
+    // In the one a part of the loss has no target for some examples, in the other there is each.
+    let data = |missing: f32| {
+        let targets = Array2::from_shape_fn((48, 2), |(i, j)| match (i % 5, j) {
+            (0, 0) => missing,
+            (i, _) => (i % 2) as f32,
+        });
+        Dataset::from_array(Array2::from_shape_fn((48, 3), |(i, j)| (i + j) as f32 / 50.0), targets).unwrap()
+    };
+    let all = on_ranks(2, Settings::default(), |_, exchange| {
+        let trainer = || Trainer::new(loss(), Sgd::new(0.1)).epochs(2).batch_size(8);
+        let (mut network, mut trained) = (build(), trainer().exchange(exchange));
+        let message = trained.fit(&mut network, &data(7.0)).unwrap_err().to_string();
+        assert!(message.contains("proportions change from rank to rank"), "{message}");
+        assert_eq!(bits(&network), bits(&build()));
+        trained.fit(&mut network, &data(1.0)).unwrap();
+        let mut alone = build();
+        trainer().accumulate(2).fit(&mut alone, &data(1.0)).unwrap();
+        (bits(&network), bits(&alone))
+    });
+    assert!(all.iter().all(|(network, alone)| network == alone));
+}
+
+/// A layer that gives no number for a large one, and takes no single example.
+#[derive(Clone, Debug)]
+struct Fragile;
+
+impl Layer for Fragile {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
+        Ok(Signature::new("Fragile", single_input("Fragile", inputs)?).least_examples(2))
+    }
+
+    fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+        for (y, &x) in pass.y.slice().iter_mut().zip(pass.x[0].slice()) {
+            *y = if x < T::from_f64(LARGE.into()) { x } else { T::from_f64(f64::NAN) };
+        }
+    }
+
+    passes_back!();
+}
+
+const LARGE: f32 = 100.0;
+
+fn fragile() -> Network<f32> {
+    let layers = sequential![Fragile, BatchNorm::new(), Affine::new(8), BatchNorm::new(), Relu, Affine::new(3)];
+    Network::build([3], layers, Seed(7)).unwrap()
+}
+
+/// Data of which this example is too large for that layer.
+fn with_large(examples: usize, bad: usize) -> Dataset<f32> {
+    let x = Array2::from_shape_fn((examples, 3), |(i, j)| if i == bad { LARGE } else { (i * 7 + j * 3) as f32 % 5.0 });
+    Dataset::from_array(x, (0..examples as u32).map(|i| i % 3).collect::<Vec<_>>()).unwrap()
+}
+
+#[test]
+fn the_example_of_one_rank_that_is_not_finite_is_named_on_all() {
+    for settings in orders() {
+        for data in [RankData::Dealt, RankData::Own] {
+            let all = on_ranks(3, Settings { data, ..settings }, |rank, exchange| {
+                let (mut network, own) = (fragile(), rank == 1 || data == RankData::Dealt);
+                let training = with_large(48, if own { 17 } else { usize::MAX });
+                let result = trainer(Sgd::new(0.05)).exchange(exchange).fit(&mut network, &training);
+                (network, result)
+            });
+            let messages = messages(&all);
+            let blames = |message: &String| message.contains("Example 17 of the training data is to blame");
+            assert!(messages.iter().all(blames), "{settings:?} {data:?}: {messages:?}");
+            let is_heard = |message: &String| message.starts_with("rank 1 has ended the run: ");
+            assert!(data == RankData::Dealt || is_heard(&messages[0]) && is_heard(&messages[2]), "{messages:?}");
+            assert!(all.iter().all(|(network, _)| bits(network) == bits(&fragile())));
+        }
+    }
+}
+
+#[test]
+fn a_rank_that_only_hears_of_numbers_that_are_not_finite_gives_way() {
+    // Batches that are read one by one are not searched for a cause.
+    let settings = Settings { synchronized: true, data: RankData::Own, ..Settings::default() };
+    let all = on_ranks(3, settings, |rank, exchange| {
+        let (mut network, source) = (fragile(), InMemory::new(with_large(40, if rank == 2 { 17 } else { usize::MAX })));
+        let mut batches = SourceBatches::sequential(source, 8).unwrap();
+        let result = trainer(Sgd::new(0.05)).exchange(exchange).fit_batches(&mut network, &mut batches);
+        (network, result)
+    });
+    let messages = messages(&all);
+    for (rank, message) in messages.iter().enumerate() {
+        assert!(message.contains("layer `0` is the first whose output is not finite"), "{message}");
+        assert_eq!(message.starts_with("rank 2 has ended the run: "), rank != 2, "{message}");
+    }
+}
+
+#[test]
+fn too_high_a_rate_is_named_with_batches_of_one_example_too() {
+    let training = data(0, EXAMPLES);
+    let all = on_ranks(3, Settings { synchronized: true, ..Settings::default() }, |_, exchange| {
+        let mut network = normalised();
+        let result = trainer(Sgd::new(1e39)).batch_size(1).exchange(exchange).fit(&mut network, &training);
+        (network, result)
+    });
+    for message in messages(&all) {
+        assert!(message.contains("The learning rate of 1e39 is most likely too large"), "{message}");
+    }
+}
+
+#[test]
+fn one_example_in_all_leaves_the_running_statistics_as_they_are() {
+    let statistics = |examples: usize| {
+        on_ranks(2, Settings { synchronized: true, ..Settings::default() }, |_, exchange| {
+            let (mut network, source) = (normalised(), InMemory::new(unweighted(0, examples)));
+            let mut batches = SourceBatches::sequential(source, 1).unwrap();
+            trainer(Sgd::new(0.05)).epochs(1).exchange(exchange).fit_batches(&mut network, &mut batches).unwrap();
+            network.statistics().to_vec()
+        })
+    };
+    assert_eq!(statistics(31), statistics(30));
+    assert_ne!(statistics(32), statistics(30));
+}
+
+#[test]
+fn a_step_in_which_nothing_counts_leaves_nothing_for_the_next() {
+    // The second step, of the examples from 8 to 15, gives no numbers and has no weight.
+    let source = |is_whole: bool| {
+        let places: Vec<usize> = (0..40).filter(|i| is_whole || !(8..16).contains(i)).collect();
+        let weights = |i: usize| if (8..16).contains(&i) { 0.0 } else { 1.0 + (i % 3) as f32 };
+        let x = Array2::from_shape_fn(
+            (40, 3),
+            |(i, j)| {
+                if (8..16).contains(&i) { LARGE } else { ((i * 7 + j * 3) % 5) as f32 }
+            },
+        );
+        let data = Dataset::from_array(x, (0..40_u32).map(|i| i % 3).collect::<Vec<_>>()).unwrap();
+        InMemory::new(data.with_weights((0..40).map(weights).collect::<Vec<_>>()).unwrap().select(&places).unwrap())
+    };
+    for settings in orders() {
+        let run = |is_whole| {
+            on_ranks(2, settings, |_, exchange| {
+                let mut network = fragile();
+                let mut batches = SourceBatches::sequential(source(is_whole), 4).unwrap();
+                trainer(Sgd::new(0.05)).exchange(exchange).fit_batches(&mut network, &mut batches).unwrap();
+                bits(&network)
+            })
+        };
+        assert_eq!(run(true), run(false), "{settings:?}");
+    }
+}
+
+#[test]
+fn a_rank_without_weight_has_its_part_in_the_statistics() {
+    let near = |a: f32, b: f32| (a - b).abs() < 1e-4 * b.abs().max(1.0);
+    let data = || {
+        let weights = (0..48).map(|i| if i / 4 % 3 == 1 { 0.0 } else { 1.0 }).collect();
+        unweighted(0, 48).with_weights(weights).unwrap()
+    };
+    let build = |size| (normalised(), SourceBatches::sequential(InMemory::new(data()), size).unwrap());
+    let (mut whole, mut batches) = build(12);
+    trainer(Sgd::new(0.05)).fit_batches(&mut whole, &mut batches).unwrap();
+    let all = on_ranks(3, Settings { synchronized: true, ..Settings::default() }, |_, exchange| {
+        let (mut network, mut batches) = build(4);
+        trainer(Sgd::new(0.05)).exchange(exchange).fit_batches(&mut network, &mut batches).unwrap();
+        network
+    });
+    for network in &all {
+        assert_eq!(bits(network), bits(&all[0]));
+        let numbers = network.parameters().iter().chain(network.statistics());
+        let mut pairs = numbers.zip(whole.parameters().iter().chain(whole.statistics()));
+        assert!(pairs.all(|(&a, &b)| near(a, b)));
+    }
+}
+
+/// A layer that remembers a number of the last batch, without a word to other ranks.
+#[derive(Clone, Debug)]
+struct Remembering;
+
+impl Layer for Remembering {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
+        Ok(Signature::new("Remembering", single_input("Remembering", inputs)?)
+            .statistic(Parameter::new("last", [], Init::Zeros))
+            .saves("last", [], Extent::PerBatch))
+    }
+
+    fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+        let [last] = pass.saved.vectors();
+        last[0] = pass.x[0].slice()[0];
+        pass.y.slice().copy_from_slice(pass.x[0].slice());
+    }
+
+    passes_back!();
+
+    fn absorb<T: Scalar>(&self, saved: Arrays<'_, T>, statistics: &mut ArraysMut<'_, T>) {
+        let ([from], [to]) = (saved.vectors(), statistics.vectors());
+        to.copy_from_slice(from);
+    }
+}
+
+#[test]
+fn statistics_that_are_not_gathered_are_those_of_one_rank() {
+    let training = data(0, EXAMPLES);
+    let build = || Network::build([3], sequential![BatchNorm::new(), Remembering, Affine::new(3)], Seed(7)).unwrap();
+    assert!(build().gathers() && !build().gathers_statistics());
+    assert!(normalised().gathers_statistics());
+    let all = on_ranks(3, Settings { synchronized: true, ..Settings::default() }, |_, exchange| {
+        let mut network = build();
+        trainer(Sgd::new(0.05)).exchange(exchange).fit(&mut network, &training).unwrap();
+        bits(&network)
+    });
+    assert!(all.iter().all(|left| *left == all[0]));
+}
+
+/// A layer that multiplies by what the last of two ranks has to say.
+#[derive(Clone, Debug)]
+struct Led;
+
+impl Layer for Led {
+    fn signature(&self, inputs: &[Shape]) -> Result<Signature, BuildError> {
+        Ok(Signature::new("Led", single_input("Led", inputs)?).gathers(1, 0))
+    }
+
+    fn forward<T: Scalar>(&self, pass: &mut Forward<'_, T>) {
+        let factor = pass.ranks.as_mut().map_or(T::ONE, |ranks| ranks.all_gather(&[T::ONE])[1]);
+        pass.y.slice().iter_mut().zip(pass.x[0].slice()).for_each(|(y, &x)| *y = factor * x);
+    }
+
+    passes_back!();
+}
+
+#[test]
+fn ranks_that_a_layer_can_not_reach_are_an_error() {
+    let training = data(0, EXAMPLES);
+    for is_cut in [false, true] {
+        let all = on_ranks(2, Settings { synchronized: true, is_cut, ..Settings::default() }, |_, exchange| {
+            let mut network = Network::build([3], sequential![Led, Affine::new(3)], Seed(7)).unwrap();
+            let result = trainer(Sgd::new(0.1)).exchange(exchange).fit(&mut network, &training);
+            result.err().map(|error| error.to_string())
+        });
+        assert!(all.iter().all(|message| message.is_some() == is_cut), "{all:?}");
+        assert!(all.iter().flatten().all(|message| message.contains("the line is cut")), "{all:?}");
+    }
+}
+
+/// A source whose examples from the 24th on can't be read.
+struct Torn(InMemory<Dataset<f32>, f32>, usize);
+
+impl Source<f32> for Torn {
+    fn layout(&self) -> &ExampleLayout {
+        self.0.layout()
+    }
+
+    fn examples(&self) -> Option<u64> {
+        self.0.examples()
+    }
+
+    fn rewind(&mut self) -> Result<(), DataError> {
+        self.1 = 0;
+        self.0.rewind()
+    }
+
+    fn read(&mut self, most: usize, rows: &mut Rows<f32>) -> Result<(), DataError> {
+        self.1 += most;
+        if self.1 > 24 { Err(DataError::NotAddressable) } else { self.0.read(most, rows) }
+    }
+}
+
+#[test]
+fn an_error_before_the_first_layer_of_one_rank_ends_ranks_that_gather() {
+    let layers = || sequential![Embedding::new(8, 4), Flatten, BatchNorm::new(), Relu, Affine::new(3)];
+    let build = || Network::<f32>::build([3], layers(), Seed(7)).unwrap();
+    let words = |last: f32| {
+        let x = Array2::from_shape_fn((40, 3), |(i, j)| if (i, j) == (29, 2) { last } else { ((i + j) % 8) as f32 });
+        Dataset::from_array(x, (0..40_u32).map(|i| i % 3).collect::<Vec<_>>()).unwrap()
+    };
+    for is_torn in [false, true] {
+        for sharded in [false, true] {
+            let settings = Settings { synchronized: true, sharded, data: RankData::Own, ..Settings::default() };
+            let all = on_ranks(3, settings, |rank, exchange| {
+                let (mut network, own) =
+                    (build(), InMemory::new(words(if rank == 1 && !is_torn { 99.0 } else { 1.0 })));
+                let source: Box<dyn Source<f32>> =
+                    if rank == 1 && is_torn { Box::new(Torn(own, 0)) } else { Box::new(own) };
+                let mut batches = SourceBatches::sequential(source, 8).unwrap();
+                let result = trainer(Adam::new(0.1)).exchange(exchange).fit_batches(&mut network, &mut batches);
+                (network, result)
+            });
+            let messages = messages(&all);
+            let expected = if is_torn { DataError::NotAddressable.to_string() } else { "99".into() };
+            assert!(messages[1].contains(&expected), "{}", messages[1]);
+            for rank in [0, 2] {
+                assert_eq!(messages[rank], format!("rank 1 has ended the run: {}", messages[1]));
+            }
+            assert!(all.iter().all(|(network, _)| bits(network) == bits(&build())));
+        }
+    }
+}
+
+#[test]
+fn a_batch_that_a_layer_does_not_take_is_refused_before_the_first_step() {
+    // The last batch is of one example.
+    let (training, steps) = (data(0, 73), AtomicUsize::new(0));
+    let all = on_ranks(2, Settings { synchronized: true, ..Settings::default() }, |_, exchange| {
+        let mut network = Network::build([3], sequential![Fragile, Affine::new(3)], Seed(7)).unwrap();
+        let count = |_: &StepEnd<'_, f32>| {
+            steps.fetch_add(1, Ordering::Relaxed);
+            ControlFlow::Continue(())
+        };
+        let result = shortened(trainer(Sgd::new(0.1))).on_step(count).exchange(exchange).fit(&mut network, &training);
+        (network, result)
+    });
+    assert!(
+        messages(&all).iter().all(|message| message.contains("Fragile: a training pass needs at least 2 examples"))
+    );
+    assert_eq!(steps.load(Ordering::Relaxed), 0);
 }
 
 #[test]

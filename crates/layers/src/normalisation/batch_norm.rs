@@ -20,7 +20,7 @@ use crate::{Arrays, ArraysMut, Backward, Forward, Layer, Parameter, Signature, s
 /// After a training pass `running_mean` ← (1 − m) `running_mean` + m μ, and `running_var` likewise with the
 /// *unbiased* variance σ² n/(n − 1); they start at 0 and 1. The momentum m is the weight of the new value, 0.1 by
 /// default; [`cumulative_average`](BatchNorm::cumulative_average) weighs all batches alike.
-/// An empty batch changes nothing.
+/// An empty batch changes nothing, nor does one value per channel, which parts of a batch may be in all.
 ///
 /// # Parts of a batch
 /// If ranks with a part of the batch each [gather](Signature::gathers), all sums are over the whole batch, and the running
@@ -243,13 +243,14 @@ impl Layer for BatchNorm {
     fn absorb<T: Scalar>(&self, saved: Arrays<'_, T>, statistics: &mut ArraysMut<'_, T>) {
         let [mean, variance, _, count] = saved.vectors();
         let count = count[0].to_f64();
-        if count == 0.0 {
+        // One value has no variance.
+        if count < 2.0 {
             return;
         }
         let [running_mean, running_var, batches] = statistics.vectors();
         batches[0] += T::ONE;
         let share = self.momentum.unwrap_or(1.0 / batches[0].to_f64());
-        let unbiased = count / (count - 1.0).max(1.0);
+        let unbiased = count / (count - 1.0);
         move_towards(running_mean, share, mean.iter().map(|mean| mean.to_f64()));
         move_towards(running_var, share, variance.iter().map(|variance| variance.to_f64() * unbiased));
     }

@@ -106,7 +106,7 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'_, T, L, O> {
         let mut batches = Batches::sequential(data, self.batch_size)?;
         let whole = self.batch_size.min(data.len());
         // A rank's batch may be too small for a layer that takes all of them as one.
-        let is_part = self.exchange.as_ref().is_some_and(|exchange| exchange.is_synchronized());
+        let is_part = self.exchange.as_ref().is_some_and(|exchange| exchange.is_synchronized()) && network.gathers();
         let prediction = self.predict_once(network, data)?;
         let mut total = Total::default();
         while let Some(batch) = batches.next_batch() {

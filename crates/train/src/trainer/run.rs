@@ -221,7 +221,7 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
         epoch.step_total += total;
         if !total.is_empty() && !total.value().is_finite() {
             self.training.average();
-            let place = find_place(self.network, x, self.training.gradient(), &mut self.judging)?;
+            let place = find_place(self.network, x, Some(self.training.gradient()), &mut self.judging)?;
             if let Some(watch) = &mut self.trainer.watch {
                 watch.locate(&place, self.network, batch, self.training.gradient(), &mut self.judging);
             }
@@ -250,7 +250,8 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
             Err(NotFinite { loss }) => {
                 self.complete_gradient(total)?;
                 let place = find_gradient(self.network, self.training.gradient());
-                return Err(self.diverged(step, loss, place, epoch)?.into());
+                let found = self.diverged(step, loss, place, epoch).map_or_else(|error| error, TrainError::from);
+                return Err(self.agree_on_error(Some(found)));
             }
         };
         if let Some(averaging) = &mut self.trainer.averaging {

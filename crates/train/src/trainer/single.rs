@@ -132,7 +132,8 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'_, T, L, O> {
         let result = match updated {
             Ok(updated) => Ok(updated.loss),
             Err(NotFinite { loss }) => {
-                let place = find_place(network, *x, workspace.gradient(), &mut network.workspace(Purpose::Prediction))?;
+                let place =
+                    find_place(network, *x, Some(workspace.gradient()), &mut network.workspace(Purpose::Prediction))?;
                 let cause = match &place {
                     Place::Parameter(parameter) => Cause::Start { parameter: parameter.clone() },
                     _ => Cause::Batch,

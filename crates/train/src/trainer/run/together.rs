@@ -14,7 +14,8 @@ use super::{Epoch, Run, pass_error};
 use crate::divergence::find_place;
 use crate::evaluation::inputs;
 use crate::exchange::{
-    Checksum, Exchange, LOSS, Owned, Sending, Sent, Stepped, Told, garbled, sharded_part, stop_from_byte, stop_to_byte,
+    Checksum, Exchange, LOSS, Owned, Sending, Sent, Stepped, Told, agree, garbled, sharded_part, stop_from_byte,
+    stop_to_byte,
 };
 use crate::feed::Feed;
 use crate::{RankData, Slowest, StopReason, TrainError};
@@ -34,6 +35,10 @@ pub(super) struct Together<T> {
     in_order: bool,
     /// Whether layers take the batches of all ranks as one.
     is_synchronized: bool,
+    /// Whether ranks with a batch come to the same running statistics by that.
+    gathers_statistics: bool,
+    /// Memory for what layers gather.
+    gathered: Vec<T>,
     /// What the pass of the last batch has sent.
     sent: Sent,
     /// The loss of the own batches that wait for an exchange, and an error of one of them.
@@ -67,6 +72,8 @@ impl<T: Scalar> Together<T> {
             data: exchange.data(),
             in_order: micro_batches == 1 || exchange.is_in_order() || is_synchronized,
             is_synchronized,
+            gathers_statistics: network.gathers_statistics(),
+            gathered: Vec::new(),
             sent: Sent { left: network.parameters().len(), ..Sent::default() },
             waiting: Ok(Total::default()),
             wish: None,
@@ -90,6 +97,13 @@ impl<T: Scalar> Together<T> {
         *position = wanted + 1;
         batches.next_batch()
     }
+}
+
+/// The error of gradients that do not add up.
+fn out_of_proportion() -> TrainError {
+    let reason = "the parts of the loss are divided by numbers whose proportions change from rank to rank, so that their \
+                  gradients do not add up; divide each part by the examples, with `Reduction::BatchMean`";
+    PassError::from(BuildError::Setting { by: "Trainer::exchange", reason: reason.into() }).into()
 }
 
 /// Makes a pass over a batch, if there is one.
@@ -170,7 +184,8 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
         let (network, training, loss) = (&mut *self.network, &mut self.training, &trainer.loss);
         let passed = if together.in_order {
             let len = network.parameters().len();
-            let mut sending = Sending::new(exchange, together.is_synchronized, together.wish.take(), len);
+            let (is_synchronized, stop) = (together.is_synchronized, together.wish.take());
+            let mut sending = Sending::new(exchange, is_synchronized, &mut together.gathered, stop, len);
             let passed = pass(batch.as_ref(), |x, batch| {
                 let (targets, weights) = (batch.targets, batch.weights);
                 network.backpropagate_observed(x, targets, weights, loss, training, mode, &mut sending)
@@ -192,9 +207,10 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
             && !total.is_empty()
             && !total.value().is_finite()
         {
-            self.training.average();
+            // A pass that others take part in was broken off before its gradient.
+            let gradient = if together.is_synchronized { None } else { Some(&*self.training.average()) };
             let x = inputs(batch.all_inputs())?;
-            let place = find_place(self.network, x, self.training.gradient(), &mut self.judging)?;
+            let place = find_place(self.network, x, gradient, &mut self.judging)?;
             return Err(self.diverged(self.trainer.clock.steps, total.value(), place, epoch)?.into());
         }
         Ok(total)
@@ -230,51 +246,42 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
             }
         };
         let told = Told::all(&heard.map_err(TrainError::Exchange)?).ok_or_else(garbled)?;
-        if told.iter().any(|told| told.has_failed) {
-            let message = own.as_ref().map_or_else(|error| error.to_string(), |_| String::new());
-            let messages = exchange.gather("the error of a rank", message.as_bytes()).map_err(TrainError::Exchange)?;
-            let found = messages.iter().enumerate().find(|(_, message)| !message.is_empty());
-            let error = match (own, found) {
-                (Err(error), _) => error,
-                (Ok(_), Some((rank, message))) => TrainError::of_rank(rank, message),
-                (Ok(_), None) => garbled(),
-            };
-            return Err(self.good.after(error, self.network));
-        }
-        let mut factors = Vec::with_capacity(told.len());
-        for Told { stop, loss, .. } in &told {
-            together.agreed = together.agreed.or(*stop);
-            let total = loss.unwrap_or_default();
-            if !total.is_in_proportion_to(epoch.step_total) {
-                let reason = "the parts of the loss are divided by numbers whose proportions change from rank to rank, so \
-                              that their gradients do not add up; divide each part by the examples, with \
-                              `Reduction::BatchMean`";
-                let error = BuildError::Setting { by: "Trainer::exchange", reason: reason.into() };
-                return Err(PassError::from(error).into());
-            }
+        let has_failed = told.iter().any(|told| told.has_failed);
+        let does_any_count = told.iter().any(Told::counts);
+        let (mut factors, mut is_in_proportion) = (Vec::with_capacity(told.len()), true);
+        for told in &told {
+            together.agreed = together.agreed.or(told.stop);
+            let total = told.loss.unwrap_or_default();
+            is_in_proportion &= total.is_in_proportion_to(epoch.step_total);
+            epoch.step_total += total;
             // A pass whose layers have taken all batches as one has multiplied by the divisor itself, and its examples have
             // a part in the loss of others.
-            let factor = if together.is_synchronized { 1.0 } else { total.divisor() };
-            factors.push((together.is_synchronized || !total.is_empty()).then(|| T::from_f64(factor)));
-            epoch.step_total += total;
+            let (factor, counts) =
+                if together.is_synchronized { (1.0, does_any_count) } else { (total.divisor(), told.counts()) };
+            factors.push((counts && !has_failed).then(|| T::from_f64(factor)));
         }
-        if was_heard && left > 0 {
-            exchange.send(0..left, gradient);
+        // After an error, what was sent must not stay for the next run. A pass that was heard was broken off before.
+        if !(was_heard && has_failed) {
+            let began = Instant::now();
+            exchange.add(&factors, &mut together.sum).map_err(TrainError::Exchange)?;
+            together.waited += began.elapsed();
         }
-        let began = Instant::now();
-        exchange.add(&factors, &mut together.sum).map_err(TrainError::Exchange)?;
-        together.waited += began.elapsed();
+        if has_failed || !is_in_proportion {
+            exchange.restart();
+            let error = self.agree_on_error(if has_failed { own.err() } else { Some(out_of_proportion()) });
+            return Err(self.good.after(error, self.network));
+        }
         if self.network.statistics().is_empty() {
             return Ok(());
         }
-        let counts = |told: &Told| told.loss.is_some_and(|total| !total.is_empty());
         if together.is_synchronized {
             // All that have a batch have the sums of all batches.
             let first = told.iter().position(|told| told.loss.is_some());
-            if let Some(rank) = first.filter(|_| told.iter().any(counts)) {
-                if rank == together.rank {
-                    self.network.absorb_statistics(&self.training)?;
-                }
+            let Some(rank) = first.filter(|_| does_any_count) else { return Ok(()) };
+            if told[together.rank].loss.is_some() {
+                self.network.absorb_statistics(&self.training)?;
+            }
+            if !together.gathers_statistics || told.iter().any(|told| told.loss.is_none()) {
                 exchange.broadcast(rank, self.network.statistics_mut()).map_err(TrainError::Exchange)?;
             }
             return Ok(());
@@ -302,6 +309,12 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Run<'_, '_, T, L, O> {
             statistics.for_each(|(number, sum)| *number = T::from_f64(sum / count));
         }
         Ok(())
+    }
+
+    /// Returns the error that ends the run of all ranks, if this one has an error or has heard of one.
+    pub(super) fn agree_on_error(&mut self, own: Option<TrainError>) -> TrainError {
+        let own = own.map_or(Ok(()), Err);
+        agree(self.trainer.exchange.as_mut(), "the error of a rank", own).err().unwrap_or_else(garbled)
     }
 
     /// Exchanges what waits for it at the end of a step.
