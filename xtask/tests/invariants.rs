@@ -232,7 +232,7 @@ const MOST_LINES: [(&[&str], usize); 19] = [
     (&["crates/downhill"], 4_900),
     (&["crates/cli"], 4_300),
     (&["crates/playground"], 3_100),
-    (&["xtask", "benches"], 14_500),
+    (&["xtask", "benches"], 14_000),
 ];
 
 #[test]

@@ -105,7 +105,7 @@ fn pictures() -> Vec<(&'static str, Picture)> {
     let image = |phase: f64| (0..16).map(|i| (phase + f64::from(i)).sin()).collect();
     let waves = (0..200).map(f64::from).map(f64::sin);
     let marked = Chart::new("step", "x")
-        .label((30.0, 0.95), Align::Middle, "above all")
+        .label((30.0, 0.6), Align::Middle, "above all")
         .path("a path", steps().step_by(3).map(|x| (x, (x / 20.0).sin())))
         .label((31.0, 0.8), Align::Left, "its label")
         .line("", [(0.0, 0.5), (60.0, 0.5)])
