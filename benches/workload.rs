@@ -374,7 +374,8 @@ mod tests {
                     ("bytes", 4 * (all + biases))
                 }
                 "inference" | "model" => ("operations", 2 * all),
-                // Forward and both ways back, a multiply-add counting as two; the input's own gradient is not wanted.
+                // The forward pass and both products of the backward pass, a multiply-add counting as two; the input's
+                // own gradient is not wanted.
                 _ => ("operations", 6 * all - 2 * weights[0]),
             };
             assert_eq!(workload.entry.number(stated), expected, "{}", workload.entry.name);

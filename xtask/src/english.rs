@@ -24,8 +24,8 @@ const PHRASES: [(&str, Place, &str); 34] = [
     ("with this", Summary, "a verb and an object: \"Sets the cell.\""),
     ("the same", Summary, "what it is or does"),
     ("so many", Anywhere, "\"the number of\", or the number"),
-    ("on the way back", Anywhere, "\"in the backward pass\""),
-    ("on the way forward", Anywhere, "\"in the forward pass\""),
+    ("way back", Anywhere, "\"backward pass\""),
+    ("way forward", Anywhere, "\"forward pass\""),
     ("to be overwritten", Anywhere, "\"output\" or \"mutable\""),
     ("to be changed", Anywhere, "\"mutable\""),
     ("nobody", Anywhere, "\"unused\", \"no caller\""),
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn phrases_are_whole_words_across_lines() {
-        assert_eq!(phrases("fn f() {\n    /// One on the way\n    /// back.\n}"), [(2, "on the way back")]);
+        assert_eq!(phrases("fn f() {\n    /// One on the way\n    /// back.\n}"), [(2, "way back")]);
         assert_eq!(phrases("let s = \"a of so \\\n    many\";"), [(1, "so many")]);
         assert_eq!(phrases("// This told, also many, so manyfold."), []);
         assert_eq!(phrases("// Names, as `x` or, as `()`, or as `y`."), [(1, ", as `")]);

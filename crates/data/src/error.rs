@@ -1,8 +1,17 @@
-use std::fmt;
+mod example_number;
+mod rule_error;
+mod target_kind;
+mod words;
+
 use std::io;
 use std::path::PathBuf;
 
 use downhill_tensor::Shape;
+
+pub use self::example_number::ExampleNumber;
+pub use self::rule_error::RuleError;
+pub use self::target_kind::TargetKind;
+use self::words::{closing, listed, not_text, on, shown};
 
 /// An error of reading, building or preparing data.
 ///
@@ -703,132 +712,6 @@ pub enum DataError {
     },
 }
 
-/// The place of a number in an example, or in a row of a matrix; every place is counted from 0.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ExampleNumber {
-    /// A number of an input.
-    Input {
-        /// Which input, the first of all being 0.
-        input: usize,
-        /// The place of the number in it.
-        place: usize,
-        /// The name of the feature, if it has one.
-        name: Option<String>,
-    },
-    /// A number of the target.
-    Target {
-        /// Its place in the target.
-        place: usize,
-    },
-    /// A column of a matrix.
-    Feature {
-        /// The column.
-        place: usize,
-    },
-}
-
-impl fmt::Display for ExampleNumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Input { input: 0, place, name: Some(name) } => write!(f, "input {place} (`{name}`)"),
-            Self::Input { input: 0, place, .. } => write!(f, "input {place}"),
-            Self::Input { input, place, .. } => write!(f, "input {input}, number {place}"),
-            Self::Target { place } => write!(f, "target {place}"),
-            Self::Feature { place } => write!(f, "feature {place}"),
-        }
-    }
-}
-
-/// The kind of the targets of a data set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TargetKind {
-    /// Numbers.
-    Numbers,
-    /// One class for each example.
-    OneClass,
-    /// Several classes for each example, such as one for each step of a sequence.
-    SeveralClasses,
-}
-
-impl fmt::Display for TargetKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Numbers => "numbers as targets",
-            Self::OneClass => "one class per example",
-            Self::SeveralClasses => "several classes per example",
-        })
-    }
-}
-
-/// An error of a rule for missing or unseen values, which prints as the rest of a sentence about its column.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RuleError {
-    /// Categories are to be filled with a mean or a median.
-    #[error(
-        "holds categories, which have no mean or median; give it the rule `Missing::MostFrequent`, `Missing::Constant` \
-         or `Missing::Fill`"
-    )]
-    NoMean,
-    /// Numbers are to be filled with a text.
-    #[error("can't have its gaps filled with `{text}`, which is not a finite number")]
-    NotNumber {
-        /// The text.
-        text: String,
-    },
-    /// Dates are to be filled with a text.
-    #[error("can't have its gaps filled with `{text}`, which is not a date as in `2024-03-31`")]
-    NotDate {
-        /// The text.
-        text: String,
-    },
-    /// Dates are written with slashes, and both orders of day and month read them all.
-    #[error(
-        "holds dates whose day and month can't be told apart; write the year first, as in `2024-03-31`, or read the \
-         column as categorical"
-    )]
-    AmbiguousDates,
-    /// An indicator is asked for, but no gap is left to indicate.
-    #[error(
-        "asks for an indicator, but no rule fills its gaps; give it one, such as `Missing::Fill`, or leave the indicator \
-         out"
-    )]
-    NothingToIndicate,
-    /// Ordered categories are to be filled with another.
-    #[error("can't have its gaps filled with `{text}`, which is not in its order of categories")]
-    NotInOrder {
-        /// The text.
-        text: String,
-    },
-    /// Ordered categories have a rule that takes others in.
-    #[error(
-        "has an order of categories, in which others have no place; leave the rule out, or read the column as categorical"
-    )]
-    OutOfOrder,
-    /// Hashed categories have a rule for unseen ones.
-    #[error("is hashed, so that no category is unseen; leave the rule out")]
-    NothingUnseen,
-    /// Categories are to be hashed into none or too many buckets.
-    #[error("can't be hashed into {buckets} buckets; take 1 to {most}")]
-    Buckets {
-        /// The number of buckets.
-        buckets: usize,
-        /// The most that there may be.
-        most: usize,
-    },
-    /// Numbers or dates have a rule for unseen categories.
-    #[error("holds no categories, so that no value is unseen; leave the rule out")]
-    NoCategories,
-    /// A target has an indicator or a rule for unseen categories.
-    #[error("is a target, which takes neither an indicator nor a rule for unseen values")]
-    NotAnInput,
-    /// The gaps of a target are to be filled.
-    #[error("is a target, whose gaps can't be filled; give it the rule `Missing::Drop`")]
-    TargetFilled,
-}
-
 impl DataError {
     /// Adds the name of the file that the error is about.
     #[must_use]
@@ -840,36 +723,6 @@ impl DataError {
 impl From<io::Error> for DataError {
     fn from(cause: io::Error) -> Self {
         Self::Io { cause }
-    }
-}
-
-/// Lists names in backquotes; a long list is cut.
-fn listed(names: &[String]) -> String {
-    const SHOWN: usize = 12;
-    let mut list: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
-    if names.len() > SHOWN {
-        list.push(format!("and {} more", names.len() - SHOWN));
-    }
-    list.join(", ")
-}
-
-fn on(line: Option<u64>) -> String {
-    line.map_or_else(String::new, |line| format!(" on line {line}"))
-}
-
-/// Shows what a cell holds, if it holds anything.
-fn shown(text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!(" (`{text}`)") }
-}
-
-fn closing(line: u64, closed: u64) -> String {
-    if line == closed { String::new() } else { format!(" on line {closed}") }
-}
-
-fn not_text(byte: u8) -> String {
-    match byte {
-        0 => "holds a NUL byte, as binary files and UTF-16 do".into(),
-        _ => format!("is not UTF-8 (the byte {byte:#04x} can't be there)"),
     }
 }
 

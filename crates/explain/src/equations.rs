@@ -518,7 +518,7 @@ impl Recurrent {
     }
 }
 
-/// Where the numbers of a sum come from.
+/// The source of the numbers of a sum.
 #[derive(Clone, Copy)]
 enum Side {
     Input,

@@ -98,6 +98,45 @@ fn legend(canvas: &mut Canvas, curves: &[Ranking], last: (String, Dash), value: 
     canvas.legend(&entries);
 }
 
+/// The constructors of a plot of rankings.
+macro_rules! rankings {
+    ($Plot:ident) => {
+        impl $Plot {
+            /// Makes a plot of scores, such as probabilities, with what was true for each.
+            ///
+            /// # Errors
+            /// Returns an error if there are more or fewer scores than answers, a score is not a number, or all examples
+            /// are of one class.
+            pub fn new(
+                scores: impl IntoIterator<Item = f64>,
+                truth: impl IntoIterator<Item = bool>,
+            ) -> Result<Self, PlotError> {
+                Self::empty().curve("", scores, truth)
+            }
+
+            /// Makes a plot of no curve, for several [curves](Self::curve) with names.
+            #[must_use]
+            pub fn empty() -> Self {
+                Self { look: Look::default(), curves: Vec::new() }
+            }
+
+            /// Adds a curve with a name, such as that of another model or of a class against all others.
+            ///
+            /// # Errors
+            /// Returns the errors of [`new`](Self::new).
+            pub fn curve(
+                mut self,
+                name: impl Into<String>,
+                scores: impl IntoIterator<Item = f64>,
+                truth: impl IntoIterator<Item = bool>,
+            ) -> Result<Self, PlotError> {
+                self.curves.push(Ranking::new(name.into(), scores, truth)?);
+                Ok(self)
+            }
+        }
+    };
+}
+
 /// A ROC curve: at each threshold, the share of true examples that are found over the share of others that are taken for
 /// true, with the area under it.
 ///
@@ -114,39 +153,9 @@ pub struct RocPlot {
     curves: Vec<Ranking>,
 }
 
+rankings!(RocPlot);
+
 impl RocPlot {
-    /// Makes a plot of scores, such as probabilities, with what was true for each.
-    ///
-    /// # Errors
-    /// Returns an error if there are not as many of one as of the other, a score is not a number, or all examples are of
-    /// one class.
-    pub fn new(
-        scores: impl IntoIterator<Item = f64>,
-        truth: impl IntoIterator<Item = bool>,
-    ) -> Result<Self, PlotError> {
-        Ok(Self { look: Look::default(), curves: vec![Ranking::new(String::new(), scores, truth)?] })
-    }
-
-    /// Makes a plot of no curve, for several [curves](RocPlot::curve) with names.
-    #[must_use]
-    pub fn empty() -> Self {
-        Self { look: Look::default(), curves: Vec::new() }
-    }
-
-    /// Adds a curve with a name, such as that of another model or of a class against all others.
-    ///
-    /// # Errors
-    /// Returns the errors of [`new`](RocPlot::new).
-    pub fn curve(
-        mut self,
-        name: impl Into<String>,
-        scores: impl IntoIterator<Item = f64>,
-        truth: impl IntoIterator<Item = bool>,
-    ) -> Result<Self, PlotError> {
-        self.curves.push(Ranking::new(name.into(), scores, truth)?);
-        Ok(self)
-    }
-
     fn draw(&self, canvas: &mut Canvas) {
         let chance = (canvas.say(Word::Chance).to_owned(), Dash::Dotted);
         legend(canvas, &self.curves, chance, |curve| format!("AUC {}", number(curve.area(), 3)));
@@ -170,38 +179,9 @@ pub struct PrecisionRecallPlot {
     curves: Vec<Ranking>,
 }
 
+rankings!(PrecisionRecallPlot);
+
 impl PrecisionRecallPlot {
-    /// Makes a plot of scores, such as probabilities, with what was true for each.
-    ///
-    /// # Errors
-    /// Returns the errors of [`RocPlot::new`].
-    pub fn new(
-        scores: impl IntoIterator<Item = f64>,
-        truth: impl IntoIterator<Item = bool>,
-    ) -> Result<Self, PlotError> {
-        Ok(Self { look: Look::default(), curves: vec![Ranking::new(String::new(), scores, truth)?] })
-    }
-
-    /// Makes a plot of no curve, for several [curves](PrecisionRecallPlot::curve) with names.
-    #[must_use]
-    pub fn empty() -> Self {
-        Self { look: Look::default(), curves: Vec::new() }
-    }
-
-    /// Adds a curve with a name.
-    ///
-    /// # Errors
-    /// Returns the errors of [`RocPlot::new`].
-    pub fn curve(
-        mut self,
-        name: impl Into<String>,
-        scores: impl IntoIterator<Item = f64>,
-        truth: impl IntoIterator<Item = bool>,
-    ) -> Result<Self, PlotError> {
-        self.curves.push(Ranking::new(name.into(), scores, truth)?);
-        Ok(self)
-    }
-
     fn draw(&self, canvas: &mut Canvas) {
         let word = canvas.say(Word::AveragePrecision);
         let chance = (canvas.say(Word::Chance).to_owned(), Dash::Dotted);

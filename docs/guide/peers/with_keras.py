@@ -58,7 +58,7 @@ assert f"{float(norm.moving_variance[0]):.4f}" == "1.0025"
 
 # ANCHOR: steps
 def stepped(optimizer, gradients, rates=None):
-    """Where steps along these gradients lead from 1."""
+    """Returns the parameter after a step for each gradient, starting at 1."""
     theta = keras.Variable([1.0])
     optimizer.build([theta])
     for step, gradient in enumerate(gradients):

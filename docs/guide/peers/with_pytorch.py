@@ -56,7 +56,7 @@ assert f"{norm.running_var.item():.4f}" == "1.0667"
 
 # ANCHOR: steps
 def stepped(optimizer, gradients, rates=None):
-    """Where steps along these gradients lead from 1."""
+    """Returns the parameter after a step for each gradient, starting at 1."""
     theta = nn.Parameter(torch.tensor([1.0]))
     optimizer = optimizer([theta])
     for step, gradient in enumerate(gradients):

@@ -131,7 +131,7 @@ fn of_row<T: Scalar>(row: &[T]) -> T {
     if row.len() < MANY { row.iter().fold(T::ZERO, |sum, &x| sum + x) } else { lanes::map_sum(row, |x| x) }
 }
 
-/// The way back of a mean.
+/// The backward pass of a mean.
 #[derive(Clone, Copy)]
 struct Spread(Mean);
 

@@ -20,7 +20,7 @@ use crate::{Arrays, Backward, Dropout, Forward, Inputs, Layer, Mode, Parameter, 
 /// gives. [`bidirectional`](Recurrent::bidirectional) ones have a second direction, with weights of its own, which
 /// reads from the last step to the first; both outputs lie side by side.
 ///
-/// The backward pass is full back-propagation through time: the chain rule is followed to the first step.
+/// The backward pass is full backpropagation through time: the chain rule is followed to the first step.
 /// At each step dJ/dh is the sum of what comes from the output at that step and from the step after.
 ///
 /// # Shapes

@@ -86,7 +86,7 @@ fn turned_pairs_keep_their_length_and_their_products_know_distances_only() {
             let length: f64 = (0..4).map(|i| queries[[0, 4 * p + i]].powi(2)).sum();
             assert!((length - query.iter().map(|x| x * x).sum::<f64>()).abs() < 1e-14);
         }
-        // The way back turns back.
+        // The backward pass turns back.
         let back = rotary.backward(&keys).unwrap();
         assert!((&back - &repeat(key)).iter().all(|error| error.abs() < 1e-15));
     }

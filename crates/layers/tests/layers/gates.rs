@@ -93,7 +93,7 @@ fn random_slopes_lie_between_their_bounds_and_go_both_ways() {
     let (mean, deviation) = (0.5 * (0.125 + 1.0 / 3.0), (1.0 / 3.0 - 0.125) / 12f64.sqrt());
     assert!((drawn.iter().sum::<f64>() / 5e3 - mean).abs() < 4.0 * deviation / 5e3f64.sqrt());
     let dx = rrelu.backward(Array2::ones((50, 200)).view()).unwrap();
-    assert_eq!(&dx * &x, y, "the way back has the slopes of the way forward");
+    assert_eq!(&dx * &x, y, "the backward pass has the slopes of the forward pass");
     rrelu.set_mode(Mode::Training { step: 1 });
     assert_ne!(rrelu.forward(&x).unwrap(), y, "another step draws others");
     rrelu.set_mode(Mode::Training { step: 0 });

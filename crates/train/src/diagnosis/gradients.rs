@@ -1,4 +1,4 @@
-//! Gradients that vanish or explode on their way back.
+//! Gradients that vanish or explode in the backward pass.
 
 use super::{Norms, Warning};
 

@@ -26,7 +26,7 @@ impl fmt::Display for Warned {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub enum Warning {
-    /// Gradients that become much smaller on their way back, so that layers in front hardly learn.
+    /// Gradients that become much smaller in the backward pass, so that layers in front hardly learn.
     VanishingGradients {
         /// The layer of the smallest gradient.
         layer: String,

@@ -86,7 +86,7 @@ fn pair(x: [f64; 2]) -> String {
 const FORWARD: f64 = 95.0;
 const BACKWARD: f64 = 150.0;
 
-/// The example's numbers on their way forward and back.
+/// The example's numbers in the forward and the backward pass.
 fn diagram() -> String {
     let (ahead, back) = (Tone::Series(0), Tone::Series(1));
     let there = forward(&THETA);
