@@ -251,6 +251,9 @@ impl Drop for Restored {
 
 /// Runs both, side by side if there are threads for it.
 pub fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
+    if cfg!(not(feature = "threads")) {
+        return (a(), b());
+    }
     let (mut a, mut b) = (Some(a), Some(b));
     let (mut of_a, mut of_b) = (None, None);
     fork(&mut || of_a = a.take().map(|a| a()), &mut || of_b = b.take().map(|b| b()));

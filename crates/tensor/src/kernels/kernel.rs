@@ -271,7 +271,8 @@ pub fn parallel_runs<K: Kernel<Output = ()> + Divisible>(kernel: K, work: usize)
 const ALIGNMENT: usize = 64;
 
 fn share<K: Kernel<Output = ()> + Divisible>(kernel: K, pieces: usize, alignment: usize) {
-    if pieces < 2 {
+    // Known while compiling: where there are no threads, nothing is compiled that would cut the work.
+    if pieces < 2 || cfg!(not(feature = "threads")) {
         return vectorized(kernel);
     }
     let left = pieces / 2;
