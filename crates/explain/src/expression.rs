@@ -378,10 +378,18 @@ impl Expression {
             Self::Power(a, exponent) => {
                 let exponent = format::power(*exponent, notation);
                 let base = a.within(Binding::Atom, false, notation, digits);
-                // Something that ends in an index or a power of ten would swallow it.
-                match a.as_ref() {
-                    Self::Apply(..) => format!("({base}){exponent}"),
-                    _ => format!("{base}{exponent}"),
+                // What ends in an example, a fraction or a power of ten would swallow it, or has no place for it.
+                let is_open = match a.as_ref() {
+                    Self::Apply(..) | Self::Power(..) => true,
+                    Self::Quotient(..) => notation == Notation::Latex,
+                    Self::Number { symbol, .. } if digits.is_none() => symbol.text.contains(['⁾', '/', '(', '²']),
+                    Self::Number { .. } | Self::Constant(_) => notation == Notation::Text && base.contains('e'),
+                    _ => false,
+                };
+                match is_open && !base.starts_with('(') {
+                    true if base.contains("\\frac") => format!("\\left({base}\\right){exponent}"),
+                    true => format!("({base}){exponent}"),
+                    false => format!("{base}{exponent}"),
                 }
             }
             Self::Apply(Function::Abs, a) if notation == Notation::Latex => {
@@ -549,6 +557,8 @@ mod tests {
                 "\\frac{1}{1 + \\exp(-(-3))}",
             ),
             (squared(apply(Function::Tanh, x(1.0))), "(tanh(x₁))²", "(tanh(1))²", "(\\tanh(1))^{2}"),
+            (squared(x(1.5e-9)), "x₁²", "(1.5e−9)²", "(1.5 \\cdot 10^{-9})^{2}"),
+            (squared(quotient(x(1.0), x(2.0))), "(x₁ / x₁)²", "(1 / 2)²", "\\left(\\frac{1}{2}\\right)^{2}"),
             (squared(minus(x(1.0), x(3.0))), "(x₁ − x₁)²", "(1 − 3)²", "(1 - 3)^{2}"),
             (apply(Function::Relu, x(-3.0)), "max(x₁, 0)", "max(−3, 0)", "\\max(-3, 0)"),
             (sum([]), "0", "0", "0"),
@@ -557,6 +567,22 @@ mod tests {
         for (formula, symbols, numbers, latex) in cases {
             assert_eq!((formula.symbols().as_str(), formula.numbers(6).as_str()), (symbols, numbers));
             assert_eq!(formula.latex_numbers(6), latex);
+        }
+    }
+
+    #[test]
+    fn the_power_of_a_symbol_is_not_read_as_that_of_its_end() {
+        let cases = [
+            (Symbol::new("h₁⁽²⁾", "h_{1}^{(2)}"), "(h₁⁽²⁾)²", "(h_{1}^{(2)})^{2}"),
+            (Symbol::new("J", "J").by(&Symbol::new("w₁", "w_{1}")), "(dJ/dw₁)²", FRACTION),
+            (Symbol::new("mean(w)", "\\text{mean}(w)"), "(mean(w))²", "(\\text{mean}(w))^{2}"),
+            (Symbol::new("x̂₁", "\\hat{x}_{1}"), "x̂₁²", "\\hat{x}_{1}^{2}"),
+        ];
+        const FRACTION: &str = "\\left(\\frac{\\partial J}{\\partial w_{1}}\\right)^{2}";
+        for (symbol, text, latex) in cases {
+            let power = squared(Expression::Number { symbol, number: Number::Loss, value: 0.5 });
+            assert_eq!((power.symbols().as_str(), power.latex_symbols().as_str()), (text, latex));
+            assert_eq!(power.latex_numbers(6), "0.5^{2}");
         }
     }
 

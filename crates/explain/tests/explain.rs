@@ -587,7 +587,11 @@ fn what_is_printed_evaluates_to_the_number() {
             if parts.len() == 4 {
                 assert_eq!(parts[2], formula.numbers(17));
             }
-            assert!(!origin.latex(6).contains('−') && !origin.latex(6).contains('₁'), "{}", origin.latex(6));
+            let latex = origin.latex(6);
+            assert!(!latex.contains(['−', '₁']), "{latex}");
+            // A superscript on another one, or on a fraction, and a brace that is not closed.
+            assert!(!latex.contains(")}^{") && !latex.contains("}}^{"), "{latex}");
+            assert_eq!(latex.matches('{').count(), latex.matches('}').count(), "{latex}");
             formulas += 1;
         }
     }
