@@ -222,6 +222,12 @@ pub struct Parameter {
     pub gradient: Array,
     /// The numbers after the update.
     pub updated: Option<Array>,
+    /// The factor on the learning rate, if the optimizer has a group with its own; 0 if the group is not stepped.
+    #[cfg_attr(feature = "serde", serde(default, with = "downhill_tensor::exact::number"))]
+    pub rate_factor: Option<f64>,
+    /// The weight decay of its group, in place of the optimizer's.
+    #[cfg_attr(feature = "serde", serde(default, with = "downhill_tensor::exact::number"))]
+    pub weight_decay: Option<f64>,
     /// What the optimizer remembers for each number, if it says so.
     #[cfg_attr(feature = "serde", serde(default))]
     pub memory: Vec<Memory>,
@@ -506,6 +512,11 @@ impl Step {
 }
 
 impl Parameter {
+    /// Whether the optimizer leaves it as it is.
+    pub(crate) fn stays(&self) -> bool {
+        self.frozen || self.rate_factor == Some(0.0)
+    }
+
     /// Whether several steps use it.
     #[must_use]
     pub fn is_shared(&self) -> bool {

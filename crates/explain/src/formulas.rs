@@ -28,7 +28,7 @@ pub(crate) fn softplus(x: Expression) -> Expression {
 }
 
 /// x within two bounds: x itself, or the bound that it has reached.
-fn clipped(x: Expression, low: f64, high: f64) -> Expression {
+pub(crate) fn clipped(x: Expression, low: f64, high: f64) -> Expression {
     match x.evaluate() {
         value if value <= low => constant(low),
         value if value >= high => constant(high),

@@ -214,7 +214,7 @@ impl Explanation {
             Number::ParameterGradient { parameter, index } => self.sum_over_steps(parameter, index, value)?,
             Number::Updated { parameter, index } => {
                 let theta = self.number(Number::Parameter { parameter, index })?;
-                let formula = match self.parameters.get(parameter)?.frozen {
+                let formula = match self.parameters.get(parameter)?.stays() {
                     true => Some(theta.clone()),
                     false => optimizers::stepped(self, parameter, index).map(|stepped| stepped.theta),
                 };
@@ -226,7 +226,7 @@ impl Explanation {
             Number::Remembered { parameter, slot, index } => {
                 let at = self.parameters.get(parameter)?;
                 let before = self.number(Number::Memory { parameter, slot, index })?;
-                let formula = match at.frozen {
+                let formula = match at.stays() {
                     true => Some(before.clone()),
                     false => {
                         let stepped = optimizers::stepped(self, parameter, index);
@@ -250,7 +250,7 @@ impl Explanation {
     /// Whether a formula gives the number, and the way to it from the number before.
     fn gives_step(&self, formula: &Expression, before: f64, value: f64) -> bool {
         let (relative, epsilon) =
-            if self.precision == "f32" { (1e-3, f64::from(f32::EPSILON)) } else { (1e-8, f64::EPSILON) };
+            if self.precision == "f32" { (1e-5, f64::from(f32::EPSILON)) } else { (1e-8, f64::EPSILON) };
         let (step, got) = (value - before, formula.evaluate() - before);
         let rounding = 4.0 * epsilon * before.abs().max(value.abs());
         formula.evaluate() == value || (step - got).abs() <= relative * step.abs() + rounding
