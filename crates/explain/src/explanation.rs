@@ -111,6 +111,9 @@ pub enum Local {
         dtheta: Vec<Matrix>,
     },
     /// The equations of the layer, with the numbers between x and y, such as gates, means and scores.
+    ///
+    /// These are worked out by the equations, in f64; y, dJ/dx and dJ/dθ of the layer's own pass must agree with them
+    /// within rounding.
     Equations {
         /// The arrays between x and y, in the order in which y follows from them.
         inner: Vec<Inner>,
@@ -122,7 +125,7 @@ pub enum Local {
     NotListed,
 }
 
-/// An array between the x and the y of a step.
+/// An array between the x and the y of a step, as the equations have it, in f64.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -361,27 +364,55 @@ impl Explanation {
         derivatives.get(found).map(|derivative| derivative.value)
     }
 
+    /// The array that has a number, and its place there; none if it lies in no array.
+    fn place(&self, number: Number) -> Option<(&Array, usize)> {
+        Some(match number {
+            Number::Target { index } => match &self.loss.targets {
+                Targets::Values(values) => (values, index),
+                Targets::Classes(_) => return None,
+            },
+            Number::Value { node, index } => (&self.nodes.get(node)?.values, index),
+            Number::Gradient { node, index } => (&self.nodes.get(node)?.gradient, index),
+            Number::Slope { step, index } => match &self.steps.get(step)?.local {
+                Local::Elementwise { slope } => (slope, index),
+                _ => return None,
+            },
+            Number::Inner { step, array, index } => (&self.inner(step, array)?.values, index),
+            Number::InnerGradient { step, array, index } => (&self.inner(step, array)?.gradient, index),
+            Number::Product { step, input, index } => (self.steps.get(step)?.dx.get(input)?, index),
+            Number::Parameter { parameter, index } => (&self.parameters.get(parameter)?.values, index),
+            Number::ParameterProduct { step, parameter, index } => {
+                let step = self.steps.get(step)?;
+                (step.dtheta.get(step.place_of(parameter)?)?, index)
+            }
+            Number::ParameterGradient { parameter, index } => (&self.parameters.get(parameter)?.gradient, index),
+            Number::Memory { parameter, slot, index } => {
+                (&self.parameters.get(parameter)?.memory.get(slot)?.before, index)
+            }
+            Number::Remembered { parameter, slot, index } => {
+                (&self.parameters.get(parameter)?.memory.get(slot)?.after, index)
+            }
+            Number::Updated { parameter, index } => (self.parameters.get(parameter)?.updated.as_ref()?, index),
+            Number::Loss | Number::LearningRate | Number::Derivative { .. } | Number::InnerDerivative { .. } => {
+                return None;
+            }
+        })
+    }
+
+    /// The magnitude of the largest number of the array that has this one; 0 if it lies in no array.
+    pub(crate) fn largest(&self, number: Number) -> f64 {
+        self.place(number).map_or(0.0, |(array, _)| array.norms.largest.abs().max(array.norms.least.abs()))
+    }
+
     /// A number, if the explanation has it.
     #[must_use]
     pub fn value(&self, number: Number) -> Option<f64> {
-        let at = |array: &Array, index: usize| array.numbers.get(index).copied();
-        match number {
-            Number::Loss => Some(self.loss.value),
-            Number::Target { index } => match &self.loss.targets {
-                Targets::Values(values) => at(values, index),
-                Targets::Classes(classes) => classes.get(index).map(|&class| f64::from(class)),
-            },
-            Number::LearningRate => self.update.as_ref().map(|update| update.learning_rate),
-            Number::Value { node, index } => at(&self.nodes.get(node)?.values, index),
-            Number::Gradient { node, index } => at(&self.nodes.get(node)?.gradient, index),
-            Number::Slope { step, index } => match &self.steps.get(step)?.local {
-                Local::Elementwise { slope } => at(slope, index),
-                _ => None,
-            },
-            Number::Inner { step, array, index } => at(&self.inner(step, array)?.values, index),
-            Number::InnerGradient { step, array, index } => at(&self.inner(step, array)?.gradient, index),
-            Number::InnerDerivative { step, .. } => self.derivative(step, number),
-            Number::Derivative { step, output, by } => {
+        match (number, &self.loss.targets) {
+            (Number::Loss, _) => Some(self.loss.value),
+            (Number::Target { index }, Targets::Classes(classes)) => classes.get(index).map(|&class| f64::from(class)),
+            (Number::LearningRate, _) => self.update.as_ref().map(|update| update.learning_rate),
+            (Number::InnerDerivative { step, .. }, _) => self.derivative(step, number),
+            (Number::Derivative { step, output, by }, _) => {
                 let step_at = self.steps.get(step)?;
                 let Local::Jacobian { dx, dtheta } = &step_at.local else { return self.derivative(step, number) };
                 let (matrix, column) = match by {
@@ -391,20 +422,7 @@ impl Explanation {
                 };
                 matrix.get(output, column)
             }
-            Number::Product { step, input, index } => at(self.steps.get(step)?.dx.get(input)?, index),
-            Number::Parameter { parameter, index } => at(&self.parameters.get(parameter)?.values, index),
-            Number::ParameterProduct { step, parameter, index } => {
-                let step = self.steps.get(step)?;
-                at(step.dtheta.get(step.place_of(parameter)?)?, index)
-            }
-            Number::ParameterGradient { parameter, index } => at(&self.parameters.get(parameter)?.gradient, index),
-            Number::Memory { parameter, slot, index } => {
-                at(&self.parameters.get(parameter)?.memory.get(slot)?.before, index)
-            }
-            Number::Remembered { parameter, slot, index } => {
-                at(&self.parameters.get(parameter)?.memory.get(slot)?.after, index)
-            }
-            Number::Updated { parameter, index } => at(self.parameters.get(parameter)?.updated.as_ref()?, index),
+            _ => self.place(number).and_then(|(array, index)| array.numbers.get(index).copied()),
         }
     }
 
@@ -595,9 +613,4 @@ impl Matrix {
         let all = self.places.iter().zip(&self.entries).filter(move |((_, at), _)| *at == column);
         all.map(|(&(row, _), &entry)| (row, entry))
     }
-}
-
-/// The parameters of each step, found by the range of θ in which they begin.
-pub(crate) fn by_start(starts: impl Iterator<Item = usize>) -> BTreeMap<usize, usize> {
-    starts.enumerate().map(|(parameter, start)| (start, parameter)).collect()
 }

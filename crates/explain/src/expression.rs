@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use downhill_tensor::Scalar;
 
@@ -184,6 +184,9 @@ impl Function {
     }
 }
 
+/// Whether a letter is the one that changes.
+type By<'b> = &'b dyn Fn(Number, &Symbol) -> bool;
+
 /// How tightly an expression binds: a looser one is put into parentheses.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Binding {
@@ -212,12 +215,13 @@ impl Expression {
     /// At a kink it is what the layers and losses of this project take: 0 for max(x, 0) and for |x| at 0.
     #[must_use]
     pub fn derivative(&self, by: Number) -> Self {
-        self.slope(by).unwrap_or(Self::Constant(0.0))
+        self.slope(&|number, _| number == by).unwrap_or(Self::Constant(0.0))
     }
 
     /// The derivative of y, of which this is the formula: with y itself in it where that is shorter, as in 1 − y² for
     /// the hyperbolic tangent.
-    pub(crate) fn derivative_of(&self, y: &Self, by: Number) -> Self {
+    pub(crate) fn derivative_of(&self, y: &Self, by: &Self) -> Self {
+        let by: By<'_> = &|number, symbol| by.letter() == Some((number, symbol));
         let slope = match self {
             Self::Apply(function, a) => a.slope(by).and_then(|da| function.chain(a, y, da)),
             // y = eᵃ / b: dy = y (da − db / b)
@@ -239,9 +243,9 @@ impl Expression {
     }
 
     /// The derivative, unless it is 0.
-    fn slope(&self, by: Number) -> Option<Self> {
+    fn slope(&self, by: By<'_>) -> Option<Self> {
         match self {
-            Self::Number { number, .. } => (*number == by).then_some(Self::Constant(1.0)),
+            Self::Number { number, symbol, .. } => by(*number, symbol).then_some(Self::Constant(1.0)),
             Self::Constant(_) => None,
             Self::Negative(a) => a.slope(by).map(opposite),
             Self::Sum(terms) => {
@@ -276,17 +280,25 @@ impl Expression {
         }
     }
 
-    /// Each number of the formula, once.
-    pub(crate) fn letters(&self) -> BTreeSet<Number> {
-        let mut letters = BTreeSet::new();
-        self.collect(&mut letters);
-        letters
+    /// The formula itself, if it is a number of the explanation: a number that has two symbols is two letters.
+    pub(crate) fn letter(&self) -> Option<(Number, &Symbol)> {
+        match self {
+            Self::Number { number, symbol, .. } => Some((*number, symbol)),
+            _ => None,
+        }
     }
 
-    fn collect(&self, letters: &mut BTreeSet<Number>) {
+    /// Each letter of the formula, once.
+    pub(crate) fn letters(&self) -> Vec<&Self> {
+        let mut letters = BTreeMap::new();
+        self.collect(&mut letters);
+        letters.into_values().collect()
+    }
+
+    fn collect<'e>(&'e self, letters: &mut BTreeMap<(Number, &'e str), &'e Self>) {
         match self {
-            Self::Number { number, .. } => {
-                letters.insert(*number);
+            Self::Number { number, symbol, .. } => {
+                letters.insert((*number, &symbol.text), self);
             }
             Self::Constant(_) => {}
             Self::Negative(a) | Self::Power(a, _) | Self::Apply(_, a) => a.collect(letters),
@@ -294,6 +306,26 @@ impl Expression {
             Self::Quotient(a, b) => {
                 a.collect(letters);
                 b.collect(letters);
+            }
+        }
+    }
+
+    /// How large the numbers are whose rounding is that of the value: larger than it if they cancel each other.
+    pub(crate) fn size(&self) -> f64 {
+        match self {
+            Self::Number { value, .. } | Self::Constant(value) => value.abs(),
+            Self::Negative(a) => a.size(),
+            Self::Sum(terms) => terms.iter().map(Self::size).sum(),
+            Self::Product(factors) => factors.iter().map(Self::size).product(),
+            Self::Quotient(a, b) => {
+                let divisor = b.evaluate().abs();
+                a.size() / divisor * (b.size() / divisor)
+            }
+            Self::Power(a, exponent) => a.size().powi(i32::try_from(*exponent).unwrap_or(i32::MAX)),
+            Self::Apply(function, a) => {
+                let (x, y) = (a.evaluate(), self.evaluate());
+                let slope = function.chain(&constant(x), &constant(y), constant(1.0));
+                y.abs() + slope.map_or(0.0, |slope| slope.evaluate().abs()) * a.size()
             }
         }
     }
@@ -622,12 +654,20 @@ mod tests {
                     number: Number::LearningRate,
                     value: middle.evaluate(),
                 };
-                for slope in [middle.derivative(by), middle.derivative_of(&y, by)] {
+                for slope in [middle.derivative(by), middle.derivative_of(&y, &x(at))] {
                     assert!((slope.evaluate() - expected).abs() < 1e-8, "{}: {}", middle.symbols(), slope.symbols());
                 }
                 assert_eq!(middle.derivative(Number::LearningRate), constant(0.0));
             }
         }
+        // At the kinks.
+        assert_eq!(apply(Relu, x(0.0)).derivative(Number::Loss), constant(0.0));
+        assert_eq!(apply(Abs, x(-0.0)).derivative(Number::Loss), constant(0.0));
+        // A number that has two symbols is two letters.
+        let other = Expression::Number { symbol: Symbol::new("x′₁", "{x'}_{1}"), number: Number::Loss, value: 0.7 };
+        let both = product([x(0.7), other.clone()]);
+        assert_eq!(both.derivative_of(&constant(0.49), &other).symbols(), "x₁");
+        assert_eq!((both.derivative(Number::Loss).symbols(), both.letters().len()), ("x′₁ + x₁".into(), 2));
         // As it is written by hand.
         let (x, by) = (x(0.7), Number::Loss);
         assert_eq!(apply(Tanh, x.clone()).derivative(by).symbols(), "1 − (tanh(x₁))²");

@@ -7,7 +7,7 @@ use downhill_optim::{GradientDescent, Optimizer};
 use downhill_tensor::{Batch, BuildError, Scalar, Shape};
 
 use crate::explanation::{
-    Array, Explanation, Local, LossStep, Matrix, Memory, Node, Parameter, Reader, Step, Targets, Update, by_start,
+    Array, Explanation, Local, LossStep, Matrix, Memory, Node, Parameter, Reader, Step, Targets, Update,
 };
 use crate::printed::Treatment;
 use crate::settings::{Settings, Updates};
@@ -59,7 +59,7 @@ pub(crate) fn explain<T: Scalar>(
     let shapes: Vec<Shape> =
         inputs.iter().copied().chain(places.iter().map(|place| place.signature().output())).collect();
     let segments = network.segments();
-    let starts = by_start(segments.iter().map(|segment| segment.range.start));
+    let starts = || segments.iter().enumerate().map(|(parameter, segment)| (segment.range.start, parameter));
 
     // Each layer alone: its local derivatives, and their product with dJ/dy.
     let mut steps: Vec<Step> = Vec::new();
@@ -74,8 +74,8 @@ pub(crate) fn explain<T: Scalar>(
         let dy = &gradients[output];
         let products = passed.backward(dy)?;
         let range = place.parameters();
-        let parameters: Vec<usize> =
-            if range.is_empty() { Vec::new() } else { starts.range(range.clone()).map(|(_, &at)| at).collect() };
+        let own = starts().filter(|(start, _)| range.contains(start));
+        let parameters: Vec<usize> = own.map(|(_, parameter)| parameter).collect();
         let of_parameter = |&parameter: &usize| {
             let segment = &segments[parameter].range;
             segment.start - range.start..segment.end - range.start
@@ -87,7 +87,7 @@ pub(crate) fn explain<T: Scalar>(
         steps.push(Step {
             name: place.name().to_owned(),
             layer: place.signature().name().to_owned(),
-            settings: printed::settings(&format!("{:?}", place.debug())),
+            settings: if full { printed::settings(&format!("{:?}", place.debug())) } else { printed::Settings::new() },
             inputs: read,
             output,
             local,
@@ -142,7 +142,8 @@ pub(crate) fn explain<T: Scalar>(
     // What comes out of the network is the node of its last step, whatever was wired after.
     let divisor = if total.is_sum() || total.scale() == 0.0 { 1.0 } else { total.divisor() };
     let text = format!("{loss:?}");
-    let (name, settings) = (printed::name(&text).to_owned(), printed::settings(&text));
+    let name = printed::name(&text).to_owned();
+    let settings = if full { printed::settings(&text) } else { printed::Settings::new() };
     let loss = LossStep { name, settings, node: last, targets, value: T::from_f64(value).to_f64(), divisor };
     let precision = T::NAME.to_owned();
     let mut explanation = Explanation { examples, precision, full, nodes, steps, parameters, loss, update };

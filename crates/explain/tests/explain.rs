@@ -1,17 +1,23 @@
 //! Explanations of real networks: their numbers, their origins, their text and their JSON.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
+use std::sync::Mutex;
 
-use downhill_explain::{Array, Explain, Explanation, Local, Number, Settings, Source, Variable};
+use downhill_explain::{
+    Array, Explain, Explanation, Inner, Local, LocalDerivative, Number, Settings, Source, Variable,
+};
 use downhill_gradcheck::differentiate;
 use downhill_layers::{
-    Activation, Add, Affine, Backward, BatchNorm, Celu, Concat, Conv1d, Conv2d, Description, Dropout, Elu, Embedding,
-    Flatten, Forward, Gelu, Glu, GroupNorm, Gru, Hardshrink, Hardsigmoid, Hardswish, Hardtanh, Identity, Inputs,
-    InstanceNorm, Layer, LayerNorm, LeakyRelu, LogSigmoid, LogSoftmax, Lstm, MaxPool1d, Mish, Mode, MultiHeadAttention,
-    Multiply, PRelu, Padding, Parameter, Relu, Relu6, RmsNorm, Rnn, Scale, Selu, Sigmoid, Signature, Silu, Softmax,
-    Softmin, Softplus, Softshrink, Softsign, Tanh, Tanhshrink, Threshold, single_input,
+    Activation, AdaptiveAveragePool1d, AdaptiveAveragePool2d, Add, Affine, AveragePool1d, AveragePool2d, Backward,
+    BatchNorm, Bilinear, Celu, Concat, Conv1d, Conv2d, ConvTranspose2d, Description, Dropout, Elu, Embedding,
+    FinitePadding, Flatten, Forward, Gelu, GlobalAveragePool, Glu, GroupNorm, Gru, Hardshrink, Hardsigmoid, Hardswish,
+    Hardtanh, Identity, Inputs, InstanceNorm, Layer, LayerNorm, LeakyRelu, LearntPositions, LogSigmoid, LogSoftmax,
+    Lstm, MaxPool1d, MaxPool2d, Mean, Mish, Mode, MultiHeadAttention, Multiply, PRelu, Pad, Padding, Parameter,
+    Permute, RRelu, Relu, Relu6, Reshape, RmsNorm, Rnn, RotaryPositions, Scale, Selu, Sigmoid, Signature, Silu,
+    SinusoidalPositions, Slice, Softmax, Softmin, Softplus, Softshrink, Softsign, SpatialDropout, Sum, Tanh,
+    Tanhshrink, Threshold, Upsample, single_input,
 };
 use downhill_losses::{
     BinaryCrossEntropy, BinaryCrossEntropyWithLogits, BinaryFocal, ClassAxis, CosineEmbedding, Ctc, Dice, GaussianNll,
@@ -90,21 +96,21 @@ impl Layer for Square {
     }
 }
 
-/// An activation of a user's that bears another one's name.
+/// An activation of a user's, y = c (1 + x³), that bears another one's name.
 #[derive(Clone, Copy, Debug)]
-struct Impostor;
+struct Impostor(&'static str, f64);
 
 impl Activation for Impostor {
     fn name(&self) -> &'static str {
-        "Tanh"
+        self.0
     }
 
     fn value<T: Scalar>(&self, x: T) -> T {
-        x * x * x
+        T::from_f64(self.1) * (T::ONE + x * x * x)
     }
 
     fn slope<T: Scalar>(&self, x: T, _: T) -> T {
-        T::from_f64(3.0) * x * x
+        T::from_f64(3.0 * self.1) * x * x
     }
 }
 
@@ -203,7 +209,7 @@ fn cases() -> Vec<Case> {
         Case::new("recurrent", &[3, 2], sequential![Rnn::new(2), Flatten, Affine::new(1)]),
         Case::new("lstm", &[2, 2], sequential![Lstm::new(2), Affine::new(2)]),
         Case::new("own layer", &[3], sequential![Affine::new(3), Ring, Square, Affine::new(2)]),
-        Case::new("own activation", &[2], sequential![Affine::new(2), Impostor]),
+        Case::new("own activation", &[2], sequential![Affine::new(2), Impostor("Tanh", 1.0)]),
         Case::new(
             "residual",
             &[3],
@@ -737,8 +743,13 @@ fn data_whose_parts_do_not_fit_is_shown_without_a_panic() {
     let loss = SoftmaxCrossEntropy::new();
     let settings = Settings::new().learning_rate(0.1);
     let whole = network.explain_with(x, Target::Classes(&[1, 0]), &loss, settings).unwrap();
-    let numbers = whole.numbers();
-    let breaks: [fn(&mut Explanation); 9] = [
+    let within = within();
+    let x = Batch::new(&within.1, 2, [2, 2]).unwrap();
+    let settings = Settings::new().learning_rate(0.1);
+    let within = within.0.explain_with(x, Target::Values(&[0.5, -0.5]), &Huber::new(0.25), settings).unwrap();
+    let others = ["convolution", "gru", "strides and groups", "groups that are normalised", "gates", "norms"];
+    let others = cases().into_iter().filter(|case| others.contains(&case.name)).map(|case| case.explain());
+    let breaks: [fn(&mut Explanation); 17] = [
         |e| e.nodes.truncate(1),
         |e| e.nodes.clear(),
         |e| e.parameters.truncate(1),
@@ -748,13 +759,35 @@ fn data_whose_parts_do_not_fit_is_shown_without_a_panic() {
         |e| e.nodes.iter_mut().for_each(|node| node.gradient.numbers.clear()),
         |e| e.parameters.iter_mut().for_each(|at| at.values.numbers.truncate(1)),
         |e| e.loss.node = 77,
+        |e| e.examples = usize::MAX,
+        |e| e.examples = 0,
+        |e| all_settings(e).for_each(|value| *value = "1e300".into()),
+        |e| all_settings(e).for_each(|value| *value = "[0, 0]".into()),
+        |e| e.parameters.iter_mut().for_each(|at| at.shape = Shape::new(&[1, 1 << 39]).unwrap()),
+        |e| e.nodes.iter_mut().for_each(|node| node.shape = Shape::new(&[0, 1 << 39]).unwrap()),
+        |e| inner(e, &mut |inner, derivatives| (inner.truncate(2), derivatives.clear()).0),
+        |e| inner(e, &mut |inner, _| inner.iter_mut().for_each(|inner| inner.values.numbers.truncate(1))),
     ];
-    for change in breaks {
+    fn all_settings(e: &mut Explanation) -> impl Iterator<Item = &mut String> {
+        e.steps.iter_mut().map(|at| &mut at.settings).chain([&mut e.loss.settings]).flat_map(|all| all.values_mut())
+    }
+    fn inner(e: &mut Explanation, change: &mut dyn FnMut(&mut Vec<Inner>, &mut Vec<LocalDerivative>)) {
+        for at in &mut e.steps {
+            match &mut at.local {
+                Local::Equations { inner, derivatives } => change(inner, derivatives),
+                Local::Jacobian { dx, .. } => dx.iter_mut().for_each(|matrix| matrix.rows = usize::MAX),
+                _ => {}
+            }
+        }
+    }
+    for (whole, change) in
+        [whole, within].into_iter().chain(others).flat_map(|whole| breaks.map(|b| (whole.clone(), b)))
+    {
         let mut broken = whole.clone();
         change(&mut broken);
         assert!(!format!("{broken:#}{}", broken.markdown()).is_empty());
         assert!(broken.edges().count() <= whole.edges().count());
-        for &number in &numbers {
+        for number in whole.numbers() {
             let _ = broken.origin(number);
         }
     }
@@ -800,6 +833,37 @@ fn jacobians_above_the_limit_are_not_listed() {
     let origin = explanation.origin(Number::Product { step: 0, input: 0, index: 0 }).unwrap();
     assert_eq!((origin.source, origin.formula), (Source::Layer("Lstm".into()), None));
     assert!(explanation.to_string().contains("as Lstm computes them, not listed"));
+
+    // Those of the equations are counted, of y as well.
+    let network = Network::<f64>::build([3], LayerNorm::new(), Seed(1)).unwrap();
+    let (x, target) = (Batch::new(&[0.5, -1.0, 2.0], 1, [3]).unwrap(), Target::Values(&[0.0; 3]));
+    let local = |most| {
+        let settings = Settings::new().jacobians_up_to(most);
+        network.explain_with(x, target, &MeanSquaredError::new(), settings).unwrap().steps.remove(0).local
+    };
+    let Local::Equations { derivatives, .. } = local(100) else { panic!("{:?}", local(100)) };
+    assert!(matches!(local(derivatives.len()), Local::Equations { .. }));
+    assert_eq!(local(derivatives.len() - 1), Local::NotListed);
+}
+
+#[test]
+fn two_inputs_from_one_node_have_their_own_derivatives() {
+    let mut graph = Graph::new();
+    let x = graph.input([2, 2]);
+    let attended = graph.apply(MultiHeadAttention::new(1), &[x, x]).unwrap();
+    let y = graph.apply(Multiply, &[attended, attended]).unwrap();
+    let network = Network::<f64>::from_graph(&graph, y, Seed(1)).unwrap();
+    let (x, target) = (Batch::new(&[0.5, -1.0, 0.25, 2.0], 1, [2, 2]).unwrap(), Target::Values(&[1.0; 4]));
+    let explanation = network.explain(x, target, &MeanSquaredError::new()).unwrap();
+    assert!(matches!(explanation.steps[0].local, Local::Equations { .. }));
+    let without = without_formula(&explanation);
+    assert!(without.is_empty(), "{without:#?}");
+    let symbols = |input| {
+        let by = Variable::Input { input, index: 1 };
+        explanation.origin(Number::Derivative { step: 1, output: 1, by }).unwrap().to_string()
+    };
+    assert!(symbols(0).starts_with("dy₁₂/dx₁₂ = x′₁₂ = "), "{}", symbols(0));
+    assert!(symbols(1).starts_with("dy₁₂/dx′₁₂ = x₁₂ = "), "{}", symbols(1));
 }
 
 #[test]
@@ -883,29 +947,6 @@ fn several_inputs_whole_numbers_and_a_value_that_is_read_twice() {
 }
 
 #[test]
-fn losses_show_their_formula_or_their_name() {
-    let network = Network::<f64>::build([2], sequential![Affine::new(2), Sigmoid], Seed(1)).unwrap();
-    let x = Batch::new(&[0.5, -1.0, 1.0, 0.25], 2, [2]).unwrap();
-    let target = Target::Values(&[1.0, 0.0, 0.25, 1.0]);
-    fn sources(network: &Network<f64>, x: Batch<'_, f64>, target: Target<'_, f64>, loss: &impl Loss) -> [Source; 2] {
-        let explanation = network.explain(x, target, loss).unwrap();
-        let node = explanation.loss.node;
-        [Number::Loss, Number::Gradient { node, index: 1 }].map(|number| explanation.origin(number).unwrap().source)
-    }
-    let formula = [Source::Formula, Source::Formula];
-    assert_eq!(sources(&network, x, target, &MeanSquaredError::new()), formula);
-    assert_eq!(sources(&network, x, target, &MeanSquaredError::new().reduction(Reduction::Sum)), formula);
-    assert_eq!(sources(&network, x, target, &MeanSquaredError::new().reduction(Reduction::BatchMean)), formula);
-    assert_eq!(sources(&network, x, target, &MeanAbsoluteError::new()), formula);
-    assert_eq!(sources(&network, x, target, &BinaryCrossEntropy::new()), formula);
-    assert_eq!(sources(&network, x, target, &BinaryCrossEntropyWithLogits::new()), formula);
-    assert_eq!(sources(&network, x, Target::Classes(&[1, 0]), &SoftmaxCrossEntropy::new()), formula);
-    // Without an equation it is named.
-    let own = || Source::Loss("LargestSquared".into());
-    assert_eq!(sources(&network, x, target, &LargestSquared), [own(), own()]);
-}
-
-#[test]
 fn layers_are_explained_as_what_they_are() {
     let kinds = |name: &str| -> Vec<&str> {
         let case = cases().into_iter().find(|case| case.name == name).unwrap();
@@ -943,6 +984,16 @@ fn a_name_alone_gives_no_formula() {
     assert_eq!(explanation.steps[1].layer, "Tanh");
     let origin = explanation.origin(Number::Slope { step: 1, index: 0 }).unwrap();
     assert_eq!((origin.source, origin.formula), (Source::Layer("Tanh".into()), None));
+    // Small numbers are told from each other as large ones are.
+    for name in ["Tanh", "Sigmoid"] {
+        let network = Network::<f32>::build([2], Impostor(name, 1e-6), Seed(1)).unwrap();
+        let (x, target) = (Batch::new(&[0.8, 0.9], 1, [2]).unwrap(), Target::Values(&[0.0; 2]));
+        let explanation = network.explain(x, target, &MeanSquaredError::new()).unwrap();
+        for number in [Number::Value { node: 1, index: 0 }, Number::Slope { step: 0, index: 1 }] {
+            let origin = explanation.origin(number).unwrap();
+            assert_eq!((origin.source, origin.formula), (Source::Layer(name.into()), None));
+        }
+    }
 }
 
 #[test]
@@ -1077,7 +1128,9 @@ fn each_loss_shows_its_formula() {
         let explanation = network.explain(x, target, loss).unwrap();
         let without = without_formula(&explanation);
         assert!(without.is_empty(), "{loss:?}: {without:#?}");
+        SHOWN.lock().unwrap().insert(explanation.loss.name);
     }
+    static SHOWN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let plain = || Description::from(Identity);
     let inside = || Description::from(Sigmoid);
     let values = Target::Values(&[1.0, 0.0, 0.25, 1.0]);
@@ -1130,11 +1183,16 @@ fn each_loss_shows_its_formula() {
     check(plain(), &[4], Target::Values(&[1.0, -1.0]), &CosineEmbedding::new(-0.5));
     check(plain(), &[6], Target::Values(&[]), &TripletMargin::new(1.0));
     check(plain(), &[6], Target::Values(&[]), &TripletMargin::new(1.0).swap());
+    check(plain(), &[6], Target::Values(&[]), &TripletMargin::new(1.0).power(1.0));
+    check(plain(), &[6], Target::Values(&[]), &TripletMargin::new(1.0).power(3.0));
     let masks = Target::Values(&[1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0]);
     check(inside(), &[2, 2], masks, &Dice::new());
     check(inside(), &[2, 2], masks, &Dice::new().squared().smoothing(0.0));
     check(inside(), &[4], values, &GaussianNll::new());
     check(inside(), &[4], values, &GaussianNll::new().full());
+    // A variance below the least has the slope of the least.
+    check(inside(), &[4], values, &GaussianNll::new().epsilon(0.5));
+    check(inside(), &[4], values, &Weighted::new(&GaussianNll::new().epsilon(0.5), &[3.0, 0.5]));
 
     // With weights: of examples, of numbers, and of positions.
     check(plain(), &[2], values, &Weighted::new(&MeanSquaredError::new(), &[3.0, 0.5]));
@@ -1146,8 +1204,108 @@ fn each_loss_shows_its_formula() {
         positions,
         &Weighted::new(&SoftmaxCrossEntropy::new().class_axis(ClassAxis::Last), &[1.0, 2.0, 0.0, 3.0]),
     );
+    let logits = BinaryCrossEntropyWithLogits::new();
+    let of_positions = [1.0, 2.0, 0.0, 3.0];
+    check(plain(), &[3, 2], Target::Values(&[1.0; 12]), &Weighted::new(&logits, &of_positions));
+    let logits = logits.class_axis(ClassAxis::Last);
+    check(plain(), &[2, 3], Target::Values(&[1.0; 12]), &Weighted::new(&logits, &of_positions));
+    // A class without weight is left out, and so is what is smoothed to others.
+    let weights = [2.0, 0.0, 1.5];
+    check(plain(), &[3], classes, &SoftmaxCrossEntropy::new().class_weights(weights).label_smoothing(0.1));
+    check(plain(), &[3], classes, &SoftmaxFocal::new(0.0).class_weights(weights));
     check(inside(), &[2, 2], masks, &Weighted::new(&Dice::new(), &[3.0, 0.5]));
     check(plain(), &[2], values, &Weighted::new(&MeanSquaredError::new(), &[3.0, 0.5]).reduction(Reduction::BatchMean));
+    // The README names the others.
+    let mut all = implementors("losses", &["impl Loss for ", "impl PointwiseLoss for "]);
+    let mut shown = SHOWN.lock().unwrap().clone();
+    shown.remove("Weighted");
+    assert!(all.remove("Ctc") && all.remove("MultiTask"));
+    assert_eq!(shown, all);
+}
+
+/// The types for which a crate's sources implement a trait.
+fn implementors(of: &str, traits: &[&str]) -> BTreeSet<String> {
+    let mut paths = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../{of}/src"))];
+    let mut found = BTreeSet::new();
+    while let Some(path) = paths.pop() {
+        if path.is_dir() {
+            paths.extend(fs::read_dir(path).unwrap().map(|file| file.unwrap().path()));
+            continue;
+        }
+        for line in fs::read_to_string(path).unwrap().lines() {
+            let rest = traits.iter().find_map(|known| line.strip_prefix(known)).unwrap_or_default();
+            found.insert(rest.chars().take_while(|c| c.is_alphanumeric()).collect());
+        }
+    }
+    found.remove("");
+    found
+}
+
+/// Layers as they are by default, with the shapes that they take.
+fn layers() -> Vec<(Description, Vec<Vec<usize>>)> {
+    macro_rules! layers {
+        ($($shapes:expr => $($layer:expr),*;)*) => { vec![$($(($layer.into(), $shapes.map(Vec::from).to_vec())),*),*] };
+    }
+    layers! {
+        [[4]] => Affine::new(2), Relu, Tanh, Sigmoid, Softplus::default(), Silu, Gelu::new(), Softsign, LogSigmoid, Mish,
+            Tanhshrink, Elu::default(), Celu::default(), Selu, Identity, LeakyRelu::default(), Hardtanh::default(), Relu6,
+            Hardsigmoid, Hardswish, Softshrink::default(), Hardshrink::default(), Threshold::default(), RRelu::default(),
+            Dropout::new(0.5), Softmax, Softmin, LogSoftmax, Glu::new(), Scale::new(1.5), PRelu::new(), BatchNorm::new(),
+            LayerNorm::new(), RmsNorm::new(), Reshape::new([2, 2]), Slice::new(0, 1..3);
+        [[2]] => Embedding::new(4, 3);
+        [[4], [4]] => Add, Multiply, Bilinear::new(2), Concat::new(0);
+        [[2, 4]] => Conv1d::new(2, 3), MaxPool1d::new(2), AveragePool1d::new(2), AdaptiveAveragePool1d::new(3), Flatten,
+            GlobalAveragePool, SpatialDropout::new(0.5), GroupNorm::new(2), InstanceNorm::new(), Mean::new(1), Sum::new(1),
+            Rnn::new(2), Lstm::new(2), Gru::new(2), MultiHeadAttention::new(2), LearntPositions::new(), Pad::new([1, 1]),
+            SinusoidalPositions::new(), RotaryPositions::new(), Permute::transpose(0, 1);
+        [vec![2, 4], vec![1]] => FinitePadding;
+        [[1, 4, 4]] => Conv2d::new(2, 3), ConvTranspose2d::new(2, 2), MaxPool2d::new(2), AveragePool2d::new(2),
+            AdaptiveAveragePool2d::new(3), Upsample::new(2.0);
+    }
+}
+
+#[test]
+fn each_layer_shows_its_formulas_or_is_named_in_the_readme() {
+    let (mut all, mut without_y, mut without_slopes) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for (layer, shapes) in layers() {
+        let mut graph = Graph::new();
+        let nodes: Vec<_> = shapes.iter().map(|axes| graph.input(Shape::new(axes).unwrap())).collect();
+        let y = graph.apply(layer.clone(), &nodes).unwrap_or_else(|error| panic!("{layer:?}: {error}"));
+        let network = Network::<f64>::from_graph(&graph, y, Seed(1)).unwrap();
+        let waves = |axes: &Vec<usize>| (0..2 * axes.iter().product::<usize>()).map(|i| (i as f64 * 1.7 + 0.4).sin());
+        let numbers: Vec<Vec<f64>> = match layer {
+            Description::Embedding(_) => vec![vec![0.0, 1.0, 3.0, 2.0]],
+            Description::FinitePadding(_) => vec![vec![0.5; 16], vec![1.0, 2.0]],
+            _ => shapes.iter().map(|axes| waves(axes).collect()).collect(),
+        };
+        let mut x = Inputs::empty();
+        for (input, (numbers, axes)) in numbers.iter().zip(&shapes).enumerate() {
+            x.set(input, Batch::new(numbers, 2, Shape::new(axes).unwrap()).unwrap());
+        }
+        let target = vec![0.5; 2 * network.output_shape().len()];
+        let explanation = network.explain(x, Target::Values(&target), &MeanSquaredError::new()).unwrap();
+        let name = &explanation.steps[0].layer;
+        for number in explanation.numbers() {
+            let is_known = explanation.origin(number).unwrap().formula.is_some();
+            match number {
+                Number::Value { node, .. } if node == explanation.loss.node && !is_known => {
+                    without_y.insert(name.clone())
+                }
+                Number::Slope { .. } | Number::Derivative { .. } if !is_known => without_slopes.insert(name.clone()),
+                Number::InnerDerivative { .. } => {
+                    assert!(is_known, "{name}: {number:?}");
+                    continue;
+                }
+                _ => continue,
+            };
+        }
+        all.insert(name.clone());
+    }
+    assert_eq!(all, Description::NAMES.iter().map(|&name| name.to_owned()).collect());
+    for names in [without_y, without_slopes] {
+        let names = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        assert!(include_str!("../README.md").contains(&format!("of {names} ")), "{names}");
+    }
 }
 
 #[test]
@@ -1155,10 +1313,18 @@ fn a_loss_without_an_equation_is_named() {
     let network = Network::<f64>::build([4, 3], sequential![Affine::new(3), LogSoftmax], Seed(4)).unwrap();
     let x: Vec<f64> = (0..12).map(|i| (i as f64).sin()).collect();
     let x = Batch::new(&x, 1, [4, 3]).unwrap();
-    let explanation = network.explain(x, Target::Classes(&[1, 2]), &Ctc::new()).unwrap();
-    let origin = explanation.origin(Number::Loss).unwrap();
-    assert_eq!((origin.source, origin.formula), (Source::Loss("Ctc".into()), None));
+    fn sources(network: &Network<f64>, x: Batch<'_, f64>, loss: &impl Loss) -> [Source; 2] {
+        let explanation = network.explain(x, Target::Classes(&[1, 2]), loss).unwrap();
+        let node = explanation.loss.node;
+        [Number::Loss, Number::Gradient { node, index: 1 }].map(|number| explanation.origin(number).unwrap().source)
+    }
+    let named = |name: &str| [(); 2].map(|()| Source::Loss(name.into()));
+    assert_eq!(sources(&network, x, &Ctc::new()), named("Ctc"));
+    assert_eq!(sources(&network, x, &LargestSquared), named("LargestSquared"));
 }
+
+/// The links that have shown their formulas.
+static LINKS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// Explains eight steps of an optimizer, and makes them.
 fn each_step<T: Scalar>(optimizer: &mut dyn Optimizer<T>, shows: bool) {
@@ -1176,6 +1342,12 @@ fn each_step<T: Scalar>(optimizer: &mut dyn Optimizer<T>, shows: bool) {
         assert_eq!(explanation.update.as_ref().unwrap().number, done + step + 1);
         let without = without_formula(&explanation);
         assert_eq!(without.is_empty(), shows, "{name}, step {step}: {without:#?}");
+        if shows {
+            LINKS
+                .lock()
+                .unwrap()
+                .extend(explanation.update.iter().flat_map(|update| update.links.clone()).map(|at| at.0));
+        }
         network.backpropagate(x, target, &loss, &mut workspace, mode).unwrap();
         network.step(optimizer, &mut workspace).unwrap();
         let remembered =
@@ -1238,6 +1410,11 @@ fn each_element_wise_optimizer_shows_its_formulas() {
     }
     all::<f64>();
     all::<f32>();
+    // The README names the others.
+    let mut links = implementors("optim", &["impl<T: Scalar> Link<T> for "]);
+    links.extend(["AddDecay", "CoupledDecay", "DecoupledDecay", "ProximalDecay"].map(str::to_owned));
+    assert!(links.remove("ClipNorm"));
+    assert_eq!(*LINKS.lock().unwrap(), links);
 }
 
 #[test]
