@@ -425,33 +425,11 @@ enum Cell {
 }
 
 impl Cell {
-    fn letters(self) -> &'static [(&'static str, &'static str)] {
+    fn letters(self) -> &'static [&'static str] {
         match self {
-            Self::Plain { .. } => &[("a", "a"), ("h", "h")],
-            Self::Lstm => &[
-                ("a_i", "{a_i}"),
-                ("a_f", "{a_f}"),
-                ("a_g", "{a_g}"),
-                ("a_o", "{a_o}"),
-                ("i", "i"),
-                ("f", "f"),
-                ("g", "g"),
-                ("o", "o"),
-                ("c", "c"),
-                ("h", "h"),
-            ],
-            Self::Gru => &[
-                ("u_r", "{u_r}"),
-                ("u_z", "{u_z}"),
-                ("u_n", "{u_n}"),
-                ("v_r", "{v_r}"),
-                ("v_z", "{v_z}"),
-                ("v_n", "{v_n}"),
-                ("r", "r"),
-                ("z", "z"),
-                ("n", "n"),
-                ("h", "h"),
-            ],
+            Self::Plain { .. } => &["a", "h"],
+            Self::Lstm => &["a_i", "a_f", "a_g", "a_o", "i", "f", "g", "o", "c", "h"],
+            Self::Gru => &["u_r", "u_z", "u_n", "v_r", "v_z", "v_n", "r", "z", "n", "h"],
         }
     }
 
@@ -559,9 +537,10 @@ impl Equations for Recurrent {
     fn arrays(&self) -> Vec<Letters> {
         let blocks = self.layers * self.directions;
         let named = |block: usize| {
-            self.cell.letters().iter().map(move |(text, latex)| {
+            self.cell.letters().iter().map(move |&text| {
+                let latex = if text.len() > 1 { format!("{{{text}}}") } else { text.to_owned() };
                 if blocks == 1 {
-                    return letters(text, latex, &[self.steps, self.hidden]);
+                    return letters(text, &latex, &[self.steps, self.hidden]);
                 }
                 let suffix = self.suffix(block);
                 let latex = format!("{{{latex}^{{\\text{{{}}}}}}}", suffix.trim_start_matches('_').replace('_', " "));

@@ -367,10 +367,10 @@ impl Explanation {
     /// The array that has a number, and its place there; none if it lies in no array.
     fn place(&self, number: Number) -> Option<(&Array, usize)> {
         Some(match number {
-            Number::Target { index } => match &self.loss.targets {
-                Targets::Values(values) => (values, index),
-                Targets::Classes(_) => return None,
-            },
+            Number::Target { index } => {
+                let Targets::Values(values) = &self.loss.targets else { return None };
+                (values, index)
+            }
             Number::Value { node, index } => (&self.nodes.get(node)?.values, index),
             Number::Gradient { node, index } => (&self.nodes.get(node)?.gradient, index),
             Number::Slope { step, index } => match &self.steps.get(step)?.local {
@@ -393,9 +393,7 @@ impl Explanation {
                 (&self.parameters.get(parameter)?.memory.get(slot)?.after, index)
             }
             Number::Updated { parameter, index } => (self.parameters.get(parameter)?.updated.as_ref()?, index),
-            Number::Loss | Number::LearningRate | Number::Derivative { .. } | Number::InnerDerivative { .. } => {
-                return None;
-            }
+            _ => return None,
         })
     }
 
@@ -443,11 +441,7 @@ impl Explanation {
             }
             numbers.extend((0..at.values.numbers.len()).map(|index| Number::Value { node, index }));
         }
-        let targets = match &self.loss.targets {
-            Targets::Values(values) => values.numbers.len(),
-            Targets::Classes(classes) => classes.len(),
-        };
-        numbers.extend((0..targets).map(|index| Number::Target { index }));
+        numbers.extend((0..self.loss.targets.len()).map(|index| Number::Target { index }));
         numbers.push(Number::Loss);
         for (step, at) in self.steps.iter().enumerate().rev() {
             if let Some(node) = self.nodes.get(at.output) {
@@ -466,19 +460,14 @@ impl Explanation {
                     }
                 }
                 Local::Jacobian { dx, dtheta } => {
+                    let entry = |output, by| Number::Derivative { step, output, by };
                     for (input, matrix) in dx.iter().enumerate() {
-                        numbers.extend(matrix.places.iter().map(|&(output, index)| Number::Derivative {
-                            step,
-                            output,
-                            by: Variable::Input { input, index },
-                        }));
+                        let all = matrix.places.iter();
+                        numbers.extend(all.map(|&(output, index)| entry(output, Variable::Input { input, index })));
                     }
                     for (&parameter, matrix) in at.parameters.iter().zip(dtheta) {
-                        numbers.extend(matrix.places.iter().map(|&(output, index)| Number::Derivative {
-                            step,
-                            output,
-                            by: Variable::Parameter { parameter, index },
-                        }));
+                        let by = |index| Variable::Parameter { parameter, index };
+                        numbers.extend(matrix.places.iter().map(|&(output, index)| entry(output, by(index))));
                     }
                 }
                 _ => {}
@@ -513,6 +502,15 @@ impl Explanation {
             numbers.extend(order.into_iter().map(|index| Number::Updated { parameter, index }));
         }
         numbers
+    }
+}
+
+impl Targets {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Values(values) => values.numbers.len(),
+            Self::Classes(classes) => classes.len(),
+        }
     }
 }
 

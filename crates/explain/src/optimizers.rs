@@ -25,10 +25,9 @@ pub(crate) fn at_the_start(update: &Update, slot: &str, rate_factor: f64, theta:
         "rprop.step" => Some(update.learning_rate * rate_factor),
         "schedule_free.z" => Some(theta),
         _ => {
-            let zero = ["momentum", "adam", "adamax", "adan", "rms", "adadelta", "lion", "sophia", "rprop", "asgd"];
-            let zero = zero.into_iter().chain(["second_moment", "prodigy", "d_adapt"]);
             let (link, _) = slot.split_once('.')?;
-            zero.into_iter().any(|known| known == link).then_some(0.0)
+            let zero = "momentum adam adamax adan rms adadelta lion sophia rprop asgd second_moment prodigy d_adapt";
+            zero.split(' ').any(|known| known == link).then_some(0.0)
         }
     }
 }
@@ -36,11 +35,6 @@ pub(crate) fn at_the_start(update: &Update, slot: &str, rate_factor: f64, theta:
 /// a, moved on to b by an average that keeps the share β.
 fn averaged(beta: f64, a: Expression, b: Expression) -> Expression {
     sum([scaled(beta, a), scaled(1.0 - beta, b)])
-}
-
-/// a c, and a itself if c is 1.
-fn scaled_by(c: f64, a: Expression) -> Expression {
-    if c == 1.0 { a } else { product([a, constant(c)]) }
 }
 
 /// a + ε
@@ -60,7 +54,7 @@ pub(crate) fn stepped(all: &Explanation, parameter: usize, index: usize) -> Opti
     // The learning rate of its group.
     let factor = at.rate_factor.unwrap_or(1.0);
     let (step, rate) = (update.number as f64, update.learning_rate * factor);
-    let eta = scaled_by(factor, eta);
+    let eta = if factor == 1.0 { eta } else { product([eta, constant(factor)]) };
     let mut memory: Vec<(&'static str, Expression)> = Vec::new();
     let mut d = letter(Number::ParameterGradient { parameter, index })?;
     // Instead of θ − d.

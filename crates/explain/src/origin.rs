@@ -330,16 +330,12 @@ impl Explanation {
         let all = |count: usize, number: &dyn Fn(usize) -> Number| {
             (0..count).map(|index| self.number(number(index))).collect::<Option<Vec<_>>>()
         };
-        let t = match &self.loss.targets {
-            Targets::Values(values) => all(values.numbers.len(), &|index| Number::Target { index })?,
-            Targets::Classes(classes) => all(classes.len(), &|index| Number::Target { index })?,
-        };
         Some(Compared {
             name: &self.loss.name,
             settings: &self.loss.settings,
             y: all(count, &|index| Number::Value { node: self.loss.node, index })?,
             targets: &self.loss.targets,
-            t,
+            t: all(self.loss.targets.len(), &|index| Number::Target { index })?,
             axes: node.shape.axes(),
             examples: self.examples,
             divisor: self.loss.divisor,

@@ -69,8 +69,8 @@ impl<'o, T: Scalar> Settings<'o, T> {
     }
 
     /// Sets the most local derivatives of one layer: those of its equations, of what lies between x and y as well as of y,
-    /// or if it has none, those of all it makes by all it takes and by all its parameters. A layer whose equations have
-    /// more shows its Jacobian, and one whose Jacobian has more only its product with dJ/dy.
+    /// or else those of all it makes by all it takes and by all its parameters. A layer whose equations have more shows its
+    /// Jacobian, and one whose Jacobian has more shows only its product with dJ/dy.
     pub fn jacobians_up_to(mut self, numbers: usize) -> Self {
         self.jacobians_up_to = numbers;
         self
