@@ -619,9 +619,7 @@ mod tests {
     }
 
     #[test]
-    fn formulas_are_evaluated() {
-        assert_eq!(minus(constant(1.0), squared(x(-0.5))).evaluate(), 0.75);
-        assert_eq!(quotient(product([x(2.0), x(3.0)]), constant(4.0)).evaluate(), 1.5);
+    fn functions_are_evaluated() {
         assert_eq!(Function::Sign.evaluate(-0.0), 0.0);
         assert!((Function::NormalCdf.evaluate(1.0) - 0.841_344_746_068_543).abs() < 1e-14);
         assert!((Function::NormalDensity.evaluate(0.0) - 0.398_942_280_401_432_7).abs() < 1e-15);

@@ -780,12 +780,6 @@ fn an_optimizer_shows_its_next_step_and_is_left_as_it_was() {
         let theta: Vec<f64> = network.parameters().iter().map(|&theta| f64::from(theta)).collect();
         assert_eq!(shown.collect::<Vec<_>>(), theta, "step {step}");
     }
-    // Plain SGD is gradient descent, whatever its name.
-    let settings = Settings::new();
-    let mut sgd = Sgd::new(0.5);
-    let explanation = network.explain_with(x, target, &loss, settings.optimizer(&mut sgd)).unwrap();
-    let origin = explanation.origin(Number::Updated { parameter: 1, index: 0 }).unwrap();
-    assert!(origin.to_string().starts_with("b₁ ← b₁ − η · dJ/db₁ = "), "{origin}");
 }
 
 #[test]
@@ -1160,6 +1154,11 @@ fn layers() -> Vec<(Vec<Vec<usize>>, Vec<Description>)> {
 
 #[test]
 fn each_layer_shows_its_formulas_or_is_named_in_the_readme() {
+    each_layer::<f64>();
+    each_layer::<f32>();
+}
+
+fn each_layer<T: Scalar>() {
     let (mut all, mut without_y, mut without_slopes) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let layers =
         layers().into_iter().flat_map(|(shapes, layers)| layers.into_iter().map(move |at| (at, shapes.clone())));
@@ -1167,18 +1166,18 @@ fn each_layer_shows_its_formulas_or_is_named_in_the_readme() {
         let mut graph = Graph::new();
         let nodes: Vec<_> = shapes.iter().map(|axes| graph.input(Shape::new(axes).unwrap())).collect();
         let y = graph.apply(layer.clone(), &nodes).unwrap_or_else(|error| panic!("{layer:?}: {error}"));
-        let network = Network::<f64>::from_graph(&graph, y, Seed(1)).unwrap();
-        let waves = |axes: &Vec<usize>| (0..2 * axes.iter().product::<usize>()).map(|i| (i as f64 * 1.7 + 0.4).sin());
-        let numbers: Vec<Vec<f64>> = match layer {
-            Description::Embedding(_) => vec![vec![0.0, 1.0, 3.0, 2.0]],
-            Description::FinitePadding(_) => vec![vec![0.5; 16], vec![1.0, 2.0]],
-            _ => shapes.iter().map(|axes| waves(axes).collect()).collect(),
+        let network = Network::<T>::from_graph(&graph, y, Seed(1)).unwrap();
+        let wave = |i: usize| T::from_f64((i as f64 * 1.7 + 0.4).sin());
+        let numbers: Vec<Vec<T>> = match layer {
+            Description::Embedding(_) => vec![[0.0, 1.0, 3.0, 2.0].map(T::from_f64).to_vec()],
+            Description::FinitePadding(_) => vec![vec![T::ONE; 16], [1.0, 2.0].map(T::from_f64).to_vec()],
+            _ => shapes.iter().map(|axes| (0..2 * axes.iter().product::<usize>()).map(wave).collect()).collect(),
         };
         let mut x = Inputs::empty();
         for (input, (numbers, axes)) in numbers.iter().zip(&shapes).enumerate() {
             x.set(input, Batch::new(numbers, 2, Shape::new(axes).unwrap()).unwrap());
         }
-        let target = vec![0.5; 2 * network.output_shape().len()];
+        let target = vec![T::ONE; 2 * network.output_shape().len()];
         let explanation = network.explain(x, Target::Values(&target), &MeanSquaredError::new()).unwrap();
         let name = &explanation.steps[0].layer;
         for number in explanation.numbers() {
