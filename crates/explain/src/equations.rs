@@ -6,8 +6,10 @@
 use crate::Function::{Exp, Ln, Relu, Sigmoid, Sqrt, Tanh};
 use crate::explanation::{Array, Explanation, Inner, Local, LocalDerivative, Parameter, Step};
 use crate::expression::{apply, constant, divided, minus, negative, product, quotient, squared, sum};
-use crate::formulas::{gives, softmax};
+use crate::format::unravel;
+use crate::formulas::{gives, softmax, softmax_slope};
 use crate::{Expression, Number, Variable, printed};
+use downhill_tensor::Shape;
 
 /// An array between x and y: how it is written, as text and as LaTeX, its axes, and whether the batch has one of it or
 /// each example its own.
@@ -48,6 +50,12 @@ pub(crate) trait Equations {
 
     /// A number of y.
     fn output(&self, at: &Layer<'_>, index: usize) -> Option<Expression>;
+
+    /// A derivative, of a number of an array or of y, if it is shorter than the rules of differentiation have it.
+    fn slope(&self, at: &Layer<'_>, array: Option<usize>, index: usize, by: Variable) -> Option<Expression> {
+        let _ = (at, array, index, by);
+        None
+    }
 }
 
 /// A layer in an explanation.
@@ -58,25 +66,36 @@ pub(crate) struct Layer<'e> {
 }
 
 impl<'e> Layer<'e> {
+    /// None if what the explanation has does not fit the shapes, as in a file that was changed.
     fn new(all: &'e Explanation, step: usize) -> Option<Self> {
-        Some(Self { all, step, at: all.steps.get(step)? })
+        let at = all.steps.get(step)?;
+        let fits =
+            |array: &Array, shape: Shape, examples| shape.len().checked_mul(examples) == Some(array.numbers.len());
+        let mut nodes = at.inputs.iter().chain([&at.output]).map(|&node| all.nodes.get(node));
+        let mut parameters = at.parameters.iter().map(|&parameter| all.parameters.get(parameter));
+        let is_whole = nodes.all(|node| node.is_some_and(|node| fits(&node.values, node.shape, all.examples)))
+            && parameters.all(|at| at.is_some_and(|at| fits(&at.values, at.shape, 1)));
+        is_whole.then_some(Self { all, step, at })
     }
 
     /// The table of layers.
     fn equations(&self) -> Option<Box<dyn Equations>> {
         let equations: Box<dyn Equations> = match self.at.layer.as_str() {
             "Conv1d" | "Conv2d" => Box::new(Convolution::of(self)?),
-            "Softmax" | "Softmin" | "LogSoftmax" | "Multiply" | "Scale" | "PRelu" | "Glu" => Box::new(AtOnce),
             "BatchNorm" | "LayerNorm" | "GroupNorm" | "InstanceNorm" | "RmsNorm" => Box::new(Norm::of(self)?),
             "Rnn" | "Lstm" | "Gru" => Box::new(Recurrent::of(self)?),
             "MultiHeadAttention" => Box::new(Attention::of(self)?),
-            _ => return None,
+            _ => Box::new(AtOnce),
         };
         Some(equations)
     }
 
     fn x(&self, input: usize, index: usize) -> Option<Expression> {
         self.all.x(self.step, input, index)
+    }
+
+    fn y(&self, index: usize) -> Option<Expression> {
+        self.all.number(Number::Value { node: self.at.output, index })
     }
 
     fn inner(&self, array: usize, index: usize) -> Option<Expression> {
@@ -106,12 +125,12 @@ impl<'e> Layer<'e> {
     }
 
     fn count(&self, name: &str) -> Option<usize> {
-        self.set(name).map(|number| number as usize)
+        self.counts(name).first().copied()
     }
 
-    /// Whole numbers of a setting.
+    /// Whole numbers of a setting, none so large that products with a shape's axes overflow.
     fn counts(&self, name: &str) -> Vec<usize> {
-        printed::numbers(&self.at.settings, name).into_iter().map(|number| number as usize).collect()
+        printed::numbers(&self.at.settings, name).into_iter().map(|number| number as u32 as usize).collect()
     }
 
     fn is(&self, name: &str, word: &str) -> bool {
@@ -138,30 +157,24 @@ fn weighted(
     (0..count).map(|index| Some(product([x(index)?, weight(index)?]))).collect()
 }
 
-/// The indices of a place along axes.
-fn unravel(mut place: usize, axes: &[usize]) -> Vec<usize> {
-    let mut indices: Vec<usize> = axes
-        .iter()
-        .rev()
-        .map(|&axis| {
-            let index = place % axis.max(1);
-            place /= axis.max(1);
-            index
-        })
-        .collect();
-    indices.reverse();
-    indices
-}
-
 /// The place of indices along axes.
 fn ravel(indices: &[usize], axes: &[usize]) -> usize {
     indices.iter().zip(axes).fold(0, |place, (index, axis)| place * axis + index)
 }
 
-/// y = f(x) without anything between.
+/// y = f(x) without anything between, if it is known.
 struct AtOnce;
 
 impl Equations for AtOnce {
+    fn slope(&self, at: &Layer<'_>, _: Option<usize>, index: usize, by: Variable) -> Option<Expression> {
+        match by {
+            Variable::Input { index: other, .. } if at.at.layer == "Softmax" => {
+                Some(softmax_slope(at.y(index)?, at.y(other)?, index == other))
+            }
+            _ => None,
+        }
+    }
+
     fn output(&self, at: &Layer<'_>, index: usize) -> Option<Expression> {
         let axes = at.y_axes()?;
         let own = || at.x(0, index);
@@ -222,7 +235,7 @@ impl Convolution {
         let (stride, dilation): (Vec<usize>, Vec<usize>) = (each("stride"), each("dilation"));
         let sides = at.counts("padding");
         let before = |(axis, (kernel, dilation)): (usize, (&usize, &usize))| match at.is("padding", "Same") {
-            true => dilation * kernel.saturating_sub(1) / 2,
+            true => dilation.saturating_mul(kernel.saturating_sub(1)) / 2,
             false => sides.get(2 * axis).copied().unwrap_or(0),
         };
         let padding = kernel.iter().zip(&dilation).enumerate().map(before).collect();
@@ -247,7 +260,8 @@ impl Equations for Convolution {
             let mut x = vec![first + tap_at.first()?];
             for axis in 0..self.stride.len() {
                 let (stride, dilation) = (self.stride.get(axis)?, self.dilation.get(axis)?);
-                let place = y.get(axis + 1)? * stride + tap_at.get(axis + 1)? * dilation;
+                let moved = tap_at.get(axis + 1)?.saturating_mul(*dilation);
+                let place = y.get(axis + 1)?.saturating_mul(*stride).saturating_add(moved);
                 // Around the input there are zeros.
                 match place
                     .checked_sub(*self.padding.get(axis)?)
@@ -269,7 +283,8 @@ impl Equations for Convolution {
     }
 }
 
-/// μ = Σ x / n, σ² = Σ (x − μ)² / n, x̂ = (x − μ) / √(σ² + ε), y = x̂ w + b, with the mean and the variance of a group.
+/// μ = Σ x / n, v = Σ (x − μ)² / n, r = 1 / √(v + ε), x̂ = (x − μ) r, y = x̂ w + b, with the mean and the variance of a
+/// group.
 struct Norm {
     /// Whether a group is a channel of all examples.
     of_batch: bool,
@@ -334,7 +349,7 @@ impl Norm {
 
     /// The array of x̂.
     fn normalised(&self) -> usize {
-        if self.centred { 2 } else { 1 }
+        if self.centred { 3 } else { 2 }
     }
 
     /// x, or x − μ.
@@ -350,16 +365,19 @@ impl Equations for Norm {
             |text: &str, latex: &str| Letters { of_batch: self.of_batch, ..letters(text, latex, &[self.groups]) };
         let normalised = letters("x̂", "\\hat{x}", &self.axes);
         match self.centred {
-            true => vec![of_group("μ", "\\mu"), of_group("σ²", "{\\sigma^2}"), normalised],
-            false => vec![of_group("q", "q"), normalised],
+            true => vec![of_group("μ", "\\mu"), of_group("v", "v"), of_group("r", "r"), normalised],
+            false => vec![of_group("q", "q"), of_group("r", "r"), normalised],
         }
     }
 
     fn inner(&self, at: &Layer<'_>, array: usize, index: usize) -> Option<Expression> {
         if array == self.normalised() {
-            let spread = at.inner(array - 1, self.group(index))?;
+            return Some(product([self.centred(at, index)?, at.inner(array - 1, self.group(index))?]));
+        }
+        if array + 1 == self.normalised() {
+            let spread = at.inner(array.checked_sub(1)?, index)?;
             let spread = if self.epsilon == 0.0 { spread } else { sum([spread, constant(self.epsilon)]) };
-            return Some(quotient(self.centred(at, index)?, apply(Sqrt, spread)));
+            return Some(quotient(constant(1.0), apply(Sqrt, spread)));
         }
         let members = self.members(index);
         let is_mean = self.centred && array == 0;
@@ -383,6 +401,16 @@ impl Equations for Norm {
         }
         Some(sum(terms))
     }
+
+    /// −½ r³, of r by the variance.
+    fn slope(&self, at: &Layer<'_>, array: Option<usize>, index: usize, by: Variable) -> Option<Expression> {
+        match (array, by) {
+            (Some(array), Variable::Inner { array: of, .. }) if array + 1 == self.normalised() && of + 1 == array => {
+                Some(product([constant(-0.5), Expression::Power(Box::new(at.inner(array, index)?), 3)]))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// The kinds of cells, with what each computes at a step, in order.
@@ -392,36 +420,16 @@ enum Cell {
     Plain { relu: bool },
     /// The four sums, the four gates, c, h
     Lstm,
-    /// The sums of r and z, u and v of n, the three gates, h
+    /// u from the input and v from the state, of each gate; the three gates, h
     Gru,
 }
 
 impl Cell {
-    fn letters(self) -> &'static [(&'static str, &'static str)] {
+    fn letters(self) -> &'static [&'static str] {
         match self {
-            Self::Plain { .. } => &[("a", "a"), ("h", "h")],
-            Self::Lstm => &[
-                ("a_i", "{a_i}"),
-                ("a_f", "{a_f}"),
-                ("a_g", "{a_g}"),
-                ("a_o", "{a_o}"),
-                ("i", "i"),
-                ("f", "f"),
-                ("g", "g"),
-                ("o", "o"),
-                ("c", "c"),
-                ("h", "h"),
-            ],
-            Self::Gru => &[
-                ("a_r", "{a_r}"),
-                ("a_z", "{a_z}"),
-                ("u_n", "{u_n}"),
-                ("v_n", "{v_n}"),
-                ("r", "r"),
-                ("z", "z"),
-                ("n", "n"),
-                ("h", "h"),
-            ],
+            Self::Plain { .. } => &["a", "h"],
+            Self::Lstm => &["a_i", "a_f", "a_g", "a_o", "i", "f", "g", "o", "c", "h"],
+            Self::Gru => &["u_r", "u_z", "u_n", "v_r", "v_z", "v_n", "r", "z", "n", "h"],
         }
     }
 
@@ -529,9 +537,10 @@ impl Equations for Recurrent {
     fn arrays(&self) -> Vec<Letters> {
         let blocks = self.layers * self.directions;
         let named = |block: usize| {
-            self.cell.letters().iter().map(move |(text, latex)| {
+            self.cell.letters().iter().map(move |&text| {
+                let latex = if text.len() > 1 { format!("{{{text}}}") } else { text.to_owned() };
                 if blocks == 1 {
-                    return letters(text, latex, &[self.steps, self.hidden]);
+                    return letters(text, &latex, &[self.steps, self.hidden]);
                 }
                 let suffix = self.suffix(block);
                 let latex = format!("{{{latex}^{{\\text{{{}}}}}}}", suffix.trim_start_matches('_').replace('_', " "));
@@ -584,15 +593,14 @@ impl Equations for Recurrent {
             }
             (Cell::Lstm, _) => product([own(7)?, apply(Tanh, own(8)?)]),
 
-            (Cell::Gru, 0 | 1) => both(letter)?,
-            (Cell::Gru, 2) => sum(from(Side::Input, 2)?),
-            (Cell::Gru, 3) => sum(from(Side::State, 2)?),
-            (Cell::Gru, 4 | 5) => apply(Sigmoid, own(letter - 4)?),
-            (Cell::Gru, 6) => apply(Tanh, sum([own(2)?, product([own(4)?, own(3)?])])),
+            (Cell::Gru, 0..=2) => sum(from(Side::Input, letter)?),
+            (Cell::Gru, 3..=5) => sum(from(Side::State, letter - 3)?),
+            (Cell::Gru, 6 | 7) => apply(Sigmoid, sum([own(letter - 6)?, own(letter - 3)?])),
+            (Cell::Gru, 8) => apply(Tanh, sum([own(2)?, product([own(6)?, own(5)?])])),
             (Cell::Gru, _) => {
-                let new = product([minus(constant(1.0), own(5)?), own(6)?]);
-                match last(7) {
-                    Some(kept) => sum([new, product([own(5)?, kept])]),
+                let new = product([minus(constant(1.0), own(7)?), own(8)?]);
+                match last(9) {
+                    Some(kept) => sum([new, product([own(7)?, kept])]),
                     None => new,
                 }
             }
@@ -652,7 +660,7 @@ impl Equations for Attention {
         let (queries, keys) = ([self.queries, self.width], [self.keys, self.width]);
         let scores = [self.heads, self.queries, self.keys];
         let shapes: [(&str, &[usize]); 6] =
-            [("q", &queries), ("k", &keys), ("v", &keys), ("s", &scores), ("p", &scores), ("c", &queries)];
+            [("Q", &queries), ("K", &keys), ("V", &keys), ("S", &scores), ("P", &scores), ("C", &queries)];
         shapes.into_iter().map(|(letter, axes)| letters(letter, letter, axes)).collect()
     }
 
@@ -704,9 +712,20 @@ impl Equations for Attention {
         }
         Some(sum(terms))
     }
+
+    /// P (δ − P) of a share by the scores of its row.
+    fn slope(&self, at: &Layer<'_>, array: Option<usize>, index: usize, by: Variable) -> Option<Expression> {
+        match (array, by) {
+            (Some(P), Variable::Inner { array: S, index: other }) => {
+                Some(softmax_slope(at.inner(P, index)?, at.inner(P, other)?, index == other))
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Attention {
+    /// The place of a query and a key among the scores.
     fn score(&self, example: usize, head: usize, query: usize, key: usize) -> usize {
         ((example * self.heads + head) * self.queries + query) * self.keys + key
     }
@@ -716,6 +735,25 @@ impl Attention {
 pub(crate) fn output(all: &Explanation, step: usize, index: usize) -> Option<Expression> {
     let at = Layer::new(all, step)?;
     at.equations()?.output(&at, index)
+}
+
+/// The formula of a derivative, of a number of an array between x and y or of y.
+pub(crate) fn slope(
+    all: &Explanation,
+    step: usize,
+    array: Option<usize>,
+    index: usize,
+    by: Variable,
+) -> Option<Expression> {
+    let at = Layer::new(all, step)?;
+    let equations = at.equations()?;
+    equations.slope(&at, array, index, by).or_else(|| {
+        let (y, formula) = match array {
+            Some(array) => (at.inner(array, index)?, equations.inner(&at, array, index)?),
+            None => (at.y(index)?, equations.output(&at, index)?),
+        };
+        Some(formula.derivative_of(&y, &all.variable(step, by)?))
+    })
 }
 
 /// The formula of a number between x and y.
@@ -748,7 +786,7 @@ pub(crate) fn solve(all: &mut Explanation, step: usize, most: usize) {
 
 fn unsolved(letters: Letters, examples: usize) -> Option<Inner> {
     let Letters { text, latex, axes, of_batch } = letters;
-    let shape = downhill_tensor::Shape::new(&axes)?;
+    let shape = Shape::new(&axes)?;
     let count = if of_batch { shape.len() } else { shape.len() * examples };
     let zeros = Array::new(vec![0.0; count], true);
     Some(Inner { name: text, latex, shape, of_batch, values: zeros.clone(), gradient: zeros })
@@ -788,18 +826,26 @@ fn solved(
     let (outputs, precision) = (all.nodes.get(all.steps.get(step)?.output)?, all.precision.clone());
     for (index, &y) in outputs.values.numbers.iter().enumerate() {
         let at = Layer::new(all, step)?;
-        let formula = equations.output(&at, index).filter(|formula| gives(formula, y, &precision))?;
+        let largest = all.largest(Number::Value { node: at.at.output, index });
+        let formula = equations.output(&at, index).filter(|formula| gives(formula, y, largest, &precision))?;
         rows.push(slopes(&at, None, index, &formula)?);
+    }
+    if rows.iter().map(|row| row.slopes.len()).sum::<usize>() > most {
+        return None;
     }
     // Backward: each number gives its gradient, times the derivative, to the numbers of its formula.
     let at = all.steps.get(step)?;
-    let zeros = |arrays: &[Array]| arrays.iter().map(|array| vec![0.0; array.numbers.len()]).collect::<Vec<_>>();
-    let (mut dx, mut dtheta) = (zeros(&at.dx), zeros(&at.dtheta));
+    let zeros = |arrays: &[Array]| arrays.iter().map(|array| vec![Summed::default(); array.numbers.len()]).collect();
+    let (mut dx, mut dtheta): (Vec<Vec<Summed>>, Vec<Vec<Summed>>) = (zeros(&at.dx), zeros(&at.dtheta));
     let Local::Equations { inner, .. } = &at.local else { return None };
-    let mut gradients: Vec<Vec<f64>> = inner.iter().map(|inner| vec![0.0; inner.values.numbers.len()]).collect();
+    let mut gradients: Vec<Vec<Summed>> =
+        inner.iter().map(|inner| vec![Summed::default(); inner.values.numbers.len()]).collect();
     for row in rows.iter().rev() {
         let gradient = match row.array {
-            None => *outputs.gradient.numbers.get(row.index)?,
+            None => {
+                let sum = *outputs.gradient.numbers.get(row.index)?;
+                Summed { sum, size: sum.abs() }
+            }
             Some(array) => *gradients.get(array)?.get(row.index)?,
         };
         for &(by, slope) in &row.slopes {
@@ -808,13 +854,19 @@ fn solved(
                 Variable::Parameter { parameter, index } => dtheta.get_mut(at.place_of(parameter)?)?.get_mut(index)?,
                 Variable::Inner { array, index } => gradients.get_mut(array)?.get_mut(index)?,
             };
-            *to += gradient * slope;
+            to.sum += gradient.sum * slope;
+            to.size += gradient.size * slope.abs();
         }
     }
     let tolerance = if precision == "f32" { 1e-4 } else { 1e-9 };
-    let agree = |arrays: &[Array], got: &[Vec<f64>]| {
-        let mut pairs = arrays.iter().zip(got).flat_map(|(array, got)| array.numbers.iter().zip(got));
-        pairs.all(|(own, got)| own == got || (own - got).abs() <= tolerance * (1.0 + own.abs()))
+    // Within the rounding of the largest sum of an array.
+    let agree = |arrays: &[Array], got: &[Vec<Summed>]| {
+        let agrees = |(array, got): (&Array, &Vec<Summed>)| {
+            let size = got.iter().map(|got| got.size).filter(|size| size.is_finite()).fold(0.0, f64::max);
+            let mut pairs = array.numbers.iter().zip(got);
+            pairs.all(|(own, got)| *own == got.sum || (own - got.sum).abs() <= tolerance * size)
+        };
+        arrays.iter().zip(got).all(agrees)
     };
     if !agree(&at.dx, &dx) || !agree(&at.dtheta, &dtheta) {
         return None;
@@ -833,22 +885,30 @@ fn solved(
     *derivatives = found;
     for (inner, gradient) in inner.iter_mut().zip(gradients) {
         inner.values = Array::new(std::mem::take(&mut inner.values.numbers), true);
-        inner.gradient = Array::new(gradient, true);
+        inner.gradient = Array::new(gradient.iter().map(|gradient| gradient.sum).collect(), true);
     }
     Some(())
 }
 
+/// A sum of products, and that of their magnitudes.
+#[derive(Clone, Copy, Default)]
+struct Summed {
+    sum: f64,
+    size: f64,
+}
+
 fn slopes(at: &Layer<'_>, array: Option<usize>, index: usize, formula: &Expression) -> Option<Row> {
-    let variable = |number: Number| match number {
-        Number::Value { node, index } => {
-            let input = at.at.inputs.iter().position(|&read| read == node)?;
-            Some(Variable::Input { input, index })
+    let variable = |letter: &Expression| match letter.letter()?.0 {
+        Number::Value { index, .. } => {
+            let is_it = |&input: &usize| at.x(input, index).is_some_and(|x| x.letter() == letter.letter());
+            Some(Variable::Input { input: (0..at.at.inputs.len()).find(is_it)?, index })
         }
         Number::Parameter { parameter, index } => Some(Variable::Parameter { parameter, index }),
         Number::Inner { array, index, .. } => Some(Variable::Inner { array, index }),
         _ => None,
     };
-    let slope = |number: Number| Some((variable(number)?, formula.derivative(number).evaluate()));
+    // Of y itself the derivative needs no more than the formula.
+    let slope = |letter: &Expression| Some((variable(letter)?, formula.derivative_of(formula, letter).evaluate()));
     let slopes = formula.letters().into_iter().map(slope).collect::<Option<_>>()?;
     Some(Row { array, index, slopes })
 }

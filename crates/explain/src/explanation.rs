@@ -111,6 +111,9 @@ pub enum Local {
         dtheta: Vec<Matrix>,
     },
     /// The equations of the layer, with the numbers between x and y, such as gates, means and scores.
+    ///
+    /// These are worked out by the equations, in f64; y, dJ/dx and dJ/dθ of the layer's own pass must agree with them
+    /// within rounding.
     Equations {
         /// The arrays between x and y, in the order in which y follows from them.
         inner: Vec<Inner>,
@@ -122,7 +125,7 @@ pub enum Local {
     NotListed,
 }
 
-/// An array between the x and the y of a step.
+/// An array between the x and the y of a step, as the equations have it, in f64.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -222,6 +225,12 @@ pub struct Parameter {
     pub gradient: Array,
     /// The numbers after the update.
     pub updated: Option<Array>,
+    /// The factor on the learning rate, if the optimizer has a group with its own; 0 if the group is not stepped.
+    #[cfg_attr(feature = "serde", serde(default, with = "downhill_tensor::exact::number"))]
+    pub rate_factor: Option<f64>,
+    /// The weight decay of its group, in place of the optimizer's.
+    #[cfg_attr(feature = "serde", serde(default, with = "downhill_tensor::exact::number"))]
+    pub weight_decay: Option<f64>,
     /// What the optimizer remembers for each number, if it says so.
     #[cfg_attr(feature = "serde", serde(default))]
     pub memory: Vec<Memory>,
@@ -355,27 +364,53 @@ impl Explanation {
         derivatives.get(found).map(|derivative| derivative.value)
     }
 
+    /// The array that has a number, and its place there; none if it lies in no array.
+    fn place(&self, number: Number) -> Option<(&Array, usize)> {
+        Some(match number {
+            Number::Target { index } => {
+                let Targets::Values(values) = &self.loss.targets else { return None };
+                (values, index)
+            }
+            Number::Value { node, index } => (&self.nodes.get(node)?.values, index),
+            Number::Gradient { node, index } => (&self.nodes.get(node)?.gradient, index),
+            Number::Slope { step, index } => match &self.steps.get(step)?.local {
+                Local::Elementwise { slope } => (slope, index),
+                _ => return None,
+            },
+            Number::Inner { step, array, index } => (&self.inner(step, array)?.values, index),
+            Number::InnerGradient { step, array, index } => (&self.inner(step, array)?.gradient, index),
+            Number::Product { step, input, index } => (self.steps.get(step)?.dx.get(input)?, index),
+            Number::Parameter { parameter, index } => (&self.parameters.get(parameter)?.values, index),
+            Number::ParameterProduct { step, parameter, index } => {
+                let step = self.steps.get(step)?;
+                (step.dtheta.get(step.place_of(parameter)?)?, index)
+            }
+            Number::ParameterGradient { parameter, index } => (&self.parameters.get(parameter)?.gradient, index),
+            Number::Memory { parameter, slot, index } => {
+                (&self.parameters.get(parameter)?.memory.get(slot)?.before, index)
+            }
+            Number::Remembered { parameter, slot, index } => {
+                (&self.parameters.get(parameter)?.memory.get(slot)?.after, index)
+            }
+            Number::Updated { parameter, index } => (self.parameters.get(parameter)?.updated.as_ref()?, index),
+            _ => return None,
+        })
+    }
+
+    /// The magnitude of the largest number of the array that has this one; 0 if it lies in no array.
+    pub(crate) fn largest(&self, number: Number) -> f64 {
+        self.place(number).map_or(0.0, |(array, _)| array.norms.largest.abs().max(array.norms.least.abs()))
+    }
+
     /// A number, if the explanation has it.
     #[must_use]
     pub fn value(&self, number: Number) -> Option<f64> {
-        let at = |array: &Array, index: usize| array.numbers.get(index).copied();
-        match number {
-            Number::Loss => Some(self.loss.value),
-            Number::Target { index } => match &self.loss.targets {
-                Targets::Values(values) => at(values, index),
-                Targets::Classes(classes) => classes.get(index).map(|&class| f64::from(class)),
-            },
-            Number::LearningRate => self.update.as_ref().map(|update| update.learning_rate),
-            Number::Value { node, index } => at(&self.nodes.get(node)?.values, index),
-            Number::Gradient { node, index } => at(&self.nodes.get(node)?.gradient, index),
-            Number::Slope { step, index } => match &self.steps.get(step)?.local {
-                Local::Elementwise { slope } => at(slope, index),
-                _ => None,
-            },
-            Number::Inner { step, array, index } => at(&self.inner(step, array)?.values, index),
-            Number::InnerGradient { step, array, index } => at(&self.inner(step, array)?.gradient, index),
-            Number::InnerDerivative { step, .. } => self.derivative(step, number),
-            Number::Derivative { step, output, by } => {
+        match (number, &self.loss.targets) {
+            (Number::Loss, _) => Some(self.loss.value),
+            (Number::Target { index }, Targets::Classes(classes)) => classes.get(index).map(|&class| f64::from(class)),
+            (Number::LearningRate, _) => self.update.as_ref().map(|update| update.learning_rate),
+            (Number::InnerDerivative { step, .. }, _) => self.derivative(step, number),
+            (Number::Derivative { step, output, by }, _) => {
                 let step_at = self.steps.get(step)?;
                 let Local::Jacobian { dx, dtheta } = &step_at.local else { return self.derivative(step, number) };
                 let (matrix, column) = match by {
@@ -385,20 +420,7 @@ impl Explanation {
                 };
                 matrix.get(output, column)
             }
-            Number::Product { step, input, index } => at(self.steps.get(step)?.dx.get(input)?, index),
-            Number::Parameter { parameter, index } => at(&self.parameters.get(parameter)?.values, index),
-            Number::ParameterProduct { step, parameter, index } => {
-                let step = self.steps.get(step)?;
-                at(step.dtheta.get(step.place_of(parameter)?)?, index)
-            }
-            Number::ParameterGradient { parameter, index } => at(&self.parameters.get(parameter)?.gradient, index),
-            Number::Memory { parameter, slot, index } => {
-                at(&self.parameters.get(parameter)?.memory.get(slot)?.before, index)
-            }
-            Number::Remembered { parameter, slot, index } => {
-                at(&self.parameters.get(parameter)?.memory.get(slot)?.after, index)
-            }
-            Number::Updated { parameter, index } => at(self.parameters.get(parameter)?.updated.as_ref()?, index),
+            _ => self.place(number).and_then(|(array, index)| array.numbers.get(index).copied()),
         }
     }
 
@@ -419,11 +441,7 @@ impl Explanation {
             }
             numbers.extend((0..at.values.numbers.len()).map(|index| Number::Value { node, index }));
         }
-        let targets = match &self.loss.targets {
-            Targets::Values(values) => values.numbers.len(),
-            Targets::Classes(classes) => classes.len(),
-        };
-        numbers.extend((0..targets).map(|index| Number::Target { index }));
+        numbers.extend((0..self.loss.targets.len()).map(|index| Number::Target { index }));
         numbers.push(Number::Loss);
         for (step, at) in self.steps.iter().enumerate().rev() {
             if let Some(node) = self.nodes.get(at.output) {
@@ -442,19 +460,14 @@ impl Explanation {
                     }
                 }
                 Local::Jacobian { dx, dtheta } => {
+                    let entry = |output, by| Number::Derivative { step, output, by };
                     for (input, matrix) in dx.iter().enumerate() {
-                        numbers.extend(matrix.places.iter().map(|&(output, index)| Number::Derivative {
-                            step,
-                            output,
-                            by: Variable::Input { input, index },
-                        }));
+                        let all = matrix.places.iter();
+                        numbers.extend(all.map(|&(output, index)| entry(output, Variable::Input { input, index })));
                     }
                     for (&parameter, matrix) in at.parameters.iter().zip(dtheta) {
-                        numbers.extend(matrix.places.iter().map(|&(output, index)| Number::Derivative {
-                            step,
-                            output,
-                            by: Variable::Parameter { parameter, index },
-                        }));
+                        let by = |index| Variable::Parameter { parameter, index };
+                        numbers.extend(matrix.places.iter().map(|&(output, index)| entry(output, by(index))));
                     }
                 }
                 _ => {}
@@ -492,6 +505,15 @@ impl Explanation {
     }
 }
 
+impl Targets {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Values(values) => values.numbers.len(),
+            Self::Classes(classes) => classes.len(),
+        }
+    }
+}
+
 impl Step {
     /// The step's name in messages: that in the network, or the layer's if it has none.
     #[must_use]
@@ -506,6 +528,11 @@ impl Step {
 }
 
 impl Parameter {
+    /// Whether the optimizer leaves it as it is.
+    pub(crate) fn stays(&self) -> bool {
+        self.frozen || self.rate_factor == Some(0.0)
+    }
+
     /// Whether several steps use it.
     #[must_use]
     pub fn is_shared(&self) -> bool {
@@ -584,9 +611,4 @@ impl Matrix {
         let all = self.places.iter().zip(&self.entries).filter(move |((_, at), _)| *at == column);
         all.map(|(&(row, _), &entry)| (row, entry))
     }
-}
-
-/// The parameters of each step, found by the range of θ in which they begin.
-pub(crate) fn by_start(starts: impl Iterator<Item = usize>) -> BTreeMap<usize, usize> {
-    starts.enumerate().map(|(parameter, start)| (start, parameter)).collect()
 }

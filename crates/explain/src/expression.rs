@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use downhill_tensor::Scalar;
 
@@ -184,6 +184,9 @@ impl Function {
     }
 }
 
+/// Whether a letter is the one that changes.
+type By<'b> = &'b dyn Fn(Number, &Symbol) -> bool;
+
 /// How tightly an expression binds: a looser one is put into parentheses.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Binding {
@@ -212,12 +215,13 @@ impl Expression {
     /// At a kink it is what the layers and losses of this project take: 0 for max(x, 0) and for |x| at 0.
     #[must_use]
     pub fn derivative(&self, by: Number) -> Self {
-        self.slope(by).unwrap_or(Self::Constant(0.0))
+        self.slope(&|number, _| number == by).unwrap_or(Self::Constant(0.0))
     }
 
     /// The derivative of y, of which this is the formula: with y itself in it where that is shorter, as in 1 − y² for
     /// the hyperbolic tangent.
-    pub(crate) fn derivative_of(&self, y: &Self, by: Number) -> Self {
+    pub(crate) fn derivative_of(&self, y: &Self, by: &Self) -> Self {
+        let by: By<'_> = &|number, symbol| by.letter() == Some((number, symbol));
         let slope = match self {
             Self::Apply(function, a) => a.slope(by).and_then(|da| function.chain(a, y, da)),
             // y = eᵃ / b: dy = y (da − db / b)
@@ -239,9 +243,9 @@ impl Expression {
     }
 
     /// The derivative, unless it is 0.
-    fn slope(&self, by: Number) -> Option<Self> {
+    fn slope(&self, by: By<'_>) -> Option<Self> {
         match self {
-            Self::Number { number, .. } => (*number == by).then_some(Self::Constant(1.0)),
+            Self::Number { number, symbol, .. } => by(*number, symbol).then_some(Self::Constant(1.0)),
             Self::Constant(_) => None,
             Self::Negative(a) => a.slope(by).map(opposite),
             Self::Sum(terms) => {
@@ -276,17 +280,25 @@ impl Expression {
         }
     }
 
-    /// Each number of the formula, once.
-    pub(crate) fn letters(&self) -> BTreeSet<Number> {
-        let mut letters = BTreeSet::new();
-        self.collect(&mut letters);
-        letters
+    /// The formula itself, if it is a number of the explanation: a number that has two symbols is two letters.
+    pub(crate) fn letter(&self) -> Option<(Number, &Symbol)> {
+        match self {
+            Self::Number { number, symbol, .. } => Some((*number, symbol)),
+            _ => None,
+        }
     }
 
-    fn collect(&self, letters: &mut BTreeSet<Number>) {
+    /// Each letter of the formula, once.
+    pub(crate) fn letters(&self) -> Vec<&Self> {
+        let mut letters = BTreeMap::new();
+        self.collect(&mut letters);
+        letters.into_values().collect()
+    }
+
+    fn collect<'e>(&'e self, letters: &mut BTreeMap<(Number, &'e str), &'e Self>) {
         match self {
-            Self::Number { number, .. } => {
-                letters.insert(*number);
+            Self::Number { number, symbol, .. } => {
+                letters.insert((*number, &symbol.text), self);
             }
             Self::Constant(_) => {}
             Self::Negative(a) | Self::Power(a, _) | Self::Apply(_, a) => a.collect(letters),
@@ -294,6 +306,26 @@ impl Expression {
             Self::Quotient(a, b) => {
                 a.collect(letters);
                 b.collect(letters);
+            }
+        }
+    }
+
+    /// How large the numbers are whose rounding is that of the value: larger than it if they cancel each other.
+    pub(crate) fn size(&self) -> f64 {
+        match self {
+            Self::Number { value, .. } | Self::Constant(value) => value.abs(),
+            Self::Negative(a) => a.size(),
+            Self::Sum(terms) => terms.iter().map(Self::size).sum(),
+            Self::Product(factors) => factors.iter().map(Self::size).product(),
+            Self::Quotient(a, b) => {
+                let divisor = b.evaluate().abs();
+                a.size() / divisor * (b.size() / divisor)
+            }
+            Self::Power(a, exponent) => a.size().powi(i32::try_from(*exponent).unwrap_or(i32::MAX)),
+            Self::Apply(function, a) => {
+                let (x, y) = (a.evaluate(), self.evaluate());
+                let slope = function.chain(&constant(x), &constant(y), constant(1.0));
+                y.abs() + slope.map_or(0.0, |slope| slope.evaluate().abs()) * a.size()
             }
         }
     }
@@ -378,10 +410,18 @@ impl Expression {
             Self::Power(a, exponent) => {
                 let exponent = format::power(*exponent, notation);
                 let base = a.within(Binding::Atom, false, notation, digits);
-                // Something that ends in an index or a power of ten would swallow it.
-                match a.as_ref() {
-                    Self::Apply(..) => format!("({base}){exponent}"),
-                    _ => format!("{base}{exponent}"),
+                // What ends in an example, a fraction or a power of ten would swallow it, or has no place for it.
+                let is_open = match a.as_ref() {
+                    Self::Apply(..) | Self::Power(..) => true,
+                    Self::Quotient(..) => notation == Notation::Latex,
+                    Self::Number { symbol, .. } if digits.is_none() => symbol.text.contains(['⁾', '/', '(', '²']),
+                    Self::Number { .. } | Self::Constant(_) => notation == Notation::Text && base.contains('e'),
+                    _ => false,
+                };
+                match is_open && !base.starts_with('(') {
+                    true if base.contains("\\frac") => format!("\\left({base}\\right){exponent}"),
+                    true => format!("({base}){exponent}"),
+                    false => format!("{base}{exponent}"),
                 }
             }
             Self::Apply(Function::Abs, a) if notation == Notation::Latex => {
@@ -549,6 +589,8 @@ mod tests {
                 "\\frac{1}{1 + \\exp(-(-3))}",
             ),
             (squared(apply(Function::Tanh, x(1.0))), "(tanh(x₁))²", "(tanh(1))²", "(\\tanh(1))^{2}"),
+            (squared(x(1.5e-9)), "x₁²", "(1.5e−9)²", "(1.5 \\cdot 10^{-9})^{2}"),
+            (squared(quotient(x(1.0), x(2.0))), "(x₁ / x₁)²", "(1 / 2)²", "\\left(\\frac{1}{2}\\right)^{2}"),
             (squared(minus(x(1.0), x(3.0))), "(x₁ − x₁)²", "(1 − 3)²", "(1 - 3)^{2}"),
             (apply(Function::Relu, x(-3.0)), "max(x₁, 0)", "max(−3, 0)", "\\max(-3, 0)"),
             (sum([]), "0", "0", "0"),
@@ -561,9 +603,23 @@ mod tests {
     }
 
     #[test]
-    fn formulas_are_evaluated() {
-        assert_eq!(minus(constant(1.0), squared(x(-0.5))).evaluate(), 0.75);
-        assert_eq!(quotient(product([x(2.0), x(3.0)]), constant(4.0)).evaluate(), 1.5);
+    fn the_power_of_a_symbol_is_not_read_as_that_of_its_end() {
+        let cases = [
+            (Symbol::new("h₁⁽²⁾", "h_{1}^{(2)}"), "(h₁⁽²⁾)²", "(h_{1}^{(2)})^{2}"),
+            (Symbol::new("J", "J").by(&Symbol::new("w₁", "w_{1}")), "(dJ/dw₁)²", FRACTION),
+            (Symbol::new("mean(w)", "\\text{mean}(w)"), "(mean(w))²", "(\\text{mean}(w))^{2}"),
+            (Symbol::new("x̂₁", "\\hat{x}_{1}"), "x̂₁²", "\\hat{x}_{1}^{2}"),
+        ];
+        const FRACTION: &str = "\\left(\\frac{\\partial J}{\\partial w_{1}}\\right)^{2}";
+        for (symbol, text, latex) in cases {
+            let power = squared(Expression::Number { symbol, number: Number::Loss, value: 0.5 });
+            assert_eq!((power.symbols().as_str(), power.latex_symbols().as_str()), (text, latex));
+            assert_eq!(power.latex_numbers(6), "0.5^{2}");
+        }
+    }
+
+    #[test]
+    fn functions_are_evaluated() {
         assert_eq!(Function::Sign.evaluate(-0.0), 0.0);
         assert!((Function::NormalCdf.evaluate(1.0) - 0.841_344_746_068_543).abs() < 1e-14);
         assert!((Function::NormalDensity.evaluate(0.0) - 0.398_942_280_401_432_7).abs() < 1e-15);
@@ -596,12 +652,20 @@ mod tests {
                     number: Number::LearningRate,
                     value: middle.evaluate(),
                 };
-                for slope in [middle.derivative(by), middle.derivative_of(&y, by)] {
+                for slope in [middle.derivative(by), middle.derivative_of(&y, &x(at))] {
                     assert!((slope.evaluate() - expected).abs() < 1e-8, "{}: {}", middle.symbols(), slope.symbols());
                 }
                 assert_eq!(middle.derivative(Number::LearningRate), constant(0.0));
             }
         }
+        // At the kinks.
+        assert_eq!(apply(Relu, x(0.0)).derivative(Number::Loss), constant(0.0));
+        assert_eq!(apply(Abs, x(-0.0)).derivative(Number::Loss), constant(0.0));
+        // A number that has two symbols is two letters.
+        let other = Expression::Number { symbol: Symbol::new("x′₁", "{x'}_{1}"), number: Number::Loss, value: 0.7 };
+        let both = product([x(0.7), other.clone()]);
+        assert_eq!(both.derivative_of(&constant(0.49), &other).symbols(), "x₁");
+        assert_eq!((both.derivative(Number::Loss).symbols(), both.letters().len()), ("x′₁ + x₁".into(), 2));
         // As it is written by hand.
         let (x, by) = (x(0.7), Number::Loss);
         assert_eq!(apply(Tanh, x.clone()).derivative(by).symbols(), "1 − (tanh(x₁))²");

@@ -91,22 +91,21 @@ fn shifted(digit: char, zero: char) -> char {
     digit.to_digit(10).and_then(|digit| char::from_u32(zero as u32 + digit)).unwrap_or(digit)
 }
 
-/// The 1-based indices of a place in an array of these axes; none if there is one number only.
-pub(crate) fn indices(mut place: usize, axes: &[usize]) -> Vec<usize> {
-    if axes.iter().product::<usize>() == 1 {
-        return Vec::new();
+/// The indices of a place along axes.
+pub(crate) fn unravel(mut place: usize, axes: &[usize]) -> Vec<usize> {
+    let mut indices = vec![0; axes.len()];
+    for (index, &axis) in indices.iter_mut().zip(axes).rev() {
+        (*index, place) = (place % axis.max(1), place / axis.max(1));
     }
-    let mut indices: Vec<usize> = axes
-        .iter()
-        .rev()
-        .map(|&axis| {
-            let index = place % axis.max(1);
-            place /= axis.max(1);
-            index + 1
-        })
-        .collect();
-    indices.reverse();
     indices
+}
+
+/// The 1-based indices of a place in an array of these axes; none if there is one number only.
+pub(crate) fn indices(place: usize, axes: &[usize]) -> Vec<usize> {
+    match axes.iter().product() {
+        1 => Vec::new(),
+        _ => unravel(place, axes).into_iter().map(|index| index + 1).collect(),
+    }
 }
 
 /// Text that LaTeX shows as it is.

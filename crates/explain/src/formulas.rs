@@ -6,11 +6,14 @@ use crate::Function::{Abs, Exp, Ln, NormalCdf, NormalDensity, Relu, Sigmoid, Tan
 use crate::expression::{apply, constant, divided, minus, negative, product, quotient, scaled, squared, sum, times};
 use crate::printed::{self, Settings};
 
-/// Whether a formula gives the number, within the rounding of this precision.
-pub(crate) fn gives(formula: &Expression, value: f64, precision: &str) -> bool {
-    let tolerance = if precision == "f32" { 1e-5 } else { 1e-11 };
+/// Whether a formula gives the number, within the rounding of this precision: that of numbers as large as the largest of
+/// its array, or as the terms that cancel each other in the formula.
+pub(crate) fn gives(formula: &Expression, value: f64, largest: f64, precision: &str) -> bool {
+    let (tolerance, least) =
+        if precision == "f32" { (1e-5, f64::from(f32::MIN_POSITIVE)) } else { (1e-11, f64::MIN_POSITIVE) };
     let got = formula.evaluate();
-    got == value || (got - value).abs() <= tolerance * (1.0 + value.abs())
+    let size = [largest, formula.size()].into_iter().filter(|size| size.is_finite()).fold(0.0, f64::max);
+    got == value || (got - value).abs() <= tolerance * size + least
 }
 
 fn one_plus(a: Expression) -> Expression {
@@ -28,7 +31,7 @@ pub(crate) fn softplus(x: Expression) -> Expression {
 }
 
 /// x within two bounds: x itself, or the bound that it has reached.
-fn clipped(x: Expression, low: f64, high: f64) -> Expression {
+pub(crate) fn clipped(x: Expression, low: f64, high: f64) -> Expression {
     match x.evaluate() {
         value if value <= low => constant(low),
         value if value >= high => constant(high),
@@ -111,10 +114,7 @@ pub(crate) fn slope(name: &str, settings: &Settings, x: Expression, y: Expressio
         "Tanhshrink" => squared(apply(Tanh, x)),
         // (x (x + 3))' / 6
         "Hardswish" if x.evaluate().abs() < 3.0 => divided(sum([times([constant(2.0), x]), constant(3.0)]), 6.0),
-        _ => {
-            let Expression::Number { number, .. } = x else { return None };
-            value(name, settings, x)?.derivative_of(&y, number)
-        }
+        _ => value(name, settings, x.clone())?.derivative_of(&y, &x),
     })
 }
 

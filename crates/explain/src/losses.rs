@@ -1,7 +1,8 @@
 //! The formulas of losses, by name. Each is shown only if it gives the number that the loss has computed.
 
 use crate::Function::{Abs, Exp, Ln, Relu, Sigmoid, Sqrt};
-use crate::expression::{apply, constant, divided, minus, negative, product, quotient, scaled, squared, sum};
+use crate::expression::{apply, constant, divided, minus, negative, product, quotient, scaled, squared, sum, times};
+use crate::format::{self, Notation};
 use crate::formulas::{softmax, softplus};
 use crate::printed::{self, Settings};
 use crate::{Expression, Targets};
@@ -47,6 +48,19 @@ fn shortfall(z: Expression, is_squared: bool) -> Expression {
     if is_squared { squared(z) } else { z }
 }
 
+/// max(v, ε), whose slope ignores the bound, as that of the loss does.
+fn at_least(least: f64, mut v: Expression) -> Expression {
+    if let Expression::Number { symbol, value, .. } = &mut v
+        && *value < least
+    {
+        let bound = |notation| format::number(least, format::DIGITS, notation);
+        symbol.text = format!("max({}, {})", symbol.text, bound(Notation::Text));
+        symbol.latex = format!("\\max({}, {})", symbol.latex, bound(Notation::Latex));
+        *value = least;
+    }
+    v
+}
+
 impl Compared<'_> {
     fn set(&self, name: &str) -> Option<f64> {
         printed::number(self.settings, name)
@@ -74,13 +88,24 @@ impl Compared<'_> {
             }
         };
         if self.name == "Weighted" {
-            let (weights, count) = (printed::numbers(self.settings, "weights"), terms.len());
-            // A weight belongs to as many neighbouring terms as any other.
-            let weigh =
-                |(index, term): (usize, Expression)| Some(scaled(*weights.get(index * weights.len() / count)?, term));
-            terms = terms.into_iter().enumerate().map(weigh).collect::<Option<_>>()?;
+            let weights = self.weights(terms.len())?;
+            terms = weights.into_iter().zip(terms).map(|(weight, term)| scaled(weight, term)).collect();
         }
         Some(divided(sum(terms), self.divisor))
+    }
+
+    /// The weight of each term.
+    fn weights(&self, terms: usize) -> Option<Vec<f64>> {
+        let weights = printed::numbers(self.settings, "weights");
+        let (own, each) = (weights.len().checked_div(self.examples)?, terms.checked_div(self.examples)?);
+        let by_position = printed::is(self.settings, "class_axis", "First");
+        let weight = |term: usize| {
+            let (example, within) = (term.checked_div(each)?, term % each);
+            // A weight belongs to as many neighbouring terms as any other, or to all classes of a position.
+            let place = if by_position { within.checked_rem(own)? } else { within * own / each };
+            weights.get(example * own + place).copied()
+        };
+        (0..terms).map(weight).collect()
     }
 
     /// dJ/dy of one number.
@@ -190,7 +215,7 @@ impl Compared<'_> {
                     _ => sum([product([p(), minus(one(), t.clone())]), product([minus(one(), p()), t.clone()])]),
                 };
                 let entropy = minus(softplus(y.clone()), product([t.clone(), y.clone()]));
-                let term = product([power(wrong, self.set("gamma")?), entropy]);
+                let term = times([power(wrong, self.set("gamma")?), entropy]);
                 match self.set("alpha") {
                     Some(alpha) => scaled(alpha * target + (1.0 - alpha) * (1.0 - target), term),
                     None => term,
@@ -267,16 +292,18 @@ impl Compared<'_> {
                 };
                 Some(vec![term])
             }
-            "TripletMargin" if self.set("power")? == 2.0 => {
+            "TripletMargin" => {
                 let third = |index: usize| part(y, index, 3);
                 let (anchor, positive, negative) = (third(0)?, third(1)?, third(2)?);
-                let epsilon = self.set("epsilon")?;
+                let (epsilon, p) = (self.set("epsilon")?, self.set("power")?);
                 let distance = |u: &[Expression], v: &[Expression]| {
                     let gap = |(u, v): (&Expression, &Expression)| {
                         let gap = minus(u.clone(), v.clone());
-                        squared(if epsilon == 0.0 { gap } else { sum([gap, constant(epsilon)]) })
+                        let gap = if epsilon == 0.0 { gap } else { sum([gap, constant(epsilon)]) };
+                        power(if p == 2.0 { gap } else { apply(Abs, gap) }, p)
                     };
-                    apply(Sqrt, sum(u.iter().zip(v).map(gap)))
+                    let all = sum(u.iter().zip(v).map(gap));
+                    if p == 2.0 { apply(Sqrt, all) } else { power(all, 1.0 / p) }
                 };
                 let mut far = distance(anchor, negative);
                 let swapped = distance(positive, negative);
@@ -296,7 +323,7 @@ impl Compared<'_> {
             "GaussianNll" => {
                 let (least, full) = (self.set("epsilon")?, self.is("full"));
                 let term = |((mean, variance), t): ((&Expression, &Expression), &Expression)| {
-                    let v = || if variance.evaluate() < least { constant(least) } else { variance.clone() };
+                    let v = || at_least(least, variance.clone());
                     let ratio = quotient(squared(minus(mean.clone(), t.clone())), v());
                     let term = product([constant(0.5), sum([apply(Ln, v()), ratio])]);
                     if full { sum([term, constant(0.5 * std::f64::consts::TAU.ln())]) } else { term }
@@ -351,6 +378,8 @@ impl Compared<'_> {
         let right = usize::try_from(right).ok()?;
         let (score, own) = (scores.get(right)?.clone(), weight(right));
         Some(match self.rule() {
+            // It is left out.
+            _ if own == 0.0 => constant(0.0),
             "SoftmaxCrossEntropy" if smoothing == 0.0 => scaled(own, minus(all(), score)),
             "SoftmaxCrossEntropy" => {
                 let term = |class: usize| {
@@ -362,7 +391,7 @@ impl Compared<'_> {
             "NegativeLogLikelihood" => negative(scaled(own, score)),
             "SoftmaxFocal" => {
                 let wrong = minus(constant(1.0), softmax(score.clone(), scores.iter().cloned()));
-                scaled(own, product([power(wrong, self.set("gamma")?), minus(all(), score)]))
+                scaled(own, times([power(wrong, self.set("gamma")?), minus(all(), score)]))
             }
             "MultiMargin" => {
                 let margin = self.set("margin")?;
@@ -375,17 +404,5 @@ impl Compared<'_> {
             }
             _ => return None,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_are_equal_or_none() {
-        assert_eq!(part(&[1, 2, 3, 4], 1, 2), Some(&[3, 4][..]));
-        assert_eq!(part(&[1, 2, 3], 1, 2), None);
-        assert_eq!(part::<u8>(&[], 0, 0), None);
     }
 }

@@ -3,12 +3,13 @@
 use downhill_layers::{Add, Affine, Inputs};
 use downhill_losses::{Loss, Target};
 use downhill_network::{BackwardObserver, Network, PassError, Passed, Place, Purpose};
-use downhill_optim::{GradientDescent, Optimizer, OptimizerState};
+use downhill_optim::{GradientDescent, Optimizer};
 use downhill_tensor::{Batch, BuildError, Scalar, Shape};
 
 use crate::explanation::{
-    Array, Explanation, Local, LossStep, Matrix, Memory, Node, Parameter, Reader, Step, Targets, Update, by_start,
+    Array, Explanation, Local, LossStep, Matrix, Memory, Node, Parameter, Reader, Step, Targets, Update,
 };
+use crate::printed::Treatment;
 use crate::settings::{Settings, Updates};
 use crate::{equations, optimizers, printed};
 
@@ -58,7 +59,7 @@ pub(crate) fn explain<T: Scalar>(
     let shapes: Vec<Shape> =
         inputs.iter().copied().chain(places.iter().map(|place| place.signature().output())).collect();
     let segments = network.segments();
-    let starts = by_start(segments.iter().map(|segment| segment.range.start));
+    let starts = || segments.iter().enumerate().map(|(parameter, segment)| (segment.range.start, parameter));
 
     // Each layer alone: its local derivatives, and their product with dJ/dy.
     let mut steps: Vec<Step> = Vec::new();
@@ -73,8 +74,8 @@ pub(crate) fn explain<T: Scalar>(
         let dy = &gradients[output];
         let products = passed.backward(dy)?;
         let range = place.parameters();
-        let parameters: Vec<usize> =
-            if range.is_empty() { Vec::new() } else { starts.range(range.clone()).map(|(_, &at)| at).collect() };
+        let own = starts().filter(|(start, _)| range.contains(start));
+        let parameters: Vec<usize> = own.map(|(_, parameter)| parameter).collect();
         let of_parameter = |&parameter: &usize| {
             let segment = &segments[parameter].range;
             segment.start - range.start..segment.end - range.start
@@ -86,7 +87,7 @@ pub(crate) fn explain<T: Scalar>(
         steps.push(Step {
             name: place.name().to_owned(),
             layer: place.signature().name().to_owned(),
-            settings: printed::settings(&format!("{:?}", place.debug())),
+            settings: if full { printed::settings(&format!("{:?}", place.debug())) } else { printed::Settings::new() },
             inputs: read,
             output,
             local,
@@ -119,6 +120,8 @@ pub(crate) fn explain<T: Scalar>(
         values: array(&theta[segment.range.clone()]),
         gradient: array(&workspace.gradient()[segment.range.clone()]),
         updated: updated.as_ref().map(|updated| array(&updated.theta[segment.range.clone()])),
+        rate_factor: updated.as_ref().and_then(|updated| updated.rate_factor(segment.range.start)),
+        weight_decay: updated.as_ref().and_then(|updated| updated.treatment(segment.range.start)?.weight_decay),
         memory: updated.as_ref().map_or(Vec::new(), |updated| {
             let of = |(name, before, after): &(String, Vec<T>, Vec<T>)| Memory {
                 name: name.clone(),
@@ -139,7 +142,8 @@ pub(crate) fn explain<T: Scalar>(
     // What comes out of the network is the node of its last step, whatever was wired after.
     let divisor = if total.is_sum() || total.scale() == 0.0 { 1.0 } else { total.divisor() };
     let text = format!("{loss:?}");
-    let (name, settings) = (printed::name(&text).to_owned(), printed::settings(&text));
+    let name = printed::name(&text).to_owned();
+    let settings = if full { printed::settings(&text) } else { printed::Settings::new() };
     let loss = LossStep { name, settings, node: last, targets, value: T::from_f64(value).to_f64(), divisor };
     let precision = T::NAME.to_owned();
     let mut explanation = Explanation { examples, precision, full, nodes, steps, parameters, loss, update };
@@ -210,6 +214,19 @@ struct Updated<T> {
     update: Update,
     theta: Vec<T>,
     memory: Vec<(String, Vec<T>, Vec<T>)>,
+    treatments: Option<Vec<Treatment>>,
+}
+
+impl<T> Updated<T> {
+    fn treatment(&self, index: usize) -> Option<&Treatment> {
+        self.treatments.as_ref()?.iter().find(|treatment| treatment.range.contains(&index))
+    }
+
+    /// The factor on the learning rate, unless it is 1.
+    fn rate_factor(&self, index: usize) -> Option<f64> {
+        let factor = self.treatment(index).map_or(0.0, |treatment| treatment.rate_factor);
+        Some(factor).filter(|&factor| factor != 1.0 && self.treatments.is_some())
+    }
 }
 
 fn update<T: Scalar>(
@@ -229,36 +246,38 @@ fn update<T: Scalar>(
     };
     let refuse = |reason| BuildError::Setting { by: "explain", reason };
     optimizer.check().map_err(|error| refuse(error.to_string()))?;
-    let mut theta = network.parameters().to_vec();
+    let start = network.parameters();
+    let mut theta = start.to_vec();
     let (before, learning_rate) = (optimizer.state(), optimizer.learning_rate());
     // It prints its memory too, which is too long if there is much.
     let links = if full { printed::links(&format!("{optimizer:?}")) } else { Vec::new() };
     optimizer.bind(network.segments());
     optimizer.step(&mut theta, gradient);
-    let memory =
-        if full { remembered(&before, optimizer.state(), &links, learning_rate, theta.len()) } else { Vec::new() };
+    let (after, treatments) = match full {
+        true => (optimizer.state().slots, printed::treatments(&format!("{optimizer:?}"))),
+        false => (Vec::new(), None),
+    };
     if !own && optimizer.restore(&before).is_err() {
         optimizer.reset();
     }
-    let steps = before.counters.iter().find(|(name, _)| name == "step").map_or(0, |(_, steps)| *steps);
-    let update = Update { optimizer: before.name, links, number: steps + 1, learning_rate };
-    Ok(Some(Updated { update, theta, memory }))
-}
-
-/// The slots that have a number for each of θ, before and after a step.
-fn remembered<T: Scalar>(
-    before: &OptimizerState<T>,
-    after: OptimizerState<T>,
-    links: &[(String, printed::Settings)],
-    learning_rate: f64,
-    count: usize,
-) -> Vec<(String, Vec<T>, Vec<T>)> {
-    let slots = after.slots.into_iter().filter(|(_, after)| after.len() == count);
-    let with_before = slots.map(|(name, after)| {
-        let found = before.slots.iter().find(|(other, slot)| *other == name && slot.len() == count);
-        let start = || vec![T::from_f64(optimizers::at_the_start(links, &name, learning_rate)); count];
-        let before = found.map_or_else(start, |(_, slot)| slot.clone());
-        (name, before, after)
-    });
-    with_before.collect()
+    let steps = before.counters.iter().find(|(name, _)| name == "step").map(|(_, steps)| *steps);
+    let update = Update { optimizer: before.name, links, number: steps.unwrap_or(0) + 1, learning_rate };
+    let mut updated = Updated { update, theta, memory: Vec::new(), treatments };
+    // The slots that have a number for each of θ, before and after the step.
+    for (name, after) in after.into_iter().filter(|(_, after)| after.len() == start.len()) {
+        // The first step begins with new slots.
+        let mut old = before.slots.iter().filter(|_| steps != Some(0));
+        let found = old.find(|(other, slot)| *other == name && slot.len() == after.len());
+        let first = |(index, &theta): (usize, &T)| match updated.rate_factor(index).unwrap_or(1.0) {
+            // What is not stepped is remembered as it is.
+            0.0 => Some(after[index]),
+            factor => optimizers::at_the_start(&updated.update, &name, factor, theta.to_f64()).map(T::from_f64),
+        };
+        let slot = match found {
+            Some((_, slot)) => Some(slot.clone()),
+            None => start.iter().enumerate().map(first).collect(),
+        };
+        updated.memory.extend(slot.map(|before| (name, before, after)));
+    }
+    Ok(Some(updated))
 }

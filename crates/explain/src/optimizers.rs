@@ -2,9 +2,10 @@
 //! if it gives the numbers that the optimizer has computed.
 
 use crate::Function::{Abs, Sign, Sqrt};
-use crate::expression::{apply, constant, minus, product, quotient, scaled, squared, sum};
-use crate::printed::{number, numbers};
-use crate::{Explanation, Expression, Number};
+use crate::expression::{apply, constant, divided, minus, product, quotient, scaled, squared, sum};
+use crate::formulas::clipped;
+use crate::printed::{is, number, numbers};
+use crate::{Explanation, Expression, Number, Update};
 
 /// A step of one number of θ.
 pub(crate) struct Stepped {
@@ -14,26 +15,26 @@ pub(crate) struct Stepped {
     pub(crate) memory: Vec<(&'static str, Expression)>,
 }
 
-/// What an optimizer remembers before its first step; 0 unless a link says otherwise.
-pub(crate) fn at_the_start(links: &[(String, crate::printed::Settings)], slot: &str, learning_rate: f64) -> f64 {
+/// What an optimizer remembers of a number of θ before its first step, if the slot is known.
+pub(crate) fn at_the_start(update: &Update, slot: &str, rate_factor: f64, theta: f64) -> Option<f64> {
     match slot {
         "adagrad.sum" => {
-            let link = links.iter().find(|(name, _)| name == "ScaleByAdagrad");
-            link.and_then(|(_, settings)| number(settings, "initial_sum")).unwrap_or(0.0)
+            let (_, settings) = update.links.iter().find(|(name, _)| name == "ScaleByAdagrad")?;
+            number(settings, "initial_sum")
         }
-        "rprop.step" => learning_rate,
-        _ => 0.0,
+        "rprop.step" => Some(update.learning_rate * rate_factor),
+        "schedule_free.z" => Some(theta),
+        _ => {
+            let (link, _) = slot.split_once('.')?;
+            let zero = "momentum adam adamax adan rms adadelta lion sophia rprop asgd second_moment prodigy d_adapt";
+            zero.split(' ').any(|known| known == link).then_some(0.0)
+        }
     }
 }
 
 /// a, moved on to b by an average that keeps the share β.
 fn averaged(beta: f64, a: Expression, b: Expression) -> Expression {
     sum([scaled(beta, a), scaled(1.0 - beta, b)])
-}
-
-/// a / c, and a itself if c is 1.
-fn corrected(a: Expression, c: f64) -> Expression {
-    if c == 1.0 { a } else { quotient(a, constant(c)) }
 }
 
 /// a + ε
@@ -50,13 +51,17 @@ pub(crate) fn stepped(all: &Explanation, parameter: usize, index: usize) -> Opti
     let slot = |name: &str| at.memory.iter().position(|memory| memory.name == name);
     let before = |name: &str| letter(Number::Memory { parameter, slot: slot(name)?, index });
     let after = |name: &str| letter(Number::Remembered { parameter, slot: slot(name)?, index });
-    let (step, rate) = (update.number as f64, update.learning_rate);
+    // The learning rate of its group.
+    let factor = at.rate_factor.unwrap_or(1.0);
+    let (step, rate) = (update.number as f64, update.learning_rate * factor);
+    let eta = if factor == 1.0 { eta } else { product([eta, constant(factor)]) };
     let mut memory: Vec<(&'static str, Expression)> = Vec::new();
     let mut d = letter(Number::ParameterGradient { parameter, index })?;
     // Instead of θ − d.
     let mut whole = None;
     for (name, settings) in &update.links {
         let set = |name: &str| number(settings, name);
+        let decay = || at.weight_decay.or(set("weight_decay"));
         // m and v of Adam, and the corrections of both.
         let adam = |d: &Expression, memory: &mut Vec<(&'static str, Expression)>| -> Option<(f64, f64, f64)> {
             let (beta1, beta2) = (set("beta1")?, set("beta2")?);
@@ -66,16 +71,16 @@ pub(crate) fn stepped(all: &Explanation, parameter: usize, index: usize) -> Opti
         };
         d = match name.as_str() {
             "ScaleByRate" => product([eta.clone(), d]),
-            "CoupledDecay" | "AddDecay" => match set("weight_decay")? {
+            "CoupledDecay" | "AddDecay" => match decay()? {
                 0.0 => d,
                 decay => sum([d, scaled(decay, theta.clone())]),
             },
-            "DecoupledDecay" => match set("weight_decay")? {
+            "DecoupledDecay" => match decay()? {
                 0.0 => d,
                 decay => sum([d, product([eta.clone(), constant(decay), theta.clone()])]),
             },
             "ProximalDecay" => {
-                let decay = set("weight_decay")?;
+                let decay = decay()?;
                 if decay != 0.0 {
                     let shrink = sum([constant(1.0), product([eta.clone(), constant(decay)])]);
                     whole = Some(quotient(minus(theta.clone(), d.clone()), shrink));
@@ -95,7 +100,7 @@ pub(crate) fn stepped(all: &Explanation, parameter: usize, index: usize) -> Opti
                         let kept = scaled(momentum, before("momentum.velocity")?);
                         memory.push(("momentum.velocity", sum([kept, new])));
                         let velocity = after("momentum.velocity")?;
-                        match crate::printed::is(settings, "nesterov", "true") {
+                        match is(settings, "nesterov", "true") {
                             true => sum([d, scaled(momentum, velocity)]),
                             false => velocity,
                         }
@@ -105,15 +110,15 @@ pub(crate) fn stepped(all: &Explanation, parameter: usize, index: usize) -> Opti
             // m / (1 − β₁ᵗ) / (√(v / (1 − β₂ᵗ)) + ε)
             "ScaleByAdam" => {
                 let (c1, c2, epsilon) = adam(&d, &mut memory)?;
-                let root = apply(Sqrt, corrected(after("adam.v")?, c2));
-                quotient(corrected(after("adam.m")?, c1), above(epsilon, root))
+                let root = apply(Sqrt, divided(after("adam.v")?, c2));
+                quotient(divided(after("adam.m")?, c1), above(epsilon, root))
             }
             "ScaleByAmsGrad" => {
                 let (c1, c2, epsilon) = adam(&d, &mut memory)?;
                 let (v, largest) = (after("adam.v")?, before("adam.largest_v")?);
                 memory.push(("adam.largest_v", if v.evaluate() > largest.evaluate() { v } else { largest }));
-                let root = apply(Sqrt, corrected(after("adam.largest_v")?, c2));
-                quotient(corrected(after("adam.m")?, c1), above(epsilon, root))
+                let root = apply(Sqrt, divided(after("adam.largest_v")?, c2));
+                quotient(divided(after("adam.m")?, c1), above(epsilon, root))
             }
             // (1 − μₜ) / (1 − Π) g + μₜ₊₁ / (1 − Π μₜ₊₁) m, over the root
             "ScaleByNAdam" => {
@@ -125,14 +130,14 @@ pub(crate) fn stepped(all: &Explanation, parameter: usize, index: usize) -> Opti
                     scaled((1.0 - mu(step)) / (1.0 - all), d),
                     scaled(next / (1.0 - all * next), after("adam.m")?),
                 ]);
-                quotient(ahead, above(epsilon, apply(Sqrt, corrected(after("adam.v")?, c2))))
+                quotient(ahead, above(epsilon, apply(Sqrt, divided(after("adam.v")?, c2))))
             }
             // The mean alone until the second moment is trusted.
             "ScaleByRAdam" => {
                 let (c1, c2, epsilon) = adam(&d, &mut memory)?;
                 let limit = 2.0 / (1.0 - set("beta2")?) - 1.0;
                 let rho = limit - 2.0 * step * (1.0 - c2) / c2;
-                let mean = corrected(after("adam.m")?, c1);
+                let mean = divided(after("adam.m")?, c1);
                 if rho > 5.0 {
                     let r = (rho - 4.0) * (rho - 2.0) * limit / ((limit - 4.0) * (limit - 2.0) * rho);
                     let root = above(epsilon, apply(Sqrt, after("adam.v")?));
@@ -148,7 +153,7 @@ pub(crate) fn stepped(all: &Explanation, parameter: usize, index: usize) -> Opti
                 let now = above(set("epsilon")?, apply(Abs, d));
                 let kept = scaled(beta2, before("adamax.u")?);
                 memory.push(("adamax.u", if now.evaluate() > kept.evaluate() { now } else { kept }));
-                quotient(corrected(after("adamax.m")?, 1.0 - beta1.powf(step)), after("adamax.u")?)
+                quotient(divided(after("adamax.m")?, 1.0 - beta1.powf(step)), after("adamax.u")?)
             }
             "ScaleByAdan" => {
                 let betas = numbers(settings, "betas");
@@ -160,8 +165,8 @@ pub(crate) fn stepped(all: &Explanation, parameter: usize, index: usize) -> Opti
                 memory.push(("adan.n", averaged(beta3, before("adan.n")?, squared(ahead))));
                 memory.push(("adan.gradient", d));
                 let [c1, c2, c3] = [beta1, beta2, beta3].map(|beta| 1.0 - beta.powf(step));
-                let top = sum([corrected(after("adan.m")?, c1), scaled(beta2 / c2, after("adan.d")?)]);
-                quotient(top, above(set("epsilon")?, apply(Sqrt, corrected(after("adan.n")?, c3))))
+                let top = sum([divided(after("adan.m")?, c1), scaled(beta2 / c2, after("adan.d")?)]);
+                quotient(top, above(set("epsilon")?, apply(Sqrt, divided(after("adan.n")?, c3))))
             }
             "ScaleByRms" => {
                 memory.push(("rms.v", averaged(set("alpha")?, before("rms.v")?, squared(d.clone()))));
@@ -201,6 +206,29 @@ pub(crate) fn stepped(all: &Explanation, parameter: usize, index: usize) -> Opti
                 let value = ratio.evaluate();
                 if value.abs() > 1.0 { constant(value.signum()) } else { ratio }
             }
+            "ClipValue" => {
+                let limit = set("limit")?;
+                clipped(d, -limit, limit)
+            }
+            // g over the root of the average of its squares
+            "ScaleBySecondMoment" => {
+                let beta = set("beta")?;
+                memory.push(("second_moment.v", averaged(beta, before("second_moment.v")?, squared(d.clone()))));
+                let root = apply(Sqrt, divided(after("second_moment.v")?, 1.0 - beta.powf(step)));
+                quotient(d, above(set("epsilon")?, root))
+            }
+            // c (y − z) + γ (1 − β (1 − c)) g, and z ← z − γ g
+            "ScheduleFree" => {
+                let warm = (step / set("warmup")?.max(1.0)).min(1.0);
+                let (own, whole) = (rate * warm, update.learning_rate * warm);
+                let weight = step.powf(set("step_power")?) * set("largest_rate")?.max(whole).powf(set("rate_power")?);
+                let sum_of_weights = set("weight_sum")? + weight;
+                let share = if sum_of_weights == 0.0 { 0.0 } else { weight / sum_of_weights };
+                let z = before("schedule_free.z")?;
+                memory.push(("schedule_free.z", minus(z.clone(), scaled(own, d.clone()))));
+                let of_gradient = own * (1.0 - set("beta")? * (1.0 - share));
+                sum([scaled(share, minus(theta.clone(), z)), scaled(of_gradient, d)])
+            }
             "ResilientDescent" => {
                 let (factors, limits) = (numbers(settings, "factors"), numbers(settings, "limits"));
                 let (&[shrink, grow], &[low, high]) = (&factors[..], &limits[..]) else { return None };
@@ -221,7 +249,7 @@ pub(crate) fn stepped(all: &Explanation, parameter: usize, index: usize) -> Opti
             "AveragedDescent" => {
                 let (lambda, alpha, start) = (set("lambda")?, set("alpha")?, set("start")?);
                 let before_it = step - 1.0;
-                let slowed = corrected(eta.clone(), (1.0 + lambda * rate * before_it).powf(alpha));
+                let slowed = divided(eta.clone(), (1.0 + lambda * rate * before_it).powf(alpha));
                 let next = letter(Number::Updated { parameter, index })?;
                 let weight = 1.0 / (before_it - start).max(1.0);
                 memory.push((

@@ -2,7 +2,7 @@ use std::fmt;
 
 use downhill_tensor::Shape;
 
-use crate::explanation::{Explanation, Local, Node, Step, Targets};
+use crate::explanation::{Explanation, Local, Node, Reader, Step, Targets};
 use crate::expression::{constant, product, sum};
 use crate::format::{self, DIGITS, Notation};
 use crate::formulas::{self, gives};
@@ -142,79 +142,47 @@ impl Explanation {
         let value = self.value(number)?;
         let (step, symbol, source, formula) = match number {
             Number::Loss => {
-                let compared = self.compared()?;
-                let (source, formula) = self.or(compared.value(), value, Source::Loss(self.loss.name.clone()));
+                let formula = self.compared().and_then(|compared| compared.value());
+                let (source, formula) = self.or(formula, number, Source::Loss(self.loss.name.clone()));
                 (None, Symbol::new("J", "J"), source, formula)
             }
             Number::Target { .. } | Number::LearningRate => (None, self.symbol(number)?, Source::Given, None),
-            Number::Memory { parameter, .. } => (self.owner(parameter), self.symbol(number)?, Source::Given, None),
-            Number::Parameter { parameter, .. } => (self.owner(parameter), self.symbol(number)?, Source::Given, None),
+            Number::Memory { parameter, .. } | Number::Parameter { parameter, .. } => {
+                (self.owner(parameter), self.symbol(number)?, Source::Given, None)
+            }
             Number::Value { node, index } => match self.maker(node) {
                 None => (None, self.symbol(number)?, Source::Given, None),
-                Some(step) => {
-                    let formula = self.value_formula(step, index, value);
-                    let source = Source::Layer(self.steps.get(step)?.layer.clone());
-                    let (source, formula) = self.or(formula, value, source);
-                    (Some(step), self.symbol(number)?, source, formula)
-                }
+                Some(step) => self.by_layer(step, number, self.value_formula(step, index, number))?,
             },
-            Number::Gradient { node, index } => self.gradient_origin(node, index, value)?,
+            Number::Gradient { node, index } => self.gradient_origin(node, index)?,
             Number::Slope { step, index } => {
                 let at = self.steps.get(step)?;
                 let (x, y) = (self.x(step, 0, index), self.y(step, index));
                 let formula = x.zip(y).and_then(|(x, y)| formulas::slope(&at.layer, &at.settings, x, y));
-                let (source, formula) = self.or(formula, value, Source::Layer(at.layer.clone()));
-                (Some(step), self.symbol(number)?, source, formula)
+                self.by_layer(step, number, formula)?
             }
             Number::Derivative { step, output, by } => {
-                let at = self.steps.get(step)?;
-                let formula = match by {
-                    Variable::Input { index, .. } if at.layer == "Softmax" => {
-                        let (y, other) = (self.y(step, output)?, self.y(step, index)?);
-                        Some(formulas::softmax_slope(y, other, output == index))
-                    }
-                    _ => {
-                        let y = self.y(step, output)?;
-                        let by = self.letter_of(step, by)?;
-                        equations::output(self, step, output).map(|formula| formula.derivative_of(&y, by))
-                    }
-                };
-                let (source, formula) = self.or(formula, value, Source::Layer(at.layer.clone()));
-                (Some(step), self.symbol(number)?, source, formula)
+                self.by_layer(step, number, equations::slope(self, step, None, output, by))?
             }
             Number::Inner { step, array, index } => {
-                let formula = equations::inner(self, step, array, index);
-                let (source, formula) = self.or(formula, value, Source::Layer(self.steps.get(step)?.layer.clone()));
-                (Some(step), self.symbol(number)?, source, formula)
+                self.by_layer(step, number, equations::inner(self, step, array, index))?
             }
             Number::InnerDerivative { step, array, index, by } => {
-                let y = self.number(Number::Inner { step, array, index })?;
-                let by = self.letter_of(step, by)?;
-                let formula = equations::inner(self, step, array, index).map(|formula| formula.derivative_of(&y, by));
-                let (source, formula) = self.or(formula, value, Source::Layer(self.steps.get(step)?.layer.clone()));
-                (Some(step), self.symbol(number)?, source, formula)
+                self.by_layer(step, number, equations::slope(self, step, Some(array), index, by))?
             }
             Number::InnerGradient { step, array, index } => {
-                let formula = self.chained(step, Variable::Inner { array, index });
-                let (source, formula) = self.or(formula, value, Source::Layer(self.steps.get(step)?.layer.clone()));
-                (Some(step), self.symbol(number)?, source, formula)
+                self.by_layer(step, number, self.chained(step, Variable::Inner { array, index }))?
             }
             Number::Product { step, input, index } => {
-                let formula = self.product_formula(step, input, index);
-                let source = Source::Layer(self.steps.get(step)?.layer.clone());
-                let (source, formula) = self.or(formula, value, source);
-                (Some(step), self.symbol(number)?, source, formula)
+                self.by_layer(step, number, self.product_formula(step, input, index))?
             }
             Number::ParameterProduct { step, parameter, index } => {
-                let formula = self.parameter_formula(step, parameter, index);
-                let source = Source::Layer(self.steps.get(step)?.layer.clone());
-                let (source, formula) = self.or(formula, value, source);
-                (Some(step), self.symbol(number)?, source, formula)
+                self.by_layer(step, number, self.parameter_formula(step, parameter, index))?
             }
-            Number::ParameterGradient { parameter, index } => self.sum_over_steps(parameter, index, value)?,
+            Number::ParameterGradient { parameter, index } => self.sum_over_steps(parameter, index)?,
             Number::Updated { parameter, index } => {
                 let theta = self.number(Number::Parameter { parameter, index })?;
-                let formula = match self.parameters.get(parameter)?.frozen {
+                let formula = match self.parameters.get(parameter)?.stays() {
                     true => Some(theta.clone()),
                     false => optimizers::stepped(self, parameter, index).map(|stepped| stepped.theta),
                 };
@@ -226,7 +194,7 @@ impl Explanation {
             Number::Remembered { parameter, slot, index } => {
                 let at = self.parameters.get(parameter)?;
                 let before = self.number(Number::Memory { parameter, slot, index })?;
-                let formula = match at.frozen {
+                let formula = match at.stays() {
                     true => Some(before.clone()),
                     false => {
                         let stepped = optimizers::stepped(self, parameter, index);
@@ -250,21 +218,25 @@ impl Explanation {
     /// Whether a formula gives the number, and the way to it from the number before.
     fn gives_step(&self, formula: &Expression, before: f64, value: f64) -> bool {
         let (relative, epsilon) =
-            if self.precision == "f32" { (1e-3, f64::from(f32::EPSILON)) } else { (1e-8, f64::EPSILON) };
+            if self.precision == "f32" { (1e-5, f64::from(f32::EPSILON)) } else { (1e-8, f64::EPSILON) };
         let (step, got) = (value - before, formula.evaluate() - before);
         let rounding = 4.0 * epsilon * before.abs().max(value.abs());
         formula.evaluate() == value || (step - got).abs() <= relative * step.abs() + rounding
     }
 
-    /// The number that a variable of a step is.
-    fn letter_of(&self, step: usize, by: Variable) -> Option<Number> {
-        Some(match by {
-            Variable::Input { input, index } => {
-                Number::Value { node: *self.steps.get(step)?.inputs.get(input)?, index }
-            }
-            Variable::Parameter { parameter, index } => Number::Parameter { parameter, index },
-            Variable::Inner { array, index } => Number::Inner { step, array, index },
-        })
+    /// A number of a step that has a formula, or else is as the layer computes it.
+    fn by_layer(&self, step: usize, number: Number, formula: Option<Expression>) -> Option<Answer> {
+        let (source, formula) = self.or(formula, number, Source::Layer(self.steps.get(step)?.layer.clone()));
+        Some((Some(step), self.symbol(number)?, source, formula))
+    }
+
+    /// A variable of a step, as its equations have it.
+    pub(crate) fn variable(&self, step: usize, by: Variable) -> Option<Expression> {
+        match by {
+            Variable::Input { input, index } => self.x(step, input, index),
+            Variable::Parameter { parameter, index } => self.number(Number::Parameter { parameter, index }),
+            Variable::Inner { array, index } => self.number(Number::Inner { step, array, index }),
+        }
     }
 
     /// dJ/d(a variable of a step): what each number gives back in whose equation it stands.
@@ -284,22 +256,27 @@ impl Explanation {
         Some(sum(terms.collect::<Option<Vec<_>>>()?))
     }
 
+    /// Whether a formula gives a number, within rounding.
+    fn gives(&self, formula: &Expression, number: Number) -> bool {
+        self.value(number).is_some_and(|value| gives(formula, value, self.largest(number), &self.precision))
+    }
+
     /// The formula, if it gives the number, or else the one who computed it.
-    fn or(&self, formula: Option<Expression>, value: f64, source: Source) -> (Source, Option<Expression>) {
-        match formula.filter(|formula| gives(formula, value, &self.precision)) {
+    fn or(&self, formula: Option<Expression>, number: Number, source: Source) -> (Source, Option<Expression>) {
+        match formula.filter(|formula| self.gives(formula, number)) {
             Some(formula) => (Source::Formula, Some(formula)),
             None => (source, None),
         }
     }
 
     /// What comes from above is what the loss gives back, or a reader, or the sum of what all readers do.
-    fn gradient_origin(&self, node: usize, index: usize, value: f64) -> Option<Answer> {
+    fn gradient_origin(&self, node: usize, index: usize) -> Option<Answer> {
         let number = Number::Gradient { node, index };
         let readers = &self.nodes.get(node)?.readers;
         if let [reader] = readers[..] {
             let product = self.origin(Number::Product { step: reader.step, input: reader.input, index })?;
             // A step that is not explained may differ, such as one that no gradient reaches.
-            if gives(&constant(product.value), value, &self.precision) {
+            if self.gives(&constant(product.value), number) {
                 return Some((product.step, product.symbol, product.source, product.formula));
             }
         }
@@ -307,21 +284,17 @@ impl Explanation {
         let symbol = self.symbol(number)?;
         if readers.is_empty() && node == self.loss.node {
             let slope = self.compared().and_then(|compared| compared.slope(index));
-            let (source, formula) = self.or(slope, value, Source::Loss(self.loss.name.clone()));
+            let (source, formula) = self.or(slope, number, Source::Loss(self.loss.name.clone()));
             return Some((None, symbol, source, formula));
         }
-        let terms = readers.iter().map(|reader| {
-            let number = Number::Product { step: reader.step, input: reader.input, index };
-            let symbol = self.symbol(number)?.at(self.steps.get(reader.step)?.title());
-            Some(Expression::Number { symbol, number, value: self.value(number)? })
-        });
-        let terms: Vec<Expression> = terms.collect::<Option<_>>()?;
-        let (source, formula) = self.or(Some(sum(terms)), value, Source::Given);
+        let part = |reader: &Reader| Number::Product { step: reader.step, input: reader.input, index };
+        let parts = readers.iter().map(|reader| self.part(reader.step, part(reader)));
+        let (source, formula) = self.or(parts.collect::<Option<Vec<_>>>().map(sum), number, Source::Given);
         Some((step, symbol, source, formula))
     }
 
     /// dJ/dθ is what the one step with this parameter gives back, or the sum of what several do; 0 if it is frozen.
-    fn sum_over_steps(&self, parameter: usize, index: usize, value: f64) -> Option<Answer> {
+    fn sum_over_steps(&self, parameter: usize, index: usize) -> Option<Answer> {
         let (number, at) = (Number::ParameterGradient { parameter, index }, self.parameters.get(parameter)?);
         let (step, symbol) = (self.owner(parameter), self.symbol(number)?);
         if at.frozen {
@@ -331,14 +304,15 @@ impl Explanation {
             let product = self.origin(Number::ParameterProduct { step, parameter, index })?;
             return Some((product.step, product.symbol, product.source, product.formula));
         }
-        let terms = at.steps.iter().map(|&step| {
-            let number = Number::ParameterProduct { step, parameter, index };
-            let symbol = self.symbol(number)?.at(self.steps.get(step)?.title());
-            Some(Expression::Number { symbol, number, value: self.value(number)? })
-        });
-        let terms: Vec<Expression> = terms.collect::<Option<_>>()?;
-        let (source, formula) = self.or(Some(sum(terms)), value, Source::Given);
+        let parts = at.steps.iter().map(|&step| self.part(step, Number::ParameterProduct { step, parameter, index }));
+        let (source, formula) = self.or(parts.collect::<Option<Vec<_>>>().map(sum), number, Source::Given);
         Some((step, symbol, source, formula))
+    }
+
+    /// What a step contributes to a sum over steps.
+    fn part(&self, step: usize, number: Number) -> Option<Expression> {
+        let symbol = self.symbol(number)?.at(self.steps.get(step)?.title());
+        Some(Expression::Number { symbol, number, value: self.value(number)? })
     }
 
     /// The first step to run that uses a parameter.
@@ -348,19 +322,20 @@ impl Explanation {
 
     fn compared(&self) -> Option<Compared<'_>> {
         let node = self.nodes.get(self.loss.node)?;
+        // As many examples as the data has.
+        let count = node.values.numbers.len();
+        if count == 0 || node.shape.len().checked_mul(self.examples) != Some(count) {
+            return None;
+        }
         let all = |count: usize, number: &dyn Fn(usize) -> Number| {
             (0..count).map(|index| self.number(number(index))).collect::<Option<Vec<_>>>()
-        };
-        let t = match &self.loss.targets {
-            Targets::Values(values) => all(values.numbers.len(), &|index| Number::Target { index })?,
-            Targets::Classes(classes) => all(classes.len(), &|index| Number::Target { index })?,
         };
         Some(Compared {
             name: &self.loss.name,
             settings: &self.loss.settings,
-            y: all(node.values.numbers.len(), &|index| Number::Value { node: self.loss.node, index })?,
+            y: all(count, &|index| Number::Value { node: self.loss.node, index })?,
             targets: &self.loss.targets,
-            t,
+            t: all(self.loss.targets.len(), &|index| Number::Target { index })?,
             axes: node.shape.axes(),
             examples: self.examples,
             divisor: self.loss.divisor,
@@ -368,7 +343,7 @@ impl Explanation {
     }
 
     /// y of a step.
-    fn value_formula(&self, step: usize, index: usize, value: f64) -> Option<Expression> {
+    fn value_formula(&self, step: usize, index: usize, number: Number) -> Option<Expression> {
         let at = self.steps.get(step)?;
         match &at.local {
             // y = x W + b
@@ -388,7 +363,7 @@ impl Explanation {
             Local::Elementwise { .. } => {
                 let x = self.x(step, 0, index)?;
                 let known = formulas::value(&at.layer, &at.settings, x.clone());
-                known.filter(|known| gives(known, value, &self.precision)).or_else(|| {
+                known.filter(|known| self.gives(known, number)).or_else(|| {
                     // So does what scales, keeps or drops each number.
                     Some(product([self.number(Number::Slope { step, index })?, x]))
                 })
@@ -401,7 +376,7 @@ impl Explanation {
             // What is linear, or of the first degree such as a maximum, is its own Jacobian times x; a bias is added.
             Local::Jacobian { dx, dtheta } => {
                 let known = equations::output(self, step, index);
-                if let Some(known) = known.filter(|known| gives(known, value, &self.precision)) {
+                if let Some(known) = known.filter(|known| self.gives(known, number)) {
                     return Some(known);
                 }
                 let mut terms = Vec::new();
@@ -413,7 +388,7 @@ impl Explanation {
                     }
                 }
                 let linear = sum(terms.clone());
-                if gives(&linear, value, &self.precision) {
+                if self.gives(&linear, number) {
                     return Some(linear);
                 }
                 for (place, (&parameter, matrix)) in at.parameters.iter().zip(dtheta).enumerate() {
@@ -553,13 +528,8 @@ impl Explanation {
                 y.by(&self.input_symbol(step, 0, index)?)
             }
             Number::Derivative { step, output, by } => {
-                let node = self.steps.get(step)?.output;
-                let y = self.symbol(Number::Value { node, index: output })?;
-                y.by(&match by {
-                    Variable::Input { input, index } => self.input_symbol(step, input, index)?,
-                    Variable::Parameter { parameter, index } => self.symbol(Number::Parameter { parameter, index })?,
-                    Variable::Inner { array, index } => self.symbol(Number::Inner { step, array, index })?,
-                })
+                let y = self.symbol(Number::Value { node: self.steps.get(step)?.output, index: output })?;
+                y.by(self.variable(step, by)?.letter()?.1)
             }
             Number::Inner { step, array, index } => {
                 let inner = self.inner(step, array)?;
@@ -567,15 +537,7 @@ impl Explanation {
             }
             Number::InnerGradient { step, array, index } => j.by(&self.symbol(Number::Inner { step, array, index })?),
             Number::InnerDerivative { step, array, index, by } => {
-                let by = self.letter_of(step, by)?;
-                let by = match by {
-                    Number::Value { node, index } => {
-                        let input = self.steps.get(step)?.inputs.iter().position(|&read| read == node)?;
-                        self.input_symbol(step, input, index)?
-                    }
-                    by => self.symbol(by)?,
-                };
-                self.symbol(Number::Inner { step, array, index })?.by(&by)
+                self.symbol(Number::Inner { step, array, index })?.by(self.variable(step, by)?.letter()?.1)
             }
             Number::Memory { parameter, slot, index } | Number::Remembered { parameter, slot, index } => {
                 let name = self.parameters.get(parameter)?.memory.get(slot)?.short_name();

@@ -1,6 +1,7 @@
 //! Settings as layers, losses and optimizers print them for debugging: what `Debug` shows, all of them have.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// The settings of a layer, a loss or a link of an optimizer, as they are printed: `negative_slope` is `0.01`.
 pub(crate) type Settings = BTreeMap<String, String>;
@@ -46,7 +47,7 @@ pub(crate) fn settings(text: &str) -> Settings {
 /// All numbers of a setting, such as those of `Sides([[1, 1], [0, 0]])`.
 pub(crate) fn numbers(settings: &Settings, name: &str) -> Vec<f64> {
     let Some(text) = settings.get(name) else { return Vec::new() };
-    let parts = text.split(|c: char| !c.is_ascii_digit() && !".-+e".contains(c));
+    let parts = text.split(|c: char| !c.is_ascii_alphanumeric() && !".-+".contains(c));
     parts.filter_map(|part| part.parse().ok()).collect()
 }
 
@@ -62,24 +63,56 @@ pub(crate) fn is(settings: &Settings, name: &str, word: &str) -> bool {
 
 /// The links of an optimizer's chain, in order: the name and the settings of each.
 pub(crate) fn links(text: &str) -> Vec<(String, Settings)> {
-    let Some((_, chain)) = text.split_once("Chain(") else { return Vec::new() };
-    let chain = up_to_the_end(chain);
-    // Several are a tuple.
-    let mut rest = chain.strip_prefix('(').and_then(|chain| chain.strip_suffix(')')).unwrap_or(chain);
+    text.split_once("Chain(").map_or(Vec::new(), |(_, chain)| links_of(up_to_the_end(chain)))
+}
+
+fn links_of(chain: &str) -> Vec<(String, Settings)> {
+    // Several are a tuple, in which there may be others.
+    let Some(mut rest) = chain.strip_prefix('(').and_then(|chain| chain.strip_suffix(')')) else {
+        return vec![(name(chain).to_owned(), settings(chain))];
+    };
     let mut links = Vec::new();
-    while !rest.is_empty() {
+    loop {
         let link = up_to_the_end(rest);
-        links.push((name(link).to_owned(), settings(link)));
+        if link.is_empty() {
+            return links;
+        }
+        links.extend(links_of(link));
         rest = rest.get(link.len()..).unwrap_or_default().trim_start_matches([',', ' ']);
     }
-    links
+}
+
+/// How an optimizer treats a part of θ.
+pub(crate) struct Treatment {
+    pub(crate) range: Range<usize>,
+    pub(crate) rate_factor: f64,
+    pub(crate) weight_decay: Option<f64>,
+}
+
+/// The parts of θ that an optimizer steps, if it knows them.
+pub(crate) fn treatments(text: &str) -> Option<Vec<Treatment>> {
+    let list = |name: &str, each: &str| -> Option<Vec<Settings>> {
+        let (_, list) = text.split_once(name)?;
+        Some(up_to_the_end(list).split(each).skip(1).map(settings).collect())
+    };
+    let treatments = list("treatments: ", "Treatment {")?;
+    let treatment = |run: Settings| {
+        let (start, end) = run.get("range")?.split_once("..")?;
+        let treatment = treatments.get(run.get("treatment")?.parse::<usize>().ok()?)?;
+        Some(Treatment {
+            range: start.parse().ok()?..end.parse().ok()?,
+            rate_factor: number(treatment, "rate_factor")?,
+            weight_decay: number(treatment, "weight_decay"),
+        })
+    };
+    Some(list(" runs: ", "Run {")?.into_iter().filter_map(treatment).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use downhill_layers::{Conv2d, LeakyRelu, Lstm};
     use downhill_losses::{MeanSquaredError, SoftmaxCrossEntropy, Weighted};
-    use downhill_optim::{AdamW, GradientDescent, RmsProp};
+    use downhill_optim::{AdamW, ClipValue, GradientDescent, RmsProp};
 
     use super::*;
 
@@ -91,6 +124,8 @@ mod tests {
         assert_eq!(numbers(&convolution, "padding"), [1.0, 2.0, 3.0, 4.0]);
         assert_eq!(numbers(&convolution, "stride"), [2.0, 2.0]);
         assert!(is(&convolution, "bias", "true"));
+        let clip = settings(&format!("{:?}", ClipValue::new(f64::INFINITY)));
+        assert_eq!(number(&clip, "limit"), Some(f64::INFINITY));
         let lstm = settings(&format!("{:?}", Lstm::new(2).dropout(1e-5)));
         assert_eq!((number(&lstm, "dropout"), number(&lstm, "forget_bias")), (Some(1e-5), None));
         let loss = SoftmaxCrossEntropy::new().class_weights([1.0, 0.5]).label_smoothing(0.1);
@@ -112,6 +147,9 @@ mod tests {
         let rms = format!("{:?}", RmsProp::<f64>::new(0.1).centered());
         assert_eq!(names(rms.clone()), ["CoupledDecay", "ScaleByCenteredRms", "ScaleByRate"]);
         assert_eq!(number(&links(&rms)[1].1, "alpha"), Some(0.99));
-        assert!(links("no chain").is_empty());
+        assert!(links("no chain").is_empty() && links("Chain(())").is_empty() && links("Chain((A, ), B))").len() < 3);
+        let clipped = AdamW::<f64>::new(0.1).after(ClipValue::new(2.0)).after(ClipValue::new(3.0));
+        let names = names(format!("{clipped:?}"));
+        assert_eq!(names, ["ClipValue", "ClipValue", "ScaleByAdam", "ScaleByRate", "DecoupledDecay"]);
     }
 }

@@ -38,7 +38,7 @@ impl<T: Scalar> Default for Settings<'_, T> {
 }
 
 impl<'o, T: Scalar> Settings<'o, T> {
-    /// Explains training step 0 without an update: in full up to 1,000 numbers, with Jacobians up to 10,000.
+    /// Explains training step 0 without an update: in full up to 1,000 numbers, with up to 10,000 local derivatives of each layer.
     pub fn new() -> Self {
         Self::default()
     }
@@ -68,8 +68,9 @@ impl<'o, T: Scalar> Settings<'o, T> {
         self
     }
 
-    /// Sets the most numbers of one layer's Jacobian: the local derivatives of all it makes by all it takes and by all
-    /// its parameters. A layer with more shows only their product with dJ/dy.
+    /// Sets the most local derivatives of one layer: those of its equations, of what lies between x and y as well as of y,
+    /// or else those of all it makes by all it takes and by all its parameters. A layer whose equations have more shows its
+    /// Jacobian, and one whose Jacobian has more shows only its product with dJ/dy.
     pub fn jacobians_up_to(mut self, numbers: usize) -> Self {
         self.jacobians_up_to = numbers;
         self

@@ -49,7 +49,7 @@ impl Table {
     fn parameter(&mut self, section: &str, label: &str, array: &Array, at: &Parameter) {
         let axes = at.shape.axes();
         match axes {
-            &[_, outputs] if at.transposed => {
+            &[_, outputs] if at.transposed && outputs <= array.numbers.len() => {
                 let row = |output| array.numbers.iter().skip(output).step_by(outputs.max(1)).copied().map(shown);
                 self.block(section, label, (0..outputs).map(|output| row(output).collect()).collect());
             }
@@ -57,10 +57,10 @@ impl Table {
         }
     }
 
-    /// With its zeros if it is narrow, and otherwise by its size.
-    fn matrix(&mut self, section: &str, label: &str, matrix: &Matrix) {
+    /// With its zeros if it is narrow and has at most so many rows, and otherwise by its size.
+    fn matrix(&mut self, section: &str, label: &str, matrix: &Matrix, most: usize) {
         let Matrix { rows, columns, .. } = *matrix;
-        if columns > WIDEST {
+        if columns > WIDEST || rows > most {
             let entries = matrix.entries.len();
             return self.text(section, format!("{label}: {rows} x {columns}, of which {entries} are not 0"));
         }
@@ -282,13 +282,14 @@ impl Explanation {
                 }
             }
             Local::Jacobian { dx, dtheta } => {
+                let count = self.nodes.get(step.output).map_or(0, |node| node.values.numbers.len());
                 for (input, matrix) in dx.iter().enumerate() {
                     let section = if input == 0 { "local" } else { "" };
-                    table.matrix(section, &format!("dy/dx{}", "′".repeat(input)), matrix);
+                    table.matrix(section, &format!("dy/dx{}", "′".repeat(input)), matrix, count);
                 }
                 for (&parameter, matrix) in step.parameters.iter().zip(dtheta) {
                     let name = self.parameters.get(parameter).map_or("", |at| letter(at.short_name()));
-                    table.matrix("", &format!("dy/d{name}"), matrix);
+                    table.matrix("", &format!("dy/d{name}"), matrix, count);
                 }
             }
             Local::NotListed => table.text("local", format!("as {} computes them, not listed", step.layer)),
@@ -379,7 +380,7 @@ impl Parameter {
     pub(crate) fn order(&self) -> Vec<usize> {
         let count = self.values.numbers.len();
         match self.shape.axes() {
-            &[rows, columns] if self.transposed && rows * columns == count => {
+            &[rows, columns] if self.transposed && count > 0 && rows * columns == count => {
                 (0..columns).flat_map(|j| (0..rows).map(move |i| i * columns + j)).collect()
             }
             _ => (0..count).collect(),
