@@ -24,6 +24,7 @@ mod precompiled;
 mod range_test;
 mod reduce;
 mod rules;
+mod saved;
 pub mod schedule;
 mod segment;
 pub mod settings;

@@ -2,8 +2,8 @@ use downhill_tensor::Scalar;
 
 use crate::loops;
 use crate::optimizer::forward_rates;
+use crate::saved::PARAMETERS;
 use crate::settings::{at_least_one, require};
-use crate::stepper::PARAMETERS;
 use crate::{MemoryError, Optimizer, OptimizerState, RestoreError, Segment, SettingError};
 
 /// Look-ahead (Zhang et al. 2019) around any optimizer: every k steps it goes back part of the way.

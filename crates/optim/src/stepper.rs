@@ -7,6 +7,7 @@ use crate::group::{Groups, Partition};
 use crate::link::name_of_type;
 use crate::loops;
 use crate::rules;
+use crate::saved::{self, Counts, names, schedule_momentum};
 use crate::settings::{self, Settings, not_negative, positive};
 use crate::{
     Group, Link, MemoryError, Optimizer, OptimizerState, RestoreError, Segment, SettingError, Slots, StepContext,
@@ -200,17 +201,12 @@ impl<R: Rule<T>, T: Scalar> Stepper<R, T> {
 
     /// Starts anew, with the learning rate and the momentum that are set for the next step.
     fn forget(&mut self) {
-        let momentum = momentum(&mut self.rule);
+        let scheduled = momentum(&mut self.rule);
         self.rule.clone_from(&self.base.rule);
-        schedule_momentum(&mut self.rule, momentum);
+        if let Some(scheduled) = scheduled {
+            schedule_momentum(&mut |settings| self.rule.settings(settings), scheduled);
+        }
         (self.slots, self.number, self.skipped) = (None, 0, 0);
-    }
-}
-
-/// Sets the momentum if it is another: in a chain with two velocities it would become that of both.
-fn schedule_momentum<R: Rule<T>, T: Scalar>(rule: &mut R, scheduled: Option<f64>) {
-    if let Some(scheduled) = scheduled.filter(|&scheduled| momentum(rule) != Some(scheduled)) {
-        settings::for_each_momentum(|settings| rule.settings(settings), |momentum| *momentum = scheduled);
     }
 }
 
@@ -331,111 +327,46 @@ impl<R: Rule<T>, T: Scalar> Optimizer<T> for Stepper<R, T> {
 
     fn check_memory(&self) -> Result<(), MemoryError> {
         let Some((partition, slots)) = self.partition.as_ref().zip(self.slots.as_ref()) else { return Ok(()) };
-        for ((slot, _), numbers) in self.names(partition).into_iter().zip(slots) {
-            if let Some(index) = numbers.iter().position(|number| !number.is_finite()) {
-                return Err(MemoryError { slot, index, value: numbers[index].to_f64() });
-            }
-        }
-        Ok(())
+        saved::check_memory(names(&self.rule.slots(partition)), slots)
     }
 
     fn state(&self) -> OptimizerState<T> {
         // Of no parameters there is nothing to say, as before the first step.
-        let divided = self.partition.as_ref().filter(|partition| partition.len() > 0).zip(self.slots.as_ref());
-        let named =
-            divided.map(|(partition, slots)| self.names(partition).into_iter().zip(slots)).into_iter().flatten();
-        let (mut rule, mut base_rule) = (self.rule.clone(), self.base.rule.clone());
-        let mut scalars = Vec::new();
-        settings::for_each_memory(
-            |settings| rule.settings(settings),
-            |name, number| scalars.push((name.to_owned(), *number)),
-        );
-        scalars.push((LEARNING_RATE.into(), self.learning_rate));
-        scalars.push((BASE_LEARNING_RATE.into(), self.base.learning_rate));
-        let momenta = [(MOMENTUM, momentum(&mut rule)), (BASE_MOMENTUM, momentum(&mut base_rule))];
-        scalars.extend(momenta.into_iter().filter_map(|(name, momentum)| Some((name.into(), momentum?))));
-        let len = divided.map_or(0, |(partition, _)| partition.len());
-        OptimizerState {
-            name: rules::name_of(&self.rule.name()),
-            slots: named.map(|((name, _), slot)| (name, slot.to_vec())).collect(),
-            scalars,
-            counters: vec![(STEP.into(), self.number), (SKIPPED.into(), self.skipped), (PARAMETERS.into(), len as u64)],
-        }
+        let divided = self.partition.as_ref().filter(|partition| partition.len() > 0).zip(self.slots.as_deref());
+        let slots = divided.map(|(partition, slots)| (partition.len(), names(&self.rule.slots(partition)), slots));
+        let (mut rule, mut base) = (self.rule.clone(), self.base.rule.clone());
+        let counts = Counts {
+            learning_rate: self.learning_rate,
+            base_learning_rate: self.base.learning_rate,
+            steps: self.number,
+            skipped: self.skipped,
+        };
+        let name = self.rule.name();
+        saved::save(
+            &name,
+            &mut |settings| rule.settings(settings),
+            &mut |settings| base.settings(settings),
+            slots,
+            counts,
+        )
     }
 
     fn restore(&mut self, state: &OptimizerState<T>) -> Result<(), RestoreError> {
         state.check_name(&rules::name_of(&self.rule.name()))?;
         let mut state = state.clone();
-        let len = state.take_counter(PARAMETERS)?;
-        let len = usize::try_from(len)
-            .map_err(|_| RestoreError::out_of_range(PARAMETERS, len as f64, "a length that fits into memory"))?;
-        // Saved before the first step: there is no memory yet.
-        let partition = match &self.partition {
-            _ if len == 0 => None,
-            Some(partition) if len != partition.len() => {
-                return Err(RestoreError::Length { name: "θ".into(), expected: partition.len(), got: len });
-            }
-            Some(partition) => Some(partition.clone()),
-            None => Some(Partition::whole(len)),
-        };
-        let mut take = |(name, len): (String, usize)| state.take_slot(&name, len).map(Buffer::from);
-        let slots = partition.as_ref().map(|partition| self.names(partition).into_iter().map(&mut take).collect());
-        let slots = slots.transpose()?;
-        let mut base = self.base.clone();
-        let mut rule = base.rule.clone();
-        let mut restored = Ok(());
-        settings::for_each_memory(
-            |settings| rule.settings(settings),
-            |name, number| match (&restored, state.take_scalar(name)) {
-                (Ok(()), Ok(value)) => *number = value,
-                (Ok(()), Err(error)) => restored = Err(error),
-                (Err(_), _) => {}
-            },
-        );
-        restored?;
-        // Settings that were not valid before are for `check` to find: the state is not to blame.
-        let has_valid_settings = check(&self.base.rule).is_ok();
-        for (name, rule) in [(MOMENTUM, &mut rule), (BASE_MOMENTUM, &mut base.rule)] {
-            if momentum(rule).is_some() {
-                schedule_momentum(rule, Some(state.take_scalar(name)?));
-            }
-            if has_valid_settings {
-                let invalid =
-                    |error: SettingError| RestoreError::out_of_range(name, error.value(), error.requirement());
-                check(rule).map_err(invalid)?;
-            }
-        }
-        let learning_rate = state.take_scalar(LEARNING_RATE)?;
-        not_negative(LEARNING_RATE, learning_rate)?;
-        base.learning_rate = state.take_scalar(BASE_LEARNING_RATE)?;
-        positive(BASE_LEARNING_RATE, base.learning_rate)?;
-        let number = state.take_counter(STEP)?;
-        let skipped = state.take_counter(SKIPPED)?;
+        let partition = saved::restore_partition(&mut state, self.partition.as_ref())?;
+        let names = partition.as_ref().map(|partition| names(&self.rule.slots(partition)));
+        let slots = names.map(|names| saved::restore_slots(&mut state, names)).transpose()?;
+        let (mut rule, mut base) = (self.base.rule.clone(), self.base.rule.clone());
+        let counts = saved::restore_numbers(&mut state, &mut |settings| rule.settings(settings), &mut |settings| {
+            base.settings(settings)
+        })?;
         state.finish()?;
-        (self.rule, self.learning_rate, self.base) = (rule, learning_rate, base);
-        (self.slots, self.number, self.skipped) = (slots, number, skipped);
+        self.base = Base { rule: base, learning_rate: counts.base_learning_rate };
+        (self.rule, self.learning_rate) = (rule, counts.learning_rate);
+        (self.slots, self.number, self.skipped) = (slots, counts.steps, counts.skipped);
         self.partition = partition.or(self.partition.take());
         Ok(())
-    }
-}
-
-const LEARNING_RATE: &str = "learning_rate";
-const BASE_LEARNING_RATE: &str = "base_learning_rate";
-const MOMENTUM: &str = "momentum";
-const BASE_MOMENTUM: &str = "base_momentum";
-const STEP: &str = "step";
-const SKIPPED: &str = "skipped";
-pub(crate) const PARAMETERS: &str = "parameters";
-
-impl<R: Rule<T>, T: Scalar> Stepper<R, T> {
-    /// Returns the names of the slots and their lengths; a name that stands twice gets a number.
-    fn names(&self, partition: &Partition) -> Vec<(String, usize)> {
-        let slots = self.rule.slots(partition);
-        let unique = |index: usize, name: &str| {
-            let before = slots[..index].iter().filter(|(other, _)| *other == name).count();
-            if before == 0 { name.to_owned() } else { format!("{name}.{}", before + 1) }
-        };
-        slots.iter().enumerate().map(|(index, &(name, len))| (unique(index, name), len)).collect()
     }
 }
 

@@ -97,7 +97,7 @@ const WAYS = {
     await page.evaluate(prepare, { settings, workload, threads, base64: numbers().toString("base64") });
 
     const start = (name, rate) => page.evaluate(([name, rate]) => window.way(name).start(rate).then(() => {}), [name, rate]);
-    /** The seconds of one of so many steps. */
+    /** The seconds that a step takes, over this number of them. */
     const repeat = (name, steps) => page.evaluate(async ([name, steps]) => {
         const from = performance.now();
         await window.way(name).steps(steps);
