@@ -57,7 +57,7 @@ impl Table {
         }
     }
 
-    /// With its zeros if it is narrow and has at most so many rows, and otherwise by its size.
+    /// With its zeros if it is narrow and has at most `most` rows, and otherwise by its size.
     fn matrix(&mut self, section: &str, label: &str, matrix: &Matrix, most: usize) {
         let Matrix { rows, columns, .. } = *matrix;
         if columns > WIDEST || rows > most {

@@ -873,7 +873,7 @@ fn a_name_alone_gives_no_formula() {
     assert_eq!(explanation.steps[1].layer, "Tanh");
     let origin = explanation.origin(Number::Slope { step: 1, index: 0 }).unwrap();
     assert_eq!((origin.source, origin.formula), (Source::Layer("Tanh".into()), None));
-    // Small numbers are told from each other as large ones are.
+    // Small numbers are compared as closely as large ones.
     for name in ["Tanh", "Sigmoid"] {
         let network = Network::<f32>::build([2], Impostor(name, 1e-6), Seed(1)).unwrap();
         let (x, target) = (Batch::new(&[0.8, 0.9], 1, [2]).unwrap(), Target::Values(&[0.0; 2]));

@@ -638,7 +638,9 @@ fn plan(bench: &Bench, task: &Task, ranks: usize, steps: usize) -> Outcome<Plan>
     }
     let [half, whole] = &measured[..] else { return Err("no two sizes".into()) };
     let passes = |measured: &[f64]| measured[0] - measured[1];
-    let example = (passes(whole) - passes(half)) / (batches[1] - batches[0]) as f64;
+    // Examples that cost more the more there are, as when they leave the cache, would make the overhead less than nothing.
+    let most = passes(whole) / batches[1] as f64;
+    let example = ((passes(whole) - passes(half)) / (batches[1] - batches[0]) as f64).min(most);
     let overhead = passes(whole) - example * batches[1] as f64;
     let mut plan = Plan::new(example).overhead(overhead).update(whole[1]);
     for bucket in whole[2..].as_chunks::<2>().0 {

@@ -70,8 +70,7 @@ pub(crate) fn save<T: Scalar>(
     }
 }
 
-/// Returns the division of θ that the state was saved with; none if it was saved before the first step, when there was no
-/// memory yet.
+/// Returns the division of θ that the state is of; none for the state of no steps, which has no memory.
 pub(crate) fn restore_partition<T>(
     state: &mut OptimizerState<T>,
     partition: Option<&Partition>,
