@@ -109,7 +109,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
 
 /// The steps that build in folders of their own, mostly one crate after another, or in the folder of release builds: they
 /// run next to others, which they would leave a processor idle for.
-const ASIDE: [Step; 6] = [Step::Api, Step::Digits, Step::Examples, Step::Embedded, Step::Engine, Step::Package];
+const ASIDE: [Step; 7] =
+    [Step::Msrv, Step::Api, Step::Digits, Step::Examples, Step::Embedded, Step::Engine, Step::Package];
 
 /// Steps that another process does, whose output is shown when it has ended.
 struct Aside {
@@ -232,6 +233,8 @@ fn msrv(workspace: &Workspace) -> Result {
     let mut check = Command::new("rustup");
     check.args(["run", version, "cargo", "check", "--locked", "--all-features"]);
     check.args(workspace.crates.iter().flat_map(|package| ["--package", &package.name]));
+    // The compiler shares nothing with the one that builds in the usual folder, and doesn't wait for it here.
+    check.arg("--target-dir").arg(workspace.target.join("msrv"));
     command::run(check.current_dir(&workspace.root))
 }
 
