@@ -151,7 +151,7 @@ const svg = (name, attributes, ...children) => {
     return element;
 };
 
-const [WIDE, ROW, GAP, COLUMN] = [92, 21, 10, 128];
+const [WIDE, ROW, GAP, COLUMN, LINE] = [92, 21, 10, 128, 15];
 
 /** A name of the library's, such as MeanSquaredError, in lines that fit a column. */
 function lines(name) {
@@ -223,7 +223,7 @@ function columns() {
 function drawGraph() {
     const { found, edges } = columns();
     const tall = (boxes) => boxes.reduce((sum, { rows, isLast }) => sum + rows.length * ROW + GAP + (isLast ? 12 : 0), -GAP);
-    const head = 15 + 13 * Math.max(...found.map(({ title }) => lines(title).length));
+    const head = 15 + LINE * Math.max(...found.map(({ title }) => lines(title).length));
     const height = Math.max(...found.map(({ boxes }) => tall(boxes))) + head + 16;
     const width = found.length * COLUMN - (COLUMN - WIDE) + 12;
     const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": t("about graph"), style: `width:${width}px;max-width:max(100%, ${Math.min(width, 900)}px);min-width:${Math.min(width, 900)}px` });
@@ -233,7 +233,7 @@ function drawGraph() {
     found.forEach(({ title, boxes }, at) => {
         const x = 6 + at * COLUMN;
         lines(title).reverse().forEach((line, above) => {
-            const label = svg("text", { class: "title", x: x + WIDE / 2, y: head - 13 * (above + 1), "text-anchor": "middle" });
+            const label = svg("text", { class: "title", x: x + WIDE / 2, y: head - 13 - LINE * above, "text-anchor": "middle" });
             label.textContent = line;
             elements.push(label);
         });

@@ -10,7 +10,7 @@ use crate::workspace::Workspace;
 use crate::{Result, npm};
 
 const PLAYWRIGHT: (&str, &str) =
-    ("playwright-core@1.65.1", "6f5a60be62a4fddfbe7d10c448d8fbd54547da3358f2f8a04211440471ee863e");
+    ("playwright-core@1.63.0", "208593d4e1bcd8f8fe5f869cad1cc332dc7f1d70dc1d58c102dc3ac36e30f26c");
 const AXE: (&str, &str) = ("axe-core@4.14.1", "e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745");
 
 /// What Chromium is called, or its place if that is on no path.
@@ -37,16 +37,25 @@ pub(crate) fn chromium() -> Result<PathBuf> {
     if let Some(named) = std::env::var_os("CHROMIUM") {
         return Ok(named.into());
     }
-    let folders: Vec<PathBuf> = std::env::var_os("PATH").iter().flat_map(std::env::split_paths).collect();
-    find(&folders).ok_or_else(|| {
+    find(&NAMES, &path()).ok_or_else(|| {
         "no Chromium is on the PATH: install the package `chromium`, or name the program in the variable CHROMIUM"
             .into()
     })
 }
 
+/// The machine's Firefox, if there is one.
+pub(crate) fn firefox() -> Option<PathBuf> {
+    find(&["firefox", "firefox-esr"], &path())
+}
+
+/// The folders of the PATH.
+fn path() -> Vec<PathBuf> {
+    std::env::var_os("PATH").iter().flat_map(std::env::split_paths).collect()
+}
+
 /// The first of the names that is a file in one of the folders.
-fn find(folders: &[impl AsRef<Path>]) -> Option<PathBuf> {
-    let places = NAMES.iter().flat_map(|name| folders.iter().map(move |folder| folder.as_ref().join(name)));
+fn find(names: &[&str], folders: &[impl AsRef<Path>]) -> Option<PathBuf> {
+    let places = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.as_ref().join(name)));
     places.into_iter().find(|place| place.is_file())
 }
 
@@ -60,8 +69,8 @@ mod tests {
         let [first, second] = folders.each_ref().map(tempfile::TempDir::path);
         let put = |place: PathBuf| std::fs::write(&place, "").map(|()| place).unwrap();
         let chrome = put(first.join("google-chrome"));
-        assert_eq!(find(&[first]), Some(chrome));
+        assert_eq!(find(&NAMES, &[first]), Some(chrome));
         let chromium = put(second.join("chromium"));
-        assert_eq!(find(&[first, second]), Some(chromium));
+        assert_eq!(find(&NAMES, &[first, second]), Some(chromium));
     }
 }

@@ -1,7 +1,7 @@
-// Tries the playground's pages in headless Chromium, and says what is wrong with them.
+// Tries the playground's pages in headless Chromium, and in Firefox where there is one, and says what is wrong with them.
 //
-// Reads { playwright, axe, chromium, address, site, shots, native, portable, scratch } as JSON; ends with 1 if there is a
-// fault.
+// Reads { playwright, axe, chromium, firefox, address, site, shots, native, portable, scratch } as JSON; ends with 1 if
+// there is a fault.
 "use strict";
 const { readFileSync, writeFileSync } = require("fs");
 const { execFileSync } = require("child_process");
@@ -9,10 +9,11 @@ const { join } = require("path");
 const { gzipSync } = require("zlib");
 
 const task = JSON.parse(readFileSync(0, "utf8"));
-const { chromium } = require(task.playwright);
+const { chromium, firefox } = require(task.playwright);
 const axe = readFileSync(task.axe, "utf8");
 
 const PAGES = ["index", "descent", "network", "chain", "digits"];
+const SIZE = "a page is at most 1 MB as it is sent";
 const SPIRAL = "network.html#layers=16.Relu_16.Relu&rate=0.02&speed=50";
 
 let faults = 0;
@@ -32,13 +33,13 @@ function native(requests, { isPortable = false } = {}) {
     return execFileSync(program, rest, { input, encoding: "utf8", maxBuffer: 1 << 28 }).trim().split("\n").map((line) => JSON.parse(line));
 }
 
-let browser = null;
+let [browser, isFirefox] = [null, false];
 const seen = [];
 
 async function open(address, { width = 1280, scheme = "light", motion = "no-preference", locale = "en-GB" } = {}) {
-    const context = await browser.newContext({
-        viewport: { width, height: width === 390 ? 844 : 800 }, colorScheme: scheme, reducedMotion: motion, locale, acceptDownloads: true,
-    });
+    // Firefox can't be asked for these over WebDriver BiDi.
+    const media = isFirefox ? {} : { colorScheme: scheme, reducedMotion: motion };
+    const context = await browser.newContext({ viewport: { width, height: width === 390 ? 844 : 800 }, ...media, locale, acceptDownloads: true });
     const page = await context.newPage();
     page.on("console", (message) => message.type() === "error" && seen.push(`${address}: console: ${message.text()}`));
     page.on("pageerror", (error) => seen.push(`${address}: script: ${error.message}`));
@@ -59,6 +60,28 @@ async function ready(page) {
 
 const told = (page) => page.textContent(".message");
 const close = (page) => page.context().close();
+
+/** The file that a button gives. */
+async function takenAway(page, name) {
+    const press = () => page.click(`button:has-text("${name}")`);
+    if (!isFirefox) {
+        const [download] = await Promise.all([page.waitForEvent("download"), press()]);
+        return readFileSync(await download.path());
+    }
+    // A download is not told of over WebDriver BiDi: this is what the page's link to it names.
+    await page.evaluate(() => {
+        const whole = URL.createObjectURL;
+        window.taken = new Promise((resolve) => {
+            URL.createObjectURL = (blob) => {
+                URL.createObjectURL = whole;
+                blob.arrayBuffer().then((bytes) => resolve([...new Uint8Array(bytes)]));
+                return whole.call(URL, blob);
+            };
+        });
+    });
+    await press();
+    return Buffer.from(await page.evaluate(() => window.taken));
+}
 
 const TESTS = {
     async "the network learns the spiral"() {
@@ -240,8 +263,13 @@ const TESTS = {
                 return isCut;
             });
             const longest = (select) => [...select.options].map(({ text }) => text).sort((a, b) => b.length - a.length)[0];
-            const titles = [...document.querySelectorAll(".graph text.title")].map((one) => ({ text: one.textContent, box: one.getBBox() }));
-            const meets = (a, b) => a !== b && a.x < b.x + b.width && b.x < a.x + a.width && a.y + 3 < b.y + b.height && b.y + 3 < a.y + a.height;
+            // As high as its letters: a font's own box, which may be half as high again, may meet the next line's.
+            const boxOf = (one) => {
+                const [{ x, y, width, height }, size] = [one.getBBox(), Number.parseFloat(getComputedStyle(one).fontSize)];
+                return { x, width, y: y + (height - size) / 2, height: size };
+            };
+            const titles = [...document.querySelectorAll(".graph text.title")].map((one) => ({ text: one.textContent, box: boxOf(one) }));
+            const meets = (a, b) => a !== b && a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
             const cutTitles = titles.filter(({ text, box }) => text.includes("…") || titles.some((other) => meets(box, other.box)));
             return [...narrow.map(longest), ...cutTitles.map(({ text }) => text)];
         };
@@ -337,27 +365,26 @@ const TESTS = {
     async "what is taken away gives the same answers"() {
         const page = await open("network.html#layers=6.Tanh_5.Gelu.LayerNorm&inputs=x1,x2,x1^2");
         await page.evaluate(() => window.playground.steps(300));
-        const [download] = await Promise.all([page.waitForEvent("download"), page.click('button:has-text("Rust source")')]);
+        const source = (await takenAway(page, "Rust source")).toString();
         const points = [[0.1, 0.2], [-0.7, 0.4], [0.9, -0.9]];
         const answers = await page.evaluate(async (points) => {
             const reply = await window.playground.engine.ask("learner-predict", { points });
             return [...new Float32Array(reply.bytes.buffer)];
         }, points);
         const inputs = points.map(([x, y]) => `[${[x, y, x * x].map((one) => Math.fround(one)).join("_f32, ")}_f32]`);
-        const program = `#![allow(dead_code, clippy::all)]\nmod network {\n${readFileSync(await download.path(), "utf8").replace(/^#!\[.*$/gm, "").replace(/^\/\/!/gm, "//")}\n}\nfn main() {\n    for x in [${inputs.join(", ")}] {\n        for y in network::predict(&x) {\n            println!("{y}");\n        }\n    }\n}\n`;
+        const program = `#![allow(dead_code, clippy::all)]\nmod network {\n${source.replace(/^#!\[.*$/gm, "").replace(/^\/\/!/gm, "//")}\n}\nfn main() {\n    for x in [${inputs.join(", ")}] {\n        for y in network::predict(&x) {\n            println!("{y}");\n        }\n    }\n}\n`;
         const file = join(task.scratch, "exported.rs");
         writeFileSync(file, program);
         execFileSync("rustc", ["--edition", "2021", "-O", "-o", join(task.scratch, "exported"), file], { stdio: "inherit" });
         const printed = execFileSync(join(task.scratch, "exported"), { encoding: "utf8" }).trim().split("\n").map(Number);
         const far = Math.max(...printed.map((one, at) => Math.abs(one - answers[at])));
         check(`the Rust source answers as the page does, within ${far.toExponential(1)}`, printed.length === answers.length && far < 1e-5, { printed, answers });
-        const [model] = await Promise.all([page.waitForEvent("download"), page.click('button:has-text("Model file")')]);
-        const bytes = readFileSync(await model.path());
+        const bytes = await takenAway(page, "Model file");
         check("the model file is one", bytes.includes("downhill.model") && bytes.length > 500, bytes.length);
         await close(page);
     },
 
-    async "a page is at most 1 MB as it is sent"() {
+    async [SIZE]() {
         const size = (name) => gzipSync(readFileSync(join(task.site, name)), { level: 9 }).length;
         const SHARED = ["style.css", "icon.svg", "page.js", "words.js", "worker.js"];
         for (const name of PAGES) {
@@ -373,7 +400,7 @@ const TESTS = {
     async "looks, and axe"() {
         for (const name of PAGES) {
             for (const width of [1280, 390]) {
-                for (const scheme of ["light", "dark"]) {
+                for (const scheme of isFirefox ? ["light"] : ["light", "dark"]) {
                     for (const language of ["en", "ko"]) {
                         const page = await open(`${name}.html#lang=${language}`, { width, scheme, motion: "reduce" });
                         await page.evaluate(async () => {
@@ -387,8 +414,8 @@ const TESTS = {
                             }
                         });
                         await page.waitForTimeout(600);
-                        await page.screenshot({ path: join(task.shots, `${name}-${width}-${language}-${scheme}.png`), fullPage: true });
-                        if (width === 1280 && scheme === "light" && name !== "index") {
+                        await page.screenshot({ path: join(task.shots, `${name}-${width}-${language}-${scheme}${isFirefox ? "-firefox" : ""}.png`), fullPage: true });
+                        if (width === 1280 && scheme === "light" && name !== "index" && !isFirefox) {
                             // Those that the guide shows, and the README.
                             await page.screenshot({ path: join(task.shots, `playground-${name}-${language}.png`) });
                         }
@@ -410,15 +437,29 @@ const TESTS = {
     },
 };
 
-(async () => {
-    browser = await chromium.launch({ executablePath: task.chromium });
+async function tryAll(tests) {
     const only = process.env.ONLY;
-    for (const [name, test] of Object.entries(TESTS)) {
+    for (const [name, test] of tests) {
         if (only && !name.includes(only)) { continue; }
         console.log(name);
         await test().catch((error) => check("it can be tried", false, error.message.split("\n").slice(0, 4).join(" ")));
     }
-    check("no page writes an error or asks for anything elsewhere", seen.length === 0, [...new Set(seen)].slice(0, 8));
+    check("no page writes an error or asks for anything elsewhere", seen.length === 0, [...new Set(seen.splice(0))].slice(0, 8));
     await browser.close();
+}
+
+(async () => {
+    const tests = Object.entries(TESTS);
+    browser = await chromium.launch({ executablePath: task.chromium });
+    await tryAll(tests);
+    if (task.firefox) {
+        // Firefox as it is distributed, over WebDriver BiDi.
+        isFirefox = true;
+        browser = await firefox.launch({ executablePath: task.firefox, channel: "moz-firefox" });
+        console.log(`Firefox ${browser.version()}`);
+        await tryAll(tests.filter(([name]) => name !== SIZE));
+    } else {
+        console.log("Firefox is not installed, so that the pages are not tried in it");
+    }
     process.exitCode = faults > 0 ? 1 : 0;
 })();

@@ -1,6 +1,6 @@
 //! The pages in a browser: what they promise, and pictures of them.
 //!
-//! A script, `test.js`, drives the machine's own Chromium.
+//! A script, `test.js`, drives the machine's own Chromium, and its Firefox if there is one.
 
 use std::fs;
 use std::io::Write as _;
@@ -25,6 +25,7 @@ pub(super) fn run(workspace: &Workspace, site: &Path) -> Result<PathBuf> {
         "playwright": browser::playwright(workspace)?,
         "axe": browser::axe(workspace)?,
         "chromium": browser::chromium()?,
+        "firefox": browser::firefox(),
         "address": format!("http://{}/playground/", server.address()),
         "site": site,
         "shots": shots,
