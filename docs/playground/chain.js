@@ -1,6 +1,7 @@
 // The chain rule: a small network as a graph of its numbers, each with the equation that made it.
+import { shown } from "./draw.js";
 import {
-    State, areSettings, button, chapter, engine, field, fill, isStill, lead, make, number, page, say, sayFault, select, shown, slider, t,
+    State, button, chapter, engine, field, fill, isStill, lead, make, number, page, say, sayFault, select, slider, stale, t,
 } from "./page.js";
 
 const numbersField = (initial, least, most) => field.json(initial, (list) =>
@@ -60,11 +61,14 @@ async function restart() {
         }
         say(state.refused.length ? t("refused", { what: state.refused.join(", ") }) : "", state.refused.length > 0);
         state.refused = [];
+        stale(false);
         drawControls();
         await choose(state.values.at);
     } catch (error) {
         if (mine === version) {
             reply = null;
+            stopPlaying();
+            stale(true);
             sayFault(error);
             drawControls();
         }
@@ -81,6 +85,9 @@ const rebuild = (changes) => change({ ...changes, weights: null, at: -1 });
 
 /** Shows how the number at this place of the list came about. */
 async function choose(at) {
+    if (!reply) {
+        return;
+    }
     const mine = version;
     state.set({ at });
     origin = at < 0 ? null : await engine.ask("chain-origin", { number: reply.numbers[at] });
@@ -90,7 +97,19 @@ async function choose(at) {
     }
 }
 
-const placeOf = (address) => reply.numbers.findIndex((one) => same(one, address));
+/** The number in the graph to which one that is not drawn belongs: a part of a derivative, or what a weight becomes. */
+function holder(number) {
+    if (number.product) {
+        return { gradient: { node: reply.explanation.steps[number.product.step].inputs[0], index: number.product.index } };
+    }
+    if (number.parameter_product) {
+        const { parameter, index } = number.parameter_product;
+        return { parameter_gradient: { parameter, index } };
+    }
+    return number.updated ? { parameter: number.updated } : number;
+}
+
+const placeOf = (address) => (reply?.numbers ?? []).findIndex((one) => same(one, address));
 
 /* What is set */
 
@@ -99,7 +118,8 @@ function drawControls() {
         return;
     }
     const { values } = state;
-    const activations = catalogue.activations.map((one) => one.name);
+    // The graph has no place for a weight of an activation's own.
+    const activations = catalogue.activations.map((one) => one.name).filter((one) => one !== "PRelu");
     const list = (key, count, label, put) => Array.from({ length: count }, (_, at) =>
         number(t(label, { n: at + 1 }), values[key][at] ?? 0, { least: -1e6, largest: 1e6 }, (value) =>
             put({ [key]: Array.from({ length: count }, (_, other) => (other === at ? value : values[key][other] ?? 0)) })));
@@ -116,7 +136,8 @@ function drawControls() {
         make("div", { class: "fields" },
             select(t("hidden layers"), ["0", ...several(3)], String(values.hidden), (value) => rebuild({ hidden: Number(value) })),
             select(t("hidden units"), several(5), String(values.units), (value) => rebuild({ units: Number(value) })),
-            select(t("output units"), several(5), String(values.outputs), (value) => rebuild({ outputs: Number(value) })),
+            select(t("output units"), several(5), String(values.outputs), (value) =>
+                rebuild({ outputs: Number(value), ...(isClass() ? { targets: [Math.min(values.targets[0], Number(value) - 1)] } : {}) })),
             number(t("seed"), values.seed, { least: 0, largest: 1e9, whole: true }, (seed) => rebuild({ seed })),
             slider(t("rate"), values.rate, { least: 1e-3, largest: 10, power: true, step: 0.05 }, (rate) => change({ rate }))),
         make("div", { class: "fields names" },
@@ -134,8 +155,14 @@ function drawControls() {
 
 /** θ becomes what the update has made of it. */
 function takeStep() {
-    if (reply) {
-        change({ weights: reply.explanation.parameters.flatMap(({ updated }) => updated.numbers) });
+    if (!reply) {
+        return;
+    }
+    const weights = reply.explanation.parameters.flatMap(({ updated }) => updated.numbers);
+    if (weights.every((weight) => Math.abs(weight) < 1e6)) {
+        change({ weights });
+    } else {
+        say(t("step explodes"), true);
     }
 }
 
@@ -151,7 +178,7 @@ const svg = (name, attributes, ...children) => {
     return element;
 };
 
-const [WIDE, ROW, GAP, COLUMN, LINE] = [92, 21, 10, 128, 15];
+const [WIDE, ROW, GAP, COLUMN, LINE] = [98, 24, 9, 134, 15];
 
 /** A name of the library's, such as MeanSquaredError, in lines that fit a column. */
 function lines(name) {
@@ -226,7 +253,8 @@ function drawGraph() {
     const head = 15 + LINE * Math.max(...found.map(({ title }) => lines(title).length));
     const height = Math.max(...found.map(({ boxes }) => tall(boxes))) + head + 16;
     const width = found.length * COLUMN - (COLUMN - WIDE) + 12;
-    const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": t("about graph"), style: `width:${width}px;max-width:max(100%, ${Math.min(width, 900)}px);min-width:${Math.min(width, 900)}px` });
+    const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": t("about graph") });
+    picture.style.cssText = `width:${width}px`;
     const places = new Map();
     const used = new Set((origin?.used ?? []).map(key));
     const elements = [];
@@ -241,16 +269,16 @@ function drawGraph() {
         for (const { id, rows, isLast } of boxes) {
             places.set(id, { x, y: y + (rows.length * ROW) / 2 });
             for (const { symbol, address, value, isBackward } of rows) {
-                const isChosen = origin !== null && same(origin.number, address);
+                const isChosen = origin !== null && same(holder(origin.number), address);
                 const isUsed = used.has(key(address));
                 const group = svg("g", {
                     class: `node${isUsed ? " used" : ""}`, role: "button", tabindex: "0", "aria-pressed": String(isChosen),
                     // It begins with what is written there.
                     "aria-label": `${symbol} ${shown(value, 3)}, ${symbol === rows[0].symbol ? title : `${rows[0].symbol}, ${title}`}`, "data-number": key(address),
                 });
-                const name = svg("text", { class: "symbol", x: x + 6, y: y + 14.5 });
+                const name = svg("text", { class: "symbol", x: x + 6, y: y + 16 });
                 name.textContent = symbol;
-                const text = svg("text", { class: `value${isBackward ? " backward" : ""}`, x: x + WIDE - 6, y: y + 15, "text-anchor": "end" });
+                const text = svg("text", { class: `value${isBackward ? " backward" : ""}`, x: x + WIDE - 6, y: y + 16.5, "text-anchor": "end" });
                 text.textContent = shown(value, 3);
                 group.append(svg("rect", { x, y, width: WIDE, height: ROW, rx: 4 }), name, " ", text);
                 const press = () => choose(placeOf(address)).catch(sayFault);
@@ -274,11 +302,19 @@ function drawGraph() {
         picture.append(line);
     }
     picture.append(...elements);
-    // The focus stays on the number that was pressed.
+    // The focus stays on the number that was pressed, and the place to which the graph was moved.
     const focused = drawn.graph.contains(document.activeElement) ? document.activeElement.dataset.number : null;
-    fill(drawn.graph, picture);
+    const moved = drawn.graph.scrollLeft;
+    drawn.graph.replaceChildren(picture);
+    drawn.graph.scrollLeft = moved;
+    const find = (number) => [...picture.querySelectorAll(".node")].find((one) => one.dataset.number === number);
     if (focused) {
-        [...picture.querySelectorAll(".node")].find((one) => one.dataset.number === focused)?.focus({ preventScroll: true });
+        find(focused)?.focus({ preventScroll: true });
+    }
+    const chosen = origin && find(key(holder(origin.number)))?.getBoundingClientRect();
+    const room = drawn.graph.getBoundingClientRect();
+    if (chosen && (chosen.left < room.left || chosen.right > room.right)) {
+        drawn.graph.scrollLeft += (chosen.left + chosen.right - room.left - room.right) / 2;
     }
     drawn.loss.textContent = shown(reply.explanation.loss.value, 6);
 }
@@ -292,23 +328,26 @@ const phase = (address) => {
 };
 
 function drawOrigin() {
-    const count = reply.numbers.length;
-    const { at } = state.values;
+    const places = walk();
+    const at = places.findIndex((place) => place >= state.values.at);
+    const count = places.length;
     drawn.steps.forEach((one) => { one.disabled = false; });
     if (origin === null) {
         fill(drawn.origin, make("p", { class: "quiet" }, t("press a number")));
         return;
     }
-    const from = origin.step === null ? "" : ` · ${reply.explanation.steps[origin.step].layer}`;
+    const from = origin.step === null ? "" : ` · ${t("layer n", { n: origin.step + 1, layer: reply.explanation.steps[origin.step].layer })}`;
     const parameter = origin.number.parameter;
     const { difference } = origin;
     const gap = difference === null ? 0 : Math.abs(difference - Number(origin.value));
+    const isSlope = origin.number.slope !== undefined;
     const source = typeof origin.source === "string" ? (origin.source === "given" ? t("given") : "") : t("made by", { name: Object.values(origin.source)[0] });
     fill(drawn.origin,
         make("p", { class: "quiet" }, t("number of", { at: at + 1, count, phase: phase(origin.number) }) + from),
         make("div", { class: "equation", id: "equation" }, origin.symbols
             ? [make("div", {}, `${origin.symbol} = ${origin.symbols}`), make("div", {}, make("span", { class: "eq" }, "= "), origin.numbers), make("div", {}, make("span", { class: "eq" }, "= "), shown(origin.value, 6))]
             : make("div", {}, `${origin.symbol} = ${shown(origin.value, 6)}`)),
+        origin.step === null ? null : make("p", { class: "note" }, t("about names")),
         source ? make("p", { class: "note" }, source) : null,
         parameter ? number(t("change it"), Number(Number(origin.value).toPrecision(6)), { least: -1e6, largest: 1e6 }, (value) => {
             const weights = [...reply.parameters];
@@ -322,38 +361,63 @@ function drawOrigin() {
                 make("tr", {}, make("th", { scope: "row" }, t("exact")), make("td", { id: "exact" }, shown(origin.value, 9))),
                 make("tr", {}, make("th", { scope: "row" }, t("finite difference")), make("td", { id: "difference" }, shown(difference, 9))),
                 make("tr", {}, make("th", { scope: "row" }, t("differ")), make("td", {}, shown(gap, 2))))),
-        difference === null ? null : make("p", { class: "note" }, t(gap > 1e-4 * Math.max(1, Math.abs(difference)) ? "dead" : "about difference")));
+        difference === null ? null : make("p", { class: "note" }, t(gap > 1e-4 * Math.max(1, Math.abs(difference)) ? "dead" : isSlope ? "about slope" : "about difference")));
+}
+
+/** The places of the numbers that are stepped through: a derivative that is a single product is shown once, not as both. */
+function walk() {
+    const { steps, nodes } = reply.explanation;
+    const hasParts = ({ step }) => steps[step].local.elementwise === undefined && nodes[steps[step].output].values.numbers.length > 1;
+    const isOwn = ({ product, parameter_product }) => !parameter_product && (!product || hasParts(product));
+    return reply.numbers.flatMap((number, at) => (isOwn(number) ? [at] : []));
 }
 
 function move(by) {
     if (reply) {
-        const count = reply.numbers.length;
-        choose(state.values.at < 0 ? (by > 0 ? 0 : count - 1) : (state.values.at + by + count) % count).catch(sayFault);
+        const places = walk();
+        const from = by > 0 ? places.findLastIndex((place) => place <= state.values.at) : places.findIndex((place) => place >= state.values.at);
+        const at = state.values.at < 0 ? (by > 0 ? 0 : -1) : from + by;
+        choose(places[(at + places.length) % places.length]).catch(sayFault);
     }
 }
 
+let timer = 0;
+
 function play() {
-    isPlaying = !isPlaying;
-    drawn.play.textContent = isPlaying ? t("pause") : t("play");
-    drawn.play.setAttribute("aria-pressed", isPlaying);
+    if (isPlaying) {
+        stopPlaying();
+        return;
+    }
+    isPlaying = reply !== null;
+    showPlaying();
     const next = () => {
-        if (isPlaying) {
-            move(1);
-            setTimeout(next, isStill() ? 2500 : 1100);
-        }
+        move(1);
+        timer = setTimeout(next, isStill() ? 2500 : 1100);
     };
     if (isPlaying) { next(); }
 }
 
-page("chain", (main, told) => {
+function stopPlaying() {
+    isPlaying = false;
+    clearTimeout(timer);
+    showPlaying();
+}
+
+function showPlaying() {
+    drawn.play.textContent = isPlaying ? t("pause") : t("play");
+    // An equation a second is too much to listen to.
+    drawn.origin.setAttribute("aria-live", isPlaying ? "off" : "polite");
+}
+
+page("chain", (main) => {
     drawn = {};
     drawn.graph = make("div", { class: "graph", tabindex: 0, role: "group", "aria-label": t("graph") });
     drawn.settings = make("section", { class: "panel", "aria-label": t("example") });
     drawn.origin = make("div", { "aria-live": "polite", style: "min-height:210px" });
     drawn.loss = make("dd", { id: "loss" });
-    drawn.play = button(isPlaying ? t("pause") : t("play"), play, { class: "main", "aria-pressed": isPlaying });
+    drawn.play = button(isPlaying ? t("pause") : t("play"), play, { class: "main" });
     drawn.steps = [button(t("previous"), () => move(-1), { id: "previous" }), button(t("next"), () => move(1), { id: "next" })];
-    main.append(...lead("chain", [chapter("chain-rule", t("chapter.chain-rule"))]), told,
+    main.append(...lead("chain", [chapter("chain-rule", t("chapter.chain-rule"))]),
         make("section", { class: "panel", "aria-label": t("graph") },
             make("div", { class: "bar", style: "margin-bottom:6px" }, make("h2", { style: "margin:0" }, t("graph")), make("span", { class: "grow" }),
                 make("dl", { class: "figures" }, make("div", {}, make("dt", {}, t("loss now")), drawn.loss))),

@@ -1,19 +1,20 @@
 // Descent: optimizers side by side on a function of two variables, on a map, on a surface, and as curves.
+import { Trail, curves, palette, shown, sized } from "./draw.js";
 import {
-    Runner, State, areSettings, button, chapter, curves, engine, field, fill, isDark, lead, make, number, numbers, page, palette, say,
-    sayFault, select, settingsOf, shown, sized, slider, t, thinned,
+    Runner, State, areSettings, button, chapter, engine, field, fill, isDark, lead, make, number, numbers, page, say, sayFault, select,
+    settingsOf, slider, stale, t,
 } from "./page.js";
 
 /** Each function with the part of the plane that is shown, and a place to begin. */
 const FUNCTIONS = {
     "bowl": { x: [-3, 3], y: [-3, 3], start: [2.2, 1.6] },
-    "ravine": { x: [-4, 4], y: [-2, 2], start: [-3.4, 1.2] },
+    "ravine": { x: [-4, 4], y: [-4, 4], start: [-3.4, 1.2] },
     "rosenbrock": { x: [-2, 2], y: [-1, 3], start: [-1.2, 1] },
-    "himmelblau": { x: [-5, 5], y: [-5, 5], start: [0, -1] },
+    "himmelblau": { x: [-5, 5], y: [-5, 5], start: [-1, 4.2] },
     "saddle": { x: [-3, 3], y: [-3, 3], start: [2.4, 0.05] },
     "beale": { x: [-4.5, 4.5], y: [-4.5, 4.5], start: [-2, 2.5] },
     "three-hump-camel": { x: [-2.5, 2.5], y: [-2.5, 2.5], start: [-1.6, 1.9] },
-    "rastrigin": { x: [-4, 4], y: [-4, 4], start: [2.6, 1.7] },
+    "rastrigin": { x: [-4, 4], y: [-4, 4], start: [2.2, 1.8] },
     "formula": { x: [-4, 4], y: [-4, 4], start: [2, 1.5] },
 };
 const SPEEDS = [1, 2, 5, 20];
@@ -22,7 +23,7 @@ const SURFACE = 56;
 
 /** Optimizers as a list of names with their settings. */
 const runsField = field.json(
-    [{ name: "GradientDescent", rate: 0.0015, settings: {} }, { name: "Sgd", rate: 0.001, settings: {} }, { name: "Adam", rate: 0.05, settings: {} }],
+    [{ name: "GradientDescent", rate: 0.001, settings: {} }, { name: "Sgd", rate: 0.001, settings: {} }, { name: "Adam", rate: 0.05, settings: {} }],
     (runs) => Array.isArray(runs) && runs.length >= 1 && runs.length <= 4 && runs.every((run) =>
         typeof run === "object" && run !== null && /^[A-Za-z]{1,30}$/.test(run.name) && typeof run.rate === "number" && run.rate > 0 && run.rate <= 1000
             && areSettings(run.settings ?? {}) && (run.schedule === undefined || (/^[A-Za-z]{1,30}$/.test(run.schedule)))
@@ -36,7 +37,7 @@ const state = new State({
     runs: runsField,
     turn: field.number(0.7, -10, 10),
     tilt: field.number(0.85, 0.1, 1.5),
-    speed: field.number(5, 1, 20, true),
+    speed: field.oneOf(SPEEDS, 5),
 });
 
 let catalogue = null;
@@ -44,17 +45,27 @@ let start = null;
 let values = null;
 let levels = [];
 let surface = null;
+/** The function that `values` and `surface` are of. */
+let fieldOf = null;
 let paths = [];
 let ended = [];
 let version = 0;
 let drawn = {};
 
 const box = () => FUNCTIONS[state.values.function];
-const runColour = (at) => palette().classes[at];
+const MARKS = ["first", "second", "third", "fourth"];
+const runColour = (at) => palette()[MARKS[at]];
 
-async function restart() {
-    const mine = ++version;
+/** Each optimizer's dashes, for whoever does not tell the colours apart. */
+const DASHES = [[], [9, 4], [2, 3], [9, 3, 2, 3]];
+
+function restart() {
     runner.set(false);
+    return (runner.beginning = begin());
+}
+
+async function begin() {
+    const mine = ++version;
     const { values: set } = state;
     try {
         catalogue ??= await engine.ask("catalogue");
@@ -65,26 +76,35 @@ async function restart() {
             runs: set.runs.map(({ name, rate, settings = {}, schedule = "Constant", scheduleSettings = {} }) =>
                 ({ optimizer: { name, rate, settings }, schedule: [schedule, scheduleSettings] })),
         });
-        const { x, y } = box();
-        const whole = await engine.ask("descent-field", { x, y, columns: FIELD, rows: FIELD });
-        const small = await engine.ask("descent-field", { x, y, columns: SURFACE, rows: SURFACE });
+        const wanted = set.function === "formula" ? set.formula : set.function;
+        if (wanted !== fieldOf) {
+            const { x, y } = box();
+            const whole = await engine.ask("descent-field", { x, y, columns: FIELD, rows: FIELD });
+            const small = await engine.ask("descent-field", { x, y, columns: SURFACE, rows: SURFACE });
+            if (mine !== version) {
+                return;
+            }
+            [values, surface, fieldOf] = [numbers(whole), numbers(small), wanted];
+            levels = heights(values);
+        }
         if (mine !== version) {
             return;
         }
         start = reply;
-        values = numbers(whole);
-        surface = numbers(small);
-        levels = heights(values);
-        paths = set.runs.map(() => [[0, set.x, set.y, Number(reply.value)]]);
+        paths = set.runs.map(() => new Trail(4000));
+        paths.forEach((path) => path.push([0, set.x, set.y, Number(reply.value)]));
         ended = set.runs.map(() => null);
-        say(state.refused.length ? t("refused", { what: state.refused.join(", ") }) : "", state.refused.length > 0);
+        const hasValue = Number.isFinite(Number(reply.value));
+        const refused = state.refused.length ? t("refused", { what: state.refused.join(", ") }) : "";
+        say(refused || (hasValue ? "" : t("no value here")), refused !== "" || !hasValue);
         state.refused = [];
-        drawn.field = null;
+        stale(false);
         drawControls();
         drawAll();
     } catch (error) {
         if (mine === version) {
             start = null;
+            stale(true);
             sayFault(error);
             drawControls();
         }
@@ -96,25 +116,22 @@ function change(changes) {
     restart();
 }
 
-const runner = new Runner("walk", state, () => start !== null, async (steps) => {
+const runner = new Runner("walk", state, () => start !== null && Number.isFinite(Number(start.value)), async (steps) => {
     const mine = version;
     const reply = await engine.ask("descent-step", { steps });
     if (mine !== version) {
         return;
     }
     reply.runs.forEach((run, at) => {
-        const path = paths[at];
         const from = run.steps - run.path.length;
-        run.path.forEach(([x, y, value], place) => path.push([from + place + 1, Number(x), Number(y), Number(String(value).replace("inf", "Infinity"))]));
-        paths[at] = thinned(path, 3000);
-        if (run.ended && !ended[at]) {
-            ended[at] = run.ended;
-        }
+        run.path.forEach(([x, y, value], place) => paths[at].push([from + place + 1, Number(x), Number(y), Number(String(value).replace("inf", "Infinity"))]));
+        ended[at] ||= run.ended;
     });
     const stories = ended.filter(Boolean).map(({ how, step, optimizer, rate, largest }) => {
         const limit = Number(largest) > 0 ? 2 / largest : null;
-        const isBeyond = how === "exploded" && limit !== null && rate > limit;
-        return t(isBeyond ? "exploded" : how === "exploded" ? "exploded plain" : "endless", { name: optimizer, step, rate: shown(rate), limit: shown(limit) });
+        // The others have bounds of their own, or none.
+        const isBeyond = how === "exploded" && optimizer === "GradientDescent" && limit !== null && rate > limit;
+        return t(isBeyond ? "exploded" : { exploded: "exploded plain", endless: "endless", outside: "outside" }[how], { name: optimizer, step, rate: shown(rate), limit: shown(limit) });
     });
     if (stories.length) {
         say(stories.join(" "), true);
@@ -146,8 +163,12 @@ function drawControls() {
 }
 
 function formulaInput() {
-    const input = make("input", { type: "text", value: state.values.formula, maxlength: 400, spellcheck: "false", id: "formula", onchange: () => change({ formula: input.value }) });
-    return make("div", { class: "field" }, make("label", { for: "formula" }, t("formula")), input);
+    return make("div", { class: "field" }, make("label", { for: "formula" }, t("formula")),
+        make("input", {
+            type: "text", value: state.values.formula, maxlength: 400, spellcheck: "false", autocapitalize: "none", id: "formula", "aria-invalid": start === null,
+            "aria-describedby": "about-formula", onchange: ({ currentTarget }) => change({ formula: currentTarget.value }),
+        }),
+        make("p", { class: "note", id: "about-formula" }, t("about formula")));
 }
 
 function runControls(run, at) {
@@ -159,8 +180,7 @@ function runControls(run, at) {
     const schedule = run.schedule ?? "Constant";
     const limit = start?.curvature.limit;
     const isPlain = run.name === "GradientDescent";
-    const open = drawn.runs.querySelectorAll(".run")[at]?.querySelector("details")?.open ?? false;
-    return make("div", { class: "run", style: `--mark:${runColour(at)}` },
+    return make("div", { class: "run", role: "group", "aria-label": t("run of", { n: at + 1, name: run.name }), style: `--mark:var(--${MARKS[at]})` },
         make("div", { class: "bar" },
             select(t("optimizer"), catalogue.optimizers.map((one) => one.name), run.name, (name) =>
                 put({ name, settings: {}, rate: catalogue.optimizers.find((one) => one.name === name).rate })),
@@ -168,7 +188,7 @@ function runControls(run, at) {
         slider(t("rate"), run.rate, { least: 1e-5, largest: 10, power: true, step: 0.02 }, (rate) => put({ rate })),
         isPlain && limit && run.rate > limit ? make("p", { class: "note", style: "color:var(--fault)" }, t("beyond", { rate: shown(run.rate), name: run.name, limit: shown(limit) })) : null,
         isPlain && limit ? button(t("use limit"), () => put({ rate: Number((1.05 * limit).toPrecision(4)) }), { class: "small" }) : null,
-        make("details", { open }, make("summary", {}, t("settings of", { name: run.name })),
+        make("details", {}, make("summary", {}, t("settings of", { name: run.name })),
             make("div", { class: "fields" }, settingsOf(known?.settings, run.settings ?? {}, (settings) => put({ settings }))),
             make("div", { class: "fields names" },
                 select(t("schedule"), catalogue.schedules.map((one) => one.name), schedule, (next) => put({ schedule: next, scheduleSettings: {} }))),
@@ -200,25 +220,51 @@ function shade(value) {
 }
 
 function drawAll() {
-    if (!start || !drawn.map) {
+    if (!start || paths.length !== state.values.runs.length) {
         return;
     }
     drawMap();
     drawSurface();
-    const least = Math.min(0, ...paths.flatMap((path) => path.map(([, , , value]) => value)).filter(Number.isFinite));
-    const lines = paths.map((path, at) => ({
+    const walks = paths.map((path) => path.points);
+    const isNegative = walks.some((walk) => walk.some(([, , , value]) => value < 0));
+    const lines = walks.map((walk, at) => ({
         // As much as the curve shows: beyond, it would be flat elsewhere.
-        points: thinned(path.map(([step, , , value]) => [step, Number.isFinite(value) && Math.abs(value) < 1e9 ? Math.max(value, least === 0 ? 1e-16 : -Infinity) : NaN])),
+        points: walk.map(([step, , , value]) => [step, Number.isFinite(value) && Math.abs(value) < 1e9 ? Math.max(value, isNegative ? -Infinity : 1e-16) : NaN]),
         colour: runColour(at),
+        dashes: DASHES[at],
     }));
-    curves(drawn.curves, lines, { height: 210, log: least === 0, label: t("step") });
+    curves(drawn.curves, lines, { height: 210, log: !isNegative, label: t("step") });
     fill(drawn.key, state.values.runs.map((run, at) => {
-        const [step, , , value] = paths[at].at(-1);
-        return make("span", { class: "number" }, make("i", { style: `background:${runColour(at)}` }), `${run.name}: f = ${shown(value, 3)} (${step})`);
+        const [step, , , value] = paths[at].last;
+        return make("span", { class: "number" }, make("i", { style: `background:${dashed(at)}` }), `${run.name} ${shown(run.rate, 3)}: f = ${shown(value, 3)} (${step})`);
     }));
     const { curvature } = start;
     const figures = [["value", shown(start.value)], ["gradient", start.gradient.map((one) => shown(one, 3)).join(", ")], ["curvature", shown(curvature.largest)], ["limit", curvature.limit === null ? t("no limit") : shown(curvature.limit)]];
     fill(drawn.figures, figures.map(([key, text]) => make("div", {}, make("dt", {}, t(key)), make("dd", { id: `figure-${key}` }, text))));
+}
+
+/** The dashes of an optimizer as a background. */
+function dashed(at) {
+    const [colour, dashes] = [`var(--${MARKS[at]})`, DASHES[at]];
+    let to = 0;
+    const stops = dashes.map((length, place) => `${place % 2 ? "transparent" : colour} ${to}px ${to += length}px`);
+    return stops.length ? `repeating-linear-gradient(90deg, ${stops.join(", ")})` : colour;
+}
+
+/** The part of a line that lies within a square around the map, or null; what is far outside would be drawn wrong. */
+function clipped([x1, y1], [x2, y2], least, largest) {
+    let [from, to] = [0, 1];
+    for (const [start, way] of [[x1, x2 - x1], [y1, y2 - y1]]) {
+        if (way === 0) {
+            if (start < least || start > largest) { return null; }
+            continue;
+        }
+        const [a, b] = [(least - start) / way, (largest - start) / way];
+        from = Math.max(from, Math.min(a, b));
+        to = Math.min(to, Math.max(a, b));
+    }
+    const at = (share) => [x1 + share * (x2 - x1), y1 + share * (y2 - y1)];
+    return from <= to ? [at(from), at(to)] : null;
 }
 
 /** The place of a point on the map, in a canvas of this size. */
@@ -229,8 +275,9 @@ function onMap([x, y], size) {
 
 /** The part of the map that does not change with the paths. */
 function fieldPicture(size) {
-    if (drawn.field) {
-        return drawn.field;
+    const seen = `${fieldOf} ${size} ${isDark()}`;
+    if (drawn.field?.seen === seen) {
+        return drawn.field.canvas;
     }
     const canvas = document.createElement("canvas");
     const fine = size * 2;
@@ -258,7 +305,8 @@ function fieldPicture(size) {
         }
     }
     context.putImageData(image, 0, 0);
-    return (drawn.field = canvas);
+    drawn.field = { seen, canvas };
+    return canvas;
 }
 
 function drawMap() {
@@ -276,29 +324,39 @@ function drawMap() {
     context.textBaseline = "top";
     context.fillText(`y ${shown(y[0])} … ${shown(y[1])}`, 6, 6);
     paths.forEach((path, at) => {
+        const places = path.points.map(([, px, py]) => onMap([px, py], size)).filter((place) => place.every(Number.isFinite));
         context.strokeStyle = runColour(at);
         context.fillStyle = runColour(at);
         context.lineWidth = 1.8;
         context.lineJoin = "round";
+        context.setLineDash(DASHES[at]);
         context.beginPath();
-        for (const [, px, py] of path) {
-            const [cx, cy] = onMap([px, py], size).map((one) => Math.max(-3000, Math.min(3000, one)));
-            context.lineTo(Number.isFinite(cx) ? cx : 0, Number.isFinite(cy) ? cy : 0);
+        let last = null;
+        for (let to = 1; to < places.length; to += 1) {
+            const line = clipped(places[to - 1], places[to], -size, 2 * size);
+            if (line) {
+                if (!last || last[0] !== line[0][0] || last[1] !== line[0][1]) { context.moveTo(...line[0]); }
+                context.lineTo(...line[1]);
+                last = line[1];
+            }
         }
         context.stroke();
-        if (path.length < 150) {
-            for (const [, px, py] of path) {
+        context.setLineDash([]);
+        if (places.length < 150) {
+            for (const place of places) {
                 context.beginPath();
-                context.arc(...onMap([px, py], size), 2.2, 0, 7);
+                context.arc(...place, 2.2, 0, 7);
                 context.fill();
             }
         }
-        const [, px, py] = path.at(-1);
-        context.beginPath();
-        context.arc(...onMap([px, py], size), 5.5, 0, 7);
-        context.fill();
-        context.strokeStyle = panel;
-        context.stroke();
+        const stands = places.at(-1);
+        if (stands) {
+            context.beginPath();
+            context.arc(...stands, 5.5, 0, 7);
+            context.fill();
+            context.strokeStyle = panel;
+            context.stroke();
+        }
     });
     context.strokeStyle = text;
     context.lineWidth = 1.6;
@@ -319,15 +377,15 @@ function drawSurface() {
     // A power of the height, by which half of the plane lies below a third: a wall would hide the valley beside it.
     const sorted = Float32Array.from(surface).filter(Number.isFinite).sort();
     const [least, middle, most] = [sorted[0], sorted[sorted.length >> 1], sorted.at(-1)];
-    const power = Math.max(0.25, Math.min(1, Math.log(0.35) / Math.log(Math.max(1e-9, Math.min(0.999, (middle - least) / (most - least))))));
-    const high = (value) => Math.max(0, Math.min(1, (value - least) / (most - least))) ** power;
+    const power = Math.max(0.25, Math.min(1, Math.log(0.35) / Math.log(Math.max(1e-9, Math.min(0.999, (middle - least) / (most - least || 1))))));
+    const high = (value) => (most > least ? Math.max(0, Math.min(1, (value - least) / (most - least))) ** power : 0.5);
     const put = (u, v, h) => {
         const [a, b] = [u * cos - v * sin, u * sin + v * cos];
         return [width / 2 + a * 142, height / 2 + 18 + b * 142 * flat * 0.62 - (h - 0.5) * 190 * up, b];
     };
     const context = sized(drawn.surface, width, height);
     context.clearRect(0, 0, width, height);
-    const seen = `${turn} ${tilt} ${version} ${isDark()}`;
+    const seen = `${turn} ${tilt} ${fieldOf} ${isDark()}`;
     if (drawn.seen !== seen) {
         drawn.seen = seen;
         drawn.bare ??= document.createElement("canvas");
@@ -342,7 +400,8 @@ function drawSurface() {
         context.beginPath();
         let isDown = false;
         let last = null;
-        for (const [, px, py, value] of path) {
+        context.setLineDash(DASHES[at]);
+        for (const [, px, py, value] of path.points) {
             const [u, v] = [(2 * (px - left)) / (right - left) - 1, 1 - (2 * (py - low)) / (highest - low)];
             if (Math.abs(u) > 1 || Math.abs(v) > 1 || !Number.isFinite(value)) {
                 isDown = false;
@@ -354,7 +413,9 @@ function drawSurface() {
             last = [cx, cy];
         }
         context.stroke();
-        if (last) {
+        context.setLineDash([]);
+        // Only where it stands: a walk that has left what is shown has no dot.
+        if (last && isDown) {
             context.beginPath();
             context.arc(...last, 4.5, 0, 7);
             context.fill();
@@ -396,8 +457,8 @@ function drawPatches(context, put, high) {
 }
 
 function choosing(canvas) {
-    canvas.addEventListener("pointerdown", (event) => {
-        if (event.button !== 0) { return; }
+    // A click, not the first touch: a finger that scrolls the page chooses nothing.
+    canvas.addEventListener("click", (event) => {
         const rect = canvas.getBoundingClientRect();
         const { x: [left, right], y: [low, high] } = box();
         const x = left + ((event.clientX - rect.left) / rect.width) * (right - left);
@@ -437,20 +498,21 @@ function turning(canvas) {
     });
 }
 
-page("descent", (main, told) => {
+page("descent", (main) => {
     drawn = {};
     drawn.settings = make("section", { class: "panel", "aria-label": t("function") });
     drawn.runs = make("section", { class: "panel", "aria-label": t("optimizers") });
-    drawn.map = make("canvas", { class: "wide", id: "map", tabindex: 0, role: "img", "aria-label": t("about map"), style: "cursor:crosshair" });
-    drawn.surface = make("canvas", { class: "wide", id: "surface", tabindex: 0, role: "img", "aria-label": t("about surface"), style: "cursor:grab;touch-action:pan-y" });
+    drawn.map = make("canvas", { class: "wide", id: "map", tabindex: 0, role: "application", "aria-label": t("about map"), style: "cursor:crosshair" });
+    drawn.surface = make("canvas", { class: "wide", id: "surface", tabindex: 0, role: "application", "aria-label": t("about surface"), style: "cursor:grab;touch-action:pan-y" });
     drawn.curves = make("canvas", { class: "wide", role: "img", "aria-label": t("about values") });
     drawn.key = make("div", { class: "key" });
     drawn.figures = make("dl", { class: "figures" });
     choosing(drawn.map);
     turning(drawn.surface);
-    main.append(...lead("descent", [chapter("walking-downhill", t("chapter.walking-downhill"))]), told,
+    main.append(...lead("descent", [chapter("walking-downhill", t("chapter.walking-downhill"))]),
         make("section", { class: "panel", "aria-label": t("walk"), style: "margin-bottom:14px" },
-            make("div", { class: "bar" }, runner.controls(SPEEDS, restart), make("span", { class: "grow" }), drawn.figures)),
+            make("div", { class: "bar" }, runner.controls(SPEEDS, restart), make("span", { class: "grow" }),
+                make("div", {}, make("h2", { style: "margin:0" }, t("at the start")), drawn.figures))),
         make("div", { class: "columns descent" },
             make("div", {}, drawn.settings, drawn.runs),
             make("div", { class: "first-on-phone" },
@@ -464,6 +526,6 @@ page("descent", (main, told) => {
     } else {
         restart();
     }
-});
+}, drawAll);
 
-window.playground = { engine, state, restart, steps: (count) => runner.steps(count), start: () => start, paths: () => paths, ended: () => ended };
+window.playground = { engine, state, restart, steps: (count) => runner.steps(count), start: () => start, paths: () => paths.map((path) => path.points), ended: () => ended };

@@ -1,5 +1,6 @@
 // Digits: a convolutional network reads what is drawn, shows what each layer sees, and learns from it.
-import { State, button, chapter, engine, field, fill, lead, make, numbers, page, palette, pixels, save, say, sayFault, t } from "./page.js";
+import { palette, pixels } from "./draw.js";
+import { State, button, chapter, engine, field, fill, lead, make, numbers, page, save, say, sayFault, t } from "./page.js";
 
 const SIDE = 64;
 
@@ -39,9 +40,11 @@ function packed(ink) {
     return runs.map((one) => one.toString(36)).join(".");
 }
 
-const state = new State({ ink: inkField, label: field.number(0, 0, 9, true) });
+const state = new State({ ink: inkField, label: field.number(-1, -1, 9, true) });
 
 let ink = state.values.ink ? unpacked(state.values.ink) : new Uint8Array(SIDE * SIDE);
+/** The model as it was before it learnt anything here. */
+let file = null;
 let about = null;
 let read = null;
 let maps = [];
@@ -53,8 +56,12 @@ let drawn = {};
 
 async function open() {
     try {
-        const answer = await fetch("digits.safetensors");
-        about = await engine.ask("digits-open", {}, new Uint8Array(await answer.arrayBuffer()));
+        if (file === null) {
+            const answer = await fetch("digits.safetensors");
+            if (!answer.ok) { throw new Error(t("unloaded", { error: `digits.safetensors (${answer.status})` })); }
+            file = await answer.arrayBuffer();
+        }
+        about = await engine.ask("digits-open", {}, new Uint8Array(file));
         test = await engine.ask("digits-test");
         say(state.refused.length ? t("refused", { what: state.refused.join(", ") }) : "", state.refused.length > 0);
         state.refused = [];
@@ -92,7 +99,12 @@ async function learn() {
         say(t("draw first"), true);
         return;
     }
-    drawn.learn.disabled = true;
+    if (state.values.label < 0) {
+        say(t("choose first"), true);
+        return;
+    }
+    const learning = document.querySelector("#learn");
+    learning.disabled = true;
     try {
         const reply = await engine.ask("digits-learn", { label: state.values.label, steps: 30 }, ink);
         test = await engine.ask("digits-test");
@@ -102,7 +114,8 @@ async function learn() {
     } catch (error) {
         sayFault(error);
     } finally {
-        drawn.learn.disabled = false;
+        learning.disabled = false;
+        learning.focus({ preventScroll: true });
     }
 }
 
@@ -137,6 +150,7 @@ function drawPad() {
 
 function changed() {
     drawPad();
+    say("");
     state.set({ ink: packed(ink) });
     if (about) { look(); }
 }
@@ -235,16 +249,15 @@ function drawReading() {
         });
         parts.push(make("div", { class: "layer-maps" }, make("h2", {}, name === "" ? t("layer.seen") : `${layer} · ${channels} × ${height} × ${width}`), make("div", { class: "maps-of" }, canvases)));
     }
-    fill(drawn.maps, parts);
+    fill(drawn.maps, parts.length ? parts : make("p", { class: "quiet" }, t("draw first")));
 }
 
 function drawTeach() {
     const pick = Array.from({ length: 10 }, (_, digit) =>
         button(String(digit), () => { state.set({ label: digit }); drawTeach(); }, { class: "small", "aria-pressed": state.values.label === digit, "aria-label": `${t("this is")} ${digit}` }));
-    drawn.learn = button(t("learn"), learn, { class: "main", id: "learn" });
     fill(drawn.teach, make("h2", {}, t("teach")), make("p", { class: "quiet" }, t("this is")),
         make("div", { class: "chips", role: "group", "aria-label": t("this is") }, pick),
-        make("div", { class: "bar", style: "margin-top:10px" }, drawn.learn, button(t("forget"), open),
+        make("div", { class: "bar", style: "margin-top:10px" }, button(t("learn"), learn, { class: "main", id: "learn" }), button(t("forget"), open),
             button(t("download model"), async () => {
                 try {
                     const reply = await engine.ask("digits-model");
@@ -257,15 +270,15 @@ function drawTeach() {
         test ? make("p", { class: "note", id: "test" }, t("test it", { right: test.right })) : null);
 }
 
-page("digits", (main, told) => {
+page("digits", (main) => {
     drawn = {};
-    drawn.pad = make("canvas", { class: "pad pixels", id: "pad", width: SIDE, height: SIDE, tabindex: 0, role: "img", "aria-label": t("about pad") });
+    drawn.pad = make("canvas", { class: "pad pixels", id: "pad", width: SIDE, height: SIDE, tabindex: 0, role: "application", "aria-label": t("about pad") });
     drawing(drawn.pad);
     drawn.reads = make("div", { class: "bars" });
     drawn.answer = make("strong", { id: "answer", style: "font-size:40px;line-height:1", "aria-live": "polite" });
     drawn.maps = make("div", {});
     drawn.teach = make("section", { class: "panel", "aria-label": t("teach") });
-    main.append(...lead("digits", [chapter("layers-for-structure", t("chapter.layers-for-structure"))]), told,
+    main.append(...lead("digits", [chapter("layers-for-structure", t("chapter.layers-for-structure"))]),
         make("div", { class: "columns digits" },
             make("div", {},
                 make("section", { class: "panel", "aria-label": t("draw here") }, make("h2", {}, t("draw here")), drawn.pad,
@@ -277,6 +290,6 @@ page("digits", (main, told) => {
     drawPad();
     drawTeach();
     if (about) { drawReading(); } else { open(); }
-});
+}, () => { drawPad(); drawReading(); });
 
 window.playground = { engine, state, open, learn, stroke, changed, clear, read: () => read, test: () => test };

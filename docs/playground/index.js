@@ -8,12 +8,12 @@ const PICTURES = {
     digits: '<path d="M132 30c18-16 50-8 46 14c-3 16-22 14-26 15c14-2 34 4 30 24c-4 22-40 22-52 6" fill="none" stroke="var(--accent)" stroke-width="9" stroke-linecap="round"/>',
 };
 
-page("", (main, told) => {
+page("", (main) => {
     const cards = Object.entries(PICTURES).map(([name, picture]) => {
         const card = make("a", { class: "panel", href: `${name}.html`, "data-card": name });
         card.innerHTML = `<svg viewBox="0 0 320 118" aria-hidden="true">${picture}</svg>`;
         card.append(make("strong", {}, t(`page.${name}`)), make("span", { class: "quiet" }, t(`card.${name}`)));
         return card;
     });
-    main.append(...lead("index"), told, make("div", { class: "cards" }, cards));
+    main.append(...lead("index"), make("div", { class: "cards" }, cards));
 });

@@ -1,7 +1,8 @@
 // A network learns: data, layers and settings; the boundary, the units, the weights and the curves.
+import { CLASSES, Trail, curves, diverging, palette, pixels, shown, sized } from "./draw.js";
 import {
-    Runner, State, areSettings, button, chapter, check, curves, diverging, engine, field, fill, lead, make, number, numbers, page,
-    palette, pixels, save, say, sayFault, select, settingsOf, shown, sized, slider, t, term, thinned,
+    Runner, State, areSettings, button, chapter, check, engine, field, fill, lead, make, number, numbers, page, save, say, sayFault, select,
+    sentence, settingsOf, slider, stale, t,
 } from "./page.js";
 
 const DATA = ["circles", "spirals", "moons", "xor", "three", "waves", "plane", "own"];
@@ -13,6 +14,9 @@ const REACH = 1.2;
 const [BOUNDARY, UNIT] = [72, 20];
 const MOST_UNITS = 16;
 const MOST_LAYERS = 6;
+const MOST_POINTS = 600;
+/** The fewest points: some to learn from, and some to test with. */
+const FEWEST = 4;
 
 const isName = (text) => /^[A-Za-z0-9]{1,30}$/.test(text);
 const name = (initial) => ({ initial, read: (text) => (isName(text) ? text : undefined), print: String });
@@ -53,7 +57,7 @@ const pointsField = {
     read: (text) => {
         try {
             const bytes = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (letter) => letter.charCodeAt(0));
-            if (bytes.length % 4 || bytes.length > 4 * 600) {
+            if (bytes.length % 4 || bytes.length > 4 * MOST_POINTS) {
                 return undefined;
             }
             const points = [];
@@ -97,7 +101,7 @@ const state = new State({
     l1: field.number(0, 0, 10),
     l2: field.number(0, 0, 10),
     clip: field.number(0, 0, 1e9),
-    speed: field.number(5, 1, 50, true),
+    speed: field.oneOf(SPEEDS, 5),
     tests: field.flag(false),
 });
 
@@ -106,7 +110,7 @@ let about = null;
 let points = null;
 let view = null;
 let parts = {};
-let history = { train: [], test: [], gradients: [] };
+let history = { train: new Trail(), test: new Trail() };
 let version = 0;
 let chosen = null;
 let drawn = {};
@@ -117,6 +121,7 @@ const areValues = () => (state.values.data === "own" ? state.values.values : VAL
 const losses = () => (areValues() ? catalogue.value_losses : catalogue.class_losses);
 const lossName = () => (losses().some((one) => one.name === state.values.loss) ? state.values.loss : losses()[0].name);
 const classColour = (target) => palette().classes[target % 6];
+const classVariable = (target) => `var(--${CLASSES[target % 6]})`;
 
 /** What the library needs to know. */
 function request() {
@@ -143,36 +148,51 @@ function request() {
 }
 
 /** Begins anew with the settings as they are. */
-async function restart() {
-    const mine = ++version;
+function restart() {
     runner.set(false);
-    view = null;
+    return (runner.beginning = begin());
+}
+
+async function begin() {
+    const mine = ++version;
     chosen = null;
-    history = { train: [], test: [], gradients: [] };
     try {
         catalogue ??= await engine.ask("catalogue");
         if (state.values.loss && ![...catalogue.class_losses, ...catalogue.value_losses].some((one) => one.name === state.values.loss)) {
             state.refused.push(`loss=${state.values.loss}`);
             state.set({ loss: "", lossSettings: {} });
         }
-        const reply = await engine.ask("learner-start", request());
+        const isFew = state.values.data === "own" && state.values.points.length < FEWEST;
+        const reply = isFew ? null : await engine.ask("learner-start", request());
         if (mine !== version) {
             return;
         }
+        history = { train: new Trail(), test: new Trail() };
+        view = null;
         about = reply;
-        points = numbers(reply);
-        say(state.refused.length ? t("refused", { what: state.refused.join(", ") }) : "", state.refused.length > 0);
+        points = reply && numbers(reply);
+        const refused = state.refused.length ? t("refused", { what: state.refused.join(", ") }) : "";
+        say(refused || (isFew ? t("few points", { count: FEWEST }) : ""), refused !== "");
         state.refused = [];
-        drawControls();
-        drawNetwork();
-        await look();
+        drawAll();
+        if (about) { await look(); }
     } catch (error) {
         if (mine === version) {
             about = null;
+            drawAll();
             sayFault(error);
-            drawControls();
         }
     }
+}
+
+/** What is set, with the network that it makes; what has been learnt is drawn by `drawView`. */
+function drawAll() {
+    stale(about === null);
+    if (catalogue) {
+        drawControls();
+        drawNetwork();
+    }
+    drawBoundary();
 }
 
 /** Changes settings and begins anew. */
@@ -196,12 +216,9 @@ async function look() {
         at += count;
     }
     view = reply;
-    const last = history.train.at(-1);
-    if (!last || last[0] < reply.steps) {
+    if (!history.train.last || history.train.last[0] < reply.steps) {
         history.train.push([reply.steps, Number(reply.train.loss)]);
         history.test.push([reply.steps, Number(reply.test.loss)]);
-        history.train = thinned(history.train);
-        history.test = thinned(history.test);
     }
     drawView();
 }
@@ -215,7 +232,7 @@ const runner = new Runner("run", state, () => about !== null, async (steps) => {
     await look();
     if (reply.stopped) {
         runner.set(false);
-        say(t("stopped", { step: reply.steps, why: reply.stopped }), true);
+        say(t("stopped", { step: reply.steps, why: sentence(reply.stopped) }), true);
     }
 });
 
@@ -254,9 +271,7 @@ function drawControls() {
     const optimizer = catalogue.optimizers.find((one) => one.name === values.optimizer);
     const schedule = catalogue.schedules.find((one) => one.name === values.schedule);
     const loss = losses().find((one) => one.name === lossName());
-    const more = (summary, controls, isOpen) =>
-        (controls.length ? make("details", { open: isOpen }, make("summary", {}, summary), make("div", { class: "fields" }, controls)) : null);
-    const open = [...drawn.training.querySelectorAll("details")].map((one) => one.open);
+    const more = (summary, controls) => make("details", { hidden: controls.length === 0 }, make("summary", {}, summary), make("div", { class: "fields" }, controls));
     fill(drawn.training,
         make("h2", {}, t("training")),
         make("div", { class: "fields names" },
@@ -270,9 +285,9 @@ function drawControls() {
             number("L1", values.l1, { least: 0, largest: 10 }, (l1) => change({ l1 })),
             number("L2", values.l2, { least: 0, largest: 10 }, (l2) => change({ l2 })),
             number(t("clip"), values.clip, { least: 0, largest: 1e9 }, (clip) => change({ clip }))),
-        more(t("settings of", { name: values.optimizer }), settingsOf(optimizer?.settings, values.optimizerSettings, (optimizerSettings) => change({ optimizerSettings })), open[0] ?? false),
-        more(t("settings of", { name: values.schedule }), settingsOf(schedule?.settings, values.scheduleSettings, (scheduleSettings) => change({ scheduleSettings })), open[1] ?? false),
-        more(t("settings of", { name: lossName() }), settingsOf(loss?.settings, values.lossSettings, (lossSettings) => change({ lossSettings })), open[2] ?? false),
+        more(t("settings of", { name: values.optimizer }), settingsOf(optimizer?.settings, values.optimizerSettings, (optimizerSettings) => change({ optimizerSettings }))),
+        more(t("settings of", { name: values.schedule }), settingsOf(schedule?.settings, values.scheduleSettings, (scheduleSettings) => change({ scheduleSettings }))),
+        more(t("settings of", { name: lossName() }), settingsOf(loss?.settings, values.lossSettings, (lossSettings) => change({ lossSettings }))),
         make("p", { class: "note" }, t("about training"), " ", chapter("training-well", t("chapter.training-well"))));
 }
 
@@ -284,7 +299,7 @@ function ownPoints() {
         make("p", { class: "note" }, t("draw points")),
         make("div", { class: "chips", role: "group", "aria-label": t("class to draw") },
             [0, 1, 2].map((one) => button("", () => { pen = one; drawControls(); },
-                { class: "small", "aria-pressed": pen === one, "aria-label": t("class n", { n: one + 1 }), style: `background:${classColour(one)};width:34px` })),
+                { class: "small swatch", "aria-pressed": pen === one, "aria-label": t("class n", { n: one + 1 }), style: `background:${classVariable(one)}` })),
             button(t("clear points"), () => { state.set({ points: [], values: false }); restart(); }, { class: "small" })),
         make("p", { class: "note" }, t("own count", { count: values.points.length })));
 }
@@ -295,7 +310,7 @@ function openFile() {
         make("p", { class: "note" }, t("about csv")));
 }
 
-/** Takes the points of a table: at most 600, so that the address can hold them. */
+/** Takes the points of a table: at most 600, evenly taken, so that the address can hold them. */
 async function readFile(file) {
     try {
         if (file.size > 2 << 20) {
@@ -303,10 +318,12 @@ async function readFile(file) {
         }
         const reply = await engine.ask("data-table", {}, new Uint8Array(await file.arrayBuffer()));
         const isValue = reply.classes === null;
-        const taken = reply.points.slice(0, 600).map(([x, y, target]) => [x, y, isValue ? Math.round((target + 1) * 127.5) : target]);
+        const all = reply.points.length;
+        const taken = Array.from({ length: Math.min(all, MOST_POINTS) }, (_, at) => reply.points[Math.floor(at * Math.max(1, all / MOST_POINTS))]).map(([x, y, target]) => [x, y, isValue ? Math.round((target + 1) * 127.5) : target]);
         state.set({ data: "own", points: taken, values: isValue });
         await restart();
-        say(t("csv read", { rows: taken.length, columns: reply.columns.join(", ") }) + (isValue ? "" : ` ${reply.classes.join(", ")}`));
+        const brief = (names) => names.map((one) => (one.length > 24 ? `${one.slice(0, 24)}…` : one)).join(", ");
+        say(`${t("csv read", { rows: taken.length, all, columns: brief(reply.columns) })} ${isValue ? t("csv values") : t("csv classes", { classes: brief(reply.classes) })}`);
     } catch (error) {
         sayFault(error);
     }
@@ -316,13 +333,10 @@ async function readFile(file) {
 
 function drawNetwork() {
     const { values } = state;
-    drawn.units = [];
     const unit = (label, index, isInput) => {
-        const canvas = make("canvas", { width: UNIT, height: UNIT });
-        const element = button(canvas, () => { chosen = chosen === index ? null : index; drawView(); drawWeights(); }, { class: "unit", "aria-label": label, "aria-pressed": false });
-        element.addEventListener("pointerenter", () => { drawn.hover = index; drawBoundary(); });
-        element.addEventListener("pointerleave", () => { drawn.hover = null; drawBoundary(); });
-        drawn.units.push({ element, canvas, index });
+        const hover = (at) => () => { drawn.hover = at; drawBoundary(); };
+        const element = button(make("canvas", { width: UNIT, height: UNIT }), () => { chosen = chosen === index ? null : index; drawView(); },
+            { class: "unit", "aria-label": label, "aria-pressed": false, onpointerenter: hover(index), onpointerleave: hover(null) });
         return isInput ? make("div", { class: "unit-row" }, make("span", {}, label), element) : element;
     };
     let index = 0;
@@ -344,16 +358,18 @@ function drawNetwork() {
                 [...new Set([0, 0.1, 0.2, 0.3, 0.5, layer.dropout])].map((rate) => make("option", { value: rate, selected: rate === layer.dropout }, rate === 0 ? t("no dropout") : t("dropout p", { p: rate }))))));
     });
     const put = (layers) => change({ layers });
-    drawn.layerButtons.replaceChildren(
+    fill(drawn.layerButtons,
         make("h2", { style: "margin:0" }, t("layers")), make("span", { class: "grow" }),
         button(t("remove layer"), () => put(values.layers.slice(0, -1)), { class: "small", disabled: values.layers.length === 0 }),
         button(t("add layer"), () => put([...values.layers, { units: 4, activation: values.layers.at(-1)?.activation ?? "Silu", normalisation: "None", dropout: 0 }]),
             { class: "small", disabled: values.layers.length >= MOST_LAYERS }));
-    drawn.lines = make("canvas", { class: "lines", "aria-hidden": "true" });
     const outputs = make("div", { class: "layer", "aria-hidden": "true" }, make("div", { class: "name" }, t("output")),
-        drawn.outputs = Array.from({ length: about.classes ?? 1 }, (_, at) => make("div", { style: `width:16px;height:16px;border-radius:50%;margin:12px 4px;background:${about.classes ? classColour(at) : "var(--quiet)"}` })));
-    drawn.layers = make("div", { class: "layers" }, drawn.lines, columns, outputs);
-    drawn.net.replaceChildren(drawn.layers);
+        Array.from({ length: about?.classes ?? 1 }, (_, at) => make("div", { class: "out", style: `background:${about?.classes ? classVariable(at) : "var(--quiet)"}` })));
+    fill(drawn.net, make("div", { class: "layers" }, make("canvas", { class: "lines", "aria-hidden": "true" }), columns, outputs));
+    drawn.layers = drawn.net.firstChild;
+    drawn.lines = drawn.layers.querySelector(".lines");
+    drawn.outputs = [...drawn.layers.querySelectorAll(".out")];
+    drawn.units = [...drawn.layers.querySelectorAll(".unit")].map((element, at) => ({ element, canvas: element.firstChild, index: at }));
     drawWeights();
 }
 
@@ -361,8 +377,8 @@ function drawNetwork() {
 function drawWeights() {
     const matrices = weightMatrices();
     let first = state.values.inputs.length;
-    drawn.weights.replaceChildren();
     if (chosen === null || !view) {
+        fill(drawn.weights);
         return;
     }
     for (const { start, shape: [ins, outs] } of matrices) {
@@ -379,12 +395,12 @@ function drawWeights() {
                     }
                 });
             });
-            drawn.weights.replaceChildren(make("h2", {}, t("weights into")), make("div", { class: "fields" }, fields));
+            fill(drawn.weights, make("h2", {}, t("weights into")), make("div", { class: "fields" }, fields));
             return;
         }
         first += outs;
     }
-    drawn.weights.replaceChildren(make("p", { class: "note" }, t("no weights into")));
+    fill(drawn.weights, make("p", { class: "note" }, t("no weights into")));
 }
 
 const weightMatrices = () => (about ? about.segments.filter(({ name, shape }) => name.endsWith(".weight") && shape.length === 2) : []);
@@ -415,8 +431,9 @@ function drawView() {
         ["epoch", shown(view.epoch, 4)], ["step", String(view.steps)], ["training loss", shown(view.train.loss)], ["test loss", shown(view.test.loss)],
         ...(view.test.accuracy === null ? [] : [["test accuracy", `${shown(100 * view.test.accuracy, 4)} %`]]), ["rate now", shown(view.rate, 3)],
     ];
-    drawn.figures.replaceChildren(...figures.map(([key, value]) => make("div", {}, make("dt", {}, t(key)), make("dd", { id: key.replaceAll(" ", "-") }, value))));
+    fill(drawn.figures, figures.map(([key, value]) => make("div", {}, make("dt", {}, t(key)), make("dd", { id: `figure-${key.replaceAll(" ", "-")}` }, value))));
     drawBoundary();
+    drawWeights();
     const size = UNIT * UNIT;
     for (const { element, canvas, index } of drawn.units) {
         const map = parts.units.subarray(index * size, (index + 1) * size);
@@ -427,7 +444,7 @@ function drawView() {
     }
     drawLines();
     const { first, second } = palette();
-    curves(drawn.curves, [{ points: history.train, colour: first }, { points: history.test, colour: second, dashed: true }],
+    curves(drawn.curves, [{ points: history.train.points, colour: first }, { points: history.test.points, colour: second, dashes: [5, 4] }],
         { height: 170, log: true, label: t("step") });
     drawGradients();
 }
@@ -471,37 +488,48 @@ function drawLines() {
 const place = (x, size) => ((x / REACH + 1) / 2) * size;
 
 function drawBoundary() {
-    if (!view || !drawn.boundary) {
+    const isOwn = state.values.data === "own";
+    // One's own points are seen before there are enough of them to learn from.
+    const isBare = view === null || about === null;
+    drawn.boundary.classList.toggle("live", isBare && isOwn);
+    if (isBare && !isOwn) {
         return;
     }
     const size = 300;
     const context = sized(drawn.boundary, size, size);
-    const shownUnit = drawn.hover ?? chosen;
-    const small = drawn.small ??= document.createElement("canvas");
-    if (shownUnit !== null && shownUnit !== undefined) {
-        const map = parts.units.subarray(shownUnit * UNIT * UNIT, (shownUnit + 1) * UNIT * UNIT);
-        pixels(small, map, UNIT, UNIT, unitColour(Math.min(1.5, Math.max(1e-6, ...map.map(Math.abs)))));
+    if (isBare) {
+        context.fillStyle = palette().middle;
+        context.fillRect(0, 0, size, size);
     } else {
-        pixels(small, parts.boundary, BOUNDARY, BOUNDARY, answerColour);
+        const small = drawn.small ??= document.createElement("canvas");
+        const shownUnit = drawn.hover ?? chosen;
+        if (shownUnit !== null) {
+            const map = parts.units.subarray(shownUnit * UNIT * UNIT, (shownUnit + 1) * UNIT * UNIT);
+            pixels(small, map, UNIT, UNIT, unitColour(Math.min(1.5, Math.max(1e-6, ...map.map(Math.abs)))));
+        } else {
+            pixels(small, parts.boundary, BOUNDARY, BOUNDARY, answerColour);
+        }
+        context.imageSmoothingEnabled = true;
+        context.drawImage(small, 0, 0, size, size);
     }
-    context.imageSmoothingEnabled = true;
-    context.drawImage(small, 0, 0, size, size);
+    const all = isBare ? state.values.points.flat() : points;
+    const areNumbers = isBare ? state.values.values : about.classes === null;
     const { panel, text } = palette();
-    for (let at = 0; at < points.length / 3; at += 1) {
-        const isTest = at >= about.training;
+    for (let at = 0; at < all.length / 3; at += 1) {
+        const isTest = !isBare && at >= about.training;
         if (isTest && !state.values.tests) {
             continue;
         }
-        const [x, y, target] = points.subarray(3 * at, 3 * at + 3);
+        const [x, y, target] = all.slice(3 * at, 3 * at + 3);
         context.beginPath();
         context.arc(place(x, size), place(-y, size), 2.9, 0, 7);
-        context.fillStyle = about.classes === null ? `rgb(${diverging(target).join()})` : classColour(target);
+        context.fillStyle = areNumbers ? `rgb(${diverging(target).join()})` : classColour(target);
         context.fill();
         context.strokeStyle = isTest ? text : panel;
         context.lineWidth = 0.9;
         context.stroke();
     }
-    if (document.activeElement === drawn.boundary && state.values.data === "own") {
+    if (document.activeElement === drawn.boundary && isOwn) {
         context.strokeStyle = text;
         context.strokeRect(place(cursor[0], size) - 5, place(-cursor[1], size) - 5, 10, 10);
     }
@@ -510,7 +538,7 @@ function drawBoundary() {
 function drawGradients() {
     const all = view.gradients.map(([, norm]) => Number(norm)).filter(Number.isFinite);
     const largest = Math.max(1e-12, ...all);
-    drawn.gradients.replaceChildren(...view.gradients.flatMap(([, norm], at) => {
+    fill(drawn.gradients, view.gradients.flatMap(([, norm], at) => {
         // By powers of ten, over six of them.
         const share = Number(norm) > 0 ? Math.max(0, 1 + Math.log10(norm / largest) / 6) : 0;
         return [make("span", {}, String(at + 1)), make("span", { class: "track" }, make("i", { style: `width:${100 * share}%` })), make("span", { class: "value" }, shown(norm, 2))];
@@ -524,7 +552,7 @@ function addPoint(x, y) {
         return;
     }
     const at = state.values.points;
-    if (at.length >= 600) {
+    if (at.length >= MOST_POINTS) {
         say(t("too many points"), true);
         return;
     }
@@ -569,8 +597,8 @@ async function exported(what) {
     }
 }
 
-page("network", (main, told) => {
-    drawn = {};
+page("network", (main) => {
+    drawn = { hover: null };
     drawn.figures = make("dl", { class: "figures", id: "figures" });
     drawn.data = make("section", { class: "panel", "aria-label": t("data") });
     drawn.inputs = make("section", { class: "panel", "aria-label": t("inputs") });
@@ -578,21 +606,21 @@ page("network", (main, told) => {
     drawn.net = make("div", { class: "net", tabindex: 0, role: "group", "aria-label": t("layers") });
     drawn.weights = make("div", { style: "margin-top:10px" });
     drawn.training = make("section", { class: "panel", "aria-label": t("training") });
-    drawn.boundary = make("canvas", { class: "wide", id: "boundary", tabindex: 0, role: "img", "aria-label": t("about boundary") });
+    drawn.boundary = make("canvas", { class: "wide", id: "boundary", tabindex: 0, role: "application", "aria-label": t("about boundary") });
     drawByHand(drawn.boundary);
     drawn.curves = make("canvas", { class: "wide", role: "img", "aria-label": t("about curves") });
     drawn.gradients = make("div", { class: "bars" });
     const epoch = runner.stepper(t("one epoch"), () => about?.steps_per_epoch ?? 1, { id: "epoch-button" });
-    const bar = make("section", { class: "panel", "aria-label": t("training"), style: "margin-bottom:14px" },
+    const bar = make("section", { class: "panel", "aria-label": t("steps panel"), style: "margin-bottom:14px" },
         make("div", { class: "bar" }, runner.controls(SPEEDS, restart, epoch), make("span", { class: "grow" }), drawn.figures));
-    main.append(...lead("network", [chapter("your-own-network", t("chapter.your-own-network"))]), told, bar,
+    main.append(...lead("network", [chapter("your-own-network", t("chapter.your-own-network"))]), bar,
         make("div", { class: "columns network" },
             make("div", {}, drawn.data, drawn.inputs),
             make("div", { class: "first-on-phone" }, make("section", { class: "panel", "aria-label": t("layers") }, drawn.layerButtons, drawn.net, drawn.weights, make("p", { class: "note" }, t("about units"))), drawn.training),
             make("div", { class: "side first-on-phone" },
                 make("section", { class: "panel", "aria-label": t("answer") }, make("h2", {}, t("answer")), drawn.boundary),
                 make("section", { class: "panel", "aria-label": t("curves") }, make("h2", {}, t("curves")), drawn.curves,
-                    make("div", { class: "key" }, make("span", {}, make("i", { style: "background:var(--first)" }), t("training loss")), make("span", {}, make("i", { style: "background:var(--second)" }), t("test loss"))),
+                    make("div", { class: "key" }, make("span", {}, make("i", { style: "background:var(--first)" }), t("training loss")), make("span", {}, make("i", { style: "background:repeating-linear-gradient(90deg, var(--second) 0 5px, transparent 5px 9px)" }), t("test loss"))),
                     make("h2", { style: "margin-top:14px" }, t("gradients")), drawn.gradients, make("p", { class: "note" }, t("about gradients"))),
                 make("section", { class: "panel", "aria-label": t("take away") }, make("h2", {}, t("take away")),
                     make("div", { class: "bar" }, button(t("model file"), () => exported("model")), button(t("rust source"), () => exported("source"))),
@@ -604,7 +632,7 @@ page("network", (main, told) => {
     } else {
         restart();
     }
-});
+}, drawView);
 
 for (const name of ["dragover", "drop"]) {
     addEventListener(name, (event) => {
@@ -613,7 +641,6 @@ for (const name of ["dragover", "drop"]) {
         if (file) { readFile(file); }
     });
 }
-addEventListener("resize", () => view && drawLines());
 
 // For tests, and for the curious in the console.
 window.playground = { engine, state, restart, steps: (count) => runner.steps(count), readFile, request, view: () => view, about: () => about };

@@ -1,5 +1,5 @@
 // What all pages share: words, the state in the address, controls, the library behind a worker, and how numbers are drawn.
-import { WORDS } from "./words.js";
+import { forgetColours, shown } from "./draw.js";
 
 /* Words */
 
@@ -8,18 +8,50 @@ const stored = (() => {
 })();
 
 export const LANGUAGES = { en: "English", ko: "한국어" };
-let language = "en";
+let language = asked() ?? preferred();
+let { WORDS, SENTENCES } = await words(language);
+
+/** The words of a language, which only a page in it loads. */
+function words(language) {
+    return import(`./words-${language}.js`);
+}
+
+/** The language that the address asks for, if it does. */
+function asked() {
+    const named = new URLSearchParams(location.hash.slice(1)).get("lang");
+    return Object.hasOwn(LANGUAGES, named) ? named : null;
+}
+
+/** The language of the browser, if the pages have it. */
+function spoken() {
+    const first = (navigator.language ?? "en").slice(0, 2);
+    return Object.hasOwn(LANGUAGES, first) ? first : "en";
+}
+
+/** The language that was chosen here before, or the browser's. */
+function preferred() {
+    const saved = stored.getItem("playground.language");
+    return Object.hasOwn(LANGUAGES, saved) ? saved : spoken();
+}
 
 /** The words of a key in the page's language, with {name} replaced. */
 export function t(key, values = {}) {
-    const text = WORDS[language][key] ?? WORDS.en[key] ?? key;
-    return text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+    return filled(WORDS[key] ?? key, values);
 }
 
-/** A word of the library, such as a setting's name: translated if it is known, or with its underscores opened. */
-export const term = (name) => WORDS[language][`term.${name}`] ?? name.replaceAll("_", " ");
+const filled = (text, values) => text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 
-export const currentLanguage = () => language;
+/** A word of the library, such as a setting's name: translated if it is known, or with its underscores opened. */
+export const term = (name) => WORDS[`term.${name}`] ?? name.replaceAll("_", " ");
+
+/** What an error says, in the page's language if it has the sentence; the library's own words are English. */
+export function sentence({ error, sentence: known, values = {} }) {
+    if (language === "en") {
+        return error;
+    }
+    const text = SENTENCES[known];
+    return text ? filled(text, values) : t("library says", { error });
+}
 
 /* Elements */
 
@@ -28,7 +60,7 @@ export function make(name, attributes = {}, ...children) {
     const element = document.createElement(name);
     for (const [key, value] of Object.entries(attributes)) {
         if (key.startsWith("on")) {
-            element.addEventListener(key.slice(2), value);
+            listen(element, key.slice(2), value);
         } else if (key === "style") {
             element.style.cssText = value;
         } else if (key.startsWith("aria-") && typeof value === "boolean") {
@@ -43,23 +75,64 @@ export function make(name, attributes = {}, ...children) {
     return element;
 }
 
-/** Puts children in the place of those that an element has; null is none. */
-export function fill(element, ...children) {
-    element.replaceChildren(...children.flat(9).filter((child) => child !== null && child !== undefined));
+/** Has an element call what its handlers say at the time of an event. */
+function listen(element, type, handler) {
+    element.handlers ??= {};
+    if (!Object.hasOwn(element.handlers, type)) {
+        element.addEventListener(type, (event) => element.handlers[type]?.(event));
+    }
+    element.handlers[type] = handler;
 }
 
-/** A number as a person reads it. */
-export function shown(number, digits = 4) {
-    const value = typeof number === "string" ? Number(number.replace("inf", "Infinity")) : number;
-    if (value === null || value === undefined || Number.isNaN(value)) {
-        return "–";
+/** Gives an element these children; null is none. What is alike stays, with its focus, a drag, and what is being typed. */
+export function fill(element, ...children) {
+    const fresh = children.flat(9).filter((child) => child !== null && child !== undefined);
+    const old = [...element.childNodes];
+    fresh.forEach((next, at) => {
+        const node = next instanceof Node ? next : document.createTextNode(next);
+        if (!old[at]) {
+            element.append(node);
+        } else if (old[at] !== node) {
+            renew(old[at], node);
+        }
+    });
+    old.slice(fresh.length).forEach((one) => one.remove());
+}
+
+/** Makes a node what another is, or puts the other in its place if it is of another kind. */
+function renew(old, next) {
+    // What a page keeps to draw on is named by the page, not by its place.
+    if (old.nodeName !== next.nodeName || old.nodeName === "CANVAS" || old.type !== next.type) {
+        old.replaceWith(next);
+        return;
     }
-    if (!Number.isFinite(value)) {
-        return value > 0 ? "∞" : "−∞";
+    if (old.nodeType === Node.TEXT_NODE) {
+        if (old.data !== next.data) { old.data = next.data; }
+        return;
     }
-    const size = Math.abs(value);
-    const text = size !== 0 && (size < 1e-4 || size >= 1e6) ? Number(value.toPrecision(3)).toExponential() : String(Number(value.toPrecision(digits)));
-    return text.replace("-", "−").replace("e+", "e");
+    const names = new Set([...old.getAttributeNames(), ...next.getAttributeNames()]);
+    // What a person has opened stays open.
+    if (old.nodeName === "DETAILS") { names.delete("open"); }
+    for (const name of names) {
+        const value = next.getAttribute(name);
+        if (value === null) {
+            old.removeAttribute(name);
+        } else if (name === "style") {
+            // The page's policy lets only scripts style an element.
+            old.style.cssText = next.style.cssText;
+        } else if (old.getAttribute(name) !== value) {
+            old.setAttribute(name, value);
+        }
+    }
+    for (const [type, handler] of Object.entries(next.handlers ?? {})) {
+        listen(old, type, handler);
+    }
+    fill(old, [...next.childNodes]);
+    if (old.nodeName === "INPUT" && old.type === "checkbox") {
+        old.checked = next.checked;
+    } else if (old.nodeName === "SELECT" || (old.nodeName === "INPUT" && old !== document.activeElement && old.type !== "file")) {
+        old.value = next.value;
+    }
 }
 
 /* The state, which is in the address */
@@ -68,7 +141,7 @@ export function shown(number, digits = 4) {
 export const field = {
     oneOf: (options, initial = options[0]) => ({
         initial,
-        read: (text) => (options.includes(text) ? text : undefined),
+        read: (text) => options.find((one) => String(one) === text),
         print: String,
     }),
     number: (initial, least, largest, whole = false) => ({
@@ -168,35 +241,44 @@ export class State {
     }
 }
 
-/** The language of the browser, if the pages have it. */
-const spoken = () => {
-    const asked = (navigator.language ?? "en").slice(0, 2);
-    return Object.hasOwn(LANGUAGES, asked) ? asked : "en";
-};
-
-const preferred = () => {
-    const saved = stored.getItem("playground.language");
-    return Object.hasOwn(LANGUAGES, saved) ? saved : spoken();
-};
-
 /* The library */
 
 class Engine {
     constructor() {
         this.waiting = new Map();
         this.count = 0;
-        // `?portable` takes the build without SIMD, to try it where there is SIMD.
-        this.worker = new Worker(`worker.js${location.search === "?portable" ? "?portable" : ""}`);
-        this.worker.onmessage = ({ data }) => {
-            const { resolve, reject } = this.waiting.get(data.id);
-            this.waiting.delete(data.id);
-            this.portable = data.portable;
-            if (data.reply.error) {
-                reject(Object.assign(new Error(data.reply.error), { ended: data.reply.ended }));
-            } else {
-                resolve(Object.assign(data.reply, { bytes: data.bytes }));
-            }
+        const portable = new URLSearchParams(location.search).has("portable");
+        try {
+            // `?portable` takes the build without SIMD, to try it where there is SIMD.
+            this.worker = new Worker(`worker.js${portable ? "?portable" : ""}`);
+        } catch (error) {
+            this.fault = error.message;
+            return;
+        }
+        this.worker.onmessage = ({ data }) => this.answered(data);
+        this.worker.onerror = this.worker.onmessageerror = (event) => {
+            event.preventDefault?.();
+            this.fault = event.message || "worker.js";
+            [...this.waiting.keys()].forEach((id) => this.answered({ id, reply: this.refusal() }));
         };
+    }
+
+    refusal() {
+        return { error: this.fault, unloaded: true };
+    }
+
+    answered({ id, reply, bytes, portable }) {
+        const { resolve, reject } = this.waiting.get(id);
+        this.waiting.delete(id);
+        this.portable = portable;
+        this.hasAnswered = true;
+        if (reply.unloaded || reply.ended) {
+            reject(new Error(t(reply.ended ? "ended" : "unloaded", { error: reply.error })));
+        } else if (reply.error) {
+            reject(new Error(sentence(reply)));
+        } else {
+            resolve(Object.assign(reply, { bytes }));
+        }
     }
 
     /** Asks the library; the reply has `bytes`, and `numbers` reads them. */
@@ -204,7 +286,11 @@ class Engine {
         const id = ++this.count;
         return new Promise((resolve, reject) => {
             this.waiting.set(id, { resolve, reject });
-            this.worker.postMessage({ id, request: { ask, ...settings }, bytes });
+            if (this.fault) {
+                this.answered({ id, reply: this.refusal() });
+            } else {
+                this.worker.postMessage({ id, request: { ask, ...settings }, bytes });
+            }
         });
     }
 }
@@ -231,7 +317,7 @@ function labelled(label, control) {
 }
 
 export function select(label, options, value, change) {
-    const list = make("select", { onchange: () => change(list.value) },
+    const list = make("select", { onchange: ({ currentTarget }) => change(currentTarget.value) },
         options.map((option) => {
             const [key, text] = Array.isArray(option) ? option : [option, option];
             return make("option", { value: key, selected: key === value }, text);
@@ -242,45 +328,68 @@ export function select(label, options, value, change) {
 
 /** A field of numbers; what lies outside the range of the field is not taken. */
 export function number(label, value, { least = -Infinity, largest = Infinity, step = "any", whole = false } = {}, change) {
-    const input = make("input", {
+    return labelled(label, make("input", {
         type: "number", value, step: whole ? 1 : step, min: Number.isFinite(least) ? least : null,
         max: Number.isFinite(largest) ? largest : null, inputmode: "decimal",
-        onchange: () => {
-            const typed = Number(input.value);
-            if (input.value.trim() !== "" && typed >= least && typed <= largest && (!whole || Number.isInteger(typed))) {
-                input.removeAttribute("aria-invalid");
+        onchange: ({ currentTarget: input }) => {
+            const typed = input.value.trim() === "" ? NaN : Number(input.value);
+            const isValid = typed >= least && typed <= largest && (!whole || Number.isInteger(typed));
+            input.toggleAttribute("aria-invalid", false);
+            if (isValid) {
                 change(typed);
             } else {
                 input.setAttribute("aria-invalid", "true");
-                say(t("out of range", { name: label, least: shown(least), largest: shown(largest) }), true);
+                const bounds = { name: label, least: plain(least), largest: plain(largest) };
+                say(t(Number.isFinite(largest - least) ? (whole ? "out of whole range" : "out of range") : "no number", bounds), true);
             }
         },
-    });
-    return labelled(label, input);
+    }));
 }
 
-/** A slider, over powers of ten if `power` is set. */
+const plain = (bound) => String(bound).replace("-", "−");
+
+/** A slider, over powers of ten if `power` is set; then its number can be typed as well. */
 export function slider(label, value, { least, largest, step = 0.01, power = false }, change) {
-    const to = (position) => (power ? Number((10 ** position).toPrecision(2)) : position);
+    const to = (position) => (power ? Number((10 ** position).toPrecision(3)) : position);
     const from = (one) => (power ? Math.log10(one) : one);
-    const told = make("output", {}, shown(value));
+    const take = (field, now) => {
+        field.querySelector("[type=range]").setAttribute("aria-valuetext", shown(now));
+        change(now);
+    };
     const input = make("input", {
-        type: "range", min: from(least), max: from(largest), step, "aria-valuetext": shown(value),
-        oninput: () => {
-            const now = to(Number(input.value));
-            told.textContent = shown(now);
-            input.setAttribute("aria-valuetext", shown(now));
-            change(now);
+        type: "range", min: from(least), max: from(largest), step: power ? "any" : step, "aria-valuetext": shown(value),
+        oninput: ({ currentTarget }) => {
+            const [now, field] = [to(Number(currentTarget.value)), currentTarget.closest(".field")];
+            const told = field.querySelector("output, [type=number]");
+            if (power) { told.value = now; } else { told.textContent = shown(now); }
+            take(field, now);
         },
+        ...(power ? { onkeydown: (event) => byKey(event, step) } : {}),
     });
     input.value = from(value);
     const whole = labelled(label, input);
-    whole.firstChild.append(" ", told);
+    if (power) {
+        const typed = number(label, value, { least, largest }, change).lastChild;
+        typed.setAttribute("aria-label", label);
+        typed.classList.add("typed");
+        return make("div", { class: "field slide" }, ...whole.childNodes, typed);
+    }
+    whole.firstChild.append(" ", make("output", {}, shown(value)));
     return whole;
 }
 
+/** Moves a slider that has no steps of its own. */
+function byKey(event, step) {
+    const by = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10 }[event.key];
+    if (by) {
+        event.preventDefault();
+        event.currentTarget.value = Number(event.currentTarget.value) + by * step;
+        event.currentTarget.dispatchEvent(new Event("input"));
+    }
+}
+
 export function check(label, value, change) {
-    const input = make("input", { type: "checkbox", checked: value, onchange: () => change(input.checked) });
+    const input = make("input", { type: "checkbox", checked: value, onchange: ({ currentTarget }) => change(currentTarget.checked) });
     input.id = `control-${++counted}`;
     return make("label", { class: "field check", for: input.id }, input, make("span", {}, label));
 }
@@ -301,9 +410,13 @@ export function settingsOf(known, changed, change) {
         change(next);
     };
     return entries.flatMap(([name, initial]) => {
-        const value = Object.hasOwn(changed, name) ? changed[name] : initial;
+        const kind = (one) => (Array.isArray(one) ? "list" : typeof one);
+        const value = Object.hasOwn(changed, name) && kind(changed[name]) === kind(initial) ? changed[name] : initial;
         if (typeof initial === "boolean") {
             return [check(term(name), value, (now) => put(name, now))];
+        }
+        if (name === "nesterov") {
+            return [check(term(name), value !== 0, (now) => put(name, Number(now)))];
         }
         if (typeof initial === "number") {
             return [number(term(name), value, {}, (now) => put(name, now))];
@@ -311,7 +424,7 @@ export function settingsOf(known, changed, change) {
         if (Array.isArray(initial) && initial.every((one) => typeof one === "number")) {
             const input = make("input", {
                 type: "text", value: value.join(", "),
-                onchange: () => put(name, input.value.split(",").map(Number).filter((one) => !Number.isNaN(one))),
+                onchange: ({ currentTarget }) => put(name, currentTarget.value.split(",").map(Number).filter((one) => !Number.isNaN(one))),
             });
             return [labelled(term(name), input)];
         }
@@ -324,13 +437,18 @@ export function settingsOf(known, changed, change) {
 const PAGES = ["descent", "network", "chain", "digits"];
 let told = null;
 
-/** Tells the person something; screen readers say it. */
+/** Tells the person something; screen readers say it. A press on it, or Escape, puts it away. */
 export function say(text, isFault = false) {
-    told.textContent = text;
+    if (told.textContent !== text) { told.textContent = text; }
     told.classList.toggle("fault", isFault);
 }
 
-export const sayFault = (error) => say(error.ended ? t("ended", { error: error.message }) : error.message, true);
+addEventListener("keydown", (event) => event.key === "Escape" && say(""));
+
+export const sayFault = (error) => say(error.message, true);
+
+/** Shows that what is drawn is not of what is set, since that was refused. */
+export const stale = (isStale) => document.querySelector("main").classList.toggle("stale", isStale);
 
 function linkPages() {
     for (const link of document.querySelectorAll("header.top a[data-page]")) {
@@ -341,29 +459,38 @@ function linkPages() {
 /** A chapter of the guide, in the language of the page. */
 export const chapter = (name, text) => make("a", { href: `../${language === "ko" ? "ko/" : ""}${name}.html` }, text);
 
-/** Writes the head and the foot of a page, and calls `draw` for what is between, again whenever the language changes. */
-export function page(name, draw) {
-    const asked = new URLSearchParams(location.hash.slice(1)).get("lang");
-    language = Object.hasOwn(LANGUAGES, asked) ? asked : preferred();
+/**
+ * Writes the head and the foot of a page, and calls `draw` for what is between, again whenever the language changes.
+ * `picture` draws what depends on the width and the colours.
+ */
+export function page(name, draw, picture = () => {}) {
     const theme = stored.getItem("playground.theme");
     if (theme === "light" || theme === "dark") {
         document.documentElement.dataset.theme = theme;
     }
+    const recolour = () => { forgetColours(); picture(); };
     const redraw = () => {
         document.documentElement.lang = language;
         document.title = name ? `${t(`page.${name}`)} · downhill` : t("title");
         const link = (page) =>
             make("a", { "data-page": page, href: `${page}.html`, "aria-current": page === name ? "page" : null }, t(`page.${page}`));
         const main = make("main", { id: "main", tabindex: -1 });
-        told = make("p", { class: "message", role: "status", "aria-live": "polite" });
+        told = make("p", { class: "message", role: "status", "aria-live": "polite", onclick: () => say("") });
+        const speak = async (key) => {
+            ({ WORDS, SENTENCES } = await words(key));
+            language = key;
+            stored.setItem("playground.language", key);
+            redraw();
+            current?.set({});
+            document.querySelector(".look button").focus();
+        };
         document.body.replaceChildren(
             make("a", { class: "skip", href: "#main", onclick: (event) => { event.preventDefault(); main.focus(); } }, t("skip")),
             make("header", { class: "top" },
                 make("a", { class: "brand", href: "index.html" }, "downhill"),
                 make("nav", { "aria-label": t("pages") }, PAGES.map(link)),
                 make("div", { class: "look" },
-                    Object.entries(LANGUAGES).filter(([key]) => key !== language).map(([key, text]) =>
-                        button(text, () => { language = key; stored.setItem("playground.language", key); redraw(); current?.set({}); }, { class: "small", lang: key })),
+                    Object.entries(LANGUAGES).filter(([key]) => key !== language).map(([key, text]) => button(text, () => speak(key), { class: "small", lang: key })),
                     button(t("theme"), () => {
                         const next = isDark() ? "light" : "dark";
                         document.documentElement.dataset.theme = next;
@@ -372,15 +499,25 @@ export function page(name, draw) {
                     }, { class: "small" }))),
             main,
             make("footer", {}, t("foot"), " ", make("a", { href: `../${language === "ko" ? "ko/" : ""}index.html` }, t("guide"))));
-        draw(main, told);
+        document.body.append(told);
+        draw(main);
         linkPages();
     };
-    recolour = () => { colours = null; redraw(); };
     redraw();
+    setTimeout(() => {
+        if (engine.waiting.size > 0 && !engine.hasAnswered) { say(t("loading")); }
+    }, 500);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
+    let width = innerWidth;
+    addEventListener("resize", () => {
+        if (innerWidth !== width) {
+            width = innerWidth;
+            picture();
+        }
+    });
+    // A link that is pasted into the page's own address is another state.
+    addEventListener("hashchange", () => location.reload());
 }
-
-let recolour = () => {};
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => recolour());
 
 export const isDark = () => {
     const theme = document.documentElement.dataset.theme;
@@ -402,6 +539,9 @@ export class Runner {
     isRunning = false;
     isTaking = false;
     isLooping = false;
+
+    /** The promise of what the page begins anew. */
+    beginning = Promise.resolve();
 
     /** `word` is the key of what the button says, `isReady` whether there is anything to take steps of, and `take` takes them. */
     constructor(word, state, isReady, take) {
@@ -425,11 +565,10 @@ export class Runner {
 
     show() {
         this.button.textContent = this.isRunning ? t("pause") : t(this.word);
-        this.button.setAttribute("aria-pressed", this.isRunning);
     }
 
     set(isRunning) {
-        this.isRunning = isRunning && this.isReady();
+        this.isRunning = isRunning;
         this.show();
         if (this.isRunning && !this.isLooping) {
             this.loop();
@@ -454,12 +593,17 @@ export class Runner {
 
     /** Takes steps, unless some are being taken. */
     async steps(count) {
-        if (this.isTaking || !this.isReady()) {
+        if (this.isTaking) {
             return;
         }
         this.isTaking = true;
         try {
-            await this.take(count);
+            await this.beginning;
+            if (this.isReady()) {
+                await this.take(count);
+            } else {
+                this.set(false);
+            }
         } catch (error) {
             this.set(false);
             sayFault(error);
@@ -467,146 +611,4 @@ export class Runner {
             this.isTaking = false;
         }
     }
-}
-
-/* Drawing */
-
-let colours = null;
-
-/** The page's colours as they are in its scheme. */
-export function palette() {
-    if (colours === null) {
-        const style = getComputedStyle(document.documentElement);
-        const read = (name) => style.getPropertyValue(`--${name}`).trim();
-        const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
-        colours = { rgb: {} };
-        for (const name of ["paper", "panel", "line", "text", "quiet", "accent", "first", "second", "third", "fourth", "middle", "fault"]) {
-            colours[name] = read(name);
-            colours.rgb[name] = rgb(colours[name].length === 4 ? colours[name].replace(/[^#]/g, "$&$&") : colours[name]);
-        }
-        colours.classes = ["first", "second", "third", "fourth", "accent", "fault"].map((name) => colours[name]);
-        colours.classesRgb = ["first", "second", "third", "fourth", "accent", "fault"].map((name) => colours.rgb[name]);
-    }
-    return colours;
-}
-
-/** Prepares a canvas for a picture of this size in CSS pixels. */
-export function sized(canvas, width, height) {
-    const ratio = Math.min(devicePixelRatio || 1, 2);
-    const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
-    if (canvas.width !== w || canvas.height !== h) {
-        canvas.width = w;
-        canvas.height = h;
-        canvas.style.aspectRatio = `${width} / ${height}`;
-    }
-    const context = canvas.getContext("2d");
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    return context;
-}
-
-const mixed = (a, b, share) => a.map((from, at) => from + (b[at] - from) * share);
-
-/** A colour from first over middle to second, for a number in [−1, 1]. */
-export function diverging(value, strength = 1) {
-    const { rgb } = palette();
-    const share = Math.min(1, Math.abs(value)) * strength;
-    return mixed(rgb.middle, value < 0 ? rgb.first : rgb.second, share);
-}
-
-/** Draws numbers row after row as pixels, each of a colour. */
-export function pixels(canvas, values, columns, rows, colour, from = 0) {
-    if (canvas.width !== columns || canvas.height !== rows) {
-        canvas.width = columns;
-        canvas.height = rows;
-    }
-    const context = canvas.getContext("2d");
-    const image = context.createImageData(columns, rows);
-    for (let at = 0; at < columns * rows; at += 1) {
-        const [red, green, blue] = colour(values[from + at]);
-        image.data[4 * at] = red;
-        image.data[4 * at + 1] = green;
-        image.data[4 * at + 2] = blue;
-        image.data[4 * at + 3] = 255;
-    }
-    context.putImageData(image, 0, 0);
-}
-
-/** Round places for the labels of an axis. */
-function places(least, largest, count) {
-    const raw = (largest - least) / count;
-    const power = 10 ** Math.floor(Math.log10(raw));
-    const step = [1, 2, 5, 10].map((factor) => factor * power).find((one) => one >= raw);
-    const found = [];
-    for (let at = Math.ceil(least / step) * step; at <= largest + step * 1e-9; at += step) {
-        found.push(Math.abs(at) < step * 1e-9 ? 0 : at);
-    }
-    return found;
-}
-
-/** Draws curves over steps, on a logarithmic axis if all values are above 0 and `log` is set. */
-export function curves(canvas, lines, { height, log = false, label = "" }) {
-    const width = canvas.clientWidth || 320;
-    const context = sized(canvas, width, height);
-    const colour = palette();
-    context.clearRect(0, 0, width, height);
-    const all = lines.flatMap(({ points }) => points.map(([, y]) => y)).filter(Number.isFinite);
-    const usesLog = log && all.length > 0 && all.every((value) => value > 0);
-    const of = usesLog ? Math.log10 : (value) => value;
-    let [least, largest] = all.reduce(([low, high], value) => [Math.min(low, of(value)), Math.max(high, of(value))], [Infinity, -Infinity]);
-    if (!(largest > least)) {
-        [least, largest] = Number.isFinite(least) ? [least - 0.5, least + 0.5] : [0, 1];
-    }
-    const last = Math.max(1, ...lines.flatMap(({ points }) => (points.length ? [points[points.length - 1][0]] : [])));
-    const [left, bottom, top] = [44, 20, 8];
-    const x = (step) => left + (step / last) * (width - left - 8);
-    const y = (value) => top + (1 - (of(value) - least) / (largest - least)) * (height - top - bottom);
-    context.font = "11px system-ui, sans-serif";
-    context.fillStyle = colour.quiet;
-    context.strokeStyle = colour.line;
-    context.lineWidth = 1;
-    context.textAlign = "right";
-    context.textBaseline = "middle";
-    for (const place of places(least, largest, Math.max(2, Math.floor(height / 45)))) {
-        const value = usesLog ? 10 ** place : place;
-        const at = top + (1 - (place - least) / (largest - least)) * (height - top - bottom);
-        context.beginPath();
-        context.moveTo(left, at);
-        context.lineTo(width - 8, at);
-        context.stroke();
-        context.fillText(shown(value, 2), left - 6, at);
-    }
-    context.textAlign = "center";
-    context.textBaseline = "top";
-    for (const place of places(0, last, 4)) {
-        context.fillText(shown(place, 3), Math.min(x(place), width - 16), height - bottom + 5);
-    }
-    if (label) {
-        context.textAlign = "right";
-        context.textBaseline = "bottom";
-        context.fillText(label, width - 8, top + 12);
-    }
-    context.lineJoin = "round";
-    for (const { points, colour: stroke, dashed } of lines) {
-        context.strokeStyle = stroke;
-        context.lineWidth = 1.8;
-        context.setLineDash(dashed ? [5, 4] : []);
-        context.beginPath();
-        let isDown = false;
-        for (const [step, value] of points) {
-            if (!Number.isFinite(value)) {
-                isDown = false;
-                continue;
-            }
-            const at = [x(step), Math.max(-1e4, Math.min(1e4, y(value)))];
-            if (isDown) { context.lineTo(...at); } else { context.moveTo(...at); }
-            isDown = true;
-        }
-        context.stroke();
-    }
-    context.setLineDash([]);
-}
-
-/** Thins a growing list of points: every second one goes once there are too many. */
-export function thinned(points, most = 600) {
-    return points.length > most ? points.filter((_, at) => at % 2 === 0 || at === points.length - 1) : points;
 }

@@ -4,13 +4,17 @@
 // A module with one instruction of simd128: a browser that finds it valid takes the faster build.
 const SIMD = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11]);
 
-const portable = self.location.search === "?portable" || !WebAssembly.validate(SIMD);
+const isThere = typeof WebAssembly === "object";
+const portable = new URLSearchParams(self.location.search).has("portable") || !isThere || !WebAssembly.validate(SIMD);
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 let module = null;
 let loading = null;
 
 async function load() {
+    if (!isThere) {
+        throw new Error("WebAssembly is missing.");
+    }
     const answer = await fetch(portable ? "playground.wasm" : "playground-simd.wasm");
     if (!answer.ok) {
         throw new Error(`${answer.url} can't be loaded (${answer.status}).`);
@@ -41,8 +45,8 @@ self.onmessage = async ({ data: { id, request, bytes } }) => {
         answer = call(request, bytes ?? new Uint8Array());
     } catch (error) {
         // A module that has ended by itself answers nothing more; the next request gets a new one.
-        loading = null;
-        answer = { reply: { error: String(error.message ?? error), ended: true }, bytes: new Uint8Array() };
+        answer = { reply: { error: String(error.message ?? error), [module === null ? "unloaded" : "ended"]: true }, bytes: new Uint8Array() };
+        [loading, module] = [null, null];
     }
     self.postMessage({ id, portable, ...answer }, [answer.bytes.buffer]);
 };

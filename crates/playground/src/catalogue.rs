@@ -59,7 +59,7 @@ macro_rules! schedules {
         pub(crate) fn schedule(name: &str, settings: &Value) -> Result<Box<dyn Schedule>, Error> {
             let schedule: Box<dyn Schedule> = match name {
                 $(stringify!($Name) => Box::new(changed::<$Name>(&$default, settings)?),)*
-                _ => return Err(Error::new(format!("There is no schedule of the name `{name}`."))),
+                _ => return Err(Error::new("There is no schedule of the name `{name}`.").with("name", name)),
             };
             schedule.check()?;
             Ok(schedule)
@@ -97,7 +97,7 @@ macro_rules! losses {
                     let loss = changed::<$Name>(&$default, settings)?;
                     Ok(boxed(loss))
                 })*
-                _ => Err(Error::new(format!("There is no loss of the name `{name}` for such data."))),
+                _ => Err(Error::new("There is no loss of the name `{name}` for such data.").with("name", name)),
             }
         }
     };
@@ -135,7 +135,7 @@ fn changed<S: Serialize + DeserializeOwned>(default: &S, settings: &Value) -> Re
         (Value::Object(known), Value::Object(changed)) => {
             for (name, setting) in changed {
                 let Some(known) = known.get_mut(name) else {
-                    return Err(Error::new(format!("There is no setting of the name `{name}`.")));
+                    return Err(Error::new("There is no setting of the name `{name}`.").with("name", name));
                 };
                 *known = setting.clone();
             }
@@ -143,7 +143,7 @@ fn changed<S: Serialize + DeserializeOwned>(default: &S, settings: &Value) -> Re
         (_, Value::Object(changed)) if changed.is_empty() => {}
         _ => return Err(Error::new("These settings are not of the kind that is needed.")),
     }
-    serde_json::from_value(value).map_err(|error| Error::new(format!("A setting is not valid: {error}.")))
+    serde_json::from_value(value).map_err(|error| Error::new("A setting is not valid: {error}.").with("error", error))
 }
 
 macro_rules! activations {
@@ -160,7 +160,7 @@ macro_rules! activations {
         pub(crate) fn activation(name: &str, settings: &Value) -> Result<Box<dyn Block>, Error> {
             match name {
                 $(stringify!($Name) => Ok(Box::new(changed(&$Name::default(), settings)?)),)*
-                _ => Err(Error::new(format!("There is no activation of the name `{name}`."))),
+                _ => Err(Error::new("There is no activation of the name `{name}`.").with("name", name)),
             }
         }
     };

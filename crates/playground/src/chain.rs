@@ -54,14 +54,16 @@ const MOST_LAYERS: usize = 4;
 impl Chain {
     pub(crate) fn new(settings: &ChainSettings) -> Result<Self, Error> {
         if !(1..=MOST_UNITS).contains(&settings.inputs.len()) || !(1..=MOST_LAYERS).contains(&settings.layers.len()) {
-            return Err(Error::new(format!("There may be up to {MOST_UNITS} inputs and {MOST_LAYERS} layers.")));
+            return Err(Error::new("There may be up to {most_units} inputs and {most_layers} layers.")
+                .with("most_units", MOST_UNITS)
+                .with("most_layers", MOST_LAYERS));
         }
         let numbers = settings.inputs.iter().chain(&settings.targets).chain(settings.parameters.iter().flatten());
         if numbers.chain([&settings.rate]).any(|number| !number.is_finite() || number.abs() > 1e6) {
             return Err(Error::new("Inputs, targets, weights and the rate are finite numbers below a million."));
         }
         if !settings.layers.iter().all(|layer| (1..=MOST_UNITS).contains(&layer.units)) {
-            return Err(Error::new(format!("A layer may have up to {MOST_UNITS} units.")));
+            return Err(Error::new("A layer may have up to {most_units} units.").with("most_units", MOST_UNITS));
         }
         let mut network =
             Network::<f64>::build([settings.inputs.len()], chain(blocks(&settings.layers)?), Seed(settings.seed))?;
@@ -69,7 +71,9 @@ impl Chain {
             let count = network.parameters().len();
             if parameters.len() != count {
                 let got = parameters.len();
-                return Err(Error::new(format!("The network has {count} parameters, but got {got}.")));
+                return Err(Error::new("The network has {count} parameters, but got {got}.")
+                    .with("count", count)
+                    .with("got", got));
             }
             network.parameters_mut().copy_from_slice(parameters);
         }
@@ -77,7 +81,9 @@ impl Chain {
         let outputs = network.output_shape().len();
         let wanted = if kind == Kind::Values { outputs } else { 1 };
         if settings.targets.len() < wanted {
-            return Err(Error::new(format!("The network has {outputs} outputs: {wanted} targets are needed.")));
+            return Err(Error::new("The network has {outputs} outputs: {wanted} targets are needed.")
+                .with("outputs", outputs)
+                .with("wanted", wanted));
         }
         let targets = settings.targets[..wanted].to_vec();
         let classes = if kind == Kind::Classes { vec![targets[0] as u32] } else { Vec::new() };

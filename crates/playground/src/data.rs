@@ -25,10 +25,12 @@ impl Points {
     /// Draws a data set by its name.
     pub(crate) fn named(name: &str, count: usize, noise: f64, seed: Seed) -> Result<Self, Error> {
         if !(2..=MOST).contains(&count) {
-            return Err(Error::new(format!("There must be from 2 to {MOST} points, but {count} are asked for.")));
+            return Err(Error::new("There must be from 2 to {most} points, but {count} are asked for.")
+                .with("most", MOST)
+                .with("count", count));
         }
         if !(0.0..=1.0).contains(&noise) {
-            return Err(Error::new(format!("The noise must lie in [0, 1], but is {noise}.")));
+            return Err(Error::new("The noise must lie in [0, 1], but is {noise}.").with("noise", noise));
         }
         type Draw = fn(usize, usize, &mut Random) -> ([f64; 2], f64);
         let (draw, classes): (Draw, Option<usize>) = match name {
@@ -39,7 +41,7 @@ impl Points {
             "three" => (three, Some(3)),
             "waves" => (waves, None),
             "plane" => (plane, None),
-            _ => return Err(Error::new(format!("There is no data set of the name `{name}`."))),
+            _ => return Err(Error::new("There is no data set of the name `{name}`.").with("name", name)),
         };
         let mut points = Self { classes, ..Self::default() };
         for index in 0..count {
@@ -58,10 +60,12 @@ impl Points {
     /// Takes points with their targets, as drawn or read.
     pub(crate) fn given(points: &[[f64; 3]], are_values: bool) -> Result<Self, Error> {
         if points.len() > MOST {
-            return Err(Error::new(format!("There may be up to {MOST} points, but there are {}.", points.len())));
+            return Err(Error::new("There may be up to {most} points, but there are {count}.")
+                .with("most", MOST)
+                .with("count", points.len()));
         }
         if points.len() < 4 {
-            return Err(Error::new("Draw at least four points: half of them are kept to test with."));
+            return Err(Error::new("Draw at least four points: some are kept to test with."));
         }
         if points.iter().flatten().any(|number| !number.is_finite() || number.abs() > 1e6) {
             return Err(Error::new("A coordinate or a target is no finite number below a million."));
@@ -77,7 +81,7 @@ fn count_classes(targets: &[f64]) -> Result<usize, Error> {
     let largest = targets.iter().fold(0.0_f64, |largest, &target| largest.max(target));
     let are_whole = targets.iter().all(|target| target.fract() == 0.0 && *target >= 0.0);
     if !are_whole || largest >= MOST_CLASSES as f64 {
-        return Err(Error::new(format!("Classes are whole numbers from 0 to {}.", MOST_CLASSES - 1)));
+        return Err(Error::new("Classes are whole numbers from 0 to {most}.").with("most", MOST_CLASSES - 1));
     }
     Ok((largest as usize + 1).max(2))
 }
@@ -157,23 +161,34 @@ pub(crate) fn table(text: &[u8]) -> Result<Value, Error> {
     if text.len() > LARGEST {
         return Err(Error::new("The file has more than 2 MiB; two inputs and a target for some hundred rows will do."));
     }
-    let first: &[u8] = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    let first = String::from_utf8_lossy(first);
-    let has_header = first.split(',').next().is_some_and(|cell| cell.trim().parse::<f64>().is_err());
-    let reader = if has_header { TableOptions::new() } else { TableOptions::new().no_header() };
-    let table = reader.read(text)?;
+    let Ok(whole) = std::str::from_utf8(text) else {
+        return Err(Error::new("The file is not in UTF-8; a spreadsheet can save it as \"CSV UTF-8\"."));
+    };
+    // A spreadsheet puts a mark in front, and where a comma is a decimal point, it separates by semicolons.
+    let whole = whole.strip_prefix('\u{feff}').unwrap_or(whole);
+    if whole.trim().is_empty() {
+        return Err(Error::new("The file is empty."));
+    }
+    let first = whole.lines().next().unwrap_or_default();
+    let separator = [',', ';', '\t'].into_iter().find(|&separator| first.contains(separator)).unwrap_or(',');
+    let bare = |cell: &str| cell.trim().trim_matches('"').trim().to_owned();
+    let has_header = first.split(separator).next().is_some_and(|cell| number(&bare(cell)).is_none());
+    let reader = TableOptions::new().delimiter(separator as u8);
+    let reader = if has_header { reader } else { reader.no_header() };
+    let table = reader.read(whole.as_bytes())?;
     let names = table.names().to_vec();
     let [x, y, target] = match names.as_slice() {
         [x, y, target] => [x, y, target],
         _ => {
             let found = names.len();
-            return Err(Error::new(format!(
-                "The file must have three columns (two inputs, then the target), but has {found}."
-            )));
+            return Err(Error::new("The file must have three columns (two inputs, then the target), but has {found}.")
+                .with("found", found));
         }
     };
     if table.len() > MOST {
-        return Err(Error::new(format!("The file may have up to {MOST} rows, but has {}.", table.len())));
+        return Err(Error::new("The file may have up to {most} rows, but has {count}.")
+            .with("most", MOST)
+            .with("count", table.len()));
     }
     let inputs = [scaled(&numbers(&table, x)?), scaled(&numbers(&table, y)?)];
     let (targets, classes) = read_targets(&table, target)?;
@@ -183,13 +198,20 @@ pub(crate) fn table(text: &[u8]) -> Result<Value, Error> {
     Ok(json!({ "points": points, "classes": classes, "columns": names }))
 }
 
+/// A number, whose decimal point may be a comma.
+fn number(cell: &str) -> Option<f64> {
+    cell.trim().replace(',', ".").parse().ok().filter(|number: &f64| number.is_finite() && number.abs() < 1e12)
+}
+
 /// The numbers of a column.
 fn numbers(table: &Table, name: &str) -> Result<Vec<f64>, Error> {
     let parse = |(cell, line): (&str, u64)| {
-        let number = cell.trim().parse::<f64>().ok().filter(|number| number.is_finite() && number.abs() < 1e12);
-        number.ok_or_else(|| {
+        number(cell).ok_or_else(|| {
             let shown: String = cell.chars().take(40).collect();
-            Error::new(format!("Line {line}, column `{name}`: `{shown}` is no finite number."))
+            Error::new("Line {line}, column `{name}`: `{shown}` is no finite number.")
+                .with("line", line)
+                .with("name", name)
+                .with("shown", shown)
         })
     };
     table.column(name)?.zip(table.lines()).map(parse).collect()
@@ -198,20 +220,27 @@ fn numbers(table: &Table, name: &str) -> Result<Vec<f64>, Error> {
 /// Targets, and the names of the classes if they are some.
 fn read_targets(table: &Table, name: &str) -> Result<(Vec<f64>, Option<Vec<String>>), Error> {
     let cells: Vec<&str> = table.column(name)?.map(str::trim).collect();
+    if let Some((_, line)) = cells.iter().zip(table.lines()).find(|(cell, _)| cell.is_empty()) {
+        return Err(Error::new("Line {line}, column `{name}`: the cell is empty.")
+            .with("line", line)
+            .with("name", name));
+    }
     let mut labels: Vec<&str> = cells.clone();
     labels.sort_unstable();
     labels.dedup();
     let are_whole = labels.iter().all(|label| label.parse::<i64>().is_ok());
-    let are_numbers = labels.iter().all(|label| label.parse::<f64>().is_ok());
+    let are_numbers = labels.iter().all(|label| number(label).is_some());
     if labels.len() <= MOST_CLASSES && (are_whole || !are_numbers) {
         let place = |cell: &&str| labels.binary_search(cell).map_or(0.0, |place| place as f64);
         return Ok((cells.iter().map(place).collect(), Some(labels.iter().map(|&label| label.to_owned()).collect())));
     }
     if !are_numbers {
-        return Err(Error::new(format!(
-            "The column `{name}` has {} different labels; up to {MOST_CLASSES} classes can be told apart.",
-            labels.len()
-        )));
+        return Err(Error::new(
+            "The column `{name}` has {count} different labels; up to {most_classes} classes can be told apart.",
+        )
+        .with("name", name)
+        .with("count", labels.len())
+        .with("most_classes", MOST_CLASSES));
     }
     Ok((scaled(&numbers(table, name)?), None))
 }
@@ -247,6 +276,14 @@ mod tests {
         let read = table(b"size,weight,fruit\n1,10,plum\n3,20,apple\n2,15,plum\n5,30,apple\n").unwrap();
         assert_eq!(read["points"][0], json!([-1.0, -1.0, 1.0]));
         assert_eq!(read["classes"], json!(["apple", "plum"]));
+        for spreadsheet in [
+            "\u{feff}size;weight;fruit\n1,5;10;plum\n3;20;apple\n2;15;plum\n4,5;30;apple\n",
+            "\u{feff}\"1.5\"\t10\tplum\n3\t20\tapple\n2\t15\tplum\n4.5\t30\tapple\n",
+        ] {
+            let read = table(spreadsheet.as_bytes()).unwrap();
+            assert_eq!((read["points"][0][0].as_f64(), &read["classes"]), (Some(-1.0), &json!(["apple", "plum"])));
+            assert_eq!(read["points"].as_array().unwrap().len(), 4);
+        }
         let read = table(b"1,10,0.5\n3,20,0.25\n2,15,1.5\n5,30,2.5\n1,1,3.5\n2,2,4.5\n3,3,5.25\n").unwrap();
         assert_eq!(read["classes"], Value::Null);
         assert_eq!(read["points"].as_array().unwrap().len(), 7);
@@ -258,9 +295,10 @@ mod tests {
         assert!(told(b"a,b\n1,2\n").contains("three columns"));
         assert!(told(b"a,b,c\n1,x,0\n").contains("`x`"));
         assert!(told(b"a,b,c\n1,inf,0\n").contains("`inf`"));
-        assert!(told(b"").len() > 10);
+        assert!(told(b"a,b,c\n1,2,p\n1,2,\n1,2,q\n").contains("Line 3, column `c`: the cell is empty"));
+        assert!(told(b" \n").contains("empty"));
         assert!(told(b"a,b,c\n\"1,2,3\n").len() > 10);
-        assert!(told(&[0xff; 40]).len() > 10);
+        assert!(told(&[0xff; 40]).contains("UTF-8"));
         assert!(told(b"a,b,c\n1,2,p\n1,2,q\n1,2,r\n1,2,s\n1,2,t\n1,2,u\n1,2,v\n").contains("7 different labels"));
         assert!(told(&vec![b'1'; 3 << 20]).contains("2 MiB"));
         assert!(told(b"a,b,c\n1,2,0\n").contains("four points"));

@@ -66,7 +66,7 @@ impl Function {
             "three-hump-camel" => Self::Known(test_functions::three_hump_camel()),
             "rastrigin" => Self::Known(test_functions::rastrigin(2)),
             "formula" => Self::Own(Formula::read(formula)?),
-            _ => return Err(Error::new(format!("There is no function of the name `{name}`."))),
+            _ => return Err(Error::new("There is no function of the name `{name}`.").with("name", name)),
         })
     }
 
@@ -134,10 +134,10 @@ impl Descent {
         let function = Function::named(&settings.function, &settings.formula)?;
         let start = settings.start;
         if start.iter().any(|number| !number.is_finite() || number.abs() > LOST) {
-            return Err(Error::new(format!("The start must lie within {LOST} of the middle.")));
+            return Err(Error::new("The start must lie within {lost} of the middle.").with("lost", LOST));
         }
         if !(1..=MOST).contains(&settings.runs.len()) {
-            return Err(Error::new(format!("From one to {MOST} optimizers can walk side by side.")));
+            return Err(Error::new("From one to {most} optimizers can walk side by side.").with("most", MOST));
         }
         let run = |run: &RunSettings| -> Result<Run, Error> {
             let optimizer = run.optimizer.make::<f32>()?;
@@ -158,6 +158,8 @@ impl Descent {
 
     pub(crate) fn start(&self) -> Value {
         let (value, gradient) = self.function.at(self.start);
+        // Where there is no value, a rule's slope means nothing.
+        let gradient = if value.is_finite() { gradient } else { [f64::NAN; 2] };
         json!({ "value": finite(value), "gradient": gradient.map(finite), "curvature": self.curvature(self.start) })
     }
 
@@ -190,12 +192,17 @@ impl Descent {
                 let shown = shown.map(f64::from);
                 let (value, _) = self.function.at(shown);
                 path.push([finite(shown[0]), finite(shown[1]), finite(value)]);
-                let is_lost = run.at.iter().any(|number| !number.is_finite() || f64::from(number.abs()) > LOST)
-                    || !value.is_finite();
-                if is_lost {
+                let is_far = run.at.iter().any(|number| !number.is_finite() || f64::from(number.abs()) > LOST);
+                if is_far || !value.is_finite() {
+                    let how = match value {
+                        // No number: the place is one at which the function has none, such as ln(−1).
+                        _ if value.is_nan() && !is_far => "outside",
+                        _ if value < -LOST => "endless",
+                        _ => "exploded",
+                    };
                     let curvature = self.function.largest_curvature(before);
                     run.ended = Some(json!({
-                        "how": if value == f64::NEG_INFINITY || value < -LOST { "endless" } else { "exploded" },
+                        "how": how,
                         "step": run.steps,
                         "optimizer": run.name,
                         "rate": run.optimizer.learning_rate(),
@@ -270,6 +277,15 @@ mod tests {
     fn a_saddle_is_left_without_end() {
         let mut descent = descent("saddle", [1.0, 0.01], "GradientDescent", 0.1);
         assert_eq!(descent.step(5000).unwrap()["runs"][0]["ended"]["how"], "endless");
+    }
+
+    #[test]
+    fn a_walk_to_where_there_is_no_value_is_told_from_an_explosion() {
+        let optimizer = Chosen { name: "Adam".into(), rate: 0.5, settings: BTreeMap::new() };
+        let runs = vec![RunSettings { optimizer, schedule: ("Constant".into(), Value::Null) }];
+        let formula = "ln(x) + y^2".into();
+        let settings = DescentSettings { function: "formula".into(), formula, start: [1.0, 1.0], runs };
+        assert_eq!(Descent::new(settings).unwrap().step(50).unwrap()["runs"][0]["ended"]["how"], "outside");
     }
 
     #[test]

@@ -80,12 +80,12 @@ impl Digits {
     /// already, so that most of those stay known.
     pub(crate) fn learn(&mut self, ink: &[u8], label: u32, steps: u32) -> Result<Value, Error> {
         if label > 9 {
-            return Err(Error::new(format!("A digit is one from 0 to 9, but this is {label}.")));
+            return Err(Error::new("A digit is one from 0 to 9, but this is {label}.").with("label", label));
         }
         let x = seen(ink)?.ok_or_else(|| Error::new("Draw a digit first."))?;
-        if !self.drawn.iter().any(|(drawn, known)| *drawn == x && *known == label) {
-            self.drawn.push((x, label));
-        }
+        // Whoever names a drawing anew has changed their mind about it.
+        self.drawn.retain(|(drawn, _)| *drawn != x);
+        self.drawn.push((x, label));
         let mut loss = f64::NAN;
         for _ in 0..steps.min(200) {
             let (mut images, labels) = self.batch()?;

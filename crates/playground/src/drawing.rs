@@ -34,7 +34,9 @@ pub fn drawing(strokes: &[Vec<[f64; 2]>], radius: f64) -> Vec<u8> {
 /// Returns an error if the drawing has another number of pixels than 64 × 64.
 pub fn seen(ink: &[u8]) -> Result<Option<Vec<f32>>, Error> {
     if ink.len() != CANVAS * CANVAS {
-        return Err(Error::new(format!("A drawing has {CANVAS}x{CANVAS} pixels, but this has {}.", ink.len())));
+        return Err(Error::new("A drawing has {canvas}x{canvas} pixels, but this has {count}.")
+            .with("canvas", CANVAS)
+            .with("count", ink.len()));
     }
     let inked = |x: usize, y: usize| ink.get(y * CANVAS + x).is_some_and(|&pixel| pixel >= 96);
     let columns: Vec<usize> = (0..CANVAS).filter(|&x| (0..CANVAS).any(|y| inked(x, y))).collect();

@@ -81,14 +81,14 @@ impl From<(Value, Vec<f32>)> for Reply {
 }
 
 impl Engine {
-    /// Answers a request; what goes wrong is answered too, as `{"error": "..."}`.
+    /// Answers a request; what goes wrong is answered too, as `{"error": "...", "sentence": "...", "values": {...}}`.
     pub fn call(&mut self, request: &[u8], rest: &[u8]) -> Reply {
-        self.answer(request, rest).unwrap_or_else(|error| json!({ "error": error.to_string() }).into())
+        self.answer(request, rest).unwrap_or_else(|error| error.reply().into())
     }
 
     fn answer(&mut self, request: &[u8], rest: &[u8]) -> Result<Reply, Error> {
         let request = serde_json::from_slice(request)
-            .map_err(|error| Error::new(format!("The settings can't be read: {error}.")))?;
+            .map_err(|error| Error::new("The settings can't be read: {error}.").with("error", error))?;
         Ok(match request {
             Request::Catalogue => catalogue::catalogue()?.into(),
             Request::DescentStart(settings) => self.descent.insert(Descent::new(settings)?).start().into(),

@@ -153,15 +153,16 @@ impl Formula {
             return Err(Error::new("Write a formula in x and y, such as x^2 + 3*y^2."));
         }
         if text.len() > LONGEST {
-            return Err(Error::new(format!(
-                "A formula may have up to {LONGEST} characters, but this has {}.",
-                text.len()
-            )));
+            return Err(Error::new("A formula may have up to {longest} characters, but this has {count}.")
+                .with("longest", LONGEST)
+                .with("count", text.len()));
         }
         let mut reader = Reader { text, at: 0, depth: 0, parts: Vec::new() };
         reader.sum()?;
         if let Some(next) = reader.peek() {
-            return Err(reader.fault(&format!("`{next}` is not expected")));
+            return Err(reader
+                .fault("In the formula, at character {place}: `{next}` is not expected.")
+                .with("next", next));
         }
         Ok(Self(reader.parts))
     }
@@ -209,24 +210,26 @@ impl Reader<'_> {
         trimmed.chars().next()
     }
 
-    fn take(&mut self, wanted: char) -> bool {
-        let found = self.peek() == Some(wanted);
+    fn take(&mut self, wanted: &str) -> bool {
+        self.peek();
+        let found = self.text.get(self.at..).is_some_and(|rest| rest.starts_with(wanted));
         if found {
-            self.at += wanted.len_utf8();
+            self.at += wanted.len();
         }
         found
     }
 
-    fn fault(&self, what: &str) -> Error {
+    /// An error at the place that is read, which the sentence names.
+    fn fault(&self, sentence: &'static str) -> Error {
         let place = self.text.get(..self.at).map_or(0, |read| read.chars().count()) + 1;
-        Error::new(format!("In the formula, at character {place}: {what}."))
+        Error::new(sentence).with("place", place)
     }
 
     /// sum: product (+ product | − product)*
     fn sum(&mut self) -> Result<(), Error> {
         self.depth += 1;
         if self.depth > DEEPEST {
-            return Err(self.fault("the parentheses are too deep"));
+            return Err(self.fault("In the formula, at character {place}: the parentheses are too deep."));
         }
         self.product()?;
         loop {
@@ -281,14 +284,22 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// power: atom (^ signed)?, from the right
+    /// power: atom (^ signed | ** signed | ² | ³)?, from the right
     fn power(&mut self) -> Result<(), Error> {
         self.depth += 1;
         if self.depth > DEEPEST {
-            return Err(self.fault("the powers are too deep"));
+            return Err(self.fault("In the formula, at character {place}: the powers are too deep."));
         }
         self.atom()?;
-        if self.take('^') {
+        let raised = match self.peek() {
+            Some('²') => Some(2.0),
+            Some('³') => Some(3.0),
+            _ => None,
+        };
+        if let Some(exponent) = raised {
+            self.skip();
+            self.parts.extend([Part::Number(exponent), Part::Power]);
+        } else if self.take("^") || self.take("**") {
             self.signed()?;
             self.parts.push(Part::Power);
         }
@@ -301,12 +312,16 @@ impl Reader<'_> {
             Some('(') => {
                 self.skip();
                 self.sum()?;
-                if !self.take(')') {
-                    return Err(self.fault("a closing parenthesis is missing"));
+                if !self.take(")") {
+                    return Err(self.fault("In the formula, at character {place}: a closing parenthesis is missing."));
                 }
                 return Ok(());
             }
             Some(next) if next.is_ascii_digit() || next == '.' => Part::Number(self.number()?),
+            Some('½') => {
+                self.skip();
+                Part::Number(0.5)
+            }
             Some(next) if next.is_alphabetic() => {
                 let rest = self.text.get(self.at..).unwrap_or_default();
                 let end = rest.find(|character: char| !character.is_alphabetic()).unwrap_or(rest.len());
@@ -314,7 +329,9 @@ impl Reader<'_> {
                 if let Some((_, function)) = FUNCTIONS.iter().find(|(name, _)| *name == word) {
                     self.at += end;
                     if self.peek() != Some('(') {
-                        return Err(self.fault(&format!("`{word}` needs its argument in parentheses")));
+                        return Err(self
+                            .fault("In the formula, at character {place}: `{word}` needs its argument in parentheses.")
+                            .with("word", word));
                     }
                     self.atom()?;
                     self.parts.push(Part::Apply(*function));
@@ -330,8 +347,12 @@ impl Reader<'_> {
                 self.at += end;
                 part
             }
-            Some(next) => return Err(self.fault(&format!("`{next}` is not expected"))),
-            None => return Err(self.fault("something is missing")),
+            Some(next) => {
+                return Err(self
+                    .fault("In the formula, at character {place}: `{next}` is not expected.")
+                    .with("next", next));
+            }
+            None => return Err(self.fault("In the formula, at character {place}: something is missing.")),
         };
         self.parts.push(part);
         Ok(())
@@ -340,9 +361,7 @@ impl Reader<'_> {
     /// `xy` is x times y.
     fn letters(&mut self, word: &str) -> Result<(), Error> {
         if !word.chars().all(|letter| letter == 'x' || letter == 'y') {
-            return Err(self.fault(&format!(
-                "`{word}` is not known; there are x, y, pi, e, sin, cos, tan, exp, ln, sqrt, abs and tanh"
-            )));
+            return Err(self.fault("In the formula, at character {place}: `{word}` is not known; there are x, y, pi, e, sin, cos, tan, exp, ln, sqrt, abs and tanh.").with("word", word));
         }
         let mut letters = word.chars();
         if let Some(first) = letters.next() {
@@ -367,7 +386,9 @@ impl Reader<'_> {
             }
         }
         let text = rest.get(..end).unwrap_or_default();
-        let number = text.parse().map_err(|_| self.fault(&format!("`{text}` is no number")))?;
+        let number = text.parse().map_err(|_| {
+            self.fault("In the formula, at character {place}: `{text}` is no number.").with("text", text)
+        })?;
         self.at += end;
         Ok(number)
     }
@@ -388,6 +409,8 @@ mod tests {
         let value = |text: &str| Formula::read(text).unwrap().at(2.0, 3.0).value;
         assert_eq!(value("x^2 + 3*y^2"), 31.0);
         assert_eq!(value("-x^2"), -4.0);
+        assert_eq!(value("½x² + 10y²"), 92.0);
+        assert_eq!(value("2 x**2 y³"), 216.0);
         assert_eq!(value("2x y - xy"), 6.0);
         assert_eq!(value("2^3^2"), 512.0);
         assert_eq!(value("1e-1 + 2exp(0)"), 2.1);

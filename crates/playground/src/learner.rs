@@ -8,7 +8,7 @@ use downhill_model::Model;
 use downhill_network::{Network, Purpose, Sequential, Workspace};
 use downhill_optim::{Optimizer, Penalty, gradient_norm};
 use downhill_tensor::{Batch, Seed};
-use downhill_train::Trainer;
+use downhill_train::{TrainError, Trainer};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -136,7 +136,13 @@ impl Learner {
             return Err(Error::new("Choose at least one input."));
         }
         let in_range = |what: &str, value: f64, least: f64, largest: f64| {
-            let message = || Error::new(format!("{what} must lie in [{least}, {largest}], but is {value}."));
+            let message = || {
+                Error::new("{what} must lie in [{least}, {largest}], but is {value}.")
+                    .with("what", what)
+                    .with("least", least)
+                    .with("largest", largest)
+                    .with("value", value)
+            };
             if (least..=largest).contains(&value) { Ok(()) } else { Err(message()) }
         };
         in_range("The share of the points to learn from", settings.share, 0.1, 0.9)?;
@@ -253,7 +259,10 @@ impl Learner {
             };
             match self.trainer.partial_fit(&mut self.network, batch.inputs, batch.targets) {
                 Ok(loss) => last = loss,
-                Err(error) => return Ok(json!({ "steps": self.steps, "stopped": error.to_string() })),
+                Err(error) => {
+                    let rate = self.trainer.optimizer().learning_rate();
+                    return Ok(json!({ "steps": self.steps, "stopped": stopped(error, rate).reply() }));
+                }
             }
             self.steps += 1;
         }
@@ -399,8 +408,9 @@ impl Learner {
     pub(crate) fn set_weight(&mut self, index: usize, value: f64) -> Result<Value, Error> {
         let count = self.network.parameters().len();
         let weight = self.network.parameters_mut().get_mut(index).filter(|_| value.is_finite());
-        let weight =
-            weight.ok_or_else(|| Error::new(format!("There are {count} parameters, and each is a finite number.")))?;
+        let weight = weight.ok_or_else(|| {
+            Error::new("There are {count} parameters, and each is a finite number.").with("count", count)
+        })?;
         *weight = value as f32;
         Ok(json!({ "steps": self.steps }))
     }
@@ -433,6 +443,19 @@ impl Learner {
     pub(crate) fn hash(&self) -> u64 {
         let bytes = self.network.parameters().iter().flat_map(|parameter| parameter.to_bits().to_le_bytes());
         bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    }
+}
+
+/// Why no further step was taken.
+fn stopped(error: TrainError, rate: f64) -> Error {
+    match error {
+        // Its inputs and targets are about 1: no data are to blame.
+        TrainError::Diverged(_) => Error::new(
+            "The loss or a gradient is no longer a finite number. Lower the learning rate, which is {rate}, or bound the \
+             gradient.",
+        )
+        .with("rate", rate),
+        other => other.into(),
     }
 }
 
@@ -473,7 +496,7 @@ fn inputs(names: &[String], points: &[[f64; 2]]) -> Result<Vec<f32>, Error> {
             "x1*x2" => |x, y| x * y,
             "sin(3*x1)" => |x, _| (3.0 * x).sin(),
             "sin(3*x2)" => |_, y| (3.0 * y).sin(),
-            _ => return Err(Error::new(format!("There is no input of the name `{name}`."))),
+            _ => return Err(Error::new("There is no input of the name `{name}`.").with("name", name)),
         })
     };
     let functions = names.iter().map(input).collect::<Result<Vec<_>, _>>()?;

@@ -28,12 +28,15 @@ impl Chosen {
     /// Makes the optimizer, checked.
     pub(crate) fn make<T: Scalar>(&self) -> Result<Box<dyn Optimizer<T>>, Error> {
         let known = ENTRIES.iter().find(|entry| entry.name == self.name);
-        let known = known.ok_or_else(|| Error::new(format!("There is no optimizer of the name `{}`.", self.name)))?;
+        let known =
+            known.ok_or_else(|| Error::new("There is no optimizer of the name `{name}`.").with("name", &self.name))?;
         if let Some(name) = self.settings.keys().find(|name| known.settings.iter().all(|(known, _)| known != name)) {
-            return Err(Error::new(format!("{} has no setting of the name `{name}`.", self.name)));
+            return Err(Error::new("{optimizer} has no setting of the name `{name}`.")
+                .with("optimizer", &self.name)
+                .with("name", name));
         }
         let optimizer = make::<T>(&self.name, self.rate, &Values { chosen: &self.settings, known: known.settings });
-        let optimizer = optimizer.ok_or_else(|| Error::new(format!("`{}` can't be made.", self.name)))?;
+        let optimizer = optimizer.ok_or_else(|| Error::new("`{name}` can't be made.").with("name", &self.name))?;
         optimizer.check()?;
         Ok(optimizer)
     }

@@ -57,9 +57,11 @@ impl Speed {
         let is_count = |count: &usize| (1..=MOST).contains(count);
         let are_counts = widths.iter().all(is_count) && is_count(&settings.examples);
         if !(2..=MOST_WIDTHS).contains(&widths.len()) || !are_counts {
-            return Err(Error::new(format!(
-                "There are from 2 to {MOST_WIDTHS} widths, and each is from 1 to {MOST}, as the number of examples."
-            )));
+            return Err(Error::new(
+                "There are from 2 to {most_widths} widths, and each is from 1 to {most}, as the number of examples.",
+            )
+            .with("most_widths", MOST_WIDTHS)
+            .with("most", MOST));
         }
         let mut chain = Sequential::new();
         for (place, &units) in widths.iter().enumerate().skip(1) {
@@ -76,7 +78,9 @@ impl Speed {
         let wanted = network.parameters().len() + inputs + targets;
         if bytes.len() != 4 * wanted {
             let got = bytes.len();
-            return Err(Error::new(format!("These are {got} bytes, but {wanted} numbers of four bytes are needed.")));
+            return Err(Error::new("These are {got} bytes, but {wanted} numbers of four bytes are needed.")
+                .with("got", got)
+                .with("wanted", wanted));
         }
         let mut numbers = bytes.as_chunks::<4>().0.iter().map(|&number| f32::from_le_bytes(number));
         let names: Vec<String> = network.segments().iter().map(|segment| segment.name.clone()).collect();

@@ -86,7 +86,8 @@ pub enum TrainError {
         /// The metric's name.
         metric: String,
     },
-    /// Numbers became infinite or NaN. The network holds the parameters of the last good epoch.
+    /// Numbers became infinite or NaN. The network holds the parameters of the last good epoch, or from before the step if
+    /// it was taken by itself.
     #[error(transparent)]
     Diverged(Box<Divergence>),
     /// A checkpoint can't be written, or the run can't go on from one.
@@ -276,6 +277,16 @@ pub struct Divergence {
     pub cause: Cause,
     /// The first bad number and what came before it, if the run was [diagnosed](crate::Trainer::diagnose).
     pub findings: Option<Box<Findings>>,
+    pub(crate) kept: Kept,
+}
+
+/// The parameters that the network holds after numbers have stopped being finite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// Those of the last good epoch.
+    Epoch,
+    /// Those from before the step.
+    Step,
 }
 
 impl From<Divergence> for TrainError {
@@ -334,7 +345,8 @@ pub enum Cause {
     /// A batch whose loss or gradient is not finite at the parameters that training started from, although each of its
     /// examples is finite.
     Batch,
-    /// The data, or the steps: the data are read batch by batch, and were not searched.
+    /// The data, or the steps: the data are read batch by batch, or steps are taken one by one, so that they were not
+    /// searched.
     Unknown,
     /// A parameter or a running statistic was not finite before the first step.
     Start {
@@ -347,7 +359,7 @@ impl std::error::Error for Divergence {}
 
 impl fmt::Display for Divergence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { step, epoch, loss, place, learning_rate, cause, findings } = self;
+        let Self { step, epoch, loss, place, learning_rate, cause, findings, kept } = self;
         if let Cause::Start { parameter } = cause {
             return write!(
                 f,
@@ -355,7 +367,10 @@ impl fmt::Display for Divergence {
                  network anew, or look at what has set this parameter"
             );
         }
-        write!(f, "training diverged at step {step} (epoch {epoch}): the loss is {loss}; ")?;
+        match kept {
+            Kept::Epoch => write!(f, "training diverged at step {step} (epoch {epoch}): the loss is {loss}; ")?,
+            Kept::Step => write!(f, "training diverged at step {step}: the loss is {loss}; ")?,
+        }
         match place {
             Place::Parameter(name) => write!(f, "the parameter `{name}` is no longer finite")?,
             Place::Output(name) if name.is_empty() => {
@@ -410,6 +425,9 @@ impl fmt::Display for Divergence {
         if let Some(findings) = findings {
             findings.write(place, f)?;
         }
-        f.write_str(". The network holds the parameters of the last good epoch")
+        f.write_str(match kept {
+            Kept::Epoch => ". The network holds the parameters of the last good epoch",
+            Kept::Step => ". The network holds the parameters from before this step",
+        })
     }
 }

@@ -14,8 +14,8 @@ use downhill_tensor::Seed;
 use downhill_tensor::threads::Threads;
 use downhill_train::metrics::{Accuracy, ConfusionMatrix, F1, MeanAbsoluteError, RSquared};
 use downhill_train::{
-    DataRole, EarlyStopping, EpochRecord, Metric, NO_METRICS, Place, StopHandle, StopReason, TrainError, Trainer,
-    evaluate,
+    Cause, DataRole, EarlyStopping, EpochRecord, Metric, NO_METRICS, Place, StopHandle, StopReason, TrainError,
+    Trainer, evaluate,
 };
 use ndarray::{Array2, array};
 
@@ -280,6 +280,35 @@ fn a_single_step_is_not_part_of_an_average() {
     trainer.continue_fit(&mut network, &data).unwrap();
     plain.fit(&mut other, &data).unwrap();
     assert_eq!(network.parameters(), other.parameters());
+}
+
+#[test]
+fn single_steps_that_diverge_blame_no_batch_for_the_steps_before_it() {
+    let data = line();
+    let mut network = linear();
+    let mut trainer = Trainer::new(MeanSquaredError::new(), GradientDescent::new(1e30));
+    let mut before = network.parameters().to_vec();
+    let divergence = loop {
+        match trainer.partial_fit(&mut network, data.inputs(), data.targets()) {
+            Ok(_) => before.copy_from_slice(network.parameters()),
+            Err(TrainError::Diverged(divergence)) => break divergence,
+            Err(other) => panic!("{other}"),
+        }
+    };
+    assert!(divergence.step > 0);
+    assert_eq!(divergence.cause, Cause::Unknown);
+    let said = divergence.to_string();
+    assert!(said.contains("Either the learning rate of 1e30 is too large or the data"), "{said}");
+    assert!(said.ends_with("The network holds the parameters from before this step"), "{said}");
+    assert_eq!(network.parameters(), before);
+
+    // No step came before this one: the batch is to blame.
+    let huge = Dataset::from_array(array![[1e200, 1e200]], array![[1e200]]).unwrap();
+    let mut trainer = Trainer::new(MeanSquaredError::new(), GradientDescent::new(0.1));
+    match trainer.partial_fit(&mut linear(), huge.inputs(), huge.targets()) {
+        Err(TrainError::Diverged(divergence)) => assert_eq!(divergence.cause, Cause::Batch),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

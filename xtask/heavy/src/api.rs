@@ -30,11 +30,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     let folder = workspace.root.join("docs/api");
     fs::create_dir_all(&folder)?;
     let mut stale = Vec::new();
-    for name in all {
-        if !arguments.crates.is_empty() && !arguments.crates.iter().any(|chosen| chosen == name) {
-            continue;
-        }
-        let json = rustdoc(&workspace, name)?;
+    let is_chosen = |name: &&str| arguments.crates.is_empty() || arguments.crates.iter().any(|chosen| chosen == name);
+    let chosen: Vec<&str> = all.into_iter().filter(is_chosen).collect();
+    let documents = rustdoc(&workspace, &chosen)?;
+    for name in chosen {
+        let json = documents.join(library(name)).with_extension("json");
         let format = format_version(&fs::read_to_string(&json)?)?;
         if format != FORMAT_VERSION {
             let unreadable = format!(
@@ -73,16 +73,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     no_faults(&stale)
 }
 
-/// Has rustdoc describe the crate with all of its features, and gives the path of the JSON.
-fn rustdoc(workspace: &Workspace, name: &str) -> Result<PathBuf> {
+/// Has rustdoc describe the crates with all of their features, and gives the folder of the JSON.
+fn rustdoc(workspace: &Workspace, names: &[&str]) -> Result<PathBuf> {
     // A target directory of its own: some build scripts run again, with all that depends on them, when the variable
     // that allows unstable options comes or goes.
     let target = workspace.target.join("api");
     let mut cargo = command::cargo();
-    cargo.args(["rustdoc", "--quiet", "--lib", "--all-features", "--package", name]);
-    cargo.args(["-Z", "unstable-options", "--output-format", "json", "--target-dir"]).arg(&target);
-    command::run(cargo.env("RUSTC_BOOTSTRAP", "1").current_dir(&workspace.root))?;
-    Ok(target.join("doc").join(library(name)).with_extension("json"))
+    // One command for all crates: what they depend on is built once, and not once for each choice of its features.
+    cargo.args(["doc", "--quiet", "--no-deps", "--lib", "--all-features", "--target-dir"]).arg(&target);
+    cargo.args(names.iter().flat_map(|name| ["--package", name]));
+    cargo.env("RUSTDOCFLAGS", "-Z unstable-options --output-format json").env("RUSTC_BOOTSTRAP", "1");
+    command::run(cargo.current_dir(&workspace.root))?;
+    Ok(target.join("doc"))
 }
 
 /// The version of the format of rustdoc's JSON, found without reading the rest.

@@ -1,9 +1,9 @@
 // Tries the playground's pages in headless Chromium, and in Firefox where there is one, and says what is wrong with them.
 //
-// Reads { playwright, axe, chromium, firefox, address, site, shots, native, portable, scratch } as JSON; ends with 1 if
-// there is a fault.
+// Reads { playwright, axe, chromium, firefox, address, site, sources, shots, native, portable, scratch } as JSON; ends with 1
+// if there is a fault.
 "use strict";
-const { readFileSync, writeFileSync } = require("fs");
+const { readFileSync, readdirSync, writeFileSync } = require("fs");
 const { execFileSync } = require("child_process");
 const { join } = require("path");
 const { gzipSync } = require("zlib");
@@ -87,8 +87,8 @@ const TESTS = {
     async "the network learns the spiral"() {
         const page = await open(SPIRAL);
         await page.click("#run");
-        const accuracy = () => Number.parseFloat(document.querySelector("#test-accuracy")?.textContent ?? "0");
-        await page.waitForFunction(() => Number.parseFloat(document.querySelector("#test-accuracy")?.textContent ?? "0") > 95, null, { timeout: 60000 }).catch(() => {});
+        const accuracy = () => Number.parseFloat(document.querySelector("#figure-test-accuracy")?.textContent ?? "0");
+        await page.waitForFunction(() => Number.parseFloat(document.querySelector("#figure-test-accuracy")?.textContent ?? "0") > 95, null, { timeout: 60000 }).catch(() => {});
         await page.click("#run");
         const reached = await page.evaluate(accuracy);
         check("over 95 % of the spiral's test points are told apart", reached > 95, `${reached} %`);
@@ -127,13 +127,13 @@ const TESTS = {
         await close(page);
 
         const ravine = await open('descent.html#function=ravine&runs=[{"name":"GradientDescent","rate":0.05}]');
-        await ravine.click("text=1.05 · 2/λ");
+        await ravine.click("text=Set the rate to 1.05 · 2/λ");
         await ready(ravine);
         check("a rate beyond 2/λ is called so", (await ravine.textContent("main")).includes("is beyond 2/λ = 0.1 here"));
         await ravine.click("#run");
         await ravine.waitForFunction(() => window.playground.ended().every(Boolean), null, { timeout: 60000 }).catch(() => {});
         const message = await told(ravine);
-        check("it explodes with its message", /exploded after \d+ steps: its rate 0\.105 is beyond 2\/λ = 0\.1 /.test(message), message);
+        check("it explodes with its message", /exploded at step \d+: its rate 0\.105 is beyond 2\/λ = 0\.1 /.test(message), message);
         await close(ravine);
     },
 
@@ -226,8 +226,8 @@ const TESTS = {
         await page.click('button:has-text("Add a layer")');
         await ready(page);
         await page.click("text=한국어");
-        check("the page is Korean", (await page.getAttribute("html", "lang")) === "ko" && (await page.textContent("h1")) === "신경망이 배운다");
-        await page.getByLabel("최적화 방법", { exact: true }).selectOption("Lion");
+        check("the page is Korean", (await page.getAttribute("html", "lang")) === "ko" && (await page.textContent("h1")) === "신경망 학습");
+        await page.getByLabel("옵티마이저", { exact: true }).selectOption("Lion");
         await ready(page);
         const address = await page.evaluate(() => location.hash);
         const state = await page.evaluate(() => window.playground.request());
@@ -236,17 +236,26 @@ const TESTS = {
         check("a page that is opened from its address has the same state", JSON.stringify(await again.evaluate(() => window.playground.request())) === JSON.stringify(state), address);
         check("and the same language", (await again.getAttribute("html", "lang")) === "ko", address);
         await close(again);
-        const { WORDS } = await import(`file://${join(task.site, "words.js").replace(/\.js$/, ".js")}`).catch(() => {
+        const words = (language) => {
             // Node takes a file for a module by its name.
-            const copy = join(task.scratch, "words.mjs");
-            writeFileSync(copy, readFileSync(join(task.site, "words.js")));
+            const copy = join(task.scratch, `words-${language}.mjs`);
+            writeFileSync(copy, readFileSync(join(task.site, `words-${language}.js`)));
             return import(`file://${copy}`);
-        });
-        const missing = Object.keys(WORDS.en).filter((key) => !WORDS.ko[key]);
-        const unknown = Object.keys(WORDS.ko).filter((key) => !key.startsWith("term.") && !WORDS.en[key]);
+        };
+        const [{ WORDS: en }, { WORDS: ko, SENTENCES }] = await Promise.all(["en", "ko"].map(words));
+        const missing = Object.keys(en).filter((key) => !ko[key]);
+        const unknown = Object.keys(ko).filter((key) => !key.startsWith("term.") && !en[key]);
         check("both languages have the same words", missing.length + unknown.length === 0, { missing, unknown });
+        const sources = readdirSync(task.sources).map((file) => readFileSync(join(task.sources, file), "utf8").split("#[cfg(test)]")[0]).join("");
+        const sentences = [...sources.matchAll(/(?:Error::new|\.fault)\(\s*"((?:[^"\\]|\\[^])*)"/g)].map(([, text]) => text.replace(/\\\n\s*/g, "").replaceAll('\\"', '"'));
+        const untold = sentences.filter((one) => !SENTENCES[one]);
+        check(`all ${sentences.length} sentences of refusals are Korean too`, sentences.length > 40 && untold.length === 0, untold);
+        const unsaid = Object.keys(SENTENCES).filter((one) => !sentences.includes(one));
+        check("and no other", unsaid.length === 0, unsaid);
+        const ungiven = Object.entries(SENTENCES).filter(([en, ko]) => (ko.match(/\{\w+\}/g) ?? []).some((one) => !en.includes(one)));
+        check("with no value that is not given", ungiven.length === 0, ungiven);
         const values = (text) => (text.match(/\{\w+\}/g) ?? []).sort().join();
-        const other = Object.keys(WORDS.en).filter((key) => WORDS.ko[key] && values(WORDS.en[key]) !== values(WORDS.ko[key]));
+        const other = Object.keys(en).filter((key) => ko[key] && values(en[key]) !== values(ko[key]));
         check("with the same values in them", other.length === 0, other);
     },
 
@@ -326,6 +335,84 @@ const TESTS = {
         await close(pad);
     },
 
+    async "a control is not taken out of the hand that holds it"() {
+        for (const [address, label] of [["network.html", "Noise"], ["network.html", "Learning rate"], ["descent.html", "Learning rate"], ["chain.html", "Learning rate"]]) {
+            const page = await open(address);
+            const thumb = page.locator(`.field:has(label:text-is("${label}")) input[type=range], .field:has(label:has-text("${label}")) input[type=range]`).first();
+            await thumb.scrollIntoViewIfNeeded();
+            const box = await thumb.boundingBox();
+            const place = await thumb.evaluate((one) => (one.value - one.min) / (one.max - one.min));
+            const [x, y] = [box.x + 8 + place * (box.width - 16), box.y + box.height / 2];
+            await page.mouse.move(x, y);
+            await page.mouse.down();
+            for (let at = 1; at <= 10; at += 1) {
+                await page.mouse.move(x + 5 * at * (place > 0.7 ? -1 : 1), y);
+                await page.waitForTimeout(40);
+            }
+            await page.mouse.up();
+            await ready(page);
+            const moved = await thumb.evaluate((one, from) => Math.abs((one.value - one.min) / (one.max - one.min) - from), place);
+            check(`${address}: ${label} is dragged`, moved > 25 / box.width, moved);
+            const before = await thumb.inputValue();
+            await thumb.focus();
+            for (let at = 0; at < 3; at += 1) { await page.keyboard.press("ArrowLeft"); await page.waitForTimeout(150); }
+            const [after, holds] = [await thumb.inputValue(), await thumb.evaluate((one) => one === document.activeElement)];
+            check(`${address}: ${label} moves by each key, and keeps the focus`, holds && Number(after) < Number(before), { before, after, holds });
+            await close(page);
+        }
+        const page = await open("descent.html");
+        await page.getByLabel("x", { exact: true }).click({ clickCount: 3 });
+        await page.keyboard.type("-1.5");
+        await page.keyboard.press("Tab");
+        await page.waitForTimeout(400);
+        await page.keyboard.press("Control+A");
+        await page.keyboard.type("2");
+        await page.keyboard.press("Enter");
+        await ready(page);
+        const { x, y } = await page.evaluate(() => window.playground.state.values);
+        check("what is typed into the next field is kept", x === -1.5 && y === 2, { x, y });
+        await close(page);
+        const PRESSED = {
+            network: ['button:text-is("Add a layer")', '.chips button:text-is("x₁²")', 'button[aria-label="One unit more in layer 1"]', ".look button:last-child"],
+            descent: ['button:text-is("Set the rate to 1.05 · 2/λ")'],
+            chain: ["#take-step", 'button:text-is("+ input")'],
+            digits: ['button[aria-label="This is a 7"]'],
+        };
+        const lost = [];
+        for (const [name, buttons] of Object.entries(PRESSED)) {
+            const page = await open(`${name}.html`);
+            for (const one of buttons) {
+                await page.focus(one);
+                await page.keyboard.press("Enter");
+                await page.waitForTimeout(500);
+                if (await page.evaluate(() => document.activeElement === document.body)) { lost.push(one); }
+            }
+            await close(page);
+        }
+        check("a pressed button keeps the focus", lost.length === 0, lost);
+    },
+
+    async "a link into the same page is followed"() {
+        const page = await open("network.html#data=xor");
+        await Promise.all([page.waitForEvent("load"), page.evaluate(() => { location.hash = "data=moons"; })]);
+        await ready(page);
+        const shown = await page.evaluate(() => window.playground.request().data);
+        check("the data are those of the new address", shown === "moons", shown);
+        await close(page);
+    },
+
+    async "a library that can't be loaded is told"() {
+        for (const missing of ["worker.js", "playground*.wasm", "digits.safetensors"]) {
+            const context = await browser.newContext({ locale: "en-GB" });
+            const page = await context.newPage();
+            await page.route(`**/${missing}`, (route) => route.fulfill({ status: 404, body: "" }));
+            await page.goto(`${task.address}${missing.startsWith("digits") ? "digits" : "network"}.html`);
+            await page.waitForFunction(() => document.querySelector(".message.fault")?.textContent.includes("can't be loaded"), null, { timeout: 15000 }).catch(() => {});
+            check(`without ${missing}`, (await told(page)).includes("can't be loaded"), await told(page));
+            await context.close();
+        }
+    },
+
     async "a hostile address or table gives a message and no broken page"() {
         const HOSTILE = {
             network: ["layers=<script>alert(1)</script>", "rate=NaN&batch=1e99&seed=-1", "points=%%%", "points=!!!!&data=own", "__proto__=1&constructor=2", "layers=9999.Tanh", `layers=${"8.Tanh_".repeat(500)}`, "layers=4.Nothing", "optimizer=Adam2", 'optimizerSettings={"beta1":"x"}', 'scheduleSettings={"__proto__":1}', "data=own", "loss=CTC", `lossSettings=${"[".repeat(5000)}`],
@@ -386,7 +473,7 @@ const TESTS = {
 
     async [SIZE]() {
         const size = (name) => gzipSync(readFileSync(join(task.site, name)), { level: 9 }).length;
-        const SHARED = ["style.css", "icon.svg", "page.js", "words.js", "worker.js"];
+        const SHARED = ["style.css", "icon.svg", "page.js", "draw.js", "words-ko.js", "worker.js"];
         for (const name of PAGES) {
             const own = name === "digits" ? ["digits.safetensors"] : [];
             for (const module of ["playground.wasm", "playground-simd.wasm"]) {

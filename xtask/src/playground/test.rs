@@ -28,6 +28,7 @@ pub(super) fn run(workspace: &Workspace, site: &Path) -> Result<PathBuf> {
         "firefox": browser::firefox(),
         "address": format!("http://{}/playground/", server.address()),
         "site": site,
+        "sources": workspace.root.join("crates/playground/src"),
         "shots": shots,
         "native": answer(workspace)?,
         "portable": portable(),

@@ -10,6 +10,7 @@ use downhill_tensor::{Batch, Scalar};
 use super::Trainer;
 use crate::divergence::find_segment;
 use crate::early_stopping::Best;
+use crate::error::Kept;
 use crate::evaluation::{check_target_shape, inputs, judge, update};
 use crate::{Cause, DataRole, Divergence, Metric, Place, TrainError};
 
@@ -56,6 +57,7 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'_, T, L, O> {
                 learning_rate: self.optimizer.learning_rate(),
                 cause: Cause::Start { parameter },
                 findings: None,
+                kept: Kept::Epoch,
             }
             .into()),
         }

@@ -23,7 +23,7 @@ use crate::checkpoint::{Facts, Keeper, State};
 use crate::diagnosis::Moment;
 use crate::divergence::{find_cause, find_gradient, find_place, find_segment};
 use crate::early_stopping::Best;
-use crate::error::{Cause, Place};
+use crate::error::{Cause, Kept, Place};
 use crate::evaluation::{evaluate_together, evaluate_with, inputs, placed};
 use crate::exchange::agree;
 #[cfg(feature = "checkpoint")]
@@ -498,10 +498,10 @@ impl<'r, 'a, T: Scalar, L: Loss, O: Optimizer<T>> Run<'r, 'a, T, L, O> {
         let (network, gradient) = (&*self.network, self.training.gradient());
         let findings = self.trainer.watch.as_mut().map(|watch| Box::new(watch.findings(network, gradient, &place)));
         self.good.put_back(self.network);
-        let learning_rate = self.trainer.optimizer.learning_rate();
+        let (learning_rate, kept) = (self.trainer.optimizer.learning_rate(), Kept::Epoch);
         let Some(data) = self.data.dataset else {
             let cause = if matches!(place, Place::Memory(_)) { Cause::LargeGradient } else { Cause::Unknown };
-            return Ok(Divergence { step, epoch: epoch.number + 1, loss, place, learning_rate, cause, findings });
+            return Ok(Divergence { step, epoch: epoch.number + 1, loss, place, learning_rate, cause, findings, kept });
         };
         let mut batches = self.trainer.batches(data)?;
         batches.start_epoch(epoch.number);
@@ -512,7 +512,7 @@ impl<'r, 'a, T: Scalar, L: Loss, O: Optimizer<T>> Run<'r, 'a, T, L, O> {
             Cause::LearningRate if matches!(place, Place::Memory(_)) => Cause::LargeGradient,
             cause => cause,
         };
-        Ok(Divergence { step, epoch: epoch.number + 1, loss, place, learning_rate, cause, findings })
+        Ok(Divergence { step, epoch: epoch.number + 1, loss, place, learning_rate, cause, findings, kept })
     }
 }
 

@@ -9,6 +9,7 @@ use downhill_tensor::{Batch, Scalar};
 use super::Trainer;
 use super::update::NotFinite;
 use crate::divergence::find_place;
+use crate::error::Kept;
 use crate::{Cause, DataRole, Divergence, Place, TrainError};
 
 impl<T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'_, T, L, O> {
@@ -135,11 +136,14 @@ impl<T: Scalar, L: Loss, O: Optimizer<T>> Trainer<'_, T, L, O> {
                 let place =
                     find_place(network, *x, Some(workspace.gradient()), &mut network.workspace(Purpose::Prediction))?;
                 let cause = match &place {
+                    // Earlier steps, whose batches are gone, may be to blame as well.
+                    _ if step > 0 => Cause::Unknown,
                     Place::Parameter(parameter) => Cause::Start { parameter: parameter.clone() },
                     _ => Cause::Batch,
                 };
                 let epoch = self.clock.epochs + 1;
-                Err(Divergence { step, epoch, loss, place, learning_rate, cause, findings: None }.into())
+                let kept = Kept::Step;
+                Err(Divergence { step, epoch, loss, place, learning_rate, cause, findings: None, kept }.into())
             }
         };
         self.single = Some(workspace);
