@@ -7,6 +7,7 @@ use downhill_tensor::Seed;
 use serde_json::{Value, json};
 
 use crate::Error;
+use crate::error::in_range;
 
 /// At most this many points are learnt from.
 const MOST: usize = 2000;
@@ -27,9 +28,7 @@ impl Points {
         if !(2..=MOST).contains(&count) {
             return Err(Error::new(format!("There must be from 2 to {MOST} points, but {count} are asked for.")));
         }
-        if !(0.0..=1.0).contains(&noise) {
-            return Err(Error::new(format!("The noise must lie in [0, 1], but is {noise}.")));
-        }
+        in_range("The noise", noise, 0.0, 1.0)?;
         type Draw = fn(usize, usize, &mut Random) -> ([f64; 2], f64);
         let (draw, classes): (Draw, Option<usize>) = match name {
             "circles" => (circles, Some(2)),

@@ -11,6 +11,12 @@ impl Error {
     }
 }
 
+/// Refuses a value that lies outside its bounds.
+pub(crate) fn in_range(what: &str, value: f64, least: f64, largest: f64) -> Result<(), Error> {
+    let message = || Error::new(format!("{what} must lie in [{least}, {largest}], but is {value}."));
+    if (least..=largest).contains(&value) { Ok(()) } else { Err(message()) }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::Error;
 use crate::catalogue::{self, Kind};
 use crate::data::Points;
+use crate::error::in_range;
 use crate::optimizers::Chosen;
 
 /// One of the library's, with the settings that differ from their defaults.
@@ -135,10 +136,6 @@ impl Learner {
         if settings.inputs.is_empty() {
             return Err(Error::new("Choose at least one input."));
         }
-        let in_range = |what: &str, value: f64, least: f64, largest: f64| {
-            let message = || Error::new(format!("{what} must lie in [{least}, {largest}], but is {value}."));
-            if (least..=largest).contains(&value) { Ok(()) } else { Err(message()) }
-        };
         in_range("The share of the points to learn from", settings.share, 0.1, 0.9)?;
         in_range("The number of hidden layers", settings.layers.len() as f64, 0.0, MOST_LAYERS as f64)?;
         in_range("The batch size", settings.batch as f64, 1.0, 2000.0)?;
