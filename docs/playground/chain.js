@@ -50,6 +50,7 @@ async function restart() {
     const mine = ++version;
     try {
         catalogue ??= await engine.ask("catalogue");
+        keepKnown();
         const next = await engine.ask("chain-start", request());
         if (mine !== version) {
             return;
@@ -71,6 +72,18 @@ async function restart() {
             stale(true);
             sayFault(error);
             drawControls();
+        }
+    }
+}
+
+/** Puts defaults in the place of names in the address that the library does not have. */
+function keepKnown() {
+    const lists = { activation: catalogue.activations, outputActivation: catalogue.activations, loss: [...catalogue.value_losses, ...catalogue.class_losses] };
+    for (const [field, list] of Object.entries(lists)) {
+        const name = state.values[field];
+        if (!list.some((one) => one.name === name)) {
+            state.refused.push(`${field}=${name}`);
+            state.set({ [field]: state.fields[field].initial });
         }
     }
 }

@@ -114,6 +114,8 @@ let history = { train: new Trail(), test: new Trail() };
 let version = 0;
 let chosen = null;
 let drawn = {};
+/** What is known of the columns of a file that was opened here. */
+let table = null;
 let pen = 0;
 let cursor = [0, 0];
 
@@ -158,10 +160,7 @@ async function begin() {
     chosen = null;
     try {
         catalogue ??= await engine.ask("catalogue");
-        if (state.values.loss && ![...catalogue.class_losses, ...catalogue.value_losses].some((one) => one.name === state.values.loss)) {
-            state.refused.push(`loss=${state.values.loss}`);
-            state.set({ loss: "", lossSettings: {} });
-        }
+        keepKnown();
         const isFew = state.values.data === "own" && state.values.points.length < FEWEST;
         const reply = isFew ? null : await engine.ask("learner-start", request());
         if (mine !== version) {
@@ -182,6 +181,29 @@ async function begin() {
             drawAll();
             sayFault(error);
         }
+    }
+}
+
+/** Puts defaults in the place of names in the address that the library does not have. */
+function keepKnown() {
+    const { values } = state;
+    const isKnown = (list, name) => list.some((one) => one.name === name);
+    const refuse = (what, changes) => {
+        state.refused.push(what);
+        state.set(changes);
+    };
+    if (values.loss && !isKnown([...catalogue.class_losses, ...catalogue.value_losses], values.loss)) {
+        refuse(`loss=${values.loss}`, { loss: "", lossSettings: {} });
+    }
+    if (!isKnown(catalogue.optimizers, values.optimizer)) {
+        refuse(`optimizer=${values.optimizer}`, { optimizer: "Adam", optimizerSettings: {} });
+    }
+    if (!isKnown(catalogue.schedules, values.schedule)) {
+        refuse(`schedule=${values.schedule}`, { schedule: "Constant", scheduleSettings: {} });
+    }
+    const unknown = values.layers.find(({ activation }) => !isKnown(catalogue.activations, activation));
+    if (unknown) {
+        refuse(`layers=${unknown.activation}`, { layers: layersField.initial });
     }
 }
 
@@ -300,7 +322,7 @@ function ownPoints() {
         make("div", { class: "chips", role: "group", "aria-label": t("class to draw") },
             [0, 1, 2].map((one) => button("", () => { pen = one; drawControls(); },
                 { class: "small swatch", "aria-pressed": pen === one, "aria-label": t("class n", { n: one + 1 }), style: `background:${classVariable(one)}` })),
-            button(t("clear points"), () => { state.set({ points: [], values: false }); restart(); }, { class: "small" })),
+            button(t("clear points"), () => { table = null; state.set({ points: [], values: false }); restart(); }, { class: "small" })),
         make("p", { class: "note" }, t("own count", { count: values.points.length })));
 }
 
@@ -318,6 +340,7 @@ async function readFile(file) {
         }
         const reply = await engine.ask("data-table", {}, new Uint8Array(await file.arrayBuffer()));
         const isValue = reply.classes === null;
+        table = reply;
         const all = reply.points.length;
         const taken = Array.from({ length: Math.min(all, MOST_POINTS) }, (_, at) => reply.points[Math.floor(at * Math.max(1, all / MOST_POINTS))]).map(([x, y, target]) => [x, y, isValue ? Math.round((target + 1) * 127.5) : target]);
         state.set({ data: "own", points: taken, values: isValue });
@@ -583,13 +606,23 @@ function drawByHand(canvas) {
     }
 }
 
+/** What the columns of the file were, for whoever uses the network elsewhere. */
+function aboutColumns() {
+    if (table === null || state.values.data !== "own") {
+        return [];
+    }
+    const { columns: [x, y, target], ranges, classes } = table;
+    const scale = (name, column, [least, largest]) => `${name} is the column \`${column}\`, scaled from [${least}, ${largest}] to [-1, 1].`;
+    return [scale("x1", x, ranges[0]), scale("x2", y, ranges[1]), classes ? `The classes of \`${target}\`, from 0: ${classes.join(", ")}.` : scale("The value", target, ranges[2])];
+}
+
 async function exported(what) {
     try {
         if (what === "model") {
-            const reply = await engine.ask("learner-model");
+            const reply = await engine.ask("learner-model", { about: aboutColumns() });
             save("network.downhill", reply.bytes, "application/octet-stream");
         } else {
-            const reply = await engine.ask("learner-source");
+            const reply = await engine.ask("learner-source", { about: aboutColumns() });
             save("network.rs", reply.source, "text/x-rust");
         }
     } catch (error) {

@@ -539,6 +539,8 @@ export class Runner {
     isRunning = false;
     isTaking = false;
     isLooping = false;
+    /** Steps that were asked for while others were being taken. */
+    later = 0;
 
     /** The promise of what the page begins anew. */
     beginning = Promise.resolve();
@@ -591,9 +593,10 @@ export class Runner {
         this.isLooping = false;
     }
 
-    /** Takes steps, unless some are being taken. */
+    /** Takes steps, after those that are being taken. */
     async steps(count) {
         if (this.isTaking) {
+            this.later += count;
             return;
         }
         this.isTaking = true;
@@ -609,6 +612,11 @@ export class Runner {
             sayFault(error);
         } finally {
             this.isTaking = false;
+        }
+        if (this.later > 0 && !this.isRunning) {
+            const later = this.later;
+            this.later = 0;
+            await this.steps(later);
         }
     }
 }

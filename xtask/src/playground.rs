@@ -101,7 +101,12 @@ pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf> {
     fs::create_dir_all(&site)?;
     for entry in fs::read_dir(workspace.root.join("docs/playground"))? {
         let path = entry?.path();
-        fs::copy(&path, site.join(path.file_name().unwrap_or_default()))?;
+        let copy = site.join(path.file_name().unwrap_or_default());
+        if path.extension().is_some_and(|extension| extension == "js") {
+            fs::write(copy, without_comments(&fs::read_to_string(&path)?))?;
+        } else {
+            fs::copy(&path, copy)?;
+        }
     }
     let template = site.join("page.html");
     let page = fs::read_to_string(&template)?;
@@ -123,6 +128,12 @@ pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf> {
         fs::write(site.join(name), without_names(&module).ok_or("the compiler wrote no module of WebAssembly")?)?;
     }
     Ok(site)
+}
+
+/// A script without the lines that hold nothing but a comment, a tenth of what is sent of it.
+fn without_comments(script: &str) -> String {
+    let is_comment = |line: &&str| ["//", "/*", "* ", "*/"].iter().any(|start| line.trim_start().starts_with(start));
+    script.lines().filter(|line| !is_comment(line)).map(|line| format!("{line}\n")).collect()
 }
 
 /// A module without its custom sections: the names of functions are a quarter of it, and no page reads them.

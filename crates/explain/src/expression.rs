@@ -101,28 +101,19 @@ impl Symbol {
 
 impl Function {
     fn name(self, notation: Notation) -> &'static str {
-        match (self, notation) {
-            (Self::Exp, Notation::Text) => "exp",
-            (Self::Exp, Notation::Latex) => "\\exp",
-            (Self::Ln, Notation::Text) => "ln",
-            (Self::Ln, Notation::Latex) => "\\ln",
-            (Self::Tanh, Notation::Text) => "tanh",
-            (Self::Tanh, Notation::Latex) => "\\tanh",
-            (Self::Sigmoid, Notation::Text) => "σ",
-            (Self::Sigmoid, Notation::Latex) => "\\sigma",
-            (Self::Abs, Notation::Text) => "abs",
-            (Self::Abs, Notation::Latex) => "\\operatorname{abs}",
-            (Self::Relu, Notation::Text) => "relu",
-            (Self::Relu, Notation::Latex) => "\\operatorname{relu}",
-            (Self::NormalCdf, Notation::Text) => "Φ",
-            (Self::NormalCdf, Notation::Latex) => "\\Phi",
-            (Self::NormalDensity, Notation::Text) => "φ",
-            (Self::NormalDensity, Notation::Latex) => "\\varphi",
-            (Self::Sqrt, Notation::Text) => "sqrt",
-            (Self::Sqrt, Notation::Latex) => "\\sqrt",
-            (Self::Sign, Notation::Text) => "sign",
-            (Self::Sign, Notation::Latex) => "\\operatorname{sign}",
-        }
+        let (text, latex) = match self {
+            Self::Exp => ("exp", "\\exp"),
+            Self::Ln => ("ln", "\\ln"),
+            Self::Tanh => ("tanh", "\\tanh"),
+            Self::Sigmoid => ("σ", "\\sigma"),
+            Self::Abs => ("abs", "\\operatorname{abs}"),
+            Self::Relu => ("relu", "\\operatorname{relu}"),
+            Self::NormalCdf => ("Φ", "\\Phi"),
+            Self::NormalDensity => ("φ", "\\varphi"),
+            Self::Sqrt => ("sqrt", "\\sqrt"),
+            Self::Sign => ("sign", "\\operatorname{sign}"),
+        };
+        notation.pick(text, latex)
     }
 
     /// f(x).
@@ -134,13 +125,8 @@ impl Function {
             Self::Tanh => x.tanh(),
             Self::Sigmoid => Scalar::sigmoid(x),
             Self::Abs => x.abs(),
-            Self::Relu => {
-                if x < 0.0 {
-                    0.0
-                } else {
-                    x
-                }
-            }
+            Self::Relu if x < 0.0 => 0.0,
+            Self::Relu => x,
             Self::NormalCdf => 0.5 * (1.0 + Scalar::erf(x * std::f64::consts::FRAC_1_SQRT_2)),
             Self::NormalDensity => (-0.5 * x * x).exp() / std::f64::consts::TAU.sqrt(),
             Self::Sqrt => x.sqrt(),
@@ -148,9 +134,7 @@ impl Function {
             Self::Sign => x.signum(),
         }
     }
-}
 
-impl Function {
     /// The chain rule: f'(a) da, with y = f(a); `None` if it is 0.
     fn chain(self, a: &Expression, y: &Expression, da: Expression) -> Option<Expression> {
         let one = || constant(1.0);
@@ -172,14 +156,11 @@ impl Function {
                 0.0 => return None,
                 a => times([constant(a.signum()), da]),
             },
-            Self::Relu => match a.evaluate() > 0.0 {
-                true => da,
-                false => return None,
-            },
+            Self::Relu if a.evaluate() > 0.0 => da,
+            Self::Relu | Self::Sign => return None,
             Self::NormalCdf => times([apply(Self::NormalDensity, a.clone()), da]),
             Self::NormalDensity => opposite(times([a.clone(), y.clone(), da])),
             Self::Sqrt => over(da, product([constant(2.0), y.clone()])),
-            Self::Sign => return None,
         })
     }
 }
@@ -366,12 +347,11 @@ impl Expression {
 
     /// `leading` says that no sign stands in front, so that a negative number needs no parentheses.
     fn written_at(&self, leading: bool, notation: Notation, digits: Option<usize>) -> String {
-        let minus = if notation == Notation::Text { "−" } else { "-" };
+        let minus = notation.pick("−", "-");
         match self {
-            Self::Number { symbol, value, .. } => match (digits, notation) {
-                (Some(digits), _) => format::number(*value, digits, notation),
-                (None, Notation::Text) => symbol.text.clone(),
-                (None, Notation::Latex) => symbol.latex.clone(),
+            Self::Number { symbol, value, .. } => match digits {
+                Some(digits) => format::number(*value, digits, notation),
+                None => notation.pick(&symbol.text, &symbol.latex).clone(),
             },
             Self::Constant(value) => format::number(*value, digits.unwrap_or(format::DIGITS), notation),
             Self::Negative(a) => format!("{minus}{}", a.within(Binding::Product, false, notation, digits)),
@@ -391,7 +371,7 @@ impl Expression {
                 if sum.is_empty() { "0".into() } else { sum }
             }
             Self::Product(factors) => {
-                let dot = if notation == Notation::Text { " · " } else { " \\cdot " };
+                let dot = notation.pick(" · ", " \\cdot ");
                 let factors = factors.iter().enumerate();
                 let written: Vec<String> = factors
                     .map(|(index, factor)| factor.within(Binding::Product, leading && index == 0, notation, digits))
@@ -431,8 +411,7 @@ impl Expression {
                 format!("\\sqrt{{{}}}", a.written(notation, digits))
             }
             Self::Apply(Function::Relu, a) => {
-                let max = if notation == Notation::Text { "max" } else { "\\max" };
-                format!("{max}({}, 0)", a.written(notation, digits))
+                format!("{}({}, 0)", notation.pick("max", "\\max"), a.written(notation, digits))
             }
             Self::Apply(function, a) => format!("{}({})", function.name(notation), a.written(notation, digits)),
         }

@@ -9,18 +9,22 @@ pub(crate) enum Notation {
     Latex,
 }
 
+impl Notation {
+    /// What stands in text, or what stands in LaTeX.
+    pub(crate) fn pick<A>(self, text: A, latex: A) -> A {
+        if self == Self::Text { text } else { latex }
+    }
+}
+
 /// The significant digits that are shown unless others are asked for.
 pub(crate) const DIGITS: usize = 6;
 
 /// A number with this many significant digits, without zeros at its end.
 pub(crate) fn number(value: f64, digits: usize, notation: Notation) -> String {
-    let (minus, infinity) = match notation {
-        Notation::Text => ("−", "∞"),
-        Notation::Latex => ("-", "\\infty"),
-    };
+    let (minus, infinity) = notation.pick(("−", "∞"), ("-", "\\infty"));
     let sign = if value.is_sign_negative() && value != 0.0 && !value.is_nan() { minus } else { "" };
     if value.is_nan() {
-        return if notation == Notation::Text { "NaN".into() } else { "\\mathrm{NaN}".into() };
+        return notation.pick("NaN", "\\mathrm{NaN}").to_owned();
     }
     if value.is_infinite() {
         return format!("{sign}{infinity}");

@@ -227,10 +227,7 @@ impl Compared<'_> {
 
     /// The number of classes.
     fn classes(&self) -> Option<usize> {
-        match self.is_last() {
-            true => self.axes.last().copied(),
-            false => self.axes.first().copied(),
-        }
+        if self.is_last() { self.axes.last() } else { self.axes.first() }.copied()
     }
 
     fn is_last(&self) -> bool {

@@ -73,9 +73,8 @@ impl Explanation {
         }
         for (parameter, at) in self.parameters.iter().enumerate().filter(|(_, at)| at.is_shared() && !at.frozen) {
             text += &format!("### `{}` is shared: the products are summed\n\n", at.name);
-            text += &self.equations_of(
-                |number| matches!(number, Number::ParameterGradient { parameter: of, .. } if of == parameter),
-            );
+            let sums = |number| matches!(number, Number::ParameterGradient { parameter: of, .. } if of == parameter);
+            text += &self.equations_of(sums);
         }
 
         if let Some(update) = &self.update {
@@ -83,11 +82,9 @@ impl Explanation {
             text += &format!("## Update by {}, $`\\eta = {rate}`$\n\n", update.optimizer);
             for (parameter, at) in self.parameters.iter().enumerate() {
                 text += &format!("### `{}`\n\n", at.name);
-                text += &self.equations_of(
-                    |number| matches!(number, Number::Remembered { parameter: of, .. } if of == parameter),
-                );
-                text += &self
-                    .equations_of(|number| matches!(number, Number::Updated { parameter: of, .. } if of == parameter));
+                let memory = |number| matches!(number, Number::Remembered { parameter: of, .. } if of == parameter);
+                let theta = |number| matches!(number, Number::Updated { parameter: of, .. } if of == parameter);
+                text += &(self.equations_of(memory) + &self.equations_of(theta));
             }
         }
         text.truncate(text.trim_end().len());
@@ -156,9 +153,8 @@ impl Explanation {
                 text += "Whole numbers have no derivative.\n\n";
                 continue;
             }
-            text += &self.equations_of(
-                |number| matches!(number, Number::Product { step, input: of, .. } if (step, of) == (index, input)),
-            );
+            let dx = |number| matches!(number, Number::Product { step, input: of, .. } if (step, of) == (index, input));
+            text += &self.equations_of(dx);
         }
         for &parameter in &step.parameters {
             text += &self.equations_of(|number| {

@@ -252,16 +252,14 @@ pub(crate) fn stepped(all: &Explanation, parameter: usize, index: usize) -> Opti
                 let slowed = divided(eta.clone(), (1.0 + lambda * rate * before_it).powf(alpha));
                 let next = letter(Number::Updated { parameter, index })?;
                 let weight = 1.0 / (before_it - start).max(1.0);
-                memory.push((
-                    "asgd.average",
-                    match weight {
-                        1.0 => next,
-                        weight => {
-                            let average = before("asgd.average")?;
-                            sum([average.clone(), scaled(weight, minus(next, average))])
-                        }
-                    },
-                ));
+                let average = match weight {
+                    1.0 => next,
+                    weight => {
+                        let average = before("asgd.average")?;
+                        sum([average.clone(), scaled(weight, minus(next, average))])
+                    }
+                };
+                memory.push(("asgd.average", average));
                 let shrunk = product([slowed.clone(), constant(lambda), theta.clone()]);
                 sum([product([slowed, d]), shrunk])
             }

@@ -83,11 +83,7 @@ impl Origin {
 
     fn written(&self, notation: Notation, digits: usize) -> String {
         let parts = self.parts(notation, digits);
-        let arrow = match (self.is_update(), notation) {
-            (false, _) => "=",
-            (true, Notation::Text) => "←",
-            (true, Notation::Latex) => "\\leftarrow",
-        };
+        let arrow = if self.is_update() { notation.pick("←", "\\leftarrow") } else { "=" };
         let (first, rest) = parts.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
         let written = format!("{first} {arrow} {}", rest.join(" = "));
         match (&self.formula, notation) {
@@ -101,11 +97,7 @@ impl Origin {
 
     /// The sides of the equation: the symbol, the formula, the formula with numbers, and the number.
     pub(crate) fn parts(&self, notation: Notation, digits: usize) -> Vec<String> {
-        let symbol = match notation {
-            Notation::Text => self.symbol.text.clone(),
-            Notation::Latex => self.symbol.latex.clone(),
-        };
-        let mut parts = vec![symbol];
+        let mut parts = vec![notation.pick(&self.symbol.text, &self.symbol.latex).clone()];
         if let Some(formula) = &self.formula {
             let (symbols, numbers) = (formula.written(notation, None), formula.written(notation, Some(digits)));
             if (symbols != parts[0] || self.is_update()) && symbols != numbers {
@@ -186,10 +178,7 @@ impl Explanation {
                     true => Some(theta.clone()),
                     false => optimizers::stepped(self, parameter, index).map(|stepped| stepped.theta),
                 };
-                // A step is small next to θ, so that θ alone would nearly be the number.
-                let formula = formula.filter(|formula| self.gives_step(formula, theta.evaluate(), value));
-                let source = if formula.is_some() { Source::Formula } else { self.optimizer()? };
-                (self.owner(parameter), self.symbol(number)?, source, formula)
+                self.by_optimizer(parameter, number, theta.evaluate(), formula)?
             }
             Number::Remembered { parameter, slot, index } => {
                 let at = self.parameters.get(parameter)?;
@@ -203,16 +192,22 @@ impl Explanation {
                         found.map(|(_, formula)| formula)
                     }
                 };
-                let formula = formula.filter(|formula| self.gives_step(formula, before.evaluate(), value));
-                let source = if formula.is_some() { Source::Formula } else { self.optimizer()? };
-                (self.owner(parameter), self.symbol(number)?, source, formula)
+                self.by_optimizer(parameter, number, before.evaluate(), formula)?
             }
         };
         Some(Origin { number, step, symbol, source, formula, value })
     }
 
-    fn optimizer(&self) -> Option<Source> {
-        Some(Source::Optimizer(self.update.as_ref()?.optimizer.clone()))
+    /// A number of a parameter that has a formula, or else is as the optimizer computes it.
+    fn by_optimizer(&self, parameter: usize, number: Number, before: f64, known: Option<Expression>) -> Option<Answer> {
+        let value = self.value(number)?;
+        // A step is small next to θ, so that θ alone would nearly be the number.
+        let formula = known.filter(|formula| self.gives_step(formula, before, value));
+        let source = match formula {
+            Some(_) => Source::Formula,
+            None => Source::Optimizer(self.update.as_ref()?.optimizer.clone()),
+        };
+        Some((self.owner(parameter), self.symbol(number)?, source, formula))
     }
 
     /// Whether a formula gives the number, and the way to it from the number before.
@@ -379,24 +374,24 @@ impl Explanation {
                 if let Some(known) = known.filter(|known| self.gives(known, number)) {
                     return Some(known);
                 }
+                let term = |by| {
+                    let slope = self.number(Number::Derivative { step, output: index, by })?;
+                    Some(product([slope, self.variable(step, by)?]))
+                };
                 let mut terms = Vec::new();
                 for (input, matrix) in dx.iter().enumerate() {
                     for (column, _) in matrix.row(index) {
-                        let by = Variable::Input { input, index: column };
-                        let slope = self.number(Number::Derivative { step, output: index, by })?;
-                        terms.push(product([slope, self.x(step, input, column)?]));
+                        terms.push(term(Variable::Input { input, index: column })?);
                     }
                 }
                 let linear = sum(terms.clone());
                 if self.gives(&linear, number) {
                     return Some(linear);
                 }
-                for (place, (&parameter, matrix)) in at.parameters.iter().zip(dtheta).enumerate() {
+                for (&parameter, matrix) in at.parameters.iter().zip(dtheta) {
                     if self.parameters.get(parameter)?.short_name() == "bias" {
                         for (column, _) in matrix.row(index) {
-                            let by = Variable::Parameter { parameter, index: column };
-                            let slope = self.number(Number::Derivative { step, output: index, by })?;
-                            terms.push(product([slope, self.theta(step, place, column)?]));
+                            terms.push(term(Variable::Parameter { parameter, index: column })?);
                         }
                     }
                 }

@@ -79,15 +79,12 @@ impl Display for Table {
         for row in &self.0 {
             let mut line = "     ".to_owned();
             if section > 0 {
-                line += &padded(&row.section, section);
-                line += "  ";
+                line += &format!("{}  ", padded(&row.section, section));
             }
             if row.text.is_empty() {
                 line += &padded(&row.label, label);
                 for (cell, &width) in row.cells.iter().zip(&columns) {
-                    line += "  ";
-                    line += &" ".repeat(width.saturating_sub(chars(cell)));
-                    line += cell;
+                    line += &format!("  {}{cell}", " ".repeat(width.saturating_sub(chars(cell))));
                 }
             }
             line += &row.text;

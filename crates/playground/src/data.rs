@@ -7,6 +7,7 @@ use downhill_tensor::Seed;
 use serde_json::{Value, json};
 
 use crate::Error;
+use crate::error::in_range;
 
 /// At most this many points are learnt from.
 const MOST: usize = 2000;
@@ -29,9 +30,7 @@ impl Points {
                 .with("most", MOST)
                 .with("count", count));
         }
-        if !(0.0..=1.0).contains(&noise) {
-            return Err(Error::new("The noise must lie in [0, 1], but is {noise}.").with("noise", noise));
-        }
+        in_range("The noise", noise, 0.0, 1.0)?;
         type Draw = fn(usize, usize, &mut Random) -> ([f64; 2], f64);
         let (draw, classes): (Draw, Option<usize>) = match name {
             "circles" => (circles, Some(2)),
@@ -154,8 +153,8 @@ fn plane(_: usize, _: usize, random: &mut Random) -> ([f64; 2], f64) {
     (at, 0.6 * at[0] - 0.4 * at[1])
 }
 
-/// Reads a table of two inputs and a target, and says what was found: points in [−1, 1], and the names of classes, if the
-/// target is one.
+/// Reads a table of two inputs and a target, and says what was found: points in [−1, 1], the range that each column of
+/// numbers had, and the names of classes, if the target is one.
 pub(crate) fn table(text: &[u8]) -> Result<Value, Error> {
     const LARGEST: usize = 2 << 20;
     if text.len() > LARGEST {
@@ -190,12 +189,17 @@ pub(crate) fn table(text: &[u8]) -> Result<Value, Error> {
             .with("most", MOST)
             .with("count", table.len()));
     }
-    let inputs = [scaled(&numbers(&table, x)?), scaled(&numbers(&table, y)?)];
+    let columns = [numbers(&table, x)?, numbers(&table, y)?];
+    let mut ranges: Vec<Value> = columns.iter().map(|column| json!(range(column))).collect();
+    let inputs = columns.map(|column| scaled(&column));
     let (targets, classes) = read_targets(&table, target)?;
+    if classes.is_none() {
+        ranges.push(json!(range(&numbers(&table, target)?)));
+    }
     let at = inputs[0].iter().zip(&inputs[1]).zip(&targets);
     let points: Vec<[f64; 3]> = at.map(|((&x, &y), &target)| [x, y, target]).collect();
     Points::given(&points, classes.is_none())?;
-    Ok(json!({ "points": points, "classes": classes, "columns": names }))
+    Ok(json!({ "points": points, "classes": classes, "columns": names, "ranges": ranges }))
 }
 
 /// A number, whose decimal point may be a comma.
@@ -245,10 +249,16 @@ fn read_targets(table: &Table, name: &str) -> Result<(Vec<f64>, Option<Vec<Strin
     Ok((scaled(&numbers(table, name)?), None))
 }
 
+/// The least and the largest number.
+fn range(numbers: &[f64]) -> [f64; 2] {
+    numbers
+        .iter()
+        .fold([f64::INFINITY, f64::NEG_INFINITY], |[least, largest], &number| [least.min(number), largest.max(number)])
+}
+
 /// Numbers moved to [−1, 1].
 fn scaled(numbers: &[f64]) -> Vec<f64> {
-    let least = numbers.iter().copied().fold(f64::INFINITY, f64::min);
-    let largest = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let [least, largest] = range(numbers);
     let half = if largest > least { (largest - least) / 2.0 } else { 1.0 };
     numbers.iter().map(|number| (number - least) / half - if largest > least { 1.0 } else { 0.0 }).collect()
 }
@@ -276,6 +286,7 @@ mod tests {
         let read = table(b"size,weight,fruit\n1,10,plum\n3,20,apple\n2,15,plum\n5,30,apple\n").unwrap();
         assert_eq!(read["points"][0], json!([-1.0, -1.0, 1.0]));
         assert_eq!(read["classes"], json!(["apple", "plum"]));
+        assert_eq!(read["ranges"], json!([[1.0, 5.0], [10.0, 30.0]]));
         for spreadsheet in [
             "\u{feff}size;weight;fruit\n1,5;10;plum\n3;20;apple\n2;15;plum\n4,5;30;apple\n",
             "\u{feff}\"1.5\"\t10\tplum\n3\t20\tapple\n2\t15\tplum\n4.5\t30\tapple\n",

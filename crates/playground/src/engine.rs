@@ -23,8 +23,8 @@ enum Request {
     LearnerView(View),
     LearnerWeight { index: usize, value: f64 },
     LearnerPredict { points: Vec<[f64; 2]> },
-    LearnerModel,
-    LearnerSource,
+    LearnerModel { about: Vec<String> },
+    LearnerSource { about: Vec<String> },
     LearnerHash,
     ChainStart(ChainSettings),
     ChainOrigin { number: Value },
@@ -101,11 +101,11 @@ impl Engine {
             Request::LearnerView(view) => begun(&mut self.learner)?.view(&view)?.into(),
             Request::LearnerWeight { index, value } => begun(&mut self.learner)?.set_weight(index, value)?.into(),
             Request::LearnerPredict { points } => begun(&mut self.learner)?.predict(&points)?.into(),
-            Request::LearnerModel => {
-                let bytes = begun(&mut self.learner)?.model()?;
+            Request::LearnerModel { about } => {
+                let bytes = begun(&mut self.learner)?.model(&about)?;
                 Reply { text: json!({ "length": bytes.len() }).to_string(), bytes }
             }
-            Request::LearnerSource => json!({ "source": begun(&mut self.learner)?.source()? }).into(),
+            Request::LearnerSource { about } => json!({ "source": begun(&mut self.learner)?.source(&about)? }).into(),
             Request::LearnerHash => json!({ "hash": format!("{:016x}", begun(&mut self.learner)?.hash()) }).into(),
             Request::ChainStart(settings) => self.chain.insert(Chain::new(&settings)?).start()?.into(),
             Request::ChainOrigin { number } => begun(&mut self.chain)?.origin(number)?.into(),

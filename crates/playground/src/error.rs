@@ -40,6 +40,15 @@ impl Error {
     }
 }
 
+/// Refuses a value that lies outside its bounds.
+pub(crate) fn in_range(what: &str, value: f64, least: f64, largest: f64) -> Result<(), Error> {
+    if (least..=largest).contains(&value) {
+        return Ok(());
+    }
+    let error = Error::new("{what} must lie in [{least}, {largest}], but is {value}.").with("what", what);
+    Err(error.with("least", least).with("largest", largest).with("value", value))
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.text)

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::Error;
 use crate::catalogue::{self, Kind};
 use crate::data::Points;
+use crate::error::in_range;
 use crate::optimizers::Chosen;
 
 /// One of the library's, with the settings that differ from their defaults.
@@ -135,16 +136,6 @@ impl Learner {
         if settings.inputs.is_empty() {
             return Err(Error::new("Choose at least one input."));
         }
-        let in_range = |what: &str, value: f64, least: f64, largest: f64| {
-            let message = || {
-                Error::new("{what} must lie in [{least}, {largest}], but is {value}.")
-                    .with("what", what)
-                    .with("least", least)
-                    .with("largest", largest)
-                    .with("value", value)
-            };
-            if (least..=largest).contains(&value) { Ok(()) } else { Err(message()) }
-        };
         in_range("The share of the points to learn from", settings.share, 0.1, 0.9)?;
         in_range("The number of hidden layers", settings.layers.len() as f64, 0.0, MOST_LAYERS as f64)?;
         in_range("The batch size", settings.batch as f64, 1.0, 2000.0)?;
@@ -424,19 +415,31 @@ impl Learner {
         Ok((json!({ "outputs": y.shape().len(), "inputs": self.settings.inputs }), y.slice().to_vec()))
     }
 
+    /// What whoever uses the network must know of its inputs and outputs, with what the page knows `about` its data.
+    fn notes(&self, about: &[String]) -> Vec<String> {
+        let outputs = match self.points.classes {
+            Some(_) => "The outputs are a score for each class; the largest names the likeliest.",
+            None => "The output is the value.",
+        };
+        let mut notes =
+            vec![format!("The inputs, in this order: {}.", self.settings.inputs.join(", ")), outputs.into()];
+        notes.extend(about.iter().map(|line| line.chars().filter(|letter| !letter.is_control()).collect()));
+        notes
+    }
+
     /// The network as a model file, which [`Model::open`] reads.
-    pub(crate) fn model(&mut self) -> Result<Vec<u8>, Error> {
+    pub(crate) fn model(&mut self, about: &[String]) -> Result<Vec<u8>, Error> {
         self.judge();
         let builder = Model::builder(self.judged.clone());
-        Ok(builder.note("inputs", self.settings.inputs.join(", ")).build()?.to_bytes()?)
+        Ok(builder.note("about", self.notes(about).join(" ")).build()?.to_bytes()?)
     }
 
     /// The network as Rust source without dependencies.
-    pub(crate) fn source(&mut self) -> Result<String, Error> {
+    pub(crate) fn source(&mut self, about: &[String]) -> Result<String, Error> {
         self.judge();
         let source = RustSource::new().name("from the playground").render(&self.judged)?;
-        let inputs = self.settings.inputs.join(", ");
-        Ok(format!("{source}\n// The inputs, in this order: {inputs}.\n"))
+        let notes: String = self.notes(about).iter().map(|note| format!("//! {note}\n")).collect();
+        Ok(format!("{notes}//!\n{source}"))
     }
 
     /// A number that stands for the bits of all parameters (FNV-1a).

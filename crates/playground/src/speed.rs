@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::Error;
 use crate::catalogue::{self, Kind};
+use crate::error::in_range;
 use crate::learner::{Named, finite};
 use crate::optimizers::Chosen;
 
@@ -54,15 +55,11 @@ impl Speed {
     /// then the targets.
     pub(crate) fn new(settings: SpeedSettings, bytes: &[u8]) -> Result<Self, Error> {
         let widths = &settings.widths;
-        let is_count = |count: &usize| (1..=MOST).contains(count);
-        let are_counts = widths.iter().all(is_count) && is_count(&settings.examples);
-        if !(2..=MOST_WIDTHS).contains(&widths.len()) || !are_counts {
-            return Err(Error::new(
-                "There are from 2 to {most_widths} widths, and each is from 1 to {most}, as the number of examples.",
-            )
-            .with("most_widths", MOST_WIDTHS)
-            .with("most", MOST));
+        in_range("The number of widths", widths.len() as f64, 2.0, MOST_WIDTHS as f64)?;
+        for &width in widths {
+            in_range("A width", width as f64, 1.0, MOST as f64)?;
         }
+        in_range("The number of examples", settings.examples as f64, 1.0, MOST as f64)?;
         let mut chain = Sequential::new();
         for (place, &units) in widths.iter().enumerate().skip(1) {
             if place > 1 {
@@ -159,9 +156,9 @@ mod tests {
     fn what_does_not_fit_is_refused() {
         let told = |widths: &[usize], loss, numbers: &[f32]| speed(widths, loss, numbers).unwrap_err().to_string();
         assert!(told(&[1, 1], "MeanSquaredError", &[0.0; 3]).contains("12 bytes, but 4 numbers"));
-        assert!(told(&[1], "MeanSquaredError", &[0.0; 3]).contains("from 2 to 6 widths"));
-        assert!(told(&[1, 1 << 20], "MeanSquaredError", &[0.0; 3]).contains("from 1 to 4096"));
-        assert!(told(&[1, 0], "MeanSquaredError", &[0.0; 3]).contains("from 1 to 4096"));
+        assert!(told(&[1], "MeanSquaredError", &[0.0; 3]).contains("widths must lie in [2, 6], but is 1."));
+        assert!(told(&[1, 1 << 20], "MeanSquaredError", &[0.0; 3]).contains("A width must lie in [1, 4096]"));
+        assert!(told(&[1, 0], "MeanSquaredError", &[0.0; 3]).contains("A width must lie in [1, 4096]"));
         assert!(told(&[1, 1], "Nothing", &[0.0; 4]).contains("`Nothing`"));
         let mut absent = speed(&[1, 2], "SoftmaxCrossEntropy", &[0.0, 0.0, 0.0, 0.0, 0.0, 7.0]).unwrap();
         assert!(absent.step(1).unwrap_err().to_string().contains('7'));

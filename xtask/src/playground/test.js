@@ -53,7 +53,8 @@ async function open(address, { width = 1280, scheme = "light", motion = "no-pref
 async function ready(page) {
     await page.waitForFunction(() => {
         const shown = window.playground;
-        return !shown || (shown.about?.() ?? shown.start?.() ?? shown.reply?.() ?? shown.read?.()) || document.querySelector(".message.fault");
+        const isTold = shown?.engine?.hasAnswered && document.querySelector(".message")?.textContent;
+        return !shown || isTold || (shown.about?.() ?? shown.start?.() ?? shown.reply?.() ?? shown.read?.()) || document.querySelector(".message.fault");
     });
     await page.waitForTimeout(150);
 }
@@ -226,6 +227,7 @@ const TESTS = {
         await page.click('button:has-text("Add a layer")');
         await ready(page);
         await page.click("text=한국어");
+        await page.waitForFunction(() => document.documentElement.lang === "ko");
         check("the page is Korean", (await page.getAttribute("html", "lang")) === "ko" && (await page.textContent("h1")) === "신경망 학습");
         await page.getByLabel("옵티마이저", { exact: true }).selectOption("Lion");
         await ready(page);
@@ -361,7 +363,8 @@ const TESTS = {
             await close(page);
         }
         const page = await open("descent.html");
-        await page.getByLabel("x", { exact: true }).click({ clickCount: 3 });
+        await page.getByLabel("x", { exact: true }).click();
+        await page.keyboard.press("Control+A");
         await page.keyboard.type("-1.5");
         await page.keyboard.press("Tab");
         await page.waitForTimeout(400);
@@ -458,6 +461,7 @@ const TESTS = {
             const reply = await window.playground.engine.ask("learner-predict", { points });
             return [...new Float32Array(reply.bytes.buffer)];
         }, points);
+        check("the source says what its inputs and outputs are", source.includes("in this order: x1, x2, x1^2.") && source.includes("a score for each class"), source.slice(0, 200));
         const inputs = points.map(([x, y]) => `[${[x, y, x * x].map((one) => Math.fround(one)).join("_f32, ")}_f32]`);
         const program = `#![allow(dead_code, clippy::all)]\nmod network {\n${source.replace(/^#!\[.*$/gm, "").replace(/^\/\/!/gm, "//")}\n}\nfn main() {\n    for x in [${inputs.join(", ")}] {\n        for y in network::predict(&x) {\n            println!("{y}");\n        }\n    }\n}\n`;
         const file = join(task.scratch, "exported.rs");
@@ -508,7 +512,8 @@ const TESTS = {
                         }
                         const { room, wide } = await page.evaluate(() => ({ room: document.documentElement.clientWidth, wide: document.scrollingElement.scrollWidth }));
                         if (wide > room) { check(`${name} fits ${width} pixels in ${language}`, false, `${wide} of ${room}`); }
-                        if (language === "en" || width === 1280) {
+                        // Firefox would say that the page's policy refuses the style that axe brings.
+                        if (!isFirefox && (language === "en" || width === 1280)) {
                             await page.evaluate(axe);
                             const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
                             const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical")

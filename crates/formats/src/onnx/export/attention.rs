@@ -6,17 +6,9 @@ use serde::Deserialize;
 
 use super::maps::map;
 use super::place::{Place, float_type, int, signed};
+use crate::settings::Attention;
 
 type Written = Result<String, String>;
-
-#[derive(Deserialize)]
-struct Attention {
-    heads: usize,
-    bias: bool,
-    causal: bool,
-    lengths: bool,
-    rotary: Option<RotaryPositions>,
-}
 
 pub(super) fn attention<T: Scalar>(place: &mut Place<'_, '_, T>) -> Written {
     let Attention { heads, bias, causal, lengths, rotary } = place.read()?;

@@ -1,27 +1,12 @@
 //! Recurrent layers. The operators have the steps as their first axis, and their own order of gates.
 
 use downhill_tensor::Scalar;
-use serde::Deserialize;
 
 use super::super::tensor::data_type;
 use super::place::{Place, int, text, texts};
+use crate::settings::Recurrent;
 
 type Written = Result<String, String>;
-
-#[derive(Deserialize)]
-struct Recurrent {
-    hidden: usize,
-    layers: usize,
-    bidirectional: bool,
-    bias: bool,
-    lengths: bool,
-    last_state: bool,
-    #[serde(default)]
-    nonlinearity: Option<String>,
-}
-
-/// The ends of the names of the two directions' parameters.
-const SUFFIXES: [&str; 2] = ["", "_reverse"];
 
 pub(super) fn recurrent<T: Scalar>(place: &mut Place<'_, '_, T>) -> Written {
     let settings: Recurrent = place.read()?;
@@ -32,8 +17,8 @@ pub(super) fn recurrent<T: Scalar>(place: &mut Place<'_, '_, T>) -> Written {
         "Gru" => ("GRU", &[1, 0, 2]),
         _ => ("RNN", &[0]),
     };
-    let directions = if bidirectional { 2 } else { 1 };
-    let suffixes = SUFFIXES.get(..directions).unwrap_or_default();
+    let suffixes = settings.suffixes();
+    let directions = suffixes.len();
     let x = place.input(0);
     let mut x = place.transpose(&x, [1, 0, 2]);
     let lengths = if lengths {
@@ -52,7 +37,7 @@ pub(super) fn recurrent<T: Scalar>(place: &mut Place<'_, '_, T>) -> Written {
         if operator == "GRU" {
             attributes.push(int("linear_before_reset", 1));
         }
-        if settings.nonlinearity.as_deref() == Some("Relu") {
+        if settings.nonlinearity == "Relu" {
             attributes.push(texts("activations", &vec!["Relu"; directions]));
         }
         let ends = last_state && layer + 1 == layers;

@@ -2,23 +2,12 @@
 
 use downhill_network::StepDescription;
 use downhill_tensor::Scalar;
-use serde::Deserialize;
 
-use super::positions::Rotary;
 use super::{Sizes, count, text};
 use crate::rust_source::constants::number;
 use crate::rust_source::lowering::Argument::{Read, Text, Write};
 use crate::rust_source::lowering::{Argument, Lowering};
-use crate::settings::Settings;
-
-#[derive(Deserialize)]
-struct Attention {
-    heads: usize,
-    bias: bool,
-    causal: bool,
-    lengths: bool,
-    rotary: Option<Rotary>,
-}
+use crate::settings::{Attention, Settings};
 
 impl<T: Scalar> Lowering<'_, T> {
     pub(super) fn attention(

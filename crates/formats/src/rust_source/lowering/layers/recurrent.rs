@@ -2,26 +2,13 @@
 
 use downhill_network::StepDescription;
 use downhill_tensor::Scalar;
-use serde::Deserialize;
 
 use super::{Sizes, count, text};
 use crate::rust_source::constants::{flat, number};
 use crate::rust_source::lowering::Argument::{Read, Text, Write};
 use crate::rust_source::lowering::{Lowering, NOT_FINITE, identifier};
 use crate::rust_source::one_line;
-use crate::settings::Settings;
-
-#[derive(Deserialize)]
-struct Recurrent {
-    hidden: usize,
-    layers: usize,
-    bidirectional: bool,
-    bias: bool,
-    lengths: bool,
-    last_state: bool,
-    #[serde(default)]
-    nonlinearity: String,
-}
+use crate::settings::{Recurrent, Settings};
 
 impl<T: Scalar> Lowering<'_, T> {
     pub(super) fn recurrent(
@@ -31,7 +18,7 @@ impl<T: Scalar> Lowering<'_, T> {
         sizes: &Sizes<'_>,
     ) -> Result<usize, String> {
         let layer: Recurrent = settings.read()?;
-        let Recurrent { hidden, layers, bidirectional, lengths, last_state, .. } = layer;
+        let Recurrent { hidden, layers, lengths, last_state, .. } = layer;
         let (cell, gates, state) = match (settings.kind.as_str(), layer.nonlinearity.as_str()) {
             ("Lstm", _) => ("lstm", 4, 2),
             ("Gru", _) => ("gru", 3, 1),
@@ -40,7 +27,7 @@ impl<T: Scalar> Lowering<'_, T> {
             (_, other) => return Err(format!("this version has no Rust for its nonlinearity {other}")),
         };
         let steps = sizes.input().first().copied().unwrap_or(1);
-        let directions: &[&str] = if bidirectional { &["", "_reverse"] } else { &[""] };
+        let directions = layer.suffixes();
         let width = hidden * directions.len();
         let (mut x, mut features) = (self.input(step, 0), sizes.last());
         let memory = self.space((2 * gates + state) * hidden);
