@@ -265,17 +265,19 @@ fn update<T: Scalar>(
     let mut updated = Updated { update, theta, memory: Vec::new(), treatments };
     // The slots that have a number for each of θ, before and after the step.
     for (name, after) in after.into_iter().filter(|(_, after)| after.len() == start.len()) {
-        // The first step begins with new slots.
-        let mut old = before.slots.iter().filter(|_| steps != Some(0));
-        let found = old.find(|(other, slot)| *other == name && slot.len() == after.len());
+        let found = before.slots.iter().find(|(other, slot)| *other == name && slot.len() == after.len());
         let first = |(index, &theta): (usize, &T)| match updated.rate_factor(index).unwrap_or(1.0) {
             // What is not stepped is remembered as it is.
             0.0 => Some(after[index]),
             factor => optimizers::at_the_start(&updated.update, &name, factor, theta.to_f64()).map(T::from_f64),
         };
         let slot = match found {
-            Some((_, slot)) => Some(slot.clone()),
-            None => start.iter().enumerate().map(first).collect(),
+            Some((_, slot)) if steps != Some(0) => Some(slot.clone()),
+            // The first step begins with new slots, but for what was given before it, such as Sophia's Hessian.
+            given => {
+                let given = |index: usize| given.map(|(_, slot)| slot[index]).filter(|&given| given != T::ZERO);
+                start.iter().enumerate().map(|at| given(at.0).or_else(|| first(at))).collect()
+            }
         };
         updated.memory.extend(slot.map(|before| (name, before, after)));
     }

@@ -266,6 +266,7 @@ impl Explanation {
             };
             table.array(&above, "dJ/dy", &at.gradient, axes);
         }
+        let node = |input: usize| self.nodes.get(*step.inputs.get(input)?);
         match &step.local {
             Local::Affine if step.parameters.len() > 1 => table.text("local", "dy/dx = W, dy/dW = x, dy/db = 1"),
             Local::Affine => table.text("local", "dy/dx = W, dy/dW = x"),
@@ -281,8 +282,13 @@ impl Explanation {
             Local::Jacobian { dx, dtheta } => {
                 let count = self.nodes.get(step.output).map_or(0, |node| node.values.numbers.len());
                 for (input, matrix) in dx.iter().enumerate() {
-                    let section = if input == 0 { "local" } else { "" };
-                    table.matrix(section, &format!("dy/dx{}", "′".repeat(input)), matrix, count);
+                    let (section, label) =
+                        (if input == 0 { "local" } else { "" }, format!("dy/dx{}", "′".repeat(input)));
+                    if node(input).is_some_and(|node| node.whole_numbers) {
+                        table.text(section, format!("{label}: none, since these are whole numbers"));
+                    } else {
+                        table.matrix(section, &label, matrix, count);
+                    }
                 }
                 for (&parameter, matrix) in step.parameters.iter().zip(dtheta) {
                     let name = self.parameters.get(parameter).map_or("", |at| letter(at.short_name()));
@@ -292,7 +298,7 @@ impl Explanation {
             Local::NotListed => table.text("local", format!("as {} computes them, not listed", step.layer)),
         }
         for (input, dx) in step.dx.iter().enumerate() {
-            let Some(node) = step.inputs.get(input).and_then(|&node| self.nodes.get(node)) else { continue };
+            let Some(node) = node(input) else { continue };
             let (section, label) = (if input == 0 { "product" } else { "" }, format!("dJ/dx{}", "′".repeat(input)));
             if node.whole_numbers {
                 table.text(section, format!("{label}: none, since these are whole numbers"));

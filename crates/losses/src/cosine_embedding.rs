@@ -3,7 +3,7 @@ use downhill_tensor::{Batch, Scalar, Shape};
 
 use crate::call::compiled;
 use crate::domain::{SIGNS_OF_PAIRS, check_signs};
-use crate::examples::{ExampleLoss, by_example, part_length, terms};
+use crate::examples::{ExampleLoss, by_example, part_length};
 use crate::hinge::ramp;
 use crate::pointwise::TINY;
 use crate::reduction::reduction_setting;
@@ -24,7 +24,7 @@ use crate::{Loss, Reduction, Target, TargetError, Total, target};
 /// are $`a`$, the others $`b`$. There is one target, −1 or 1, for each example.
 ///
 /// # Errors
-/// Returns an error if the first axis can't be halved, a target is neither −1 nor 1 (PyTorch then adds 0),
+/// Returns an error if the first axis can't be halved, an example has no numbers, a target is neither −1 nor 1 (PyTorch then adds 0),
 /// or there is not one target for each example.
 ///
 /// # Source
@@ -76,7 +76,7 @@ impl Loss for CosineEmbedding {
         let expected = "one sign for each pair, but received the indices of classes";
         let signs = target::values::<Self, T>(target, expected)?;
         check_signs::<Self, T>(signs, SIGNS_OF_PAIRS).map_err(|error| error.located(1))?;
-        by_example(self, y, (target, 1), dy, self.reduction.of_terms(terms(y, 1), y.examples()))
+        by_example(self, y, (target, 1), dy, self.reduction.of_terms(y.examples(), y.examples()))
     }
 }
 
@@ -201,6 +201,11 @@ mod tests {
             error(&CosineEmbedding::default(), (1, [3].into()), &[0.0; 3], Target::Values(&[1.0])),
             "CosineEmbedding takes two embeddings, one after the other along the first axis, \
              but the predictions have the shape 3"
+        );
+        assert_eq!(
+            error(&CosineEmbedding::default(), (2, [0].into()), &[], Target::Values(&[1.0; 2])),
+            "CosineEmbedding takes two embeddings, one after the other along the first axis, \
+             but the predictions have the shape 0"
         );
         assert_eq!(
             error(&CosineEmbedding::new(2.0), (1, [2].into()), &[0.0; 2], Target::Values(&[1.0])),

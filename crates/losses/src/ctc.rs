@@ -4,7 +4,7 @@ use downhill_tensor::{Batch, Scalar, Shape};
 
 use crate::call::compiled;
 use crate::domain::{LOG_PROBABILITIES, above_log_1, find};
-use crate::examples::{ExampleLoss, by_example, terms};
+use crate::examples::{ExampleLoss, by_example};
 use crate::reduction::reduction_setting;
 use crate::target::{self, name};
 use crate::{Loss, Reduction, Target, TargetError, Total};
@@ -32,7 +32,8 @@ use crate::{Loss, Reduction, Target, TargetError, Total};
 /// (batch, 1 + labels).
 ///
 /// # Errors
-/// Returns an error if the predictions are not (time, classes) or one that counts is above 0 by more than rounding,
+/// Returns an error if the predictions are not (time, classes) of at least one step or one that counts is above 0 by
+/// more than rounding,
 /// targets can't be divided evenly among the examples, a label or the blank is not a class, or a number of time steps
 /// exceeds the length of the predictions.
 ///
@@ -120,8 +121,8 @@ impl Loss for Ctc {
         dy: Option<&mut [T]>,
     ) -> Result<Total, TargetError> {
         let (shape, examples) = (y.shape(), y.examples());
-        let &[steps, classes] = shape.axes() else {
-            let expected = "log-probabilities with the axes time and classes";
+        let Some((steps, classes)) = time_and_classes(shape) else {
+            let expected = "log-probabilities with the axes time, of at least one step, and classes";
             return Err(TargetError::Prediction { loss: name::<Self>(), expected, got: shape });
         };
         if self.blank as usize >= classes {
@@ -150,8 +151,16 @@ impl Loss for Ctc {
                 LOG_PROBABILITIES.check::<Self, T>(counted, above_log_1).map_err(|error| error.of_example(example))?;
             }
         }
-        let whole = self.reduction.of_terms(terms(y, 1), examples);
+        let whole = self.reduction.of_terms(examples, examples);
         by_example(self, y, (target, row), dy, whole)
+    }
+}
+
+/// Returns the numbers of time steps, at least one, and of classes.
+fn time_and_classes(shape: Shape) -> Option<(usize, usize)> {
+    match *shape.axes() {
+        [steps, classes] if steps > 0 => Some((steps, classes)),
+        _ => None,
     }
 }
 
@@ -416,7 +425,8 @@ mod tests {
         let y = [0.0; 12];
         assert_eq!(
             error(&Ctc::new(), (2, [6].into()), &y, Target::Classes(&[1, 1])),
-            "Ctc takes log-probabilities with the axes time and classes, but the predictions have the shape 6"
+            "Ctc takes log-probabilities with the axes time, of at least one step, and classes, \
+             but the predictions have the shape 6"
         );
         assert_eq!(
             error(&Ctc::new(), (2, [2, 3].into()), &y, Target::Classes(&[1, 1, 3, 0])),

@@ -3,7 +3,7 @@ use downhill_tensor::{Batch, Scalar, Shape};
 
 use crate::call::compiled;
 use crate::domain::{check_answers, check_probabilities};
-use crate::examples::{ExampleLoss, by_example, terms};
+use crate::examples::{ExampleLoss, by_example, check_numbers};
 use crate::reduction::reduction_setting;
 use crate::{Loss, Meaning, Outputs, Reduction, Target, TargetError, Total, target};
 
@@ -23,7 +23,7 @@ use crate::{Loss, Meaning, Outputs, Reduction, Target, TargetError, Total, targe
 /// Predictions (batch, positions) have one channel.
 ///
 /// # Errors
-/// Returns an error if the smoothing is negative or not finite, a prediction or a target lies outside 0 to 1,
+/// Returns an error if the smoothing is negative or not finite, an example has no numbers, a prediction or a target lies outside 0 to 1,
 /// or there are more or fewer targets than predictions. Without smoothing, two empty masks give NaN.
 ///
 /// # Source
@@ -90,11 +90,12 @@ impl Loss for Dice {
     ) -> Result<Total, TargetError> {
         let smoothing = self.smoothing;
         TargetError::check_setting::<Self>("the smoothing", smoothing, smoothing >= 0.0, "finite and at least 0")?;
+        check_numbers::<Self>(y.shape(), "examples of at least one number")?;
         let values = target::one_for_each::<Self, T>(y, target)?;
         check_answers::<Self, T>(values)
             .and_then(|()| check_probabilities::<Self, T>(y.slice(), "put Sigmoid or Softmax before this loss"))
             .map_err(|error| error.located(y.shape().len()))?;
-        let whole = self.reduction.of_terms(terms(y, channels(y.shape())), y.examples());
+        let whole = self.reduction.of_terms(y.examples() * channels(y.shape()), y.examples());
         by_example(self, y, (target, y.shape().len()), dy, whole)
     }
 

@@ -123,15 +123,16 @@ pub(crate) fn pairs<T: Scalar>(
     T::from_f64(total)
 }
 
-/// Counts the terms of examples of `each` terms: none if they have no numbers, from which nothing can be learnt.
-pub(crate) fn terms<T: Scalar>(y: Batch<'_, T>, each: usize) -> usize {
-    if y.slice().is_empty() { 0 } else { y.examples() * each }
+/// Checks that an example has numbers: without any, a term for the example as a whole means nothing.
+pub(crate) fn check_numbers<L>(shape: Shape, expected: &'static str) -> Result<(), TargetError> {
+    if shape.len() > 0 { Ok(()) } else { Err(TargetError::Prediction { loss: name::<L>(), expected, got: shape }) }
 }
 
-/// Returns the length of each of the `parts` predictions that lie one after another along an example's first axis.
+/// Returns the length, at least 1, of each of the `parts` predictions that lie one after another along an example's first
+/// axis.
 pub(crate) fn part_length<L>(shape: Shape, parts: usize, expected: &'static str) -> Result<usize, TargetError> {
     match shape.axes() {
-        [first, ..] if first.is_multiple_of(parts) => Ok(shape.len() / parts),
+        [first, ..] if first.is_multiple_of(parts) && shape.len() > 0 => Ok(shape.len() / parts),
         _ => Err(TargetError::Prediction { loss: name::<L>(), expected, got: shape }),
     }
 }

@@ -24,7 +24,7 @@ use crate::{Loss, Reduction, Target, TargetError, Total, target};
 /// are means, the others variances. There is one target for each mean: (batch, f).
 ///
 /// # Errors
-/// Returns an error if the first axis can't be halved, a variance is negative, a target is not finite,
+/// Returns an error if the first axis can't be halved, an example has no numbers, a variance is negative, a target is not finite,
 /// ε is not finite and positive, or there are not half as many targets as predictions.
 ///
 /// # Source

@@ -17,7 +17,7 @@ use crate::{Loss, Reduction, Target, TargetError, Total, target};
 /// are $`a`$, the others $`b`$. There is one target, −1 or 1, for each pair: (batch, f).
 ///
 /// # Errors
-/// Returns an error if the first axis can't be halved, a target is neither −1 nor 1, the margin is not finite,
+/// Returns an error if the first axis can't be halved, an example has no numbers, a target is neither −1 nor 1, the margin is not finite,
 /// or there are not half as many targets as predictions.
 ///
 /// # Source

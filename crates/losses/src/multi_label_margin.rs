@@ -3,7 +3,7 @@ use downhill_tensor::{Batch, Scalar, Shape};
 
 use crate::call::compiled;
 use crate::domain::Domain;
-use crate::examples::{ExampleLoss, by_example, terms};
+use crate::examples::{ExampleLoss, by_example, check_numbers};
 use crate::hinge::ramp;
 use crate::reduction::reduction_setting;
 use crate::{Loss, Meaning, Outputs, Reduction, Target, TargetError, Total, target};
@@ -21,7 +21,7 @@ use crate::{Loss, Meaning, Outputs, Reduction, Target, TargetError, Total, targe
 /// Predictions (batch, classes, ...), and one target for each number: 1 if the class is right, 0 if it is not.
 ///
 /// # Errors
-/// Returns an error if a target is neither 0 nor 1, or there are more or fewer targets than predictions.
+/// Returns an error if there are no classes, a target is neither 0 nor 1, or there are more or fewer targets than predictions.
 ///
 /// # Source
 /// Like PyTorch's `MultiLabelMarginLoss`, which takes a list of the right classes ended by −1, not zeros and ones.
@@ -68,11 +68,12 @@ impl Loss for MultiLabelMargin {
         target: Target<'_, T>,
         dy: Option<&mut [T]>,
     ) -> Result<Total, TargetError> {
+        check_numbers::<Self>(y.shape(), "scores of at least one class")?;
         let values = target::one_for_each::<Self, T>(y, target)?;
         LABELS
             .check::<Self, T>(values, |t| (t != T::ZERO) & (t != T::ONE))
             .map_err(|error| error.located(y.shape().len()))?;
-        let whole = self.reduction.of_terms(terms(y, 1), y.examples());
+        let whole = self.reduction.of_terms(y.examples(), y.examples());
         by_example(self, y, (target, y.shape().len()), dy, whole)
     }
 

@@ -288,17 +288,46 @@ fn of_ignored_targets_and_classes_of_weight_0_nothing_counts() {
 }
 
 #[test]
-fn examples_without_numbers_count_for_nothing() {
+fn examples_without_numbers_count_for_nothing_or_are_errors() {
+    // A term for the example as a whole, or for its parts, says nothing without numbers; other terms are just none.
+    let refuse = [
+        "CosineEmbedding",
+        "Ctc",
+        "Dice",
+        "GaussianNll",
+        "MarginRanking",
+        "MultiLabelMargin",
+        "MultiMargin",
+        "MultiTask",
+        "SoftmaxFocal",
+        "TripletMargin",
+    ];
     for case in Cases::all() {
         for shape in [Shape::from([0]), [0, 3].into(), [2, 0].into()] {
             let y = Batch::new(&[], 2, shape).unwrap();
+            let mut accepted = 0;
             for target in
                 [Target::Values(&[]), Target::Values(&[1.0; 2]), Target::Classes(&[1; 2]), Target::Classes(&[])]
             {
-                // Most losses need an axis of classes, or of time.
-                let Ok((total, _)) = evaluated(&*case.loss, y, target, None) else { continue };
+                let total = match evaluated(&*case.loss, y, target, None) {
+                    Ok((total, _)) => total,
+                    Err(TargetError::Prediction { loss, got, .. }) => {
+                        assert_eq!((loss, got), (case.name, shape));
+                        continue;
+                    }
+                    Err(_) => continue,
+                };
+                accepted += 1;
                 assert!(total.is_empty(), "{:?} on {shape:?} with {target:?}", case.loss);
+                let value = total.value();
+                assert!(
+                    value == 0.0 || value.is_nan() && !total.is_sum(),
+                    "{:?} on {shape:?} with {target:?} is {value}",
+                    case.loss
+                );
+                assert_eq!(value.is_nan(), total.divisor() == 0.0, "{:?} on {shape:?} with {target:?}", case.loss);
             }
+            assert!(accepted == 0 || !refuse.contains(&case.name), "{:?} on {shape:?}", case.loss);
         }
     }
 }

@@ -2,7 +2,7 @@ use downhill_tensor::reduce::{lanes, unit_scale};
 use downhill_tensor::{Batch, Scalar, Shape};
 
 use crate::call::compiled;
-use crate::examples::{ExampleLoss, by_example, part_length, terms};
+use crate::examples::{ExampleLoss, by_example, part_length};
 use crate::hinge::ramp;
 use crate::pointwise::{power, sign};
 use crate::reduction::reduction_setting;
@@ -25,7 +25,7 @@ use crate::{Loss, Reduction, Target, TargetError, Total};
 /// `Target::Values(&[])` is enough.
 ///
 /// # Errors
-/// Returns an error if the first axis can't be divided by three, or the margin, the power or ε is outside its range.
+/// Returns an error if the first axis can't be divided by three, an example has no numbers, or the margin, the power or ε is outside its range.
 ///
 /// # Source
 /// Balntas et al., "Learning local feature descriptors with triplets and shallow convolutional neural networks" (2016);
@@ -166,7 +166,7 @@ impl Loss for TripletMargin {
         TargetError::check_setting::<Self>("epsilon", epsilon, epsilon >= 0.0, "finite and at least 0")?;
         part_length::<Self>(y.shape(), 3, "three embeddings, one after the other along the first axis")?;
         let none = Target::Values(&[]);
-        by_example(self, y, (none, 0), dy, self.reduction.of_terms(terms(y, 1), y.examples()))
+        by_example(self, y, (none, 0), dy, self.reduction.of_terms(y.examples(), y.examples()))
     }
 }
 
@@ -260,6 +260,11 @@ mod tests {
             at(TripletMargin::default(), 4),
             "TripletMargin takes three embeddings, one after the other along the first axis, \
              but the predictions have the shape 4"
+        );
+        assert_eq!(
+            at(TripletMargin::default(), 0),
+            "TripletMargin takes three embeddings, one after the other along the first axis, \
+             but the predictions have the shape 0"
         );
         assert_eq!(
             at(TripletMargin::new(-1.0), 3),

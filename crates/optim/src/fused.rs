@@ -24,7 +24,7 @@ pub(crate) fn views<S: Slots<T>, T: Scalar>(slots: &mut [Buffer<T>], range: Rang
     S::views(&mut slots.iter_mut().map(move |slot| &mut slot[range.clone()]))
 }
 
-/// Sets the slots before the first step.
+/// Sets the slots before the first step; numbers that they were given by then stay, such as Sophia's Hessian.
 pub(crate) fn initialise<L: Link<T>, T: Scalar>(
     link: &L,
     step: &StepContext,
@@ -32,7 +32,7 @@ pub(crate) fn initialise<L: Link<T>, T: Scalar>(
     mut slots: <L::Slots as Slots<T>>::Views<'_>,
 ) {
     for (index, &theta) in theta.iter().enumerate() {
-        link.initial(theta, step).store(&mut slots, index);
+        <L::Slots>::load(&slots, index).or(link.initial(theta, step)).store(&mut slots, index);
     }
 }
 

@@ -167,6 +167,9 @@ pub trait Slots<T>: sealed::Sealed<T> + Copy {
 
     #[doc(hidden)]
     fn zero() -> Self;
+    /// Returns these numbers, and those of `other` in place of 0.
+    #[doc(hidden)]
+    fn or(self, other: Self) -> Self;
     /// Takes as many vectors as there are slots.
     #[doc(hidden)]
     fn views<'a>(vectors: &mut impl Iterator<Item = &'a mut [T]>) -> Self::Views<'a>;
@@ -188,6 +191,10 @@ impl<T: Scalar, const N: usize> Slots<T> for [T; N] {
 
     fn zero() -> Self {
         [T::ZERO; N]
+    }
+
+    fn or(self, other: Self) -> Self {
+        std::array::from_fn(|slot| if self[slot] == T::ZERO { other[slot] } else { self[slot] })
     }
 
     #[inline(always)]
@@ -234,6 +241,10 @@ impl<T: Scalar, A: Slots<T>, B: Slots<T>> Slots<T> for (A, B) {
 
     fn zero() -> Self {
         (A::zero(), B::zero())
+    }
+
+    fn or(self, other: Self) -> Self {
+        (self.0.or(other.0), self.1.or(other.1))
     }
 
     #[inline(always)]

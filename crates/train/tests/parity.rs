@@ -1,12 +1,13 @@
 //! Every metric against the numbers of scikit-learn: `xtask/golden/metrics.py` made the fixture.
 
-use downhill_losses::{Meaning, Outputs, Target};
-use downhill_tensor::Batch;
+use downhill_losses::{Meaning, Outputs, Target, TargetError};
+use downhill_tensor::{Batch, Shape};
 use downhill_train::Metric;
 use downhill_train::metrics::{
-    Accuracy, Average, AveragePrecision, BalancedAccuracy, BrierScore, CohenKappa, Disagreement,
-    ExpectedCalibrationError, F1, FBeta, HammingLoss, LogLoss, MatthewsCorrelation, MeanAbsoluteError,
+    Accuracy, Average, AveragePrecision, BalancedAccuracy, BrierScore, CalibratedLogLoss, CohenKappa, ConfusionMatrix,
+    Disagreement, ExpectedCalibrationError, F1, FBeta, HammingLoss, LogLoss, MatthewsCorrelation, MeanAbsoluteError,
     MeanReciprocalRank, Ndcg, PinballLoss, Precision, RSquared, Recall, RocAuc, RootMeanSquaredError, SubsetAccuracy,
+    TopKAccuracy,
 };
 use safetensors::SafeTensors;
 use serde::Deserialize;
@@ -59,6 +60,40 @@ fn metrics() -> Vec<Box<dyn Metric<f64>>> {
         metrics.push(Box::new(AveragePrecision::new().average(average)));
     }
     metrics
+}
+
+#[test]
+fn of_no_examples_a_metric_is_not_a_number_and_of_no_outputs_an_error() {
+    let mut judged = 0;
+    let more: [Box<dyn Metric<f64>>; 3] =
+        [Box::new(CalibratedLogLoss::new()), Box::new(ConfusionMatrix::new()), Box::new(TopKAccuracy::new(2))];
+    for mut metric in metrics().into_iter().chain(more) {
+        let name = metric.name();
+        for (outputs, width) in [
+            (Outputs::Numbers, 1),
+            (Outputs::Probabilities, 1),
+            (Outputs::Probabilities, 3),
+            (Outputs::ClassProbabilities, 2),
+            (Outputs::ClassProbabilities, 3),
+        ] {
+            metric.start(Meaning::new(outputs));
+            assert!(metric.value().is_nan(), "{name} before the first batch is {}", metric.value());
+            for target in [Target::Values(&[]), Target::Classes(&[])] {
+                let none = metric.update(Batch::new(&[], 0, [width]).unwrap(), target, None);
+                judged += usize::from(none.is_ok());
+                assert!(metric.value().is_nan(), "{name} of no examples is {}", metric.value());
+            }
+            for shape in [Shape::from([0]), [0, 3].into(), [2, 0].into()] {
+                for target in [Target::Values(&[]), Target::Values(&[1.0; 2]), Target::Classes(&[1; 2])] {
+                    let error = metric.update(Batch::new(&[], 2, shape).unwrap(), target, None).unwrap_err();
+                    if let TargetError::Prediction { got, .. } = error {
+                        assert_eq!(got, shape, "{name}");
+                    }
+                }
+            }
+        }
+    }
+    assert!(judged > 100, "{judged}");
 }
 
 /// Cuts the next `count` numbers off.

@@ -51,7 +51,7 @@ impl<T: Scalar> SophiaG<T> {
         weight_decay of DecoupledDecay;
     }
 
-    /// Takes ĝ, the gradient on labels drawn from the model, into the estimate of the Hessian.
+    /// Takes ĝ, the gradient on labels drawn from the model, into the estimate of the Hessian; before the first step too.
     /// If it is not as long as θ, the optimizer starts anew, as with a θ of another length.
     pub fn update_hessian(&mut self, sampled_gradient: &[T]) {
         let Chain((sophia, ..)) = self.rule();

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use downhill_optim::schedule::{Cosine, OneCycle, ReduceOnPlateau};
 use downhill_optim::{
-    Adam, AdamW, Asgd, Chain, ClipNorm, Ema, Group, Lookahead, Momentum, NAdam, Optimizer, OptimizerState, RangeTest,
-    ScaleByRate, ScheduleFreeAdamW, ScheduleFreeSgd, Segment, Sgd, SophiaG, Stepper, Swa,
+    Adagrad, Adam, AdamW, Asgd, Chain, ClipNorm, Ema, Group, Lookahead, Momentum, NAdam, Optimizer, OptimizerState,
+    RangeTest, ScaleByRate, ScheduleFreeAdamW, ScheduleFreeSgd, Segment, Sgd, SophiaG, Stepper, Swa,
 };
 use downhill_tensor::{Scalar, Shape};
 
@@ -299,6 +299,88 @@ fn an_optimizer_that_meets_another_length_starts_anew() {
     sophia.update_hessian(&[1.0, 2.0]);
     sophia.step(&mut [1.0, 1.0], &[1.0, 1.0]);
     assert_eq!(sophia.steps(), 1);
+}
+
+/// What has been given to an optimizer before its first step.
+fn sophia_with_a_hessian<T: Scalar>() -> SophiaG<T> {
+    let mut sophia = SophiaG::new(0.1).betas(0.5, 0.75).rho(1.0).weight_decay(0.0);
+    // h = 0.25 ĝ² = (1, 4, 0).
+    sophia.update_hessian(&[2.0, -4.0, 0.0].map(T::from_f64));
+    sophia
+}
+
+#[test]
+fn a_hessian_from_before_the_first_step_scales_that_step() {
+    let stepped = |mut sophia: SophiaG<f64>| {
+        let mut theta = [0.0; 3];
+        sophia.step(&mut theta, &[1.0, 1.0, 1.0]);
+        theta
+    };
+    // m = 0.5: the steps are 0.1 m/h, or at most 0.1.
+    let wanted = [-0.05, -0.0125, -0.1];
+    let bound = || {
+        let mut sophia = sophia_with_a_hessian();
+        sophia.bind(&[Segment::new("weight", 0..3, [3])]);
+        sophia
+    };
+    let restored = || {
+        let mut sophia = SophiaG::new(0.1).betas(0.5, 0.75).rho(1.0).weight_decay(0.0);
+        sophia.restore(&sophia_with_a_hessian().state()).unwrap();
+        sophia
+    };
+    for theta in [sophia_with_a_hessian(), bound(), restored()].map(stepped) {
+        for (theta, wanted) in theta.iter().zip(wanted) {
+            assert!((theta - wanted).abs() < 1e-12, "{theta} instead of {wanted}");
+        }
+    }
+    // A new run begins without it.
+    let mut sophia = sophia_with_a_hessian();
+    sophia.reset();
+    assert_eq!(stepped(sophia), [-0.1; 3]);
+}
+
+fn saved_before_the_first_step<T: Scalar>() {
+    for (name, make) in table::<T>() {
+        let mut new = make();
+        new.bind(&segments());
+        if name != "sgd_scheduled" {
+            new.set_learning_rate(0.7 * new.base_learning_rate());
+        }
+        if new.current_momentum().is_some() {
+            new.set_momentum(0.6);
+        }
+        let mut theta: Vec<T> = numbers(15, 1000);
+        let mut restored = make();
+        restored.bind(&segments());
+        restored.restore(&new.state()).unwrap();
+        let mut other = theta.clone();
+        run(&mut *new, &mut theta, 0..12);
+        run(&mut *restored, &mut other, 0..12);
+        assert_eq!(bits(&theta), bits(&other), "{name} in {}", T::NAME);
+        assert_eq!(new.state(), restored.state(), "{name} in {}", T::NAME);
+    }
+}
+
+#[test]
+fn what_is_set_before_the_first_step_is_saved() {
+    saved_before_the_first_step::<f32>();
+    saved_before_the_first_step::<f64>();
+}
+
+#[test]
+fn memory_begins_as_the_link_says_if_the_first_steps_are_left_out() {
+    let make = || Adagrad::<f64>::new(0.1).initial_sum(3.0).after(ClipNorm::new(1.0));
+    let (mut plain, mut skipping, mut restored) = (make(), make(), make());
+    skipping.step(&mut [1.0, 2.0], &[f64::INFINITY, 0.0]);
+    assert_eq!((skipping.steps(), skipping.skipped()), (0, 1));
+    restored.restore(&skipping.state()).unwrap();
+    let thetas = [&mut plain, &mut skipping, &mut restored].map(|optimizer| {
+        let mut theta = [1.0, 2.0];
+        optimizer.step(&mut theta, &[0.1, -0.2]);
+        theta
+    });
+    assert_eq!(thetas, [thetas[0]; 3]);
+    assert_eq!(restored.skipped(), 1);
 }
 
 #[test]

@@ -43,6 +43,8 @@ pub(crate) fn share(part: f64, whole: f64) -> f64 {
 struct Tallies {
     meaning: Meaning,
     each: Vec<Tally>,
+    /// The weight of all that was judged.
+    weight: f64,
     /// Whether they are of independent answers, which all count in a mean.
     independent: bool,
 }
@@ -70,6 +72,7 @@ impl Tallies {
             return Err(TargetError::setting(metric, reason));
         }
         for judged in reading.judged() {
+            self.weight += judged.weight;
             match answers {
                 Some(answers) => self.each[judged.position % answers].add(
                     judged.predicted == Some(1),
@@ -91,6 +94,7 @@ impl Tallies {
 
     fn average(&self, average: Average, of: impl Fn(Tally) -> f64) -> f64 {
         match average {
+            _ if self.weight == 0.0 => f64::NAN,
             Average::Macro => {
                 // Classes that never occur say nothing.
                 let counts = |tally: &&Tally| self.independent || tally.truth + tally.predicted > 0.0;

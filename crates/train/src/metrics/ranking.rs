@@ -149,7 +149,7 @@ impl Scores {
 
     fn average(&self, average: Average, of: impl Fn(&Scored) -> f64) -> f64 {
         match (&self.questions[..], average) {
-            ([], _) => f64::NAN,
+            (questions, _) if questions.iter().all(|question| question.rows.is_empty()) => f64::NAN,
             ([question], _) => of(question),
             (questions, Average::Macro) => questions.iter().map(of).sum::<f64>() / questions.len() as f64,
             (questions, Average::Weighted) => {

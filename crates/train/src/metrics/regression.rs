@@ -23,6 +23,9 @@ fn pairs<'a, T: Scalar>(
     let Target::Values(values) = target else {
         return Err(TargetError::kind(metric, "one number for each predicted number"));
     };
+    if y.shape().len() == 0 {
+        return Err(TargetError::prediction(metric, "at least one output", y.shape()));
+    }
     let numbers = y.slice().len();
     if values.len() != numbers {
         return Err(TargetError::count(numbers, values.len()));
