@@ -205,6 +205,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_lines_that_are_comments_are_left_out() {
+        let script = "// a\n/** b\n * c\n */\n    // d\nlet a = 1; // e\nlet b = a\n    ** 2;\n/* f */\n";
+        assert_eq!(without_comments(script), "let a = 1; // e\nlet b = a\n    ** 2;\n");
+    }
+
+    #[test]
     fn custom_sections_are_left_out() {
         let head = *b"\0asm\x01\0\0\0";
         let long = [&[7, 0x80 + 72, 1][..], &[9; 200]].concat();

@@ -505,7 +505,7 @@ const TESTS = {
                             }
                         });
                         await page.waitForTimeout(600);
-                        await page.screenshot({ path: join(task.shots, `${name}-${width}-${language}-${scheme}${isFirefox ? "-firefox" : ""}.png`), fullPage: true });
+                        await page.screenshot({ path: join(task.shots, `${name}-${width}-${language}-${scheme}${isFirefox ? "-firefox" : ""}.png`), fullPage: true, caret: "initial" });
                         if (width === 1280 && scheme === "light" && name !== "index" && !isFirefox) {
                             // Those that the guide shows, and the README.
                             await page.screenshot({ path: join(task.shots, `playground-${name}-${language}.png`) });
@@ -534,7 +534,9 @@ async function tryAll(tests) {
     for (const [name, test] of tests) {
         if (only && !name.includes(only)) { continue; }
         console.log(name);
+        const from = performance.now();
         await test().catch((error) => check("it can be tried", false, error.message.split("\n").slice(0, 4).join(" ")));
+        console.log(`  (${((performance.now() - from) / 1000).toFixed(0)} s)`);
     }
     check("no page writes an error or asks for anything elsewhere", seen.length === 0, [...new Set(seen.splice(0))].slice(0, 8));
     await browser.close();
