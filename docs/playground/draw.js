@@ -148,7 +148,7 @@ export function curves(canvas, lines, { height, log = false, label = "" }) {
     }
     if (usesLog) {
         context.textAlign = "left";
-        context.fillText("log", left + 4, top + 12);
+        context.fillText("log", left + 4, height - bottom - 3);
     }
     context.lineJoin = "round";
     for (const { points, colour: stroke, dashes = [] } of lines) {
