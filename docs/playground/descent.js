@@ -59,10 +59,7 @@ const runColour = (at) => palette()[MARKS[at]];
 /** Each optimizer's dashes, for whoever does not tell the colours apart. */
 const DASHES = [[], [9, 4], [2, 3], [9, 3, 2, 3]];
 
-function restart() {
-    runner.set(false);
-    return (runner.beginning = begin());
-}
+const restart = () => runner.restart(begin);
 
 async function begin() {
     const mine = ++version;

@@ -150,10 +150,7 @@ function request() {
 }
 
 /** Begins anew with the settings as they are. */
-function restart() {
-    runner.set(false);
-    return (runner.beginning = begin());
-}
+const restart = () => runner.restart(begin);
 
 async function begin() {
     const mine = ++version;
@@ -665,7 +662,7 @@ page("network", (main) => {
     } else {
         restart();
     }
-}, drawView);
+}, () => (view ? drawView() : drawBoundary()));
 
 for (const name of ["dragover", "drop"]) {
     addEventListener(name, (event) => {

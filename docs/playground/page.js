@@ -124,8 +124,8 @@ function renew(old, next) {
             old.setAttribute(name, value);
         }
     }
-    for (const [type, handler] of Object.entries(next.handlers ?? {})) {
-        listen(old, type, handler);
+    for (const type of Object.keys({ ...old.handlers, ...next.handlers })) {
+        listen(old, type, next.handlers?.[type]);
     }
     fill(old, [...next.childNodes]);
     if (old.nodeName === "INPUT" && old.type === "checkbox") {
@@ -569,6 +569,13 @@ export class Runner {
         this.button.textContent = this.isRunning ? t("pause") : t(this.word);
     }
 
+    /** Pauses, and drops what was asked for, since the page begins anew; steps wait for the promise of that. */
+    restart(begin) {
+        this.later = 0;
+        this.set(false);
+        return (this.beginning = begin());
+    }
+
     set(isRunning) {
         this.isRunning = isRunning;
         this.show();
@@ -586,17 +593,17 @@ export class Runner {
             // With less motion the picture changes four times a second.
             if (!isStill() || now - last > 250) {
                 last = now;
-                await this.steps(isStill() ? speed * 15 : speed);
+                await this.steps(isStill() ? speed * 15 : speed, true);
             }
             await new Promise(requestAnimationFrame);
         }
         this.isLooping = false;
     }
 
-    /** Takes steps, after those that are being taken. */
-    async steps(count) {
+    /** Takes steps, after those that are being taken; a frame has its own only if none are. */
+    async steps(count, isFrame = false) {
         if (this.isTaking) {
-            this.later += count;
+            this.later += isFrame ? 0 : count;
             return;
         }
         this.isTaking = true;

@@ -418,8 +418,8 @@ const TESTS = {
 
     async "a hostile address or table gives a message and no broken page"() {
         const HOSTILE = {
-            network: ["layers=<script>alert(1)</script>", "rate=NaN&batch=1e99&seed=-1", "points=%%%", "points=!!!!&data=own", "__proto__=1&constructor=2", "layers=9999.Tanh", `layers=${"8.Tanh_".repeat(500)}`, "layers=4.Nothing", "optimizer=Adam2", 'optimizerSettings={"beta1":"x"}', 'scheduleSettings={"__proto__":1}', "data=own", "loss=CTC", `lossSettings=${"[".repeat(5000)}`],
-            descent: ["function=x", "formula=((((&function=formula", "x=Infinity&y=1e999", "runs=[]", "runs={}", 'runs=[{"name":"Adam"}]', 'runs=[{"name":"Ad","rate":0.1}]', `formula=${"(".repeat(300)}&function=formula`, "formula=1/0&function=formula"],
+            network: ["layers=<script>alert(1)</script>", "rate=NaN&batch=1e99&seed=-1", "points=%%%", "points=!!!!&data=own", "__proto__=1&constructor=2", "layers=9999.Tanh", `layers=${"8.Tanh_".repeat(500)}`, "layers=4.Nothing", "optimizer=Adam2", 'optimizerSettings={"beta1":"x"}', 'scheduleSettings={"__proto__":1}', "data=own", "loss=CTC", 'schedule=MultiStep&scheduleSettings={"milestones":null}', `lossSettings=${"[".repeat(5000)}`],
+            descent: ["function=x", "formula=((((&function=formula", "x=Infinity&y=1e999", "runs=[]", "runs={}", 'runs=[{"name":"Adam"}]', 'runs=[{"name":"Ad","rate":0.1}]', 'runs=[{"name":"Adam","rate":1,"schedule":"MultiStep","scheduleSettings":{"milestones":5}}]', `formula=${"(".repeat(300)}&function=formula`, "formula=1/0&function=formula"],
             chain: ["inputs=[]", "inputs=[1e400]", "weights=[1]", "at=9999", "loss=None", "activation=Nothing", 'inputs=["1"]'],
             digits: ["ink=zzzzz", "ink=%00", "label=11", "ink=<b>"],
         };
